@@ -1,0 +1,102 @@
+// Package blob is the contract of the content store. Content is kept under an
+// opaque key that is chosen when its upload begins and never used again; which
+// digest lies under which key is known to package meta alone.
+//
+// It guarantees that content whose Commit returned nil survives the loss of
+// power and is what its digest says. It leaves out who may see what.
+//
+// The suite in blobtest says in code what every implementation must do.
+package blob
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Errors of the store. Implementations wrap them; test with errors.Is.
+var (
+	// ErrNotFound: nothing is kept under the key, or an upload's bytes are not
+	// all there.
+	ErrNotFound = errors.New("blob: not found")
+	// ErrBusy: another writer is appending to this key.
+	ErrBusy = errors.New("blob: upload is being written by another request")
+	// ErrDigestMismatch: the content is not what the digest says. Nothing of
+	// it is left.
+	ErrDigestMismatch = errors.New("blob: content does not match digest")
+	// ErrNoSpace: the medium is full.
+	ErrNoSpace = errors.New("blob: no space left")
+)
+
+// Key is an opaque name: 32 lower-case hex digits, random.
+type Key string
+
+// NewKey makes a key that was never used before.
+func NewKey() Key {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return Key(hex.EncodeToString(b[:]))
+}
+
+// Progress is how far an upload has come, and what is needed to go on in
+// another request or process. The zero value is the beginning.
+type Progress struct {
+	Offset int64  // bytes received
+	State  []byte // the store's own; opaque to everybody else
+}
+
+// Store keeps content. It is safe for concurrent use.
+type Store interface {
+	// Append goes on writing the upload key from p, dropping bytes beyond
+	// p.Offset that a crash may have left. ErrBusy, ErrNotFound.
+	Append(ctx context.Context, key Key, p Progress) (Writer, error)
+	// Discard removes an unfinished upload. Removing what is not there is
+	// nothing. ErrBusy.
+	Discard(ctx context.Context, key Key) error
+	// Open opens committed content. ErrNotFound.
+	Open(ctx context.Context, key Key) (File, error)
+	// Delete removes committed content. Readers that have it open go on.
+	// Removing what is not there is nothing.
+	Delete(ctx context.Context, key Key) error
+	// List yields all committed content, and after it all uploads, in no
+	// particular order.
+	List(ctx context.Context) iter.Seq2[Info, error]
+}
+
+// File is opened content. A disk store's File is an *os.File, so that
+// http.ServeContent uses sendfile.
+type File interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+}
+
+// Info describes an entry of the store.
+type Info struct {
+	Key       Key
+	SizeBytes int64
+	ModTime   time.Time
+	Upload    bool // unfinished
+}
+
+// Writer receives an upload's bytes. It is for one goroutine. Exactly one of
+// Suspend, Commit and Abort ends it.
+type Writer interface {
+	io.Writer
+	// Offset is the number of bytes received, those of earlier requests
+	// included.
+	Offset() int64
+	// Suspend makes the bytes durable and returns where to go on.
+	Suspend(ctx context.Context) (Progress, error)
+	// Commit checks that the content matches one of the digests, and returns
+	// which; it is durable under its key when Commit returns.
+	// ErrDigestMismatch (nothing is left), ErrNoSpace.
+	Commit(ctx context.Context, any ...ecr.Digest) (ecr.Digest, error)
+	// Abort removes everything received under the key.
+	Abort() error
+}

@@ -1,0 +1,366 @@
+// Package meta is the contract of the metadata store: repositories, images,
+// tags, which blobs a repository may see, uploads, identities and the journal.
+//
+// It guarantees that what Update reported as done is durable, that each Update
+// is serializable with every other, and that a View sees one moment. Rules of
+// the domain (immutability, who may do what) are not its business; uniqueness
+// and references are, and it answers them from constraints of the database.
+//
+// The suite in metatest says in code what every implementation must do.
+// Times are UTC and kept to the microsecond. Text is ordered by bytes.
+package meta
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+)
+
+// Errors of the store. Implementations wrap them; test with errors.Is.
+var (
+	// ErrNotFound: the row asked for, or the row to change, is not there.
+	ErrNotFound = errors.New("meta: not found")
+	// ErrExists: a row with this key is there already.
+	ErrExists = errors.New("meta: exists already")
+	// ErrReferenced: the row cannot go, or refers to something that is not
+	// there, because of a reference between rows.
+	ErrReferenced = errors.New("meta: reference violated")
+	// ErrConflict: a compare-and-swap found another value.
+	ErrConflict = errors.New("meta: changed by another writer")
+	// ErrUnavailable: the database cannot commit now (disk full, connection
+	// lost). The transaction had no effect, unless the connection was lost
+	// while committing; repeat it only where repeating is safe.
+	ErrUnavailable = errors.New("meta: database unavailable")
+)
+
+// Store is a metadata store. It is safe for concurrent use.
+type Store interface {
+	// View calls fn with a snapshot. fn must not keep r.
+	View(ctx context.Context, fn func(ctx context.Context, r Reader) error) error
+
+	// Update calls fn in a serializable transaction and returns nil only when
+	// the transaction is durable. fn may run several times, also after an
+	// earlier run returned nil; it must have no effect outside tx but on
+	// variables that it sets anew in each run. Several callers' fns may share
+	// one commit; each fn's effects are kept or dropped as a whole. When fn
+	// fails its effects are dropped and its error returned, after the commit
+	// of what it may have read. fn must use the ctx it is given.
+	Update(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
+
+	// Close waits for running transactions and closes the database.
+	Close() error
+}
+
+// Reader reads within one transaction.
+type Reader interface {
+	RepositoryReader
+	ImageReader
+	BlobReader
+	UploadReader
+	IdentityReader
+	JournalReader
+}
+
+// Tx reads and writes within one transaction, and reads its own writes.
+type Tx interface {
+	Reader
+	RepositoryWriter
+	ImageWriter
+	BlobWriter
+	UploadWriter
+	IdentityWriter
+	JournalWriter
+}
+
+// RepositoryID is a repository's incarnation: deleting a repository and
+// creating one of the same name gives another. It is never reused.
+type RepositoryID int64
+
+// Repository is a repository's row.
+type Repository struct {
+	ID         RepositoryID
+	Registry   ecr.RegistryID
+	Name       ecr.RepositoryName
+	CreatedAt  time.Time
+	Mutability ecr.Mutability
+	ScanOnPush bool
+	Encryption ecr.Encryption
+	Tags       map[string]string // resource tags; nil when none
+	// PolicyText and LifecycleText are the documents as stored; "" for none.
+	PolicyText    string
+	LifecycleText string
+}
+
+// RepositoryReader reads repositories.
+type RepositoryReader interface {
+	// Repository returns the repository, or ErrNotFound.
+	Repository(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) (Repository, error)
+	// ListRepositories returns at most limit repositories in byte order of
+	// their names, starting after the name after.
+	ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) ([]Repository, error)
+}
+
+// RepositoryWriter changes repositories.
+type RepositoryWriter interface {
+	// InsertRepository adds r and returns its new id; r.ID is ignored.
+	// ErrExists when the registry has a repository of that name.
+	InsertRepository(ctx context.Context, r Repository) (RepositoryID, error)
+	// UpdateRepository stores mutability, scanning, tags and both documents
+	// of r, found by r.ID. ErrNotFound.
+	UpdateRepository(ctx context.Context, r Repository) error
+	// DeleteRepository removes the repository with its images, tags, blob
+	// links and uploads. Blobs stay until they are swept. ErrNotFound.
+	DeleteRepository(ctx context.Context, id RepositoryID) error
+}
+
+// Manifest is an image's row.
+type Manifest struct {
+	Repository RepositoryID
+	Image      ecr.Image // Image.Tags is filled by reads and ignored by writes
+	Body       []byte    // the exact bytes pushed; empty in listings
+	// Blobs are the config and the layers that must be linked to the
+	// repository (no foreign layers), Children the images an index lists.
+	// Filled for writes only. Duplicates are allowed.
+	Blobs    []ecr.Digest
+	Children []ecr.Digest
+	// Annotations of the manifest, for the referrers API; nil when none.
+	Annotations map[string]string
+}
+
+// TagRow is a tag and what it points to.
+type TagRow struct {
+	Tag      ecr.Tag
+	Digest   ecr.Digest
+	TaggedAt time.Time
+}
+
+// ImageReader reads images and tags.
+type ImageReader interface {
+	// Manifest returns the image with body and tags, or ErrNotFound.
+	Manifest(ctx context.Context, repo RepositoryID, d ecr.Digest) (Manifest, error)
+	// Tag returns what tag points to, or ErrNotFound.
+	Tag(ctx context.Context, repo RepositoryID, tag ecr.Tag) (TagRow, error)
+	// ListTags returns at most limit tags in byte order, after the tag after.
+	ListTags(ctx context.Context, repo RepositoryID, after ecr.Tag, limit int) ([]TagRow, error)
+	// ListManifests returns at most limit images without bodies, with tags,
+	// in byte order of their digests, after the digest after.
+	ListManifests(ctx context.Context, repo RepositoryID, after ecr.Digest, limit int) ([]Manifest, error)
+	// ListImageIDs returns at most limit (digest, tag) pairs in byte order,
+	// after the pair after; an untagged image is one pair with an empty tag.
+	ListImageIDs(ctx context.Context, repo RepositoryID, after ecr.ImageID, limit int) ([]ecr.ImageID, error)
+	// ListReferrers returns at most limit images whose subject is subject,
+	// without bodies, in byte order of their digests, after the digest after.
+	ListReferrers(ctx context.Context, repo RepositoryID, subject, after ecr.Digest, limit int) ([]Manifest, error)
+	// Parents returns the indexes of repo that list d, in byte order.
+	Parents(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]ecr.Digest, error)
+	// MissingManifests returns those of ds that are not images of repo, each
+	// once, in the order given.
+	MissingManifests(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
+	// HasImages reports whether repo holds any image.
+	HasImages(ctx context.Context, repo RepositoryID) (bool, error)
+}
+
+// Pull is one pull of an image.
+type Pull struct {
+	Repository RepositoryID
+	Digest     ecr.Digest
+	At         time.Time
+}
+
+// ImageWriter changes images and tags.
+type ImageWriter interface {
+	// InsertManifest adds m with its references. ErrExists when the
+	// repository has the digest already (nothing changes then),
+	// ErrReferenced when a blob is not linked or a child is not there.
+	InsertManifest(ctx context.Context, m Manifest) error
+	// DeleteManifest removes the image and its tags. ErrNotFound;
+	// ErrReferenced while an index lists it.
+	DeleteManifest(ctx context.Context, repo RepositoryID, d ecr.Digest) error
+	// PutTag points tag to d. With replace false, ErrExists when the tag is
+	// there, whatever it points to. Where the tag is there with the same
+	// digest, TaggedAt stays. ErrReferenced when d is not an image of repo.
+	PutTag(ctx context.Context, repo RepositoryID, t TagRow, replace bool) error
+	// DeleteTag removes the tag, not the image. ErrNotFound.
+	DeleteTag(ctx context.Context, repo RepositoryID, tag ecr.Tag) error
+	// RecordPulls sets the last pull time of each image to the latest known;
+	// images that are gone are passed over.
+	RecordPulls(ctx context.Context, pulls []Pull) error
+}
+
+// Blob is stored content and where it is kept.
+type Blob struct {
+	Digest    ecr.Digest
+	Key       blob.Key
+	SizeBytes int64
+	CreatedAt time.Time
+}
+
+// BlobReader reads which blobs a repository may see.
+type BlobReader interface {
+	// Blob returns the blob if it is linked to repo, else ErrNotFound.
+	Blob(ctx context.Context, repo RepositoryID, d ecr.Digest) (Blob, error)
+	// Blobs returns those of ds that are linked to repo, each once, in no
+	// particular order.
+	Blobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]Blob, error)
+	// BlobIsUsed reports whether a manifest of repo refers to d.
+	BlobIsUsed(ctx context.Context, repo RepositoryID, d ecr.Digest) (bool, error)
+	// ListBlobs returns at most limit blobs of the whole store in byte order
+	// of their keys, after the key after.
+	ListBlobs(ctx context.Context, after blob.Key, limit int) ([]Blob, error)
+}
+
+// BlobWriter adds blobs and links.
+type BlobWriter interface {
+	// AddBlob records b, unless content of that digest is recorded already;
+	// it returns the blob recorded now. When its key is not b.Key, the
+	// caller's file is surplus and may be deleted after the commit.
+	AddBlob(ctx context.Context, b Blob) (Blob, error)
+	// LinkBlob lets repo see the blob d. Linking twice is nothing.
+	// ErrReferenced when the repository or the blob is not there.
+	LinkBlob(ctx context.Context, repo RepositoryID, d ecr.Digest, at time.Time) error
+	// UnlinkBlob takes the link away. ErrNotFound; ErrReferenced while a
+	// manifest of repo refers to it.
+	UnlinkBlob(ctx context.Context, repo RepositoryID, d ecr.Digest) error
+}
+
+// UploadID names an upload, a UUID in text form.
+type UploadID string
+
+// Upload is a blob on its way in. Key is the blob's key-to-be.
+type Upload struct {
+	ID         UploadID
+	Repository RepositoryID
+	Key        blob.Key
+	Progress   blob.Progress
+	// Parts counts the parts received; SmallestPart is the size in bytes of
+	// the smallest of them but the last; LastPart the size of the last.
+	Parts        int64
+	SmallestPart int64
+	LastPart     int64
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+// UploadReader reads uploads.
+type UploadReader interface {
+	// Upload returns the upload if it belongs to repo, else ErrNotFound.
+	Upload(ctx context.Context, repo RepositoryID, id UploadID) (Upload, error)
+	// ListUploads returns at most limit uploads last updated before t, oldest
+	// first.
+	ListUploads(ctx context.Context, before time.Time, limit int) ([]Upload, error)
+	// CountUploads counts the uploads of the whole store.
+	CountUploads(ctx context.Context) (int, error)
+}
+
+// UploadWriter changes uploads.
+type UploadWriter interface {
+	// InsertUpload adds u. ErrExists; ErrReferenced without its repository.
+	InsertUpload(ctx context.Context, u Upload) error
+	// AdvanceUpload stores u's progress, parts and UpdatedAt if the stored
+	// offset is still from. ErrNotFound, ErrConflict.
+	AdvanceUpload(ctx context.Context, u Upload, from int64) error
+	// DeleteUpload removes the upload. ErrNotFound.
+	DeleteUpload(ctx context.Context, id UploadID) error
+}
+
+// User is an IAM user. UniqueID (AIDA...) is never reused; a name is.
+type User struct {
+	UniqueID  string
+	Account   ecr.AccountID
+	Name      string
+	CreatedAt time.Time
+	// Policies are the names of the managed policies attached, in byte order.
+	Policies []string
+}
+
+// AccessKey is a user's key. Secret is sealed; the store never sees it plain.
+type AccessKey struct {
+	ID           string // AKIA...
+	UserUniqueID string
+	Sealed       []byte
+	Active       bool
+	CreatedAt    time.Time
+}
+
+// TokenKey signs docker tokens. Sealed as above.
+type TokenKey struct {
+	ID        string
+	Sealed    []byte
+	CreatedAt time.Time
+}
+
+// IdentityReader reads users and keys.
+type IdentityReader interface {
+	// User returns the user of that name, or ErrNotFound.
+	User(ctx context.Context, account ecr.AccountID, name string) (User, error)
+	// UserByID returns the user with the unique id, or ErrNotFound.
+	UserByID(ctx context.Context, uniqueID string) (User, error)
+	// AccessKey returns the key, or ErrNotFound.
+	AccessKey(ctx context.Context, id string) (AccessKey, error)
+	// ListAccessKeys returns a user's keys, oldest first.
+	ListAccessKeys(ctx context.Context, userUniqueID string) ([]AccessKey, error)
+	// TokenKeys returns all token keys, newest first.
+	TokenKeys(ctx context.Context) ([]TokenKey, error)
+}
+
+// IdentityWriter changes users and keys.
+type IdentityWriter interface {
+	// InsertUser adds u. ErrExists for a name or unique id in use.
+	InsertUser(ctx context.Context, u User) error
+	// DeleteUser removes the user and its keys. ErrNotFound.
+	DeleteUser(ctx context.Context, uniqueID string) error
+	// InsertAccessKey adds k. ErrExists; ErrReferenced without its user.
+	InsertAccessKey(ctx context.Context, k AccessKey) error
+	// SetAccessKeyActive switches a key on or off. ErrNotFound.
+	SetAccessKeyActive(ctx context.Context, id string, active bool) error
+	// DeleteAccessKey removes a key. ErrNotFound.
+	DeleteAccessKey(ctx context.Context, id string) error
+	// InsertTokenKey adds k. ErrExists.
+	InsertTokenKey(ctx context.Context, k TokenKey) error
+	// DeleteTokenKey removes a token key. ErrNotFound.
+	DeleteTokenKey(ctx context.Context, id string) error
+}
+
+// JournalEntry records that an image went, or lost a tag. It is written in
+// the transaction that does it.
+type JournalEntry struct {
+	Seq        int64 // given by the store, ascending
+	At         time.Time
+	Registry   ecr.RegistryID
+	Name       ecr.RepositoryName
+	Repository RepositoryID
+	Op         JournalOp
+	Digest     ecr.Digest
+	Tags       []ecr.Tag
+	MediaType  string
+	SizeBytes  int64
+	Body       []byte // the manifest, for deletions
+	Actor      string // ARN of the principal, or "system: reason"
+	Reason     string
+}
+
+// JournalOp says what happened.
+type JournalOp string
+
+// What the journal records.
+const (
+	JournalDeleteImage JournalOp = "delete-image"
+	JournalDeleteTag   JournalOp = "delete-tag"
+	JournalMoveTag     JournalOp = "move-tag"
+)
+
+// JournalReader reads the journal.
+type JournalReader interface {
+	// ListJournal returns at most limit entries of the repository name in
+	// registry in (all its incarnations), in order of Seq, after after.
+	ListJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]JournalEntry, error)
+}
+
+// JournalWriter appends to the journal.
+type JournalWriter interface {
+	// AppendJournal adds e; e.Seq is ignored.
+	AppendJournal(ctx context.Context, e JournalEntry) error
+}
