@@ -1,0 +1,86 @@
+// Package state holds the settings of repositories as plain values: what a
+// file wants (desired) and what a registry has (observed). It is pure.
+package state
+
+import (
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Resource tags through which Kontor knows what it owns. There is no state
+// file.
+const (
+	// TagStack holds the name of the stack that owns the repository.
+	TagStack = "kontor:stack"
+	// TagReserved begins the keys that a file may not set itself.
+	TagReserved = "kontor:"
+)
+
+// Target is a registry to deploy to, and how to reach it.
+type Target struct {
+	// Name in the file's registries list; "local" for the local registry.
+	Name     string
+	Registry ecr.RegistryID
+	// RoleARN is assumed, Profile read from the AWS configuration, Endpoint
+	// called in place of AWS. All optional.
+	RoleARN  string
+	Profile  string
+	Endpoint string
+	// Local: the registry of the data folder, not one on AWS.
+	Local bool
+}
+
+// Desired is what files ask for.
+type Desired struct {
+	// Stack names the owner. Explicit is false when it is the default name,
+	// which is not enough to delete anything.
+	Stack         string
+	StackExplicit bool
+	Targets       []Target
+	// Repositories in byte order of their names. Each is wanted in every
+	// target.
+	Repositories []Repository
+}
+
+// Repository is the settings of one repository.
+type Repository struct {
+	Name       ecr.RepositoryName
+	Mutability ecr.Mutability
+	// Tags are resource tags. Desired: those to set; others on the
+	// repository are left alone. Observed: all.
+	Tags map[string]string
+	// Policy and Lifecycle are the documents' texts; "" for none.
+	Policy    string
+	Lifecycle string
+	// Origins say which field of the file made a part of the documents; only
+	// in desired repositories.
+	Origins Origins
+}
+
+// Origins lead from generated parts back to the file.
+type Origins struct {
+	// Repository is where the repository is declared.
+	Repository Position
+	// Rules are by rule priority, Statements by Sid.
+	Rules      map[int]Origin
+	Statements map[string]Origin
+}
+
+// Origin is the field that made a part.
+type Origin struct {
+	Field string // path in the file, for example "ecr_repositories.api.expiration_rules[0]"
+	Position
+}
+
+// Position is a place in a file. Line and Column count from 1; zero when
+// there is no place, as for a default.
+type Position struct {
+	File   string
+	Line   int
+	Column int
+}
+
+// Observed is what one registry has.
+type Observed struct {
+	Target       Target
+	Repositories map[ecr.RepositoryName]Repository
+}
