@@ -1,0 +1,133 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+func info(b meta.Blob) BlobInfo {
+	return BlobInfo{Digest: b.Digest, SizeBytes: b.SizeBytes, CreatedAt: b.CreatedAt}
+}
+
+func layerNotFound(at Repo, d ecr.Digest) error {
+	return ecr.Errorf(ecr.CodeLayersNotFound,
+		"The layer with digest '%s' does not exist within the repository with name '%s' in the registry with id '%s'", d, at.Name, at.In.Account)
+}
+
+var opBatchCheckLayers = Operation{"BatchCheckLayers", []access.Action{"ecr:BatchCheckLayerAvailability"}}
+
+// BatchCheckLayers reports the layers that the repository has, and failures
+// for digests that are malformed. A layer in neither list is not there.
+func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string) ([]BlobInfo, []LayerFailure, error) {
+	var (
+		want     []ecr.Digest
+		failures []LayerFailure
+	)
+	for _, s := range digests {
+		d, err := ecr.ParseDigest(s)
+		if err != nil {
+			failures = append(failures, LayerFailure{Digest: s, Code: "InvalidLayerDigest",
+				Reason: "Invalid request parameters: layer digest should satisfy the regex '" + ecr.DigestPattern + "'"})
+			continue
+		}
+		want = append(want, d)
+	}
+	var found []BlobInfo
+	err := c.view(ctx, opBatchCheckLayers, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+		found = nil
+		blobs, err := r.Blobs(ctx, repo.ID, want)
+		for _, b := range blobs {
+			found = append(found, info(b))
+		}
+		return err
+	})
+	return found, failures, err
+}
+
+var opStatBlob = Operation{"StatBlob", []access.Action{"ecr:BatchCheckLayerAvailability"}}
+
+// StatBlob describes a blob. Errors: RepositoryNotFound, LayersNotFound.
+func (c *Caller) StatBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, error) {
+	b, err := c.linkedBlob(ctx, opStatBlob, at, d)
+	return info(b), err
+}
+
+var opOpenBlob = Operation{"OpenBlob", []access.Action{"ecr:GetDownloadUrlForLayer"}}
+
+// OpenBlob opens a blob for download; the caller closes it.
+// Errors: RepositoryNotFound, LayersNotFound.
+func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
+	b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
+	if err != nil {
+		return BlobInfo{}, nil, err
+	}
+	f, err := c.r.cfg.Blobs.Open(ctx, b.Key)
+	if err != nil {
+		// The row says it is there: the store has lost it, which is no
+		// caller's fault and nothing to call missing.
+		return BlobInfo{}, nil, fmt.Errorf("opening blob %s of %s/%s under key %s: %w", d, at.In, at.Name, b.Key, err)
+	}
+	return info(b), f, nil
+}
+
+func (c *Caller) linkedBlob(ctx context.Context, op Operation, at Repo, d ecr.Digest) (meta.Blob, error) {
+	var b meta.Blob
+	err := c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+		b, err = r.Blob(ctx, repo.ID, d)
+		if errors.Is(err, meta.ErrNotFound) {
+			return layerNotFound(at, d)
+		}
+		return err
+	})
+	return b, err
+}
+
+// mountSource is what mounting asks for in the repository mounted from.
+const mountSource access.Action = "ecr:GetDownloadUrlForLayer"
+
+var opMountBlob = Operation{"MountBlob", []access.Action{"ecr:InitiateLayerUpload"}}
+
+// MountBlob makes a blob of from visible in at. It reports false, without an
+// error, when the caller must upload it instead: the blob is not there, or the
+// caller may not read it there. What a caller cannot read it cannot mount, and
+// the answer does not tell which of the two it was.
+func (c *Caller) MountBlob(ctx context.Context, at, from Repo, d ecr.Digest) (BlobInfo, bool, error) {
+	var (
+		mounted bool
+		b       meta.Blob
+	)
+	err := c.update(ctx, opMountBlob, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		mounted = false
+		source, err := c.load(ctx, tx, Operation{Actions: []access.Action{mountSource}}, from)
+		if code := ecr.CodeOf(err); code == ecr.CodeAccessDenied || code == ecr.CodeRepositoryNotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b, err = tx.Blob(ctx, source.ID, d)
+		if errors.Is(err, meta.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if c.r.cfg.Compat == CompatECR {
+			// ECR mounts only what an image of the source refers to, within
+			// one registry.
+			used, err := tx.BlobIsUsed(ctx, source.ID, d)
+			if err != nil || !used || at.In != from.In {
+				return err
+			}
+		}
+		mounted = true
+		return tx.LinkBlob(ctx, repo.ID, d, c.r.cfg.Now())
+	})
+	return info(b), mounted && err == nil, err
+}

@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/lifecycle"
+	"github.com/kontor-registry/kontor/policy"
+)
+
+var opSetPolicy = Operation{"SetPolicy", []access.Action{"ecr:SetRepositoryPolicy"}}
+
+// SetPolicy sets the repository policy and returns it as stored. force is
+// taken for the day when policies are enforced, and may lock the caller out.
+// Errors: RepositoryNotFound, InvalidParameter.
+func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool) (string, error) {
+	doc, err := policy.Parse([]byte(text))
+	if err == nil {
+		err = policy.Validate(doc, policy.Repository)
+	}
+	if err != nil {
+		e := ecr.InvalidParameter("PolicyText", "Invalid repository policy provided")
+		e.Err = err
+		return "", e
+	}
+	stored := doc.Pretty()
+	_ = force
+	return stored, c.update(ctx, opSetPolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		repo.PolicyText = stored
+		return tx.UpdateRepository(ctx, repo)
+	})
+}
+
+func noPolicy(at Repo) error {
+	return ecr.Errorf(ecr.CodeRepositoryPolicyNotFound,
+		"Repository policy does not exist for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)
+}
+
+var opPolicy = Operation{"Policy", []access.Action{"ecr:GetRepositoryPolicy"}}
+
+// Policy returns the repository policy. Errors: RepositoryPolicyNotFound.
+func (c *Caller) Policy(ctx context.Context, at Repo) (string, error) {
+	var text string
+	err := c.view(ctx, opPolicy, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
+		if text = repo.PolicyText; text == "" {
+			return noPolicy(at)
+		}
+		return nil
+	})
+	return text, err
+}
+
+var opDeletePolicy = Operation{"DeletePolicy", []access.Action{"ecr:DeleteRepositoryPolicy"}}
+
+// DeletePolicy removes the repository policy and returns what it was.
+// Errors: RepositoryPolicyNotFound.
+func (c *Caller) DeletePolicy(ctx context.Context, at Repo) (string, error) {
+	var text string
+	err := c.update(ctx, opDeletePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		if text = repo.PolicyText; text == "" {
+			return noPolicy(at)
+		}
+		repo.PolicyText = ""
+		return tx.UpdateRepository(ctx, repo)
+	})
+	return text, err
+}
+
+var opSetLifecyclePolicy = Operation{"SetLifecyclePolicy", []access.Action{"ecr:PutLifecyclePolicy"}}
+
+// SetLifecyclePolicy sets the lifecycle policy and returns it as stored.
+// Errors: RepositoryNotFound, InvalidParameter.
+func (c *Caller) SetLifecyclePolicy(ctx context.Context, at Repo, text string) (string, error) {
+	p, err := lifecycle.Parse([]byte(text))
+	if err != nil {
+		e := ecr.InvalidParameter("LifecyclePolicyText", "Lifecycle policy validation failure: %s", lifecycle.Detail(err))
+		e.Err = err
+		return "", e
+	}
+	stored := p.String()
+	return stored, c.update(ctx, opSetLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		repo.LifecycleText = stored
+		return tx.UpdateRepository(ctx, repo)
+	})
+}
+
+func noLifecyclePolicy(at Repo) error {
+	return ecr.Errorf(ecr.CodeLifecyclePolicyNotFound,
+		"Lifecycle policy does not exist for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)
+}
+
+var opLifecyclePolicy = Operation{"LifecyclePolicy", []access.Action{"ecr:GetLifecyclePolicy"}}
+
+// LifecyclePolicy returns the lifecycle policy. Errors: LifecyclePolicyNotFound.
+func (c *Caller) LifecyclePolicy(ctx context.Context, at Repo) (string, error) {
+	var text string
+	err := c.view(ctx, opLifecyclePolicy, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
+		if text = repo.LifecycleText; text == "" {
+			return noLifecyclePolicy(at)
+		}
+		return nil
+	})
+	return text, err
+}
+
+var opDeleteLifecyclePolicy = Operation{"DeleteLifecyclePolicy", []access.Action{"ecr:DeleteLifecyclePolicy"}}
+
+// DeleteLifecyclePolicy removes the lifecycle policy and returns what it was.
+// Errors: LifecyclePolicyNotFound.
+func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at Repo) (string, error) {
+	var text string
+	err := c.update(ctx, opDeleteLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		if text = repo.LifecycleText; text == "" {
+			return noLifecyclePolicy(at)
+		}
+		repo.LifecycleText = ""
+		return tx.UpdateRepository(ctx, repo)
+	})
+	return text, err
+}

@@ -1,0 +1,70 @@
+package registry
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// pullRecorder gathers pulls, so that a pull never waits for a commit. What
+// was gathered since the last flush is lost when the process dies: seconds of
+// pull times, never content.
+type pullRecorder struct {
+	mu   sync.Mutex
+	last map[pulled]time.Time // guarded by mu
+}
+
+type pulled struct {
+	repo   meta.RepositoryID
+	digest ecr.Digest
+}
+
+// maxPulls bounds the memory of the recorder; beyond it pulls of further
+// images go unrecorded until the next flush.
+const maxPulls = 100_000
+
+func (r *pullRecorder) record(pulls ...meta.Pull) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range pulls {
+		k := pulled{p.Repository, p.Digest}
+		old, known := r.last[k]
+		if known && !p.At.After(old) || !known && len(r.last) >= maxPulls {
+			continue
+		}
+		if r.last == nil {
+			r.last = make(map[pulled]time.Time)
+		}
+		r.last[k] = p.At
+	}
+}
+
+func (r *pullRecorder) take() []meta.Pull {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pulls := make([]meta.Pull, 0, len(r.last))
+	for k, at := range r.last {
+		pulls = append(pulls, meta.Pull{Repository: k.repo, Digest: k.digest, At: at})
+	}
+	r.last = nil
+	return pulls
+}
+
+// FlushPulls stores the pull times gathered since the last call. The server
+// calls it every few seconds and when it stops.
+func (r *Registry) FlushPulls(ctx context.Context) error {
+	pulls := r.pulls.take()
+	if len(pulls) == 0 {
+		return nil
+	}
+	err := r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		return tx.RecordPulls(ctx, pulls)
+	})
+	if err != nil {
+		r.pulls.record(pulls...)
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package registry
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// Limits of resource tags, from the API model: tags on a repository, and
+// characters of a key and a value.
+const (
+	maxResourceTags  = 50
+	maxResourceKey   = 128
+	maxResourceValue = 256
+)
+
+func checkResourceTags(tags map[string]string) error {
+	if len(tags) > maxResourceTags {
+		return tooManyTags()
+	}
+	for k, v := range tags {
+		n := utf8.RuneCountInString(k)
+		if n < 1 || n > maxResourceKey || utf8.RuneCountInString(v) > maxResourceValue || strings.HasPrefix(k, "aws:") {
+			return ecr.Errorf(ecr.CodeInvalidTagParameter, "Tag parameters are invalid")
+		}
+	}
+	return nil
+}
+
+func tooManyTags() error {
+	return ecr.Errorf(ecr.CodeTooManyTags, "The list of tags on the repository is over the limit. The maximum number of tags that can be applied to a repository is %d.", maxResourceTags)
+}
+
+var opTagResource = Operation{"TagResource", []access.Action{"ecr:TagResource"}}
+
+// TagResource adds or replaces resource tags.
+// Errors: RepositoryNotFound, InvalidTagParameter, TooManyTags.
+func (c *Caller) TagResource(ctx context.Context, at Repo, tags map[string]string) error {
+	if err := checkResourceTags(tags); err != nil {
+		return err
+	}
+	return c.update(ctx, opTagResource, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		all := make(map[string]string, len(repo.Tags)+len(tags))
+		maps.Copy(all, repo.Tags)
+		maps.Copy(all, tags)
+		if len(all) > maxResourceTags {
+			return tooManyTags()
+		}
+		repo.Tags = all
+		return tx.UpdateRepository(ctx, repo)
+	})
+}
+
+var opUntagResource = Operation{"UntagResource", []access.Action{"ecr:UntagResource"}}
+
+// UntagResource removes resource tags; keys that are not there are nothing.
+func (c *Caller) UntagResource(ctx context.Context, at Repo, keys []string) error {
+	return c.update(ctx, opUntagResource, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		all := maps.Clone(repo.Tags)
+		for _, k := range keys {
+			delete(all, k)
+		}
+		repo.Tags = all
+		return tx.UpdateRepository(ctx, repo)
+	})
+}
+
+var opResourceTags = Operation{"ResourceTags", []access.Action{"ecr:ListTagsForResource"}}
+
+// ResourceTags returns the resource tags.
+func (c *Caller) ResourceTags(ctx context.Context, at Repo) (map[string]string, error) {
+	var tags map[string]string
+	err := c.view(ctx, opResourceTags, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
+		tags = repo.Tags
+		return nil
+	})
+	return tags, err
+}

@@ -1,0 +1,348 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// AnyOffset, as the offset of an upload's next byte, accepts whatever the
+// upload has.
+const AnyOffset int64 = -1
+
+// minPart is the least size in bytes of every part of an upload but the last,
+// in CompatECR.
+const minPart = 5 << 20
+
+var opStartUpload = Operation{"StartUpload", []access.Action{"ecr:InitiateLayerUpload"}}
+
+// StartUpload begins an upload. Errors: RepositoryNotFound.
+func (c *Caller) StartUpload(ctx context.Context, at Repo) (meta.UploadID, error) {
+	now := c.r.cfg.Now()
+	u := meta.Upload{ID: newUploadID(), Key: blob.NewKey(), CreatedAt: now, UpdatedAt: now}
+	err := c.update(ctx, opStartUpload, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		u.Repository = repo.ID
+		return tx.InsertUpload(ctx, u)
+	})
+	return u.ID, err
+}
+
+// newUploadID makes a random UUID (RFC 9562, version 4).
+func newUploadID() meta.UploadID {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return meta.UploadID(fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:]))
+}
+
+func uploadNotFound(at Repo, id meta.UploadID) error {
+	return ecr.Errorf(ecr.CodeUploadNotFound,
+		"The upload with id '%s' does not exist in the repository with name '%s' in the registry with id '%s'", id, at.Name, at.In.Account)
+}
+
+func findUpload(ctx context.Context, r meta.UploadReader, at Repo, repo meta.Repository, id meta.UploadID) (meta.Upload, error) {
+	u, err := r.Upload(ctx, repo.ID, id)
+	if errors.Is(err, meta.ErrNotFound) {
+		return u, uploadNotFound(at, id)
+	}
+	return u, err
+}
+
+var opUploadOffset = Operation{"UploadOffset", []access.Action{"ecr:UploadLayerPart"}}
+
+// UploadOffset returns how many bytes an upload has. Errors: UploadNotFound.
+func (c *Caller) UploadOffset(ctx context.Context, at Repo, id meta.UploadID) (int64, error) {
+	u, err := c.upload(ctx, opUploadOffset, at, id)
+	return u.Progress.Offset, err
+}
+
+func (c *Caller) upload(ctx context.Context, op Operation, at Repo, id meta.UploadID) (meta.Upload, error) {
+	var u meta.Upload
+	err := c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+		u, err = findUpload(ctx, r, at, repo, id)
+		return err
+	})
+	return u, err
+}
+
+var opAppendUpload = Operation{"AppendUpload", []access.Action{"ecr:UploadLayerPart"}}
+
+// AppendUpload appends body to an upload that must have exactly from bytes
+// (or AnyOffset), and returns how many it has now. When reading body fails,
+// what came before is kept, so that the client can ask how far it got and go
+// on; when the store cannot take it, the upload is gone.
+// Errors: UploadNotFound, InvalidLayerPart.
+func (c *Caller) AppendUpload(ctx context.Context, at Repo, id meta.UploadID, from int64, body io.Reader) (int64, error) {
+	unlock, err := c.r.uploads.lock(id)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	u, w, err := c.openUpload(ctx, opAppendUpload, at, id, from)
+	if err != nil {
+		return 0, err
+	}
+	received := receive(w, body)
+	if received.store != nil {
+		return 0, errors.Join(spaceError(received.store), w.Abort(), c.dropUpload(ctx, opAppendUpload, at, id))
+	}
+	if err := c.suspend(ctx, opAppendUpload, at, u, w); err != nil {
+		return 0, err
+	}
+	return w.Offset(), received.client
+}
+
+// openUpload opens an upload for writing. The caller holds its lock, so the
+// row cannot fall behind the content.
+func (c *Caller) openUpload(ctx context.Context, op Operation, at Repo, id meta.UploadID, from int64) (meta.Upload, blob.Writer, error) {
+	u, err := c.upload(ctx, op, at, id)
+	if err != nil {
+		return u, nil, err
+	}
+	if from != AnyOffset && from != u.Progress.Offset {
+		return u, nil, ecr.Errorf(ecr.CodeInvalidLayerPart, "First byte of the layer part is %d instead of %d", from, u.Progress.Offset)
+	}
+	w, err := c.r.cfg.Blobs.Append(ctx, u.Key, u.Progress)
+	switch {
+	case errors.Is(err, blob.ErrNotFound):
+		return u, nil, &ecr.Error{Code: ecr.CodeUploadNotFound, Message: "The upload with id '" + string(id) + "' was lost; start another", Err: err}
+	case err != nil:
+		return u, nil, spaceError(err)
+	}
+	return u, w, nil
+}
+
+// outcome tells whose fault it was that a body was not received whole.
+type outcome struct {
+	client error // the body could not be read
+	store  error // the store could not take it
+}
+
+func receive(w io.Writer, body io.Reader) outcome {
+	if body == nil {
+		return outcome{}
+	}
+	src := &errorKeeper{r: body}
+	if _, err := io.Copy(w, src); err != nil && src.err == nil {
+		return outcome{store: err}
+	}
+	return outcome{client: src.err}
+}
+
+// errorKeeper remembers what reading failed with.
+type errorKeeper struct {
+	r   io.Reader
+	err error
+}
+
+func (k *errorKeeper) Read(p []byte) (int, error) {
+	n, err := k.r.Read(p)
+	if err != nil && err != io.EOF {
+		k.err = err
+	}
+	return n, err
+}
+
+// suspend makes durable what was received, and where to go on. The client may
+// be gone by now: that is when it matters.
+func (c *Caller) suspend(ctx context.Context, op Operation, at Repo, u meta.Upload, w blob.Writer) error {
+	ctx = context.WithoutCancel(ctx)
+	from := u.Progress.Offset
+	n := w.Offset() - from
+	p, err := w.Suspend(ctx)
+	if err != nil {
+		return spaceError(err)
+	}
+	if n == 0 {
+		return nil
+	}
+	u.Progress = p
+	addPart(&u, n)
+	u.UpdatedAt = c.r.cfg.Now()
+	return c.update(ctx, op, at, func(ctx context.Context, tx meta.Tx, _ meta.Repository) error {
+		switch err := tx.AdvanceUpload(ctx, u, from); {
+		case errors.Is(err, meta.ErrNotFound):
+			return uploadNotFound(at, u.ID)
+		case errors.Is(err, meta.ErrConflict):
+			return errBusy
+		default:
+			return err
+		}
+	})
+}
+
+var opCompleteUpload = Operation{"CompleteUpload", []access.Action{"ecr:CompleteLayerUpload"}}
+
+// CompleteUpload appends body (which may be nil) as AppendUpload does, and
+// turns the upload into a blob of the repository if its content has one of the
+// digests. Otherwise the upload is gone, with everything received.
+// Errors: UploadNotFound, InvalidLayerPart, InvalidLayer, EmptyUpload,
+// LayerPartTooSmall.
+func (c *Caller) CompleteUpload(ctx context.Context, at Repo, id meta.UploadID, from int64, body io.Reader, digests ...ecr.Digest) (BlobInfo, error) {
+	unlock, err := c.r.uploads.lock(id)
+	if err != nil {
+		return BlobInfo{}, err
+	}
+	defer unlock()
+	u, w, err := c.openUpload(ctx, opCompleteUpload, at, id, from)
+	if err != nil {
+		return BlobInfo{}, err
+	}
+	received := receive(w, body)
+	if received.store != nil {
+		return BlobInfo{}, errors.Join(spaceError(received.store), w.Abort(), c.dropUpload(ctx, opCompleteUpload, at, id))
+	}
+	if received.client != nil {
+		return BlobInfo{}, errors.Join(received.client, c.suspend(ctx, opCompleteUpload, at, u, w))
+	}
+	if err := c.checkParts(at, u, w); err != nil {
+		return BlobInfo{}, errors.Join(err, w.Abort(), c.dropUpload(ctx, opCompleteUpload, at, id))
+	}
+	size := w.Offset()
+	digest, err := w.Commit(ctx, digests...)
+	if errors.Is(err, blob.ErrDigestMismatch) {
+		wrong := &ecr.Error{Code: ecr.CodeInvalidLayer, Message: "None of the provided layer digests match the calculated layer digest", Err: err}
+		return BlobInfo{}, errors.Join(wrong, c.dropUpload(ctx, opCompleteUpload, at, id))
+	}
+	if err != nil {
+		return BlobInfo{}, spaceError(err)
+	}
+	return c.link(ctx, at, u, digest, size)
+}
+
+// addPart counts n more bytes as a part.
+func addPart(u *meta.Upload, n int64) {
+	if n == 0 {
+		return
+	}
+	if u.Parts == 1 || u.Parts > 1 && u.LastPart < u.SmallestPart {
+		u.SmallestPart = u.LastPart
+	}
+	u.Parts++
+	u.LastPart = n
+}
+
+// checkParts refuses what ECR refuses: uploads of nothing, and small parts
+// before the last.
+func (c *Caller) checkParts(at Repo, u meta.Upload, w blob.Writer) error {
+	if c.r.cfg.Compat != CompatECR {
+		return nil
+	}
+	if w.Offset() == 0 {
+		return ecr.Errorf(ecr.CodeEmptyUpload,
+			"The upload with id '%s' in the repository with name '%s' in registry with id '%s' cannot be completed because it does not have any parts.",
+			u.ID, at.Name, at.In.Account)
+	}
+	addPart(&u, w.Offset()-u.Progress.Offset)
+	if u.Parts > 1 && u.SmallestPart < minPart {
+		return ecr.Errorf(ecr.CodeLayerPartTooSmall, "All layer parts except the last part should be at least 5MB")
+	}
+	return nil
+}
+
+// link makes committed content a blob of the repository, and ends the upload.
+func (c *Caller) link(ctx context.Context, at Repo, u meta.Upload, digest ecr.Digest, size int64) (BlobInfo, error) {
+	var kept meta.Blob
+	mine := meta.Blob{Digest: digest, Key: u.Key, SizeBytes: size, CreatedAt: c.r.cfg.Now()}
+	err := c.update(ctx, opCompleteUpload, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) (err error) {
+		if kept, err = tx.AddBlob(ctx, mine); err != nil {
+			return err
+		}
+		if err := tx.LinkBlob(ctx, repo.ID, digest, mine.CreatedAt); err != nil {
+			return err
+		}
+		if err := tx.DeleteUpload(ctx, u.ID); errors.Is(err, meta.ErrNotFound) {
+			return uploadNotFound(at, u.ID)
+		} else if err != nil {
+			return err
+		}
+		return nil
+	})
+	var refused *ecr.Error
+	switch {
+	case err == nil && kept.Key == mine.Key:
+		return info(kept), nil
+	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
+		// The content is known already, or not wanted. When the commit's
+		// outcome is unknown the file stays: better surplus than missing.
+		if derr := c.r.cfg.Blobs.Delete(context.WithoutCancel(ctx), mine.Key); derr != nil {
+			c.r.cfg.Log.WarnContext(ctx, "surplus blob not deleted", "key", mine.Key, "error", derr)
+		}
+	}
+	return info(kept), err
+}
+
+var opCancelUpload = Operation{"CancelUpload", []access.Action{"ecr:UploadLayerPart"}}
+
+// CancelUpload drops an upload. Errors: UploadNotFound.
+func (c *Caller) CancelUpload(ctx context.Context, at Repo, id meta.UploadID) error {
+	unlock, err := c.r.uploads.lock(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	u, err := c.upload(ctx, opCancelUpload, at, id)
+	if err != nil {
+		return err
+	}
+	if err := c.dropUpload(ctx, opCancelUpload, at, id); err != nil {
+		return err
+	}
+	return c.r.cfg.Blobs.Discard(ctx, u.Key)
+}
+
+func (c *Caller) dropUpload(ctx context.Context, op Operation, at Repo, id meta.UploadID) error {
+	return c.update(context.WithoutCancel(ctx), op, at, func(ctx context.Context, tx meta.Tx, _ meta.Repository) error {
+		if err := tx.DeleteUpload(ctx, id); err != nil && !errors.Is(err, meta.ErrNotFound) {
+			return err
+		}
+		return nil
+	})
+}
+
+// spaceError says that the disk is full, where it is.
+func spaceError(err error) error {
+	if errors.Is(err, blob.ErrNoSpace) {
+		return &ecr.Error{Code: ecr.CodeUnavailable, Message: "The registry's disk is full. Nothing was stored; try again when there is space.", Err: err}
+	}
+	if errors.Is(err, blob.ErrBusy) {
+		return errBusy
+	}
+	return err
+}
+
+// errBusy: two requests write one upload.
+var errBusy = &ecr.Error{Code: ecr.CodeInvalidLayerPart, Message: "Another request is writing to this upload"}
+
+// keyLocks lets one request at a time write an upload. It never waits: a
+// second writer is a client's mistake.
+type keyLocks struct {
+	mu   sync.Mutex
+	held map[meta.UploadID]bool // guarded by mu
+}
+
+func (k *keyLocks) lock(id meta.UploadID) (unlock func(), err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held[id] {
+		return nil, errBusy
+	}
+	if k.held == nil {
+		k.held = make(map[meta.UploadID]bool)
+	}
+	k.held[id] = true
+	return func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.held, id)
+	}, nil
+}
