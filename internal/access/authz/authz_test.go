@@ -1,0 +1,157 @@
+package authz_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/authz"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+const (
+	own     ecr.AccountID = "111122223333"
+	foreign ecr.AccountID = "444455556666"
+)
+
+func user(policies ...string) access.Principal {
+	return access.Principal{
+		Account: own, ARN: "arn:aws:iam::111122223333:user/someone", UniqueID: "AIDAQ3EGXAMPLE", KeyID: "AKIDEXAMPLE",
+		Policies: policies,
+	}
+}
+
+func repository(account ecr.AccountID) string {
+	return ecr.RegistryID{Account: account, Region: "us-east-1"}.RepositoryARN("team/app")
+}
+
+func TestDecide(t *testing.T) {
+	const (
+		deniedIdentity = "User: arn:aws:iam::111122223333:user/someone is not authorized to perform: ecr:DeleteRepository " +
+			"on resource: arn:aws:ecr:us-east-1:111122223333:repository/team/app " +
+			"because no identity-based policy allows the ecr:DeleteRepository action"
+		deniedResource = "User: arn:aws:iam::111122223333:user/someone is not authorized to perform: ecr:BatchGetImage " +
+			"on resource: arn:aws:ecr:us-east-1:444455556666:repository/team/app " +
+			"because no resource-based policy allows the ecr:BatchGetImage action"
+		deniedToken = "User: arn:aws:iam::111122223333:user/someone is not authorized to perform: ecr:GetAuthorizationToken " +
+			"on resource: * because no identity-based policy allows the ecr:GetAuthorizationToken action"
+	)
+	everyone := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}`
+	tests := []struct {
+		name string
+		req  authz.Request
+		want authz.Decision
+	}{
+		{"administrator, own account",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:DeleteRepository", Resource: repository(own), Owner: own},
+			authz.Decision{Allowed: true, By: "AdministratorAccess"}},
+		{"administrator, action nobody knows",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:Whatever", Resource: "*", Owner: own},
+			authz.Decision{Allowed: true, By: "AdministratorAccess"}},
+		{"administrator, another account",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:BatchGetImage", Resource: repository(foreign), Owner: foreign},
+			authz.Decision{Message: deniedResource}},
+		{"repository policies grant nothing yet",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:BatchGetImage", Resource: repository(foreign),
+				Owner: foreign, RepositoryPolicy: everyone},
+			authz.Decision{Message: deniedResource}},
+		{"pusher pushes",
+			authz.Request{Principal: user(access.PolicyPushPull), Action: "ecr:PutImage", Resource: repository(own), Owner: own},
+			authz.Decision{Allowed: true, By: "AmazonEC2ContainerRegistryPowerUser"}},
+		// "PowerUser cannot delete images or repositories, create repositories
+		// or set policies": ECR user guide, AWS managed policies.
+		{"pusher deletes a repository",
+			authz.Request{Principal: user(access.PolicyPushPull), Action: "ecr:DeleteRepository", Resource: repository(own), Owner: own},
+			authz.Decision{Message: deniedIdentity}},
+		{"no policy, no owner",
+			authz.Request{Principal: user(), Action: "ecr:DeleteRepository", Resource: repository(own), Owner: own},
+			authz.Decision{Message: deniedIdentity}},
+		{"a policy that is not known",
+			authz.Request{Principal: user("PowerUserAccess"), Action: "ecr:DeleteRepository", Resource: repository(own), Owner: own},
+			authz.Decision{Message: deniedIdentity}},
+		{"a token needs no owner",
+			authz.Request{Principal: user(access.PolicyPushPull), Action: "ecr:GetAuthorizationToken", Resource: "*"},
+			authz.Decision{Allowed: true, By: "AmazonEC2ContainerRegistryPowerUser"}},
+		{"a token without a policy",
+			authz.Request{Principal: user(), Action: "ecr:GetAuthorizationToken", Resource: "*", Owner: own},
+			authz.Decision{Message: deniedToken}},
+		{"a job of the server",
+			authz.Request{Principal: access.Principal{System: "lifecycle"}, Action: "ecr:BatchDeleteImage", Resource: repository(own), Owner: own},
+			authz.Decision{Allowed: true, By: "system: lifecycle"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := authz.Decide(tt.req)
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("Decide (-want +got):\n%s", d)
+			}
+			err := got.Err()
+			if tt.want.Allowed {
+				if err != nil {
+					t.Errorf("Err of an allowing decision: %v", err)
+				}
+				return
+			}
+			if !errors.Is(err, &ecr.Error{Code: ecr.CodeAccessDenied, Message: tt.want.Message}) {
+				t.Errorf("Err = %v", err)
+			}
+		})
+	}
+}
+
+// The actions of AmazonEC2ContainerRegistryPowerUser as AWS publishes them,
+// and those that an account would least like a pusher to have.
+func TestPowerUserActions(t *testing.T) {
+	may := []access.Action{
+		"ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:GetRepositoryPolicy",
+		"ecr:DescribeRepositories", "ecr:ListImages", "ecr:DescribeImages", "ecr:BatchGetImage", "ecr:GetLifecyclePolicy",
+		"ecr:GetLifecyclePolicyPreview", "ecr:ListTagsForResource", "ecr:DescribeImageScanFindings", "ecr:InitiateLayerUpload",
+		"ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage",
+	}
+	mayNot := []access.Action{
+		"ecr:CreateRepository", "ecr:DeleteRepository", "ecr:BatchDeleteImage", "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy",
+		"ecr:PutLifecyclePolicy", "ecr:DeleteLifecyclePolicy", "ecr:PutImageTagMutability", "ecr:TagResource", "ecr:UntagResource",
+		"ecr:BatchImportUpstreamImage", "ecr:putimage", "ecr:*", "ecr:", "", "iam:CreateUser",
+	}
+	ask := func(a access.Action) bool {
+		return authz.Decide(authz.Request{Principal: user(access.PolicyPushPull), Action: a, Resource: repository(own), Owner: own}).Allowed
+	}
+	for _, a := range may {
+		if !ask(a) {
+			t.Errorf("%s is denied", a)
+		}
+	}
+	for _, a := range mayNot {
+		if ask(a) {
+			t.Errorf("%s is allowed", a)
+		}
+	}
+}
+
+// No principal but the server's own jobs gets anything outside its account,
+// whatever its policies, the action and the repository policy.
+func TestNothingAcrossAccounts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := authz.Request{
+			Principal:        user(rapid.SliceOf(rapid.SampledFrom([]string{access.PolicyAdministrator, access.PolicyPushPull, "X"})).Draw(t, "policies")...),
+			Action:           access.Action("ecr:" + rapid.SampledFrom([]string{"PutImage", "BatchGetImage", "DeleteRepository"}).Draw(t, "action")),
+			Resource:         repository(foreign),
+			Owner:            rapid.SampledFrom([]ecr.AccountID{foreign, "", "000000000000"}).Draw(t, "owner"),
+			RepositoryPolicy: rapid.String().Draw(t, "policy"),
+		}
+		d := authz.Decide(r)
+		if d.Allowed || d.By != "" || d.Message == "" {
+			t.Fatalf("Decide = %+v", d)
+		}
+	})
+}
+
+// A principal without an account matches no owner, not even an absent one.
+func TestZeroPrincipal(t *testing.T) {
+	if d := authz.Decide(authz.Request{Action: "ecr:PutImage", Principal: access.Principal{Policies: []string{access.PolicyAdministrator}}}); d.Allowed {
+		t.Errorf("Decide = %+v", d)
+	}
+}
