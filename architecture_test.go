@@ -1,0 +1,202 @@
+package kontor_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/kontor-registry/kontor"
+
+// rooms are the packages of the house and their levels: a package imports only
+// rooms of smaller levels. A room holds the packages below it that are not
+// rooms themselves. docs/design/0001-rooms-and-levels.md says why.
+var rooms = map[string]int{
+	"internal/ecr":     0,
+	"internal/jsonpos": 0,
+	"internal/version": 0,
+
+	"lifecycle": 1,
+	"policy":    1,
+
+	"internal/access":       10,
+	"internal/store/blob":   10,
+	"internal/manifest":     10,
+	"internal/wire":         10,
+	"internal/deploy/state": 10,
+	"internal/store/meta":   11,
+
+	"internal/access/authn":        20,
+	"internal/access/authz":        20,
+	"internal/access/identity":     20,
+	"internal/store/blob/blobtest": 20,
+	"internal/store/blob/crashfs":  20,
+	"internal/store/blob/disk":     19,
+	"internal/store/meta/metatest": 20,
+	"internal/store/meta/sqlstore": 20,
+	"internal/deploy/spec":         20,
+	"internal/deploy/plan":         20,
+	"internal/pgtest":              20,
+
+	"internal/store/meta/postgres": 30,
+	"internal/store/meta/sqlite":   30,
+	"internal/registry":            30,
+	"internal/deploy":              30,
+
+	"internal/render":  40,
+	"internal/datadir": 40,
+
+	"internal/front/ecrapi": 50,
+	"internal/front/ociapi": 50,
+	"internal/front/stsapi": 50,
+
+	"internal/server": 60,
+
+	"internal/cli":       71,
+	"kontortest":         70,
+	"kontortest/awstest": 71,
+
+	"cmd/kontor": 80,
+	"release":    80,
+	"test/all":   80,
+}
+
+// confined are imports that only some rooms may have; "" stands for every
+// room of level 40 and up.
+var confined = []struct {
+	imported string
+	rooms    []string
+}{
+	{"net/http", []string{"internal/wire", "internal/access/authn", ""}},
+	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
+	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
+	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest"}},
+	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
+	{"github.com/goccy/go-yaml", []string{"internal/deploy/spec"}},
+}
+
+// closures are what the public packages may and may not bring with them.
+var closures = map[string]struct {
+	only      []string // outside the standard library and the package itself; nil for anything
+	forbidden []string
+}{
+	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
+	"policy":    {only: []string{module + "/internal/jsonpos"}},
+	"kontortest": {forbidden: []string{
+		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/regclient/", "github.com/spf13/",
+		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",
+	}},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+	Standard   bool
+}
+
+func list(t *testing.T, args ...string) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports,Deps,Standard"}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, &stderr)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// roomOf finds the room that pkg, a path within the module, stands in.
+func roomOf(pkg string) (string, bool) {
+	for p := pkg; p != ""; {
+		if _, ok := rooms[p]; ok {
+			return p, true
+		}
+		i := strings.LastIndexByte(p, '/')
+		if i < 0 {
+			return "", false
+		}
+		p = p[:i]
+	}
+	return "", false
+}
+
+func TestImportsGoDown(t *testing.T) {
+	used := map[string]bool{}
+	for _, p := range list(t, "./...") {
+		pkg, ok := strings.CutPrefix(p.ImportPath, module+"/")
+		if !ok {
+			continue // the root, which holds this test only
+		}
+		room, ok := roomOf(pkg)
+		if !ok {
+			t.Errorf("%s stands in no room: give it a level in %s", pkg, "architecture_test.go")
+			continue
+		}
+		used[room] = true
+		for _, imp := range p.Imports {
+			to, ok := strings.CutPrefix(imp, module+"/")
+			if !ok {
+				continue
+			}
+			target, ok := roomOf(to)
+			if ok && target != room && rooms[target] >= rooms[room] {
+				t.Errorf("%s (level %d) imports %s (level %d): imports go to smaller levels only", pkg, rooms[room], to, rooms[target])
+			}
+		}
+		for _, c := range confined {
+			may := slices.Contains(c.rooms, room) || slices.Contains(c.rooms, "") && rooms[room] >= 40
+			for _, imp := range p.Imports {
+				if !may && (imp == c.imported || strings.HasPrefix(imp, strings.TrimSuffix(c.imported, "/")+"/")) {
+					t.Errorf("%s imports %s, which is for %v only", pkg, imp, c.rooms)
+				}
+			}
+		}
+	}
+	for room := range rooms {
+		if !used[room] {
+			t.Errorf("the room %s is gone: take it out of the rules", room)
+		}
+	}
+	for _, c := range confined {
+		for _, room := range c.rooms {
+			if _, ok := rooms[room]; room != "" && !ok {
+				t.Errorf("the rule for %s names %s, which is no room", c.imported, room)
+			}
+		}
+	}
+}
+
+func TestPublicPackagesBringLittle(t *testing.T) {
+	for pkg, rule := range closures {
+		p := list(t, "./"+pkg)[0]
+		standard := map[string]bool{}
+		for _, d := range list(t, append([]string{"-e"}, p.Deps...)...) {
+			standard[d.ImportPath] = d.Standard
+		}
+		for _, dep := range p.Deps {
+			if rule.only != nil && !standard[dep] && !slices.Contains(rule.only, dep) {
+				t.Errorf("%s brings %s with it", pkg, dep)
+			}
+			for _, f := range rule.forbidden {
+				if dep == f || strings.HasPrefix(dep, strings.TrimSuffix(f, "/")+"/") {
+					t.Errorf("%s brings %s with it", pkg, dep)
+				}
+			}
+		}
+	}
+}
