@@ -1,0 +1,151 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// localUsers are the users that each hosted account gets.
+var localUsers = []struct{ name, policy string }{
+	{Administrator, access.PolicyAdministrator},
+	{Pusher, access.PolicyPushPull},
+}
+
+// ensureAttempts bounds the repetitions after losing a race: whoever lost
+// finds everything there the second time, a third time allows for a drawn id
+// that was taken.
+const ensureAttempts = 3
+
+// EnsureAccount creates what account lacks of its administrator and its
+// push/pull user, each with an access key, and the server's key for docker
+// tokens. It may be called at every start and by several processes at once;
+// where nothing is missing it writes nothing.
+//
+// It opens each secret it finds, so a wrong master key shows here
+// (ErrMasterKey) and nothing new is sealed beside secrets that it cannot open.
+func (s *Service) EnsureAccount(ctx context.Context, account ecr.AccountID) error {
+	complete := false
+	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+		missing, err := s.missing(ctx, r, account)
+		complete = missing.nothing()
+		return err
+	})
+	if err == nil && !complete {
+		err = s.create(ctx, account)
+	}
+	if err != nil {
+		return fmt.Errorf("setting up account %s: %w", account, err)
+	}
+	return nil
+}
+
+// lack is what an account does not have yet.
+type lack struct {
+	users    []meta.User // to be inserted, with a key each
+	keys     []meta.User // there, but without any key
+	tokenKey bool
+}
+
+func (l lack) nothing() bool { return len(l.users) == 0 && len(l.keys) == 0 && !l.tokenKey }
+
+// missing finds out what account lacks and opens what is there.
+func (s *Service) missing(ctx context.Context, r meta.Reader, account ecr.AccountID) (lack, error) {
+	var l lack
+	tokenKeys, err := r.TokenKeys(ctx)
+	if err != nil {
+		return lack{}, fmt.Errorf("reading token keys: %w", err)
+	}
+	for _, k := range tokenKeys {
+		if _, err := s.cfg.Key.Open(KindTokenKey, k.ID, k.Sealed); err != nil {
+			return lack{}, err
+		}
+	}
+	l.tokenKey = len(tokenKeys) == 0
+	for _, want := range localUsers {
+		user, err := r.User(ctx, account, want.name)
+		if errors.Is(err, meta.ErrNotFound) {
+			l.users = append(l.users, meta.User{Account: account, Name: want.name, Policies: []string{want.policy}})
+			continue
+		}
+		if err != nil {
+			return lack{}, fmt.Errorf("reading user %s: %w", want.name, err)
+		}
+		keys, err := r.ListAccessKeys(ctx, user.UniqueID)
+		if err != nil {
+			return lack{}, fmt.Errorf("reading the keys of user %s: %w", want.name, err)
+		}
+		for _, k := range keys {
+			if _, err := s.cfg.Key.Open(KindAccessKey, k.ID, k.Sealed); err != nil {
+				return lack{}, err
+			}
+		}
+		if len(keys) == 0 {
+			l.keys = append(l.keys, user)
+		}
+	}
+	return l, nil
+}
+
+// create inserts what is missing. The names' constraints settle races: who
+// finds a name taken starts again.
+func (s *Service) create(ctx context.Context, account ecr.AccountID) error {
+	var err error
+	for range ensureAttempts {
+		err = s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+			l, err := s.missing(ctx, tx, account)
+			if err != nil {
+				return err
+			}
+			for _, u := range l.users {
+				u.UniqueID, u.CreatedAt = newUserID(), s.cfg.Now().UTC()
+				if err := tx.InsertUser(ctx, u); err != nil {
+					return fmt.Errorf("creating user %s: %w", u.Name, err)
+				}
+				if err := s.insertAccessKey(ctx, tx, u); err != nil {
+					return err
+				}
+			}
+			for _, u := range l.keys {
+				if err := s.insertAccessKey(ctx, tx, u); err != nil {
+					return err
+				}
+			}
+			if l.tokenKey {
+				return s.insertTokenKey(ctx, tx)
+			}
+			return nil
+		})
+		if !errors.Is(err, meta.ErrExists) {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *Service) insertAccessKey(ctx context.Context, tx meta.Tx, u meta.User) error {
+	id := newAccessKeyID()
+	err := tx.InsertAccessKey(ctx, meta.AccessKey{
+		ID: id, UserUniqueID: u.UniqueID, Sealed: s.cfg.Key.Seal(KindAccessKey, id, []byte(newSecret())),
+		Active: true, CreatedAt: s.cfg.Now().UTC(),
+	})
+	if err != nil {
+		return fmt.Errorf("creating an access key for user %s: %w", u.Name, err)
+	}
+	return nil
+}
+
+func (s *Service) insertTokenKey(ctx context.Context, tx meta.Tx) error {
+	id := newID("", tokenKeyIDLen)
+	err := tx.InsertTokenKey(ctx, meta.TokenKey{
+		ID: id, Sealed: s.cfg.Key.Seal(KindTokenKey, id, random(tokenKeySize)), CreatedAt: s.cfg.Now().UTC(),
+	})
+	if err != nil {
+		return fmt.Errorf("creating a token key: %w", err)
+	}
+	return nil
+}

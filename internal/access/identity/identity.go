@@ -1,0 +1,173 @@
+// Package identity keeps users, their access keys and the keys that sign
+// docker tokens, on top of the metadata store.
+//
+// It guarantees that no secret reaches the store unsealed (MasterKey), that
+// each sealed secret opens for its own row only, and that what the store
+// holds now decides: nothing read is kept between calls, so a key switched
+// off or a user deleted is refused by the next request, on every replica.
+//
+// Texts and forms of ids follow AWS: IAM user guide, "IAM identifiers".
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// Names of the users that every hosted account has.
+const (
+	Administrator = "administrator" // access.PolicyAdministrator
+	Pusher        = "pusher"        // access.PolicyPushPull
+)
+
+// Config is what a Service is made of.
+type Config struct {
+	Meta meta.Store
+	// Key opens and seals the secrets in Meta.
+	Key MasterKey
+	// Now is the authentication clock; it is never moved.
+	Now func() time.Time
+	// Partition is the first word of users' ARNs. Default "aws".
+	Partition string
+}
+
+// Service answers who a key or a token belongs to. It is safe for concurrent
+// use.
+type Service struct{ cfg Config }
+
+// New returns a Service. It reads nothing yet.
+func New(cfg Config) *Service {
+	if cfg.Partition == "" {
+		cfg.Partition = "aws"
+	}
+	return &Service{cfg: cfg}
+}
+
+// Credentials are an access key for tools.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey string
+}
+
+// Credentials returns the oldest active key of the account's user.
+// ErrMasterKey when the master key is not the one of the data.
+func (s *Service) Credentials(ctx context.Context, account ecr.AccountID, userName string) (Credentials, error) {
+	var keys []meta.AccessKey
+	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+		user, err := r.User(ctx, account, userName)
+		if err != nil {
+			return err
+		}
+		keys, err = r.ListAccessKeys(ctx, user.UniqueID)
+		return err
+	})
+	if err != nil {
+		return Credentials{}, fmt.Errorf("credentials of user %s in account %s: %w", userName, account, err)
+	}
+	for _, k := range keys {
+		if !k.Active {
+			continue
+		}
+		secret, err := s.cfg.Key.Open(KindAccessKey, k.ID, k.Sealed)
+		if err != nil {
+			return Credentials{}, err
+		}
+		return Credentials{AccessKeyID: k.ID, SecretAccessKey: string(secret)}, nil
+	}
+	return Credentials{}, fmt.Errorf("user %s in account %s has no active access key", userName, account)
+}
+
+// errInvalidToken is AWS's text for a key or token that is unknown, switched
+// off or whose user is gone.
+func errInvalidToken() *ecr.Error {
+	return ecr.Errorf(ecr.CodeUnrecognizedClient, "The security token included in the request is invalid.")
+}
+
+// Lookup returns whom an access key belongs to, and its secret.
+// UnrecognizedClient for a key that is unknown or not active.
+func (s *Service) Lookup(ctx context.Context, accessKeyID string) (access.Principal, string, error) {
+	var key meta.AccessKey
+	var p access.Principal
+	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+		key, p, err = s.principal(ctx, r, accessKeyID)
+		return err
+	})
+	if err != nil {
+		return access.Principal{}, "", storeError(err, "looking up access key "+accessKeyID)
+	}
+	secret, err := s.cfg.Key.Open(KindAccessKey, key.ID, key.Sealed)
+	if err != nil {
+		return access.Principal{}, "", err
+	}
+	return p, string(secret), nil
+}
+
+// principal reads an active key and its user within one transaction.
+func (s *Service) principal(ctx context.Context, r meta.Reader, keyID string) (meta.AccessKey, access.Principal, error) {
+	none := func(err error) (meta.AccessKey, access.Principal, error) {
+		if errors.Is(err, meta.ErrNotFound) {
+			err = errInvalidToken()
+		}
+		return meta.AccessKey{}, access.Principal{}, err
+	}
+	key, err := r.AccessKey(ctx, keyID)
+	if err != nil {
+		return none(err)
+	}
+	if !key.Active {
+		return none(errInvalidToken())
+	}
+	user, err := r.UserByID(ctx, key.UserUniqueID)
+	if err != nil {
+		return none(err)
+	}
+	return key, access.Principal{
+		Account:  user.Account,
+		ARN:      fmt.Sprintf("arn:%s:iam::%s:user/%s", s.cfg.Partition, user.Account, user.Name),
+		UniqueID: user.UniqueID,
+		KeyID:    key.ID,
+		Policies: user.Policies,
+	}, nil
+}
+
+// storeError keeps errors that are for the caller and tells apart what may
+// pass from what may not.
+func storeError(err error, doing string) error {
+	var known *ecr.Error
+	switch {
+	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, meta.ErrUnavailable):
+		return &ecr.Error{Code: ecr.CodeUnavailable, Message: "The service cannot verify identities now. Try again later.",
+			Err: fmt.Errorf("%s: %w", doing, err)}
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// random returns n random bytes.
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return b
+}
+
+// newID returns prefix and n random characters of A-Z and 2-7, as IAM's
+// unique ids and access key ids are.
+func newID(prefix string, n int) string {
+	return prefix + base32.StdEncoding.EncodeToString(random(n))[:n]
+}
+
+func newUserID() string      { return newID("AIDA", 17) }
+func newAccessKeyID() string { return newID("AKIA", 16) }
+
+// newSecret is 40 characters holding 240 random bits.
+func newSecret() string { return base64.StdEncoding.EncodeToString(random(30)) }

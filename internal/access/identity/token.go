@@ -1,0 +1,226 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// TokenLifetime is how long a docker token is valid (ECR API,
+// GetAuthorizationToken).
+const TokenLifetime = 12 * time.Hour
+
+const (
+	tokenKeySize  = 32
+	tokenKeyIDLen = 16
+	tokenSaltSize = 24
+	maxPassword   = 8 << 10 // ours are under 1 KiB
+	tokenVersion  = "2"
+	tokenType     = "DATA_KEY"
+)
+
+// envelope is a docker password, base64 of this as JSON: the members that
+// ECR's have. Clients treat it as opaque.
+type envelope struct {
+	// Payload is the claims, encrypted under a key of this token alone.
+	Payload []byte `json:"payload"`
+	// DataKey says how to get at that key: the id of a token key
+	// (tokenKeyIDLen bytes) and a salt.
+	DataKey    []byte `json:"datakey"`
+	Version    string `json:"version"`
+	Type       string `json:"type"`
+	Expiration int64  `json:"expiration"` // Unix seconds
+}
+
+// claims are what a token is bound to.
+type claims struct {
+	UniqueID string     `json:"u"`
+	Region   ecr.Region `json:"r"`
+	KeyID    string     `json:"k"`
+}
+
+// associated binds the payload to the members outside it.
+func (e envelope) associated() []byte {
+	ad := []byte(e.Version + "\x00" + e.Type + "\x00" + strconv.FormatInt(e.Expiration, 10) + "\x00")
+	return append(ad, e.DataKey...)
+}
+
+// IssueToken returns a docker password for p in region and when it expires.
+// The password is bound to p's unique id and access key: it ends with either.
+// UnrecognizedClient when p has no access key (jobs of the server).
+func (s *Service) IssueToken(ctx context.Context, p access.Principal, region ecr.Region) (string, time.Time, error) {
+	if p.UniqueID == "" || p.KeyID == "" {
+		return "", time.Time{}, errInvalidToken()
+	}
+	key, err := s.newestTokenKey(ctx)
+	if err != nil {
+		return "", time.Time{}, storeError(err, "reading the token key")
+	}
+	secret, err := s.cfg.Key.Open(KindTokenKey, key.ID, key.Sealed)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	expires := s.cfg.Now().UTC().Add(TokenLifetime).Truncate(time.Second)
+	password, err := sealToken(key.ID, secret, claims{p.UniqueID, region, p.KeyID}, expires)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("issuing a token: %w", err)
+	}
+	return password, expires, nil
+}
+
+// newestTokenKey returns the newest token key. When there is none (an operator deleted
+// them to end all tokens), it makes one.
+func (s *Service) newestTokenKey(ctx context.Context) (meta.TokenKey, error) {
+	var keys []meta.TokenKey
+	read := func(ctx context.Context, r meta.Reader) (err error) {
+		keys, err = r.TokenKeys(ctx)
+		return err
+	}
+	if err := s.cfg.Meta.View(ctx, read); err != nil {
+		return meta.TokenKey{}, err
+	}
+	if len(keys) > 0 {
+		return keys[0], nil
+	}
+	err := s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		if err := read(ctx, tx); err != nil || len(keys) > 0 {
+			return err
+		}
+		if err := s.insertTokenKey(ctx, tx); err != nil {
+			return err
+		}
+		return read(ctx, tx)
+	})
+	if err != nil {
+		return meta.TokenKey{}, err
+	}
+	return keys[0], nil
+}
+
+func sealToken(keyID string, secret []byte, c claims, expires time.Time) (string, error) {
+	salt := random(tokenSaltSize)
+	aead, err := deriveAEAD(secret, salt, tokenPurpose)
+	if err != nil {
+		return "", err
+	}
+	body, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	e := envelope{DataKey: append([]byte(keyID), salt...), Version: tokenVersion, Type: tokenType, Expiration: expires.Unix()}
+	e.Payload = aead.Seal(nil, nil, body, e.associated())
+	text, err := json.Marshal(e)
+	if err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(text), nil
+}
+
+const tokenPurpose = "kontor docker token"
+
+// VerifyToken returns whom password was issued to, as the store knows them
+// now. UnrecognizedClient when it was not issued here or has been revoked:
+// its user deleted (also when one of the same name came after), its access
+// key switched off or deleted, or its token key deleted. ExpiredToken after
+// TokenLifetime. AccessDenied for another region than it was issued for.
+func (s *Service) VerifyToken(ctx context.Context, password string, region ecr.Region) (access.Principal, error) {
+	e, err := parseToken(password)
+	if err != nil {
+		invalid := errInvalidToken()
+		invalid.Err = err
+		return access.Principal{}, invalid
+	}
+	var p access.Principal
+	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+		keys, err := r.TokenKeys(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := s.openToken(keys, e)
+		if err != nil {
+			return err
+		}
+		// Only now is e known to be ours and its expiration to be believed.
+		if now := s.cfg.Now(); !now.Before(time.Unix(e.Expiration, 0)) {
+			return ecr.Errorf(ecr.CodeExpiredToken, "Your authorization token has expired. Reauthenticate and try again.")
+		}
+		if c.Region != region {
+			return ecr.Errorf(ecr.CodeAccessDenied,
+				"The authorization token was issued for the region '%s'; this endpoint serves '%s'. Reauthenticate and try again.", c.Region, region)
+		}
+		_, p, err = s.principal(ctx, r, c.KeyID)
+		if err == nil && p.UniqueID != c.UniqueID {
+			return errInvalidToken()
+		}
+		return err
+	})
+	if err != nil {
+		return access.Principal{}, storeError(err, "verifying a docker token")
+	}
+	return p, nil
+}
+
+// openToken finds e's token key among keys and decrypts the claims.
+func (s *Service) openToken(keys []meta.TokenKey, e envelope) (claims, error) {
+	id, salt := e.DataKey[:tokenKeyIDLen], e.DataKey[tokenKeyIDLen:]
+	for _, k := range keys {
+		if k.ID != string(id) {
+			continue
+		}
+		secret, err := s.cfg.Key.Open(KindTokenKey, k.ID, k.Sealed)
+		if err != nil {
+			return claims{}, err
+		}
+		aead, err := deriveAEAD(secret, salt, tokenPurpose)
+		if err != nil {
+			return claims{}, err
+		}
+		body, err := aead.Open(nil, nil, e.Payload, e.associated())
+		if err != nil {
+			invalid := errInvalidToken()
+			invalid.Err = fmt.Errorf("docker token: %w", err)
+			return claims{}, invalid
+		}
+		var c claims
+		if err := json.Unmarshal(body, &c); err != nil {
+			return claims{}, fmt.Errorf("claims of a docker token: %w", err)
+		}
+		return c, nil
+	}
+	invalid := errInvalidToken()
+	invalid.Err = errors.New("docker token: its token key is not there")
+	return claims{}, invalid
+}
+
+// parseToken takes a password apart, without believing any of it. It accepts
+// exactly the text that IssueToken writes for the parts found.
+func parseToken(password string) (envelope, error) {
+	if len(password) > maxPassword {
+		return envelope{}, fmt.Errorf("docker token: longer than %d bytes", maxPassword)
+	}
+	text, err := base64.StdEncoding.Strict().DecodeString(password)
+	if err != nil {
+		return envelope{}, fmt.Errorf("docker token: %w", err)
+	}
+	var e envelope
+	if err := json.Unmarshal(text, &e); err != nil {
+		return envelope{}, fmt.Errorf("docker token: %w", err)
+	}
+	if e.Version != tokenVersion || e.Type != tokenType || len(e.DataKey) != tokenKeyIDLen+tokenSaltSize {
+		return envelope{}, errors.New("docker token: of another kind")
+	}
+	// One spelling for each token: nothing outside what is authenticated.
+	if again, err := json.Marshal(e); err != nil || !bytes.Equal(again, text) {
+		return envelope{}, errors.New("docker token: written by someone else")
+	}
+	return e, nil
+}
