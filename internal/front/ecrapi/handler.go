@@ -1,0 +1,188 @@
+package ecrapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/wire/awsjson"
+)
+
+// TargetPrefix precedes the operation in the X-Amz-Target header, with a dot
+// between them.
+const TargetPrefix = "AmazonEC2ContainerRegistry_V20150921"
+
+// MaxBodyBytes bounds what a request within the constraints can need: the
+// largest is UploadLayerPart with 20 MiB of base64. The server, which reads the
+// body to check its signature, refuses longer ones.
+const MaxBodyBytes = 28 << 20
+
+// Config is what a Handler is made of.
+type Config struct {
+	// Registry serves the operations. Required.
+	Registry *registry.Registry
+	// Log receives what no client is told. Required.
+	Log *slog.Logger
+}
+
+// Handler serves the ECR API. It is safe for concurrent use.
+type Handler struct{ cfg Config }
+
+// New returns a Handler.
+func New(cfg Config) *Handler { return &Handler{cfg: cfg} }
+
+// Endpoint is where a request came in.
+type Endpoint struct {
+	// Registry that the address is bound to. Its region is the region of every
+	// request here; its account is whose images Host serves.
+	Registry ecr.RegistryID
+	// Host of the registry's docker endpoint with its port, as clients reach
+	// it, for example "localhost:5050". repositoryUri and proxyEndpoint name it.
+	Host string
+	// Scheme of proxyEndpoint, "http" or "https"; empty means https where the
+	// request came over TLS.
+	Scheme string
+}
+
+// Serve answers one authenticated request: operation is what stands behind
+// TargetPrefix in X-Amz-Target, body the request's whole body, p who signed it.
+// It writes one response. Errors that are not told to the client are logged
+// under requestID.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string, body []byte, p access.Principal, at Endpoint, requestID string) {
+	if at.Scheme == "" {
+		at.Scheme = "http"
+		if r.TLS != nil {
+			at.Scheme = "https"
+		}
+	}
+	c := &call{Caller: h.cfg.Registry.As(p), p: p, at: at}
+	response, err := c.run(r.Context(), operation, body)
+	if err != nil {
+		status, e := encodeError(err, requestID)
+		logCause(r.Context(), h.cfg.Log, operation, requestID, status, err)
+		awsjson.WriteJSON(w, status, requestID, e)
+		return
+	}
+	awsjson.WriteJSON(w, http.StatusOK, requestID, response)
+}
+
+// A call is one request: its caller and where it came in.
+type call struct {
+	*registry.Caller
+	p  access.Principal
+	at Endpoint
+}
+
+// run decodes, checks and carries out one operation.
+func (c *call) run(ctx context.Context, operation string, body []byte) (any, error) {
+	if serve, ok := served[operation]; ok {
+		return serve(ctx, c, body)
+	}
+	errs, ok := modelled[operation]
+	if !ok {
+		return nil, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, TargetPrefix)
+	}
+	return nil, notServed(operation, errs)
+}
+
+// notServed is an error that the operation's model names, by preference one
+// that clients do not retry.
+func notServed(operation string, errs []string) error {
+	code := ecr.CodeServer
+	for _, c := range []ecr.Code{ecr.CodeValidation, ecr.CodeInvalidParameter} {
+		if slices.Contains(errs, string(c)) {
+			code = c
+			break
+		}
+	}
+	return ecr.Errorf(code, "%s is not implemented by this registry", operation)
+}
+
+// served are the operations that do what they say.
+var served = map[string]func(ctx context.Context, c *call, body []byte) (any, error){
+	"GetAuthorizationToken": serve((*call).getAuthorizationToken),
+
+	"CreateRepository":              serve((*call).createRepository),
+	"DescribeRepositories":          serve((*call).describeRepositories),
+	"DeleteRepository":              serve((*call).deleteRepository),
+	"PutImageTagMutability":         serve((*call).putImageTagMutability),
+	"PutImageScanningConfiguration": serve((*call).putImageScanningConfiguration),
+
+	"SetRepositoryPolicy":    serve((*call).setRepositoryPolicy),
+	"GetRepositoryPolicy":    serve((*call).getRepositoryPolicy),
+	"DeleteRepositoryPolicy": serve((*call).deleteRepositoryPolicy),
+	"PutLifecyclePolicy":     serve((*call).putLifecyclePolicy),
+	"GetLifecyclePolicy":     serve((*call).getLifecyclePolicy),
+	"DeleteLifecyclePolicy":  serve((*call).deleteLifecyclePolicy),
+
+	"TagResource":         serve((*call).tagResource),
+	"UntagResource":       serve((*call).untagResource),
+	"ListTagsForResource": serve((*call).listTagsForResource),
+
+	"PutImage":           serve((*call).putImage),
+	"BatchGetImage":      serve((*call).batchGetImage),
+	"BatchDeleteImage":   serve((*call).batchDeleteImage),
+	"ListImages":         serve((*call).listImages),
+	"DescribeImages":     serve((*call).describeImages),
+	"ListImageReferrers": serve((*call).listImageReferrers),
+
+	"BatchCheckLayerAvailability": serve((*call).batchCheckLayerAvailability),
+	"InitiateLayerUpload":         serve((*call).initiateLayerUpload),
+	"UploadLayerPart":             serve((*call).uploadLayerPart),
+	"CompleteLayerUpload":         serve((*call).completeLayerUpload),
+}
+
+// serve puts decoding and checking before an operation.
+func serve[In, Out any](operation func(*call, context.Context, *In) (*Out, error)) func(context.Context, *call, []byte) (any, error) {
+	return func(ctx context.Context, c *call, body []byte) (any, error) {
+		in := new(In)
+		if err := awsjson.Decode(body, in); err != nil {
+			return nil, err
+		}
+		if err := validate(in); err != nil {
+			return nil, err
+		}
+		out, err := operation(c, ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	}
+}
+
+// in is the registry that a request means: registryId, by default the
+// caller's account, in the endpoint's region.
+func (c *call) in(registryID *string) ecr.RegistryID {
+	account := c.p.Account
+	if registryID != nil {
+		account = ecr.AccountID(*registryID)
+	}
+	return ecr.RegistryID{Account: account, Region: c.at.Registry.Region}
+}
+
+// repo is the repository that a request names. Both parts have been checked.
+func (c *call) repo(registryID, name *string) registry.Repo {
+	return registry.Repo{In: c.in(registryID), Name: ecr.RepositoryName(*name)}
+}
+
+// value is what p points to, or the zero value.
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+// text is s as an optional member: nil when empty.
+func text[S ~string](s S) *string {
+	if s == "" {
+		return nil
+	}
+	t := string(s)
+	return &t
+}

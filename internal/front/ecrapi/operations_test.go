@@ -1,0 +1,60 @@
+package ecrapi
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+)
+
+// Each of the 62 operations is served, or answers with an error that its model
+// names and that a client does not retry. None pretends to have succeeded.
+func TestEveryOperationAnswers(t *testing.T) {
+	h := New(Config{Registry: registry.New(registry.Config{}), Log: slog.New(slog.DiscardHandler)})
+	ask := func(operation, body string) (int, errorBody) {
+		w := httptest.NewRecorder()
+		h.Serve(w, httptest.NewRequest(http.MethodPost, "/", nil), operation, []byte(body),
+			access.Principal{Account: home.Account}, Endpoint{Registry: home, Host: "localhost:5050"}, "request-1")
+		if got := w.Header().Get("x-amzn-RequestId"); got != "request-1" {
+			t.Errorf("%s: request id %q", operation, got)
+		}
+		var e errorBody
+		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil {
+			t.Fatalf("%s: %v in %s", operation, err, w.Body)
+		}
+		return w.Code, e
+	}
+	for operation, errs := range modelled {
+		// No operation takes a list, so those served refuse it when decoding.
+		status, e := ask(operation, "[]")
+		if served[operation] != nil {
+			if status != http.StatusBadRequest || e.Type != string(ecr.CodeSerialization) {
+				t.Errorf("%s: %d %s", operation, status, e.Type)
+			}
+			continue
+		}
+		if status != http.StatusBadRequest || !slices.Contains(errs, e.Type) {
+			t.Errorf("%s: %d %s; its model has %s", operation, status, e.Type, strings.Join(errs, ", "))
+		}
+		if want := operation + " is not implemented by this registry"; *e.Message != want {
+			t.Errorf("%s: %q", operation, *e.Message)
+		}
+	}
+	for operation := range served {
+		if modelled[operation] == nil {
+			t.Errorf("%s is served but is not an operation of the API", operation)
+		}
+	}
+	for _, operation := range []string{"PutImages", "putImage", ""} {
+		if status, e := ask(operation, "{}"); status != http.StatusNotFound || e.Type != "UnknownOperationException" {
+			t.Errorf("%q: %d %s", operation, status, e.Type)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package ecrapi
+
+import "context"
+
+func (c *call) setRepositoryPolicy(ctx context.Context, in *SetRepositoryPolicyRequest) (*SetRepositoryPolicyResponse, error) {
+	at := c.repo(in.RegistryId, in.RepositoryName)
+	policy, err := c.SetPolicy(ctx, at, *in.PolicyText, value(in.Force))
+	if err != nil {
+		return nil, err
+	}
+	return &SetRepositoryPolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), PolicyText: &policy}, nil
+}
+
+func (c *call) getRepositoryPolicy(ctx context.Context, in *GetRepositoryPolicyRequest) (*GetRepositoryPolicyResponse, error) {
+	at := c.repo(in.RegistryId, in.RepositoryName)
+	policy, err := c.Policy(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return &GetRepositoryPolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), PolicyText: &policy}, nil
+}
+
+func (c *call) deleteRepositoryPolicy(ctx context.Context, in *DeleteRepositoryPolicyRequest) (*DeleteRepositoryPolicyResponse, error) {
+	at := c.repo(in.RegistryId, in.RepositoryName)
+	policy, err := c.DeletePolicy(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return &DeleteRepositoryPolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), PolicyText: &policy}, nil
+}
+
+func (c *call) putLifecyclePolicy(ctx context.Context, in *PutLifecyclePolicyRequest) (*PutLifecyclePolicyResponse, error) {
+	at := c.repo(in.RegistryId, in.RepositoryName)
+	policy, err := c.SetLifecyclePolicy(ctx, at, *in.LifecyclePolicyText)
+	if err != nil {
+		return nil, err
+	}
+	return &PutLifecyclePolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &policy}, nil
+}
+
+// getLifecyclePolicy leaves lastEvaluatedAt out: the registry keeps no time of
+// a policy's last run, and an invented one would be believed.
+func (c *call) getLifecyclePolicy(ctx context.Context, in *GetLifecyclePolicyRequest) (*GetLifecyclePolicyResponse, error) {
+	at := c.repo(in.RegistryId, in.RepositoryName)
+	policy, err := c.LifecyclePolicy(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return &GetLifecyclePolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &policy}, nil
+}
+
+func (c *call) deleteLifecyclePolicy(ctx context.Context, in *DeleteLifecyclePolicyRequest) (*DeleteLifecyclePolicyResponse, error) {
+	at := c.repo(in.RegistryId, in.RepositoryName)
+	policy, err := c.DeleteLifecyclePolicy(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return &DeleteLifecyclePolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &policy}, nil
+}
