@@ -1,0 +1,215 @@
+package server
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/ociapi"
+)
+
+// handler is everything that happens to a request, in this order: a request
+// id, one log line when it is over, an answer should code panic, then routes.
+// Each route authenticates in its protocol's way before anything else.
+func (s *Server) handler(b Binding) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req := &request{id: newRequestID(), binding: b}
+		rec := &recorder{ResponseWriter: w}
+		start := time.Now()
+		defer func() { s.logRequest(r, req, rec, time.Since(start)) }()
+		defer s.answerPanic(rec, r, req)
+		s.route(rec, r, req)
+	})
+}
+
+// request is what is learned of a request on its way.
+type request struct {
+	id        string
+	binding   Binding
+	operation string
+	principal access.Principal
+}
+
+// newRequestID makes a random UUID, as AWS's request ids are.
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	switch path := r.URL.Path; {
+	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
+		s.serveOCI(w, r, req)
+	case path == "/" && r.Header.Get("X-Amz-Target") != "":
+		s.serveECR(w, r, req)
+	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
+		s.serveQuery(w, r, req)
+	case path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "ok\n")
+	default:
+		http.Error(w, "This is a Kontor registry. Images are under /v2/, the AWS API is on POST /.", http.StatusNotFound)
+	}
+}
+
+// serveOCI serves the docker endpoint.
+func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) {
+	req.operation = "oci"
+	p, err := s.authn.VerifyBasic(r, req.binding.Registry.Region)
+	switch code := ecr.CodeOf(err); {
+	case err == nil:
+		req.principal = p
+		s.oci.Serve(w, r, p, req.binding.Registry, req.id)
+	case code == ecr.CodeExpiredToken || code == ecr.CodeServer || code == ecr.CodeUnavailable:
+		s.oci.WriteError(w, r, err, req.id)
+	default:
+		s.cfg.Log.DebugContext(r.Context(), "not authenticated", "request_id", req.id, "error", err)
+		ociapi.WriteUnauthorized(w, r.Host)
+	}
+}
+
+// serveECR serves the ECR API, AWS JSON 1.1.
+func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) {
+	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	req.operation = op
+	body, err := readBody(w, r)
+	if err == nil {
+		req.principal, err = s.authn.VerifySigV4(r, body, req.binding.Registry.Region, "ecr")
+	}
+	if err != nil {
+		s.ecr.WriteError(w, r, err, req.id)
+		return
+	}
+	s.ecr.Serve(w, r, body, req.principal, req.binding.endpoint(), req.id)
+}
+
+// serveQuery serves STS, and refuses IAM, in the AWS Query protocol.
+func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request) {
+	body, err := readBody(w, r)
+	var form url.Values
+	if err == nil {
+		form, err = queryForm(r, body)
+	}
+	if err == nil {
+		req.operation = form.Get("Action")
+		service := "sts"
+		if form.Get("Version") == "2010-05-08" {
+			service = "iam"
+		}
+		req.principal, err = s.authn.VerifySigV4(r, body, req.binding.Registry.Region, service)
+	}
+	if err != nil {
+		s.sts.WriteError(w, r, err, req.id)
+		return
+	}
+	s.sts.Serve(w, r, req.principal, form, req.id)
+}
+
+func queryForm(r *http.Request, body []byte) (url.Values, error) {
+	form := r.URL.Query()
+	posted, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, &ecr.Error{Code: ecr.CodeSerialization, Message: "The request body is not a form", Err: err}
+	}
+	for k, v := range posted {
+		form[k] = v
+	}
+	return form, nil
+}
+
+// readBody reads an API request whole: its signature covers all of it.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAPIBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, ecr.Errorf(ecr.CodeInvalidParameter, "The request is larger than %d bytes", tooLarge.Limit)
+	}
+	if err != nil {
+		return nil, &ecr.Error{Code: ecr.CodeSerialization, Message: "The request ended before its body was whole", Err: err}
+	}
+	return body, nil
+}
+
+func (s *Server) answerPanic(w *recorder, r *http.Request, req *request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v) // the handler wants the connection cut
+	}
+	s.cfg.Log.ErrorContext(r.Context(), "panic", "request_id", req.id, "panic", v, "stack", string(debug.Stack()))
+	if w.status == 0 {
+		http.Error(w, "Internal error. Request id: "+req.id, http.StatusInternalServerError)
+	}
+}
+
+// logRequest writes the one line of a request: no tokens, no signatures, no
+// bodies.
+func (s *Server) logRequest(r *http.Request, req *request, w *recorder, took time.Duration) {
+	s.cfg.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		slog.String("request_id", req.id),
+		slog.String("registry", req.binding.Registry.String()),
+		slog.String("principal", req.principal.String()),
+		slog.String("operation", req.operation),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+		slog.Int("status", w.status),
+		slog.Int64("bytes", w.bytes),
+		slog.Duration("duration", took),
+		slog.String("source", r.RemoteAddr),
+		slog.String("agent", r.UserAgent()),
+	)
+}
+
+// recorder notes status and size of an answer. It hands ReadFrom on, so that
+// a file still goes out by sendfile.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	w.implicit()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom makes io.Copy use the connection's own ReadFrom.
+func (w *recorder) ReadFrom(src io.Reader) (int64, error) {
+	w.implicit()
+	n, err := io.Copy(w.ResponseWriter, src)
+	w.bytes += n
+	return n, err
+}
+
+func (w *recorder) implicit() {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

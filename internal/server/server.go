@@ -1,0 +1,163 @@
+// Package server is the registry as a process: listeners, the order of what
+// happens to a request, routes and shutdown. It wires stores, identities and
+// operations to the front ends; it decides nothing itself.
+//
+// Each listener is bound to one registry (account and region) and serves all
+// of its ways in on one port: the OCI distribution API under /v2/, the AWS
+// APIs on POST /.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/ecrapi"
+	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/front/stsapi"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// Config is what a server is made of. All fields but Compat are required.
+type Config struct {
+	Meta     meta.Store
+	Blobs    blob.Store
+	Key      identity.MasterKey
+	Bindings []Binding
+	// Compat defaults to registry.CompatECR.
+	Compat registry.Compat
+	// ImageNow is the clock of push times and lifecycle, which tests may
+	// move; AuthNow the clock of signatures and tokens, which nobody moves.
+	ImageNow func() time.Time
+	AuthNow  func() time.Time
+	Log      *slog.Logger
+}
+
+// Binding ties listeners to a registry.
+type Binding struct {
+	Registry ecr.RegistryID
+	// Host is what image references begin with, for example
+	// "localhost:5050". Requests may come under other names as well.
+	Host      string
+	Listeners []net.Listener
+}
+
+// Server serves registries. Make it with New, then call Run once.
+type Server struct {
+	cfg      Config
+	registry *registry.Registry
+	identity *identity.Service
+	authn    *authn.Authenticator
+	ecr      *ecrapi.Handler
+	oci      *ociapi.Handler
+	sts      *stsapi.Handler
+}
+
+// Times and sizes that bound what a client can hold of the server.
+const (
+	headerTimeout = 15 * time.Second
+	idleTimeout   = 2 * time.Minute
+	shutdownGrace = 15 * time.Second
+	maxHeader     = 64 << 10
+	// maxAPIBody is a layer part of 20 MiB in base64 with its JSON around it.
+	maxAPIBody = 30 << 20
+	// pullFlush is how old a pull time may be before it is stored.
+	pullFlush = 2 * time.Second
+)
+
+// New prepares a server and makes sure that each account has its first users.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg}
+	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
+	for _, b := range cfg.Bindings {
+		if err := s.identity.EnsureAccount(ctx, b.Registry.Account); err != nil {
+			return nil, fmt.Errorf("preparing account %s: %w", b.Registry.Account, err)
+		}
+	}
+	s.authn = authn.New(authn.Config{Keys: s.identity, Tokens: s.identity, Now: cfg.AuthNow})
+	s.registry = registry.New(registry.Config{
+		Meta: cfg.Meta, Blobs: cfg.Blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
+	})
+	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log})
+	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
+	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
+	return s, nil
+}
+
+// Identity gives access to the server's users and keys.
+func (s *Server) Identity() *identity.Service { return s.identity }
+
+// Registry gives access to the operations, as s's own principals.
+func (s *Server) Registry() *registry.Registry { return s.registry }
+
+// Run serves until ctx is done, then lets running requests finish for a
+// while. It returns nil after an orderly stop.
+func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, b := range s.cfg.Bindings {
+		hs := &http.Server{
+			Handler:           s.handler(b),
+			ReadHeaderTimeout: headerTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeader,
+			ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		}
+		for _, l := range b.Listeners {
+			g.Go(func() error {
+				if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+					return fmt.Errorf("serving on %s: %w", l.Addr(), err)
+				}
+				return nil
+			})
+		}
+		g.Go(func() error {
+			<-ctx.Done()
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+			defer cancel()
+			if err := hs.Shutdown(stop); err != nil {
+				s.cfg.Log.WarnContext(stop, "requests cut off at shutdown", "host", b.Host, "error", err)
+				return hs.Close()
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { return s.flushPulls(ctx) })
+	err := g.Wait()
+	// Requests that ended last may have pulled.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	return errors.Join(err, s.registry.FlushPulls(last))
+}
+
+func (s *Server) flushPulls(ctx context.Context) error {
+	tick := time.NewTicker(pullFlush)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := s.registry.FlushPulls(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.WarnContext(ctx, "pull times not stored yet", "error", err)
+			}
+		}
+	}
+}
+
+// endpoint is the registry a request came in for, as the ECR API names it.
+func (b Binding) endpoint() ecrapi.Endpoint {
+	return ecrapi.Endpoint{Registry: b.Registry, Host: b.Host, Scheme: "http"}
+}
+
+var _ authn.Keys = (*identity.Service)(nil)

@@ -1,0 +1,244 @@
+// Package kontortest is a complete ECR-compatible registry inside a Go test:
+// the AWS API and the docker endpoint on a port of 127.0.0.1, with a real
+// database and real files in the test's temporary folder.
+//
+//	func TestPush(t *testing.T) {
+//		reg := kontortest.Start(t)
+//		reg.CreateRepository(t, "team/app")
+//		// push to reg.URI("team/app") as user AWS with reg.Password(t)
+//	}
+//
+// Package awstest beside it makes clients of the AWS SDK.
+package kontortest
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/server"
+)
+
+// Options say what to start. The zero value is what `kontor up` starts.
+type Options struct {
+	Account string // default "000000000000"
+	Region  string // default "us-east-1"
+	// Compat is "ecr" (the default: what works here works on ECR) or "oci".
+	Compat string
+	// Dir keeps the data across several Starts; default a folder that goes
+	// with the test.
+	Dir string
+	// Log receives the server's log; default nothing.
+	Log io.Writer
+}
+
+// Registry is a running registry.
+type Registry struct {
+	URL     string // of the AWS API, "http://127.0.0.1:PORT"
+	Host    string // that image references begin with, "127.0.0.1:PORT"
+	Account string
+	Region  string
+	// Admin may do everything in the account, Pusher push and pull only.
+	Admin, Pusher Credentials
+
+	clock  *clock
+	server *server.Server
+	stop   func()
+}
+
+// Credentials are a user's access key.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey string
+}
+
+// Start starts a registry that ends with the test. It fails the test when
+// that is not possible.
+func Start(t testing.TB, opts ...Options) *Registry {
+	t.Helper()
+	if len(opts) > 1 {
+		t.Fatal("kontortest: give one Options at most")
+	}
+	var o Options
+	if len(opts) == 1 {
+		o = opts[0]
+	}
+	r, err := start(t, o)
+	if err != nil {
+		t.Fatalf("kontortest: %v", err)
+	}
+	t.Cleanup(r.Stop)
+	return r
+}
+
+func start(t testing.TB, o Options) (*Registry, error) {
+	ctx := context.Background()
+	id, err := o.registryID()
+	if err != nil {
+		return nil, err
+	}
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	dir, err := datadir.Open(ctx, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	r := &Registry{Host: l.Addr().String(), Account: string(id.Account), Region: string(id.Region), clock: &clock{}}
+	r.URL = "http://" + r.Host
+	r.server, err = server.New(ctx, server.Config{
+		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key,
+		Bindings: []server.Binding{{Registry: id, Host: r.Host, Listeners: []net.Listener{l}}},
+		Compat:   registry.Compat(o.Compat),
+		ImageNow: r.clock.now, AuthNow: time.Now,
+		Log: slog.New(slog.NewTextHandler(o.Log, nil)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.Admin, err = r.credentials(ctx, id.Account, identity.Administrator); err != nil {
+		return nil, err
+	}
+	if r.Pusher, err = r.credentials(ctx, id.Account, identity.Pusher); err != nil {
+		return nil, err
+	}
+	run, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- r.server.Run(run) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("kontortest: %v", err)
+		}
+		if err := dir.Close(); err != nil {
+			t.Errorf("kontortest: closing: %v", err)
+		}
+	})
+	return r, nil
+}
+
+func (o Options) registryID() (id ecr.RegistryID, err error) {
+	if o.Account == "" {
+		o.Account = "000000000000"
+	}
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if c := registry.Compat(o.Compat); c != "" && c != registry.CompatECR && c != registry.CompatOCI {
+		return id, fmt.Errorf("compat %q: want ecr or oci", o.Compat)
+	}
+	if id.Account, err = ecr.ParseAccountID(o.Account); err != nil {
+		return id, err
+	}
+	id.Region, err = ecr.ParseRegion(o.Region)
+	return id, err
+}
+
+func (r *Registry) credentials(ctx context.Context, account ecr.AccountID, user string) (Credentials, error) {
+	c, err := r.server.Identity().Credentials(ctx, account, user)
+	return Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey}, err
+}
+
+// Stop stops the registry before the test ends; stopping twice is nothing.
+func (r *Registry) Stop() { r.stop() }
+
+// URI is what to push to and pull from: "127.0.0.1:PORT/name".
+func (r *Registry) URI(name string) string { return r.Host + "/" + name }
+
+// CreateRepository creates a repository with immutable tags, as Kontor's
+// deployer would.
+func (r *Registry) CreateRepository(t testing.TB, name string) {
+	t.Helper()
+	repo, err := ecr.ParseRepositoryName(name)
+	if err != nil {
+		t.Fatalf("kontortest: repository %q: %v", name, err)
+	}
+	_, err = r.server.Registry().System("kontortest").CreateRepository(t.Context(), registry.NewRepository{
+		Repo:       registry.Repo{In: r.id(), Name: repo},
+		Mutability: ecr.Mutability{Mode: ecr.Immutable},
+	})
+	if err != nil {
+		t.Fatalf("kontortest: creating repository %q: %v", name, err)
+	}
+}
+
+func (r *Registry) id() ecr.RegistryID {
+	return ecr.RegistryID{Account: ecr.AccountID(r.Account), Region: ecr.Region(r.Region)}
+}
+
+// Password is a docker password of the pusher for user "AWS".
+func (r *Registry) Password(t testing.TB) string {
+	t.Helper()
+	ctx := t.Context()
+	p, _, err := r.server.Identity().Lookup(ctx, r.Pusher.AccessKeyID)
+	if err != nil {
+		t.Fatalf("kontortest: %v", err)
+	}
+	token, err := r.server.Registry().As(p).AuthorizationToken(ctx, ecr.Region(r.Region))
+	if err != nil {
+		t.Fatalf("kontortest: %v", err)
+	}
+	return token.Password
+}
+
+// DockerConfig writes a config.json with the pusher's password and returns
+// its folder: the value of DOCKER_CONFIG for docker, crane and others. The
+// file's path is what REGISTRY_AUTH_FILE wants for skopeo, podman and buildah.
+func (r *Registry) DockerConfig(t testing.TB) string {
+	t.Helper()
+	auth := base64.StdEncoding.EncodeToString([]byte("AWS:" + r.Password(t)))
+	b, err := json.Marshal(map[string]any{"auths": map[string]any{r.Host: map[string]string{"auth": auth}}})
+	if err != nil {
+		t.Fatalf("kontortest: %v", err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), b, 0o600); err != nil {
+		t.Fatalf("kontortest: %v", err)
+	}
+	return dir
+}
+
+// Advance moves the image clock: push times and lifecycle ages. Signatures and
+// tokens keep real time.
+func (r *Registry) Advance(d time.Duration) { r.clock.advance(d) }
+
+// Now is the image clock.
+func (r *Registry) Now() time.Time { return r.clock.now() }
+
+// clock is real time and an offset.
+type clock struct {
+	mu     sync.Mutex
+	offset time.Duration // guarded by mu
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset).UTC().Truncate(time.Microsecond)
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// clients builds what a release would hold, the binary and its own image, and
+// runs the tests of test/clients against them.
+func clients(ctx context.Context) (err error) {
+	tmp, err := os.MkdirTemp("", "kontor-clients-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	binary := filepath.Join(tmp, "kontor")
+	if err := command(ctx, ".", "go", "build", "-o", binary, "./cmd/kontor"); err != nil {
+		return err
+	}
+	image := filepath.Join(tmp, "image")
+	if err := command(ctx, ".", "go", "run", "./release", "-image", image, "-platforms", "linux/amd64,linux/arm64", "-version", "v0.0.0-test"); err != nil {
+		return err
+	}
+	if err := command(ctx, "test/clients", "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"); err != nil {
+		return fmt.Errorf("installing the SDK for JavaScript: %w", err)
+	}
+	crane := filepath.Join(tmp, "crane")
+	if err := command(ctx, "test/clients", "go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"); err != nil {
+		return err
+	}
+	return goTest(ctx, "test/clients", []string{
+		"KONTOR_BIN=" + binary, "KONTOR_IMAGE=" + image, "CRANE=" + crane,
+	}, "-count=1", "./...")
+}
