@@ -40,14 +40,10 @@ func Operations() []Operation {
 // policyText.
 func (c *Caller) decide(at Repo, policyText string, actions ...access.Action) error {
 	for _, a := range actions {
-		err := c.ask(authz.Request{
-			Principal:        c.p,
-			Action:           a,
-			Resource:         at.ARN(),
-			Owner:            at.In.Account,
-			RepositoryPolicy: policyText,
+		decision := authz.Decide(authz.Request{
+			Principal: c.p, Action: a, Resource: at.ARN(), Owner: at.In.Account, RepositoryPolicy: policyText,
 		})
-		if err != nil {
+		if err := decision.Err(); err != nil {
 			return err
 		}
 	}
@@ -57,19 +53,11 @@ func (c *Caller) decide(at Repo, policyText string, actions ...access.Action) er
 // decideRegistry asks for op's actions where no repository is named.
 func (c *Caller) decideRegistry(op Operation, owner ecr.AccountID) error {
 	for _, a := range op.Actions {
-		if err := c.ask(authz.Request{Principal: c.p, Action: a, Resource: "*", Owner: owner}); err != nil {
+		if err := authz.Decide(authz.Request{Principal: c.p, Action: a, Resource: "*", Owner: owner}).Err(); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (c *Caller) ask(req authz.Request) error {
-	d := authz.Decide(req)
-	if d.Allowed {
-		return nil
-	}
-	return ecr.Errorf(ecr.CodeAccessDenied, "%s", d.Message)
 }
 
 // load returns the repository if the caller may do op there. Whether it

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -16,10 +17,7 @@ var opSetPolicy = Operation{"SetPolicy", []access.Action{"ecr:SetRepositoryPolic
 // taken for the day when policies are enforced, and may lock the caller out.
 // Errors: RepositoryNotFound, InvalidParameter.
 func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool) (string, error) {
-	doc, err := policy.Parse([]byte(text))
-	if err == nil {
-		err = policy.Validate(doc, policy.Repository)
-	}
+	doc, err := policy.ParseFor([]byte(text), policy.Repository)
 	if err != nil {
 		e := ecr.InvalidParameter("PolicyText", "Invalid repository policy provided")
 		e.Err = err
@@ -75,15 +73,28 @@ var opSetLifecyclePolicy = Operation{"SetLifecyclePolicy", []access.Action{"ecr:
 func (c *Caller) SetLifecyclePolicy(ctx context.Context, at Repo, text string) (string, error) {
 	p, err := lifecycle.Parse([]byte(text))
 	if err != nil {
-		e := ecr.InvalidParameter("LifecyclePolicyText", "Lifecycle policy validation failure: %s", lifecycle.Detail(err))
-		e.Err = err
-		return "", e
+		return "", invalidLifecyclePolicy(err)
 	}
 	stored := p.String()
 	return stored, c.update(ctx, opSetLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		repo.LifecycleText = stored
 		return tx.UpdateRepository(ctx, repo)
 	})
+}
+
+// invalidLifecyclePolicy says what ECR says, which stops at the first error.
+func invalidLifecyclePolicy(err error) error {
+	constraint := "Lifecycle policy validation failure: " + err.Error()
+	var found lifecycle.Errors
+	if errors.As(err, &found) {
+		constraint = "Lifecycle policy validation failure: " + found[0].Detail
+		if found[0].Code == lifecycle.CodeLength {
+			constraint = found[0].Detail
+		}
+	}
+	e := ecr.InvalidParameter("LifecyclePolicyText", "%s", constraint)
+	e.Err = err
+	return e
 }
 
 func noLifecyclePolicy(at Repo) error {

@@ -7,14 +7,17 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/wire/awsjson"
+	"github.com/kontor-registry/kontor/internal/wire/awsquery"
 )
 
 // handler is everything that happens to a request, in this order: a request
@@ -53,7 +56,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	switch path := r.URL.Path; {
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		s.serveOCI(w, r, req)
-	case path == "/" && r.Header.Get("X-Amz-Target") != "":
+	case path == "/" && r.Header.Get(awsjson.TargetHeader) != "":
 		s.serveECR(w, r, req)
 	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
 		s.serveQuery(w, r, req)
@@ -73,74 +76,51 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	case err == nil:
 		req.principal = p
 		s.oci.Serve(w, r, p, req.binding.Registry, req.id)
-	case code == ecr.CodeExpiredToken || code == ecr.CodeServer || code == ecr.CodeUnavailable:
-		s.oci.WriteError(w, r, err, req.id)
-	default:
-		s.cfg.Log.DebugContext(r.Context(), "not authenticated", "request_id", req.id, "error", err)
+	case errors.Is(err, authn.ErrNoCredentials) || code == ecr.CodeUnrecognizedClient:
 		ociapi.WriteUnauthorized(w, r.Host)
+	default:
+		if code == ecr.CodeServer || code == ecr.CodeUnavailable {
+			s.cfg.Log.ErrorContext(r.Context(), "authenticating", "request_id", req.id, "error", err)
+		}
+		s.oci.WriteError(w, r, err, req.id)
 	}
 }
 
 // serveECR serves the ECR API, AWS JSON 1.1.
 func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) {
-	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	req.operation = op
-	body, err := readBody(w, r)
+	operation, unknown := awsjson.Operation(r, ecrapi.TargetPrefix)
+	req.operation = operation
+	p, body, err := s.authn.ReadAndVerify(r, ecrapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
 	if err == nil {
-		req.principal, err = s.authn.VerifySigV4(r, body, req.binding.Registry.Region, "ecr")
+		err = unknown
 	}
 	if err != nil {
-		s.ecr.WriteError(w, r, err, req.id)
+		s.ecr.Refuse(w, r, operation, err, req.id)
 		return
 	}
-	s.ecr.Serve(w, r, body, req.principal, req.binding.endpoint(), req.id)
+	req.principal = p
+	s.ecr.Serve(w, r, operation, body, p, req.binding.endpoint(), req.id)
 }
 
 // serveQuery serves STS, and refuses IAM, in the AWS Query protocol.
 func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request) {
-	body, err := readBody(w, r)
-	var form url.Values
-	if err == nil {
-		form, err = queryForm(r, body)
+	service := "sts"
+	if strings.Contains(r.Header.Get("Authorization"), "/iam/aws4_request") {
+		service = "iam" // which is told in the end that it is not served
 	}
-	if err == nil {
-		req.operation = form.Get("Action")
-		service := "sts"
-		if form.Get("Version") == "2010-05-08" {
-			service = "iam"
-		}
-		req.principal, err = s.authn.VerifySigV4(r, body, req.binding.Registry.Region, service)
-	}
+	p, body, err := s.authn.ReadAndVerify(r, maxQueryBody, req.binding.Registry.Region, service)
 	if err != nil {
-		s.sts.WriteError(w, r, err, req.id)
+		s.sts.ServeError(w, r, nil, req.id, err)
 		return
 	}
-	s.sts.Serve(w, r, req.principal, form, req.id)
-}
-
-func queryForm(r *http.Request, body []byte) (url.Values, error) {
-	form := r.URL.Query()
-	posted, err := url.ParseQuery(string(body))
+	req.principal = p
+	form, err := awsquery.Form(r, body)
 	if err != nil {
-		return nil, &ecr.Error{Code: ecr.CodeSerialization, Message: "The request body is not a form", Err: err}
+		s.sts.ServeError(w, r, nil, req.id, err)
+		return
 	}
-	for k, v := range posted {
-		form[k] = v
-	}
-	return form, nil
-}
-
-// readBody reads an API request whole: its signature covers all of it.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAPIBody))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, ecr.Errorf(ecr.CodeInvalidParameter, "The request is larger than %d bytes", tooLarge.Limit)
-	}
-	if err != nil {
-		return nil, &ecr.Error{Code: ecr.CodeSerialization, Message: "The request ended before its body was whole", Err: err}
-	}
-	return body, nil
+	req.operation = form.Get("Action")
+	s.sts.Serve(w, r, p, form, req.id)
 }
 
 func (s *Server) answerPanic(w *recorder, r *http.Request, req *request) {

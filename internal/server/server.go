@@ -58,7 +58,7 @@ type Server struct {
 	cfg      Config
 	registry *registry.Registry
 	identity *identity.Service
-	authn    *authn.Authenticator
+	authn    *authn.Verifier
 	ecr      *ecrapi.Handler
 	oci      *ociapi.Handler
 	sts      *stsapi.Handler
@@ -70,8 +70,9 @@ const (
 	idleTimeout   = 2 * time.Minute
 	shutdownGrace = 15 * time.Second
 	maxHeader     = 64 << 10
-	// maxAPIBody is a layer part of 20 MiB in base64 with its JSON around it.
-	maxAPIBody = 30 << 20
+	// maxQueryBody bounds requests of the Query protocol, whose largest
+	// member is a policy document.
+	maxQueryBody = 1 << 20
 	// pullFlush is how old a pull time may be before it is stored.
 	pullFlush = 2 * time.Second
 )
@@ -159,5 +160,3 @@ func (s *Server) flushPulls(ctx context.Context) error {
 func (b Binding) endpoint() ecrapi.Endpoint {
 	return ecrapi.Endpoint{Registry: b.Registry, Host: b.Host, Scheme: "http"}
 }
-
-var _ authn.Keys = (*identity.Service)(nil)
