@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/access/identity"
+)
+
+func (e *Env) envCommand() *cobra.Command {
+	var (
+		o            localOptions
+		format, user string
+	)
+	cmd := &cobra.Command{
+		Use:   "env [flags]",
+		Short: "Print variables for the AWS CLI and SDKs to reach the local registry",
+		Long: `Print the credentials and the endpoint of the local registry as variables:
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_DEFAULT_REGION,
+AWS_ENDPOINT_URL, KONTOR_REGISTRY (host:port of image references) and
+KONTOR_ACCOUNT.
+
+Give the AWS CLI the endpoint explicitly, because versions before 2.13 ignore
+AWS_ENDPOINT_URL and would call AWS:
+
+  aws --endpoint-url "$AWS_ENDPOINT_URL" ecr describe-repositories`,
+		Example: `  eval "$(kontor env)"
+  kontor env --format fish | source
+  kontor env --format powershell | Invoke-Expression`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			write, ok := envFormats[format]
+			if !ok {
+				return usagef("--format %s: want sh, fish, powershell or json", format)
+			}
+			if user != identity.Administrator && user != identity.Pusher {
+				return usagef("--user %s: want %s or %s", user, identity.Administrator, identity.Pusher)
+			}
+			dir, err := e.dataDir(o.data)
+			if err != nil {
+				return err
+			}
+			c, running, err := readLocal(cmd.Context(), dir, o.target, user)
+			if err != nil {
+				return err
+			}
+			if !running {
+				if _, err := fmt.Fprintf(e.Stderr, "kontor: no server runs on %s now; start it with `kontor up --data %s`\n", dir, dir); err != nil {
+					return err
+				}
+			}
+			return write(e.Stdout, [][2]string{
+				{"AWS_ACCESS_KEY_ID", c.AccessKeyID},
+				{"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey},
+				{"AWS_REGION", string(c.Registry.Region)},
+				{"AWS_DEFAULT_REGION", string(c.Registry.Region)},
+				{"AWS_ENDPOINT_URL", c.Endpoint},
+				{"KONTOR_REGISTRY", c.Host},
+				{"KONTOR_ACCOUNT", string(c.Registry.Account)},
+			})
+		},
+	}
+	o.flags(e, cmd)
+	cmd.Flags().StringVar(&format, "format", "sh", "write for `SHELL`: sh, fish or powershell; or json")
+	cmd.Flags().StringVar(&user, "user", identity.Administrator, "act as `USER`: "+identity.Administrator+", or "+identity.Pusher+" who can push and pull only")
+	completeWords(cmd, "format", "sh", "fish", "powershell", "json")
+	completeWords(cmd, "user", identity.Administrator, identity.Pusher)
+	return cmd
+}
+
+// envFormats write variables in the languages of shells.
+var envFormats = map[string]func(io.Writer, [][2]string) error{
+	"sh":         envLines("export %s='%s'\n", `'`, `'\''`),
+	"fish":       envLines("set -gx %s '%s'\n", `'`, `\'`),
+	"powershell": envLines("$Env:%s = '%s'\n", `'`, `''`),
+	"json": func(w io.Writer, vars [][2]string) error {
+		m := make(map[string]string, len(vars))
+		for _, v := range vars {
+			m[v[0]] = v[1]
+		}
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(m)
+	},
+}
+
+func envLines(line, quote, escaped string) func(io.Writer, [][2]string) error {
+	return func(w io.Writer, vars [][2]string) error {
+		for _, v := range vars {
+			if _, err := fmt.Fprintf(w, line, v[0], strings.ReplaceAll(v[1], quote, escaped)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/server"
+)
+
+// localServer is a registry that this process serves on a data folder.
+type localServer struct {
+	dir        *datadir.Dir
+	server     *server.Server
+	registries []datadir.Registry
+	stop       context.CancelFunc
+	ended      chan error // receives Run's result once
+}
+
+// localConfig says what to serve.
+type localConfig struct {
+	dataDir string
+	host    string // to listen on
+	port    int    // of the first registry; the others follow. 0: any
+	// registries to serve, at least one; Host and Endpoint are filled in.
+	registries []datadir.Registry
+	compat     registry.Compat
+	log        *slog.Logger
+}
+
+// startLocal opens the folder and serves it. Every error is one line that
+// says what to do.
+func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
+	dir, err := datadir.Open(ctx, c.dataDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &localServer{dir: dir, ended: make(chan error, 1)}
+	var listeners []net.Listener
+	fail := func(err error) (*localServer, error) {
+		for _, l := range listeners {
+			err = errors.Join(err, l.Close())
+		}
+		return nil, errors.Join(err, dir.Close())
+	}
+	var bindings []server.Binding
+	for i, r := range c.registries {
+		port := c.port
+		if port != 0 {
+			port += i
+		}
+		ls, err := listen(ctx, c.host, port)
+		if err != nil {
+			return fail(err)
+		}
+		listeners = append(listeners, ls...)
+		_, bound, err := net.SplitHostPort(ls[0].Addr().String())
+		if err != nil {
+			return fail(err)
+		}
+		r.Host = net.JoinHostPort(reachable(c.host), bound)
+		r.Endpoint = "http://" + r.Host
+		s.registries = append(s.registries, r)
+		bindings = append(bindings, server.Binding{Registry: r.ID(), Host: r.Host, Listeners: ls})
+	}
+	now := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	s.server, err = server.New(ctx, server.Config{
+		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key, Bindings: bindings, Compat: c.compat,
+		ImageNow: now, AuthNow: now, Log: c.log,
+	})
+	if err != nil {
+		return fail(fmt.Errorf("data folder %s: %w", c.dataDir, err))
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	go func() { s.ended <- s.server.Run(run) }()
+	return s, nil
+}
+
+// close stops serving, after the requests that run, and closes the folder.
+func (s *localServer) close() error {
+	s.stop()
+	return errors.Join(<-s.ended, s.dir.Close())
+}
+
+// admin returns the administrator's credentials for a registry of this server.
+func (s *localServer) admin(ctx context.Context, r datadir.Registry) (LocalConn, error) {
+	return localConn(ctx, s.server.Identity(), r, identity.Administrator)
+}
+
+func localConn(ctx context.Context, users *identity.Service, r datadir.Registry, user string) (LocalConn, error) {
+	c, err := users.Credentials(ctx, r.Account, user)
+	if err != nil {
+		return LocalConn{}, fmt.Errorf("credentials of %s in account %s: %w", user, r.Account, err)
+	}
+	return LocalConn{
+		Endpoint: r.Endpoint, Registry: r.ID(), Host: r.Host,
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey,
+	}, nil
+}
+
+// listen opens host:port. "localhost" means 127.0.0.1 and, where there is
+// one, ::1 on the same port.
+func listen(ctx context.Context, host string, port int) ([]net.Listener, error) {
+	var lc net.ListenConfig
+	open := func(host string, port int) (net.Listener, error) {
+		return lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	}
+	explain := func(err error) error {
+		at := net.JoinHostPort(host, strconv.Itoa(port))
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			return fmt.Errorf("%s is in use: stop what listens there, or choose another port with --listen %s",
+				at, net.JoinHostPort(host, strconv.Itoa(port+10)))
+		case errors.Is(err, syscall.EACCES):
+			return fmt.Errorf("%s may not be opened by this user: choose a port above 1023 with --listen", at)
+		case errors.Is(err, syscall.EADDRNOTAVAIL):
+			return fmt.Errorf("%s is no address of this machine: choose another with --listen", at)
+		}
+		return fmt.Errorf("cannot listen on %s: %w", at, err)
+	}
+	if host != "localhost" {
+		l, err := open(host, port)
+		if err != nil {
+			return nil, explain(err)
+		}
+		return []net.Listener{l}, nil
+	}
+	l4, err := open("127.0.0.1", port)
+	if err != nil {
+		return nil, explain(err)
+	}
+	l6, err := open("::1", l4.Addr().(*net.TCPAddr).Port)
+	switch {
+	case err == nil:
+		return []net.Listener{l4, l6}, nil
+	case errors.Is(err, syscall.EADDRINUSE) && port != 0:
+		return nil, errors.Join(explain(err), l4.Close())
+	}
+	return []net.Listener{l4}, nil // no IPv6 here
+}
+
+// reachable is the name under which this machine reaches a listener on host.
+func reachable(host string) string {
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return "localhost"
+	}
+	return host
+}
+
+// isLoopback reports whether only this machine can reach host.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// parseRegistry checks what --account and --region say.
+func parseRegistry(account, region string) (datadir.Registry, error) {
+	a, err := ecr.ParseAccountID(account)
+	if err != nil {
+		return datadir.Registry{}, usagef("--account: %v", err)
+	}
+	r, err := ecr.ParseRegion(region)
+	if err != nil {
+		return datadir.Registry{}, usagef("--region: %v", err)
+	}
+	return datadir.Registry{Name: "local", Account: a, Region: r}, nil
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/dockerauth"
+)
+
+// dockerInternal is the name by which the daemon of Docker Desktop reaches
+// this machine.
+const dockerInternal = "host.docker.internal"
+
+func (e *Env) loginCommand() *cobra.Command {
+	var (
+		o             localOptions
+		authFile      string
+		printPassword bool
+	)
+	cmd := &cobra.Command{
+		Use:   "login [flags]",
+		Short: "Log docker, podman, skopeo, buildah and BuildKit in to the local registry",
+		Long: `Obtain a password for the local registry, valid for 12 hours, as the user who
+can push and pull only, and store it where docker looks for it: in the
+credential store or helper that its config.json names, else in config.json.
+podman, skopeo, buildah, crane and BuildKit read the same file.
+
+With --authfile it goes into that file instead. With --print-password it is
+only printed, for a tool's own login; the user name is AWS.`,
+		Example: `  kontor login
+  kontor login --print-password | docker login -u AWS --password-stdin localhost:5050
+  kontor login --authfile "$XDG_RUNTIME_DIR/containers/auth.json"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			if printPassword && authFile != "" {
+				return usagef("--print-password and --authfile exclude each other")
+			}
+			dir, err := e.dataDir(o.data)
+			if err != nil {
+				return err
+			}
+			c, running, err := readLocal(ctx, dir, o.target, identity.Pusher)
+			if err != nil {
+				return err
+			}
+			if !running {
+				return fmt.Errorf("no server runs on %s: start it with `kontor up --data %s`", dir, dir)
+			}
+			password, err := dockerPassword(ctx, c)
+			if err != nil {
+				return err
+			}
+			if printPassword {
+				_, err := fmt.Fprintln(e.Stdout, password)
+				return err
+			}
+			config := dockerauth.Config{Path: authFile}
+			if authFile == "" {
+				config, err = dockerauth.Default(e.Getenv)
+				if err != nil {
+					return err
+				}
+			}
+			hosts := []string{c.Host}
+			if name, port, ok := strings.Cut(c.Host, ":"); ok && name == "localhost" {
+				hosts = append(hosts, "127.0.0.1:"+port, dockerInternal+":"+port)
+			}
+			where, err := config.Store(hosts, "AWS", password)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(e.Stdout, "Logged in to %s for 12 hours (stored in %s)\n", c.Host, where)
+			return err
+		},
+	}
+	o.flags(e, cmd)
+	cmd.Flags().StringVar(&authFile, "authfile", "", "store the password in `FILE`, an auth file of podman and skopeo (default docker's config.json)")
+	cmd.Flags().BoolVar(&printPassword, "print-password", false, "print the password and store nothing (default false)")
+	return cmd
+}
+
+// dockerPassword asks the registry for a docker token, as any client would.
+func dockerPassword(ctx context.Context, c LocalConn) (string, error) {
+	client := ecr.New(ecr.Options{
+		Region:       string(c.Registry.Region),
+		BaseEndpoint: aws.String(c.Endpoint),
+		Credentials:  credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
+	})
+	out, err := client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	if err != nil {
+		return "", fmt.Errorf("obtaining a password from %s: %w", c.Endpoint, err)
+	}
+	if len(out.AuthorizationData) == 0 {
+		return "", fmt.Errorf("obtaining a password from %s: the answer holds none", c.Endpoint)
+	}
+	token, err := base64.StdEncoding.DecodeString(aws.ToString(out.AuthorizationData[0].AuthorizationToken))
+	_, password, ok := strings.Cut(string(token), ":")
+	if err != nil || !ok {
+		return "", fmt.Errorf("obtaining a password from %s: the answer is malformed", c.Endpoint)
+	}
+	return password, nil
+}

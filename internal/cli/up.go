@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+// defaultListen is where the local registry is reached unless told otherwise.
+const defaultListen = "localhost:5050"
+
+// upOptions are the flags of `kontor up`.
+type upOptions struct {
+	fileOptions
+	data, listen, account, region, compat string
+	logFile                               string
+	insecureHTTP                          bool
+}
+
+func (e *Env) upCommand() *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up [flags]",
+		Short: "Run the local registry, deploy the file to it, and stay up",
+		Long: `Run an ECR-compatible registry on this machine, make its repositories as the
+file says, print how to log in and push, and serve until interrupted. Run it
+again on the same data folder and everything is still there.
+
+Without -f it deploys kontor.yaml or kontor.json of this folder, or else a small
+built-in example. It never talks to AWS: each entry of registries: becomes a
+local registry of that account and region on a port of its own, counting up
+from the one of --listen.`,
+		Example: `  kontor up
+  kontor up -f kontor.yaml --data ./registry --listen localhost:5060`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.up(cmd.Context(), o) },
+	}
+	o.fileOptions.flags(cmd)
+	e.dataFlag(cmd, &o.data)
+	f := cmd.Flags()
+	f.StringVar(&o.listen, "listen", defaultListen, "serve on `HOST:PORT`; port 0 takes a free one")
+	f.StringVar(&o.account, "account", string(anyRegistry.Account), "be the registry of account `ID`, unless the file has registries")
+	f.StringVar(&o.region, "region", string(anyRegistry.Region), "be the registry of region `NAME`, unless the file has registries")
+	f.StringVar(&o.compat, "compat", string(registry.CompatECR), "behave as `WHAT` where they differ: ecr (what works here works on ECR) or oci (the OCI specification)")
+	f.StringVar(&o.logFile, "log", "", "write a line per request, as JSON, to `FILE`, or - for stderr (default none)")
+	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP beyond this machine; passwords are readable on the way (default false)")
+	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
+	return cmd
+}
+
+func (e *Env) up(ctx context.Context, o upOptions) (err error) {
+	began := e.Now()
+	host, port, err := listenAddress(o.listen)
+	if err != nil {
+		return err
+	}
+	if !isLoopback(host) && !o.insecureHTTP {
+		return usagef("--listen %s: other machines would send passwords over plain HTTP: listen on localhost, or say --insecure-http", o.listen)
+	}
+	compat := registry.Compat(o.compat)
+	if compat != registry.CompatECR && compat != registry.CompatOCI {
+		return usagef("--compat %s: want ecr or oci", o.compat)
+	}
+	one, err := parseRegistry(o.account, o.region)
+	if err != nil {
+		return err
+	}
+	file, source, err := e.upFile(o.fileOptions)
+	if err != nil {
+		return err
+	}
+	dataDir, err := e.dataDir(o.data)
+	if err != nil {
+		return err
+	}
+	log, closeLog, err := e.openLog(o.logFile)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, closeLog)
+
+	desired := file.Desired(one.ID())
+	s, err := startLocal(ctx, localConfig{
+		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, s.close)
+	if err := s.dir.Announce(datadir.Server{PID: os.Getpid(), Registries: s.registries}); err != nil {
+		return err
+	}
+	ready := render.Ready{Took: e.Now().Sub(began).Round(time.Millisecond), DataDir: dataDir, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
+	for i, r := range s.registries {
+		p, err := s.deploy(ctx, desired, desired.Targets[i], r)
+		if err != nil {
+			return err
+		}
+		ready.Registries = append(ready.Registries, render.ReadyRegistry{
+			Name: r.Name, ID: r.ID(), Host: r.Host, Plan: p,
+		})
+	}
+	ready.Took = e.Now().Sub(began).Round(time.Millisecond)
+	if err := render.Up(e.Stdout, ready, e.options(e.Stdout)); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		_, err := fmt.Fprintln(e.Stdout, "\nStopping. The data stays in", dataDir)
+		return err
+	case err := <-s.ended:
+		s.ended <- nil // for close
+		return fmt.Errorf("the registry stopped by itself: %w", errors.Join(err, errors.New("see the log with --log -")))
+	}
+}
+
+// upFile reads the file to deploy, and says in words where it came from.
+func (e *Env) upFile(o fileOptions) (*spec.File, string, error) {
+	given := len(o.files) > 0 || e.Getenv(envFile) != ""
+	if !given {
+		found := false
+		for _, n := range []string{defaultFile, defaultJSONFile} {
+			if _, err := os.Stat(n); err == nil {
+				found = true
+			}
+		}
+		if !found {
+			f, _, err := spec.Load(spec.Example())
+			return f, "the built-in example, as there is no " + defaultFile + " in this folder", err
+		}
+	}
+	sources, err := e.sources(o)
+	if err != nil {
+		return nil, "", err
+	}
+	f, err := e.loadFile(o, e.Stderr)
+	return f, sources[0].Name, err
+}
+
+// localRegistries makes each target of the file a registry of this machine.
+func localRegistries(d state.Desired) []datadir.Registry {
+	var all []datadir.Registry
+	for _, t := range d.Targets {
+		all = append(all, datadir.Registry{Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region})
+	}
+	return all
+}
+
+// deploy makes one registry's repositories as the file says.
+func (s *localServer) deploy(ctx context.Context, desired state.Desired, target state.Target, r datadir.Registry) (plan.Plan, error) {
+	c, err := s.admin(ctx, r)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	// Whatever the file says of roles and endpoints is about AWS.
+	target = state.Target{Name: target.Name, Registry: r.ID(), Endpoint: c.Endpoint, Local: true}
+	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{Target: target, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey})
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	observed, err := deploy.Observe(ctx, conn.API, target, deploy.ScopeOf(desired))
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	p := plan.Diff(desired, observed)
+	if len(p.Errors()) > 0 {
+		return p, planRefused(p)
+	}
+	result, err := deploy.Apply(ctx, conn.API, p, func(deploy.RepositoryResult) {})
+	if err != nil {
+		return p, err
+	}
+	if !result.OK() {
+		for _, rr := range result.Repositories {
+			if rr.Error != "" {
+				err = errors.Join(err, fmt.Errorf("%s: %s", rr.Repository, rr.Error))
+			}
+		}
+	}
+	return p, err
+}
+
+// openLog opens what --log names.
+func (e *Env) openLog(name string) (*slog.Logger, func() error, error) {
+	var w io.Writer
+	closeLog := func() error { return nil }
+	switch name {
+	case "":
+		return slog.New(slog.DiscardHandler), closeLog, nil
+	case "-":
+		w = e.Stderr
+	default:
+		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--log: %w", err)
+		}
+		w, closeLog = f, f.Close
+	}
+	return slog.New(slog.NewJSONHandler(w, nil)), closeLog, nil
+}

@@ -1,0 +1,139 @@
+package render
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Ready is a local registry that has started.
+type Ready struct {
+	Took    time.Duration // from the process's start
+	DataDir string
+	Default bool   // DataDir is the default one, which commands find by themselves
+	Source  string // of the repositories, in words or a file's name
+	// Registries are served now, each on its own port. Never empty.
+	Registries []ReadyRegistry
+}
+
+// ReadyRegistry is one registry of Ready.
+type ReadyRegistry struct {
+	Name string
+	ID   ecr.RegistryID
+	Host string
+	Plan plan.Plan // as carried out
+}
+
+// done says what a plan's operation did.
+var done = map[plan.Op]string{
+	plan.OpNone: "", plan.OpCreate: "created", plan.OpAdopt: "adopted", plan.OpUpdate: "updated",
+}
+
+// Up writes what a user wants to know of a registry that has started: what is
+// there, and the lines that log in and push with each tool.
+func Up(w io.Writer, r Ready, o Options) error {
+	pr := newPrinter(o)
+	pr.linef(bold, "kontor is ready (%s)", r.Took)
+	pr.linef(plain, "  data   %s", clean(r.DataDir))
+	pr.linef(plain, "  file   %s", clean(r.Source))
+	for _, reg := range r.Registries {
+		pr.linef(plain, "")
+		pr.linef(bold, "%s: account %s, region %s", reg.Host, reg.ID.Account, reg.ID.Region)
+		var rows [][2]string
+		for _, c := range reg.Plan.Changes {
+			note := done[c.Op]
+			if m := mutability(c); m != "" {
+				note = strings.TrimPrefix(note+", "+m, ", ")
+			}
+			rows = append(rows, [2]string{reg.Host + "/" + string(c.Repository), note})
+		}
+		if len(rows) == 0 {
+			pr.linef(plain, "  no repositories: add some to the file")
+		}
+		for _, l := range align("  ", rows) {
+			pr.linef(plain, "%s", l)
+		}
+	}
+	for _, l := range instructions(r) {
+		pr.linef(plain, "%s", l)
+	}
+	return pr.flush(w)
+}
+
+// mutability says in a word whether tags of the repository can move, where
+// the plan tells.
+func mutability(c plan.Change) string {
+	if c.After == nil {
+		return ""
+	}
+	switch c.After.Mutability.Mode {
+	case ecr.Immutable:
+		return "immutable"
+	case ecr.Mutable:
+		return "mutable"
+	}
+	return strings.ToLower(string(c.After.Mutability.Mode))
+}
+
+// instructions are the commands to copy, for the first registry.
+func instructions(r Ready) []string {
+	first := r.Registries[0]
+	data := ""
+	if !r.Default {
+		data = " --data " + quoteShell(r.DataDir)
+	}
+	target := ""
+	if len(r.Registries) > 1 {
+		target = " --target " + first.Name
+	}
+	repo := "REPOSITORY"
+	if len(first.Plan.Changes) > 0 {
+		repo = string(first.Plan.Changes[0].Repository)
+	}
+	image := first.Host + "/" + repo + ":v1"
+	_, port, _ := strings.Cut(first.Host, ":")
+	desktop := "host.docker.internal:" + port
+	lines := `
+Log in once (12 hours; docker, podman, buildah, skopeo and BuildKit read it):
+  kontor login{data}{target}
+
+Push:
+  docker    docker tag IMAGE {image} && docker push {image}
+  podman    podman push --tls-verify=false IMAGE {image}
+  skopeo    skopeo copy --dest-tls-verify=false docker-archive:IMAGE.tar docker://{image}
+  BuildKit  buildctl build --frontend dockerfile.v0 --local context=. --local dockerfile=. \
+              --output type=image,name={image},push=true,registry.insecure=true
+
+Log in with each tool itself:
+  docker    kontor login{data}{target} --print-password | docker login -u AWS --password-stdin {host}
+  podman    kontor login{data}{target} --print-password | podman login --tls-verify=false -u AWS --password-stdin {host}
+  skopeo    kontor login{data}{target} --print-password | skopeo login --tls-verify=false -u AWS --password-stdin {host}
+
+Docker Desktop pushes from a machine of its own: there the registry is {desktop}.
+Add "insecure-registries": ["{desktop}"] to its engine settings and push to
+  {desktop}/{repo}:v1
+
+AWS CLI and SDKs:
+  eval "$(kontor env{data}{target})"
+  aws --endpoint-url "$AWS_ENDPOINT_URL" ecr describe-repositories
+
+Press Ctrl-C to stop. The data stays.`
+	lines = strings.NewReplacer(
+		"{data}", data, "{target}", target, "{image}", image, "{host}", first.Host, "{repo}", repo, "{desktop}", desktop,
+	).Replace(lines)
+	return strings.Split(lines, "\n")
+}
+
+// quoteShell writes s as one word of a POSIX shell.
+func quoteShell(s string) string {
+	plainWord := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plainWord(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
