@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// repositoryForm is a repository in the canonical JSON that digests cover.
+// Where a setting comes from in the file is not part of it.
+type repositoryForm struct {
+	Name     ecr.RepositoryName `json:"name"`
+	Settings Settings           `json:"settings"`
+}
+
+func formOf(r state.Repository) repositoryForm {
+	return repositoryForm{Name: r.Name, Settings: settingsOf(r, nil)}
+}
+
+// DigestDesired names what a file asks for: the stack and every repository
+// with its settings. Comments, order and layout of the file do not enter it,
+// nor do the targets.
+func DigestDesired(d state.Desired) string {
+	form := struct {
+		Stack        string           `json:"stack"`
+		Repositories []repositoryForm `json:"repositories"`
+	}{Stack: d.Stack, Repositories: []repositoryForm{}}
+	for _, r := range byName(d.Repositories) {
+		form.Repositories = append(form.Repositories, formOf(r))
+	}
+	return digest(form)
+}
+
+// DigestObserved names what was seen of a registry.
+func DigestObserved(o state.Observed) string {
+	form := struct {
+		Account      ecr.AccountID    `json:"account"`
+		Region       ecr.Region       `json:"region"`
+		Repositories []repositoryForm `json:"repositories"`
+	}{Account: o.Target.Registry.Account, Region: o.Target.Registry.Region, Repositories: []repositoryForm{}}
+	for _, name := range slices.Sorted(maps.Keys(o.Repositories)) {
+		form.Repositories = append(form.Repositories, formOf(o.Repositories[name]))
+	}
+	return digest(form)
+}
+
+// digest hashes v's JSON: fields in the order of the types above, map keys in
+// byte order, no blanks.
+func digest(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		// The forms hold nothing but strings, slices and maps of strings.
+		panic(fmt.Sprintf("plan: encoding a digest's form: %v", err))
+	}
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
