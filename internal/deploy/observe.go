@@ -1,0 +1,112 @@
+package deploy
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Parallel is how many repositories are read, or changed, at a time. ECR
+// answers tens of these calls a second and account before it throttles.
+const Parallel = 8
+
+// Scope says which repositories of a registry to observe.
+type Scope struct {
+	// All observes every repository.
+	All bool
+	// Names are observed if they exist.
+	Names []kecr.RepositoryName
+	// Stack, if set, adds the repositories that carry its tag.
+	Stack string
+}
+
+// ScopeOf is what a plan for d must know.
+func ScopeOf(d state.Desired) Scope {
+	s := Scope{Stack: d.Stack}
+	for _, r := range d.Repositories {
+		s.Names = append(s.Names, r.Name)
+	}
+	return s
+}
+
+// Observe reads the repositories in scope, Parallel at a time. A repository
+// that is deleted meanwhile is left out; any other failure fails the whole,
+// because a plan made from half a registry would be wrong.
+func Observe(ctx context.Context, api API, target state.Target, scope Scope) (state.Observed, error) {
+	var (
+		mu  sync.Mutex
+		out = state.Observed{Target: target, Repositories: map[kecr.RepositoryName]state.Repository{}} // Repositories guarded by mu
+	)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(Parallel)
+	pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{
+		RegistryId: aws.String(string(target.Registry.Account)), MaxResults: aws.Int32(1000),
+	})
+	var failed error
+	for pages.HasMorePages() && failed == nil {
+		page, err := pages.NextPage(gctx)
+		if err != nil {
+			failed = explain(err, "the repositories of "+target.Registry.String())
+			break
+		}
+		for _, d := range page.Repositories {
+			g.Go(func() error {
+				r, ok, err := observeOne(gctx, api, target.Registry, d, scope)
+				if err != nil || !ok {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				out.Repositories[r.Name] = r
+				return nil
+			})
+		}
+	}
+	// A failed read cancels gctx and with it the listing, so the read's error
+	// is the cause.
+	if err := g.Wait(); err != nil {
+		return state.Observed{}, err
+	}
+	if failed != nil {
+		return state.Observed{}, failed
+	}
+	return out, nil
+}
+
+// observeOne reads the rest of d, if it is in scope.
+func observeOne(ctx context.Context, api API, registry kecr.RegistryID, d types.Repository, scope Scope) (state.Repository, bool, error) {
+	name := kecr.RepositoryName(aws.ToString(d.RepositoryName))
+	in := scope.All || slices.Contains(scope.Names, name)
+	if !in && scope.Stack == "" {
+		return state.Repository{}, false, nil
+	}
+	r := repository{api, registry, name}
+	tags, err := r.tags(ctx)
+	if isCode(err, kecr.CodeRepositoryNotFound) {
+		return state.Repository{}, false, nil
+	}
+	if err != nil {
+		return state.Repository{}, false, err
+	}
+	if !in && tags[state.TagStack] != scope.Stack {
+		return state.Repository{}, false, nil
+	}
+	policy, lifecycle, err := r.documents(ctx)
+	if isCode(err, kecr.CodeRepositoryNotFound) {
+		return state.Repository{}, false, nil
+	}
+	if err != nil {
+		return state.Repository{}, false, err
+	}
+	return state.Repository{
+		Name: name, Mutability: mutabilityOf(d), Tags: tags, Policy: policy, Lifecycle: lifecycle,
+	}, true, nil
+}

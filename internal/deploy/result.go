@@ -1,0 +1,75 @@
+package deploy
+
+import (
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Step is one call that changes a repository.
+type Step string
+
+// The steps, in the order in which a repository goes through them. Creating
+// sets mutability and tags too.
+const (
+	StepCreate          Step = "create"
+	StepTags            Step = "tags"
+	StepMutability      Step = "mutability"
+	StepPolicy          Step = "policy"
+	StepDeletePolicy    Step = "delete-policy"
+	StepLifecycle       Step = "lifecycle"
+	StepDeleteLifecycle Step = "delete-lifecycle"
+)
+
+// Status is how one repository came out.
+type Status string
+
+// The ways a repository comes out.
+const (
+	// StatusDone: every step was carried out, or was found carried out.
+	StatusDone Status = "done"
+	// StatusMoved: the repository is not as the plan saw it; nothing was done.
+	StatusMoved Status = "moved"
+	// StatusFailed: a step failed; Left says what is missing.
+	StatusFailed Status = "failed"
+	// StatusSkipped: apply was stopped before it came to the repository.
+	StatusSkipped Status = "skipped"
+)
+
+// RepositoryResult is what became of one change of the plan.
+type RepositoryResult struct {
+	Repository kecr.RepositoryName `json:"repository"`
+	Op         plan.Op             `json:"op"`
+	Status     Status              `json:"status"`
+	// Done are the steps carried out by this run, Left those that are still to
+	// do.
+	Done []Step `json:"done,omitempty"`
+	Left []Step `json:"left,omitempty"`
+	// Error says why, when Status is not StatusDone.
+	Error string `json:"error,omitempty"`
+}
+
+// Result is what an apply did and did not do.
+type Result struct {
+	Target plan.Target `json:"target"`
+	// Repositories holds each pending change of the plan, in its order.
+	Repositories []RepositoryResult `json:"repositories"`
+}
+
+// Count returns how many repositories came out as s.
+func (r Result) Count(s Status) int {
+	n := 0
+	for _, x := range r.Repositories {
+		if x.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// OK reports whether everything was done.
+func (r Result) OK() bool { return r.Count(StatusDone) == len(r.Repositories) }
+
+// Progress is called for each pending change of the plan, in its order, as
+// soon as the change and all before it have come out. It is called by one
+// goroutine, and may be nil.
+type Progress func(RepositoryResult)
