@@ -1,0 +1,261 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Plan writes p: each repository that changes with what changes, then the
+// findings, then the counts.
+func Plan(w io.Writer, p plan.Plan, o Options) error {
+	pr := newPrinter(o)
+	pr.linef(bold, "%s, stack %s", Target(p.Target), clean(p.Stack))
+	for _, c := range p.Pending() {
+		pr.linef(plain, "")
+		pr.change(c, o)
+	}
+	if len(p.Findings) > 0 {
+		pr.linef(plain, "")
+		pr.findings(p.Findings)
+	}
+	pr.linef(plain, "")
+	pr.linef(bold, "%s", Summary(p))
+	return pr.flush(w)
+}
+
+// Target names the registry of a plan in one line.
+func Target(t plan.Target) string {
+	s := fmt.Sprintf("Registry %s: account %s, region %s", clean(t.Name), t.Account, t.Region)
+	if t.Endpoint != "" {
+		s += ", at " + clean(t.Endpoint)
+	}
+	return s
+}
+
+// Summary is the counts of p in one line.
+func Summary(p plan.Plan) string {
+	unchanged := p.Count(plan.OpNone)
+	if n := len(p.Errors()); n > 0 {
+		return fmt.Sprintf("Plan: %s, so it cannot be applied.", count(n, "error", "errors"))
+	}
+	if len(p.Pending()) == 0 {
+		return fmt.Sprintf("Plan: nothing to do, %s as the file says.", count(unchanged, "repository is", "repositories are"))
+	}
+	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %d unchanged.",
+		p.Count(plan.OpCreate), p.Count(plan.OpAdopt), p.Count(plan.OpUpdate), unchanged)
+}
+
+func (p *printer) change(c plan.Change, o Options) {
+	switch c.Op {
+	case plan.OpCreate:
+		p.linef(green, "+ %s: create", c.Repository)
+	case plan.OpAdopt:
+		p.linef(yellow, "~ %s: adopt (it exists and has no owner)", c.Repository)
+	default:
+		p.linef(yellow, "~ %s: update", c.Repository)
+	}
+	before := plan.Settings{}
+	if c.Before != nil {
+		before = *c.Before
+	}
+	for _, d := range c.Differences {
+		switch d.Field {
+		case plan.FieldMutability:
+			p.setting(d.Action, "tag mutability", tagMode(before.Mutability), tagMode(c.After.Mutability))
+		case plan.FieldTag:
+			p.setting(d.Action, "resource tag "+clean(d.Key), clean(before.Tags[d.Key]), clean(c.After.Tags[d.Key]))
+		case plan.FieldPolicy:
+			p.document(d, "repository policy", "statement", before.Policy, c.After.Policy, o)
+		case plan.FieldLifecycle:
+			p.document(d, "lifecycle policy", "rule", before.Lifecycle, c.After.Lifecycle, o)
+		}
+	}
+}
+
+// sign is the mark and colour of an action.
+func sign(a plan.Action) (string, color) {
+	switch a {
+	case plan.Add:
+		return "+", green
+	case plan.Remove:
+		return "-", red
+	}
+	return "~", yellow
+}
+
+func (p *printer) setting(a plan.Action, name, before, after string) {
+	mark, c := sign(a)
+	switch a {
+	case plan.Add:
+		p.linef(c, "    %s %s: %s", mark, name, after)
+	case plan.Remove:
+		p.linef(c, "    %s %s: %s", mark, name, before)
+	default:
+		p.linef(c, "    %s %s: %s -> %s", mark, name, before, after)
+	}
+}
+
+func tagMode(m plan.Mutability) string {
+	s := string(m.Mode)
+	if len(m.Filters) > 0 {
+		s += " of " + clean(strings.Join(m.Filters, ", "))
+	}
+	return s
+}
+
+// document writes a document's parts, or its text's difference when they are
+// not known or the text is asked for.
+func (p *printer) document(d plan.Difference, name, part, before, after string, o Options) {
+	mark, c := sign(d.Action)
+	p.linef(c, "    %s %s", mark, name)
+	for _, x := range d.Parts {
+		mark, c := sign(x.Action)
+		from := ""
+		if x.Field != "" {
+			from = "  (" + clean(x.Field) + ")"
+		}
+		switch x.Action {
+		case plan.Add:
+			p.linef(c, "        %s %s %s: %s%s", mark, part, clean(x.Name), words(d.Field, x.New), from)
+		case plan.Remove:
+			p.linef(c, "        %s %s %s: %s", mark, part, clean(x.Name), words(d.Field, x.Old))
+		default:
+			p.linef(c, "        %s %s %s: %s", mark, part, clean(x.Name), words(d.Field, x.Old))
+			p.linef(c, "          -> %s%s", words(d.Field, x.New), from)
+		}
+	}
+	if len(d.Parts) == 0 || o.Documents {
+		p.textDiff(indented(before), indented(after))
+	}
+}
+
+// textDiff writes the lines that differ, with some around them.
+func (p *printer) textDiff(before, after string) {
+	diff := udiff.Unified("before", "after", before, after)
+	for i, line := range strings.Split(strings.TrimSuffix(diff, "\n"), "\n") {
+		if i < 2 || line == "" { // the two file names
+			continue
+		}
+		c := plain
+		switch line[0] {
+		case '+':
+			c = green
+		case '-':
+			c = red
+		case '@':
+			c = faint
+		}
+		p.linef(c, "        %s", clean(line))
+	}
+}
+
+// indented is a document's text with a line for each member, or as it is when
+// it is not JSON.
+func indented(doc string) string {
+	if doc == "" {
+		return ""
+	}
+	var b bytes.Buffer
+	if json.Indent(&b, []byte(doc), "", "  ") != nil {
+		return doc + "\n"
+	}
+	return b.String() + "\n"
+}
+
+// findings writes one line for each.
+func (p *printer) findings(fs []plan.Finding) {
+	for _, f := range fs {
+		c := yellow
+		switch f.Severity {
+		case plan.Error:
+			c = red
+		case plan.Info:
+			c = plain
+		}
+		where := ""
+		if f.Field != "" {
+			where = "  (" + clean(f.Field) + ")"
+		}
+		p.linef(c, "%s %s: %s%s", f.Severity, f.Code, clean(f.Message), where)
+	}
+}
+
+// Settings writes what a file asks for, repository by repository.
+func Settings(w io.Writer, d state.Desired, o Options) error {
+	pr := newPrinter(o)
+	for i, r := range d.Repositories {
+		if i > 0 {
+			pr.linef(plain, "")
+		}
+		pr.linef(bold, "%s", r.Name)
+		var rows [][2]string
+		rows = append(rows, [2]string{"tag mutability", tagMode(plan.Mutability{Mode: r.Mutability.Mode, Filters: r.Mutability.Filters})})
+		for _, k := range sortedKeys(r.Tags) {
+			rows = append(rows, [2]string{"resource tag " + clean(k), clean(r.Tags[k])})
+		}
+		for _, l := range align("  ", rows) {
+			pr.linef(plain, "%s", l)
+		}
+		pr.text("repository policy", r.Policy)
+		pr.text("lifecycle policy", r.Lifecycle)
+	}
+	return pr.flush(w)
+}
+
+// text writes a whole document.
+func (p *printer) text(name, doc string) {
+	if doc == "" {
+		p.linef(plain, "  %s: none", name)
+		return
+	}
+	p.linef(plain, "  %s:", name)
+	for _, line := range strings.Split(strings.TrimSuffix(indented(doc), "\n"), "\n") {
+		p.linef(plain, "    %s", clean(line))
+	}
+}
+
+// settingsForm is the published JSON of one repository's settings.
+type settingsForm struct {
+	Repository ecr.RepositoryName `json:"repository"`
+	Mutability plan.Mutability    `json:"mutability"`
+	Tags       map[string]string  `json:"tags"`
+	// The documents themselves, null for none.
+	Policy    json.RawMessage `json:"policy"`
+	Lifecycle json.RawMessage `json:"lifecycle"`
+}
+
+// SettingsJSON writes what a file asks for: {"stack", "repositories": [...]},
+// the policies as documents.
+func SettingsJSON(w io.Writer, d state.Desired) error {
+	form := struct {
+		Stack        string         `json:"stack"`
+		Repositories []settingsForm `json:"repositories"`
+	}{d.Stack, []settingsForm{}}
+	raw := func(doc string) json.RawMessage {
+		if doc == "" {
+			return json.RawMessage("null")
+		}
+		return json.RawMessage(doc)
+	}
+	for _, r := range d.Repositories {
+		tags := r.Tags
+		if tags == nil {
+			tags = map[string]string{}
+		}
+		form.Repositories = append(form.Repositories, settingsForm{
+			Repository: r.Name, Tags: tags,
+			Mutability: plan.Mutability{Mode: r.Mutability.Mode, Filters: r.Mutability.Filters},
+			Policy:     raw(r.Policy), Lifecycle: raw(r.Lifecycle),
+		})
+	}
+	return JSON(w, form)
+}
