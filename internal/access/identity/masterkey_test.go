@@ -151,13 +151,15 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("no master key: %v", err)
 	}
 	for name, open := range map[string]func() ([]byte, error){
-		"another row":   func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA2", sealed) },
-		"another kind":  func() ([]byte, error) { return key.Open(identity.KindTokenKey, "AKIA1", sealed) },
-		"nothing":       func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", nil) },
-		"header only":   func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", sealed[:9]) },
-		"cut":           func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", sealed[:len(sealed)-1]) },
-		"plain":         func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", []byte("secret")) },
-		"other version": func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", append([]byte{2}, sealed[1:]...)) },
+		"another row":  func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA2", sealed) },
+		"another kind": func() ([]byte, error) { return key.Open(identity.KindTokenKey, "AKIA1", sealed) },
+		"nothing":      func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", nil) },
+		"header only":  func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", sealed[:9]) },
+		"cut":          func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", sealed[:len(sealed)-1]) },
+		"plain":        func() ([]byte, error) { return key.Open(identity.KindAccessKey, "AKIA1", []byte("secret")) },
+		"other version": func() ([]byte, error) {
+			return key.Open(identity.KindAccessKey, "AKIA1", append([]byte{2}, sealed[1:]...))
+		},
 	} {
 		if secret, err := open(); err == nil || secret != nil || errors.Is(err, identity.ErrMasterKey) {
 			t.Errorf("%s: %q, %v", name, secret, err)
