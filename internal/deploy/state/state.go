@@ -3,6 +3,8 @@
 package state
 
 import (
+	"fmt"
+
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
@@ -37,8 +39,24 @@ type Desired struct {
 	StackExplicit bool
 	Targets       []Target
 	// Repositories in byte order of their names. Each is wanted in every
-	// target.
+	// target. Their policies name principals of the first target's partition;
+	// use For to deploy to a target.
 	Repositories []Repository
+	// Partitions holds the same repositories with the policies of each
+	// partition ("aws", "aws-cn", "aws-us-gov") that a target is in.
+	Partitions map[string][]Repository
+}
+
+// For is what the target t should have: d with t as its only target and with
+// the policies of t's partition. A d without Partitions keeps its
+// repositories as they are. The result shares memory with d.
+func (d Desired) For(t Target) Desired {
+	if rs, ok := d.Partitions[t.Registry.Region.Partition()]; ok {
+		d.Repositories = rs
+	}
+	d.Targets = []Target{t}
+	d.Partitions = nil
+	return d
 }
 
 // Repository is the settings of one repository.
@@ -77,6 +95,15 @@ type Position struct {
 	File   string
 	Line   int
 	Column int
+}
+
+// String is "FILE:LINE:COLUMN", as editors and compilers know it; "FILE"
+// when there is no line.
+func (p Position) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
 // Observed is what one registry has.

@@ -1,0 +1,266 @@
+package spec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/jsonpos"
+)
+
+// The YAML that is read is YAML 1.2's core schema (so that yes and no are
+// texts), one document to a source, with anchors and aliases. Merge keys and
+// type tags are refused, because what a file says should be where it says it.
+
+func parseYAML(p *problems, name string, data []byte) *value {
+	c := &converter{problems: p, name: name, anchors: map[string]*value{}}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	file := c.parse(data)
+	if file == nil {
+		return nil
+	}
+	var root *value
+	for _, doc := range file.Docs {
+		switch body := doc.Body.(type) {
+		case nil, *ast.DirectiveNode:
+		default:
+			if root != nil {
+				p.errorf(c.place(body.GetToken()), nil, "a second YAML document; a file holds one")
+				return root
+			}
+			root = c.value(body, nil)
+		}
+	}
+	if root == nil {
+		root = &value{at: state.Position{File: name, Line: 1, Column: 1}, size: 1}
+	}
+	return root
+}
+
+type converter struct {
+	*problems
+	name    string
+	anchors map[string]*value
+	full    bool // maxValues was reached and reported
+}
+
+func (c *converter) place(t *token.Token) state.Position {
+	if t == nil || t.Position == nil {
+		return state.Position{File: c.name}
+	}
+	return state.Position{File: c.name, Line: t.Position.Line, Column: t.Position.Column}
+}
+
+// parse turns text into the library's tree, nil when that fails. The library
+// recurses by depth and by the keys of a mapping, and Go cannot recover from
+// a stack that is full; so both are bounded first, on the tokens.
+func (c *converter) parse(data []byte) (file *ast.File) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.errorf(state.Position{File: c.name, Line: 1, Column: 1}, nil, "this YAML cannot be read (%v)", r)
+			file = nil
+		}
+	}()
+	tokens := lexer.Tokenize(string(data))
+	if !c.bounded(tokens) {
+		return nil
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		at, msg := state.Position{File: c.name, Line: 1, Column: 1}, err.Error()
+		var located yaml.Error
+		if errors.As(err, &located) {
+			at, msg = c.place(located.GetToken()), located.GetMessage()
+		}
+		c.errorf(at, nil, "%s", msg+syntaxHint(located))
+		return nil
+	}
+	return file
+}
+
+// syntaxHint adds advice to the syntax errors that people meet.
+func syntaxHint(err yaml.Error) string {
+	if err == nil || err.GetToken() == nil {
+		return ""
+	}
+	switch t := err.GetToken(); {
+	case t.Type == token.AliasType, t.PreviousType() == token.AliasType:
+		return "; a text that begins with * must be in quotes"
+	case t.Value == "\t":
+		return "; indent with spaces"
+	}
+	return ""
+}
+
+// bounded checks how deep the tokens nest and how many keys they hold.
+func (c *converter) bounded(tokens token.Tokens) bool {
+	flow, run, keys := 0, 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.MappingStartType, token.SequenceStartType:
+			flow++
+			run++
+		case token.MappingEndType, token.SequenceEndType:
+			flow--
+			run = 0
+		case token.SequenceEntryType, token.MappingKeyType, token.TagType, token.AnchorType:
+			run++
+		case token.MappingValueType:
+			keys++
+		case token.CommentType:
+		default:
+			// a scalar ends what nests on one line; the name after & is none
+			if t.Prev == nil || t.Prev.Type != token.AnchorType {
+				run = 0
+			}
+		}
+		switch {
+		case flow > maxDepth || run > maxDepth:
+			c.errorf(c.place(t), nil, "nested deeper than %d levels", maxDepth)
+			return false
+		case keys > maxKeys:
+			c.errorf(c.place(t), nil, "more than %d keys; write the file as JSON, or split it", maxKeys)
+			return false
+		}
+	}
+	return true
+}
+
+// value converts n. It never returns nil.
+func (c *converter) value(n ast.Node, path jsonpos.Path) *value {
+	v := &value{size: 1}
+	if n == nil {
+		return v
+	}
+	v.at = c.place(n.GetToken())
+	if len(path) > maxDepth {
+		c.errorf(v.at, nil, "nested deeper than %d levels", maxDepth)
+		v.kind = broken
+		return v
+	}
+	switch n := n.(type) {
+	case *ast.NullNode:
+	case *ast.BoolNode:
+		v.kind, v.text = boolean, n.GetToken().Value
+	case *ast.IntegerNode:
+		v.kind, v.text = number, n.GetToken().Value
+		if isDecimal(v.text) {
+			v.kind = integer
+		}
+	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		v.kind, v.text = number, n.GetToken().Value
+	case *ast.StringNode:
+		v.kind, v.text, v.plain = text, n.Value, n.Token.Type == token.StringType
+	case *ast.LiteralNode:
+		v.kind = text
+		if n.Value != nil {
+			v.text = n.Value.Value
+		}
+	case *ast.SequenceNode:
+		v.kind = list
+		for i, item := range n.Values {
+			if c.full {
+				break
+			}
+			item := c.value(item, path.At(i))
+			v.items = append(v.items, item)
+			c.grow(v, item)
+		}
+	case ast.MapNode:
+		c.mapping(v, n, path)
+	case *ast.AnchorNode:
+		v = c.value(n.Value, path)
+		if n.Name != nil {
+			c.anchors[n.Name.GetToken().Value] = v
+		}
+	case *ast.AliasNode:
+		return c.alias(v, n, path)
+	case *ast.TagNode:
+		c.errorf(v.at, path, "type tags such as %s are not supported; put a text in quotes", clip(n.GetToken().Value))
+		v.kind = broken
+	default:
+		c.errorf(v.at, path, "this form of YAML (%s) is not supported", n.Type().YAMLName())
+		v.kind = broken
+	}
+	return v
+}
+
+// grow counts child as a part of v.
+func (c *converter) grow(v, child *value) {
+	v.size += child.size
+	if v.size > maxValues && !c.full {
+		c.full = true
+		c.errorf(child.at, nil, "more than %d values, aliases counted as what they stand for", maxValues)
+	}
+}
+
+func (c *converter) alias(v *value, n *ast.AliasNode, path jsonpos.Path) *value {
+	name := ""
+	if n.Value != nil {
+		name = n.Value.GetToken().Value
+	}
+	target, ok := c.anchors[name]
+	if !ok {
+		c.errorf(v.at, path, "no anchor &%s stands above this; a text that begins with * must be in quotes", clip(name))
+		v.kind = broken
+		return v
+	}
+	return target
+}
+
+func (c *converter) mapping(v *value, n ast.MapNode, path jsonpos.Path) {
+	v.kind = mapping
+	seen := map[string]state.Position{}
+	for it := n.MapRange(); it.Next() && !c.full; {
+		keyNode := it.Key()
+		at := c.place(keyNode.GetToken())
+		if len(v.members) == 0 && v.at.Line > 0 {
+			if m, ok := n.(*ast.MappingNode); !ok || !m.IsFlowStyle {
+				v.at = at // a block mapping's own token is its first colon
+			}
+		}
+		if keyNode.IsMergeKey() {
+			c.errorf(at, path, "merge keys (<<) are not supported; use defaults, or an alias for a whole value")
+			continue
+		}
+		key, err := keyText(keyNode)
+		if err != nil {
+			c.errorf(at, path, "%v", err)
+			continue
+		}
+		child := path.At(key)
+		if first, twice := seen[key]; twice {
+			c.errorf(at, child, "given twice, first at %s", from(first, at))
+			c.grow(v, c.value(it.Value(), child)) // for its own mistakes
+			continue
+		}
+		seen[key] = at
+		m := member{key, at, c.value(it.Value(), child)}
+		v.members = append(v.members, m)
+		c.grow(v, m.value)
+	}
+}
+
+// keyText is a key as written: keys are names, also those that YAML would
+// take for numbers.
+func keyText(n ast.Node) (string, error) {
+	switch n := n.(type) {
+	case *ast.MappingKeyNode:
+		if n.Value == nil {
+			return "", errors.New("a key is missing after ?")
+		}
+		return keyText(n.Value)
+	case *ast.StringNode:
+		return n.Value, nil
+	case *ast.NullNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetToken().Value, nil
+	}
+	return "", fmt.Errorf("a key must be a plain name, not %s", n.Type().YAMLName())
+}
