@@ -1,0 +1,373 @@
+package metatest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+func blobs(t *testing.T, s meta.Store) {
+	add := func(b meta.Blob) (got meta.Blob) {
+		t.Helper()
+		update(t, s, func(ctx context.Context, tx meta.Tx) (err error) { got, err = tx.AddBlob(ctx, b); return err })
+		return got
+	}
+	first := meta.Blob{Digest: digest("a"), Key: blob.NewKey(), SizeBytes: 5 << 40, CreatedAt: noon}
+	diff(t, first, add(first))
+	// The same content under another key: the first stays, and is returned.
+	second := meta.Blob{Digest: first.Digest, Key: blob.NewKey(), SizeBytes: first.SizeBytes, CreatedAt: noon.Add(time.Hour)}
+	diff(t, first, add(second))
+	diff(t, first, add(first))
+	// A key names one content for ever.
+	refused(t, s, meta.ErrExists, func(ctx context.Context, tx meta.Tx) error {
+		_, err := tx.AddBlob(ctx, meta.Blob{Digest: digest("b"), Key: first.Key, CreatedAt: noon})
+		return err
+	})
+
+	all := []meta.Blob{first}
+	for i := range 9 {
+		all = append(all, add(meta.Blob{Digest: digest(i), Key: blob.NewKey(), SizeBytes: int64(i), CreatedAt: noon}))
+	}
+	slices.SortFunc(all, func(a, b meta.Blob) int { return cmpString(a.Key, b.Key) })
+	var got []meta.Blob
+	for after := blob.Key(""); ; after = got[len(got)-1].Key {
+		page := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) { return r.ListBlobs(ctx, after, 4) })
+		if got = append(got, page...); len(page) < 4 {
+			break
+		}
+	}
+	diff(t, all, got)
+}
+
+func blobLinks(t *testing.T, s meta.Store) {
+	repo, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
+	d := newBlob(t, s, repo, "layer")
+	link := func(repo meta.RepositoryID, d ecr.Digest) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error { return tx.LinkBlob(ctx, repo, d, noon) }
+	}
+	see := func(repo meta.RepositoryID) (meta.Blob, error) {
+		return tryRead(t, s, func(ctx context.Context, r meta.Reader) (meta.Blob, error) { return r.Blob(ctx, repo, d) })
+	}
+	b, err := see(repo)
+	if err != nil || b.Digest != d || b.SizeBytes != 3 || !b.CreatedAt.Equal(noon) {
+		t.Errorf("got %+v, %v", b, err)
+	}
+	// Recorded, but not linked here: not to be seen.
+	if _, err := see(neighbour); !errors.Is(err, meta.ErrNotFound) {
+		t.Errorf("from another repository: %v, want ErrNotFound", err)
+	}
+	update(t, s, link(repo, d)) // twice is nothing
+	update(t, s, link(neighbour, d))
+	if _, err := see(neighbour); err != nil {
+		t.Errorf("after linking: %v", err)
+	}
+	refused(t, s, meta.ErrReferenced, link(repo, digest("unknown")))
+	refused(t, s, meta.ErrReferenced, link(missing, d))
+
+	e := newBlob(t, s, repo, "other")
+	got := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) {
+		return r.Blobs(ctx, repo, []ecr.Digest{e, digest("unknown"), d, e, d})
+	})
+	found := make(map[ecr.Digest]int)
+	for _, b := range got {
+		found[b.Digest]++
+	}
+	diff(t, map[ecr.Digest]int{d: 1, e: 1}, found)
+	if none := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) {
+		return r.Blobs(ctx, neighbour, []ecr.Digest{e})
+	}); len(none) > 0 {
+		t.Errorf("another repository sees %v", none)
+	}
+
+	unlink := func(ctx context.Context, tx meta.Tx) error { return tx.UnlinkBlob(ctx, repo, d) }
+	update(t, s, unlink)
+	refused(t, s, meta.ErrNotFound, unlink)
+	if _, err := see(repo); !errors.Is(err, meta.ErrNotFound) {
+		t.Errorf("after unlinking: %v", err)
+	}
+	if _, err := see(neighbour); err != nil {
+		t.Errorf("the neighbour's link: %v", err)
+	}
+}
+
+func uploadOf(repo meta.RepositoryID, i int) meta.Upload {
+	return meta.Upload{
+		ID: meta.UploadID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Repository: repo, Key: blob.NewKey(),
+		CreatedAt: noon, UpdatedAt: noon,
+	}
+}
+
+func uploads(t *testing.T, s meta.Store) {
+	repo, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
+	get := func() meta.Upload {
+		t.Helper()
+		return read(t, s, func(ctx context.Context, r meta.Reader) (meta.Upload, error) {
+			return r.Upload(ctx, repo, uploadOf(repo, 1).ID)
+		})
+	}
+	count := func(want int) {
+		t.Helper()
+		if n := read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx) }); n != want {
+			t.Errorf("%d uploads, want %d", n, want)
+		}
+	}
+	count(0)
+	u := uploadOf(repo, 1)
+	insert := func(ctx context.Context, tx meta.Tx) error { return tx.InsertUpload(ctx, u) }
+	update(t, s, insert)
+	refused(t, s, meta.ErrExists, insert)
+	refused(t, s, meta.ErrExists, func(ctx context.Context, tx meta.Tx) error { // a key is used once
+		again := uploadOf(repo, 7)
+		again.Key = u.Key
+		return tx.InsertUpload(ctx, again)
+	})
+	refused(t, s, meta.ErrReferenced, func(ctx context.Context, tx meta.Tx) error { return tx.InsertUpload(ctx, uploadOf(missing, 8)) })
+	diff(t, u, get())
+	notFound(t, s, "through another repository", func(ctx context.Context, r meta.Reader) (meta.Upload, error) {
+		return r.Upload(ctx, neighbour, u.ID)
+	})
+	count(1)
+
+	u.Progress = blob.Progress{Offset: 6 << 30, State: []byte{0, 0xff, '\'', 0}}
+	u.Parts, u.SmallestPart, u.LastPart, u.UpdatedAt = 3, 5<<30, 1, noon.Add(time.Second)
+	advance := func(from int64) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error { return tx.AdvanceUpload(ctx, u, from) }
+	}
+	refused(t, s, meta.ErrConflict, advance(1))
+	update(t, s, advance(0))
+	diff(t, u, get())
+	refused(t, s, meta.ErrConflict, advance(0))
+	diff(t, u, get())
+	refused(t, s, meta.ErrNotFound, func(ctx context.Context, tx meta.Tx) error { return tx.AdvanceUpload(ctx, uploadOf(repo, 9), 0) })
+
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUpload(ctx, u.ID) }
+	update(t, s, remove)
+	refused(t, s, meta.ErrNotFound, remove)
+	refused(t, s, meta.ErrNotFound, advance(u.Progress.Offset))
+	count(0)
+}
+
+// uploadOrder: oldest first, and "before t" to the microsecond.
+func uploadOrder(t *testing.T, s meta.Store) {
+	repo := newRepository(t, s, "app")
+	ages := []time.Duration{3, 1, 4, 1, 5, 0, 2}
+	update(t, s, func(ctx context.Context, tx meta.Tx) error {
+		var errs []error
+		for i, age := range ages {
+			u := uploadOf(repo, i)
+			u.UpdatedAt = noon.Add(age * time.Microsecond)
+			errs = append(errs, tx.InsertUpload(ctx, u))
+		}
+		return errors.Join(errs...)
+	})
+	list := func(before time.Time, limit int) (ages []int) {
+		for _, u := range read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Upload, error) {
+			return r.ListUploads(ctx, before, limit)
+		}) {
+			ages = append(ages, int(u.UpdatedAt.Sub(noon)/time.Microsecond))
+		}
+		return ages
+	}
+	diff(t, []int{0, 1, 1, 2, 3, 4, 5}, list(noon.Add(time.Second), 100))
+	diff(t, []int{0, 1, 1}, list(noon.Add(2*time.Microsecond), 100))
+	diff(t, []int{0, 1, 1, 2}, list(noon.Add(2*time.Microsecond+1), 100))
+	diff(t, []int{0, 1}, list(noon.Add(time.Second), 2))
+	diff(t, []int(nil), list(noon, 10))
+}
+
+func users(t *testing.T, s meta.Store) {
+	const account, elsewhere = ecr.AccountID("000000000000"), ecr.AccountID("111111111111")
+	u := meta.User{UniqueID: "AIDA1", Account: account, Name: "admin", CreatedAt: noon, Policies: []string{"b", "B", "a"}}
+	insert := func(u meta.User) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error { return tx.InsertUser(ctx, u) }
+	}
+	byName := func(ctx context.Context, r meta.Reader) (meta.User, error) { return r.User(ctx, account, "admin") }
+	byID := func(ctx context.Context, r meta.Reader) (meta.User, error) { return r.UserByID(ctx, "AIDA1") }
+	notFound(t, s, "by name", byName)
+	notFound(t, s, "by id", byID)
+	update(t, s, insert(u))
+	sorted := u
+	sorted.Policies = []string{"B", "a", "b"}
+	diff(t, sorted, read(t, s, byName))
+	diff(t, sorted, read(t, s, byID))
+	refused(t, s, meta.ErrExists, insert(u))
+	refused(t, s, meta.ErrExists, insert(meta.User{UniqueID: "AIDA2", Account: account, Name: "admin", CreatedAt: noon}))
+	refused(t, s, meta.ErrExists, insert(meta.User{UniqueID: "AIDA1", Account: account, Name: "other", CreatedAt: noon}))
+	update(t, s, insert(meta.User{UniqueID: "AIDA3", Account: elsewhere, Name: "admin", CreatedAt: noon}))
+	if got := read(t, s, func(ctx context.Context, r meta.Reader) (meta.User, error) { return r.UserByID(ctx, "AIDA3") }); got.Policies != nil || got.Account != elsewhere {
+		t.Errorf("got %+v", got)
+	}
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUser(ctx, "AIDA1") }
+	update(t, s, remove)
+	refused(t, s, meta.ErrNotFound, remove)
+	notFound(t, s, "by name", byName)
+	notFound(t, s, "by id", byID)
+	update(t, s, insert(meta.User{UniqueID: "AIDA4", Account: account, Name: "admin", CreatedAt: noon})) // the name is free
+}
+
+func accessKeys(t *testing.T, s meta.Store) {
+	update(t, s, func(ctx context.Context, tx meta.Tx) error {
+		return errors.Join(tx.InsertUser(ctx, meta.User{UniqueID: "AIDA1", Account: "000000000000", Name: "a", CreatedAt: noon}),
+			tx.InsertUser(ctx, meta.User{UniqueID: "AIDA2", Account: "000000000000", Name: "b", CreatedAt: noon}))
+	})
+	key := func(id, user string, age time.Duration) meta.AccessKey {
+		return meta.AccessKey{ID: id, UserUniqueID: user, Sealed: []byte{0, 1, 0xff}, Active: true, CreatedAt: noon.Add(-age)}
+	}
+	insert := func(k meta.AccessKey) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error { return tx.InsertAccessKey(ctx, k) }
+	}
+	get := func(id string) func(context.Context, meta.Reader) (meta.AccessKey, error) {
+		return func(ctx context.Context, r meta.Reader) (meta.AccessKey, error) { return r.AccessKey(ctx, id) }
+	}
+	a, b, c := key("AKIAA", "AIDA1", 0), key("AKIAB", "AIDA1", time.Hour), key("AKIAC", "AIDA2", 0)
+	notFound(t, s, "before it is there", get("AKIAA"))
+	update(t, s, insert(a))
+	update(t, s, insert(b))
+	update(t, s, insert(c))
+	diff(t, a, read(t, s, get("AKIAA")))
+	diff(t, []meta.AccessKey{b, a}, read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.AccessKey, error) {
+		return r.ListAccessKeys(ctx, "AIDA1")
+	}))
+	refused(t, s, meta.ErrExists, insert(key("AKIAA", "AIDA2", 0)))
+	refused(t, s, meta.ErrReferenced, insert(key("AKIAD", "AIDA9", 0)))
+
+	set := func(id string, on bool) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error { return tx.SetAccessKeyActive(ctx, id, on) }
+	}
+	for _, on := range []bool{false, false, true, true} {
+		update(t, s, set("AKIAA", on))
+		if got := read(t, s, get("AKIAA")).Active; got != on {
+			t.Errorf("active: %v, want %v", got, on)
+		}
+	}
+	refused(t, s, meta.ErrNotFound, set("AKIAD", true))
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteAccessKey(ctx, "AKIAA") }
+	update(t, s, remove)
+	refused(t, s, meta.ErrNotFound, remove)
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUser(ctx, "AIDA1") })
+	notFound(t, s, "key of a user that is gone", get("AKIAB"))
+	diff(t, c, read(t, s, get("AKIAC")))
+}
+
+func tokenKeys(t *testing.T, s meta.Store) {
+	old := meta.TokenKey{ID: "z", Sealed: []byte{0xfe, 0}, CreatedAt: noon}
+	young := meta.TokenKey{ID: "a", Sealed: []byte{1}, CreatedAt: noon.Add(time.Microsecond)}
+	insert := func(k meta.TokenKey) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error { return tx.InsertTokenKey(ctx, k) }
+	}
+	list := func() []meta.TokenKey {
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.TokenKey, error) { return r.TokenKeys(ctx) })
+	}
+	diff(t, []meta.TokenKey(nil), list())
+	update(t, s, insert(old))
+	update(t, s, insert(young))
+	refused(t, s, meta.ErrExists, insert(old))
+	diff(t, []meta.TokenKey{young, old}, list())
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteTokenKey(ctx, "z") }
+	update(t, s, remove)
+	refused(t, s, meta.ErrNotFound, remove)
+	diff(t, []meta.TokenKey{young}, list())
+}
+
+func entryOf(repo meta.RepositoryID, seed string) meta.JournalEntry {
+	m := manifestOf(repo, seed)
+	return meta.JournalEntry{
+		At: noon, Registry: registry, Name: "app", Repository: repo, Op: meta.JournalDeleteImage,
+		Digest: m.Image.Digest, Tags: []ecr.Tag{"v1", "latest"}, MediaType: m.Image.MediaType, SizeBytes: 3 << 40,
+		Body: m.Body, Actor: "arn:aws:iam::000000000000:user/admin", Reason: "rule 1: \"pr-*\"",
+	}
+}
+
+func listJournal(t *testing.T, s meta.Store, after int64, limit int) []meta.JournalEntry {
+	t.Helper()
+	return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
+		return r.ListJournal(ctx, registry, "app", after, limit)
+	})
+}
+
+func journal(t *testing.T, s meta.Store) {
+	old := newRepository(t, s, "app")
+	first := entryOf(old, "a")
+	first.Seq = 99 // ignored
+	untagged := meta.JournalEntry{
+		At: noon, Registry: registry, Name: "app", Repository: old, Op: meta.JournalDeleteTag, Digest: digest("x"),
+		Actor: "system: lifecycle",
+	}
+	elsewhere, namesake := entryOf(old, "b"), entryOf(old, "c")
+	elsewhere.Name, namesake.Registry = "app2", other
+	update(t, s, func(ctx context.Context, tx meta.Tx) error {
+		return errors.Join(tx.AppendJournal(ctx, first), tx.AppendJournal(ctx, elsewhere), tx.AppendJournal(ctx, namesake),
+			tx.AppendJournal(ctx, untagged), tx.DeleteRepository(ctx, old))
+	})
+	moved := entryOf(newRepository(t, s, "app"), "d")
+	moved.Op = meta.JournalMoveTag
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.AppendJournal(ctx, moved) })
+
+	// All incarnations, in order.
+	got := listJournal(t, s, 0, 10)
+	ignoreSeq := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Seq" }, cmp.Ignore())
+	if d := cmp.Diff([]meta.JournalEntry{first, untagged, moved}, got, ignoreSeq); d != "" {
+		t.Fatalf("-want +got:\n%s", d)
+	}
+	if !(0 < got[0].Seq && got[0].Seq < got[1].Seq && got[1].Seq < got[2].Seq) {
+		t.Errorf("sequence %d, %d, %d", got[0].Seq, got[1].Seq, got[2].Seq)
+	}
+	diff(t, got[:1], listJournal(t, s, 0, 1))
+	diff(t, got[1:], listJournal(t, s, got[0].Seq, 10))
+	diff(t, []meta.JournalEntry(nil), listJournal(t, s, got[2].Seq, 10))
+}
+
+// journalAtomic: a deletion and its record are there together or not at all.
+func journalAtomic(t *testing.T, s meta.Store) {
+	repo := newRepository(t, s, "app")
+	m := newImage(t, s, repo, "a", "v1")
+	fails := errors.New("something else went wrong")
+	remove := func(outcome error) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error {
+			if err := tx.DeleteManifest(ctx, repo, m.Image.Digest); err != nil {
+				return err
+			}
+			if err := tx.AppendJournal(ctx, entryOf(repo, "a")); err != nil {
+				return err
+			}
+			return outcome
+		}
+	}
+	if err := s.Update(t.Context(), remove(fails)); !errors.Is(err, fails) {
+		t.Errorf("got %v", err)
+	}
+	diff(t, []meta.JournalEntry(nil), listJournal(t, s, 0, 10))
+	diff(t, want(m, "v1"), getImage(t, s, repo, m.Image.Digest))
+	update(t, s, remove(nil))
+	if got := listJournal(t, s, 0, 10); len(got) != 1 {
+		t.Errorf("%d entries", len(got))
+	}
+}
+
+// times are kept to the microsecond, and come back in UTC.
+func times(t *testing.T, s meta.Store) {
+	berlin := time.FixedZone("CET", 3600)
+	for i, at := range []time.Time{
+		time.Date(2026, 11, 22, 13, 0, 0, 123456789, berlin),
+		time.Date(1999, 12, 31, 23, 59, 59, 999999999, time.UTC),
+		time.Date(2262, 4, 12, 0, 0, 0, 1000, time.UTC), // beyond nanoseconds in 64 bits
+		time.Unix(0, 0), time.Unix(-1, 999999000),
+	} {
+		r := repositoryNamed(ecr.RepositoryName(fmt.Sprint("r", i)))
+		r.CreatedAt = at
+		update(t, s, func(ctx context.Context, tx meta.Tx) error { _, err := tx.InsertRepository(ctx, r); return err })
+		got := getRepository(t, s, registry, r.Name).CreatedAt
+		if want := at.Truncate(time.Microsecond); !got.Equal(want) || got.Location() != time.UTC {
+			t.Errorf("%v came back as %v, want %v", at, got, want.UTC())
+		}
+	}
+}

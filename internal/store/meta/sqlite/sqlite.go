@@ -1,0 +1,158 @@
+// Package sqlite keeps the metadata in one SQLite file, for a registry on one
+// machine. It guarantees what package meta promises: commits are synced to the
+// disk (WAL, synchronous=FULL) before they are acknowledged.
+//
+// One Store has one connection that writes and a few that read, none of which
+// waits for another. The file may be opened by other processes (a backup, the
+// sqlite3 shell), but only one server should serve from it: who owns the
+// folder locks the folder.
+//
+// Sources: https://sqlite.org/wal.html, https://sqlite.org/rescode.html,
+// https://sqlite.org/uri.html.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/store/meta/sqlstore"
+)
+
+// Config says where the database is.
+type Config struct {
+	// Path of the database file, for example "/var/lib/kontor/meta.db". It is
+	// made if it is not there, readable by its owner only; its folder must
+	// exist. Files named Path-wal and Path-shm appear beside it. Required.
+	Path string
+}
+
+// Open opens the database, and creates or migrates its schema. A database of
+// a newer program is refused.
+func Open(ctx context.Context, cfg Config) (*sqlstore.Store, error) { return open(ctx, cfg) }
+
+// open is Open with more pragmas for the writer.
+func open(ctx context.Context, cfg Config, pragmas ...string) (*sqlstore.Store, error) {
+	s, err := openFile(ctx, cfg.Path, pragmas)
+	if err != nil {
+		return nil, fmt.Errorf("opening the metadata database %q: %w", cfg.Path, err)
+	}
+	return s, nil
+}
+
+func openFile(ctx context.Context, path string, pragmas []string) (*sqlstore.Store, error) {
+	if path == "" {
+		return nil, errors.New("no path given")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	// SQLite would make it readable for all; -wal and -shm follow its mode.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	write, err := pool(path, append([]string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)"}, pragmas...))
+	if err != nil {
+		return nil, err
+	}
+	write.SetMaxOpenConns(1)
+	read, err := pool(path, []string{"query_only(1)"})
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	return sqlstore.New(ctx, sqlstore.Config{
+		Write: write, Read: read, Dialect: dialect(), Writers: 1, Readers: max(8, 2*runtime.GOMAXPROCS(0)),
+	})
+}
+
+func pool(path string, pragmas []string) (*sql.DB, error) {
+	q := url.Values{"_txlock": {"immediate"}, "_dqs": {"0"}}
+	q["_pragma"] = append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, pragmas...)
+	c, err := sqlite.NewConnector(fileURI(path) + "?" + q.Encode())
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(c), nil
+}
+
+// fileURI is SQLite's URI for an absolute path, in which '?', '#' and '%' are
+// escaped.
+func fileURI(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") { // C:/... on Windows
+		path = "/" + path
+	}
+	return "file://" + (&url.URL{Path: path}).EscapedPath()
+}
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+func dialect() sqlstore.Dialect {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the path is valid
+	}
+	return sqlstore.Dialect{
+		Goose:         goose.DialectSQLite3,
+		Migrations:    dir,
+		BeginRead:     []string{"BEGIN DEFERRED"},
+		BeginWrite:    []string{"BEGIN IMMEDIATE", "SAVEPOINT fn"},
+		NextSavepoint: []string{"RELEASE SAVEPOINT fn", "SAVEPOINT fn"},
+		In: func(column string, n int) string {
+			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
+		},
+		Strings: func(list []string) any {
+			b, err := json.Marshal(list)
+			if err != nil {
+				panic(err) // strings always encode
+			}
+			return string(b)
+		},
+		PullRows: `(SELECT value ->> 0 AS repository_id, value ->> 1 AS digest, value ->> 2 AS at FROM json_each($1)) AS p`,
+		Prepare:  true,
+		Classify: classify,
+	}
+}
+
+// classify explains SQLite's result codes. A constraint stops a statement
+// only; after anything else SQLite may have rolled back by itself.
+func classify(err error) sqlstore.Fault {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return sqlstore.Fault{Scope: sqlstore.ScopeTransaction}
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:
+		return sqlstore.Fault{Scope: sqlstore.ScopeStatement, Is: meta.ErrExists}
+	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, sqlite3.SQLITE_CONSTRAINT_TRIGGER: // RESTRICT raises the latter
+		return sqlstore.Fault{Scope: sqlstore.ScopeStatement, Is: meta.ErrReferenced}
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG:
+		return sqlstore.Fault{Scope: sqlstore.ScopeStatement}
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL,
+		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM:
+		return sqlstore.Fault{Scope: sqlstore.ScopeTransaction, Is: meta.ErrUnavailable}
+	}
+	return sqlstore.Fault{Scope: sqlstore.ScopeTransaction}
+}

@@ -1,0 +1,37 @@
+package sqlite
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/store/meta/metatest"
+)
+
+func mustOpen(t testing.TB, path string) meta.Store {
+	t.Helper()
+	s, err := Open(context.Background(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStore(t *testing.T) {
+	metatest.Run(t, func(t *testing.T) meta.Store { return mustOpen(t, filepath.Join(t.TempDir(), "meta.db")) })
+}
+
+func TestReopen(t *testing.T) {
+	metatest.RunReopen(t, func(t *testing.T) func() meta.Store {
+		path := filepath.Join(t.TempDir(), "meta.db")
+		return func() meta.Store { return mustOpen(t, path) }
+	})
+}
+
+func TestTwoStores(t *testing.T) {
+	metatest.RunReplicas(t, func(t *testing.T) (a, b meta.Store) {
+		path := filepath.Join(t.TempDir(), "meta.db")
+		return mustOpen(t, path), mustOpen(t, path)
+	})
+}

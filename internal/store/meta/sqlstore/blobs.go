@@ -1,0 +1,104 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+func scanBlob(rows *sql.Rows) (meta.Blob, error) {
+	var b meta.Blob
+	var created int64
+	err := rows.Scan(&b.Digest, &b.Key, &b.SizeBytes, &created)
+	b.CreatedAt = fromMicros(created)
+	return b, err
+}
+
+// Blob implements meta.BlobReader.
+func (r *reader) Blob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Blob, error) {
+	b, err := one(ctx, r.s, scanBlob, `SELECT b.digest, b.key, b.size_bytes, b.created_at
+		FROM blob_links l JOIN blobs b ON b.digest = l.digest
+		WHERE l.repository_id = $1 AND l.digest = $2`, int64(repo), string(d))
+	return b, wrap(err, "reading blob %s of repository %d", d, repo)
+}
+
+// Blobs implements meta.BlobReader.
+func (r *reader) Blobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]meta.Blob, error) {
+	if len(ds) == 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanBlob, r.q.linkedBlobs, int64(repo), r.s.d.Strings(distinct(ds)))
+	return all, wrap(err, "reading %d blobs of repository %d", len(ds), repo)
+}
+
+// BlobIsUsed implements meta.BlobReader.
+func (r *reader) BlobIsUsed(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
+	yes, err := r.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM manifest_blobs WHERE repository_id = $1 AND blob = $2)`,
+		int64(repo), string(d))
+	return yes, wrap(err, "looking for users of blob %s in repository %d", d, repo)
+}
+
+// ListBlobs implements meta.BlobReader.
+func (r *reader) ListBlobs(ctx context.Context, after blob.Key, limit int) ([]meta.Blob, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanBlob, `SELECT digest, key, size_bytes, created_at FROM blobs
+		WHERE key > $1 ORDER BY key LIMIT $2`, string(after), limit)
+	return all, wrap(err, "listing blobs")
+}
+
+// AddBlob implements meta.BlobWriter.
+func (t *txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
+	n, err := t.s.exec(ctx, `INSERT INTO blobs (digest, key, size_bytes, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT DO NOTHING`, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
+	if err == nil && n > 0 {
+		b.CreatedAt = fromMicros(micros(b.CreatedAt))
+		return b, nil
+	}
+	var known []meta.Blob
+	if err == nil {
+		known, err = list(ctx, t.s, scanBlob, `SELECT digest, key, size_bytes, created_at FROM blobs WHERE digest = $1`,
+			string(b.Digest))
+	}
+	if err == nil && len(known) == 0 {
+		err = meta.ErrExists // the key is another blob's
+	}
+	return first(known), wrap(err, "recording blob %s under key %s", b.Digest, b.Key)
+}
+
+// LinkBlob implements meta.BlobWriter.
+func (t *txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
+	n, err := t.s.exec(ctx, `INSERT INTO blob_links (repository_id, digest, linked_at)
+		SELECT r.id, b.digest, $3 FROM repositories r, blobs b WHERE r.id = $1 AND b.digest = $2
+		ON CONFLICT DO NOTHING`, int64(repo), string(d), micros(at))
+	if err == nil && n == 0 {
+		var there bool
+		if there, err = t.s.truth(ctx, hasLink, int64(repo), string(d)); err == nil && !there {
+			err = meta.ErrReferenced
+		}
+	}
+	return wrap(err, "linking blob %s to repository %d", d, repo)
+}
+
+const hasLink = `SELECT EXISTS (SELECT 1 FROM blob_links WHERE repository_id = $1 AND digest = $2)`
+
+// UnlinkBlob implements meta.BlobWriter.
+func (t *txn) UnlinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
+	n, err := t.s.exec(ctx, `DELETE FROM blob_links WHERE repository_id = $1 AND digest = $2
+		AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE repository_id = $1 AND blob = $2)`, int64(repo), string(d))
+	if err == nil && n == 0 {
+		var there bool
+		if there, err = t.s.truth(ctx, hasLink, int64(repo), string(d)); err == nil {
+			err = meta.ErrNotFound
+			if there {
+				err = meta.ErrReferenced
+			}
+		}
+	}
+	return wrap(err, "unlinking blob %s from repository %d", d, repo)
+}

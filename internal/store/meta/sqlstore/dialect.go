@@ -1,0 +1,73 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+// Dialect is what differs between databases. Everything else, all SQL texts
+// but the fragments below included, is shared.
+type Dialect struct {
+	// Goose names the dialect of the migrations; Migrations holds them.
+	Goose      goose.Dialect
+	Migrations fs.FS
+	// LockSchema, if set, holds off other processes that are about to migrate
+	// the same database until unlock is called.
+	LockSchema func(ctx context.Context, db *sql.DB) (unlock func() error, err error)
+
+	// BeginRead opens a transaction that sees one moment, BeginWrite a
+	// serializable one with a savepoint named fn; NextSavepoint replaces the
+	// savepoint by a new one. Each is a list of statements, so that a driver
+	// that can send several at once needs one round trip.
+	BeginRead     []string
+	BeginWrite    []string
+	NextSavepoint []string
+
+	// In is a condition: column is among the strings of parameter $n, which
+	// holds what Strings made of them.
+	In      func(column string, n int) string
+	Strings func(list []string) any
+	// PullRows is a FROM item named p with the columns repository_id, digest
+	// and at, of parameter $1: a JSON array of arrays of these three.
+	PullRows string
+
+	// Prepare says to keep statements prepared on each connection, for a
+	// driver that does not by itself.
+	Prepare bool
+	// TransactionTimeout bounds one run of a shared transaction, so that a
+	// server that fell silent cannot hold up all writers. 0 is no bound.
+	TransactionTimeout time.Duration
+
+	// Classify explains an error of the driver.
+	Classify func(err error) Fault
+	// Closed reports whether the driver's connection is beyond use. Optional.
+	Closed func(driverConn any) bool
+}
+
+// Scope is how much an error spoils.
+type Scope int
+
+const (
+	// ScopeStatement: nothing but the statement, which had no effect.
+	ScopeStatement Scope = iota
+	// ScopeSavepoint: the transaction, until it goes back to a savepoint.
+	ScopeSavepoint
+	// ScopeTransaction: the whole transaction.
+	ScopeTransaction
+	// ScopeRetry: the whole transaction, because of another one; run again it
+	// may succeed.
+	ScopeRetry
+	// ScopeConnection: the connection is gone.
+	ScopeConnection
+)
+
+// Fault is an error of the driver explained.
+type Fault struct {
+	Scope Scope
+	// Is is the error of package meta that it amounts to; nil for none.
+	Is error
+}

@@ -1,0 +1,261 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+const manifestColumns = `repository_id, digest, media_type, artifact_media_type, size_bytes, pushed_at,
+	last_pulled_at, subject, annotations`
+
+// scanManifest scans manifestColumns and then more.
+func scanManifest(rows *sql.Rows, more ...any) (meta.Manifest, error) {
+	var m meta.Manifest
+	var pushed int64
+	var pulled sql.NullInt64
+	var annotations string
+	if err := rows.Scan(append([]any{&m.Repository, &m.Image.Digest, &m.Image.MediaType, &m.Image.ArtifactMediaType,
+		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &annotations}, more...)...); err != nil {
+		return m, err
+	}
+	m.Image.PushedAt = fromMicros(pushed)
+	if pulled.Valid {
+		m.Image.LastPulledAt = fromMicros(pulled.Int64)
+	}
+	return m, fromJSON(annotations, &m.Annotations)
+}
+
+func scanListed(rows *sql.Rows) (meta.Manifest, error) { return scanManifest(rows) }
+
+// Manifest implements meta.ImageReader.
+func (r *reader) Manifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
+	m, err := one(ctx, r.s, func(rows *sql.Rows) (meta.Manifest, error) {
+		var body []byte
+		m, err := scanManifest(rows, &body)
+		m.Body = body
+		return m, err
+	}, `SELECT `+manifestColumns+`, body FROM manifests WHERE repository_id = $1 AND digest = $2`, int64(repo), string(d))
+	if err == nil {
+		m.Image.Tags, err = list(ctx, r.s, scanString[ecr.Tag],
+			`SELECT tag FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY tag`, int64(repo), string(d))
+	}
+	return m, wrap(err, "reading image %s of repository %d", d, repo)
+}
+
+// ListManifests implements meta.ImageReader.
+func (r *reader) ListManifests(ctx context.Context, repo meta.RepositoryID, after ecr.Digest, limit int) ([]meta.Manifest, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanListed, `SELECT `+manifestColumns+` FROM manifests
+		WHERE repository_id = $1 AND digest > $2 ORDER BY digest LIMIT $3`, int64(repo), string(after), limit)
+	if err == nil {
+		err = r.fillTags(ctx, repo, all)
+	}
+	return all, wrap(err, "listing images of repository %d", repo)
+}
+
+// ListReferrers implements meta.ImageReader.
+func (r *reader) ListReferrers(ctx context.Context, repo meta.RepositoryID, subject, after ecr.Digest, limit int) ([]meta.Manifest, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanListed, `SELECT `+manifestColumns+` FROM manifests
+		WHERE repository_id = $1 AND subject = $2 AND subject <> '' AND digest > $3 ORDER BY digest LIMIT $4`,
+		int64(repo), string(subject), string(after), limit)
+	if err == nil {
+		err = r.fillTags(ctx, repo, all)
+	}
+	return all, wrap(err, "listing referrers of %s in repository %d", subject, repo)
+}
+
+// fillTags sets the tags of images, which are in byte order of digests.
+func (r *reader) fillTags(ctx context.Context, repo meta.RepositoryID, images []meta.Manifest) error {
+	if len(images) == 0 {
+		return nil
+	}
+	digests := make([]string, len(images))
+	for i, m := range images {
+		digests[i] = string(m.Image.Digest)
+	}
+	i := 0
+	return r.s.query(ctx, func(rows *sql.Rows) error {
+		var digest, tag string
+		if err := rows.Scan(&digest, &tag); err != nil {
+			return err
+		}
+		for string(images[i].Image.Digest) != digest {
+			i++
+		}
+		images[i].Image.Tags = append(images[i].Image.Tags, ecr.Tag(tag))
+		return nil
+	}, r.q.tagsOfManifests, int64(repo), r.s.d.Strings(digests))
+}
+
+// ListImageIDs implements meta.ImageReader.
+func (r *reader) ListImageIDs(ctx context.Context, repo meta.RepositoryID, after ecr.ImageID, limit int) ([]ecr.ImageID, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (id ecr.ImageID, err error) {
+		return id, rows.Scan(&id.Digest, &id.Tag)
+	}, `SELECT m.digest, COALESCE(t.tag, '') FROM manifests m
+		LEFT JOIN tags t ON t.repository_id = m.repository_id AND t.digest = m.digest
+		WHERE m.repository_id = $1 AND m.digest >= $2 AND (m.digest > $2 OR COALESCE(t.tag, '') > $3)
+		ORDER BY m.digest, t.tag LIMIT $4`, int64(repo), string(after.Digest), string(after.Tag), limit)
+	return all, wrap(err, "listing image ids of repository %d", repo)
+}
+
+// Parents implements meta.ImageReader.
+func (r *reader) Parents(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
+	all, err := list(ctx, r.s, scanString[ecr.Digest],
+		`SELECT parent FROM manifest_children WHERE repository_id = $1 AND child = $2 ORDER BY parent`, int64(repo), string(d))
+	return all, wrap(err, "reading the indexes that list %s in repository %d", d, repo)
+}
+
+// MissingManifests implements meta.ImageReader.
+func (r *reader) MissingManifests(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
+	if len(ds) == 0 {
+		return nil, nil
+	}
+	seen := make(map[ecr.Digest]bool, len(ds)) // present, or in missing already
+	err := r.s.query(ctx, func(rows *sql.Rows) error {
+		d, err := scanString[ecr.Digest](rows)
+		seen[d] = true
+		return err
+	}, r.q.presentManifests, int64(repo), r.s.d.Strings(distinct(ds)))
+	if err != nil {
+		return nil, wrap(err, "looking for images in repository %d", repo)
+	}
+	var missing []ecr.Digest
+	for _, d := range ds {
+		if !seen[d] {
+			seen[d] = true
+			missing = append(missing, d)
+		}
+	}
+	return missing, nil
+}
+
+// HasImages implements meta.ImageReader.
+func (r *reader) HasImages(ctx context.Context, repo meta.RepositoryID) (bool, error) {
+	yes, err := r.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository_id = $1)`, int64(repo))
+	return yes, wrap(err, "looking for images in repository %d", repo)
+}
+
+const hasManifest = `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository_id = $1 AND digest = $2)`
+
+// InsertManifest implements meta.ImageWriter.
+func (t *txn) InsertManifest(ctx context.Context, m meta.Manifest) error {
+	return wrap(t.insertManifest(ctx, m), "adding image %s to repository %d", m.Image.Digest, m.Repository)
+}
+
+func (t *txn) insertManifest(ctx context.Context, m meta.Manifest) error {
+	annotations, err := toJSON(m.Annotations)
+	if err != nil {
+		return err
+	}
+	repo, digest := int64(m.Repository), string(m.Image.Digest)
+	pulled := sql.NullInt64{Int64: micros(m.Image.LastPulledAt), Valid: !m.Image.LastPulledAt.IsZero()}
+	n, err := t.s.exec(ctx, `INSERT INTO manifests (repository_id, digest, media_type, artifact_media_type, size_bytes,
+		pushed_at, last_pulled_at, subject, annotations, body)
+		SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 ON CONFLICT DO NOTHING`,
+		repo, digest, m.Image.MediaType, m.Image.ArtifactMediaType, m.Image.SizeBytes, micros(m.Image.PushedAt), pulled,
+		string(m.Image.Subject), annotations, bytes(m.Body))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		exists, err := t.s.truth(ctx, hasManifest, repo, digest)
+		switch {
+		case err != nil:
+			return err
+		case exists:
+			return meta.ErrExists
+		}
+		return fmt.Errorf("%w: there is no such repository", meta.ErrReferenced)
+	}
+	for _, refs := range []struct {
+		what, insert string
+		digests      []string
+	}{
+		{"blobs", t.q.insertBlobs, distinct(m.Blobs)},
+		{"images", t.q.insertChildren, distinct(m.Children)},
+	} {
+		want := int64(len(refs.digests))
+		if want == 0 {
+			continue
+		}
+		n, err := t.s.exec(ctx, refs.insert, repo, digest, t.s.d.Strings(refs.digests))
+		if err != nil {
+			return err
+		}
+		if n == want {
+			continue
+		}
+		// The references go with the image: nothing is left.
+		if _, err := t.s.exec(ctx, `DELETE FROM manifests WHERE repository_id = $1 AND digest = $2`, repo, digest); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %d of its %d %s are not in the repository", meta.ErrReferenced, want-n, want, refs.what)
+	}
+	return nil
+}
+
+// DeleteManifest implements meta.ImageWriter. Tags and references go by
+// foreign key.
+func (t *txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
+	n, err := t.s.exec(ctx, `DELETE FROM manifests WHERE repository_id = $1 AND digest = $2
+		AND NOT EXISTS (SELECT 1 FROM manifest_children WHERE repository_id = $1 AND child = $2)`, int64(repo), string(d))
+	if err == nil && n == 0 {
+		var there bool
+		if there, err = t.s.truth(ctx, hasManifest, int64(repo), string(d)); err == nil {
+			err = meta.ErrNotFound
+			if there {
+				err = meta.ErrReferenced
+			}
+		}
+	}
+	return wrap(err, "deleting image %s of repository %d", d, repo)
+}
+
+// RecordPulls implements meta.ImageWriter.
+func (t *txn) RecordPulls(ctx context.Context, pulls []meta.Pull) error {
+	type image struct {
+		repo   meta.RepositoryID
+		digest ecr.Digest
+	}
+	latest := make(map[image]int64, len(pulls))
+	for _, p := range pulls {
+		at, i := micros(p.At), image{p.Repository, p.Digest}
+		if old, ok := latest[i]; !ok || old < at {
+			latest[i] = at
+		}
+	}
+	if len(latest) == 0 {
+		return nil
+	}
+	rows := make([][3]any, 0, len(latest))
+	for i, at := range latest {
+		rows = append(rows, [3]any{i.repo, i.digest, at})
+	}
+	slices.SortFunc(rows, func(a, b [3]any) int {
+		if c := a[0].(meta.RepositoryID) - b[0].(meta.RepositoryID); c != 0 {
+			return int(min(1, max(-1, c)))
+		}
+		return strings.Compare(string(a[1].(ecr.Digest)), string(b[1].(ecr.Digest)))
+	})
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("encoding pulls: %w", err)
+	}
+	_, err = t.s.exec(ctx, t.q.recordPulls, string(text))
+	return wrap(err, "recording %d pulls", len(rows))
+}

@@ -1,0 +1,100 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+const selectRepository = `SELECT id, account, region, name, created_at, mutability, mutability_filters,
+	scan_on_push, encryption_type, encryption_key, tags, policy, lifecycle FROM repositories `
+
+func scanRepository(rows *sql.Rows) (meta.Repository, error) {
+	var r meta.Repository
+	var created int64
+	var filters, tags string
+	if err := rows.Scan(&r.ID, &r.Registry.Account, &r.Registry.Region, &r.Name, &created, &r.Mutability.Mode, &filters,
+		&r.ScanOnPush, &r.Encryption.Type, &r.Encryption.KMSKey, &tags, &r.PolicyText, &r.LifecycleText); err != nil {
+		return r, err
+	}
+	r.CreatedAt = fromMicros(created)
+	return r, errors.Join(fromJSON(filters, &r.Mutability.Filters), fromJSON(tags, &r.Tags))
+}
+
+// Repository implements meta.RepositoryReader.
+func (r *reader) Repository(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) (meta.Repository, error) {
+	repo, err := one(ctx, r.s, scanRepository, selectRepository+`WHERE account = $1 AND region = $2 AND name = $3`,
+		string(in.Account), string(in.Region), string(name))
+	return repo, wrap(err, "reading repository %s of %s", name, in)
+}
+
+// ListRepositories implements meta.RepositoryReader.
+func (r *reader) ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) ([]meta.Repository, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanRepository, selectRepository+`WHERE account = $1 AND region = $2 AND name > $3
+		ORDER BY name LIMIT $4`, string(in.Account), string(in.Region), string(after), limit)
+	return all, wrap(err, "listing repositories of %s", in)
+}
+
+// InsertRepository implements meta.RepositoryWriter.
+func (t *txn) InsertRepository(ctx context.Context, r meta.Repository) (meta.RepositoryID, error) {
+	filters, err := toJSON(r.Mutability.Filters)
+	if err != nil {
+		return 0, err
+	}
+	tags, err := toJSON(r.Tags)
+	if err != nil {
+		return 0, err
+	}
+	var id meta.RepositoryID
+	added, err := t.s.queryRow(ctx, []any{&id}, `INSERT INTO repositories (account, region, name, created_at, mutability,
+		mutability_filters, scan_on_push, encryption_type, encryption_key, tags, policy, lifecycle)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING id`,
+		string(r.Registry.Account), string(r.Registry.Region), string(r.Name), micros(r.CreatedAt), string(r.Mutability.Mode),
+		filters, r.ScanOnPush, r.Encryption.Type, r.Encryption.KMSKey, tags, r.PolicyText, r.LifecycleText)
+	if err == nil && !added {
+		err = meta.ErrExists
+	}
+	return id, wrap(err, "adding repository %s of %s", r.Name, r.Registry)
+}
+
+// UpdateRepository implements meta.RepositoryWriter.
+func (t *txn) UpdateRepository(ctx context.Context, r meta.Repository) error {
+	filters, err := toJSON(r.Mutability.Filters)
+	if err != nil {
+		return err
+	}
+	tags, err := toJSON(r.Tags)
+	if err != nil {
+		return err
+	}
+	n, err := t.s.exec(ctx, `UPDATE repositories SET mutability = $2, mutability_filters = $3, scan_on_push = $4,
+		tags = $5, policy = $6, lifecycle = $7 WHERE id = $1`,
+		int64(r.ID), string(r.Mutability.Mode), filters, r.ScanOnPush, tags, r.PolicyText, r.LifecycleText)
+	return wrap(orElse(n, err, meta.ErrNotFound), "changing repository %d", r.ID)
+}
+
+// DeleteRepository implements meta.RepositoryWriter. The foreign keys would
+// see to most of it, but in an order of their own, in which a link could be
+// due before the manifest that needs it.
+func (t *txn) DeleteRepository(ctx context.Context, id meta.RepositoryID) error {
+	for _, text := range []string{
+		`DELETE FROM tags WHERE repository_id = $1`,
+		`DELETE FROM manifest_children WHERE repository_id = $1`,
+		`DELETE FROM manifest_blobs WHERE repository_id = $1`,
+		`DELETE FROM manifests WHERE repository_id = $1`,
+		`DELETE FROM blob_links WHERE repository_id = $1`,
+		`DELETE FROM uploads WHERE repository_id = $1`,
+	} {
+		if _, err := t.s.exec(ctx, text, int64(id)); err != nil {
+			return wrap(err, "deleting the contents of repository %d", id)
+		}
+	}
+	n, err := t.s.exec(ctx, `DELETE FROM repositories WHERE id = $1`, int64(id))
+	return wrap(orElse(n, err, meta.ErrNotFound), "deleting repository %d", id)
+}

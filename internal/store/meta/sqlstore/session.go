@@ -1,0 +1,184 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+)
+
+// session is one connection with the state of its transaction. It is used by
+// one goroutine at a time.
+type session struct {
+	d     *Dialect
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt // prepared statements by text; nil unless d.Prepare
+
+	// failed is the first error that spoiled the transaction, scope how much
+	// of it. Until the spoiled part is rolled back, every further statement
+	// answers with it: what a callback makes of the error does not matter.
+	failed error
+	scope  Scope
+}
+
+func newSession(ctx context.Context, db *sql.DB, d *Dialect) (*session, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		s := &session{d: d}
+		return nil, s.fail(err)
+	}
+	s := &session{d: d, conn: conn}
+	if d.Prepare {
+		s.stmts = make(map[string]*sql.Stmt)
+	}
+	return s, nil
+}
+
+// discard closes the connection itself, rather than giving it back with a
+// transaction that may be open.
+func (s *session) discard() {
+	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn }) // the way to make database/sql drop it
+	_ = s.conn.Close()                                           // says only that it was dropped
+}
+
+// close gives the connection back, idle.
+func (s *session) close() error {
+	var errs []error
+	for _, st := range s.stmts {
+		errs = append(errs, st.Close())
+	}
+	return errors.Join(append(errs, s.conn.Close())...)
+}
+
+// fail records err and returns it in the words of package meta.
+func (s *session) fail(err error) error {
+	f := s.d.Classify(err)
+	if f.Scope < ScopeConnection && f.Scope > ScopeStatement && s.closed() {
+		f = Fault{ScopeConnection, f.Is}
+	}
+	if f.Is != nil {
+		err = fmt.Errorf("%w: %w", f.Is, err)
+	}
+	if f.Scope > ScopeStatement && f.Scope >= s.scope {
+		s.failed, s.scope = err, f.Scope
+	}
+	return err
+}
+
+func (s *session) closed() bool {
+	if s.conn == nil || s.d.Closed == nil {
+		return false
+	}
+	gone := false
+	if err := s.conn.Raw(func(c any) error { gone = s.d.Closed(c); return nil }); err != nil {
+		return true
+	}
+	return gone
+}
+
+// run executes statements without parameters, one after another.
+func (s *session) run(ctx context.Context, texts ...string) error {
+	for _, text := range texts {
+		if _, err := s.exec(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exec executes a statement and returns how many rows it changed.
+func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {
+	if s.failed != nil {
+		return 0, s.failed
+	}
+	var res sql.Result
+	var err error
+	if s.stmts == nil {
+		res, err = s.conn.ExecContext(ctx, text, args...)
+	} else {
+		var st *sql.Stmt
+		if st, err = s.prepared(ctx, text); err == nil {
+			res, err = st.ExecContext(ctx, args...)
+		}
+	}
+	if err != nil {
+		return 0, s.fail(err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return 0, s.fail(err)
+	}
+	return n, nil
+}
+
+// query calls scan for each row.
+func (s *session) query(ctx context.Context, scan func(*sql.Rows) error, text string, args ...any) (err error) {
+	if s.failed != nil {
+		return s.failed
+	}
+	var rows *sql.Rows
+	if s.stmts == nil {
+		rows, err = s.conn.QueryContext(ctx, text, args...)
+	} else {
+		var st *sql.Stmt
+		if st, err = s.prepared(ctx, text); err == nil {
+			rows, err = st.QueryContext(ctx, args...)
+		}
+	}
+	if err != nil {
+		return s.fail(err)
+	}
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return s.fail(errors.Join(err, rows.Close()))
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// queryRow scans the first row into dest and reports whether there was one.
+func (s *session) queryRow(ctx context.Context, dest []any, text string, args ...any) (bool, error) {
+	found := false
+	err := s.query(ctx, func(rows *sql.Rows) error {
+		if found {
+			return nil
+		}
+		found = true
+		return rows.Scan(dest...)
+	}, text, args...)
+	return found, err
+}
+
+func (s *session) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
+	if st, ok := s.stmts[text]; ok {
+		return st, nil
+	}
+	st, err := s.conn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	s.stmts[text] = st
+	return st, nil
+}
+
+// rollbackTo goes back to the savepoint, where that is enough to go on.
+func (s *session) rollbackTo(ctx context.Context) error {
+	if s.scope > ScopeSavepoint {
+		return s.failed
+	}
+	s.failed, s.scope = nil, ScopeStatement
+	return s.run(ctx, rollbackToSavepoint)
+}
+
+// end ends the transaction with COMMIT or ROLLBACK. When that fails, the
+// connection must not be used again.
+func (s *session) end(ctx context.Context, text string) error {
+	s.failed, s.scope = nil, ScopeStatement
+	return s.run(ctx, text)
+}
+
+const rollbackToSavepoint = "ROLLBACK TO SAVEPOINT fn"

@@ -1,0 +1,128 @@
+// Package sqlstore implements package meta over database/sql: one set of SQL
+// texts for every database, with a Dialect for the little that differs. The
+// packages sqlite and postgres open databases for it.
+//
+// It guarantees what meta promises. Updates are carried out by committers:
+// each runs the callbacks that are waiting one after another in one
+// serializable transaction, each in a savepoint, and one commit acknowledges
+// them all. What cannot be committed is run again. Conflicts are found by
+// constraints: a statement that could violate one says what to do then (ON
+// CONFLICT, or a condition beside the constraint), because an error would
+// spoil the transaction that others share.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// Config is what a Store is made of. The Store owns both pools and closes
+// them; they may be the same.
+type Config struct {
+	// Write serves Updates and migrations, Read serves Views.
+	Write, Read *sql.DB
+	Dialect     Dialect
+	// Writers is how many transactions of Updates may run at once, at least 1.
+	// Readers is how many Views may.
+	Writers, Readers int
+}
+
+// Store is a meta.Store. Open one with package sqlite or postgres.
+type Store struct {
+	d       Dialect
+	q       queries
+	write   *sql.DB
+	read    *sql.DB
+	queue   queue
+	writers sync.WaitGroup
+	views   pool
+
+	closing  sync.Once
+	closeErr error
+}
+
+var _ meta.Store = (*Store)(nil)
+
+// New migrates the database to the schema of this program, and starts the
+// committers. It closes the pools when it fails.
+func New(ctx context.Context, cfg Config) (*Store, error) {
+	s := &Store{
+		d: cfg.Dialect, q: makeQueries(&cfg.Dialect), write: cfg.Write, read: cfg.Read,
+	}
+	s.queue.some.L = &s.queue.mu
+	s.views = pool{db: s.read, d: &s.d, places: make(chan struct{}, max(1, cfg.Readers))}
+	if err := migrate(ctx, s.write, &s.d); err != nil {
+		return nil, errors.Join(err, s.closePools())
+	}
+	for range max(1, cfg.Writers) {
+		s.writers.Go(func() {
+			w := writer{store: s}
+			w.work()
+			if w.s != nil {
+				w.drop()
+			}
+		})
+	}
+	return s, nil
+}
+
+// Close implements meta.Store. Updates that wait are still carried out.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.queue.close()
+		s.writers.Wait()
+		s.closeErr = errors.Join(s.views.close(), s.closePools())
+	})
+	return s.closeErr
+}
+
+func (s *Store) closePools() error {
+	err := s.read.Close()
+	if s.write != s.read {
+		err = errors.Join(err, s.write.Close()) // last, so that SQLite's checkpoint is complete
+	}
+	return err
+}
+
+// migrate brings the schema up to this program's, and refuses a newer one.
+func migrate(ctx context.Context, db *sql.DB, d *Dialect) (err error) {
+	if d.LockSchema != nil {
+		unlock, err := d.LockSchema(ctx, db)
+		if err != nil {
+			return fmt.Errorf("locking the schema: %w", classified(d, err))
+		}
+		defer func() { err = errors.Join(err, unlock()) }()
+	}
+	p, err := goose.NewProvider(d.Goose, db, d.Migrations, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("reading the migrations: %w", err)
+	}
+	have, want, err := p.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the schema's version: %w", classified(d, err))
+	case have > want:
+		return fmt.Errorf("the database has schema version %d, and this program knows versions up to %d: run the newer program that made it", have, want)
+	case have == want:
+		return nil
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrating the schema from version %d to %d: %w", have, want, classified(d, err))
+	}
+	return nil
+}
+
+// classified adds the error of package meta that err amounts to.
+func classified(d *Dialect, err error) error {
+	if f := d.Classify(err); f.Is != nil {
+		return fmt.Errorf("%w: %w", f.Is, err)
+	}
+	return err
+}

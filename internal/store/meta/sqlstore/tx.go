@@ -1,0 +1,119 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// reader is meta.Reader on a session with an open transaction.
+type reader struct {
+	s *session // nil when the transaction is over
+	q *queries
+}
+
+// txn is meta.Tx on a session with an open transaction.
+type txn struct {
+	reader
+	ctx context.Context // for the callback
+}
+
+var (
+	_ meta.Reader = (*reader)(nil)
+	_ meta.Tx     = (*txn)(nil)
+)
+
+// queries are the SQL texts that need the dialect.
+type queries struct {
+	tagsOfManifests  string
+	presentManifests string
+	linkedBlobs      string
+	insertBlobs      string
+	insertChildren   string
+	recordPulls      string
+}
+
+func makeQueries(d *Dialect) queries {
+	return queries{
+		tagsOfManifests: `SELECT digest, tag FROM tags
+			WHERE repository_id = $1 AND ` + d.In("digest", 2) + ` ORDER BY digest, tag`,
+		presentManifests: `SELECT digest FROM manifests
+			WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		linkedBlobs: `SELECT b.digest, b.key, b.size_bytes, b.created_at
+			FROM blob_links l JOIN blobs b ON b.digest = l.digest
+			WHERE l.repository_id = $1 AND ` + d.In("l.digest", 2),
+		insertBlobs: `INSERT INTO manifest_blobs (repository_id, manifest, blob)
+			SELECT l.repository_id, $2, l.digest FROM blob_links l
+			WHERE l.repository_id = $1 AND ` + d.In("l.digest", 3),
+		insertChildren: `INSERT INTO manifest_children (repository_id, parent, child)
+			SELECT m.repository_id, $2, m.digest FROM manifests m
+			WHERE m.repository_id = $1 AND ` + d.In("m.digest", 3),
+		recordPulls: `UPDATE manifests SET last_pulled_at = p.at FROM ` + d.PullRows + `
+			WHERE manifests.repository_id = p.repository_id AND manifests.digest = p.digest
+			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
+	}
+}
+
+// list collects the rows of a query.
+func list[T any](ctx context.Context, s *session, scan func(*sql.Rows) (T, error), text string, args ...any) ([]T, error) {
+	var all []T
+	err := s.query(ctx, func(rows *sql.Rows) error {
+		v, err := scan(rows)
+		all = append(all, v)
+		return err
+	}, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// one is list for a query of at most one row. Without a row it returns
+// meta.ErrNotFound.
+func one[T any](ctx context.Context, s *session, scan func(*sql.Rows) (T, error), text string, args ...any) (T, error) {
+	all, err := list(ctx, s, scan, text, args...)
+	if err != nil || len(all) > 0 {
+		return first(all), err
+	}
+	return first(all), meta.ErrNotFound
+}
+
+func first[T any](all []T) T {
+	if len(all) > 0 {
+		return all[0]
+	}
+	var zero T
+	return zero
+}
+
+// scanString scans a row of one text column.
+func scanString[T ~string](rows *sql.Rows) (T, error) {
+	var v string
+	err := rows.Scan(&v)
+	return T(v), err
+}
+
+// truth answers a query of one boolean.
+func (s *session) truth(ctx context.Context, text string, args ...any) (bool, error) {
+	var yes bool
+	_, err := s.queryRow(ctx, []any{&yes}, text, args...)
+	return yes, err
+}
+
+// orElse returns err, or otherwise when a statement changed no row.
+func orElse(changed int64, err, otherwise error) error {
+	if err == nil && changed == 0 {
+		return otherwise
+	}
+	return err
+}
+
+// wrap says what was attempted when err is not nil.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+}

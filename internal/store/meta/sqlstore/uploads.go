@@ -1,0 +1,87 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+const selectUpload = `SELECT id, repository_id, key, received, parts, smallest_part, last_part,
+	created_at, updated_at, state FROM uploads `
+
+func scanUpload(rows *sql.Rows) (meta.Upload, error) {
+	var u meta.Upload
+	var created, updated int64
+	var state []byte
+	err := rows.Scan(&u.ID, &u.Repository, &u.Key, &u.Progress.Offset, &u.Parts, &u.SmallestPart, &u.LastPart,
+		&created, &updated, &state)
+	u.CreatedAt, u.UpdatedAt, u.Progress.State = fromMicros(created), fromMicros(updated), nonEmpty(state)
+	return u, err
+}
+
+// Upload implements meta.UploadReader.
+func (r *reader) Upload(ctx context.Context, repo meta.RepositoryID, id meta.UploadID) (meta.Upload, error) {
+	u, err := one(ctx, r.s, scanUpload, selectUpload+`WHERE id = $1 AND repository_id = $2`, string(id), int64(repo))
+	return u, wrap(err, "reading upload %s of repository %d", id, repo)
+}
+
+// ListUploads implements meta.UploadReader.
+func (r *reader) ListUploads(ctx context.Context, before time.Time, limit int) ([]meta.Upload, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanUpload, selectUpload+`WHERE updated_at < $1 ORDER BY updated_at, id LIMIT $2`,
+		microsUp(before), limit)
+	return all, wrap(err, "listing uploads")
+}
+
+// CountUploads implements meta.UploadReader.
+func (r *reader) CountUploads(ctx context.Context) (int, error) {
+	var n int
+	_, err := r.s.queryRow(ctx, []any{&n}, `SELECT COUNT(*) FROM uploads`)
+	return n, wrap(err, "counting uploads")
+}
+
+// InsertUpload implements meta.UploadWriter.
+func (t *txn) InsertUpload(ctx context.Context, u meta.Upload) error {
+	n, err := t.s.exec(ctx, `INSERT INTO uploads (id, repository_id, key, received, parts, smallest_part, last_part,
+		created_at, updated_at, state)
+		SELECT $2, id, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 ON CONFLICT DO NOTHING`,
+		int64(u.Repository), string(u.ID), string(u.Key), u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart,
+		micros(u.CreatedAt), micros(u.UpdatedAt), bytes(u.Progress.State))
+	if err == nil && n == 0 {
+		var there bool
+		if there, err = t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM repositories WHERE id = $1)`, int64(u.Repository)); err == nil {
+			err = meta.ErrReferenced
+			if there {
+				err = meta.ErrExists
+			}
+		}
+	}
+	return wrap(err, "adding upload %s to repository %d", u.ID, u.Repository)
+}
+
+// AdvanceUpload implements meta.UploadWriter.
+func (t *txn) AdvanceUpload(ctx context.Context, u meta.Upload, from int64) error {
+	n, err := t.s.exec(ctx, `UPDATE uploads SET received = $3, parts = $4, smallest_part = $5, last_part = $6,
+		updated_at = $7, state = $8 WHERE id = $1 AND received = $2`,
+		string(u.ID), from, u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart, micros(u.UpdatedAt), bytes(u.Progress.State))
+	if err == nil && n == 0 {
+		var there bool
+		if there, err = t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM uploads WHERE id = $1)`, string(u.ID)); err == nil {
+			err = meta.ErrNotFound
+			if there {
+				err = meta.ErrConflict
+			}
+		}
+	}
+	return wrap(err, "advancing upload %s from %d", u.ID, from)
+}
+
+// DeleteUpload implements meta.UploadWriter.
+func (t *txn) DeleteUpload(ctx context.Context, id meta.UploadID) error {
+	n, err := t.s.exec(ctx, `DELETE FROM uploads WHERE id = $1`, string(id))
+	return wrap(orElse(n, err, meta.ErrNotFound), "deleting upload %s", id)
+}

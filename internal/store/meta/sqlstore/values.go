@@ -1,0 +1,76 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Times are microseconds since 1970 in UTC.
+
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
+
+// microsUp is micros for "before t": what happened within t's microsecond
+// but before t counts as before.
+func microsUp(t time.Time) int64 {
+	if t.Nanosecond()%1000 != 0 {
+		return micros(t) + 1
+	}
+	return micros(t)
+}
+
+// Lists and maps that are only ever read whole are JSON text; "" is none.
+
+func toJSON[T []string | []ecr.Tag | map[string]string](v T) (string, error) {
+	if len(v) == 0 {
+		return "", nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encoding %v: %w", v, err)
+	}
+	return string(b), nil
+}
+
+func fromJSON[T any](text string, v *T) error {
+	if text == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		return fmt.Errorf("decoding %q: %w", text, err)
+	}
+	return nil
+}
+
+// bytes is b for a column that is not null, nonEmpty its inverse.
+
+func bytes(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+func nonEmpty(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// distinct returns the digests as strings, sorted, each once. The order keeps
+// two transactions from locking the same rows the other way round.
+func distinct(ds []ecr.Digest) []string {
+	list := make([]string, len(ds))
+	for i, d := range ds {
+		list[i] = string(d)
+	}
+	slices.SortFunc(list, strings.Compare)
+	return slices.Compact(list)
+}

@@ -1,0 +1,113 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// View implements meta.Store.
+func (s *Store) View(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error {
+	sess, err := s.views.begin(ctx)
+	if err != nil {
+		return err
+	}
+	r := &reader{s: sess, q: &s.q}
+	defer func() {
+		r.s = nil
+		s.views.end(ctx, sess)
+	}()
+	return fn(ctx, r)
+}
+
+// pool keeps the sessions of Views.
+type pool struct {
+	db     *sql.DB
+	d      *Dialect
+	places chan struct{} // one for each session in use
+
+	mu     sync.Mutex
+	idle   []*session // guarded by mu; the last used is last
+	closed bool       // guarded by mu
+}
+
+// begin returns a session with a transaction that sees one moment.
+func (p *pool) begin(ctx context.Context) (*session, error) {
+	select {
+	case p.places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for {
+		s, err := p.pop()
+		used := s != nil
+		if err == nil && !used {
+			s, err = newSession(ctx, p.db, p.d)
+		}
+		if err != nil {
+			<-p.places
+			return nil, err
+		}
+		if err = s.run(ctx, p.d.BeginRead...); err == nil {
+			return s, nil
+		}
+		lost := s.scope == ScopeConnection
+		s.discard()
+		// The server may have closed a connection that was idle; try the next,
+		// and at last a new one.
+		if !used || !lost || ctx.Err() != nil {
+			<-p.places
+			return nil, fmt.Errorf("beginning a transaction: %w", err)
+		}
+	}
+}
+
+func (p *pool) pop() (*session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errClosed
+	}
+	n := len(p.idle)
+	if n == 0 {
+		return nil, nil
+	}
+	s := p.idle[n-1]
+	p.idle = p.idle[:n-1]
+	return s, nil
+}
+
+// end ends the transaction of s and keeps s for the next.
+func (p *pool) end(ctx context.Context, s *session) {
+	// Nothing was written, so there is nothing to lose but the connection.
+	if s.scope == ScopeConnection || s.end(context.WithoutCancel(ctx), "ROLLBACK") != nil {
+		s.discard()
+	} else {
+		p.mu.Lock()
+		p.idle = append(p.idle, s)
+		p.mu.Unlock()
+	}
+	<-p.places
+}
+
+// close waits for the Views and closes their sessions.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	for range cap(p.places) {
+		p.places <- struct{}{}
+	}
+	var errs []error
+	for _, s := range p.idle {
+		errs = append(errs, s.close())
+	}
+	for range cap(p.places) {
+		<-p.places // let those that wait learn that it is closed
+	}
+	return errors.Join(errs...)
+}
