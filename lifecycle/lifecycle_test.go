@@ -217,7 +217,7 @@ func TestParseRefuses(t *testing.T) {
 			{"rule", "rules[0].selection", "Must specify only one of tagPrefixList or tagPatternList when tagStatus=TAGGED."}}},
 		{"any with list", policy(rule(1, anyImage+`"tagPatternList":["b*"],`+keepOne, expire)), []refusal{
 			{"rule", "rules[0].selection.tagPatternList", "Cannot specify tagPrefixList or tagPatternList when tagStatus=ANY."}}},
-		{"five wildcards", policy(rule(1, tagged+`"tagPatternList":["*test*1*2*3","test*1*2*3*4*5*6"],`+keepOne, expire)), []refusal{
+		{"five wildcards", policy(rule(1, tagged+`"tagPatternList":["*test*1*2*3","test*1*2*3*4*5"],`+keepOne, expire)), []refusal{
 			{"rule", "rules[0].selection.tagPatternList[1]", "Tag pattern must not contain more than 4 wildcards."}}},
 		// Automate the cleanup of images: evaluation rules, lifecycle policy template
 		{"a priority twice", policy(rule(7, tagged+`"tagPrefixList":["a"],`+keepOne, expire), rule(7, untagged+keepOne, expire)), []refusal{
@@ -234,7 +234,11 @@ func TestParseRefuses(t *testing.T) {
 			{"rule", "rules[1].selection.tagPrefixList[1]", "Rules must have a unique set of tagPrefixLists per storage class."}}},
 		{"a pattern twice in a rule", policy(rule(1, tagged+`"tagPatternList":["a*","a*"],`+keepOne, expire)), []refusal{
 			{"schema", "rules[0].selection.tagPatternList[1]", "array must not contain duplicate elements"}}},
-		// all at once, the schema's refusals first
+		// all at once, the schema's refusals first, each step in the order of the text
+		{"text order", policy(`{"action":{"type":"y"},"selection":{` + untagged + `"countNumber":0,"countType":"imageCountMoreThan"},"rulePriority":0}`), []refusal{
+			{"schema", "rules[0].action.type", `instance value ("y") not found in enum (possible values: ["expire","transition"])`},
+			{"schema", "rules[0].selection.countNumber", "numeric instance is lower than the required minimum (minimum: 1, found: 0)"},
+			{"schema", "rules[0].rulePriority", "numeric instance is lower than the required minimum (minimum: 1, found: 0)"}}},
 		{"several", policy(rule(1, tagged+keepOne, expire), rule(1, untagged+keepOne, expire), rule(3, `"tagStatus":"x",`+pushed(0), `"type":"y","z":1`)), []refusal{
 			{"schema", "rules[2].action", `object instance has properties which are not allowed by the schema: (["z"])`},
 			{"rule", "rules[0].selection", "Must specify tagPrefixList or tagPatternList when tagStatus=TAGGED."},
