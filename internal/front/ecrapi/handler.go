@@ -16,9 +16,9 @@ import (
 // between them.
 const TargetPrefix = "AmazonEC2ContainerRegistry_V20150921"
 
-// MaxBodyBytes bounds what a request within the constraints can need: the
-// largest is UploadLayerPart with 20 MiB of base64. The server, which reads the
-// body to check its signature, refuses longer ones.
+// MaxBodyBytes is enough for the largest request that clients send,
+// UploadLayerPart with 20 MiB in base64. The server, which reads the body to
+// check its signature, refuses longer ones.
 const MaxBodyBytes = 28 << 20
 
 // Config is what a Handler is made of.

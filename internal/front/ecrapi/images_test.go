@@ -188,8 +188,24 @@ func TestImageListings(t *testing.T) {
 			}
 		}
 	}
+	ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "other"}`)
+	for _, operation := range []string{"ListImages", "DescribeImages"} {
+		out := ok[struct{ NextToken string }](t, s, operation, `{"repositoryName": "app", "maxResults": 1}`)
+		s.foreignToken(t, operation, `{"repositoryName": "other", `, out.NextToken)
+		s.foreignToken(t, operation, `{"repositoryName": "app", "filter": {"tagStatus": "TAGGED"}, `, out.NextToken)
+	}
 	s.steps(t, step{"ListImages", `{"repositoryName": "gone", "filter": {"imageStatus": "ARCHIVED"}}`,
 		"RepositoryNotFoundException: The repository with name 'gone' does not exist in the registry with id '000000000000'"})
+}
+
+// foreignToken checks that an operation refuses a token of other parameters.
+func (s *server) foreignToken(t *testing.T, operation, request, token string) {
+	t.Helper()
+	if token == "" {
+		t.Fatal("no token to check with")
+	}
+	s.steps(t, step{operation, request + fmt.Sprintf(`"nextToken": %q}`, token),
+		"InvalidParameterException: Invalid parameter at 'nextToken' failed to satisfy constraint: 'must be a token that this operation returned for the same parameters'"})
 }
 
 // An index keeps its images; a subject has its referrers.
@@ -259,6 +275,10 @@ func TestIndexAndReferrers(t *testing.T) {
 			}
 		}
 	}
+	subject := `{"repositoryName": "app", "subjectId": {"imageDigest": "` + indexDigest + `"}, `
+	out := ok[struct{ NextToken string }](t, s, "ListImageReferrers", subject+`"maxResults": 1}`)
+	s.foreignToken(t, "ListImageReferrers", subject+`"filter": {"artifactTypes": ["a/sbom"]}, `, out.NextToken)
+	s.foreignToken(t, "ListImageReferrers", strings.Replace(subject, indexDigest, childDigest, 1), out.NextToken)
 	s.steps(t, step{"ListImageReferrers", `{"repositoryName": "app", "subjectId": {"imageDigest": "latest"}}`,
 		"InvalidParameterException: Invalid parameter at 'subjectId.imageDigest' failed to satisfy constraint: 'Member must satisfy regular expression '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+''"})
 }
