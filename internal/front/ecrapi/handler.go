@@ -62,9 +62,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 	c := &call{Caller: h.cfg.Registry.As(p), p: p, at: at}
 	response, err := c.run(r.Context(), operation, body)
 	if err != nil {
-		status, e := encodeError(err, requestID)
-		logCause(r.Context(), h.cfg.Log, operation, requestID, status, err)
-		awsjson.WriteJSON(w, status, requestID, e)
+		h.Refuse(w, r, operation, err, requestID)
 		return
 	}
 	awsjson.WriteJSON(w, http.StatusOK, requestID, response)
