@@ -50,7 +50,7 @@ func source(t *testing.T, name string) spec.Source {
 	return spec.Source{Name: filepath.Base(name), Data: data}
 }
 
-func glob(t *testing.T, patterns ...string) []string {
+func glob(t testing.TB, patterns ...string) []string {
 	t.Helper()
 	var out []string
 	for _, p := range patterns {

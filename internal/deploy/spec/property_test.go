@@ -1,0 +1,220 @@
+package spec_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+// file draws the content of a valid file, as values for any encoder.
+func file(t *rapid.T) map[string]any {
+	f := map[string]any{}
+	if rapid.Bool().Draw(t, "named") {
+		f["stack"] = rapid.StringMatching(`[a-zA-Z0-9é_.:/=+@-]{1,20}`).Draw(t, "stack")
+	}
+	if rapid.Bool().Draw(t, "registries") {
+		var list []any
+		for i, region := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"us-east-1", "eu-west-3", "cn-north-1", "us-gov-east-1"}), 1, 4, rapid.ID).Draw(t, "regions") {
+			list = append(list, map[string]any{"name": fmt.Sprint("r", i), "account": account().Draw(t, "account"), "region": region})
+		}
+		f["registries"] = list
+	}
+	if rapid.Bool().Draw(t, "defaults") {
+		f["defaults"] = settings(t)
+	}
+	repos := map[string]any{}
+	for _, name := range rapid.SliceOfN(rapid.StringMatching(`[a-z0-9]{2}([._/-][a-z0-9]{1,4}){0,3}`), 0, 6).Draw(t, "names") {
+		repos[name] = settings(t)
+	}
+	f["ecr_repositories"] = repos
+	return f
+}
+
+func account() *rapid.Generator[string] { return rapid.StringMatching(`[0-9]{12}`) }
+
+func settings(t *rapid.T) map[string]any {
+	s := map[string]any{}
+	maybe := func(field string, draw func() any) {
+		if rapid.IntRange(0, 2).Draw(t, field+"?") == 0 {
+			s[field] = draw()
+		}
+	}
+	accounts := func() any { return rapid.SliceOfNDistinct(account(), 0, 20, rapid.ID).Draw(t, "accounts") }
+	maybe("is_immutable", func() any { return rapid.Bool().Draw(t, "immutable") })
+	maybe("expire_all_images", func() any { return rapid.Bool().Draw(t, "all") })
+	maybe("expiration_rules", func() any {
+		rules := []any{}
+		pattern := rapid.StringMatching(`[a-zA-Z0-9_][a-zA-Z0-9._-]{0,30}(\*[a-z0-9]{0,3}){0,4}`)
+		for _, p := range rapid.SliceOfNDistinct(pattern, 0, 48, rapid.ID).Draw(t, "patterns") {
+			rules = append(rules, map[string]any{"tag_pattern": p, "days": rapid.IntRange(1, 4000).Draw(t, "days")})
+		}
+		return rules
+	})
+	maybe("lifecycle_policy_json", func() any {
+		p := lifecycle.Policy{Rules: []lifecycle.Rule{{
+			Priority:    rapid.IntRange(1, 1000).Draw(t, "priority"),
+			Description: rapid.StringN(0, 50, -1).Draw(t, "description"),
+			Selection:   lifecycle.Selection{TagStatus: lifecycle.Any, CountType: lifecycle.ImageCountMoreThan, CountNumber: rapid.IntRange(1, 9999).Draw(t, "count")},
+			Action:      lifecycle.Action{Type: lifecycle.Expire},
+		}}}
+		if rapid.Bool().Draw(t, "as text") {
+			return p.String()
+		}
+		var m map[string]any
+		if err := json.Unmarshal([]byte(p.String()), &m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	})
+	maybe("additional_pull_account_ids", accounts)
+	maybe("additional_push_account_ids", accounts)
+	maybe("tags", func() any {
+		return rapid.MapOfN(rapid.StringMatching(`[b-j][a-zA-Z0-9 é_.:/=+@-]{0,20}`), rapid.StringMatching(`[a-zA-Z0-9é_.:/=+@-]{0,20}`), 0, 5).Draw(t, "tags")
+	})
+	return s
+}
+
+// Whatever a valid file says, its documents are valid, and saying it again
+// gives the same.
+func TestValidFilesCompile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := file(t)
+		asJSON, err := json.Marshal(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := spec.Source{Name: "k.json", Data: asJSON}
+		f, notices, err := spec.Load(src)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, asJSON)
+		}
+		d := f.Desired(local)
+		checkDocuments(t, d)
+		again, notices2, err := spec.Load(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(show(d, notices), show(again.Desired(local), notices2)); diff != "" {
+			t.Errorf("loaded twice: %s", diff)
+		}
+	})
+}
+
+// block writes v as YAML in block style, texts in double quotes.
+func block(t *rapid.T, b *strings.Builder, v any, indent string) {
+	switch v := v.(type) {
+	case map[string]any:
+		if len(v) == 0 {
+			b.WriteString(" {}\n")
+			return
+		}
+		b.WriteString("\n")
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			fmt.Fprintf(b, "%s%s:", indent, scalar(t, k))
+			block(t, b, v[k], indent+"  ")
+		}
+	case []any:
+		if len(v) == 0 {
+			b.WriteString(" []\n")
+			return
+		}
+		b.WriteString("\n")
+		for _, item := range v {
+			b.WriteString(indent + "-")
+			block(t, b, item, indent+"  ")
+		}
+	default:
+		b.WriteString(" " + scalar(t, v) + "\n")
+	}
+}
+
+func scalar(t *rapid.T, v any) string {
+	out, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// YAML and JSON say the same. Places apart, so do their settings.
+func TestYAMLAndJSONAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		asJSON, err := json.Marshal(file(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := json.NewDecoder(bytes.NewReader(asJSON))
+		d.UseNumber()
+		var content any
+		if err := d.Decode(&content); err != nil {
+			t.Fatal(err)
+		}
+		var asYAML strings.Builder
+		block(t, &asYAML, content, "")
+		var got []state.Desired
+		for _, src := range []spec.Source{
+			{Name: "k.json", Data: asJSON}, {Name: "flow.yaml", Data: asJSON}, {Name: "block.yaml", Data: []byte(asYAML.String())},
+		} {
+			f, _, err := spec.Load(src)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, src.Data)
+			}
+			d := f.Desired(local)
+			for _, rs := range d.Partitions {
+				for i := range rs {
+					rs[i].Origins = state.Origins{}
+				}
+			}
+			got = append(got, d)
+		}
+		for _, yaml := range got[1:] {
+			if diff := cmp.Diff(got[0], yaml); diff != "" {
+				t.Errorf("%s\n%s", diff, asYAML.String())
+			}
+		}
+	})
+}
+
+// A pull-only account is in the pull statement alone, a pushing account in the
+// push statement alone, and nobody else is in any.
+func TestGrants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		few := rapid.SampledFrom([]string{"111111111111", "222222222222", "333333333333", "444444444444"})
+		pull := rapid.SliceOfDistinct(few, rapid.ID).Draw(t, "pull")
+		push := rapid.SliceOfDistinct(few, rapid.ID).Draw(t, "push")
+		text, err := json.Marshal(map[string]any{"ecr_repositories": map[string]any{"app": map[string]any{
+			"additional_pull_account_ids": pull, "additional_push_account_ids": push,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, _, err := spec.Load(spec.Source{Name: "k.json", Data: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := f.Desired(ecr.RegistryID{Account: "999999999999", Region: "us-east-1"}).Repositories[0]
+		got := grantees(t, r.Policy)
+		want := map[string][]string{}
+		for _, id := range pull {
+			want["arn:aws:iam::"+id+":root"] = []string{spec.SidPull}
+		}
+		for _, id := range push {
+			want["arn:aws:iam::"+id+":root"] = []string{spec.SidPush}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
