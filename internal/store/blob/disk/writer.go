@@ -28,7 +28,6 @@ type writer struct {
 	hash   hash.Hash // sha256 of the first offset bytes
 	offset int64
 	start  int64 // the offset this writer began at; below it all is durable
-	dirty  bool  // the file has changed since it was last synced
 	err    error // why writing failed; what was written is taken back already
 	ended  bool
 }
@@ -79,12 +78,10 @@ func (s *Store) append(key blob.Key, p blob.Progress) (*writer, error) {
 		if err := s.fs.Truncate(s.upload(key), p.Offset); err != nil {
 			return nil, err
 		}
-		w.dirty = true
 	}
 	flag := os.O_RDWR
 	if p.Offset == 0 {
 		flag |= os.O_CREATE
-		w.dirty = true
 	}
 	var err error
 	w.file, err = s.fs.OpenFile(s.upload(key), flag, 0o600)
@@ -104,7 +101,6 @@ func (w *writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	n, err := w.file.WriteAt(p, w.offset)
-	w.dirty = true
 	if err != nil {
 		w.err = fmt.Errorf("writing upload %s: %w", w.key, w.takeBack(err))
 		return n, w.err
@@ -138,10 +134,11 @@ func (w *writer) suspend(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.dirty {
-		if err := w.file.Sync(); err != nil {
-			return nil, err
-		}
+	if w.offset == w.start { // an earlier Suspend did it, or there is nothing to keep
+		return state, w.close()
+	}
+	if err := w.file.Sync(); err != nil {
+		return nil, err
 	}
 	if err := w.close(); err != nil {
 		return nil, err
@@ -184,12 +181,12 @@ func (w *writer) Commit(ctx context.Context, digests ...ecr.Digest) (ecr.Digest,
 	return d, nil
 }
 
-// finish makes the file durable and gives it its final name.
+// finish makes the file durable and gives it its final name. It syncs also what
+// was suspended whole: a process may have been killed after it cut the file to
+// the size it has now, and before the cut was durable.
 func (w *writer) finish(ctx context.Context) error {
-	if w.dirty {
-		if err := w.file.Sync(); err != nil {
-			return err
-		}
+	if err := w.file.Sync(); err != nil {
+		return err
 	}
 	if err := w.close(); err != nil { // Windows renames closed files only
 		return err
