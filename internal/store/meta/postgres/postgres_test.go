@@ -37,3 +37,7 @@ func TestReplicas(t *testing.T) {
 		return mustOpen(t, url), mustOpen(t, url)
 	})
 }
+
+func BenchmarkPush(b *testing.B) {
+	metatest.BenchmarkPush(b, func(b *testing.B) meta.Store { return mustOpen(b, pgtest.Start(b)) })
+}

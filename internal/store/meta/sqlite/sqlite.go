@@ -70,7 +70,7 @@ func openFile(ctx context.Context, path string, pragmas []string) (*sqlstore.Sto
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	write, err := pool(path, append([]string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)"}, pragmas...))
+	write, err := pool(path, append(writerPragmas(), pragmas...))
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +84,16 @@ func openFile(ctx context.Context, path string, pragmas []string) (*sqlstore.Sto
 	})
 }
 
+// writerPragmas make commits durable, and cut the log back after a large one.
+func writerPragmas() []string {
+	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)"}
+}
+
+// pool returns connections to the file, which check foreign keys and wait up
+// to ten seconds for another process.
 func pool(path string, pragmas []string) (*sql.DB, error) {
-	q := url.Values{"_txlock": {"immediate"}, "_dqs": {"0"}}
-	q["_pragma"] = append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, pragmas...)
+	q := url.Values{"_txlock": {"immediate"}, "_dqs": {"0"}, "_busy_timeout": {"10000"}}
+	q["_pragma"] = append([]string{"foreign_keys(1)"}, pragmas...)
 	c, err := sqlite.NewConnector(fileURI(path) + "?" + q.Encode())
 	if err != nil {
 		return nil, err

@@ -35,3 +35,7 @@ func TestTwoStores(t *testing.T) {
 		return mustOpen(t, path), mustOpen(t, path)
 	})
 }
+
+func BenchmarkPush(b *testing.B) {
+	metatest.BenchmarkPush(b, func(b *testing.B) meta.Store { return mustOpen(b, filepath.Join(b.TempDir(), "meta.db")) })
+}

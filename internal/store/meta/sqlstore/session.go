@@ -35,20 +35,23 @@ func newSession(ctx context.Context, db *sql.DB, d *Dialect) (*session, error) {
 	return s, nil
 }
 
-// discard closes the connection itself, rather than giving it back with a
+// close closes the connection itself, rather than giving it back with a
 // transaction that may be open.
-func (s *session) discard() {
-	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn }) // the way to make database/sql drop it
-	_ = s.conn.Close()                                           // says only that it was dropped
-}
-
-// close gives the connection back, idle.
 func (s *session) close() error {
 	var errs []error
 	for _, st := range s.stmts {
-		errs = append(errs, st.Close())
+		errs = append(errs, st.Close()) // or SQLite would keep the file open for them
 	}
-	return errors.Join(append(errs, s.conn.Close())...)
+	err := s.conn.Raw(func(any) error { return driver.ErrBadConn }) // how database/sql is told to drop it
+	if !errors.Is(err, driver.ErrBadConn) && !errors.Is(err, sql.ErrConnDone) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// discard closes a connection that failed, or was left in an unknown state.
+func (s *session) discard() {
+	_ = s.close() // what it has to say was said by the failure
 }
 
 // fail records err and returns it in the words of package meta.

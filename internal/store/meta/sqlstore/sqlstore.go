@@ -61,6 +61,10 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if err := migrate(ctx, s.write, &s.d); err != nil {
 		return nil, errors.Join(err, s.closePools())
 	}
+	// From here on connections are kept as sessions, which notice when they
+	// are lost. One idle in the pools could be lost unnoticed.
+	s.write.SetMaxIdleConns(-1)
+	s.read.SetMaxIdleConns(-1)
 	for range max(1, cfg.Writers) {
 		s.writers.Go(func() {
 			w := writer{store: s}
