@@ -241,11 +241,16 @@ func TestUploadInParts(t *testing.T) {
 		w.wantError(w.do("PATCH", loc, "567", "Content-Range", rng), 400, "SIZE_INVALID",
 			fmt.Sprintf("The body does not have the %d bytes that Content-Range announces.", map[string]int{"5-6": 2, "5-100": 96}[rng]))
 	}
+	// The same of a body whose length is not announced; what fits is taken.
+	w.wantError(w.chunked("PATCH", loc, "5678", "5-6"), 400, "SIZE_INVALID", "The body does not have the 2 bytes that Content-Range announces.")
+	status("0-6")
+	w.wantError(w.chunked("PATCH", loc, "78", "7-9"), 400, "SIZE_INVALID", "The body does not have the 3 bytes that Content-Range announces.")
+	status("0-8")
 	w.want(w.do("PATCH", loc, "567", "Content-Range", "7-5"), 400)
 	w.want(w.do("PUT", loc, "56789"), 400) // no digest
 	w.want(w.do("PUT", loc+"?digest=sha256:12", "56789"), 400)
-	status("0-4")
-	w.want(w.do("PUT", loc+"?digest="+string(d), "56789"), 201)
+	status("0-8")
+	w.want(w.chunked("PUT", loc+"?digest="+string(d), "9", "9-9"), 201)
 	w.want(w.do("GET", loc, ""), 404)
 
 	// Cancelled, an upload is gone.
@@ -261,6 +266,12 @@ func TestUploadInParts(t *testing.T) {
 	w.want(w.do("GET", "/v2/app/blobs/uploads/%00", ""), 404)
 	w.wantStored(1)
 	w.noServerErrors()
+}
+
+// chunked sends a body without announcing its length.
+func (w *world) chunked(method, path, body, contentRange string) response {
+	w.t.Helper()
+	return w.send(method, path, struct{ io.Reader }{strings.NewReader(body)}, "Content-Range", contentRange)
 }
 
 // An upload belongs to its repository.
@@ -310,6 +321,55 @@ func TestClientHangsUpInSinglePost(t *testing.T) {
 	}
 	w.wantStored(0)
 	w.noServerErrors()
+}
+
+// A body that is no body (here, chunks without lengths) is the client's
+// failure too, though the connection stands.
+func TestMalformedBody(t *testing.T) {
+	w := start(t, registry.CompatOCI, "app")
+	loc := w.want(w.do("POST", "/v2/app/blobs/uploads/", ""), 202).header.Get("Location")
+	for request, want := range map[string]string{
+		"PATCH " + loc: "BLOB_UPLOAD_INVALID",
+		"POST /v2/app/blobs/uploads/?digest=" + string(ecr.DigestOf(nil)): "BLOB_UPLOAD_INVALID",
+		"PUT /v2/app/manifests/1": "MANIFEST_INVALID",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, request+" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != 400 || !strings.Contains(string(body), want) || !strings.Contains(string(body), "could not be read to its end") {
+			t.Errorf("%s: %s %s", request, resp.Status, body)
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.noServerErrors()
+}
+
+// A limit on bodies, which the server may set, is answered with 413.
+func TestBodyLimit(t *testing.T) {
+	w := start(t, registry.CompatOCI, "app")
+	h := ociapi.New(ociapi.Config{Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
+	out := httptest.NewRecorder()
+	r := httptest.NewRequest("POST", "/v2/app/blobs/uploads/?digest="+string(ecr.DigestOf(nil)), strings.NewReader("0123456789"))
+	r.Body = http.MaxBytesReader(out, r.Body, 5)
+	h.Serve(out, r, admin, here, "id")
+	if out.Code != 413 || !strings.Contains(out.Body.String(), "SIZE_INVALID") {
+		t.Errorf("%d %s", out.Code, out.Body)
+	}
+	w.wantStored(0)
 }
 
 // hangUp sends raw bytes and closes the connection.

@@ -116,14 +116,18 @@ type response struct {
 // do sends a request. headers are name, value, name, value.
 func (w *world) do(method, path, body string, headers ...string) response {
 	w.t.Helper()
-	var rd io.Reader
-	if body != "" {
-		rd = strings.NewReader(body)
+	if body == "" {
+		return w.send(method, path, nil, headers...)
 	}
+	return w.send(method, path, strings.NewReader(body), headers...)
+}
+
+func (w *world) send(method, path string, body io.Reader, headers ...string) response {
+	w.t.Helper()
 	if !strings.HasPrefix(path, "http") {
 		path = w.url + path
 	}
-	req, err := http.NewRequest(method, path, rd)
+	req, err := http.NewRequest(method, path, body)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,10 +1,17 @@
 package ociapi
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
 )
 
 func TestParsePath(t *testing.T) {
@@ -95,6 +102,18 @@ func TestParseContentRange(t *testing.T) {
 		first, last, ok := parseContentRange(tt.header)
 		if ok != tt.ok || ok && (first != tt.first || last != tt.last) {
 			t.Errorf("%q: got %d, %d, %v", tt.header, first, last, ok)
+		}
+	}
+}
+
+// What is no upload id never reaches a store, which may not take all bytes.
+func TestUploadIDs(t *testing.T) {
+	h := handler(registry.CompatECR, io.Discard) // it has no stores
+	for _, id := range []string{"%00", "%ff", "a%20b", strings.Repeat("a", 65), "%E2%82%AC"} {
+		w := httptest.NewRecorder()
+		h.Serve(w, httptest.NewRequest(http.MethodGet, "/v2/app/blobs/uploads/"+id, nil), access.Principal{}, ecr.RegistryID{Account: "000000000000"}, "id")
+		if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "BLOB_UPLOAD_UNKNOWN") {
+			t.Errorf("%s: %d %s", id, w.Code, w.Body)
 		}
 	}
 }
