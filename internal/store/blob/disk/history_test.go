@@ -195,15 +195,20 @@ func (h *history) check(at int, copyDisk func() *crashfs.Disk) error {
 			there[key] = true
 		}
 	}
+	gone := map[blob.Key]bool{} // completed on the disk that s is on
 	for _, p := range h.promises {
 		switch {
 		case !p.holds(at):
 		case p.committed && !there[p.key]:
 			return fmt.Errorf("%s was committed and is lost", p.key)
 		case !p.committed:
-			if s, err = open(); err != nil {
-				return err
+			if gone[p.key] {
+				if s, err = open(); err != nil {
+					return err
+				}
+				clear(gone)
 			}
+			gone[p.key] = true
 			if err := h.goOn(s, p); err != nil {
 				return fmt.Errorf("%s was suspended at byte %d and cannot go on: %w", p.key, p.progress.Offset, err)
 			}

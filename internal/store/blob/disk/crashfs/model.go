@@ -57,7 +57,10 @@ type change struct {
 }
 
 func newNode(folder bool) *node {
-	return &node{folder: folder, entries: map[string]int{}, keptEntries: map[string]int{}}
+	if !folder {
+		return &node{}
+	}
+	return &node{folder: true, entries: map[string]int{}, keptEntries: map[string]int{}}
 }
 
 // apply carries out a change of a file's bytes.
