@@ -1,0 +1,72 @@
+package clients
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// do sends one request of the OCI distribution API as the pusher, for what no
+// client here can say.
+func (k *kontor) do(method, url string, body []byte, contentType string) (*http.Response, []byte) {
+	k.t.Helper()
+	if strings.HasPrefix(url, "/") {
+		url = k.env["AWS_ENDPOINT_URL"] + url
+	}
+	req, err := http.NewRequestWithContext(k.t.Context(), method, url, bytes.NewReader(body))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	req.SetBasicAuth("AWS", strings.TrimSpace(string(k.ok(kontorBin, "login", "--data", k.data, "--print-password"))))
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		k.t.Fatal(err)
+	}
+	return resp, b
+}
+
+func (k *kontor) get(path string) []byte {
+	k.t.Helper()
+	resp, b := k.do(http.MethodGet, path, nil, "")
+	if resp.StatusCode != http.StatusOK {
+		k.t.Fatalf("GET %s: %s: %s", path, resp.Status, b)
+	}
+	return b
+}
+
+// pushArtifact pushes an artifact of the image layout by digest: its blobs,
+// each in one request, and its manifest.
+func (k *kontor) pushArtifact(repository, digest string, manifest []byte) {
+	k.t.Helper()
+	var m struct {
+		MediaType string
+		Config    descriptor
+		Layers    []descriptor
+	}
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		k.t.Fatal(err)
+	}
+	at := "/v2/" + repository
+	for _, d := range append([]descriptor{m.Config}, m.Layers...) {
+		resp, b := k.do(http.MethodPost, at+"/blobs/uploads/?digest="+d.Digest, blobOf(k.t, imageDir, d.Digest), "application/octet-stream")
+		if resp.StatusCode != http.StatusCreated {
+			k.t.Fatalf("POST of blob %s: %s: %s", d.Digest, resp.Status, b)
+		}
+	}
+	resp, b := k.do(http.MethodPut, at+"/manifests/"+digest, manifest, m.MediaType)
+	if resp.StatusCode != http.StatusCreated || resp.Header.Get("OCI-Subject") == "" {
+		k.t.Fatalf("PUT of manifest %s: %s, OCI-Subject %q: %s", digest, resp.Status, resp.Header.Get("OCI-Subject"), b)
+	}
+}
