@@ -30,6 +30,7 @@ func (b *bench) password(t testing.TB) string {
 func encoded(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 func TestBasic(t *testing.T) {
+	b := newBench(t)
 	const invalid = "The security token included in the request is invalid."
 	tests := []struct {
 		name    string
@@ -57,7 +58,6 @@ func TestBasic(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
 			r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
 			for _, h := range tt.headers(b.password(t)) {
 				r.Header.Add("Authorization", h)

@@ -55,6 +55,7 @@ func call(t testing.TB, body string, edit func(r *http.Request, s *signing)) *ht
 }
 
 func TestSDKSignatures(t *testing.T) {
+	b := newBench(t)
 	tests := []struct {
 		name string
 		edit func(r *http.Request, s *signing)
@@ -78,7 +79,6 @@ func TestSDKSignatures(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
 			r, body := received(t, call(t, `{"repositoryName":"a/b"}`, tt.edit))
 			p, err := b.VerifySigV4(r, body, region, "ecr")
 			if err != nil {
@@ -92,6 +92,7 @@ func TestSDKSignatures(t *testing.T) {
 }
 
 func TestSigV4Refused(t *testing.T) {
+	b := newBench(t)
 	sign := func(edit func(r *http.Request, s *signing)) func(t *testing.T) *http.Request {
 		return func(t *testing.T) *http.Request { return call(t, "{}", edit) }
 	}
@@ -194,7 +195,6 @@ func TestSigV4Refused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
 			r, body := received(t, tt.request(t))
 			p, err := b.VerifySigV4(r, body, region, "ecr")
 			wantError(t, err, tt.code, tt.message)
@@ -239,6 +239,7 @@ func presign(t testing.TB, query string, edit func(s *signing)) *http.Request {
 }
 
 func TestPresigned(t *testing.T) {
+	b := newBench(t)
 	const query = "Action=GetCallerIdentity&Version=2011-06-15"
 	edited := func(old, replacement string) func(r *http.Request) {
 		return func(r *http.Request) {
@@ -289,7 +290,6 @@ func TestPresigned(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
 			r := presign(t, tt.query, tt.edit)
 			if tt.change != nil {
 				tt.change(r)

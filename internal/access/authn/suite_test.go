@@ -11,6 +11,7 @@ import (
 // requests with raw spaces or UTF-8 in the request line, which no HTTP server
 // accepts or client sends, and those with session tokens.
 func TestSuite(t *testing.T) {
+	b := newBench(t)
 	const (
 		dated  = "\nHost:example.amazonaws.com\nX-Amz-Date:20150830T123600Z"
 		form   = "\nContent-Type:application/x-www-form-urlencoded\nHost:example.amazonaws.com\nX-Amz-Date:20150830T123600Z"
@@ -61,7 +62,6 @@ func TestSuite(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
 			r, body := parsed(t, tt.request+"\nAuthorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders="+
 				tt.signed+", Signature="+tt.signature+"\n\n"+tt.body)
 			p, err := b.VerifySigV4(r, body, region, suiteService)
