@@ -14,7 +14,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/blob"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk/crashfs"
+	"github.com/kontor-registry/kontor/internal/store/blob/crashfs"
 )
 
 // script is a day in the life of a store: uploads in one go and in several,

@@ -15,7 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/blobtest"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk/crashfs"
+	"github.com/kontor-registry/kontor/internal/store/blob/crashfs"
 )
 
 func openAt(t testing.TB, dir string, fsys disk.FS) *disk.Store {

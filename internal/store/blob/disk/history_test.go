@@ -14,7 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk/crashfs"
+	"github.com/kontor-registry/kontor/internal/store/blob/crashfs"
 )
 
 const dataDir = "/var/kontor/blobs"
