@@ -18,7 +18,8 @@ import (
 // MasterKeySize is the size in bytes of a master key and of its file.
 const MasterKeySize = 32
 
-// ErrMasterKey: what the database holds was sealed under another master key.
+// ErrMasterKey means that what the database holds was sealed under another
+// master key.
 var ErrMasterKey = errors.New("the secrets in this database were sealed under another master key: " +
 	"start with the master key file that this data was created with, or restore that file from its backup")
 
