@@ -32,10 +32,11 @@ func Plan(w io.Writer, p plan.Plan, o Options) error {
 	return pr.flush(w)
 }
 
-// Target names the registry of a plan in one line.
+// Target names the registry of a plan in one line. The local registry's
+// endpoint is left out: its port may be another each time.
 func Target(t plan.Target) string {
 	s := fmt.Sprintf("Registry %s: account %s, region %s", clean(t.Name), t.Account, t.Region)
-	if t.Endpoint != "" {
+	if t.Endpoint != "" && !t.Local {
 		s += ", at " + clean(t.Endpoint)
 	}
 	return s

@@ -1,0 +1,11 @@
+// Command kontor deploys container image repositories, and is their registry.
+// Run `kontor -h` for its commands.
+package main
+
+import (
+	"os"
+
+	"github.com/kontor-registry/kontor/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:])) }

@@ -1,0 +1,199 @@
+// Package cli is the command line: flags become options, options one call of
+// another package, and what comes back goes through package render. One file
+// holds one command.
+//
+// Promises to scripts: exit codes are 0 done, 1 failed, 2 wrong usage, 3
+// changes are pending (only of plan --exit-code); results go to stdout,
+// everything else to stderr; nothing is asked unless stdin is a terminal.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+// Exit codes.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitPending = 3
+)
+
+// Env is what a command gets from the process. The zero value of a field is
+// replaced by the process's own.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	Now            func() time.Time
+	// IsTerminal tells whether one of the three streams is a terminal.
+	IsTerminal func(stream any) bool
+
+	// running: flags and arguments were right, so an error is not about usage.
+	running bool
+}
+
+func (e *Env) fill() {
+	if e.Stdin == nil {
+		e.Stdin = os.Stdin
+	}
+	if e.Stdout == nil {
+		e.Stdout = os.Stdout
+	}
+	if e.Stderr == nil {
+		e.Stderr = os.Stderr
+	}
+	if e.Getenv == nil {
+		e.Getenv = os.Getenv
+	}
+	if e.Now == nil {
+		e.Now = time.Now
+	}
+	if e.IsTerminal == nil {
+		e.IsTerminal = render.IsTerminal
+	}
+}
+
+// options are the ways of writing to w.
+func (e *Env) options(w io.Writer) render.Options {
+	return render.Options{Color: render.ColorFor(w, e.Getenv)}
+}
+
+// Main runs kontor with args, without the program's name, and returns the exit
+// code. An interrupt ends the command's context; a second one the process.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return (&Env{}).Run(ctx, args)
+}
+
+// Run runs kontor in e and returns the exit code.
+func (e *Env) Run(ctx context.Context, args []string) int {
+	root := New(e)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	code := e.code(err)
+	var silent *exitError
+	if !errors.As(err, &silent) {
+		for _, line := range messages(err) {
+			_, _ = fmt.Fprintln(e.Stderr, line) // nowhere to report to
+		}
+	}
+	if code == exitUsage {
+		_, _ = fmt.Fprintf(e.Stderr, "see %s -h\n", cmd.CommandPath())
+	}
+	return code
+}
+
+func (e *Env) code(err error) int {
+	var (
+		usage  *usageError
+		silent *exitError
+	)
+	switch {
+	case errors.As(err, &silent):
+		return silent.code
+	case errors.As(err, &usage), !e.running:
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a command line that cannot be carried out as it is.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// exitError ends the command with a code and without a message: what there is
+// to say has been said.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// New returns the root command, which runs in env.
+func New(env *Env) *cobra.Command {
+	env.fill()
+	root := &cobra.Command{
+		Use:   "kontor",
+		Short: "Deploy container image repositories, and be their registry",
+		Long: `Kontor deploys container image repositories from one file, to Amazon ECR and
+to its own ECR-compatible registry.`,
+		Example: `  kontor up                      # a registry on this machine, with the file's repositories
+  kontor plan -f kontor.yaml     # what apply would change
+  kontor apply -f kontor.yaml`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		// Only so that an unknown command is reported in our words.
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			message := fmt.Sprintf("unknown command %q", args[0])
+			if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+				message += fmt.Sprintf(", did you mean %s?", strings.Join(s, " or "))
+			}
+			return &usageError{message}
+		},
+		PersistentPreRun: func(*cobra.Command, []string) { env.running = true },
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetUsageTemplate(usageTemplate)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
+	root.AddCommand(
+		env.upCommand(),
+		env.envCommand(),
+		env.loginCommand(),
+		env.versionCommand(),
+		env.validateCommand(),
+		env.renderCommand(),
+		env.planCommand(),
+		env.applyCommand(),
+		env.outputsCommand(),
+	)
+	return root
+}
+
+// usageTemplate ends with the exit codes and an example.
+const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} COMMAND{{else if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+
+Commands:{{range .Commands}}{{if or .IsAvailableCommand (eq .Name "help")}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Global flags:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+
+Exit codes:
+  0 done, 1 failed, 2 wrong usage{{if .Flags.Lookup "exit-code"}}, 3 changes are pending (with --exit-code){{end}}{{if .HasExample}}
+
+Example:
+{{.Example}}{{end}}
+`

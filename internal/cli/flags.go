@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+)
+
+// Environment variables that stand in for flags.
+const (
+	envFile   = "KONTOR_FILE"
+	envData   = "KONTOR_DATA"
+	envTarget = "KONTOR_TARGET"
+)
+
+// Files that are looked for when none is given.
+const (
+	defaultFile     = "kontor.yaml"
+	defaultJSONFile = "kontor.json"
+)
+
+// fileOptions are the flags of commands that read a file.
+type fileOptions struct {
+	files []string
+}
+
+func (o *fileOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&o.files, "file", "f", nil,
+		fmt.Sprintf("read `FILE`; may be given several times (default %s; env %s)", nameList(spec.Names(), "or"), envFile))
+	if err := cmd.MarkFlagFilename("file", "yaml", "yml", "json"); err != nil {
+		panic(err) // the flag is defined two lines above
+	}
+}
+
+// targetOptions are the flags of commands that reach a registry.
+type targetOptions struct {
+	fileOptions
+	data   string
+	target string
+}
+
+func (o *targetOptions) flags(e *Env, cmd *cobra.Command) {
+	o.fileOptions.flags(cmd)
+	e.dataFlag(cmd, &o.data)
+	cmd.Flags().StringVar(&o.target, "target", "", fmt.Sprintf("use the entry `NAME` of the file's registries (default the only one; env %s)", envTarget))
+	// The completion reads the file, and offers nothing when it cannot.
+	err := cmd.RegisterFlagCompletionFunc("target", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		if f, err := e.loadFile(o.fileOptions, nil); err == nil {
+			for _, t := range f.Desired(anyRegistry).Targets {
+				names = append(names, t.Name)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // the flag is defined above
+	}
+}
+
+// dataFlag defines --data; see dataDir.
+func (e *Env) dataFlag(cmd *cobra.Command, p *string) {
+	cmd.Flags().StringVar(p, "data", "", fmt.Sprintf("keep the local registry in `DIR` (default the user's state directory; env %s)", envData))
+	if err := cmd.MarkFlagDirname("data"); err != nil {
+		panic(err) // the flag is defined in the line above
+	}
+}
+
+func jsonFlag(cmd *cobra.Command, p *bool) {
+	cmd.Flags().BoolVar(p, "json", false, "write JSON (default false)")
+}
+
+// dataDir is the folder of the local registry: the flag's value, $KONTOR_DATA,
+// $XDG_STATE_HOME/kontor or ~/.local/state/kontor.
+func (e *Env) dataDir(flag string) (string, error) {
+	if flag != "" {
+		return filepath.Abs(flag)
+	}
+	if v := e.Getenv(envData); v != "" {
+		return filepath.Abs(v)
+	}
+	// The XDG specification says to ignore a relative path.
+	if v := e.Getenv("XDG_STATE_HOME"); filepath.IsAbs(v) {
+		return filepath.Join(v, "kontor"), nil
+	}
+	if v := e.Getenv("HOME"); v != "" {
+		return filepath.Join(v, ".local", "state", "kontor"), nil
+	}
+	if v := e.Getenv("LocalAppData"); v != "" { // Windows
+		return filepath.Join(v, "kontor"), nil
+	}
+	return "", usagef("neither HOME nor XDG_STATE_HOME is set: give --data DIR")
+}

@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// anyRegistry stands for the local registry where none is reached.
+var anyRegistry = ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}
+
+// sources reads the files of o, or else that of $KONTOR_FILE or the one of
+// defaultFiles.
+func (e *Env) sources(o fileOptions) ([]spec.Source, error) {
+	names := o.files
+	if v := e.Getenv(envFile); len(names) == 0 && v != "" {
+		names = []string{v}
+	}
+	if len(names) == 0 {
+		found := defaultFiles()
+		switch len(found) {
+		case 0:
+			return nil, fmt.Errorf("there is no %s in this folder: give -f FILE", nameList(spec.Names(), "or"))
+		case 1:
+		default:
+			return nil, fmt.Errorf("there are %s in this folder: give -f FILE", nameList(found, "and"))
+		}
+		names = found
+	}
+	out := make([]spec.Source, 0, len(names))
+	for _, n := range names {
+		b, err := os.ReadFile(n)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%s does not exist", n)
+		case err != nil:
+			return nil, fmt.Errorf("reading %s: %w", n, errors.Unwrap(err))
+		}
+		out = append(out, spec.Source{Name: n, Data: b})
+	}
+	return out, nil
+}
+
+// nameList is "a", "a or b", "a, b or c".
+func nameList(names []string, word string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " " + word + " " + names[last]
+}
+
+// defaultFiles are the files in this folder that are read when none is given.
+func defaultFiles() []string {
+	var found []string
+	for _, n := range spec.Names() {
+		if _, err := os.Stat(n); err == nil {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// pickTarget chooses the entry of registries that name says, or the only one.
+func (e *Env) pickTarget(targets []state.Target, name string) (state.Target, error) {
+	if v := e.Getenv(envTarget); name == "" && v != "" {
+		name = v
+	}
+	var names []string
+	for _, t := range targets {
+		if t.Name == name {
+			return t, nil
+		}
+		names = append(names, t.Name)
+	}
+	switch {
+	case len(targets) == 0:
+		return state.Target{}, errors.New("the file names no registry")
+	case name != "":
+		return state.Target{}, usagef("there is no registry %q in the file: it has %s", name, strings.Join(names, ", "))
+	case len(targets) > 1:
+		return state.Target{}, usagef("the file has %d registries: give --target with one of %s", len(targets), strings.Join(names, ", "))
+	}
+	return targets[0], nil
+}
+
+// session is a file and the registry it is deployed to.
+type session struct {
+	conn    *deploy.Conn
+	desired state.Desired
+	close   func() error
+}
+
+// open reads the file and reaches the registry that o chooses. A file without
+// registries goes to the local registry and nowhere else.
+func (e *Env) open(ctx context.Context, o targetOptions) (s *session, err error) {
+	f, err := e.loadFile(o.fileOptions, e.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	desired := f.Desired(anyRegistry)
+	target, err := e.pickTarget(desired.Targets, o.target)
+	if err != nil {
+		return nil, err
+	}
+	s = &session{desired: desired, close: func() error { return nil }}
+	config := deploy.ConnectConfig{Target: target}
+	if target.Local {
+		dir, err := e.dataDir(o.data)
+		if err != nil {
+			return nil, err
+		}
+		local, closeServer, err := e.localRegistry(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		if closeServer != nil {
+			s.close = closeServer
+		}
+		// The policies name the registry's account and partition.
+		s.desired = f.Desired(local.Registry)
+		config.Target.Registry = local.Registry
+		config.Target.Endpoint = local.Endpoint
+		config.AccessKeyID, config.SecretAccessKey = local.AccessKeyID, local.SecretAccessKey
+	}
+	s.conn, err = deploy.Connect(ctx, config)
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// plan observes the registry and compares it with the file.
+func (s *session) plan(ctx context.Context) (plan.Plan, error) {
+	observed, err := deploy.Observe(ctx, s.conn.API, s.conn.Target, deploy.ScopeOf(s.desired))
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	return plan.Diff(s.desired, observed), nil
+}
