@@ -16,9 +16,10 @@ const module = "github.com/kontor-registry/kontor"
 // rooms of smaller levels. A room holds the packages below it that are not
 // rooms themselves. docs/design/0001-rooms-and-levels.md says why.
 var rooms = map[string]int{
-	"internal/ecr":     0,
-	"internal/jsonpos": 0,
-	"internal/version": 0,
+	"internal/ecr":        0,
+	"internal/jsonpos":    0,
+	"internal/version":    0,
+	"internal/dockerauth": 0,
 
 	"lifecycle": 1,
 	"policy":    1,
@@ -63,6 +64,7 @@ var rooms = map[string]int{
 	"cmd/kontor": 80,
 	"release":    80,
 	"test/all":   80,
+	"test/crash": 80,
 }
 
 // confined are imports that only some rooms may have; "" stands for every
