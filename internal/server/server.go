@@ -80,7 +80,12 @@ const (
 // New prepares a server and makes sure that each account has its first users.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
-	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
+	if len(cfg.Bindings) == 0 {
+		return nil, errors.New("server: no registry to serve")
+	}
+	s.identity = identity.New(identity.Config{
+		Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: cfg.Bindings[0].Registry.Region.Partition(),
+	})
 	for _, b := range cfg.Bindings {
 		if err := s.identity.EnsureAccount(ctx, b.Registry.Account); err != nil {
 			return nil, fmt.Errorf("preparing account %s: %w", b.Registry.Account, err)
