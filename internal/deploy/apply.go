@@ -21,8 +21,8 @@ import (
 // Apply carries out the pending changes of p, Parallel repositories at a time.
 // One that fails, or that moved since the plan, does not hold up the others;
 // the Result says what came of each. The error is for a plan that may not be
-// carried out at all (nothing was changed then), or for ctx, whose end lets
-// the repositories being changed finish their call.
+// carried out at all (nothing was changed then), or for ctx: when it ends, the
+// repositories that were begun are finished and no others are begun.
 func Apply(ctx context.Context, api API, p plan.Plan, progress Progress) (Result, error) {
 	result := Result{Target: p.Target, Repositories: []RepositoryResult{}}
 	if p.Version != plan.Version {
@@ -89,6 +89,9 @@ func (a *applier) run(ctx context.Context) RepositoryResult {
 	if err := ctx.Err(); err != nil {
 		return out(StatusSkipped, nil, errors.New("stopped before it was this repository's turn"))
 	}
+	// A repository is not left between two of its steps, above all not
+	// between its creation and its policy.
+	ctx = context.WithoutCancel(ctx)
 	now, exists, err := a.read(ctx)
 	if err != nil {
 		return out(StatusFailed, nil, err)
@@ -204,12 +207,8 @@ func (a *applier) step(ctx context.Context, s Step) error {
 		if !a.created || try == settleTries || !isCode(err, kecr.CodeRepositoryNotFound) {
 			return explain(err, fmt.Sprintf("repository %s: %s", a.name, describeStep(s)))
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-			wait *= 2
-		}
+		time.Sleep(wait)
+		wait *= 2
 	}
 }
 

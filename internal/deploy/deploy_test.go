@@ -347,6 +347,24 @@ func TestStoppedApply(t *testing.T) {
 	check(t, conn, d)
 }
 
+func TestStoppedApplyFinishesWhatItBegan(t *testing.T) {
+	reg := kontortest.Start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &faults{spoil: func(r *http.Request) (*http.Response, error) {
+		cancel()
+		return http.DefaultClient.Do(r)
+	}}
+	conn := connectAs(t, reg, reg.Admin, f)
+	d := wanted(repo("api", policyA, rulesA))
+	p := diff(t, conn, d)
+	f.next("CreateRepository")
+	r, err := deploy.Apply(ctx, conn.API, p, nil)
+	if !errors.Is(err, context.Canceled) || !r.OK() {
+		t.Errorf("error %v, result %+v", err, r.Repositories)
+	}
+	check(t, conn, d)
+}
+
 // faults is an HTTP client that spoils calls of one operation, once.
 type faults struct {
 	mu    sync.Mutex

@@ -182,8 +182,10 @@ func TestColorIsOnlyForTerminals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	if render.IsTerminal(f) {
 		t.Error("the null device is said to be a terminal")
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
 	}
 }
