@@ -1,0 +1,192 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+var opPutImage = Operation{"PutImage", []access.Action{"ecr:PutImage"}}
+
+// PutImage stores an image and points tags to it, as a whole or not at all.
+// Errors: RepositoryNotFound, InvalidParameter, ImageAlreadyExists,
+// ImageTagAlreadyExists, ImageDigestDoesNotMatch, LayersNotFound,
+// ReferencedImagesNotFound.
+func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, error) {
+	m, err := manifest.Parse(n.Body, n.MediaType)
+	if err != nil {
+		return PutResult{}, err
+	}
+	if c.r.cfg.Compat == CompatECR && m.Kind == manifest.Image && len(m.Layers) == 0 {
+		return PutResult{}, ecr.InvalidParameter("ImageManifest", "Image has to have at least 1 layer")
+	}
+	digest := ecr.DigestOf(n.Body)
+	if n.Digest != "" && n.Digest != digest {
+		if !n.Digest.Verifies(n.Body) {
+			return PutResult{}, ecr.Errorf(ecr.CodeImageDigestDoesNotMatch,
+				"The image with digest '%s' in repository '%s' and registry ID '%s' does not match the image digest that Amazon ECR has calculated.",
+				n.Digest, at.Name, at.In.Account)
+		}
+		digest = n.Digest
+	}
+	row := newRow(m, digest, n.Body)
+	err = c.update(ctx, opPutImage, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		row.Repository = repo.ID
+		row.Image.PushedAt = c.r.cfg.Now()
+		created, err := insertImage(ctx, tx, at, m, row)
+		if err != nil {
+			return err
+		}
+		if !created && n.Strict && len(n.Tags) == 0 {
+			return imageAlreadyExists(at, digest, "")
+		}
+		for _, tag := range n.Tags {
+			if err := c.putTag(ctx, tx, at, repo, digest, tag, n.Strict); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return PutResult{}, err
+	}
+	return PutResult{Digest: digest, MediaType: m.MediaType, Subject: row.Image.Subject}, nil
+}
+
+func newRow(m manifest.Manifest, digest ecr.Digest, body []byte) meta.Manifest {
+	row := meta.Manifest{
+		Image: ecr.Image{
+			Digest:            digest,
+			MediaType:         m.MediaType,
+			ArtifactMediaType: m.ArtifactMediaType,
+			SizeBytes:         m.LayerSizeBytes,
+		},
+		Body:        body,
+		Annotations: m.Annotations,
+	}
+	if m.Subject != nil {
+		row.Image.Subject = m.Subject.Digest
+	}
+	row.Blobs = m.Blobs()
+	for _, d := range m.Children {
+		row.Children = append(row.Children, d.Digest)
+	}
+	return row
+}
+
+// insertImage adds the image unless the repository has it. It names what the
+// image needs and the repository lacks; that nothing of it vanishes meanwhile
+// is the store's promise.
+func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, row meta.Manifest) (created bool, err error) {
+	if len(row.Blobs) > 0 {
+		found, err := tx.Blobs(ctx, row.Repository, row.Blobs)
+		if err != nil {
+			return false, err
+		}
+		if missing := lacking(row.Blobs, found); len(missing) > 0 {
+			return false, ecr.Errorf(ecr.CodeLayersNotFound,
+				"Layers with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
+				digestList(missing), at.Name, at.In.Account)
+		}
+	}
+	if len(row.Children) > 0 {
+		missing, err := tx.MissingManifests(ctx, row.Repository, row.Children)
+		if err != nil {
+			return false, err
+		}
+		if len(missing) > 0 {
+			return false, ecr.Errorf(ecr.CodeReferencedImagesNotFound,
+				"Images with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
+				digestList(missing), at.Name, at.In.Account)
+		}
+	}
+	if m.Kind == manifest.Index {
+		// ECR: the size of a manifest list is that of the largest image in it.
+		row.Image.SizeBytes = 0
+		for _, d := range row.Children {
+			child, err := tx.Manifest(ctx, row.Repository, d)
+			if err != nil {
+				return false, err
+			}
+			row.Image.SizeBytes = max(row.Image.SizeBytes, child.Image.SizeBytes)
+		}
+	}
+	switch err := tx.InsertManifest(ctx, row); {
+	case errors.Is(err, meta.ErrExists):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, nil
+}
+
+// putTag points tag to digest if the repository's mutability lets it.
+func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) error {
+	immutable := repo.Mutability.IsImmutable(tag)
+	old, err := tx.Tag(ctx, repo.ID, tag)
+	if err != nil && !errors.Is(err, meta.ErrNotFound) {
+		return err
+	}
+	exists := err == nil
+	switch {
+	case exists && immutable && (old.Digest != digest || c.r.cfg.Compat == CompatECR):
+		return ecr.ImageTagAlreadyExists(at.Name, tag)
+	case exists && old.Digest == digest && strict:
+		return imageAlreadyExists(at, digest, tag)
+	case exists && old.Digest == digest:
+		return nil
+	}
+	now := c.r.cfg.Now()
+	err = tx.PutTag(ctx, repo.ID, meta.TagRow{Tag: tag, Digest: digest, TaggedAt: now}, !immutable)
+	if errors.Is(err, meta.ErrExists) {
+		return ecr.ImageTagAlreadyExists(at.Name, tag)
+	}
+	if err != nil || !exists {
+		return err
+	}
+	return tx.AppendJournal(ctx, meta.JournalEntry{
+		At: now, Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalMoveTag,
+		Digest: old.Digest, Tags: []ecr.Tag{tag}, Actor: c.p.String(),
+		Reason: fmt.Sprintf("tag moved to %s", digest),
+	})
+}
+
+func imageAlreadyExists(at Repo, d ecr.Digest, tag ecr.Tag) error {
+	name := string(tag)
+	if name == "" {
+		name = "null"
+	}
+	return ecr.Errorf(ecr.CodeImageAlreadyExists,
+		"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
+		d, name, at.Name, at.In.Account)
+}
+
+func lacking(want []ecr.Digest, have []meta.Blob) []ecr.Digest {
+	known := make(map[ecr.Digest]bool, len(have))
+	for _, b := range have {
+		known[b.Digest] = true
+	}
+	var missing []ecr.Digest
+	for _, d := range want {
+		if !known[d] {
+			known[d] = true
+			missing = append(missing, d)
+		}
+	}
+	return missing
+}
+
+// digestList is ECR's way to print digests in error texts.
+func digestList(ds []ecr.Digest) string {
+	s := make([]string, len(ds))
+	for i, d := range ds {
+		s[i] = string(d)
+	}
+	return "[" + strings.Join(s, ", ") + "]"
+}
