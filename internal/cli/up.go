@@ -133,15 +133,9 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 func (e *Env) upFile(o fileOptions) (*spec.File, string, error) {
 	given := len(o.files) > 0 || e.Getenv(envFile) != ""
 	if !given {
-		found := false
-		for _, n := range []string{defaultFile, defaultJSONFile} {
-			if _, err := os.Stat(n); err == nil {
-				found = true
-			}
-		}
-		if !found {
+		if len(defaultFiles()) == 0 {
 			f, _, err := spec.Load(spec.Example())
-			return f, "the built-in example, as there is no " + defaultFile + " in this folder", err
+			return f, "the built-in example, as there is no " + spec.Names()[0] + " in this folder", err
 		}
 	}
 	sources, err := e.sources(o)
