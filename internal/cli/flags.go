@@ -16,12 +16,6 @@ const (
 	envTarget = "KONTOR_TARGET"
 )
 
-// Files that are looked for when none is given.
-const (
-	defaultFile     = "kontor.yaml"
-	defaultJSONFile = "kontor.json"
-)
-
 // fileOptions are the flags of commands that read a file.
 type fileOptions struct {
 	files []string
