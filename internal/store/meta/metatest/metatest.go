@@ -78,6 +78,7 @@ func RunReplicas(t *testing.T, open func(t *testing.T) (a, b meta.Store)) {
 		{"one reads what the other wrote", replicasRead},
 		{"repository deleted while it is pushed to", replicasRepositoryRace},
 		{"pulls", replicasPulls},
+		{"long update among short ones", replicasLong},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, b := open(t)

@@ -255,3 +255,43 @@ func replicasPulls(t *testing.T, a, b meta.Store) {
 		}
 	}
 }
+
+// replicasLong: an update that takes its time gets through, though a neighbour
+// changes what it reads faster than it can finish.
+func replicasLong(t *testing.T, a, b meta.Store) {
+	newRepository(t, a, "app")
+	change := func(s meta.Store, pause time.Duration) error {
+		return s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+			r, err := tx.Repository(ctx, registry, "app")
+			if err != nil {
+				return err
+			}
+			time.Sleep(pause)
+			return tx.UpdateRepository(ctx, r)
+		})
+	}
+	stop, short := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				short <- nil
+				return
+			default:
+			}
+			if err := change(b, 0); err != nil {
+				short <- err
+				return
+			}
+		}
+	}()
+	for range 3 {
+		if err := change(a, 100*time.Millisecond); err != nil {
+			t.Errorf("the long one: %v", err)
+		}
+	}
+	close(stop)
+	if err := <-short; err != nil {
+		t.Errorf("a short one: %v", err)
+	}
+}

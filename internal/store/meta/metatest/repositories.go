@@ -107,7 +107,7 @@ func repositorySettings(t *testing.T, s meta.Store) {
 // incarnations: a repository goes with all that is in it, and the next of its
 // name is another.
 func incarnations(t *testing.T, s meta.Store) {
-	old, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
+	neighbour, old := newRepository(t, s, "neighbour"), newRepository(t, s, "app") // old has the highest id
 	layer := newBlob(t, s, old, "layer")
 	newBlob(t, s, neighbour, "layer")
 	child := newImage(t, s, old, "child")

@@ -95,9 +95,11 @@ func dialect() sqlstore.Dialect {
 		Migrations: dir,
 		LockSchema: lockSchema,
 		BeginRead:  []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
-		// Without parameters pgx sends a text as it is, so that two statements
-		// are one round trip.
-		BeginWrite:    []string{"BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; SAVEPOINT fn"},
+		// Without parameters pgx sends a text as it is, so that several
+		// statements are one round trip. LOCK TABLE comes before the snapshot
+		// is taken: who had to wait sees what it waited for.
+		BeginWrite:    []string{beginSerializable + "LOCK TABLE update_gate IN ROW SHARE MODE; SAVEPOINT fn"},
+		BeginAlone:    []string{beginSerializable + "LOCK TABLE update_gate IN EXCLUSIVE MODE; SAVEPOINT fn"},
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn; SAVEPOINT fn"},
 		In:            func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
 		Strings:       func(list []string) any { return list },
@@ -111,6 +113,8 @@ func dialect() sqlstore.Dialect {
 		},
 	}
 }
+
+const beginSerializable = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; "
 
 // schemaLock is the number of the advisory lock: "kontor" as bytes.
 const schemaLock = 0x6b6f6e746f72

@@ -86,7 +86,7 @@ func openFile(ctx context.Context, path string, pragmas []string) (*sqlstore.Sto
 
 // writerPragmas make commits durable, and cut the log back after a large one.
 func writerPragmas() []string {
-	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)"}
+	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-16384)"}
 }
 
 // pool returns connections to the file, which check foreign keys and wait up
@@ -119,11 +119,13 @@ func dialect() sqlstore.Dialect {
 	if err != nil {
 		panic(err) // the path is valid
 	}
+	begin := []string{"BEGIN IMMEDIATE", "SAVEPOINT fn"} // one at a time, always
 	return sqlstore.Dialect{
 		Goose:         goose.DialectSQLite3,
 		Migrations:    dir,
 		BeginRead:     []string{"BEGIN DEFERRED"},
-		BeginWrite:    []string{"BEGIN IMMEDIATE", "SAVEPOINT fn"},
+		BeginWrite:    begin,
+		BeginAlone:    begin,
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn", "SAVEPOINT fn"},
 		In: func(column string, n int) string {
 			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)

@@ -20,11 +20,13 @@ type Dialect struct {
 	LockSchema func(ctx context.Context, db *sql.DB) (unlock func() error, err error)
 
 	// BeginRead opens a transaction that sees one moment, BeginWrite a
-	// serializable one with a savepoint named fn; NextSavepoint replaces the
-	// savepoint by a new one. Each is a list of statements, so that a driver
-	// that can send several at once needs one round trip.
+	// serializable one with a savepoint named fn; BeginAlone does so when no
+	// other is open, and keeps others out until it ends. NextSavepoint
+	// replaces the savepoint by a new one. Each is a list of statements, so
+	// that a driver that can send several at once needs one round trip.
 	BeginRead     []string
 	BeginWrite    []string
+	BeginAlone    []string
 	NextSavepoint []string
 
 	// In is a condition: column is among the strings of parameter $n, which

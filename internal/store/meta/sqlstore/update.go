@@ -14,9 +14,11 @@ const (
 	// maxGroup is how many calls may share one commit: enough to make the
 	// commit's cost small for each, few enough that one more does not wait long.
 	maxGroup = 64
-	// maxRuns is how often a transaction that loses against others is run.
-	// The pauses between add up to about two seconds.
-	maxRuns = 30
+	// maxRuns is how often a transaction that loses against others is run,
+	// runsAmongOthers how many of these may overlap with others: after that it
+	// keeps them out, or a long one could lose for ever against short ones.
+	maxRuns         = 10
+	runsAmongOthers = 6
 	// maxConnects is how often a transaction is run whose connection is lost
 	// before it commits.
 	maxConnects = 3
@@ -103,7 +105,11 @@ func (w *writer) commit(calls []*call, grow bool) {
 	connects := 0
 	for run := 1; ; run++ {
 		var again again
-		calls, again, err = w.attempt(calls, grow && run == 1)
+		begin := w.store.d.BeginWrite
+		if run > runsAmongOthers {
+			begin = w.store.d.BeginAlone
+		}
+		calls, again, err = w.attempt(calls, begin, grow && run == 1)
 		switch {
 		case err == nil:
 			for _, c := range calls {
@@ -146,9 +152,9 @@ const (
 	oneByOne
 )
 
-// attempt runs calls in one transaction and commits. It returns the calls
-// that are still waited for, with those that joined.
-func (w *writer) attempt(calls []*call, grow bool) (_ []*call, _ again, err error) {
+// attempt runs calls in one transaction, opened by begin, and commits. It
+// returns the calls that are still waited for, with those that joined.
+func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _ again, err error) {
 	ctx := context.Background()
 	if t := w.store.d.TransactionTimeout; t > 0 {
 		var cancel context.CancelFunc
@@ -160,7 +166,7 @@ func (w *writer) attempt(calls []*call, grow bool) (_ []*call, _ again, err erro
 			return calls, never, fmt.Errorf("connecting to the database: %w", err)
 		}
 	}
-	if err := w.s.run(ctx, w.store.d.BeginWrite...); err != nil {
+	if err := w.s.run(ctx, begin...); err != nil {
 		return calls, w.abandon(ctx), fmt.Errorf("beginning a transaction: %w", err)
 	}
 	kept := calls[:0:0]
@@ -259,9 +265,5 @@ func (w *writer) drop() {
 }
 
 // pause waits before the given run is repeated: up to a millisecond at first,
-// up to a tenth of a second later, at random so that two writers that
-// collided do not meet again.
-func pause(run int) {
-	limit := time.Millisecond << min(run-1, 7)
-	time.Sleep(rand.N(min(limit, 100*time.Millisecond)))
-}
+// longer later, at random so that two writers that collided do not meet again.
+func pause(run int) { time.Sleep(rand.N(time.Millisecond << min(run-1, 6))) }

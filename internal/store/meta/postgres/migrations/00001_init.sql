@@ -1,6 +1,5 @@
--- The first schema. Text is ordered by bytes (COLLATE "C");
--- times are microseconds since 1970 in UTC; lists and maps are JSON text, ''
--- for none.
+-- The first schema. Text is ordered by bytes (COLLATE "C"); times are
+-- microseconds since 1970 in UTC; lists and maps are JSON text, '' for none.
 
 -- +goose Up
 CREATE TABLE repositories (
@@ -138,3 +137,7 @@ CREATE TABLE journal (
     body BYTEA NOT NULL
 );
 CREATE INDEX journal_by_name ON journal (account, region, name, seq);
+
+-- Holds nothing. Each update locks it: shared, or alone after it lost against
+-- others too often.
+CREATE TABLE update_gate ();
