@@ -189,7 +189,10 @@ func (s *server) stop() error {
 			return err
 		}
 		select {
-		case <-s.exited:
+		case err := <-s.exited:
+			if err != nil {
+				return fmt.Errorf("postgres ended: %w\n%s", err, s.log.String())
+			}
 		case <-time.After(30 * time.Second):
 			return errors.Join(errors.New("postgres did not stop, killed"), s.postgres.Process.Kill())
 		}

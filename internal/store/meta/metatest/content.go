@@ -318,7 +318,7 @@ func journal(t *testing.T, s meta.Store) {
 	if d := cmp.Diff([]meta.JournalEntry{first, untagged, moved}, got, ignoreSeq); d != "" {
 		t.Fatalf("-want +got:\n%s", d)
 	}
-	if !(0 < got[0].Seq && got[0].Seq < got[1].Seq && got[1].Seq < got[2].Seq) {
+	if got[0].Seq <= 0 || got[1].Seq <= got[0].Seq || got[2].Seq <= got[1].Seq {
 		t.Errorf("sequence %d, %d, %d", got[0].Seq, got[1].Seq, got[2].Seq)
 	}
 	diff(t, got[:1], listJournal(t, s, 0, 1))
