@@ -13,12 +13,6 @@ import (
 const (
 	maxBytes = 16 << 20 // of one source
 	maxDepth = jsonpos.MaxDepth
-	// maxValues bounds the values of a YAML source with each alias counted as
-	// what it stands for, so that aliases of aliases cannot multiply.
-	maxValues = 1 << 20
-	// maxKeys bounds the keys of a YAML source: the parser takes time
-	// quadratic in the keys of one block mapping.
-	maxKeys = 100_000
 )
 
 // kind is the type of a value.

@@ -19,8 +19,29 @@ import (
 // texts), one document to a source, with anchors and aliases. Merge keys and
 // type tags are refused, because what a file says should be where it says it.
 
+// Bounds on YAML alone; JSON, which needs a fraction of the time and memory,
+// is the way out for larger files.
+const (
+	maxYAML = 4 << 20 // bytes
+	// maxKeys and maxItems are there because the parser takes time quadratic
+	// in the keys of a block mapping, and in the items without a value: a
+	// second for 20,000 keys in one mapping.
+	maxKeys  = 50_000
+	maxItems = 100_000
+	// maxMarkers bounds the lines --- and ..., of which one is enough.
+	maxMarkers = 100
+	// maxValues bounds the values with each alias counted as what it stands
+	// for, so that aliases of aliases cannot multiply.
+	maxValues = 1 << 20
+)
+
 func parseYAML(p *problems, name string, data []byte) *value {
 	c := &converter{problems: p, name: name, anchors: map[string]*value{}}
+	if len(data) > maxYAML {
+		p.errorf(state.Position{File: name, Line: 1, Column: 1}, nil,
+			"the file has %d bytes; of YAML at most %d are read: split it, or write it as JSON", len(data), maxYAML)
+		return nil
+	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	file := c.parse(data)
 	if file == nil {
@@ -101,7 +122,7 @@ func syntaxHint(err yaml.Error) string {
 
 // bounded checks how deep the tokens nest and how many keys they hold.
 func (c *converter) bounded(tokens token.Tokens) bool {
-	flow, run, keys := 0, 0, 0
+	flow, run, keys, items, markers := 0, 0, 0, 0, 0
 	for _, t := range tokens {
 		switch t.Type {
 		case token.MappingStartType, token.SequenceStartType:
@@ -110,10 +131,22 @@ func (c *converter) bounded(tokens token.Tokens) bool {
 		case token.MappingEndType, token.SequenceEndType:
 			flow--
 			run = 0
-		case token.SequenceEntryType, token.MappingKeyType, token.TagType, token.AnchorType:
+		case token.CollectEntryType:
+			items++
+			run = 0
+		case token.SequenceEntryType:
+			items++
+			run++
+			if t.Prev != nil && t.Prev.Type == t.Type && t.Position.Column <= t.Prev.Position.Column {
+				run = 1 // the item before is empty
+			}
+		case token.MappingKeyType, token.TagType, token.AnchorType:
 			run++
 		case token.MappingValueType:
 			keys++
+		case token.DocumentHeaderType, token.DocumentEndType:
+			markers++
+			run = 0
 		case token.CommentType:
 		default:
 			// a scalar ends what nests on one line; the name after & is none
@@ -126,7 +159,13 @@ func (c *converter) bounded(tokens token.Tokens) bool {
 			c.errorf(c.place(t), nil, "nested deeper than %d levels", maxDepth)
 			return false
 		case keys > maxKeys:
-			c.errorf(c.place(t), nil, "more than %d keys; write the file as JSON, or split it", maxKeys)
+			c.errorf(c.place(t), nil, "more than %d keys; split the file, or write it as JSON", maxKeys)
+			return false
+		case items > maxItems:
+			c.errorf(c.place(t), nil, "more than %d items of lists; split the file, or write it as JSON", maxItems)
+			return false
+		case markers > maxMarkers:
+			c.errorf(c.place(t), nil, "a second YAML document; a file holds one")
 			return false
 		}
 	}
