@@ -32,6 +32,27 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestManual loads each YAML block of the file reference.
+func TestManual(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/file.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```yaml\n")[1:]
+	if len(blocks) < 12 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	for _, b := range blocks {
+		b, _, _ = strings.Cut(b, "```")
+		f, _, err := spec.Load(yamlSource("manual.yaml", b))
+		if err != nil {
+			t.Errorf("%v\n%s", err, b)
+			continue
+		}
+		checkDocuments(t, f.Desired(local))
+	}
+}
+
 // TestExample holds the built-in example against the file that people read.
 func TestExample(t *testing.T) {
 	want, err := os.ReadFile(examples + "hello.yaml")
