@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// do sends one request of the OCI distribution API as the pusher, for what no
-// client here can say.
-func (k *kontor) do(method, url string, body []byte, contentType string) (*http.Response, []byte) {
+// do sends one request of the OCI distribution API, for what no client here
+// can say.
+func (k *kontor) do(method, url, password string, body []byte, contentType string) (*http.Response, []byte) {
 	k.t.Helper()
 	if strings.HasPrefix(url, "/") {
 		url = k.env["AWS_ENDPOINT_URL"] + url
@@ -19,7 +19,7 @@ func (k *kontor) do(method, url string, body []byte, contentType string) (*http.
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	req.SetBasicAuth("AWS", strings.TrimSpace(string(k.ok(kontorBin, "login", "--data", k.data, "--print-password"))))
+	req.SetBasicAuth("AWS", password)
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
@@ -37,9 +37,9 @@ func (k *kontor) do(method, url string, body []byte, contentType string) (*http.
 	return resp, b
 }
 
-func (k *kontor) get(path string) []byte {
+func (k *kontor) get(path, password string) []byte {
 	k.t.Helper()
-	resp, b := k.do(http.MethodGet, path, nil, "")
+	resp, b := k.do(http.MethodGet, path, password, nil, "")
 	if resp.StatusCode != http.StatusOK {
 		k.t.Fatalf("GET %s: %s: %s", path, resp.Status, b)
 	}
@@ -59,13 +59,14 @@ func (k *kontor) pushArtifact(repository, digest string, manifest []byte) {
 		k.t.Fatal(err)
 	}
 	at := "/v2/" + repository
+	password := strings.TrimSpace(string(k.ok(kontorBin, "login", "--data", k.data, "--print-password")))
 	for _, d := range append([]descriptor{m.Config}, m.Layers...) {
-		resp, b := k.do(http.MethodPost, at+"/blobs/uploads/?digest="+d.Digest, blobOf(k.t, imageDir, d.Digest), "application/octet-stream")
+		resp, b := k.do(http.MethodPost, at+"/blobs/uploads/?digest="+d.Digest, password, blobOf(k.t, imageDir, d.Digest), "application/octet-stream")
 		if resp.StatusCode != http.StatusCreated {
 			k.t.Fatalf("POST of blob %s: %s: %s", d.Digest, resp.Status, b)
 		}
 	}
-	resp, b := k.do(http.MethodPut, at+"/manifests/"+digest, manifest, m.MediaType)
+	resp, b := k.do(http.MethodPut, at+"/manifests/"+digest, password, manifest, m.MediaType)
 	if resp.StatusCode != http.StatusCreated || resp.Header.Get("OCI-Subject") == "" {
 		k.t.Fatalf("PUT of manifest %s: %s, OCI-Subject %q: %s", digest, resp.Status, resp.Header.Get("OCI-Subject"), b)
 	}
