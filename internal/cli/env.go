@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/render"
 )
 
 func (e *Env) envCommand() *cobra.Command {
@@ -74,24 +74,30 @@ AWS_ENDPOINT_URL and would call AWS:
 
 // envFormats write variables in the languages of shells.
 var envFormats = map[string]func(io.Writer, [][2]string) error{
-	"sh":         envLines("export %s='%s'\n", `'`, `'\''`),
-	"fish":       envLines("set -gx %s '%s'\n", `'`, `\'`),
-	"powershell": envLines("$Env:%s = '%s'\n", `'`, `''`),
+	// POSIX shell, 2.2.2: nothing is special between single quotes.
+	"sh": envLines("export %s='%s'\n", `'`, `'\''`),
+	// fish, "Quotes": between single quotes, \' and \\ are.
+	"fish": envLines("set -gx %s '%s'\n", `'`, `\'`, `\`, `\\`),
+	// PowerShell, about_Quoting_Rules: a quote is written twice; typographic
+	// ones are quotes too.
+	"powershell": envLines("$Env:%s = '%s'\n", "'", "''", "\u2018", "\u2018\u2018", "\u2019", "\u2019\u2019",
+		"\u201a", "\u201a\u201a", "\u201b", "\u201b\u201b"),
 	"json": func(w io.Writer, vars [][2]string) error {
 		m := make(map[string]string, len(vars))
 		for _, v := range vars {
 			m[v[0]] = v[1]
 		}
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(m)
+		return render.JSON(w, m)
 	},
 }
 
-func envLines(line, quote, escaped string) func(io.Writer, [][2]string) error {
+// envLines writes a line for each variable, its value with each first of
+// escapes replaced by the second.
+func envLines(line string, escapes ...string) func(io.Writer, [][2]string) error {
+	escape := strings.NewReplacer(escapes...)
 	return func(w io.Writer, vars [][2]string) error {
 		for _, v := range vars {
-			if _, err := fmt.Fprintf(w, line, v[0], strings.ReplaceAll(v[1], quote, escaped)); err != nil {
+			if _, err := fmt.Fprintf(w, line, v[0], escape.Replace(v[1])); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,9 @@ const (
 	envFile   = "KONTOR_FILE"
 	envData   = "KONTOR_DATA"
 	envTarget = "KONTOR_TARGET"
+	envListen = "KONTOR_LISTEN"
+	envCompat = "KONTOR_COMPAT"
+	envLog    = "KONTOR_LOG"
 )
 
 // fileOptions are the flags of commands that read a file.
@@ -65,6 +68,17 @@ func (e *Env) dataFlag(cmd *cobra.Command, p *string) {
 
 func jsonFlag(cmd *cobra.Command, p *bool) {
 	cmd.Flags().BoolVar(p, "json", false, "write JSON (default false)")
+}
+
+// or is the flag's value, else that of the environment variable, else fallback.
+func (e *Env) or(flag, variable, fallback string) string {
+	if flag != "" {
+		return flag
+	}
+	if v := e.Getenv(variable); v != "" {
+		return v
+	}
+	return fallback
 }
 
 // dataDir is the folder of the local registry: the flag's value, $KONTOR_DATA,

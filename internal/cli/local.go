@@ -3,8 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ type LocalConn struct {
 }
 
 // startWait is how long a command waits for a server that is just starting.
-const startWait = 5 * time.Second
+const startWait = 10 * time.Second
 
 // localOptions are the flags of commands that speak to a local registry
 // without a file.
@@ -52,7 +53,7 @@ func completeWords(cmd *cobra.Command, flag string, words ...string) {
 // localRegistry reaches the registry of dataDir: the server that runs on it,
 // or one started for this command. close ends what was started.
 func (e *Env) localRegistry(ctx context.Context, dataDir string) (conn LocalConn, closeServer func() error, err error) {
-	note, running, err := datadir.Running(ctx, dataDir, startWait)
+	last, running, err := datadir.Running(ctx, dataDir, startWait)
 	if running {
 		if err != nil {
 			return LocalConn{}, nil, err
@@ -63,7 +64,7 @@ func (e *Env) localRegistry(ctx context.Context, dataDir string) (conn LocalConn
 	// The registry that was served last keeps its account and region.
 	local := datadir.Registry{Name: "local", Account: anyRegistry.Account, Region: anyRegistry.Region}
 	if err == nil {
-		local.Account, local.Region = note.Registries[0].Account, note.Registries[0].Region
+		local.Account, local.Region = last[0].Account, last[0].Region
 	} else if !errors.Is(err, datadir.ErrEmpty) {
 		return LocalConn{}, nil, err
 	}
@@ -76,9 +77,9 @@ func (e *Env) localRegistry(ctx context.Context, dataDir string) (conn LocalConn
 	if conn, err = s.admin(ctx, s.registries[0]); err != nil {
 		return LocalConn{}, nil, errors.Join(err, s.close())
 	}
-	if len(note.Registries) > 0 {
+	if len(last) > 0 {
 		// What is printed of hosts is what `kontor up` will serve again.
-		conn.Host = note.Registries[0].Host
+		conn.Host = last[0].Host
 	} else {
 		conn.Host = defaultListen
 	}
@@ -88,11 +89,11 @@ func (e *Env) localRegistry(ctx context.Context, dataDir string) (conn LocalConn
 // readLocal reads from the data folder how to reach its registry as user, and
 // whether a server runs there now.
 func readLocal(ctx context.Context, dataDir, target, user string) (conn LocalConn, running bool, err error) {
-	note, running, err := datadir.Running(ctx, dataDir, startWait)
+	registries, running, err := datadir.Running(ctx, dataDir, startWait)
 	if err != nil {
 		return conn, running, err
 	}
-	r, err := pickLocal(note.Registries, target)
+	r, err := pickLocal(registries, target)
 	if err != nil {
 		return conn, running, err
 	}
@@ -102,7 +103,7 @@ func readLocal(ctx context.Context, dataDir, target, user string) (conn LocalCon
 	}
 	users := identity.New(identity.Config{Meta: dir.Meta, Key: dir.Key, Now: time.Now})
 	conn, err = localConn(ctx, users, r, user)
-	return conn, running, errors.Join(err, dir.Close())
+	return conn, running, errors.Join(dir.Explain(err), dir.Close())
 }
 
 func pickLocal(all []datadir.Registry, name string) (datadir.Registry, error) {
@@ -119,22 +120,17 @@ func pickLocal(all []datadir.Registry, name string) (datadir.Registry, error) {
 	return datadir.Registry{}, usagef("there is no registry %q here: the server has %s", name, strings.Join(names, ", "))
 }
 
+const maxPort = 1<<16 - 1
+
 // listenAddress takes --listen apart.
 func listenAddress(s string) (host string, port int, err error) {
-	host, p, ok := cutLast(s, ":")
-	if !ok {
-		return "", 0, usagef("--listen %s: want HOST:PORT, such as %s", s, defaultListen)
+	host, p, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, usagef("--listen %s: want HOST:PORT, such as %s or [::1]:5050", s, defaultListen)
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if _, err := fmt.Sscanf(p, "%d", &port); err != nil || fmt.Sprint(port) != p || port < 0 || port > 65535 {
-		return "", 0, usagef("--listen %s: the port is a number from 0 to 65535, 0 for any free one", s)
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return "", 0, usagef("--listen %s: the port is a number from 0 to %d, 0 for any free one", s, maxPort)
 	}
-	return host, port, nil
-}
-
-func cutLast(s, sep string) (before, after string, ok bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
+	return host, int(n), nil
 }

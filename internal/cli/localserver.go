@@ -53,6 +53,10 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 		return nil, errors.Join(err, dir.Close())
 	}
 	var bindings []server.Binding
+	if last := c.port + len(c.registries) - 1; c.port != 0 && last > maxPort {
+		return fail(usagef("--listen: the %d registries of the file would need ports up to %d: give a first port of %d at most",
+			len(c.registries), last, maxPort-len(c.registries)+1))
+	}
 	for i, r := range c.registries {
 		port := c.port
 		if port != 0 {
@@ -78,7 +82,7 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 		ImageNow: now, AuthNow: now, Log: c.log,
 	})
 	if err != nil {
-		return fail(fmt.Errorf("data folder %s: %w", c.dataDir, err))
+		return fail(dir.Explain(err))
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -119,8 +123,7 @@ func listen(ctx context.Context, host string, port int) ([]net.Listener, error) 
 		at := net.JoinHostPort(host, strconv.Itoa(port))
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
-			return fmt.Errorf("%s is in use: stop what listens there, or choose another port with --listen %s",
-				at, net.JoinHostPort(host, strconv.Itoa(port+10)))
+			return fmt.Errorf("%s is in use: stop what listens there, or choose another port with --listen", at)
 		case errors.Is(err, syscall.EACCES):
 			return fmt.Errorf("%s may not be opened by this user: choose a port above 1023 with --listen", at)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
@@ -135,19 +138,27 @@ func listen(ctx context.Context, host string, port int) ([]net.Listener, error) 
 		}
 		return []net.Listener{l}, nil
 	}
-	l4, err := open("127.0.0.1", port)
-	if err != nil {
-		return nil, explain(err)
+	for try := 1; ; try++ {
+		l4, err := open("127.0.0.1", port)
+		if err != nil {
+			return nil, explain(err)
+		}
+		l6, err := open("::1", l4.Addr().(*net.TCPAddr).Port)
+		switch {
+		case err == nil:
+			return []net.Listener{l4, l6}, nil
+		case !errors.Is(err, syscall.EADDRINUSE):
+			return []net.Listener{l4}, nil // no IPv6 here
+		}
+		// Half of localhost would be somebody else's.
+		if cerr := l4.Close(); port != 0 || cerr != nil || try == freePorts {
+			return nil, errors.Join(explain(err), cerr)
+		}
 	}
-	l6, err := open("::1", l4.Addr().(*net.TCPAddr).Port)
-	switch {
-	case err == nil:
-		return []net.Listener{l4, l6}, nil
-	case errors.Is(err, syscall.EADDRINUSE) && port != 0:
-		return nil, errors.Join(explain(err), l4.Close())
-	}
-	return []net.Listener{l4}, nil // no IPv6 here
 }
+
+// freePorts is how many free ports to try.
+const freePorts = 10
 
 // reachable is the name under which this machine reaches a listener on host.
 func reachable(host string) string {

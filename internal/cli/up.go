@@ -53,11 +53,11 @@ from the one of --listen.`,
 	o.fileOptions.flags(cmd)
 	e.dataFlag(cmd, &o.data)
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", defaultListen, "serve on `HOST:PORT`; port 0 takes a free one")
+	f.StringVar(&o.listen, "listen", "", fmt.Sprintf("serve on `HOST:PORT`; port 0 takes a free one (default %s; env %s)", defaultListen, envListen))
 	f.StringVar(&o.account, "account", string(anyRegistry.Account), "be the registry of account `ID`, unless the file has registries")
 	f.StringVar(&o.region, "region", string(anyRegistry.Region), "be the registry of region `NAME`, unless the file has registries")
-	f.StringVar(&o.compat, "compat", string(registry.CompatECR), "behave as `WHAT` where they differ: ecr (what works here works on ECR) or oci (the OCI specification)")
-	f.StringVar(&o.logFile, "log", "", "write a line per request, as JSON, to `FILE`, or - for stderr (default none)")
+	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("behave as `WHAT` where they differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
+	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP beyond this machine; passwords are readable on the way (default false)")
 	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
@@ -65,6 +65,9 @@ from the one of --listen.`,
 
 func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	began := e.Now()
+	o.listen = e.or(o.listen, envListen, defaultListen)
+	o.compat = e.or(o.compat, envCompat, string(registry.CompatECR))
+	o.logFile = e.or(o.logFile, envLog, "")
 	host, port, err := listenAddress(o.listen)
 	if err != nil {
 		return err
@@ -102,18 +105,22 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		return err
 	}
 	defer closing(&err, s.close)
-	if err := s.dir.Announce(datadir.Server{PID: os.Getpid(), Registries: s.registries}); err != nil {
-		return err
-	}
-	ready := render.Ready{Took: e.Now().Sub(began).Round(time.Millisecond), DataDir: dataDir, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
+	ready := render.Ready{DataDir: dataDir, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
 	for i, r := range s.registries {
 		p, err := s.deploy(ctx, desired, desired.Targets[i], r)
+		if ctx.Err() != nil {
+			return errors.New("interrupted before the registry was ready: run it again to finish")
+		}
 		if err != nil {
 			return err
 		}
 		ready.Registries = append(ready.Registries, render.ReadyRegistry{
 			Name: r.Name, ID: r.ID(), Host: r.Host, Plan: p,
 		})
+	}
+	// Commands that wait for this server find what the file says.
+	if err := s.dir.Announce(s.registries); err != nil {
+		return err
 	}
 	ready.Took = e.Now().Sub(began).Round(time.Millisecond)
 	if err := render.Up(e.Stdout, ready, e.options(e.Stdout)); err != nil {
@@ -125,7 +132,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		return err
 	case err := <-s.ended:
 		s.ended <- nil // for close
-		return fmt.Errorf("the registry stopped by itself: %w", errors.Join(err, errors.New("see the log with --log -")))
+		return fmt.Errorf("the registry stopped by itself, --log - tells more: %w", err)
 	}
 }
 
@@ -172,18 +179,16 @@ func (s *localServer) deploy(ctx context.Context, desired state.Desired, target 
 		return plan.Plan{}, err
 	}
 	p := plan.Diff(desired, observed)
-	if len(p.Errors()) > 0 {
-		return p, planRefused(p)
+	for _, f := range p.Errors() {
+		err = errors.Join(err, fmt.Errorf("registry %s: %s", target.Name, f.Message))
 	}
-	result, err := deploy.Apply(ctx, conn.API, p, func(deploy.RepositoryResult) {})
 	if err != nil {
 		return p, err
 	}
-	if !result.OK() {
-		for _, rr := range result.Repositories {
-			if rr.Error != "" {
-				err = errors.Join(err, fmt.Errorf("%s: %s", rr.Repository, rr.Error))
-			}
+	result, err := deploy.Apply(ctx, conn.API, p, func(deploy.RepositoryResult) {})
+	for _, rr := range result.Repositories {
+		if rr.Error != "" {
+			err = errors.Join(err, fmt.Errorf("registry %s: %s: %s", target.Name, rr.Repository, rr.Error))
 		}
 	}
 	return p, err

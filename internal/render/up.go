@@ -56,6 +56,12 @@ func Up(w io.Writer, r Ready, o Options) error {
 		for _, l := range align("  ", rows) {
 			pr.linef(plain, "%s", l)
 		}
+		for _, c := range reg.Plan.Pending() {
+			if c.Op != plan.OpCreate { // what was there is not any more
+				pr.change(c, o)
+			}
+		}
+		pr.findings(reg.Plan.Findings)
 	}
 	for _, l := range instructions(r) {
 		pr.linef(plain, "%s", l)
@@ -87,15 +93,14 @@ func instructions(r Ready) []string {
 	}
 	target := ""
 	if len(r.Registries) > 1 {
-		target = " --target " + first.Name
+		target = " --target " + quoteShell(first.Name)
 	}
 	repo := "REPOSITORY"
 	if len(first.Plan.Changes) > 0 {
 		repo = string(first.Plan.Changes[0].Repository)
 	}
 	image := first.Host + "/" + repo + ":v1"
-	_, port, _ := strings.Cut(first.Host, ":")
-	desktop := "host.docker.internal:" + port
+	desktop := "host.docker.internal" + first.Host[strings.LastIndexByte(first.Host, ':'):]
 	lines := `
 Log in once (12 hours; docker, podman, buildah, skopeo and BuildKit read it):
   kontor login{data}{target}
