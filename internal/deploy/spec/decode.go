@@ -93,7 +93,7 @@ func (d decoder) text(n node) (string, bool) {
 	case text:
 		return n.text, true
 	case boolean, integer, number:
-		d.wrong(n, "%s is not a text; quote it: %q", n, clip(n.value.text))
+		d.wrong(n, "%s is not a text; quote it: %q", n, clip(n.text))
 	default:
 		d.wrong(n, "want a text, not %s", n)
 	}
@@ -122,7 +122,7 @@ func (d decoder) boolean(n node) (bool, bool) {
 // days reads a number of days, 1 or more. The YAML library takes a number
 // beyond 64 bits for a text.
 func (d decoder) days(n node) (int, bool) {
-	if n.kind != integer && !(n.kind == text && n.plain && isDecimal(n.text)) {
+	if huge := n.kind == text && n.plain && isDecimal(n.text); n.kind != integer && !huge {
 		d.wrong(n, "want a whole number of days, not %s", n)
 		return 0, false
 	}
