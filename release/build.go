@@ -16,7 +16,7 @@ import (
 const module = "github.com/kontor-registry/kontor"
 
 // stamps are the variables that hold the version.
-var stamps = []string{module + "/internal/version.Version", module + "/internal/cli.version"}
+var stamps = []string{module + "/internal/version.Version"}
 
 // platform is a GOOS and a GOARCH.
 type platform struct{ os, arch string }

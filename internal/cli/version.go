@@ -8,11 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/version"
 )
-
-// version is set by the release script:
-// -ldflags "-X github.com/kontor-registry/kontor/internal/cli.version=v1.2.3".
-var version string
 
 // Version is what the binary says it is. The field names of its JSON form are
 // published.
@@ -25,15 +22,10 @@ type Version struct {
 	Platform string `json:"platform"`
 }
 
-// BuildVersion reads the version stamped by the release script, or else what
-// the go command left in the binary.
+// BuildVersion reads the version, and what the go command left in the binary.
 func BuildVersion() Version {
-	v := Version{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
-	if ok {
-		if v.Version == "" {
-			v.Version = info.Main.Version
-		}
+	v := Version{Version: version.String(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
@@ -42,9 +34,6 @@ func BuildVersion() Version {
 				v.Modified = s.Value == "true"
 			}
 		}
-	}
-	if v.Version == "" {
-		v.Version = "(devel)"
 	}
 	return v
 }
