@@ -64,6 +64,7 @@ var rooms = map[string]int{
 	"cmd/kontor": 80,
 	"release":    80,
 	"test/all":   80,
+	"test/docs":  80,
 	"test/crash": 80,
 }
 

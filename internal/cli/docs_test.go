@@ -1,0 +1,70 @@
+package cli_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/cli"
+)
+
+var update = flag.Bool("update", false, "write docs/commands.md anew")
+
+const commandReferenceHead = `# Commands
+
+A test writes this page from the commands; ` + "`kontor COMMAND -h`" + ` says the same.
+
+Flags win over environment variables, and these over what is built in. Results
+go to stdout, everything else to stderr. Colours are for terminals only, and
+` + "`NO_COLOR`" + ` turns them off. Words in capitals are to be replaced.
+`
+
+// TestCommandReference holds docs/commands.md against the commands.
+func TestCommandReference(t *testing.T) {
+	file, err := filepath.Abs("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := commandReference(newShell(t))
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("docs/commands.md is old: run `go test ./internal/cli -run TestCommandReference -update` (-commands +file):\n%s", diff)
+	}
+}
+
+// commandReference is the page: what each command is for, and its help.
+func commandReference(s *shell) string {
+	var list, sections strings.Builder
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		path := c.CommandPath()
+		fmt.Fprintf(&list, "- [`%s`](#%s): %s\n", path, strings.ReplaceAll(path, " ", "-"), c.Short)
+		help := s.want(s.run(append(strings.Fields(path)[1:], "-h")...), 0).out
+		fmt.Fprintf(&sections, "\n## %s\n\n```text\n%s\n```\n", path, strings.TrimSpace(help))
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	for _, c := range cli.New(&cli.Env{}).Commands() {
+		walk(c)
+	}
+	// cobra's own, which it adds when it runs.
+	root, completion := &cobra.Command{Use: "kontor"}, &cobra.Command{Use: "completion", Short: "Write the completion script of a shell"}
+	root.AddCommand(completion)
+	walk(completion)
+	return commandReferenceHead + "\n" + list.String() + sections.String()
+}
