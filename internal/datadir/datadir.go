@@ -57,7 +57,7 @@ const lookTime = 100 * time.Millisecond
 // Open opens the folder for the one server on it, and makes what is missing.
 // ErrInUse.
 func Open(ctx context.Context, path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := disk.MakeDir(path); err != nil {
 		return nil, explain(path, err)
 	}
 	d := &Dir{Path: path, me: owner{pid: os.Getpid(), run: rand.Text()}}

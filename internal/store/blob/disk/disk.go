@@ -106,6 +106,17 @@ func (s *Store) makeFolders() error {
 	return nil
 }
 
+// MakeDir makes dir and its missing parents, so that they survive the loss of
+// power. What is beside a Store, as its database, is kept no longer than the
+// folder they share.
+func MakeDir(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	return makeDir(osFS{}, dir)
+}
+
 // makeDir makes dir and its missing parents, durably. By induction each parent
 // has been synced into its own parent before a child is made in it, whichever
 // process made it; so it is enough to sync the last one when dir exists.
