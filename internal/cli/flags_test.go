@@ -1,0 +1,34 @@
+package cli_test
+
+import (
+	"maps"
+	"path/filepath"
+	"testing"
+)
+
+// TestFlagsWinOverVariables: each variable counts, and its flag counts more.
+func TestFlagsWinOverVariables(t *testing.T) {
+	s := newShell(t)
+	home := s.env
+	nowhere := filepath.Join(t.TempDir(), "nowhere", "log")
+	tests := []struct {
+		name string
+		env  map[string]string
+		args []string
+		code int
+		want string
+	}{
+		{"KONTOR_LISTEN", map[string]string{"KONTOR_LISTEN": "nope"}, nil, 2, "--listen nope: want HOST:PORT"},
+		{"KONTOR_COMPAT", map[string]string{"KONTOR_COMPAT": "nope"}, nil, 2, "--compat nope: want ecr or oci"},
+		{"KONTOR_LOG", map[string]string{"KONTOR_LOG": nowhere}, nil, 1, "--log: open " + nowhere},
+		{"flags", map[string]string{"KONTOR_LISTEN": "nope", "KONTOR_COMPAT": "nope", "KONTOR_LOG": "-"},
+			[]string{"--listen", "localhost:0", "--compat", "oci", "--log", nowhere}, 1, "--log: open " + nowhere},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s.t, s.env = t, maps.Clone(home)
+			maps.Copy(s.env, tt.env)
+			s.want(s.run(append([]string{"up"}, tt.args...)...), tt.code, tt.want)
+		})
+	}
+}
