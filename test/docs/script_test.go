@@ -115,10 +115,13 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) error {
 		}
 		if s.kind == background {
 			code, err := os.ReadFile(out + ".code")
+			if err != nil {
+				return errors.Join(append(errs, err)...)
+			}
 			ended := strings.TrimSpace(string(code))
 			// The go command ends with 1 after Ctrl-C, whatever its program does.
 			if ended != "0" && (ended != "1" || !strings.HasPrefix(s.text, "go run ")) {
-				errs = append(errs, fmt.Errorf("%s:%d: after Ctrl-C it ends with code %s, not 0 (%v)\n%s", p.name, s.line, ended, err, b))
+				errs = append(errs, fmt.Errorf("%s:%d: after Ctrl-C it ends with code %s, not 0\n%s", p.name, s.line, ended, b))
 			}
 		}
 	}
@@ -159,6 +162,10 @@ func (m machine) environ() []string {
 // HOME is.
 func goEnv(ctx context.Context) ([]string, error) {
 	var env []string
+	// git tells whom it trusts there.
+	if home, err := os.UserHomeDir(); err == nil {
+		env = append(env, "GIT_CONFIG_GLOBAL="+filepath.Join(home, ".gitconfig"))
+	}
 	for _, name := range []string{"GOENV", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GOTOOLCHAIN"} {
 		out, err := exec.CommandContext(ctx, "go", "env", name).Output()
 		if err != nil {
