@@ -16,7 +16,9 @@ const notAPolicy = "Could not map policyString into LifecyclePolicy."
 
 // Parse reads the text of a policy as PutLifecyclePolicy would: the policy it
 // returns is valid. The error is an Errors with the places in text.
-func Parse(text []byte) (Policy, error) {
+func Parse(text []byte) (Policy, error) { return parse(text, Dialect{}) }
+
+func parse(text []byte, dialect Dialect) (Policy, error) {
 	n := utf8.RuneCount(text)
 	length := checkLength(n, &jsonpos.Pos{Line: 1, Column: 1})
 	if n > MaxText {
@@ -29,7 +31,7 @@ func Parse(text []byte) (Policy, error) {
 	}
 	p, broken := d.policy(root)
 	if broken != nil {
-		d.found = append(d.found, validate(p, broken)...)
+		d.found = append(d.found, validate(p, dialect, broken)...)
 	}
 	if err := errs(d.found, root); err != nil {
 		return Policy{}, err

@@ -98,7 +98,8 @@ const (
 	// SinceImagePushed acts on images pushed more than CountNumber days ago.
 	SinceImagePushed CountType = "sinceImagePushed"
 	// SinceImagePulled acts on images last pulled, or if never pulled, pushed,
-	// more than CountNumber days ago. Only with Transition.
+	// more than CountNumber days ago. Only with Transition; with Expire in a
+	// Dialect that says so.
 	SinceImagePulled CountType = "sinceImagePulled"
 	// SinceImageTransitioned acts on images archived more than CountNumber
 	// days ago. Only with storage class Archive and Expire.

@@ -29,9 +29,11 @@ const (
 
 // Validate checks a policy built in code as Parse does a text, the length of
 // the text being that of p.String(). The error is an Errors without places.
-func Validate(p Policy) error {
+func Validate(p Policy) error { return check(p, Dialect{}) }
+
+func check(p Policy, dialect Dialect) error {
 	found := checkLength(utf8.RuneCountInString(p.String()), nil)
-	return errs(append(found, validate(p, nil)...), nil)
+	return errs(append(found, validate(p, dialect, nil)...), nil)
 }
 
 // checkLength judges a text of n characters that begins at place.
@@ -55,8 +57,8 @@ func checkLength(n int, place *jsonpos.Pos) []finding {
 // validate checks the rules of p whose index is not in broken: each in itself,
 // then those with values of the schema against one another. What is wrong
 // among some of the rules stays wrong whatever the others turn out to be.
-func validate(p Policy, broken map[int]bool) []finding {
-	v := validator{policy: p}
+func validate(p Policy, dialect Dialect, broken map[int]bool) []finding {
+	v := validator{policy: p, dialect: dialect}
 	switch n := len(p.Rules); {
 	case n == 0:
 		v.fail(CodeSchema, jsonpos.Path{"rules"}, "array is too short: must have at least 1 elements but instance has 0 elements",
@@ -84,8 +86,9 @@ func validate(p Policy, broken map[int]bool) []finding {
 }
 
 type validator struct {
-	policy Policy
-	found  []finding
+	policy  Policy
+	dialect Dialect
+	found   []finding
 }
 
 func (v *validator) fail(code Code, path jsonpos.Path, detail, reason string) {
@@ -158,7 +161,7 @@ func (v *validator) count(at jsonpos.Path, r Rule) {
 	if s.CountType != SinceImageTransitioned && s.StorageClass == Archive {
 		v.oneOf(sel.At("storageClass"), "%s is only for storageClass %s", s.CountType, Standard)
 	}
-	if s.CountType == SinceImagePulled && r.Action.Type == Expire {
+	if s.CountType == SinceImagePulled && r.Action.Type == Expire && !v.dialect.PulledExpire {
 		v.oneOf(at.At("action", "type"), "%s can only %s, not %s", s.CountType, Transition, Expire)
 	}
 	if s.CountType == SinceImageTransitioned && r.Action.Type == Transition {
