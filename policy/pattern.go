@@ -1,0 +1,285 @@
+package policy
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// truth is whether something holds, when condition keys may be unknown.
+type truth uint8
+
+const (
+	no truth = iota
+	maybe
+	yes
+)
+
+func truthOf(b bool) truth {
+	if b {
+		return yes
+	}
+	return no
+}
+
+func (t truth) not() truth { return yes - t }
+
+// token is one character of a pattern, or one of those below; variable i is
+// firstVariable - i.
+type token int32
+
+const (
+	anyRun        token = -1 // *
+	anyOne        token = -2 // ?
+	firstVariable token = -3
+)
+
+// pattern is a text that may have wildcards and policy variables. It begins
+// with literal; tokens, of which the first is not a character, are the rest.
+type pattern struct {
+	literal   string
+	tokens    []token
+	variables []variable
+}
+
+// variable is ${key} or ${key, 'fallback'}.
+type variable struct {
+	key         contextKey
+	fallback    string
+	hasFallback bool
+}
+
+// compilePattern reads text. If wild, * and ? are wildcards; if variables,
+// ${...} is a variable, and ${*}, ${?} and ${$} are the characters ("IAM policy
+// elements: Variables and tags", Special characters). What variables stand for
+// never has wildcards.
+func compilePattern(text string, wild, variables bool) pattern {
+	var p pattern
+	for rest := text; rest != ""; {
+		if variables && strings.HasPrefix(rest, "${") {
+			if end := strings.IndexByte(rest, '}'); end > 0 {
+				inner := rest[2:end]
+				rest = rest[end+1:]
+				switch inner {
+				case "*", "?", "$":
+					p.tokens = append(p.tokens, token(inner[0]))
+				default:
+					p.tokens = append(p.tokens, firstVariable-token(len(p.variables)))
+					p.variables = append(p.variables, compileVariable(inner))
+				}
+				continue
+			}
+		}
+		c, n := utf8.DecodeRuneInString(rest)
+		rest = rest[n:]
+		switch {
+		case wild && c == '*':
+			p.tokens = append(p.tokens, anyRun)
+		case wild && c == '?':
+			p.tokens = append(p.tokens, anyOne)
+		default:
+			p.tokens = append(p.tokens, token(c))
+		}
+	}
+	var literal strings.Builder
+	for len(p.tokens) > 0 && p.tokens[0] >= 0 {
+		literal.WriteRune(rune(p.tokens[0]))
+		p.tokens = p.tokens[1:]
+	}
+	p.literal = literal.String()
+	return p
+}
+
+func compileVariable(inner string) variable {
+	name, fallback, has := strings.Cut(inner, ",")
+	fallback = strings.TrimSpace(fallback)
+	if n := len(fallback); has && n >= 2 && fallback[0] == '\'' && fallback[n-1] == '\'' {
+		return variable{compileKey(strings.TrimSpace(name)), fallback[1 : n-1], true}
+	}
+	return variable{key: compileKey(strings.TrimSpace(inner))}
+}
+
+// matches is maybe when a variable's key is unknown, and no with e.unresolved
+// set when one has no value. fold ignores letter case.
+func (p *pattern) matches(e *evaluation, s string, fold bool) truth {
+	rest, ok := cutPrefix(s, p.literal, fold)
+	if !ok || len(p.tokens) == 0 {
+		return truthOf(ok && rest == "")
+	}
+	tokens := p.tokens
+	if p.variables != nil {
+		var t truth
+		if tokens, t = p.expand(e); t != yes {
+			return t
+		}
+	}
+	return truthOf(glob(tokens, rest, fold))
+}
+
+func cutPrefix(s, prefix string, fold bool) (rest string, ok bool) {
+	if !fold {
+		return strings.CutPrefix(s, prefix)
+	}
+	for prefix != "" && s != "" {
+		a, b := rune(prefix[0]), rune(s[0])
+		n, m := 1, 1
+		if a >= utf8.RuneSelf || b >= utf8.RuneSelf {
+			a, n = utf8.DecodeRuneInString(prefix)
+			b, m = utf8.DecodeRuneInString(s)
+		}
+		if !same(a, b, true) {
+			return s, false
+		}
+		prefix, s = prefix[n:], s[m:]
+	}
+	return s, prefix == ""
+}
+
+// expand puts values in the places of variables, until it is called again.
+// Only keys with one value have one.
+func (p *pattern) expand(e *evaluation) ([]token, truth) {
+	if e.expanded == nil {
+		e.expanded = make([]token, 0, 64)
+	}
+	out := e.expanded[:0]
+	result := yes
+	for _, t := range p.tokens {
+		if t > firstVariable {
+			out = append(out, t)
+			continue
+		}
+		v := &p.variables[firstVariable-t]
+		found := e.lookup(&v.key)
+		s := v.fallback
+		switch {
+		case found.unknown:
+			e.keys = append(e.keys, v.key.name)
+			result = min(result, maybe)
+		case found.n == 1:
+			s = found.at(0)
+		case found.n > 1 || !v.hasFallback:
+			e.unresolved = true
+			result = no
+		}
+		for _, c := range s {
+			out = append(out, token(c))
+		}
+	}
+	e.expanded = out
+	return out, result
+}
+
+// glob matches all of s in time of at most len(tokens) * len(s).
+func glob(tokens []token, s string, fold bool) bool {
+	if len(tokens) == 1 && tokens[0] == anyRun {
+		return true
+	}
+	i, j := 0, 0
+	star, from := -1, 0 // the last *, and where what it stands for ends
+	for j < len(s) {
+		c, n := rune(s[j]), 1
+		if c >= utf8.RuneSelf {
+			c, n = utf8.DecodeRuneInString(s[j:])
+		}
+		switch {
+		case i < len(tokens) && tokens[i] == anyRun:
+			star, from = i, j
+			i++
+			continue
+		case i < len(tokens) && (tokens[i] == anyOne || same(rune(tokens[i]), c, fold)):
+			i++
+			j += n
+			continue
+		case star < 0:
+			return false
+		}
+		_, n = utf8.DecodeRuneInString(s[from:])
+		from += n
+		i, j = star+1, from
+	}
+	for i < len(tokens) && tokens[i] == anyRun {
+		i++
+	}
+	return i == len(tokens)
+}
+
+func same(a, b rune, fold bool) bool {
+	return a == b || fold && unicode.ToLower(a) == unicode.ToLower(b)
+}
+
+// arnPattern is an ARN, each part of which may have wildcards that do not
+// reach beyond it; only the last may have variables ("IAM JSON policy elements:
+// Resource"; "IAM policy elements: Variables and tags", Resource element).
+type arnPattern struct {
+	any   bool // "*"
+	parts [6]pattern
+}
+
+// compileARN completes a text of fewer than six parts with wildcards.
+func compileARN(text string, variables bool) arnPattern {
+	if text == "*" {
+		return arnPattern{any: true}
+	}
+	parts := strings.SplitN(text, ":", 6)
+	var p arnPattern
+	for i := range p.parts {
+		s := "*"
+		if i < len(parts) {
+			s = parts[i]
+		}
+		p.parts[i] = compilePattern(s, true, variables && i == 5)
+	}
+	return p
+}
+
+// compileFullARN is compileARN for conditions: variables may stand in every
+// part, and all parts must be there.
+func compileFullARN(text string, variables bool) (arnPattern, bool) {
+	if text == "*" {
+		return arnPattern{any: true}, true
+	}
+	var p arnPattern
+	part, inside := 0, false
+	start := 0
+	for i := range len(text) {
+		switch {
+		case variables && strings.HasPrefix(text[i:], "${"):
+			inside = true
+		case text[i] == '}':
+			inside = false
+		case text[i] == ':' && !inside && part < 5:
+			p.parts[part] = compilePattern(text[start:i], true, variables)
+			part, start = part+1, i+1
+		}
+	}
+	p.parts[part] = compilePattern(text[start:], true, variables)
+	return p, part == 5
+}
+
+// matches compares with a text that was split by splitParts.
+func (p *arnPattern) matches(e *evaluation, parts *[6]string, isARN bool) truth {
+	if p.any {
+		return yes
+	}
+	if !isARN {
+		return no
+	}
+	result := yes
+	for i := range p.parts {
+		if result = min(result, p.parts[i].matches(e, parts[i], false)); result == no {
+			break
+		}
+	}
+	return result
+}
+
+// splitParts splits an ARN at its first five colons, without allocating.
+func splitParts(s string) (parts [6]string, ok bool) {
+	for i := range 5 {
+		if parts[i], s, ok = strings.Cut(s, ":"); !ok {
+			return parts, false
+		}
+	}
+	parts[5] = s
+	return parts, parts[0] == "arn"
+}
