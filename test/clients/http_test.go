@@ -8,9 +8,16 @@ import (
 	"strings"
 )
 
+// answer is a response, read whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // do sends one request of the OCI distribution API, for what no client here
 // can say.
-func (k *kontor) do(method, url, password string, body []byte, contentType string) (*http.Response, []byte) {
+func (k *kontor) do(method, url, password string, body []byte, contentType string) answer {
 	k.t.Helper()
 	if strings.HasPrefix(url, "/") {
 		url = k.env["AWS_ENDPOINT_URL"] + url
@@ -34,16 +41,16 @@ func (k *kontor) do(method, url, password string, body []byte, contentType strin
 	if err := resp.Body.Close(); err != nil {
 		k.t.Fatal(err)
 	}
-	return resp, b
+	return answer{resp.StatusCode, resp.Header, b}
 }
 
 func (k *kontor) get(path, password string) []byte {
 	k.t.Helper()
-	resp, b := k.do(http.MethodGet, path, password, nil, "")
-	if resp.StatusCode != http.StatusOK {
-		k.t.Fatalf("GET %s: %s: %s", path, resp.Status, b)
+	got := k.do(http.MethodGet, path, password, nil, "")
+	if got.status != http.StatusOK {
+		k.t.Fatalf("GET %s: %d: %s", path, got.status, got.body)
 	}
-	return b
+	return got.body
 }
 
 // pushArtifact pushes an artifact of the image layout by digest: its blobs,
@@ -61,13 +68,13 @@ func (k *kontor) pushArtifact(repository, digest string, manifest []byte) {
 	at := "/v2/" + repository
 	password := strings.TrimSpace(string(k.ok(kontorBin, "login", "--data", k.data, "--print-password")))
 	for _, d := range append([]descriptor{m.Config}, m.Layers...) {
-		resp, b := k.do(http.MethodPost, at+"/blobs/uploads/?digest="+d.Digest, password, blobOf(k.t, imageDir, d.Digest), "application/octet-stream")
-		if resp.StatusCode != http.StatusCreated {
-			k.t.Fatalf("POST of blob %s: %s: %s", d.Digest, resp.Status, b)
+		got := k.do(http.MethodPost, at+"/blobs/uploads/?digest="+d.Digest, password, blobOf(k.t, imageDir, d.Digest), "application/octet-stream")
+		if got.status != http.StatusCreated {
+			k.t.Fatalf("POST of blob %s: %d: %s", d.Digest, got.status, got.body)
 		}
 	}
-	resp, b := k.do(http.MethodPut, at+"/manifests/"+digest, password, manifest, m.MediaType)
-	if resp.StatusCode != http.StatusCreated || resp.Header.Get("OCI-Subject") == "" {
-		k.t.Fatalf("PUT of manifest %s: %s, OCI-Subject %q: %s", digest, resp.Status, resp.Header.Get("OCI-Subject"), b)
+	got := k.do(http.MethodPut, at+"/manifests/"+digest, password, manifest, m.MediaType)
+	if got.status != http.StatusCreated || got.header.Get("OCI-Subject") == "" {
+		k.t.Fatalf("PUT of manifest %s: %d, OCI-Subject %q: %s", digest, got.status, got.header.Get("OCI-Subject"), got.body)
 	}
 }
