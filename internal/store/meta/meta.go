@@ -56,6 +56,7 @@ type Store interface {
 
 // Reader reads within one transaction.
 type Reader interface {
+	RegistryReader
 	RepositoryReader
 	ImageReader
 	BlobReader
@@ -67,12 +68,32 @@ type Reader interface {
 // Tx reads and writes within one transaction, and reads its own writes.
 type Tx interface {
 	Reader
+	RegistryWriter
 	RepositoryWriter
 	ImageWriter
 	BlobWriter
 	UploadWriter
 	IdentityWriter
 	JournalWriter
+}
+
+// RegistrySettings are a registry's own settings, beside its repositories'.
+type RegistrySettings struct {
+	PolicyText string            // the registry policy as stored; "" for none
+	Settings   map[string]string // account settings by name; nil when none
+}
+
+// RegistryReader reads settings of registries.
+type RegistryReader interface {
+	// RegistrySettings returns the settings of a registry; those of one that
+	// has none are the zero value.
+	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
+}
+
+// RegistryWriter changes settings of registries.
+type RegistryWriter interface {
+	// PutRegistrySettings replaces the settings of a registry.
+	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }
 
 // RepositoryID is a repository's incarnation: deleting a repository and
@@ -121,11 +142,17 @@ type Manifest struct {
 	Repository RepositoryID
 	Image      ecr.Image // Image.Tags is filled by reads and ignored by writes
 	Body       []byte    // the exact bytes pushed; empty in listings
+	// BodySizeBytes is the size of Body, also in listings. Filled by reads
+	// and ignored by writes.
+	BodySizeBytes int64
 	// Blobs are the config and the layers that must be linked to the
 	// repository (no foreign layers), Children the images an index lists.
 	// Filled for writes only. Duplicates are allowed.
 	Blobs    []ecr.Digest
 	Children []ecr.Digest
+	// Sparse allows children that are not there. Whether or not they come
+	// later, they are held as other children are once they are there.
+	Sparse bool
 	// Annotations of the manifest, for the referrers API; nil when none.
 	Annotations map[string]string
 }
@@ -174,7 +201,8 @@ type Pull struct {
 type ImageWriter interface {
 	// InsertManifest adds m with its references. ErrExists when the
 	// repository has the digest already (nothing changes then),
-	// ErrReferenced when a blob is not linked or a child is not there.
+	// ErrReferenced when a blob is not linked or, unless m.Sparse, a child is
+	// not there.
 	InsertManifest(ctx context.Context, m Manifest) error
 	// DeleteManifest removes the image and its tags. ErrNotFound;
 	// ErrReferenced while an index lists it.
@@ -205,6 +233,10 @@ type BlobReader interface {
 	// Blobs returns those of ds that are linked to repo, each once, in no
 	// particular order.
 	Blobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]Blob, error)
+	// ListBlobRepositories returns at most limit repositories of the registry
+	// in that d is linked to, in byte order of their names, starting after
+	// the name after.
+	ListBlobRepositories(ctx context.Context, in ecr.RegistryID, d ecr.Digest, after ecr.RepositoryName, limit int) ([]Repository, error)
 	// BlobIsUsed reports whether a manifest of repo refers to d.
 	BlobIsUsed(ctx context.Context, repo RepositoryID, d ecr.Digest) (bool, error)
 	// ListBlobs returns at most limit blobs of the whole store in byte order
@@ -324,8 +356,8 @@ type IdentityWriter interface {
 	DeleteTokenKey(ctx context.Context, id string) error
 }
 
-// JournalEntry records that an image went, or lost a tag. It is written in
-// the transaction that does it.
+// JournalEntry records that an image went, or lost a tag, or that a blob was
+// taken from a repository. It is written in the transaction that does it.
 type JournalEntry struct {
 	Seq        int64 // given by the store, ascending
 	At         time.Time
@@ -350,6 +382,7 @@ const (
 	JournalDeleteImage JournalOp = "delete-image"
 	JournalDeleteTag   JournalOp = "delete-tag"
 	JournalMoveTag     JournalOp = "move-tag"
+	JournalDeleteBlob  JournalOp = "delete-blob"
 )
 
 // JournalReader reads the journal.

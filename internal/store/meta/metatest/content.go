@@ -99,6 +99,40 @@ func blobLinks(t *testing.T, s meta.Store) {
 	}
 }
 
+func blobRepositories(t *testing.T, s meta.Store) {
+	b, a := newRepository(t, s, "b"), newRepository(t, s, "a")
+	newRepository(t, s, "c")
+	d := newBlob(t, s, b, "layer")
+	var foreign meta.RepositoryID
+	update(t, s, func(ctx context.Context, tx meta.Tx) (err error) {
+		r := repositoryNamed("a")
+		r.Registry = other
+		if foreign, err = tx.InsertRepository(ctx, r); err != nil {
+			return err
+		}
+		return errors.Join(tx.LinkBlob(ctx, a, d, noon), tx.LinkBlob(ctx, foreign, d, noon))
+	})
+	names := func(in ecr.RegistryID, d ecr.Digest, after ecr.RepositoryName, limit int) (names []ecr.RepositoryName) {
+		list := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Repository, error) {
+			return r.ListBlobRepositories(ctx, in, d, after, limit)
+		})
+		for _, r := range list {
+			names = append(names, r.Name)
+			if want := getRepository(t, s, in, r.Name); !cmp.Equal(want, r) {
+				t.Errorf("%s is %+v, want %+v", r.Name, r, want)
+			}
+		}
+		return names
+	}
+	diff(t, []ecr.RepositoryName{"a", "b"}, names(registry, d, "", 10))
+	diff(t, []ecr.RepositoryName{"a"}, names(registry, d, "", 1))
+	diff(t, []ecr.RepositoryName{"b"}, names(registry, d, "a", 10))
+	diff(t, []ecr.RepositoryName(nil), names(registry, d, "b", 10))
+	diff(t, []ecr.RepositoryName(nil), names(registry, d, "", 0))
+	diff(t, []ecr.RepositoryName{"a"}, names(other, d, "", 10))
+	diff(t, []ecr.RepositoryName(nil), names(registry, digest("unknown"), "", 10))
+}
+
 func uploadOf(repo meta.RepositoryID, i int) meta.Upload {
 	return meta.Upload{
 		ID: meta.UploadID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Repository: repo, Key: blob.NewKey(),

@@ -192,6 +192,41 @@ func indexChildren(t *testing.T, s meta.Store) {
 	update(t, s, remove(child.Image.Digest))
 }
 
+// sparseIndexes: a child that is not there is no obstacle, and is guarded from
+// when it comes.
+func sparseIndexes(t *testing.T, s meta.Store) {
+	repo, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
+	here, later := newImage(t, s, repo, "here"), manifestOf(repo, "later")
+	newImage(t, s, neighbour, "later") // another repository's is none of ours
+	index := manifestOf(repo, "index")
+	index.Children = []ecr.Digest{later.Image.Digest, here.Image.Digest, later.Image.Digest}
+	refused(t, s, meta.ErrReferenced, func(ctx context.Context, tx meta.Tx) error { return tx.InsertManifest(ctx, index) })
+	index.Sparse = true
+	insertImage(t, s, index)
+	diff(t, want(index), getImage(t, s, repo, index.Image.Digest))
+
+	remove := func(d ecr.Digest) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, d) }
+	}
+	refused(t, s, meta.ErrNotFound, remove(later.Image.Digest))
+	refused(t, s, meta.ErrReferenced, remove(here.Image.Digest))
+	insertImage(t, s, later)
+	refused(t, s, meta.ErrReferenced, remove(later.Image.Digest))
+	diff(t, []ecr.Digest{index.Image.Digest}, read(t, s, func(ctx context.Context, r meta.Reader) ([]ecr.Digest, error) {
+		return r.Parents(ctx, repo, later.Image.Digest)
+	}))
+	update(t, s, remove(index.Image.Digest))
+	update(t, s, remove(later.Image.Digest))
+	update(t, s, remove(here.Image.Digest))
+
+	// Blobs must be there all the same.
+	index.Blobs = []ecr.Digest{digest("unknown")}
+	refused(t, s, meta.ErrReferenced, func(ctx context.Context, tx meta.Tx) error { return tx.InsertManifest(ctx, index) })
+	index.Blobs = nil
+	insertImage(t, s, index)
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteRepository(ctx, repo) })
+}
+
 func referrers(t *testing.T, s meta.Store) {
 	repo, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
 	subject := digest("subject") // need not be there

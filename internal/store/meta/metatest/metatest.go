@@ -19,6 +19,7 @@ import (
 // Run checks one Store. open returns an empty one, which the suite closes.
 func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 	run(t, open, []test{
+		{"registry settings", registrySettings},
 		{"repositories", repositories},
 		{"repository settings", repositorySettings},
 		{"repository incarnations", incarnations},
@@ -26,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"image references", imageReferences},
 		{"image deletion", imageDeletion},
 		{"index children", indexChildren},
+		{"sparse indexes", sparseIndexes},
 		{"referrers", referrers},
 		{"bodies", bodies},
 		{"many tags", manyTags},
@@ -33,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"pulls", pulls},
 		{"blobs", blobs},
 		{"blob links", blobLinks},
+		{"repositories of a blob", blobRepositories},
 		{"uploads", uploads},
 		{"upload order", uploadOrder},
 		{"users", users},
@@ -263,7 +266,8 @@ func insertImage(t *testing.T, s meta.Store, m meta.Manifest, tags ...ecr.Tag) {
 
 // want is m as Manifest returns it, listed as lists do.
 func want(m meta.Manifest, tags ...ecr.Tag) meta.Manifest {
-	m.Image.Tags, m.Blobs, m.Children = tags, nil, nil
+	m.Image.Tags, m.Blobs, m.Children, m.Sparse = tags, nil, nil, false
+	m.BodySizeBytes = int64(len(m.Body))
 	return m
 }
 

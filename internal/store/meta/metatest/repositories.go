@@ -18,6 +18,26 @@ func getRepository(t *testing.T, s meta.Store, in ecr.RegistryID, name ecr.Repos
 	})
 }
 
+func registrySettings(t *testing.T, s meta.Store) {
+	get := func(in ecr.RegistryID) meta.RegistrySettings {
+		t.Helper()
+		return read(t, s, func(ctx context.Context, r meta.Reader) (meta.RegistrySettings, error) {
+			return r.RegistrySettings(ctx, in)
+		})
+	}
+	diff(t, meta.RegistrySettings{}, get(registry))
+	for _, want := range []meta.RegistrySettings{
+		{PolicyText: "{\n}", Settings: map[string]string{"BLOB_MOUNTING": "ENABLED", "": ""}},
+		{PolicyText: "p"},
+		{Settings: map[string]string{"a": "b"}},
+		{},
+	} {
+		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.PutRegistrySettings(ctx, registry, want) })
+		diff(t, want, get(registry))
+		diff(t, meta.RegistrySettings{}, get(other))
+	}
+}
+
 func repositories(t *testing.T, s meta.Store) {
 	full := meta.Repository{
 		Registry: registry, Name: "team/app", CreatedAt: noon,

@@ -103,6 +103,9 @@ func dialect() sqlstore.Dialect {
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn; SAVEPOINT fn"},
 		In:            func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
 		Strings:       func(list []string) any { return list },
+		Rows: func(alias string, n int) string {
+			return fmt.Sprintf("unnest(CAST($%d AS TEXT[])) AS %s (value)", n, alias)
+		},
 		PullRows: `(SELECT CAST(v ->> 0 AS BIGINT) AS repository_id, v ->> 1 AS digest, CAST(v ->> 2 AS BIGINT) AS at
 			FROM json_array_elements(CAST(CAST($1 AS TEXT) AS JSON)) AS e (v)) AS p`,
 		TransactionTimeout: 30 * time.Second,

@@ -137,6 +137,7 @@ func dialect() sqlstore.Dialect {
 			}
 			return string(b)
 		},
+		Rows:     func(alias string, n int) string { return fmt.Sprintf("json_each($%d) AS %s", n, alias) },
 		PullRows: `(SELECT value ->> 0 AS repository_id, value ->> 1 AS digest, value ->> 2 AS at FROM json_each($1)) AS p`,
 		Prepare:  true,
 		Classify: classify,

@@ -35,6 +35,17 @@ func (r *reader) Blobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Dig
 	return all, wrap(err, "reading %d blobs of repository %d", len(ds), repo)
 }
 
+// ListBlobRepositories implements meta.BlobReader.
+func (r *reader) ListBlobRepositories(ctx context.Context, in ecr.RegistryID, d ecr.Digest, after ecr.RepositoryName, limit int) ([]meta.Repository, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanRepository, selectRepository+`WHERE account = $1 AND region = $2 AND name > $3
+		AND EXISTS (SELECT 1 FROM blob_links l WHERE l.repository_id = repositories.id AND l.digest = $4)
+		ORDER BY name LIMIT $5`, string(in.Account), string(in.Region), string(after), string(d), limit)
+	return all, wrap(err, "listing the repositories of %s that have blob %s", in, d)
+}
+
 // BlobIsUsed implements meta.BlobReader.
 func (r *reader) BlobIsUsed(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
 	yes, err := r.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM manifest_blobs WHERE repository_id = $1 AND blob = $2)`,

@@ -33,6 +33,9 @@ type Dialect struct {
 	// holds what Strings made of them.
 	In      func(column string, n int) string
 	Strings func(list []string) any
+	// Rows is a FROM item with one column named value, the strings of
+	// parameter $n.
+	Rows func(alias string, n int) string
 	// PullRows is a FROM item named p with the columns repository_id, digest
 	// and at, of parameter $1: a JSON array of arrays of these three.
 	PullRows string

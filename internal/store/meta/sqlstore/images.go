@@ -13,7 +13,7 @@ import (
 )
 
 const manifestColumns = `repository_id, digest, media_type, artifact_media_type, size_bytes, pushed_at,
-	last_pulled_at, subject, annotations`
+	last_pulled_at, subject, annotations, length(body)`
 
 // scanManifest scans manifestColumns and then more.
 func scanManifest(rows *sql.Rows, more ...any) (meta.Manifest, error) {
@@ -22,7 +22,7 @@ func scanManifest(rows *sql.Rows, more ...any) (meta.Manifest, error) {
 	var pulled sql.NullInt64
 	var annotations string
 	if err := rows.Scan(append([]any{&m.Repository, &m.Image.Digest, &m.Image.MediaType, &m.Image.ArtifactMediaType,
-		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &annotations}, more...)...); err != nil {
+		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &annotations, &m.BodySizeBytes}, more...)...); err != nil {
 		return m, err
 	}
 	m.Image.PushedAt = fromMicros(pushed)
@@ -182,12 +182,16 @@ func (t *txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		}
 		return fmt.Errorf("%w: there is no such repository", meta.ErrReferenced)
 	}
+	insertChildren := t.q.insertChildren
+	if m.Sparse {
+		insertChildren = t.q.insertSparse
+	}
 	for _, refs := range []struct {
 		what, insert string
 		digests      []string
 	}{
 		{"blobs", t.q.insertBlobs, distinct(m.Blobs)},
-		{"images", t.q.insertChildren, distinct(m.Children)},
+		{"images", insertChildren, distinct(m.Children)},
 	} {
 		want := int64(len(refs.digests))
 		if want == 0 {
@@ -210,7 +214,9 @@ func (t *txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 }
 
 // DeleteManifest implements meta.ImageWriter. Tags and references go by
-// foreign key.
+// foreign key. That no index lists the image is for the condition to see: a
+// child need not be there, so no foreign key can say it. An index added
+// meanwhile collides with it, because both transactions are serializable.
 func (t *txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
 	n, err := t.s.exec(ctx, `DELETE FROM manifests WHERE repository_id = $1 AND digest = $2
 		AND NOT EXISTS (SELECT 1 FROM manifest_children WHERE repository_id = $1 AND child = $2)`, int64(repo), string(d))

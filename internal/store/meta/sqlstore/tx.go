@@ -32,6 +32,7 @@ type queries struct {
 	linkedBlobs      string
 	insertBlobs      string
 	insertChildren   string
+	insertSparse     string
 	recordPulls      string
 }
 
@@ -50,6 +51,8 @@ func makeQueries(d *Dialect) queries {
 		insertChildren: `INSERT INTO manifest_children (repository_id, parent, child)
 			SELECT m.repository_id, $2, m.digest FROM manifests m
 			WHERE m.repository_id = $1 AND ` + d.In("m.digest", 3),
+		insertSparse: `INSERT INTO manifest_children (repository_id, parent, child)
+			SELECT $1, $2, c.value FROM ` + d.Rows("c", 3),
 		recordPulls: `UPDATE manifests SET last_pulled_at = p.at FROM ` + d.PullRows + `
 			WHERE manifests.repository_id = p.repository_id AND manifests.digest = p.digest
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,

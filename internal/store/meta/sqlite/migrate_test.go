@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// A database of the first schema keeps its indexes and their children when it
+// is migrated.
+func TestMigrateKeepsChildren(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kontor.db")
+	db, err := pool(path, writerPragmas())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialect()
+	p, err := goose.NewProvider(d.Goose, db, d.Migrations, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		`INSERT INTO repositories VALUES (1, '000000000000', 'us-east-1', 'app', 0, 'MUTABLE', '', 0, 'AES256', '', '', '', '')`,
+		`INSERT INTO manifests VALUES (1, 'sha256:c', 't', '', 1, 0, NULL, '', '', x'01')`,
+		`INSERT INTO manifests VALUES (1, 'sha256:p', 't', '', 1, 0, NULL, '', '', x'02')`,
+		`INSERT INTO manifest_children VALUES (1, 'sha256:p', 'sha256:c')`,
+	} {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	remove := func(d ecr.Digest) error {
+		return s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, 1, d) })
+	}
+	if err := remove("sha256:c"); !errors.Is(err, meta.ErrReferenced) {
+		t.Errorf("deleting the child: %v, want ErrReferenced", err)
+	}
+	if err := remove("sha256:p"); err != nil {
+		t.Errorf("deleting the index: %v", err)
+	}
+	if err := remove("sha256:c"); err != nil {
+		t.Errorf("deleting the child without its index: %v", err)
+	}
+}

@@ -1,0 +1,37 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// RegistrySettings implements meta.RegistryReader.
+func (r *reader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.RegistrySettings, error) {
+	s, err := one(ctx, r.s, func(rows *sql.Rows) (s meta.RegistrySettings, err error) {
+		var settings string
+		if err := rows.Scan(&s.PolicyText, &settings); err != nil {
+			return s, err
+		}
+		return s, fromJSON(settings, &s.Settings)
+	}, `SELECT policy, settings FROM registries WHERE account = $1 AND region = $2`, string(in.Account), string(in.Region))
+	if errors.Is(err, meta.ErrNotFound) {
+		return meta.RegistrySettings{}, nil
+	}
+	return s, wrap(err, "reading the settings of %s", in)
+}
+
+// PutRegistrySettings implements meta.RegistryWriter.
+func (t *txn) PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s meta.RegistrySettings) error {
+	settings, err := toJSON(s.Settings)
+	if err != nil {
+		return err
+	}
+	_, err = t.s.exec(ctx, `INSERT INTO registries (account, region, policy, settings) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (account, region) DO UPDATE SET policy = excluded.policy, settings = excluded.settings`,
+		string(in.Account), string(in.Region), s.PolicyText, settings)
+	return wrap(err, "changing the settings of %s", in)
+}
