@@ -3,6 +3,7 @@ package ociapi_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -121,7 +122,7 @@ func TestGetBlob(t *testing.T) {
 		var parts []string
 		for mr := multipart.NewReader(strings.NewReader(r.body), params["boundary"]); ; {
 			p, err := mr.NextPart()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -162,7 +163,7 @@ func TestDownloadIsAFile(t *testing.T) {
 	h := ociapi.New(ociapi.Config{Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
 	for _, rng := range []string{"", "bytes=1-3"} {
 		out := &fileTaker{ResponseRecorder: httptest.NewRecorder()}
-		r := httptest.NewRequest("GET", "/v2/app/blobs/"+string(d), nil)
+		r := httptest.NewRequest(http.MethodGet, "/v2/app/blobs/"+string(d), nil)
 		r.Header.Set("Range", rng)
 		h.Serve(out, r, admin, here, "id")
 		if out.files != 1 || !strings.Contains("content", out.Body.String()) || out.Body.Len() == 0 {
@@ -345,10 +346,10 @@ func TestMalformedBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(resp.Body)
-		if err != nil {
+		if err = errors.Join(err, resp.Body.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if resp.StatusCode != 400 || !strings.Contains(string(body), want) || !strings.Contains(string(body), "could not be read to its end") {
+		if resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), want) || !strings.Contains(string(body), "could not be read to its end") {
 			t.Errorf("%s: %s %s", request, resp.Status, body)
 		}
 		if err := conn.Close(); err != nil {
@@ -363,7 +364,7 @@ func TestBodyLimit(t *testing.T) {
 	w := start(t, registry.CompatOCI, "app")
 	h := ociapi.New(ociapi.Config{Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
 	out := httptest.NewRecorder()
-	r := httptest.NewRequest("POST", "/v2/app/blobs/uploads/?digest="+string(ecr.DigestOf(nil)), strings.NewReader("0123456789"))
+	r := httptest.NewRequest(http.MethodPost, "/v2/app/blobs/uploads/?digest="+string(ecr.DigestOf(nil)), strings.NewReader("0123456789"))
 	r.Body = http.MaxBytesReader(out, r.Body, 5)
 	h.Serve(out, r, admin, here, "id")
 	if out.Code != 413 || !strings.Contains(out.Body.String(), "SIZE_INVALID") {

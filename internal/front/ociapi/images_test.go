@@ -257,8 +257,9 @@ func nextLink(t *testing.T, r response) string {
 	if link == "" {
 		return ""
 	}
-	next, ok := strings.CutSuffix(link, `>; rel="next"`)
-	if next, ok = strings.CutPrefix(next, "<"); !ok || !strings.HasPrefix(next, "/v2/") {
+	next, isNext := strings.CutSuffix(link, `>; rel="next"`)
+	next, isLink := strings.CutPrefix(next, "<")
+	if !isNext || !isLink || !strings.HasPrefix(next, "/v2/") {
 		t.Fatalf("Link is %q", link)
 	}
 	return next
@@ -395,7 +396,7 @@ func TestManifestTooLarge(t *testing.T) {
 	fits := image[:len(image)-1] + strings.Repeat(" ", manifest.MaxSize-len(image)) + "}"
 	w.push("app", "fits", fits)
 	for _, chunked := range []bool{false, true} {
-		req, err := http.NewRequest("PUT", w.url+"/v2/app/manifests/large", strings.NewReader(fits+" "))
+		req, err := http.NewRequest(http.MethodPut, w.url+"/v2/app/manifests/large", strings.NewReader(fits+" "))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -409,7 +410,7 @@ func TestManifestTooLarge(t *testing.T) {
 		if err := resp.Body.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if resp.StatusCode != 413 {
+		if resp.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("chunked %v: %s", chunked, resp.Status)
 		}
 	}

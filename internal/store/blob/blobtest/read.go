@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -53,7 +54,7 @@ func testReadSeek(t *testing.T, open Medium) {
 	if !bytes.Equal(rest, b[70_000:]) {
 		t.Error("reading after Seek and ReadAt: other bytes")
 	}
-	if n, err := f.ReadAt(part, int64(len(b))-10); n != 10 || err != io.EOF {
+	if n, err := f.ReadAt(part, int64(len(b))-10); n != 10 || !errors.Is(err, io.EOF) {
 		t.Errorf("ReadAt over the end: %d, %v, want 10, EOF", n, err)
 	}
 }
@@ -232,7 +233,8 @@ func testList(t *testing.T, open Medium) {
 	}
 
 	n := 0
-	for range s.List(context.Background()) {
+	for _, err := range s.List(context.Background()) {
+		noErr(t, "List", err)
 		if n++; n == 3 {
 			break
 		}

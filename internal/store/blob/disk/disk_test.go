@@ -14,8 +14,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/blobtest"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/blob/crashfs"
+	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 )
 
 func openAt(t testing.TB, dir string, fsys disk.FS) *disk.Store {
@@ -71,7 +71,11 @@ func TestLayout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	if _, ok := f.(*os.File); !ok {
 		t.Errorf("Open returns a %T; without an *os.File there is no sendfile", f)
 	}

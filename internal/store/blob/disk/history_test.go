@@ -13,8 +13,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/blob"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/blob/crashfs"
+	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 )
 
 const dataDir = "/var/kontor/blobs"

@@ -101,7 +101,7 @@ func (s *session) exec(ctx context.Context, text string, args ...any) (int64, er
 		res, err = s.conn.ExecContext(ctx, text, args...)
 	} else {
 		var st *sql.Stmt
-		if st, err = s.prepared(ctx, text); err == nil {
+		if st, err = s.prepared(ctx, text); err == nil { //nolint:sqlclosecheck // kept for the session
 			res, err = st.ExecContext(ctx, args...)
 		}
 	}
@@ -125,7 +125,7 @@ func (s *session) query(ctx context.Context, scan func(*sql.Rows) error, text st
 		rows, err = s.conn.QueryContext(ctx, text, args...)
 	} else {
 		var st *sql.Stmt
-		if st, err = s.prepared(ctx, text); err == nil {
+		if st, err = s.prepared(ctx, text); err == nil { //nolint:sqlclosecheck // kept for the session
 			rows, err = st.QueryContext(ctx, args...)
 		}
 	}
