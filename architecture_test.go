@@ -54,6 +54,7 @@ var rooms = map[string]int{
 	"internal/front/ecrapi": 50,
 	"internal/front/ociapi": 50,
 	"internal/front/stsapi": 50,
+	"internal/jobs":         50,
 
 	"internal/server": 60,
 
