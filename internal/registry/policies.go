@@ -13,8 +13,8 @@ import (
 
 var opSetPolicy = Operation{"SetPolicy", []access.Action{"ecr:SetRepositoryPolicy"}}
 
-// SetPolicy sets the repository policy and returns it as stored. force is
-// taken for the day when policies are enforced, and may lock the caller out.
+// SetPolicy sets the repository policy and returns it as stored. Without
+// force, a policy under which the caller could not set the next one is refused.
 // Errors: RepositoryNotFound, InvalidParameter.
 func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool) (string, error) {
 	doc, err := policy.ParseFor([]byte(text), policy.Repository)
@@ -24,8 +24,12 @@ func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool
 		return "", e
 	}
 	stored := doc.Pretty()
-	_ = force
 	return stored, c.update(ctx, opSetPolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		if locked := c.decide(at, stored, opSetPolicy.Actions...); locked != nil && !force {
+			e := ecr.InvalidParameter("PolicyText", "The policy would keep you from setting another one; set it with force if that is meant")
+			e.Err = locked
+			return e
+		}
 		repo.PolicyText = stored
 		return tx.UpdateRepository(ctx, repo)
 	})

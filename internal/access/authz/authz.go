@@ -1,18 +1,21 @@
 // Package authz decides whether a principal may do something. It is pure: no
 // I/O, no clock, no log. Who the principal is was settled before (authn), on
-// what row it acts comes from the operation (registry).
+// what row it acts comes from the operation (registry), and the rules are those
+// of package policy: deny is the default, a Deny wins, within one account
+// either the principal's policies or the repository's may allow, across
+// accounts both must.
 //
-// Deny is the default. What allows today are the managed policies attached to
-// a user, in the user's own account; resource policies are part of a Request
-// already, so that the full evaluation takes this one's place without a
-// change to its callers.
+// A condition key that a Request does not have counts as unknown, and what
+// depends on an unknown key is denied.
 package authz
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/policy"
 )
 
 // Request is one question: may Principal do Action on Resource?
@@ -25,16 +28,21 @@ type Request struct {
 	// ecr:GetAuthorizationToken, which concerns the caller's account only.
 	Owner ecr.AccountID
 	// RepositoryPolicy is the policy text of the repository acted on, "" for
-	// none. It grants nothing yet.
+	// none.
 	RepositoryPolicy string
+	// Context holds the condition keys of the request.
+	Context policy.Context
 }
 
 // Decision is the answer to a Request.
 type Decision struct {
 	Allowed bool
-	// By names what allowed, for the audit record: a managed policy such as
-	// "AdministratorAccess", or "system: reason". Empty for an implicit deny.
+	// By names what decided, for the audit record: the statements that allow,
+	// such as "AdministratorAccess, statement 0", the one that denies, or
+	// "system: reason". Empty for an implicit deny.
 	By string
+	// DependsOn are the condition keys for want of which the request is denied.
+	DependsOn []string
 	// Message is what a denied caller is told, in AWS's words.
 	Message string
 }
@@ -47,9 +55,7 @@ func (d Decision) Err() error {
 	return &ecr.Error{Code: ecr.CodeAccessDenied, Message: d.Message}
 }
 
-// getAuthorizationToken needs an identity policy only and has no resource;
-// repository policies cannot grant it (ECR user guide, "Private repository
-// policies").
+// getAuthorizationToken needs an identity policy only and has no resource.
 const getAuthorizationToken access.Action = "ecr:GetAuthorizationToken"
 
 // Decide answers r.
@@ -58,22 +64,62 @@ func Decide(r Request) Decision {
 	if p.System != "" {
 		return Decision{Allowed: true, By: p.String()}
 	}
-	own := p.Account != "" && p.Account == r.Owner
-	if !own && r.Action != getAuthorizationToken {
-		return denied(r, "resource-based")
+	if r.Owner == "" && r.Action != getAuthorizationToken {
+		return Decision{Message: denial(r, policy.Decision{Lacking: []policy.Source{policy.ResourceBased}})}
 	}
-	for _, name := range p.Policies {
-		if managedAllows(name, r.Action) {
-			return Decision{Allowed: true, By: name}
-		}
+	d := policy.Evaluate(policy.Request{
+		Principal:     caller(p),
+		Action:        string(r.Action),
+		Resource:      r.Resource,
+		Owner:         string(r.Owner),
+		Context:       r.Context,
+		Unknown:       []string{"*"},
+		Identity:      managed(p.Policies),
+		ResourceBased: repositoryPolicy(r.RepositoryPolicy),
+	})
+	if d.Outcome == policy.Allowed {
+		return Decision{Allowed: true, By: by(d)}
 	}
-	return denied(r, "identity-based")
+	return Decision{By: d.Deny.String(), DependsOn: d.DependsOn, Message: denial(r, d)}
 }
 
-// denied is AWS's text for an implicit deny: kind is the kind of policy that
-// would have had to allow.
-func denied(r Request, kind string) Decision {
-	return Decision{Message: fmt.Sprintf(
-		"User: %s is not authorized to perform: %s on resource: %s because no %s policy allows the %s action",
-		r.Principal.ARN, r.Action, r.Resource, kind, r.Action)}
+// caller is p as policies name it: nobody when its ARN is none.
+func caller(p access.Principal) policy.Caller {
+	c, err := policy.ParseCaller(p.ARN)
+	if err != nil || c.Account != string(p.Account) {
+		return policy.Caller{}
+	}
+	c.UniqueID = p.UniqueID
+	return c
+}
+
+// by names the statements that allow.
+func by(d policy.Decision) string {
+	var names []string
+	for _, ref := range []policy.Ref{d.IdentityAllow, d.ResourceAllow} {
+		if ref != (policy.Ref{}) {
+			names = append(names, ref.String())
+		}
+	}
+	if names == nil {
+		return "root user"
+	}
+	return strings.Join(names, "; ")
+}
+
+// denial is AWS's text: which policy denies, or which would have had to allow
+// (IAM user guide, "Troubleshoot access denied error messages").
+func denial(r Request, d policy.Decision) string {
+	text := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", r.Principal.ARN, r.Action, r.Resource)
+	switch {
+	case d.Deny != policy.Ref{}:
+		article := "a"
+		if d.Deny.Source == policy.IdentityBased {
+			article = "an"
+		}
+		return fmt.Sprintf("%s with an explicit deny in %s %s", text, article, d.Deny.Source)
+	case len(d.Lacking) > 0:
+		return fmt.Sprintf("%s because no %s allows the %s action", text, d.Lacking[0], r.Action)
+	}
+	return text
 }

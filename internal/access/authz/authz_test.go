@@ -2,6 +2,8 @@ package authz_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/policy"
 )
 
 const (
@@ -36,10 +39,18 @@ func TestDecide(t *testing.T) {
 		deniedResource = "User: arn:aws:iam::111122223333:user/someone is not authorized to perform: ecr:BatchGetImage " +
 			"on resource: arn:aws:ecr:us-east-1:444455556666:repository/team/app " +
 			"because no resource-based policy allows the ecr:BatchGetImage action"
+		deniedExplicitly = "User: arn:aws:iam::111122223333:user/someone is not authorized to perform: ecr:BatchGetImage " +
+			"on resource: arn:aws:ecr:us-east-1:111122223333:repository/team/app with an explicit deny in a resource-based policy"
 		deniedToken = "User: arn:aws:iam::111122223333:user/someone is not authorized to perform: ecr:GetAuthorizationToken " +
 			"on resource: * because no identity-based policy allows the ecr:GetAuthorizationToken action"
 	)
-	everyone := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}`
+	const (
+		everyone  = `{"Version":"2012-10-17","Statement":[{"Sid":"all","Effect":"Allow","Principal":"*","Action":"ecr:*"}]}`
+		byAddress = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:*",` +
+			`"Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}]}`
+	)
+	var office policy.Context
+	office.Set("aws:SourceIp", "192.0.2.7")
 	tests := []struct {
 		name string
 		req  authz.Request
@@ -47,20 +58,46 @@ func TestDecide(t *testing.T) {
 	}{
 		{"administrator, own account",
 			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:DeleteRepository", Resource: repository(own), Owner: own},
-			authz.Decision{Allowed: true, By: "AdministratorAccess"}},
+			authz.Decision{Allowed: true, By: "AdministratorAccess, statement 0"}},
 		{"administrator, action nobody knows",
 			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:Whatever", Resource: "*", Owner: own},
-			authz.Decision{Allowed: true, By: "AdministratorAccess"}},
+			authz.Decision{Allowed: true, By: "AdministratorAccess, statement 0"}},
 		{"administrator, another account",
 			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:BatchGetImage", Resource: repository(foreign), Owner: foreign},
 			authz.Decision{Message: deniedResource}},
-		{"repository policies grant nothing yet",
+		// Amazon ECR user guide, "Private repository policies"; across accounts
+		// both sides must allow
+		{"administrator, another account, granted",
 			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:BatchGetImage", Resource: repository(foreign),
 				Owner: foreign, RepositoryPolicy: everyone},
-			authz.Decision{Message: deniedResource}},
+			authz.Decision{Allowed: true, By: `AdministratorAccess, statement 0; repository policy, statement 0 "all"`}},
+		{"own account, granted as a whole",
+			authz.Request{Principal: user(), Action: "ecr:DeleteRepository", Resource: repository(own),
+				Owner: own, RepositoryPolicy: strings.Replace(everyone, `"*"`, `{"AWS":"111122223333"}`, 1)},
+			authz.Decision{Message: deniedIdentity}},
+		{"own account, granted directly",
+			authz.Request{Principal: user(), Action: "ecr:DeleteRepository", Resource: repository(own), Owner: own, RepositoryPolicy: everyone},
+			authz.Decision{Allowed: true, By: `repository policy, statement 0 "all"`}},
+		{"administrator, denied",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:BatchGetImage", Resource: repository(own),
+				Owner: own, RepositoryPolicy: strings.Replace(everyone, "Allow", "Deny", 1)},
+			authz.Decision{By: `repository policy, statement 0 "all"`, Message: deniedExplicitly}},
+		{"a condition that nobody can judge",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:BatchGetImage", Resource: repository(own), Owner: own, RepositoryPolicy: byAddress},
+			authz.Decision{By: "repository policy, statement 0", DependsOn: []string{"aws:SourceIp"}, Message: deniedExplicitly}},
+		{"the same, known",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:BatchGetImage", Resource: repository(own), Owner: own, RepositoryPolicy: byAddress,
+				Context: office},
+			authz.Decision{Allowed: true, By: "AdministratorAccess, statement 0"}},
+		{"a policy that cannot be read denies",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:BatchGetImage", Resource: repository(own), Owner: own, RepositoryPolicy: "{"},
+			authz.Decision{By: `repository policy, statement 0 "unreadable"`, Message: deniedExplicitly}},
+		{"a policy that cannot be read can be replaced",
+			authz.Request{Principal: user(access.PolicyAdministrator), Action: "ecr:SetRepositoryPolicy", Resource: repository(own), Owner: own, RepositoryPolicy: "{"},
+			authz.Decision{Allowed: true, By: "AdministratorAccess, statement 0"}},
 		{"pusher pushes",
 			authz.Request{Principal: user(access.PolicyPushPull), Action: "ecr:PutImage", Resource: repository(own), Owner: own},
-			authz.Decision{Allowed: true, By: "AmazonEC2ContainerRegistryPowerUser"}},
+			authz.Decision{Allowed: true, By: "AmazonEC2ContainerRegistryPowerUser, statement 0"}},
 		// "PowerUser cannot delete images or repositories, create repositories
 		// or set policies": ECR user guide, AWS managed policies.
 		{"pusher deletes a repository",
@@ -74,7 +111,7 @@ func TestDecide(t *testing.T) {
 			authz.Decision{Message: deniedIdentity}},
 		{"a token needs no owner",
 			authz.Request{Principal: user(access.PolicyPushPull), Action: "ecr:GetAuthorizationToken", Resource: "*"},
-			authz.Decision{Allowed: true, By: "AmazonEC2ContainerRegistryPowerUser"}},
+			authz.Decision{Allowed: true, By: "AmazonEC2ContainerRegistryPowerUser, statement 0"}},
 		{"a token without a policy",
 			authz.Request{Principal: user(), Action: "ecr:GetAuthorizationToken", Resource: "*", Owner: own},
 			authz.Decision{Message: deniedToken}},
@@ -114,7 +151,7 @@ func TestPowerUserActions(t *testing.T) {
 	mayNot := []access.Action{
 		"ecr:CreateRepository", "ecr:DeleteRepository", "ecr:BatchDeleteImage", "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy",
 		"ecr:PutLifecyclePolicy", "ecr:DeleteLifecyclePolicy", "ecr:PutImageTagMutability", "ecr:TagResource", "ecr:UntagResource",
-		"ecr:BatchImportUpstreamImage", "ecr:putimage", "ecr:*", "ecr:", "", "iam:CreateUser",
+		"ecr:BatchImportUpstreamImage", "ecr:*", "ecr:", "", "iam:CreateUser",
 	}
 	ask := func(a access.Action) bool {
 		return authz.Decide(authz.Request{Principal: user(access.PolicyPushPull), Action: a, Resource: repository(own), Owner: own}).Allowed
@@ -132,26 +169,48 @@ func TestPowerUserActions(t *testing.T) {
 }
 
 // No principal but the server's own jobs gets anything outside its account,
-// whatever its policies, the action and the repository policy.
+// whatever its policies and the action, unless the repository's policy names
+// it.
 func TestNothingAcrossAccounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.SampledFrom([]string{"", "?", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"555555555555"},"Action":"ecr:*"}]}`})
 		r := authz.Request{
 			Principal:        user(rapid.SliceOf(rapid.SampledFrom([]string{access.PolicyAdministrator, access.PolicyPushPull, "X"})).Draw(t, "policies")...),
 			Action:           access.Action("ecr:" + rapid.SampledFrom([]string{"PutImage", "BatchGetImage", "DeleteRepository"}).Draw(t, "action")),
 			Resource:         repository(foreign),
 			Owner:            rapid.SampledFrom([]ecr.AccountID{foreign, "", "000000000000"}).Draw(t, "owner"),
-			RepositoryPolicy: rapid.String().Draw(t, "policy"),
+			RepositoryPolicy: text.Draw(t, "policy"),
 		}
-		d := authz.Decide(r)
-		if d.Allowed || d.By != "" || d.Message == "" {
+		if d := authz.Decide(r); d.Allowed || !strings.Contains(d.Message, "resource-based policy") {
 			t.Fatalf("Decide = %+v", d)
 		}
 	})
+}
+
+// However many policies there are, each request is judged by its own.
+func TestManyPolicies(t *testing.T) {
+	for range 2 {
+		for i := range 1200 {
+			text := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:A%d"}]}`, i)
+			for _, j := range []int{i, i + 1} {
+				action := access.Action(fmt.Sprint("ecr:A", j))
+				d := authz.Decide(authz.Request{Principal: user(access.PolicyAdministrator), Action: action, Resource: repository(own), Owner: own, RepositoryPolicy: text})
+				if d.Allowed != (i != j) {
+					t.Fatalf("policy %d, action %d: %+v", i, j, d)
+				}
+			}
+		}
+	}
 }
 
 // A principal without an account matches no owner, not even an absent one.
 func TestZeroPrincipal(t *testing.T) {
 	if d := authz.Decide(authz.Request{Action: "ecr:PutImage", Principal: access.Principal{Policies: []string{access.PolicyAdministrator}}}); d.Allowed {
 		t.Errorf("Decide = %+v", d)
+	}
+	p := user(access.PolicyAdministrator)
+	p.Account = foreign
+	if d := authz.Decide(authz.Request{Action: "ecr:PutImage", Principal: p, Owner: foreign, Resource: repository(foreign)}); d.Allowed {
+		t.Errorf("an ARN of another account: %+v", d)
 	}
 }
