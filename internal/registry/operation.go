@@ -31,7 +31,7 @@ func Operations() []Operation {
 		opPutImage, opManifest, opStatManifest, opBatchGetImage,
 		opBatchDeleteImage, opDeleteManifest, opDeleteTag,
 		opListImages, opDescribeImages, opListImageDetails, opListTags, opListReferrers,
-		opBatchCheckLayers, opStatBlob, opOpenBlob, opMountBlob,
+		opBatchCheckLayers, opStatBlob, opOpenBlob, opMountBlob, opFindBlob, opDeleteBlob,
 		opStartUpload, opUploadOffset, opAppendUpload, opCompleteUpload, opCancelUpload,
 	}
 }

@@ -17,7 +17,8 @@ var opPutImage = Operation{"PutImage", []access.Action{"ecr:PutImage"}}
 // PutImage stores an image and points tags to it, as a whole or not at all.
 // Errors: RepositoryNotFound, InvalidParameter, ImageAlreadyExists,
 // ImageTagAlreadyExists, ImageDigestDoesNotMatch, LayersNotFound,
-// ReferencedImagesNotFound.
+// ReferencedImagesNotFound (not in CompatOCI, where an index may list images
+// that are not there).
 func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, error) {
 	m, err := manifest.Parse(n.Body, n.MediaType)
 	if err != nil {
@@ -36,6 +37,7 @@ func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, 
 		digest = n.Digest
 	}
 	row := newRow(m, digest, n.Body)
+	row.Sparse = c.r.cfg.Compat == CompatOCI
 	err = c.update(ctx, opPutImage, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		row.Repository = repo.ID
 		row.Image.PushedAt = c.r.cfg.Now()
@@ -95,7 +97,7 @@ func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, 
 				digestList(missing), at.Name, at.In.Account)
 		}
 	}
-	if len(row.Children) > 0 {
+	if len(row.Children) > 0 && !row.Sparse {
 		missing, err := tx.MissingManifests(ctx, row.Repository, row.Children)
 		if err != nil {
 			return false, err
@@ -111,6 +113,9 @@ func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, 
 		row.Image.SizeBytes = 0
 		for _, d := range row.Children {
 			child, err := tx.Manifest(ctx, row.Repository, d)
+			if errors.Is(err, meta.ErrNotFound) {
+				continue // a sparse index
+			}
 			if err != nil {
 				return false, err
 			}

@@ -2,11 +2,9 @@ package registry
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -25,10 +23,7 @@ func (c *Caller) ListReferrers(ctx context.Context, at Repo, d ecr.Digest, artif
 				return err
 			}
 			for _, row := range page {
-				ref, err := referrer(ctx, r, row)
-				if err != nil {
-					return err
-				}
+				ref := referrer(row)
 				if artifactType != "" && ref.ArtifactType != artifactType {
 					continue
 				}
@@ -47,19 +42,10 @@ func (c *Caller) ListReferrers(ctx context.Context, at Repo, d ecr.Digest, artif
 	return list, next, err
 }
 
-// referrer describes a listed image as the referrers API wants it, which
-// needs the manifest's own size.
-func referrer(ctx context.Context, r meta.ImageReader, row meta.Manifest) (Referrer, error) {
-	full, err := r.Manifest(ctx, row.Repository, row.Image.Digest)
-	if err != nil {
-		return Referrer{}, err
-	}
-	m, err := manifest.Parse(full.Body, full.Image.MediaType)
-	if err != nil {
-		return Referrer{}, fmt.Errorf("reading stored manifest %s: %w", row.Image.Digest, err)
-	}
+// referrer describes a listed image as the referrers API wants it.
+func referrer(row meta.Manifest) Referrer {
 	return Referrer{
-		Digest: full.Image.Digest, MediaType: full.Image.MediaType, ArtifactType: m.ArtifactType,
-		SizeBytes: int64(len(full.Body)), Annotations: m.Annotations,
-	}, nil
+		Digest: row.Image.Digest, MediaType: row.Image.MediaType, ArtifactType: row.Image.ArtifactMediaType,
+		SizeBytes: row.BodySizeBytes, Annotations: row.Annotations,
+	}
 }

@@ -242,6 +242,8 @@ func everything(c *registry.Caller, to registry.Repo) map[string]func(context.Co
 		"StatBlob":       func(ctx context.Context) error { _, err := c.StatBlob(ctx, to, d); return err },
 		"OpenBlob":       func(ctx context.Context) error { _, _, err := c.OpenBlob(ctx, to, d); return err },
 		"MountBlob":      func(ctx context.Context) error { _, _, err := c.MountBlob(ctx, to, to, d); return err },
+		"FindBlob":       func(ctx context.Context) error { _, _, err := c.FindBlob(ctx, to, d); return err },
+		"DeleteBlob":     func(ctx context.Context) error { return c.DeleteBlob(ctx, to, d) },
 		"StartUpload":    func(ctx context.Context) error { _, err := c.StartUpload(ctx, to); return err },
 		"UploadOffset":   func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, up); return err },
 		"AppendUpload":   func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, up, 0, nil); return err },

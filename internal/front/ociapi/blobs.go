@@ -36,6 +36,15 @@ func (x *exchange) headBlob() error {
 	return nil
 }
 
+// deleteBlob takes the blob from the repository.
+func (x *exchange) deleteBlob() error {
+	if err := x.caller.DeleteBlob(x.r.Context(), x.repo, x.digest); err != nil {
+		return x.blobError(err)
+	}
+	x.empty(http.StatusAccepted)
+	return nil
+}
+
 // blobError is the form of a missing blob where one is asked for.
 func (x *exchange) blobError(err error) error {
 	if ecr.CodeOf(err) == ecr.CodeLayersNotFound {

@@ -435,6 +435,27 @@ func TestMount(t *testing.T) {
 	w.want(mount(used, "&from=FROM"), 400)
 }
 
+// The specification's automatic content discovery, and deletion.
+func TestMountAnywhereAndDelete(t *testing.T) {
+	w := start(t, registry.CompatOCI, "from", "to")
+	d := string(w.pushBlob("from", "layer"))
+	r := w.want(w.do("POST", "/v2/to/blobs/uploads/?mount="+d, ""), 201)
+	if r.header.Get("Location") != "/v2/to/blobs/"+d {
+		t.Errorf("headers %v", r.header)
+	}
+	w.want(w.do("POST", "/v2/to/blobs/uploads/?mount="+string(ecr.DigestOf(nil)), ""), 202)
+
+	w.want(w.do("DELETE", "/v2/to/blobs/"+d, "", nobodyHeader, "1"), 403)
+	w.want(w.do("DELETE", "/v2/to/blobs/"+d, ""), 202)
+	w.want(w.do("HEAD", "/v2/to/blobs/"+d, ""), 404)
+	w.want(w.do("DELETE", "/v2/to/blobs/"+d, ""), 404)
+	w.want(w.do("HEAD", "/v2/from/blobs/"+d, ""), 200)
+	w.want(w.putManifest("from", "v1", manifest.MediaTypeOCIManifest, w.image("from", "x", "")), 201)
+	used := string(ecr.DigestOf([]byte("layer of x")))
+	w.wantError(w.do("DELETE", "/v2/from/blobs/"+used, ""), 405, "UNSUPPORTED", "Requested layer referenced by an image: "+used)
+	w.noServerErrors()
+}
+
 func TestBlobErrors(t *testing.T) {
 	w := start(t, registry.CompatECR, "app")
 	missing := string(ecr.DigestOf([]byte("missing")))

@@ -419,7 +419,11 @@ func TestManifestTooLarge(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	w := start(t, registry.CompatECR, "app")
+	oci := start(t, registry.CompatOCI, "app")
 	d := string(ecr.DigestOf(nil))
+	if got := oci.do("TRACE", "/v2/app/blobs/"+d, "").header.Get("Allow"); got != "DELETE, GET, HEAD" {
+		t.Errorf("blobs, compat oci: Allow is %q", got)
+	}
 	for path, allow := range map[string]string{
 		"/v2/": "GET, HEAD", "/v2/_catalog": "GET, HEAD", "/v2/app/tags/list": "GET, HEAD", "/v2/app/manifests/x": "DELETE, GET, HEAD, PUT",
 		"/v2/app/blobs/" + d: "GET, HEAD", "/v2/app/blobs/uploads/": "POST", "/v2/app/blobs/uploads/1": "DELETE, GET, PATCH, PUT", "/v2/app/referrers/" + d: "GET, HEAD",

@@ -50,8 +50,8 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, p access.Princip
 		return
 	}
 	serve, ok := endpoints[rt.kind][r.Method]
-	if !ok {
-		w.Header().Set("Allow", allowed(rt.kind))
+	if !ok || x.ecrCompat() && !onECR(rt.kind, r.Method) {
+		w.Header().Set("Allow", x.allowed(rt.kind))
 		writeWire(w, r, wire{http.StatusMethodNotAllowed, "UNSUPPORTED"}, "The operation is unsupported.")
 		return
 	}

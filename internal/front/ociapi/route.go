@@ -39,15 +39,20 @@ var endpoints = map[kind]map[string]func(*exchange) error{
 	kindCatalog:     {http.MethodGet: (*exchange).listCatalog, http.MethodHead: (*exchange).listCatalog},
 	kindTags:        {http.MethodGet: (*exchange).listTags, http.MethodHead: (*exchange).listTags},
 	kindManifest:    {http.MethodGet: (*exchange).getManifest, http.MethodHead: (*exchange).headManifest, http.MethodPut: (*exchange).putManifest, http.MethodDelete: (*exchange).deleteManifest},
-	kindBlob:        {http.MethodGet: (*exchange).getBlob, http.MethodHead: (*exchange).headBlob},
+	kindBlob:        {http.MethodGet: (*exchange).getBlob, http.MethodHead: (*exchange).headBlob, http.MethodDelete: (*exchange).deleteBlob},
 	kindStartUpload: {http.MethodPost: (*exchange).startUpload},
 	kindUpload:      {http.MethodGet: (*exchange).uploadStatus, http.MethodPatch: (*exchange).patchUpload, http.MethodPut: (*exchange).putUpload, http.MethodDelete: (*exchange).cancelUpload},
 	kindReferrers:   {http.MethodGet: (*exchange).listReferrers, http.MethodHead: (*exchange).listReferrers},
 }
 
+// onECR reports whether ECR has the method too: it deletes no blobs, but
+// collects those that no image refers to.
+func onECR(k kind, method string) bool { return k != kindBlob || method != http.MethodDelete }
+
 // allowed is the Allow header of a kind.
-func allowed(k kind) string {
-	return strings.Join(slices.Sorted(maps.Keys(endpoints[k])), ", ")
+func (x *exchange) allowed(k kind) string {
+	methods := slices.Sorted(maps.Keys(endpoints[k]))
+	return strings.Join(slices.DeleteFunc(methods, func(m string) bool { return x.ecrCompat() && !onECR(k, m) }), ", ")
 }
 
 // parsePath takes a path under /v2/ apart from the right, because repository

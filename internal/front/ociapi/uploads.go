@@ -41,21 +41,26 @@ func (x *exchange) startUpload() error {
 }
 
 // mount tries to make a blob of another repository visible in this one. It
-// reports false when the client must upload instead: also when it names no
-// repository, because searching others would tell what they hold.
+// reports false when the client must upload instead. When it names no
+// repository, any in which the caller may read the blob will do (automatic
+// content discovery).
 func (x *exchange) mount(digest, from string) (bool, error) {
 	d, err := ecr.ParseDigest(digest)
 	if err != nil {
 		return false, inputError(digestInvalid, err)
 	}
-	if from == "" {
-		return false, nil
+	source := registry.Repo{In: x.at}
+	if from != "" {
+		if source.Name, err = ecr.ParseRepositoryName(from); err != nil {
+			return false, inputError(nameInvalid, err)
+		}
+	} else {
+		var found bool
+		if source, found, err = x.caller.FindBlob(x.r.Context(), x.repo, d); err != nil || !found {
+			return false, err
+		}
 	}
-	name, err := ecr.ParseRepositoryName(from)
-	if err != nil {
-		return false, inputError(nameInvalid, err)
-	}
-	info, ok, err := x.caller.MountBlob(x.r.Context(), x.repo, registry.Repo{In: x.at, Name: name}, d)
+	info, ok, err := x.caller.MountBlob(x.r.Context(), x.repo, source, d)
 	if !ok || err != nil {
 		return false, err
 	}

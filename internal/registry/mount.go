@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// mountSource is what mounting asks for in the repository mounted from.
+const mountSource access.Action = "ecr:GetDownloadUrlForLayer"
+
+// mountTarget is what mounting asks for in the repository mounted to.
+const mountTarget access.Action = "ecr:InitiateLayerUpload"
+
+var opMountBlob = Operation{"MountBlob", []access.Action{mountTarget}}
+
+// MountBlob makes a blob of from visible in at. It reports false, without an
+// error, when the caller must upload it instead: the blob is not there, or the
+// caller may not read it there. What a caller cannot read it cannot mount, and
+// the answer does not tell which of the two it was.
+func (c *Caller) MountBlob(ctx context.Context, at, from Repo, d ecr.Digest) (BlobInfo, bool, error) {
+	var (
+		mounted bool
+		b       meta.Blob
+	)
+	err := c.update(ctx, opMountBlob, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		mounted = false
+		source, err := c.load(ctx, tx, Operation{Actions: []access.Action{mountSource}}, from)
+		if code := ecr.CodeOf(err); code == ecr.CodeAccessDenied || code == ecr.CodeRepositoryNotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b, err = tx.Blob(ctx, source.ID, d)
+		if errors.Is(err, meta.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if c.r.cfg.Compat == CompatECR {
+			// ECR mounts only what an image of the source refers to, within
+			// one registry.
+			used, err := tx.BlobIsUsed(ctx, source.ID, d)
+			if err != nil || !used || at.In != from.In {
+				return err
+			}
+		}
+		mounted = true
+		return tx.LinkBlob(ctx, repo.ID, d, c.r.cfg.Now())
+	})
+	return info(b), mounted && err == nil, err
+}
+
+var opFindBlob = Operation{"FindBlob", []access.Action{mountTarget}}
+
+// findPage is how many repositories FindBlob looks at in one snapshot.
+const findPage = 100
+
+// FindBlob returns a repository of at's registry from which the caller may
+// mount d: one that has it and where the caller may read it, be it at itself.
+// It reports false when there is none; whether others have it is not told.
+// In CompatECR there is never one: ECR does not search.
+func (c *Caller) FindBlob(ctx context.Context, at Repo, d ecr.Digest) (from Repo, found bool, err error) {
+	var after ecr.RepositoryName
+	for {
+		more := false
+		err := c.view(ctx, opFindBlob, at, func(ctx context.Context, r meta.Reader, _ meta.Repository) error {
+			if c.r.cfg.Compat == CompatECR {
+				return nil
+			}
+			list, err := r.ListBlobRepositories(ctx, at.In, d, after, findPage)
+			if err != nil {
+				return err
+			}
+			for _, row := range list {
+				from = Repo{row.Registry, row.Name}
+				if c.decide(from, row.PolicyText, mountSource) == nil {
+					found = true
+					return nil
+				}
+				after = row.Name
+			}
+			more = len(list) == findPage
+			return nil
+		})
+		if err != nil || found || !more {
+			return from, found, err
+		}
+	}
+}
+
+var opDeleteBlob = Operation{"DeleteBlob", []access.Action{"ecr:BatchDeleteImage"}}
+
+// DeleteBlob takes a blob from the repository (OCI); other repositories keep
+// it. One that an image refers to stays. ECR has no such operation and no
+// action for it; who may delete images may.
+// Errors: RepositoryNotFound, LayersNotFound, ReferencedByManifestList,
+// InvalidParameter in CompatECR.
+func (c *Caller) DeleteBlob(ctx context.Context, at Repo, d ecr.Digest) error {
+	return c.update(ctx, opDeleteBlob, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		if c.r.cfg.Compat == CompatECR {
+			return ecr.InvalidParameter("layerDigest", "layers cannot be deleted; the registry collects those that no image refers to")
+		}
+		b, err := tx.Blob(ctx, repo.ID, d)
+		if errors.Is(err, meta.ErrNotFound) {
+			return layerNotFound(at, d)
+		}
+		if err != nil {
+			return err
+		}
+		err = tx.UnlinkBlob(ctx, repo.ID, d)
+		if errors.Is(err, meta.ErrReferenced) {
+			return ecr.Errorf(ecr.CodeReferencedByManifestList, "Requested layer referenced by an image: %s", d)
+		}
+		if err != nil {
+			return err
+		}
+		return tx.AppendJournal(ctx, meta.JournalEntry{
+			At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalDeleteBlob,
+			Digest: d, SizeBytes: b.SizeBytes, Actor: c.p.String(), Reason: "deleted by request",
+		})
+	})
+}
