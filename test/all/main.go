@@ -5,8 +5,9 @@
 // It first installs what the tests need, as root on Debian, or says in one
 // line what to install. Then it runs, in this order, and prints each runner's
 // own summary: format, vet, lint, tests with the race detector (fuzz seeds,
-// scripts over the binary and PostgreSQL included), and other people's clients
-// against the binary. A test that is skipped counts as failed.
+// scripts over the binary and PostgreSQL included), other people's clients and
+// the OCI conformance suite against the binary. A test that is skipped counts
+// as failed.
 package main
 
 import (
@@ -37,6 +38,7 @@ func steps() []step {
 		{"lint", "golangci-lint", lint},
 		{"race", "go test -race, with fuzz seeds, scripts and PostgreSQL", race},
 		{"clients", "AWS CLI, SDKs, skopeo, buildah and crane against the binary", clients},
+		{"conformance", "the OCI distribution conformance suite against the binary", conformance},
 	}
 }
 
@@ -45,7 +47,7 @@ func main() {
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./test/all [-only STEPS]\n\nsteps, in order:")
 		for _, s := range steps() {
-			fmt.Fprintf(flag.CommandLine.Output(), "  %-8s %s\n", s.name, s.what)
+			fmt.Fprintf(flag.CommandLine.Output(), "  %-11s %s\n", s.name, s.what)
 		}
 	}
 	flag.Parse()
@@ -141,7 +143,7 @@ func format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod of their own that hold our code.
-var modules = []string{".", "test/clients"}
+var modules = []string{".", "test/clients", "test/conformance"}
 
 func vet(ctx context.Context) error {
 	for _, m := range modules {
