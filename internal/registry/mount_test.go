@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +37,39 @@ func TestFindBlob(t *testing.T) {
 		if got, found, err := f.FindBlob(t.Context(), to, d); found || err != nil {
 			t.Errorf("%s: a blob of another registry: %v %v %v", tc.compat, got, found, err)
 		}
+	}
+}
+
+// A caller mounts from where it may read, and does not learn what the others
+// hold.
+func TestFindBlobShowsOnlyWhatMayBeRead(t *testing.T) {
+	f := open(t, registry.CompatOCI)
+	ctx := t.Context()
+	const grant = `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "999999999999"}, "Action": [%s]}]}`
+	to, secret, shared := f.repo("to", ecr.Mutable), f.repo("secret", ecr.Mutable), f.repo("shared", ecr.Mutable)
+	if _, err := f.SetPolicy(ctx, to, fmt.Sprintf(grant, `"ecr:InitiateLayerUpload"`), false); err != nil {
+		t.Fatal(err)
+	}
+	d := f.blob(secret, []byte("layer"))
+	stranger := f.reg.As(alien)
+	if from, found, err := stranger.FindBlob(ctx, to, d); found || err != nil {
+		t.Errorf("found %v %v %v", from, found, err)
+	}
+	f.blob(shared, []byte("layer"))
+	if from, found, err := stranger.FindBlob(ctx, to, d); found || err != nil {
+		t.Errorf("found %v %v %v", from, found, err)
+	}
+	if _, err := f.SetPolicy(ctx, shared, fmt.Sprintf(grant, `"ecr:GetDownloadUrlForLayer"`), false); err != nil {
+		t.Fatal(err)
+	}
+	if from, found, err := stranger.FindBlob(ctx, to, d); !found || from != shared || err != nil {
+		t.Errorf("not found: %v %v %v", from, found, err)
+	}
+	if _, mounted, err := stranger.MountBlob(ctx, to, secret, d); mounted || err != nil {
+		t.Errorf("mounted %v %v", mounted, err)
+	}
+	if _, mounted, err := stranger.MountBlob(ctx, to, shared, d); !mounted || err != nil {
+		t.Errorf("mounted %v %v", mounted, err)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -46,18 +45,23 @@ type fixture struct {
 
 func open(t testing.TB, compat registry.Compat) *fixture {
 	t.Helper()
-	f := &fixture{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	dir := t.TempDir()
-	m, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "kontor.db")})
+	m, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "kontor.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openOn(t, compat, m)
+}
+
+// openOn is open on a database of the test's choice, which it closes.
+func openOn(t testing.TB, compat registry.Compat, m meta.Store) *fixture {
+	t.Helper()
+	f := &fixture{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	t.Cleanup(func() {
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	b, err := disk.Open(disk.Config{Dir: filepath.Join(dir, "blobs")})
+	b, err := disk.Open(disk.Config{Dir: filepath.Join(t.TempDir(), "blobs")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,45 +361,6 @@ func TestSettings(t *testing.T) {
 }
 
 // One tag, many pushers: a tag that is immutable has one winner.
-func TestOneWinnerOfAnImmutableTag(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	to := f.repo("race", ecr.Immutable)
-	const clients = 40
-	bodies := make([][]byte, clients)
-	for i := range bodies {
-		bodies[i] = f.image(to, fmt.Sprint(i))
-	}
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		wins []ecr.Digest
-	)
-	for _, body := range bodies {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			err := f.put(to, body, "v1")
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				wins = append(wins, ecr.DigestOf(body))
-			} else {
-				wantCode(t, err, ecr.CodeImageTagAlreadyExists)
-			}
-		}()
-	}
-	wg.Wait()
-	m, err := f.Manifest(t.Context(), to, ecr.ImageID{Tag: "v1"})
-	if err != nil || len(wins) != 1 || m.Digest != wins[0] {
-		t.Errorf("winners %v, the tag is at %s (%v)", wins, m.Digest, err)
-	}
-	// Who lost left nothing behind, tag or image.
-	images, _, err := f.ListImageDetails(t.Context(), to, "", "", 100)
-	if err != nil || len(images) != 1 {
-		t.Errorf("%d images (%v)", len(images), err)
-	}
-}
-
 func readAll(t testing.TB, f blob.File) []byte {
 	t.Helper()
 	b, err := io.ReadAll(f)
