@@ -21,13 +21,15 @@ import (
 )
 
 // handler is everything that happens to a request, in this order: a request
-// id, one log line when it is over, an answer should code panic, then routes.
-// Each route authenticates in its protocol's way before anything else.
+// id, which every answer carries, one log line when it is over, an answer
+// should code panic, then routes. Each route authenticates in its protocol's
+// way before anything else.
 func (s *Server) handler(b Binding) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req := &request{id: newRequestID(), binding: b}
 		rec := &recorder{ResponseWriter: w}
 		start := time.Now()
+		w.Header().Set(awsjson.RequestIDHeader, req.id)
 		defer func() { s.logRequest(r, req, rec, time.Since(start)) }()
 		defer s.answerPanic(rec, r, req)
 		s.route(rec, r, req)
@@ -40,6 +42,8 @@ type request struct {
 	binding   Binding
 	operation string
 	principal access.Principal
+	// refuse answers with an error, in the protocol of the request.
+	refuse func(error)
 }
 
 // newRequestID makes a random UUID, as AWS's request ids are.
@@ -53,6 +57,9 @@ func newRequestID() string {
 
 func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	req.refuse = func(error) {
+		http.Error(w, "Internal error. Request id: "+req.id, http.StatusInternalServerError)
+	}
 	switch path := r.URL.Path; {
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		s.serveOCI(w, r, req)
@@ -71,7 +78,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 // serveOCI serves the docker endpoint.
 func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) {
 	req.operation = "oci"
-	p, err := s.authn.VerifyBasic(r, req.binding.Registry.Region)
+	req.refuse = func(err error) { s.oci.WriteError(w, r, err, req.id) }
+	p, err := s.verifier(req.binding).VerifyBasic(r, req.binding.Registry.Region)
 	switch code := ecr.CodeOf(err); {
 	case err == nil:
 		req.principal = p
@@ -82,7 +90,7 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 		if code == ecr.CodeServer || code == ecr.CodeUnavailable {
 			s.cfg.Log.ErrorContext(r.Context(), "authenticating", "request_id", req.id, "error", err)
 		}
-		s.oci.WriteError(w, r, err, req.id)
+		req.refuse(err)
 	}
 }
 
@@ -90,12 +98,13 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) {
 	operation, unknown := awsjson.Operation(r, ecrapi.TargetPrefix)
 	req.operation = operation
-	p, body, err := s.authn.ReadAndVerify(r, ecrapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
+	req.refuse = func(err error) { s.ecr.Refuse(w, r, operation, err, req.id) }
+	p, body, err := s.verifier(req.binding).ReadAndVerify(r, ecrapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
 	if err == nil {
 		err = unknown
 	}
 	if err != nil {
-		s.ecr.Refuse(w, r, operation, err, req.id)
+		req.refuse(err)
 		return
 	}
 	req.principal = p
@@ -108,15 +117,16 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request
 	if strings.Contains(r.Header.Get("Authorization"), "/iam/aws4_request") {
 		service = "iam" // which is told in the end that it is not served
 	}
-	p, body, err := s.authn.ReadAndVerify(r, maxQueryBody, req.binding.Registry.Region, service)
+	req.refuse = func(err error) { s.sts.ServeError(w, r, nil, req.id, err) }
+	p, body, err := s.verifier(req.binding).ReadAndVerify(r, maxQueryBody, req.binding.Registry.Region, service)
 	if err != nil {
-		s.sts.ServeError(w, r, nil, req.id, err)
+		req.refuse(err)
 		return
 	}
 	req.principal = p
 	form, err := awsquery.Form(r, body)
 	if err != nil {
-		s.sts.ServeError(w, r, nil, req.id, err)
+		req.refuse(err)
 		return
 	}
 	req.operation = form.Get("Action")
@@ -131,10 +141,15 @@ func (s *Server) answerPanic(w *recorder, r *http.Request, req *request) {
 	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v) // the handler wants the connection cut
 	}
-	s.cfg.Log.ErrorContext(r.Context(), "panic", "request_id", req.id, "panic", v, "stack", string(debug.Stack()))
-	if w.status == 0 {
-		http.Error(w, "Internal error. Request id: "+req.id, http.StatusInternalServerError)
+	s.cfg.Log.ErrorContext(r.Context(), "panic", "request_id", req.id, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	if w.status != 0 {
+		// Nobody must take half an answer for a whole one.
+		panic(http.ErrAbortHandler)
 	}
+	// What was prepared is about another answer.
+	clear(w.Header())
+	w.Header().Set(awsjson.RequestIDHeader, req.id)
+	req.refuse(fmt.Errorf("panic: %v", v))
 }
 
 // logRequest writes the one line of a request: no tokens, no signatures, no
@@ -144,16 +159,19 @@ func (s *Server) logRequest(r *http.Request, req *request, w *recorder, took tim
 		slog.String("request_id", req.id),
 		slog.String("registry", req.binding.Registry.String()),
 		slog.String("principal", req.principal.String()),
-		slog.String("operation", req.operation),
+		slog.String("operation", short(req.operation)),
 		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
+		slog.String("path", short(r.URL.Path)),
 		slog.Int("status", w.status),
 		slog.Int64("bytes", w.bytes),
 		slog.Duration("duration", took),
 		slog.String("source", r.RemoteAddr),
-		slog.String("agent", r.UserAgent()),
+		slog.String("agent", short(r.UserAgent())),
 	)
 }
+
+// short keeps what strangers send from filling the log.
+func short(s string) string { return s[:min(len(s), maxLogged)] }
 
 // recorder notes status and size of an answer. It hands ReadFrom on, so that
 // a file still goes out by sendfile.

@@ -29,7 +29,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// Config is what a server is made of. All fields but Compat are required.
+// Config is what a server is made of. All fields but Compat and Grace are
+// required.
 type Config struct {
 	Meta     meta.Store
 	Blobs    blob.Store
@@ -42,6 +43,9 @@ type Config struct {
 	ImageNow func() time.Time
 	AuthNow  func() time.Time
 	Log      *slog.Logger
+	// Grace is how long requests that run when the server is told to stop may
+	// go on. Default 15 seconds.
+	Grace time.Duration
 }
 
 // Binding ties listeners to a registry.
@@ -58,7 +62,7 @@ type Server struct {
 	cfg      Config
 	registry *registry.Registry
 	identity *identity.Service
-	authn    *authn.Verifier
+	authn    map[string]*authn.Verifier // by partition, whose name is in users' ARNs
 	ecr      *ecrapi.Handler
 	oci      *ociapi.Handler
 	sts      *stsapi.Handler
@@ -68,8 +72,11 @@ type Server struct {
 const (
 	headerTimeout = 15 * time.Second
 	idleTimeout   = 2 * time.Minute
-	shutdownGrace = 15 * time.Second
+	defaultGrace  = 15 * time.Second
 	maxHeader     = 64 << 10
+	// maxLogged is how much of a path or name goes into the log: more than
+	// the longest repository name and digest.
+	maxLogged = 512
 	// maxQueryBody bounds requests of the Query protocol, whose largest
 	// member is a policy document.
 	maxQueryBody = 1 << 20
@@ -79,19 +86,23 @@ const (
 
 // New prepares a server and makes sure that each account has its first users.
 func New(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.Grace == 0 {
+		cfg.Grace = defaultGrace
+	}
 	s := &Server{cfg: cfg}
 	if len(cfg.Bindings) == 0 {
 		return nil, errors.New("server: no registry to serve")
 	}
-	s.identity = identity.New(identity.Config{
-		Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: cfg.Bindings[0].Registry.Region.Partition(),
-	})
+	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
+	s.authn = map[string]*authn.Verifier{}
 	for _, b := range cfg.Bindings {
 		if err := s.identity.EnsureAccount(ctx, b.Registry.Account); err != nil {
-			return nil, fmt.Errorf("preparing account %s: %w", b.Registry.Account, err)
+			return nil, err
 		}
+		partition := b.Registry.Region.Partition()
+		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
+		s.authn[partition] = authn.New(authn.Config{Keys: users, Tokens: users, Now: cfg.AuthNow})
 	}
-	s.authn = authn.New(authn.Config{Keys: s.identity, Tokens: s.identity, Now: cfg.AuthNow})
 	s.registry = registry.New(registry.Config{
 		Meta: cfg.Meta, Blobs: cfg.Blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
 	})
@@ -129,7 +140,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		g.Go(func() error {
 			<-ctx.Done()
-			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 			defer cancel()
 			if err := hs.Shutdown(stop); err != nil {
 				s.cfg.Log.WarnContext(stop, "requests cut off at shutdown", "host", b.Host, "error", err)
@@ -141,7 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.flushPulls(ctx) })
 	err := g.Wait()
 	// Requests that ended last may have pulled.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultGrace)
 	defer cancel()
 	return errors.Join(err, s.registry.FlushPulls(last))
 }
@@ -160,6 +171,9 @@ func (s *Server) flushPulls(ctx context.Context) error {
 		}
 	}
 }
+
+// verifier tells who sent a request to b.
+func (s *Server) verifier(b Binding) *authn.Verifier { return s.authn[b.Registry.Region.Partition()] }
 
 // endpoint is the registry a request came in for, as the ECR API names it.
 func (b Binding) endpoint() ecrapi.Endpoint {
