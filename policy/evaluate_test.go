@@ -392,6 +392,11 @@ func TestInvalidDocuments(t *testing.T) {
 	if got := ask(statement(policy.Deny, "StringNotEqual"), statement(policy.Allow, "StringNotEquals")); got != "denied by p, statement 0" {
 		t.Error(got)
 	}
+	newer := statement(policy.Allow, "StringNotEquals")
+	newer.Version = "2030-01-01"
+	if got := ask(newer); got != "denied, lacking [identity-based policy]" {
+		t.Error(got)
+	}
 	if got := ask(statement("", "StringNotEquals"), statement(policy.Allow, "StringNotEquals")); got != "denied by p, statement 0" {
 		t.Error(got)
 	}

@@ -125,6 +125,7 @@ func TestResource(t *testing.T) {
 		{`"Resource":"arn:aws:ecr:*:*:repository/${aws:none, 'team'}/${*}"`, repo, false},
 		{`"Resource":"arn:aws:ecr:*:*:repository/${aws:none,'team'}/*"`, repo, true},
 		{`"Resource":"arn:aws:ecr:*:${aws:PrincipalAccount}:repository/*"`, repo, false}, // only after the fifth colon
+		{`"Resource":"arn:aws:ecr:*:${none, '111111111111'}:repository/*"`, repo, false},
 	} {
 		who := caller(t, alice)
 		who.Tags = map[string]string{"Team": "team"}
