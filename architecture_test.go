@@ -34,6 +34,7 @@ var rooms = map[string]int{
 	"internal/access/authn":        20,
 	"internal/access/authz":        20,
 	"internal/access/identity":     20,
+	"internal/store/check":         20,
 	"internal/store/blob/blobtest": 20,
 	"internal/store/blob/crashfs":  20,
 	"internal/store/blob/disk":     19,

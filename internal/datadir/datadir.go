@@ -43,7 +43,7 @@ var errNoKey = errors.New("master.key is missing, and without it the secrets in 
 type Dir struct {
 	Path  string
 	Meta  meta.Store
-	Blobs blob.Store // nil for a reader
+	Blobs blob.Store // a reader may only read
 	Key   identity.MasterKey
 
 	lock *os.File // nil for a reader
@@ -131,6 +131,12 @@ func OpenReader(ctx context.Context, path string) (*Dir, error) {
 	var err error
 	if d.Key, err = identity.LoadMasterKey(d.file("master.key")); err == nil {
 		err = d.openMeta(ctx)
+	}
+	if err == nil {
+		var blobs *disk.Store
+		if blobs, err = disk.OpenReader(disk.Config{Dir: d.file("blobs")}); err == nil {
+			d.Blobs = blobs
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(explain(path, err), d.Close())

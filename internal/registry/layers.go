@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -73,7 +74,23 @@ func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo,
 		// caller's fault and nothing to call missing.
 		return BlobInfo{}, nil, fmt.Errorf("opening blob %s of %s/%s under key %s: %w", d, at.In, at.Name, b.Key, err)
 	}
+	if err := checkSize(f, b.SizeBytes); err != nil {
+		return BlobInfo{}, nil, errors.Join(fmt.Errorf("blob %s of %s/%s under key %s is damaged: %w", d, at.In, at.Name, b.Key, err), f.Close())
+	}
 	return info(b), f, nil
+}
+
+// checkSize makes sure that a file was neither cut nor grown: what is damaged
+// is an error, not a shorter answer.
+func checkSize(f io.Seeker, want int64) error {
+	got, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err == nil && got != want {
+		err = fmt.Errorf("it has %d bytes, not %d", got, want)
+	}
+	return err
 }
 
 func (c *Caller) linkedBlob(ctx context.Context, op Operation, at Repo, d ecr.Digest) (meta.Blob, error) {

@@ -122,6 +122,9 @@ type RepositoryReader interface {
 	// ListRepositories returns at most limit repositories in byte order of
 	// their names, starting after the name after.
 	ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) ([]Repository, error)
+	// AllRepositories returns at most limit repositories of every registry in
+	// order of their ids, after the id after.
+	AllRepositories(ctx context.Context, after RepositoryID, limit int) ([]Repository, error)
 }
 
 // RepositoryWriter changes repositories.

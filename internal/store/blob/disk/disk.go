@@ -51,6 +51,17 @@ var _ blob.Store = (*Store)(nil)
 
 // Open opens the store in cfg.Dir and makes the folder if need be.
 func Open(cfg Config) (*Store, error) {
+	s, err := newStore(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.makeFolders(); err != nil {
+		return nil, fmt.Errorf("opening the blob store in %s: %w", s.dir, noSpace(err))
+	}
+	return s, nil
+}
+
+func newStore(cfg Config) (*Store, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("opening the blob store: no folder given")
 	}
@@ -61,9 +72,6 @@ func Open(cfg Config) (*Store, error) {
 	s := &Store{fs: cfg.FS, dir: dir, writing: map[blob.Key]struct{}{}}
 	if s.fs == nil {
 		s.fs = osFS{}
-	}
-	if err := s.makeFolders(); err != nil {
-		return nil, fmt.Errorf("opening the blob store in %s: %w", dir, noSpace(err))
 	}
 	return s, nil
 }
@@ -104,6 +112,12 @@ func (s *Store) makeFolders() error {
 		return fmt.Errorf("syncing %s: %w", s.blobs(), err)
 	}
 	return nil
+}
+
+// OpenReader opens the store that is in cfg.Dir to read beside the process that
+// owns it. It makes nothing; only Open and List of the Store may be used.
+func OpenReader(cfg Config) (*Store, error) {
+	return newStore(cfg)
 }
 
 // MakeDir makes dir and its missing parents, so that they survive the loss of

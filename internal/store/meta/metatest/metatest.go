@@ -21,6 +21,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 	run(t, open, []test{
 		{"registry settings", registrySettings},
 		{"repositories", repositories},
+		{"all repositories", allRepositories},
 		{"repository settings", repositorySettings},
 		{"repository incarnations", incarnations},
 		{"images", images},

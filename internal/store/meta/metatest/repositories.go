@@ -38,6 +38,35 @@ func registrySettings(t *testing.T, s meta.Store) {
 	}
 }
 
+// Every registry's repositories come, those made first first.
+func allRepositories(t *testing.T, s meta.Store) {
+	var want []meta.Repository
+	for i, name := range []ecr.RepositoryName{"z", "a", "m", "z"} {
+		in := registry
+		if i == 3 {
+			in = other
+		}
+		r := meta.Repository{Registry: in, Name: name, CreatedAt: noon, Mutability: ecr.Mutability{Mode: ecr.Mutable}, Encryption: ecr.Encryption{Type: "AES256"}}
+		update(t, s, func(ctx context.Context, tx meta.Tx) (err error) {
+			r.ID, err = tx.InsertRepository(ctx, r)
+			return err
+		})
+		want = append(want, r)
+	}
+	list := func(after meta.RepositoryID, limit int) []meta.Repository {
+		t.Helper()
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Repository, error) {
+			return r.AllRepositories(ctx, after, limit)
+		})
+	}
+	diff(t, want, list(0, 10))
+	diff(t, want[:2], list(0, 2))
+	diff(t, want[2:], list(want[1].ID, 2))
+	if got := append(list(want[3].ID, 10), list(0, 0)...); len(got) != 0 {
+		t.Errorf("after the last, and at most none: %v", got)
+	}
+}
+
 func repositories(t *testing.T, s meta.Store) {
 	full := meta.Repository{
 		Registry: registry, Name: "team/app", CreatedAt: noon,

@@ -41,6 +41,15 @@ func (r *reader) ListRepositories(ctx context.Context, in ecr.RegistryID, after 
 	return all, wrap(err, "listing repositories of %s", in)
 }
 
+// AllRepositories implements meta.RepositoryReader.
+func (r *reader) AllRepositories(ctx context.Context, after meta.RepositoryID, limit int) ([]meta.Repository, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanRepository, selectRepository+`WHERE id > $1 ORDER BY id LIMIT $2`, int64(after), limit)
+	return all, wrap(err, "listing all repositories")
+}
+
 // InsertRepository implements meta.RepositoryWriter.
 func (t *txn) InsertRepository(ctx context.Context, r meta.Repository) (meta.RepositoryID, error) {
 	filters, err := toJSON(r.Mutability.Filters)
