@@ -150,6 +150,16 @@ type tally struct {
 	activating int // of all, and no dependents
 }
 
+// add counts image i.
+func (t *tally) add(b *board, i int) {
+	t.all++
+	if b.graph.dependent(b, i) {
+		t.dependents++
+	} else if b.images[i].Status == StatusActivating {
+		t.activating++
+	}
+}
+
 // counted is the number that o goes by.
 func (t tally) counted(o *Options) int {
 	if o.CountDependents {
@@ -175,7 +185,7 @@ func (b *board) evaluate(now time.Time, out []Outcome) {
 		}
 	}
 	for i, rules := range b.matched {
-		if len(rules) == 0 {
+		if len(rules) == 0 || b.isGone(i) {
 			continue
 		}
 		r := &b.rules[rules[0]]
@@ -211,16 +221,13 @@ func (b *board) count(out []Outcome) {
 				at = append(at, tally{})
 				continue
 			}
-			var dependent, activating int
-			if b.graph.dependent(b, int(p.image)) {
-				dependent = 1
-			} else if b.images[p.image].Status == StatusActivating {
-				activating = 1
-			}
+			var one tally
+			one.add(b, int(p.image))
 			for _, id := range rules {
-				tallies[id].all++
-				tallies[id].dependents += dependent
-				tallies[id].activating += activating
+				t := &tallies[id]
+				t.all += one.all
+				t.dependents += one.dependents
+				t.activating += one.activating
 			}
 			at = append(at, tallies[rules[0]])
 		}

@@ -79,18 +79,20 @@ func (b *board) guard(out []Outcome) {
 	}
 }
 
-// follow makes a referrer go with its subject.
+// follow makes a referrer go with its subject. One that has tags, or that
+// nothing guards, goes by itself when a rule acts on it.
 func (b *board) follow(m *Image, o, subject *Outcome) {
 	tagged := len(m.Tags) > 0
+	alone := tagged || b.opts.UnguardedReferrers
 	switch subject.Action {
 	case Keep:
 		return
 	case Expire:
-		if o.Action == Expire {
-			return // by itself
+		if o.Action == Expire && alone {
+			return
 		}
 	case Transition:
-		if o.Action == Transition || b.opts.class(m.Status) != Standard || o.Action == Expire && b.opts.UnguardedReferrers {
+		if b.opts.class(m.Status) != Standard || o.Action == Transition && alone || o.Action == Expire && b.opts.UnguardedReferrers {
 			return
 		}
 	}

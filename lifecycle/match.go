@@ -80,11 +80,8 @@ func (m *matcher) add(id int32, r *rule) {
 		m.whole[c].untagged = append(m.whole[c].untagged, id)
 	case Tagged:
 		for _, s := range set(r.Selection.TagPatterns) {
-			parts := strings.Split(s, "*")
-			e := element{rule: id, exact: len(parts) == 1, head: parts[0]}
-			if !e.exact {
-				e.middle, e.tail = parts[1:len(parts)-1], parts[len(parts)-1]
-			}
+			e := pattern(s)
+			e.rule = id
 			m.elements[c].add(e)
 			r.need++
 		}
@@ -93,6 +90,15 @@ func (m *matcher) add(id int32, r *rule) {
 			r.need++
 		}
 	}
+}
+
+// pattern is the element of no rule that s is.
+func pattern(s string) element {
+	parts := strings.Split(s, "*")
+	if len(parts) == 1 {
+		return element{exact: true, head: s}
+	}
+	return element{head: parts[0], middle: parts[1 : len(parts)-1], tail: parts[len(parts)-1]}
 }
 
 func (es *elements) add(e element) {

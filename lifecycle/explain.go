@@ -1,0 +1,283 @@
+package lifecycle
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Verdict is what one rule means for one image.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictActs      Verdict = "acts"      // the rule owns the image and acts on it
+	VerdictKeeps     Verdict = "keeps"     // the rule owns the image and does not act on it yet
+	VerdictOutranked Verdict = "outranked" // it selects the image, which a higher rule owns
+	VerdictTags      Verdict = "tags"      // the image does not meet its tag criteria
+	VerdictClass     Verdict = "class"     // it is for another storage class
+)
+
+// Clock is what an age counts from.
+type Clock string
+
+// The clocks.
+const (
+	ClockPushed    Clock = "pushed"
+	ClockPulled    Clock = "pulled"
+	ClockActivated Clock = "activated"
+	ClockArchived  Clock = "archived"
+)
+
+// Explanation is why an image stays or goes.
+type Explanation struct {
+	Image   Image
+	Outcome Outcome // after the guards
+	// Reasons has one entry for each rule, the highest first.
+	Reasons []Reason
+	// Indexes are the digests of the indexes that list the image, sorted.
+	Indexes []string
+	// Changes is when the image's fate changes by the passing of time alone,
+	// without pushes, pulls and deletions by hand: it goes at the first run
+	// after that, or has gone by then if Outcome says so. Zero is never. An
+	// image whose index goes now changes now: it goes at the next run. Forecast
+	// simulates what this computes.
+	Changes time.Time
+}
+
+// Reason is what one rule has to do with an image.
+type Reason struct {
+	Rule    Rule
+	Index   int // in Policy.Rules
+	Verdict Verdict
+	// Matches are the elements of the rule's list that tags of the image
+	// match; Missing those that none does.
+	Matches []Match
+	Missing []string
+	// Met reports whether the count or age criterion is met, for a rule that
+	// selects the image: were it the owner, it would act.
+	Met bool
+	// Rank is the image's place among those the rule selects, 1 for the
+	// youngest, and Of their number, for a count rule that selects and counts
+	// the image. The rule keeps Rule.Selection.CountNumber of them.
+	Rank, Of int
+	// Since is what the rule counts the image's age from, Clock what happened
+	// then, and Due the instant after which the image is too old, for an age
+	// rule that selects the image. Since and Due are zero when the time is
+	// not known.
+	Since, Due time.Time
+	Clock      Clock
+}
+
+// Match is an element of a rule's list and the first tag that matches it.
+type Match struct{ Element, Tag string }
+
+// Owner is the reason of the rule that owns the image, nil when none does.
+func (e *Explanation) Owner() *Reason {
+	for i := range e.Reasons {
+		if v := e.Reasons[i].Verdict; v == VerdictActs || v == VerdictKeeps {
+			return &e.Reasons[i]
+		}
+	}
+	return nil
+}
+
+// Explain tells why p keeps the image of that digest, or not. It is false when
+// there is no such image. It costs as much as Decide for all images.
+func Explain(p Policy, images []Image, now time.Time, digest string) (Explanation, bool) {
+	return Options{}.Explain(p, images, now, digest)
+}
+
+// Explain is the function Explain under o.
+func (o Options) Explain(p Policy, images []Image, now time.Time, digest string) (Explanation, bool) {
+	i := slices.IndexFunc(images, func(m Image) bool { return m.Digest == digest })
+	if i < 0 {
+		return Explanation{}, false
+	}
+	b := newBoard(o, p, images)
+	marked := make([]Outcome, len(images))
+	b.evaluate(now, marked)
+	final := slices.Clone(marked)
+	b.guard(final)
+	e := Explanation{Image: images[i], Outcome: final[i]}
+	for id := range b.rules {
+		e.Reasons = append(e.Reasons, b.reason(i, int32(id), now, &marked[i]))
+	}
+	if b.graph != nil {
+		for _, j := range b.graph.indexes(i) {
+			e.Indexes = append(e.Indexes, images[j].Digest)
+		}
+		slices.Sort(e.Indexes)
+	}
+	n := next{board: b, marked: marked, final: final, now: now}
+	if at, _, ok := n.goes(i); ok {
+		e.Changes = at
+	}
+	return e, true
+}
+
+// reason is that of rule id for image i, of which o is the outcome before the
+// guards.
+func (b *board) reason(i int, id int32, now time.Time, o *Outcome) Reason {
+	r, m := &b.rules[id], &b.images[i]
+	out := Reason{Rule: r.Rule, Index: r.index}
+	if b.opts.class(m.Status) != r.Selection.Class() {
+		out.Verdict = VerdictClass
+		return out
+	}
+	out.list(r, m)
+	rules := b.matched[i]
+	if !slices.Contains(rules, id) {
+		out.Verdict = VerdictTags
+		return out
+	}
+	switch {
+	case r.ages:
+		out.age(r, m, b.opts.Ages, now)
+	case r.counts:
+		b.ranked(&out, i, id)
+	}
+	switch {
+	case rules[0] != id:
+		out.Verdict = VerdictOutranked
+	case o.Action != Keep:
+		out.Verdict, out.Met = VerdictActs, true
+	default:
+		out.Verdict = VerdictKeeps
+	}
+	return out
+}
+
+func (out *Reason) list(r *rule, m *Image) {
+	try := func(element string, match func(tag string) bool) {
+		if k := slices.IndexFunc(m.Tags, match); k >= 0 {
+			out.Matches = append(out.Matches, Match{element, m.Tags[k]})
+		} else {
+			out.Missing = append(out.Missing, element)
+		}
+	}
+	for _, s := range r.Selection.TagPatterns {
+		e := pattern(s)
+		try(s, e.match)
+	}
+	for _, s := range r.Selection.TagPrefixes {
+		try(s, func(tag string) bool { return strings.HasPrefix(tag, s) })
+	}
+}
+
+func (out *Reason) age(r *rule, m *Image, ages Ages, now time.Time) {
+	out.Since = m.age(r.Selection.CountType)
+	switch {
+	case r.Selection.CountType == SinceImageTransitioned:
+		out.Clock = ClockArchived
+	case r.Selection.CountType == SinceImagePulled && m.LastPulledAt.After(m.pushed()):
+		out.Clock = ClockPulled
+	case m.LastActivatedAt.After(m.PushedAt):
+		out.Clock = ClockActivated
+	default:
+		out.Clock = ClockPushed
+	}
+	if !out.Since.IsZero() {
+		out.Due = ages.due(out.Since, r.Selection.CountNumber)
+		out.Met = r.older(m, ages.cutoff(now, r.Selection.CountNumber))
+	}
+}
+
+// ranked finds the rank of image i in rule id, as count would.
+func (b *board) ranked(out *Reason, i int, id int32) {
+	var before, worst, all tally
+	me := b.place(i)
+	for j := range b.images {
+		if b.isGone(j) || !slices.Contains(b.matched[j], id) {
+			continue
+		}
+		all.add(b, j)
+		at := b.place(j)
+		if c := at.compare(me); c > 0 || c == 0 && b.images[j].Digest >= b.images[i].Digest {
+			before.add(b, j)
+		}
+		if at.compare(me) >= 0 {
+			worst.add(b, j)
+		}
+	}
+	if b.graph.dependent(b, i) && !b.opts.CountDependents {
+		return
+	}
+	out.Rank, out.Of = before.counted(&b.opts), all.counted(&b.opts)
+	limit := b.rules[id].Selection.CountNumber
+	out.Met = out.Rank > limit || b.opts.Ties == TiesAllGo && worst.counted(&b.opts) > limit
+}
+
+// next finds when fates change.
+type next struct {
+	*board
+	marked, final []Outcome
+	now           time.Time
+	path          []int
+}
+
+// goes is when image i leaves its storage class by the passing of time, and
+// how; false when it does not.
+func (n *next) goes(i int) (time.Time, ActionType, bool) {
+	if a := n.final[i].Action; a != Keep {
+		return n.now, a, true
+	}
+	if _, held := n.held[n.images[i].Digest]; held || slices.Contains(n.path, i) {
+		return time.Time{}, Keep, false
+	}
+	n.path = append(n.path, i)
+	defer func() { n.path = n.path[:len(n.path)-1] }()
+	at, action, ok := n.marks(i)
+	if s := n.graph.subject(n.board, i); s >= 0 {
+		with, how, leaves := n.goes(s)
+		own := len(n.images[i].Tags) > 0
+		switch {
+		case n.opts.UnguardedReferrers:
+			if leaves && (!ok || with.Before(at)) {
+				at, action, ok = with, how, true
+			}
+		case own:
+			ok = ok && leaves
+			at = latest(at, with)
+		default:
+			at, action, ok = with, how, leaves
+		}
+	}
+	if !ok || n.graph == nil {
+		return at, action, ok
+	}
+	for _, j := range n.graph.indexes(i) {
+		if n.isGone(int(j)) || action == Transition && n.images[j].Status == StatusArchived {
+			continue
+		}
+		index, how, leaves := n.goes(int(j))
+		if !leaves || action == Expire && how != Expire {
+			return time.Time{}, Keep, false
+		}
+		at = latest(at, index)
+	}
+	return at, action, true
+}
+
+// marks is when image i's owner acts on it, whatever guards it.
+func (n *next) marks(i int) (time.Time, ActionType, bool) {
+	if a := n.marked[i].Action; a != Keep {
+		return n.now, a, true
+	}
+	if len(n.matched[i]) == 0 {
+		return time.Time{}, Keep, false
+	}
+	r := &n.rules[n.matched[i][0]]
+	since := n.images[i].age(r.Selection.CountType)
+	if !r.ages || since.IsZero() {
+		return time.Time{}, Keep, false
+	}
+	return n.opts.Ages.due(since, r.Selection.CountNumber), r.Action.Type, true
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
