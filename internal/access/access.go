@@ -44,4 +44,8 @@ const (
 	// PolicyPushPull allows to obtain a token, push, pull and look, in the
 	// user's own account: Amazon's policy for the same purpose.
 	PolicyPushPull = "AmazonEC2ContainerRegistryPowerUser"
+	// PolicyReferrers, Kontor's own, allows to list what refers to an image
+	// (signatures, SBOMs), which Amazon's policy leaves out and clients that
+	// push and pull artifacts want.
+	PolicyReferrers = "KontorListReferrers"
 )

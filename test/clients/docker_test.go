@@ -235,7 +235,7 @@ func TestCrane(t *testing.T) {
 	}
 	// The referrers of the index, as the registry lists them.
 	var list struct{ Manifests []descriptor }
-	if err := json.Unmarshal(k.get("/v2/website/referrers/"+image.Digest, k.adminPassword()), &list); err != nil {
+	if err := json.Unmarshal(k.get("/v2/website/referrers/"+image.Digest, k.pusherPassword()), &list); err != nil {
 		t.Fatal(err)
 	}
 	if len(list.Manifests) != 1 || list.Manifests[0].Digest != referrer.Digest || list.Manifests[0].ArtifactType != referrer.ArtifactType ||

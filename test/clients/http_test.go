@@ -44,6 +44,12 @@ func (k *kontor) do(method, url, password string, body []byte, contentType strin
 	return answer{resp.StatusCode, resp.Header, b}
 }
 
+// pusherPassword is a docker password of the user who may push and pull.
+func (k *kontor) pusherPassword() string {
+	k.t.Helper()
+	return strings.TrimSpace(string(k.ok(kontorBin, "login", "--data", k.data, "--print-password")))
+}
+
 func (k *kontor) get(path, password string) []byte {
 	k.t.Helper()
 	got := k.do(http.MethodGet, path, password, nil, "")
@@ -66,7 +72,7 @@ func (k *kontor) pushArtifact(repository, digest string, manifest []byte) {
 		k.t.Fatal(err)
 	}
 	at := "/v2/" + repository
-	password := strings.TrimSpace(string(k.ok(kontorBin, "login", "--data", k.data, "--print-password")))
+	password := k.pusherPassword()
 	for _, d := range append([]descriptor{m.Config}, m.Layers...) {
 		got := k.do(http.MethodPost, at+"/blobs/uploads/?digest="+d.Digest, password, blobOf(k.t, imageDir, d.Digest), "application/octet-stream")
 		if got.status != http.StatusCreated {

@@ -3,12 +3,17 @@ package authz
 import (
 	"sync"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/policy"
 )
 
-// managedPolicies has AWS's policies by name.
+// managedPolicies has AWS's policies and our own by name.
 var managedPolicies = sync.OnceValue(func() map[string]*policy.Compiled {
-	out := map[string]*policy.Compiled{}
+	out := map[string]*policy.Compiled{
+		access.PolicyReferrers: policy.Compile(policy.Document{Version: policy.Version2012, Statements: []policy.Statement{{
+			Effect: policy.Allow, Action: []string{"ecr:ListImageReferrers"}, Resource: []string{"*"},
+		}}}),
+	}
 	for _, m := range policy.ManagedPolicies() {
 		out[m.Name] = policy.Compile(m.Document)
 	}

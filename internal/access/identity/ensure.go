@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -11,9 +12,12 @@ import (
 )
 
 // localUsers are the users that each hosted account gets.
-var localUsers = []struct{ name, policy string }{
-	{Administrator, access.PolicyAdministrator},
-	{Pusher, access.PolicyPushPull},
+var localUsers = []struct {
+	name     string
+	policies []string // in byte order
+}{
+	{Administrator, []string{access.PolicyAdministrator}},
+	{Pusher, []string{access.PolicyPushPull, access.PolicyReferrers}},
 }
 
 // ensureAttempts bounds the repetitions after losing a race: whoever lost
@@ -69,7 +73,7 @@ func (s *Service) missing(ctx context.Context, r meta.Reader, account ecr.Accoun
 	for _, want := range localUsers {
 		user, err := r.User(ctx, account, want.name)
 		if errors.Is(err, meta.ErrNotFound) {
-			l.users = append(l.users, meta.User{Account: account, Name: want.name, Policies: []string{want.policy}})
+			l.users = append(l.users, meta.User{Account: account, Name: want.name, Policies: slices.Clone(want.policies)})
 			continue
 		}
 		if err != nil {

@@ -26,7 +26,7 @@ import (
 // Names of the users that every hosted account has.
 const (
 	Administrator = "administrator" // access.PolicyAdministrator
-	Pusher        = "pusher"        // access.PolicyPushPull
+	Pusher        = "pusher"        // access.PolicyPushPull and access.PolicyReferrers
 )
 
 // Config is what a Service is made of.

@@ -121,7 +121,7 @@ func TestEnsureAccount(t *testing.T) {
 	if len(keys) != 2 || len(tokenKeys) != 1 {
 		t.Fatalf("%d access keys, %d token keys", len(keys), len(tokenKeys))
 	}
-	policies := map[string][]string{identity.Administrator: {access.PolicyAdministrator}, identity.Pusher: {access.PolicyPushPull}}
+	policies := map[string][]string{identity.Administrator: {access.PolicyAdministrator}, identity.Pusher: {access.PolicyPushPull, access.PolicyReferrers}}
 	for _, u := range users {
 		// Forms of ids: IAM user guide, "IAM identifiers", "Understanding unique ID prefixes".
 		if !regexp.MustCompile(`^AIDA[A-Z2-7]{17}$`).MatchString(u.UniqueID) {
