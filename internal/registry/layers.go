@@ -104,3 +104,29 @@ func (c *Caller) linkedBlob(ctx context.Context, op Operation, at Repo, d ecr.Di
 	})
 	return b, err
 }
+
+var opDownloadableLayer = Operation{"DownloadableLayer", []access.Action{"ecr:GetDownloadUrlForLayer"}}
+
+// DownloadableLayer describes a layer for which the caller may have a download
+// URL: one that an image of the repository refers to.
+// Errors: RepositoryNotFound, LayersNotFound, LayerInaccessible.
+func (c *Caller) DownloadableLayer(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, error) {
+	var b meta.Blob
+	err := c.view(ctx, opDownloadableLayer, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+		b, err = r.Blob(ctx, repo.ID, d)
+		if errors.Is(err, meta.ErrNotFound) {
+			return layerNotFound(at, d)
+		}
+		if err != nil {
+			return err
+		}
+		used, err := r.BlobIsUsed(ctx, repo.ID, d)
+		if err == nil && !used {
+			// ECR's text is not known.
+			return ecr.Errorf(ecr.CodeLayerInaccessible,
+				"The layer with digest '%s' in the repository with name '%s' in the registry with id '%s' is not associated with any image", d, at.Name, at.In.Account)
+		}
+		return err
+	})
+	return info(b), err
+}

@@ -44,9 +44,13 @@ func (c *Caller) MountBlob(ctx context.Context, at, from Repo, d ecr.Digest) (Bl
 		}
 		if c.r.cfg.Compat == CompatECR {
 			// ECR mounts only what an image of the source refers to, within
-			// one registry.
+			// one registry, and unless the registry's setting forbids it.
 			used, err := tx.BlobIsUsed(ctx, source.ID, d)
 			if err != nil || !used || at.In != from.In {
+				return err
+			}
+			s, err := tx.RegistrySettings(ctx, at.In)
+			if err != nil || accountSetting(s, SettingBlobMounting) != "ENABLED" {
 				return err
 			}
 		}

@@ -24,14 +24,16 @@ func Operations() []Operation {
 	return []Operation{
 		opAuthorizationToken,
 		opCreateRepository, opDescribeRepositories, opListRepositories, opDeleteRepository,
-		opSetTagMutability, opSetScanOnPush,
+		opSetTagMutability, opSetScanOnPush, opScanning,
+		opDescribeRegistry, opSetRegistryPolicy, opRegistryPolicy, opDeleteRegistryPolicy,
+		opAccountSetting, opSetAccountSetting,
 		opSetPolicy, opPolicy, opDeletePolicy,
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
 		opTagResource, opUntagResource, opResourceTags,
 		opPutImage, opManifest, opStatManifest, opBatchGetImage,
 		opBatchDeleteImage, opDeleteManifest, opDeleteTag,
 		opListImages, opDescribeImages, opListImageDetails, opListTags, opListReferrers,
-		opBatchCheckLayers, opStatBlob, opOpenBlob, opMountBlob, opFindBlob, opDeleteBlob,
+		opBatchCheckLayers, opStatBlob, opOpenBlob, opMountBlob, opFindBlob, opDeleteBlob, opDownloadableLayer,
 		opStartUpload, opUploadOffset, opAppendUpload, opCompleteUpload, opCancelUpload,
 	}
 }

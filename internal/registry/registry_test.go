@@ -243,16 +243,27 @@ func everything(c *registry.Caller, to registry.Repo) map[string]func(context.Co
 			_, _, err := c.BatchCheckLayers(ctx, to, []string{string(d)})
 			return err
 		},
-		"StatBlob":       func(ctx context.Context) error { _, err := c.StatBlob(ctx, to, d); return err },
-		"OpenBlob":       func(ctx context.Context) error { _, _, err := c.OpenBlob(ctx, to, d); return err },
-		"MountBlob":      func(ctx context.Context) error { _, _, err := c.MountBlob(ctx, to, to, d); return err },
-		"FindBlob":       func(ctx context.Context) error { _, _, err := c.FindBlob(ctx, to, d); return err },
-		"DeleteBlob":     func(ctx context.Context) error { return c.DeleteBlob(ctx, to, d) },
-		"StartUpload":    func(ctx context.Context) error { _, err := c.StartUpload(ctx, to); return err },
-		"UploadOffset":   func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, up); return err },
-		"AppendUpload":   func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, up, 0, nil); return err },
-		"CompleteUpload": func(ctx context.Context) error { _, err := c.CompleteUpload(ctx, to, up, 0, nil, d); return err },
-		"CancelUpload":   func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+		"StatBlob":          func(ctx context.Context) error { _, err := c.StatBlob(ctx, to, d); return err },
+		"OpenBlob":          func(ctx context.Context) error { _, _, err := c.OpenBlob(ctx, to, d); return err },
+		"MountBlob":         func(ctx context.Context) error { _, _, err := c.MountBlob(ctx, to, to, d); return err },
+		"DownloadableLayer": func(ctx context.Context) error { _, err := c.DownloadableLayer(ctx, to, d); return err },
+		"Scanning": func(ctx context.Context) error {
+			_, _, err := c.Scanning(ctx, to.In, []ecr.RepositoryName{to.Name})
+			return err
+		},
+		"DescribeRegistry":     func(ctx context.Context) error { return c.DescribeRegistry(ctx, to.In) },
+		"RegistryPolicy":       func(ctx context.Context) error { _, err := c.RegistryPolicy(ctx, to.In); return err },
+		"DeleteRegistryPolicy": func(ctx context.Context) error { _, err := c.DeleteRegistryPolicy(ctx, to.In); return err },
+		"SetRegistryPolicy":    func(ctx context.Context) error { _, err := c.SetRegistryPolicy(ctx, to.In, registryPolicy); return err },
+		"AccountSetting":       func(ctx context.Context) error { _, err := c.AccountSetting(ctx, to.In, "BLOB_MOUNTING"); return err },
+		"SetAccountSetting":    func(ctx context.Context) error { return c.SetAccountSetting(ctx, to.In, "BLOB_MOUNTING", "ENABLED") },
+		"FindBlob":             func(ctx context.Context) error { _, _, err := c.FindBlob(ctx, to, d); return err },
+		"DeleteBlob":           func(ctx context.Context) error { return c.DeleteBlob(ctx, to, d) },
+		"StartUpload":          func(ctx context.Context) error { _, err := c.StartUpload(ctx, to); return err },
+		"UploadOffset":         func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, up); return err },
+		"AppendUpload":         func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, up, 0, nil); return err },
+		"CompleteUpload":       func(ctx context.Context) error { _, err := c.CompleteUpload(ctx, to, up, 0, nil, d); return err },
+		"CancelUpload":         func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
 	}
 }
 
@@ -286,8 +297,11 @@ func TestStrangersAreDenied(t *testing.T) {
 func TestMissingRepository(t *testing.T) {
 	f := open(t, registry.CompatECR)
 	for name, call := range everything(f.Caller, at("missing")) {
-		if name == "CreateRepository" || name == "ListRepositories" {
+		switch name {
+		case "CreateRepository", "ListRepositories", "Scanning": // which tells what is missing
 			continue
+		case "DescribeRegistry", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting":
+			continue // concern no repository
 		}
 		wantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")
 	}
