@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -27,13 +28,22 @@ type Config struct {
 	Registry *registry.Registry
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
+	// Now is the authentication time, which download URLs expire by. Without
+	// it there are none.
+	Now func() time.Time
+	// DownloadKey authenticates download URLs, 32 random bytes. Replicas that
+	// answer for each other share it; by default each process has its own.
+	DownloadKey []byte
 }
 
 // Handler serves the ECR API. It is safe for concurrent use.
-type Handler struct{ cfg Config }
+type Handler struct {
+	cfg Config
+	key []byte // of download URLs
+}
 
 // New returns a Handler.
-func New(cfg Config) *Handler { return &Handler{cfg: cfg} }
+func New(cfg Config) *Handler { return &Handler{cfg: cfg, key: downloadKey(cfg.DownloadKey)} }
 
 // Endpoint is where a request came in.
 type Endpoint struct {
@@ -59,7 +69,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 			at.Scheme = "https"
 		}
 	}
-	c := &call{Caller: h.cfg.Registry.As(p), p: p, at: at}
+	c := &call{Caller: h.cfg.Registry.As(p), h: h, p: p, at: at}
 	response, err := c.run(r.Context(), operation, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
@@ -71,6 +81,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 // A call is one request: its caller and where it came in.
 type call struct {
 	*registry.Caller
+	h  *Handler
 	p  access.Principal
 	at Endpoint
 }
@@ -104,6 +115,14 @@ func notServed(operation string, errs []string) error {
 var served = map[string]func(ctx context.Context, c *call, body []byte) (any, error){
 	"GetAuthorizationToken": serve((*call).getAuthorizationToken),
 
+	"DescribeRegistry":                        serve((*call).describeRegistry),
+	"PutRegistryPolicy":                       serve((*call).putRegistryPolicy),
+	"GetRegistryPolicy":                       serve((*call).getRegistryPolicy),
+	"DeleteRegistryPolicy":                    serve((*call).deleteRegistryPolicy),
+	"PutAccountSetting":                       serve((*call).putAccountSetting),
+	"GetAccountSetting":                       serve((*call).getAccountSetting),
+	"BatchGetRepositoryScanningConfiguration": serve((*call).batchGetRepositoryScanningConfiguration),
+
 	"CreateRepository":              serve((*call).createRepository),
 	"DescribeRepositories":          serve((*call).describeRepositories),
 	"DeleteRepository":              serve((*call).deleteRepository),
@@ -132,6 +151,7 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"InitiateLayerUpload":         serve((*call).initiateLayerUpload),
 	"UploadLayerPart":             serve((*call).uploadLayerPart),
 	"CompleteLayerUpload":         serve((*call).completeLayerUpload),
+	"GetDownloadUrlForLayer":      serve((*call).getDownloadURLForLayer),
 }
 
 // serve puts decoding and checking before an operation.

@@ -71,7 +71,7 @@ func newServer(t *testing.T) *server {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	r := registry.New(registry.Config{Meta: store, Blobs: blobs, Tokens: users, Now: now, Log: log})
 	return &server{
-		h:  New(Config{Registry: r, Log: log}),
+		h:  New(Config{Registry: r, Log: log, Now: now}),
 		p:  p,
 		at: Endpoint{Registry: home, Host: "localhost:5050"},
 	}
