@@ -67,6 +67,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 		s.serveECR(w, r, req)
 	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
 		s.serveQuery(w, r, req)
+	case path == ecrapi.DownloadPath:
+		req.operation = "layer-download"
+		s.ecr.ServeDownload(w, r, req.id)
 	case path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")

@@ -106,7 +106,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.registry = registry.New(registry.Config{
 		Meta: cfg.Meta, Blobs: cfg.Blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
 	})
-	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log})
+	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log, Now: cfg.AuthNow})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	return s, nil
