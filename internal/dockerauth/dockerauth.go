@@ -9,12 +9,14 @@
 package dockerauth
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,6 +63,9 @@ func (c Config) Store(hosts []string, user, password string) (where string, err 
 			err = file.setAuth(host, user, password)
 		} else {
 			place = "docker-credential-" + helper
+			if _, err := exec.LookPath(place); err != nil {
+				return "", fmt.Errorf("%s keeps passwords with %s, which is not on PATH: install it, or take it out of that file", c.Path, place)
+			}
 			err = client.Store(client.NewShellProgramFunc(place), &credentials.Credentials{ServerURL: host, Username: user, Secret: password})
 			if err == nil {
 				// docker writes an empty entry too, and tools go by it.
@@ -142,29 +147,57 @@ func (d document) setAuth(host, user, password string) error {
 }
 
 func (c Config) write(d document) error {
-	b, err := json.MarshalIndent(d, "", "\t")
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // other members keep their spelling
+	enc.SetIndent("", "\t")
+	if err := enc.Encode(d); err != nil {
 		return err
 	}
-	path := c.Path
-	// A link to the file stays a link.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("writing docker's configuration: %w", err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".config-*.json") // mode 0600
-	if err != nil {
-		return fmt.Errorf("writing docker's configuration: %w", err)
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.Write(append(b, '\n'))
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
+	if err := replace(c.Path, b.Bytes()); err != nil {
 		return fmt.Errorf("writing docker's configuration: %w", err)
 	}
 	return nil
+}
+
+// replace puts content in the place of path's file as a whole, readable by
+// its owner only. A link to the file stays a link.
+func replace(path string, content []byte) error {
+	path, err := behindLinks(path)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".config-*.json") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	_, err = tmp.Write(content)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	return err
+}
+
+// behindLinks is the file that path leads to, which need not exist.
+func behindLinks(path string) (string, error) {
+	const most = 40 // links, as Linux has it
+	for range most {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return path, nil // a folder to be made
+		}
+		link, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // no link, or nothing
+		}
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(dir, link)
+		}
+		path = link
+	}
+	return "", fmt.Errorf("%s: too many links", path)
 }
