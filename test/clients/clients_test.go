@@ -69,6 +69,12 @@ type kontor struct {
 // up starts the binary on a fresh folder and logs in.
 func up(t *testing.T) *kontor {
 	t.Helper()
+	return upWith(t, file)
+}
+
+// upWith is up with another file.
+func upWith(t *testing.T, file string) *kontor {
+	t.Helper()
 	k := &kontor{t: t, data: t.TempDir(), home: t.TempDir()}
 	k.file = filepath.Join(k.home, "kontor.yaml")
 	k.write(file)
