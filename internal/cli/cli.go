@@ -173,6 +173,7 @@ to its own ECR-compatible registry.`,
 		env.planCommand(),
 		env.applyCommand(),
 		env.outputsCommand(),
+		env.lifecycleCommand(),
 		env.adminCommand(),
 	)
 	return root

@@ -96,6 +96,7 @@ func (e *Env) pickTarget(targets []state.Target, name string) (state.Target, err
 // session is a file and the registry it is deployed to.
 type session struct {
 	conn    *deploy.Conn
+	file    *spec.File
 	desired state.Desired
 	close   func() error
 }
@@ -112,7 +113,7 @@ func (e *Env) open(ctx context.Context, o targetOptions) (s *session, err error)
 	if err != nil {
 		return nil, err
 	}
-	s = &session{desired: desired, close: func() error { return nil }}
+	s = &session{file: f, desired: desired, close: func() error { return nil }}
 	config := deploy.ConnectConfig{Target: target}
 	if target.Local {
 		dir, err := e.dataDir(o.data)

@@ -1,0 +1,326 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/images"
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+func (e *Env) lifecycleCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "lifecycle COMMAND",
+		Short: "See what lifecycle policies do, and why",
+		Long: `See which images lifecycle policies remove, when, and why; before they do.
+Nothing is removed or changed.
+
+The images come from a registry, or from files: what aws ecr describe-images
+prints, or the folder that kontor lifecycle snapshot writes. The policy is that
+of --policy, of the file (kontor.yaml), or the repository's own.`,
+		Example: `  kontor lifecycle preview team/app
+  kontor lifecycle explain team/app:v1.2.3
+  kontor lifecycle forecast team/app --days 60 --html forecast.html`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
+			}
+			return cmd.Help()
+		},
+	}
+	cmd.AddCommand(
+		e.previewCommand(),
+		e.snapshotCommand(),
+	)
+	return cmd
+}
+
+// What to assume of what AWS leaves open.
+const (
+	assumeAWS    = "aws"
+	assumeKontor = "kontor"
+)
+
+// lifecycleOptions are the flags of commands that look at images through a
+// policy.
+type lifecycleOptions struct {
+	targetOptions
+	policy      string
+	images      string
+	manifests   string
+	at          string
+	assume      string
+	deployed    bool
+	noManifests bool
+}
+
+func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
+	o.targetOptions.flags(e, cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON (default that of the file or the repository)")
+	f.BoolVar(&o.deployed, "deployed", false, "use the repository's own policy, not that of the file (default false)")
+	f.StringVar(&o.images, "images", "", "read no registry but `FILE`, which aws ecr describe-images printed, or the folder of a snapshot")
+	f.StringVar(&o.manifests, "manifests", "", "with --images: read the manifests of indexes from the files in `DIR`")
+	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read manifests from the registry: AWS may count it as pulling (default false)")
+	f.StringVar(&o.at, "at", "", "look at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
+	f.StringVar(&o.assume, "assume", "", "where AWS leaves something open, assume `WHOSE` reading: aws (what deletes most) or kontor (default that of the registry; aws for files)")
+	completeWords(cmd, "assume", assumeAWS, assumeKontor)
+	for _, flag := range []string{"policy", "images"} {
+		if err := cmd.MarkFlagFilename(flag, "json"); err != nil {
+			panic(err) // the flag is defined above
+		}
+	}
+	if err := cmd.MarkFlagDirname("manifests"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	cmd.ValidArgsFunction = e.completeRepository(&o.fileOptions)
+}
+
+// completeRepository offers the repositories of the file as the first
+// argument, and nothing when it cannot be read.
+func (e *Env) completeRepository(o *fileOptions) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		if f, err := e.loadFile(*o, nil); err == nil && len(args) == 0 {
+			for _, r := range f.Desired(anyRegistry).Repositories {
+				names = append(names, string(r.Name))
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// check finds flags that contradict each other.
+func (o *lifecycleOptions) check() error {
+	switch {
+	case o.assume != "" && o.assume != assumeAWS && o.assume != assumeKontor:
+		return usagef("--assume %s: want %s or %s", o.assume, assumeAWS, assumeKontor)
+	case o.deployed && o.policy != "":
+		return usagef("--deployed and --policy contradict each other")
+	case o.manifests != "" && o.images == "":
+		return usagef("--manifests goes with --images: from a registry they are read anyway")
+	case o.noManifests && o.images != "":
+		return usagef("--no-manifests goes with a registry: --images reads none but those of --manifests")
+	case o.images != "" && (o.target != "" || o.data != ""):
+		return usagef("--images reads no registry: --target and --data have no meaning")
+	}
+	return nil
+}
+
+// look reads the images and the policy that o and the repository's name, which
+// may be empty offline, choose.
+func (e *Env) look(ctx context.Context, o lifecycleOptions, name string) (render.Lifecycle, error) {
+	l, err := e.lookAt(ctx, o, name)
+	return l.Lifecycle, err
+}
+
+// looked is what look finds, and how the images came.
+type looked struct {
+	render.Lifecycle
+	snapshot images.Snapshot
+	// text is the policy's, and file where it is from; "" unless it is one
+	// that the user named.
+	text, file string
+}
+
+func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (looked, error) {
+	if err := o.check(); err != nil {
+		return looked{}, err
+	}
+	var repo ecr.RepositoryName
+	if name != "" {
+		var err error
+		if repo, err = ecr.ParseRepositoryName(name); err != nil {
+			return looked{}, usagef("%q is not the name of a repository", name)
+		}
+	}
+	var (
+		out looked
+		f   *spec.File
+		err error
+	)
+	if o.images != "" {
+		out, f, err = e.offline(o, repo)
+	} else if repo == "" {
+		return looked{}, usagef("name a repository, or give --images FILE")
+	} else {
+		out, f, err = e.live(ctx, o, repo)
+	}
+	if err != nil {
+		return looked{}, err
+	}
+	s := &out.snapshot
+	if err := e.time(&out, o); err != nil {
+		return looked{}, err
+	}
+	var unread []string
+	out.Images, unread = s.Images()
+	out.Known = s.Manifests != nil && len(unread) == 0
+	if s.Manifests != nil && len(unread) > 0 {
+		e.notice("the manifests of %s are not there (%s), so images without tags may belong to them", plural(len(unread), "index", "indexes"), images.Digests(unread))
+	}
+	out.Repository = string(s.Repository)
+	out.AWS = !s.Kontor
+	if o.assume != "" {
+		out.AWS = o.assume == assumeAWS
+	}
+	if out.AWS {
+		out.Options = lifecycle.PredictAWS()
+	}
+	return out, e.choosePolicy(&out, o, f)
+}
+
+// notice tells the user something that is no result.
+func (e *Env) notice(format string, args ...any) {
+	_, _ = fmt.Fprintf(e.Stderr, "kontor: "+format+"\n", args...) // nowhere to report to
+}
+
+func (e *Env) time(l *looked, o lifecycleOptions) error {
+	l.At = e.Now().UTC()
+	if o.images != "" && !l.snapshot.Taken.IsZero() {
+		l.At = l.snapshot.Taken
+	}
+	if o.at == "" {
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, o.at)
+	if err != nil {
+		return usagef("--at %s: want a time such as 2026-03-01T12:00:00Z", o.at)
+	}
+	l.At = at.UTC()
+	return nil
+}
+
+// offline reads the images from files. f is nil unless the user gave one.
+func (e *Env) offline(o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
+	if out.snapshot, err = images.Open(o.images); err != nil {
+		return out, nil, err
+	}
+	s := &out.snapshot
+	if o.manifests != "" {
+		strange, err := s.AddManifests(o.manifests)
+		if err != nil {
+			return out, nil, err
+		}
+		if len(strange) > 0 {
+			e.notice("%s: %s no manifest of an image of %s: %s", o.manifests,
+				plural(len(strange), "file is", "files are"), o.images, strings.Join(strange[:min(len(strange), 3)], ", "))
+		}
+	}
+	switch {
+	case repo == "":
+	case s.Repository == "":
+		s.Repository = repo
+	case s.Repository != repo:
+		return out, nil, fmt.Errorf("%s holds the images of repository %s, not of %s", o.images, s.Repository, repo)
+	}
+	if len(o.files) > 0 || e.Getenv(envFile) != "" {
+		f, err = e.loadFile(o.fileOptions, e.Stderr)
+	}
+	return out, f, err
+}
+
+// live reads the images from the registry that o chooses. f is nil when there
+// is no file: then it is the local registry.
+func (e *Env) live(ctx context.Context, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
+	conn, f, end, err := e.reach(ctx, o.targetOptions)
+	if err != nil {
+		return out, nil, err
+	}
+	defer closing(&err, end)
+	out.snapshot, err = conn.Images(ctx, repo, !o.noManifests, e.Now())
+	return out, f, err
+}
+
+// reach connects to the registry that o chooses, by the file where there is
+// one, and else to the local one.
+func (e *Env) reach(ctx context.Context, o targetOptions) (*deploy.Conn, *spec.File, func() error, error) {
+	if len(o.files) > 0 || e.Getenv(envFile) != "" || len(defaultFiles()) > 0 {
+		s, err := e.open(ctx, o)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return s.conn, s.file, s.close, nil
+	}
+	dir, err := e.dataDir(o.data)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	local, closeServer, err := e.localRegistry(ctx, dir)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{
+		Target:      state.Target{Name: spec.LocalName, Registry: local.Registry, Endpoint: local.Endpoint, Local: true},
+		AccessKeyID: local.AccessKeyID, SecretAccessKey: local.SecretAccessKey,
+	})
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, closeServer())
+	}
+	return conn, nil, closeServer, nil
+}
+
+// choosePolicy fills in the policy of l: that of --policy, of the file, or of
+// the repository.
+func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
+	s := &l.snapshot
+	switch {
+	case o.policy != "":
+		text, err := images.ReadFile(o.policy)
+		if err != nil {
+			return err
+		}
+		l.Source, l.file, l.text = o.policy, o.policy, policyText(text)
+		l.Policy, err = parsePolicy(l.file, l.text, l.AWS)
+		return err
+	case f != nil && !o.deployed:
+		if r, ok := declared(f, s.Registry, s.Repository); ok {
+			if s.Policy != "" && s.Policy != r.Lifecycle {
+				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
+			}
+			l.Source, l.Origins = "the file", r.Origins.Rules
+			var err error
+			l.Policy, err = lifecycle.Decode([]byte(r.Lifecycle))
+			return err
+		}
+		if o.images != "" {
+			return fmt.Errorf("the file declares no repository %q: name one of its repositories, or give --policy FILE", s.Repository)
+		}
+	}
+	if s.Policy == "" {
+		if o.images != "" {
+			return usagef("give --policy FILE: there is no policy in %s", o.images)
+		}
+		l.Source = "no policy"
+		return nil
+	}
+	l.Source = "the repository's own policy"
+	var err error
+	if l.Policy, err = lifecycle.Decode([]byte(s.Policy)); err != nil {
+		return fmt.Errorf("the lifecycle policy of repository %s cannot be read: %w", s.Repository, err)
+	}
+	return nil
+}
+
+// declared is what f says of a repository, in a registry of which the region
+// may not be known.
+func declared(f *spec.File, in ecr.RegistryID, name ecr.RepositoryName) (state.Repository, bool) {
+	d := f.Desired(in)
+	i := slices.IndexFunc(d.Repositories, func(r state.Repository) bool { return r.Name == name })
+	if i < 0 {
+		return state.Repository{}, false
+	}
+	return d.Repositories[i], true
+}

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+func (e *Env) snapshotCommand() *cobra.Command {
+	var (
+		o           targetOptions
+		dir         string
+		noManifests bool
+		asJSON      bool
+	)
+	cmd := &cobra.Command{
+		Use:   "snapshot REPOSITORY -o DIR [flags]",
+		Short: "Write a repository's images to files, to look at them offline",
+		Long: `Write what the other lifecycle commands must know of a repository into a folder:
+images.json as aws ecr describe-images prints it, the manifests of indexes,
+policy.json, and snapshot.json. Give the folder to their flag --images.`,
+		Example: `  kontor lifecycle snapshot team/app -o snapshot
+  kontor lifecycle preview --images snapshot --policy policy.json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			repo, err := ecr.ParseRepositoryName(args[0])
+			if err != nil {
+				return usagef("%q is not the name of a repository", args[0])
+			}
+			if dir == "" {
+				return usagef("give -o DIR, a folder that is not there yet or is empty")
+			}
+			conn, _, end, err := e.reach(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			defer closing(&err, end)
+			s, err := conn.Images(cmd.Context(), repo, !noManifests, e.Now())
+			if err != nil {
+				return err
+			}
+			if err := s.Save(dir); err != nil {
+				return err
+			}
+			if asJSON {
+				return render.JSON(e.Stdout, struct {
+					Repository ecr.RepositoryName `json:"repository"`
+					Folder     string             `json:"folder"`
+					Images     int                `json:"images"`
+					Manifests  int                `json:"manifests"`
+					Policy     bool               `json:"policy"`
+				}{repo, dir, len(s.Details), len(s.Manifests), s.Policy != ""})
+			}
+			_, err = fmt.Fprintf(e.Stdout, "Wrote %s and %s of %s to %s.\n", plural(len(s.Details), "image", "images"),
+				plural(len(s.Manifests), "manifest", "manifests"), repo, dir)
+			return err
+		},
+	}
+	o.flags(e, cmd)
+	cmd.Flags().StringVarP(&dir, "output", "o", "", "write into the folder `DIR`, which must be new or empty")
+	cmd.Flags().BoolVar(&noManifests, "no-manifests", false, "do not read manifests: AWS may count it as pulling (default false)")
+	jsonFlag(cmd, &asJSON)
+	if err := cmd.MarkFlagDirname("output"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	cmd.ValidArgsFunction = e.completeRepository(&o.fileOptions)
+	return cmd
+}

@@ -1,0 +1,305 @@
+package cli_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// previewed is the part of preview's JSON that the tests look at.
+type previewed struct {
+	Images []struct {
+		Digest    string   `json:"imageDigest"`
+		Tags      []string `json:"imageTags"`
+		Action    string   `json:"action"`
+		Rule      *int     `json:"rulePriority"`
+		GuardedBy *struct{ Kind, By, Action string }
+		MayBe     bool `json:"mayBeIndexChild"`
+		Assumed   []string
+	}
+	Summary struct {
+		Images, Keep, Expire, Transition, Guarded, MayBeIndexChildren int
+	}
+}
+
+// fate is "action rule guard child", for comparing.
+func (p previewed) fates(name map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, m := range p.Images {
+		s := m.Action
+		if m.Rule != nil {
+			s += fmt.Sprintf(" %d", *m.Rule)
+		}
+		if m.GuardedBy != nil {
+			s += " guarded by " + m.GuardedBy.Kind + " " + name[m.GuardedBy.By]
+		}
+		if m.MayBe {
+			s += " maybe"
+		}
+		for _, a := range m.Assumed {
+			s += " " + a
+		}
+		out[name[m.Digest]] = s
+	}
+	return out
+}
+
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return v
+}
+
+// The published vectors, through the files that the AWS CLI writes.
+func TestPreviewVectors(t *testing.T) {
+	dir, err := filepath.Abs("../../docs/vectors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type image struct {
+		Name      string
+		Digest    string   `json:"imageDigest"`
+		Tags      []string `json:"imageTags"`
+		Pushed    *float64 `json:"pushedDaysAgo"`
+		Pulled    *float64 `json:"pulledDaysAgo"`
+		Archived  *float64 `json:"archivedDaysAgo"`
+		Activated *float64 `json:"activatedDaysAgo"`
+		Status    string   `json:"imageStatus"`
+		Children  []string
+		Subject   string
+	}
+	type file struct {
+		Vectors []struct {
+			Name, Assume, Ages, Extension string
+			Held                          map[string]string
+			Now                           time.Time
+			Images                        []image
+			Policy                        json.RawMessage
+			Expect                        map[string]struct {
+				Action    string
+				Rule      int `json:"rulePriority"`
+				GuardedBy *struct{ Kind, By string }
+			}
+		}
+	}
+	for _, name := range []string{"lifecycle.json", "lifecycle-guards.json"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := 0
+		for _, v := range decode[file](t, string(text)).Vectors {
+			if v.Ages != "" || v.Extension != "" || len(v.Held) > 0 {
+				continue // the command line has no flag for these
+			}
+			ran++
+			t.Run(v.Name, func(t *testing.T) {
+				s := newShell(t)
+				digest, byDigest := map[string]string{}, map[string]string{}
+				for _, m := range v.Images {
+					digest[m.Name], byDigest[m.Digest] = m.Digest, m.Name
+				}
+				if err := os.Mkdir("manifests", 0o700); err != nil {
+					t.Fatal(err)
+				}
+				details := []map[string]any{}
+				for i, m := range v.Images {
+					d := map[string]any{"registryId": "111111111111", "repositoryName": "x", "imageDigest": m.Digest, "imageTags": m.Tags, "imageSizeInBytes": 10, "imageStatus": m.Status}
+					at := func(field string, days *float64) {
+						if days == nil {
+							return
+						}
+						when := v.Now.Add(-time.Duration(*days * float64(24*time.Hour)))
+						d[field] = when.In(time.FixedZone("", 2*3600)).Format("2006-01-02T15:04:05.999999-07:00")
+						if i%2 == 1 {
+							d[field] = json.Number(fmt.Sprintf("%.6f", float64(when.UnixMicro())/1e6))
+						}
+					}
+					at("imagePushedAt", m.Pushed)
+					at("lastRecordedPullTime", m.Pulled)
+					at("lastArchivedAt", m.Archived)
+					at("lastActivatedAt", m.Activated)
+					if m.Subject != "" {
+						d["subjectManifestDigest"] = digest[m.Subject]
+					}
+					if len(m.Children) > 0 {
+						var children []map[string]string
+						for _, c := range m.Children {
+							children = append(children, map[string]string{"digest": digest[c]})
+						}
+						b, err := json.Marshal(map[string]any{"manifests": children})
+						if err != nil {
+							t.Fatal(err)
+						}
+						s.write("manifests/"+strings.Replace(m.Digest, ":", "-", 1)+".json", string(b))
+					}
+					details = append(details, d)
+				}
+				b, err := json.Marshal(map[string]any{"imageDetails": details})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.write("images.json", string(b))
+				s.write("policy.json", string(v.Policy))
+				assume := v.Assume
+				if assume == "" {
+					assume = "kontor"
+				}
+				r := s.want(s.run("lifecycle", "preview", "--policy", "policy.json", "--images", "images.json",
+					"--manifests", "manifests", "--at", v.Now.Format(time.RFC3339), "--assume", assume, "--json"), 0)
+				want := map[string]string{}
+				for name, e := range v.Expect {
+					s := e.Action
+					if e.Rule > 0 {
+						s += fmt.Sprintf(" %d", e.Rule)
+					}
+					if e.GuardedBy != nil {
+						s += " guarded by " + e.GuardedBy.Kind + " " + e.GuardedBy.By
+					}
+					want[name] = s
+				}
+				got := decode[previewed](t, r.out).fates(byDigest)
+				for name, s := range got { // what is assumed is the engine's to test
+					for _, a := range []string{" tie", " count", " referrer", " activating"} {
+						s = strings.ReplaceAll(s, a, "")
+					}
+					got[name] = s
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		}
+		if ran < 10 {
+			t.Errorf("%s: only %d vectors ran", name, ran)
+		}
+	}
+}
+
+const untaggedPolicy = `{"rules": [
+  {"rulePriority": 1, "description": "untagged images go a day after their push",
+   "selection": {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1},
+   "action": {"type": "expire"}}
+]}`
+
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// multiplatform writes images.json and manifests/: an index with two children,
+// its signature, and an image that lost its tag.
+func multiplatform(s *shell) map[string]string {
+	s.t.Helper()
+	child1, child2, lone, signature := digestOf("amd64"), digestOf("arm64"), digestOf("lone"), digestOf("signature")
+	index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":%q},{"digest":%q}]}`, child1, child2)
+	names := map[string]string{digestOf(index): "index", child1: "amd64", child2: "arm64", lone: "lone", signature: "signature"}
+	image := func(digest, more string) string {
+		return fmt.Sprintf(`{"registryId": "111111111111", "repositoryName": "team/app", "imageDigest": %q, "imageSizeInBytes": 1048576, "imagePushedAt": "2026-02-01T12:00:00+00:00"%s}`, digest, more)
+	}
+	s.write("images.json", `{"imageDetails": [`+strings.Join([]string{
+		image(digestOf(index), `, "imageTags": ["v1"], "imageManifestMediaType": "application/vnd.oci.image.index.v1+json"`),
+		image(child1, ""), image(child2, ""), image(lone, ""),
+		image(signature, `, "subjectManifestDigest": "`+digestOf(index)+`"`),
+	}, ",\n")+`]}`)
+	if err := os.MkdirAll("manifests", 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	s.write("manifests/index.json", index+"\n")
+	s.write("policy.json", untaggedPolicy)
+	return names
+}
+
+func TestPreviewOffline(t *testing.T) {
+	s := newShell(t)
+	names := multiplatform(s)
+	preview := func(more ...string) result {
+		return s.run(append([]string{"lifecycle", "preview", "--policy", "policy.json", "--images", "images.json", "--at", "2026-03-01T12:00:00Z"}, more...)...)
+	}
+	tests := []struct {
+		name string
+		args []string
+		want map[string]string
+	}{
+		{"without manifests", []string{"--json"}, map[string]string{
+			"index": "keep", "amd64": "expire 1 maybe", "arm64": "expire 1 maybe", "lone": "expire 1 maybe", "signature": "expire 1 maybe referrer",
+		}},
+		{"with manifests, of AWS", []string{"--json", "--manifests", "manifests"}, map[string]string{
+			"index": "keep", "amd64": "keep 1 guarded by index index", "arm64": "keep 1 guarded by index index", "lone": "expire 1", "signature": "expire 1 referrer",
+		}},
+		{"with manifests, of Kontor", []string{"--json", "--manifests", "manifests", "--assume", "kontor"}, map[string]string{
+			"index": "keep", "amd64": "keep 1 guarded by index index", "arm64": "keep 1 guarded by index index", "lone": "expire 1", "signature": "keep 1 guarded by subject index",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := s.want(preview(tt.args...), 0)
+			if r.errors != "" {
+				t.Errorf("stderr: %s", r.errors)
+			}
+			if diff := cmp.Diff(tt.want, decode[previewed](t, r.out).fates(names)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	s.want(preview("--manifests", "manifests", "--assume", "kontor"), 0,
+		"Lifecycle preview of team/app at 2026-03-01 12:00 UTC, by policy.json\n",
+		"rule 1: untagged images expire 1 day after their push\n  expires 1 image, 1.0 MiB\n",
+		"    only    "+digestOf("lone")[:19]+" (untagged): pushed 2026-02-01, 28 days ago; never pulled\n",
+		"Guarded: 2 images stay although a rule is against it: an index lists them.\n",
+		"Guarded: 1 image stays although a rule is against it: what they belong to stays.\n",
+		"5 images: 1 expires (1.0 MiB), 0 go to the archive, 4 stay.\n")
+	s.want(preview(), 0, "Not known: 4 images without tags may belong to an index", "Assumed for 1 image, where AWS says nothing: it removes signatures")
+
+	// an index whose manifest is missing is named
+	if err := os.Remove("manifests/index.json"); err != nil {
+		t.Fatal(err)
+	}
+	s.write("manifests/other.json", `{"manifests": []}`)
+	s.want(preview("--manifests", "manifests"), 0, "kontor: manifests: 1 file is no manifest of an image of images.json: other.json\n",
+		"kontor: the manifests of 1 index are not there (sha256:", "Not known: 4 images")
+}
+
+func TestLifecycleUsage(t *testing.T) {
+	s := newShell(t)
+	multiplatform(s)
+	s.write("bad.json", strings.Replace(untaggedPolicy, "untagged\"", "untaged\"", 1))
+	s.write("page.json", `{"imageDetails": [], "nextToken": "x"}`)
+	tests := []struct {
+		args string
+		code int
+		want string
+	}{
+		{"preview", 2, "name a repository, or give --images FILE"},
+		{"preview Team", 2, `"Team" is not the name of a repository`},
+		{"preview --images images.json", 2, "give --policy FILE: there is no policy in images.json"},
+		{"preview --images images.json --policy bad.json", 1, "bad.json:3:31: rules[0].selection.tagStatus: "},
+		{"preview --images none.json --policy policy.json", 1, "kontor: none.json does not exist"},
+		{"preview --images policy.json --policy policy.json", 1, "policy.json: not what `aws ecr describe-images` prints: imageDetails is missing"},
+		{"preview --images page.json --policy policy.json", 1, "page.json: this is one page of several"},
+		{"preview --images manifests --policy policy.json", 1, "manifests is a folder without snapshot.json"},
+		{"preview team/other --images images.json --policy policy.json", 1, "images.json holds the images of repository team/app, not of team/other"},
+		{"preview --images images.json --policy policy.json --at tomorrow", 2, "--at tomorrow: want a time such as"},
+		{"preview --images images.json --policy policy.json --assume gcr", 2, "--assume gcr: want aws or kontor"},
+		{"preview team/app --manifests manifests", 2, "--manifests goes with --images"},
+		{"preview team/app --images images.json --target prod", 2, "--images reads no registry"},
+		{"preview team/app --policy policy.json --deployed", 2, "--deployed and --policy contradict each other"},
+		{"prevew", 2, `unknown command "prevew" for "kontor lifecycle"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			s.want(s.run(append([]string{"lifecycle"}, strings.Fields(tt.args)...)...), tt.code, tt.want)
+		})
+	}
+}

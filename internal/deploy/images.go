@@ -1,0 +1,25 @@
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/deploy/images"
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Images reads the images of a repository and its lifecycle policy. With
+// manifests it reads those of indexes too, which on ECR may count as pulling
+// them. now stamps the result.
+func (c *Conn) Images(ctx context.Context, name kecr.RepositoryName, manifests bool, now time.Time) (images.Snapshot, error) {
+	s, err := images.Read(ctx, images.ReadConfig{
+		API: c.API, Registry: c.Target.Registry, Repository: name, NoManifests: !manifests, Now: now,
+	})
+	if err != nil {
+		return images.Snapshot{}, explain(err, "the images of repository "+string(name))
+	}
+	// a server in place of AWS is Kontor's, until somebody says otherwise
+	s.Kontor = c.Target.Local || c.Target.Endpoint != ""
+	_, s.Policy, err = repository{c.API, c.Target.Registry, name}.documents(ctx)
+	return s, err
+}
