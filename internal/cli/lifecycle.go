@@ -42,6 +42,7 @@ of --policy, of the file (kontor.yaml), or the repository's own.`,
 	}
 	cmd.AddCommand(
 		e.previewCommand(),
+		e.explainCommand(),
 		e.snapshotCommand(),
 	)
 	return cmd

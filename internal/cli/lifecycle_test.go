@@ -303,3 +303,47 @@ func TestLifecycleUsage(t *testing.T) {
 		})
 	}
 }
+
+func TestExplainOffline(t *testing.T) {
+	s := newShell(t)
+	multiplatform(s)
+	s.write("kontor.yaml", "ecr_repositories:\n  team/app:\n    expiration_rules:\n    - {tag_pattern: \"v*\", days: 30}\n    - {tag_pattern: \"*1\", days: 60}\n    expire_all_images: true\n")
+	explain := func(ref string, more ...string) result {
+		return s.run(append([]string{"lifecycle", "explain", ref, "--images", "images.json", "--at", "2026-03-01T12:00:00Z"}, more...)...)
+	}
+	file := []string{"-f", "kontor.yaml", "--manifests", "manifests"}
+	s.want(explain("team/app:v1", file...), 0,
+		"It stays: it belongs to rule 2, which keeps it; it was pushed on 2026-02-01, and becomes older than 30 days on 2026-03-03.\n",
+		"It goes at the first run after 2026-03-03 12:00 UTC, in 2 days.\n",
+		"  rule 1: untagged images expire 1 day after their push  (kontor.yaml:2:3: ecr_repositories[\"team/app\"])\n    does not select it: it has tags\n",
+		"  rule 2: images tagged v* expire 30 days after their push  (kontor.yaml:4:7: ecr_repositories[\"team/app\"].expiration_rules[0])\n    owns it and keeps it: its tag v1 matches v*;",
+		"    selects it and would keep it (it was pushed on 2026-02-01, and becomes older than 60 days on 2026-04-02), but rule 2 is higher and owns it\n",
+		"    selects it and would act on it (it was pushed on 2026-02-01, more than 14 days ago), but rule 2 is higher and owns it\n")
+	s.want(explain("@"+digestOf("amd64")[:20], file...), 0, "It stays, although rule 1 expires it: index sha256:", "It goes at the first run after 2026-03-03 12:00 UTC")
+	s.want(explain(":v1", append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It goes at the next run: rule 2 expires it; it was pushed on 2026-02-01, more than 30 days ago.\nIt has been due since 2026-03-03 12:00 UTC.")
+	s.want(explain("@"+digestOf("amd64"), append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It goes at the run after the next, when what keeps it has gone.")
+	s.want(explain("@"+digestOf("lone"), "--policy", "policy.json"), 0, "It goes at the next run: rule 1 expires it", "the manifests, which would tell, are not known")
+	s.want(explain("@"+digestOf("signature"), append(file, "--assume", "kontor")...), 0, "belongs to image sha256:")
+
+	r := s.want(explain(":v1", append(file, "--json")...), 0)
+	got := decode[struct {
+		Image     struct{ Action string }
+		ChangesAt time.Time
+		Rules     []struct {
+			Verdict, Field, Place string
+			Met                   bool
+		}
+	}](t, r.out)
+	if len(got.Rules) != 4 || got.Rules[1].Verdict != "keeps" || got.Rules[3].Verdict != "outranked" || !got.Rules[3].Met ||
+		got.Rules[1].Field != "ecr_repositories[\"team/app\"].expiration_rules[0]" || got.Rules[1].Place != "kontor.yaml:4:7" ||
+		!got.ChangesAt.Equal(time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)) || got.Image.Action != "keep" {
+		t.Errorf("explain --json: %+v", got)
+	}
+
+	policy := []string{"--policy", "policy.json"}
+	s.want(explain(":v1", policy...), 0, "It stays: no rule selects it.\nTime does not change that.\n")
+	s.want(explain(":v2", policy...), 1, "kontor: no image in team/app has the tag v2\n")
+	s.want(explain("@sha256:12", policy...), 2, "want a digest such as sha256:0123456789ab")
+	s.want(explain("team/app", policy...), 2, `"team/app": want REPOSITORY:TAG or REPOSITORY@DIGEST`)
+	s.want(explain("other:v1", policy...), 1, "not of other")
+}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
@@ -24,6 +25,10 @@ func words(f plan.Field, text string) string {
 	}
 	return clean(text)
 }
+
+// outOfReach is a count that no repository comes to: with it a rule is written
+// to keep all its images.
+const outOfReach = 9_999
 
 // rule is a lifecycle rule in words.
 func rule(r lifecycle.Rule) string {
@@ -49,6 +54,9 @@ func rule(r lifecycle.Rule) string {
 	days := count(s.CountNumber, "day", "days")
 	switch s.CountType {
 	case lifecycle.ImageCountMoreThan:
+		if s.CountNumber >= outOfReach {
+			return images + " are kept, as long as there are no more than " + strconv.Itoa(s.CountNumber)
+		}
 		return fmt.Sprintf("%s %s, but for the newest %d", images, action, s.CountNumber)
 	case lifecycle.SinceImagePushed:
 		return fmt.Sprintf("%s %s %s after their push", images, action, days)
