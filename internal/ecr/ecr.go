@@ -6,6 +6,7 @@
 package ecr
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -205,15 +206,9 @@ type ImageID struct {
 	Tag    Tag
 }
 
-// String is ECR's form in error texts, with null for the absent half.
+// String is ECR's form in error texts, with 'null' for the absent half.
 func (id ImageID) String() string {
-	half := func(s string) string {
-		if s == "" {
-			return "null"
-		}
-		return "'" + s + "'"
-	}
-	return fmt.Sprintf("{imageDigest:%s, imageTag:%s}", half(string(id.Digest)), half(string(id.Tag)))
+	return fmt.Sprintf("{imageDigest:'%s', imageTag:'%s'}", cmp.Or(string(id.Digest), "null"), cmp.Or(string(id.Tag), "null"))
 }
 
 // TagMutability is a repository's imageTagMutability.

@@ -312,7 +312,7 @@ func TestListings(t *testing.T) {
 		t.Errorf("DescribeImages: %+v %v", images, err)
 	}
 	_, err = f.DescribeImages(ctx, to, []ecr.ImageID{{Tag: "v3"}, {Tag: "v9"}})
-	wantCode(t, err, ecr.CodeImageNotFound, "The image with imageId {imageDigest:null, imageTag:'v9'} does not exist within the repository with name 'app' in the registry with id '000000000000'")
+	wantCode(t, err, ecr.CodeImageNotFound, "The image with imageId {imageDigest:'null', imageTag:'v9'} does not exist within the repository with name 'app' in the registry with id '000000000000'")
 }
 
 // ECR API reference, ImageDetail: sizes, times, and what retagging leaves.

@@ -47,7 +47,7 @@ func TestImages(t *testing.T) {
 		step{"DescribeImages", `{"repositoryName": "app"}`, `{"imageDetails": [` + tagged + `]}`},
 		step{"DescribeImages", `{"repositoryName": "app", "imageIds": [{"imageTag": "v2"}]}`, `{"imageDetails": [` + tagged + `]}`},
 		step{"DescribeImages", `{"repositoryName": "app", "imageIds": [{"imageTag": "v3"}]}`,
-			"ImageNotFoundException: The image with imageId {imageDigest:null, imageTag:'v3'} does not exist within the repository with name 'app' in the registry with id '000000000000'"},
+			"ImageNotFoundException: The image with imageId {imageDigest:'null', imageTag:'v3'} does not exist within the repository with name 'app' in the registry with id '000000000000'"},
 		step{"DescribeImages", `{"repositoryName": "app", "imageIds": [{"imageTag": "v2"}], "maxResults": 1}`,
 			"InvalidParameterException: Invalid parameter at 'maxResults' failed to satisfy constraint: 'must not be used together with imageIds'"},
 		step{"BatchGetImage", `{"repositoryName": "app", "imageIds": [{"imageTag": "v1"}, {"imageDigest": "` + digest + `"}, {"imageTag": "v3"}, {}, {"imageDigest": "sha256"}],
