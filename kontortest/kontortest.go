@@ -15,6 +15,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -100,6 +101,15 @@ func start(t testing.TB, o Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	r, err := serve(ctx, t, dir, id, o)
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return r, nil
+}
+
+// serve starts the registry on dir, which it closes in the end.
+func serve(ctx context.Context, t testing.TB, dir *datadir.Dir, id ecr.RegistryID, o Options) (*Registry, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
@@ -113,14 +123,14 @@ func start(t testing.TB, o Options) (*Registry, error) {
 		ImageNow: r.clock.now, AuthNow: time.Now,
 		Log: slog.New(slog.NewTextHandler(o.Log, nil)),
 	})
+	if err == nil {
+		r.Admin, err = r.credentials(ctx, id.Account, identity.Administrator)
+	}
+	if err == nil {
+		r.Pusher, err = r.credentials(ctx, id.Account, identity.Pusher)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if r.Admin, err = r.credentials(ctx, id.Account, identity.Administrator); err != nil {
-		return nil, err
-	}
-	if r.Pusher, err = r.credentials(ctx, id.Account, identity.Pusher); err != nil {
-		return nil, err
+		return nil, errors.Join(dir.Explain(err), l.Close())
 	}
 	run, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
