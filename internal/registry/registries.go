@@ -50,6 +50,14 @@ func (c *Caller) DescribeRegistry(ctx context.Context, in ecr.RegistryID) error 
 	return c.viewRegistry(ctx, opDescribeRegistry, in, func(meta.RegistrySettings) error { return nil })
 }
 
+var opRegistryScanning = Operation{"RegistryScanning", []access.Action{"ecr:GetRegistryScanningConfiguration"}}
+
+// RegistryScanning answers whether the caller may see how the registry scans.
+// There is no more to tell: it has no rules, repositories have their setting.
+func (c *Caller) RegistryScanning(ctx context.Context, in ecr.RegistryID) error {
+	return c.viewRegistry(ctx, opRegistryScanning, in, func(meta.RegistrySettings) error { return nil })
+}
+
 func noRegistryPolicy(in ecr.RegistryID) error {
 	return ecr.Errorf(ecr.CodeRegistryPolicyNotFound, "Registry policy does not exist in the registry with id '%s'", in.Account)
 }

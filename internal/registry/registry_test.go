@@ -252,6 +252,7 @@ func everything(c *registry.Caller, to registry.Repo) map[string]func(context.Co
 			return err
 		},
 		"DescribeRegistry":     func(ctx context.Context) error { return c.DescribeRegistry(ctx, to.In) },
+		"RegistryScanning":     func(ctx context.Context) error { return c.RegistryScanning(ctx, to.In) },
 		"RegistryPolicy":       func(ctx context.Context) error { _, err := c.RegistryPolicy(ctx, to.In); return err },
 		"DeleteRegistryPolicy": func(ctx context.Context) error { _, err := c.DeleteRegistryPolicy(ctx, to.In); return err },
 		"SetRegistryPolicy":    func(ctx context.Context) error { _, err := c.SetRegistryPolicy(ctx, to.In, registryPolicy); return err },
@@ -300,7 +301,7 @@ func TestMissingRepository(t *testing.T) {
 		switch name {
 		case "CreateRepository", "ListRepositories", "Scanning": // which tells what is missing
 			continue
-		case "DescribeRegistry", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting":
+		case "DescribeRegistry", "RegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting":
 			continue // concern no repository
 		}
 		wantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")

@@ -121,6 +121,7 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteRegistryPolicy":                    serve((*call).deleteRegistryPolicy),
 	"PutAccountSetting":                       serve((*call).putAccountSetting),
 	"GetAccountSetting":                       serve((*call).getAccountSetting),
+	"GetRegistryScanningConfiguration":        serve((*call).getRegistryScanningConfiguration),
 	"BatchGetRepositoryScanningConfiguration": serve((*call).batchGetRepositoryScanningConfiguration),
 
 	"CreateRepository":              serve((*call).createRepository),

@@ -15,6 +15,18 @@ func (c *call) describeRegistry(ctx context.Context, _ *DescribeRegistryRequest)
 	return &DescribeRegistryResponse{RegistryId: text(in.Account), ReplicationConfiguration: &ReplicationConfiguration{Rules: []ReplicationRule{}}}, nil
 }
 
+// getRegistryScanningConfiguration tells ECR's default, which is how it is
+// here: basic scanning without rules of the registry.
+func (c *call) getRegistryScanningConfiguration(ctx context.Context, _ *GetRegistryScanningConfigurationRequest) (*GetRegistryScanningConfigurationResponse, error) {
+	in := c.in(nil)
+	if err := c.RegistryScanning(ctx, in); err != nil {
+		return nil, err
+	}
+	return &GetRegistryScanningConfigurationResponse{
+		RegistryId: text(in.Account), ScanningConfiguration: &RegistryScanningConfiguration{ScanType: text("BASIC"), Rules: []RegistryScanningRule{}},
+	}, nil
+}
+
 func (c *call) putRegistryPolicy(ctx context.Context, in *PutRegistryPolicyRequest) (*PutRegistryPolicyResponse, error) {
 	at := c.in(nil)
 	policy, err := c.SetRegistryPolicy(ctx, at, *in.PolicyText)

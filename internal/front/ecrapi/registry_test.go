@@ -13,6 +13,7 @@ func TestRegistryOperations(t *testing.T) {
 		`\"Action\":\"ecr:CreateRepository\",\"Resource\":\"arn:aws:ecr:us-east-1:000000000000:repository/*\"}]}`
 	s.steps(t,
 		step{"DescribeRegistry", `{}`, `{"registryId": "000000000000", "replicationConfiguration": {"rules": []}}`},
+		step{"GetRegistryScanningConfiguration", `{}`, `{"registryId": "000000000000", "scanningConfiguration": {"scanType": "BASIC", "rules": []}}`},
 		step{"GetRegistryPolicy", `{}`, "RegistryPolicyNotFoundException: Registry policy does not exist in the registry with id '000000000000'"},
 		step{"DeleteRegistryPolicy", `{}`, "RegistryPolicyNotFoundException: Registry policy does not exist in the registry with id '000000000000'"},
 		step{"PutRegistryPolicy", `{}`, "InvalidParameterException: Invalid parameter at 'policyText' failed to satisfy constraint: 'Member must not be null'"},
