@@ -43,6 +43,7 @@ of --policy, of the file (kontor.yaml), or the repository's own.`,
 	cmd.AddCommand(
 		e.previewCommand(),
 		e.explainCommand(),
+		e.forecastCommand(),
 		e.snapshotCommand(),
 	)
 	return cmd

@@ -347,3 +347,49 @@ func TestExplainOffline(t *testing.T) {
 	s.want(explain("team/app", policy...), 2, `"team/app": want REPOSITORY:TAG or REPOSITORY@DIGEST`)
 	s.want(explain("other:v1", policy...), 1, "not of other")
 }
+
+func TestForecastOffline(t *testing.T) {
+	s := newShell(t)
+	names := multiplatform(s)
+	s.write("kontor.yaml", "ecr_repositories:\n  team/app:\n    expiration_rules:\n    - {tag_pattern: \"v*\", days: 30}\n")
+	forecast := func(more ...string) result {
+		return s.run(append([]string{"lifecycle", "forecast", "--images", "images.json", "--at", "2026-03-01T12:00:01Z"}, more...)...)
+	}
+	args := []string{"-f", "kontor.yaml", "--manifests", "manifests", "--assume", "kontor", "--days", "5"}
+	r := s.want(forecast(append(args, "--json", "--svg", "f.svg", "--html", "f.html")...), 0)
+	got := decode[struct {
+		Days []struct {
+			Date  string
+			Rules []struct {
+				RulePriority int
+				ImageDigests []string
+			}
+			ImagesLeft int
+		}
+		FirstPulledLastWeek any
+	}](t, r.out)
+	var events []string
+	for _, d := range got.Days {
+		for _, r := range d.Rules {
+			for _, digest := range r.ImageDigests {
+				events = append(events, fmt.Sprintf("%s rule %d %s", d.Date, r.RulePriority, names[digest]))
+			}
+		}
+	}
+	// the index and its signature go first, its children at the next run
+	want := []string{"2026-03-01 rule 1 lone", "2026-03-03 rule 2 index", "2026-03-03 rule 2 signature", "2026-03-04 rule 1 amd64", "2026-03-04 rule 1 arm64"}
+	if diff := cmp.Diff(want, events); diff != "" || len(got.Days) != 6 || got.Days[5].ImagesLeft != 0 || got.FirstPulledLastWeek != nil {
+		t.Errorf("%d days, (-want +got):\n%s", len(got.Days), diff)
+	}
+	for name, begin := range map[string]string{"f.svg": "<svg ", "f.html": "<!DOCTYPE html>"} {
+		if b, err := os.ReadFile(name); err != nil || !strings.HasPrefix(string(b), begin) {
+			t.Errorf("%s: %v, %.20s", name, err, b)
+		}
+	}
+	s.want(forecast(args...), 0, "2026-03-04  rule 1 expires 2 images, 2.0 MiB\n", "(kontor.yaml:4:7: ecr_repositories[\"team/app\"].expiration_rules[0])", "No image pulled in the last week goes within 5 days.", "Now 5 images, 5.0 MiB; after 5 days 0 images.")
+	s.want(forecast("--policy", "policy.json"), 0, "For 30 days, with nothing pushed", "Not known: 4 images without tags may belong", "Assumed: 1 image goes only by the reading")
+	s.want(forecast("--policy", "policy.json", "--rate", "present"), 0, "with pushes going on as of late")
+	s.want(forecast("--days", "0"), 2, "--days 0: want 1 to 3650")
+	s.want(forecast("--rate", "fast"), 2, "--rate fast: want present or none")
+	s.want(forecast("--policy", "policy.json", "--svg", "none/f.svg"), 1, "kontor: writing the picture: open none/f.svg")
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+// maxForecast bounds how far forecast looks ahead, in days.
+const maxForecast = 3650
+
+func (e *Env) forecastCommand() *cobra.Command {
+	var (
+		o         lifecycleOptions
+		days      int
+		rate      string
+		svg, page string
+		asJSON    bool
+	)
+	cmd := &cobra.Command{
+		Use:   "forecast [REPOSITORY] [flags]",
+		Short: "Show what goes when, day by day",
+		Long: `Simulate a lifecycle policy's runs, one a day, and show what goes when and by
+which rule, and the first day on which an image goes that was pulled in the last
+week. An index goes before its children.
+
+With --rate present, images go on being pushed at the pace of late; with none
+(the default), nothing is. Nobody pulls or deletes anything meanwhile.`,
+		Example: `  kontor lifecycle forecast team/app --days 60
+  kontor lifecycle forecast team/app --rate present --html forecast.html
+  kontor lifecycle forecast --images snapshot --svg forecast.svg`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case days < 1 || days > maxForecast:
+				return usagef("--days %d: want 1 to %d", days, maxForecast)
+			case rate != string(lifecycle.RateNone) && rate != string(lifecycle.RatePresent):
+				return usagef("--rate %s: want %s or %s", rate, lifecycle.RatePresent, lifecycle.RateNone)
+			}
+			l, err := e.look(cmd.Context(), o, argument(args))
+			if err != nil {
+				return err
+			}
+			f := render.NewForecast(l, days, lifecycle.Rate(rate))
+			if err := writePicture(svg, func(w io.Writer) error { return render.ForecastSVG(w, f) }); err != nil {
+				return err
+			}
+			if err := writePicture(page, func(w io.Writer) error { return render.ForecastHTML(w, f) }); err != nil {
+				return err
+			}
+			if asJSON {
+				return render.ForecastJSON(e.Stdout, f)
+			}
+			return render.ForecastText(e.Stdout, f, e.options(e.Stdout))
+		},
+	}
+	o.flags(e, cmd)
+	f := cmd.Flags()
+	f.IntVar(&days, "days", 30, "look `N` days ahead")
+	f.StringVar(&rate, "rate", string(lifecycle.RateNone), "suppose that images are pushed at the `RATE`: present or none")
+	f.StringVar(&svg, "svg", "", "also draw a picture, as SVG, into `FILE`")
+	f.StringVar(&page, "html", "", "also write a page with the picture and tables into `FILE`")
+	jsonFlag(cmd, &asJSON)
+	completeWords(cmd, "rate", string(lifecycle.RatePresent), string(lifecycle.RateNone))
+	for _, flag := range []string{"svg", "html"} {
+		if err := cmd.MarkFlagFilename(flag, flag); err != nil {
+			panic(err) // the flag is defined above
+		}
+	}
+	return cmd
+}
+
+// writePicture writes what draw draws into the file name, if there is one.
+func writePicture(name string, draw func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := draw(&b); err != nil {
+		return err
+	}
+	if err := os.WriteFile(name, b.Bytes(), 0o666); err != nil {
+		return fmt.Errorf("writing the picture: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,325 @@
+package render
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+// The picture's measures, in pixels, and colours.
+const (
+	svgWidth   = 1000
+	labelWidth = 300
+	plotLeft   = labelWidth + 36
+	plotRight  = svgWidth - 28
+	laneHeight = 64
+	laneGap    = 30
+	maxBars    = 92 // more days are put together
+	labelChars = 44 // of a line of text
+
+	inkColor     = "#1f2933"
+	softColor    = "#66727f"
+	lineColor    = "#dfe4ea"
+	expireColor  = "#c8453b"
+	archiveColor = "#c98a10"
+	stayColor    = "#3d6f9e"
+	alarmColor   = "#8e1b6b"
+)
+
+// pale are the colours of images that are only supposed to come.
+var pale = map[string]string{expireColor: "#e8aca7", archiveColor: "#ecd29a"}
+
+// picture draws an SVG.
+type picture struct {
+	b strings.Builder
+	f *Forecast
+	// binDays is how many days one bar stands for, bins their number.
+	binDays, bins int
+}
+
+// ForecastSVG draws a forecast: what stays, and below it for each rule how
+// many images it makes go, day by day. The picture stands alone: no scripts,
+// no fonts or images from elsewhere.
+func ForecastSVG(w io.Writer, f Forecast) error {
+	_, err := io.WriteString(w, forecastSVG(&f)+"\n")
+	return err
+}
+
+func forecastSVG(f *Forecast) string {
+	p := &picture{f: f}
+	days := max(len(f.Timeline.Runs), 1)
+	p.binDays = (days + maxBars - 1) / maxBars
+	p.bins = (days + p.binDays - 1) / p.binDays
+	busy, idle := f.lanes()
+
+	const top = 96
+	axis := top + (1+len(busy))*(laneHeight+laneGap) - laneGap + 6
+	p.axis(top, axis)
+	p.alarm(top, axis)
+	p.stays(top)
+	for i, l := range busy {
+		p.lane(top+(i+1)*(laneHeight+laneGap), l)
+	}
+	y := axis + 44
+	p.legend(y, busy)
+	y += 24
+	notes := f.notes(busy)
+	if len(idle) > 0 {
+		notes = append([]string{"Nothing goes by " + ruleNames(idle) + "."}, notes...)
+	}
+	for _, note := range notes {
+		for _, line := range wrap(note, 150, 4) {
+			p.text(28, float64(y), 12, softColor, "", line)
+			y += 16
+		}
+	}
+	height := y + 8
+
+	title := "Lifecycle forecast"
+	if f.Repository != "" {
+		title += ": " + f.Repository
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif">`+"\n", svgWidth, height)
+	fmt.Fprintf(&b, "<title>%s</title>\n<desc>%s</desc>\n", escape(title), escape(f.balance()))
+	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", svgWidth, height)
+	head := &picture{}
+	head.text(28, 36, 20, inkColor, "bold", title)
+	head.text(28, 58, 12.5, softColor, "", fmt.Sprintf("%s to %s, with %s. Policy: %s.", day(f.At), day(f.At.AddDate(0, 0, f.Days)), f.premise(), f.Source))
+	b.WriteString(head.b.String())
+	b.WriteString(p.b.String())
+	b.WriteString("</svg>")
+	return b.String()
+}
+
+// escape makes s safe within an element or a quoted attribute.
+func escape(s string) string { return html.EscapeString(clean(s)) }
+
+// wrap breaks s at spaces into lines of at most width characters, and ends
+// with "..." when there would be more than most lines.
+func wrap(s string, width, most int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(clean(s)) {
+		for r := []rune(word); len(r) > width; r = []rune(word) {
+			if line != "" {
+				lines, line = append(lines, line), ""
+			}
+			lines, word = append(lines, string(r[:width])), string(r[width:])
+		}
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	if len(lines) > most {
+		last := []rune(lines[most-1])
+		lines = append(lines[:most-1], string(last[:min(len(last), width-3)])+"...")
+	}
+	return lines
+}
+
+// ruleNames is "rules 1, 2 and 7".
+func ruleNames(rules []lifecycle.Rule) string {
+	var s []string
+	for _, r := range rules {
+		s = append(s, fmt.Sprint(r.Priority))
+	}
+	if len(s) == 1 {
+		return "rule " + s[0]
+	}
+	return "rules " + strings.Join(s[:len(s)-1], ", ") + " and " + s[len(s)-1]
+}
+
+func (p *picture) text(x, y, size float64, color, weight, s string) {
+	p.anchored(x, y, size, color, weight, "", s)
+}
+
+func (p *picture) anchored(x, y, size float64, color, weight, anchor, s string) {
+	attributes := ""
+	if weight != "" {
+		attributes += ` font-weight="` + weight + `"`
+	}
+	if anchor != "" {
+		attributes += ` text-anchor="` + anchor + `"`
+	}
+	fmt.Fprintf(&p.b, `<text x="%s" y="%s" font-size="%s" fill="%s"%s>%s</text>`+"\n", num(x), num(y), num(size), color, attributes, escape(s))
+}
+
+func (p *picture) line(x1, y1, x2, y2 float64, color, more string) {
+	fmt.Fprintf(&p.b, `<line x1="%s" y1="%s" x2="%s" y2="%s" stroke="%s"%s/>`+"\n", num(x1), num(y1), num(x2), num(y2), color, more)
+}
+
+func num(x float64) string {
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.1f", x), "0"), ".")
+}
+
+// width is that of one bar and the space after it.
+func (p *picture) width() float64 { return float64(plotRight-plotLeft) / float64(p.bins) }
+
+func (p *picture) x(bin int) float64 { return plotLeft + float64(bin)*p.width() }
+
+// label writes a lane's name and words to its left.
+func (p *picture) label(y int, name, words, total string) {
+	p.text(28, float64(y+12), 13.5, inkColor, "bold", name)
+	at := y + 29
+	for _, line := range wrap(words, labelChars, 2) {
+		p.text(28, float64(at), 12, softColor, "", line)
+		at += 15
+	}
+	p.text(28, float64(at+2), 12, inkColor, "", total)
+}
+
+// lane draws one rule's bars.
+func (p *picture) lane(y int, l lane) {
+	p.label(y, fmt.Sprintf("Rule %d", l.rule.Priority), rule(l.rule), verb(l.rule.Action.Type)+" "+l.total.String())
+	base := float64(y + laneHeight)
+	color := expireColor
+	if l.rule.Action.Type == lifecycle.Transition {
+		color = archiveColor
+	}
+	all, arrived, most := make([]int, p.bins), make([]int, p.bins), 0
+	for i, d := range l.byRun {
+		bin := i / p.binDays
+		all[bin] += d.gone.Images
+		arrived[bin] += d.arrived
+		most = max(most, all[bin])
+	}
+	p.line(plotLeft, base, plotRight, base, lineColor, "")
+	scale := float64(laneHeight-12) / float64(max(most, 1))
+	width := p.width() * 0.78
+	for bin, n := range all {
+		if n == 0 {
+			continue
+		}
+		x, h := p.x(bin)+p.width()*0.11, math.Max(float64(n)*scale, 2)
+		tip := fmt.Sprintf("%s: rule %d %s %s", p.span(bin), l.rule.Priority, verb(l.rule.Action.Type), count(n, "image", "images"))
+		if arrived[bin] > 0 {
+			tip += fmt.Sprintf(", %d of them pushed after today", arrived[bin])
+		}
+		fmt.Fprintf(&p.b, `<g><title>%s</title><rect x="%s" y="%s" width="%s" height="%s" fill="%s"/>`, escape(tip), num(x), num(base-h), num(width), num(h), color)
+		if a := float64(arrived[bin]) * h / float64(n); a > 0 {
+			fmt.Fprintf(&p.b, `<rect x="%s" y="%s" width="%s" height="%s" fill="%s"/>`, num(x), num(base-h), num(width), num(a), pale[color])
+		}
+		p.b.WriteString("</g>\n")
+		// numbers as long as they have room
+		if p.width() >= 6.2*float64(len(fmt.Sprint(n)))+2 {
+			p.anchored(x+width/2, base-h-3, 10, softColor, "", "middle", fmt.Sprint(n))
+		}
+	}
+	if p.width() < 14 {
+		p.anchored(plotLeft-6, base-float64(most)*scale+4, 10, softColor, "", "end", fmt.Sprint(most))
+	}
+}
+
+// span names the days of a bin.
+func (p *picture) span(bin int) string {
+	runs := p.f.Timeline.Runs
+	first := runs[bin*p.binDays].At
+	if p.binDays == 1 {
+		return day(first)
+	}
+	return day(first) + " to " + day(runs[min((bin+1)*p.binDays, len(runs))-1].At)
+}
+
+// stays draws how many images there are after each run.
+func (p *picture) stays(y int) {
+	runs := p.f.Timeline.Runs
+	before, after := p.f.ends()
+	p.label(y, "What stays", "now "+before.String(), fmt.Sprintf("after %s %s", count(p.f.Days, "day", "days"), after))
+	base := float64(y + laneHeight)
+	p.line(plotLeft, base, plotRight, base, lineColor, "")
+	if len(runs) == 0 {
+		return
+	}
+	most := len(p.f.Images)
+	for _, r := range runs {
+		most = max(most, r.Images)
+	}
+	scale := float64(laneHeight-12) / float64(max(most, 1))
+	var points strings.Builder
+	fmt.Fprintf(&points, "%s,%s", num(p.x(0)), num(base))
+	for bin := range p.bins {
+		r := runs[min((bin+1)*p.binDays, len(runs))-1]
+		h := num(base - float64(r.Images)*scale)
+		fmt.Fprintf(&points, " %s,%s %s,%s", num(p.x(bin)), h, num(p.x(bin+1)), h)
+	}
+	fmt.Fprintf(&points, " %s,%s", num(p.x(p.bins)), num(base))
+	fmt.Fprintf(&p.b, `<polygon points="%s" fill="%s" fill-opacity="0.28" stroke="none"/>`+"\n", points.String(), stayColor)
+	p.anchored(plotLeft-6, base-float64(len(p.f.Images))*scale+4, 10, softColor, "", "end", fmt.Sprint(len(p.f.Images)))
+	last := runs[len(runs)-1].Images
+	p.anchored(plotRight, base-float64(last)*scale-4, 10, softColor, "", "end", fmt.Sprint(last))
+}
+
+// axis writes dates below the lanes and draws a line for each.
+func (p *picture) axis(top, y int) {
+	step := max(1, (p.bins+7)/8)
+	if p.binDays == 1 && p.bins > 14 {
+		step = (step + 6) / 7 * 7 // whole weeks
+	}
+	for bin := 0; bin < p.bins; bin += step {
+		x := p.x(bin)
+		p.line(x, float64(top), x, float64(y), lineColor, ` stroke-dasharray="2 3"`)
+		p.anchored(x, float64(y+14), 11, softColor, "", "start", p.f.Timeline.Runs[bin*p.binDays].At.UTC().Format("2 Jan"))
+	}
+}
+
+// alarm marks the first day on which an image in use goes.
+func (p *picture) alarm(top, y int) {
+	run, d, ok := p.f.firstUsed()
+	if !ok {
+		return
+	}
+	bin := 0
+	for i, r := range p.f.Timeline.Runs {
+		if r.At.Equal(run.At) {
+			bin = i / p.binDays
+		}
+	}
+	x := p.x(bin)
+	p.line(x, float64(top-8), x, float64(y), alarmColor, ` stroke-width="1.5" stroke-dasharray="5 3"`)
+	s := fmt.Sprintf("%s: the first image pulled in the last week goes, by rule %d", run.At.UTC().Format("2 Jan"), d.Outcome.Rule)
+	anchor := "start"
+	if x > (plotLeft+plotRight)/2 {
+		anchor = "end"
+	}
+	p.anchored(x, float64(top-13), 12, alarmColor, "bold", anchor, s)
+}
+
+func (p *picture) legend(y int, busy []lane) {
+	x := 28.0
+	entry := func(color, words string) {
+		fmt.Fprintf(&p.b, `<rect x="%s" y="%d" width="12" height="12" fill="%s"/>`+"\n", num(x), y-10, color)
+		p.text(x+18, float64(y), 12, softColor, "", words)
+		x += 18 + 6.3*float64(len(words)) + 24
+	}
+	unit := "a day"
+	if p.binDays > 1 {
+		unit = fmt.Sprintf("in %d days", p.binDays)
+	}
+	expires, archives, arrived := false, false, false
+	for _, l := range busy {
+		expires = expires || l.rule.Action.Type == lifecycle.Expire
+		archives = archives || l.rule.Action.Type == lifecycle.Transition
+		arrived = arrived || l.arrived > 0
+	}
+	if expires {
+		entry(expireColor, "images that expire, "+unit)
+	}
+	if archives {
+		entry(archiveColor, "images that go to the archive, "+unit)
+	}
+	if arrived {
+		entry(pale[expireColor], "of them, pushed after "+day(p.f.At))
+	}
+	if len(busy) == 0 {
+		p.text(x, float64(y), 12, softColor, "", "Nothing goes in this time.")
+	}
+}

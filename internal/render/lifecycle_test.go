@@ -1,0 +1,126 @@
+package render_test
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func expireRule(priority, days int, patterns ...string) lifecycle.Rule {
+	r := lifecycle.Rule{Priority: priority, Action: lifecycle.Action{Type: lifecycle.Expire}, Selection: lifecycle.Selection{
+		TagStatus: lifecycle.Tagged, TagPatterns: patterns, CountType: lifecycle.SinceImagePushed, CountUnit: lifecycle.Days, CountNumber: days,
+	}}
+	if len(patterns) == 0 {
+		r.Selection.TagStatus = lifecycle.Any
+	}
+	return r
+}
+
+// hostile is a repository where every text from outside is an attack.
+func hostile() render.Lifecycle {
+	const evil = `"/></text><script>alert('&')</script>` + "\x00\x1b[31m\n"
+	l := render.Lifecycle{
+		Repository: evil, Source: evil, At: noon, Known: true,
+		Policy:  lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 3, evil+"*"), expireRule(2, 5), {Priority: 9, Selection: lifecycle.Selection{TagStatus: lifecycle.Untagged, CountType: lifecycle.ImageCountMoreThan, CountNumber: 3}, Action: lifecycle.Action{Type: lifecycle.Transition, TargetStorageClass: lifecycle.Archive}}}},
+		Origins: map[int]state.Origin{1: {Field: evil, Position: state.Position{File: evil, Line: 1, Column: 2}}},
+	}
+	for i := range 40 {
+		m := lifecycle.Image{Digest: fmt.Sprintf("%s%d", evil, i), Tags: []string{evil + fmt.Sprint(i)}, PushedAt: noon.AddDate(0, 0, -i/2), LastPulledAt: noon.AddDate(0, 0, -i), SizeBytes: 1 << 30}
+		if i%3 == 0 {
+			m.Tags = nil
+		}
+		l.Images = append(l.Images, m)
+	}
+	return l
+}
+
+// What came from outside is text in pictures and pages, which load and run
+// nothing.
+func TestForecastPicturesAreInert(t *testing.T) {
+	for _, rate := range []lifecycle.Rate{lifecycle.RateNone, lifecycle.RatePresent} {
+		f := render.NewForecast(hostile(), 200, rate)
+		var svg, page, text, data strings.Builder
+		for _, err := range []error{
+			render.ForecastSVG(&svg, f), render.ForecastHTML(&page, f), render.ForecastText(&text, f, render.Options{}), render.ForecastJSON(&data, f),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, s := range map[string]string{"svg": svg.String(), "html": page.String()} {
+			for _, bad := range []string{"<script", "\x00", "\x1b", "href", "src=", "url(", "@import", "onload"} {
+				if strings.Contains(s, bad) {
+					t.Errorf("%s holds %q", name, bad)
+				}
+			}
+			if n := strings.Count(s, "http"); n > 2 || strings.Count(s, `xmlns="http://www.w3.org/2000/svg"`)+strings.Count(s, "http-equiv") != n {
+				t.Errorf("%s holds an address", name)
+			}
+		}
+		d := xml.NewDecoder(strings.NewReader(svg.String()))
+		for {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("the SVG is not well-formed: %v", err)
+			}
+		}
+		if strings.ContainsAny(text.String(), "\x00\x1b") {
+			t.Error("the text holds escape sequences")
+		}
+	}
+}
+
+// The picture of a small forecast says what happens.
+func TestForecastPicture(t *testing.T) {
+	l := render.Lifecycle{Repository: "team/app", Source: "policy.json", At: noon, Known: true, Policy: lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 7, "pr-*"), expireRule(2, 100)}}}
+	for i := range 6 {
+		l.Images = append(l.Images, lifecycle.Image{Digest: fmt.Sprint("sha256:", i), Tags: []string{fmt.Sprint("pr-", i)}, PushedAt: noon.AddDate(0, 0, -4), LastPulledAt: noon, SizeBytes: 1 << 20})
+	}
+	f := render.NewForecast(l, 10, lifecycle.RateNone)
+	var svg, page, text strings.Builder
+	for _, err := range []error{render.ForecastSVG(&svg, f), render.ForecastHTML(&page, f), render.ForecastText(&text, f, render.Options{})} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{
+		"Lifecycle forecast: team/app", "2026-03-05: rule 1 expires 6 images", "expires 6 images, 6.0 MiB",
+		"5 Mar: the first image pulled in the last week goes, by rule 1", "Nothing goes by rule 2.", "now 6 images, 6.0 MiB", "after 10 days 0 images",
+	} {
+		if !strings.Contains(svg.String(), want) {
+			t.Errorf("the picture does not say %q:\n%s", want, svg.String())
+		}
+	}
+	for _, want := range []string{"<svg ", "<td>2026-03-05</td><td>1</td><td><details><summary>6 images</summary><ul><li>sha256:0 (pr-0)</li>", "Content-Security-Policy"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page does not say %q:\n%s", want, page.String())
+		}
+	}
+	want := `Lifecycle forecast of team/app at 2026-03-01 12:00 UTC, by policy.json
+For 10 days, with nothing pushed, pulled, tagged or deleted by hand.
+
+2026-03-05  rule 1 expires 6 images, 6.0 MiB
+
+rule 1: images tagged pr-* expire 7 days after their push
+  expires 6 images, 6.0 MiB between 2026-03-05 and 2026-03-05
+rule 2: all images expire 100 days after their push
+  expires nothing
+
+The first image pulled in the last week goes on 2026-03-05 (in 4 days): sha256:0 (pr-0), last pulled 2026-03-01, by rule 1.
+Now 6 images, 6.0 MiB; after 10 days 0 images.
+`
+	if text.String() != want {
+		t.Errorf("the text is\n%s\nwant\n%s", text.String(), want)
+	}
+}
