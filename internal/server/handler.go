@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -26,8 +27,11 @@ import (
 // way before anything else.
 func (s *Server) handler(b Binding) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A copy: net/http looks at its own request's body to decide what of it
+		// to read after the answer, and must find the one it made.
+		r = r.WithContext(r.Context())
 		req := &request{id: newRequestID(), binding: b}
-		rec := &recorder{ResponseWriter: w}
+		rec := newRecorder(w, s.limits.StallTime)
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
 		defer func() { s.logRequest(r, req, rec, time.Since(start)) }()
@@ -61,18 +65,18 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 		http.Error(w, "Internal error. Request id: "+req.id, http.StatusInternalServerError)
 	}
 	switch path := r.URL.Path; {
-	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
-		s.serveOCI(w, r, req)
-	case path == "/" && r.Header.Get(awsjson.TargetHeader) != "":
-		s.serveECR(w, r, req)
-	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
-		s.serveQuery(w, r, req)
 	case path == ecrapi.DownloadPath:
 		req.operation = "layer-download"
 		s.ecr.ServeDownload(w, r, req.id)
 	case path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")
+	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
+		s.serveOCI(w, r, req)
+	case path == "/" && r.Header.Get(awsjson.TargetHeader) != "":
+		s.serveECR(w, r, req)
+	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
+		s.serveQuery(w, r, req)
 	default:
 		http.Error(w, "This is a Kontor registry. Images are under /v2/, the AWS API is on POST /.", http.StatusNotFound)
 	}
@@ -82,13 +86,23 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) {
 	req.operation = "oci"
 	req.refuse = func(err error) { s.oci.WriteError(w, r, err, req.id) }
+	ok, leave := s.admit(w, r, req)
+	defer leave()
+	if !ok {
+		return
+	}
 	p, err := s.verifier(req.binding).VerifyBasic(r, req.binding.Registry.Region)
 	switch code := ecr.CodeOf(err); {
 	case err == nil:
 		req.principal = p
+		if !s.admitPrincipal(w, p, req) || !s.admitUpload(w, r, req) || !s.admitBody(w, r, req) {
+			return
+		}
 		s.oci.Serve(w, r, p, req.binding.Registry, req.id)
 	case errors.Is(err, authn.ErrNoCredentials) || code == ecr.CodeUnrecognizedClient:
-		ociapi.WriteUnauthorized(w, r.Host)
+		if s.admitStranger(w, r, req) {
+			ociapi.WriteUnauthorized(w, r.Host)
+		}
 	default:
 		if code == ecr.CodeServer || code == ecr.CodeUnavailable {
 			s.cfg.Log.ErrorContext(r.Context(), "authenticating", "request_id", req.id, "error", err)
@@ -102,15 +116,24 @@ func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) 
 	operation, unknown := awsjson.Operation(r, ecrapi.TargetPrefix)
 	req.operation = operation
 	req.refuse = func(err error) { s.ecr.Refuse(w, r, operation, err, req.id) }
-	p, body, err := s.verifier(req.binding).ReadAndVerify(r, ecrapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
-	if err == nil {
-		err = unknown
+	ok, leave := s.admit(w, r, req)
+	defer leave()
+	if !ok {
+		return
 	}
+	p, body, err := s.verifier(req.binding).ReadAndVerify(r, ecrapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
 	if err != nil {
-		req.refuse(err)
+		s.refuseStranger(w, r, req, err)
 		return
 	}
 	req.principal = p
+	if !s.admitPrincipal(w, p, req) || !s.admitUpload(w, r, req) {
+		return
+	}
+	if unknown != nil {
+		req.refuse(unknown)
+		return
+	}
 	s.ecr.Serve(w, r, operation, body, p, req.binding.endpoint(), req.id)
 }
 
@@ -121,12 +144,20 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request
 		service = "iam" // which is told in the end that it is not served
 	}
 	req.refuse = func(err error) { s.sts.ServeError(w, r, nil, req.id, err) }
+	ok, leave := s.admit(w, r, req)
+	defer leave()
+	if !ok {
+		return
+	}
 	p, body, err := s.verifier(req.binding).ReadAndVerify(r, maxQueryBody, req.binding.Registry.Region, service)
 	if err != nil {
-		req.refuse(err)
+		s.refuseStranger(w, r, req, err)
 		return
 	}
 	req.principal = p
+	if !s.admitPrincipal(w, p, req) {
+		return
+	}
 	form, err := awsquery.Form(r, body)
 	if err != nil {
 		req.refuse(err)
@@ -176,39 +207,87 @@ func (s *Server) logRequest(r *http.Request, req *request, w *recorder, took tim
 // short keeps what strangers send from filling the log.
 func short(s string) string { return s[:min(len(s), maxLogged)] }
 
-// recorder notes status and size of an answer. It hands ReadFrom on, so that
-// a file still goes out by sendfile.
+// recorder notes status and size of an answer, and gives the client time to
+// take it. It hands ReadFrom on, so that a file still goes out by sendfile.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+
+	rc    *http.ResponseController
+	stall time.Duration // below zero: any time
+	since int64         // bytes since the deadline was set
+}
+
+func newRecorder(w http.ResponseWriter, stall time.Duration) *recorder {
+	rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), stall: stall}
+	// What the answer to an earlier request on this connection left.
+	_ = rec.rc.SetWriteDeadline(time.Time{}) // connections without deadlines are those of tests
+	return rec
+}
+
+// getOn gives the client time for the next step.
+func (w *recorder) getOn() {
+	w.since = 0
+	if w.stall > 0 {
+		_ = w.rc.SetWriteDeadline(time.Now().Add(w.stall)) // as above
+	}
 }
 
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status = status
+		w.getOn()
+		if again := status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable; again && w.Header().Get("Retry-After") == "" {
+			setRetryAfter(w.Header(), retryUnavailable)
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// retryUnavailable is for failures that somebody has to look after, such as a
+// full disk.
+const retryUnavailable = 10 * time.Second
+
 func (w *recorder) Write(p []byte) (int, error) {
 	w.implicit()
+	if w.since += int64(len(p)); w.since >= writeStep {
+		w.getOn()
+	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
 }
 
-// ReadFrom makes io.Copy use the connection's own ReadFrom.
+// ReadFrom makes io.Copy use the connection's own ReadFrom, a step at a time.
+// The kernel sends only what is a file under a single io.LimitedReader, so that
+// is what each step is.
 func (w *recorder) ReadFrom(src io.Reader) (int64, error) {
 	w.implicit()
-	n, err := io.Copy(w.ResponseWriter, src)
-	w.bytes += n
-	return n, err
+	limited, ok := src.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: src, N: math.MaxInt64}
+	}
+	var sent int64
+	for limited.N > 0 {
+		w.getOn()
+		step := &io.LimitedReader{R: limited.R, N: min(writeStep, limited.N)}
+		want := step.N
+		n, err := io.Copy(w.ResponseWriter, step)
+		sent += n
+		w.bytes += n
+		limited.N -= n
+		if err != nil || n < want {
+			return sent, err
+		}
+	}
+	return sent, nil
 }
 
 func (w *recorder) implicit() {
 	if w.status == 0 {
 		w.status = http.StatusOK
+		w.getOn()
 	}
 }
 

@@ -24,13 +24,15 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
+	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// Config is what a server is made of. All fields but Compat and Grace are
-// required.
+// Config is what a server is made of. All fields but Compat, Limits, UploadAge
+// and Grace are required.
 type Config struct {
 	Meta     meta.Store
 	Blobs    blob.Store
@@ -43,6 +45,11 @@ type Config struct {
 	ImageNow func() time.Time
 	AuthNow  func() time.Time
 	Log      *slog.Logger
+	// Limits bound what clients can take; zero fields have their defaults.
+	Limits Limits
+	// UploadAge is how long an upload may lie untouched before it is removed.
+	// Default 24 hours.
+	UploadAge time.Duration
 	// Grace is how long requests that run when the server is told to stop may
 	// go on. Default 15 seconds.
 	Grace time.Duration
@@ -66,14 +73,13 @@ type Server struct {
 	ecr      *ecrapi.Handler
 	oci      *ociapi.Handler
 	sts      *stsapi.Handler
+	limits   *limiter
 }
 
 // Times and sizes that bound what a client can hold of the server.
 const (
-	headerTimeout = 15 * time.Second
-	idleTimeout   = 2 * time.Minute
-	defaultGrace  = 15 * time.Second
-	maxHeader     = 64 << 10
+	defaultGrace = 15 * time.Second
+	maxHeader    = 64 << 10
 	// maxLogged is how much of a path or name goes into the log: more than
 	// the longest repository name and digest.
 	maxLogged = 512
@@ -89,7 +95,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Grace == 0 {
 		cfg.Grace = defaultGrace
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, limits: newLimiter(cfg.Limits)}
 	if len(cfg.Bindings) == 0 {
 		return nil, errors.New("server: no registry to serve")
 	}
@@ -103,8 +109,12 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
 		s.authn[partition] = authn.New(authn.Config{Keys: users, Tokens: users, Now: cfg.AuthNow})
 	}
+	blobs := cfg.Blobs
+	if most := s.limits.BlobBytes; most > 0 {
+		blobs = limited.New(limited.Config{Blobs: blobs, MaxBytes: most})
+	}
 	s.registry = registry.New(registry.Config{
-		Meta: cfg.Meta, Blobs: cfg.Blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
+		Meta: cfg.Meta, Blobs: blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
 	})
 	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log, Now: cfg.AuthNow})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
@@ -125,9 +135,10 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, b := range s.cfg.Bindings {
 		hs := &http.Server{
 			Handler:           s.handler(b),
-			ReadHeaderTimeout: headerTimeout,
-			IdleTimeout:       idleTimeout,
+			ReadHeaderTimeout: s.limits.HeaderTime,
+			IdleTimeout:       s.limits.IdleTime,
 			MaxHeaderBytes:    maxHeader,
+			ConnState:         s.limits.countConnection,
 			ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		}
 		for _, l := range b.Listeners {
@@ -150,6 +161,11 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return s.flushPulls(ctx) })
+	g.Go(func() error {
+		return jobs.Run(ctx, jobs.Config{
+			Registry: s.registry, ImageNow: s.cfg.ImageNow, Now: s.cfg.AuthNow, Log: s.cfg.Log, UploadAge: s.cfg.UploadAge,
+		})
+	})
 	err := g.Wait()
 	// Requests that ended last may have pulled.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultGrace)

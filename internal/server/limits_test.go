@@ -1,0 +1,324 @@
+package server_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/server"
+)
+
+func with(l server.Limits) func(*server.Config) {
+	return func(c *server.Config) { c.Limits = l }
+}
+
+const (
+	ociRate = `{"errors":[{"code":"TOOMANYREQUESTS","message":"Rate exceeded"}]}`
+	ecrRate = `{"__type":"ThrottlingException","message":"Rate exceeded"}`
+)
+
+// refused fails unless a is that refusal, with a time to try again.
+func (w *world) refused(a answer, status int, body string) {
+	w.t.Helper()
+	if a.status != status || strings.TrimSpace(a.body) != body || a.header.Get("Retry-After") == "" {
+		w.t.Errorf("%d %q, Retry-After %q, want %d %s", a.status, a.body, a.header.Get("Retry-After"), status, body)
+	}
+}
+
+func TestRateOfAPrincipal(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{PrincipalRate: 1, PrincipalBurst: 5}))
+	w.create(here, "app")
+	admin, password := w.credentials(here, administrator), w.password(here, pusher) // one of the pusher's five
+	for range 4 {
+		w.want(w.do(w.basic(here, password, "GET", "/v2/", "")), 200)
+	}
+	w.refused(w.do(w.basic(here, password, "GET", "/v2/app/tags/list", "")), 429, ociRate)
+	// Another principal is not concerned, until it asks too often as well.
+	for range 5 {
+		w.want(w.do(w.json(here, admin, "DescribeRepositories", "{}")), 200)
+	}
+	w.refused(w.do(w.json(here, admin, "DescribeRepositories", "{}")), 400, ecrRate)
+	a := w.do(w.query(here, admin, "Action=GetCallerIdentity&Version=2011-06-15"))
+	if a.status != 400 || !strings.Contains(a.body, "<Code>Throttling</Code>") || a.header.Get("Retry-After") == "" {
+		t.Errorf("STS: %d %s", a.status, a.body)
+	}
+	// It passes: clients wait and go on.
+	for end := time.Now().Add(20 * time.Second); w.do(w.basic(here, password, "GET", "/v2/", "")).status != 200; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the rate does not recover")
+		}
+	}
+}
+
+// Strangers are held back; who has credentials is not, from the same address.
+func TestRateOfStrangers(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{SourceRate: 1, SourceBurst: 3}))
+	password := w.password(here, pusher)
+	for range 2 {
+		w.want(w.do(w.request(here, "GET", "/v2/", "")), 401)
+	}
+	w.want(w.do(w.basic(here, "guess", "GET", "/v2/", "")), 401)
+	w.refused(w.do(w.request(here, "GET", "/v2/", "")), 429, ociRate)
+	w.refused(w.do(w.basic(here, "guess", "GET", "/v2/", "")), 429, ociRate)
+	w.refused(w.do(w.request(here, "POST", "/", "{}", "X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921.ListImages")), 400, ecrRate)
+	w.want(w.do(w.basic(here, password, "GET", "/v2/", "")), 200)
+	w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
+}
+
+// hold begins a blob upload whose body does not come; release ends it.
+func (w *world) hold(password, repo string) (release func()) {
+	w.t.Helper()
+	body, feed := io.Pipe()
+	r := w.basic(here, password, "POST", "/v2/"+repo+"/blobs/uploads/?digest="+string(ecr.DigestOf([]byte("xy"))), "")
+	r.Body, r.ContentLength = body, -1
+	done := make(chan answer, 1)
+	go func() {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			done <- answer{body: err.Error()}
+			return
+		}
+		done <- readAnswer(w.t, resp)
+	}()
+	if _, err := io.WriteString(feed, "x"); err != nil {
+		w.t.Fatal(err)
+	}
+	return func() {
+		w.t.Helper()
+		if _, err := io.WriteString(feed, "y"); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := feed.Close(); err != nil {
+			w.t.Fatal(err)
+		}
+		w.want(<-done, 201)
+	}
+}
+
+// until tries until the answer has the status.
+func (w *world) until(status int, request func() *http.Request) answer {
+	w.t.Helper()
+	end := time.Now().Add(20 * time.Second)
+	for {
+		a := w.do(request())
+		if a.status == status {
+			return a
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("status %d %s, want %d in the end", a.status, a.body, status)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestRequestsAtOnce(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{Requests: 1}))
+	w.create(here, "app")
+	admin, password := w.credentials(here, administrator), w.password(here, pusher)
+	release := w.hold(password, "app")
+	const message = "The registry is busy: too many requests run at once. Try again."
+	a := w.until(503, func() *http.Request { return w.basic(here, password, "GET", "/v2/", "") })
+	w.refused(a, 503, `{"errors":[{"code":"UNAVAILABLE","message":"`+message+`"}]}`)
+	w.refused(w.do(w.json(here, admin, "DescribeRepositories", "{}")), 503, `{"__type":"ServiceUnavailableException","message":"`+message+`"}`)
+	w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
+	release()
+	w.until(200, func() *http.Request { return w.basic(here, password, "GET", "/v2/", "") })
+}
+
+func TestUploadsAtOnce(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{Uploads: 1}))
+	w.create(here, "app")
+	password := w.password(here, pusher)
+	release := w.hold(password, "app")
+	upload := func() *http.Request {
+		return w.basic(here, password, "POST", "/v2/app/blobs/uploads/?digest="+string(ecr.DigestOf([]byte("z"))), "z")
+	}
+	w.refused(w.until(503, upload), 503, `{"errors":[{"code":"UNAVAILABLE","message":"The registry is busy: too many uploads run at once. Try again."}]}`)
+	w.want(w.do(w.basic(here, password, "GET", "/v2/", "")), 200)
+	release()
+	w.until(201, upload)
+}
+
+func TestOpenUploads(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{OpenUploads: 2}))
+	w.create(here, "app")
+	admin, password := w.credentials(here, administrator), w.password(here, pusher)
+	begin := func() *http.Request { return w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "") }
+	first := w.want(w.do(begin()), 202)
+	w.want(w.do(begin()), 202)
+	w.refused(w.do(begin()), 429, ociRate)
+	w.refused(w.do(w.json(here, admin, "InitiateLayerUpload", `{"repositoryName":"app"}`)), 400, ecrRate)
+	w.want(w.do(w.basic(here, password, "DELETE", first.header.Get("Location"), "")), 204)
+	w.until(202, begin)
+}
+
+func TestLargestBlob(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{BlobBytes: 10}))
+	w.create(here, "app")
+	password := w.password(here, pusher)
+	push := func(content string) answer {
+		return w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/?digest="+string(ecr.DigestOf([]byte(content))), content))
+	}
+	w.want(push("0123456789"), 201)
+	a := w.want(push("0123456789a"), 403)
+	if want := `{"errors":[{"code":"DENIED","message":"The layer is larger than the limit of 10 bytes"}]}`; strings.TrimSpace(a.body) != want {
+		t.Errorf("%s, want %s", a.body, want)
+	}
+	// In parts as well, and nothing is left.
+	first := w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "")), 202).header.Get("Location")
+	w.want(w.do(w.basic(here, password, "PATCH", first, "012345")), 202)
+	w.want(w.do(w.basic(here, password, "PATCH", first, "67890")), 403)
+	w.want(w.do(w.basic(here, password, "GET", first, "")), 404)
+}
+
+// Large bodies are read into memory only while there is room for them.
+func TestBodiesInMemory(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{BodyBytes: 100_000}))
+	w.create(here, "app")
+	admin, password := w.credentials(here, administrator), w.password(here, pusher)
+	large := strings.Repeat(" ", 150_000)
+	const busy = "The registry is busy: too many large requests are being read at once. Try again."
+	w.refused(w.do(w.basic(here, password, "PUT", "/v2/app/manifests/v1", large)), 503, `{"errors":[{"code":"UNAVAILABLE","message":"`+busy+`"}]}`)
+	w.refused(w.do(w.json(here, admin, "ListImages", large)), 503, `{"__type":"ServiceUnavailableException","message":"`+busy+`"}`)
+	// One that fits gives its room back.
+	for range 3 {
+		w.want(w.do(w.json(here, admin, "DescribeRepositories", "{"+strings.Repeat(" ", 80_000)+"}")), 200)
+	}
+}
+
+func TestConnections(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{Connections: 3}))
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	var open []net.Conn
+	for range 3 {
+		c, err := net.Dial("tcp", w.hosts[here])
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	time.Sleep(50 * time.Millisecond) // until the server has accepted them
+	flood, err := net.Dial("tcp", w.hosts[elsewhere])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := flood.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := flood.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the fourth connection: %d, %v, want it closed", n, err)
+	}
+	for _, c := range append(open, flood) {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+	w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
+}
+
+// A client that stops sending is answered or cut off, and what it sent is kept.
+func TestStalledUpload(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{StallTime: 300 * time.Millisecond}))
+	w.create(here, "app")
+	password := w.password(here, pusher)
+	location := w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "")), 202).header.Get("Location")
+	body, feed := io.Pipe()
+	r := w.basic(here, password, "PATCH", location, "")
+	r.Body, r.ContentLength = body, 1<<20
+	go func() { _, _ = io.WriteString(feed, "the beginning") }()
+	began := time.Now()
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil {
+		if a := readAnswer(t, resp); a.status < 400 {
+			t.Errorf("answered %d %s", a.status, a.body)
+		}
+	}
+	if took := time.Since(began); took > 10*time.Second || took < 250*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	a := w.until(204, func() *http.Request { return w.basic(here, password, "GET", location, "") })
+	if got := a.header.Get("Range"); got != "0-12" {
+		t.Errorf("the upload has %s, want 0-12", got)
+	}
+	// One that is slow but goes on takes as long as it needs.
+	var slow bytes.Buffer
+	slow.Write(bytes.Repeat([]byte("x"), 8*(64<<10)))
+	r = w.basic(here, password, "PATCH", location, "")
+	r.Body, r.ContentLength = io.NopCloser(&paced{r: &slow, step: 64 << 10, pause: 100 * time.Millisecond}), int64(slow.Len())
+	resp, err = http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(readAnswer(t, resp), 202)
+}
+
+// paced reads step bytes at a time, with pauses.
+type paced struct {
+	r     io.Reader
+	step  int
+	pause time.Duration
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	time.Sleep(p.pause)
+	return io.ReadFull(p.r, b[:min(len(b), p.step)])
+}
+
+// A client that takes nothing of its answer is cut off.
+func TestStalledDownload(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{StallTime: 300 * time.Millisecond}))
+	w.create(here, "app")
+	password := w.password(here, pusher)
+	_, layer := w.push(here, password, "app", "v1", strings.Repeat("0123456789abcdef", 2<<20)) // beyond what sockets hold
+	r := w.basic(here, password, "GET", "/v2/app/blobs/"+string(layer), "")
+	resp, err := (&http.Transport{ReadBufferSize: 4096}).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := resp.Header.Get("X-Amzn-Requestid")
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(w.log.String(), id) {
+		if time.Now().After(deadline) {
+			t.Fatal("the request goes on")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil || n >= 32<<20 {
+		t.Errorf("the answer came whole: %d bytes, %v", n, err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSetLimits(t *testing.T) {
+	var got server.Limits
+	for _, s := range []string{"requests=100", "connections=none", "blob-bytes=10GiB", "body-bytes=4096", "stall-time=30s", "idle-time=none"} {
+		name, value, _ := strings.Cut(s, "=")
+		if err := got.Set(name, value); err != nil {
+			t.Errorf("%s: %v", s, err)
+		}
+	}
+	want := server.Limits{Requests: 100, Connections: -1, BlobBytes: 10 << 30, BodyBytes: 4096, StallTime: 30 * time.Second, IdleTime: -1}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	for _, s := range []string{"request=1", "requests=0", "requests=-1", "requests=1KiB", "requests=", "blob-bytes=9999999999TiB", "blob-bytes=1.5GiB", "stall-time=30", "stall-time=0s", "stall-time=-1s"} {
+		name, value, _ := strings.Cut(s, "=")
+		if err := got.Set(name, value); err == nil {
+			t.Errorf("%s is taken", s)
+		} else if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v does not name it", s, err)
+		}
+	}
+}

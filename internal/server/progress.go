@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// What must get on within Limits.StallTime. The sizes are such that a client
+// cannot hold a connection with a byte now and then.
+const (
+	readStep  = 64 << 10
+	writeStep = 1 << 20
+)
+
+// guardedBody is a request's body whose client must get on with it, and whose
+// memory is counted when it begins to be read: that is after authentication.
+type guardedBody struct {
+	r     io.ReadCloser
+	rc    *http.ResponseController
+	stall time.Duration
+
+	bodies *semaphore.Weighted // nil for no limit
+	size   int64               // to take of bodies; 0 once taken
+	taken  int64
+
+	since int64 // bytes since the deadline was set
+	ended bool
+}
+
+// begin sets the first deadline. It also bounds what net/http reads of a body
+// that nobody wanted.
+func (b *guardedBody) begin() { b.setDeadline(b.stall) }
+
+func (b *guardedBody) setDeadline(d time.Duration) {
+	at := time.Time{}
+	if d > 0 {
+		at = time.Now().Add(d)
+	}
+	// Connections that know no deadlines are those of tests.
+	_ = b.rc.SetReadDeadline(at)
+}
+
+// Read reads. It sets the deadline anew whenever enough has come.
+func (b *guardedBody) Read(p []byte) (int, error) {
+	if err := b.hold(); err != nil {
+		return 0, err
+	}
+	n, err := b.r.Read(p)
+	b.since += int64(n)
+	switch {
+	case errors.Is(err, io.EOF):
+		// From here on the connection is watched for being closed.
+		b.finish()
+	case err != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		b.ended = true
+	case b.since >= readStep:
+		b.since = 0
+		b.setDeadline(b.stall)
+	}
+	return n, err
+}
+
+func (b *guardedBody) finish() {
+	if !b.ended {
+		b.ended = true
+		b.setDeadline(0)
+	}
+}
+
+// Close closes the body.
+func (b *guardedBody) Close() error { return b.r.Close() }
+
+// hold takes the memory that the body will need.
+func (b *guardedBody) hold() error {
+	if b.size == 0 || b.bodies == nil {
+		return nil
+	}
+	if !b.bodies.TryAcquire(b.size) {
+		return busy("too many large requests are being read at once")
+	}
+	b.taken, b.size = b.size, 0
+	return nil
+}
+
+// end gives the memory back.
+func (b *guardedBody) end() {
+	if b.taken > 0 {
+		b.bodies.Release(b.taken)
+		b.taken = 0
+	}
+}
+
+// openUploads knows how many uploads there are, as of a second ago at most.
+type openUploads struct {
+	mu sync.Mutex
+	at time.Time // guarded by mu; when n was counted
+	n  int64     // guarded by mu
+}
+
+// count returns the number of uploads. One of its callers looks, the others
+// wait for it.
+func (o *openUploads) count(ctx context.Context, store meta.Store, now time.Time) (int64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.at.IsZero() && now.Sub(o.at) < time.Second {
+		o.n++ // the caller is about to begin one
+		return o.n, nil
+	}
+	var n int
+	err := store.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+		n, err = r.CountUploads(ctx)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	o.n, o.at = int64(n)+1, now
+	return o.n, nil
+}
+
+// admitUpload lets a request begin an upload, or answers it.
+func (s *Server) admitUpload(w http.ResponseWriter, r *http.Request, req *request) bool {
+	if s.limits.OpenUploads < 0 || !beginsUpload(r, req.operation) {
+		return true
+	}
+	n, err := s.limits.open.count(r.Context(), s.cfg.Meta, time.Now())
+	if err != nil {
+		req.refuse(err)
+		return false
+	}
+	if n > s.limits.OpenUploads {
+		setRetryAfter(w.Header(), time.Minute)
+		req.refuse(rateExceeded)
+		return false
+	}
+	return true
+}

@@ -1,0 +1,69 @@
+package limited_test
+
+import (
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/blob/blobtest"
+	"github.com/kontor-registry/kontor/internal/store/blob/disk"
+	"github.com/kontor-registry/kontor/internal/store/blob/limited"
+)
+
+func open(t testing.TB, dir string, limit int64) blob.Store {
+	t.Helper()
+	d, err := disk.Open(disk.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return limited.New(limited.Config{Blobs: d, MaxBytes: limit})
+}
+
+// Below its limit it is a store like any other.
+func TestSuite(t *testing.T) {
+	blobtest.Run(t, func(t testing.TB) blobtest.Medium {
+		dir := t.TempDir()
+		return func(t testing.TB) blob.Store { return open(t, dir, 1<<40) }
+	})
+}
+
+// The limit is that of the blob, in however many parts it comes.
+func TestLimit(t *testing.T) {
+	s := open(t, t.TempDir(), 10)
+	ctx := t.Context()
+	append := func(key blob.Key, p blob.Progress, content string) (blob.Writer, error) {
+		t.Helper()
+		w, err := s.Append(ctx, key, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Write([]byte(content))
+		return w, err
+	}
+	key := blob.NewKey()
+	w, err := append(key, blob.Progress{}, "123456")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Suspend(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err = append(key, p, "78901")
+	if ecr.CodeOf(err) != ecr.CodeLimitExceeded {
+		t.Errorf("the eleventh byte: %v", err)
+	}
+	if _, err := w.Write([]byte("7")); ecr.CodeOf(err) != ecr.CodeLimitExceeded {
+		t.Errorf("writing on: %v", err)
+	}
+	if err := w.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	w, err = append(blob.NewKey(), blob.Progress{}, "1234567890")
+	if err != nil {
+		t.Errorf("as many as are allowed: %v", err)
+	}
+	if _, err := w.Commit(ctx, ecr.DigestOf([]byte("1234567890"))); err != nil {
+		t.Error(err)
+	}
+}
