@@ -115,7 +115,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 			return err
 		}
 		ready.Registries = append(ready.Registries, render.ReadyRegistry{
-			Name: r.Name, ID: r.ID(), Host: r.Host, Plan: p,
+			Name: r.Name, ID: r.ID(), Host: r.Host, Repositories: desired.For(desired.Targets[i]).Repositories, Plan: p,
 		})
 	}
 	// Commands that wait for this server find what the file says.

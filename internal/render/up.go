@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
@@ -24,7 +25,10 @@ type ReadyRegistry struct {
 	Name string
 	ID   ecr.RegistryID
 	Host string
-	Plan plan.Plan // as carried out
+	// Repositories that the file names, in its order, and the plan that made
+	// them so.
+	Repositories []state.Repository
+	Plan         plan.Plan
 }
 
 // done says what a plan's operation did.
@@ -43,12 +47,12 @@ func Up(w io.Writer, r Ready, o Options) error {
 		pr.linef(plain, "")
 		pr.linef(bold, "%s: account %s, region %s", reg.Host, reg.ID.Account, reg.ID.Region)
 		var rows [][2]string
-		for _, c := range reg.Plan.Changes {
-			note := done[c.Op]
-			if m := mutability(c); m != "" {
-				note = strings.TrimPrefix(note+", "+m, ", ")
+		for _, r := range reg.Repositories {
+			note := mutability(r)
+			if d := done[reg.op(r.Name)]; d != "" {
+				note = d + ", " + note
 			}
-			rows = append(rows, [2]string{reg.Host + "/" + string(c.Repository), note})
+			rows = append(rows, [2]string{reg.Host + "/" + string(r.Name), note})
 		}
 		if len(rows) == 0 {
 			pr.linef(plain, "  no repositories: add some to the file")
@@ -69,19 +73,19 @@ func Up(w io.Writer, r Ready, o Options) error {
 	return pr.flush(w)
 }
 
-// mutability says in a word whether tags of the repository can move, where
-// the plan tells.
-func mutability(c plan.Change) string {
-	if c.After == nil {
-		return ""
+// op is what the plan did to the repository.
+func (r ReadyRegistry) op(name ecr.RepositoryName) plan.Op {
+	for _, c := range r.Plan.Changes {
+		if c.Repository == name {
+			return c.Op
+		}
 	}
-	switch c.After.Mutability.Mode {
-	case ecr.Immutable:
-		return "immutable"
-	case ecr.Mutable:
-		return "mutable"
-	}
-	return strings.ToLower(string(c.After.Mutability.Mode))
+	return plan.OpNone
+}
+
+// mutability says whether tags of the repository can move.
+func mutability(r state.Repository) string {
+	return strings.ReplaceAll(strings.ToLower(string(r.Mutability.Mode)), "_", " ")
 }
 
 // instructions are the commands to copy, for the first registry.
@@ -96,8 +100,8 @@ func instructions(r Ready) []string {
 		target = " --target " + quoteShell(first.Name)
 	}
 	repo := "REPOSITORY"
-	if len(first.Plan.Changes) > 0 {
-		repo = string(first.Plan.Changes[0].Repository)
+	if len(first.Repositories) > 0 {
+		repo = string(first.Repositories[0].Name)
 	}
 	image := first.Host + "/" + repo + ":v1"
 	desktop := "host.docker.internal" + first.Host[strings.LastIndexByte(first.Host, ':'):]
