@@ -17,6 +17,7 @@ const (
 	envListen = "KONTOR_LISTEN"
 	envCompat = "KONTOR_COMPAT"
 	envLog    = "KONTOR_LOG"
+	envLimits = "KONTOR_LIMITS"
 )
 
 // fileOptions are the flags of commands that read a file.

@@ -35,6 +35,7 @@ type localConfig struct {
 	registries []datadir.Registry
 	compat     registry.Compat
 	log        *slog.Logger
+	limits     server.Limits
 }
 
 // startLocal opens the folder and serves it. Every error is one line that
@@ -79,7 +80,7 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 	now := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 	s.server, err = server.New(ctx, server.Config{
 		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key, Bindings: bindings, Compat: c.compat,
-		ImageNow: now, AuthNow: now, Log: c.log,
+		ImageNow: now, AuthNow: now, Log: c.log, Limits: c.limits,
 	})
 	if err != nil {
 		return fail(dir.Explain(err))

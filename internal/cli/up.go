@@ -30,6 +30,7 @@ type upOptions struct {
 	data, listen, account, region, compat string
 	logFile                               string
 	insecureHTTP                          bool
+	limits                                []string
 }
 
 func (e *Env) upCommand() *cobra.Command {
@@ -59,6 +60,7 @@ from the one of --listen.`,
 	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("behave as `WHAT` where they differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP beyond this machine; passwords are readable on the way (default false)")
+	limitFlag(cmd, &o.limits)
 	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
 }
@@ -74,6 +76,10 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	}
 	if !isLoopback(host) && !o.insecureHTTP {
 		return usagef("--listen %s: other machines would send passwords over plain HTTP: listen on localhost, or say --insecure-http", o.listen)
+	}
+	limits, err := e.limits(o.limits)
+	if err != nil {
+		return err
 	}
 	compat := registry.Compat(o.compat)
 	if compat != registry.CompatECR && compat != registry.CompatOCI {
@@ -99,7 +105,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 
 	desired := file.Desired(one.ID())
 	s, err := startLocal(ctx, localConfig{
-		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log,
+		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits,
 	})
 	if err != nil {
 		return err

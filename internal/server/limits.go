@@ -407,6 +407,26 @@ func LimitNames() []string {
 	return names
 }
 
+// LimitTable is the table of docs/limits.md: name, default, meaning.
+func LimitTable() string {
+	d := DefaultLimits()
+	var b strings.Builder
+	b.WriteString("| limit | default | |\n|---|---|---|\n")
+	for _, k := range limitKnobs {
+		value := ""
+		switch {
+		case k.time != nil:
+			value = strings.TrimSuffix(k.time(&d).String(), "0s")
+		case k.size:
+			value = fmt.Sprintf("%dMiB", *k.number(&d)>>20)
+		default:
+			value = strconv.FormatInt(*k.number(&d), 10)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", k.name, value, k.about)
+	}
+	return b.String()
+}
+
 // Set sets a limit by its name, for example "requests" to "100", "blob-bytes"
 // to "10GiB" or "stall-time" to "30s"; "none" takes the limit away.
 func (l *Limits) Set(name, value string) error {

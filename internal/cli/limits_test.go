@@ -1,0 +1,24 @@
+package cli_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/server"
+)
+
+func TestLimitFlags(t *testing.T) {
+	page, err := os.ReadFile("../../docs/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "\n"+server.LimitTable()) {
+		t.Errorf("docs/limits.md has another table than\n%s", server.LimitTable())
+	}
+	s := newShell(t)
+	s.want(s.run("up", "--limit", "requests"), 2, "--limit requests: want NAME=VALUE, such as requests=100")
+	s.want(s.run("up", "--limit", "request=1"), 2, `--limit there is no limit "request": there are connections, requests,`)
+	s.env["KONTOR_LIMITS"] = "requests=100, blob-bytes=1XiB"
+	s.want(s.run("up"), 2, `KONTOR_LIMITS blob-bytes: "1XiB" is no number above 0 such as 100, 64MiB or 10GiB, or none`)
+}
