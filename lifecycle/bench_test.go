@@ -128,3 +128,31 @@ func BenchmarkEvaluateHardPatterns(b *testing.B) {
 		lifecycle.Evaluate(p, images, testNow)
 	}
 }
+
+// One image of 100,000 explained.
+func BenchmarkExplain(b *testing.B) {
+	p, images := benchPolicy(), benchImages(100_000, true)
+	for b.Loop() {
+		lifecycle.Explain(p, images, testNow, images[777].Digest)
+	}
+}
+
+// Ninety days of 10,000 and 100,000 images, with arrivals.
+func BenchmarkForecast90(b *testing.B) {
+	for _, n := range []int{10_000, 100_000} {
+		b.Run(fmt.Sprintf("images=%d", n), func(b *testing.B) {
+			p, images := benchPolicy(), benchImages(n, true)
+			for b.Loop() {
+				lifecycle.Forecast(p, images, testNow, lifecycle.Horizon{Days: 90, Rate: lifecycle.RatePresent})
+			}
+		})
+	}
+}
+
+// Lint of 100,000 images.
+func BenchmarkLint(b *testing.B) {
+	p, images := benchPolicy(), benchImages(100_000, true)
+	for b.Loop() {
+		lifecycle.Lint(p, images, testNow)
+	}
+}

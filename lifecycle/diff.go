@@ -7,8 +7,8 @@ import "time"
 type Difference struct {
 	Lost   []Change // expire under the new policy and not under the old
 	Gained []Change // expire under the old policy and not under the new
-	// Changed are the others with another action, rule or guard: archived or
-	// not, or going by another rule.
+	// Changed are the others that another rule acts on, or with another action:
+	// archived or not, or going by another rule.
 	Changed []Change
 }
 
@@ -35,7 +35,7 @@ func (o Options) Diff(before, after Policy, images []Image, now time.Time) Diffe
 			d.Lost = append(d.Lost, c)
 		case a[i].Action == Expire && b[i].Action != Expire:
 			d.Gained = append(d.Gained, c)
-		case a[i].Action != b[i].Action || a[i].Rule != b[i].Rule || a[i].With != b[i].With:
+		case a[i].Action != b[i].Action || a[i].Rule != b[i].Rule:
 			d.Changed = append(d.Changed, c)
 		}
 	}

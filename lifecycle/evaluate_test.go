@@ -207,6 +207,9 @@ func TestEvaluateOddPolicies(t *testing.T) {
 	for name, r := range map[string]lifecycle.Rule{
 		"unknown action":     {Priority: 1, Selection: selection, Action: lifecycle.Action{Type: "hide"}},
 		"unknown count type": {Priority: 1, Selection: lifecycle.Selection{TagStatus: lifecycle.Any, CountType: "sinceImageSigned", CountNumber: 1}, Action: lifecycle.Action{Type: lifecycle.Expire}},
+		"no count":           {Priority: 1, Selection: lifecycle.Selection{TagStatus: lifecycle.Any, CountType: lifecycle.ImageCountMoreThan}, Action: lifecycle.Action{Type: lifecycle.Expire}},
+		"negative age": {Priority: 1, Selection: lifecycle.Selection{TagStatus: lifecycle.Any, CountType: lifecycle.SinceImagePushed, CountUnit: lifecycle.Days,
+			CountNumber: -1}, Action: lifecycle.Action{Type: lifecycle.Expire}},
 		"great age": {Priority: 1, Selection: lifecycle.Selection{TagStatus: lifecycle.Any, CountType: lifecycle.SinceImagePushed, CountUnit: lifecycle.Days,
 			CountNumber: math.MaxInt32}, Action: lifecycle.Action{Type: lifecycle.Expire}},
 		"great count": {Priority: 1, Selection: lifecycle.Selection{TagStatus: lifecycle.Any, CountType: lifecycle.ImageCountMoreThan,

@@ -81,21 +81,24 @@ func TestExplain(t *testing.T) {
 func TestExplainGuarded(t *testing.T) {
 	p := mustParse(t, policy(rule(1, untagged+pushed(1), expire), rule(2, tagged+`"tagPatternList":["v*"],`+pushed(30), expire)))
 	images := []lifecycle.Image{
-		{Digest: "index", Tags: []string{"v1"}, PushedAt: daysAgo(10), Children: []string{"child"}},
+		{Digest: "index", Tags: []string{"v1"}, PushedAt: daysAgo(10), Children: []string{"child", "late"}},
+		{Digest: "late", Tags: []string{"v5"}, PushedAt: daysAgo(2)},
 		{Digest: "child", PushedAt: daysAgo(10)},
 		{Digest: "signature", PushedAt: daysAgo(10), Subject: "index"},
 		{Digest: "kept", Tags: []string{"latest"}, PushedAt: daysAgo(10), Children: []string{"other"}},
 		{Digest: "other", PushedAt: daysAgo(10)},
 		{Digest: "sbom", Tags: []string{"v2"}, PushedAt: daysAgo(10), Subject: "kept"},
+		{Digest: "early", Tags: []string{"v4"}, PushedAt: daysAgo(15), Subject: "index"},
 		{Digest: "attestation", Tags: []string{"v3"}, PushedAt: daysAgo(5), Subject: "index"},
 	}
 	for digest, want := range map[string]time.Time{"index": daysAgo(-20), "child": daysAgo(-20), "signature": daysAgo(-20), "kept": {}, "other": {},
-		"sbom": {}, "attestation": daysAgo(-25)} {
+		"sbom": {}, "late": daysAgo(-28), "early": daysAgo(-20), "attestation": daysAgo(-25)} {
 		e, _ := lifecycle.Explain(p, images, testNow, digest)
 		if !e.Changes.Equal(want) {
 			t.Errorf("%s changes at %v, want %v", digest, e.Changes, want)
 		}
-		if (digest == "child") != (len(e.Indexes) == 1 && e.Indexes[0] == "index") && digest != "other" {
+		listed := digest == "child" || digest == "late"
+		if listed != (len(e.Indexes) == 1 && e.Indexes[0] == "index") {
 			t.Errorf("%s is in %v", digest, e.Indexes)
 		}
 	}

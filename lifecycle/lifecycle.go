@@ -6,13 +6,22 @@
 // code. A refusal lists everything that is wrong, each with its place in the
 // text, ECR's words for it and, where those say little, ours.
 //
+// Evaluate says what a policy does to images at a time, Guard what is left of
+// that when images that belong together are looked at together, Decide both.
+// Explain gives the reasons for one image, Forecast the days ahead, Diff the
+// images that another policy gains or loses, Lint the rules that do not do
+// what they seem to, Test.Run whether a policy does to an image what somebody
+// expects. All of them are one evaluator. Options hold what AWS leaves open:
+// the zero Options delete the least, PredictAWS assumes the larger deletion.
+//
 // The package is pure: no I/O, no clock, no logging, and nothing but the
 // standard library in its signatures.
 //
 // Source: Amazon ECR user guide, pages "Automate the cleanup of images by
 // using lifecycle policies", "Lifecycle policy properties" and "Examples of
 // lifecycle policies", and the ECR API model for the length of the text. What
-// those leave open is decided in docs/design/0010-one-parser-each.md.
+// those leave open is decided in docs/design/0010-one-parser-each.md and
+// 0011-lifecycle-evaluation.md. The cases of docs/vectors pass.
 package lifecycle
 
 // Limits of a policy.

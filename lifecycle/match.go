@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -45,15 +46,18 @@ type element struct {
 	middle     []string
 }
 
-// newMatcher readies the rules of p. Rules whose count type or action is
-// unknown own images but act on none: nobody can say what they would do.
+// newMatcher readies the rules of p. Rules whose count type, number or action
+// does not exist own images but act on none: nobody can say what they would do.
 func newMatcher(p Policy) *matcher {
 	m := &matcher{elements: map[StorageClass]*elements{}, whole: map[StorageClass]*whole{}}
 	for i, r := range p.Rules {
 		m.rules = append(m.rules, rule{Rule: r, index: i})
 	}
 	slices.SortFunc(m.rules, func(a, b rule) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(string(a.append(nil)), string(b.append(nil))))
+		if a.Priority != b.Priority {
+			return cmp.Compare(a.Priority, b.Priority)
+		}
+		return bytes.Compare(a.append(nil), b.append(nil))
 	})
 	for i := range m.rules {
 		m.add(int32(i), &m.rules[i])
@@ -62,7 +66,8 @@ func newMatcher(p Policy) *matcher {
 }
 
 func (m *matcher) add(id int32, r *rule) {
-	known := r.Action.Type == Expire || r.Action.Type == Transition && r.Selection.Class() == Standard
+	known := r.Selection.CountNumber > 0 &&
+		(r.Action.Type == Expire || r.Action.Type == Transition && r.Selection.Class() == Standard)
 	switch r.Selection.CountType {
 	case ImageCountMoreThan:
 		r.counts = known

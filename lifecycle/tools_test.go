@@ -125,3 +125,31 @@ func TestHeldClose(t *testing.T) {
 		t.Errorf("nobody holds %v", got)
 	}
 }
+
+// Any policy that can be decoded, valid or not, is evaluated, explained,
+// linted and forecast without harm, and rules that ECR refuses included.
+func FuzzDecoded(f *testing.F) {
+	for _, text := range documented {
+		f.Add([]byte(text), "prod-1", "beta-2")
+	}
+	f.Add([]byte(`{"rules":[{"rulePriority":-1,"selection":{"tagStatus":"tagged","tagPatternList":["","**","a*"],"tagPrefixList":["","*"],`+
+		`"countType":"imageCountMoreThan","countNumber":-5},"action":{"type":"transition"}}]}`), "", "a")
+	f.Fuzz(func(t *testing.T, text []byte, one, two string) {
+		p, err := lifecycle.Decode(text)
+		if err != nil {
+			return
+		}
+		images := []lifecycle.Image{image("a", 400, one), image("b", 3, one, two), image("c", 1), {Digest: "d", Children: []string{"c", "d"}, Subject: "a"}}
+		images[0].Status, images[0].LastArchivedAt = lifecycle.StatusArchived, daysAgo(399)
+		for _, o := range allOptions {
+			if out := o.Decide(p, images, testNow); len(out) != len(images) {
+				t.Fatalf("%d outcomes", len(out))
+			}
+			o.Explain(p, images, testNow, "b")
+			o.Forecast(p, images, testNow, lifecycle.Horizon{Days: 2, Rate: lifecycle.RatePresent})
+		}
+		if _, err := lifecycle.LintText(text, images, testNow); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
