@@ -34,7 +34,8 @@ func (e *Env) applyCommand() *cobra.Command {
 
 Each repository is read again before it is changed, and left alone when it is
 not as the plan saw it. When one fails, the others go on; running apply again
-does what is left. Repositories that are not in the file are never changed.
+does what is left. Repositories that are not in the file are never changed, and
+nothing is when one of the file's lifecycle_tests does not hold.
 
 A file with registries: is applied to one of them; a file without is applied to
 the local registry of --data, and nothing ever goes to AWS.`,
@@ -53,6 +54,9 @@ the local registry of --data, and nothing ever goes to AWS.`,
 				return err
 			}
 			defer closing(&err, s.close)
+			if err := failedTests(s.file.RunLifecycleTests(e.Now())); err != nil {
+				return err
+			}
 			return e.apply(cmd.Context(), s, yes, asJSON)
 		},
 	}

@@ -44,6 +44,9 @@ of --policy, of the file (kontor.yaml), or the repository's own.`,
 		e.previewCommand(),
 		e.explainCommand(),
 		e.forecastCommand(),
+		e.lintCommand(),
+		e.lifecycleTestCommand(),
+		e.lifecycleDiffCommand(),
 		e.snapshotCommand(),
 	)
 	return cmd
@@ -66,28 +69,38 @@ type lifecycleOptions struct {
 	assume      string
 	deployed    bool
 	noManifests bool
+
+	// extensions: accept policies that only Kontor's registry takes.
+	extensions bool
 }
 
 func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 	o.targetOptions.flags(e, cmd)
+	o.offlineFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON (default that of the file or the repository)")
 	f.BoolVar(&o.deployed, "deployed", false, "use the repository's own policy, not that of the file (default false)")
+	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read manifests from the registry: AWS may count it as pulling (default false)")
+	if err := cmd.MarkFlagFilename("policy", "json"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	cmd.ValidArgsFunction = e.completeRepository(&o.fileOptions)
+}
+
+// offlineFlags are those of commands that read images from files.
+func (o *lifecycleOptions) offlineFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&o.images, "images", "", "read no registry but `FILE`, which aws ecr describe-images printed, or the folder of a snapshot")
 	f.StringVar(&o.manifests, "manifests", "", "with --images: read the manifests of indexes from the files in `DIR`")
-	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read manifests from the registry: AWS may count it as pulling (default false)")
 	f.StringVar(&o.at, "at", "", "look at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
 	f.StringVar(&o.assume, "assume", "", "where AWS leaves something open, assume `WHOSE` reading: aws (what deletes most) or kontor (default that of the registry; aws for files)")
 	completeWords(cmd, "assume", assumeAWS, assumeKontor)
-	for _, flag := range []string{"policy", "images"} {
-		if err := cmd.MarkFlagFilename(flag, "json"); err != nil {
-			panic(err) // the flag is defined above
-		}
+	if err := cmd.MarkFlagFilename("images", "json"); err != nil {
+		panic(err) // the flag is defined above
 	}
 	if err := cmd.MarkFlagDirname("manifests"); err != nil {
 		panic(err) // the flag is defined above
 	}
-	cmd.ValidArgsFunction = e.completeRepository(&o.fileOptions)
 }
 
 // completeRepository offers the repositories of the file as the first
@@ -285,7 +298,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 			return err
 		}
 		l.Source, l.file, l.text = o.policy, o.policy, policyText(text)
-		l.Policy, err = parsePolicy(l.file, l.text, l.AWS)
+		l.Policy, err = parsePolicy(l.file, l.text, l.AWS && !o.extensions)
 		return err
 	case f != nil && !o.deployed:
 		if r, ok := declared(f, s.Registry, s.Repository); ok {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,9 @@ func (e *Env) planCommand() *cobra.Command {
 changed.
 
 A file with registries: is compared with one of them; a file without is compared
-with the local registry of --data, and nothing ever goes to AWS.`,
+with the local registry of --data, and nothing ever goes to AWS.
+
+The file's lifecycle_tests are run; plan fails when one does not hold.`,
 		Example: `  kontor plan -f kontor.yaml
   kontor plan --target prod --exit-code --json > plan.json`,
 		Args: cobra.NoArgs,
@@ -37,6 +40,7 @@ with the local registry of --data, and nothing ever goes to AWS.`,
 			if err != nil {
 				return err
 			}
+			failed := failedTests(s.file.RunLifecycleTests(e.Now()))
 			if asJSON {
 				err = render.JSON(e.Stdout, p)
 			} else {
@@ -47,8 +51,11 @@ with the local registry of --data, and nothing ever goes to AWS.`,
 			switch {
 			case err != nil:
 				return err
-			case len(p.Errors()) > 0:
-				return planRefused(p)
+			case len(p.Errors()) > 0 || failed != nil:
+				if len(p.Errors()) > 0 {
+					failed = errors.Join(failed, planRefused(p))
+				}
+				return failed
 			case exitCode && len(p.Pending()) > 0:
 				return &exitError{exitPending}
 			}

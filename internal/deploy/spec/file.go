@@ -14,7 +14,7 @@ import (
 
 // The fields of a file, in the order of the manual.
 var (
-	fileFields     = []string{"stack", "registries", "defaults", "ecr_repositories"}
+	fileFields     = []string{"stack", "registries", "defaults", "ecr_repositories", "lifecycle_tests"}
 	registryFields = []string{"name", "account", "region", "role_arn", "profile", "endpoint"}
 )
 
@@ -27,6 +27,9 @@ type reader struct {
 	registries   []registry
 	repositories map[ecr.RepositoryName]declaration
 	declared     bool // some file has ecr_repositories
+	// lifecycleTests, and the repositories that they name.
+	lifecycleTests []LifecycleTest
+	tested         []node
 }
 
 // registry is an entry of registries.
@@ -75,6 +78,11 @@ func (r *reader) file(root node) {
 	}
 	if n, ok := top["ecr_repositories"]; ok {
 		r.repositoryMap(n)
+	}
+	if n, ok := top["lifecycle_tests"]; ok {
+		for _, item := range r.list(n, "tests {image, expect}") {
+			r.lifecycleTest(item)
+		}
 	}
 }
 
@@ -247,7 +255,8 @@ func badName(s string) string {
 
 // finish puts together what was read. What is wrong is in r.problems.
 func (r *reader) finish(files []Source) *File {
-	f := &File{stack: DefaultStack}
+	r.checkTests()
+	f := &File{stack: DefaultStack, lifecycleTests: r.lifecycleTests}
 	if !r.declared && len(r.errs) == 0 {
 		at := state.Position{Line: 1, Column: 1}
 		if len(files) > 0 {

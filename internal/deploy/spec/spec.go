@@ -48,7 +48,8 @@ type File struct {
 	// targets in the order of the files; none for the local registry.
 	targets []state.Target
 	// repositories in byte order of their names.
-	repositories []repository
+	repositories   []repository
+	lifecycleTests []LifecycleTest
 }
 
 // Load reads the files as one: lists of registries and repositories are put

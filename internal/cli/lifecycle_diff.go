@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/images"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+func (e *Env) lifecycleDiffCommand() *cobra.Command {
+	var (
+		o      lifecycleOptions
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW --images FILE [flags]",
+		Short: "Show which images another policy would remove or save",
+		Long: `Compare what two lifecycle policies do to the same images: those that only the
+new one would remove, those that only the old one would, and those that go
+another way. OLD and NEW are files with a policy as JSON.`,
+		Example: `  kontor lifecycle diff old.json new.json --images images.json
+  kontor lifecycle diff snapshot/policy.json new.json --images snapshot`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.images == "" {
+				return usagef("give --images FILE, which aws ecr describe-images printed, or the folder of a snapshot")
+			}
+			o.policy = args[0]
+			l, err := e.look(cmd.Context(), o, "")
+			if err != nil {
+				return err
+			}
+			text, err := images.ReadFile(args[1])
+			if err != nil {
+				return err
+			}
+			after, err := parsePolicy(args[1], policyText(text), l.AWS)
+			if err != nil {
+				return err
+			}
+			d := render.Difference{Lifecycle: l, After: after, AfterSource: args[1]}
+			if asJSON {
+				return render.LifecycleDiffJSON(e.Stdout, d)
+			}
+			return render.LifecycleDiff(e.Stdout, d, e.options(e.Stdout))
+		},
+	}
+	o.offlineFlags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}

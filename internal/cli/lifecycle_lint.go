@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+func (e *Env) lintCommand() *cobra.Command {
+	var (
+		o      = lifecycleOptions{extensions: true} // a finding tells
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "lint [REPOSITORY] [flags]",
+		Short: "Find rules that do not do what they seem to",
+		Long: `Look for rules that do not do what their author will have meant: lists, of which
+all elements must match; rules that select nothing, or that higher rules leave
+nothing; images that go though they were pulled lately; and the like. Each
+finding has a code, a place and a remedy; docs/garbage-collection.md explains
+them.
+
+With a repository or --images, its images are looked at too. With --policy alone
+only that policy is; with neither, those that the file makes. It fails when
+there are warnings; notes are only told.`,
+		Example: `  kontor lifecycle lint --policy policy.json
+  kontor lifecycle lint team/app
+  kontor lifecycle lint --policy policy.json --images images.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			reports, err := e.lint(cmd.Context(), o, argument(args))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = render.LintJSON(e.Stdout, reports)
+			} else {
+				err = render.Lint(e.Stdout, reports, e.options(e.Stdout))
+			}
+			if err != nil {
+				return err
+			}
+			warnings := 0
+			for _, r := range reports {
+				for _, f := range r.Findings {
+					if f.Severity == lifecycle.Warning {
+						warnings++
+					}
+				}
+			}
+			switch warnings {
+			case 0:
+				return nil
+			case 1:
+				return errors.New("there is 1 warning")
+			}
+			return fmt.Errorf("there are %d warnings", warnings)
+		},
+	}
+	o.flags(e, cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]render.LintReport, error) {
+	if name == "" && o.images == "" {
+		if err := o.check(); err != nil {
+			return nil, err
+		}
+		return e.lintWithoutImages(o)
+	}
+	l, err := e.lookAt(ctx, o, name)
+	if err != nil {
+		return nil, err
+	}
+	r := render.LintReport{Lifecycle: l.Lifecycle, File: l.file}
+	if l.text != "" {
+		r.Findings, err = l.Options.LintText([]byte(l.text), l.Images, l.At)
+		return []render.LintReport{r}, err
+	}
+	r.Findings = l.Options.Lint(l.Policy, l.Images, l.At)
+	return []render.LintReport{r}, nil
+}
+
+// lintWithoutImages looks at the policy of --policy, or at those of the file.
+func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error) {
+	if o.policy != "" {
+		var l looked
+		l.At, l.AWS = e.Now().UTC(), o.assume != assumeKontor
+		if err := e.choosePolicy(&l, o, nil); err != nil {
+			return nil, err
+		}
+		found, err := lifecycle.LintText([]byte(l.text), nil, l.At)
+		return []render.LintReport{{Lifecycle: l.Lifecycle, File: l.file, Findings: found}}, err
+	}
+	f, err := e.loadFile(o.fileOptions, e.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	reports := []render.LintReport{}
+	for _, repo := range f.Desired(anyRegistry).Repositories {
+		p, err := lifecycle.Decode([]byte(repo.Lifecycle))
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, render.LintReport{
+			Lifecycle: render.Lifecycle{Repository: string(repo.Name), Source: "the file", At: e.Now().UTC(), Policy: p, Origins: repo.Origins.Rules},
+			Declared:  repo.Origins.Repository,
+			Findings:  lifecycle.Lint(p, nil, e.Now()),
+		})
+	}
+	return reports, nil
+}

@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+func (e *Env) lifecycleTestCommand() *cobra.Command {
+	var (
+		o      fileOptions
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "test [flags]",
+		Short: "Run the file's lifecycle_tests",
+		Long: `Try the tests of the file's lifecycle_tests on the policies that the file asks
+for. A test says what should happen to an image that need not exist; it is for
+one repository, or for each. No registry is reached.
+
+  lifecycle_tests:
+    - {image: {tags: [release-1], age_days: 300}, expect: kept}
+
+plan runs them too, and fails when one does not hold.`,
+		Example: "  kontor lifecycle test -f kontor.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			f, err := e.loadFile(o, e.Stderr)
+			if err != nil {
+				return err
+			}
+			results := f.RunLifecycleTests(e.Now())
+			if asJSON {
+				err = render.LifecycleTestsJSON(e.Stdout, results)
+			} else {
+				err = render.LifecycleTests(e.Stdout, results, e.options(e.Stdout))
+			}
+			return errors.Join(err, failedTests(results))
+		},
+	}
+	o.flags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// failedTests is the error for tests that do not hold: a line for each.
+func failedTests(results []spec.LifecycleResult) error {
+	failed := spec.FailedLifecycleTests(results)
+	if len(failed) == 0 {
+		return nil
+	}
+	return errors.Join(failed, fmt.Errorf("%s not hold", plural(len(failed), "lifecycle test does", "lifecycle tests do")))
+}
