@@ -9,6 +9,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,6 +63,8 @@ type Binding struct {
 	// "localhost:5050". Requests may come under other names as well.
 	Host      string
 	Listeners []net.Listener
+	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
+	TLS *tls.Config
 }
 
 // Server serves registries. Make it with New, then call Run once.
@@ -133,17 +136,26 @@ func (s *Server) Registry() *registry.Registry { return s.registry }
 func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, b := range s.cfg.Bindings {
+		waiting := &unused{}
 		hs := &http.Server{
 			Handler:           s.handler(b),
 			ReadHeaderTimeout: s.limits.HeaderTime,
 			IdleTimeout:       s.limits.IdleTime,
 			MaxHeaderBytes:    maxHeader,
-			ConnState:         s.limits.countConnection,
+			ConnState: func(c net.Conn, state http.ConnState) {
+				s.limits.countConnection(c, state)
+				waiting.note(c, state)
+			},
+			TLSConfig:         b.TLS,
 			ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		}
 		for _, l := range b.Listeners {
 			g.Go(func() error {
-				if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				serve := hs.Serve
+				if b.TLS != nil {
+					serve = func(l net.Listener) error { return hs.ServeTLS(l, "", "") }
+				}
+				if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 					return fmt.Errorf("serving on %s: %w", l.Addr(), err)
 				}
 				return nil
@@ -153,6 +165,7 @@ func (s *Server) Run(ctx context.Context) error {
 			<-ctx.Done()
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 			defer cancel()
+			defer time.AfterFunc(unusedGrace, waiting.close).Stop()
 			if err := hs.Shutdown(stop); err != nil {
 				s.cfg.Log.WarnContext(stop, "requests cut off at shutdown", "host", b.Host, "error", err)
 				return hs.Close()
@@ -193,5 +206,9 @@ func (s *Server) verifier(b Binding) *authn.Verifier { return s.authn[b.Registry
 
 // endpoint is the registry a request came in for, as the ECR API names it.
 func (b Binding) endpoint() ecrapi.Endpoint {
-	return ecrapi.Endpoint{Registry: b.Registry, Host: b.Host, Scheme: "http"}
+	scheme := "http"
+	if b.TLS != nil {
+		scheme = "https"
+	}
+	return ecrapi.Endpoint{Registry: b.Registry, Host: b.Host, Scheme: scheme}
 }

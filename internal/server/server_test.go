@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/server"
@@ -122,6 +123,44 @@ func TestShutdownCutsOffInTheEnd(t *testing.T) {
 	}
 	if len(w.log.records(t, "requests cut off at shutdown")) != 1 {
 		t.Errorf("log:\n%s", w.log)
+	}
+}
+
+// accepting tells of each connection that it was accepted.
+type accepting struct {
+	net.Listener
+	accepted chan struct{}
+}
+
+func (l accepting) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted <- struct{}{}
+	}
+	return c, err
+}
+
+// A connection that a client opened in advance does not keep the server, as
+// it would http.Server alone for five seconds.
+func TestShutdownWithUnusedConnections(t *testing.T) {
+	accepted := make(chan struct{}, 1)
+	w := start(t, t.TempDir(), func(c *server.Config) {
+		c.Grace = 4 * time.Second
+		c.Bindings[0].Listeners[0] = accepting{c.Bindings[0].Listeners[0], accepted}
+	})
+	conn, err := net.Dial("tcp", w.hosts[here])
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-accepted
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if cut := w.log.records(t, "requests cut off at shutdown"); len(cut) != 0 {
+		t.Errorf("the server waited: %v", cut)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
