@@ -146,8 +146,8 @@ func (s *Server) Run(ctx context.Context) error {
 				s.limits.countConnection(c, state)
 				waiting.note(c, state)
 			},
-			TLSConfig:         b.TLS,
-			ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+			TLSConfig: b.TLS,
+			ErrorLog:  slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		}
 		for _, l := range b.Listeners {
 			g.Go(func() error {
