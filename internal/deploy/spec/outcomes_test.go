@@ -1,0 +1,186 @@
+package spec_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+// outcomes are vectors from a file to what happens to images: of the four
+// means of removing images, and of their interplay. An image is written as its
+// tags, "+"-separated or "-" for none, and its age in days; what happens as
+// "keep", or the priority of the rule that expires it.
+var outcomes = []struct {
+	name     string
+	defaults string // of the file
+	settings string // of the repository
+	notices  []string
+	images   map[string]string
+	// made are the fields that made the rules, by priority from 1.
+	made []string
+}{
+	{
+		name: "nothing said: untagged images go after a day, nothing else ever",
+		images: map[string]string{
+			"- 0.9": "keep", "- 1.1": "1", "- 400": "1", "v1 0": "keep", "v1 4000": "keep", "latest+v1 4000": "keep",
+		},
+		made: []string{"ecr_repositories.app"},
+	},
+	{
+		name: "expire_all_images: all others go after 14 days", settings: "{expire_all_images: true}",
+		images: map[string]string{
+			"- 0.9": "keep", "- 1.1": "1", "v1 13.9": "keep", "v1 14.1": "2", "latest+v1 400": "2", "release-1 400": "2",
+		},
+		made: []string{"ecr_repositories.app", "ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name: "expire_all_images off is as if it were not there", settings: "{expire_all_images: false}",
+		images: map[string]string{"v1 4000": "keep", "- 2": "1"},
+		made:   []string{"ecr_repositories.app"},
+	},
+	{
+		name:     "expiration_rules: earlier entries win, others stay",
+		settings: `{expiration_rules: [{tag_pattern: "pr-*", days: 7}, {tag_pattern: "main-*", days: 90}, {tag_pattern: "*", days: 365}]}`,
+		images: map[string]string{
+			"pr-1 6.9": "keep", "pr-1 7.1": "2", "main-1 89": "keep", "main-1 91": "3",
+			"pr-1+main-1 8": "2",    // the earlier entry owns it
+			"main-1+pr-1 6": "keep", // and keeps it, whatever the later one says
+			"other 364":     "keep", // '*' is any tag
+			"other 366":     "4",    //
+			"pr-1+other 8":  "2",    //
+			"- 366":         "1",    // but no tag at all is not any tag
+			"prod-pr-1 8":   "keep", // a pattern is the whole tag
+		},
+		made: []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]", "ecr_repositories.app.expiration_rules[1]", "ecr_repositories.app.expiration_rules[2]"},
+	},
+	{
+		name:     "a later pattern that an earlier one covers never acts",
+		settings: `{expiration_rules: [{tag_pattern: "*", days: 90}, {tag_pattern: "pr-*", days: 7}]}`,
+		images:   map[string]string{"pr-1 8": "keep", "pr-1 91": "2"},
+		made:     []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]", "ecr_repositories.app.expiration_rules[1]"},
+	},
+	{
+		name: "an exact tag, four wildcards, and case", settings: `{expiration_rules: [{tag_pattern: "nightly", days: 2}, {tag_pattern: "*-*-*-*x", days: 5}]}`,
+		images: map[string]string{
+			"nightly 3": "2", "nightly-1 300": "keep", "a-b-c-x 6": "3", "a-b-cx 300": "keep", "Nightly 300": "keep", "---x 6": "3",
+		},
+		made: []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]", "ecr_repositories.app.expiration_rules[1]"},
+	},
+	{
+		name:     "a longer pattern rule survives expire_all_images, and a finding says so",
+		settings: `{expire_all_images: true, expiration_rules: [{tag_pattern: "release-*", days: 365}, {tag_pattern: "pr-*", days: 3}]}`,
+		notices:  []string{"KON1002"},
+		images: map[string]string{
+			"release-1 15": "keep", "release-1 364": "keep", "release-1 366": "2", "pr-1 2": "keep", "pr-1 4": "3",
+			"other 13": "keep", "other 15": "4", "release-1+pr-1 15": "keep", "- 2": "1", "- 0.5": "keep",
+		},
+		made: []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]", "ecr_repositories.app.expiration_rules[1]", "ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name:     "lifecycle_policy_json stands in place of the three others",
+		settings: `{expire_all_images: true, expiration_rules: [{tag_pattern: "pr-*", days: 3}], lifecycle_policy_json: {rules: [{rulePriority: 5, selection: {tagStatus: tagged, tagPatternList: ["v*", "keep"], countType: imageCountMoreThan, countNumber: 1}, action: {type: expire}}]}}`,
+		notices:  []string{"KON1001"},
+		images: map[string]string{
+			"- 400": "keep", "pr-1 400": "keep", "other 400": "keep", "v1 400": "keep",
+			"v2+keep 3": "keep", "v1+keep 400": "5", // a list is AND, and one stays
+		},
+		made: []string{"", "", "", "", "ecr_repositories.app.lifecycle_policy_json.rules[0]"},
+	},
+	{
+		name: "a document may archive, and delete from the archive only what is there",
+		settings: `{lifecycle_policy_json: {rules: [{rulePriority: 1, selection: {tagStatus: any, countType: sinceImagePulled, countUnit: days, countNumber: 30}, action: {type: transition, targetStorageClass: archive}},
+          {rulePriority: 2, selection: {tagStatus: any, storageClass: archive, countType: sinceImageTransitioned, countUnit: days, countNumber: 90}, action: {type: expire}}]}}`,
+		notices: []string{"KON1001"},
+		images:  map[string]string{"v1 29": "keep", "v1 31": "archive 1", "- 31": "archive 1"},
+		made:    []string{"ecr_repositories.app.lifecycle_policy_json.rules[0]", "ecr_repositories.app.lifecycle_policy_json.rules[1]"},
+	},
+	{
+		name: "a field replaces the default whole", defaults: `{expiration_rules: [{tag_pattern: "pr-*", days: 3}]}`,
+		settings: `{expiration_rules: [{tag_pattern: "main-*", days: 5}]}`,
+		images:   map[string]string{"pr-1 4": "keep", "main-1 6": "2"},
+		made:     []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]"},
+	},
+	{
+		name: "default rules and the repository's expire_all_images add up", defaults: `{expiration_rules: [{tag_pattern: "pr-*", days: 30}]}`,
+		settings: `{expire_all_images: true}`, notices: []string{"KON1002"},
+		images: map[string]string{"pr-1 20": "keep", "pr-1 31": "2", "main-1 15": "3"},
+		made:   []string{"ecr_repositories.app", "defaults.expiration_rules[0]", "ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name:     "any lifecycle field drops a default document",
+		defaults: `{lifecycle_policy_json: {rules: [{rulePriority: 1, selection: {tagStatus: any, countType: imageCountMoreThan, countNumber: 1}, action: {type: expire}}]}}`,
+		settings: `{expire_all_images: false}`,
+		images:   map[string]string{"v1 400": "keep", "v2 500": "keep", "- 2": "1"},
+		made:     []string{"ecr_repositories.app"},
+	},
+}
+
+func TestOutcomes(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, v := range outcomes {
+		t.Run(v.name, func(t *testing.T) {
+			file := fmt.Sprintf("defaults: %s\necr_repositories: {app: %s}\n", orEmpty(v.defaults), orEmpty(v.settings))
+			f, notices, err := spec.Load(spec.Source{Name: "kontor.yaml", Data: []byte(file)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var codes []string
+			for _, n := range notices {
+				codes = append(codes, string(n.Code))
+			}
+			if diff := cmp.Diff(v.notices, codes); diff != "" {
+				t.Errorf("notices (-want +got):\n%s", diff)
+			}
+			r := f.Desired(local).Repositories[0]
+			p, err := lifecycle.Parse([]byte(r.Lifecycle))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var images []lifecycle.Image
+			for m := range v.images {
+				tags, age, _ := strings.Cut(m, " ")
+				var days float64
+				if _, err := fmt.Sscan(age, &days); err != nil {
+					t.Fatal(err)
+				}
+				image := lifecycle.Image{Digest: m, PushedAt: now.Add(-time.Duration(days * float64(24*time.Hour)))}
+				if tags != "-" {
+					image.Tags = strings.Split(tags, "+")
+				}
+				images = append(images, image)
+			}
+			got := map[string]string{}
+			for _, o := range lifecycle.Decide(p, images, now) {
+				switch o.Action {
+				case lifecycle.Expire:
+					got[o.Digest] = fmt.Sprint(o.Rule)
+				case lifecycle.Transition:
+					got[o.Digest] = fmt.Sprint("archive ", o.Rule)
+				default:
+					got[o.Digest] = "keep"
+				}
+			}
+			if diff := cmp.Diff(v.images, got); diff != "" {
+				t.Errorf("outcomes (-want +got):\n%s", diff)
+			}
+			for i, field := range v.made {
+				if by := r.Origins.Rules[i+1]; by.Field != field || (field == "") != (by.Line == 0) {
+					t.Errorf("rule %d was made by %q at %v, want %q", i+1, by.Field, by.Position, field)
+				}
+			}
+		})
+	}
+}
+
+func orEmpty(s string) string {
+	if s == "" {
+		return "{}"
+	}
+	return s
+}
