@@ -21,8 +21,8 @@ func (e *Env) envCommand() *cobra.Command {
 		Short: "Print variables for the AWS CLI and SDKs to reach the local registry",
 		Long: `Print the credentials and the endpoint of the local registry as variables:
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_DEFAULT_REGION,
-AWS_ENDPOINT_URL, KONTOR_REGISTRY (host:port of image references) and
-KONTOR_ACCOUNT.
+AWS_ENDPOINT_URL, KONTOR_REGISTRY (host:port of image references),
+KONTOR_ACCOUNT, and after up --tls AWS_CA_BUNDLE.
 
 Give the AWS CLI the endpoint explicitly, because versions before 2.13 ignore
 AWS_ENDPOINT_URL and would call AWS:
@@ -53,7 +53,7 @@ AWS_ENDPOINT_URL and would call AWS:
 					return err
 				}
 			}
-			return write(e.Stdout, [][2]string{
+			vars := [][2]string{
 				{"AWS_ACCESS_KEY_ID", c.AccessKeyID},
 				{"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey},
 				{"AWS_REGION", string(c.Registry.Region)},
@@ -61,7 +61,11 @@ AWS_ENDPOINT_URL and would call AWS:
 				{"AWS_ENDPOINT_URL", c.Endpoint},
 				{"KONTOR_REGISTRY", c.Host},
 				{"KONTOR_ACCOUNT", string(c.Registry.Account)},
-			})
+			}
+			if c.Authority != "" {
+				vars = append(vars, [2]string{"AWS_CA_BUNDLE", c.Authority})
+			}
+			return write(e.Stdout, vars)
 		},
 	}
 	o.flags(e, cmd)

@@ -18,6 +18,9 @@ const (
 	envCompat = "KONTOR_COMPAT"
 	envLog    = "KONTOR_LOG"
 	envLimits = "KONTOR_LIMITS"
+
+	envTLSCert = "KONTOR_TLS_CERT"
+	envTLSKey  = "KONTOR_TLS_KEY"
 )
 
 // fileOptions are the flags of commands that read a file.

@@ -279,7 +279,7 @@ func (e *Env) reach(ctx context.Context, o targetOptions) (*deploy.Conn, *spec.F
 	}
 	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{
 		Target:      state.Target{Name: spec.LocalName, Registry: local.Registry, Endpoint: local.Endpoint, Local: true},
-		AccessKeyID: local.AccessKeyID, SecretAccessKey: local.SecretAccessKey,
+		AccessKeyID: local.AccessKeyID, SecretAccessKey: local.SecretAccessKey, HTTPClient: local.HTTPClient,
 	})
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, closeServer())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
@@ -26,6 +27,10 @@ type LocalConn struct {
 	Host            string
 	AccessKeyID     string
 	SecretAccessKey string
+	// HTTPClient trusts the server's certificate; nil where it speaks no TLS.
+	HTTPClient aws.HTTPClient
+	// Authority is the file of a local certificate authority, "" for none.
+	Authority string
 }
 
 // startWait is how long a command waits for a server that is just starting.

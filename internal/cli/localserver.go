@@ -36,6 +36,7 @@ type localConfig struct {
 	compat     registry.Compat
 	log        *slog.Logger
 	limits     server.Limits
+	tls        tlsConfig
 }
 
 // startLocal opens the folder and serves it. Every error is one line that
@@ -58,6 +59,10 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 		return fail(usagef("--listen: the %d registries of the file would need ports up to %d: give a first port of %d at most",
 			len(c.registries), last, maxPort-len(c.registries)+1))
 	}
+	secure, err := c.tls.open(dir.Path, reachable(c.host), c.log)
+	if err != nil {
+		return fail(dir.Explain(err))
+	}
 	for i, r := range c.registries {
 		port := c.port
 		if port != 0 {
@@ -74,8 +79,11 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 		}
 		r.Host = net.JoinHostPort(reachable(c.host), bound)
 		r.Endpoint = "http://" + r.Host
+		if secure != nil {
+			secure.announce(&r, bound)
+		}
 		s.registries = append(s.registries, r)
-		bindings = append(bindings, server.Binding{Registry: r.ID(), Host: r.Host, Listeners: ls})
+		bindings = append(bindings, server.Binding{Registry: r.ID(), Host: r.Host, Listeners: ls, TLS: secure.config()})
 	}
 	now := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 	s.server, err = server.New(ctx, server.Config{
@@ -107,10 +115,18 @@ func localConn(ctx context.Context, users *identity.Service, r datadir.Registry,
 	if err != nil {
 		return LocalConn{}, fmt.Errorf("credentials of %s in account %s: %w", user, r.Account, err)
 	}
-	return LocalConn{
+	client, err := localClient(r)
+	if err != nil {
+		return LocalConn{}, err
+	}
+	conn := LocalConn{
 		Endpoint: r.Endpoint, Registry: r.ID(), Host: r.Host,
-		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey,
-	}, nil
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: client,
+	}
+	if r.Local {
+		conn.Authority = r.Trust
+	}
+	return conn, nil
 }
 
 // listen opens host:port. "localhost" means 127.0.0.1 and, where there is

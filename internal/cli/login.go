@@ -93,6 +93,7 @@ func dockerPassword(ctx context.Context, c LocalConn) (string, error) {
 	client := ecr.New(ecr.Options{
 		Region:       string(c.Registry.Region),
 		BaseEndpoint: aws.String(c.Endpoint),
+		HTTPClient:   c.HTTPClient,
 		Credentials:  credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
 	})
 	out, err := client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})

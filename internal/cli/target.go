@@ -132,6 +132,7 @@ func (e *Env) open(ctx context.Context, o targetOptions) (s *session, err error)
 		config.Target.Registry = local.Registry
 		config.Target.Endpoint = local.Endpoint
 		config.AccessKeyID, config.SecretAccessKey = local.AccessKeyID, local.SecretAccessKey
+		config.HTTPClient = local.HTTPClient
 	}
 	s.conn, err = deploy.Connect(ctx, config)
 	if err != nil {

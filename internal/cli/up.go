@@ -31,6 +31,8 @@ type upOptions struct {
 	logFile                               string
 	insecureHTTP                          bool
 	limits                                []string
+	tls                                   bool
+	tlsCert, tlsKey                       string
 }
 
 func (e *Env) upCommand() *cobra.Command {
@@ -61,6 +63,9 @@ from the one of --listen.`,
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP beyond this machine; passwords are readable on the way (default false)")
 	limitFlag(cmd, &o.limits)
+	f.BoolVar(&o.tls, "tls", false, "serve https with a certificate of a local authority, made in the data folder; prints how to trust it (default false)")
+	f.StringVar(&o.tlsCert, "tls-cert", "", fmt.Sprintf("serve https with the certificate chain in `FILE` (PEM), loaded again when it changes (default none; env %s)", envTLSCert))
+	f.StringVar(&o.tlsKey, "tls-key", "", fmt.Sprintf("the certificate's private key is in `FILE` (PEM) (default none; env %s)", envTLSKey))
 	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
 }
@@ -74,8 +79,13 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if !isLoopback(host) && !o.insecureHTTP {
-		return usagef("--listen %s: other machines would send passwords over plain HTTP: listen on localhost, or say --insecure-http", o.listen)
+	o.tlsCert, o.tlsKey = e.or(o.tlsCert, envTLSCert, ""), e.or(o.tlsKey, envTLSKey, "")
+	secure := tlsConfig{local: o.tls, cert: o.tlsCert, key: o.tlsKey}
+	if err := secure.check(); err != nil {
+		return err
+	}
+	if !isLoopback(host) && !o.insecureHTTP && !secure.on() {
+		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or say --insecure-http", o.listen)
 	}
 	limits, err := e.limits(o.limits)
 	if err != nil {
@@ -105,13 +115,13 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 
 	desired := file.Desired(one.ID())
 	s, err := startLocal(ctx, localConfig{
-		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits,
+		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits, tls: secure,
 	})
 	if err != nil {
 		return err
 	}
 	defer closing(&err, s.close)
-	ready := render.Ready{DataDir: dataDir, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
+	ready := render.Ready{TLS: secure.on(), Authority: s.authority(), DataDir: dataDir, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
 	for i, r := range s.registries {
 		p, err := s.deploy(ctx, desired, desired.Targets[i], r)
 		if ctx.Err() != nil {
@@ -176,7 +186,7 @@ func (s *localServer) deploy(ctx context.Context, desired state.Desired, target 
 	}
 	// Whatever the file says of roles and endpoints is about AWS.
 	target = state.Target{Name: target.Name, Registry: r.ID(), Endpoint: c.Endpoint, Local: true}
-	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{Target: target, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey})
+	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{Target: target, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient})
 	if err != nil {
 		return plan.Plan{}, err
 	}

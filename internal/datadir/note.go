@@ -22,6 +22,12 @@ type Registry struct {
 	// Endpoint the URL of the AWS API, for example "http://localhost:5050".
 	Host     string `json:"host"`
 	Endpoint string `json:"endpoint"`
+	// Trust is a file of certificates, in PEM, that vouch for an https
+	// endpoint: those of a local authority or the server's own. Local tells
+	// which. Address is where to connect, as Host may be known to others only.
+	Trust   string `json:"trust,omitempty"`
+	Local   bool   `json:"localAuthority,omitempty"`
+	Address string `json:"address,omitempty"`
 }
 
 // ID names the registry.

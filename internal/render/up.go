@@ -16,6 +16,10 @@ type Ready struct {
 	DataDir string
 	Default bool   // DataDir is the default one, which commands find by themselves
 	Source  string // of the repositories, in words or a file's name
+	// TLS tells that the registries speak https. Authority is the file of the
+	// local authority that clients must trust; "" where others vouch.
+	TLS       bool
+	Authority string
 	// Registries are served now, each on its own port. Never empty.
 	Registries []ReadyRegistry
 }
@@ -105,7 +109,25 @@ func instructions(r Ready) []string {
 	}
 	image := first.Host + "/" + repo + ":v1"
 	desktop := "host.docker.internal" + first.Host[strings.LastIndexByte(first.Host, ':'):]
-	lines := `
+	plainHTTP := `
+Add "insecure-registries": ["{desktop}"] to its engine settings and push to
+  {desktop}/{repo}:v1`
+	trust, insecure := "", []string{" --tls-verify=false", "", " --dest-tls-verify=false", "", ",registry.insecure=true", ""}
+	if r.TLS {
+		plainHTTP = " Push to\n  {desktop}/{repo}:v1"
+	} else {
+		insecure = nil
+	}
+	if r.Authority != "" {
+		trust = `
+Trust this registry once, as its certificate is of an authority of its own:
+  docker           sudo install -D -m 644 {ca} /etc/docker/certs.d/{host}/ca.crt
+  podman, skopeo   install -D -m 644 {ca} ~/.config/containers/certs.d/{host}/ca.crt
+  Debian           sudo install -m 644 {ca} /usr/local/share/ca-certificates/kontor.crt && sudo update-ca-certificates
+The AWS CLI and SDKs find it in AWS_CA_BUNDLE, which kontor env sets.
+`
+	}
+	lines := trust + `
 Log in once (12 hours; docker, podman, buildah, skopeo and BuildKit read it):
   kontor login{data}{target}
 
@@ -121,18 +143,16 @@ Log in with each tool itself:
   podman    kontor login{data}{target} --print-password | podman login --tls-verify=false -u AWS --password-stdin {host}
   skopeo    kontor login{data}{target} --print-password | skopeo login --tls-verify=false -u AWS --password-stdin {host}
 
-Docker Desktop pushes from a machine of its own: there the registry is {desktop}.
-Add "insecure-registries": ["{desktop}"] to its engine settings and push to
-  {desktop}/{repo}:v1
+Docker Desktop pushes from a machine of its own: there the registry is {desktop}.` + plainHTTP + `
 
 AWS CLI and SDKs:
   eval "$(kontor env{data}{target})"
   aws --endpoint-url "$AWS_ENDPOINT_URL" ecr describe-repositories
 
 Press Ctrl-C to stop. The data stays.`
-	lines = strings.NewReplacer(
-		"{data}", data, "{target}", target, "{image}", image, "{host}", first.Host, "{repo}", repo, "{desktop}", desktop,
-	).Replace(lines)
+	lines = strings.NewReplacer(append(insecure,
+		"{ca}", quoteShell(r.Authority), "{data}", data, "{target}", target, "{image}", image, "{host}", first.Host, "{repo}", repo, "{desktop}", desktop,
+	)...).Replace(lines)
 	return strings.Split(lines, "\n")
 }
 
