@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -42,7 +43,12 @@ func slowUpload(w *world, begun <-chan struct{}) (body *io.PipeWriter, answered 
 	done := make(chan upload, 1)
 	go func() {
 		resp, err := http.DefaultTransport.RoundTrip(r)
-		done <- upload{resp, err}
+		if err != nil {
+			done <- upload{err: err}
+			return
+		}
+		b, err := io.ReadAll(resp.Body)
+		done <- upload{answer{resp.StatusCode, resp.Header, string(b)}, errors.Join(err, resp.Body.Close())}
 	}()
 	w.send(out, "first half, ")
 	<-begun
@@ -50,8 +56,8 @@ func slowUpload(w *world, begun <-chan struct{}) (body *io.PipeWriter, answered 
 }
 
 type upload struct {
-	resp *http.Response
-	err  error
+	answer answer
+	err    error
 }
 
 func (w *world) send(body *io.PipeWriter, text string) {
@@ -82,7 +88,7 @@ func TestShutdownLetsUploadsFinish(t *testing.T) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	a := w.want(readAnswer(t, got.resp), 202)
+	a := w.want(got.answer, 202)
 	if err := <-stopped; err != nil {
 		t.Errorf("Run = %v", err)
 	}
@@ -119,7 +125,7 @@ func TestShutdownCutsOffInTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := <-answered; got.err == nil {
-		t.Errorf("the client was answered: %d", readAnswer(t, got.resp).status)
+		t.Errorf("the client was answered: %d", got.answer.status)
 	}
 	if len(w.log.records(t, "requests cut off at shutdown")) != 1 {
 		t.Errorf("log:\n%s", w.log)
