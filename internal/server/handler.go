@@ -68,6 +68,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	case path == ecrapi.DownloadPath:
 		req.operation = "layer-download"
 		s.ecr.ServeDownload(w, r, req.id)
+	case path == "/readyz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		s.serveReady(w, r, req)
 	case path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")
