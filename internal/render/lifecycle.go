@@ -217,6 +217,8 @@ func distance(now, t time.Time) string {
 		return count(int(-d/aDay), "day", "days") + " ago"
 	case d < 0:
 		return "less than a day ago"
+	case d == 0:
+		return "now"
 	case d < aDay:
 		return "within a day"
 	default:

@@ -46,7 +46,7 @@ func Explain(w io.Writer, l Lifecycle, x lifecycle.Explanation, o Options) error
 	owner := x.Owner()
 	for _, r := range x.Reasons {
 		p.linef(bold, "  %s%s", ruleText(r.Rule), l.origin(r.Rule.Priority))
-		p.linef(plain, "    %s", reason(r, owner))
+		p.linef(plain, "    %s", reason(r, owner, x.Outcome.GuardedBy != nil))
 	}
 	return p.flush(w)
 }
@@ -125,9 +125,12 @@ func measure(r lifecycle.Reason) string {
 }
 
 // reason is what one rule has to do with the image. owner may be nil.
-func reason(r lifecycle.Reason, owner *lifecycle.Reason) string {
+func reason(r lifecycle.Reason, owner *lifecycle.Reason, guarded bool) string {
 	switch r.Verdict {
 	case lifecycle.VerdictActs:
+		if guarded {
+			return "owns it and would act: " + tagged(r) + measure(r)
+		}
 		return "owns it and acts: " + tagged(r) + measure(r)
 	case lifecycle.VerdictKeeps:
 		return "owns it and keeps it: " + tagged(r) + measure(r)
