@@ -25,6 +25,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -41,9 +42,26 @@ type world struct {
 	log    *lines
 	hosts  map[ecr.RegistryID]string
 	stop   func() error // what Run returned; again is the same
+	// appending holds a value when an upload has begun to be written since it
+	// was last empty.
+	appending chan struct{}
 
 	mu  sync.Mutex
 	now time.Time // guarded by mu; the authentication clock
+}
+
+// announcing tells when an upload begins to be written.
+type announcing struct {
+	blob.Store
+	begun chan<- struct{}
+}
+
+func (s announcing) Append(ctx context.Context, key blob.Key, p blob.Progress) (blob.Writer, error) {
+	select {
+	case s.begun <- struct{}{}:
+	default:
+	}
+	return s.Store.Append(ctx, key, p)
 }
 
 // start serves the folder dir. Each of change may change the configuration.
@@ -54,9 +72,9 @@ func start(t *testing.T, dir string, change ...func(*server.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, meta: d.Meta, log: &lines{}, hosts: map[ecr.RegistryID]string{}, now: time.Now()}
+	w := &world{t: t, meta: d.Meta, log: &lines{}, hosts: map[ecr.RegistryID]string{}, now: time.Now(), appending: make(chan struct{}, 1)}
 	cfg := server.Config{
-		Meta: d.Meta, Blobs: d.Blobs, Key: d.Key,
+		Meta: d.Meta, Blobs: announcing{d.Blobs, w.appending}, Key: d.Key,
 		ImageNow: time.Now, AuthNow: w.clock,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)),
 	}
@@ -92,6 +110,16 @@ func start(t *testing.T, dir string, change ...func(*server.Config)) *world {
 		}
 	})
 	return w
+}
+
+// untilAppending begins an upload and returns when the server writes it.
+func (w *world) untilAppending(begin func()) {
+	select {
+	case <-w.appending: // of an earlier upload
+	default:
+	}
+	begin()
+	<-w.appending
 }
 
 func (w *world) clock() time.Time {

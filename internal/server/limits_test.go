@@ -74,29 +74,28 @@ func TestRateOfStrangers(t *testing.T) {
 	w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
 }
 
-// hold begins a blob upload whose body does not come; release ends it.
+// hold begins a blob upload whose body does not come, and returns when the
+// server works on it; release ends it.
 func (w *world) hold(password, repo string) (release func()) {
 	w.t.Helper()
 	body, feed := io.Pipe()
 	r := w.basic(here, password, "POST", "/v2/"+repo+"/blobs/uploads/?digest="+string(ecr.DigestOf([]byte("xy"))), "")
 	r.Body, r.ContentLength = body, -1
 	done := make(chan answer, 1)
-	go func() {
-		resp, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil {
-			done <- answer{body: err.Error()}
-			return
-		}
-		done <- readAnswer(w.t, resp)
-	}()
-	if _, err := io.WriteString(feed, "x"); err != nil {
-		w.t.Fatal(err)
-	}
+	w.untilAppending(func() {
+		go func() {
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				done <- answer{body: err.Error()}
+				return
+			}
+			done <- readAnswer(w.t, resp)
+		}()
+		w.send(feed, "x")
+	})
 	return func() {
 		w.t.Helper()
-		if _, err := io.WriteString(feed, "y"); err != nil {
-			w.t.Fatal(err)
-		}
+		w.send(feed, "y")
 		if err := feed.Close(); err != nil {
 			w.t.Fatal(err)
 		}
@@ -126,7 +125,7 @@ func TestRequestsAtOnce(t *testing.T) {
 	admin, password := w.credentials(here, administrator), w.password(here, pusher)
 	release := w.hold(password, "app")
 	const message = "The registry is busy: too many requests run at once. Try again."
-	a := w.until(503, func() *http.Request { return w.basic(here, password, "GET", "/v2/", "") })
+	a := w.do(w.basic(here, password, "GET", "/v2/", ""))
 	w.refused(a, 503, `{"errors":[{"code":"UNAVAILABLE","message":"`+message+`"}]}`)
 	w.refused(w.do(w.json(here, admin, "DescribeRepositories", "{}")), 503, `{"__type":"ServiceUnavailableException","message":"`+message+`"}`)
 	w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
@@ -142,7 +141,7 @@ func TestUploadsAtOnce(t *testing.T) {
 	upload := func() *http.Request {
 		return w.basic(here, password, "POST", "/v2/app/blobs/uploads/?digest="+string(ecr.DigestOf([]byte("z"))), "z")
 	}
-	w.refused(w.until(503, upload), 503, `{"errors":[{"code":"UNAVAILABLE","message":"The registry is busy: too many uploads run at once. Try again."}]}`)
+	w.refused(w.do(upload()), 503, `{"errors":[{"code":"UNAVAILABLE","message":"The registry is busy: too many uploads run at once. Try again."}]}`)
 	w.want(w.do(w.basic(here, password, "GET", "/v2/", "")), 200)
 	release()
 	w.until(201, upload)

@@ -16,23 +16,11 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/server"
-	"github.com/kontor-registry/kontor/internal/store/blob"
 )
-
-// appending tells when an upload is being written.
-type appending struct {
-	blob.Store
-	begun chan struct{}
-}
-
-func (s appending) Append(ctx context.Context, key blob.Key, p blob.Progress) (blob.Writer, error) {
-	s.begun <- struct{}{}
-	return s.Store.Append(ctx, key, p)
-}
 
 // slowUpload begins an upload to app that goes on as its body is sent. It
 // returns when the server works on it.
-func slowUpload(w *world, begun <-chan struct{}) (body *io.PipeWriter, answered <-chan upload) {
+func slowUpload(w *world) (body *io.PipeWriter, answered <-chan upload) {
 	w.t.Helper()
 	w.create(here, "app")
 	password := w.password(here, pusher)
@@ -41,17 +29,18 @@ func slowUpload(w *world, begun <-chan struct{}) (body *io.PipeWriter, answered 
 	in, out := io.Pipe()
 	r.Body, r.ContentLength = in, -1
 	done := make(chan upload, 1)
-	go func() {
-		resp, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil {
-			done <- upload{err: err}
-			return
-		}
-		b, err := io.ReadAll(resp.Body)
-		done <- upload{answer{resp.StatusCode, resp.Header, string(b)}, errors.Join(err, resp.Body.Close())}
-	}()
-	w.send(out, "first half, ")
-	<-begun
+	w.untilAppending(func() {
+		go func() {
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				done <- upload{err: err}
+				return
+			}
+			b, err := io.ReadAll(resp.Body)
+			done <- upload{answer{resp.StatusCode, resp.Header, string(b)}, errors.Join(err, resp.Body.Close())}
+		}()
+		w.send(out, "first half, ")
+	})
 	return out, done
 }
 
@@ -69,9 +58,9 @@ func (w *world) send(body *io.PipeWriter, text string) {
 
 // A slow upload goes on while the server stops, and is answered.
 func TestShutdownLetsUploadsFinish(t *testing.T) {
-	dir, begun := t.TempDir(), make(chan struct{}, 1)
-	w := start(t, dir, func(c *server.Config) { c.Blobs = appending{c.Blobs, begun} })
-	body, answered := slowUpload(w, begun)
+	dir := t.TempDir()
+	w := start(t, dir)
+	body, answered := slowUpload(w)
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.stop() }()
 	untilRefused(t, w.hosts[here])
@@ -115,9 +104,8 @@ func untilRefused(t *testing.T, host string) {
 
 // A client that does not come to an end is cut off, and that is no error.
 func TestShutdownCutsOffInTheEnd(t *testing.T) {
-	begun := make(chan struct{}, 1)
-	w := start(t, t.TempDir(), func(c *server.Config) { c.Grace = 1; c.Blobs = appending{c.Blobs, begun} })
-	body, answered := slowUpload(w, begun)
+	w := start(t, t.TempDir(), func(c *server.Config) { c.Grace = 1 })
+	body, answered := slowUpload(w)
 	if err := w.stop(); err != nil {
 		t.Errorf("Run = %v", err)
 	}
