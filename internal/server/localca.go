@@ -160,7 +160,8 @@ func readPair(certFile, keyFile string) (*x509.Certificate, *ecdsa.PrivateKey, e
 	}
 	keyDER, err := readPEM(keyFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s is there, but its key is not to be had: %v", certFile, err)
+		// Not wrapped: that the key is missing must not pass for "nothing there".
+		return nil, nil, fmt.Errorf("%s is there, but its key is not to be had: %s", certFile, err.Error())
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(keyDER)
 	if err != nil {

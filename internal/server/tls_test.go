@@ -45,7 +45,7 @@ func TestTLS(t *testing.T) {
 	}
 	w := start(t, filepath.Join(dir, "data"), func(c *server.Config) { c.Bindings[0].TLS = cert.Config() })
 	client := trusting(t, files.CA)
-	get := func() *http.Response {
+	get := func() (proto string, state *tls.ConnectionState) {
 		t.Helper()
 		r := w.request(here, "GET", "/healthz", "")
 		r.URL.Scheme = "https"
@@ -57,11 +57,10 @@ func TestTLS(t *testing.T) {
 		if err := errors.Join(err, resp.Body.Close()); err != nil || string(b) != "ok\n" {
 			t.Fatal(string(b), err)
 		}
-		return resp
+		return resp.Proto, resp.TLS
 	}
-	first := get()
-	if first.Proto != "HTTP/2.0" || first.TLS.Version < tls.VersionTLS12 {
-		t.Errorf("%s over TLS %x", first.Proto, first.TLS.Version)
+	if proto, state := get(); proto != "HTTP/2.0" || state.Version < tls.VersionTLS12 {
+		t.Errorf("%s over TLS %x", proto, state.Version)
 	}
 	// Clients are told of https.
 	r := w.json(here, w.credentials(here, administrator), "GetAuthorizationToken", "{}")
@@ -74,7 +73,11 @@ func TestTLS(t *testing.T) {
 		t.Errorf("GetAuthorizationToken: %s", a.body)
 	}
 	// A new certificate is served without a restart, half of one is not.
-	serial := func() string { return get().TLS.PeerCertificates[0].SerialNumber.String() }
+	serial := func() string {
+		t.Helper()
+		_, state := get()
+		return state.PeerCertificates[0].SerialNumber.String()
+	}
 	before := serial()
 	if err := os.WriteFile(files.Cert, []byte("half of"), 0o600); err != nil {
 		t.Fatal(err)
