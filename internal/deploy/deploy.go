@@ -100,14 +100,20 @@ func (r repository) documents(ctx context.Context) (policy, lifecycle string, er
 	case !isCode(err, kecr.CodeRepositoryPolicyNotFound):
 		return "", "", explain(err, "the policy of repository "+string(r.name))
 	}
+	lifecycle, err = r.lifecycle(ctx)
+	return policy, lifecycle, err
+}
+
+// lifecycle reads the lifecycle policy; "" for none.
+func (r repository) lifecycle(ctx context.Context) (string, error) {
 	l, err := r.api.GetLifecyclePolicy(ctx, &ecr.GetLifecyclePolicyInput{RegistryId: r.account(), RepositoryName: r.named()})
 	switch {
 	case err == nil:
-		lifecycle = aws.ToString(l.LifecyclePolicyText)
-	case !isCode(err, kecr.CodeLifecyclePolicyNotFound):
-		return "", "", explain(err, "the lifecycle policy of repository "+string(r.name))
+		return aws.ToString(l.LifecyclePolicyText), nil
+	case isCode(err, kecr.CodeLifecyclePolicyNotFound):
+		return "", nil
 	}
-	return policy, lifecycle, nil
+	return "", explain(err, "the lifecycle policy of repository "+string(r.name))
 }
 
 // read reads everything. ok is false when the repository does not exist.

@@ -20,6 +20,6 @@ func (c *Conn) Images(ctx context.Context, name kecr.RepositoryName, manifests b
 	}
 	// a server in place of AWS is Kontor's, until somebody says otherwise
 	s.Kontor = c.Target.Local || c.Target.Endpoint != ""
-	_, s.Policy, err = repository{c.API, c.Target.Registry, name}.documents(ctx)
+	s.Policy, err = repository{c.API, c.Target.Registry, name}.lifecycle(ctx)
 	return s, err
 }
