@@ -19,7 +19,7 @@ import (
 
 func TestAdminCheck(t *testing.T) {
 	s := newShell(t)
-	s.want(s.run("admin", "check", "--data", "registry"), 1, "no registry here yet")
+	s.want(s.run("admin", "check", "--data", "registry"), 1, "no registry was served from here yet")
 	s.want(s.run("admin", "chekc"), 2, `unknown command "chekc" for "kontor admin"`)
 	d, err := datadir.Open(t.Context(), "registry")
 	if err != nil {

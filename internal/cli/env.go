@@ -79,12 +79,12 @@ AWS_ENDPOINT_URL and would call AWS:
 // envFormats write variables in the languages of shells.
 var envFormats = map[string]func(io.Writer, [][2]string) error{
 	// POSIX shell, 2.2.2: nothing is special between single quotes.
-	"sh": envLines("export %s='%s'\n", `'`, `'\''`),
+	"sh": envLines("unset %s\n", "export %s='%s'\n", `'`, `'\''`),
 	// fish, "Quotes": between single quotes, \' and \\ are.
-	"fish": envLines("set -gx %s '%s'\n", `'`, `\'`, `\`, `\\`),
+	"fish": envLines("set -e %s\n", "set -gx %s '%s'\n", `'`, `\'`, `\`, `\\`),
 	// PowerShell, about_Quoting_Rules: a quote is written twice; typographic
 	// ones are quotes too.
-	"powershell": envLines("$Env:%s = '%s'\n", "'", "''", "\u2018", "\u2018\u2018", "\u2019", "\u2019\u2019",
+	"powershell": envLines("Remove-Item Env:%s -ErrorAction Ignore\n", "$Env:%s = '%s'\n", "'", "''", "\u2018", "\u2018\u2018", "\u2019", "\u2019\u2019",
 		"\u201a", "\u201a\u201a", "\u201b", "\u201b\u201b"),
 	"json": func(w io.Writer, vars [][2]string) error {
 		m := make(map[string]string, len(vars))
@@ -95,11 +95,20 @@ var envFormats = map[string]func(io.Writer, [][2]string) error{
 	},
 }
 
-// envLines writes a line for each variable, its value with each first of
-// escapes replaced by the second.
-func envLines(line string, escapes ...string) func(io.Writer, [][2]string) error {
+// leftovers are variables of another login that would win over ours, or spoil
+// them: session credentials have a token that does not go with our key.
+var leftovers = []string{"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
+
+// envLines unsets the leftovers, and writes a line for each variable, its
+// value with each first of escapes replaced by the second.
+func envLines(unset, line string, escapes ...string) func(io.Writer, [][2]string) error {
 	escape := strings.NewReplacer(escapes...)
 	return func(w io.Writer, vars [][2]string) error {
+		for _, name := range leftovers {
+			if _, err := fmt.Fprintf(w, unset, name); err != nil {
+				return err
+			}
+		}
 		for _, v := range vars {
 			if _, err := fmt.Fprintf(w, line, v[0], escape.Replace(v[1])); err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
@@ -42,6 +43,8 @@ func (e *Env) sources(o fileOptions) ([]spec.Source, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("%s does not exist", n)
+		case errors.Is(err, syscall.EISDIR):
+			return nil, fmt.Errorf("%s is a folder: give each of its files with -f", n)
 		case err != nil:
 			return nil, fmt.Errorf("reading %s: %w", n, errors.Unwrap(err))
 		}

@@ -28,6 +28,7 @@ const defaultListen = "localhost:5050"
 type upOptions struct {
 	fileOptions
 	data, listen, account, region, compat string
+	registryGiven                         bool // --account or --region was
 	logFile                               string
 	insecureHTTP                          bool
 	limits                                []string
@@ -51,7 +52,10 @@ from the one of --listen.`,
 		Example: `  kontor up
   kontor up -f kontor.yaml --data ./registry --listen localhost:5060`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.up(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.registryGiven = cmd.Flags().Changed("account") || cmd.Flags().Changed("region")
+			return e.up(cmd.Context(), o)
+		},
 	}
 	o.fileOptions.flags(cmd)
 	e.dataFlag(cmd, &o.data)
@@ -114,6 +118,9 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	defer closing(&err, closeLog)
 
 	desired := file.Desired(one.ID())
+	if !desired.Targets[0].Local && o.registryGiven {
+		return usagef("--account and --region are for a file without registries: %s says them itself", source)
+	}
 	s, err := startLocal(ctx, localConfig{
 		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits, tls: secure,
 	})

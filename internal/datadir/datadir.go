@@ -33,8 +33,8 @@ import (
 // ErrInUse: another process serves the folder.
 var ErrInUse = errors.New("another kontor server runs on this folder")
 
-// ErrEmpty: no server ever ran on the folder.
-var ErrEmpty = errors.New("no registry here yet")
+// ErrEmpty: the folder was never served.
+var ErrEmpty = errors.New("no registry was served from here yet")
 
 // errNoKey: a new key cannot open the secrets of an old database.
 var errNoKey = errors.New("master.key is missing, and without it the secrets in kontor.db cannot be opened: put it back, or start on an empty folder")

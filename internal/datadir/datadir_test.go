@@ -258,7 +258,7 @@ func TestNotes(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "none")
 	_, _, err := running(t, path)
-	wantError(t, err, datadir.ErrEmpty, fmt.Sprintf("data folder %s: no registry here yet: run `kontor up --data %[1]s` first", path))
+	wantError(t, err, datadir.ErrEmpty, fmt.Sprintf("data folder %s: no registry was served from here yet: run `kontor up --data %[1]s` first", path))
 }
 
 func write(t *testing.T, path, name, content string, mode fs.FileMode) {
@@ -300,9 +300,9 @@ func TestFoldersThatCannotBeOpened(t *testing.T) {
 		{"a file", func(t *testing.T, path string) { replaceBy(t, path, "a file") }, both[:1],
 			"data folder PATH is not a folder: use another with --data (open PATH/lock: not a directory)"},
 		{"nothing there", func(t *testing.T, path string) { remove(t, path) }, both[1:],
-			"data folder PATH: no registry here yet: run `kontor up --data PATH` first"},
+			"data folder PATH: no registry was served from here yet: run `kontor up --data PATH` first"},
 		{"empty", func(*testing.T, string) {}, both[1:],
-			"data folder PATH: no registry here yet: run `kontor up --data PATH` first"},
+			"data folder PATH: no registry was served from here yet: run `kontor up --data PATH` first"},
 		{"master key gone", func(t *testing.T, path string) { made(t, path); remove(t, filepath.Join(path, "master.key")) }, both,
 			"data folder PATH: master.key is missing, and without it the secrets in kontor.db cannot be opened: put it back, or start on an empty folder"},
 		{"master key for all", func(t *testing.T, path string) { made(t, path); chmod(t, filepath.Join(path, "master.key"), 0o640) }, both,

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 )
@@ -83,6 +84,9 @@ func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
 			o.BaseEndpoint = aws.String(t.Endpoint)
 		}
 	})
+	// AWS_ENDPOINT_URL and the AWS configuration may name one, too: then the
+	// plan must not look as if it were AWS that it goes to.
+	t.Endpoint = aws.ToString(client.Options().BaseEndpoint)
 	return &Conn{API: client, Target: t, Caller: aws.ToString(who.Arn)}, nil
 }
 
@@ -103,6 +107,8 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(string(t.Registry.Region)),
 		config.WithRetryer(newRetryer),
+		// What it warns of ends in an error that says what to do.
+		config.WithLogger(logging.Nop{}),
 	}
 	if c.HTTPClient != nil {
 		options = append(options, config.WithHTTPClient(c.HTTPClient))

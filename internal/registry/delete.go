@@ -109,6 +109,14 @@ func (c *Caller) journal(ctx context.Context, tx meta.JournalWriter, at Repo, m 
 	return tx.AppendJournal(ctx, e)
 }
 
+// entry records that something of the repository itself goes.
+func (c *Caller) entry(at Repo, repo meta.Repository, op meta.JournalOp, body []byte) meta.JournalEntry {
+	return meta.JournalEntry{
+		At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: op,
+		Body: body, Actor: c.p.String(), Reason: "deleted by request",
+	}
+}
+
 // journalAll records every image of a repository that goes as a whole.
 func (c *Caller) journalAll(ctx context.Context, tx meta.Tx, repo meta.Repository, reason string) error {
 	const page = 500

@@ -200,6 +200,19 @@ func TestJournal(t *testing.T) {
 	dl := f.mustPut(to, list)
 	f.now = f.now.Add(time.Hour)
 	f.mustPut(to, b, "v1") // moves v1 away from a
+	policy, err := f.SetPolicy(ctx, to, repositoryPolicy, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.DeletePolicy(ctx, to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.SetLifecyclePolicy(ctx, to, lifecyclePolicy); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.DeleteLifecyclePolicy(ctx, to); err != nil {
+		t.Fatal(err)
+	}
 	if _, failures, err := f.BatchDeleteImage(ctx, to, []ecr.ImageID{{Digest: db}, {Tag: "v1"}}); err != nil || len(failures) != 2 {
 		t.Fatalf("%v %v", failures, err)
 	}
@@ -221,7 +234,7 @@ func TestJournal(t *testing.T) {
 		Reason string
 	}
 	var got []entry
-	err := f.meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = f.meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
 		rows, err := r.ListJournal(ctx, home, "app", 0, 100)
 		for _, e := range rows {
 			if e.Actor != admin.ARN || !e.At.Equal(f.now) {
@@ -236,6 +249,8 @@ func TestJournal(t *testing.T) {
 	}
 	want := []entry{
 		{meta.JournalMoveTag, da, []ecr.Tag{"v1"}, "", "tag moved to " + string(db)},
+		{meta.JournalDeletePolicy, "", nil, policy, "deleted by request"},
+		{meta.JournalDeleteLifecycle, "", nil, lifecyclePolicy, "deleted by request"},
 		{meta.JournalDeleteTag, db, []ecr.Tag{"v1"}, "", "deleted by request"},
 		{meta.JournalDeleteImage, dl, nil, string(list), "deleted by request"},
 	}
@@ -246,7 +261,8 @@ func TestJournal(t *testing.T) {
 	if da > db {
 		last[0], last[1] = last[1], last[0]
 	}
-	if diff := cmp.Diff(append(want, last...), got); diff != "" {
+	want = append(append(want, last...), entry{Op: meta.JournalDeleteRepository, Reason: "deleted by request"})
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -64,6 +64,9 @@ func (c *Caller) DeletePolicy(ctx context.Context, at Repo) (string, error) {
 		if text = repo.PolicyText; text == "" {
 			return noPolicy(at)
 		}
+		if err := tx.AppendJournal(ctx, c.entry(at, repo, meta.JournalDeletePolicy, []byte(text))); err != nil {
+			return err
+		}
 		repo.PolicyText = ""
 		return tx.UpdateRepository(ctx, repo)
 	})
@@ -129,6 +132,9 @@ func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at Repo) (string, er
 	err := c.update(ctx, opDeleteLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		if text = repo.LifecycleText; text == "" {
 			return noLifecyclePolicy(at)
+		}
+		if err := tx.AppendJournal(ctx, c.entry(at, repo, meta.JournalDeleteLifecycle, []byte(text))); err != nil {
+			return err
 		}
 		repo.LifecycleText = ""
 		return tx.UpdateRepository(ctx, repo)

@@ -140,6 +140,9 @@ func (c *Caller) DeleteRepository(ctx context.Context, at Repo, force bool) (Rep
 				return err
 			}
 		}
+		if err := tx.AppendJournal(ctx, c.entry(at, repo, meta.JournalDeleteRepository, nil)); err != nil {
+			return err
+		}
 		return tx.DeleteRepository(ctx, repo.ID)
 	})
 	return gone, err

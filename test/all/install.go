@@ -26,6 +26,7 @@ var needs = []need{
 	{"awscli", []string{"/usr/bin/aws"}},
 	{"skopeo", []string{"/usr/bin/skopeo"}},
 	{"buildah", []string{"/usr/bin/buildah"}},
+	{"fish", []string{"/usr/bin/fish"}},
 	{"postgresql", []string{"/usr/lib/postgresql/*/bin/postgres"}},
 	{"nodejs npm", []string{"npm"}},
 }

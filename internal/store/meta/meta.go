@@ -385,7 +385,12 @@ const (
 	JournalDeleteImage JournalOp = "delete-image"
 	JournalDeleteTag   JournalOp = "delete-tag"
 	JournalMoveTag     JournalOp = "move-tag"
-	JournalDeleteBlob  JournalOp = "delete-blob"
+	// Body is the document that was deleted.
+	JournalDeletePolicy    JournalOp = "delete-policy"
+	JournalDeleteLifecycle JournalOp = "delete-lifecycle-policy"
+	// After the rows of the repository's images.
+	JournalDeleteRepository JournalOp = "delete-repository"
+	JournalDeleteBlob       JournalOp = "delete-blob"
 )
 
 // JournalReader reads the journal.
