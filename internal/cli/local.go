@@ -36,6 +36,9 @@ type LocalConn struct {
 // startWait is how long a command waits for a server that is just starting.
 const startWait = 10 * time.Second
 
+// startTries is how often a command that finds no server tries to start one.
+const startTries = 10
+
 // localOptions are the flags of commands that speak to a local registry
 // without a file.
 type localOptions struct {
@@ -58,6 +61,17 @@ func completeWords(cmd *cobra.Command, flag string, words ...string) {
 // localRegistry reaches the registry of dataDir: the server that runs on it,
 // or one started for this command. close ends what was started.
 func (e *Env) localRegistry(ctx context.Context, dataDir string) (conn LocalConn, closeServer func() error, err error) {
+	for range startTries {
+		conn, closeServer, err = e.tryLocalRegistry(ctx, dataDir)
+		if !errors.Is(err, datadir.ErrInUse) {
+			break
+		}
+		// Another command had the folder first; it serves by now, or is done.
+	}
+	return conn, closeServer, err
+}
+
+func (e *Env) tryLocalRegistry(ctx context.Context, dataDir string) (conn LocalConn, closeServer func() error, err error) {
 	last, running, err := datadir.Running(ctx, dataDir, startWait)
 	if running {
 		if err != nil {
