@@ -115,7 +115,7 @@ func TestDirKeepsTheData(t *testing.T) {
 }
 
 func TestCompat(t *testing.T) {
-	for compat, want := range map[string]int{"": 405, "ecr": 405, "oci": 200} { // ECR.md 5.4: n is 1000 at most
+	for compat, want := range map[string]int{"": 405, "ecr": 405, "oci": 200} { // ECR: n is 1000 at most
 		r := kontortest.Start(t, kontortest.Options{Compat: compat})
 		r.CreateRepository(t, "app")
 		if got := status(t, r, r.Password(t), "GET", "/v2/app/tags/list?n=1001"); got != want {

@@ -96,7 +96,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	const syntax = "'Invalid JSON syntax'" // ECR's text, ECR.md 2.2
+	const syntax = "'Invalid JSON syntax'" // ECR's text
 	swap := func(old, new string) string {
 		s := image("")
 		if !strings.Contains(s, old) {

@@ -44,14 +44,7 @@ var opPolicy = Operation{"Policy", []access.Action{"ecr:GetRepositoryPolicy"}}
 
 // Policy returns the repository policy. Errors: RepositoryPolicyNotFound.
 func (c *Caller) Policy(ctx context.Context, at Repo) (string, error) {
-	var text string
-	err := c.view(ctx, opPolicy, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
-		if text = repo.PolicyText; text == "" {
-			return noPolicy(at)
-		}
-		return nil
-	})
-	return text, err
+	return c.document(ctx, opPolicy, at, policyDocument)
 }
 
 var opDeletePolicy = Operation{"DeletePolicy", []access.Action{"ecr:DeleteRepositoryPolicy"}}
@@ -59,18 +52,7 @@ var opDeletePolicy = Operation{"DeletePolicy", []access.Action{"ecr:DeleteReposi
 // DeletePolicy removes the repository policy and returns what it was.
 // Errors: RepositoryPolicyNotFound.
 func (c *Caller) DeletePolicy(ctx context.Context, at Repo) (string, error) {
-	var text string
-	err := c.update(ctx, opDeletePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
-		if text = repo.PolicyText; text == "" {
-			return noPolicy(at)
-		}
-		if err := tx.AppendJournal(ctx, c.entry(at, repo, meta.JournalDeletePolicy, []byte(text))); err != nil {
-			return err
-		}
-		repo.PolicyText = ""
-		return tx.UpdateRepository(ctx, repo)
-	})
-	return text, err
+	return c.deleteDocument(ctx, opDeletePolicy, at, policyDocument)
 }
 
 var opSetLifecyclePolicy = Operation{"SetLifecyclePolicy", []access.Action{"ecr:PutLifecyclePolicy"}}
@@ -113,14 +95,7 @@ var opLifecyclePolicy = Operation{"LifecyclePolicy", []access.Action{"ecr:GetLif
 
 // LifecyclePolicy returns the lifecycle policy. Errors: LifecyclePolicyNotFound.
 func (c *Caller) LifecyclePolicy(ctx context.Context, at Repo) (string, error) {
-	var text string
-	err := c.view(ctx, opLifecyclePolicy, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
-		if text = repo.LifecycleText; text == "" {
-			return noLifecyclePolicy(at)
-		}
-		return nil
-	})
-	return text, err
+	return c.document(ctx, opLifecyclePolicy, at, lifecycleDocument)
 }
 
 var opDeleteLifecyclePolicy = Operation{"DeleteLifecyclePolicy", []access.Action{"ecr:DeleteLifecyclePolicy"}}
@@ -128,15 +103,40 @@ var opDeleteLifecyclePolicy = Operation{"DeleteLifecyclePolicy", []access.Action
 // DeleteLifecyclePolicy removes the lifecycle policy and returns what it was.
 // Errors: LifecyclePolicyNotFound.
 func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at Repo) (string, error) {
-	var text string
-	err := c.update(ctx, opDeleteLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
-		if text = repo.LifecycleText; text == "" {
-			return noLifecyclePolicy(at)
+	return c.deleteDocument(ctx, opDeleteLifecyclePolicy, at, lifecycleDocument)
+}
+
+// document is one of the two policies that a repository may have.
+type document struct {
+	of      func(*meta.Repository) *string
+	absent  func(Repo) error
+	deleted meta.JournalOp
+}
+
+var (
+	policyDocument    = document{func(r *meta.Repository) *string { return &r.PolicyText }, noPolicy, meta.JournalDeletePolicy}
+	lifecycleDocument = document{func(r *meta.Repository) *string { return &r.LifecycleText }, noLifecyclePolicy, meta.JournalDeleteLifecycle}
+)
+
+func (c *Caller) document(ctx context.Context, op Operation, at Repo, d document) (text string, err error) {
+	err = c.view(ctx, op, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
+		if text = *d.of(&repo); text == "" {
+			return d.absent(at)
 		}
-		if err := tx.AppendJournal(ctx, c.entry(at, repo, meta.JournalDeleteLifecycle, []byte(text))); err != nil {
+		return nil
+	})
+	return text, err
+}
+
+func (c *Caller) deleteDocument(ctx context.Context, op Operation, at Repo, d document) (text string, err error) {
+	err = c.update(ctx, op, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		if text = *d.of(&repo); text == "" {
+			return d.absent(at)
+		}
+		if err := tx.AppendJournal(ctx, c.entry(at, repo, d.deleted, []byte(text))); err != nil {
 			return err
 		}
-		repo.LifecycleText = ""
+		*d.of(&repo) = ""
 		return tx.UpdateRepository(ctx, repo)
 	})
 	return text, err

@@ -72,7 +72,7 @@ func TestAccountSettings(t *testing.T) {
 	wantCode(t, f.SetAccountSetting(ctx, home, "OTHER", "V1"), ecr.CodeValidation, "OTHER")
 }
 
-// ECR.md 5.7: with the setting off, clients upload.
+// ECR user guide, "Blob mounting": with the setting off, clients upload.
 func TestMountingSwitchedOff(t *testing.T) {
 	for compat, want := range map[registry.Compat]bool{registry.CompatECR: false, registry.CompatOCI: true} {
 		f := open(t, compat)

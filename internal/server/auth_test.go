@@ -17,7 +17,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// The form is exact: docker, containerd and others go by it (ECR.md 5.2).
+// The form is exact: docker, containerd and others go by it.
 func TestDockerChallenge(t *testing.T) {
 	w := start(t, t.TempDir())
 	password := w.password(here, pusher)
@@ -81,7 +81,7 @@ func TestDockerTokens(t *testing.T) {
 	}
 	ping(here, mine, 200, "")
 	ping(elsewhere, theirs, 200, "")
-	// "works for every registry in the same region": ECR.md 5.2.
+	// "works for every registry in the same region": ECR user guide, "Private registry authentication".
 	ping(elsewhere, mine, 403, "The authorization token was issued for the region 'us-east-1'; this endpoint serves 'cn-north-1'. Reauthenticate and try again.")
 	w.pass(12*time.Hour - time.Minute)
 	ping(here, mine, 200, "")

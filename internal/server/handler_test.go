@@ -51,7 +51,7 @@ func TestRoutes(t *testing.T) {
 		if a.status != tt.status || tt.body != "" && a.body != tt.body {
 			t.Errorf("%s: %d %q, want %d %q", tt.name, a.status, a.body, tt.status, tt.body)
 		}
-		// ECR.md 1.1: x-amzn-RequestId, a UUID.
+		// As AWS: x-amzn-RequestId, a UUID.
 		id := a.header.Get("X-Amzn-Requestid")
 		if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(id) || seen[id] != "" {
 			t.Errorf("%s: request id %q, which %q has", tt.name, id, seen[id])

@@ -47,7 +47,7 @@ type pushed struct {
 	layer, layerDigest, manifest, d string
 }
 
-// partSize is the least that a part but the last has (ECR.md 2.3).
+// partSize is the least that a part but the last has.
 const partSize = 5 << 20
 
 func push(t *testing.T, r *kontortest.Registry) pushed {
@@ -259,7 +259,7 @@ func TestPaginators(t *testing.T) {
 	}
 }
 
-// Refusals arrive as the SDK's own error types, with ECR's texts (ECR.md 2.3).
+// Refusals arrive as the SDK's own error types, with ECR's texts.
 func TestErrorTypes(t *testing.T) {
 	r := kontortest.Start(t)
 	p := push(t, r)

@@ -32,7 +32,7 @@ func grantees(t *rapid.T, text string) map[string][]string {
 	return out
 }
 
-// DESIGN section 2: pull = BatchCheckLayerAvailability, BatchGetImage,
+// What the file reference says: pull = BatchCheckLayerAvailability, BatchGetImage,
 // GetDownloadUrlForLayer, ListImageReferrers, ListImages, DescribeImages,
 // DescribeRepositories; push = pull + InitiateLayerUpload, UploadLayerPart,
 // CompleteLayerUpload, PutImage. Never delete, never policy rights.

@@ -104,7 +104,7 @@ func checkDocuments(t interface{ Errorf(string, ...any) }, d state.Desired) {
 
 func yamlSource(name, text string) spec.Source { return spec.Source{Name: name, Data: []byte(text)} }
 
-// DESIGN section 2: several files are merged, a name given twice is an error.
+// What the file reference says: several files are merged, a name given twice is an error.
 func TestSeveralFiles(t *testing.T) {
 	a := yamlSource("a.yaml", "stack: s\nregistries: [{name: us, account: \"111111111111\", region: us-east-1}]\necr_repositories: {zz: {}}\n")
 	b := spec.Source{Name: "b.json", Data: []byte(`{"registries": [{"name": "eu", "account": "111111111111", "region": "eu-west-1"}],

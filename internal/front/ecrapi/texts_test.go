@@ -54,7 +54,7 @@ func TestErrorTexts(t *testing.T) {
 		noImage = `The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name 'app' in the registry with id '000000000000'`
 	)
 	for _, tc := range []struct{ operation, body, kind, text string }{
-		// Invalid parameters: ECR.md 2.2.
+		// Invalid parameters: the two families of texts seen of ECR.
 		{"CreateRepository", `{"repositoryName": "A"}`, "InvalidParameterException", name + "have length greater than or equal to 2'"},
 		{"CreateRepository", `{"repositoryName": "a//b"}`, "InvalidParameterException",
 			name + `satisfy regular expression '[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*''`},
@@ -86,7 +86,7 @@ func TestErrorTexts(t *testing.T) {
 		{"PutImageTagMutability", `{"repositoryName": "app", "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION"}`, "InvalidParameterException",
 			"Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: 'ImageTagMutabilityExclusionFilters can't be null when imageTagMutability is set as IMMUTABLE_WITH_EXCLUSION'"},
 
-		// Named errors: ECR.md 2.3.
+		// Named errors, as seen of ECR.
 		{"ListImages", `{"repositoryName": "nowhere"}`, "RepositoryNotFoundException",
 			"The repository with name 'nowhere' does not exist in the registry with id '000000000000'"},
 		{"CreateRepository", `{"repositoryName": "app"}`, "RepositoryAlreadyExistsException",
@@ -158,7 +158,7 @@ func checkPart(t *testing.T, s *server, upload, want string) {
 	}
 }
 
-// Failures of single images, ECR.md 2.3.
+// Failures of single images: ECR API reference, ImageFailure.
 func TestFailureTexts(t *testing.T) {
 	s := newServer(t)
 	ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "app"}`)

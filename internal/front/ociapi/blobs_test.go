@@ -392,7 +392,7 @@ func hangUp(t *testing.T, w *world, raw string) {
 	}
 }
 
-// ECR.md 5.3, 5.4: empty blobs and small parts before the last are refused.
+// As ECR does: empty blobs and small parts before the last are refused.
 func TestECRRefusesUploads(t *testing.T) {
 	w := start(t, registry.CompatECR, "app")
 	loc := w.want(w.do("POST", "/v2/app/blobs/uploads/", ""), 202).header.Get("Location")
@@ -407,7 +407,7 @@ func TestECRRefusesUploads(t *testing.T) {
 	w.wantStored(0)
 }
 
-// ECR.md 5.7: only what an image of the source refers to is mounted.
+// ECR user guide, "Blob mounting": only what an image of the source refers to.
 func TestMount(t *testing.T) {
 	w := start(t, registry.CompatECR, "from", "to")
 	loose := w.pushBlob("from", "loose")

@@ -77,7 +77,7 @@ func seq(format string, n int) []string {
 	return s
 }
 
-// ECR.md 4.2: an immutable tag is pushed once, not even the same image again.
+// ECR user guide, "Image tag mutability": an immutable tag is pushed once, not even the same image again.
 func TestImmutableTag(t *testing.T) {
 	const text = "The image tag '1.0' already exists in the 'app' repository and cannot be overwritten because the tag is immutable."
 	for _, compat := range []registry.Compat{registry.CompatECR, registry.CompatOCI} {
