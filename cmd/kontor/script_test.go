@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -64,7 +63,6 @@ func TestScripts(t *testing.T) {
 			"api": api, "push": push, "pull": pull, "free-ports": freePorts,
 			"small-disk": smallDisk, "read-only": readOnly, "without-privileges": withoutPrivileges,
 		},
-		Deadline:            time.Now().Add(3 * time.Minute), // for what should end and does not
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})

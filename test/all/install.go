@@ -29,6 +29,7 @@ var needs = []need{
 	{"fish", []string{"/usr/bin/fish"}},
 	{"postgresql", []string{"/usr/lib/postgresql/*/bin/postgres"}},
 	{"nodejs npm", []string{"npm"}},
+	{"zsh", []string{"/usr/bin/zsh", "/bin/zsh"}},
 }
 
 // install makes sure that every need is met.
