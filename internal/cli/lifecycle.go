@@ -306,6 +306,9 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
 			}
 			l.Source, l.Origins = "the file", r.Origins.Rules
+			if r.Lifecycle == "" {
+				return nil // the file asks for no policy
+			}
 			var err error
 			l.Policy, err = lifecycle.Decode([]byte(r.Lifecycle))
 			return err

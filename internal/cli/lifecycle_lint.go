@@ -104,9 +104,11 @@ func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error)
 	}
 	reports := []render.LintReport{}
 	for _, repo := range f.Desired(anyRegistry).Repositories {
-		p, err := lifecycle.Decode([]byte(repo.Lifecycle))
-		if err != nil {
-			return nil, err
+		var p lifecycle.Policy // without rules when the file asks for none
+		if repo.Lifecycle != "" {
+			if p, err = lifecycle.Decode([]byte(repo.Lifecycle)); err != nil {
+				return nil, err
+			}
 		}
 		reports = append(reports, render.LintReport{
 			Lifecycle: render.Lifecycle{Repository: string(repo.Name), Source: "the file", At: e.Now().UTC(), Policy: p, Origins: repo.Origins.Rules},

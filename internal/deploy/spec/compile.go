@@ -8,15 +8,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/jsonpos"
-	"github.com/kontor-registry/kontor/lifecycle"
 	"github.com/kontor-registry/kontor/policy"
-)
-
-// The numbers behind the switches.
-const (
-	untaggedDays  = 1  // untagged images live that long after their push
-	expireAllDays = 14 // and all others with expire_all_images
 )
 
 // Sids of the generated statements.
@@ -43,6 +35,7 @@ type repository struct {
 	name   ecr.RepositoryName
 	origin state.Origin
 	fields
+	ownDays bool // the repository itself, not defaults, gives expire_all_after_days
 }
 
 // compile makes the settings of r for targets in partition.
@@ -59,55 +52,14 @@ func (r repository) compile(stack, partition string) state.Repository {
 	out.Tags[state.TagStack] = stack
 	l, rules := r.lifecycle()
 	doc, statements := r.policy(partition)
-	out.Lifecycle = l.String()
+	if len(l.Rules) > 0 {
+		out.Lifecycle = l.String()
+	}
 	if len(doc.Statements) > 0 {
 		out.Policy = doc.String()
 	}
 	out.Origins = state.Origins{Repository: r.origin.Position, Rules: rules, Statements: statements}
 	return out
-}
-
-// lifecycle makes the lifecycle policy, and the origins of its rules by
-// priority.
-func (r repository) lifecycle() (lifecycle.Policy, map[int]state.Origin) {
-	origins := map[int]state.Origin{}
-	if r.document.given {
-		p := r.document.value.policy
-		for i, rule := range p.Rules {
-			o := r.document.by
-			if at, ok := r.document.value.places[jsonpos.Path{"rules", i}.String()]; ok {
-				o = state.Origin{Field: fmt.Sprintf("%s.rules[%d]", o.Field, i), Position: at}
-			}
-			origins[rule.Priority] = o
-		}
-		return p, origins
-	}
-	var p lifecycle.Policy
-	add := func(by state.Origin, description string, selection lifecycle.Selection, days int) {
-		selection.CountType, selection.CountUnit, selection.CountNumber = lifecycle.SinceImagePushed, lifecycle.Days, days
-		priority := len(p.Rules) + 1
-		p.Rules = append(p.Rules, lifecycle.Rule{
-			Priority: priority, Description: description, Selection: selection,
-			Action: lifecycle.Action{Type: lifecycle.Expire},
-		})
-		origins[priority] = by
-	}
-	add(r.origin, "Remove untagged images after "+plural(untaggedDays), lifecycle.Selection{TagStatus: lifecycle.Untagged}, untaggedDays)
-	for _, e := range r.rules.value {
-		add(e.by, fmt.Sprintf("Remove images tagged %s after %s", e.pattern, plural(e.days)),
-			lifecycle.Selection{TagStatus: lifecycle.Tagged, TagPatterns: []string{e.pattern}}, e.days)
-	}
-	if r.expireAll.value {
-		add(r.expireAll.by, "Remove all other images after "+plural(expireAllDays), lifecycle.Selection{TagStatus: lifecycle.Any}, expireAllDays)
-	}
-	return p, origins
-}
-
-func plural(days int) string {
-	if days == 1 {
-		return "1 day"
-	}
-	return fmt.Sprintf("%d days", days)
 }
 
 // policy makes the repository policy for targets in partition, and the
@@ -152,21 +104,12 @@ func accountsOf(grants []grant) []ecr.AccountID {
 // check looks for what is wrong only in the compiled settings. Values were
 // checked as they were read; the engines' own checks are the net below.
 func (r repository) check(p *problems, partition string) {
-	by := r.origin
-	if r.rules.given {
-		by = r.rules.by
-	}
-	l, _ := r.lifecycle()
-	if n := len(l.Rules); n > lifecycle.MaxRules {
-		p.failf(by, "%d rules, with those for untagged images and expire_all_images; ECR allows %d", n, lifecycle.MaxRules)
-	} else if err := lifecycle.Validate(l); err != nil && !r.document.given {
-		p.failf(by, "the lifecycle policy that this makes is not valid: %v", err)
-	}
+	r.checkLifecycle(p)
 	doc, _ := r.policy(partition)
 	if len(doc.Statements) == 0 {
 		return
 	}
-	by = r.pull.by
+	by := r.pull.by
 	if len(r.push.value) > len(r.pull.value) {
 		by = r.push.by
 	}
@@ -179,24 +122,7 @@ func (r repository) check(p *problems, partition string) {
 
 // note looks for what is allowed but may surprise.
 func (r repository) note(p *problems, targets []state.Target) {
-	if r.document.given {
-		replaced := []string{"the removal of untagged images"}
-		if r.expireAll.value {
-			replaced = append(replaced, "expire_all_images")
-		}
-		if len(r.rules.value) > 0 {
-			replaced = append(replaced, "expiration_rules")
-		}
-		p.notef(r.document.by, CodeLifecycleOverridden, "this policy is used as it is, in place of %s", and(replaced))
-	}
-	if r.expireAll.value && !r.document.given {
-		for _, e := range r.rules.value {
-			if e.days > expireAllDays {
-				p.notef(e.by, CodeOutlivesExpireAll, "images tagged %s stay %s, although expire_all_images removes all others after %s",
-					e.pattern, plural(e.days), plural(expireAllDays))
-			}
-		}
-	}
+	r.noteLifecycle(p)
 	for _, g := range slices.Concat(r.pull.value, r.push.value) {
 		own := func(t state.Target) bool { return t.Registry.Account == g.account }
 		if i := slices.IndexFunc(targets, own); i >= 0 {

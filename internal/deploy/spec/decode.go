@@ -119,21 +119,21 @@ func (d decoder) boolean(n node) (bool, bool) {
 	return false, false
 }
 
-// days reads a number of days, 1 or more. The YAML library takes a number
-// beyond 64 bits for a text.
-func (d decoder) days(n node) (int, bool) {
+// number reads a whole number of what it says, such as "day", 1 or more. The
+// YAML library takes a number beyond 64 bits for a text.
+func (d decoder) number(n node, what string) (int, bool) {
 	if huge := n.kind == text && n.plain && isDecimal(n.text); n.kind != integer && !huge {
-		d.wrong(n, "want a whole number of days, not %s", n)
+		d.wrong(n, "want a whole number of %ss, not %s", what, n)
 		return 0, false
 	}
-	days, err := strconv.Atoi(n.text)
+	number, err := strconv.Atoi(n.text)
 	switch {
-	case strings.HasPrefix(n.text, "-") || err == nil && days < 1:
-		d.wrong(n, "want 1 day or more, not %s", clip(n.text))
-	case err != nil || days > math.MaxInt32:
-		d.wrong(n, "want at most %d days, not %s", math.MaxInt32, clip(n.text))
+	case strings.HasPrefix(n.text, "-") || err == nil && number < 1:
+		d.wrong(n, "want 1 %s or more, not %s", what, clip(n.text))
+	case err != nil || number > math.MaxInt32:
+		d.wrong(n, "want at most %d %ss, not %s", math.MaxInt32, what, clip(n.text))
 	default:
-		return days, true
+		return number, true
 	}
 	return 0, false
 }

@@ -1,27 +1,23 @@
 package spec
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 // The fields of a repository and of defaults, in the order of the manual.
 var (
 	repositoryFields = []string{
-		"is_immutable", "expire_all_images", "expiration_rules", "lifecycle_policy_json",
+		"is_immutable", "expire_all_images", "expire_all_after_days", "expiration_rules", "keep",
+		"expire_untagged_after_days", "lifecycle_policy_json",
 		"additional_pull_account_ids", "additional_push_account_ids", "tags",
 	}
-	ruleFields = []string{"tag_pattern", "days"}
+	ruleFields = []string{"tag_pattern", "days", "keep_last"}
 )
 
 // setting is a field's value; the zero setting is one that is not given.
@@ -44,19 +40,10 @@ func (s setting[T]) or(other setting[T]) setting[T] {
 // fields are the settings of a repository as one place of a file gives them.
 type fields struct {
 	immutable setting[bool]
-	expireAll setting[bool]
-	rules     setting[[]rule]
-	document  setting[document]
-	pull      setting[[]grant]
-	push      setting[[]grant]
-	tags      setting[map[string]string]
-}
-
-// rule is an entry of expiration_rules.
-type rule struct {
-	pattern string
-	days    int
-	by      state.Origin
+	lifecycleFields
+	pull setting[[]grant]
+	push setting[[]grant]
+	tags setting[map[string]string]
 }
 
 // grant is an entry of a list of accounts.
@@ -65,29 +52,15 @@ type grant struct {
 	by      state.Origin
 }
 
-// document is a lifecycle_policy_json.
-type document struct {
-	policy lifecycle.Policy
-	// places are those of the document's values by path, as in
-	// "rules[0].action"; nil when it was a text.
-	places map[string]state.Position
-}
-
 // over is f with the defaults d: a field that f gives replaces the default
-// whole. A document stands for all lifecycle fields together, so a default
-// one counts only where f gives none of them.
+// whole.
 func (f fields) over(d fields) fields {
-	if f.expireAll.given || f.rules.given || f.document.given {
-		d.document = setting[document]{}
-	}
 	return fields{
-		immutable: f.immutable.or(d.immutable),
-		expireAll: f.expireAll.or(d.expireAll),
-		rules:     f.rules.or(d.rules),
-		document:  f.document.or(d.document),
-		pull:      f.pull.or(d.pull),
-		push:      f.push.or(d.push),
-		tags:      f.tags.or(d.tags),
+		immutable:       f.immutable.or(d.immutable),
+		lifecycleFields: f.lifecycleFields.over(d.lifecycleFields),
+		pull:            f.pull.or(d.pull),
+		push:            f.push.or(d.push),
+		tags:            f.tags.or(d.tags),
 	}
 }
 
@@ -105,19 +78,7 @@ func (d decoder) fields(n node) fields {
 			f.immutable = given(b, v)
 		}
 	}
-	if v, ok := m["expire_all_images"]; ok {
-		if b, ok := d.boolean(v); ok {
-			f.expireAll = given(b, v)
-		}
-	}
-	if v, ok := m["expiration_rules"]; ok {
-		f.rules = given(d.rules(v), v)
-	}
-	if v, ok := m["lifecycle_policy_json"]; ok {
-		if doc, ok := d.document(v); ok {
-			f.document = given(doc, v)
-		}
-	}
+	f.lifecycleFields = d.lifecycleFields(m)
 	if v, ok := m["additional_pull_account_ids"]; ok {
 		f.pull = given(d.accounts(v), v)
 	}
@@ -128,68 +89,6 @@ func (d decoder) fields(n node) fields {
 		f.tags = given(d.tags(v), v)
 	}
 	return f
-}
-
-func (d decoder) rules(n node) []rule {
-	var out []rule
-	first := map[string]state.Position{}
-	for _, item := range d.list(n, "rules {tag_pattern, days}") {
-		if item.kind == null {
-			d.wrong(item, "want a mapping with the fields %s, not nothing", strings.Join(ruleFields, ", "))
-			continue
-		}
-		before := len(d.errs)
-		m := d.object(item, ruleFields, nil)
-		if m == nil {
-			continue
-		}
-		// a field that is not known may be the one that is missing
-		good := len(d.errs) == before && d.need(item, m, "a rule", ruleFields...)
-		r := rule{by: item.origin()}
-		if v, ok := m["tag_pattern"]; ok {
-			r.pattern, ok = d.pattern(v)
-			good = good && ok
-			if at, twice := first[r.pattern]; ok && twice {
-				d.wrong(v, "pattern %q is given twice, first at %s", r.pattern, from(at, v.at))
-				good = false
-			} else if ok {
-				first[r.pattern] = v.at
-			}
-		}
-		if v, ok := m["days"]; ok {
-			r.days, ok = d.days(v)
-			good = good && ok
-		}
-		if good {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// maxPattern is the length of the longest tag.
-const maxPattern = 128
-
-var patternPattern = regexp.MustCompile(`^[A-Za-z0-9._*-]*$`)
-
-func (d decoder) pattern(n node) (string, bool) {
-	s, ok := d.text(n)
-	if !ok {
-		return "", false
-	}
-	switch stars := strings.Count(s, "*"); {
-	case s == "":
-		d.wrong(n, `a pattern must not be empty; "*" is all tags`)
-	case !patternPattern.MatchString(s):
-		d.wrong(n, "%q is not a tag pattern: want letters, digits, '.', '_', '-', and '*' for any run of characters", clip(s))
-	case len(s) > maxPattern:
-		d.wrong(n, "a pattern has at most %d characters, not %d", maxPattern, len(s))
-	case stars > lifecycle.MaxWildcard:
-		d.wrong(n, "pattern %q has %d '*'; ECR allows %d", s, stars, lifecycle.MaxWildcard)
-	default:
-		return s, true
-	}
-	return "", false
 }
 
 // account reads an account id. One without quotes is a number in YAML, and
@@ -293,81 +192,4 @@ func badTagText(s string, least, most int) string {
 		}
 	}
 	return ""
-}
-
-// document reads a lifecycle policy, given as a text or as a mapping.
-func (d decoder) document(n node) (document, bool) {
-	var doc document
-	var raw []byte
-	switch n.kind {
-	case text:
-		raw = []byte(n.text)
-		// Spaces are not sent, so they do not count against the length.
-		var short bytes.Buffer
-		if json.Compact(&short, raw) == nil {
-			raw = short.Bytes()
-		}
-	case mapping:
-		doc.places = map[string]state.Position{}
-		var err error
-		if raw, err = n.appendJSON(nil, nil, doc.places); err != nil {
-			d.wrong(n, "%v", err)
-			return doc, false
-		}
-	default:
-		d.wrong(n, "want a lifecycle policy, as a text of JSON or as a mapping, not %s", n)
-		return doc, false
-	}
-	var err error
-	if doc.policy, err = lifecycle.Parse(raw); err == nil {
-		return doc, true
-	}
-	var errs lifecycle.Errors
-	if !errors.As(err, &errs) {
-		d.wrong(n, "%v", err)
-		return doc, false
-	}
-	for _, e := range errs {
-		if e.Code == lifecycle.CodeLength && errs[len(errs)-1].Code != lifecycle.CodeLength {
-			continue // what else is wrong says more
-		}
-		d.errorf(doc.place(e.Path, n.at), n.path, "%s", documentError(e))
-	}
-	return doc, false
-}
-
-// place is where the document's value at path stands, or the nearest one
-// around it; at when the document was a text.
-func (doc document) place(path string, at state.Position) state.Position {
-	for {
-		if p, ok := doc.places[path]; ok {
-			return p
-		}
-		i := strings.LastIndexAny(path, ".[")
-		if i < 0 {
-			break
-		}
-		path = path[:i]
-	}
-	if p, ok := doc.places[""]; ok {
-		return p
-	}
-	return at
-}
-
-// documentError is e without the place in the text, which only means
-// something for a text that is not JSON, and with ECR's words where ours do
-// not say more.
-func documentError(e *lifecycle.Error) string {
-	s := e.Reason
-	if s == "" {
-		s = e.Detail
-	}
-	if e.Path != "" {
-		s = e.Path + ": " + s
-	}
-	if e.Code == lifecycle.CodeSyntax && e.Line > 0 {
-		s = fmt.Sprintf("%s (at %d:%d of the policy's text)", s, e.Line, e.Column)
-	}
-	return s
 }

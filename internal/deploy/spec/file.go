@@ -271,7 +271,9 @@ func (r *reader) finish(files []Source) *File {
 		f.targets = append(f.targets, reg.Target)
 	}
 	for _, d := range r.repositories {
-		f.repositories = append(f.repositories, repository{name: d.name, origin: d.node.origin(), fields: d.fields.over(r.defaultValue)})
+		f.repositories = append(f.repositories, repository{
+			name: d.name, origin: d.node.origin(), fields: d.fields.over(r.defaultValue), ownDays: d.fields.expireAllDays.given,
+		})
 	}
 	slices.SortFunc(f.repositories, func(a, b repository) int { return strings.Compare(string(a.name), string(b.name)) })
 	return f

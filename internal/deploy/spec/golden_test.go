@@ -112,7 +112,9 @@ func show(d state.Desired, notices spec.Notices) string {
 				fmt.Fprintf(&b, "  tag %s = %q\n", k, r.Tags[k])
 			}
 			var l struct{ Rules []json.RawMessage }
-			if err := json.Unmarshal([]byte(r.Lifecycle), &l); err != nil {
+			if r.Lifecycle == "" {
+				fmt.Fprintln(&b, "  no lifecycle policy")
+			} else if err := json.Unmarshal([]byte(r.Lifecycle), &l); err != nil {
 				fmt.Fprintf(&b, "  lifecycle: %v\n", err)
 			}
 			for _, rule := range l.Rules {

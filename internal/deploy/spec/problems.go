@@ -66,8 +66,8 @@ const (
 	// CodeLifecycleOverridden: lifecycle_policy_json stands in place of the
 	// rules that the other fields would make.
 	CodeLifecycleOverridden Code = "KON1001"
-	// CodeOutlivesExpireAll: expire_all_images is set and an expiration rule
-	// keeps its images longer than that would.
+	// CodeOutlivesExpireAll: expire_all_images is set, and keep or an
+	// expiration rule keeps its images longer than that would.
 	CodeOutlivesExpireAll Code = "KON1002"
 	// CodeOwnAccount: a grant to the account of the registry itself, which
 	// gives nothing.

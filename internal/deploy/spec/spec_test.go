@@ -77,9 +77,15 @@ func TestExample(t *testing.T) {
 func checkDocuments(t interface{ Errorf(string, ...any) }, d state.Desired) {
 	for _, target := range d.Targets {
 		for _, r := range d.For(target).Repositories {
-			l, err := lifecycle.Parse([]byte(r.Lifecycle))
-			if err != nil {
-				t.Errorf("%s: lifecycle policy %s: %v", r.Name, r.Lifecycle, err)
+			var l lifecycle.Policy // "" is none
+			if r.Lifecycle != "" {
+				var err error
+				if l, err = lifecycle.Parse([]byte(r.Lifecycle)); err != nil {
+					t.Errorf("%s: lifecycle policy %s: %v", r.Name, r.Lifecycle, err)
+				}
+			}
+			if len(l.Rules) != len(r.Origins.Rules) {
+				t.Errorf("%s: %d rules, %d origins", r.Name, len(l.Rules), len(r.Origins.Rules))
 			}
 			for _, rule := range l.Rules {
 				if r.Origins.Rules[rule.Priority].Field == "" {
