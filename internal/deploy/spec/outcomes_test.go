@@ -12,8 +12,8 @@ import (
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
-// outcomes are vectors from a file to what happens to images: of the four
-// means of removing images, and of their interplay. An image is written as its
+// outcomes are vectors from a file to what happens to images: of the means of
+// removing images and of keeping them, and of their interplay. An image is written as its
 // tags, "+"-separated or "-" for none, and its age in days; what happens as
 // "keep", or the priority of the rule that expires it.
 var outcomes = []struct {
@@ -24,6 +24,7 @@ var outcomes = []struct {
 	images   map[string]string
 	// made are the fields that made the rules, by priority from 1.
 	made []string
+	none bool // no lifecycle policy at all
 }{
 	{
 		name: "nothing said: untagged images go after a day, nothing else ever",
@@ -119,6 +120,122 @@ var outcomes = []struct {
 		images:   map[string]string{"v1 400": "keep", "v2 500": "keep", "- 2": "1"},
 		made:     []string{"ecr_repositories.app"},
 	},
+	{
+		name: "keep: a tag of any of the patterns is enough", settings: `{keep: ["prod-*", "latest"]}`,
+		images: map[string]string{"prod-1 4000": "keep", "latest 4000": "keep", "main-1 4000": "keep", "- 0.5": "keep", "- 2": "3"},
+		made:   []string{"ecr_repositories.app.keep[0]", "ecr_repositories.app.keep[1]", "ecr_repositories.app"},
+	},
+	{
+		name:     "keep beats expire_all_images and expiration_rules, wherever it stands",
+		settings: `{expire_all_images: true, expiration_rules: [{tag_pattern: "*-1", days: 3}, {tag_pattern: "main-*", keep_last: 1}], keep: ["prod-*", "v*"]}`,
+		notices:  []string{"KON1002", "KON1002", "KON1002"},
+		images: map[string]string{
+			"prod-1 400": "keep", "v2 400": "keep", "x-1+v3 400": "keep", "x-1 4": "4", "x-1 2": "keep",
+			"main-3+prod-3 1": "keep", // kept, and yet the newest of main-*:
+			"main-4 9":        "5",    // so this is one too many
+			"other 15":        "6", "other 13": "keep", "prod 15": "6", "- 2": "3",
+		},
+		made: []string{
+			"ecr_repositories.app.keep[0]", "ecr_repositories.app.keep[1]", "ecr_repositories.app",
+			"ecr_repositories.app.expiration_rules[0]", "ecr_repositories.app.expiration_rules[1]", "ecr_repositories.app.expire_all_images",
+		},
+	},
+	{
+		name: "keep_last: the newest stay, whatever their age", settings: `{expiration_rules: [{tag_pattern: "main-*", keep_last: 2}]}`,
+		images: map[string]string{"main-9 300": "keep", "main-8 400": "keep", "main-7 401": "2", "main-6 500": "2", "other 4000": "keep", "- 2": "1"},
+		made:   []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]"},
+	},
+	{
+		name: "keep_last: one too many goes, however young", settings: `{expiration_rules: [{tag_pattern: "main-*", keep_last: 1}]}`,
+		images: map[string]string{"main-9 0.1": "keep", "main-8 0.2": "2"},
+	},
+	{
+		name:     "keep_last with expire_all_images: the newest stay longer, the others do not wait",
+		settings: `{expire_all_images: true, expiration_rules: [{tag_pattern: "main-*", keep_last: 2}]}`,
+		notices:  []string{"KON1002"},
+		images:   map[string]string{"main-9 30": "keep", "main-8 40": "keep", "main-7 50": "2", "other 15": "3", "other 13": "keep"},
+		made:     []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]", "ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name:     "keep_last and days in one list: earlier entries win",
+		settings: `{expiration_rules: [{tag_pattern: "main-*", keep_last: 1}, {tag_pattern: "*-rc", days: 3}, {tag_pattern: "pr-*", keep_last: 1}]}`,
+		images: map[string]string{
+			"main-2-rc 100": "keep", "main-1-rc 101": "2", "1-rc 4": "3", "1-rc 2": "keep",
+			"pr-9-rc 1": "keep", "pr-8 5": "4", // the first counts among pr-*, though *-rc owns it
+		},
+		made: []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]", "ecr_repositories.app.expiration_rules[1]", "ecr_repositories.app.expiration_rules[2]"},
+	},
+	{
+		name: "expire_untagged_after_days: another number", settings: `{expire_untagged_after_days: 7}`,
+		images: map[string]string{"- 6.9": "keep", "- 7.1": "1", "v1 400": "keep"},
+		made:   []string{"ecr_repositories.app.expire_untagged_after_days"},
+	},
+	{
+		name: "expire_untagged_after_days: never, and nothing else, is no policy", settings: `{expire_untagged_after_days: never}`,
+		images: map[string]string{"- 4000": "keep", "v1 4000": "keep"}, none: true,
+	},
+	{
+		name:     "never, with a rule: no tag at all is not any tag",
+		settings: `{expire_untagged_after_days: never, expiration_rules: [{tag_pattern: "*", days: 5}]}`,
+		images:   map[string]string{"- 4000": "keep", "v1 6": "1"},
+		made:     []string{"ecr_repositories.app.expiration_rules[0]"},
+	},
+	{
+		name: "never, with expire_all_images: untagged images are images", settings: `{expire_untagged_after_days: never, expire_all_images: true}`,
+		images: map[string]string{"- 13": "keep", "- 15": "1", "v1 15": "1"},
+		made:   []string{"ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name:     "more days for untagged images than for all: their own number counts",
+		settings: `{expire_untagged_after_days: 30, expire_all_images: true, expire_all_after_days: 10}`,
+		images:   map[string]string{"- 29": "keep", "- 31": "1", "v1 9": "keep", "v1 11": "2"},
+		made:     []string{"ecr_repositories.app.expire_untagged_after_days", "ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name:     "expire_all_after_days: what keeps longer is measured by it",
+		settings: `{expire_all_images: true, expire_all_after_days: 60, expiration_rules: [{tag_pattern: "pr-*", days: 30}, {tag_pattern: "v*", days: 61}]}`,
+		notices:  []string{"KON1002"},
+		images:   map[string]string{"pr-1 31": "2", "v1 60.5": "keep", "v1 62": "3", "other 59": "keep", "other 61": "4"},
+	},
+	{
+		name: "default numbers count where the switch is on", defaults: `{expire_all_after_days: 30}`, settings: `{expire_all_images: true}`,
+		images: map[string]string{"v1 29": "keep", "v1 31": "2", "- 2": "1"},
+		made:   []string{"ecr_repositories.app", "ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name: "and nowhere else", defaults: `{expire_all_after_days: 30}`,
+		images: map[string]string{"v1 4000": "keep", "- 2": "1"},
+	},
+	{
+		name: "keep replaces the default's whole", defaults: `{keep: ["prod-*"], expire_all_images: true}`, settings: `{keep: ["v*"]}`,
+		notices: []string{"KON1002"},
+		images:  map[string]string{"prod-1 15": "3", "v1 15": "keep"},
+		made:    []string{"ecr_repositories.app.keep[0]", "ecr_repositories.app", "defaults.expire_all_images"},
+	},
+	{
+		name: "default keep and the repository's rules add up", defaults: `{keep: ["prod-*"]}`, settings: `{expiration_rules: [{tag_pattern: "*", days: 3}]}`,
+		images: map[string]string{"prod-1 400": "keep", "v1 4": "3", "v1+prod-2 4": "keep"},
+		made:   []string{"defaults.keep[0]", "ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]"},
+	},
+	{
+		name: "a document wins over default keep, and a finding says so", defaults: `{keep: ["prod-*"], expire_untagged_after_days: never}`,
+		settings: `{lifecycle_policy_json: {rules: [{rulePriority: 1, selection: {tagStatus: any, countType: imageCountMoreThan, countNumber: 1}, action: {type: expire}}]}}`,
+		notices:  []string{"KON1001"},
+		images:   map[string]string{"prod-1 400": "1", "v1 4": "keep"},
+		made:     []string{"ecr_repositories.app.lifecycle_policy_json.rules[0]"},
+	},
+	{
+		name: "a document in place of nothing needs no finding", defaults: `{expire_untagged_after_days: never}`,
+		settings: `{lifecycle_policy_json: {rules: [{rulePriority: 1, selection: {tagStatus: any, countType: imageCountMoreThan, countNumber: 1}, action: {type: expire}}]}}`,
+		images:   map[string]string{"prod-1 400": "1", "v1 4": "keep"},
+	},
+	{
+		name:     "keep drops a default document",
+		defaults: `{lifecycle_policy_json: {rules: [{rulePriority: 1, selection: {tagStatus: any, countType: imageCountMoreThan, countNumber: 1}, action: {type: expire}}]}}`,
+		settings: `{keep: ["v*"]}`,
+		images:   map[string]string{"v1 400": "keep", "v2 500": "keep", "x 500": "keep", "- 2": "2"},
+		made:     []string{"ecr_repositories.app.keep[0]", "ecr_repositories.app"},
+	},
 }
 
 func TestOutcomes(t *testing.T) {
@@ -138,9 +255,14 @@ func TestOutcomes(t *testing.T) {
 				t.Errorf("notices (-want +got):\n%s", diff)
 			}
 			r := f.Desired(local).Repositories[0]
-			p, err := lifecycle.Parse([]byte(r.Lifecycle))
-			if err != nil {
-				t.Fatal(err)
+			var p lifecycle.Policy // "" is none
+			if r.Lifecycle != "" {
+				if p, err = lifecycle.Parse([]byte(r.Lifecycle)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if v.none != (r.Lifecycle == "") {
+				t.Errorf("lifecycle policy %q", r.Lifecycle)
 			}
 			var images []lifecycle.Image
 			for m := range v.images {

@@ -53,16 +53,34 @@ func settings(t *rapid.T) map[string]any {
 	}
 	accounts := func() any { return rapid.SliceOfNDistinct(account(), 0, 20, rapid.ID).Draw(t, "accounts") }
 	maybe("is_immutable", func() any { return rapid.Bool().Draw(t, "immutable") })
-	maybe("expire_all_images", func() any { return rapid.Bool().Draw(t, "all") })
+	maybe("expire_all_images", func() any {
+		all := rapid.Bool().Draw(t, "all")
+		if all {
+			maybe("expire_all_after_days", func() any { return rapid.IntRange(1, 4000).Draw(t, "all days") })
+		}
+		return all
+	})
 	maybe("expiration_rules", func() any {
 		rules := []any{}
 		pattern := rapid.StringMatching(`[a-zA-Z0-9_][a-zA-Z0-9._-]{0,30}(\*[a-z0-9]{0,3}){0,4}`)
-		for _, p := range rapid.SliceOfNDistinct(pattern, 0, 48, rapid.ID).Draw(t, "patterns") {
-			rules = append(rules, map[string]any{"tag_pattern": p, "days": rapid.IntRange(1, 4000).Draw(t, "days")})
+		for _, p := range rapid.SliceOfNDistinct(pattern, 0, 40, rapid.ID).Draw(t, "patterns") {
+			field := rapid.SampledFrom([]string{"days", "keep_last"}).Draw(t, "field")
+			rules = append(rules, map[string]any{"tag_pattern": p, field: rapid.IntRange(1, 4000).Draw(t, "number")})
 		}
 		return rules
 	})
-	maybe("lifecycle_policy_json", func() any {
+	maybe("keep", func() any {
+		// a hyphen first, as no pattern of a rule has
+		pattern := rapid.StringMatching(`-[a-zA-Z0-9._-]{0,30}(\*[a-z0-9]{0,3}){0,4}`)
+		return rapid.SliceOfNDistinct(pattern, 0, 8, rapid.ID).Draw(t, "keep")
+	})
+	maybe("expire_untagged_after_days", func() any {
+		if rapid.Bool().Draw(t, "never") {
+			return "never"
+		}
+		return rapid.IntRange(1, 4000).Draw(t, "untagged days")
+	})
+	document := func() any {
 		p := lifecycle.Policy{Rules: []lifecycle.Rule{{
 			Priority:    rapid.IntRange(1, 1000).Draw(t, "priority"),
 			Description: rapid.StringN(0, 50, -1).Draw(t, "description"),
@@ -77,7 +95,10 @@ func settings(t *rapid.T) map[string]any {
 			t.Fatal(err)
 		}
 		return m
-	})
+	}
+	if s["keep"] == nil && s["expire_untagged_after_days"] == nil && s["expire_all_after_days"] == nil {
+		maybe("lifecycle_policy_json", document)
+	}
 	maybe("additional_pull_account_ids", accounts)
 	maybe("additional_push_account_ids", accounts)
 	maybe("tags", func() any {
