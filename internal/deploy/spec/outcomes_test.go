@@ -128,7 +128,7 @@ var outcomes = []struct {
 	{
 		name:     "keep beats expire_all_images and expiration_rules, wherever it stands",
 		settings: `{expire_all_images: true, expiration_rules: [{tag_pattern: "*-1", days: 3}, {tag_pattern: "main-*", keep_last: 1}], keep: ["prod-*", "v*"]}`,
-		notices:  []string{"KON1002", "KON1002", "KON1002"},
+		notices:  []string{"KON1002", "KON1002"},
 		images: map[string]string{
 			"prod-1 400": "keep", "v2 400": "keep", "x-1+v3 400": "keep", "x-1 4": "4", "x-1 2": "keep",
 			"main-3+prod-3 1": "keep", // kept, and yet the newest of main-*:

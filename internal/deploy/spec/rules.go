@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
@@ -191,8 +192,12 @@ func (r repository) noteLifecycle(p *problems) {
 	note := func(by state.Origin, what string) {
 		p.notef(by, CodeOutlivesExpireAll, "%s, although expire_all_images removes all others after %s", what, plural(r.allDays(), "day"))
 	}
-	for _, k := range r.keep.value {
-		note(k.by, fmt.Sprintf("images tagged %s never expire", k.text))
+	if patterns := r.keep.value; len(patterns) > 0 {
+		texts := make([]string, len(patterns))
+		for i, k := range patterns {
+			texts[i] = k.text
+		}
+		note(r.keep.by, fmt.Sprintf("images tagged %s never expire", strings.Join(texts, ", ")))
 	}
 	for _, e := range r.rules.value {
 		switch {
