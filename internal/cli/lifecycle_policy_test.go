@@ -137,3 +137,19 @@ func TestLifecycleDiff(t *testing.T) {
 	s.want(s.run("lifecycle", "diff", "policy.json", "new.json"), 2, "give --images FILE")
 	s.want(s.run("lifecycle", "diff", "policy.json"), 2, "accepts 2 arg(s)")
 }
+
+// A file may ask for no lifecycle policy: that is a state like any other.
+func TestNoLifecyclePolicy(t *testing.T) {
+	s := newShell(t)
+	s.env["KONTOR_DATA"] = t.TempDir()
+	multiplatform(s)
+	s.write("kontor.yaml", "ecr_repositories: {team/app: {}}\n")
+	s.want(s.run("apply", "-y"), 0)
+	s.write("kontor.yaml", "ecr_repositories: {team/app: {expire_untagged_after_days: never}}\n")
+	s.want(s.run("lifecycle", "lint"), 1, "KON3008")
+	s.want(s.run("lifecycle", "preview", "team/app", "-f", "kontor.yaml", "--images", "images.json"), 0, " 0 expire")
+	s.want(s.run("plan", "--exit-code"), 3, "- lifecycle policy\n", "1 to update")
+	s.want(s.run("apply", "-y"), 0)
+	s.want(s.run("plan", "--exit-code"), 0)
+	s.want(s.run("lifecycle", "preview", "team/app", "--deployed"), 0, "There is no lifecycle policy: nothing expires.")
+}
