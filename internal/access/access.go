@@ -4,6 +4,8 @@ package access
 
 import (
 	"fmt"
+	"net/netip"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -23,10 +25,48 @@ type Principal struct {
 	// KeyID is the access key that authenticated the caller, or for a docker
 	// token the key that it was issued to.
 	KeyID string
-	// Policies are the managed policies attached to the user.
+	// Policies are the names of the managed policies of AWS and of this server
+	// that are attached to the user or role.
 	Policies []string
+	// Documents are its other policies: customer-managed and inline ones.
+	Documents []Document
+	// Boundary is its permissions boundary; nil for none.
+	Boundary *Document
+	// Session is set when the caller uses temporary credentials.
+	Session *Session
+	// Tags of the user or role, and over them those of the session
+	// (aws:PrincipalTag).
+	Tags map[string]string
+	// Request is how the request in hand came; zero for jobs.
+	Request RequestInfo
 	// System is the reason a job of the server itself acts; empty for people.
 	System string
+}
+
+// Document is a policy's text and what it is called in decisions.
+type Document struct {
+	Name string // such as "deployer" or "inline policy push"
+	Text string // JSON
+}
+
+// Session is what temporary credentials add to their user or role.
+type Session struct {
+	// Policies limit the session to what one of them allows; none do not.
+	Policies []Document
+	// IssuedAt is when the credentials were made (aws:TokenIssueTime).
+	IssuedAt time.Time
+	// MFA and SourceIdentity as given when they were made.
+	MFA            bool
+	SourceIdentity string
+}
+
+// RequestInfo is what policies may ask about a request.
+type RequestInfo struct {
+	ID        string     // as answered, for the audit log
+	Source    netip.Addr // aws:SourceIp; invalid when it is not known
+	TLS       bool       // aws:SecureTransport
+	UserAgent string     // aws:UserAgent
+	At        time.Time  // aws:CurrentTime and aws:EpochTime, authentication time
 }
 
 // String is the principal's name in journals and logs.

@@ -13,6 +13,9 @@ import (
 const (
 	// TagStack holds the name of the stack that owns the repository.
 	TagStack = "kontor:stack"
+	// TagProtection has the value "off" on repositories that may be deleted by
+	// prune and destroy; without it they are protected.
+	TagProtection = "kontor:delete-protection"
 	// TagReserved begins the keys that a file may not set itself.
 	TagReserved = "kontor:"
 )
@@ -69,6 +72,13 @@ type Repository struct {
 	// Policy and Lifecycle are the documents' texts; "" for none.
 	Policy    string
 	Lifecycle string
+	// ScanOnPush and Encryption: nil leaves them as they are (desired). ECR
+	// sets the encryption when it creates a repository and never after.
+	ScanOnPush *bool
+	Encryption *ecr.Encryption
+	// Unprotected: the repository may be deleted although it is the file's
+	// (delete_protection: false). Kept as the tag TagProtection.
+	Unprotected bool
 	// Origins say which field of the file made a part of the documents; only
 	// in desired repositories.
 	Origins Origins
