@@ -63,6 +63,10 @@ type Reader interface {
 	UploadReader
 	IdentityReader
 	JournalReader
+	BinReader
+	LeaseReader
+	PreviewReader
+	JobReader
 }
 
 // Tx reads and writes within one transaction, and reads its own writes.
@@ -75,6 +79,11 @@ type Tx interface {
 	UploadWriter
 	IdentityWriter
 	JournalWriter
+	Collector
+	BinWriter
+	LeaseWriter
+	PreviewWriter
+	JobWriter
 }
 
 // RegistrySettings are a registry's own settings, beside its repositories'.
@@ -113,6 +122,9 @@ type Repository struct {
 	// PolicyText and LifecycleText are the documents as stored; "" for none.
 	PolicyText    string
 	LifecycleText string
+	// LifecycleEvaluatedAt is when the lifecycle policy was last evaluated;
+	// zero for never. UpdateRepository leaves it alone.
+	LifecycleEvaluatedAt time.Time
 }
 
 // RepositoryReader reads repositories.
@@ -135,15 +147,18 @@ type RepositoryWriter interface {
 	// UpdateRepository stores mutability, scanning, tags and both documents
 	// of r, found by r.ID. ErrNotFound.
 	UpdateRepository(ctx context.Context, r Repository) error
+	// SetLifecycleEvaluated sets LifecycleEvaluatedAt. ErrNotFound.
+	SetLifecycleEvaluated(ctx context.Context, id RepositoryID, at time.Time) error
 	// DeleteRepository removes the repository with its images, tags, blob
-	// links and uploads. Blobs stay until they are swept. ErrNotFound.
+	// links and uploads. Blobs stay until they are collected; what of it is
+	// in the bin stays there. ErrNotFound.
 	DeleteRepository(ctx context.Context, id RepositoryID) error
 }
 
 // Manifest is an image's row.
 type Manifest struct {
 	Repository RepositoryID
-	Image      ecr.Image // Image.Tags is filled by reads and ignored by writes
+	Image      ecr.Image // Image.Tags is filled by reads and ignored by writes; an empty Status is written as active
 	Body       []byte    // the exact bytes pushed; empty in listings
 	// BodySizeBytes is the size of Body, also in listings. Filled by reads
 	// and ignored by writes.
@@ -205,11 +220,15 @@ type ImageWriter interface {
 	// InsertManifest adds m with its references. ErrExists when the
 	// repository has the digest already (nothing changes then),
 	// ErrReferenced when a blob is not linked or, unless m.Sparse, a child is
-	// not there.
+	// not there. A hidden link counts, and is hidden no longer.
 	InsertManifest(ctx context.Context, m Manifest) error
-	// DeleteManifest removes the image and its tags. ErrNotFound;
-	// ErrReferenced while an index lists it.
-	DeleteManifest(ctx context.Context, repo RepositoryID, d ecr.Digest) error
+	// DeleteManifest removes the image and its tags. The links of blobs that
+	// no other image of the repository refers to are hidden, and idle since
+	// at. ErrNotFound; ErrReferenced while an index lists it.
+	DeleteManifest(ctx context.Context, repo RepositoryID, d ecr.Digest, at time.Time) error
+	// SetImageStatus changes an image's storage class. ArchivedAt becomes at
+	// with ecr.StatusArchived, ActivatedAt with ecr.StatusActive. ErrNotFound.
+	SetImageStatus(ctx context.Context, repo RepositoryID, d ecr.Digest, status ecr.ImageStatus, at time.Time) error
 	// PutTag points tag to d. With replace false, ErrExists when the tag is
 	// there, whatever it points to. Where the tag is there with the same
 	// digest, TaggedAt stays. ErrReferenced when d is not an image of repo.
@@ -227,9 +246,23 @@ type Blob struct {
 	Key       blob.Key
 	SizeBytes int64
 	CreatedAt time.Time
+	// IdleSince is, of a blob read through a repository that has no image
+	// which refers to it, when its link was made or last touched. Otherwise
+	// zero. Filled by Blob and Blobs.
+	IdleSince time.Time
 }
 
-// BlobReader reads which blobs a repository may see.
+// Reference is a blob that an image refers to.
+type Reference struct {
+	Manifest  ecr.Digest
+	Blob      ecr.Digest
+	SizeBytes int64 // of the blob
+}
+
+// BlobReader reads which blobs a repository may see. A link is hidden when
+// the last image that referred to the blob went: the blob is as good as gone
+// then, but until the link is collected an image may come that was promised
+// it. Hidden links are not seen, where it is not said otherwise.
 type BlobReader interface {
 	// Blob returns the blob if it is linked to repo, else ErrNotFound.
 	Blob(ctx context.Context, repo RepositoryID, d ecr.Digest) (Blob, error)
@@ -240,6 +273,15 @@ type BlobReader interface {
 	// in that d is linked to, in byte order of their names, starting after
 	// the name after.
 	ListBlobRepositories(ctx context.Context, in ecr.RegistryID, d ecr.Digest, after ecr.RepositoryName, limit int) ([]Repository, error)
+	// MissingBlobs returns those of ds for want of which InsertManifest would
+	// fail, each once, in the order given. Hidden links are seen.
+	MissingBlobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
+	// ListReferences returns at most limit references of repo's images in
+	// byte order of manifest and blob, after those of after.
+	ListReferences(ctx context.Context, repo RepositoryID, after Reference, limit int) ([]Reference, error)
+	// ListChildren returns the images that the index d lists, in byte order,
+	// whether they are there or not.
+	ListChildren(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]ecr.Digest, error)
 	// BlobIsUsed reports whether a manifest of repo refers to d.
 	BlobIsUsed(ctx context.Context, repo RepositoryID, d ecr.Digest) (bool, error)
 	// ListBlobs returns at most limit blobs of the whole store in byte order
@@ -253,12 +295,16 @@ type BlobWriter interface {
 	// it returns the blob recorded now. When its key is not b.Key, the
 	// caller's file is surplus and may be deleted after the commit.
 	AddBlob(ctx context.Context, b Blob) (Blob, error)
-	// LinkBlob lets repo see the blob d. Linking twice is nothing.
+	// LinkBlob lets repo see the blob d. Linking again makes a hidden link
+	// visible, and an idle one idle since at.
 	// ErrReferenced when the repository or the blob is not there.
 	LinkBlob(ctx context.Context, repo RepositoryID, d ecr.Digest, at time.Time) error
 	// UnlinkBlob takes the link away. ErrNotFound; ErrReferenced while a
 	// manifest of repo refers to it.
 	UnlinkBlob(ctx context.Context, repo RepositoryID, d ecr.Digest) error
+	// TouchBlobs makes those links of ds that are idle and visible idle since
+	// at, where that is later.
+	TouchBlobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest, at time.Time) error
 }
 
 // UploadID names an upload, a UUID in text form.
@@ -301,14 +347,68 @@ type UploadWriter interface {
 	DeleteUpload(ctx context.Context, id UploadID) error
 }
 
-// User is an IAM user. UniqueID (AIDA...) is never reused; a name is.
+// User is an IAM user. UniqueID (AIDA...) is never reused; a name is. Within an
+// account no two users have names that differ by letter case only.
 type User struct {
 	UniqueID  string
 	Account   ecr.AccountID
 	Name      string
+	Path      string // such as "/build/"; "" is "/"
 	CreatedAt time.Time
-	// Policies are the names of the managed policies attached, in byte order.
+	// Policies are the managed policies attached, in byte order: the names of
+	// those of AWS and of this server, and the ids (ANPA...) of the account's.
 	Policies []string
+	Inline   map[string]string // texts of its own policies by name; nil when none
+	Boundary string            // the permissions boundary, as in Policies; "" for none
+	Tags     map[string]string // nil when none
+}
+
+// Role is an IAM role. UniqueID (AROA...) and names are as a User's.
+type Role struct {
+	UniqueID    string
+	Account     ecr.AccountID
+	Name        string
+	Path        string // as a User's, and so are the fields below
+	CreatedAt   time.Time
+	Policies    []string
+	Inline      map[string]string
+	Boundary    string
+	Tags        map[string]string
+	Description string
+	Trust       string        // text of the trust policy
+	MaxSession  time.Duration // whole seconds
+}
+
+// Policy is a customer-managed policy. ID (ANPA...) is never reused.
+type Policy struct {
+	ID          string
+	Account     ecr.AccountID
+	Name        string
+	Path        string // "" is "/"
+	Description string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time // when a version was added, removed or made the default
+	// Versions by number; Default is the number of the one in force, Last the
+	// highest number ever given.
+	Versions map[int]PolicyVersion
+	Default  int
+	Last     int
+	Tags     map[string]string
+}
+
+// PolicyVersion is one text of a Policy.
+type PolicyVersion struct {
+	Text      string
+	CreatedAt time.Time
+}
+
+// Issuer is an OpenID Connect identity provider that an account trusts.
+type Issuer struct {
+	Account     ecr.AccountID
+	URL         string // with scheme, such as "https://token.example.com/repo"
+	Audiences   []string
+	Thumbprints []string // kept, not used
+	CreatedAt   time.Time
 }
 
 // AccessKey is a user's key. Secret is sealed; the store never sees it plain.
@@ -318,6 +418,15 @@ type AccessKey struct {
 	Sealed       []byte
 	Active       bool
 	CreatedAt    time.Time
+	// LastUsed is about when it signed last; the zero KeyUse when it never did.
+	LastUsed KeyUse
+}
+
+// KeyUse is one use of an access key.
+type KeyUse struct {
+	At      time.Time
+	Service string // such as "ecr"
+	Region  string
 }
 
 // TokenKey signs docker tokens. Sealed as above.
@@ -327,12 +436,33 @@ type TokenKey struct {
 	CreatedAt time.Time
 }
 
-// IdentityReader reads users and keys.
+// IdentityReader reads users, roles, policies and keys. Lists are in byte order
+// of the names, at most limit, after the name after.
 type IdentityReader interface {
 	// User returns the user of that name, or ErrNotFound.
 	User(ctx context.Context, account ecr.AccountID, name string) (User, error)
 	// UserByID returns the user with the unique id, or ErrNotFound.
 	UserByID(ctx context.Context, uniqueID string) (User, error)
+	// ListUsers returns users of the account.
+	ListUsers(ctx context.Context, account ecr.AccountID, after string, limit int) ([]User, error)
+	// Role returns the role of that name, or ErrNotFound.
+	Role(ctx context.Context, account ecr.AccountID, name string) (Role, error)
+	// RoleByID returns the role with the unique id, or ErrNotFound.
+	RoleByID(ctx context.Context, uniqueID string) (Role, error)
+	// ListRoles returns roles of the account.
+	ListRoles(ctx context.Context, account ecr.AccountID, after string, limit int) ([]Role, error)
+	// Policy returns the policy of that name, or ErrNotFound.
+	Policy(ctx context.Context, account ecr.AccountID, name string) (Policy, error)
+	// Policies returns those of ids that are policies, each once, by id.
+	Policies(ctx context.Context, ids []string) ([]Policy, error)
+	// ListPolicies returns policies of the account.
+	ListPolicies(ctx context.Context, account ecr.AccountID, after string, limit int) ([]Policy, error)
+	// Issuer returns the account's issuer with that URL, or ErrNotFound.
+	Issuer(ctx context.Context, account ecr.AccountID, url string) (Issuer, error)
+	// ListIssuers returns the account's issuers in byte order of their URLs.
+	ListIssuers(ctx context.Context, account ecr.AccountID) ([]Issuer, error)
+	// HostedAccount reports whether the account has any user or role.
+	HostedAccount(ctx context.Context, account ecr.AccountID) (bool, error)
 	// AccessKey returns the key, or ErrNotFound.
 	AccessKey(ctx context.Context, id string) (AccessKey, error)
 	// ListAccessKeys returns a user's keys, oldest first.
@@ -341,16 +471,41 @@ type IdentityReader interface {
 	TokenKeys(ctx context.Context) ([]TokenKey, error)
 }
 
-// IdentityWriter changes users and keys.
+// IdentityWriter changes users, roles, policies and keys.
 type IdentityWriter interface {
 	// InsertUser adds u. ErrExists for a name or unique id in use.
 	InsertUser(ctx context.Context, u User) error
+	// UpdateUser stores all of u but account and creation, found by its unique
+	// id. ErrNotFound; ErrExists for a name in use.
+	UpdateUser(ctx context.Context, u User) error
 	// DeleteUser removes the user and its keys. ErrNotFound.
 	DeleteUser(ctx context.Context, uniqueID string) error
+	// InsertRole adds r. ErrExists for a name or unique id in use.
+	InsertRole(ctx context.Context, r Role) error
+	// UpdateRole stores all of r but account, name and creation, found by its
+	// unique id. ErrNotFound.
+	UpdateRole(ctx context.Context, r Role) error
+	// DeleteRole removes the role. ErrNotFound.
+	DeleteRole(ctx context.Context, uniqueID string) error
+	// InsertPolicy adds p. ErrExists for a name or id in use.
+	InsertPolicy(ctx context.Context, p Policy) error
+	// UpdatePolicy stores versions, tags and UpdatedAt of p, found by its id.
+	// ErrNotFound.
+	UpdatePolicy(ctx context.Context, p Policy) error
+	// DeletePolicy removes the policy. ErrNotFound; ErrReferenced while a user
+	// or role of its account has it attached or as boundary.
+	DeletePolicy(ctx context.Context, id string) error
+	// PutIssuer adds the issuer or replaces the one with its URL.
+	PutIssuer(ctx context.Context, i Issuer) error
+	// DeleteIssuer removes the issuer. ErrNotFound.
+	DeleteIssuer(ctx context.Context, account ecr.AccountID, url string) error
 	// InsertAccessKey adds k. ErrExists; ErrReferenced without its user.
 	InsertAccessKey(ctx context.Context, k AccessKey) error
 	// SetAccessKeyActive switches a key on or off. ErrNotFound.
 	SetAccessKeyActive(ctx context.Context, id string, active bool) error
+	// RecordKeyUse stores u as the key's last use unless a later one is stored;
+	// a key that is gone is passed over.
+	RecordKeyUse(ctx context.Context, id string, u KeyUse) error
 	// DeleteAccessKey removes a key. ErrNotFound.
 	DeleteAccessKey(ctx context.Context, id string) error
 	// InsertTokenKey adds k. ErrExists.
@@ -375,6 +530,8 @@ type JournalEntry struct {
 	Body       []byte // the manifest, for deletions
 	Actor      string // ARN of the principal, or "system: reason"
 	Reason     string
+	Rule       int    // priority of the lifecycle rule; 0 for none
+	RequestID  string // of the request; empty for jobs
 }
 
 // JournalOp says what happened.
@@ -391,6 +548,10 @@ const (
 	// After the rows of the repository's images.
 	JournalDeleteRepository JournalOp = "delete-repository"
 	JournalDeleteBlob       JournalOp = "delete-blob"
+	// An image came back from the bin; Tags are those that came with it.
+	JournalRestoreImage JournalOp = "restore-image"
+	// An image was purged: no entry has its manifest any more.
+	JournalPurgeImage JournalOp = "purge-image"
 )
 
 // JournalReader reads the journal.
@@ -398,10 +559,32 @@ type JournalReader interface {
 	// ListJournal returns at most limit entries of the repository name in
 	// registry in (all its incarnations), in order of Seq, after after.
 	ListJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]JournalEntry, error)
+	// QueryJournal returns at most limit entries that q selects, in order of
+	// Seq, after after.
+	QueryJournal(ctx context.Context, q JournalQuery, after int64, limit int) ([]JournalEntry, error)
+}
+
+// JournalQuery selects entries of a registry that have everything that is
+// given; the zero value of a field asks for nothing.
+type JournalQuery struct {
+	Registry ecr.RegistryID // required
+	Name     ecr.RepositoryName
+	Tag      ecr.Tag
+	Digest   ecr.Digest
+	Rule     int
+	Op       JournalOp
+	Since    time.Time // at or after
+	Until    time.Time // before
 }
 
 // JournalWriter appends to the journal.
 type JournalWriter interface {
 	// AppendJournal adds e; e.Seq is ignored.
 	AppendJournal(ctx context.Context, e JournalEntry) error
+	// EmptyJournal removes the manifest d from the entries of the repository
+	// name (all its incarnations) and keeps the entries.
+	EmptyJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) error
+	// TrimJournal removes at most limit entries from before before, the
+	// oldest first, and returns how many.
+	TrimJournal(ctx context.Context, before time.Time, limit int) (int, error)
 }
