@@ -27,6 +27,7 @@ var rooms = map[string]int{
 	"internal/access":       10,
 	"internal/store/blob":   10,
 	"internal/manifest":     10,
+	"internal/leases":       10,
 	"internal/wire":         10,
 	"internal/deploy/state": 10,
 	"internal/store/meta":   11,
