@@ -34,6 +34,7 @@ var rooms = map[string]int{
 
 	"internal/access/authn":        20,
 	"internal/access/authz":        20,
+	"internal/access/audit":        20,
 	"internal/access/identity":     20,
 	"internal/store/check":         20,
 	"internal/store/blob/blobtest": 20,
@@ -70,6 +71,7 @@ var rooms = map[string]int{
 	"test/all":   80,
 	"test/docs":  80,
 	"test/crash": 80,
+	"test/load":  80,
 }
 
 // confined are imports that only some rooms may have; "" stands for every
@@ -81,7 +83,7 @@ var confined = []struct {
 	{"net/http", []string{"internal/wire", "internal/access/authn", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
-	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest"}},
+	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest", "test/load"}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/deploy/spec"}},
 }

@@ -5,8 +5,9 @@
 // It first installs what the tests need, as root on Debian, or says in one
 // line what to install. Then it runs, in this order, and prints each runner's
 // own summary: format, vet, lint, tests with the race detector (fuzz seeds,
-// scripts over the binary and PostgreSQL included), other people's clients and
-// the OCI conformance suite against the binary. A test that is skipped counts
+// scripts over the binary and PostgreSQL included), mixed load on a binary that
+// is killed, other people's clients and the OCI conformance suite against the
+// binary. A test that is skipped counts
 // as failed.
 package main
 
@@ -37,6 +38,7 @@ func steps() []step {
 		{"vet", "go vet, in every module", vet},
 		{"lint", "golangci-lint", lint},
 		{"race", "go test -race, with fuzz seeds, scripts and PostgreSQL", race},
+		{"load", "mixed load on the binary, which is killed again and again", load},
 		{"clients", "AWS CLI, SDKs, skopeo, buildah and crane against the binary", clients},
 		{"conformance", "the OCI distribution conformance suite against the binary", conformance},
 	}
@@ -171,4 +173,14 @@ func race(ctx context.Context) error {
 	// -count=1: a run that killed a server or filled a disk yesterday says
 	// nothing about today.
 	return goTest(ctx, ".", nil, "-race", "-count=1", "-timeout=20m", "./...")
+}
+
+// load is the short form; `go run ./test/load -for 1h -kill-every 1m` the long.
+func load(ctx context.Context) error {
+	for _, compat := range []string{"ecr", "oci"} {
+		if err := command(ctx, ".", "go", "run", "./test/load", "-for", "15s", "-kill-every", "3s", "-compat", compat); err != nil {
+			return err
+		}
+	}
+	return nil
 }
