@@ -295,4 +295,20 @@ type Image struct {
 	PushedAt     time.Time // UTC; not changed by retagging
 	LastPulledAt time.Time // zero when never pulled
 	Subject      Digest    // of a referrer; empty otherwise
+	// Status is the image's storage class. ArchivedAt and ActivatedAt are when
+	// it was last archived and last brought back; zero for never.
+	Status      ImageStatus
+	ArchivedAt  time.Time
+	ActivatedAt time.Time
 }
+
+// ImageStatus is an image's imageStatus.
+type ImageStatus string
+
+// The three statuses: an archived image cannot be pulled before it has been
+// brought back, and is activating meanwhile.
+const (
+	StatusActive     ImageStatus = "ACTIVE"
+	StatusArchived   ImageStatus = "ARCHIVED"
+	StatusActivating ImageStatus = "ACTIVATING"
+)

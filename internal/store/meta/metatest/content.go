@@ -367,7 +367,7 @@ func journalAtomic(t *testing.T, s meta.Store) {
 	fails := errors.New("something else went wrong")
 	remove := func(outcome error) func(context.Context, meta.Tx) error {
 		return func(ctx context.Context, tx meta.Tx) error {
-			if err := tx.DeleteManifest(ctx, repo, m.Image.Digest); err != nil {
+			if err := tx.DeleteManifest(ctx, repo, m.Image.Digest, noon); err != nil {
 				return err
 			}
 			if err := tx.AppendJournal(ctx, entryOf(repo, "a")); err != nil {

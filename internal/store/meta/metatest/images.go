@@ -143,14 +143,15 @@ func imageReferences(t *testing.T, s meta.Store) {
 		t.Error("the blob is not in use")
 	}
 	refused(t, s, meta.ErrReferenced, func(ctx context.Context, tx meta.Tx) error { return tx.UnlinkBlob(ctx, repo, here) })
-	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, d) })
-	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.UnlinkBlob(ctx, repo, here) })
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, d, noon) })
+	// The link is hidden now, until it is collected.
+	refused(t, s, meta.ErrNotFound, func(ctx context.Context, tx meta.Tx) error { return tx.UnlinkBlob(ctx, repo, here) })
 }
 
 func imageDeletion(t *testing.T, s meta.Store) {
 	repo := newRepository(t, s, "app")
 	a, b := newImage(t, s, repo, "a", "a1", "a2"), newImage(t, s, repo, "b", "b1")
-	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, a.Image.Digest) }
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, a.Image.Digest, noon) }
 	update(t, s, remove)
 	refused(t, s, meta.ErrNotFound, remove)
 	notFound(t, s, "the image", func(ctx context.Context, r meta.Reader) (meta.Manifest, error) {
@@ -181,7 +182,7 @@ func indexChildren(t *testing.T, s meta.Store) {
 	diff(t, parents, list(child.Image.Digest))
 	diff(t, []ecr.Digest(nil), list(parents[0]))
 	remove := func(d ecr.Digest) func(context.Context, meta.Tx) error {
-		return func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, d) }
+		return func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, d, noon) }
 	}
 	for len(parents) > 0 {
 		refused(t, s, meta.ErrReferenced, remove(child.Image.Digest))
@@ -206,7 +207,7 @@ func sparseIndexes(t *testing.T, s meta.Store) {
 	diff(t, want(index), getImage(t, s, repo, index.Image.Digest))
 
 	remove := func(d ecr.Digest) func(context.Context, meta.Tx) error {
-		return func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, d) }
+		return func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, d, noon) }
 	}
 	refused(t, s, meta.ErrNotFound, remove(later.Image.Digest))
 	refused(t, s, meta.ErrReferenced, remove(here.Image.Digest))
@@ -297,7 +298,7 @@ func manyTags(t *testing.T, s meta.Store) {
 	if len(ids) != 500 || ids[0].Tag != "tag-0500" || ids[499].Tag != "tag-0999" {
 		t.Errorf("%d ids from %v on", len(ids), ids[:1])
 	}
-	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, m.Image.Digest) })
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, m.Image.Digest, noon) })
 	if left := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.TagRow, error) { return r.ListTags(ctx, repo, "", 1) }); len(left) > 0 {
 		t.Errorf("tags are left: %v", left)
 	}
@@ -409,7 +410,7 @@ func paging(t *testing.T, s meta.Store) {
 				if err != nil {
 					return err
 				}
-				return errors.Join(tx.DeleteManifest(ctx, repo, manifestOf(repo, fmt.Sprint(i)).Image.Digest), tx.DeleteRepository(ctx, r.ID))
+				return errors.Join(tx.DeleteManifest(ctx, repo, manifestOf(repo, fmt.Sprint(i)).Image.Digest, noon), tx.DeleteRepository(ctx, r.ID))
 			})
 			if err != nil {
 				done <- err

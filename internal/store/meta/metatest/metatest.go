@@ -37,6 +37,18 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"blobs", blobs},
 		{"blob links", blobLinks},
 		{"repositories of a blob", blobRepositories},
+		{"hidden links", hiddenLinks},
+		{"references", references},
+		{"collection", collection},
+		{"dropped blobs", dropBlobs},
+		{"collection against pushes", collectionRace},
+		{"recycle bin", recycleBin},
+		{"image status", imageStatus},
+		{"lifecycle evaluation time", lifecycleEvaluated},
+		{"journal queries", journalQueries},
+		{"leases", leases},
+		{"lifecycle previews", previews},
+		{"job states", jobStates},
 		{"uploads", uploads},
 		{"upload order", uploadOrder},
 		{"users", users},
@@ -86,6 +98,7 @@ func RunReplicas(t *testing.T, open func(t *testing.T) (a, b meta.Store)) {
 		{"one reads what the other wrote", replicasRead},
 		{"repository deleted while it is pushed to", replicasRepositoryRace},
 		{"pulls", replicasPulls},
+		{"collection against pushes", replicasCollection},
 		{"long update among short ones", replicasLong},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -240,6 +253,7 @@ func manifestOf(repo meta.RepositoryID, seed string) meta.Manifest {
 		Image: ecr.Image{
 			Digest: ecr.DigestOf(body), MediaType: "application/vnd.oci.image.manifest.v1+json",
 			ArtifactMediaType: "application/vnd.oci.image.config.v1+json", SizeBytes: 4711, PushedAt: noon,
+			Status: ecr.StatusActive,
 		},
 		Body: body,
 	}

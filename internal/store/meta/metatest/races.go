@@ -170,7 +170,7 @@ func deletion(t *testing.T, on pick) {
 			func(ctx context.Context, tx meta.Tx) error { return tx.InsertManifest(ctx, withBlob) },
 			func(ctx context.Context, tx meta.Tx) error { return tx.UnlinkBlob(ctx, repo, layer) },
 			func(ctx context.Context, tx meta.Tx) error { return tx.InsertManifest(ctx, index) },
-			func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, child) },
+			func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, child, noon) },
 		}
 		errs := race(4, func(i int) error { return on(i).Update(t.Context(), acts[i]) })
 		for i := 0; i < 4; i += 2 {

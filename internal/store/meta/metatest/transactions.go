@@ -55,7 +55,7 @@ func errorPassedOver(t *testing.T, s meta.Store) {
 		broken.Blobs = []ecr.Digest{digest("unknown")}
 		_, exists := tx.InsertRepository(ctx, repositoryNamed("app"))
 		for i, err := range []error{
-			tx.DeleteManifest(ctx, repo, child.Image.Digest), exists, tx.InsertManifest(ctx, broken), tx.DeleteUpload(ctx, "none"),
+			tx.DeleteManifest(ctx, repo, child.Image.Digest, noon), exists, tx.InsertManifest(ctx, broken), tx.DeleteUpload(ctx, "none"),
 		} {
 			if err == nil {
 				t.Errorf("step %d succeeded", i)
@@ -94,7 +94,7 @@ func snapshot(t *testing.T, s meta.Store) {
 		if err != nil {
 			return err
 		}
-		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, m.Image.Digest) })
+		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, repo, m.Image.Digest, noon) })
 		after, err := r.ListTags(ctx, repo, "", 10)
 		if err != nil {
 			return err

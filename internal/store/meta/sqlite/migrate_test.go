@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -51,7 +52,7 @@ func TestMigrateKeepsChildren(t *testing.T) {
 		}
 	}()
 	remove := func(d ecr.Digest) error {
-		return s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, 1, d) })
+		return s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return tx.DeleteManifest(ctx, 1, d, time.UnixMicro(0)) })
 	}
 	if err := remove("sha256:c"); !errors.Is(err, meta.ErrReferenced) {
 		t.Errorf("deleting the child: %v, want ErrReferenced", err)

@@ -10,6 +10,16 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
+// scanLinked scans a blob and when its link became idle.
+func scanLinked(rows *sql.Rows) (meta.Blob, error) {
+	var b meta.Blob
+	var created int64
+	var idle sql.NullInt64
+	err := rows.Scan(&b.Digest, &b.Key, &b.SizeBytes, &created, &idle)
+	b.CreatedAt, b.IdleSince = fromMicros(created), timeOrZero(idle)
+	return b, err
+}
+
 func scanBlob(rows *sql.Rows) (meta.Blob, error) {
 	var b meta.Blob
 	var created int64
@@ -20,9 +30,9 @@ func scanBlob(rows *sql.Rows) (meta.Blob, error) {
 
 // Blob implements meta.BlobReader.
 func (r *reader) Blob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Blob, error) {
-	b, err := one(ctx, r.s, scanBlob, `SELECT b.digest, b.key, b.size_bytes, b.created_at
+	b, err := one(ctx, r.s, scanLinked, `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since
 		FROM blob_links l JOIN blobs b ON b.digest = l.digest
-		WHERE l.repository_id = $1 AND l.digest = $2`, int64(repo), string(d))
+		WHERE l.repository_id = $1 AND l.digest = $2 AND NOT l.hidden`, int64(repo), string(d))
 	return b, wrap(err, "reading blob %s of repository %d", d, repo)
 }
 
@@ -31,7 +41,7 @@ func (r *reader) Blobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Dig
 	if len(ds) == 0 {
 		return nil, nil
 	}
-	all, err := list(ctx, r.s, scanBlob, r.q.linkedBlobs, int64(repo), r.s.d.Strings(distinct(ds)))
+	all, err := list(ctx, r.s, scanLinked, r.q.linkedBlobs, int64(repo), r.s.d.Strings(distinct(ds)))
 	return all, wrap(err, "reading %d blobs of repository %d", len(ds), repo)
 }
 
@@ -41,7 +51,7 @@ func (r *reader) ListBlobRepositories(ctx context.Context, in ecr.RegistryID, d 
 		return nil, nil
 	}
 	all, err := list(ctx, r.s, scanRepository, selectRepository+`WHERE account = $1 AND region = $2 AND name > $3
-		AND EXISTS (SELECT 1 FROM blob_links l WHERE l.repository_id = repositories.id AND l.digest = $4)
+		AND EXISTS (SELECT 1 FROM blob_links l WHERE l.repository_id = repositories.id AND l.digest = $4 AND NOT l.hidden)
 		ORDER BY name LIMIT $5`, string(in.Account), string(in.Region), string(after), string(d), limit)
 	return all, wrap(err, "listing the repositories of %s that have blob %s", in, d)
 }
@@ -51,6 +61,25 @@ func (r *reader) BlobIsUsed(ctx context.Context, repo meta.RepositoryID, d ecr.D
 	yes, err := r.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM manifest_blobs WHERE repository_id = $1 AND blob = $2)`,
 		int64(repo), string(d))
 	return yes, wrap(err, "looking for users of blob %s in repository %d", d, repo)
+}
+
+// MissingBlobs implements meta.BlobReader.
+func (r *reader) MissingBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
+	missing, err := r.absent(ctx, r.q.anyLinks, repo, ds)
+	return missing, wrap(err, "looking for blobs in repository %d", repo)
+}
+
+// ListReferences implements meta.BlobReader.
+func (r *reader) ListReferences(ctx context.Context, repo meta.RepositoryID, after meta.Reference, limit int) ([]meta.Reference, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (ref meta.Reference, err error) {
+		return ref, rows.Scan(&ref.Manifest, &ref.Blob, &ref.SizeBytes)
+	}, `SELECT m.manifest, m.blob, b.size_bytes FROM manifest_blobs m JOIN blobs b ON b.digest = m.blob
+		WHERE m.repository_id = $1 AND (m.manifest, m.blob) > ($2, $3) ORDER BY m.manifest, m.blob LIMIT $4`,
+		int64(repo), string(after.Manifest), string(after.Blob), limit)
+	return all, wrap(err, "listing the references of repository %d", repo)
 }
 
 // ListBlobs implements meta.BlobReader.
@@ -84,32 +113,38 @@ func (t *txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 
 // LinkBlob implements meta.BlobWriter.
 func (t *txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
-	n, err := t.s.exec(ctx, `INSERT INTO blob_links (repository_id, digest, linked_at)
-		SELECT r.id, b.digest, $3 FROM repositories r, blobs b WHERE r.id = $1 AND b.digest = $2
-		ON CONFLICT DO NOTHING`, int64(repo), string(d), micros(at))
+	// A link in use stays as it is, so that many pushes may link one blob at
+	// once.
+	n, err := t.s.exec(ctx, `INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden)
+		SELECT r.id, b.digest, $3, $3, FALSE FROM repositories r, blobs b WHERE r.id = $1 AND b.digest = $2
+		ON CONFLICT (repository_id, digest) DO UPDATE SET hidden = FALSE, idle_since = excluded.idle_since
+		WHERE blob_links.idle_since < excluded.idle_since OR blob_links.hidden`, int64(repo), string(d), micros(at))
 	if err == nil && n == 0 {
 		var there bool
-		if there, err = t.s.truth(ctx, hasLink, int64(repo), string(d)); err == nil && !there {
+		if there, err = t.s.truth(ctx, hasLink+`)`, int64(repo), string(d)); err == nil && !there {
 			err = meta.ErrReferenced
 		}
 	}
 	return wrap(err, "linking blob %s to repository %d", d, repo)
 }
 
-const hasLink = `SELECT EXISTS (SELECT 1 FROM blob_links WHERE repository_id = $1 AND digest = $2)`
+const hasLink = `SELECT EXISTS (SELECT 1 FROM blob_links WHERE repository_id = $1 AND digest = $2`
 
 // UnlinkBlob implements meta.BlobWriter.
 func (t *txn) UnlinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
-	n, err := t.s.exec(ctx, `DELETE FROM blob_links WHERE repository_id = $1 AND digest = $2
+	n, err := t.s.exec(ctx, `DELETE FROM blob_links WHERE repository_id = $1 AND digest = $2 AND NOT hidden
 		AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE repository_id = $1 AND blob = $2)`, int64(repo), string(d))
 	if err == nil && n == 0 {
 		var there bool
-		if there, err = t.s.truth(ctx, hasLink, int64(repo), string(d)); err == nil {
+		if there, err = t.s.truth(ctx, hasLink+` AND NOT hidden)`, int64(repo), string(d)); err == nil {
 			err = meta.ErrNotFound
 			if there {
 				err = meta.ErrReferenced
 			}
 		}
+	}
+	if err == nil {
+		err = t.loosen(ctx, []string{string(d)})
 	}
 	return wrap(err, "unlinking blob %s from repository %d", d, repo)
 }

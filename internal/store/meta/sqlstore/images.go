@@ -1,34 +1,39 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-const manifestColumns = `repository_id, digest, media_type, artifact_media_type, size_bytes, pushed_at,
-	last_pulled_at, subject, annotations, length(body)`
+const (
+	manifestColumns = `m.repository_id, m.digest, m.media_type, m.artifact_media_type, m.size_bytes, m.pushed_at,
+	m.last_pulled_at, m.subject, m.annotations, length(m.body), COALESCE(s.status, 'ACTIVE'), s.archived_at, s.activated_at`
+	fromManifests = ` FROM manifests m
+		LEFT JOIN image_states s ON s.repository_id = m.repository_id AND s.digest = m.digest `
+)
 
 // scanManifest scans manifestColumns and then more.
 func scanManifest(rows *sql.Rows, more ...any) (meta.Manifest, error) {
 	var m meta.Manifest
 	var pushed int64
-	var pulled sql.NullInt64
+	var pulled, archived, activated sql.NullInt64
 	var annotations string
 	if err := rows.Scan(append([]any{&m.Repository, &m.Image.Digest, &m.Image.MediaType, &m.Image.ArtifactMediaType,
-		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &annotations, &m.BodySizeBytes}, more...)...); err != nil {
+		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &annotations, &m.BodySizeBytes,
+		&m.Image.Status, &archived, &activated}, more...)...); err != nil {
 		return m, err
 	}
-	m.Image.PushedAt = fromMicros(pushed)
-	if pulled.Valid {
-		m.Image.LastPulledAt = fromMicros(pulled.Int64)
-	}
+	m.Image.PushedAt, m.Image.LastPulledAt = fromMicros(pushed), timeOrZero(pulled)
+	m.Image.ArchivedAt, m.Image.ActivatedAt = timeOrZero(archived), timeOrZero(activated)
 	return m, fromJSON(annotations, &m.Annotations)
 }
 
@@ -41,7 +46,7 @@ func (r *reader) Manifest(ctx context.Context, repo meta.RepositoryID, d ecr.Dig
 		m, err := scanManifest(rows, &body)
 		m.Body = body
 		return m, err
-	}, `SELECT `+manifestColumns+`, body FROM manifests WHERE repository_id = $1 AND digest = $2`, int64(repo), string(d))
+	}, `SELECT `+manifestColumns+`, m.body`+fromManifests+`WHERE m.repository_id = $1 AND m.digest = $2`, int64(repo), string(d))
 	if err == nil {
 		m.Image.Tags, err = list(ctx, r.s, scanString[ecr.Tag],
 			`SELECT tag FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY tag`, int64(repo), string(d))
@@ -54,8 +59,8 @@ func (r *reader) ListManifests(ctx context.Context, repo meta.RepositoryID, afte
 	if limit <= 0 {
 		return nil, nil
 	}
-	all, err := list(ctx, r.s, scanListed, `SELECT `+manifestColumns+` FROM manifests
-		WHERE repository_id = $1 AND digest > $2 ORDER BY digest LIMIT $3`, int64(repo), string(after), limit)
+	all, err := list(ctx, r.s, scanListed, `SELECT `+manifestColumns+fromManifests+`
+		WHERE m.repository_id = $1 AND m.digest > $2 ORDER BY m.digest LIMIT $3`, int64(repo), string(after), limit)
 	if err == nil {
 		err = r.fillTags(ctx, repo, all)
 	}
@@ -67,8 +72,8 @@ func (r *reader) ListReferrers(ctx context.Context, repo meta.RepositoryID, subj
 	if limit <= 0 {
 		return nil, nil
 	}
-	all, err := list(ctx, r.s, scanListed, `SELECT `+manifestColumns+` FROM manifests
-		WHERE repository_id = $1 AND subject = $2 AND subject <> '' AND digest > $3 ORDER BY digest LIMIT $4`,
+	all, err := list(ctx, r.s, scanListed, `SELECT `+manifestColumns+fromManifests+`
+		WHERE m.repository_id = $1 AND m.subject = $2 AND m.subject <> '' AND m.digest > $3 ORDER BY m.digest LIMIT $4`,
 		int64(repo), string(subject), string(after), limit)
 	if err == nil {
 		err = r.fillTags(ctx, repo, all)
@@ -120,8 +125,21 @@ func (r *reader) Parents(ctx context.Context, repo meta.RepositoryID, d ecr.Dige
 	return all, wrap(err, "reading the indexes that list %s in repository %d", d, repo)
 }
 
+// ListChildren implements meta.BlobReader.
+func (r *reader) ListChildren(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
+	all, err := list(ctx, r.s, scanString[ecr.Digest],
+		`SELECT child FROM manifest_children WHERE repository_id = $1 AND parent = $2 ORDER BY child`, int64(repo), string(d))
+	return all, wrap(err, "reading what %s lists in repository %d", d, repo)
+}
+
 // MissingManifests implements meta.ImageReader.
 func (r *reader) MissingManifests(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
+	missing, err := r.absent(ctx, r.q.presentManifests, repo, ds)
+	return missing, wrap(err, "looking for images in repository %d", repo)
+}
+
+// absent returns those of ds that present does not, each once, in order.
+func (r *reader) absent(ctx context.Context, present string, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
 	if len(ds) == 0 {
 		return nil, nil
 	}
@@ -130,9 +148,9 @@ func (r *reader) MissingManifests(ctx context.Context, repo meta.RepositoryID, d
 		d, err := scanString[ecr.Digest](rows)
 		seen[d] = true
 		return err
-	}, r.q.presentManifests, int64(repo), r.s.d.Strings(distinct(ds)))
+	}, present, int64(repo), r.s.d.Strings(distinct(ds)))
 	if err != nil {
-		return nil, wrap(err, "looking for images in repository %d", repo)
+		return nil, err
 	}
 	var missing []ecr.Digest
 	for _, d := range ds {
@@ -163,7 +181,7 @@ func (t *txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		return err
 	}
 	repo, digest := int64(m.Repository), string(m.Image.Digest)
-	pulled := sql.NullInt64{Int64: micros(m.Image.LastPulledAt), Valid: !m.Image.LastPulledAt.IsZero()}
+	pulled := microsOrNull(m.Image.LastPulledAt)
 	n, err := t.s.exec(ctx, `INSERT INTO manifests (repository_id, digest, media_type, artifact_media_type, size_bytes,
 		pushed_at, last_pulled_at, subject, annotations, body)
 		SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 ON CONFLICT DO NOTHING`,
@@ -210,14 +228,34 @@ func (t *txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		}
 		return fmt.Errorf("%w: %d of its %d %s are not in the repository", meta.ErrReferenced, want-n, want, refs.what)
 	}
-	return nil
+	if len(m.Blobs) > 0 {
+		if _, err := t.s.exec(ctx, t.q.useLinks, repo, t.s.d.Strings(distinct(m.Blobs))); err != nil {
+			return err
+		}
+	}
+	i := m.Image
+	if (i.Status == "" || i.Status == ecr.StatusActive) && i.ArchivedAt.IsZero() && i.ActivatedAt.IsZero() {
+		return nil
+	}
+	_, err = t.s.exec(ctx, `INSERT INTO image_states (repository_id, digest, status, archived_at, activated_at)
+		VALUES ($1, $2, $3, $4, $5)`, repo, digest, string(cmp.Or(i.Status, ecr.StatusActive)),
+		microsOrNull(i.ArchivedAt), microsOrNull(i.ActivatedAt))
+	return err
 }
 
 // DeleteManifest implements meta.ImageWriter. Tags and references go by
 // foreign key. That no index lists the image is for the condition to see: a
 // child need not be there, so no foreign key can say it. An index added
 // meanwhile collides with it, because both transactions are serializable.
-func (t *txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
+func (t *txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
+	return wrap(t.deleteManifest(ctx, repo, d, at), "deleting image %s of repository %d", d, repo)
+}
+
+func (t *txn) deleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
+	blobs, err := t.blobsOf(ctx, repo, d)
+	if err != nil {
+		return err
+	}
 	n, err := t.s.exec(ctx, `DELETE FROM manifests WHERE repository_id = $1 AND digest = $2
 		AND NOT EXISTS (SELECT 1 FROM manifest_children WHERE repository_id = $1 AND child = $2)`, int64(repo), string(d))
 	if err == nil && n == 0 {
@@ -229,7 +267,34 @@ func (t *txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.
 			}
 		}
 	}
-	return wrap(err, "deleting image %s of repository %d", d, repo)
+	if err == nil && len(blobs) > 0 {
+		_, err = t.s.exec(ctx, t.q.hideLinks, int64(repo), t.s.d.Strings(blobs), micros(at))
+	}
+	return err
+}
+
+// blobsOf returns the blobs that an image refers to, in byte order.
+func (t *txn) blobsOf(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]string, error) {
+	return list(ctx, t.s, scanString[string],
+		`SELECT blob FROM manifest_blobs WHERE repository_id = $1 AND manifest = $2 ORDER BY blob`, int64(repo), string(d))
+}
+
+// SetImageStatus implements meta.ImageWriter.
+func (t *txn) SetImageStatus(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, status ecr.ImageStatus, at time.Time) error {
+	var archived, activated sql.NullInt64
+	switch status {
+	case ecr.StatusArchived:
+		archived = microsOrNull(at)
+	case ecr.StatusActive:
+		activated = microsOrNull(at)
+	}
+	n, err := t.s.exec(ctx, `INSERT INTO image_states (repository_id, digest, status, archived_at, activated_at)
+		SELECT repository_id, digest, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT) FROM manifests WHERE repository_id = $1 AND digest = $2
+		ON CONFLICT (repository_id, digest) DO UPDATE SET status = excluded.status,
+		archived_at = COALESCE(excluded.archived_at, image_states.archived_at),
+		activated_at = COALESCE(excluded.activated_at, image_states.activated_at)`,
+		int64(repo), string(d), string(status), archived, activated)
+	return wrap(orElse(n, err, meta.ErrNotFound), "setting the status of image %s of repository %d", d, repo)
 }
 
 // RecordPulls implements meta.ImageWriter.

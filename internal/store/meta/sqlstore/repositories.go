@@ -4,23 +4,26 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 const selectRepository = `SELECT id, account, region, name, created_at, mutability, mutability_filters,
-	scan_on_push, encryption_type, encryption_key, tags, policy, lifecycle FROM repositories `
+	scan_on_push, encryption_type, encryption_key, tags, policy, lifecycle,
+	lifecycle_evaluated_at FROM repositories `
 
 func scanRepository(rows *sql.Rows) (meta.Repository, error) {
 	var r meta.Repository
 	var created int64
+	var evaluated sql.NullInt64
 	var filters, tags string
 	if err := rows.Scan(&r.ID, &r.Registry.Account, &r.Registry.Region, &r.Name, &created, &r.Mutability.Mode, &filters,
-		&r.ScanOnPush, &r.Encryption.Type, &r.Encryption.KMSKey, &tags, &r.PolicyText, &r.LifecycleText); err != nil {
+		&r.ScanOnPush, &r.Encryption.Type, &r.Encryption.KMSKey, &tags, &r.PolicyText, &r.LifecycleText, &evaluated); err != nil {
 		return r, err
 	}
-	r.CreatedAt = fromMicros(created)
+	r.CreatedAt, r.LifecycleEvaluatedAt = fromMicros(created), timeOrZero(evaluated)
 	return r, errors.Join(fromJSON(filters, &r.Mutability.Filters), fromJSON(tags, &r.Tags))
 }
 
@@ -88,6 +91,12 @@ func (t *txn) UpdateRepository(ctx context.Context, r meta.Repository) error {
 	return wrap(orElse(n, err, meta.ErrNotFound), "changing repository %d", r.ID)
 }
 
+// SetLifecycleEvaluated implements meta.RepositoryWriter.
+func (t *txn) SetLifecycleEvaluated(ctx context.Context, id meta.RepositoryID, at time.Time) error {
+	n, err := t.s.exec(ctx, `UPDATE repositories SET lifecycle_evaluated_at = $2 WHERE id = $1`, int64(id), microsOrNull(at))
+	return wrap(orElse(n, err, meta.ErrNotFound), "setting the evaluation time of repository %d", id)
+}
+
 // DeleteRepository implements meta.RepositoryWriter. The foreign keys would
 // see to most of it, but in an order of their own, in which a link could be
 // due before the manifest that needs it.
@@ -97,6 +106,7 @@ func (t *txn) DeleteRepository(ctx context.Context, id meta.RepositoryID) error 
 		`DELETE FROM manifest_children WHERE repository_id = $1`,
 		`DELETE FROM manifest_blobs WHERE repository_id = $1`,
 		`DELETE FROM manifests WHERE repository_id = $1`,
+		`INSERT INTO loose_blobs SELECT digest FROM blob_links WHERE repository_id = $1 ORDER BY digest ON CONFLICT DO NOTHING`,
 		`DELETE FROM blob_links WHERE repository_id = $1`,
 		`DELETE FROM uploads WHERE repository_id = $1`,
 	} {

@@ -34,6 +34,15 @@ type queries struct {
 	insertChildren   string
 	insertSparse     string
 	recordPulls      string
+	anyLinks         string
+	useLinks         string
+	hideLinks        string
+	touchLinks       string
+	loosen           string
+	unused           string
+	settle           string
+	dropOwn          string
+	dropHidden       string
 }
 
 func makeQueries(d *Dialect) queries {
@@ -42,9 +51,9 @@ func makeQueries(d *Dialect) queries {
 			WHERE repository_id = $1 AND ` + d.In("digest", 2) + ` ORDER BY digest, tag`,
 		presentManifests: `SELECT digest FROM manifests
 			WHERE repository_id = $1 AND ` + d.In("digest", 2),
-		linkedBlobs: `SELECT b.digest, b.key, b.size_bytes, b.created_at
+		linkedBlobs: `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since
 			FROM blob_links l JOIN blobs b ON b.digest = l.digest
-			WHERE l.repository_id = $1 AND ` + d.In("l.digest", 2),
+			WHERE l.repository_id = $1 AND NOT l.hidden AND ` + d.In("l.digest", 2),
 		insertBlobs: `INSERT INTO manifest_blobs (repository_id, manifest, blob)
 			SELECT l.repository_id, $2, l.digest FROM blob_links l
 			WHERE l.repository_id = $1 AND ` + d.In("l.digest", 3),
@@ -56,6 +65,23 @@ func makeQueries(d *Dialect) queries {
 		recordPulls: `UPDATE manifests SET last_pulled_at = p.at FROM ` + d.PullRows + `
 			WHERE manifests.repository_id = p.repository_id AND manifests.digest = p.digest
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
+		anyLinks: `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
+			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
+		hideLinks: `UPDATE blob_links SET idle_since = $3, hidden = TRUE
+			WHERE repository_id = $1 AND ` + d.In("digest", 2) + ` AND NOT EXISTS (SELECT 1 FROM manifest_blobs m
+			WHERE m.repository_id = blob_links.repository_id AND m.blob = blob_links.digest)`,
+		touchLinks: `UPDATE blob_links SET idle_since = $3
+			WHERE repository_id = $1 AND idle_since < $3 AND NOT hidden AND ` + d.In("digest", 2),
+		loosen: `INSERT INTO loose_blobs SELECT b.digest FROM blobs b WHERE ` + d.In("b.digest", 1) + `
+			ORDER BY b.digest ON CONFLICT DO NOTHING`,
+		unused: `DELETE FROM blobs WHERE ` + d.In("digest", 1) + `
+			AND NOT EXISTS (SELECT 1 FROM blob_links l WHERE l.digest = blobs.digest)
+			AND NOT EXISTS (SELECT 1 FROM bin_blobs n WHERE n.digest = blobs.digest)
+			RETURNING digest, key, size_bytes, created_at`,
+		settle:     `DELETE FROM loose_blobs WHERE ` + d.In("digest", 1),
+		dropOwn:    `DELETE FROM blob_links WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
+		dropHidden: `DELETE FROM blob_links WHERE hidden AND ` + d.In("digest", 1),
 	}
 }
 

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -16,6 +17,19 @@ func micros(t time.Time) int64 { return t.UnixMicro() }
 
 func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
+// A time that may be unknown, which is the zero time, is NULL then.
+
+func microsOrNull(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: micros(t), Valid: !t.IsZero()}
+}
+
+func timeOrZero(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return fromMicros(n.Int64)
+}
+
 // microsUp is micros for "before t": what happened within t's microsecond
 // but before t counts as before.
 func microsUp(t time.Time) int64 {
@@ -27,7 +41,7 @@ func microsUp(t time.Time) int64 {
 
 // Lists and maps that are only ever read whole are JSON text; "" is none.
 
-func toJSON[T []string | []ecr.Tag | map[string]string](v T) (string, error) {
+func toJSON[T []string | []ecr.Tag | []ecr.Digest | map[string]string](v T) (string, error) {
 	if len(v) == 0 {
 		return "", nil
 	}

@@ -1,0 +1,87 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// A link is idle when no manifest refers to it: idle_since is set then and
+// only then, by the statements that insert and delete manifests. Whoever takes
+// a link, or a place in the bin, away from a blob puts it among the loose
+// ones, so that nobody has to search all blobs for those without either.
+
+// TouchBlobs implements meta.BlobWriter.
+func (t *txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest, at time.Time) error {
+	if len(ds) == 0 {
+		return nil
+	}
+	_, err := t.s.exec(ctx, t.q.touchLinks, int64(repo), t.s.d.Strings(distinct(ds)), micros(at))
+	return wrap(err, "touching %d blobs of repository %d", len(ds), repo)
+}
+
+// loosen notes that blobs may have become unused.
+func (t *txn) loosen(ctx context.Context, digests []string) error {
+	if len(digests) == 0 {
+		return nil
+	}
+	_, err := t.s.exec(ctx, t.q.loosen, t.s.d.Strings(digests))
+	return err
+}
+
+// DeleteIdleLinks implements meta.Collector.
+func (t *txn) DeleteIdleLinks(ctx context.Context, before time.Time, limit int) (int, error) {
+	if limit <= 0 {
+		return 0, nil
+	}
+	gone, err := list(ctx, t.s, scanString[ecr.Digest], `DELETE FROM blob_links WHERE (repository_id, digest) IN (
+			SELECT l.repository_id, l.digest FROM blob_links l WHERE l.idle_since < $1
+			ORDER BY l.idle_since, l.repository_id, l.digest LIMIT $2)
+		RETURNING digest`, microsUp(before), limit)
+	if err == nil {
+		err = t.loosen(ctx, distinct(gone))
+	}
+	return len(gone), wrap(err, "removing idle links")
+}
+
+// DeleteUnusedBlobs implements meta.Collector.
+func (t *txn) DeleteUnusedBlobs(ctx context.Context, limit int) ([]meta.Blob, int, error) {
+	if limit <= 0 {
+		return nil, 0, nil
+	}
+	loose, err := list(ctx, t.s, scanString[string], `SELECT digest FROM loose_blobs ORDER BY digest LIMIT $1`, limit)
+	if err != nil || len(loose) == 0 {
+		return nil, 0, wrap(err, "listing loose blobs")
+	}
+	gone, err := t.deleteUnused(ctx, loose)
+	return gone, len(loose), wrap(err, "removing unused blobs")
+}
+
+// deleteUnused removes those of digests that nothing keeps; none is loose
+// afterwards.
+func (t *txn) deleteUnused(ctx context.Context, digests []string) ([]meta.Blob, error) {
+	gone, err := list(ctx, t.s, scanBlob, t.q.unused, t.s.d.Strings(digests))
+	if err == nil {
+		_, err = t.s.exec(ctx, t.q.settle, t.s.d.Strings(digests))
+	}
+	return gone, err
+}
+
+// DropBlobs implements meta.Collector.
+func (t *txn) DropBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]meta.Blob, error) {
+	if len(ds) == 0 {
+		return nil, nil
+	}
+	digests := distinct(ds)
+	_, err := t.s.exec(ctx, t.q.dropOwn, int64(repo), t.s.d.Strings(digests))
+	if err == nil {
+		_, err = t.s.exec(ctx, t.q.dropHidden, t.s.d.Strings(digests))
+	}
+	if err != nil {
+		return nil, wrap(err, "removing links of %d blobs", len(ds))
+	}
+	gone, err := t.deleteUnused(ctx, digests)
+	return gone, wrap(err, "dropping %d blobs", len(ds))
+}

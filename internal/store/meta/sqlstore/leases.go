@@ -1,0 +1,71 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// ListLeases implements meta.LeaseReader.
+func (r *reader) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) ([]meta.Lease, error) {
+	scan := func(rows *sql.Rows) (meta.Lease, error) {
+		l := meta.Lease{Registry: in}
+		err := rows.Scan(&l.Repository, &l.Image.Digest, &l.Image.Tag, &l.Collector, &l.User)
+		return l, err
+	}
+	text, args := `SELECT repository, digest, tag, collector, holder FROM leases WHERE account = $1 AND region = $2`,
+		[]any{string(in.Account), string(in.Region)}
+	if name != "" {
+		text, args = text+` AND repository = $3`, append(args, string(name))
+	}
+	all, err := list(ctx, r.s, scan, text+` ORDER BY repository, digest, tag, collector, holder`, args...)
+	return all, wrap(err, "listing the leases of %s", in)
+}
+
+// LeaseCollectors implements meta.LeaseReader.
+func (r *reader) LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]meta.LeaseCollector, error) {
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.LeaseCollector, error) {
+		c := meta.LeaseCollector{Registry: in}
+		var at, ttl int64
+		err := rows.Scan(&c.Name, &at, &ttl)
+		c.ReportedAt, c.TTL = fromMicros(at), time.Duration(ttl)*time.Microsecond
+		return c, err
+	}, `SELECT name, reported_at, ttl FROM lease_collectors WHERE account = $1 AND region = $2 ORDER BY name`,
+		string(in.Account), string(in.Region))
+	return all, wrap(err, "listing the lease collectors of %s", in)
+}
+
+// PutLeases implements meta.LeaseWriter.
+func (t *txn) PutLeases(ctx context.Context, c meta.LeaseCollector, leases []meta.Lease) error {
+	return wrap(t.putLeases(ctx, c, leases), "recording %d leases of %s in %s", len(leases), c.Name, c.Registry)
+}
+
+func (t *txn) putLeases(ctx context.Context, c meta.LeaseCollector, leases []meta.Lease) error {
+	account, region := string(c.Registry.Account), string(c.Registry.Region)
+	_, err := t.s.exec(ctx, `INSERT INTO lease_collectors (account, region, name, reported_at, ttl) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (account, region, name) DO UPDATE SET reported_at = excluded.reported_at, ttl = excluded.ttl`,
+		account, region, c.Name, micros(c.ReportedAt), c.TTL.Microseconds())
+	if err != nil {
+		return err
+	}
+	_, err = t.s.exec(ctx, `DELETE FROM leases WHERE account = $1 AND region = $2 AND collector = $3`, account, region, c.Name)
+	for _, l := range leases {
+		if err != nil {
+			return err
+		}
+		_, err = t.s.exec(ctx, `INSERT INTO leases (account, region, repository, digest, tag, collector, holder)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+			account, region, string(l.Repository), string(l.Image.Digest), string(l.Image.Tag), c.Name, l.User)
+	}
+	return err
+}
+
+// DeleteLeaseCollector implements meta.LeaseWriter.
+func (t *txn) DeleteLeaseCollector(ctx context.Context, in ecr.RegistryID, name string) error {
+	n, err := t.s.exec(ctx, `DELETE FROM lease_collectors WHERE account = $1 AND region = $2 AND name = $3`,
+		string(in.Account), string(in.Region), name)
+	return wrap(orElse(n, err, meta.ErrNotFound), "removing the lease collector %s of %s", name, in)
+}
