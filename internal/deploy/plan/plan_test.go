@@ -201,9 +201,9 @@ func TestRenamedStatementIsNotLost(t *testing.T) {
 func TestDiffUsesTheTargetsPartition(t *testing.T) {
 	d := wanted(repo("api", "", pull, ""))
 	china := strings.ReplaceAll(pull, "arn:aws:", "arn:aws-cn:")
-	d.Partitions = map[string][]state.Repository{"aws": d.Repositories, "aws-cn": {repo("api", "", china, "")}}
+	d.ByTarget = map[string][]state.Repository{"prod": d.Repositories, "china": {repo("api", "", china, "")}}
 	o := seen()
-	o.Target.Registry.Region = "cn-north-1"
+	o.Target.Name, o.Target.Registry.Region = "china", "cn-north-1"
 	if got := plan.Diff(d, o).Changes[0].After.Policy; got != china {
 		t.Errorf("policy for cn-north-1: %s", got)
 	}

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -13,8 +12,9 @@ import (
 
 // Sids of the generated statements.
 const (
-	SidPull = "KontorPull"
-	SidPush = "KontorPush"
+	SidPull              = "KontorPull"
+	SidPush              = "KontorPush"
+	SidPullOrganizations = "KontorPullOrganizations"
 )
 
 // pullActions are what pulling takes, with any client, and looking at what
@@ -25,9 +25,9 @@ var (
 		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeRepositories",
 		"ecr:GetDownloadUrlForLayer", "ecr:ListImageReferrers", "ecr:ListImages",
 	}
-	pushActions = []string{
+	pushActions = slices.Sorted(slices.Values(slices.Concat(pullActions, []string{
 		"ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
-	}
+	})))
 )
 
 // repository is a repository with the defaults filled in.
@@ -35,100 +35,325 @@ type repository struct {
 	name   ecr.RepositoryName
 	origin state.Origin
 	fields
-	ownDays bool // the repository itself, not defaults, gives expire_all_after_days
+	// in holds what differs in the targets that have overrides, by name.
+	in map[string]fields
 }
 
-// compile makes the settings of r for targets in partition.
-func (r repository) compile(stack, partition string) state.Repository {
+// variant is a repository as some targets have it: those of one partition,
+// with the same overrides and the same clusters.
+type variant struct {
+	repository
+	targets   []state.Target
+	partition string
+	clusters  []state.Cluster // that pull from it, and whose accounts are not the targets'
+}
+
+// variants are what r comes to in targets, in their order. Each target that
+// has r is in one of them.
+func (r repository) variants(targets []state.Target, clusters []state.Cluster) []variant {
+	type key struct{ partition, override, clusters string }
+	var out []variant
+	index := map[key]int{}
+	for _, t := range targets {
+		if !r.wantedIn(t) {
+			continue
+		}
+		v := variant{repository: r, partition: t.Registry.Region.Partition()}
+		k := key{partition: v.partition}
+		if f, ok := r.in[t.Name]; ok {
+			v.fields, k.override = f, t.Name
+		}
+		for i, c := range clusters {
+			if c.Account != t.Registry.Account && c.Region.Partition() == v.partition && c.Pulls(r.name) {
+				v.clusters = append(v.clusters, c)
+				k.clusters += fmt.Sprint(i, " ")
+			}
+		}
+		i, ok := index[k]
+		if !ok {
+			i = len(out)
+			index[k] = i
+			out = append(out, v)
+		}
+		out[i].targets = append(out[i].targets, t)
+	}
+	return out
+}
+
+// wantedIn reports whether r is to be in the target.
+func (r repository) wantedIn(t state.Target) bool {
+	return t.Local || !r.registries.given ||
+		slices.ContainsFunc(r.registries.value, func(n node) bool { return n.text == t.Name })
+}
+
+// compile makes the settings of v.
+func (v variant) compile(stack string) state.Repository {
 	out := state.Repository{
-		Name:       r.name,
-		Mutability: ecr.Mutability{Mode: ecr.Immutable},
-		Tags:       map[string]string{},
+		Name:        v.name,
+		Mutability:  v.mutability(),
+		Tags:        v.resourceTags(stack),
+		Unprotected: v.unprotected(),
 	}
-	if r.immutable.given && !r.immutable.value {
-		out.Mutability.Mode = ecr.Mutable
+	if v.scan.given {
+		out.ScanOnPush = new(bool)
+		*out.ScanOnPush = v.scan.value
 	}
-	maps.Copy(out.Tags, r.tags.value)
-	out.Tags[state.TagStack] = stack
-	l, rules := r.lifecycle()
-	doc, statements := r.policy(partition)
+	if v.encryption.given {
+		e := v.encryption.value
+		out.Encryption = &e
+	}
+	l, rules := v.lifecycle()
+	doc, statements := v.policy()
 	if len(l.Rules) > 0 {
 		out.Lifecycle = l.String()
 	}
 	if len(doc.Statements) > 0 {
 		out.Policy = doc.String()
 	}
-	out.Origins = state.Origins{Repository: r.origin.Position, Rules: rules, Statements: statements}
+	out.Origins = state.Origins{Repository: v.origin.Position, Rules: rules, Statements: statements}
 	return out
 }
 
-// policy makes the repository policy for targets in partition, and the
-// origins of its statements by Sid. Without grants it has no statements.
-func (r repository) policy(partition string) (policy.Document, map[string]state.Origin) {
+// policy makes the repository policy, and the origins of its statements by
+// Sid. Without grants it has no statements.
+func (v variant) policy() (policy.Document, map[string]state.Origin) {
 	origins := map[string]state.Origin{}
-	doc := policy.Document{Version: policy.Version2012}
-	grantTo := func(sid string, by state.Origin, accounts []ecr.AccountID, actions []string) {
-		if len(accounts) == 0 {
-			return
+	if v.policyText.given {
+		for i, s := range v.policyText.value.doc.Statements {
+			origins[s.Sid] = v.policyText.value.origins[i]
 		}
-		doc.Statements = append(doc.Statements, statement(sid, partition, accounts, actions))
-		origins[sid] = by
+		return v.policyText.value.doc, origins
 	}
-	push := accountsOf(r.push.value)
-	pull := slices.DeleteFunc(accountsOf(r.pull.value), func(id ecr.AccountID) bool { return slices.Contains(push, id) })
-	grantTo(SidPull, r.pull.by, pull, pullActions)
-	grantTo(SidPush, r.push.by, push, slices.Sorted(slices.Values(slices.Concat(pullActions, pushActions))))
+	doc := policy.Document{Version: policy.Version2012}
+	add := func(by state.Origin, s policy.Statement) {
+		doc.Statements = append(doc.Statements, s)
+		origins[s.Sid] = by
+	}
+	allow := func(sid string, actions []string) policy.Statement {
+		return policy.Statement{Sid: sid, Effect: policy.Allow, Action: actions}
+	}
+	pushed := v.arns(v.push.value, v.pushPrincipals.value)
+	pulled := v.arns(v.pull.value, v.pullPrincipals.value)
+	for _, c := range v.clusters {
+		pulled = append(pulled, v.root(c.Account))
+	}
+	slices.Sort(pulled)
+	pulled = slices.DeleteFunc(slices.Compact(pulled), func(arn string) bool { return slices.Contains(pushed, arn) })
+	if len(pulled) > 0 {
+		s := allow(SidPull, pullActions)
+		s.Principal.AWS = pulled
+		add(v.pullOrigin(), s)
+	}
+	if ids := v.organizations.value; len(ids) > 0 {
+		s := allow(SidPullOrganizations, pullActions)
+		s.Principal.Everyone = true
+		s.Condition = []policy.Condition{{Operator: "StringEquals", Key: "aws:PrincipalOrgID", Values: slices.Sorted(slices.Values(ids))}}
+		add(v.organizations.by, s)
+	}
+	services := func(sid string, actions []string, list []principal) {
+		i := 0
+		for _, p := range list {
+			if p.service == "" {
+				continue
+			}
+			s := allow(serviceSid(sid, i), actions)
+			s.Principal.Service = []string{p.service}
+			s.Condition = p.condition()
+			add(p.by, s)
+			i++
+		}
+	}
+	services(SidPull, pullActions, v.pullPrincipals.value)
+	if len(pushed) > 0 {
+		s := allow(SidPush, pushActions)
+		s.Principal.AWS = pushed
+		add(v.pushOrigin(), s)
+	}
+	services(SidPush, pushActions, v.pushPrincipals.value)
+	for i, s := range v.extra.value.doc.Statements {
+		add(v.extra.value.origins[i], s)
+	}
 	return doc, origins
 }
 
-// statement lets accounts take actions. An account is named by its root, which
-// stands for the users and roles that the account itself lets through.
-func statement(sid, partition string, accounts []ecr.AccountID, actions []string) policy.Statement {
-	roots := make([]string, len(accounts))
-	for i, id := range accounts {
-		roots[i] = fmt.Sprintf("arn:%s:iam::%s:root", partition, id)
-	}
-	return policy.Statement{Sid: sid, Effect: policy.Allow, Principal: policy.Principals{AWS: roots}, Action: actions}
+// root is the principal that stands for the users and roles which the account
+// itself lets through.
+func (v variant) root(id ecr.AccountID) string {
+	return fmt.Sprintf("arn:%s:iam::%s:root", v.partition, id)
 }
 
-// accountsOf are the accounts of grants, sorted.
-func accountsOf(grants []grant) []ecr.AccountID {
-	out := make([]ecr.AccountID, len(grants))
-	for i, g := range grants {
-		out[i] = g.account
+// arns are the principals of accounts and of those of list that have an ARN,
+// sorted and once each.
+func (v variant) arns(accounts []grant, list []principal) []string {
+	var out []string
+	for _, g := range accounts {
+		out = append(out, v.root(g.account))
+	}
+	for _, p := range list {
+		if p.arn != "" {
+			out = append(out, p.arn)
+		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
+}
+
+// pullOrigin is the field that has most principals of KontorPull.
+func (v variant) pullOrigin() state.Origin {
+	most, by := len(v.pull.value), v.pull.by
+	if n := len(v.pullPrincipals.value); n > most {
+		most, by = n, v.pullPrincipals.by
+	}
+	if most == 0 {
+		by = v.clusters[0].Origin
+	}
+	return by
+}
+
+// pushOrigin is the field that has most principals of KontorPush.
+func (v variant) pushOrigin() state.Origin {
+	if len(v.pushPrincipals.value) > len(v.push.value) {
+		return v.pushPrincipals.by
+	}
+	return v.push.by
 }
 
 // check looks for what is wrong only in the compiled settings. Values were
 // checked as they were read; the engines' own checks are the net below.
-func (r repository) check(p *problems, partition string) {
-	r.checkLifecycle(p)
-	doc, _ := r.policy(partition)
+func (v variant) check(p *problems) {
+	v.checkLifecycle(p)
+	v.checkMutability(p)
+	if n := len(v.resourceTags("")); n > maxTags && len(v.tags.value) < maxTags {
+		p.failf(v.tags.by, "%d tags with Kontor's own; ECR allows %d", n, maxTags)
+	}
+	for _, t := range v.targets {
+		v.checkKey(p, t)
+	}
+	doc, _ := v.policy()
 	if len(doc.Statements) == 0 {
 		return
 	}
-	by := r.pull.by
-	if len(r.push.value) > len(r.pull.value) {
-		by = r.push.by
-	}
+	foreign := v.checkPartition(p)
+	by := v.longest()
 	if n, most := policy.Size(doc.String()), policy.Repository.MaxSize(); n > most {
-		p.failf(by, "the repository policy has %d characters; ECR allows %d, which is about 300 accounts", n, most)
-	} else if err := policy.Validate(doc, policy.Repository); err != nil {
+		advice := "; pull_organization_ids lets in all accounts of an organization in one statement"
+		p.failf(by, "the repository policy has %d characters; ECR allows %d, which is about 300 accounts%s", n, most, advice)
+	} else if err := policy.Validate(doc, policy.Repository); err != nil && !foreign {
 		p.failf(by, "the repository policy that this makes is not valid: %v", err)
 	}
 }
 
-// note looks for what is allowed but may surprise.
-func (r repository) note(p *problems, targets []state.Target) {
-	r.noteLifecycle(p)
-	for _, g := range slices.Concat(r.pull.value, r.push.value) {
-		own := func(t state.Target) bool { return t.Registry.Account == g.account }
-		if i := slices.IndexFunc(targets, own); i >= 0 {
-			p.notef(g.by, CodeOwnAccount, "%s is the account of registry %s itself, where identity policies decide; this grants nothing there",
-				g.account, targets[i].Name)
+// checkKey finds a key of KMS that ECR cannot use in the target.
+func (v variant) checkKey(p *problems, t state.Target) {
+	key := v.encryption.value.KMSKey
+	parts := strings.SplitN(key, ":", 6)
+	if t.Local || parts[0] != "arn" || len(parts) < 6 {
+		return
+	}
+	if parts[1] != v.partition || parts[3] != string(t.Registry.Region) {
+		p.failf(v.encryption.by, "the key is in region %s, but registry %s is in %s; give each region its key with overrides", parts[3], t.Name, t.Registry.Region)
+	}
+}
+
+// checkPartition finds principals that do not exist in v's partition. That of
+// the local registry is known only when it runs.
+func (v variant) checkPartition(p *problems) (found bool) {
+	if v.targets[0].Local {
+		return false
+	}
+	fail := func(by state.Origin, arn string) {
+		found = true
+		p.failf(by, "%s is in partition %s, but registry %s is in %s; name who is there with overrides", arn, partitionOf(arn), v.targets[0].Name, v.partition)
+	}
+	statements := func(d policyDocument) {
+		for i, s := range d.doc.Statements {
+			for _, arn := range foreignPrincipals(s, v.partition) {
+				fail(d.origins[i], arn)
+			}
 		}
+	}
+	if v.policyText.given {
+		statements(v.policyText.value)
+		return found
+	}
+	for _, q := range slices.Concat(v.pullPrincipals.value, v.pushPrincipals.value) {
+		for _, arn := range []string{q.arn, q.sourceARN} {
+			if partition := partitionOf(arn); partition != "" && partition != v.partition {
+				fail(q.by, arn)
+			}
+		}
+	}
+	statements(v.extra.value)
+	return found
+}
+
+// longest is the access field that makes most of the policy.
+func (v variant) longest() state.Origin {
+	if v.policyText.given {
+		return v.policyText.by
+	}
+	by, most := v.origin, 0
+	for _, c := range []struct {
+		by state.Origin
+		n  int
+	}{
+		{v.pull.by, len(v.pull.value)},
+		{v.push.by, len(v.push.value)},
+		{v.pullPrincipals.by, len(v.pullPrincipals.value)},
+		{v.pushPrincipals.by, len(v.pushPrincipals.value)},
+		{v.organizations.by, len(v.organizations.value)},
+		{v.extra.by, len(v.extra.value.doc.Statements)},
+	} {
+		if c.n > most {
+			by, most = c.by, c.n
+		}
+	}
+	return by
+}
+
+// note looks for what is allowed but may surprise.
+func (v variant) note(p *problems, clusters []state.Cluster) {
+	v.noteLifecycle(p)
+	if v.policyText.given {
+		v.noteOverridden(p)
+		return
+	}
+	for _, g := range slices.Concat(v.pull.value, v.push.value) {
+		own := func(t state.Target) bool { return !t.Local && t.Registry.Account == g.account }
+		if i := slices.IndexFunc(v.targets, own); i >= 0 {
+			p.notef(g.by, CodeOwnAccount, "%s is the account of registry %s itself, where identity policies decide; this grants nothing there",
+				g.account, v.targets[i].Name)
+		}
+	}
+	for _, c := range clusters {
+		if !v.targets[0].Local && c.Region.Partition() != v.partition && c.Pulls(v.name) {
+			p.notef(c.Origin, CodeOtherPartition, "the cluster is in partition %s and registry %s in %s, where none of its nodes can pull",
+				c.Region.Partition(), v.targets[0].Name, v.partition)
+		}
+	}
+}
+
+// noteOverridden says what repository_policy_json takes the place of.
+func (v variant) noteOverridden(p *problems) {
+	var replaced []string
+	for _, c := range []struct {
+		name string
+		n    int
+	}{
+		{"additional_pull_account_ids", len(v.pull.value)},
+		{"additional_push_account_ids", len(v.push.value)},
+		{"pull_principals", len(v.pullPrincipals.value)},
+		{"push_principals", len(v.pushPrincipals.value)},
+		{"pull_organization_ids", len(v.organizations.value)},
+		{"extra_policy_statements", len(v.extra.value.doc.Statements)},
+		{"the grants to clusters", len(v.clusters)},
+	} {
+		if c.n > 0 {
+			replaced = append(replaced, c.name)
+		}
+	}
+	if len(replaced) > 0 {
+		p.notef(v.policyText.by, CodePolicyOverridden, "this policy is used as it is, in place of %s", and(replaced))
 	}
 }
 

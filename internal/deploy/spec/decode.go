@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -38,7 +39,7 @@ func (d decoder) object(n node, fields []string, elsewhere func(field string) st
 		return nil
 	}
 	if n.kind != mapping {
-		d.wrong(n, "want a mapping with the fields %s, not %s", strings.Join(fields, ", "), n)
+		d.wrong(n, "want a mapping with the fields %s, not %s", some(fields), n)
 		return nil
 	}
 	out := make(map[string]node, len(n.members))
@@ -59,6 +60,15 @@ func (d decoder) object(n node, fields []string, elsewhere func(field string) st
 		}
 	}
 	return out
+}
+
+// some is the names, or of many the first.
+func some(names []string) string {
+	const most = 10
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // need reports the required fields that m, read from n, does not have.
@@ -119,6 +129,9 @@ func (d decoder) boolean(n node) (bool, bool) {
 	return false, false
 }
 
+// maxCount bounds numbers of days and images.
+const maxCount = math.MaxInt32
+
 // number reads a whole number of what it says, such as "day", 1 or more. The
 // YAML library takes a number beyond 64 bits for a text.
 func (d decoder) number(n node, what string) (int, bool) {
@@ -130,8 +143,8 @@ func (d decoder) number(n node, what string) (int, bool) {
 	switch {
 	case strings.HasPrefix(n.text, "-") || err == nil && number < 1:
 		d.wrong(n, "want 1 %s or more, not %s", what, clip(n.text))
-	case err != nil || number > math.MaxInt32:
-		d.wrong(n, "want at most %d %ss, not %s", math.MaxInt32, what, clip(n.text))
+	case err != nil || number > maxCount:
+		d.wrong(n, "want at most %d %ss, not %s", maxCount, what, clip(n.text))
 	default:
 		return number, true
 	}

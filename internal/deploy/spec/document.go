@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -55,28 +54,9 @@ func (d decoder) document(n node) (document, bool) {
 		if e.Code == lifecycle.CodeLength && errs[len(errs)-1].Code != lifecycle.CodeLength {
 			continue // what else is wrong says more
 		}
-		d.errorf(doc.place(e.Path, n.at), n.path, "%s", documentError(e))
+		d.errorf(nearestPlace(doc.places, e.Path, n.at), n.path, "%s", documentError(e))
 	}
 	return doc, false
-}
-
-// place is where the document's value at path stands, or the nearest one
-// around it; at when the document was a text.
-func (doc document) place(path string, at state.Position) state.Position {
-	for {
-		if p, ok := doc.places[path]; ok {
-			return p
-		}
-		i := strings.LastIndexAny(path, ".[")
-		if i < 0 {
-			break
-		}
-		path = path[:i]
-	}
-	if p, ok := doc.places[""]; ok {
-		return p
-	}
-	return at
 }
 
 // documentError is e without the place in the text, which only means

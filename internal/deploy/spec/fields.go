@@ -2,22 +2,14 @@ package spec
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
-)
-
-// The fields of a repository and of defaults, in the order of the manual.
-var (
-	repositoryFields = []string{
-		"is_immutable", "expire_all_images", "expire_all_after_days", "expiration_rules", "keep",
-		"expire_untagged_after_days", "lifecycle_policy_json",
-		"additional_pull_account_ids", "additional_push_account_ids", "tags",
-	}
-	ruleFields = []string{"tag_pattern", "days", "keep_last"}
 )
 
 // setting is a field's value; the zero setting is one that is not given.
@@ -37,62 +29,168 @@ func (s setting[T]) or(other setting[T]) setting[T] {
 	return other
 }
 
-// fields are the settings of a repository as one place of a file gives them.
-type fields struct {
-	immutable setting[bool]
-	lifecycleFields
-	pull setting[[]grant]
-	push setting[[]grant]
-	tags setting[map[string]string]
+// own reports whether the repository itself gives s, and not defaults.
+func (s setting[T]) own() bool {
+	return s.given && s.by.Field != "defaults" && !strings.HasPrefix(s.by.Field, "defaults.")
 }
 
-// grant is an entry of a list of accounts.
-type grant struct {
-	account ecr.AccountID
-	by      state.Origin
+// fields are the settings of a repository as one place of a file gives them.
+type fields struct {
+	mutabilityFields
+	lifecycleFields
+	accessFields
+	tags       setting[map[string]string]
+	scan       setting[bool]
+	encryption setting[ecr.Encryption]
+	protection setting[bool]
+	// registries and overrides are not among the fields of an override.
+	registries setting[[]node]
+	overrides  setting[map[string]override]
+}
+
+// override is an entry of overrides.
+type override struct {
+	node   node
+	fields fields
 }
 
 // over is f with the defaults d: a field that f gives replaces the default
 // whole.
 func (f fields) over(d fields) fields {
 	return fields{
-		immutable:       f.immutable.or(d.immutable),
-		lifecycleFields: f.lifecycleFields.over(d.lifecycleFields),
-		pull:            f.pull.or(d.pull),
-		push:            f.push.or(d.push),
-		tags:            f.tags.or(d.tags),
+		mutabilityFields: f.mutabilityFields.over(d.mutabilityFields),
+		lifecycleFields:  f.lifecycleFields.over(d.lifecycleFields),
+		accessFields:     f.accessFields.over(d.accessFields),
+		tags:             f.tags.or(d.tags),
+		scan:             f.scan.or(d.scan),
+		encryption:       f.encryption.or(d.encryption),
+		protection:       f.protection.or(d.protection),
+		registries:       f.registries.or(d.registries),
+		overrides:        f.overrides.or(d.overrides),
 	}
 }
 
 // fields reads the settings of a repository, or defaults.
 func (d decoder) fields(n node) fields {
-	var f fields
-	m := d.object(n, repositoryFields, func(field string) string {
-		if field == "stack" || field == "registries" {
+	m := d.object(n, fieldNames(Repository), func(field string) string {
+		if slices.Contains(fieldNames(""), field) {
 			return "; it belongs at the top of the file"
 		}
 		return ""
 	})
-	if v, ok := m["is_immutable"]; ok {
-		if b, ok := d.boolean(v); ok {
-			f.immutable = given(b, v)
-		}
+	f := d.settings(m)
+	if v, ok := m["registries"]; ok {
+		f.registries = given(d.registryNames(v), v)
 	}
-	f.lifecycleFields = d.lifecycleFields(m)
-	if v, ok := m["additional_pull_account_ids"]; ok {
-		f.pull = given(d.accounts(v), v)
-	}
-	if v, ok := m["additional_push_account_ids"]; ok {
-		f.push = given(d.accounts(v), v)
-	}
-	if v, ok := m["tags"]; ok {
-		f.tags = given(d.tags(v), v)
+	if v, ok := m["overrides"]; ok {
+		f.overrides = given(d.overrides(v), v)
 	}
 	return f
 }
 
-// account reads an account id. One without quotes is a number in YAML, and
-// numbers lose their leading zeros, so it is refused even where it is whole.
+// settings reads the fields of an override, which a repository has too.
+func (d decoder) settings(m map[string]node) fields {
+	f := fields{mutabilityFields: d.mutabilityFields(m), lifecycleFields: d.lifecycleFields(m), accessFields: d.accessFields(m)}
+	if v, ok := m["tags"]; ok {
+		f.tags = given(d.tags(v), v)
+	}
+	if v, ok := m["scan_on_push"]; ok {
+		if b, ok := d.boolean(v); ok {
+			f.scan = given(b, v)
+		}
+	}
+	if v, ok := m["encryption"]; ok {
+		if e, ok := d.encryption(v); ok {
+			f.encryption = given(e, v)
+		}
+	}
+	if v, ok := m["delete_protection"]; ok {
+		if b, ok := d.boolean(v); ok {
+			f.protection = given(b, v)
+		}
+	}
+	return f
+}
+
+// registryNames reads the names of registries. Whether there are such is
+// known only when all files have been read.
+func (d decoder) registryNames(n node) []node {
+	var out []node
+	first := map[string]state.Position{}
+	items := d.list(n, "names of registries")
+	if n.kind == list && len(items) == 0 {
+		d.wrong(n, "name at least one registry; without this field it is in all")
+	}
+	for _, item := range items {
+		s, ok := d.text(item)
+		if !ok {
+			continue
+		}
+		if at, twice := first[s]; twice {
+			d.wrong(item, "registry %q is given twice, first at %s", clip(s), from(at, item.at))
+			continue
+		}
+		first[s] = item.at
+		out = append(out, item)
+	}
+	return out
+}
+
+// overrides reads a mapping from names of registries to fields.
+func (d decoder) overrides(n node) map[string]override {
+	if n.kind != mapping {
+		d.wrong(n, "want a mapping from names of registries to fields of a repository, not %s", n)
+		return nil
+	}
+	names := slices.DeleteFunc(fieldNames(Repository), func(s string) bool { return slices.Contains(notOverridden, s) })
+	out := make(map[string]override, len(n.members))
+	for _, m := range n.members {
+		item := node{m.value, n.path.At(m.key), m.at}
+		fs := d.object(item, names, func(field string) string {
+			if slices.Contains(notOverridden, field) {
+				return "; it belongs to the repository, outside overrides"
+			}
+			return ""
+		})
+		out[m.key] = override{item, d.settings(fs)}
+	}
+	return out
+}
+
+// encryptionTypes are those of ECR's API model, EncryptionType.
+var encryptionTypes = []string{"AES256", "KMS", "KMS_DSSE"}
+
+func (d decoder) encryption(n node) (ecr.Encryption, bool) {
+	var e ecr.Encryption
+	before := len(d.errs)
+	m := d.object(n, fieldNames("encryption"), nil)
+	if m == nil || len(d.errs) == before && !d.need(n, m, "encryption", "type") {
+		return e, false
+	}
+	if v, ok := m["type"]; ok {
+		if e.Type, ok = d.text(v); ok && !slices.Contains(encryptionTypes, e.Type) {
+			d.wrong(v, "want AES256, KMS or KMS_DSSE, not %q", clip(e.Type))
+		}
+	}
+	if v, ok := m["kms_key"]; ok {
+		s, ok := d.text(v)
+		switch {
+		case !ok:
+		case e.Type == "AES256":
+			d.errorf(v.key, v.path, "AES256 has no key of its own; it goes with type KMS")
+		case s == "" || len(s) > maxARN || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }):
+			d.wrong(v, "want the id, ARN or alias (alias/NAME) of a key, 1 to %d characters", maxARN)
+		case strings.HasPrefix(s, "arn:") && len(strings.SplitN(s, ":", 6)) < 6:
+			d.wrong(v, "%q is not the ARN of a key; want one such as arn:aws:kms:us-east-2:111111111111:key/...", clip(s))
+		}
+		e.KMSKey = s
+	}
+	return e, len(d.errs) == before
+}
+
+// account reads an account id. One without quotes is a number in YAML and in
+// HCL, and numbers lose their leading zeros, so it is refused even where it is
+// whole.
 func (d decoder) account(n node) (ecr.AccountID, bool) {
 	if digits := n.kind == integer || n.kind == text && n.plain && isDigits(n.text); digits {
 		if id, err := ecr.ParseAccountID(n.text); err == nil {
@@ -112,24 +210,6 @@ func (d decoder) account(n node) (ecr.AccountID, bool) {
 		return "", false
 	}
 	return id, true
-}
-
-func (d decoder) accounts(n node) []grant {
-	var out []grant
-	first := map[ecr.AccountID]state.Position{}
-	for _, item := range d.list(n, "account ids") {
-		id, ok := d.account(item)
-		if !ok {
-			continue
-		}
-		if at, twice := first[id]; twice {
-			d.wrong(item, "account %s is given twice, first at %s", id, from(at, item.at))
-			continue
-		}
-		first[id] = item.at
-		out = append(out, grant{id, item.origin()})
-	}
-	return out
 }
 
 // Limits of resource tags: ECR API model, Tag; the characters are those of
@@ -163,8 +243,7 @@ func (d decoder) tags(n node) map[string]string {
 		}
 		v := node{m.value, n.path.At(m.key), m.at}
 		if v.kind == null {
-			v.at = m.at
-			d.wrong(v, `a tag needs a value; "" is one`)
+			d.errorf(m.at, v.path, `a tag needs a value; "" is one`)
 			continue
 		}
 		s, ok := d.text(v)
@@ -193,3 +272,16 @@ func badTagText(s string, least, most int) string {
 	}
 	return ""
 }
+
+// resourceTags are the tags of a repository of the stack.
+func (f fields) resourceTags(stack string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, f.tags.value)
+	out[state.TagStack] = stack
+	if f.unprotected() {
+		out[state.TagProtection] = "off"
+	}
+	return out
+}
+
+func (f fields) unprotected() bool { return f.protection.given && !f.protection.value }

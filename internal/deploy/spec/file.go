@@ -12,12 +12,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// The fields of a file, in the order of the manual.
-var (
-	fileFields     = []string{"stack", "registries", "defaults", "ecr_repositories", "lifecycle_tests"}
-	registryFields = []string{"name", "account", "region", "role_arn", "profile", "endpoint"}
-)
-
 // reader puts files together.
 type reader struct {
 	decoder
@@ -30,6 +24,15 @@ type reader struct {
 	// lifecycleTests, and the repositories that they name.
 	lifecycleTests []LifecycleTest
 	tested         []node
+	clusters       []state.Cluster
+	accessTests    []state.AccessTest
+	promotions     []state.Promotion
+	plan           *node
+	maxExpire      *state.Budget
+	// named are names of repositories, routed those of registries, that must
+	// be in the files.
+	named, routed []node
+	badRegistries bool // some entry of registries could not be read
 }
 
 // registry is an entry of registries.
@@ -52,12 +55,15 @@ func (r *reader) file(root node) {
 		return
 	}
 	elsewhere := func(field string) string {
-		if slices.Contains(repositoryFields, field) {
+		if slices.Contains(fieldNames(Repository), field) {
 			return "; it is a field of a repository, or of defaults"
 		}
 		return ""
 	}
-	top := r.object(root, fileFields, elsewhere)
+	if variables(root.at.File) {
+		root = r.fieldsAmong(root)
+	}
+	top := r.object(root, fieldNames(""), elsewhere)
 	if root.kind != mapping {
 		r.declared = true
 	}
@@ -68,9 +74,11 @@ func (r *reader) file(root node) {
 		r.defaultValue = r.fields(n)
 	}
 	if n, ok := top["registries"]; ok {
+		before := len(r.errs)
 		for _, item := range r.list(n, "registries") {
 			r.registry(item)
 		}
+		r.badRegistries = r.badRegistries || len(r.errs) > before
 	}
 	// The key alone is enough, so that a file can ask for no repositories.
 	for _, m := range root.members {
@@ -84,6 +92,45 @@ func (r *reader) file(root node) {
 			r.lifecycleTest(item)
 		}
 	}
+	if n, ok := top["clusters"]; ok {
+		for _, item := range r.list(n, "clusters") {
+			r.cluster(item)
+		}
+	}
+	if n, ok := top["access_tests"]; ok {
+		for _, item := range r.list(n, "tests {principal, repository, allow, deny}") {
+			r.accessTest(item)
+		}
+	}
+	if n, ok := top["promotions"]; ok {
+		for _, item := range r.list(n, "promotions {name, from, to}") {
+			r.promotion(item)
+		}
+	}
+	if n, ok := top["plan"]; ok && r.once(&r.plan, n) {
+		r.planBounds(n)
+	}
+}
+
+// fieldsAmong is what of a file of Terraform's variables is ours: other
+// variables are left out, with a notice. One that is nearly a field stays, to
+// be refused.
+func (r *reader) fieldsAmong(root node) node {
+	if root.kind != mapping {
+		return root
+	}
+	names := fieldNames("")
+	ours := *root.value
+	ours.members = nil
+	for _, m := range root.members {
+		if !slices.Contains(names, m.key) && nearest(m.key, names) == "" {
+			r.notef(state.Origin{Field: root.path.At(m.key).String(), Position: m.at}, CodeOtherVariable, "this variable is no field of Kontor's; it is not used")
+			continue
+		}
+		ours.members = append(ours.members, m)
+	}
+	root.value = &ours
+	return root
 }
 
 // once keeps n in place unless another file was first.
@@ -117,62 +164,51 @@ const (
 )
 
 func (r *reader) registry(n node) {
+	names := fieldNames("registries")
 	if n.kind == null {
-		r.wrong(n, "want a mapping with the fields %s, not nothing", strings.Join(registryFields, ", "))
+		r.wrong(n, "want a mapping with the fields %s, not nothing", strings.Join(names, ", "))
 		return
 	}
 	before := len(r.errs)
-	f := r.object(n, registryFields, nil)
+	f := r.object(n, names, nil)
 	if f == nil {
 		return
 	}
 	// a field that is not known may be the one that is missing
-	good := len(r.errs) == before && r.need(n, f, "a registry", "name", "account", "region")
-	reg := registry{entry: n, name: f["name"]}
-	text := func(field string, check func(string) string) string {
-		v, ok := f[field]
-		if !ok {
-			return ""
-		}
-		s, ok := r.text(v)
-		if !ok {
-			good = false
-			return ""
-		}
-		if why := check(s); why != "" {
-			r.wrong(v, "%s", why)
-			good = false
-		}
-		return s
+	if len(r.errs) == before {
+		r.need(n, f, "a registry", "name", "account", "region")
 	}
-	reg.Name = text("name", func(s string) string {
+	reg := registry{entry: n, name: f["name"]}
+	reg.Name = r.checked(f["name"], func(s string) string {
 		if !registryName.MatchString(s) {
 			return fmt.Sprintf("%q is not a registry's name: want 1 to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit", clip(s))
 		}
 		return ""
 	})
 	if v, ok := f["account"]; ok {
-		reg.Registry.Account, ok = r.account(v)
-		good = good && ok
+		reg.Registry.Account, _ = r.account(v)
 	}
-	region := text("region", func(s string) string {
-		if _, err := ecr.ParseRegion(clip(s)); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-	reg.Registry.Region = ecr.Region(region)
-	reg.RoleARN = text("role_arn", func(s string) string { return badRole(s, reg.Registry.Region) })
-	reg.Profile = text("profile", func(s string) string {
-		if n := utf8.RuneCountInString(s); n == 0 || n > maxProfile || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' }) {
-			return fmt.Sprintf("want the name of a profile of the AWS configuration, 1 to %d characters", maxProfile)
-		}
-		return ""
-	})
-	reg.Endpoint = text("endpoint", badEndpoint)
-	if good {
+	reg.Registry.Region = ecr.Region(r.checked(f["region"], badRegion))
+	reg.RoleARN = r.checked(f["role_arn"], func(s string) string { return badRole(s, reg.Registry.Region) })
+	reg.Profile = r.checked(f["profile"], badProfile)
+	reg.Endpoint = r.checked(f["endpoint"], badEndpoint)
+	if len(r.errs) == before {
 		r.addRegistry(reg)
 	}
+}
+
+func badRegion(s string) string {
+	if _, err := ecr.ParseRegion(clip(s)); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func badProfile(s string) string {
+	if n := utf8.RuneCountInString(s); n == 0 || n > maxProfile || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' }) {
+		return fmt.Sprintf("want the name of a profile of the AWS configuration, 1 to %d characters", maxProfile)
+	}
+	return ""
 }
 
 // addRegistry keeps reg unless it is there already, by name or by place.
@@ -256,7 +292,11 @@ func badName(s string) string {
 // finish puts together what was read. What is wrong is in r.problems.
 func (r *reader) finish(files []Source) *File {
 	r.checkTests()
-	f := &File{stack: DefaultStack, lifecycleTests: r.lifecycleTests}
+	r.checkNames()
+	f := &File{
+		stack: DefaultStack, lifecycleTests: r.lifecycleTests,
+		clusters: r.clusters, accessTests: r.accessTests, promotions: r.promotions, maxExpire: r.maxExpire,
+	}
 	if !r.declared && len(r.errs) == 0 {
 		at := state.Position{Line: 1, Column: 1}
 		if len(files) > 0 {
@@ -271,10 +311,26 @@ func (r *reader) finish(files []Source) *File {
 		f.targets = append(f.targets, reg.Target)
 	}
 	for _, d := range r.repositories {
-		f.repositories = append(f.repositories, repository{
-			name: d.name, origin: d.node.origin(), fields: d.fields.over(r.defaultValue), ownDays: d.fields.expireAllDays.given,
-		})
+		f.repositories = append(f.repositories, d.with(r.defaultValue))
 	}
 	slices.SortFunc(f.repositories, func(a, b repository) int { return strings.Compare(string(a.name), string(b.name)) })
 	return f
+}
+
+// with fills in the defaults, and works out what is different where there are
+// overrides.
+func (d declaration) with(defaults fields) repository {
+	r := repository{name: d.name, origin: d.node.origin(), fields: d.fields.over(defaults)}
+	own := d.fields.overrides.given
+	for name, o := range r.overrides.value {
+		f := d.fields.over(o.fields).over(defaults)
+		if own {
+			f = o.fields.over(d.fields).over(defaults)
+		}
+		if r.in == nil {
+			r.in = map[string]fields{}
+		}
+		r.in[name] = f
+	}
+	return r
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
 
-// isJSON reports whether the source called name is read as strict JSON.
-func isJSON(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".json") }
-
 // invalidUTF8 finds the first byte that is not UTF-8.
 func invalidUTF8(name string, data []byte) (state.Position, bool) {
 	if utf8.Valid(data) {

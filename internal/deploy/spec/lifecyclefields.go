@@ -121,11 +121,11 @@ func (d decoder) rules(n node) []rule {
 	first := map[string]state.Position{}
 	for _, item := range d.list(n, "rules {tag_pattern, days} or {tag_pattern, keep_last}") {
 		if item.kind == null {
-			d.wrong(item, "want a mapping with the fields %s, not nothing", strings.Join(ruleFields, ", "))
+			d.wrong(item, "want a mapping with the fields %s, not nothing", strings.Join(fieldNames("expiration_rules"), ", "))
 			continue
 		}
 		before := len(d.errs)
-		m := d.object(item, ruleFields, nil)
+		m := d.object(item, fieldNames("expiration_rules"), nil)
 		if m == nil {
 			continue
 		}

@@ -12,12 +12,8 @@ import (
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
-// The fields of an entry of lifecycle_tests, in the order of the manual.
-var (
-	lifecycleTestFields = []string{"repository", "image", "expect"}
-	testImageFields     = []string{"tags", "age_days", "pulled_days_ago", "archived_days_ago", "newer"}
-	fates               = []lifecycle.Fate{lifecycle.Kept, lifecycle.Expired, lifecycle.Archived}
-)
+// fates are the values of expect.
+var fates = []lifecycle.Fate{lifecycle.Kept, lifecycle.Expired, lifecycle.Archived}
 
 // maxNewer bounds how many images one test makes up.
 const maxNewer = 100_000
@@ -44,7 +40,8 @@ type LifecycleResult struct {
 func (f *File) LifecycleTests() []LifecycleTest { return slices.Clone(f.lifecycleTests) }
 
 // RunLifecycleTests tries each test on the policies that the file asks for: in
-// the order of the tests, and within one of the repositories' names.
+// the order of the tests, and within one of the repositories' names; in a
+// repository once for each of the policies that it has in some registry.
 func (f *File) RunLifecycleTests(now time.Time) []LifecycleResult {
 	var out []LifecycleResult
 	for _, t := range f.lifecycleTests {
@@ -52,12 +49,28 @@ func (f *File) RunLifecycleTests(now time.Time) []LifecycleResult {
 			if t.Repository != "" && t.Repository != repo.name {
 				continue
 			}
-			p, origins := repo.lifecycle()
-			r := LifecycleResult{LifecycleTest: t, In: repo.name, Result: t.Test.Run(p, now)}
-			if owner := r.Result.Why.Owner(); owner != nil {
-				r.By = origins[owner.Rule.Priority]
+			for _, v := range f.lifecycles(repo) {
+				p, origins := v.lifecycle()
+				r := LifecycleResult{LifecycleTest: t, In: repo.name, Result: t.Test.Run(p, now)}
+				if owner := r.Result.Why.Owner(); owner != nil {
+					r.By = origins[owner.Rule.Priority]
+				}
+				out = append(out, r)
 			}
-			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// lifecycles are the variants of r that differ in their lifecycle policy.
+func (f *File) lifecycles(r repository) []variant {
+	var out []variant
+	seen := map[string]bool{}
+	for _, v := range r.variants(f.localOr(ecr.RegistryID{}), nil) {
+		p, _ := v.lifecycle()
+		if text := p.String(); !seen[text] {
+			seen[text] = true
+			out = append(out, v)
 		}
 	}
 	return out
@@ -85,7 +98,7 @@ func FailedLifecycleTests(results []LifecycleResult) Errors {
 // lifecycleTest reads an entry of lifecycle_tests.
 func (r *reader) lifecycleTest(n node) {
 	before := len(r.errs)
-	m := r.object(n, lifecycleTestFields, nil)
+	m := r.object(n, fieldNames("lifecycle_tests"), nil)
 	if m == nil {
 		if n.kind == null {
 			r.wrong(n, "want a mapping with the fields image and expect, not nothing")
@@ -119,7 +132,7 @@ func (r *reader) lifecycleTest(n node) {
 
 func (r *reader) testImage(n node, t *lifecycle.Test) {
 	before := len(r.errs)
-	m := r.object(n, testImageFields, nil)
+	m := r.object(n, fieldNames("lifecycle_tests.image"), nil)
 	if m == nil || len(r.errs) == before && !r.need(n, m, "an image", "age_days") {
 		return
 	}

@@ -72,6 +72,18 @@ const (
 	// CodeOwnAccount: a grant to the account of the registry itself, which
 	// gives nothing.
 	CodeOwnAccount Code = "KON1003"
+	// CodePolicyOverridden: repository_policy_json stands in place of the
+	// statements that the other fields would make.
+	CodePolicyOverridden Code = "KON1004"
+	// CodeOtherPartition: a cluster cannot pull from a registry, for IAM does
+	// not reach from one partition into another.
+	CodeOtherPartition Code = "KON1005"
+	// CodeAccessTests: the file has access_tests, which nothing runs yet.
+	CodeAccessTests Code = "KON1006"
+	// CodePromotions: the file has promotions, which nothing carries out yet.
+	CodePromotions Code = "KON1007"
+	// CodeOtherVariable: a .tfvars file has a variable that is no field.
+	CodeOtherVariable Code = "KON1008"
 )
 
 // Notice is something that a file's author should know but that is no error.

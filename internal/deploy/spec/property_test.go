@@ -193,10 +193,13 @@ func TestYAMLAndJSONAgree(t *testing.T) {
 				t.Fatalf("%v\n%s", err, src.Data)
 			}
 			d := f.Desired(local)
-			for _, rs := range d.Partitions {
+			for _, rs := range d.ByTarget {
 				for i := range rs {
 					rs[i].Origins = state.Origins{}
 				}
+			}
+			for i := range d.Repositories {
+				d.Repositories[i].Origins = state.Origins{}
 			}
 			got = append(got, d)
 		}

@@ -113,7 +113,7 @@ func plural(n int, what string) string {
 
 // checkLifecycle is check for the lifecycle policy.
 func (r repository) checkLifecycle(p *problems) {
-	if r.ownDays && !r.expireAll.value {
+	if r.expireAllDays.own() && !r.expireAll.value {
 		p.failf(r.expireAllDays.by, "this is the number of days of expire_all_images, which is not true here")
 	}
 	if r.document.given {

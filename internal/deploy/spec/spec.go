@@ -8,8 +8,11 @@
 // no input, however hostile, makes it panic or run away.
 //
 // It is pure: reading files is the caller's. The language of a file is YAML
-// 1.2, or strict JSON for a name that ends in .json. docs/file.md is the
-// reference, docs/design/0008-file-to-settings.md has the reasons.
+// 1.2, strict JSON for a name that ends in .json, and HCL for .hcl and
+// .tfvars. One table (Fields) tells the decoder, the JSON Schema, the manual
+// and kontor explain which fields there are. docs/file.md is the reference;
+// docs/design/0008-file-to-settings.md and 0016-formats-and-fields.md have the
+// reasons.
 package spec
 
 import (
@@ -22,10 +25,16 @@ import (
 
 // Names are the names a file may have where none is given, in the order in
 // which to look for them.
-func Names() []string { return []string{"kontor.yaml", "kontor.yml", "kontor.json"} }
+func Names() []string {
+	return []string{"kontor.yaml", "kontor.yml", "kontor.json", "kontor.hcl", "kontor.tfvars"}
+}
 
-// Source is the text of one file. Name appears in messages, and ".json" at
-// its end makes it strict JSON.
+// Endings are those of the files that are read of a folder.
+func Endings() []string { return []string{".yaml", ".yml", ".json", ".hcl", ".tfvars"} }
+
+// Source is the text of one file. Name appears in messages, and its ending
+// says the language: ".json" strict JSON, ".hcl" and ".tfvars" HCL, all else
+// YAML.
 type Source struct {
 	Name string
 	Data []byte
@@ -50,6 +59,10 @@ type File struct {
 	// repositories in byte order of their names.
 	repositories   []repository
 	lifecycleTests []LifecycleTest
+	clusters       []state.Cluster
+	accessTests    []state.AccessTest
+	promotions     []state.Promotion
+	maxExpire      *state.Budget
 }
 
 // Load reads the files as one: lists of registries and repositories are put
@@ -67,13 +80,13 @@ func Load(files ...Source) (*File, Notices, error) {
 	f := r.finish(files)
 	// The partition of the local registry is not known yet; all but a few are
 	// in "aws".
-	in := partitions(f.targets, ecr.RegistryID{})
 	for _, repo := range f.repositories {
-		for _, partition := range in {
-			repo.check(p, partition)
+		for _, v := range repo.variants(f.localOr(ecr.RegistryID{}), f.clusters) {
+			v.check(p)
+			v.note(p, f.clusters)
 		}
-		repo.note(p, f.targets)
 	}
+	f.note(p)
 	errs, notices := p.sorted(files)
 	if len(errs) > 0 {
 		return nil, notices, errs
@@ -87,36 +100,49 @@ func (f *File) Stack() (name string, explicit bool) { return f.stack, f.explicit
 // Desired is what f asks for. local is the registry that files without
 // registries deploy to; others do not use it. Each call returns new memory.
 func (f *File) Desired(local ecr.RegistryID) state.Desired {
-	d := state.Desired{Stack: f.stack, StackExplicit: f.explicit, Targets: slices.Clone(f.targets)}
-	if len(d.Targets) == 0 {
-		d.Targets = []state.Target{{Name: LocalName, Registry: local, Local: true}}
+	d := state.Desired{
+		Stack: f.stack, StackExplicit: f.explicit, Targets: f.localOr(local), ByTarget: map[string][]state.Repository{},
+		Clusters: slices.Clone(f.clusters), AccessTests: slices.Clone(f.accessTests), Promotions: slices.Clone(f.promotions),
 	}
-	d.Partitions = map[string][]state.Repository{}
-	for _, partition := range partitions(d.Targets, local) {
-		rs := make([]state.Repository, len(f.repositories))
-		for i, repo := range f.repositories {
-			rs[i] = repo.compile(f.stack, partition)
+	if f.maxExpire != nil {
+		d.MaxExpire = new(state.Budget)
+		*d.MaxExpire = *f.maxExpire
+	}
+	for _, t := range d.Targets {
+		d.ByTarget[t.Name] = []state.Repository{}
+	}
+	for _, repo := range f.repositories {
+		for i, v := range repo.variants(d.Targets, f.clusters) {
+			r := v.compile(f.stack)
+			for _, t := range v.targets {
+				d.ByTarget[t.Name] = append(d.ByTarget[t.Name], r)
+			}
+			if i == 0 {
+				d.Repositories = append(d.Repositories, r)
+			}
 		}
-		d.Partitions[partition] = rs
 	}
-	d.Repositories = d.Partitions[d.Targets[0].Registry.Region.Partition()]
 	return d
+}
+
+// localOr are the targets of f: the local registry when it names none. Each
+// call returns new memory.
+func (f *File) localOr(local ecr.RegistryID) []state.Target {
+	if len(f.targets) == 0 {
+		return []state.Target{{Name: LocalName, Registry: local, Local: true}}
+	}
+	return slices.Clone(f.targets)
+}
+
+// note tells of what is read and not used yet.
+func (f *File) note(p *problems) {
+	for _, t := range f.accessTests[:min(1, len(f.accessTests))] {
+		p.notef(t.Origin, CodeAccessTests, "access_tests are read and checked, but nothing runs them yet")
+	}
+	for _, t := range f.promotions[:min(1, len(f.promotions))] {
+		p.notef(t.Origin, CodePromotions, "promotions are read and checked, but nothing carries them out yet")
+	}
 }
 
 // LocalName is the name of the local registry as a target.
 const LocalName = "local"
-
-// partitions are those that the targets are in, each once, in their order;
-// that of local when there are none.
-func partitions(targets []state.Target, local ecr.RegistryID) []string {
-	if len(targets) == 0 {
-		return []string{local.Region.Partition()}
-	}
-	var out []string
-	for _, t := range targets {
-		if p := t.Registry.Region.Partition(); !slices.Contains(out, p) {
-			out = append(out, p)
-		}
-	}
-	return out
-}

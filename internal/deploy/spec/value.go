@@ -106,8 +106,11 @@ func parse(p *problems, s Source) *value {
 		p.errorf(bad, nil, "the file is not UTF-8 text")
 		return nil
 	}
-	if isJSON(s.Name) {
+	switch languageOf(s.Name) {
+	case JSON:
 		return parseJSON(p, s.Name, data)
+	case HCL:
+		return parseHCL(p, s.Name, data)
 	}
 	return parseYAML(p, s.Name, data)
 }

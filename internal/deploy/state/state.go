@@ -41,24 +41,33 @@ type Desired struct {
 	Stack         string
 	StackExplicit bool
 	Targets       []Target
-	// Repositories in byte order of their names. Each is wanted in every
-	// target. Their policies name principals of the first target's partition;
-	// use For to deploy to a target.
+	// Repositories are all that the files name, in byte order of their names,
+	// each as the first of its targets has it. What one target should have
+	// says For.
 	Repositories []Repository
-	// Partitions holds the same repositories with the policies of each
-	// partition ("aws", "aws-cn", "aws-us-gov") that a target is in.
-	Partitions map[string][]Repository
+	// ByTarget holds the repositories of each target by its name, in the same
+	// order: those that are wanted there, with the overrides for that target
+	// and with principals of its partition.
+	ByTarget map[string][]Repository
+	// Clusters, AccessTests and Promotions are in the order of the files.
+	Clusters    []Cluster
+	AccessTests []AccessTest
+	Promotions  []Promotion
+	// MaxExpire is the most images of a repository that a plan may let expire;
+	// nil for no such bound.
+	MaxExpire *Budget
 }
 
-// For is what the target t should have: d with t as its only target and with
-// the policies of t's partition. A d without Partitions keeps its
-// repositories as they are. The result shares memory with d.
+// For is what the target t, known by its name, should have: d with t as its
+// only target and with t's repositories. A d without ByTarget, or one that
+// does not know t, keeps its repositories as they are. The result shares
+// memory with d.
 func (d Desired) For(t Target) Desired {
-	if rs, ok := d.Partitions[t.Registry.Region.Partition()]; ok {
+	if rs, ok := d.ByTarget[t.Name]; ok {
 		d.Repositories = rs
 	}
 	d.Targets = []Target{t}
-	d.Partitions = nil
+	d.ByTarget = nil
 	return d
 }
 

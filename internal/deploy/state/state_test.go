@@ -18,7 +18,7 @@ func TestFor(t *testing.T) {
 	}
 	d := state.Desired{
 		Stack: "s", StackExplicit: true, Targets: []state.Target{us, cn},
-		Repositories: repo("us"), Partitions: map[string][]state.Repository{"aws": repo("us"), "aws-cn": repo("cn")},
+		Repositories: repo("us"), ByTarget: map[string][]state.Repository{"us": repo("us"), "cn": repo("cn")},
 	}
 	want := func(target state.Target, policy string) state.Desired {
 		return state.Desired{Stack: "s", StackExplicit: true, Targets: []state.Target{target}, Repositories: repo(policy)}
@@ -29,9 +29,9 @@ func TestFor(t *testing.T) {
 		want state.Desired
 	}{
 		{"first", d.For(us), want(us, "us")},
-		{"other partition", d.For(cn), want(cn, "cn")},
+		{"other target", d.For(cn), want(cn, "cn")},
 		{"again", d.For(cn).For(cn), want(cn, "cn")},
-		{"partition not compiled", d.For(gov), want(gov, "us")},
+		{"unknown target", d.For(gov), want(gov, "us")},
 	} {
 		if diff := cmp.Diff(c.want, c.have); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
@@ -47,6 +47,37 @@ func TestPositionString(t *testing.T) {
 	} {
 		if got := p.String(); got != want {
 			t.Errorf("%+v is %q, want %q", p, got, want)
+		}
+	}
+}
+
+func TestBudget(t *testing.T) {
+	for _, c := range []struct {
+		budget state.Budget
+		n, all int
+		want   bool
+	}{
+		{state.Budget{Count: 3}, 3, 3, false},
+		{state.Budget{Count: 3}, 4, 100, true},
+		{state.Budget{Count: 0}, 1, 1, true},
+		{state.Budget{Share: true, Percent: 10}, 10, 100, false},
+		{state.Budget{Share: true, Percent: 10}, 11, 100, true},
+		{state.Budget{Share: true, Percent: 12.5}, 1, 8, false},
+		{state.Budget{Share: true, Percent: 0}, 0, 0, false},
+		{state.Budget{Share: true, Percent: 100}, 7, 7, false},
+	} {
+		if got := c.budget.Exceeded(c.n, c.all); got != c.want {
+			t.Errorf("%+v: %d of %d exceed it: %t", c.budget, c.n, c.all, got)
+		}
+	}
+}
+
+func TestWildcardsOfRepositories(t *testing.T) {
+	c := state.Cluster{Repositories: []string{"team/*", "base"}}
+	a := state.AccessTest{Repositories: c.Repositories}
+	for name, want := range map[ecr.RepositoryName]bool{"team/app": true, "base": true, "base/go": false, "team": false} {
+		if c.Pulls(name) != want || a.Covers(name) != want {
+			t.Errorf("%s: %t, %t", name, c.Pulls(name), a.Covers(name))
 		}
 	}
 }

@@ -1,0 +1,244 @@
+package spec
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/policy"
+)
+
+// accessFields are the fields that make the repository policy.
+type accessFields struct {
+	pull           setting[[]grant]
+	push           setting[[]grant]
+	pullPrincipals setting[[]principal]
+	pushPrincipals setting[[]principal]
+	organizations  setting[[]string]
+	extra          setting[policyDocument]
+	policyText     setting[policyDocument]
+}
+
+// grant is an entry of a list of accounts.
+type grant struct {
+	account ecr.AccountID
+	by      state.Origin
+}
+
+// principal is an entry of pull_principals or push_principals: an ARN, or a
+// service and for whom it acts.
+type principal struct {
+	arn           string
+	service       string
+	sourceAccount ecr.AccountID
+	sourceARN     string
+	by            state.Origin
+}
+
+// over is f with the defaults d. A policy stands for all of the access fields
+// together, so a default one counts only where f gives none of them.
+func (f accessFields) over(d accessFields) accessFields {
+	if f.pull.given || f.push.given || f.pullPrincipals.given || f.pushPrincipals.given || f.organizations.given || f.extra.given || f.policyText.given {
+		d.policyText = setting[policyDocument]{}
+	}
+	return accessFields{
+		pull:           f.pull.or(d.pull),
+		push:           f.push.or(d.push),
+		pullPrincipals: f.pullPrincipals.or(d.pullPrincipals),
+		pushPrincipals: f.pushPrincipals.or(d.pushPrincipals),
+		organizations:  f.organizations.or(d.organizations),
+		extra:          f.extra.or(d.extra),
+		policyText:     f.policyText.or(d.policyText),
+	}
+}
+
+func (d decoder) accessFields(m map[string]node) accessFields {
+	var f accessFields
+	if v, ok := m["additional_pull_account_ids"]; ok {
+		f.pull = given(d.accounts(v), v)
+	}
+	if v, ok := m["additional_push_account_ids"]; ok {
+		f.push = given(d.accounts(v), v)
+	}
+	if v, ok := m["pull_principals"]; ok {
+		f.pullPrincipals = given(d.principals(v), v)
+	}
+	if v, ok := m["push_principals"]; ok {
+		f.pushPrincipals = given(d.principals(v), v)
+	}
+	if v, ok := m["pull_organization_ids"]; ok {
+		f.organizations = given(d.organizations(v), v)
+	}
+	if v, ok := m["extra_policy_statements"]; ok {
+		if doc, ok := d.statements(v); ok {
+			f.extra = given(doc, v)
+		}
+	}
+	if v, ok := m["repository_policy_json"]; ok {
+		if doc, ok := d.policyDocument(v); ok {
+			f.policyText = given(doc, v)
+		}
+		if other, ok := m["extra_policy_statements"]; ok {
+			d.errorf(other.key, other.path, "cannot stand beside repository_policy_json, which is a complete policy; say it there, or leave one of them out")
+		}
+	}
+	return f
+}
+
+func (d decoder) accounts(n node) []grant {
+	var out []grant
+	first := map[ecr.AccountID]state.Position{}
+	for _, item := range d.list(n, "account ids") {
+		id, ok := d.account(item)
+		if !ok {
+			continue
+		}
+		if at, twice := first[id]; twice {
+			d.wrong(item, "account %s is given twice, first at %s", id, from(at, item.at))
+			continue
+		}
+		first[id] = item.at
+		out = append(out, grant{id, item.origin()})
+	}
+	return out
+}
+
+var (
+	principalPattern = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(role|user)/[\w+=,.@/-]*[\w+=,.@-]|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`)
+	servicePattern   = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$`)
+	sourceARNPattern = regexp.MustCompile(`^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9*?-]*:[0-9*?]*:[^\s]+$`)
+	// AWS Organizations API reference, Organization, Id
+	organizationPattern = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+)
+
+func (d decoder) principals(n node) []principal {
+	var out []principal
+	first := map[principal]state.Position{}
+	for _, item := range d.list(n, "ARNs of roles and users, and of services {service, source_account, source_arn}") {
+		p, ok := d.principal(item)
+		if !ok {
+			continue
+		}
+		key := p
+		key.by = state.Origin{}
+		if at, twice := first[key]; twice {
+			d.wrong(item, "this principal is given twice, first at %s", from(at, item.at))
+			continue
+		}
+		first[key] = item.at
+		out = append(out, p)
+	}
+	return out
+}
+
+func (d decoder) principal(n node) (principal, bool) {
+	p := principal{by: n.origin()}
+	if n.kind == mapping {
+		return d.service(n)
+	}
+	if n.kind != text {
+		if n.kind == integer {
+			d.wrong(n, "want the ARN of a role or user, not %s; a whole account goes into additional_pull_account_ids or additional_push_account_ids", n)
+		} else {
+			d.wrong(n, "want the ARN of a role or user, or a service {service, source_account, source_arn}, not %s", n)
+		}
+		return p, false
+	}
+	switch s := n.text; {
+	case policy.AccountOf(s) != "":
+		d.wrong(n, "%s is a whole account; it goes into additional_pull_account_ids or additional_push_account_ids", policy.AccountOf(s))
+	case servicePattern.MatchString(s):
+		d.wrong(n, "a service needs to be told for whom it may act: {service: %s, source_account: \"111111111111\"}, or source_arn", s)
+	case strings.ContainsAny(s, "*?"):
+		d.wrong(n, "%q: ECR takes no wildcards in principals; name each, or an organization in pull_organization_ids", clip(s))
+	case !principalPattern.MatchString(s) || len(s) > maxARN:
+		d.wrong(n, "%q is not the ARN of a role or user; want one such as arn:aws:iam::333333333333:role/web", clip(s))
+	default:
+		p.arn = s
+		return p, true
+	}
+	return p, false
+}
+
+// service reads a principal that is an AWS service.
+func (d decoder) service(n node) (principal, bool) {
+	p, before := principal{by: n.origin()}, len(d.errs)
+	m := d.object(n, fieldNames(principalObject), nil)
+	if len(d.errs) == before && d.need(n, m, "a principal that is no ARN", "service") {
+		if _, ok := m["source_account"]; !ok {
+			if _, ok := m["source_arn"]; !ok {
+				d.errorf(n.at, n.path, "a service acts for whoever asks it to, so say for whom: give source_account, source_arn or both")
+			}
+		}
+	}
+	if v, ok := m["service"]; ok {
+		if s, ok := d.text(v); ok && !servicePattern.MatchString(s) {
+			d.wrong(v, "%q is not a service; want a name such as codebuild.amazonaws.com", clip(s))
+		} else {
+			p.service = s
+		}
+	}
+	if v, ok := m["source_account"]; ok {
+		p.sourceAccount, _ = d.account(v)
+	}
+	if v, ok := m["source_arn"]; ok {
+		s, ok := d.text(v)
+		switch {
+		case !ok:
+		case !sourceARNPattern.MatchString(s) || len(s) > maxARN:
+			d.wrong(v, "%q is not an ARN; want one such as arn:aws:lambda:us-east-2:333333333333:function:*", clip(s))
+		case p.sourceAccount == "" && strings.ContainsAny(strings.SplitN(s, ":", 6)[4], "*?"):
+			d.wrong(v, "%q stands for resources of any account; name the account in it, or in source_account", clip(s))
+		}
+		p.sourceARN = s
+	}
+	return p, len(d.errs) == before
+}
+
+func (d decoder) organizations(n node) []string {
+	var out []string
+	first := map[string]state.Position{}
+	for _, item := range d.list(n, "ids of organizations") {
+		s, ok := d.text(item)
+		if !ok {
+			continue
+		}
+		at, twice := first[s]
+		switch {
+		case !organizationPattern.MatchString(s):
+			d.wrong(item, "%q is not the id of an organization; want one such as o-a1b2c3d4e5", clip(s))
+		case twice:
+			d.wrong(item, "organization %s is given twice, first at %s", s, from(at, item.at))
+		default:
+			first[s] = item.at
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// condition is what p demands of a request beside its principal.
+func (p principal) condition() []policy.Condition {
+	var out []policy.Condition
+	if p.sourceARN != "" {
+		out = append(out, policy.Condition{Operator: "ArnLike", Key: "aws:SourceArn", Values: []string{p.sourceARN}})
+	}
+	if p.sourceAccount != "" {
+		out = append(out, policy.Condition{Operator: "StringEquals", Key: "aws:SourceAccount", Values: []string{string(p.sourceAccount)}})
+	}
+	return out
+}
+
+// partition is that of an ARN.
+func partitionOf(arn string) string {
+	parts := strings.SplitN(arn, ":", 3)
+	if len(parts) < 3 || parts[0] != "arn" {
+		return ""
+	}
+	return parts[1]
+}
+
+// serviceSid names the statement of the i-th service of a list.
+func serviceSid(sid string, i int) string { return fmt.Sprintf("%sService%d", sid, i+1) }

@@ -1,0 +1,152 @@
+package spec
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Field is one field of a file, as the manual, the JSON Schema and kontor
+// explain tell of it. The decoder knows the fields from the same table.
+type Field struct {
+	// Name as in the file; In is the object it stands in, which is "" for the
+	// file, Repository, or the path of a nested one, such as "registries" or
+	// "lifecycle_tests.image".
+	Name, In string
+	Required bool
+	// Type, Summary, Default, Becomes, Limit and Details are Markdown of one
+	// paragraph each. Default is that of a field that is not Required; Becomes
+	// is the setting of ECR that comes of it, Limit what ECR bounds; "" where
+	// there is none.
+	Type    string
+	Summary string
+	Default string
+	Becomes string
+	Limit   string
+	Details []string
+	// Example is a whole file; "" where the field around it has one that shows
+	// this too.
+	Example string
+
+	schema schema
+}
+
+// Repository is Field.In of the fields of a repository and of defaults.
+const Repository = "repository"
+
+// ID names a field among all: "is_immutable", "registries.account",
+// "expiration_rules.days". The field registries of a repository is
+// "repository.registries".
+func (f Field) ID() string {
+	switch f.In {
+	case "":
+		return f.Name
+	case Repository:
+		if f.Name == "registries" {
+			return Repository + "." + f.Name
+		}
+		return f.Name
+	}
+	return f.In + "." + f.Name
+}
+
+// Where says in words what the field stands in.
+func (f Field) Where() string {
+	switch f.In {
+	case "":
+		return "the top of the file"
+	case Repository:
+		if f.Name == "registries" || f.Name == "overrides" {
+			return "a repository, or `defaults`"
+		}
+		return "a repository, `defaults`, or `overrides`"
+	case principalObject:
+		return "an entry of `pull_principals` or `push_principals` that is a service"
+	case "encryption", "plan":
+		return "`" + f.In + "`"
+	case "lifecycle_tests.image":
+		return "`image` of an entry of `lifecycle_tests`"
+	}
+	return "an entry of `" + f.In + "`"
+}
+
+// Fields are all fields, in the order of the manual: a nested one follows the
+// field that it stands in.
+func Fields() []Field {
+	var out []Field
+	for _, f := range slices.Concat(fileTable, repositoryTable) {
+		f.Details = slices.Clone(f.Details)
+		out = append(out, f)
+	}
+	return out
+}
+
+// FieldNames are the IDs that FindFields takes, sorted.
+func FieldNames() []string {
+	var out []string
+	for _, f := range Fields() {
+		out = append(out, f.ID())
+	}
+	slices.Sort(out)
+	return out
+}
+
+var indexes = regexp.MustCompile(`\[[^\]]*\]`)
+
+// FindFields returns the fields that name means: an ID, a bare name, or a path
+// as errors have it, such as "ecr_repositories.api.expiration_rules[0].days".
+// For a name that is none it returns the ID that was probably meant, or "".
+func FindFields(name string) (found []Field, near string) {
+	name = strings.Trim(indexes.ReplaceAllString(name, ""), ".")
+	if first, rest, nested := strings.Cut(name, "."); nested && (first == "ecr_repositories" || first == "defaults") {
+		if first == "ecr_repositories" {
+			_, rest, nested = strings.Cut(rest, ".")
+		}
+		if nested {
+			name = rest
+		}
+		if first, rest, ok := strings.Cut(name, "."); ok && first == "overrides" {
+			if _, rest, ok := strings.Cut(rest, "."); ok {
+				name = rest
+			}
+		}
+	}
+	for _, p := range []string{"pull_principals.", "push_principals."} {
+		if rest, ok := strings.CutPrefix(name, p); ok {
+			name = principalObject + "." + rest
+		}
+	}
+	bare := func(f Field) bool { return f.Name == name }
+	if strings.Contains(name, ".") {
+		bare = func(f Field) bool { return f.ID() == name }
+	}
+	var nested []Field
+	for _, f := range Fields() {
+		switch {
+		case !bare(f):
+		case strings.Contains(name, ".") || f.In == "" || f.In == Repository:
+			found = append(found, f)
+		default:
+			nested = append(nested, f)
+		}
+	}
+	// A name that stands at the top or in a repository means that.
+	if len(found) == 0 {
+		found = nested
+	}
+	if len(found) > 0 {
+		return found, ""
+	}
+	return nil, nearest(name, FieldNames())
+}
+
+// fieldNames are those of the object in, in the order of the table.
+func fieldNames(in string) []string {
+	var out []string
+	for _, f := range slices.Concat(fileTable, repositoryTable) {
+		if f.In == in {
+			out = append(out, f.Name)
+		}
+	}
+	return out
+}

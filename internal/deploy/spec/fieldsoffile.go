@@ -1,0 +1,191 @@
+package spec
+
+// fileTable are the fields of the file, and of the objects in it that are no
+// repositories.
+var fileTable = []Field{
+	{
+		Name: "stack", Type: "text", Default: "`default`",
+		Summary: "The name of what this file owns.",
+		Becomes: "the resource tag `kontor:stack` of each repository",
+		Limit:   "1 to 256 letters, digits, spaces and `_ . : / = + - @`",
+		Details: []string{
+			"That tag is how Kontor knows its repositories again, for there is no state file. A repository that carries another stack's name is never changed.",
+			"Nothing is ever deleted for a stack that is not named.",
+		},
+		Example: "stack: platform\necr_repositories: {}\n",
+		schema:  textOf(1, maxTagValue),
+	},
+	{
+		Name: "registries", Type: "list of mappings", Default: "none: the local registry",
+		Summary: "Where to deploy: each entry is a private registry, which is an account in a region.",
+		Details: []string{
+			"Every repository is made in each of them, unless its own `registries` name some.",
+			"Without `registries` the file is for the local registry, and Kontor never talks to AWS.",
+			"Two entries with the same name, or with the same account, region and endpoint, are an error.",
+			"`kontor up` makes a local registry of each entry, with its account and region, and does not use `role_arn`, `profile` and `endpoint`.",
+		},
+		Example: `registries:
+  - name: prod
+    account: "111111111111"
+    region: us-east-2
+    role_arn: arn:aws:iam::111111111111:role/deployer
+  - name: china
+    account: "222222222222"
+    region: cn-north-1
+    profile: china
+  - name: test
+    account: "111111111111"
+    region: us-east-2
+    endpoint: http://localhost:4566
+ecr_repositories:
+  website: {}
+`,
+		schema: listOf(object("registries")),
+	},
+	{Name: "name", In: "registries", Required: true, Type: "text", Summary: "What `--target NAME`, `registries` and `overrides` of repositories, and messages call it.",
+		Details: []string{"1 to 63 letters, digits, `.`, `_` and `-`, beginning with a letter or digit."}, schema: pattern_(registryName.String())},
+	{Name: "account", In: "registries", Required: true, Type: "text of 12 digits, in quotes", Summary: "The AWS account. Before anything is changed, Kontor checks that its credentials are for this account.",
+		schema: accountSchema},
+	{Name: "region", In: "registries", Required: true, Type: "text", Summary: "The region, which also says the partition: `cn-` and `us-gov-` are their own.", schema: pattern_(`^[0-9a-z-]{2,25}$`)},
+	{Name: "role_arn", In: "registries", Type: "ARN of a role", Default: "none", Summary: "A role to assume; it must be in the region's partition.", schema: pattern_(rolePattern.String())},
+	{Name: "profile", In: "registries", Type: "text", Default: "none", Summary: "A profile of the AWS configuration to take the credentials from.", schema: textOf(1, maxProfile)},
+	{Name: "endpoint", In: "registries", Type: "URL", Default: "AWS's own", Summary: "Another server that speaks the ECR API.", schema: pattern_(`^https?://[^/?#]+`)},
+	{
+		Name: "clusters", Type: "list of mappings", Default: "none",
+		Summary: "Kubernetes clusters whose nodes may pull.",
+		Becomes: "where the cluster's account is not the registry's: a principal of the statement `KontorPull` of its repositories",
+		Details: []string{
+			"Across accounts both sides must allow it. This is the repository's side; the nodes' roles need `AmazonEC2ContainerRegistryPullOnly` or wider in their own account.",
+			"A cluster in another partition than a registry cannot pull from there (notice `KON1005`).",
+			"A repository with a `repository_policy_json` takes no part (notice `KON1004`).",
+		},
+		Example: `clusters:
+  - name: apps
+    account: "222222222222"
+    region: us-east-2
+    role_arn: arn:aws:iam::222222222222:role/deployer
+    repositories: ["team/*"]
+  - name: batch
+    account: "333333333333"
+    region: eu-west-1
+    profile: batch
+    endpoint: http://localhost:4566
+    node_role_arns: ["arn:aws:iam::333333333333:role/batch-nodes"]
+ecr_repositories:
+  team/api: {}
+  tools: {}
+`,
+		schema: listOf(object("clusters")),
+	},
+	{Name: "name", In: "clusters", Required: true, Type: "text", Summary: "The cluster's name in EKS.",
+		Limit: "1 to 100 letters, digits, `_` and `-`, beginning with a letter or digit", schema: pattern_(clusterName.String())},
+	{Name: "account", In: "clusters", Required: true, Type: "text of 12 digits, in quotes", Summary: "The account of the cluster's nodes.", schema: accountSchema},
+	{Name: "region", In: "clusters", Required: true, Type: "text", Summary: "The cluster's region.", schema: pattern_(`^[0-9a-z-]{2,25}$`)},
+	{Name: "role_arn", In: "clusters", Type: "ARN of a role", Default: "none", Summary: "A role to assume, to reach that account.", schema: pattern_(rolePattern.String())},
+	{Name: "profile", In: "clusters", Type: "text", Default: "none", Summary: "A profile of the AWS configuration to reach that account with.", schema: textOf(1, maxProfile)},
+	{Name: "endpoint", In: "clusters", Type: "URL", Default: "AWS's own", Summary: "Another server that speaks the AWS APIs.", schema: pattern_(`^https?://[^/?#]+`)},
+	{Name: "node_role_arns", In: "clusters", Type: "list of ARNs of roles", Default: "none: EKS is asked", Summary: "The roles of the cluster's nodes, in its account.", schema: listOf(pattern_(rolePattern.String()))},
+	{Name: "repositories", In: "clusters", Type: "list of names, with `*` for any run of characters", Default: "`[\"*\"]`, all", Summary: "The repositories that the nodes pull from.", schema: listOf(pattern_(globPattern.String()))},
+	{
+		Name: "defaults", Type: "mapping", Default: "none",
+		Summary: "Settings for all repositories: any field of a repository.",
+		Details: []string{
+			"A field set in the repository replaces the default whole; lists and tags are not added to.",
+			"A default `lifecycle_policy_json` counts only for repositories that set no lifecycle field: none of `expire_all_images`, `expire_all_after_days`, `expiration_rules`, `keep`, `expire_untagged_after_days` and `lifecycle_policy_json`.",
+			"Likewise a default `repository_policy_json` counts only for repositories that set none of `additional_pull_account_ids`, `additional_push_account_ids`, `pull_principals`, `push_principals`, `pull_organization_ids`, `extra_policy_statements` and `repository_policy_json`.",
+			"A field without a value (`tags:`, or `null`) is not set.",
+		},
+		Example: `defaults:
+  additional_pull_account_ids: ["222222222222"]
+ecr_repositories:
+  website: {}                             # 222222222222 may pull
+  secrets:
+    additional_pull_account_ids: []       # nobody else
+`,
+		schema: object(Repository),
+	},
+	{
+		Name: "ecr_repositories", Required: true, Type: "mapping from repository names to their settings",
+		Summary: "The repositories. `{}`, or nothing, is a repository with the defaults.",
+		Becomes: "a repository for each name, in each registry",
+		Limit:   "a name has 2 to 256 characters: lower-case letters and digits, in between one `.`, `_` or `__` or any number of `-`, and `/` between such parts",
+		Details: []string{"To ask for no repositories at all write `ecr_repositories: {}`."},
+		Example: "ecr_repositories:\n  website: {}\n  team/api:\n",
+		schema: schema{"type": "object", "propertyNames": schema{"minLength": 2, "maxLength": 256, "pattern": `^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`},
+			"additionalProperties": orNull(object(Repository))},
+	},
+	{
+		Name: "lifecycle_tests", Type: "list of mappings", Default: "none",
+		Summary: "What should happen to images that need not exist: so a rule that would remove a release is found before it does.",
+		Details: []string{"`kontor lifecycle test` runs the tests without reaching a registry; `plan` and `apply` run them too, and fail when one does not hold."},
+		Example: `ecr_repositories:
+  scraper:
+    expiration_rules:
+      - {tag_pattern: "pr-*", days: 7}
+lifecycle_tests:
+  - {image: {tags: [release-1], age_days: 300, pulled_days_ago: 2}, expect: kept}
+  - {repository: scraper, image: {tags: [pr-17], age_days: 8, newer: 3}, expect: expired}
+  - {image: {tags: [pr-18], age_days: 2, archived_days_ago: 1}, expect: archived}
+`,
+		schema: listOf(object("lifecycle_tests")),
+	},
+	{Name: "repository", In: "lifecycle_tests", Type: "repository name", Default: "each repository", Summary: "Whose policy is tried.", schema: schema{"type": "string"}},
+	{Name: "image", In: "lifecycle_tests", Required: true, Type: "mapping", Summary: "The image.", schema: object("lifecycle_tests.image")},
+	{Name: "tags", In: "lifecycle_tests.image", Type: "list of texts", Default: "none: untagged", Summary: "The image's tags.", schema: listOf(pattern_(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`))},
+	{Name: "age_days", In: "lifecycle_tests.image", Required: true, Type: "number", Summary: "Days since its push, fractions allowed.", schema: numberOf(0, maxAgo)},
+	{Name: "pulled_days_ago", In: "lifecycle_tests.image", Type: "number", Default: "never", Summary: "Days since its last pull.", schema: numberOf(0, maxAgo)},
+	{Name: "archived_days_ago", In: "lifecycle_tests.image", Type: "number", Default: "not archived", Summary: "Days since it went to the archive.", schema: numberOf(0, maxAgo)},
+	{Name: "newer", In: "lifecycle_tests.image", Type: "whole number", Default: "`0`", Summary: "How many images with the same tags were pushed after it, for rules that count.", schema: integerOf(0, maxNewer)},
+	{Name: "expect", In: "lifecycle_tests", Required: true, Type: "`kept`, `expired` or `archived`", Summary: "What happens to it.", schema: schema{"enum": []any{"kept", "expired", "archived"}}},
+	{
+		Name: "access_tests", Type: "list of mappings", Default: "none",
+		Summary: "What a principal must and must not be able to do. Nothing runs these tests yet, as notice `KON1006` says; they are read and checked.",
+		Details: []string{"An entry has `allow`, `deny` or both."},
+		Example: `ecr_repositories:
+  api:
+    additional_pull_account_ids: ["333333333333"]
+access_tests:
+  - principal: "333333333333"
+    repository: api
+    allow: [pull]
+    deny: [push, delete, admin]
+  - principal: arn:aws:iam::111111111111:role/ci
+    deny: ["ecr:SetRepositoryPolicy"]
+`,
+		schema: listOf(object("access_tests")),
+	},
+	{Name: "principal", In: "access_tests", Required: true, Type: "text", Summary: "An account id, the ARN of an account's root, a role, a user or a session, or the name of a service.", schema: textOf(1, maxARN)},
+	{Name: "repository", In: "access_tests", Type: "repository name, with `*` for any run of characters", Default: "each repository", Summary: "Where.", schema: pattern_(globPattern.String())},
+	{Name: "allow", In: "access_tests", Type: "list", Default: "none", Summary: "`pull`, `push`, `delete`, `admin`, or actions such as `ecr:PutImage`: what must be allowed.", schema: listOf(pattern_(rightPattern.String()))},
+	{Name: "deny", In: "access_tests", Type: "list", Default: "none", Summary: "The same: what must not be.", schema: listOf(pattern_(rightPattern.String()))},
+	{
+		Name: "promotions", Type: "list of mappings", Default: "none",
+		Summary: "Routes of images between registries. Nothing carries them out yet, as notice `KON1007` says; they are read and checked.",
+		Example: `registries:
+  - {name: staging, account: "111111111111", region: us-east-2}
+  - {name: prod, account: "222222222222", region: us-east-2}
+ecr_repositories:
+  team/api: {}
+promotions:
+  - name: release
+    from: staging
+    to: [prod]
+    repositories: ["team/*"]
+    tags: ["v*"]
+`,
+		schema: listOf(object("promotions")),
+	},
+	{Name: "name", In: "promotions", Required: true, Type: "text", Summary: "What the route is called; none twice. As the name of a registry.", schema: pattern_(registryName.String())},
+	{Name: "from", In: "promotions", Required: true, Type: "name of a registry", Summary: "Where images come from.", schema: pattern_(registryName.String())},
+	{Name: "to", In: "promotions", Required: true, Type: "list of names of registries", Summary: "Where they go.", schema: schema{"type": "array", "items": pattern_(registryName.String()), "minItems": 1}},
+	{Name: "repositories", In: "promotions", Type: "list of names, with `*` for any run of characters", Default: "`[\"*\"]`, all", Summary: "The repositories that take this route.", schema: listOf(pattern_(globPattern.String()))},
+	{Name: "tags", In: "promotions", Type: "list of [tag patterns](../tag-patterns.md)", Default: "`[\"*\"]`, all", Summary: "The images that take this route, by their tags.", schema: listOf(tagPatternSchema)},
+	{
+		Name: "plan", Type: "mapping", Default: "none",
+		Summary: "Bounds on what a plan may do.",
+		Example: "plan: {max_expire: 10%}\necr_repositories:\n  website: {}\n",
+		schema:  object("plan"),
+	},
+	{Name: "max_expire", In: "plan", Type: "whole number, or a share such as `10%`", Default: "no bound", Summary: "The most images of one repository that a change may let expire.",
+		Details: []string{"A share is 0 to 100 percent of the repository's images, fractions allowed."}, schema: schema{"anyOf": []any{integerOf(0, maxBudget), pattern_(sharePattern.String())}}},
+}

@@ -1,0 +1,272 @@
+package spec
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/jsonpos"
+)
+
+// The HCL that is read is what a .tfvars file may hold: NAME = VALUE, with
+// texts, numbers, booleans, null, lists and mappings. There are no blocks, and
+// nothing is evaluated: variables, functions, conditions and templates are
+// errors, because what a file says should stand in it.
+
+// maxHCL bounds the bytes of a file, for a token of HCL takes about a hundred.
+const maxHCL = 4 << 20
+
+func parseHCL(p *problems, name string, data []byte) (root *value) {
+	start := state.Position{File: name, Line: 1, Column: 1}
+	if len(data) > maxHCL {
+		p.errorf(start, nil, "the file has %d bytes; of HCL at most %d are read: split it, or write it as JSON", len(data), maxHCL)
+		return nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			p.errorf(start, nil, "this HCL cannot be read (%v)", r)
+			root = nil
+		}
+	}()
+	c := &hclConverter{problems: p, name: name, data: bytes.TrimPrefix(data, []byte("\ufeff"))}
+	if !c.literals() {
+		return nil
+	}
+	file, diags := hclsyntax.ParseConfig(c.data, name, hcl.InitialPos)
+	if diags.HasErrors() {
+		c.diagnostics(diags)
+		return nil
+	}
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
+		return nil
+	}
+	return c.body(body)
+}
+
+type hclConverter struct {
+	*problems
+	name string
+	data []byte
+}
+
+func (c *hclConverter) place(p hcl.Pos) state.Position {
+	return state.Position{File: c.name, Line: max(1, p.Line), Column: max(1, p.Column)}
+}
+
+// diagnostics reports what the parser found.
+func (c *hclConverter) diagnostics(diags hcl.Diagnostics) {
+	for _, d := range diags {
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		at := state.Position{File: c.name, Line: 1, Column: 1}
+		if d.Subject != nil {
+			at = c.place(d.Subject.Start)
+		}
+		c.errorf(at, nil, "%s", strings.TrimSuffix(d.Detail, "."))
+	}
+}
+
+const onlyValues = "only values can stand here: texts, numbers, true, false, null, lists and mappings"
+
+// literals refuses, before anything is parsed, what is no value, and what is
+// nested too deep: the parser recurses, and Go cannot recover from a full
+// stack.
+func (c *hclConverter) literals() bool {
+	tokens, _ := hclsyntax.LexConfig(c.data, c.name, hcl.InitialPos) // what is wrong the parser says again
+	depth := 0
+	for i, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack:
+			if depth++; depth > maxDepth {
+				c.errorf(c.place(t.Range.Start), nil, "nested deeper than %d levels", maxDepth)
+				return false
+			}
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack:
+			depth--
+		case hclsyntax.TokenMinus:
+			if i+1 == len(tokens) || tokens[i+1].Type != hclsyntax.TokenNumberLit {
+				c.errorf(c.place(t.Range.Start), nil, "%s", onlyValues)
+				return false
+			}
+		case hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			c.errorf(c.place(t.Range.Start), nil, "%s; for the characters %s in a text write %s", onlyValues, t.Bytes, string(t.Bytes[:1])+string(t.Bytes))
+			return false
+		case hclsyntax.TokenOParen:
+			hint := ""
+			if i > 0 && string(tokens[i-1].Bytes) == "jsonencode" {
+				hint = "; write the mapping itself, without jsonencode"
+			}
+			at := t.Range.Start
+			if i > 0 && tokens[i-1].Type == hclsyntax.TokenIdent {
+				at = tokens[i-1].Range.Start
+			}
+			c.errorf(c.place(at), nil, "%s%s", onlyValues, hint)
+			return false
+		case hclsyntax.TokenDot:
+			at := t.Range.Start
+			if i > 0 && tokens[i-1].Type == hclsyntax.TokenIdent {
+				at = tokens[i-1].Range.Start
+			}
+			c.errorf(c.place(at), nil, "%s", onlyValues)
+			return false
+		case hclsyntax.TokenNewline, hclsyntax.TokenComment, hclsyntax.TokenEOF, hclsyntax.TokenComma, hclsyntax.TokenEqual, hclsyntax.TokenColon,
+			hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenQuotedLit,
+			hclsyntax.TokenStringLit, hclsyntax.TokenOHeredoc, hclsyntax.TokenCHeredoc,
+			hclsyntax.TokenInvalid, hclsyntax.TokenBadUTF8, hclsyntax.TokenQuotedNewline, hclsyntax.TokenApostrophe,
+			hclsyntax.TokenBacktick, hclsyntax.TokenSemicolon, hclsyntax.TokenTabs:
+		default:
+			c.errorf(c.place(t.Range.Start), nil, "%s", onlyValues)
+			return false
+		}
+	}
+	return true
+}
+
+// body converts what is at the top of the file. An attribute given twice the
+// parser has refused.
+func (c *hclConverter) body(b *hclsyntax.Body) *value {
+	v := &value{kind: mapping, at: state.Position{File: c.name, Line: 1, Column: 1}, size: 1}
+	for _, block := range b.Blocks {
+		c.errorf(c.place(block.TypeRange.Start), jsonpos.Path{block.Type}, "blocks are not supported; write %s = ...", clip(block.Type))
+	}
+	attributes := make([]*hclsyntax.Attribute, 0, len(b.Attributes))
+	for _, a := range b.Attributes {
+		attributes = append(attributes, a)
+	}
+	slices.SortFunc(attributes, func(a, b *hclsyntax.Attribute) int { return a.NameRange.Start.Byte - b.NameRange.Start.Byte })
+	for i, a := range attributes {
+		if i == 0 {
+			v.at = c.place(a.NameRange.Start)
+		}
+		v.members = append(v.members, member{a.Name, c.place(a.NameRange.Start), c.value(a.Expr, jsonpos.Path{a.Name})})
+	}
+	if len(v.members) == 0 {
+		v.kind = null
+	}
+	return v
+}
+
+// value converts a literal. It never returns nil.
+func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *value {
+	r := e.Range()
+	v := &value{at: c.place(r.Start), size: 1}
+	refuse := func() *value {
+		hint := ""
+		if t, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && len(t.Traversal) == 1 {
+			hint = fmt.Sprintf("; a text is in quotes: %q", t.Traversal.RootName())
+		}
+		c.errorf(v.at, path, "%s%s", onlyValues, hint)
+		v.kind = broken
+		return v
+	}
+	switch e := e.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return c.literal(v, e, refuse)
+	case *hclsyntax.UnaryOpExpr:
+		l, ok := e.Val.(*hclsyntax.LiteralValueExpr)
+		if !ok || e.Op != hclsyntax.OpNegate || l.Val.Type() != cty.Number {
+			return refuse()
+		}
+		v.text = "-" + string(l.SrcRange.SliceBytes(c.data))
+		v.kind = numberKind(v.text)
+	case *hclsyntax.TemplateExpr:
+		v.kind = text
+		for _, part := range e.Parts {
+			l, ok := part.(*hclsyntax.LiteralValueExpr)
+			if !ok || l.Val.Type() != cty.String || l.Val.IsNull() {
+				return refuse()
+			}
+			v.text += l.Val.AsString()
+		}
+	case *hclsyntax.TupleConsExpr:
+		v.kind = list
+		for i, item := range e.Exprs {
+			v.items = append(v.items, c.value(item, path.At(i)))
+		}
+	case *hclsyntax.ObjectConsExpr:
+		c.object(v, e, path)
+	default:
+		return refuse()
+	}
+	return v
+}
+
+func (c *hclConverter) literal(v *value, e *hclsyntax.LiteralValueExpr, refuse func() *value) *value {
+	switch {
+	case e.Val.IsNull():
+	case e.Val.Type() == cty.Bool:
+		v.kind, v.text = boolean, "false"
+		if e.Val.True() {
+			v.text = "true"
+		}
+	case e.Val.Type() == cty.Number:
+		v.text = string(e.SrcRange.SliceBytes(c.data))
+		v.kind = numberKind(v.text)
+	case e.Val.Type() == cty.String:
+		v.kind, v.text = text, e.Val.AsString()
+	default:
+		return refuse()
+	}
+	return v
+}
+
+func numberKind(text string) kind {
+	if isDecimal(text) {
+		return integer
+	}
+	return number
+}
+
+func (c *hclConverter) object(v *value, e *hclsyntax.ObjectConsExpr, path jsonpos.Path) {
+	v.kind = mapping
+	seen := map[string]state.Position{}
+	for _, item := range e.Items {
+		at := c.place(item.KeyExpr.Range().Start)
+		key, ok := hclKey(item.KeyExpr)
+		if !ok {
+			c.errorf(at, path, "a key must be a plain name, or a text in quotes")
+			continue
+		}
+		child := path.At(key)
+		val := c.value(item.ValueExpr, child)
+		if first, twice := seen[key]; twice {
+			c.errorf(at, child, "given twice, first at %s", from(first, at))
+			continue
+		}
+		seen[key] = at
+		v.members = append(v.members, member{key, at, val})
+	}
+}
+
+// hclKey is a key as written: keys are names, also those that HCL would take
+// for true, null or a number.
+func hclKey(e hclsyntax.Expression) (string, bool) {
+	k, ok := e.(*hclsyntax.ObjectConsKeyExpr)
+	if !ok {
+		return "", false
+	}
+	if word := hcl.ExprAsKeyword(k); word != "" {
+		return word, true
+	}
+	t, ok := k.Wrapped.(*hclsyntax.TemplateExpr)
+	if !ok {
+		return "", false
+	}
+	s := ""
+	for _, part := range t.Parts {
+		l, ok := part.(*hclsyntax.LiteralValueExpr)
+		if !ok || l.Val.Type() != cty.String || l.Val.IsNull() {
+			return "", false
+		}
+		s += l.Val.AsString()
+	}
+	return s, true
+}

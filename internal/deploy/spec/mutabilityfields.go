@@ -1,0 +1,106 @@
+package spec
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// mutabilityFields are the fields that make imageTagMutability.
+type mutabilityFields struct {
+	immutable     setting[bool]
+	mutableTags   setting[[]string] // exceptions from immutable
+	immutableTags setting[[]string] // exceptions from its contrary
+}
+
+func (f mutabilityFields) over(d mutabilityFields) mutabilityFields {
+	return mutabilityFields{
+		immutable:     f.immutable.or(d.immutable),
+		mutableTags:   f.mutableTags.or(d.mutableTags),
+		immutableTags: f.immutableTags.or(d.immutableTags),
+	}
+}
+
+// Limits of exclusion filters. The first two are of ECR's API model,
+// ImageTagMutabilityExclusionFilters; that ECR takes two '*' at most is in its
+// guide only.
+const (
+	maxExclusions    = 5
+	maxExclusionStar = 2
+)
+
+var exclusionPattern = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+
+func (d decoder) mutabilityFields(m map[string]node) mutabilityFields {
+	var f mutabilityFields
+	if v, ok := m["is_immutable"]; ok {
+		if b, ok := d.boolean(v); ok {
+			f.immutable = given(b, v)
+		}
+	}
+	if v, ok := m["mutable_tags"]; ok {
+		f.mutableTags = given(d.exclusions(v), v)
+	}
+	if v, ok := m["immutable_tags"]; ok {
+		f.immutableTags = given(d.exclusions(v), v)
+	}
+	return f
+}
+
+// exclusions reads a list of wildcards.
+func (d decoder) exclusions(n node) []string {
+	var out []string
+	first := map[string]state.Position{}
+	items := d.list(n, "tag patterns")
+	if len(items) > maxExclusions {
+		d.errorf(n.key, n.path, "%d patterns; ECR allows %d", len(items), maxExclusions)
+	}
+	for _, item := range items {
+		s, ok := d.text(item)
+		if !ok {
+			continue
+		}
+		at, twice := first[s]
+		switch stars := strings.Count(s, "*"); {
+		case !exclusionPattern.MatchString(s):
+			d.wrong(item, "%q is not a tag pattern: want 1 to 128 letters, digits, '.', '_', '-', and '*' for any run of characters", clip(s))
+		case stars > maxExclusionStar:
+			d.wrong(item, "pattern %q has %d '*'; ECR allows %d here", s, stars, maxExclusionStar)
+		case twice:
+			d.wrong(item, "pattern %q is given twice, first at %s", s, from(at, item.at))
+		default:
+			first[s] = item.at
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (f mutabilityFields) isImmutable() bool { return !f.immutable.given || f.immutable.value }
+
+// mutability is what ECR is to be told. Filters are in byte order: ECR keeps
+// no order.
+func (f mutabilityFields) mutability() ecr.Mutability {
+	m, but, filters := ecr.Immutable, ecr.ImmutableWithExclusion, f.mutableTags.value
+	if !f.isImmutable() {
+		m, but, filters = ecr.Mutable, ecr.MutableWithExclusion, f.immutableTags.value
+	}
+	if len(filters) == 0 {
+		return ecr.Mutability{Mode: m}
+	}
+	return ecr.Mutability{Mode: but, Filters: slices.Sorted(slices.Values(filters))}
+}
+
+// checkMutability finds exceptions from what is not so. Those of defaults are
+// for the repositories that they fit.
+func (f mutabilityFields) checkMutability(p *problems) {
+	if s := f.mutableTags; !f.isImmutable() && s.own() && len(s.value) > 0 {
+		p.failf(s.by, "these are exceptions from is_immutable: true, which is not so here; with is_immutable: false they are called immutable_tags")
+	}
+	if s := f.immutableTags; f.isImmutable() && s.own() && len(s.value) > 0 {
+		p.failf(s.by, "these are exceptions from is_immutable: false, which is not so here; with is_immutable: true they are called mutable_tags")
+	}
+}
