@@ -54,11 +54,13 @@ var rooms = map[string]int{
 
 	"internal/render":  40,
 	"internal/datadir": 40,
+	"internal/kube":    40,
 
-	"internal/front/ecrapi": 50,
-	"internal/front/ociapi": 50,
-	"internal/front/stsapi": 50,
-	"internal/jobs":         50,
+	"internal/front/adminapi": 50,
+	"internal/front/ecrapi":   50,
+	"internal/front/ociapi":   50,
+	"internal/front/stsapi":   50,
+	"internal/jobs":           50,
 
 	"internal/server": 60,
 
@@ -85,7 +87,7 @@ var confined = []struct {
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest", "test/load"}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
-	{"github.com/goccy/go-yaml", []string{"internal/deploy/spec"}},
+	{"github.com/goccy/go-yaml", []string{"internal/deploy/spec", "internal/kube"}},
 }
 
 // closures are what the public packages may and may not bring with them.
