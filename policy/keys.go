@@ -1,6 +1,33 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
+
+// KeysOf returns the condition keys, as written, that s asks for in a policy of
+// the version: those of its conditions, and its variables.
+func KeysOf(s Statement, v Version) []string {
+	var keys []string
+	variables := func(texts []string) {
+		if v != Version2012 {
+			return
+		}
+		for _, text := range texts {
+			for _, v := range compilePattern(text, false, true).variables {
+				keys = append(keys, v.key.name)
+			}
+		}
+	}
+	variables(s.Resource)
+	variables(s.NotResource)
+	for _, c := range s.Condition {
+		keys = append(keys, c.Key)
+		variables(c.Values)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
 
 // contextKey is a condition key, ready to be looked up.
 type contextKey struct {
@@ -79,7 +106,12 @@ func some(s string) values {
 
 func (e *evaluation) lookup(k *contextKey) values {
 	v := e.find(k)
-	if v.n == 0 {
+	switch {
+	case v.n > 0:
+	case e.r.Lookup != nil:
+		list, known := e.r.Lookup(k.lower)
+		return values{unknown: !known, n: len(list), many: list}
+	default:
 		for _, u := range e.r.Unknown {
 			p := compilePattern(u, true, false)
 			if p.matches(e, k.lower, true) == yes {
@@ -114,11 +146,14 @@ func (e *evaluation) find(k *contextKey) values {
 			return one(string(c.Type))
 		}
 	case principalTag:
+		found, v := "", values{}
 		for name, value := range c.Tags {
-			if strings.EqualFold(name, k.tag) {
-				return one(value)
+			// of names that differ in letter case only, always the same
+			if strings.EqualFold(name, k.tag) && (v.n == 0 || name < found) {
+				found, v = name, one(value)
 			}
 		}
+		return v
 	case principalOrgID:
 		return some(c.OrganizationID)
 	case principalOrgPaths:

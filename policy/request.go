@@ -22,6 +22,10 @@ type Request struct {
 	// decides, so says the Decision. A key that is neither known nor Unknown is
 	// absent.
 	Unknown []string
+	// Lookup, if set, is asked for the keys that are nowhere else, in lower case:
+	// known without values are keys that the request surely does not have. It must
+	// answer the same whenever it is asked. Unknown does not count then.
+	Lookup func(key string) (values []string, known bool)
 
 	// Identity holds the policies attached to the caller. They grant.
 	Identity []Named

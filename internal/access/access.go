@@ -51,6 +51,9 @@ type Document struct {
 
 // Session is what temporary credentials add to their user or role.
 type Session struct {
+	// RoleARN is the role's, with its path, which the session's ARN does not
+	// have; empty for sessions of users.
+	RoleARN string
 	// Policies limit the session to what one of them allows; none do not.
 	Policies []Document
 	// IssuedAt is when the credentials were made (aws:TokenIssueTime).
@@ -58,6 +61,12 @@ type Session struct {
 	// MFA and SourceIdentity as given when they were made.
 	MFA            bool
 	SourceIdentity string
+	// TransitiveTags are the names of those of its tags that a role assumed by
+	// the session takes over.
+	TransitiveTags []string
+	// Token is the session token as package identity made it, sealed, so that
+	// docker tokens can be bound to it. Never logged.
+	Token []byte
 }
 
 // RequestInfo is what policies may ask about a request.

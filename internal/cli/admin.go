@@ -24,6 +24,7 @@ func (e *Env) adminCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(e.adminCheckCommand())
+	cmd.AddCommand(e.adminAuditCommand())
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -22,6 +23,7 @@ type localServer struct {
 	dir        *datadir.Dir
 	server     *server.Server
 	registries []datadir.Registry
+	audit      *audit.Log
 	stop       context.CancelFunc
 	ended      chan error // receives Run's result once
 }
@@ -37,6 +39,7 @@ type localConfig struct {
 	log        *slog.Logger
 	limits     server.Limits
 	tls        tlsConfig
+	audit      audit.Mode
 }
 
 // startLocal opens the folder and serves it. Every error is one line that
@@ -51,6 +54,9 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 	fail := func(err error) (*localServer, error) {
 		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
+		}
+		if s.audit != nil {
+			err = errors.Join(err, s.audit.Close())
 		}
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -85,10 +91,13 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 		s.registries = append(s.registries, r)
 		bindings = append(bindings, server.Binding{Registry: r.ID(), Host: r.Host, Listeners: ls, TLS: secure.config()})
 	}
+	if s.audit, err = openAudit(dir.Path, c.audit, c.log); err != nil {
+		return fail(err)
+	}
 	now := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 	s.server, err = server.New(ctx, server.Config{
 		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key, Bindings: bindings, Compat: c.compat,
-		ImageNow: now, AuthNow: now, Log: c.log, Limits: c.limits,
+		ImageNow: now, AuthNow: now, Log: c.log, Limits: c.limits, Audit: s.audit,
 	})
 	if err != nil {
 		return fail(dir.Explain(err))
@@ -102,7 +111,7 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 // close stops serving, after the requests that run, and closes the folder.
 func (s *localServer) close() error {
 	s.stop()
-	return errors.Join(<-s.ended, s.dir.Close())
+	return errors.Join(<-s.ended, s.audit.Close(), s.dir.Close())
 }
 
 // admin returns the administrator's credentials for a registry of this server.

@@ -32,6 +32,7 @@ type upOptions struct {
 	logFile                               string
 	insecureHTTP                          bool
 	limits                                []string
+	audit                                 string
 	tls                                   bool
 	tlsCert, tlsKey                       string
 }
@@ -67,6 +68,7 @@ from the one of --listen.`,
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP beyond this machine; passwords are readable on the way (default false)")
 	limitFlag(cmd, &o.limits)
+	auditFlag(cmd, &o.audit)
 	f.BoolVar(&o.tls, "tls", false, "serve https with a certificate of a local authority, made in the data folder; prints how to trust it (default false)")
 	f.StringVar(&o.tlsCert, "tls-cert", "", fmt.Sprintf("serve https with the certificate chain in `FILE` (PEM), loaded again when it changes (default none; env %s)", envTLSCert))
 	f.StringVar(&o.tlsKey, "tls-key", "", fmt.Sprintf("the certificate's private key is in `FILE` (PEM) (default none; env %s)", envTLSKey))
@@ -92,6 +94,10 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or say --insecure-http", o.listen)
 	}
 	limits, err := e.limits(o.limits)
+	if err != nil {
+		return err
+	}
+	mode, err := e.auditMode(o.audit)
 	if err != nil {
 		return err
 	}
@@ -122,7 +128,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		return usagef("--account and --region are for a file without registries: %s says them itself", source)
 	}
 	s, err := startLocal(ctx, localConfig{
-		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits, tls: secure,
+		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits, tls: secure, audit: mode,
 	})
 	if err != nil {
 		return err

@@ -81,9 +81,13 @@ func (c *Caller) FindBlob(ctx context.Context, at Repo, d ecr.Digest) (from Repo
 			if err != nil {
 				return err
 			}
+			settings, err := c.settings(ctx, r, at.In)
+			if err != nil {
+				return err
+			}
 			for _, row := range list {
 				from = Repo{row.Registry, row.Name}
-				if c.decide(from, row.PolicyText, mountSource) == nil {
+				if _, hidden := c.decide(scene{from, row, settings}, mountSource); hidden == nil {
 					found = true
 					return nil
 				}
@@ -126,7 +130,7 @@ func (c *Caller) DeleteBlob(ctx context.Context, at Repo, d ecr.Digest) error {
 		}
 		return tx.AppendJournal(ctx, meta.JournalEntry{
 			At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalDeleteBlob,
-			Digest: d, SizeBytes: b.SizeBytes, Actor: c.p.String(), Reason: "deleted by request",
+			Digest: d, SizeBytes: b.SizeBytes, Actor: c.p.String(), Reason: "deleted by request", RequestID: c.p.Request.ID,
 		})
 	})
 }

@@ -18,20 +18,26 @@ var opSetPolicy = Operation{"SetPolicy", []access.Action{"ecr:SetRepositoryPolic
 // Errors: RepositoryNotFound, InvalidParameter.
 func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool) (string, error) {
 	doc, err := policy.ParseFor([]byte(text), policy.Repository)
+	if err == nil {
+		err = checkKeys(doc)
+	}
 	if err != nil {
-		e := ecr.InvalidParameter("PolicyText", "Invalid repository policy provided")
-		e.Err = err
-		return "", e
+		return "", invalidPolicy("repository", err)
 	}
 	stored := doc.Pretty()
-	return stored, c.update(ctx, opSetPolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
-		if locked := c.decide(at, stored, opSetPolicy.Actions...); locked != nil && !force {
-			e := ecr.InvalidParameter("PolicyText", "The policy would keep you from setting another one; set it with force if that is meant")
-			e.Err = locked
-			return e
+	return stored, c.change(ctx, opSetPolicy, at, func(ctx context.Context, tx meta.Tx) (string, error) {
+		s, grant, err := c.enter(ctx, tx, opSetPolicy, at)
+		if err != nil {
+			return "", err
 		}
-		repo.PolicyText = stored
-		return tx.UpdateRepository(ctx, repo)
+		if err := checkPrincipals(ctx, tx, doc); err != nil {
+			return "", err
+		}
+		s.row.PolicyText = stored
+		if _, locked := c.decide(s, opSetPolicy.Actions...); locked != nil && !force {
+			return "", lockedOut(locked, "; set it with force if that is meant")
+		}
+		return grant, tx.UpdateRepository(ctx, s.row)
 	})
 }
 

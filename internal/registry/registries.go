@@ -11,35 +11,49 @@ import (
 	"github.com/kontor-registry/kontor/policy"
 )
 
+// registryPolicyV1 are the actions that a registry policy governs in its first
+// scope (Amazon ECR user guide, "Private registry permissions").
+var registryPolicyV1 = []access.Action{"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"}
+
+// governs reports whether the registry policy has a say about the action.
+func governs(s meta.RegistrySettings, action access.Action) bool {
+	return accountSetting(s, settingPolicyScope) != "V1" || slices.Contains(registryPolicyV1, action)
+}
+
+// enterRegistry decides about op where no repository is named.
+func (c *Caller) enterRegistry(ctx context.Context, r meta.RegistryReader, op Operation, in ecr.RegistryID) (s scene, grant string, err error) {
+	s.at.In = in
+	// Read for the server's own jobs, too: this is what op is about.
+	if s.settings, err = r.RegistrySettings(ctx, in); err != nil {
+		return scene{}, "", err
+	}
+	grant, err = c.decide(s, op.Actions...)
+	return s, grant, err
+}
+
 // viewRegistry reads in one snapshot, on the registry that op is for.
 func (c *Caller) viewRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(s meta.RegistrySettings) error) error {
-	return storeError(c.r.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
-		if err := c.decideRegistry(op, in.Account); err != nil {
-			return err
-		}
-		s, err := r.RegistrySettings(ctx, in)
+	return c.read(ctx, op, Repo{In: in}, func(ctx context.Context, r meta.Reader) (string, error) {
+		s, grant, err := c.enterRegistry(ctx, r, op, in)
 		if err != nil {
-			return err
+			return "", err
 		}
-		return fn(s)
-	}))
+		return grant, fn(s.settings)
+	})
 }
 
 // updateRegistry changes the settings of the registry that op is for.
-func (c *Caller) updateRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(s *meta.RegistrySettings) error) error {
-	return storeError(c.r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		if err := c.decideRegistry(op, in.Account); err != nil {
-			return err
-		}
-		s, err := tx.RegistrySettings(ctx, in)
+func (c *Caller) updateRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(tx meta.Tx, s *meta.RegistrySettings) error) error {
+	return c.change(ctx, op, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+		s, grant, err := c.enterRegistry(ctx, tx, op, in)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if err := fn(&s); err != nil {
-			return err
+		if err := fn(tx, &s.settings); err != nil {
+			return "", err
 		}
-		return tx.PutRegistrySettings(ctx, in, s)
-	}))
+		return grant, tx.PutRegistrySettings(ctx, in, s.settings)
+	})
 }
 
 var opDescribeRegistry = Operation{"DescribeRegistry", []access.Action{"ecr:DescribeRegistry"}}
@@ -64,19 +78,32 @@ func noRegistryPolicy(in ecr.RegistryID) error {
 
 var opSetRegistryPolicy = Operation{"SetRegistryPolicy", []access.Action{"ecr:PutRegistryPolicy"}}
 
-// SetRegistryPolicy sets the registry policy and returns it as stored.
+// SetRegistryPolicy sets the registry policy and returns it as stored. Refused
+// are policies under which the caller could not set the next one: ECR has no
+// force here, and it is not known what it does.
 // Errors: InvalidParameter.
 func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text string) (string, error) {
 	doc, err := policy.ParseFor([]byte(text), policy.Registry)
+	if err == nil {
+		err = checkKeys(doc)
+	}
 	if err != nil {
-		e := ecr.InvalidParameter("PolicyText", "Invalid registry policy provided")
-		e.Err = err
-		return "", e
+		return "", invalidPolicy("registry", err)
 	}
 	stored := doc.Pretty()
-	return stored, c.updateRegistry(ctx, opSetRegistryPolicy, in, func(s *meta.RegistrySettings) error {
-		s.PolicyText = stored
-		return nil
+	return stored, c.change(ctx, opSetRegistryPolicy, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+		s, grant, err := c.enterRegistry(ctx, tx, opSetRegistryPolicy, in)
+		if err != nil {
+			return "", err
+		}
+		if err := checkPrincipals(ctx, tx, doc); err != nil {
+			return "", err
+		}
+		s.settings.PolicyText = stored
+		if _, locked := c.decide(s, opSetRegistryPolicy.Actions...); locked != nil {
+			return "", lockedOut(locked, "")
+		}
+		return grant, tx.PutRegistrySettings(ctx, in, s.settings)
 	})
 }
 
@@ -100,7 +127,7 @@ var opDeleteRegistryPolicy = Operation{"DeleteRegistryPolicy", []access.Action{"
 // Errors: RegistryPolicyNotFound.
 func (c *Caller) DeleteRegistryPolicy(ctx context.Context, in ecr.RegistryID) (string, error) {
 	var text string
-	err := c.updateRegistry(ctx, opDeleteRegistryPolicy, in, func(s *meta.RegistrySettings) error {
+	err := c.updateRegistry(ctx, opDeleteRegistryPolicy, in, func(_ meta.Tx, s *meta.RegistrySettings) error {
 		if text = s.PolicyText; text == "" {
 			return noRegistryPolicy(in)
 		}
@@ -114,12 +141,16 @@ func (c *Caller) DeleteRegistryPolicy(ctx context.Context, in ecr.RegistryID) (s
 // its values are "ENABLED" and "DISABLED".
 const SettingBlobMounting = "BLOB_MOUNTING"
 
+// settingPolicyScope is the account setting that says what registry policies
+// govern.
+const settingPolicyScope = "REGISTRY_POLICY_SCOPE"
+
 // accountSettings are ECR's account settings with their values; the first is
 // the default. Which it is for BLOB_MOUNTING AWS does not document: clients
 // do not notice, they upload what is not mounted.
 var accountSettings = map[string][]string{
 	"BASIC_SCAN_TYPE_VERSION": {"AWS_NATIVE", "CLAIR"},
-	"REGISTRY_POLICY_SCOPE":   {"V2", "V1"},
+	settingPolicyScope:        {"V2", "V1"},
 	SettingBlobMounting:       {"ENABLED", "DISABLED"},
 }
 
@@ -145,7 +176,7 @@ var opAccountSetting = Operation{"AccountSetting", []access.Action{"ecr:GetAccou
 // it was set. Errors: Validation.
 func (c *Caller) AccountSetting(ctx context.Context, in ecr.RegistryID, name string) (string, error) {
 	var value string
-	err := c.viewRegistry(ctx, opAccountSetting, in, func(s meta.RegistrySettings) error {
+	err := c.asking(asked{setting: name}).viewRegistry(ctx, opAccountSetting, in, func(s meta.RegistrySettings) error {
 		if err := checkSetting(name); err != nil {
 			return err
 		}
@@ -159,7 +190,7 @@ var opSetAccountSetting = Operation{"SetAccountSetting", []access.Action{"ecr:Pu
 
 // SetAccountSetting sets an account setting. Errors: Validation.
 func (c *Caller) SetAccountSetting(ctx context.Context, in ecr.RegistryID, name, value string) error {
-	return c.updateRegistry(ctx, opSetAccountSetting, in, func(s *meta.RegistrySettings) error {
+	return c.asking(asked{setting: name}).updateRegistry(ctx, opSetAccountSetting, in, func(_ meta.Tx, s *meta.RegistrySettings) error {
 		if err := checkSetting(name); err != nil {
 			return err
 		}
@@ -180,21 +211,21 @@ var opScanning = Operation{"Scanning", []access.Action{"ecr:BatchGetRepositorySc
 // Scanning returns the named repositories in the order given, and the names
 // of which there is no repository.
 func (c *Caller) Scanning(ctx context.Context, in ecr.RegistryID, names []ecr.RepositoryName) (list []Repository, missing []ecr.RepositoryName, err error) {
-	err = c.r.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.read(ctx, opScanning, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
 		list, missing = nil, nil
 		for _, name := range names {
 			at := Repo{in, name}
-			row, err := c.load(ctx, r, opScanning, at)
+			s, by, err := c.enter(ctx, r, opScanning, at)
 			switch {
 			case ecr.CodeOf(err) == ecr.CodeRepositoryNotFound:
 				missing = append(missing, name)
 			case err != nil:
-				return err
+				return "", err
 			default:
-				list = append(list, describe(at, row))
+				grant, list = by, append(list, describe(at, s.row))
 			}
 		}
-		return nil
+		return grant, nil
 	})
-	return list, missing, storeError(err)
+	return list, missing, err
 }

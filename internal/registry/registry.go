@@ -38,6 +38,16 @@ type Config struct {
 	Now func() time.Time
 	// Compat defaults to CompatECR.
 	Compat Compat
+	// RecycleTime is how long deleted images can be restored; 0 is not at all.
+	RecycleTime time.Duration
+	// JournalTime is how long the journal is kept; 0 is for ever.
+	JournalTime time.Duration
+	// BlobGrace is how long a blob stays that no image refers to: longer than
+	// a push takes from its first blob, or from being told that a blob is
+	// there, to its manifest.
+	BlobGrace time.Duration
+	// Audit receives changes and denials; without it none are on record.
+	Audit Audit
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }
@@ -79,8 +89,9 @@ func (r *Registry) System(reason string) *Caller {
 // Caller is the operations in the name of one principal. It is safe for
 // concurrent use.
 type Caller struct {
-	r *Registry
-	p access.Principal
+	r     *Registry
+	p     access.Principal
+	asked asked
 }
 
 // Repo names a repository.

@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -17,7 +19,8 @@ var opAuthorizationToken = Operation{"AuthorizationToken", []access.Action{"ecr:
 
 // AuthorizationToken issues a docker token for the caller in region.
 func (c *Caller) AuthorizationToken(ctx context.Context, region ecr.Region) (Token, error) {
-	if err := c.decideRegistry(opAuthorizationToken, c.p.Account); err != nil {
+	err := c.viewRegistry(ctx, opAuthorizationToken, ecr.RegistryID{Account: c.p.Account, Region: region}, func(meta.RegistrySettings) error { return nil })
+	if err != nil {
 		return Token{}, err
 	}
 	password, expires, err := c.r.cfg.Tokens.IssueToken(ctx, c.p, region)
@@ -57,18 +60,23 @@ func (c *Caller) CreateRepository(ctx context.Context, n NewRepository) (Reposit
 	if len(n.Tags) > 0 {
 		actions = append(actions[:len(actions):len(actions)], opTagResource.Actions...)
 	}
-	err := c.r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		if err := c.decide(n.Repo, "", actions...); err != nil {
-			return err
+	c = c.asking(asked{tags: n.Tags, tagKeys: slices.Collect(maps.Keys(n.Tags))})
+	err := c.change(ctx, opCreateRepository, n.Repo, func(ctx context.Context, tx meta.Tx) (grant string, err error) {
+		s := scene{at: n.Repo}
+		if s.settings, err = c.settings(ctx, tx, n.In); err != nil {
+			return "", err
 		}
-		_, err := tx.InsertRepository(ctx, row)
+		if grant, err = c.decide(s, actions...); err != nil {
+			return "", err
+		}
+		_, err = tx.InsertRepository(ctx, row)
 		if errors.Is(err, meta.ErrExists) {
-			return ecr.RepositoryAlreadyExists(n.In, n.Name)
+			return "", ecr.RepositoryAlreadyExists(n.In, n.Name)
 		}
-		return err
+		return grant, err
 	})
 	if err != nil {
-		return Repository{}, storeError(err)
+		return Repository{}, err
 	}
 	return describe(n.Repo, row), nil
 }
@@ -79,45 +87,60 @@ var opDescribeRepositories = Operation{"DescribeRepositories", []access.Action{"
 // Errors: RepositoryNotFound if any is missing.
 func (c *Caller) DescribeRepositories(ctx context.Context, in ecr.RegistryID, names []ecr.RepositoryName) ([]Repository, error) {
 	var list []Repository
-	err := c.r.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err := c.read(ctx, opDescribeRepositories, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
 		list = make([]Repository, 0, len(names))
 		for _, name := range names {
 			at := Repo{in, name}
-			row, err := c.load(ctx, r, opDescribeRepositories, at)
+			s, by, err := c.enter(ctx, r, opDescribeRepositories, at)
 			if err != nil {
-				return err
+				return "", err
 			}
-			list = append(list, describe(at, row))
+			grant, list = by, append(list, describe(at, s.row))
 		}
-		return nil
+		return grant, nil
 	})
-	return list, storeError(err)
+	return list, err
 }
 
 var opListRepositories = Operation{"ListRepositories", []access.Action{"ecr:DescribeRepositories"}}
 
 // ListRepositories returns at most limit repositories in byte order of their
-// names after the name after, and whether there are more.
+// names after the name after, and whether there may be more. As ECR does, it
+// asks for the action on all repositories of the registry; those on which the
+// caller is denied it are left out.
 func (c *Caller) ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) (list []Repository, more bool, err error) {
-	err = c.r.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.read(ctx, opListRepositories, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
 		list, more = nil, false
-		// ECR asks for the action on every repository of the registry.
-		if err := c.decide(Repo{in, "*"}, "", opListRepositories.Actions...); err != nil {
-			return err
+		s := scene{at: Repo{in, "*"}}
+		if s.settings, err = c.settings(ctx, r, in); err != nil {
+			return "", err
 		}
-		rows, err := r.ListRepositories(ctx, in, after, limit+1)
-		if err != nil {
-			return err
+		if grant, err = c.decide(s, opListRepositories.Actions...); err != nil {
+			return "", err
 		}
-		if len(rows) > limit {
-			rows, more = rows[:limit], true
+		for after := after; ; {
+			rows, err := r.ListRepositories(ctx, in, after, limit+1)
+			if err != nil {
+				return "", err
+			}
+			for _, row := range rows {
+				after = row.Name
+				at := Repo{in, row.Name}
+				if _, hidden := c.decide(scene{at, row, s.settings}, opListRepositories.Actions...); hidden != nil {
+					continue
+				}
+				if len(list) == limit {
+					more = true
+					return grant, nil
+				}
+				list = append(list, describe(at, row))
+			}
+			if len(rows) <= limit {
+				return grant, nil
+			}
 		}
-		for _, row := range rows {
-			list = append(list, describe(Repo{in, row.Name}, row))
-		}
-		return nil
 	})
-	return list, more, storeError(err)
+	return list, more, err
 }
 
 var opDeleteRepository = Operation{"DeleteRepository", []access.Action{"ecr:DeleteRepository"}}

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -44,6 +45,7 @@ func (c *Caller) TagResource(ctx context.Context, at Repo, tags map[string]strin
 	if err := checkResourceTags(tags); err != nil {
 		return err
 	}
+	c = c.asking(asked{tags: tags, tagKeys: slices.Collect(maps.Keys(tags))})
 	return c.update(ctx, opTagResource, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		all := make(map[string]string, len(repo.Tags)+len(tags))
 		maps.Copy(all, repo.Tags)
@@ -60,7 +62,7 @@ var opUntagResource = Operation{"UntagResource", []access.Action{"ecr:UntagResou
 
 // UntagResource removes resource tags; keys that are not there are nothing.
 func (c *Caller) UntagResource(ctx context.Context, at Repo, keys []string) error {
-	return c.update(ctx, opUntagResource, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	return c.asking(asked{tagKeys: keys}).update(ctx, opUntagResource, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		all := maps.Clone(repo.Tags)
 		for _, k := range keys {
 			delete(all, k)

@@ -93,15 +93,22 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	if !ok {
 		return
 	}
+	if !s.admitLogin(w, r, req) {
+		return
+	}
 	p, err := s.verifier(req.binding).VerifyBasic(r, req.binding.Registry.Region)
 	switch code := ecr.CodeOf(err); {
 	case err == nil:
-		req.principal = p
+		s.loggedIn(r, req, p)
+		p = req.principal
 		if !s.admitPrincipal(w, p, req) || !s.admitUpload(w, r, req) || !s.admitBody(w, r, req) {
 			return
 		}
 		s.oci.Serve(w, r, p, req.binding.Registry, req.id)
 	case errors.Is(err, authn.ErrNoCredentials) || code == ecr.CodeUnrecognizedClient:
+		if !errors.Is(err, authn.ErrNoCredentials) {
+			s.failedLogin(r, req, err)
+		}
 		if s.admitStranger(w, r, req) {
 			ociapi.WriteUnauthorized(w, r.Host)
 		}
@@ -109,6 +116,7 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 		if code == ecr.CodeServer || code == ecr.CodeUnavailable {
 			s.cfg.Log.ErrorContext(r.Context(), "authenticating", "request_id", req.id, "error", err)
 		}
+		s.failedLogin(r, req, err)
 		req.refuse(err)
 	}
 }
@@ -123,12 +131,16 @@ func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) 
 	if !ok {
 		return
 	}
+	if !s.admitLogin(w, r, req) {
+		return
+	}
 	p, body, err := s.verifier(req.binding).ReadAndVerify(r, ecrapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
 	if err != nil {
 		s.refuseStranger(w, r, req, err)
 		return
 	}
-	req.principal = p
+	s.loggedIn(r, req, p)
+	p = req.principal
 	if !s.admitPrincipal(w, p, req) || !s.admitUpload(w, r, req) {
 		return
 	}
@@ -151,12 +163,16 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request
 	if !ok {
 		return
 	}
+	if !s.admitLogin(w, r, req) {
+		return
+	}
 	p, body, err := s.verifier(req.binding).ReadAndVerify(r, maxQueryBody, req.binding.Registry.Region, service)
 	if err != nil {
 		s.refuseStranger(w, r, req, err)
 		return
 	}
-	req.principal = p
+	s.loggedIn(r, req, p)
+	p = req.principal
 	if !s.admitPrincipal(w, p, req) {
 		return
 	}

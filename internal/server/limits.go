@@ -48,6 +48,10 @@ type Limits struct {
 	// credentials from one address (IPv4) or /64 network (IPv6).
 	SourceRate  int64
 	SourceBurst int64
+	// FailedLogins is how often a login may fail, with one key from one source,
+	// before there is a wait, which doubles each time: 1 second to 1 minute.
+	// Tries before that are answered 429.
+	FailedLogins int64
 	// HeaderTime is how long a request's header may take.
 	HeaderTime time.Duration
 	// IdleTime is how long a connection may wait for its next request.
@@ -62,7 +66,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Connections: 4096, Requests: 512, Uploads: 128, OpenUploads: 10_000, BodyBytes: 256 << 20, BlobBytes: 52_000 << 20,
-		PrincipalRate: 20_000, PrincipalBurst: 40_000, SourceRate: 1000, SourceBurst: 5000,
+		PrincipalRate: 20_000, PrincipalBurst: 40_000, SourceRate: 1000, SourceBurst: 5000, FailedLogins: 30,
 		HeaderTime: 15 * time.Second, IdleTime: 2 * time.Minute, StallTime: 2 * time.Minute,
 	}
 }
@@ -90,6 +94,8 @@ type limiter struct {
 	bodies      *semaphore.Weighted // nil for no limit
 	principals  *buckets
 	sources     *buckets
+	logins      *failures
+	attempts    attempts
 	open        openUploads
 }
 
@@ -102,6 +108,8 @@ func newLimiter(l Limits) *limiter {
 		uploads:     counter{max: l.Uploads},
 		principals:  newBuckets(l.PrincipalRate, l.PrincipalBurst),
 		sources:     newBuckets(l.SourceRate, l.SourceBurst),
+		logins:      newFailures(l.FailedLogins),
+		attempts:    attempts{rate: newBuckets(attemptRate, attemptBurst)},
 	}
 	if l.BodyBytes > 0 {
 		k.bodies = semaphore.NewWeighted(l.BodyBytes)
@@ -190,7 +198,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 // admitPrincipal counts a request of p, which was authenticated, or answers
 // it.
 func (s *Server) admitPrincipal(w http.ResponseWriter, p access.Principal, req *request) bool {
-	wait := s.limits.principals.take(p.UniqueID, time.Now())
+	wait := s.limits.principals.take(p.UniqueID, s.cfg.AuthNow())
 	if wait > 0 {
 		setRetryAfter(w.Header(), wait)
 		req.refuse(rateExceeded)
@@ -202,7 +210,7 @@ func (s *Server) admitPrincipal(w http.ResponseWriter, p access.Principal, req *
 // answers it. Those whose credentials are right never wait for strangers
 // behind the same address.
 func (s *Server) admitStranger(w http.ResponseWriter, r *http.Request, req *request) bool {
-	wait := s.limits.sources.take(source(r.RemoteAddr), time.Now())
+	wait := s.limits.sources.take(source(r.RemoteAddr), s.cfg.AuthNow())
 	if wait > 0 {
 		setRetryAfter(w.Header(), wait)
 		req.refuse(rateExceeded)
@@ -212,6 +220,7 @@ func (s *Server) admitStranger(w http.ResponseWriter, r *http.Request, req *requ
 
 // refuseStranger answers a request that was not authenticated.
 func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request, req *request, err error) {
+	s.failedLogin(r, req, err)
 	if ecr.CodeOf(err) == ecr.CodeUnavailable {
 		setRetryAfter(w.Header(), retryAfter) // it was, but there was no room
 		req.refuse(err)
@@ -393,6 +402,7 @@ var limitKnobs = []limitKnob{
 	{name: "principal-burst", number: func(l *Limits) *int64 { return &l.PrincipalBurst }, about: "requests of one user or role at a stroke"},
 	{name: "source-rate", number: func(l *Limits) *int64 { return &l.SourceRate }, about: "requests a second without valid credentials from one IPv4 address or IPv6 /64; further ones are answered 429"},
 	{name: "source-burst", number: func(l *Limits) *int64 { return &l.SourceBurst }, about: "requests without valid credentials from one source at a stroke"},
+	{name: "failed-logins", number: func(l *Limits) *int64 { return &l.FailedLogins }, about: "logins that fail, with one key from one source, before there is a wait of 1 s to 1 min; tries before that are answered 429"},
 	{name: "header-time", time: func(l *Limits) *time.Duration { return &l.HeaderTime }, about: "for a request's header to arrive"},
 	{name: "idle-time", time: func(l *Limits) *time.Duration { return &l.IdleTime }, about: "for a connection to wait for its next request"},
 	{name: "stall-time", time: func(l *Limits) *time.Duration { return &l.StallTime }, about: "for a client to send the next 64 KiB of a body, or to take the next 1 MiB of an answer"},

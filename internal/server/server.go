@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -32,8 +33,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// Config is what a server is made of. All fields but Compat, Limits, UploadAge
-// and Grace are required.
+// Config is what a server is made of. All fields but Compat, Audit, Limits,
+// UploadAge and Grace are required.
 type Config struct {
 	Meta     meta.Store
 	Blobs    blob.Store
@@ -46,6 +47,9 @@ type Config struct {
 	ImageNow func() time.Time
 	AuthNow  func() time.Time
 	Log      *slog.Logger
+	// Audit receives changes, denials and failed logins; without it nothing is
+	// on record. The caller closes it after Run.
+	Audit *audit.Log
 	// Limits bound what clients can take; zero fields have their defaults.
 	Limits Limits
 	// UploadAge is how long an upload may lie untouched before it is removed.
@@ -116,9 +120,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if most := s.limits.BlobBytes; most > 0 {
 		blobs = limited.New(limited.Config{Blobs: blobs, MaxBytes: most})
 	}
-	s.registry = registry.New(registry.Config{
+	operations := registry.Config{
 		Meta: cfg.Meta, Blobs: blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
-	})
+	}
+	if cfg.Audit != nil {
+		operations.Audit = cfg.Audit
+	}
+	s.registry = registry.New(operations)
 	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log, Now: cfg.AuthNow})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})

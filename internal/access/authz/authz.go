@@ -5,8 +5,10 @@
 // either the principal's policies or the repository's may allow, across
 // accounts both must.
 //
-// A condition key that a Request does not have counts as unknown, and what
-// depends on an unknown key is denied.
+// Condition keys (IAM user guide, "AWS global condition context keys"; Service
+// authorization reference, "Amazon Elastic Container Registry") have the
+// request's value or are known to be absent. Of any other key nobody knows, and
+// what depends on it is denied. A policy that cannot be read denies.
 package authz
 
 import (
@@ -27,10 +29,19 @@ type Request struct {
 	// Owner is the account of the registry acted on. Required, but for
 	// ecr:GetAuthorizationToken, which concerns the caller's account only.
 	Owner ecr.AccountID
-	// RepositoryPolicy is the policy text of the repository acted on, "" for
+	// Region of the registry acted on (aws:RequestedRegion).
+	Region ecr.Region
+	// RepositoryPolicy is the policy text of the repository acted on, and
+	// RegistryPolicy that of its registry as far as it governs Action; "" for
 	// none.
-	RepositoryPolicy string
-	// Context holds the condition keys of the request.
+	RepositoryPolicy, RegistryPolicy string
+	// ResourceTags are those of the repository acted on, RequestTags those to be
+	// set, TagKeys their names or those to be removed.
+	ResourceTags, RequestTags map[string]string
+	TagKeys                   []string
+	// AccountSetting is the name of the one that is asked for or set.
+	AccountSetting string
+	// Context holds further condition keys.
 	Context policy.Context
 }
 
@@ -43,7 +54,9 @@ type Decision struct {
 	By string
 	// DependsOn are the condition keys for want of which the request is denied.
 	DependsOn []string
-	// Message is what a denied caller is told, in AWS's words.
+	// Message is what a denied caller is told, in AWS's words. A caller of another
+	// account is told what it would be if nothing was there that is acted on, so
+	// that it cannot find out what is.
 	Message string
 }
 
@@ -65,22 +78,42 @@ func Decide(r Request) Decision {
 		return Decision{Allowed: true, By: p.String()}
 	}
 	if r.Owner == "" && r.Action != getAuthorizationToken {
-		return Decision{Message: denial(r, policy.Decision{Lacking: []policy.Source{policy.ResourceBased}})}
+		return Decision{Message: denial(r, policy.Decision{Lacking: []policy.Source{policy.ResourceBased}})} // nothing is nobody's
 	}
-	d := policy.Evaluate(policy.Request{
+	d := policy.Evaluate(r.question())
+	if d.Outcome == policy.Allowed {
+		return Decision{Allowed: true, By: by(d)}
+	}
+	answer := Decision{By: d.Deny.String(), DependsOn: d.DependsOn, Message: denial(r, d)}
+	if r.Owner != "" && r.Owner != p.Account {
+		r.RepositoryPolicy, r.ResourceTags = "", nil
+		if d := policy.Evaluate(r.question()); d.Outcome != policy.Allowed {
+			answer.Message = denial(r, d)
+		}
+	}
+	return answer
+}
+
+// question is r as package policy understands it.
+func (r *Request) question() policy.Request {
+	p := r.Principal
+	q := policy.Request{
 		Principal:     caller(p),
 		Action:        string(r.Action),
 		Resource:      r.Resource,
 		Owner:         string(r.Owner),
 		Context:       r.Context,
-		Unknown:       []string{"*"},
-		Identity:      managed(p.Policies),
-		ResourceBased: repositoryPolicy(r.RepositoryPolicy),
-	})
-	if d.Outcome == policy.Allowed {
-		return Decision{Allowed: true, By: by(d)}
+		Lookup:        r.lookup,
+		Identity:      identityPolicies(managed(p.Policies), p.Documents),
+		ResourceBased: resourcePolicies(r.RepositoryPolicy, r.RegistryPolicy),
 	}
-	return Decision{By: d.Deny.String(), DependsOn: d.DependsOn, Message: denial(r, d)}
+	if p.Boundary != nil {
+		q.Boundary = identityPolicies(nil, []access.Document{*p.Boundary})[0]
+	}
+	if p.Session != nil {
+		q.Session = identityPolicies(nil, p.Session.Policies)
+	}
+	return q
 }
 
 // caller is p as policies name it: nobody when its ARN is none.
@@ -89,7 +122,11 @@ func caller(p access.Principal) policy.Caller {
 	if err != nil || c.Account != string(p.Account) {
 		return policy.Caller{}
 	}
-	c.UniqueID = p.UniqueID
+	c.UniqueID, _, _ = strings.Cut(p.UniqueID, ":")
+	c.Tags = p.Tags
+	if p.Session != nil && p.Session.RoleARN != "" {
+		c.RoleARN = p.Session.RoleARN
+	}
 	return c
 }
 
@@ -108,7 +145,9 @@ func by(d policy.Decision) string {
 }
 
 // denial is AWS's text: which policy denies, or which would have had to allow
-// (IAM user guide, "Troubleshoot access denied error messages").
+// (IAM user guide, "Troubleshoot access denied error messages"). Across
+// accounts, what the caller's own side lacks comes first: it is what the caller
+// can mend.
 func denial(r Request, d policy.Decision) string {
 	text := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", r.Principal.ARN, r.Action, r.Resource)
 	switch {
@@ -119,7 +158,11 @@ func denial(r Request, d policy.Decision) string {
 		}
 		return fmt.Sprintf("%s with an explicit deny in %s %s", text, article, d.Deny.Source)
 	case len(d.Lacking) > 0:
-		return fmt.Sprintf("%s because no %s allows the %s action", text, d.Lacking[0], r.Action)
+		lacking := d.Lacking[0]
+		if lacking == policy.ResourceBased && len(d.Lacking) > 1 {
+			lacking = d.Lacking[1]
+		}
+		return fmt.Sprintf("%s because no %s allows the %s action", text, lacking, r.Action)
 	}
 	return text
 }

@@ -181,7 +181,7 @@ func TestNothingAcrossAccounts(t *testing.T) {
 			Owner:            rapid.SampledFrom([]ecr.AccountID{foreign, "", "000000000000"}).Draw(t, "owner"),
 			RepositoryPolicy: text.Draw(t, "policy"),
 		}
-		if d := authz.Decide(r); d.Allowed || !strings.Contains(d.Message, "resource-based policy") {
+		if d := authz.Decide(r); d.Allowed || !strings.Contains(d.Message, "-based policy allows the") {
 			t.Fatalf("Decide = %+v", d)
 		}
 	})

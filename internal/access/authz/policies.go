@@ -32,34 +32,57 @@ func managed(names []string) []policy.Named {
 	return out
 }
 
-// repositoryPolicy is the policy with that text, none for "".
-func repositoryPolicy(text string) []policy.Named {
-	if text == "" {
-		return nil
+// identityPolicies adds documents to list. One that cannot be read denies
+// everything.
+func identityPolicies(list []policy.Named, documents []access.Document) []policy.Named {
+	for _, d := range documents {
+		list = append(list, policy.Named{Name: d.Name, Policy: identityCache.compiled(d.Text)})
 	}
-	return []policy.Named{{Name: "repository policy", Policy: repositoryPolicies.compiled(text)}}
+	return list
 }
 
-// repositoryPolicies saves to read the same policies again for each request.
-var repositoryPolicies cache
+// resourcePolicies are the policies with those texts, "" for none.
+func resourcePolicies(repository, registry string) []policy.Named {
+	var list []policy.Named
+	if repository != "" {
+		list = append(list, policy.Named{Name: "repository policy", Policy: repositoryCache.compiled(repository)})
+	}
+	if registry != "" {
+		list = append(list, policy.Named{Name: "registry policy", Policy: registryCache.compiled(registry)})
+	}
+	return list
+}
+
+// The caches save to read the same policies again for each request. A policy
+// that cannot be read (it was when it was set) may have denied anything, so it
+// denies everything, except what mends it; identity policies are mended by
+// other services.
+var (
+	repositoryCache = cache{mend: []string{"ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"}}
+	registryCache   = cache{mend: []string{"ecr:GetRegistryPolicy", "ecr:PutRegistryPolicy", "ecr:DeleteRegistryPolicy"}}
+	identityCache   = cache{identity: true}
+)
 
 // cache remembers what texts compile to: at most cacheSize of them, so it
-// holds some tens of megabytes if all are as long as ECR allows.
+// holds some tens of megabytes if all are as long as AWS allows.
 type cache struct {
-	mu     sync.Mutex
+	identity bool
+	mend     []string
+
+	mu     sync.RWMutex
 	byText map[string]*policy.Compiled // guarded by mu
 }
 
 const cacheSize = 512
 
 func (c *cache) compiled(text string) *policy.Compiled {
-	c.mu.Lock()
+	c.mu.RLock()
 	p := c.byText[text]
-	c.mu.Unlock()
+	c.mu.RUnlock()
 	if p != nil {
 		return p
 	}
-	p = compile(text)
+	p = c.compile(text)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byText == nil {
@@ -75,18 +98,16 @@ func (c *cache) compiled(text string) *policy.Compiled {
 	return p
 }
 
-// compile reads a repository policy. One that cannot be read (it was when it
-// was set) may have denied anything, so it denies everything, except what
-// mends it.
-func compile(text string) *policy.Compiled {
+func (c *cache) compile(text string) *policy.Compiled {
 	doc, err := policy.Parse([]byte(text))
-	if err != nil {
-		doc = policy.Document{Version: policy.Version2012, Statements: []policy.Statement{{
-			Sid:       "unreadable",
-			Effect:    policy.Deny,
-			Principal: policy.Principals{Everyone: true},
-			NotAction: []string{"ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"},
-		}}}
+	if err == nil {
+		return policy.Compile(doc)
 	}
-	return policy.Compile(doc)
+	s := policy.Statement{Sid: "unreadable", Effect: policy.Deny, NotAction: c.mend}
+	if c.identity {
+		s.Action, s.Resource = []string{"*"}, []string{"*"}
+	} else {
+		s.Principal.Everyone = true
+	}
+	return policy.Compile(policy.Document{Version: policy.Version2012, Statements: []policy.Statement{s}})
 }

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+const envAudit = "KONTOR_AUDIT"
+
+// auditFlag defines --audit; see auditMode.
+func auditFlag(cmd *cobra.Command, p *string) {
+	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("put on record `WHAT`, in the data folder: changes (and denials), all (reads, too) or strict "+
+		"(a read that cannot be recorded is refused) (default %s; env %s)", audit.Changes, envAudit))
+	completeWords(cmd, "audit", string(audit.Changes), string(audit.All), string(audit.Strict))
+}
+
+// auditMode is the flag's value, else that of the environment variable.
+func (e *Env) auditMode(flag string) (audit.Mode, error) {
+	m, err := audit.ParseMode(e.or(flag, envAudit, ""))
+	if err != nil {
+		return "", usagef("--audit: %v", err)
+	}
+	return m, nil
+}
+
+// auditDir is where the audit log of a data folder is.
+func auditDir(data string) string { return filepath.Join(data, "audit") }
+
+// openAudit opens the audit log of a data folder for writing.
+func openAudit(data string, mode audit.Mode, log *slog.Logger) (*audit.Log, error) {
+	return audit.Open(audit.Config{Dir: auditDir(data), Mode: mode, Now: time.Now, Log: log})
+}
+
+// auditOptions are the flags of `kontor admin audit`.
+type auditOptions struct {
+	data, decision, since, until string
+	asJSON                       bool
+	filter                       audit.Filter
+}
+
+func (e *Env) adminAuditCommand() *cobra.Command {
+	var o auditOptions
+	cmd := &cobra.Command{
+		Use:   "audit [flags]",
+		Short: "Show who changed what, and who was denied what",
+		Long: `Show the records of a registry's audit log, oldest first: each change, each
+denial and each failed login, with the policy statement that decided. With
+--audit all, the server records reads as well.
+
+Names may have * and ? as wildcards. Lines of the log that cannot be read, as a
+crash may leave one, are named on stderr, and the command exits with 1.`,
+		Example: `  kontor admin audit --decision denied --since 24h
+  kontor admin audit --principal '*:user/ci' --action 'ecr:Put*' --resource 'team/*'
+  kontor admin audit --json | jq -r .principal | sort | uniq -c`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.adminAudit(cmd, o) },
+	}
+	e.dataFlag(cmd, &o.data)
+	f := cmd.Flags()
+	f.StringVar(&o.filter.Principal, "principal", "", "only of the principal `NAME`: an ARN, a unique id or an access key (default all)")
+	f.StringVar(&o.filter.Action, "action", "", "only of the IAM action `NAME`, such as ecr:PutImage (default all)")
+	f.StringVar(&o.filter.Resource, "resource", "", "only of the resource `NAME`: an ARN or a repository (default all)")
+	f.StringVar(&o.filter.RequestID, "request", "", "only of the request `ID` (default all)")
+	f.StringVar(&o.decision, "decision", "", "only what was `WHAT`: allowed or denied (default both)")
+	f.StringVar(&o.since, "since", "", "only from `TIME` on: 2026-11-23, 2026-11-23T12:00:00Z, or an age such as 24h (default the beginning)")
+	f.StringVar(&o.until, "until", "", "only before `TIME`, in the same forms (default now)")
+	completeWords(cmd, "decision", string(audit.Allowed), string(audit.Denied))
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "write JSON, a record a line (default false)")
+	return cmd
+}
+
+func (e *Env) adminAudit(cmd *cobra.Command, o auditOptions) error {
+	path, err := e.dataDir(o.data)
+	if err != nil {
+		return err
+	}
+	switch d := audit.Decision(o.decision); d {
+	case "", audit.Allowed, audit.Denied:
+		o.filter.Decision = d
+	default:
+		return usagef("--decision %s: want allowed or denied", o.decision)
+	}
+	if o.filter.Since, err = e.moment("since", o.since); err != nil {
+		return err
+	}
+	if o.filter.Until, err = e.moment("until", o.until); err != nil {
+		return err
+	}
+	options, bad := e.options(e.Stdout), 0
+	for r, err := range audit.Query(auditDir(path), o.filter) {
+		var unreadable *audit.Unreadable
+		switch {
+		case errors.As(err, &unreadable):
+			bad++
+			if _, err := fmt.Fprintf(e.Stderr, "%v\n", err); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("reading the audit log: %w", err)
+		case cmd.Context().Err() != nil:
+			return cmd.Context().Err()
+		case o.asJSON:
+			err = render.AuditJSON(e.Stdout, r)
+		default:
+			err = render.Audit(e.Stdout, r, options)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if bad > 0 {
+		return &exitError{exitFailed}
+	}
+	return nil
+}
+
+// moment reads a time, or how long ago it is; "" is the zero time.
+func (e *Env) moment(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if age, err := time.ParseDuration(s); err == nil && age >= 0 {
+		return e.Now().Add(-age), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, usagef("--%s %s: want a time such as 2026-11-23 or 2026-11-23T12:00:00Z, or an age such as 24h", flag, s)
+}
