@@ -1,5 +1,6 @@
 // Package jobs is what a registry does by itself, driven by the clock: it
-// removes uploads that nobody goes on with and files that nothing refers to.
+// removes uploads that nobody goes on with, blobs and files that nothing refers
+// to, and what the recycle bin and the journal have kept for long enough.
 //
 // It guarantees that a job runs once at a time in this process, that one that
 // fails or panics is logged and tried again, and that none outlives Run.
@@ -38,6 +39,12 @@ type Config struct {
 	// and 6 hours. The first look is after one such time.
 	UploadsEvery time.Duration
 	OrphansEvery time.Duration
+	// Collect bounds what a collection does at once. CollectEvery is how often
+	// to collect, TrimEvery how often to trim the journal. Default 1 hour and
+	// 24 hours.
+	Collect      registry.CollectOptions
+	CollectEvery time.Duration
+	TrimEvery    time.Duration
 }
 
 // DefaultUploadAge is the default of Config.UploadAge.
@@ -78,6 +85,8 @@ func (c Config) jobs() []job {
 		{"orphan sweep", or(c.OrphansEvery, 6*time.Hour), func(ctx context.Context) (registry.Expired, error) {
 			return c.Registry.SweepOrphans(ctx, c.Now().Add(-orphanAge))
 		}},
+		{"collection", or(c.CollectEvery, time.Hour), c.collect},
+		{"journal trimming", or(c.TrimEvery, 24*time.Hour), c.trimJournal},
 	}
 }
 

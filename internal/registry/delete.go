@@ -2,8 +2,8 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"slices"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -22,12 +22,13 @@ func (c *Caller) BatchDeleteImage(ctx context.Context, at Repo, ids []ecr.ImageI
 	)
 	err := c.update(ctx, opBatchDeleteImage, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		gone, failures = nil, nil
+		why := c.byRequest()
 		for _, id := range ids {
 			if f, bad := malformed(id); bad {
 				failures = append(failures, f)
 				continue
 			}
-			ids, err := c.deleteOne(ctx, tx, at, repo, id)
+			ids, err := c.deleteOne(ctx, tx, at, repo, id, why)
 			if f, failed := itemFailure(id, err); failed {
 				failures = append(failures, f)
 				continue
@@ -46,7 +47,7 @@ func (c *Caller) BatchDeleteImage(ctx context.Context, at Repo, ids []ecr.ImageI
 }
 
 // deleteOne deletes what id names, in ECR's sense.
-func (c *Caller) deleteOne(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, id ecr.ImageID) ([]ecr.ImageID, error) {
+func (c *Caller) deleteOne(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, id ecr.ImageID, why deletion) ([]ecr.ImageID, error) {
 	m, err := resolve(ctx, tx, at, repo.ID, id)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func (c *Caller) deleteOne(ctx context.Context, tx meta.Tx, at Repo, repo meta.R
 	if id.Tag != "" && len(m.Image.Tags) > 1 {
 		return []ecr.ImageID{{Digest: d, Tag: id.Tag}}, c.deleteTag(ctx, tx, at, repo, id.Tag, m)
 	}
-	if err := c.deleteImage(ctx, tx, at, repo, m, "deleted by request"); err != nil {
+	if err := c.deleteImage(ctx, tx, at, repo, m, why); err != nil {
 		return nil, err
 	}
 	if len(m.Image.Tags) == 0 {
@@ -68,59 +69,90 @@ func (c *Caller) deleteOne(ctx context.Context, tx meta.Tx, at Repo, repo meta.R
 	return gone, nil
 }
 
-// deleteImage removes an image and puts it on record. The record comes second
-// because an item of a batch may fail without failing the transaction.
-func (c *Caller) deleteImage(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, m meta.Manifest, reason string) error {
-	err := tx.DeleteManifest(ctx, repo.ID, m.Image.Digest)
-	if errors.Is(err, meta.ErrReferenced) {
-		return referencedByList(ctx, tx, repo.ID, m.Image.Digest)
-	}
-	if err != nil {
+// deletion says when and why images go. All that go in one transaction go at
+// one time: that is how the bin knows what belongs together.
+type deletion struct {
+	at     time.Time
+	reason string
+	rule   int // priority of the lifecycle rule; 0 for none
+}
+
+func (c *Caller) byRequest() deletion {
+	return deletion{at: c.r.cfg.Now(), reason: "deleted by request"}
+}
+
+// deleteImage puts an image on record, moves it to the recycle bin where there
+// is one, and removes it. m has its body and tags. It fails before it changes
+// anything where an index lists the image, so that an item of a batch may fail
+// without failing the transaction. Errors: ReferencedByManifestList.
+func (c *Caller) deleteImage(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, m meta.Manifest, why deletion) error {
+	if err := unlisted(ctx, tx, repo.ID, m.Image.Digest); err != nil {
 		return err
 	}
-	return c.journal(ctx, tx, at, m, meta.JournalDeleteImage, m.Image.Tags, reason)
+	if err := c.recycle(ctx, tx, at, m, why); err != nil {
+		return err
+	}
+	return tx.DeleteManifest(ctx, repo.ID, m.Image.Digest, why.at)
+}
+
+// recycle puts an image that is about to go on record, and into the bin.
+func (c *Caller) recycle(ctx context.Context, tx meta.Tx, at Repo, m meta.Manifest, why deletion) error {
+	e := c.imageEntry(at, m, meta.JournalDeleteImage, m.Image.Tags, why)
+	if err := tx.AppendJournal(ctx, e); err != nil || c.r.cfg.RecycleTime <= 0 {
+		return err
+	}
+	b := meta.BinEntry{
+		Registry: at.In, Name: at.Name, Repository: m.Repository,
+		DeletedAt: why.at, ExpiresAt: why.at.Add(c.r.cfg.RecycleTime), Actor: e.Actor, Reason: why.reason, Rule: why.rule,
+	}
+	b.Manifest.Image.Digest = m.Image.Digest
+	_, err := tx.BinManifest(ctx, b)
+	return err
 }
 
 func (c *Caller) deleteTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, tag ecr.Tag, m meta.Manifest) error {
-	if err := c.journal(ctx, tx, at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, "deleted by request"); err != nil {
+	if err := tx.AppendJournal(ctx, c.imageEntry(at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, c.byRequest())); err != nil {
 		return err
 	}
 	return tx.DeleteTag(ctx, repo.ID, tag)
 }
 
-func referencedByList(ctx context.Context, r meta.ImageReader, repo meta.RepositoryID, d ecr.Digest) error {
+// unlisted refuses an image that an index of the repository lists.
+func unlisted(ctx context.Context, r meta.ImageReader, repo meta.RepositoryID, d ecr.Digest) error {
 	parents, err := r.Parents(ctx, repo, d)
-	if err != nil {
+	if err != nil || len(parents) == 0 {
 		return err
 	}
 	return ecr.Errorf(ecr.CodeReferencedByManifestList, "Requested image referenced by manifest list: %s", digestList(parents))
 }
 
-// journal records that m, or tags of it, go.
-func (c *Caller) journal(ctx context.Context, tx meta.JournalWriter, at Repo, m meta.Manifest, op meta.JournalOp, tags []ecr.Tag, reason string) error {
+// imageEntry records what happens to m, or to tags of it.
+func (c *Caller) imageEntry(at Repo, m meta.Manifest, op meta.JournalOp, tags []ecr.Tag, why deletion) meta.JournalEntry {
 	e := meta.JournalEntry{
-		At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: m.Repository, Op: op,
+		At: why.at, Registry: at.In, Name: at.Name, Repository: m.Repository, Op: op,
 		Digest: m.Image.Digest, Tags: slices.Clone(tags), MediaType: m.Image.MediaType, SizeBytes: m.Image.SizeBytes,
-		Actor: c.p.String(), Reason: reason,
+		Actor: c.p.String(), Reason: why.reason, Rule: why.rule, RequestID: c.p.Request.ID,
 	}
 	if op == meta.JournalDeleteImage {
 		e.Body = m.Body
 	}
-	return tx.AppendJournal(ctx, e)
+	return e
 }
 
 // entry records that something of the repository itself goes.
 func (c *Caller) entry(at Repo, repo meta.Repository, op meta.JournalOp, body []byte) meta.JournalEntry {
 	return meta.JournalEntry{
 		At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: op,
-		Body: body, Actor: c.p.String(), Reason: "deleted by request",
+		Body: body, Actor: c.p.String(), Reason: "deleted by request", RequestID: c.p.Request.ID,
 	}
 }
 
-// journalAll records every image of a repository that goes as a whole.
+// journalAll records every image of a repository that goes as a whole, and puts
+// it into the recycle bin.
 func (c *Caller) journalAll(ctx context.Context, tx meta.Tx, repo meta.Repository, reason string) error {
 	const page = 500
 	at := Repo{repo.Registry, repo.Name}
+	why := deletion{at: c.r.cfg.Now(), reason: reason}
 	var after ecr.Digest
 	for {
 		list, err := tx.ListManifests(ctx, repo.ID, after, page)
@@ -132,7 +164,7 @@ func (c *Caller) journalAll(ctx context.Context, tx meta.Tx, repo meta.Repositor
 			if err != nil {
 				return err
 			}
-			if err := c.journal(ctx, tx, at, m, meta.JournalDeleteImage, m.Image.Tags, reason); err != nil {
+			if err := c.recycle(ctx, tx, at, m, why); err != nil {
 				return err
 			}
 		}
@@ -153,7 +185,7 @@ func (c *Caller) DeleteManifest(ctx context.Context, at Repo, d ecr.Digest) erro
 		if err != nil {
 			return err
 		}
-		return c.deleteImage(ctx, tx, at, repo, m, "deleted by request")
+		return c.deleteImage(ctx, tx, at, repo, m, c.byRequest())
 	})
 }
 

@@ -353,7 +353,7 @@ func TestImageMetadata(t *testing.T) {
 	}
 	size := int64(len(`{"of":"x"}`) + len("layer of x"))
 	want := ecr.Image{Digest: d, Tags: []ecr.Tag{"v1", "v2"}, MediaType: imageType,
-		ArtifactMediaType: "application/vnd.oci.image.config.v1+json", SizeBytes: size, PushedAt: pushed}
+		ArtifactMediaType: "application/vnd.oci.image.config.v1+json", SizeBytes: size, PushedAt: pushed, Status: ecr.StatusActive}
 	if diff := cmp.Diff(want, get(d)); diff != "" {
 		t.Error(diff)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -24,7 +25,8 @@ func layerNotFound(at Repo, d ecr.Digest) error {
 var opBatchCheckLayers = Operation{"BatchCheckLayers", []access.Action{"ecr:BatchCheckLayerAvailability"}}
 
 // BatchCheckLayers reports the layers that the repository has, and failures
-// for digests that are malformed. A layer in neither list is not there.
+// for digests that are malformed. A layer in neither list is not there. Those
+// that are there stay for a while, for the image that the caller will push.
 func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string) ([]BlobInfo, []LayerFailure, error) {
 	var (
 		want     []ecr.Digest
@@ -39,24 +41,63 @@ func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string
 		}
 		want = append(want, d)
 	}
-	var found []BlobInfo
-	err := c.view(ctx, opBatchCheckLayers, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
-		found = nil
-		blobs, err := r.Blobs(ctx, repo.ID, want)
-		for _, b := range blobs {
-			found = append(found, info(b))
-		}
+	var (
+		id    meta.RepositoryID
+		blobs []meta.Blob
+	)
+	err := c.view(ctx, opBatchCheckLayers, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+		id = repo.ID
+		blobs, err = r.Blobs(ctx, repo.ID, want)
 		return err
 	})
-	return found, failures, err
+	if err != nil {
+		return nil, nil, err
+	}
+	c.r.promise(ctx, id, blobs...)
+	var found []BlobInfo
+	for _, b := range blobs {
+		found = append(found, info(b))
+	}
+	return found, failures, nil
 }
 
 var opStatBlob = Operation{"StatBlob", []access.Action{"ecr:BatchCheckLayerAvailability"}}
 
-// StatBlob describes a blob. Errors: RepositoryNotFound, LayersNotFound.
+// StatBlob describes a blob, and keeps it for a while as BatchCheckLayers
+// does. Errors: RepositoryNotFound, LayersNotFound.
 func (c *Caller) StatBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, error) {
-	b, err := c.linkedBlob(ctx, opStatBlob, at, d)
+	repo, b, err := c.linkedBlob(ctx, opStatBlob, at, d)
+	if err == nil {
+		c.r.promise(ctx, repo, b)
+	}
 	return info(b), err
+}
+
+// touchEvery is how old the promise of a blob may be before it is renewed:
+// checking a blob costs a write an hour at most.
+const touchEvery = time.Hour
+
+// promise keeps blobs that no image refers to from being collected before the
+// image comes for which the caller checks them. That it may fail is no reason
+// not to answer: the image would be refused then, and pushed again with all
+// its blobs.
+func (r *Registry) promise(ctx context.Context, repo meta.RepositoryID, blobs ...meta.Blob) {
+	now := r.cfg.Now()
+	var stale []ecr.Digest
+	for _, b := range blobs {
+		if !b.IdleSince.IsZero() && now.Sub(b.IdleSince) > min(touchEvery, r.cfg.BlobGrace/2) {
+			stale = append(stale, b.Digest)
+		}
+	}
+	if len(stale) == 0 {
+		return
+	}
+	err := r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		return tx.TouchBlobs(ctx, repo, stale, now)
+	})
+	if err != nil && ctx.Err() == nil {
+		r.cfg.Log.WarnContext(ctx, "blobs not kept for the push that asked for them", "repository", repo, "blobs", len(stale), "error", err)
+	}
 }
 
 var opOpenBlob = Operation{"OpenBlob", []access.Action{"ecr:GetDownloadUrlForLayer"}}
@@ -64,11 +105,23 @@ var opOpenBlob = Operation{"OpenBlob", []access.Action{"ecr:GetDownloadUrlForLay
 // OpenBlob opens a blob for download; the caller closes it.
 // Errors: RepositoryNotFound, LayersNotFound.
 func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
-	b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
+	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
 	if err != nil {
 		return BlobInfo{}, nil, err
 	}
 	f, err := c.r.cfg.Blobs.Open(ctx, b.Key)
+	if errors.Is(err, blob.ErrNotFound) {
+		// It may have been collected since, and even come again under another
+		// key. Rows go before files, so a row that is still there settles it.
+		_, now, rowErr := c.linkedBlob(ctx, opOpenBlob, at, d)
+		if rowErr != nil {
+			return BlobInfo{}, nil, rowErr
+		}
+		if now.Key != b.Key {
+			b = now
+			f, err = c.r.cfg.Blobs.Open(ctx, b.Key)
+		}
+	}
 	if err != nil {
 		// The row says it is there: the store has lost it, which is no
 		// caller's fault and nothing to call missing.
@@ -93,16 +146,16 @@ func checkSize(f io.Seeker, want int64) error {
 	return err
 }
 
-func (c *Caller) linkedBlob(ctx context.Context, op Operation, at Repo, d ecr.Digest) (meta.Blob, error) {
-	var b meta.Blob
-	err := c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+func (c *Caller) linkedBlob(ctx context.Context, op Operation, at Repo, d ecr.Digest) (id meta.RepositoryID, b meta.Blob, err error) {
+	err = c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+		id = repo.ID
 		b, err = r.Blob(ctx, repo.ID, d)
 		if errors.Is(err, meta.ErrNotFound) {
 			return layerNotFound(at, d)
 		}
 		return err
 	})
-	return b, err
+	return id, b, err
 }
 
 var opDownloadableLayer = Operation{"DownloadableLayer", []access.Action{"ecr:GetDownloadUrlForLayer"}}

@@ -87,6 +87,9 @@ func TestDeleteBlob(t *testing.T) {
 	if err := f.DeleteManifest(ctx, app, d); err != nil {
 		t.Fatal(err)
 	}
+	// With its last image the blob is as good as gone.
+	wantCode(t, f.DeleteBlob(ctx, app, layer), ecr.CodeLayersNotFound)
+	f.blob(app, []byte("layer of x"))
 	if err := f.DeleteBlob(ctx, app, layer); err != nil {
 		t.Fatal(err)
 	}

@@ -87,11 +87,11 @@ func newRow(m manifest.Manifest, digest ecr.Digest, body []byte) meta.Manifest {
 // is the store's promise.
 func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, row meta.Manifest) (created bool, err error) {
 	if len(row.Blobs) > 0 {
-		found, err := tx.Blobs(ctx, row.Repository, row.Blobs)
+		missing, err := tx.MissingBlobs(ctx, row.Repository, row.Blobs)
 		if err != nil {
 			return false, err
 		}
-		if missing := lacking(row.Blobs, found); len(missing) > 0 {
+		if len(missing) > 0 {
 			return false, ecr.Errorf(ecr.CodeLayersNotFound,
 				"Layers with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
 				digestList(missing), at.Name, at.In.Account)
@@ -158,7 +158,7 @@ func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repo
 	return tx.AppendJournal(ctx, meta.JournalEntry{
 		At: now, Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalMoveTag,
 		Digest: old.Digest, Tags: []ecr.Tag{tag}, Actor: c.p.String(),
-		Reason: fmt.Sprintf("tag moved to %s", digest),
+		Reason: fmt.Sprintf("tag moved to %s", digest), RequestID: c.p.Request.ID,
 	})
 }
 
@@ -170,21 +170,6 @@ func imageAlreadyExists(at Repo, d ecr.Digest, tag ecr.Tag) error {
 	return ecr.Errorf(ecr.CodeImageAlreadyExists,
 		"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
 		d, name, at.Name, at.In.Account)
-}
-
-func lacking(want []ecr.Digest, have []meta.Blob) []ecr.Digest {
-	known := make(map[ecr.Digest]bool, len(have))
-	for _, b := range have {
-		known[b.Digest] = true
-	}
-	var missing []ecr.Digest
-	for _, d := range want {
-		if !known[d] {
-			known[d] = true
-			missing = append(missing, d)
-		}
-	}
-	return missing
 }
 
 // digestList is ECR's way to print digests in error texts.

@@ -23,6 +23,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
@@ -34,7 +35,7 @@ import (
 )
 
 // Config is what a server is made of. All fields but Compat, Audit, Limits,
-// UploadAge and Grace are required.
+// the times and Grace are required.
 type Config struct {
 	Meta     meta.Store
 	Blobs    blob.Store
@@ -55,6 +56,13 @@ type Config struct {
 	// UploadAge is how long an upload may lie untouched before it is removed.
 	// Default 24 hours.
 	UploadAge time.Duration
+	// RecycleTime is how long deleted images can be restored, JournalTime how
+	// long the journal is kept, and BlobGrace how long a blob stays that no
+	// image refers to. Defaults 7 days, 400 days and 24 hours. Negative is not
+	// at all, for ever, and no time.
+	RecycleTime time.Duration
+	JournalTime time.Duration
+	BlobGrace   time.Duration
 	// Grace is how long requests that run when the server is told to stop may
 	// go on. Default 15 seconds.
 	Grace time.Duration
@@ -78,9 +86,25 @@ type Server struct {
 	identity *identity.Service
 	authn    map[string]*authn.Verifier // by partition, whose name is in users' ARNs
 	ecr      *ecrapi.Handler
+	admin    *adminapi.Handler
 	oci      *ociapi.Handler
 	sts      *stsapi.Handler
 	limits   *limiter
+}
+
+// Defaults of Config.
+const (
+	DefaultRecycleTime = 7 * 24 * time.Hour
+	DefaultJournalTime = 400 * 24 * time.Hour
+	DefaultBlobGrace   = 24 * time.Hour
+)
+
+// or is d, 0 where d is negative, and fallback where it is not given.
+func or(d, fallback time.Duration) time.Duration {
+	if d == 0 {
+		return fallback
+	}
+	return max(d, 0)
 }
 
 // Times and sizes that bound what a client can hold of the server.
@@ -122,11 +146,14 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	operations := registry.Config{
 		Meta: cfg.Meta, Blobs: blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
+		RecycleTime: or(cfg.RecycleTime, DefaultRecycleTime), JournalTime: or(cfg.JournalTime, DefaultJournalTime),
+		BlobGrace: or(cfg.BlobGrace, DefaultBlobGrace),
 	}
 	if cfg.Audit != nil {
 		operations.Audit = cfg.Audit
 	}
 	s.registry = registry.New(operations)
+	s.admin = adminapi.New(adminapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log, Now: cfg.AuthNow})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})

@@ -279,6 +279,11 @@ type BlobReader interface {
 	// ListReferences returns at most limit references of repo's images in
 	// byte order of manifest and blob, after those of after.
 	ListReferences(ctx context.Context, repo RepositoryID, after Reference, limit int) ([]Reference, error)
+	// ImageBlobs returns the blobs that the image d refers to, in byte order.
+	ImageBlobs(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]ecr.Digest, error)
+	// SharedBlobs returns those of ds that images of other repositories refer
+	// to as well, in byte order.
+	SharedBlobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
 	// ListChildren returns the images that the index d lists, in byte order,
 	// whether they are there or not.
 	ListChildren(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]ecr.Digest, error)

@@ -475,6 +475,12 @@ func references(t *testing.T, s meta.Store) {
 		}
 		diff(t, all, got)
 	}
+	both := imageWith(t, s, repo, "both", b, a, b)
+	diff(t, sorted(a, b), read(t, s, func(ctx context.Context, r meta.Reader) ([]ecr.Digest, error) { return r.ImageBlobs(ctx, repo, both) }))
+	newBlob(t, s, neighbour, "b") // linked, and not used
+	diff(t, []ecr.Digest{a}, read(t, s, func(ctx context.Context, r meta.Reader) ([]ecr.Digest, error) {
+		return r.SharedBlobs(ctx, repo, []ecr.Digest{b, a, a})
+	}))
 	index := manifestOf(repo, "index")
 	index.Children, index.Sparse = []ecr.Digest{all[0].Manifest, digest("not there")}, true
 	insertImage(t, s, index)

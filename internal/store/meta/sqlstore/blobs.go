@@ -69,6 +69,22 @@ func (r *reader) MissingBlobs(ctx context.Context, repo meta.RepositoryID, ds []
 	return missing, wrap(err, "looking for blobs in repository %d", repo)
 }
 
+// ImageBlobs implements meta.BlobReader.
+func (r *reader) ImageBlobs(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
+	all, err := list(ctx, r.s, scanString[ecr.Digest],
+		`SELECT blob FROM manifest_blobs WHERE repository_id = $1 AND manifest = $2 ORDER BY blob`, int64(repo), string(d))
+	return all, wrap(err, "reading the blobs of image %s of repository %d", d, repo)
+}
+
+// SharedBlobs implements meta.BlobReader.
+func (r *reader) SharedBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
+	if len(ds) == 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanString[ecr.Digest], r.q.sharedBlobs, int64(repo), r.s.d.Strings(distinct(ds)))
+	return all, wrap(err, "looking for blobs that others share with repository %d", repo)
+}
+
 // ListReferences implements meta.BlobReader.
 func (r *reader) ListReferences(ctx context.Context, repo meta.RepositoryID, after meta.Reference, limit int) ([]meta.Reference, error) {
 	if limit <= 0 {

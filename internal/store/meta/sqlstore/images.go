@@ -252,7 +252,7 @@ func (t *txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.
 }
 
 func (t *txn) deleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
-	blobs, err := t.blobsOf(ctx, repo, d)
+	blobs, err := t.ImageBlobs(ctx, repo, d)
 	if err != nil {
 		return err
 	}
@@ -268,15 +268,9 @@ func (t *txn) deleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.
 		}
 	}
 	if err == nil && len(blobs) > 0 {
-		_, err = t.s.exec(ctx, t.q.hideLinks, int64(repo), t.s.d.Strings(blobs), micros(at))
+		_, err = t.s.exec(ctx, t.q.hideLinks, int64(repo), t.s.d.Strings(distinct(blobs)), micros(at))
 	}
 	return err
-}
-
-// blobsOf returns the blobs that an image refers to, in byte order.
-func (t *txn) blobsOf(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]string, error) {
-	return list(ctx, t.s, scanString[string],
-		`SELECT blob FROM manifest_blobs WHERE repository_id = $1 AND manifest = $2 ORDER BY blob`, int64(repo), string(d))
 }
 
 // SetImageStatus implements meta.ImageWriter.

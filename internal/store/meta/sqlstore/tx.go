@@ -34,6 +34,7 @@ type queries struct {
 	insertChildren   string
 	insertSparse     string
 	recordPulls      string
+	sharedBlobs      string
 	anyLinks         string
 	useLinks         string
 	hideLinks        string
@@ -65,6 +66,8 @@ func makeQueries(d *Dialect) queries {
 		recordPulls: `UPDATE manifests SET last_pulled_at = p.at FROM ` + d.PullRows + `
 			WHERE manifests.repository_id = p.repository_id AND manifests.digest = p.digest
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
+		sharedBlobs: `SELECT DISTINCT digest FROM blob_links
+			WHERE repository_id <> $1 AND idle_since IS NULL AND ` + d.In("digest", 2) + ` ORDER BY digest`,
 		anyLinks: `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
 		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
 			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),

@@ -1,0 +1,384 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// BinnedImage is a deleted image that can be restored.
+type BinnedImage struct {
+	ID int64 // ascending in the order of deletion
+	Repo
+	Image     ecr.Image // as it was, with its tags
+	DeletedAt time.Time
+	ExpiresAt time.Time
+	Actor     string // ARN of the principal, or "system: reason"
+	Reason    string
+	Rule      int // priority of the lifecycle rule; 0 for none
+}
+
+// enterName is enter for what concerns a repository's name, whether there is a
+// repository of that name or not.
+func (c *Caller) enterName(ctx context.Context, r meta.Reader, op Operation, at Repo) (s scene, grant string, err error) {
+	s.at = at
+	if s.row, err = r.Repository(ctx, at.In, at.Name); err != nil && !errors.Is(err, meta.ErrNotFound) {
+		return scene{}, "", err
+	}
+	if s.settings, err = c.settings(ctx, r, at.In); err != nil {
+		return scene{}, "", err
+	}
+	grant, err = c.decide(s, op.Actions...)
+	return s, grant, err
+}
+
+// enterNames decides about op on the repository name, or where name is empty
+// on all of the registry. shown tells which repositories the caller may see of
+// what is found then.
+func (c *Caller) enterNames(ctx context.Context, r meta.Reader, op Operation, in ecr.RegistryID, name ecr.RepositoryName) (shown func(ecr.RepositoryName) (bool, error), grant string, err error) {
+	if name != "" {
+		_, grant, err := c.enterName(ctx, r, op, Repo{in, name})
+		return func(ecr.RepositoryName) (bool, error) { return true, nil }, grant, err
+	}
+	all := scene{at: Repo{in, "*"}}
+	if all.settings, err = c.settings(ctx, r, in); err != nil {
+		return nil, "", err
+	}
+	if grant, err = c.decide(all, op.Actions...); err != nil {
+		return nil, "", err
+	}
+	known := map[ecr.RepositoryName]bool{}
+	return func(name ecr.RepositoryName) (bool, error) {
+		if yes, ok := known[name]; ok {
+			return yes, nil
+		}
+		_, _, err := c.enterName(ctx, r, op, Repo{in, name})
+		if err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
+			return false, err
+		}
+		known[name] = err == nil
+		return err == nil, nil
+	}, grant, nil
+}
+
+var opListBin = Operation{"ListBin", []access.Action{"kontor:ListRecycleBin"}}
+
+// ListBin returns at most limit deleted images of the repository name, or of
+// all when name is empty, in the order of deletion, after the id after; and the
+// id to go on after, 0 when that was all. The repository may be gone.
+func (c *Caller) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) (list []BinnedImage, next int64, err error) {
+	err = c.read(ctx, opListBin, Repo{in, orAll(name)}, func(ctx context.Context, r meta.Reader) (string, error) {
+		list, next = nil, 0
+		shown, grant, err := c.enterNames(ctx, r, opListBin, in, name)
+		if err != nil {
+			return "", err
+		}
+		from := after
+		for {
+			page, err := r.ListBin(ctx, in, name, from, limit)
+			if err != nil {
+				return "", err
+			}
+			for _, e := range page {
+				if yes, err := shown(e.Name); err != nil {
+					return "", err
+				} else if !yes {
+					continue
+				}
+				if len(list) == limit {
+					next = list[limit-1].ID
+					return grant, nil
+				}
+				list = append(list, BinnedImage{
+					ID: e.ID, Repo: Repo{e.Registry, e.Name}, Image: e.Manifest.Image, DeletedAt: e.DeletedAt,
+					ExpiresAt: e.ExpiresAt, Actor: e.Actor, Reason: e.Reason, Rule: e.Rule,
+				})
+			}
+			if len(page) < limit {
+				return grant, nil
+			}
+			from = page[len(page)-1].ID
+		}
+	})
+	return list, next, err
+}
+
+// orAll is the name that an operation is about: all where none is given.
+func orAll(name ecr.RepositoryName) ecr.RepositoryName {
+	if name == "" {
+		return "*"
+	}
+	return name
+}
+
+// Restored is what came back.
+type Restored struct {
+	// Images begin with the one that was asked for; the children of indexes
+	// and the referrers that went with their subjects follow.
+	Images []RestoredImage
+	// Missing are children of restored indexes that are neither in the
+	// repository nor in the bin.
+	Missing []ecr.Digest
+}
+
+// RestoredImage is one image that came back.
+type RestoredImage struct {
+	Digest ecr.Digest
+	Tags   []ecr.Tag // that came back
+	// Taken are the tags that did not, because they point to another image by
+	// now, with its digest.
+	Taken []ecr.ImageID
+	// Reason and Rule say why it had gone. A lifecycle rule takes it again at
+	// its next run: it is as old as it was.
+	Reason string
+	Rule   int
+}
+
+var opRestoreImage = Operation{"RestoreImage", []access.Action{"kontor:RestoreImage"}}
+
+// RestoreImage brings the image d back from the bin to the repository that has
+// the name now: with its tags where they are free, with the images that it
+// lists, and with the referrers that were deleted with it or after it.
+// Errors: RepositoryNotFound, ImageNotFound.
+func (c *Caller) RestoreImage(ctx context.Context, at Repo, d ecr.Digest) (Restored, error) {
+	var done Restored
+	err := c.update(ctx, opRestoreImage, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		done = Restored{}
+		restore := &restoration{c: c, tx: tx, at: at, repo: repo.ID, now: c.r.cfg.Now(), seen: map[ecr.Digest]bool{}}
+		found, err := restore.image(ctx, d)
+		if err == nil && !found {
+			return notInBin(at, d)
+		}
+		done = restore.done
+		return err
+	})
+	return done, err
+}
+
+func notInBin(at Repo, d ecr.Digest) error {
+	return ecr.Errorf(ecr.CodeImageNotFound, "The image with imageId %s is not in the recycle bin of the repository with name '%s' in the registry with id '%s'",
+		ecr.ImageID{Digest: d}, at.Name, at.In.Account)
+}
+
+// restoration is one RestoreImage in its transaction.
+type restoration struct {
+	c    *Caller
+	tx   meta.Tx
+	at   Repo
+	repo meta.RepositoryID
+	now  time.Time
+	seen map[ecr.Digest]bool
+	done Restored
+}
+
+// image brings d back with all that belongs to it, and reports whether it was
+// in the bin.
+func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
+	if r.seen[d] {
+		return true, nil
+	}
+	e, err := r.tx.Bin(ctx, r.at.In, r.at.Name, d)
+	if errors.Is(err, meta.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	r.seen[d] = true
+	place := len(r.done.Images)
+	r.done.Images = append(r.done.Images, RestoredImage{Digest: d, Reason: e.Reason, Rule: e.Rule})
+	if err := r.children(ctx, e); err != nil {
+		return false, err
+	}
+	m := e.Manifest
+	m.Repository, m.Sparse = r.repo, true
+	for _, b := range m.Blobs {
+		if err := r.tx.LinkBlob(ctx, r.repo, b, r.now); err != nil {
+			return false, err
+		}
+	}
+	if err := r.tx.InsertManifest(ctx, m); err != nil && !errors.Is(err, meta.ErrExists) {
+		return false, err
+	}
+	if err := r.tags(ctx, m, &r.done.Images[place]); err != nil {
+		return false, err
+	}
+	if err := r.tx.DeleteBin(ctx, e.ID); err != nil {
+		return false, err
+	}
+	why := deletion{at: r.now, reason: "restored from the recycle bin"}
+	if err := r.tx.AppendJournal(ctx, r.c.imageEntry(r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why)); err != nil {
+		return false, err
+	}
+	return true, r.referrers(ctx, e)
+}
+
+func (r *restoration) children(ctx context.Context, e meta.BinEntry) error {
+	missing, err := r.tx.MissingManifests(ctx, r.repo, e.Manifest.Children)
+	if err != nil {
+		return err
+	}
+	for _, child := range missing {
+		found, err := r.image(ctx, child)
+		if err != nil {
+			return err
+		}
+		if !found && !slices.Contains(r.done.Missing, child) {
+			r.done.Missing = append(r.done.Missing, child)
+		}
+	}
+	return nil
+}
+
+func (r *restoration) tags(ctx context.Context, m meta.Manifest, to *RestoredImage) error {
+	for _, tag := range m.Image.Tags {
+		err := r.tx.PutTag(ctx, r.repo, meta.TagRow{Tag: tag, Digest: m.Image.Digest, TaggedAt: r.now}, false)
+		if errors.Is(err, meta.ErrExists) {
+			now, err := r.tx.Tag(ctx, r.repo, tag)
+			if err != nil {
+				return err
+			}
+			if now.Digest != m.Image.Digest {
+				to.Taken = append(to.Taken, ecr.ImageID{Digest: now.Digest, Tag: tag})
+				continue
+			}
+		} else if err != nil {
+			return err
+		}
+		to.Tags = append(to.Tags, tag)
+	}
+	return nil
+}
+
+// binPage is how many entries of the bin are looked at in one step.
+const binPage = 100
+
+// referrers brings back what referred to e's image and was deleted with it or
+// after it. What was deleted before was not wanted any more even then.
+func (r *restoration) referrers(ctx context.Context, e meta.BinEntry) error {
+	for after := int64(0); ; {
+		page, err := r.tx.ListBinReferrers(ctx, r.at.In, r.at.Name, e.Manifest.Image.Digest, after, binPage)
+		if err != nil {
+			return err
+		}
+		for _, ref := range page {
+			after = ref.ID
+			if ref.DeletedAt.Before(e.DeletedAt) {
+				continue
+			}
+			if _, err := r.image(ctx, ref.Manifest.Image.Digest); err != nil {
+				return err
+			}
+		}
+		if len(page) < binPage {
+			return nil
+		}
+	}
+}
+
+// Purged is what a purge removed.
+type Purged struct {
+	Live   bool      // it was in the repository
+	Tags   []ecr.Tag // that it had there
+	Binned int       // entries of the bin
+	// Blobs and SizeBytes are what nothing else used, and is gone from the
+	// store.
+	Blobs     int
+	SizeBytes int64
+}
+
+var opPurgeImage = Operation{"PurgeImage", []access.Action{"kontor:PurgeImage"}}
+
+// PurgeImage removes the image d at once and for good, from the repository and
+// from the bin, with the blobs that nothing else uses and their files; for
+// secrets that leaked, and for erasure. The journal says that it happened, and
+// why, and has its manifest no more. The repository may be gone.
+// Errors: ImageNotFound, ReferencedByManifestList, InvalidParameter without a
+// reason.
+func (c *Caller) PurgeImage(ctx context.Context, at Repo, d ecr.Digest, reason string) (Purged, error) {
+	var (
+		done  Purged
+		files []meta.Blob
+	)
+	err := c.change(ctx, opPurgeImage, at, func(ctx context.Context, tx meta.Tx) (string, error) {
+		done, files = Purged{}, nil
+		s, grant, err := c.enterName(ctx, tx, opPurgeImage, at)
+		if err != nil {
+			return "", err
+		}
+		if reason == "" {
+			return "", ecr.InvalidParameter("reason", "must have length greater than or equal to 1")
+		}
+		done, files, err = c.purge(ctx, tx, s, d, reason)
+		return grant, err
+	})
+	if err != nil {
+		return Purged{}, err
+	}
+	for _, b := range files {
+		if err := c.r.cfg.Blobs.Delete(context.WithoutCancel(ctx), b.Key); err != nil {
+			return done, fmt.Errorf("image %s of %s/%s is purged, but not the file of its blob %s, which nobody can reach any more: %w", d, at.In, at.Name, b.Digest, err)
+		}
+	}
+	return done, nil
+}
+
+// purge removes everything but files. s.row is zero without the repository.
+func (c *Caller) purge(ctx context.Context, tx meta.Tx, s scene, d ecr.Digest, reason string) (done Purged, files []meta.Blob, err error) {
+	why := deletion{at: c.r.cfg.Now(), reason: reason}
+	m, err := tx.Manifest(ctx, s.row.ID, d)
+	if err != nil && !errors.Is(err, meta.ErrNotFound) {
+		return done, nil, err
+	}
+	done.Live = err == nil
+	var blobs []ecr.Digest
+	if done.Live {
+		if err := unlisted(ctx, tx, s.row.ID, d); err != nil {
+			return done, nil, err
+		}
+		done.Tags = m.Image.Tags
+		if blobs, err = tx.ImageBlobs(ctx, s.row.ID, d); err != nil {
+			return done, nil, err
+		}
+		if err := tx.DeleteManifest(ctx, s.row.ID, d, why.at); err != nil {
+			return done, nil, err
+		}
+	}
+	for {
+		e, err := tx.Bin(ctx, s.at.In, s.at.Name, d)
+		if errors.Is(err, meta.ErrNotFound) {
+			break
+		}
+		if err == nil {
+			err = tx.DeleteBin(ctx, e.ID)
+		}
+		if err != nil {
+			return done, nil, err
+		}
+		if !done.Live && done.Binned == 0 {
+			m = e.Manifest
+		}
+		blobs = append(blobs, e.Manifest.Blobs...)
+		done.Binned++
+	}
+	if !done.Live && done.Binned == 0 {
+		return done, nil, ecr.ImageNotFound(s.at.In, s.at.Name, ecr.ImageID{Digest: d})
+	}
+	if files, err = tx.DropBlobs(ctx, s.row.ID, blobs); err != nil {
+		return done, nil, err
+	}
+	for _, b := range files {
+		done.Blobs++
+		done.SizeBytes += b.SizeBytes
+	}
+	if err := tx.EmptyJournal(ctx, s.at.In, s.at.Name, d); err != nil {
+		return done, nil, err
+	}
+	return done, files, tx.AppendJournal(ctx, c.imageEntry(s.at, m, meta.JournalPurgeImage, m.Image.Tags, why))
+}

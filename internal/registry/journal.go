@@ -1,0 +1,72 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// JournalEntry is one entry of the journal.
+type JournalEntry = meta.JournalEntry
+
+// JournalFilter selects entries of the journal of a registry that have
+// everything that is given.
+type JournalFilter = meta.JournalQuery
+
+var opJournal = Operation{"Journal", []access.Action{"kontor:ListJournal"}}
+
+// Journal returns at most limit entries that f selects, oldest first, after
+// the sequence number after; and the number to go on after, 0 when that was
+// all. Repositories may be gone.
+func (c *Caller) Journal(ctx context.Context, f JournalFilter, after int64, limit int) (list []JournalEntry, next int64, err error) {
+	err = c.read(ctx, opJournal, Repo{f.Registry, orAll(f.Name)}, func(ctx context.Context, r meta.Reader) (string, error) {
+		list, next = nil, 0
+		shown, grant, err := c.enterNames(ctx, r, opJournal, f.Registry, f.Name)
+		if err != nil {
+			return "", err
+		}
+		from := after
+		for {
+			page, err := r.QueryJournal(ctx, f, from, limit)
+			if err != nil {
+				return "", err
+			}
+			for _, e := range page {
+				if yes, err := shown(e.Name); err != nil {
+					return "", err
+				} else if !yes {
+					continue
+				}
+				if len(list) == limit {
+					next = list[limit-1].Seq
+					return grant, nil
+				}
+				list = append(list, e)
+			}
+			if len(page) < limit {
+				return grant, nil
+			}
+			from = page[len(page)-1].Seq
+		}
+	})
+	return list, next, err
+}
+
+// TrimJournal removes the entries that are older than Config.JournalTime and
+// returns how many, in bounded batches as Collect does.
+func (r *Registry) TrimJournal(ctx context.Context, o CollectOptions) (int, error) {
+	if r.cfg.JournalTime <= 0 {
+		return 0, nil
+	}
+	o = o.withDefaults()
+	before := r.cfg.Now().Add(-r.cfg.JournalTime)
+	total := 0
+	err := r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) { return tx.TrimJournal(ctx, before, o.Batch) },
+		func(_ context.Context, n int) error { total += n; return nil })
+	if err != nil {
+		return total, fmt.Errorf("trimming the journal: %w", err)
+	}
+	return total, nil
+}
