@@ -1,0 +1,245 @@
+package registry_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+)
+
+// reads are the operations that change nothing; all others go on record as
+// changes.
+var reads = []string{
+	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "RegistryPolicy",
+	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "Manifest", "StatManifest", "BatchGetImage", "ListImages", "DescribeImages",
+	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
+	"ListBin", "Journal", "Usage",
+}
+
+// recorded is a registry on f's stores that keeps an audit log in dir, each
+// record in a file of its own.
+func (f *fixture) recorded(dir string, mode audit.Mode) (*registry.Registry, *audit.Log) {
+	f.t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	now := f.now
+	l, err := audit.Open(audit.Config{Dir: dir, Mode: mode, MaxBytes: 1, Keep: -1, Log: log, Now: func() time.Time {
+		now = now.Add(time.Second) // calls come one after another here
+		return now
+	}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = l.Close() }) // some tests take its folder away
+	return registry.New(registry.Config{
+		Meta: f.meta, Blobs: f.blobs, Now: func() time.Time { return f.now }, Log: log, Audit: l,
+	}), l
+}
+
+// records takes all records out of dir.
+func records(t *testing.T, dir string) []audit.Record {
+	t.Helper()
+	var out []audit.Record
+	for r, err := range audit.Query(dir, audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := os.Truncate(filepath.Join(dir, e.Name()), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// Each operation that somebody is denied gives one record, which says who,
+// what, where and how.
+func TestDenialsAreOnRecord(t *testing.T) {
+	f, dir := open(t, registry.CompatECR), t.TempDir()
+	f.repo("there", ecr.Mutable)
+	reg, _ := f.recorded(dir, audit.Changes)
+	session := alien
+	session.KeyID, session.UniqueID = "ASIAEXAMPLE", "AROAEXAMPLE"
+	session.ARN = "arn:aws:sts::999999999999:assumed-role/ci/build"
+	session.Session = &access.Session{RoleARN: "arn:aws:iam::999999999999:role/team/ci", IssuedAt: f.now, SourceIdentity: "jane"}
+	session.Request = access.RequestInfo{ID: "request-1", UserAgent: "docker/28"}
+	calls := everything(reg.As(session), at("there"))
+	for _, op := range registry.Operations() {
+		if calls[op.Name] == nil {
+			continue // TestStrangersAreDenied names it
+		}
+		wantCode(t, calls[op.Name](t.Context()), ecr.CodeAccessDenied)
+		got := records(t, dir)
+		if len(got) != 1 {
+			t.Errorf("%s: %d records", op.Name, len(got))
+			continue
+		}
+		r := got[0]
+		if r.Operation != op.Name || !slices.Contains(op.Actions, access.Action(r.Action)) || r.Resource == "" || r.Reason == "" {
+			t.Errorf("%s: %+v", op.Name, r)
+		}
+		r.Time, r.Operation, r.Action, r.Resource, r.Reason = time.Time{}, "", "", "", ""
+		want := audit.Record{
+			RequestID: "request-1", Principal: session.ARN, PrincipalID: "AROAEXAMPLE", AccessKey: "ASIAEXAMPLE", UserAgent: "docker/28",
+			Session:  &audit.Session{Role: session.Session.RoleARN, IssuedAt: f.now, SourceIdentity: "jane"},
+			Decision: audit.Denied,
+		}
+		if d := cmp.Diff(want, r); d != "" {
+			t.Errorf("%s (-want +got):\n%s", op.Name, d)
+		}
+	}
+	// What is denied inside of an operation that goes on is nobody's denial.
+	stranger := registry.Repo{In: ecr.RegistryID{Account: "123456789012", Region: "us-east-1"}, Name: "x"}
+	if _, _, err := reg.As(admin).MountBlob(t.Context(), at("there"), stranger, ecr.DigestOf(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got := records(t, dir); len(got) != 1 || got[0].Decision != audit.Allowed {
+		t.Errorf("a source that is not there: %+v", got)
+	}
+}
+
+// Each operation that succeeds gives one record if it changes something, and
+// with audit all also if not. What fails by itself changes nothing.
+func TestChangesAreOnRecord(t *testing.T) {
+	for _, mode := range []audit.Mode{audit.Changes, audit.All} {
+		f, dir := open(t, registry.CompatECR), t.TempDir()
+		to := f.repo("there", ecr.Mutable)
+		f.mustPut(to, f.image(to, "x"), "v1")
+		reg, _ := f.recorded(dir, mode)
+		succeeded := 0
+		calls := everything(reg.As(admin), to)
+		for _, op := range registry.Operations() {
+			if calls[op.Name] == nil || op.Name == "DeleteRepository" {
+				continue
+			}
+			err := calls[op.Name](t.Context())
+			got := records(t, dir)
+			want := 1
+			if err != nil || mode == audit.Changes && slices.Contains(reads, op.Name) {
+				want = 0
+			}
+			if err == nil {
+				succeeded++
+			}
+			if len(got) != want {
+				t.Errorf("%s, %s (%v): %d records", mode, op.Name, err, len(got))
+			}
+			if len(got) == 1 && (got[0].Operation != op.Name || got[0].Action != string(op.Actions[0]) || got[0].Decision != audit.Allowed ||
+				got[0].Statement != "AdministratorAccess, statement 0" || got[0].Principal != admin.ARN) {
+				t.Errorf("%s: %+v", op.Name, got[0])
+			}
+		}
+		if succeeded < 20 {
+			t.Errorf("only %d operations succeed, so that little is tried", succeeded)
+		}
+		wantOne := func(fn func(c *registry.Caller) error) {
+			t.Helper()
+			if err := fn(reg.System("tests")); err != nil {
+				t.Fatal(err)
+			}
+			if got := records(t, dir); len(got) != 1 || got[0].Principal != "system: tests" || got[0].Statement != "system: tests" {
+				t.Errorf("%s: %+v", mode, got)
+			}
+		}
+		wantOne(func(c *registry.Caller) error { _, err := c.DeleteRepository(t.Context(), to, true); return err })
+		wantOne(func(c *registry.Caller) error {
+			_, err := c.CreateRepository(t.Context(), registry.NewRepository{Repo: to})
+			return err
+		})
+	}
+}
+
+// DESIGN, promise 4: changes and denials fail when they cannot be recorded,
+// and change nothing; reads go on, unless the log is strict.
+func TestWithoutARecordNothingHappens(t *testing.T) {
+	for _, mode := range []audit.Mode{audit.Changes, audit.All, audit.Strict} {
+		f, dir := open(t, registry.CompatECR), filepath.Join(t.TempDir(), "audit")
+		to := f.repo("there", ecr.Mutable)
+		d := f.mustPut(to, f.image(to, "x"), "v1")
+		reg, log := f.recorded(dir, mode)
+		change := reg.As(admin)
+		if err := change.SetScanOnPush(t.Context(), to, false); err != nil {
+			t.Fatal(err) // the first record has its file already
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		look := func() any {
+			t.Helper()
+			repos, _, err := f.ListRepositories(t.Context(), home, "", 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			images, _, err := f.ListImages(t.Context(), to, "", ecr.ImageID{}, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tags, err := f.ResourceTags(t.Context(), to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			policy, _ := f.Policy(t.Context(), to)
+			lifecycle, _ := f.LifecyclePolicy(t.Context(), to)
+			registryPolicy, _ := f.RegistryPolicy(t.Context(), home)
+			return []any{repos, images, tags, policy, lifecycle, registryPolicy}
+		}
+		before := look()
+		calls := everything(change, to)
+		calls["CreateRepository"] = func(ctx context.Context) error {
+			_, err := change.CreateRepository(ctx, registry.NewRepository{Repo: at("another")})
+			return err
+		}
+		refused := 0
+		for _, op := range registry.Operations() {
+			if calls[op.Name] == nil {
+				continue
+			}
+			err := calls[op.Name](t.Context())
+			changes := !slices.Contains(reads, op.Name)
+			switch {
+			case changes && err == nil:
+				t.Errorf("%s: %s goes on without a record", mode, op.Name)
+			case ecr.CodeOf(err) == ecr.CodeUnavailable && (changes || mode == audit.Strict):
+				refused++
+			case ecr.CodeOf(err) == ecr.CodeUnavailable:
+				t.Errorf("%s: %s, a read: %v", mode, op.Name, err)
+			case !changes && mode == audit.Strict && err == nil:
+				t.Errorf("%s goes on without a record", op.Name)
+			}
+		}
+		if refused < 15 {
+			t.Errorf("%s: only %d operations are refused", mode, refused)
+		}
+		if (log.Lost() > 0) != (mode == audit.All) {
+			t.Errorf("%s: %d reads lost", mode, log.Lost())
+		}
+		if d := cmp.Diff(before, look()); d != "" {
+			t.Errorf("%s: something changed (-before +after):\n%s", mode, d)
+		}
+		// Who is denied is not told so, but gets nothing either.
+		_, err := reg.As(alien).Manifest(t.Context(), to, ecr.ImageID{Digest: d})
+		wantCode(t, err, ecr.CodeUnavailable, "cannot put this on record")
+
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := change.SetScanOnPush(t.Context(), to, true); err != nil {
+			t.Errorf("%s, when there is room again: %v", mode, err)
+		}
+	}
+}
