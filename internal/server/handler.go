@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -15,8 +16,11 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/front/stsapi"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 	"github.com/kontor-registry/kontor/internal/wire/awsquery"
 )
@@ -39,6 +43,10 @@ func (s *Server) handler(b Binding) http.Handler {
 		s.route(rec, r, req)
 	})
 }
+
+// maxUnsignedBody bounds what strangers make the server read: the token of an
+// identity provider and what goes with it.
+const maxUnsignedBody = 64 << 10
 
 // request is what is learned of a request on its way.
 type request struct {
@@ -75,6 +83,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 		_, _ = io.WriteString(w, "ok\n")
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		s.serveOCI(w, r, req)
+	case path == "/" && strings.HasPrefix(r.Header.Get(awsjson.TargetHeader), admin.TargetPrefix+"."):
+		s.serveAdmin(w, r, req)
 	case path == "/" && r.Header.Get(awsjson.TargetHeader) != "":
 		s.serveECR(w, r, req)
 	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
@@ -151,13 +161,46 @@ func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) 
 	s.ecr.Serve(w, r, operation, body, p, req.binding.endpoint(), req.id)
 }
 
-// serveQuery serves STS, and refuses IAM, in the AWS Query protocol.
-func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request) {
-	service := "sts"
-	if strings.Contains(r.Header.Get("Authorization"), "/iam/aws4_request") {
-		service = "iam" // which is told in the end that it is not served
+// serveAdmin serves Kontor's admin API, in the protocol of the ECR API.
+func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, req *request) {
+	operation, unknown := awsjson.Operation(r, admin.TargetPrefix)
+	req.operation = operation
+	req.refuse = func(err error) { s.admin.Refuse(w, r, operation, err, req.id) }
+	ok, leave := s.admit(w, r, req)
+	defer leave()
+	if !ok || !s.admitLogin(w, r, req) {
+		return
 	}
-	req.refuse = func(err error) { s.sts.ServeError(w, r, nil, req.id, err) }
+	p, body, err := s.verifier(req.binding).ReadAndVerify(r, adminapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
+	if err != nil {
+		s.refuseStranger(w, r, req, err)
+		return
+	}
+	s.loggedIn(r, req, p)
+	p = req.principal
+	if !s.admitPrincipal(w, p, req) {
+		return
+	}
+	if unknown != nil {
+		req.refuse(unknown)
+		return
+	}
+	s.admin.Serve(w, r, operation, body, p, req.binding.Registry, req.id)
+}
+
+// serveQuery serves STS and IAM, in the AWS Query protocol. IAM is the same for
+// all regions of a partition, so signatures for any of them hold.
+func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request) {
+	service, region := authn.Claimed(r)
+	if service != "iam" || region.Partition() != req.binding.Registry.Region.Partition() {
+		region = req.binding.Registry.Region
+	}
+	req.refuse = func(err error) { s.sts.ServeError(w, r, req.id, err) }
+	if service == "iam" {
+		req.refuse = func(err error) { s.iam.ServeError(w, r, req.id, err) }
+	} else {
+		service = "sts"
+	}
 	ok, leave := s.admit(w, r, req)
 	defer leave()
 	if !ok {
@@ -166,7 +209,11 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request
 	if !s.admitLogin(w, r, req) {
 		return
 	}
-	p, body, err := s.verifier(req.binding).ReadAndVerify(r, maxQueryBody, req.binding.Registry.Region, service)
+	p, body, err := s.verifier(req.binding).ReadAndVerify(r, maxQueryBody, region, service)
+	if errors.Is(err, authn.ErrNoCredentials) {
+		s.serveUnsigned(w, r, req)
+		return
+	}
 	if err != nil {
 		s.refuseStranger(w, r, req, err)
 		return
@@ -182,7 +229,40 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request
 		return
 	}
 	req.operation = form.Get("Action")
-	s.sts.Serve(w, r, p, form, req.id)
+	identities := s.iams[req.binding.Registry.Region.Partition()]
+	if service == "iam" {
+		s.iam.Serve(w, r, identities, p, form, req.id)
+		return
+	}
+	s.sts.Serve(w, r, stsapi.Request{IAM: identities, Region: region, Principal: p, Form: form, ID: req.id})
+}
+
+// serveUnsigned serves the one action whose callers have nothing to sign with.
+// They count as strangers, whatever comes of it.
+func (s *Server) serveUnsigned(w http.ResponseWriter, r *http.Request, req *request) {
+	if !s.admitStranger(w, r, req) {
+		return
+	}
+	var form url.Values
+	var body []byte
+	err := error(authn.ErrNoCredentials)
+	if awsquery.IsForm(r) {
+		if body, err = awsjson.ReadBody(r, maxUnsignedBody); err == nil {
+			form, err = awsquery.Form(r, body)
+		}
+	}
+	if err == nil && form.Get("Action") != stsapi.Unsigned {
+		err = authn.ErrNoCredentials
+	}
+	if err != nil {
+		req.refuse(err)
+		return
+	}
+	req.operation = stsapi.Unsigned
+	here := req.binding.Registry.Region
+	s.sts.Serve(w, r, stsapi.Request{
+		IAM: s.iams[here.Partition()], Region: here, Principal: access.Principal{Request: s.info(r, req)}, Form: form, ID: req.id,
+	})
 }
 
 func (s *Server) answerPanic(w *recorder, r *http.Request, req *request) {

@@ -164,3 +164,64 @@ type ForgetLeasesRequest struct {
 	RegistryID string `json:"registryId,omitzero"`
 	Collector  string `json:"collector"`
 }
+
+// ReportLeasesResponse is the collector as recorded.
+type ReportLeasesResponse struct {
+	Collector Collector `json:"collector"`
+	Leases    int       `json:"leases"`
+}
+
+// RestoreImageResponse begins with the image that was asked for.
+type RestoreImageResponse struct {
+	RepositoryName string          `json:"repositoryName"`
+	Images         []RestoredImage `json:"images"`
+	// MissingDigests are children of restored indexes that are nowhere.
+	MissingDigests []string `json:"missingDigests"`
+}
+
+// RestoredImage is one image that came back.
+type RestoredImage struct {
+	ImageDigest string   `json:"imageDigest"`
+	ImageTags   []string `json:"imageTags"` // that came back
+	// TakenTags point to other images by now, and stay there.
+	TakenTags []TakenTag `json:"takenTags"`
+	// Why it had gone. A lifecycle rule takes it again at its next run.
+	Reason       string `json:"reason"`
+	RulePriority int    `json:"rulePriority,omitzero"`
+}
+
+// TakenTag is a tag that points to another image.
+type TakenTag struct {
+	ImageTag    string `json:"imageTag"`
+	ImageDigest string `json:"imageDigest"` // that it points to
+}
+
+// PurgeImageResponse is what went for good.
+type PurgeImageResponse struct {
+	RepositoryName string   `json:"repositoryName"`
+	ImageDigest    string   `json:"imageDigest"`
+	Live           bool     `json:"live"` // it was in the repository
+	ImageTags      []string `json:"imageTags"`
+	BinEntries     int      `json:"binEntries"`
+	Blobs          int      `json:"blobs"` // that nothing else used
+	SizeBytes      int64    `json:"sizeInBytes"`
+}
+
+// CollectRequest asks for a collection now.
+type CollectRequest struct {
+	RegistryID string `json:"registryId,omitzero"`
+}
+
+// CollectResponse is what a collection removed from the server's store.
+type CollectResponse struct {
+	BinEntries int   `json:"binEntries"` // that expired
+	Links      int   `json:"links"`      // of repositories to blobs without images
+	Blobs      int   `json:"blobs"`
+	SizeBytes  int64 `json:"sizeInBytes"`
+}
+
+// ForgetLeasesResponse names the collector that was forgotten.
+type ForgetLeasesResponse struct {
+	Collector string `json:"collector"`
+	Leases    int    `json:"leases"` // that it had
+}
