@@ -36,6 +36,8 @@ var rooms = map[string]int{
 	"internal/access/authz":        20,
 	"internal/access/audit":        20,
 	"internal/access/identity":     20,
+	"internal/access/proof":        20,
+	"internal/access/iam":          25,
 	"internal/store/check":         20,
 	"internal/store/blob/blobtest": 20,
 	"internal/store/blob/crashfs":  20,
