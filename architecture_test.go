@@ -60,6 +60,7 @@ var rooms = map[string]int{
 
 	"internal/front/adminapi": 50,
 	"internal/front/ecrapi":   50,
+	"internal/front/iamapi":   50,
 	"internal/front/ociapi":   50,
 	"internal/front/stsapi":   50,
 	"internal/jobs":           50,

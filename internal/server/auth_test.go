@@ -217,14 +217,14 @@ func TestUnknownOperations(t *testing.T) {
 			t.Errorf("%s, not signed: %d %s", target, a.status, a.body)
 		}
 	}
-	a := w.do(w.query(here, admin, "Action=AssumeRole&Version=2011-06-15"))
+	a := w.do(w.query(here, admin, "Action=AssumeRoleWithSAML&Version=2011-06-15"))
 	if a.status != 400 || !strings.Contains(a.body, "<Code>InvalidAction</Code>") {
-		t.Errorf("AssumeRole: %d %s", a.status, a.body)
+		t.Errorf("AssumeRoleWithSAML: %d %s", a.status, a.body)
 	}
-	const iam = "Action=CreateUser&UserName=x&Version=2010-05-08"
+	const iam = "Action=CreateGroup&GroupName=x&Version=2010-05-08"
 	a = w.do(w.sign(w.request(here, "POST", "/", iam, "Content-Type", formType), admin, iam, "iam", here.Region, w.clock()))
 	if a.status != 400 || !strings.Contains(a.body, "<Code>InvalidAction</Code>") || !strings.Contains(a.body, "https://iam.amazonaws.com/") {
-		t.Errorf("CreateUser: %d %s", a.status, a.body)
+		t.Errorf("CreateGroup: %d %s", a.status, a.body)
 	}
 }
 

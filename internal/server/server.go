@@ -21,10 +21,12 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
+	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
 	"github.com/kontor-registry/kontor/internal/jobs"
@@ -89,6 +91,8 @@ type Server struct {
 	admin    *adminapi.Handler
 	oci      *ociapi.Handler
 	sts      *stsapi.Handler
+	iam      *iamapi.Handler
+	iams     map[string]*iam.Service // by partition, as authn
 	limits   *limiter
 }
 
@@ -131,7 +135,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.New("server: no registry to serve")
 	}
 	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
-	s.authn = map[string]*authn.Verifier{}
+	s.authn, s.iams = map[string]*authn.Verifier{}, map[string]*iam.Service{}
+	issuers := authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
 		if err := s.identity.EnsureAccount(ctx, b.Registry.Account); err != nil {
 			return nil, err
@@ -139,6 +144,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		partition := b.Registry.Region.Partition()
 		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
 		s.authn[partition] = authn.New(authn.Config{Keys: users, Tokens: users, Now: cfg.AuthNow})
+		identities := iam.Config{Meta: cfg.Meta, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers}
+		if cfg.Audit != nil {
+			identities.Audit = cfg.Audit
+		}
+		s.iams[partition] = iam.New(identities)
 	}
 	blobs := cfg.Blobs
 	if most := s.limits.BlobBytes; most > 0 {
@@ -157,11 +167,16 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log, Now: cfg.AuthNow})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
+	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	return s, nil
 }
 
 // Identity gives access to the server's users and keys.
 func (s *Server) Identity() *identity.Service { return s.identity }
+
+// IAM gives access to users, roles and policies of a region's partition; nil
+// for one that has no registry here.
+func (s *Server) IAM(region ecr.Region) *iam.Service { return s.iams[region.Partition()] }
 
 // Registry gives access to the operations, as s's own principals.
 func (s *Server) Registry() *registry.Registry { return s.registry }

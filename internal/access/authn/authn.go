@@ -1,6 +1,6 @@
 // Package authn finds out who sent a request: by its AWS signature (version
 // 4, in a header or in the query) or, for docker, by a token as HTTP Basic
-// password.
+// password. Issuers verifies the tokens of OpenID Connect identity providers.
 //
 // It guarantees that a request whose signed parts or body were changed after
 // signing is refused, that a signature holds for 15 minutes and for one
@@ -25,6 +25,11 @@ type Keys interface {
 	// Lookup returns whom an active access key belongs to and its secret;
 	// an UnrecognizedClientException for any other key.
 	Lookup(ctx context.Context, accessKeyID string) (access.Principal, string, error)
+	// LookupSession is the same for temporary credentials, with their session
+	// token; ExpiredTokenException when their time is over.
+	LookupSession(ctx context.Context, accessKeyID, token string) (access.Principal, string, error)
+	// Used notes that a request signed with the key was accepted.
+	Used(ctx context.Context, accessKeyID, service string, region ecr.Region)
 }
 
 // Tokens verifies docker tokens.

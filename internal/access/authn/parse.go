@@ -62,6 +62,16 @@ func parseSignature(r *http.Request) (signature, error) {
 	return parseAuthorization(headers[0], dates[0])
 }
 
+// Claimed returns the service and the region that r says it was signed for;
+// "" where it is not signed. Nothing of it has been verified.
+func Claimed(r *http.Request) (service string, region ecr.Region) {
+	s, err := parseSignature(r)
+	if err != nil {
+		return "", ""
+	}
+	return s.service, ecr.Region(s.region)
+}
+
 // parseAuthorization reads a header such as
 //
 //	AWS4-HMAC-SHA256 Credential=AKIA.../20150830/us-east-1/ecr/aws4_request, SignedHeaders=host;x-amz-date, Signature=5d67...

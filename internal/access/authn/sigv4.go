@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -32,8 +33,9 @@ const (
 //
 // Errors: IncompleteSignature for a request that is not signed or whose
 // signature lacks a part, UnrecognizedClient for an unknown key,
-// InvalidSignature for anything that does not fit, also for a signature that
-// is too old or made for another region.
+// ExpiredToken for temporary credentials whose time is over, InvalidSignature
+// for anything that does not fit, also for a signature that is too old or made
+// for another region.
 func (v *Verifier) VerifySigV4(r *http.Request, body []byte, region ecr.Region, service string) (access.Principal, error) {
 	c, err := v.begin(r, region, service)
 	if err != nil {
@@ -70,6 +72,7 @@ type claim struct {
 	s         signature
 	principal access.Principal
 	secret    string
+	used      func(ctx context.Context, keyID, service string, region ecr.Region) // nil for temporary credentials
 }
 
 func (v *Verifier) begin(r *http.Request, region ecr.Region, service string) (*claim, error) {
@@ -86,15 +89,38 @@ func (v *Verifier) begin(r *http.Request, region ecr.Region, service string) (*c
 	if err := checkSignedHeaders(r, s); err != nil {
 		return nil, err
 	}
-	// Long-term keys have no session token, and there are no others yet.
-	if r.Header.Get("X-Amz-Security-Token") != "" || s.securityToken != "" {
-		return nil, ecr.Errorf(ecr.CodeUnrecognizedClient, "The security token included in the request is invalid.")
-	}
-	principal, secret, err := v.cfg.Keys.Lookup(r.Context(), s.keyID)
+	token, err := sessionToken(r, s)
 	if err != nil {
 		return nil, err
 	}
-	return &claim{r: r, s: s, principal: principal, secret: secret}, nil
+	var principal access.Principal
+	var secret string
+	if token != "" {
+		principal, secret, err = v.cfg.Keys.LookupSession(r.Context(), s.keyID, token)
+	} else {
+		principal, secret, err = v.cfg.Keys.Lookup(r.Context(), s.keyID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &claim{r: r, s: s, principal: principal, secret: secret}
+	if token == "" {
+		c.used = v.cfg.Keys.Used
+	}
+	return c, nil
+}
+
+// sessionToken is the one token of r, "" for none: in the header, or for a
+// presigned request in the query.
+func sessionToken(r *http.Request, s signature) (string, error) {
+	headers := r.Header.Values("X-Amz-Security-Token")
+	switch {
+	case len(headers) == 0:
+		return s.securityToken, nil
+	case len(headers) > 1 || s.presigned || headers[0] == "":
+		return "", ecr.Errorf(ecr.CodeUnrecognizedClient, "The security token included in the request is invalid.")
+	}
+	return headers[0], nil
 }
 
 func (c *claim) finish(body []byte) (access.Principal, error) {
@@ -109,6 +135,9 @@ func (c *claim) finish(body []byte) (access.Principal, error) {
 	want := sign(c.secret, c.s, canonical)
 	if subtle.ConstantTimeCompare([]byte(want), []byte(c.s.signature)) != 1 {
 		return access.Principal{}, mismatch()
+	}
+	if c.used != nil {
+		c.used(c.r.Context(), c.s.keyID, c.s.service, ecr.Region(c.s.region))
 	}
 	return c.principal, nil
 }

@@ -106,7 +106,7 @@ func (s *Service) create(ctx context.Context, account ecr.AccountID) error {
 				return err
 			}
 			for _, u := range l.users {
-				u.UniqueID, u.CreatedAt = newUserID(), s.cfg.Now().UTC()
+				u.UniqueID, u.CreatedAt = NewUserID(), s.cfg.Now().UTC()
 				if err := tx.InsertUser(ctx, u); err != nil {
 					return fmt.Errorf("creating user %s: %w", u.Name, err)
 				}
@@ -132,15 +132,34 @@ func (s *Service) create(ctx context.Context, account ecr.AccountID) error {
 }
 
 func (s *Service) insertAccessKey(ctx context.Context, tx meta.Tx, u meta.User) error {
-	id := newAccessKeyID()
-	err := tx.InsertAccessKey(ctx, meta.AccessKey{
-		ID: id, UserUniqueID: u.UniqueID, Sealed: s.cfg.Key.Seal(KindAccessKey, id, []byte(newSecret())),
+	_, _, err := s.AddAccessKey(ctx, tx, u)
+	return err
+}
+
+// AddAccessKey gives u another access key.
+func (s *Service) AddAccessKey(ctx context.Context, tx meta.Tx, u meta.User) (meta.AccessKey, Credentials, error) {
+	c := Credentials{AccessKeyID: newAccessKeyID(), SecretAccessKey: newSecret()}
+	k, err := s.PutAccessKey(ctx, tx, u, c)
+	return k, c, err
+}
+
+// PutAccessKey gives u the access key c, which others chose. meta.ErrExists
+// when there is one of that id.
+func (s *Service) PutAccessKey(ctx context.Context, tx meta.Tx, u meta.User, c Credentials) (meta.AccessKey, error) {
+	k := meta.AccessKey{
+		ID: c.AccessKeyID, UserUniqueID: u.UniqueID, Sealed: s.cfg.Key.Seal(KindAccessKey, c.AccessKeyID, []byte(c.SecretAccessKey)),
 		Active: true, CreatedAt: s.cfg.Now().UTC(),
-	})
-	if err != nil {
-		return fmt.Errorf("creating an access key for user %s: %w", u.Name, err)
 	}
-	return nil
+	if err := tx.InsertAccessKey(ctx, k); err != nil {
+		return meta.AccessKey{}, fmt.Errorf("creating an access key for user %s: %w", u.Name, err)
+	}
+	return k, nil
+}
+
+// Secret opens the secret of a stored key.
+func (s *Service) Secret(k meta.AccessKey) (string, error) {
+	secret, err := s.cfg.Key.Open(KindAccessKey, k.ID, k.Sealed)
+	return string(secret), err
 }
 
 func (s *Service) insertTokenKey(ctx context.Context, tx meta.Tx) error {

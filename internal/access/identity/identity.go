@@ -1,10 +1,11 @@
-// Package identity keeps users, their access keys and the keys that sign
-// docker tokens, on top of the metadata store.
+// Package identity keeps users, their access keys, temporary credentials and
+// the keys that sign docker tokens, on top of the metadata store.
 //
 // It guarantees that no secret reaches the store unsealed (MasterKey), that
 // each sealed secret opens for its own row only, and that what the store
 // holds now decides: nothing read is kept between calls, so a key switched
-// off or a user deleted is refused by the next request, on every replica.
+// off or a user deleted is refused by the next request, on every replica, and
+// a policy changed holds for it.
 //
 // Texts and forms of ids follow AWS: IAM user guide, "IAM identifiers".
 package identity
@@ -16,6 +17,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
@@ -42,14 +44,19 @@ type Config struct {
 
 // Service answers who a key or a token belongs to. It is safe for concurrent
 // use.
-type Service struct{ cfg Config }
+type Service struct {
+	cfg Config
+
+	mu   sync.Mutex
+	used map[string]time.Time // when a use of a key was stored last; guarded by mu
+}
 
 // New returns a Service. It reads nothing yet.
 func New(cfg Config) *Service {
 	if cfg.Partition == "" {
 		cfg.Partition = "aws"
 	}
-	return &Service{cfg: cfg}
+	return &Service{cfg: cfg, used: map[string]time.Time{}}
 }
 
 // Credentials are an access key for tools.
@@ -130,13 +137,62 @@ func (s *Service) principal(ctx context.Context, r meta.Reader, keyID string) (m
 	if err != nil {
 		return none(err)
 	}
-	return key, access.Principal{
+	p := access.Principal{
 		Account:  user.Account,
-		ARN:      fmt.Sprintf("arn:%s:iam::%s:user/%s", s.cfg.Partition, user.Account, user.Name),
+		ARN:      UserARN(s.cfg.Partition, user),
 		UniqueID: user.UniqueID,
 		KeyID:    key.ID,
-		Policies: user.Policies,
-	}, nil
+		Tags:     user.Tags,
+	}
+	if err := fillPolicies(ctx, r, &p, user.Policies, user.Inline, user.Boundary); err != nil {
+		return none(err)
+	}
+	return key, p, nil
+}
+
+// UserARN is the ARN of u.
+func UserARN(partition string, u meta.User) string {
+	return fmt.Sprintf("arn:%s:iam::%s:user%s%s", partition, u.Account, PathOf(u.Path), u.Name)
+}
+
+// RoleARN is the ARN of r.
+func RoleARN(partition string, r meta.Role) string {
+	return fmt.Sprintf("arn:%s:iam::%s:role%s%s", partition, r.Account, PathOf(r.Path), r.Name)
+}
+
+// PathOf is the path of a row, which may be stored as "".
+func PathOf(stored string) string {
+	if stored == "" {
+		return "/"
+	}
+	return stored
+}
+
+// useStep is how exactly the last use of a key is known.
+const useStep = 15 * time.Minute
+
+// Used records that a request signed with the key was accepted. It stores one
+// use in useStep at most, and nothing while the store cannot write: what the
+// key is good for does not depend on it.
+func (s *Service) Used(ctx context.Context, keyID, service string, region ecr.Region) {
+	now := s.cfg.Now().UTC().Truncate(time.Second)
+	s.mu.Lock()
+	due := now.Sub(s.used[keyID]) >= useStep
+	if due {
+		s.used[keyID] = now
+	}
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	err := s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		return tx.RecordKeyUse(ctx, keyID, meta.KeyUse{At: now, Service: service, Region: string(region)})
+	})
+	if err != nil { // the next request tries again
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.used, keyID)
+	}
 }
 
 // storeError keeps errors that are for the caller and tells apart what may
@@ -166,8 +222,13 @@ func newID(prefix string, n int) string {
 	return prefix + base32.StdEncoding.EncodeToString(random(n))[:n]
 }
 
-func newUserID() string      { return newID("AIDA", 17) }
-func newAccessKeyID() string { return newID("AKIA", 16) }
+// NewUserID, NewRoleID and NewPolicyID draw unique ids.
+func NewUserID() string   { return newID("AIDA", 17) }
+func NewRoleID() string   { return newID("AROA", 17) }
+func NewPolicyID() string { return newID(policyIDPrefix, 17) }
+
+func newAccessKeyID() string  { return newID("AKIA", 16) }
+func newSessionKeyID() string { return newID(sessionKeyPrefix, 16) }
 
 // newSecret is 40 characters holding 240 random bits.
 func newSecret() string { return base64.StdEncoding.EncodeToString(random(30)) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
@@ -19,6 +21,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
 )
+
+// addresses are compared whole.
+var addresses = cmpopts.EquateComparable(netip.Addr{})
 
 const account ecr.AccountID = "111122223333"
 
@@ -145,7 +150,7 @@ func TestEnsureAccount(t *testing.T) {
 		}
 		want := access.Principal{Account: account, ARN: "arn:aws:iam::111122223333:user/" + u.Name, UniqueID: u.UniqueID,
 			KeyID: c.AccessKeyID, Policies: u.Policies}
-		if d := cmp.Diff(want, p); d != "" {
+		if d := cmp.Diff(want, p, addresses); d != "" {
 			t.Errorf("principal (-want +got):\n%s", d)
 		}
 	}

@@ -23,7 +23,7 @@ const (
 	tokenKeySize  = 32
 	tokenKeyIDLen = 16
 	tokenSaltSize = 24
-	maxPassword   = 8 << 10 // ours are under 1 KiB
+	maxPassword   = 16 << 10 // ours are under 1 KiB, but for sessions with long policies and many tags
 	tokenVersion  = "2"
 	tokenType     = "DATA_KEY"
 )
@@ -46,6 +46,8 @@ type claims struct {
 	UniqueID string     `json:"u"`
 	Region   ecr.Region `json:"r"`
 	KeyID    string     `json:"k"`
+	// Session is the session token of temporary credentials.
+	Session []byte `json:"s,omitempty"`
 }
 
 // associated binds the payload to the members outside it.
@@ -55,7 +57,8 @@ func (e envelope) associated() []byte {
 }
 
 // IssueToken returns a docker password for p in region and when it expires.
-// The password is bound to p's unique id and access key: it ends with either.
+// The password is bound to p's unique id and access key: it ends with either,
+// and for temporary credentials with these.
 // UnrecognizedClient when p has no access key (jobs of the server).
 func (s *Service) IssueToken(ctx context.Context, p access.Principal, region ecr.Region) (string, time.Time, error) {
 	if p.UniqueID == "" || p.KeyID == "" {
@@ -70,7 +73,18 @@ func (s *Service) IssueToken(ctx context.Context, p access.Principal, region ecr
 		return "", time.Time{}, err
 	}
 	expires := s.cfg.Now().UTC().Add(TokenLifetime).Truncate(time.Second)
-	password, err := sealToken(key.ID, secret, claims{p.UniqueID, region, p.KeyID}, expires)
+	c := claims{UniqueID: p.UniqueID, Region: region, KeyID: p.KeyID}
+	if p.Session != nil {
+		session, err := s.openSession(ctx, p.Session.Token)
+		if err != nil {
+			return "", time.Time{}, storeError(err, "reading a session token")
+		}
+		c.Session = p.Session.Token
+		if ends := session.expires(); ends.Before(expires) {
+			expires = ends
+		}
+	}
+	password, err := sealToken(key.ID, secret, c, expires)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("issuing a token: %w", err)
 	}
@@ -130,8 +144,8 @@ const tokenPurpose = "kontor docker token"
 // VerifyToken returns whom password was issued to, as the store knows them
 // now. UnrecognizedClient when it was not issued here or has been revoked:
 // its user deleted (also when one of the same name came after), its access
-// key switched off or deleted, or its token key deleted. ExpiredToken after
-// TokenLifetime. AccessDenied for another region than it was issued for.
+// key switched off or deleted, its role deleted, or its token key deleted.
+// ExpiredToken after TokenLifetime or with its session. AccessDenied for another region than it was issued for.
 func (s *Service) VerifyToken(ctx context.Context, password string, region ecr.Region) (access.Principal, error) {
 	e, err := parseToken(password)
 	if err != nil {
@@ -157,7 +171,11 @@ func (s *Service) VerifyToken(ctx context.Context, password string, region ecr.R
 			return ecr.Errorf(ecr.CodeAccessDenied,
 				"The authorization token was issued for the region '%s'; this endpoint serves '%s'. Reauthenticate and try again.", c.Region, region)
 		}
-		_, p, err = s.principal(ctx, r, c.KeyID)
+		if c.Session != nil {
+			p, _, err = s.session(ctx, r, keys, c.KeyID, c.Session)
+		} else {
+			_, p, err = s.principal(ctx, r, c.KeyID)
+		}
 		if err == nil && p.UniqueID != c.UniqueID {
 			return errInvalidToken()
 		}

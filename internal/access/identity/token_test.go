@@ -43,7 +43,7 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(p, got); d != "" {
+	if d := cmp.Diff(p, got, addresses); d != "" {
 		t.Errorf("principal (-issued to +verified):\n%s", d)
 	}
 

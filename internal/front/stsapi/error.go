@@ -4,8 +4,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 
+	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/wire/awsquery"
 )
@@ -36,6 +38,21 @@ var outcomes = map[ecr.Code]outcome{
 	ecr.CodeIncompleteSignature: {http.StatusForbidden, awsquery.Sender, "IncompleteSignature"},
 	ecr.CodeExpiredToken:        {http.StatusForbidden, awsquery.Sender, "ExpiredToken"},
 
+	codeMissingAction:                   {http.StatusBadRequest, awsquery.Sender, "MissingAction"},
+	iam.CodeMalformedPolicyDocument:     {http.StatusBadRequest, awsquery.Sender, "MalformedPolicyDocument"},
+	iam.CodeInvalidInput:                {http.StatusBadRequest, awsquery.Sender, "ValidationError"},
+	iam.CodeLimitExceeded:               {http.StatusBadRequest, awsquery.Sender, "PackedPolicyTooLarge"}, // too many tags
+	iam.CodeInvalidAuthorizationMessage: {http.StatusBadRequest, awsquery.Sender, "InvalidAuthorizationMessageException"},
+	identity.CodePackedPolicyTooLarge:   {http.StatusBadRequest, awsquery.Sender, "PackedPolicyTooLarge"},
+	authn.CodeInvalidIdentityToken:      {http.StatusBadRequest, awsquery.Sender, "InvalidIdentityToken"},
+	authn.CodeExpiredIdentityToken:      {http.StatusBadRequest, awsquery.Sender, "ExpiredTokenException"},
+	authn.CodeIDPRejectedClaim:          {http.StatusForbidden, awsquery.Sender, "IDPRejectedClaim"},
+	authn.CodeIDPCommunicationError:     {http.StatusBadRequest, awsquery.Sender, "IDPCommunicationError"},
+	iam.CodeNoSuchEntity:                internalFailure, // of IAM, as are those below
+	iam.CodeEntityAlreadyExists:         internalFailure,
+	iam.CodeDeleteConflict:              internalFailure,
+	iam.CodeUnmodifiableEntity:          internalFailure,
+
 	// About repositories and images: nothing here raises them, so if one
 	// comes it is the server's fault.
 	ecr.CodeRepositoryNotFound:       internalFailure,
@@ -62,10 +79,12 @@ var outcomes = map[ecr.Code]outcome{
 	ecr.CodeInvalidTagParameter:      internalFailure,
 }
 
-// ServeError answers a request that failed before Serve could be called:
-// while reading its form (which may then be nil) or authenticating it. Of an
-// error that is not an *ecr.Error the client learns the request id only.
-func (h *Handler) ServeError(w http.ResponseWriter, r *http.Request, form url.Values, requestID string, err error) {
+const codeMissingAction ecr.Code = "MissingAction"
+
+// ServeError answers a request that failed, also before Serve could be called:
+// while reading its form or authenticating it. Of an error that is not an
+// *ecr.Error the client learns the request id only.
+func (h *Handler) ServeError(w http.ResponseWriter, r *http.Request, requestID string, err error) {
 	o, message := outcomes[ecr.CodeOf(err)], ""
 	var known *ecr.Error
 	if errors.As(err, &known) {
@@ -87,5 +106,5 @@ func (h *Handler) ServeError(w http.ResponseWriter, r *http.Request, form url.Va
 		}
 		h.cfg.Log.Log(r.Context(), level, "sts api error", "request_id", requestID, "error", err)
 	}
-	awsquery.WriteError(w, requestID, namespaceOf(form), awsquery.Error{Status: o.status, Fault: o.fault, Code: o.code, Message: message})
+	awsquery.WriteError(w, requestID, namespace, awsquery.Error{Status: o.status, Fault: o.fault, Code: o.code, Message: message})
 }

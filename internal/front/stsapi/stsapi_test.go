@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
 	"github.com/kontor-registry/kontor/internal/wire/awsquery"
@@ -29,6 +30,9 @@ var caller = access.Principal{
 	KeyID: "AKIAIOSFODNN7EXAMPLE", Policies: []string{access.PolicyAdministrator},
 }
 
+// service is never asked: what these tests call fails before, or needs nothing.
+var service = iam.New(iam.Config{Partition: "aws"})
+
 func handler(log io.Writer) *stsapi.Handler {
 	return stsapi.New(stsapi.Config{Log: slog.New(slog.NewTextHandler(log, nil))})
 }
@@ -36,7 +40,6 @@ func handler(log io.Writer) *stsapi.Handler {
 func TestServe(t *testing.T) {
 	const (
 		sts = "https://sts.amazonaws.com/doc/2011-06-15/"
-		iam = "https://iam.amazonaws.com/doc/2010-05-08/"
 	)
 	refusal := func(namespace, code, message string) string {
 		return `<ErrorResponse xmlns="` + namespace + `"><Error><Type>Sender</Type><Code>` + code + `</Code><Message>` + message +
@@ -53,14 +56,16 @@ func TestServe(t *testing.T) {
 			`<GetCallerIdentityResponse xmlns="` + sts + `"><GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/administrator</Arn>` +
 				`<UserId>AIDAQ3EGHISAMPLEQ3EGH</UserId><Account>111122223333</Account></GetCallerIdentityResult>` +
 				`<ResponseMetadata><RequestId>id-1</RequestId></ResponseMetadata></GetCallerIdentityResponse>`},
-		{"another action of STS", "Action=AssumeRole&Version=2011-06-15", 400,
-			refusal(sts, "InvalidAction", "The action AssumeRole is not valid for this web service.")},
+		{"another action of STS", "Action=AssumeRoleWithSAML&Version=2011-06-15", 400,
+			refusal(sts, "InvalidAction", "The action AssumeRoleWithSAML is not valid for this web service.")},
 		{"names differ by case", "Action=getcalleridentity&Version=2011-06-15", 400,
 			refusal(sts, "InvalidAction", "The action getcalleridentity is not valid for this web service.")},
 		{"an action of IAM", "Action=ListUsers&Version=2010-05-08", 400,
-			refusal(iam, "InvalidAction", "The action ListUsers is not valid for this web service.")},
-		{"IAM has no GetCallerIdentity", "Action=GetCallerIdentity&Version=2010-05-08", 400,
-			refusal(iam, "InvalidAction", "The action GetCallerIdentity is not valid for this web service.")},
+			refusal(sts, "InvalidAction", "The action ListUsers is not valid for this web service.")},
+		{"no role", "Action=AssumeRole&Version=2011-06-15&RoleSessionName=ab", 400,
+			refusal(sts, "ValidationError", "1 validation error detected: Value null at &#39;roleArn&#39; failed to satisfy constraint: Member must not be null")},
+		{"no number", "Action=GetSessionToken&Version=2011-06-15&DurationSeconds=x", 400,
+			refusal(sts, "MalformedQueryString", "The parameter &#39;DurationSeconds&#39; is not a number")},
 		{"no version", "Action=GetCallerIdentity", 400,
 			refusal(sts, "InvalidAction", "Could not find operation GetCallerIdentity for version NO_VERSION_SPECIFIED")},
 		{"another version", "Action=GetCallerIdentity&Version=2000-01-01", 400,
@@ -77,7 +82,8 @@ func TestServe(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := httptest.NewRecorder()
-			handler(io.Discard).Serve(w, httptest.NewRequest(http.MethodPost, "/", nil), caller, form, "id-1")
+			handler(io.Discard).Serve(w, httptest.NewRequest(http.MethodPost, "/", nil),
+				stsapi.Request{IAM: service, Principal: caller, Form: form, ID: "id-1"})
 			if w.Code != tt.status {
 				t.Errorf("status %d, want %d", w.Code, tt.status)
 			}
@@ -91,11 +97,11 @@ func TestServe(t *testing.T) {
 // Every code has a wire form; those nothing here raises are the server's
 // fault, and only codes with a form of their own tell their message.
 func TestServeErrorKnowsEveryCode(t *testing.T) {
-	for _, code := range ecr.Codes() {
+	for _, code := range append(ecr.Codes(), iam.Codes()...) {
 		t.Run(string(code), func(t *testing.T) {
 			var log bytes.Buffer
 			w := httptest.NewRecorder()
-			handler(&log).ServeError(w, httptest.NewRequest(http.MethodPost, "/", nil), nil, "id-1",
+			handler(&log).ServeError(w, httptest.NewRequest(http.MethodPost, "/", nil), "id-1",
 				&ecr.Error{Code: code, Message: "the message", Err: errors.New("the cause")})
 			var got struct {
 				Error     struct{ Type, Code, Message string }
@@ -139,7 +145,7 @@ func TestServeError(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var log bytes.Buffer
 			w := httptest.NewRecorder()
-			handler(&log).ServeError(w, httptest.NewRequest(http.MethodPost, "/", nil), nil, "id-1", tt.err)
+			handler(&log).ServeError(w, httptest.NewRequest(http.MethodPost, "/", nil), "id-1", tt.err)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), "<Code>"+tt.code+"</Code>") {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
@@ -163,10 +169,10 @@ func TestSDK(t *testing.T) {
 		}
 		form, err := awsquery.Form(r, body)
 		if err != nil {
-			h.ServeError(w, r, form, "id-1", err)
+			h.ServeError(w, r, "id-1", err)
 			return
 		}
-		h.Serve(w, r, caller, form, "id-1")
+		h.Serve(w, r, stsapi.Request{IAM: service, Principal: caller, Form: form, ID: "id-1"})
 	}))
 	defer server.Close()
 	client := sts.New(sts.Options{
@@ -180,9 +186,9 @@ func TestSDK(t *testing.T) {
 	if *out.Account != "111122223333" || *out.Arn != caller.ARN || *out.UserId != caller.UniqueID {
 		t.Errorf("GetCallerIdentity = %s, %s, %s", *out.Account, *out.Arn, *out.UserId)
 	}
-	_, err = client.GetSessionToken(t.Context(), nil)
+	_, err = client.GetFederationToken(t.Context(), &sts.GetFederationTokenInput{Name: aws.String("bob")})
 	var refused smithy.APIError
 	if !errors.As(err, &refused) || refused.ErrorCode() != "InvalidAction" || refused.ErrorFault() == smithy.FaultServer {
-		t.Errorf("GetSessionToken = %v", err)
+		t.Errorf("GetFederationToken = %v", err)
 	}
 }

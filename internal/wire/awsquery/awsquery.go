@@ -74,7 +74,7 @@ func Write(w http.ResponseWriter, requestID, namespace, action string, result an
 	e := xml.NewEncoder(&b)
 	response := xml.StartElement{Name: xml.Name{Local: action + "Response"}, Attr: []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: namespace}}}
 	err := e.EncodeToken(response)
-	if err == nil {
+	if err == nil && result != nil {
 		err = e.EncodeElement(result, xml.StartElement{Name: xml.Name{Local: action + "Result"}})
 	}
 	if err == nil {
@@ -96,6 +96,11 @@ func Write(w http.ResponseWriter, requestID, namespace, action string, result an
 		return
 	}
 	write(w, http.StatusOK, requestID, b.Bytes())
+}
+
+// WriteEmpty answers an action that has no result.
+func WriteEmpty(w http.ResponseWriter, requestID, namespace, action string) {
+	Write(w, requestID, namespace, action, nil)
 }
 
 // Fault says whose an error is.

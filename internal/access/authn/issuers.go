@@ -1,0 +1,216 @@
+package authn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Codes of STS for tokens of identity providers (AWS STS API reference,
+// AssumeRoleWithWebIdentity, "Errors").
+const (
+	CodeInvalidIdentityToken  ecr.Code = "InvalidIdentityToken"
+	CodeExpiredIdentityToken  ecr.Code = "ExpiredWebIdentityToken" // on the wire ExpiredTokenException
+	CodeIDPRejectedClaim      ecr.Code = "IDPRejectedClaim"
+	CodeIDPCommunicationError ecr.Code = "IDPCommunicationError"
+)
+
+const (
+	keysAge      = time.Hour       // how long an issuer's keys are used without asking again
+	keysAgain    = time.Minute     // how soon they are asked for again, for a key that is new
+	fetchTime    = 5 * time.Second // for both documents of an issuer
+	maxDocument  = 512 << 10       // bytes of each
+	maxIssuers   = 1000            // whose keys are kept
+	discoverPath = "/.well-known/openid-configuration"
+)
+
+// IssuersConfig is what Issuers are made of.
+type IssuersConfig struct {
+	// Now is the authentication clock. Required.
+	Now func() time.Time
+	// Transport reaches the issuers; default http.DefaultTransport.
+	Transport http.RoundTripper
+}
+
+// Issuers verifies tokens of OpenID Connect identity providers. It asks an
+// issuer for its keys (OpenID Connect Discovery 1.0) and keeps them for an
+// hour; keys that it does not know make it ask again, once a minute at most.
+// It is safe for concurrent use.
+type Issuers struct {
+	cfg    IssuersConfig
+	client *http.Client
+
+	mu   sync.Mutex
+	sets map[string]*keySet // by issuer; guarded by mu
+}
+
+// keySet is what an issuer said last. Its lock is held while it is asked, so
+// that others wait for the answer rather than ask, too.
+type keySet struct {
+	mu   sync.Mutex
+	keys []publicKey // guarded by mu
+	at   time.Time   // of the last try; guarded by mu
+	err  error       // of the last try; guarded by mu
+}
+
+// NewIssuers returns Issuers that know no keys yet.
+func NewIssuers(cfg IssuersConfig) *Issuers {
+	return &Issuers{cfg: cfg, sets: map[string]*keySet{}, client: &http.Client{
+		Transport: cfg.Transport, Timeout: fetchTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// CheckIssuerURL says what is wrong with the URL of an issuer: it is https,
+// or http on this machine, and has no query.
+func CheckIssuerURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a URL", text)
+	}
+	ip := net.ParseIP(u.Hostname())
+	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	switch {
+	case u.Scheme != "https" && (u.Scheme != "http" || !local), u.Host == "":
+		return fmt.Errorf("%q: want a URL that begins with https://", text)
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.ForceQuery:
+		return fmt.Errorf("%q: a URL of an issuer has no query, no fragment and no user", text)
+	}
+	return nil
+}
+
+// Verify checks that t was signed by its issuer, which the caller has found to
+// be one it trusts, that its time has come and not gone, and that one of
+// audiences is meant.
+//
+// Errors: InvalidIdentityToken, ExpiredTokenException, IDPCommunicationError
+// when the issuer's keys cannot be read.
+func (i *Issuers) Verify(ctx context.Context, t WebToken, audiences []string) error {
+	now := i.cfg.Now()
+	keys, err := i.keys(ctx, t, now)
+	if err != nil {
+		return &ecr.Error{Code: CodeIDPCommunicationError, Message: "Could not read the keys of the identity provider " + t.Issuer + ". Try again later.", Err: err}
+	}
+	verified := false
+	for _, k := range keys {
+		verified = verified || t.signedBy(k)
+	}
+	switch {
+	case len(keys) == 0:
+		return ecr.Errorf(CodeInvalidIdentityToken, "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")
+	case !verified:
+		return ecr.Errorf(CodeInvalidIdentityToken, "The ID Token provided is not a valid JWT. (The signature does not verify.)")
+	case !now.Before(t.Expires.Add(jwtSkew)):
+		return ecr.Errorf(CodeExpiredIdentityToken, "Token expired: current date/time %d must be before the expiration date/time %d", now.Unix(), t.Expires.Unix())
+	case now.Add(jwtSkew).Before(t.NotBefore) || now.Add(jwtSkew).Before(t.IssuedAt):
+		return ecr.Errorf(CodeInvalidIdentityToken, "Token is not yet valid: current date/time %d", now.Unix())
+	}
+	for _, a := range t.Audiences {
+		for _, known := range audiences {
+			if a == known {
+				return nil
+			}
+		}
+	}
+	return ecr.Errorf(CodeInvalidIdentityToken, "Incorrect token audience")
+}
+
+// keys are those that may have signed t.
+func (i *Issuers) keys(ctx context.Context, t WebToken, now time.Time) ([]publicKey, error) {
+	i.mu.Lock()
+	set := i.sets[t.Issuer]
+	if set == nil {
+		for other := range i.sets { // any, where there are too many
+			if len(i.sets) < maxIssuers {
+				break
+			}
+			delete(i.sets, other)
+		}
+		set = &keySet{}
+		i.sets[t.Issuer] = set
+	}
+	i.mu.Unlock()
+
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	found := t.matching(set.keys)
+	age := now.Sub(set.at)
+	if len(found) > 0 && age < keysAge || !set.at.IsZero() && age >= 0 && age < keysAgain {
+		if set.err != nil && len(found) == 0 {
+			return nil, set.err
+		}
+		return found, nil
+	}
+	keys, err := i.fetch(ctx, t.Issuer)
+	if err != nil && ctx.Err() != nil {
+		return nil, err // the caller gave up, which says nothing about the issuer
+	}
+	set.at, set.err = now, err
+	if err != nil {
+		return nil, err
+	}
+	set.keys = keys
+	return t.matching(keys), nil
+}
+
+// fetch asks the issuer where its keys are, and for them.
+func (i *Issuers) fetch(ctx context.Context, issuer string) ([]publicKey, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	text, err := i.get(ctx, strings.TrimSuffix(issuer, "/")+discoverPath)
+	if err != nil {
+		return nil, err
+	}
+	var about struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if err := json.Unmarshal(text, &about); err != nil {
+		return nil, fmt.Errorf("configuration of %s: %w", issuer, err)
+	}
+	if about.Issuer != issuer { // OpenID Connect Discovery 1.0, 4.3
+		return nil, fmt.Errorf("configuration of %s: it says to be of %.200q", issuer, about.Issuer)
+	}
+	if text, err = i.get(ctx, about.Keys); err != nil {
+		return nil, err
+	}
+	return parseKeys(text)
+}
+
+func (i *Issuers) get(ctx context.Context, from string) (_ []byte, err error) {
+	u, err := url.Parse(from)
+	if err != nil {
+		return nil, fmt.Errorf("%.200q is not a URL", from)
+	}
+	u.RawQuery = ""
+	if err := CheckIssuerURL(u.String()); err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := i.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: status %d", from, resp.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
+	if err == nil && len(text) > maxDocument {
+		err = fmt.Errorf("%s: longer than %d bytes", from, maxDocument)
+	}
+	return text, err
+}
