@@ -120,6 +120,28 @@ func cutPrefix(s, prefix string, fold bool) (rest string, ok bool) {
 	if !fold {
 		return strings.CutPrefix(s, prefix)
 	}
+	// As far as both are ASCII, which is nearly always.
+	for i := range min(len(prefix), len(s)) {
+		a, b := prefix[i], s[i]
+		if a|b >= utf8.RuneSelf {
+			prefix, s = prefix[i:], s[i:]
+			return cutPrefixFold(prefix, s)
+		}
+		if a == b {
+			continue
+		}
+		if c := a | 0x20; c != b|0x20 || c < 'a' || c > 'z' {
+			return s, false
+		}
+	}
+	if len(s) < len(prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
+// cutPrefixFold is cutPrefix without regard to letter case, for all of Unicode.
+func cutPrefixFold(prefix, s string) (rest string, ok bool) {
 	for prefix != "" && s != "" {
 		a, b := rune(prefix[0]), rune(s[0])
 		n, m := 1, 1
@@ -266,8 +288,20 @@ func (p *arnPattern) matches(e *evaluation, parts *[6]string, isARN bool) truth 
 	}
 	result := yes
 	for i := range p.parts {
-		if result = min(result, p.parts[i].matches(e, parts[i], false)); result == no {
-			break
+		part := &p.parts[i]
+		switch {
+		case len(part.tokens) == 0: // nothing but characters
+			if part.literal != parts[i] {
+				return no
+			}
+		case len(part.tokens) == 1 && part.tokens[0] == anyRun:
+			if !strings.HasPrefix(parts[i], part.literal) {
+				return no
+			}
+		default:
+			if result = min(result, part.matches(e, parts[i], false)); result == no {
+				return no
+			}
 		}
 	}
 	return result
