@@ -30,8 +30,8 @@ type fileOptions struct {
 
 func (o *fileOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&o.files, "file", "f", nil,
-		fmt.Sprintf("read `FILE`; may be given several times (default %s; env %s)", nameList(spec.Names(), "or"), envFile))
-	if err := cmd.MarkFlagFilename("file", "yaml", "yml", "json"); err != nil {
+		fmt.Sprintf("read `FILE`, or the files of a folder; may be given several times (default %s; env %s)", nameList(spec.Names(), "or"), envFile))
+	if err := cmd.MarkFlagFilename("file", "yaml", "yml", "json", "hcl", "tfvars"); err != nil {
 		panic(err) // the flag is defined two lines above
 	}
 }
@@ -46,11 +46,16 @@ type targetOptions struct {
 func (o *targetOptions) flags(e *Env, cmd *cobra.Command) {
 	o.fileOptions.flags(cmd)
 	e.dataFlag(cmd, &o.data)
-	cmd.Flags().StringVar(&o.target, "target", "", fmt.Sprintf("use the entry `NAME` of the file's registries (default the only one; env %s)", envTarget))
-	// The completion reads the file, and offers nothing when it cannot.
+	e.targetFlag(cmd, &o.target, &o.fileOptions, fmt.Sprintf("use the entry `NAME` of the file's registries (default the only one; env %s)", envTarget))
+}
+
+// targetFlag defines --target. Its completion reads the file, and offers
+// nothing when it cannot.
+func (e *Env) targetFlag(cmd *cobra.Command, p *string, o *fileOptions, usage string) {
+	cmd.Flags().StringVar(p, "target", "", usage)
 	err := cmd.RegisterFlagCompletionFunc("target", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
-		if f, err := e.loadFile(o.fileOptions, nil); err == nil {
+		if f, err := e.loadFile(*o, nil); err == nil {
 			for _, t := range f.Desired(anyRegistry).Targets {
 				names = append(names, t.Name)
 			}

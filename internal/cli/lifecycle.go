@@ -148,6 +148,8 @@ type looked struct {
 	// text is the policy's, and file where it is from; "" unless it is one
 	// that the user named.
 	text, file string
+	// keepsUntagged: the file says that images without tags never expire.
+	keepsUntagged bool
 }
 
 func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (looked, error) {
@@ -306,6 +308,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
 			}
 			l.Source, l.Origins = "the file", r.Origins.Rules
+			l.keepsUntagged = f.KeepsUntagged(s.Repository)
 			if r.Lifecycle == "" {
 				return nil // the file asks for no policy
 			}
@@ -336,6 +339,12 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 // may not be known.
 func declared(f *spec.File, in ecr.RegistryID, name ecr.RepositoryName) (state.Repository, bool) {
 	d := f.Desired(in)
+	for _, t := range d.Targets {
+		if t.Registry == in {
+			d = d.For(t)
+			break
+		}
+	}
 	i := slices.IndexFunc(d.Repositories, func(r state.Repository) bool { return r.Name == name })
 	if i < 0 {
 		return state.Repository{}, false

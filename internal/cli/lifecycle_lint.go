@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -83,7 +84,7 @@ func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]rend
 		r.Findings, err = l.Options.LintText([]byte(l.text), l.Images, l.At)
 		return []render.LintReport{r}, err
 	}
-	r.Findings = l.Options.Lint(l.Policy, l.Images, l.At)
+	r.Findings = intended(l.Options.Lint(l.Policy, l.Images, l.At), l.keepsUntagged)
 	return []render.LintReport{r}, nil
 }
 
@@ -113,8 +114,16 @@ func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error)
 		reports = append(reports, render.LintReport{
 			Lifecycle: render.Lifecycle{Repository: string(repo.Name), Source: "the file", At: e.Now().UTC(), Policy: p, Origins: repo.Origins.Rules},
 			Declared:  repo.Origins.Repository,
-			Findings:  lifecycle.Lint(p, nil, e.Now()),
+			Findings:  intended(lifecycle.Lint(p, nil, e.Now()), f.KeepsUntagged(repo.Name)),
 		})
 	}
 	return reports, nil
+}
+
+// intended leaves out that images without tags stay, where the file says so.
+func intended(found []lifecycle.Finding, keepsUntagged bool) []lifecycle.Finding {
+	if !keepsUntagged {
+		return found
+	}
+	return slices.DeleteFunc(found, func(f lifecycle.Finding) bool { return f.Code == lifecycle.LintUntagged })
 }

@@ -1,22 +1,28 @@
 package cli
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
 func (e *Env) renderCommand() *cobra.Command {
 	var (
 		o      fileOptions
+		target string
 		asJSON bool
 	)
 	cmd := &cobra.Command{
 		Use:   "render [flags]",
 		Short: "Show the ECR settings that a file comes to",
 		Long: `Show, for each repository of the file, the tag mutability, resource tags,
-repository policy and lifecycle policy that apply would set. No registry is
-reached.`,
+repository policy and lifecycle policy that apply would set, and whether it sets
+scanning and encryption. No registry is reached. Where registries differ in these,
+or in the repositories they have, each is shown.`,
 		Example: `  kontor render -f kontor.yaml
   kontor render --json | jq '.repositories[].lifecycle'`,
 		Args: cobra.NoArgs,
@@ -26,13 +32,39 @@ reached.`,
 				return err
 			}
 			d := f.Desired(anyRegistry)
-			if asJSON {
+			if target != "" || !alike(d) && asJSON {
+				t, err := e.pickTarget(d.Targets, target)
+				if err != nil {
+					return err
+				}
+				d = d.For(t)
+			}
+			switch {
+			case asJSON:
 				return render.SettingsJSON(e.Stdout, d)
+			case !alike(d):
+				return render.SettingsByTarget(e.Stdout, d, e.options(e.Stdout))
 			}
 			return render.Settings(e.Stdout, d, e.options(e.Stdout))
 		},
 	}
 	o.flags(cmd)
+	e.targetFlag(cmd, &target, &o, "show the entry `NAME` of the file's registries (default all)")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// alike reports whether all targets of d get the same repositories, with the
+// same settings.
+func alike(d state.Desired) bool {
+	if len(d.Targets) < 2 {
+		return true
+	}
+	form := func(t state.Target) string {
+		var b strings.Builder
+		_ = render.SettingsJSON(&b, d.For(t)) // a Builder takes everything, and policies have been checked
+		return b.String()
+	}
+	first := form(d.Targets[0])
+	return !slices.ContainsFunc(d.Targets[1:], func(t state.Target) bool { return form(t) != first })
 }

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
@@ -20,7 +21,8 @@ import (
 var anyRegistry = ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}
 
 // sources reads the files of o, or else that of $KONTOR_FILE or the one of
-// defaultFiles.
+// defaultFiles. Of a folder those are read that spec.Endings names, in byte
+// order, but none whose name begins with a dot, and no folders in it.
 func (e *Env) sources(o fileOptions) ([]spec.Source, error) {
 	names := o.files
 	if v := e.Getenv(envFile); len(names) == 0 && v != "" {
@@ -39,16 +41,60 @@ func (e *Env) sources(o fileOptions) ([]spec.Source, error) {
 	}
 	out := make([]spec.Source, 0, len(names))
 	for _, n := range names {
-		b, err := os.ReadFile(n)
+		info, err := os.Stat(n)
 		switch {
+		case err == nil && info.IsDir():
+			inside, err := folder(n)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, inside...)
+			continue
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("%s does not exist", n)
-		case errors.Is(err, syscall.EISDIR):
-			return nil, fmt.Errorf("%s is a folder: give each of its files with -f", n)
-		case err != nil:
-			return nil, fmt.Errorf("reading %s: %w", n, errors.Unwrap(err))
 		}
-		out = append(out, spec.Source{Name: n, Data: b})
+		s, err := readSource(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func readSource(name string) (spec.Source, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return spec.Source{}, fmt.Errorf("reading %s: %w", name, errors.Unwrap(err))
+	}
+	return spec.Source{Name: name, Data: b}, nil
+}
+
+// folder reads the files of a folder.
+func folder(name string) ([]spec.Source, error) {
+	entries, err := os.ReadDir(name) // in byte order
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, errors.Unwrap(err))
+	}
+	var out []spec.Source
+	for _, entry := range entries {
+		path := filepath.Join(name, entry.Name())
+		ending := strings.ToLower(filepath.Ext(path))
+		if strings.HasPrefix(entry.Name(), ".") || !slices.Contains(spec.Endings(), ending) {
+			continue
+		}
+		// a link counts as what it leads to
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			continue
+		}
+		s, err := readSource(path)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("the folder %s has no file whose name ends in %s", name, nameList(spec.Endings(), "or"))
 	}
 	return out, nil
 }

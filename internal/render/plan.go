@@ -10,8 +10,6 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
-	"github.com/kontor-registry/kontor/internal/deploy/state"
-	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Plan writes p: each repository that changes with what changes, then the
@@ -188,75 +186,4 @@ func (p *printer) findings(fs []plan.Finding) {
 		}
 		p.linef(c, "%s %s: %s%s", f.Severity, f.Code, clean(f.Message), where)
 	}
-}
-
-// Settings writes what a file asks for, repository by repository.
-func Settings(w io.Writer, d state.Desired, o Options) error {
-	pr := newPrinter(o)
-	for i, r := range d.Repositories {
-		if i > 0 {
-			pr.linef(plain, "")
-		}
-		pr.linef(bold, "%s", r.Name)
-		var rows [][2]string
-		rows = append(rows, [2]string{"tag mutability", tagMode(plan.Mutability{Mode: r.Mutability.Mode, Filters: r.Mutability.Filters})})
-		for _, k := range sortedKeys(r.Tags) {
-			rows = append(rows, [2]string{"resource tag " + clean(k), clean(r.Tags[k])})
-		}
-		for _, l := range align("  ", rows) {
-			pr.linef(plain, "%s", l)
-		}
-		pr.text("repository policy", r.Policy)
-		pr.text("lifecycle policy", r.Lifecycle)
-	}
-	return pr.flush(w)
-}
-
-// text writes a whole document.
-func (p *printer) text(name, doc string) {
-	if doc == "" {
-		p.linef(plain, "  %s: none", name)
-		return
-	}
-	p.linef(plain, "  %s:", name)
-	for _, line := range strings.Split(strings.TrimSuffix(indented(doc), "\n"), "\n") {
-		p.linef(plain, "    %s", clean(line))
-	}
-}
-
-// settingsForm is the published JSON of one repository's settings.
-type settingsForm struct {
-	Repository ecr.RepositoryName `json:"repository"`
-	Mutability plan.Mutability    `json:"mutability"`
-	Tags       map[string]string  `json:"tags"`
-	// The documents themselves, null for none.
-	Policy    json.RawMessage `json:"policy"`
-	Lifecycle json.RawMessage `json:"lifecycle"`
-}
-
-// SettingsJSON writes what a file asks for: {"stack", "repositories": [...]},
-// the policies as documents.
-func SettingsJSON(w io.Writer, d state.Desired) error {
-	form := struct {
-		Stack        string         `json:"stack"`
-		Repositories []settingsForm `json:"repositories"`
-	}{d.Stack, []settingsForm{}}
-	raw := func(doc string) json.RawMessage {
-		if doc == "" {
-			return json.RawMessage("null")
-		}
-		return json.RawMessage(doc)
-	}
-	for _, r := range d.Repositories {
-		tags := r.Tags
-		if tags == nil {
-			tags = map[string]string{}
-		}
-		form.Repositories = append(form.Repositories, settingsForm{
-			Repository: r.Name, Tags: tags,
-			Mutability: plan.Mutability{Mode: r.Mutability.Mode, Filters: r.Mutability.Filters},
-			Policy:     raw(r.Policy), Lifecycle: raw(r.Lifecycle),
-		})
-	}
-	return JSON(w, form)
 }

@@ -79,7 +79,9 @@ func (r *reader) cluster(n node) {
 			r.wrong(n, "cluster %s of account %s in region %s is given twice, first at %s", c.Name, c.Account, c.Region, from(other.Origin.Position, n.at))
 		}
 	}
-	r.clusters = append(r.clusters, c)
+	if len(r.errs) == before {
+		r.clusters = append(r.clusters, c)
+	}
 }
 
 // policyAccount is the account in an ARN.

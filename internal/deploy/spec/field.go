@@ -70,6 +70,24 @@ func (f Field) Where() string {
 	return "an entry of `" + f.In + "`"
 }
 
+// Table is what there is to say of f in short: names and values, the values in
+// Markdown.
+func (f Field) Table() [][2]string {
+	rows := [][2]string{{"stands in", f.Where()}, {"type", f.Type}}
+	if f.Required {
+		rows = append(rows, [2]string{"required", "yes"})
+	} else {
+		rows = append(rows, [2]string{"default", f.Default})
+	}
+	if f.Becomes != "" {
+		rows = append(rows, [2]string{"becomes", f.Becomes})
+	}
+	if f.Limit != "" {
+		rows = append(rows, [2]string{"ECR limit", f.Limit})
+	}
+	return rows
+}
+
 // Fields are all fields, in the order of the manual: a nested one follows the
 // field that it stands in.
 func Fields() []Field {
@@ -91,26 +109,20 @@ func FieldNames() []string {
 	return out
 }
 
-var indexes = regexp.MustCompile(`\[[^\]]*\]`)
+// The parts of paths that lead to fields.
+var (
+	repositoryPath = regexp.MustCompile(`^(defaults|ecr_repositories(\["[^"]*"\]|\.[^.\[]+))\.`)
+	overridePath   = regexp.MustCompile(`^overrides(\["[^"]*"\]|\.[^.\[]+)\.`)
+	indexes        = regexp.MustCompile(`\[[^\]]*\]`)
+)
 
 // FindFields returns the fields that name means: an ID, a bare name, or a path
 // as errors have it, such as "ecr_repositories.api.expiration_rules[0].days".
 // For a name that is none it returns the ID that was probably meant, or "".
 func FindFields(name string) (found []Field, near string) {
+	name = repositoryPath.ReplaceAllString(name, "")
+	name = overridePath.ReplaceAllString(name, "")
 	name = strings.Trim(indexes.ReplaceAllString(name, ""), ".")
-	if first, rest, nested := strings.Cut(name, "."); nested && (first == "ecr_repositories" || first == "defaults") {
-		if first == "ecr_repositories" {
-			_, rest, nested = strings.Cut(rest, ".")
-		}
-		if nested {
-			name = rest
-		}
-		if first, rest, ok := strings.Cut(name, "."); ok && first == "overrides" {
-			if _, rest, ok := strings.Cut(rest, "."); ok {
-				name = rest
-			}
-		}
-	}
 	for _, p := range []string{"pull_principals.", "push_principals."} {
 		if rest, ok := strings.CutPrefix(name, p); ok {
 			name = principalObject + "." + rest

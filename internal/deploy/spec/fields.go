@@ -119,7 +119,7 @@ func (d decoder) registryNames(n node) []node {
 	first := map[string]state.Position{}
 	items := d.list(n, "names of registries")
 	if n.kind == list && len(items) == 0 {
-		d.wrong(n, "name at least one registry; without this field it is in all")
+		d.wrong(n, "name at least one registry")
 	}
 	for _, item := range items {
 		s, ok := d.text(item)

@@ -7,10 +7,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 )
 
-// FuzzLoad feeds arbitrary bytes as YAML and as JSON: never a panic, always
+// FuzzLoad feeds arbitrary bytes as YAML, as JSON and as HCL: never a panic, always
 // places in errors, and what is accepted compiles to valid documents.
 func FuzzLoad(f *testing.F) {
-	for _, pattern := range []string{"testdata/*.yaml", "testdata/*.json"} {
+	for _, pattern := range []string{"testdata/*.yaml", "testdata/*.json", "testdata/*.hcl", "testdata/*.tfvars"} {
 		for _, name := range glob(f, pattern) {
 			data, err := os.ReadFile(name)
 			if err != nil {
@@ -24,8 +24,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("a: &x [*x]\n"))
 	f.Add([]byte("? : - ! & * | >\n"))
 	f.Add([]byte("ecr_repositories: {a: &b }\n"))
+	f.Add([]byte("a = [{b = -1, \"c\" = <<E\nx\nE\n}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, name := range []string{"k.yaml", "k.json"} {
+		for _, name := range []string{"k.yaml", "k.json", "k.hcl", "k.tfvars"} {
 			file, _, err := spec.Load(spec.Source{Name: name, Data: data})
 			if err == nil {
 				checkDocuments(t, file.Desired(local))

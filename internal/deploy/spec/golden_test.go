@@ -25,7 +25,7 @@ var local = ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}
 // TestGolden holds each file of testdata against the settings it compiles to,
 // or the errors it gets.
 func TestGolden(t *testing.T) {
-	files := glob(t, "testdata/*.yaml", "testdata/*.json")
+	files := glob(t, "testdata/*.yaml", "testdata/*.json", "testdata/*.hcl", "testdata/*.tfvars")
 	for _, name := range files {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			f, notices, err := spec.Load(source(t, name))
@@ -107,7 +107,16 @@ func show(d state.Desired, notices spec.Notices) string {
 		fmt.Fprintf(&b, "\ntarget %+v\n", t)
 		for _, r := range d.For(t).Repositories {
 			fmt.Fprintf(&b, "repository %s (%s)\n", r.Name, r.Origins.Repository)
-			fmt.Fprintf(&b, "  mutability %s\n", r.Mutability.Mode)
+			fmt.Fprintln(&b, strings.Join(slices.Insert(slices.Clone(r.Mutability.Filters), 0, "  mutability", string(r.Mutability.Mode)), " "))
+			if r.ScanOnPush != nil {
+				fmt.Fprintf(&b, "  scan on push %t\n", *r.ScanOnPush)
+			}
+			if r.Encryption != nil {
+				fmt.Fprintf(&b, "  encryption %+v\n", *r.Encryption)
+			}
+			if r.Unprotected {
+				fmt.Fprintln(&b, "  unprotected")
+			}
 			for _, k := range slices.Sorted(maps.Keys(r.Tags)) {
 				fmt.Fprintf(&b, "  tag %s = %q\n", k, r.Tags[k])
 			}
@@ -147,6 +156,21 @@ func show(d state.Desired, notices spec.Notices) string {
 				fmt.Fprintf(&b, "  statement %s\n    by %s (%s)\n", s, r.Origins.Statements[id.Sid].Field, r.Origins.Statements[id.Sid].Position)
 			}
 		}
+	}
+	if len(d.Clusters)+len(d.AccessTests)+len(d.Promotions) > 0 || d.MaxExpire != nil {
+		fmt.Fprintln(&b)
+	}
+	for _, c := range d.Clusters {
+		fmt.Fprintf(&b, "cluster %+v\n", c)
+	}
+	for _, a := range d.AccessTests {
+		fmt.Fprintf(&b, "access test %+v\n", a)
+	}
+	for _, p := range d.Promotions {
+		fmt.Fprintf(&b, "promotion %+v\n", p)
+	}
+	if d.MaxExpire != nil {
+		fmt.Fprintf(&b, "max expire %+v\n", *d.MaxExpire)
 	}
 	return b.String()
 }

@@ -3,6 +3,7 @@ package spec
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -60,6 +61,10 @@ func (c *hclConverter) place(p hcl.Pos) state.Position {
 	return state.Position{File: c.name, Line: max(1, p.Line), Column: max(1, p.Column)}
 }
 
+// redefined is what the parser says of a name given twice; it tells where it
+// was first in its text only.
+var redefined = regexp.MustCompile(`^The argument "([^"]+)" was already set at .*:([0-9]+),([0-9]+)-[0-9]+\.`)
+
 // diagnostics reports what the parser found.
 func (c *hclConverter) diagnostics(diags hcl.Diagnostics) {
 	for _, d := range diags {
@@ -69,6 +74,10 @@ func (c *hclConverter) diagnostics(diags hcl.Diagnostics) {
 		at := state.Position{File: c.name, Line: 1, Column: 1}
 		if d.Subject != nil {
 			at = c.place(d.Subject.Start)
+		}
+		if m := redefined.FindStringSubmatch(d.Detail); m != nil {
+			c.errorf(at, jsonpos.Path{m[1]}, "given twice, first at %s:%s", m[2], m[3])
+			continue
 		}
 		c.errorf(at, nil, "%s", strings.TrimSuffix(d.Detail, "."))
 	}

@@ -97,6 +97,18 @@ func Load(files ...Source) (*File, Notices, error) {
 // Stack is the name of the stack, and whether the files name it.
 func (f *File) Stack() (name string, explicit bool) { return f.stack, f.explicit }
 
+// KeepsUntagged reports whether f says, in some registry, that images of the
+// repository which have no tag never expire (expire_untagged_after_days: never).
+func (f *File) KeepsUntagged(name ecr.RepositoryName) bool {
+	i := slices.IndexFunc(f.repositories, func(r repository) bool { return r.name == name })
+	if i < 0 {
+		return false
+	}
+	return slices.ContainsFunc(f.lifecycles(f.repositories[i]), func(v variant) bool {
+		return !v.document.given && v.untaggedDays.given && v.untaggedDays.value == 0
+	})
+}
+
 // Desired is what f asks for. local is the registry that files without
 // registries deploy to; others do not use it. Each call returns new memory.
 func (f *File) Desired(local ecr.RegistryID) state.Desired {

@@ -21,7 +21,7 @@ import (
 const examples = "../../../examples/"
 
 func TestExamples(t *testing.T) {
-	for _, name := range glob(t, examples+"*.yaml", examples+"*.json") {
+	for _, name := range glob(t, examples+"*.yaml", examples+"*.json", examples+"*.hcl", examples+"*.tfvars") {
 		t.Run(name, func(t *testing.T) {
 			f, _, err := spec.Load(source(t, name))
 			if err != nil {
@@ -32,14 +32,17 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestManual loads each YAML block of the file reference.
+// TestManual loads each YAML block of the pages about the file.
 func TestManual(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/file.md")
-	if err != nil {
-		t.Fatal(err)
+	var blocks []string
+	for _, name := range append([]string{"../file.md", "../tag-patterns.md"}, namesOfPages()...) {
+		text, err := os.ReadFile(docs + "fields/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks = append(blocks, strings.Split(string(text), "```yaml\n")[1:]...)
 	}
-	blocks := strings.Split(string(text), "```yaml\n")[1:]
-	if len(blocks) < 12 {
+	if len(blocks) < 30 {
 		t.Fatalf("%d blocks", len(blocks))
 	}
 	for _, b := range blocks {

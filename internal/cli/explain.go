@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+func (e *Env) explainFieldCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "explain [FIELD] [flags]",
+		Short: "Explain a field of the file",
+		Long: `Say what a field of the file is for: its type and default, the setting of ECR that
+it becomes, what ECR limits, and an example. Without a field, list them all.
+
+FIELD is a name (is_immutable), a path of names (registries.account), or the path
+in an error (ecr_repositories.api.expiration_rules[0].days).`,
+		Example: `  kontor explain expiration_rules
+  kontor explain registries.role_arn`,
+		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return spec.FieldNames(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			fields := spec.Fields()
+			if len(args) == 1 {
+				var near string
+				if fields, near = spec.FindFields(args[0]); len(fields) == 0 {
+					if near != "" {
+						return usagef("there is no field %q, did you mean %s?", args[0], near)
+					}
+					return usagef("there is no field %q: kontor explain lists all", args[0])
+				}
+			}
+			switch {
+			case asJSON:
+				return render.FieldsJSON(e.Stdout, fields)
+			case len(args) == 0:
+				return render.FieldList(e.Stdout, fields, e.options(e.Stdout))
+			}
+			return render.Fields(e.Stdout, fields, e.options(e.Stdout))
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}

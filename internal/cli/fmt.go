@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+)
+
+func (e *Env) fmtCommand() *cobra.Command {
+	var (
+		o        fileOptions
+		check    bool
+		language string
+	)
+	languages := []string{string(spec.YAML), string(spec.JSON), string(spec.HCL)}
+	cmd := &cobra.Command{
+		Use:   "fmt [FILE|FOLDER|-]... [flags]",
+		Short: "Lay files out in the one way of their language",
+		Long: `Lay out files, in place, and print the names of those that changed. What they say
+stays the same, and comments stay where they are. A folder stands for the files
+in it that -f would read.
+
+In YAML indent (two spaces, lists in mappings too), the space after "-" and ":",
+the ends of lines, and blank lines (one at most) change, and nothing else. JSON
+gets a line for every member and item. HCL and .tfvars look as after terraform
+fmt.
+
+With --check nothing is written, and it fails when a file is not laid out so.
+"-" reads stdin and writes stdout.`,
+		Example: `  kontor fmt
+  kontor fmt --check kontor.yaml teams/
+  kontor fmt --language hcl - < terraform.tfvars`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if !slices.Contains(languages, language) {
+				return usagef("--language %s: want %s", language, nameList(languages, "or"))
+			}
+			if slices.Contains(args, "-") {
+				if len(args) > 1 || len(o.files) > 0 {
+					return usagef("- stands for stdin and goes alone")
+				}
+				return e.formatStdin(language, check)
+			}
+			o.files = append(o.files, args...)
+			sources, err := e.sources(o)
+			if err != nil {
+				return err
+			}
+			return e.format(sources, check)
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing, and fail when there is something to do (default false)")
+	cmd.Flags().StringVar(&language, "language", languages[0], "the `LANGUAGE` of stdin: yaml, json or hcl")
+	if err := cmd.RegisterFlagCompletionFunc("language", cobra.FixedCompletions(languages, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is defined in the line above
+	}
+	return cmd
+}
+
+// format lays out the files, those that can be.
+func (e *Env) format(sources []spec.Source, check bool) error {
+	var failed []error
+	changed := 0
+	for _, s := range sources {
+		out, err := spec.Format(s)
+		switch {
+		case err != nil:
+			failed = append(failed, err)
+			continue
+		case bytes.Equal(out, s.Data):
+			continue
+		}
+		if !check {
+			if err := overwrite(s.Name, out); err != nil {
+				failed = append(failed, err)
+				continue
+			}
+		}
+		changed++
+		if _, err := fmt.Fprintln(e.Stdout, s.Name); err != nil {
+			return err
+		}
+	}
+	if check && changed > 0 {
+		failed = append(failed, notFormatted(changed))
+	}
+	return errors.Join(failed...)
+}
+
+func notFormatted(n int) error {
+	if n == 1 {
+		return errors.New("1 file is not formatted: kontor fmt does it")
+	}
+	return fmt.Errorf("%d files are not formatted: kontor fmt does it", n)
+}
+
+// maxStdin is above what a file may have, so that its own bound is told.
+const maxStdin = 32 << 20
+
+func (e *Env) formatStdin(language string, check bool) error {
+	text, err := io.ReadAll(io.LimitReader(e.Stdin, maxStdin))
+	if err != nil {
+		return fmt.Errorf("reading stdin: %w", err)
+	}
+	out, err := spec.Format(spec.Source{Name: "stdin." + language, Data: text})
+	if err != nil {
+		return err
+	}
+	if check {
+		if !bytes.Equal(out, text) {
+			return notFormatted(1)
+		}
+		return nil
+	}
+	_, err = e.Stdout.Write(out)
+	return err
+}
+
+// overwrite replaces the file's text, whole or not at all, and leaves its mode.
+func overwrite(name string, text []byte) (err error) {
+	// A link stays one: what it leads to is replaced.
+	if name, err = filepath.EvalSymlinks(name); err != nil {
+		return err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("writing %s: %w", name, err), os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Chmod(info.Mode().Perm())
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

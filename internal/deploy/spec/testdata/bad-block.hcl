@@ -1,0 +1,4 @@
+ecr_repositories {
+  app = {}
+}
+stack = 5

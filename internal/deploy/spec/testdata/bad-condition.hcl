@@ -1,0 +1,1 @@
+ecr_repositories = { app = { is_immutable = true ? false : true } }

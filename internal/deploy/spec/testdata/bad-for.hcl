@@ -1,0 +1,1 @@
+ecr_repositories = { app = { keep = [for x in ["a"] : x] } }

@@ -1,0 +1,5 @@
+ecr_repositories = {
+  app = {
+    lifecycle_policy_json = jsonencode({ rules = [] })
+  }
+}

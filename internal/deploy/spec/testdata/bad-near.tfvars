@@ -1,0 +1,4 @@
+ecr_repository = {
+  app = {}
+}
+region = "x"

@@ -1,0 +1,3 @@
+ecr_repositories = {
+  app = { keep = ["a", }
+}

@@ -1,0 +1,3 @@
+stack = "a"
+stack = "b"
+ecr_repositories = {}

@@ -1,0 +1,2 @@
+stack = var.name
+ecr_repositories = {}

@@ -1,0 +1,111 @@
+package render
+
+import (
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+)
+
+// Fields writes what the manual says of each of fields.
+func Fields(w io.Writer, fields []spec.Field, o Options) error {
+	pr := newPrinter(o)
+	for i, f := range fields {
+		if i > 0 {
+			pr.linef(plain, "")
+		}
+		pr.field(f, o)
+	}
+	return pr.flush(w)
+}
+
+func (p *printer) field(f spec.Field, _ Options) {
+	p.linef(bold, "%s", f.ID())
+	p.linef(plain, "")
+	p.wrapped("  ", "  ", f.Summary)
+	p.linef(plain, "")
+	for _, row := range f.Table() {
+		p.wrapped("  "+pad(row[0]+":", 10), strings.Repeat(" ", 12), row[1])
+	}
+	if len(f.Details) > 0 {
+		p.linef(plain, "")
+	}
+	for _, d := range f.Details {
+		p.wrapped("  - ", "    ", d)
+	}
+	if f.Example != "" {
+		p.linef(plain, "")
+		p.linef(plain, "  Example:")
+		p.linef(plain, "")
+		for _, line := range strings.Split(strings.TrimSuffix(f.Example, "\n"), "\n") {
+			p.linef(plain, "%s", strings.TrimRight("    "+line, " "))
+		}
+	}
+}
+
+func pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-len(s))) }
+
+var markdownLink = regexp.MustCompile(`\[([^\]]+)\]\([^)]+\)`)
+
+// wrapped writes a paragraph of Markdown as text, in lines of 80.
+func (p *printer) wrapped(first, others, markdown string) {
+	text := strings.ReplaceAll(markdownLink.ReplaceAllString(markdown, "$1"), "`", "")
+	line, empty := first, true
+	for _, word := range strings.Fields(text) {
+		if !empty && len(line)+1+len(word) > 80 {
+			p.linef(plain, "%s", line)
+			line, empty = others, true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	p.linef(plain, "%s", line)
+}
+
+// FieldList writes the names of fields and what each is for.
+func FieldList(w io.Writer, fields []spec.Field, o Options) error {
+	pr := newPrinter(o)
+	var rows [][2]string
+	for _, f := range fields {
+		rows = append(rows, [2]string{f.ID(), strings.ReplaceAll(markdownLink.ReplaceAllString(f.Summary, "$1"), "`", "")})
+	}
+	for _, l := range align("", rows) {
+		pr.linef(plain, "%s", l)
+	}
+	return pr.flush(w)
+}
+
+// fieldForm is the published JSON of a field.
+type fieldForm struct {
+	Field    string   `json:"field"`
+	Where    string   `json:"where"`
+	Type     string   `json:"type"`
+	Required bool     `json:"required"`
+	Summary  string   `json:"summary"`
+	Default  string   `json:"default"`
+	Becomes  string   `json:"becomes"`
+	Limit    string   `json:"limit"`
+	Details  []string `json:"details"`
+	Example  string   `json:"example"`
+}
+
+// FieldsJSON writes {"fields": [...]}, the texts as Markdown.
+func FieldsJSON(w io.Writer, fields []spec.Field) error {
+	form := struct {
+		Fields []fieldForm `json:"fields"`
+	}{[]fieldForm{}}
+	for _, f := range fields {
+		details := f.Details
+		if details == nil {
+			details = []string{}
+		}
+		form.Fields = append(form.Fields, fieldForm{
+			f.ID(), f.Where(), f.Type, f.Required, f.Summary, f.Default, f.Becomes, f.Limit, details, f.Example,
+		})
+	}
+	return JSON(w, form)
+}
