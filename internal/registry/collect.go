@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -67,6 +69,22 @@ func (r *Registry) Collect(ctx context.Context, o CollectOptions) (Collected, er
 		}
 	}
 	return done, nil
+}
+
+var opCollect = Operation{"Collect", []access.Action{"kontor:CollectGarbage"}}
+
+// Collect makes a collection now, with the default bounds. It is one of the
+// whole store, whichever of its registries the caller asks from.
+func (c *Caller) Collect(ctx context.Context, in ecr.RegistryID) (Collected, error) {
+	err := c.change(ctx, opCollect, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+		_, grant, err := c.enterRegistry(ctx, tx, opCollect, in)
+		return grant, err
+	})
+	if err != nil {
+		return Collected{}, err
+	}
+	done, err := c.r.Collect(ctx, CollectOptions{})
+	return done, storeError(err)
 }
 
 // batches removes batch after batch until one is not full.

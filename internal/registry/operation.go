@@ -34,7 +34,7 @@ func Operations() []Operation {
 		opBatchDeleteImage, opDeleteManifest, opDeleteTag,
 		opListImages, opDescribeImages, opListImageDetails, opListTags, opListReferrers,
 		opBatchCheckLayers, opStatBlob, opOpenBlob, opMountBlob, opFindBlob, opDeleteBlob, opDownloadableLayer,
-		opListBin, opRestoreImage, opPurgeImage, opJournal,
+		opListBin, opRestoreImage, opPurgeImage, opJournal, opUsage, opCollect,
 		opStartUpload, opUploadOffset, opAppendUpload, opCompleteUpload, opCancelUpload,
 	}
 }

@@ -40,6 +40,7 @@ type fixture struct {
 	reg              *registry.Registry
 	meta             meta.Store
 	blobs            blob.Store
+	cfg              registry.Config
 	now              time.Time
 }
 
@@ -66,9 +67,10 @@ func openOn(t testing.TB, compat registry.Compat, m meta.Store) *fixture {
 		t.Fatal(err)
 	}
 	f.meta, f.blobs = m, b
-	f.reg = registry.New(registry.Config{
+	f.cfg = registry.Config{
 		Meta: m, Blobs: b, Compat: compat, Now: func() time.Time { return f.now }, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	f.reg = registry.New(f.cfg)
 	f.Caller = f.reg.As(admin)
 	return f
 }
@@ -261,6 +263,8 @@ func everything(c *registry.Caller, to registry.Repo) map[string]func(context.Co
 		"FindBlob":             func(ctx context.Context) error { _, _, err := c.FindBlob(ctx, to, d); return err },
 		"DeleteBlob":           func(ctx context.Context) error { return c.DeleteBlob(ctx, to, d) },
 		"ListBin":              func(ctx context.Context) error { _, _, err := c.ListBin(ctx, to.In, to.Name, 0, 10); return err },
+		"Usage":                func(ctx context.Context) error { _, err := c.Usage(ctx, to); return err },
+		"Collect":              func(ctx context.Context) error { _, err := c.Collect(ctx, to.In); return err },
 		"RestoreImage":         func(ctx context.Context) error { _, err := c.RestoreImage(ctx, to, d); return err },
 		"PurgeImage":           func(ctx context.Context) error { _, err := c.PurgeImage(ctx, to, d, "leaked"); return err },
 		"Journal": func(ctx context.Context) error {
@@ -308,7 +312,7 @@ func TestMissingRepository(t *testing.T) {
 		switch name {
 		case "CreateRepository", "ListRepositories", "Scanning": // which tells what is missing
 			continue
-		case "ListBin", "PurgeImage", "Journal": // what they are about outlives repositories
+		case "ListBin", "PurgeImage", "Journal", "Collect": // what they are about outlives repositories
 			continue
 		case "DescribeRegistry", "RegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting":
 			continue // concern no repository

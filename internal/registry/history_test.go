@@ -1,0 +1,292 @@
+package registry_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+)
+
+// history is a model of a registry beside the real one.
+type history struct {
+	*fixture
+	rt    *rapid.T
+	repos []registry.Repo
+	// live are the images of each repository, bin the digests of its deleted
+	// ones, oldest first; bodies every manifest ever made.
+	live   map[registry.Repo]map[ecr.Digest][]byte
+	bin    map[registry.Repo][]ecr.Digest
+	bodies map[ecr.Digest][]byte
+}
+
+// Whatever is pushed, mounted, deleted, restored, purged and collected: each
+// image that is there is whole, the bin has what was deleted, and in the end
+// the disk holds exactly what is referred to.
+func TestHistories(t *testing.T) {
+	for name, database := range databases {
+		t.Run(name, func(t *testing.T) {
+			f := openOn(t, registry.CompatOCI, database(t))
+			rapid.Check(t, func(rt *rapid.T) {
+				h := &history{fixture: f, rt: rt, live: map[registry.Repo]map[ecr.Digest][]byte{}, bin: map[registry.Repo][]ecr.Digest{},
+					bodies: map[ecr.Digest][]byte{}}
+				h.clear()
+				f.keeping(7*day, 0, day)
+				for _, name := range []string{"one", "two"} {
+					h.repos = append(h.repos, f.repo(name, ecr.Mutable))
+					h.live[at(name)] = map[ecr.Digest][]byte{}
+				}
+				rt.Repeat(map[string]func(*rapid.T){
+					"push":              h.push,
+					"push an index":     h.pushIndex,
+					"push a referrer":   h.pushReferrer,
+					"delete":            h.deleteOne,
+					"restore":           h.restoreOne,
+					"purge":             h.purgeOne,
+					"delete repository": h.recreate,
+					"collect":           h.collectLater,
+					"":                  h.check,
+				})
+				h.end()
+			})
+		})
+	}
+}
+
+// clear empties the registry, whatever the last history left.
+func (h *history) clear() {
+	h.keeping(0, 0, 0)
+	repos, _, err := h.ListRepositories(h.t.Context(), home, "", 100)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, r := range repos {
+		if _, err := h.DeleteRepository(h.t.Context(), r.Repo, true); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.now = h.now.Add(30 * day)
+	h.collect()
+	if err := h.exactly(h.t.Context(), nil); err != nil {
+		h.rt.Fatal(err)
+	}
+}
+
+func (h *history) anyRepo(rt *rapid.T) registry.Repo {
+	return rapid.SampledFrom(h.repos).Draw(rt, "repository")
+}
+
+// anyImage draws a live image; there must be one.
+func (h *history) anyImage(rt *rapid.T, in registry.Repo) ecr.Digest {
+	if len(h.live[in]) == 0 {
+		rt.Skip("no image")
+	}
+	var ds []ecr.Digest
+	for d := range h.live[in] {
+		ds = append(ds, d)
+	}
+	slices.Sort(ds)
+	return rapid.SampledFrom(ds).Draw(rt, "image")
+}
+
+func (h *history) put(to registry.Repo, body []byte, tag int) {
+	d := h.mustPut(to, body, ecr.Tag(fmt.Sprint("v", tag)))
+	h.live[to][d], h.bodies[d] = body, body
+}
+
+func (h *history) push(rt *rapid.T) {
+	to := h.anyRepo(rt)
+	config := []byte(fmt.Sprintf(`{"of":%d}`, rapid.IntRange(0, 3).Draw(rt, "config")))
+	layers := rapid.SliceOfNDistinct(rapid.IntRange(0, 3), 1, 2, rapid.ID).Draw(rt, "layers")
+	m := map[string]any{"schemaVersion": 2, "mediaType": imageType,
+		"config": desc{"application/vnd.oci.image.config.v1+json", h.blob(to, config), len(config)}}
+	var list []desc
+	for _, i := range layers {
+		layer := []byte(fmt.Sprint("layer ", i))
+		d := ecr.DigestOf(layer)
+		mounted := false
+		if rapid.Bool().Draw(rt, "mount") {
+			var err error
+			if _, mounted, err = h.MountBlob(h.t.Context(), to, h.anyRepo(rt), d); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if !mounted {
+			h.blob(to, layer)
+		}
+		list = append(list, desc{"application/vnd.oci.image.layer.v1.tar", d, len(layer)})
+	}
+	m["layers"] = list
+	h.put(to, encode(m), rapid.IntRange(0, 3).Draw(rt, "tag"))
+}
+
+func (h *history) pushIndex(rt *rapid.T) {
+	to := h.anyRepo(rt)
+	d := h.anyImage(rt, to)
+	h.put(to, index(h.live[to][d]), rapid.IntRange(0, 3).Draw(rt, "tag"))
+}
+
+func (h *history) pushReferrer(rt *rapid.T) {
+	to := h.anyRepo(rt)
+	d := h.anyImage(rt, to)
+	h.put(to, referrer(h.live[to][d], ""), rapid.IntRange(0, 3).Draw(rt, "tag"))
+}
+
+// listed reports whether an index of the repository lists d.
+func (h *history) listed(in registry.Repo, d ecr.Digest) bool {
+	for _, body := range h.live[in] {
+		if slices.ContainsFunc(partsOf(body).Manifests, func(c desc) bool { return c.Digest == d }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *history) deleteOne(rt *rapid.T) {
+	to := h.anyRepo(rt)
+	d := h.anyImage(rt, to)
+	err := h.DeleteManifest(h.t.Context(), to, d)
+	if h.listed(to, d) {
+		if ecr.CodeOf(err) != ecr.CodeReferencedByManifestList {
+			rt.Fatalf("deleting a listed image: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		rt.Fatal(err)
+	}
+	delete(h.live[to], d)
+	h.bin[to] = append(h.bin[to], d)
+}
+
+// unbin removes the newest entry of d.
+func (h *history) unbin(from registry.Repo, d ecr.Digest) bool {
+	for i, b := range slices.Backward(h.bin[from]) {
+		if b == d {
+			h.bin[from] = slices.Delete(h.bin[from], i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+func (h *history) restoreOne(rt *rapid.T) {
+	to := h.anyRepo(rt)
+	if len(h.bin[to]) == 0 {
+		rt.Skip("the bin is empty")
+	}
+	d := rapid.SampledFrom(h.bin[to]).Draw(rt, "binned")
+	got, err := h.RestoreImage(h.t.Context(), to, d)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	if got.Images[0].Digest != d {
+		rt.Fatalf("restored %+v, not %s", got, d)
+	}
+	for _, i := range got.Images {
+		if !h.unbin(to, i.Digest) {
+			rt.Fatalf("%s was restored, and was not in the bin", i.Digest)
+		}
+		h.live[to][i.Digest] = h.bodies[i.Digest]
+	}
+	for _, i := range got.Images {
+		for _, c := range partsOf(h.bodies[i.Digest]).Manifests {
+			if h.live[to][c.Digest] == nil && !slices.Contains(got.Missing, c.Digest) {
+				rt.Fatalf("the child %s is missing, and not named", c.Digest)
+			}
+		}
+	}
+}
+
+func (h *history) purgeOne(rt *rapid.T) {
+	to := h.anyRepo(rt)
+	ds := slices.Clone(h.bin[to])
+	for d := range h.live[to] {
+		ds = append(ds, d)
+	}
+	if len(ds) == 0 {
+		rt.Skip("nothing to purge")
+	}
+	slices.Sort(ds)
+	d := rapid.SampledFrom(ds).Draw(rt, "image")
+	got, err := h.PurgeImage(h.t.Context(), to, d, "test")
+	if h.live[to][d] != nil && h.listed(to, d) {
+		if ecr.CodeOf(err) != ecr.CodeReferencedByManifestList {
+			rt.Fatalf("purging a listed image: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		rt.Fatal(err)
+	}
+	n := 0
+	for h.unbin(to, d) {
+		n++
+	}
+	if got.Live != (h.live[to][d] != nil) || got.Binned != n {
+		rt.Fatalf("purged %+v, want live %v and %d in the bin", got, h.live[to][d] != nil, n)
+	}
+	delete(h.live[to], d)
+}
+
+func (h *history) recreate(rt *rapid.T) {
+	to := h.anyRepo(rt)
+	if _, err := h.DeleteRepository(h.t.Context(), to, true); err != nil {
+		rt.Fatal(err)
+	}
+	var ds []ecr.Digest
+	for d := range h.live[to] {
+		ds = append(ds, d)
+	}
+	slices.Sort(ds) // as they go
+	h.bin[to] = append(h.bin[to], ds...)
+	h.live[to] = map[ecr.Digest][]byte{}
+	h.repo(string(to.Name), ecr.Mutable)
+}
+
+// collectLater collects when some hours have passed: never a week in all, so
+// that nothing in the bin expires.
+func (h *history) collectLater(rt *rapid.T) {
+	h.now = h.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(rt, "hours")) * hour / 10)
+	h.keeping(7*day, 0, time.Duration(rapid.IntRange(0, 1).Draw(rt, "grace"))*hour)
+	h.collect()
+}
+
+func (h *history) check(rt *rapid.T) {
+	for _, to := range h.repos {
+		list, _, err := h.ListImageDetails(h.t.Context(), to, "", "", 1000)
+		if err != nil || len(list) != len(h.live[to]) {
+			rt.Fatalf("%s has %d images, want %d (%v)", to.Name, len(list), len(h.live[to]), err)
+		}
+		for _, body := range h.live[to] {
+			if err := h.tryWhole(h.t.Context(), to, body); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		want := slices.Sorted(slices.Values(h.bin[to]))
+		if got := slices.Sorted(slices.Values(h.fixture.bin(to.Name))); !slices.Equal(got, want) {
+			rt.Fatalf("in the bin of %s: %v, want %v", to.Name, got, want)
+		}
+	}
+}
+
+// end empties the bin, and compares what is left with what is referred to.
+func (h *history) end() {
+	h.now = h.now.Add(8 * day)
+	h.collect()
+	var all [][]byte
+	for _, images := range h.live {
+		for _, body := range images {
+			all = append(all, body)
+		}
+	}
+	clear(h.bin)
+	h.check(h.rt)
+	if err := h.exactly(h.t.Context(), all); err != nil {
+		h.rt.Fatal(err)
+	}
+}
