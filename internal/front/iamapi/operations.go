@@ -379,6 +379,7 @@ var otherOperations = map[string]operation{
 	"DeleteOpenIDConnectProvider": func(ctx context.Context, c *iam.Caller, in *params) (any, error) {
 		return nil, c.DeleteProvider(ctx, in.need("OpenIDConnectProviderArn"))
 	},
+	"GetAccountAuthorizationDetails": accountDetails,
 	"SimulatePrincipalPolicy": func(ctx context.Context, c *iam.Caller, in *params) (any, error) {
 		return simulation(ctx, c, in, in.need("PolicySourceArn"))
 	},

@@ -1,0 +1,140 @@
+package iam
+
+import (
+	"context"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// HeldBy is a user or role with its policies resolved.
+type HeldBy struct {
+	User *meta.User // one of the two
+	Role *meta.Role
+	// Attached are its managed policies, BoundaryARN its permissions boundary's
+	// ARN, "" for none.
+	Attached    []ManagedPolicy
+	BoundaryARN string
+}
+
+// Details is an account as a whole, or a page of it.
+type Details struct {
+	Holders  []HeldBy
+	Policies []ManagedPolicy // the account's own
+}
+
+// DetailKind is a part of Details.
+type DetailKind string
+
+// The kinds, in the order in which pages bring them.
+const (
+	DetailUsers    DetailKind = "User"
+	DetailRoles    DetailKind = "Role"
+	DetailPolicies DetailKind = "LocalManagedPolicy"
+)
+
+// AccountDetails returns the users, roles and policies of the kinds wanted, and
+// where the next page begins (IAM API reference,
+// GetAccountAuthorizationDetails).
+func (c *Caller) AccountDetails(ctx context.Context, kinds []DetailKind, p Page) (d Details, next string, err error) {
+	if err := p.check(); err != nil {
+		return d, "", err
+	}
+	last, after, _ := strings.Cut(p.Marker, "/")
+	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+		d, next = Details{}, ""
+		if err := c.may(ctx, "iam:GetAccountAuthorizationDetails", question{resource: "*"}); err != nil {
+			return err
+		}
+		left, skip := p.Limit, last != ""
+		for _, kind := range kinds {
+			from := ""
+			if skip {
+				if kind != DetailKind(last) {
+					continue
+				}
+				skip, from = false, after
+			}
+			if left == 0 {
+				next = string(kind) + "/"
+				return nil
+			}
+			n, more, err := c.detail(ctx, r, &d, kind, from, left)
+			if err != nil {
+				return err
+			}
+			if more != "" {
+				next = string(kind) + "/" + more
+				return nil
+			}
+			left -= n
+		}
+		return nil
+	})
+	return d, next, err
+}
+
+// detail adds at most limit of a kind, and says where to go on.
+func (c *Caller) detail(ctx context.Context, r meta.Reader, d *Details, kind DetailKind, after string, limit int) (n int, more string, err error) {
+	switch kind {
+	case DetailUsers:
+		list, err := r.ListUsers(ctx, c.p.Account, after, limit)
+		if err != nil {
+			return 0, "", err
+		}
+		for _, u := range list {
+			if err := c.hold(ctx, r, d, HeldBy{User: &u}, u.Policies, u.Boundary); err != nil {
+				return 0, "", err
+			}
+			more = u.Name
+		}
+		n = len(list)
+	case DetailRoles:
+		list, err := r.ListRoles(ctx, c.p.Account, after, limit)
+		if err != nil {
+			return 0, "", err
+		}
+		for _, role := range list {
+			if err := c.hold(ctx, r, d, HeldBy{Role: &role}, role.Policies, role.Boundary); err != nil {
+				return 0, "", err
+			}
+			more = role.Name
+		}
+		n = len(list)
+	case DetailPolicies:
+		list, err := r.ListPolicies(ctx, c.p.Account, after, limit)
+		if err != nil {
+			return 0, "", err
+		}
+		for _, p := range list {
+			found, err := c.attached(ctx, r, []string{p.ID})
+			if err != nil {
+				return 0, "", err
+			}
+			d.Policies = append(d.Policies, found...)
+			more = p.Name
+		}
+		n = len(list)
+	}
+	if n < limit {
+		more = ""
+	}
+	return n, more, nil
+}
+
+func (c *Caller) hold(ctx context.Context, r meta.Reader, d *Details, h HeldBy, policies []string, boundary string) (err error) {
+	if h.Attached, err = c.attached(ctx, r, policies); err != nil {
+		return err
+	}
+	if boundary != "" {
+		found, err := c.attached(ctx, r, []string{boundary})
+		if err != nil {
+			return err
+		}
+		for _, m := range found {
+			h.BoundaryARN = m.ARN
+		}
+	}
+	d.Holders = append(d.Holders, h)
+	return nil
+}
