@@ -18,15 +18,31 @@ import (
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// Apply carries out the pending changes of p, Parallel repositories at a time.
+// ApplyConfig says how a plan is carried out.
+type ApplyConfig struct {
+	// Parallel is how many repositories are changed at a time, 0 for Parallel.
+	Parallel int
+	// Progress may be nil.
+	Progress Progress
+}
+
+// Apply is ApplyWith with the defaults.
+func Apply(ctx context.Context, api API, p plan.Plan, progress Progress) (Result, error) {
+	return ApplyWith(ctx, api, p, ApplyConfig{Progress: progress})
+}
+
+// ApplyWith carries out the pending changes of p, several repositories at a time.
 // One that fails, or that moved since the plan, does not hold up the others;
 // the Result says what came of each. The error is for a plan that may not be
 // carried out at all (nothing was changed then), or for ctx: when it ends, the
 // repositories that were begun are finished and no others are begun.
-func Apply(ctx context.Context, api API, p plan.Plan, progress Progress) (Result, error) {
+func ApplyWith(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, error) {
 	result := Result{Target: p.Target, Repositories: []RepositoryResult{}}
 	if p.Version != plan.Version {
 		return result, fmt.Errorf("the plan has version %d, this is for version %d: make it again", p.Version, plan.Version)
+	}
+	if p.RefreshOnly {
+		return result, errors.New("a plan of --refresh-only shows drift and cannot be carried out: nothing was changed")
 	}
 	if errs := p.Errors(); len(errs) > 0 {
 		return result, fmt.Errorf("the plan has %d error(s), the first: %s: nothing was changed", len(errs), errs[0].Message)
@@ -37,15 +53,15 @@ func Apply(ctx context.Context, api API, p plan.Plan, progress Progress) (Result
 		outcomes[i] = make(chan RepositoryResult, 1)
 	}
 	var g errgroup.Group
-	g.SetLimit(Parallel)
+	g.SetLimit(parallel(c.Parallel))
 	// g.Go blocks at the limit, so the changes are handed out beside the loop
 	// that reports them; that goroutine ends when the last one was handed out.
 	handed := make(chan struct{})
 	go func() {
 		defer close(handed)
-		for i, c := range changes {
+		for i, change := range changes {
 			g.Go(func() error {
-				a := applier{repository: repository{api, p.Target.Registry(), c.Repository}, change: c}
+				a := applier{repository: repository{api, p.Target.Registry(), change.Repository}, change: change}
 				outcomes[i] <- a.run(ctx)
 				return nil
 			})
@@ -54,8 +70,8 @@ func Apply(ctx context.Context, api API, p plan.Plan, progress Progress) (Result
 	for _, ch := range outcomes {
 		r := <-ch
 		result.Repositories = append(result.Repositories, r)
-		if progress != nil {
-			progress(r)
+		if c.Progress != nil {
+			c.Progress(r)
 		}
 	}
 	<-handed
@@ -96,8 +112,18 @@ func (a *applier) run(ctx context.Context) RepositoryResult {
 	if err != nil {
 		return out(StatusFailed, nil, err)
 	}
-	if why := a.moved(now, exists); why != "" {
+	if why := a.change.Moved(now, exists); why != "" {
 		return out(StatusMoved, nil, errors.New(why))
+	}
+	if exists && a.change.Op == plan.OpDelete && a.change.Images != nil {
+		images, err := a.images(ctx)
+		if err != nil {
+			return out(StatusFailed, []Step{StepDelete}, err)
+		}
+		if images.Count > a.change.Images.Count {
+			return out(StatusMoved, nil, fmt.Errorf("repository %s got images since the plan was made: it has %d, the plan saw %d; plan again",
+				a.name, images.Count, a.change.Images.Count))
+		}
 	}
 	steps := a.missing(now, exists)
 	for i, s := range steps {
@@ -116,62 +142,37 @@ func (a *applier) run(ctx context.Context) RepositoryResult {
 	return out(StatusDone, nil, nil)
 }
 
-// moved says how the repository differs from what the plan saw; "" when it
-// does not. A setting that has the plan's new value already is no difference:
-// that is how a plan that was carried out in part is carried out again.
-func (a *applier) moved(now state.Repository, exists bool) string {
-	before, after := a.change.Before, a.change.After
-	if !exists {
-		if before != nil {
-			return fmt.Sprintf("repository %s is gone since the plan was made; plan again", a.name)
-		}
-		return ""
-	}
-	have := a.change.Managed(now)
-	if owner := have.Tags[state.TagStack]; before == nil && owner != after.Tags[state.TagStack] {
-		return fmt.Sprintf("repository %s was created by somebody else since the plan was made; plan again", a.name)
-	}
-	if before == nil {
-		before = &plan.Settings{Mutability: after.Mutability}
-	}
-	either := func(old, new bool, what string) string {
-		if old || new {
-			return ""
-		}
-		return fmt.Sprintf("%s of repository %s changed since the plan was made; plan again", what, a.name)
-	}
-	if why := either(have.Mutability.Equal(before.Mutability), have.Mutability.Equal(after.Mutability), "the mutability"); why != "" {
-		return why
-	}
-	for _, k := range slices.Sorted(maps.Keys(after.Tags)) {
-		was, had := before.Tags[k]
-		is, has := have.Tags[k]
-		if why := either(had == has && was == is, has && is == after.Tags[k], "the tag "+k); why != "" {
-			return why
-		}
-	}
-	if why := either(plan.EqualPolicy(have.Policy, before.Policy), plan.EqualPolicy(have.Policy, after.Policy), "the policy"); why != "" {
-		return why
-	}
-	return either(plan.EqualLifecycle(have.Lifecycle, before.Lifecycle), plan.EqualLifecycle(have.Lifecycle, after.Lifecycle), "the lifecycle policy")
-}
-
 // missing lists the steps from now to the plan's After. The owner tag goes
 // first: from then on another stack stays away, and a later plan finds the
 // rest.
 func (a *applier) missing(now state.Repository, exists bool) []Step {
+	var steps []Step
+	if a.change.Op == plan.OpDelete {
+		if exists {
+			steps = append(steps, StepDelete)
+		}
+		return steps
+	}
 	after := a.change.After
 	have := a.change.Managed(now)
-	var steps []Step
 	if !exists {
 		steps = append(steps, StepCreate)
-		have = plan.Settings{Mutability: after.Mutability, Tags: after.Tags}
+		have = plan.Settings{Mutability: after.Mutability, Tags: after.Tags, ScanOnPush: after.ScanOnPush}
 	}
-	if !maps.Equal(have.Tags, after.Tags) {
-		steps = append(steps, StepTags)
+	for k, v := range after.Tags {
+		if got, ok := have.Tags[k]; !ok || got != v {
+			steps = append(steps, StepTags)
+			break
+		}
+	}
+	if len(untagged(have.Tags, after.Tags)) > 0 {
+		steps = append(steps, StepUntag)
 	}
 	if !have.Mutability.Equal(after.Mutability) {
 		steps = append(steps, StepMutability)
+	}
+	if after.ScanOnPush != nil && (have.ScanOnPush == nil || *have.ScanOnPush != *after.ScanOnPush) {
+		steps = append(steps, StepScanning)
 	}
 	if !plan.EqualPolicy(have.Policy, after.Policy) {
 		steps = append(steps, pick(after.Policy != "", StepPolicy, StepDeletePolicy))
@@ -180,6 +181,17 @@ func (a *applier) missing(now state.Repository, exists bool) []Step {
 		steps = append(steps, pick(after.Lifecycle != "", StepLifecycle, StepDeleteLifecycle))
 	}
 	return steps
+}
+
+// untagged are the keys that go, in byte order.
+func untagged(have, after map[string]string) []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(have)) {
+		if _, stays := after[k]; !stays {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 func pick(cond bool, yes, no Step) Step {
@@ -205,7 +217,7 @@ func (a *applier) step(ctx context.Context, s Step) error {
 			a.created = true
 		}
 		if !a.created || try == settleTries || !isCode(err, kecr.CodeRepositoryNotFound) {
-			return explain(err, fmt.Sprintf("repository %s: %s", a.name, describeStep(s)))
+			return a.explain(err, fmt.Sprintf("repository %s: %s", a.name, describeStep(s)))
 		}
 		time.Sleep(wait)
 		wait *= 2
@@ -216,15 +228,44 @@ func (a *applier) call(ctx context.Context, s Step) error {
 	after := a.change.After
 	switch s {
 	case StepCreate:
-		_, err := a.api.CreateRepository(ctx, &ecr.CreateRepositoryInput{
+		in := &ecr.CreateRepositoryInput{
 			RegistryId: a.account(), RepositoryName: a.named(),
 			ImageTagMutability:                 types.ImageTagMutability(after.Mutability.Mode),
 			ImageTagMutabilityExclusionFilters: filtersOf(after.Mutability),
 			Tags:                               tagsOf(after.Tags),
-		})
+		}
+		if on := after.ScanOnPush; on != nil {
+			in.ImageScanningConfiguration = &types.ImageScanningConfiguration{ScanOnPush: *on}
+		}
+		if e := after.Encryption; e != nil {
+			in.EncryptionConfiguration = &types.EncryptionConfiguration{EncryptionType: types.EncryptionType(e.Type)}
+			if e.KMSKey != "" {
+				in.EncryptionConfiguration.KmsKey = aws.String(e.KMSKey)
+			}
+		}
+		_, err := a.api.CreateRepository(ctx, in)
 		return err
 	case StepTags:
 		_, err := a.api.TagResource(ctx, &ecr.TagResourceInput{ResourceArn: a.arn(), Tags: tagsOf(after.Tags)})
+		return err
+	case StepUntag:
+		// The only tag that a change takes away.
+		_, err := a.api.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: a.arn(), TagKeys: []string{state.TagProtection}})
+		return err
+	case StepScanning:
+		_, err := a.api.PutImageScanningConfiguration(ctx, &ecr.PutImageScanningConfigurationInput{
+			RegistryId: a.account(), RepositoryName: a.named(),
+			ImageScanningConfiguration: &types.ImageScanningConfiguration{ScanOnPush: *after.ScanOnPush},
+		})
+		return err
+	case StepDelete:
+		// Without force ECR itself refuses when an image came meanwhile.
+		_, err := a.api.DeleteRepository(ctx, &ecr.DeleteRepositoryInput{
+			RegistryId: a.account(), RepositoryName: a.named(), Force: a.change.Images != nil,
+		})
+		if isCode(err, kecr.CodeRepositoryNotFound) {
+			return nil // it is gone, as wanted
+		}
 		return err
 	case StepMutability:
 		_, err := a.api.PutImageTagMutability(ctx, &ecr.PutImageTagMutabilityInput{
@@ -266,6 +307,12 @@ func describeStep(s Step) string {
 		return "creating it"
 	case StepTags:
 		return "setting its tags"
+	case StepUntag:
+		return "removing its tag " + state.TagProtection
+	case StepScanning:
+		return "setting scan on push"
+	case StepDelete:
+		return "deleting it"
 	case StepMutability:
 		return "setting its mutability"
 	case StepPolicy:

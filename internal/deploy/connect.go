@@ -11,9 +11,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
@@ -67,7 +69,7 @@ func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
 			o.RoleSessionName = "kontor"
 		}))
 		if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-			return nil, explain(err, fmt.Sprintf("registry %s: assuming %s", t.Name, t.RoleARN))
+			return nil, explainOn(err, fmt.Sprintf("registry %s: assuming %s", t.Name, t.RoleARN), t.RoleARN)
 		}
 	}
 	who, err := stsClient().GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
@@ -129,6 +131,9 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 		if ctx.Err() != nil {
 			return aws.Config{}, ctx.Err()
 		}
+		if sso := expiredSSO(err, t); sso != nil {
+			return aws.Config{}, sso
+		}
 		return aws.Config{}, &Error{Err: err, Message: fmt.Sprintf(
 			"registry %s: no AWS credentials: log in (`aws sso login`), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give profile: in registries (%s)",
 			t.Name, oneLine(root(err).Error()))}
@@ -136,18 +141,39 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	return cfg, nil
 }
 
+// expiredSSO is the error for an SSO session that has ended or never began;
+// nil when err is about something else.
+func expiredSSO(err error, t state.Target) error {
+	var (
+		token *ssocreds.InvalidTokenError
+		op    *smithy.OperationError
+	)
+	if !errors.As(err, &token) && (!errors.As(err, &op) || op.Service() != "SSO" && op.Service() != "SSO OIDC") {
+		return nil
+	}
+	login := "aws sso login"
+	if t.Profile != "" {
+		login += " --profile " + t.Profile
+	}
+	return &Error{Err: err, Message: fmt.Sprintf("registry %s: the SSO session has expired: run `%s`", t.Name, login)}
+}
+
 // newRetryer retries what the SDK retries, and longer, but for one thing: a
 // refused connection means that nothing is there, and waiting does not help.
+// When calls are throttled it slows all calls of the client down to what the
+// service takes.
 func newRetryer() aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = attempts
-		o.MaxBackoff = maxBackoff
-		refused := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-			if errors.Is(err, syscall.ECONNREFUSED) {
-				return aws.FalseTernary
-			}
-			return aws.UnknownTernary
+	return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
+		o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) {
+			o.MaxAttempts = attempts
+			o.MaxBackoff = maxBackoff
+			refused := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+				if errors.Is(err, syscall.ECONNREFUSED) {
+					return aws.FalseTernary
+				}
+				return aws.UnknownTernary
+			})
+			o.Retryables = append([]retry.IsErrorRetryable{refused}, o.Retryables...)
 		})
-		o.Retryables = append([]retry.IsErrorRetryable{refused}, o.Retryables...)
 	})
 }

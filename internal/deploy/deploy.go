@@ -7,7 +7,8 @@
 //   - Apply does what the plan says and no more; each repository is read again
 //     before it is changed, and one that moved since the plan is left alone;
 //   - a repository that stays is never without its policy: documents are
-//     replaced in one call, never deleted and set;
+//     replaced in one call, never deleted and set, and a repository that is to
+//     go is checked first and goes in one call;
 //   - every step may be repeated: a plan that was carried out in part can be
 //     carried out again, and a new plan finds what is left to do.
 //
@@ -41,11 +42,14 @@ type API interface {
 
 	CreateRepository(context.Context, *ecr.CreateRepositoryInput, ...func(*ecr.Options)) (*ecr.CreateRepositoryOutput, error)
 	TagResource(context.Context, *ecr.TagResourceInput, ...func(*ecr.Options)) (*ecr.TagResourceOutput, error)
+	UntagResource(context.Context, *ecr.UntagResourceInput, ...func(*ecr.Options)) (*ecr.UntagResourceOutput, error)
+	PutImageScanningConfiguration(context.Context, *ecr.PutImageScanningConfigurationInput, ...func(*ecr.Options)) (*ecr.PutImageScanningConfigurationOutput, error)
 	PutImageTagMutability(context.Context, *ecr.PutImageTagMutabilityInput, ...func(*ecr.Options)) (*ecr.PutImageTagMutabilityOutput, error)
 	SetRepositoryPolicy(context.Context, *ecr.SetRepositoryPolicyInput, ...func(*ecr.Options)) (*ecr.SetRepositoryPolicyOutput, error)
 	DeleteRepositoryPolicy(context.Context, *ecr.DeleteRepositoryPolicyInput, ...func(*ecr.Options)) (*ecr.DeleteRepositoryPolicyOutput, error)
 	PutLifecyclePolicy(context.Context, *ecr.PutLifecyclePolicyInput, ...func(*ecr.Options)) (*ecr.PutLifecyclePolicyOutput, error)
 	DeleteLifecyclePolicy(context.Context, *ecr.DeleteLifecyclePolicyInput, ...func(*ecr.Options)) (*ecr.DeleteLifecyclePolicyOutput, error)
+	DeleteRepository(context.Context, *ecr.DeleteRepositoryInput, ...func(*ecr.Options)) (*ecr.DeleteRepositoryOutput, error)
 }
 
 var _ API = (*ecr.Client)(nil)
@@ -71,7 +75,7 @@ func (r repository) describe(ctx context.Context) (d types.Repository, ok bool, 
 	case isCode(err, kecr.CodeRepositoryNotFound):
 		return types.Repository{}, false, nil
 	case err != nil:
-		return types.Repository{}, false, explain(err, "repository "+string(r.name))
+		return types.Repository{}, false, r.explain(err, "repository "+string(r.name))
 	case len(out.Repositories) != 1:
 		return types.Repository{}, false, nil
 	}
@@ -82,7 +86,7 @@ func (r repository) describe(ctx context.Context) (d types.Repository, ok bool, 
 func (r repository) tags(ctx context.Context) (map[string]string, error) {
 	out, err := r.api.ListTagsForResource(ctx, &ecr.ListTagsForResourceInput{ResourceArn: r.arn()})
 	if err != nil {
-		return nil, explain(err, "the tags of repository "+string(r.name))
+		return nil, r.explain(err, "the tags of repository "+string(r.name))
 	}
 	tags := make(map[string]string, len(out.Tags))
 	for _, t := range out.Tags {
@@ -98,7 +102,7 @@ func (r repository) documents(ctx context.Context) (policy, lifecycle string, er
 	case err == nil:
 		policy = aws.ToString(p.PolicyText)
 	case !isCode(err, kecr.CodeRepositoryPolicyNotFound):
-		return "", "", explain(err, "the policy of repository "+string(r.name))
+		return "", "", r.explain(err, "the policy of repository "+string(r.name))
 	}
 	lifecycle, err = r.lifecycle(ctx)
 	return policy, lifecycle, err
@@ -113,7 +117,7 @@ func (r repository) lifecycle(ctx context.Context) (string, error) {
 	case isCode(err, kecr.CodeLifecyclePolicyNotFound):
 		return "", nil
 	}
-	return "", explain(err, "the lifecycle policy of repository "+string(r.name))
+	return "", r.explain(err, "the lifecycle policy of repository "+string(r.name))
 }
 
 // read reads everything. ok is false when the repository does not exist.
@@ -130,9 +134,45 @@ func (r repository) read(ctx context.Context) (s state.Repository, ok bool, err 
 	if err != nil {
 		return state.Repository{}, false, err
 	}
-	return state.Repository{
-		Name: r.name, Mutability: mutabilityOf(d), Tags: tags, Policy: policy, Lifecycle: lifecycle,
-	}, true, nil
+	return repositoryOf(d, tags, policy, lifecycle), true, nil
+}
+
+func repositoryOf(d types.Repository, tags map[string]string, policy, lifecycle string) state.Repository {
+	out := state.Repository{
+		Name: kecr.RepositoryName(aws.ToString(d.RepositoryName)), Mutability: mutabilityOf(d),
+		Tags: tags, Policy: policy, Lifecycle: lifecycle,
+	}
+	if s := d.ImageScanningConfiguration; s != nil {
+		out.ScanOnPush = aws.Bool(s.ScanOnPush)
+	}
+	if e := d.EncryptionConfiguration; e != nil {
+		out.Encryption = &kecr.Encryption{Type: string(e.EncryptionType), KMSKey: aws.ToString(e.KmsKey)}
+	}
+	return out
+}
+
+// images counts what the repository holds.
+func (r repository) images(ctx context.Context) (plan.Images, error) {
+	var out plan.Images
+	pages := ecr.NewDescribeImagesPaginator(r.api, &ecr.DescribeImagesInput{
+		RegistryId: r.account(), RepositoryName: r.named(), MaxResults: aws.Int32(1000),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return plan.Images{}, r.explain(err, "the images of repository "+string(r.name))
+		}
+		for _, i := range page.ImageDetails {
+			out.Count++
+			out.SizeBytes += aws.ToInt64(i.ImageSizeInBytes)
+		}
+	}
+	return out, nil
+}
+
+// explain names the repository as what a missing permission is about.
+func (r repository) explain(err error, object string) error {
+	return explainOn(err, object, *r.arn())
 }
 
 func mutabilityOf(d types.Repository) kecr.Mutability {

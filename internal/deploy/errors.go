@@ -31,7 +31,10 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // explain turns an error of the SDK into an Error. object names what the call
 // was about. It returns nil for nil and cancellations as they are.
-func explain(err error, object string) error {
+func explain(err error, object string) error { return explainOn(err, object, "*") }
+
+// explainOn is explain for a call on the resource of an ARN.
+func explainOn(err error, object, resource string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -53,13 +56,13 @@ func explain(err error, object string) error {
 	case errors.As(err, &api):
 		e.Code = api.ErrorCode()
 		e.Message = fmt.Sprintf("%s: %s: %s", object, e.Code, oneLine(api.ErrorMessage()))
-		if hint := hintFor(e.Code, op); hint != "" {
+		if hint := hintFor(e.Code, op, resource); hint != "" {
 			e.Message += " (" + hint + ")"
 		}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Message = fmt.Sprintf("%s: nothing listens at %s: start the server there, or correct endpoint:", object, addressOf(err))
 	case errors.As(err, &dns):
-		e.Message = fmt.Sprintf("%s: the host %s is not known: check region: and endpoint:, and the network", object, dns.Name)
+		e.Message = fmt.Sprintf("%s: the host %s is not known: check region: (there may be no such region) and endpoint:, and the network", object, dns.Name)
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Message = fmt.Sprintf("%s: %s got no answer in time", object, call)
 	default:
@@ -70,14 +73,18 @@ func explain(err error, object string) error {
 
 // hintFor says what to do about an API error code; "" when the API's own
 // words say enough.
-func hintFor(code string, op *smithy.OperationError) string {
+func hintFor(code string, op *smithy.OperationError, resource string) string {
 	switch code {
 	case "AccessDeniedException", "AccessDenied", "NotAuthorized":
 		if op != nil {
-			return fmt.Sprintf("the caller needs %s:%s", strings.ToLower(op.Service()), op.Operation())
+			return permission(op, resource)
 		}
+	case "RepositoryNotEmptyException":
+		return "it got images since the plan was made: plan again"
+	case "UnauthorizedException", "InvalidGrantException":
+		return "the SSO session has ended: run `aws sso login`"
 	case "ExpiredTokenException", "ExpiredToken", "RequestExpired":
-		return "the credentials have expired: log in again"
+		return "the credentials have expired: log in again, with `aws sso login` if they are of SSO"
 	case "UnrecognizedClientException", "InvalidClientTokenId":
 		return "the access key is not known there: check the profile, and AWS_ACCESS_KEY_ID"
 	case "InvalidSignatureException", "SignatureDoesNotMatch":
@@ -86,6 +93,25 @@ func hintFor(code string, op *smithy.OperationError) string {
 		return "the account's request rate is used up: try again later"
 	}
 	return ""
+}
+
+// together are actions that AWS asks for in one call.
+var together = map[string][]string{"ecr:CreateRepository": {"ecr:TagResource"}}
+
+// permission names the action that a call needs, and the statement that allows
+// it.
+func permission(op *smithy.OperationError, resource string) string {
+	action := strings.ToLower(op.Service()) + ":" + op.Operation()
+	list := append([]string{action}, together[action]...)
+	allowed := `"` + strings.Join(list, `","`) + `"`
+	if len(list) > 1 {
+		allowed = "[" + allowed + "]"
+	}
+	out := fmt.Sprintf(`the caller needs %s: add {"Effect":"Allow","Action":%s,"Resource":"%s"} to its IAM policy`, strings.Join(list, " and "), allowed, resource)
+	if action == "sts:AssumeRole" {
+		out += ", and the caller to the role's trust policy"
+	}
+	return out
 }
 
 // addressOf is the address that a failed connection was made to.

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -10,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -26,6 +26,8 @@ type Scope struct {
 	Names []kecr.RepositoryName
 	// Stack, if set, adds the repositories that carry its tag.
 	Stack string
+	// Parallel is how many repositories are read at a time, 0 for Parallel.
+	Parallel int
 }
 
 // ScopeOf is what a plan for d must know.
@@ -37,7 +39,31 @@ func ScopeOf(d state.Desired) Scope {
 	return s
 }
 
-// Observe reads the repositories in scope, Parallel at a time. A repository
+// ImagesOf counts the images of the repositories, Parallel at a time. One that
+// does not exist has none.
+func ImagesOf(ctx context.Context, api API, target state.Target, names []kecr.RepositoryName) (map[kecr.RepositoryName]plan.Images, error) {
+	var (
+		mu  sync.Mutex
+		out = make(map[kecr.RepositoryName]plan.Images, len(names)) // guarded by mu
+	)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(Parallel)
+	for _, n := range names {
+		g.Go(func() error {
+			images, err := repository{api, target.Registry, n}.images(gctx)
+			if err != nil && !isCode(err, kecr.CodeRepositoryNotFound) {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[n] = images
+			return nil
+		})
+	}
+	return out, g.Wait()
+}
+
+// Observe reads the repositories in scope, several at a time. A repository
 // that is deleted meanwhile is left out; any other failure fails the whole,
 // because a plan made from half a registry would be wrong.
 func Observe(ctx context.Context, api API, target state.Target, scope Scope) (state.Observed, error) {
@@ -46,7 +72,11 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 		out = state.Observed{Target: target, Repositories: map[kecr.RepositoryName]state.Repository{}} // Repositories guarded by mu
 	)
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(Parallel)
+	g.SetLimit(parallel(scope.Parallel))
+	named := make(map[kecr.RepositoryName]bool, len(scope.Names))
+	for _, n := range scope.Names {
+		named[n] = true
+	}
 	pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{
 		RegistryId: aws.String(string(target.Registry.Account)), MaxResults: aws.Int32(1000),
 	})
@@ -54,12 +84,12 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 	for pages.HasMorePages() && failed == nil {
 		page, err := pages.NextPage(gctx)
 		if err != nil {
-			failed = explain(err, "the repositories of "+target.Registry.String())
+			failed = explainOn(err, "the repositories of "+target.Registry.String(), target.Registry.RepositoryARN("*"))
 			break
 		}
 		for _, d := range page.Repositories {
 			g.Go(func() error {
-				r, ok, err := observeOne(gctx, api, target.Registry, d, scope)
+				r, ok, err := observeOne(gctx, repository{api, target.Registry, kecr.RepositoryName(aws.ToString(d.RepositoryName))}, d, scope, named)
 				if err != nil || !ok {
 					return err
 				}
@@ -82,13 +112,11 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 }
 
 // observeOne reads the rest of d, if it is in scope.
-func observeOne(ctx context.Context, api API, registry kecr.RegistryID, d types.Repository, scope Scope) (state.Repository, bool, error) {
-	name := kecr.RepositoryName(aws.ToString(d.RepositoryName))
-	in := scope.All || slices.Contains(scope.Names, name)
+func observeOne(ctx context.Context, r repository, d types.Repository, scope Scope, named map[kecr.RepositoryName]bool) (state.Repository, bool, error) {
+	in := scope.All || named[r.name]
 	if !in && scope.Stack == "" {
 		return state.Repository{}, false, nil
 	}
-	r := repository{api, registry, name}
 	tags, err := r.tags(ctx)
 	if isCode(err, kecr.CodeRepositoryNotFound) {
 		return state.Repository{}, false, nil
@@ -106,7 +134,13 @@ func observeOne(ctx context.Context, api API, registry kecr.RegistryID, d types.
 	if err != nil {
 		return state.Repository{}, false, err
 	}
-	return state.Repository{
-		Name: name, Mutability: mutabilityOf(d), Tags: tags, Policy: policy, Lifecycle: lifecycle,
-	}, true, nil
+	return repositoryOf(d, tags, policy, lifecycle), true, nil
+}
+
+// parallel is n, or the default for 0.
+func parallel(n int) int {
+	if n <= 0 {
+		return Parallel
+	}
+	return n
 }

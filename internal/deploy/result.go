@@ -9,15 +9,19 @@ import (
 type Step string
 
 // The steps, in the order in which a repository goes through them. Creating
-// sets mutability and tags too.
+// sets tags, mutability, scanning and encryption too.
 const (
 	StepCreate          Step = "create"
 	StepTags            Step = "tags"
+	StepUntag           Step = "untag"
 	StepMutability      Step = "mutability"
+	StepScanning        Step = "scan-on-push"
 	StepPolicy          Step = "policy"
 	StepDeletePolicy    Step = "delete-policy"
 	StepLifecycle       Step = "lifecycle"
 	StepDeleteLifecycle Step = "delete-lifecycle"
+	// StepDelete deletes the repository with all that it has.
+	StepDelete Step = "delete"
 )
 
 // Status is how one repository came out.

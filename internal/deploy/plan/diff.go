@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
@@ -17,13 +18,24 @@ import (
 // observed must hold every repository that desired names and that exists, and
 // should hold those that carry desired's stack tag.
 func Diff(desired state.Desired, observed state.Observed) Plan {
+	return DiffWith(desired, observed, Options{})
+}
+
+// DiffWith is Diff, with deletions or for drift.
+func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 	desired = desired.For(observed.Target)
+	if o.End == Everything {
+		desired.Repositories = nil
+	}
 	p := Plan{
 		Version:        Version,
 		Stack:          desired.Stack,
 		Target:         targetOf(observed.Target),
 		DesiredDigest:  DigestDesired(desired),
 		ObservedDigest: DigestObserved(observed),
+		Objects:        objects(desired, observed),
+		RefreshOnly:    o.RefreshOnly,
+		End:            o.End,
 		Changes:        []Change{},
 		Findings:       []Finding{},
 	}
@@ -32,17 +44,30 @@ func Diff(desired state.Desired, observed state.Observed) Plan {
 		wanted[want.Name] = true
 		have, exists := observed.Repositories[want.Name]
 		c, findings := diffRepository(desired.Stack, want, have, exists)
+		if o.RefreshOnly && c.Op != OpUpdate {
+			// What the stack does not own has not drifted.
+			c, findings = Change{Repository: want.Name, Op: OpNone}, nil
+		}
 		p.Changes = append(p.Changes, c)
 		p.Findings = append(p.Findings, findings...)
 	}
-	for name, r := range observed.Repositories {
-		if !wanted[name] && desired.Stack != "" && r.Tags[state.TagStack] == desired.Stack {
+	for _, name := range slices.Sorted(maps.Keys(observed.Repositories)) {
+		r := observed.Repositories[name]
+		if wanted[name] || desired.Stack == "" || r.Tags[state.TagStack] != desired.Stack {
+			continue
+		}
+		if o.End == Nothing {
 			p.Findings = append(p.Findings, Finding{
 				Code: CodeLeftFile, Severity: Warning, Repository: name,
-				Message: fmt.Sprintf("repository %s belongs to stack %s but is not in the file; it is left as it is", name, desired.Stack),
+				Message: fmt.Sprintf("repository %s belongs to stack %s but is not in the file; it is left as it is", quoted(name), desired.Stack),
 			})
+			continue
 		}
+		c, findings := end(r, o)
+		p.Changes = append(p.Changes, c)
+		p.Findings = append(p.Findings, findings...)
 	}
+	slices.SortStableFunc(p.Changes, func(a, b Change) int { return strings.Compare(string(a.Repository), string(b.Repository)) })
 	slices.SortFunc(p.Findings, func(a, b Finding) int {
 		if c := strings.Compare(string(a.Repository), string(b.Repository)); c != 0 {
 			return c
@@ -70,17 +95,28 @@ func diffRepository(stack string, want, have state.Repository, exists bool) (Cha
 			Code: CodeForeignStack, Severity: Error, Repository: want.Name,
 			Field: "ecr_repositories." + string(want.Name),
 			Message: fmt.Sprintf("repository %s belongs to stack %s, not to %s; take it out of one of the two files, or remove its tag %s to hand it over",
-				want.Name, owner, stack, state.TagStack),
+				quoted(want.Name), owner, stack, state.TagStack),
 		}}
 	}
 	after := settingsOf(want, nil)
 	if stack != "" {
 		after.Tags[state.TagStack] = stack
 	}
+	if want.Unprotected {
+		after.Tags[state.TagProtection] = "off"
+	}
 	c := Change{Repository: want.Name, Op: OpCreate, After: &after}
 	var before Settings
 	if exists {
-		before = settingsOf(have, after.Tags)
+		before = managed(have, after)
+		if e := after.Encryption; e != nil && !sameEncryption(*e, before.Encryption) {
+			return none, []Finding{{
+				Code: CodeEncryption, Severity: Error, Repository: want.Name,
+				Field: "ecr_repositories." + string(want.Name) + ".encryption",
+				Message: fmt.Sprintf("repository %s exists with the encryption %s and the file asks for %s; ECR sets it when it creates a repository and never after: correct encryption:, or delete the repository and apply again",
+					quoted(want.Name), before.Encryption, e),
+			}}
+		}
 		c.Before = &before
 		c.Op = OpUpdate
 		if _, owned := have.Tags[state.TagStack]; !owned && stack != "" {
@@ -109,6 +145,31 @@ func settingsOf(r state.Repository, only map[string]string) Settings {
 			s.Tags[k] = v
 		}
 	}
+	if r.ScanOnPush != nil {
+		on := *r.ScanOnPush
+		s.ScanOnPush = &on
+	}
+	if e := r.Encryption; e != nil {
+		s.Encryption = &Encryption{Type: e.Type, KMSKey: e.KMSKey}
+	}
+	return s
+}
+
+// managed is the part of r that a change to after is about: the tags of after
+// and the protection, and the settings that after has.
+func managed(r state.Repository, after Settings) Settings {
+	only := maps.Clone(after.Tags)
+	if only == nil {
+		only = map[string]string{}
+	}
+	only[state.TagProtection] = ""
+	s := settingsOf(r, only)
+	if after.ScanOnPush == nil {
+		s.ScanOnPush = nil
+	}
+	if after.Encryption == nil {
+		s.Encryption = nil
+	}
 	return s
 }
 
@@ -116,9 +177,43 @@ func settingsOf(r state.Repository, only map[string]string) Settings {
 // there now with c.Before and c.After.
 func (c Change) Managed(r state.Repository) Settings {
 	if c.After == nil {
-		return settingsOf(r, map[string]string{})
+		return settingsOf(r, nil)
 	}
-	return settingsOf(r, c.After.Tags)
+	return managed(r, *c.After)
+}
+
+// String is "AES256", or "KMS with key KEY".
+func (e *Encryption) String() string {
+	switch {
+	case e == nil:
+		return "that was not told"
+	case e.KMSKey == "":
+		return e.Type
+	}
+	return e.Type + " with key " + e.KMSKey
+}
+
+// sameEncryption reports whether have is what want asks for. ECR answers with
+// the ARN of a key that it was given as an id, and with that of the AWS managed
+// key where none was given. An alias says nothing about the key's id, so it is
+// taken to fit.
+func sameEncryption(want Encryption, have *Encryption) bool {
+	if have == nil {
+		return false
+	}
+	key := want.KMSKey
+	_, alias, _ := strings.Cut(key, ":alias/")
+	return want.Type == have.Type &&
+		(key == "" || key == have.KMSKey || strings.HasSuffix(have.KMSKey, ":key/"+key) || strings.HasPrefix(key, "alias/") || alias != "")
+}
+
+// quoted puts a name that holds a slash in quotes, so that a reader sees where
+// it ends.
+func quoted(n ecr.RepositoryName) string {
+	if strings.Contains(string(n), "/") {
+		return strconv.Quote(string(n))
+	}
+	return string(n)
 }
 
 // mutabilityOf brings m into the form in which equal meanings are equal: the
@@ -151,9 +246,27 @@ func differences(before, after Settings) []Difference {
 		}
 		ds = append(ds, Difference{Field: FieldMutability, Action: a})
 	}
-	for _, k := range slices.Sorted(maps.Keys(after.Tags)) {
+	if before.Encryption == nil && after.Encryption != nil {
+		ds = append(ds, Difference{Field: FieldEncryption, Action: Add})
+	}
+	if after.ScanOnPush != nil && (before.ScanOnPush == nil || *before.ScanOnPush != *after.ScanOnPush) {
+		a := Modify
+		if before.ScanOnPush == nil {
+			a = Add
+		}
+		ds = append(ds, Difference{Field: FieldScanOnPush, Action: a})
+	}
+	both := maps.Clone(before.Tags)
+	if both == nil {
+		both = map[string]string{}
+	}
+	maps.Copy(both, after.Tags)
+	for _, k := range slices.Sorted(maps.Keys(both)) {
 		old, ok := before.Tags[k]
+		_, stays := after.Tags[k]
 		switch {
+		case !stays:
+			ds = append(ds, Difference{Field: FieldTag, Key: k, Action: Remove})
 		case !ok:
 			ds = append(ds, Difference{Field: FieldTag, Key: k, Action: Add})
 		case old != after.Tags[k]:
@@ -187,7 +300,7 @@ func nameParts(c *Change, before, after Settings, origins state.Origins) []Findi
 	unreadable := func(what string, err error) {
 		findings = append(findings, Finding{
 			Code: CodeUnreadable, Severity: Warning, Repository: c.Repository,
-			Message: fmt.Sprintf("the present %s of repository %s cannot be read, so what it would lose is not listed: %v", what, c.Repository, err),
+			Message: fmt.Sprintf("the present %s of repository %s cannot be read, so what it would lose is not listed: %v", what, quoted(c.Repository), err),
 		})
 	}
 	for i := range c.Differences {

@@ -50,6 +50,27 @@ func DigestObserved(o state.Observed) string {
 	return digest(form)
 }
 
+// Object names what a plan saw of one repository.
+type Object struct {
+	// Desired and Observed are digests; "" where the file does not name the
+	// repository, or it does not exist.
+	Desired  string `json:"desired,omitempty"`
+	Observed string `json:"observed,omitempty"`
+}
+
+func objects(d state.Desired, o state.Observed) map[ecr.RepositoryName]Object {
+	out := make(map[ecr.RepositoryName]Object, len(d.Repositories))
+	for _, r := range d.Repositories {
+		out[r.Name] = Object{Desired: digest(formOf(r))}
+	}
+	for name, r := range o.Repositories {
+		x := out[name]
+		x.Observed = digest(formOf(r))
+		out[name] = x
+	}
+	return out
+}
+
 // digest hashes v's JSON: fields in the order of the types above, map keys in
 // byte order, no blanks.
 func digest(v any) string {

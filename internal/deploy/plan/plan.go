@@ -7,13 +7,17 @@
 //     other;
 //   - only the resource tags that the file sets, and Kontor's own, are touched;
 //   - a repository that carries another stack's tag is never changed, and one
-//     that left the file is reported and left as it is;
+//     that left the file is reported and left as it is, unless deleting is
+//     asked for: then only what is the stack's, not protected and, unless that
+//     is asked for too, empty;
 //   - everything that an existing repository would lose is named.
 //
 // It leaves out the effects of a plan on images and principals.
 package plan
 
 import (
+	"maps"
+
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -32,8 +36,15 @@ type Plan struct {
 	// from: "sha256:" and the hex of their canonical JSON.
 	DesiredDigest  string `json:"desired_digest"`
 	ObservedDigest string `json:"observed_digest"`
+	// Objects names both sides repository by repository: those of the file, and
+	// those that were seen.
+	Objects map[ecr.RepositoryName]Object `json:"objects,omitempty"`
+	// RefreshOnly: the plan shows drift and cannot be carried out.
+	RefreshOnly bool `json:"refresh_only,omitempty"`
+	// End is what the plan deletes.
+	End End `json:"end,omitempty"`
 	// Changes holds each repository of the file, in byte order of the names,
-	// also those with nothing to do.
+	// also those with nothing to do, and those to delete.
 	Changes []Change `json:"changes"`
 	// Findings are ordered by repository, then code.
 	Findings []Finding `json:"findings"`
@@ -72,6 +83,7 @@ const (
 	OpCreate Op = "create"
 	OpAdopt  Op = "adopt"
 	OpUpdate Op = "update"
+	OpDelete Op = "delete"
 )
 
 // Change is one repository's part of a plan.
@@ -79,12 +91,21 @@ type Change struct {
 	Repository ecr.RepositoryName `json:"repository"`
 	Op         Op                 `json:"op"`
 	// Before is what the plan saw; nil when the repository does not exist.
-	// After is what it leaves. Both are nil for OpNone.
+	// After is what it leaves, nil for OpDelete. Both are nil for OpNone.
 	Before *Settings `json:"before,omitempty"`
 	After  *Settings `json:"after,omitempty"`
 	// Differences lead from Before to After: mutability, tags by key, policy,
 	// lifecycle. For a repository to create they list what it gets.
 	Differences []Difference `json:"differences,omitempty"`
+	// Images are those that OpDelete deletes with the repository; nil when it
+	// is to go only if it is empty.
+	Images *Images `json:"images,omitempty"`
+}
+
+// Images counts what a repository holds.
+type Images struct {
+	Count     int   `json:"count"`
+	SizeBytes int64 `json:"size_bytes"`
 }
 
 // Settings of one repository, as far as Kontor manages them.
@@ -96,6 +117,16 @@ type Settings struct {
 	// Policy and Lifecycle are the documents' texts; "" for none.
 	Policy    string `json:"policy,omitempty"`
 	Lifecycle string `json:"lifecycle,omitempty"`
+	// ScanOnPush and Encryption are nil where the file leaves them as they are.
+	ScanOnPush *bool       `json:"scan_on_push,omitempty"`
+	Encryption *Encryption `json:"encryption,omitempty"`
+}
+
+// Encryption is a repository's, which ECR sets when it creates it and never
+// after. KMSKey is empty for the key that AWS manages.
+type Encryption struct {
+	Type   string `json:"type"`
+	KMSKey string `json:"kms_key,omitempty"`
 }
 
 // Mutability is ecr.Mutability with filters in byte order.
@@ -110,6 +141,8 @@ type Field string
 // The fields, in the order in which differences list them.
 const (
 	FieldMutability Field = "mutability"
+	FieldEncryption Field = "encryption"
+	FieldScanOnPush Field = "scan_on_push"
 	FieldTag        Field = "tag"
 	FieldPolicy     Field = "policy"
 	FieldLifecycle  Field = "lifecycle"
@@ -163,6 +196,15 @@ const (
 	// CodeUnreadable: a document of an existing repository cannot be parsed,
 	// so what it holds cannot be listed.
 	CodeUnreadable Code = "KON2003"
+	// CodeEncryption: a repository exists with another encryption than the
+	// file's.
+	CodeEncryption Code = "KON2004"
+	// CodeProtected: a repository that is to be deleted is protected.
+	CodeProtected Code = "KON2005"
+	// CodeNotEmpty: a repository that is to be deleted holds images.
+	CodeNotEmpty Code = "KON2006"
+	// CodeDeletesImages: a repository is deleted with its images.
+	CodeDeletesImages Code = "KON2007"
 )
 
 // Severity says what a finding does to a plan.
@@ -232,26 +274,40 @@ func (c Change) Has(field Field) bool {
 // ApplyTo returns what o becomes when every change of p is carried out. It
 // does not change o.
 func (p Plan) ApplyTo(o state.Observed) state.Observed {
-	out := state.Observed{Target: o.Target, Repositories: make(map[ecr.RepositoryName]state.Repository, len(o.Repositories))}
-	for name, r := range o.Repositories {
-		out.Repositories[name] = r
+	out := state.Observed{Target: o.Target, Repositories: maps.Clone(o.Repositories)}
+	if out.Repositories == nil {
+		out.Repositories = map[ecr.RepositoryName]state.Repository{}
 	}
 	for _, c := range p.Pending() {
+		if c.Op == OpDelete {
+			delete(out.Repositories, c.Repository)
+			continue
+		}
 		r := out.Repositories[c.Repository]
 		tags := make(map[string]string, len(r.Tags)+len(c.After.Tags))
-		for k, v := range r.Tags {
-			tags[k] = v
+		maps.Copy(tags, r.Tags)
+		for _, d := range c.Differences {
+			if d.Field == FieldTag && d.Action == Remove {
+				delete(tags, d.Key)
+			}
 		}
-		for k, v := range c.After.Tags {
-			tags[k] = v
-		}
-		out.Repositories[c.Repository] = state.Repository{
+		maps.Copy(tags, c.After.Tags)
+		next := state.Repository{
 			Name:       c.Repository,
 			Mutability: ecr.Mutability{Mode: c.After.Mutability.Mode, Filters: c.After.Mutability.Filters},
 			Tags:       tags,
 			Policy:     c.After.Policy,
 			Lifecycle:  c.After.Lifecycle,
+			ScanOnPush: r.ScanOnPush,
+			Encryption: r.Encryption,
 		}
+		if c.After.ScanOnPush != nil {
+			next.ScanOnPush = c.After.ScanOnPush
+		}
+		if e := c.After.Encryption; e != nil && c.Op == OpCreate {
+			next.Encryption = &ecr.Encryption{Type: e.Type, KMSKey: e.KMSKey}
+		}
+		out.Repositories[c.Repository] = next
 	}
 	return out
 }
