@@ -142,7 +142,7 @@ func TestFileErrorsAreOneALine(t *testing.T) {
 
 func TestWhichFileIsRead(t *testing.T) {
 	s := newShell(t)
-	s.want(s.run("validate"), 1, "there is no kontor.yaml, kontor.yml or kontor.json in this folder: give -f FILE")
+	s.want(s.run("validate"), 1, "there is no kontor.yaml, kontor.yml, kontor.json, kontor.hcl or kontor.tfvars in this folder: give -f FILE")
 	s.want(s.run("validate", "-f", "none.yaml"), 1, "kontor: none.yaml does not exist\n")
 	s.write("kontor.json", `{"stack": "from-json", "ecr_repositories": {}}`)
 	s.want(s.run("validate"), 0, "stack from-json, 0 repositories")

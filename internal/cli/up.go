@@ -46,7 +46,7 @@ func (e *Env) upCommand() *cobra.Command {
 file says, print how to log in and push, and serve until interrupted. Run it
 again on the same data folder and everything is still there.
 
-Without -f it deploys kontor.yaml or kontor.json of this folder, or else a small
+Without -f it deploys kontor.yaml (or .json, .hcl) of this folder, or else a small
 built-in example. It never talks to AWS: each entry of registries: becomes a
 local registry of that account and region on a port of its own, counting up
 from the one of --listen.`,
