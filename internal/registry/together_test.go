@@ -1,0 +1,377 @@
+package registry_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/store/blob/disk"
+	"github.com/kontor-registry/kontor/internal/store/check"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// together is how long TestEverythingTogether runs on each database; the
+// release run gives it minutes.
+var together = flag.Duration("together", 3*time.Second, "how long TestEverythingTogether runs on each database")
+
+// Pushes, pulls, deletions, mounts, restores, purges, lifecycle runs and
+// collections at once, in two processes' worth of registries. Nothing that was
+// acknowledged and is there is ever broken; images that nobody deletes can be
+// pulled at every moment, though they share their layers with others; and in
+// the end every image is whole and the disk holds exactly what is referred to.
+func TestEverythingTogether(t *testing.T) {
+	for name, database := range databases {
+		t.Run(name, func(t *testing.T) {
+			w := newCrowd(t, database(t))
+			ctx, cancel := context.WithTimeout(t.Context(), *together)
+			defer cancel()
+			var g sync.WaitGroup
+			for _, job := range crowdJobs {
+				for i := range job.workers {
+					g.Go(func() {
+						for ctx.Err() == nil && !t.Failed() {
+							// What is begun is done whole: what it acknowledges is to be
+							// verified.
+							if err := job.do(w, t.Context(), w.regs[i%len(w.regs)]); err != nil {
+								t.Errorf("%s: %v", job.name, err)
+							}
+							w.done.count(job.name)
+							time.Sleep(job.rest)
+						}
+					})
+				}
+			}
+			g.Wait()
+			t.Logf("done: %v", w.done.n)
+			for _, job := range crowdJobs {
+				if w.done.n[job.name] == 0 {
+					t.Errorf("%s was never done", job.name)
+				}
+			}
+			w.verify(ctx)
+		})
+	}
+}
+
+// crowdJob is something that workers do again and again.
+type crowdJob struct {
+	name    string
+	workers int
+	rest    time.Duration // between two times, so that there is something to do
+	do      func(*crowd, context.Context, *registry.Registry) error
+}
+
+var crowdJobs = []crowdJob{
+	{"push", 6, 0, (*crowd).push},
+	{"pull", 2, 5 * time.Millisecond, (*crowd).pull},
+	{"delete", 1, 20 * time.Millisecond, (*crowd).delete},
+	{"restore", 1, 20 * time.Millisecond, (*crowd).restore},
+	{"purge", 1, 50 * time.Millisecond, (*crowd).purge},
+	{"recreate", 1, 100 * time.Millisecond, (*crowd).recreate},
+	{"collect", 2, 5 * time.Millisecond, (*crowd).collect},
+}
+
+// tally counts what was done.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]int // guarded by mu
+}
+
+func (c *tally) count(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[what]++
+}
+
+// crowd is many clients of one store.
+type crowd struct {
+	*fixture // for a look at the store
+	regs     []*registry.Registry
+	ahead    atomic.Int64 // of the image clock
+	done     tally
+	kept     sync.Map // digests of images that nobody deletes, in the repository kept
+}
+
+const (
+	crowdKept    = "kept"
+	crowdScratch = "scratch"
+)
+
+var crowdRepos = []string{"one", "two", crowdScratch, crowdKept}
+
+func newCrowd(t *testing.T, m meta.Store) *crowd {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b, err := disk.Open(disk.Config{Dir: filepath.Join(t.TempDir(), "blobs")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &crowd{done: tally{n: map[string]int{}}}
+	cfg := registry.Config{
+		Meta: m, Blobs: b, Compat: registry.CompatOCI, Log: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
+		// So short that collection and pushes meet all the time.
+		RecycleTime: 300 * time.Millisecond, BlobGrace: 20 * time.Millisecond,
+	}
+	w.regs = []*registry.Registry{registry.New(cfg), registry.New(cfg)}
+	w.fixture = &fixture{Caller: w.regs[0].As(admin), t: t, reg: w.regs[0], meta: m, blobs: b, cfg: cfg}
+	for _, name := range crowdRepos {
+		w.repo(name, ecr.Mutable)
+	}
+	for _, name := range crowdRepos[:3] {
+		if _, err := w.SetLifecyclePolicy(t.Context(), at(name), crowdPolicy); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+const crowdPolicy = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":6},"action":{"type":"expire"}}]}`
+
+// expected is nil for errors that a client may get while others delete what it
+// works on.
+func expected(err error) error {
+	switch ecr.CodeOf(err) {
+	case ecr.CodeImageNotFound, ecr.CodeLayersNotFound, ecr.CodeRepositoryNotFound, ecr.CodeReferencedByManifestList,
+		ecr.CodeReferencedImagesNotFound, ecr.CodeUploadNotFound, ecr.CodeRepositoryAlreadyExists:
+		return nil
+	}
+	return err
+}
+
+// push pushes an image as docker does: it asks for each blob, mounts or
+// uploads those that are missing, and puts the manifest; now and then an index
+// or a referrer of it. Half of the images go where they are kept.
+func (w *crowd) push(ctx context.Context, reg *registry.Registry) error {
+	c := reg.As(admin)
+	to, tag := at(crowdRepos[rand.N(3)]), ecr.Tag(fmt.Sprint("v", rand.N(8)))
+	keep := rand.N(2) == 0
+	if keep {
+		to, tag = at(crowdKept), ecr.Tag(fmt.Sprint("v", rand.Int64()))
+	}
+	config := []byte(fmt.Sprintf(`{"of":%d}`, rand.N(40)))
+	m := map[string]any{"schemaVersion": 2, "mediaType": imageType}
+	var layers []desc
+	blobs := map[ecr.Digest][]byte{ecr.DigestOf(config): config}
+	for _, i := range rand.Perm(10)[:2] {
+		layer := []byte(strings.Repeat(fmt.Sprint("layer ", i), 100))
+		blobs[ecr.DigestOf(layer)] = layer
+		layers = append(layers, desc{"application/vnd.oci.image.layer.v1.tar", ecr.DigestOf(layer), len(layer)})
+	}
+	m["config"], m["layers"] = desc{"application/vnd.oci.image.config.v1+json", ecr.DigestOf(config), len(config)}, layers
+	for d, content := range blobs {
+		if err := pushBlob(ctx, c, to, d, content); err != nil {
+			return expected(err)
+		}
+	}
+	body := encode(m)
+	bodies := [][]byte{body}
+	switch rand.N(4) {
+	case 0:
+		bodies = append(bodies, index(body))
+	case 1:
+		bodies = append(bodies, referrer(body, "crowd"))
+	}
+	for i, body := range bodies {
+		n := registry.NewImage{Body: body}
+		if i == len(bodies)-1 {
+			n.Tags = []ecr.Tag{tag}
+		}
+		if _, err := c.PutImage(ctx, to, n); err != nil {
+			return expected(err)
+		}
+		if keep {
+			w.kept.Store(ecr.DigestOf(body), body)
+		}
+	}
+	return nil
+}
+
+func pushBlob(ctx context.Context, c *registry.Caller, to registry.Repo, d ecr.Digest, content []byte) error {
+	_, err := c.StatBlob(ctx, to, d)
+	if ecr.CodeOf(err) != ecr.CodeLayersNotFound {
+		return err
+	}
+	if _, mounted, err := c.MountBlob(ctx, to, at(crowdRepos[rand.N(len(crowdRepos))]), d); err != nil || mounted {
+		return err
+	}
+	id, err := c.StartUpload(ctx, to)
+	if err != nil {
+		return err
+	}
+	_, err = c.CompleteUpload(ctx, to, id, 0, strings.NewReader(string(content)), d)
+	return err
+}
+
+// pull pulls an image with everything it refers to. Of what is kept nothing may
+// be missing.
+func (w *crowd) pull(ctx context.Context, reg *registry.Registry) error {
+	f := *w.fixture
+	f.Caller = reg.As(admin)
+	var kept [][]byte
+	w.kept.Range(func(_, body any) bool {
+		kept = append(kept, body.([]byte))
+		return len(kept) < 20
+	})
+	for _, body := range kept {
+		if err := f.tryWhole(ctx, at(crowdKept), body); err != nil {
+			return fmt.Errorf("an image that nobody deletes: %w", err)
+		}
+	}
+	from := at(crowdRepos[rand.N(3)])
+	ids, _, err := f.ListImages(ctx, from, "", ecr.ImageID{}, 100)
+	if err != nil || len(ids) == 0 {
+		return expected(err)
+	}
+	m, err := f.Manifest(ctx, from, ids[rand.N(len(ids))])
+	if err != nil {
+		return expected(err)
+	}
+	for _, d := range partsOf(m.Body).blobs() {
+		if err := f.pullBlob(ctx, from, d); expected(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *crowd) delete(ctx context.Context, reg *registry.Registry) error {
+	c, from := reg.As(admin), at(crowdRepos[rand.N(3)])
+	ids, _, err := c.ListImages(ctx, from, "", ecr.ImageID{}, 100)
+	if err != nil || len(ids) == 0 {
+		return expected(err)
+	}
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	for i := range ids {
+		if ids[i].Tag != "" && rand.N(2) == 0 {
+			ids[i].Digest = ""
+		}
+	}
+	_, _, err = c.BatchDeleteImage(ctx, from, ids[:min(len(ids), 3)])
+	return expected(err)
+}
+
+func (w *crowd) restore(ctx context.Context, reg *registry.Registry) error {
+	c := reg.As(admin)
+	list, _, err := c.ListBin(ctx, home, "", 0, 1000)
+	if err != nil || len(list) == 0 {
+		return expected(err)
+	}
+	e := list[rand.N(len(list))]
+	_, err = c.RestoreImage(ctx, e.Repo, e.Image.Digest)
+	return expected(err)
+}
+
+func (w *crowd) purge(ctx context.Context, reg *registry.Registry) error {
+	c := reg.As(admin)
+	from := at(crowdRepos[rand.N(3)])
+	ids, _, err := c.ListImages(ctx, from, "", ecr.ImageID{}, 100)
+	if err != nil || len(ids) == 0 {
+		return expected(err)
+	}
+	_, err = c.PurgeImage(ctx, from, ids[rand.N(len(ids))].Digest, "test")
+	return expected(err)
+}
+
+func (w *crowd) recreate(ctx context.Context, reg *registry.Registry) error {
+	c, name := reg.As(admin), at(crowdScratch)
+	if _, err := c.DeleteRepository(ctx, name, true); expected(err) != nil {
+		return err
+	}
+	if _, err := c.CreateRepository(ctx, registry.NewRepository{Repo: name}); expected(err) != nil {
+		return err
+	}
+	return nil
+}
+
+func (w *crowd) collect(ctx context.Context, reg *registry.Registry) error {
+	if _, err := reg.Collect(ctx, registry.CollectOptions{Batch: 1 + rand.N(20), PerSecond: -1}); err != nil {
+		return err
+	}
+	_, err := reg.SweepOrphans(ctx, time.Now().Add(time.Hour))
+	return err
+}
+
+// verify reads everything, empties the bin, and compares the disk with what is
+// referred to.
+func (w *crowd) verify(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	report, err := check.Run(ctx, check.Config{Meta: w.meta, Blobs: w.blobs})
+	if err != nil || len(report.Damaged) > 0 {
+		w.t.Errorf("damaged: %+v %v", report.Damaged, err)
+	}
+	w.ahead.Add(int64(time.Hour))
+	w.fixture.collect()
+	if _, err := w.reg.ExpireUploads(ctx, time.Now().Add(2*time.Hour)); err != nil {
+		w.t.Error(err)
+	}
+	if _, err := w.reg.SweepOrphans(ctx, time.Now().Add(time.Hour)); err != nil {
+		w.t.Error(err)
+	}
+	var all [][]byte
+	there := map[ecr.Digest]bool{}
+	for _, name := range crowdRepos {
+		bodies, err := w.images(ctx, at(name))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, body := range bodies {
+			if err := w.tryWhole(ctx, at(name), body); err != nil {
+				w.t.Error(err)
+			}
+			if name == crowdKept {
+				there[ecr.DigestOf(body)] = true
+			}
+		}
+		all = append(all, bodies...)
+	}
+	kept := 0
+	w.kept.Range(func(d, _ any) bool {
+		kept++
+		if !there[d.(ecr.Digest)] {
+			w.t.Errorf("the image %s, which nobody deletes, is gone", d)
+		}
+		return true
+	})
+	if kept == 0 {
+		w.t.Error("nothing was kept")
+	}
+	if err := w.exactly(ctx, all); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// images returns the manifests of all images of a repository.
+func (w *crowd) images(ctx context.Context, in registry.Repo) ([][]byte, error) {
+	var bodies [][]byte
+	for after := ecr.Digest(""); ; {
+		list, next, err := w.ListImageDetails(ctx, in, "", after, 500)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range list {
+			m, err := w.Manifest(ctx, in, ecr.ImageID{Digest: i.Digest})
+			if err != nil {
+				return nil, err
+			}
+			bodies = append(bodies, m.Body)
+		}
+		if after = next; next == "" {
+			return bodies, nil
+		}
+	}
+}
