@@ -1,0 +1,320 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/policy"
+)
+
+// AccessCheck is the answer to one question about access.
+type AccessCheck struct {
+	Answer proof.Answer
+	// Right is what was asked for, such as "pull" or "ecr:PutImage".
+	Right string
+	// Field is the field of the file that would grant the repository's side,
+	// such as `pull_principals: ["..."]`; "" for none.
+	Field string
+	// Notes are what could not be seen, and why.
+	Notes []string
+}
+
+// accessWords say an outcome of a question.
+var accessWords = map[proof.Outcome]string{
+	proof.Allowed: "may", proof.Denied: "may not", proof.Depends: "may, under conditions,",
+	proof.Unseen: "may, if its own account allows it,", proof.Partly: "may only partly",
+}
+
+var accessColors = map[proof.Outcome]color{
+	proof.Allowed: green, proof.Denied: red, proof.Depends: yellow, proof.Unseen: yellow, proof.Partly: red,
+}
+
+// Access writes the answer: action by action, by which statement, and what
+// would allow what is denied.
+func Access(w io.Writer, c AccessCheck, o Options) error {
+	p := newPrinter(o)
+	a := c.Answer
+	p.linef(accessColors[a.Outcome], "%s %s %s %s", who(a.Principal), accessWords[a.Outcome], clean(c.Right), clean(a.Repository))
+	p.linef(plain, "")
+	rows := make([][2]string, len(a.Actions))
+	for i, action := range a.Actions {
+		rows[i] = [2]string{string(action.Action), fmt.Sprintf("%-8s %s", action.Outcome, whyAccess(action))}
+	}
+	for i, line := range align("  ", rows) {
+		p.linef(accessColors[a.Actions[i].Outcome], "%s", line)
+	}
+	p.near(a)
+	if len(a.Changes) > 0 {
+		p.linef(plain, "")
+		p.linef(bold, "The smallest change that allows it:")
+		for _, change := range a.Changes {
+			p.accessChange(a, change)
+			if change.In == policy.ResourceBased && change.Add != nil && c.Field != "" {
+				p.linef(faint, "    in the file: %s", clean(c.Field))
+			}
+		}
+	} else if a.Outcome == proof.Denied || a.Outcome == proof.Partly {
+		p.linef(plain, "")
+		p.linef(plain, "No change of these policies alone allows it.")
+	}
+	for _, n := range c.Notes {
+		p.linef(faint, "note: %s", clean(n))
+	}
+	return p.flush(w)
+}
+
+func who(arn string) string {
+	switch {
+	case arn == proof.Anyone:
+		return "every other AWS account"
+	case policy.AccountOf(arn) != "":
+		return "account " + policy.AccountOf(arn)
+	}
+	return clean(arn)
+}
+
+// whyAccess is what decided about an action.
+func whyAccess(a proof.ActionAnswer) string {
+	var by []string
+	for _, ref := range []policy.Ref{a.IdentityAllow, a.ResourceAllow} {
+		if ref != (policy.Ref{}) {
+			by = append(by, clean(ref.String()))
+		}
+	}
+	switch {
+	case a.Outcome == proof.Allowed && by == nil:
+		return "the account's own root user"
+	case a.Outcome == proof.Allowed:
+		return strings.Join(by, "; ")
+	case a.Outcome == proof.Depends:
+		return "on " + clean(strings.Join(a.DependsOn, ", "))
+	case a.Deny != policy.Ref{}:
+		return "by " + clean(a.Deny.String())
+	}
+	var lacking []string
+	for _, s := range a.Lacking {
+		lacking = append(lacking, string(s))
+	}
+	if a.Outcome == proof.Unseen {
+		text := "the repository's side allows; its own policies were not seen"
+		if len(a.DependsOn) > 0 {
+			text += "; depends on " + clean(strings.Join(a.DependsOn, ", "))
+		}
+		return text
+	}
+	return "no " + strings.Join(lacking, ", and no ") + " allows it"
+}
+
+// near writes the statements that fail on one element only, each once.
+func (p *printer) near(a proof.Answer) {
+	seen := map[string]bool{}
+	for _, action := range a.Actions {
+		for _, n := range action.Near {
+			// An Allow elsewhere, or a Deny that does not apply, explains nothing.
+			if action.Outcome != proof.Denied || n.Effect != policy.Allow {
+				continue
+			}
+			line := fmt.Sprintf("  nearly: %s would allow %s, but its %s does not match", clean(n.Ref.String()), action.Action, n.Element)
+			if n.Key != "" {
+				line += fmt.Sprintf(" (%s %s)", clean(n.Operator), clean(n.Key))
+			}
+			if !seen[line] {
+				seen[line] = true
+				p.linef(faint, "%s", line)
+			}
+		}
+	}
+}
+
+func (p *printer) accessChange(a proof.Answer, c proof.Change) {
+	of := "a policy of " + who(a.Principal)
+	switch c.In {
+	case policy.ResourceBased:
+		of = "the policy of the repository"
+	case policy.BoundaryPolicy:
+		of = "the permissions boundary of " + who(a.Principal)
+	}
+	verb := "in"
+	if c.Wanted {
+		verb = "unless it is there, in"
+	}
+	if c.Add == nil {
+		p.linef(plain, "  account %s: remove or narrow %s", c.Account, clean(c.Remove.String()))
+		return
+	}
+	p.linef(plain, "  account %s: %s %s, add", c.Account, verb, of)
+	p.linef(plain, "    %s", clean(statementText(*c.Add)))
+}
+
+// statementText is a statement as JSON.
+func statementText(s policy.Statement) string {
+	doc := policy.Document{Version: policy.Version2012, Statements: []policy.Statement{s}}
+	var parts struct{ Statement json.RawMessage }
+	if err := json.Unmarshal([]byte(doc.String()), &parts); err != nil {
+		return doc.String()
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(string(parts.Statement), "["), "]")
+}
+
+// WhoCan writes the answers for all that may do something.
+func WhoCan(w io.Writer, right string, list []proof.Answer, notes []string, o Options) error {
+	p := newPrinter(o)
+	rows := make([][2]string, len(list))
+	for i, a := range list {
+		rows[i] = [2]string{who(a.Principal), fmt.Sprintf("%-8s %s", a.Outcome, summaryOf(a))}
+	}
+	for i, line := range align("", rows) {
+		p.linef(accessColors[list[i].Outcome], "%s", line)
+	}
+	if len(list) == 0 {
+		p.linef(plain, "Nobody can %s.", clean(right))
+	}
+	for _, n := range notes {
+		p.linef(faint, "note: %s", clean(n))
+	}
+	return p.flush(w)
+}
+
+// summaryOf names each reason once.
+func summaryOf(a proof.Answer) string {
+	var out []string
+	seen := map[string]bool{}
+	for _, action := range a.Actions {
+		s := whyAccess(action)
+		if a.Outcome == proof.Partly && action.Outcome == proof.Denied {
+			s = "not " + string(action.Action)
+		}
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// Matrix writes who may do what, a line for each principal and repository.
+// Nothing is said of repositories in which a principal may do nothing.
+func Matrix(w io.Writer, m proof.Matrix, notes []string, o Options) error {
+	p := newPrinter(o)
+	for i, principal := range m.Principals {
+		var rows [][2]string
+		for j, repository := range m.Repositories {
+			if s := cell(m.Cells[i][j]); s != "" {
+				rows = append(rows, [2]string{clean(repository), s})
+			}
+		}
+		p.linef(bold, "%s", who(principal))
+		for _, line := range align("  ", rows) {
+			p.linef(plain, "%s", line)
+		}
+		if rows == nil {
+			p.linef(faint, "  nothing")
+		}
+	}
+	for _, n := range notes {
+		p.linef(faint, "note: %s", clean(n))
+	}
+	return p.flush(w)
+}
+
+// marks of outcomes behind a right.
+var marks = map[proof.Outcome]string{proof.Allowed: "", proof.Depends: " (under conditions)", proof.Unseen: " (if its account allows)", proof.Partly: " (partly)"}
+
+func cell(outcomes []proof.Outcome) string {
+	var out []string
+	for i, right := range proof.Rights() {
+		if mark, ok := marks[outcomes[i]]; ok {
+			out = append(out, string(right)+mark)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// MatrixHTML writes the matrix as a page of its own, without scripts: a row
+// for each principal, a column for each repository.
+func MatrixHTML(w io.Writer, m proof.Matrix, notes []string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, htmlHead, "Who may do what")
+	b.WriteString(matrixStyle)
+	b.WriteString("<main>\n<h1>Who may do what</h1>\n<p class=\"key\">")
+	for _, o := range []proof.Outcome{proof.Allowed, proof.Unseen, proof.Depends, proof.Partly, proof.Denied} {
+		fmt.Fprintf(&b, "<span class=\"r %s\">%s</span> ", o, escape(keyWords[o]))
+	}
+	b.WriteString("</p>\n<div class=\"scroll\"><table class=\"matrix\">\n<tr><th></th>")
+	for _, repository := range m.Repositories {
+		registry, name, _ := strings.Cut(repository, ":repository/")
+		fmt.Fprintf(&b, "<th title=\"%s\">%s<small>%s</small></th>", escape(repository), escape(name), escape(strings.Join(strings.Split(registry, ":")[3:], " ")))
+	}
+	b.WriteString("</tr>\n")
+	for i, principal := range m.Principals {
+		fmt.Fprintf(&b, "<tr><th class=\"who\">%s</th>", escape(who(principal)))
+		for j := range m.Repositories {
+			b.WriteString("<td>")
+			for k, right := range proof.Rights() {
+				o := m.Cells[i][j][k]
+				fmt.Fprintf(&b, "<span class=\"r %s\" title=\"%s: %s\">%s</span>", o, right, escape(keyWords[o]), right)
+			}
+			b.WriteString("</td>")
+		}
+		b.WriteString("</tr>\n")
+	}
+	b.WriteString("</table></div>\n")
+	for _, n := range notes {
+		fmt.Fprintf(&b, "<p class=\"note\">%s</p>\n", escape(n))
+	}
+	b.WriteString("</main>\n</body>\n</html>\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+var keyWords = map[proof.Outcome]string{
+	proof.Allowed: "allowed", proof.Unseen: "allowed if its own account allows it", proof.Depends: "under conditions",
+	proof.Partly: "partly", proof.Denied: "denied",
+}
+
+const matrixStyle = `<style>
+main { max-width: none; }
+.scroll { overflow-x: auto; }
+.matrix th small { display: block; font-weight: normal; color: #66727f; }
+.matrix th.who { text-align: left; white-space: nowrap; }
+.matrix td { white-space: nowrap; }
+.r { display: inline-block; padding: 1px 6px; margin: 1px; border-radius: 3px; font-size: 12px; }
+.r.allowed { background: #d5ead9; color: #14532d; }
+.r.unseen { background: #e3edf7; color: #1e3a5f; }
+.r.depends { background: #fbeecb; color: #6b4a00; }
+.r.partly { background: #fde2c8; color: #7a3b00; }
+.r.denied { background: transparent; color: #b8c0c8; }
+</style>
+`
+
+// AccessTests writes which of the file's access_tests hold.
+func AccessTests(w io.Writer, results []AccessTest, o Options) error {
+	p := newPrinter(o)
+	failed := 0
+	for _, r := range results {
+		if r.Failure == "" {
+			p.linef(green, "ok    %s %s %s in %s", who(r.Principal), r.Expect, clean(r.Right), clean(r.Repository))
+			continue
+		}
+		failed++
+		p.linef(red, "FAIL  %s %s %s in %s: %s", who(r.Principal), r.Expect, clean(r.Right), clean(r.Repository), clean(r.Failure))
+	}
+	p.linef(plain, "%s, %d failed", count(len(results), "access test", "access tests"), failed)
+	return p.flush(w)
+}
+
+// AccessTest is one assertion of the file's access_tests, and what came of it.
+type AccessTest struct {
+	Principal  string `json:"principal"`
+	Repository string `json:"repository"` // ARN
+	Right      string `json:"right"`
+	Expect     string `json:"expect"` // "may" or "may not"
+	// Outcome is what was found, Failure why the test does not hold, "" when it
+	// does. Where is the place of the test in the file.
+	Outcome proof.Outcome `json:"outcome"`
+	Failure string        `json:"failure,omitempty"`
+	Where   string        `json:"where"`
+}
