@@ -129,10 +129,10 @@ func supplied(key string) bool {
 	return false
 }
 
-// Keys are the condition keys, in lower case and sorted, that are supplied to
-// policies; those that end in "/" go on with a tag's name.
+// Keys are the condition keys, in lower case and sorted, that requests have or
+// surely do not have; those that end in "/" go on with a tag's name.
 func Keys() []string {
-	keys := slices.Concat(slices.Collect(maps.Keys(requestKeys)), slices.Collect(maps.Keys(tagKeys)), principalKeys)
+	keys := slices.Concat(slices.Collect(maps.Keys(requestKeys)), slices.Collect(maps.Keys(tagKeys)), principalKeys, absent)
 	slices.Sort(keys)
 	return keys
 }

@@ -3,6 +3,7 @@ package authz_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,11 @@ func TestConditionKeys(t *testing.T) {
 		{"aws:RequestedRegion", equals, "us-east-1", "unknown"},
 		{"aws:ViaAWSService", "Bool", "false", "false"},
 		{"aws:CalledVia", "ForAnyValue:StringEquals", "absent", "absent"},
+		{"aws:CalledViaFirst", equals, "absent", "absent"},
+		{"aws:CalledViaLast", equals, "absent", "absent"},
+		{"aws:PrincipalServiceNamesList", "ForAnyValue:StringEquals", "absent", "absent"},
+		{"aws:SourceOrgID", equals, "absent", "absent"},
+		{"aws:SourceOrgPaths", "ForAnyValue:StringEquals", "absent", "absent"},
 		{"aws:SourceArn", "ArnLike", "absent", "absent"},
 		{"aws:SourceAccount", equals, "absent", "absent"},
 		{"aws:ResourceTag/Color", equals, "red", "absent"},
@@ -97,6 +103,10 @@ func TestConditionKeys(t *testing.T) {
 		{"aws:SourceVpce", equals, "unknown", "unknown"},
 		{"aws:Referer", equals, "unknown", "unknown"},
 		{"s3:prefix", equals, "unknown", "unknown"},
+	}
+	manual, err := os.ReadFile("../../../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
 	}
 	tested := map[string]bool{}
 	for _, tt := range tests {
@@ -114,8 +124,10 @@ func TestConditionKeys(t *testing.T) {
 		}) {
 			t.Errorf("%s is not tested", key)
 		}
+		if name := strings.TrimSuffix(key, "/"); !strings.Contains(strings.ToLower(string(manual)), "`"+name) {
+			t.Errorf("%s is not in docs/policies.md", key)
+		}
 	}
-	// Each is named in the manual; see TestManual.
 	unknown := "aws:SourceVpce"
 	for _, tt := range tests {
 		doc := policy.Document{Version: policy.Version2012, Statements: []policy.Statement{
