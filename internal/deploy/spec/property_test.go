@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,10 @@ func file(t *rapid.T) map[string]any {
 	}
 	if rapid.Bool().Draw(t, "defaults") {
 		f["defaults"] = settings(t)
+	}
+	if list, ok := f["registries"].([]any); ok && rapid.Bool().Draw(t, "cluster") {
+		f["clusters"] = []any{map[string]any{"name": "apps", "account": account().Draw(t, "account"), "region": list[0].(map[string]any)["region"]}}
+		f["plan"] = map[string]any{"max_expire": "10%"}
 	}
 	repos := map[string]any{}
 	for _, name := range rapid.SliceOfN(rapid.StringMatching(`[a-z0-9]{2}([._/-][a-z0-9]{1,4}){0,3}`), 0, 6).Draw(t, "names") {
@@ -101,6 +106,26 @@ func settings(t *rapid.T) map[string]any {
 	}
 	maybe("additional_pull_account_ids", accounts)
 	maybe("additional_push_account_ids", accounts)
+	maybe("pull_organization_ids", func() any {
+		return rapid.SliceOfNDistinct(rapid.StringMatching(`o-[a-z0-9]{10,32}`), 0, 3, rapid.ID).Draw(t, "organizations")
+	})
+	maybe("push_principals", func() any {
+		return []any{map[string]any{"service": "codebuild.amazonaws.com", "source_account": account().Draw(t, "source")}}
+	})
+	maybe("extra_policy_statements", func() any {
+		return []any{map[string]any{"Effect": "Deny", "Principal": "*", "Action": []any{"ecr:DeleteRepository"}}}
+	})
+	exclusions := func() any {
+		return rapid.SliceOfNDistinct(rapid.StringMatching(`[a-zA-Z0-9._-]{1,8}(\*[a-z]{0,3}){0,2}`), 0, 5, rapid.ID).Draw(t, "exclusions")
+	}
+	if s["is_immutable"] == true {
+		maybe("mutable_tags", exclusions)
+	} else if s["is_immutable"] == false {
+		maybe("immutable_tags", exclusions)
+	}
+	maybe("scan_on_push", func() any { return rapid.Bool().Draw(t, "scan") })
+	maybe("delete_protection", func() any { return rapid.Bool().Draw(t, "protection") })
+	maybe("encryption", func() any { return map[string]any{"type": "KMS", "kms_key": "alias/images"} })
 	maybe("tags", func() any {
 		return rapid.MapOfN(rapid.StringMatching(`[b-j][a-zA-Z0-9 é_.:/=+@-]{0,20}`), rapid.StringMatching(`[a-zA-Z0-9é_.:/=+@-]{0,20}`), 0, 5).Draw(t, "tags")
 	})
@@ -169,8 +194,37 @@ func scalar(t *rapid.T, v any) string {
 	return string(out)
 }
 
-// YAML and JSON say the same. Places apart, so do their settings.
-func TestYAMLAndJSONAgree(t *testing.T) {
+// hcl writes v as HCL.
+func hcl(t *rapid.T, b *strings.Builder, v any, indent string) {
+	switch v := v.(type) {
+	case map[string]any:
+		b.WriteString("{\n")
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			fmt.Fprintf(b, "%s  %s = ", indent, hclText(t, k))
+			hcl(t, b, v[k], indent+"  ")
+			b.WriteString("\n")
+		}
+		b.WriteString(indent + "}")
+	case []any:
+		b.WriteString("[")
+		for _, item := range v {
+			hcl(t, b, item, indent)
+			b.WriteString(", ")
+		}
+		b.WriteString("]")
+	case string:
+		b.WriteString(hclText(t, v))
+	default:
+		b.WriteString(scalar(t, v))
+	}
+}
+
+func hclText(t *rapid.T, s string) string {
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(scalar(t, s))
+}
+
+// The languages say the same. Places apart, so do their settings.
+func TestLanguagesAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		asJSON, err := json.Marshal(file(t))
 		if err != nil {
@@ -184,10 +238,21 @@ func TestYAMLAndJSONAgree(t *testing.T) {
 		}
 		var asYAML strings.Builder
 		block(t, &asYAML, content, "")
-		var got []state.Desired
-		for _, src := range []spec.Source{
+		var asHCL strings.Builder
+		for name, v := range content.(map[string]any) {
+			asHCL.WriteString(name + " = ")
+			hcl(t, &asHCL, v, "")
+			asHCL.WriteString("\n")
+		}
+		sources := []spec.Source{
 			{Name: "k.json", Data: asJSON}, {Name: "flow.yaml", Data: asJSON}, {Name: "block.yaml", Data: []byte(asYAML.String())},
-		} {
+		}
+		// HCL brings texts into Unicode's form C, which those of Latin have.
+		if !bytes.ContainsFunc(asJSON, func(c rune) bool { return c > 0xff }) {
+			sources = append(sources, spec.Source{Name: "k.tfvars", Data: []byte(asHCL.String())})
+		}
+		var got []state.Desired
+		for _, src := range sources {
 			f, _, err := spec.Load(src)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, src.Data)
@@ -201,14 +266,165 @@ func TestYAMLAndJSONAgree(t *testing.T) {
 			for i := range d.Repositories {
 				d.Repositories[i].Origins = state.Origins{}
 			}
+			for i := range d.Clusters {
+				d.Clusters[i].Origin = state.Origin{}
+			}
+			if d.MaxExpire != nil {
+				d.MaxExpire.Origin = state.Origin{}
+			}
 			got = append(got, d)
 		}
-		for _, yaml := range got[1:] {
-			if diff := cmp.Diff(got[0], yaml); diff != "" {
-				t.Errorf("%s\n%s", diff, asYAML.String())
+		for i, other := range got[1:] {
+			if diff := cmp.Diff(got[0], other); diff != "" {
+				t.Errorf("%s\n%s", diff, sources[i+1].Data)
 			}
 		}
 	})
+}
+
+// What a repository is in a registry with overrides, it is with these fields
+// in place of its own; elsewhere overrides change nothing.
+func TestOverridesReplace(t *testing.T) {
+	registries := []any{
+		map[string]any{"name": "us", "account": "111111111111", "region": "us-east-1"},
+		map[string]any{"name": "eu", "account": "111111111111", "region": "eu-west-1"},
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		own, other, defaults := settings(t), settings(t), settings(t)
+		load := func(repo map[string]any) (state.Desired, bool) {
+			text, err := json.Marshal(map[string]any{"registries": registries, "defaults": defaults, "ecr_repositories": map[string]any{"app": repo}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, _, err := spec.Load(spec.Source{Name: "k.json", Data: text})
+			if err != nil {
+				return state.Desired{}, false // fields that do not go together
+			}
+			return f.Desired(local), true
+		}
+		flat := maps.Clone(own)
+		document := false
+		for k, v := range other {
+			flat[k] = v
+			document = document || k == "lifecycle_policy_json"
+		}
+		if !document {
+			for k := range other {
+				if slices.Contains([]string{"keep", "expire_untagged_after_days", "expiration_rules", "expire_all_images", "expire_all_after_days"}, k) {
+					delete(flat, "lifecycle_policy_json")
+				}
+			}
+		}
+		with := maps.Clone(own)
+		with["overrides"] = map[string]any{"us": other}
+		got, ok := load(with)
+		plain, ok2 := load(own)
+		want, ok3 := load(flat)
+		if !ok || !ok2 || !ok3 {
+			return
+		}
+		same := func(place string, want, got state.Desired, target int) {
+			a, b := want.For(want.Targets[target]).Repositories[0], got.For(got.Targets[target]).Repositories[0]
+			a.Origins, b.Origins = state.Origins{}, state.Origins{}
+			if diff := cmp.Diff(a, b); diff != "" {
+				t.Errorf("%s: %s", place, diff)
+			}
+		}
+		same("with overrides", want, got, 0)
+		same("without", plain, got, 1)
+	})
+}
+
+// A file that is laid out by chance is laid out by rule, and says the same.
+func TestFormatOfAnyLayout(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		asJSON, err := json.Marshal(file(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := json.NewDecoder(bytes.NewReader(asJSON))
+		d.UseNumber()
+		var content any
+		if err := d.Decode(&content); err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		loose(t, &b, content, 0)
+		src := spec.Source{Name: "k.yaml", Data: []byte(b.String())}
+		f, _, err := spec.Load(src)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, src.Data)
+		}
+		out, err := spec.Format(src)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, src.Data)
+		}
+		for i, line := range strings.Split(string(out), "\n") {
+			bare := strings.TrimLeft(line, " ")
+			if (len(line)-len(bare))%2 != 0 || strings.TrimRight(line, " ") != line {
+				t.Errorf("line %d: %q", i+1, line)
+			}
+		}
+		g, _, err := spec.Load(spec.Source{Name: "k.yaml", Data: out})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		places := func(s string) string { return regexp.MustCompile(`k\.yaml:[0-9]+:[0-9]+`).ReplaceAllString(s, "") }
+		if diff := cmp.Diff(places(show(f.Desired(local), nil)), places(show(g.Desired(local), nil))); diff != "" {
+			t.Error(diff)
+		}
+		if n := strings.Count(b.String(), "# c"); n != strings.Count(string(out), "# c") {
+			t.Errorf("%d comments\n%s\n%s", n, b.String(), out)
+		}
+	})
+}
+
+// loose writes v as YAML in block style, with indents, spaces, comments and
+// blank lines as they come.
+func loose(t *rapid.T, b *strings.Builder, v any, indent int) {
+	pad := strings.Repeat(" ", indent)
+	line := func() {
+		b.WriteString(rapid.SampledFrom([]string{"", "", "  # c"}).Draw(t, "end") + rapid.SampledFrom([]string{"\n", "\n", "   \n", "\n\n\n", "\n" + pad + "# c\n"}).Draw(t, "line"))
+	}
+	space := func() { b.WriteString(strings.Repeat(" ", rapid.IntRange(1, 3).Draw(t, "space"))) }
+	deeper := func(least int) int { return indent + rapid.IntRange(least, 5).Draw(t, "indent") }
+	switch v := v.(type) {
+	case map[string]any:
+		if len(v) == 0 {
+			space()
+			b.WriteString("{}")
+			line()
+			return
+		}
+		if indent > 0 {
+			line()
+		}
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			b.WriteString(pad + scalar(t, k) + ":")
+			_, isList := v[k].([]any)
+			least := 1
+			if isList {
+				least = 0
+			}
+			loose(t, b, v[k], max(deeper(least), 0))
+		}
+	case []any:
+		if len(v) == 0 {
+			space()
+			b.WriteString("[]")
+			line()
+			return
+		}
+		line()
+		for _, item := range v {
+			b.WriteString(pad + "-")
+			loose(t, b, item, deeper(1))
+		}
+	default:
+		space()
+		b.WriteString(scalar(t, v))
+		line()
+	}
 }
 
 // A pull-only account is in the pull statement alone, a pushing account in the
