@@ -102,8 +102,8 @@ type Other struct {
 }
 
 // Select returns the leases on the registry that hosts are the names of, such
-// as "localhost:5050". A use that is no reference is an error that names its
-// user.
+// as "localhost:5050"; nil hosts stand for all there are. A use that is no
+// reference is an error that names its user.
 func Select(uses []Use, hosts []string) (Selected, error) {
 	ours := map[string]bool{}
 	for _, h := range hosts {
@@ -116,7 +116,7 @@ func Select(uses []Use, hosts []string) (Selected, error) {
 		if err != nil {
 			return Selected{}, fmt.Errorf("%s: %w", u.User, err)
 		}
-		if !ours[r.Host] {
+		if hosts != nil && !ours[r.Host] {
 			others[r.Host]++
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
+	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 var (
@@ -252,4 +253,18 @@ func FuzzList(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestHeld(t *testing.T) {
+	images := []lifecycle.Image{{Digest: string(one), Tags: []string{"v1"}}, {Digest: string(two)}}
+	list := []leases.Lease{
+		{"web", ecr.ImageID{Tag: "v1"}, "b"}, {"web", ecr.ImageID{Tag: "v1"}, "a"}, {"web", ecr.ImageID{Tag: "v9"}, "c"},
+		{"web", ecr.ImageID{Digest: ecr.DigestOf([]byte("3"))}, "d"}, {"other", ecr.ImageID{Digest: two}, "e"},
+	}
+	if diff := cmp.Diff(lifecycle.Held{string(one): "a"}, leases.Held(list, "web", images)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(lifecycle.Held{string(one): "a", string(two): "e"}, leases.Held(list, "", images)); diff != "" {
+		t.Errorf("without a repository (-want +got):\n%s", diff)
+	}
 }
