@@ -113,8 +113,7 @@ func (r *reader) file(root node) {
 }
 
 // fieldsAmong is what of a file of Terraform's variables is ours: other
-// variables are left out, with a notice. One that is nearly a field stays, to
-// be refused.
+// variables are left out, with a notice.
 func (r *reader) fieldsAmong(root node) node {
 	if root.kind != mapping {
 		return root
@@ -123,11 +122,15 @@ func (r *reader) fieldsAmong(root node) node {
 	ours := *root.value
 	ours.members = nil
 	for _, m := range root.members {
-		if !slices.Contains(names, m.key) && nearest(m.key, names) == "" {
-			r.notef(state.Origin{Field: root.path.At(m.key).String(), Position: m.at}, CodeOtherVariable, "this variable is no field of Kontor's; it is not used")
+		if slices.Contains(names, m.key) {
+			ours.members = append(ours.members, m)
 			continue
 		}
-		ours.members = append(ours.members, m)
+		hint := ""
+		if near := nearest(m.key, names); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
+		}
+		r.notef(state.Origin{Field: root.path.At(m.key).String(), Position: m.at}, CodeOtherVariable, "this variable is no field of Kontor's, and is not used%s", hint)
 	}
 	root.value = &ours
 	return root

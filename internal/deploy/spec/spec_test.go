@@ -146,6 +146,77 @@ b.yaml:4:20: ecr_repositories.zz: given twice, first at a.yaml:4:20`
 	}
 }
 
+// What stands in one file may name what stands in another, whatever their
+// languages; what is given twice names both places.
+func TestFilesOfSeveralLanguages(t *testing.T) {
+	registries := spec.Source{Name: "a.hcl", Data: []byte(`registries = [{ name = "us", account = "111111111111", region = "us-east-1" }]
+plan = { max_expire = 5 }
+clusters = [{ name = "apps", account = "222222222222", region = "us-east-1", repositories = ["bb"] }]
+`)}
+	repositories := yamlSource("b.yaml", "ecr_repositories: {aa: {registries: [us]}, bb: {overrides: {us: {is_immutable: false}}}}\n")
+	tests := spec.Source{Name: "c.json", Data: []byte(`{"access_tests": [{"principal": "222222222222", "repository": "bb", "allow": ["pull"]}]}`)}
+	for _, order := range [][]spec.Source{{registries, repositories, tests}, {tests, repositories, registries}} {
+		f, _, err := spec.Load(order...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := f.Desired(local)
+		if len(d.ByTarget["us"]) != 2 || d.ByTarget["us"][1].Mutability.Mode != ecr.Mutable || len(d.AccessTests) != 1 || d.MaxExpire.Count != 5 {
+			t.Errorf("%+v", d)
+		}
+		if p := d.ByTarget["us"][1].Policy; !strings.Contains(p, "arn:aws:iam::222222222222:root") || d.ByTarget["us"][0].Policy != "" {
+			t.Errorf("the cluster's grant: %s", p)
+		}
+	}
+	_, _, err := spec.Load(registries, repositories, spec.Source{Name: "c.tfvars", Data: append([]byte("\n"), registries.Data...)},
+		spec.Source{Name: "d.json", Data: []byte(`{"ecr_repositories": {"bb": {}}}`)})
+	want := `c.tfvars:2:24: registries[0].name: registry "us" is given twice, first at a.hcl:1:24
+c.tfvars:3:1: plan: given twice, first at a.hcl:2:1
+c.tfvars:4:13: clusters[0]: cluster apps of account 222222222222 in region us-east-1 is given twice, first at a.hcl:3:13
+d.json:1:23: ecr_repositories.bb: given twice, first at b.yaml:1:44`
+	if d := cmp.Diff(want, fmt.Sprint(err)); d != "" {
+		t.Error(d)
+	}
+}
+
+// Principals of any partition may pull from the local registry, whose own is
+// known only when it runs; so may clusters.
+func TestLocalRegistryTakesAnyPartition(t *testing.T) {
+	f, _, err := spec.Load(yamlSource("k.yaml", `clusters: [{name: apps, account: "222222222222", region: cn-north-1}]
+ecr_repositories: {app: {pull_principals: ["arn:aws-cn:iam::333333333333:role/x"], encryption: {type: KMS, kms_key: "arn:aws-cn:kms:cn-north-1:111111111111:key/1"}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := f.Desired(ecr.RegistryID{Account: "111111111111", Region: "cn-north-1"})
+	for _, want := range []string{"arn:aws-cn:iam::222222222222:root", "arn:aws-cn:iam::333333333333:role/x"} {
+		if !strings.Contains(d.Repositories[0].Policy, want) {
+			t.Errorf("no %s in %s", want, d.Repositories[0].Policy)
+		}
+	}
+}
+
+// Lifecycle tests are tried on the policy of each registry that differs.
+func TestLifecycleTestsOfOverrides(t *testing.T) {
+	f, _, err := spec.Load(yamlSource("k.yaml", `registries:
+  - {name: us, account: "111111111111", region: us-east-1}
+  - {name: eu, account: "111111111111", region: eu-west-1}
+  - {name: eu3, account: "111111111111", region: eu-west-3}
+ecr_repositories: {app: {expire_all_images: true, overrides: {eu: {keep: ["v*"]}, us: {tags: {a: b}}}}}
+lifecycle_tests: [{image: {tags: [v1], age_days: 20}, expect: kept}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []lifecycle.Fate
+	for _, r := range f.RunLifecycleTests(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		got = append(got, r.Result.Got)
+	}
+	if d := cmp.Diff([]lifecycle.Fate{lifecycle.Expired, lifecycle.Kept}, got); d != "" {
+		t.Error(d)
+	}
+}
+
 // Errors are values that callers can take apart.
 func TestErrorsAreValues(t *testing.T) {
 	_, _, err := spec.Load(yamlSource("k.yaml", "ecr_repositories:\n  app: {is_immutable: 1, expire_all_images: 2}\n"))
