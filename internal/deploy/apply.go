@@ -47,6 +47,9 @@ func ApplyWith(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result
 	if errs := p.Errors(); len(errs) > 0 {
 		return result, fmt.Errorf("the plan has %d error(s), the first: %s: nothing was changed", len(errs), errs[0].Message)
 	}
+	if err := p.Check(); err != nil {
+		return result, fmt.Errorf("the plan is wrong: %w: nothing was changed", err)
+	}
 	changes := p.Pending()
 	outcomes := make([]chan RepositoryResult, len(changes))
 	for i := range outcomes {

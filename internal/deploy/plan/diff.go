@@ -98,13 +98,7 @@ func diffRepository(stack string, want, have state.Repository, exists bool) (Cha
 				quoted(want.Name), owner, stack, state.TagStack),
 		}}
 	}
-	after := settingsOf(want, nil)
-	if stack != "" {
-		after.Tags[state.TagStack] = stack
-	}
-	if want.Unprotected {
-		after.Tags[state.TagProtection] = "off"
-	}
+	after := wanted(stack, want)
 	c := Change{Repository: want.Name, Op: OpCreate, After: &after}
 	var before Settings
 	if exists {
@@ -129,6 +123,18 @@ func diffRepository(stack string, want, have state.Repository, exists bool) (Cha
 		return none, findings
 	}
 	return c, findings
+}
+
+// wanted is what a repository is to have.
+func wanted(stack string, want state.Repository) Settings {
+	after := settingsOf(want, nil)
+	if stack != "" {
+		after.Tags[state.TagStack] = stack
+	}
+	if want.Unprotected {
+		after.Tags[state.TagProtection] = "off"
+	}
+	return after
 }
 
 // settingsOf copies the managed part of r: of its tags those whose keys only

@@ -92,12 +92,13 @@ func (p Plan) Stale(desired state.Desired, observed state.Observed) []string {
 		return append(out, fmt.Sprintf("registry %s of the file is %s, that of the plan %s", p.Target.Name, observed.Target.Registry, p.Target.Registry()))
 	}
 	if sameFile && DigestObserved(observed) == p.ObservedDigest {
-		return nil
+		return p.others(desired)
 	}
 	changes := map[ecr.RepositoryName]Change{}
 	for _, c := range p.Changes {
 		changes[c.Repository] = c
 	}
+	out = append(out, p.others(desired)...)
 	now := objects(desired, observed)
 	names := map[ecr.RepositoryName]bool{}
 	for n := range now {
@@ -127,6 +128,24 @@ func (p Plan) Stale(desired state.Desired, observed state.Observed) []string {
 		} else if why := c.Moved(repository, exists); why != "" {
 			out = append(out, why)
 		}
+	}
+	return out
+}
+
+// others lists the changes of p that lead to something else than the file asks
+// for: somebody wrote in the plan.
+func (p Plan) others(desired state.Desired) []string {
+	want := map[ecr.RepositoryName]Settings{}
+	for _, r := range desired.Repositories {
+		want[r.Name] = wanted(desired.Stack, r)
+	}
+	var out []string
+	for _, c := range p.Pending() {
+		after, ok := want[c.Repository]
+		if c.Op == OpDelete && !ok || c.Op != OpDelete && ok && digest(*c.After) == digest(after) {
+			continue
+		}
+		out = append(out, fmt.Sprintf("the plan's change of repository %s is not what the file asks for", quoted(c.Repository)))
 	}
 	return out
 }

@@ -1,6 +1,13 @@
 package plan
 
-import "github.com/kontor-registry/kontor/internal/deploy/state"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
 
 // SetVersion is the version of a Set's JSON form. docs/plan.schema.json
 // describes it.
@@ -45,4 +52,65 @@ func (s Set) Refused() []Plan {
 		}
 	}
 	return out
+}
+
+// ParseSet reads a plan file. The errors name it.
+func ParseSet(name string, b []byte) (Set, error) {
+	var s Set
+	if err := json.Unmarshal(b, &s); err != nil {
+		return Set{}, fmt.Errorf("%s is not a plan of kontor plan --output: %w", name, err)
+	}
+	if s.Version != SetVersion {
+		return Set{}, fmt.Errorf("%s is not a plan of kontor plan --output: it has version %d, this is for version %d", name, s.Version, SetVersion)
+	}
+	for _, p := range s.Plans {
+		if p.Version != Version {
+			return Set{}, fmt.Errorf("%s: the plan for %s has version %d, this is for version %d: plan again", name, p.Target.Name, p.Version, Version)
+		}
+		for _, c := range p.Changes {
+			if err := c.check(p); err != nil {
+				return Set{}, fmt.Errorf("%s: the plan for %s: repository %s: %w", name, p.Target.Name, quoted(c.Repository), err)
+			}
+		}
+	}
+	return s, nil
+}
+
+// check refuses what DiffWith would not have planned and what carrying out c
+// relies on.
+func (c Change) check(p Plan) error {
+	if _, err := ecr.ParseRepositoryName(string(c.Repository)); err != nil {
+		return err
+	}
+	switch c.Op {
+	case OpNone:
+		return nil
+	case OpCreate, OpAdopt, OpUpdate:
+		switch {
+		case c.After == nil || (c.Op == OpCreate) != (c.Before == nil):
+			return fmt.Errorf("%s without what was there and what will be", c.Op)
+		case c.After.Tags[state.TagStack] != p.Stack:
+			return fmt.Errorf("it would not belong to stack %s", p.Stack)
+		}
+		return nil
+	case OpDelete:
+		switch {
+		case c.Before == nil || c.After != nil:
+			return errors.New("a deletion without what was there")
+		case p.End == Nothing || p.Stack == "" || c.Before.Tags[state.TagStack] != p.Stack || !Unprotected(c.Before.Tags):
+			return errors.New("it may not be deleted")
+		}
+		return nil
+	}
+	return fmt.Errorf("unknown operation %q", c.Op)
+}
+
+// Check refuses a plan that DiffWith would not have made.
+func (p Plan) Check() error {
+	for _, c := range p.Changes {
+		if err := c.check(p); err != nil {
+			return fmt.Errorf("repository %s: %w", quoted(c.Repository), err)
+		}
+	}
+	return nil
 }
