@@ -78,7 +78,7 @@ func TestRegistryPolicyIsEnforced(t *testing.T) {
 	}
 
 	// It grants across accounts what the other account's policies allow, too.
-	f.setRegistryPolicy(policyOf(`"Principal":{"AWS":"999999999999"},"Action":["ecr:DescribeImages","ecr:CreateRepository"],`+
+	f.setRegistryPolicy(policyOf(`"Principal":{"AWS":"999999999999"},"Action":["ecr:DescribeImages","ecr:CreateRepository"],` +
 		`"Resource":"arn:aws:ecr:us-east-1:000000000000:repository/other/*"`))
 	if err := get(alien, at("other/app")); err != nil {
 		t.Errorf("granted across accounts: %v", err)

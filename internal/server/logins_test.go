@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func TestManyFailures(t *testing.T) {
 // their address does not count.
 func TestLoginNames(t *testing.T) {
 	name := func(remote, authorization, target string, headers ...string) string {
-		r := httptest.NewRequest("POST", target, nil)
+		r := httptest.NewRequest(http.MethodPost, target, nil)
 		r.RemoteAddr = remote
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)

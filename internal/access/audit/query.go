@@ -109,10 +109,10 @@ func queryFile(name string, f Filter, yield func(Record, error) bool) bool {
 	lines := bufio.NewReaderSize(file, 64<<10)
 	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return yield(Record{}, err) && false
 		}
-		end := err == io.EOF
+		end := err != nil
 		if end && len(line) == 0 {
 			return true
 		}
