@@ -555,6 +555,9 @@ const (
 	JournalDeleteBlob       JournalOp = "delete-blob"
 	// An image came back from the bin; Tags are those that came with it.
 	JournalRestoreImage JournalOp = "restore-image"
+	// An image moved to the archive, or was brought back from there.
+	JournalArchiveImage  JournalOp = "archive-image"
+	JournalActivateImage JournalOp = "activate-image"
 	// An image was purged: no entry has its manifest any more.
 	JournalPurgeImage JournalOp = "purge-image"
 )

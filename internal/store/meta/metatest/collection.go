@@ -616,6 +616,12 @@ func leases(t *testing.T, s meta.Store) {
 	put(prod, lease(meta.LeaseCollector{Registry: other, Name: "ignored"}, "new", byDigest, "u"))
 	diff(t, []meta.LeaseCollector{test, prod}, collectors())
 	diff(t, []meta.Lease{c, lease(prod, "new", byDigest, "u")}, list(registry, ""))
+	var many []meta.Lease
+	for i := range 250 {
+		many = append(many, lease(prod, "new", byTag, fmt.Sprintf("%03d", i)))
+	}
+	put(prod, append(slices.Clone(many), many[99], many[0])...)
+	diff(t, many, list(registry, "new"))
 	put(prod)
 	diff(t, []meta.Lease{c}, list(registry, ""))
 	forget := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteLeaseCollector(ctx, registry, "Test") }

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -52,15 +54,34 @@ func (t *txn) putLeases(ctx context.Context, c meta.LeaseCollector, leases []met
 		return err
 	}
 	_, err = t.s.exec(ctx, `DELETE FROM leases WHERE account = $1 AND region = $2 AND collector = $3`, account, region, c.Name)
-	for _, l := range leases {
-		if err != nil {
-			return err
+	for len(leases) > 0 && err == nil {
+		n := leasesAtOnce
+		if len(leases) < n {
+			n = 1 // or each rest would be another statement to keep
 		}
-		_, err = t.s.exec(ctx, `INSERT INTO leases (account, region, repository, digest, tag, collector, holder)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-			account, region, string(l.Repository), string(l.Image.Digest), string(l.Image.Tag), c.Name, l.User)
+		args := []any{account, region, c.Name}
+		for _, l := range leases[:n] {
+			args = append(args, string(l.Repository), string(l.Image.Digest), string(l.Image.Tag), l.User)
+		}
+		_, err = t.s.exec(ctx, insertLeases(n), args...)
+		leases = leases[n:]
 	}
 	return err
+}
+
+// leasesAtOnce is how many leases one statement inserts.
+const leasesAtOnce = 100
+
+// insertLeases inserts n leases: $1 to $3 are account, region and collector,
+// and four more for each are repository, digest, tag and holder.
+func insertLeases(n int) string {
+	rows := make([]string, n)
+	for i := range rows {
+		p := 4 * (i + 1)
+		rows[i] = fmt.Sprintf("($1, $2, $3, $%d, $%d, $%d, $%d)", p, p+1, p+2, p+3)
+	}
+	return `INSERT INTO leases (account, region, collector, repository, digest, tag, holder) VALUES ` +
+		strings.Join(rows, ", ") + ` ON CONFLICT DO NOTHING`
 }
 
 // DeleteLeaseCollector implements meta.LeaseWriter.
