@@ -15,102 +15,246 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-// applyForm is the published JSON of apply: the plan, and what became of it.
+// applyForm is the published JSON of apply and destroy: the plans, and what
+// became of them.
 type applyForm struct {
-	Plan   plan.Plan     `json:"plan"`
-	Result deploy.Result `json:"result"`
+	Plan    plan.Set        `json:"plan"`
+	Results []deploy.Result `json:"results"`
+}
+
+// applyOptions are the flags of commands that change registries.
+type applyOptions struct {
+	targetsOptions
+	asJSON bool
+	yes    bool
+}
+
+func (o *applyOptions) flags(e *Env, cmd *cobra.Command) {
+	o.targetsOptions.flags(e, cmd)
+	o.parallelFlag(cmd)
+	jsonFlag(cmd, &o.asJSON)
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "change without asking (default false)")
+}
+
+func (o *applyOptions) check(e *Env) error {
+	switch {
+	case !o.yes && o.asJSON:
+		return usagef("--json does not ask: give --yes to change without asking")
+	case !o.yes && !e.IsTerminal(e.Stdin):
+		return usagef("stdin is not a terminal, so there is nobody to ask: give --yes to change without asking")
+	}
+	return o.targetsOptions.check()
 }
 
 func (e *Env) applyCommand() *cobra.Command {
 	var (
-		o      targetOptions
-		asJSON bool
-		yes    bool
+		o   applyOptions
+		end endOptions
 	)
 	cmd := &cobra.Command{
-		Use:   "apply [flags]",
-		Short: "Make a registry's repositories as the file says",
-		Long: `Compare the file with a registry, show what will change, ask, and change it.
+		Use:   "apply [PLAN] [flags]",
+		Short: "Make registries' repositories as the file says",
+		Long: `Compare the file with its registries, show what will change, ask, and change it.
 
 Each repository is read again before it is changed, and left alone when it is
-not as the plan saw it. When one fails, the others go on; running apply again
-does what is left. Repositories that are not in the file are never changed, and
-nothing is when one of the file's lifecycle_tests does not hold.
+not as the plan saw it. When one repository or registry fails, the others go on;
+running apply again does what is left. Nothing is changed when one of the file's
+lifecycle_tests does not hold.
 
-A file with registries: is applied to one of them; a file without is applied to
-the local registry of --data, and nothing ever goes to AWS.`,
+With PLAN, a file that kontor plan --output wrote, exactly that plan is carried
+out, or nothing when the file or a registry has moved since.
+
+Repositories that are not in the file are never changed, unless --prune says to
+delete those of the file's stack, which the file must name. Protected
+repositories are not deleted, and those with images only with --delete-images.
+
+A file with registries: is applied to all of them, or those of --target; a file
+without is applied to the local registry of --data, and nothing ever goes to
+AWS.`,
 		Example: `  kontor apply -f kontor.yaml
-  kontor apply --target prod --yes --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			switch {
-			case !yes && asJSON:
-				return usagef("--json does not ask: give --yes to change without asking")
-			case !yes && !e.IsTerminal(e.Stdin):
-				return usagef("stdin is not a terminal, so there is nobody to ask: give --yes to change without asking")
+  kontor apply --target prod --yes --json
+  kontor apply --prune`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := errors.Join(o.check(e), end.check()); err != nil {
+				return err
 			}
-			s, err := e.open(cmd.Context(), o)
+			if len(args) > 0 {
+				if end.prune {
+					return usagef("what is deleted says the plan: leave out --prune, or give it to kontor plan")
+				}
+				return e.applyFile(cmd.Context(), args[0], o)
+			}
+			d, err := e.openAll(cmd.Context(), o.targetsOptions)
 			if err != nil {
 				return err
 			}
-			defer closing(&err, s.close)
-			if err := failedTests(s.file.RunLifecycleTests(e.Now())); err != nil {
+			defer closing(&err, d.close)
+			if end.prune {
+				if err := d.mayEnd("--prune"); err != nil {
+					return err
+				}
+			}
+			if err := failedTests(d.file.RunLifecycleTests(e.Now())); err != nil {
 				return err
 			}
-			return e.apply(cmd.Context(), s, yes, asJSON)
+			d.plan(cmd.Context(), end.options())
+			return e.apply(cmd.Context(), d, o)
 		},
 	}
 	o.flags(e, cmd)
-	jsonFlag(cmd, &asJSON)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "change without asking (default false)")
+	end.flags(cmd)
 	return cmd
 }
 
-func (e *Env) apply(ctx context.Context, s *session, yes, asJSON bool) error {
-	p, err := s.plan(ctx)
+// applyFile carries out the plan of a file, or nothing.
+func (e *Env) applyFile(ctx context.Context, name string, o applyOptions) (err error) {
+	set, err := readPlan(name)
 	if err != nil {
 		return err
 	}
+	if len(o.files) == 0 && e.Getenv(envFile) == "" {
+		o.files = set.Files
+	}
+	if len(o.targets) > 0 || e.Getenv(envTarget) != "" {
+		return usagef("a plan is carried out whole: leave out --target and %s, or give it to kontor plan", envTarget)
+	}
+	for _, p := range set.Plans {
+		o.targets = append(o.targets, p.Target.Name)
+	}
+	if len(o.targets) == 0 {
+		return fmt.Errorf("%s holds no plan", name)
+	}
+	d, err := e.openAll(ctx, o.targetsOptions)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, d.close)
+	if err := failedTests(d.file.RunLifecycleTests(e.Now())); err != nil {
+		return err
+	}
+	d.observe(ctx)
+	if err := d.failed(); err != nil {
+		return errors.Join(err, errors.New("nothing was changed"))
+	}
+	for _, s := range d.sites {
+		for _, p := range set.Plans {
+			if p.Target.Name != s.target.Name {
+				continue
+			}
+			s.plan = p
+			if p.End != plan.Nothing {
+				err = errors.Join(err, d.mayEnd("the plan"))
+			}
+			for _, why := range p.Stale(s.desired, s.observed) {
+				err = errors.Join(err, d.named(s, errors.New(why)))
+			}
+		}
+	}
+	if err != nil {
+		return errors.Join(err, fmt.Errorf("%s is out of date and nothing was changed: plan again", name))
+	}
+	return e.apply(ctx, d, o)
+}
+
+// apply shows the plans of d, asks, and carries them out.
+func (e *Env) apply(ctx context.Context, d *deployment, o applyOptions) error {
+	set := d.set()
 	opts := e.options(e.Stdout)
-	if !asJSON {
-		if err := render.Plan(e.Stdout, p, opts); err != nil {
+	if !o.asJSON {
+		if err := render.Plans(e.Stdout, set, opts); err != nil {
 			return err
 		}
 	}
-	result := deploy.Result{Target: p.Target, Repositories: []deploy.RepositoryResult{}}
-	pending := len(p.Pending()) > 0
-	switch {
-	case len(p.Errors()) > 0:
-		if asJSON {
-			err = render.JSON(e.Stdout, applyForm{p, result})
-		}
-		return errors.Join(err, planRefused(p))
-	case pending && !yes:
-		if ok, err := e.ask(ctx, fmt.Sprintf("Change %s of registry %s (account %s, region %s)?",
-			plural(len(p.Pending()), "repository", "repositories"), p.Target.Name, p.Target.Account, p.Target.Region)); err != nil || !ok {
-			return errors.Join(err, errors.New("nothing was changed"))
+	var todo []*site
+	for _, s := range d.sites {
+		if s.err == nil && len(s.plan.Errors()) == 0 && len(s.plan.Pending()) > 0 {
+			todo = append(todo, s)
 		}
 	}
-	if pending {
-		var shown error
-		result, err = deploy.Apply(ctx, s.conn.API, p, func(r deploy.RepositoryResult) {
-			if !asJSON {
-				shown = errors.Join(shown, render.Progress(e.Stdout, r, opts))
-			}
+	failed := errors.Join(d.failed(), d.refused())
+	if len(todo) > 0 && !o.yes {
+		if ok, err := e.ask(ctx, question(todo)); err != nil || !ok {
+			return errors.Join(failed, err, errors.New("nothing was changed"))
+		}
+	}
+	results, err := e.carryOut(ctx, todo, o)
+	failed = errors.Join(failed, err)
+	if o.asJSON {
+		return errors.Join(failed, render.JSON(e.Stdout, applyForm{set, results}))
+	}
+	for _, r := range results {
+		failed = errors.Join(failed, render.ResultOf(e.Stdout, r, len(d.sites) > 1, opts))
+	}
+	return failed
+}
+
+// carryOut applies the plans of the sites, all at once, and says what became of
+// them in the same order.
+func (e *Env) carryOut(ctx context.Context, todo []*site, o applyOptions) ([]deploy.Result, error) {
+	results := make([]deploy.Result, len(todo))
+	errs := make([]error, len(todo))
+	d := deployment{sites: todo}
+	plans := make([]plan.Plan, len(todo))
+	index := make(map[*site]int, len(todo))
+	for i, s := range todo {
+		index[s], plans[i] = i, s.plan
+	}
+	out := io.Writer(e.Stdout)
+	if o.asJSON {
+		out = io.Discard
+	}
+	reporter := render.NewReporter(out, plans, e.options(e.Stdout), !o.asJSON && e.IsTerminal(e.Stdout) && e.Getenv("TERM") != "dumb")
+	d.each(func(s *site) {
+		i := index[s]
+		r, err := deploy.ApplyWith(ctx, s.conn.API, s.plan, deploy.ApplyConfig{
+			Parallel: o.parallel,
+			Progress: func(r deploy.RepositoryResult) { reporter.Report(s.target.Name, r) },
 		})
-		err = errors.Join(err, shown)
+		if err == nil && !r.OK() {
+			err = fmt.Errorf("%s not as the file says: run apply again",
+				plural(len(r.Repositories)-r.Count(deploy.StatusDone), "repository is", "repositories are"))
+		}
+		results[i] = r
+		if err != nil {
+			errs[i] = d.named(s, err)
+		}
+	})
+	return results, errors.Join(append(errs, reporter.Close())...)
+}
+
+// question says how much will change where.
+func question(todo []*site) string {
+	changes, deletes, images := 0, 0, 0
+	for _, s := range todo {
+		for _, c := range s.plan.Pending() {
+			if c.Op != plan.OpDelete {
+				changes++
+				continue
+			}
+			deletes++
+			if c.Images != nil {
+				images += c.Images.Count
+			}
+		}
 	}
-	switch {
-	case asJSON:
-		err = errors.Join(err, render.JSON(e.Stdout, applyForm{p, result}))
-	case pending:
-		err = errors.Join(err, render.Result(e.Stdout, result, opts))
+	var words []string
+	if changes > 0 {
+		words = append(words, "change "+plural(changes, "repository", "repositories"))
 	}
-	if err == nil && !result.OK() {
-		err = fmt.Errorf("%s not as the file says: run apply again",
-			plural(len(result.Repositories)-result.Count(deploy.StatusDone), "repository is", "repositories are"))
+	if deletes > 0 {
+		words = append(words, "DELETE "+plural(deletes, "repository", "repositories"))
+		if images > 0 {
+			words[len(words)-1] += " with " + plural(images, "image", "images")
+		}
 	}
-	return err
+	where := plural(len(todo), "registry", "registries")
+	if len(todo) == 1 {
+		t := todo[0].plan.Target
+		where = fmt.Sprintf("registry %s (account %s, region %s)", t.Name, t.Account, t.Region)
+	}
+	out := strings.Join(words, " and ") + " of " + where + "?"
+	return strings.ToUpper(out[:1]) + out[1:]
 }
 
 // ask puts a question to the terminal. Only y and yes are a yes.

@@ -114,7 +114,7 @@ func TestUsageErrors(t *testing.T) {
 		{"plan extra", "kontor: unknown command \"extra\" for \"kontor plan\"\nsee kontor plan -h\n"},
 		{"apply", "kontor: stdin is not a terminal, so there is nobody to ask: give --yes to change without asking\nsee kontor apply -h\n"},
 		{"apply --json", "kontor: --json does not ask: give --yes to change without asking\nsee kontor apply -h\n"},
-		{"outputs --format xml", "kontor: unknown format \"xml\": it is text, json or env\nsee kontor outputs -h\n"},
+		{"outputs --format xml", "kontor: unknown format \"xml\": it is text, json, dotenv, env or github\nsee kontor outputs -h\n"},
 		{"outputs --format env --json", "kontor: --json and --format env contradict each other\nsee kontor outputs -h\n"},
 		{"plan --target prod", "kontor: there is no registry \"prod\" in the file: it has local\nsee kontor plan -h\n"},
 	}
@@ -193,8 +193,8 @@ func TestPlanAndApply(t *testing.T) {
 	s.want(s.run("plan"), 0, "+ api: create", "Plan: 2 to create")
 	s.want(s.run("plan", "--exit-code"), 3, "+ website: create")
 	s.want(s.run("plan", "--documents"), 0, `+      "Sid": "KontorPull",`)
-	var p plan.Plan
-	if err := json.Unmarshal([]byte(s.want(s.run("plan", "--json", "--exit-code"), 3).out), &p); err != nil || p.Version != plan.Version || len(p.Pending()) != 2 {
+	var p plan.Set
+	if err := json.Unmarshal([]byte(s.want(s.run("plan", "--json", "--exit-code"), 3).out), &p); err != nil || p.Version != plan.SetVersion || p.Pending() != 2 {
 		t.Errorf("plan --json: %v, %+v", err, p)
 	}
 
@@ -210,11 +210,11 @@ func TestPlanAndApply(t *testing.T) {
 	s.want(s.run("plan", "--exit-code"), 0, "Plan: nothing to do, 2 repositories are as the file says.")
 	s.terminal, s.stdin = false, ""
 	var applied struct {
-		Plan   plan.Plan
-		Result deploy.Result
+		Plan    plan.Set
+		Results []deploy.Result
 	}
 	s.write("kontor.yaml", remoteFile(reg)+"  third: {is_immutable: false}\n")
-	if err := json.Unmarshal([]byte(s.want(s.run("apply", "--yes", "--json"), 0).out), &applied); err != nil || len(applied.Plan.Pending()) != 1 || applied.Result.Count(deploy.StatusDone) != 1 {
+	if err := json.Unmarshal([]byte(s.want(s.run("apply", "--yes", "--json"), 0).out), &applied); err != nil || applied.Plan.Pending() != 1 || len(applied.Results) != 1 || applied.Results[0].Count(deploy.StatusDone) != 1 {
 		t.Errorf("apply --json: %v, %+v", err, applied)
 	}
 	s.want(s.run("apply", "-y"), 0, "nothing to do")
@@ -247,8 +247,18 @@ func TestSeveralRegistries(t *testing.T) {
 	reg := kontortest.Start(t)
 	s := newShell(t)
 	awsEnv(t, reg.Admin)
-	s.write("kontor.yaml", strings.Replace(remoteFile(reg), "registries:\n", "registries:\n- {name: dev, account: \"111111111111\", region: eu-west-1}\n", 1))
-	s.want(s.run("plan"), 2, "the file has 2 registries: give --target with one of dev, prod", "see kontor plan -h")
+	two := func(region, dev string) {
+		s.write("kontor.yaml", strings.Replace(remoteFile(reg), "registries:\n", "registries:\n- {name: dev, account: \"111111111111\", region: "+region+dev+"}\n", 1))
+	}
+	// One that cannot be reached does not hide the other.
+	two(reg.Region, ", endpoint: \"" + reg.URL + "\"")
+	s.want(s.run("plan"), 1, "Registry prod", "Plan: 2 to create", "could not be read: registry dev is in account 111111111111, but the credentials belong to",
+		"All registries: 2 changes, 1 could not be read.")
+	s.want(s.run("plan", "-o", "next.plan"), 1, "next.plan was not written")
+	if _, err := os.Stat("next.plan"); err == nil {
+		t.Error("next.plan was written")
+	}
+	two("eu-west-1", "")
 	s.want(s.run("plan", "--target", "nope"), 2, `there is no registry "nope" in the file: it has dev, prod`)
 	s.want(s.run("plan", "--target", "prod"), 0, "Registry prod")
 	s.env["KONTOR_TARGET"] = "prod"

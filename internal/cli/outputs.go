@@ -2,46 +2,64 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
+// outputFormats are the values of outputs --format.
+var outputFormats = []string{"text", "json", "dotenv", "env", "github"}
+
+// envGitHubOutput names the file that a step of GitHub Actions writes its
+// outputs to.
+const envGitHubOutput = "GITHUB_OUTPUT"
+
 func (e *Env) outputsCommand() *cobra.Command {
 	var (
-		o      targetOptions
+		o      targetsOptions
 		asJSON bool
 		format string
 	)
 	cmd := &cobra.Command{
-		Use:   "outputs [flags]",
+		Use:   "outputs [REPOSITORY...] [flags]",
 		Short: "Print registry hosts, repository URIs and ARNs",
 		Long: `Print the host of each registry of the file, and the URI and ARN of each
-repository. On AWS they follow from the file, and nothing is reached; without
-registries: the local registry of --data tells its host.
+repository, or of those that are named. On AWS they follow from the file, and
+nothing is reached; without registries: the local registry of --data tells its
+host. AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT choose the hosts that
+AWS has for these.
 
-The env format has lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
-KONTOR_REGION, and for each repository KONTOR_URI_NAME and KONTOR_ARN_NAME.`,
+The formats dotenv and env have lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
+KONTOR_REGION, and for each repository KONTOR_URI_NAME and KONTOR_ARN_NAME. With
+several registries dotenv writes KONTOR_TARGET_REGISTRY and so on, and env wants
+one. The format github writes the outputs registry, account, region, uri_NAME and
+arn_NAME, with several registries TARGET_registry and so on, and json with
+everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 		Example: `  kontor outputs --json | jq -r '.registries[].repositories[].uri'
-  kontor outputs --format env > images.env`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  kontor outputs --format dotenv > images.env`,
+		ValidArgsFunction: e.completeRepositories(&o.fileOptions),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				if cmd.Flags().Changed("format") && format != "json" {
 					return usagef("--json and --format %s contradict each other", format)
 				}
 				format = "json"
 			}
-			switch format {
-			case "text", "json", "env":
-			default:
-				return usagef("unknown format %q: it is text, json or env", format)
+			if !slices.Contains(outputFormats, format) {
+				return usagef("unknown format %q: it is %s", format, nameList(outputFormats, "or"))
 			}
-			all, err := e.outputs(cmd.Context(), o, format == "env")
+			all, err := e.outputs(cmd.Context(), o, args)
 			if err != nil {
 				return err
 			}
@@ -49,42 +67,61 @@ KONTOR_REGION, and for each repository KONTOR_URI_NAME and KONTOR_ARN_NAME.`,
 			case "json":
 				return render.OutputsJSON(e.Stdout, all)
 			case "env":
+				if len(all) > 1 {
+					return usagef("the file has %d registries: give --target with one of them, or --format dotenv", len(all))
+				}
 				return render.OutputsEnv(e.Stdout, all[0])
+			case "dotenv":
+				return render.OutputsDotenv(e.Stdout, all)
+			case "github":
+				return e.githubOutputs(all)
 			}
 			return render.OutputsText(e.Stdout, all, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
 	jsonFlag(cmd, &asJSON)
-	cmd.Flags().StringVar(&format, "format", "text", "write `FORMAT`: text, json or env")
-	if err := cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json", "env"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // the flag is defined in the line above
-	}
+	cmd.Flags().StringVar(&format, "format", "text", "write `FORMAT`: "+nameList(outputFormats, "or"))
+	completeWords(cmd, "format", outputFormats...)
 	return cmd
 }
 
-// outputs collects the targets that o chooses: all, unless one is named or
-// one is wanted.
-func (e *Env) outputs(ctx context.Context, o targetOptions, one bool) (all []render.Outputs, err error) {
+// githubOutputs appends to the file that GitHub Actions names.
+func (e *Env) githubOutputs(all []render.Outputs) (err error) {
+	w := io.Writer(e.Stdout)
+	if name := e.Getenv(envGitHubOutput); name != "" {
+		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return fmt.Errorf("%s: %w", envGitHubOutput, err)
+		}
+		return errors.Join(render.OutputsGitHub(f, all), f.Close())
+	}
+	return render.OutputsGitHub(w, all)
+}
+
+// outputs collects the targets that o chooses, with the repositories only, or
+// all when it is empty.
+func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all []render.Outputs, err error) {
 	f, err := e.loadFile(o.fileOptions, e.Stderr)
 	if err != nil {
 		return nil, err
 	}
 	d := f.Desired(anyRegistry)
-	targets := d.Targets
-	if one || o.target != "" || e.Getenv(envTarget) != "" {
-		t, err := e.pickTarget(targets, o.target)
-		if err != nil {
-			return nil, err
-		}
-		targets = []state.Target{t}
+	targets, err := e.chosen(d.Targets, o.targets)
+	if err != nil {
+		return nil, err
 	}
-	var names []ecr.RepositoryName
-	for _, r := range d.Repositories {
-		names = append(names, r.Name)
-	}
+	missing := slices.Clone(only)
+	endpoints := deploy.EndpointsOf(e.Getenv)
 	for _, t := range targets {
-		id, host := t.Registry, t.Registry.Host()
+		var names []ecr.RepositoryName
+		for _, r := range d.For(t).Repositories {
+			if len(only) == 0 || slices.Contains(only, string(r.Name)) {
+				names = append(names, r.Name)
+			}
+			missing = slices.DeleteFunc(missing, func(n string) bool { return n == string(r.Name) })
+		}
+		id, host := t.Registry, endpoints.Host(t.Registry)
 		if u, err := url.Parse(t.Endpoint); err == nil && u.Host != "" {
 			// A server in place of AWS has one port for both.
 			host = u.Host
@@ -96,6 +133,9 @@ func (e *Env) outputs(ctx context.Context, o targetOptions, one bool) (all []ren
 			}
 		}
 		all = append(all, render.NewOutputs(t.Name, id, host, names))
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("there is no repository %s in the file for these registries", strings.Join(missing, ", "))
 	}
 	return all, nil
 }

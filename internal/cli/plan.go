@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -10,63 +13,160 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
+// endOptions are the flags of commands that may delete repositories.
+type endOptions struct {
+	prune        bool
+	deleteImages bool
+}
+
+func (o *endOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.prune, "prune", false, "delete repositories of the stack that left the file (default false)")
+	o.imagesFlag(cmd)
+}
+
+func (o *endOptions) imagesFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.deleteImages, "delete-images", false, "delete repositories that hold images, too (default false)")
+}
+
+func (o *endOptions) options() plan.Options {
+	out := plan.Options{DeleteImages: o.deleteImages}
+	if o.prune {
+		out.End = plan.LeftFile
+	}
+	return out
+}
+
+func (o *endOptions) check() error {
+	if o.deleteImages && !o.prune {
+		return usagef("--delete-images is about the repositories that --prune deletes: give both")
+	}
+	return nil
+}
+
 func (e *Env) planCommand() *cobra.Command {
 	var (
-		o         targetOptions
-		asJSON    bool
-		exitCode  bool
-		documents bool
+		o           targetsOptions
+		end         endOptions
+		asJSON      bool
+		markdown    bool
+		exitCode    bool
+		documents   bool
+		refreshOnly bool
+		out         string
 	)
 	cmd := &cobra.Command{
 		Use:   "plan [flags]",
 		Short: "Show what apply would change",
-		Long: `Compare the file with a registry and show what apply would change. Nothing is
-changed.
+		Long: `Compare the file with its registries and show what apply would change. Nothing
+is changed.
 
-A file with registries: is compared with one of them; a file without is compared
-with the local registry of --data, and nothing ever goes to AWS.
+A file with registries: is compared with all of them, or those of --target; a
+file without is compared with the local registry of --data, and nothing ever
+goes to AWS. A registry that cannot be read does not hide the others; plan
+fails then, after it has shown them.
+
+--output writes the plan to a file, which kontor apply FILE carries out as long
+as neither the file nor the registries have moved. --refresh-only shows drift:
+where repositories of this stack are not as the file says.
 
 The file's lifecycle_tests are run; plan fails when one does not hold.`,
 		Example: `  kontor plan -f kontor.yaml
-  kontor plan --target prod --exit-code --json > plan.json`,
+  kontor plan --target prod --exit-code --json > plan.json
+  kontor plan -o next.plan && kontor apply next.plan`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			s, err := e.open(cmd.Context(), o)
+			switch {
+			case asJSON && markdown:
+				return usagef("--json and --markdown contradict each other")
+			case refreshOnly && (end.prune || out != ""):
+				return usagef("--refresh-only shows drift, which is nothing to carry out: leave out --prune and --output")
+			}
+			if err := errors.Join(o.check(), end.check()); err != nil {
+				return err
+			}
+			d, err := e.openAll(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			defer closing(&err, s.close)
-			p, err := s.plan(cmd.Context())
-			if err != nil {
-				return err
+			defer closing(&err, d.close)
+			if end.prune {
+				if err := d.mayEnd("--prune"); err != nil {
+					return err
+				}
 			}
-			failed := failedTests(s.file.RunLifecycleTests(e.Now()))
-			if asJSON {
-				err = render.JSON(e.Stdout, p)
-			} else {
+			options := end.options()
+			options.RefreshOnly = refreshOnly
+			set := d.plan(cmd.Context(), options)
+			failed := errors.Join(failedTests(d.file.RunLifecycleTests(e.Now())), d.failed(), d.refused())
+			switch {
+			case asJSON:
+				err = render.JSON(e.Stdout, set)
+			case markdown:
+				err = render.PlanMarkdown(e.Stdout, set)
+			default:
 				opts := e.options(e.Stdout)
 				opts.Documents = documents
-				err = render.Plan(e.Stdout, p, opts)
+				err = render.Plans(e.Stdout, set, opts)
 			}
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case len(p.Errors()) > 0 || failed != nil:
-				if len(p.Errors()) > 0 {
-					failed = errors.Join(failed, planRefused(p))
+			}
+			if out != "" {
+				if failed != nil {
+					return errors.Join(failed, fmt.Errorf("%s was not written", out))
 				}
-				return failed
-			case exitCode && len(p.Pending()) > 0:
+				if err := writePlan(out, set); err != nil {
+					return err
+				}
+			}
+			if failed == nil && exitCode && set.Pending() > 0 {
 				return &exitError{exitPending}
 			}
-			return nil
+			return failed
 		},
 	}
 	o.flags(e, cmd)
+	o.parallelFlag(cmd)
+	end.flags(cmd)
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "write Markdown, for a pull request (default false)")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write the plan to `PLAN`, for kontor apply PLAN")
+	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show only how repositories of the stack have drifted from the file (default false)")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when there are changes (default false)")
 	cmd.Flags().BoolVar(&documents, "documents", false, "show how the policy documents' texts differ (default false)")
 	return cmd
+}
+
+// writePlan writes a plan file. It holds policies, so it is for the user only.
+func writePlan(name string, s plan.Set) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the plan: %w", err)
+	}
+	if err := os.WriteFile(filepath.Clean(name), append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the plan: %w", err)
+	}
+	return nil
+}
+
+// maxPlanFile bounds what is read of a plan file: a plan of 10,000
+// repositories has some 60 MiB.
+const maxPlanFile = 512 << 20
+
+// readPlan reads a plan file.
+func readPlan(name string) (plan.Set, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return plan.Set{}, fmt.Errorf("reading the plan: %w", err)
+	}
+	if info.Size() > maxPlanFile {
+		return plan.Set{}, fmt.Errorf("%s has %d bytes, more than a plan of Kontor", name, info.Size())
+	}
+	b, err := os.ReadFile(filepath.Clean(name))
+	if err != nil {
+		return plan.Set{}, fmt.Errorf("reading the plan: %w", err)
+	}
+	return plan.ParseSet(name, b)
 }
 
 // planRefused is the error for a plan that may not be carried out. The plan

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
-	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -188,13 +187,4 @@ func (e *Env) open(ctx context.Context, o targetOptions) (s *session, err error)
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
-}
-
-// plan observes the registry and compares it with the file.
-func (s *session) plan(ctx context.Context) (plan.Plan, error) {
-	observed, err := deploy.Observe(ctx, s.conn.API, s.conn.Target, deploy.ScopeOf(s.desired))
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	return plan.Diff(s.desired, observed), nil
 }

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -57,43 +59,99 @@ func OutputsText(w io.Writer, all []Outputs, o Options) error {
 
 // OutputsJSON writes {"registries": [...]}.
 func OutputsJSON(w io.Writer, all []Outputs) error {
+	return JSON(w, outputsForm(all))
+}
+
+func outputsForm(all []Outputs) any {
 	if all == nil {
 		all = []Outputs{}
 	}
-	return JSON(w, struct {
+	return struct {
 		Registries []Outputs `json:"registries"`
-	}{all})
+	}{all}
 }
 
-// OutputsEnv writes lines of KEY=value that a shell and docker's --env-file
+// OutputsEnv is OutputsDotenv of one registry.
+func OutputsEnv(w io.Writer, r Outputs) error { return OutputsDotenv(w, []Outputs{r}) }
+
+// OutputsDotenv writes lines of KEY=value that a shell and docker's --env-file
 // read: KONTOR_REGISTRY, KONTOR_ACCOUNT, KONTOR_REGION, and for each
 // repository its URI as KONTOR_URI_NAME and ARN as KONTOR_ARN_NAME, the name
-// in upper case with '_' for all else. Values need no quoting: they hold
-// letters, digits and "./:_-". Two repositories of the same variable are an
-// error.
-func OutputsEnv(w io.Writer, r Outputs) error {
-	pr := newPrinter(Options{})
-	pr.linef(plain, "KONTOR_REGISTRY=%s", r.Host)
-	pr.linef(plain, "KONTOR_ACCOUNT=%s", r.Account)
-	pr.linef(plain, "KONTOR_REGION=%s", r.Region)
-	seen := map[string]ecr.RepositoryName{}
-	for _, x := range r.Repositories {
-		name := variable(x.Name)
-		if other, ok := seen[name]; ok {
-			return fmt.Errorf("repositories %s and %s both become the variable KONTOR_URI_%s: use --json", other, x.Name, name)
+// in upper case with '_' for all else. With several registries each key has
+// the registry's name after KONTOR. Values need no quoting: they hold letters,
+// digits and "./:_-". Two of the same key are an error.
+func OutputsDotenv(w io.Writer, all []Outputs) error {
+	pairs, err := outputPairs(all, "KONTOR_", variable)
+	if err != nil {
+		return err
+	}
+	return writePairs(w, pairs)
+}
+
+// OutputsGitHub writes the outputs of a step of GitHub Actions, name=value:
+// registry, account, region, uri_NAME and arn_NAME, in lower case and with the
+// registry's name before them when there are several, and json with what
+// OutputsJSON writes in one line.
+func OutputsGitHub(w io.Writer, all []Outputs) error {
+	pairs, err := outputPairs(all, "", func(s string) string { return strings.ToLower(variable(s)) })
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(outputsForm(all))
+	if err != nil {
+		return err
+	}
+	return writePairs(w, append(pairs, [2]string{"json", string(b)}))
+}
+
+// outputPairs are keys and values; key writes a part of a key.
+func outputPairs(all []Outputs, prefix string, key func(string) string) ([][2]string, error) {
+	var pairs [][2]string
+	from := map[string]string{}
+	add := func(name, what, value string) error {
+		if other, ok := from[name]; ok {
+			return fmt.Errorf("%s and %s both become the variable %s: use --json", other, what, name)
 		}
-		seen[name] = x.Name
-		pr.linef(plain, "KONTOR_URI_%s=%s", name, x.URI)
-		pr.linef(plain, "KONTOR_ARN_%s=%s", name, x.ARN)
+		from[name] = what
+		pairs = append(pairs, [2]string{name, value})
+		return nil
+	}
+	for _, r := range all {
+		p := prefix
+		if len(all) > 1 {
+			p += key(r.Name + "_")
+		}
+		registry := "registry " + r.Name
+		err := errors.Join(add(p+key("registry"), registry, r.Host), add(p+key("account"), registry, string(r.Account)), add(p+key("region"), registry, string(r.Region)))
+		for _, x := range r.Repositories {
+			what := "repository " + string(x.Name)
+			if err == nil {
+				err = add(p+key("uri_"+string(x.Name)), what, x.URI)
+			}
+			if err == nil {
+				err = add(p+key("arn_"+string(x.Name)), what, x.ARN)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pairs, nil
+}
+
+func writePairs(w io.Writer, pairs [][2]string) error {
+	pr := newPrinter(Options{})
+	for _, p := range pairs {
+		pr.linef(plain, "%s=%s", p[0], p[1])
 	}
 	return pr.flush(w)
 }
 
-func variable(n ecr.RepositoryName) string {
+func variable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
 		}
 		return '_'
-	}, strings.ToUpper(string(n)))
+	}, strings.ToUpper(s))
 }

@@ -30,6 +30,46 @@ func Plan(w io.Writer, p plan.Plan, o Options) error {
 	return pr.flush(w)
 }
 
+// Plans writes the plan of each registry, then those that could not be read,
+// and with several the counts of all.
+func Plans(w io.Writer, s plan.Set, o Options) error {
+	for i, p := range s.Plans {
+		if i > 0 {
+			if _, err := io.WriteString(w, "\n"); err != nil {
+				return err
+			}
+		}
+		if err := Plan(w, p, o); err != nil {
+			return err
+		}
+	}
+	pr := newPrinter(o)
+	for i, f := range s.Failures {
+		if i > 0 || len(s.Plans) > 0 {
+			pr.linef(plain, "")
+		}
+		pr.linef(bold, "%s", Target(f.Target))
+		pr.linef(red, "could not be read: %s", clean(f.Error))
+	}
+	if len(s.Plans)+len(s.Failures) > 1 {
+		pr.linef(plain, "")
+		pr.linef(bold, "%s", total(s))
+	}
+	return pr.flush(w)
+}
+
+// total is the counts of all registries in one line.
+func total(s plan.Set) string {
+	line := fmt.Sprintf("All registries: %s", count(s.Pending(), "change", "changes"))
+	if n := len(s.Refused()); n > 0 {
+		line += fmt.Sprintf(", %d cannot be applied", n)
+	}
+	if n := len(s.Failures); n > 0 {
+		line += fmt.Sprintf(", %d could not be read", n)
+	}
+	return line + "."
+}
+
 // Target names the registry of a plan in one line. The local registry's
 // endpoint is left out: its port may be another each time.
 func Target(t plan.Target) string {
@@ -43,14 +83,27 @@ func Target(t plan.Target) string {
 // Summary is the counts of p in one line.
 func Summary(p plan.Plan) string {
 	unchanged := p.Count(plan.OpNone)
+	if p.RefreshOnly && len(p.Errors()) == 0 {
+		if n := len(p.Pending()); n > 0 {
+			return fmt.Sprintf("Drift: %s not as the file says; apply changes that back.", count(n, "repository is", "repositories are"))
+		}
+		return "Drift: none."
+	}
 	if n := len(p.Errors()); n > 0 {
 		return fmt.Sprintf("Plan: %s, so it cannot be applied.", count(n, "error", "errors"))
+	}
+	if len(p.Pending()) == 0 && p.End == plan.Everything {
+		return "Plan: nothing to delete."
 	}
 	if len(p.Pending()) == 0 {
 		return fmt.Sprintf("Plan: nothing to do, %s as the file says.", count(unchanged, "repository is", "repositories are"))
 	}
-	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %d unchanged.",
-		p.Count(plan.OpCreate), p.Count(plan.OpAdopt), p.Count(plan.OpUpdate), unchanged)
+	deletes := ""
+	if n := p.Count(plan.OpDelete); n > 0 {
+		deletes = fmt.Sprintf("%d to delete, ", n)
+	}
+	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %s%d unchanged.",
+		p.Count(plan.OpCreate), p.Count(plan.OpAdopt), p.Count(plan.OpUpdate), deletes, unchanged)
 }
 
 func (p *printer) change(c plan.Change, o Options) {
@@ -59,6 +112,9 @@ func (p *printer) change(c plan.Change, o Options) {
 		p.linef(green, "+ %s: create", c.Repository)
 	case plan.OpAdopt:
 		p.linef(yellow, "~ %s: adopt (it exists and has no owner)", c.Repository)
+	case plan.OpDelete:
+		p.deletion(c)
+		return
 	default:
 		p.linef(yellow, "~ %s: update", c.Repository)
 	}
@@ -70,6 +126,10 @@ func (p *printer) change(c plan.Change, o Options) {
 		switch d.Field {
 		case plan.FieldMutability:
 			p.setting(d.Action, "tag mutability", tagMode(before.Mutability), tagMode(c.After.Mutability))
+		case plan.FieldEncryption:
+			p.setting(d.Action, "encryption", "", clean(c.After.Encryption.String()))
+		case plan.FieldScanOnPush:
+			p.setting(d.Action, "scan on push", onOff(before.ScanOnPush), onOff(c.After.ScanOnPush))
 		case plan.FieldTag:
 			p.setting(d.Action, "resource tag "+clean(d.Key), clean(before.Tags[d.Key]), clean(c.After.Tags[d.Key]))
 		case plan.FieldPolicy:
@@ -78,6 +138,31 @@ func (p *printer) change(c plan.Change, o Options) {
 			p.document(d, "lifecycle policy", "rule", before.Lifecycle, c.After.Lifecycle, o)
 		}
 	}
+}
+
+// deletion writes what goes with a repository.
+func (p *printer) deletion(c plan.Change) {
+	images := "it is empty"
+	if c.Images != nil {
+		images = fmt.Sprintf("with %s (%d bytes)", count(c.Images.Count, "image", "images"), c.Images.SizeBytes)
+	}
+	p.linef(red, "- %s: delete, %s", c.Repository, images)
+	if c.Before.Policy != "" {
+		p.linef(red, "    - repository policy")
+	}
+	if c.Before.Lifecycle != "" {
+		p.linef(red, "    - lifecycle policy")
+	}
+}
+
+func onOff(b *bool) string {
+	switch {
+	case b == nil:
+		return ""
+	case *b:
+		return "on"
+	}
+	return "off"
 }
 
 // sign is the mark and colour of an action.

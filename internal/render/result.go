@@ -11,27 +11,36 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 )
 
-// Progress writes one line for what became of a repository.
+// Progress writes what became of a repository: a line, and what was done and
+// not done of one that failed.
 func Progress(w io.Writer, r deploy.RepositoryResult, o Options) error {
+	return progressOf(w, "", r, o)
+}
+
+// progressOf is Progress with a prefix in each line.
+func progressOf(w io.Writer, prefix string, r deploy.RepositoryResult, o Options) error {
 	pr := newPrinter(o)
 	switch r.Status {
 	case deploy.StatusDone:
 		c := yellow
-		if r.Op == plan.OpCreate {
+		switch r.Op {
+		case plan.OpCreate:
 			c = green
+		case plan.OpDelete:
+			c = red
 		}
-		pr.linef(c, "%s: %s", r.Repository, past(r))
+		pr.linef(c, "%s%s: %s", prefix, r.Repository, past(r))
 	case deploy.StatusMoved:
-		pr.linef(red, "%s: not changed: %s", r.Repository, clean(r.Error))
+		pr.linef(red, "%s%s: not changed: %s", prefix, r.Repository, clean(r.Error))
 	case deploy.StatusSkipped:
-		pr.linef(yellow, "%s: not changed: %s", r.Repository, clean(r.Error))
+		pr.linef(yellow, "%s%s: not changed: %s", prefix, r.Repository, clean(r.Error))
 	default:
-		pr.linef(red, "%s: failed: %s", r.Repository, clean(r.Error))
+		pr.linef(red, "%s%s: failed: %s", prefix, r.Repository, clean(r.Error))
 		if len(r.Done) > 0 {
-			pr.linef(plain, "    done: %s", steps(r.Done))
+			pr.linef(plain, "%s    done: %s", prefix, steps(r.Done))
 		}
 		if len(r.Left) > 0 {
-			pr.linef(plain, "    not done: %s", steps(r.Left))
+			pr.linef(plain, "%s    not done: %s", prefix, steps(r.Left))
 		}
 	}
 	return pr.flush(w)
@@ -47,6 +56,8 @@ func past(r deploy.RepositoryResult) string {
 		return "created"
 	case plan.OpAdopt:
 		return "adopted"
+	case plan.OpDelete:
+		return "deleted"
 	}
 	return "updated " + steps(r.Done)
 }
@@ -65,6 +76,10 @@ func steps(ss []deploy.Step) string {
 			words[i] = "lifecycle policy (removed)"
 		case deploy.StepMutability:
 			words[i] = "tag mutability"
+		case deploy.StepUntag:
+			words[i] = "delete protection"
+		case deploy.StepScanning:
+			words[i] = "scan on push"
 		case deploy.StepTags:
 			words[i] = "resource tags"
 		default:
@@ -75,9 +90,16 @@ func steps(ss []deploy.Step) string {
 }
 
 // Result writes the counts of r in one line.
-func Result(w io.Writer, r deploy.Result, o Options) error {
+func Result(w io.Writer, r deploy.Result, o Options) error { return ResultOf(w, r, false, o) }
+
+// ResultOf is Result; with several registries it names the one it is about.
+func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 	pr := newPrinter(o)
-	line := fmt.Sprintf("Applied: %s done", count(r.Count(deploy.StatusDone), "repository", "repositories"))
+	who := "Applied"
+	if several {
+		who = "Applied to " + clean(r.Target.Name)
+	}
+	line := fmt.Sprintf("%s: %s done", who, count(r.Count(deploy.StatusDone), "repository", "repositories"))
 	c := green
 	for _, x := range []struct {
 		n    int

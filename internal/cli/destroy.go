@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+)
+
+func (e *Env) destroyCommand() *cobra.Command {
+	var (
+		o   applyOptions
+		end endOptions
+	)
+	cmd := &cobra.Command{
+		Use:   "destroy [flags]",
+		Short: "Delete the repositories of the file's stack",
+		Long: `Show which repositories belong to the file's stack, ask, and delete them, whether
+the file still names them or not.
+
+The file must name its stack. Only repositories that carry its tag are deleted.
+Nothing is deleted of a registry where one of them is protected, which all are
+but those applied with delete_protection: false, or holds images, unless
+--delete-images says that these may go.`,
+		Example: `  kontor destroy --target staging
+  kontor destroy --target staging --delete-images --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := o.check(e); err != nil {
+				return err
+			}
+			d, err := e.openAll(cmd.Context(), o.targetsOptions)
+			if err != nil {
+				return err
+			}
+			defer closing(&err, d.close)
+			if err := d.mayEnd("destroy"); err != nil {
+				return err
+			}
+			d.plan(cmd.Context(), plan.Options{End: plan.Everything, DeleteImages: end.deleteImages})
+			return e.apply(cmd.Context(), d, o)
+		},
+	}
+	o.flags(e, cmd)
+	end.imagesFlag(cmd)
+	return cmd
+}

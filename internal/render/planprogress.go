@@ -1,0 +1,75 @@
+package render
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+)
+
+// Reporter shows how plans are carried out: the lines of Progress, and on a
+// terminal a bar for each registry below them. It is safe for concurrent use.
+type Reporter struct {
+	o       Options
+	several bool
+
+	mu   sync.Mutex
+	w    io.Writer           // guarded by mu
+	err  error               // guarded by mu
+	bars *mpb.Progress       // nil without bars
+	bar  map[string]*mpb.Bar // by registry; not changed after NewReporter
+}
+
+// NewReporter reports to w, with bars if w is a terminal that moves its cursor.
+func NewReporter(w io.Writer, plans []plan.Plan, o Options, bars bool) *Reporter {
+	r := &Reporter{o: o, several: len(plans) > 1, w: w, bar: map[string]*mpb.Bar{}}
+	if !bars || len(plans) == 0 {
+		return r
+	}
+	r.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(40))
+	for _, p := range plans {
+		r.bar[p.Target.Name] = r.bars.AddBar(int64(len(p.Pending())), mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name(clean(p.Target.Name)+" ")), mpb.AppendDecorators(decor.CountersNoUnit(" %d / %d")))
+	}
+	return r
+}
+
+// Report tells of one repository of a registry.
+func (r *Reporter) Report(target string, x deploy.RepositoryResult) {
+	prefix := ""
+	if r.several {
+		prefix = clean(target) + ": "
+	}
+	var lines bytes.Buffer
+	err := progressOf(&lines, prefix, x, r.o)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.w
+	if r.bars != nil {
+		w = r.bars // above the bars
+	}
+	_, werr := w.Write(lines.Bytes())
+	r.err = errors.Join(r.err, err, werr)
+	if b := r.bar[target]; b != nil {
+		b.Increment()
+	}
+}
+
+// Close takes the bars away and returns the first error of writing.
+func (r *Reporter) Close() error {
+	for _, b := range r.bar {
+		b.Abort(true)
+	}
+	if r.bars != nil {
+		r.bars.Wait()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
