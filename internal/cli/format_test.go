@@ -105,8 +105,8 @@ func TestSchemaCommand(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	s := newShell(t)
-	s.want(s.run("explain", "days"), 0, "expiration_rules.days\n", "  type:     whole number, 1 or more\n", "  becomes:  countNumber of sinceImagePushed\n")
-	s.want(s.run("explain", "is_immutable"), 0, "  default:  true\n", "  Example:\n\n    ecr_repositories:\n      test:\n        is_immutable: false\n")
+	s.want(s.run("explain", "days"), 0, "expiration_rules.days\n", "  type:      whole number, 1 or more\n", "  becomes:   countNumber of sinceImagePushed\n")
+	s.want(s.run("explain", "is_immutable"), 0, "  default:   true\n", "  Example:\n\n    ecr_repositories:\n      test:\n        is_immutable: false\n")
 	s.want(s.run("explain", "registries"), 0, "registries\n", "repository.registries\n")
 	s.want(s.run("explain", "ecr_repositories.api.keep[0]"), 0, "keep\n", "ECR limit:")
 	s.want(s.run("explain"), 0, "promotions.tags ", "is_immutable ")

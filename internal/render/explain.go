@@ -15,18 +15,18 @@ func Fields(w io.Writer, fields []spec.Field, o Options) error {
 		if i > 0 {
 			pr.linef(plain, "")
 		}
-		pr.field(f, o)
+		pr.field(f)
 	}
 	return pr.flush(w)
 }
 
-func (p *printer) field(f spec.Field, _ Options) {
+func (p *printer) field(f spec.Field) {
 	p.linef(bold, "%s", f.ID())
 	p.linef(plain, "")
 	p.wrapped("  ", "  ", f.Summary)
 	p.linef(plain, "")
 	for _, row := range f.Table() {
-		p.wrapped("  "+pad(row[0]+":", 10), strings.Repeat(" ", 12), row[1])
+		p.wrapped("  "+pad(row[0]+":", 11), strings.Repeat(" ", 13), row[1])
 	}
 	if len(f.Details) > 0 {
 		p.linef(plain, "")

@@ -16,7 +16,7 @@ const policyCharacters = "10,240 characters for the whole repository policy, whi
 var repositoryTable = []Field{
 	{
 		Name: "is_immutable", In: Repository, Type: "`true` or `false`", Default: "`true`",
-		Summary: "Whether a tag, while it exists, can no more be pushed to another image.",
+		Summary: "Whether a tag, while it exists, cannot be pushed again to another image.",
 		Becomes: "`imageTagMutability`: `IMMUTABLE` or `MUTABLE`, with `mutable_tags` or `immutable_tags` `IMMUTABLE_WITH_EXCLUSION` or `MUTABLE_WITH_EXCLUSION`",
 		Example: "ecr_repositories:\n  test:\n    is_immutable: false\n",
 		schema:  schema{"type": "boolean"},
