@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -19,9 +20,12 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/adminapi"
+	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
 // audited makes the server keep an audit log in dir.
@@ -62,16 +66,17 @@ func operationsOfECR() []string {
 // apiBody has the members of all operations on the repository app.
 func apiBody(arn string) string {
 	const d = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	const index = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
 	b, err := json.Marshal(map[string]any{
 		"registryId": "000000000000", "registryIds": []string{"000000000000"}, "repositoryName": "app", "repositoryNames": []string{"app"},
 		"resourceArn": arn, "tags": []map[string]string{{"Key": "a", "Value": "b"}}, "tagKeys": []string{"a"},
 		"imageId": map[string]string{"imageTag": "v1"}, "imageIds": []map[string]string{{"imageTag": "v1"}}, "subjectId": map[string]string{"imageDigest": d},
-		"imageManifest": `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`, "imageTag": "v2",
+		"imageManifest": index, "imageTag": "v2",
 		"layerDigest": d, "layerDigests": []string{d}, "uploadId": "00000000-0000-4000-8000-000000000000", "partFirstByte": 0, "partLastByte": 0, "layerPartBlob": "eA==",
 		"policyText":          `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*","Resource":"*"}]}`,
 		"lifecyclePolicyText": `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"expire"}}]}`,
 		"imageTagMutability":  "MUTABLE", "imageScanningConfiguration": map[string]bool{"scanOnPush": true},
-		"name": "BLOB_MOUNTING", "value": "ENABLED", "scanType": "BASIC", "rules": []string{}, "replicationConfiguration": map[string]any{"rules": []string{}},
+		"targetStorageClass": "ARCHIVE", "imageDigest": string(ecr.DigestOf([]byte(index))), "collector": "tests", "ttlSeconds": 60, "reason": "tests", "name": "BLOB_MOUNTING", "value": "ENABLED", "scanType": "BASIC", "rules": []string{}, "replicationConfiguration": map[string]any{"rules": []string{}},
 	})
 	if err != nil {
 		panic(err) // texts and maps
@@ -79,7 +84,26 @@ func apiBody(arn string) string {
 	return string(b)
 }
 
-// No operation of the ECR API and no route of the docker endpoint answers
+// iamForm has the parameters of all operations of IAM.
+func iamForm(action string) string {
+	const document = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`
+	form := url.Values{"Action": {action}, "Version": {"2010-05-08"}}
+	for name, value := range map[string]string{
+		"UserName": "other", "RoleName": "other", "NewUserName": "another", "PolicyName": "other", "PolicyDocument": document,
+		"AssumeRolePolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}]}`,
+		"PolicyArn":                "arn:aws:iam::000000000000:policy/other", "PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess",
+		"AccessKeyId": "AKIAOTHEROTHEROTHER", "Status": "Inactive", "VersionId": "v1", "Description": "text", "MaxSessionDuration": "3600",
+		"Tags.member.1.Key": "a", "Tags.member.1.Value": "b", "TagKeys.member.1": "a",
+		"PolicySourceArn": "arn:aws:iam::000000000000:user/other", "ActionNames.member.1": "ecr:PutImage", "PolicyInputList.member.1": document,
+		"Url": "https://issuer.example.com", "OpenIDConnectProviderArn": "arn:aws:iam::000000000000:oidc-provider/issuer.example.com",
+		"ClientID": "client", "ClientIDList.member.1": "client", "ThumbprintList.member.1": strings.Repeat("0", 40), "EncodedMessage": "x",
+	} {
+		form.Set(name, value)
+	}
+	return form.Encode()
+}
+
+// No operation of the AWS APIs and the admin API, and no route of the docker endpoint answers
 // somebody who has no rights, be it in the account or as the administrator of
 // another, and what they are told is AWS's.
 func TestEveryWayInAsks(t *testing.T) {
@@ -126,6 +150,25 @@ func TestEveryWayInAsks(t *testing.T) {
 	}
 	if denied < 34 {
 		t.Errorf("only %d operations deny", denied)
+	}
+
+	for _, name := range adminapi.Operations() {
+		body := apiBody(here.RepositoryARN("app"))
+		r := w.request(here, "POST", "/", body, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", admin.TargetPrefix+"."+name)
+		a := w.do(w.sign(r, nobody, body, "ecr", here.Region, w.clock()))
+		if a.status != 400 || !strings.Contains(a.body, `"__type":"AccessDeniedException"`) ||
+			!strings.Contains(a.body, "User: arn:aws:iam::000000000000:user/nobody is not authorized to perform: kontor:") {
+			t.Errorf("the admin API's %s: %d %s", name, a.status, a.body)
+		}
+	}
+	for _, name := range iamapi.Operations() {
+		form := iamForm(name)
+		r := w.request(here, "POST", "/", form, "Content-Type", formType)
+		a := w.do(w.sign(r, nobody, form, "iam", here.Region, w.clock()))
+		if a.status != 403 || !strings.Contains(a.body, "<Code>AccessDenied</Code>") ||
+			!strings.Contains(a.body, "User: arn:aws:iam::000000000000:user/nobody is not authorized to perform: iam:") {
+			t.Errorf("IAM's %s: %d %s", name, a.status, a.body)
+		}
 	}
 
 	stranger := w.credentials(elsewhere, administrator)
