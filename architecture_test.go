@@ -38,6 +38,7 @@ var rooms = map[string]int{
 	"internal/access/identity":     20,
 	"internal/access/proof":        20,
 	"internal/access/iam":          25,
+	"internal/access/declared":     26,
 	"internal/store/check":         20,
 	"internal/store/blob/blobtest": 20,
 	"internal/store/blob/crashfs":  20,
@@ -90,7 +91,7 @@ var confined = []struct {
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest", "test/load"}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
-	{"github.com/goccy/go-yaml", []string{"internal/deploy/spec", "internal/kube"}},
+	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},
 }
 
 // closures are what the public packages may and may not bring with them.

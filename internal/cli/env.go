@@ -37,9 +37,6 @@ AWS_ENDPOINT_URL and would call AWS:
 			if !ok {
 				return usagef("--format %s: want sh, fish, powershell or json", format)
 			}
-			if user != identity.Administrator && user != identity.Pusher {
-				return usagef("--user %s: want %s or %s", user, identity.Administrator, identity.Pusher)
-			}
 			dir, err := e.dataDir(o.data)
 			if err != nil {
 				return err
@@ -70,7 +67,7 @@ AWS_ENDPOINT_URL and would call AWS:
 	}
 	o.flags(e, cmd)
 	cmd.Flags().StringVar(&format, "format", "sh", "write for `SHELL`: sh, fish or powershell; or json")
-	cmd.Flags().StringVar(&user, "user", identity.Administrator, "act as `USER`: "+identity.Administrator+", or "+identity.Pusher+" who can push and pull only")
+	cmd.Flags().StringVar(&user, "user", identity.Administrator, "act as `USER`: "+identity.Administrator+", "+identity.Pusher+" who can push and pull only, or another of the account")
 	completeWords(cmd, "format", "sh", "fish", "powershell", "json")
 	completeWords(cmd, "user", identity.Administrator, identity.Pusher)
 	return cmd

@@ -35,6 +35,8 @@ type upOptions struct {
 	audit                                 string
 	tls                                   bool
 	tlsCert, tlsKey                       string
+	collection                            collectionFlags
+	identities                            string
 }
 
 func (e *Env) upCommand() *cobra.Command {
@@ -72,6 +74,8 @@ from the one of --listen.`,
 	f.BoolVar(&o.tls, "tls", false, "serve https with a certificate of a local authority, made in the data folder; prints how to trust it (default false)")
 	f.StringVar(&o.tlsCert, "tls-cert", "", fmt.Sprintf("serve https with the certificate chain in `FILE` (PEM), loaded again when it changes (default none; env %s)", envTLSCert))
 	f.StringVar(&o.tlsKey, "tls-key", "", fmt.Sprintf("the certificate's private key is in `FILE` (PEM) (default none; env %s)", envTLSKey))
+	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("make users, roles and policies as `FILE` says (YAML or JSON; default none; env %s)", envIdentities))
+	o.collection.flags(cmd)
 	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
 }
@@ -101,6 +105,10 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	collection, err := e.collection(o.collection)
+	if err != nil {
+		return err
+	}
 	compat := registry.Compat(o.compat)
 	if compat != registry.CompatECR && compat != registry.CompatOCI {
 		return usagef("--compat %s: want ecr or oci", o.compat)
@@ -110,6 +118,10 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		return err
 	}
 	file, source, err := e.upFile(o.fileOptions)
+	if err != nil {
+		return err
+	}
+	wanted, err := e.readIdentities(o.identities)
 	if err != nil {
 		return err
 	}
@@ -128,12 +140,15 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		return usagef("--account and --region are for a file without registries: %s says them itself", source)
 	}
 	s, err := startLocal(ctx, localConfig{
-		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits, tls: secure, audit: mode,
+		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits, tls: secure, audit: mode, collection: collection,
 	})
 	if err != nil {
 		return err
 	}
 	defer closing(&err, s.close)
+	if err := e.applyIdentities(ctx, s, wanted); err != nil {
+		return err
+	}
 	ready := render.Ready{TLS: secure.on(), Authority: s.authority(), DataDir: dataDir, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
 	for i, r := range s.registries {
 		p, err := s.deploy(ctx, desired, desired.Targets[i], r)

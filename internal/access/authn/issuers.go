@@ -59,7 +59,8 @@ type Issuers struct {
 type keySet struct {
 	mu   sync.Mutex
 	keys []publicKey // guarded by mu
-	at   time.Time   // of the last try; guarded by mu
+	at   time.Time   // when it said so; guarded by mu
+	try  time.Time   // the last; guarded by mu
 	err  error       // of the last try; guarded by mu
 }
 
@@ -144,22 +145,21 @@ func (i *Issuers) keys(ctx context.Context, t WebToken, now time.Time) ([]public
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	found := t.matching(set.keys)
-	age := now.Sub(set.at)
-	if len(found) > 0 && age < keysAge || !set.at.IsZero() && age >= 0 && age < keysAgain {
-		if set.err != nil && len(found) == 0 {
-			return nil, set.err
-		}
+	if len(found) > 0 && now.Sub(set.at).Abs() < keysAge {
 		return found, nil
+	}
+	if !set.try.IsZero() && now.Sub(set.try).Abs() < keysAgain {
+		return nil, set.err
 	}
 	keys, err := i.fetch(ctx, t.Issuer)
 	if err != nil && ctx.Err() != nil {
 		return nil, err // the caller gave up, which says nothing about the issuer
 	}
-	set.at, set.err = now, err
+	set.try, set.err = now, err
 	if err != nil {
 		return nil, err
 	}
-	set.keys = keys
+	set.keys, set.at = keys, now
 	return t.matching(keys), nil
 }
 

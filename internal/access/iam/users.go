@@ -213,6 +213,45 @@ func (c *Caller) CreateAccessKey(ctx context.Context, name string) (u meta.User,
 	return u, k, secret, err
 }
 
+// EnsureAccessKey gives a user a key that others chose, for jobs of the server
+// only. Where the user has it already it is switched on and keeps or takes the
+// secret; EntityAlreadyExists when another user has it.
+func (c *Caller) EnsureAccessKey(ctx context.Context, name string, want identity.Credentials) error {
+	if c.p.System == "" {
+		return ecr.Errorf(ecr.CodeAccessDenied, "Access keys are chosen by the server.")
+	}
+	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		u, err := c.user(ctx, tx, "iam:CreateAccessKey", name, question{})
+		if err != nil {
+			return err
+		}
+		k, err := tx.AccessKey(ctx, want.AccessKeyID)
+		switch {
+		case errors.Is(err, meta.ErrNotFound):
+		case err != nil:
+			return err
+		case k.UserUniqueID != u.UniqueID:
+			return ecr.Errorf(CodeEntityAlreadyExists, "Access key %s belongs to another user.", k.ID)
+		default:
+			secret, err := c.s.cfg.Identity.Secret(k)
+			if err != nil {
+				return err
+			}
+			if secret == want.SecretAccessKey {
+				if k.Active {
+					return nil
+				}
+				return tx.SetAccessKeyActive(ctx, k.ID, true)
+			}
+			if err := tx.DeleteAccessKey(ctx, k.ID); err != nil {
+				return err
+			}
+		}
+		_, err = c.s.cfg.Identity.PutAccessKey(ctx, tx, u, want)
+		return err
+	})
+}
+
 // AccessKeys lists a user's keys, oldest first.
 func (c *Caller) AccessKeys(ctx context.Context, name string) (u meta.User, keys []meta.AccessKey, err error) {
 	if name, err = c.orOwn(name); err != nil {
