@@ -12,7 +12,8 @@ func (e *Env) adminCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
 		Short: "Look after a registry's data folder",
-		Long:  `Commands for whoever runs a registry. They work on its data folder.`,
+		Long: `Commands for whoever runs a registry: the one of the data folder, which is
+started for the command where none runs, or one elsewhere, with --endpoint.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json`,
 		Args: cobra.ArbitraryArgs,
@@ -24,7 +25,10 @@ func (e *Env) adminCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(e.adminCheckCommand())
+	cmd.AddCommand(e.adminJournalCommand(), e.adminBinCommand(), e.adminRestoreCommand(), e.adminPurgeCommand(), e.adminUsageCommand(), e.adminGCCommand(),
+		e.adminLifecycleCommand(), e.adminClockCommand())
 	cmd.AddCommand(e.adminAuditCommand())
+	cmd.AddCommand(e.adminUserCommand(), e.adminRoleCommand())
 	return cmd
 }
 

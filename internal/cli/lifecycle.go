@@ -15,6 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -69,6 +70,8 @@ type lifecycleOptions struct {
 	assume      string
 	deployed    bool
 	noManifests bool
+	leases      []string
+	hosts       []string
 
 	// extensions: accept policies that only Kontor's registry takes.
 	extensions bool
@@ -94,6 +97,8 @@ func (o *lifecycleOptions) offlineFlags(cmd *cobra.Command) {
 	f.StringVar(&o.manifests, "manifests", "", "with --images: read the manifests of indexes from the files in `DIR`")
 	f.StringVar(&o.at, "at", "", "look at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
 	f.StringVar(&o.assume, "assume", "", "where AWS leaves something open, assume `WHOSE` reading: aws (what deletes most) or kontor (default that of the registry; aws for files)")
+	leasesFlag(cmd, &o.leases)
+	hostFlag(cmd, &o.hosts)
 	completeWords(cmd, "assume", assumeAWS, assumeKontor)
 	if err := cmd.MarkFlagFilename("images", "json"); err != nil {
 		panic(err) // the flag is defined above
@@ -150,6 +155,10 @@ type looked struct {
 	text, file string
 	// keepsUntagged: the file says that images without tags never expire.
 	keepsUntagged bool
+	// hosts are the registry's names, nil for any; leases what it knows to be
+	// in use.
+	hosts  []string
+	leases []leases.Lease
 }
 
 func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (looked, error) {
@@ -195,6 +204,9 @@ func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (look
 	}
 	if out.AWS {
 		out.Options = lifecycle.PredictAWS()
+	}
+	if err := e.hold(&out, o); err != nil {
+		return looked{}, err
 	}
 	return out, e.choosePolicy(&out, o, f)
 }
@@ -257,7 +269,11 @@ func (e *Env) live(ctx context.Context, o lifecycleOptions, repo ecr.RepositoryN
 		return out, nil, err
 	}
 	defer closing(&err, end)
-	out.snapshot, err = conn.Images(ctx, repo, !o.noManifests, e.Now())
+	if out.snapshot, err = conn.Images(ctx, repo, !o.noManifests, e.Now()); err != nil {
+		return out, f, err
+	}
+	out.hosts = registryHosts(conn, o.hosts)
+	out.leases, err = e.knownLeases(ctx, conn, repo)
 	return out, f, err
 }
 

@@ -9,14 +9,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
-// served are the operations, by name.
-var served = map[string]func(ctx context.Context, c *call, body []byte) (any, error){
-	"ListJournal":    serve((*call).listJournal),
-	"ListRecycleBin": serve((*call).listRecycleBin),
-	"RestoreImage":   serve((*call).restoreImage),
-	"PurgeImage":     serve((*call).purgeImage),
-}
-
 func (c *call) listJournal(ctx context.Context, in *admin.ListJournalRequest) (*admin.ListJournalResponse, error) {
 	at, err := c.someRepo(in.RegistryID, in.RepositoryName)
 	if err != nil {

@@ -207,13 +207,13 @@ type PurgeImageResponse struct {
 	SizeBytes      int64    `json:"sizeInBytes"`
 }
 
-// CollectRequest asks for a collection now.
-type CollectRequest struct {
+// CollectGarbageRequest asks for a collection now.
+type CollectGarbageRequest struct {
 	RegistryID string `json:"registryId,omitzero"`
 }
 
-// CollectResponse is what a collection removed from the server's store.
-type CollectResponse struct {
+// CollectGarbageResponse is what a collection removed from the server's store.
+type CollectGarbageResponse struct {
 	BinEntries int   `json:"binEntries"` // that expired
 	Links      int   `json:"links"`      // of repositories to blobs without images
 	Blobs      int   `json:"blobs"`
@@ -224,4 +224,100 @@ type CollectResponse struct {
 type ForgetLeasesResponse struct {
 	Collector string `json:"collector"`
 	Leases    int    `json:"leases"` // that it had
+}
+
+// DescribeUsageRequest names a repository.
+type DescribeUsageRequest struct {
+	RegistryID     string `json:"registryId,omitzero"`
+	RepositoryName string `json:"repositoryName"`
+}
+
+// DescribeUsageResponse is what a repository's images take. A layer counts once
+// however many images have it; sizes are bytes. What is in the recycle bin does
+// not count.
+type DescribeUsageResponse struct {
+	RepositoryName string `json:"repositoryName"`
+	Images         int    `json:"images"`
+	ManifestBytes  int64  `json:"manifestBytes"`
+	LayerBytes     int64  `json:"layerBytes"`
+	// OwnBytes are those that no other repository has.
+	OwnBytes int64       `json:"ownLayerBytes"`
+	Tags     []TagUsage  `json:"tags"`  // in byte order
+	Rules    []RuleUsage `json:"rules"` // by priority
+}
+
+// TagUsage is what a tag's image takes, with the images that it lists.
+type TagUsage struct {
+	ImageTag    string `json:"imageTag"`
+	ImageDigest string `json:"imageDigest"`
+	LayerBytes  int64  `json:"layerBytes"`
+	// OwnBytes would be free without it.
+	OwnBytes int64 `json:"ownLayerBytes"`
+}
+
+// RuleUsage is what a lifecycle rule would free now.
+type RuleUsage struct {
+	RulePriority int   `json:"rulePriority"`
+	Images       int   `json:"images"`
+	FreedBytes   int64 `json:"freedLayerBytes"`
+}
+
+// RunLifecycleRequest asks for a run of a repository's lifecycle policy now.
+type RunLifecycleRequest struct {
+	RegistryID     string `json:"registryId,omitzero"`
+	RepositoryName string `json:"repositoryName"`
+	DryRun         bool   `json:"dryRun,omitzero"` // change nothing
+	Force          bool   `json:"force,omitzero"`  // however many images that takes
+}
+
+// RunLifecycleResponse is what a run did, or in a dry run would do.
+type RunLifecycleResponse struct {
+	RepositoryName string    `json:"repositoryName"`
+	At             time.Time `json:"at"`
+	DryRun         bool      `json:"dryRun"`
+	Images         int       `json:"images"` // that the repository had
+	Expired        int       `json:"expired"`
+	Archived       int       `json:"archived"`
+	SizeBytes      int64     `json:"sizeInBytes"` // of the expired
+	// Stopped says that nothing was done; the findings say why.
+	Stopped bool `json:"stopped"`
+	// Outcomes are the images on which a rule acts, whether they went or not.
+	Outcomes []Outcome `json:"outcomes"`
+	Findings []Finding `json:"findings"`
+}
+
+// Outcome is an image on which a rule acts.
+type Outcome struct {
+	ImageDigest  string    `json:"imageDigest"`
+	ImageTags    []string  `json:"imageTags"`
+	PushedAt     time.Time `json:"imagePushedAt"`
+	SizeBytes    int64     `json:"imageSizeInBytes"`
+	RulePriority int       `json:"rulePriority"`
+	Reason       string    `json:"reason"`
+	// Action is what happens, "expire", "transition" or "keep"; Wanted what the
+	// rule says.
+	Action string `json:"action"`
+	Wanted string `json:"wantedAction"`
+	With   string `json:"withImageDigest,omitzero"` // the subject that it goes with
+	// What keeps it: the index or subject, a lease, or what happened since.
+	GuardedBy string `json:"guardedByImageDigest,omitzero"`
+	HeldBy    string `json:"heldBy,omitzero"`
+	Saved     string `json:"savedBy,omitzero"`
+}
+
+// Finding is something that somebody should look at.
+type Finding struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// MoveClockRequest moves the test clock; 0 asks for its time.
+type MoveClockRequest struct {
+	RegistryID  string `json:"registryId,omitzero"`
+	MoveSeconds int64  `json:"moveSeconds"`
+}
+
+// MoveClockResponse is the time of the test clock.
+type MoveClockResponse struct {
+	Now time.Time `json:"now"`
 }

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/leases"
+)
+
+// hold looks up which of l's images are in use, by --leases and by what the
+// registry knows. They stay whatever the policy says.
+func (e *Env) hold(l *looked, o lifecycleOptions) error {
+	inUse, err := e.readLeases(o.leases, l.hosts)
+	if err != nil {
+		return err
+	}
+	inUse = append(inUse, l.leases...)
+	if held := leases.Held(inUse, ecr.RepositoryName(l.Repository), l.Images); len(held) > 0 {
+		l.Options.Held = held
+	}
+	return nil
+}
+
+// knownLeases asks a Kontor registry for the leases of a repository, or of all
+// when name is empty. Amazon ECR, and what stands in for it, knows none.
+func (e *Env) knownLeases(ctx context.Context, conn *deploy.Conn, name ecr.RepositoryName) ([]leases.Lease, error) {
+	client, ok := conn.API.(*awsecr.Client)
+	if !ok || !conn.Target.Local && conn.Target.Endpoint == "" {
+		return nil, nil
+	}
+	o := client.Options()
+	c := &adminClient{endpoint: aws.ToString(o.BaseEndpoint), region: o.Region, credentials: o.Credentials, http: o.HTTPClient, now: e.Now}
+	if c.http == nil {
+		c.http = http.DefaultClient
+	}
+	known, err := c.leases(ctx, string(name))
+	switch {
+	case err != nil && !conn.Target.Local && (errors.Is(err, errNoKontor) || ecr.CodeOf(err) == ecr.CodeUnknownOperation):
+		return nil, nil
+	case ecr.CodeOf(err) == ecr.CodeAccessDenied:
+		e.notice("the leases of registry %s are not known (%s), so images in use are not told apart", conn.Target.Name, err)
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	for _, s := range known.Collectors {
+		if s.Silent {
+			e.notice("collector %s has reported last on %s and is silent since: its leases stay in force until it reports again, or kontor lease forget %s",
+				s.Name, s.ReportedAt.UTC().Format("2006-01-02"), s.Name)
+		}
+	}
+	return fromWire(known.Leases)
+}

@@ -1,0 +1,18 @@
+package adminapi
+
+import "context"
+
+// served are the operations, by name.
+var served = map[string]func(ctx context.Context, c *call, body []byte) (any, error){
+	"ListJournal":    serve((*call).listJournal),
+	"ListRecycleBin": serve((*call).listRecycleBin),
+	"RestoreImage":   serve((*call).restoreImage),
+	"PurgeImage":     serve((*call).purgeImage),
+	"CollectGarbage": serve((*call).collectGarbage),
+	"DescribeUsage":  serve((*call).describeUsage),
+	"ReportLeases":   serve((*call).reportLeases),
+	"ListLeases":     serve((*call).listLeases),
+	"ForgetLeases":   serve((*call).forgetLeases),
+	"RunLifecycle":   serve((*call).runLifecycle),
+	"MoveClock":      serve((*call).moveClock),
+}

@@ -1,0 +1,41 @@
+package adminapi
+
+import (
+	"context"
+
+	"github.com/kontor-registry/kontor/internal/wire/admin"
+)
+
+func (c *call) collectGarbage(ctx context.Context, in *admin.CollectGarbageRequest) (*admin.CollectGarbageResponse, error) {
+	at, err := c.in(in.RegistryID)
+	if err != nil {
+		return nil, err
+	}
+	done, err := c.Collect(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return &admin.CollectGarbageResponse{BinEntries: done.BinEntries, Links: done.Links, Blobs: done.Blobs, SizeBytes: done.SizeBytes}, nil
+}
+
+func (c *call) describeUsage(ctx context.Context, in *admin.DescribeUsageRequest) (*admin.DescribeUsageResponse, error) {
+	at, err := c.repo(in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	u, err := c.Usage(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	out := &admin.DescribeUsageResponse{
+		RepositoryName: string(at.Name), Images: u.Images, ManifestBytes: u.ManifestBytes, LayerBytes: u.BlobBytes, OwnBytes: u.OwnBytes,
+		Tags: make([]admin.TagUsage, len(u.Tags)), Rules: make([]admin.RuleUsage, len(u.Rules)),
+	}
+	for i, t := range u.Tags {
+		out.Tags[i] = admin.TagUsage{ImageTag: string(t.Tag), ImageDigest: string(t.Digest), LayerBytes: t.BlobBytes, OwnBytes: t.OwnBytes}
+	}
+	for i, r := range u.Rules {
+		out.Rules[i] = admin.RuleUsage{RulePriority: r.Rule, Images: r.Images, FreedBytes: r.FreedBytes}
+	}
+	return out, nil
+}

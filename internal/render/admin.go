@@ -1,0 +1,163 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/deploy/images"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
+)
+
+// imageName is an image as the admin API names it.
+func imageName(repository, digest string, tags []string) string {
+	name := clean(repository)
+	if digest != "" {
+		name += "@" + clean(images.Short(digest))
+	}
+	if len(tags) > 0 {
+		name += " (" + clean(strings.Join(tags, ", ")) + ")"
+	}
+	return name
+}
+
+// because is why something went: by which rule, and who said so.
+func because(reason, actor string, rule int) string {
+	s := clean(reason)
+	if rule != 0 && !strings.Contains(s, "rule") {
+		s = fmt.Sprintf("rule %d: %s", rule, s)
+	}
+	if actor != "" {
+		s += "; by " + clean(actor)
+	}
+	return s
+}
+
+// journalWords say what an entry of the journal is about.
+var journalWords = map[string]string{
+	"delete-image": "deleted", "delete-tag": "lost its tag", "move-tag": "lost its tag to another image", "restore-image": "restored",
+	"purge-image": "purged", "delete-policy": "its policy deleted", "delete-lifecycle-policy": "its lifecycle policy deleted",
+	"delete-repository": "the repository deleted", "delete-blob": "a blob deleted",
+}
+
+// Journal writes entries of the journal, a line and its reason each.
+func Journal(w io.Writer, list []admin.JournalEntry, o Options) error {
+	p := newPrinter(o)
+	for _, e := range list {
+		what := journalWords[e.Operation]
+		if what == "" {
+			what = clean(e.Operation)
+		}
+		size := ""
+		if e.SizeBytes > 0 {
+			size = ", " + bytesText(e.SizeBytes)
+		}
+		p.linef(plain, "%s  %s: %s%s", moment(e.At), imageName(e.RepositoryName, e.ImageDigest, e.ImageTags), what, size)
+		p.linef(faint, "    %s", because(e.Reason, e.Actor, e.RulePriority))
+	}
+	if len(list) == 0 {
+		p.linef(plain, "The journal has no such entry.")
+	}
+	return p.flush(w)
+}
+
+// Bin writes what the recycle bin holds. host is what the names of the
+// registry's images begin with.
+func Bin(w io.Writer, list []admin.BinEntry, o Options) error {
+	p := newPrinter(o)
+	var size int64
+	for _, e := range list {
+		size += e.SizeBytes
+		p.linef(plain, "%s@%s", clean(e.RepositoryName), clean(e.ImageDigest))
+		facts := []string{bytesText(e.SizeBytes), "deleted " + moment(e.DeletedAt), "restorable until " + moment(e.ExpiresAt)}
+		if len(e.ImageTags) > 0 {
+			facts = append([]string{"tags " + clean(strings.Join(e.ImageTags, ", "))}, facts...)
+		}
+		if e.Subject != "" {
+			facts = append(facts, "refers to "+clean(images.Short(e.Subject)))
+		}
+		p.linef(plain, "    %s", strings.Join(facts, "; "))
+		p.linef(faint, "    %s", because(e.Reason, e.Actor, e.RulePriority))
+	}
+	if len(list) == 0 {
+		p.linef(plain, "The recycle bin is empty.")
+	} else {
+		p.linef(bold, "%s, %s. To bring one back: kontor admin restore REPOSITORY@DIGEST", count(len(list), "image", "images"), bytesText(size))
+	}
+	return p.flush(w)
+}
+
+// Restored writes what came back, and what did not.
+func Restored(w io.Writer, r admin.RestoreImageResponse, o Options) error {
+	p := newPrinter(o)
+	for i, m := range r.Images {
+		name := imageName(r.RepositoryName, m.ImageDigest, m.ImageTags)
+		if i == 0 {
+			p.linef(green, "Restored %s.", name)
+		} else {
+			p.linef(green, "Restored %s, which belongs to it.", name)
+		}
+		for _, t := range m.TakenTags {
+			p.linef(yellow, "    The tag %s stays with image %s, which has it now.", clean(t.ImageTag), clean(images.Short(t.ImageDigest)))
+		}
+		if m.RulePriority != 0 {
+			p.linef(yellow, "    Lifecycle rule %d took it and takes it again at the next run, unless a rule above keeps it, or a lease.", m.RulePriority)
+		}
+	}
+	for _, d := range r.MissingDigests {
+		p.linef(red, "Image %s, which an index lists, is nowhere any more.", clean(d))
+	}
+	return p.flush(w)
+}
+
+// Purged writes what went for good.
+func Purged(w io.Writer, r admin.PurgeImageResponse, o Options) error {
+	p := newPrinter(o)
+	var from []string
+	if r.Live {
+		from = append(from, "the repository")
+	}
+	if r.BinEntries > 0 {
+		from = append(from, "the recycle bin")
+	}
+	p.linef(plain, "Purged %s from %s: %s that nothing else used, %s.", imageName(r.RepositoryName, r.ImageDigest, r.ImageTags),
+		strings.Join(from, " and "), count(r.Blobs, "blob", "blobs"), bytesText(r.SizeBytes))
+	return p.flush(w)
+}
+
+// Collected writes what a collection removed.
+func Collected(w io.Writer, r admin.CollectGarbageResponse, o Options) error {
+	p := newPrinter(o)
+	p.linef(plain, "Collected %s, %s; %s of the recycle bin had expired, %s had no image any more.", count(r.Blobs, "blob", "blobs"), bytesText(r.SizeBytes),
+		count(r.BinEntries, "entry", "entries"), count(r.Links, "link to a blob", "links to blobs"))
+	return p.flush(w)
+}
+
+// Usage writes what the images of repositories take.
+func Usage(w io.Writer, list []admin.DescribeUsageResponse, o Options) error {
+	p := newPrinter(o)
+	var total int64
+	for _, r := range list {
+		total += r.LayerBytes
+		p.linef(bold, "%s: %s, %s in layers, %s of it nowhere else", clean(r.RepositoryName), count(r.Images, "image", "images"),
+			bytesText(r.LayerBytes), bytesText(r.OwnBytes))
+		var rows [][2]string
+		for _, t := range r.Tags {
+			rows = append(rows, [2]string{clean(t.ImageTag), fmt.Sprintf("%s, %s of it in no other image", bytesText(t.LayerBytes), bytesText(t.OwnBytes))})
+		}
+		for _, line := range align("  ", rows) {
+			p.linef(plain, "%s", line)
+		}
+		for _, u := range r.Rules {
+			p.linef(plain, "  rule %d would take %s now and free %s", u.RulePriority, count(u.Images, "image", "images"), bytesText(u.FreedBytes))
+		}
+	}
+	switch len(list) {
+	case 0:
+		p.linef(plain, "There are no repositories.")
+	case 1:
+	default:
+		p.linef(plain, "%s, %s in layers if none is shared.", count(len(list), "repository", "repositories"), bytesText(total))
+	}
+	return p.flush(w)
+}

@@ -1,0 +1,110 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/leases"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
+)
+
+// LeaseReport is what a collector found and what was recorded of it.
+type LeaseReport struct {
+	// Recorded is nil for a dry run.
+	Recorded *admin.ReportLeasesResponse `json:"recorded"`
+	Leases   []admin.Lease               `json:"leases"`
+	// Others are images of other registries, which are not recorded.
+	Others []leases.Other `json:"otherRegistries"`
+	// Of a cluster: how many objects have images, how many pods have ended,
+	// and what has none, by kind.
+	Objects   int            `json:"objects,omitzero"`
+	EndedPods int            `json:"endedPods,omitzero"`
+	Unknown   map[string]int `json:"withoutImages,omitzero"`
+}
+
+// Text writes what a collector found.
+func (r LeaseReport) Text(w io.Writer, o Options) error {
+	p := newPrinter(o)
+	if r.Recorded == nil {
+		p.leases(r.Leases, false)
+		p.linef(bold, "%s found, nothing recorded.", count(len(r.Leases), "lease", "leases"))
+	} else {
+		c := r.Recorded.Collector
+		p.linef(bold, "Recorded %s of collector %s; it is expected again by %s.", count(r.Recorded.Leases, "lease", "leases"), clean(c.Name), moment(c.ExpectedAt))
+	}
+	if r.Objects > 0 || r.EndedPods > 0 {
+		p.linef(plain, "Read %s; %s ended and not in use.", count(r.Objects, "object with images", "objects with images"),
+			count(r.EndedPods, "pod that has", "pods that have"))
+	}
+	if len(r.Unknown) > 0 {
+		var kinds []string
+		for _, k := range slices.Sorted(maps.Keys(r.Unknown)) {
+			kinds = append(kinds, fmt.Sprintf("%s %d", clean(k), r.Unknown[k]))
+		}
+		p.linef(faint, "Without images: %s.", strings.Join(kinds, ", "))
+	}
+	if len(r.Others) > 0 {
+		var hosts []string
+		for _, h := range r.Others {
+			hosts = append(hosts, fmt.Sprintf("%s %d", clean(h.Host), h.Uses))
+		}
+		p.linef(plain, "Of other registries, and not recorded: %s. If one of them is this registry under another name, give --host.", strings.Join(hosts, ", "))
+	}
+	return p.flush(w)
+}
+
+// leaseName is the image of a lease.
+func leaseName(l admin.Lease) string {
+	name := clean(l.RepositoryName)
+	if l.ImageTag != "" {
+		name += ":" + clean(l.ImageTag)
+	}
+	if l.ImageDigest != "" {
+		name += "@" + clean(l.ImageDigest)
+	}
+	return name
+}
+
+// leases writes a line for each image, and one for each of its users.
+func (p *printer) leases(list []admin.Lease, collectors bool) {
+	last := ""
+	for _, l := range list {
+		if name := leaseName(l); name != last {
+			p.linef(plain, "%s", name)
+			last = name
+		}
+		if collectors {
+			p.linef(faint, "    %s: %s", clean(l.Collector), clean(l.User))
+		} else {
+			p.linef(faint, "    %s", clean(l.User))
+		}
+	}
+}
+
+// Leases writes the leases of a registry and who reported them.
+func Leases(w io.Writer, r admin.ListLeasesResponse, o Options) error {
+	p := newPrinter(o)
+	p.leases(r.Leases, true)
+	for _, c := range r.Collectors {
+		if c.Silent {
+			p.linef(yellow, "Collector %s is silent: it reported last on %s and was expected by %s. Its leases stay in force until it reports again, or kontor lease forget %s.",
+				clean(c.Name), moment(c.ReportedAt), moment(c.ExpectedAt), clean(c.Name))
+			continue
+		}
+		p.linef(plain, "Collector %s reported on %s and is expected again by %s.", clean(c.Name), moment(c.ReportedAt), moment(c.ExpectedAt))
+	}
+	if len(r.Collectors) == 0 {
+		p.linef(plain, "Nobody has reported images in use.")
+	}
+	return p.flush(w)
+}
+
+// Forgotten writes that a collector is no more.
+func Forgotten(w io.Writer, r admin.ForgetLeasesResponse, o Options) error {
+	p := newPrinter(o)
+	p.linef(plain, "Forgot collector %s and its %s. What only it held goes when a rule says so.", clean(r.Collector), count(r.Leases, "lease", "leases"))
+	return p.flush(w)
+}

@@ -1,0 +1,54 @@
+package render
+
+import (
+	"io"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/deploy/images"
+	"github.com/kontor-registry/kontor/internal/deploy/leases"
+)
+
+// LeaseChanges writes what keeps the images in use of repositories alive.
+func LeaseChanges(w io.Writer, list []leases.Change, o Options) error {
+	p := newPrinter(o)
+	var add, remove, expire, kept int
+	for _, c := range list {
+		add, remove, expire, kept = add+len(c.Add), remove+len(c.Remove), expire+len(c.Expire), kept+len(c.Kept)
+		if c.Empty() && len(c.Missing) == 0 && len(c.Waiting) == 0 {
+			continue
+		}
+		p.linef(bold, "%s", clean(string(c.Repository)))
+		for _, t := range c.Add {
+			p.linef(green, "  + %s: tag %s", leaseTagged(t), clean(t.Tag))
+			for _, u := range t.Users {
+				p.linef(faint, "      %s", clean(u))
+			}
+		}
+		for _, t := range c.Remove {
+			p.linef(yellow, "  - %s: tag %s, no longer in use", leaseTagged(t), clean(t.Tag))
+		}
+		for _, t := range c.Expire {
+			p.linef(red, "  - %s: goes with its last tag, by rule %d; no longer in use", leaseTagged(t), t.Rule)
+		}
+		for _, t := range c.Waiting {
+			p.linef(plain, "    %s: no longer in use, and no rule takes it: stays with its last tag", leaseTagged(t))
+		}
+		for _, m := range c.Missing {
+			p.linef(yellow, "  ! %s: %s, for %s", clean(m.Image), m.Why, clean(m.User))
+		}
+		if c.After != "" {
+			p.linef(green, "  + lifecycle policy: rule 1: images tagged %s are kept", leases.Pattern)
+		}
+	}
+	p.linef(bold, "Images in use: %d to tag, %d tagged already. No longer in use: %s to remove, %s to expire.", add, kept,
+		count(remove, "tag", "tags"), count(expire, "image", "images"))
+	return p.flush(w)
+}
+
+func leaseTagged(t leases.Tagged) string {
+	s := clean(images.Short(t.Digest))
+	if len(t.Tags) > 0 {
+		s += " (" + clean(strings.Join(t.Tags, ", ")) + ")"
+	}
+	return s
+}
