@@ -31,6 +31,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 // Options say what to start. The zero value is what `kontor up` starts.
@@ -55,7 +56,7 @@ type Registry struct {
 	// Admin may do everything in the account, Pusher push and pull only.
 	Admin, Pusher Credentials
 
-	clock  *clock
+	clock  *registry.TestClock
 	server *server.Server
 	stop   func()
 }
@@ -114,13 +115,13 @@ func serve(ctx context.Context, t testing.TB, dir *datadir.Dir, id ecr.RegistryI
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
-	r := &Registry{Host: l.Addr().String(), Account: string(id.Account), Region: string(id.Region), clock: &clock{}}
+	r := &Registry{Host: l.Addr().String(), Account: string(id.Account), Region: string(id.Region), clock: registry.NewTestClock(time.Now)}
 	r.URL = "http://" + r.Host
 	r.server, err = server.New(ctx, server.Config{
 		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key,
-		Bindings: []server.Binding{{Registry: id, Host: r.Host, Listeners: []net.Listener{l}}},
-		Compat:   registry.Compat(o.Compat),
-		ImageNow: r.clock.now, AuthNow: time.Now,
+		Bindings:  []server.Binding{{Registry: id, Host: r.Host, Listeners: []net.Listener{l}}},
+		Compat:    registry.Compat(o.Compat),
+		TestClock: r.clock, AuthNow: time.Now,
 		Log: slog.New(slog.NewTextHandler(o.Log, nil)),
 	})
 	if err == nil {
@@ -229,26 +230,30 @@ func (r *Registry) DockerConfig(t testing.TB) string {
 }
 
 // Advance moves the image clock: push times and lifecycle ages. Signatures and
-// tokens keep real time.
-func (r *Registry) Advance(d time.Duration) { r.clock.advance(d) }
+// tokens keep real time. It is not kept for another Start on the same folder.
+func (r *Registry) Advance(d time.Duration) { r.clock.Advance(d) }
 
 // Now is the image clock.
-func (r *Registry) Now() time.Time { return r.clock.now() }
+func (r *Registry) Now() time.Time { return r.clock.Now() }
 
-// clock is real time and an offset.
-type clock struct {
-	mu     sync.Mutex
-	offset time.Duration // guarded by mu
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.offset).UTC().Truncate(time.Microsecond)
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.offset += d
+// RunLifecycle carries out the lifecycle policy of the repository name now, as
+// the registry does by itself every hour, and returns the digests of the images
+// that it deleted. Index children go one run after their index.
+func (r *Registry) RunLifecycle(t testing.TB, name string) []string {
+	t.Helper()
+	repo, err := ecr.ParseRepositoryName(name)
+	if err != nil {
+		t.Fatalf("kontortest: repository %q: %v", name, err)
+	}
+	run, err := r.server.Registry().System("kontortest").RunLifecycle(t.Context(), registry.Repo{In: r.id(), Name: repo}, registry.RunOptions{Force: true})
+	if err != nil {
+		t.Fatalf("kontortest: lifecycle run of %q: %v", name, err)
+	}
+	var gone []string
+	for _, o := range run.Outcomes {
+		if o.Action == lifecycle.Expire {
+			gone = append(gone, string(o.Digest))
+		}
+	}
+	return gone
 }

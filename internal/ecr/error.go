@@ -21,6 +21,9 @@ const (
 	CodeRepositoryPolicyNotFound Code = "RepositoryPolicyNotFoundException"
 	CodeLifecyclePolicyNotFound  Code = "LifecyclePolicyNotFoundException"
 	CodeRegistryPolicyNotFound   Code = "RegistryPolicyNotFoundException"
+	CodePreviewNotFound          Code = "LifecyclePolicyPreviewNotFoundException"
+	CodePreviewInProgress        Code = "LifecyclePolicyPreviewInProgressException"
+	CodeStorageClassNotSupported Code = "ImageStorageClassUpdateNotSupportedException"
 	CodeImageNotFound            Code = "ImageNotFoundException"
 	CodeImageAlreadyExists       Code = "ImageAlreadyExistsException"
 	CodeImageTagAlreadyExists    Code = "ImageTagAlreadyExistsException"
@@ -68,6 +71,7 @@ func Codes() []Code {
 		CodeLimitExceeded, CodeTooManyTags, CodeInvalidTagParameter, CodeUnknownOperation, CodeAccessDenied,
 		CodeThrottling, CodeSerialization, CodeReferencedByManifestList, CodeUnrecognizedClient,
 		CodeInvalidSignature, CodeIncompleteSignature, CodeExpiredToken, CodeUnavailable,
+		CodePreviewNotFound, CodePreviewInProgress, CodeStorageClassNotSupported,
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package jobs is what a registry does by itself, driven by the clock: it
-// removes uploads that nobody goes on with, blobs and files that nothing refers
-// to, and what the recycle bin and the journal have kept for long enough.
+// carries out lifecycle policies, and removes uploads that nobody goes on with,
+// blobs and files that nothing refers to, and what the recycle bin and the journal have kept for long enough.
 //
 // It guarantees that a job runs once at a time in this process, that one that
 // fails or panics is logged and tried again, and that none outlives Run.
@@ -45,10 +45,16 @@ type Config struct {
 	Collect      registry.CollectOptions
 	CollectEvery time.Duration
 	TrimEvery    time.Duration
+	// LifecycleEvery is how often to carry out the lifecycle policies. Default
+	// 1 hour; negative is never.
+	LifecycleEvery time.Duration
 }
 
 // DefaultUploadAge is the default of Config.UploadAge.
 const DefaultUploadAge = 24 * time.Hour
+
+// DefaultLifecycleEvery is the default of Config.LifecycleEvery.
+const DefaultLifecycleEvery = time.Hour
 
 // job is one thing to do again and again.
 type job struct {
@@ -78,7 +84,7 @@ func (c Config) jobs() []job {
 		return fallback
 	}
 	uploadAge, orphanAge := or(c.UploadAge, DefaultUploadAge), or(c.OrphanAge, 24*time.Hour)
-	return []job{
+	all := []job{
 		{"upload expiry", or(c.UploadsEvery, 10*time.Minute), func(ctx context.Context) (registry.Expired, error) {
 			return c.Registry.ExpireUploads(ctx, c.ImageNow().Add(-uploadAge))
 		}},
@@ -88,6 +94,10 @@ func (c Config) jobs() []job {
 		{"collection", or(c.CollectEvery, time.Hour), c.collect},
 		{"journal trimming", or(c.TrimEvery, 24*time.Hour), c.trimJournal},
 	}
+	if c.LifecycleEvery >= 0 {
+		all = append(all, job{"lifecycle", or(c.LifecycleEvery, DefaultLifecycleEvery), c.lifecycle})
+	}
+	return all
 }
 
 func (c Config) loop(ctx context.Context, j job) {

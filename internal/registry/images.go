@@ -42,7 +42,7 @@ var (
 )
 
 // Manifest returns an image's manifest and counts as a pull.
-// Errors: RepositoryNotFound, ImageNotFound.
+// Errors: RepositoryNotFound, ImageNotFound, also for an archived image.
 func (c *Caller) Manifest(ctx context.Context, at Repo, id ecr.ImageID) (Manifest, error) {
 	return c.manifest(ctx, opManifest, at, id, true)
 }
@@ -55,7 +55,9 @@ func (c *Caller) StatManifest(ctx context.Context, at Repo, id ecr.ImageID) (Man
 func (c *Caller) manifest(ctx context.Context, op Operation, at Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
 	var m meta.Manifest
 	err := c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
-		m, err = resolve(ctx, r, at, repo.ID, id)
+		if m, err = resolve(ctx, r, at, repo.ID, id); err == nil {
+			err = c.r.pullable(at, id, &m.Image)
+		}
 		return err
 	})
 	if err != nil {
@@ -85,6 +87,9 @@ func (c *Caller) BatchGetImage(ctx context.Context, at Repo, ids []ecr.ImageID) 
 				continue
 			}
 			m, err := resolve(ctx, r, at, repo.ID, id)
+			if err == nil {
+				err = c.r.pullable(at, id, &m.Image)
+			}
 			if f, failed := itemFailure(id, err); failed {
 				failures = append(failures, f)
 				continue
@@ -139,10 +144,14 @@ func itemFailure(id ecr.ImageID, err error) (ImageFailure, bool) {
 var opListImages = Operation{"ListImages", []access.Action{"ecr:ListImages"}}
 
 // ListImages returns at most limit (digest, tag) pairs in byte order after
-// the pair after, and the pair to go on after; zero when that was all.
-func (c *Caller) ListImages(ctx context.Context, at Repo, status TagStatus, after ecr.ImageID, limit int) (ids []ecr.ImageID, next ecr.ImageID, err error) {
+// the pair after, and the pair to go on after; zero when that was all. When of
+// is given, they are those of images that have one of these statuses.
+func (c *Caller) ListImages(ctx context.Context, at Repo, status TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
 	err = c.view(ctx, opListImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
-		ids, next = nil, ecr.ImageID{}
+		if ids, next = nil, (ecr.ImageID{}); len(of) > 0 {
+			ids, next, err = c.listIDs(ctx, r, repo, status, after, limit, of)
+			return err
+		}
 		from := after
 		for {
 			page, err := r.ListImageIDs(ctx, repo.ID, from, limit)
@@ -168,6 +177,54 @@ func (c *Caller) ListImages(ctx context.Context, at Repo, status TagStatus, afte
 	return ids, next, err
 }
 
+// listIDs is ListImages of images that have one of the statuses of.
+func (c *Caller) listIDs(ctx context.Context, r meta.Reader, repo meta.Repository, status TagStatus, after ecr.ImageID, limit int, of []ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
+	// The image that the walk stopped at may have more tags: the page begins
+	// before it, with what shares all but the last digit.
+	from := after.Digest
+	if from != "" {
+		from = from[:len(from)-1]
+	}
+	now := c.r.cfg.Now()
+	for {
+		page, err := r.ListManifests(ctx, repo.ID, from, limit)
+		if err != nil {
+			return nil, ecr.ImageID{}, err
+		}
+		for _, m := range page {
+			c.r.settleStatus(&m.Image, now)
+			if !slices.Contains(of, m.Image.Status) || !status.selects(len(m.Image.Tags) > 0) {
+				continue
+			}
+			for _, id := range pairs(m.Image) {
+				if id.Digest < after.Digest || id.Digest == after.Digest && id.Tag <= after.Tag {
+					continue
+				}
+				if len(ids) == limit {
+					return ids, ids[limit-1], nil
+				}
+				ids = append(ids, id)
+			}
+		}
+		if len(page) < limit {
+			return ids, ecr.ImageID{}, nil
+		}
+		from = page[len(page)-1].Image.Digest
+	}
+}
+
+// pairs are the names of an image: one for each tag, or the digest alone.
+func pairs(i ecr.Image) []ecr.ImageID {
+	if len(i.Tags) == 0 {
+		return []ecr.ImageID{{Digest: i.Digest}}
+	}
+	var ids []ecr.ImageID
+	for _, t := range i.Tags {
+		ids = append(ids, ecr.ImageID{Digest: i.Digest, Tag: t})
+	}
+	return ids
+}
+
 func (s TagStatus) selects(tagged bool) bool {
 	switch s {
 	case TagStatusTagged:
@@ -186,6 +243,7 @@ func (c *Caller) DescribeImages(ctx context.Context, at Repo, ids []ecr.ImageID)
 	var images []ecr.Image
 	err := c.view(ctx, opDescribeImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		images = nil
+		now := c.r.cfg.Now()
 		for _, id := range ids {
 			if f, bad := malformed(id); bad {
 				return ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
@@ -194,6 +252,7 @@ func (c *Caller) DescribeImages(ctx context.Context, at Repo, ids []ecr.ImageID)
 			if err != nil {
 				return err
 			}
+			c.r.settleStatus(&m.Image, now)
 			if !slices.ContainsFunc(images, func(i ecr.Image) bool { return i.Digest == m.Image.Digest }) {
 				images = append(images, m.Image)
 			}
@@ -207,10 +266,11 @@ var opListImageDetails = Operation{"ListImageDetails", []access.Action{"ecr:Desc
 
 // ListImageDetails returns at most limit images in byte order of their
 // digests after the digest after, and the digest to go on after; empty when
-// that was all.
-func (c *Caller) ListImageDetails(ctx context.Context, at Repo, status TagStatus, after ecr.Digest, limit int) (images []ecr.Image, next ecr.Digest, err error) {
+// that was all. When of is given, they have one of these statuses.
+func (c *Caller) ListImageDetails(ctx context.Context, at Repo, status TagStatus, after ecr.Digest, limit int, of ...ecr.ImageStatus) (images []ecr.Image, next ecr.Digest, err error) {
 	err = c.view(ctx, opListImageDetails, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		images, next = nil, ""
+		now := c.r.cfg.Now()
 		from := after
 		for {
 			page, err := r.ListManifests(ctx, repo.ID, from, limit)
@@ -218,7 +278,8 @@ func (c *Caller) ListImageDetails(ctx context.Context, at Repo, status TagStatus
 				return err
 			}
 			for _, m := range page {
-				if !status.selects(len(m.Image.Tags) > 0) {
+				c.r.settleStatus(&m.Image, now)
+				if !status.selects(len(m.Image.Tags) > 0) || len(of) > 0 && !slices.Contains(of, m.Image.Status) {
 					continue
 				}
 				if len(images) == limit {

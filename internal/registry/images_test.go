@@ -210,7 +210,7 @@ func TestJournal(t *testing.T) {
 	if _, err := f.SetLifecyclePolicy(ctx, to, lifecyclePolicy); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.DeleteLifecyclePolicy(ctx, to); err != nil {
+	if _, _, err := f.DeleteLifecyclePolicy(ctx, to); err != nil {
 		t.Fatal(err)
 	}
 	if _, failures, err := f.BatchDeleteImage(ctx, to, []ecr.ImageID{{Digest: db}, {Tag: "v1"}}); err != nil || len(failures) != 2 {

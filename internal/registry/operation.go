@@ -29,6 +29,8 @@ func Operations() []Operation {
 		opAccountSetting, opSetAccountSetting,
 		opSetPolicy, opPolicy, opDeletePolicy,
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
+		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle, opSetStorageClass,
+		opReportLeases, opListLeases, opForgetLeases, opMoveClock,
 		opTagResource, opUntagResource, opResourceTags,
 		opPutImage, opManifest, opStatManifest, opBatchGetImage,
 		opBatchDeleteImage, opDeleteManifest, opDeleteTag,

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -66,7 +67,7 @@ var opSetLifecyclePolicy = Operation{"SetLifecyclePolicy", []access.Action{"ecr:
 // SetLifecyclePolicy sets the lifecycle policy and returns it as stored.
 // Errors: RepositoryNotFound, InvalidParameter.
 func (c *Caller) SetLifecyclePolicy(ctx context.Context, at Repo, text string) (string, error) {
-	p, err := lifecycle.Parse([]byte(text))
+	p, err := c.r.dialect().Parse([]byte(text))
 	if err != nil {
 		return "", invalidLifecyclePolicy(err)
 	}
@@ -99,17 +100,33 @@ func noLifecyclePolicy(at Repo) error {
 
 var opLifecyclePolicy = Operation{"LifecyclePolicy", []access.Action{"ecr:GetLifecyclePolicy"}}
 
-// LifecyclePolicy returns the lifecycle policy. Errors: LifecyclePolicyNotFound.
-func (c *Caller) LifecyclePolicy(ctx context.Context, at Repo) (string, error) {
-	return c.document(ctx, opLifecyclePolicy, at, lifecycleDocument)
+// LifecyclePolicy returns the lifecycle policy, and when it was last evaluated
+// to act on images: zero for never. Errors: LifecyclePolicyNotFound.
+func (c *Caller) LifecyclePolicy(ctx context.Context, at Repo) (text string, evaluated time.Time, err error) {
+	err = c.view(ctx, opLifecyclePolicy, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
+		if text, evaluated = repo.LifecycleText, repo.LifecycleEvaluatedAt; text == "" {
+			return noLifecyclePolicy(at)
+		}
+		return nil
+	})
+	return text, evaluated, err
 }
 
 var opDeleteLifecyclePolicy = Operation{"DeleteLifecyclePolicy", []access.Action{"ecr:DeleteLifecyclePolicy"}}
 
-// DeleteLifecyclePolicy removes the lifecycle policy and returns what it was.
-// Errors: LifecyclePolicyNotFound.
-func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at Repo) (string, error) {
-	return c.deleteDocument(ctx, opDeleteLifecyclePolicy, at, lifecycleDocument)
+// DeleteLifecyclePolicy removes the lifecycle policy and returns what it was,
+// as LifecyclePolicy does. Errors: LifecyclePolicyNotFound.
+func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at Repo) (text string, evaluated time.Time, err error) {
+	err = c.update(ctx, opDeleteLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+		evaluated = repo.LifecycleEvaluatedAt
+		text, err = c.removeDocument(ctx, tx, at, repo, lifecycleDocument)
+		if err != nil || evaluated.IsZero() {
+			return err
+		}
+		// The next policy is another one.
+		return tx.SetLifecycleEvaluated(ctx, repo.ID, time.Time{})
+	})
+	return text, evaluated, err
 }
 
 // document is one of the two policies that a repository may have.
@@ -135,15 +152,20 @@ func (c *Caller) document(ctx context.Context, op Operation, at Repo, d document
 }
 
 func (c *Caller) deleteDocument(ctx context.Context, op Operation, at Repo, d document) (text string, err error) {
-	err = c.update(ctx, op, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
-		if text = *d.of(&repo); text == "" {
-			return d.absent(at)
-		}
-		if err := tx.AppendJournal(ctx, c.entry(at, repo, d.deleted, []byte(text))); err != nil {
-			return err
-		}
-		*d.of(&repo) = ""
-		return tx.UpdateRepository(ctx, repo)
+	err = c.update(ctx, op, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) (err error) {
+		text, err = c.removeDocument(ctx, tx, at, repo, d)
+		return err
 	})
 	return text, err
+}
+
+func (c *Caller) removeDocument(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, d document) (text string, err error) {
+	if text = *d.of(&repo); text == "" {
+		return "", d.absent(at)
+	}
+	if err := tx.AppendJournal(ctx, c.entry(at, repo, d.deleted, []byte(text))); err != nil {
+		return "", err
+	}
+	*d.of(&repo) = ""
+	return text, tx.UpdateRepository(ctx, repo)
 }

@@ -45,6 +45,13 @@ func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, 
 		if err != nil {
 			return err
 		}
+		// Amazon ECR user guide, "Restoring an archived image": a push of its
+		// manifest brings it back at once.
+		if !created {
+			if created, err = c.reactivate(ctx, tx, at, repo.ID, digest); err != nil {
+				return err
+			}
+		}
 		if !created && n.Strict && len(n.Tags) == 0 {
 			return imageAlreadyExists(at, digest, "")
 		}

@@ -23,7 +23,7 @@ var reads = []string{
 	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "RegistryPolicy",
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "Manifest", "StatManifest", "BatchGetImage", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
-	"ListBin", "Journal", "Usage",
+	"ListBin", "Journal", "Usage", "LifecyclePreview", "ListLeases",
 }
 
 // recorded is a registry on f's stores that keeps an audit log in dir, each
@@ -194,7 +194,7 @@ func TestWithoutARecordNothingHappens(t *testing.T) {
 				t.Fatal(err)
 			}
 			policy, _ := f.Policy(t.Context(), to)
-			lifecycle, _ := f.LifecyclePolicy(t.Context(), to)
+			lifecycle, _, _ := f.LifecyclePolicy(t.Context(), to)
 			registryPolicy, _ := f.RegistryPolicy(t.Context(), home)
 			return []any{repos, images, tags, policy, lifecycle, registryPolicy}
 		}

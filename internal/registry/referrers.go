@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -12,10 +13,12 @@ var opListReferrers = Operation{"ListReferrers", []access.Action{"ecr:ListImageR
 
 // ListReferrers returns at most limit images whose subject is d, those of
 // artifactType only unless that is empty, in byte order of their digests after
-// the digest after, and the digest to go on after; empty when that was all.
-func (c *Caller) ListReferrers(ctx context.Context, at Repo, d ecr.Digest, artifactType string, after ecr.Digest, limit int) (list []Referrer, next ecr.Digest, err error) {
+// the digest after, and the digest to go on after; empty when that was all. When
+// of is given, they have one of these statuses.
+func (c *Caller) ListReferrers(ctx context.Context, at Repo, d ecr.Digest, artifactType string, after ecr.Digest, limit int, of ...ecr.ImageStatus) (list []Referrer, next ecr.Digest, err error) {
 	err = c.view(ctx, opListReferrers, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		list, next = nil, ""
+		now := c.r.cfg.Now()
 		from := after
 		for {
 			page, err := r.ListReferrers(ctx, repo.ID, d, from, limit)
@@ -23,8 +26,9 @@ func (c *Caller) ListReferrers(ctx context.Context, at Repo, d ecr.Digest, artif
 				return err
 			}
 			for _, row := range page {
+				c.r.settleStatus(&row.Image, now)
 				ref := referrer(row)
-				if artifactType != "" && ref.ArtifactType != artifactType {
+				if artifactType != "" && ref.ArtifactType != artifactType || len(of) > 0 && !slices.Contains(of, ref.Status) {
 					continue
 				}
 				if len(list) == limit {
@@ -47,5 +51,6 @@ func referrer(row meta.Manifest) Referrer {
 	return Referrer{
 		Digest: row.Image.Digest, MediaType: row.Image.MediaType, ArtifactType: row.Image.ArtifactMediaType,
 		SizeBytes: row.BodySizeBytes, Annotations: row.Annotations,
+		Status: row.Image.Status,
 	}
 }

@@ -10,6 +10,7 @@ package registry
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
@@ -46,6 +47,16 @@ type Config struct {
 	// a push takes from its first blob, or from being told that a blob is
 	// there, to its manifest.
 	BlobGrace time.Duration
+	// MaxExpire stops lifecycle runs that would expire more; zero is no limit.
+	MaxExpire MaxExpire
+	// ActivationTime is how long an image that was archived takes to come
+	// back. It cannot be pulled meanwhile.
+	ActivationTime time.Duration
+	// TestClock is the clock behind Now, where it is one that may be moved.
+	TestClock *TestClock
+	// Passed is the time that has passed since some moment, whatever the
+	// clocks are set to; without it jumps of the image clock go unnoticed.
+	Passed func() time.Duration
 	// Audit receives changes and denials; without it none are on record.
 	Audit Audit
 	// Log receives what no client is told. Required.
@@ -64,6 +75,8 @@ type Registry struct {
 	cfg     Config
 	uploads keyLocks
 	pulls   pullRecorder
+	watch   clockWatch
+	running sync.Map // ARNs of the repositories with a lifecycle run under way
 }
 
 // New returns a Registry. It starts nothing.
@@ -182,6 +195,7 @@ type Referrer struct {
 	ArtifactType string
 	SizeBytes    int64 // of the manifest
 	Annotations  map[string]string
+	Status       ecr.ImageStatus
 }
 
 // BlobInfo describes a blob of a repository.

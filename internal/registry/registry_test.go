@@ -210,16 +210,36 @@ func everything(c *registry.Caller, to registry.Repo) map[string]func(context.Co
 			_, err := c.DescribeRepositories(ctx, to.In, []ecr.RepositoryName{to.Name})
 			return err
 		},
-		"ListRepositories":      func(ctx context.Context) error { _, _, err := c.ListRepositories(ctx, to.In, "", 10); return err },
-		"DeleteRepository":      func(ctx context.Context) error { _, err := c.DeleteRepository(ctx, to, true); return err },
-		"SetTagMutability":      func(ctx context.Context) error { return c.SetTagMutability(ctx, to, ecr.Mutability{Mode: ecr.Mutable}) },
-		"SetScanOnPush":         func(ctx context.Context) error { return c.SetScanOnPush(ctx, to, true) },
-		"SetPolicy":             func(ctx context.Context) error { _, err := c.SetPolicy(ctx, to, repositoryPolicy, false); return err },
-		"Policy":                func(ctx context.Context) error { _, err := c.Policy(ctx, to); return err },
-		"DeletePolicy":          func(ctx context.Context) error { _, err := c.DeletePolicy(ctx, to); return err },
-		"SetLifecyclePolicy":    func(ctx context.Context) error { _, err := c.SetLifecyclePolicy(ctx, to, lifecyclePolicy); return err },
-		"LifecyclePolicy":       func(ctx context.Context) error { _, err := c.LifecyclePolicy(ctx, to); return err },
-		"DeleteLifecyclePolicy": func(ctx context.Context) error { _, err := c.DeleteLifecyclePolicy(ctx, to); return err },
+		"ListRepositories":   func(ctx context.Context) error { _, _, err := c.ListRepositories(ctx, to.In, "", 10); return err },
+		"DeleteRepository":   func(ctx context.Context) error { _, err := c.DeleteRepository(ctx, to, true); return err },
+		"SetTagMutability":   func(ctx context.Context) error { return c.SetTagMutability(ctx, to, ecr.Mutability{Mode: ecr.Mutable}) },
+		"SetScanOnPush":      func(ctx context.Context) error { return c.SetScanOnPush(ctx, to, true) },
+		"SetPolicy":          func(ctx context.Context) error { _, err := c.SetPolicy(ctx, to, repositoryPolicy, false); return err },
+		"Policy":             func(ctx context.Context) error { _, err := c.Policy(ctx, to); return err },
+		"DeletePolicy":       func(ctx context.Context) error { _, err := c.DeletePolicy(ctx, to); return err },
+		"SetLifecyclePolicy": func(ctx context.Context) error { _, err := c.SetLifecyclePolicy(ctx, to, lifecyclePolicy); return err },
+		"LifecyclePolicy":    func(ctx context.Context) error { _, _, err := c.LifecyclePolicy(ctx, to); return err },
+		"StartLifecyclePreview": func(ctx context.Context) error {
+			_, err := c.StartLifecyclePreview(ctx, to, lifecyclePolicy)
+			return err
+		},
+		"LifecyclePreview": func(ctx context.Context) error { _, err := c.LifecyclePreview(ctx, to); return err },
+		"RunLifecycle": func(ctx context.Context) error {
+			_, err := c.RunLifecycle(ctx, to, registry.RunOptions{DryRun: true})
+			return err
+		},
+		"SetStorageClass": func(ctx context.Context) error {
+			_, err := c.SetStorageClass(ctx, to, ecr.ImageID{Digest: d}, registry.ClassArchive)
+			return err
+		},
+		"ReportLeases": func(ctx context.Context) error {
+			_, err := c.ReportLeases(ctx, to.In, "cluster", time.Hour, nil)
+			return err
+		},
+		"ListLeases":            func(ctx context.Context) error { _, _, err := c.ListLeases(ctx, to.In, to.Name); return err },
+		"ForgetLeases":          func(ctx context.Context) error { _, err := c.ForgetLeases(ctx, to.In, "cluster"); return err },
+		"MoveClock":             func(ctx context.Context) error { _, err := c.MoveClock(ctx, to.In, 0); return err },
+		"DeleteLifecyclePolicy": func(ctx context.Context) error { _, _, err := c.DeleteLifecyclePolicy(ctx, to); return err },
 		"TagResource":           func(ctx context.Context) error { return c.TagResource(ctx, to, map[string]string{"a": "b"}) },
 		"UntagResource":         func(ctx context.Context) error { return c.UntagResource(ctx, to, []string{"a"}) },
 		"ResourceTags":          func(ctx context.Context) error { _, err := c.ResourceTags(ctx, to); return err },
@@ -314,7 +334,8 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect": // what they are about outlives repositories
 			continue
-		case "DescribeRegistry", "RegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting":
+		case "DescribeRegistry", "RegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
+			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock":
 			continue // concern no repository
 		}
 		wantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")
@@ -345,7 +366,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("policy: %v %s", err, text)
 	}
 
-	_, err = f.LifecyclePolicy(ctx, to)
+	_, _, err = f.LifecyclePolicy(ctx, to)
 	wantCode(t, err, ecr.CodeLifecyclePolicyNotFound, "Lifecycle policy does not exist for the repository with name 'team/app'")
 	_, err = f.SetLifecyclePolicy(ctx, to, strings.Replace(lifecyclePolicy, `"rulePriority":1`, `"rulePriority":0`, 1))
 	wantCode(t, err, ecr.CodeInvalidParameter, "'Lifecycle policy validation failure: ", "numeric instance is lower than the required minimum")

@@ -65,6 +65,17 @@ type Config struct {
 	RecycleTime time.Duration
 	JournalTime time.Duration
 	BlobGrace   time.Duration
+	// LifecycleEvery is how often lifecycle policies are carried out. Default
+	// 1 hour; negative is only by hand. MaxExpire stops a run of a repository
+	// that would expire more; zero is no limit.
+	LifecycleEvery time.Duration
+	MaxExpire      registry.MaxExpire
+	// ActivationTime is how long images take to come back from the archive.
+	// Default 10 seconds; negative is no time.
+	ActivationTime time.Duration
+	// TestClock, where it is set, is the image clock, which may be moved by
+	// request; ImageNow is not used then.
+	TestClock *registry.TestClock
 	// Grace is how long requests that run when the server is told to stop may
 	// go on. Default 15 seconds.
 	Grace time.Duration
@@ -101,6 +112,8 @@ const (
 	DefaultRecycleTime = 7 * 24 * time.Hour
 	DefaultJournalTime = 400 * 24 * time.Hour
 	DefaultBlobGrace   = 24 * time.Hour
+
+	DefaultActivationTime = 10 * time.Second
 )
 
 // or is d, 0 where d is negative, and fallback where it is not given.
@@ -130,6 +143,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Grace == 0 {
 		cfg.Grace = defaultGrace
 	}
+	if cfg.TestClock != nil {
+		cfg.ImageNow = cfg.TestClock.Now
+	}
 	s := &Server{cfg: cfg, limits: newLimiter(cfg.Limits)}
 	if len(cfg.Bindings) == 0 {
 		return nil, errors.New("server: no registry to serve")
@@ -157,12 +173,18 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	operations := registry.Config{
 		Meta: cfg.Meta, Blobs: blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
 		RecycleTime: or(cfg.RecycleTime, DefaultRecycleTime), JournalTime: or(cfg.JournalTime, DefaultJournalTime),
-		BlobGrace: or(cfg.BlobGrace, DefaultBlobGrace),
+		BlobGrace: or(cfg.BlobGrace, DefaultBlobGrace), ActivationTime: or(cfg.ActivationTime, DefaultActivationTime),
+		MaxExpire: cfg.MaxExpire, TestClock: cfg.TestClock,
 	}
+	began := time.Now() // monotonic, unlike the clocks
+	operations.Passed = func() time.Duration { return time.Since(began) }
 	if cfg.Audit != nil {
 		operations.Audit = cfg.Audit
 	}
 	s.registry = registry.New(operations)
+	if err := s.registry.RestoreClock(ctx); err != nil {
+		return nil, err
+	}
 	s.admin = adminapi.New(adminapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log, Now: cfg.AuthNow})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
@@ -227,6 +249,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return jobs.Run(ctx, jobs.Config{
 			Registry: s.registry, ImageNow: s.cfg.ImageNow, Now: s.cfg.AuthNow, Log: s.cfg.Log, UploadAge: s.cfg.UploadAge,
+			LifecycleEvery: s.cfg.LifecycleEvery,
 		})
 	})
 	err := g.Wait()

@@ -137,6 +137,10 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"GetLifecyclePolicy":     serve((*call).getLifecyclePolicy),
 	"DeleteLifecyclePolicy":  serve((*call).deleteLifecyclePolicy),
 
+	"StartLifecyclePolicyPreview": serve((*call).startLifecyclePolicyPreview),
+	"GetLifecyclePolicyPreview":   serve((*call).getLifecyclePolicyPreview),
+	"UpdateImageStorageClass":     serve((*call).updateImageStorageClass),
+
 	"TagResource":         serve((*call).tagResource),
 	"UntagResource":       serve((*call).untagResource),
 	"ListTagsForResource": serve((*call).listTagsForResource),

@@ -11,9 +11,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
 
-// statusActive is the state of every image here: this registry archives none.
-const statusActive = "ACTIVE"
-
 func (c *call) putImage(ctx context.Context, in *PutImageRequest) (*PutImageResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
 	n := registry.NewImage{Body: []byte(*in.ImageManifest), MediaType: value(in.ImageManifestMediaType), Strict: true}
@@ -86,16 +83,12 @@ func (c *call) listImages(ctx context.Context, in *ListImagesRequest) (*ListImag
 		return nil, err
 	}
 	digest, tag, _ := strings.Cut(cursor, " ")
-	limit, active := page(in.MaxResults, filter.ImageStatus)
 	ids, next, err := c.ListImages(ctx, at, registry.TagStatus(value(filter.TagStatus)),
-		ecr.ImageID{Digest: ecr.Digest(digest), Tag: ecr.Tag(tag)}, limit)
+		ecr.ImageID{Digest: ecr.Digest(digest), Tag: ecr.Tag(tag)}, pageSize(in.MaxResults, defaultPage), statuses(filter.ImageStatus)...)
 	if err != nil {
 		return nil, err
 	}
 	out := &ListImagesResponse{ImageIds: []ImageIdentifier{}}
-	if !active {
-		return out, nil
-	}
 	for _, id := range ids {
 		out.ImageIds = append(out.ImageIds, *imageID(id))
 	}
@@ -108,7 +101,7 @@ func (c *call) listImages(ctx context.Context, in *ListImagesRequest) (*ListImag
 func (c *call) describeImages(ctx context.Context, in *DescribeImagesRequest) (*DescribeImagesResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
 	filter := value(in.Filter)
-	limit, active := page(in.MaxResults, filter.ImageStatus)
+	of := statuses(filter.ImageStatus)
 	status := registry.TagStatus(value(filter.TagStatus))
 	out := &DescribeImagesResponse{ImageDetails: []ImageDetail{}}
 	var images []ecr.Image
@@ -121,7 +114,8 @@ func (c *call) describeImages(ctx context.Context, in *DescribeImagesRequest) (*
 			return nil, err
 		}
 		images = slices.DeleteFunc(images, func(i ecr.Image) bool {
-			return status == registry.TagStatusTagged && len(i.Tags) == 0 || status == registry.TagStatusUntagged && len(i.Tags) > 0
+			return status == registry.TagStatusTagged && len(i.Tags) == 0 || status == registry.TagStatusUntagged && len(i.Tags) > 0 ||
+				len(of) > 0 && !slices.Contains(of, i.Status)
 		})
 	} else {
 		walk, err := newListing("DescribeImages", at.In, DescribeImagesRequest{RepositoryName: in.RepositoryName, Filter: in.Filter})
@@ -133,15 +127,10 @@ func (c *call) describeImages(ctx context.Context, in *DescribeImagesRequest) (*
 			return nil, err
 		}
 		var next ecr.Digest
-		if images, next, err = c.ListImageDetails(ctx, at, status, ecr.Digest(after), limit); err != nil {
+		if images, next, err = c.ListImageDetails(ctx, at, status, ecr.Digest(after), pageSize(in.MaxResults, defaultPage), of...); err != nil {
 			return nil, err
 		}
-		if active {
-			out.NextToken = walk.token(string(next))
-		}
-	}
-	if !active {
-		return out, nil
+		out.NextToken = walk.token(string(next))
 	}
 	for _, i := range images {
 		out.ImageDetails = append(out.ImageDetails, imageDetail(at, i))
@@ -149,15 +138,18 @@ func (c *call) describeImages(ctx context.Context, in *DescribeImagesRequest) (*
 	return out, nil
 }
 
-// page is the page size for a listing with a filter on the images' state, and
-// whether the filter lets active images through. If not, one image is asked
-// for and not shown: rights and repository are checked all the same.
-func page(maxResults *int32, imageStatus *string) (limit int, active bool) {
-	switch value(imageStatus) {
-	case "", statusActive, "ANY":
-		return pageSize(maxResults, defaultPage), true
+// statuses are those that a filter lets through, none for any. Without a filter
+// only active images are shown (API reference, DescribeImagesFilter and
+// ListImagesFilter).
+func statuses(filter *string) []ecr.ImageStatus {
+	switch s := value(filter); s {
+	case "":
+		return []ecr.ImageStatus{ecr.StatusActive}
+	case "ANY":
+		return nil
+	default:
+		return []ecr.ImageStatus{ecr.ImageStatus(s)}
 	}
-	return 1, false
 }
 
 func imageDetail(at registry.Repo, i ecr.Image) ImageDetail {
@@ -166,7 +158,11 @@ func imageDetail(at registry.Repo, i ecr.Image) ImageDetail {
 		ImageDigest: text(i.Digest), ImageSizeInBytes: &i.SizeBytes,
 		ImagePushedAt: awsjson.NewTime(i.PushedAt), LastRecordedPullTime: awsjson.NewTime(i.LastPulledAt),
 		ImageManifestMediaType: text(i.MediaType), ArtifactMediaType: text(i.ArtifactMediaType),
-		SubjectManifestDigest: text(i.Subject), ImageStatus: text(statusActive),
+		SubjectManifestDigest: text(i.Subject), ImageStatus: text(i.Status),
+		LastArchivedAt: awsjson.NewTime(i.ArchivedAt), LastActivatedAt: awsjson.NewTime(i.ActivatedAt),
+	}
+	if i.Status == ecr.StatusActivating {
+		d.LastActivatedAt = nil // it is in the future
 	}
 	for _, t := range i.Tags {
 		d.ImageTags = append(d.ImageTags, string(t))

@@ -1,6 +1,11 @@
 package ecrapi
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/wire/awsjson"
+)
 
 func (c *call) setRepositoryPolicy(ctx context.Context, in *SetRepositoryPolicyRequest) (*SetRepositoryPolicyResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
@@ -42,18 +47,30 @@ func (c *call) putLifecyclePolicy(ctx context.Context, in *PutLifecyclePolicyReq
 // a policy's last run, and an invented one would be believed.
 func (c *call) getLifecyclePolicy(ctx context.Context, in *GetLifecyclePolicyRequest) (*GetLifecyclePolicyResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
-	policy, err := c.LifecyclePolicy(ctx, at)
+	policy, evaluated, err := c.LifecyclePolicy(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	return &GetLifecyclePolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &policy}, nil
+	return &GetLifecyclePolicyResponse{
+		RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &policy, LastEvaluatedAt: evaluatedAt(evaluated),
+	}, nil
 }
 
 func (c *call) deleteLifecyclePolicy(ctx context.Context, in *DeleteLifecyclePolicyRequest) (*DeleteLifecyclePolicyResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
-	policy, err := c.DeleteLifecyclePolicy(ctx, at)
+	policy, evaluated, err := c.DeleteLifecyclePolicy(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	return &DeleteLifecyclePolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &policy}, nil
+	return &DeleteLifecyclePolicyResponse{
+		RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &policy, LastEvaluatedAt: evaluatedAt(evaluated),
+	}, nil
+}
+
+// evaluatedAt is 0 before the first run, as ECR says it.
+func evaluatedAt(t time.Time) *awsjson.Time {
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	return awsjson.NewTime(t)
 }

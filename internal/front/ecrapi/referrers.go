@@ -40,15 +40,11 @@ func (c *call) listImageReferrers(ctx context.Context, in *ListImageReferrersReq
 	} else if len(types) > 1 {
 		scan = referrersScan
 	}
-	_, active := page(nil, filter.ArtifactStatus)
-	list, next, err := c.ListReferrers(ctx, at, subject, one, ecr.Digest(after), scan)
+	list, next, err := c.ListReferrers(ctx, at, subject, one, ecr.Digest(after), scan, statuses(filter.ArtifactStatus)...)
 	if err != nil {
 		return nil, err
 	}
 	out := &ListImageReferrersResponse{Referrers: []ImageReferrer{}}
-	if !active {
-		return out, nil
-	}
 	for _, r := range list {
 		if len(filter.ArtifactTypes) > 1 && !slices.Contains(filter.ArtifactTypes, r.ArtifactType) {
 			continue
@@ -67,6 +63,6 @@ func (c *call) listImageReferrers(ctx context.Context, in *ListImageReferrersReq
 func referrer(r registry.Referrer) ImageReferrer {
 	return ImageReferrer{
 		Digest: text(r.Digest), MediaType: text(r.MediaType), ArtifactType: text(r.ArtifactType),
-		Size: &r.SizeBytes, Annotations: r.Annotations, ArtifactStatus: text(statusActive),
+		Size: &r.SizeBytes, Annotations: r.Annotations, ArtifactStatus: text(r.Status),
 	}
 }

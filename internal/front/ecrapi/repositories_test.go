@@ -131,8 +131,8 @@ func TestPolicies(t *testing.T) {
 		step{"PutLifecyclePolicy", `{"repositoryName": "app", "lifecyclePolicyText": "{\"rules\": []}"}`,
 			"InvalidParameterException: Invalid parameter at 'lifecyclePolicyText' failed to satisfy constraint: 'Member must have length greater than or equal to 100'"},
 		step{"PutLifecyclePolicy", `{"repositoryName": "app", "lifecyclePolicyText": ` + quoted(t, rules) + `}`, `{` + ids + `, "lifecyclePolicyText": ` + quoted(t, rules) + `}`},
-		step{"GetLifecyclePolicy", `{"repositoryName": "app"}`, `{` + ids + `, "lifecyclePolicyText": ` + quoted(t, rules) + `}`},
-		step{"DeleteLifecyclePolicy", `{"repositoryName": "app"}`, `{` + ids + `, "lifecyclePolicyText": ` + quoted(t, rules) + `}`},
+		step{"GetLifecyclePolicy", `{"repositoryName": "app"}`, `{` + ids + `, "lifecyclePolicyText": ` + quoted(t, rules) + `, "lastEvaluatedAt": 0}`},
+		step{"DeleteLifecyclePolicy", `{"repositoryName": "app"}`, `{` + ids + `, "lifecyclePolicyText": ` + quoted(t, rules) + `, "lastEvaluatedAt": 0}`},
 		step{"GetLifecyclePolicy", `{"repositoryName": "app"}`, noRules},
 	)
 	set := ok[SetRepositoryPolicyResponse](t, s, "SetRepositoryPolicy", `{"repositoryName": "app", "policyText": `+quoted(t, policy)+`}`)

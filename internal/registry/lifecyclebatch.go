@@ -1,0 +1,192 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+// runBatch is how many images go in one transaction: few, as pushes wait.
+const runBatch = 25
+
+// batches carries out the steps of d. It fails with errMoved when d is out of
+// date.
+func (x *execution) batches(ctx context.Context, d *decision) error {
+	var todo []int
+	for i, s := range d.steps {
+		if s.Action != lifecycle.Keep {
+			todo = append(todo, i)
+		}
+	}
+	pace := CollectOptions{}.withDefaults()
+	for batch := range slices.Chunk(todo, runBatch) {
+		if err := x.batch(ctx, d, batch); err != nil {
+			return err
+		}
+		if len(batch) < runBatch {
+			break
+		}
+		if err := pace.pause(ctx, len(batch)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch carries out some steps in one transaction.
+func (x *execution) batch(ctx context.Context, d *decision, batch []int) error {
+	var (
+		seq   int64
+		saved []string
+	)
+	err := x.c.update(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) (err error) {
+		saved = make([]string, len(batch))
+		if seq, err = x.unmoved(ctx, tx, d, repo); err != nil {
+			return err
+		}
+		for i, n := range batch {
+			if saved[i], err = x.one(ctx, tx, d, d.steps[n]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	d.seq = seq
+	done := len(x.done)
+	for i, n := range batch {
+		o := &x.run.Outcomes[done+n]
+		if saved[i] != "" {
+			o.Action, o.Saved = lifecycle.Keep, saved[i]
+			continue
+		}
+		x.count(d.steps[n])
+		x.mine[o.Digest] = true
+	}
+	return nil
+}
+
+// unmoved makes sure that nothing went from the repository since the decision
+// but what this run took, so that no rule that counts would now count
+// differently, and that policy and leases are the same. It returns the newest
+// entry of the journal.
+func (x *execution) unmoved(ctx context.Context, tx meta.Tx, d *decision, repo meta.Repository) (int64, error) {
+	if repo.ID != d.repo.ID || repo.LifecycleText != d.repo.LifecycleText {
+		return 0, errMoved
+	}
+	leases, err := tx.ListLeases(ctx, x.at.In, x.at.Name)
+	if err != nil {
+		return 0, err
+	}
+	if !slices.Equal(leases, d.leases) {
+		return 0, errMoved
+	}
+	took := map[ecr.Digest]bool{}
+	for _, s := range d.steps {
+		took[s.Digest] = s.Action != lifecycle.Keep
+	}
+	seq := d.seq
+	for {
+		page, err := tx.QueryJournal(ctx, meta.JournalQuery{Registry: x.at.In, Name: x.at.Name, Since: d.since}, seq, journalPage)
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range page {
+			if e.Rule == 0 || !took[e.Digest] || e.Op != meta.JournalDeleteImage && e.Op != meta.JournalArchiveImage {
+				return 0, errMoved
+			}
+			seq = e.Seq
+		}
+		if len(page) < journalPage {
+			return seq, nil
+		}
+	}
+}
+
+// one carries out a step, unless something saves the image: then it says what.
+func (x *execution) one(ctx context.Context, tx meta.Tx, d *decision, s step) (saved string, err error) {
+	m, err := tx.Manifest(ctx, d.repo.ID, s.Digest)
+	if errors.Is(err, meta.ErrNotFound) {
+		return "it went by itself", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	x.c.r.settleStatus(&m.Image, d.now)
+	if saved := changed(s, m.Image); saved != "" {
+		return saved, nil
+	}
+	if saved, err := x.guarded(ctx, tx, d, s); saved != "" || err != nil {
+		return saved, err
+	}
+	why := deletion{at: x.c.r.cfg.Now(), reason: s.Reason, rule: s.Rule}
+	if s.Action == lifecycle.Expire {
+		return "", x.c.deleteImage(ctx, tx, x.at, d.repo, m, why)
+	}
+	return "", x.c.archive(ctx, tx, x.at, m, why)
+}
+
+// changed says what of an image itself is different since the decision.
+func changed(s step, now ecr.Image) string {
+	switch was := s.image; {
+	case !slices.Equal(was.Tags, now.Tags):
+		return "its tags changed"
+	case was.Status != now.Status || !was.ActivatedAt.Equal(now.ActivatedAt) || !was.ArchivedAt.Equal(now.ArchivedAt):
+		return "its storage class changed"
+	case !was.PushedAt.Equal(now.PushedAt):
+		return "it was pushed anew"
+	case s.pulls && !was.LastPulledAt.Equal(now.LastPulledAt):
+		return "it was pulled"
+	}
+	return ""
+}
+
+// guarded says what of the images around one keeps it now, as the guards of
+// package lifecycle would.
+func (x *execution) guarded(ctx context.Context, tx meta.Tx, d *decision, s step) (string, error) {
+	parents, err := tx.Parents(ctx, d.repo.ID, s.Digest)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range parents {
+		if stays, err := x.stays(ctx, tx, d, s, p); stays || err != nil {
+			return "an index lists it: " + string(p), err
+		}
+	}
+	known := d.referrers[s.Digest]
+	referrers, err := tx.ListReferrers(ctx, d.repo.ID, s.Digest, "", len(known)+1)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range referrers {
+		if !slices.Contains(known, r.Image.Digest) {
+			return "an image refers to it: " + string(r.Image.Digest), nil
+		}
+	}
+	if s.image.Subject == "" {
+		return "", nil
+	}
+	if stays, err := x.stays(ctx, tx, d, s, s.image.Subject); stays || err != nil {
+		return "its subject stays: " + string(s.image.Subject), err
+	}
+	return "", nil
+}
+
+// stays reports whether image other is there, and for a step to the archive
+// whether it is outside of that.
+func (x *execution) stays(ctx context.Context, tx meta.Tx, d *decision, s step, other ecr.Digest) (bool, error) {
+	m, err := tx.Manifest(ctx, d.repo.ID, other)
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return s.Action == lifecycle.Expire || m.Image.Status != ecr.StatusArchived, nil
+}
