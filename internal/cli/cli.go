@@ -178,6 +178,8 @@ to its own ECR-compatible registry.`,
 		env.destroyCommand(),
 		env.outputsCommand(),
 		env.lifecycleCommand(),
+		env.accessCommand(),
+		env.leaseCommand(),
 		env.adminCommand(),
 	)
 	return root
