@@ -178,7 +178,7 @@ func (e *Env) apply(ctx context.Context, d *deployment, o applyOptions) error {
 			return errors.Join(failed, err, errors.New("nothing was changed"))
 		}
 	}
-	results, err := e.carryOut(ctx, todo, o)
+	results, err := e.carryOut(ctx, d, todo, o)
 	failed = errors.Join(failed, err)
 	if o.asJSON {
 		return errors.Join(failed, render.JSON(e.Stdout, applyForm{set, results}))
@@ -189,12 +189,12 @@ func (e *Env) apply(ctx context.Context, d *deployment, o applyOptions) error {
 	return failed
 }
 
-// carryOut applies the plans of the sites, all at once, and says what became of
-// them in the same order.
-func (e *Env) carryOut(ctx context.Context, todo []*site, o applyOptions) ([]deploy.Result, error) {
+// carryOut applies the plans of some of d's sites, several at a time, and says
+// what became of them in the same order.
+func (e *Env) carryOut(ctx context.Context, d *deployment, todo []*site, o applyOptions) ([]deploy.Result, error) {
 	results := make([]deploy.Result, len(todo))
 	errs := make([]error, len(todo))
-	d := deployment{sites: todo}
+	at := deployment{sites: todo}
 	plans := make([]plan.Plan, len(todo))
 	index := make(map[*site]int, len(todo))
 	for i, s := range todo {
@@ -204,8 +204,8 @@ func (e *Env) carryOut(ctx context.Context, todo []*site, o applyOptions) ([]dep
 	if o.asJSON {
 		out = io.Discard
 	}
-	reporter := render.NewReporter(out, plans, e.options(e.Stdout), !o.asJSON && e.IsTerminal(e.Stdout) && e.Getenv("TERM") != "dumb")
-	d.each(func(s *site) {
+	reporter := render.NewReporter(out, plans, len(d.sites) > 1, e.options(e.Stdout), !o.asJSON && e.IsTerminal(e.Stdout) && e.Getenv("TERM") != "dumb")
+	at.each(func(s *site) {
 		i := index[s]
 		r, err := deploy.ApplyWith(ctx, s.conn.API, s.plan, deploy.ApplyConfig{
 			Parallel: o.parallel,

@@ -27,8 +27,9 @@ type Reporter struct {
 }
 
 // NewReporter reports to w, with bars if w is a terminal that moves its cursor.
-func NewReporter(w io.Writer, plans []plan.Plan, o Options, bars bool) *Reporter {
-	r := &Reporter{o: o, several: len(plans) > 1, w: w, bar: map[string]*mpb.Bar{}}
+// With several registries each line begins with the name of one.
+func NewReporter(w io.Writer, plans []plan.Plan, several bool, o Options, bars bool) *Reporter {
+	r := &Reporter{o: o, several: several, w: w, bar: map[string]*mpb.Bar{}}
 	if !bars || len(plans) == 0 {
 		return r
 	}
