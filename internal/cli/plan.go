@@ -53,6 +53,8 @@ func (e *Env) planCommand() *cobra.Command {
 		documents   bool
 		refreshOnly bool
 		out         string
+		inUse       []string
+		hosts       []string
 	)
 	cmd := &cobra.Command{
 		Use:   "plan [flags]",
@@ -69,7 +71,9 @@ fails then, after it has shown them.
 as neither the file nor the registries have moved. --refresh-only shows drift:
 where repositories of this stack are not as the file says.
 
-The file's lifecycle_tests are run; plan fails when one does not hold.`,
+The file's lifecycle_tests are run; plan fails when one does not hold, and when
+a change would expire an image in use within a year: one that --leases names, or
+that the registry knows of (kontor lease).`,
 		Example: `  kontor plan -f kontor.yaml
   kontor plan --target prod --exit-code --json > plan.json
   kontor plan -o next.plan && kontor apply next.plan`,
@@ -97,7 +101,7 @@ The file's lifecycle_tests are run; plan fails when one does not hold.`,
 			options := end.options()
 			options.RefreshOnly = refreshOnly
 			set := d.plan(cmd.Context(), options)
-			failed := errors.Join(failedTests(d.file.RunLifecycleTests(e.Now())), d.failed(), d.refused())
+			failed := errors.Join(failedTests(d.file.RunLifecycleTests(e.Now())), d.failed(), d.refused(), e.leasedLost(cmd.Context(), d, inUse, hosts))
 			switch {
 			case asJSON:
 				err = render.JSON(e.Stdout, set)
@@ -129,6 +133,8 @@ The file's lifecycle_tests are run; plan fails when one does not hold.`,
 	o.parallelFlag(cmd)
 	end.flags(cmd)
 	jsonFlag(cmd, &asJSON)
+	leasesFlag(cmd, &inUse)
+	hostFlag(cmd, &hosts)
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "write Markdown, for a pull request (default false)")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the plan to `PLAN`, for kontor apply PLAN")
 	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show only how repositories of the stack have drifted from the file (default false)")

@@ -14,10 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/kontor-registry/kontor/internal/deploy/principals"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 )
 
@@ -46,6 +48,10 @@ type Conn struct {
 	Target state.Target
 	// Caller is the ARN that the calls are made as.
 	Caller string
+	// Grants reads who is granted what by the registry, Principals who there is
+	// in its account.
+	Grants     principals.Registry
+	Principals principals.API
 }
 
 // Connect builds the clients for c.Target and asks who the caller is. A caller
@@ -89,7 +95,12 @@ func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
 	// AWS_ENDPOINT_URL and the AWS configuration may name one, too: then the
 	// plan must not look as if it were AWS that it goes to.
 	t.Endpoint = aws.ToString(client.Options().BaseEndpoint)
-	return &Conn{API: client, Target: t, Caller: aws.ToString(who.Arn)}, nil
+	users := iam.NewFromConfig(cfg, func(o *iam.Options) {
+		if t.Endpoint != "" {
+			o.BaseEndpoint = aws.String(t.Endpoint)
+		}
+	})
+	return &Conn{API: client, Target: t, Caller: aws.ToString(who.Arn), Grants: client, Principals: users}, nil
 }
 
 // awsConfig finds region, credentials and the way of retrying.

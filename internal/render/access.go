@@ -108,24 +108,28 @@ func whyAccess(a proof.ActionAnswer) string {
 	return "no " + strings.Join(lacking, ", and no ") + " allows it"
 }
 
-// near writes the statements that fail on one element only, each once.
+// near writes the statements that would allow what is denied but for one
+// element, other than the action: those are many and say little.
 func (p *printer) near(a proof.Answer) {
-	seen := map[string]bool{}
+	var order []string
+	would := map[string][]string{}
 	for _, action := range a.Actions {
 		for _, n := range action.Near {
-			// An Allow elsewhere, or a Deny that does not apply, explains nothing.
-			if action.Outcome != proof.Denied || n.Effect != policy.Allow {
+			if action.Outcome != proof.Denied || n.Effect != policy.Allow || strings.HasSuffix(n.Element, "Action") {
 				continue
 			}
-			line := fmt.Sprintf("  nearly: %s would allow %s, but its %s does not match", clean(n.Ref.String()), action.Action, n.Element)
+			why := clean(n.Ref.String()) + ", whose " + n.Element + " does not match"
 			if n.Key != "" {
-				line += fmt.Sprintf(" (%s %s)", clean(n.Operator), clean(n.Key))
+				why += fmt.Sprintf(" (%s %s)", clean(n.Operator), clean(n.Key))
 			}
-			if !seen[line] {
-				seen[line] = true
-				p.linef(faint, "%s", line)
+			if would[why] == nil {
+				order = append(order, why)
 			}
+			would[why] = append(would[why], strings.TrimPrefix(string(action.Action), "ecr:"))
 		}
+	}
+	for _, why := range order {
+		p.linef(faint, "  nearly allowed by %s: %s", why, strings.Join(would[why], ", "))
 	}
 }
 
@@ -296,11 +300,11 @@ func AccessTests(w io.Writer, results []AccessTest, o Options) error {
 	failed := 0
 	for _, r := range results {
 		if r.Failure == "" {
-			p.linef(green, "ok    %s %s %s in %s", who(r.Principal), r.Expect, clean(r.Right), clean(r.Repository))
+			p.linef(green, "ok    %s %s %s %s", who(r.Principal), r.Expect, clean(r.Right), clean(r.Repository))
 			continue
 		}
 		failed++
-		p.linef(red, "FAIL  %s %s %s in %s: %s", who(r.Principal), r.Expect, clean(r.Right), clean(r.Repository), clean(r.Failure))
+		p.linef(red, "FAIL  %s %s %s %s: %s", who(r.Principal), r.Expect, clean(r.Right), clean(r.Repository), clean(r.Failure))
 	}
 	p.linef(plain, "%s, %d failed", count(len(results), "access test", "access tests"), failed)
 	return p.flush(w)
@@ -318,3 +322,6 @@ type AccessTest struct {
 	Failure string        `json:"failure,omitempty"`
 	Where   string        `json:"where"`
 }
+
+// Failed reports whether the test does not hold.
+func (t AccessTest) Failed() bool { return t.Failure != "" }

@@ -70,37 +70,36 @@ func answer(who principal, r *repository, list []access.Action) Answer {
 // total is the outcome of all: the worst that can be, except that some denials
 // among others are Partly.
 func total(list []ActionAnswer) Outcome {
-	var denied int
-	worst := Allowed
 	order := []Outcome{Allowed, Unseen, Depends}
+	worst := Allowed
+	denied, useful := false, false
 	for _, a := range list {
 		switch {
 		case a.Outcome == Denied:
-			denied++
+			denied = true
+			continue
 		case slices.Index(order, a.Outcome) > slices.Index(order, worst):
 			worst = a.Outcome
 		}
+		useful = useful || !byTheWay(a.Action, list)
 	}
 	switch {
-	case denied == len(list) && denied > 0:
-		return Denied
-	case denied > 0 && onlyToken(list):
-		return Denied
-	case denied > 0:
+	case denied && useful:
 		return Partly
+	case denied:
+		return Denied
 	}
 	return worst
 }
 
-// onlyToken reports that nothing is allowed but to get a token, which by
-// itself is of no use.
-func onlyToken(list []ActionAnswer) bool {
-	for _, a := range list {
-		if a.Outcome != Denied && a.Action != token {
-			return false
-		}
+// byTheWay are actions that a right takes and that alone are no part of it:
+// getting a token, and for a push, to look at what is there.
+func byTheWay(action access.Action, list []ActionAnswer) bool {
+	if action == token {
+		return len(list) > 1
 	}
-	return true
+	push := slices.ContainsFunc(list, func(a ActionAnswer) bool { return a.Action == "ecr:PutImage" })
+	return push && (action == "ecr:BatchGetImage" || action == "ecr:BatchCheckLayerAvailability")
 }
 
 // decide asks the engine about one action.

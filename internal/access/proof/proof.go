@@ -246,6 +246,12 @@ func callerOf(arn string) (policy.Caller, error) {
 	return c, nil
 }
 
+// CheckPrincipal says why arn names no principal; nil when it does.
+func CheckPrincipal(arn string) error {
+	_, err := callerOf(arn)
+	return err
+}
+
 func compile(name, text string) (named, error) {
 	doc, err := policy.Parse([]byte(text))
 	if err != nil {

@@ -199,8 +199,8 @@ func TestMatrix(t *testing.T) {
 		Principals:   []string{"222222222222", "arn:aws:iam::111111111111:user/ann", "*"},
 		Repositories: []string{repoARN},
 		Cells: [][][]proof.Outcome{
-			{{proof.Unseen, proof.Partly, proof.Denied, proof.Denied}},
-			{{proof.Allowed, proof.Partly, proof.Denied, proof.Denied}},
+			{{proof.Unseen, proof.Denied, proof.Denied, proof.Denied}},
+			{{proof.Allowed, proof.Denied, proof.Denied, proof.Denied}},
 			{{proof.Denied, proof.Denied, proof.Denied, proof.Denied}},
 		},
 	}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+func (e *Env) accessCheckCommand() *cobra.Command {
+	var o accessOptions
+	cmd := &cobra.Command{
+		Use:   "check PRINCIPAL RIGHT REPOSITORY [flags]",
+		Short: "Say whether a principal may do something in a repository, and why",
+		Long: `Say whether PRINCIPAL may do RIGHT in REPOSITORY, action by action, by which
+statements, and what is the smallest change that would allow it in each account.
+
+PRINCIPAL is the ARN of a user, a role or a role session, an account id, or the
+name of a service. RIGHT is pull, push, delete, admin or an action such as
+ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
+		Example: `  kontor access check arn:aws:iam::222222222222:role/ci pull team/api
+  kontor access check 222222222222 ecr:PutImage team/api --planned -f kontor.yaml`,
+		Args: cobra.ExactArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			who, right := args[0], args[1]
+			actions, err := proof.ParseRight(right)
+			if err != nil {
+				return usagef("%v", err)
+			}
+			if err := proof.CheckPrincipal(who); err != nil {
+				return usagef("%v", err)
+			}
+			ev, err := e.accessEvidence(cmd.Context(), o, args[2])
+			if err != nil {
+				return err
+			}
+			repo, err := ev.one(args[2])
+			if err != nil {
+				return err
+			}
+			answer, err := ev.prover.Check(who, actions, repo.In, repo.Name)
+			if err != nil {
+				return err
+			}
+			c := render.AccessCheck{Answer: answer, Right: right, Field: grantField(who, right), Notes: ev.notes}
+			if o.asJSON {
+				err = render.AccessJSON(e.Stdout, c)
+			} else {
+				err = render.Access(e.Stdout, c, e.options(e.Stdout))
+			}
+			if err == nil && answer.Outcome != proof.Allowed {
+				return &exitError{exitFailed}
+			}
+			return err
+		},
+	}
+	o.flags(e, cmd)
+	cmd.ValidArgsFunction = e.completeAccess(&o, 1)
+	return cmd
+}
+
+func (e *Env) accessWhoCanCommand() *cobra.Command {
+	var o accessOptions
+	cmd := &cobra.Command{
+		Use:   "who-can RIGHT REPOSITORY [flags]",
+		Short: "List who may do something in a repository, and by which statements",
+		Long: `List every user, role and account that may do RIGHT in REPOSITORY, or may under
+conditions, or may if its own account allows it, with the statements that say so.
+
+RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
+		Example: `  kontor access who-can pull team/api
+  kontor access who-can admin team/api --json | jq -r '.answers[].principal'`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			actions, err := proof.ParseRight(args[0])
+			if err != nil {
+				return usagef("%v", err)
+			}
+			ev, err := e.accessEvidence(cmd.Context(), o, args[1])
+			if err != nil {
+				return err
+			}
+			repo, err := ev.one(args[1])
+			if err != nil {
+				return err
+			}
+			list, err := ev.prover.WhoCan(actions, repo.In, repo.Name)
+			if err != nil {
+				return err
+			}
+			if o.asJSON {
+				return render.WhoCanJSON(e.Stdout, args[0], list, ev.notes)
+			}
+			return render.WhoCan(e.Stdout, args[0], list, ev.notes, e.options(e.Stdout))
+		},
+	}
+	o.flags(e, cmd)
+	cmd.ValidArgsFunction = e.completeAccess(&o, 0)
+	return cmd
+}
+
+func (e *Env) accessMatrixCommand() *cobra.Command {
+	var (
+		o    accessOptions
+		page string
+	)
+	cmd := &cobra.Command{
+		Use:   "matrix [flags]",
+		Short: "Show who may pull, push, delete and administer what",
+		Long: `Show for every principal and repository who may pull, push, delete images, and
+administer. With --html it is a page to look at, without scripts.`,
+		Example: `  kontor access matrix
+  kontor access matrix --planned -f kontor.yaml --html access.html`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ev, err := e.accessEvidence(cmd.Context(), o, "")
+			if err != nil {
+				return err
+			}
+			m := ev.prover.Matrix()
+			switch {
+			case page != "":
+				return writePicture(page, func(w io.Writer) error { return render.MatrixHTML(w, m, ev.notes) })
+			case o.asJSON:
+				return render.MatrixJSON(e.Stdout, m, ev.notes)
+			}
+			return render.Matrix(e.Stdout, m, ev.notes, e.options(e.Stdout))
+		},
+	}
+	o.flags(e, cmd)
+	cmd.Flags().StringVar(&page, "html", "", "write a page to `FILE` instead (default none)")
+	if err := cmd.MarkFlagFilename("html", "html"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return cmd
+}
