@@ -2,8 +2,15 @@ package iamapi_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -396,6 +403,71 @@ func TestAudited(t *testing.T) {
 	} {
 		if !found[want] {
 			t.Errorf("no record of %+v among %+v", want, found)
+		}
+	}
+}
+
+// An issuer of OpenID Connect on this machine, and a role for its subjects.
+func TestWebIdentity(t *testing.T) {
+	w := start(t)
+	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	b64 := base64.RawURLEncoding.EncodeToString
+	var issuer *httptest.Server
+	issuer = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/keys" {
+			_ = json.NewEncoder(w).Encode(map[string]any{"keys": []map[string]string{{"kty": "RSA", "kid": "k", "n": b64(key.N.Bytes()), "e": "AQAB"}}})
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": issuer.URL, "jwks_uri": issuer.URL + "/keys"})
+	}))
+	defer issuer.Close()
+	name := strings.TrimPrefix(issuer.URL, "http://")
+	token := func(claims map[string]any) *string {
+		all := map[string]any{"iss": issuer.URL, "sub": "repo:a", "aud": "sts", "exp": w.clock().Add(time.Hour).Unix()}
+		maps.Copy(all, claims)
+		signed := b64([]byte(`{"alg":"RS256","kid":"k"}`)) + "." + b64(must(json.Marshal(all))(t))
+		sum := sha256.Sum256([]byte(signed))
+		return aws.String(signed + "." + b64(must(rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:]))(t)))
+	}
+	c := iam.NewFromConfig(w.admin(accountA))
+	provider := must(c.CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{Url: &issuer.URL, ClientIDList: []string{"sts"}}))(t).OpenIDConnectProviderArn
+	role := w.newRole(accountA, "ci", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"`+*provider+`"},"Action":"sts:AssumeRoleWithWebIdentity",`+
+		`"Condition":{"StringLike":{"`+name+`:sub":"repo:*"},"StringEquals":{"`+name+`:aud":"sts"}}}]}`, allow("ecr:*", "*"))
+	client := sts.NewFromConfig(w.as(accountA, "", "", ""))
+	call := func(token *string) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+		return client.AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: aws.String("job"), WebIdentityToken: token})
+	}
+	out := must(call(token(nil)))(t)
+	if *out.SubjectFromWebIdentityToken != "repo:a" || *out.Audience != "sts" || *out.Provider != *provider || *out.AssumedRoleUser.Arn != "arn:aws:sts::111111111111:assumed-role/ci/job" {
+		t.Errorf("got %+v", out)
+	}
+	if err := describe(t, w.session(accountA, out.Credentials)); err != nil {
+		t.Error(err)
+	}
+	for _, tt := range []struct {
+		name, code string
+		token      *string
+	}{
+		{"a subject that the role does not trust", "AccessDenied", token(map[string]any{"sub": "user:a"})},
+		{"another audience", "InvalidIdentityToken", token(map[string]any{"aud": "x"})},
+		{"expired", "ExpiredTokenException", token(map[string]any{"exp": w.clock().Add(-time.Hour).Unix()})},
+		{"not yet", "InvalidIdentityToken", token(map[string]any{"nbf": w.clock().Add(time.Hour).Unix()})},
+		{"another issuer", "InvalidIdentityToken", token(map[string]any{"iss": "https://other.example"})},
+		{"no token", "InvalidIdentityToken", aws.String("guess")},
+	} {
+		t.Log(tt.name)
+		_, err := call(tt.token)
+		wantError(t, err, tt.code, "")
+	}
+	must(c.DeleteOpenIDConnectProvider(t.Context(), &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderArn: provider}))(t)
+	_, err := call(token(nil))
+	wantError(t, err, "InvalidIdentityToken", "No OpenIDConnect provider found in your account")
+
+	// Nothing else is to be had without credentials.
+	for _, form := range []string{"Action=AssumeRole&Version=2011-06-15", "Action=ListUsers&Version=2010-05-08", ""} {
+		resp := must(http.Post("http://"+w.hosts[accountA]+"/", "application/x-www-form-urlencoded", strings.NewReader(form)))(t)
+		if err := resp.Body.Close(); err != nil || resp.StatusCode != 403 {
+			t.Errorf("%q: %d", form, resp.StatusCode)
 		}
 	}
 }
