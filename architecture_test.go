@@ -92,6 +92,7 @@ var confined = []struct {
 	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest", "test/load"}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},
+	{"github.com/hashicorp/hcl", []string{"internal/deploy/spec"}},
 }
 
 // closures are what the public packages may and may not bring with them.
