@@ -78,6 +78,7 @@ var crowdJobs = []crowdJob{
 	{"restore", 1, 20 * time.Millisecond, (*crowd).restore},
 	{"purge", 1, 50 * time.Millisecond, (*crowd).purge},
 	{"recreate", 1, 100 * time.Millisecond, (*crowd).recreate},
+	{"lifecycle", 1, 100 * time.Millisecond, (*crowd).runLifecycle},
 	{"collect", 2, 5 * time.Millisecond, (*crowd).collect},
 }
 
@@ -296,6 +297,14 @@ func (w *crowd) recreate(ctx context.Context, reg *registry.Registry) error {
 		return err
 	}
 	return nil
+}
+
+func (w *crowd) runLifecycle(ctx context.Context, reg *registry.Registry) error {
+	_, err := reg.As(admin).RunLifecycle(ctx, at(crowdRepos[rand.N(3)]), registry.RunOptions{Force: true})
+	if ecr.CodeOf(err) == ecr.CodeLifecyclePolicyNotFound {
+		return nil // made anew
+	}
+	return expected(err)
 }
 
 func (w *crowd) collect(ctx context.Context, reg *registry.Registry) error {
