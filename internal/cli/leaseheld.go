@@ -13,20 +13,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/leases"
 )
 
-// hold looks up which of l's images are in use, by --leases and by what the
-// registry knows. They stay whatever the policy says.
-func (e *Env) hold(l *looked, o lifecycleOptions) error {
-	inUse, err := e.readLeases(o.leases, l.hosts)
-	if err != nil {
-		return err
-	}
-	inUse = append(inUse, l.leases...)
-	if held := leases.Held(inUse, ecr.RepositoryName(l.Repository), l.Images); len(held) > 0 {
-		l.Options.Held = held
-	}
-	return nil
-}
-
 // knownLeases asks a Kontor registry for the leases of a repository, or of all
 // when name is empty. Amazon ECR, and what stands in for it, knows none.
 func (e *Env) knownLeases(ctx context.Context, conn *deploy.Conn, name ecr.RepositoryName) ([]leases.Lease, error) {

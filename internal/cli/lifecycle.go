@@ -159,6 +159,9 @@ type looked struct {
 	// in use.
 	hosts  []string
 	leases []leases.Lease
+	// inUse are the images that leases name, where nothing but a rule keeps
+	// them; where the registry does, they are Options.Held.
+	inUse lifecycle.Held
 }
 
 func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (looked, error) {

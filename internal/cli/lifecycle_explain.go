@@ -32,12 +32,16 @@ which its fate changes. Of a digest the first characters are enough. With
 			if err != nil {
 				return err
 			}
-			l, err := e.look(cmd.Context(), o, repo)
+			looked, err := e.lookAt(cmd.Context(), o, repo)
 			if err != nil {
 				return err
 			}
+			l := looked.Lifecycle
 			if digest, err = find(l, tag, digest); err != nil {
 				return err
+			}
+			if by := looked.inUse[digest]; by != "" {
+				e.notice("it is in use by %s, which AWS does not know: kontor lease apply keeps it", by)
 			}
 			x, _ := l.Options.Explain(l.Policy, l.Images, l.At, digest)
 			if asJSON {

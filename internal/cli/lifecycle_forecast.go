@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,11 +45,11 @@ With --rate present, images go on being pushed at the pace of late; with none
 			case rate != string(lifecycle.RateNone) && rate != string(lifecycle.RatePresent):
 				return usagef("--rate %s: want %s or %s", rate, lifecycle.RatePresent, lifecycle.RateNone)
 			}
-			l, err := e.look(cmd.Context(), o, argument(args))
+			l, err := e.lookAt(cmd.Context(), o, argument(args))
 			if err != nil {
 				return err
 			}
-			f := render.NewForecast(l, days, lifecycle.Rate(rate))
+			f := render.NewForecast(l.Lifecycle, days, lifecycle.Rate(rate))
 			if err := writePicture(svg, func(w io.Writer) error { return render.ForecastSVG(w, f) }); err != nil {
 				return err
 			}
@@ -55,9 +57,11 @@ With --rate present, images go on being pushed at the pace of late; with none
 				return err
 			}
 			if asJSON {
-				return render.ForecastJSON(e.Stdout, f)
+				err = render.ForecastJSON(e.Stdout, f)
+			} else {
+				err = render.ForecastText(e.Stdout, f, e.options(e.Stdout))
 			}
-			return render.ForecastText(e.Stdout, f, e.options(e.Stdout))
+			return errors.Join(err, l.leasedGo(time.Duration(days)*24*time.Hour))
 		},
 	}
 	o.flags(e, cmd)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
@@ -26,14 +28,16 @@ files without --manifests it is not known, and said to be so.`,
   kontor lifecycle preview --policy policy.json --images images.json --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := e.look(cmd.Context(), o, argument(args))
+			l, err := e.lookAt(cmd.Context(), o, argument(args))
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return render.PreviewJSON(e.Stdout, l)
+				err = render.PreviewJSON(e.Stdout, l.Lifecycle)
+			} else {
+				err = render.Preview(e.Stdout, l.Lifecycle, e.options(e.Stdout))
 			}
-			return render.Preview(e.Stdout, l, e.options(e.Stdout))
+			return errors.Join(err, l.leasedGo(0))
 		},
 	}
 	o.flags(e, cmd)
