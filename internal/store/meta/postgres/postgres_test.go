@@ -2,7 +2,10 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -36,6 +39,52 @@ func TestReplicas(t *testing.T) {
 		url := pgtest.Start(t)
 		return mustOpen(t, url), mustOpen(t, url)
 	})
+}
+
+// An update sees what was committed before it was called, elsewhere too: it
+// does not join a transaction that has looked at the database before.
+func TestUpdateSeesWhatWasCommittedBefore(t *testing.T) {
+	url := pgtest.Start(t)
+	here := mustOpen(t, url)
+	there, err := Open(t.Context(), Config{URL: url, Writers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	looked, goOn, long, late := make(chan struct{}), make(chan struct{}), make(chan error, 1), make(chan error, 1)
+	go func() {
+		first := sync.OnceFunc(func() { close(looked) })
+		long <- there.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+			_, err := tx.JobState(ctx, "other")
+			first()
+			<-goOn
+			if errors.Is(err, meta.ErrNotFound) {
+				return nil
+			}
+			return err
+		})
+	}()
+	<-looked
+	err = here.Update(ctx, func(ctx context.Context, tx meta.Tx) error { return tx.PutJobState(ctx, "job", []byte("{}")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		late <- there.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+			_, err := tx.JobState(ctx, "job")
+			return err
+		})
+	}()
+	// Time for the second to queue up; if it is not enough, it sees what is
+	// there all the same.
+	time.Sleep(100 * time.Millisecond)
+	close(goOn)
+	if err := errors.Join(<-long, <-late); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(here.Close(), there.Close()); err != nil {
+		t.Error(err)
+	}
 }
 
 func BenchmarkPush(b *testing.B) {

@@ -127,6 +127,7 @@ func dialect() sqlstore.Dialect {
 		BeginWrite:    begin,
 		BeginAlone:    begin,
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn", "SAVEPOINT fn"},
+		OneWriter:     true,
 		In: func(column string, n int) string {
 			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
 		},

@@ -29,6 +29,10 @@ type Dialect struct {
 	BeginAlone    []string
 	NextSavepoint []string
 
+	// OneWriter says that nobody else commits while a transaction is open
+	// that BeginWrite opened, so that it sees everything at any time.
+	OneWriter bool
+
 	// In is a condition: column is among the strings of parameter $n, which
 	// holds what Strings made of them.
 	In      func(column string, n int) string

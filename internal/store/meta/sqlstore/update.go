@@ -169,18 +169,29 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 	if err := w.s.run(ctx, begin...); err != nil {
 		return calls, w.abandon(ctx), fmt.Errorf("beginning a transaction: %w", err)
 	}
+	join := func() bool {
+		if !grow || len(calls) >= maxGroup {
+			return false
+		}
+		c := w.store.queue.take()
+		if c != nil {
+			calls = append(calls, c)
+		}
+		return c != nil
+	}
+	if !w.store.d.OneWriter {
+		// What a caller was told to be done before it called must be seen. The
+		// transaction sees what was committed up to its first statement, so
+		// nobody may join later.
+		for join() {
+		}
+		grow = false
+	}
 	kept := calls[:0:0]
 	clean := true // nothing happened since the savepoint
 	for i := 0; ; i++ {
-		if i == len(calls) {
-			c := (*call)(nil)
-			if grow && i < maxGroup {
-				c = w.store.queue.take()
-			}
-			if c == nil {
-				break
-			}
-			calls = append(calls, c)
+		if i == len(calls) && !join() {
+			break
 		}
 		c := calls[i]
 		if err := c.ctx.Err(); err != nil {
