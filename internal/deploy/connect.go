@@ -11,12 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
@@ -142,7 +140,7 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 		if ctx.Err() != nil {
 			return aws.Config{}, ctx.Err()
 		}
-		if sso := expiredSSO(err, t); sso != nil {
+		if sso := expiredSSO(err, cfg, t); sso != nil {
 			return aws.Config{}, sso
 		}
 		return aws.Config{}, &Error{Err: err, Message: fmt.Sprintf(
@@ -152,21 +150,22 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	return cfg, nil
 }
 
-// expiredSSO is the error for an SSO session that has ended or never began;
-// nil when err is about something else.
-func expiredSSO(err error, t state.Target) error {
-	var (
-		token *ssocreds.InvalidTokenError
-		op    *smithy.OperationError
-	)
-	if !errors.As(err, &token) && (!errors.As(err, &op) || op.Service() != "SSO" && op.Service() != "SSO OIDC") {
+// expiredSSO is the error where credentials of SSO cannot be had: the session
+// has ended or never began. It is nil where cfg uses none.
+func expiredSSO(err error, cfg aws.Config, t state.Target) error {
+	uses := false
+	for _, source := range cfg.ConfigSources {
+		shared, ok := source.(config.SharedConfig)
+		uses = uses || ok && (shared.SSOSessionName != "" || shared.SSOStartURL != "")
+	}
+	if !uses {
 		return nil
 	}
 	login := "aws sso login"
 	if t.Profile != "" {
 		login += " --profile " + t.Profile
 	}
-	return &Error{Err: err, Message: fmt.Sprintf("registry %s: the SSO session has expired: run `%s`", t.Name, login)}
+	return &Error{Err: err, Message: fmt.Sprintf("registry %s: the SSO session has expired, or never began: run `%s` (%s)", t.Name, login, oneLine(root(err).Error()))}
 }
 
 // newRetryer retries what the SDK retries, and longer, but for one thing: a
