@@ -64,3 +64,64 @@ func TestMigrateKeepsChildren(t *testing.T) {
 		t.Errorf("deleting the child without its index: %v", err)
 	}
 }
+
+// Links of a database from before collection are idle when no image refers to
+// them, and blobs without a link are noted as loose.
+func TestMigrateMarksIdleLinks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kontor.db")
+	db, err := pool(path, writerPragmas())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialect()
+	p, err := goose.NewProvider(d.Goose, db, d.Migrations, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		`INSERT INTO repositories VALUES (1, '000000000000', 'us-east-1', 'app', 0, 'MUTABLE', '', 0, 'AES256', '', '', '', '')`,
+		`INSERT INTO blobs VALUES ('sha256:used', 'k1', 1, 0), ('sha256:idle', 'k2', 1, 0), ('sha256:loose', 'k3', 1, 0)`,
+		`INSERT INTO blob_links VALUES (1, 'sha256:used', 5), (1, 'sha256:idle', 7)`,
+		`INSERT INTO manifests VALUES (1, 'sha256:m', 't', '', 1, 0, NULL, '', '', x'01')`,
+		`INSERT INTO manifest_blobs VALUES (1, 'sha256:m', 'sha256:used')`,
+	} {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	collect := func(before int64) (links int, gone []meta.Blob) {
+		t.Helper()
+		err := s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) (err error) {
+			if links, err = tx.DeleteIdleLinks(ctx, time.UnixMicro(before), 10); err != nil {
+				return err
+			}
+			gone, _, err = tx.DeleteUnusedBlobs(ctx, 10)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return links, gone
+	}
+	if links, gone := collect(7); links != 0 || len(gone) != 1 || gone[0].Key != "k3" {
+		t.Errorf("collected %d links and %v, want the loose blob", links, gone)
+	}
+	if links, gone := collect(8); links != 1 || len(gone) != 1 || gone[0].Key != "k2" {
+		t.Errorf("collected %d links and %v, want the idle one", links, gone)
+	}
+}
