@@ -118,6 +118,7 @@ func (l *load) work(ctx context.Context, o options) error {
 	for _, c := range l.clients {
 		all.Go(func() {
 			if err := c.work(ctx, done); err != nil {
+				fmt.Printf("client %d at %s: %v\n", c.number, time.Now().UTC().Format(time.TimeOnly), err)
 				cancel(fmt.Errorf("client %d: %w", c.number, err))
 			}
 		})
@@ -142,6 +143,7 @@ func (l *load) work(ctx context.Context, o options) error {
 			}
 		}
 	}
+	err = errors.Join(err, l.server.onItsOwn())
 	l.server.kill()
 	all.Wait()
 	return err

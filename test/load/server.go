@@ -31,6 +31,7 @@ type server struct {
 	file  string
 	log   bytes.Buffer // what the last process printed
 	cmd   *exec.Cmd    // nil when none runs
+	ended chan error   // receives how cmd ended
 	kills int
 	// slowest is the longest time from starting a process to its first answer.
 	slowest time.Duration
@@ -86,6 +87,8 @@ func (s *server) start(ctx context.Context) error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
+	s.ended = make(chan error, 1)
+	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(s.cmd, s.ended)
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
@@ -166,8 +169,19 @@ func (s *server) kill() {
 	if err := s.cmd.Process.Kill(); err != nil {
 		fmt.Fprintln(os.Stderr, "killing the server:", err)
 	}
-	_ = s.cmd.Wait() // killed
+	<-s.ended
 	s.cmd = nil
+}
+
+// onItsOwn tells of a process that ended before it was killed.
+func (s *server) onItsOwn() error {
+	select {
+	case err := <-s.ended:
+		s.ended <- err // for kill
+		return fmt.Errorf("the server ended by itself: %w\n%s", err, &s.log)
+	case <-time.After(time.Second):
+		return nil
+	}
 }
 
 // check runs `kontor admin check` on the folder.
