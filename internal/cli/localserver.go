@@ -40,6 +40,7 @@ type localConfig struct {
 	limits     server.Limits
 	tls        tlsConfig
 	audit      audit.Mode
+	collection collectionConfig
 }
 
 // startLocal opens the folder and serves it. Every error is one line that
@@ -98,6 +99,8 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 	s.server, err = server.New(ctx, server.Config{
 		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key, Bindings: bindings, Compat: c.compat,
 		ImageNow: now, AuthNow: now, Log: c.log, Limits: c.limits, Audit: s.audit,
+		LifecycleEvery: c.collection.every, MaxExpire: c.collection.maxExpire, RecycleTime: c.collection.recycle,
+		TestClock: c.collection.clock(now),
 	})
 	if err != nil {
 		return fail(dir.Explain(err))
