@@ -9,9 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/access/proof"
-	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
@@ -67,14 +65,15 @@ type evidence struct {
 	notes        []string
 }
 
-// accessEvidence reads both sides. repository is read alone where it is given.
-func (e *Env) accessEvidence(ctx context.Context, o accessOptions, repository string) (ev evidence, err error) {
+// accessEvidence reads both sides. repository is read alone where it is given;
+// asked are the principals that somebody asks about.
+func (e *Env) accessEvidence(ctx context.Context, o accessOptions, repository string, asked ...string) (ev evidence, err error) {
 	d, err := e.accessSites(ctx, o)
 	if err != nil {
 		return ev, err
 	}
 	defer closing(&err, d.close)
-	return e.gather(ctx, d, o, repository)
+	return e.gather(ctx, d, o, repository, asked)
 }
 
 // accessSites reaches the registries of the file; without one, the local one.
@@ -99,8 +98,9 @@ func (e *Env) accessSites(ctx context.Context, o accessOptions) (*deployment, er
 	return &deployment{file: f, sites: []*site{s}, parallel: o.parallel}, nil
 }
 
-// gather reads the registries of d and the accounts behind them.
-func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, repository string) (ev evidence, err error) {
+// gather reads the registries of d and the accounts behind them. asked are the
+// principals that somebody asks about.
+func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, repository string, asked []string) (ev evidence, err error) {
 	if err := d.failed(); err != nil {
 		return ev, err
 	}
@@ -121,6 +121,7 @@ func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, reposi
 		world.Principals = append(world.Principals, list...)
 		return nil
 	}
+	local := false
 	var names []ecr.RepositoryName
 	if repository != "" {
 		names = []ecr.RepositoryName{ecr.RepositoryName(repository)}
@@ -140,48 +141,16 @@ func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, reposi
 		if err := people(in.Account, s.conn.Principals); err != nil {
 			return ev, d.named(s, err)
 		}
-		if s.target.Local {
-			if err := e.localPeople(ctx, o.data, people); err != nil {
-				return ev, err
-			}
+		local = local || s.target.Local
+	}
+	if local {
+		if err := e.localPeople(ctx, o.data, &world, read, asked); err != nil {
+			return ev, err
 		}
 	}
 	ev.repositories = world.Repositories
 	ev.prover, err = proof.New(world)
 	return ev, err
-}
-
-// localPeople reads the other accounts that the local server hosts. One that
-// this command started hosts one account.
-func (e *Env) localPeople(ctx context.Context, data string, people func(ecr.AccountID, principals.API) error) error {
-	dir, err := e.dataDir(data)
-	if err != nil {
-		return err
-	}
-	registries, running, err := datadir.Running(ctx, dir, startWait)
-	if !running {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, r := range registries {
-		local, _, err := readLocal(ctx, dir, r.Name, identity.Administrator)
-		if err != nil {
-			return err
-		}
-		conn, err := deploy.Connect(ctx, deploy.ConnectConfig{
-			Target:      state.Target{Name: r.Name, Registry: local.Registry, Endpoint: local.Endpoint, Local: true},
-			AccessKeyID: local.AccessKeyID, SecretAccessKey: local.SecretAccessKey, HTTPClient: local.HTTPClient,
-		})
-		if err != nil {
-			return err
-		}
-		if err := people(local.Registry.Account, conn.Principals); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // planned are the repositories as the file would make them.

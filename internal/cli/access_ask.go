@@ -32,7 +32,7 @@ ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 			if err := proof.CheckPrincipal(who); err != nil {
 				return usagef("%v", err)
 			}
-			ev, err := e.accessEvidence(cmd.Context(), o, args[2])
+			ev, err := e.accessEvidence(cmd.Context(), o, args[2], who)
 			if err != nil {
 				return err
 			}

@@ -60,7 +60,11 @@ func (e *Env) accessTests(ctx context.Context, d *deployment, o accessOptions) (
 		return nil, nil
 	}
 	o.planned = true
-	ev, err := e.gather(ctx, d, o, "")
+	var asked []string
+	for _, t := range tests {
+		asked = append(asked, t.Principal)
+	}
+	ev, err := e.gather(ctx, d, o, "", asked)
 	if err != nil {
 		return nil, err
 	}

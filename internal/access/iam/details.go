@@ -9,12 +9,10 @@ import (
 
 // HeldBy is a user or role with its policies resolved.
 type HeldBy struct {
-	User *meta.User // one of the two
-	Role *meta.Role
-	// Attached are its managed policies, BoundaryARN its permissions boundary's
-	// ARN, "" for none.
-	Attached    []ManagedPolicy
-	BoundaryARN string
+	User     *meta.User // one of the two
+	Role     *meta.Role
+	Attached []ManagedPolicy
+	Boundary *ManagedPolicy // nil for none
 }
 
 // Details is an account as a whole, or a page of it.
@@ -132,7 +130,7 @@ func (c *Caller) hold(ctx context.Context, r meta.Reader, d *Details, h HeldBy, 
 			return err
 		}
 		for _, m := range found {
-			h.BoundaryARN = m.ARN
+			h.Boundary = &m
 		}
 	}
 	d.Holders = append(d.Holders, h)

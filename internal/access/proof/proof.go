@@ -246,6 +246,15 @@ func callerOf(arn string) (policy.Caller, error) {
 	return c, nil
 }
 
+// AccountOf is the account that arn is of, "" when it is of none.
+func AccountOf(arn string) string {
+	c, err := callerOf(arn)
+	if err != nil {
+		return ""
+	}
+	return c.Account
+}
+
 // CheckPrincipal says why arn names no principal; nil when it does.
 func CheckPrincipal(arn string) error {
 	_, err := callerOf(arn)

@@ -139,7 +139,7 @@ lifecycle_tests:
 	{Name: "expect", In: "lifecycle_tests", Required: true, Type: "`kept`, `expired` or `archived`", Summary: "What happens to it.", schema: schema{"enum": []any{"kept", "expired", "archived"}}},
 	{
 		Name: "access_tests", Type: "list of mappings", Default: "none",
-		Summary: "What a principal must and must not be able to do. Nothing runs these tests yet, as notice `KON1006` says; they are read and checked.",
+		Summary: "What a principal must and must not be able to do. `kontor plan` and `kontor access test` run these tests.",
 		Details: []string{"An entry has `allow`, `deny` or both."},
 		Example: `ecr_repositories:
   api:

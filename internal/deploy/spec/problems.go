@@ -78,8 +78,6 @@ const (
 	// CodeOtherPartition: a cluster cannot pull from a registry, for IAM does
 	// not reach from one partition into another.
 	CodeOtherPartition Code = "KON1005"
-	// CodeAccessTests: the file has access_tests, which nothing runs yet.
-	CodeAccessTests Code = "KON1006"
 	// CodePromotions: the file has promotions, which nothing carries out yet.
 	CodePromotions Code = "KON1007"
 	// CodeOtherVariable: a .tfvars file has a variable that is no field.

@@ -148,9 +148,6 @@ func (f *File) localOr(local ecr.RegistryID) []state.Target {
 
 // note tells of what is read and not used yet.
 func (f *File) note(p *problems) {
-	for _, t := range f.accessTests[:min(1, len(f.accessTests))] {
-		p.notef(t.Origin, CodeAccessTests, "access_tests are read and checked, but nothing runs them yet")
-	}
 	for _, t := range f.promotions[:min(1, len(f.promotions))] {
 		p.notef(t.Origin, CodePromotions, "promotions are read and checked, but nothing carries them out yet")
 	}

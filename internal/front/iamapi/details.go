@@ -58,11 +58,15 @@ func accountDetails(ctx context.Context, c *iam.Caller, in *params) (any, error)
 		for _, m := range h.Attached {
 			attached = append(attached, attachedPolicy{m.Name, m.ARN})
 		}
+		boundary := ""
+		if h.Boundary != nil {
+			boundary = h.Boundary.ARN
+		}
 		if u := h.User; u != nil {
-			out.UserDetailList = append(out.UserDetailList, userDetail{userOf(c.Partition(), *u, h.BoundaryARN, true), inlineOf(u.Inline), nil, attached})
+			out.UserDetailList = append(out.UserDetailList, userDetail{userOf(c.Partition(), *u, boundary, true), inlineOf(u.Inline), nil, attached})
 		}
 		if r := h.Role; r != nil {
-			out.RoleDetailList = append(out.RoleDetailList, roleDetail{roleOf(c.Partition(), *r, h.BoundaryARN, true), inlineOf(r.Inline), attached})
+			out.RoleDetailList = append(out.RoleDetailList, roleDetail{roleOf(c.Partition(), *r, boundary, true), inlineOf(r.Inline), attached})
 		}
 	}
 	for _, m := range d.Policies {
