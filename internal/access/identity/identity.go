@@ -222,9 +222,13 @@ func newID(prefix string, n int) string {
 	return prefix + base32.StdEncoding.EncodeToString(random(n))[:n]
 }
 
-// NewUserID, NewRoleID and NewPolicyID draw unique ids.
-func NewUserID() string   { return newID("AIDA", 17) }
-func NewRoleID() string   { return newID("AROA", 17) }
+// NewUserID draws a user's unique id.
+func NewUserID() string { return newID("AIDA", 17) }
+
+// NewRoleID draws a role's unique id.
+func NewRoleID() string { return newID("AROA", 17) }
+
+// NewPolicyID draws a managed policy's id.
 func NewPolicyID() string { return newID(policyIDPrefix, 17) }
 
 func newAccessKeyID() string  { return newID("AKIA", 16) }

@@ -345,7 +345,7 @@ var otherOperations = map[string]operation{
 	"GetOpenIDConnectProvider": func(ctx context.Context, c *iam.Caller, in *params) (any, error) {
 		i, err := c.Provider(ctx, in.need("OpenIDConnectProviderArn"))
 		return struct {
-			Url            string   //nolint:revive,staticcheck // the element's name
+			URL            string   `xml:"Url"`
 			ClientIDList   []string `xml:"ClientIDList>member"`
 			ThumbprintList []string `xml:"ThumbprintList>member"`
 			CreateDate     string
@@ -398,7 +398,10 @@ func simulation(ctx context.Context, c *iam.Caller, in *params, source string) (
 		return nil, in.err
 	}
 	all, err := c.Simulate(ctx, sim)
-	type statement struct{ SourcePolicyId, SourcePolicyType string } //nolint:revive,staticcheck // the elements' names
+	type statement struct {
+		SourcePolicyID   string `xml:"SourcePolicyId"`
+		SourcePolicyType string
+	}
 	type detail struct{ AllowedByPermissionsBoundary bool }
 	type result struct {
 		EvalActionName                    string

@@ -136,7 +136,7 @@ func TestSessionLimits(t *testing.T) {
 	// Session policies limit, inline and managed ones together.
 	limited := must(assume(t, ann, role, func(in *sts.AssumeRoleInput) { in.Policy = aws.String(allow("ecr:Get*", "*")) }))(t)
 	wantError(t, describe(t, w.session(accountA, limited.Credentials)), "AccessDeniedException", "because no session policy allows the ecr:DescribeRepositories action")
-	if limited.PackedPolicySize == nil || *limited.PackedPolicySize < 1 {
+	if limited.PackedPolicySize == nil || *limited.PackedPolicySize < 1 { //nolint:staticcheck // what clients in use read
 		t.Error("the policy takes no room")
 	}
 	m := must(c.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String("read"), PolicyDocument: aws.String(allow("ecr:Describe*", "*"))}))(t).Policy
@@ -191,7 +191,10 @@ func (w *world) docker(t *testing.T, c aws.Config) func() int {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", "Basic "+*out.AuthorizationData[0].AuthorizationToken)
-		resp := must(http.DefaultClient.Do(r))(t)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := resp.Body.Close(); err != nil {
 			t.Error(err)
 		}
@@ -465,8 +468,11 @@ func TestWebIdentity(t *testing.T) {
 
 	// Nothing else is to be had without credentials.
 	for _, form := range []string{"Action=AssumeRole&Version=2011-06-15", "Action=ListUsers&Version=2010-05-08", ""} {
-		resp := must(http.Post("http://"+w.hosts[accountA]+"/", "application/x-www-form-urlencoded", strings.NewReader(form)))(t)
-		if err := resp.Body.Close(); err != nil || resp.StatusCode != 403 {
+		resp, err := http.Post("http://"+w.hosts[accountA]+"/", "application/x-www-form-urlencoded", strings.NewReader(form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%q: %d", form, resp.StatusCode)
 		}
 	}
