@@ -36,8 +36,8 @@ func (r LeaseReport) Text(w io.Writer, o Options) error {
 		p.linef(bold, "Recorded %s of collector %s; it is expected again by %s.", count(r.Recorded.Leases, "lease", "leases"), clean(c.Name), moment(c.ExpectedAt))
 	}
 	if r.Objects > 0 || r.EndedPods > 0 {
-		p.linef(plain, "Read %s; %s ended and not in use.", count(r.Objects, "object with images", "objects with images"),
-			count(r.EndedPods, "pod that has", "pods that have"))
+		p.linef(plain, "Read %s; %s ended and use none.", count(r.Objects, "object with images", "objects with images"),
+			count(r.EndedPods, "pod has", "pods have"))
 	}
 	if len(r.Unknown) > 0 {
 		var kinds []string
