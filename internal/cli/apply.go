@@ -95,9 +95,6 @@ AWS.`,
 					return err
 				}
 			}
-			if err := failedTests(d.file.RunLifecycleTests(e.Now())); err != nil {
-				return err
-			}
 			d.plan(cmd.Context(), end.options())
 			return e.apply(cmd.Context(), d, o)
 		},
@@ -130,9 +127,6 @@ func (e *Env) applyFile(ctx context.Context, name string, o applyOptions) (err e
 		return err
 	}
 	defer closing(&err, d.close)
-	if err := failedTests(d.file.RunLifecycleTests(e.Now())); err != nil {
-		return err
-	}
 	d.observe(ctx)
 	if err := d.failed(); err != nil {
 		return errors.Join(err, errors.New("nothing was changed"))
@@ -165,6 +159,9 @@ func (e *Env) apply(ctx context.Context, d *deployment, o applyOptions) error {
 		if err := render.Plans(e.Stdout, set, opts); err != nil {
 			return err
 		}
+	}
+	if err := e.checks(ctx, d, o.targetsOptions, nil, nil); err != nil {
+		return errors.Join(d.failed(), err, errors.New("nothing was changed"))
 	}
 	var todo []*site
 	for _, s := range d.sites {
@@ -200,7 +197,7 @@ func (e *Env) carryOut(ctx context.Context, d *deployment, todo []*site, o apply
 	for i, s := range todo {
 		index[s], plans[i] = i, s.plan
 	}
-	out := io.Writer(e.Stdout)
+	out := e.Stdout
 	if o.asJSON {
 		out = io.Discard
 	}

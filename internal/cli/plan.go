@@ -101,7 +101,7 @@ that the registry knows of (kontor lease).`,
 			options := end.options()
 			options.RefreshOnly = refreshOnly
 			set := d.plan(cmd.Context(), options)
-			failed := errors.Join(failedTests(d.file.RunLifecycleTests(e.Now())), d.failed(), d.refused(), e.leasedLost(cmd.Context(), d, inUse, hosts))
+			failed := errors.Join(d.failed(), d.refused(), e.checks(cmd.Context(), d, o, inUse, hosts))
 			switch {
 			case asJSON:
 				err = render.JSON(e.Stdout, set)

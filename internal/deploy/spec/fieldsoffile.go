@@ -186,6 +186,6 @@ promotions:
 		Example: "plan: {max_expire: 10%}\necr_repositories:\n  website: {}\n",
 		schema:  object("plan"),
 	},
-	{Name: "max_expire", In: "plan", Type: "whole number, or a share such as `10%`", Default: "no bound", Summary: "The most images of one repository that a change may let expire. Nothing holds plans to it yet, as notice `KON1009` says.",
+	{Name: "max_expire", In: "plan", Type: "whole number, or a share such as `10%`", Default: "no bound", Summary: "The most images of one repository that a change of its lifecycle policy may let expire at once. Plan and apply fail beyond it.",
 		Details: []string{"A share is 0 to 100 percent of the repository's images, fractions allowed."}, schema: schema{"anyOf": []any{integerOf(0, maxBudget), pattern_(sharePattern.String())}}},
 }

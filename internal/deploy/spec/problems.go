@@ -82,9 +82,6 @@ const (
 	CodePromotions Code = "KON1007"
 	// CodeOtherVariable: a .tfvars file has a variable that is no field.
 	CodeOtherVariable Code = "KON1008"
-	// CodeMaxExpire: the file has plan.max_expire, which nothing holds plans to
-	// yet.
-	CodeMaxExpire Code = "KON1009"
 )
 
 // Notice is something that a file's author should know but that is no error.

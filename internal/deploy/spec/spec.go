@@ -151,9 +151,6 @@ func (f *File) note(p *problems) {
 	for _, t := range f.promotions[:min(1, len(f.promotions))] {
 		p.notef(t.Origin, CodePromotions, "promotions are read and checked, but nothing carries them out yet")
 	}
-	if f.maxExpire != nil {
-		p.notef(f.maxExpire.Origin, CodeMaxExpire, "the bound is read and checked, but nothing holds plans to it yet")
-	}
 }
 
 // LocalName is the name of the local registry as a target.
