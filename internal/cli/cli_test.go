@@ -251,7 +251,7 @@ func TestSeveralRegistries(t *testing.T) {
 		s.write("kontor.yaml", strings.Replace(remoteFile(reg), "registries:\n", "registries:\n- {name: dev, account: \"111111111111\", region: "+region+dev+"}\n", 1))
 	}
 	// One that cannot be reached does not hide the other.
-	two(reg.Region, ", endpoint: \"" + reg.URL + "\"")
+	two(reg.Region, ", endpoint: \""+reg.URL+"\"")
 	s.want(s.run("plan"), 1, "Registry prod", "Plan: 2 to create", "could not be read: registry dev is in account 111111111111, but the credentials belong to",
 		"All registries: 2 changes, 1 could not be read.")
 	s.want(s.run("plan", "-o", "next.plan"), 1, "next.plan was not written")

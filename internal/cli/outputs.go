@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -87,8 +86,7 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 }
 
 // githubOutputs appends to the file that GitHub Actions names.
-func (e *Env) githubOutputs(all []render.Outputs) (err error) {
-	w := io.Writer(e.Stdout)
+func (e *Env) githubOutputs(all []render.Outputs) error {
 	if name := e.Getenv(envGitHubOutput); name != "" {
 		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
@@ -96,7 +94,7 @@ func (e *Env) githubOutputs(all []render.Outputs) (err error) {
 		}
 		return errors.Join(render.OutputsGitHub(f, all), f.Close())
 	}
-	return render.OutputsGitHub(w, all)
+	return render.OutputsGitHub(e.Stdout, all)
 }
 
 // outputs collects the targets that o chooses, with the repositories only, or

@@ -33,7 +33,7 @@ func NewReporter(w io.Writer, plans []plan.Plan, several bool, o Options, bars b
 	if !bars || len(plans) == 0 {
 		return r
 	}
-	r.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(40))
+	r.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.WithAutoRefresh())
 	for _, p := range plans {
 		r.bar[p.Target.Name] = r.bars.AddBar(int64(len(p.Pending())), mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(clean(p.Target.Name)+" ")), mpb.AppendDecorators(decor.CountersNoUnit(" %d / %d")))

@@ -1,0 +1,49 @@
+package render_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+func TestReporter(t *testing.T) {
+	p := samplePlan()
+	done := deploy.RepositoryResult{Repository: "api", Op: plan.OpDelete, Status: deploy.StatusDone, Done: []deploy.Step{deploy.StepDelete}}
+	for _, bars := range []bool{false, true} {
+		var b strings.Builder
+		r := render.NewReporter(&b, []plan.Plan{p}, true, render.Options{}, bars)
+		r.Report("prod", done)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), "prod: api: deleted\n") {
+			t.Errorf("with bars %t: %q", bars, b.String())
+		}
+	}
+	r := render.NewReporter(broken{}, []plan.Plan{p}, false, render.Options{}, false)
+	r.Report("prod", done)
+	if r.Close() == nil {
+		t.Error("an error of writing was lost")
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("broken") }
+
+func TestMarkdownBringsNoMarkupOfOthers(t *testing.T) {
+	s := plan.Set{Stack: "<b>*x*</b>", Plans: []plan.Plan{samplePlan()}, Failures: []plan.Failure{{Error: "@team `x` | [a](b)"}}}
+	var b strings.Builder
+	if err := render.PlanMarkdown(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"<b>", "@team", "`x`", "[a](b)", "\x1b"} {
+		if strings.Contains(b.String(), bad) {
+			t.Errorf("%q is in\n%s", bad, b.String())
+		}
+	}
+}
