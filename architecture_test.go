@@ -66,7 +66,8 @@ var rooms = map[string]int{
 	"internal/front/stsapi":   50,
 	"internal/jobs":           50,
 
-	"internal/server": 60,
+	"internal/server":  60,
+	"internal/metrics": 61,
 
 	"internal/cli":       71,
 	"kontortest":         70,
@@ -103,7 +104,7 @@ var closures = map[string]struct {
 	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
 	"policy":    {only: []string{module + "/internal/jsonpos"}},
 	"kontortest": {forbidden: []string{
-		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/regclient/", "github.com/spf13/",
+		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/regclient/", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",
 	}},
 }

@@ -41,6 +41,8 @@ type localConfig struct {
 	tls        tlsConfig
 	audit      audit.Mode
 	collection collectionConfig
+	metrics    *metricsListener // nil for none
+	uploadAge  time.Duration    // 0 for the default
 }
 
 // startLocal opens the folder and serves it. Every error is one line that
@@ -96,8 +98,9 @@ func startLocal(ctx context.Context, c localConfig) (*localServer, error) {
 		return fail(err)
 	}
 	now := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	store, observer := c.metrics.on(dir.Meta)
 	s.server, err = server.New(ctx, server.Config{
-		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key, Bindings: bindings, Compat: c.compat,
+		Observer: observer, UploadAge: c.uploadAge, Meta: store, Blobs: dir.Blobs, Key: dir.Key, Bindings: bindings, Compat: c.compat,
 		ImageNow: now, AuthNow: now, Log: c.log, Limits: c.limits, Audit: s.audit,
 		LifecycleEvery: c.collection.every, MaxExpire: c.collection.maxExpire, RecycleTime: c.collection.recycle,
 		TestClock: c.collection.clock(now),

@@ -37,6 +37,7 @@ type upOptions struct {
 	tlsCert, tlsKey                       string
 	collection                            collectionFlags
 	identities                            string
+	metricsListen, uploadAge              string
 }
 
 func (e *Env) upCommand() *cobra.Command {
@@ -75,6 +76,8 @@ from the one of --listen.`,
 	f.StringVar(&o.tlsCert, "tls-cert", "", fmt.Sprintf("serve https with the certificate chain in `FILE` (PEM), loaded again when it changes (default none; env %s)", envTLSCert))
 	f.StringVar(&o.tlsKey, "tls-key", "", fmt.Sprintf("the certificate's private key is in `FILE` (PEM) (default none; env %s)", envTLSKey))
 	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("make users, roles and policies as `FILE` says (YAML or JSON; default none; env %s)", envIdentities))
+	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve figures for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
+	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that nobody wrote to for `TIME` (default 24h; env %s)", envUploadAge))
 	o.collection.flags(cmd)
 	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
@@ -129,6 +132,15 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	uploadAge, err := e.uploadAge(o.uploadAge)
+	if err != nil {
+		return err
+	}
+	figures, err := listenMetrics(ctx, e.or(o.metricsListen, envMetricsListen, ""))
+	if err != nil {
+		return err
+	}
+	defer closing(&err, figures.close)
 	log, closeLog, err := e.openLog(o.logFile)
 	if err != nil {
 		return err
@@ -141,6 +153,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	}
 	s, err := startLocal(ctx, localConfig{
 		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits, tls: secure, audit: mode, collection: collection,
+		metrics: figures, uploadAge: uploadAge,
 	})
 	if err != nil {
 		return err

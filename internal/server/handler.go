@@ -38,7 +38,11 @@ func (s *Server) handler(b Binding) http.Handler {
 		rec := newRecorder(w, s.limits.StallTime)
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
-		defer func() { s.logRequest(r, req, rec, time.Since(start)) }()
+		defer func() {
+			took := time.Since(start)
+			s.logRequest(r, req, rec, took)
+			s.observe(r, req, rec, took)
+		}()
 		defer s.answerPanic(rec, r, req)
 		s.route(rec, r, req)
 	})
@@ -54,6 +58,7 @@ type request struct {
 	binding   Binding
 	operation string
 	principal access.Principal
+	limit     string // by which it was refused, "" for none
 	// refuse answers with an error, in the protocol of the request.
 	refuse func(error)
 }

@@ -171,6 +171,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 		req.refuse(err)
 	}
 	if !k.requests.enter() {
+		req.limit = "requests"
 		refused(busy("too many requests run at once"))
 		return false, func() {}
 	}
@@ -178,6 +179,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 	if writesBlob(r) {
 		if !k.uploads.enter() {
 			k.requests.leave()
+			req.limit = "uploads"
 			refused(busy("too many uploads run at once"))
 			return false, func() {}
 		}
@@ -200,6 +202,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 func (s *Server) admitPrincipal(w http.ResponseWriter, p access.Principal, req *request) bool {
 	wait := s.limits.principals.take(p.UniqueID, s.cfg.AuthNow())
 	if wait > 0 {
+		req.limit = "principal-rate"
 		setRetryAfter(w.Header(), wait)
 		req.refuse(rateExceeded)
 	}
@@ -212,6 +215,7 @@ func (s *Server) admitPrincipal(w http.ResponseWriter, p access.Principal, req *
 func (s *Server) admitStranger(w http.ResponseWriter, r *http.Request, req *request) bool {
 	wait := s.limits.sources.take(source(r.RemoteAddr), s.cfg.AuthNow())
 	if wait > 0 {
+		req.limit = "source-rate"
 		setRetryAfter(w.Header(), wait)
 		req.refuse(rateExceeded)
 	}
@@ -240,6 +244,7 @@ func (s *Server) admitBody(w http.ResponseWriter, r *http.Request, req *request)
 	}
 	err := b.hold()
 	if err != nil {
+		req.limit = "body-bytes"
 		setRetryAfter(w.Header(), retryAfter)
 		req.refuse(err)
 	}

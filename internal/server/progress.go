@@ -33,6 +33,7 @@ type guardedBody struct {
 	taken  int64
 
 	since int64 // bytes since the deadline was set
+	read  int64 // bytes in all
 	ended bool
 }
 
@@ -56,6 +57,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.since += int64(n)
+	b.read += int64(n)
 	switch {
 	case errors.Is(err, io.EOF):
 		// From here on the connection is watched for being closed.
@@ -139,6 +141,7 @@ func (s *Server) admitUpload(w http.ResponseWriter, r *http.Request, req *reques
 	}
 	if n > s.limits.OpenUploads {
 		setRetryAfter(w.Header(), time.Minute)
+		req.limit = "open-uploads"
 		req.refuse(rateExceeded)
 		return false
 	}

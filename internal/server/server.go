@@ -55,6 +55,8 @@ type Config struct {
 	Audit *audit.Log
 	// Limits bound what clients can take; zero fields have their defaults.
 	Limits Limits
+	// Observer is told of requests and connections; may be nil.
+	Observer Observer
 	// UploadAge is how long an upload may lie untouched before it is removed.
 	// Default 24 hours.
 	UploadAge time.Duration
@@ -216,6 +218,7 @@ func (s *Server) Run(ctx context.Context) error {
 			MaxHeaderBytes:    maxHeader,
 			ConnState: func(c net.Conn, state http.ConnState) {
 				s.limits.countConnection(c, state)
+				s.observeConnection(state)
 				waiting.note(c, state)
 			},
 			TLSConfig: b.TLS,

@@ -110,3 +110,19 @@ func cutLast(s string) (before, after string, ok bool) {
 
 // isDigest tells a digest from a tag, which has no colon.
 func isDigest(ref string) bool { return strings.Contains(ref, ":") }
+
+// kindNames are for figures about requests.
+var kindNames = map[kind]string{
+	kindBase: "base", kindCatalog: "catalog", kindTags: "tags", kindManifest: "manifest", kindBlob: "blob",
+	kindStartUpload: "upload", kindUpload: "upload", kindReferrers: "referrers",
+}
+
+// Kind is the method and what the path leads to, for example "GET blob";
+// "other" for what nothing serves. There are some twenty.
+func Kind(method, path string) string {
+	rt, ok := parsePath(path)
+	if !ok || endpoints[rt.kind][method] == nil {
+		return "other"
+	}
+	return method + " " + kindNames[rt.kind]
+}

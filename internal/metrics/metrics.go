@@ -1,0 +1,109 @@
+// Package metrics counts what a registry does, for Prometheus.
+//
+// Labels come from short lists: operations, statuses, the registries served
+// and the names of limits. There are no names of repositories or principals in
+// them, so that neither clients nor time make more of them.
+package metrics
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/version"
+)
+
+// Metrics are the figures of one process. It is a server.Observer.
+type Metrics struct {
+	all         *prometheus.Registry
+	requests    *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	in, out     *prometheus.CounterVec
+	refused     *prometheus.CounterVec
+	connections prometheus.Gauge
+	database    *prometheus.HistogramVec
+}
+
+var _ server.Observer = (*Metrics)(nil)
+
+// New returns figures that are all zero.
+func New() *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	}
+	m := &Metrics{
+		all:         prometheus.NewRegistry(),
+		requests:    counter("kontor_requests_total", "Requests answered.", "registry", "operation", "status"),
+		duration:    histogram("kontor_request_seconds", "Time from a request's header to the end of its answer.", "operation"),
+		in:          counter("kontor_received_bytes_total", "Bytes of request bodies.", "operation"),
+		out:         counter("kontor_sent_bytes_total", "Bytes of bodies of answers.", "operation"),
+		refused:     counter("kontor_refused_total", "Requests refused by a limit, by its name.", "limit"),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_connections", Help: "Connections open."}),
+		database:    histogram("kontor_database_seconds", "Time of transactions of the database, reads (view) and writes (update).", "kind"),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "kontor_build_info", Help: "1, with the version that runs.", ConstLabels: prometheus.Labels{"version": version.String()},
+	})
+	build.Set(1)
+	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.connections, m.database, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// buckets of times, in seconds: from a look-up to a large layer.
+var buckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}
+
+// Request counts a request.
+func (m *Metrics) Request(o server.Observation) {
+	m.requests.WithLabelValues(o.Registry.String(), o.Operation, strconv.Itoa(o.Status)).Inc()
+	m.duration.WithLabelValues(o.Operation).Observe(o.Took.Seconds())
+	m.in.WithLabelValues(o.Operation).Add(float64(o.BytesIn))
+	m.out.WithLabelValues(o.Operation).Add(float64(o.BytesOut))
+	if o.Limit != "" {
+		m.refused.WithLabelValues(o.Limit).Inc()
+	}
+}
+
+// Connection counts connections.
+func (m *Metrics) Connection(delta int) { m.connections.Add(float64(delta)) }
+
+// Handler answers with the figures at /metrics.
+func (m *Metrics) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.all, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// Timed is s with its transactions timed.
+func (m *Metrics) Timed(s meta.Store) meta.Store {
+	return timed{s, m.database.WithLabelValues("view"), m.database.WithLabelValues("update")}
+}
+
+type timed struct {
+	store        meta.Store
+	view, update prometheus.Observer
+}
+
+func (t timed) View(ctx context.Context, fn func(context.Context, meta.Reader) error) error {
+	began := time.Now()
+	defer func() { t.view.Observe(time.Since(began).Seconds()) }()
+	return t.store.View(ctx, fn)
+}
+
+func (t timed) Update(ctx context.Context, fn func(context.Context, meta.Tx) error) error {
+	began := time.Now()
+	defer func() { t.update.Observe(time.Since(began).Seconds()) }()
+	return t.store.Update(ctx, fn)
+}
+
+func (t timed) Close() error { return t.store.Close() }

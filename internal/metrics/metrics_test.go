@@ -1,0 +1,87 @@
+package metrics_test
+
+import (
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/metrics"
+	"github.com/kontor-registry/kontor/internal/server"
+)
+
+func scrape(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	b, err := io.ReadAll(w.Result().Body)
+	if err != nil || w.Code != 200 {
+		t.Fatal(w.Code, err)
+	}
+	return string(b)
+}
+
+func observed() *metrics.Metrics {
+	m := metrics.New()
+	m.Connection(1)
+	m.Connection(1)
+	m.Connection(-1)
+	m.Request(server.Observation{
+		Registry: ecr.RegistryID{Account: "111111111111", Region: "us-east-1"}, Operation: "oci PUT manifest", Status: 429,
+		Took: 20 * time.Millisecond, BytesIn: 7, BytesOut: 9, Limit: "principal-rate",
+	})
+	m.Timed(nil) // the families of transactions
+	return m
+}
+
+func TestRequestsAreCounted(t *testing.T) {
+	got := scrape(t, observed())
+	for _, want := range []string{
+		`kontor_requests_total{operation="oci PUT manifest",registry="111111111111/us-east-1",status="429"} 1`,
+		`kontor_request_seconds_bucket{operation="oci PUT manifest",le="0.025"} 1`,
+		`kontor_request_seconds_bucket{operation="oci PUT manifest",le="0.01"} 0`,
+		`kontor_received_bytes_total{operation="oci PUT manifest"} 7`,
+		`kontor_sent_bytes_total{operation="oci PUT manifest"} 9`,
+		`kontor_refused_total{limit="principal-rate"} 1`,
+		"kontor_connections 1",
+		`kontor_database_seconds_count{kind="update"} 0`,
+		"go_goroutines ",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the figures lack %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
+// TestTableOfTheManual holds the table of docs/operation.md against the code.
+func TestTableOfTheManual(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	help := regexp.MustCompile(`(?m)^# HELP (kontor_\w+) (.*)$`)
+	labels := regexp.MustCompile(`\w+="`)
+	got := scrape(t, observed())
+	for _, m := range help.FindAllStringSubmatch(got, -1) {
+		line := regexp.MustCompile(`(?m)^` + m[1] + `(?:_bucket)?(\{.*\})? `).FindString(got)
+		var names []string
+		for _, l := range labels.FindAllString(line, -1) {
+			if l = strings.TrimSuffix(l, `="`); l != "le" {
+				names = append(names, l)
+			}
+		}
+		fmt.Fprintf(&want, "| `%s` | %s | %s |\n", m[1], strings.Join(names, ", "), m[2])
+	}
+	if !strings.Contains(string(page), want.String()) {
+		t.Errorf("docs/operation.md lacks this table:\n%s", want.String())
+	}
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/ecrapi"
+	"github.com/kontor-registry/kontor/internal/front/ociapi"
+)
+
+// Observer is told what happens, to count it. It is called on the way of
+// requests, by many at once, and must not wait.
+type Observer interface {
+	// Request is called when a request is over.
+	Request(Observation)
+	// Connection is called with 1 when a connection is opened and with -1
+	// when it is closed.
+	Connection(delta int)
+}
+
+// Observation is a request that is over. Its texts are from short lists:
+// nothing in them is chosen by a client.
+type Observation struct {
+	Registry ecr.RegistryID
+	// Operation is "ecr NAME", "oci METHOD kind", or what else was asked for;
+	// "other" for what is not known.
+	Operation string
+	Status    int
+	Took      time.Duration
+	// BytesIn are those of the body that were read, BytesOut those of the
+	// answer's body.
+	BytesIn, BytesOut int64
+	// Limit is the limit by which the request was refused, as --limit names
+	// it; "" for none.
+	Limit string
+}
+
+func (s *Server) observe(r *http.Request, req *request, w *recorder, took time.Duration) {
+	if s.cfg.Observer == nil {
+		return
+	}
+	o := Observation{
+		Registry: req.binding.Registry, Operation: operationName(r, req.operation), Status: w.status,
+		Took: took, BytesOut: w.bytes, Limit: req.limit,
+	}
+	if b, ok := r.Body.(*guardedBody); ok {
+		o.BytesIn = b.read
+	}
+	s.cfg.Observer.Request(o)
+}
+
+// operationName bounds what a client can make of an operation's name.
+func operationName(r *http.Request, operation string) string {
+	switch {
+	case operation == "oci":
+		return "oci " + ociapi.Kind(r.Method, r.URL.Path)
+	case operation == "layer-download":
+		return "layer download"
+	case ecrapi.Known(operation):
+		return "ecr " + operation
+	}
+	switch r.URL.Path {
+	case "/healthz", "/readyz":
+		return r.URL.Path
+	}
+	return "other"
+}
+
+func (s *Server) observeConnection(state http.ConnState) {
+	switch {
+	case s.cfg.Observer == nil:
+	case state == http.StateNew:
+		s.cfg.Observer.Connection(1)
+	case state == http.StateClosed || state == http.StateHijacked:
+		s.cfg.Observer.Connection(-1)
+	}
+}
