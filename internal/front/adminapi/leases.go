@@ -15,7 +15,7 @@ func (c *call) reportLeases(ctx context.Context, in *admin.ReportLeasesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	const most = int64(maxSeconds / time.Second)
+	const most = int64(longestTime / time.Second)
 	if in.TTLSeconds > most || in.TTLSeconds < -most {
 		return nil, ecr.InvalidParameter("ttlSeconds", "Member must have value less than or equal to %d", most)
 	}
@@ -33,8 +33,8 @@ func (c *call) reportLeases(ctx context.Context, in *admin.ReportLeasesRequest) 
 	return &admin.ReportLeasesResponse{Collector: collector(who), Leases: len(list)}, nil
 }
 
-// maxSeconds keeps a number of seconds within what a time.Duration holds.
-const maxSeconds = 100 * 366 * 24 * time.Hour
+// longestTime keeps a number of seconds within what a time.Duration holds.
+const longestTime = 100 * 366 * 24 * time.Hour
 
 func collector(c registry.Collector) admin.Collector {
 	return admin.Collector{Name: c.Name, ReportedAt: c.ReportedAt.UTC(), ExpectedAt: c.ExpectedAt.UTC(), Silent: c.Silent}

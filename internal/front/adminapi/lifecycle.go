@@ -40,7 +40,7 @@ func (c *call) moveClock(ctx context.Context, in *admin.MoveClockRequest) (*admi
 	if err != nil {
 		return nil, err
 	}
-	const most = int64(maxSeconds / time.Second)
+	const most = int64(longestTime / time.Second)
 	if in.MoveSeconds > most || in.MoveSeconds < -most {
 		return nil, ecr.InvalidParameter("moveSeconds", "Member must have value less than or equal to %d", most)
 	}

@@ -1,0 +1,59 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/kontor-registry/kontor/kontortest"
+	"github.com/kontor-registry/kontor/kontortest/awstest"
+)
+
+// TestAdminEndpoint asks a registry elsewhere, with the AWS credentials of the
+// environment.
+func TestAdminEndpoint(t *testing.T) {
+	reg := kontortest.Start(t)
+	reg.CreateRepository(t, "team/app")
+	s := newShell(t)
+	awsEnv(t, reg.Admin)
+	p := pusher{t, awstest.ECR(reg), "team/app"}
+	d := p.image("one", "", "v1")
+	at := []string{"--endpoint", reg.URL, "--region", reg.Region}
+
+	s.want(s.run(append([]string{"admin", "usage"}, at...)...), 0, "team/app: 1 image")
+	s.write("used.txt", reg.Host+"/team/app:v1  a host\nother.example/x:1\n")
+	s.want(s.run(append([]string{"lease", "from", "file", "used.txt", "--collector", "hosts"}, at...)...), 0, "Recorded 1 lease of collector hosts", "other.example 1")
+	s.want(s.run(append([]string{"lease", "list"}, at...)...), 0, "team/app:v1\n    hosts: a host\n")
+	s.want(s.run(append([]string{"admin", "restore", "team/app@" + d}, at...)...), 1, "is not in the recycle bin")
+	s.want(s.run("admin", "bin", "--endpoint", reg.URL), 2, "give --region, or set AWS_REGION")
+	s.want(s.run("admin", "bin", "--endpoint", "localhost"), 2, "want a URL such as")
+	s.want(s.run("admin", "bin", "--endpoint", reg.URL, "--data", "x"), 2, "--data and --target have no meaning")
+	s.want(s.run("admin", "bin", "--region", "us-east-1"), 2, "--region goes with --endpoint")
+
+	// those who may push and pull may not look after the registry
+	awsEnv(t, reg.Pusher)
+	s.want(s.run(append([]string{"admin", "bin"}, at...)...), 1, "is not authorized to perform: kontor:ListRecycleBin")
+	s.want(s.run(append([]string{"admin", "usage", "team/app"}, at...)...), 1, "kontor:DescribeUsage")
+}
+
+// TestAdminElsewhere: what is no Kontor registry is said to be none, and what
+// is busy is asked again.
+func TestAdminElsewhere(t *testing.T) {
+	s := newShell(t)
+	awsEnv(t, kontortest.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "secret"})
+	tries := 0
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if tries++; tries == 1 {
+			w.WriteHeader(http.StatusBadRequest)
+			_ = json.NewEncoder(w).Encode(map[string]string{"__type": "ThrottlingException", "message": "Rate exceeded"})
+			return
+		}
+		http.Error(w, "<html>", http.StatusNotFound)
+	}))
+	defer web.Close()
+	s.want(s.run("admin", "bin", "--endpoint", web.URL, "--region", "us-east-1"), 1, "answers 404 Not Found and is no Kontor registry")
+	if tries != 2 {
+		t.Errorf("%d tries, want 2: throttled calls are made again, others are not", tries)
+	}
+}
