@@ -117,6 +117,8 @@ func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, reposi
 		}
 		if unseen != "" {
 			ev.notes = append(ev.notes, fmt.Sprintf("the users and roles of account %s were not seen: %s", account, unseen))
+		} else {
+			world.Seen = append(world.Seen, string(account))
 		}
 		world.Principals = append(world.Principals, list...)
 		return nil

@@ -44,6 +44,9 @@ func (e *Env) localPeople(ctx context.Context, data string, w *proof.World, read
 			return err
 		}
 		w.Principals = append(w.Principals, list...)
+		if len(list) > 0 {
+			w.Seen = append(w.Seen, string(account))
+		}
 	}
 	return nil
 }

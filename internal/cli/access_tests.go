@@ -110,6 +110,10 @@ func (ev evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.Reposito
 	if holds {
 		return r
 	}
+	if a.Missing {
+		r.Failure = "there is no such user or role"
+		return r
+	}
 	r.Failure = "it is " + string(a.Outcome)
 	for _, action := range a.Actions {
 		if (action.Outcome == proof.Denied) == may {

@@ -47,7 +47,10 @@ func Access(w io.Writer, c AccessCheck, o Options) error {
 		p.linef(accessColors[a.Actions[i].Outcome], "%s", line)
 	}
 	p.near(a)
-	if len(a.Changes) > 0 {
+	if a.Missing {
+		p.linef(plain, "")
+		p.linef(plain, "There is no such user or role in its account.")
+	} else if len(a.Changes) > 0 {
 		p.linef(plain, "")
 		p.linef(bold, "The smallest change that allows it:")
 		for _, change := range a.Changes {
@@ -93,6 +96,8 @@ func whyAccess(a proof.ActionAnswer) string {
 		return "on " + clean(strings.Join(a.DependsOn, ", "))
 	case a.Deny != policy.Ref{}:
 		return "by " + clean(a.Deny.String())
+	case a.Outcome == proof.Denied && a.Lacking == nil:
+		return "there is nobody of that name"
 	}
 	var lacking []string
 	for _, s := range a.Lacking {

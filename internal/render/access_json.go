@@ -15,6 +15,7 @@ type answerForm struct {
 	Right      string        `json:"right"`
 	Repository string        `json:"repository"`
 	Outcome    proof.Outcome `json:"outcome"`
+	Missing    bool          `json:"missing,omitempty"` // no such user or role
 	Actions    []actionForm  `json:"actions"`
 	Changes    []changeForm  `json:"changes,omitempty"`
 	Field      string        `json:"field,omitempty"`
@@ -56,7 +57,7 @@ func refOf(r policy.Ref) *refForm {
 }
 
 func answerOf(right string, a proof.Answer) answerForm {
-	f := answerForm{Principal: a.Principal, Right: right, Repository: a.Repository, Outcome: a.Outcome}
+	f := answerForm{Principal: a.Principal, Right: right, Repository: a.Repository, Outcome: a.Outcome, Missing: a.Missing}
 	for _, x := range a.Actions {
 		form := actionForm{
 			Action: string(x.Action), Resource: x.Resource, Outcome: x.Outcome, Deny: refOf(x.Deny),

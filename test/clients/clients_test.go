@@ -72,13 +72,13 @@ func up(t *testing.T) *kontor {
 	return upWith(t, file)
 }
 
-// upWith is up with another file.
-func upWith(t *testing.T, file string) *kontor {
+// upWith is up with another file, and more arguments.
+func upWith(t *testing.T, file string, args ...string) *kontor {
 	t.Helper()
 	k := &kontor{t: t, data: t.TempDir(), home: t.TempDir()}
 	k.file = filepath.Join(k.home, "kontor.yaml")
 	k.write(file)
-	cmd := exec.Command(kontorBin, "up", "--data", k.data, "--listen", "localhost:0", "-f", k.file)
+	cmd := exec.Command(kontorBin, append([]string{"up", "--data", k.data, "--listen", "localhost:0", "-f", k.file}, args...)...)
 	cmd.Env = k.environ()
 	var out bytes.Buffer
 	ready := make(chan struct{})

@@ -12,7 +12,7 @@ import (
 
 // Check answers whether the principal may do all of actions in the repository.
 // A principal that the world does not know is one whose own policies nobody
-// could see. The error says that there is no such repository, or that arn
+// could see, or is missing from an account that was seen. The error says that there is no such repository, or that arn
 // names no principal.
 func (p *Prover) Check(arn string, list []access.Action, in ecr.RegistryID, name ecr.RepositoryName) (Answer, error) {
 	who, err := p.principal(arn)
@@ -22,6 +22,9 @@ func (p *Prover) Check(arn string, list []access.Action, in ecr.RegistryID, name
 	for i := range p.repositories {
 		if r := &p.repositories[i]; r.In == in && r.Name == name {
 			a := answer(who, r, list)
+			if who.missing {
+				return a, nil
+			}
 			if a.Outcome == Denied || a.Outcome == Partly {
 				a.Changes = changes(who, *r, list)
 			}
@@ -36,21 +39,23 @@ func (p *Prover) principal(arn string) (principal, error) {
 	if err != nil {
 		return principal{}, err
 	}
+	session := c.Type == policy.RoleSession && c.ARN == arn // not a role
 	for _, one := range p.principals {
-		if one.ARN == arn || one.caller.ARN == c.ARN {
+		if one.ARN == arn || one.caller.ARN == c.ARN && (session || c.Type == policy.RootUser) {
 			return one, nil
 		}
 	}
-	if c.Type == policy.RoleSession {
+	if session {
 		// a session is as its role is
 		for _, one := range p.principals {
-			if one.caller.RoleARN == c.RoleARN {
+			if one.caller.Type == policy.RoleSession && one.caller.Account == c.Account && roleName(one.caller) == roleName(c) {
 				one.ARN, one.caller.ARN = arn, c.ARN
 				return one, nil
 			}
 		}
 	}
 	one, err := newPrincipal(Principal{ARN: arn})
+	one.missing = (c.Type == policy.User || c.Type == policy.RoleSession) && slices.Contains(p.seen, c.Account)
 	if c.Type != policy.RootUser && c.Type != policy.Service {
 		one.Unseen = "its own policies are not known"
 	}
@@ -59,8 +64,12 @@ func (p *Prover) principal(arn string) (principal, error) {
 
 // answer has no Changes.
 func answer(who principal, r *repository, list []access.Action) Answer {
-	a := Answer{Principal: who.ARN, Repository: r.ARN()}
+	a := Answer{Principal: who.ARN, Repository: r.ARN(), Missing: who.missing}
 	for _, action := range list {
+		if who.missing {
+			a.Actions = append(a.Actions, ActionAnswer{Action: action, Resource: resource(r, action), Outcome: Denied})
+			continue
+		}
 		a.Actions = append(a.Actions, decide(who, r, action))
 	}
 	a.Outcome = total(a.Actions)

@@ -51,6 +51,9 @@ func (p *Prover) candidates(r *repository) []principal {
 		if err != nil || known[one.caller.ARN] {
 			return // a unique id of somebody who is gone
 		}
+		if one.caller.Type != policy.RootUser && slices.Contains(p.seen, one.caller.Account) {
+			return // nobody, since all of that account are known
+		}
 		known[arn], known[one.caller.ARN] = true, true
 		out = append(out, one)
 	}

@@ -72,6 +72,9 @@ type World struct {
 	RegistryPolicies map[ecr.RegistryID]string
 	Repositories     []Repository
 	Principals       []Principal
+	// Seen are the accounts (12 digits) of which Principals holds every user and
+	// role: there are no others.
+	Seen []string
 }
 
 // Repository is a repository with its side of the matter.
@@ -121,6 +124,9 @@ type Answer struct {
 	Repository string // ARN
 	Outcome    Outcome
 	Actions    []ActionAnswer
+	// Missing: there is no such user or role, though its account was seen whole.
+	// Everything is denied to it.
+	Missing bool
 	// Changes are the smallest that allow what is denied; none when nothing is
 	// denied, or when no change of policies can help.
 	Changes []Change
@@ -145,6 +151,7 @@ type ActionAnswer struct {
 type Prover struct {
 	repositories []repository
 	principals   []principal
+	seen         []string
 }
 
 type repository struct {
@@ -163,12 +170,13 @@ type principal struct {
 	caller   policy.Caller
 	identity []named
 	boundary *named
+	missing  bool // from an account that was seen whole
 }
 
 // New compiles w. The error names each policy that cannot be read and each
 // principal that is none.
 func New(w World) (*Prover, error) {
-	p := &Prover{}
+	p := &Prover{seen: w.Seen}
 	registries := map[ecr.RegistryID][]named{}
 	for in, text := range w.RegistryPolicies {
 		if text == "" {
@@ -244,6 +252,14 @@ func callerOf(arn string) (policy.Caller, error) {
 	}
 	c.RoleARN = arn
 	return c, nil
+}
+
+// roleName is that of a role session, without the role's path, which the ARNs
+// of sessions do not say: names of roles are unique in an account.
+func roleName(c policy.Caller) string {
+	_, rest, _ := strings.Cut(c.ARN, ":assumed-role/")
+	name, _, _ := strings.Cut(rest, "/")
+	return name
 }
 
 // AccountOf is the account that arn is of, "" when it is of none.

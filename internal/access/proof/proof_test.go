@@ -146,6 +146,48 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// Nobody of a name in an account that was seen whole is nobody; in another
+// account it may be somebody. A session's ARN does not say its role's path.
+func TestSeenAccounts(t *testing.T) {
+	builder := proof.Principal{ARN: "arn:aws:iam::222222222222:role/ci/builder", Documents: []access.Document{{Name: "p", Text: pullText}}}
+	w := world(grant(other), "", user(other, "bob", pullText), builder)
+	w.Seen = []string{other}
+	for _, c := range []struct {
+		who     string
+		want    proof.Outcome
+		missing bool
+	}{
+		{"arn:aws:iam::222222222222:user/bob", proof.Allowed, false},
+		{"arn:aws:iam::222222222222:user/rob", proof.Denied, true},
+		{"arn:aws:iam::222222222222:user/a/bob", proof.Denied, true},
+		{"arn:aws:iam::222222222222:role/ci/builder", proof.Allowed, false},
+		{"arn:aws:iam::222222222222:role/builder", proof.Denied, true},
+		{"arn:aws:sts::222222222222:assumed-role/builder/night", proof.Allowed, false},
+		{"arn:aws:sts::222222222222:assumed-role/painter/night", proof.Denied, true},
+		{other, proof.Allowed, false},
+		{"arn:aws:iam::333333333333:user/bob", proof.Denied, false},
+	} {
+		a, err := prover(t, w).Check(c.who, proof.Pull.Actions(), in, "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Outcome != c.want || a.Missing != c.missing || a.Missing && a.Changes != nil {
+			t.Errorf("%s: %s, missing %v, changes %v; want %s, %v", c.who, a.Outcome, a.Missing, short(a.Changes), c.want, c.missing)
+		}
+	}
+	// Whoever policies name and is not there can do nothing.
+	w.Repositories[0].Policy = grant("arn:aws:iam::222222222222:user/rob")
+	list, err := prover(t, w).WhoCan([]access.Action{"ecr:BatchGetImage"}, in, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 || list[0].Principal != owner && list[0].Principal != "arn:aws:iam::222222222222:role/ci/builder" {
+		for _, a := range list {
+			t.Errorf("who-can: %s %s", a.Principal, a.Outcome)
+		}
+	}
+}
+
 func TestCheckErrors(t *testing.T) {
 	p := prover(t, world("", ""))
 	for _, c := range []struct{ who, repo, want string }{
