@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,6 +34,8 @@ type server struct {
 	cmd   *exec.Cmd    // nil when none runs
 	ended chan error   // receives how cmd ended
 	kills int
+	// askedAgain counts answers that were asked for again; see look.
+	askedAgain atomic.Int64
 	// slowest is the longest time from starting a process to its first answer.
 	slowest time.Duration
 
@@ -49,6 +52,7 @@ type life struct {
 	leastChunk int
 	killed     chan struct{} // closed right before the process is killed
 	next       chan struct{} // closed when the following life has begun
+	askedAgain *atomic.Int64
 }
 
 func newServer(o options, file string) (*server, error) {
@@ -126,7 +130,7 @@ func (s *server) reach(ctx context.Context) (*life, error) {
 	transport.MaxIdleConnsPerHost = s.o.clients
 	l := &life{
 		url: env["AWS_ENDPOINT_URL"], http: &http.Client{Transport: transport, Timeout: 2 * time.Minute},
-		killed: make(chan struct{}), next: make(chan struct{}),
+		killed: make(chan struct{}), next: make(chan struct{}), askedAgain: &s.askedAgain,
 	}
 	if s.o.compat == "ecr" {
 		l.leastChunk = 5 << 20
@@ -169,7 +173,9 @@ func (s *server) kill() {
 	if err := s.cmd.Process.Kill(); err != nil {
 		fmt.Fprintln(os.Stderr, "killing the server:", err)
 	}
-	<-s.ended
+	if err := <-s.ended; err == nil {
+		fmt.Fprintln(os.Stderr, "the server ended well before it was killed")
+	}
 	s.cmd = nil
 }
 
