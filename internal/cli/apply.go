@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/clusters"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/render"
 )
@@ -20,6 +21,8 @@ import (
 type applyForm struct {
 	Plan    plan.Set        `json:"plan"`
 	Results []deploy.Result `json:"results"`
+	// Clusters are the node roles that changed, or should have.
+	Clusters []clusters.Result `json:"clusters,omitempty"`
 }
 
 // applyOptions are the flags of commands that change registries.
@@ -145,6 +148,7 @@ func (e *Env) applyFile(ctx context.Context, name string, o applyOptions) (err e
 			}
 		}
 	}
+	err = errors.Join(err, d.adoptClusters(ctx, set))
 	if err != nil {
 		return errors.Join(err, fmt.Errorf("%s is out of date and nothing was changed: plan again", name))
 	}
@@ -170,18 +174,24 @@ func (e *Env) apply(ctx context.Context, d *deployment, o applyOptions) error {
 		}
 	}
 	failed := errors.Join(d.failed(), d.refused())
-	if len(todo) > 0 && !o.yes {
-		if ok, err := e.ask(ctx, question(todo)); err != nil || !ok {
+	nodes := d.clustersPending()
+	if len(todo)+len(nodes) > 0 && !o.yes {
+		if ok, err := e.ask(ctx, question(todo, nodes)); err != nil || !ok {
 			return errors.Join(failed, err, errors.New("nothing was changed"))
 		}
 	}
 	results, err := e.carryOut(ctx, d, todo, o)
 	failed = errors.Join(failed, err)
+	roles, err := e.carryOutClusters(ctx, d, failed == nil)
+	failed = errors.Join(failed, err)
 	if o.asJSON {
-		return errors.Join(failed, render.JSON(e.Stdout, applyForm{set, results}))
+		return errors.Join(failed, render.JSON(e.Stdout, applyForm{set, results, roles}))
 	}
 	for _, r := range results {
 		failed = errors.Join(failed, render.ResultOf(e.Stdout, r, len(d.sites) > 1, opts))
+	}
+	for _, r := range roles {
+		failed = errors.Join(failed, render.ClusterResult(e.Stdout, r, opts))
 	}
 	return failed
 }
@@ -221,7 +231,19 @@ func (e *Env) carryOut(ctx context.Context, d *deployment, todo []*site, o apply
 }
 
 // question says how much will change where.
-func question(todo []*site) string {
+func question(todo []*site, nodes []*clusterSite) string {
+	if len(nodes) == 0 {
+		return sentence(repositoryQuestion(todo))
+	}
+	if len(todo) == 0 {
+		return sentence(clusterQuestion(nodes))
+	}
+	return sentence(repositoryQuestion(todo) + ", and " + clusterQuestion(nodes))
+}
+
+func sentence(words string) string { return strings.ToUpper(words[:1]) + words[1:] + "?" }
+
+func repositoryQuestion(todo []*site) string {
 	changes, deletes, images := 0, 0, 0
 	for _, s := range todo {
 		for _, c := range s.plan.Pending() {
@@ -250,8 +272,7 @@ func question(todo []*site) string {
 		t := todo[0].plan.Target
 		where = fmt.Sprintf("registry %s (account %s, region %s)", t.Name, t.Account, t.Region)
 	}
-	out := strings.Join(words, " and ") + " of " + where + "?"
-	return strings.ToUpper(out[:1]) + out[1:]
+	return strings.Join(words, " and ") + " of " + where
 }
 
 // ask puts a question to the terminal. Only y and yes are a yes.

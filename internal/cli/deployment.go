@@ -102,6 +102,7 @@ type deployment struct {
 	stack    string
 	parallel int
 	sites    []*site // in the order of the file
+	clusters []*clusterSite
 }
 
 // site is one registry of a deployment.
@@ -240,6 +241,7 @@ func (d *deployment) plan(ctx context.Context, o plan.Options) plan.Set {
 		}
 		s.plan = plan.DiffWith(s.desired, s.observed, o)
 	})
+	d.planClusters(ctx, o)
 	return d.set()
 }
 
@@ -253,6 +255,7 @@ func (d *deployment) set() plan.Set {
 		}
 		out.Plans = append(out.Plans, s.plan)
 	}
+	d.clustersOf(&out)
 	return out
 }
 
@@ -264,7 +267,7 @@ func (d *deployment) failed() error {
 			err = errors.Join(err, d.named(s, s.err))
 		}
 	}
-	return err
+	return errors.Join(err, d.clustersFailed())
 }
 
 // named says which of several registries err is about, unless it does itself.
@@ -285,7 +288,7 @@ func (d *deployment) refused() error {
 			err = errors.Join(err, d.named(s, planRefused(s.plan)))
 		}
 	}
-	return err
+	return errors.Join(err, d.clustersRefused())
 }
 
 // mayEnd refuses to delete what a file owns only by the default name.

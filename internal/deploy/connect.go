@@ -38,6 +38,23 @@ type ConnectConfig struct {
 	SecretAccessKey string
 	// HTTPClient makes the calls; nil for the SDK's own.
 	HTTPClient aws.HTTPClient
+	// Subject is what errors are about, for example "cluster apps"; "" for the
+	// registry of Target. Block is where the file names it; "" for registries.
+	Subject, Block string
+}
+
+func (c ConnectConfig) subject() string {
+	if c.Subject != "" {
+		return c.Subject
+	}
+	return "registry " + c.Target.Name
+}
+
+func (c ConnectConfig) block() string {
+	if c.Block != "" {
+		return c.Block
+	}
+	return "registries"
 }
 
 // Conn is a registry that can be observed and changed.
@@ -56,35 +73,11 @@ type Conn struct {
 // of another account than the target's is refused, because every call would
 // then reach the wrong registry. The errors say what to do.
 func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
-	cfg, err := awsConfig(ctx, c)
+	cfg, caller, err := Account(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	t := c.Target
-	stsClient := func() *sts.Client {
-		return sts.NewFromConfig(cfg, func(o *sts.Options) {
-			if t.Endpoint != "" {
-				o.BaseEndpoint = aws.String(t.Endpoint)
-			}
-		})
-	}
-	if t.RoleARN != "" {
-		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(stsClient(), t.RoleARN, func(o *stscreds.AssumeRoleOptions) {
-			o.RoleSessionName = "kontor"
-		}))
-		if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-			return nil, explainOn(err, fmt.Sprintf("registry %s: assuming %s", t.Name, t.RoleARN), t.RoleARN)
-		}
-	}
-	who, err := stsClient().GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
-	if err != nil {
-		return nil, explain(err, fmt.Sprintf("registry %s: asking who the caller is", t.Name))
-	}
-	if got := aws.ToString(who.Account); got != string(t.Registry.Account) {
-		return nil, &Error{Message: fmt.Sprintf(
-			"registry %s is in account %s, but the credentials belong to %s of account %s: use credentials of account %s (AWS_PROFILE, or profile: or role_arn: in registries), or correct account:",
-			t.Name, t.Registry.Account, aws.ToString(who.Arn), got, t.Registry.Account)}
-	}
 	client := ecr.NewFromConfig(cfg, func(o *ecr.Options) {
 		if t.Endpoint != "" {
 			o.BaseEndpoint = aws.String(t.Endpoint)
@@ -98,7 +91,50 @@ func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
 			o.BaseEndpoint = aws.String(t.Endpoint)
 		}
 	})
-	return &Conn{API: client, Target: t, Caller: aws.ToString(who.Arn), Grants: client, Principals: users}, nil
+	return &Conn{API: client, Target: t, Caller: caller, Grants: client, Principals: users}, nil
+}
+
+// Account is Session, and refuses a caller who is not of the target's account. It
+// returns the caller's ARN, too.
+func Account(ctx context.Context, c ConnectConfig) (cfg aws.Config, caller string, err error) {
+	if cfg, err = Session(ctx, c); err != nil {
+		return cfg, "", err
+	}
+	who, err := c.sts(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return cfg, "", explain(err, c.subject()+": asking who the caller is")
+	}
+	if got := aws.ToString(who.Account); got != string(c.Target.Registry.Account) {
+		return cfg, "", &Error{Message: fmt.Sprintf(
+			"%s is in account %s, but the credentials belong to %s of account %s: use credentials of account %s (AWS_PROFILE, or profile: or role_arn: in %s), or correct account:",
+			c.subject(), c.Target.Registry.Account, aws.ToString(who.Arn), got, c.Target.Registry.Account, c.block())}
+	}
+	return cfg, aws.ToString(who.Arn), nil
+}
+
+// Session finds credentials as c says, and assumes its role if it has one.
+// Whose they are is not compared with c's account.
+func Session(ctx context.Context, c ConnectConfig) (aws.Config, error) {
+	cfg, err := awsConfig(ctx, c)
+	if err != nil || c.Target.RoleARN == "" {
+		return cfg, err
+	}
+	role := c.Target.RoleARN
+	cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(c.sts(cfg), role, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = "kontor"
+	}))
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return cfg, explainOn(err, fmt.Sprintf("%s: assuming %s", c.subject(), role), role)
+	}
+	return cfg, nil
+}
+
+func (c ConnectConfig) sts(cfg aws.Config) *sts.Client {
+	return sts.NewFromConfig(cfg, func(o *sts.Options) {
+		if c.Target.Endpoint != "" {
+			o.BaseEndpoint = aws.String(c.Target.Endpoint)
+		}
+	})
 }
 
 // awsConfig finds region, credentials and the way of retrying.
@@ -132,27 +168,27 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	switch {
 	case errors.As(err, &profile):
 		return aws.Config{}, &Error{Err: err, Message: fmt.Sprintf(
-			"registry %s: the AWS configuration has no profile %s: run `aws configure --profile %s`, or correct profile:", t.Name, profile.Profile, profile.Profile)}
+			"%s: the AWS configuration has no profile %s: run `aws configure --profile %s`, or correct profile:", c.subject(), profile.Profile, profile.Profile)}
 	case err != nil:
-		return aws.Config{}, &Error{Err: err, Message: fmt.Sprintf("registry %s: reading the AWS configuration: %s", t.Name, oneLine(err.Error()))}
+		return aws.Config{}, &Error{Err: err, Message: fmt.Sprintf("%s: reading the AWS configuration: %s", c.subject(), oneLine(err.Error()))}
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		if ctx.Err() != nil {
 			return aws.Config{}, ctx.Err()
 		}
-		if sso := expiredSSO(err, cfg, t); sso != nil {
+		if sso := expiredSSO(err, cfg, c); sso != nil {
 			return aws.Config{}, sso
 		}
 		return aws.Config{}, &Error{Err: err, Message: fmt.Sprintf(
-			"registry %s: no AWS credentials: log in (`aws sso login`), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give profile: in registries (%s)",
-			t.Name, oneLine(root(err).Error()))}
+			"%s: no AWS credentials: log in (`aws sso login`), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give profile: in %s (%s)",
+			c.subject(), c.block(), oneLine(root(err).Error()))}
 	}
 	return cfg, nil
 }
 
 // expiredSSO is the error where credentials of SSO cannot be had: the session
 // has ended or never began. It is nil where cfg uses none.
-func expiredSSO(err error, cfg aws.Config, t state.Target) error {
+func expiredSSO(err error, cfg aws.Config, c ConnectConfig) error {
 	uses := false
 	for _, source := range cfg.ConfigSources {
 		shared, ok := source.(config.SharedConfig)
@@ -162,10 +198,10 @@ func expiredSSO(err error, cfg aws.Config, t state.Target) error {
 		return nil
 	}
 	login := "aws sso login"
-	if t.Profile != "" {
-		login += " --profile " + t.Profile
+	if p := c.Target.Profile; p != "" {
+		login += " --profile " + p
 	}
-	return &Error{Err: err, Message: fmt.Sprintf("registry %s: the SSO session has expired, or never began: run `%s` (%s)", t.Name, login, oneLine(root(err).Error()))}
+	return &Error{Err: err, Message: fmt.Sprintf("%s: the SSO session has expired, or never began: run `%s` (%s)", c.subject(), login, oneLine(root(err).Error()))}
 }
 
 // newRetryer retries what the SDK retries, and longer, but for one thing: a

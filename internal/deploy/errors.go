@@ -29,6 +29,9 @@ func (e *Error) Error() string { return e.Message }
 // Unwrap returns the SDK's error.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Explain is explain, for the rooms below this one.
+func Explain(err error, object string) error { return explain(err, object) }
+
 // explain turns an error of the SDK into an Error. object names what the call
 // was about. It returns nil for nil and cancellations as they are.
 func explain(err error, object string) error { return explainOn(err, object, "*") }

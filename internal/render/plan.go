@@ -44,6 +44,15 @@ func Plans(w io.Writer, s plan.Set, o Options) error {
 		}
 	}
 	pr := newPrinter(o)
+	for _, c := range s.Clusters {
+		pr.linef(plain, "")
+		pr.cluster(c, s.Stack)
+	}
+	for _, f := range s.ClusterFailures {
+		pr.linef(plain, "")
+		pr.linef(bold, "%s", cluster(f.Target))
+		pr.linef(red, "could not be read: %s", clean(f.Error))
+	}
 	for i, f := range s.Failures {
 		if i > 0 || len(s.Plans) > 0 {
 			pr.linef(plain, "")
@@ -60,7 +69,11 @@ func Plans(w io.Writer, s plan.Set, o Options) error {
 
 // total is the counts of all registries in one line.
 func total(s plan.Set) string {
-	line := fmt.Sprintf("All registries: %s", count(s.Pending(), "change", "changes"))
+	changes := 0
+	for _, p := range s.Plans {
+		changes += len(p.Pending())
+	}
+	line := fmt.Sprintf("All registries: %s", count(changes, "change", "changes"))
 	if n := len(s.Refused()); n > 0 {
 		line += fmt.Sprintf(", %d cannot be applied", n)
 	}

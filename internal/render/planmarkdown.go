@@ -23,6 +23,7 @@ func PlanMarkdown(w io.Writer, s plan.Set) error {
 	for _, f := range s.Failures {
 		fmt.Fprintf(&b, "\n### %s\n\n**Could not be read:** %s\n", escapeMarkdown(Target(f.Target)), escapeMarkdown(clean(f.Error)))
 	}
+	clustersMarkdown(&b, s)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

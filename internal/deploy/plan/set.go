@@ -23,9 +23,13 @@ type Set struct {
 	Plans []Plan   `json:"plans"`
 	// Failures are the registries that could not be read.
 	Failures []Failure `json:"failures,omitempty"`
+	// Clusters are those whose accounts could be read, ClusterFailures the
+	// others.
+	Clusters        []Cluster `json:"clusters,omitempty"`
+	ClusterFailures []Failure `json:"cluster_failures,omitempty"`
 }
 
-// Failure is a registry that could not be read.
+// Failure is a registry, or a cluster's account, that could not be read.
 type Failure struct {
 	Target Target `json:"target"`
 	Error  string `json:"error"`
@@ -39,6 +43,9 @@ func (s Set) Pending() int {
 	n := 0
 	for _, p := range s.Plans {
 		n += len(p.Pending())
+	}
+	for _, c := range s.Clusters {
+		n += len(c.Pending())
 	}
 	return n
 }
@@ -71,6 +78,11 @@ func ParseSet(name string, b []byte) (Set, error) {
 			if err := c.check(p); err != nil {
 				return Set{}, fmt.Errorf("%s: the plan for %s: repository %s: %w", name, p.Target.Name, quoted(c.Repository), err)
 			}
+		}
+	}
+	for _, c := range s.Clusters {
+		if err := c.Check(s.Stack); err != nil {
+			return Set{}, fmt.Errorf("%s: the plan for cluster %s: %w", name, c.Target.Name, err)
 		}
 	}
 	return s, nil
