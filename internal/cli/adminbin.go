@@ -78,7 +78,7 @@ func (e *Env) adminRestoreCommand() *cobra.Command {
 with its tags where no other image has them by now, with the images that it
 lists, and with the signatures and attestations that went with it.
 
-The image is as old as it was: a lifecycle rule that took it takes it again.`,
+For lifecycle rules the age of the image counts from now on.`,
 		Example: `  kontor admin bin team/app
   kontor admin restore team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef`,
 		Args: cobra.ExactArgs(1),

@@ -134,8 +134,8 @@ type RestoredImage struct {
 	// Taken are the tags that did not, because they point to another image by
 	// now, with its digest.
 	Taken []ecr.ImageID
-	// Reason and Rule say why it had gone. A lifecycle rule takes it again at
-	// its next run: it is as old as it was.
+	// Reason and Rule say why it had gone. A lifecycle rule that goes by age
+	// counts from the restoration, as for images that return from the archive.
 	Reason string
 	Rule   int
 }
@@ -198,6 +198,9 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 	}
 	m := e.Manifest
 	m.Repository, m.Sparse = r.repo, true
+	if m.Image.Status != ecr.StatusArchived {
+		m.Image.Status, m.Image.ActivatedAt = ecr.StatusActive, r.now
+	}
 	for _, b := range m.Blobs {
 		if err := r.tx.LinkBlob(ctx, r.repo, b, r.now); err != nil {
 			return false, err

@@ -538,3 +538,28 @@ type undeletable struct {
 }
 
 func (u undeletable) Delete(context.Context, blob.Key) error { return u.err }
+
+// An image that a rule took and that is restored stays for the days of the
+// rule, counted from then on.
+func TestRestoredImagesHaveTime(t *testing.T) {
+	f := openBin(t)
+	to := f.repo("app", ecr.Mutable)
+	f.rules(to, "any,,sinceImagePushed,5")
+	d := f.mustPut(to, f.image(to, "x"), "v1")
+	f.now = f.now.Add(6 * day)
+	f.run(to, registry.RunOptions{})
+	if got := f.bin("app"); !slices.Equal(got, []ecr.Digest{d}) {
+		t.Fatalf("the bin after the first run: %v", got)
+	}
+	f.restore(to, d)
+	f.now = f.now.Add(4 * day)
+	f.run(to, registry.RunOptions{})
+	if got := f.digests(to); !slices.Equal(got, []ecr.Digest{d}) {
+		t.Errorf("four days after the restoration: %v", got)
+	}
+	f.now = f.now.Add(2 * day)
+	f.run(to, registry.RunOptions{})
+	if got := f.digests(to); len(got) > 0 {
+		t.Errorf("six days after the restoration: %v", got)
+	}
+}

@@ -101,7 +101,7 @@ func Restored(w io.Writer, r admin.RestoreImageResponse, o Options) error {
 			p.linef(yellow, "    The tag %s stays with image %s, which has it now.", clean(t.ImageTag), clean(images.Short(t.ImageDigest)))
 		}
 		if m.RulePriority != 0 {
-			p.linef(yellow, "    Lifecycle rule %d took it and takes it again at the next run, unless a rule above keeps it, or a lease.", m.RulePriority)
+			p.linef(yellow, "    Lifecycle rule %d took it. Its age counts from now on: keep it with a rule or a lease before that rule takes it again.", m.RulePriority)
 		}
 	}
 	for _, d := range r.MissingDigests {

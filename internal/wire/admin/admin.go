@@ -185,7 +185,7 @@ type RestoredImage struct {
 	ImageTags   []string `json:"imageTags"` // that came back
 	// TakenTags point to other images by now, and stay there.
 	TakenTags []TakenTag `json:"takenTags"`
-	// Why it had gone. A lifecycle rule takes it again at its next run.
+	// Why it had gone. For lifecycle rules its age counts from now on.
 	Reason       string `json:"reason"`
 	RulePriority int    `json:"rulePriority,omitzero"`
 }
