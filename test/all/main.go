@@ -9,6 +9,11 @@
 // is killed, other people's clients and the OCI conformance suite against the
 // binary. A test that is skipped counts
 // as failed.
+//
+//	go run ./test/all -only buildkit
+//
+// runs what takes more than every run should: BuildKit, which is built from
+// source, pushes to the binary. It needs root, to mount.
 package main
 
 import (
@@ -29,18 +34,21 @@ type step struct {
 	name string
 	what string
 	run  func(context.Context) error
+	// asked: runs only when -only names it, not with all others.
+	asked bool
 }
 
 func steps() []step {
 	return []step{
-		{"tools", "install what the tests need", install},
-		{"format", "gofmt", format},
-		{"vet", "go vet, in every module", vet},
-		{"lint", "golangci-lint", lint},
-		{"race", "go test -race, with fuzz seeds, scripts and PostgreSQL", race},
-		{"load", "mixed load on the binary, which is killed again and again", load},
-		{"clients", "AWS CLI, SDKs, skopeo, buildah and crane against the binary", clients},
-		{"conformance", "the OCI distribution conformance suite against the binary", conformance},
+		{name: "tools", what: "install what the tests need", run: install},
+		{name: "format", what: "gofmt", run: format},
+		{name: "vet", what: "go vet, in every module", run: vet},
+		{name: "lint", what: "golangci-lint", run: lint},
+		{name: "race", what: "go test -race, with fuzz seeds, scripts and PostgreSQL", run: race},
+		{name: "load", what: "mixed load on the binary, which is killed again and again", run: load},
+		{name: "clients", what: "AWS CLI, SDKs, skopeo, buildah and crane against the binary", run: clients},
+		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: conformance},
+		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: buildkit, asked: true},
 	}
 }
 
@@ -78,7 +86,7 @@ func run(ctx context.Context, only string) error {
 	var failed []string
 	began := time.Now()
 	for _, s := range steps() {
-		if wanted != nil && !slices.Contains(wanted, s.name) {
+		if wanted == nil && s.asked || wanted != nil && !slices.Contains(wanted, s.name) {
 			continue
 		}
 		fmt.Printf("=== %s: %s\n", s.name, s.what)
@@ -145,7 +153,7 @@ func format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod of their own that hold our code.
-var modules = []string{".", "test/clients", "test/conformance"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance"}
 
 func vet(ctx context.Context) error {
 	for _, m := range modules {

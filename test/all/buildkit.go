@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// buildkit builds the binary and BuildKit, and has the one push to the other.
+// What it needs and does not find it names, and fails.
+func buildkit(ctx context.Context) (err error) {
+	if os.Geteuid() != 0 {
+		return errors.New("buildkitd mounts: run it as root")
+	}
+	runtime, err := ociRuntime()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat("/usr/bin/aws"); err != nil {
+		return errors.New("there is no /usr/bin/aws: run `go run ./test/all -only tools`")
+	}
+	tmp, err := os.MkdirTemp("", "kontor-buildkit-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	binary := filepath.Join(tmp, "kontor")
+	if err := command(ctx, ".", "go", "build", "-o", binary, "./cmd/kontor"); err != nil {
+		return err
+	}
+	for _, name := range []string{"buildkitd", "buildctl"} {
+		if err := command(ctx, "test/buildkit", "go", "build", "-o", filepath.Join(tmp, name), "github.com/moby/buildkit/cmd/"+name); err != nil {
+			return fmt.Errorf("building %s from its module: %w", name, err)
+		}
+	}
+	return goTest(ctx, "test/buildkit", []string{
+		"KONTOR_BIN=" + binary, "BUILDKITD=" + filepath.Join(tmp, "buildkitd"), "BUILDCTL=" + filepath.Join(tmp, "buildctl"), "CRUN=" + runtime,
+	}, "-count=1", "./...")
+}
+
+// ociRuntime is the program that buildkitd would run containers with. Without
+// one it does not start.
+func ociRuntime() (string, error) {
+	for _, name := range []string{"crun", "runc"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("there is neither crun nor runc: buildkitd needs one (Debian has packages of those names)")
+}
