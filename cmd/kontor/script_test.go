@@ -18,9 +18,9 @@ import (
 )
 
 // TestMain makes this binary kontor where a script or a benchmark runs it
-// under that name.
+// under that name, or that of docker's credential helper.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"kontor": main})
+	testscript.Main(m, map[string]func(){"kontor": main, "docker-credential-kontor": main})
 }
 
 // TestScripts runs testdata/script. Each script has a home and a folder of its

@@ -38,6 +38,9 @@ type ConnectConfig struct {
 	SecretAccessKey string
 	// HTTPClient makes the calls; nil for the SDK's own.
 	HTTPClient aws.HTTPClient
+	// Duration of the assumed role's session; 0 for the SDK's quarter of an
+	// hour, after which it assumes the role again.
+	Duration time.Duration
 	// Subject is what errors are about, for example "cluster apps"; "" for the
 	// registry of Target. Block is where the file names it; "" for registries.
 	Subject, Block string
@@ -122,6 +125,9 @@ func Session(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	role := c.Target.RoleARN
 	cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(c.sts(cfg), role, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = "kontor"
+		if c.Duration > 0 {
+			o.Duration = c.Duration
+		}
 	}))
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return cfg, explainOn(err, fmt.Sprintf("%s: assuming %s", c.subject(), role), role)

@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/tokens"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+// The kubelet's protocol: Kubernetes API reference, "Kubelet Credential
+// Provider (v1)" and "Kubelet Configuration (v1)", CredentialProviderConfig.
+const (
+	providerGroup   = "credentialprovider.kubelet.k8s.io/"
+	maxProviderData = 1 << 20
+)
+
+// providerVersions are those whose request and response are as here.
+var providerVersions = []string{"v1", "v1beta1", "v1alpha1"}
+
+// providerRequest is what the kubelet asks. Members we do not know are newer
+// than this and left alone.
+type providerRequest struct {
+	Kind       string `json:"kind"`
+	APIVersion string `json:"apiVersion"`
+	Image      string `json:"image"`
+}
+
+// providerResponse is the answer.
+type providerResponse struct {
+	Kind          string                  `json:"kind"`
+	APIVersion    string                  `json:"apiVersion"`
+	CacheKeyType  string                  `json:"cacheKeyType"`
+	CacheDuration string                  `json:"cacheDuration"` // as Go writes durations: "5h59m59s"
+	Auth          map[string]providerAuth `json:"auth"`
+}
+
+// providerAuth is the login for the registries that its key matches.
+type providerAuth struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+func (e *Env) credentialProviderCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use:   "credential-provider [flags]",
+		Short: "Give a kubelet the passwords of registries (image credential provider)",
+		Long: `Read a CredentialProviderRequest of the kubelet from stdin and write the response
+to stdout: a password of the image's registry, that the kubelet keeps for half of
+its life.
+
+Hosts of Amazon ECR in every form need nothing more: account and region are in
+the name, and the node's role is who asks. Other hosts, and other profiles and
+roles, are those of the file that $KONTOR_CREDENTIALS names (default
+$XDG_CONFIG_HOME/kontor/credentials.json), and the registry of --data is known
+by its host. kontor credential-provider config prints what to install.`,
+		Example: `  kontor credential-provider config > /etc/kubernetes/credential-provider.yaml
+  echo '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/v1","image":"localhost:5050/web"}' |
+    kontor credential-provider`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			request, err := readProviderRequest(e.Stdin)
+			if err != nil {
+				return err
+			}
+			hosts, err := e.hosts(data)
+			if err != nil {
+				return err
+			}
+			host := tokens.ImageHost(request.Image)
+			token, err := hosts.get(cmd.Context(), host)
+			if errors.Is(err, errUnknownHost) {
+				return fmt.Errorf("nothing is known of registry %s: name it in the file of %s, or take it out of the provider's matchImages", host, envCredentials)
+			}
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(e.Stdout).Encode(providerResponse{
+				Kind: "CredentialProviderResponse", APIVersion: request.APIVersion,
+				CacheKeyType: "Registry", CacheDuration: token.Life(e.Now()).Truncate(time.Second).String(),
+				Auth: map[string]providerAuth{host: {token.User, token.Password}},
+			})
+		},
+	}
+	e.dataFlag(cmd, &data)
+	cmd.AddCommand(e.credentialProviderConfigCommand())
+	return cmd
+}
+
+// readProviderRequest reads and checks a request. The errors hold nothing of
+// it but kind and version: it may come with a service account's token.
+func readProviderRequest(r io.Reader) (q providerRequest, err error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxProviderData+1))
+	switch {
+	case err != nil:
+		return q, fmt.Errorf("reading the request: %w", err)
+	case len(b) > maxProviderData:
+		return q, fmt.Errorf("the request has more than %d bytes", maxProviderData)
+	case json.Unmarshal(b, &q) != nil:
+		return q, errors.New("the request on stdin is not a CredentialProviderRequest in JSON: this command is for the kubelet")
+	case q.Kind != "CredentialProviderRequest":
+		return q, fmt.Errorf("the request's kind is %q, want CredentialProviderRequest", q.Kind)
+	case q.Image == "":
+		return q, errors.New("the request names no image")
+	}
+	if v, ok := strings.CutPrefix(q.APIVersion, providerGroup); !ok || !slices.Contains(providerVersions, v) {
+		return q, fmt.Errorf("the request's version is %q, want %sv1: give apiVersion %sv1 in the CredentialProviderConfig", q.APIVersion, providerGroup, providerGroup)
+	}
+	return q, nil
+}
+
+// providerConfig is a CredentialProviderConfig.
+type providerConfig struct {
+	APIVersion string     `json:"apiVersion"`
+	Kind       string     `json:"kind"`
+	Providers  []provider `json:"providers"`
+}
+
+type provider struct {
+	Name                 string             `json:"name"`
+	APIVersion           string             `json:"apiVersion"`
+	MatchImages          []string           `json:"matchImages"`
+	DefaultCacheDuration string             `json:"defaultCacheDuration"`
+	Args                 []string           `json:"args"`
+	Env                  []providerVariable `json:"env,omitempty"`
+}
+
+type providerVariable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+func (e *Env) credentialProviderConfigCommand() *cobra.Command {
+	var (
+		match  []string
+		binary string
+	)
+	cmd := &cobra.Command{
+		Use:   "config [flags]",
+		Short: "Print the CredentialProviderConfig to install on nodes",
+		Long: `Print a CredentialProviderConfig for the kubelet's
+--image-credential-provider-config: it asks kontor for the hosts of Amazon ECR,
+those of the file of hosts, and those of --match. It is JSON, which is YAML, too.
+
+The kubelet looks for the program in --image-credential-provider-bin-dir. Where
+$KONTOR_CREDENTIALS is set, the kubelet sets it to the same file.`,
+		Example: `  kontor credential-provider config > /etc/kubernetes/credential-provider.yaml
+  KONTOR_CREDENTIALS=/etc/kontor/credentials.json kontor credential-provider config --match registry.example:5000`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			hosts, err := e.hosts("")
+			if err != nil {
+				return err
+			}
+			images := tokens.Patterns()
+			for _, entry := range hosts.config.Entries {
+				images = append(images, entry.Match...)
+			}
+			p := provider{
+				Name: binary, APIVersion: providerGroup + "v1", DefaultCacheDuration: "1h0m0s", Args: []string{"credential-provider"},
+			}
+			for _, m := range append(images, match...) {
+				if !slices.Contains(p.MatchImages, m) {
+					p.MatchImages = append(p.MatchImages, m)
+				}
+			}
+			if name, given := e.credentialsFile(); given {
+				p.Env = []providerVariable{{envCredentials, name}}
+			}
+			return render.JSON(e.Stdout, providerConfig{
+				APIVersion: "kubelet.config.k8s.io/v1", Kind: "CredentialProviderConfig", Providers: []provider{p},
+			})
+		},
+	}
+	cmd.Flags().StringArrayVar(&match, "match", nil, "ask kontor for `HOST`, too, with '*' for a part between dots; may be given several times (default none)")
+	cmd.Flags().StringVar(&binary, "name", "kontor", "the program's `NAME` in the kubelet's folder of providers")
+	return cmd
+}

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/docker-credential-helpers/credentials"
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/tokens"
+	"github.com/kontor-registry/kontor/internal/version"
+)
+
+// helperName is the name under which docker and its kin look for kontor.
+const helperName = "docker-credential-kontor"
+
+// Args are the arguments of a process, whose name comes first: what docker's
+// credential helper is asked becomes a command of kontor.
+func Args(process []string) []string {
+	if len(process) == 0 {
+		return nil
+	}
+	if name := filepath.Base(process[0]); strings.TrimSuffix(name, ".exe") == helperName {
+		return append([]string{"docker-credential"}, process[1:]...)
+	}
+	return process[1:]
+}
+
+func (e *Env) dockerCredentialCommand() *cobra.Command {
+	var data string
+	actions := []string{credentials.ActionGet, credentials.ActionStore, credentials.ActionErase, credentials.ActionList, credentials.ActionVersion}
+	cmd := &cobra.Command{
+		Use:   "docker-credential ACTION [flags]",
+		Short: "Give docker, podman, skopeo and others the passwords of registries (credential helper)",
+		Long: `Answer as a credential helper of docker. Tools run it as docker-credential-kontor,
+a link to kontor on PATH, for the hosts that credHelpers in docker's config.json
+or podman's auth.json gives to "kontor".
+
+get reads a host from stdin and writes its password: hosts of Amazon ECR in every
+form as the AWS configuration says, others as the file says that
+$KONTOR_CREDENTIALS names (default $XDG_CONFIG_HOME/kontor/credentials.json), and
+the registry of --data by its host. A password is kept for half of its life in
+$XDG_CACHE_HOME/kontor/tokens.json, which only the user can read; erase forgets
+it. store keeps nothing: there is no password to give.`,
+		Example: `  ln -s "$(command -v kontor)" ~/bin/docker-credential-kontor
+  echo localhost:5050 | kontor docker-credential get
+  kontor docker-credential list`,
+		Args:      cobra.ExactArgs(1),
+		ValidArgs: actions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch args[0] {
+			case credentials.ActionVersion:
+				_, err := fmt.Fprintln(e.Stdout, helperName, version.String())
+				return err
+			case credentials.ActionGet, credentials.ActionStore, credentials.ActionErase, credentials.ActionList:
+			default:
+				return usagef("unknown action %q: want %s", args[0], nameList(actions, "or"))
+			}
+			hosts, err := e.hosts(data)
+			if err == nil {
+				hosts.keep()
+				err = credentials.HandleCommand(&dockerHelper{ctx: cmd.Context, hosts: hosts}, args[0], e.Stdin, e.Stdout)
+			}
+			if err == nil {
+				return nil
+			}
+			// The protocol has errors on stdout, and clients read them there.
+			if _, werr := fmt.Fprintln(e.Stdout, err); werr != nil {
+				return werr
+			}
+			return &exitError{exitFailed}
+		},
+	}
+	e.dataFlag(cmd, &data)
+	return cmd
+}
+
+// dockerHelper is hostCredentials in the words of docker's protocol.
+type dockerHelper struct {
+	ctx   func() context.Context
+	hosts *hostCredentials
+}
+
+// Get returns user and password for a host or URL.
+func (d *dockerHelper) Get(server string) (user, password string, err error) {
+	t, err := d.hosts.get(d.ctx(), tokens.HostOf(server))
+	if errors.Is(err, errUnknownHost) {
+		return "", "", credentials.NewErrCredentialsNotFound()
+	}
+	return t.User, t.Password, err
+}
+
+// Add refuses: Kontor gets passwords, and keeps none of others.
+func (d *dockerHelper) Add(c *credentials.Credentials) error {
+	return fmt.Errorf("kontor gets the password of %s by itself: there is nothing to log in to, and nothing is stored", tokens.HostOf(c.ServerURL))
+}
+
+// Delete forgets what is kept for a host.
+func (d *dockerHelper) Delete(server string) error {
+	if d.hosts.cache == nil {
+		return nil
+	}
+	return d.hosts.cache.Erase(tokens.HostOf(server))
+}
+
+// List returns the hosts for which a password is kept, and those that the file
+// names, with the user.
+func (d *dockerHelper) List() (map[string]string, error) {
+	out := map[string]string{}
+	if d.hosts.cache != nil {
+		out = d.hosts.cache.Users()
+	}
+	for _, entry := range d.hosts.config.Entries {
+		for _, m := range entry.Match {
+			if !strings.ContainsAny(m, "*?[") {
+				out[m] = "AWS"
+			}
+		}
+	}
+	return out, nil
+}
