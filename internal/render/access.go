@@ -55,7 +55,7 @@ func Access(w io.Writer, c AccessCheck, o Options) error {
 		p.linef(bold, "The smallest change that allows it:")
 		for _, change := range a.Changes {
 			p.accessChange(a, change)
-			if change.In == policy.ResourceBased && change.Add != nil && c.Field != "" {
+			if grants(change) && c.Field != "" {
 				p.linef(faint, "    in the file: %s", clean(c.Field))
 			}
 		}
@@ -68,6 +68,9 @@ func Access(w io.Writer, c AccessCheck, o Options) error {
 	}
 	return p.flush(w)
 }
+
+// grants reports whether c is what a field of the file could do.
+func grants(c proof.Change) bool { return c.In == policy.ResourceBased && c.Add != nil }
 
 func who(arn string) string {
 	switch {
@@ -192,13 +195,15 @@ func summaryOf(a proof.Answer) string {
 	var out []string
 	seen := map[string]bool{}
 	for _, action := range a.Actions {
-		s := whyAccess(action)
+		why := strings.Split(whyAccess(action), "; ")
 		if a.Outcome == proof.Partly && action.Outcome == proof.Denied {
-			s = "not " + string(action.Action)
+			why = []string{"not " + string(action.Action)}
 		}
-		if !seen[s] {
-			seen[s] = true
-			out = append(out, s)
+		for _, s := range why {
+			if !seen[s] {
+				seen[s] = true
+				out = append(out, s)
+			}
 		}
 	}
 	return strings.Join(out, "; ")

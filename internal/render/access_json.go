@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/json"
 	"io"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/policy"
@@ -81,7 +82,10 @@ func answerOf(right string, a proof.Answer) answerForm {
 // AccessJSON writes the answer as JSON.
 func AccessJSON(w io.Writer, c AccessCheck) error {
 	f := answerOf(c.Right, c.Answer)
-	f.Field, f.Notes = c.Field, c.Notes
+	f.Notes = c.Notes
+	if slices.ContainsFunc(c.Answer.Changes, grants) {
+		f.Field = c.Field
+	}
 	return JSON(w, f)
 }
 

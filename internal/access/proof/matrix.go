@@ -61,11 +61,15 @@ func (p *Prover) candidates(r *repository) []principal {
 	for _, n := range r.based {
 		for _, s := range n.doc.Statements {
 			for _, arn := range s.Principal.AWS {
+				why := other
 				if account := policy.AccountOf(arn); account != "" {
 					arn = account
+					if slices.Contains(p.seen, account) {
+						why = "" // its root user's, as its others are here, too
+					}
 				}
 				if arn != Anyone {
-					add(arn, other)
+					add(arn, why)
 				}
 			}
 			for _, service := range s.Principal.Service {

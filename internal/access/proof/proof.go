@@ -53,14 +53,15 @@ var actions = map[Right][]access.Action{
 // Actions are what the right takes, in the order in which clients ask.
 func (r Right) Actions() []access.Action { return slices.Clone(actions[r]) }
 
-// ParseRight reads a right, or an action of ECR with or without "ecr:" before
-// it, and returns the actions.
+// ParseRight reads a right, or an action of ECR as AWS writes it, with or
+// without "ecr:" before it, and returns the actions.
 func ParseRight(s string) ([]access.Action, error) {
 	if list, ok := actions[Right(strings.ToLower(s))]; ok {
 		return slices.Clone(list), nil
 	}
+	// A word that is no right and begins with a small letter is a right misspelt.
 	name := strings.TrimPrefix(s, "ecr:")
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !('a' <= r|0x20 && r|0x20 <= 'z') }) {
+	if name == "" || !('A' <= name[0] && name[0] <= 'Z') || strings.ContainsFunc(name, func(r rune) bool { return !('a' <= r|0x20 && r|0x20 <= 'z') }) {
 		return nil, fmt.Errorf("%q is no right: want pull, push, delete, admin or an action such as ecr:PutImage", s)
 	}
 	return []access.Action{access.Action("ecr:" + name)}, nil

@@ -199,8 +199,10 @@ func TestCheckErrors(t *testing.T) {
 			t.Errorf("Check(%s, %s) = %v, want %s", c.who, c.repo, err, c.want)
 		}
 	}
-	if _, err := proof.ParseRight("pul l"); err == nil {
-		t.Error("ParseRight took a word that is no right")
+	for _, s := range []string{"pul l", "fly", "ecr:pull", "ecr:", ""} {
+		if _, err := proof.ParseRight(s); err == nil {
+			t.Errorf("ParseRight took %q, which is no right", s)
+		}
 	}
 	if _, err := proof.New(world("{", "")); err == nil || !strings.Contains(err.Error(), `repository "app"`) {
 		t.Errorf("New took a broken policy: %v", err)
