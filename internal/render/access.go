@@ -259,8 +259,11 @@ func MatrixHTML(w io.Writer, m proof.Matrix, notes []string) error {
 	}
 	b.WriteString("</p>\n<div class=\"scroll\"><table class=\"matrix\">\n<tr><th></th>")
 	for _, repository := range m.Repositories {
-		registry, name, _ := strings.Cut(repository, ":repository/")
-		fmt.Fprintf(&b, "<th title=\"%s\">%s<small>%s</small></th>", escape(repository), escape(name), escape(strings.Join(strings.Split(registry, ":")[3:], " ")))
+		name, registry := repository, ""
+		if arn := strings.SplitN(repository, ":", 6); len(arn) == 6 {
+			name, registry = strings.TrimPrefix(arn[5], "repository/"), arn[3]+" "+arn[4]
+		}
+		fmt.Fprintf(&b, "<th title=\"%s\">%s<small>%s</small></th>", escape(repository), escape(name), escape(registry))
 	}
 	b.WriteString("</tr>\n")
 	for i, principal := range m.Principals {

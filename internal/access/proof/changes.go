@@ -152,7 +152,9 @@ func add(who *principal, r *repository, in policy.Source, s policy.Statement) Ch
 func remove(who *principal, r *repository, ref policy.Ref) (account string, ok bool) {
 	without := func(list []named) bool {
 		for i, n := range list {
-			if n.Name != ref.Policy || ref.Index >= len(n.doc.Statements) {
+			// Two policies may have one name: AWS's and the account's own.
+			if n.Name != ref.Policy || ref.Index >= len(n.doc.Statements) ||
+				n.doc.Statements[ref.Index].Effect != policy.Deny || n.doc.Statements[ref.Index].Sid != ref.Sid {
 				continue
 			}
 			// The others keep their places, so that what is said of them is right.
