@@ -14,7 +14,7 @@ import (
 
 var opSetPolicy = Operation{"SetPolicy", []access.Action{"ecr:SetRepositoryPolicy"}}
 
-// SetPolicy sets the repository policy and returns it as stored. Without
+// SetPolicy sets the repository policy and returns it as Policy will. Without
 // force, a policy under which the caller could not set the next one is refused.
 // Errors: RepositoryNotFound, InvalidParameter.
 func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool) (string, error) {
@@ -25,16 +25,16 @@ func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool
 	if err != nil {
 		return "", invalidPolicy("repository", err)
 	}
-	stored := doc.Pretty()
-	return stored, c.change(ctx, opSetPolicy, at, func(ctx context.Context, tx meta.Tx) (string, error) {
+	return doc.Pretty(), c.change(ctx, opSetPolicy, at, func(ctx context.Context, tx meta.Tx) (string, error) {
 		s, grant, err := c.enter(ctx, tx, opSetPolicy, at)
 		if err != nil {
 			return "", err
 		}
-		if err := checkPrincipals(ctx, tx, doc); err != nil {
+		bound, err := bind(ctx, tx, at.In.Region.Partition(), doc)
+		if err != nil {
 			return "", err
 		}
-		s.row.PolicyText = stored
+		s.row.PolicyText = bound.Pretty()
 		if _, locked := c.decide(s, opSetPolicy.Actions...); locked != nil && !force {
 			return "", lockedOut(locked, "; set it with force if that is meant")
 		}
@@ -134,19 +134,26 @@ type document struct {
 	of      func(*meta.Repository) *string
 	absent  func(Repo) error
 	deleted meta.JournalOp
+	// shown is the text for people.
+	shown func(ctx context.Context, r meta.IdentityReader, partition, text string) (string, error)
 }
 
 var (
-	policyDocument    = document{func(r *meta.Repository) *string { return &r.PolicyText }, noPolicy, meta.JournalDeletePolicy}
-	lifecycleDocument = document{func(r *meta.Repository) *string { return &r.LifecycleText }, noLifecyclePolicy, meta.JournalDeleteLifecycle}
+	policyDocument    = document{func(r *meta.Repository) *string { return &r.PolicyText }, noPolicy, meta.JournalDeletePolicy, shown}
+	lifecycleDocument = document{func(r *meta.Repository) *string { return &r.LifecycleText }, noLifecyclePolicy, meta.JournalDeleteLifecycle, asStored}
 )
 
+func asStored(_ context.Context, _ meta.IdentityReader, _, text string) (string, error) {
+	return text, nil
+}
+
 func (c *Caller) document(ctx context.Context, op Operation, at Repo, d document) (text string, err error) {
-	err = c.view(ctx, op, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
+	err = c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
 		if text = *d.of(&repo); text == "" {
 			return d.absent(at)
 		}
-		return nil
+		text, err = d.shown(ctx, r, at.In.Region.Partition(), text)
+		return err
 	})
 	return text, err
 }
@@ -162,6 +169,9 @@ func (c *Caller) deleteDocument(ctx context.Context, op Operation, at Repo, d do
 func (c *Caller) removeDocument(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, d document) (text string, err error) {
 	if text = *d.of(&repo); text == "" {
 		return "", d.absent(at)
+	}
+	if text, err = d.shown(ctx, tx, at.In.Region.Partition(), text); err != nil {
+		return "", err
 	}
 	if err := tx.AppendJournal(ctx, c.entry(at, repo, d.deleted, []byte(text))); err != nil {
 		return "", err

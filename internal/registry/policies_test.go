@@ -1,11 +1,18 @@
 package registry_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // Amazon ECR API reference, SetRepositoryPolicy: force is required when the
@@ -51,4 +58,107 @@ func TestRepositoryPolicyGrants(t *testing.T) {
 	guest.Policies = nil
 	_, err := f.reg.As(guest).DescribeImages(ctx, to, nil)
 	wantCode(t, err, ecr.CodeAccessDenied, "because no identity-based policy allows the ecr:DescribeImages action")
+}
+
+// IAM user guide, "AWS JSON policy elements: Principal": a policy does not apply
+// to a user or role that was deleted and made again under its name, and shows
+// the first one's id instead of the ARN.
+func TestPrincipalsThatComeBack(t *testing.T) {
+	f := open(t, registry.CompatECR)
+	ctx, to := t.Context(), f.repo("team/app", ecr.Mutable)
+	change := func(fn func(ctx context.Context, tx meta.Tx) error) {
+		t.Helper()
+		if err := f.meta.Update(ctx, fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jane := func(id string) func(ctx context.Context, tx meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error {
+			return tx.InsertUser(ctx, meta.User{UniqueID: id, Account: home.Account, Name: "jane", Path: "/team/", CreatedAt: f.now})
+		}
+	}
+	ci := func(id string) func(ctx context.Context, tx meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error {
+			return tx.InsertRole(ctx, meta.Role{UniqueID: id, Account: home.Account, Name: "ci", Path: "/", CreatedAt: f.now, Trust: policyOf(), MaxSession: time.Hour})
+		}
+	}
+	change(jane("AIDAFIRSTJANE000000"))
+	change(ci("AROAFIRSTCI00000000"))
+	const (
+		janeARN = "arn:aws:iam::000000000000:user/team/jane"
+		ciARN   = "arn:aws:iam::000000000000:role/ci"
+	)
+	as := func(id string) *registry.Caller {
+		return f.reg.As(access.Principal{Account: home.Account, ARN: janeARN, UniqueID: id})
+	}
+	asCI := func(id string) *registry.Caller {
+		return f.reg.As(access.Principal{
+			Account: home.Account, ARN: "arn:aws:sts::000000000000:assumed-role/ci/build", UniqueID: id + ":build",
+			Session: &access.Session{RoleARN: ciARN, IssuedAt: f.now},
+		})
+	}
+	may := func(who string, c *registry.Caller, want bool) {
+		t.Helper()
+		if _, err := c.DescribeImages(ctx, to, nil); (err == nil) != want || err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
+			t.Errorf("%s: %v, want allowed %v", who, err, want)
+		}
+	}
+
+	// In both policies, and beside principals that stay as they are.
+	text := policyOf(`"Sid":"A","Principal":{"AWS":["333333333333","` + janeARN + `","` + ciARN + `"]},"Action":"ecr:DescribeImages"`)
+	set, err := f.SetPolicy(ctx, to, text, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deny, err := f.SetRegistryPolicy(ctx, home, policyOf(`"Effect":"Deny","NotPrincipal":{"AWS":["000000000000","`+janeARN+`","`+ciARN+`","arn:aws:sts::000000000000:assumed-role/ci/build"]},"Action":"ecr:PutImage",`+allHere))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := func() (repository, registry string) {
+		t.Helper()
+		repository, err1 := f.Policy(ctx, to)
+		registry, err2 := f.RegistryPolicy(ctx, home)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		return repository, registry
+	}
+	repository, registryText := texts()
+	if diff := cmp.Diff([]string{set, deny}, []string{repository, registryText}); diff != "" {
+		t.Errorf("what is shown is not what was set (-set +shown):\n%s", diff)
+	}
+	may("jane", as("AIDAFIRSTJANE000000"), true)
+	may("ci", asCI("AROAFIRSTCI00000000"), true)
+
+	change(func(ctx context.Context, tx meta.Tx) error {
+		return errors.Join(tx.DeleteUser(ctx, "AIDAFIRSTJANE000000"), tx.DeleteRole(ctx, "AROAFIRSTCI00000000"))
+	})
+	change(jane("AIDASECONDJANE00000"))
+	change(ci("AROASECONDCI0000000"))
+	may("another jane", as("AIDASECONDJANE00000"), false)
+	may("another ci", asCI("AROASECONDCI0000000"), false)
+	gone := strings.NewReplacer(janeARN, "AIDAFIRSTJANE000000", ciARN, "AROAFIRSTCI00000000")
+	repository, registryText = texts()
+	if diff := cmp.Diff([]string{gone.Replace(set), gone.Replace(deny)}, []string{repository, registryText}); diff != "" {
+		t.Errorf("after they are gone (-want +got):\n%s", diff)
+	}
+	// An id cannot be set; the names are now those of the new ones.
+	_, err = f.SetPolicy(ctx, to, repository, false)
+	wantCode(t, err, ecr.CodeInvalidParameter, "'Invalid repository policy provided'")
+	if _, err := f.SetPolicy(ctx, to, text, false); err != nil {
+		t.Fatal(err)
+	}
+	may("another jane, meant", as("AIDASECONDJANE00000"), true)
+	may("the first jane's session", as("AIDAFIRSTJANE000000"), false)
+
+	// What was there is told, and recorded, by name.
+	if was, err := f.DeletePolicy(ctx, to); err != nil || was != set {
+		t.Errorf("DeletePolicy returns %s, %v; want %s", was, err, set)
+	}
+	if was, err := f.DeleteRegistryPolicy(ctx, home); err != nil || was != gone.Replace(deny) {
+		t.Errorf("DeleteRegistryPolicy returns %s, %v", was, err)
+	}
+	// Other partitions have other users.
+	_, err = f.SetPolicy(ctx, to, strings.ReplaceAll(text, "arn:aws:", "arn:aws-cn:"), false)
+	wantCode(t, err, ecr.CodeInvalidParameter, "'Principal not found'")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access/authz"
+	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/policy"
@@ -46,65 +47,116 @@ func checkKeys(doc policy.Document) error {
 	return nil
 }
 
-// checkPrincipals makes sure that the users and roles that doc names exist, as
-// far as this server hosts their accounts; who else exists it cannot know. The
-// text is ECR's.
-func checkPrincipals(ctx context.Context, r meta.IdentityReader, doc policy.Document) error {
-	for _, s := range doc.Statements {
-		for _, arn := range slices.Concat(s.Principal.AWS, s.NotPrincipal.AWS) {
-			known, err := principalExists(ctx, r, arn)
-			if err != nil {
-				return err
-			}
-			if !known {
-				e := ecr.InvalidParameter("PolicyText", "Principal not found")
-				e.Err = fmt.Errorf("there is no %s", arn)
-				return e
+// bind makes sure that the users and roles that doc names exist, and names them
+// by their unique ids, as far as this server hosts their accounts; who else
+// exists it cannot know. Whoever comes back under a name is somebody else, and
+// no grant is meant for them (IAM user guide, "AWS JSON policy elements:
+// Principal", on the ARN that becomes the principal's id when the policy is
+// saved). Sessions of roles, and accounts, keep their ARNs. The text of the
+// error is ECR's.
+func bind(ctx context.Context, r meta.IdentityReader, partition string, doc policy.Document) (policy.Document, error) {
+	return renamed(doc, func(arn string) (string, error) {
+		to, known, err := bound(ctx, r, partition, arn)
+		if err == nil && !known {
+			e := ecr.InvalidParameter("PolicyText", "Principal not found")
+			e.Err = fmt.Errorf("there is no %s", arn)
+			err = e
+		}
+		return to, err
+	})
+}
+
+// shown is a text that bind made, with the names of those who are still there.
+// The others keep their ids, and a policy with one of those cannot be set.
+func shown(ctx context.Context, r meta.IdentityReader, partition, text string) (string, error) {
+	if !strings.Contains(text, `"`+userID) && !strings.Contains(text, `"`+roleID) {
+		return text, nil
+	}
+	doc, err := policy.Parse([]byte(text))
+	if err != nil {
+		return text, nil // as it is: it denies everything until it is set anew
+	}
+	doc, err = renamed(doc, func(id string) (arn string, err error) {
+		switch {
+		case strings.HasPrefix(id, userID):
+			var u meta.User
+			u, err = r.UserByID(ctx, id)
+			arn = identity.UserARN(partition, u)
+		case strings.HasPrefix(id, roleID):
+			var role meta.Role
+			role, err = r.RoleByID(ctx, id)
+			arn = identity.RoleARN(partition, role)
+		default:
+			return id, nil
+		}
+		if errors.Is(err, meta.ErrNotFound) {
+			return id, nil
+		}
+		return arn, err
+	})
+	return doc.Pretty(), err
+}
+
+// What the unique ids of users and roles begin with.
+const (
+	userID = "AIDA"
+	roleID = "AROA"
+)
+
+// renamed is doc with other principals of type AWS.
+func renamed(doc policy.Document, to func(string) (string, error)) (policy.Document, error) {
+	doc.Statements = slices.Clone(doc.Statements)
+	for i := range doc.Statements {
+		for _, p := range []*policy.Principals{&doc.Statements[i].Principal, &doc.Statements[i].NotPrincipal} {
+			p.AWS = slices.Clone(p.AWS)
+			for j, name := range p.AWS {
+				var err error
+				if p.AWS[j], err = to(name); err != nil {
+					return policy.Document{}, err
+				}
 			}
 		}
 	}
-	return nil
+	return doc, nil
 }
 
-func principalExists(ctx context.Context, r meta.IdentityReader, arn string) (bool, error) {
+// bound is the unique id of the user or role, or arn where it stays. known is
+// false for somebody who does not exist.
+func bound(ctx context.Context, r meta.IdentityReader, partition, arn string) (id string, known bool, err error) {
 	p := strings.SplitN(arn, ":", 6)
 	if len(p) < 6 || policy.AccountOf(arn) != "" {
-		return true, nil // everyone, or an account: they all exist
+		return arn, true, nil // everyone, or an account: they all exist
 	}
 	account := ecr.AccountID(p[4])
 	if hosted, err := r.HostedAccount(ctx, account); err != nil || !hosted {
-		return true, err
+		return arn, true, err
 	}
+	if p[1] != partition {
+		return "", false, nil
+	}
+	// Names are found in any letter case; policies name them, and their paths, in
+	// theirs.
 	kind, rest, _ := strings.Cut(p[5], "/")
-	path, name := "/", rest
-	if i := strings.LastIndexByte(rest, '/'); i >= 0 {
-		path, name = "/"+rest[:i+1], rest[i+1:]
-	}
-	var at string
-	var err error
+	name := rest[strings.LastIndexByte(rest, '/')+1:]
 	switch kind {
 	case "user":
 		var u meta.User
 		u, err = r.User(ctx, account, name)
-		at, rest = u.Path, u.Name
+		id, known = u.UniqueID, identity.UserARN(partition, u) == arn
 	case "role":
 		var role meta.Role
 		role, err = r.Role(ctx, account, name)
-		at, rest = role.Path, role.Name
+		id, known = role.UniqueID, identity.RoleARN(partition, role) == arn
 	case "assumed-role": // whose ARN has the role's name, without its path, and the session's
 		name, _, _ = strings.Cut(rest, "/")
 		var role meta.Role
 		role, err = r.Role(ctx, account, name)
-		at, path, rest = "/", "/", role.Name
+		id, known = arn, role.Name == name
 	default:
-		return true, nil // a federated user's session
+		return arn, true, nil // a federated user's session
 	}
 	if errors.Is(err, meta.ErrNotFound) {
-		return false, nil
+		return "", false, nil
 	}
-	if at == "" {
-		at = "/"
-	}
-	// Names are found in any letter case, policies name them in theirs.
-	return err == nil && at == path && rest == name, err
+	return id, known, err
 }

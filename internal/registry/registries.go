@@ -32,13 +32,13 @@ func (c *Caller) enterRegistry(ctx context.Context, r meta.RegistryReader, op Op
 }
 
 // viewRegistry reads in one snapshot, on the registry that op is for.
-func (c *Caller) viewRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(s meta.RegistrySettings) error) error {
+func (c *Caller) viewRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(r meta.Reader, s meta.RegistrySettings) error) error {
 	return c.read(ctx, op, Repo{In: in}, func(ctx context.Context, r meta.Reader) (string, error) {
 		s, grant, err := c.enterRegistry(ctx, r, op, in)
 		if err != nil {
 			return "", err
 		}
-		return grant, fn(s.settings)
+		return grant, fn(r, s.settings)
 	})
 }
 
@@ -61,7 +61,7 @@ var opDescribeRegistry = Operation{"DescribeRegistry", []access.Action{"ecr:Desc
 // DescribeRegistry answers whether the caller may look at the registry. There
 // is no more to tell: this server replicates nothing.
 func (c *Caller) DescribeRegistry(ctx context.Context, in ecr.RegistryID) error {
-	return c.viewRegistry(ctx, opDescribeRegistry, in, func(meta.RegistrySettings) error { return nil })
+	return c.viewRegistry(ctx, opDescribeRegistry, in, func(meta.Reader, meta.RegistrySettings) error { return nil })
 }
 
 var opRegistryScanning = Operation{"RegistryScanning", []access.Action{"ecr:GetRegistryScanningConfiguration"}}
@@ -69,7 +69,7 @@ var opRegistryScanning = Operation{"RegistryScanning", []access.Action{"ecr:GetR
 // RegistryScanning answers whether the caller may see how the registry scans.
 // There is no more to tell: it has no rules, repositories have their setting.
 func (c *Caller) RegistryScanning(ctx context.Context, in ecr.RegistryID) error {
-	return c.viewRegistry(ctx, opRegistryScanning, in, func(meta.RegistrySettings) error { return nil })
+	return c.viewRegistry(ctx, opRegistryScanning, in, func(meta.Reader, meta.RegistrySettings) error { return nil })
 }
 
 func noRegistryPolicy(in ecr.RegistryID) error {
@@ -78,7 +78,8 @@ func noRegistryPolicy(in ecr.RegistryID) error {
 
 var opSetRegistryPolicy = Operation{"SetRegistryPolicy", []access.Action{"ecr:PutRegistryPolicy"}}
 
-// SetRegistryPolicy sets the registry policy and returns it as stored. Refused
+// SetRegistryPolicy sets the registry policy and returns it as RegistryPolicy
+// will. Refused
 // are policies under which the caller could not set the next one: ECR has no
 // force here, and it is not known what it does.
 // Errors: InvalidParameter.
@@ -90,16 +91,16 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 	if err != nil {
 		return "", invalidPolicy("registry", err)
 	}
-	stored := doc.Pretty()
-	return stored, c.change(ctx, opSetRegistryPolicy, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+	return doc.Pretty(), c.change(ctx, opSetRegistryPolicy, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
 		s, grant, err := c.enterRegistry(ctx, tx, opSetRegistryPolicy, in)
 		if err != nil {
 			return "", err
 		}
-		if err := checkPrincipals(ctx, tx, doc); err != nil {
+		bound, err := bind(ctx, tx, in.Region.Partition(), doc)
+		if err != nil {
 			return "", err
 		}
-		s.settings.PolicyText = stored
+		s.settings.PolicyText = bound.Pretty()
 		if _, locked := c.decide(s, opSetRegistryPolicy.Actions...); locked != nil {
 			return "", lockedOut(locked, "")
 		}
@@ -112,11 +113,12 @@ var opRegistryPolicy = Operation{"RegistryPolicy", []access.Action{"ecr:GetRegis
 // RegistryPolicy returns the registry policy. Errors: RegistryPolicyNotFound.
 func (c *Caller) RegistryPolicy(ctx context.Context, in ecr.RegistryID) (string, error) {
 	var text string
-	err := c.viewRegistry(ctx, opRegistryPolicy, in, func(s meta.RegistrySettings) error {
-		if text = s.PolicyText; text == "" {
+	err := c.viewRegistry(ctx, opRegistryPolicy, in, func(r meta.Reader, s meta.RegistrySettings) (err error) {
+		if s.PolicyText == "" {
 			return noRegistryPolicy(in)
 		}
-		return nil
+		text, err = shown(ctx, r, in.Region.Partition(), s.PolicyText)
+		return err
 	})
 	return text, err
 }
@@ -127,12 +129,13 @@ var opDeleteRegistryPolicy = Operation{"DeleteRegistryPolicy", []access.Action{"
 // Errors: RegistryPolicyNotFound.
 func (c *Caller) DeleteRegistryPolicy(ctx context.Context, in ecr.RegistryID) (string, error) {
 	var text string
-	err := c.updateRegistry(ctx, opDeleteRegistryPolicy, in, func(_ meta.Tx, s *meta.RegistrySettings) error {
-		if text = s.PolicyText; text == "" {
+	err := c.updateRegistry(ctx, opDeleteRegistryPolicy, in, func(tx meta.Tx, s *meta.RegistrySettings) (err error) {
+		if s.PolicyText == "" {
 			return noRegistryPolicy(in)
 		}
+		text, err = shown(ctx, tx, in.Region.Partition(), s.PolicyText)
 		s.PolicyText = ""
-		return nil
+		return err
 	})
 	return text, err
 }
@@ -176,7 +179,7 @@ var opAccountSetting = Operation{"AccountSetting", []access.Action{"ecr:GetAccou
 // it was set. Errors: Validation.
 func (c *Caller) AccountSetting(ctx context.Context, in ecr.RegistryID, name string) (string, error) {
 	var value string
-	err := c.asking(asked{setting: name}).viewRegistry(ctx, opAccountSetting, in, func(s meta.RegistrySettings) error {
+	err := c.asking(asked{setting: name}).viewRegistry(ctx, opAccountSetting, in, func(_ meta.Reader, s meta.RegistrySettings) error {
 		if err := checkSetting(name); err != nil {
 			return err
 		}

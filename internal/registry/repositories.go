@@ -19,7 +19,7 @@ var opAuthorizationToken = Operation{"AuthorizationToken", []access.Action{"ecr:
 
 // AuthorizationToken issues a docker token for the caller in region.
 func (c *Caller) AuthorizationToken(ctx context.Context, region ecr.Region) (Token, error) {
-	err := c.viewRegistry(ctx, opAuthorizationToken, ecr.RegistryID{Account: c.p.Account, Region: region}, func(meta.RegistrySettings) error { return nil })
+	err := c.viewRegistry(ctx, opAuthorizationToken, ecr.RegistryID{Account: c.p.Account, Region: region}, func(meta.Reader, meta.RegistrySettings) error { return nil })
 	if err != nil {
 		return Token{}, err
 	}
