@@ -203,6 +203,8 @@ type BlobInfo struct {
 	Digest    ecr.Digest
 	SizeBytes int64
 	CreatedAt time.Time
+	// Known says of a completed upload that the repository had the blob before.
+	Known bool
 }
 
 // LayerFailure is why one layer of a batch failed: code "InvalidLayerDigest"

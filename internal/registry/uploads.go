@@ -184,7 +184,8 @@ var opCompleteUpload = Operation{"CompleteUpload", []access.Action{"ecr:Complete
 
 // CompleteUpload appends body (which may be nil) as AppendUpload does, and
 // turns the upload into a blob of the repository if its content has one of the
-// digests. Otherwise the upload is gone, with everything received.
+// digests. Otherwise the upload is gone, with everything received. A blob that
+// the repository had before is Known: what to make of that is the front end's.
 // Errors: UploadNotFound, InvalidLayerPart, InvalidLayer, EmptyUpload,
 // LayerPartTooSmall.
 func (c *Caller) CompleteUpload(ctx context.Context, at Repo, id meta.UploadID, from int64, body io.Reader, digests ...ecr.Digest) (BlobInfo, error) {
@@ -250,10 +251,19 @@ func (c *Caller) checkParts(at Repo, u meta.Upload, w blob.Writer) error {
 }
 
 // link makes committed content a blob of the repository, and ends the upload.
+// What the repository has already is linked anew, so that it stays for the
+// image that is being pushed.
 func (c *Caller) link(ctx context.Context, at Repo, u meta.Upload, digest ecr.Digest, size int64) (BlobInfo, error) {
-	var kept meta.Blob
+	var (
+		kept  meta.Blob
+		known bool
+	)
 	mine := meta.Blob{Digest: digest, Key: u.Key, SizeBytes: size, CreatedAt: c.r.cfg.Now()}
 	err := c.update(ctx, opCompleteUpload, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) (err error) {
+		_, err = tx.Blob(ctx, repo.ID, digest)
+		if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
+			return err
+		}
 		if kept, err = tx.AddBlob(ctx, mine); err != nil {
 			return err
 		}
@@ -278,7 +288,9 @@ func (c *Caller) link(ctx context.Context, at Repo, u meta.Upload, digest ecr.Di
 			c.r.cfg.Log.WarnContext(ctx, "surplus blob not deleted", "key", mine.Key, "error", derr)
 		}
 	}
-	return info(kept), err
+	done := info(kept)
+	done.Known = known
+	return done, err
 }
 
 var opCancelUpload = Operation{"CancelUpload", []access.Action{"ecr:UploadLayerPart"}}

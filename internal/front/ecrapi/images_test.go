@@ -327,6 +327,23 @@ func TestLayers(t *testing.T) {
 		step{"CompleteLayerUpload", complete(id, string(ecr.DigestOf([]byte("smalllast")))), "LayerPartTooSmallException: All layer parts except the last part should be at least 5MB"},
 	)
 
+	// A layer that the repository has ends the upload as well, and stays.
+	id = start()
+	s.steps(t,
+		step{"UploadLayerPart", part("app", id, 0, "a layer"), `{` + in + `, "uploadId": "` + id + `", "lastByteReceived": 6}`},
+		step{"CompleteLayerUpload", complete(id, digest),
+			"LayerAlreadyExistsException: The layer with digest '" + digest + "' already exists in the repository with name 'app' in registry with id '000000000000'"},
+		step{"CompleteLayerUpload", complete(id, digest),
+			"UploadNotFoundException: The upload with id '" + id + "' does not exist in the repository with name 'app' in the registry with id '000000000000'"},
+		step{"BatchCheckLayerAvailability", `{"repositoryName": "app", "layerDigests": ["` + digest + `"]}`,
+			`{"layers": [{"layerDigest": "` + digest + `", "layerAvailability": "AVAILABLE", "layerSize": 7}], "failures": []}`},
+	)
+	// Another repository does not have it yet, although the content is known.
+	ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "other"}`)
+	u := *ok[InitiateLayerUploadResponse](t, s, "InitiateLayerUpload", `{"repositoryName": "other"}`).UploadId
+	ok[UploadLayerPartResponse](t, s, "UploadLayerPart", part("other", u, 0, "a layer"))
+	ok[CompleteLayerUploadResponse](t, s, "CompleteLayerUpload", fmt.Sprintf(`{"repositoryName": "other", "uploadId": %q, "layerDigests": [%q]}`, u, digest))
+
 	id = start()
 	s.steps(t, step{"CompleteLayerUpload", complete(id, "sha256:abc"),
 		"InvalidParameterException: Invalid parameter at 'layerDigests' failed to satisfy constraint: 'Member must satisfy regular expression '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+''"})

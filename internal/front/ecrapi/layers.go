@@ -106,6 +106,12 @@ func (c *call) completeLayerUpload(ctx context.Context, in *CompleteLayerUploadR
 	if err != nil {
 		return nil, err
 	}
+	if layer.Known {
+		// Only this operation tells; docker may push a blob again. ECR's text
+		// is not known.
+		return nil, ecr.Errorf(ecr.CodeLayerAlreadyExists,
+			"The layer with digest '%s' already exists in the repository with name '%s' in registry with id '%s'", layer.Digest, at.Name, at.In.Account)
+	}
 	return &CompleteLayerUploadResponse{
 		RegistryId: text(at.In.Account), RepositoryName: text(at.Name), UploadId: in.UploadId, LayerDigest: text(layer.Digest),
 	}, nil
