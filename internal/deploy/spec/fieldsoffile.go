@@ -55,7 +55,8 @@ ecr_repositories:
 		Summary: "Kubernetes clusters whose nodes may pull.",
 		Becomes: "where the cluster's account is not the registry's: a principal of the statement `KontorPull` of its repositories",
 		Details: []string{
-			"Across accounts both sides must allow it. This is the repository's side; the nodes' roles need `AmazonEC2ContainerRegistryPullOnly` or wider in their own account.",
+			"Across accounts both sides must allow it. That is the repository's side; on the other, `apply` attaches `AmazonEC2ContainerRegistryPullOnly` to the roles of the nodes that may not pull yet, and what Kontor attached goes with the last stack that needs it.",
+			"The roles are `node_role_arns`, or those that EKS knows. A file without `registries:` looks at clusters with an `endpoint` only, for it never goes to AWS.",
 			"A cluster in another partition than a registry cannot pull from there (notice `KON1005`).",
 			"A repository with a `repository_policy_json` takes no part (notice `KON1004`).",
 		},
