@@ -87,12 +87,18 @@ func accounts(t *testing.T) *trial {
 // target's.
 func (w *trial) admin(target string, args ...string) {
 	w.t.Helper()
+	w.adminGets(nil, target, args...)
+}
+
+// adminGets is admin, and decodes what the CLI prints into v.
+func (w *trial) adminGets(v any, target string, args ...string) {
+	w.t.Helper()
 	k := *w.kontor
 	k.env = nil
 	if err := json.Unmarshal(w.ok(kontorBin, "env", "--data", w.data, "--target", target, "--format", "json"), &k.env); err != nil {
 		w.t.Fatal(err)
 	}
-	k.aws(nil, args...)
+	k.aws(v, args...)
 }
 
 // person is somebody with credentials, and with a home that has a docker login

@@ -80,6 +80,14 @@ func TestRightsOfRolesAndRegistries(t *testing.T) {
 func TestRevocationAtOnce(t *testing.T) {
 	w := accounts(t)
 	w.olga.pushes("shared:v1")
+	w.olga.pushes("closed:v1")
+	policy := filepath.Join(w.home, "policy.json")
+	if err := os.WriteFile(policy, []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"`+w.bea.arn+`"},"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"]}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	name := []string{"ecr", "set-repository-policy", "--repository-name", "closed", "--policy-text", "file://" + policy}
+	w.aws(nil, name...)
+	w.bea.pulls("closed:v1")
 	image := "/v2/shared/manifests/v1"
 	night := w.carl.role(accountB, "puller")
 
@@ -135,5 +143,13 @@ func TestRevocationAtOnce(t *testing.T) {
 	w.admin("b", "iam", "attach-user-policy", "--user-name", "bea", "--policy-arn", pullOnly)
 	w.bea.t = t
 	w.bea.refused(image, http.StatusUnauthorized)
-	w.bea.foretold("pull", "shared", "allowed") // the new one
+	var key struct {
+		AccessKey struct{ AccessKeyId, SecretAccessKey string }
+	}
+	w.adminGets(&key, "b", "iam", "create-access-key", "--user-name", "bea")
+	bea := w.person(w.bea.arn, key.AccessKey.AccessKeyId, key.AccessKey.SecretAccessKey, "")
+	bea.pulls("shared:v1") // that is for her account
+	bea.cannotPull("closed:v1", lacks("resource-based", "BatchGetImage"))
+	w.aws(nil, name...)
+	bea.pulls("closed:v1")
 }
