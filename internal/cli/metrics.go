@@ -28,14 +28,18 @@ type metricsListener struct {
 }
 
 // listenMetrics serves figures on address, HOST:PORT; nothing for "". Nobody
-// need log in to read them.
-func listenMetrics(ctx context.Context, address string) (*metricsListener, error) {
+// need log in to read them, and they are plain HTTP: beyond this machine only
+// with insecure.
+func listenMetrics(ctx context.Context, address string, insecure bool) (*metricsListener, error) {
 	if address == "" {
 		return nil, nil
 	}
 	host, port, err := listenAddress(address)
 	if err != nil {
 		return nil, err
+	}
+	if !isLoopback(host) && !insecure {
+		return nil, usagef("--metrics-listen %s: other machines would read the figures over plain HTTP: listen on localhost, or say --insecure-http", address)
 	}
 	ls, err := listen(ctx, host, port)
 	if err != nil {

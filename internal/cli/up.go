@@ -136,7 +136,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	figures, err := listenMetrics(ctx, e.or(o.metricsListen, envMetricsListen, ""))
+	figures, err := listenMetrics(ctx, e.or(o.metricsListen, envMetricsListen, ""), o.insecureHTTP)
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,9 @@ type Config struct {
 	// OrphanAge is how old a file must be before it can be an orphan. Default
 	// 24 hours.
 	OrphanAge time.Duration
-	// UploadsEvery and OrphansEvery are how often to look. Default 10 minutes
-	// and 6 hours. The first look is after one such time.
+	// UploadsEvery and OrphansEvery are how often to look. Default 10 minutes,
+	// or a quarter of UploadAge where that is less, and 6 hours. The first look
+	// is after one such time.
 	UploadsEvery time.Duration
 	OrphansEvery time.Duration
 	// Collect bounds what a collection does at once. CollectEvery is how often
@@ -48,6 +49,9 @@ type Config struct {
 	// LifecycleEvery is how often to carry out the lifecycle policies. Default
 	// 1 hour; negative is never.
 	LifecycleEvery time.Duration
+	// Done is told of each time that a job was done or failed: its name, what
+	// it removed and why it failed. It must not wait. May be nil.
+	Done func(name string, removed registry.Expired, err error)
 }
 
 // DefaultUploadAge is the default of Config.UploadAge.
@@ -85,7 +89,7 @@ func (c Config) jobs() []job {
 	}
 	uploadAge, orphanAge := or(c.UploadAge, DefaultUploadAge), or(c.OrphanAge, 24*time.Hour)
 	all := []job{
-		{"upload expiry", or(c.UploadsEvery, 10*time.Minute), func(ctx context.Context) (registry.Expired, error) {
+		{"upload expiry", or(c.UploadsEvery, max(1, min(10*time.Minute, uploadAge/4))), func(ctx context.Context) (registry.Expired, error) {
 			return c.Registry.ExpireUploads(ctx, c.ImageNow().Add(-uploadAge))
 		}},
 		{"orphan sweep", or(c.OrphansEvery, 6*time.Hour), func(ctx context.Context) (registry.Expired, error) {
@@ -116,6 +120,9 @@ func (c Config) loop(ctx context.Context, j job) {
 // once does j once.
 func (c Config) once(ctx context.Context, j job) {
 	removed, err := protect(ctx, j.do)
+	if c.Done != nil && ctx.Err() == nil {
+		c.Done(j.name, removed, err)
+	}
 	switch {
 	case ctx.Err() != nil: // told to stop; the rest is for the next start
 	case err != nil:

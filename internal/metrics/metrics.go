@@ -1,7 +1,7 @@
 // Package metrics counts what a registry does, for Prometheus.
 //
-// Labels come from short lists: operations, statuses, the registries served
-// and the names of limits. There are no names of repositories or principals in
+// Labels come from short lists: operations, statuses, the registries served,
+// jobs and the names of limits. There are no names of repositories or principals in
 // them, so that neither clients nor time make more of them.
 package metrics
 
@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/version"
@@ -29,6 +30,11 @@ type Metrics struct {
 	refused     *prometheus.CounterVec
 	connections prometheus.Gauge
 	database    *prometheus.HistogramVec
+	jobs        *prometheus.CounterVec
+	failures    *prometheus.CounterVec
+	removed     *prometheus.CounterVec
+	uploads     prometheus.Gauge
+	pulls       prometheus.Gauge
 }
 
 var _ server.Observer = (*Metrics)(nil)
@@ -50,12 +56,18 @@ func New() *Metrics {
 		refused:     counter("kontor_refused_total", "Requests refused by a limit, by its name.", "limit"),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_connections", Help: "Connections open."}),
 		database:    histogram("kontor_database_seconds", "Time of transactions of the database, reads (view) and writes (update).", "kind"),
+		jobs:        counter("kontor_jobs_total", "Times that a job was carried out.", "job"),
+		failures:    counter("kontor_job_failures_total", "Times that a job failed; it is tried again.", "job"),
+		removed:     counter("kontor_job_removed_total", "Uploads, files, images or entries that a job removed.", "job"),
+		uploads:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_uploads_open", Help: "Uploads begun and neither completed, cancelled nor expired."}),
+		pulls:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_pull_times_pending", Help: "Images pulled whose pull time is not stored yet."}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version that runs.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.connections, m.database, build,
+		m.jobs, m.failures, m.removed, m.uploads, m.pulls,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -76,6 +88,22 @@ func (m *Metrics) Request(o server.Observation) {
 
 // Connection counts connections.
 func (m *Metrics) Connection(delta int) { m.connections.Add(float64(delta)) }
+
+// Job counts a job, and what it removed before it failed, where it did.
+func (m *Metrics) Job(name string, removed registry.Expired, err error) {
+	m.jobs.WithLabelValues(name).Inc()
+	m.removed.WithLabelValues(name).Add(float64(removed.Count))
+	failed := m.failures.WithLabelValues(name) // 0 is a figure as well
+	if err != nil {
+		failed.Inc()
+	}
+}
+
+// Pending tells how much waits.
+func (m *Metrics) Pending(uploads int64, pulls int) {
+	m.uploads.Set(float64(uploads))
+	m.pulls.Set(float64(pulls))
+}
 
 // Handler answers with the figures at /metrics.
 func (m *Metrics) Handler() http.Handler {

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/metrics"
+	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -35,6 +37,9 @@ func observed() *metrics.Metrics {
 		Registry: ecr.RegistryID{Account: "111111111111", Region: "us-east-1"}, Operation: "oci PUT manifest", Status: 429,
 		Took: 20 * time.Millisecond, BytesIn: 7, BytesOut: 9, Limit: "principal-rate",
 	})
+	m.Job("upload expiry", registry.Expired{Count: 3}, nil)
+	m.Job("upload expiry", registry.Expired{Count: 1}, errors.New("no disk"))
+	m.Pending(5, 6)
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -49,6 +54,11 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_sent_bytes_total{operation="oci PUT manifest"} 9`,
 		`kontor_refused_total{limit="principal-rate"} 1`,
 		"kontor_connections 1",
+		`kontor_jobs_total{job="upload expiry"} 2`,
+		`kontor_job_failures_total{job="upload expiry"} 1`,
+		`kontor_job_removed_total{job="upload expiry"} 4`,
+		"kontor_uploads_open 5",
+		"kontor_pull_times_pending 6",
 		`kontor_database_seconds_count{kind="update"} 0`,
 		"go_goroutines ",
 	} {

@@ -53,6 +53,13 @@ func (r *pullRecorder) take() []meta.Pull {
 	return pulls
 }
 
+// PullsPending is how many images have a pull time that is not stored yet.
+func (r *Registry) PullsPending() int {
+	r.pulls.mu.Lock()
+	defer r.pulls.mu.Unlock()
+	return len(r.pulls.last)
+}
+
 // FlushPulls stores the pull times gathered since the last call. The server
 // calls it every few seconds and when it stops.
 func (r *Registry) FlushPulls(ctx context.Context) error {

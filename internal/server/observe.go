@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/registry"
 )
 
 // Observer is told what happens, to count it. It is called on the way of
@@ -17,6 +19,11 @@ type Observer interface {
 	// Connection is called with 1 when a connection is opened and with -1
 	// when it is closed.
 	Connection(delta int)
+	// Job is called when a job of package jobs was done, or failed with err.
+	Job(name string, removed registry.Expired, err error)
+	// Pending is called every few seconds: the uploads that are open, and the
+	// images whose pull time is not stored yet.
+	Pending(uploads int64, pulls int)
 }
 
 // Observation is a request that is over. Its texts are from short lists:
@@ -75,4 +82,20 @@ func (s *Server) observeConnection(state http.ConnState) {
 	case state == http.StateClosed || state == http.StateHijacked:
 		s.cfg.Observer.Connection(-1)
 	}
+}
+
+// observePending tells how much waits. It is called before pull times are
+// stored: afterwards there are none, unless storing fails.
+func (s *Server) observePending(ctx context.Context) {
+	if s.cfg.Observer == nil {
+		return
+	}
+	uploads, err := s.limits.open.count(ctx, s.cfg.Meta, s.cfg.AuthNow())
+	if err != nil {
+		if ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "open uploads not counted", "error", err)
+		}
+		return
+	}
+	s.cfg.Observer.Pending(uploads, s.registry.PullsPending())
 }

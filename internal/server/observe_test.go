@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -13,6 +14,11 @@ type figures struct {
 	mu     sync.Mutex
 	seen   []string // guarded by mu
 	limits []string // guarded by mu
+	// removed counts what jobs removed, by their names, uploads and pulls are
+	// the greatest numbers told. Guarded by mu.
+	removed map[string]int
+	uploads int64
+	pulls   int
 }
 
 func (f *figures) Request(o server.Observation) {
@@ -23,6 +29,23 @@ func (f *figures) Request(o server.Observation) {
 }
 
 func (f *figures) Connection(int) {}
+
+func (f *figures) Job(name string, removed registry.Expired, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.removed == nil {
+		f.removed = map[string]int{}
+	}
+	if err == nil {
+		f.removed[name] += removed.Count
+	}
+}
+
+func (f *figures) Pending(uploads int64, pulls int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.uploads, f.pulls = max(f.uploads, uploads), max(f.pulls, pulls)
+}
 
 // TestClientsDoNotNameOperations: what clients make up is not among the
 // operations that are counted, or figures would grow with every request.

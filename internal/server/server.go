@@ -55,7 +55,7 @@ type Config struct {
 	Audit *audit.Log
 	// Limits bound what clients can take; zero fields have their defaults.
 	Limits Limits
-	// Observer is told of requests and connections; may be nil.
+	// Observer is told of requests, connections and jobs; may be nil.
 	Observer Observer
 	// UploadAge is how long an upload may lie untouched before it is removed.
 	// Default 24 hours.
@@ -250,10 +250,14 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.flushPulls(ctx) })
 	g.Go(func() error {
-		return jobs.Run(ctx, jobs.Config{
+		work := jobs.Config{
 			Registry: s.registry, ImageNow: s.cfg.ImageNow, Now: s.cfg.AuthNow, Log: s.cfg.Log, UploadAge: s.cfg.UploadAge,
 			LifecycleEvery: s.cfg.LifecycleEvery,
-		})
+		}
+		if s.cfg.Observer != nil {
+			work.Done = s.cfg.Observer.Job
+		}
+		return jobs.Run(ctx, work)
 	})
 	err := g.Wait()
 	// Requests that ended last may have pulled.
@@ -270,6 +274,7 @@ func (s *Server) flushPulls(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			s.observePending(ctx)
 			if err := s.registry.FlushPulls(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.WarnContext(ctx, "pull times not stored yet", "error", err)
 			}
