@@ -9,6 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // Observer is told what happens, to count it. It is called on the way of
@@ -90,12 +91,16 @@ func (s *Server) observePending(ctx context.Context) {
 	if s.cfg.Observer == nil {
 		return
 	}
-	uploads, err := s.limits.open.count(ctx, s.cfg.Meta, s.cfg.AuthNow())
+	var uploads int
+	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+		uploads, err = r.CountUploads(ctx)
+		return err
+	})
 	if err != nil {
 		if ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, "open uploads not counted", "error", err)
 		}
 		return
 	}
-	s.cfg.Observer.Pending(uploads, s.registry.PullsPending())
+	s.cfg.Observer.Pending(int64(uploads), s.registry.PullsPending())
 }

@@ -19,6 +19,7 @@ type figures struct {
 	removed map[string]int
 	uploads int64
 	pulls   int
+	runs    int // of all jobs
 }
 
 func (f *figures) Request(o server.Observation) {
@@ -38,6 +39,7 @@ func (f *figures) Job(name string, removed registry.Expired, err error) {
 	}
 	if err == nil {
 		f.removed[name] += removed.Count
+		f.runs++
 	}
 }
 

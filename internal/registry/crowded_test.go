@@ -1,0 +1,136 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// An image of 100,000 tags is listed whole and in order, page by page,
+// described with all of them, and goes with all of them.
+func TestManyTagsOfOneImage(t *testing.T) {
+	const tags, batch, page = 100_000, 5_000, 1_000
+	f := open(t, registry.CompatECR)
+	ctx, to := t.Context(), f.repo("app", ecr.Mutable)
+	body := f.image(to, "x")
+	tag := func(i int) ecr.Tag { return ecr.Tag(fmt.Sprintf("t%06d", i)) }
+	for first := 0; first < tags; first += batch {
+		var some []ecr.Tag
+		for i := range batch {
+			some = append(some, tag(first+i))
+		}
+		f.mustPut(to, body, some...)
+	}
+	digest := ecr.DigestOf(body)
+
+	var after ecr.Tag
+	seen := 0
+	for more := true; more; {
+		list, next, err := f.ListTags(ctx, to, after, page)
+		if err != nil || len(list) == 0 || len(list) > page {
+			t.Fatalf("a page of %d tags after %s: %v", len(list), after, err)
+		}
+		for _, got := range list {
+			if got != tag(seen) {
+				t.Fatalf("tag %d is %s", seen, got)
+			}
+			seen++
+		}
+		after, more = list[len(list)-1], next
+	}
+	if seen != tags {
+		t.Errorf("%d tags were listed by name", seen)
+	}
+	distinct := map[ecr.Tag]bool{}
+	for from := (ecr.ImageID{}); ; {
+		ids, next, err := f.ListImages(ctx, to, registry.TagStatusAny, from, page)
+		if err != nil || len(ids) > page {
+			t.Fatalf("a page of %d images: %v", len(ids), err)
+		}
+		for _, id := range ids {
+			if id.Digest != digest {
+				t.Fatalf("%+v is another image", id)
+			}
+			distinct[id.Tag] = true
+		}
+		if next == (ecr.ImageID{}) {
+			break
+		}
+		from = next
+	}
+	if len(distinct) != tags {
+		t.Errorf("%d tags were listed as images", len(distinct))
+	}
+	images, err := f.DescribeImages(ctx, to, []ecr.ImageID{{Tag: tag(7)}})
+	if err != nil || len(images) != 1 || len(images[0].Tags) != tags {
+		t.Fatalf("%d images described: %v", len(images), err)
+	}
+	if err := f.DeleteTag(ctx, to, tag(7)); err != nil {
+		t.Fatal(err)
+	}
+	gone, failures, err := f.BatchDeleteImage(ctx, to, []ecr.ImageID{{Digest: digest}})
+	if err != nil || len(failures) != 0 || len(gone) != tags-1 {
+		t.Errorf("%d tags deleted, failures %v, %v", len(gone), failures, err)
+	}
+	if left, _, err := f.ListTags(ctx, to, "", page); err != nil || len(left) != 0 {
+		t.Errorf("left are %v (%v)", left, err)
+	}
+}
+
+// writes is a store that counts writing transactions, and may refuse them.
+type writes struct {
+	meta.Store
+	n      atomic.Int64
+	refuse atomic.Bool
+}
+
+var errNoWrites = errors.New("no writes today")
+
+func (w *writes) Update(ctx context.Context, fn func(context.Context, meta.Tx) error) error {
+	w.n.Add(1)
+	if w.refuse.Load() {
+		return errNoWrites
+	}
+	return w.Store.Update(ctx, fn)
+}
+
+// Pulls do not wait for a writer, and what cannot be stored now is stored later.
+func TestPullsDoNotWrite(t *testing.T) {
+	f := open(t, registry.CompatECR)
+	ctx, to := t.Context(), f.repo("app", ecr.Mutable)
+	d := f.mustPut(to, f.image(to, "x"), "v1")
+	store := &writes{Store: f.meta}
+	f.cfg.Meta, f.cfg.Log = store, slog.New(slog.DiscardHandler)
+	reg := registry.New(f.cfg)
+	c := reg.As(admin)
+	for range 10 {
+		if _, err := c.Manifest(ctx, to, ecr.ImageID{Tag: "v1"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := c.BatchGetImage(ctx, to, []ecr.ImageID{{Digest: d}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, pending := store.n.Load(), reg.PullsPending(); n != 0 || pending != 1 {
+		t.Errorf("20 pulls of one image made %d writes, and %d pull times wait", n, pending)
+	}
+	store.refuse.Store(true)
+	if err := reg.FlushPulls(ctx); !errors.Is(err, errNoWrites) || reg.PullsPending() != 1 {
+		t.Errorf("%v, and %d pull times wait", err, reg.PullsPending())
+	}
+	store.refuse.Store(false)
+	if err := reg.FlushPulls(ctx); err != nil || reg.PullsPending() != 0 {
+		t.Errorf("%v, and %d pull times wait", err, reg.PullsPending())
+	}
+	images, err := c.DescribeImages(ctx, to, []ecr.ImageID{{Digest: d}})
+	if err != nil || !images[0].LastPulledAt.Equal(f.now) {
+		t.Errorf("%+v, %v", images, err)
+	}
+}
