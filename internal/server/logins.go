@@ -6,13 +6,13 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
@@ -99,14 +99,8 @@ const maxKeyID = 128
 // claimedKey is the access key that r says it was signed with; "" for a docker
 // login or none.
 func claimedKey(r *http.Request) string {
-	claim := r.Header.Get("Authorization")
-	if _, after, ok := strings.Cut(claim, "Credential="); ok {
-		claim = after
-	} else {
-		claim = r.URL.Query().Get("X-Amz-Credential")
-	}
-	key, _, ok := strings.Cut(claim, "/")
-	if !ok || len(key) > maxKeyID {
+	key := authn.ClaimedKey(r)
+	if len(key) > maxKeyID {
 		return ""
 	}
 	return key

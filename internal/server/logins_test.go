@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -76,6 +77,7 @@ func TestLoginNames(t *testing.T) {
 		r.RemoteAddr = remote
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)
+			r.Header.Set("X-Amz-Date", "20261123T120000Z")
 		}
 		for i := 0; i < len(headers); i += 2 {
 			r.Header.Set(headers[i], headers[i+1])
@@ -96,7 +98,12 @@ func TestLoginNames(t *testing.T) {
 	mine := name(here, a, "/")
 	same(mine, name("192.0.2.1:2000", a, "/"), true)
 	same(mine, name(here, a+"1", "/"), true)
-	same(mine, name(here, "", "/?X-Amz-Credential=AKIAA%2F20261123%2Fus-east-1%2Fecr%2Faws4_request"), true)
+	same(mine, name(here, "", "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261123T120000Z&X-Amz-SignedHeaders=host&X-Amz-Signature=0"+
+		"&X-Amz-Credential=AKIAA%2F20261123%2Fus-east-1%2Fecr%2Faws4_request"), true)
+	// The key that counts is the one that is looked up, whatever else is named.
+	same(mine, name(here, strings.Replace(a, "Credential=", "X-Credential=AKIAB/x, Credential=", 1), "/"), true)
+	same(mine, name(here, strings.Replace(a, "Credential=", "SignedCredential=AKIAC/x, Credential=", 1), "/"), true)
+	same(mine, name(here, a, "/?X-Amz-Credential=AKIAB%2Fx"), true)
 	same(mine, name(here, a, "/", "X-Forwarded-For", "198.51.100.1", "X-Real-Ip", "198.51.100.1", "Forwarded", "for=198.51.100.1"), true)
 	same(mine, name(here, b, "/"), false)
 	same(mine, name("192.0.2.2:1000", a, "/"), false)

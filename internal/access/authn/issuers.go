@@ -181,6 +181,10 @@ func (i *Issuers) fetch(ctx context.Context, issuer string) ([]publicKey, error)
 	if about.Issuer != issuer { // OpenID Connect Discovery 1.0, 4.3
 		return nil, fmt.Errorf("configuration of %s: it says to be of %.200q", issuer, about.Issuer)
 	}
+	// Only an issuer on this machine may send the server to addresses of it.
+	if !strings.HasPrefix(about.Keys, "https://") && !strings.HasPrefix(issuer, "http://") {
+		return nil, fmt.Errorf("configuration of %s: its keys are at %.200q, not at https://", issuer, about.Keys)
+	}
 	if text, err = i.get(ctx, about.Keys); err != nil {
 		return nil, err
 	}

@@ -243,3 +243,63 @@ func FuzzParseWebToken(f *testing.F) {
 		}
 	})
 }
+
+// through hands every request to one server, whatever its host.
+type through struct{ to http.Handler }
+
+func (t through) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	t.to.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// What an issuer elsewhere says does not make the server ask its own machine,
+// and a redirection is no answer.
+func TestIssuersCannotSendTheServerAround(t *testing.T) {
+	i := newIssuer(t)
+	for _, tt := range []struct {
+		name string
+		keys string
+		ok   bool
+	}{
+		{"its own keys", "https://issuer.example/keys", true},
+		{"keys elsewhere", "https://keys.example/keys", true},
+		{"this machine", "http://127.0.0.1/keys", false},
+		{"this machine by name", "http://localhost:8080/keys", false},
+		{"this machine by IPv6", "http://[::1]/keys", false},
+		{"in other letters", "HTTP://localhost/keys", false},
+		{"in clear", "http://keys.example/keys", false},
+		{"a file", "file:///etc/passwd", false},
+		{"a redirection", "https://issuer.example/moved", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked := 0
+			v := authn.NewIssuers(authn.IssuersConfig{Now: func() time.Time { return suiteTime }, Transport: through{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked++
+				switch r.URL.Path {
+				case "/.well-known/openid-configuration":
+					_ = json.NewEncoder(w).Encode(map[string]string{"issuer": "https://issuer.example", "jwks_uri": tt.keys})
+				case "/moved":
+					http.Redirect(w, r, "https://issuer.example/keys", http.StatusFound)
+				default:
+					i.serve(w, r)
+				}
+			})}})
+			token, err := authn.ParseWebToken(i.token(t, rs256, map[string]any{"iss": "https://issuer.example", "sub": "s", "aud": "a", "exp": suiteTime.Add(time.Hour).Unix()}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = v.Verify(t.Context(), token, []string{"a"})
+			if tt.ok {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantError(t, err, authn.CodeIDPCommunicationError, "")
+			if asked > 1 && !strings.HasPrefix(tt.keys, "https:") {
+				t.Errorf("%d requests", asked)
+			}
+		})
+	}
+}

@@ -72,6 +72,17 @@ func Claimed(r *http.Request) (service string, region ecr.Region) {
 	return s.service, ecr.Region(s.region)
 }
 
+// ClaimedKey returns the access key that r says it was signed with, "" where
+// it is not signed: the one that VerifySigV4 looks up, and no other that a
+// header may name. Nothing of it has been verified.
+func ClaimedKey(r *http.Request) string {
+	s, err := parseSignature(r)
+	if err != nil {
+		return ""
+	}
+	return s.keyID
+}
+
 // parseAuthorization reads a header such as
 //
 //	AWS4-HMAC-SHA256 Credential=AKIA.../20150830/us-east-1/ecr/aws4_request, SignedHeaders=host;x-amz-date, Signature=5d67...

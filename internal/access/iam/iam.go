@@ -245,6 +245,30 @@ func storeError(err error) error {
 	return err
 }
 
+// onBoundary are the actions on a user or role that have the condition key
+// iam:PermissionsBoundary, which is the boundary it has; when one is put, the
+// new one (Service authorization reference, "AWS Identity and Access
+// Management").
+var onBoundary = map[access.Action]bool{
+	"iam:AttachUserPolicy": true, "iam:DetachUserPolicy": true, "iam:PutUserPolicy": true, "iam:DeleteUserPolicy": true,
+	"iam:DeleteUserPermissionsBoundary": true,
+	"iam:AttachRolePolicy":              true, "iam:DetachRolePolicy": true, "iam:PutRolePolicy": true, "iam:DeleteRolePolicy": true,
+	"iam:DeleteRolePermissionsBoundary": true,
+}
+
+// withBoundary is q with the boundary that a row refers to, where action asks
+// for it.
+func (c *Caller) withBoundary(ctx context.Context, r meta.Reader, action access.Action, ref string, q question) (question, error) {
+	if ref == "" || !onBoundary[action] {
+		return q, nil
+	}
+	found, err := c.attached(ctx, r, []string{ref})
+	for _, m := range found {
+		q.boundary = m.ARN
+	}
+	return q, err
+}
+
 // user reads a user and asks whether the caller may do action on it. Who may
 // not learns nothing of whether there is one.
 func (c *Caller) user(ctx context.Context, r meta.Reader, action access.Action, name string, q question) (meta.User, error) {
@@ -256,6 +280,10 @@ func (c *Caller) user(ctx context.Context, r meta.Reader, action access.Action, 
 		return u, err
 	}
 	q.resource, q.tags = c.arn("user", u.Path, name), u.Tags
+	q, berr := c.withBoundary(ctx, r, action, u.Boundary, q)
+	if berr != nil {
+		return u, berr
+	}
 	if denied := c.may(ctx, action, q); denied != nil {
 		return u, denied
 	}
@@ -275,6 +303,10 @@ func (c *Caller) role(ctx context.Context, r meta.Reader, action access.Action, 
 		return role, err
 	}
 	q.resource, q.tags = c.arn("role", role.Path, name), role.Tags
+	q, berr := c.withBoundary(ctx, r, action, role.Boundary, q)
+	if berr != nil {
+		return role, berr
+	}
 	if denied := c.may(ctx, action, q); denied != nil {
 		return role, denied
 	}

@@ -78,8 +78,11 @@ func (a *AssumeRole) check() error {
 	if _, err := checkTags(nil, a.Tags); err != nil {
 		return err
 	}
-	for _, key := range a.Transitive {
-		if !slices.ContainsFunc(a.Tags, func(t Tag) bool { return strings.EqualFold(t.Key, key) }) {
+	for i, key := range a.Transitive {
+		at := slices.IndexFunc(a.Tags, func(t Tag) bool { return strings.EqualFold(t.Key, key) })
+		if at >= 0 { // as the tag is written: by that name it is handed on
+			a.Transitive[i] = a.Tags[at].Key
+		} else {
 			return ecr.Errorf(ecr.CodeValidation, "The specified transitive tag key %.128s must be included in the requested tags.", key)
 		}
 	}
