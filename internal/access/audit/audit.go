@@ -103,7 +103,10 @@ func (r Record) bounded() Record {
 	for _, s := range []*string{&r.UserAgent, &r.AccessKey, &r.Operation, &r.Action, &r.Resource, &r.Source} {
 		*s = (*s)[:min(len(*s), maxText)]
 	}
-	r.Reason = r.Reason[:min(len(r.Reason), 4*maxText)]
+	// ARNs of long paths, and of the subjects of identity providers.
+	for _, s := range []*string{&r.Reason, &r.Principal} {
+		*s = (*s)[:min(len(*s), 4*maxText)]
+	}
 	return r
 }
 

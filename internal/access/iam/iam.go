@@ -65,15 +65,16 @@ type Config struct {
 	Partition string
 	// Issuers verifies web identity tokens; without it there are none.
 	Issuers *authn.Issuers
-	// Audit receives changes and denials; without it nothing is on record.
+	// Audit receives changes, denials and reads; without it nothing is on record.
 	Audit Audit
 }
 
-// Audit puts on record what was decided, before it is done; audit.Log says
-// more.
+// Audit puts on record what was decided, before it is done or, for reads,
+// answered; audit.Log says more.
 type Audit interface {
 	Change(r audit.Record) (durable func() error, err error)
 	Denial(r audit.Record) error
+	Read(r audit.Record) error
 }
 
 // Service is IAM and STS. It is safe for concurrent use.
@@ -157,7 +158,28 @@ func (c *Caller) arn(kind, path, name string) string {
 // view and update run one operation's transaction; errors of the store come
 // out as the caller may see them.
 func (c *Caller) view(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error {
-	return storeError(c.s.cfg.Meta.View(ctx, fn))
+	var allowed []audit.Record
+	err := c.s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+		allowed = nil
+		return fn(context.WithValue(ctx, notes{}, &allowed), r)
+	})
+	if err != nil {
+		return storeError(err)
+	}
+	return c.s.read(allowed...)
+}
+
+// read puts reads that are allowed on record, if the log wants them.
+func (s *Service) read(records ...audit.Record) error {
+	if s.cfg.Audit == nil {
+		return nil
+	}
+	for _, r := range records {
+		if err := s.cfg.Audit.Read(r); err != nil {
+			return unrecorded(err)
+		}
+	}
+	return nil
 }
 
 func (c *Caller) update(ctx context.Context, fn func(ctx context.Context, tx meta.Tx) error) error {

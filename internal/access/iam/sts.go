@@ -281,6 +281,10 @@ func (c *Caller) SessionToken(ctx context.Context, d time.Duration, mfa bool) (i
 	case mfa:
 		return identity.Temporary{}, ecr.Errorf(ecr.CodeAccessDenied, "MultiFactorAuthentication failed with invalid MFA one time pass code.")
 	}
+	// It gives no rights but the caller's, as docker passwords: a read.
+	if err := c.s.read(c.record("sts:GetSessionToken", "*", "")); err != nil {
+		return identity.Temporary{}, err
+	}
 	return c.s.cfg.Identity.IssueSession(ctx, identity.Session{UniqueID: c.p.UniqueID, Parent: c.p.KeyID, Duration: d})
 }
 

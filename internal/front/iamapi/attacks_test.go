@@ -1,8 +1,11 @@
 package iamapi_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
+
+	"github.com/kontor-registry/kontor/internal/access/audit"
 )
 
 const administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -119,5 +124,41 @@ func TestWhatCannotBeReadChangesNothing(t *testing.T) {
 	}
 	if tags := must(c.ListUserTags(t.Context(), &iam.ListUserTagsInput{UserName: name}))(t).Tags; len(tags) != 1 {
 		t.Errorf("tags are %v", tags)
+	}
+}
+
+// Reads of IAM and STS go on record where reads do: once each, and not when
+// they fail. GetCallerIdentity asks for no permission and leaves none.
+func TestReadsAreOnRecord(t *testing.T) {
+	for mode, recorded := range map[audit.Mode]int{audit.Changes: 0, audit.All: 1, audit.Strict: 1} {
+		t.Run(string(mode), func(t *testing.T) {
+			w := start(t, func(c *audit.Config) { c.Mode = mode })
+			ctx := t.Context()
+			c := iam.NewFromConfig(w.admin(accountA))
+			must(c.ListUsers(ctx, &iam.ListUsersInput{}))(t)
+			must(c.GetUser(ctx, &iam.GetUserInput{UserName: aws.String("administrator")}))(t)
+			_, err := c.GetUser(ctx, &iam.GetUserInput{UserName: aws.String("nobody")})
+			wantError(t, err, "NoSuchEntity", "")
+			must(sts.NewFromConfig(w.admin(accountA)).GetSessionToken(ctx, &sts.GetSessionTokenInput{}))(t)
+			must(whoami(t, w.admin(accountA)))(t)
+			found := map[string]int{}
+			for _, f := range must(filepath.Glob(filepath.Join(w.audit, "*")))(t) {
+				for l := range strings.Lines(string(must(os.ReadFile(f))(t))) {
+					var r audit.Record
+					if err := json.Unmarshal([]byte(l), &r); err != nil {
+						t.Fatal(err)
+					}
+					if r.Decision != audit.Allowed || r.Principal == "" || r.Source == "" || r.RequestID == "" {
+						t.Errorf("%s", l)
+					}
+					found[r.Action]++
+				}
+			}
+			for action, want := range map[string]int{"iam:ListUsers": recorded, "iam:GetUser": recorded, "sts:GetSessionToken": recorded, "sts:GetCallerIdentity": 0} {
+				if found[action] != want {
+					t.Errorf("%d records of %s, want %d", found[action], action, want)
+				}
+			}
+		})
 	}
 }

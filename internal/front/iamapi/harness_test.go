@@ -53,7 +53,8 @@ type world struct {
 	now time.Time // the authentication clock; guarded by mu
 }
 
-func start(t *testing.T) *world {
+// start serves the two accounts; edit may change the audit log's configuration.
+func start(t *testing.T, edit ...func(*audit.Config)) *world {
 	t.Helper()
 	ctx := context.Background()
 	d, err := datadir.Open(ctx, t.TempDir())
@@ -61,7 +62,11 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, meta: d.Meta, hosts: map[ecr.RegistryID]string{}, now: time.Now(), audit: filepath.Join(t.TempDir(), "audit")}
-	log, err := audit.Open(audit.Config{Dir: w.audit, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	records := audit.Config{Dir: w.audit, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	for _, e := range edit {
+		e(&records)
+	}
+	log, err := audit.Open(records)
 	if err != nil {
 		t.Fatal(err)
 	}
