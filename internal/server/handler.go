@@ -163,6 +163,9 @@ func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) 
 		req.refuse(unknown)
 		return
 	}
+	if !s.admitOperation(w, p, operation, req) {
+		return
+	}
 	s.ecr.Serve(w, r, operation, body, p, req.binding.endpoint(), req.id)
 }
 

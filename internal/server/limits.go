@@ -44,7 +44,12 @@ type Limits struct {
 	// long run, PrincipalBurst how many at once. Further ones are answered 429.
 	PrincipalRate  int64
 	PrincipalBurst int64
-	// SourceRate and SourceBurst are the same for requests without valid
+	// OperationRate is how many calls of one operation of the ECR API an account
+	// may make a second in one region, and as many at a stroke. Further ones are
+	// answered ThrottlingException. Source: ECR user guide, "Amazon ECR service
+	// quotas", the rates of requests.
+	OperationRate int64
+	// SourceRate and SourceBurst are a principal's for requests without valid
 	// credentials from one address (IPv4) or /64 network (IPv6).
 	SourceRate  int64
 	SourceBurst int64
@@ -66,7 +71,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Connections: 4096, Requests: 512, Uploads: 128, OpenUploads: 10_000, BodyBytes: 256 << 20, BlobBytes: 52_000 << 20,
-		PrincipalRate: 20_000, PrincipalBurst: 40_000, SourceRate: 1000, SourceBurst: 5000, FailedLogins: 30,
+		PrincipalRate: 20_000, PrincipalBurst: 40_000, OperationRate: -1, SourceRate: 1000, SourceBurst: 5000, FailedLogins: 30,
 		HeaderTime: 15 * time.Second, IdleTime: 2 * time.Minute, StallTime: 2 * time.Minute,
 	}
 }
@@ -93,6 +98,7 @@ type limiter struct {
 	uploads     counter
 	bodies      *semaphore.Weighted // nil for no limit
 	principals  *buckets
+	operations  *buckets
 	sources     *buckets
 	logins      *failures
 	attempts    attempts
@@ -107,6 +113,7 @@ func newLimiter(l Limits) *limiter {
 		requests:    counter{max: l.Requests},
 		uploads:     counter{max: l.Uploads},
 		principals:  newBuckets(l.PrincipalRate, l.PrincipalBurst),
+		operations:  newBuckets(l.OperationRate, l.OperationRate),
 		sources:     newBuckets(l.SourceRate, l.SourceBurst),
 		logins:      newFailures(l.FailedLogins),
 		attempts:    attempts{rate: newBuckets(attemptRate, attemptBurst)},
@@ -203,6 +210,17 @@ func (s *Server) admitPrincipal(w http.ResponseWriter, p access.Principal, req *
 	wait := s.limits.principals.take(p.UniqueID, s.cfg.AuthNow())
 	if wait > 0 {
 		req.limit = "principal-rate"
+		setRetryAfter(w.Header(), wait)
+		req.refuse(rateExceeded)
+	}
+	return wait == 0
+}
+
+// admitOperation counts a call of an operation of the ECR API, or answers it.
+func (s *Server) admitOperation(w http.ResponseWriter, p access.Principal, operation string, req *request) bool {
+	wait := s.limits.operations.take(string(p.Account)+" "+string(req.binding.Registry.Region)+" "+operation, s.cfg.AuthNow())
+	if wait > 0 {
+		req.limit = "operation-rate"
 		setRetryAfter(w.Header(), wait)
 		req.refuse(rateExceeded)
 	}
@@ -405,6 +423,7 @@ var limitKnobs = []limitKnob{
 	{name: "blob-bytes", size: true, number: func(l *Limits) *int64 { return &l.BlobBytes }, about: "the largest blob; larger ones are refused, with nothing left behind"},
 	{name: "principal-rate", number: func(l *Limits) *int64 { return &l.PrincipalRate }, about: "requests a second of one user or role in the long run; further ones are answered 429"},
 	{name: "principal-burst", number: func(l *Limits) *int64 { return &l.PrincipalBurst }, about: "requests of one user or role at a stroke"},
+	{name: "operation-rate", number: func(l *Limits) *int64 { return &l.OperationRate }, about: "calls a second of one operation of the ECR API by one account in one region, as ECR throttles; further ones are answered `ThrottlingException`"},
 	{name: "source-rate", number: func(l *Limits) *int64 { return &l.SourceRate }, about: "requests a second without valid credentials from one IPv4 address or IPv6 /64; further ones are answered 429"},
 	{name: "source-burst", number: func(l *Limits) *int64 { return &l.SourceBurst }, about: "requests without valid credentials from one source at a stroke"},
 	{name: "failed-logins", number: func(l *Limits) *int64 { return &l.FailedLogins }, about: "logins that fail, with one key from one source, before there is a wait of 1 s to 1 min; tries before that are answered 429"},
@@ -434,6 +453,8 @@ func LimitTable() string {
 			value = strings.TrimSuffix(k.time(&d).String(), "0s")
 		case k.size:
 			value = fmt.Sprintf("%dMiB", *k.number(&d)>>20)
+		case *k.number(&d) < 0:
+			value = "none"
 		default:
 			value = strconv.FormatInt(*k.number(&d), 10)
 		}

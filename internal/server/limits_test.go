@@ -57,6 +57,23 @@ func TestRateOfAPrincipal(t *testing.T) {
 	w.refused(w.do(w.basic(here, password, "GET", "/v2/", "")), 429, ociRate)
 }
 
+// ECR throttles each operation of an account by itself (user guide, "Amazon ECR
+// service quotas"), so that one is held back and the others are not.
+func TestRateOfAnOperation(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{OperationRate: 3}))
+	admin, password := w.credentials(here, administrator), w.password(here, pusher)
+	for range 3 {
+		w.want(w.do(w.json(here, admin, "DescribeRepositories", "{}")), 200)
+	}
+	w.refused(w.do(w.json(here, admin, "DescribeRepositories", "{}")), 400, ecrRate)
+	w.want(w.do(w.json(here, admin, "DescribeRegistry", "{}")), 200)
+	for range 5 {
+		w.want(w.do(w.basic(here, password, "GET", "/v2/", "")), 200)
+	}
+	w.pass(time.Second)
+	w.want(w.do(w.json(here, admin, "DescribeRepositories", "{}")), 200)
+}
+
 // Strangers are held back; who has credentials is not, from the same address.
 func TestRateOfStrangers(t *testing.T) {
 	w := start(t, t.TempDir(), with(server.Limits{SourceRate: 1, SourceBurst: 3}))
