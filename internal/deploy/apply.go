@@ -96,7 +96,8 @@ type applier struct {
 }
 
 // run reads the repository, compares it with what the plan saw, and makes the
-// calls that are missing.
+// calls that are missing. One that is to be created is read when it exists
+// already.
 func (a *applier) run(ctx context.Context) RepositoryResult {
 	out := func(s Status, left []Step, err error) RepositoryResult {
 		r := RepositoryResult{Repository: a.name, Op: a.change.Op, Status: s, Done: a.done, Left: left}
@@ -111,9 +112,17 @@ func (a *applier) run(ctx context.Context) RepositoryResult {
 	// A repository is not left between two of its steps, above all not
 	// between its creation and its policy.
 	ctx = context.WithoutCancel(ctx)
-	now, exists, err := a.read(ctx)
-	if err != nil {
-		return out(StatusFailed, nil, err)
+	var (
+		now    state.Repository
+		exists bool
+		err    error
+	)
+	// Of a repository to create there is nothing to read: creating it tells
+	// whether it exists.
+	if a.change.Op != plan.OpCreate || a.again {
+		if now, exists, err = a.read(ctx); err != nil {
+			return out(StatusFailed, nil, err)
+		}
 	}
 	if why := a.change.Moved(now, exists); why != "" {
 		return out(StatusMoved, nil, errors.New(why))
