@@ -242,7 +242,7 @@ func TestConnections(t *testing.T) {
 
 // A client that stops sending is answered or cut off, and what it sent is kept.
 func TestStalledUpload(t *testing.T) {
-	w := start(t, t.TempDir(), with(server.Limits{StallTime: 300 * time.Millisecond}))
+	w := start(t, t.TempDir(), with(server.Limits{StallTime: 2 * time.Second}))
 	w.create(here, "app")
 	password := w.password(here, pusher)
 	location := w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "")), 202).header.Get("Location")
@@ -257,7 +257,7 @@ func TestStalledUpload(t *testing.T) {
 			t.Errorf("answered %d %s", a.status, a.body)
 		}
 	}
-	if took := time.Since(began); took > 10*time.Second || took < 250*time.Millisecond {
+	if took := time.Since(began); took > time.Minute || took < time.Second {
 		t.Errorf("it took %v", took)
 	}
 	a := w.until(204, func() *http.Request { return w.basic(here, password, "GET", location, "") })
@@ -268,7 +268,7 @@ func TestStalledUpload(t *testing.T) {
 	var slow bytes.Buffer
 	slow.Write(bytes.Repeat([]byte("x"), 8*(64<<10)))
 	r = w.basic(here, password, "PATCH", location, "")
-	r.Body, r.ContentLength = io.NopCloser(&paced{r: &slow, step: 64 << 10, pause: 100 * time.Millisecond}), int64(slow.Len())
+	r.Body, r.ContentLength = io.NopCloser(&paced{r: &slow, step: 64 << 10, pause: 300 * time.Millisecond}), int64(slow.Len())
 	resp, err = http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
