@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha1" //nolint:gosec // the AWS CLI names files so
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/smithy-go"
 	"pgregory.net/rapid"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
@@ -299,16 +302,22 @@ func TestHosts(t *testing.T) {
 		endpoints deploy.Endpoints
 		region    string
 		want      string
+		partition string // of ARNs: IAM user guide, "Amazon Resource Names"
 	}{
-		{deploy.Endpoints{}, "us-east-2", "111111111111.dkr.ecr.us-east-2.amazonaws.com"},
-		{deploy.Endpoints{FIPS: true}, "us-gov-west-1", "111111111111.dkr.ecr-fips.us-gov-west-1.amazonaws.com"},
-		{deploy.Endpoints{DualStack: true}, "us-east-2", "111111111111.dkr-ecr.us-east-2.on.aws"},
-		{deploy.Endpoints{FIPS: true, DualStack: true}, "us-east-2", "111111111111.dkr-ecr-fips.us-east-2.on.aws"},
-		{deploy.Endpoints{}, "cn-north-1", "111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn"},
-		{deploy.Endpoints{DualStack: true}, "cn-north-1", "111111111111.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn"},
+		{deploy.Endpoints{}, "us-east-2", "111111111111.dkr.ecr.us-east-2.amazonaws.com", "aws"},
+		{deploy.Endpoints{}, "us-gov-west-1", "111111111111.dkr.ecr.us-gov-west-1.amazonaws.com", "aws-us-gov"},
+		{deploy.Endpoints{FIPS: true}, "us-gov-west-1", "111111111111.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "aws-us-gov"},
+		{deploy.Endpoints{FIPS: true, DualStack: true}, "us-gov-east-1", "111111111111.dkr-ecr-fips.us-gov-east-1.on.aws", "aws-us-gov"},
+		{deploy.Endpoints{DualStack: true}, "us-east-2", "111111111111.dkr-ecr.us-east-2.on.aws", "aws"},
+		{deploy.Endpoints{FIPS: true, DualStack: true}, "us-east-2", "111111111111.dkr-ecr-fips.us-east-2.on.aws", "aws"},
+		{deploy.Endpoints{}, "cn-north-1", "111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn", "aws-cn"},
+		{deploy.Endpoints{DualStack: true}, "cn-northwest-1", "111111111111.dkr-ecr.cn-northwest-1.on.amazonwebservices.com.cn", "aws-cn"},
 	} {
 		if got := c.endpoints.Host(id(c.region)); got != c.want {
 			t.Errorf("%+v in %s: %s, want %s", c.endpoints, c.region, got, c.want)
+		}
+		if got, want := id(c.region).RepositoryARN("team/api"), "arn:"+c.partition+":ecr:"+c.region+":111111111111:repository/team/api"; got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 	env := map[string]string{"AWS_USE_FIPS_ENDPOINT": "True", "AWS_USE_DUALSTACK_ENDPOINT": "false"}
@@ -403,4 +412,35 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 	_, err = deploy.Connect(t.Context(), to)
 	contains(t, err, login)
+}
+
+// TestHints: each answer that a person can do something about says what.
+// Source: ECR API reference, "Common Errors", and the SDK's codes for the same.
+func TestHints(t *testing.T) {
+	call := func(service, operation, code string) error {
+		return &smithy.OperationError{ServiceID: service, OperationName: operation, Err: &smithy.GenericAPIError{Code: code, Message: "so\n it is"}}
+	}
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"throttled to the end", call("ECR", "DescribeRepositories", "ThrottlingException"),
+			"the repositories: ThrottlingException: so it is (the account's request rate is used up: try again later, with a smaller --parallelism)"},
+		{"STS says it so", call("STS", "AssumeRole", "Throttling"), "the account's request rate is used up"},
+		{"no right to read", call("ECR", "GetLifecyclePolicy", "AccessDeniedException"),
+			`the caller needs ecr:GetLifecyclePolicy: add {"Effect":"Allow","Action":"ecr:GetLifecyclePolicy","Resource":"*"} to its IAM policy`},
+		{"no right to the role", call("STS", "AssumeRole", "AccessDenied"), "and the caller to the role's trust policy"},
+		{"a key nobody has", call("STS", "GetCallerIdentity", "InvalidClientTokenId"), "the access key is not known there"},
+		{"a wrong secret or clock", call("STS", "GetCallerIdentity", "SignatureDoesNotMatch"), "or this machine's clock is wrong"},
+		{"an old session", call("ECR", "DescribeRepositories", "ExpiredTokenException"), "the credentials have expired: log in again"},
+		{"images since the plan", call("ECR", "DeleteRepository", "RepositoryNotEmptyException"), "plan again"},
+		{"no such region", &smithy.OperationError{ServiceID: "ECR", OperationName: "DescribeRepositories",
+			Err: &net.DNSError{Name: "api.ecr.mars-1.amazonaws.com", IsNotFound: true}}, "the host api.ecr.mars-1.amazonaws.com is not known: check region:"},
+	} {
+		t.Run(c.name, func(t *testing.T) { contains(t, deploy.Explain(c.err, "the repositories"), c.want) })
+	}
+	if err := deploy.Explain(context.Canceled, "the repositories"); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
 }

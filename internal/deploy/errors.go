@@ -93,7 +93,7 @@ func hintFor(code string, op *smithy.OperationError, resource string) string {
 	case "InvalidSignatureException", "SignatureDoesNotMatch":
 		return "the secret key does not belong to the access key, or this machine's clock is wrong"
 	case "ThrottlingException", "Throttling", "TooManyRequestsException":
-		return "the account's request rate is used up: try again later"
+		return "the account's request rate is used up: try again later, with a smaller --parallelism"
 	}
 	return ""
 }
