@@ -55,7 +55,7 @@ principal's account is not seen; what it denies must be denied altogether.`,
 
 // accessTests runs the tests of d's file on every registry.
 func (e *Env) accessTests(ctx context.Context, d *deployment, o accessOptions) ([]render.AccessTest, error) {
-	tests := d.file.Desired(anyRegistry).AccessTests
+	tests := d.file.Frame(anyRegistry).AccessTests
 	if len(tests) == 0 {
 		return nil, nil
 	}

@@ -32,7 +32,7 @@ type accountSite struct {
 // planClusters plans the node roles of the file's clusters. One that cannot be
 // read says why in its site, and then no role of its account loses anything.
 func (d *deployment) planClusters(ctx context.Context, o plan.Options) {
-	desired := d.file.Desired(anyRegistry)
+	desired := d.file.Frame(anyRegistry)
 	whole := len(d.sites) == len(desired.Targets)
 	for _, a := range d.clusterAccounts(desired.Clusters, whole) {
 		if o.End == plan.Everything && !whole {
@@ -201,7 +201,7 @@ func (d *deployment) adoptClusters(ctx context.Context, set plan.Set) error {
 	if len(set.ClusterFailures) > 0 {
 		return errors.New("the plan could not see all clusters")
 	}
-	desired := d.file.Desired(anyRegistry)
+	desired := d.file.Frame(anyRegistry)
 	accounts := d.clusterAccounts(desired.Clusters, len(d.sites) == len(desired.Targets))
 	for _, a := range accounts {
 		a.reach(ctx)

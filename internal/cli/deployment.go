@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -54,7 +55,7 @@ func (e *Env) completeTargets(o *fileOptions) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		if f, err := e.loadFile(*o, nil); err == nil {
-			for _, t := range f.Desired(anyRegistry).Targets {
+			for _, t := range f.Frame(anyRegistry).Targets {
 				names = append(names, t.Name)
 			}
 		}
@@ -118,10 +119,18 @@ type site struct {
 	err      error
 }
 
+// deployMemory is how many bytes Go's runtime takes before it collects what is
+// not used any more rather than take more. A plan of 10,000 repositories uses
+// less at once; a larger one takes what it needs.
+const deployMemory = 136 << 20
+
 // openAll reads the file and reaches the registries that o chooses. A file
 // without registries goes to the local registry and nowhere else. A registry
 // that cannot be reached is no error here: its site says why.
 func (e *Env) openAll(ctx context.Context, o targetsOptions) (*deployment, error) {
+	if e.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(deployMemory)
+	}
 	f, err := e.loadFile(o.fileOptions, e.Stderr)
 	if err != nil {
 		return nil, err

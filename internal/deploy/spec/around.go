@@ -290,11 +290,7 @@ func (r *reader) checkNames() {
 	for _, v := range r.routed {
 		r.registryExists(v, v.text)
 	}
-	layers := []fields{r.defaultValue}
-	for _, d := range r.repositories {
-		layers = append(layers, d.fields)
-	}
-	for _, f := range layers {
+	check := func(f *fields) {
 		for _, v := range f.registries.value {
 			r.registryExists(v, v.text)
 		}
@@ -308,6 +304,10 @@ func (r *reader) checkNames() {
 				r.wrong(v, "the repository is not wanted in registry %q: it is not in registries", name)
 			}
 		}
+	}
+	check(&r.defaultValue)
+	for _, d := range r.repositories {
+		check(&d.fields)
 	}
 }
 

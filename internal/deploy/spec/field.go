@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Field is one field of a file, as the manual, the JSON Schema and kontor
@@ -152,13 +153,17 @@ func FindFields(name string) (found []Field, near string) {
 	return nil, nearest(name, FieldNames())
 }
 
-// fieldNames are those of the object in, in the order of the table.
-func fieldNames(in string) []string {
-	var out []string
+// fieldNames are those of the object in, in the order of the table. They are
+// not to be changed.
+func fieldNames(in string) []string { return namesOfFields()[in] }
+
+var namesOfFields = sync.OnceValue(func() map[string][]string {
+	out := map[string][]string{}
 	for _, f := range slices.Concat(fileTable, repositoryTable) {
-		if f.In == in {
-			out = append(out, f.Name)
-		}
+		out[f.In] = append(out[f.In], f.Name)
+	}
+	for in, names := range out {
+		out[in] = slices.Clip(names)
 	}
 	return out
-}
+})

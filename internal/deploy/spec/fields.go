@@ -142,7 +142,7 @@ func (d decoder) overrides(n node) map[string]override {
 		d.wrong(n, "want a mapping from names of registries to fields of a repository, not %s", n)
 		return nil
 	}
-	names := slices.DeleteFunc(fieldNames(Repository), func(s string) bool { return slices.Contains(notOverridden, s) })
+	names := slices.DeleteFunc(slices.Clone(fieldNames(Repository)), func(s string) bool { return slices.Contains(notOverridden, s) })
 	out := make(map[string]override, len(n.members))
 	for _, m := range n.members {
 		item := node{m.value, n.path.At(m.key), m.at}

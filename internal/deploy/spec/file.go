@@ -313,6 +313,7 @@ func (r *reader) finish(files []Source) *File {
 	for _, reg := range r.registries {
 		f.targets = append(f.targets, reg.Target)
 	}
+	f.repositories = make([]repository, 0, len(r.repositories))
 	for _, d := range r.repositories {
 		f.repositories = append(f.repositories, d.with(r.defaultValue))
 	}

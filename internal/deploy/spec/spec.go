@@ -112,14 +112,8 @@ func (f *File) KeepsUntagged(name ecr.RepositoryName) bool {
 // Desired is what f asks for. local is the registry that files without
 // registries deploy to; others do not use it. Each call returns new memory.
 func (f *File) Desired(local ecr.RegistryID) state.Desired {
-	d := state.Desired{
-		Stack: f.stack, StackExplicit: f.explicit, Targets: f.localOr(local), ByTarget: map[string][]state.Repository{},
-		Clusters: slices.Clone(f.clusters), AccessTests: slices.Clone(f.accessTests), Promotions: slices.Clone(f.promotions),
-	}
-	if f.maxExpire != nil {
-		d.MaxExpire = new(state.Budget)
-		*d.MaxExpire = *f.maxExpire
-	}
+	d := f.Frame(local)
+	d.ByTarget = make(map[string][]state.Repository, len(d.Targets))
 	for _, t := range d.Targets {
 		d.ByTarget[t.Name] = []state.Repository{}
 	}
@@ -133,6 +127,19 @@ func (f *File) Desired(local ecr.RegistryID) state.Desired {
 				d.Repositories = append(d.Repositories, r)
 			}
 		}
+	}
+	return d
+}
+
+// Frame is Desired without its repositories, which are the work.
+func (f *File) Frame(local ecr.RegistryID) state.Desired {
+	d := state.Desired{
+		Stack: f.stack, StackExplicit: f.explicit, Targets: f.localOr(local),
+		Clusters: slices.Clone(f.clusters), AccessTests: slices.Clone(f.accessTests), Promotions: slices.Clone(f.promotions),
+	}
+	if f.maxExpire != nil {
+		d.MaxExpire = new(state.Budget)
+		*d.MaxExpire = *f.maxExpire
 	}
 	return d
 }
