@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -122,6 +123,9 @@ that the registry knows of (kontor lease).`,
 				if err := writePlan(out, set); err != nil {
 					return err
 				}
+				if _, err := fmt.Fprintf(e.Stderr, "%s is written: carry it out with kontor apply %s\n", out, out); err != nil {
+					return err
+				}
 			}
 			if failed == nil && exitCode && set.Pending() > 0 {
 				return &exitError{exitPending}
@@ -162,6 +166,9 @@ const maxPlanFile = 512 << 20
 // readPlan reads a plan file.
 func readPlan(name string) (plan.Set, error) {
 	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return plan.Set{}, fmt.Errorf("there is no plan %s: write it with kontor plan --output %s; a file of repositories is given with -f", name, name)
+	}
 	if err != nil {
 		return plan.Set{}, fmt.Errorf("reading the plan: %w", err)
 	}
