@@ -27,11 +27,11 @@ func clients(ctx context.Context) (err error) {
 	if err := command(ctx, "test/clients", "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"); err != nil {
 		return fmt.Errorf("installing the SDK for JavaScript: %w", err)
 	}
-	crane := filepath.Join(tmp, "crane")
-	if err := command(ctx, "test/clients", "go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"); err != nil {
+	// crane, oras and regctl, of the versions in the module's go.mod.
+	if err := command(ctx, "test/clients", "go", "build", "-o", tmp, "tool"); err != nil {
 		return err
 	}
 	return goTest(ctx, "test/clients", []string{
-		"KONTOR_BIN=" + binary, "KONTOR_IMAGE=" + image, "CRANE=" + crane,
+		"KONTOR_BIN=" + binary, "KONTOR_IMAGE=" + image, "CLIENTS_BIN=" + tmp,
 	}, "-count=1", "./...")
 }

@@ -26,6 +26,8 @@ var needs = []need{
 	{"awscli", []string{"/usr/bin/aws"}},
 	{"skopeo", []string{"/usr/bin/skopeo"}},
 	{"buildah", []string{"/usr/bin/buildah"}},
+	{"podman", []string{"/usr/bin/podman"}},
+	{"containerd", []string{"/usr/bin/ctr"}},
 	{"fish", []string{"/usr/bin/fish"}},
 	{"postgresql", []string{"/usr/lib/postgresql/*/bin/postgres"}},
 	{"nodejs npm", []string{"npm"}},

@@ -46,7 +46,7 @@ func steps() []step {
 		{name: "lint", what: "golangci-lint", run: lint},
 		{name: "race", what: "go test -race, with fuzz seeds, scripts and PostgreSQL", run: race},
 		{name: "load", what: "mixed load on the binary, which is killed again and again", run: load},
-		{name: "clients", what: "AWS CLI, SDKs, skopeo, buildah and crane against the binary", run: clients},
+		{name: "clients", what: "AWS CLI, SDKs, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: clients},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: buildkit, asked: true},
 	}

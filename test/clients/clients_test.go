@@ -1,5 +1,6 @@
 // Package clients runs other people's clients against the binary: the AWS CLI,
-// the SDKs for Go and JavaScript, skopeo, buildah and crane. What is pushed is
+// the SDKs for Go and JavaScript, skopeo, buildah, podman, containerd's ctr,
+// crane, oras and regctl. What is pushed is
 // Kontor's own image, as the release writes it. `go run ./test/all -only
 // clients` prepares both and calls this.
 package clients
@@ -20,19 +21,24 @@ import (
 // Programs under test and their peers, by absolute path where a user's own
 // could come first on PATH.
 var (
-	kontorBin = os.Getenv("KONTOR_BIN")
-	imageDir  = os.Getenv("KONTOR_IMAGE") // OCI image layout
-	craneBin  = os.Getenv("CRANE")
+	kontorBin  = os.Getenv("KONTOR_BIN")
+	imageDir   = os.Getenv("KONTOR_IMAGE") // OCI image layout
+	clientsBin = os.Getenv("CLIENTS_BIN")  // a folder: the tools of go.mod
+	craneBin   = filepath.Join(clientsBin, "crane")
+	orasBin    = filepath.Join(clientsBin, "oras")
+	regctlBin  = filepath.Join(clientsBin, "regctl")
 )
 
 const (
 	awsBin     = "/usr/bin/aws"
 	skopeoBin  = "/usr/bin/skopeo"
 	buildahBin = "/usr/bin/buildah"
+	podmanBin  = "/usr/bin/podman"
+	ctrBin     = "/usr/bin/ctr"
 )
 
 func TestMain(m *testing.M) {
-	for name, value := range map[string]string{"KONTOR_BIN": kontorBin, "KONTOR_IMAGE": imageDir, "CRANE": craneBin} {
+	for name, value := range map[string]string{"KONTOR_BIN": kontorBin, "KONTOR_IMAGE": imageDir, "CLIENTS_BIN": clientsBin} {
 		if value == "" {
 			fmt.Fprintf(os.Stderr, "%s is not set: run `go run ./test/all -only clients` in the root of the project\n", name)
 			os.Exit(1)
