@@ -40,8 +40,10 @@ type Explanation struct {
 	// Changes is when the image's fate changes by the passing of time alone,
 	// without pushes, pulls and deletions by hand: it goes at the first run
 	// after that, or has gone by then if Outcome says so. Zero is never. An
-	// image whose index goes now changes now: it goes at the next run. Forecast
-	// simulates what this computes.
+	// image whose index goes now changes now: it goes at the next run. One that
+	// refers to a subject and is listed by an index outlives the subject when
+	// both go in one run; where the hours of the runs decide that, Changes takes
+	// them to go one after the other. Forecast simulates what this computes.
 	Changes time.Time
 }
 
@@ -110,8 +112,8 @@ func (o Options) Explain(p Policy, images []Image, now time.Time, digest string)
 		slices.Sort(e.Indexes)
 	}
 	n := next{board: b, marked: marked, final: final, now: now}
-	if at, _, ok := n.goes(i); ok {
-		e.Changes = at
+	if f := n.goes(i); f.leaves {
+		e.Changes = f.at
 	}
 	return e, true
 }
@@ -216,68 +218,108 @@ type next struct {
 	path          []int
 }
 
-// goes is when image i leaves its storage class by the passing of time, and
-// how; false when it does not.
-func (n *next) goes(i int) (time.Time, ActionType, bool) {
+// fate is when an image leaves its storage class, and how.
+type fate struct {
+	leaves bool
+	// It leaves in the first run at or after at, or so many runs later.
+	at     time.Time
+	runs   int
+	action ActionType
+}
+
+func (f fate) after(other fate) bool {
+	return f.at.After(other.at) || f.at.Equal(other.at) && f.runs > other.runs
+}
+
+// goes is what becomes of image i by the passing of time.
+func (n *next) goes(i int) fate {
 	if a := n.final[i].Action; a != Keep {
-		return n.now, a, true
+		return fate{leaves: true, at: n.now, action: a}
 	}
 	if _, held := n.held[n.images[i].Digest]; held || slices.Contains(n.path, i) {
-		return time.Time{}, Keep, false
+		return fate{}
 	}
 	n.path = append(n.path, i)
 	defer func() { n.path = n.path[:len(n.path)-1] }()
-	at, action, ok := n.marks(i)
+	own := n.marks(i)
+	f, follows := own, false
 	if s := n.graph.subject(n.board, i); s >= 0 {
-		with, how, leaves := n.goes(s)
-		own := len(n.images[i].Tags) > 0
+		with := n.goes(s)
 		switch {
 		case n.opts.UnguardedReferrers:
-			if leaves && (!ok || with.Before(at)) {
-				at, action, ok = with, how, true
+			if with.leaves && (!own.leaves || own.after(with)) {
+				f, follows = with, true
 			}
-		case own:
-			ok = ok && leaves
-			at = latest(at, with)
-		default:
-			at, action, ok = with, how, leaves
+		case len(n.images[i].Tags) == 0:
+			f, follows = with, true
+		case !with.leaves:
+			return fate{}
+		case with.after(own):
+			f.at, f.runs = with.at, with.runs
 		}
 	}
-	if !ok || n.graph == nil {
-		return at, action, ok
+	if n.graph == nil {
+		return f
 	}
+	listed := n.indexed(i)
+	free := listed.free(f)
+	if follows && f.leaves && f.action == Expire && free != f {
+		// An index still lists it when its subject goes: it stays then, and
+		// is an image like any other.
+		free = listed.free(own)
+	}
+	return free
+}
+
+// listing is what becomes of the indexes that list an image and are there.
+type listing struct {
+	fates    []fate
+	archived []bool
+}
+
+func (n *next) indexed(i int) listing {
+	var l listing
 	for _, j := range n.graph.indexes(i) {
-		if n.isGone(int(j)) || action == Transition && n.images[j].Status == StatusArchived {
+		if !n.isGone(int(j)) {
+			l.fates = append(l.fates, n.goes(int(j)))
+			l.archived = append(l.archived, n.images[j].Status == StatusArchived)
+		}
+	}
+	return l
+}
+
+// free is f, or what becomes of it when it waits until the run after the one
+// that takes the last of its indexes.
+func (l listing) free(f fate) fate {
+	if !f.leaves {
+		return fate{}
+	}
+	for i, index := range l.fates {
+		if f.action == Transition && l.archived[i] {
 			continue
 		}
-		index, how, leaves := n.goes(int(j))
-		if !leaves || action == Expire && how != Expire {
-			return time.Time{}, Keep, false
+		if !index.leaves || f.action == Expire && index.action != Expire {
+			return fate{}
 		}
-		at = latest(at, index)
+		if !f.after(index) {
+			f.at, f.runs = index.at, index.runs+1
+		}
 	}
-	return at, action, true
+	return f
 }
 
 // marks is when image i's owner acts on it, whatever guards it.
-func (n *next) marks(i int) (time.Time, ActionType, bool) {
+func (n *next) marks(i int) fate {
 	if a := n.marked[i].Action; a != Keep {
-		return n.now, a, true
+		return fate{leaves: true, at: n.now, action: a}
 	}
 	if len(n.matched[i]) == 0 {
-		return time.Time{}, Keep, false
+		return fate{}
 	}
 	r := &n.rules[n.matched[i][0]]
 	since := n.images[i].age(r.Selection.CountType)
 	if !r.ages || since.IsZero() {
-		return time.Time{}, Keep, false
+		return fate{}
 	}
-	return n.opts.Ages.due(since, r.Selection.CountNumber), r.Action.Type, true
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+	return fate{leaves: true, at: n.opts.Ages.due(since, r.Selection.CountNumber), action: r.Action.Type}
 }

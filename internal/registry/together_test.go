@@ -33,13 +33,20 @@ func TestEverythingTogether(t *testing.T) {
 	for name, database := range databases {
 		t.Run(name, func(t *testing.T) {
 			w := newCrowd(t, database(t))
+			// The collector gives a push 20 ms between two of its steps. On a slow
+			// machine none may succeed later.
+			for w.nothingKept() {
+				if err := w.push(t.Context(), w.regs[0]); err != nil {
+					t.Fatal(err)
+				}
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), *together)
 			defer cancel()
 			var g sync.WaitGroup
 			for _, job := range crowdJobs {
 				for i := range job.workers {
 					g.Go(func() {
-						for ctx.Err() == nil && !t.Failed() {
+						for first := true; first || ctx.Err() == nil && !t.Failed(); first = false {
 							// What is begun is done whole: what it acknowledges is to be
 							// verified.
 							if err := job.do(w, t.Context(), w.regs[i%len(w.regs)]); err != nil {
@@ -202,6 +209,15 @@ func (w *crowd) push(ctx context.Context, reg *registry.Registry) error {
 	return nil
 }
 
+func (w *crowd) nothingKept() bool {
+	nothing := true
+	w.kept.Range(func(any, any) bool {
+		nothing = false
+		return false
+	})
+	return nothing
+}
+
 func pushBlob(ctx context.Context, c *registry.Caller, to registry.Repo, d ecr.Digest, content []byte) error {
 	_, err := c.StatBlob(ctx, to, d)
 	if ecr.CodeOf(err) != ecr.CodeLayersNotFound {
@@ -348,17 +364,12 @@ func (w *crowd) verify(ctx context.Context) {
 		}
 		all = append(all, bodies...)
 	}
-	kept := 0
 	w.kept.Range(func(d, _ any) bool {
-		kept++
 		if !there[d.(ecr.Digest)] {
 			w.t.Errorf("the image %s, which nobody deletes, is gone", d)
 		}
 		return true
 	})
-	if kept == 0 {
-		w.t.Error("nothing was kept")
-	}
 	if err := w.exactly(ctx, all); err != nil {
 		w.t.Error(err)
 	}
