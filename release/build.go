@@ -76,5 +76,8 @@ func build(ctx context.Context, p platform, a about) (b binary, err error) {
 	if err != nil {
 		return binary{}, fmt.Errorf("reading the modules of the program for %s: %w", p, err)
 	}
+	if err := checkStatic(p, data); err != nil {
+		return binary{}, err
+	}
 	return binary{p, data, info}, nil
 }

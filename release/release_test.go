@@ -26,7 +26,7 @@ func TestParse(t *testing.T) {
 		want string // the platforms, or part of the error
 		bad  bool
 	}{
-		{args: "-dist d", want: "[linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64]"},
+		{args: "-dist d", want: "[linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64]"},
 		{args: "-image i -platforms linux/arm64,darwin/arm64 -version v1", want: "[linux/arm64 darwin/arm64]"},
 		{args: "", want: "nothing to do", bad: true},
 		{args: "-dist d more", want: `unknown argument "more"`, bad: true},

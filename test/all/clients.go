@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// clients builds what a release would hold, the binary and its own image, and
-// runs the tests of test/clients against them.
+// clients builds what a release holds, the programs of every platform and the
+// image, and runs the tests of test/clients against them.
 func clients(ctx context.Context) (err error) {
 	tmp, err := os.MkdirTemp("", "kontor-clients-")
 	if err != nil {
@@ -21,7 +21,7 @@ func clients(ctx context.Context) (err error) {
 		return err
 	}
 	image := filepath.Join(tmp, "image")
-	if err := command(ctx, ".", "go", "run", "./release", "-image", image, "-platforms", "linux/amd64,linux/arm64", "-version", "v0.0.0-test"); err != nil {
+	if err := command(ctx, ".", "go", "run", "./release", "-image", image, "-dist", filepath.Join(tmp, "dist"), "-version", "v0.0.0-test"); err != nil {
 		return err
 	}
 	if err := command(ctx, "test/clients", "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"); err != nil {
