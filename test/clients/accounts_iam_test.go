@@ -9,6 +9,7 @@ import (
 // A user and a role by the AWS CLI: what they may, sessions, and the end of a
 // key.
 func TestIdentitiesByTheAWSCLI(t *testing.T) {
+	t.Parallel()
 	k := up(t)
 	file := func(name, text string) string {
 		path := filepath.Join(k.home, name)

@@ -11,7 +11,9 @@ import (
 
 const cliLifecycle = `{"rules":[{"rulePriority":1,"description":"keep little","selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"expire"}}]}`
 
+// What is about repositories is the same in both modes: it runs in one.
 func TestAWSCLI(t *testing.T) {
+	t.Parallel()
 	k := up(t)
 
 	var who struct{ Account, Arn string }
@@ -91,8 +93,9 @@ func TestAWSCLI(t *testing.T) {
 
 // TestAWSCLIRetag follows the documented recipe: the manifest of one tag, put
 // again under another.
-func TestAWSCLIRetag(t *testing.T) {
-	k := up(t)
+func TestAWSCLIRetag(t *testing.T) { inBothModes(t, awsCLIRetag) }
+
+func awsCLIRetag(t *testing.T, k *kontor) {
 	k.push("website", "v1")
 	var got struct {
 		Images   []struct{ ImageManifest, ImageManifestMediaType string }
@@ -109,7 +112,8 @@ func TestAWSCLIRetag(t *testing.T) {
 	put := []string{"ecr", "put-image", "--repository-name", "website", "--image-tag", "v2", "--image-manifest", "file://" + manifest,
 		"--image-manifest-media-type", got.Images[0].ImageManifestMediaType}
 	k.aws(nil, put...)
-	k.fails([]string{"ImageTagAlreadyExistsException", tagExists("website", "v2")}, awsBin, k.awsArgs(put)...)
+	code, text := k.mode.putAgain("website", "v2", digestOf([]byte(got.Images[0].ImageManifest)))
+	k.fails([]string{code, text}, awsBin, k.awsArgs(put)...)
 
 	type detail struct {
 		ImageDetails []struct {

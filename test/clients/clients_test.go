@@ -1,8 +1,10 @@
 // Package clients runs other people's clients against the binary: the AWS CLI,
 // the SDKs for Go and JavaScript, skopeo, buildah, podman, containerd's ctr,
-// crane, oras and regctl. What is pushed is
-// Kontor's own image, as the release writes it. `go run ./test/all -only
-// clients` prepares both and calls this.
+// crane, oras and regctl. What is pushed is Kontor's own image, as the release
+// writes it. `go run ./test/all -only clients` prepares both and calls this.
+//
+// What touches images runs in both modes of `kontor up --compat`;
+// modes_test.go says where they differ.
 package clients
 
 import (
@@ -65,6 +67,7 @@ ecr_repositories:
 // kontor is a running `kontor up`, and what a user's shell would hold.
 type kontor struct {
 	t    *testing.T
+	mode mode
 	data string
 	file string
 	host string            // "localhost:PORT"
@@ -72,19 +75,24 @@ type kontor struct {
 	home string
 }
 
-// up starts the binary on a fresh folder and logs in.
+// up starts the binary on a fresh folder, in the mode that it has by itself,
+// and logs in.
 func up(t *testing.T) *kontor {
 	t.Helper()
-	return upWith(t, file)
+	return upWith(t, ecrMode, file)
 }
 
-// upWith is up with another file, and more arguments.
-func upWith(t *testing.T, file string, args ...string) *kontor {
+// upWith is up in a mode, with another file, and more arguments.
+func upWith(t *testing.T, m mode, file string, args ...string) *kontor {
 	t.Helper()
-	k := &kontor{t: t, data: t.TempDir(), home: t.TempDir()}
+	k := &kontor{t: t, mode: m, data: t.TempDir(), home: t.TempDir()}
 	k.file = filepath.Join(k.home, "kontor.yaml")
 	k.write(file)
-	cmd := exec.Command(kontorBin, append([]string{"up", "--data", k.data, "--listen", "localhost:0", "-f", k.file}, args...)...)
+	// Of podman: the locks of other containers on this machine are not ours.
+	if err := os.WriteFile(k.containersConf(), []byte("[engine]\nlock_type = \"file\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(kontorBin, append([]string{"up", "--compat", m.compat, "--data", k.data, "--listen", "localhost:0", "-f", k.file}, args...)...)
 	cmd.Env = k.environ()
 	var out bytes.Buffer
 	ready := make(chan struct{})
@@ -143,12 +151,15 @@ func (k *kontor) write(text string) {
 	}
 }
 
+func (k *kontor) containersConf() string { return filepath.Join(k.home, "containers.conf") }
+
 // environ is the environment of every program here: the user's shell after
 // `eval "$(kontor env)"`, with a home of the test's own.
 func (k *kontor) environ() []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + k.home, "TMPDIR=" + os.TempDir(),
 		"AWS_PAGER=", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true",
-		// buildah, without privileges that a build container lacks.
+		// buildah and podman, without privileges that a build container lacks.
+		"CONTAINERS_CONF=" + k.containersConf(),
 		"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "XDG_RUNTIME_DIR=" + k.home, "REGISTRY_AUTH_FILE=" + filepath.Join(k.home, ".docker", "config.json"),
 	}
 	for name, value := range k.env {

@@ -19,6 +19,7 @@ func abs(t *testing.T, name string) string {
 // TestDeployChangeDeploy changes the deployed file and deploys it again, and
 // looks with the AWS CLI at what came of it.
 func TestDeployChangeDeploy(t *testing.T) {
+	t.Parallel()
 	k := up(t)
 	deployer := func(args ...string) []string {
 		return append(args, "-f", k.file, "--data", k.data)
@@ -66,6 +67,7 @@ func TestDeployChangeDeploy(t *testing.T) {
 // that it can: plan --refresh-only names each, apply repairs what is the
 // file's, and leaves alone what is not.
 func TestDriftByHand(t *testing.T) {
+	t.Parallel()
 	k := up(t)
 	deployer := func(args ...string) []string {
 		return append(args, "-f", k.file, "--data", k.data)
@@ -128,7 +130,8 @@ ecr_repositories = {
 
 // TestModuleInput deploys a module's .tfvars unchanged.
 func TestModuleInput(t *testing.T) {
-	k := upWith(t, "ecr_repositories: {}\n")
+	t.Parallel()
+	k := upWith(t, ecrMode, "ecr_repositories: {}\n")
 	k.file = filepath.Join(filepath.Dir(k.file), "terraform.tfvars")
 	k.write(moduleInput)
 	deployer := func(args ...string) []string {

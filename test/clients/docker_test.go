@@ -74,8 +74,9 @@ func (k *kontor) push(repository, tag string) {
 		"oci:"+imageDir+":"+image.Annotations[refName], "docker://"+k.host+"/"+repository+":"+tag)
 }
 
-func TestSkopeo(t *testing.T) {
-	k := up(t)
+func TestSkopeo(t *testing.T) { inBothModes(t, skopeo) }
+
+func skopeo(t *testing.T, k *kontor) {
 	image, _ := layout(t)
 	k.push("website", "v1")
 	at := "docker://" + k.host + "/website"
@@ -100,10 +101,10 @@ func TestSkopeo(t *testing.T) {
 		t.Error(diff)
 	}
 
-	// The tag exists: neither the same nor another image goes there again.
-	for _, from := range []string{"oci:" + imageDir + ":" + image.Annotations[refName], "oci:" + k.otherImage()} {
-		k.fails([]string{tagExists("website", "v1")}, skopeoBin, "copy", "--all", "--dest-tls-verify=false", from, at+":v1")
-	}
+	// The tag exists: no other image goes there, nor the same where the mode
+	// has it so.
+	k.fails([]string{tagExists("website", "v1")}, skopeoBin, "copy", "--all", "--dest-tls-verify=false", "oci:"+k.otherImage(), at+":v1")
+	k.again("website", "v1", skopeoBin, "copy", "--all", "--dest-tls-verify=false", "oci:"+imageDir+":"+image.Annotations[refName], at+":v1")
 	// Where tags are mutable, it does.
 	k.push("test", "v1")
 	k.ok(skopeoBin, "copy", "--all", "--preserve-digests", "--dest-tls-verify=false", "oci:"+k.otherImage(), "docker://"+k.host+"/test:v1")
@@ -196,8 +197,9 @@ func (k *kontor) otherImage() string {
 	return dir + ":other"
 }
 
-func TestBuildah(t *testing.T) {
-	k := up(t)
+func TestBuildah(t *testing.T) { inBothModes(t, buildah) }
+
+func buildah(t *testing.T, k *kontor) {
 	if err := os.WriteFile(filepath.Join(k.home, "hello.txt"), []byte("hello\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -211,11 +213,17 @@ func TestBuildah(t *testing.T) {
 	k.ok(buildahBin, buildah("push", "--tls-verify=false", image)...)
 	k.ok(buildahBin, buildah("rmi", image)...)
 	k.ok(buildahBin, buildah("pull", "--tls-verify=false", image)...)
+	k.again("website", "built", buildahBin, buildah("push", "--tls-verify=false", image)...)
+	if err := os.WriteFile(filepath.Join(k.home, "hello.txt"), []byte("hello again\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.ok(buildahBin, buildah("bud", "-f", "Containerfile", "-t", image, ".")...)
 	k.fails([]string{tagExists("website", "built")}, buildahBin, buildah("push", "--tls-verify=false", image)...)
 }
 
-func TestCrane(t *testing.T) {
-	k := up(t)
+func TestCrane(t *testing.T) { inBothModes(t, crane) }
+
+func crane(t *testing.T, k *kontor) {
 	image, referrer := layout(t)
 	ref := k.host + "/website"
 	// Everything that the layout lists: the index and its SBOM. By digest
@@ -246,6 +254,7 @@ func TestCrane(t *testing.T) {
 	k.ok(craneBin, "copy", "--insecure", ref+":v1", k.host+"/scraper:v1")
 	k.ok(craneBin, "validate", "--insecure", "--remote", k.host+"/scraper:v1")
 	k.ok(craneBin, "tag", "--insecure", ref+":v1", "v2")
-	k.fails([]string{"TAG_INVALID", tagExists("website", "v2")}, craneBin, "tag", "--insecure", ref+":v1", "v2")
+	k.again("website", "v2", craneBin, "tag", "--insecure", ref+":v1", "v2")
+	k.fails([]string{"TAG_INVALID", tagExists("website", "v2")}, craneBin, "tag", "--insecure", ref+"@"+referrer.Digest, "v2")
 	k.fails([]string{"DENIED", "ecr:BatchDeleteImage"}, craneBin, "delete", "--insecure", ref+"@"+image.Digest)
 }

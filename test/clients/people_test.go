@@ -71,7 +71,7 @@ func accounts(t *testing.T) *trial {
 	if err := os.WriteFile(identities, []byte(peopleFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := upWith(t, accountsFile, "--identities", identities)
+	k := upWith(t, ecrMode, accountsFile, "--identities", identities)
 	if err := json.Unmarshal(k.ok(kontorBin, "env", "--data", k.data, "--target", "owner", "--format", "json"), &k.env); err != nil {
 		t.Fatal(err)
 	}

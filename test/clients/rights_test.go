@@ -9,6 +9,7 @@ import (
 
 // What accounts grant each other, and that `kontor access check` says so.
 func TestRightsOfAccounts(t *testing.T) {
+	t.Parallel()
 	w := accounts(t)
 	w.olga.pushes("shared:v1")
 	w.olga.pushes("closed:v1")
@@ -51,6 +52,7 @@ func TestRightsOfAccounts(t *testing.T) {
 // A role of B, assumed by a user of C, and a registry policy that denies
 // everybody.
 func TestRightsOfRolesAndRegistries(t *testing.T) {
+	t.Parallel()
 	w := accounts(t)
 	w.olga.pushes("shared:v1")
 	night := w.carl.role(accountB, "puller")
@@ -78,6 +80,7 @@ func TestRightsOfRolesAndRegistries(t *testing.T) {
 // What is taken away is refused by the next request, with the docker password
 // that worked for the last.
 func TestRevocationAtOnce(t *testing.T) {
+	t.Parallel()
 	w := accounts(t)
 	w.olga.pushes("shared:v1")
 	w.olga.pushes("closed:v1")
