@@ -150,10 +150,13 @@ type Tag string
 
 var tagPattern = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 
+// TagPattern is the expression ECR quotes for malformed tags.
+const TagPattern = `[a-zA-Z0-9-_.]+`
+
 // ParseTag checks s against the OCI distribution grammar.
 func ParseTag(s string) (Tag, error) {
 	if !tagPattern.MatchString(s) {
-		return "", InvalidParameter("imageTag", "must satisfy regular expression '[a-zA-Z0-9-_.]+'")
+		return "", InvalidParameter("imageTag", "must satisfy regular expression '%s'", TagPattern)
 	}
 	return Tag(s), nil
 }

@@ -24,6 +24,7 @@ const (
 	CodePreviewNotFound          Code = "LifecyclePolicyPreviewNotFoundException"
 	CodePreviewInProgress        Code = "LifecyclePolicyPreviewInProgressException"
 	CodeStorageClassNotSupported Code = "ImageStorageClassUpdateNotSupportedException"
+	CodeScanNotFound             Code = "ScanNotFoundException"
 	CodeImageNotFound            Code = "ImageNotFoundException"
 	CodeImageAlreadyExists       Code = "ImageAlreadyExistsException"
 	CodeImageTagAlreadyExists    Code = "ImageTagAlreadyExistsException"
@@ -71,7 +72,7 @@ func Codes() []Code {
 		CodeLimitExceeded, CodeTooManyTags, CodeInvalidTagParameter, CodeUnknownOperation, CodeAccessDenied,
 		CodeThrottling, CodeSerialization, CodeReferencedByManifestList, CodeUnrecognizedClient,
 		CodeInvalidSignature, CodeIncompleteSignature, CodeExpiredToken, CodeUnavailable,
-		CodePreviewNotFound, CodePreviewInProgress, CodeStorageClassNotSupported,
+		CodePreviewNotFound, CodePreviewInProgress, CodeStorageClassNotSupported, CodeScanNotFound,
 	}
 }
 

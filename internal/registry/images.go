@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -123,7 +124,17 @@ func malformed(id ecr.ImageID) (ImageFailure, bool) {
 				"Invalid request parameters: image digest should satisfy the regex '" + ecr.DigestPattern + "'"}, true
 		}
 	}
+	if strings.ContainsFunc(string(id.Tag), notInTags) {
+		// ECR's text is not known; this is how it says it of digests.
+		return ImageFailure{id, "InvalidImageTag",
+			"Invalid request parameters: image tag should satisfy the regex '" + ecr.TagPattern + "'"}, true
+	}
 	return ImageFailure{}, false
+}
+
+// notInTags reports whether r is no character of ecr.TagPattern.
+func notInTags(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 }
 
 // itemFailure turns an error about one item into its failure entry.

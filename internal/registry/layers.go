@@ -33,6 +33,11 @@ func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string
 		failures []LayerFailure
 	)
 	for _, s := range digests {
+		if s == "" {
+			// ECR's text is not known.
+			failures = append(failures, LayerFailure{Digest: s, Code: "MissingLayerDigest", Reason: "Invalid request parameters: layer digest cannot be null"})
+			continue
+		}
 		d, err := ecr.ParseDigest(s)
 		if err != nil {
 			failures = append(failures, LayerFailure{Digest: s, Code: "InvalidLayerDigest",

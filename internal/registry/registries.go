@@ -64,14 +64,6 @@ func (c *Caller) DescribeRegistry(ctx context.Context, in ecr.RegistryID) error 
 	return c.viewRegistry(ctx, opDescribeRegistry, in, func(meta.Reader, meta.RegistrySettings) error { return nil })
 }
 
-var opRegistryScanning = Operation{"RegistryScanning", []access.Action{"ecr:GetRegistryScanningConfiguration"}}
-
-// RegistryScanning answers whether the caller may see how the registry scans.
-// There is no more to tell: it has no rules, repositories have their setting.
-func (c *Caller) RegistryScanning(ctx context.Context, in ecr.RegistryID) error {
-	return c.viewRegistry(ctx, opRegistryScanning, in, func(meta.Reader, meta.RegistrySettings) error { return nil })
-}
-
 func noRegistryPolicy(in ecr.RegistryID) error {
 	return ecr.Errorf(ecr.CodeRegistryPolicyNotFound, "Registry policy does not exist in the registry with id '%s'", in.Account)
 }
@@ -207,28 +199,4 @@ func (c *Caller) SetAccountSetting(ctx context.Context, in ecr.RegistryID, name,
 		s.Settings[name] = value
 		return nil
 	})
-}
-
-var opScanning = Operation{"Scanning", []access.Action{"ecr:BatchGetRepositoryScanningConfiguration"}}
-
-// Scanning returns the named repositories in the order given, and the names
-// of which there is no repository.
-func (c *Caller) Scanning(ctx context.Context, in ecr.RegistryID, names []ecr.RepositoryName) (list []Repository, missing []ecr.RepositoryName, err error) {
-	err = c.read(ctx, opScanning, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
-		list, missing = nil, nil
-		for _, name := range names {
-			at := Repo{in, name}
-			s, by, err := c.enter(ctx, r, opScanning, at)
-			switch {
-			case ecr.CodeOf(err) == ecr.CodeRepositoryNotFound:
-				missing = append(missing, name)
-			case err != nil:
-				return "", err
-			default:
-				grant, list = by, append(list, describe(at, s.row))
-			}
-		}
-		return grant, nil
-	})
-	return list, missing, err
 }

@@ -88,22 +88,6 @@ func TestMountingSwitchedOff(t *testing.T) {
 	}
 }
 
-func TestScanning(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	ctx := t.Context()
-	f.repo("b", ecr.Mutable)
-	if err := f.SetScanOnPush(ctx, f.repo("a", ecr.Mutable), true); err != nil {
-		t.Fatal(err)
-	}
-	list, missing, err := f.Scanning(ctx, home, []ecr.RepositoryName{"b", "nowhere", "a"})
-	if err != nil || len(list) != 2 || list[0].Name != "b" || list[0].ScanOnPush || !list[1].ScanOnPush {
-		t.Errorf("%+v %v", list, err)
-	}
-	if d := cmp.Diff([]ecr.RepositoryName{"nowhere"}, missing); d != "" {
-		t.Errorf("missing (-want +got):\n%s", d)
-	}
-}
-
 func TestDownloadableLayer(t *testing.T) {
 	f := open(t, registry.CompatECR)
 	ctx := t.Context()

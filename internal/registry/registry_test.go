@@ -273,8 +273,12 @@ func everything(c *registry.Caller, to registry.Repo) map[string]func(context.Co
 			_, _, err := c.Scanning(ctx, to.In, []ecr.RepositoryName{to.Name})
 			return err
 		},
-		"DescribeRegistry":     func(ctx context.Context) error { return c.DescribeRegistry(ctx, to.In) },
-		"RegistryScanning":     func(ctx context.Context) error { return c.RegistryScanning(ctx, to.In) },
+		"DescribeRegistry": func(ctx context.Context) error { return c.DescribeRegistry(ctx, to.In) },
+		"RegistryScanning": func(ctx context.Context) error { _, err := c.RegistryScanning(ctx, to.In); return err },
+		"SetRegistryScanning": func(ctx context.Context) error {
+			return c.SetRegistryScanning(ctx, to.In, registry.RegistryScan{Type: registry.ScanBasic})
+		},
+		"ScanFindings":         func(ctx context.Context) error { return c.ScanFindings(ctx, to, id) },
 		"RegistryPolicy":       func(ctx context.Context) error { _, err := c.RegistryPolicy(ctx, to.In); return err },
 		"DeleteRegistryPolicy": func(ctx context.Context) error { _, err := c.DeleteRegistryPolicy(ctx, to.In); return err },
 		"SetRegistryPolicy":    func(ctx context.Context) error { _, err := c.SetRegistryPolicy(ctx, to.In, registryPolicy); return err },

@@ -121,6 +121,8 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteRegistryPolicy":                    serve((*call).deleteRegistryPolicy),
 	"PutAccountSetting":                       serve((*call).putAccountSetting),
 	"GetAccountSetting":                       serve((*call).getAccountSetting),
+	"PutRegistryScanningConfiguration":        serve((*call).putRegistryScanningConfiguration),
+	"DescribeImageScanFindings":               serve((*call).describeImageScanFindings),
 	"GetRegistryScanningConfiguration":        serve((*call).getRegistryScanningConfiguration),
 	"BatchGetRepositoryScanningConfiguration": serve((*call).batchGetRepositoryScanningConfiguration),
 

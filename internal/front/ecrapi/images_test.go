@@ -289,9 +289,10 @@ func TestLayers(t *testing.T) {
 	const in = `"registryId": "000000000000", "repositoryName": "app"`
 	digest := s.push(t, "app", "a layer")
 	s.steps(t,
-		step{"BatchCheckLayerAvailability", `{"repositoryName": "app", "layerDigests": ["` + unknownDigest + `", "` + digest + `", "` + digest + `", "latest"]}`,
+		step{"BatchCheckLayerAvailability", `{"repositoryName": "app", "layerDigests": ["` + unknownDigest + `", "` + digest + `", "` + digest + `", "latest", ""]}`,
 			`{"layers": [{"layerDigest": "` + unknownDigest + `", "layerAvailability": "UNAVAILABLE"}, {"layerDigest": "` + digest + `", "layerAvailability": "AVAILABLE", "layerSize": 7}],
-			"failures": [{"layerDigest": "latest", "failureCode": "InvalidLayerDigest", "failureReason": "Invalid request parameters: layer digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"}]}`},
+			"failures": [{"layerDigest": "latest", "failureCode": "InvalidLayerDigest", "failureReason": "Invalid request parameters: layer digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"},
+				{"failureCode": "MissingLayerDigest", "failureReason": "Invalid request parameters: layer digest cannot be null"}]}`},
 		step{"InitiateLayerUpload", `{"repositoryName": "gone"}`,
 			"RepositoryNotFoundException: The repository with name 'gone' does not exist in the registry with id '000000000000'"},
 		step{"UploadLayerPart", part("app", "00000000-0000-4000-8000-000000000000", 0, "x"),

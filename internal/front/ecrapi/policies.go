@@ -43,8 +43,6 @@ func (c *call) putLifecyclePolicy(ctx context.Context, in *PutLifecyclePolicyReq
 	return &PutLifecyclePolicyResponse{RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &policy}, nil
 }
 
-// getLifecyclePolicy leaves lastEvaluatedAt out: the registry keeps no time of
-// a policy's last run, and an invented one would be believed.
 func (c *call) getLifecyclePolicy(ctx context.Context, in *GetLifecyclePolicyRequest) (*GetLifecyclePolicyResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
 	policy, evaluated, err := c.LifecyclePolicy(ctx, at)

@@ -1,10 +1,6 @@
 package ecrapi
 
-import (
-	"context"
-
-	"github.com/kontor-registry/kontor/internal/ecr"
-)
+import "context"
 
 // describeRegistry tells of no replication: this server replicates nothing.
 func (c *call) describeRegistry(ctx context.Context, _ *DescribeRegistryRequest) (*DescribeRegistryResponse, error) {
@@ -13,18 +9,6 @@ func (c *call) describeRegistry(ctx context.Context, _ *DescribeRegistryRequest)
 		return nil, err
 	}
 	return &DescribeRegistryResponse{RegistryId: text(in.Account), ReplicationConfiguration: &ReplicationConfiguration{Rules: []ReplicationRule{}}}, nil
-}
-
-// getRegistryScanningConfiguration tells ECR's default, which is how it is
-// here: basic scanning without rules of the registry.
-func (c *call) getRegistryScanningConfiguration(ctx context.Context, _ *GetRegistryScanningConfigurationRequest) (*GetRegistryScanningConfigurationResponse, error) {
-	in := c.in(nil)
-	if err := c.RegistryScanning(ctx, in); err != nil {
-		return nil, err
-	}
-	return &GetRegistryScanningConfigurationResponse{
-		RegistryId: text(in.Account), ScanningConfiguration: &RegistryScanningConfiguration{ScanType: text("BASIC"), Rules: []RegistryScanningRule{}},
-	}, nil
 }
 
 func (c *call) putRegistryPolicy(ctx context.Context, in *PutRegistryPolicyRequest) (*PutRegistryPolicyResponse, error) {
@@ -67,37 +51,4 @@ func (c *call) putAccountSetting(ctx context.Context, in *PutAccountSettingReque
 		return nil, err
 	}
 	return &PutAccountSettingResponse{Name: in.Name, Value: in.Value}, nil
-}
-
-// batchGetRepositoryScanningConfiguration knows the repository's own setting
-// only: there are no registry-wide rules here, so no filters apply.
-func (c *call) batchGetRepositoryScanningConfiguration(ctx context.Context, in *BatchGetRepositoryScanningConfigurationRequest) (*BatchGetRepositoryScanningConfigurationResponse, error) {
-	at := c.in(nil)
-	names := make([]ecr.RepositoryName, len(in.RepositoryNames))
-	for i, n := range in.RepositoryNames {
-		names[i] = ecr.RepositoryName(n)
-	}
-	list, missing, err := c.Scanning(ctx, at, names)
-	if err != nil {
-		return nil, err
-	}
-	out := &BatchGetRepositoryScanningConfigurationResponse{
-		ScanningConfigurations: []RepositoryScanningConfiguration{}, Failures: []RepositoryScanningConfigurationFailure{},
-	}
-	for _, r := range list {
-		frequency := "MANUAL"
-		if r.ScanOnPush {
-			frequency = "SCAN_ON_PUSH"
-		}
-		out.ScanningConfigurations = append(out.ScanningConfigurations, RepositoryScanningConfiguration{
-			RepositoryArn: text(r.ARN()), RepositoryName: text(r.Name), ScanOnPush: &r.ScanOnPush,
-			ScanFrequency: &frequency, AppliedScanFilters: []ScanningRepositoryFilter{},
-		})
-	}
-	for _, name := range missing {
-		out.Failures = append(out.Failures, RepositoryScanningConfigurationFailure{
-			RepositoryName: text(name), FailureCode: text("REPOSITORY_NOT_FOUND"), FailureReason: text(ecr.RepositoryNotFound(at, name).Message),
-		})
-	}
-	return out, nil
 }

@@ -34,6 +34,21 @@ func TestRegistryOperations(t *testing.T) {
 			"failures": [{"repositoryName": "nowhere", "failureCode": "REPOSITORY_NOT_FOUND",
 				"failureReason": "The repository with name 'nowhere' does not exist in the registry with id '000000000000'"}]}`},
 	)
+	const scan = `{"scanType": "ENHANCED", "rules": [{"scanFrequency": "CONTINUOUS_SCAN", "repositoryFilters": [{"filter": "pla*", "filterType": "WILDCARD"}]}]}`
+	s.steps(t,
+		step{"PutRegistryScanningConfiguration", scan, `{"registryScanningConfiguration": ` + scan + `}`},
+		step{"GetRegistryScanningConfiguration", `{}`, `{"registryId": "000000000000", "scanningConfiguration": ` + scan + `}`},
+		step{"BatchGetRepositoryScanningConfiguration", `{"repositoryNames": ["plain", "scanned"]}`, `{"scanningConfigurations": [
+			{"repositoryArn": "arn:aws:ecr:us-east-1:000000000000:repository/plain", "repositoryName": "plain", "scanOnPush": false,
+				"scanFrequency": "CONTINUOUS_SCAN", "appliedScanFilters": [{"filter": "pla*", "filterType": "WILDCARD"}]},
+			{"repositoryArn": "arn:aws:ecr:us-east-1:000000000000:repository/scanned", "repositoryName": "scanned", "scanOnPush": false, "scanFrequency": "MANUAL", "appliedScanFilters": []}],
+			"failures": []}`},
+		step{"PutRegistryScanningConfiguration", `{"scanType": "BASIC", "rules": [{"scanFrequency": "CONTINUOUS_SCAN", "repositoryFilters": []}]}`,
+			"ValidationException: The scan type BASIC has no rules of the scan frequency CONTINUOUS_SCAN; it takes [SCAN_ON_PUSH MANUAL]"},
+		step{"PutRegistryScanningConfiguration", `{"scanType": "FAST"}`,
+			"InvalidParameterException: Invalid parameter at 'scanType' failed to satisfy constraint: 'Member must satisfy enum value set: [ENHANCED, BASIC]'"},
+		step{"PutRegistryScanningConfiguration", `{}`, `{"registryScanningConfiguration": {"scanType": "BASIC", "rules": []}}`},
+	)
 	put := ok[PutRegistryPolicyResponse](t, s, "PutRegistryPolicy", `{"policyText": "`+policy+`"}`)
 	got := ok[GetRegistryPolicyResponse](t, s, "GetRegistryPolicy", `{}`)
 	gone := ok[DeleteRegistryPolicyResponse](t, s, "DeleteRegistryPolicy", `{}`)

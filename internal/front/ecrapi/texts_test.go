@@ -117,6 +117,19 @@ func TestErrorTexts(t *testing.T) {
 		{"GetRepositoryPolicy", `{"repositoryName": "app"}`, "RepositoryPolicyNotFoundException",
 			"Repository policy does not exist for the repository with name 'app' in the registry with id '000000000000'"},
 		{"GetRegistryPolicy", `{}`, "RegistryPolicyNotFoundException", "Registry policy does not exist in the registry with id '000000000000'"},
+		{"DescribeImageScanFindings", `{"repositoryName": "app", "imageId": {"imageTag": "v1"}}`, "ScanNotFoundException",
+			"Image scan does not exist for the image with '{imageDigest:'null', imageTag:'v1'}' in the repository with name 'app' in the registry with id '000000000000'"},
+		{"DescribeImageScanFindings", `{"repositoryName": "app", "imageId": {"imageTag": "v2"}}`, "ImageNotFoundException",
+			fmt.Sprintf(noImage, "null", "v2")},
+		{"PutImage", put("app", manifest, ""), "ImageAlreadyExistsException",
+			"Image with digest '" + digest + "' and tag 'null' already exists in the repository with name 'app' in registry with id '000000000000'"},
+		{"GetDownloadUrlForLayer", `{"repositoryName": "app", "layerDigest": "` + missing + `"}`, "LayersNotFoundException",
+			"The layer with digest '" + missing + "' does not exist within the repository with name 'app' in the registry with id '000000000000'"},
+		{"DescribeRepositories", `{"repositoryNames": ["app", "nowhere"]}`, "RepositoryNotFoundException",
+			"The repository with name 'nowhere' does not exist in the registry with id '000000000000'"},
+		{"DeleteRegistryPolicy", `{}`, "RegistryPolicyNotFoundException", "Registry policy does not exist in the registry with id '000000000000'"},
+		{"PutImageTagMutability", `{"repositoryName": "app", "imageTagMutability": "MUTABLE_WITH_EXCLUSION"}`, "InvalidParameterException",
+			"Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: 'ImageTagMutabilityExclusionFilters can't be null when imageTagMutability is set as MUTABLE_WITH_EXCLUSION'"},
 		{"TagResource", `{"resourceArn": "arn:aws:ecr:us-east-1:000000000000:repository/app", "tags": [{"Key": "", "Value": "a"}]}`,
 			"InvalidTagParameterException", "Tag parameters are invalid"},
 	} {
@@ -171,11 +184,13 @@ func TestFailureTexts(t *testing.T) {
 	put(index, "all")
 	missing := string(ecr.DigestOf([]byte("missing")))
 	for _, operation := range []string{"BatchGetImage", "BatchDeleteImage"} {
-		s.steps(t, step{operation, `{"repositoryName": "app", "imageIds": [{}, {"imageDigest": "x"}, {"imageTag": "v9"}, {"imageDigest": "` + missing + `", "imageTag": "v1"}]}`,
+		s.steps(t, step{operation, `{"repositoryName": "app", "imageIds": [{}, {"imageDigest": "x"}, {"imageTag": "a b"}, {"imageTag": "v9"}, {"imageDigest": "` + missing + `", "imageTag": "v1"}]}`,
 			strings.Replace(`{"IMAGES": [], "failures": [
 				{"imageId": {}, "failureCode": "MissingDigestAndTag", "failureReason": "Invalid request parameters: both tag and digest cannot be null"},
 				{"imageId": {"imageDigest": "x"}, "failureCode": "InvalidImageDigest",
 					"failureReason": "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"},
+				{"imageId": {"imageTag": "a b"}, "failureCode": "InvalidImageTag",
+					"failureReason": "Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9-_.]+'"},
 				{"imageId": {"imageTag": "v9"}, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"},
 				{"imageId": {"imageDigest": "`+missing+`", "imageTag": "v1"}, "failureCode": "ImageTagDoesNotMatchDigest",
 					"failureReason": "Requested image tag does not match the digest"}

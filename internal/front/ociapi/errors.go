@@ -59,6 +59,7 @@ var wires = map[ecr.Code]wire{
 	ecr.CodePreviewNotFound:          {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodePreviewInProgress:        {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeStorageClassNotSupported: {http.StatusBadRequest, "UNSUPPORTED"},
+	ecr.CodeScanNotFound:             {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeRegistryPolicyNotFound:   {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeTooManyTags:              {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeInvalidTagParameter:      {http.StatusBadRequest, "UNSUPPORTED"},
@@ -242,7 +243,7 @@ func (x *exchange) bodyForm(broken error) (wire, string) {
 
 // specForm gives err the form of the OCI specification where ECR's differs,
 // unless ECR's counts: 400 rather than 405 for bad input, and its codes for
-// what a manifest refers to.
+// what a manifest refers to and for content that is not what its digest says.
 func (x *exchange) specForm(err error) error {
 	var own *wireError
 	if x.ecrCompat() || errors.As(err, &own) {
@@ -255,6 +256,8 @@ func (x *exchange) specForm(err error) error {
 		return inputError(unsupported, err)
 	case code == ecr.CodeLayersNotFound && x.putsManifest():
 		return inputError(childUnknown, err)
+	case code == ecr.CodeInvalidLayer || code == ecr.CodeImageDigestDoesNotMatch:
+		return inputError(digestInvalid, err)
 	}
 	return err
 }

@@ -63,6 +63,7 @@ var outcomes = map[ecr.Code]outcome{
 	ecr.CodePreviewNotFound:          internalFailure,
 	ecr.CodePreviewInProgress:        internalFailure,
 	ecr.CodeStorageClassNotSupported: internalFailure,
+	ecr.CodeScanNotFound:             internalFailure,
 	ecr.CodeRegistryPolicyNotFound:   internalFailure,
 	ecr.CodeImageNotFound:            internalFailure,
 	ecr.CodeImageAlreadyExists:       internalFailure,
