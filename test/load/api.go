@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 
@@ -137,11 +135,9 @@ func (c *client) batch(ctx context.Context, l *life) (change, error) {
 		}
 		ids = append(ids, types.ImageIdentifier{ImageDigest: &k.digest})
 	}
-	out, err := look(l, func() (*ecr.BatchGetImageOutput, error) {
-		return l.api.BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: &repo, ImageIds: ids, AcceptedMediaTypes: []string{manifestType, indexType}})
-	})
+	out, err := l.api.BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: &repo, ImageIds: ids, AcceptedMediaTypes: []string{manifestType, indexType}})
 	if err != nil {
-		return change{}, err
+		return change{}, l.outcome(err)
 	}
 	got := map[string]bool{}
 	for _, i := range out.Images {
@@ -155,28 +151,8 @@ func (c *client) batch(ctx context.Context, l *life) (change, error) {
 	if len(out.Failures) != 1 {
 		return change{}, fmt.Errorf("BatchGetImage of %s: %d failures, want 1", repo, len(out.Failures))
 	}
-	_, err = look(l, func() (*ecr.DescribeImagesOutput, error) {
-		return l.api.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: &repo, ImageIds: ids[1:]})
-	})
-	return change{}, err
-}
-
-// lookTries is how often an answer is asked for.
-const lookTries = 3
-
-// look asks for something that changes nothing, again when the client's own
-// transport closed the connection while the answer was being read. That
-// happens once in tens of thousands of answers that are longer than one read;
-// no server can bring it about (net.ErrClosed is a local Close), and clients
-// with the SDK's usual retries never see it. It is counted.
-func look[T any](l *life, ask func() (T, error)) (T, error) {
-	for try := 1; ; try++ {
-		out, err := ask()
-		if try == lookTries || !errors.Is(err, net.ErrClosed) {
-			return out, l.outcome(err)
-		}
-		l.askedAgain.Add(1)
-	}
+	_, err = l.api.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: &repo, ImageIds: ids[1:]})
+	return change{}, l.outcome(err)
 }
 
 // digests are all images of a repository, and their tags.
@@ -184,9 +160,9 @@ func (l *life) digests(ctx context.Context, repo string) (images map[string]bool
 	images, tags = map[string]bool{}, map[string]string{}
 	pages := ecr.NewListImagesPaginator(l.api, &ecr.ListImagesInput{RepositoryName: &repo, MaxResults: aws.Int32(1000)})
 	for pages.HasMorePages() {
-		page, err := look(l, func() (*ecr.ListImagesOutput, error) { return pages.NextPage(ctx) })
+		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, l.outcome(err)
 		}
 		for _, id := range page.ImageIds {
 			images[*id.ImageDigest] = true

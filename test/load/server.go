@@ -7,15 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 )
@@ -34,10 +34,11 @@ type server struct {
 	cmd   *exec.Cmd    // nil when none runs
 	ended chan error   // receives how cmd ended
 	kills int
-	// askedAgain counts answers that were asked for again; see look.
-	askedAgain atomic.Int64
 	// slowest is the longest time from starting a process to its first answer.
 	slowest time.Duration
+	// memory is the most that a process had resident, in bytes; 0 where the
+	// system does not tell.
+	memory int64
 
 	mu  sync.Mutex
 	now *life // guarded by mu
@@ -52,7 +53,6 @@ type life struct {
 	leastChunk int
 	killed     chan struct{} // closed right before the process is killed
 	next       chan struct{} // closed when the following life has begun
-	askedAgain *atomic.Int64
 }
 
 func newServer(o options, file string) (*server, error) {
@@ -130,15 +130,12 @@ func (s *server) reach(ctx context.Context) (*life, error) {
 	transport.MaxIdleConnsPerHost = s.o.clients
 	l := &life{
 		url: env["AWS_ENDPOINT_URL"], http: &http.Client{Transport: transport, Timeout: 2 * time.Minute},
-		killed: make(chan struct{}), next: make(chan struct{}), askedAgain: &s.askedAgain,
+		killed: make(chan struct{}), next: make(chan struct{}),
 	}
 	if s.o.compat == "ecr" {
 		l.leastChunk = 5 << 20
 	}
-	l.api = ecr.New(ecr.Options{
-		Region: env["AWS_REGION"], BaseEndpoint: &l.url, HTTPClient: l.http, Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
-	})
+	l.api = newAPI(l.http, l.url, env["AWS_REGION"], credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""))
 	token, err := l.api.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
 		return nil, err
@@ -170,6 +167,7 @@ func (s *server) kill() {
 			s.kills++
 		}
 	}
+	s.memory = max(s.memory, peakMemory(s.cmd.Process.Pid))
 	if err := s.cmd.Process.Kill(); err != nil {
 		fmt.Fprintln(os.Stderr, "killing the server:", err)
 	}
@@ -177,6 +175,19 @@ func (s *server) kill() {
 		fmt.Fprintln(os.Stderr, "the server ended well before it was killed")
 	}
 	s.cmd = nil
+}
+
+// peakMemory is the most that a process had resident so far, in bytes, as
+// Linux tells; 0 elsewhere.
+func peakMemory(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, line, _ := strings.Cut(string(b), "VmHWM:")
+	var kib int64
+	_, _ = fmt.Sscan(line, &kib) // 0 without such a line
+	return kib << 10
 }
 
 // onItsOwn tells of a process that ended before it was killed.
@@ -192,10 +203,33 @@ func (s *server) onItsOwn() error {
 
 // check runs `kontor admin check` on the folder.
 func (s *server) check(ctx context.Context) error {
+	size, files, err := sizeOf(s.o.data)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("the folder: %d bytes in %d files\n", size, files)
+	began := time.Now()
 	out, err := exec.CommandContext(ctx, s.o.binary, "admin", "check", "--data", s.o.data).CombinedOutput()
-	fmt.Printf("admin check: %s\n", bytes.TrimSpace(out))
+	fmt.Printf("admin check in %s: %s\n", time.Since(began).Round(time.Millisecond), bytes.TrimSpace(out))
 	if err != nil {
 		return fmt.Errorf("admin check: %w", err)
 	}
 	return nil
+}
+
+// sizeOf is how many bytes and files are below a folder.
+func sizeOf(folder string) (bytes int64, files int, err error) {
+	err = filepath.WalkDir(folder, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		bytes += info.Size()
+		files++
+		return nil
+	})
+	return bytes, files, err
 }

@@ -57,8 +57,6 @@ func (s *stats) print(took time.Duration, srv *server) {
 	for _, what := range slices.Sorted(maps.Keys(s.sums)) {
 		fmt.Printf("%s: %d\n", what, s.sums[what])
 	}
-	if n := srv.askedAgain.Load(); n > 0 {
-		fmt.Printf("answers asked for again: %d\n", n)
-	}
-	fmt.Printf("%d kills in %s; the slowest start took %s\n", srv.kills, took.Round(time.Second), srv.slowest.Round(time.Millisecond))
+	fmt.Printf("%d kills in %s; the slowest start took %s; a process had at most %d MiB resident\n",
+		srv.kills, took.Round(time.Second), srv.slowest.Round(time.Millisecond), srv.memory>>20)
 }
