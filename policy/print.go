@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
@@ -148,78 +147,4 @@ func (n node) pretty(b []byte, indent string) []byte {
 		return append(b, " ]"...)
 	}
 	return jsonpos.AppendString(b, n.text)
-}
-
-// Equal reports whether a and b say the same. Order is irrelevant, and so are
-// repetitions: of statements, principals, actions, resources, conditions and
-// their values. The same are "*" and {"AWS": "*"}, an account's id and its
-// root ARN, actions and condition keys whatever their letter case, an absent
-// Version and Version2008, and an absent Resource and "*" (a policy that may
-// leave it out has nothing else to speak of). Sid and ID do not count: they
-// have no effect on access.
-//
-// Equal does not reason about wildcards, nor about one statement that does
-// the work of two: equal documents mean the same, different ones may.
-func Equal(a, b Document) bool {
-	return normalVersion(a) == normalVersion(b) && slices.Equal(normal(a), normal(b))
-}
-
-func normalVersion(d Document) Version {
-	if d.Version == "" {
-		return Version2008
-	}
-	return d.Version
-}
-
-// normal is the statements of d in the one form that equal ones have, sorted.
-func normal(d Document) []string {
-	var out []string
-	for _, s := range d.Statements {
-		s.Sid = ""
-		s.Principal, s.NotPrincipal = s.Principal.normal(), s.NotPrincipal.normal()
-		s.Action, s.NotAction = set(s.Action, strings.ToLower), set(s.NotAction, strings.ToLower)
-		s.Resource, s.NotResource = set(s.Resource, nil), set(s.NotResource, nil)
-		if s.Resource == nil && s.NotResource == nil {
-			s.Resource = []string{"*"}
-		}
-		s.Condition = slices.Clone(s.Condition)
-		for i, c := range s.Condition {
-			s.Condition[i] = Condition{c.Operator, strings.ToLower(c.Key), set(c.Values, nil)}
-		}
-		slices.SortFunc(s.Condition, func(a, b Condition) int {
-			return strings.Compare(a.Operator+"\x00"+a.Key, b.Operator+"\x00"+b.Key)
-		})
-		out = append(out, string(s.tree().compact(nil)))
-	}
-	return set(out, nil)
-}
-
-func (p Principals) normal() Principals {
-	if p.Everyone {
-		return Principals{AWS: []string{"*"}}
-	}
-	account := func(s string) string {
-		if id := AccountOf(s); id != "" {
-			return id
-		}
-		return s
-	}
-	return Principals{AWS: set(p.AWS, account), Service: set(p.Service, nil), Federated: set(p.Federated, nil),
-		CanonicalUser: set(p.CanonicalUser, nil)}
-}
-
-// set is the list sorted, without repetitions, each element passed through
-// form if there is one. Nil stays nil.
-func set(list []string, form func(string) string) []string {
-	if list == nil {
-		return nil
-	}
-	out := slices.Clone(list)
-	for i, s := range out {
-		if form != nil {
-			out[i] = form(s)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

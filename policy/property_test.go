@@ -154,10 +154,11 @@ func TestEqualSeesEachChange(t *testing.T) {
 		case 1:
 			s.Action = append(slices.Clone(s.Action), "ecr:New")
 		case 2:
-			s.Principal.AWS = append(slices.Clone(s.Principal.AWS), "444444444444")
+			s.Principal.Service = append(slices.Clone(s.Principal.Service), "new.amazonaws.com")
 			s.Principal.Everyone = false
 		case 3:
-			s.NotResource = append(slices.Clone(s.NotResource), "arn:aws:ecr:*:*:repository/new")
+			all := func(r string) bool { return r == "*" } // a new one adds nothing to it
+			s.NotResource = append(slices.DeleteFunc(slices.Clone(s.NotResource), all), "arn:aws:ecr:*:*:repository/new")
 		case 4:
 			s.Condition = append(slices.Clone(s.Condition), policy.Condition{Operator: "Bool", Key: "a:b", Values: []string{"true"}})
 		case 5:

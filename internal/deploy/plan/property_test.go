@@ -1,8 +1,10 @@
 package plan_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -146,6 +148,36 @@ func TestDiffChangesNeitherSide(t *testing.T) {
 		}
 		if diff := cmp.Diff(observed, o.Repositories); diff != "" {
 			t.Fatalf("observed changed:\n%s", diff)
+		}
+	})
+}
+
+// A change of a document says which of its parts changes.
+func TestChangedDocumentsHaveParts(t *testing.T) {
+	statement := rapid.Custom(func(t *rapid.T) string {
+		return `{"Sid":"` + rapid.SampledFrom([]string{"", "A", "B"}).Draw(t, "sid") + `","Effect":"Allow","Principal":` +
+			rapid.SampledFrom([]string{`"*"`, `{"AWS":"*"}`, `{"AWS":"111111111111"}`}).Draw(t, "principal") + `,"Action":"ecr:` +
+			rapid.SampledFrom([]string{"PutImage", "putimage", "ListImages"}).Draw(t, "action") + `"}`
+	})
+	rule := rapid.Custom(func(t *rapid.T) string {
+		return fmt.Sprintf(`{"rulePriority":%d,"selection":{"tagStatus":"tagged","tagPrefixList":["%s"],"countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}`,
+			rapid.IntRange(1, 3).Draw(t, "priority"), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "prefix"))
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		policy := func(label string) string {
+			return `{"Version":"` + rapid.SampledFrom([]string{"2012-10-17", "2008-10-17"}).Draw(t, "version") + `","Statement":[` +
+				strings.Join(rapid.SliceOfN(statement, 1, 3).Draw(t, label), ",") + `]}`
+		}
+		lifecycle := func(label string) string {
+			return `{"rules":[` + strings.Join(rapid.SliceOfN(rule, 1, 3).Draw(t, label), ",") + `]}`
+		}
+		p := plan.Diff(wanted(repo("api", "", policy("want"), lifecycle("wanted rules"))), seen(repo("api", "platform", policy("have"), lifecycle("rules"))))
+		for _, c := range p.Changes {
+			for _, d := range c.Differences {
+				if len(d.Parts) == 0 {
+					t.Fatalf("%s changes, but no part of it:\n%s\n%s", d.Field, c.Before.Policy+c.Before.Lifecycle, c.After.Policy+c.After.Lifecycle)
+				}
+			}
 		}
 	})
 }
