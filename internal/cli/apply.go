@@ -30,6 +30,9 @@ type applyOptions struct {
 	targetsOptions
 	asJSON bool
 	yes    bool
+	// inUse are files of images in use, hosts more names of the registries in
+	// them.
+	inUse, hosts []string
 }
 
 func (o *applyOptions) flags(e *Env, cmd *cobra.Command) {
@@ -37,6 +40,8 @@ func (o *applyOptions) flags(e *Env, cmd *cobra.Command) {
 	o.parallelFlag(cmd)
 	jsonFlag(cmd, &o.asJSON)
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "change without asking (default false)")
+	leasesFlag(cmd, &o.inUse)
+	hostFlag(cmd, &o.hosts)
 }
 
 func (o *applyOptions) check(e *Env) error {
@@ -62,7 +67,9 @@ func (e *Env) applyCommand() *cobra.Command {
 Each repository is read again before it is changed, and left alone when it is
 not as the plan saw it. When one repository or registry fails, the others go on;
 running apply again does what is left. Nothing is changed when one of the file's
-lifecycle_tests does not hold.
+lifecycle_tests or access_tests does not hold, or when a change would expire or
+delete an image in use: one that --leases names, or that the registry knows of
+(kontor lease).
 
 With PLAN, a file that kontor plan --output wrote, exactly that plan is carried
 out, or nothing when the file or a registry has moved since.
@@ -76,7 +83,8 @@ without is applied to the local registry of --data, and nothing ever goes to
 AWS.`,
 		Example: `  kontor apply -f kontor.yaml
   kontor apply --target prod --yes --json
-  kontor apply --prune`,
+  kontor apply --prune
+  kontor plan -o next.plan && kontor apply next.plan`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := errors.Join(o.check(e), end.check()); err != nil {
@@ -157,6 +165,10 @@ func (e *Env) applyFile(ctx context.Context, name string, o applyOptions) (err e
 
 // apply shows the plans of d, asks, and carries them out.
 func (e *Env) apply(ctx context.Context, d *deployment, o applyOptions) error {
+	if err := ctx.Err(); err != nil {
+		return errors.Join(err, errors.New("nothing was changed"))
+	}
+	checked := e.checks(ctx, d, o.targetsOptions, o.inUse, o.hosts)
 	set := d.set()
 	opts := e.options(e.Stdout)
 	if !o.asJSON {
@@ -164,8 +176,12 @@ func (e *Env) apply(ctx context.Context, d *deployment, o applyOptions) error {
 			return err
 		}
 	}
-	if err := e.checks(ctx, d, o.targetsOptions, nil, nil); err != nil {
-		return errors.Join(d.failed(), err, errors.New("nothing was changed"))
+	if err := checked; err != nil {
+		err = errors.Join(d.failed(), d.refused(), err, errors.New("nothing was changed"))
+		if o.asJSON {
+			return errors.Join(err, render.JSON(e.Stdout, applyForm{set, []deploy.Result{}, nil}))
+		}
+		return err
 	}
 	var todo []*site
 	for _, s := range d.sites {
@@ -218,9 +234,11 @@ func (e *Env) carryOut(ctx context.Context, d *deployment, todo []*site, o apply
 			Parallel: o.parallel,
 			Progress: func(r deploy.RepositoryResult) { reporter.Report(s.target.Name, r) },
 		})
+		if ctx.Err() != nil {
+			err = nil // said below, with what is left
+		}
 		if err == nil && !r.OK() {
-			err = fmt.Errorf("%s not as the file says: run apply again",
-				plural(len(r.Repositories)-r.Count(deploy.StatusDone), "repository is", "repositories are"))
+			err = notDone(s.plan, r, ctx.Err() != nil)
 		}
 		results[i] = r
 		if err != nil {
@@ -228,6 +246,19 @@ func (e *Env) carryOut(ctx context.Context, d *deployment, todo []*site, o apply
 		}
 	})
 	return results, errors.Join(append(errs, reporter.Close())...)
+}
+
+// notDone says how much of a plan is left, and what to do.
+func notDone(p plan.Plan, r deploy.Result, stopped bool) error {
+	left := plural(len(r.Repositories)-r.Count(deploy.StatusDone), "repository is", "repositories are")
+	what, again := "not as the file says", "run apply again"
+	if p.End == plan.Everything {
+		what, again = "not deleted", "run destroy again"
+	}
+	if stopped {
+		return fmt.Errorf("stopped: %s %s: %s", left, what, again)
+	}
+	return fmt.Errorf("%s %s: %s", left, what, again)
 }
 
 // question says how much will change where.

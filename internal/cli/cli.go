@@ -90,6 +90,9 @@ func (e *Env) Run(ctx context.Context, args []string) int {
 	}
 	code := e.code(err)
 	var silent *exitError
+	if ctx.Err() != nil {
+		err = interrupted(err)
+	}
 	if !errors.As(err, &silent) {
 		for _, line := range messages(err) {
 			_, _ = fmt.Fprintln(e.Stderr, line) // nowhere to report to
@@ -99,6 +102,27 @@ func (e *Env) Run(ctx context.Context, args []string) int {
 		_, _ = fmt.Fprintf(e.Stderr, "see %s -h\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// interrupted says once that the command was interrupted, in place of every
+// error that comes of it.
+func interrupted(err error) error {
+	if !errors.Is(err, context.Canceled) {
+		return err
+	}
+	rest := []error{errors.New("interrupted")}
+	var walk func(error)
+	walk = func(err error) {
+		if parts := joined(err); parts != nil {
+			for _, e := range parts {
+				walk(e)
+			}
+		} else if !errors.Is(err, context.Canceled) {
+			rest = append(rest, err)
+		}
+	}
+	walk(err)
+	return errors.Join(rest...)
 }
 
 func (e *Env) code(err error) int {

@@ -20,7 +20,8 @@ the file still names them or not.
 The file must name its stack. Only repositories that carry its tag are deleted.
 Nothing is deleted of a registry where one of them is protected, which all are
 but those applied with delete_protection: false, or holds images, unless
---delete-images says that these may go.`,
+--delete-images says that these may go. Nothing at all is deleted when an image in
+use would go: one that --leases names, or that the registry knows of.`,
 		Example: `  kontor destroy --target staging
   kontor destroy --target staging --delete-images --yes`,
 		Args: cobra.NoArgs,

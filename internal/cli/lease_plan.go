@@ -34,7 +34,8 @@ func (e *Env) leasedLost(ctx context.Context, d *deployment, files, hosts []stri
 		}
 		known, err := e.knownLeases(ctx, s.conn, "")
 		if err != nil {
-			return d.named(s, err)
+			s.err = fmt.Errorf("reading the leases of registry %s: %w", s.target.Name, err)
+			continue
 		}
 		if inUse = append(inUse, known...); len(inUse) == 0 {
 			continue
@@ -45,7 +46,8 @@ func (e *Env) leasedLost(ctx context.Context, d *deployment, files, hosts []stri
 			}
 			snapshot, err := s.conn.Images(ctx, c.Repository, true, e.Now())
 			if err != nil {
-				return d.named(s, err)
+				s.err = err
+				break
 			}
 			if err := leasedChange(c, snapshot, inUse, e.Now().UTC()); err != nil {
 				lost = errors.Join(lost, d.named(s, err))

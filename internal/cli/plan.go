@@ -101,8 +101,9 @@ that the registry knows of (kontor lease).`,
 			}
 			options := end.options()
 			options.RefreshOnly = refreshOnly
-			set := d.plan(cmd.Context(), options)
-			failed := errors.Join(d.failed(), d.refused(), e.checks(cmd.Context(), d, o, inUse, hosts))
+			d.plan(cmd.Context(), options)
+			checked := e.checks(cmd.Context(), d, o, inUse, hosts)
+			set, failed := d.set(), errors.Join(d.failed(), d.refused(), checked)
 			switch {
 			case asJSON:
 				err = render.JSON(e.Stdout, set)

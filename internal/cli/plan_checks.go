@@ -15,7 +15,8 @@ import (
 
 // checks are what keeps the plans of d from being carried out, beside their
 // own errors: tests of the file that do not hold, images in use that would go
-// and a bound on images that would be exceeded. nil for nothing.
+// and a bound on images that would be exceeded. nil for nothing. A site that
+// cannot be read for them has an error afterwards, and is no part of them.
 func (e *Env) checks(ctx context.Context, d *deployment, o targetsOptions, inUse, hosts []string) error {
 	err := failedTests(d.file.RunLifecycleTests(e.Now()))
 	if d.failed() == nil {
@@ -42,10 +43,11 @@ func (e *Env) overBudget(ctx context.Context, d *deployment) error {
 				continue
 			}
 			snapshot, err := s.conn.Images(ctx, c.Repository, true, e.Now())
-			if err == nil {
-				err = budgetOf(*budget, c, snapshot, e.Now().UTC())
-			}
 			if err != nil {
+				s.err = err
+				break
+			}
+			if err := budgetOf(*budget, c, snapshot, e.Now().UTC()); err != nil {
 				over = errors.Join(over, d.named(s, err))
 			}
 		}

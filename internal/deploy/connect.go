@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -137,6 +139,8 @@ func Session(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 
 func (c ConnectConfig) sts(cfg aws.Config) *sts.Client {
 	return sts.NewFromConfig(cfg, func(o *sts.Options) {
+		// The first call tells whether anybody is there at all.
+		o.Retryer = retryer(notThere)
 		if c.Target.Endpoint != "" {
 			o.BaseEndpoint = aws.String(c.Target.Endpoint)
 		}
@@ -165,6 +169,8 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	}
 	if c.HTTPClient != nil {
 		options = append(options, config.WithHTTPClient(c.HTTPClient))
+	} else {
+		options = append(options, config.WithHTTPClient(httpClient()))
 	}
 	if t.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(t.Profile))
@@ -210,22 +216,44 @@ func expiredSSO(err error, cfg aws.Config, c ConnectConfig) error {
 	return &Error{Err: err, Message: fmt.Sprintf("%s: the SSO session has expired, or never began: run `%s` (%s)", c.subject(), login, oneLine(root(err).Error()))}
 }
 
-// newRetryer retries what the SDK retries, and longer, but for one thing: a
-// refused connection means that nothing is there, and waiting does not help.
-// When calls are throttled it slows all calls of the client down to what the
-// service takes.
-func newRetryer() aws.Retryer {
+// newRetryer retries what the SDK retries, and longer, but not what waiting
+// does not help. When calls are throttled it slows all calls of the client down
+// to what the service takes.
+func newRetryer() aws.Retryer { return retryer(hopeless) }
+
+func retryer(never func(error) bool) aws.Retryer {
 	return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
 		o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) {
 			o.MaxAttempts = attempts
 			o.MaxBackoff = maxBackoff
-			refused := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-				if errors.Is(err, syscall.ECONNREFUSED) {
+			o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+				if never(err) {
 					return aws.FalseTernary
 				}
 				return aws.UnknownTernary
-			})
-			o.Retryables = append([]retry.IsErrorRetryable{refused}, o.Retryables...)
+			})}, o.Retryables...)
 		})
 	})
+}
+
+// hopeless reports whether waiting does not help: nothing listens there, or
+// what does speaks no TLS or has a certificate that is not trusted.
+func hopeless(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || plainHTTP(err) || untrusted(err) != ""
+}
+
+// notThere is hopeless, and where no connection comes about at all: with
+// retries that would take minutes to say.
+func notThere(err error) bool {
+	var op *net.OpError
+	return hopeless(err) || errors.As(err, &op) && op.Op == "dial"
+}
+
+// dialTimeout is how long a host may take to accept a connection.
+const dialTimeout = 10 * time.Second
+
+// httpClient is the SDK's own, but it does not wait half a minute for a host
+// that is not there.
+func httpClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })
 }

@@ -2,13 +2,8 @@ package deploy_test
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // the AWS CLI names files so
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
-	"github.com/aws/smithy-go"
 	"pgregory.net/rapid"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
@@ -378,69 +372,5 @@ func TestEndpoints(t *testing.T) {
 				t.Errorf("calls went to %v, want %s and %s", w.hosts, c.sts, c.ecr)
 			}
 		})
-	}
-}
-
-func TestErrorsSayWhatToDo(t *testing.T) {
-	reg := kontortest.Start(t)
-	pusher := connectAs(t, reg, reg.Pusher, nil)
-	p := plan.Diff(wanted(repo("api", policyA, "")), state.Observed{Target: pusher.Target})
-	got := apply(t, pusher, p).Repositories[0].Error
-	want := `the caller needs ecr:CreateRepository and ecr:TagResource: add {"Effect":"Allow","Action":["ecr:CreateRepository","ecr:TagResource"],` +
-		`"Resource":"arn:aws:ecr:` + reg.Region + `:` + reg.Account + `:repository/api"} to its IAM policy`
-	if !strings.Contains(got, want) {
-		t.Errorf("%s\nwant %s", got, want)
-	}
-
-	// An SSO profile whose cached token is not there or over.
-	config := "[profile sso]\nsso_session = s\nsso_account_id = 111111111111\nsso_role_name = admin\nregion = us-east-2\n" +
-		"[sso-session s]\nsso_region = us-east-2\nsso_start_url = https://example.invalid/start\n"
-	awsHome(t, config)
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	if err := os.MkdirAll(home+"/.aws/sso/cache", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	to := deploy.ConnectConfig{Target: state.Target{Name: "prod", Registry: target(reg).Registry, Profile: "sso"}}
-	const login = "registry prod: the SSO session has expired, or never began: run `aws sso login --profile sso`"
-	_, err := deploy.Connect(t.Context(), to)
-	contains(t, err, login)
-	sum := sha1.Sum([]byte("s")) // the AWS CLI's name for the session's file
-	expired := `{"accessToken":"x","expiresAt":"2020-01-01T00:00:00Z"}`
-	if err := os.WriteFile(home+"/.aws/sso/cache/"+hex.EncodeToString(sum[:])+".json", []byte(expired), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err = deploy.Connect(t.Context(), to)
-	contains(t, err, login)
-}
-
-// TestHints: each answer that a person can do something about says what.
-// Source: ECR API reference, "Common Errors", and the SDK's codes for the same.
-func TestHints(t *testing.T) {
-	call := func(service, operation, code string) error {
-		return &smithy.OperationError{ServiceID: service, OperationName: operation, Err: &smithy.GenericAPIError{Code: code, Message: "so\n it is"}}
-	}
-	for _, c := range []struct {
-		name string
-		err  error
-		want string
-	}{
-		{"throttled to the end", call("ECR", "DescribeRepositories", "ThrottlingException"),
-			"the repositories: ThrottlingException: so it is (the account's request rate is used up: try again later, with a smaller --parallelism)"},
-		{"STS says it so", call("STS", "AssumeRole", "Throttling"), "the account's request rate is used up"},
-		{"no right to read", call("ECR", "GetLifecyclePolicy", "AccessDeniedException"),
-			`the caller needs ecr:GetLifecyclePolicy: add {"Effect":"Allow","Action":"ecr:GetLifecyclePolicy","Resource":"*"} to its IAM policy`},
-		{"no right to the role", call("STS", "AssumeRole", "AccessDenied"), "and the caller to the role's trust policy"},
-		{"a key nobody has", call("STS", "GetCallerIdentity", "InvalidClientTokenId"), "the access key is not known there"},
-		{"a wrong secret or clock", call("STS", "GetCallerIdentity", "SignatureDoesNotMatch"), "or this machine's clock is wrong"},
-		{"an old session", call("ECR", "DescribeRepositories", "ExpiredTokenException"), "the credentials have expired: log in again"},
-		{"images since the plan", call("ECR", "DeleteRepository", "RepositoryNotEmptyException"), "plan again"},
-		{"no such region", &smithy.OperationError{ServiceID: "ECR", OperationName: "DescribeRepositories",
-			Err: &net.DNSError{Name: "api.ecr.mars-1.amazonaws.com", IsNotFound: true}}, "the host api.ecr.mars-1.amazonaws.com is not known: check region:"},
-	} {
-		t.Run(c.name, func(t *testing.T) { contains(t, deploy.Explain(c.err, "the repositories"), c.want) })
-	}
-	if err := deploy.Explain(context.Canceled, "the repositories"); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -2,6 +2,9 @@ package deploy
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"net"
@@ -52,20 +55,29 @@ func explainOn(err error, object, resource string) error {
 		call = op.Service() + " " + op.Operation()
 	}
 	var (
-		api smithy.APIError
-		dns *net.DNSError
+		api  smithy.APIError
+		dns  *net.DNSError
+		dial *net.OpError
 	)
 	switch {
+	case notAWS(err):
+		e.Message = fmt.Sprintf("%s: what answered %s is not the AWS API: correct endpoint:, or a proxy stands between (HTTPS_PROXY)", object, call)
 	case errors.As(err, &api):
 		e.Code = api.ErrorCode()
 		e.Message = fmt.Sprintf("%s: %s: %s", object, e.Code, oneLine(api.ErrorMessage()))
-		if hint := hintFor(e.Code, op, resource); hint != "" {
+		if hint := hintFor(e.Code, api.ErrorMessage(), op, resource); hint != "" {
 			e.Message += " (" + hint + ")"
 		}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Message = fmt.Sprintf("%s: nothing listens at %s: start the server there, or correct endpoint:", object, addressOf(err))
+	case plainHTTP(err):
+		e.Message = fmt.Sprintf("%s: the server speaks no TLS: write http:// in endpoint:, or start it with TLS", object)
+	case untrusted(err) != "":
+		e.Message = fmt.Sprintf("%s: the server's certificate is not trusted: %s: name a file with its certificate authority in AWS_CA_BUNDLE, or correct endpoint:", object, untrusted(err))
 	case errors.As(err, &dns):
 		e.Message = fmt.Sprintf("%s: the host %s is not known: check region: (there may be no such region) and endpoint:, and the network", object, dns.Name)
+	case errors.As(err, &dial) && dial.Op == "dial":
+		e.Message = fmt.Sprintf("%s: %s cannot be reached: %s: check the network, a proxy (HTTPS_PROXY) and endpoint:", object, addressOf(err), oneLine(root(err).Error()))
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Message = fmt.Sprintf("%s: %s got no answer in time", object, call)
 	default:
@@ -76,12 +88,16 @@ func explainOn(err error, object, resource string) error {
 
 // hintFor says what to do about an API error code; "" when the API's own
 // words say enough.
-func hintFor(code string, op *smithy.OperationError, resource string) string {
+func hintFor(code, message string, op *smithy.OperationError, resource string) string {
 	switch code {
 	case "AccessDeniedException", "AccessDenied", "NotAuthorized":
 		if op != nil {
-			return permission(op, resource)
+			return permission(op, resource, message)
 		}
+	case "KmsException":
+		return "the caller needs kms:DescribeKey, kms:CreateGrant and kms:RetireGrant on the key of encryption:, in its IAM policy or the key's policy"
+	case "LimitExceededException":
+		return "a quota of the account is used up: ask for more under Service Quotas, Amazon ECR"
 	case "RepositoryNotEmptyException":
 		return "it got images since the plan was made: plan again"
 	case "UnauthorizedException", "InvalidGrantException":
@@ -102,19 +118,79 @@ func hintFor(code string, op *smithy.OperationError, resource string) string {
 var together = map[string][]string{"ecr:CreateRepository": {"ecr:TagResource"}}
 
 // permission names the action that a call needs, and the statement that allows
-// it.
-func permission(op *smithy.OperationError, resource string) string {
+// it: where message says that another policy than the caller's stands in the
+// way, that one.
+func permission(op *smithy.OperationError, resource, message string) string {
 	action := strings.ToLower(op.Service()) + ":" + op.Operation()
 	list := append([]string{action}, together[action]...)
+	needs := "the caller needs " + strings.Join(list, " and ")
+	where, denied := policyOf(message)
+	if denied {
+		return fmt.Sprintf("%s, and a Deny in %s takes it away: no other statement gives it back, so change that one", needs, where)
+	}
 	allowed := `"` + strings.Join(list, `","`) + `"`
 	if len(list) > 1 {
 		allowed = "[" + allowed + "]"
 	}
-	out := fmt.Sprintf(`the caller needs %s: add {"Effect":"Allow","Action":%s,"Resource":"%s"} to its IAM policy`, strings.Join(list, " and "), allowed, resource)
-	if action == "sts:AssumeRole" {
+	out := fmt.Sprintf(`%s: add {"Effect":"Allow","Action":%s,"Resource":"%s"} to %s`, needs, allowed, resource, where)
+	if action == "sts:AssumeRole" && where == identityPolicy {
 		out += ", and the caller to the role's trust policy"
 	}
 	return out
+}
+
+const identityPolicy = "its IAM policy"
+
+// policyOf finds in the message of a denial which policy it is about, and
+// whether that has a Deny. There is no other field that tells. Source: IAM user
+// guide, "Troubleshoot access denied error messages".
+func policyOf(message string) (where string, denied bool) {
+	denied = strings.Contains(message, "explicit deny")
+	for _, p := range []struct{ words, where string }{
+		{"service control policy", "the service control policy of its organization"},
+		{"resource control policy", "the resource control policy of the organization"},
+		{"permissions boundary", "its permissions boundary"},
+		{"session policy", "the policy of its session"},
+		{"VPC endpoint policy", "the policy of the VPC endpoint"},
+		{"resource-based policy", "the policy of the resource"},
+	} {
+		if strings.Contains(message, p.words) {
+			return p.where, denied
+		}
+	}
+	return identityPolicy, denied
+}
+
+// notAWS reports whether what came back is nothing that the AWS API answers: a
+// page of a web server or of a proxy.
+func notAWS(err error) bool {
+	var (
+		api    smithy.APIError
+		other  *smithy.DeserializationError
+		inXML  *xml.SyntaxError
+		inJSON *json.SyntaxError
+	)
+	if errors.As(err, &api) {
+		return api.ErrorCode() == "UnknownError" // the SDK's, for an answer without a code
+	}
+	return errors.As(err, &other) || errors.As(err, &inXML) || errors.As(err, &inJSON)
+}
+
+// plainHTTP reports whether a server was spoken to with TLS and answered
+// without. net/http tells only by its text, and its value belongs to higher
+// levels.
+func plainHTTP(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+}
+
+// untrusted is why a server's certificate is not accepted; "" when that is not
+// what is wrong.
+func untrusted(err error) string {
+	var c *tls.CertificateVerificationError
+	if !errors.As(err, &c) {
+		return ""
+	}
+	return oneLine(c.Err.Error())
 }
 
 // addressOf is the address that a failed connection was made to.

@@ -55,8 +55,11 @@ func (r *Reporter) Report(target string, x deploy.RepositoryResult) {
 	if r.bars != nil {
 		w = r.bars // above the bars
 	}
-	_, werr := w.Write(lines.Bytes())
-	r.err = errors.Join(r.err, err, werr)
+	if lines.Len() > 0 {
+		_, werr := w.Write(lines.Bytes())
+		err = errors.Join(err, werr)
+	}
+	r.err = errors.Join(r.err, err)
 	if b := r.bar[target]; b != nil {
 		b.Increment()
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 // Progress writes what became of a repository: a line, and what was done and
-// not done of one that failed.
+// not done of one that failed. One that was not reached is no progress; Result
+// names it.
 func Progress(w io.Writer, r deploy.RepositoryResult, o Options) error {
 	return progressOf(w, "", r, o)
 }
@@ -33,7 +34,6 @@ func progressOf(w io.Writer, prefix string, r deploy.RepositoryResult, o Options
 	case deploy.StatusMoved:
 		pr.linef(red, "%s%s: not changed: %s", prefix, r.Repository, clean(r.Error))
 	case deploy.StatusSkipped:
-		pr.linef(yellow, "%s%s: not changed: %s", prefix, r.Repository, clean(r.Error))
 	default:
 		pr.linef(red, "%s%s: failed: %s", prefix, r.Repository, clean(r.Error))
 		if len(r.Done) > 0 {
@@ -89,7 +89,8 @@ func steps(ss []deploy.Step) string {
 	return strings.Join(words, ", ")
 }
 
-// Result writes the counts of r in one line.
+// Result writes the counts of r in one line, and in another the repositories
+// that were not reached.
 func Result(w io.Writer, r deploy.Result, o Options) error { return ResultOf(w, r, false, o) }
 
 // ResultOf is Result; with several registries it names the one it is about.
@@ -115,7 +116,25 @@ func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 		}
 	}
 	pr.linef(c, "%s.", line)
+	if names := skipped(r); len(names) > 0 {
+		pr.linef(yellow, "    not reached: %s", names)
+	}
 	return pr.flush(w)
+}
+
+// skipped names the repositories that apply did not come to, not all of many.
+func skipped(r deploy.Result) string {
+	const most = 10
+	var names []string
+	for _, x := range r.Repositories {
+		if x.Status == deploy.StatusSkipped {
+			names = append(names, string(x.Repository))
+		}
+	}
+	if n := len(names); n > most {
+		return fmt.Sprintf("%s, and %d more (--json names all)", strings.Join(names[:most], ", "), n-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
