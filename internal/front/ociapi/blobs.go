@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -62,6 +63,9 @@ func (x *exchange) serveContent(d ecr.Digest, contentType, cache string, content
 	h.Set("Etag", etag(d))
 	h.Set("Cache-Control", cache)
 	h.Set("X-Content-Type-Options", "nosniff")
+	if !strings.HasPrefix(x.r.Header.Get("Range"), "bytes=") {
+		x.r.Header.Del("Range") // of another unit: to be ignored, which net/http does not
+	}
 	http.ServeContent(x.w, x.r, "", time.Time{}, content)
 }
 

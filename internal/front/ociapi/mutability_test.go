@@ -1,0 +1,89 @@
+package ociapi_test
+
+import (
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/registry"
+)
+
+// ECR user guide, "Image tag mutability": the four modes with their filters, on
+// each way that a manifest is pushed: by its tag, by its digest with the tag as
+// a parameter, and together with a tag that may move.
+func TestMutabilityOnEveryPath(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		mode    ecr.TagMutability
+		filters []string
+		fixed   map[ecr.Tag]bool // by tag: may it not move?
+	}{
+		{"mutable", ecr.Mutable, nil, map[ecr.Tag]bool{"v1": false, "latest": false, "dev-1": false}},
+		{"immutable", ecr.Immutable, nil, map[ecr.Tag]bool{"v1": true, "latest": true, "dev-1": true}},
+		{"immutable but", ecr.ImmutableWithExclusion, []string{"latest", "dev-*"}, map[ecr.Tag]bool{"v1": true, "latest": false, "dev-1": false, "latest2": true, "mydev-1": true}},
+		{"mutable but", ecr.MutableWithExclusion, []string{"v*", "*-final"}, map[ecr.Tag]bool{"v1": true, "latest": false, "dev-1": false, "x-final": true, "x-final-2": false}},
+	} {
+		for _, compat := range compats {
+			t.Run(tc.name+" "+string(compat), func(t *testing.T) {
+				w := start(t, compat)
+				w.create("app", ecr.Mutability{Mode: tc.mode, Filters: tc.filters})
+				first, second := w.image("app", "a", ""), w.image("app", "b", "")
+				at := func(tag ecr.Tag) string {
+					return w.want(w.do("HEAD", "/v2/app/manifests/"+string(tag), ""), 200).header.Get("Docker-Content-Digest")
+				}
+				d1, d2 := string(ecr.DigestOf([]byte(first))), string(ecr.DigestOf([]byte(second)))
+				for tag, fixed := range tc.fixed {
+					w.push("app", string(tag), first)
+					for name, ref := range map[string]string{"by tag": string(tag), "as a parameter": d2 + "?tag=" + string(tag), "beside a new tag": d2 + "?tag=new-" + string(tag) + "&tag=" + string(tag)} {
+						r := w.putManifest("app", ref, manifest.MediaTypeOCIManifest, second)
+						switch {
+						case !fixed:
+							w.want(r, 201)
+							if at(tag) != d2 {
+								t.Errorf("%s %s: the tag did not move", tag, name)
+							}
+							w.push("app", string(tag), first)
+						default:
+							w.wantError(r, 400, "TAG_INVALID", "The image tag '"+string(tag)+"' already exists in the 'app' repository and cannot be overwritten because the tag is immutable.")
+							if at(tag) != d1 {
+								t.Errorf("%s %s: the tag moved", tag, name)
+							}
+							w.want(w.do("HEAD", "/v2/app/manifests/new-"+string(tag), ""), 404)
+						}
+						// The same image again: ECR refuses that too.
+						again := w.putManifest("app", string(tag), manifest.MediaTypeOCIManifest, first)
+						if fixed && compat == registry.CompatECR {
+							w.want(again, 400)
+						} else {
+							w.want(again, 201)
+						}
+					}
+					// What is immutable can be deleted, and pushed anew then.
+					w.want(w.do("DELETE", "/v2/app/manifests/"+string(tag), ""), 202)
+					w.push("app", string(tag), second)
+				}
+				w.noServerErrors()
+			})
+		}
+	}
+}
+
+// A change of the mode is for pushes that come after it.
+func TestMutabilityChanges(t *testing.T) {
+	w := start(t, registry.CompatECR, "app")
+	first, second := w.image("app", "a", ""), w.image("app", "b", "")
+	w.push("app", "v1", first)
+	set := func(m ecr.Mutability) {
+		t.Helper()
+		if err := w.registry.As(admin).SetTagMutability(t.Context(), registry.Repo{In: here, Name: "app"}, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.push("app", "v1", second)
+	set(ecr.Mutability{Mode: ecr.Immutable})
+	w.want(w.putManifest("app", "v1", manifest.MediaTypeOCIManifest, first), 400)
+	set(ecr.Mutability{Mode: ecr.ImmutableWithExclusion, Filters: []string{"v*"}})
+	w.push("app", "v1", first)
+	set(ecr.Mutability{Mode: ecr.MutableWithExclusion, Filters: []string{"v*"}})
+	w.want(w.putManifest("app", "v1", manifest.MediaTypeOCIManifest, second), 400)
+}
