@@ -1,6 +1,7 @@
 package kontor_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -12,8 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// corpusMin is how many inputs of its own each target has beside its seeds.
+const corpusMin = 4
+
 // TestFuzzTargets holds the list of CONTRIBUTING.md against the targets that
-// there are.
+// there are, and wants a corpus of each.
 func TestFuzzTargets(t *testing.T) {
 	target := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
 	var there []string
@@ -38,6 +42,17 @@ func TestFuzzTargets(t *testing.T) {
 	for _, line := range regexp.MustCompile("(?m)^- `([a-z0-9/]+)`: ((?:`Fuzz\\w+`(?:, )?)+)$").FindAllStringSubmatch(string(page), -1) {
 		for name := range strings.SplitSeq(line[2], ", ") {
 			listed = append(listed, line[1]+" "+strings.Trim(name, "`"))
+		}
+	}
+	for _, target := range there {
+		dir, name, _ := strings.Cut(target, " ")
+		corpus := path.Join(dir, "testdata/fuzz", name)
+		inputs, err := os.ReadDir(corpus)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if len(inputs) < corpusMin {
+			t.Errorf("%s has %d inputs, want %d or more", corpus, len(inputs), corpusMin)
 		}
 	}
 	slices.Sort(there)
