@@ -1,0 +1,187 @@
+package ecrapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// neverFilled are the members of responses that this server leaves out, by
+// what it would have to do, or to know, to fill them.
+var neverFilled = map[string][]string{
+	"nothing is scanned": {
+		"DescribeImages.imageDetails.imageScanStatus", "DescribeImages.imageDetails.imageScanFindingsSummary",
+		"DescribeImageScanFindings",
+	},
+	"a layer's media type is that of the manifests that refer to it, of which there may be none": {
+		"BatchCheckLayerAvailability.layers.mediaType",
+	},
+	"there is no KMS: a repository that asks for it is refused": {
+		"CreateRepository.repository.encryptionConfiguration.kmsKey", "DescribeRepositories.repositories.encryptionConfiguration.kmsKey",
+		"DeleteRepository.repository.encryptionConfiguration.kmsKey",
+	},
+	"nothing is replicated": {"DescribeRegistry.replicationConfiguration.rules.destinations", "DescribeRegistry.replicationConfiguration.rules.repositoryFilters"},
+}
+
+// leaves are the members of a shape that are filled with values, not with
+// members of their own, by path.
+func (m modelFile) leaves(name, path string, into map[string]bool) {
+	s := m.Shapes[name]
+	switch s.Type {
+	case "structure":
+		for member, shape := range s.Members {
+			m.leaves(shape, path+"."+member, into)
+		}
+	case "list":
+		m.leaves(s.Member, path, into)
+	default:
+		into[path] = true
+	}
+}
+
+// note marks what of a response is filled.
+func note(v any, path string, into map[string]bool, leaves map[string]bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		if leaves[path] {
+			into[path] = len(v) > 0
+			return
+		}
+		for member, value := range v {
+			note(value, path+"."+member, into, leaves)
+		}
+	case []any:
+		for _, value := range v {
+			note(value, path, into, leaves)
+		}
+	case nil:
+	default:
+		into[path] = true
+	}
+}
+
+// Each member that the responses of the operations that are served may have is
+// filled where there is something to fill it with, and only those listed never.
+func TestResponsesAreFilled(t *testing.T) {
+	m, s := readModel(t), newServer(t)
+	leaves, filled := map[string]bool{}, map[string]bool{}
+	for operation := range served {
+		m.leaves(m.Operations[operation].Output, operation, leaves)
+	}
+	do := func(operation, body string, args ...any) map[string]any {
+		t.Helper()
+		w := s.do(operation, fmt.Sprintf(body, args...))
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", operation, w.Code, w.Body)
+		}
+		var out map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+			t.Fatal(err)
+		}
+		note(out, operation, filled, leaves)
+		return out
+	}
+	const (
+		filters   = `"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION", "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "dev-*"}]`
+		rule      = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`
+		archive   = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"transition","targetStorageClass":"archive"}}]}`
+		statement = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111111111111"},"Action":"ecr:BatchGetImage"}]}`
+		governing = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111111111111"},"Action":"ecr:CreateRepository","Resource":"*"}]}`
+		resource  = `"resourceArn": "arn:aws:ecr:us-east-1:000000000000:repository/app"`
+		scan      = `{"scanType": "BASIC", "rules": [{"scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": [{"filterType": "WILDCARD", "filter": "a*"}]}]}`
+	)
+	do("GetAuthorizationToken", `{}`)
+	do("CreateRepository", `{"repositoryName": "app", %s, "tags": [{"Key": "a", "Value": "b"}]}`, filters)
+	do("CreateRepository", `{"repositoryName": "gone", %s}`, filters)
+	do("PutImageTagMutability", `{"repositoryName": "app", %s}`, filters)
+	do("PutImageScanningConfiguration", `{"repositoryName": "app", "imageScanningConfiguration": {"scanOnPush": true}}`)
+	do("DescribeRepositories", `{"maxResults": 1}`)
+	do("DeleteRepository", `{"repositoryName": "gone"}`)
+	do("DescribeRegistry", `{}`)
+	do("PutAccountSetting", `{"name": "BLOB_MOUNTING", "value": "ENABLED"}`)
+	do("GetAccountSetting", `{"name": "BLOB_MOUNTING"}`)
+	for _, operation := range []string{"PutRegistryPolicy", "GetRegistryPolicy", "DeleteRegistryPolicy"} {
+		do(operation, `{"policyText": %q}`, governing)
+	}
+	do("PutRegistryScanningConfiguration", scan)
+	do("GetRegistryScanningConfiguration", `{}`)
+	do("BatchGetRepositoryScanningConfiguration", `{"repositoryNames": ["app", "nowhere"]}`)
+	for _, operation := range []string{"SetRepositoryPolicy", "GetRepositoryPolicy", "DeleteRepositoryPolicy"} {
+		do(operation, `{"repositoryName": "app", "policyText": %q}`, statement)
+	}
+	do("TagResource", `{%s, "tags": [{"Key": "a", "Value": "b"}]}`, resource)
+	do("ListTagsForResource", `{%s}`, resource)
+	do("UntagResource", `{%s, "tagKeys": ["a"]}`, resource)
+
+	manifest, digest := s.image(t, "app", "one", "")
+	layer := string(ecr.DigestOf([]byte("one")))
+	upload := do("InitiateLayerUpload", `{"repositoryName": "app"}`)["uploadId"].(string)
+	do("UploadLayerPart", "%s", part("app", upload, 0, "another layer"))
+	do("CompleteLayerUpload", `{"repositoryName": "app", "uploadId": %q, "layerDigests": [%q]}`, upload, ecr.DigestOf([]byte("another layer")))
+	do("BatchCheckLayerAvailability", `{"repositoryName": "app", "layerDigests": [%q, "none"]}`, layer)
+	put := func(manifest, tag string) {
+		t.Helper()
+		do("PutImage", `{"repositoryName": "app", "imageTag": %q, "imageManifest": %s}`, tag, quoted(t, manifest))
+	}
+	put(manifest, "v1")
+	subject := fmt.Sprintf(`,"artifactType":"a/b","annotations":{"a":"b"},"subject":{"mediaType":%q,"digest":%q,"size":%d}`, imageType, digest, len(manifest))
+	for _, content := range []string{"two", "three"} {
+		referrer, _ := s.image(t, "app", content, subject)
+		put(referrer, content)
+	}
+	do("GetDownloadUrlForLayer", `{"repositoryName": "app", "layerDigest": %q}`, layer)
+	do("BatchGetImage", `{"repositoryName": "app", "imageIds": [{"imageTag": "v1"}, {"imageTag": "none", "imageDigest": "sha256"}]}`)
+	if err := s.h.cfg.Registry.FlushPulls(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	do("ListImages", `{"repositoryName": "app", "maxResults": 1}`)
+	do("ListImageReferrers", `{"repositoryName": "app", "subjectId": {"imageDigest": %q}, "maxResults": 1}`, digest)
+
+	for _, policy := range []string{rule, archive} {
+		for _, operation := range []string{"PutLifecyclePolicy", "GetLifecyclePolicy", "StartLifecyclePolicyPreview"} {
+			do(operation, `{"repositoryName": "app", "lifecyclePolicyText": %q}`, policy)
+		}
+		do("GetLifecyclePolicyPreview", `{"repositoryName": "app", "maxResults": 1}`)
+	}
+	do("DeleteLifecyclePolicy", `{"repositoryName": "app"}`)
+	do("UpdateImageStorageClass", `{"repositoryName": "app", "imageId": {"imageTag": "v1"}, "targetStorageClass": "ARCHIVE"}`)
+	do("DescribeImages", `{"repositoryName": "app", "imageIds": [{"imageTag": "v1"}]}`)
+	do("DescribeImages", `{"repositoryName": "app", "maxResults": 1}`)
+	put(manifest, "v2") // which brings it back
+	do("DescribeImages", `{"repositoryName": "app", "imageIds": [{"imageTag": "v2"}]}`)
+	do("DescribeImages", `{"repositoryName": "app", "imageIds": [{"imageTag": "two"}]}`)
+	do("BatchDeleteImage", `{"repositoryName": "app", "imageIds": [{"imageTag": "v1"}, {"imageTag": "none", "imageDigest": "sha256"}]}`)
+
+	var missing, listed []string
+	for leaf := range leaves {
+		if !filled[leaf] {
+			missing = append(missing, leaf)
+		}
+	}
+	for _, list := range neverFilled {
+		for _, place := range list {
+			within := map[string]bool{}
+			for leaf := range leaves {
+				if leaf == place || len(leaf) > len(place) && leaf[:len(place)+1] == place+"." {
+					within[leaf] = true
+				}
+			}
+			if len(within) == 0 {
+				t.Errorf("%s is no member of a response", place)
+			}
+			listed = slices.AppendSeq(listed, maps.Keys(within))
+		}
+	}
+	slices.Sort(missing)
+	slices.Sort(listed)
+	if diff := cmp.Diff(listed, missing); diff != "" {
+		t.Errorf("members left out (-listed +missing):\n%s", diff)
+	}
+}
