@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -366,4 +367,22 @@ func TestDataFolder(t *testing.T) {
 	}
 	s.env, s.t = map[string]string{}, t
 	s.want(s.run("outputs"), 2, "neither HOME nor XDG_STATE_HOME is set: give --data DIR")
+}
+
+// TestInterrupted: an interrupt is said once, however many registries it is
+// about, and what else is wrong is said, too.
+func TestInterrupted(t *testing.T) {
+	reg := kontortest.Start(t)
+	s := newShell(t)
+	awsEnv(t, reg.Admin)
+	s.write("kontor.yaml", strings.Replace(remoteFile(reg), "registries:\n", "registries:\n- {name: dev, account: \""+reg.Account+"\", region: eu-west-1, endpoint: \""+reg.URL+"\"}\n", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, args := range [][]string{{"plan"}, {"apply", "-y"}, {"destroy", "-y"}} {
+		var out, errs bytes.Buffer
+		e := &cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
+		if code := e.Run(ctx, args); code != 1 || errs.String() != "kontor: interrupted\n" {
+			t.Errorf("%v: exit code %d, stderr\n%s", args, code, errs.String())
+		}
+	}
 }
