@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 )
@@ -36,8 +37,9 @@ func (e *Env) outputsCommand() *cobra.Command {
 		Long: `Print the host of each registry of the file, and the URI and ARN of each
 repository, or of those that are named. On AWS they follow from the file, and
 nothing is reached; without registries: the local registry of --data tells its
-host. AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT choose the hosts that
-AWS has for these.
+host. AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or use_fips_endpoint
+and use_dualstack_endpoint of the profile, choose the hosts that AWS has for
+these.
 
 The formats dotenv and env have lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
 KONTOR_REGION, and for each repository KONTOR_URI_NAME and KONTOR_ARN_NAME. With
@@ -110,7 +112,6 @@ func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all
 		return nil, err
 	}
 	missing := slices.Clone(only)
-	endpoints := deploy.EndpointsOf(e.Getenv)
 	for _, t := range targets {
 		var names []ecr.RepositoryName
 		for _, r := range d.For(t).Repositories {
@@ -119,16 +120,9 @@ func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all
 			}
 			missing = slices.DeleteFunc(missing, func(n string) bool { return n == string(r.Name) })
 		}
-		id, host := t.Registry, endpoints.Host(t.Registry)
-		if u, err := url.Parse(t.Endpoint); err == nil && u.Host != "" {
-			// A server in place of AWS has one port for both.
-			host = u.Host
-		}
-		if t.Local {
-			id, host, err = e.localHost(ctx, o.data)
-			if err != nil {
-				return nil, err
-			}
+		id, host, err := e.hostOf(ctx, t, o.data)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, render.NewOutputs(t.Name, id, host, names))
 	}
@@ -136,6 +130,22 @@ func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all
 		return nil, fmt.Errorf("there is no repository %s in the file for these registries", strings.Join(missing, ", "))
 	}
 	return all, nil
+}
+
+// hostOf is the id and the docker host of t.
+func (e *Env) hostOf(ctx context.Context, t state.Target, data string) (ecr.RegistryID, string, error) {
+	if t.Local {
+		return e.localHost(ctx, data)
+	}
+	if u, err := url.Parse(t.Endpoint); err == nil && u.Host != "" {
+		// A server in place of AWS has one port for both.
+		return t.Registry, u.Host, nil
+	}
+	endpoints, err := deploy.EndpointsOf(ctx, e.Getenv, t.Profile)
+	if err != nil {
+		return ecr.RegistryID{}, "", fmt.Errorf("registry %s: %w", t.Name, err)
+	}
+	return t.Registry, endpoints.Host(t.Registry), nil
 }
 
 // localHost asks the local registry for its id and host.

@@ -314,10 +314,6 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
-	env := map[string]string{"AWS_USE_FIPS_ENDPOINT": "True", "AWS_USE_DUALSTACK_ENDPOINT": "false"}
-	if got := deploy.EndpointsOf(func(k string) string { return env[k] }); got != (deploy.Endpoints{FIPS: true}) {
-		t.Errorf("%+v", got)
-	}
 }
 
 // toward answers as STS and notes where the calls go.
