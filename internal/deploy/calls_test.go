@@ -1,0 +1,190 @@
+package deploy_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/kontortest"
+)
+
+// counted is an HTTP client that counts calls, by operation, and those that are
+// on their way at once.
+type counted struct {
+	// each is called during a call, nil for nothing.
+	each func(op string)
+	// first throttles each call once, before it takes effect.
+	first bool
+
+	mu    sync.Mutex
+	calls map[string]int  // guarded by mu
+	seen  map[string]bool // guarded by mu; bodies of calls throttled already
+	now   int             // guarded by mu
+	most  int             // guarded by mu; the most at once
+}
+
+func (c *counted) Do(r *http.Request) (*http.Response, error) {
+	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if op == "" {
+		return http.DefaultClient.Do(r)
+	}
+	c.mu.Lock()
+	key := op
+	if r.GetBody != nil {
+		key += r.Header.Get("Amz-Sdk-Invocation-Id")
+	}
+	throttle := c.first && !c.seen[key]
+	c.seen[key] = true
+	if !throttle {
+		c.calls[op]++
+	}
+	c.now++
+	c.most = max(c.most, c.now)
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.now--
+		c.mu.Unlock()
+	}()
+	if c.each != nil {
+		c.each(op)
+	}
+	if throttle {
+		return throttled(r)
+	}
+	return http.DefaultClient.Do(r)
+}
+
+// take returns the calls so far and forgets them.
+func (c *counted) take() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.calls
+	c.calls, c.seen, c.most = map[string]int{}, map[string]bool{}, 0
+	return out
+}
+
+// TestCalls: what a plan reads, and what an apply of each kind of change reads
+// and changes, to the call. A repository that is neither the file's nor the
+// stack's costs its tags, and nothing where the file owns none.
+func TestCalls(t *testing.T) {
+	reg := kontortest.Start(t)
+	c := &counted{}
+	c.take()
+	conn := connectAs(t, reg, reg.Admin, c)
+	for i := range 3 {
+		create(t, conn, fmt.Sprintf("others-%d", i), policyA, rulesA)
+	}
+	create(t, conn, "adopted", policyA, rulesA)
+	free := repo("left", policyA, rulesA)
+	free.Unprotected = true
+	deployAll(t, conn, wanted(repo("same", policyA, rulesA), repo("updated", policyA, rulesA), repo("rules", policyA, rulesA), free))
+
+	d := wanted(repo("same", policyA, rulesA), repo("updated", policyB, rulesA), repo("rules", policyA, ""), repo("adopted", policyB, rulesB), repo("new", policyA, ""))
+	c.take()
+	o := observe(t, conn, d)
+	want := map[string]int{"DescribeRepositories": 1, "ListTagsForResource": 8, "GetRepositoryPolicy": 5, "GetLifecyclePolicy": 5}
+	if diff := cmp.Diff(want, c.take()); diff != "" {
+		t.Errorf("a plan's calls (-want +got):\n%s", diff)
+	}
+	if r := apply(t, conn, plan.DiffWith(d, o, plan.Options{End: plan.LeftFile})); !r.OK() {
+		t.Fatalf("%+v", r)
+	}
+	want = map[string]int{
+		// each of the four that are there is read again before it is changed
+		"DescribeRepositories": 4, "ListTagsForResource": 4, "GetRepositoryPolicy": 4, "GetLifecyclePolicy": 4,
+		"CreateRepository": 1, "DeleteRepository": 1, "TagResource": 1, "PutImageTagMutability": 1,
+		"SetRepositoryPolicy": 3, "PutLifecyclePolicy": 1, "DeleteLifecyclePolicy": 1,
+	}
+	if diff := cmp.Diff(want, c.take()); diff != "" {
+		t.Errorf("an apply's calls (-want +got):\n%s", diff)
+	}
+	none := state.Desired{Repositories: []state.Repository{repo("same", policyA, rulesA)}}
+	observe(t, conn, none)
+	want = map[string]int{"DescribeRepositories": 1, "ListTagsForResource": 1, "GetRepositoryPolicy": 1, "GetLifecyclePolicy": 1}
+	if diff := cmp.Diff(want, c.take()); diff != "" {
+		t.Errorf("a plan's calls without a stack (-want +got):\n%s", diff)
+	}
+}
+
+// TestParallelism: as many repositories are read and changed at a time as is
+// said, no more and no fewer. Calls wait for each other, so that fewer at a
+// time would never end.
+func TestParallelism(t *testing.T) {
+	const at = 3
+	reg := kontortest.Start(t)
+	var (
+		mu    sync.Mutex
+		wait  = make(chan struct{})
+		there int
+		met   = map[string]bool{}
+	)
+	together := func(op string) {
+		if op == "DescribeRepositories" {
+			return // the listing is one call at a time
+		}
+		mu.Lock()
+		if met[op] {
+			mu.Unlock()
+			return
+		}
+		there++
+		mine := wait
+		if there == at {
+			met[op], there, wait = true, 0, make(chan struct{})
+			close(mine)
+		}
+		mu.Unlock()
+		select {
+		case <-mine:
+		case <-time.After(time.Minute):
+			t.Errorf("%s: there are never %d calls at a time", op, at)
+		}
+	}
+	c := &counted{each: together}
+	c.take()
+	conn := connectAs(t, reg, reg.Admin, c)
+	var d state.Desired
+	d.Stack = stack
+	for i := range 4 * at {
+		d.Repositories = append(d.Repositories, repo(fmt.Sprintf("r-%02d", i), "", ""))
+	}
+	o, err := deploy.Observe(t.Context(), conn.API, conn.Target, deploy.ScopeOf(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := deploy.ApplyWith(t.Context(), conn.API, plan.Diff(d, o), deploy.ApplyConfig{Parallel: at})
+	if err != nil || !r.OK() || c.most != at || !met["CreateRepository"] {
+		t.Errorf("apply: %v, %d calls at once, want %d", err, c.most, at)
+	}
+	c.take()
+	scope := deploy.ScopeOf(d)
+	scope.Parallel = at
+	c.each = nil
+	if _, err = deploy.Observe(t.Context(), conn.API, conn.Target, scope); err != nil || c.most > at+1 { // and the listing
+		t.Errorf("observe: %v, %d calls at once, want %d at most", err, c.most, at+1)
+	}
+}
+
+// TestThrottledThroughout: a registry that throttles each call once is deployed
+// to all the same, and each call is carried out once.
+func TestThrottledThroughout(t *testing.T) {
+	t.Parallel() // it waits as ECR's throttling makes it
+	reg := kontortest.Start(t)
+	c := &counted{first: true}
+	c.take()
+	conn := connectAs(t, reg, reg.Admin, c)
+	deployAll(t, conn, wanted(repo("api", policyA, rulesA)))
+	want := map[string]int{"DescribeRepositories": 1, "CreateRepository": 1, "SetRepositoryPolicy": 1, "PutLifecyclePolicy": 1}
+	if diff := cmp.Diff(want, c.take()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
