@@ -37,6 +37,8 @@ const (
 	buildahBin = "/usr/bin/buildah"
 	podmanBin  = "/usr/bin/podman"
 	ctrBin     = "/usr/bin/ctr"
+	// Debian has it in the package of ctr.
+	containerdBin = "/usr/bin/containerd"
 )
 
 func TestMain(m *testing.M) {
@@ -73,6 +75,7 @@ type kontor struct {
 	host string            // "localhost:PORT"
 	env  map[string]string // of `kontor env`
 	home string
+	log  string // the request log, where there is one
 }
 
 // up starts the binary on a fresh folder, in the mode that it has by itself,
