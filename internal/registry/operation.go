@@ -25,7 +25,7 @@ func Operations() []Operation {
 		opAuthorizationToken,
 		opCreateRepository, opDescribeRepositories, opListRepositories, opDeleteRepository,
 		opSetTagMutability, opSetScanOnPush, opScanning,
-		opDescribeRegistry, opRegistryScanning, opSetRegistryScanning, opScanFindings, opSetRegistryPolicy, opRegistryPolicy, opDeleteRegistryPolicy,
+		opDescribeRegistry, opRegistryScanning, opSetRegistryScanning, opStartScan, opScanFindings, opSetRegistryPolicy, opRegistryPolicy, opDeleteRegistryPolicy,
 		opAccountSetting, opSetAccountSetting,
 		opSetPolicy, opPolicy, opDeletePolicy,
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,

@@ -278,6 +278,7 @@ func everything(c *registry.Caller, to registry.Repo) map[string]func(context.Co
 		"SetRegistryScanning": func(ctx context.Context) error {
 			return c.SetRegistryScanning(ctx, to.In, registry.RegistryScan{Type: registry.ScanBasic})
 		},
+		"StartScan":            func(ctx context.Context) error { return c.StartScan(ctx, to, id) },
 		"ScanFindings":         func(ctx context.Context) error { return c.ScanFindings(ctx, to, id) },
 		"RegistryPolicy":       func(ctx context.Context) error { _, err := c.RegistryPolicy(ctx, to.In); return err },
 		"DeleteRegistryPolicy": func(ctx context.Context) error { _, err := c.DeleteRegistryPolicy(ctx, to.In); return err },

@@ -189,18 +189,48 @@ func (c *Caller) Scanning(ctx context.Context, in ecr.RegistryID, names []ecr.Re
 	return list, missing, err
 }
 
+var opStartScan = Operation{"StartScan", []access.Action{"ecr:StartImageScan"}}
+
+// StartScan refuses to scan an image, as ECR does where a registry's scanning
+// is enhanced. Errors: RepositoryNotFound, ImageNotFound, else always
+// Validation.
+func (c *Caller) StartScan(ctx context.Context, at Repo, id ecr.ImageID) error {
+	return c.read(ctx, opStartScan, at, func(ctx context.Context, r meta.Reader) (string, error) {
+		s, grant, err := c.enter(ctx, r, opStartScan, at)
+		if err != nil {
+			return "", err
+		}
+		if err := found(ctx, r, at, s.row.ID, id); err != nil {
+			return "", err
+		}
+		scan, err := scanOf(s.settings)
+		if err == nil && scan.Type == ScanEnhanced {
+			err = ecr.Errorf(ecr.CodeValidation, "This feature is disabled")
+		} else if err == nil {
+			err = ecr.Errorf(ecr.CodeValidation, "This registry does not scan images")
+		}
+		return grant, err
+	})
+}
+
 var opScanFindings = Operation{"ScanFindings", []access.Action{"ecr:DescribeImageScanFindings"}}
 
 // ScanFindings says that an image was not scanned: none is.
 // Errors: RepositoryNotFound, ImageNotFound, else always ScanNotFound.
 func (c *Caller) ScanFindings(ctx context.Context, at Repo, id ecr.ImageID) error {
 	return c.view(ctx, opScanFindings, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
-		if f, bad := malformed(id); bad {
-			return ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
-		}
-		if _, err := resolve(ctx, r, at, repo.ID, id); err != nil {
+		if err := found(ctx, r, at, repo.ID, id); err != nil {
 			return err
 		}
 		return ecr.Errorf(ecr.CodeScanNotFound, "Image scan does not exist for the image with '%s' in the repository with name '%s' in the registry with id '%s'", id, at.Name, at.In.Account)
 	})
+}
+
+// found is nil when the image that id names is there.
+func found(ctx context.Context, r meta.Reader, at Repo, repo meta.RepositoryID, id ecr.ImageID) error {
+	if f, bad := malformed(id); bad {
+		return ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
+	}
+	_, err := resolve(ctx, r, at, repo, id)
+	return err
 }

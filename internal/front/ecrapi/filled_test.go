@@ -18,7 +18,7 @@ import (
 var neverFilled = map[string][]string{
 	"nothing is scanned": {
 		"DescribeImages.imageDetails.imageScanStatus", "DescribeImages.imageDetails.imageScanFindingsSummary",
-		"DescribeImageScanFindings",
+		"DescribeImageScanFindings", "StartImageScan",
 	},
 	"a layer's media type is that of the manifests that refer to it, of which there may be none": {
 		"BatchCheckLayerAvailability.layers.mediaType",

@@ -122,6 +122,7 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"PutAccountSetting":                       serve((*call).putAccountSetting),
 	"GetAccountSetting":                       serve((*call).getAccountSetting),
 	"PutRegistryScanningConfiguration":        serve((*call).putRegistryScanningConfiguration),
+	"StartImageScan":                          serve((*call).startImageScan),
 	"DescribeImageScanFindings":               serve((*call).describeImageScanFindings),
 	"GetRegistryScanningConfiguration":        serve((*call).getRegistryScanningConfiguration),
 	"BatchGetRepositoryScanningConfiguration": serve((*call).batchGetRepositoryScanningConfiguration),

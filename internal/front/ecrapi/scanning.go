@@ -79,6 +79,13 @@ func (c *call) batchGetRepositoryScanningConfiguration(ctx context.Context, in *
 	return out, nil
 }
 
+// startImageScan is always refused: this server scans nothing, and a scan that
+// is said to run would be waited for.
+func (c *call) startImageScan(ctx context.Context, in *StartImageScanRequest) (*StartImageScanResponse, error) {
+	id := imageIDs([]ImageIdentifier{*in.ImageId})[0]
+	return nil, c.StartScan(ctx, c.repo(in.RegistryId, in.RepositoryName), id) // always an error
+}
+
 // describeImageScanFindings finds no scan: this server scans nothing, and an
 // empty list of findings would be taken for a clean image.
 func (c *call) describeImageScanFindings(ctx context.Context, in *DescribeImageScanFindingsRequest) (*DescribeImageScanFindingsResponse, error) {

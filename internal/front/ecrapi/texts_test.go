@@ -26,6 +26,7 @@ func TestErrorTexts(t *testing.T) {
 	ok[PutImageResponse](t, s, "PutImage", put("app", manifest, `, "imageTag": "v1"`))
 	fixed, fixedDigest := s.image(t, "fixed", "x", "")
 	ok[PutImageResponse](t, s, "PutImage", put("fixed", fixed, `, "imageTag": "v1"`))
+	ok[PutRegistryScanningConfigurationResponse](t, s, "PutRegistryScanningConfiguration", `{"scanType": "ENHANCED"}`)
 	missing := string(ecr.DigestOf([]byte("missing")))
 	layer := string(ecr.DigestOf([]byte("x")))
 	upload := func(parts ...string) string {
@@ -117,6 +118,10 @@ func TestErrorTexts(t *testing.T) {
 		{"GetRepositoryPolicy", `{"repositoryName": "app"}`, "RepositoryPolicyNotFoundException",
 			"Repository policy does not exist for the repository with name 'app' in the registry with id '000000000000'"},
 		{"GetRegistryPolicy", `{}`, "RegistryPolicyNotFoundException", "Registry policy does not exist in the registry with id '000000000000'"},
+		{"StartImageScan", `{"repositoryName": "scanned", "imageId": {"imageTag": "v1"}}`, "RepositoryNotFoundException",
+			"The repository with name 'scanned' does not exist in the registry with id '000000000000'"},
+		{"StartImageScan", `{"repositoryName": "app", "imageId": {"imageTag": "v2"}}`, "ImageNotFoundException", fmt.Sprintf(noImage, "null", "v2")},
+		{"StartImageScan", `{"repositoryName": "app", "imageId": {"imageTag": "v1"}}`, "ValidationException", "This feature is disabled"},
 		{"DescribeImageScanFindings", `{"repositoryName": "app", "imageId": {"imageTag": "v1"}}`, "ScanNotFoundException",
 			"Image scan does not exist for the image with '{imageDigest:'null', imageTag:'v1'}' in the repository with name 'app' in the registry with id '000000000000'"},
 		{"DescribeImageScanFindings", `{"repositoryName": "app", "imageId": {"imageTag": "v2"}}`, "ImageNotFoundException",
