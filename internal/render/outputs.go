@@ -79,7 +79,7 @@ func OutputsEnv(w io.Writer, r Outputs) error { return OutputsDotenv(w, []Output
 // repository its URI as KONTOR_URI_NAME and ARN as KONTOR_ARN_NAME, the name
 // in upper case with '_' for all else. With several registries each key has
 // the registry's name after KONTOR. Values need no quoting: they hold letters,
-// digits and "./:_-". Two of the same key are an error.
+// digits and "./:_-[]", and others are an error. So are two of the same key.
 func OutputsDotenv(w io.Writer, all []Outputs) error {
 	pairs, err := outputPairs(all, "KONTOR_", variable)
 	if err != nil {
@@ -112,6 +112,9 @@ func outputPairs(all []Outputs, prefix string, key func(string) string) ([][2]st
 		if other, ok := from[name]; ok {
 			return fmt.Errorf("%s and %s both become the variable %s: use --json", other, what, name)
 		}
+		if i := strings.IndexFunc(value, needsQuotes); i >= 0 {
+			return fmt.Errorf("the host of %s has the character %q, which variables do not take: correct endpoint:, or use --json", what, value[i:i+1])
+		}
 		from[name] = what
 		pairs = append(pairs, [2]string{name, value})
 		return nil
@@ -137,6 +140,11 @@ func outputPairs(all []Outputs, prefix string, key func(string) string) ([][2]st
 		}
 	}
 	return pairs, nil
+}
+
+// needsQuotes reports whether a shell may see more in r than a character.
+func needsQuotes(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("./:_-[]", r)
 }
 
 func writePairs(w io.Writer, pairs [][2]string) error {
