@@ -45,6 +45,16 @@ func TestHarnessFails(t *testing.T) {
 		{"in the background", "'''sh background\necho 'Press Ctrl-C to stop'; sleep 1; exit 3\n'''\n", "p.md:1: after Ctrl-C it ends with code 3"},
 		{"a registry", "'''sh background\nkontor up\n'''\n'''text output\nlocalhost:5050: account 000000000000, ...\n'''\n'''sh\nkontor login\n'''\n'''text output\nLogged in to localhost:5050 for ...\n'''\n", ""},
 		{"in the background, but it ends", "'''sh background\necho over\n'''\n", "p.md:1: exit status 1\nover\nit ended"},
+		{"a tool's configuration", "'''toml a.toml\na = 1\n'''\n'''json b.json\n{}\n'''\n'''dockerfile Dockerfile\nFROM scratch\n'''\n'''sh\ncat a.toml b.json Dockerfile\n'''\n'''text output\na = 1\n{}\nFROM scratch\n'''\n", ""},
+		{"containerd", "'''sh\nctr images ls -q\n'''\n", ""},
+		{"no such image in containerd", "'''sh\nctr images tag localhost:1/a:b localhost:1/a:c\n'''\n", "p.md:1: exit status 1"},
+		{"BuildKit, which is not there", "'''sh not-run: " + needsBuildKit + "\nfalse\n'''\n", ""},
+		{"a workflow", "'''yaml workflow\njobs:\n  a:\n    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          kontor version >\"$GITHUB_OUTPUT\"\n          cat \"$GITHUB_OUTPUT\"\n'''\n'''text output\nkontor ...\n'''\n", ""},
+		{"a workflow's wrong command", "'''yaml workflow\njobs:\n  a:\n    steps:\n      - run: kontor plan --nope\n'''\n", "p.md:1: exit status 2"},
+		{"a workflow's wrong command after others", "'''yaml workflow\njobs:\n  a:\n    steps:\n      - run: cd / && kontor plan --nope\n'''\n", "p.md:1: exit status 2"},
+		{"a workflow's script for GitHub only", "'''yaml workflow\njobs:\n  a:\n    steps:\n      - run: kontor plan ${{ inputs.x }}\n'''\n", "give it an environment variable"},
+		{"a workflow's step that is none", "'''yaml workflow\njobs:\n  a:\n    steps:\n      - name: x\n'''\n", "p.md:1: job a: a step has either run or uses"},
+		{"a workflow without jobs", "'''yaml workflow\nname: x\n'''\n", "p.md:1: the workflow has no jobs"},
 		{"it stays out of the user's home", "'''sh\ntest -z \"$(ls -A ~)\"; test -z \"$AWS_PROFILE\"\n'''\n", ""},
 	}
 	t.Setenv("AWS_PROFILE", "mine")

@@ -85,11 +85,12 @@ type step struct {
 //	sh background        start it, and keep it to the end of the page
 //	sh not-run: REASON   do not run it
 //	text output          the block before it prints this; "..." stands for anything
-//	yaml FILE            write it to FILE
+//	yaml FILE            write it to FILE; likewise json, toml and dockerfile
+//	yaml workflow        of GitHub Actions; run its scripts that call kontor
 //	yaml not-run: REASON
 //	go FILE              it is a part of FILE, which is compiled
 //
-// Blocks of text, json and yaml without more are for reading; a yaml block
+// Blocks of text, json, yaml and toml without more are for reading; a yaml block
 // with ecr_repositories: must be a valid file all the same. Other languages
 // are refused, so that no command is overlooked.
 func (p page) steps() ([]step, error) {
@@ -124,16 +125,23 @@ func (p page) steps() ([]step, error) {
 			last := &all[len(all)-1]
 			last.output = append(last.output, b)
 			continue
+		case b.info == "yaml workflow":
+			steps, err := workflow(b)
+			if err != nil {
+				bad("%v", err)
+			}
+			all = append(all, steps...)
+			continue
 		case b.info == "yaml" && strings.Contains("\n"+b.text, "\necr_repositories:"):
 			s.kind, s.text = run, "kontor validate -f /dev/stdin <<'KONTOR_END'\n"+b.text+"KONTOR_END\n"
-		case language == "yaml" && filepath.IsLocal(rest) && !strings.Contains(rest, " "):
+		case slices.Contains([]string{"yaml", "json", "toml", "dockerfile"}, language) && filepath.IsLocal(rest) && !strings.Contains(rest, " "):
 			s.kind, s.file = write, rest
 		case language == "go":
 			if err := compiled(b.text, rest); err != nil {
 				bad("%v", err)
 			}
 			continue
-		case slices.Contains([]string{"text", "json", "yaml"}, b.info):
+		case slices.Contains([]string{"text", "json", "yaml", "toml"}, b.info):
 			continue
 		default:
 			bad("unknown kind of block %q: see steps in test/docs", b.info)

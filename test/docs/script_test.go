@@ -21,20 +21,37 @@ const ready = "Press Ctrl-C to stop"
 
 // machine is what the blocks of a page run on.
 type machine struct {
-	bin string   // first on PATH
-	env []string // of the go command
+	bin      string   // first on PATH
+	env      []string // of the go command
+	buildKit bool     // bin has buildctl and buildkitd
 }
 
 // run runs the blocks of p, one after another in one shell that starts in
 // dir, and says what is not as the page says. scratch is an empty folder; the
 // shell's HOME is in it.
-func (m machine) run(ctx context.Context, p page, dir, scratch string) error {
+func (m machine) run(ctx context.Context, p page, dir, scratch string) (failure error) {
 	steps, err := p.steps()
 	if err != nil {
 		return err
 	}
 	if len(steps) == 0 {
 		return nil
+	}
+	for i, s := range steps {
+		if s.buildKit() && m.buildKit {
+			steps[i].kind = run
+		}
+	}
+	steps = withContainerd(steps, scratch)
+	// A short path: addresses of sockets have 107 characters at most.
+	sockets, err := os.MkdirTemp("", "docs")
+	if err != nil {
+		return err
+	}
+	defer func() { failure = errors.Join(failure, os.RemoveAll(sockets)) }()
+	settings, err := m.settings(scratch, sockets)
+	if err != nil {
+		return err
 	}
 	port, err := freePort(ctx)
 	if err != nil {
@@ -73,13 +90,6 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) error {
 		// What runs on in the background must not write here any more.
 		fmt.Fprintf(&script, "echo >%s\n", quote(out+".done"))
 	}
-	// Image stores in a folder of this page, not in the user's.
-	storage := filepath.Join(scratch, "storage.conf")
-	conf := fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrootless_storage_path = %[1]q\nrunroot = %q\n",
-		filepath.Join(scratch, "images"), filepath.Join(scratch, "run"))
-	if err := os.WriteFile(storage, []byte(conf), 0o600); err != nil {
-		return err
-	}
 	file := filepath.Join(scratch, "script")
 	if err := os.WriteFile(file, []byte(script.String()), 0o600); err != nil {
 		return err
@@ -89,10 +99,10 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", file)
 	cmd.Dir = dir
-	cmd.Env = append(m.environ(),
+	cmd.Env = append(append(m.environ(), settings...),
 		"PATH="+m.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "PWD="+dir,
 		"HOME="+home, "GOPATH="+filepath.Join(home, "go"), "XDG_RUNTIME_DIR="+home, "TMPDIR="+tmp,
-		fmt.Sprint("KONTOR_LISTEN=localhost:", port), "CONTAINERS_STORAGE_CONF="+storage)
+		fmt.Sprint("KONTOR_LISTEN=localhost:", port))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Minute
@@ -144,7 +154,7 @@ func (m machine) environ() []string {
 	for _, e := range os.Environ() {
 		name, _, _ := strings.Cut(e, "=")
 		switch prefix, _, _ := strings.Cut(name, "_"); prefix {
-		case "AWS", "KONTOR", "DOCKER", "REGISTRY", "XDG", "BUILDAH", "STORAGE", "CONTAINERS", "GITHUB":
+		case "AWS", "KONTOR", "DOCKER", "REGISTRY", "XDG", "BUILDAH", "BUILDKIT", "STORAGE", "CONTAINERS", "CONTAINERD", "GITHUB", "DOCS":
 			continue
 		}
 		switch name {
@@ -153,9 +163,7 @@ func (m machine) environ() []string {
 		}
 		env = append(env, e)
 	}
-	return append(env, "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=", "NO_COLOR=1",
-		// buildah, without privileges that a build container lacks.
-		"BUILDAH_ISOLATION=chroot")
+	return append(env, "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=", "NO_COLOR=1")
 }
 
 // goEnv are the settings by which the go command finds its caches, whatever

@@ -1,0 +1,128 @@
+//go:build unix
+
+package docs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// newMachine builds kontor and puts it where the pages expect it, with the
+// programs of Debian.
+func newMachine(t *testing.T) machine {
+	t.Helper()
+	env, err := goEnv(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := machine{bin: t.TempDir(), env: env}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.bin, "./cmd/kontor")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
+	}
+	// Debian's, whatever else comes first on PATH.
+	for _, name := range []string{"aws", "skopeo", "buildah", "podman", "containerd", "ctr"} {
+		if _, err := os.Stat("/usr/bin/" + name); err == nil {
+			m.link(t, "/usr/bin/"+name, name)
+		}
+	}
+	return m
+}
+
+func (m machine) link(t *testing.T, program, name string) {
+	t.Helper()
+	if err := os.Symlink(program, filepath.Join(m.bin, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addTools adds crane, oras and regctl, of the versions in test/clients, and
+// BuildKit if buildKitBin names a folder with buildctl and buildkitd.
+func (m *machine) addTools(t *testing.T) {
+	t.Helper()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.bin, "tool")
+	build.Dir = filepath.Join(root, "test/clients")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
+	}
+	dir := os.Getenv(buildKitBin)
+	if dir == "" {
+		return
+	}
+	m.buildKit = true
+	m.link(t, filepath.Join(dir, "buildctl"), "buildctl")
+	m.link(t, filepath.Join(dir, "buildkitd"), "buildkitd.real")
+	// What only a machine that is a container itself needs is said here.
+	wrapper := "#!/bin/sh\nexec buildkitd.real --root \"$KONTOR_DOCS_BUILDKIT/root\" --addr \"$BUILDKIT_HOST\" --containerd-worker=false " +
+		"--oci-worker=true --oci-worker-snapshotter=native --oci-worker-binary \"$KONTOR_DOCS_RUNTIME\" \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(m.bin, "buildkitd"), []byte(wrapper), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// buildKitBin names the environment's folder with buildctl and buildkitd. `go
+// run ./test/all -only buildkit` builds them, which takes minutes, and sets it.
+const buildKitBin = "DOCS_BUILDKIT_BIN"
+
+// needsBuildKit is the reason of blocks that run where BuildKit is.
+const needsBuildKit = "needs BuildKit, with which `go run ./test/all -only buildkit` runs it"
+
+func (s step) buildKit() bool { return s.kind == notRun && s.reason == needsBuildKit }
+
+// settings are the environment by which the tools of containers keep to
+// scratch, and do without what a machine that is a container itself lacks.
+// sockets is a folder with a short path.
+func (m machine) settings(scratch, sockets string) ([]string, error) {
+	in := func(name string) string { return filepath.Join(scratch, name) }
+	files := map[string]string{
+		"storage.conf": fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrootless_storage_path = %[1]q\nrunroot = %q\n", in("images"), in("run")),
+		"containers.conf": fmt.Sprintf("[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nlock_type = \"file\"\n"+
+			"static_dir = %q\ntmp_dir = %q\nvolume_path = %q\n", in("podman"), in("podman.tmp"), in("volumes")),
+		"containerd.toml": fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = %q\n",
+			in("containerd"), filepath.Join(sockets, "state"), filepath.Join(sockets, "ctr")),
+	}
+	for name, text := range files {
+		if err := os.WriteFile(in(name), []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	runtime := ""
+	for _, name := range []string{"crun", "runc"} {
+		if path, err := exec.LookPath(name); err == nil {
+			runtime = path
+			break
+		}
+	}
+	return []string{
+		"CONTAINERS_STORAGE_CONF=" + in("storage.conf"), "CONTAINERS_CONF=" + in("containers.conf"),
+		// buildah and podman build, without privileges that a container lacks.
+		"BUILDAH_ISOLATION=chroot",
+		"CONTAINERD_ADDRESS=" + filepath.Join(sockets, "ctr"), "CONTAINERD_SNAPSHOTTER=native",
+		"BUILDKIT_HOST=unix://" + filepath.Join(sockets, "bk"), "KONTOR_DOCS_BUILDKIT=" + in("buildkit"), "KONTOR_DOCS_RUNTIME=" + runtime,
+	}, nil
+}
+
+// usesCtr finds commands of ctr, which needs a daemon.
+var usesCtr = regexp.MustCompile(`(?m)(^|[|(;&!])\s*ctr `)
+
+// withContainerd starts containerd before the first step that uses it. It is
+// stopped as everything else that a page leaves in the background.
+func withContainerd(steps []step, scratch string) []step {
+	for i, s := range steps {
+		if s.kind == notRun || s.kind == write || !usesCtr.MatchString(s.text) {
+			continue
+		}
+		config, log := quote(filepath.Join(scratch, "containerd.toml")), quote(filepath.Join(scratch, "containerd.log"))
+		start := step{kind: run, line: s.line, text: strings.NewReplacer("CONFIG", config, "LOG", log).Replace(
+			"( set +e; containerd --config CONFIG >LOG 2>&1; echo $? >LOG.code ) &\n" +
+				"until ctr version >/dev/null 2>&1; do\n  if [ -e LOG.code ]; then cat LOG; echo 'containerd ended'; exit 1; fi\n  sleep 0.1\ndone\n")}
+		return append(append(append([]step(nil), steps[:i]...), start), steps[i:]...)
+	}
+	return steps
+}
