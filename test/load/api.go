@@ -151,8 +151,20 @@ func (c *client) batch(ctx context.Context, l *life) (change, error) {
 	if len(out.Failures) != 1 {
 		return change{}, fmt.Errorf("BatchGetImage of %s: %d failures, want 1", repo, len(out.Failures))
 	}
-	_, err = l.api.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: &repo, ImageIds: ids[1:]})
-	return change{}, l.outcome(err)
+	described, err := l.api.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: &repo, ImageIds: ids[1:]})
+	if err != nil {
+		return change{}, l.outcome(err)
+	}
+	clear(got)
+	for _, i := range described.ImageDetails {
+		got[aws.ToString(i.ImageDigest)] = true
+	}
+	for _, id := range ids[1:] {
+		if !got[*id.ImageDigest] {
+			return change{}, fmt.Errorf("DescribeImages of %s lacks %s", repo, *id.ImageDigest)
+		}
+	}
+	return change{}, nil
 }
 
 // digests are all images of a repository, and their tags.

@@ -89,25 +89,32 @@ func (c *client) work(ctx context.Context, done <-chan struct{}) error {
 			return nil // somebody else's finding
 		case <-time.After(c.load.pause):
 		}
-		o := c.pick()
-		began := time.Now()
-		ch, err := o.run(c, ctx, l)
-		switch {
-		case err == nil:
-			c.model.apply(ch)
-			c.load.stats.did(o.name, time.Since(began))
-		case errors.Is(err, errNothing):
-		case errors.Is(err, errKilled):
-			c.load.stats.cut(o.name)
-			if l, err = c.after(ctx, l, ch); err != nil {
-				return err
-			}
-		case ctx.Err() != nil:
-			return nil
-		default:
-			return fmt.Errorf("%s: %w", o.name, err)
+		var err error
+		if l, err = c.step(ctx, l); err != nil {
+			return err
 		}
 	}
+}
+
+// step does one operation, and settles it when the server is killed. It
+// returns the life to go on with, and the finding if there is one.
+func (c *client) step(ctx context.Context, l *life) (*life, error) {
+	o := c.pick()
+	began := time.Now()
+	ch, err := o.run(c, ctx, l)
+	switch {
+	case err == nil:
+		c.model.apply(ch)
+		c.load.stats.did(o.name, time.Since(began))
+	case errors.Is(err, errNothing):
+	case errors.Is(err, errKilled):
+		c.load.stats.cut(o.name)
+		return c.after(ctx, l, ch)
+	case ctx.Err() != nil: // somebody else's finding
+	default:
+		return l, fmt.Errorf("%s: %w", o.name, err)
+	}
+	return l, nil
 }
 
 // after waits for the life that follows l and settles what l left open.
@@ -204,7 +211,11 @@ func (c *client) push(ctx context.Context, l *life) (change, error) {
 	if c.rnd.IntN(10) == 0 {
 		tag = "" // by digest only
 	}
-	return pushed(imageKey{repo, digestOf(body)}, tag), l.put(ctx, repo, tag, body, manifestType)
+	ch := pushed(imageKey{repo, digestOf(body)}, tag)
+	for _, b := range append(d.Layers, *d.Config) {
+		ch.blobs = append(ch.blobs, b.Digest)
+	}
+	return ch, l.put(ctx, repo, tag, body, manifestType)
 }
 
 // layer brings a layer into repo: a new one, or one known here or elsewhere.
@@ -218,7 +229,10 @@ func (c *client) layer(ctx context.Context, l *life, repo string) (content, erro
 		if err != nil || a.status == http.StatusOK {
 			return p.content, err
 		}
-		return c.upload(ctx, l, repo, p.content) // collected: no image of the client refers to it
+		if c.model.blobs[imageKey{repo, p.digest}] {
+			return content{}, fmt.Errorf("blob %s of %s was acknowledged and is gone", p.digest, repo)
+		}
+		return c.upload(ctx, l, repo, p.content) // it went with an image
 	}
 	a, err := l.do(ctx, http.MethodPost, "/v2/"+repo+"/blobs/uploads/?mount="+p.digest+"&from="+p.repo, nil, nil, http.StatusCreated, http.StatusAccepted)
 	if err != nil {
@@ -226,9 +240,17 @@ func (c *client) layer(ctx context.Context, l *life, repo string) (content, erro
 	}
 	if a.status == http.StatusCreated {
 		c.load.stats.count("mounted")
+		c.model.blobs[imageKey{repo, p.digest}] = true
 		return p.content, nil
 	}
-	return p.content, l.finish(ctx, a.header.Get("Location"), bytes.NewReader(p.bytes()), binaryType, p.digest)
+	if c.model.uses[imageKey{p.repo, p.digest}] > 0 { // ECR mounts no others
+		return content{}, fmt.Errorf("blob %s of %s, which an image has, cannot be mounted", p.digest, p.repo)
+	}
+	if err := l.finish(ctx, a.header.Get("Location"), bytes.NewReader(p.bytes()), binaryType, p.digest); err != nil {
+		return content{}, err
+	}
+	c.model.blobs[imageKey{repo, p.digest}] = true
+	return p.content, nil
 }
 
 // layerSize is between 100 bytes and 256 KiB, small ones more often, and now
@@ -251,6 +273,7 @@ func (c *client) upload(ctx context.Context, l *life, repo string, b content) (c
 	if err != nil {
 		return b, err
 	}
+	c.model.blobs[imageKey{repo, b.digest}] = true
 	c.load.stats.count("blobs uploaded")
 	c.load.stats.add("bytes uploaded", int64(b.size))
 	const pool = 200
@@ -349,7 +372,7 @@ func (l *life) tagIs(ctx context.Context, t tagKey, digest string) error {
 // whole reads an image and the blobs that want asks for, and returns how many
 // bytes that were.
 func (l *life) whole(ctx context.Context, k imageKey, want func(blob imageKey) bool) (int64, error) {
-	body, _, err := l.manifest(ctx, k.repo, k.digest)
+	body, mediaType, err := l.manifest(ctx, k.repo, k.digest)
 	if err != nil {
 		return 0, err
 	}
@@ -357,6 +380,9 @@ func (l *life) whole(ctx context.Context, k imageKey, want func(blob imageKey) b
 	var d document
 	if err := json.Unmarshal(body, &d); err != nil {
 		return n, err
+	}
+	if mediaType != d.MediaType {
+		return n, fmt.Errorf("manifest %s of %s is served as %s, want %s", k.digest, k.repo, mediaType, d.MediaType)
 	}
 	for _, child := range d.Manifests {
 		if _, _, err := l.manifest(ctx, k.repo, child.Digest); err != nil {
@@ -371,16 +397,28 @@ func (l *life) whole(ctx context.Context, k imageKey, want func(blob imageKey) b
 		if !want(imageKey{k.repo, b.Digest}) {
 			continue
 		}
-		a, err := l.do(ctx, http.MethodGet, "/v2/"+k.repo+"/blobs/"+b.Digest, nil, nil, http.StatusOK)
+		size, err := l.blob(ctx, imageKey{k.repo, b.Digest})
+		if err == nil && size != b.Size {
+			err = fmt.Errorf("blob %s of %s has %d bytes, want %d", b.Digest, k.repo, size, b.Size)
+		}
 		if err != nil {
 			return n, err
 		}
-		if got := digestOf(a.body); got != b.Digest || len(a.body) != b.Size {
-			return n, fmt.Errorf("blob %s of %s, %d bytes, is served with digest %s and %d bytes", b.Digest, k.repo, b.Size, got, len(a.body))
-		}
-		n += int64(len(a.body))
+		n += int64(size)
 	}
 	return n, nil
+}
+
+// blob reads a blob, compares its digest, and returns how many bytes it has.
+func (l *life) blob(ctx context.Context, b imageKey) (int, error) {
+	a, err := l.do(ctx, http.MethodGet, "/v2/"+b.repo+"/blobs/"+b.digest, nil, nil, http.StatusOK)
+	if err != nil {
+		return 0, err
+	}
+	if got := digestOf(a.body); got != b.digest {
+		return 0, fmt.Errorf("blob %s of %s is served with digest %s and %d bytes", b.digest, b.repo, got, len(a.body))
+	}
+	return len(a.body), nil
 }
 
 func (c *client) cancelUpload(ctx context.Context, l *life) (change, error) {

@@ -81,7 +81,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	defer s.kill()
+	defer func() { err = errors.Join(err, s.kill()) }()
 	l := &load{server: s, stats: newStats(), pause: o.pause}
 	for i := range o.clients {
 		l.clients = append(l.clients, newClient(l, i, rand.New(rand.NewPCG(o.seed, uint64(i)))))
@@ -92,11 +92,14 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	took := time.Since(began)
 	l.stats.print(took, s)
-	if err := l.verify(ctx); err != nil {
+	e := l.expected()
+	if err := l.verify(ctx, e); err != nil {
 		return err
 	}
-	s.kill()
-	return s.check(ctx)
+	if err := s.kill(); err != nil {
+		return err
+	}
+	return s.check(ctx, e)
 }
 
 // load is the clients and what they work on.
@@ -133,8 +136,10 @@ func (l *load) work(ctx context.Context, o options) error {
 			if last {
 				close(done) // what is in flight now is still killed
 			}
-			l.server.kill()
-			if err = l.server.start(ctx); err != nil {
+			if err = l.server.kill(); err == nil {
+				err = l.server.start(ctx)
+			}
+			if err != nil {
 				cancel(err)
 			}
 			if last {
@@ -143,8 +148,7 @@ func (l *load) work(ctx context.Context, o options) error {
 			}
 		}
 	}
-	err = errors.Join(err, l.server.onItsOwn())
-	l.server.kill()
+	err = errors.Join(err, l.server.kill())
 	all.Wait()
 	return err
 }

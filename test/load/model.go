@@ -20,10 +20,19 @@ type model struct {
 	tags     map[tagKey]string // digests; "" for a deleted tag
 	children map[imageKey][]string
 	parents  map[imageKey]int // how many indexes of the repository list it
+	// blobs that were acknowledged, by repository and digest. true: must be
+	// there; false: may be hidden, with the last image that had it.
+	blobs  map[imageKey]bool
+	layers map[imageKey][]string // the blobs of images that are there
+	uses   map[imageKey]int      // how often these have a blob
 }
 
 func newModel() model {
-	return model{map[imageKey]bool{}, map[tagKey]string{}, map[imageKey][]string{}, map[imageKey]int{}}
+	return model{
+		images: map[imageKey]bool{}, tags: map[tagKey]string{},
+		children: map[imageKey][]string{}, parents: map[imageKey]int{},
+		blobs: map[imageKey]bool{}, layers: map[imageKey][]string{}, uses: map[imageKey]int{},
+	}
 }
 
 // change is what one request does, as a whole or not at all.
@@ -31,6 +40,7 @@ type change struct {
 	images   map[imageKey]bool
 	tags     map[tagKey]string
 	children []string // of the one image that is pushed
+	blobs    []string // of the same
 }
 
 func pushed(k imageKey, tag string, children ...string) change {
@@ -53,6 +63,7 @@ func (m model) deleted(k imageKey) change {
 	return ch
 }
 
+// tagsOf are the tags of an image, always in the same order.
 func (m model) tagsOf(k imageKey) []tagKey {
 	var all []tagKey
 	for t, d := range m.tags {
@@ -60,6 +71,7 @@ func (m model) tagsOf(k imageKey) []tagKey {
 			all = append(all, t)
 		}
 	}
+	slices.SortFunc(all, func(a, b tagKey) int { return cmpString(a.tag, b.tag) })
 	return all
 }
 
@@ -100,11 +112,23 @@ func (m model) apply(ch change) {
 			for _, c := range ch.children {
 				m.parents[imageKey{k.repo, c}]++
 			}
+			m.layers[k] = ch.blobs
+			for _, d := range ch.blobs {
+				m.uses[imageKey{k.repo, d}]++
+				m.blobs[imageKey{k.repo, d}] = true
+			}
 		case !there && was:
 			for _, c := range m.children[k] {
 				m.parents[imageKey{k.repo, c}]--
 			}
 			delete(m.children, k)
+			for _, d := range m.layers[k] {
+				b := imageKey{k.repo, d}
+				if m.uses[b]--; m.uses[b] == 0 {
+					m.blobs[b] = false
+				}
+			}
+			delete(m.layers, k)
 		}
 	}
 	maps.Copy(m.tags, ch.tags)

@@ -108,8 +108,7 @@ func (s *server) start(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			s.kill()
-			return fmt.Errorf("the server does not start: %w\n%s", errors.Join(err, context.Cause(ctx)), &s.log)
+			return fmt.Errorf("the server does not start: %w\n%s", errors.Join(err, context.Cause(ctx), s.kill()), &s.log)
 		case <-time.After(30 * time.Millisecond):
 		}
 	}
@@ -154,10 +153,14 @@ func (s *server) reach(ctx context.Context) (*life, error) {
 	return l, nil
 }
 
-// kill ends the process, if one runs, with SIGKILL.
-func (s *server) kill() {
+// bySignal is the exit code of a process that a signal ended.
+const bySignal = -1
+
+// kill ends the process, if one runs, with SIGKILL. That it had ended before,
+// by itself, is an error.
+func (s *server) kill() error {
 	if s.cmd == nil {
-		return
+		return nil
 	}
 	if l := s.current(); l.killed != nil {
 		select {
@@ -168,13 +171,14 @@ func (s *server) kill() {
 		}
 	}
 	s.memory = max(s.memory, peakMemory(s.cmd.Process.Pid))
-	if err := s.cmd.Process.Kill(); err != nil {
-		fmt.Fprintln(os.Stderr, "killing the server:", err)
-	}
-	if err := <-s.ended; err == nil {
-		fmt.Fprintln(os.Stderr, "the server ended well before it was killed")
-	}
+	err := s.cmd.Process.Kill()
+	how := <-s.ended
 	s.cmd = nil
+	var exit *exec.ExitError
+	if err != nil || !errors.As(how, &exit) || exit.ExitCode() != bySignal {
+		return fmt.Errorf("the server had ended before it was killed: %w\n%s", errors.Join(err, how), &s.log)
+	}
+	return nil
 }
 
 // peakMemory is the most that a process had resident so far, in bytes, as
@@ -190,29 +194,30 @@ func peakMemory(pid int) int64 {
 	return kib << 10
 }
 
-// onItsOwn tells of a process that ended before it was killed.
-func (s *server) onItsOwn() error {
-	select {
-	case err := <-s.ended:
-		s.ended <- err // for kill
-		return fmt.Errorf("the server ended by itself: %w\n%s", err, &s.log)
-	case <-time.After(time.Second):
-		return nil
-	}
-}
-
-// check runs `kontor admin check` on the folder.
-func (s *server) check(ctx context.Context) error {
+// check runs `kontor admin check` on the folder, which must find everything
+// whole and exactly what the clients know.
+func (s *server) check(ctx context.Context, e expected) error {
 	size, files, err := sizeOf(s.o.data)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("the folder: %d bytes in %d files\n", size, files)
 	began := time.Now()
-	out, err := exec.CommandContext(ctx, s.o.binary, "admin", "check", "--data", s.o.data).CombinedOutput()
-	fmt.Printf("admin check in %s: %s\n", time.Since(began).Round(time.Millisecond), bytes.TrimSpace(out))
+	out, err := exec.CommandContext(ctx, s.o.binary, "admin", "check", "--data", s.o.data, "--json").CombinedOutput()
 	if err != nil {
+		return fmt.Errorf("admin check: %w\n%s", err, out)
+	}
+	var report struct {
+		Blobs, BlobBytes int64
+		Images, Tags     int
+	}
+	if err := json.Unmarshal(out, &report); err != nil {
 		return fmt.Errorf("admin check: %w", err)
+	}
+	fmt.Printf("admin check: whole after %s: %d blobs of %d bytes, %d images, %d tags\n",
+		time.Since(began).Round(time.Millisecond), report.Blobs, report.BlobBytes, report.Images, report.Tags)
+	if report.Images != len(e.images) || report.Tags != len(e.tags) {
+		return fmt.Errorf("admin check read %d images and %d tags, want %d and %d", report.Images, report.Tags, len(e.images), len(e.tags))
 	}
 	return nil
 }

@@ -8,27 +8,43 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// verify compares what the server has with what the clients know.
-func (l *load) verify(ctx context.Context) error {
-	life := l.server.current()
-	images, tags := map[imageKey]bool{}, map[tagKey]string{}
-	gone := 0
+// expected is what the clients together know.
+type expected struct {
+	images map[imageKey]bool
+	tags   map[tagKey]string
+	blobs  map[imageKey]bool // that must be there, with or without an image
+	gone   int               // images
+}
+
+func (l *load) expected() expected {
+	e := expected{images: map[imageKey]bool{}, tags: map[tagKey]string{}, blobs: map[imageKey]bool{}}
 	for _, c := range l.clients {
 		for k, there := range c.model.images {
 			if there {
-				images[k] = true
+				e.images[k] = true
 			} else {
-				gone++
+				e.gone++
 			}
 		}
 		for t, d := range c.model.tags {
 			if d != "" {
-				tags[t] = d
+				e.tags[t] = d
+			}
+		}
+		for b, there := range c.model.blobs {
+			if there {
+				e.blobs[b] = true
 			}
 		}
 	}
+	return e
+}
+
+// verify compares what the server has with what the clients know.
+func (l *load) verify(ctx context.Context, e expected) error {
+	life := l.server.current()
 	for _, repo := range repositories {
-		if err := l.verifyLists(ctx, life, repo, images, tags); err != nil {
+		if err := l.verifyLists(ctx, life, repo, e.images, e.tags); err != nil {
 			return err
 		}
 	}
@@ -43,22 +59,38 @@ func (l *load) verify(ctx context.Context) error {
 		read[b] = true
 		return !was
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(len(l.clients))
-	for k := range images {
+	for k := range e.images {
 		g.Go(func() error {
-			_, err := life.whole(ctx, k, once)
+			_, err := life.whole(gctx, k, once)
 			return err
 		})
 	}
-	for t, d := range tags {
-		g.Go(func() error { return life.tagIs(ctx, t, d) })
+	for t, d := range e.tags {
+		g.Go(func() error { return life.tagIs(gctx, t, d) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	fmt.Printf("intact: %d images with %d tags and %d blobs read and compared; %d deleted images are gone\n", len(images), len(tags), len(read), gone)
-	if len(images) == 0 || len(tags) == 0 || gone == 0 || len(read) == 0 {
+	ofImages := len(read)
+	g, gctx = errgroup.WithContext(ctx)
+	g.SetLimit(len(l.clients))
+	for b := range e.blobs {
+		if !once(b) {
+			continue
+		}
+		g.Go(func() error {
+			_, err := life.blob(gctx, b)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	fmt.Printf("intact: %d images with %d tags and %d blobs, and %d blobs without an image, read and compared; %d deleted images are gone\n",
+		len(e.images), len(e.tags), ofImages, len(read)-ofImages, e.gone)
+	if len(e.images) == 0 || len(e.tags) == 0 || e.gone == 0 || ofImages == 0 {
 		return fmt.Errorf("the clients did too little to show anything")
 	}
 	return nil
@@ -88,6 +120,9 @@ func (l *load) verifyLists(ctx context.Context, life *life, repo string, images 
 		if t.repo == repo && (gotTags[t.tag] != d || !listed[t.tag]) {
 			return fmt.Errorf("tag %s of %s is %q, in the list of tags: %v; want %s", t.tag, repo, gotTags[t.tag], listed[t.tag], d)
 		}
+	}
+	for t := range gotTags {
+		listed[t] = true
 	}
 	for t := range listed {
 		if tags[tagKey{repo, t}] == "" {
