@@ -89,32 +89,30 @@ func clusterSummary(c plan.Cluster) string {
 	return fmt.Sprintf("Node roles: %s, %d unchanged.", strings.Join(words, ", "), c.Count(plan.RoleNone))
 }
 
-// clustersMarkdown writes the clusters' part of a set for a pull request.
-func clustersMarkdown(b *strings.Builder, s plan.Set) {
+// clusters adds the clusters' part of a set for a pull request.
+func (d *markdown) clusters(s plan.Set) {
 	for _, c := range s.Clusters {
-		fmt.Fprintf(b, "\n### %s\n\n", escapeMarkdown(cluster(c.Target)))
+		head := fmt.Sprintf("\n### %s\n\n", escapeMarkdown(cluster(c.Target)))
 		if len(c.Roles) > 0 {
-			b.WriteString(escapeMarkdown(clusterSummary(c)) + "\n")
+			head += escapeMarkdown(clusterSummary(c)) + "\n"
 		}
-		if len(c.Pending()) > 0 {
-			b.WriteString("\n| | node role | may pull from |\n|---|---|---|\n")
-		}
+		d.add(rankKept, head, nil, "")
+		var rows []string
 		for _, r := range c.Pending() {
 			pulls := ""
 			if n := r.Pulls; n != nil {
 				pulls = fmt.Sprintf("%d of %s", n.After, count(n.Of, "repository", "repositories"))
 			}
-			fmt.Fprintf(b, "| %s | %s | %s |\n", r.Op, escapeMarkdown(clean(r.Role)), pulls)
+			rows = append(rows, fmt.Sprintf("| %s | %s | %s |\n", r.Op, escapeMarkdown(clean(r.Role)), pulls))
 		}
-		if len(c.Findings) > 0 {
-			b.WriteString("\n")
+		if len(rows) > 0 {
+			d.add(rankTable, "\n| | node role | may pull from |\n|---|---|---|\n", rows, "")
 		}
-		for _, f := range c.Findings {
-			fmt.Fprintf(b, "- **%s** %s: %s\n", f.Severity, f.Code, escapeMarkdown(clean(f.Message)))
-		}
+		d.findings(c.Findings)
 	}
 	for _, f := range s.ClusterFailures {
-		fmt.Fprintf(b, "\n### %s\n\n**Could not be read:** %s\n", escapeMarkdown(cluster(f.Target)), escapeMarkdown(clean(f.Error)))
+		d.add(rankError, fmt.Sprintf("\n### %s\n\n", escapeMarkdown(cluster(f.Target))),
+			[]string{fmt.Sprintf("**Could not be read:** %s\n", escapeMarkdown(clean(f.Error)))}, "")
 	}
 }
 

@@ -8,41 +8,129 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 )
 
+// MarkdownLimit is the most bytes that PlanMarkdown writes. A comment on GitHub
+// has at most 65,536 characters, and a workflow may put words of its own around.
+const MarkdownLimit = 64_000
+
 // PlanMarkdown writes s for a pull request: for each registry the counts, a
 // table of what changes, the findings, and the whole plan folded away. Text
 // that came from a registry or a file is escaped: it brings no markup and
-// mentions nobody.
+// mentions nobody. What is too long for a comment is cut and says so: the whole
+// plans first, then the tables, then the findings that are no errors.
 func PlanMarkdown(w io.Writer, s plan.Set) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "## Kontor: stack %s\n", escapeMarkdown(s.Stack))
+	doc := markdown{}
+	doc.add(rankKept, fmt.Sprintf("## Kontor: stack %s\n", escapeMarkdown(s.Stack)), nil, "")
 	for _, p := range s.Plans {
-		if err := planMarkdown(&b, p); err != nil {
+		if err := doc.plan(p); err != nil {
 			return err
 		}
 	}
 	for _, f := range s.Failures {
-		fmt.Fprintf(&b, "\n### %s\n\n**Could not be read:** %s\n", escapeMarkdown(Target(f.Target)), escapeMarkdown(clean(f.Error)))
+		doc.add(rankError, fmt.Sprintf("\n### %s\n\n", escapeMarkdown(Target(f.Target))),
+			[]string{fmt.Sprintf("**Could not be read:** %s\n", escapeMarkdown(clean(f.Error)))}, "")
 	}
-	clustersMarkdown(&b, s)
-	_, err := io.WriteString(w, b.String())
+	doc.clusters(s)
+	_, err := io.WriteString(w, doc.text(MarkdownLimit))
 	return err
 }
 
-func planMarkdown(b *strings.Builder, p plan.Plan) error {
-	fmt.Fprintf(b, "\n### %s\n\n%s\n", escapeMarkdown(Target(p.Target)), escapeMarkdown(Summary(p)))
-	if len(p.Pending()) > 0 {
-		b.WriteString("\n| | repository | settings |\n|---|---|---|\n")
+// rank says what goes first where a document is too long.
+type rank int
+
+const (
+	rankWhole   rank = iota // the whole plan, folded away
+	rankTable               // a row for each change
+	rankFinding             // findings that are no errors
+	rankError
+	rankKept // always there
+)
+
+// block is a piece of a document: lines, each with its line break, between a
+// head and a tail. A block that had lines and has lost them all is left out but
+// for note.
+type block struct {
+	rank       rank
+	head, tail string
+	lines      []string
+	cut        int // lines that were left out
+}
+
+// note says that lines are missing.
+func (x block) note() string {
+	switch {
+	case x.cut == 0:
+		return ""
+	case x.rank == rankTable:
+		return fmt.Sprintf("\n%s more: this is too long for a comment.\n", count(x.cut, "change", "changes"))
+	case x.rank == rankWhole:
+		return fmt.Sprintf("\n%s of the plan are left out: `kontor plan` shows all.\n", count(x.cut, "line", "lines"))
 	}
+	return fmt.Sprintf("- %s more: `kontor plan` shows all.\n", count(x.cut, "finding", "findings"))
+}
+
+func (x block) text() string {
+	switch {
+	case x.cut > 0 && len(x.lines) == 0 && x.rank >= rankFinding:
+		return x.head + x.note()
+	case x.cut > 0 && len(x.lines) == 0:
+		return x.note()
+	case x.rank == rankFinding || x.rank == rankError:
+		return x.head + strings.Join(x.lines, "") + x.note() + x.tail // in its list
+	}
+	return x.head + strings.Join(x.lines, "") + x.tail + x.note()
+}
+
+// markdown is a document in the order of its blocks.
+type markdown struct{ blocks []block }
+
+func (d *markdown) add(r rank, head string, lines []string, tail string) {
+	d.blocks = append(d.blocks, block{rank: r, head: head, lines: lines, tail: tail})
+}
+
+// text is the document, in at most limit bytes as long as what is always there
+// leaves room.
+func (d *markdown) text(limit int) string {
+	size := 0
+	for _, x := range d.blocks {
+		size += len(x.text())
+	}
+	for r := rankWhole; r < rankKept; r++ {
+		for i := len(d.blocks) - 1; i >= 0 && size > limit; i-- {
+			x := &d.blocks[i]
+			if x.rank != r {
+				continue
+			}
+			size -= len(x.text())
+			room := limit - size
+			// A note of a known length first, then as many lines as fit.
+			kept, all := 0, x.lines
+			length := len(x.head) + len(x.tail) + len(block{rank: r, cut: len(all)}.note())
+			for kept < len(all) && length+len(all[kept]) <= room {
+				length += len(all[kept])
+				kept++
+			}
+			x.lines, x.cut = all[:kept], len(all)-kept
+			size += len(x.text())
+		}
+	}
+	var b strings.Builder
+	for _, x := range d.blocks {
+		b.WriteString(x.text())
+	}
+	return b.String()
+}
+
+func (d *markdown) plan(p plan.Plan) error {
+	d.add(rankKept, fmt.Sprintf("\n### %s\n\n%s\n", escapeMarkdown(Target(p.Target)), escapeMarkdown(Summary(p))), nil, "")
+	var rows []string
 	for _, c := range p.Pending() {
-		fmt.Fprintf(b, "| %s | `%s` | %s |\n", c.Op, c.Repository, escapeMarkdown(changed(c)))
+		rows = append(rows, fmt.Sprintf("| %s | `%s` | %s |\n", c.Op, c.Repository, escapeMarkdown(changed(c))))
 	}
-	if len(p.Findings) > 0 {
-		b.WriteString("\n")
+	if len(rows) > 0 {
+		d.add(rankTable, "\n| | repository | settings |\n|---|---|---|\n", rows, "")
 	}
-	for _, f := range p.Findings {
-		fmt.Fprintf(b, "- **%s** %s: %s\n", f.Severity, f.Code, escapeMarkdown(clean(f.Message)))
-	}
-	if len(p.Pending()) == 0 {
+	d.findings(p.Findings)
+	if len(rows) == 0 {
 		return nil
 	}
 	var text strings.Builder
@@ -53,12 +141,33 @@ func planMarkdown(b *strings.Builder, p plan.Plan) error {
 	for strings.Contains(text.String(), fence) {
 		fence += "`"
 	}
-	fmt.Fprintf(b, "\n<details><summary>The plan</summary>\n\n%sdiff\n", fence)
+	var lines []string
 	for _, line := range strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n") {
-		b.WriteString(diffLine(line) + "\n")
+		lines = append(lines, diffLine(line)+"\n")
 	}
-	fmt.Fprintf(b, "%s\n\n</details>\n", fence)
+	d.add(rankWhole, fmt.Sprintf("\n<details><summary>The plan</summary>\n\n%sdiff\n", fence), lines, fence+"\n\n</details>\n")
 	return nil
+}
+
+// findings adds a list, errors apart: they go last.
+func (d *markdown) findings(list []plan.Finding) {
+	head := "\n"
+	for _, errors := range []bool{true, false} {
+		r := rankFinding
+		if errors {
+			r = rankError
+		}
+		var lines []string
+		for _, f := range list {
+			if (f.Severity == plan.Error) == errors {
+				lines = append(lines, fmt.Sprintf("- **%s** %s: %s\n", f.Severity, f.Code, escapeMarkdown(clean(f.Message))))
+			}
+		}
+		if len(lines) > 0 {
+			d.add(r, head, lines, "")
+			head = ""
+		}
+	}
 }
 
 // changed names the settings of c in a few words.
