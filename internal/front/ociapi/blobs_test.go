@@ -175,16 +175,23 @@ func TestDownloadIsAFile(t *testing.T) {
 // Promise 2: content is what its digest says, and nothing is left of content
 // that is not.
 func TestWrongDigestLeavesNothing(t *testing.T) {
+	// The specification's code, and the one seen of ECR.
+	for compat, code := range map[registry.Compat]string{registry.CompatOCI: "DIGEST_INVALID", registry.CompatECR: "BLOB_UPLOAD_INVALID"} {
+		t.Run(string(compat), func(t *testing.T) { wrongDigests(start(t, compat, "app"), code) })
+	}
+}
+
+func wrongDigests(w *world, code string) {
+	w.t.Helper()
 	const message = "None of the provided layer digests match the calculated layer digest"
-	w := start(t, registry.CompatECR, "app")
 	right, wrong := ecr.DigestOf([]byte("right")), ecr.DigestOf([]byte("wrong"))
 	base := "/v2/app/blobs/"
 	loc := w.want(w.do("POST", base+"uploads/", ""), 202).header.Get("Location")
-	w.wantError(w.do("PUT", loc+"?digest="+string(wrong), "right"), 400, "BLOB_UPLOAD_INVALID", message)
+	w.wantError(w.do("PUT", loc+"?digest="+string(wrong), "right"), 400, code, message)
 	w.want(w.do("GET", loc, ""), 404)
-	w.wantError(w.do("POST", base+"uploads/?digest="+string(wrong), "right"), 400, "BLOB_UPLOAD_INVALID", message)
+	w.wantError(w.do("POST", base+"uploads/?digest="+string(wrong), "right"), 400, code, message)
 	loc = w.want(w.do("PATCH", w.want(w.do("POST", base+"uploads/", ""), 202).header.Get("Location"), "right"), 202).header.Get("Location")
-	w.wantError(w.do("PUT", loc+"?digest="+string(wrong), ""), 400, "BLOB_UPLOAD_INVALID", message)
+	w.wantError(w.do("PUT", loc+"?digest="+string(wrong), ""), 400, code, message)
 	for _, d := range []ecr.Digest{right, wrong} {
 		w.want(w.do("HEAD", base+string(d), ""), 404)
 	}

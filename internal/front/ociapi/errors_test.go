@@ -112,6 +112,13 @@ func TestSpecificationFormsInOCI(t *testing.T) {
 	if w.Code != 400 || !strings.Contains(w.Body.String(), `"MANIFEST_BLOB_UNKNOWN"`) {
 		t.Errorf("missing layers: %d %s", w.Code, w.Body)
 	}
+	for _, code := range []ecr.Code{ecr.CodeInvalidLayer, ecr.CodeImageDigestDoesNotMatch} {
+		w = httptest.NewRecorder()
+		h.WriteError(w, httptest.NewRequest(http.MethodPut, "/v2/app/manifests/1.0", nil), ecr.Errorf(code, "x"), "id")
+		if w.Code != 400 || !strings.Contains(w.Body.String(), `"DIGEST_INVALID"`) {
+			t.Errorf("%s: %d %s", code, w.Code, w.Body)
+		}
+	}
 }
 
 // The challenge as it was captured from ECR (NVIDIA/enroot#59).
