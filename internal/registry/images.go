@@ -59,6 +59,9 @@ func (c *Caller) manifest(ctx context.Context, op Operation, at Repo, id ecr.Ima
 		if m, err = resolve(ctx, r, at, repo.ID, id); err == nil {
 			err = c.r.pullable(at, id, &m.Image)
 		}
+		if err == nil {
+			err = wholeManifest(at, m)
+		}
 		return err
 	})
 	if err != nil {
@@ -94,6 +97,9 @@ func (c *Caller) BatchGetImage(ctx context.Context, at Repo, ids []ecr.ImageID) 
 			if f, failed := itemFailure(id, err); failed {
 				failures = append(failures, f)
 				continue
+			}
+			if err == nil {
+				err = wholeManifest(at, m)
 			}
 			if err != nil {
 				return err

@@ -69,13 +69,22 @@ func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string
 var opStatBlob = Operation{"StatBlob", []access.Action{"ecr:BatchCheckLayerAvailability"}}
 
 // StatBlob describes a blob, and keeps it for a while as BatchCheckLayers
-// does. Errors: RepositoryNotFound, LayersNotFound.
+// does. Errors: RepositoryNotFound, LayersNotFound; ServerException for one
+// that was found to be damaged.
 func (c *Caller) StatBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, error) {
 	repo, b, err := c.linkedBlob(ctx, opStatBlob, at, d)
-	if err == nil {
-		c.r.promise(ctx, repo, b)
+	if err == nil && c.r.content.damaged(b.Key) {
+		// It may have been put right since.
+		var f blob.File
+		if b, f, err = c.openBlob(ctx, opStatBlob, at, b); err == nil {
+			err = f.Close()
+		}
 	}
-	return info(b), err
+	if err != nil {
+		return BlobInfo{}, err
+	}
+	c.r.promise(ctx, repo, b)
+	return info(b), nil
 }
 
 // touchEvery is how old the promise of a blob may be before it is renewed:
@@ -107,20 +116,32 @@ func (r *Registry) promise(ctx context.Context, repo meta.RepositoryID, blobs ..
 
 var opOpenBlob = Operation{"OpenBlob", []access.Action{"ecr:GetDownloadUrlForLayer"}}
 
-// OpenBlob opens a blob for download; the caller closes it.
-// Errors: RepositoryNotFound, LayersNotFound.
+// OpenBlob opens a blob for download; the caller closes it. What it opens is
+// the whole content and what its digest says, see content.
+// Errors: RepositoryNotFound, LayersNotFound; ServerException for a blob that
+// is damaged.
 func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
 	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
 	if err != nil {
 		return BlobInfo{}, nil, err
 	}
+	b, f, err := c.openBlob(ctx, opOpenBlob, at, b)
+	if err != nil {
+		return BlobInfo{}, nil, err
+	}
+	return info(b), f, nil
+}
+
+// openBlob opens b, or what has come in its place.
+func (c *Caller) openBlob(ctx context.Context, op Operation, at Repo, b meta.Blob) (meta.Blob, blob.File, error) {
+	d := b.Digest
 	f, err := c.r.cfg.Blobs.Open(ctx, b.Key)
 	if errors.Is(err, blob.ErrNotFound) {
 		// It may have been collected since, and even come again under another
 		// key. Rows go before files, so a row that is still there settles it.
-		_, now, rowErr := c.linkedBlob(ctx, opOpenBlob, at, d)
+		_, now, rowErr := c.linkedBlob(ctx, op, at, d)
 		if rowErr != nil {
-			return BlobInfo{}, nil, rowErr
+			return b, nil, rowErr
 		}
 		if now.Key != b.Key {
 			b = now
@@ -130,12 +151,12 @@ func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo,
 	if err != nil {
 		// The row says it is there: the store has lost it, which is no
 		// caller's fault and nothing to call missing.
-		return BlobInfo{}, nil, fmt.Errorf("opening blob %s of %s/%s under key %s: %w", d, at.In, at.Name, b.Key, err)
+		return b, nil, fmt.Errorf("opening blob %s of %s/%s under key %s: %w", d, at.In, at.Name, b.Key, err)
 	}
-	if err := checkSize(f, b.SizeBytes); err != nil {
-		return BlobInfo{}, nil, errors.Join(fmt.Errorf("blob %s of %s/%s under key %s is damaged: %w", d, at.In, at.Name, b.Key, err), f.Close())
+	if err := c.r.verify(ctx, f, b); err != nil {
+		return b, nil, errors.Join(fmt.Errorf("blob %s of %s/%s under key %s %w", d, at.In, at.Name, b.Key, err), f.Close())
 	}
-	return info(b), f, nil
+	return b, f, nil
 }
 
 // checkSize makes sure that a file was neither cut nor grown: what is damaged

@@ -74,6 +74,7 @@ type TokenIssuer interface {
 type Registry struct {
 	cfg     Config
 	uploads keyLocks
+	content content
 	pulls   pullRecorder
 	watch   clockWatch
 	running sync.Map // ARNs of the repositories with a lifecycle run under way

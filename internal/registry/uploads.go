@@ -280,6 +280,7 @@ func (c *Caller) link(ctx context.Context, at Repo, u meta.Upload, digest ecr.Di
 	var refused *ecr.Error
 	switch {
 	case err == nil && kept.Key == mine.Key:
+		c.r.noteWritten(ctx, kept)
 		return info(kept), nil
 	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
 		// The content is known already, or not wanted. When the commit's

@@ -1,0 +1,193 @@
+package registry
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+const (
+	// contentFor is how long it is believed that a file is what it was when it
+	// was read last: a medium may lose bits without a file changing.
+	contentFor = 24 * time.Hour
+	// contentMax bounds the memory of what is believed to some 5 MB.
+	contentMax = 1 << 14
+	// contentStep is how much is read at once.
+	contentStep = 256 << 10
+)
+
+// content knows which blobs were found to be what their digests say, so that
+// what is served was read and compared at most contentFor ago, and its file
+// has not changed since. See docs/design/0022.
+type content struct {
+	mu      sync.Mutex
+	seen    map[blob.Key]sighting      // guarded by mu
+	reading map[blob.Key]chan struct{} // guarded by mu; closed when it has been read
+}
+
+// sighting is what was found of a file.
+type sighting struct {
+	file   fs.FileInfo // nil where the store tells nothing of files
+	at     time.Duration
+	damage string // "" for none
+}
+
+// holds reports whether s tells of the file as it is now.
+func (s sighting) holds(now fs.FileInfo, passed time.Duration) bool {
+	if passed-s.at > contentFor {
+		return false
+	}
+	if s.file == nil || now == nil {
+		return s.file == nil && now == nil
+	}
+	return os.SameFile(s.file, now) && s.file.Size() == now.Size() && s.file.ModTime().Equal(now.ModTime())
+}
+
+func (c *content) note(key blob.Key, s sighting) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil {
+		c.seen = map[blob.Key]sighting{}
+	}
+	if _, known := c.seen[key]; !known && len(c.seen) >= contentMax {
+		for any := range c.seen {
+			delete(c.seen, any)
+			break
+		}
+	}
+	c.seen[key] = s
+}
+
+// damaged reports whether the blob was damaged when it was read last.
+func (c *content) damaged(key blob.Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[key].damage != ""
+}
+
+// begin returns what is known of the file, or the task to read it. While
+// another request reads it, it returns what to wait for.
+func (c *content) begin(key blob.Key, now fs.FileInfo, passed time.Duration) (s sighting, known bool, wait <-chan struct{}, done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s, known = c.seen[key]; known && s.holds(now, passed) {
+		return s, true, nil, nil
+	}
+	if read, others := c.reading[key]; others {
+		return sighting{}, false, read, nil
+	}
+	read := make(chan struct{})
+	if c.reading == nil {
+		c.reading = map[blob.Key]chan struct{}{}
+	}
+	c.reading[key] = read
+	return sighting{}, false, nil, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.reading, key)
+		close(read)
+	}
+}
+
+func (r *Registry) passed() time.Duration {
+	if r.cfg.Passed == nil {
+		return 0
+	}
+	return r.cfg.Passed()
+}
+
+func fileInfo(f blob.File) (fs.FileInfo, error) {
+	if s, ok := f.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		return s.Stat()
+	}
+	return nil, nil
+}
+
+// noteWritten takes note of a blob that has just been committed: what was
+// written was compared with its digest. Not to know it costs no more than
+// reading it again.
+func (r *Registry) noteWritten(ctx context.Context, b meta.Blob) {
+	f, err := r.cfg.Blobs.Open(ctx, b.Key)
+	if err != nil {
+		return
+	}
+	if info, err := fileInfo(f); err == nil && (info == nil || info.Size() == b.SizeBytes) {
+		r.content.note(b.Key, sighting{file: info, at: r.passed()})
+	}
+	if err := f.Close(); err != nil {
+		r.cfg.Log.WarnContext(ctx, "closing a blob", "key", b.Key, "error", err)
+	}
+}
+
+// verify makes sure that f is b's content: of its size, and what its digest
+// says. One request reads a file, others for the same wait for it. The position
+// of f stays at its beginning.
+func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
+	if err := checkSize(f, b.SizeBytes); err != nil {
+		return fmt.Errorf("is damaged: %w", err)
+	}
+	for {
+		now, err := fileInfo(f)
+		if err != nil {
+			return fmt.Errorf("cannot be read: %w", err)
+		}
+		s, known, wait, done := r.content.begin(b.Key, now, r.passed())
+		switch {
+		case known && s.damage != "":
+			return fmt.Errorf("is damaged: %s", s.damage)
+		case known:
+			return nil
+		case wait != nil:
+			select {
+			case <-wait:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		default:
+			if err := r.read(ctx, f, b, now, done); err != nil {
+				return fmt.Errorf("cannot be read: %w", err)
+			}
+		}
+	}
+}
+
+// read reads b, whose file is now as it says, and notes whether it is damaged.
+func (r *Registry) read(ctx context.Context, f io.ReaderAt, b meta.Blob, now fs.FileInfo, done func()) error {
+	defer done()
+	s := sighting{file: now, at: r.passed()}
+	h := b.Digest.Hash()
+	all := io.NewSectionReader(f, 0, b.SizeBytes)
+	for step := make([]byte, min(contentStep, max(b.SizeBytes, 1))); ; {
+		n, err := all.Read(step)
+		_, _ = h.Write(step[:n]) // never fails, see hash.Hash
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+	}
+	if got := ecr.Digest(b.Digest.Algorithm() + ":" + hex.EncodeToString(h.Sum(nil))); got != b.Digest {
+		s.damage = "its content is " + string(got)
+	}
+	r.content.note(b.Key, s)
+	return nil
+}
+
+// wholeManifest is an error for a manifest that is not what its digest says.
+func wholeManifest(at Repo, m meta.Manifest) error {
+	if m.Image.Digest.Verifies(m.Body) {
+		return nil
+	}
+	return fmt.Errorf("manifest %s of %s/%s is damaged: its content is %s", m.Image.Digest, at.In, at.Name, ecr.DigestOf(m.Body))
+}
