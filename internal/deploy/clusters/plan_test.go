@@ -189,6 +189,11 @@ func TestPlanLeaves(t *testing.T) {
 			if (len(got[0].Findings) > 0) != (!c.o.Explicit && c.o.Leave) {
 				t.Errorf("findings %v", got[0].Findings)
 			}
+			for _, f := range got[0].Findings {
+				if f.Code != plan.CodeRoleKept {
+					t.Errorf("finding %s, want %s", f.Code, plan.CodeRoleKept)
+				}
+			}
 		})
 	}
 }
