@@ -11,6 +11,9 @@ import (
 // clients builds what a release holds, the programs of every platform and the
 // image, and runs the tests of test/clients against them.
 func clients(ctx context.Context) (err error) {
+	if os.Geteuid() != 0 {
+		return errors.New("containerd mounts: run it as root")
+	}
 	tmp, err := os.MkdirTemp("", "kontor-clients-")
 	if err != nil {
 		return err
