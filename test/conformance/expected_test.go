@@ -30,7 +30,7 @@ var ociSparse = expected{failures: []group{{
 }}}
 
 // ecrDifferences: in compat ecr what works here works on ECR, which refuses
-// what the specification allows (the manual's page on compatibility).
+// what the specification allows (docs/compatibility.md).
 var ecrDifferences = expected{
 	failures: []group{
 		{
