@@ -29,6 +29,14 @@ func drawRepository(t *rapid.T, name string, stacks ...string) state.Repository 
 	if r.Mutability.Mode == ecr.MutableWithExclusion || r.Mutability.Mode == ecr.ImmutableWithExclusion {
 		r.Mutability.Filters = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a*", "b*", "c"}), 1, 3, rapid.ID).Draw(t, "filters")
 	}
+	if v := rapid.IntRange(0, 2).Draw(t, "scan"); v > 0 || slices.Contains(stacks, "platform") {
+		on := v == 1 // ECR tells either
+		r.ScanOnPush = &on
+	}
+	if slices.Contains(stacks, "platform") || rapid.Bool().Draw(t, "encryption") {
+		r.Encryption = &ecr.Encryption{Type: "AES256"}
+	}
+	r.Unprotected = !slices.Contains(stacks, "platform") && rapid.Bool().Draw(t, "unprotected")
 	for _, k := range []string{"team", "env"} {
 		if v := rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, k); v != "" {
 			r.Tags[k] = v
@@ -60,7 +68,12 @@ func TestDiffOfEqualSidesIsEmpty(t *testing.T) {
 		d := drawDesired(t)
 		o := seen()
 		for _, r := range d.Repositories {
-			o.Repositories[r.Name] = with(r, func(r *state.Repository) { r.Tags[state.TagStack] = d.Stack })
+			o.Repositories[r.Name] = with(r, func(r *state.Repository) {
+				r.Tags[state.TagStack] = d.Stack
+				if r.Unprotected {
+					r.Tags[state.TagProtection] = "off"
+				}
+			})
 		}
 		p := plan.Diff(d, o)
 		if len(p.Pending()) > 0 || len(p.Findings) > 0 {
@@ -77,6 +90,9 @@ func TestApplyingADiffGivesDesired(t *testing.T) {
 		for _, want := range d.Repositories {
 			r := got.Repositories[want.Name]
 			if r.Mutability.Mode != want.Mutability.Mode || !plan.EqualPolicy(r.Policy, want.Policy) || !plan.EqualLifecycle(r.Lifecycle, want.Lifecycle) {
+				t.Fatalf("%s is %+v, want %+v", want.Name, r, want)
+			}
+			if want.ScanOnPush != nil && (r.ScanOnPush == nil || *r.ScanOnPush != *want.ScanOnPush) || want.Unprotected != plan.Unprotected(r.Tags) {
 				t.Fatalf("%s is %+v, want %+v", want.Name, r, want)
 			}
 			for k, v := range want.Tags {

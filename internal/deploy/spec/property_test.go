@@ -376,6 +376,85 @@ func TestFormatOfAnyLayout(t *testing.T) {
 		if n := strings.Count(b.String(), "# c"); n != strings.Count(string(out), "# c") {
 			t.Errorf("%d comments\n%s\n%s", n, b.String(), out)
 		}
+		again, err := spec.Format(spec.Source{Name: "k.yaml", Data: out})
+		if err != nil || !bytes.Equal(again, out) {
+			t.Errorf("formatted again: %v\n%s", err, cmp.Diff(string(out), string(again)))
+		}
+	})
+}
+
+// So are JSON and HCL, of which HCL has comments.
+func TestFormatOfAnyLayoutInOtherLanguages(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := file(t)
+		asJSON, err := json.Marshal(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := json.NewDecoder(bytes.NewReader(asJSON))
+		d.UseNumber()
+		var values any
+		if err := d.Decode(&values); err != nil {
+			t.Fatal(err)
+		}
+		space := func() string {
+			return rapid.SampledFrom([]string{"", " ", "\n", "\t \n\n\n"}).Draw(t, "space")
+		}
+		var loose bytes.Buffer
+		if err := json.Indent(&loose, asJSON, strings.Repeat(" ", rapid.IntRange(0, 3).Draw(t, "prefix")), rapid.SampledFrom([]string{"", "\t", "   "}).Draw(t, "indent")); err != nil {
+			t.Fatal(err)
+		}
+		comments := 0
+		comment := func(forms ...string) string {
+			form := rapid.SampledFrom(append([]string{""}, forms...)).Draw(t, "comment")
+			comments += strings.Count(form, "c0mment")
+			return form
+		}
+		var asHCL strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(values.(map[string]any))) {
+			asHCL.WriteString(comment("# c0mment\n", "  // c0mment\n", "/* c0mment\n   c0mment */\n") + name + strings.Repeat(" ", rapid.IntRange(0, 3).Draw(t, "gap")) + "=")
+			var value strings.Builder
+			hcl(t, &value, values.(map[string]any)[name], strings.Repeat(" ", rapid.IntRange(0, 5).Draw(t, "indent")))
+			lines := strings.SplitAfter(value.String(), "\n")
+			for i, line := range lines {
+				if i < len(lines)-1 && rapid.IntRange(0, 5).Draw(t, "more") == 0 {
+					line = strings.TrimSuffix(line, "\n") + comment("   # c0mment", " // c0mment", " /* c0mment */") + "\n"
+				}
+				asHCL.WriteString(line)
+			}
+			asHCL.WriteString(comment(" # c0mment") + "\n" + strings.ReplaceAll(space(), "\t", ""))
+		}
+		sources := []spec.Source{{Name: "k.json", Data: append([]byte(space()), append(loose.Bytes(), space()...)...)}}
+		if !bytes.ContainsFunc(asJSON, func(c rune) bool { return c > 0xff }) { // as in TestLanguagesAgree
+			sources = append(sources, spec.Source{Name: "k.hcl", Data: []byte(asHCL.String())})
+		}
+		for _, src := range sources {
+			places := func(s string) string {
+				return regexp.MustCompile(regexp.QuoteMeta(src.Name)+`:[0-9]+:[0-9]+`).ReplaceAllString(s, "")
+			}
+			f, _, err := spec.Load(src)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, src.Data)
+			}
+			out, err := spec.Format(src)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, src.Data)
+			}
+			g, _, err := spec.Load(spec.Source{Name: src.Name, Data: out})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if diff := cmp.Diff(places(show(f.Desired(local), nil)), places(show(g.Desired(local), nil))); diff != "" {
+				t.Error(diff)
+			}
+			if n := bytes.Count(out, []byte("c0mment")); src.Name == "k.hcl" && n != comments {
+				t.Errorf("%d comments of %d\n%s\n%s", n, comments, src.Data, out)
+			}
+			again, err := spec.Format(spec.Source{Name: src.Name, Data: out})
+			if err != nil || !bytes.Equal(again, out) {
+				t.Errorf("formatted again: %v\n%s", err, cmp.Diff(string(out), string(again)))
+			}
+		}
 	})
 }
 
