@@ -1,6 +1,12 @@
 package ociapi_test
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -86,4 +92,71 @@ func TestMutabilityChanges(t *testing.T) {
 	w.push("app", "v1", first)
 	set(ecr.Mutability{Mode: ecr.MutableWithExclusion, Filters: []string{"v*"}})
 	w.want(w.putManifest("app", "v1", manifest.MediaTypeOCIManifest, second), 400)
+}
+
+// Of 1,000 clients that push different images to one immutable tag over the
+// wire, by the tag and by digest with the tag as a parameter, one wins; the
+// others are told so, and leave nothing. (TestOneWinnerOfAnImmutableTag has
+// both databases and the calls of the API.)
+func TestOneWinnerOverTheWire(t *testing.T) {
+	const clients = 1000
+	w := start(t, registry.CompatECR)
+	w.create("app", ecr.Mutability{Mode: ecr.Immutable})
+	template := w.image("app", "a", "")
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 100, MaxIdleConnsPerHost: 100}}
+	defer client.CloseIdleConnections()
+	var (
+		wg       sync.WaitGroup
+		statuses [clients]int
+		bodies   [clients]string
+		digests  [clients]ecr.Digest
+	)
+	for i := range clients {
+		body := strings.TrimSuffix(template, "}") + fmt.Sprintf(`,"annotations":{"client":"%d"}}`, i)
+		digests[i] = ecr.DigestOf([]byte(body))
+		ref := "v1"
+		if i%2 == 0 {
+			ref = string(digests[i]) + fmt.Sprintf("?tag=v1&tag=mine-%d", i)
+		}
+		wg.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, w.url+"/v2/app/manifests/"+ref, strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("Content-Type", manifest.MediaTypeOCIManifest)
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			b, err := io.ReadAll(resp.Body)
+			if err := errors.Join(err, resp.Body.Close()); err != nil {
+				t.Error(err)
+			}
+			statuses[i], bodies[i] = resp.StatusCode, string(b)
+		})
+	}
+	wg.Wait()
+	winner := w.want(w.do("HEAD", "/v2/app/manifests/v1", ""), 200).header.Get("Docker-Content-Digest")
+	won := 0
+	for i, status := range statuses {
+		switch {
+		case status == http.StatusCreated:
+			won++
+			if winner != string(digests[i]) {
+				t.Errorf("client %d was told that it won, but the tag is at %s", i, winner)
+			}
+		case status != http.StatusBadRequest || !strings.Contains(bodies[i], `"TAG_INVALID"`):
+			t.Errorf("client %d: %d %s", i, status, bodies[i])
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d clients won", won)
+	}
+	images, _, err := w.registry.As(admin).ListImages(t.Context(), registry.Repo{In: here, Name: "app"}, registry.TagStatusAny, ecr.ImageID{}, 100)
+	if err != nil || len(images) > 2 { // the winner's tags
+		t.Errorf("left are %v, %v", images, err)
+	}
+	w.noServerErrors()
 }
