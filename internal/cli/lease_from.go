@@ -383,6 +383,9 @@ func fromWire(list []admin.Lease) ([]leases.Lease, error) {
 		if lease.Image == (ecr.ImageID{}) {
 			return nil, fmt.Errorf("a lease on %s names no image", name)
 		}
+		if lease.User == "" {
+			return nil, fmt.Errorf("a lease on %s does not say who uses the image", name)
+		}
 		out = append(out, lease)
 	}
 	return out, nil

@@ -13,15 +13,21 @@ import (
 const readyTime = 5 * time.Second
 
 // serveReady answers whether requests would be served now: 200, or 503 when
-// the database cannot be read. /healthz tells only that the process is alive.
+// the server stops or the database cannot be read. /healthz tells only that the
+// process is alive.
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, req *request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if s.stopping.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "the server stops\n")
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
 	defer cancel()
 	err := s.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) error {
 		_, err := rd.RegistrySettings(ctx, req.binding.Registry)
 		return err
 	})
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err != nil {
 		s.cfg.Log.ErrorContext(r.Context(), "not ready", "request_id", req.id, "error", err)
 		w.WriteHeader(http.StatusServiceUnavailable)

@@ -22,7 +22,7 @@ import (
 // memoryLimits and memoryBound are an example of docs/limits.md, Memory.
 var memoryLimits = server.Limits{BodyBytes: 32 << 20, Requests: 200, Connections: 300}
 
-const memoryBound = 4*(32<<20) + 200*(1<<20) + 300*(100<<10) + 20_000_000
+const memoryBound = 4*(32<<20) + 200*(1<<20) + 300*(100<<10) + 25_000_000
 
 const memoryChild = "KONTOR_TEST_MEMORY_SERVER"
 

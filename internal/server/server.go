@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -107,6 +108,7 @@ type Server struct {
 	iam      *iamapi.Handler
 	iams     map[string]*iam.Service // by partition, as authn
 	limits   *limiter
+	stopping atomic.Bool // since Run's context is done
 }
 
 // Defaults of Config.
@@ -238,6 +240,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		g.Go(func() error {
 			<-ctx.Done()
+			s.stopping.Store(true)
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 			defer cancel()
 			defer time.AfterFunc(unusedGrace, waiting.close).Stop()
