@@ -18,6 +18,8 @@ var fileTable = []Field{
 	{
 		Name: "registries", Type: "list of mappings", Default: "none: the local registry",
 		Summary: "Where to deploy: each entry is a private registry, which is an account in a region.",
+		Becomes: "no setting: each entry is a registry that the settings are made in",
+		Limit:   "a registry holds 100,000 repositories, a quota that can be raised",
 		Details: []string{
 			"Every repository is made in each of them, unless its own `registries` name some.",
 			"Without `registries` the file is for the local registry, and Kontor never talks to AWS.",
@@ -54,6 +56,7 @@ ecr_repositories:
 		Name: "clusters", Type: "list of mappings", Default: "none",
 		Summary: "Kubernetes clusters whose nodes may pull.",
 		Becomes: "where the cluster's account is not the registry's: a principal of the statement `KontorPull` of its repositories",
+		Limit:   "that of the repository policy, 10,240 characters: about 300 accounts",
 		Details: []string{
 			"Across accounts both sides must allow it. That is the repository's side; on the other, `apply` attaches `AmazonEC2ContainerRegistryPullOnly` to the roles of the nodes that may not pull yet, and what Kontor attached goes with the last stack that needs it.",
 			"The roles are `node_role_arns`, or those that EKS knows. A file without `registries:` looks at clusters with an `endpoint` only, for it never goes to AWS.",
@@ -90,6 +93,8 @@ ecr_repositories:
 	{
 		Name: "defaults", Type: "mapping", Default: "none",
 		Summary: "Settings for all repositories: any field of a repository.",
+		Becomes: "what the fields in it become, in each repository that does not set them",
+		Limit:   "those of the fields in it",
 		Details: []string{
 			"A field set in the repository replaces the default whole; lists and tags are not added to.",
 			"A default `lifecycle_policy_json` counts only for repositories that set no lifecycle field: none of `expire_all_images`, `expire_all_after_days`, `expiration_rules`, `keep`, `expire_untagged_after_days` and `lifecycle_policy_json`.",
@@ -118,6 +123,8 @@ ecr_repositories:
 	{
 		Name: "lifecycle_tests", Type: "list of mappings", Default: "none",
 		Summary: "What should happen to images that need not exist: so a rule that would remove a release is found before it does.",
+		Becomes: "no setting: plan and `kontor lifecycle test` run them",
+		Limit:   "none",
 		Details: []string{"`kontor lifecycle test` runs the tests without reaching a registry; `plan` and `apply` run them too, and fail when one does not hold."},
 		Example: `ecr_repositories:
   scraper:
@@ -141,6 +148,8 @@ lifecycle_tests:
 	{
 		Name: "access_tests", Type: "list of mappings", Default: "none",
 		Summary: "What a principal must and must not be able to do. `kontor plan` and `kontor access test` run these tests.",
+		Becomes: "no setting",
+		Limit:   "none",
 		Details: []string{"An entry has `allow`, `deny` or both."},
 		Example: `ecr_repositories:
   api:
@@ -162,6 +171,8 @@ access_tests:
 	{
 		Name: "promotions", Type: "list of mappings", Default: "none",
 		Summary: "Routes of images between registries. Nothing carries them out yet, as notice `KON1007` says; they are read and checked.",
+		Becomes: "no setting",
+		Limit:   "none",
 		Example: `registries:
   - {name: staging, account: "111111111111", region: us-east-2}
   - {name: prod, account: "222222222222", region: us-east-2}
@@ -184,6 +195,8 @@ promotions:
 	{
 		Name: "plan", Type: "mapping", Default: "none",
 		Summary: "Bounds on what a plan may do.",
+		Becomes: "no setting: plan and apply keep to it",
+		Limit:   "none",
 		Example: "plan: {max_expire: 10%}\necr_repositories:\n  website: {}\n",
 		schema:  object("plan"),
 	},

@@ -18,6 +18,7 @@ var repositoryTable = []Field{
 		Name: "is_immutable", In: Repository, Type: "`true` or `false`", Default: "`true`",
 		Summary: "Whether a tag, while it exists, cannot be pushed again to another image.",
 		Becomes: "`imageTagMutability`: `IMMUTABLE` or `MUTABLE`, with `mutable_tags` or `immutable_tags` `IMMUTABLE_WITH_EXCLUSION` or `MUTABLE_WITH_EXCLUSION`",
+		Limit:   "none",
 		Example: "ecr_repositories:\n  test:\n    is_immutable: false\n",
 		schema:  schema{"type": "boolean"},
 	},
@@ -55,6 +56,7 @@ var repositoryTable = []Field{
 		Name: "expire_all_after_days", In: Repository, Type: "whole number, 1 or more", Default: "`14`",
 		Summary: "The number of days of `expire_all_images`.",
 		Becomes: "`countNumber` of the rule of `expire_all_images`",
+		Limit:   "a whole number from 1, of 32 bits",
 		Details: []string{
 			"In a repository it needs `expire_all_images: true`, there or in `defaults`. In `defaults` it is for those repositories that have it.",
 			"Not beside `lifecycle_policy_json`, which is an error.",
@@ -281,6 +283,7 @@ var repositoryTable = []Field{
 		Name: "delete_protection", In: Repository, Type: "`true` or `false`", Default: "`true`",
 		Summary: "Whether Kontor refuses to delete the repository, with its images, once it has left the file.",
 		Becomes: "with `false` the tag `kontor:delete-protection` with the value `off`; else that tag is removed",
+		Limit:   "a repository has at most 50 tags; this one and `kontor:stack` are among them",
 		Details: []string{"It has to be off, and that applied, before a repository can be deleted."},
 		Example: "ecr_repositories:\n  previews:\n    delete_protection: false\n",
 		schema:  schema{"type": "boolean"},
@@ -289,6 +292,7 @@ var repositoryTable = []Field{
 		Name: "registries", In: Repository, Type: "list of names of registries", Default: "all",
 		Summary: "The registries in which the repository is wanted.",
 		Becomes: "no repository in the others",
+		Limit:   "none",
 		Details: []string{"At least one, none twice. A repository that leaves the list is treated in that registry as one that left the file."},
 		Example: `registries:
   - {name: us, account: "111111111111", region: us-east-2}
@@ -303,6 +307,8 @@ ecr_repositories:
 	{
 		Name: "overrides", In: Repository, Type: "mapping from names of registries to fields of a repository", Default: "`{}`",
 		Summary: "Other settings in some registries.",
+		Becomes: "what the fields in it become, in that registry",
+		Limit:   "those of the fields in it",
 		Details: []string{
 			"Any field of a repository but `registries` and `overrides`. It replaces the repository's own field whole, by the rules of `defaults`.",
 			"What wins, the first first: the repository's `overrides`, its own fields, the `overrides` of `defaults`, `defaults`. A repository with `overrides` has none of those of `defaults`.",
