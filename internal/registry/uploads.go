@@ -18,9 +18,9 @@ import (
 // upload has.
 const AnyOffset int64 = -1
 
-// minPart is the least size in bytes of every part of an upload but the last,
+// MinPart is the least size in bytes of every part of an upload but the last,
 // in CompatECR.
-const minPart = 5 << 20
+const MinPart = 5 << 20
 
 var opStartUpload = Operation{"StartUpload", []access.Action{"ecr:InitiateLayerUpload"}}
 
@@ -244,7 +244,7 @@ func (c *Caller) checkParts(at Repo, u meta.Upload, w blob.Writer) error {
 			u.ID, at.Name, at.In.Account)
 	}
 	addPart(&u, w.Offset()-u.Progress.Offset)
-	if u.Parts > 1 && u.SmallestPart < minPart {
+	if u.Parts > 1 && u.SmallestPart < MinPart {
 		return ecr.Errorf(ecr.CodeLayerPartTooSmall, "All layer parts except the last part should be at least 5MB")
 	}
 	return nil

@@ -38,11 +38,6 @@ var ecrDifferences = expected{
 			names: under(algorithms, under([]string{"empty"}, "blob-post-only", "blob-post-put", "blob-patch-stream", "blob-patch-chunked", "blob-head", "blob-get")...),
 		},
 		{
-			why: "parts under 5 MiB, but for the last, are refused: LayerPartTooSmallException",
-			names: under(algorithms, "chunked multi/blob-patch-chunked", "chunked multi and put chunk/blob-patch-chunked",
-				"chunked out-of-order/blob-patch-chunked", "chunked out-of-order and put chunk/blob-patch-chunked"),
-		},
-		{
 			why:   "an image has at least one layer: InvalidParameterException",
 			names: under([]string{"no-layers"}, afterPush...),
 		},

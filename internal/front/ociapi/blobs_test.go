@@ -218,7 +218,11 @@ func (w *world) wantStored(n int) {
 
 func TestUploadInParts(t *testing.T) {
 	w := start(t, registry.CompatOCI, "app")
-	loc := w.want(w.do("POST", "/v2/app/blobs/uploads/", ""), 202).header.Get("Location")
+	began := w.want(w.do("POST", "/v2/app/blobs/uploads/", ""), 202)
+	if got := began.header.Get("Oci-Chunk-Min-Length"); got != "" {
+		t.Errorf("there is no least chunk, but %q is announced", got)
+	}
+	loc := began.header.Get("Location")
 	status := func(want string) {
 		t.Helper()
 		r := w.want(w.do("GET", loc, ""), 204)
@@ -402,7 +406,11 @@ func hangUp(t *testing.T, w *world, raw string) {
 // As ECR does: empty blobs and small parts before the last are refused.
 func TestECRRefusesUploads(t *testing.T) {
 	w := start(t, registry.CompatECR, "app")
-	loc := w.want(w.do("POST", "/v2/app/blobs/uploads/", ""), 202).header.Get("Location")
+	began := w.want(w.do("POST", "/v2/app/blobs/uploads/", ""), 202)
+	if got := began.header.Get("Oci-Chunk-Min-Length"); got != "5242880" {
+		t.Errorf("the least chunk is announced as %q", got)
+	}
+	loc := began.header.Get("Location")
 	id := loc[strings.LastIndex(loc, "/")+1:]
 	w.wantError(w.do("PUT", loc+"?digest="+string(ecr.DigestOf(nil)), ""), 400, "BLOB_UPLOAD_INVALID",
 		"The upload with id '"+id+"' in the repository with name 'app' in registry with id '000000000000' cannot be completed because it does not have any parts.")

@@ -36,6 +36,11 @@ func (x *exchange) startUpload() error {
 	if err != nil {
 		return err
 	}
+	if x.ecrCompat() {
+		// "If the registry has a minimum chunk size, the POST response SHOULD
+		// include" it (specification, "Pushing a blob in chunks").
+		x.w.Header().Set("Oci-Chunk-Min-Length", strconv.Itoa(registry.MinPart))
+	}
 	x.accepted(http.StatusAccepted, id, 0)
 	return nil
 }
