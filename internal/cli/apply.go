@@ -227,7 +227,7 @@ func (e *Env) carryOut(ctx context.Context, d *deployment, todo []*site, o apply
 	if o.asJSON {
 		out = io.Discard
 	}
-	reporter := render.NewReporter(out, plans, len(d.sites) > 1, e.options(e.Stdout), !o.asJSON && e.IsTerminal(e.Stdout) && e.Getenv("TERM") != "dumb")
+	reporter := render.NewReporter(out, plans, len(d.sites) > 1, e.options(e.Stdout), !o.asJSON && e.movesCursor(e.Stdout))
 	stopping := context.AfterFunc(ctx, func() {
 		// nowhere to report that it cannot be said
 		_, _ = fmt.Fprintln(e.Stderr, "kontor: stopping: repositories that were begun are finished; interrupt again to stop at once")

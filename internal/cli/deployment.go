@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/render"
 )
 
 // targetsOptions are the flags of commands that reach several registries.
@@ -104,6 +106,7 @@ type deployment struct {
 	parallel int
 	sites    []*site // in the order of the file
 	clusters []*clusterSite
+	terminal io.Writer // shows how far reading has come; nil for nowhere
 }
 
 // site is one registry of a deployment.
@@ -141,6 +144,9 @@ func (e *Env) openAll(ctx context.Context, o targetsOptions) (*deployment, error
 		return nil, err
 	}
 	d := &deployment{file: f, names: e.fileNames(o.fileOptions), stack: desired.Stack, parallel: o.parallel}
+	if e.movesCursor(e.Stderr) {
+		d.terminal = e.Stderr
+	}
 	for _, t := range targets {
 		s := &site{target: t, desired: desired, close: func() error { return nil }}
 		if t.Local {
@@ -197,6 +203,9 @@ func (e *Env) openLocal(ctx context.Context, s *site, f *spec.File, data string)
 	return nil
 }
 
+// movesCursor reports whether a stream is a terminal that bars can be drawn on.
+func (e *Env) movesCursor(stream any) bool { return e.IsTerminal(stream) && e.Getenv("TERM") != "dumb" }
+
 // sitesAtOnce bounds how many registries are read, or changed, at a time.
 const sitesAtOnce = 8
 
@@ -230,9 +239,18 @@ func (d *deployment) close() error {
 
 // observe reads what each site has of the file's and the stack's.
 func (d *deployment) observe(ctx context.Context) {
+	var names []string
+	for _, s := range d.sites {
+		if s.err == nil {
+			names = append(names, s.target.Name)
+		}
+	}
+	reading := render.NewReading(d.terminal, names)
+	defer reading.Close()
 	d.each(func(s *site) {
 		scope := deploy.ScopeOf(s.desired.For(s.target))
 		scope.Parallel = d.parallel
+		scope.Progress = func(read, known int) { reading.Read(s.target.Name, read, known) }
 		s.observed, s.err = deploy.Observe(ctx, s.conn.API, s.conn.Target, scope)
 	})
 }

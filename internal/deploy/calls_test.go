@@ -107,6 +107,18 @@ func TestCalls(t *testing.T) {
 	if diff := cmp.Diff(want, c.take()); diff != "" {
 		t.Errorf("an apply's calls (-want +got):\n%s", diff)
 	}
+	// three of others, five of the file's
+	var progress [][2]int
+	scope := deploy.ScopeOf(d)
+	scope.Progress = func(read, known int) { progress = append(progress, [2]int{read, known}) }
+	if _, err := deploy.Observe(t.Context(), conn.API, conn.Target, scope); err != nil {
+		t.Fatal(err)
+	}
+	if len(progress) != 8 || progress[0] != [2]int{1, 8} || progress[7] != [2]int{8, 8} {
+		t.Errorf("progress of reading 8 repositories: %v", progress)
+	}
+	c.take()
+
 	none := state.Desired{Repositories: []state.Repository{repo("same", policyA, rulesA)}}
 	observe(t, conn, none)
 	want = map[string]int{"DescribeRepositories": 1, "ListTagsForResource": 1, "GetRepositoryPolicy": 1, "GetLifecyclePolicy": 1}

@@ -28,6 +28,10 @@ type Scope struct {
 	Stack string
 	// Parallel is how many repositories are read at a time, 0 for Parallel.
 	Parallel int
+	// Progress is called when a repository has been read, or left out, with how
+	// many have been and how many are known by then to be looked at. It is called
+	// by one goroutine at a time, and may be nil.
+	Progress func(read, known int)
 }
 
 // ScopeOf is what a plan for d must know.
@@ -80,6 +84,7 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 	pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{
 		RegistryId: aws.String(string(target.Registry.Account)), MaxResults: aws.Int32(1000),
 	})
+	count := counter{progress: scope.Progress}
 	var failed error
 	for pages.HasMorePages() && failed == nil {
 		page, err := pages.NextPage(gctx)
@@ -87,8 +92,10 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 			failed = explainOn(err, "the repositories of "+target.Registry.String(), target.Registry.RepositoryARN("*"))
 			break
 		}
+		count.found(len(page.Repositories))
 		for _, d := range page.Repositories {
 			g.Go(func() error {
+				defer count.read()
 				r, ok, err := observeOne(gctx, repository{api, target.Registry, kecr.RepositoryName(aws.ToString(d.RepositoryName))}, d, scope, named)
 				if err != nil || !ok {
 					return err
@@ -109,6 +116,29 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 		return state.Observed{}, failed
 	}
 	return out, nil
+}
+
+// counter tells how far reading has come.
+type counter struct {
+	progress func(read, known int)
+
+	mu          sync.Mutex
+	done, known int // guarded by mu
+}
+
+func (c *counter) found(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known += n
+}
+
+func (c *counter) read() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done++
+	if c.progress != nil {
+		c.progress(c.done, c.known)
+	}
 }
 
 // observeOne reads the rest of d, if it is in scope.

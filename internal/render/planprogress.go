@@ -77,3 +77,42 @@ func (r *Reporter) Close() error {
 	defer r.mu.Unlock()
 	return r.err
 }
+
+// Reading shows how far reading registries has come: a bar for each, which goes
+// when it is read. It is safe for concurrent use.
+type Reading struct {
+	bars *mpb.Progress
+	bar  map[string]*mpb.Bar // by registry; not changed after NewReading
+}
+
+// NewReading shows bars at w, a terminal that moves its cursor; nil for none.
+func NewReading(w io.Writer, registries []string) *Reading {
+	r := &Reading{bar: map[string]*mpb.Bar{}}
+	if w == nil || len(registries) == 0 {
+		return r
+	}
+	r.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.WithAutoRefresh())
+	for _, name := range registries {
+		r.bar[name] = r.bars.AddBar(0, mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name("reading "+clean(name)+" ")), mpb.AppendDecorators(decor.CountersNoUnit(" %d / %d")))
+	}
+	return r
+}
+
+// Read says that read of known repositories of a registry have been read.
+func (r *Reading) Read(registry string, read, known int) {
+	if b := r.bar[registry]; b != nil {
+		b.SetTotal(int64(known), false)
+		b.SetCurrent(int64(read))
+	}
+}
+
+// Close takes the bars away.
+func (r *Reading) Close() {
+	for _, b := range r.bar {
+		b.Abort(true)
+	}
+	if r.bars != nil {
+		r.bars.Wait()
+	}
+}

@@ -31,6 +31,21 @@ func TestReporter(t *testing.T) {
 	}
 }
 
+// TestReading: bars are drawn where there is a terminal, and are gone in the
+// end.
+func TestReading(t *testing.T) {
+	var b strings.Builder
+	r := render.NewReading(&b, []string{"prod", "europe"})
+	r.Read("prod", 1, 10)
+	r.Read("prod", 10, 10)
+	r.Read("europe", 3, 5) // it fails after these
+	r.Read("mars", 1, 1)
+	r.Close()
+	nowhere := render.NewReading(nil, []string{"prod"})
+	nowhere.Read("prod", 1, 1)
+	nowhere.Close()
+}
+
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("broken") }
