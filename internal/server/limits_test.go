@@ -2,18 +2,23 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -73,6 +78,50 @@ func TestRateOfAnOperation(t *testing.T) {
 	w.pass(time.Second)
 	w.want(w.do(w.json(here, admin, "DescribeRepositories", "{}")), 200)
 }
+
+// The SDK takes both refusals for what they are: it waits and tries again, and
+// its caller notices nothing.
+func TestSDKWaits(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{OperationRate: 1, Requests: 1}), func(c *server.Config) { c.AuthNow = time.Now })
+	w.create(here, "app")
+	key, password := w.credentials(here, administrator), w.password(here, pusher)
+	var refused atomic.Int64
+	counting := roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err == nil && resp.Header.Get("Retry-After") != "" {
+			refused.Add(1)
+		}
+		return resp, err
+	})
+	client := awsecr.New(awsecr.Options{
+		Region: string(here.Region), BaseEndpoint: aws.String("http://" + w.hosts[here]), HTTPClient: &http.Client{Transport: counting}, RetryMaxAttempts: 20,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return key, nil }),
+	})
+	for range 3 {
+		if _, err := client.DescribeRepositories(t.Context(), &awsecr.DescribeRepositoriesInput{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if refused.Load() == 0 {
+		t.Error("no call was throttled")
+	}
+	release := w.hold(password, "app")
+	refused.Store(0)
+	done := make(chan error, 1)
+	go func() {
+		_, err := client.DescribeRegistry(t.Context(), &awsecr.DescribeRegistryInput{})
+		done <- err
+	}()
+	until(t, "the call was not refused", func() bool { return refused.Load() > 0 })
+	release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // Strangers are held back; who has credentials is not, from the same address.
 func TestRateOfStrangers(t *testing.T) {
@@ -209,8 +258,17 @@ func TestBodiesInMemory(t *testing.T) {
 	}
 }
 
+// openConnections counts connections.
+type openConnections struct{ n atomic.Int64 }
+
+func (o *openConnections) Request(server.Observation)          {}
+func (o *openConnections) Connection(delta int)                { o.n.Add(int64(delta)) }
+func (o *openConnections) Job(string, registry.Expired, error) {}
+func (o *openConnections) Pending(int64, int)                  {}
+
 func TestConnections(t *testing.T) {
-	w := start(t, t.TempDir(), with(server.Limits{Connections: 3}))
+	count := &openConnections{}
+	w := start(t, t.TempDir(), with(server.Limits{Connections: 3}), func(c *server.Config) { c.Observer = count })
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	var open []net.Conn
 	for range 3 {
@@ -220,12 +278,12 @@ func TestConnections(t *testing.T) {
 		}
 		open = append(open, c)
 	}
-	time.Sleep(50 * time.Millisecond) // until the server has accepted them
+	until(t, "the server does not have three connections", func() bool { return count.n.Load() == 3 })
 	flood, err := net.Dial("tcp", w.hosts[elsewhere])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := flood.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := flood.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := flood.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -236,7 +294,7 @@ func TestConnections(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	time.Sleep(50 * time.Millisecond)
+	until(t, "the server still has connections", func() bool { return count.n.Load() == 0 })
 	w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
 }
 
