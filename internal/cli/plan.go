@@ -148,17 +148,30 @@ that the registry knows of (kontor lease).`,
 	return cmd
 }
 
-// writePlan writes a plan file. It holds policies, so it is for the user only.
-func writePlan(name string, s plan.Set) error {
+// writePlan writes a plan file. It holds policies, so it is for the user only,
+// also where a file of that name was there already.
+func writePlan(name string, s plan.Set) (err error) {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding the plan: %w", err)
 	}
-	if err := os.WriteFile(filepath.Clean(name), append(b, '\n'), 0o600); err != nil {
+	f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, planMode)
+	if err != nil {
+		return fmt.Errorf("writing the plan: %w", err)
+	}
+	defer closing(&err, f.Close)
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm() != planMode {
+		if err := f.Chmod(planMode); err != nil {
+			return fmt.Errorf("writing the plan: %w", err)
+		}
+	}
+	if _, err := f.Write(append(b, '\n')); err != nil {
 		return fmt.Errorf("writing the plan: %w", err)
 	}
 	return nil
 }
+
+const planMode = 0o600
 
 // maxPlanFile bounds what is read of a plan file: a plan of 10,000
 // repositories has some 60 MiB.

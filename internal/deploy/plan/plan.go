@@ -17,6 +17,7 @@ package plan
 
 import (
 	"maps"
+	"net/url"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -69,8 +70,19 @@ func (t Target) Registry() ecr.RegistryID {
 func targetOf(t state.Target) Target {
 	return Target{
 		Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region,
-		RoleARN: t.RoleARN, Profile: t.Profile, Endpoint: t.Endpoint, Local: t.Local,
+		RoleARN: t.RoleARN, Profile: t.Profile, Endpoint: withoutUser(t.Endpoint), Local: t.Local,
 	}
+}
+
+// withoutUser leaves out user and password, which AWS_ENDPOINT_URL may have: a
+// plan holds no secrets.
+func withoutUser(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.User == nil {
+		return endpoint
+	}
+	u.User = nil
+	return u.String()
 }
 
 // Op is what happens to one repository.
