@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
@@ -115,6 +116,24 @@ func TestEveryFieldIsAppliedOnce(t *testing.T) {
 	reg := kontortest.Start(t)
 	conn := connect(t, reg)
 	client := conn.API.(*ecr.Client)
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/plan.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// fits holds a plan, as kontor plan --json writes it, against the published schema.
+	fits := func(t *rapid.T, p plan.Plan) {
+		b, err := json.Marshal(plan.Set{Version: plan.SetVersion, Stack: p.Stack, Files: []string{"kontor.yaml"}, Plans: []plan.Plan{p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(doc); err != nil {
+			t.Fatalf("%v\n%s", err, b)
+		}
+	}
 	registries := fmt.Sprintf("registries: [{name: prod, account: %q, region: %s, endpoint: %q}]\n", reg.Account, reg.Region, reg.URL)
 	rapid.Check(t, func(rt *rapid.T) {
 		wipe(rt, client)
@@ -132,7 +151,9 @@ func TestEveryFieldIsAppliedOnce(t *testing.T) {
 				}
 				return plan.Diff(d, o)
 			}
-			if r, err := deploy.Apply(background, conn.API, plans(), nil); err != nil || !r.OK() {
+			first := plans()
+			fits(rt, first)
+			if r, err := deploy.Apply(background, conn.API, first, nil); err != nil || !r.OK() {
 				rt.Fatalf("%v, %+v\n%s", err, r, text)
 			}
 			if p := plans(); len(p.Pending()) > 0 || len(p.Errors()) > 0 {
