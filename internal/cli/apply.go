@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/clusters"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -119,6 +123,9 @@ AWS.`,
 func (e *Env) applyFile(ctx context.Context, name string, o applyOptions) (err error) {
 	set, err := readPlan(name)
 	if err != nil {
+		if _, there := os.Stat(name); there == nil && slices.Contains(spec.Endings(), filepath.Ext(name)) {
+			return fmt.Errorf("%w; a file of repositories is given with -f", err)
+		}
 		return err
 	}
 	if len(o.files) == 0 && e.Getenv(envFile) == "" {
