@@ -319,6 +319,10 @@ func TestListTags(t *testing.T) {
 	oci := start(t, registry.CompatOCI, "app")
 	oci.want(oci.do("GET", "/v2/app/tags/list?n=1001", ""), 200)
 	oci.want(oci.do("GET", "/v2/app/tags/list?n=-1", ""), 400)
+	if r := oci.want(oci.do("GET", "/v2/_catalog?n=1001", ""), 200); r.body != `{"repositories":["app"]}` {
+		t.Errorf("catalog: %s", r.body)
+	}
+	oci.want(oci.do("GET", "/v2/_catalog?n=x", ""), 400)
 }
 
 func TestCatalog(t *testing.T) {
