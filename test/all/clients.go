@@ -36,5 +36,5 @@ func clients(ctx context.Context) (err error) {
 	}
 	return goTest(ctx, "test/clients", []string{
 		"KONTOR_BIN=" + binary, "KONTOR_IMAGE=" + image, "CLIENTS_BIN=" + tmp,
-	}, "-count=1", "./...")
+	}, "-count=1", "-timeout=30m", "./...")
 }
