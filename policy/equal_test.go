@@ -321,7 +321,7 @@ func TestEqualOfRewritten(t *testing.T) {
 // Equal could let a change go unseen. The second document is the first with
 // parts that other documents have.
 func TestEqualDocumentsDecideTheSame(t *testing.T) {
-	equal, different := 0, 0
+	equal := 0
 	rapid.Check(t, func(t *rapid.T) {
 		d, other := genConditional(t), genConditional(t)
 		e := rewritten(t, d)
@@ -358,21 +358,19 @@ func TestEqualDocumentsDecideTheSame(t *testing.T) {
 		if same != policy.Equal(e, d) {
 			t.Fatalf("Equal depends on the order:\n%s\n%s", d, e)
 		}
+		if same {
+			equal++
+		}
 		for range 4 {
 			q := genQuestion(t, false)
 			values := rapid.SliceOfN(rapid.SampledFrom(requestValues), 0, 2).Draw(t, "request's values")
 			a, b := decisions(t, q, d, values), decisions(t, q, e, values)
-			switch {
-			case same && a != b:
+			if same && a != b {
 				t.Fatalf("equal, but %s and %s:\n%s\n%s", a, b, d, e)
-			case same:
-				equal++
-			case a != b:
-				different++
 			}
 		}
 	})
-	if equal == 0 || different == 0 {
-		t.Errorf("drew %d equal and %d different decisions", equal, different)
+	if equal == 0 {
+		t.Error("no two that are drawn are equal")
 	}
 }
