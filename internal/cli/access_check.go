@@ -113,7 +113,7 @@ func (e *Env) accessMatrixCommand() *cobra.Command {
 administer. With --html it is a page to look at, without scripts.`,
 		Example: `  kontor access matrix
   kontor access matrix --planned -f kontor.yaml --html access.html`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ev, err := e.accessEvidence(cmd.Context(), o, "")
 			if err != nil {

@@ -25,7 +25,7 @@ and the users and roles as they are. Plan runs them, too.
 What a test allows must be allowed, by the repository's side at least where the
 principal's account is not seen; what it denies must be denied altogether.`,
 		Example: `  kontor access test -f kontor.yaml`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			d, err := e.openAll(cmd.Context(), o.targetsOptions)
 			if err != nil {

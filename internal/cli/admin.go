@@ -47,7 +47,7 @@ object that is damaged or missing, and exit with 1 when there is one.
 Nothing is changed. A server may run on the folder meanwhile.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json | jq -r '.damaged[].digest'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.adminCheck(cmd, data, asJSON) },
 	}
 	e.dataFlag(cmd, &data)

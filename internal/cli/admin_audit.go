@@ -60,7 +60,7 @@ crash may leave one, are named on stderr, and the command exits with 1.`,
 		Example: `  kontor admin audit --decision denied --since 24h
   kontor admin audit --principal '*:user/ci' --action 'ecr:Put*' --resource 'team/*'
   kontor admin audit --json | jq -r .principal | sort | uniq -c`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.adminAudit(cmd, o) },
 	}
 	e.dataFlag(cmd, &o.data)

@@ -135,7 +135,7 @@ func (e *Env) told(asJSON bool, done any, format string, args ...any) error {
 
 func (e *Env) identityListCommand(kind string) *cobra.Command {
 	return e.identityCommand("list [flags]", "List "+kind+"s with their policies", "List "+kind+"s with the managed and inline policies that they have.",
-		"  kontor admin "+kind+" list\n  kontor admin "+kind+" list --json | jq -r '.[].arn'", cobra.NoArgs,
+		"  kontor admin "+kind+" list\n  kontor admin "+kind+" list --json | jq -r '.[].arn'", noArgs,
 		func(ctx context.Context, c *iam.Client, _ []string, asJSON bool) error {
 			list := roleList
 			if kind == "user" {

@@ -33,7 +33,7 @@ how long ago (90m, 12h, 7d).`,
 		Example: `  kontor admin journal --repository team/app --since 7d
   kontor admin journal --tag v1.2.3
   kontor admin journal --rule 2 --op delete-image --json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			now := e.Now().UTC()
 			if in.Since, err = parseWhen("--since", since, now); err != nil {

@@ -97,7 +97,7 @@ pushes and pulls; this is for not waiting.
 It takes nothing that an image refers to, that the bin can restore, or that a
 push under way was told is there. --now has no other meaning than to say so.`,
 		Example: `  kontor admin gc --now`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if !now {
 				return usagef("say --now: the server collects by itself every hour")

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -153,6 +154,17 @@ func usagef(format string, args ...any) error {
 type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// noArgs refuses arguments. Files of repositories are what most are given for.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.Flags().Lookup("file") != nil && filepath.Ext(args[0]) != "" {
+		return usagef("%s takes no arguments; a file is given with -f: %s -f %s", cmd.CommandPath(), cmd.CommandPath(), args[0])
+	}
+	return usagef("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])
+}
 
 // New returns the root command, which runs in env.
 func New(env *Env) *cobra.Command {

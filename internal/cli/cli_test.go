@@ -112,7 +112,8 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		{"pln", "kontor: unknown command \"pln\", did you mean plan?\nsee kontor -h\n"},
 		{"plan --nope", "kontor: unknown flag: --nope\nsee kontor plan -h\n"},
-		{"plan extra", "kontor: unknown command \"extra\" for \"kontor plan\"\nsee kontor plan -h\n"},
+		{"plan extra", "kontor: kontor plan takes no arguments, and \"extra\" is one\nsee kontor plan -h\n"},
+		{"plan kontor.yaml", "kontor: kontor plan takes no arguments; a file is given with -f: kontor plan -f kontor.yaml\nsee kontor plan -h\n"},
 		{"apply", "kontor: stdin is not a terminal, so there is nobody to ask: give --yes to change without asking\nsee kontor apply -h\n"},
 		{"apply --json", "kontor: --json does not ask: give --yes to change without asking\nsee kontor apply -h\n"},
 		{"outputs --format xml", "kontor: unknown format \"xml\": it is text, json, dotenv, env or github\nsee kontor outputs -h\n"},

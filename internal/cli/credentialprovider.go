@@ -65,7 +65,7 @@ by its host. kontor credential-provider config prints what to install.`,
 		Example: `  kontor credential-provider config > /etc/kubernetes/credential-provider.yaml
   echo '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/v1","image":"localhost:5050/web"}' |
     kontor credential-provider`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			request, err := readProviderRequest(e.Stdin)
 			if err != nil {
@@ -154,7 +154,7 @@ The kubelet looks for the program in --image-credential-provider-bin-dir. Where
 $KONTOR_CREDENTIALS is set, the kubelet sets it to the same file.`,
 		Example: `  kontor credential-provider config > /etc/kubernetes/credential-provider.yaml
   KONTOR_CREDENTIALS=/etc/kontor/credentials.json kontor credential-provider config --match registry.example:5000`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			hosts, err := e.hosts("")
 			if err != nil {

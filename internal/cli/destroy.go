@@ -24,7 +24,7 @@ but those applied with delete_protection: false, or holds images, unless
 use would go: one that --leases names, or that the registry knows of.`,
 		Example: `  kontor destroy --target staging
   kontor destroy --target staging --delete-images --yes`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := o.check(e); err != nil {
 				return err

@@ -31,7 +31,7 @@ AWS_ENDPOINT_URL and would call AWS:
 		Example: `  eval "$(kontor env)"
   kontor env --format fish | source
   kontor env --format powershell | Invoke-Expression`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			write, ok := envFormats[format]
 			if !ok {

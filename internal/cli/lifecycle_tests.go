@@ -27,7 +27,7 @@ one repository, or for each. No registry is reached.
 
 plan runs them too, and fails when one does not hold.`,
 		Example: "  kontor lifecycle test -f kontor.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			f, err := e.loadFile(o, e.Stderr)
 			if err != nil {

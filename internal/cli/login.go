@@ -38,7 +38,7 @@ only printed, for a tool's own login; the user name is AWS.`,
 		Example: `  kontor login
   kontor login --print-password | docker login -u AWS --password-stdin localhost:5050
   kontor login --authfile "$XDG_RUNTIME_DIR/containers/auth.json"`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if printPassword && authFile != "" {

@@ -78,7 +78,7 @@ that the registry knows of (kontor lease).`,
 		Example: `  kontor plan -f kontor.yaml
   kontor plan --target prod --exit-code --json > plan.json
   kontor plan -o next.plan && kontor apply next.plan`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			switch {
 			case asJSON && markdown:

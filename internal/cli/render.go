@@ -25,7 +25,7 @@ scanning and encryption. No registry is reached. Where registries differ in thes
 or in the repositories they have, each is shown.`,
 		Example: `  kontor render -f kontor.yaml
   kontor render --json | jq '.repositories[].lifecycle'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			f, err := e.loadFile(o, e.Stderr)
 			if err != nil {

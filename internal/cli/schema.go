@@ -13,7 +13,7 @@ func (e *Env) schemaCommand() *cobra.Command {
 		Long: `Print the JSON Schema (2020-12) of the file, for editors and other tools. It knows
 fields, types and forms; kontor validate checks more.`,
 		Example: `  kontor schema > kontor.schema.json`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := e.Stdout.Write(spec.Schema())
 			return err

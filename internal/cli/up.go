@@ -55,7 +55,7 @@ local registry of that account and region on a port of its own, counting up
 from the one of --listen.`,
 		Example: `  kontor up
   kontor up -f kontor.yaml --data ./registry --listen localhost:5060`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.registryGiven = cmd.Flags().Changed("account") || cmd.Flags().Changed("region")
 			return e.up(cmd.Context(), o)

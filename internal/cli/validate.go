@@ -19,7 +19,7 @@ func (e *Env) validateCommand() *cobra.Command {
 		Long: `Check a file and the policies that come of it, without reaching any registry.
 Each error is one line, FILE:LINE:COLUMN: message.`,
 		Example: "  kontor validate -f kontor.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			f, err := e.loadFile(o, e.Stderr)
 			if err != nil {

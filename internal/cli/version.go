@@ -44,7 +44,7 @@ func (e *Env) versionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version of this binary",
 		Example: "  kontor version --json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := BuildVersion()
 			if asJSON {
