@@ -131,7 +131,9 @@ func (r *Registry) noteWritten(ctx context.Context, b meta.Blob) {
 
 // verify makes sure that f is b's content: of its size, and what its digest
 // says. One request reads a file, others for the same wait for it. The position
-// of f stays at its beginning.
+// of f stays at its beginning. A client that goes away does not stop the
+// reading: of a blob that takes longer than clients wait, nothing would ever be
+// known.
 func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
 	if err := checkSize(f, b.SizeBytes); err != nil {
 		return fmt.Errorf("is damaged: %w", err)
@@ -154,7 +156,7 @@ func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
 				return ctx.Err()
 			}
 		default:
-			if err := r.read(ctx, f, b, now, done); err != nil {
+			if err := r.read(f, b, now, done); err != nil {
 				return fmt.Errorf("cannot be read: %w", err)
 			}
 		}
@@ -162,7 +164,7 @@ func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
 }
 
 // read reads b, whose file is now as it says, and notes whether it is damaged.
-func (r *Registry) read(ctx context.Context, f io.ReaderAt, b meta.Blob, now fs.FileInfo, done func()) error {
+func (r *Registry) read(f io.ReaderAt, b meta.Blob, now fs.FileInfo, done func()) error {
 	defer done()
 	s := sighting{file: now, at: r.passed()}
 	h := b.Digest.Hash()
@@ -173,7 +175,7 @@ func (r *Registry) read(ctx context.Context, f io.ReaderAt, b meta.Blob, now fs.
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
+		if err != nil {
 			return err
 		}
 	}

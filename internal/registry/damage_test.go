@@ -86,17 +86,21 @@ func onlyFile(t *testing.T, dir string) string {
 // counting counts the bytes that are read of blobs.
 type counting struct {
 	blob.Store
-	read atomic.Int64
+	read  atomic.Int64
+	after func() // each reading; nil for nothing
 }
 
 type countingFile struct {
 	*os.File
-	read *atomic.Int64
+	of *counting
 }
 
 func (f countingFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(p, off)
-	f.read.Add(int64(n))
+	f.of.read.Add(int64(n))
+	if f.of.after != nil {
+		f.of.after()
+	}
 	return n, err
 }
 
@@ -105,7 +109,46 @@ func (s *counting) Open(ctx context.Context, key blob.Key) (blob.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return countingFile{f.(*os.File), &s.read}, nil
+	return countingFile{f.(*os.File), s}, nil
+}
+
+// A client that goes away while its blob is read leaves the next one something:
+// the blob is not read again.
+func TestReadingOutlivesItsClient(t *testing.T) {
+	content := bytes.Repeat([]byte("a large layer "), 1<<16)
+	f := open(t, registry.CompatOCI)
+	store, err := disk.Open(disk.Config{Dir: filepath.Join(t.TempDir(), "blobs")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &counting{Store: store}
+	f.cfg.Blobs = counted
+	f.Caller = registry.New(f.cfg).As(admin)
+	to := f.repo("app", ecr.Mutable)
+	d := f.blob(to, content)
+	f.Caller = registry.New(f.cfg).As(admin) // a new process
+	ctx, cancel := context.WithCancel(t.Context())
+	counted.after = cancel
+	if _, file, err := f.OpenBlob(ctx, to, d); err == nil {
+		err = file.Close()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if ctx.Err() == nil {
+		t.Fatal("the blob was not read")
+	}
+	counted.read.Store(0)
+	_, file, err := f.OpenBlob(t.Context(), to, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := counted.read.Load(); n != 0 {
+		t.Errorf("%d bytes were read again", n)
+	}
 }
 
 // A byte that changed is found before a byte is served, whether the blob was
