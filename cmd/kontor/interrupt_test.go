@@ -141,6 +141,7 @@ type process struct {
 	*exec.Cmd
 	out, errors bytes.Buffer
 	stopping    *heard
+	started     chan struct{} // closed when there is a process to signal
 }
 
 // heard passes on what is written to w, and tells when something was.
@@ -162,7 +163,7 @@ func (i *interrupted) start(args ...string) *process {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	p := &process{Cmd: cmd, stopping: &heard{at: make(chan struct{})}}
+	p := &process{Cmd: cmd, stopping: &heard{at: make(chan struct{})}, started: make(chan struct{})}
 	p.stopping.w = &p.errors
 	cmd.Dir, cmd.Stdout, cmd.Stderr = i.dir, &p.out, p.stopping
 	return p
@@ -171,8 +172,12 @@ func (i *interrupted) start(args ...string) *process {
 // run runs p to its end.
 func (i *interrupted) run(p *process) ended {
 	i.t.Helper()
+	if err := p.Start(); err != nil {
+		i.t.Fatal(err)
+	}
+	close(p.started)
 	var exit *exec.ExitError
-	if err := p.Run(); err != nil && !errors.As(err, &exit) {
+	if err := p.Wait(); err != nil && !errors.As(err, &exit) {
 		i.t.Fatal(err)
 	}
 	return ended{p.ProcessState.ExitCode(), p.out.String(), p.errors.String()}
@@ -180,6 +185,7 @@ func (i *interrupted) run(p *process) ended {
 
 // signal sends sig to p.
 func (i *interrupted) signal(p *process, sig os.Signal) {
+	<-p.started
 	if err := p.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		i.t.Error(err)
 	}
