@@ -33,12 +33,7 @@ Accounts that cannot be read are said to be unseen, never guessed.`,
   kontor access who-can pull team/api
   kontor access matrix --html access.html`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
-		},
+		RunE: runGroup,
 	}
 	cmd.AddCommand(e.accessCheckCommand(), e.accessWhoCanCommand(), e.accessMatrixCommand(), e.accessTestCommand())
 	return cmd

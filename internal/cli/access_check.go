@@ -22,7 +22,7 @@ name of a service. RIGHT is pull, push, delete, admin or an action such as
 ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci pull team/api
   kontor access check 222222222222 ecr:PutImage team/api --planned -f kontor.yaml`,
-		Args: cobra.ExactArgs(3),
+		Args: between(3, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			who, right := args[0], args[1]
 			actions, err := proof.ParseRight(right)
@@ -72,7 +72,7 @@ conditions, or may if its own account allows it, with the statements that say so
 RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 		Example: `  kontor access who-can pull team/api
   kontor access who-can admin team/api --json | jq -r '.answers[].principal'`,
-		Args: cobra.ExactArgs(2),
+		Args: between(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			actions, err := proof.ParseRight(args[0])
 			if err != nil {

@@ -17,12 +17,7 @@ started for the command where none runs, or one elsewhere, with --endpoint.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
-		},
+		RunE: runGroup,
 	}
 	cmd.AddCommand(e.adminCheckCommand())
 	cmd.AddCommand(e.adminJournalCommand(), e.adminBinCommand(), e.adminRestoreCommand(), e.adminPurgeCommand(), e.adminUsageCommand(), e.adminGCCommand(),

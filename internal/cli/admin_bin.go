@@ -24,7 +24,7 @@ deleted by request or by a lifecycle rule and are kept for a while. A repository
 that is gone has its images here, too. No other request can see them.`,
 		Example: `  kontor admin bin
   kontor admin bin team/app --json | jq -r '.entries[].imageDigest'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			in := admin.ListRecycleBinRequest{MaxResults: admin.MaxPage}
 			if in.RepositoryName, err = repositoryArgument(args); err != nil {
@@ -81,7 +81,7 @@ lists, and with the signatures and attestations that went with it.
 For lifecycle rules the age of the image counts from now on.`,
 		Example: `  kontor admin bin team/app
   kontor admin restore team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef`,
-		Args: cobra.ExactArgs(1),
+		Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			var in admin.ImageRequest
 			if in.RepositoryName, in.ImageDigest, err = splitDigest(args[0]); err != nil {
@@ -125,7 +125,7 @@ and no longer the manifest.
 Layers that other images use stay; remove those images, too.`,
 		Example: `  kontor admin purge team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef \
     --reason "a key in its second layer"`,
-		Args: cobra.ExactArgs(1),
+		Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			in := admin.PurgeImageRequest{Reason: reason}
 			if in.RepositoryName, in.ImageDigest, err = splitDigest(args[0]); err != nil {

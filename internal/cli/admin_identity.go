@@ -66,12 +66,7 @@ func policyARN(ctx context.Context, c *iam.Client, name string) (string, error) 
 func group(use, short, example string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: short + ".", Example: example, Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
-		},
+		RunE: runGroup,
 	}
 	cmd.AddCommand(subs...)
 	return cmd
@@ -245,7 +240,7 @@ func (e *Env) userCreateCommand() *cobra.Command {
 	cmd := e.identityCommand("create NAME [flags]", "Make a user with an access key",
 		"Make a user, attach managed policies, and print an access key. Its secret is not\nshown again; kontor env --user NAME knows it on this machine.",
 		`  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
-  kontor admin user create ci --json | jq -r .secret_access_key`, cobra.ExactArgs(1),
+  kontor admin user create ci --json | jq -r .secret_access_key`, between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			var arns []string
 			for _, p := range policies {
@@ -292,7 +287,7 @@ func (e *Env) roleCreateCommand() *cobra.Command {
 	cmd := e.identityCommand("create NAME --trust WHO [flags]", "Make a role",
 		"Make a role that others may assume: an account, a user or role by its ARN, or\nwhoever the trust policy in a file names. Print its ARN.",
 		`  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
-  kontor admin role create ci --trust trust.json`, cobra.ExactArgs(1),
+  kontor admin role create ci --trust trust.json`, between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			document, err := trustPolicy(trust)
 			if err != nil {
@@ -340,7 +335,7 @@ func trustPolicy(who string) (string, error) {
 func (e *Env) identityDeleteCommand(kind string) *cobra.Command {
 	return e.identityCommand("delete NAME [flags]", "Remove a "+kind+" with its policies, and end its sessions",
 		"Detach and remove the policies of the "+kind+" and then the "+kind+" itself. Its access keys,\nsessions and docker logins end at once.",
-		"  kontor admin "+kind+" delete old", cobra.ExactArgs(1),
+		"  kontor admin "+kind+" delete old", between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			remove := deleteRole
 			if kind == "user" {
@@ -417,7 +412,7 @@ func (e *Env) identityAttachCommand(kind string, attach bool) *cobra.Command {
 		verb, short, done = "detach", "Take a managed policy away from a "+kind, "%s no longer has %s"
 	}
 	return e.identityCommand(verb+" NAME POLICY [flags]", short, short+", by the policy's name or ARN. It holds for the next request.",
-		"  kontor admin "+kind+" "+verb+" ann AmazonEC2ContainerRegistryPullOnly", cobra.ExactArgs(2),
+		"  kontor admin "+kind+" "+verb+" ann AmazonEC2ContainerRegistryPullOnly", between(2, 2),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			arn, err := policyARN(ctx, c, args[1])
 			if err != nil {
@@ -442,7 +437,7 @@ func (e *Env) identityAttachCommand(kind string, attach bool) *cobra.Command {
 
 func (e *Env) keyListCommand() *cobra.Command {
 	return e.identityCommand("list NAME [flags]", "List a user's access keys", "List a user's access keys, oldest first, without their secrets.",
-		"  kontor admin user keys list ann", cobra.ExactArgs(1),
+		"  kontor admin user keys list ann", between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			keys, err := keysOf(ctx, c, args[0])
 			if err != nil {
@@ -458,7 +453,7 @@ func (e *Env) keyListCommand() *cobra.Command {
 func (e *Env) keyRotateCommand() *cobra.Command {
 	return e.identityCommand("rotate NAME [flags]", "Give a user another access key and switch the old one off",
 		"Make another access key and print it, then switch off those that the user had.\nThe oldest is removed where there is no room for another: a user has two at most.",
-		"  kontor admin user keys rotate ann", cobra.ExactArgs(1),
+		"  kontor admin user keys rotate ann", between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			keys, err := keysOf(ctx, c, args[0])
 			if err != nil {
@@ -487,7 +482,7 @@ func (e *Env) keyRotateCommand() *cobra.Command {
 
 func (e *Env) keyChangeCommand(verb, short string, change func(ctx context.Context, c *iam.Client, user, key string) error) *cobra.Command {
 	return e.identityCommand(verb+" NAME KEY [flags]", short, short+". It holds for the next request, on every way in.",
-		"  kontor admin user keys "+verb+" ann AKIAIOSFODNN7EXAMPLE", cobra.ExactArgs(2),
+		"  kontor admin user keys "+verb+" ann AKIAIOSFODNN7EXAMPLE", between(2, 2),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			if err := change(ctx, c, args[0], args[1]); err != nil {
 				return err

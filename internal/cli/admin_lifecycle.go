@@ -18,12 +18,7 @@ func (e *Env) adminLifecycleCommand() *cobra.Command {
 		Example: `  kontor admin lifecycle run --dry-run
   kontor admin lifecycle run team/app`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
-			}
-			return cmd.Help()
-		},
+		RunE: runGroup,
 	}
 	cmd.AddCommand(e.adminLifecycleRunCommand())
 	return cmd
@@ -48,7 +43,7 @@ A run that would expire more than the server allows stops, and exits with 1;
 other policies.`,
 		Example: `  kontor admin lifecycle run --dry-run
   kontor admin lifecycle run team/app --json | jq '.runs[].outcomes[] | select(.action == "expire")'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			name, err := repositoryArgument(args)
 			if err != nil {
@@ -59,11 +54,9 @@ other policies.`,
 				return err
 			}
 			defer closing(&err, c.close)
-			names := []string{name}
-			if name == "" {
-				if names, err = c.repositories(cmd.Context()); err != nil {
-					return err
-				}
+			names, err := c.repositories(cmd.Context(), name)
+			if err != nil {
+				return err
 			}
 			runs, stopped := []admin.RunLifecycleResponse{}, false
 			for _, n := range names {
@@ -115,7 +108,7 @@ was started with --test-clock: kontor up --test-clock.`,
 		Example: `  kontor admin clock +15d
   kontor admin clock +36h
   kontor admin clock`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			var in admin.MoveClockRequest
 			if len(args) > 0 {

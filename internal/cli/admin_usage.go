@@ -26,7 +26,7 @@ have it, and images in use (kontor lease) stay. What lies in the recycle bin is
 not counted; it takes its space until it has expired there.`,
 		Example: `  kontor admin usage
   kontor admin usage team/app --json | jq .repositories[].ownLayerBytes`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			name, err := repositoryArgument(args)
 			if err != nil {
@@ -37,11 +37,9 @@ not counted; it takes its space until it has expired there.`,
 				return err
 			}
 			defer closing(&err, c.close)
-			names := []string{name}
-			if name == "" {
-				if names, err = c.repositories(cmd.Context()); err != nil {
-					return err
-				}
+			names, err := c.repositories(cmd.Context(), name)
+			if err != nil {
+				return err
 			}
 			list := []admin.DescribeUsageResponse{}
 			for _, n := range names {
@@ -65,8 +63,12 @@ not counted; it takes its space until it has expired there.`,
 	return cmd
 }
 
-// repositories are the names of the registry's repositories, in byte order.
-func (c *adminClient) repositories(ctx context.Context) ([]string, error) {
+// repositories is the one repository, or when it is "" the names of all that
+// the registry has, in byte order.
+func (c *adminClient) repositories(ctx context.Context, one string) ([]string, error) {
+	if one != "" {
+		return []string{one}, nil
+	}
 	client := ecr.New(ecr.Options{Region: c.region, BaseEndpoint: aws.String(c.endpoint), Credentials: c.credentials, HTTPClient: c.http})
 	var names []string
 	for pages := ecr.NewDescribeRepositoriesPaginator(client, &ecr.DescribeRepositoriesInput{MaxResults: aws.Int32(admin.MaxPage)}); pages.HasMorePages(); {

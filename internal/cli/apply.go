@@ -89,7 +89,7 @@ AWS.`,
   kontor apply --target prod --yes --json
   kontor apply --prune
   kontor plan -o next.plan && kontor apply next.plan`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := errors.Join(o.check(e), end.check()); err != nil {
 				return err

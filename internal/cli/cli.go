@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -155,6 +156,42 @@ type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
+// runGroup is what a command that only holds others does: without an argument
+// it helps, and one that is no command of its is wrong usage.
+func runGroup(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	message := fmt.Sprintf("unknown command %q", args[0])
+	if cmd.HasParent() {
+		message += fmt.Sprintf(" for %q", cmd.CommandPath())
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+		slices.Sort(s) // the order of cobra's list depends on what was asked before
+		message += fmt.Sprintf(", did you mean %s?", strings.Join(s, " or "))
+	}
+	return &usageError{message}
+}
+
+// between wants least to most arguments.
+func between(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if least <= len(args) && len(args) <= most {
+			return nil
+		}
+		want := fmt.Sprint("at most ", most)
+		if least == most {
+			want = fmt.Sprint(most)
+		}
+		plural := "s"
+		if most == 1 {
+			plural = ""
+		}
+		return usagef("%s takes %s argument%s, and got %d: %s", cmd.CommandPath(), want, plural, len(args), cmd.UseLine())
+	}
+}
+
 // noArgs refuses arguments. Files of repositories are what most are given for.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
@@ -180,20 +217,10 @@ to its own ECR-compatible registry.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// Only so that an unknown command is reported in our words.
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			message := fmt.Sprintf("unknown command %q", args[0])
-			if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-				message += fmt.Sprintf(", did you mean %s?", strings.Join(s, " or "))
-			}
-			return &usageError{message}
-		},
+		Args:             cobra.ArbitraryArgs,
+		RunE:             runGroup,
 		PersistentPreRun: func(*cobra.Command, []string) { env.running = true },
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
@@ -220,6 +247,14 @@ to its own ECR-compatible registry.`,
 		env.leaseCommand(),
 		env.adminCommand(),
 	)
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Args, c.RunE = cobra.ArbitraryArgs, runGroup // cobra's own helps, whatever the shell
+		c.Example = "  source <(kontor completion bash)"
+		for _, shell := range c.Commands() {
+			shell.Example = "  " + shell.CommandPath()
+		}
+	}
 	return root
 }
 

@@ -48,7 +48,7 @@ it. store keeps nothing: there is no password to give.`,
 		Example: `  ln -s "$(command -v kontor)" ~/bin/docker-credential-kontor
   echo localhost:5050 | kontor docker-credential get
   kontor docker-credential list`,
-		Args:      cobra.ExactArgs(1),
+		Args:      between(1, 1),
 		ValidArgs: actions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch args[0] {

@@ -19,7 +19,7 @@ FIELD is a name (is_immutable), a path of names (registries.account), or the pat
 in an error (ecr_repositories.api.expiration_rules[0].days).`,
 		Example: `  kontor explain expiration_rules
   kontor explain registries.role_arn`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp

@@ -22,12 +22,7 @@ before its time is over. One that falls silent keeps its leases.`,
     kontor lease from kubernetes - --collector apps
   kontor lease list`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
-			}
-			return cmd.Help()
-		},
+		RunE: runGroup,
 	}
 	cmd.AddCommand(e.leaseFromCommand(), e.leaseListCommand(), e.leaseForgetCommand(), e.leaseApplyCommand())
 	return cmd
@@ -45,7 +40,7 @@ func (e *Env) leaseListCommand() *cobra.Command {
 them, with those that have fallen silent.`,
 		Example: `  kontor lease list
   kontor lease list team/app --json > leases.json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			name, err := repositoryArgument(args)
 			if err != nil {
@@ -95,7 +90,7 @@ func (e *Env) leaseForgetCommand() *cobra.Command {
 		Long: `Remove a collector with all its leases: a cluster that is gone, or a name that
 was a mistake. What only it held goes when a lifecycle rule says so.`,
 		Example: `  kontor lease forget old-cluster`,
-		Args:    cobra.ExactArgs(1),
+		Args:    between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			c, err := e.admin(cmd.Context(), o)
 			if err != nil {

@@ -70,12 +70,7 @@ func (e *Env) leaseFromCommand() *cobra.Command {
 		Example: `  kontor lease from kubernetes --collector apps
   kontor lease from file images.txt --collector hosts --ttl 7d`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
-			}
-			return cmd.Help()
-		},
+		RunE: runGroup,
 	}
 	cmd.AddCommand(e.leaseFromKubernetesCommand(), e.leaseFromFileCommand())
 	return cmd
@@ -108,7 +103,7 @@ know a registry by another name than its own: give that with --host.`,
 		Example: `  kontor lease from kubernetes --collector apps --ttl 2h
   kubectl get pods,deployments,statefulsets,daemonsets,cronjobs,replicasets -A -o json |
     kontor lease from kubernetes - --collector apps --host host.docker.internal:5050`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ttl, err := o.check()
 			if err != nil {
@@ -160,7 +155,7 @@ HOST/REPOSITORY@DIGEST; what follows it on the line says who uses it. Empty line
 and what follows a # are left out. FILE - is stdin.`,
 		Example: `  kontor lease from file images.txt --collector hosts --ttl 7d
   docker ps --format '{{.Image}}' | kontor lease from file - --collector laptop`,
-		Args: cobra.ExactArgs(1),
+		Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ttl, err := o.check()
 			if err != nil {

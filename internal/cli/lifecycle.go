@@ -34,12 +34,7 @@ of --policy, of the file (kontor.yaml), or the repository's own.`,
   kontor lifecycle explain team/app:v1.2.3
   kontor lifecycle forecast team/app --days 60 --html forecast.html`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
-			}
-			return cmd.Help()
-		},
+		RunE: runGroup,
 	}
 	cmd.AddCommand(
 		e.previewCommand(),

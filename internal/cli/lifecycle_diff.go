@@ -20,7 +20,7 @@ new one would remove, those that only the old one would, and those that go
 another way. OLD and NEW are files with a policy as JSON.`,
 		Example: `  kontor lifecycle diff old.json new.json --images images.json
   kontor lifecycle diff snapshot/policy.json new.json --images snapshot`,
-		Args: cobra.ExactArgs(2),
+		Args: between(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.images == "" {
 				return usagef("give --images FILE, which aws ecr describe-images printed, or the folder of a snapshot")

@@ -26,7 +26,7 @@ which its fate changes. Of a digest the first characters are enough. With
 		Example: `  kontor lifecycle explain team/app:v1.2.3
   kontor lifecycle explain team/app@sha256:0123456789ab
   kontor lifecycle explain :v1.2.3 --images images.json --policy policy.json`,
-		Args: cobra.ExactArgs(1),
+		Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			repo, tag, digest, err := splitImage(args[0])
 			if err != nil {

@@ -37,7 +37,7 @@ With --rate present, images go on being pushed at the pace of late; with none
 		Example: `  kontor lifecycle forecast team/app --days 60
   kontor lifecycle forecast team/app --rate present --html forecast.html
   kontor lifecycle forecast --images snapshot --svg forecast.svg`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case days < 1 || days > maxForecast:

@@ -32,7 +32,7 @@ there are warnings; notes are only told.`,
 		Example: `  kontor lifecycle lint --policy policy.json
   kontor lifecycle lint team/app
   kontor lifecycle lint --policy policy.json --images images.json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			reports, err := e.lint(cmd.Context(), o, argument(args))
 			if err != nil {

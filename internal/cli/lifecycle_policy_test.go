@@ -135,7 +135,7 @@ func TestLifecycleDiff(t *testing.T) {
 	same[3] = same[2]
 	s.want(s.run(same...), 0, "0 lost, 0 gained, 0 changed otherwise, 5 images as before.")
 	s.want(s.run("lifecycle", "diff", "policy.json", "new.json"), 2, "give --images FILE")
-	s.want(s.run("lifecycle", "diff", "policy.json"), 2, "accepts 2 arg(s)")
+	s.want(s.run("lifecycle", "diff", "policy.json"), 2, "kontor lifecycle diff takes 2 arguments, and got 1")
 }
 
 // A file may ask for no lifecycle policy: that is a state like any other.

@@ -26,7 +26,7 @@ files without --manifests it is not known, and said to be so.`,
 		Example: `  kontor lifecycle preview team/app
   aws ecr describe-images --repository-name team/app > images.json
   kontor lifecycle preview --policy policy.json --images images.json --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := e.lookAt(cmd.Context(), o, argument(args))
 			if err != nil {

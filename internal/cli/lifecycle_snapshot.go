@@ -24,7 +24,7 @@ images.json as aws ecr describe-images prints it, the manifests of indexes,
 policy.json, and snapshot.json. Give the folder to their flag --images.`,
 		Example: `  kontor lifecycle snapshot team/app -o snapshot
   kontor lifecycle preview --images snapshot --policy policy.json`,
-		Args: cobra.ExactArgs(1),
+		Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			repo, err := ecr.ParseRepositoryName(args[0])
 			if err != nil {
