@@ -48,12 +48,17 @@ var rooms = map[string]int{
 	"internal/store/meta/sqlstore": 20,
 	"internal/deploy/spec":         20,
 	"internal/deploy/plan":         20,
+	"internal/deploy/images":       20,
+	"internal/deploy/principals":   21,
+	"internal/deploy/leasetags":    21,
 	"internal/pgtest":              20,
 
 	"internal/store/meta/postgres": 30,
 	"internal/store/meta/sqlite":   30,
 	"internal/registry":            30,
 	"internal/deploy":              30,
+	"internal/deploy/clusters":     31,
+	"internal/deploy/tokens":       31,
 
 	"internal/render":  40,
 	"internal/datadir": 40,
@@ -91,10 +96,20 @@ var confined = []struct {
 	{"net/http", []string{"internal/wire", "internal/access/authn", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
-	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest", "test/load"}},
+	{"github.com/aws/", []string{
+		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",
+		"internal/deploy/tokens", "internal/cli", "kontortest/awstest", "test/load",
+	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},
 	{"github.com/hashicorp/hcl", []string{"internal/deploy/spec"}},
+}
+
+// strangers are pairs of rooms of which the first never brings the second with
+// it, at any depth. A room stands for itself and all below it.
+var strangers = []struct{ room, never string }{
+	{"internal/registry", "internal/deploy"},
+	{"internal/deploy", "internal/store"},
 }
 
 // closures are what the public packages may and may not bring with them.
@@ -195,6 +210,32 @@ func TestImportsGoDown(t *testing.T) {
 			if _, ok := rooms[room]; room != "" && !ok {
 				t.Errorf("the rule for %s names %s, which is no room", c.imported, room)
 			}
+		}
+	}
+}
+
+// within reports whether pkg is room or a package below it.
+func within(pkg, room string) bool { return pkg == room || strings.HasPrefix(pkg, room+"/") }
+
+func TestStrangersStayStrangers(t *testing.T) {
+	all := list(t, "./...")
+	for _, s := range strangers {
+		var from, to bool
+		for _, p := range all {
+			pkg := strings.TrimPrefix(p.ImportPath, module+"/")
+			to = to || within(pkg, s.never)
+			if !within(pkg, s.room) {
+				continue
+			}
+			from = true
+			for _, dep := range p.Deps {
+				if in, ok := strings.CutPrefix(dep, module+"/"); ok && within(in, s.never) {
+					t.Errorf("%s brings %s with it, and %s never needs %s", pkg, in, s.room, s.never)
+				}
+			}
+		}
+		if !from || !to {
+			t.Errorf("the rule that %s never needs %s is about packages that are gone", s.room, s.never)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
-	keeping "github.com/kontor-registry/kontor/internal/deploy/leases"
+	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
@@ -29,7 +29,7 @@ func (e *Env) leaseApplyCommand() *cobra.Command {
 		Use:   "apply [REPOSITORY...] --leases FILE [flags]",
 		Short: "Keep images in use alive on Amazon ECR, by tags and a rule",
 		Long: `Keep images in use alive where only the ECR API is there to do it. Each gets a tag
-of its own, ` + keeping.TagPrefix + `..., and the lifecycle policy a rule above all
+of its own, ` + leasetags.TagPrefix + `..., and the lifecycle policy a rule above all
 others that keeps such tags. Tags of images that are no longer in use go; an
 image of which that was the last tag goes with it only if a rule takes it.
 
@@ -37,7 +37,7 @@ image of which that was the last tag goes with it only if a rule takes it.
 lease list --json prints, or a plain list. It may be given several times.
 
 The repositories are those named, or else those of the file and those that the
-leases name. Say keep: ["` + keeping.Pattern + `"] in the file, so that kontor apply
+leases name. Say keep: ["` + leasetags.Pattern + `"] in the file, so that kontor apply
 leaves the rule alone.`,
 		Example: `  kubectl get pods,deployments,statefulsets,daemonsets,cronjobs,replicasets -A -o json > cluster.json
   kontor lease apply --target prod --leases cluster.json --dry-run
@@ -91,7 +91,7 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 		return err
 	}
 	defer closing(&err, end)
-	api, ok := conn.API.(keeping.API)
+	api, ok := conn.API.(leasetags.API)
 	if !ok {
 		return fmt.Errorf("registry %s cannot be given tags", conn.Target.Name)
 	}
@@ -104,7 +104,7 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 		repos = append(repos, ecr.RepositoryName(n))
 	}
 	if len(names) == 0 {
-		repos = keeping.Repositories(inUse)
+		repos = leasetags.Repositories(inUse)
 		if file != nil {
 			for _, r := range file.Desired(conn.Target.Registry).Repositories {
 				repos = append(repos, r.Name)
@@ -116,7 +116,7 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 	if err != nil {
 		return err
 	}
-	pending := slices.ContainsFunc(changes, func(c keeping.Change) bool { return !c.Empty() })
+	pending := slices.ContainsFunc(changes, func(c leasetags.Change) bool { return !c.Empty() })
 	if !o.asJSON {
 		if err := render.LeaseChanges(e.Stdout, changes, e.options(e.Stdout)); err != nil {
 			return err
@@ -129,7 +129,7 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 			}
 		}
 		for _, c := range changes {
-			err = errors.Join(err, keeping.Apply(ctx, api, c))
+			err = errors.Join(err, leasetags.Apply(ctx, api, c))
 		}
 		if err != nil {
 			return err
@@ -137,8 +137,8 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 	}
 	if o.asJSON {
 		return render.JSON(e.Stdout, struct {
-			Repositories []keeping.Change `json:"repositories"`
-			Applied      bool             `json:"applied"`
+			Repositories []leasetags.Change `json:"repositories"`
+			Applied      bool               `json:"applied"`
 		}{changes, pending && !o.dryRun})
 	}
 	return nil
@@ -146,8 +146,8 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 
 // leaseChanges looks at each repository. One that does not exist is told of;
 // its leases keep nothing.
-func (e *Env) leaseChanges(ctx context.Context, conn *deploy.Conn, repos []ecr.RepositoryName, inUse []leases.Lease) ([]keeping.Change, error) {
-	changes := []keeping.Change{}
+func (e *Env) leaseChanges(ctx context.Context, conn *deploy.Conn, repos []ecr.RepositoryName, inUse []leases.Lease) ([]leasetags.Change, error) {
+	changes := []leasetags.Change{}
 	for _, name := range repos {
 		s, err := conn.Images(ctx, name, true, e.Now())
 		if err != nil {
@@ -158,7 +158,7 @@ func (e *Env) leaseChanges(ctx context.Context, conn *deploy.Conn, repos []ecr.R
 			}
 			return nil, err
 		}
-		c, err := keeping.Plan(s, inUse, e.Now().UTC())
+		c, err := leasetags.Plan(s, inUse, e.Now().UTC())
 		if err != nil {
 			return nil, fmt.Errorf("repository %s: %w", name, err)
 		}

@@ -5,11 +5,11 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
-	"github.com/kontor-registry/kontor/internal/deploy/leases"
+	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
 )
 
 // LeaseChanges writes what keeps the images in use of repositories alive.
-func LeaseChanges(w io.Writer, list []leases.Change, o Options) error {
+func LeaseChanges(w io.Writer, list []leasetags.Change, o Options) error {
 	p := newPrinter(o)
 	var add, remove, expire, kept int
 	for _, c := range list {
@@ -37,7 +37,7 @@ func LeaseChanges(w io.Writer, list []leases.Change, o Options) error {
 			p.linef(yellow, "  ! %s: %s, for %s", clean(m.Image), m.Why, clean(m.User))
 		}
 		if c.After != "" {
-			p.linef(green, "  + lifecycle policy: rule 1: images tagged %s are kept", leases.Pattern)
+			p.linef(green, "  + lifecycle policy: rule 1: images tagged %s are kept", leasetags.Pattern)
 		}
 	}
 	p.linef(bold, "Images in use: %d to tag, %d tagged already. No longer in use: %s to remove, %s to expire.", add, kept,
@@ -45,7 +45,7 @@ func LeaseChanges(w io.Writer, list []leases.Change, o Options) error {
 	return p.flush(w)
 }
 
-func leaseTagged(t leases.Tagged) string {
+func leaseTagged(t leasetags.Tagged) string {
 	s := clean(images.Short(t.Digest))
 	if len(t.Tags) > 0 {
 		s += " (" + clean(strings.Join(t.Tags, ", ")) + ")"

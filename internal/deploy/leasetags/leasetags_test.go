@@ -1,4 +1,4 @@
-package leases_test
+package leasetags_test
 
 import (
 	"crypto/sha256"
@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
-	"github.com/kontor-registry/kontor/internal/deploy/leases"
+	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
-	inuse "github.com/kontor-registry/kontor/internal/leases"
+	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/kontortest"
 	"github.com/kontor-registry/kontor/kontortest/awstest"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -120,17 +120,17 @@ func (r *repo) read() images.Snapshot {
 }
 
 // apply plans and carries out, and checks that doing it again does nothing.
-func (r *repo) apply(leased ...inuse.Lease) leases.Change {
+func (r *repo) apply(leased ...leases.Lease) leasetags.Change {
 	r.t.Helper()
-	c, err := leases.Plan(r.read(), leased, r.reg.Now())
+	c, err := leasetags.Plan(r.read(), leased, r.reg.Now())
 	r.check(err)
-	r.check(leases.Apply(r.t.Context(), r.api, c))
-	again, err := leases.Plan(r.read(), leased, r.reg.Now())
+	r.check(leasetags.Apply(r.t.Context(), r.api, c))
+	again, err := leasetags.Plan(r.read(), leased, r.reg.Now())
 	r.check(err)
 	if !again.Empty() {
 		r.t.Errorf("after apply there is more to do: %+v", again)
 	}
-	r.check(leases.Apply(r.t.Context(), r.api, c)) // may be repeated
+	r.check(leasetags.Apply(r.t.Context(), r.api, c)) // may be repeated
 	return c
 }
 
@@ -160,12 +160,12 @@ func (r *repo) doomed() map[string]bool {
 	return out
 }
 
-func digest(d string) inuse.Lease {
-	return inuse.Lease{Repository: name, Image: kecr.ImageID{Digest: kecr.Digest(d)}, User: "Pod shop/web"}
+func digest(d string) leases.Lease {
+	return leases.Lease{Repository: name, Image: kecr.ImageID{Digest: kecr.Digest(d)}, User: "Pod shop/web"}
 }
 
-func tag(t string) inuse.Lease {
-	return inuse.Lease{Repository: name, Image: kecr.ImageID{Tag: kecr.Tag(t)}, User: "Deployment shop/web"}
+func tag(t string) leases.Lease {
+	return leases.Lease{Repository: name, Image: kecr.ImageID{Tag: kecr.Tag(t)}, User: "Deployment shop/web"}
 }
 
 const untaggedAndOld = `{"rules":[
@@ -189,7 +189,7 @@ func TestLeasedImagesStay(t *testing.T) {
 				t.Errorf("the policy takes (-want +got):\n%s", diff)
 			}
 			want := map[string][]string{
-				byDigest: {leases.TagFor(byDigest)}, byTag: {leases.TagFor(byTag), "v2"}, other: {"v3"},
+				byDigest: {leasetags.TagFor(byDigest)}, byTag: {leasetags.TagFor(byTag), "v2"}, other: {"v3"},
 			}
 			if diff := cmp.Diff(want, r.tags()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -208,7 +208,7 @@ func TestLeaseOnAChild(t *testing.T) {
 	if doomed := r.doomed(); len(doomed) > 0 {
 		t.Errorf("the policy takes %v", doomed)
 	}
-	if got := r.tags()[index]; !slices.Contains(got, leases.TagFor(index)) {
+	if got := r.tags()[index]; !slices.Contains(got, leasetags.TagFor(index)) {
 		t.Errorf("the index has %v", got)
 	}
 }
@@ -223,7 +223,7 @@ func TestStaleTags(t *testing.T) {
 	if len(c.Remove) != 1 || len(c.Expire) != 0 || len(c.Waiting) != 1 {
 		t.Errorf("%+v", c)
 	}
-	want := map[string][]string{tagged: {"v1"}, untagged: {leases.TagFor(untagged)}}
+	want := map[string][]string{tagged: {"v1"}, untagged: {leasetags.TagFor(untagged)}}
 	if diff := cmp.Diff(want, r.tags()); diff != "" {
 		t.Errorf("at once (-want +got):\n%s", diff)
 	}
@@ -256,11 +256,11 @@ func TestApplyLooksAgain(t *testing.T) {
 	r := newRepo(t, types.ImageTagMutabilityMutable, untaggedAndOld)
 	d := r.image("1", "v1")
 	r.apply(tag("v1"))
-	c, err := leases.Plan(r.read(), nil, r.reg.Now())
+	c, err := leasetags.Plan(r.read(), nil, r.reg.Now())
 	r.check(err)
 	_, err = r.api.BatchDeleteImage(t.Context(), &ecr.BatchDeleteImageInput{RepositoryName: aws.String(name), ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v1")}}})
 	r.check(err)
-	if err := leases.Apply(t.Context(), r.api, c); err == nil || !strings.Contains(err.Error(), "changed since it was read") {
+	if err := leasetags.Apply(t.Context(), r.api, c); err == nil || !strings.Contains(err.Error(), "changed since it was read") {
 		t.Errorf("a tag that had become the last: %v", err)
 	}
 	if got := r.tags()[d]; len(got) != 1 {
@@ -268,7 +268,7 @@ func TestApplyLooksAgain(t *testing.T) {
 	}
 	// another policy than the one that was read
 	c.Remove, c.Before, c.After = nil, untaggedAndOld, strings.Replace(untaggedAndOld, "14", "15", 1)
-	if err := leases.Apply(t.Context(), r.api, c); err == nil || !strings.Contains(err.Error(), "changed since it was read") {
+	if err := leasetags.Apply(t.Context(), r.api, c); err == nil || !strings.Contains(err.Error(), "changed since it was read") {
 		t.Errorf("a policy that had changed: %v", err)
 	}
 }
@@ -302,7 +302,7 @@ func TestRule(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := leases.Plan(images.Snapshot{Repository: name, Policy: tt.policy}, nil, time.Time{})
+			c, err := leasetags.Plan(images.Snapshot{Repository: name, Policy: tt.policy}, nil, time.Time{})
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
 					t.Errorf("%v, want %q", err, tt.err)
@@ -331,7 +331,7 @@ func TestRule(t *testing.T) {
 
 func TestTagFor(t *testing.T) {
 	for _, d := range []string{digestOf("x"), "sha512:" + strings.Repeat("a", 128)} {
-		if _, err := kecr.ParseTag(leases.TagFor(d)); err != nil {
+		if _, err := kecr.ParseTag(leasetags.TagFor(d)); err != nil {
 			t.Errorf("%s: %v", d, err)
 		}
 	}

@@ -1,4 +1,4 @@
-// Package leases keeps images that are in use alive where only the ECR API is
+// Package leasetags keeps images that are in use alive where only the ECR API is
 // there to do it: by a tag and a rule. Plan says what a repository needs, Apply
 // does it.
 //
@@ -18,7 +18,7 @@
 // Source: Amazon ECR API, version 2015-09-21, BatchDeleteImage ("After you
 // remove the last tag from an image, the image is deleted") and PutImage;
 // docs/design/0015-admin-api-and-leases.md.
-package leases
+package leasetags
 
 import (
 	"cmp"
@@ -31,7 +31,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	inuse "github.com/kontor-registry/kontor/internal/leases"
+	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -104,7 +104,7 @@ func (c *Change) Empty() bool {
 
 // Plan compares a repository with the leases on it; leases on others are
 // passed over. The error is about a policy that cannot be read or extended.
-func Plan(s images.Snapshot, leased []inuse.Lease, now time.Time) (Change, error) {
+func Plan(s images.Snapshot, leased []leases.Lease, now time.Time) (Change, error) {
 	c := Change{
 		Registry: s.Registry, Repository: s.Repository, Before: s.Policy,
 		Kept: []Tagged{}, Add: []Tagged{}, Remove: []Tagged{}, Expire: []Tagged{}, Waiting: []Tagged{}, Missing: []Missing{},
@@ -146,7 +146,7 @@ func Plan(s images.Snapshot, leased []inuse.Lease, now time.Time) (Change, error
 }
 
 // users finds the images that the leases mean: who uses each, by digest.
-func (c *Change) users(all []lifecycle.Image, leased []inuse.Lease) map[string][]string {
+func (c *Change) users(all []lifecycle.Image, leased []leases.Lease) map[string][]string {
 	byTag, byDigest := map[string]lifecycle.Image{}, map[string]lifecycle.Image{}
 	for _, m := range all {
 		byDigest[m.Digest] = m
@@ -300,7 +300,7 @@ func isOurs(r lifecycle.Rule) bool {
 }
 
 // Repositories are those that leases name, in byte order.
-func Repositories(leased []inuse.Lease) []ecr.RepositoryName {
+func Repositories(leased []leases.Lease) []ecr.RepositoryName {
 	names := map[ecr.RepositoryName]bool{}
 	for _, l := range leased {
 		names[l.Repository] = true
