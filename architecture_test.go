@@ -118,7 +118,7 @@ var closures = map[string]struct {
 	forbidden []string
 }{
 	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
-	"policy":    {only: []string{module + "/internal/jsonpos"}},
+	"policy":    {only: []string{module + "/internal/jsonpos", module + "/internal/ecr"}},
 	"kontortest": {forbidden: []string{
 		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/regclient/", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",

@@ -1,8 +1,9 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // ManagedPolicy is a policy that AWS provides.
@@ -17,7 +18,7 @@ type ManagedPolicy struct {
 
 // ARN is the policy's, in the partition, such as "aws".
 func (m ManagedPolicy) ARN(partition string) string {
-	return fmt.Sprintf("arn:%s:iam::aws:policy%s%s", partition, m.Path, m.Name)
+	return ecr.IAMARN(partition, "aws", "policy"+m.Path+m.Name)
 }
 
 // ManagedPolicies returns AWS's policies for Amazon ECR, and

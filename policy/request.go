@@ -3,6 +3,8 @@ package policy
 import (
 	"fmt"
 	"strings"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Request is one question: may Principal do Action on Resource? It holds
@@ -96,7 +98,7 @@ type Caller struct {
 func ParseCaller(s string) (Caller, error) {
 	if id := AccountOf(s); id != "" {
 		if s == id {
-			s = "arn:aws:iam::" + id + ":root"
+			s = ecr.IAMARN("aws", ecr.AccountID(id), "root")
 		}
 		return Caller{Type: RootUser, Account: id, ARN: s}, nil
 	}
@@ -111,7 +113,7 @@ func ParseCaller(s string) (Caller, error) {
 	case a.service == "sts" && strings.HasPrefix(a.resource, "assumed-role/"):
 		role, _, _ := strings.Cut(strings.TrimPrefix(a.resource, "assumed-role/"), "/")
 		return Caller{Type: RoleSession, Account: a.account, ARN: s,
-			RoleARN: "arn:" + a.partition + ":iam::" + a.account + ":role/" + role}, nil
+			RoleARN: ecr.IAMARN(a.partition, ecr.AccountID(a.account), "role/"+role)}, nil
 	}
 	return Caller{}, fmt.Errorf("%q cannot make requests; want an account, a user or a role session", s)
 }

@@ -85,6 +85,14 @@ func (r RegistryID) RepositoryARN(name RepositoryName) string {
 	return fmt.Sprintf("arn:%s:ecr:%s:%s:repository/%s", r.Region.Partition(), r.Region, r.Account, name)
 }
 
+// IAMARN is the ARN of something of IAM in an account, for example
+// "arn:aws:iam::111111111111:role/ci" for the resource "role/ci". Policies of AWS
+// itself are in the account "aws". IAM has no regions (IAM user guide, "IAM
+// identifiers").
+func IAMARN(partition string, account AccountID, resource string) string {
+	return "arn:" + partition + ":iam::" + string(account) + ":" + resource
+}
+
 // ParseRepositoryARN takes a repository's ARN apart. It is the inverse of
 // RepositoryARN.
 func ParseRepositoryARN(s string) (RegistryID, RepositoryName, error) {

@@ -152,7 +152,7 @@ func some(s string) []string {
 // arn is the ARN of kind ("user", "role", "policy") and name in the caller's
 // account.
 func (c *Caller) arn(kind, path, name string) string {
-	return fmt.Sprintf("arn:%s:iam::%s:%s%s%s", c.s.cfg.Partition, c.p.Account, kind, identity.PathOf(path), name)
+	return ecr.IAMARN(c.s.cfg.Partition, c.p.Account, kind+identity.PathOf(path)+name)
 }
 
 // view and update run one operation's transaction; errors of the store come

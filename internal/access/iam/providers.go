@@ -3,7 +3,6 @@ package iam
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -24,7 +23,7 @@ func providerName(issuerURL string) string {
 
 // ProviderARN is the ARN of the account's provider for an issuer.
 func (s *Service) ProviderARN(account ecr.AccountID, issuerURL string) string {
-	return fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", s.cfg.Partition, account, providerName(issuerURL))
+	return ecr.IAMARN(s.cfg.Partition, account, "oidc-provider/"+providerName(issuerURL))
 }
 
 // provider finds the account's issuer by its provider's ARN.

@@ -152,12 +152,12 @@ func (s *Service) principal(ctx context.Context, r meta.Reader, keyID string) (m
 
 // UserARN is the ARN of u.
 func UserARN(partition string, u meta.User) string {
-	return fmt.Sprintf("arn:%s:iam::%s:user%s%s", partition, u.Account, PathOf(u.Path), u.Name)
+	return ecr.IAMARN(partition, u.Account, "user"+PathOf(u.Path)+u.Name)
 }
 
 // RoleARN is the ARN of r.
 func RoleARN(partition string, r meta.Role) string {
-	return fmt.Sprintf("arn:%s:iam::%s:role%s%s", partition, r.Account, PathOf(r.Path), r.Name)
+	return ecr.IAMARN(partition, r.Account, "role"+PathOf(r.Path)+r.Name)
 }
 
 // PathOf is the path of a row, which may be stored as "".

@@ -347,7 +347,7 @@ func (s *Service) PolicyText(ctx context.Context, r meta.Reader, account ecr.Acc
 
 // PolicyARN is the ARN of a customer-managed policy.
 func PolicyARN(partition string, p meta.Policy) string {
-	return fmt.Sprintf("arn:%s:iam::%s:policy%s%s", partition, p.Account, PathOf(p.Path), p.Name)
+	return ecr.IAMARN(partition, p.Account, "policy"+PathOf(p.Path)+p.Name)
 }
 
 // UserPrincipal is u as a caller, without a key.

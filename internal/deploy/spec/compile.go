@@ -179,7 +179,7 @@ func (v variant) policy() (policy.Document, map[string]state.Origin) {
 // root is the principal that stands for the users and roles which the account
 // itself lets through.
 func (v variant) root(id ecr.AccountID) string {
-	return fmt.Sprintf("arn:%s:iam::%s:root", v.partition, id)
+	return ecr.IAMARN(v.partition, id, "root")
 }
 
 // arns are the principals of accounts and of those of list that have an ARN,
