@@ -60,6 +60,7 @@ var rooms = map[string]int{
 	"internal/deploy/clusters":     31,
 	"internal/deploy/tokens":       31,
 
+	"internal/report":  35,
 	"internal/render":  40,
 	"internal/datadir": 40,
 	"internal/kube":    40,

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func (e *Env) accessTestCommand() *cobra.Command {
@@ -37,11 +37,11 @@ principal's account is not seen; what it denies must be denied altogether.`,
 				return err
 			}
 			if o.asJSON {
-				err = render.AccessTestsJSON(e.Stdout, results)
+				err = render.JSON(e.Stdout, results)
 			} else {
 				err = render.AccessTests(e.Stdout, results, e.options(e.Stdout))
 			}
-			if err == nil && slices.ContainsFunc(results, render.AccessTest.Failed) {
+			if err == nil && len(results.Failed()) > 0 {
 				return &exitError{exitFailed}
 			}
 			return err
@@ -54,10 +54,11 @@ principal's account is not seen; what it denies must be denied altogether.`,
 }
 
 // accessTests runs the tests of d's file on every registry.
-func (e *Env) accessTests(ctx context.Context, d *deployment, o accessOptions) ([]render.AccessTest, error) {
+func (e *Env) accessTests(ctx context.Context, d *deployment, o accessOptions) (report.AccessTests, error) {
+	results := report.AccessTests{Tests: []report.AccessTest{}}
 	tests := d.file.Frame(anyRegistry).AccessTests
 	if len(tests) == 0 {
-		return nil, nil
+		return results, nil
 	}
 	o.planned = true
 	var asked []string
@@ -66,9 +67,8 @@ func (e *Env) accessTests(ctx context.Context, d *deployment, o accessOptions) (
 	}
 	ev, err := e.gather(ctx, d, o, "", asked)
 	if err != nil {
-		return nil, err
+		return results, err
 	}
-	var results []render.AccessTest
 	for _, s := range d.sites {
 		for _, repo := range s.desired.For(s.target).Repositories {
 			for _, t := range tests {
@@ -76,10 +76,10 @@ func (e *Env) accessTests(ctx context.Context, d *deployment, o accessOptions) (
 					continue
 				}
 				for _, right := range t.Allow {
-					results = append(results, ev.test(t, s.conn.Target.Registry, repo.Name, right, true))
+					results.Tests = append(results.Tests, ev.test(t, s.conn.Target.Registry, repo.Name, right, true))
 				}
 				for _, right := range t.Deny {
-					results = append(results, ev.test(t, s.conn.Target.Registry, repo.Name, right, false))
+					results.Tests = append(results.Tests, ev.test(t, s.conn.Target.Registry, repo.Name, right, false))
 				}
 			}
 		}
@@ -87,8 +87,8 @@ func (e *Env) accessTests(ctx context.Context, d *deployment, o accessOptions) (
 	return results, nil
 }
 
-func (ev evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.RepositoryName, right string, may bool) render.AccessTest {
-	r := render.AccessTest{Principal: t.Principal, Repository: in.RepositoryARN(name), Right: right, Expect: "may not", Where: t.Origin.String()}
+func (ev evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.RepositoryName, right string, may bool) report.AccessTest {
+	r := report.AccessTest{Principal: t.Principal, Repository: in.RepositoryARN(name), Right: right, Expect: "may not", Where: t.Origin.String()}
 	if may {
 		r.Expect = "may"
 	}
@@ -122,23 +122,4 @@ func (ev evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.Reposito
 		}
 	}
 	return r
-}
-
-// failedAccess is the error for access tests that do not hold; nil when all
-// do.
-func failedAccess(results []render.AccessTest) error {
-	var failed []render.AccessTest
-	for _, r := range results {
-		if r.Failed() {
-			failed = append(failed, r)
-		}
-	}
-	switch len(failed) {
-	case 0:
-		return nil
-	case 1:
-		r := failed[0]
-		return fmt.Errorf("%s: an access test does not hold: %s %s %s %s: %s", r.Where, r.Principal, r.Expect, r.Right, r.Repository, r.Failure)
-	}
-	return fmt.Errorf("%d access tests do not hold: see `kontor access test`", len(failed))
 }

@@ -2,12 +2,11 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func (e *Env) lifecycleTestCommand() *cobra.Command {
@@ -33,25 +32,16 @@ plan runs them too, and fails when one does not hold.`,
 			if err != nil {
 				return err
 			}
-			results := f.RunLifecycleTests(e.Now())
+			results := report.NewLifecycleTests(f.RunLifecycleTests(e.Now()))
 			if asJSON {
-				err = render.LifecycleTestsJSON(e.Stdout, results)
+				err = render.JSON(e.Stdout, results)
 			} else {
 				err = render.LifecycleTests(e.Stdout, results, e.options(e.Stdout))
 			}
-			return errors.Join(err, failedTests(results))
+			return errors.Join(err, results.Err())
 		},
 	}
 	o.flags(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
-}
-
-// failedTests is the error for tests that do not hold: a line for each.
-func failedTests(results []spec.LifecycleResult) error {
-	failed := spec.FailedLifecycleTests(results)
-	if len(failed) == 0 {
-		return nil
-	}
-	return errors.Join(failed, fmt.Errorf("%s not hold", plural(len(failed), "lifecycle test does", "lifecycle tests do")))
 }

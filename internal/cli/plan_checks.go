@@ -10,6 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -18,10 +19,10 @@ import (
 // and a bound on images that would be exceeded. nil for nothing. A site that
 // cannot be read for them has an error afterwards, and is no part of them.
 func (e *Env) checks(ctx context.Context, d *deployment, o targetsOptions, inUse, hosts []string) error {
-	err := failedTests(d.file.RunLifecycleTests(e.Now()))
+	err := report.NewLifecycleTests(d.file.RunLifecycleTests(e.Now())).Err()
 	if d.failed() == nil {
 		results, readErr := e.accessTests(ctx, d, accessOptions{targetsOptions: o})
-		err = errors.Join(err, readErr, failedAccess(results))
+		err = errors.Join(err, readErr, results.Err())
 	}
 	return errors.Join(err, e.leasedLost(ctx, d, inUse, hosts), e.overBudget(ctx, d))
 }

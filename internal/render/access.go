@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/policy"
 )
 
@@ -308,33 +309,15 @@ main { max-width: none; }
 `
 
 // AccessTests writes which of the file's access_tests hold.
-func AccessTests(w io.Writer, results []AccessTest, o Options) error {
+func AccessTests(w io.Writer, l report.AccessTests, o Options) error {
 	p := newPrinter(o)
-	failed := 0
-	for _, r := range results {
+	for _, r := range l.Tests {
 		if r.Failure == "" {
 			p.linef(green, "ok    %s %s %s %s", who(r.Principal), r.Expect, clean(r.Right), clean(r.Repository))
 			continue
 		}
-		failed++
 		p.linef(red, "FAIL  %s %s %s %s: %s", who(r.Principal), r.Expect, clean(r.Right), clean(r.Repository), clean(r.Failure))
 	}
-	p.linef(plain, "%s, %d failed", count(len(results), "access test", "access tests"), failed)
+	p.linef(plain, "%s, %d failed", count(len(l.Tests), "access test", "access tests"), len(l.Failed()))
 	return p.flush(w)
 }
-
-// AccessTest is one assertion of the file's access_tests, and what came of it.
-type AccessTest struct {
-	Principal  string `json:"principal"`
-	Repository string `json:"repository"` // ARN
-	Right      string `json:"right"`
-	Expect     string `json:"expect"` // "may" or "may not"
-	// Outcome is what was found, Failure why the test does not hold, "" when it
-	// does. Where is the place of the test in the file.
-	Outcome proof.Outcome `json:"outcome"`
-	Failure string        `json:"failure,omitempty"`
-	Where   string        `json:"where"`
-}
-
-// Failed reports whether the test does not hold.
-func (t AccessTest) Failed() bool { return t.Failure != "" }

@@ -125,10 +125,3 @@ func MatrixJSON(w io.Writer, m proof.Matrix, notes []string) error {
 	}
 	return JSON(w, form)
 }
-
-// AccessTestsJSON writes the results as JSON.
-func AccessTestsJSON(w io.Writer, results []AccessTest) error {
-	return JSON(w, struct {
-		Tests []AccessTest `json:"tests"`
-	}{append([]AccessTest{}, results...)})
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 // accessWorld has every outcome: somebody allowed, denied, denied in part,
@@ -147,15 +148,15 @@ func TestMatrixPageIsInert(t *testing.T) {
 
 func TestAccessTests(t *testing.T) {
 	const repository = "arn:aws:ecr:us-east-2:111111111111:repository/api"
-	results := []render.AccessTest{
+	results := report.AccessTests{Tests: []report.AccessTest{
 		{Principal: "222222222222", Repository: repository, Right: "pull", Expect: "may", Outcome: proof.Unseen, Where: "kontor.yaml:9:5"},
 		{Principal: "arn:aws:iam::222222222222:user/eve", Repository: repository, Right: "push", Expect: "may not", Outcome: proof.Partly,
 			Failure: "ecr:BatchGetImage is allowed\x1b[2J", Where: "kontor.yaml:10:5"},
-	}
+	}}
 	golden(t, "access-tests.txt", func(w io.Writer) error { return render.AccessTests(w, results, render.Options{}) })
-	golden(t, "access-tests.json", func(w io.Writer) error { return render.AccessTestsJSON(w, results) })
+	golden(t, "access-tests.json", func(w io.Writer) error { return render.JSON(w, results) })
 	var none strings.Builder
-	if err := render.AccessTestsJSON(&none, nil); err != nil || !strings.Contains(none.String(), `"tests": []`) {
+	if err := render.JSON(&none, report.AccessTests{Tests: []report.AccessTest{}}); err != nil || !strings.Contains(none.String(), `"tests": []`) {
 		t.Errorf("none: %q, %v", none.String(), err)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -122,57 +122,28 @@ func LintJSON(w io.Writer, reports []LintReport) error {
 }
 
 // LifecycleTests writes a line for each test and repository.
-func LifecycleTests(w io.Writer, results []spec.LifecycleResult, o Options) error {
+func LifecycleTests(w io.Writer, l report.LifecycleTests, o Options) error {
 	p := newPrinter(o)
 	failed := 0
-	for _, r := range results {
+	for _, r := range l.Tests {
 		word, c := "ok", green
-		if !r.Result.Passed {
+		if !r.Passed {
 			word, c = "FAILED", red
 			failed++
 		}
-		p.linef(c, "%-6s  %s: repository %s: %s is %s", word, clean(r.Position.String()), r.In, testImage(r.Test), r.Result.Got)
+		p.linef(c, "%-6s  %s: repository %s: %s is %s", word, clean(r.Position().String()), r.Repository, testImage(r), r.Got)
 	}
-	p.linef(bold, "%s passed, %d failed.", count(len(results)-failed, "test", "tests"), failed)
+	p.linef(bold, "%s passed, %d failed.", count(len(l.Tests)-failed, "test", "tests"), failed)
 	return p.flush(w)
 }
 
 // testImage describes the image of a test.
-func testImage(t lifecycle.Test) string {
+func testImage(t report.LifecycleTest) string {
 	s := "an untagged image"
 	if len(t.Tags) > 0 {
 		s = "an image tagged " + clean(strings.Join(t.Tags, ", "))
 	}
 	return fmt.Sprintf("%s, %v days old,", s, t.AgeDays)
-}
-
-// LifecycleTestsJSON writes {"tests": [...]}.
-func LifecycleTestsJSON(w io.Writer, results []spec.LifecycleResult) error {
-	type testForm struct {
-		Passed     bool           `json:"passed"`
-		Repository string         `json:"repository"`
-		Tags       []string       `json:"tags"`
-		AgeDays    float64        `json:"ageDays"`
-		Expect     lifecycle.Fate `json:"expect"`
-		Got        lifecycle.Fate `json:"got"`
-		Rule       *int           `json:"rulePriority"`
-		MadeBy     string         `json:"ruleField,omitempty"`
-		Field      string         `json:"field"`
-		File       string         `json:"file"`
-		Line       int            `json:"line"`
-		Column     int            `json:"column"`
-	}
-	form := struct {
-		Tests []testForm `json:"tests"`
-	}{[]testForm{}}
-	for _, r := range results {
-		form.Tests = append(form.Tests, testForm{
-			Passed: r.Result.Passed, Repository: string(r.In), Tags: append([]string{}, r.Test.Tags...), AgeDays: r.Test.AgeDays,
-			Expect: r.Test.Expect, Got: r.Result.Got, Rule: priority(r.Result.Why.Outcome.Owner), MadeBy: r.By.Field,
-			Field: r.Field, File: r.File, Line: r.Line, Column: r.Column,
-		})
-	}
-	return JSON(w, form)
 }
 
 // Difference is a Lifecycle and another policy for its images.
