@@ -27,10 +27,10 @@ var rooms = map[string]int{
 	"internal/access":       10,
 	"internal/store/blob":   10,
 	"internal/manifest":     10,
-	"internal/leases":       10,
 	"internal/wire":         10,
 	"internal/deploy/state": 10,
 	"internal/store/meta":   11,
+	"internal/leases":       12,
 
 	"internal/access/authn":        20,
 	"internal/access/authz":        20,
@@ -64,6 +64,8 @@ var rooms = map[string]int{
 	"internal/render":  40,
 	"internal/datadir": 40,
 	"internal/kube":    40,
+
+	"internal/adminclient": 41,
 
 	"internal/front/adminapi": 50,
 	"internal/front/ecrapi":   50,
@@ -99,7 +101,7 @@ var confined = []struct {
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
 		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",
-		"internal/deploy/tokens", "internal/cli", "kontortest/awstest", "test/load",
+		"internal/deploy/tokens", "internal/adminclient", "internal/cli", "kontortest/awstest", "test/load",
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/adminclient"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -36,7 +37,7 @@ that is gone has its images here, too. No other request can see them.`,
 			}
 			defer closing(&err, c.close)
 			list := []admin.BinEntry{}
-			err = adminPages(cmd.Context(), c, "ListRecycleBin", &in, &in.NextToken, func(out *admin.ListRecycleBinResponse) (string, error) {
+			err = adminclient.Pages(cmd.Context(), c.Client, "ListRecycleBin", &in, &in.NextToken, func(out *admin.ListRecycleBinResponse) (string, error) {
 				list = append(list, out.Entries...)
 				return out.NextToken, nil
 			})
@@ -93,7 +94,7 @@ For lifecycle rules the age of the image counts from now on.`,
 			}
 			defer closing(&err, c.close)
 			var out admin.RestoreImageResponse
-			if err := c.call(cmd.Context(), "RestoreImage", in, &out); err != nil {
+			if err := c.Call(cmd.Context(), "RestoreImage", in, &out); err != nil {
 				return err
 			}
 			if asJSON {
@@ -148,7 +149,7 @@ Layers that other images use stay; remove those images, too.`,
 				}
 			}
 			var out admin.PurgeImageResponse
-			if err := c.call(cmd.Context(), "PurgeImage", in, &out); err != nil {
+			if err := c.Call(cmd.Context(), "PurgeImage", in, &out); err != nil {
 				return err
 			}
 			if asJSON {

@@ -28,8 +28,7 @@ func (e *Env) identities(ctx context.Context, o adminOptions, fn func(c *iam.Cli
 		return err
 	}
 	defer closing(&err, a.close)
-	c := iam.New(iam.Options{Region: a.region, BaseEndpoint: aws.String(a.endpoint), Credentials: a.credentials, HTTPClient: a.http})
-	err = fn(c)
+	err = fn(a.IAM())
 	var refused smithy.APIError
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%s: %s", refused.ErrorCode(), refused.ErrorMessage())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/adminclient"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -49,7 +50,7 @@ how long ago (90m, 12h, 7d).`,
 			}
 			defer closing(&err, c.close)
 			list := []admin.JournalEntry{}
-			err = adminPages(cmd.Context(), c, "ListJournal", &in, &in.NextToken, func(out *admin.ListJournalResponse) (string, error) {
+			err = adminclient.Pages(cmd.Context(), c.Client, "ListJournal", &in, &in.NextToken, func(out *admin.ListJournalResponse) (string, error) {
 				list = append(list, out.Entries...)
 				return out.NextToken, nil
 			})

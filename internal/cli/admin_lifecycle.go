@@ -62,7 +62,7 @@ other policies.`,
 			for _, n := range names {
 				in.RepositoryName = n
 				var out admin.RunLifecycleResponse
-				err := c.call(cmd.Context(), "RunLifecycle", in, &out)
+				err := c.Call(cmd.Context(), "RunLifecycle", in, &out)
 				if name == "" && ecr.CodeOf(err) == ecr.CodeLifecyclePolicyNotFound {
 					continue
 				}
@@ -125,7 +125,7 @@ was started with --test-clock: kontor up --test-clock.`,
 			}
 			defer closing(&err, c.close)
 			var out admin.MoveClockResponse
-			if err := c.call(cmd.Context(), "MoveClock", in, &out); err != nil {
+			if err := c.Call(cmd.Context(), "MoveClock", in, &out); err != nil {
 				return err
 			}
 			if asJSON {

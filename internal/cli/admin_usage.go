@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
@@ -44,7 +41,7 @@ not counted; it takes its space until it has expired there.`,
 			list := []admin.DescribeUsageResponse{}
 			for _, n := range names {
 				var out admin.DescribeUsageResponse
-				if err := c.call(cmd.Context(), "DescribeUsage", admin.DescribeUsageRequest{RepositoryName: n}, &out); err != nil {
+				if err := c.Call(cmd.Context(), "DescribeUsage", admin.DescribeUsageRequest{RepositoryName: n}, &out); err != nil {
 					return err
 				}
 				list = append(list, out)
@@ -63,25 +60,12 @@ not counted; it takes its space until it has expired there.`,
 	return cmd
 }
 
-// repositories is the one repository, or when it is "" the names of all that
-// the registry has, in byte order.
+// repositories is the one repository, or when it is "" all.
 func (c *adminClient) repositories(ctx context.Context, one string) ([]string, error) {
 	if one != "" {
 		return []string{one}, nil
 	}
-	client := ecr.New(ecr.Options{Region: c.region, BaseEndpoint: aws.String(c.endpoint), Credentials: c.credentials, HTTPClient: c.http})
-	var names []string
-	for pages := ecr.NewDescribeRepositoriesPaginator(client, &ecr.DescribeRepositoriesInput{MaxResults: aws.Int32(admin.MaxPage)}); pages.HasMorePages(); {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range page.Repositories {
-			names = append(names, aws.ToString(r.RepositoryName))
-		}
-	}
-	slices.Sort(names)
-	return names, nil
+	return c.Repositories(ctx)
 }
 
 func (e *Env) adminGCCommand() *cobra.Command {
@@ -110,7 +94,7 @@ push under way was told is there. --now has no other meaning than to say so.`,
 			}
 			defer closing(&err, c.close)
 			var out admin.CollectGarbageResponse
-			if err := c.call(cmd.Context(), "CollectGarbage", admin.CollectGarbageRequest{}, &out); err != nil {
+			if err := c.Call(cmd.Context(), "CollectGarbage", admin.CollectGarbageRequest{}, &out); err != nil {
 				return err
 			}
 			if asJSON {

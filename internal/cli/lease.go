@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"context"
-
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
@@ -51,7 +49,7 @@ them, with those that have fallen silent.`,
 				return err
 			}
 			defer closing(&err, c.close)
-			all, err := c.leases(cmd.Context(), name)
+			all, err := c.Leases(cmd.Context(), name)
 			switch {
 			case err != nil:
 				return err
@@ -65,18 +63,6 @@ them, with those that have fallen silent.`,
 	jsonFlag(cmd, &asJSON)
 	cmd.ValidArgsFunction = e.completeRepository(&fileOptions{})
 	return cmd
-}
-
-// leases reads the leases of a repository, or of all.
-func (c *adminClient) leases(ctx context.Context, repository string) (admin.ListLeasesResponse, error) {
-	in := admin.ListLeasesRequest{RepositoryName: repository, MaxResults: admin.MaxPage}
-	all := admin.ListLeasesResponse{Collectors: []admin.Collector{}, Leases: []admin.Lease{}}
-	err := adminPages(ctx, c, "ListLeases", &in, &in.NextToken, func(out *admin.ListLeasesResponse) (string, error) {
-		all.Collectors = out.Collectors
-		all.Leases = append(all.Leases, out.Leases...)
-		return out.NextToken, nil
-	})
-	return all, err
 }
 
 func (e *Env) leaseForgetCommand() *cobra.Command {
@@ -98,7 +84,7 @@ was a mistake. What only it held goes when a lifecycle rule says so.`,
 			}
 			defer closing(&err, c.close)
 			var out admin.ForgetLeasesResponse
-			if err := c.call(cmd.Context(), "ForgetLeases", admin.ForgetLeasesRequest{Collector: args[0]}, &out); err != nil {
+			if err := c.Call(cmd.Context(), "ForgetLeases", admin.ForgetLeasesRequest{Collector: args[0]}, &out); err != nil {
 				return err
 			}
 			if asJSON {

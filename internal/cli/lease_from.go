@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -281,7 +280,7 @@ func (e *Env) leaseReport(ctx context.Context, o leaseOptions, ttl time.Duration
 	if !o.dryRun {
 		report.Recorded = &admin.ReportLeasesResponse{}
 		in := admin.ReportLeasesRequest{Collector: o.collector, TTLSeconds: int64(ttl / time.Second), Leases: report.Leases}
-		if err := c.call(ctx, "ReportLeases", in, report.Recorded); err != nil {
+		if err := c.Call(ctx, "ReportLeases", in, report.Recorded); err != nil {
 			return err
 		}
 	}
@@ -311,77 +310,29 @@ func (c *adminClient) hosts(more []string) []string {
 	return all
 }
 
-// readLeases reads files that say what is in use, in any of the forms that
-// kontor lease takes and prints: kubectl's JSON, that of `kontor lease list`,
-// or a plain list. hosts are the registry's names; nil for any.
-func (e *Env) readLeases(names, hosts []string) ([]leases.Lease, error) {
-	var out []leases.Lease
+// readInUse reads files that say what is in use; see leases.ParseInUse.
+func (e *Env) readInUse(names []string) ([]leases.InUse, error) {
+	var out []leases.InUse
 	for _, name := range names {
 		text, err := e.readInput(name)
 		if err != nil {
 			return nil, err
 		}
-		list, err := parseLeases(inputName(name), text, hosts)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", inputName(name), err)
-		}
-		out = append(out, list...)
-	}
-	return out, nil
-}
-
-func parseLeases(name string, text []byte, hosts []string) ([]leases.Lease, error) {
-	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-		uses, err := leases.List(name, text)
+		u, err := leases.ParseInUse(inputName(name), text)
 		if err != nil {
 			return nil, err
 		}
-		s, err := leases.Select(uses, hosts)
-		return s.Leases, err
+		out = append(out, u)
 	}
-	var listed struct {
-		Leases *[]admin.Lease `json:"leases"`
-	}
-	if json.Unmarshal(text, &listed) == nil && listed.Leases != nil {
-		return fromWire(*listed.Leases)
-	}
-	objects, err := leases.Kubernetes(text)
+	return out, nil
+}
+
+// readLeases are the leases that the files say are on the registry of hosts,
+// or any for nil.
+func (e *Env) readLeases(names, hosts []string) ([]leases.Lease, error) {
+	files, err := e.readInUse(names)
 	if err != nil {
 		return nil, err
 	}
-	s, err := leases.Select(objects.Uses, hosts)
-	return s.Leases, err
-}
-
-// fromWire checks leases as the admin API has them.
-func fromWire(list []admin.Lease) ([]leases.Lease, error) {
-	out := make([]leases.Lease, 0, len(list))
-	for _, l := range list {
-		name, err := ecr.ParseRepositoryName(l.RepositoryName)
-		if err != nil {
-			return nil, fmt.Errorf("a lease on %q: that is not the name of a repository", l.RepositoryName)
-		}
-		lease := leases.Lease{Repository: name, User: l.User}
-		if l.Collector != "" {
-			lease.User = l.Collector + ": " + l.User
-		}
-		if l.ImageDigest != "" {
-			if lease.Image.Digest, err = ecr.ParseDigest(l.ImageDigest); err != nil {
-				return nil, fmt.Errorf("a lease on %s: %q is not a digest", name, l.ImageDigest)
-			}
-		}
-		if l.ImageTag != "" {
-			if lease.Image.Tag, err = ecr.ParseTag(l.ImageTag); err != nil {
-				return nil, fmt.Errorf("a lease on %s: %q is not a tag", name, l.ImageTag)
-			}
-		}
-		if lease.Image == (ecr.ImageID{}) {
-			return nil, fmt.Errorf("a lease on %s names no image", name)
-		}
-		if lease.User == "" {
-			return nil, fmt.Errorf("a lease on %s does not say who uses the image", name)
-		}
-		out = append(out, lease)
-	}
-	return out, nil
+	return leases.AllOn(files, hosts)
 }

@@ -3,11 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 
+	"github.com/kontor-registry/kontor/internal/adminclient"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
@@ -21,13 +21,12 @@ func (e *Env) knownLeases(ctx context.Context, conn *deploy.Conn, name ecr.Repos
 		return nil, nil
 	}
 	o := client.Options()
-	c := &adminClient{endpoint: aws.ToString(o.BaseEndpoint), region: o.Region, credentials: o.Credentials, http: o.HTTPClient, now: e.Now}
-	if c.http == nil {
-		c.http = http.DefaultClient
-	}
-	known, err := c.leases(ctx, string(name))
+	c := adminclient.New(adminclient.Config{
+		Endpoint: aws.ToString(o.BaseEndpoint), Region: o.Region, Credentials: o.Credentials, HTTPClient: o.HTTPClient, Now: e.Now,
+	})
+	known, err := c.Leases(ctx, string(name))
 	switch {
-	case err != nil && !conn.Target.Local && (errors.Is(err, errNoKontor) || ecr.CodeOf(err) == ecr.CodeUnknownOperation):
+	case err != nil && !conn.Target.Local && (errors.Is(err, adminclient.ErrNoKontor) || ecr.CodeOf(err) == ecr.CodeUnknownOperation):
 		return nil, nil
 	case ecr.CodeOf(err) == ecr.CodeAccessDenied:
 		e.notice("the leases of registry %s are not known (%s), so images in use are not told apart", conn.Target.Name, err)
@@ -41,5 +40,5 @@ func (e *Env) knownLeases(ctx context.Context, conn *deploy.Conn, name ecr.Repos
 				s.Name, s.ReportedAt.UTC().Format("2006-01-02"), s.Name)
 		}
 	}
-	return fromWire(known.Leases)
+	return leases.FromWire(known.Leases)
 }
