@@ -76,6 +76,7 @@ var rooms = map[string]int{
 
 	"internal/server":  60,
 	"internal/metrics": 61,
+	"internal/host":    62,
 
 	"internal/cli":       71,
 	"kontortest":         70,

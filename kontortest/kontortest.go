@@ -12,6 +12,7 @@
 package kontortest
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -19,7 +20,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -29,6 +29,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -57,7 +58,7 @@ type Registry struct {
 	Admin, Pusher Credentials
 
 	clock  *registry.TestClock
-	server *server.Server
+	server *host.Server
 	stop   func()
 }
 
@@ -98,63 +99,33 @@ func start(t testing.TB, o Options) (*Registry, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	dir, err := datadir.Open(ctx, o.Dir)
+	r := &Registry{Account: string(id.Account), Region: string(id.Region), clock: registry.NewTestClock(time.Now)}
+	r.server, err = host.Start(ctx, host.Config{
+		Folder: o.Dir, Host: "127.0.0.1", Registries: []datadir.Registry{{Account: id.Account, Region: id.Region}},
+		Server: server.Config{Compat: registry.Compat(o.Compat), TestClock: r.clock, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
+	})
 	if err != nil {
 		return nil, err
 	}
-	r, err := serve(ctx, t, dir, id, o)
-	if err != nil {
-		return nil, errors.Join(err, dir.Close())
-	}
-	return r, nil
-}
-
-// serve starts the registry on dir, which it closes in the end.
-func serve(ctx context.Context, t testing.TB, dir *datadir.Dir, id ecr.RegistryID, o Options) (*Registry, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("listening: %w", err)
-	}
-	r := &Registry{Host: l.Addr().String(), Account: string(id.Account), Region: string(id.Region), clock: registry.NewTestClock(time.Now)}
-	r.URL = "http://" + r.Host
-	r.server, err = server.New(ctx, server.Config{
-		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key,
-		Bindings:  []server.Binding{{Registry: id, Host: r.Host, Listeners: []net.Listener{l}}},
-		Compat:    registry.Compat(o.Compat),
-		TestClock: r.clock, AuthNow: time.Now,
-		Log: slog.New(slog.NewTextHandler(o.Log, nil)),
-	})
-	if err == nil {
-		r.Admin, err = r.credentials(ctx, id.Account, identity.Administrator)
-	}
+	r.URL, r.Host = r.server.Registries[0].Endpoint, r.server.Registries[0].Host
+	r.Admin, err = r.credentials(ctx, id.Account, identity.Administrator)
 	if err == nil {
 		r.Pusher, err = r.credentials(ctx, id.Account, identity.Pusher)
 	}
 	if err != nil {
-		return nil, errors.Join(dir.Explain(err), l.Close())
+		return nil, errors.Join(err, r.server.Close())
 	}
-	run, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- r.server.Run(run) }()
 	r.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
+		if err := r.server.Close(); err != nil {
 			t.Errorf("kontortest: %v", err)
-		}
-		if err := dir.Close(); err != nil {
-			t.Errorf("kontortest: closing: %v", err)
 		}
 	})
 	return r, nil
 }
 
 func (o Options) registryID() (id ecr.RegistryID, err error) {
-	if o.Account == "" {
-		o.Account = "000000000000"
-	}
-	if o.Region == "" {
-		o.Region = "us-east-1"
-	}
+	local := ecr.LocalRegistry()
+	o.Account, o.Region = cmp.Or(o.Account, string(local.Account)), cmp.Or(o.Region, string(local.Region))
 	if c := registry.Compat(o.Compat); c != "" && c != registry.CompatECR && c != registry.CompatOCI {
 		return id, fmt.Errorf("compat %q: want ecr or oci", o.Compat)
 	}

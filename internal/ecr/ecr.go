@@ -80,6 +80,10 @@ func (r RegistryID) Host() string {
 	return fmt.Sprintf("%s.dkr.ecr.%s.%s", r.Account, r.Region, r.Region.DNSSuffix())
 }
 
+// LocalRegistry is the registry of a machine where nothing says another. AWS has
+// no account of this number.
+func LocalRegistry() RegistryID { return RegistryID{Account: "000000000000", Region: "us-east-1"} }
+
 // RepositoryARN is the ARN of the repository name in r.
 func (r RegistryID) RepositoryARN(name RepositoryName) string {
 	return fmt.Sprintf("arn:%s:ecr:%s:%s:repository/%s", r.Region.Partition(), r.Region, r.Account, name)

@@ -1,0 +1,224 @@
+// Package host builds a server from a data folder, or from stores that are
+// given, and serves it: for `kontor up`, for a command that finds no server
+// running, and for kontortest.
+//
+// What it guarantees: every error is one line that says what to do; what was
+// opened before an error is closed again; and after Close nothing of the server
+// is left. It knows nothing of files of repositories and deploys nothing.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// Config says what to serve, and where.
+type Config struct {
+	// Folder is the data folder. It is opened for the one server on it, unless
+	// Stores is set.
+	Folder string
+	// Stores are served in place of the folder's. They stay open after Close.
+	Stores *Stores
+	// Host is where to listen, Port the first registry's port, which the others
+	// follow; 0 takes any.
+	Host string
+	Port int
+	// Registries are served, at least one. How they are reached is filled in.
+	Registries []datadir.Registry
+	TLS        TLS
+	// Audit is what goes on record, in Folder; "" is nothing.
+	Audit audit.Mode
+	// Wrap, where it is set, stands before the metadata store, to measure it.
+	Wrap func(meta.Store) meta.Store
+	// Server has everything else. Its stores, key, bindings and audit log are
+	// filled in, and its clocks and log where they are not set.
+	Server server.Config
+}
+
+// Stores are what a server keeps its data in.
+type Stores struct {
+	Meta  meta.Store
+	Blobs blob.Store
+	Key   identity.MasterKey
+}
+
+// ConfigError is about what was asked for, which cannot be.
+type ConfigError struct{ message string }
+
+func (e *ConfigError) Error() string { return e.message }
+
+func wrong(format string, args ...any) error { return &ConfigError{fmt.Sprintf(format, args...)} }
+
+// Server is a server that this process runs.
+type Server struct {
+	// Registries are those of Config, with how they are reached.
+	Registries []datadir.Registry
+
+	dir    *datadir.Dir // nil for given stores
+	server *server.Server
+	audit  *audit.Log // nil for none
+	stop   context.CancelFunc
+	ended  chan struct{}
+	err    error // why it ended; set before ended is closed
+}
+
+// Now is the clock of a server that is given no other: in UTC, with the
+// precision in which times are kept.
+func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// Start opens what c names and serves it until Close. ctx is for starting only.
+func Start(ctx context.Context, c Config) (_ *Server, err error) {
+	s := &Server{ended: make(chan struct{})}
+	if c.Server.Log == nil {
+		c.Server.Log = slog.New(slog.DiscardHandler)
+	}
+	explain := func(err error) error { return err }
+	if c.Stores == nil {
+		if s.dir, err = datadir.Open(ctx, c.Folder); err != nil {
+			return nil, err
+		}
+		c.Stores, explain = &Stores{Meta: s.dir.Meta, Blobs: s.dir.Blobs, Key: s.dir.Key}, s.dir.Explain
+	}
+	bindings, err := s.listen(ctx, c, explain)
+	if err == nil && c.Audit != "" {
+		s.audit, err = audit.Open(audit.Config{Dir: AuditDir(c.Folder), Mode: c.Audit, Now: time.Now, Log: c.Server.Log})
+	}
+	if err == nil {
+		s.server, err = server.New(ctx, s.config(c, bindings))
+		err = explain(err)
+	}
+	if err != nil {
+		for _, b := range bindings {
+			for _, l := range b.Listeners {
+				err = errors.Join(err, l.Close())
+			}
+		}
+		return nil, errors.Join(err, s.release())
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	go func() {
+		s.err = s.server.Run(run)
+		close(s.ended)
+	}()
+	return s, nil
+}
+
+// listen opens a port, or more, for each registry. With an error it returns
+// what it has opened by then.
+func (s *Server) listen(ctx context.Context, c Config, explain func(error) error) (bindings []server.Binding, err error) {
+	if last := c.Port + len(c.Registries) - 1; c.Port != 0 && last > maxPort {
+		return nil, wrong("--listen: the %d registries of the file would need ports up to %d: give a first port of %d at most",
+			len(c.Registries), last, maxPort-len(c.Registries)+1)
+	}
+	secure, err := c.TLS.open(c.Folder, reachable(c.Host), c.Server.Log)
+	if err != nil {
+		return nil, explain(err)
+	}
+	for i, r := range c.Registries {
+		port := c.Port
+		if port != 0 {
+			port += i
+		}
+		ls, err := Listen(ctx, c.Host, port)
+		if err != nil {
+			return bindings, err
+		}
+		bindings = append(bindings, server.Binding{Registry: r.ID(), Listeners: ls, TLS: secure.config()})
+		_, bound, err := net.SplitHostPort(ls[0].Addr().String())
+		if err != nil {
+			return bindings, err
+		}
+		r.Host = net.JoinHostPort(reachable(c.Host), bound)
+		r.Endpoint = "http://" + r.Host
+		if secure != nil {
+			secure.announce(&r, bound)
+		}
+		bindings[i].Host = r.Host
+		s.Registries = append(s.Registries, r)
+	}
+	return bindings, nil
+}
+
+// config is c.Server with what was opened.
+func (s *Server) config(c Config, bindings []server.Binding) server.Config {
+	out := c.Server
+	out.Meta, out.Blobs, out.Key, out.Bindings, out.Audit = c.Stores.Meta, c.Stores.Blobs, c.Stores.Key, bindings, s.audit
+	if c.Wrap != nil {
+		out.Meta = c.Wrap(out.Meta)
+	}
+	if out.ImageNow == nil {
+		out.ImageNow = Now
+	}
+	if out.AuthNow == nil {
+		out.AuthNow = Now
+	}
+	return out
+}
+
+// AuditDir is where the audit log of a data folder is.
+func AuditDir(folder string) string { return filepath.Join(folder, "audit") }
+
+// Ended is closed when the server has ended, of its own or by Close.
+func (s *Server) Ended() <-chan struct{} { return s.ended }
+
+// Close stops serving, after the requests that run, and closes the folder. Its
+// error is also why a server ended of its own.
+func (s *Server) Close() error {
+	s.stop()
+	<-s.ended
+	return errors.Join(s.err, s.release())
+}
+
+// release closes what Start opened, but for the listeners.
+func (s *Server) release() (err error) {
+	if s.audit != nil {
+		err = s.audit.Close()
+	}
+	if s.dir != nil {
+		err = errors.Join(err, s.dir.Close())
+	}
+	return err
+}
+
+// Announce writes into the folder where the server is reached, for commands
+// that wait for it.
+func (s *Server) Announce() error { return s.dir.Announce(s.Registries) }
+
+// Identity gives access to users and their keys.
+func (s *Server) Identity() *identity.Service { return s.server.Identity() }
+
+// IAM gives access to users, roles and policies of a region's partition.
+func (s *Server) IAM(region ecr.Region) *iam.Service { return s.server.IAM(region) }
+
+// Registry gives access to the operations.
+func (s *Server) Registry() *registry.Registry { return s.server.Registry() }
+
+// Conn is how to reach a registry of this server as one of its users.
+func (s *Server) Conn(ctx context.Context, r datadir.Registry, user string) (Conn, error) {
+	return connOf(ctx, s.server.Identity(), r, user)
+}
+
+// Authority is the file of the local authority that clients must trust, "" for
+// none.
+func (s *Server) Authority() string {
+	if r := s.Registries[0]; r.Local {
+		return r.Trust
+	}
+	return ""
+}

@@ -1,0 +1,67 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// People are the users and roles that a data folder has of the accounts, by
+// account; nothing of one that is not hosted there. The folder's owner may see
+// them all. A server may run on it meanwhile.
+func People(ctx context.Context, folder, partition string, accounts []ecr.AccountID) (_ map[ecr.AccountID][]proof.Principal, err error) {
+	dir, err := datadir.OpenReader(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	users := identity.New(identity.Config{Meta: dir.Meta, Key: dir.Key, Now: Now, Partition: partition})
+	all := iam.New(iam.Config{Meta: dir.Meta, Identity: users, Now: Now, Partition: partition})
+	out := map[ecr.AccountID][]proof.Principal{}
+	for _, account := range accounts {
+		c := all.System(account, "access")
+		for marker := ""; ; {
+			d, next, err := c.AccountDetails(ctx, []iam.DetailKind{iam.DetailUsers, iam.DetailRoles}, iam.Page{Marker: marker})
+			if err != nil {
+				return nil, errors.Join(errors.New("reading account "+string(account)), err)
+			}
+			for _, h := range d.Holders {
+				out[account] = append(out[account], principalOf(partition, h))
+			}
+			if marker = next; marker == "" {
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+func principalOf(partition string, h iam.HeldBy) proof.Principal {
+	var p proof.Principal
+	var inline map[string]string
+	if h.User != nil {
+		p = proof.Principal{ARN: identity.UserARN(partition, *h.User), UniqueID: h.User.UniqueID, Tags: h.User.Tags}
+		inline = h.User.Inline
+	} else {
+		p = proof.Principal{ARN: identity.RoleARN(partition, *h.Role), UniqueID: h.Role.UniqueID, Tags: h.Role.Tags}
+		inline = h.Role.Inline
+	}
+	for _, name := range slices.Sorted(maps.Keys(inline)) {
+		p.Documents = append(p.Documents, access.Document{Name: "inline policy " + name, Text: inline[name]})
+	}
+	for _, m := range h.Attached {
+		p.Documents = append(p.Documents, access.Document{Name: m.Name, Text: m.Versions[m.Default].Text})
+	}
+	if h.Boundary != nil {
+		p.Boundary = &access.Document{Name: h.Boundary.Name, Text: h.Boundary.Versions[h.Boundary.Default].Text}
+	}
+	return p
+}
