@@ -66,6 +66,7 @@ var rooms = map[string]int{
 	"internal/kube":    40,
 
 	"internal/adminclient": 41,
+	"internal/deploy/run":  45,
 
 	"internal/front/adminapi": 50,
 	"internal/front/ecrapi":   50,
@@ -77,6 +78,7 @@ var rooms = map[string]int{
 	"internal/server":  60,
 	"internal/metrics": 61,
 	"internal/host":    62,
+	"internal/host/up": 65,
 
 	"internal/cli":       71,
 	"kontortest":         70,
@@ -102,7 +104,7 @@ var confined = []struct {
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
 		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",
-		"internal/deploy/tokens", "internal/adminclient", "internal/cli", "kontortest/awstest", "test/load",
+		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli", "kontortest/awstest", "test/load",
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},

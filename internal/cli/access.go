@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy"
-	"github.com/kontor-registry/kontor/internal/deploy/principals"
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
-	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -53,127 +50,33 @@ func (o *accessOptions) flags(e *Env, cmd *cobra.Command) {
 	jsonFlag(cmd, &o.asJSON)
 }
 
-// evidence is what both sides say, and what of it could not be seen.
-type evidence struct {
-	prover       *proof.Prover
-	repositories []proof.Repository
-	notes        []string
-}
-
-// accessEvidence reads both sides. repository is read alone where it is given;
-// asked are the principals that somebody asks about.
-func (e *Env) accessEvidence(ctx context.Context, o accessOptions, repository string, asked ...string) (ev evidence, err error) {
-	d, err := e.accessSites(ctx, o)
-	if err != nil {
-		return ev, err
-	}
-	defer closing(&err, d.close)
-	return e.gather(ctx, d, o, repository, asked)
-}
-
-// accessSites reaches the registries of the file; without one, the local one.
-func (e *Env) accessSites(ctx context.Context, o accessOptions) (*deployment, error) {
-	if len(e.fileNames(o.fileOptions)) > 0 {
-		return e.openAll(ctx, o.targetsOptions)
-	}
-	if o.planned {
-		return nil, errors.New("--planned is about a file: give -f FILE")
-	}
-	if len(o.targets) > 0 {
-		return nil, usagef("--target is about the registries of a file: give -f FILE")
-	}
-	f, _, err := spec.Load(spec.Source{Name: "no file", Data: []byte("ecr_repositories: {}\n")})
-	if err != nil {
-		return nil, err
-	}
-	s := &site{target: state.Target{Name: spec.LocalName, Local: true}, close: func() error { return nil }}
-	if err := e.openLocal(ctx, s, f, o.data); err != nil {
-		return nil, err
-	}
-	return &deployment{file: f, sites: []*site{s}, parallel: o.parallel}, nil
-}
-
-// gather reads the registries of d and the accounts behind them. asked are the
+// evidence reads both sides: of the registries of the file, or without one of
+// the local registry. repository is read alone where it is given; asked are the
 // principals that somebody asks about.
-func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, repository string, asked []string) (ev evidence, err error) {
-	if err := d.failed(); err != nil {
+func (e *Env) evidence(ctx context.Context, o accessOptions, repository string, asked ...string) (ev run.Evidence, err error) {
+	cfg := run.Config{Parallel: o.parallel}
+	var r *run.Run
+	switch {
+	case len(e.fileNames(o.fileOptions)) > 0:
+		r, err = e.openFile(ctx, o.targetsOptions, cfg)
+	case o.planned:
+		err = errors.New("--planned is about a file: give -f FILE")
+	case len(o.targets) > 0:
+		err = usagef("--target is about the registries of a file: give -f FILE")
+	default:
+		r, err = e.open(ctx, cfg, o.data)
+	}
+	if err != nil {
 		return ev, err
 	}
-	world := proof.World{RegistryPolicies: map[ecr.RegistryID]string{}}
-	read := map[ecr.AccountID]bool{}
-	people := func(account ecr.AccountID, api principals.API) error {
-		if read[account] {
-			return nil
-		}
-		read[account] = true
-		list, unseen, err := principals.Read(ctx, api)
-		if err != nil {
-			return fmt.Errorf("account %s: %w", account, err)
-		}
-		if unseen != "" {
-			ev.notes = append(ev.notes, fmt.Sprintf("the users and roles of account %s were not seen: %s", account, unseen))
-		} else {
-			world.Seen = append(world.Seen, string(account))
-		}
-		world.Principals = append(world.Principals, list...)
-		return nil
-	}
-	local := false
-	var names []ecr.RepositoryName
-	if repository != "" {
-		names = []ecr.RepositoryName{ecr.RepositoryName(repository)}
-	}
-	for _, s := range d.sites {
-		in := s.conn.Target.Registry
-		granted, err := principals.Grants(ctx, s.conn.Grants, in, names...)
-		if err != nil {
-			return ev, d.named(s, err)
-		}
-		ev.notes = append(ev.notes, granted.Notes...)
-		world.RegistryPolicies[in] = granted.RegistryPolicy
-		if o.planned {
-			granted.Repositories = planned(granted.Repositories, s, repository)
-		}
-		world.Repositories = append(world.Repositories, granted.Repositories...)
-		if err := people(in.Account, s.conn.Principals); err != nil {
-			return ev, d.named(s, err)
-		}
-		local = local || s.target.Local
-	}
-	if local {
-		if err := e.localPeople(ctx, o.data, &world, read, asked); err != nil {
-			return ev, err
-		}
-	}
-	ev.repositories = world.Repositories
-	ev.prover, err = proof.New(world)
-	return ev, err
-}
-
-// planned are the repositories as the file would make them.
-func planned(have []proof.Repository, s *site, only string) []proof.Repository {
-	for _, want := range s.desired.For(s.target).Repositories {
-		if only != "" && string(want.Name) != only {
-			continue
-		}
-		i := slices.IndexFunc(have, func(r proof.Repository) bool { return r.Name == want.Name })
-		if i < 0 {
-			i = len(have)
-			have = append(have, proof.Repository{In: s.conn.Target.Registry, Name: want.Name, Tags: map[string]string{}})
-		}
-		have[i].Policy = want.Policy
-		for k, v := range want.Tags {
-			have[i].Tags[k] = v
-		}
-	}
-	slices.SortFunc(have, func(a, b proof.Repository) int { return strings.Compare(string(a.Name), string(b.Name)) })
-	return have
+	defer closing(&err, r.Close)
+	return r.Evidence(ctx, run.AccessConfig{Planned: o.planned, Repository: ecr.RepositoryName(repository), Asked: asked})
 }
 
 // one is the only repository of that name.
-func (ev evidence) one(name string) (proof.Repository, error) {
+func one(ev run.Evidence, name string) (proof.Repository, error) {
 	var found []proof.Repository
-	for _, r := range ev.repositories {
+	for _, r := range ev.Repositories {
 		if string(r.Name) == name {
 			found = append(found, r)
 		}

@@ -32,19 +32,19 @@ ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 			if err := proof.CheckPrincipal(who); err != nil {
 				return usagef("%v", err)
 			}
-			ev, err := e.accessEvidence(cmd.Context(), o, args[2], who)
+			ev, err := e.evidence(cmd.Context(), o, args[2], who)
 			if err != nil {
 				return err
 			}
-			repo, err := ev.one(args[2])
+			repo, err := one(ev, args[2])
 			if err != nil {
 				return err
 			}
-			answer, err := ev.prover.Check(who, actions, repo.In, repo.Name)
+			answer, err := ev.Prover.Check(who, actions, repo.In, repo.Name)
 			if err != nil {
 				return err
 			}
-			c := render.AccessCheck{Answer: answer, Right: right, Field: grantField(who, right), Notes: ev.notes}
+			c := render.AccessCheck{Answer: answer, Right: right, Field: grantField(who, right), Notes: ev.Notes}
 			if o.asJSON {
 				err = render.AccessJSON(e.Stdout, c)
 			} else {
@@ -78,22 +78,22 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 			if err != nil {
 				return usagef("%v", err)
 			}
-			ev, err := e.accessEvidence(cmd.Context(), o, args[1])
+			ev, err := e.evidence(cmd.Context(), o, args[1])
 			if err != nil {
 				return err
 			}
-			repo, err := ev.one(args[1])
+			repo, err := one(ev, args[1])
 			if err != nil {
 				return err
 			}
-			list, err := ev.prover.WhoCan(actions, repo.In, repo.Name)
+			list, err := ev.Prover.WhoCan(actions, repo.In, repo.Name)
 			if err != nil {
 				return err
 			}
 			if o.asJSON {
-				return render.WhoCanJSON(e.Stdout, args[0], list, ev.notes)
+				return render.WhoCanJSON(e.Stdout, args[0], list, ev.Notes)
 			}
-			return render.WhoCan(e.Stdout, args[0], list, ev.notes, e.options(e.Stdout))
+			return render.WhoCan(e.Stdout, args[0], list, ev.Notes, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
@@ -115,18 +115,18 @@ administer. With --html it is a page to look at, without scripts.`,
   kontor access matrix --planned -f kontor.yaml --html access.html`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ev, err := e.accessEvidence(cmd.Context(), o, "")
+			ev, err := e.evidence(cmd.Context(), o, "")
 			if err != nil {
 				return err
 			}
-			m := ev.prover.Matrix()
+			m := ev.Prover.Matrix()
 			switch {
 			case page != "":
-				return writePicture(page, func(w io.Writer) error { return render.MatrixHTML(w, m, ev.notes) })
+				return writePicture(page, func(w io.Writer) error { return render.MatrixHTML(w, m, ev.Notes) })
 			case o.asJSON:
-				return render.MatrixJSON(e.Stdout, m, ev.notes)
+				return render.MatrixJSON(e.Stdout, m, ev.Notes)
 			}
-			return render.Matrix(e.Stdout, m, ev.notes, e.options(e.Stdout))
+			return render.Matrix(e.Stdout, m, ev.Notes, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)

@@ -1,17 +1,11 @@
 package cli
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy"
-	"github.com/kontor-registry/kontor/internal/deploy/state"
-	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/render"
-	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func (e *Env) accessTestCommand() *cobra.Command {
@@ -27,12 +21,12 @@ principal's account is not seen; what it denies must be denied altogether.`,
 		Example: `  kontor access test -f kontor.yaml`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			d, err := e.openAll(cmd.Context(), o.targetsOptions)
+			r, err := e.openFile(cmd.Context(), o.targetsOptions, run.Config{})
 			if err != nil {
 				return err
 			}
-			defer closing(&err, d.close)
-			results, err := e.accessTests(cmd.Context(), d, o)
+			defer closing(&err, r.Close)
+			results, err := r.AccessTests(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -51,75 +45,4 @@ principal's account is not seen; what it denies must be denied altogether.`,
 	o.parallel = deploy.Parallel
 	jsonFlag(cmd, &o.asJSON)
 	return cmd
-}
-
-// accessTests runs the tests of d's file on every registry.
-func (e *Env) accessTests(ctx context.Context, d *deployment, o accessOptions) (report.AccessTests, error) {
-	results := report.AccessTests{Tests: []report.AccessTest{}}
-	tests := d.file.Frame(anyRegistry).AccessTests
-	if len(tests) == 0 {
-		return results, nil
-	}
-	o.planned = true
-	var asked []string
-	for _, t := range tests {
-		asked = append(asked, t.Principal)
-	}
-	ev, err := e.gather(ctx, d, o, "", asked)
-	if err != nil {
-		return results, err
-	}
-	for _, s := range d.sites {
-		for _, repo := range s.desired.For(s.target).Repositories {
-			for _, t := range tests {
-				if !t.Covers(repo.Name) {
-					continue
-				}
-				for _, right := range t.Allow {
-					results.Tests = append(results.Tests, ev.test(t, s.conn.Target.Registry, repo.Name, right, true))
-				}
-				for _, right := range t.Deny {
-					results.Tests = append(results.Tests, ev.test(t, s.conn.Target.Registry, repo.Name, right, false))
-				}
-			}
-		}
-	}
-	return results, nil
-}
-
-func (ev evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.RepositoryName, right string, may bool) report.AccessTest {
-	r := report.AccessTest{Principal: t.Principal, Repository: in.RepositoryARN(name), Right: right, Expect: "may not", Where: t.Origin.String()}
-	if may {
-		r.Expect = "may"
-	}
-	actions, err := proof.ParseRight(right)
-	if err != nil {
-		r.Failure = err.Error()
-		return r
-	}
-	a, err := ev.prover.Check(t.Principal, actions, in, name)
-	if err != nil {
-		r.Failure = err.Error()
-		return r
-	}
-	r.Outcome = a.Outcome
-	holds := a.Outcome == proof.Denied
-	if may {
-		holds = a.Outcome == proof.Allowed || a.Outcome == proof.Unseen
-	}
-	if holds {
-		return r
-	}
-	if a.Missing {
-		r.Failure = "there is no such user or role"
-		return r
-	}
-	r.Failure = "it is " + string(a.Outcome)
-	for _, action := range a.Actions {
-		if (action.Outcome == proof.Denied) == may {
-			r.Failure = fmt.Sprintf("%s is %s", action.Action, action.Outcome)
-			break
-		}
-	}
-	return r
 }

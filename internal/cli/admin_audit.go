@@ -3,13 +3,12 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -29,14 +28,6 @@ func (e *Env) auditMode(flag string) (audit.Mode, error) {
 		return "", usagef("--audit: %v", err)
 	}
 	return m, nil
-}
-
-// auditDir is where the audit log of a data folder is.
-func auditDir(data string) string { return filepath.Join(data, "audit") }
-
-// openAudit opens the audit log of a data folder for writing.
-func openAudit(data string, mode audit.Mode, log *slog.Logger) (*audit.Log, error) {
-	return audit.Open(audit.Config{Dir: auditDir(data), Mode: mode, Now: time.Now, Log: log})
 }
 
 // auditOptions are the flags of `kontor admin audit`.
@@ -95,7 +86,7 @@ func (e *Env) adminAudit(cmd *cobra.Command, o auditOptions) error {
 		return err
 	}
 	options, bad := e.options(e.Stdout), 0
-	for r, err := range audit.Query(auditDir(path), o.filter) {
+	for r, err := range audit.Query(host.AuditDir(path), o.filter) {
 		var unreadable *audit.Unreadable
 		switch {
 		case errors.As(err, &unreadable):

@@ -165,14 +165,3 @@ Layers that other images use stay; remove those images, too.`,
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	return cmd
 }
-
-// mayAsk finds out whether there is somebody to ask, where yes was not said.
-func (e *Env) mayAsk(yes, asJSON bool) error {
-	switch {
-	case !yes && asJSON:
-		return usagef("--json does not ask: give --yes to change without asking")
-	case !yes && !e.IsTerminal(e.Stdin):
-		return usagef("stdin is not a terminal, so there is nobody to ask: give --yes to change without asking")
-	}
-	return nil
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/adminclient"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/host"
 )
 
 // adminOptions are the flags of commands that look after a registry of Kontor:
@@ -53,12 +54,12 @@ func (e *Env) admin(ctx context.Context, o adminOptions) (*adminClient, error) {
 		return nil, err
 	}
 	c := &adminClient{close: func() error { return nil }}
-	var conn LocalConn
+	var conn host.Conn
 	if o.target == "" {
-		conn, c.close, err = e.localRegistry(ctx, dir)
+		conn, c.close, err = host.Reach(ctx, dir)
 	} else {
 		var running bool
-		conn, running, err = readLocal(ctx, dir, o.target, identity.Administrator)
+		conn, running, err = host.Read(ctx, dir, o.target, identity.Administrator)
 		if err == nil && !running {
 			err = fmt.Errorf("no server runs on %s: start it with `kontor up --data %s`, or leave --target out", dir, dir)
 		}

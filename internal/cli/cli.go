@@ -22,6 +22,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/deploy/run"
+	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -130,12 +132,14 @@ func interrupted(err error) error {
 func (e *Env) code(err error) int {
 	var (
 		usage  *usageError
+		server *host.ConfigError
+		target *run.TargetError
 		silent *exitError
 	)
 	switch {
 	case errors.As(err, &silent):
 		return silent.code
-	case errors.As(err, &usage), !e.running:
+	case errors.As(err, &usage), errors.As(err, &server), errors.As(err, &target), !e.running:
 		return exitUsage
 	}
 	return exitFailed

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
@@ -33,51 +34,37 @@ func (o *collectionFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&o.recycleDays, "recycle-days", "", fmt.Sprintf("keep deleted images restorable for `N` days; 0 is not at all (default %d; env %s)", int(server.DefaultRecycleTime/(24*time.Hour)), envRecycleDays))
 }
 
-// collectionConfig is what the flags say. Zero fields have the server's
-// defaults.
-type collectionConfig struct {
-	testClock bool
-	every     time.Duration
-	maxExpire registry.MaxExpire
-	recycle   time.Duration
-}
-
 // maxRecycleDays is a hundred years.
 const maxRecycleDays = 36_500
 
-func (e *Env) collection(o collectionFlags) (collectionConfig, error) {
-	c := collectionConfig{testClock: o.testClock}
+// collection fills in c as the flags say.
+func (e *Env) collection(c *server.Config, o collectionFlags) error {
+	if o.testClock {
+		c.TestClock = registry.NewTestClock(host.Now)
+	}
 	switch every := e.or(o.every, envLifecycleEvery, ""); every {
 	case "":
 	case "off":
-		c.every = -1
+		c.LifecycleEvery = -1
 	default:
 		d, err := time.ParseDuration(every)
 		if err != nil || d < time.Second {
-			return c, usagef("--lifecycle-every %s: want a duration from 1s, such as 15m or 1h, or off", every)
+			return usagef("--lifecycle-every %s: want a duration from 1s, such as 15m or 1h, or off", every)
 		}
-		c.every = d
+		c.LifecycleEvery = d
 	}
 	var err error
-	if c.maxExpire, err = registry.ParseMaxExpire(e.or(o.maxExpire, envMaxExpire, "")); err != nil {
-		return c, usagef("--max-expire %v", err)
+	if c.MaxExpire, err = registry.ParseMaxExpire(e.or(o.maxExpire, envMaxExpire, "")); err != nil {
+		return usagef("--max-expire %v", err)
 	}
 	if days := e.or(o.recycleDays, envRecycleDays, ""); days != "" {
 		n, err := strconv.Atoi(days)
 		if err != nil || n < 0 || n > maxRecycleDays {
-			return c, usagef("--recycle-days %s: want a number of days from 0 to %d", days, maxRecycleDays)
+			return usagef("--recycle-days %s: want a number of days from 0 to %d", days, maxRecycleDays)
 		}
-		if c.recycle = time.Duration(n) * 24 * time.Hour; n == 0 {
-			c.recycle = -1
+		if c.RecycleTime = time.Duration(n) * 24 * time.Hour; n == 0 {
+			c.RecycleTime = -1
 		}
 	}
-	return c, nil
-}
-
-// clock is the test clock that goes as now does, nil without one.
-func (c collectionConfig) clock(now func() time.Time) *registry.TestClock {
-	if !c.testClock {
-		return nil
-	}
-	return registry.NewTestClock(now)
+	return nil
 }

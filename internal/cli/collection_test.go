@@ -1,26 +1,28 @@
 package cli
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/server"
 )
 
 func TestCollectionFlags(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags collectionFlags
 		env   map[string]string
-		want  collectionConfig
+		want  server.Config
 		bad   bool
 	}{
 		"defaults":         {},
-		"often":            {flags: collectionFlags{every: "15m"}, want: collectionConfig{every: 15 * time.Minute}},
-		"off":              {flags: collectionFlags{every: "off"}, want: collectionConfig{every: -1}},
-		"from environment": {env: map[string]string{envLifecycleEvery: "2h", envMaxExpire: "20%", envRecycleDays: "30"}, want: collectionConfig{every: 2 * time.Hour, maxExpire: registry.MaxExpire{Percent: 20}, recycle: 30 * 24 * time.Hour}},
-		"flag wins":        {flags: collectionFlags{maxExpire: "5"}, env: map[string]string{envMaxExpire: "20%"}, want: collectionConfig{maxExpire: registry.MaxExpire{Images: 5}}},
-		"no bin":           {flags: collectionFlags{recycleDays: "0"}, want: collectionConfig{recycle: -1}},
-		"test clock":       {flags: collectionFlags{testClock: true}, want: collectionConfig{testClock: true}},
+		"often":            {flags: collectionFlags{every: "15m"}, want: server.Config{LifecycleEvery: 15 * time.Minute}},
+		"off":              {flags: collectionFlags{every: "off"}, want: server.Config{LifecycleEvery: -1}},
+		"from environment": {env: map[string]string{envLifecycleEvery: "2h", envMaxExpire: "20%", envRecycleDays: "30"}, want: server.Config{LifecycleEvery: 2 * time.Hour, MaxExpire: registry.MaxExpire{Percent: 20}, RecycleTime: 30 * 24 * time.Hour}},
+		"flag wins":        {flags: collectionFlags{maxExpire: "5"}, env: map[string]string{envMaxExpire: "20%"}, want: server.Config{MaxExpire: registry.MaxExpire{Images: 5}}},
+		"no bin":           {flags: collectionFlags{recycleDays: "0"}, want: server.Config{RecycleTime: -1}},
+		"test clock":       {flags: collectionFlags{testClock: true}, want: server.Config{}},
 		"too often":        {flags: collectionFlags{every: "1ms"}, bad: true},
 		"no duration":      {flags: collectionFlags{every: "hourly"}, bad: true},
 		"nothing":          {flags: collectionFlags{maxExpire: "0"}, bad: true},
@@ -28,12 +30,14 @@ func TestCollectionFlags(t *testing.T) {
 		"part of a day":    {flags: collectionFlags{recycleDays: "1.5"}, bad: true},
 	} {
 		e := &Env{Getenv: func(key string) string { return c.env[key] }}
-		got, err := e.collection(c.flags)
-		if (err != nil) != c.bad || !c.bad && got != c.want {
-			t.Errorf("%s: %+v, %v", name, got, err)
-		}
-		if clock := got.clock(time.Now); (clock != nil) != c.flags.testClock {
+		var got server.Config
+		err := e.collection(&got, c.flags)
+		if clock := got.TestClock; (clock != nil) != c.flags.testClock {
 			t.Errorf("%s: test clock %v", name, clock)
+		}
+		got.TestClock = nil
+		if (err != nil) != c.bad || !c.bad && !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

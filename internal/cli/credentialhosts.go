@@ -13,6 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/deploy/tokens"
+	"github.com/kontor-registry/kontor/internal/host"
 )
 
 // envCredentials names the file that says how to reach which registry.
@@ -147,7 +148,7 @@ func (h *hostCredentials) ask(ctx context.Context, s tokens.Source) (tokens.Toke
 // local is a password of the registry that runs on this machine, as the user
 // who can push and pull only. The error is errUnknownHost where the folder's
 // server does not serve the host.
-func (h *hostCredentials) local(ctx context.Context, host, data string) (t tokens.Token, err error) {
+func (h *hostCredentials) local(ctx context.Context, at, data string) (t tokens.Token, err error) {
 	if data == "" {
 		data = h.data
 	}
@@ -156,21 +157,27 @@ func (h *hostCredentials) local(ctx context.Context, host, data string) (t token
 		return t, errUnknownHost
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
-	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return sameHost(r.Host, host) })
+	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return sameHost(r.Host, at) })
 	switch {
 	case i < 0:
 		return t, errUnknownHost
 	case err != nil:
 		return t, err
 	case !running:
-		return t, fmt.Errorf("registry %s: no server runs on %s: start it with `kontor up --data %s`", host, dir, dir)
+		return t, fmt.Errorf("registry %s: no server runs on %s: start it with `kontor up --data %s`", at, dir, dir)
 	}
-	c, _, err := readLocal(ctx, dir, registries[i].Name, identity.Pusher)
+	c, _, err := host.Read(ctx, dir, registries[i].Name, identity.Pusher)
 	if err != nil {
 		return t, err
 	}
+	c.Host = at
+	return localToken(ctx, c)
+}
+
+// localToken asks a registry of this machine for a password.
+func localToken(ctx context.Context, c host.Conn) (tokens.Token, error) {
 	return tokens.Get(ctx, tokens.Source{
-		Host: host, Region: c.Registry.Region, Endpoint: c.Endpoint,
+		Host: c.Host, Region: c.Registry.Region, Endpoint: c.Endpoint,
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient,
 	})
 }
@@ -183,5 +190,5 @@ func sameHost(served, used string) bool {
 	}
 	name, port, err := net.SplitHostPort(served)
 	other, otherPort, err2 := net.SplitHostPort(used)
-	return err == nil && err2 == nil && port == otherPort && isLoopback(name) && (isLoopback(other) || other == dockerInternal)
+	return err == nil && err2 == nil && port == otherPort && host.IsLoopback(name) && (host.IsLoopback(other) || other == host.DockerInternal)
 }

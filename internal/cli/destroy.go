@@ -25,20 +25,11 @@ use would go: one that --leases names, or that the registry knows of.`,
 		Example: `  kontor destroy --target staging
   kontor destroy --target staging --delete-images --yes`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(e); err != nil {
 				return err
 			}
-			d, err := e.openAll(cmd.Context(), o.targetsOptions)
-			if err != nil {
-				return err
-			}
-			defer closing(&err, d.close)
-			if err := d.mayEnd("destroy"); err != nil {
-				return err
-			}
-			d.plan(cmd.Context(), plan.Options{End: plan.Everything, DeleteImages: end.deleteImages})
-			return e.apply(cmd.Context(), d, o)
+			return e.applyPlan(cmd.Context(), o, plan.Options{End: plan.Everything, DeleteImages: end.deleteImages})
 		},
 	}
 	o.flags(e, cmd)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -41,7 +42,7 @@ AWS_ENDPOINT_URL and would call AWS:
 			if err != nil {
 				return err
 			}
-			c, running, err := readLocal(cmd.Context(), dir, o.target, user)
+			c, running, err := host.Read(cmd.Context(), dir, o.target, user)
 			if err != nil {
 				return err
 			}

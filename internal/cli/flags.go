@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Environment variables that stand in for flags.
@@ -56,7 +57,7 @@ func (e *Env) targetFlag(cmd *cobra.Command, p *string, o *fileOptions, usage st
 	err := cmd.RegisterFlagCompletionFunc("target", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		if f, err := e.loadFile(*o, nil); err == nil {
-			for _, t := range f.Desired(anyRegistry).Targets {
+			for _, t := range f.Desired(ecr.LocalRegistry()).Targets {
 				names = append(names, t.Name)
 			}
 		}
@@ -73,6 +74,18 @@ func (e *Env) dataFlag(cmd *cobra.Command, p *string) {
 	if err := cmd.MarkFlagDirname("data"); err != nil {
 		panic(err) // the flag is defined in the line above
 	}
+}
+
+// usedOptions are the flags of commands that must know which images are in use.
+type usedOptions struct {
+	leases []string // files
+	hosts  []string // more names of the registries in them
+}
+
+func (o *usedOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&o.leases, "leases", nil,
+		"the images in `FILE` are in use: from kubectl get -o json, kontor lease list --json, or a plain list; may be given several times (default none)")
+	hostFlag(cmd, &o.hosts)
 }
 
 func jsonFlag(cmd *cobra.Command, p *bool) {
@@ -110,4 +123,11 @@ func (e *Env) dataDir(flag string) (string, error) {
 		return filepath.Join(v, "kontor"), nil
 	}
 	return "", usagef("neither HOME nor XDG_STATE_HOME is set: give --data DIR")
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
@@ -19,7 +19,7 @@ import (
 // leaseApplyOptions are the flags of `kontor lease apply`.
 type leaseApplyOptions struct {
 	targetOptions
-	leases, hosts       []string
+	usedOptions
 	yes, dryRun, asJSON bool
 }
 
@@ -62,8 +62,7 @@ leaves the rule alone.`,
 	}
 	o.targetOptions.flags(e, cmd)
 	f := cmd.Flags()
-	leasesFlag(cmd, &o.leases)
-	hostFlag(cmd, &o.hosts)
+	o.usedOptions.flags(cmd)
 	f.BoolVar(&o.dryRun, "dry-run", false, "only print what would change (default false)")
 	f.BoolVarP(&o.yes, "yes", "y", false, "change without asking (default false)")
 	jsonFlag(cmd, &o.asJSON)
@@ -71,31 +70,17 @@ leaves the rule alone.`,
 	return cmd
 }
 
-func leasesFlag(cmd *cobra.Command, p *[]string) {
-	cmd.Flags().StringArrayVar(p, "leases", nil,
-		"the images in `FILE` are in use: from kubectl get -o json, kontor lease list --json, or a plain list; may be given several times (default none)")
-}
-
-// registryHosts are the names of the registry of a connection.
-func registryHosts(conn *deploy.Conn, more []string) []string {
-	hosts := append(leases.Hosts(conn.Target.Registry), more...)
-	if at, err := url.Parse(conn.Target.Endpoint); err == nil && at.Host != "" {
-		hosts = append(hosts, at.Host)
-	}
-	return hosts
-}
-
 func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []string) (err error) {
-	conn, file, end, err := e.reach(ctx, o.targetOptions)
+	files, err := e.readInUse(o.leases)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, end)
-	api, ok := conn.API.(leasetags.API)
-	if !ok {
-		return fmt.Errorf("registry %s cannot be given tags", conn.Target.Name)
+	r, in, file, err := e.openOne(ctx, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
+	if err != nil {
+		return err
 	}
-	inUse, err := e.readLeases(o.leases, registryHosts(conn, o.hosts))
+	defer closing(&err, r.Close)
+	inUse, err := in.InUse()
 	if err != nil {
 		return err
 	}
@@ -106,13 +91,13 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 	if len(names) == 0 {
 		repos = leasetags.Repositories(inUse)
 		if file != nil {
-			for _, r := range file.Desired(conn.Target.Registry).Repositories {
+			for _, r := range file.Desired(in.Conn.Target.Registry).Repositories {
 				repos = append(repos, r.Name)
 			}
 		}
 	}
 	slices.Sort(repos)
-	changes, err := e.leaseChanges(ctx, conn, slices.Compact(repos), inUse)
+	changes, err := e.leaseChanges(ctx, in, slices.Compact(repos), inUse)
 	if err != nil {
 		return err
 	}
@@ -124,12 +109,12 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 	}
 	if pending && !o.dryRun {
 		if !o.yes {
-			if ok, err := e.ask(ctx, "Change "+conn.Target.Name+"?"); err != nil || !ok {
-				return errors.Join(err, errors.New("nothing was changed"))
+			if ok, err := e.ask(ctx, "Change "+in.Conn.Target.Name+"?"); err != nil || !ok {
+				return errors.Join(err, errNothing)
 			}
 		}
 		for _, c := range changes {
-			err = errors.Join(err, leasetags.Apply(ctx, api, c))
+			err = errors.Join(err, leasetags.Apply(ctx, in.Conn.Tagging, c))
 		}
 		if err != nil {
 			return err
@@ -146,10 +131,10 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 
 // leaseChanges looks at each repository. One that does not exist is told of;
 // its leases keep nothing.
-func (e *Env) leaseChanges(ctx context.Context, conn *deploy.Conn, repos []ecr.RepositoryName, inUse []leases.Lease) ([]leasetags.Change, error) {
+func (e *Env) leaseChanges(ctx context.Context, in *run.Registry, repos []ecr.RepositoryName, inUse []leases.Lease) ([]leasetags.Change, error) {
 	changes := []leasetags.Change{}
 	for _, name := range repos {
-		s, err := conn.Images(ctx, name, true, e.Now())
+		s, err := in.Images(ctx, name, true)
 		if err != nil {
 			var refused *deploy.Error
 			if errors.As(err, &refused) && refused.Code == string(ecr.CodeRepositoryNotFound) {

@@ -326,13 +326,3 @@ func (e *Env) readInUse(names []string) ([]leases.InUse, error) {
 	}
 	return out, nil
 }
-
-// readLeases are the leases that the files say are on the registry of hosts,
-// or any for nil.
-func (e *Env) readLeases(names, hosts []string) ([]leases.Lease, error) {
-	files, err := e.readInUse(names)
-	if err != nil {
-		return nil, err
-	}
-	return leases.AllOn(files, hosts)
-}

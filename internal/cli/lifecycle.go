@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/images"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -65,8 +64,7 @@ type lifecycleOptions struct {
 	assume      string
 	deployed    bool
 	noManifests bool
-	leases      []string
-	hosts       []string
+	usedOptions
 
 	// extensions: accept policies that only Kontor's registry takes.
 	extensions bool
@@ -92,8 +90,7 @@ func (o *lifecycleOptions) offlineFlags(cmd *cobra.Command) {
 	f.StringVar(&o.manifests, "manifests", "", "with --images: read the manifests of indexes from the files in `DIR`")
 	f.StringVar(&o.at, "at", "", "look at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
 	f.StringVar(&o.assume, "assume", "", "where AWS leaves something open, assume `WHOSE` reading: aws (what deletes most) or kontor (default that of the registry; aws for files)")
-	leasesFlag(cmd, &o.leases)
-	hostFlag(cmd, &o.hosts)
+	o.usedOptions.flags(cmd)
 	completeWords(cmd, "assume", assumeAWS, assumeKontor)
 	if err := cmd.MarkFlagFilename("images", "json"); err != nil {
 		panic(err) // the flag is defined above
@@ -109,7 +106,7 @@ func (e *Env) completeRepository(o *fileOptions) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		if f, err := e.loadFile(*o, nil); err == nil && len(args) == 0 {
-			for _, r := range f.Desired(anyRegistry).Repositories {
+			for _, r := range f.Desired(ecr.LocalRegistry()).Repositories {
 				names = append(names, string(r.Name))
 			}
 		}
@@ -150,9 +147,7 @@ type looked struct {
 	text, file string
 	// keepsUntagged: the file says that images without tags never expire.
 	keepsUntagged bool
-	// hosts are the registry's names, nil for any; leases what it knows to be
-	// in use.
-	hosts  []string
+	// leases are on the images in use, as --leases and the registry say.
 	leases []leases.Lease
 	// inUse are the images that leases name, where nothing but a rule keeps
 	// them; where the registry does, they are Options.Held.
@@ -203,15 +198,8 @@ func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (look
 	if out.AWS {
 		out.Options = lifecycle.PredictAWS()
 	}
-	if err := e.hold(&out, o); err != nil {
-		return looked{}, err
-	}
+	out.hold()
 	return out, e.choosePolicy(&out, o, f)
-}
-
-// notice tells the user something that is no result.
-func (e *Env) notice(format string, args ...any) {
-	_, _ = fmt.Fprintf(e.Stderr, "kontor: "+format+"\n", args...) // nowhere to report to
 }
 
 func (e *Env) time(l *looked, o lifecycleOptions) error {
@@ -232,6 +220,13 @@ func (e *Env) time(l *looked, o lifecycleOptions) error {
 
 // offline reads the images from files. f is nil unless the user gave one.
 func (e *Env) offline(o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
+	files, err := e.readInUse(o.leases)
+	if err != nil {
+		return out, nil, err
+	}
+	if out.leases, err = leases.AllOn(files, nil); err != nil {
+		return out, nil, err
+	}
 	if out.snapshot, err = images.Open(o.images); err != nil {
 		return out, nil, err
 	}
@@ -262,45 +257,57 @@ func (e *Env) offline(o lifecycleOptions, repo ecr.RepositoryName) (out looked, 
 // live reads the images from the registry that o chooses. f is nil when there
 // is no file: then it is the local registry.
 func (e *Env) live(ctx context.Context, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
-	conn, f, end, err := e.reach(ctx, o.targetOptions)
+	files, err := e.readInUse(o.leases)
 	if err != nil {
 		return out, nil, err
 	}
-	defer closing(&err, end)
-	if out.snapshot, err = conn.Images(ctx, repo, !o.noManifests, e.Now()); err != nil {
+	r, in, f, err := e.openOne(ctx, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
+	if err != nil {
+		return out, nil, err
+	}
+	defer closing(&err, r.Close)
+	if out.snapshot, err = in.Images(ctx, repo, !o.noManifests); err != nil {
 		return out, f, err
 	}
-	out.hosts = registryHosts(conn, o.hosts)
-	out.leases, err = e.knownLeases(ctx, conn, repo)
+	var notices []string
+	out.leases, notices, err = in.Leases(ctx, repo)
+	e.notices(notices)
 	return out, f, err
 }
 
-// reach connects to the registry that o chooses, by the file where there is
-// one, and else to the local one.
-func (e *Env) reach(ctx context.Context, o targetOptions) (*deploy.Conn, *spec.File, func() error, error) {
-	if len(o.files) > 0 || e.Getenv(envFile) != "" || len(defaultFiles()) > 0 {
-		s, err := e.open(ctx, o)
-		if err != nil {
-			return nil, nil, nil, err
+// hold finds which of l's images are in use. A Kontor registry keeps them
+// whatever the policy says. AWS does not know of leases: there the images are as
+// likely to go as others, and leasedGo says so.
+func (l *looked) hold() {
+	held := leases.Held(l.leases, ecr.RepositoryName(l.Repository), l.Images)
+	switch {
+	case len(held) == 0:
+	case l.AWS:
+		l.inUse = held
+	default:
+		l.Options.Held = held
+	}
+}
+
+// leasedGo is the error for images in use that the policy takes within a time
+// from l.At: on AWS, nothing but a rule keeps them. nil for none.
+func (l *looked) leasedGo(within time.Duration) error {
+	if len(l.inUse) == 0 {
+		return nil
+	}
+	lost := map[string]int{}
+	for _, at := range []time.Time{l.At, l.At.Add(within)} {
+		for i, x := range l.Options.Decide(l.Policy, l.Images, at) {
+			if d := l.Images[i].Digest; x.Action == lifecycle.Expire && l.inUse[d] != "" {
+				lost[d] = x.Rule
+			}
 		}
-		return s.conn, s.file, s.close, nil
 	}
-	dir, err := e.dataDir(o.data)
-	if err != nil {
-		return nil, nil, nil, err
+	if len(lost) == 0 {
+		return nil
 	}
-	local, closeServer, err := e.localRegistry(ctx, dir)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{
-		Target:      state.Target{Name: spec.LocalName, Registry: local.Registry, Endpoint: local.Endpoint, Local: true},
-		AccessKeyID: local.AccessKeyID, SecretAccessKey: local.SecretAccessKey, HTTPClient: local.HTTPClient,
-	})
-	if err != nil {
-		return nil, nil, nil, errors.Join(err, closeServer())
-	}
-	return conn, nil, closeServer, nil
+	return fmt.Errorf("the policy expires %s in use: %s; kontor lease apply keeps them, or a rule",
+		plural(len(lost), "image", "images"), images.Used(l.Images, l.inUse, lost))
 }
 
 // choosePolicy fills in the policy of l: that of --policy, of the file, or of
@@ -317,7 +324,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 		l.Policy, err = parsePolicy(l.file, l.text, l.AWS && !o.extensions)
 		return err
 	case f != nil && !o.deployed:
-		if r, ok := declared(f, s.Registry, s.Repository); ok {
+		if r, ok := declaredIn(f, s.Registry, s.Repository); ok {
 			if s.Policy != "" && s.Policy != r.Lifecycle {
 				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
 			}
@@ -349,9 +356,9 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 	return nil
 }
 
-// declared is what f says of a repository, in a registry of which the region
+// declaredIn is what f says of a repository, in a registry of which the region
 // may not be known.
-func declared(f *spec.File, in ecr.RegistryID, name ecr.RepositoryName) (state.Repository, bool) {
+func declaredIn(f *spec.File, in ecr.RegistryID, name ecr.RepositoryName) (state.Repository, bool) {
 	d := f.Desired(in)
 	for _, t := range d.Targets {
 		if t.Registry == in {

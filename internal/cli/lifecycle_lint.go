@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -104,7 +105,7 @@ func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error)
 		return nil, err
 	}
 	reports := []render.LintReport{}
-	for _, repo := range f.Desired(anyRegistry).Repositories {
+	for _, repo := range f.Desired(ecr.LocalRegistry()).Repositories {
 		var p lifecycle.Policy // without rules when the file asks for none
 		if repo.Lifecycle != "" {
 			if p, err = lifecycle.Decode([]byte(repo.Lifecycle)); err != nil {

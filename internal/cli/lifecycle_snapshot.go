@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 )
@@ -33,12 +34,12 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 			if dir == "" {
 				return usagef("give -o DIR, a folder that is not there yet or is empty")
 			}
-			conn, _, end, err := e.reach(cmd.Context(), o)
+			r, in, _, err := e.openOne(cmd.Context(), o, run.Config{})
 			if err != nil {
 				return err
 			}
-			defer closing(&err, end)
-			s, err := conn.Images(cmd.Context(), repo, !noManifests, e.Now())
+			defer closing(&err, r.Close)
+			s, err := in.Images(cmd.Context(), repo, !noManifests)
 			if err != nil {
 				return err
 			}

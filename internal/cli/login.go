@@ -1,23 +1,15 @@
 package cli
 
 import (
-	"context"
-	"encoding/base64"
 	"fmt"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/dockerauth"
+	"github.com/kontor-registry/kontor/internal/host"
 )
-
-// dockerInternal is the name by which the daemon of Docker Desktop reaches
-// this machine.
-const dockerInternal = "host.docker.internal"
 
 func (e *Env) loginCommand() *cobra.Command {
 	var (
@@ -48,19 +40,19 @@ only printed, for a tool's own login; the user name is AWS.`,
 			if err != nil {
 				return err
 			}
-			c, running, err := readLocal(ctx, dir, o.target, identity.Pusher)
+			c, running, err := host.Read(ctx, dir, o.target, identity.Pusher)
 			if err != nil {
 				return err
 			}
 			if !running {
 				return fmt.Errorf("no server runs on %s: start it with `kontor up --data %s`", dir, dir)
 			}
-			password, err := dockerPassword(ctx, c)
+			token, err := localToken(ctx, c)
 			if err != nil {
 				return err
 			}
 			if printPassword {
-				_, err := fmt.Fprintln(e.Stdout, password)
+				_, err := fmt.Fprintln(e.Stdout, token.Password)
 				return err
 			}
 			config := dockerauth.Config{Path: authFile}
@@ -72,9 +64,9 @@ only printed, for a tool's own login; the user name is AWS.`,
 			}
 			hosts := []string{c.Host}
 			if name, port, ok := strings.Cut(c.Host, ":"); ok && name == "localhost" {
-				hosts = append(hosts, "127.0.0.1:"+port, dockerInternal+":"+port)
+				hosts = append(hosts, "127.0.0.1:"+port, host.DockerInternal+":"+port)
 			}
-			where, err := config.Store(hosts, "AWS", password)
+			where, err := config.Store(hosts, token.User, token.Password)
 			if err != nil {
 				return err
 			}
@@ -86,27 +78,4 @@ only printed, for a tool's own login; the user name is AWS.`,
 	cmd.Flags().StringVar(&authFile, "authfile", "", "store the password in `FILE`, an auth file of podman and skopeo (default docker's config.json)")
 	cmd.Flags().BoolVar(&printPassword, "print-password", false, "print the password and store nothing (default false)")
 	return cmd
-}
-
-// dockerPassword asks the registry for a docker token, as any client would.
-func dockerPassword(ctx context.Context, c LocalConn) (string, error) {
-	client := ecr.New(ecr.Options{
-		Region:       string(c.Registry.Region),
-		BaseEndpoint: aws.String(c.Endpoint),
-		HTTPClient:   c.HTTPClient,
-		Credentials:  credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
-	})
-	out, err := client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
-	if err != nil {
-		return "", fmt.Errorf("obtaining a password from %s: %w", c.Endpoint, err)
-	}
-	if len(out.AuthorizationData) == 0 {
-		return "", fmt.Errorf("obtaining a password from %s: the answer holds none", c.Endpoint)
-	}
-	token, err := base64.StdEncoding.DecodeString(aws.ToString(out.AuthorizationData[0].AuthorizationToken))
-	_, password, ok := strings.Cut(string(token), ":")
-	if err != nil || !ok {
-		return "", fmt.Errorf("obtaining a password from %s: the answer is malformed", c.Endpoint)
-	}
-	return password, nil
 }

@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -106,8 +108,11 @@ func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all
 	if err != nil {
 		return nil, err
 	}
-	d := f.Desired(anyRegistry)
-	targets, err := e.chosen(d.Targets, o.targets)
+	d := f.Desired(ecr.LocalRegistry())
+	if v := e.Getenv(envTarget); len(o.targets) == 0 && v != "" {
+		o.targets = []string{v}
+	}
+	targets, err := run.Choose(d.Targets, o.targets)
 	if err != nil {
 		return nil, err
 	}
@@ -120,11 +125,11 @@ func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all
 			}
 			missing = slices.DeleteFunc(missing, func(n string) bool { return n == string(r.Name) })
 		}
-		id, host, err := e.hostOf(ctx, t, o.data)
+		id, at, err := e.hostOf(ctx, t, o.data)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, render.NewOutputs(t.Name, id, host, names))
+		all = append(all, render.NewOutputs(t.Name, id, at, names))
 	}
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("there is no repository %s in the file for these registries", strings.Join(missing, ", "))
@@ -154,12 +159,10 @@ func (e *Env) localHost(ctx context.Context, data string) (_ ecr.RegistryID, _ s
 	if err != nil {
 		return ecr.RegistryID{}, "", err
 	}
-	conn, closeServer, err := e.localRegistry(ctx, dir)
+	conn, end, err := host.Reach(ctx, dir)
 	if err != nil {
 		return ecr.RegistryID{}, "", err
 	}
-	if closeServer != nil {
-		defer closing(&err, closeServer)
-	}
+	defer closing(&err, end)
 	return conn.Registry, conn.Host, nil
 }

@@ -54,8 +54,7 @@ func (e *Env) planCommand() *cobra.Command {
 		documents   bool
 		refreshOnly bool
 		out         string
-		inUse       []string
-		hosts       []string
+		used        usedOptions
 	)
 	cmd := &cobra.Command{
 		Use:   "plan [flags]",
@@ -89,21 +88,19 @@ that the registry knows of (kontor lease).`,
 			if err := errors.Join(o.check(), end.check()); err != nil {
 				return err
 			}
-			d, err := e.openAll(cmd.Context(), o)
+			r, err := e.openUsed(cmd.Context(), o, used)
 			if err != nil {
 				return err
 			}
-			defer closing(&err, d.close)
-			if end.prune {
-				if err := d.mayEnd("--prune"); err != nil {
-					return err
-				}
-			}
+			defer closing(&err, r.Close)
 			options := end.options()
 			options.RefreshOnly = refreshOnly
-			d.plan(cmd.Context(), options)
-			checked := e.checks(cmd.Context(), d, o, inUse, hosts)
-			set, failed := d.set(), errors.Join(d.failed(), d.refused(), checked)
+			p, err := r.Plan(cmd.Context(), options)
+			if err != nil {
+				return err
+			}
+			e.notices(p.Notices)
+			set, failed := p.Set, p.Err()
 			switch {
 			case asJSON:
 				err = render.JSON(e.Stdout, set)
@@ -138,8 +135,7 @@ that the registry knows of (kontor lease).`,
 	o.parallelFlag(cmd)
 	end.flags(cmd)
 	jsonFlag(cmd, &asJSON)
-	leasesFlag(cmd, &inUse)
-	hostFlag(cmd, &hosts)
+	used.flags(cmd)
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "write Markdown, for a pull request (default false)")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the plan to `PLAN`, for kontor apply PLAN")
 	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show only how repositories of the stack have drifted from the file (default false)")
@@ -194,16 +190,6 @@ func readPlan(name string) (plan.Set, error) {
 		return plan.Set{}, fmt.Errorf("reading the plan: %w", err)
 	}
 	return plan.ParseSet(name, b)
-}
-
-// planRefused is the error for a plan that may not be carried out. The plan
-// has been printed.
-func planRefused(p plan.Plan) error {
-	errs := p.Errors()
-	if len(errs) == 1 {
-		return fmt.Errorf("the plan cannot be applied: %s", errs[0].Message)
-	}
-	return fmt.Errorf("the plan cannot be applied: it has %d errors", len(errs))
 }
 
 // closing calls f at the end of a function and keeps its error, unless there

@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -31,9 +33,9 @@ or in the repositories they have, each is shown.`,
 			if err != nil {
 				return err
 			}
-			d := f.Desired(anyRegistry)
+			d := f.Desired(ecr.LocalRegistry())
 			if target != "" || !alike(d) && asJSON {
-				t, err := e.pickTarget(d.Targets, target)
+				t, err := run.ChooseOne(d.Targets, e.or(target, envTarget, ""))
 				if err != nil {
 					return err
 				}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,17 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/datadir"
-	"github.com/kontor-registry/kontor/internal/deploy"
-	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
-	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/host"
+	"github.com/kontor-registry/kontor/internal/host/up"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/render"
 )
-
-// defaultListen is where the local registry is reached unless told otherwise.
-const defaultListen = "localhost:5050"
 
 // upOptions are the flags of `kontor up`.
 type upOptions struct {
@@ -64,9 +59,9 @@ from the one of --listen.`,
 	o.fileOptions.flags(cmd)
 	e.dataFlag(cmd, &o.data)
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", "", fmt.Sprintf("serve on `HOST:PORT`; port 0 takes a free one (default %s; env %s)", defaultListen, envListen))
-	f.StringVar(&o.account, "account", string(anyRegistry.Account), "be the registry of account `ID`, unless the file has registries")
-	f.StringVar(&o.region, "region", string(anyRegistry.Region), "be the registry of region `NAME`, unless the file has registries")
+	f.StringVar(&o.listen, "listen", "", fmt.Sprintf("serve on `HOST:PORT`; port 0 takes a free one (default %s; env %s)", host.DefaultListen, envListen))
+	f.StringVar(&o.account, "account", string(ecr.LocalRegistry().Account), "be the registry of account `ID`, unless the file has registries")
+	f.StringVar(&o.region, "region", string(ecr.LocalRegistry().Region), "be the registry of region `NAME`, unless the file has registries")
 	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("behave as `WHAT` where they differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP beyond this machine; passwords are readable on the way (default false)")
@@ -85,99 +80,49 @@ from the one of --listen.`,
 
 func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	began := e.Now()
-	o.listen = e.or(o.listen, envListen, defaultListen)
-	o.compat = e.or(o.compat, envCompat, string(registry.CompatECR))
-	o.logFile = e.or(o.logFile, envLog, "")
-	host, port, err := listenAddress(o.listen)
-	if err != nil {
+	c := up.Config{Getenv: e.Getenv}
+	if err := e.serverConfig(&c.Host, o); err != nil {
 		return err
 	}
-	o.tlsCert, o.tlsKey = e.or(o.tlsCert, envTLSCert, ""), e.or(o.tlsKey, envTLSKey, "")
-	secure := tlsConfig{local: o.tls, cert: o.tlsCert, key: o.tlsKey}
-	if err := secure.check(); err != nil {
-		return err
-	}
-	if !isLoopback(host) && !o.insecureHTTP && !secure.on() {
-		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or say --insecure-http", o.listen)
-	}
-	limits, err := e.limits(o.limits)
-	if err != nil {
-		return err
-	}
-	mode, err := e.auditMode(o.audit)
-	if err != nil {
-		return err
-	}
-	collection, err := e.collection(o.collection)
-	if err != nil {
-		return err
-	}
-	compat := registry.Compat(o.compat)
-	if compat != registry.CompatECR && compat != registry.CompatOCI {
-		return usagef("--compat %s: want ecr or oci", o.compat)
-	}
-	one, err := parseRegistry(o.account, o.region)
-	if err != nil {
+	if c.Registry, err = parseRegistry(o.account, o.region); err != nil {
 		return err
 	}
 	file, source, err := e.upFile(o.fileOptions)
 	if err != nil {
 		return err
 	}
-	wanted, err := e.readIdentities(o.identities)
-	if err != nil {
-		return err
+	if !file.Frame(c.Registry).Targets[0].Local && o.registryGiven {
+		return usagef("--account and --region are for a file without registries: %s says them itself", source)
 	}
-	dataDir, err := e.dataDir(o.data)
-	if err != nil {
-		return err
-	}
-	uploadAge, err := e.uploadAge(o.uploadAge)
-	if err != nil {
+	c.File = file
+	if c.Identities, err = e.readIdentities(o.identities); err != nil {
 		return err
 	}
 	figures, err := listenMetrics(ctx, e.or(o.metricsListen, envMetricsListen, ""), o.insecureHTTP)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, figures.close)
-	log, closeLog, err := e.openLog(o.logFile)
+	if figures != nil {
+		defer closing(&err, figures.Close)
+		c.Host.Wrap, c.Host.Server.Observer = figures.Timed, figures
+	}
+	log, closeLog, err := e.openLog(e.or(o.logFile, envLog, ""))
 	if err != nil {
 		return err
 	}
 	defer closing(&err, closeLog)
+	c.Host.Server.Log = log
 
-	desired := file.Desired(one.ID())
-	if !desired.Targets[0].Local && o.registryGiven {
-		return usagef("--account and --region are for a file without registries: %s says them itself", source)
-	}
-	s, err := startLocal(ctx, localConfig{
-		dataDir: dataDir, host: host, port: port, registries: localRegistries(desired), compat: compat, log: log, limits: limits, tls: secure, audit: mode, collection: collection,
-		metrics: figures, uploadAge: uploadAge,
-	})
+	u, err := up.Start(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, s.close)
-	if err := e.applyIdentities(ctx, s, wanted); err != nil {
-		return err
-	}
-	ready := render.Ready{TLS: secure.on(), Authority: s.authority(), DataDir: dataDir, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
-	for i, r := range s.registries {
-		p, err := s.deploy(ctx, desired, desired.Targets[i], r)
-		if ctx.Err() != nil {
-			return errors.New("interrupted before the registry was ready: run it again to finish")
-		}
-		if err != nil {
-			return err
-		}
+	defer closing(&err, u.Close)
+	ready := render.Ready{TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
+	for i, r := range u.Registries {
 		ready.Registries = append(ready.Registries, render.ReadyRegistry{
-			Name: r.Name, ID: r.ID(), Host: r.Host, Repositories: desired.For(desired.Targets[i]).Repositories, Plan: p,
+			Name: r.Name, ID: r.ID(), Host: r.Host, Repositories: u.Deployed[i].Repositories, Plan: u.Deployed[i].Plan,
 		})
-	}
-	// Commands that wait for this server find what the file says.
-	if err := s.dir.Announce(s.registries); err != nil {
-		return err
 	}
 	ready.Took = e.Now().Sub(began).Round(time.Millisecond)
 	if err := render.Up(e.Stdout, ready, e.options(e.Stdout)); err != nil {
@@ -185,22 +130,51 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	}
 	select {
 	case <-ctx.Done():
-		_, err := fmt.Fprintln(e.Stdout, "\nStopping. The data stays in", dataDir)
+		_, err := fmt.Fprintln(e.Stdout, "\nStopping. The data stays in", c.Host.Folder)
 		return err
-	case err := <-s.ended:
-		s.ended <- nil // for close
-		return fmt.Errorf("the registry stopped by itself, --log - tells more: %w", err)
+	case <-u.Ended():
+		return fmt.Errorf("the registry stopped by itself, --log - tells more: %w", u.Err())
 	}
+}
+
+// serverConfig fills in c as the flags say.
+func (e *Env) serverConfig(c *host.Config, o upOptions) (err error) {
+	listen := e.or(o.listen, envListen, host.DefaultListen)
+	if c.Host, c.Port, err = listenAddress(listen); err != nil {
+		return err
+	}
+	c.TLS = host.TLS{Local: o.tls, Cert: e.or(o.tlsCert, envTLSCert, ""), Key: e.or(o.tlsKey, envTLSKey, "")}
+	if err := c.TLS.Check(); err != nil {
+		return err
+	}
+	if !host.IsLoopback(c.Host) && !o.insecureHTTP && !c.TLS.On() {
+		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or say --insecure-http", listen)
+	}
+	if c.Server.Limits, err = e.limits(o.limits); err != nil {
+		return err
+	}
+	if c.Audit, err = e.auditMode(o.audit); err != nil {
+		return err
+	}
+	if err := e.collection(&c.Server, o.collection); err != nil {
+		return err
+	}
+	c.Server.Compat = registry.Compat(e.or(o.compat, envCompat, string(registry.CompatECR)))
+	if c.Server.Compat != registry.CompatECR && c.Server.Compat != registry.CompatOCI {
+		return usagef("--compat %s: want ecr or oci", c.Server.Compat)
+	}
+	if c.Folder, err = e.dataDir(o.data); err != nil {
+		return err
+	}
+	c.Server.UploadAge, err = e.uploadAge(o.uploadAge)
+	return err
 }
 
 // upFile reads the file to deploy, and says in words where it came from.
 func (e *Env) upFile(o fileOptions) (*spec.File, string, error) {
-	given := len(o.files) > 0 || e.Getenv(envFile) != ""
-	if !given {
-		if len(defaultFiles()) == 0 {
-			f, _, err := spec.Load(spec.Example())
-			return f, "the built-in example, as there is no " + spec.Names()[0] + " in this folder", err
-		}
+	if len(e.fileNames(o)) == 0 {
+		f, _, err := spec.Load(spec.Example())
+		return f, "the built-in example, as there is no " + spec.Names()[0] + " in this folder", err
 	}
 	sources, err := e.sources(o)
 	if err != nil {
@@ -208,47 +182,6 @@ func (e *Env) upFile(o fileOptions) (*spec.File, string, error) {
 	}
 	f, err := e.loadFile(o, e.Stderr)
 	return f, sources[0].Name, err
-}
-
-// localRegistries makes each target of the file a registry of this machine.
-func localRegistries(d state.Desired) []datadir.Registry {
-	var all []datadir.Registry
-	for _, t := range d.Targets {
-		all = append(all, datadir.Registry{Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region})
-	}
-	return all
-}
-
-// deploy makes one registry's repositories as the file says.
-func (s *localServer) deploy(ctx context.Context, desired state.Desired, target state.Target, r datadir.Registry) (plan.Plan, error) {
-	c, err := s.admin(ctx, r)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	// Whatever the file says of roles and endpoints is about AWS.
-	target = state.Target{Name: target.Name, Registry: r.ID(), Endpoint: c.Endpoint, Local: true}
-	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{Target: target, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient})
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	observed, err := deploy.Observe(ctx, conn.API, target, deploy.ScopeOf(desired))
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	p := plan.Diff(desired, observed)
-	for _, f := range p.Errors() {
-		err = errors.Join(err, fmt.Errorf("registry %s: %s", target.Name, f.Message))
-	}
-	if err != nil {
-		return p, err
-	}
-	result, err := deploy.Apply(ctx, conn.API, p, func(deploy.RepositoryResult) {})
-	for _, rr := range result.Repositories {
-		if rr.Error != "" {
-			err = errors.Join(err, fmt.Errorf("registry %s: %s: %s", target.Name, rr.Repository, rr.Error))
-		}
-	}
-	return p, err
 }
 
 // openLog opens what --log names.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -25,7 +26,7 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 			if err != nil {
 				return err
 			}
-			d := f.Desired(anyRegistry)
+			d := f.Desired(ecr.LocalRegistry())
 			if asJSON {
 				return render.JSON(e.Stdout, struct {
 					Valid        bool   `json:"valid"`

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 )
@@ -72,6 +73,11 @@ type Conn struct {
 	// in its account.
 	Grants     principals.Registry
 	Principals principals.API
+	// Tagging keeps images in use alive by tags.
+	Tagging leasetags.API
+	// Config is what the clients were made with, for others of the same server
+	// at Target.Endpoint.
+	Config aws.Config
 }
 
 // Connect builds the clients for c.Target and asks who the caller is. A caller
@@ -96,7 +102,7 @@ func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
 			o.BaseEndpoint = aws.String(t.Endpoint)
 		}
 	})
-	return &Conn{API: client, Target: t, Caller: caller, Grants: client, Principals: users}, nil
+	return &Conn{API: client, Target: t, Caller: caller, Grants: client, Principals: users, Tagging: client, Config: cfg}, nil
 }
 
 // Account is Session, and refuses a caller who is not of the target's account. It

@@ -12,6 +12,15 @@ import (
 // manifests it reads those of indexes too, which on ECR may count as pulling
 // them. now stamps the result.
 func (c *Conn) Images(ctx context.Context, name kecr.RepositoryName, manifests bool, now time.Time) (images.Snapshot, error) {
+	s, err := c.ImagesUnder(ctx, name, "", manifests, now)
+	if err == nil {
+		s.Policy, err = repository{c.API, c.Target.Registry, name}.lifecycle(ctx)
+	}
+	return s, err
+}
+
+// ImagesUnder is Images for a caller who has read the lifecycle policy.
+func (c *Conn) ImagesUnder(ctx context.Context, name kecr.RepositoryName, policy string, manifests bool, now time.Time) (images.Snapshot, error) {
 	s, err := images.Read(ctx, images.ReadConfig{
 		API: c.API, Registry: c.Target.Registry, Repository: name, NoManifests: !manifests, Now: now,
 	})
@@ -19,7 +28,6 @@ func (c *Conn) Images(ctx context.Context, name kecr.RepositoryName, manifests b
 		return images.Snapshot{}, explain(err, "the images of repository "+string(name))
 	}
 	// a server in place of AWS is Kontor's, until somebody says otherwise
-	s.Kontor = c.Target.Local || c.Target.Endpoint != ""
-	s.Policy, err = repository{c.API, c.Target.Registry, name}.lifecycle(ctx)
-	return s, err
+	s.Kontor, s.Policy = c.Target.Local || c.Target.Endpoint != "", policy
+	return s, nil
 }

@@ -177,6 +177,9 @@ func AuditDir(folder string) string { return filepath.Join(folder, "audit") }
 // Ended is closed when the server has ended, of its own or by Close.
 func (s *Server) Ended() <-chan struct{} { return s.ended }
 
+// Err is why the server ended of its own. It may be called once Ended is closed.
+func (s *Server) Err() error { return s.err }
+
 // Close stops serving, after the requests that run, and closes the folder. Its
 // error is also why a server ended of its own.
 func (s *Server) Close() error {

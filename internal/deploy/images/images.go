@@ -228,3 +228,30 @@ func Short(digest string) string {
 	}
 	return digest
 }
+
+// Used names the images in use, those in lost only unless that is nil, with who
+// uses each and the rule of lost that takes it.
+func Used(all []lifecycle.Image, held lifecycle.Held, lost map[string]int) string {
+	var names []string
+	for _, m := range all {
+		by, ok := held[m.Digest]
+		rule, gone := lost[m.Digest]
+		if !ok || lost != nil && !gone {
+			continue
+		}
+		name := Short(m.Digest)
+		if len(m.Tags) > 0 {
+			name += " (" + strings.Join(m.Tags, ", ") + ")"
+		}
+		name += " used by " + by
+		if rule != 0 {
+			name += fmt.Sprintf(", by rule %d", rule)
+		}
+		names = append(names, name)
+	}
+	const most = 5
+	if n := len(names); n > most {
+		return strings.Join(names[:most], "; ") + fmt.Sprintf("; and %d more", n-most)
+	}
+	return strings.Join(names, "; ")
+}

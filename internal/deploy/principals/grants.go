@@ -27,39 +27,41 @@ var _ Registry = (*ecr.Client)(nil)
 // parallel bounds the calls at a time.
 const parallel = 8
 
-// Granted is a registry's side.
-type Granted struct {
-	Repositories   []proof.Repository // in byte order of their names
-	RegistryPolicy string             // "" for none
-	// Notes say what could not be seen.
-	Notes []string
-}
-
-// Grants reads the policies of the registry and of its repositories: of all,
-// or of those named that there are.
-func Grants(ctx context.Context, api Registry, in kecr.RegistryID, names ...kecr.RepositoryName) (Granted, error) {
-	var out Granted
-	registry, err := api.GetRegistryPolicy(ctx, &ecr.GetRegistryPolicyInput{})
+// RegistryPolicy reads the policy of a registry, "" for none. note says that it
+// could not be seen, and why; "" when it was.
+func RegistryPolicy(ctx context.Context, api Registry, in kecr.RegistryID) (text, note string, err error) {
+	got, err := api.GetRegistryPolicy(ctx, &ecr.GetRegistryPolicyInput{})
 	switch why, denied := notSeen(err, "ecr:GetRegistryPolicy"); {
 	case denied:
-		out.Notes = append(out.Notes, fmt.Sprintf("the registry policy of %s was not seen: %s", in, why))
+		return "", fmt.Sprintf("the registry policy of %s was not seen: %s", in, why), nil
 	case err == nil:
-		out.RegistryPolicy = aws.ToString(registry.PolicyText)
-	case code(err) != string(kecr.CodeRegistryPolicyNotFound):
-		return out, fmt.Errorf("reading the registry policy of %s: %w", in, err)
+		return aws.ToString(got.PolicyText), "", nil
+	case code(err) == string(kecr.CodeRegistryPolicyNotFound):
+		return "", "", nil
 	}
-	if len(names) == 0 {
-		pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{RegistryId: aws.String(string(in.Account))})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return out, fmt.Errorf("listing the repositories of %s: %w", in, err)
-			}
-			for _, r := range page.Repositories {
-				names = append(names, kecr.RepositoryName(aws.ToString(r.RepositoryName)))
-			}
+	return "", "", fmt.Errorf("reading the registry policy of %s: %w", in, err)
+}
+
+// Names lists the repositories of a registry.
+func Names(ctx context.Context, api Registry, in kecr.RegistryID) ([]kecr.RepositoryName, error) {
+	var names []kecr.RepositoryName
+	pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{RegistryId: aws.String(string(in.Account)), MaxResults: aws.Int32(1000)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("listing the repositories of %s: %w", in, err)
+		}
+		for _, r := range page.Repositories {
+			names = append(names, kecr.RepositoryName(aws.ToString(r.RepositoryName)))
 		}
 	}
+	return names, nil
+}
+
+// Grants reads the policies and tags of those repositories of the names that
+// there are, and returns them in the order of the names.
+func Grants(ctx context.Context, api Registry, in kecr.RegistryID, names []kecr.RepositoryName) ([]proof.Repository, error) {
+	var out []proof.Repository
 	found := make([]*proof.Repository, len(names))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
@@ -70,11 +72,11 @@ func Grants(ctx context.Context, api Registry, in kecr.RegistryID, names ...kecr
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return out, err
+		return nil, err
 	}
 	for _, r := range found {
 		if r != nil {
-			out.Repositories = append(out.Repositories, *r)
+			out = append(out, *r)
 		}
 	}
 	return out, nil

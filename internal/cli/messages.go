@@ -1,30 +1,10 @@
 package cli
 
 import (
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 )
-
-// loadFile reads and checks the files of o, and writes what they should know
-// to notices, if it is not nil.
-func (e *Env) loadFile(o fileOptions, notices io.Writer) (*spec.File, error) {
-	sources, err := e.sources(o)
-	if err != nil {
-		return nil, err
-	}
-	f, ns, err := spec.Load(sources...)
-	if notices != nil {
-		for _, n := range ns {
-			if _, err := fmt.Fprintln(notices, n.String()); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return f, err
-}
 
 // messages are the lines that err is reported in: an error of a file is a
 // line of its own that begins with its place, anything else belongs to kontor.

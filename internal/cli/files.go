@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+)
+
+// loadFile reads and checks the files of o, and writes what they should know
+// to notices, if it is not nil.
+func (e *Env) loadFile(o fileOptions, notices io.Writer) (*spec.File, error) {
+	sources, err := e.sources(o)
+	if err != nil {
+		return nil, err
+	}
+	f, ns, err := spec.Load(sources...)
+	if notices != nil {
+		for _, n := range ns {
+			if _, err := fmt.Fprintln(notices, n.String()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return f, err
+}
+
+// sources reads the files of o, or else that of $KONTOR_FILE or the one of
+// defaultFiles. Of a folder those are read that spec.Endings names, in byte
+// order, but none whose name begins with a dot, and no folders in it.
+func (e *Env) sources(o fileOptions) ([]spec.Source, error) {
+	names := e.fileNames(o)
+	switch given := len(o.files) > 0 || e.Getenv(envFile) != ""; {
+	case len(names) == 0:
+		return nil, fmt.Errorf("there is no %s in this folder: give -f FILE", nameList(spec.Names(), "or"))
+	case len(names) > 1 && !given:
+		return nil, fmt.Errorf("there are %s in this folder: give -f FILE", nameList(names, "and"))
+	}
+	out := make([]spec.Source, 0, len(names))
+	for _, n := range names {
+		info, err := os.Stat(n)
+		switch {
+		case err == nil && info.IsDir():
+			inside, err := folder(n)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, inside...)
+			continue
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%s does not exist", n)
+		}
+		s, err := readSource(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func readSource(name string) (spec.Source, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return spec.Source{}, fmt.Errorf("reading %s: %w", name, errors.Unwrap(err))
+	}
+	return spec.Source{Name: name, Data: b}, nil
+}
+
+// folder reads the files of a folder.
+func folder(name string) ([]spec.Source, error) {
+	entries, err := os.ReadDir(name) // in byte order
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, errors.Unwrap(err))
+	}
+	var out []spec.Source
+	for _, entry := range entries {
+		path := filepath.Join(name, entry.Name())
+		ending := strings.ToLower(filepath.Ext(path))
+		if strings.HasPrefix(entry.Name(), ".") || !slices.Contains(spec.Endings(), ending) {
+			continue
+		}
+		// a link counts as what it leads to
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			continue
+		}
+		s, err := readSource(path)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("the folder %s has no file whose name ends in %s", name, nameList(spec.Endings(), "or"))
+	}
+	return out, nil
+}
+
+// nameList is "a", "a or b", "a, b or c".
+func nameList(names []string, word string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " " + word + " " + names[last]
+}
+
+// defaultFiles are the files in this folder that are read when none is given.
+func defaultFiles() []string {
+	var found []string
+	for _, n := range spec.Names() {
+		if _, err := os.Stat(n); err == nil {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// fileNames are the names under which the files can be read again.
+func (e *Env) fileNames(o fileOptions) []string {
+	switch v := e.Getenv(envFile); {
+	case len(o.files) > 0:
+		return o.files
+	case v != "":
+		return []string{v}
+	}
+	return defaultFiles()
+}

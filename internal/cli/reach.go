@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/host"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+// targetsOptions are the flags of commands that reach several registries.
+type targetsOptions struct {
+	fileOptions
+	data     string
+	targets  []string
+	parallel int
+}
+
+func (o *targetsOptions) flags(e *Env, cmd *cobra.Command) {
+	o.fileOptions.flags(cmd)
+	e.dataFlag(cmd, &o.data)
+	cmd.Flags().StringArrayVar(&o.targets, "target", nil,
+		fmt.Sprintf("use the entry `NAME` of the file's registries; may be given several times (default all; env %s)", envTarget))
+	if err := cmd.RegisterFlagCompletionFunc("target", e.completeTargets(&o.fileOptions)); err != nil {
+		panic(err) // the flag is defined above
+	}
+}
+
+func (o *targetsOptions) parallelFlag(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&o.parallel, "parallelism", deploy.Parallel, "read and change `N` repositories of a registry at a time")
+}
+
+func (o *targetsOptions) check() error {
+	if o.parallel < 1 || o.parallel > maxParallel {
+		return usagef("--parallelism %d: want 1 to %d", o.parallel, maxParallel)
+	}
+	return nil
+}
+
+// maxParallel bounds --parallelism: beyond it ECR only throttles.
+const maxParallel = 256
+
+// completeTargets offers the registries of the file, and nothing when it
+// cannot be read.
+func (e *Env) completeTargets(o *fileOptions) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		if f, err := e.loadFile(*o, nil); err == nil {
+			for _, t := range f.Frame(ecr.LocalRegistry()).Targets {
+				names = append(names, t.Name)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeRepositories offers the repositories of the file that are not among
+// the arguments yet.
+func (e *Env) completeRepositories(o *fileOptions) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		if f, err := e.loadFile(*o, nil); err == nil {
+			for _, r := range f.Desired(ecr.LocalRegistry()).Repositories {
+				if !slices.Contains(args, string(r.Name)) {
+					names = append(names, string(r.Name))
+				}
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// deployMemory is how many bytes Go's runtime takes before it collects what is
+// not used any more rather than take more. A plan of 10,000 repositories uses
+// less at once; a larger one takes what it needs.
+const deployMemory = 136 << 20
+
+// open reaches the registries that cfg chooses of its file, or the local one
+// without a file. data is the folder of the local registry, as --data says.
+func (e *Env) open(ctx context.Context, cfg run.Config, data string) (*run.Run, error) {
+	if e.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(deployMemory)
+	}
+	if v := e.Getenv(envTarget); cfg.File != nil && len(cfg.Targets) == 0 && v != "" {
+		cfg.Targets = []string{v}
+	}
+	cfg.Now = e.Now
+	cfg.Local = func(ctx context.Context, _ state.Target) (run.Local, error) { return e.local(ctx, data) }
+	if e.movesCursor(e.Stderr) {
+		cfg.Reading = func(names []string) run.Reading { return render.NewReading(e.Stderr, names) }
+	}
+	return run.Open(ctx, cfg)
+}
+
+// openFile reads the file of o and reaches its registries that o chooses.
+func (e *Env) openFile(ctx context.Context, o targetsOptions, cfg run.Config) (*run.Run, error) {
+	f, err := e.loadFile(o.fileOptions, e.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	cfg.File, cfg.Files, cfg.Targets, cfg.Parallel = f, e.fileNames(o.fileOptions), o.targets, o.parallel
+	return e.open(ctx, cfg, o.data)
+}
+
+// openUsed is openFile for what must know which images are in use.
+func (e *Env) openUsed(ctx context.Context, o targetsOptions, used usedOptions) (*run.Run, error) {
+	files, err := e.readInUse(used.leases)
+	if err != nil {
+		return nil, err
+	}
+	return e.openFile(ctx, o, run.Config{InUse: files, Hosts: used.hosts})
+}
+
+// openOne reaches the one registry that o chooses, by the file where there is
+// one, and else the local one; then the file is nil.
+func (e *Env) openOne(ctx context.Context, o targetOptions, cfg run.Config) (r *run.Run, in *run.Registry, f *spec.File, err error) {
+	if len(e.fileNames(o.fileOptions)) > 0 {
+		if f, err = e.loadFile(o.fileOptions, e.Stderr); err != nil {
+			return nil, nil, nil, err
+		}
+		cfg.File, cfg.One = f, true
+		if o.target != "" {
+			cfg.Targets = []string{o.target}
+		}
+	}
+	if r, err = e.open(ctx, cfg, o.data); err != nil {
+		return nil, nil, nil, err
+	}
+	in = r.Registries[0]
+	if in.Err != nil {
+		return nil, nil, nil, errors.Join(in.Err, r.Close())
+	}
+	return r, in, f, nil
+}
+
+// local reaches the registry of the data folder.
+func (e *Env) local(ctx context.Context, data string) (run.Local, error) {
+	dir, err := e.dataDir(data)
+	if err != nil {
+		return run.Local{}, err
+	}
+	conn, end, err := host.Reach(ctx, dir)
+	if err != nil {
+		return run.Local{}, err
+	}
+	return run.Local{
+		Registry: conn.Registry, Endpoint: conn.Endpoint, AccessKeyID: conn.AccessKeyID, SecretAccessKey: conn.SecretAccessKey,
+		HTTPClient: conn.HTTPClient, Close: end,
+		People: func(ctx context.Context, partition string, accounts []ecr.AccountID) (map[ecr.AccountID][]proof.Principal, error) {
+			return host.People(ctx, dir, partition, accounts)
+		},
+	}, nil
+}
+
+// movesCursor reports whether a stream is a terminal that bars can be drawn on.
+func (e *Env) movesCursor(stream any) bool { return e.IsTerminal(stream) && e.Getenv("TERM") != "dumb" }

@@ -1,0 +1,254 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/deploy/principals"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/policy"
+)
+
+// Evidence is what both sides of access say, and what of it could not be seen.
+type Evidence struct {
+	Prover       *proof.Prover
+	Repositories []proof.Repository
+	Notes        []string
+}
+
+// AccessConfig says what evidence to gather.
+type AccessConfig struct {
+	// Planned takes the repositories as the file would make them.
+	Planned bool
+	// Repository is looked at alone; "" for all.
+	Repository ecr.RepositoryName
+	// Asked are the principals that will be asked about.
+	Asked []string
+}
+
+// Evidence reads the policies of the registries, and the users and roles of
+// their accounts.
+func (r *Run) Evidence(ctx context.Context, c AccessConfig) (Evidence, error) {
+	return r.gather(ctx, c.Asked, func(s *Registry) ([]proof.Repository, error) {
+		names, err := []ecr.RepositoryName{c.Repository}, error(nil)
+		if c.Repository == "" {
+			names, err = principals.Names(ctx, s.Conn.Grants, s.Conn.Target.Registry)
+		}
+		if err != nil {
+			return nil, err
+		}
+		have, err := principals.Grants(ctx, s.Conn.Grants, s.Conn.Target.Registry, names)
+		if c.Planned {
+			have = s.planned(have, c.Repository)
+		}
+		return have, err
+	})
+}
+
+// gather puts together what of says of each registry's repositories with the
+// registries' policies and the accounts behind them.
+func (r *Run) gather(ctx context.Context, asked []string, of func(*Registry) ([]proof.Repository, error)) (ev Evidence, err error) {
+	if err := r.Err(); err != nil {
+		return ev, err
+	}
+	world := proof.World{RegistryPolicies: map[ecr.RegistryID]string{}}
+	read := map[ecr.AccountID]bool{}
+	var local *Registry
+	for _, s := range r.Registries {
+		in := s.Conn.Target.Registry
+		text, note, err := principals.RegistryPolicy(ctx, s.Conn.Grants, in)
+		if err != nil {
+			return ev, s.named(err)
+		}
+		world.RegistryPolicies[in] = text
+		have, err := of(s)
+		if err != nil {
+			return ev, s.named(err)
+		}
+		if note != "" {
+			ev.Notes = append(ev.Notes, note)
+		}
+		world.Repositories = append(world.Repositories, have...)
+		if s.Target.Local {
+			local = s
+		}
+		if read[in.Account] {
+			continue
+		}
+		read[in.Account] = true
+		people, unseen, err := principals.Read(ctx, s.Conn.Principals)
+		switch {
+		case err != nil:
+			return ev, s.named(fmt.Errorf("account %s: %w", in.Account, err))
+		case unseen != "":
+			ev.Notes = append(ev.Notes, fmt.Sprintf("the users and roles of account %s were not seen: %s", in.Account, unseen))
+		default:
+			world.Seen = append(world.Seen, string(in.Account))
+		}
+		world.Principals = append(world.Principals, people...)
+	}
+	if local != nil {
+		if err := local.people(ctx, &world, read, asked); err != nil {
+			return ev, err
+		}
+	}
+	ev.Repositories = world.Repositories
+	ev.Prover, err = proof.New(world)
+	return ev, err
+}
+
+// people adds to w the users and roles of the other accounts that this machine
+// hosts and that the policies or asked name.
+func (s *Registry) people(ctx context.Context, w *proof.World, read map[ecr.AccountID]bool, asked []string) error {
+	accounts := slices.DeleteFunc(accountsOf(w, asked), func(id ecr.AccountID) bool { return read[id] })
+	if len(accounts) == 0 {
+		return nil
+	}
+	all, err := s.local.People(ctx, s.Conn.Target.Registry.Region.Partition(), accounts)
+	if err != nil {
+		return err
+	}
+	for _, id := range accounts {
+		if list := all[id]; len(list) > 0 {
+			w.Principals, w.Seen = append(w.Principals, list...), append(w.Seen, string(id))
+		}
+	}
+	return nil
+}
+
+// accountsOf are the accounts that policies of w, or names, mention.
+func accountsOf(w *proof.World, names []string) []ecr.AccountID {
+	texts := slices.Collect(maps.Values(w.RegistryPolicies))
+	for _, r := range w.Repositories {
+		texts = append(texts, r.Policy)
+	}
+	for _, text := range texts {
+		doc, err := policy.Parse([]byte(text))
+		if err != nil {
+			continue // none, or proof.New says so
+		}
+		for _, s := range doc.Statements {
+			names = append(names, s.Principal.AWS...)
+		}
+	}
+	var out []ecr.AccountID
+	for _, name := range names {
+		if id := proof.AccountOf(name); id != "" && !slices.Contains(out, ecr.AccountID(id)) {
+			out = append(out, ecr.AccountID(id))
+		}
+	}
+	return out
+}
+
+// planned are the repositories as the file would make them, in byte order of
+// their names. only is looked at alone, unless it is "".
+func (s *Registry) planned(have []proof.Repository, only ecr.RepositoryName) []proof.Repository {
+	for _, want := range s.desired().Repositories {
+		if only != "" && want.Name != only {
+			continue
+		}
+		i := slices.IndexFunc(have, func(r proof.Repository) bool { return r.Name == want.Name })
+		if i < 0 {
+			i = len(have)
+			have = append(have, proof.Repository{In: s.Conn.Target.Registry, Name: want.Name, Tags: map[string]string{}})
+		}
+		have[i].Policy = want.Policy
+		maps.Copy(have[i].Tags, want.Tags)
+	}
+	slices.SortFunc(have, func(a, b proof.Repository) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return have
+}
+
+// AccessTests runs the file's access_tests on every registry, on the
+// repositories as the file would make them.
+func (r *Run) AccessTests(ctx context.Context) (report.AccessTests, error) {
+	if len(r.desired.AccessTests) > 0 {
+		r.observe(ctx)
+	}
+	results, _, err := r.accessTests(ctx)
+	return results, err
+}
+
+// accessTests is AccessTests on what observe has read: of the repositories
+// that are there nothing more is asked for. notices say which tests were not
+// run, and why.
+func (r *Run) accessTests(ctx context.Context) (results report.AccessTests, notices []string, err error) {
+	results.Tests = []report.AccessTest{}
+	tests := r.desired.AccessTests
+	if len(tests) == 0 {
+		return results, nil, nil
+	}
+	var asked []string
+	for _, t := range tests {
+		asked = append(asked, t.Principal)
+	}
+	ev, err := r.gather(ctx, asked, func(s *Registry) ([]proof.Repository, error) {
+		var have []proof.Repository
+		for name, o := range s.observed.Repositories {
+			have = append(have, proof.Repository{In: s.Conn.Target.Registry, Name: name, Policy: o.Policy, Tags: maps.Clone(o.Tags)})
+		}
+		return s.planned(have, ""), nil
+	})
+	if err != nil {
+		return results, nil, err
+	}
+	for _, s := range r.Registries {
+		for _, repo := range s.desired().Repositories {
+			for _, t := range tests {
+				if !t.Covers(repo.Name) {
+					continue
+				}
+				for _, right := range t.Allow {
+					results.Tests = append(results.Tests, ev.test(t, s.Conn.Target.Registry, repo.Name, right, true))
+				}
+				for _, right := range t.Deny {
+					results.Tests = append(results.Tests, ev.test(t, s.Conn.Target.Registry, repo.Name, right, false))
+				}
+			}
+		}
+	}
+	return results, nil, nil
+}
+
+func (ev Evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.RepositoryName, right string, may bool) report.AccessTest {
+	r := report.AccessTest{Principal: t.Principal, Repository: in.RepositoryARN(name), Right: right, Expect: "may not", Where: t.Origin.String()}
+	if may {
+		r.Expect = "may"
+	}
+	actions, err := proof.ParseRight(right)
+	if err != nil {
+		r.Failure = err.Error()
+		return r
+	}
+	a, err := ev.Prover.Check(t.Principal, actions, in, name)
+	if err != nil {
+		r.Failure = err.Error()
+		return r
+	}
+	r.Outcome = a.Outcome
+	holds := a.Outcome == proof.Denied
+	if may {
+		holds = a.Outcome == proof.Allowed || a.Outcome == proof.Unseen
+	}
+	if holds {
+		return r
+	}
+	if a.Missing {
+		r.Failure = "there is no such user or role"
+		return r
+	}
+	r.Failure = "it is " + string(a.Outcome)
+	for _, action := range a.Actions {
+		if (action.Outcome == proof.Denied) == may {
+			r.Failure = fmt.Sprintf("%s is %s", action.Action, action.Outcome)
+			break
+		}
+	}
+	return r
+}

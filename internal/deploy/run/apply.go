@@ -1,0 +1,93 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/clusters"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+)
+
+// Result is what was planned and what became of it. The field names of its JSON
+// form are published.
+type Result struct {
+	Plan plan.Set `json:"plan"`
+	// Registries are those that had something to do, in the order of the file.
+	Registries []deploy.Result `json:"results"`
+	// Clusters are the node roles that changed, or should have.
+	Clusters []clusters.Result `json:"clusters,omitempty"`
+}
+
+// NoResult is the result of a plan that was not applied.
+func (p *Planned) NoResult() Result { return Result{Plan: p.Set, Registries: []deploy.Result{}} }
+
+// Progress is told of each repository of a registry, as soon as it and all
+// before it have come out. It is safe for concurrent use.
+type Progress func(registry string, r deploy.RepositoryResult)
+
+// Apply carries out what was planned or adopted last: several registries at a
+// time, then the clusters. When one fails the others go on. Once ctx ends, what
+// was begun is finished and no more is begun. The error names everything that
+// is not as planned, also what could not be read for the plan; after a refusal
+// nothing was done.
+func (r *Run) Apply(ctx context.Context, progress Progress) (Result, error) {
+	if r.planned == nil {
+		return Result{Registries: []deploy.Result{}}, errors.New("nothing was planned")
+	}
+	p := r.planned
+	r.planned = nil
+	out := p.NoResult()
+	if len(p.Refusals) > 0 {
+		return out, p.Err()
+	}
+	var todo []*Registry
+	for _, s := range r.Registries {
+		if s.Err == nil && ready(s.plan.Errors(), len(s.plan.Pending())) {
+			todo = append(todo, s)
+		}
+	}
+	out.Registries = make([]deploy.Result, len(todo))
+	errs := make([]error, len(todo))
+	each(todo, func(i int, s *Registry) { out.Registries[i], errs[i] = s.apply(ctx, progress) })
+	failed := errors.Join(append(errs, p.Err())...)
+	var err error
+	out.Clusters, err = r.applyClusters(ctx, failed == nil)
+	return out, errors.Join(failed, err)
+}
+
+// apply carries out the plan of s.
+func (s *Registry) apply(ctx context.Context, progress Progress) (deploy.Result, error) {
+	r, err := deploy.ApplyWith(ctx, s.Conn.API, s.plan, deploy.ApplyConfig{
+		Parallel: s.run.cfg.Parallel,
+		Progress: func(r deploy.RepositoryResult) {
+			if progress != nil {
+				progress(s.Target.Name, r)
+			}
+		},
+	})
+	stopped := ctx.Err() != nil
+	if (err == nil || stopped) && !r.OK() {
+		err = notDone(s.plan, r, stopped)
+	} else if stopped {
+		err = nil // all was done by then
+	}
+	if err != nil {
+		err = s.named(err)
+	}
+	return r, err
+}
+
+// notDone says how much of a plan is left, and what to do.
+func notDone(p plan.Plan, r deploy.Result, stopped bool) error {
+	left := plural(len(r.Repositories)-r.Count(deploy.StatusDone), "repository is", "repositories are")
+	what, again := "not as the file says", "run apply again"
+	if p.End == plan.Everything {
+		what, again = "not deleted", "run destroy again"
+	}
+	if stopped {
+		return fmt.Errorf("stopped: %s %s: %s", left, what, again)
+	}
+	return fmt.Errorf("%s %s: %s", left, what, again)
+}

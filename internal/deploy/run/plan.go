@@ -1,0 +1,219 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/clusters"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/report"
+)
+
+// Planned is what an apply would do, and what keeps it from being done.
+type Planned struct {
+	Set            plan.Set
+	LifecycleTests report.LifecycleTests
+	// AccessTests are empty when a registry could not be read.
+	AccessTests report.AccessTests
+	// Refusals are why nothing at all may be applied.
+	Refusals []Refusal
+	// Notices are what its reader should know besides.
+	Notices []string
+
+	failed error // registries and clusters that could not be read
+	run    *Run
+}
+
+// Refusal is one reason why nothing may be applied.
+type Refusal struct {
+	Check Check
+	// Registry is the name of the one it is about, "" for the file.
+	Registry string
+	Err      error
+}
+
+// Check is a kind of refusal.
+type Check string
+
+// The checks.
+const (
+	CheckLifecycleTests Check = "lifecycle_tests"
+	CheckAccessTests    Check = "access_tests"
+	CheckImagesInUse    Check = "images_in_use"
+	CheckMaxExpire      Check = "max_expire"
+)
+
+// Err is everything that keeps p from being applied as it is: what could not
+// be read, plans that have errors, and refusals. nil for nothing.
+func (p *Planned) Err() error {
+	err := errors.Join(p.failed, p.planErrors())
+	for _, x := range p.Refusals {
+		err = errors.Join(err, x.Err)
+	}
+	return err
+}
+
+// Failed are the registries and clusters that could not be read; nil for none.
+func (p *Planned) Failed() error { return p.failed }
+
+// planErrors is the error for plans that may not be carried out because of
+// their findings; nil for none.
+func (p *Planned) planErrors() error {
+	var err error
+	for _, s := range p.run.Registries {
+		switch errs := s.plan.Errors(); {
+		case s.Err != nil || len(errs) == 0:
+		case len(errs) == 1:
+			err = errors.Join(err, s.named(fmt.Errorf("the plan cannot be applied: %s", errs[0].Message)))
+		default:
+			err = errors.Join(err, s.named(fmt.Errorf("the plan cannot be applied: it has %d errors", len(errs))))
+		}
+	}
+	for _, s := range p.run.clusters {
+		if errs := s.plan.Errors(); s.err == nil && len(errs) > 0 {
+			err = errors.Join(err, fmt.Errorf("the plan for cluster %s cannot be applied: %s", s.cluster.Name, errs[0].Message))
+		}
+	}
+	return err
+}
+
+// Todo are the plans that Apply carries out: those that do something and have
+// no errors.
+func (p *Planned) Todo() (registries []plan.Plan, nodes []plan.Cluster) {
+	for _, x := range p.Set.Plans {
+		if ready(x.Errors(), len(x.Pending())) {
+			registries = append(registries, x)
+		}
+	}
+	for _, x := range p.Set.Clusters {
+		if ready(x.Errors(), len(x.Pending())) {
+			nodes = append(nodes, x)
+		}
+	}
+	return registries, nodes
+}
+
+// ready reports whether a plan with these errors and so many changes is carried
+// out.
+func ready(errs []plan.Finding, pending int) bool { return len(errs) == 0 && pending > 0 }
+
+// Plan compares the registries with the file, and checks what that comes to.
+// Apply carries it out. The error is for a plan that may not be made at all;
+// what could not be read is in the Planned.
+func (r *Run) Plan(ctx context.Context, o plan.Options) (*Planned, error) {
+	switch o.End {
+	case plan.LeftFile:
+		if err := r.mayEnd("--prune"); err != nil {
+			return nil, err
+		}
+	case plan.Everything:
+		if err := r.mayEnd("destroy"); err != nil {
+			return nil, err
+		}
+	}
+	r.observe(ctx)
+	r.each(func(s *Registry) {
+		o := o
+		// The images of what would be deleted are counted.
+		if names := plan.Ending(r.desired, s.observed, o.End); len(names) > 0 {
+			if o.Images, s.Err = deploy.ImagesOf(ctx, s.Conn.API, s.Conn.Target, names); s.Err != nil {
+				return
+			}
+		}
+		s.plan = plan.DiffWith(r.desired, s.observed, o)
+	})
+	r.planClusters(ctx, o)
+	return r.check(ctx), nil
+}
+
+// StaleError is about a plan that no longer fits the file or the registries.
+type StaleError struct{ err error }
+
+func (e *StaleError) Error() string { return e.err.Error() }
+
+func (e *StaleError) Unwrap() error { return e.err }
+
+// Adopt takes a plan that was made earlier, and checks it as Plan does: Apply
+// then carries out exactly that. The error is a StaleError when the plan does
+// not fit any more, and else says what could not be read.
+func (r *Run) Adopt(ctx context.Context, set plan.Set) (*Planned, error) {
+	r.observe(ctx)
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	byName := map[string]plan.Plan{}
+	for _, p := range set.Plans {
+		byName[p.Target.Name] = p
+	}
+	var stale error
+	for _, s := range r.Registries {
+		p, ok := byName[s.Target.Name]
+		if !ok {
+			stale = errors.Join(stale, s.named(errors.New("the plan is not about it")))
+			continue
+		}
+		s.plan = p
+		if p.End != plan.Nothing {
+			stale = errors.Join(stale, r.mayEnd("the plan"))
+		}
+		for _, why := range p.Stale(r.desired, s.observed) {
+			stale = errors.Join(stale, s.named(errors.New(why)))
+		}
+	}
+	if err := errors.Join(stale, r.adoptClusters(ctx, set)); err != nil {
+		return nil, &StaleError{err}
+	}
+	return r.check(ctx), nil
+}
+
+// observe reads what each registry has of the file's and the stack's.
+func (r *Run) observe(ctx context.Context) {
+	var names []string
+	for _, s := range r.Registries {
+		if s.Err == nil {
+			names = append(names, s.Target.Name)
+		}
+	}
+	progress := func(string, int, int) {}
+	if r.cfg.Reading != nil {
+		reading := r.cfg.Reading(names)
+		defer reading.Close()
+		progress = reading.Read
+	}
+	r.each(func(s *Registry) {
+		scope := deploy.ScopeOf(s.desired())
+		scope.Parallel = r.cfg.Parallel
+		scope.Progress = func(read, known int) { progress(s.Target.Name, read, known) }
+		s.observed, s.Err = deploy.Observe(ctx, s.Conn.API, s.Conn.Target, scope)
+	})
+}
+
+// mayEnd refuses to delete what a file owns only by the default name.
+func (r *Run) mayEnd(word string) error {
+	if !r.desired.StackExplicit {
+		return fmt.Errorf("%s deletes what belongs to the file's stack, and the file names none: give stack:, apply, and try again", word)
+	}
+	return nil
+}
+
+// set are the plans as they are now.
+func (r *Run) set() plan.Set {
+	out := plan.Set{Version: plan.SetVersion, Stack: r.desired.Stack, Files: r.cfg.Files, Plans: []plan.Plan{}}
+	for _, s := range r.Registries {
+		if s.Err != nil {
+			out.Failures = append(out.Failures, plan.Failure{Target: plan.TargetOf(s.Target), Error: s.Err.Error()})
+			continue
+		}
+		out.Plans = append(out.Plans, s.plan)
+	}
+	for _, s := range r.clusters {
+		if s.err != nil {
+			out.ClusterFailures = append(out.ClusterFailures, plan.Failure{Target: clusters.TargetOf(s.cluster), Error: s.err.Error()})
+			continue
+		}
+		out.Clusters = append(out.Clusters, s.plan)
+	}
+	return out
+}
