@@ -1,8 +1,7 @@
-package cli_test
+package run_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,14 +11,20 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/kontortest"
 	"github.com/kontor-registry/kontor/kontortest/awstest"
 )
@@ -199,10 +204,14 @@ func (p place) whole(when string, names ...string) {
 }
 
 // twoAccounts are two registries behind flaky proxies, and a profile for each.
-func twoAccounts(t *testing.T) (s *shell, at [2]*flaky, places [2]place, registries string) {
+func twoAccounts(t *testing.T) (at [2]*flaky, places [2]place, registries string) {
 	t.Helper()
-	s = newShell(t)
-	awsEnv(t, kontortest.Credentials{})
+	for _, e := range os.Environ() {
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	var config strings.Builder
 	registries = "registries:\n"
 	for i, o := range []kontortest.Options{{Account: "111111111111", Region: "us-east-2"}, {Account: "222222222222", Region: "eu-west-1"}} {
@@ -218,7 +227,49 @@ func twoAccounts(t *testing.T) (s *shell, at [2]*flaky, places [2]place, registr
 		t.Fatal(err)
 	}
 	t.Setenv("AWS_CONFIG_FILE", file)
-	return s, at, places, registries
+	return at, places, registries
+}
+
+// outcome is what became of a run from end to end.
+type outcome struct {
+	planned *run.Planned
+	result  run.Result
+	err     error
+	// told are the lines of progress.
+	told []string
+}
+
+// deployTo plans and applies a file, all of its registries or those of targets.
+func deployTo(t *testing.T, file string, o plan.Options, targets ...string) (out outcome) {
+	t.Helper()
+	f, _, err := spec.Load(spec.Source{Name: "kontor.yaml", Data: []byte(file)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := run.Open(t.Context(), run.Config{File: f, Targets: targets, Parallel: 1, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { out.err = errors.Join(out.err, r.Close()) }()
+	if out.planned, out.err = r.Plan(t.Context(), o); out.err != nil {
+		return out
+	}
+	var mu sync.Mutex
+	out.result, out.err = r.Apply(t.Context(), func(registry string, x deploy.RepositoryResult) {
+		mu.Lock()
+		defer mu.Unlock()
+		out.told = append(out.told, fmt.Sprintf("%s %s %s", registry, x.Repository, x.Status))
+	})
+	return out
+}
+
+// want fails unless a run came out well.
+func (o outcome) want(t *testing.T) outcome {
+	t.Helper()
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	return o
 }
 
 const (
@@ -263,21 +314,20 @@ func eachCall(f *flaky, scene func(), run func(call int) bool) int {
 	}
 }
 
-// TestEveryCallOfApplyFails lets each call of apply --prune to one of two
+// TestEveryCallOfApplyFails lets each call of an apply that prunes to one of two
 // accounts fail in turn, from the first question who the caller is: the other
 // account is done all the same, no repository that stays is ever without its
-// policies, and the command once more leads to the end.
+// policies, and the same once more leads to the end.
 func TestEveryCallOfApplyFails(t *testing.T) {
-	s, at, places, registries := twoAccounts(t)
+	at, places, registries := twoAccounts(t)
 	prod, europe := places[0], places[1]
-	s.write("before.yaml", registries+faultsBefore)
-	s.write("kontor.yaml", registries+faultsFile)
-	s.want(s.run("apply", "-y", "-f", "before.yaml"), 0)
+	before, file, prune := registries+faultsBefore, registries+faultsFile, plan.Options{End: plan.LeftFile}
+	deployTo(t, before, plan.Options{}).want(t)
 	europe.create("adopted", nil)
 	at[0].watch = func() { prod.whole("while a call fails", "adopted", "updated", "theirs") }
 	scene := func() {
 		prod.empty()
-		s.want(s.run("apply", "-y", "-f", "before.yaml", "--target", "prod"), 0)
+		deployTo(t, before, plan.Options{}, "prod").want(t)
 		prod.create("adopted", nil)
 		prod.create("theirs", map[string]string{"kontor:stack": "website", "kontor:delete-protection": "off"})
 		if _, ok := europe.tags()["created"]; ok {
@@ -286,20 +336,27 @@ func TestEveryCallOfApplyFails(t *testing.T) {
 		}
 	}
 	calls := eachCall(at[0], scene, func(call int) bool {
-		r := s.run("apply", "-y", "--prune", "--parallelism", "1")
+		o := deployTo(t, file, prune)
 		if call > at[0].calls() {
-			s.want(r, 0, "Applied to prod: 4 repositories done.")
+			if n := o.want(t).result.Registries[0].Count(deploy.StatusDone); o.result.Registries[0].Target.Name != "prod" || n != 4 {
+				t.Errorf("%d repositories of prod are done, want 4", n)
+			}
 			return false
 		}
-		s.want(r, 1, "made to fail", "europe: created: created\n", "Applied to europe: ", "kontor: registry prod")
-		if strings.Contains(r.errors, "registry europe") {
-			t.Errorf("call %d of prod: stderr\n%s", call, r.errors)
+		if o.err == nil || !strings.Contains(failures(o), "made to fail") || !strings.Contains(o.err.Error(), "registry prod") ||
+			strings.Contains(o.err.Error(), "registry europe") || !slices.Contains(o.told, "europe created done") {
+			t.Errorf("call %d of prod: %v, %v", call, o.err, o.told)
+		}
+		if last := o.result.Registries[len(o.result.Registries)-1]; last.Target.Name != "europe" || !last.OK() {
+			t.Errorf("call %d of prod: europe came out as %+v", call, last)
 		}
 		changed := at[0].changed()
 		at[0].arm(0)
-		s.want(s.run("apply", "-y", "--prune", "--parallelism", "1"), 0)
+		deployTo(t, file, prune).want(t)
 		if changed {
-			s.want(s.run("plan", "--prune", "--exit-code"), 0)
+			if n := deployTo(t, file, prune).want(t).planned.Set.Pending(); n > 0 {
+				t.Errorf("after call %d and another apply there are %d changes", call, n)
+			}
 		}
 		prod.whole("afterwards", "adopted", "updated", "created", "theirs")
 		have := prod.tags()
@@ -313,48 +370,52 @@ func TestEveryCallOfApplyFails(t *testing.T) {
 	}
 }
 
-// TestEveryCallOfDestroyFails is the same of destroy: a repository that cannot
-// go keeps its policies, what others own stays, what is said to be gone is gone,
-// and destroy once more ends it.
+// failures is everything that is said of what failed.
+func failures(o outcome) string {
+	text := fmt.Sprint(o.err)
+	for _, r := range o.result.Registries {
+		for _, x := range r.Repositories {
+			text += "\n" + x.Error
+		}
+	}
+	return text
+}
+
+// TestEveryCallOfDestroyFails is the same of a plan that deletes everything: a
+// repository that cannot go keeps its policies, what others own stays, what is
+// said to be gone is gone, and the same once more ends it.
 func TestEveryCallOfDestroyFails(t *testing.T) {
-	s, at, places, registries := twoAccounts(t)
+	at, places, registries := twoAccounts(t)
 	prod, europe := places[0], places[1]
-	s.write("kontor.yaml", registries+"defaults: {delete_protection: false}\n"+faultsFile)
+	file, destroy := registries+"defaults: {delete_protection: false}\n"+faultsFile, plan.Options{End: plan.Everything}
 	prod.create("theirs", map[string]string{"kontor:stack": "website", "kontor:delete-protection": "off"})
 	prod.create("nobodys", nil)
 	at[0].watch = func() { prod.whole("while a call fails", "adopted", "updated", "created", "theirs", "nobodys") }
-	calls := eachCall(at[0], func() { s.want(s.run("apply", "-y"), 0) }, func(call int) bool {
-		r := s.run("destroy", "-y", "--parallelism", "1", "--json")
-		var form struct {
-			Results []struct {
-				Target       struct{ Name string }
-				Repositories []struct{ Repository, Status, Error string }
-			}
-		}
-		if err := json.Unmarshal([]byte(r.out), &form); err != nil {
-			t.Fatalf("call %d: %v\n%s", call, err, r.out)
-		}
+	calls := eachCall(at[0], func() { deployTo(t, file, plan.Options{}).want(t) }, func(call int) bool {
+		o := deployTo(t, file, destroy)
 		if len(europe.tags()) > 0 {
 			t.Errorf("call %d of prod: europe still has %v", call, europe.tags())
 		}
 		if call > at[0].calls() {
-			s.want(r, 0)
+			o.want(t)
 			return false
 		}
-		s.want(r, 1, "made to fail", "kontor: registry prod")
+		if o.err == nil || !strings.Contains(failures(o), "made to fail") || !strings.Contains(o.err.Error(), "registry prod") {
+			t.Errorf("call %d of prod: %v", call, o.err)
+		}
 		there := prod.tags()
-		for _, x := range form.Results {
+		for _, x := range o.result.Registries {
 			for _, y := range x.Repositories {
-				if _, still := there[y.Repository]; x.Target.Name == "prod" && y.Status == "done" && still {
+				if _, still := there[string(y.Repository)]; x.Target.Name == "prod" && y.Status == deploy.StatusDone && still {
 					t.Errorf("call %d: %s is said to be gone, and is there", call, y.Repository)
 				}
-				if y.Status != "done" && y.Error == "" {
+				if y.Status != deploy.StatusDone && y.Error == "" {
 					t.Errorf("call %d: nobody says why %s is %s", call, y.Repository, y.Status)
 				}
 			}
 		}
 		at[0].arm(0)
-		s.want(s.run("destroy", "-y", "--parallelism", "1"), 0)
+		deployTo(t, file, destroy).want(t)
 		if have := prod.tags(); len(have) != 2 || have["theirs"] == nil || have["nobodys"] == nil {
 			t.Errorf("after call %d and another destroy there are %v", call, have)
 		}
@@ -362,37 +423,5 @@ func TestEveryCallOfDestroyFails(t *testing.T) {
 	})
 	if calls < 20 {
 		t.Errorf("only %d calls were made", calls)
-	}
-}
-
-// TestDestroyAsks: on a terminal destroy and apply --prune ask, and no is the
-// answer of everything but y and yes.
-func TestDestroyAsks(t *testing.T) {
-	reg := kontortest.Start(t)
-	p := place{t, awstest.ECR(reg)}
-	s := newShell(t)
-	awsEnv(t, reg.Admin)
-	file := remoteFile(reg) + "  old: {delete_protection: false}\n"
-	s.write("kontor.yaml", file)
-	s.want(s.run("apply", "-y"), 0)
-	s.write("kontor.yaml", remoteFile(reg))
-	s.write("free.yaml", "defaults: {delete_protection: false}\n"+remoteFile(reg))
-	s.want(s.run("apply", "-y", "-f", "free.yaml"), 0)
-	s.want(s.run("destroy", "-f", "free.yaml"), 2, "stdin is not a terminal, so there is nobody to ask")
-	s.want(s.run("apply", "--prune"), 2, "stdin is not a terminal, so there is nobody to ask")
-	s.terminal = true
-	for _, s.stdin = range []string{"", "n\n", "\n", "destroy\n", "yess\n"} {
-		s.want(s.run("destroy", "-f", "free.yaml"), 1, "DELETE 3 repositories of registry prod (account 000000000000, region us-east-1)? [y/N] ", "kontor: nothing was changed\n")
-		s.want(s.run("apply", "--prune", "-f", "free.yaml"), 1, "DELETE 1 repository of registry prod", "nothing was changed")
-	}
-	if n := len(p.tags()); n != 3 {
-		t.Errorf("%d repositories are left, want 3", n)
-	}
-	s.stdin = "yes\n"
-	s.want(s.run("apply", "--prune", "-f", "free.yaml"), 0, "old: deleted")
-	s.stdin = "Y\n"
-	s.want(s.run("destroy", "-f", "free.yaml"), 0, "api: deleted", "website: deleted")
-	if n := len(p.tags()); n != 0 {
-		t.Errorf("%d repositories are left, want none", n)
 	}
 }
