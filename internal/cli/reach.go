@@ -9,13 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/host"
+	"github.com/kontor-registry/kontor/internal/host/up"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -154,13 +154,7 @@ func (e *Env) local(ctx context.Context, data string) (run.Local, error) {
 	if err != nil {
 		return run.Local{}, err
 	}
-	return run.Local{
-		Registry: conn.Registry, Endpoint: conn.Endpoint, AccessKeyID: conn.AccessKeyID, SecretAccessKey: conn.SecretAccessKey,
-		HTTPClient: conn.HTTPClient, Close: end,
-		People: func(ctx context.Context, partition string, accounts []ecr.AccountID) (map[ecr.AccountID][]proof.Principal, error) {
-			return host.People(ctx, dir, partition, accounts)
-		},
-	}, nil
+	return up.Local(conn, dir, end), nil
 }
 
 // movesCursor reports whether a stream is a terminal that bars can be drawn on.

@@ -47,7 +47,13 @@ again on the same data folder and everything is still there.
 Without -f it deploys kontor.yaml (or .json, .hcl) of this folder, or else a small
 built-in example. It never talks to AWS: each entry of registries: becomes a
 local registry of that account and region on a port of its own, counting up
-from the one of --listen.`,
+from the one of --listen.
+
+The file is deployed with the checks of kontor apply. When one of its
+lifecycle_tests or access_tests does not hold, or when a change would expire an
+image in use, or more images than plan.max_expire allows, up ends and nothing is
+changed. Access tests of users and roles that this registry does not have are
+not run; up names them.`,
 		Example: `  kontor up
   kontor up -f kontor.yaml --data ./registry --listen localhost:5060`,
 		Args: noArgs,
@@ -80,7 +86,7 @@ from the one of --listen.`,
 
 func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	began := e.Now()
-	c := up.Config{Getenv: e.Getenv}
+	c := up.Config{Getenv: e.Getenv, Now: e.Now}
 	if err := e.serverConfig(&c.Host, o); err != nil {
 		return err
 	}
@@ -118,6 +124,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		return err
 	}
 	defer closing(&err, u.Close)
+	e.notices(u.Notices)
 	ready := render.Ready{TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
 	for i, r := range u.Registries {
 		ready.Registries = append(ready.Registries, render.ReadyRegistry{

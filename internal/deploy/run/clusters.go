@@ -124,7 +124,7 @@ func (r *Run) pulls(c state.Cluster) []proof.Repository {
 		if in.Region.Partition() != c.Region.Partition() {
 			continue
 		}
-		for _, repo := range s.desired().Repositories {
+		for _, repo := range s.Desired().Repositories {
 			if c.Pulls(repo.Name) {
 				out = append(out, proof.Repository{In: in, Name: repo.Name, Policy: repo.Policy, Tags: repo.Tags})
 			}

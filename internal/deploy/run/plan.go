@@ -183,7 +183,7 @@ func (r *Run) observe(ctx context.Context) {
 		progress = reading.Read
 	}
 	r.each(func(s *Registry) {
-		scope := deploy.ScopeOf(s.desired())
+		scope := deploy.ScopeOf(s.Desired())
 		scope.Parallel = r.cfg.Parallel
 		scope.Progress = func(read, known int) { progress(s.Target.Name, read, known) }
 		s.observed, s.Err = deploy.Observe(ctx, s.Conn.API, s.Conn.Target, scope)

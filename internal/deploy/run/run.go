@@ -51,7 +51,8 @@ type Config struct {
 	// a file without registries, and with Offline of every other one.
 	Local func(ctx context.Context, t state.Target) (Local, error)
 	// Offline: nothing goes to AWS. What the file says of ways to reach its
-	// registries counts for nothing, and no cluster is looked at.
+	// registries counts for nothing, no cluster is looked at, and access tests of
+	// users and roles that this machine has not are not run.
 	Offline bool
 	// InUse are files of images in use, Hosts more names of the registries in
 	// them.
@@ -218,8 +219,8 @@ func (s *Registry) named(err error) error {
 	return fmt.Errorf("%s: %w", prefix, err)
 }
 
-// desired is what the file wants there.
-func (s *Registry) desired() state.Desired { return s.run.desired.For(s.Target) }
+// Desired is what the file wants there.
+func (s *Registry) Desired() state.Desired { return s.run.desired.For(s.Target) }
 
 func plural(n int, one, many string) string {
 	if n == 1 {

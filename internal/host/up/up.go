@@ -7,12 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/declared"
 	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/datadir"
-	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -30,6 +33,7 @@ type Config struct {
 	// reads the secrets that they name.
 	Identities declared.File
 	Getenv     func(string) string
+	Now        func() time.Time
 }
 
 // Up is a server whose registries have what the file says.
@@ -37,6 +41,8 @@ type Up struct {
 	*host.Server
 	// Deployed says what became of each registry of the server, in the same order.
 	Deployed []Deployed
+	// Notices are what the user should know besides.
+	Notices []string
 }
 
 // Deployed is one registry.
@@ -46,10 +52,10 @@ type Deployed struct {
 }
 
 // Start serves, makes identities and repositories as c says, and then lets
-// commands that wait for the server find it. The caller closes it.
+// commands that wait for the server find it. Repositories are deployed by
+// deploy/run, with every check. The caller closes the server.
 func Start(ctx context.Context, c Config) (*Up, error) {
-	desired := c.File.Desired(c.Registry)
-	for _, t := range desired.Targets {
+	for _, t := range c.File.Frame(c.Registry).Targets {
 		c.Host.Registries = append(c.Host.Registries, datadir.Registry{Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region})
 	}
 	s, err := host.Start(ctx, c.Host)
@@ -57,60 +63,94 @@ func Start(ctx context.Context, c Config) (*Up, error) {
 		return nil, err
 	}
 	u := &Up{Server: s}
-	if err := u.fill(ctx, c, desired); err != nil {
+	if err := u.fill(ctx, c); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return u, nil
 }
 
-func (u *Up) fill(ctx context.Context, c Config, desired state.Desired) error {
+func (u *Up) fill(ctx context.Context, c Config) error {
 	first := u.Registries[0]
 	err := declared.Apply(ctx, declared.Config{IAM: u.IAM(first.Region), Account: first.Account, Getenv: c.Getenv}, c.Identities)
 	if err != nil {
 		return err
 	}
-	for i, r := range u.Registries {
-		p, err := u.deploy(ctx, desired, desired.Targets[i], r)
-		if ctx.Err() != nil {
-			return errors.New("interrupted before the registry was ready: run it again to finish")
-		}
-		if err != nil {
-			return err
-		}
-		u.Deployed = append(u.Deployed, Deployed{Repositories: desired.For(desired.Targets[i]).Repositories, Plan: p})
+	err = u.deploy(ctx, c)
+	if ctx.Err() != nil {
+		return errors.New("interrupted before the registry was ready: run it again to finish")
+	}
+	if err != nil {
+		return err
 	}
 	// Commands that wait for this server find what the file says.
 	return u.Announce()
 }
 
-// deploy makes one registry's repositories as the file says.
-func (u *Up) deploy(ctx context.Context, desired state.Desired, target state.Target, r datadir.Registry) (plan.Plan, error) {
-	c, err := u.Conn(ctx, r, identity.Administrator)
+// deploy makes the registries' repositories as the file says.
+func (u *Up) deploy(ctx context.Context, c Config) error {
+	r, err := run.Open(ctx, run.Config{
+		File: c.File, Offline: true, Now: c.Now,
+		Local: func(ctx context.Context, t state.Target) (run.Local, error) {
+			return u.local(ctx, c.Host.Folder, t.Name)
+		},
+	})
 	if err != nil {
-		return plan.Plan{}, err
+		return err
 	}
-	// Whatever the file says of roles and endpoints is about AWS.
-	target = state.Target{Name: target.Name, Registry: r.ID(), Endpoint: c.Endpoint, Local: true}
-	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{Target: target, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient})
+	p, err := r.Plan(ctx, plan.Options{})
 	if err != nil {
-		return plan.Plan{}, err
+		return err
 	}
-	observed, err := deploy.Observe(ctx, conn.API, target, deploy.ScopeOf(desired))
-	if err != nil {
-		return plan.Plan{}, err
+	if p.Err() != nil {
+		return refused(p)
 	}
-	p := plan.Diff(desired, observed)
-	for _, f := range p.Errors() {
-		err = errors.Join(err, fmt.Errorf("registry %s: %s", target.Name, f.Message))
+	u.Notices = p.Notices
+	for i, s := range r.Registries {
+		u.Deployed = append(u.Deployed, Deployed{Repositories: s.Desired().Repositories, Plan: p.Set.Plans[i]})
 	}
-	if err != nil {
-		return p, err
-	}
-	result, err := deploy.Apply(ctx, conn.API, p, func(deploy.RepositoryResult) {})
-	for _, rr := range result.Repositories {
-		if rr.Error != "" {
-			err = errors.Join(err, fmt.Errorf("registry %s: %s: %s", target.Name, rr.Repository, rr.Error))
+	result, failed := r.Apply(ctx, nil)
+	for _, x := range result.Registries {
+		for _, y := range x.Repositories {
+			if y.Error != "" {
+				err = errors.Join(err, fmt.Errorf("registry %s: %s: %s", x.Target.Name, y.Repository, y.Error))
+			}
 		}
 	}
-	return p, err
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// refused says why a plan is not carried out. Nobody has seen it, so each of
+// its errors is named.
+func refused(p *run.Planned) error {
+	err := p.Failed()
+	for _, x := range p.Set.Plans {
+		for _, f := range x.Errors() {
+			err = errors.Join(err, fmt.Errorf("registry %s: %s", x.Target.Name, f.Message))
+		}
+	}
+	for _, x := range p.Refusals {
+		err = errors.Join(err, x.Err)
+	}
+	return err
+}
+
+// local reaches the server's registry of that name as its administrator.
+func (u *Up) local(ctx context.Context, folder, name string) (run.Local, error) {
+	i := slices.IndexFunc(u.Registries, func(r datadir.Registry) bool { return r.Name == name })
+	c, err := u.Conn(ctx, u.Registries[i], identity.Administrator)
+	return Local(c, folder, nil), err
+}
+
+// Local is how deploy/run reaches a registry of a data folder. end is called
+// when it is done with it.
+func Local(c host.Conn, folder string, end func() error) run.Local {
+	return run.Local{
+		Registry: c.Registry, Endpoint: c.Endpoint, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient, Close: end,
+		People: func(ctx context.Context, partition string, accounts []ecr.AccountID) (map[ecr.AccountID][]proof.Principal, error) {
+			return host.People(ctx, folder, partition, accounts)
+		},
+	}
 }

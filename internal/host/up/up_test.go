@@ -1,0 +1,163 @@
+package up_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+
+	"github.com/kontor-registry/kontor/internal/access/declared"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/host"
+	"github.com/kontor-registry/kontor/internal/host/up"
+)
+
+func start(t *testing.T, folder, file string) (*up.Up, error) {
+	t.Helper()
+	f, _, err := spec.Load(spec.Source{Name: "kontor.yaml", Data: []byte(file)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := declared.Parse([]byte("identities: [{account: \"222222222222\", users: [{name: ann, policies: [AmazonEC2ContainerRegistryPowerUser]}]}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return up.Start(t.Context(), up.Config{
+		Host: host.Config{Folder: folder, Host: "127.0.0.1"}, File: f, Registry: kecr.LocalRegistry(),
+		Identities: who, Getenv: func(string) string { return "" }, Now: time.Now,
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// client calls registry number i as its administrator.
+func client(t *testing.T, u *up.Up, i int) *ecr.Client {
+	t.Helper()
+	c, err := u.Conn(t.Context(), u.Registries[i], identity.Administrator)
+	must(t, err)
+	return ecr.New(ecr.Options{
+		Region: string(c.Registry.Region), BaseEndpoint: aws.String(c.Endpoint),
+		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
+	})
+}
+
+const registries = `stack: shop
+registries:
+  - {name: us, account: "111111111111", region: us-east-2, role_arn: "arn:aws:iam::111111111111:role/deployer"}
+  - {name: eu, account: "222222222222", region: eu-west-1, profile: nobody}
+clusters: [{name: apps, account: "333333333333", region: us-east-2}]
+`
+
+// TestUp: each registry of the file is one of this machine, with the file's
+// repositories, and nothing goes to AWS. Access tests of people that are not
+// here are told of, and those of others are run.
+func TestUp(t *testing.T) {
+	stranger := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a request went to AWS: %s %s", r.Method, r.URL)
+	}))
+	defer stranger.Close()
+	for _, v := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_IAM"} {
+		t.Setenv(v, stranger.URL)
+	}
+	u, err := start(t, t.TempDir(), registries+`access_tests:
+  - {principal: "arn:aws:iam::111111111111:role/ci", repository: app, allow: [push], deny: [admin]}
+  - {principal: "arn:aws:iam::222222222222:user/ann", repository: app, allow: [pull]}
+ecr_repositories:
+  app: {additional_pull_account_ids: ["222222222222"]}
+  web: {registries: [eu]}
+`)
+	must(t, err)
+	defer func() { must(t, u.Close()) }()
+	want := []string{"kontor.yaml:7:5: this access test was not run: there is no arn:aws:iam::111111111111:role/ci here"}
+	if fmt.Sprint(u.Notices) != fmt.Sprint(want) {
+		t.Errorf("notices %q, want %q", u.Notices, want)
+	}
+	if a, b := u.Registries[0], u.Registries[1]; len(u.Deployed) != 2 || a.Name != "us" || b.Account != "222222222222" || a.Host == b.Host {
+		t.Errorf("%+v", u.Registries)
+	}
+	for i, names := range [][]string{{"app"}, {"app", "web"}} {
+		out, err := client(t, u, i).DescribeRepositories(t.Context(), &ecr.DescribeRepositoriesInput{})
+		must(t, err)
+		if len(out.Repositories) != len(names) || len(u.Deployed[i].Repositories) != len(names) || len(u.Deployed[i].Plan.Pending()) != len(names) {
+			t.Errorf("registry %d has %d repositories, want %q", i, len(out.Repositories), names)
+		}
+	}
+}
+
+// TestUpIsChecked: what apply refuses, up refuses, and then nothing is served or
+// changed: there is one way to deploy.
+func TestUpIsChecked(t *testing.T) {
+	folder := t.TempDir()
+	u, err := start(t, folder, "stack: shop\necr_repositories: {app: {}}\n")
+	must(t, err)
+	api := client(t, u, 0)
+	for i := range 3 {
+		content := fmt.Sprint("layer ", i)
+		begun, err := api.InitiateLayerUpload(t.Context(), &ecr.InitiateLayerUploadInput{RepositoryName: aws.String("app")})
+		must(t, err)
+		_, err = api.UploadLayerPart(t.Context(), &ecr.UploadLayerPartInput{RepositoryName: aws.String("app"), UploadId: begun.UploadId,
+			PartFirstByte: aws.Int64(0), PartLastByte: aws.Int64(int64(len(content) - 1)), LayerPartBlob: []byte(content)})
+		must(t, err)
+		digest := string(kecr.DigestOf([]byte(content)))
+		_, err = api.CompleteLayerUpload(t.Context(), &ecr.CompleteLayerUploadInput{RepositoryName: aws.String("app"), UploadId: begun.UploadId, LayerDigests: []string{digest}})
+		must(t, err)
+		manifest := fmt.Sprintf(`{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": %q, "size": %d}, "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": %q, "size": %d}]}`,
+			digest, len(content), digest, len(content))
+		_, err = api.PutImage(t.Context(), &ecr.PutImageInput{RepositoryName: aws.String("app"), ImageManifest: &manifest, ImageTag: aws.String(fmt.Sprint("v", i))})
+		must(t, err)
+	}
+	must(t, u.Close())
+	const rules = "ecr_repositories: {new: {}, app: {expiration_rules: [{tag_pattern: \"v*\", keep_last: 1}]}}\n"
+	tests := []struct{ name, file, want string }{
+		{"max_expire", "stack: shop\nplan: {max_expire: 1}\n" + rules, "app: the new lifecycle policy would expire 2 of 3 images at once, and plan.max_expire allows 1"},
+		{"lifecycle test", "stack: shop\nlifecycle_tests: [{image: {tags: [v1], age_days: 1, newer: 1}, repository: app, expect: kept}]\n" + rules, "in repository app the image is expired, not kept"},
+		{"access test", "stack: shop\naccess_tests: [{principal: \"333333333333\", repository: new, allow: [pull]}]\n" + rules, "an access test does not hold: 333333333333 may pull"},
+		{"another stack's", "stack: other\necr_repositories: {app: {}}\n", "registry local: repository app belongs to stack shop, not to other"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := start(t, folder, tt.file); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+	u, err = start(t, folder, "stack: shop\necr_repositories: {app: {}}\n")
+	must(t, err)
+	defer func() { must(t, u.Close()) }()
+	if n := len(u.Deployed[0].Plan.Pending()); n != 0 {
+		t.Errorf("%d changes are left to make: up changed something before it refused", n)
+	}
+}
+
+// TestUpInterrupted: an interrupt before all is there leaves nothing running.
+func TestUpInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	f, _, err := spec.Load(spec.Example())
+	must(t, err)
+	folder := t.TempDir()
+	_, err = up.Start(ctx, up.Config{
+		Host: host.Config{Folder: folder, Host: "127.0.0.1"}, File: f, Registry: kecr.LocalRegistry(),
+		Getenv: func(string) string { return "" },
+		Now:    func() time.Time { cancel(); return time.Now() },
+	})
+	if err == nil || err.Error() != "interrupted before the registry was ready: run it again to finish" {
+		t.Errorf("%v", err)
+	}
+	u, err := start(t, folder, "ecr_repositories: {}\n")
+	must(t, err)
+	must(t, u.Close())
+}
