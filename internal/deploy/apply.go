@@ -26,17 +26,12 @@ type ApplyConfig struct {
 	Progress Progress
 }
 
-// Apply is ApplyWith with the defaults.
-func Apply(ctx context.Context, api API, p plan.Plan, progress Progress) (Result, error) {
-	return ApplyWith(ctx, api, p, ApplyConfig{Progress: progress})
-}
-
-// ApplyWith carries out the pending changes of p, several repositories at a time.
+// Apply carries out the pending changes of p, several repositories at a time.
 // One that fails, or that moved since the plan, does not hold up the others;
 // the Result says what came of each. The error is for a plan that may not be
 // carried out at all (nothing was changed then), or for ctx: when it ends, the
 // repositories that were begun are finished and no others are begun.
-func ApplyWith(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, error) {
+func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, error) {
 	result := Result{Target: p.Target, Repositories: []RepositoryResult{}}
 	if p.Version != plan.Version {
 		return result, fmt.Errorf("the plan has version %d, this is for version %d: make it again", p.Version, plan.Version)

@@ -173,7 +173,7 @@ func TestParallelism(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := deploy.ApplyWith(t.Context(), conn.API, plan.Diff(d, o), deploy.ApplyConfig{Parallel: at})
+	r, err := deploy.Apply(t.Context(), conn.API, plan.Diff(d, o), deploy.ApplyConfig{Parallel: at})
 	if err != nil || !r.OK() || c.most != at || !met["CreateRepository"] {
 		t.Errorf("apply: %v, %d calls at once, want %d", err, c.most, at)
 	}

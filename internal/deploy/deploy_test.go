@@ -84,7 +84,7 @@ func diff(t *testing.T, conn *deploy.Conn, d state.Desired) plan.Plan {
 
 func apply(t *testing.T, conn *deploy.Conn, p plan.Plan) deploy.Result {
 	t.Helper()
-	r, err := deploy.Apply(t.Context(), conn.API, p, nil)
+	r, err := deploy.Apply(t.Context(), conn.API, p, deploy.ApplyConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestApply(t *testing.T) {
 		t.Fatalf("plan (-want +got):\n%s", diff)
 	}
 	var seen []string
-	r, err := deploy.Apply(t.Context(), conn.API, p, func(r deploy.RepositoryResult) { seen = append(seen, string(r.Repository)) })
+	r, err := deploy.Apply(t.Context(), conn.API, p, deploy.ApplyConfig{Progress: func(r deploy.RepositoryResult) { seen = append(seen, string(r.Repository)) }})
 	if err != nil || !r.OK() {
 		t.Fatalf("apply: %v, %+v", err, r.Repositories)
 	}
@@ -266,7 +266,7 @@ func TestAnotherStacksRepositoryIsRefused(t *testing.T) {
 	create(t, conn, "theirs", policyA, "", tag(state.TagStack, "website"))
 	d := wanted(repo("mine", policyB, ""), repo("theirs", policyB, ""))
 	before := observe(t, conn, d)
-	if _, err := deploy.Apply(t.Context(), conn.API, diff(t, conn, d), nil); err == nil || !strings.Contains(err.Error(), "website") {
+	if _, err := deploy.Apply(t.Context(), conn.API, diff(t, conn, d), deploy.ApplyConfig{}); err == nil || !strings.Contains(err.Error(), "website") {
 		t.Errorf("error %v, want one that names the other stack", err)
 	}
 	if diff := cmp.Diff(before, observe(t, conn, d)); diff != "" {
@@ -339,7 +339,7 @@ func TestStoppedApply(t *testing.T) {
 	p := diff(t, conn, d)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r, err := deploy.Apply(ctx, conn.API, p, nil)
+	r, err := deploy.Apply(ctx, conn.API, p, deploy.ApplyConfig{})
 	if !errors.Is(err, context.Canceled) || r.Count(deploy.StatusSkipped) != 2 {
 		t.Errorf("error %v, result %+v", err, r.Repositories)
 	}
@@ -358,7 +358,7 @@ func TestStoppedApplyFinishesWhatItBegan(t *testing.T) {
 	d := wanted(repo("api", policyA, rulesA))
 	p := diff(t, conn, d)
 	f.next("CreateRepository")
-	r, err := deploy.Apply(ctx, conn.API, p, nil)
+	r, err := deploy.Apply(ctx, conn.API, p, deploy.ApplyConfig{})
 	if !errors.Is(err, context.Canceled) || !r.OK() {
 		t.Errorf("error %v, result %+v", err, r.Repositories)
 	}

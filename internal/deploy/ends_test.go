@@ -126,7 +126,7 @@ func TestTheServerFailsAtEveryCall(t *testing.T) {
 					return deploy.Result{}, err
 				}
 				p := plan.DiffWith(d, o, plan.Options{End: plan.LeftFile, Images: images})
-				return deploy.ApplyWith(t.Context(), conn.API, p, deploy.ApplyConfig{Parallel: 1})
+				return deploy.Apply(t.Context(), conn.API, p, deploy.ApplyConfig{Parallel: 1})
 			}
 			last := 0
 			for which := 1; ; which++ {
@@ -219,7 +219,7 @@ func TestApplyThenPlanIsEmpty(t *testing.T) {
 				}
 				return plan.Diff(d, o)
 			}
-			if r, err := deploy.Apply(background, conn.API, plans(), nil); err != nil || !r.OK() {
+			if r, err := deploy.Apply(background, conn.API, plans(), deploy.ApplyConfig{}); err != nil || !r.OK() {
 				rt.Fatalf("%v, %+v\n%s", err, r, text)
 			}
 			if p := plans(); len(p.Pending()) > 0 || len(p.Errors()) > 0 {
@@ -279,7 +279,7 @@ func TestPlansThatMayNotBeCarriedOut(t *testing.T) {
 	before := plan.Settings{Tags: map[string]string{state.TagStack: stack}}
 	forged.Changes = append(forged.Changes, plan.Change{Repository: "api", Op: plan.OpDelete, Before: &before})
 	for name, p := range map[string]plan.Plan{"drift": drift, "a deletion that nobody planned": forged} {
-		if _, err := deploy.Apply(t.Context(), conn.API, p, nil); err == nil {
+		if _, err := deploy.Apply(t.Context(), conn.API, p, deploy.ApplyConfig{}); err == nil {
 			t.Errorf("%s was carried out", name)
 		}
 	}

@@ -153,7 +153,7 @@ func TestEveryFieldIsAppliedOnce(t *testing.T) {
 			}
 			first := plans()
 			fits(rt, first)
-			if r, err := deploy.Apply(background, conn.API, first, nil); err != nil || !r.OK() {
+			if r, err := deploy.Apply(background, conn.API, first, deploy.ApplyConfig{}); err != nil || !r.OK() {
 				rt.Fatalf("%v, %+v\n%s", err, r, text)
 			}
 			if p := plans(); len(p.Pending()) > 0 || len(p.Errors()) > 0 {

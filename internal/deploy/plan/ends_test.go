@@ -185,7 +185,7 @@ func TestSettingsOfARepository(t *testing.T) {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
 			if len(p.Errors()) == 0 {
-				if again := plan.Diff(d, p.ApplyTo(o)); len(again.Pending()) > 0 {
+				if again := plan.Diff(d, applyTo(p, o)); len(again.Pending()) > 0 {
 					t.Errorf("a second plan has changes: %q", brief(again))
 				}
 			}
@@ -219,7 +219,7 @@ func TestStale(t *testing.T) {
 	}{
 		{"nothing moved", wanted(want...), seen(have...), nil},
 		{"carried out in part", wanted(want...), seen(append(change(have, 0, func(r *state.Repository) { r.Policy = pull2 }), repo("new", "platform", "", ""))...), nil},
-		{"carried out whole", wanted(want...), p.ApplyTo(seen(have...)), nil},
+		{"carried out whole", wanted(want...), applyTo(p, seen(have...)), nil},
 		{
 			"the file asks for something else", wanted(change(want, 1, func(r *state.Repository) { r.Policy = other })...), seen(have...),
 			[]string{"the plan's change of repository old is not what the file asks for", "the file asks for other settings of repository old than when the plan was made"},
@@ -319,7 +319,7 @@ func FuzzParseSet(f *testing.F) {
 				t.Fatal(err)
 			}
 			p.Stale(wanted(repo("new", "", pull, days1)), seen(free("left", "platform")))
-			p.ApplyTo(seen(free("left", "platform")))
+			applyTo(p, seen(free("left", "platform")))
 		}
 	})
 }

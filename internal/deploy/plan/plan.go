@@ -16,7 +16,6 @@
 package plan
 
 import (
-	"maps"
 	"net/url"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
@@ -281,45 +280,4 @@ func (c Change) Has(field Field) bool {
 		}
 	}
 	return false
-}
-
-// ApplyTo returns what o becomes when every change of p is carried out. It
-// does not change o.
-func (p Plan) ApplyTo(o state.Observed) state.Observed {
-	out := state.Observed{Target: o.Target, Repositories: maps.Clone(o.Repositories)}
-	if out.Repositories == nil {
-		out.Repositories = map[ecr.RepositoryName]state.Repository{}
-	}
-	for _, c := range p.Pending() {
-		if c.Op == OpDelete {
-			delete(out.Repositories, c.Repository)
-			continue
-		}
-		r := out.Repositories[c.Repository]
-		tags := make(map[string]string, len(r.Tags)+len(c.After.Tags))
-		maps.Copy(tags, r.Tags)
-		for _, d := range c.Differences {
-			if d.Field == FieldTag && d.Action == Remove {
-				delete(tags, d.Key)
-			}
-		}
-		maps.Copy(tags, c.After.Tags)
-		next := state.Repository{
-			Name:       c.Repository,
-			Mutability: ecr.Mutability{Mode: c.After.Mutability.Mode, Filters: c.After.Mutability.Filters},
-			Tags:       tags,
-			Policy:     c.After.Policy,
-			Lifecycle:  c.After.Lifecycle,
-			ScanOnPush: r.ScanOnPush,
-			Encryption: r.Encryption,
-		}
-		if c.After.ScanOnPush != nil {
-			next.ScanOnPush = c.After.ScanOnPush
-		}
-		if e := c.After.Encryption; e != nil && c.Op == OpCreate {
-			next.Encryption = &ecr.Encryption{Type: e.Type, KMSKey: e.KMSKey}
-		}
-		out.Repositories[c.Repository] = next
-	}
-	return out
 }

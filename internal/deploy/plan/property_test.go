@@ -86,7 +86,7 @@ func TestApplyingADiffGivesDesired(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, o := drawDesired(t), drawObserved(t, "", "platform")
 		p := plan.Diff(d, o)
-		got := p.ApplyTo(o)
+		got := applyTo(p, o)
 		for _, want := range d.Repositories {
 			r := got.Repositories[want.Name]
 			if r.Mutability.Mode != want.Mutability.Mode || !plan.EqualPolicy(r.Policy, want.Policy) || !plan.EqualLifecycle(r.Lifecycle, want.Lifecycle) {
@@ -115,7 +115,7 @@ func TestApplyingADiffGivesDesired(t *testing.T) {
 func TestRepositoriesOutsideTheFileOrOfOthersStay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, o := drawDesired(t), drawObserved(t, "", "platform", "website")
-		got := plan.Diff(d, o).ApplyTo(o)
+		got := applyTo(plan.Diff(d, o), o)
 		inFile := map[ecr.RepositoryName]bool{}
 		for _, r := range d.Repositories {
 			inFile[r.Name] = true
@@ -158,7 +158,7 @@ func TestDiffChangesNeitherSide(t *testing.T) {
 			observed[n] = with(r, func(*state.Repository) {})
 		}
 		p := plan.Diff(d, o)
-		p.ApplyTo(o)
+		applyTo(p, o)
 		if diff := cmp.Diff(rs, d.Repositories, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("desired changed:\n%s", diff)
 		}
@@ -196,4 +196,45 @@ func TestChangedDocumentsHaveParts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// applyTo returns what o becomes when every change of p is carried out. It
+// does not change o.
+func applyTo(p plan.Plan, o state.Observed) state.Observed {
+	out := state.Observed{Target: o.Target, Repositories: maps.Clone(o.Repositories)}
+	if out.Repositories == nil {
+		out.Repositories = map[ecr.RepositoryName]state.Repository{}
+	}
+	for _, c := range p.Pending() {
+		if c.Op == plan.OpDelete {
+			delete(out.Repositories, c.Repository)
+			continue
+		}
+		r := out.Repositories[c.Repository]
+		tags := make(map[string]string, len(r.Tags)+len(c.After.Tags))
+		maps.Copy(tags, r.Tags)
+		for _, d := range c.Differences {
+			if d.Field == plan.FieldTag && d.Action == plan.Remove {
+				delete(tags, d.Key)
+			}
+		}
+		maps.Copy(tags, c.After.Tags)
+		next := state.Repository{
+			Name:       c.Repository,
+			Mutability: ecr.Mutability{Mode: c.After.Mutability.Mode, Filters: c.After.Mutability.Filters},
+			Tags:       tags,
+			Policy:     c.After.Policy,
+			Lifecycle:  c.After.Lifecycle,
+			ScanOnPush: r.ScanOnPush,
+			Encryption: r.Encryption,
+		}
+		if c.After.ScanOnPush != nil {
+			next.ScanOnPush = c.After.ScanOnPush
+		}
+		if e := c.After.Encryption; e != nil && c.Op == plan.OpCreate {
+			next.Encryption = &ecr.Encryption{Type: e.Type, KMSKey: e.KMSKey}
+		}
+		out.Repositories[c.Repository] = next
+	}
+	return out
 }

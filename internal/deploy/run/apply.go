@@ -59,7 +59,7 @@ func (r *Run) Apply(ctx context.Context, progress Progress) (Result, error) {
 
 // apply carries out the plan of s.
 func (s *Registry) apply(ctx context.Context, progress Progress) (deploy.Result, error) {
-	r, err := deploy.ApplyWith(ctx, s.Conn.API, s.plan, deploy.ApplyConfig{
+	r, err := deploy.Apply(ctx, s.Conn.API, s.plan, deploy.ApplyConfig{
 		Parallel: s.run.cfg.Parallel,
 		Progress: func(r deploy.RepositoryResult) {
 			if progress != nil {
