@@ -15,7 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/policy"
 )
 
-func (e *Env) accessCommand() *cobra.Command {
+func accessCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "access",
 		Short: "Who may pull, push, delete and administer what, and why",
@@ -32,7 +32,7 @@ Accounts that cannot be read are said to be unseen, never guessed.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: runGroup,
 	}
-	cmd.AddCommand(e.accessCheckCommand(), e.accessWhoCanCommand(), e.accessMatrixCommand(), e.accessTestCommand())
+	cmd.AddCommand(accessCheckCommand(e), accessWhoCanCommand(e), accessMatrixCommand(e), accessTestCommand(e))
 	return cmd
 }
 
@@ -53,18 +53,18 @@ func (o *accessOptions) flags(e *Env, cmd *cobra.Command) {
 // evidence reads both sides: of the registries of the file, or without one of
 // the local registry. repository is read alone where it is given; asked are the
 // principals that somebody asks about.
-func (e *Env) evidence(ctx context.Context, o accessOptions, repository string, asked ...string) (ev run.Evidence, err error) {
+func evidence(ctx context.Context, e *Env, o accessOptions, repository string, asked ...string) (ev run.Evidence, err error) {
 	cfg := run.Config{Parallel: o.parallel}
 	var r *run.Run
 	switch {
-	case len(e.fileNames(o.fileOptions)) > 0:
-		r, err = e.openFile(ctx, o.targetsOptions, cfg)
+	case len(fileNames(e, o.fileOptions)) > 0:
+		r, err = openFile(ctx, e, o.targetsOptions, cfg)
 	case o.planned:
 		err = errors.New("--planned is about a file: give -f FILE")
 	case len(o.targets) > 0:
 		err = usagef("--target is about the registries of a file: give -f FILE")
 	default:
-		r, err = e.open(ctx, cfg, o.data)
+		r, err = openRun(ctx, e, cfg, o.data)
 	}
 	if err != nil {
 		return ev, err
@@ -92,8 +92,8 @@ func one(ev run.Evidence, name string) (proof.Repository, error) {
 
 // completeAccess offers rights as the argument number right, and repositories
 // of the file as the next.
-func (e *Env) completeAccess(o *accessOptions, right int) cobra.CompletionFunc {
-	repositories := e.completeRepositories(&o.fileOptions)
+func completeAccess(e *Env, o *accessOptions, right int) cobra.CompletionFunc {
+	repositories := completeRepositories(e, &o.fileOptions)
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		switch len(args) {
 		case right:

@@ -9,7 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) accessCheckCommand() *cobra.Command {
+func accessCheckCommand(e *Env) *cobra.Command {
 	var o accessOptions
 	cmd := &cobra.Command{
 		Use:   "check PRINCIPAL RIGHT REPOSITORY [flags]",
@@ -32,7 +32,7 @@ ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 			if err := proof.CheckPrincipal(who); err != nil {
 				return usagef("%v", err)
 			}
-			ev, err := e.evidence(cmd.Context(), o, args[2], who)
+			ev, err := evidence(cmd.Context(), e, o, args[2], who)
 			if err != nil {
 				return err
 			}
@@ -57,11 +57,11 @@ ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 		},
 	}
 	o.flags(e, cmd)
-	cmd.ValidArgsFunction = e.completeAccess(&o, 1)
+	cmd.ValidArgsFunction = completeAccess(e, &o, 1)
 	return cmd
 }
 
-func (e *Env) accessWhoCanCommand() *cobra.Command {
+func accessWhoCanCommand(e *Env) *cobra.Command {
 	var o accessOptions
 	cmd := &cobra.Command{
 		Use:   "who-can RIGHT REPOSITORY [flags]",
@@ -78,7 +78,7 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 			if err != nil {
 				return usagef("%v", err)
 			}
-			ev, err := e.evidence(cmd.Context(), o, args[1])
+			ev, err := evidence(cmd.Context(), e, o, args[1])
 			if err != nil {
 				return err
 			}
@@ -97,11 +97,11 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 		},
 	}
 	o.flags(e, cmd)
-	cmd.ValidArgsFunction = e.completeAccess(&o, 0)
+	cmd.ValidArgsFunction = completeAccess(e, &o, 0)
 	return cmd
 }
 
-func (e *Env) accessMatrixCommand() *cobra.Command {
+func accessMatrixCommand(e *Env) *cobra.Command {
 	var (
 		o    accessOptions
 		page string
@@ -115,7 +115,7 @@ administer. With --html it is a page to look at, without scripts.`,
   kontor access matrix --planned -f kontor.yaml --html access.html`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ev, err := e.evidence(cmd.Context(), o, "")
+			ev, err := evidence(cmd.Context(), e, o, "")
 			if err != nil {
 				return err
 			}

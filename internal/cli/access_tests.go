@@ -8,7 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) accessTestCommand() *cobra.Command {
+func accessTestCommand(e *Env) *cobra.Command {
 	var o accessOptions
 	cmd := &cobra.Command{
 		Use:   "test [flags]",
@@ -21,7 +21,7 @@ principal's account is not seen; what it denies must be denied altogether.`,
 		Example: `  kontor access test -f kontor.yaml`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			r, err := e.openFile(cmd.Context(), o.targetsOptions, run.Config{})
+			r, err := openFile(cmd.Context(), e, o.targetsOptions, run.Config{})
 			if err != nil {
 				return err
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/check"
 )
 
-func (e *Env) adminCommand() *cobra.Command {
+func adminCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
 		Short: "Look after a registry's data folder",
@@ -19,15 +19,15 @@ started for the command where none runs, or one elsewhere, with --endpoint.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: runGroup,
 	}
-	cmd.AddCommand(e.adminCheckCommand())
-	cmd.AddCommand(e.adminJournalCommand(), e.adminBinCommand(), e.adminRestoreCommand(), e.adminPurgeCommand(), e.adminUsageCommand(), e.adminGCCommand(),
-		e.adminLifecycleCommand(), e.adminClockCommand())
-	cmd.AddCommand(e.adminAuditCommand())
-	cmd.AddCommand(e.adminUserCommand(), e.adminRoleCommand())
+	cmd.AddCommand(adminCheckCommand(e))
+	cmd.AddCommand(adminJournalCommand(e), adminBinCommand(e), adminRestoreCommand(e), adminPurgeCommand(e), adminUsageCommand(e), adminGCCommand(e),
+		adminLifecycleCommand(e), adminClockCommand(e))
+	cmd.AddCommand(adminAuditCommand(e))
+	cmd.AddCommand(adminUserCommand(e), adminRoleCommand(e))
 	return cmd
 }
 
-func (e *Env) adminCheckCommand() *cobra.Command {
+func adminCheckCommand(e *Env) *cobra.Command {
 	var (
 		data   string
 		asJSON bool
@@ -43,14 +43,14 @@ Nothing is changed. A server may run on the folder meanwhile.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json | jq -r '.damaged[].digest'`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.adminCheck(cmd, data, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return adminCheck(e, cmd, data, asJSON) },
 	}
-	e.dataFlag(cmd, &data)
+	dataFlag(e, cmd, &data)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-func (e *Env) adminCheck(cmd *cobra.Command, data string, asJSON bool) (err error) {
+func adminCheck(e *Env, cmd *cobra.Command, data string, asJSON bool) (err error) {
 	path, err := e.dataDir(data)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func auditFlag(cmd *cobra.Command, p *string) {
 }
 
 // auditMode is the flag's value, else that of the environment variable.
-func (e *Env) auditMode(flag string) (audit.Mode, error) {
+func auditMode(e *Env, flag string) (audit.Mode, error) {
 	m, err := audit.ParseMode(e.or(flag, envAudit, ""))
 	if err != nil {
 		return "", usagef("--audit: %v", err)
@@ -37,7 +37,7 @@ type auditOptions struct {
 	filter                       audit.Filter
 }
 
-func (e *Env) adminAuditCommand() *cobra.Command {
+func adminAuditCommand(e *Env) *cobra.Command {
 	var o auditOptions
 	cmd := &cobra.Command{
 		Use:   "audit [flags]",
@@ -52,9 +52,9 @@ crash may leave one, are named on stderr, and the command exits with 1.`,
   kontor admin audit --principal '*:user/ci' --action 'ecr:Put*' --resource 'team/*'
   kontor admin audit --json | jq -r .principal | sort | uniq -c`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.adminAudit(cmd, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return adminAudit(e, cmd, o) },
 	}
-	e.dataFlag(cmd, &o.data)
+	dataFlag(e, cmd, &o.data)
 	f := cmd.Flags()
 	f.StringVar(&o.filter.Principal, "principal", "", "only of the principal `NAME`: an ARN, a unique id or an access key (default all)")
 	f.StringVar(&o.filter.Action, "action", "", "only of the IAM action `NAME`, such as ecr:PutImage (default all)")
@@ -68,7 +68,7 @@ crash may leave one, are named on stderr, and the command exits with 1.`,
 	return cmd
 }
 
-func (e *Env) adminAudit(cmd *cobra.Command, o auditOptions) error {
+func adminAudit(e *Env, cmd *cobra.Command, o auditOptions) error {
 	path, err := e.dataDir(o.data)
 	if err != nil {
 		return err
@@ -79,10 +79,10 @@ func (e *Env) adminAudit(cmd *cobra.Command, o auditOptions) error {
 	default:
 		return usagef("--decision %s: want allowed or denied", o.decision)
 	}
-	if o.filter.Since, err = e.moment("since", o.since); err != nil {
+	if o.filter.Since, err = moment(e, "since", o.since); err != nil {
 		return err
 	}
-	if o.filter.Until, err = e.moment("until", o.until); err != nil {
+	if o.filter.Until, err = moment(e, "until", o.until); err != nil {
 		return err
 	}
 	options, bad := e.options(e.Stdout), 0
@@ -115,7 +115,7 @@ func (e *Env) adminAudit(cmd *cobra.Command, o auditOptions) error {
 }
 
 // moment reads a time, or how long ago it is; "" is the zero time.
-func (e *Env) moment(flag, s string) (time.Time, error) {
+func moment(e *Env, flag, s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}

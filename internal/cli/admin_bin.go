@@ -12,7 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
-func (e *Env) adminBinCommand() *cobra.Command {
+func adminBinCommand(e *Env) *cobra.Command {
 	var (
 		o      adminOptions
 		asJSON bool
@@ -31,7 +31,7 @@ that is gone has its images here, too. No other request can see them.`,
 			if in.RepositoryName, err = repositoryArgument(args); err != nil {
 				return err
 			}
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ that is gone has its images here, too. No other request can see them.`,
 	}
 	o.flags(e, cmd)
 	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = e.completeRepository(&fileOptions{})
+	cmd.ValidArgsFunction = completeRepository(e, &fileOptions{})
 	return cmd
 }
 
@@ -67,7 +67,7 @@ func repositoryArgument(args []string) (string, error) {
 	return args[0], nil
 }
 
-func (e *Env) adminRestoreCommand() *cobra.Command {
+func adminRestoreCommand(e *Env) *cobra.Command {
 	var (
 		o      adminOptions
 		asJSON bool
@@ -88,7 +88,7 @@ For lifecycle rules the age of the image counts from now on.`,
 			if in.RepositoryName, in.ImageDigest, err = splitDigest(args[0]); err != nil {
 				return err
 			}
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}
@@ -109,7 +109,7 @@ For lifecycle rules the age of the image counts from now on.`,
 	return cmd
 }
 
-func (e *Env) adminPurgeCommand() *cobra.Command {
+func adminPurgeCommand(e *Env) *cobra.Command {
 	var (
 		o           adminOptions
 		reason      string
@@ -138,7 +138,7 @@ Layers that other images use stay; remove those images, too.`,
 			if err := e.mayAsk(yes, asJSON); err != nil {
 				return err
 			}
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}

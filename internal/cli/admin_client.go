@@ -41,10 +41,10 @@ type adminClient struct {
 	close    func() error
 }
 
-// admin reaches the registry that o chooses. The caller closes the client.
-func (e *Env) admin(ctx context.Context, o adminOptions) (*adminClient, error) {
+// openAdmin reaches the registry that o chooses. The caller closes the client.
+func openAdmin(ctx context.Context, e *Env, o adminOptions) (*adminClient, error) {
 	if o.endpoint != "" {
-		return e.adminAt(ctx, o)
+		return adminAt(ctx, e, o)
 	}
 	if o.region != "" {
 		return nil, usagef("--region goes with --endpoint")
@@ -76,7 +76,7 @@ func (e *Env) admin(ctx context.Context, o adminOptions) (*adminClient, error) {
 }
 
 // adminAt reaches the registry at an endpoint, as the AWS configuration says.
-func (e *Env) adminAt(ctx context.Context, o adminOptions) (*adminClient, error) {
+func adminAt(ctx context.Context, e *Env, o adminOptions) (*adminClient, error) {
 	at, err := url.Parse(o.endpoint)
 	switch {
 	case o.data != "" || o.target != "":

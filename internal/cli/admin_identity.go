@@ -20,10 +20,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-// identities reaches IAM of the registry that o chooses, runs fn, and puts
+// withIAM reaches IAM of the registry that o chooses, runs fn, and puts
 // what IAM refuses in its own words.
-func (e *Env) identities(ctx context.Context, o adminOptions, fn func(c *iam.Client) error) (err error) {
-	a, err := e.admin(ctx, o)
+func withIAM(ctx context.Context, e *Env, o adminOptions, fn func(c *iam.Client) error) (err error) {
+	a, err := openAdmin(ctx, e, o)
 	if err != nil {
 		return err
 	}
@@ -71,37 +71,37 @@ func group(use, short, example string, subs ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-func (e *Env) adminUserCommand() *cobra.Command {
+func adminUserCommand(e *Env) *cobra.Command {
 	return group("user", "Make users of the registry's account, their access keys and policies", `  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin user list`,
-		e.identityListCommand("user"), e.userCreateCommand(), e.identityDeleteCommand("user"),
-		e.identityAttachCommand("user", true), e.identityAttachCommand("user", false),
+		identityListCommand(e, "user"), userCreateCommand(e), identityDeleteCommand(e, "user"),
+		identityAttachCommand(e, "user", true), identityAttachCommand(e, "user", false),
 		group("keys", "Rotate the access keys of users", `  kontor admin user keys rotate ann
   kontor admin user keys list ann`,
-			e.keyListCommand(), e.keyRotateCommand(),
-			e.keyChangeCommand("deactivate", "Switch an access key off, and everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
+			keyListCommand(e), keyRotateCommand(e),
+			keyChangeCommand(e, "deactivate", "Switch an access key off, and everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
 				_, err := c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: types.StatusTypeInactive})
 				return err
 			}),
-			e.keyChangeCommand("activate", "Switch an access key on again", func(ctx context.Context, c *iam.Client, user, key string) error {
+			keyChangeCommand(e, "activate", "Switch an access key on again", func(ctx context.Context, c *iam.Client, user, key string) error {
 				_, err := c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: types.StatusTypeActive})
 				return err
 			}),
-			e.keyChangeCommand("delete", "Remove an access key for good, and end everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
+			keyChangeCommand(e, "delete", "Remove an access key for good, and end everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
 				_, err := c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &user, AccessKeyId: &key})
 				return err
 			})))
 }
 
-func (e *Env) adminRoleCommand() *cobra.Command {
+func adminRoleCommand(e *Env) *cobra.Command {
 	return group("role", "Make roles of the registry's account and their policies", `  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin role list`,
-		e.identityListCommand("role"), e.roleCreateCommand(), e.identityDeleteCommand("role"),
-		e.identityAttachCommand("role", true), e.identityAttachCommand("role", false))
+		identityListCommand(e, "role"), roleCreateCommand(e), identityDeleteCommand(e, "role"),
+		identityAttachCommand(e, "role", true), identityAttachCommand(e, "role", false))
 }
 
 // identityCommand is a command about one user or role, or all.
-func (e *Env) identityCommand(use, short, long, example string, args cobra.PositionalArgs, run func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error) *cobra.Command {
+func identityCommand(e *Env, use, short, long, example string, args cobra.PositionalArgs, run func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error) *cobra.Command {
 	var (
 		o      adminOptions
 		asJSON bool
@@ -109,7 +109,7 @@ func (e *Env) identityCommand(use, short, long, example string, args cobra.Posit
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.identities(cmd.Context(), o, func(c *iam.Client) error { return run(cmd.Context(), c, args, asJSON) })
+			return withIAM(cmd.Context(), e, o, func(c *iam.Client) error { return run(cmd.Context(), c, args, asJSON) })
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -119,7 +119,7 @@ func (e *Env) identityCommand(use, short, long, example string, args cobra.Posit
 }
 
 // told answers a command that has nothing to show but that it was done.
-func (e *Env) told(asJSON bool, done any, format string, args ...any) error {
+func told(e *Env, asJSON bool, done any, format string, args ...any) error {
 	if asJSON {
 		return render.JSON(e.Stdout, done)
 	}
@@ -127,8 +127,8 @@ func (e *Env) told(asJSON bool, done any, format string, args ...any) error {
 	return err
 }
 
-func (e *Env) identityListCommand(kind string) *cobra.Command {
-	return e.identityCommand("list [flags]", "List "+kind+"s with their policies", "List "+kind+"s with the managed and inline policies that they have.",
+func identityListCommand(e *Env, kind string) *cobra.Command {
+	return identityCommand(e, "list [flags]", "List "+kind+"s with their policies", "List "+kind+"s with the managed and inline policies that they have.",
 		"  kontor admin "+kind+" list\n  kontor admin "+kind+" list --json | jq -r '.[].arn'", noArgs,
 		func(ctx context.Context, c *iam.Client, _ []string, asJSON bool) error {
 			list := roleList
@@ -222,7 +222,7 @@ func keysOf(ctx context.Context, c *iam.Client, user string) ([]render.IdentityK
 }
 
 // newKey gives user a key and shows it.
-func (e *Env) newKey(ctx context.Context, c *iam.Client, user string, asJSON bool) error {
+func newKey(ctx context.Context, e *Env, c *iam.Client, user string, asJSON bool) error {
 	out, err := c.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: &user})
 	if err != nil {
 		return err
@@ -234,9 +234,9 @@ func (e *Env) newKey(ctx context.Context, c *iam.Client, user string, asJSON boo
 	return render.Keys(e.Stdout, user, []render.IdentityKey{k})
 }
 
-func (e *Env) userCreateCommand() *cobra.Command {
+func userCreateCommand(e *Env) *cobra.Command {
 	var policies []string
-	cmd := e.identityCommand("create NAME [flags]", "Make a user with an access key",
+	cmd := identityCommand(e, "create NAME [flags]", "Make a user with an access key",
 		"Make a user, attach managed policies, and print an access key. Its secret is not\nshown again; kontor env --user NAME knows it on this machine.",
 		`  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin user create ci --json | jq -r .secret_access_key`, between(1, 1),
@@ -257,7 +257,7 @@ func (e *Env) userCreateCommand() *cobra.Command {
 					return err
 				}
 			}
-			return e.newKey(ctx, c, args[0], asJSON)
+			return newKey(ctx, e, c, args[0], asJSON)
 		})
 	policyFlag(cmd, &policies)
 	return cmd
@@ -278,12 +278,12 @@ func completePolicies(cmd *cobra.Command, flag string) {
 	completeWords(cmd, flag, names...)
 }
 
-func (e *Env) roleCreateCommand() *cobra.Command {
+func roleCreateCommand(e *Env) *cobra.Command {
 	var (
 		policies []string
 		trust    string
 	)
-	cmd := e.identityCommand("create NAME --trust WHO [flags]", "Make a role",
+	cmd := identityCommand(e, "create NAME --trust WHO [flags]", "Make a role",
 		"Make a role that others may assume: an account, a user or role by its ARN, or\nwhoever the trust policy in a file names. Print its ARN.",
 		`  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin role create ci --trust trust.json`, between(1, 1),
@@ -309,7 +309,7 @@ func (e *Env) roleCreateCommand() *cobra.Command {
 					return err
 				}
 			}
-			return e.told(asJSON, map[string]string{"arn": *out.Role.Arn, "id": *out.Role.RoleId}, "%s", *out.Role.Arn)
+			return told(e, asJSON, map[string]string{"arn": *out.Role.Arn, "id": *out.Role.RoleId}, "%s", *out.Role.Arn)
 		})
 	policyFlag(cmd, &policies)
 	cmd.Flags().StringVar(&trust, "trust", "", "who may assume it: an account `ID`, an ARN, or a file with a trust policy (required)")
@@ -331,8 +331,8 @@ func trustPolicy(who string) (string, error) {
 	return string(text), nil
 }
 
-func (e *Env) identityDeleteCommand(kind string) *cobra.Command {
-	return e.identityCommand("delete NAME [flags]", "Remove a "+kind+" with its policies, and end its sessions",
+func identityDeleteCommand(e *Env, kind string) *cobra.Command {
+	return identityCommand(e, "delete NAME [flags]", "Remove a "+kind+" with its policies, and end its sessions",
 		"Detach and remove the policies of the "+kind+" and then the "+kind+" itself. Its access keys,\nsessions and docker logins end at once.",
 		"  kontor admin "+kind+" delete old", between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
@@ -343,7 +343,7 @@ func (e *Env) identityDeleteCommand(kind string) *cobra.Command {
 			if err := remove(ctx, c, &args[0]); err != nil {
 				return err
 			}
-			return e.told(asJSON, map[string]string{"deleted": args[0]}, "%s %s is deleted", kind, args[0])
+			return told(e, asJSON, map[string]string{"deleted": args[0]}, "%s %s is deleted", kind, args[0])
 		})
 }
 
@@ -405,12 +405,12 @@ func deleteRole(ctx context.Context, c *iam.Client, name *string) error {
 	return err
 }
 
-func (e *Env) identityAttachCommand(kind string, attach bool) *cobra.Command {
+func identityAttachCommand(e *Env, kind string, attach bool) *cobra.Command {
 	verb, short, done := "attach", "Attach a managed policy to a "+kind, "%s has %s"
 	if !attach {
 		verb, short, done = "detach", "Take a managed policy away from a "+kind, "%s no longer has %s"
 	}
-	return e.identityCommand(verb+" NAME POLICY [flags]", short, short+", by the policy's name or ARN. It holds for the next request.",
+	return identityCommand(e, verb+" NAME POLICY [flags]", short, short+", by the policy's name or ARN. It holds for the next request.",
 		"  kontor admin "+kind+" "+verb+" ann AmazonEC2ContainerRegistryPullOnly", between(2, 2),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			arn, err := policyARN(ctx, c, args[1])
@@ -430,12 +430,12 @@ func (e *Env) identityAttachCommand(kind string, attach bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return e.told(asJSON, map[string]string{"name": args[0], "policy": arn}, done, args[0], arn)
+			return told(e, asJSON, map[string]string{"name": args[0], "policy": arn}, done, args[0], arn)
 		})
 }
 
-func (e *Env) keyListCommand() *cobra.Command {
-	return e.identityCommand("list NAME [flags]", "List a user's access keys", "List a user's access keys, oldest first, without their secrets.",
+func keyListCommand(e *Env) *cobra.Command {
+	return identityCommand(e, "list NAME [flags]", "List a user's access keys", "List a user's access keys, oldest first, without their secrets.",
 		"  kontor admin user keys list ann", between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			keys, err := keysOf(ctx, c, args[0])
@@ -449,8 +449,8 @@ func (e *Env) keyListCommand() *cobra.Command {
 		})
 }
 
-func (e *Env) keyRotateCommand() *cobra.Command {
-	return e.identityCommand("rotate NAME [flags]", "Give a user another access key and switch the old one off",
+func keyRotateCommand(e *Env) *cobra.Command {
+	return identityCommand(e, "rotate NAME [flags]", "Give a user another access key and switch the old one off",
 		"Make another access key and print it, then switch off those that the user had.\nThe oldest is removed where there is no room for another: a user has two at most.",
 		"  kontor admin user keys rotate ann", between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
@@ -467,7 +467,7 @@ func (e *Env) keyRotateCommand() *cobra.Command {
 				}
 				keys = slices.Delete(keys, i, i+1)
 			}
-			if err := e.newKey(ctx, c, args[0], asJSON); err != nil {
+			if err := newKey(ctx, e, c, args[0], asJSON); err != nil {
 				return err
 			}
 			for _, k := range keys {
@@ -479,14 +479,14 @@ func (e *Env) keyRotateCommand() *cobra.Command {
 		})
 }
 
-func (e *Env) keyChangeCommand(verb, short string, change func(ctx context.Context, c *iam.Client, user, key string) error) *cobra.Command {
-	return e.identityCommand(verb+" NAME KEY [flags]", short, short+". It holds for the next request, on every way in.",
+func keyChangeCommand(e *Env, verb, short string, change func(ctx context.Context, c *iam.Client, user, key string) error) *cobra.Command {
+	return identityCommand(e, verb+" NAME KEY [flags]", short, short+". It holds for the next request, on every way in.",
 		"  kontor admin user keys "+verb+" ann AKIAIOSFODNN7EXAMPLE", between(2, 2),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			if err := change(ctx, c, args[0], args[1]); err != nil {
 				return err
 			}
 			done := strings.TrimSuffix(verb, "e") + "ed"
-			return e.told(asJSON, map[string]string{"user": args[0], "access_key": args[1], "done": done}, "%s of %s is %s", args[1], args[0], done)
+			return told(e, asJSON, map[string]string{"user": args[0], "access_key": args[1], "done": done}, "%s of %s is %s", args[1], args[0], done)
 		})
 }

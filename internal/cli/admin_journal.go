@@ -14,7 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
-func (e *Env) adminJournalCommand() *cobra.Command {
+func adminJournalCommand(e *Env) *cobra.Command {
 	var (
 		o            adminOptions
 		in           admin.ListJournalRequest
@@ -44,7 +44,7 @@ how long ago (90m, 12h, 7d).`,
 				return err
 			}
 			in.RulePriority, in.MaxResults, in.IncludeManifests = rule, admin.MaxPage, asJSON
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}

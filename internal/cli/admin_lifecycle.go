@@ -11,7 +11,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
-func (e *Env) adminLifecycleCommand() *cobra.Command {
+func adminLifecycleCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lifecycle COMMAND",
 		Short: "Carry lifecycle policies out",
@@ -20,11 +20,11 @@ func (e *Env) adminLifecycleCommand() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: runGroup,
 	}
-	cmd.AddCommand(e.adminLifecycleRunCommand())
+	cmd.AddCommand(adminLifecycleRunCommand(e))
 	return cmd
 }
 
-func (e *Env) adminLifecycleRunCommand() *cobra.Command {
+func adminLifecycleRunCommand(e *Env) *cobra.Command {
 	var (
 		o      adminOptions
 		in     admin.RunLifecycleRequest
@@ -49,7 +49,7 @@ other policies.`,
 			if err != nil {
 				return err
 			}
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}
@@ -90,11 +90,11 @@ other policies.`,
 	f.BoolVar(&in.DryRun, "dry-run", false, "only print what would go (default false)")
 	f.BoolVar(&in.Force, "force", false, "expire however many images it takes (default false)")
 	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = e.completeRepository(&fileOptions{})
+	cmd.ValidArgsFunction = completeRepository(e, &fileOptions{})
 	return cmd
 }
 
-func (e *Env) adminClockCommand() *cobra.Command {
+func adminClockCommand(e *Env) *cobra.Command {
 	var (
 		o      adminOptions
 		asJSON bool
@@ -119,7 +119,7 @@ was started with --test-clock: kontor up --test-clock.`,
 				}
 				in.MoveSeconds = int64(d / time.Second)
 			}
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}

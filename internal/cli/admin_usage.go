@@ -9,7 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
-func (e *Env) adminUsageCommand() *cobra.Command {
+func adminUsageCommand(e *Env) *cobra.Command {
 	var (
 		o      adminOptions
 		asJSON bool
@@ -29,7 +29,7 @@ not counted; it takes its space until it has expired there.`,
 			if err != nil {
 				return err
 			}
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ not counted; it takes its space until it has expired there.`,
 	}
 	o.flags(e, cmd)
 	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = e.completeRepository(&fileOptions{})
+	cmd.ValidArgsFunction = completeRepository(e, &fileOptions{})
 	return cmd
 }
 
@@ -68,7 +68,7 @@ func (c *adminClient) repositories(ctx context.Context, one string) ([]string, e
 	return c.Repositories(ctx)
 }
 
-func (e *Env) adminGCCommand() *cobra.Command {
+func adminGCCommand(e *Env) *cobra.Command {
 	var (
 		o           adminOptions
 		now, asJSON bool
@@ -88,7 +88,7 @@ push under way was told is there. --now has no other meaning than to say so.`,
 			if !now {
 				return usagef("say --now: the server collects by itself every hour")
 			}
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}

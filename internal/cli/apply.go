@@ -39,7 +39,7 @@ func (o *applyOptions) check(e *Env) error {
 	return o.targetsOptions.check()
 }
 
-func (e *Env) applyCommand() *cobra.Command {
+func applyCommand(e *Env) *cobra.Command {
 	var (
 		o   applyOptions
 		end endOptions
@@ -79,9 +79,9 @@ AWS.`,
 				if end.prune {
 					return usagef("what is deleted says the plan: leave out --prune, or give it to kontor plan")
 				}
-				return e.applyFile(cmd.Context(), args[0], o)
+				return applyFile(cmd.Context(), e, args[0], o)
 			}
-			return e.applyPlan(cmd.Context(), o, end.options())
+			return applyPlan(cmd.Context(), e, o, end.options())
 		},
 	}
 	o.flags(e, cmd)
@@ -90,7 +90,7 @@ AWS.`,
 }
 
 // applyFile carries out the plan of a file, or nothing.
-func (e *Env) applyFile(ctx context.Context, name string, o applyOptions) (err error) {
+func applyFile(ctx context.Context, e *Env, name string, o applyOptions) (err error) {
 	set, err := readPlan(name)
 	if err != nil {
 		if _, there := os.Stat(name); there == nil && slices.Contains(spec.Endings(), filepath.Ext(name)) {
@@ -110,7 +110,7 @@ func (e *Env) applyFile(ctx context.Context, name string, o applyOptions) (err e
 	if len(o.targets) == 0 {
 		return fmt.Errorf("%s holds no plan", name)
 	}
-	r, err := e.openUsed(ctx, o.targetsOptions, o.usedOptions)
+	r, err := openUsed(ctx, e, o.targetsOptions, o.usedOptions)
 	if err != nil {
 		return err
 	}
@@ -123,15 +123,15 @@ func (e *Env) applyFile(ctx context.Context, name string, o applyOptions) (err e
 	case err != nil:
 		return errors.Join(err, errNothing)
 	}
-	return e.apply(ctx, r, p, o)
+	return apply(ctx, e, r, p, o)
 }
 
 // errNothing ends what came to nothing.
 var errNothing = errors.New("nothing was changed")
 
 // applyPlan plans and applies.
-func (e *Env) applyPlan(ctx context.Context, o applyOptions, options plan.Options) (err error) {
-	r, err := e.openUsed(ctx, o.targetsOptions, o.usedOptions)
+func applyPlan(ctx context.Context, e *Env, o applyOptions, options plan.Options) (err error) {
+	r, err := openUsed(ctx, e, o.targetsOptions, o.usedOptions)
 	if err != nil {
 		return err
 	}
@@ -140,11 +140,11 @@ func (e *Env) applyPlan(ctx context.Context, o applyOptions, options plan.Option
 	if err != nil {
 		return err
 	}
-	return e.apply(ctx, r, p, o)
+	return apply(ctx, e, r, p, o)
 }
 
 // apply shows what is planned, asks, and applies it.
-func (e *Env) apply(ctx context.Context, r *run.Run, p *run.Planned, o applyOptions) error {
+func apply(ctx context.Context, e *Env, r *run.Run, p *run.Planned, o applyOptions) error {
 	if err := ctx.Err(); err != nil {
 		return errors.Join(err, errNothing)
 	}

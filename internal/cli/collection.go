@@ -38,7 +38,7 @@ func (o *collectionFlags) flags(cmd *cobra.Command) {
 const maxRecycleDays = 36_500
 
 // collection fills in c as the flags say.
-func (e *Env) collection(c *server.Config, o collectionFlags) error {
+func collection(e *Env, c *server.Config, o collectionFlags) error {
 	if o.testClock {
 		c.TestClock = registry.NewTestClock(host.Now)
 	}

@@ -31,7 +31,7 @@ func TestCollectionFlags(t *testing.T) {
 	} {
 		e := &Env{Getenv: func(key string) string { return c.env[key] }}
 		var got server.Config
-		err := e.collection(&got, c.flags)
+		err := collection(e, &got, c.flags)
 		if clock := got.TestClock; (clock != nil) != c.flags.testClock {
 			t.Errorf("%s: test clock %v", name, clock)
 		}

@@ -37,10 +37,10 @@ type hostCredentials struct {
 	cache  *tokens.Cache // nil: nothing is kept
 }
 
-// hosts reads the file of hosts. Without one, only what needs none is known.
-func (e *Env) hosts(data string) (*hostCredentials, error) {
+// newHosts reads the file of hosts. Without one, only what needs none is known.
+func newHosts(e *Env, data string) (*hostCredentials, error) {
 	h := &hostCredentials{e: e, data: data}
-	name, given := e.credentialsFile()
+	name, given := credentialsFile(e)
 	if name == "" {
 		return h, nil
 	}
@@ -57,11 +57,11 @@ func (e *Env) hosts(data string) (*hostCredentials, error) {
 
 // credentialsFile is where the file of hosts is, or would be; given when
 // $KONTOR_CREDENTIALS says so. It is "" where there is no home.
-func (e *Env) credentialsFile() (name string, given bool) {
+func credentialsFile(e *Env) (name string, given bool) {
 	if v := e.Getenv(envCredentials); v != "" {
 		return v, true
 	}
-	if dir := e.userDir("XDG_CONFIG_HOME", ".config"); dir != "" {
+	if dir := userDir(e, "XDG_CONFIG_HOME", ".config"); dir != "" {
 		return filepath.Join(dir, "credentials.json"), false
 	}
 	return "", false
@@ -69,7 +69,7 @@ func (e *Env) credentialsFile() (name string, given bool) {
 
 // userDir is kontor's folder in one of the XDG base directories; "" where there
 // is no home. A relative path is ignored, as the specification says.
-func (e *Env) userDir(variable, fallback string) string {
+func userDir(e *Env, variable, fallback string) string {
 	if v := e.Getenv(variable); filepath.IsAbs(v) {
 		return filepath.Join(v, "kontor")
 	}
@@ -85,7 +85,7 @@ func (e *Env) userDir(variable, fallback string) string {
 // keep makes h keep passwords in the user's cache folder, unless the file says
 // not to.
 func (h *hostCredentials) keep() {
-	if dir := h.e.userDir("XDG_CACHE_HOME", ".cache"); dir != "" && !h.config.NoCache {
+	if dir := userDir(h.e, "XDG_CACHE_HOME", ".cache"); dir != "" && !h.config.NoCache {
 		h.cache = &tokens.Cache{Path: filepath.Join(dir, "tokens.json"), Now: h.e.Now}
 	}
 }
@@ -113,7 +113,7 @@ func (h *hostCredentials) get(ctx context.Context, host string) (tokens.Token, e
 	case isAWS, entry.Endpoint != "", entry.Account != "":
 		return h.ask(ctx, s)
 	case found:
-		name, _ := h.e.credentialsFile()
+		name, _ := credentialsFile(h.e)
 		return tokens.Token{}, fmt.Errorf("%s: the entry for %s says neither endpoint nor local, and the name is not one of Amazon ECR: add one of them, or account and region", name, host)
 	}
 	return h.local(ctx, host, "")

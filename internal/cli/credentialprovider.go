@@ -48,7 +48,7 @@ type providerAuth struct {
 	Password string `json:"password"`
 }
 
-func (e *Env) credentialProviderCommand() *cobra.Command {
+func credentialProviderCommand(e *Env) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:   "credential-provider [flags]",
@@ -71,7 +71,7 @@ by its host. kontor credential-provider config prints what to install.`,
 			if err != nil {
 				return err
 			}
-			hosts, err := e.hosts(data)
+			hosts, err := newHosts(e, data)
 			if err != nil {
 				return err
 			}
@@ -90,8 +90,8 @@ by its host. kontor credential-provider config prints what to install.`,
 			})
 		},
 	}
-	e.dataFlag(cmd, &data)
-	cmd.AddCommand(e.credentialProviderConfigCommand())
+	dataFlag(e, cmd, &data)
+	cmd.AddCommand(credentialProviderConfigCommand(e))
 	return cmd
 }
 
@@ -138,7 +138,7 @@ type providerVariable struct {
 	Value string `json:"value"`
 }
 
-func (e *Env) credentialProviderConfigCommand() *cobra.Command {
+func credentialProviderConfigCommand(e *Env) *cobra.Command {
 	var (
 		match  []string
 		binary string
@@ -156,7 +156,7 @@ $KONTOR_CREDENTIALS is set, the kubelet sets it to the same file.`,
   KONTOR_CREDENTIALS=/etc/kontor/credentials.json kontor credential-provider config --match registry.example:5000`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			hosts, err := e.hosts("")
+			hosts, err := newHosts(e, "")
 			if err != nil {
 				return err
 			}
@@ -172,7 +172,7 @@ $KONTOR_CREDENTIALS is set, the kubelet sets it to the same file.`,
 					p.MatchImages = append(p.MatchImages, m)
 				}
 			}
-			if name, given := e.credentialsFile(); given {
+			if name, given := credentialsFile(e); given {
 				p.Env = []providerVariable{{envCredentials, name}}
 			}
 			return render.JSON(e.Stdout, providerConfig{

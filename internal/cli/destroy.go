@@ -6,7 +6,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 )
 
-func (e *Env) destroyCommand() *cobra.Command {
+func destroyCommand(e *Env) *cobra.Command {
 	var (
 		o   applyOptions
 		end endOptions
@@ -29,7 +29,7 @@ use would go: one that --leases names, or that the registry knows of.`,
 			if err := o.check(e); err != nil {
 				return err
 			}
-			return e.applyPlan(cmd.Context(), o, plan.Options{End: plan.Everything, DeleteImages: end.deleteImages})
+			return applyPlan(cmd.Context(), e, o, plan.Options{End: plan.Everything, DeleteImages: end.deleteImages})
 		},
 	}
 	o.flags(e, cmd)

@@ -29,7 +29,7 @@ func Args(process []string) []string {
 	return process[1:]
 }
 
-func (e *Env) dockerCredentialCommand() *cobra.Command {
+func dockerCredentialCommand(e *Env) *cobra.Command {
 	var data string
 	actions := []string{credentials.ActionGet, credentials.ActionStore, credentials.ActionErase, credentials.ActionList, credentials.ActionVersion}
 	cmd := &cobra.Command{
@@ -59,7 +59,7 @@ it. store keeps nothing: there is no password to give.`,
 			default:
 				return usagef("unknown action %q: want %s", args[0], nameList(actions, "or"))
 			}
-			hosts, err := e.hosts(data)
+			hosts, err := newHosts(e, data)
 			if err == nil {
 				hosts.keep()
 				err = credentials.HandleCommand(&dockerHelper{ctx: cmd.Context, hosts: hosts}, args[0], e.Stdin, e.Stdout)
@@ -74,7 +74,7 @@ it. store keeps nothing: there is no password to give.`,
 			return &exitError{exitFailed}
 		},
 	}
-	e.dataFlag(cmd, &data)
+	dataFlag(e, cmd, &data)
 	return cmd
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) envCommand() *cobra.Command {
+func envCommand(e *Env) *cobra.Command {
 	var (
 		o            localOptions
 		format, user string

@@ -7,7 +7,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) explainFieldCommand() *cobra.Command {
+func explainFieldCommand(e *Env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain [FIELD] [flags]",

@@ -15,8 +15,8 @@ import (
 
 // loadFile reads and checks the files of o, and writes what they should know
 // to notices, if it is not nil.
-func (e *Env) loadFile(o fileOptions, notices io.Writer) (*spec.File, error) {
-	sources, err := e.sources(o)
+func loadFile(e *Env, o fileOptions, notices io.Writer) (*spec.File, error) {
+	sources, err := readSources(e, o)
 	if err != nil {
 		return nil, err
 	}
@@ -31,11 +31,11 @@ func (e *Env) loadFile(o fileOptions, notices io.Writer) (*spec.File, error) {
 	return f, err
 }
 
-// sources reads the files of o, or else that of $KONTOR_FILE or the one of
+// readSources reads the files of o, or else that of $KONTOR_FILE or the one of
 // defaultFiles. Of a folder those are read that spec.Endings names, in byte
 // order, but none whose name begins with a dot, and no folders in it.
-func (e *Env) sources(o fileOptions) ([]spec.Source, error) {
-	names := e.fileNames(o)
+func readSources(e *Env, o fileOptions) ([]spec.Source, error) {
+	names := fileNames(e, o)
 	switch given := len(o.files) > 0 || e.Getenv(envFile) != ""; {
 	case len(names) == 0:
 		return nil, fmt.Errorf("there is no %s in this folder: give -f FILE", nameList(spec.Names(), "or"))
@@ -123,7 +123,7 @@ func defaultFiles() []string {
 }
 
 // fileNames are the names under which the files can be read again.
-func (e *Env) fileNames(o fileOptions) []string {
+func fileNames(e *Env, o fileOptions) []string {
 	switch v := e.Getenv(envFile); {
 	case len(o.files) > 0:
 		return o.files

@@ -46,17 +46,17 @@ type targetOptions struct {
 
 func (o *targetOptions) flags(e *Env, cmd *cobra.Command) {
 	o.fileOptions.flags(cmd)
-	e.dataFlag(cmd, &o.data)
-	e.targetFlag(cmd, &o.target, &o.fileOptions, fmt.Sprintf("use the entry `NAME` of the file's registries (default the only one; env %s)", envTarget))
+	dataFlag(e, cmd, &o.data)
+	targetFlag(e, cmd, &o.target, &o.fileOptions, fmt.Sprintf("use the entry `NAME` of the file's registries (default the only one; env %s)", envTarget))
 }
 
 // targetFlag defines --target. Its completion reads the file, and offers
 // nothing when it cannot.
-func (e *Env) targetFlag(cmd *cobra.Command, p *string, o *fileOptions, usage string) {
+func targetFlag(e *Env, cmd *cobra.Command, p *string, o *fileOptions, usage string) {
 	cmd.Flags().StringVar(p, "target", "", usage)
 	err := cmd.RegisterFlagCompletionFunc("target", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
-		if f, err := e.loadFile(*o, nil); err == nil {
+		if f, err := loadFile(e, *o, nil); err == nil {
 			for _, t := range f.Desired(ecr.LocalRegistry()).Targets {
 				names = append(names, t.Name)
 			}
@@ -69,7 +69,7 @@ func (e *Env) targetFlag(cmd *cobra.Command, p *string, o *fileOptions, usage st
 }
 
 // dataFlag defines --data; see dataDir.
-func (e *Env) dataFlag(cmd *cobra.Command, p *string) {
+func dataFlag(e *Env, cmd *cobra.Command, p *string) {
 	cmd.Flags().StringVar(p, "data", "", fmt.Sprintf("keep the local registry in `DIR` (default the user's state directory; env %s)", envData))
 	if err := cmd.MarkFlagDirname("data"); err != nil {
 		panic(err) // the flag is defined in the line above

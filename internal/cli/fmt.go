@@ -14,7 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 )
 
-func (e *Env) fmtCommand() *cobra.Command {
+func fmtCommand(e *Env) *cobra.Command {
 	var (
 		o        fileOptions
 		check    bool
@@ -46,14 +46,14 @@ With --check nothing is written, and it fails when a file is not laid out so.
 				if len(args) > 1 || len(o.files) > 0 {
 					return usagef("- stands for stdin and goes alone")
 				}
-				return e.formatStdin(language, check)
+				return formatStdin(e, language, check)
 			}
 			o.files = append(o.files, args...)
-			sources, err := e.sources(o)
+			sources, err := readSources(e, o)
 			if err != nil {
 				return err
 			}
-			return e.format(sources, check)
+			return formatFiles(e, sources, check)
 		},
 	}
 	o.flags(cmd)
@@ -65,8 +65,8 @@ With --check nothing is written, and it fails when a file is not laid out so.
 	return cmd
 }
 
-// format lays out the files, those that can be.
-func (e *Env) format(sources []spec.Source, check bool) error {
+// formatFiles lays out the files, those that can be.
+func formatFiles(e *Env, sources []spec.Source, check bool) error {
 	var failed []error
 	changed := 0
 	for _, s := range sources {
@@ -105,7 +105,7 @@ func notFormatted(n int) error {
 // maxStdin is above what a file may have, so that its own bound is told.
 const maxStdin = 32 << 20
 
-func (e *Env) formatStdin(language string, check bool) error {
+func formatStdin(e *Env, language string, check bool) error {
 	text, err := io.ReadAll(io.LimitReader(e.Stdin, maxStdin))
 	if err != nil {
 		return fmt.Errorf("reading stdin: %w", err)

@@ -12,7 +12,7 @@ import (
 const envIdentities = "KONTOR_IDENTITIES"
 
 // readIdentities reads what --identities names; nothing for none.
-func (e *Env) readIdentities(name string) (declared.File, error) {
+func readIdentities(e *Env, name string) (declared.File, error) {
 	name = e.or(name, envIdentities, "")
 	if name == "" {
 		return declared.File{}, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
-func (e *Env) leaseCommand() *cobra.Command {
+func leaseCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lease COMMAND",
 		Short: "Record images in use, so that nothing expires them",
@@ -22,11 +22,11 @@ before its time is over. One that falls silent keeps its leases.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: runGroup,
 	}
-	cmd.AddCommand(e.leaseFromCommand(), e.leaseListCommand(), e.leaseForgetCommand(), e.leaseApplyCommand())
+	cmd.AddCommand(leaseFromCommand(e), leaseListCommand(e), leaseForgetCommand(e), leaseApplyCommand(e))
 	return cmd
 }
 
-func (e *Env) leaseListCommand() *cobra.Command {
+func leaseListCommand(e *Env) *cobra.Command {
 	var (
 		o      adminOptions
 		asJSON bool
@@ -44,7 +44,7 @@ them, with those that have fallen silent.`,
 			if err != nil {
 				return err
 			}
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}
@@ -61,11 +61,11 @@ them, with those that have fallen silent.`,
 	}
 	o.flags(e, cmd)
 	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = e.completeRepository(&fileOptions{})
+	cmd.ValidArgsFunction = completeRepository(e, &fileOptions{})
 	return cmd
 }
 
-func (e *Env) leaseForgetCommand() *cobra.Command {
+func leaseForgetCommand(e *Env) *cobra.Command {
 	var (
 		o      adminOptions
 		asJSON bool
@@ -78,7 +78,7 @@ was a mistake. What only it held goes when a lifecycle rule says so.`,
 		Example: `  kontor lease forget old-cluster`,
 		Args:    between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			c, err := e.admin(cmd.Context(), o)
+			c, err := openAdmin(cmd.Context(), e, o)
 			if err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ type leaseApplyOptions struct {
 	yes, dryRun, asJSON bool
 }
 
-func (e *Env) leaseApplyCommand() *cobra.Command {
+func leaseApplyCommand(e *Env) *cobra.Command {
 	var o leaseApplyOptions
 	cmd := &cobra.Command{
 		Use:   "apply [REPOSITORY...] --leases FILE [flags]",
@@ -57,7 +57,7 @@ leaves the rule alone.`,
 					return err
 				}
 			}
-			return e.leaseApply(cmd.Context(), o, args)
+			return leaseApply(cmd.Context(), e, o, args)
 		},
 	}
 	o.targetOptions.flags(e, cmd)
@@ -66,16 +66,16 @@ leaves the rule alone.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "only print what would change (default false)")
 	f.BoolVarP(&o.yes, "yes", "y", false, "change without asking (default false)")
 	jsonFlag(cmd, &o.asJSON)
-	cmd.ValidArgsFunction = e.completeRepository(&o.fileOptions)
+	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)
 	return cmd
 }
 
-func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []string) (err error) {
-	files, err := e.readInUse(o.leases)
+func leaseApply(ctx context.Context, e *Env, o leaseApplyOptions, names []string) (err error) {
+	files, err := readInUse(e, o.leases)
 	if err != nil {
 		return err
 	}
-	r, in, file, err := e.openOne(ctx, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
+	r, in, file, err := openOne(ctx, e, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 		}
 	}
 	slices.Sort(repos)
-	changes, err := e.leaseChanges(ctx, in, slices.Compact(repos), inUse)
+	changes, err := leaseChanges(ctx, e, in, slices.Compact(repos), inUse)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 
 // leaseChanges looks at each repository. One that does not exist is told of;
 // its leases keep nothing.
-func (e *Env) leaseChanges(ctx context.Context, in *run.Registry, repos []ecr.RepositoryName, inUse []leases.Lease) ([]leasetags.Change, error) {
+func leaseChanges(ctx context.Context, e *Env, in *run.Registry, repos []ecr.RepositoryName, inUse []leases.Lease) ([]leasetags.Change, error) {
 	changes := []leasetags.Change{}
 	for _, name := range repos {
 		s, err := in.Images(ctx, name, true)

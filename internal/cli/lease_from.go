@@ -62,7 +62,7 @@ func (o *leaseOptions) check() (time.Duration, error) {
 	return ttl, nil
 }
 
-func (e *Env) leaseFromCommand() *cobra.Command {
+func leaseFromCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "from COMMAND",
 		Short: "Record what a cluster or a list says is in use",
@@ -71,11 +71,11 @@ func (e *Env) leaseFromCommand() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: runGroup,
 	}
-	cmd.AddCommand(e.leaseFromKubernetesCommand(), e.leaseFromFileCommand())
+	cmd.AddCommand(leaseFromKubernetesCommand(e), leaseFromFileCommand(e))
 	return cmd
 }
 
-func (e *Env) leaseFromKubernetesCommand() *cobra.Command {
+func leaseFromKubernetesCommand(e *Env) *cobra.Command {
 	var (
 		o                   leaseOptions
 		kubeconfig, context string
@@ -114,13 +114,13 @@ know a registry by another name than its own: give that with --host.`,
 			var objects leases.Objects
 			if len(args) > 0 {
 				var text []byte
-				if text, err = e.readInput(args[0]); err == nil {
+				if text, err = readInput(e, args[0]); err == nil {
 					if objects, err = leases.Kubernetes(text); err != nil {
 						err = fmt.Errorf("%s: %w", args[0], err)
 					}
 				}
 			} else {
-				objects, err = e.clusterImages(cmd.Context(), kubeconfig, context, inCluster)
+				objects, err = clusterImages(cmd.Context(), e, kubeconfig, context, inCluster)
 			}
 			switch {
 			case err != nil:
@@ -128,7 +128,7 @@ know a registry by another name than its own: give that with --host.`,
 			case objects.Continue != "":
 				return fmt.Errorf("%s is the first part of a list, and the rest is missing", args[0])
 			}
-			return e.leaseReport(cmd.Context(), o, ttl, objects.Uses, render.LeaseReport{
+			return leaseReport(cmd.Context(), e, o, ttl, objects.Uses, render.LeaseReport{
 				Objects: objects.Looked, EndedPods: objects.Ended, Unknown: objects.Unknown,
 			})
 		},
@@ -144,7 +144,7 @@ know a registry by another name than its own: give that with --host.`,
 	return cmd
 }
 
-func (e *Env) leaseFromFileCommand() *cobra.Command {
+func leaseFromFileCommand(e *Env) *cobra.Command {
 	var o leaseOptions
 	cmd := &cobra.Command{
 		Use:   "file FILE|- [flags]",
@@ -160,7 +160,7 @@ and what follows a # are left out. FILE - is stdin.`,
 			if err != nil {
 				return err
 			}
-			text, err := e.readInput(args[0])
+			text, err := readInput(e, args[0])
 			if err != nil {
 				return err
 			}
@@ -168,7 +168,7 @@ and what follows a # are left out. FILE - is stdin.`,
 			if err != nil {
 				return err
 			}
-			return e.leaseReport(cmd.Context(), o, ttl, uses, render.LeaseReport{})
+			return leaseReport(cmd.Context(), e, o, ttl, uses, render.LeaseReport{})
 		},
 	}
 	o.flags(e, cmd)
@@ -187,7 +187,7 @@ func inputName(arg string) string {
 const maxInput = 2 << 30
 
 // readInput reads the file name, or stdin for "-".
-func (e *Env) readInput(name string) (text []byte, err error) {
+func readInput(e *Env, name string) (text []byte, err error) {
 	r := e.Stdin
 	if name != "-" {
 		f, err := os.Open(name)
@@ -208,7 +208,7 @@ func (e *Env) readInput(name string) (text []byte, err error) {
 }
 
 // clusterImages asks a cluster.
-func (e *Env) clusterImages(ctx context.Context, kubeconfig, context string, inCluster bool) (leases.Objects, error) {
+func clusterImages(ctx context.Context, e *Env, kubeconfig, context string, inCluster bool) (leases.Objects, error) {
 	var (
 		cfg kube.Config
 		err error
@@ -232,7 +232,7 @@ func (e *Env) clusterImages(ctx context.Context, kubeconfig, context string, inC
 		if len(files) == 0 {
 			files = []string{filepath.Join(e.Getenv("HOME"), ".kube", "config")}
 		}
-		cfg, err = kube.Load(kube.Source{Files: files, Context: context, Environ: os.Environ, Run: e.runPlugin(ctx)})
+		cfg, err = kube.Load(kube.Source{Files: files, Context: context, Environ: os.Environ, Run: runPlugin(ctx, e)})
 		if err != nil {
 			return leases.Objects{}, err
 		}
@@ -246,7 +246,7 @@ func (e *Env) clusterImages(ctx context.Context, kubeconfig, context string, inC
 
 // runPlugin runs a kubeconfig's credential plugin; what it says on stderr is
 // for the user.
-func (e *Env) runPlugin(ctx context.Context) func(string, []string, []string) ([]byte, error) {
+func runPlugin(ctx context.Context, e *Env) func(string, []string, []string) ([]byte, error) {
 	return func(command string, args, env []string) ([]byte, error) {
 		//nolint:gosec // the user's own configuration names it
 		cmd := exec.CommandContext(ctx, command, args...)
@@ -258,8 +258,8 @@ func (e *Env) runPlugin(ctx context.Context) func(string, []string, []string) ([
 }
 
 // leaseReport records what uses of the registry's images there are.
-func (e *Env) leaseReport(ctx context.Context, o leaseOptions, ttl time.Duration, uses []leases.Use, report render.LeaseReport) (err error) {
-	c, err := e.admin(ctx, o.adminOptions)
+func leaseReport(ctx context.Context, e *Env, o leaseOptions, ttl time.Duration, uses []leases.Use, report render.LeaseReport) (err error) {
+	c, err := openAdmin(ctx, e, o.adminOptions)
 	if err != nil {
 		return err
 	}
@@ -311,10 +311,10 @@ func (c *adminClient) hosts(more []string) []string {
 }
 
 // readInUse reads files that say what is in use; see leases.ParseInUse.
-func (e *Env) readInUse(names []string) ([]leases.InUse, error) {
+func readInUse(e *Env, names []string) ([]leases.InUse, error) {
 	var out []leases.InUse
 	for _, name := range names {
-		text, err := e.readInput(name)
+		text, err := readInput(e, name)
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
-func (e *Env) lifecycleCommand() *cobra.Command {
+func lifecycleCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lifecycle COMMAND",
 		Short: "See what lifecycle policies do, and why",
@@ -36,13 +36,13 @@ of --policy, of the file (kontor.yaml), or the repository's own.`,
 		RunE: runGroup,
 	}
 	cmd.AddCommand(
-		e.previewCommand(),
-		e.explainCommand(),
-		e.forecastCommand(),
-		e.lintCommand(),
-		e.lifecycleTestCommand(),
-		e.lifecycleDiffCommand(),
-		e.snapshotCommand(),
+		previewCommand(e),
+		explainCommand(e),
+		forecastCommand(e),
+		lintCommand(e),
+		lifecycleTestCommand(e),
+		lifecycleDiffCommand(e),
+		snapshotCommand(e),
 	)
 	return cmd
 }
@@ -80,7 +80,7 @@ func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 	if err := cmd.MarkFlagFilename("policy", "json"); err != nil {
 		panic(err) // the flag is defined above
 	}
-	cmd.ValidArgsFunction = e.completeRepository(&o.fileOptions)
+	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)
 }
 
 // offlineFlags are those of commands that read images from files.
@@ -102,10 +102,10 @@ func (o *lifecycleOptions) offlineFlags(cmd *cobra.Command) {
 
 // completeRepository offers the repositories of the file as the first
 // argument, and nothing when it cannot be read.
-func (e *Env) completeRepository(o *fileOptions) cobra.CompletionFunc {
+func completeRepository(e *Env, o *fileOptions) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
-		if f, err := e.loadFile(*o, nil); err == nil && len(args) == 0 {
+		if f, err := loadFile(e, *o, nil); err == nil && len(args) == 0 {
 			for _, r := range f.Desired(ecr.LocalRegistry()).Repositories {
 				names = append(names, string(r.Name))
 			}
@@ -133,8 +133,8 @@ func (o *lifecycleOptions) check() error {
 
 // look reads the images and the policy that o and the repository's name, which
 // may be empty offline, choose.
-func (e *Env) look(ctx context.Context, o lifecycleOptions, name string) (render.Lifecycle, error) {
-	l, err := e.lookAt(ctx, o, name)
+func look(ctx context.Context, e *Env, o lifecycleOptions, name string) (render.Lifecycle, error) {
+	l, err := lookAt(ctx, e, o, name)
 	return l.Lifecycle, err
 }
 
@@ -154,7 +154,7 @@ type looked struct {
 	inUse lifecycle.Held
 }
 
-func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (looked, error) {
+func lookAt(ctx context.Context, e *Env, o lifecycleOptions, name string) (looked, error) {
 	if err := o.check(); err != nil {
 		return looked{}, err
 	}
@@ -171,17 +171,17 @@ func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (look
 		err error
 	)
 	if o.images != "" {
-		out, f, err = e.offline(o, repo)
+		out, f, err = offline(e, o, repo)
 	} else if repo == "" {
 		return looked{}, usagef("name a repository, or give --images FILE")
 	} else {
-		out, f, err = e.live(ctx, o, repo)
+		out, f, err = live(ctx, e, o, repo)
 	}
 	if err != nil {
 		return looked{}, err
 	}
 	s := &out.snapshot
-	if err := e.time(&out, o); err != nil {
+	if err := lookTime(e, &out, o); err != nil {
 		return looked{}, err
 	}
 	var unread []string
@@ -199,10 +199,10 @@ func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (look
 		out.Options = lifecycle.PredictAWS()
 	}
 	out.hold()
-	return out, e.choosePolicy(&out, o, f)
+	return out, choosePolicy(e, &out, o, f)
 }
 
-func (e *Env) time(l *looked, o lifecycleOptions) error {
+func lookTime(e *Env, l *looked, o lifecycleOptions) error {
 	l.At = e.Now().UTC()
 	if o.images != "" && !l.snapshot.Taken.IsZero() {
 		l.At = l.snapshot.Taken
@@ -219,8 +219,8 @@ func (e *Env) time(l *looked, o lifecycleOptions) error {
 }
 
 // offline reads the images from files. f is nil unless the user gave one.
-func (e *Env) offline(o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
-	files, err := e.readInUse(o.leases)
+func offline(e *Env, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
+	files, err := readInUse(e, o.leases)
 	if err != nil {
 		return out, nil, err
 	}
@@ -249,19 +249,19 @@ func (e *Env) offline(o lifecycleOptions, repo ecr.RepositoryName) (out looked, 
 		return out, nil, fmt.Errorf("%s holds the images of repository %s, not of %s", o.images, s.Repository, repo)
 	}
 	if len(o.files) > 0 || e.Getenv(envFile) != "" {
-		f, err = e.loadFile(o.fileOptions, e.Stderr)
+		f, err = loadFile(e, o.fileOptions, e.Stderr)
 	}
 	return out, f, err
 }
 
 // live reads the images from the registry that o chooses. f is nil when there
 // is no file: then it is the local registry.
-func (e *Env) live(ctx context.Context, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
-	files, err := e.readInUse(o.leases)
+func live(ctx context.Context, e *Env, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
+	files, err := readInUse(e, o.leases)
 	if err != nil {
 		return out, nil, err
 	}
-	r, in, f, err := e.openOne(ctx, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
+	r, in, f, err := openOne(ctx, e, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
 	if err != nil {
 		return out, nil, err
 	}
@@ -312,7 +312,7 @@ func (l *looked) leasedGo(within time.Duration) error {
 
 // choosePolicy fills in the policy of l: that of --policy, of the file, or of
 // the repository.
-func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
+func choosePolicy(e *Env, l *looked, o lifecycleOptions, f *spec.File) error {
 	s := &l.snapshot
 	switch {
 	case o.policy != "":

@@ -7,7 +7,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) lifecycleDiffCommand() *cobra.Command {
+func lifecycleDiffCommand(e *Env) *cobra.Command {
 	var (
 		o      lifecycleOptions
 		asJSON bool
@@ -26,7 +26,7 @@ another way. OLD and NEW are files with a policy as JSON.`,
 				return usagef("give --images FILE, which aws ecr describe-images printed, or the folder of a snapshot")
 			}
 			o.policy = args[0]
-			l, err := e.look(cmd.Context(), o, "")
+			l, err := look(cmd.Context(), e, o, "")
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) explainCommand() *cobra.Command {
+func explainCommand(e *Env) *cobra.Command {
 	var (
 		o      lifecycleOptions
 		asJSON bool
@@ -32,7 +32,7 @@ which its fate changes. Of a digest the first characters are enough. With
 			if err != nil {
 				return err
 			}
-			looked, err := e.lookAt(cmd.Context(), o, repo)
+			looked, err := lookAt(cmd.Context(), e, o, repo)
 			if err != nil {
 				return err
 			}

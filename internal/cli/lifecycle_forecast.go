@@ -17,7 +17,7 @@ import (
 // maxForecast bounds how far forecast looks ahead, in days.
 const maxForecast = 3650
 
-func (e *Env) forecastCommand() *cobra.Command {
+func forecastCommand(e *Env) *cobra.Command {
 	var (
 		o         lifecycleOptions
 		days      int
@@ -45,7 +45,7 @@ With --rate present, images go on being pushed at the pace of late; with none
 			case rate != string(lifecycle.RateNone) && rate != string(lifecycle.RatePresent):
 				return usagef("--rate %s: want %s or %s", rate, lifecycle.RatePresent, lifecycle.RateNone)
 			}
-			l, err := e.lookAt(cmd.Context(), o, argument(args))
+			l, err := lookAt(cmd.Context(), e, o, argument(args))
 			if err != nil {
 				return err
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
-func (e *Env) lintCommand() *cobra.Command {
+func lintCommand(e *Env) *cobra.Command {
 	var (
 		o      = lifecycleOptions{extensions: true} // a finding tells
 		asJSON bool
@@ -35,7 +35,7 @@ there are warnings; notes are only told.`,
   kontor lifecycle lint --policy policy.json --images images.json`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			reports, err := e.lint(cmd.Context(), o, argument(args))
+			reports, err := lintReports(cmd.Context(), e, o, argument(args))
 			if err != nil {
 				return err
 			}
@@ -69,14 +69,14 @@ there are warnings; notes are only told.`,
 	return cmd
 }
 
-func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]render.LintReport, error) {
+func lintReports(ctx context.Context, e *Env, o lifecycleOptions, name string) ([]render.LintReport, error) {
 	if name == "" && o.images == "" {
 		if err := o.check(); err != nil {
 			return nil, err
 		}
-		return e.lintWithoutImages(o)
+		return lintWithoutImages(e, o)
 	}
-	l, err := e.lookAt(ctx, o, name)
+	l, err := lookAt(ctx, e, o, name)
 	if err != nil {
 		return nil, err
 	}
@@ -90,17 +90,17 @@ func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]rend
 }
 
 // lintWithoutImages looks at the policy of --policy, or at those of the file.
-func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error) {
+func lintWithoutImages(e *Env, o lifecycleOptions) ([]render.LintReport, error) {
 	if o.policy != "" {
 		var l looked
 		l.At, l.AWS = e.Now().UTC(), o.assume != assumeKontor
-		if err := e.choosePolicy(&l, o, nil); err != nil {
+		if err := choosePolicy(e, &l, o, nil); err != nil {
 			return nil, err
 		}
 		found, err := lifecycle.LintText([]byte(l.text), nil, l.At)
 		return []render.LintReport{{Lifecycle: l.Lifecycle, File: l.file, Findings: found}}, err
 	}
-	f, err := e.loadFile(o.fileOptions, e.Stderr)
+	f, err := loadFile(e, o.fileOptions, e.Stderr)
 	if err != nil {
 		return nil, err
 	}

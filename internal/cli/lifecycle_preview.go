@@ -8,7 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) previewCommand() *cobra.Command {
+func previewCommand(e *Env) *cobra.Command {
 	var (
 		o      lifecycleOptions
 		asJSON bool
@@ -28,7 +28,7 @@ files without --manifests it is not known, and said to be so.`,
   kontor lifecycle preview --policy policy.json --images images.json --json`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := e.lookAt(cmd.Context(), o, argument(args))
+			l, err := lookAt(cmd.Context(), e, o, argument(args))
 			if err != nil {
 				return err
 			}

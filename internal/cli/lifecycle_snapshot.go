@@ -10,7 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) snapshotCommand() *cobra.Command {
+func snapshotCommand(e *Env) *cobra.Command {
 	var (
 		o           targetOptions
 		dir         string
@@ -34,7 +34,7 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 			if dir == "" {
 				return usagef("give -o DIR, a folder that is not there yet or is empty")
 			}
-			r, in, _, err := e.openOne(cmd.Context(), o, run.Config{})
+			r, in, _, err := openOne(cmd.Context(), e, o, run.Config{})
 			if err != nil {
 				return err
 			}
@@ -67,6 +67,6 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 	if err := cmd.MarkFlagDirname("output"); err != nil {
 		panic(err) // the flag is defined above
 	}
-	cmd.ValidArgsFunction = e.completeRepository(&o.fileOptions)
+	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)
 	return cmd
 }

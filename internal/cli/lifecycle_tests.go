@@ -9,7 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/report"
 )
 
-func (e *Env) lifecycleTestCommand() *cobra.Command {
+func lifecycleTestCommand(e *Env) *cobra.Command {
 	var (
 		o      fileOptions
 		asJSON bool
@@ -28,7 +28,7 @@ plan runs them too, and fails when one does not hold.`,
 		Example: "  kontor lifecycle test -f kontor.yaml",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			f, err := e.loadFile(o, e.Stderr)
+			f, err := loadFile(e, o, e.Stderr)
 			if err != nil {
 				return err
 			}

@@ -20,9 +20,9 @@ func limitFlag(cmd *cobra.Command, p *[]string) {
 	completeWords(cmd, "limit", words...)
 }
 
-// limits are those of the environment variable, and over them those of the
+// parseLimits are those of the environment variable, and over them those of the
 // flag.
-func (e *Env) limits(flags []string) (server.Limits, error) {
+func parseLimits(e *Env, flags []string) (server.Limits, error) {
 	var l server.Limits
 	set := func(from, s string) error {
 		name, value, ok := strings.Cut(s, "=")

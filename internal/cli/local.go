@@ -18,7 +18,7 @@ type localOptions struct {
 }
 
 func (o *localOptions) flags(e *Env, cmd *cobra.Command) {
-	e.dataFlag(cmd, &o.data)
+	dataFlag(e, cmd, &o.data)
 	cmd.Flags().StringVar(&o.target, "target", "", "use the registry `NAME`, where the server has several (default the first)")
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/host"
 )
 
-func (e *Env) loginCommand() *cobra.Command {
+func loginCommand(e *Env) *cobra.Command {
 	var (
 		o             localOptions
 		authFile      string

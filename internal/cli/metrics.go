@@ -36,7 +36,7 @@ func listenMetrics(ctx context.Context, address string, insecure bool) (*metrics
 }
 
 // uploadAge reads --upload-age; 0 for the default.
-func (e *Env) uploadAge(flag string) (time.Duration, error) {
+func uploadAge(e *Env, flag string) (time.Duration, error) {
 	s := e.or(flag, envUploadAge, "")
 	if s == "" {
 		return 0, nil

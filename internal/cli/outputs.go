@@ -27,7 +27,7 @@ var outputFormats = []string{"text", "json", "dotenv", "env", "github"}
 // outputs to.
 const envGitHubOutput = "GITHUB_OUTPUT"
 
-func (e *Env) outputsCommand() *cobra.Command {
+func outputsCommand(e *Env) *cobra.Command {
 	var (
 		o      targetsOptions
 		asJSON bool
@@ -51,7 +51,7 @@ arn_NAME, with several registries TARGET_registry and so on, and json with
 everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 		Example: `  kontor outputs --json | jq -r '.registries[].repositories[].uri'
   kontor outputs --format dotenv > images.env`,
-		ValidArgsFunction: e.completeRepositories(&o.fileOptions),
+		ValidArgsFunction: completeRepositories(e, &o.fileOptions),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				if cmd.Flags().Changed("format") && format != "json" {
@@ -62,7 +62,7 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 			if !slices.Contains(outputFormats, format) {
 				return usagef("unknown format %q: it is %s", format, nameList(outputFormats, "or"))
 			}
-			all, err := e.outputs(cmd.Context(), o, args)
+			all, err := readOutputs(cmd.Context(), e, o, args)
 			if err != nil {
 				return err
 			}
@@ -77,7 +77,7 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 			case "dotenv":
 				return render.OutputsDotenv(e.Stdout, all)
 			case "github":
-				return e.githubOutputs(all)
+				return githubOutputs(e, all)
 			}
 			return render.OutputsText(e.Stdout, all, e.options(e.Stdout))
 		},
@@ -90,7 +90,7 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 }
 
 // githubOutputs appends to the file that GitHub Actions names.
-func (e *Env) githubOutputs(all []render.Outputs) error {
+func githubOutputs(e *Env, all []render.Outputs) error {
 	if name := e.Getenv(envGitHubOutput); name != "" {
 		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
@@ -101,10 +101,10 @@ func (e *Env) githubOutputs(all []render.Outputs) error {
 	return render.OutputsGitHub(e.Stdout, all)
 }
 
-// outputs collects the targets that o chooses, with the repositories only, or
+// readOutputs collects the targets that o chooses, with the repositories only, or
 // all when it is empty.
-func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all []render.Outputs, err error) {
-	f, err := e.loadFile(o.fileOptions, e.Stderr)
+func readOutputs(ctx context.Context, e *Env, o targetsOptions, only []string) (all []render.Outputs, err error) {
+	f, err := loadFile(e, o.fileOptions, e.Stderr)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all
 			}
 			missing = slices.DeleteFunc(missing, func(n string) bool { return n == string(r.Name) })
 		}
-		id, at, err := e.hostOf(ctx, t, o.data)
+		id, at, err := hostOf(ctx, e, t, o.data)
 		if err != nil {
 			return nil, err
 		}
@@ -138,9 +138,9 @@ func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all
 }
 
 // hostOf is the id and the docker host of t.
-func (e *Env) hostOf(ctx context.Context, t state.Target, data string) (ecr.RegistryID, string, error) {
+func hostOf(ctx context.Context, e *Env, t state.Target, data string) (ecr.RegistryID, string, error) {
 	if t.Local {
-		return e.localHost(ctx, data)
+		return localHost(ctx, e, data)
 	}
 	if u, err := url.Parse(t.Endpoint); err == nil && u.Host != "" {
 		// A server in place of AWS has one port for both.
@@ -154,7 +154,7 @@ func (e *Env) hostOf(ctx context.Context, t state.Target, data string) (ecr.Regi
 }
 
 // localHost asks the local registry for its id and host.
-func (e *Env) localHost(ctx context.Context, data string) (_ ecr.RegistryID, _ string, err error) {
+func localHost(ctx context.Context, e *Env, data string) (_ ecr.RegistryID, _ string, err error) {
 	dir, err := e.dataDir(data)
 	if err != nil {
 		return ecr.RegistryID{}, "", err

@@ -44,7 +44,7 @@ func (o *endOptions) check() error {
 	return nil
 }
 
-func (e *Env) planCommand() *cobra.Command {
+func planCommand(e *Env) *cobra.Command {
 	var (
 		o           targetsOptions
 		end         endOptions
@@ -88,7 +88,7 @@ that the registry knows of (kontor lease).`,
 			if err := errors.Join(o.check(), end.check()); err != nil {
 				return err
 			}
-			r, err := e.openUsed(cmd.Context(), o, used)
+			r, err := openUsed(cmd.Context(), e, o, used)
 			if err != nil {
 				return err
 			}

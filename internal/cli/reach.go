@@ -29,10 +29,10 @@ type targetsOptions struct {
 
 func (o *targetsOptions) flags(e *Env, cmd *cobra.Command) {
 	o.fileOptions.flags(cmd)
-	e.dataFlag(cmd, &o.data)
+	dataFlag(e, cmd, &o.data)
 	cmd.Flags().StringArrayVar(&o.targets, "target", nil,
 		fmt.Sprintf("use the entry `NAME` of the file's registries; may be given several times (default all; env %s)", envTarget))
-	if err := cmd.RegisterFlagCompletionFunc("target", e.completeTargets(&o.fileOptions)); err != nil {
+	if err := cmd.RegisterFlagCompletionFunc("target", completeTargets(e, &o.fileOptions)); err != nil {
 		panic(err) // the flag is defined above
 	}
 }
@@ -53,10 +53,10 @@ const maxParallel = 256
 
 // completeTargets offers the registries of the file, and nothing when it
 // cannot be read.
-func (e *Env) completeTargets(o *fileOptions) cobra.CompletionFunc {
+func completeTargets(e *Env, o *fileOptions) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
-		if f, err := e.loadFile(*o, nil); err == nil {
+		if f, err := loadFile(e, *o, nil); err == nil {
 			for _, t := range f.Frame(ecr.LocalRegistry()).Targets {
 				names = append(names, t.Name)
 			}
@@ -67,10 +67,10 @@ func (e *Env) completeTargets(o *fileOptions) cobra.CompletionFunc {
 
 // completeRepositories offers the repositories of the file that are not among
 // the arguments yet.
-func (e *Env) completeRepositories(o *fileOptions) cobra.CompletionFunc {
+func completeRepositories(e *Env, o *fileOptions) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
-		if f, err := e.loadFile(*o, nil); err == nil {
+		if f, err := loadFile(e, *o, nil); err == nil {
 			for _, r := range f.Desired(ecr.LocalRegistry()).Repositories {
 				if !slices.Contains(args, string(r.Name)) {
 					names = append(names, string(r.Name))
@@ -86,9 +86,9 @@ func (e *Env) completeRepositories(o *fileOptions) cobra.CompletionFunc {
 // less at once; a larger one takes what it needs.
 const deployMemory = 136 << 20
 
-// open reaches the registries that cfg chooses of its file, or the local one
+// openRun reaches the registries that cfg chooses of its file, or the local one
 // without a file. data is the folder of the local registry, as --data says.
-func (e *Env) open(ctx context.Context, cfg run.Config, data string) (*run.Run, error) {
+func openRun(ctx context.Context, e *Env, cfg run.Config, data string) (*run.Run, error) {
 	if e.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(deployMemory)
 	}
@@ -96,7 +96,7 @@ func (e *Env) open(ctx context.Context, cfg run.Config, data string) (*run.Run, 
 		cfg.Targets = []string{v}
 	}
 	cfg.Now = e.Now
-	cfg.Local = func(ctx context.Context, _ state.Target) (run.Local, error) { return e.local(ctx, data) }
+	cfg.Local = func(ctx context.Context, _ state.Target) (run.Local, error) { return openLocal(ctx, e, data) }
 	if e.movesCursor(e.Stderr) {
 		cfg.Reading = func(names []string) run.Reading { return render.NewReading(e.Stderr, names) }
 	}
@@ -104,29 +104,29 @@ func (e *Env) open(ctx context.Context, cfg run.Config, data string) (*run.Run, 
 }
 
 // openFile reads the file of o and reaches its registries that o chooses.
-func (e *Env) openFile(ctx context.Context, o targetsOptions, cfg run.Config) (*run.Run, error) {
-	f, err := e.loadFile(o.fileOptions, e.Stderr)
+func openFile(ctx context.Context, e *Env, o targetsOptions, cfg run.Config) (*run.Run, error) {
+	f, err := loadFile(e, o.fileOptions, e.Stderr)
 	if err != nil {
 		return nil, err
 	}
-	cfg.File, cfg.Files, cfg.Targets, cfg.Parallel = f, e.fileNames(o.fileOptions), o.targets, o.parallel
-	return e.open(ctx, cfg, o.data)
+	cfg.File, cfg.Files, cfg.Targets, cfg.Parallel = f, fileNames(e, o.fileOptions), o.targets, o.parallel
+	return openRun(ctx, e, cfg, o.data)
 }
 
 // openUsed is openFile for what must know which images are in use.
-func (e *Env) openUsed(ctx context.Context, o targetsOptions, used usedOptions) (*run.Run, error) {
-	files, err := e.readInUse(used.leases)
+func openUsed(ctx context.Context, e *Env, o targetsOptions, used usedOptions) (*run.Run, error) {
+	files, err := readInUse(e, used.leases)
 	if err != nil {
 		return nil, err
 	}
-	return e.openFile(ctx, o, run.Config{InUse: files, Hosts: used.hosts})
+	return openFile(ctx, e, o, run.Config{InUse: files, Hosts: used.hosts})
 }
 
 // openOne reaches the one registry that o chooses, by the file where there is
 // one, and else the local one; then the file is nil.
-func (e *Env) openOne(ctx context.Context, o targetOptions, cfg run.Config) (r *run.Run, in *run.Registry, f *spec.File, err error) {
-	if len(e.fileNames(o.fileOptions)) > 0 {
-		if f, err = e.loadFile(o.fileOptions, e.Stderr); err != nil {
+func openOne(ctx context.Context, e *Env, o targetOptions, cfg run.Config) (r *run.Run, in *run.Registry, f *spec.File, err error) {
+	if len(fileNames(e, o.fileOptions)) > 0 {
+		if f, err = loadFile(e, o.fileOptions, e.Stderr); err != nil {
 			return nil, nil, nil, err
 		}
 		cfg.File, cfg.One = f, true
@@ -134,7 +134,7 @@ func (e *Env) openOne(ctx context.Context, o targetOptions, cfg run.Config) (r *
 			cfg.Targets = []string{o.target}
 		}
 	}
-	if r, err = e.open(ctx, cfg, o.data); err != nil {
+	if r, err = openRun(ctx, e, cfg, o.data); err != nil {
 		return nil, nil, nil, err
 	}
 	in = r.Registries[0]
@@ -144,8 +144,8 @@ func (e *Env) openOne(ctx context.Context, o targetOptions, cfg run.Config) (r *
 	return r, in, f, nil
 }
 
-// local reaches the registry of the data folder.
-func (e *Env) local(ctx context.Context, data string) (run.Local, error) {
+// openLocal reaches the registry of the data folder.
+func openLocal(ctx context.Context, e *Env, data string) (run.Local, error) {
 	dir, err := e.dataDir(data)
 	if err != nil {
 		return run.Local{}, err

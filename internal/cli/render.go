@@ -12,7 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) renderCommand() *cobra.Command {
+func renderCommand(e *Env) *cobra.Command {
 	var (
 		o      fileOptions
 		target string
@@ -29,7 +29,7 @@ or in the repositories they have, each is shown.`,
   kontor render --json | jq '.repositories[].lifecycle'`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			f, err := e.loadFile(o, e.Stderr)
+			f, err := loadFile(e, o, e.Stderr)
 			if err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ or in the repositories they have, each is shown.`,
 		},
 	}
 	o.flags(cmd)
-	e.targetFlag(cmd, &target, &o, "show the entry `NAME` of the file's registries (default all)")
+	targetFlag(e, cmd, &target, &o, "show the entry `NAME` of the file's registries (default all)")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

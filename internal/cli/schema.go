@@ -6,7 +6,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 )
 
-func (e *Env) schemaCommand() *cobra.Command {
+func schemaCommand(e *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of the file",

@@ -35,7 +35,7 @@ type upOptions struct {
 	metricsListen, uploadAge              string
 }
 
-func (e *Env) upCommand() *cobra.Command {
+func upCommand(e *Env) *cobra.Command {
 	var o upOptions
 	cmd := &cobra.Command{
 		Use:   "up [flags]",
@@ -59,11 +59,11 @@ not run; up names them.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.registryGiven = cmd.Flags().Changed("account") || cmd.Flags().Changed("region")
-			return e.up(cmd.Context(), o)
+			return runUp(cmd.Context(), e, o)
 		},
 	}
 	o.fileOptions.flags(cmd)
-	e.dataFlag(cmd, &o.data)
+	dataFlag(e, cmd, &o.data)
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "", fmt.Sprintf("serve on `HOST:PORT`; port 0 takes a free one (default %s; env %s)", host.DefaultListen, envListen))
 	f.StringVar(&o.account, "account", string(ecr.LocalRegistry().Account), "be the registry of account `ID`, unless the file has registries")
@@ -84,16 +84,16 @@ not run; up names them.`,
 	return cmd
 }
 
-func (e *Env) up(ctx context.Context, o upOptions) (err error) {
+func runUp(ctx context.Context, e *Env, o upOptions) (err error) {
 	began := e.Now()
 	c := up.Config{Getenv: e.Getenv, Now: e.Now}
-	if err := e.serverConfig(&c.Host, o); err != nil {
+	if err := serverConfig(e, &c.Host, o); err != nil {
 		return err
 	}
 	if c.Registry, err = parseRegistry(o.account, o.region); err != nil {
 		return err
 	}
-	file, source, err := e.upFile(o.fileOptions)
+	file, source, err := upFile(e, o.fileOptions)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		return usagef("--account and --region are for a file without registries: %s says them itself", source)
 	}
 	c.File = file
-	if c.Identities, err = e.readIdentities(o.identities); err != nil {
+	if c.Identities, err = readIdentities(e, o.identities); err != nil {
 		return err
 	}
 	figures, err := listenMetrics(ctx, e.or(o.metricsListen, envMetricsListen, ""), o.insecureHTTP)
@@ -112,7 +112,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 		defer closing(&err, figures.Close)
 		c.Host.Wrap, c.Host.Server.Observer = figures.Timed, figures
 	}
-	log, closeLog, err := e.openLog(e.or(o.logFile, envLog, ""))
+	log, closeLog, err := openLog(e, e.or(o.logFile, envLog, ""))
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 }
 
 // serverConfig fills in c as the flags say.
-func (e *Env) serverConfig(c *host.Config, o upOptions) (err error) {
+func serverConfig(e *Env, c *host.Config, o upOptions) (err error) {
 	listen := e.or(o.listen, envListen, host.DefaultListen)
 	if c.Host, c.Port, err = listenAddress(listen); err != nil {
 		return err
@@ -157,13 +157,13 @@ func (e *Env) serverConfig(c *host.Config, o upOptions) (err error) {
 	if !host.IsLoopback(c.Host) && !o.insecureHTTP && !c.TLS.On() {
 		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or say --insecure-http", listen)
 	}
-	if c.Server.Limits, err = e.limits(o.limits); err != nil {
+	if c.Server.Limits, err = parseLimits(e, o.limits); err != nil {
 		return err
 	}
-	if c.Audit, err = e.auditMode(o.audit); err != nil {
+	if c.Audit, err = auditMode(e, o.audit); err != nil {
 		return err
 	}
-	if err := e.collection(&c.Server, o.collection); err != nil {
+	if err := collection(e, &c.Server, o.collection); err != nil {
 		return err
 	}
 	c.Server.Compat = registry.Compat(e.or(o.compat, envCompat, string(registry.CompatECR)))
@@ -173,26 +173,26 @@ func (e *Env) serverConfig(c *host.Config, o upOptions) (err error) {
 	if c.Folder, err = e.dataDir(o.data); err != nil {
 		return err
 	}
-	c.Server.UploadAge, err = e.uploadAge(o.uploadAge)
+	c.Server.UploadAge, err = uploadAge(e, o.uploadAge)
 	return err
 }
 
 // upFile reads the file to deploy, and says in words where it came from.
-func (e *Env) upFile(o fileOptions) (*spec.File, string, error) {
-	if len(e.fileNames(o)) == 0 {
+func upFile(e *Env, o fileOptions) (*spec.File, string, error) {
+	if len(fileNames(e, o)) == 0 {
 		f, _, err := spec.Load(spec.Example())
 		return f, "the built-in example, as there is no " + spec.Names()[0] + " in this folder", err
 	}
-	sources, err := e.sources(o)
+	sources, err := readSources(e, o)
 	if err != nil {
 		return nil, "", err
 	}
-	f, err := e.loadFile(o, e.Stderr)
+	f, err := loadFile(e, o, e.Stderr)
 	return f, sources[0].Name, err
 }
 
 // openLog opens what --log names.
-func (e *Env) openLog(name string) (*slog.Logger, func() error, error) {
+func openLog(e *Env, name string) (*slog.Logger, func() error, error) {
 	var w io.Writer
 	closeLog := func() error { return nil }
 	switch name {

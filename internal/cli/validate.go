@@ -9,7 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func (e *Env) validateCommand() *cobra.Command {
+func validateCommand(e *Env) *cobra.Command {
 	var (
 		o      fileOptions
 		asJSON bool
@@ -22,7 +22,7 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 		Example: "  kontor validate -f kontor.yaml",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			f, err := e.loadFile(o, e.Stderr)
+			f, err := loadFile(e, o, e.Stderr)
 			if err != nil {
 				return err
 			}

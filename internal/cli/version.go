@@ -38,7 +38,7 @@ func BuildVersion() Version {
 	return v
 }
 
-func (e *Env) versionCommand() *cobra.Command {
+func versionCommand(e *Env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "version",
