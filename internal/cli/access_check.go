@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
@@ -58,81 +56,5 @@ ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 	}
 	o.flags(e, cmd)
 	cmd.ValidArgsFunction = completeAccess(e, &o, 1)
-	return cmd
-}
-
-func accessWhoCanCommand(e *Env) *cobra.Command {
-	var o accessOptions
-	cmd := &cobra.Command{
-		Use:   "who-can RIGHT REPOSITORY [flags]",
-		Short: "List who may do something in a repository, and by which statements",
-		Long: `List every user, role and account that may do RIGHT in REPOSITORY, or may under
-conditions, or may if its own account allows it, with the statements that say so.
-
-RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
-		Example: `  kontor access who-can pull team/api
-  kontor access who-can admin team/api --json | jq -r '.answers[].principal'`,
-		Args: between(2, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			actions, err := proof.ParseRight(args[0])
-			if err != nil {
-				return usagef("%v", err)
-			}
-			ev, err := evidence(cmd.Context(), e, o, args[1])
-			if err != nil {
-				return err
-			}
-			repo, err := one(ev, args[1])
-			if err != nil {
-				return err
-			}
-			list, err := ev.Prover.WhoCan(actions, repo.In, repo.Name)
-			if err != nil {
-				return err
-			}
-			if o.asJSON {
-				return render.WhoCanJSON(e.Stdout, args[0], list, ev.Notes)
-			}
-			return render.WhoCan(e.Stdout, args[0], list, ev.Notes, e.options(e.Stdout))
-		},
-	}
-	o.flags(e, cmd)
-	cmd.ValidArgsFunction = completeAccess(e, &o, 0)
-	return cmd
-}
-
-func accessMatrixCommand(e *Env) *cobra.Command {
-	var (
-		o    accessOptions
-		page string
-	)
-	cmd := &cobra.Command{
-		Use:   "matrix [flags]",
-		Short: "Show who may pull, push, delete and administer what",
-		Long: `Show for every principal and repository who may pull, push, delete images, and
-administer. With --html it is a page to look at, without scripts.`,
-		Example: `  kontor access matrix
-  kontor access matrix --planned -f kontor.yaml --html access.html`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ev, err := evidence(cmd.Context(), e, o, "")
-			if err != nil {
-				return err
-			}
-			m := ev.Prover.Matrix()
-			switch {
-			case page != "":
-				return writePicture(page, func(w io.Writer) error { return render.MatrixHTML(w, m, ev.Notes) })
-			case o.asJSON:
-				return render.MatrixJSON(e.Stdout, m, ev.Notes)
-			}
-			return render.Matrix(e.Stdout, m, ev.Notes, e.options(e.Stdout))
-		},
-	}
-	o.flags(e, cmd)
-	cmd.Flags().StringVar(&page, "html", "", "write a page to `FILE` instead (default none)")
-	if err := cmd.MarkFlagFilename("html", "html"); err != nil {
-		panic(err) // the flag is defined above
-	}
 	return cmd
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,10 +78,10 @@ func adminAudit(e *Env, cmd *cobra.Command, o auditOptions) error {
 	default:
 		return usagef("--decision %s: want allowed or denied", o.decision)
 	}
-	if o.filter.Since, err = moment(e, "since", o.since); err != nil {
+	if o.filter.Since, err = parseWhen("--since", o.since, e.Now()); err != nil {
 		return err
 	}
-	if o.filter.Until, err = moment(e, "until", o.until); err != nil {
+	if o.filter.Until, err = parseWhen("--until", o.until, e.Now()); err != nil {
 		return err
 	}
 	options, bad := e.options(e.Stdout), 0
@@ -112,20 +111,4 @@ func adminAudit(e *Env, cmd *cobra.Command, o auditOptions) error {
 		return &exitError{exitFailed}
 	}
 	return nil
-}
-
-// moment reads a time, or how long ago it is; "" is the zero time.
-func moment(e *Env, flag, s string) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if age, err := time.ParseDuration(s); err == nil && age >= 0 {
-		return e.Now().Add(-age), nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, usagef("--%s %s: want a time such as 2026-11-23 or 2026-11-23T12:00:00Z, or an age such as 24h", flag, s)
 }

@@ -1,23 +1,19 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
+	"context"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/adminclient"
-	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
 func adminBinCommand(e *Env) *cobra.Command {
-	var (
-		o      adminOptions
-		asJSON bool
-	)
-	cmd := &cobra.Command{
+	in := admin.ListRecycleBinRequest{MaxResults: admin.MaxPage}
+	return adminCall(e, &cobra.Command{
 		Use:   "bin [REPOSITORY] [flags]",
 		Short: "List the deleted images that can be restored",
 		Long: `List what the recycle bin holds, of a repository or of all: images that were
@@ -25,143 +21,14 @@ deleted by request or by a lifecycle rule and are kept for a while. A repository
 that is gone has its images here, too. No other request can see them.`,
 		Example: `  kontor admin bin
   kontor admin bin team/app --json | jq -r '.entries[].imageDigest'`,
-		Args: between(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			in := admin.ListRecycleBinRequest{MaxResults: admin.MaxPage}
-			if in.RepositoryName, err = repositoryArgument(args); err != nil {
-				return err
-			}
-			c, err := openAdmin(cmd.Context(), e, o)
-			if err != nil {
-				return err
-			}
-			defer closing(&err, c.close)
-			list := []admin.BinEntry{}
-			err = adminclient.Pages(cmd.Context(), c.Client, "ListRecycleBin", &in, &in.NextToken, func(out *admin.ListRecycleBinResponse) (string, error) {
-				list = append(list, out.Entries...)
-				return out.NextToken, nil
-			})
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return render.JSON(e.Stdout, admin.ListRecycleBinResponse{Entries: list})
-			}
-			return render.Bin(e.Stdout, list, e.options(e.Stdout))
-		},
-	}
-	o.flags(e, cmd)
-	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = completeRepository(e, &fileOptions{})
-	return cmd
-}
-
-// repositoryArgument is the repository that args may name.
-func repositoryArgument(args []string) (string, error) {
-	if len(args) == 0 {
-		return "", nil
-	}
-	if _, err := ecr.ParseRepositoryName(args[0]); err != nil {
-		return "", usagef("%q is not the name of a repository", args[0])
-	}
-	return args[0], nil
-}
-
-func adminRestoreCommand(e *Env) *cobra.Command {
-	var (
-		o      adminOptions
-		asJSON bool
-	)
-	cmd := &cobra.Command{
-		Use:   "restore REPOSITORY@DIGEST [flags]",
-		Short: "Bring a deleted image back from the recycle bin",
-		Long: `Bring an image back that was deleted, to the repository that has the name now:
-with its tags where no other image has them by now, with the images that it
-lists, and with the signatures and attestations that went with it.
-
-For lifecycle rules the age of the image counts from now on.`,
-		Example: `  kontor admin bin team/app
-  kontor admin restore team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef`,
-		Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			var in admin.ImageRequest
-			if in.RepositoryName, in.ImageDigest, err = splitDigest(args[0]); err != nil {
-				return err
-			}
-			c, err := openAdmin(cmd.Context(), e, o)
-			if err != nil {
-				return err
-			}
-			defer closing(&err, c.close)
-			var out admin.RestoreImageResponse
-			if err := c.Call(cmd.Context(), "RestoreImage", in, &out); err != nil {
-				return err
-			}
-			if asJSON {
-				return render.JSON(e.Stdout, out)
-			}
-			return render.Restored(e.Stdout, out, e.options(e.Stdout))
-		},
-	}
-	o.flags(e, cmd)
-	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = cobra.NoFileCompletions
-	return cmd
-}
-
-func adminPurgeCommand(e *Env) *cobra.Command {
-	var (
-		o           adminOptions
-		reason      string
-		yes, asJSON bool
-	)
-	cmd := &cobra.Command{
-		Use:   "purge REPOSITORY@DIGEST --reason TEXT [flags]",
-		Short: "Remove an image at once and for good",
-		Long: `Remove an image from its repository and from the recycle bin, at once and for
-good, with every layer that no other image uses: for secrets that leaked, and
-where erasure is asked for. The journal keeps that it happened and the reason,
-and no longer the manifest.
-
-Layers that other images use stay; remove those images, too.`,
-		Example: `  kontor admin purge team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef \
-    --reason "a key in its second layer"`,
-		Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			in := admin.PurgeImageRequest{Reason: reason}
-			if in.RepositoryName, in.ImageDigest, err = splitDigest(args[0]); err != nil {
-				return err
-			}
-			if reason == "" {
-				return usagef("say why with --reason: the journal keeps it")
-			}
-			if err := e.mayAsk(yes, asJSON); err != nil {
-				return err
-			}
-			c, err := openAdmin(cmd.Context(), e, o)
-			if err != nil {
-				return err
-			}
-			defer closing(&err, c.close)
-			if !yes {
-				if ok, err := e.ask(cmd.Context(), fmt.Sprintf("Remove %s for good?", args[0])); err != nil || !ok {
-					return errors.Join(err, errors.New("nothing was removed"))
-				}
-			}
-			var out admin.PurgeImageResponse
-			if err := c.Call(cmd.Context(), "PurgeImage", in, &out); err != nil {
-				return err
-			}
-			if asJSON {
-				return render.JSON(e.Stdout, out)
-			}
-			return render.Purged(e.Stdout, out, e.options(e.Stdout))
-		},
-	}
-	o.flags(e, cmd)
-	cmd.Flags().StringVar(&reason, "reason", "", "put `TEXT` on record (required)")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "remove without asking (default false)")
-	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = cobra.NoFileCompletions
-	return cmd
+		Args: between(0, 1), PreRunE: repositoryInto(&in.RepositoryName),
+		ValidArgsFunction: completeRepository(e, &fileOptions{}),
+	}, func(ctx context.Context, c *adminClient, _ []string) (shown, error) {
+		list := []admin.BinEntry{}
+		err := adminclient.Pages(ctx, c.Client, "ListRecycleBin", &in, &in.NextToken, func(out *admin.ListRecycleBinResponse) (string, error) {
+			list = append(list, out.Entries...)
+			return out.NextToken, nil
+		})
+		return shown{json: admin.ListRecycleBinResponse{Entries: list}, text: func(w io.Writer, o render.Options) error { return render.Bin(w, list, o) }}, err
+	})
 }

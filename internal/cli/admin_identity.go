@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -16,19 +16,72 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
-	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-// withIAM reaches IAM of the registry that o chooses, runs fn, and puts
-// what IAM refuses in its own words.
-func withIAM(ctx context.Context, e *Env, o adminOptions, fn func(c *iam.Client) error) (err error) {
-	a, err := openAdmin(ctx, e, o)
-	if err != nil {
-		return err
+// identityKind is what tells users from roles.
+type identityKind struct {
+	name   string
+	entity types.EntityType
+	// servers are those that belong to the server and stay.
+	servers []string
+	attach, detach,
+	deleteInline func(ctx context.Context, c *iam.Client, name, policy *string) error // policy is an ARN, or an inline policy's name
+	// remove removes one that has no policies any more.
+	remove func(ctx context.Context, c *iam.Client, name *string) error
+}
+
+// identityDetail is a user or role with its policies.
+type identityDetail struct {
+	render.Identity
+	attached []types.AttachedPolicy
+	inline   []types.PolicyDetail
+}
+
+// all are the users or roles of the account.
+func (k identityKind) all(ctx context.Context, c *iam.Client) (out []identityDetail, err error) {
+	add := func(name, arn, id *string, made *time.Time, attached []types.AttachedPolicy, inline []types.PolicyDetail) {
+		d := identityDetail{render.Identity{Name: *name, ARN: *arn, ID: *id, Created: *made, Policies: []string{}}, attached, inline}
+		for _, p := range attached {
+			d.Policies = append(d.Policies, aws.ToString(p.PolicyName))
+		}
+		for _, p := range inline {
+			d.Policies = append(d.Policies, aws.ToString(p.PolicyName)+" (inline)")
+		}
+		out = append(out, d)
 	}
-	defer closing(&err, a.close)
-	err = fn(a.IAM())
+	pages := iam.NewGetAccountAuthorizationDetailsPaginator(c, &iam.GetAccountAuthorizationDetailsInput{Filter: []types.EntityType{k.entity}})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range page.UserDetailList {
+			add(u.UserName, u.Arn, u.UserId, u.CreateDate, u.AttachedManagedPolicies, u.UserPolicyList)
+		}
+		for _, r := range page.RoleDetailList {
+			add(r.RoleName, r.Arn, r.RoleId, r.CreateDate, r.AttachedManagedPolicies, r.RolePolicyList)
+		}
+	}
+	return out, nil
+}
+
+// failed is the error of a call whose answer says nothing more.
+func failed[T any](_ T, err error) error { return err }
+
+// identityCall completes cmd, a command about users and roles. What IAM refuses
+// is put in its own words.
+func identityCall(e *Env, cmd *cobra.Command, run func(ctx context.Context, c *iam.Client, args []string) (shown, error)) *cobra.Command {
+	return adminCall(e, cmd, func(ctx context.Context, a *adminClient, args []string) (shown, error) {
+		s, err := run(ctx, a.IAM(), args)
+		if after := s.after; after != nil {
+			s.after = func() error { return inOwnWords(after()) }
+		}
+		return s, inOwnWords(err)
+	})
+}
+
+func inOwnWords(err error) error {
 	var refused smithy.APIError
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%s: %s", refused.ErrorCode(), refused.ErrorMessage())
@@ -61,6 +114,54 @@ func policyARN(ctx context.Context, c *iam.Client, name string) (string, error) 
 	return found, nil
 }
 
+// attachAll attaches managed policies by name or ARN. create is called when all
+// are known, and before any is attached.
+func (k identityKind) attachAll(ctx context.Context, c *iam.Client, name *string, policies []string, create func() error) error {
+	var arns []string
+	for _, p := range policies {
+		arn, err := policyARN(ctx, c, p)
+		if err != nil {
+			return err
+		}
+		arns = append(arns, arn)
+	}
+	if err := create(); err != nil {
+		return err
+	}
+	for _, arn := range arns {
+		if err := k.attach(ctx, c, name, &arn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// delete removes one with its policies.
+func (k identityKind) delete(ctx context.Context, c *iam.Client, name *string) error {
+	if slices.Contains(k.servers, *name) {
+		return fmt.Errorf("%s belongs to the server and cannot be deleted: deactivate its access keys instead", *name)
+	}
+	all, err := k.all(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if d.Name != *name {
+			continue
+		}
+		for _, p := range d.attached {
+			err = errors.Join(err, k.detach(ctx, c, name, p.PolicyArn))
+		}
+		for _, p := range d.inline {
+			err = errors.Join(err, k.deleteInline(ctx, c, name, p.PolicyName))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return k.remove(ctx, c, name)
+}
+
 // group is a command that only has subcommands.
 func group(use, short, example string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
@@ -71,196 +172,48 @@ func group(use, short, example string, subs ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-func adminUserCommand(e *Env) *cobra.Command {
-	return group("user", "Make users of the registry's account, their access keys and policies", `  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
-  kontor admin user list`,
-		identityListCommand(e, "user"), userCreateCommand(e), identityDeleteCommand(e, "user"),
-		identityAttachCommand(e, "user", true), identityAttachCommand(e, "user", false),
-		group("keys", "Rotate the access keys of users", `  kontor admin user keys rotate ann
-  kontor admin user keys list ann`,
-			keyListCommand(e), keyRotateCommand(e),
-			keyChangeCommand(e, "deactivate", "Switch an access key off, and everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
-				_, err := c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: types.StatusTypeInactive})
-				return err
-			}),
-			keyChangeCommand(e, "activate", "Switch an access key on again", func(ctx context.Context, c *iam.Client, user, key string) error {
-				_, err := c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: types.StatusTypeActive})
-				return err
-			}),
-			keyChangeCommand(e, "delete", "Remove an access key for good, and end everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
-				_, err := c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &user, AccessKeyId: &key})
-				return err
-			})))
+func identityListCommand(e *Env, k identityKind) *cobra.Command {
+	return identityCall(e, &cobra.Command{
+		Use: "list [flags]", Short: "List " + k.name + "s with their policies", Long: "List " + k.name + "s with the managed and inline policies that they have.",
+		Example: "  kontor admin " + k.name + " list\n  kontor admin " + k.name + " list --json | jq -r '.[].arn'", Args: noArgs,
+	}, func(ctx context.Context, c *iam.Client, _ []string) (shown, error) {
+		all, err := k.all(ctx, c)
+		list := []render.Identity{}
+		for _, d := range all {
+			if k.entity == types.EntityTypeUser && err == nil {
+				d.Keys, err = keysOf(ctx, c, d.Name)
+			}
+			list = append(list, d.Identity)
+		}
+		return shown{json: list, text: func(w io.Writer, _ render.Options) error { return render.Identities(w, list) }}, err
+	})
 }
 
-func adminRoleCommand(e *Env) *cobra.Command {
-	return group("role", "Make roles of the registry's account and their policies", `  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
-  kontor admin role list`,
-		identityListCommand(e, "role"), roleCreateCommand(e), identityDeleteCommand(e, "role"),
-		identityAttachCommand(e, "role", true), identityAttachCommand(e, "role", false))
+func identityDeleteCommand(e *Env, k identityKind) *cobra.Command {
+	return identityCall(e, &cobra.Command{
+		Use: "delete NAME [flags]", Short: "Remove a " + k.name + " with its policies, and end its sessions",
+		Long:    "Detach and remove the policies of the " + k.name + " and then the " + k.name + " itself. Its access keys,\nsessions and docker logins end at once.",
+		Example: "  kontor admin " + k.name + " delete old", Args: between(1, 1),
+	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
+		return said(map[string]string{"deleted": args[0]}, "%s %s is deleted", k.name, args[0]), k.delete(ctx, c, &args[0])
+	})
 }
 
-// identityCommand is a command about one user or role, or all.
-func identityCommand(e *Env, use, short, long, example string, args cobra.PositionalArgs, run func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error) *cobra.Command {
-	var (
-		o      adminOptions
-		asJSON bool
-	)
-	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long, Example: example, Args: args,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withIAM(cmd.Context(), e, o, func(c *iam.Client) error { return run(cmd.Context(), c, args, asJSON) })
-		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+func identityAttachCommand(e *Env, k identityKind, attach bool) *cobra.Command {
+	verb, short, done, change := "attach", "Attach a managed policy to a "+k.name, "%s has %s", k.attach
+	if !attach {
+		verb, short, done, change = "detach", "Take a managed policy away from a "+k.name, "%s no longer has %s", k.detach
 	}
-	o.flags(e, cmd)
-	jsonFlag(cmd, &asJSON)
-	return cmd
-}
-
-// told answers a command that has nothing to show but that it was done.
-func told(e *Env, asJSON bool, done any, format string, args ...any) error {
-	if asJSON {
-		return render.JSON(e.Stdout, done)
-	}
-	_, err := fmt.Fprintf(e.Stdout, format+"\n", args...)
-	return err
-}
-
-func identityListCommand(e *Env, kind string) *cobra.Command {
-	return identityCommand(e, "list [flags]", "List "+kind+"s with their policies", "List "+kind+"s with the managed and inline policies that they have.",
-		"  kontor admin "+kind+" list\n  kontor admin "+kind+" list --json | jq -r '.[].arn'", noArgs,
-		func(ctx context.Context, c *iam.Client, _ []string, asJSON bool) error {
-			list := roleList
-			if kind == "user" {
-				list = userList
-			}
-			all, err := list(ctx, c)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return render.JSON(e.Stdout, all)
-			}
-			return render.Identities(e.Stdout, all)
-		})
-}
-
-func userList(ctx context.Context, c *iam.Client) ([]render.Identity, error) {
-	out := []render.Identity{}
-	pages := iam.NewListUsersPaginator(c, &iam.ListUsersInput{})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	return identityCall(e, &cobra.Command{
+		Use: verb + " NAME POLICY [flags]", Short: short, Long: short + ", by the policy's name or ARN. It holds for the next request.",
+		Example: "  kontor admin " + k.name + " " + verb + " ann AmazonEC2ContainerRegistryPullOnly", Args: between(2, 2),
+	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
+		arn, err := policyARN(ctx, c, args[1])
 		if err != nil {
-			return nil, err
+			return shown{}, err
 		}
-		for _, u := range page.Users {
-			i := render.Identity{Name: *u.UserName, ARN: *u.Arn, ID: *u.UserId, Created: *u.CreateDate, Policies: []string{}}
-			attached, err := c.ListAttachedUserPolicies(ctx, &iam.ListAttachedUserPoliciesInput{UserName: u.UserName})
-			if err != nil {
-				return nil, err
-			}
-			inline, err := c.ListUserPolicies(ctx, &iam.ListUserPoliciesInput{UserName: u.UserName})
-			if err != nil {
-				return nil, err
-			}
-			i.Policies = append(i.Policies, policyNames(attached.AttachedPolicies, inline.PolicyNames)...)
-			if i.Keys, err = keysOf(ctx, c, *u.UserName); err != nil {
-				return nil, err
-			}
-			out = append(out, i)
-		}
-	}
-	return out, nil
-}
-
-func roleList(ctx context.Context, c *iam.Client) ([]render.Identity, error) {
-	out := []render.Identity{}
-	pages := iam.NewListRolesPaginator(c, &iam.ListRolesInput{})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range page.Roles {
-			i := render.Identity{Name: *r.RoleName, ARN: *r.Arn, ID: *r.RoleId, Created: *r.CreateDate, Policies: []string{}}
-			attached, err := c.ListAttachedRolePolicies(ctx, &iam.ListAttachedRolePoliciesInput{RoleName: r.RoleName})
-			if err != nil {
-				return nil, err
-			}
-			inline, err := c.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: r.RoleName})
-			if err != nil {
-				return nil, err
-			}
-			i.Policies = append(i.Policies, policyNames(attached.AttachedPolicies, inline.PolicyNames)...)
-			out = append(out, i)
-		}
-	}
-	return out, nil
-}
-
-func policyNames(attached []types.AttachedPolicy, inline []string) (names []string) {
-	for _, a := range attached {
-		names = append(names, aws.ToString(a.PolicyName))
-	}
-	for _, name := range inline {
-		names = append(names, name+" (inline)")
-	}
-	return names
-}
-
-func keysOf(ctx context.Context, c *iam.Client, user string) ([]render.IdentityKey, error) {
-	out, err := c.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: &user})
-	if err != nil {
-		return nil, err
-	}
-	keys := []render.IdentityKey{}
-	for _, k := range out.AccessKeyMetadata {
-		keys = append(keys, render.IdentityKey{ID: *k.AccessKeyId, Active: k.Status == types.StatusTypeActive, Created: *k.CreateDate})
-	}
-	return keys, nil
-}
-
-// newKey gives user a key and shows it.
-func newKey(ctx context.Context, e *Env, c *iam.Client, user string, asJSON bool) error {
-	out, err := c.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: &user})
-	if err != nil {
-		return err
-	}
-	k := render.IdentityKey{ID: *out.AccessKey.AccessKeyId, Active: true, Created: *out.AccessKey.CreateDate, Secret: *out.AccessKey.SecretAccessKey}
-	if asJSON {
-		return render.JSON(e.Stdout, k)
-	}
-	return render.Keys(e.Stdout, user, []render.IdentityKey{k})
-}
-
-func userCreateCommand(e *Env) *cobra.Command {
-	var policies []string
-	cmd := identityCommand(e, "create NAME [flags]", "Make a user with an access key",
-		"Make a user, attach managed policies, and print an access key. Its secret is not\nshown again; kontor env --user NAME knows it on this machine.",
-		`  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
-  kontor admin user create ci --json | jq -r .secret_access_key`, between(1, 1),
-		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
-			var arns []string
-			for _, p := range policies {
-				arn, err := policyARN(ctx, c, p)
-				if err != nil {
-					return err
-				}
-				arns = append(arns, arn)
-			}
-			if _, err := c.CreateUser(ctx, &iam.CreateUserInput{UserName: &args[0]}); err != nil {
-				return err
-			}
-			for _, arn := range arns {
-				if _, err := c.AttachUserPolicy(ctx, &iam.AttachUserPolicyInput{UserName: &args[0], PolicyArn: &arn}); err != nil {
-					return err
-				}
-			}
-			return newKey(ctx, e, c, args[0], asJSON)
-		})
-	policyFlag(cmd, &policies)
-	return cmd
+		return said(map[string]string{"name": args[0], "policy": arn}, done, args[0], arn), change(ctx, c, &args[0], &arn)
+	})
 }
 
 func policyFlag(cmd *cobra.Command, p *[]string) {
@@ -276,217 +229,4 @@ func completePolicies(cmd *cobra.Command, flag string) {
 		}
 	}
 	completeWords(cmd, flag, names...)
-}
-
-func roleCreateCommand(e *Env) *cobra.Command {
-	var (
-		policies []string
-		trust    string
-	)
-	cmd := identityCommand(e, "create NAME --trust WHO [flags]", "Make a role",
-		"Make a role that others may assume: an account, a user or role by its ARN, or\nwhoever the trust policy in a file names. Print its ARN.",
-		`  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
-  kontor admin role create ci --trust trust.json`, between(1, 1),
-		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
-			document, err := trustPolicy(trust)
-			if err != nil {
-				return err
-			}
-			var arns []string
-			for _, p := range policies {
-				arn, err := policyARN(ctx, c, p)
-				if err != nil {
-					return err
-				}
-				arns = append(arns, arn)
-			}
-			out, err := c.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &args[0], AssumeRolePolicyDocument: &document})
-			if err != nil {
-				return err
-			}
-			for _, arn := range arns {
-				if _, err := c.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: &args[0], PolicyArn: &arn}); err != nil {
-					return err
-				}
-			}
-			return told(e, asJSON, map[string]string{"arn": *out.Role.Arn, "id": *out.Role.RoleId}, "%s", *out.Role.Arn)
-		})
-	policyFlag(cmd, &policies)
-	cmd.Flags().StringVar(&trust, "trust", "", "who may assume it: an account `ID`, an ARN, or a file with a trust policy (required)")
-	return cmd
-}
-
-// trustPolicy is the trust policy that --trust means.
-func trustPolicy(who string) (string, error) {
-	if who == "" {
-		return "", usagef("say who may assume the role with --trust: an account id, an ARN, or a file with a trust policy")
-	}
-	if _, err := ecr.ParseAccountID(who); err == nil || strings.HasPrefix(who, "arn:") {
-		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"sts:AssumeRole"}]}`, who), nil
-	}
-	text, err := os.ReadFile(filepath.Clean(who))
-	if err != nil {
-		return "", fmt.Errorf("--trust: %w", err)
-	}
-	return string(text), nil
-}
-
-func identityDeleteCommand(e *Env, kind string) *cobra.Command {
-	return identityCommand(e, "delete NAME [flags]", "Remove a "+kind+" with its policies, and end its sessions",
-		"Detach and remove the policies of the "+kind+" and then the "+kind+" itself. Its access keys,\nsessions and docker logins end at once.",
-		"  kontor admin "+kind+" delete old", between(1, 1),
-		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
-			remove := deleteRole
-			if kind == "user" {
-				remove = deleteUser
-			}
-			if err := remove(ctx, c, &args[0]); err != nil {
-				return err
-			}
-			return told(e, asJSON, map[string]string{"deleted": args[0]}, "%s %s is deleted", kind, args[0])
-		})
-}
-
-func deleteUser(ctx context.Context, c *iam.Client, name *string) error {
-	if slices.Contains([]string{identity.Administrator, identity.Pusher}, *name) {
-		return fmt.Errorf("%s belongs to the server and cannot be deleted: deactivate its access keys instead", *name)
-	}
-	attached, err := c.ListAttachedUserPolicies(ctx, &iam.ListAttachedUserPoliciesInput{UserName: name})
-	if err != nil {
-		return err
-	}
-	for _, p := range attached.AttachedPolicies {
-		if _, err := c.DetachUserPolicy(ctx, &iam.DetachUserPolicyInput{UserName: name, PolicyArn: p.PolicyArn}); err != nil {
-			return err
-		}
-	}
-	inline, err := c.ListUserPolicies(ctx, &iam.ListUserPoliciesInput{UserName: name})
-	if err != nil {
-		return err
-	}
-	for _, p := range inline.PolicyNames {
-		if _, err := c.DeleteUserPolicy(ctx, &iam.DeleteUserPolicyInput{UserName: name, PolicyName: &p}); err != nil {
-			return err
-		}
-	}
-	keys, err := keysOf(ctx, c, *name)
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		if _, err := c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: name, AccessKeyId: &k.ID}); err != nil {
-			return err
-		}
-	}
-	_, err = c.DeleteUser(ctx, &iam.DeleteUserInput{UserName: name})
-	return err
-}
-
-func deleteRole(ctx context.Context, c *iam.Client, name *string) error {
-	attached, err := c.ListAttachedRolePolicies(ctx, &iam.ListAttachedRolePoliciesInput{RoleName: name})
-	if err != nil {
-		return err
-	}
-	for _, p := range attached.AttachedPolicies {
-		if _, err := c.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: name, PolicyArn: p.PolicyArn}); err != nil {
-			return err
-		}
-	}
-	inline, err := c.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: name})
-	if err != nil {
-		return err
-	}
-	for _, p := range inline.PolicyNames {
-		if _, err := c.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: name, PolicyName: &p}); err != nil {
-			return err
-		}
-	}
-	_, err = c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: name})
-	return err
-}
-
-func identityAttachCommand(e *Env, kind string, attach bool) *cobra.Command {
-	verb, short, done := "attach", "Attach a managed policy to a "+kind, "%s has %s"
-	if !attach {
-		verb, short, done = "detach", "Take a managed policy away from a "+kind, "%s no longer has %s"
-	}
-	return identityCommand(e, verb+" NAME POLICY [flags]", short, short+", by the policy's name or ARN. It holds for the next request.",
-		"  kontor admin "+kind+" "+verb+" ann AmazonEC2ContainerRegistryPullOnly", between(2, 2),
-		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
-			arn, err := policyARN(ctx, c, args[1])
-			if err != nil {
-				return err
-			}
-			switch {
-			case kind == "user" && attach:
-				_, err = c.AttachUserPolicy(ctx, &iam.AttachUserPolicyInput{UserName: &args[0], PolicyArn: &arn})
-			case kind == "user":
-				_, err = c.DetachUserPolicy(ctx, &iam.DetachUserPolicyInput{UserName: &args[0], PolicyArn: &arn})
-			case attach:
-				_, err = c.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: &args[0], PolicyArn: &arn})
-			default:
-				_, err = c.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: &args[0], PolicyArn: &arn})
-			}
-			if err != nil {
-				return err
-			}
-			return told(e, asJSON, map[string]string{"name": args[0], "policy": arn}, done, args[0], arn)
-		})
-}
-
-func keyListCommand(e *Env) *cobra.Command {
-	return identityCommand(e, "list NAME [flags]", "List a user's access keys", "List a user's access keys, oldest first, without their secrets.",
-		"  kontor admin user keys list ann", between(1, 1),
-		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
-			keys, err := keysOf(ctx, c, args[0])
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return render.JSON(e.Stdout, keys)
-			}
-			return render.Keys(e.Stdout, args[0], keys)
-		})
-}
-
-func keyRotateCommand(e *Env) *cobra.Command {
-	return identityCommand(e, "rotate NAME [flags]", "Give a user another access key and switch the old one off",
-		"Make another access key and print it, then switch off those that the user had.\nThe oldest is removed where there is no room for another: a user has two at most.",
-		"  kontor admin user keys rotate ann", between(1, 1),
-		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
-			keys, err := keysOf(ctx, c, args[0])
-			if err != nil {
-				return err
-			}
-			const most = 2
-			if len(keys) >= most {
-				// one that is off goes first
-				i := max(0, slices.IndexFunc(keys, func(k render.IdentityKey) bool { return !k.Active }))
-				if _, err := c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &args[0], AccessKeyId: &keys[i].ID}); err != nil {
-					return err
-				}
-				keys = slices.Delete(keys, i, i+1)
-			}
-			if err := newKey(ctx, e, c, args[0], asJSON); err != nil {
-				return err
-			}
-			for _, k := range keys {
-				if _, err := c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &args[0], AccessKeyId: &k.ID, Status: types.StatusTypeInactive}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-}
-
-func keyChangeCommand(e *Env, verb, short string, change func(ctx context.Context, c *iam.Client, user, key string) error) *cobra.Command {
-	return identityCommand(e, verb+" NAME KEY [flags]", short, short+". It holds for the next request, on every way in.",
-		"  kontor admin user keys "+verb+" ann AKIAIOSFODNN7EXAMPLE", between(2, 2),
-		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
-			if err := change(ctx, c, args[0], args[1]); err != nil {
-				return err
-			}
-			done := strings.TrimSuffix(verb, "e") + "ed"
-			return told(e, asJSON, map[string]string{"user": args[0], "access_key": args[1], "done": done}, "%s of %s is %s", args[1], args[0], done)
-		})
 }

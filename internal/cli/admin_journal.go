@@ -1,28 +1,23 @@
 package cli
 
 import (
-	"fmt"
-	"strconv"
+	"context"
+	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/adminclient"
-	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
 func adminJournalCommand(e *Env) *cobra.Command {
 	var (
-		o            adminOptions
 		in           admin.ListJournalRequest
 		since, until string
-		rule         int32
-		asJSON       bool
 	)
-	cmd := &cobra.Command{
+	cmd := adminCall(e, &cobra.Command{
 		Use:   "journal [flags]",
 		Short: "Say what was deleted, by whom or which rule, and why",
 		Long: `Query the registry's journal, oldest first: every image, tag, policy and
@@ -35,44 +30,31 @@ how long ago (90m, 12h, 7d).`,
   kontor admin journal --tag v1.2.3
   kontor admin journal --rule 2 --op delete-image --json`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			now := e.Now().UTC()
 			if in.Since, err = parseWhen("--since", since, now); err != nil {
 				return err
 			}
-			if in.Until, err = parseWhen("--until", until, now); err != nil {
-				return err
-			}
-			in.RulePriority, in.MaxResults, in.IncludeManifests = rule, admin.MaxPage, asJSON
-			c, err := openAdmin(cmd.Context(), e, o)
-			if err != nil {
-				return err
-			}
-			defer closing(&err, c.close)
-			list := []admin.JournalEntry{}
-			err = adminclient.Pages(cmd.Context(), c.Client, "ListJournal", &in, &in.NextToken, func(out *admin.ListJournalResponse) (string, error) {
-				list = append(list, out.Entries...)
-				return out.NextToken, nil
-			})
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return render.JSON(e.Stdout, admin.ListJournalResponse{Entries: list})
-			}
-			return render.Journal(e.Stdout, list, e.options(e.Stdout))
+			in.Until, err = parseWhen("--until", until, now)
+			in.MaxResults, in.IncludeManifests = admin.MaxPage, wantsJSON(cmd)
+			return err
 		},
-	}
-	o.flags(e, cmd)
+	}, func(ctx context.Context, c *adminClient, _ []string) (shown, error) {
+		list := []admin.JournalEntry{}
+		err := adminclient.Pages(ctx, c.Client, "ListJournal", &in, &in.NextToken, func(out *admin.ListJournalResponse) (string, error) {
+			list = append(list, out.Entries...)
+			return out.NextToken, nil
+		})
+		return shown{json: admin.ListJournalResponse{Entries: list}, text: func(w io.Writer, o render.Options) error { return render.Journal(w, list, o) }}, err
+	})
 	f := cmd.Flags()
 	f.StringVar(&in.RepositoryName, "repository", "", "only of the repository `NAME`, which may be gone (default all)")
 	f.StringVar(&in.ImageTag, "tag", "", "only of images that had the tag `TAG` (default any)")
 	f.StringVar(&in.ImageDigest, "digest", "", "only of the image `DIGEST` (default any)")
-	f.Int32Var(&rule, "rule", 0, "only by the lifecycle rule of `PRIORITY` (default any)")
+	f.Int32Var(&in.RulePriority, "rule", 0, "only by the lifecycle rule of `PRIORITY` (default any)")
 	f.StringVar(&in.Operation, "op", "", "only of the operation `WHAT`: "+strings.Join(journalOps, ", ")+" (default any)")
 	f.StringVar(&since, "since", "", "only at or after `WHEN` (default ever)")
 	f.StringVar(&until, "until", "", "only before `WHEN` (default now)")
-	jsonFlag(cmd, &asJSON)
 	completeWords(cmd, "op", journalOps...)
 	return cmd
 }
@@ -80,65 +62,4 @@ how long ago (90m, 12h, 7d).`,
 // journalOps are the operations that the journal records.
 var journalOps = []string{
 	"delete-image", "delete-tag", "move-tag", "restore-image", "purge-image", "delete-policy", "delete-lifecycle-policy", "delete-repository", "delete-blob",
-}
-
-// parseWhen reads a time, a day, or how long before now; "" is the zero time.
-func parseWhen(flag, s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), nil
-		}
-	}
-	d, err := parseDuration(s)
-	if err != nil {
-		return time.Time{}, usagef("%s %s: want a time such as 2026-03-01T12:00:00Z, a day such as 2026-03-01, or how long ago, such as 12h or 7d", flag, s)
-	}
-	return now.Add(-d), nil
-}
-
-// maxDuration is longer than anybody plans, and shorter than what time.Duration
-// holds.
-const maxDuration = 100 * 365 * 24 * time.Hour
-
-// parseDuration reads a length of time that may begin with days, such as "90m",
-// "15d" or "1d12h".
-func parseDuration(s string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is no length of time: want such as 90m, 12h, 15d or 1d12h", s)
-	days, rest, ok := strings.Cut(s, "d")
-	var d time.Duration
-	if ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil || n > uint64(maxDuration/(24*time.Hour)) {
-			return 0, bad
-		}
-		d = time.Duration(n) * 24 * time.Hour
-	} else {
-		rest = s
-	}
-	if rest != "" {
-		more, err := time.ParseDuration(rest)
-		if err != nil || more < 0 || more > maxDuration {
-			return 0, bad
-		}
-		d += more
-	}
-	if s == "" || d > maxDuration {
-		return 0, bad
-	}
-	return d, nil
-}
-
-// splitDigest takes REPOSITORY@DIGEST apart.
-func splitDigest(ref string) (repository, digest string, err error) {
-	repository, digest, ok := strings.Cut(ref, "@")
-	if _, err := ecr.ParseRepositoryName(repository); !ok || err != nil {
-		return "", "", usagef("%q: want REPOSITORY@DIGEST", ref)
-	}
-	if _, err := ecr.ParseDigest(digest); err != nil {
-		return "", "", usagef("%q: want a whole digest, sha256: and 64 digits", digest)
-	}
-	return repository, digest, nil
 }

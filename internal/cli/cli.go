@@ -160,6 +160,14 @@ type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
+// closing calls f at the end of a function and keeps its error, unless there
+// is one already.
+func closing(err *error, f func() error) {
+	if cerr := f(); *err == nil {
+		*err = cerr
+	}
+}
+
 // runGroup is what a command that only holds others does: without an argument
 // it helps, and one that is no command of its is wrong usage.
 func runGroup(cmd *cobra.Command, args []string) error {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/deploy/tokens"
-	"github.com/kontor-registry/kontor/internal/render"
 )
 
 // The kubelet's protocol: Kubernetes API reference, "Kubelet Credential
@@ -115,72 +114,4 @@ func readProviderRequest(r io.Reader) (q providerRequest, err error) {
 		return q, fmt.Errorf("the request's version is %q, want %sv1: give apiVersion %sv1 in the CredentialProviderConfig", q.APIVersion, providerGroup, providerGroup)
 	}
 	return q, nil
-}
-
-// providerConfig is a CredentialProviderConfig.
-type providerConfig struct {
-	APIVersion string     `json:"apiVersion"`
-	Kind       string     `json:"kind"`
-	Providers  []provider `json:"providers"`
-}
-
-type provider struct {
-	Name                 string             `json:"name"`
-	APIVersion           string             `json:"apiVersion"`
-	MatchImages          []string           `json:"matchImages"`
-	DefaultCacheDuration string             `json:"defaultCacheDuration"`
-	Args                 []string           `json:"args"`
-	Env                  []providerVariable `json:"env,omitempty"`
-}
-
-type providerVariable struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-func credentialProviderConfigCommand(e *Env) *cobra.Command {
-	var (
-		match  []string
-		binary string
-	)
-	cmd := &cobra.Command{
-		Use:   "config [flags]",
-		Short: "Print the CredentialProviderConfig to install on nodes",
-		Long: `Print a CredentialProviderConfig for the kubelet's
---image-credential-provider-config: it asks kontor for the hosts of Amazon ECR,
-those of the file of hosts, and those of --match. It is JSON, which is YAML, too.
-
-The kubelet looks for the program in --image-credential-provider-bin-dir. Where
-$KONTOR_CREDENTIALS is set, the kubelet sets it to the same file.`,
-		Example: `  kontor credential-provider config > /etc/kubernetes/credential-provider.yaml
-  KONTOR_CREDENTIALS=/etc/kontor/credentials.json kontor credential-provider config --match registry.example:5000`,
-		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			hosts, err := newHosts(e, "")
-			if err != nil {
-				return err
-			}
-			images := tokens.Patterns()
-			for _, entry := range hosts.config.Entries {
-				images = append(images, entry.Match...)
-			}
-			p := provider{
-				Name: binary, APIVersion: providerGroup + "v1", DefaultCacheDuration: "1h0m0s", Args: []string{"credential-provider"},
-			}
-			for _, m := range append(images, match...) {
-				if !slices.Contains(p.MatchImages, m) {
-					p.MatchImages = append(p.MatchImages, m)
-				}
-			}
-			if name, given := credentialsFile(e); given {
-				p.Env = []providerVariable{{envCredentials, name}}
-			}
-			return render.JSON(e.Stdout, providerConfig{
-				APIVersion: "kubelet.config.k8s.io/v1", Kind: "CredentialProviderConfig", Providers: []provider{p},
-			})
-		},
-	}
-	cmd.Flags().StringArrayVar(&match, "match", nil, "ask kontor for `HOST`, too, with '*' for a part between dots; may be given several times (default none)")
-	cmd.Flags().StringVar(&binary, "name", "kontor", "the program's `NAME` in the kubelet's folder of providers")
-	return cmd
 }

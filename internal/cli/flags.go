@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
-	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Environment variables that stand in for flags.
@@ -32,9 +31,7 @@ type fileOptions struct {
 func (o *fileOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&o.files, "file", "f", nil,
 		fmt.Sprintf("read `FILE`, or the files of a folder; may be given several times (default %s; env %s)", nameList(spec.Names(), "or"), envFile))
-	if err := cmd.MarkFlagFilename("file", "yaml", "yml", "json", "hcl", "tfvars"); err != nil {
-		panic(err) // the flag is defined two lines above
-	}
+	must(cmd.MarkFlagFilename("file", "yaml", "yml", "json", "hcl", "tfvars"))
 }
 
 // targetOptions are the flags of commands that reach a registry.
@@ -50,30 +47,28 @@ func (o *targetOptions) flags(e *Env, cmd *cobra.Command) {
 	targetFlag(e, cmd, &o.target, &o.fileOptions, fmt.Sprintf("use the entry `NAME` of the file's registries (default the only one; env %s)", envTarget))
 }
 
-// targetFlag defines --target. Its completion reads the file, and offers
-// nothing when it cannot.
+// localOptions are the flags of commands that speak to a local registry
+// without a file.
+type localOptions struct {
+	data   string
+	target string
+}
+
+func (o *localOptions) flags(e *Env, cmd *cobra.Command) {
+	dataFlag(e, cmd, &o.data)
+	cmd.Flags().StringVar(&o.target, "target", "", "use the registry `NAME`, where the server has several (default the first)")
+}
+
+// targetFlag defines --target.
 func targetFlag(e *Env, cmd *cobra.Command, p *string, o *fileOptions, usage string) {
 	cmd.Flags().StringVar(p, "target", "", usage)
-	err := cmd.RegisterFlagCompletionFunc("target", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		if f, err := loadFile(e, *o, nil); err == nil {
-			for _, t := range f.Desired(ecr.LocalRegistry()).Targets {
-				names = append(names, t.Name)
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil {
-		panic(err) // the flag is defined above
-	}
+	must(cmd.RegisterFlagCompletionFunc("target", completeTargets(e, o)))
 }
 
 // dataFlag defines --data; see dataDir.
 func dataFlag(e *Env, cmd *cobra.Command, p *string) {
 	cmd.Flags().StringVar(p, "data", "", fmt.Sprintf("keep the local registry in `DIR` (default the user's state directory; env %s)", envData))
-	if err := cmd.MarkFlagDirname("data"); err != nil {
-		panic(err) // the flag is defined in the line above
-	}
+	must(cmd.MarkFlagDirname("data"))
 }
 
 // usedOptions are the flags of commands that must know which images are in use.

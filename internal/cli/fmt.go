@@ -59,9 +59,7 @@ With --check nothing is written, and it fails when a file is not laid out so.
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing, and fail when there is something to do (default false)")
 	cmd.Flags().StringVar(&language, "language", languages[0], "the `LANGUAGE` of stdin: yaml, json or hcl")
-	if err := cmd.RegisterFlagCompletionFunc("language", cobra.FixedCompletions(languages, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // the flag is defined in the line above
-	}
+	completeWords(cmd, "language", languages...)
 	return cmd
 }
 

@@ -77,9 +77,7 @@ func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON (default that of the file or the repository)")
 	f.BoolVar(&o.deployed, "deployed", false, "use the repository's own policy, not that of the file (default false)")
 	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read manifests from the registry: AWS may count it as pulling (default false)")
-	if err := cmd.MarkFlagFilename("policy", "json"); err != nil {
-		panic(err) // the flag is defined above
-	}
+	must(cmd.MarkFlagFilename("policy", "json"))
 	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)
 }
 
@@ -92,26 +90,8 @@ func (o *lifecycleOptions) offlineFlags(cmd *cobra.Command) {
 	f.StringVar(&o.assume, "assume", "", "where AWS leaves something open, assume `WHOSE` reading: aws (what deletes most) or kontor (default that of the registry; aws for files)")
 	o.usedOptions.flags(cmd)
 	completeWords(cmd, "assume", assumeAWS, assumeKontor)
-	if err := cmd.MarkFlagFilename("images", "json"); err != nil {
-		panic(err) // the flag is defined above
-	}
-	if err := cmd.MarkFlagDirname("manifests"); err != nil {
-		panic(err) // the flag is defined above
-	}
-}
-
-// completeRepository offers the repositories of the file as the first
-// argument, and nothing when it cannot be read.
-func completeRepository(e *Env, o *fileOptions) cobra.CompletionFunc {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		if f, err := loadFile(e, *o, nil); err == nil && len(args) == 0 {
-			for _, r := range f.Desired(ecr.LocalRegistry()).Repositories {
-				names = append(names, string(r.Name))
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	}
+	must(cmd.MarkFlagFilename("images", "json"))
+	must(cmd.MarkFlagDirname("manifests"))
 }
 
 // check finds flags that contradict each other.

@@ -73,9 +73,7 @@ With --rate present, images go on being pushed at the pace of late; with none
 	jsonFlag(cmd, &asJSON)
 	completeWords(cmd, "rate", string(lifecycle.RatePresent), string(lifecycle.RateNone))
 	for _, flag := range []string{"svg", "html"} {
-		if err := cmd.MarkFlagFilename(flag, flag); err != nil {
-			panic(err) // the flag is defined above
-		}
+		must(cmd.MarkFlagFilename(flag, flag))
 	}
 	return cmd
 }

@@ -64,9 +64,7 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 	cmd.Flags().StringVarP(&dir, "output", "o", "", "write into the folder `DIR`, which must be new or empty")
 	cmd.Flags().BoolVar(&noManifests, "no-manifests", false, "do not read manifests: AWS may count it as pulling (default false)")
 	jsonFlag(cmd, &asJSON)
-	if err := cmd.MarkFlagDirname("output"); err != nil {
-		panic(err) // the flag is defined above
-	}
+	must(cmd.MarkFlagDirname("output"))
 	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)
 	return cmd
 }

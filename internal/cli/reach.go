@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
-	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/host/up"
 	"github.com/kontor-registry/kontor/internal/render"
@@ -32,9 +30,7 @@ func (o *targetsOptions) flags(e *Env, cmd *cobra.Command) {
 	dataFlag(e, cmd, &o.data)
 	cmd.Flags().StringArrayVar(&o.targets, "target", nil,
 		fmt.Sprintf("use the entry `NAME` of the file's registries; may be given several times (default all; env %s)", envTarget))
-	if err := cmd.RegisterFlagCompletionFunc("target", completeTargets(e, &o.fileOptions)); err != nil {
-		panic(err) // the flag is defined above
-	}
+	must(cmd.RegisterFlagCompletionFunc("target", completeTargets(e, &o.fileOptions)))
 }
 
 func (o *targetsOptions) parallelFlag(cmd *cobra.Command) {
@@ -50,36 +46,6 @@ func (o *targetsOptions) check() error {
 
 // maxParallel bounds --parallelism: beyond it ECR only throttles.
 const maxParallel = 256
-
-// completeTargets offers the registries of the file, and nothing when it
-// cannot be read.
-func completeTargets(e *Env, o *fileOptions) cobra.CompletionFunc {
-	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		if f, err := loadFile(e, *o, nil); err == nil {
-			for _, t := range f.Frame(ecr.LocalRegistry()).Targets {
-				names = append(names, t.Name)
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
-// completeRepositories offers the repositories of the file that are not among
-// the arguments yet.
-func completeRepositories(e *Env, o *fileOptions) cobra.CompletionFunc {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		if f, err := loadFile(e, *o, nil); err == nil {
-			for _, r := range f.Desired(ecr.LocalRegistry()).Repositories {
-				if !slices.Contains(args, string(r.Name)) {
-					names = append(names, string(r.Name))
-				}
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-}
 
 // deployMemory is how many bytes Go's runtime takes before it collects what is
 // not used any more rather than take more. A plan of 10,000 repositories uses

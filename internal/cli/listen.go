@@ -4,30 +4,9 @@ import (
 	"net"
 	"strconv"
 
-	"github.com/spf13/cobra"
-
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/host"
 )
-
-// localOptions are the flags of commands that speak to a local registry
-// without a file.
-type localOptions struct {
-	data   string
-	target string
-}
-
-func (o *localOptions) flags(e *Env, cmd *cobra.Command) {
-	dataFlag(e, cmd, &o.data)
-	cmd.Flags().StringVar(&o.target, "target", "", "use the registry `NAME`, where the server has several (default the first)")
-}
-
-// completeWords offers words as values of the flag.
-func completeWords(cmd *cobra.Command, flag string, words ...string) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // callers define the flag first
-	}
-}
 
 const maxPort = 1<<16 - 1
 

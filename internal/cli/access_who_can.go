@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+func accessWhoCanCommand(e *Env) *cobra.Command {
+	var o accessOptions
+	cmd := &cobra.Command{
+		Use:   "who-can RIGHT REPOSITORY [flags]",
+		Short: "List who may do something in a repository, and by which statements",
+		Long: `List every user, role and account that may do RIGHT in REPOSITORY, or may under
+conditions, or may if its own account allows it, with the statements that say so.
+
+RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
+		Example: `  kontor access who-can pull team/api
+  kontor access who-can admin team/api --json | jq -r '.answers[].principal'`,
+		Args: between(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			actions, err := proof.ParseRight(args[0])
+			if err != nil {
+				return usagef("%v", err)
+			}
+			ev, err := evidence(cmd.Context(), e, o, args[1])
+			if err != nil {
+				return err
+			}
+			repo, err := one(ev, args[1])
+			if err != nil {
+				return err
+			}
+			list, err := ev.Prover.WhoCan(actions, repo.In, repo.Name)
+			if err != nil {
+				return err
+			}
+			if o.asJSON {
+				return render.WhoCanJSON(e.Stdout, args[0], list, ev.Notes)
+			}
+			return render.WhoCan(e.Stdout, args[0], list, ev.Notes, e.options(e.Stdout))
+		},
+	}
+	o.flags(e, cmd)
+	cmd.ValidArgsFunction = completeAccess(e, &o, 0)
+	return cmd
+}

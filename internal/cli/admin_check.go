@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/store/check"
+)
+
+func adminCheckCommand(e *Env) *cobra.Command {
+	var (
+		data   string
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "check [flags]",
+		Short: "Read everything a registry keeps and name what is damaged",
+		Long: `Read every blob and every manifest of the data folder and compare them with
+their digests and sizes; look up what every image and tag refers to. Name each
+object that is damaged or missing, and exit with 1 when there is one.
+
+Nothing is changed. A server may run on the folder meanwhile.`,
+		Example: `  kontor admin check
+  kontor admin check --data ./registry --json | jq -r '.damaged[].digest'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return adminCheck(e, cmd, data, asJSON) },
+	}
+	dataFlag(e, cmd, &data)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func adminCheck(e *Env, cmd *cobra.Command, data string, asJSON bool) (err error) {
+	path, err := e.dataDir(data)
+	if err != nil {
+		return err
+	}
+	dir, err := datadir.OpenReader(cmd.Context(), path)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, dir.Close)
+	report, err := check.Run(cmd.Context(), check.Config{Meta: dir.Meta, Blobs: dir.Blobs})
+	if err != nil {
+		return dir.Explain(err)
+	}
+	if asJSON {
+		err = render.JSON(e.Stdout, report)
+	} else {
+		err = render.Check(e.Stdout, report, e.options(e.Stdout))
+	}
+	if err == nil && len(report.Damaged) > 0 {
+		err = &exitError{exitFailed}
+	}
+	return err
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
+)
+
+func adminClockCommand(e *Env) *cobra.Command {
+	var in admin.MoveClockRequest
+	return adminCall(e, &cobra.Command{
+		Use:   "clock [+TIME] [flags]",
+		Short: "Move the image clock of a registry for tests",
+		Long: `Print the image clock, or move it on: push times and the ages that lifecycle
+policies count come from it, logins and signatures do not. Only on a server that
+was started with --test-clock: kontor up --test-clock.`,
+		Example: `  kontor admin clock +15d
+  kontor admin clock +36h
+  kontor admin clock`,
+		Args: between(0, 1),
+		PreRunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			text, ok := strings.CutPrefix(args[0], "+")
+			d, err := parseDuration(text)
+			if !ok || err != nil {
+				return usagef("%q: want how far to move it on, such as +15d or +36h", args[0])
+			}
+			in.MoveSeconds = int64(d / time.Second)
+			return nil
+		},
+	}, func(ctx context.Context, c *adminClient, _ []string) (shown, error) {
+		var out admin.MoveClockResponse
+		err := c.Call(ctx, "MoveClock", in, &out)
+		return shown{json: out, text: func(w io.Writer, o render.Options) error { return render.Clock(w, out.Now, o) }}, err
+	})
+}

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
+)
+
+func adminRestoreCommand(e *Env) *cobra.Command {
+	var in admin.ImageRequest
+	return adminCall(e, &cobra.Command{
+		Use:   "restore REPOSITORY@DIGEST [flags]",
+		Short: "Bring a deleted image back from the recycle bin",
+		Long: `Bring an image back that was deleted, to the repository that has the name now:
+with its tags where no other image has them by now, with the images that it
+lists, and with the signatures and attestations that went with it.
+
+For lifecycle rules the age of the image counts from now on.`,
+		Example: `  kontor admin bin team/app
+  kontor admin restore team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef`,
+		Args: between(1, 1),
+		PreRunE: func(_ *cobra.Command, args []string) (err error) {
+			in.RepositoryName, in.ImageDigest, err = splitDigest(args[0])
+			return err
+		},
+	}, func(ctx context.Context, c *adminClient, _ []string) (shown, error) {
+		var out admin.RestoreImageResponse
+		err := c.Call(ctx, "RestoreImage", in, &out)
+		return show(out, render.Restored), err
+	})
+}

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/render"
+)
+
+func userKeysCommand(e *Env) *cobra.Command {
+	status := func(s types.StatusType) func(context.Context, *iam.Client, string, string) error {
+		return func(ctx context.Context, c *iam.Client, user, key string) error {
+			return failed(c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: s}))
+		}
+	}
+	return group("keys", "Rotate the access keys of users", `  kontor admin user keys rotate ann
+  kontor admin user keys list ann`,
+		keyListCommand(e), keyRotateCommand(e),
+		keyChangeCommand(e, "deactivate", "Switch an access key off, and everything that was issued to it", status(types.StatusTypeInactive)),
+		keyChangeCommand(e, "activate", "Switch an access key on again", status(types.StatusTypeActive)),
+		keyChangeCommand(e, "delete", "Remove an access key for good, and end everything that was issued to it",
+			func(ctx context.Context, c *iam.Client, user, key string) error {
+				return failed(c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &user, AccessKeyId: &key}))
+			}))
+}
+
+func keysOf(ctx context.Context, c *iam.Client, user string) ([]render.IdentityKey, error) {
+	out, err := c.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: &user})
+	if err != nil {
+		return nil, err
+	}
+	keys := []render.IdentityKey{}
+	for _, k := range out.AccessKeyMetadata {
+		keys = append(keys, render.IdentityKey{ID: *k.AccessKeyId, Active: k.Status == types.StatusTypeActive, Created: *k.CreateDate})
+	}
+	return keys, nil
+}
+
+// newKey gives user a key.
+func newKey(ctx context.Context, c *iam.Client, user string) (shown, error) {
+	out, err := c.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: &user})
+	if err != nil {
+		return shown{}, err
+	}
+	k := render.IdentityKey{ID: *out.AccessKey.AccessKeyId, Active: true, Created: *out.AccessKey.CreateDate, Secret: *out.AccessKey.SecretAccessKey}
+	return shown{json: k, text: func(w io.Writer, _ render.Options) error { return render.Keys(w, user, []render.IdentityKey{k}) }}, nil
+}
+
+func keyListCommand(e *Env) *cobra.Command {
+	return identityCall(e, &cobra.Command{
+		Use: "list NAME [flags]", Short: "List a user's access keys", Long: "List a user's access keys, oldest first, without their secrets.",
+		Example: "  kontor admin user keys list ann", Args: between(1, 1),
+	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
+		keys, err := keysOf(ctx, c, args[0])
+		return shown{json: keys, text: func(w io.Writer, _ render.Options) error { return render.Keys(w, args[0], keys) }}, err
+	})
+}
+
+func keyRotateCommand(e *Env) *cobra.Command {
+	return identityCall(e, &cobra.Command{
+		Use: "rotate NAME [flags]", Short: "Give a user another access key and switch the old one off",
+		Long:    "Make another access key and print it, then switch off those that the user had.\nThe oldest is removed where there is no room for another: a user has two at most.",
+		Example: "  kontor admin user keys rotate ann", Args: between(1, 1),
+	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
+		keys, err := keysOf(ctx, c, args[0])
+		if err != nil {
+			return shown{}, err
+		}
+		const most = 2
+		if len(keys) >= most {
+			// one that is off goes first
+			i := max(0, slices.IndexFunc(keys, func(k render.IdentityKey) bool { return !k.Active }))
+			if err := failed(c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &args[0], AccessKeyId: &keys[i].ID})); err != nil {
+				return shown{}, err
+			}
+			keys = slices.Delete(keys, i, i+1)
+		}
+		made, err := newKey(ctx, c, args[0])
+		if err != nil {
+			return shown{}, err
+		}
+		made.after = func() error {
+			for _, k := range keys {
+				if err := failed(c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &args[0], AccessKeyId: &k.ID, Status: types.StatusTypeInactive})); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return made, nil
+	})
+}
+
+func keyChangeCommand(e *Env, verb, short string, change func(ctx context.Context, c *iam.Client, user, key string) error) *cobra.Command {
+	done := strings.TrimSuffix(verb, "e") + "ed"
+	return identityCall(e, &cobra.Command{
+		Use: verb + " NAME KEY [flags]", Short: short, Long: short + ". It holds for the next request, on every way in.",
+		Example: "  kontor admin user keys " + verb + " ann AKIAIOSFODNN7EXAMPLE", Args: between(2, 2),
+	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
+		return said(map[string]string{"user": args[0], "access_key": args[1], "done": done}, "%s of %s is %s", args[1], args[0], done), change(ctx, c, args[0], args[1])
+	})
+}
