@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kontor-registry/kontor/internal/cli"
 )
@@ -62,9 +64,34 @@ func commandReference(s *shell) string {
 	for _, c := range cli.New(&cli.Env{}).Commands() {
 		walk(c)
 	}
-	// cobra's own, which it adds when it runs.
-	root, completion := &cobra.Command{Use: "kontor"}, &cobra.Command{Use: "completion", Short: "Write the completion script of a shell"}
-	root.AddCommand(completion)
-	walk(completion)
 	return commandReferenceHead + "\n" + list.String() + sections.String()
+}
+
+// TestFlagsSayWhatTheyTake: the help of a flag that takes a value has a word in
+// capitals for it, and each command is in the reference once.
+func TestFlagsSayWhatTheyTake(t *testing.T) {
+	placeholder := regexp.MustCompile("`[A-Z][A-Z0-9:=|./-]*`")
+	seen := map[string]bool{}
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		if seen[c.CommandPath()] {
+			t.Errorf("%s is there twice", c.CommandPath())
+		}
+		seen[c.CommandPath()] = true
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() != "bool" && !placeholder.MatchString(f.Usage) {
+				t.Errorf("%s --%s: no word stands for the value: %q", c.CommandPath(), f.Name, f.Usage)
+			}
+		})
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(cli.New(&cli.Env{}))
+	page := commandReference(newShell(t))
+	for name := range seen {
+		if n := strings.Count(page, "\n## "+name+"\n"); name != "kontor" && n != 1 {
+			t.Errorf("%s is in the reference %d times", name, n)
+		}
+	}
 }
