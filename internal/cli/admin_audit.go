@@ -11,24 +11,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-const envAudit = "KONTOR_AUDIT"
-
-// auditFlag defines --audit; see auditMode.
-func auditFlag(cmd *cobra.Command, p *string) {
-	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("put on record `WHAT`, in the data folder: changes (and denials), all (reads, too) or strict "+
-		"(a read that cannot be recorded is refused) (default %s; env %s)", audit.Changes, envAudit))
-	completeWords(cmd, "audit", string(audit.Changes), string(audit.All), string(audit.Strict))
-}
-
-// auditMode is the flag's value, else that of the environment variable.
-func auditMode(e *Env, flag string) (audit.Mode, error) {
-	m, err := audit.ParseMode(e.or(flag, envAudit, ""))
-	if err != nil {
-		return "", usagef("--audit: %v", err)
-	}
-	return m, nil
-}
-
 // auditOptions are the flags of `kontor admin audit`.
 type auditOptions struct {
 	data, decision, since, until string

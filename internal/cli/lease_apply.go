@@ -75,7 +75,7 @@ func leaseApply(ctx context.Context, e *Env, o leaseApplyOptions, names []string
 	if err != nil {
 		return err
 	}
-	r, in, file, err := openOne(ctx, e, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
+	r, in, _, err := openOne(ctx, e, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
 	if err != nil {
 		return err
 	}
@@ -90,10 +90,8 @@ func leaseApply(ctx context.Context, e *Env, o leaseApplyOptions, names []string
 	}
 	if len(names) == 0 {
 		repos = leasetags.Repositories(inUse)
-		if file != nil {
-			for _, r := range file.Desired(in.Conn.Target.Registry).Repositories {
-				repos = append(repos, r.Name)
-			}
+		for _, r := range in.Desired().Repositories {
+			repos = append(repos, r.Name)
 		}
 	}
 	slices.Sort(repos)

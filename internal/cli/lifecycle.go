@@ -125,6 +125,8 @@ type looked struct {
 	// text is the policy's, and file where it is from; "" unless it is one
 	// that the user named.
 	text, file string
+	// desired is what the file wants of the registry.
+	desired []state.Repository
 	// keepsUntagged: the file says that images without tags never expire.
 	keepsUntagged bool
 	// leases are on the images in use, as --leases and the registry say.
@@ -229,7 +231,9 @@ func offline(e *Env, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f
 		return out, nil, fmt.Errorf("%s holds the images of repository %s, not of %s", o.images, s.Repository, repo)
 	}
 	if len(o.files) > 0 || e.Getenv(envFile) != "" {
-		f, err = loadFile(e, o.fileOptions, e.Stderr)
+		if f, err = loadFile(e, o.fileOptions, e.Stderr); err == nil {
+			out.desired = desiredIn(f, s.Registry)
+		}
 	}
 	return out, f, err
 }
@@ -246,6 +250,7 @@ func live(ctx context.Context, e *Env, o lifecycleOptions, repo ecr.RepositoryNa
 		return out, nil, err
 	}
 	defer closing(&err, r.Close)
+	out.desired = in.Desired().Repositories
 	if out.snapshot, err = in.Images(ctx, repo, !o.noManifests); err != nil {
 		return out, f, err
 	}
@@ -304,7 +309,8 @@ func choosePolicy(e *Env, l *looked, o lifecycleOptions, f *spec.File) error {
 		l.Policy, err = parsePolicy(l.file, l.text, l.AWS && !o.extensions)
 		return err
 	case f != nil && !o.deployed:
-		if r, ok := declaredIn(f, s.Registry, s.Repository); ok {
+		if i := slices.IndexFunc(l.desired, func(r state.Repository) bool { return r.Name == s.Repository }); i >= 0 {
+			r := l.desired[i]
 			if s.Policy != "" && s.Policy != r.Lifecycle {
 				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
 			}
@@ -336,19 +342,13 @@ func choosePolicy(e *Env, l *looked, o lifecycleOptions, f *spec.File) error {
 	return nil
 }
 
-// declaredIn is what f says of a repository, in a registry of which the region
-// may not be known.
-func declaredIn(f *spec.File, in ecr.RegistryID, name ecr.RepositoryName) (state.Repository, bool) {
+// desiredIn is what f wants of a registry, of which the region may not be known.
+func desiredIn(f *spec.File, in ecr.RegistryID) []state.Repository {
 	d := f.Desired(in)
 	for _, t := range d.Targets {
 		if t.Registry == in {
-			d = d.For(t)
-			break
+			return d.For(t).Repositories
 		}
 	}
-	i := slices.IndexFunc(d.Repositories, func(r state.Repository) bool { return r.Name == name })
-	if i < 0 {
-		return state.Repository{}, false
-	}
-	return d.Repositories[i], true
+	return d.Repositories
 }

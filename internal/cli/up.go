@@ -3,10 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -144,39 +140,6 @@ func runUp(ctx context.Context, e *Env, o upOptions) (err error) {
 	}
 }
 
-// serverConfig fills in c as the flags say.
-func serverConfig(e *Env, c *host.Config, o upOptions) (err error) {
-	listen := e.or(o.listen, envListen, host.DefaultListen)
-	if c.Host, c.Port, err = listenAddress(listen); err != nil {
-		return err
-	}
-	c.TLS = host.TLS{Local: o.tls, Cert: e.or(o.tlsCert, envTLSCert, ""), Key: e.or(o.tlsKey, envTLSKey, "")}
-	if err := c.TLS.Check(); err != nil {
-		return err
-	}
-	if !host.IsLoopback(c.Host) && !o.insecureHTTP && !c.TLS.On() {
-		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or say --insecure-http", listen)
-	}
-	if c.Server.Limits, err = parseLimits(e, o.limits); err != nil {
-		return err
-	}
-	if c.Audit, err = auditMode(e, o.audit); err != nil {
-		return err
-	}
-	if err := collection(e, &c.Server, o.collection); err != nil {
-		return err
-	}
-	c.Server.Compat = registry.Compat(e.or(o.compat, envCompat, string(registry.CompatECR)))
-	if c.Server.Compat != registry.CompatECR && c.Server.Compat != registry.CompatOCI {
-		return usagef("--compat %s: want ecr or oci", c.Server.Compat)
-	}
-	if c.Folder, err = e.dataDir(o.data); err != nil {
-		return err
-	}
-	c.Server.UploadAge, err = uploadAge(e, o.uploadAge)
-	return err
-}
-
 // upFile reads the file to deploy, and says in words where it came from.
 func upFile(e *Env, o fileOptions) (*spec.File, string, error) {
 	if len(fileNames(e, o)) == 0 {
@@ -189,23 +152,4 @@ func upFile(e *Env, o fileOptions) (*spec.File, string, error) {
 	}
 	f, err := loadFile(e, o, e.Stderr)
 	return f, sources[0].Name, err
-}
-
-// openLog opens what --log names.
-func openLog(e *Env, name string) (*slog.Logger, func() error, error) {
-	var w io.Writer
-	closeLog := func() error { return nil }
-	switch name {
-	case "":
-		return slog.New(slog.DiscardHandler), closeLog, nil
-	case "-":
-		w = e.Stderr
-	default:
-		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-		if err != nil {
-			return nil, nil, fmt.Errorf("--log: %w", err)
-		}
-		w, closeLog = f, f.Close
-	}
-	return slog.New(slog.NewJSONHandler(w, nil)), closeLog, nil
 }

@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -56,20 +55,5 @@ func EndpointsOf(ctx context.Context, getenv func(string) string, profile string
 	}, nil
 }
 
-// Host is the registry's docker host, for example
-// "111111111111.dkr-ecr-fips.us-east-1.on.aws". Source: ECR user guide,
-// "Amazon ECR endpoints".
-func (e Endpoints) Host(id kecr.RegistryID) string {
-	fips := ""
-	if e.FIPS {
-		fips = "-fips"
-	}
-	if !e.DualStack {
-		return fmt.Sprintf("%s.dkr.ecr%s.%s.%s", id.Account, fips, id.Region, id.Region.DNSSuffix())
-	}
-	suffix := "on.aws"
-	if id.Region.Partition() == "aws-cn" {
-		suffix = "on.amazonwebservices.com.cn"
-	}
-	return fmt.Sprintf("%s.dkr-ecr%s.%s.%s", id.Account, fips, id.Region, suffix)
-}
+// Host is the registry's docker host.
+func (e Endpoints) Host(id kecr.RegistryID) string { return id.HostWith(e.FIPS, e.DualStack) }

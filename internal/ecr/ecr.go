@@ -76,8 +76,23 @@ type RegistryID struct {
 func (r RegistryID) String() string { return string(r.Account) + "/" + string(r.Region) }
 
 // Host is the host name AWS gives the registry's docker endpoint.
-func (r RegistryID) Host() string {
-	return fmt.Sprintf("%s.dkr.ecr.%s.%s", r.Account, r.Region, r.Region.DNSSuffix())
+func (r RegistryID) Host() string { return r.HostWith(false, false) }
+
+// HostWith is Host of the FIPS endpoint, or of the one that has IPv6, too, for
+// example "111111111111.dkr-ecr-fips.us-east-1.on.aws". Source: ECR user guide,
+// "Amazon ECR endpoints".
+func (r RegistryID) HostWith(fips, dualStack bool) string {
+	name, suffix := "dkr.ecr", r.Region.DNSSuffix()
+	if dualStack {
+		name, suffix = "dkr-ecr", "on.aws"
+		if r.Region.Partition() == "aws-cn" {
+			suffix = "on.amazonwebservices.com.cn"
+		}
+	}
+	if fips {
+		name += "-fips"
+	}
+	return fmt.Sprintf("%s.%s.%s.%s", r.Account, name, r.Region, suffix)
 }
 
 // LocalRegistry is the registry of a machine where nothing says another. AWS has

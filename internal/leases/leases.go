@@ -143,14 +143,5 @@ func compare(a, b Lease) int {
 // Hosts are the names under which Amazon ECR serves in: that of its docker
 // endpoint, its FIPS endpoint and its dual-stack endpoint.
 func Hosts(in ecr.RegistryID) []string {
-	suffix := "on.aws"
-	if in.Region.Partition() == "aws-cn" {
-		suffix = "on.amazonwebservices.com.cn"
-	}
-	return []string{
-		in.Host(),
-		fmt.Sprintf("%s.dkr.ecr-fips.%s.%s", in.Account, in.Region, in.Region.DNSSuffix()),
-		fmt.Sprintf("%s.dkr-ecr.%s.%s", in.Account, in.Region, suffix),
-		fmt.Sprintf("%s.dkr-ecr-fips.%s.%s", in.Account, in.Region, suffix),
-	}
+	return []string{in.Host(), in.HostWith(true, false), in.HostWith(false, true), in.HostWith(true, true)}
 }

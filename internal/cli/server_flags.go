@@ -1,0 +1,278 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/access/declared"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/host"
+	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/metrics"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/server"
+)
+
+// serverConfig fills in c as the flags say.
+func serverConfig(e *Env, c *host.Config, o upOptions) (err error) {
+	listen := e.or(o.listen, envListen, host.DefaultListen)
+	if c.Host, c.Port, err = listenAddress(listen); err != nil {
+		return err
+	}
+	c.TLS = host.TLS{Local: o.tls, Cert: e.or(o.tlsCert, envTLSCert, ""), Key: e.or(o.tlsKey, envTLSKey, "")}
+	if err := c.TLS.Check(); err != nil {
+		return err
+	}
+	if !host.IsLoopback(c.Host) && !o.insecureHTTP && !c.TLS.On() {
+		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or say --insecure-http", listen)
+	}
+	if c.Server.Limits, err = parseLimits(e, o.limits); err != nil {
+		return err
+	}
+	if c.Audit, err = auditMode(e, o.audit); err != nil {
+		return err
+	}
+	if err := collection(e, &c.Server, o.collection); err != nil {
+		return err
+	}
+	c.Server.Compat = registry.Compat(e.or(o.compat, envCompat, string(registry.CompatECR)))
+	if c.Server.Compat != registry.CompatECR && c.Server.Compat != registry.CompatOCI {
+		return usagef("--compat %s: want ecr or oci", c.Server.Compat)
+	}
+	if c.Folder, err = e.dataDir(o.data); err != nil {
+		return err
+	}
+	c.Server.UploadAge, err = uploadAge(e, o.uploadAge)
+	return err
+}
+
+const maxPort = 1<<16 - 1
+
+// listenAddress takes --listen apart.
+func listenAddress(s string) (name string, port int, err error) {
+	name, p, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, usagef("--listen %s: want HOST:PORT, such as %s or [::1]:5050", s, host.DefaultListen)
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return "", 0, usagef("--listen %s: the port is a number from 0 to %d, 0 for any free one", s, maxPort)
+	}
+	return name, int(n), nil
+}
+
+// parseRegistry checks what --account and --region say.
+func parseRegistry(account, region string) (ecr.RegistryID, error) {
+	a, err := ecr.ParseAccountID(account)
+	if err != nil {
+		return ecr.RegistryID{}, usagef("--account: %v", err)
+	}
+	r, err := ecr.ParseRegion(region)
+	if err != nil {
+		return ecr.RegistryID{}, usagef("--region: %v", err)
+	}
+	return ecr.RegistryID{Account: a, Region: r}, nil
+}
+
+// limitFlag defines --limit; see limits.
+func limitFlag(cmd *cobra.Command, p *[]string) {
+	cmd.Flags().StringArrayVar(p, "limit", nil,
+		fmt.Sprintf("set a limit, as `NAME=VALUE`; may be given several times; docs/limits.md lists them (default none is changed; env %s, separated by commas)", envLimits))
+	var words []string
+	for _, n := range server.LimitNames() {
+		words = append(words, n+"=")
+	}
+	completeWords(cmd, "limit", words...)
+}
+
+// parseLimits are those of the environment variable, and over them those of the
+// flag.
+func parseLimits(e *Env, flags []string) (server.Limits, error) {
+	var l server.Limits
+	set := func(from, s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return usagef("%s %s: want NAME=VALUE, such as requests=100", from, s)
+		}
+		if err := l.Set(name, value); err != nil {
+			return usagef("%s %v", from, err)
+		}
+		return nil
+	}
+	if v := e.Getenv(envLimits); v != "" {
+		for s := range strings.SplitSeq(v, ",") {
+			if err := set(envLimits, strings.TrimSpace(s)); err != nil {
+				return l, err
+			}
+		}
+	}
+	for _, s := range flags {
+		if err := set("--limit", s); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+const envAudit = "KONTOR_AUDIT"
+
+// auditFlag defines --audit; see auditMode.
+func auditFlag(cmd *cobra.Command, p *string) {
+	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("put on record `WHAT`, in the data folder: changes (and denials), all (reads, too) or strict "+
+		"(a read that cannot be recorded is refused) (default %s; env %s)", audit.Changes, envAudit))
+	completeWords(cmd, "audit", string(audit.Changes), string(audit.All), string(audit.Strict))
+}
+
+// auditMode is the flag's value, else that of the environment variable.
+func auditMode(e *Env, flag string) (audit.Mode, error) {
+	m, err := audit.ParseMode(e.or(flag, envAudit, ""))
+	if err != nil {
+		return "", usagef("--audit: %v", err)
+	}
+	return m, nil
+}
+
+// Environment variables of collection.
+const (
+	envLifecycleEvery = "KONTOR_LIFECYCLE_EVERY"
+	envMaxExpire      = "KONTOR_MAX_EXPIRE"
+	envRecycleDays    = "KONTOR_RECYCLE_DAYS"
+)
+
+// collectionFlags are the flags of a server about what it removes by itself.
+type collectionFlags struct {
+	testClock                     bool
+	every, maxExpire, recycleDays string
+}
+
+func (o *collectionFlags) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&o.testClock, "test-clock", false, "let `kontor admin clock` move the clock by which images age; never where images matter (default false)")
+	f.StringVar(&o.every, "lifecycle-every", "", fmt.Sprintf("carry out lifecycle policies every `DURATION` such as 15m, or never by itself: off (default %s; env %s)", jobs.DefaultLifecycleEvery, envLifecycleEvery))
+	f.StringVar(&o.maxExpire, "max-expire", "", fmt.Sprintf("stop a lifecycle run that would expire more than `N` images of a repository, or N%% of them (default no limit; env %s)", envMaxExpire))
+	f.StringVar(&o.recycleDays, "recycle-days", "", fmt.Sprintf("keep deleted images restorable for `N` days; 0 is not at all (default %d; env %s)", int(server.DefaultRecycleTime/(24*time.Hour)), envRecycleDays))
+}
+
+// maxRecycleDays is a hundred years.
+const maxRecycleDays = 36_500
+
+// collection fills in c as the flags say.
+func collection(e *Env, c *server.Config, o collectionFlags) error {
+	if o.testClock {
+		c.TestClock = registry.NewTestClock(host.Now)
+	}
+	switch every := e.or(o.every, envLifecycleEvery, ""); every {
+	case "":
+	case "off":
+		c.LifecycleEvery = -1
+	default:
+		d, err := time.ParseDuration(every)
+		if err != nil || d < time.Second {
+			return usagef("--lifecycle-every %s: want a duration from 1s, such as 15m or 1h, or off", every)
+		}
+		c.LifecycleEvery = d
+	}
+	var err error
+	if c.MaxExpire, err = registry.ParseMaxExpire(e.or(o.maxExpire, envMaxExpire, "")); err != nil {
+		return usagef("--max-expire %v", err)
+	}
+	if days := e.or(o.recycleDays, envRecycleDays, ""); days != "" {
+		n, err := strconv.Atoi(days)
+		if err != nil || n < 0 || n > maxRecycleDays {
+			return usagef("--recycle-days %s: want a number of days from 0 to %d", days, maxRecycleDays)
+		}
+		if c.RecycleTime = time.Duration(n) * 24 * time.Hour; n == 0 {
+			c.RecycleTime = -1
+		}
+	}
+	return nil
+}
+
+// envIdentities stands in for --identities.
+const envIdentities = "KONTOR_IDENTITIES"
+
+// readIdentities reads what --identities names; nothing for none.
+func readIdentities(e *Env, name string) (declared.File, error) {
+	name = e.or(name, envIdentities, "")
+	if name == "" {
+		return declared.File{}, nil
+	}
+	text, err := os.ReadFile(filepath.Clean(name))
+	if err != nil {
+		return declared.File{}, fmt.Errorf("--identities: %w", err)
+	}
+	f, err := declared.Parse(text)
+	if err != nil {
+		return declared.File{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+const (
+	envMetricsListen = "KONTOR_METRICS_LISTEN"
+	envUploadAge     = "KONTOR_UPLOAD_AGE"
+)
+
+// listenMetrics serves figures on address, HOST:PORT; nothing, and nil, for "".
+// Nobody need log in to read them, and they are plain HTTP: beyond this machine
+// only with insecure.
+func listenMetrics(ctx context.Context, address string, insecure bool) (*metrics.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	name, port, err := listenAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	if !host.IsLoopback(name) && !insecure {
+		return nil, usagef("--metrics-listen %s: other machines would read the figures over plain HTTP: listen on localhost, or say --insecure-http", address)
+	}
+	ls, err := host.Listen(ctx, name, port)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics-listen: %w", err)
+	}
+	return metrics.Serve(ls), nil
+}
+
+// uploadAge reads --upload-age; 0 for the default.
+func uploadAge(e *Env, flag string) (time.Duration, error) {
+	s := e.or(flag, envUploadAge, "")
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Minute {
+		return 0, usagef("--upload-age %s: want a time of a minute or more, such as 24h", s)
+	}
+	return d, nil
+}
+
+// openLog opens what --log names.
+func openLog(e *Env, name string) (*slog.Logger, func() error, error) {
+	var w io.Writer
+	closeLog := func() error { return nil }
+	switch name {
+	case "":
+		return slog.New(slog.DiscardHandler), closeLog, nil
+	case "-":
+		w = e.Stderr
+	default:
+		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--log: %w", err)
+		}
+		w, closeLog = f, f.Close
+	}
+	return slog.New(slog.NewJSONHandler(w, nil)), closeLog, nil
+}
