@@ -42,7 +42,7 @@ crash may leave one, are named on stderr, and the command exits with 1.`,
 	f.StringVar(&o.filter.Resource, "resource", "", "only of the resource `NAME`: an ARN or a repository (default all)")
 	f.StringVar(&o.filter.RequestID, "request", "", "only of the request `ID` (default all)")
 	f.StringVar(&o.decision, "decision", "", "only what was `WHAT`: allowed or denied (default both)")
-	f.StringVar(&o.since, "since", "", "only from `TIME` on: 2026-11-23, 2026-11-23T12:00:00Z, or an age such as 24h (default the beginning)")
+	f.StringVar(&o.since, "since", "", "only from `TIME` on: 2026-11-23, 2026-11-23T12:00:00Z, or an age such as 24h or 7d (default the beginning)")
 	f.StringVar(&o.until, "until", "", "only before `TIME`, in the same forms (default now)")
 	completeWords(cmd, "decision", string(audit.Allowed), string(audit.Denied))
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "write JSON, a record a line (default false)")
