@@ -144,7 +144,7 @@ func applyPlan(ctx context.Context, e *Env, o applyOptions, options plan.Options
 }
 
 // apply shows what is planned, asks, and applies it.
-func apply(ctx context.Context, e *Env, r *run.Run, p *run.Planned, o applyOptions) error {
+func apply(ctx context.Context, e *Env, r *run.Run, p run.Planned, o applyOptions) error {
 	if err := ctx.Err(); err != nil {
 		return errors.Join(err, errNothing)
 	}

@@ -21,7 +21,7 @@ type Result struct {
 }
 
 // NoResult is the result of a plan that was not applied.
-func (p *Planned) NoResult() Result { return Result{Plan: p.Set, Registries: []deploy.Result{}} }
+func (p Planned) NoResult() Result { return Result{Plan: p.Set, Registries: []deploy.Result{}} }
 
 // Progress is told of each repository of a registry, as soon as it and all
 // before it have come out. It is safe for concurrent use.

@@ -25,8 +25,8 @@ const leaseHorizon = 365 * 24 * time.Hour
 // check runs every check on the plans of r, and makes them what Apply carries
 // out. A registry that cannot be read for a check has an Err afterwards, and is
 // no part of the result.
-func (r *Run) check(ctx context.Context) *Planned {
-	p := &Planned{run: r, AccessTests: report.AccessTests{Tests: []report.AccessTest{}}}
+func (r *Run) check(ctx context.Context) Planned {
+	p := Planned{AccessTests: report.AccessTests{Tests: []report.AccessTest{}}}
 	refuse := func(check Check, registry string, err error) {
 		if err != nil {
 			p.Refusals = append(p.Refusals, Refusal{check, registry, err})
@@ -56,8 +56,8 @@ func (r *Run) check(ctx context.Context) *Planned {
 			refuse(CheckMaxExpire, s.Target.Name, s.named(err))
 		}
 	}
-	p.failed, p.Set = errors.Join(r.Err(), r.clustersErr()), r.set()
-	r.planned = p
+	p.failed, p.wrong, p.Set = errors.Join(r.Err(), r.clustersErr()), r.findings(), r.set()
+	r.planned = &p
 	return p
 }
 

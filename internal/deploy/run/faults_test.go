@@ -232,7 +232,7 @@ func twoAccounts(t *testing.T) (at [2]*flaky, places [2]place, registries string
 
 // outcome is what became of a run from end to end.
 type outcome struct {
-	planned *run.Planned
+	planned run.Planned
 	result  run.Result
 	err     error
 	// told are the lines of progress.

@@ -23,7 +23,7 @@ type Planned struct {
 	Notices []string
 
 	failed error // registries and clusters that could not be read
-	run    *Run
+	wrong  error // plans that may not be carried out because of their findings
 }
 
 // Refusal is one reason why nothing may be applied.
@@ -47,8 +47,8 @@ const (
 
 // Err is everything that keeps p from being applied as it is: what could not
 // be read, plans that have errors, and refusals. nil for nothing.
-func (p *Planned) Err() error {
-	err := errors.Join(p.failed, p.planErrors())
+func (p Planned) Err() error {
+	err := errors.Join(p.failed, p.wrong)
 	for _, x := range p.Refusals {
 		err = errors.Join(err, x.Err)
 	}
@@ -56,32 +56,11 @@ func (p *Planned) Err() error {
 }
 
 // Failed are the registries and clusters that could not be read; nil for none.
-func (p *Planned) Failed() error { return p.failed }
-
-// planErrors is the error for plans that may not be carried out because of
-// their findings; nil for none.
-func (p *Planned) planErrors() error {
-	var err error
-	for _, s := range p.run.Registries {
-		switch errs := s.plan.Errors(); {
-		case s.Err != nil || len(errs) == 0:
-		case len(errs) == 1:
-			err = errors.Join(err, s.named(fmt.Errorf("the plan cannot be applied: %s", errs[0].Message)))
-		default:
-			err = errors.Join(err, s.named(fmt.Errorf("the plan cannot be applied: it has %d errors", len(errs))))
-		}
-	}
-	for _, s := range p.run.clusters {
-		if errs := s.plan.Errors(); s.err == nil && len(errs) > 0 {
-			err = errors.Join(err, fmt.Errorf("the plan for cluster %s cannot be applied: %s", s.cluster.Name, errs[0].Message))
-		}
-	}
-	return err
-}
+func (p Planned) Failed() error { return p.failed }
 
 // Todo are the plans that Apply carries out: those that do something and have
 // no errors.
-func (p *Planned) Todo() (registries []plan.Plan, nodes []plan.Cluster) {
+func (p Planned) Todo() (registries []plan.Plan, nodes []plan.Cluster) {
 	for _, x := range p.Set.Plans {
 		if ready(x.Errors(), len(x.Pending())) {
 			registries = append(registries, x)
@@ -102,15 +81,16 @@ func ready(errs []plan.Finding, pending int) bool { return len(errs) == 0 && pen
 // Plan compares the registries with the file, and checks what that comes to.
 // Apply carries it out. The error is for a plan that may not be made at all;
 // what could not be read is in the Planned.
-func (r *Run) Plan(ctx context.Context, o plan.Options) (*Planned, error) {
+func (r *Run) Plan(ctx context.Context, o plan.Options) (Planned, error) {
+	r.planned = nil
 	switch o.End {
 	case plan.LeftFile:
 		if err := r.mayEnd("--prune"); err != nil {
-			return nil, err
+			return Planned{}, err
 		}
 	case plan.Everything:
 		if err := r.mayEnd("destroy"); err != nil {
-			return nil, err
+			return Planned{}, err
 		}
 	}
 	r.observe(ctx)
@@ -138,10 +118,11 @@ func (e *StaleError) Unwrap() error { return e.err }
 // Adopt takes a plan that was made earlier, and checks it as Plan does: Apply
 // then carries out exactly that. The error is a StaleError when the plan does
 // not fit any more, and else says what could not be read.
-func (r *Run) Adopt(ctx context.Context, set plan.Set) (*Planned, error) {
+func (r *Run) Adopt(ctx context.Context, set plan.Set) (Planned, error) {
+	r.planned = nil
 	r.observe(ctx)
 	if err := r.Err(); err != nil {
-		return nil, err
+		return Planned{}, err
 	}
 	byName := map[string]plan.Plan{}
 	for _, p := range set.Plans {
@@ -163,7 +144,7 @@ func (r *Run) Adopt(ctx context.Context, set plan.Set) (*Planned, error) {
 		}
 	}
 	if err := errors.Join(stale, r.adoptClusters(ctx, set)); err != nil {
-		return nil, &StaleError{err}
+		return Planned{}, &StaleError{err}
 	}
 	return r.check(ctx), nil
 }
@@ -196,6 +177,27 @@ func (r *Run) mayEnd(word string) error {
 		return fmt.Errorf("%s deletes what belongs to the file's stack, and the file names none: give stack:, apply, and try again", word)
 	}
 	return nil
+}
+
+// findings is the error for plans that may not be carried out because of their
+// findings; nil for none.
+func (r *Run) findings() error {
+	var err error
+	for _, s := range r.Registries {
+		switch errs := s.plan.Errors(); {
+		case s.Err != nil || len(errs) == 0:
+		case len(errs) == 1:
+			err = errors.Join(err, s.named(fmt.Errorf("the plan cannot be applied: %s", errs[0].Message)))
+		default:
+			err = errors.Join(err, s.named(fmt.Errorf("the plan cannot be applied: it has %d errors", len(errs))))
+		}
+	}
+	for _, s := range r.clusters {
+		if errs := s.plan.Errors(); s.err == nil && len(errs) > 0 {
+			err = errors.Join(err, fmt.Errorf("the plan for cluster %s cannot be applied: %s", s.cluster.Name, errs[0].Message))
+		}
+	}
+	return err
 }
 
 // set are the plans as they are now.

@@ -124,7 +124,7 @@ func (u *Up) deploy(ctx context.Context, c Config) error {
 
 // refused says why a plan is not carried out. Nobody has seen it, so each of
 // its errors is named.
-func refused(p *run.Planned) error {
+func refused(p run.Planned) error {
 	err := p.Failed()
 	for _, x := range p.Set.Plans {
 		for _, f := range x.Errors() {
