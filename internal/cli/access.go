@@ -52,7 +52,7 @@ func (o *accessOptions) flags(e *Env, cmd *cobra.Command) {
 
 // evidence reads both sides: of the registries of the file, or without one of
 // the local registry. repository is read alone where it is given; asked are the
-// principals that somebody asks about.
+// principals that are asked about.
 func evidence(ctx context.Context, e *Env, o accessOptions, repository string, asked ...string) (ev run.Evidence, err error) {
 	cfg := run.Config{Parallel: o.parallel}
 	var r *run.Run

@@ -27,7 +27,7 @@ type identityKind struct {
 	servers []string
 	attach, detach,
 	deleteInline func(ctx context.Context, c *iam.Client, name, policy *string) error // policy is an ARN, or an inline policy's name
-	// remove removes one that has no policies any more.
+	// remove removes one whose policies are gone.
 	remove func(ctx context.Context, c *iam.Client, name *string) error
 }
 

@@ -188,7 +188,7 @@ func (s *Server) Close() error {
 	return errors.Join(s.err, s.release())
 }
 
-// release closes what Start opened, but for the listeners.
+// release closes what Start opened, except the listeners.
 func (s *Server) release() (err error) {
 	if s.audit != nil {
 		err = s.audit.Close()

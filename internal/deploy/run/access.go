@@ -205,7 +205,7 @@ func (r *Run) accessTests(ctx context.Context) (results report.AccessTests, noti
 			return
 		}
 		// A registry that stands for another has not all of its people.
-		n := fmt.Sprintf("%s: this access test was not run: there is no %s here", result.Where, t.Principal)
+		n := fmt.Sprintf("%s: this access test was not run: this server has no user or role %s", result.Where, t.Principal)
 		if !slices.Contains(notices, n) {
 			notices = append(notices, n)
 		}

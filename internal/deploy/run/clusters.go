@@ -152,8 +152,8 @@ func (s *cluster) named(err error) error {
 	return fmt.Errorf("%s: %w", prefix, err)
 }
 
-// adoptClusters takes the clusters' part of a plan file, and says why it does
-// not fit the file or an account any more.
+// adoptClusters takes the clusters' part of a plan file, and says why it no
+// longer fits the file or an account.
 func (r *Run) adoptClusters(ctx context.Context, set plan.Set) error {
 	if len(set.ClusterFailures) > 0 {
 		return errors.New("the plan could not see all clusters")

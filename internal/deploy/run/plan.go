@@ -19,7 +19,7 @@ type Planned struct {
 	AccessTests report.AccessTests
 	// Refusals are why nothing at all may be applied.
 	Refusals []Refusal
-	// Notices are what its reader should know besides.
+	// Notices are further things that the reader should know.
 	Notices []string
 
 	failed error // registries and clusters that could not be read
@@ -116,8 +116,8 @@ func (e *StaleError) Error() string { return e.err.Error() }
 func (e *StaleError) Unwrap() error { return e.err }
 
 // Adopt takes a plan that was made earlier, and checks it as Plan does: Apply
-// then carries out exactly that. The error is a StaleError when the plan does
-// not fit any more, and else says what could not be read.
+// then carries out exactly that. The error is a StaleError when the plan no
+// longer fits, and otherwise says what could not be read.
 func (r *Run) Adopt(ctx context.Context, set plan.Set) (Planned, error) {
 	r.planned = nil
 	r.observe(ctx)

@@ -41,7 +41,7 @@ type Up struct {
 	*host.Server
 	// Deployed says what became of each registry of the server, in the same order.
 	Deployed []Deployed
-	// Notices are what the user should know besides.
+	// Notices are further things that the user should know.
 	Notices []string
 }
 
@@ -122,8 +122,8 @@ func (u *Up) deploy(ctx context.Context, c Config) error {
 	return err
 }
 
-// refused says why a plan is not carried out. Nobody has seen it, so each of
-// its errors is named.
+// refused says why a plan is not carried out. It was not printed, so each of its
+// errors is named.
 func refused(p run.Planned) error {
 	err := p.Failed()
 	for _, x := range p.Set.Plans {

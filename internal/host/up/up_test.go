@@ -82,7 +82,7 @@ ecr_repositories:
 `)
 	must(t, err)
 	defer func() { must(t, u.Close()) }()
-	want := []string{"kontor.yaml:7:5: this access test was not run: there is no arn:aws:iam::111111111111:role/ci here"}
+	want := []string{"kontor.yaml:7:5: this access test was not run: this server has no user or role arn:aws:iam::111111111111:role/ci"}
 	if fmt.Sprint(u.Notices) != fmt.Sprint(want) {
 		t.Errorf("notices %q, want %q", u.Notices, want)
 	}
