@@ -47,17 +47,9 @@ func (o *targetsOptions) check() error {
 // maxParallel bounds --parallelism: beyond it ECR only throttles.
 const maxParallel = 256
 
-// deployMemory is how many bytes Go's runtime takes before it collects what is
-// not used any more rather than take more. A plan of 10,000 repositories uses
-// less at once; a larger one takes what it needs.
-const deployMemory = 136 << 20
-
 // openRun reaches the registries that cfg chooses of its file, or the local one
 // without a file. data is the folder of the local registry, as --data says.
 func openRun(ctx context.Context, e *Env, cfg run.Config, data string) (*run.Run, error) {
-	if e.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(deployMemory)
-	}
 	if v := e.Getenv(envTarget); cfg.File != nil && len(cfg.Targets) == 0 && v != "" {
 		cfg.Targets = []string{v}
 	}
@@ -69,8 +61,16 @@ func openRun(ctx context.Context, e *Env, cfg run.Config, data string) (*run.Run
 	return run.Open(ctx, cfg)
 }
 
+// deployMemory is how many bytes Go's runtime takes before it collects what is
+// not used any more rather than take more. A plan of 10,000 repositories uses
+// less at once; a larger one takes what it needs.
+const deployMemory = 136 << 20
+
 // openFile reads the file of o and reaches its registries that o chooses.
 func openFile(ctx context.Context, e *Env, o targetsOptions, cfg run.Config) (*run.Run, error) {
+	if e.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(deployMemory)
+	}
 	f, err := loadFile(e, o.fileOptions, e.Stderr)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,9 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 	if c.Server.Log == nil {
 		c.Server.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Folder == "" && (c.Audit != "" || c.TLS.Local) {
+		return nil, wrong("the audit log and the certificates of --tls are kept in a data folder: give --data DIR")
+	}
 	explain := func(err error) error { return err }
 	if c.Stores == nil {
 		if s.dir, err = datadir.Open(ctx, c.Folder); err != nil {

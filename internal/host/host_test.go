@@ -145,6 +145,17 @@ func secondPort(t *testing.T) (net.Listener, int) {
 	}
 }
 
+// TestStoresWithoutFolder: what is kept in files is not kept just anywhere.
+func TestStoresWithoutFolder(t *testing.T) {
+	for _, c := range []host.Config{{Audit: audit.Changes}, {TLS: host.TLS{Local: true}}} {
+		c.Stores, c.Host, c.Registries = &host.Stores{}, "127.0.0.1", two
+		var config *host.ConfigError
+		if _, err := host.Start(t.Context(), c); !errors.As(err, &config) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // TestStartFails: what cannot be served is said in words, and nothing stays
 // open: neither the folder nor a port.
 func TestStartFails(t *testing.T) {
