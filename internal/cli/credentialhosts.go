@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,40 +20,33 @@ import (
 // envCredentials names the file that says how to reach which registry.
 const envCredentials = "KONTOR_CREDENTIALS"
 
-// errUnknownHost is for a host that is nobody's business here.
-var errUnknownHost = errors.New("unknown host")
-
-// identityVariables are those by which the SDK finds out who it is.
-var identityVariables = []string{
-	"AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
-	"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-	"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS", "HOME",
-}
-
-// hostCredentials gets passwords for registries by their hosts.
-type hostCredentials struct {
-	e      *Env
-	config tokens.Config
-	data   string        // --data
-	cache  *tokens.Cache // nil: nothing is kept
-}
-
 // newHosts reads the file of hosts. Without one, only what needs none is known.
-func newHosts(e *Env, data string) (*hostCredentials, error) {
-	h := &hostCredentials{e: e, data: data}
+// Passwords are kept in the user's cache folder with keep, unless the file says
+// not to.
+func newHosts(e *Env, data string, keep bool) (*tokens.Hosts, error) {
+	h := &tokens.Hosts{
+		Getenv: e.Getenv, Warn: func(err error) { e.notice("%v", err) },
+		Local: func(ctx context.Context, at, folder string) (tokens.Source, error) {
+			return localSource(ctx, e, at, cmp.Or(folder, data))
+		},
+	}
 	name, given := credentialsFile(e)
-	if name == "" {
-		return h, nil
+	if h.File = name; name != "" {
+		b, err := os.ReadFile(filepath.Clean(name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !given:
+		case err != nil:
+			return nil, fmt.Errorf("reading the file of hosts: %w", err)
+		default:
+			if h.Config, err = tokens.ParseConfig(name, b); err != nil {
+				return nil, err
+			}
+		}
 	}
-	b, err := os.ReadFile(filepath.Clean(name))
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !given:
-		return h, nil
-	case err != nil:
-		return nil, fmt.Errorf("reading the file of hosts: %w", err)
+	if dir := userDir(e, "XDG_CACHE_HOME", ".cache"); keep && dir != "" && !h.Config.NoCache {
+		h.Cache = &tokens.Cache{Path: filepath.Join(dir, "tokens.json"), Now: e.Now}
 	}
-	h.config, err = tokens.ParseConfig(name, b)
-	return h, err
+	return h, nil
 }
 
 // credentialsFile is where the file of hosts is, or would be; given when
@@ -82,104 +76,35 @@ func userDir(e *Env, variable, fallback string) string {
 	return ""
 }
 
-// keep makes h keep passwords in the user's cache folder, unless the file says
-// not to.
-func (h *hostCredentials) keep() {
-	if dir := userDir(h.e, "XDG_CACHE_HOME", ".cache"); dir != "" && !h.config.NoCache {
-		h.cache = &tokens.Cache{Path: filepath.Join(dir, "tokens.json"), Now: h.e.Now}
-	}
-}
-
-// get is a password for the host. The error is errUnknownHost where neither
-// the file nor the host's name says how to get one.
-func (h *hostCredentials) get(ctx context.Context, host string) (tokens.Token, error) {
-	entry, found := h.config.Find(host)
-	if found && entry.Local {
-		t, err := h.local(ctx, host, entry.Data)
-		if errors.Is(err, errUnknownHost) {
-			err = fmt.Errorf("registry %s: no server of this machine serves it: start one with `kontor up`, or correct data in the file of hosts", host)
-		}
-		return t, err
-	}
-	aws, isAWS := tokens.ParseHost(host)
-	s := tokens.Source{
-		Host: host, Region: aws.Region, FIPS: aws.FIPS, DualStack: aws.DualStack,
-		Profile: entry.Profile, RoleARN: entry.RoleARN, Endpoint: entry.Endpoint,
-	}
-	if entry.Region != "" {
-		s.Region = entry.Region
-	}
-	switch {
-	case isAWS, entry.Endpoint != "", entry.Account != "":
-		return h.ask(ctx, s)
-	case found:
-		name, _ := credentialsFile(h.e)
-		return tokens.Token{}, fmt.Errorf("%s: the entry for %s says neither endpoint nor local, and the name is not one of Amazon ECR: add one of them, or account and region", name, host)
-	}
-	return h.local(ctx, host, "")
-}
-
-// ask gets a password from the registry, or the cache.
-func (h *hostCredentials) ask(ctx context.Context, s tokens.Source) (tokens.Token, error) {
-	if h.cache == nil {
-		return tokens.Get(ctx, s)
-	}
-	var identity []string
-	for _, name := range identityVariables {
-		identity = append(identity, h.e.Getenv(name))
-	}
-	key := s.Key(identity...)
-	if t, ok := h.cache.Get(key); ok {
-		return t, nil
-	}
-	t, err := tokens.Get(ctx, s)
+// localSource says how to ask the registry that runs on this machine, as the
+// user who can push and pull only. The error is tokens.ErrUnknownHost where the
+// folder's server does not serve the host.
+func localSource(ctx context.Context, e *Env, at, data string) (tokens.Source, error) {
+	dir, err := e.dataDir(data)
 	if err != nil {
-		return t, err
-	}
-	if err := h.cache.Put(key, s.Host, t); err != nil {
-		// The password is good all the same.
-		if _, werr := fmt.Fprintln(h.e.Stderr, "kontor:", err); werr != nil {
-			return t, werr
-		}
-	}
-	return t, nil
-}
-
-// local is a password of the registry that runs on this machine, as the user
-// who can push and pull only. The error is errUnknownHost where the folder's
-// server does not serve the host.
-func (h *hostCredentials) local(ctx context.Context, at, data string) (t tokens.Token, err error) {
-	if data == "" {
-		data = h.data
-	}
-	dir, err := h.e.dataDir(data)
-	if err != nil {
-		return t, errUnknownHost
+		return tokens.Source{}, tokens.ErrUnknownHost
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
 	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return sameHost(r.Host, at) })
 	switch {
 	case i < 0:
-		return t, errUnknownHost
+		return tokens.Source{}, tokens.ErrUnknownHost
 	case err != nil:
-		return t, err
+		return tokens.Source{}, err
 	case !running:
-		return t, fmt.Errorf("registry %s: no server runs on %s: start it with `kontor up --data %s`", at, dir, dir)
+		return tokens.Source{}, fmt.Errorf("registry %s: no server runs on %s: start it with `kontor up --data %s`", at, dir, dir)
 	}
 	c, _, err := host.Read(ctx, dir, registries[i].Name, identity.Pusher)
-	if err != nil {
-		return t, err
-	}
 	c.Host = at
-	return localToken(ctx, c)
+	return sourceOf(c), err
 }
 
-// localToken asks a registry of this machine for a password.
-func localToken(ctx context.Context, c host.Conn) (tokens.Token, error) {
-	return tokens.Get(ctx, tokens.Source{
+// sourceOf is a registry of this machine as a source of passwords.
+func sourceOf(c host.Conn) tokens.Source {
+	return tokens.Source{
 		Host: c.Host, Region: c.Registry.Region, Endpoint: c.Endpoint,
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient,
-	})
+	}
 }
 
 // sameHost reports whether a host that somebody uses is that of a registry,

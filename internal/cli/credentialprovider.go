@@ -70,13 +70,13 @@ by its host. kontor credential-provider config prints what to install.`,
 			if err != nil {
 				return err
 			}
-			hosts, err := newHosts(e, data)
+			hosts, err := newHosts(e, data, false)
 			if err != nil {
 				return err
 			}
 			host := tokens.ImageHost(request.Image)
-			token, err := hosts.get(cmd.Context(), host)
-			if errors.Is(err, errUnknownHost) {
+			token, err := hosts.Get(cmd.Context(), host)
+			if errors.Is(err, tokens.ErrUnknownHost) {
 				return fmt.Errorf("nothing is known of registry %s: name it in the file of %s, or take it out of the provider's matchImages", host, envCredentials)
 			}
 			if err != nil {

@@ -48,12 +48,12 @@ $KONTOR_CREDENTIALS is set, the kubelet sets it to the same file.`,
   KONTOR_CREDENTIALS=/etc/kontor/credentials.json kontor credential-provider config --match registry.example:5000`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			hosts, err := newHosts(e, "")
+			hosts, err := newHosts(e, "", false)
 			if err != nil {
 				return err
 			}
 			images := tokens.Patterns()
-			for _, entry := range hosts.config.Entries {
+			for _, entry := range hosts.Config.Entries {
 				images = append(images, entry.Match...)
 			}
 			p := provider{

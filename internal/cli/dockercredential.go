@@ -59,9 +59,8 @@ it. store keeps nothing: there is no password to give.`,
 			default:
 				return usagef("unknown action %q: want %s", args[0], nameList(actions, "or"))
 			}
-			hosts, err := newHosts(e, data)
+			hosts, err := newHosts(e, data, true)
 			if err == nil {
-				hosts.keep()
 				err = credentials.HandleCommand(&dockerHelper{ctx: cmd.Context, hosts: hosts}, args[0], e.Stdin, e.Stdout)
 			}
 			if err == nil {
@@ -78,16 +77,16 @@ it. store keeps nothing: there is no password to give.`,
 	return cmd
 }
 
-// dockerHelper is hostCredentials in the words of docker's protocol.
+// dockerHelper is tokens.Hosts in the words of docker's protocol.
 type dockerHelper struct {
 	ctx   func() context.Context
-	hosts *hostCredentials
+	hosts *tokens.Hosts
 }
 
 // Get returns user and password for a host or URL.
 func (d *dockerHelper) Get(server string) (user, password string, err error) {
-	t, err := d.hosts.get(d.ctx(), tokens.HostOf(server))
-	if errors.Is(err, errUnknownHost) {
+	t, err := d.hosts.Get(d.ctx(), tokens.HostOf(server))
+	if errors.Is(err, tokens.ErrUnknownHost) {
 		return "", "", credentials.NewErrCredentialsNotFound()
 	}
 	return t.User, t.Password, err
@@ -100,20 +99,20 @@ func (d *dockerHelper) Add(c *credentials.Credentials) error {
 
 // Delete forgets what is kept for a host.
 func (d *dockerHelper) Delete(server string) error {
-	if d.hosts.cache == nil {
+	if d.hosts.Cache == nil {
 		return nil
 	}
-	return d.hosts.cache.Erase(tokens.HostOf(server))
+	return d.hosts.Cache.Erase(tokens.HostOf(server))
 }
 
 // List returns the hosts for which a password is kept, and those that the file
 // names, with the user.
 func (d *dockerHelper) List() (map[string]string, error) {
 	out := map[string]string{}
-	if d.hosts.cache != nil {
-		out = d.hosts.cache.Users()
+	if d.hosts.Cache != nil {
+		out = d.hosts.Cache.Users()
 	}
-	for _, entry := range d.hosts.config.Entries {
+	for _, entry := range d.hosts.Config.Entries {
 		for _, m := range entry.Match {
 			if !strings.ContainsAny(m, "*?[") {
 				out[m] = "AWS"

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/deploy/tokens"
 	"github.com/kontor-registry/kontor/internal/dockerauth"
 	"github.com/kontor-registry/kontor/internal/host"
 )
@@ -47,7 +48,7 @@ only printed, for a tool's own login; the user name is AWS.`,
 			if !running {
 				return fmt.Errorf("no server runs on %s: start it with `kontor up --data %s`", dir, dir)
 			}
-			token, err := localToken(ctx, c)
+			token, err := tokens.Get(ctx, sourceOf(c))
 			if err != nil {
 				return err
 			}
