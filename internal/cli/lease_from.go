@@ -249,7 +249,7 @@ func (e *Env) clusterImages(ctx context.Context, kubeconfig, context string, inC
 // for the user.
 func (e *Env) runPlugin(ctx context.Context) func(string, []string, []string) ([]byte, error) {
 	return func(command string, args, env []string) ([]byte, error) {
-		//nolint:gosec // the user's own configuration names it
+		// the user's own configuration names it
 		cmd := exec.CommandContext(ctx, command, args...)
 		var out bytes.Buffer
 		cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, e.Stderr

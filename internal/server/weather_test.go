@@ -359,7 +359,7 @@ func TestPushAndPullOverHTTP2(t *testing.T) {
 		t.Error(err)
 	}
 	// Nor old TLS.
-	old := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, RootCAs: tr.TLSClientConfig.RootCAs} //nolint:gosec // that it is refused is what is tested
+	old := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, RootCAs: tr.TLSClientConfig.RootCAs} // that it is refused is what is tested
 	if c, err := tls.Dial("tcp", w.hosts[here], old); err == nil {
 		t.Errorf("TLS %x is spoken", c.ConnectionState().Version)
 		if err := c.Close(); err != nil {
