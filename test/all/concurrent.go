@@ -27,8 +27,8 @@ import (
 //     given in a goroutine;
 //   - import anything outside the project but the packages in oneGoroutine.
 //
-// One that itself imports sync is written for several goroutines, and tested
-// with the detector as well.
+// One that itself uses sync, but for what is done once, is written for several
+// goroutines, and tested with the detector as well.
 
 // oneGoroutine are packages outside the project that run nothing of their
 // callers in other goroutines, except by what is in startsGoroutine. A name
@@ -59,14 +59,20 @@ type goPackage struct {
 	TestImports, XTestImports                    []string
 }
 
-// split tells which packages of the module in dir are tested without the race
-// detector, and of the others why not.
-func split(ctx context.Context, dir string) (plain []string, racing map[string]string, err error) {
+// packages are those of a module that have tests.
+type packages struct {
+	quiet  []string          // tested without the race detector
+	racing map[string]string // tested with it, and why
+	drawn  []string          // of racing, those that draw cases at random
+}
+
+// split finds the packages of the module in dir.
+func split(ctx context.Context, dir string) (packages, error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-json=Dir,ImportPath,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports", "./...")
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%v: %w", cmd, err)
+		return packages{}, fmt.Errorf("%v: %w", cmd, err)
 	}
 	all := map[string]goPackage{}
 	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
@@ -74,7 +80,7 @@ func split(ctx context.Context, dir string) (plain []string, racing map[string]s
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return nil, nil, err
+			return packages{}, err
 		}
 		all[p.ImportPath] = p
 	}
@@ -82,10 +88,10 @@ func split(ctx context.Context, dir string) (plain []string, racing map[string]s
 	own := map[string]string{}
 	for path, p := range all {
 		if own[path], err = concurrency(p.Dir, slices.Concat(p.GoFiles, p.CgoFiles), p.Imports, all, false); err != nil {
-			return nil, nil, err
+			return packages{}, err
 		}
 	}
-	racing = map[string]string{}
+	found := packages{racing: map[string]string{}}
 	for path, p := range all {
 		files := slices.Concat(p.GoFiles, p.CgoFiles, p.TestGoFiles, p.XTestGoFiles)
 		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
@@ -94,7 +100,7 @@ func split(ctx context.Context, dir string) (plain []string, racing map[string]s
 		imports := slices.Concat(p.Imports, p.TestImports, p.XTestImports)
 		why, err := concurrency(p.Dir, files, imports, all, true)
 		if err != nil {
-			return nil, nil, err
+			return packages{}, err
 		}
 		for _, imported := range reached(imports, all) {
 			if why == "" && own[imported] != "" {
@@ -102,13 +108,17 @@ func split(ctx context.Context, dir string) (plain []string, racing map[string]s
 			}
 		}
 		if why == "" {
-			plain = append(plain, path)
-		} else {
-			racing[path] = why
+			found.quiet = append(found.quiet, path)
+			continue
+		}
+		found.racing[path] = why
+		if slices.Contains(imports, "pgregory.net/rapid") {
+			found.drawn = append(found.drawn, path)
 		}
 	}
-	slices.Sort(plain)
-	return plain, racing, nil
+	slices.Sort(found.quiet)
+	slices.Sort(found.drawn)
+	return found, nil
 }
 
 // reached are the packages of the project among imports, and those that they
@@ -129,7 +139,10 @@ func reached(imports []string, all map[string]goPackage) []string {
 // more than one goroutine may run; "" for nothing.
 func concurrency(dir string, files, imports []string, all map[string]goPackage, itself bool) (string, error) {
 	for _, path := range imports {
-		if strings.HasPrefix(path, "sync") { // and sync/atomic
+		if path == "sync" {
+			continue // what is used of it is looked at
+		}
+		if path == "sync/atomic" {
 			if itself {
 				return "imports " + path, nil
 			}
@@ -143,7 +156,7 @@ func concurrency(dir string, files, imports []string, all map[string]goPackage, 
 		}
 	}
 	for _, name := range files {
-		why, err := concurrencyIn(filepath.Join(dir, name))
+		why, err := concurrencyIn(filepath.Join(dir, name), itself)
 		if why != "" || err != nil {
 			return why, err
 		}
@@ -152,7 +165,7 @@ func concurrency(dir string, files, imports []string, all map[string]goPackage, 
 }
 
 // concurrencyIn is concurrency for the code of one file.
-func concurrencyIn(name string) (why string, err error) {
+func concurrencyIn(name string, itself bool) (why string, err error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
 	if err != nil {
@@ -170,8 +183,12 @@ func concurrencyIn(name string) (why string, err error) {
 				found = "uses a channel"
 			}
 		case *ast.SelectorExpr:
-			if slices.Contains(startsGoroutine, n.Sel.Name) {
+			pkg, ok := n.X.(*ast.Ident)
+			switch {
+			case slices.Contains(startsGoroutine, n.Sel.Name):
 				found = "uses " + n.Sel.Name
+			case itself && ok && pkg.Name == "sync" && !strings.HasPrefix(n.Sel.Name, "Once"):
+				found = "uses sync." + n.Sel.Name
 			}
 		}
 		if found != "" && why == "" {

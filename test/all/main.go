@@ -260,19 +260,20 @@ func (r *runner) load(ctx context.Context) error {
 	return nil
 }
 
-// test tests what runs in one goroutine, and runs all scripts over the binary:
-// few of them run with the race detector as well.
+// test tests what runs in one goroutine. Of the rest it tests the scripts over
+// the binary, and what draws cases at random: few of both are tested with the
+// race detector.
 func (r *runner) test(ctx context.Context) error {
-	quiet, _, err := split(ctx, ".")
+	p, err := split(ctx, ".")
 	if err != nil {
 		return err
 	}
-	return r.goTest(ctx, ".", nil, append(quiet, "./cmd/kontor")...)
+	return r.goTest(ctx, ".", nil, slices.Concat(p.quiet, p.drawn, []string{module + "/cmd/kontor"})...)
 }
 
 // race tests all that may run in several goroutines.
 func (r *runner) race(ctx context.Context) error {
-	quiet, racing, err := split(ctx, ".")
+	p, err := split(ctx, ".")
 	if err != nil {
 		return err
 	}
@@ -285,11 +286,13 @@ func (r *runner) race(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(r.out, "%d packages with the race detector; %d without, which have nothing for it: %s\n",
-		len(racing), len(quiet), strings.ReplaceAll(strings.Join(quiet, ", "), module+"/", ""))
+		len(p.racing), len(p.quiet), strings.ReplaceAll(strings.Join(p.quiet, ", "), module+"/", ""))
 	// SQLite, C that a translator made Go, runs many times slower under the
 	// detector, and its races would not be ours. Its package only: one that
 	// instantiates generic types would give everybody its copy of their code,
 	// which the detector would not see.
 	args := []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
-	return r.goTest(ctx, ".", []string{"KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}, append(args, slices.Sorted(maps.Keys(racing))...)...)
+	// Of 100 cases that a test draws; the step test runs them all.
+	env := []string{"RAPID_CHECKS=20", "KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}
+	return r.goTest(ctx, ".", env, append(args, slices.Sorted(maps.Keys(p.racing))...)...)
 }
