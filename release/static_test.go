@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// build checks what it built; go run ./test/all builds every platform so.
+// build checks what it built; go run ./test/all -only release builds every platform so.
 func TestCheckStatic(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module m\n\ngo 1.26\n"), 0o600); err != nil {

@@ -40,9 +40,22 @@ func TestMain(m *testing.M) {
 //	without-privileges command       run a command for which permissions count
 //
 // A server that still runs at the end is stopped, which must be clean as well.
+//
+// With the race detector only those of racingScripts run, and none of the other
+// tests here: a process that is built with it takes many times longer to start.
 func TestScripts(t *testing.T) {
+	names, err := filepath.Glob(filepath.Join("testdata", "script", "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if racing {
+		names = names[:0]
+		for _, name := range racingScripts {
+			names = append(names, filepath.Join("testdata", "script", name+".txtar"))
+		}
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Files: names,
 		Setup: func(e *testscript.Env) error {
 			s := &session{data: filepath.Join(e.WorkDir, "data")}
 			e.Values[sessionKey{}] = s
@@ -56,6 +69,7 @@ func TestScripts(t *testing.T) {
 			})
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			e.Setenv("GORACE", "atexit_sleep_ms=50") // a second by itself, for each process
 			return os.MkdirAll(e.Getenv("HOME"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -66,6 +80,12 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// racingScripts are those in which a server and a command do several things at
+// once: registries and repositories in parallel, signals, jobs, clusters.
+var racingScripts = []string{
+	"apply-accounts", "apply-interrupted", "at-once", "cluster-pull", "lease-saves", "lifecycle", "registries", "up",
 }
 
 // session is what a script has running.

@@ -35,7 +35,7 @@ func environ(ts *testscript.TestScript) []string {
 	for _, name := range []string{
 		"PATH", "HOME", "TMPDIR", "XDG_STATE_HOME", "NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY",
 		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED",
-		"KONTOR_FILE", "KONTOR_LOG", "KONTOR_COMPAT", "GOCOVERDIR",
+		"KONTOR_FILE", "KONTOR_LOG", "KONTOR_COMPAT", "GOCOVERDIR", "GORACE",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)

@@ -124,7 +124,7 @@ func clusterImages(ctx context.Context, e *Env, kubeconfig, context string, inCl
 // for the user.
 func runPlugin(ctx context.Context, e *Env) func(string, []string, []string) ([]byte, error) {
 	return func(command string, args, env []string) ([]byte, error) {
-		//nolint:gosec // the user's own configuration names it
+		// the user's own configuration names it
 		cmd := exec.CommandContext(ctx, command, args...)
 		var out bytes.Buffer
 		cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, e.Stderr

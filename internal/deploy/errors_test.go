@@ -2,7 +2,7 @@ package deploy_test
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // the AWS CLI names files so
+	"crypto/sha1" // the AWS CLI names files so
 	"encoding/hex"
 	"errors"
 	"io"

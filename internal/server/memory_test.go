@@ -95,7 +95,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		defer mu.Unlock()
 		seen[fmt.Sprintf("%s %d", what, status)]++
 		if err != nil {
-			seen[what+" failed"]++
+			seen[what+" failed: "+err.Error()]++
 		}
 	}
 	for i := range 64 {

@@ -37,11 +37,9 @@ func (w *world) dial() net.Conn {
 	return c
 }
 
-// A header larger than the limit is refused before it is read whole, one that
-// does not come to its end is waited for until header-time, and a connection
-// without a request until idle-time. Others are served meanwhile.
-func TestHugeAndSlowHeaders(t *testing.T) {
-	w := start(t, t.TempDir(), with(server.Limits{HeaderTime: 300 * time.Millisecond, IdleTime: 300 * time.Millisecond}))
+// A header larger than the limit is refused before it is read whole.
+func TestHugeHeader(t *testing.T) {
+	w := start(t, t.TempDir())
 	huge := w.dial()
 	go func() { // the server stops reading
 		_, _ = io.WriteString(huge, "GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Huge: "+strings.Repeat("x", 10<<20)+"\r\n\r\n")
@@ -50,21 +48,37 @@ func TestHugeAndSlowHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+	if err := errors.Join(resp.Body.Close(), huge.Close()); err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a header of 10 MiB: %s, %v", resp.Status, err)
 	}
 	large := w.request(here, "GET", "/v2/", "", "X-Large", strings.Repeat("x", 60<<10))
 	w.want(w.do(large), 401)
+}
 
+// A header that does not come to its end is waited for until header-time, and
+// others are served meanwhile.
+func TestSlowHeader(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{HeaderTime: 300 * time.Millisecond}))
 	slow := w.dial()
 	if _, err := io.WriteString(slow, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "); err != nil {
 		t.Fatal(err)
 	}
-	w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
+	// On a busy machine the header of another may not come in time either.
+	until(t, "nobody else is served", func() bool {
+		resp, err := http.DefaultClient.Do(w.request(here, "GET", "/healthz", ""))
+		return err == nil && readAnswer(t, resp).status == 200
+	})
 	if b, err := io.ReadAll(slow); errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(b), " 200 ") {
 		t.Errorf("a header without an end: %q, %v", b, err)
 	}
+	if err := slow.Close(); err != nil {
+		t.Error(err)
+	}
+}
 
+// A connection that is not used again is waited for until idle-time.
+func TestIdleConnection(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{IdleTime: 300 * time.Millisecond}))
 	idle := w.dial()
 	if _, err := io.WriteString(idle, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -72,10 +86,8 @@ func TestHugeAndSlowHeaders(t *testing.T) {
 	if b, err := io.ReadAll(idle); errors.Is(err, os.ErrDeadlineExceeded) || strings.Count(string(b), " 200 ") != 1 {
 		t.Errorf("a connection that is not used again: %q, %v", b, err)
 	}
-	for _, c := range []net.Conn{huge, slow, idle} {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
+	if err := idle.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -347,7 +359,7 @@ func TestPushAndPullOverHTTP2(t *testing.T) {
 		t.Error(err)
 	}
 	// Nor old TLS.
-	old := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, RootCAs: tr.TLSClientConfig.RootCAs} //nolint:gosec // that it is refused is what is tested
+	old := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, RootCAs: tr.TLSClientConfig.RootCAs} // that it is refused is what is tested
 	if c, err := tls.Dial("tcp", w.hosts[here], old); err == nil {
 		t.Errorf("TLS %x is spoken", c.ConnectionState().Version)
 		if err := c.Close(); err != nil {

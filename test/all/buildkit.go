@@ -11,7 +11,7 @@ import (
 
 // buildkit builds the binary and BuildKit, and has the one push to the other.
 // What it needs and does not find it names, and fails.
-func buildkit(ctx context.Context) (err error) {
+func (r *runner) buildkit(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return errors.New("buildkitd mounts: run it as root")
 	}
@@ -22,27 +22,22 @@ func buildkit(ctx context.Context) (err error) {
 	if _, err := os.Stat("/usr/bin/aws"); err != nil {
 		return errors.New("there is no /usr/bin/aws: run `go run ./test/all -only tools`")
 	}
-	tmp, err := os.MkdirTemp("", "kontor-buildkit-")
+	binary, err := r.kontor(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	binary := filepath.Join(tmp, "kontor")
-	if err := command(ctx, ".", "go", "build", "-o", binary, "./cmd/kontor"); err != nil {
-		return err
-	}
 	for _, name := range []string{"buildkitd", "buildctl"} {
-		if err := command(ctx, "test/buildkit", "go", "build", "-o", filepath.Join(tmp, name), "github.com/moby/buildkit/cmd/"+name); err != nil {
+		if err := r.command(ctx, "test/buildkit", "go", "build", "-o", filepath.Join(r.tmp, name), "github.com/moby/buildkit/cmd/"+name); err != nil {
 			return fmt.Errorf("building %s from its module: %w", name, err)
 		}
 	}
 	// The commands of the manual's page, which other runs of its test leave out.
-	if err := goTest(ctx, ".", []string{"DOCS_BUILDKIT_BIN=" + tmp}, "-count=1", "-run", "TestCommandsOfThePages/docs/guides/buildkit.md", "./test/docs"); err != nil {
+	if err := r.goTest(ctx, ".", []string{"DOCS_BUILDKIT_BIN=" + r.tmp}, "-run", "TestCommandsOfThePages/docs/guides/buildkit.md", "./test/docs"); err != nil {
 		return err
 	}
-	return goTest(ctx, "test/buildkit", []string{
-		"KONTOR_BIN=" + binary, "BUILDKITD=" + filepath.Join(tmp, "buildkitd"), "BUILDCTL=" + filepath.Join(tmp, "buildctl"), "CRUN=" + runtime,
-	}, "-count=1", "./...")
+	return r.goTest(ctx, "test/buildkit", []string{
+		"KONTOR_BIN=" + binary, "BUILDKITD=" + filepath.Join(r.tmp, "buildkitd"), "BUILDCTL=" + filepath.Join(r.tmp, "buildctl"), "CRUN=" + runtime,
+	}, "./...")
 }
 
 // ociRuntime is the program that buildkitd would run containers with. Without

@@ -2,25 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
-	"os"
 	"path/filepath"
 )
 
-// conformance builds the binary and the OCI distribution conformance suite,
-// and runs the one against the other.
-func conformance(ctx context.Context) (err error) {
-	tmp, err := os.MkdirTemp("", "kontor-conformance-")
+// conformance builds the OCI distribution conformance suite and runs it against
+// the binary.
+func (r *runner) conformance(ctx context.Context) error {
+	binary, err := r.kontor(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	binary, suite := filepath.Join(tmp, "kontor"), filepath.Join(tmp, "conformance")
-	if err := command(ctx, ".", "go", "build", "-o", binary, "./cmd/kontor"); err != nil {
+	suite := filepath.Join(r.tmp, "conformance")
+	if err := r.command(ctx, "test/conformance", "go", "build", "-o", suite, "github.com/opencontainers/distribution-spec/conformance"); err != nil {
 		return err
 	}
-	if err := command(ctx, "test/conformance", "go", "build", "-o", suite, "github.com/opencontainers/distribution-spec/conformance"); err != nil {
-		return err
-	}
-	return goTest(ctx, "test/conformance", []string{"KONTOR_BIN=" + binary, "OCI_CONFORMANCE=" + suite}, "-count=1", "./...")
+	return r.goTest(ctx, "test/conformance", []string{"KONTOR_BIN=" + binary, "OCI_CONFORMANCE=" + suite}, "./...")
 }

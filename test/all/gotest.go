@@ -2,31 +2,45 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
-	"sort"
+	"slices"
 	"strings"
+	"time"
 )
 
 // event is a line of go test -json (go doc test2json).
 type event struct {
-	Action  string
-	Package string
-	Test    string
-	Output  string
+	Action      string
+	Package     string
+	ImportPath  string // of build events
+	Test        string
+	Output      string
+	Elapsed     float64 // seconds
+	FailedBuild string
 }
 
-// goTest runs go test in dir and prints its summary lines, the output of what
+// goTest runs go test in dir and prints its summary lines, all output of what
 // failed, and the counts. It fails when anything failed or was skipped, and
 // when no test ran.
-func goTest(ctx context.Context, dir string, env []string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+//
+// A package that does not come to its end is stopped after a while: the
+// goroutines that it prints then are part of its output.
+func (r *runner) goTest(ctx context.Context, dir string, env []string, args ...string) error {
+	args = append([]string{"test", "-json", "-count=1", "-timeout=" + r.timeout.String()}, args...)
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = r.out
+	// Ctrl-C reaches the go command as well, which ends its tests.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -34,77 +48,122 @@ func goTest(ctx context.Context, dir string, env []string, args ...string) error
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("go test: %w", err)
 	}
-	r := results{output: map[string][]string{}}
-	scan := bufio.NewScanner(out)
-	scan.Buffer(nil, 16<<20)
-	for scan.Scan() {
+	res := results{out: r.out, output: map[test]*strings.Builder{}, parents: map[test]bool{}}
+	lines := bufio.NewReader(out)
+	for err = nil; err == nil; {
+		var line []byte
+		line, err = lines.ReadBytes('\n')
 		var e event
-		if err := json.Unmarshal(scan.Bytes(), &e); err != nil {
-			fmt.Println(scan.Text()) // a build error
-			continue
+		if json.Unmarshal(line, &e) == nil {
+			res.add(e)
+		} else {
+			fmt.Fprintf(r.out, "%s", line) // of the go command
 		}
-		r.add(e)
 	}
-	scanErr := scan.Err()
-	err = cmd.Wait()
-	fmt.Printf("%d passed, %d failed, %d skipped\n", r.passed, r.failed, len(r.skipped))
+	if err == io.EOF {
+		err = nil
+	}
+	waitErr := cmd.Wait()
+	res.printLeft(func(test) bool { return true }) // it was cut short
+	r.packages = append(r.packages, res.packages...)
+	r.tests = append(r.tests, res.tests...)
+	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", res.passed, res.failed, len(res.skipped))
 	switch {
+	case waitErr != nil:
+		return fmt.Errorf("go test: %w", waitErr)
 	case err != nil:
-		return fmt.Errorf("go test: %w", err)
-	case scanErr != nil:
-		return scanErr
-	case len(r.skipped) > 0:
-		sort.Strings(r.skipped)
-		return fmt.Errorf("skipped, which is not passed: %s", strings.Join(r.skipped, ", "))
-	case r.passed == 0:
+		return fmt.Errorf("reading what go test prints: %w", err)
+	case len(res.skipped) > 0:
+		slices.Sort(res.skipped)
+		return fmt.Errorf("skipped, which is not passed: %s", strings.Join(res.skipped, ", "))
+	case res.passed == 0:
 		return fmt.Errorf("no test ran")
 	}
 	return nil
 }
 
+// test names a test of a package, or with an empty name the package.
+type test struct{ pkg, name string }
+
 type results struct {
+	out            io.Writer
 	passed, failed int
 	skipped        []string
-	output         map[string][]string // of running tests, by package and name
+	output         map[test]*strings.Builder // of those that have not passed
+	parents        map[test]bool             // tests with subtests
+	packages       []timing
+	tests          []timing // those without subtests
 }
 
 func (r *results) add(e event) {
-	key := e.Package + " " + e.Test
+	at := test{e.Package, e.Test}
 	switch e.Action {
-	case "output", "build-output":
-		if e.Test == "" {
-			if line := e.Output; e.Action == "build-output" || summary(line) {
-				fmt.Print(line)
-			} else {
-				r.output[key] = append(r.output[key], line)
-			}
+	case "run":
+		if i := strings.LastIndexByte(e.Test, '/'); i >= 0 {
+			r.parents[test{e.Package, e.Test[:i]}] = true
+		}
+	case "build-output":
+		fmt.Fprint(r.out, e.Output)
+	case "output":
+		if e.Test == "" && summary(e.Output) {
+			fmt.Fprint(r.out, e.Output)
 			return
 		}
-		r.output[key] = append(r.output[key], e.Output)
+		if r.output[at] == nil {
+			r.output[at] = &strings.Builder{}
+		}
+		r.output[at].WriteString(e.Output)
 	case "pass", "fail", "skip":
-		if e.Test != "" {
-			switch e.Action {
-			case "pass":
-				r.passed++
-			case "fail":
-				r.failed++
-			case "skip":
-				r.skipped = append(r.skipped, key)
-			}
+		r.end(at, e)
+	}
+}
+
+// end counts a test or a package that came to its end.
+func (r *results) end(at test, e event) {
+	took := timing{at, time.Duration(e.Elapsed * float64(time.Second))}
+	switch {
+	case at.name == "":
+		r.packages = append(r.packages, took)
+	case !r.parents[at]:
+		r.tests = append(r.tests, took)
+	}
+	switch {
+	case e.Action == "fail" && at.name == "":
+		// Whatever is left of its tests: those that were running when one of
+		// them panicked, or all took too long, have no end of their own.
+		r.printLeft(func(t test) bool { return t.pkg == at.pkg })
+	case e.Action == "fail":
+		r.failed++
+		r.print(at)
+	case e.Action == "skip" && at.name != "":
+		r.skipped = append(r.skipped, at.pkg+" "+at.name)
+	case e.Action == "pass" && at.name != "":
+		r.passed++
+	}
+	delete(r.output, at)
+}
+
+// print prints what a test printed, once.
+func (r *results) print(at test) {
+	if b := r.output[at]; b != nil {
+		fmt.Fprint(r.out, b)
+		delete(r.output, at)
+	}
+}
+
+// printLeft prints what tests printed that have no end of their own.
+func (r *results) printLeft(of func(test) bool) {
+	left := slices.SortedFunc(maps.Keys(r.output), func(a, b test) int {
+		return cmp.Or(strings.Compare(a.pkg, b.pkg), strings.Compare(a.name, b.name))
+	})
+	for _, at := range left {
+		if of(at) {
+			r.print(at)
 		}
-		if e.Action == "fail" {
-			fmt.Print(strings.Join(r.output[key], ""))
-		}
-		delete(r.output, key)
 	}
 }
 
 // summary reports whether line is go test's closing line for a package.
 func summary(line string) bool {
-	for _, p := range []string{"ok  \t", "FAIL\t", "panic:", "--- FAIL"} {
-		if strings.HasPrefix(line, p) {
-			return true
-		}
-	}
-	return false
+	return strings.HasPrefix(line, "ok  \t") || strings.HasPrefix(line, "FAIL\t")
 }

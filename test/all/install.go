@@ -35,10 +35,10 @@ var needs = []need{
 }
 
 // install makes sure that every need is met.
-func install(ctx context.Context) error {
+func (r *runner) install(ctx context.Context) error {
 	missing, err := unmet()
 	if err != nil || len(missing) == 0 {
-		fmt.Printf("%d programs found\n", len(needs)-len(missing))
+		fmt.Fprintf(r.out, "%d programs found\n", len(needs)-len(missing))
 		return err
 	}
 	apt := append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...)

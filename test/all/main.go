@@ -4,22 +4,27 @@
 //
 // It first installs what the tests need, as root on Debian, or says in one
 // line what to install. Then it runs, in this order, and prints each runner's
-// own summary: format, vet, lint, tests with the race detector (fuzz seeds,
-// scripts over the binary and PostgreSQL included), mixed load on a binary that
-// is killed, other people's clients and the OCI conformance suite against the
-// binary. A test that is skipped counts
-// as failed.
+// own summary: format, vet, lint, tests, tests with the race detector (fuzz
+// seeds, the commands of the manual and PostgreSQL included), mixed load on a
+// binary that is killed, other people's clients and the OCI conformance suite
+// against the binary. A test that is skipped counts as failed. The slowest
+// packages and tests are named at the end.
 //
-//	go run ./test/all -only buildkit
+//	go run ./test/all -only buildkit,release
 //
 // runs what takes more than every run should: BuildKit, which is built from
-// source, pushes to the binary. It needs root, to mount.
+// source, pushes to the binary, as root, to mount; and a release is built for
+// every platform.
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -29,27 +34,48 @@ import (
 	"time"
 )
 
-// step is one runner.
+// step is a part of the tests.
 type step struct {
 	name string
 	what string
-	run  func(context.Context) error
+	run  func(*runner, context.Context) error
 	// asked: runs only when -only names it, not with all others.
 	asked bool
 }
 
 func steps() []step {
 	return []step{
-		{name: "tools", what: "install what the tests need", run: install},
-		{name: "format", what: "gofmt", run: format},
-		{name: "vet", what: "go vet, in every module", run: vet},
-		{name: "lint", what: "golangci-lint", run: lint},
-		{name: "race", what: "go test -race, with fuzz seeds, scripts and PostgreSQL", run: race},
-		{name: "load", what: "mixed load on the binary, which is killed again and again", run: load},
-		{name: "clients", what: "AWS CLI, SDKs, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: clients},
-		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: conformance},
-		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: buildkit, asked: true},
+		{name: "tools", what: "install what the tests need", run: (*runner).install},
+		{name: "format", what: "gofmt", run: (*runner).format},
+		{name: "vet", what: "go vet, in every module, and the types for other platforms", run: (*runner).vet},
+		{name: "lint", what: "the linter of tools/lint, and its tests", run: (*runner).lint},
+
+		{name: "test", what: "go test of packages without goroutines, and scripts over the binary", run: (*runner).test},
+		{name: "race", what: "go test -race of all others, with fuzz seeds, the manual and PostgreSQL", run: (*runner).race},
+		{name: "load", what: "mixed load on the binary, which is killed again and again", run: (*runner).load},
+		{name: "clients", what: "AWS CLI, SDKs, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: (*runner).clients},
+		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
+		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
+		{name: "release", what: "a release for every platform; only when asked for", run: (*runner).release, asked: true},
 	}
+}
+
+// runner runs steps, and keeps what they share.
+type runner struct {
+	out io.Writer
+	tmp string // a folder for what is built, which is removed at the end
+	// timeout is how long the tests of one package may take.
+	timeout time.Duration
+	// Once a step has built them: kontor, and a folder with other clients.
+	binary, tools string
+
+	packages, tests []timing // of what was tested
+}
+
+// timing is how long a package or a test took.
+type timing struct {
+	what test
+	took time.Duration
 }
 
 func main() {
@@ -70,7 +96,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, only string) error {
+func run(ctx context.Context, only string) (err error) {
 	if err := enterRoot(); err != nil {
 		return err
 	}
@@ -83,31 +109,51 @@ func run(ctx context.Context, only string) error {
 			}
 		}
 	}
-	var failed []string
+	r := &runner{out: os.Stdout, timeout: 15 * time.Minute}
+	if r.tmp, err = os.MkdirTemp("", "kontor-test-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(r.tmp)) }()
+	var failed, times []string
 	began := time.Now()
 	for _, s := range steps() {
 		if wanted == nil && s.asked || wanted != nil && !slices.Contains(wanted, s.name) {
 			continue
 		}
-		fmt.Printf("=== %s: %s\n", s.name, s.what)
+		fmt.Fprintf(r.out, "=== %s: %s\n", s.name, s.what)
 		start := time.Now()
-		err := s.run(ctx)
+		err := s.run(r, ctx)
 		took := time.Since(start).Round(100 * time.Millisecond)
+		times = append(times, fmt.Sprintf("%s %s", s.name, took))
 		if err != nil {
 			failed = append(failed, s.name)
-			fmt.Printf("--- FAIL %s (%s): %v\n", s.name, took, err)
+			fmt.Fprintf(r.out, "--- FAIL %s (%s): %v\n", s.name, took, err)
 			if s.name == "tools" {
 				break // without them every other failure would mislead
 			}
 			continue
 		}
-		fmt.Printf("--- ok %s (%s)\n", s.name, took)
+		fmt.Fprintf(r.out, "--- ok %s (%s)\n", s.name, took)
 	}
-	fmt.Printf("=== %s in all\n", time.Since(began).Round(time.Second))
+	r.printSlowest("packages", r.packages)
+	r.printSlowest("tests", r.tests)
+	fmt.Fprintf(r.out, "=== %s in all: %s\n", time.Since(began).Round(time.Second), strings.Join(times, ", "))
 	if len(failed) > 0 {
 		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
 	}
 	return ctx.Err()
+}
+
+// printSlowest prints the ten that took longest.
+func (r *runner) printSlowest(what string, all []timing) {
+	if len(all) == 0 {
+		return
+	}
+	slices.SortStableFunc(all, func(a, b timing) int { return cmp.Compare(b.took, a.took) })
+	fmt.Fprintf(r.out, "=== slowest %s:\n", what)
+	for _, t := range all[:min(10, len(all))] {
+		fmt.Fprintf(r.out, "%8.1fs  %s\n", t.took.Seconds(), strings.TrimSpace(t.what.pkg+" "+t.what.name))
+	}
 }
 
 // enterRoot goes to the folder of the module, where every step starts.
@@ -124,18 +170,31 @@ func enterRoot() error {
 }
 
 // command runs a program in dir and shows what it prints.
-func command(ctx context.Context, dir, name string, args ...string) error {
+func (r *runner) command(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.Stdout = os.Stdout
-	cmd.Stderr = os.Stderr
+	cmd.Stdout = r.out
+	cmd.Stderr = r.out
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
 	}
 	return nil
 }
 
-func format(ctx context.Context) error {
+// kontor builds the binary for the steps that test it from outside.
+func (r *runner) kontor(ctx context.Context) (string, error) {
+	if r.binary != "" {
+		return r.binary, nil
+	}
+	binary := filepath.Join(r.tmp, "kontor")
+	if err := r.command(ctx, ".", "go", "build", "-o", binary, "./cmd/kontor"); err != nil {
+		return "", err
+	}
+	r.binary = binary
+	return binary, nil
+}
+
+func (r *runner) format(ctx context.Context) error {
 	files, err := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.go").Output()
 	if err != nil {
 		return fmt.Errorf("git ls-files: %w", err)
@@ -148,51 +207,92 @@ func format(ctx context.Context) error {
 	if len(out) > 0 {
 		return fmt.Errorf("not formatted:\n%s", out)
 	}
-	fmt.Printf("%d files formatted\n", len(list))
+	fmt.Fprintf(r.out, "%d files formatted\n", len(list))
 	return nil
 }
 
-// modules are the folders with a go.mod of their own that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance"}
+// modules are the folders with a go.mod that hold our code.
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "tools"}
 
-func vet(ctx context.Context) error {
+func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
-		if err := command(ctx, m, "go", "vet", "./..."); err != nil {
+		if err := r.command(ctx, m, "go", "vet", "./..."); err != nil {
 			return err
 		}
+	}
+	for _, platform := range others {
+		n, err := portable(ctx, ".", "./cmd/kontor", platform)
+		if err != nil {
+			return fmt.Errorf("it does not compile for %s:\n%w", platform, err)
+		}
+		fmt.Fprintf(r.out, "%s: the types of %d packages\n", platform, n)
 	}
 	return nil
 }
 
-func lint(ctx context.Context) error {
-	tools, err := filepath.Abs("tools/go.mod")
-	if err != nil {
+// lint is a vet of our own. The go command keeps what it finds in a package,
+// for as long as neither that nor the linter changes: hence -trimpath, which
+// makes the same linter in every folder.
+func (r *runner) lint(ctx context.Context) error {
+	linter := filepath.Join(r.tmp, "lint")
+	if err := r.command(ctx, "tools", "go", "build", "-trimpath", "-buildvcs=false", "-o", linter, "./lint"); err != nil {
 		return err
 	}
 	for _, m := range modules {
-		if err := command(ctx, m, "go", "tool", "-modfile="+tools, "golangci-lint", "run", "./..."); err != nil {
+		if err := r.command(ctx, m, "go", "vet", "-vettool="+linter, "./..."); err != nil {
+			return err
+		}
+	}
+	return r.goTest(ctx, "tools", []string{"LINT_BIN=" + linter}, "./...")
+}
+
+// load is the short form; `go run ./test/load -for 1h -kill-every 1m` the long.
+func (r *runner) load(ctx context.Context) error {
+	binary, err := r.kontor(ctx)
+	if err != nil {
+		return err
+	}
+	for _, compat := range []string{"ecr", "oci"} {
+		if err := r.command(ctx, ".", "go", "run", "./test/load", "-for", "15s", "-kill-every", "3s", "-compat", compat, "-binary", binary); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func race(ctx context.Context) error {
-	// -count=1: a run that killed a server or filled a disk yesterday says
-	// nothing about today.
+// test tests what runs in one goroutine. Of the rest it tests the scripts over
+// the binary, and what draws cases at random: few of both are tested with the
+// race detector.
+func (r *runner) test(ctx context.Context) error {
+	p, err := split(ctx, ".")
+	if err != nil {
+		return err
+	}
+	return r.goTest(ctx, ".", nil, slices.Concat(p.quiet, p.drawn, []string{module + "/cmd/kontor"})...)
+}
+
+// race tests all that may run in several goroutines.
+func (r *runner) race(ctx context.Context) error {
+	p, err := split(ctx, ".")
+	if err != nil {
+		return err
+	}
+	binary, err := r.kontor(ctx)
+	if err != nil {
+		return err
+	}
+	tools, err := r.clientTools(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, "%d packages with the race detector; %d without, which have nothing for it: %s\n",
+		len(p.racing), len(p.quiet), strings.ReplaceAll(strings.Join(p.quiet, ", "), module+"/", ""))
 	// SQLite, C that a translator made Go, runs many times slower under the
 	// detector, and its races would not be ours. Its package only: one that
 	// instantiates generic types would give everybody its copy of their code,
 	// which the detector would not see.
-	return goTest(ctx, ".", nil, "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-count=1", "-timeout=20m", "./...")
-}
-
-// load is the short form; `go run ./test/load -for 1h -kill-every 1m` the long.
-func load(ctx context.Context) error {
-	for _, compat := range []string{"ecr", "oci"} {
-		if err := command(ctx, ".", "go", "run", "./test/load", "-for", "15s", "-kill-every", "3s", "-compat", compat); err != nil {
-			return err
-		}
-	}
-	return nil
+	args := []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
+	// Of 100 cases that a test draws; the step test runs them all.
+	env := []string{"RAPID_CHECKS=20", "KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}
+	return r.goTest(ctx, ".", env, append(args, slices.Sorted(maps.Keys(p.racing))...)...)
 }

@@ -33,9 +33,12 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Fatal("SIGKILL is needed")
 	}
-	bin := filepath.Join(t.TempDir(), "kontor")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../cmd/kontor").CombinedOutput(); err != nil {
-		t.Fatalf("building kontor: %v\n%s", err, out)
+	bin := os.Getenv("KONTOR_BIN")
+	if bin == "" {
+		bin = filepath.Join(t.TempDir(), "kontor")
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../cmd/kontor").CombinedOutput(); err != nil {
+			t.Fatalf("building kontor: %v\n%s", err, out)
+		}
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// newMachine builds kontor and puts it where the pages expect it, with the
-// programs of Debian.
+// newMachine puts kontor where the pages expect it, with the programs of
+// Debian. It builds kontor, unless KONTOR_BIN names it.
 func newMachine(t *testing.T) machine {
 	t.Helper()
 	env, err := goEnv(t.Context())
@@ -21,10 +21,10 @@ func newMachine(t *testing.T) machine {
 		t.Fatal(err)
 	}
 	m := machine{bin: t.TempDir(), env: env}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.bin, "./cmd/kontor")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
+	if built := os.Getenv("KONTOR_BIN"); built != "" {
+		m.link(t, built, "kontor")
+	} else {
+		m.build(t, ".", "./cmd/kontor")
 	}
 	// Debian's, whatever else comes first on PATH.
 	for _, name := range []string{"aws", "skopeo", "buildah", "podman", "containerd", "ctr"} {
@@ -35,6 +35,16 @@ func newMachine(t *testing.T) machine {
 	return m
 }
 
+// build puts the programs of a package of ours, or of the go.mod of dir, into m.
+func (m machine) build(t *testing.T, dir, pkg string) {
+	t.Helper()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.bin, pkg)
+	build.Dir = filepath.Join(root, dir)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
+	}
+}
+
 func (m machine) link(t *testing.T, program, name string) {
 	t.Helper()
 	if err := os.Symlink(program, filepath.Join(m.bin, name)); err != nil {
@@ -42,14 +52,17 @@ func (m machine) link(t *testing.T, program, name string) {
 	}
 }
 
-// addTools adds crane, oras and regctl, of the versions in test/clients, and
-// BuildKit if buildKitBin names a folder with buildctl and buildkitd.
+// addTools adds crane, oras and regctl, of the versions in test/clients, from
+// the folder CLIENTS_BIN or built here, and BuildKit if buildKitBin names a
+// folder with buildctl and buildkitd.
 func (m *machine) addTools(t *testing.T) {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.bin, "tool")
-	build.Dir = filepath.Join(root, "test/clients")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
+	if built := os.Getenv("CLIENTS_BIN"); built != "" {
+		for _, name := range []string{"crane", "oras", "regctl"} {
+			m.link(t, filepath.Join(built, name), name)
+		}
+	} else {
+		m.build(t, "test/clients", "tool")
 	}
 	dir := os.Getenv(buildKitBin)
 	if dir == "" {

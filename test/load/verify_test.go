@@ -21,9 +21,12 @@ import (
 func newLoad(t *testing.T) *load {
 	t.Helper()
 	dir := t.TempDir()
-	o := options{binary: filepath.Join(dir, "kontor"), data: filepath.Join(dir, "registry"), compat: "ecr", clients: 4}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", o.binary, "../../cmd/kontor").CombinedOutput(); err != nil {
-		t.Fatalf("building kontor: %v\n%s", err, out)
+	o := options{binary: os.Getenv("KONTOR_BIN"), data: filepath.Join(dir, "registry"), compat: "ecr", clients: 4}
+	if o.binary == "" {
+		o.binary = filepath.Join(dir, "kontor")
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", o.binary, "../../cmd/kontor").CombinedOutput(); err != nil {
+			t.Fatalf("building kontor: %v\n%s", err, out)
+		}
 	}
 	s, err := newServer(o, filepath.Join(dir, "kontor.json"))
 	if err != nil {

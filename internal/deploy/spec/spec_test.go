@@ -309,13 +309,9 @@ func TestBounds(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			start := time.Now()
 			_, _, err := spec.Load(yamlSource(c.file, c.text))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("want %q, have %.300s", c.want, fmt.Sprint(err))
-			}
-			if took := time.Since(start); took > 20*time.Second {
-				t.Errorf("took %v", took)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,6 +85,69 @@ func TestUpdateSeesWhatWasCommittedBefore(t *testing.T) {
 	}
 	if err := errors.Join(here.Close(), there.Close()); err != nil {
 		t.Error(err)
+	}
+}
+
+// waited tells when somebody first waits for a context to end, which is when
+// an update has queued up.
+type waited struct {
+	context.Context
+	first func()
+}
+
+func (w waited) Done() <-chan struct{} {
+	w.first()
+	return w.Context.Done()
+}
+
+// An update that is to share a transaction can be given up until its turn
+// comes, however long the others in it take.
+func TestGivenUpBehindOthers(t *testing.T) {
+	s, err := Open(t.Context(), Config{URL: pgtest.Start(t), Writers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	queue := func(ctx context.Context, fn func(context.Context, meta.Tx) error) <-chan error {
+		queued, done := make(chan struct{}), make(chan error, 1)
+		go func() { done <- s.Update(waited{ctx, sync.OnceFunc(func() { close(queued) })}, fn) }()
+		<-queued
+		return done
+	}
+	blocking := func() (started, release chan struct{}, fn func(context.Context, meta.Tx) error) {
+		started, release = make(chan struct{}), make(chan struct{})
+		return started, release, func(context.Context, meta.Tx) error { close(started); <-release; return nil }
+	}
+	// While the first is run, the second and the late one queue up. Then they
+	// share a transaction.
+	firstStarted, releaseFirst, fn := blocking()
+	first := queue(t.Context(), fn)
+	<-firstStarted
+	secondStarted, releaseSecond, fn := blocking()
+	second := queue(t.Context(), fn)
+	ctx, giveUp := context.WithCancel(t.Context())
+	var ran atomic.Bool
+	late := queue(ctx, func(context.Context, meta.Tx) error { ran.Store(true); return nil })
+	close(releaseFirst)
+	<-secondStarted
+	giveUp()
+	select {
+	case err := <-late:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for the one before it")
+	}
+	close(releaseSecond)
+	if err := errors.Join(<-first, <-second); err != nil {
+		t.Error(err)
+	}
+	if err := insert(s, "after"); err != nil {
+		t.Error(err)
+	}
+	if ran.Load() {
+		t.Error("it was run after its caller was told that it was not")
 	}
 }
 

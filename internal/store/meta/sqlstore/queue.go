@@ -57,16 +57,25 @@ func (q *queue) pop() *call { // q.mu is held
 	return c
 }
 
-// withdraw takes c out, and reports false when it is not in the queue.
+// withdraw sees to it that c is not run, and reports false when it was started.
 func (q *queue) withdraw(c *call) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.Index(q.calls, c)
-	if i < 0 {
-		return false
+	if i := slices.Index(q.calls, c); i >= 0 {
+		q.calls = slices.Delete(q.calls, i, i+1)
 	}
-	q.calls = slices.Delete(q.calls, i, i+1)
-	return true
+	// A committer may have taken it, to run it after others.
+	c.left = !c.started
+	return c.left
+}
+
+// start reports whether c is to be run, or was withdrawn. From here on it
+// cannot be withdrawn.
+func (q *queue) start(c *call) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c.started = !c.left
+	return c.started
 }
 
 func (q *queue) close() {

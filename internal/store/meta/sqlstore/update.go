@@ -34,6 +34,9 @@ type call struct {
 	done chan error // committer to caller: the outcome
 	gone bool       // fn panicked: nobody waits for the outcome. Owned by the committer
 	err  error      // what the last run returned. Owned by the committer
+
+	started bool // a committer runs fn, or has. Guarded by queue.mu
+	left    bool // given up before it was started. Guarded by queue.mu
 }
 
 var errPanicked = errors.New("meta: the callback of Update panicked")
@@ -63,7 +66,7 @@ func (s *Store) Update(ctx context.Context, fn func(ctx context.Context, tx meta
 			if s.queue.withdraw(c) {
 				return ctx.Err()
 			}
-			cancelled = nil // it is being run: the outcome comes soon
+			cancelled = nil // it is being run, or was: the outcome comes soon
 		}
 	}
 }
@@ -197,6 +200,9 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 		if err := c.ctx.Err(); err != nil {
 			c.outcome(err)
 			continue
+		}
+		if !w.store.queue.start(c) {
+			continue // its caller gave up while others were run
 		}
 		if !clean {
 			if err := w.s.run(ctx, w.store.d.NextSavepoint...); err != nil {

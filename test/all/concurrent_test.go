@@ -1,0 +1,62 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestSplit: whatever makes a package one for the race detector is seen, in its
+// own files and tests, and in what these import.
+func TestSplit(t *testing.T) {
+	p, err := split(t.Context(), "testdata/split")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"split/once", "split/pure", "split/usesmutex", "split/usespure"}; !slices.Equal(p.quiet, want) {
+		t.Errorf("without the detector %q, want %q", p.quiet, want)
+	}
+	want := map[string]string{
+		"starts":         "starts a goroutine (starts.go:3)",
+		"usesstarts":     "imports split/starts, which starts a goroutine (starts.go:3)",
+		"usesusesstarts": "imports split/starts, which starts a goroutine (starts.go:3)",
+		"channel":        "uses a channel (channel.go:3)",
+		"receives":       "uses a channel (receives.go:3)",
+		"mutex":          "uses sync.Mutex (mutex.go:6)",
+		"counts":         "imports sync/atomic",
+		"later":          "uses AfterFunc (later.go:5)",
+		"client":         "imports net/http",
+		"parallel":       "uses Parallel (parallel_test.go:5)",
+		"outside":        "starts a goroutine (outside_test.go:5)",
+		"teststarts":     "imports split/starts, which starts a goroutine (starts.go:3)",
+	}
+	for pkg, why := range want {
+		if got := p.racing["split/"+pkg]; got != why {
+			t.Errorf("%s: %q, want %q", pkg, got, why)
+		}
+	}
+	if len(p.racing) != len(want) {
+		t.Errorf("%d packages with the detector, want %d: %v", len(p.racing), len(want), p.racing)
+	}
+}
+
+// TestSplitOfTheProject: engines are without goroutines, and stores are not.
+func TestSplitOfTheProject(t *testing.T) {
+	p, err := split(t.Context(), "../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range []string{"lifecycle", "policy", "internal/deploy/plan"} {
+		if !slices.Contains(p.quiet, module+"/"+pkg) {
+			t.Errorf("%s is tested with the detector: %s", pkg, p.racing[module+"/"+pkg])
+		}
+	}
+	for _, pkg := range []string{"internal/registry", "internal/server", "internal/store/meta/postgres", "cmd/kontor"} {
+		if p.racing[module+"/"+pkg] == "" {
+			t.Errorf("%s is tested without the detector: %s", pkg, strings.Join(p.quiet, ", "))
+		}
+	}
+	if !slices.Contains(p.drawn, module+"/internal/registry") {
+		t.Errorf("cases are drawn in %q only", p.drawn)
+	}
+}

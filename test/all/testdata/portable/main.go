@@ -1,0 +1,5 @@
+package main
+
+import "portable/part"
+
+func main() { part.Do() }

@@ -1,0 +1,7 @@
+//go:build !windows
+
+package part
+
+import "syscall"
+
+func do() { _ = syscall.Kill }

@@ -1,0 +1,5 @@
+package part
+
+import "syscall"
+
+func do() { _ = syscall.Kill }

@@ -1,0 +1,3 @@
+package channel
+
+type Queue chan int

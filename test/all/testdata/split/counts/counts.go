@@ -1,0 +1,5 @@
+package counts
+
+import "sync/atomic"
+
+var N atomic.Int64

@@ -1,0 +1,5 @@
+package counts
+
+import "testing"
+
+func Test(*testing.T) {}

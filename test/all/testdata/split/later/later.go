@@ -1,0 +1,5 @@
+package later
+
+import "time"
+
+func Later(f func()) { time.AfterFunc(time.Second, f) }

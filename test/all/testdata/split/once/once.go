@@ -1,0 +1,5 @@
+package once
+
+import "sync"
+
+var Table = sync.OnceValue(func() int { return 1 })

@@ -1,0 +1,5 @@
+package parallel
+
+import "testing"
+
+func Test(t *testing.T) { t.Parallel() }

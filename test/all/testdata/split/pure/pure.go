@@ -1,0 +1,3 @@
+package pure
+
+func Add(a, b int) int { return a + b }

@@ -1,0 +1,3 @@
+package receives
+
+func Wait(q <-chan int) { <-q }

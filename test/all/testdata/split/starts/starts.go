@@ -1,0 +1,3 @@
+package starts
+
+func Start(f func()) { go f() }

@@ -1,0 +1,9 @@
+package teststarts
+
+import (
+	"testing"
+
+	"split/starts"
+)
+
+func Test(*testing.T) { starts.Start(func() {}) }

@@ -1,0 +1,5 @@
+package usesmutex
+
+import "testing"
+
+func Test(*testing.T) {}

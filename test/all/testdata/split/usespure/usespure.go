@@ -1,0 +1,5 @@
+package usespure
+
+import "split/pure"
+
+func Two() int { return pure.Add(1, 1) }

@@ -1,0 +1,5 @@
+package usesstarts
+
+import "split/starts"
+
+func Start() { starts.Start(func() {}) }

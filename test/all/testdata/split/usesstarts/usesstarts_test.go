@@ -1,0 +1,5 @@
+package usesstarts
+
+import "testing"
+
+func Test(*testing.T) {}

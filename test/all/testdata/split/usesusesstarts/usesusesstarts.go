@@ -1,0 +1,5 @@
+package usesusesstarts
+
+import "split/usesstarts"
+
+func Start() { usesstarts.Start() }

@@ -1,0 +1,5 @@
+package usesusesstarts
+
+import "testing"
+
+func Test(*testing.T) {}

@@ -1,0 +1,3 @@
+module github.com/kontor-registry/kontor/test/faults
+
+go 1.26
