@@ -13,6 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/deploy/tokens"
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // envCredentials names the file that says how to reach which registry.
@@ -100,7 +101,7 @@ func (h *hostCredentials) get(ctx context.Context, host string) (tokens.Token, e
 		}
 		return t, err
 	}
-	aws, isAWS := tokens.ParseHost(host)
+	aws, isAWS := ecr.ParseHost(host)
 	s := tokens.Source{
 		Host: host, Region: aws.Region, FIPS: aws.FIPS, DualStack: aws.DualStack,
 		Profile: entry.Profile, RoleARN: entry.RoleARN, Endpoint: entry.Endpoint,
