@@ -53,6 +53,7 @@ var rooms = map[string]int{
 	"internal/store/meta/postgres": 30,
 	"internal/store/meta/sqlite":   30,
 	"internal/registry":            30,
+	"internal/remote":              29,
 	"internal/deploy":              30,
 
 	"internal/render":  40,
@@ -88,13 +89,15 @@ var confined = []struct {
 	imported string
 	rooms    []string
 }{
-	{"net/http", []string{"internal/wire", "internal/access/authn", ""}},
+	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest", "test/load"}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},
 	{"github.com/hashicorp/hcl", []string{"internal/deploy/spec"}},
+	{"oras.land/", []string{"internal/remote"}},
+	{"golang.org/x/time", []string{"internal/remote"}},
 }
 
 // closures are what the public packages may and may not bring with them.
@@ -105,7 +108,7 @@ var closures = map[string]struct {
 	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
 	"policy":    {only: []string{module + "/internal/jsonpos"}},
 	"kontortest": {forbidden: []string{
-		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/regclient/", "github.com/spf13/", "github.com/prometheus/",
+		"github.com/hashicorp/", "github.com/jackc/pgx", "oras.land/", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",
 	}},
 }
