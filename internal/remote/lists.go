@@ -23,25 +23,32 @@ const (
 
 var firstPage = url.Values{"n": {strconv.Itoa(pageSize)}}
 
+// Page is a part of a list.
+type Page[T any] struct {
+	Items []T
+	More  bool // there is another page
+}
+
 // paged yields a list page by page. read reads an answer.
-func paged[T any](ctx context.Context, r *Registry, c call, read func(*http.Response) ([]T, error)) iter.Seq2[[]T, error] {
-	return func(yield func([]T, error) bool) {
+func paged[T any](ctx context.Context, r *Registry, c call, read func(*http.Response) ([]T, error)) iter.Seq2[Page[T], error] {
+	return func(yield func(Page[T], error) bool) {
 		for range maxPages {
 			var (
-				page []T
+				page Page[T]
 				next *url.URL
 			)
 			err := r.send(ctx, c, func(resp *http.Response) (err error) {
-				if page, err = read(resp); err != nil {
+				if page.Items, err = read(resp); err != nil {
 					return err
 				}
 				if next, err = nextPage(resp); err != nil {
 					return r.newError(c, ecr.CodeInvalidParameter, err)
 				}
+				page.More = next != nil
 				return nil
 			})
 			if err != nil {
-				yield(nil, err)
+				yield(Page[T]{}, err)
 				return
 			}
 			if !yield(page, nil) || next == nil {
@@ -49,7 +56,7 @@ func paged[T any](ctx context.Context, r *Registry, c call, read func(*http.Resp
 			}
 			c.url = next
 		}
-		yield(nil, r.newError(c, ecr.CodeInvalidParameter, fmt.Errorf("the list has more than %d pages", maxPages)))
+		yield(Page[T]{}, r.newError(c, ecr.CodeInvalidParameter, fmt.Errorf("the list has more than %d pages", maxPages)))
 	}
 }
 
@@ -85,7 +92,7 @@ func decode[T any](r *Registry, c call, resp *http.Response) (v T, err error) {
 
 // Tags yields all tags, in pages of at most 1000, in the registry's order. It
 // ends with an error: RepositoryNotFound, AccessDenied.
-func (r *Repository) Tags(ctx context.Context) iter.Seq2[[]ecr.Tag, error] {
+func (r *Repository) Tags(ctx context.Context) iter.Seq2[Page[ecr.Tag], error] {
 	c := r.call(ListTags, http.MethodGet, "")
 	c.path, c.query = string(r.name)+"/tags/list", firstPage
 	return paged(ctx, r.registry, c, func(resp *http.Response) ([]ecr.Tag, error) {
@@ -96,7 +103,7 @@ func (r *Repository) Tags(ctx context.Context) iter.Seq2[[]ecr.Tag, error] {
 
 // Repositories yields the names of all repositories, as Tags does. Not every
 // registry tells them.
-func (r *Registry) Repositories(ctx context.Context) iter.Seq2[[]ecr.RepositoryName, error] {
+func (r *Registry) Repositories(ctx context.Context) iter.Seq2[Page[ecr.RepositoryName], error] {
 	c := call{action: ListRepositories, method: http.MethodGet, path: "_catalog", query: firstPage, expect: []int{http.StatusOK}}
 	return paged(ctx, r, c, func(resp *http.Response) ([]ecr.RepositoryName, error) {
 		page, err := decode[struct{ Repositories []ecr.RepositoryName }](r, c, resp)
@@ -130,7 +137,7 @@ func (r *Repository) Referrers(ctx context.Context, d ecr.Digest) (list []Descri
 		case err != nil:
 			return nil, false, err
 		}
-		for _, m := range page {
+		for _, m := range page.Items {
 			if _, err := ecr.ParseDigest(string(m.Digest)); err != nil {
 				return nil, false, r.registry.newError(c, ecr.CodeInvalidParameter, fmt.Errorf("the list has the digest %q", clip(string(m.Digest))))
 			}

@@ -199,7 +199,7 @@ func TestEveryCall(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				tags = append(tags, page...)
+				tags = append(tags, page.Items...)
 			}
 			if want := []ecr.Tag{"1.0", ecr.Tag(g.Cosign.Tag)}; !slices.Equal(tags, want) {
 				t.Errorf("tags %v, want %v", tags, want)
@@ -209,7 +209,7 @@ func TestEveryCall(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				names = append(names, page...)
+				names = append(names, page.Items...)
 			}
 			if want := []ecr.RepositoryName{"other", "team/app"}; !slices.Equal(names, want) {
 				t.Errorf("repositories %v", names)
@@ -265,8 +265,10 @@ func TestPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pages++
-		for _, tag := range page {
+		if pages++; page.More != (pages == 1) {
+			t.Errorf("page %d: more is %t", pages, page.More)
+		}
+		for _, tag := range page.Items {
 			seen[tag] = true
 		}
 	}
