@@ -55,6 +55,7 @@ var rooms = map[string]int{
 	"internal/registry":            30,
 	"internal/remote":              29,
 	"internal/deploy":              30,
+	"internal/deploy/promote":      31,
 
 	"internal/render":  40,
 	"internal/datadir": 40,
