@@ -2,20 +2,22 @@ package remote
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// How a pace follows the registry: it is halved by an answer 429, not more
-// often than once in a settling time, and grows by a tenth each settling time
-// without one.
+// How a pace follows the registry: it is halved by an answer 429 to a call that
+// was made after the last change, and grows by a tenth each second.
 const (
 	settling    = time.Second
-	leastRate   = 0.2 // a second
+	leastRate   = 1 // a second
 	growth      = 1.1
 	unthrottled = 8 // times the rate at which it was throttled first
+	// leastSeen is what is taken for the rate of calls that were few so far.
+	leastSeen = 10
 )
 
 // pace is how often a kind of call may be made.
@@ -25,6 +27,7 @@ type pace struct {
 
 	mu      sync.Mutex
 	changed time.Time  // guarded by mu
+	slower  time.Time  // guarded by mu: when it was halved
 	since   time.Time  // guarded by mu: beginning of the count
 	count   int        // guarded by mu: calls since then
 	seen    rate.Limit // guarded by mu: calls a second, of the last whole count
@@ -55,24 +58,25 @@ func (p *pace) wait(ctx context.Context, now time.Time) error {
 		p.since, p.count = now, 0
 	}
 	p.count++
-	if p.limiter.Limit() < p.most && now.Sub(p.changed) >= settling {
-		p.set(now, p.limiter.Limit()*growth)
+	if idle := now.Sub(p.changed); p.limiter.Limit() < p.most && idle >= settling {
+		p.set(now, p.limiter.Limit()*rate.Limit(math.Pow(growth, idle.Seconds())))
 	}
 	d := p.limiter.ReserveN(now, 1).DelayFrom(now)
 	p.mu.Unlock()
 	return sleep(ctx, d)
 }
 
-// throttled is told of an answer 429.
-func (p *pace) throttled(now time.Time) {
+// throttled is told of an answer 429 to a call that was made at sent.
+func (p *pace) throttled(now, sent time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.Sub(p.changed) < settling {
-		return // of calls that were sent before the pace was changed
+	if sent.Before(p.slower) {
+		return
 	}
+	p.slower = now
 	l := p.limiter.Limit()
 	if l == rate.Inf {
-		l = max(p.seen, rate.Limit(p.count))
+		l = max(p.seen, rate.Limit(p.count), leastSeen)
 		p.most = l * unthrottled
 	}
 	p.set(now, l/2)

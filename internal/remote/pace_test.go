@@ -63,18 +63,18 @@ func TestPaceFollowsTheRegistry(t *testing.T) {
 		}
 	}
 	now := noon.Add(2 * time.Second)
-	p.throttled(now)
+	p.throttled(now, now)
 	half := p.limiter.Limit()
 	if half < 19 || half > 21 {
 		t.Errorf("after 40 a second were too many, %v are sent", half)
 	}
 	for range 5 { // answers to calls that were sent together
-		p.throttled(now.Add(100 * time.Millisecond))
+		p.throttled(now.Add(100*time.Millisecond), now.Add(-time.Millisecond))
 	}
 	if got := p.limiter.Limit(); got != half {
 		t.Errorf("calls sent together slowed it down to %v", got)
 	}
-	p.throttled(now.Add(2 * time.Second))
+	p.throttled(now.Add(2*time.Second), now.Add(time.Second))
 	if got := p.limiter.Limit(); got != half/2 {
 		t.Errorf("still too many, %v are sent, want %v", got, half/2)
 	}
@@ -87,14 +87,14 @@ func TestPaceFollowsTheRegistry(t *testing.T) {
 	}
 	for range 50 {
 		now = now.Add(time.Hour)
-		p.throttled(now)
+		p.throttled(now, now)
 	}
 	if got := p.limiter.Limit(); got != leastRate {
 		t.Errorf("a registry that takes nothing is asked %v times a second", got)
 	}
 	// ECR's own limit is not exceeded.
 	p = newPace(10)
-	p.throttled(noon)
+	p.throttled(noon, noon)
 	for i := range 60 {
 		_ = p.wait(ended(), noon.Add(time.Duration(i)*time.Second))
 	}

@@ -140,6 +140,7 @@ func (r *Registry) try(ctx context.Context, client *auth.Client, c call, handle 
 	if err != nil {
 		return r.newError(c, ecr.CodeInvalidParameter, err)
 	}
+	sent := r.cfg.Now()
 	resp, err := client.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -155,7 +156,7 @@ func (r *Registry) try(ctx context.Context, client *auth.Client, c call, handle 
 	if !slices.Contains(c.expect, resp.StatusCode) {
 		e := r.answerError(c, resp)
 		if e.Code == ecr.CodeThrottling {
-			pace.throttled(r.cfg.Now())
+			pace.throttled(r.cfg.Now(), sent)
 		}
 		return e
 	}

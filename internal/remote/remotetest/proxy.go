@@ -93,9 +93,18 @@ func (p *Proxy) On(expression string, times int, e Effect) {
 	p.when(func(r Request) bool { return re.MatchString(r.Method + " " + r.Path) }, times, e)
 }
 
-// OnNumber has the effect on the nth request.
-func (p *Proxy) OnNumber(n int, e Effect) {
-	p.when(func(r Request) bool { return r.N == n }, 1, e)
+// OnFirst has the effect on the first of each kind of request that the
+// expression matches: what goes to the same address is of one kind, and so are
+// the uploads of a blob, each to an address of its own.
+func (p *Proxy) OnFirst(expression string, e Effect) {
+	re, session := regexp.MustCompile(expression), regexp.MustCompile(`/uploads/[^?]+`)
+	seen := map[string]bool{} // guarded by mu, as every match
+	p.when(func(r Request) bool {
+		kind := session.ReplaceAllString(r.Method+" "+r.Path, "/uploads/")
+		first := re.MatchString(kind) && !seen[kind]
+		seen[kind] = true
+		return first
+	}, -1, e)
 }
 
 func (p *Proxy) when(match func(Request) bool, times int, e Effect) {
