@@ -292,3 +292,20 @@ func (s *side) mounting(t *testing.T, value string) {
 func repositoryOfFile(name string) state.Repository {
 	return state.Repository{Name: ecr.RepositoryName(name), Mutability: ecr.Mutability{Mode: ecr.Immutable}}
 }
+
+// untag takes a tag away.
+func (s *side) untag(t *testing.T, name, tag string) {
+	t.Helper()
+	out, err := s.api.BatchDeleteImage(t.Context(), &ecrapi.BatchDeleteImageInput{RepositoryName: &name, ImageIds: imageTag(tag)})
+	if err != nil || len(out.Failures) > 0 {
+		t.Fatalf("%v, %+v", err, out)
+	}
+}
+
+// imageTag is the image with a tag, for the API.
+func imageTag(tag string) []types.ImageIdentifier { return []types.ImageIdentifier{{ImageTag: &tag}} }
+
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	return remotetest.Must[[]byte](t)(json.Marshal(v))
+}

@@ -189,13 +189,11 @@ func NewGraph(seed uint64, tag string) Graph {
 	return g
 }
 
-// Untagged is g without the tag of its index.
+// Untagged is g without any tags.
 func (g Graph) Untagged() *Content {
 	c := &Content{Blobs: g.Blobs, Manifests: slices.Clone(g.Manifests)}
-	for i, m := range c.Manifests {
-		if m.Digest == g.Index.Digest {
-			c.Manifests[i].Tag = ""
-		}
+	for i := range c.Manifests {
+		c.Manifests[i].Tag = ""
 	}
 	return c
 }
