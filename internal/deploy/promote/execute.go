@@ -358,7 +358,7 @@ func (x *transfer) checkMoved(ctx context.Context) (err error) {
 func (x *transfer) checkTag(ctx context.Context) error {
 	d, err := x.to.remote.Resolve(ctx, string(x.image.To.Tag))
 	switch code := ecr.CodeOf(err); {
-	case code == ecr.CodeRepositoryNotFound && x.image.Create, code == ecr.CodeImageNotFound:
+	case code == ecr.CodeRepositoryNotFound, code == ecr.CodeImageNotFound:
 		d.Digest = ""
 	case err != nil:
 		return err

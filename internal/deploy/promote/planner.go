@@ -182,6 +182,9 @@ func (x *planner) create() error {
 			return nil
 		}
 	}
+	if _, ok := x.to.registry.Remote.ECR(); !ok && !x.to.registry.ECR {
+		return nil // others make a repository with its first push
+	}
 	x.image.find(CodeNoRepository, plan.Error,
 		"registry %s has no repository %s, and the file does not have it for that registry: add it to ecr_repositories, or create it", x.to.registry.Name, x.to.name)
 	return nil
@@ -373,7 +376,7 @@ func (x *planner) compareSignature(ctx context.Context, v *vertex) (there bool, 
 	if x.image.Create {
 		return false, nil
 	}
-	d, ok, err := x.to.resolve(ctx, string(v.tag))
+	d, ok, err := x.to.find(ctx, string(v.tag))
 	if err != nil || !ok || d.Digest == v.Digest {
 		return ok, err
 	}
@@ -512,6 +515,8 @@ func (x *planner) checkReferrers(ctx context.Context) error {
 	}
 	_, ok, err := x.to.remote.Referrers(ctx, x.image.Digest)
 	switch {
+	case ecr.CodeOf(err) == ecr.CodeRepositoryNotFound:
+		return nil // it comes with the first push; the registry knows the call
 	case err != nil || ok:
 		return err
 	case len(subjects) == 0:

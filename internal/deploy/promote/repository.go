@@ -152,8 +152,17 @@ func (r *repository) has(ctx context.Context, d ecr.Digest) (bool, error) {
 		_, ok := v.byDigest[d]
 		return ok, nil
 	}
-	_, ok, err := r.resolve(ctx, string(d))
+	_, ok, err := r.find(ctx, string(d))
 	return ok, err
+}
+
+// find is resolve for a repository that may come with its first push.
+func (r *repository) find(ctx context.Context, reference string) (d remote.Descriptor, ok bool, err error) {
+	d, ok, err = r.resolve(ctx, reference)
+	if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
+		err = nil
+	}
+	return d, ok, err
 }
 
 // manifest reads a manifest, by digest only once in a run whatever the

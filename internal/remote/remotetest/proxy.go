@@ -97,10 +97,11 @@ func (p *Proxy) On(expression string, times int, e Effect) {
 // expression matches: what goes to the same address is of one kind, and so are
 // the uploads of a blob, each to an address of its own.
 func (p *Proxy) OnFirst(expression string, e Effect) {
-	re, session := regexp.MustCompile(expression), regexp.MustCompile(`/uploads/[^?]+`)
+	// distribution keeps a session's state in its address.
+	re, session := regexp.MustCompile(expression), regexp.MustCompile(`/uploads/[^?]+|_state=[^&]+`)
 	seen := map[string]bool{} // guarded by mu, as every match
 	p.when(func(r Request) bool {
-		kind := session.ReplaceAllString(r.Method+" "+r.Path, "/uploads/")
+		kind := session.ReplaceAllString(r.Method+" "+r.Path, "")
 		first := re.MatchString(kind) && !seen[kind]
 		seen[kind] = true
 		return first
@@ -177,6 +178,8 @@ func (x *Exchange) Forward() (*http.Response, error) {
 	ctx, cancel := context.WithCancel(x.R.Context())
 	out := x.R.Clone(ctx)
 	out.URL.Scheme, out.URL.Host, out.Host, out.RequestURI = "http", x.proxy.target, x.proxy.target, ""
+	// As proxies do: distribution makes its addresses of it.
+	out.Header.Set("X-Forwarded-Host", x.proxy.Host)
 	resp, err := x.proxy.transport.RoundTrip(out)
 	if err != nil {
 		cancel()
