@@ -75,13 +75,14 @@ var rooms = map[string]int{
 	"kontortest":         70,
 	"kontortest/awstest": 71,
 
-	"cmd/kontor":   80,
-	"bench/deploy": 80,
-	"release":      80,
-	"test/all":     80,
-	"test/docs":    80,
-	"test/crash":   80,
-	"test/load":    80,
+	"cmd/kontor":    80,
+	"bench/deploy":  80,
+	"bench/promote": 80,
+	"release":       80,
+	"test/all":      80,
+	"test/docs":     80,
+	"test/crash":    80,
+	"test/load":     80,
 }
 
 // confined are imports that only some rooms may have; "" stands for every

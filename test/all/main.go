@@ -7,7 +7,7 @@
 // own summary: format, vet, lint, tests with the race detector (fuzz seeds,
 // scripts over the binary and PostgreSQL included), mixed load on a binary that
 // is killed, other people's clients and the OCI conformance suite against the
-// binary. A test that is skipped counts
+// binary, promotion to and from another registry. A test that is skipped counts
 // as failed.
 //
 //	go run ./test/all -only buildkit
@@ -47,6 +47,7 @@ func steps() []step {
 		{name: "race", what: "go test -race, with fuzz seeds, scripts and PostgreSQL", run: race},
 		{name: "load", what: "mixed load on the binary, which is killed again and again", run: load},
 		{name: "clients", what: "AWS CLI, SDKs, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: clients},
+		{name: "promote", what: "promotion between Kontor and distribution", run: promotion},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: buildkit, asked: true},
 	}
@@ -153,7 +154,7 @@ func format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod of their own that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/promote"}
 
 func vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -185,6 +186,11 @@ func race(ctx context.Context) error {
 	// instantiates generic types would give everybody its copy of their code,
 	// which the detector would not see.
 	return goTest(ctx, ".", nil, "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-count=1", "-timeout=20m", "./...")
+}
+
+// promotion runs on a race detector, too: what it tests is busy in parallel.
+func promotion(ctx context.Context) error {
+	return goTest(ctx, "test/promote", nil, "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-count=1", "-timeout=10m", "./...")
 }
 
 // load is the short form; `go run ./test/load -for 1h -kill-every 1m` the long.

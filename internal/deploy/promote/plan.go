@@ -147,47 +147,50 @@ type Failure struct {
 
 // Finding is something the reader of a plan should know.
 type Finding struct {
-	Code     plan.Code     `json:"code"`
+	Code     Code          `json:"code"`
 	Severity plan.Severity `json:"severity"`
 	// Message is a whole sentence that names the object and what to do.
 	Message string `json:"message"`
 }
 
-// The findings. An error refuses the image. A code is never reused.
+// Code names a kind of finding. A code is never reused.
+type Code string
+
+// The findings. An error refuses the image.
 const (
 	// CodeUnreadable: the image, or what belongs to it, cannot be read.
-	CodeUnreadable plan.Code = "KON4001"
+	CodeUnreadable Code = "KON4001"
 	// CodeTagTaken: the tag has another image at the target.
-	CodeTagTaken plan.Code = "KON4002"
+	CodeTagTaken Code = "KON4002"
 	// CodeNoRepository: the target's repository does not exist, and the file
 	// does not have it.
-	CodeNoRepository plan.Code = "KON4003"
+	CodeNoRepository Code = "KON4003"
 	// CodeSparse: an index lists images that are not there.
-	CodeSparse plan.Code = "KON4004"
+	CodeSparse Code = "KON4004"
 	// CodePlatforms: the platforms cannot be promoted as asked for.
-	CodePlatforms plan.Code = "KON4005"
+	CodePlatforms Code = "KON4005"
 	// CodeNotForECR: ECR refuses a manifest.
-	CodeNotForECR plan.Code = "KON4006"
+	CodeNotForECR Code = "KON4006"
 	// CodeNoReferrersAPI: the target cannot list what refers to an image.
-	CodeNoReferrersAPI plan.Code = "KON4007"
+	CodeNoReferrersAPI Code = "KON4007"
 	// CodeGate: a condition of the route is not met.
-	CodeGate plan.Code = "KON4008"
+	CodeGate Code = "KON4008"
 	// CodeRights: the caller lacks rights.
-	CodeRights plan.Code = "KON4009"
+	CodeRights Code = "KON4009"
 	// CodeNewIndex: signatures of the old index do not apply to the new one.
-	CodeNewIndex plan.Code = "KON4010"
+	CodeNewIndex Code = "KON4010"
 	// CodeLeftOut: something that belongs to the image does not go with it.
-	CodeLeftOut plan.Code = "KON4011"
+	CodeLeftOut Code = "KON4011"
 	// CodeSignatureTaken: a tag of cosign has other content at the target.
-	CodeSignatureTaken plan.Code = "KON4012"
+	CodeSignatureTaken Code = "KON4012"
 	// CodeExpires: a lifecycle policy takes the image soon.
-	CodeExpires plan.Code = "KON4013"
+	CodeExpires Code = "KON4013"
 	// CodeUntaggedRule: it is not known whether a rule for untagged images takes
 	// what refers to the image.
-	CodeUntaggedRule plan.Code = "KON4014"
+	CodeUntaggedRule Code = "KON4014"
 )
 
-func (i *Image) find(code plan.Code, severity plan.Severity, format string, args ...any) {
+func (i *Image) find(code Code, severity plan.Severity, format string, args ...any) {
 	i.Findings = append(i.Findings, Finding{Code: code, Severity: severity, Message: fmt.Sprintf(format, args...)})
 	if severity == plan.Error {
 		i.Status = StatusRefused
