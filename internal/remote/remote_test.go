@@ -565,7 +565,8 @@ func TestRedirectToStorage(t *testing.T) {
 		if r.Header.Get("Authorization") != "" {
 			t.Error("the storage got the credentials")
 		}
-		if fail.Add(-1) >= 0 {
+		// An address is signed for GET.
+		if r.Method != http.MethodGet || fail.Add(-1) >= 0 {
 			http.Error(w, "<Error><Code>AccessDenied</Code></Error>", http.StatusForbidden)
 			return
 		}

@@ -375,4 +375,22 @@ func TestExpiry(t *testing.T) {
 	if finding(i, "KON4014") != "" {
 		t.Error("that is known of Kontor")
 	}
+
+	// A tag that moves leaves the image that has it: that one takes no place
+	// among the newest any more.
+	w.prod.create(t, "moves", "*")
+	const newest = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"tagged","tagPatternList":["main-*"],"countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`
+	if _, err := w.prod.api.PutLifecyclePolicy(t.Context(), &ecrapi.PutLifecyclePolicyInput{RepositoryName: aws.String("moves"), LifecyclePolicyText: aws.String(newest)}); err != nil {
+		t.Fatal(err)
+	}
+	w.prod.push(t, "moves", g.Untagged())
+	w.prod.kontor.Advance(time.Hour)
+	younger := remotetest.NewGraph(2, "main-1")
+	w.prod.push(t, "moves", younger.Content)
+	r := request("dev/website:main-1", "prod/moves:main-1")
+	r.Move = true
+	i = w.plan(w.promoter(), r).Images[0]
+	if e := i.Expires; i.Status != promote.StatusPending || e.Action != lifecycle.Keep || e.Rank != 1 || e.Keep != 1 {
+		t.Errorf("%s, %+v", i.Status, e)
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
 )
 
@@ -325,4 +326,30 @@ func TestSharedBlobs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What was promoted is looked at when it is done: a registry may have said yes and
+// done something else.
+func TestLooksAtTheResult(t *testing.T) {
+	w := start(t, "oci")
+	w.dev.create(t, "website")
+	w.prod.create(t, "website", "*")
+	g, other := remotetest.NewGraph(1, "1.0"), remotetest.NewGraph(2, "2.0")
+	w.dev.push(t, "website", g.Content)
+	w.prod.push(t, "website", other.Content)
+	p := w.promoter()
+	pl := w.plan(p, request("dev/website:1.0", "prod/website:1.0"))
+	execute := func(want string) {
+		t.Helper()
+		r, err := p.Execute(t.Context(), pl, promote.ExecuteOptions{})
+		if err != nil || r.Images[0].Outcome != promote.OutcomeFailed {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		contains(t, r.Images[0].Error, want)
+	}
+	w.prod.proxy.On("^GET .*/referrers/", -1, remotetest.Answer(200, `{"schemaVersion":2,"manifests":[]}`, "Content-Type", manifest.MediaTypeOCIIndex))
+	execute("prod/website:1.0 is promoted, but registry prod does not list sha256:")
+	w.prod.proxy.Reset()
+	w.prod.proxy.On("^GET .*/manifests/1.0", -1, func(x *remotetest.Exchange) { x.R.URL.Path = "/v2/website/manifests/2.0"; x.Pass() })
+	execute("prod/website:1.0 is " + string(other.Index.Digest) + ", and not " + string(g.Index.Digest) + ": somebody has moved the tag")
 }
