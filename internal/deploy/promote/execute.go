@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -190,8 +191,15 @@ type execution struct {
 	inRepo  map[blobPlace]int
 	inHost  map[blobHost]int
 	mu      sync.Mutex
-	mounted map[string]int // by host, times that mounting worked; guarded by mu
-	failed  map[string]int // by host, times that it did not; guarded by mu
+	mounted map[string]int      // by host, times that mounting worked; guarded by mu
+	failed  map[string]int      // by host, times that it did not; guarded by mu
+	made    map[place]*creation // repositories; guarded by mu
+}
+
+// creation makes a repository once, for all images that go there.
+type creation struct {
+	once sync.Once
+	err  error
 }
 
 type blobPlace struct {
@@ -250,7 +258,7 @@ func (c *claim) end(ok bool) {
 func newExecution(p *Promoter, pl Plan) *execution {
 	e := &execution{
 		Promoter: p, blobs: map[string]chan struct{}{}, claims: make([]*claim, len(pl.Images)),
-		inRepo: map[blobPlace]int{}, inHost: map[blobHost]int{}, mounted: map[string]int{}, failed: map[string]int{},
+		inRepo: map[blobPlace]int{}, inHost: map[blobHost]int{}, mounted: map[string]int{}, failed: map[string]int{}, made: map[place]*creation{},
 	}
 	for n, i := range pl.Images {
 		c := &claim{repository: i.To.Repository, blobs: map[ecr.Digest]*arrival{}, written: newArrival()}
@@ -378,15 +386,57 @@ func (x *transfer) create(ctx context.Context) error {
 	if !x.image.Create {
 		return nil
 	}
-	c := x.to.registry.Creator
-	if c == nil {
+	at := place{x.image.To.Registry, x.image.To.Repository}
+	x.execution.mu.Lock()
+	c, ok := x.made[at]
+	if !ok {
+		c = &creation{}
+		x.made[at] = c
+	}
+	x.execution.mu.Unlock()
+	c.once.Do(func() {
+		if c.err = x.makeRepository(ctx); c.err == nil {
+			x.result.Created = true
+		}
+	})
+	return c.err
+}
+
+// ECR may answer for some seconds that a repository does not exist that was made
+// just now.
+const (
+	settleTries = 6
+	settleWait  = 200 * time.Millisecond // doubled each time: 6.2 s in all
+)
+
+func (x *transfer) makeRepository(ctx context.Context) error {
+	creator := x.to.registry.Creator
+	if creator == nil {
 		return fmt.Errorf("registry %s: there is nothing to make the repository %s with", x.to.registry.Name, x.to.name)
 	}
-	if err := c.Create(ctx, x.to.name); err != nil {
+	if err := creator.Create(ctx, x.to.name); err != nil {
 		return err
 	}
-	x.result.Created = true
-	return nil
+	wait := settleWait
+	for try := 1; ; try++ {
+		_, err := x.to.remote.Resolve(ctx, string(x.image.To.Tag))
+		switch ecr.CodeOf(err) {
+		case "", ecr.CodeImageNotFound:
+			return nil
+		case ecr.CodeRepositoryNotFound:
+		default:
+			return err
+		}
+		if try == settleTries {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		wait *= 2
+	}
 }
 
 // moveBlobs brings the blobs that are not there.
@@ -470,10 +520,15 @@ func (x *transfer) moveBlob(ctx context.Context, b Blob, total int64) error {
 			return nil
 		}
 	}
+	return x.send(ctx, b, session, func(n int64) { x.sent(n, total) })
+}
+
+// send sends a blob from one registry to the other.
+func (x *transfer) send(ctx context.Context, b Blob, session *remote.Upload, sent func(int64)) error {
 	content := remote.Blob{Digest: b.Digest, Size: b.Size}
-	err = x.to.remote.PutBlob(ctx, content, session, func(ctx context.Context) (io.ReadCloser, error) {
+	err := x.to.remote.PutBlob(ctx, content, session, func(ctx context.Context) (io.ReadCloser, error) {
 		return x.from.remote.OpenBlob(ctx, content, 0)
-	}, func(n int64) { x.sent(n, total) })
+	}, sent)
 	if err != nil {
 		return err
 	}
@@ -515,6 +570,24 @@ func (x *transfer) writeManifest(ctx context.Context, d ecr.Digest, reference st
 	m, err := x.source(ctx, d)
 	if err != nil {
 		return err
+	}
+	if err = x.put(ctx, m, reference); ecr.CodeOf(err) != ecr.CodeLayersNotFound {
+		return err
+	}
+	// What was there when the plan was made, or was sent by another image, is
+	// gone: a registry collects what no image has.
+	parsed, perr := manifest.ParseElsewhere(m.Body, m.MediaType)
+	if perr != nil {
+		return err
+	}
+	for _, b := range blobsOf(parsed) {
+		there, err := x.to.remote.Exists(ctx, b.Digest)
+		if err == nil && !there {
+			err = x.send(ctx, b, nil, func(int64) {})
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return x.put(ctx, m, reference)
 }

@@ -206,10 +206,30 @@ func TestMissingRepository(t *testing.T) {
 	// The file has it: it is made, with the file's settings.
 	w.prod.proxy.Reset()
 	w.prod.account(w, repositoryOfFile("website"))
-	pl, result := w.promote(request("dev/website:1.0", "prod/website:1.0"))
-	if !pl.Images[0].Create || !result.Images[0].Created {
-		t.Errorf("%+v", result)
+	other := remotetest.NewGraph(2, "2.0")
+	w.dev.push(t, "website", other.Content)
+	requests := []promote.Request{request("dev/website:1.0", "prod/website:1.0"), request("dev/website:2.0", "prod/website:2.0"), request("dev/website:1.0", "prod/website:latest")}
+	pl := w.plan(w.promoter(), requests...)
+	// It is some time before ECR knows it.
+	const unknown = `{"errors":[{"code":"NAME_UNKNOWN","message":"The repository with name 'website' does not exist"}]}`
+	w.prod.proxy.On("^(GET|HEAD) .*/manifests/", 12, remotetest.Answer(404, unknown))
+	result, err := w.promoter().Execute(t.Context(), pl, promote.ExecuteOptions{})
+	if err != nil || !result.OK() {
+		t.Fatalf("%+v, %v", result, err)
 	}
+	made := 0
+	for i := range pl.Images {
+		if !pl.Images[i].Create {
+			t.Errorf("%+v", pl.Images[i])
+		}
+		if result.Images[i].Created {
+			made++
+		}
+	}
+	if made != 1 {
+		t.Errorf("made %d times", made)
+	}
+	w.prod.complete(t, "website", other)
 	w.prod.complete(t, "website", g)
 	m, ok, err := w.prod.API.Mutability(t.Context(), "website")
 	if err != nil || !ok || m.Mode != ecr.Immutable {
@@ -352,4 +372,24 @@ func TestLooksAtTheResult(t *testing.T) {
 	w.prod.proxy.Reset()
 	w.prod.proxy.On("^GET .*/manifests/1.0", -1, func(x *remotetest.Exchange) { x.R.URL.Path = "/v2/website/manifests/2.0"; x.Pass() })
 	execute("prod/website:1.0 is " + string(other.Index.Digest) + ", and not " + string(g.Index.Digest) + ": somebody has moved the tag")
+}
+
+// A registry collects layers that no image has, also those that the plan saw.
+func TestBlobThatVanished(t *testing.T) {
+	w := start(t, "ecr")
+	w.dev.create(t, "website")
+	w.prod.create(t, "website")
+	g := remotetest.NewGraph(1, "1.0")
+	w.dev.push(t, "website", g.Content)
+	w.prod.proxy.On("^HEAD .*/blobs/", -1, remotetest.Answer(200, ""))
+	pl := w.plan(w.promoter(), request("dev/website:1.0", "prod/website:1.0"))
+	if i := pl.Images[0]; i.Bytes.Move != 0 || i.Bytes.There == 0 {
+		t.Fatalf("%+v", i.Bytes)
+	}
+	w.prod.proxy.Reset()
+	r, err := w.promoter().Execute(t.Context(), pl, promote.ExecuteOptions{})
+	if err != nil || !r.OK() || r.Images[0].Blobs.Moved == 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	w.prod.complete(t, "website", g)
 }
