@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
@@ -56,14 +56,44 @@ func (t tool) copy(ctx context.Context, w *world, target string, images int) (to
 			"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "TMPDIR=" + w.dir, "XDG_RUNTIME_DIR=" + w.dir,
 			"DOCKER_CONFIG=" + w.dir, "REGISTRY_AUTH_FILE=" + filepath.Join(w.dir, "config.json"),
 		}
-		if err := cmd.Run(); err != nil {
-			return 0, 0, fmt.Errorf("%v: %w\n%s", args, err, &out)
+		if err := cmd.Start(); err != nil {
+			return 0, 0, err
 		}
-		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			memory = max(memory, u.Maxrss<<10) // KiB on Linux
+		watched := watch(cmd.Process.Pid)
+		err := cmd.Wait()
+		memory = max(memory, watched())
+		if err != nil {
+			return 0, 0, fmt.Errorf("%v: %w\n%s", args, err, &out)
 		}
 	}
 	return time.Since(began), memory, nil
+}
+
+// watch looks at the most memory that a process has had, on Linux. What the
+// system says when it has ended counts the memory of its parent, too. The
+// function returned ends the watch.
+func watch(pid int) func() int64 {
+	stop, most := make(chan struct{}), make(chan int64)
+	go func() {
+		var peak int64
+		for tick := time.NewTicker(10 * time.Millisecond); ; {
+			select {
+			case <-stop:
+				tick.Stop()
+				most <- peak
+				return
+			case <-tick.C:
+			}
+			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // the process may have ended
+			if _, rest, ok := strings.Cut(string(text), "VmHWM:"); ok {
+				var kib int64
+				if _, err := fmt.Sscan(rest, &kib); err == nil {
+					peak = max(peak, kib<<10)
+				}
+			}
+		}
+	}()
+	return func() int64 { close(stop); return <-most }
 }
 
 // order is what the child is told.
