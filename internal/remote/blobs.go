@@ -51,6 +51,9 @@ func (r *Repository) OpenBlob(ctx context.Context, b Blob, offset int64) (io.Rea
 	reader := &blobReader{ctx: ctx, repository: r, blob: b, offset: offset}
 	if offset == 0 {
 		reader.hash = b.Digest.Hash()
+	} else if offset >= b.Size {
+		reader.err = io.EOF // there is nothing to ask for
+		return reader, nil
 	}
 	if err := reader.open(); err != nil {
 		return nil, err
@@ -121,7 +124,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		switch {
 		case b.offset > b.blob.Size:
 			b.err = b.wrong(fmt.Sprintf("there are more than %d bytes", b.blob.Size))
-		case errors.Is(err, io.EOF) && b.offset == b.blob.Size:
+		case err != nil && b.offset == b.blob.Size: // how it ends, the digest says
 			b.err = b.verify()
 		case err != nil:
 			b.err = b.cut(err)

@@ -153,6 +153,44 @@ func TestTargetWithoutReferrersAPI(t *testing.T) {
 	}
 }
 
+// A run that was interrupted has written manifests, and not the lists of them.
+func TestListsAreFinished(t *testing.T) {
+	w := start(t, "oci")
+	w.dev.create(t, "website")
+	w.prod.create(t, "website", "sha256-*")
+	g := remotetest.NewGraph(1, "1.0")
+	w.dev.push(t, "website", g.Content)
+	w.prod.push(t, "website", g.Untagged())
+	w.prod.hide()
+	r := request("dev/website:1.0", "prod/website:1.0")
+	r.ReferrersAsTags = true
+	listed := func() int {
+		n := 0
+		for _, m := range []remotetest.Manifest{g.Index, g.Platforms[1], g.Signatures[0]} {
+			if w.prod.direct.Manifest(t, "website", remotetest.CosignTag(m.Digest, "")) != nil {
+				n++
+			}
+		}
+		return n
+	}
+	w.promote(r)
+	if n := listed(); n != 3 {
+		t.Errorf("%d lists", n)
+	}
+	// The tag alone does not make it whole.
+	w.prod.untag(t, "website", remotetest.CosignTag(g.Index.Digest, ""))
+	pl, _ := w.promote(r)
+	if n := listed(); n != 3 || len(pl.Images[0].Lists) != 1 {
+		t.Errorf("%d lists, planned %v", n, pl.Images[0].Lists)
+	}
+	// Something else is where the list would be.
+	w.prod.untag(t, "website", remotetest.CosignTag(g.Index.Digest, ""))
+	if err := w.prod.direct.PushManifest("website", remotetest.CosignTag(g.Index.Digest, ""), g.Platforms[0]); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, w.plan(w.promoter(), r), "KON4007", "is not a list of referrers", "take the tag away")
+}
+
 // cosign writes its tag again when it adds a signature.
 func TestSignatureTags(t *testing.T) {
 	setup := func(t *testing.T, mutable bool, there ...string) (*world, remotetest.Graph, remotetest.Manifest) {

@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/remote"
 )
 
 // Plan says what promoting the images would do. Nothing is changed, and nothing
@@ -50,6 +51,7 @@ type planner struct {
 	image    Image
 	graph    *graph
 	chosen   chosen
+	missing  int // manifests and signatures that the target does not have
 }
 
 // plan plans one image. The error is for what is not the image's matter.
@@ -79,7 +81,7 @@ func (p *Promoter) plan(ctx context.Context, r Request) (Image, error) {
 // image, or finds it there.
 func (x *planner) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		x.resolve, x.guard, x.askRights, x.unchanged, x.walk, x.compare, x.checkGates, x.checkECR, x.checkReferrers, x.expire,
+		x.resolve, x.guard, x.askRights, x.unchanged, x.walk, x.compare, x.checkReferrers, x.settle, x.checkGates, x.checkECR, x.expire,
 	} {
 		if err := step(ctx); err != nil || x.image.Status != StatusPending {
 			return err
@@ -342,10 +344,7 @@ func (x *planner) compare(ctx context.Context) error {
 	if err := loadAll(ctx, x.from, missing); err != nil {
 		return err
 	}
-	if len(missing) == 0 && x.image.ToDigest == x.image.Digest {
-		x.image.Status = StatusThere
-		return nil
-	}
+	x.missing = len(missing)
 	x.image.Record = x.request.Record && x.image.ToDigest != x.image.Digest
 	return x.compareBlobs(ctx, missing)
 }
@@ -504,14 +503,17 @@ func (x *planner) checkECR(context.Context) error {
 
 // checkReferrers makes sure that the target can tell what refers to an image.
 func (x *planner) checkReferrers(ctx context.Context) error {
-	subjects := map[ecr.Digest]bool{}
+	about := map[ecr.Digest][]ecr.Digest{} // what refers to what
+	missing := false
 	for i, v := range x.graph.all {
-		if v.kind == KindReferrer && v.of != nil && !x.image.Manifests[i].There {
-			subjects[v.of.Digest] = true
+		if v.kind == KindReferrer && v.of != nil {
+			about[v.of.Digest] = append(about[v.of.Digest], v.Digest)
+			missing = missing || !x.image.Manifests[i].There
 		}
 	}
-	if len(subjects) == 0 && !x.image.Record || x.image.Create {
-		return nil // made by the ECR API, which such a registry has
+	// A repository that is made is of a registry with the ECR API, which has this.
+	if x.image.Create || !missing && !x.image.Record && !(x.request.ReferrersAsTags && len(about) > 0) {
+		return nil
 	}
 	_, ok, err := x.to.remote.Referrers(ctx, x.image.Digest)
 	switch {
@@ -519,19 +521,39 @@ func (x *planner) checkReferrers(ctx context.Context) error {
 		return nil // it comes with the first push; the registry knows the call
 	case err != nil || ok:
 		return err
-	case len(subjects) == 0:
+	case missing && !x.request.ReferrersAsTags:
+		x.image.find(CodeNoReferrersAPI, plan.Error,
+			"registry %s has no referrers API, and %s to %s: say --referrers tags to write lists of them under tags", x.to.registry.Name, refers(len(about)), x.request.From)
+		return nil
+	case x.image.Record:
 		x.image.Record = false
 		x.image.find(CodeNoReferrersAPI, plan.Warning, "registry %s has no referrers API: no record of the promotion is kept there", x.to.registry.Name)
-	case !x.request.ReferrersAsTags:
-		x.image.find(CodeNoReferrersAPI, plan.Error,
-			"registry %s has no referrers API, and %s to %s: say --referrers tags to write lists of them under tags", x.to.registry.Name, refers(len(subjects)), x.request.From)
-	default:
-		x.image.Record = false
-		for _, v := range x.graph.all {
-			if subjects[v.Digest] {
-				x.image.Lists = append(x.image.Lists, v.Digest)
-			}
+	}
+	if !x.request.ReferrersAsTags {
+		return nil
+	}
+	for _, v := range x.graph.all {
+		list, doubt, err := x.to.listedReferrers(ctx, v.Digest)
+		if err != nil && ecr.CodeOf(err) != ecr.CodeRepositoryNotFound {
+			return err
 		}
+		lacks := slices.ContainsFunc(about[v.Digest], func(d ecr.Digest) bool {
+			return !slices.ContainsFunc(list, func(l remote.Descriptor) bool { return l.Digest == d })
+		})
+		switch {
+		case doubt != "" && lacks:
+			x.image.find(CodeNoReferrersAPI, plan.Error, "%s/%s: %s: take the tag away", x.to.registry.Name, x.to.name, doubt)
+		case lacks:
+			x.image.Lists = append(x.image.Lists, v.Digest)
+		}
+	}
+	return nil
+}
+
+// settle finds an image there with all that belongs to it.
+func (x *planner) settle(context.Context) error {
+	if x.missing == 0 && len(x.image.Lists) == 0 && x.image.ToDigest == x.image.Digest {
+		x.image.Status = StatusThere
 	}
 	return nil
 }
