@@ -56,9 +56,11 @@ var rooms = map[string]int{
 	"internal/store/meta/postgres": 30,
 	"internal/store/meta/sqlite":   30,
 	"internal/registry":            30,
+	"internal/remote":              29,
 	"internal/deploy":              30,
 	"internal/deploy/clusters":     31,
 	"internal/deploy/tokens":       31,
+	"internal/deploy/promote":      31,
 
 	"internal/report":  35,
 	"internal/render":  40,
@@ -84,13 +86,14 @@ var rooms = map[string]int{
 	"kontortest":         70,
 	"kontortest/awstest": 71,
 
-	"cmd/kontor":   80,
-	"bench/deploy": 80,
-	"release":      80,
-	"test/all":     80,
-	"test/docs":    80,
-	"test/crash":   80,
-	"test/load":    80,
+	"cmd/kontor":    80,
+	"bench/deploy":  80,
+	"bench/promote": 80,
+	"release":       80,
+	"test/all":      80,
+	"test/docs":     80,
+	"test/crash":    80,
+	"test/load":     80,
 }
 
 // confined are imports that only some rooms may have; "" stands for every
@@ -99,7 +102,7 @@ var confined = []struct {
 	imported string
 	rooms    []string
 }{
-	{"net/http", []string{"internal/wire", "internal/access/authn", ""}},
+	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
@@ -109,6 +112,8 @@ var confined = []struct {
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},
 	{"github.com/hashicorp/hcl", []string{"internal/deploy/spec"}},
+	{"oras.land/", []string{"internal/remote"}},
+	{"golang.org/x/time", []string{"internal/remote"}},
 }
 
 // strangers are rooms and what they never bring with them, at any depth: rooms
@@ -132,7 +137,7 @@ var closures = map[string]struct {
 	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
 	"policy":    {only: []string{module + "/internal/jsonpos", module + "/internal/ecr"}},
 	"kontortest": {forbidden: []string{
-		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/regclient/", "github.com/spf13/", "github.com/prometheus/",
+		"github.com/hashicorp/", "github.com/jackc/pgx", "oras.land/", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",
 	}},
 }

@@ -77,7 +77,7 @@ func TestCodes(t *testing.T) {
 		t.Errorf("docs/codes.md (-code +page):\n%s", diff)
 	}
 	var subjects strings.Builder
-	for _, f := range []string{"file.md", "aws.md", "guides/kubernetes.md", "garbage-collection.md"} {
+	for _, f := range []string{"file.md", "aws.md", "guides/kubernetes.md", "guides/promotion.md", "garbage-collection.md"} {
 		text, err := os.ReadFile(filepath.Join("../../docs", f))
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,6 @@
-// Package dockerauth stores registry passwords where docker and its kin look
-// for them: in the credential store or the host's credential helper that
-// config.json names, else in config.json itself.
+// Package dockerauth stores and reads registry passwords where docker and its
+// kin look for them: in the credential store or the host's credential helper
+// that config.json names, else in config.json itself.
 //
 // It keeps everything else in the file as it is, and replaces the file as a
 // whole, so that nobody reads half of it.

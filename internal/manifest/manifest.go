@@ -159,6 +159,19 @@ var (
 // header or ECR's imageManifestMediaType; it may be empty when the body has a
 // mediaType. Errors: InvalidParameter.
 func Parse(body []byte, contentType string) (Manifest, error) {
+	return parse(body, contentType, artifactTypePattern)
+}
+
+// ParseElsewhere is Parse for a manifest that another registry has taken: its
+// artifactType may have parameters, as in "text/spdx; charset=utf-8", which ECR
+// and Kontor refuse and others do not.
+func ParseElsewhere(body []byte, contentType string) (Manifest, error) {
+	return parse(body, contentType, anyArtifactType)
+}
+
+var anyArtifactType = regexp.MustCompile(`^[\x20-\x7e]{1,255}$`)
+
+func parse(body []byte, contentType string, artifactTypes *regexp.Regexp) (Manifest, error) {
 	top, err := parseTop(body)
 	if err != nil {
 		return Manifest{}, err
@@ -182,7 +195,7 @@ func Parse(body []byte, contentType string) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	if err := m.parseRest(top); err != nil {
+	if err := m.parseRest(top, artifactTypes); err != nil {
 		return Manifest{}, err
 	}
 	return m, nil
@@ -297,12 +310,12 @@ func (m *Manifest) parseImage(top object) error {
 }
 
 // parseRest reads what images and indexes have in common.
-func (m *Manifest) parseRest(top object) error {
+func (m *Manifest) parseRest(top object, artifactTypes *regexp.Regexp) error {
 	artifactType, err := top.text("artifactType")
 	if err != nil {
 		return err
 	}
-	if artifactType != "" && !artifactTypePattern.MatchString(artifactType) {
+	if artifactType != "" && !artifactTypes.MatchString(artifactType) {
 		return shape("artifactType", "must be a media type without parameters (RFC 6838)")
 	}
 	if artifactType == "" && m.Config != nil {

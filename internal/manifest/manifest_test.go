@@ -188,6 +188,22 @@ func TestBlobs(t *testing.T) {
 	}
 }
 
+// What other registries take, and ECR does not (RM#2306).
+func TestParseElsewhere(t *testing.T) {
+	for artifactType, ok := range map[string]bool{
+		"application/spdx+json; v=1": true, "text/plain": true, "line\\nbreak": false, strings.Repeat("a", 256): false,
+	} {
+		body := []byte(image(`,"artifactType":"` + artifactType + `"`))
+		m, err := ParseElsewhere(body, "")
+		if ok != (err == nil) || ok && m.ArtifactType != artifactType {
+			t.Errorf("%q: %q, %v", artifactType, m.ArtifactType, err)
+		}
+	}
+	if _, err := ParseElsewhere([]byte(`{"schemaVersion":2,"mediaType":"`+MediaTypeOCIIndex+`","layers":[]}`), ""); err == nil {
+		t.Error("an index with layers is taken")
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(image("")), "")
 	f.Add([]byte(image(`,"subject":`+desc(MediaTypeOCIManifest, dB, 9, "")+`,"annotations":{"k":"v"}`)), MediaTypeOCIManifest)

@@ -7,7 +7,8 @@
 // own summary: format, vet, lint, tests, tests with the race detector (fuzz
 // seeds, the commands of the manual and PostgreSQL included), mixed load on a
 // binary that is killed, other people's clients and the OCI conformance suite
-// against the binary. A test that is skipped counts as failed. The slowest
+// against the binary, promotion to and from another registry. A test that is
+// skipped counts as failed. The slowest
 // packages and tests are named at the end.
 //
 //	go run ./test/all -only buildkit,release
@@ -54,6 +55,7 @@ func steps() []step {
 		{name: "race", what: "go test -race of all others, with fuzz seeds, the manual and PostgreSQL", run: (*runner).race},
 		{name: "load", what: "mixed load on the binary, which is killed again and again", run: (*runner).load},
 		{name: "clients", what: "AWS CLI, SDKs, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: (*runner).clients},
+		{name: "promote", what: "promotion between Kontor and distribution", run: (*runner).promotion},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
 		{name: "release", what: "a release for every platform; only when asked for", run: (*runner).release, asked: true},
@@ -212,7 +214,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/promote", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -244,6 +246,11 @@ func (r *runner) lint(ctx context.Context) error {
 		}
 	}
 	return r.goTest(ctx, "tools", []string{"LINT_BIN=" + linter}, "./...")
+}
+
+// promotion runs with the race detector: what it tests is busy in parallel.
+func (r *runner) promotion(ctx context.Context) error {
+	return r.goTest(ctx, "test/promote", nil, "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "./...")
 }
 
 // load is the short form; `go run ./test/load -for 1h -kill-every 1m` the long.

@@ -3,28 +3,10 @@ package tokens
 import (
 	"net"
 	"path"
-	"regexp"
 	"strings"
-
-	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// Host is what the name of an Amazon ECR registry says.
-type Host struct {
-	Account         kecr.AccountID
-	Region          kecr.Region
-	FIPS, DualStack bool
-}
-
-// Forms of host names: ECR user guide, "Making requests to Amazon ECR" and
-// "Amazon ECR endpoints"; the partitions besides AWS's public ones as in the
-// regular expressions of AWS's own helpers.
-var (
-	singleStack = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr(-fips)?\.([a-z0-9][a-z0-9-]{1,24})\.(amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$`)
-	dualStack   = regexp.MustCompile(`^([0-9]{12})\.dkr-ecr(-fips)?\.([a-z0-9][a-z0-9-]{1,24})\.(on\.aws|on\.amazonwebservices\.com\.cn)$`)
-)
-
-// Patterns match every host of ParseHost, each as the kubelet's matchImages
+// Patterns match every host of ecr.ParseHost, each as the kubelet's matchImages
 // reads it, where '*' stays between two dots.
 func Patterns() []string {
 	return []string{
@@ -34,21 +16,6 @@ func Patterns() []string {
 		"*.dkr.ecr.*.amazonaws.eu", "*.dkr.ecr-fips.*.amazonaws.eu",
 		"*.dkr.ecr.*.c2s.ic.gov", "*.dkr.ecr.*.sc2s.sgov.gov", "*.dkr.ecr.*.cloud.adc-e.uk", "*.dkr.ecr.*.csp.hci.ic.gov",
 	}
-}
-
-// ParseHost reads the name of a registry of Amazon ECR. ok is false for every
-// other host, public.ecr.aws among them: it needs no password.
-func ParseHost(host string) (h Host, ok bool) {
-	host = strings.TrimSuffix(strings.ToLower(host), ":443")
-	m := singleStack.FindStringSubmatch(host)
-	if m == nil {
-		if m = dualStack.FindStringSubmatch(host); m == nil {
-			return Host{}, false
-		}
-		h.DualStack = true
-	}
-	h.Account, h.Region, h.FIPS = kecr.AccountID(m[1]), kecr.Region(m[3]), m[2] != ""
-	return h, true
 }
 
 // HostOf is the host of a registry's name or URL, in lower case:

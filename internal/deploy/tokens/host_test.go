@@ -4,13 +4,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
 func TestParseHost(t *testing.T) {
 	const a = "111111111111"
 	// The forms: ECR user guide, "Amazon ECR endpoints"; partitions: the regular
 	// expressions of AWS's helpers.
-	for host, want := range map[string]Host{
+	for host, want := range map[string]kecr.Host{
 		a + ".dkr.ecr.us-east-2.amazonaws.com":                {Account: a, Region: "us-east-2"},
 		a + ".dkr.ecr.us-east-2.amazonaws.com:443":            {Account: a, Region: "us-east-2"},
 		a + ".DKR.ecr.us-east-2.AmazonAWS.com":                {Account: a, Region: "us-east-2"},
@@ -25,7 +27,7 @@ func TestParseHost(t *testing.T) {
 		a + ".dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk":          {Account: a, Region: "eu-isoe-west-1"},
 		a + ".dkr.ecr.us-isof-south-1.csp.hci.ic.gov":         {Account: a, Region: "us-isof-south-1"},
 	} {
-		got, ok := ParseHost(host)
+		got, ok := kecr.ParseHost(host)
 		if !ok || got != want {
 			t.Errorf("%s: %+v, %t, want %+v", host, got, ok, want)
 		}
@@ -44,7 +46,7 @@ func TestParseHost(t *testing.T) {
 		"x" + a + ".dkr.ecr.us-east-2.amazonaws.com", a + ".dkr.ecr.us-east-2.amazonaws.com\n",
 		a + ".dkrxecr.us-east-2.amazonaws.com",
 	} {
-		if h, ok := ParseHost(host); ok {
+		if h, ok := kecr.ParseHost(host); ok {
 			t.Errorf("%q is taken for %+v", host, h)
 		}
 	}
@@ -101,7 +103,7 @@ func FuzzParseHost(f *testing.F) {
 	f.Add("111111111111.dkr.ecr.us-east-2.amazonaws.com")
 	f.Add("111111111111.dkr-ecr-fips.us-east-1.on.aws:443")
 	f.Fuzz(func(t *testing.T, s string) {
-		h, ok := ParseHost(HostOf(s))
+		h, ok := kecr.ParseHost(HostOf(s))
 		if ok && (len(h.Account) != 12 || len(h.Region) < 2 || !strings.Contains(strings.ToLower(s), string(h.Account))) {
 			t.Errorf("%q: %+v", s, h)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // ErrUnknownHost: neither the file of hosts nor the name says how to get a
@@ -44,7 +46,7 @@ func (h *Hosts) Get(ctx context.Context, host string) (Token, error) {
 		}
 		return t, err
 	}
-	aws, isAWS := ParseHost(host)
+	aws, isAWS := ecr.ParseHost(host)
 	s := Source{
 		Host: host, Region: aws.Region, FIPS: aws.FIPS, DualStack: aws.DualStack,
 		Profile: entry.Profile, RoleARN: entry.RoleARN, Endpoint: entry.Endpoint,

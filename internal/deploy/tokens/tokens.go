@@ -21,6 +21,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/remote"
 )
 
 // Token is a docker password.
@@ -95,3 +96,12 @@ func Get(ctx context.Context, s Source) (Token, error) {
 	}
 	return Token{User: user, Password: password, ExpiresAt: *data.ExpiresAt}, nil
 }
+
+// Credential is a token as package remote logs in with it. It is of s, whatever
+// the host.
+func (s Source) Credential(ctx context.Context, _ string) (remote.Credential, error) {
+	t, err := Get(ctx, s)
+	return remote.Credential{User: t.User, Password: t.Password, ExpiresAt: t.ExpiresAt}, err
+}
+
+var _ remote.Source = Source{}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
 func TestCache(t *testing.T) {
@@ -154,7 +156,7 @@ func TestEndpointsOfHosts(t *testing.T) {
 		"dkr.ecr.cn-north-1.amazonaws.com.cn":  "api.ecr.cn-north-1.amazonaws.com.cn cn-north-1",
 		"dkr.ecr.eusc-de-east-1.amazonaws.eu":  "api.ecr.eusc-de-east-1.amazonaws.eu eusc-de-east-1",
 	} {
-		h, ok := ParseHost("111111111111." + host)
+		h, ok := kecr.ParseHost("111111111111." + host)
 		if !ok {
 			t.Fatalf("%s is no host", host)
 		}

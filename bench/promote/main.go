@@ -1,0 +1,145 @@
+// Command promote measures what copying images between registries costs: Kontor's
+// promotion, `crane cp` and `skopeo copy --all`, side by side in one run. Both
+// registries are Kontor's own server, on this machine.
+//
+//	go run ./bench/promote
+//
+// It copies images of four platforms with shared layers from the repositories of
+// one account to those of another: first into empty repositories, then once more
+// when everything is there. It prints medians, ratios and the most memory that a
+// process had. docs/performance.md has its figures.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// options say what to measure.
+type options struct {
+	images int
+	rounds int
+	base   int // bytes of the layer that the images of a platform share
+	layer  int // bytes of the layer that each image has of its own
+	compat string
+	crane  string
+	skopeo string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.images, "images", 10, "how many images are copied, each from a repository of its own")
+	flag.IntVar(&o.rounds, "rounds", 7, "how often all is measured")
+	flag.IntVar(&o.base, "base", 8<<20, "`bytes` of the layer that the images of a platform share")
+	flag.IntVar(&o.layer, "layer", 1<<20, "`bytes` of the layer that each image of a platform has of its own")
+	flag.StringVar(&o.compat, "compat", "ecr", "ecr or oci")
+	flag.StringVar(&o.crane, "crane", "", "the `FILE` of crane; built from the module of test/clients when empty")
+	flag.StringVar(&o.skopeo, "skopeo", "skopeo", "the `FILE` of skopeo")
+	child := flag.String("child", "", "promote as the `FILE` says; what the command runs itself with")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	var err error
+	if *child != "" {
+		err = promoteAll(ctx, *child)
+	} else {
+		err = report(ctx, o, os.Stdout)
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench/promote: FAIL:", err)
+		os.Exit(1)
+	}
+}
+
+func report(ctx context.Context, o options, w io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "kontor-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if o.crane == "" {
+		o.crane = filepath.Join(dir, "crane")
+		build := exec.CommandContext(ctx, "go", "build", "-o", o.crane, "github.com/google/go-containerregistry/cmd/crane")
+		build.Dir = filepath.Join("test", "clients")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("building crane: %w\n%s", err, out)
+		}
+	}
+	world, err := open(ctx, dir, o)
+	if err != nil {
+		return err
+	}
+	figures, err := measure(ctx, world, o)
+	if err = errors.Join(err, world.close()); err != nil {
+		return err
+	}
+	return print(w, o, figures)
+}
+
+// figure is what one tool took in all rounds.
+type figure struct {
+	tool        tool
+	first, warm []time.Duration
+	memory      int64
+}
+
+// measure runs the tools in turns, each round in another order, so that none has
+// a quieter machine than the others.
+func measure(ctx context.Context, w *world, o options) ([]*figure, error) {
+	var figures []*figure
+	for _, t := range w.tools(o) {
+		figures = append(figures, &figure{tool: t})
+	}
+	for round := range o.rounds {
+		order := slices.Concat(figures[round%len(figures):], figures[:round%len(figures)])
+		for _, f := range order {
+			target := fmt.Sprintf("%s-%d", f.tool.name, round)
+			if err := w.targets(ctx, target, o.images); err != nil {
+				return nil, err
+			}
+			for _, times := range []*[]time.Duration{&f.first, &f.warm} {
+				took, memory, err := f.tool.copy(ctx, w, target, o.images)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", f.tool.name, err)
+				}
+				*times, f.memory = append(*times, took), max(f.memory, memory)
+			}
+			if err := w.check(ctx, target, o.images); err != nil {
+				return nil, fmt.Errorf("after %s: %w", f.tool.name, err)
+			}
+		}
+	}
+	return figures, nil
+}
+
+func median(times []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[len(sorted)/2]
+}
+
+func print(w io.Writer, o options, figures []*figure) error {
+	_, err := fmt.Fprintf(w, "%d images of 4 platforms, a layer of %d KiB shared and one of %d KiB of their own, compat %s; medians of %d rounds\n\n",
+		o.images, o.base>>10, o.layer>>10, o.compat, o.rounds)
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, e := fmt.Fprintf(tab, "tool\tfirst copy\tratio\tagain\tratio\tmemory\t\n")
+	err = errors.Join(err, e)
+	ours := figures[0]
+	for _, f := range figures {
+		first, warm := median(f.first), median(f.warm)
+		_, e := fmt.Fprintf(tab, "%s\t%d ms\t%.2f\t%d ms\t%.2f\t%d MiB\t\n", f.tool.name, first.Milliseconds(), float64(median(ours.first))/float64(first),
+			warm.Milliseconds(), float64(median(ours.warm))/float64(warm), f.memory>>20)
+		err = errors.Join(err, e)
+	}
+	_, e = fmt.Fprintln(tab)
+	return errors.Join(err, e, tab.Flush())
+}

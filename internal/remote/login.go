@@ -1,0 +1,147 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/kontor-registry/kontor/internal/dockerauth"
+)
+
+// Credential is what a registry is logged in to with. The zero Credential is
+// nobody's: what needs no login can be had.
+type Credential struct {
+	User, Password string
+	// IdentityToken is used in place of a password, to get tokens with.
+	IdentityToken string
+	// ExpiresAt is when it ends; zero for never.
+	ExpiresAt time.Time
+}
+
+// Source gives credentials. It must be safe for concurrent use.
+type Source interface {
+	// Credential returns what to log in to host with. It is called again before
+	// the credential expires, and when the registry does not accept it.
+	Credential(ctx context.Context, host string) (Credential, error)
+}
+
+// SourceFunc is a function as a Source.
+type SourceFunc func(ctx context.Context, host string) (Credential, error)
+
+// Credential calls f.
+func (f SourceFunc) Credential(ctx context.Context, host string) (Credential, error) {
+	return f(ctx, host)
+}
+
+// Docker is what docker, or podman, is logged in with: the first of the
+// configurations that knows the host. A host that none knows is nobody's.
+func Docker(configs ...dockerauth.Config) Source {
+	return SourceFunc(func(_ context.Context, host string) (Credential, error) {
+		for _, c := range configs {
+			l, ok, err := c.Login(host)
+			if err != nil {
+				return Credential{}, err
+			}
+			if ok {
+				return Credential{User: l.User, Password: l.Password, IdentityToken: l.IdentityToken}, nil
+			}
+		}
+		return Credential{}, nil
+	})
+}
+
+// errSource marks a failure to get a credential.
+var errSource = errors.New("getting the password")
+
+// login holds the credential of a registry, and the tokens got with it.
+type login struct {
+	registry *Registry
+	http     *http.Client
+
+	mu     sync.Mutex
+	client *auth.Client // guarded by mu; has the credential, nil before the first
+	cred   Credential   // guarded by mu
+	got    time.Time    // guarded by mu: when cred was
+}
+
+// renewed is how soon a credential is asked for again that may be why a call
+// was denied.
+const renewed = 30 * time.Second
+
+// get returns a client with a credential that has not expired.
+func (l *login) get(ctx context.Context) (*auth.Client, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.registry.cfg.Now()
+	if l.client != nil && !l.cred.due(l.got, now) {
+		return l.client, nil
+	}
+	return l.renew(ctx, now)
+}
+
+// due reports whether the credential should be renewed: when three quarters of
+// its life are over.
+func (c Credential) due(got, now time.Time) bool {
+	return !c.ExpiresAt.IsZero() && now.Sub(got) >= c.ExpiresAt.Sub(got)*3/4
+}
+
+// renew gets a credential. l.mu is held.
+func (l *login) renew(ctx context.Context, now time.Time) (*auth.Client, error) {
+	var cred Credential
+	if s := l.registry.cfg.Credentials; s != nil {
+		var err error
+		if cred, err = s.Credential(ctx, l.registry.cfg.Host); err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return nil, fmt.Errorf("%w: %w", errSource, err)
+		}
+	}
+	l.got = now
+	if l.client != nil && cred.same(l.cred) {
+		l.cred = cred
+		return l.client, nil
+	}
+	l.cred = cred
+	agent := l.registry.cfg.UserAgent
+	if agent == "" {
+		agent = "kontor"
+	}
+	l.client = &auth.Client{
+		Client: l.http,
+		Header: http.Header{"User-Agent": {agent}},
+		Cache:  auth.NewCache(),
+		// oras asks by the host of the request, whose credential this is.
+		Credential: func(context.Context, string) (auth.Credential, error) {
+			return auth.Credential{Username: cred.User, Password: cred.Password, RefreshToken: cred.IdentityToken}, nil
+		},
+		ClientID: "kontor",
+	}
+	return l.client, nil
+}
+
+func (c Credential) same(o Credential) bool {
+	return c.User == o.User && c.Password == o.Password && c.IdentityToken == o.IdentityToken
+}
+
+// refused is told that the credential of client was not accepted, and reports
+// whether there is another one now. certain is false for a denial that may well
+// be about a permission: then a credential is believed for a time.
+func (l *login) refused(ctx context.Context, client *auth.Client, certain bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.client != client {
+		return true // renewed meanwhile
+	}
+	now := l.registry.cfg.Now()
+	if l.registry.cfg.Credentials == nil || !certain && now.Sub(l.got) < renewed {
+		return false
+	}
+	next, err := l.renew(ctx, now)
+	return err == nil && next != client
+}
