@@ -17,6 +17,7 @@ const module = "github.com/kontor-registry/kontor"
 // rooms themselves. docs/design/0001-rooms-and-levels.md says why.
 var rooms = map[string]int{
 	"internal/ecr":        0,
+	"internal/durable":    0,
 	"internal/jsonpos":    0,
 	"internal/version":    0,
 	"internal/dockerauth": 0,
