@@ -26,7 +26,7 @@ type BinnedImage struct {
 
 // enterName is enter for what concerns a repository's name, whether there is a
 // repository of that name or not.
-func (c *Caller) enterName(ctx context.Context, r meta.Reader, op Operation, at Repo) (s scene, grant string, err error) {
+func (c *Caller) enterName(ctx context.Context, r meta.ContentReader, op Operation, at Repo) (s scene, grant string, err error) {
 	s.at = at
 	if s.row, err = r.Repository(ctx, at.In, at.Name); err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return scene{}, "", err
@@ -41,7 +41,7 @@ func (c *Caller) enterName(ctx context.Context, r meta.Reader, op Operation, at 
 // enterNames decides about op on the repository name, or where name is empty
 // on all of the registry. shown tells which repositories the caller may see of
 // what is found then.
-func (c *Caller) enterNames(ctx context.Context, r meta.Reader, op Operation, in ecr.RegistryID, name ecr.RepositoryName) (shown func(ecr.RepositoryName) (bool, error), grant string, err error) {
+func (c *Caller) enterNames(ctx context.Context, r meta.ContentReader, op Operation, in ecr.RegistryID, name ecr.RepositoryName) (shown func(ecr.RepositoryName) (bool, error), grant string, err error) {
 	if name != "" {
 		_, grant, err := c.enterName(ctx, r, op, Repo{in, name})
 		return func(ecr.RepositoryName) (bool, error) { return true, nil }, grant, err
@@ -81,7 +81,7 @@ func (c *Caller) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.Reposi
 		}
 		from := after
 		for {
-			page, err := r.ListBin(ctx, in, name, from, limit)
+			page, err := r.Retention().ListBin(ctx, in, name, from, limit)
 			if err != nil {
 				return "", err
 			}
@@ -183,7 +183,7 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 	if r.seen[d] {
 		return true, nil
 	}
-	e, err := r.tx.Bin(ctx, r.at.In, r.at.Name, d)
+	e, err := r.tx.Retention().Bin(ctx, r.at.In, r.at.Name, d)
 	if errors.Is(err, meta.ErrNotFound) {
 		return false, nil
 	}
@@ -212,11 +212,11 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 	if err := r.tags(ctx, m, &r.done.Images[place]); err != nil {
 		return false, err
 	}
-	if err := r.tx.DeleteBin(ctx, e.ID); err != nil {
+	if err := r.tx.Retention().DeleteBin(ctx, e.ID); err != nil {
 		return false, err
 	}
 	why := deletion{at: r.now, reason: "restored from the recycle bin"}
-	if err := r.tx.AppendJournal(ctx, r.c.imageEntry(r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why)); err != nil {
+	if err := r.tx.Retention().AppendJournal(ctx, r.c.imageEntry(r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why)); err != nil {
 		return false, err
 	}
 	return true, r.referrers(ctx, e)
@@ -266,7 +266,7 @@ const binPage = 100
 // after it. What was deleted before was not wanted any more even then.
 func (r *restoration) referrers(ctx context.Context, e meta.BinEntry) error {
 	for after := int64(0); ; {
-		page, err := r.tx.ListBinReferrers(ctx, r.at.In, r.at.Name, e.Manifest.Image.Digest, after, binPage)
+		page, err := r.tx.Retention().ListBinReferrers(ctx, r.at.In, r.at.Name, e.Manifest.Image.Digest, after, binPage)
 		if err != nil {
 			return err
 		}
@@ -354,12 +354,12 @@ func (c *Caller) purge(ctx context.Context, tx meta.Tx, s scene, d ecr.Digest, r
 		}
 	}
 	for {
-		e, err := tx.Bin(ctx, s.at.In, s.at.Name, d)
+		e, err := tx.Retention().Bin(ctx, s.at.In, s.at.Name, d)
 		if errors.Is(err, meta.ErrNotFound) {
 			break
 		}
 		if err == nil {
-			err = tx.DeleteBin(ctx, e.ID)
+			err = tx.Retention().DeleteBin(ctx, e.ID)
 		}
 		if err != nil {
 			return done, nil, err
@@ -373,15 +373,15 @@ func (c *Caller) purge(ctx context.Context, tx meta.Tx, s scene, d ecr.Digest, r
 	if !done.Live && done.Binned == 0 {
 		return done, nil, ecr.ImageNotFound(s.at.In, s.at.Name, ecr.ImageID{Digest: d})
 	}
-	if files, err = tx.DropBlobs(ctx, s.row.ID, blobs); err != nil {
+	if files, err = tx.Retention().DropBlobs(ctx, s.row.ID, blobs); err != nil {
 		return done, nil, err
 	}
 	for _, b := range files {
 		done.Blobs++
 		done.SizeBytes += b.SizeBytes
 	}
-	if err := tx.EmptyJournal(ctx, s.at.In, s.at.Name, d); err != nil {
+	if err := tx.Retention().EmptyJournal(ctx, s.at.In, s.at.Name, d); err != nil {
 		return done, nil, err
 	}
-	return done, files, tx.AppendJournal(ctx, c.imageEntry(s.at, m, meta.JournalPurgeImage, m.Image.Tags, why))
+	return done, files, tx.Retention().AppendJournal(ctx, c.imageEntry(s.at, m, meta.JournalPurgeImage, m.Image.Tags, why))
 }

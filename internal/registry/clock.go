@@ -75,7 +75,7 @@ func (c *Caller) MoveClock(ctx context.Context, in ecr.RegistryID, d time.Durati
 		if d > maxOffset || d < -maxOffset || offset > maxOffset || offset < -maxOffset {
 			return "", ecr.InvalidParameter("moveSeconds", "must not take the clock further than 100 years from the time it is")
 		}
-		return grant, putJob(ctx, tx, clockJob, clockState{Offset: offset})
+		return grant, putJob(ctx, tx.Retention(), clockJob, clockState{Offset: offset})
 	})
 	if err != nil {
 		return time.Time{}, err
@@ -98,7 +98,7 @@ func (r *Registry) RestoreClock(ctx context.Context) error {
 		return nil
 	}
 	var s clockState
-	err := r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) error { return job(ctx, rd, clockJob, &s) })
+	err := r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) error { return job(ctx, rd.Retention(), clockJob, &s) })
 	if err != nil {
 		return fmt.Errorf("reading where the test clock stood: %w", err)
 	}

@@ -127,20 +127,22 @@ func (o CollectOptions) pause(ctx context.Context, n int) error {
 
 func (r *Registry) expireBin(ctx context.Context, o CollectOptions, done *Collected) error {
 	now := r.cfg.Now()
-	return r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) { return tx.ExpireBin(ctx, now, o.Batch) },
+	return r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) { return tx.Retention().ExpireBin(ctx, now, o.Batch) },
 		func(_ context.Context, n int) error { done.BinEntries += n; return nil })
 }
 
 func (r *Registry) collectLinks(ctx context.Context, o CollectOptions, done *Collected) error {
 	before := r.cfg.Now().Add(-r.cfg.BlobGrace)
-	return r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) { return tx.DeleteIdleLinks(ctx, before, o.Batch) },
+	return r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) {
+		return tx.Retention().DeleteIdleLinks(ctx, before, o.Batch)
+	},
 		func(_ context.Context, n int) error { done.Links += n; return nil })
 }
 
 func (r *Registry) collectBlobs(ctx context.Context, o CollectOptions, done *Collected) error {
 	var gone []meta.Blob
 	return r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (looked int, err error) {
-		gone, looked, err = tx.DeleteUnusedBlobs(ctx, o.Batch)
+		gone, looked, err = tx.Retention().DeleteUnusedBlobs(ctx, o.Batch)
 		return looked, err
 	}, func(ctx context.Context, _ int) error {
 		for _, b := range gone {

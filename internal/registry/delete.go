@@ -98,7 +98,7 @@ func (c *Caller) deleteImage(ctx context.Context, tx meta.Tx, at Repo, repo meta
 // recycle puts an image that is about to go on record, and into the bin.
 func (c *Caller) recycle(ctx context.Context, tx meta.Tx, at Repo, m meta.Manifest, why deletion) error {
 	e := c.imageEntry(at, m, meta.JournalDeleteImage, m.Image.Tags, why)
-	if err := tx.AppendJournal(ctx, e); err != nil || c.r.cfg.RecycleTime <= 0 {
+	if err := tx.Retention().AppendJournal(ctx, e); err != nil || c.r.cfg.RecycleTime <= 0 {
 		return err
 	}
 	b := meta.BinEntry{
@@ -106,12 +106,12 @@ func (c *Caller) recycle(ctx context.Context, tx meta.Tx, at Repo, m meta.Manife
 		DeletedAt: why.at, ExpiresAt: why.at.Add(c.r.cfg.RecycleTime), Actor: e.Actor, Reason: why.reason, Rule: why.rule,
 	}
 	b.Manifest.Image.Digest = m.Image.Digest
-	_, err := tx.BinManifest(ctx, b)
+	_, err := tx.Retention().BinManifest(ctx, b)
 	return err
 }
 
 func (c *Caller) deleteTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, tag ecr.Tag, m meta.Manifest) error {
-	if err := tx.AppendJournal(ctx, c.imageEntry(at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, c.byRequest())); err != nil {
+	if err := tx.Retention().AppendJournal(ctx, c.imageEntry(at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, c.byRequest())); err != nil {
 		return err
 	}
 	return tx.DeleteTag(ctx, repo.ID, tag)

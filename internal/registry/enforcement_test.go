@@ -112,10 +112,10 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 	f := open(t, registry.CompatECR)
 	ctx, app := t.Context(), f.repo("app", ecr.Mutable)
 	err := f.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		if err := tx.InsertUser(ctx, meta.User{UniqueID: "AIDAJANE", Account: home.Account, Name: "jane", Path: "/team/", CreatedAt: f.now}); err != nil {
+		if err := tx.Identities().InsertUser(ctx, meta.User{UniqueID: "AIDAJANE", Account: home.Account, Name: "jane", Path: "/team/", CreatedAt: f.now}); err != nil {
 			return err
 		}
-		return tx.InsertRole(ctx, meta.Role{UniqueID: "AROACI", Account: home.Account, Name: "ci", Path: "/", CreatedAt: f.now, Trust: policyOf(), MaxSession: time.Hour})
+		return tx.Identities().InsertRole(ctx, meta.Role{UniqueID: "AROACI", Account: home.Account, Name: "ci", Path: "/", CreatedAt: f.now, Trust: policyOf(), MaxSession: time.Hour})
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 )
 
 // resolve finds the image that id names: by digest, by tag, or by both.
-func resolve(ctx context.Context, r meta.Reader, at Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
+func resolve(ctx context.Context, r meta.ImageReader, at Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
 	digest := id.Digest
 	if id.Tag != "" {
 		t, err := r.Tag(ctx, repo, id.Tag)

@@ -29,7 +29,7 @@ func (c *Caller) Journal(ctx context.Context, f JournalFilter, after int64, limi
 		}
 		from := after
 		for {
-			page, err := r.QueryJournal(ctx, f, from, limit)
+			page, err := r.Retention().QueryJournal(ctx, f, from, limit)
 			if err != nil {
 				return "", err
 			}
@@ -63,7 +63,9 @@ func (r *Registry) TrimJournal(ctx context.Context, o CollectOptions) (int, erro
 	o = o.withDefaults()
 	before := r.cfg.Now().Add(-r.cfg.JournalTime)
 	total := 0
-	err := r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) { return tx.TrimJournal(ctx, before, o.Batch) },
+	err := r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) {
+		return tx.Retention().TrimJournal(ctx, before, o.Batch)
+	},
 		func(_ context.Context, n int) error { total += n; return nil })
 	if err != nil {
 		return total, fmt.Errorf("trimming the journal: %w", err)

@@ -58,7 +58,7 @@ func (c *Caller) ReportLeases(ctx context.Context, in ecr.RegistryID, name strin
 			return "", err
 		}
 		row.ReportedAt = c.r.cfg.Now()
-		return grant, tx.PutLeases(ctx, row, rows)
+		return grant, tx.Retention().PutLeases(ctx, row, rows)
 	})
 	if err != nil {
 		return Collector{}, err
@@ -124,7 +124,7 @@ func (c *Caller) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.Rep
 		if err != nil {
 			return "", err
 		}
-		known, err := r.LeaseCollectors(ctx, in)
+		known, err := r.Retention().LeaseCollectors(ctx, in)
 		if err != nil {
 			return "", err
 		}
@@ -132,7 +132,7 @@ func (c *Caller) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.Rep
 		for _, row := range known {
 			collectors = append(collectors, newCollector(row, now))
 		}
-		rows, err := r.ListLeases(ctx, in, name)
+		rows, err := r.Retention().ListLeases(ctx, in, name)
 		if err != nil {
 			return "", err
 		}
@@ -161,7 +161,7 @@ func (c *Caller) ForgetLeases(ctx context.Context, in ecr.RegistryID, name strin
 		if err != nil {
 			return "", err
 		}
-		rows, err := tx.ListLeases(ctx, in, "")
+		rows, err := tx.Retention().ListLeases(ctx, in, "")
 		if err != nil {
 			return "", err
 		}
@@ -170,7 +170,7 @@ func (c *Caller) ForgetLeases(ctx context.Context, in ecr.RegistryID, name strin
 				n++
 			}
 		}
-		err = tx.DeleteLeaseCollector(ctx, in, name)
+		err = tx.Retention().DeleteLeaseCollector(ctx, in, name)
 		if errors.Is(err, meta.ErrNotFound) {
 			err = ecr.InvalidParameter("collector", "must be a collector that has reported")
 		}

@@ -125,7 +125,7 @@ func (r *Registry) lookAtClock(ctx context.Context) (state lifecycleState, wait 
 	}
 	err = r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		state = lifecycleState{}
-		if err := job(ctx, tx, lifecycleJob, &state); err != nil {
+		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil {
 			return err
 		}
 		wait = judgeClock(now, jump, first, state.RanAt, state.Offset)
@@ -136,7 +136,7 @@ func (r *Registry) lookAtClock(ctx context.Context) (state lifecycleState, wait 
 			wait = &state.Hold.Finding
 		}
 		state.RanAt, state.Offset = now.image, now.offset
-		return putJob(ctx, tx, lifecycleJob, state)
+		return putJob(ctx, tx.Retention(), lifecycleJob, state)
 	})
 	return state, wait, err
 }
@@ -155,7 +155,7 @@ func (x *execution) finish(ctx context.Context) error {
 			return err
 		}
 		var state lifecycleState
-		if err := job(ctx, tx, lifecycleJob, &state); err != nil {
+		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil {
 			return err
 		}
 		changed := false
@@ -176,6 +176,6 @@ func (x *execution) finish(ctx context.Context) error {
 		if !changed && maps.Equal(before, state.Findings) {
 			return nil
 		}
-		return putJob(ctx, tx, lifecycleJob, state)
+		return putJob(ctx, tx.Retention(), lifecycleJob, state)
 	})
 }

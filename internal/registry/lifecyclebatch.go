@@ -80,7 +80,7 @@ func (x *execution) unmoved(ctx context.Context, tx meta.Tx, d *decision, repo m
 	if repo.ID != d.repo.ID || repo.LifecycleText != d.repo.LifecycleText {
 		return 0, errMoved
 	}
-	leases, err := tx.ListLeases(ctx, x.at.In, x.at.Name)
+	leases, err := tx.Retention().ListLeases(ctx, x.at.In, x.at.Name)
 	if err != nil {
 		return 0, err
 	}
@@ -93,7 +93,7 @@ func (x *execution) unmoved(ctx context.Context, tx meta.Tx, d *decision, repo m
 	}
 	seq := d.seq
 	for {
-		page, err := tx.QueryJournal(ctx, meta.JournalQuery{Registry: x.at.In, Name: x.at.Name, Since: d.since}, seq, journalPage)
+		page, err := tx.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: x.at.In, Name: x.at.Name, Since: d.since}, seq, journalPage)
 		if err != nil {
 			return 0, err
 		}

@@ -161,20 +161,20 @@ func (c *Caller) decideRun(ctx context.Context, r meta.Reader, at Repo, repo met
 	d := &decision{repo: repo, now: c.r.cfg.Now(), policy: p, referrers: map[ecr.Digest][]ecr.Digest{}}
 	// The clock may be set back a little while the run goes on.
 	d.since = d.now.Add(-time.Minute)
-	if d.seq, err = lastEntry(ctx, r, at, d.since); err != nil {
+	if d.seq, err = lastEntry(ctx, r.Retention(), at, d.since); err != nil {
 		return nil, err
 	}
 	images, err := c.lifecycleImages(ctx, r, repo, d)
 	if err != nil {
 		return nil, err
 	}
-	if d.leases, err = r.ListLeases(ctx, at.In, at.Name); err != nil {
+	if d.leases, err = r.Retention().ListLeases(ctx, at.In, at.Name); err != nil {
 		return nil, err
 	}
-	if d.findings, err = silent(ctx, r, at.In, d.leases, d.now); err != nil {
+	if d.findings, err = silent(ctx, r.Retention(), at.In, d.leases, d.now); err != nil {
 		return nil, err
 	}
-	held, err := (&inventory{images: d.images}).leased(ctx, r, repo)
+	held, err := (&inventory{images: d.images}).leased(ctx, r.Retention(), repo)
 	if err != nil {
 		return nil, err
 	}

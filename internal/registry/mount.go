@@ -128,7 +128,7 @@ func (c *Caller) DeleteBlob(ctx context.Context, at Repo, d ecr.Digest) error {
 		if err != nil {
 			return err
 		}
-		return tx.AppendJournal(ctx, meta.JournalEntry{
+		return tx.Retention().AppendJournal(ctx, meta.JournalEntry{
 			At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalDeleteBlob,
 			Digest: d, SizeBytes: b.SizeBytes, Actor: c.p.String(), Reason: "deleted by request", RequestID: c.p.Request.ID,
 		})

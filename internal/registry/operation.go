@@ -103,13 +103,13 @@ func (c *Caller) decide(s scene, actions ...access.Action) (grant string, err er
 // load returns the repository if the caller may do op there. Whether it
 // exists is told only to those who may; to others of the repository's account
 // in the same words, and to those of other accounts after the same work.
-func (c *Caller) load(ctx context.Context, r meta.Reader, op Operation, at Repo) (meta.Repository, error) {
+func (c *Caller) load(ctx context.Context, r meta.ContentReader, op Operation, at Repo) (meta.Repository, error) {
 	s, _, err := c.enter(ctx, r, op, at)
 	return s.row, err
 }
 
 // enter is load, with what was decided on and what allows it.
-func (c *Caller) enter(ctx context.Context, r meta.Reader, op Operation, at Repo) (s scene, grant string, err error) {
+func (c *Caller) enter(ctx context.Context, r meta.ContentReader, op Operation, at Repo) (s scene, grant string, err error) {
 	s.at = at
 	var missing error
 	s.row, missing = r.Repository(ctx, at.In, at.Name)

@@ -30,7 +30,7 @@ func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool
 		if err != nil {
 			return "", err
 		}
-		bound, err := bind(ctx, tx, at.In.Region.Partition(), doc)
+		bound, err := bind(ctx, tx.Identities(), at.In.Region.Partition(), doc)
 		if err != nil {
 			return "", err
 		}
@@ -152,7 +152,7 @@ func (c *Caller) document(ctx context.Context, op Operation, at Repo, d document
 		if text = *d.of(&repo); text == "" {
 			return d.absent(at)
 		}
-		text, err = d.shown(ctx, r, at.In.Region.Partition(), text)
+		text, err = d.shown(ctx, r.Identities(), at.In.Region.Partition(), text)
 		return err
 	})
 	return text, err
@@ -170,10 +170,10 @@ func (c *Caller) removeDocument(ctx context.Context, tx meta.Tx, at Repo, repo m
 	if text = *d.of(&repo); text == "" {
 		return "", d.absent(at)
 	}
-	if text, err = d.shown(ctx, tx, at.In.Region.Partition(), text); err != nil {
+	if text, err = d.shown(ctx, tx.Identities(), at.In.Region.Partition(), text); err != nil {
 		return "", err
 	}
-	if err := tx.AppendJournal(ctx, c.entry(at, repo, d.deleted, []byte(text))); err != nil {
+	if err := tx.Retention().AppendJournal(ctx, c.entry(at, repo, d.deleted, []byte(text))); err != nil {
 		return "", err
 	}
 	*d.of(&repo) = ""

@@ -74,12 +74,12 @@ func TestPrincipalsThatComeBack(t *testing.T) {
 	}
 	jane := func(id string) func(ctx context.Context, tx meta.Tx) error {
 		return func(ctx context.Context, tx meta.Tx) error {
-			return tx.InsertUser(ctx, meta.User{UniqueID: id, Account: home.Account, Name: "jane", Path: "/team/", CreatedAt: f.now})
+			return tx.Identities().InsertUser(ctx, meta.User{UniqueID: id, Account: home.Account, Name: "jane", Path: "/team/", CreatedAt: f.now})
 		}
 	}
 	ci := func(id string) func(ctx context.Context, tx meta.Tx) error {
 		return func(ctx context.Context, tx meta.Tx) error {
-			return tx.InsertRole(ctx, meta.Role{UniqueID: id, Account: home.Account, Name: "ci", Path: "/", CreatedAt: f.now, Trust: policyOf(), MaxSession: time.Hour})
+			return tx.Identities().InsertRole(ctx, meta.Role{UniqueID: id, Account: home.Account, Name: "ci", Path: "/", CreatedAt: f.now, Trust: policyOf(), MaxSession: time.Hour})
 		}
 	}
 	change(jane("AIDAFIRSTJANE000000"))
@@ -131,7 +131,7 @@ func TestPrincipalsThatComeBack(t *testing.T) {
 	may("ci", asCI("AROAFIRSTCI00000000"), true)
 
 	change(func(ctx context.Context, tx meta.Tx) error {
-		return errors.Join(tx.DeleteUser(ctx, "AIDAFIRSTJANE000000"), tx.DeleteRole(ctx, "AROAFIRSTCI00000000"))
+		return errors.Join(tx.Identities().DeleteUser(ctx, "AIDAFIRSTJANE000000"), tx.Identities().DeleteRole(ctx, "AROAFIRSTCI00000000"))
 	})
 	change(jane("AIDASECONDJANE00000"))
 	change(ci("AROASECONDCI0000000"))

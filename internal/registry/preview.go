@@ -153,7 +153,7 @@ func (c *Caller) StartLifecyclePreview(ctx context.Context, at Repo, text string
 				return err
 			}
 		}
-		last, err := tx.LifecyclePreview(ctx, repo.ID)
+		last, err := tx.Retention().LifecyclePreview(ctx, repo.ID)
 		if err != nil && !errors.Is(err, meta.ErrNotFound) {
 			return err
 		}
@@ -161,7 +161,7 @@ func (c *Caller) StartLifecyclePreview(ctx context.Context, at Repo, text string
 			return ecr.Errorf(ecr.CodePreviewInProgress,
 				"A lifecycle policy preview is already in progress for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)
 		}
-		return tx.PutLifecyclePreview(ctx, row)
+		return tx.Retention().PutLifecyclePreview(ctx, row)
 	})
 	if err != nil {
 		return Preview{}, err
@@ -183,14 +183,14 @@ func (c *Caller) makePreview(ctx context.Context, at Repo, row meta.LifecyclePre
 		row.Status, row.Results = string(PreviewFailed), nil
 	}
 	return c.r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		last, err := tx.LifecyclePreview(ctx, row.Repository)
+		last, err := tx.Retention().LifecyclePreview(ctx, row.Repository)
 		if errors.Is(err, meta.ErrNotFound) || err == nil && !last.StartedAt.Equal(row.StartedAt) {
 			return nil // the repository has gone, or another preview took over
 		}
 		if err != nil {
 			return err
 		}
-		return tx.PutLifecyclePreview(ctx, row)
+		return tx.Retention().PutLifecyclePreview(ctx, row)
 	})
 }
 
@@ -214,7 +214,7 @@ var opLifecyclePreview = Operation{"LifecyclePreview", []access.Action{"ecr:GetL
 func (c *Caller) LifecyclePreview(ctx context.Context, at Repo) (Preview, error) {
 	var p Preview
 	err := c.view(ctx, opLifecyclePreview, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
-		row, err := r.LifecyclePreview(ctx, repo.ID)
+		row, err := r.Retention().LifecyclePreview(ctx, repo.ID)
 		if errors.Is(err, meta.ErrNotFound) {
 			return ecr.Errorf(ecr.CodePreviewNotFound,
 				"Lifecycle policy preview does not exist for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)

@@ -34,7 +34,7 @@ func TestPreviewStates(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return tx.PutLifecyclePreview(ctx, meta.LifecyclePreview{Repository: repo.ID, PolicyText: "text", Status: string(c.stored),
+			return tx.Retention().PutLifecyclePreview(ctx, meta.LifecyclePreview{Repository: repo.ID, PolicyText: "text", Status: string(c.stored),
 				StartedAt: f.now, Results: []byte(`[{"digest":"sha256:1","action":"expire","rule":1}]`)})
 		})
 		if err != nil {

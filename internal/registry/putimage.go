@@ -162,7 +162,7 @@ func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repo
 	if err != nil || !exists {
 		return err
 	}
-	return tx.AppendJournal(ctx, meta.JournalEntry{
+	return tx.Retention().AppendJournal(ctx, meta.JournalEntry{
 		At: now, Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalMoveTag,
 		Digest: old.Digest, Tags: []ecr.Tag{tag}, Actor: c.p.String(),
 		Reason: fmt.Sprintf("tag moved to %s", digest), RequestID: c.p.Request.ID,

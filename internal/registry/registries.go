@@ -88,7 +88,7 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 		if err != nil {
 			return "", err
 		}
-		bound, err := bind(ctx, tx, in.Region.Partition(), doc)
+		bound, err := bind(ctx, tx.Identities(), in.Region.Partition(), doc)
 		if err != nil {
 			return "", err
 		}
@@ -109,7 +109,7 @@ func (c *Caller) RegistryPolicy(ctx context.Context, in ecr.RegistryID) (string,
 		if s.PolicyText == "" {
 			return noRegistryPolicy(in)
 		}
-		text, err = shown(ctx, r, in.Region.Partition(), s.PolicyText)
+		text, err = shown(ctx, r.Identities(), in.Region.Partition(), s.PolicyText)
 		return err
 	})
 	return text, err
@@ -125,7 +125,7 @@ func (c *Caller) DeleteRegistryPolicy(ctx context.Context, in ecr.RegistryID) (s
 		if s.PolicyText == "" {
 			return noRegistryPolicy(in)
 		}
-		text, err = shown(ctx, tx, in.Region.Partition(), s.PolicyText)
+		text, err = shown(ctx, tx.Identities(), in.Region.Partition(), s.PolicyText)
 		s.PolicyText = ""
 		return err
 	})

@@ -163,7 +163,7 @@ func (c *Caller) DeleteRepository(ctx context.Context, at Repo, force bool) (Rep
 				return err
 			}
 		}
-		if err := tx.AppendJournal(ctx, c.entry(at, repo, meta.JournalDeleteRepository, nil)); err != nil {
+		if err := tx.Retention().AppendJournal(ctx, c.entry(at, repo, meta.JournalDeleteRepository, nil)); err != nil {
 			return err
 		}
 		return tx.DeleteRepository(ctx, repo.ID)

@@ -227,7 +227,7 @@ func (c *Caller) ScanFindings(ctx context.Context, at Repo, id ecr.ImageID) erro
 }
 
 // found is nil when the image that id names is there.
-func found(ctx context.Context, r meta.Reader, at Repo, repo meta.RepositoryID, id ecr.ImageID) error {
+func found(ctx context.Context, r meta.ImageReader, at Repo, repo meta.RepositoryID, id ecr.ImageID) error {
 	if f, bad := malformed(id); bad {
 		return ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
 	}

@@ -146,7 +146,7 @@ func (c *Caller) withReferrers(ctx context.Context, tx meta.Tx, m meta.Manifest,
 
 // archive moves an image to the archive, and puts that on record.
 func (c *Caller) archive(ctx context.Context, tx meta.Tx, at Repo, m meta.Manifest, why deletion) error {
-	if err := tx.AppendJournal(ctx, c.imageEntry(at, m, meta.JournalArchiveImage, m.Image.Tags, why)); err != nil {
+	if err := tx.Retention().AppendJournal(ctx, c.imageEntry(at, m, meta.JournalArchiveImage, m.Image.Tags, why)); err != nil {
 		return err
 	}
 	return tx.SetImageStatus(ctx, m.Repository, m.Image.Digest, ecr.StatusArchived, why.at)
@@ -156,7 +156,7 @@ func (c *Caller) archive(ctx context.Context, tx meta.Tx, at Repo, m meta.Manife
 func (c *Caller) activate(ctx context.Context, tx meta.Tx, at Repo, m meta.Manifest, why deletion) error {
 	e := c.imageEntry(at, m, meta.JournalActivateImage, m.Image.Tags, why)
 	e.At = c.r.cfg.Now()
-	if err := tx.AppendJournal(ctx, e); err != nil {
+	if err := tx.Retention().AppendJournal(ctx, e); err != nil {
 		return err
 	}
 	return tx.SetImageStatus(ctx, m.Repository, m.Image.Digest, ecr.StatusActive, why.at)

@@ -218,7 +218,7 @@ func (c *Caller) ruleUsage(ctx context.Context, r meta.Reader, repo meta.Reposit
 	for i, m := range s.images {
 		images[i] = usageImage(m.Image, s.children[m.Image.Digest])
 	}
-	held, err := s.leased(ctx, r, repo)
+	held, err := s.leased(ctx, r.Retention(), repo)
 	if err != nil {
 		return nil, err
 	}

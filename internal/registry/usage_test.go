@@ -81,7 +81,7 @@ func TestUsage(t *testing.T) {
 	// b shares eight with another repository, and four with a; the index goes.
 	rules(registry.RuleUsage{Rule: 1}, registry.RuleUsage{Rule: 2, Images: 1, FreedBytes: 16}, registry.RuleUsage{Rule: 3, Images: 2})
 	err := f.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		return tx.PutLeases(ctx, meta.LeaseCollector{Registry: home, Name: "prod", ReportedAt: f.now, TTL: time.Hour}, []meta.Lease{
+		return tx.Retention().PutLeases(ctx, meta.LeaseCollector{Registry: home, Name: "prod", ReportedAt: f.now, TTL: time.Hour}, []meta.Lease{
 			{Repository: "app", Image: ecr.ImageID{Digest: ecr.DigestOf(untagged)}, User: "Pod a/b"},
 			{Repository: "app", Image: ecr.ImageID{Tag: "list"}, User: "Pod a/c"},
 			{Repository: "other", Image: ecr.ImageID{Tag: "b"}, User: "Pod a/d"},

@@ -115,10 +115,10 @@ func TestEveryWayInAsks(t *testing.T) {
 	nobody := aws.Credentials{AccessKeyID: "AKIANOBODY", SecretAccessKey: "secret of nobody"}
 	sealed := key.Seal(identity.KindAccessKey, nobody.AccessKeyID, []byte(nobody.SecretAccessKey))
 	err := w.meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-		if err := tx.InsertUser(ctx, meta.User{UniqueID: "AIDANOBODY", Account: here.Account, Name: "nobody", CreatedAt: w.clock()}); err != nil {
+		if err := tx.Identities().InsertUser(ctx, meta.User{UniqueID: "AIDANOBODY", Account: here.Account, Name: "nobody", CreatedAt: w.clock()}); err != nil {
 			return err
 		}
-		return tx.InsertAccessKey(ctx, meta.AccessKey{ID: nobody.AccessKeyID, UserUniqueID: "AIDANOBODY", Sealed: sealed, Active: true, CreatedAt: w.clock()})
+		return tx.Identities().InsertAccessKey(ctx, meta.AccessKey{ID: nobody.AccessKeyID, UserUniqueID: "AIDANOBODY", Sealed: sealed, Active: true, CreatedAt: w.clock()})
 	})
 	if err != nil {
 		t.Fatal(err)

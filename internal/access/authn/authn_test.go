@@ -61,14 +61,14 @@ func newBench(t testing.TB) *bench {
 	b.Verifier = authn.New(authn.Config{Keys: b.identity, Tokens: b.identity, Now: now})
 	err = store.Update(context.Background(), func(ctx context.Context, tx meta.Tx) error {
 		u := meta.User{UniqueID: "AIDAEXAMPLE", Account: account, Name: "suite", CreatedAt: suiteTime, Policies: []string{access.PolicyPushPull}}
-		if err := tx.InsertUser(ctx, u); err != nil {
+		if err := tx.Identities().InsertUser(ctx, u); err != nil {
 			return err
 		}
-		if err := tx.InsertTokenKey(ctx, meta.TokenKey{ID: "TOKENKEYTOKENKEY", CreatedAt: suiteTime,
+		if err := tx.Identities().InsertTokenKey(ctx, meta.TokenKey{ID: "TOKENKEYTOKENKEY", CreatedAt: suiteTime,
 			Sealed: master.Seal(identity.KindTokenKey, "TOKENKEYTOKENKEY", make([]byte, 32))}); err != nil {
 			return err
 		}
-		return tx.InsertAccessKey(ctx, meta.AccessKey{
+		return tx.Identities().InsertAccessKey(ctx, meta.AccessKey{
 			ID: suiteKey, UserUniqueID: u.UniqueID, Active: true, CreatedAt: suiteTime,
 			Sealed: master.Seal(identity.KindAccessKey, suiteKey, []byte(suiteSecret)),
 		})
@@ -83,7 +83,7 @@ func newBench(t testing.TB) *bench {
 func (b *bench) deactivate(t testing.TB) {
 	t.Helper()
 	if err := b.store.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-		return tx.SetAccessKeyActive(ctx, suiteKey, false)
+		return tx.Identities().SetAccessKeyActive(ctx, suiteKey, false)
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (c *Caller) AccountDetails(ctx context.Context, kinds []DetailKind, p Page)
 		return d, "", err
 	}
 	last, after, _ := strings.Cut(p.Marker, "/")
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		d, next = Details{}, ""
 		if err := c.may(ctx, "iam:GetAccountAuthorizationDetails", question{resource: "*"}); err != nil {
 			return err
@@ -73,7 +73,7 @@ func (c *Caller) AccountDetails(ctx context.Context, kinds []DetailKind, p Page)
 }
 
 // detail adds at most limit of a kind, and says where to go on.
-func (c *Caller) detail(ctx context.Context, r meta.Reader, d *Details, kind DetailKind, after string, limit int) (n int, more string, err error) {
+func (c *Caller) detail(ctx context.Context, r meta.IdentityReader, d *Details, kind DetailKind, after string, limit int) (n int, more string, err error) {
 	switch kind {
 	case DetailUsers:
 		list, err := r.ListUsers(ctx, c.p.Account, after, limit)
@@ -120,7 +120,7 @@ func (c *Caller) detail(ctx context.Context, r meta.Reader, d *Details, kind Det
 	return n, more, nil
 }
 
-func (c *Caller) hold(ctx context.Context, r meta.Reader, d *Details, h HeldBy, policies []string, boundary string) (err error) {
+func (c *Caller) hold(ctx context.Context, r meta.IdentityReader, d *Details, h HeldBy, policies []string, boundary string) (err error) {
 	if h.Attached, err = c.attached(ctx, r, policies); err != nil {
 		return err
 	}

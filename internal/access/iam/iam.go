@@ -157,11 +157,11 @@ func (c *Caller) arn(kind, path, name string) string {
 
 // view and update run one operation's transaction; errors of the store come
 // out as the caller may see them.
-func (c *Caller) view(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error {
+func (c *Caller) view(ctx context.Context, fn func(ctx context.Context, r meta.IdentityReader) error) error {
 	var allowed []audit.Record
 	err := c.s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
 		allowed = nil
-		return fn(context.WithValue(ctx, notes{}, &allowed), r)
+		return fn(context.WithValue(ctx, notes{}, &allowed), r.Identities())
 	})
 	if err != nil {
 		return storeError(err)
@@ -182,12 +182,12 @@ func (s *Service) read(records ...audit.Record) error {
 	return nil
 }
 
-func (c *Caller) update(ctx context.Context, fn func(ctx context.Context, tx meta.Tx) error) error {
+func (c *Caller) update(ctx context.Context, fn func(ctx context.Context, tx meta.IdentityTx) error) error {
 	var durable []func() error
 	recorded := false // once, however often fn runs
 	err := c.s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		var allowed []audit.Record
-		if err := fn(context.WithValue(ctx, notes{}, &allowed), tx); err != nil || c.s.cfg.Audit == nil || recorded {
+		if err := fn(context.WithValue(ctx, notes{}, &allowed), tx.Identities()); err != nil || c.s.cfg.Audit == nil || recorded {
 			return err
 		}
 		for _, r := range allowed {
@@ -280,7 +280,7 @@ var onBoundary = map[access.Action]bool{
 
 // withBoundary is q with the boundary that a row refers to, where action asks
 // for it.
-func (c *Caller) withBoundary(ctx context.Context, r meta.Reader, action access.Action, ref string, q question) (question, error) {
+func (c *Caller) withBoundary(ctx context.Context, r meta.IdentityReader, action access.Action, ref string, q question) (question, error) {
 	if ref == "" || !onBoundary[action] {
 		return q, nil
 	}
@@ -293,7 +293,7 @@ func (c *Caller) withBoundary(ctx context.Context, r meta.Reader, action access.
 
 // user reads a user and asks whether the caller may do action on it. Who may
 // not learns nothing of whether there is one.
-func (c *Caller) user(ctx context.Context, r meta.Reader, action access.Action, name string, q question) (meta.User, error) {
+func (c *Caller) user(ctx context.Context, r meta.IdentityReader, action access.Action, name string, q question) (meta.User, error) {
 	if err := checkName("userName", name, maxUserName); err != nil {
 		return meta.User{}, err
 	}
@@ -316,7 +316,7 @@ func (c *Caller) user(ctx context.Context, r meta.Reader, action access.Action, 
 }
 
 // role is user for a role.
-func (c *Caller) role(ctx context.Context, r meta.Reader, action access.Action, name string, q question) (meta.Role, error) {
+func (c *Caller) role(ctx context.Context, r meta.IdentityReader, action access.Action, name string, q question) (meta.Role, error) {
 	if err := checkName("roleName", name, maxUserName); err != nil {
 		return meta.Role{}, err
 	}

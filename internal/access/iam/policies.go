@@ -64,7 +64,7 @@ func awsPolicyID(name string) string {
 
 // find reads the managed policy with that ARN; meta.ErrNotFound when the
 // account cannot use one.
-func (c *Caller) find(ctx context.Context, r meta.Reader, arn string) (ManagedPolicy, error) {
+func (c *Caller) find(ctx context.Context, r meta.IdentityReader, arn string) (ManagedPolicy, error) {
 	for _, m := range identity.Managed() {
 		if m.ARN(c.s.cfg.Partition) == arn {
 			return c.s.aws(m), nil
@@ -79,7 +79,7 @@ func (c *Caller) find(ctx context.Context, r meta.Reader, arn string) (ManagedPo
 }
 
 // reference is how rows refer to the managed policy with that ARN; "" for "".
-func (c *Caller) reference(ctx context.Context, r meta.Reader, arn string) (string, error) {
+func (c *Caller) reference(ctx context.Context, r meta.IdentityReader, arn string) (string, error) {
 	if arn == "" {
 		return "", nil
 	}
@@ -97,7 +97,7 @@ func (c *Caller) reference(ctx context.Context, r meta.Reader, arn string) (stri
 }
 
 // attached resolves references of rows, by ARN.
-func (c *Caller) attached(ctx context.Context, r meta.Reader, refs []string) ([]ManagedPolicy, error) {
+func (c *Caller) attached(ctx context.Context, r meta.IdentityReader, refs []string) ([]ManagedPolicy, error) {
 	var out []ManagedPolicy
 	var ids []string
 	for _, ref := range refs {
@@ -134,7 +134,7 @@ func (c *Caller) CreatePolicy(ctx context.Context, name, path, description, text
 	if err != nil {
 		return m, err
 	}
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		q := question{resource: c.arn("policy", path, name), requestTags: tagMap(tags), tagKeys: tagKeys(tags)}
 		if err := c.may(ctx, "iam:CreatePolicy", q); err != nil {
 			return err
@@ -174,7 +174,7 @@ func checkManaged(text string) error {
 
 // managed reads a managed policy and asks whether the caller may do action on
 // it; with change, only the account's own can be meant.
-func (c *Caller) managed(ctx context.Context, r meta.Reader, action access.Action, arn string, change bool) (ManagedPolicy, error) {
+func (c *Caller) managed(ctx context.Context, r meta.IdentityReader, action access.Action, arn string, change bool) (ManagedPolicy, error) {
 	if !strings.HasPrefix(arn, "arn:") || len(arn) < 20 {
 		return ManagedPolicy{}, ecr.Errorf(CodeInvalidInput, "ARN %.200s is not valid.", arn)
 	}
@@ -196,7 +196,7 @@ func (c *Caller) managed(ctx context.Context, r meta.Reader, action access.Actio
 
 // ManagedPolicy returns a managed policy with its versions.
 func (c *Caller) ManagedPolicy(ctx context.Context, arn string) (m ManagedPolicy, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		if m, err = c.managed(ctx, r, "iam:GetPolicy", arn, false); err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func (m ManagedPolicy) reference() string {
 // counts is how often managed policies are used, by reference.
 type counts struct{ attached, boundaries map[string]int }
 
-func (c *Caller) counts(ctx context.Context, r meta.Reader) (counts, error) {
+func (c *Caller) counts(ctx context.Context, r meta.IdentityReader) (counts, error) {
 	out := counts{map[string]int{}, map[string]int{}}
 	add := func(refs []string, boundary string) bool {
 		for _, ref := range refs {
@@ -260,7 +260,7 @@ func (c *Caller) ManagedPolicies(ctx context.Context, p Page, scope string, only
 	}
 	// The marker of one of everybody's begins with a character that no name has.
 	const aws = "*"
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		if err := c.may(ctx, "iam:ListPolicies", question{resource: "*"}); err != nil {
 			return err
 		}
@@ -304,7 +304,7 @@ func (c *Caller) ManagedPolicies(ctx context.Context, p Page, scope string, only
 // DeletePolicy removes a policy of the account that nobody has and whose only
 // version is the default one.
 func (c *Caller) DeletePolicy(ctx context.Context, arn string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		m, err := c.managed(ctx, tx, "iam:DeletePolicy", arn, true)
 		if err != nil {
 			return err
@@ -322,7 +322,7 @@ func (c *Caller) DeletePolicy(ctx context.Context, arn string) error {
 
 // CreatePolicyVersion adds a version and, if asked, makes it the default.
 func (c *Caller) CreatePolicyVersion(ctx context.Context, arn, text string, setDefault bool) (v Version, err error) {
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		m, err := c.managed(ctx, tx, "iam:CreatePolicyVersion", arn, true)
 		if err != nil {
 			return err
@@ -363,7 +363,7 @@ func (m ManagedPolicy) lookup(name string) (Version, error) {
 
 // PolicyVersion returns one version of a managed policy.
 func (c *Caller) PolicyVersion(ctx context.Context, arn, name string) (v Version, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		m, err := c.managed(ctx, r, "iam:GetPolicyVersion", arn, false)
 		if err == nil {
 			v, err = m.lookup(name)
@@ -375,7 +375,7 @@ func (c *Caller) PolicyVersion(ctx context.Context, arn, name string) (v Version
 
 // PolicyVersions lists the versions of a managed policy, newest first.
 func (c *Caller) PolicyVersions(ctx context.Context, arn string) (list []Version, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		m, err := c.managed(ctx, r, "iam:ListPolicyVersions", arn, false)
 		list = nil
 		for _, n := range slices.Backward(slices.Sorted(maps.Keys(m.Versions))) {
@@ -388,7 +388,7 @@ func (c *Caller) PolicyVersions(ctx context.Context, arn string) (list []Version
 
 // SetDefaultPolicyVersion puts a version in force, for the next request.
 func (c *Caller) SetDefaultPolicyVersion(ctx context.Context, arn, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		m, err := c.managed(ctx, tx, "iam:SetDefaultPolicyVersion", arn, true)
 		if err != nil {
 			return err
@@ -404,7 +404,7 @@ func (c *Caller) SetDefaultPolicyVersion(ctx context.Context, arn, name string) 
 
 // DeletePolicyVersion removes a version that is not the default one.
 func (c *Caller) DeletePolicyVersion(ctx context.Context, arn, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		m, err := c.managed(ctx, tx, "iam:DeletePolicyVersion", arn, true)
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func (s *Service) ProviderARN(account ecr.AccountID, issuerURL string) string {
 }
 
 // provider finds the account's issuer by its provider's ARN.
-func (c *Caller) provider(ctx context.Context, r meta.Reader, action access.Action, arn string) (meta.Issuer, error) {
+func (c *Caller) provider(ctx context.Context, r meta.IdentityReader, action access.Action, arn string) (meta.Issuer, error) {
 	if err := c.may(ctx, action, question{resource: arn}); err != nil {
 		return meta.Issuer{}, err
 	}
@@ -54,7 +54,7 @@ func (c *Caller) CreateProvider(ctx context.Context, url string, audiences, thum
 		return "", limitExceeded("ClientIdsPerOpenIdConnectProvider", maxAudiences)
 	}
 	arn = c.s.ProviderARN(c.p.Account, url)
-	return arn, c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return arn, c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		if err := c.may(ctx, "iam:CreateOpenIDConnectProvider", question{resource: arn}); err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (c *Caller) CreateProvider(ctx context.Context, url string, audiences, thum
 
 // Provider returns an issuer.
 func (c *Caller) Provider(ctx context.Context, arn string) (i meta.Issuer, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		i, err = c.provider(ctx, r, "iam:GetOpenIDConnectProvider", arn)
 		return err
 	})
@@ -83,7 +83,7 @@ func (c *Caller) Provider(ctx context.Context, arn string) (i meta.Issuer, err e
 
 // Providers lists the ARNs of the account's issuers.
 func (c *Caller) Providers(ctx context.Context) (arns []string, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		if err := c.may(ctx, "iam:ListOpenIDConnectProviders", question{resource: "*"}); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (c *Caller) ChangeAudience(ctx context.Context, arn, audience string, add b
 	if add {
 		action = "iam:AddClientIDToOpenIDConnectProvider"
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		i, err := c.provider(ctx, tx, action, arn)
 		if err != nil {
 			return err
@@ -121,7 +121,7 @@ func (c *Caller) ChangeAudience(ctx context.Context, arn, audience string, add b
 
 // DeleteProvider stops trusting an issuer. Sessions that run go on.
 func (c *Caller) DeleteProvider(ctx context.Context, arn string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		i, err := c.provider(ctx, tx, "iam:DeleteOpenIDConnectProvider", arn)
 		if err != nil {
 			return err

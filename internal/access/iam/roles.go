@@ -44,7 +44,7 @@ func checkMaxSession(d *time.Duration) error {
 
 // checkTrust reads a trust policy and looks up the principals of accounts
 // hosted here: those must exist. Of other accounts, each is taken for there.
-func (c *Caller) checkTrust(ctx context.Context, r meta.Reader, text string) error {
+func (c *Caller) checkTrust(ctx context.Context, r meta.IdentityReader, text string) error {
 	doc, err := checkDocument(text, policy.Trust)
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (c *Caller) checkTrust(ctx context.Context, r meta.Reader, text string) err
 // Exists reports whether a principal of type AWS, as policies name it, is
 // there: every account is, and every user and role of an account that this
 // server does not host.
-func (s *Service) Exists(ctx context.Context, r meta.Reader, principal string) (bool, error) {
+func (s *Service) Exists(ctx context.Context, r meta.IdentityReader, principal string) (bool, error) {
 	parts := strings.SplitN(principal, ":", 6)
 	if len(parts) != 6 || policy.AccountOf(principal) != "" {
 		return true, nil
@@ -113,7 +113,7 @@ func (c *Caller) CreateRole(ctx context.Context, n NewRole) (role meta.Role, err
 	if err != nil {
 		return role, err
 	}
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		q := question{resource: c.arn("role", n.Path, n.Name), requestTags: tagMap(n.Tags), tagKeys: tagKeys(n.Tags), boundary: n.Boundary}
 		if err := c.may(ctx, "iam:CreateRole", q); err != nil {
 			return err
@@ -144,7 +144,7 @@ func (c *Caller) CreateRole(ctx context.Context, n NewRole) (role meta.Role, err
 
 // Role returns a role.
 func (c *Caller) Role(ctx context.Context, name string) (role meta.Role, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		role, err = c.role(ctx, r, "iam:GetRole", name, question{})
 		return err
 	})
@@ -156,7 +156,7 @@ func (c *Caller) Roles(ctx context.Context, p Page) (list []meta.Role, next stri
 	if err := p.check(); err != nil {
 		return nil, "", err
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		if err := c.may(ctx, "iam:ListRoles", question{resource: c.arn("role", p.PathPrefix, "")}); err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func (c *Caller) UpdateRole(ctx context.Context, name string, description *strin
 			return err
 		}
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		role, err := c.role(ctx, tx, "iam:UpdateRole", name, question{})
 		if err != nil {
 			return err
@@ -197,7 +197,7 @@ func (c *Caller) UpdateRole(ctx context.Context, name string, description *strin
 
 // UpdateAssumeRolePolicy replaces the trust policy. Sessions that run go on.
 func (c *Caller) UpdateAssumeRolePolicy(ctx context.Context, name, text string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		role, err := c.role(ctx, tx, "iam:UpdateAssumeRolePolicy", name, question{})
 		if err != nil {
 			return err
@@ -212,7 +212,7 @@ func (c *Caller) UpdateAssumeRolePolicy(ctx context.Context, name, text string) 
 
 // DeleteRole removes a role that has no policies, and ends its sessions.
 func (c *Caller) DeleteRole(ctx context.Context, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		role, err := c.role(ctx, tx, "iam:DeleteRole", name, question{})
 		if err != nil {
 			return err

@@ -63,7 +63,7 @@ func (c *Caller) Simulate(ctx context.Context, sim Simulation) (out []Simulated,
 	if len(sim.Actions)*len(sim.Resources) > maxSimulated {
 		return nil, ecr.Errorf(CodeInvalidInput, "At most %d pairs of actions and resources can be simulated in one call.", maxSimulated)
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		p, err := c.simulated(ctx, r, sim)
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func (c *Caller) Simulate(ctx context.Context, sim Simulation) (out []Simulated,
 }
 
 // simulated finds whose policies count.
-func (c *Caller) simulated(ctx context.Context, r meta.Reader, sim Simulation) (access.Principal, error) {
+func (c *Caller) simulated(ctx context.Context, r meta.IdentityReader, sim Simulation) (access.Principal, error) {
 	if sim.Source == "" {
 		if err := c.may(ctx, "iam:SimulateCustomPolicy", question{resource: "*"}); err != nil {
 			return access.Principal{}, err

@@ -100,7 +100,7 @@ func (a *AssumeRole) context() policy.Context {
 }
 
 // roleOf finds the role that an ARN names; "" as id when there is none.
-func (s *Service) roleOf(ctx context.Context, r meta.Reader, arn string) (meta.Role, error) {
+func (s *Service) roleOf(ctx context.Context, r meta.IdentityReader, arn string) (meta.Role, error) {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "iam" || parts[3] != "" || !strings.HasPrefix(parts[5], "role/") {
 		return meta.Role{}, ecr.Errorf(ecr.CodeValidation, "%.200s is invalid", arn)
@@ -168,7 +168,7 @@ func (c *Caller) AssumeRole(ctx context.Context, a AssumeRole) (Assumed, error) 
 
 // load reads the role and decides whether the caller may assume it so.
 func (c *Caller) load(ctx context.Context, a AssumeRole, tags map[string]string) (role meta.Role, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		if role, err = c.s.roleOf(ctx, r, a.RoleARN); err != nil {
 			return err
 		}
@@ -235,7 +235,7 @@ func trusts(q policy.Request, role meta.Role) bool {
 }
 
 // checkSession checks what the role itself limits.
-func (s *Service) checkSession(ctx context.Context, r meta.Reader, role meta.Role, a AssumeRole) error {
+func (s *Service) checkSession(ctx context.Context, r meta.IdentityReader, role meta.Role, a AssumeRole) error {
 	if a.Duration > role.MaxSession {
 		return ecr.Errorf(ecr.CodeValidation, "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 	}
@@ -302,7 +302,8 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 	var role meta.Role
 	var issuer meta.Issuer
 	var trusted bool
-	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = s.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) (err error) {
+		r := rd.Identities()
 		if role, err = s.roleOf(ctx, r, a.RoleARN); err != nil {
 			return err
 		}
@@ -340,7 +341,7 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 		record.Reason = refused.Message
 		return Assumed{}, s.denied(record, refused)
 	}
-	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error { return s.checkSession(ctx, r, role, a) })
+	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error { return s.checkSession(ctx, r.Identities(), role, a) })
 	if err == nil {
 		record.Statement = "trust policy"
 		err = s.began(record)

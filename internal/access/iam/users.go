@@ -27,7 +27,7 @@ func (c *Caller) CreateUser(ctx context.Context, n NewUser) (u meta.User, err er
 	if err != nil {
 		return u, err
 	}
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		q := question{resource: c.arn("user", n.Path, n.Name), requestTags: tagMap(n.Tags), tagKeys: tagKeys(n.Tags), boundary: n.Boundary}
 		if err := c.may(ctx, "iam:CreateUser", q); err != nil {
 			return err
@@ -82,7 +82,7 @@ func (c *Caller) User(ctx context.Context, name string) (u meta.User, err error)
 	if name, err = c.orOwn(name); err != nil {
 		return u, err
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		u, err = c.user(ctx, r, "iam:GetUser", name, question{})
 		return err
 	})
@@ -94,7 +94,7 @@ func (c *Caller) Users(ctx context.Context, p Page) (list []meta.User, next stri
 	if err := p.check(); err != nil {
 		return nil, "", err
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		if err := c.may(ctx, "iam:ListUsers", question{resource: c.arn("user", p.PathPrefix, "")}); err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (c *Caller) UpdateUser(ctx context.Context, name, newName, newPath string) 
 			return err
 		}
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		u, err := c.user(ctx, tx, "iam:UpdateUser", name, question{})
 		if err != nil {
 			return err
@@ -156,7 +156,7 @@ func notOurs(name string) error {
 
 // DeleteUser removes a user that has neither keys nor policies.
 func (c *Caller) DeleteUser(ctx context.Context, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		u, err := c.user(ctx, tx, "iam:DeleteUser", name, question{})
 		if err != nil {
 			return err
@@ -194,7 +194,7 @@ func (c *Caller) CreateAccessKey(ctx context.Context, name string) (u meta.User,
 	if name, err = c.orOwn(name); err != nil {
 		return u, k, "", err
 	}
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
+	err = c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) (err error) {
 		if u, err = c.user(ctx, tx, "iam:CreateAccessKey", name, question{}); err != nil {
 			return err
 		}
@@ -220,7 +220,7 @@ func (c *Caller) EnsureAccessKey(ctx context.Context, name string, want identity
 	if c.p.System == "" {
 		return ecr.Errorf(ecr.CodeAccessDenied, "Access keys are chosen by the server.")
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		u, err := c.user(ctx, tx, "iam:CreateAccessKey", name, question{})
 		if err != nil {
 			return err
@@ -257,7 +257,7 @@ func (c *Caller) AccessKeys(ctx context.Context, name string) (u meta.User, keys
 	if name, err = c.orOwn(name); err != nil {
 		return u, nil, err
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		if u, err = c.user(ctx, r, "iam:ListAccessKeys", name, question{}); err == nil {
 			keys, err = r.ListAccessKeys(ctx, u.UniqueID)
 		}
@@ -267,7 +267,7 @@ func (c *Caller) AccessKeys(ctx context.Context, name string) (u meta.User, keys
 }
 
 // key reads a key of the user.
-func (c *Caller) key(ctx context.Context, tx meta.Tx, action access.Action, name, id string) (meta.AccessKey, error) {
+func (c *Caller) key(ctx context.Context, tx meta.IdentityTx, action access.Action, name, id string) (meta.AccessKey, error) {
 	u, err := c.user(ctx, tx, action, name, question{})
 	if err != nil {
 		return meta.AccessKey{}, err
@@ -289,7 +289,7 @@ func (c *Caller) SetAccessKeyActive(ctx context.Context, name, id string, active
 	if name, err = c.orOwn(name); err != nil {
 		return err
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		k, err := c.key(ctx, tx, "iam:UpdateAccessKey", name, id)
 		if err != nil {
 			return err
@@ -303,7 +303,7 @@ func (c *Caller) DeleteAccessKey(ctx context.Context, name, id string) (err erro
 	if name, err = c.orOwn(name); err != nil {
 		return err
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		k, err := c.key(ctx, tx, "iam:DeleteAccessKey", name, id)
 		if err != nil {
 			return err
@@ -314,7 +314,7 @@ func (c *Caller) DeleteAccessKey(ctx context.Context, name, id string) (err erro
 
 // AccessKeyLastUsed returns a key and whose it is.
 func (c *Caller) AccessKeyLastUsed(ctx context.Context, id string) (u meta.User, k meta.AccessKey, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		k, err = r.AccessKey(ctx, id)
 		if err == nil {
 			u, err = r.UserByID(ctx, k.UserUniqueID)

@@ -26,7 +26,7 @@ var testRole = meta.Role{
 func (b *bench) roleSession(t testing.TB) identity.Temporary {
 	t.Helper()
 	b.update(t, func(ctx context.Context, tx meta.Tx) error {
-		err := tx.InsertRole(ctx, testRole)
+		err := tx.Identities().InsertRole(ctx, testRole)
 		if errors.Is(err, meta.ErrExists) {
 			return nil
 		}
@@ -93,7 +93,7 @@ func TestDockerTokenOfSession(t *testing.T) {
 	if d := cmp.Diff(p, got, addresses); d != "" {
 		t.Errorf("principal (-issued to +verified):\n%s", d)
 	}
-	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteRole(ctx, testRole.UniqueID) })
+	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteRole(ctx, testRole.UniqueID) })
 	_, err = b.VerifyToken(t.Context(), password, region)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 }
@@ -110,7 +110,7 @@ func TestPackedPolicy(t *testing.T) {
 	}
 	// The longest that is accepted goes through as session token and as docker
 	// password.
-	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.InsertRole(ctx, testRole) })
+	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.Identities().InsertRole(ctx, testRole) })
 	var s identity.Temporary
 	for len(tags) > 0 {
 		s, err = b.IssueSession(t.Context(), identity.Session{UniqueID: testRole.UniqueID, Name: "n", Tags: tags, Duration: time.Hour})

@@ -95,17 +95,17 @@ func (s *Service) IssueToken(ctx context.Context, p access.Principal, region ecr
 // them to end all tokens), it makes one.
 func (s *Service) newestTokenKey(ctx context.Context) (meta.TokenKey, error) {
 	var keys []meta.TokenKey
-	read := func(ctx context.Context, r meta.Reader) (err error) {
+	read := func(ctx context.Context, r meta.IdentityReader) (err error) {
 		keys, err = r.TokenKeys(ctx)
 		return err
 	}
-	if err := s.cfg.Meta.View(ctx, read); err != nil {
+	if err := s.view(ctx, read); err != nil {
 		return meta.TokenKey{}, err
 	}
 	if len(keys) > 0 {
 		return keys[0], nil
 	}
-	err := s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		if err := read(ctx, tx); err != nil || len(keys) > 0 {
 			return err
 		}
@@ -154,7 +154,7 @@ func (s *Service) VerifyToken(ctx context.Context, password string, region ecr.R
 		return access.Principal{}, invalid
 	}
 	var p access.Principal
-	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		keys, err := r.TokenKeys(ctx)
 		if err != nil {
 			return err

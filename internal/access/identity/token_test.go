@@ -94,39 +94,39 @@ func TestTokenOfAnotherRegion(t *testing.T) {
 func TestTokenRevoked(t *testing.T) {
 	insertUser := func(ctx context.Context, tx meta.Tx, u meta.User) error {
 		u.UniqueID = "AIDA22222222222222222"
-		return tx.InsertUser(ctx, u)
+		return tx.Identities().InsertUser(ctx, u)
 	}
 	tests := []struct {
 		name   string
 		revoke func(ctx context.Context, tx meta.Tx, u meta.User, k meta.AccessKey, tk meta.TokenKey) error
 	}{
 		{"key switched off", func(ctx context.Context, tx meta.Tx, _ meta.User, k meta.AccessKey, _ meta.TokenKey) error {
-			return tx.SetAccessKeyActive(ctx, k.ID, false)
+			return tx.Identities().SetAccessKeyActive(ctx, k.ID, false)
 		}},
 		{"key deleted", func(ctx context.Context, tx meta.Tx, _ meta.User, k meta.AccessKey, _ meta.TokenKey) error {
-			return tx.DeleteAccessKey(ctx, k.ID)
+			return tx.Identities().DeleteAccessKey(ctx, k.ID)
 		}},
 		{"user deleted", func(ctx context.Context, tx meta.Tx, u meta.User, _ meta.AccessKey, _ meta.TokenKey) error {
-			return tx.DeleteUser(ctx, u.UniqueID)
+			return tx.Identities().DeleteUser(ctx, u.UniqueID)
 		}},
 		{"user deleted and created again", func(ctx context.Context, tx meta.Tx, u meta.User, _ meta.AccessKey, _ meta.TokenKey) error {
-			if err := tx.DeleteUser(ctx, u.UniqueID); err != nil {
+			if err := tx.Identities().DeleteUser(ctx, u.UniqueID); err != nil {
 				return err
 			}
 			return insertUser(ctx, tx, u)
 		}},
 		{"user created again with the same key", func(ctx context.Context, tx meta.Tx, u meta.User, k meta.AccessKey, _ meta.TokenKey) error {
-			if err := tx.DeleteUser(ctx, u.UniqueID); err != nil {
+			if err := tx.Identities().DeleteUser(ctx, u.UniqueID); err != nil {
 				return err
 			}
 			if err := insertUser(ctx, tx, u); err != nil {
 				return err
 			}
 			k.UserUniqueID = "AIDA22222222222222222"
-			return tx.InsertAccessKey(ctx, k)
+			return tx.Identities().InsertAccessKey(ctx, k)
 		}},
 		{"token key deleted", func(ctx context.Context, tx meta.Tx, _ meta.User, _ meta.AccessKey, tk meta.TokenKey) error {
-			return tx.DeleteTokenKey(ctx, tk.ID)
+			return tx.Identities().DeleteTokenKey(ctx, tk.ID)
 		}},
 	}
 	for _, tt := range tests {
@@ -155,7 +155,9 @@ func TestTokenKeyComesBack(t *testing.T) {
 	b := newBench(t)
 	old := b.token(t, identity.Pusher)
 	_, _, tokenKeys := b.everything(t)
-	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteTokenKey(ctx, tokenKeys[0].ID) })
+	b.update(t, func(ctx context.Context, tx meta.Tx) error {
+		return tx.Identities().DeleteTokenKey(ctx, tokenKeys[0].ID)
+	})
 	fresh := b.token(t, identity.Pusher)
 	if _, err := b.VerifyToken(t.Context(), fresh, region); err != nil {
 		t.Error(err)
@@ -171,7 +173,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	b.now = b.now.Add(time.Hour)
 	const id = "ABCDEFGHIJKLMNOP"
 	b.update(t, func(ctx context.Context, tx meta.Tx) error {
-		return tx.InsertTokenKey(ctx, meta.TokenKey{ID: id, CreatedAt: b.now, Sealed: newKey(t, 1).Seal(identity.KindTokenKey, id, make([]byte, 32))})
+		return tx.Identities().InsertTokenKey(ctx, meta.TokenKey{ID: id, CreatedAt: b.now, Sealed: newKey(t, 1).Seal(identity.KindTokenKey, id, make([]byte, 32))})
 	})
 	for name, password := range map[string]string{"old": old, "new": b.token(t, identity.Pusher)} {
 		if _, err := b.VerifyToken(t.Context(), password, region); err != nil {

@@ -24,7 +24,7 @@ func failingUpdate(t *testing.T, s meta.Store) {
 			tx.InsertManifest(ctx, manifestOf(repo, "new")),
 			tx.DeleteTag(ctx, repo, "v1"),
 			tx.UpdateRepository(ctx, meta.Repository{ID: repo, PolicyText: "changed"}),
-			tx.AppendJournal(ctx, entryOf(repo, "a")),
+			tx.Retention().AppendJournal(ctx, entryOf(repo, "a")),
 			tx.InsertUpload(ctx, uploadOf(repo, 1)))
 	})
 	if err == nil || !errors.Is(err, errTest) || err.Error() != errTest.Error() {

@@ -14,7 +14,7 @@ import (
 // ones, so that nobody has to search all blobs for those without either.
 
 // TouchBlobs implements meta.BlobWriter.
-func (t *txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest, at time.Time) error {
+func (t txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest, at time.Time) error {
 	if len(ds) == 0 {
 		return nil
 	}
@@ -23,7 +23,7 @@ func (t *txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.D
 }
 
 // loosen notes that blobs may have become unused.
-func (t *txn) loosen(ctx context.Context, digests []string) error {
+func (t *transaction) loosen(ctx context.Context, digests []string) error {
 	if len(digests) == 0 {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (t *txn) loosen(ctx context.Context, digests []string) error {
 }
 
 // DeleteIdleLinks implements meta.Collector.
-func (t *txn) DeleteIdleLinks(ctx context.Context, before time.Time, limit int) (int, error) {
+func (t retentionTx) DeleteIdleLinks(ctx context.Context, before time.Time, limit int) (int, error) {
 	if limit <= 0 {
 		return 0, nil
 	}
@@ -47,7 +47,7 @@ func (t *txn) DeleteIdleLinks(ctx context.Context, before time.Time, limit int) 
 }
 
 // DeleteUnusedBlobs implements meta.Collector.
-func (t *txn) DeleteUnusedBlobs(ctx context.Context, limit int) ([]meta.Blob, int, error) {
+func (t retentionTx) DeleteUnusedBlobs(ctx context.Context, limit int) ([]meta.Blob, int, error) {
 	if limit <= 0 {
 		return nil, 0, nil
 	}
@@ -61,7 +61,7 @@ func (t *txn) DeleteUnusedBlobs(ctx context.Context, limit int) ([]meta.Blob, in
 
 // deleteUnused removes those of digests that nothing keeps; none is loose
 // afterwards.
-func (t *txn) deleteUnused(ctx context.Context, digests []string) ([]meta.Blob, error) {
+func (t *transaction) deleteUnused(ctx context.Context, digests []string) ([]meta.Blob, error) {
 	gone, err := list(ctx, t.s, scanBlob, t.q.unused, t.s.d.Strings(digests))
 	if err == nil {
 		_, err = t.s.exec(ctx, t.q.settle, t.s.d.Strings(digests))
@@ -70,7 +70,7 @@ func (t *txn) deleteUnused(ctx context.Context, digests []string) ([]meta.Blob, 
 }
 
 // DropBlobs implements meta.Collector.
-func (t *txn) DropBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]meta.Blob, error) {
+func (t retentionTx) DropBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]meta.Blob, error) {
 	if len(ds) == 0 {
 		return nil, nil
 	}

@@ -8,22 +8,44 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// reader is meta.Reader on a session with an open transaction.
-type reader struct {
+// transaction is a session with an open transaction.
+type transaction struct {
 	s *session // nil when the transaction is over
 	q *queries
 }
 
-// txn is meta.Tx on a session with an open transaction.
+// reader is meta.Reader, txn is meta.Tx.
+type reader struct{ *transaction }
+
 type txn struct {
 	reader
 	ctx context.Context // for the callback
 }
 
-var (
-	_ meta.Reader = (*reader)(nil)
-	_ meta.Tx     = (*txn)(nil)
+// The identities and what is kept beside the content have types of their own.
+type (
+	identityReader  struct{ *transaction }
+	identityTx      struct{ identityReader }
+	retentionReader struct{ *transaction }
+	retentionTx     struct{ retentionReader }
 )
+
+var (
+	_ meta.Reader = reader{}
+	_ meta.Tx     = txn{}
+)
+
+// Identities implements meta.Reader.
+func (r reader) Identities() meta.IdentityReader { return identityReader(r) }
+
+// Retention implements meta.Reader.
+func (r reader) Retention() meta.RetentionReader { return retentionReader(r) }
+
+// Identities implements meta.Tx.
+func (t txn) Identities() meta.IdentityTx { return identityTx{identityReader(t.reader)} }
+
+// Retention implements meta.Tx.
+func (t txn) Retention() meta.RetentionTx { return retentionTx{retentionReader(t.reader)} }
 
 // queries are the SQL texts that need the dialect.
 type queries struct {

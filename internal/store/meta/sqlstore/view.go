@@ -16,7 +16,7 @@ func (s *Store) View(ctx context.Context, fn func(ctx context.Context, r meta.Re
 	if err != nil {
 		return err
 	}
-	r := &reader{s: sess, q: &s.q}
+	r := reader{&transaction{sess, &s.q}}
 	defer func() {
 		r.s = nil
 		s.views.end(ctx, sess)

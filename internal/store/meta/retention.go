@@ -7,6 +7,105 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
+// RetentionReader reads what is kept beside the content: what went and why,
+// what can be restored, what is in use, and what jobs remember.
+type RetentionReader interface {
+	JournalReader
+	BinReader
+	LeaseReader
+	PreviewReader
+	JobReader
+}
+
+// RetentionTx reads and changes it.
+type RetentionTx interface {
+	RetentionReader
+	JournalWriter
+	Collector
+	BinWriter
+	LeaseWriter
+	PreviewWriter
+	JobWriter
+}
+
+// JournalEntry records that an image went, or lost a tag, or that a blob was
+// taken from a repository. It is written in the transaction that does it.
+type JournalEntry struct {
+	Seq        int64 // given by the store, ascending
+	At         time.Time
+	Registry   ecr.RegistryID
+	Name       ecr.RepositoryName
+	Repository RepositoryID
+	Op         JournalOp
+	Digest     ecr.Digest
+	Tags       []ecr.Tag
+	MediaType  string
+	SizeBytes  int64
+	Body       []byte // the manifest, for deletions
+	Actor      string // ARN of the principal, or "system: reason"
+	Reason     string
+	Rule       int    // priority of the lifecycle rule; 0 for none
+	RequestID  string // of the request; empty for jobs
+}
+
+// JournalOp says what happened.
+type JournalOp string
+
+// What the journal records.
+const (
+	JournalDeleteImage JournalOp = "delete-image"
+	JournalDeleteTag   JournalOp = "delete-tag"
+	JournalMoveTag     JournalOp = "move-tag"
+	// Body is the document that was deleted.
+	JournalDeletePolicy    JournalOp = "delete-policy"
+	JournalDeleteLifecycle JournalOp = "delete-lifecycle-policy"
+	// After the rows of the repository's images.
+	JournalDeleteRepository JournalOp = "delete-repository"
+	JournalDeleteBlob       JournalOp = "delete-blob"
+	// An image came back from the bin; Tags are those that came with it.
+	JournalRestoreImage JournalOp = "restore-image"
+	// An image moved to the archive, or was brought back from there.
+	JournalArchiveImage  JournalOp = "archive-image"
+	JournalActivateImage JournalOp = "activate-image"
+	// An image was purged: no entry has its manifest any more.
+	JournalPurgeImage JournalOp = "purge-image"
+)
+
+// JournalReader reads the journal.
+type JournalReader interface {
+	// ListJournal returns at most limit entries of the repository name in
+	// registry in (all its incarnations), in order of Seq, after after.
+	ListJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]JournalEntry, error)
+	// QueryJournal returns at most limit entries that q selects, in order of
+	// Seq, after after.
+	QueryJournal(ctx context.Context, q JournalQuery, after int64, limit int) ([]JournalEntry, error)
+}
+
+// JournalQuery selects entries of a registry that have everything that is
+// given; the zero value of a field asks for nothing.
+type JournalQuery struct {
+	Registry ecr.RegistryID // required
+	Name     ecr.RepositoryName
+	Tag      ecr.Tag
+	Digest   ecr.Digest
+	Rule     int
+	Op       JournalOp
+	Since    time.Time // at or after
+	Until    time.Time // before
+}
+
+// JournalWriter appends to the journal.
+type JournalWriter interface {
+	// AppendJournal adds e; e.Seq is ignored.
+	AppendJournal(ctx context.Context, e JournalEntry) error
+	// EmptyJournal removes the manifest d from the entries of the repository
+	// name (all its incarnations) and keeps the entries.
+	EmptyJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) error
+	// TrimJournal removes at most limit entries from before before, the
+	// oldest first, and returns how many.
+	TrimJournal(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
 // Collector takes away what is no longer needed. Each call is a bounded
 // batch, looks at everything again in its own transaction, and may be made by
 // several processes at once.
