@@ -99,6 +99,7 @@ func RunReplicas(t *testing.T, open func(t *testing.T) (a, b meta.Store)) {
 		{"repository deleted while it is pushed to", replicasRepositoryRace},
 		{"pulls", replicasPulls},
 		{"collection against pushes", replicasCollection},
+		{"collection against deletions", replicasLoosening},
 		{"long update among short ones", replicasLong},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -22,7 +22,10 @@ func (t txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Di
 	return wrap(err, "touching %d blobs of repository %d", len(ds), repo)
 }
 
-// loosen notes that blobs may have become unused.
+// loosen notes that blobs may have become unused. A note that is there is
+// written again, so that a collection which looked at the blob earlier, and is
+// about to remove the note, collides with this transaction: a note passed over
+// (DO NOTHING) is nothing that PostgreSQL counts as read.
 func (t *transaction) loosen(ctx context.Context, digests []string) error {
 	if len(digests) == 0 {
 		return nil

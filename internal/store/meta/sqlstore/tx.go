@@ -99,7 +99,7 @@ func makeQueries(d *Dialect) queries {
 		touchLinks: `UPDATE blob_links SET idle_since = $3
 			WHERE repository_id = $1 AND idle_since < $3 AND NOT hidden AND ` + d.In("digest", 2),
 		loosen: `INSERT INTO loose_blobs SELECT b.digest FROM blobs b WHERE ` + d.In("b.digest", 1) + `
-			ORDER BY b.digest ON CONFLICT DO NOTHING`,
+			ORDER BY b.digest ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest`,
 		unused: `DELETE FROM blobs WHERE ` + d.In("digest", 1) + `
 			AND NOT EXISTS (SELECT 1 FROM blob_links l WHERE l.digest = blobs.digest)
 			AND NOT EXISTS (SELECT 1 FROM bin_blobs n WHERE n.digest = blobs.digest)
