@@ -79,35 +79,24 @@ func (c *Caller) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.Reposi
 		if err != nil {
 			return "", err
 		}
-		from := after
-		for {
-			page, err := r.Retention().ListBin(ctx, in, name, from, limit)
-			if err != nil {
-				return "", err
-			}
-			for _, e := range page {
-				if yes, err := shown(e.Name); err != nil {
-					return "", err
-				} else if !yes {
-					continue
-				}
-				if len(list) == limit {
-					next = list[limit-1].ID
-					return grant, nil
-				}
-				list = append(list, BinnedImage{
-					ID: e.ID, Repo: Repo{e.Registry, e.Name}, Image: e.Manifest.Image, DeletedAt: e.DeletedAt,
-					ExpiresAt: e.ExpiresAt, Actor: e.Actor, Reason: e.Reason, Rule: e.Rule,
-				})
-			}
-			if len(page) < limit {
-				return grant, nil
-			}
-			from = page[len(page)-1].ID
+		rows, more, err := meta.Take(meta.Pages(after, limit+1, func(after int64, limit int) ([]meta.BinEntry, error) {
+			return r.Retention().ListBin(ctx, in, name, after, limit)
+		}, binID), limit, func(e *meta.BinEntry) (bool, error) { return shown(e.Name) })
+		for _, e := range rows {
+			list = append(list, BinnedImage{
+				ID: e.ID, Repo: Repo{e.Registry, e.Name}, Image: e.Manifest.Image, DeletedAt: e.DeletedAt,
+				ExpiresAt: e.ExpiresAt, Actor: e.Actor, Reason: e.Reason, Rule: e.Rule,
+			})
 		}
+		if more {
+			next = list[limit-1].ID
+		}
+		return grant, err
 	})
 	return list, next, err
 }
+
+func binID(e meta.BinEntry) int64 { return e.ID }
 
 // orAll is the name that an operation is about: all where none is given.
 func orAll(name ecr.RepositoryName) ecr.RepositoryName {
@@ -265,24 +254,20 @@ const binPage = 100
 // referrers brings back what referred to e's image and was deleted with it or
 // after it. What was deleted before was not wanted any more even then.
 func (r *restoration) referrers(ctx context.Context, e meta.BinEntry) error {
-	for after := int64(0); ; {
-		page, err := r.tx.Retention().ListBinReferrers(ctx, r.at.In, r.at.Name, e.Manifest.Image.Digest, after, binPage)
+	for ref, err := range meta.Pages(0, binPage, func(after int64, limit int) ([]meta.BinEntry, error) {
+		return r.tx.Retention().ListBinReferrers(ctx, r.at.In, r.at.Name, e.Manifest.Image.Digest, after, limit)
+	}, binID) {
 		if err != nil {
 			return err
 		}
-		for _, ref := range page {
-			after = ref.ID
-			if ref.DeletedAt.Before(e.DeletedAt) {
-				continue
-			}
-			if _, err := r.image(ctx, ref.Manifest.Image.Digest); err != nil {
-				return err
-			}
+		if ref.DeletedAt.Before(e.DeletedAt) {
+			continue
 		}
-		if len(page) < binPage {
-			return nil
+		if _, err := r.image(ctx, ref.Manifest.Image.Digest); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // Purged is what a purge removed.

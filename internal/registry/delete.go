@@ -150,29 +150,21 @@ func (c *Caller) entry(at Repo, repo meta.Repository, op meta.JournalOp, body []
 // journalAll records every image of a repository that goes as a whole, and puts
 // it into the recycle bin.
 func (c *Caller) journalAll(ctx context.Context, tx meta.Tx, repo meta.Repository, reason string) error {
-	const page = 500
 	at := Repo{repo.Registry, repo.Name}
 	why := deletion{at: c.r.cfg.Now(), reason: reason}
-	var after ecr.Digest
-	for {
-		list, err := tx.ListManifests(ctx, repo.ID, after, page)
+	for row, err := range meta.Images(ctx, tx, repo.ID, "", 500) {
 		if err != nil {
 			return err
 		}
-		for _, row := range list {
-			m, err := tx.Manifest(ctx, repo.ID, row.Image.Digest)
-			if err != nil {
-				return err
-			}
-			if err := c.recycle(ctx, tx, at, m, why); err != nil {
-				return err
-			}
+		m, err := tx.Manifest(ctx, repo.ID, row.Image.Digest)
+		if err == nil {
+			err = c.recycle(ctx, tx, at, m, why)
 		}
-		if len(list) < page {
-			return nil
+		if err != nil {
+			return err
 		}
-		after = list[len(list)-1].Image.Digest
 	}
+	return nil
 }
 
 var opDeleteManifest = Operation{"DeleteManifest", []access.Action{"ecr:BatchDeleteImage"}}

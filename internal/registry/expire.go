@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -147,59 +148,32 @@ func (r *Registry) orphans(ctx context.Context, files []blob.Info) ([]blob.Info,
 	if len(files) == 0 {
 		return nil, nil
 	}
+	keys := make([]blob.Key, len(files))
+	for i, f := range files {
+		keys[i] = f.Key
+	}
 	err := r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) error {
 		orphans = nil
-		uploads, err := uploadKeys(ctx, rd)
+		uploads, err := rd.UploadKeys(ctx, keys)
 		if err != nil {
 			return err
 		}
+		blobs, err := rd.BlobsByKey(ctx, keys)
+		if err != nil {
+			return err
+		}
+		known := make(map[blob.Key]bool, len(blobs))
+		for _, b := range blobs {
+			known[b.Key] = true
+		}
 		for _, f := range files {
-			if uploads[f.Key] {
-				continue
-			}
 			// A key that was committed may still stand under its upload's
 			// name after a crash; that name is surplus.
-			known, err := isBlob(ctx, rd, f.Key)
-			if err != nil {
-				return err
-			}
-			if f.Upload || !known {
+			if _, uploading := slices.BinarySearch(uploads, f.Key); !uploading && (f.Upload || !known[f.Key]) {
 				orphans = append(orphans, f)
 			}
 		}
 		return nil
 	})
 	return orphans, err
-}
-
-func uploadKeys(ctx context.Context, rd meta.Reader) (map[blob.Key]bool, error) {
-	n, err := rd.CountUploads(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := rd.ListUploads(ctx, endOfTime, n)
-	if err != nil {
-		return nil, err
-	}
-	keys := make(map[blob.Key]bool, len(all))
-	for _, u := range all {
-		keys[u.Key] = true
-	}
-	return keys, nil
-}
-
-// endOfTime is after every upload, and before times that a microsecond counter
-// cannot hold.
-var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// isBlob reports whether a blob lies under key. Not more than sixteen keys
-// begin as key does up to its last digit.
-func isBlob(ctx context.Context, rd meta.BlobReader, key blob.Key) (bool, error) {
-	near, err := rd.ListBlobs(ctx, key[:len(key)-1], 16)
-	for _, b := range near {
-		if b.Key == key {
-			return true, err
-		}
-	}
-	return false, err
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 
@@ -165,70 +166,48 @@ var opListImages = Operation{"ListImages", []access.Action{"ecr:ListImages"}}
 // is given, they are those of images that have one of these statuses.
 func (c *Caller) ListImages(ctx context.Context, at Repo, status TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
 	err = c.view(ctx, opListImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
-		if ids, next = nil, (ecr.ImageID{}); len(of) > 0 {
-			ids, next, err = c.listIDs(ctx, r, repo, status, after, limit, of)
-			return err
+		all := meta.ImageIDs(ctx, r, repo.ID, after, limit+1)
+		if len(of) > 0 {
+			all = c.r.idsOf(meta.Images(ctx, r, repo.ID, before(after.Digest), limit+1), after, of)
 		}
-		from := after
-		for {
-			page, err := r.ListImageIDs(ctx, repo.ID, from, limit)
-			if err != nil {
-				return err
-			}
-			for _, id := range page {
-				if !status.selects(id.Tag != "") {
-					continue
-				}
-				if len(ids) == limit {
-					next = ids[limit-1]
-					return nil
-				}
-				ids = append(ids, id)
-			}
-			if len(page) < limit {
-				return nil
-			}
-			from = page[len(page)-1]
+		var more bool
+		ids, more, err = meta.Take(all, limit, func(id *ecr.ImageID) (bool, error) { return status.selects(id.Tag != ""), nil })
+		if next = (ecr.ImageID{}); more {
+			next = ids[limit-1]
 		}
+		return err
 	})
 	return ids, next, err
 }
 
-// listIDs is ListImages of images that have one of the statuses of.
-func (c *Caller) listIDs(ctx context.Context, r meta.Reader, repo meta.Repository, status TagStatus, after ecr.ImageID, limit int, of []ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
-	// The image that the walk stopped at may have more tags: the page begins
-	// before it, with what shares all but the last digit.
-	from := after.Digest
-	if from != "" {
-		from = from[:len(from)-1]
-	}
-	now := c.r.cfg.Now()
-	for {
-		page, err := r.ListManifests(ctx, repo.ID, from, limit)
-		if err != nil {
-			return nil, ecr.ImageID{}, err
-		}
-		for _, m := range page {
-			c.r.settleStatus(&m.Image, now)
-			if !slices.Contains(of, m.Image.Status) || !status.selects(len(m.Image.Tags) > 0) {
+// idsOf yields the names, after the pair after, of those images that have one
+// of the statuses of.
+func (r *Registry) idsOf(images iter.Seq2[meta.Manifest, error], after ecr.ImageID, of []ecr.ImageStatus) iter.Seq2[ecr.ImageID, error] {
+	now := r.cfg.Now()
+	return func(yield func(ecr.ImageID, error) bool) {
+		for m, err := range images {
+			if err != nil {
+				yield(ecr.ImageID{}, err)
+				return
+			}
+			if r.settleStatus(&m.Image, now); !slices.Contains(of, m.Image.Status) {
 				continue
 			}
 			for _, id := range pairs(m.Image) {
 				if id.Digest < after.Digest || id.Digest == after.Digest && id.Tag <= after.Tag {
 					continue
 				}
-				if len(ids) == limit {
-					return ids, ids[limit-1], nil
+				if !yield(id, nil) {
+					return
 				}
-				ids = append(ids, id)
 			}
 		}
-		if len(page) < limit {
-			return ids, ecr.ImageID{}, nil
-		}
-		from = page[len(page)-1].Image.Digest
 	}
 }
+
+// before is a place before d, so that a list which goes on after it begins with
+// d, or with what shares all of d but its last digit.
+func before(d ecr.Digest) ecr.Digest { return d[:max(0, len(d)-1)] }
 
 // pairs are the names of an image: one for each tag, or the digest alone.
 func pairs(i ecr.Image) []ecr.ImageID {
@@ -288,28 +267,17 @@ func (c *Caller) ListImageDetails(ctx context.Context, at Repo, status TagStatus
 	err = c.view(ctx, opListImageDetails, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		images, next = nil, ""
 		now := c.r.cfg.Now()
-		from := after
-		for {
-			page, err := r.ListManifests(ctx, repo.ID, from, limit)
-			if err != nil {
-				return err
-			}
-			for _, m := range page {
-				c.r.settleStatus(&m.Image, now)
-				if !status.selects(len(m.Image.Tags) > 0) || len(of) > 0 && !slices.Contains(of, m.Image.Status) {
-					continue
-				}
-				if len(images) == limit {
-					next = images[limit-1].Digest
-					return nil
-				}
-				images = append(images, m.Image)
-			}
-			if len(page) < limit {
-				return nil
-			}
-			from = page[len(page)-1].Image.Digest
+		list, more, err := meta.Take(meta.Images(ctx, r, repo.ID, after, limit+1), limit, func(m *meta.Manifest) (bool, error) {
+			c.r.settleStatus(&m.Image, now)
+			return status.selects(len(m.Image.Tags) > 0) && (len(of) == 0 || slices.Contains(of, m.Image.Status)), nil
+		})
+		for _, m := range list {
+			images = append(images, m.Image)
 		}
+		if more {
+			next = images[limit-1].Digest
+		}
+		return err
 	})
 	return images, next, err
 }

@@ -235,7 +235,7 @@ func TestJournal(t *testing.T) {
 	}
 	var got []entry
 	err = f.meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
-		rows, err := r.Retention().ListJournal(ctx, home, "app", 0, 100)
+		rows, err := r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: home, Name: "app"}, 0, 100)
 		for _, e := range rows {
 			if e.Actor != admin.ARN || !e.At.Equal(f.now) {
 				t.Errorf("%s by %s at %s", e.Op, e.Actor, e.At)

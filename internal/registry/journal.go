@@ -27,29 +27,12 @@ func (c *Caller) Journal(ctx context.Context, f JournalFilter, after int64, limi
 		if err != nil {
 			return "", err
 		}
-		from := after
-		for {
-			page, err := r.Retention().QueryJournal(ctx, f, from, limit)
-			if err != nil {
-				return "", err
-			}
-			for _, e := range page {
-				if yes, err := shown(e.Name); err != nil {
-					return "", err
-				} else if !yes {
-					continue
-				}
-				if len(list) == limit {
-					next = list[limit-1].Seq
-					return grant, nil
-				}
-				list = append(list, e)
-			}
-			if len(page) < limit {
-				return grant, nil
-			}
-			from = page[len(page)-1].Seq
+		var more bool
+		list, more, err = meta.Take(meta.Journal(ctx, r.Retention(), f, after, limit+1), limit, func(e *JournalEntry) (bool, error) { return shown(e.Name) })
+		if more {
+			next = list[limit-1].Seq
 		}
+		return grant, err
 	})
 	return list, next, err
 }

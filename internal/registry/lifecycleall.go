@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -63,30 +64,32 @@ func (r *Registry) RunAllLifecycle(ctx context.Context) (LifecycleSweep, error) 
 		return sweep, nil
 	}
 	var failed []error
-	for after := meta.RepositoryID(0); ; {
-		var page []meta.Repository
-		err := r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) (err error) {
-			page, err = rd.AllRepositories(ctx, after, surveyPage)
-			return err
-		})
+	for repo, err := range r.repositories(ctx) {
 		if err != nil {
 			return sweep, errors.Join(append(failed, fmt.Errorf("listing repositories: %w", err))...)
 		}
-		for _, repo := range page {
-			if after = repo.ID; repo.LifecycleText == "" || state.holds(repo.Registry) {
-				continue
-			}
-			if err := r.sweepOne(ctx, Repo{repo.Registry, repo.Name}, &sweep); err != nil {
-				failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", Repo{repo.Registry, repo.Name}.ARN(), err))
-			}
-			if ctx.Err() != nil {
-				return sweep, errors.Join(failed...)
-			}
+		if repo.LifecycleText == "" || state.holds(repo.Registry) {
+			continue
 		}
-		if len(page) < surveyPage {
-			return sweep, errors.Join(failed...)
+		if err := r.sweepOne(ctx, Repo{repo.Registry, repo.Name}, &sweep); err != nil {
+			failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", Repo{repo.Registry, repo.Name}.ARN(), err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
+	return sweep, errors.Join(failed...)
+}
+
+// repositories yields those of all registries, each page as of another moment.
+func (r *Registry) repositories(ctx context.Context) iter.Seq2[meta.Repository, error] {
+	return meta.Pages(0, surveyPage, func(after meta.RepositoryID, limit int) (page []meta.Repository, err error) {
+		err = r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) (err error) {
+			page, err = rd.AllRepositories(ctx, after, limit)
+			return err
+		})
+		return page, err
+	}, func(r meta.Repository) meta.RepositoryID { return r.ID })
 }
 
 func (r *Registry) sweepOne(ctx context.Context, at Repo, sweep *LifecycleSweep) error {

@@ -87,26 +87,17 @@ func (x *execution) unmoved(ctx context.Context, tx meta.Tx, d *decision, repo m
 	if !slices.Equal(leases, d.leases) {
 		return 0, errMoved
 	}
-	took := map[ecr.Digest]bool{}
-	for _, s := range d.steps {
-		took[s.Digest] = s.Action != lifecycle.Keep
-	}
 	seq := d.seq
-	for {
-		page, err := tx.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: x.at.In, Name: x.at.Name, Since: d.since}, seq, journalPage)
+	for e, err := range meta.Journal(ctx, tx.Retention(), meta.JournalQuery{Registry: x.at.In, Name: x.at.Name, Since: d.since}, seq, journalPage) {
 		if err != nil {
 			return 0, err
 		}
-		for _, e := range page {
-			if e.Rule == 0 || !took[e.Digest] || e.Op != meta.JournalDeleteImage && e.Op != meta.JournalArchiveImage {
-				return 0, errMoved
-			}
-			seq = e.Seq
+		if e.Rule == 0 || !d.takes[e.Digest] || e.Op != meta.JournalDeleteImage && e.Op != meta.JournalArchiveImage {
+			return 0, errMoved
 		}
-		if len(page) < journalPage {
-			return seq, nil
-		}
+		seq = e.Seq
 	}
+	return seq, nil
 }
 
 // one carries out a step, unless something saves the image: then it says what.

@@ -133,6 +133,7 @@ type decision struct {
 	since     time.Time
 	referrers map[ecr.Digest][]ecr.Digest
 	steps     []step
+	takes     map[ecr.Digest]bool // those of steps that do not keep
 	findings  []RunFinding
 }
 
@@ -178,39 +179,31 @@ func (c *Caller) decideRun(ctx context.Context, r meta.Reader, at Repo, repo met
 	if err != nil {
 		return nil, err
 	}
-	d.steps = plan(p, images, d.images, held, d.now)
+	d.steps, d.takes = plan(p, images, d.images, held, d.now), map[ecr.Digest]bool{}
+	for _, s := range d.steps {
+		d.takes[s.Digest] = s.Action != lifecycle.Keep
+	}
 	return d, nil
 }
 
 // lifecycleImages reads the images of a repository, as d.images and as rules
 // see them.
 func (c *Caller) lifecycleImages(ctx context.Context, r meta.Reader, repo meta.Repository, d *decision) ([]lifecycle.Image, error) {
-	for after := ecr.Digest(""); ; {
-		page, err := r.ListManifests(ctx, repo.ID, after, surveyPage)
+	children, err := meta.Children(ctx, r, repo.ID, surveyPage)
+	if err != nil {
+		return nil, err
+	}
+	var images []lifecycle.Image
+	for row, err := range meta.Images(ctx, r, repo.ID, "", surveyPage) {
 		if err != nil {
 			return nil, err
 		}
-		d.images = append(d.images, page...)
-		if len(page) < surveyPage {
-			break
-		}
-		after = page[len(page)-1].Image.Digest
-	}
-	images := make([]lifecycle.Image, len(d.images))
-	for i := range d.images {
-		m := &d.images[i].Image
+		m := &row.Image
 		c.r.settleStatus(m, d.now)
-		var children []ecr.Digest
-		if isIndex(m.MediaType) {
-			var err error
-			if children, err = r.ListChildren(ctx, repo.ID, m.Digest); err != nil {
-				return nil, err
-			}
-		}
 		if m.Subject != "" {
 			d.referrers[m.Subject] = append(d.referrers[m.Subject], m.Digest)
 		}
-		images[i] = usageImage(*m, children)
+		d.images, images = append(d.images, row), append(images, usageImage(*m, children[m.Digest]))
 	}
 	return images, nil
 }
@@ -326,18 +319,13 @@ const journalPage = 500
 // lastEntry is the newest entry of a repository's journal, of those not older
 // than since; 0 for none.
 func lastEntry(ctx context.Context, r meta.JournalReader, at Repo, since time.Time) (seq int64, err error) {
-	for {
-		page, err := r.QueryJournal(ctx, meta.JournalQuery{Registry: at.In, Name: at.Name, Since: since}, seq, journalPage)
+	for e, err := range meta.Journal(ctx, r, meta.JournalQuery{Registry: at.In, Name: at.Name, Since: since}, 0, journalPage) {
 		if err != nil {
 			return 0, err
 		}
-		if len(page) > 0 {
-			seq = page[len(page)-1].Seq
-		}
-		if len(page) < journalPage {
-			return seq, nil
-		}
+		seq = e.Seq
 	}
+	return seq, nil
 }
 
 var opRunLifecycle = Operation{"RunLifecycle", []access.Action{"kontor:RunLifecycle"}}

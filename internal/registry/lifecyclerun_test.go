@@ -442,6 +442,10 @@ func (f *fixture) engine(of registry.Repo) (p lifecycle.Policy, images []lifecyc
 		if err != nil {
 			return err
 		}
+		children, err := meta.Children(ctx, r, repo.ID, 1000)
+		if err != nil {
+			return err
+		}
 		images = nil
 		for _, row := range rows {
 			m := lifecycle.Image{Digest: string(row.Image.Digest), PushedAt: row.Image.PushedAt, LastPulledAt: row.Image.LastPulledAt,
@@ -449,11 +453,7 @@ func (f *fixture) engine(of registry.Repo) (p lifecycle.Policy, images []lifecyc
 			for _, tag := range row.Image.Tags {
 				m.Tags = append(m.Tags, string(tag))
 			}
-			children, err := r.ListChildren(ctx, repo.ID, row.Image.Digest)
-			if err != nil {
-				return err
-			}
-			for _, d := range children {
+			for _, d := range children[row.Image.Digest] {
 				m.Children = append(m.Children, string(d))
 			}
 			images = append(images, m)

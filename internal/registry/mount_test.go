@@ -103,7 +103,7 @@ func TestDeleteBlob(t *testing.T) {
 	// It is on record.
 	var ops []meta.JournalOp
 	err = f.meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
-		list, err := r.Retention().ListJournal(ctx, home, "app", 0, 10)
+		list, err := r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: home, Name: "app"}, 0, 10)
 		for _, e := range list {
 			ops = append(ops, e.Op)
 			if e.Op == meta.JournalDeleteBlob && (e.Digest != layer || e.SizeBytes != int64(len("layer of x")) || e.Actor != admin.ARN) {

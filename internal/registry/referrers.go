@@ -19,29 +19,17 @@ func (c *Caller) ListReferrers(ctx context.Context, at Repo, d ecr.Digest, artif
 	err = c.view(ctx, opListReferrers, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		list, next = nil, ""
 		now := c.r.cfg.Now()
-		from := after
-		for {
-			page, err := r.ListReferrers(ctx, repo.ID, d, from, limit)
-			if err != nil {
-				return err
-			}
-			for _, row := range page {
-				c.r.settleStatus(&row.Image, now)
-				ref := referrer(row)
-				if artifactType != "" && ref.ArtifactType != artifactType || len(of) > 0 && !slices.Contains(of, ref.Status) {
-					continue
-				}
-				if len(list) == limit {
-					next = list[limit-1].Digest
-					return nil
-				}
-				list = append(list, ref)
-			}
-			if len(page) < limit {
-				return nil
-			}
-			from = page[len(page)-1].Image.Digest
+		rows, more, err := meta.Take(meta.Referrers(ctx, r, repo.ID, d, after, limit+1), limit, func(m *meta.Manifest) (bool, error) {
+			c.r.settleStatus(&m.Image, now)
+			return (artifactType == "" || m.Image.ArtifactMediaType == artifactType) && (len(of) == 0 || slices.Contains(of, m.Image.Status)), nil
+		})
+		for _, row := range rows {
+			list = append(list, referrer(row))
 		}
+		if more {
+			next = list[limit-1].Digest
+		}
+		return err
 	})
 	return list, next, err
 }

@@ -110,7 +110,6 @@ var opListRepositories = Operation{"ListRepositories", []access.Action{"ecr:Desc
 // caller is denied it are left out.
 func (c *Caller) ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) (list []Repository, more bool, err error) {
 	err = c.read(ctx, opListRepositories, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
-		list, more = nil, false
 		s := scene{at: Repo{in, "*"}}
 		if s.settings, err = c.settings(ctx, r, in); err != nil {
 			return "", err
@@ -118,27 +117,16 @@ func (c *Caller) ListRepositories(ctx context.Context, in ecr.RegistryID, after 
 		if grant, err = c.decide(s, opListRepositories.Actions...); err != nil {
 			return "", err
 		}
-		for after := after; ; {
-			rows, err := r.ListRepositories(ctx, in, after, limit+1)
-			if err != nil {
-				return "", err
-			}
-			for _, row := range rows {
-				after = row.Name
-				at := Repo{in, row.Name}
-				if _, hidden := c.decide(scene{at, row, s.settings}, opListRepositories.Actions...); hidden != nil {
-					continue
-				}
-				if len(list) == limit {
-					more = true
-					return grant, nil
-				}
-				list = append(list, describe(at, row))
-			}
-			if len(rows) <= limit {
-				return grant, nil
-			}
+		var rows []meta.Repository
+		rows, more, err = meta.Take(meta.Repositories(ctx, r, in, after, limit+1), limit, func(row *meta.Repository) (bool, error) {
+			_, hidden := c.decide(scene{Repo{in, row.Name}, *row, s.settings}, opListRepositories.Actions...)
+			return hidden == nil, nil
+		})
+		list = nil
+		for _, row := range rows {
+			list = append(list, describe(Repo{in, row.Name}, row))
 		}
+		return grant, err
 	})
 	return list, more, err
 }

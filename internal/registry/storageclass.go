@@ -123,25 +123,19 @@ func (c *Caller) withReferrers(ctx context.Context, tx meta.Tx, m meta.Manifest,
 	if err := do(m); err != nil {
 		return err
 	}
-	for after := ecr.Digest(""); ; {
-		page, err := tx.ListReferrers(ctx, m.Repository, m.Image.Digest, after, surveyPage)
+	for r, err := range meta.Referrers(ctx, tx, m.Repository, m.Image.Digest, "", surveyPage) {
 		if err != nil {
 			return err
 		}
-		for _, r := range page {
-			after = r.Image.Digest
-			// One that is of the other class is where it is to go.
-			if len(r.Image.Tags) > 0 || r.Image.Status != m.Image.Status || r.Image.Digest == m.Image.Digest {
-				continue
-			}
-			if err := c.withReferrers(ctx, tx, r, do); err != nil {
-				return err
-			}
+		// One that is of the other class is where it is to go.
+		if len(r.Image.Tags) > 0 || r.Image.Status != m.Image.Status || r.Image.Digest == m.Image.Digest {
+			continue
 		}
-		if len(page) < surveyPage {
-			return nil
+		if err := c.withReferrers(ctx, tx, r, do); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // archive moves an image to the archive, and puts that on record.

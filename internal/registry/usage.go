@@ -80,44 +80,27 @@ type inventory struct {
 const surveyPage = 1000
 
 func survey(ctx context.Context, r meta.Reader, repo meta.Repository) (*inventory, error) {
+	children, err := meta.Children(ctx, r, repo.ID, surveyPage)
+	if err != nil {
+		return nil, err
+	}
 	s := &inventory{
-		children: map[ecr.Digest][]ecr.Digest{}, blobs: map[ecr.Digest][]ecr.Digest{},
+		children: children, blobs: map[ecr.Digest][]ecr.Digest{},
 		users: map[ecr.Digest]int{}, sizes: map[ecr.Digest]int64{}, shared: map[ecr.Digest]bool{},
 	}
-	for after := ecr.Digest(""); ; {
-		page, err := r.ListManifests(ctx, repo.ID, after, surveyPage)
+	for m, err := range meta.Images(ctx, r, repo.ID, "", surveyPage) {
 		if err != nil {
 			return nil, err
 		}
-		s.images = append(s.images, page...)
-		if len(page) < surveyPage {
-			break
-		}
-		after = page[len(page)-1].Image.Digest
+		s.images = append(s.images, m)
 	}
-	for _, m := range s.images {
-		list, err := r.ListChildren(ctx, repo.ID, m.Image.Digest)
+	for ref, err := range meta.References(ctx, r, repo.ID, surveyPage) {
 		if err != nil {
 			return nil, err
 		}
-		if len(list) > 0 {
-			s.children[m.Image.Digest] = list
-		}
-	}
-	for after := (meta.Reference{}); ; {
-		page, err := r.ListReferences(ctx, repo.ID, after, surveyPage)
-		if err != nil {
-			return nil, err
-		}
-		for _, ref := range page {
-			s.blobs[ref.Manifest] = append(s.blobs[ref.Manifest], ref.Blob)
-			s.users[ref.Blob]++
-			s.sizes[ref.Blob] = ref.SizeBytes
-		}
-		if len(page) < surveyPage {
-			break
-		}
-		after = page[len(page)-1]
+		s.blobs[ref.Manifest] = append(s.blobs[ref.Manifest], ref.Blob)
+		s.users[ref.Blob]++
+		s.sizes[ref.Blob] = ref.SizeBytes
 	}
 	all := make([]ecr.Digest, 0, len(s.sizes))
 	for d := range s.sizes {

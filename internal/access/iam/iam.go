@@ -370,24 +370,9 @@ func (p *Page) check() error {
 // collect fills a page: items that keep passes, and the marker of the next
 // page, "" when this is the last.
 func collect[T any](p Page, fetch func(after string, limit int) ([]T, error), name func(T) string, keep func(T) bool) (items []T, next string, err error) {
-	after := p.Marker
-	for {
-		all, err := fetch(after, p.Limit+1)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, v := range all {
-			after = name(v)
-			if !keep(v) {
-				continue
-			}
-			if len(items) == p.Limit {
-				return items, name(items[len(items)-1]), nil
-			}
-			items = append(items, v)
-		}
-		if len(all) <= p.Limit {
-			return items, "", nil
-		}
+	items, more, err := meta.Take(meta.Pages(p.Marker, p.Limit+1, fetch, name), p.Limit, func(v *T) (bool, error) { return keep(*v), nil })
+	if more {
+		next = name(items[len(items)-1])
 	}
+	return items, next, err
 }

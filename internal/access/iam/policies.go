@@ -219,24 +219,31 @@ type counts struct{ attached, boundaries map[string]int }
 
 func (c *Caller) counts(ctx context.Context, r meta.IdentityReader) (counts, error) {
 	out := counts{map[string]int{}, map[string]int{}}
-	add := func(refs []string, boundary string) bool {
+	add := func(refs []string, boundary string) {
 		for _, ref := range refs {
 			out.attached[ref]++
 		}
 		if boundary != "" {
 			out.boundaries[boundary]++
 		}
-		return false
 	}
-	all := Page{Limit: maxPage}
-	_, _, err := collect(all, func(after string, limit int) ([]meta.User, error) { return r.ListUsers(ctx, c.p.Account, after, limit) },
-		func(u meta.User) string { return u.Name }, func(u meta.User) bool { return add(u.Policies, u.Boundary) })
-	if err != nil {
-		return out, err
+	for u, err := range meta.Pages("", maxPage, func(after string, limit int) ([]meta.User, error) {
+		return r.ListUsers(ctx, c.p.Account, after, limit)
+	}, func(u meta.User) string { return u.Name }) {
+		if err != nil {
+			return out, err
+		}
+		add(u.Policies, u.Boundary)
 	}
-	_, _, err = collect(all, func(after string, limit int) ([]meta.Role, error) { return r.ListRoles(ctx, c.p.Account, after, limit) },
-		func(r meta.Role) string { return r.Name }, func(r meta.Role) bool { return add(r.Policies, r.Boundary) })
-	return out, err
+	for role, err := range meta.Pages("", maxPage, func(after string, limit int) ([]meta.Role, error) {
+		return r.ListRoles(ctx, c.p.Account, after, limit)
+	}, func(r meta.Role) string { return r.Name }) {
+		if err != nil {
+			return out, err
+		}
+		add(role.Policies, role.Boundary)
+	}
+	return out, nil
 }
 
 // Scopes of ListPolicies.

@@ -200,6 +200,10 @@ type ImageReader interface {
 	// ListReferrers returns at most limit images whose subject is subject,
 	// without bodies, in byte order of their digests, after the digest after.
 	ListReferrers(ctx context.Context, repo RepositoryID, subject, after ecr.Digest, limit int) ([]Manifest, error)
+	// ListChildren returns at most limit entries of the indexes of repo in byte
+	// order of index and image, after those of after, whether the images are
+	// there or not.
+	ListChildren(ctx context.Context, repo RepositoryID, after Child, limit int) ([]Child, error)
 	// Parents returns the indexes of repo that list d, in byte order.
 	Parents(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]ecr.Digest, error)
 	// MissingManifests returns those of ds that are not images of repo, each
@@ -207,6 +211,11 @@ type ImageReader interface {
 	MissingManifests(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
 	// HasImages reports whether repo holds any image.
 	HasImages(ctx context.Context, repo RepositoryID) (bool, error)
+}
+
+// Child is an image that an index lists.
+type Child struct {
+	Index, Image ecr.Digest
 }
 
 // Pull is one pull of an image.
@@ -285,14 +294,14 @@ type BlobReader interface {
 	// SharedBlobs returns those of ds that images of other repositories refer
 	// to as well, in byte order.
 	SharedBlobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
-	// ListChildren returns the images that the index d lists, in byte order,
-	// whether they are there or not.
-	ListChildren(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]ecr.Digest, error)
 	// BlobIsUsed reports whether a manifest of repo refers to d.
 	BlobIsUsed(ctx context.Context, repo RepositoryID, d ecr.Digest) (bool, error)
 	// ListBlobs returns at most limit blobs of the whole store in byte order
 	// of their keys, after the key after.
 	ListBlobs(ctx context.Context, after blob.Key, limit int) ([]Blob, error)
+	// BlobsByKey returns the blobs of the whole store that lie under keys, in
+	// byte order of their keys.
+	BlobsByKey(ctx context.Context, keys []blob.Key) ([]Blob, error)
 }
 
 // BlobWriter adds blobs and links.
@@ -338,6 +347,8 @@ type UploadReader interface {
 	// ListUploads returns at most limit uploads last updated before t, oldest
 	// first.
 	ListUploads(ctx context.Context, before time.Time, limit int) ([]Upload, error)
+	// UploadKeys returns those of keys that are keys of uploads, in byte order.
+	UploadKeys(ctx context.Context, keys []blob.Key) ([]blob.Key, error)
 	// CountUploads counts the uploads of the whole store.
 	CountUploads(ctx context.Context) (int, error)
 }

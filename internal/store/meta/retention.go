@@ -73,11 +73,8 @@ const (
 
 // JournalReader reads the journal.
 type JournalReader interface {
-	// ListJournal returns at most limit entries of the repository name in
-	// registry in (all its incarnations), in order of Seq, after after.
-	ListJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]JournalEntry, error)
 	// QueryJournal returns at most limit entries that q selects, in order of
-	// Seq, after after.
+	// Seq, after after. A repository's are those of all its incarnations.
 	QueryJournal(ctx context.Context, q JournalQuery, after int64, limit int) ([]JournalEntry, error)
 }
 

@@ -492,9 +492,6 @@ func references(t *testing.T, s meta.Store) {
 	index := manifestOf(repo, "index")
 	index.Children, index.Sparse = []ecr.Digest{all[0].Manifest, digest("not there")}, true
 	insertImage(t, s, index)
-	diff(t, sorted(slices.Clone(index.Children)...), read(t, s, func(ctx context.Context, r meta.Reader) ([]ecr.Digest, error) {
-		return r.ListChildren(ctx, repo, index.Image.Digest)
-	}))
 }
 
 func journalQueries(t *testing.T, s meta.Store) {

@@ -46,6 +46,10 @@ func blobs(t *testing.T, s meta.Store) {
 		}
 	}
 	diff(t, all, got)
+
+	wanted := []blob.Key{all[7].Key, blob.NewKey(), all[0].Key, all[7].Key, second.Key, ""}
+	diff(t, []meta.Blob{all[0], all[7]}, read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) { return r.BlobsByKey(ctx, wanted) }))
+	diff(t, []meta.Blob(nil), read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) { return r.BlobsByKey(ctx, nil) }))
 }
 
 func blobLinks(t *testing.T, s meta.Store) {
@@ -194,11 +198,14 @@ func uploads(t *testing.T, s meta.Store) {
 func uploadOrder(t *testing.T, s meta.Store) {
 	repo := newRepository(t, s, "app")
 	ages := []time.Duration{3, 1, 4, 1, 5, 0, 2}
+	var all []blob.Key
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
 		var errs []error
+		all = nil
 		for i, age := range ages {
 			u := uploadOf(repo, i)
 			u.UpdatedAt = noon.Add(age * time.Microsecond)
+			all = append(all, u.Key)
 			errs = append(errs, tx.InsertUpload(ctx, u))
 		}
 		return errors.Join(errs...)
@@ -216,6 +223,14 @@ func uploadOrder(t *testing.T, s meta.Store) {
 	diff(t, []int{0, 1, 1, 2}, list(noon.Add(2*time.Microsecond+1), 100))
 	diff(t, []int{0, 1}, list(noon.Add(time.Second), 2))
 	diff(t, []int(nil), list(noon, 10))
+
+	keys := func(of ...blob.Key) []blob.Key {
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]blob.Key, error) { return r.UploadKeys(ctx, of) })
+	}
+	want := []blob.Key{all[2], all[5]}
+	slices.Sort(want)
+	diff(t, want, keys(all[5], blob.NewKey(), all[2], all[5], ""))
+	diff(t, []blob.Key(nil), keys())
 }
 
 func users(t *testing.T, s meta.Store) {
@@ -334,7 +349,7 @@ func entryOf(repo meta.RepositoryID, seed string) meta.JournalEntry {
 func listJournal(t *testing.T, s meta.Store, after int64, limit int) []meta.JournalEntry {
 	t.Helper()
 	return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
-		return r.Retention().ListJournal(ctx, registry, "app", after, limit)
+		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry, Name: "app"}, after, limit)
 	})
 }
 

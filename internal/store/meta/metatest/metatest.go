@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"image references", imageReferences},
 		{"image deletion", imageDeletion},
 		{"index children", indexChildren},
+		{"listed children", listedChildren},
 		{"sparse indexes", sparseIndexes},
 		{"referrers", referrers},
 		{"bodies", bodies},

@@ -266,8 +266,9 @@ func limits(t *testing.T, s meta.Store) {
 			refs, err5 := r.ListReferrers(ctx, repo, m.Image.Digest, "", limit)
 			blobs, err6 := r.ListBlobs(ctx, "", limit)
 			uploads, err7 := r.ListUploads(ctx, noon.Add(time.Hour), limit)
-			journal, err8 := r.Retention().ListJournal(ctx, registry, "app", 0, limit)
-			err := errors.Join(
+			journal, err8 := r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry, Name: "app"}, 0, limit)
+			children, err9 := r.ListChildren(ctx, repo, meta.Child{}, limit)
+			err := errors.Join(add("children", len(children), err9),
 				add("repositories", len(repos), err1), add("tags", len(tags), err2), add("images", len(images), err3),
 				add("ids", len(ids), err4), add("referrers", len(refs), err5), add("blobs", len(blobs), err6),
 				add("uploads", len(uploads), err7), add("journal", len(journal), err8))

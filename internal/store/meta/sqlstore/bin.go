@@ -93,7 +93,8 @@ func (t retentionTx) binManifest(ctx context.Context, e meta.BinEntry) (int64, e
 	if err != nil {
 		return 0, err
 	}
-	children, err := reader{t.transaction}.ListChildren(ctx, e.Repository, e.Manifest.Image.Digest)
+	children, err := list(ctx, t.s, scanString[ecr.Digest],
+		`SELECT child FROM manifest_children WHERE repository_id = $1 AND parent = $2 ORDER BY child`, repo, digest)
 	if err != nil {
 		return 0, err
 	}

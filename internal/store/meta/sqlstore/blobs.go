@@ -108,6 +108,15 @@ func (r reader) ListBlobs(ctx context.Context, after blob.Key, limit int) ([]met
 	return all, wrap(err, "listing blobs")
 }
 
+// BlobsByKey implements meta.BlobReader.
+func (r reader) BlobsByKey(ctx context.Context, keys []blob.Key) ([]meta.Blob, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanBlob, r.q.blobsByKey, r.s.d.Strings(distinct(keys)))
+	return all, wrap(err, "looking for %d keys among the blobs", len(keys))
+}
+
 // AddBlob implements meta.BlobWriter.
 func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 	n, err := t.s.exec(ctx, `INSERT INTO blobs (digest, key, size_bytes, created_at) VALUES ($1, $2, $3, $4)

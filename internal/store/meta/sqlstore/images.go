@@ -125,11 +125,15 @@ func (r reader) Parents(ctx context.Context, repo meta.RepositoryID, d ecr.Diges
 	return all, wrap(err, "reading the indexes that list %s in repository %d", d, repo)
 }
 
-// ListChildren implements meta.BlobReader.
-func (r reader) ListChildren(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
-	all, err := list(ctx, r.s, scanString[ecr.Digest],
-		`SELECT child FROM manifest_children WHERE repository_id = $1 AND parent = $2 ORDER BY child`, int64(repo), string(d))
-	return all, wrap(err, "reading what %s lists in repository %d", d, repo)
+// ListChildren implements meta.ImageReader.
+func (r reader) ListChildren(ctx context.Context, repo meta.RepositoryID, after meta.Child, limit int) ([]meta.Child, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (c meta.Child, err error) { return c, rows.Scan(&c.Index, &c.Image) },
+		`SELECT parent, child FROM manifest_children WHERE repository_id = $1 AND (parent, child) > ($2, $3)
+		ORDER BY parent, child LIMIT $4`, int64(repo), string(after.Index), string(after.Image), limit)
+	return all, wrap(err, "listing the children of indexes in repository %d", repo)
 }
 
 // MissingManifests implements meta.ImageReader.

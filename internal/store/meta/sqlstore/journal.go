@@ -26,16 +26,6 @@ func scanJournal(rows *sql.Rows) (meta.JournalEntry, error) {
 const selectJournal = `SELECT seq, at, account, region, name, repository_id, op, digest, tags,
 	media_type, size_bytes, actor, reason, rule, request_id, body FROM journal `
 
-// ListJournal implements meta.JournalReader.
-func (r retentionReader) ListJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]meta.JournalEntry, error) {
-	if limit <= 0 {
-		return nil, nil
-	}
-	all, err := list(ctx, r.s, scanJournal, selectJournal+`WHERE account = $1 AND region = $2 AND name = $3 AND seq > $4
-		ORDER BY seq LIMIT $5`, string(in.Account), string(in.Region), string(name), after, limit)
-	return all, wrap(err, "reading the journal of %s in %s", name, in)
-}
-
 // QueryJournal implements meta.JournalReader.
 func (r retentionReader) QueryJournal(ctx context.Context, q meta.JournalQuery, after int64, limit int) ([]meta.JournalEntry, error) {
 	if limit <= 0 {

@@ -58,6 +58,8 @@ type queries struct {
 	recordPulls      string
 	sharedBlobs      string
 	anyLinks         string
+	blobsByKey       string
+	uploadKeys       string
 	useLinks         string
 	hideLinks        string
 	touchLinks       string
@@ -90,7 +92,9 @@ func makeQueries(d *Dialect) queries {
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
 		sharedBlobs: `SELECT DISTINCT digest FROM blob_links
 			WHERE repository_id <> $1 AND idle_since IS NULL AND ` + d.In("digest", 2) + ` ORDER BY digest`,
-		anyLinks: `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		anyLinks:   `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		blobsByKey: `SELECT digest, key, size_bytes, created_at FROM blobs WHERE ` + d.In("key", 1) + ` ORDER BY key`,
+		uploadKeys: `SELECT key FROM uploads WHERE ` + d.In("key", 1) + ` ORDER BY key`,
 		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
 			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
 		hideLinks: `UPDATE blob_links SET idle_since = $3, hidden = TRUE

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -35,6 +36,15 @@ func (r reader) ListUploads(ctx context.Context, before time.Time, limit int) ([
 	all, err := list(ctx, r.s, scanUpload, selectUpload+`WHERE updated_at < $1 ORDER BY updated_at, id LIMIT $2`,
 		microsUp(before), limit)
 	return all, wrap(err, "listing uploads")
+}
+
+// UploadKeys implements meta.UploadReader.
+func (r reader) UploadKeys(ctx context.Context, keys []blob.Key) ([]blob.Key, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanString[blob.Key], r.q.uploadKeys, r.s.d.Strings(distinct(keys)))
+	return all, wrap(err, "looking for %d keys among the uploads", len(keys))
 }
 
 // CountUploads implements meta.UploadReader.
