@@ -185,7 +185,7 @@ func (r *Registry) CreateRepository(t testing.TB, name string) {
 		t.Fatalf("kontortest: repository %q: %v", name, err)
 	}
 	_, err = r.server.Registry().System("kontortest").CreateRepository(t.Context(), registry.NewRepository{
-		Repo:       registry.Repo{In: r.id(), Name: repo},
+		Repo:       ecr.Repo{In: r.id(), Name: repo},
 		Mutability: ecr.Mutability{Mode: ecr.Immutable},
 	})
 	if err != nil {
@@ -245,7 +245,7 @@ func (r *Registry) RunLifecycle(t testing.TB, name string) []string {
 	if err != nil {
 		t.Fatalf("kontortest: repository %q: %v", name, err)
 	}
-	run, err := r.server.Registry().System("kontortest").RunLifecycle(t.Context(), registry.Repo{In: r.id(), Name: repo}, registry.RunOptions{Force: true})
+	run, err := r.server.Registry().System("kontortest").RunLifecycle(t.Context(), ecr.Repo{In: r.id(), Name: repo}, registry.RunOptions{Force: true})
 	if err != nil {
 		t.Fatalf("kontortest: lifecycle run of %q: %v", name, err)
 	}

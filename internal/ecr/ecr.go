@@ -85,6 +85,18 @@ func (r RegistryID) RepositoryARN(name RepositoryName) string {
 	return fmt.Sprintf("arn:%s:ecr:%s:%s:repository/%s", r.Region.Partition(), r.Region, r.Account, name)
 }
 
+// Repo names a repository.
+type Repo struct {
+	In   RegistryID
+	Name RepositoryName
+}
+
+// Repo is the repository name in r.
+func (r RegistryID) Repo(name RepositoryName) Repo { return Repo{In: r, Name: name} }
+
+// ARN of the repository.
+func (r Repo) ARN() string { return r.In.RepositoryARN(r.Name) }
+
 // ParseRepositoryARN takes a repository's ARN apart. It is the inverse of
 // RepositoryARN.
 func ParseRepositoryARN(s string) (RegistryID, RepositoryName, error) {

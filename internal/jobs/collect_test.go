@@ -37,11 +37,11 @@ func TestCollectionAndTrimming(t *testing.T) {
 	system := reg.System("test")
 	in := ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}
 	for _, name := range []ecr.RepositoryName{"gone", "stays"} {
-		if _, err := system.CreateRepository(ctx, registry.NewRepository{Repo: registry.Repo{In: in, Name: name}}); err != nil {
+		if _, err := system.CreateRepository(ctx, registry.NewRepository{Repo: ecr.Repo{In: in, Name: name}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := system.DeleteRepository(ctx, registry.Repo{In: in, Name: "gone"}, true); err != nil {
+	if _, err := system.DeleteRepository(ctx, ecr.Repo{In: in, Name: "gone"}, true); err != nil {
 		t.Fatal(err)
 	}
 	err = store.Update(ctx, func(ctx context.Context, tx meta.Tx) error {

@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 	clock := time.Now
 	store := &brokenOnce{Store: m, broken: true}
 	reg := registry.New(registry.Config{Meta: store, Blobs: b, Now: clock, Log: slog.New(slog.DiscardHandler)})
-	to := registry.Repo{In: ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, Name: "app"}
+	to := ecr.Repo{In: ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, Name: "app"}
 	caller := reg.System("test")
 	if _, err := caller.CreateRepository(t.Context(), registry.NewRepository{Repo: to}); err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func TestLifecycle(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	clock := registry.NewTestClock(time.Now)
 	reg := registry.New(registry.Config{Meta: m, Blobs: b, Now: clock.Now, TestClock: clock, Log: log})
-	to := registry.Repo{In: ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, Name: "app"}
+	to := ecr.Repo{In: ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, Name: "app"}
 	caller := reg.System("test")
 	if _, err := caller.CreateRepository(t.Context(), registry.NewRepository{Repo: to}); err != nil {
 		t.Fatal(err)

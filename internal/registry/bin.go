@@ -15,7 +15,7 @@ import (
 // BinnedImage is a deleted image that can be restored.
 type BinnedImage struct {
 	ID int64 // ascending in the order of deletion
-	Repo
+	ecr.Repo
 	Image     ecr.Image // as it was, with its tags
 	DeletedAt time.Time
 	ExpiresAt time.Time
@@ -26,7 +26,7 @@ type BinnedImage struct {
 
 // enterName is enter for what concerns a repository's name, whether there is a
 // repository of that name or not.
-func (c *Caller) enterName(ctx context.Context, r meta.ContentReader, op Operation, at Repo) (s scene, grant string, err error) {
+func (c *Caller) enterName(ctx context.Context, r meta.ContentReader, op Operation, at ecr.Repo) (s scene, grant string, err error) {
 	s.at = at
 	if s.row, err = r.Repository(ctx, at.In, at.Name); err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return scene{}, "", err
@@ -43,10 +43,10 @@ func (c *Caller) enterName(ctx context.Context, r meta.ContentReader, op Operati
 // what is found then.
 func (c *Caller) enterNames(ctx context.Context, r meta.ContentReader, op Operation, in ecr.RegistryID, name ecr.RepositoryName) (shown func(ecr.RepositoryName) (bool, error), grant string, err error) {
 	if name != "" {
-		_, grant, err := c.enterName(ctx, r, op, Repo{in, name})
+		_, grant, err := c.enterName(ctx, r, op, in.Repo(name))
 		return func(ecr.RepositoryName) (bool, error) { return true, nil }, grant, err
 	}
-	all := scene{at: Repo{in, "*"}}
+	all := scene{at: in.Repo("*")}
 	if all.settings, err = c.settings(ctx, r, in); err != nil {
 		return nil, "", err
 	}
@@ -58,7 +58,7 @@ func (c *Caller) enterNames(ctx context.Context, r meta.ContentReader, op Operat
 		if yes, ok := known[name]; ok {
 			return yes, nil
 		}
-		_, _, err := c.enterName(ctx, r, op, Repo{in, name})
+		_, _, err := c.enterName(ctx, r, op, in.Repo(name))
 		if err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
 			return false, err
 		}
@@ -73,7 +73,7 @@ var opListBin = Operation{"ListBin", []access.Action{"kontor:ListRecycleBin"}}
 // all when name is empty, in the order of deletion, after the id after; and the
 // id to go on after, 0 when that was all. The repository may be gone.
 func (c *Caller) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) (list []BinnedImage, next int64, err error) {
-	err = c.read(ctx, opListBin, Repo{in, orAll(name)}, func(ctx context.Context, r meta.Reader) (string, error) {
+	err = c.read(ctx, opListBin, in.Repo(orAll(name)), func(ctx context.Context, r meta.Reader) (string, error) {
 		list, next = nil, 0
 		shown, grant, err := c.enterNames(ctx, r, opListBin, in, name)
 		if err != nil {
@@ -84,7 +84,7 @@ func (c *Caller) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.Reposi
 		}, binID), limit, func(e *meta.BinEntry) (bool, error) { return shown(e.Name) })
 		for _, e := range rows {
 			list = append(list, BinnedImage{
-				ID: e.ID, Repo: Repo{e.Registry, e.Name}, Image: e.Manifest.Image, DeletedAt: e.DeletedAt,
+				ID: e.ID, Repo: e.Registry.Repo(e.Name), Image: e.Manifest.Image, DeletedAt: e.DeletedAt,
 				ExpiresAt: e.ExpiresAt, Actor: e.Actor, Reason: e.Reason, Rule: e.Rule,
 			})
 		}
@@ -135,7 +135,7 @@ var opRestoreImage = Operation{"RestoreImage", []access.Action{"kontor:RestoreIm
 // the name now: with its tags where they are free, with the images that it
 // lists, and with the referrers that were deleted with it or after it.
 // Errors: RepositoryNotFound, ImageNotFound.
-func (c *Caller) RestoreImage(ctx context.Context, at Repo, d ecr.Digest) (Restored, error) {
+func (c *Caller) RestoreImage(ctx context.Context, at ecr.Repo, d ecr.Digest) (Restored, error) {
 	var done Restored
 	err := c.update(ctx, opRestoreImage, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		done = Restored{}
@@ -150,7 +150,7 @@ func (c *Caller) RestoreImage(ctx context.Context, at Repo, d ecr.Digest) (Resto
 	return done, err
 }
 
-func notInBin(at Repo, d ecr.Digest) error {
+func notInBin(at ecr.Repo, d ecr.Digest) error {
 	return ecr.Errorf(ecr.CodeImageNotFound, "The image with imageId %s is not in the recycle bin of the repository with name '%s' in the registry with id '%s'",
 		ecr.ImageID{Digest: d}, at.Name, at.In.Account)
 }
@@ -159,7 +159,7 @@ func notInBin(at Repo, d ecr.Digest) error {
 type restoration struct {
 	c    *Caller
 	tx   meta.Tx
-	at   Repo
+	at   ecr.Repo
 	repo meta.RepositoryID
 	now  time.Time
 	seen map[ecr.Digest]bool
@@ -289,7 +289,7 @@ var opPurgeImage = Operation{"PurgeImage", []access.Action{"kontor:PurgeImage"}}
 // why, and has its manifest no more. The repository may be gone.
 // Errors: ImageNotFound, ReferencedByManifestList, InvalidParameter without a
 // reason.
-func (c *Caller) PurgeImage(ctx context.Context, at Repo, d ecr.Digest, reason string) (Purged, error) {
+func (c *Caller) PurgeImage(ctx context.Context, at ecr.Repo, d ecr.Digest, reason string) (Purged, error) {
 	var (
 		done  Purged
 		files []meta.Blob

@@ -43,21 +43,21 @@ func referrer(subject []byte, content string) []byte {
 	})
 }
 
-func (f *fixture) delete(to registry.Repo, ids ...ecr.ImageID) {
+func (f *fixture) delete(to ecr.Repo, ids ...ecr.ImageID) {
 	f.t.Helper()
 	if _, failures, err := f.BatchDeleteImage(f.t.Context(), to, ids); err != nil || len(failures) > 0 {
 		f.t.Fatal(err, failures)
 	}
 }
 
-func (f *fixture) deleteImage(to registry.Repo, ds ...ecr.Digest) {
+func (f *fixture) deleteImage(to ecr.Repo, ds ...ecr.Digest) {
 	f.t.Helper()
 	for _, d := range ds {
 		f.delete(to, ecr.ImageID{Digest: d})
 	}
 }
 
-func (f *fixture) restore(to registry.Repo, d ecr.Digest) registry.Restored {
+func (f *fixture) restore(to ecr.Repo, d ecr.Digest) registry.Restored {
 	f.t.Helper()
 	got, err := f.RestoreImage(f.t.Context(), to, d)
 	if err != nil {
@@ -90,7 +90,7 @@ func (f *fixture) bin(name ecr.RepositoryName) []ecr.Digest {
 }
 
 // whole fails unless an image and all its blobs can be read.
-func (f *fixture) whole(to registry.Repo, body []byte) {
+func (f *fixture) whole(to ecr.Repo, body []byte) {
 	f.t.Helper()
 	if err := f.tryWhole(f.t.Context(), to, body); err != nil {
 		f.t.Error(err)

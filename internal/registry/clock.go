@@ -63,7 +63,7 @@ func (c *Caller) MoveClock(ctx context.Context, in ecr.RegistryID, d time.Durati
 		defer clock.moving.Unlock()
 	}
 	var offset time.Duration
-	err := c.change(ctx, opMoveClock, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+	err := c.change(ctx, opMoveClock, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
 		_, grant, err := c.enterRegistry(ctx, tx, opMoveClock, in)
 		switch {
 		case err != nil:

@@ -12,7 +12,7 @@ import (
 type machine struct {
 	*fixture
 	passed time.Duration
-	to     registry.Repo
+	to     ecr.Repo
 	pushed int
 }
 

@@ -76,7 +76,7 @@ var opCollect = Operation{"Collect", []access.Action{"kontor:CollectGarbage"}}
 // Collect makes a collection now, with the default bounds. It is one of the
 // whole store, whichever of its registries the caller asks from.
 func (c *Caller) Collect(ctx context.Context, in ecr.RegistryID) (Collected, error) {
-	err := c.change(ctx, opCollect, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+	err := c.change(ctx, opCollect, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
 		_, grant, err := c.enterRegistry(ctx, tx, opCollect, in)
 		return grant, err
 	})

@@ -15,7 +15,7 @@ var opBatchDeleteImage = Operation{"BatchDeleteImage", []access.Action{"ecr:Batc
 // BatchDeleteImage deletes images: by tag the tag, and with its last tag the
 // image; by digest the image with all tags. It returns a pair for each tag
 // that went. The ids may be malformed; that is a failure of the item.
-func (c *Caller) BatchDeleteImage(ctx context.Context, at Repo, ids []ecr.ImageID) ([]ecr.ImageID, []ImageFailure, error) {
+func (c *Caller) BatchDeleteImage(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]ecr.ImageID, []ImageFailure, error) {
 	var (
 		gone     []ecr.ImageID
 		failures []ImageFailure
@@ -47,7 +47,7 @@ func (c *Caller) BatchDeleteImage(ctx context.Context, at Repo, ids []ecr.ImageI
 }
 
 // deleteOne deletes what id names, in ECR's sense.
-func (c *Caller) deleteOne(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, id ecr.ImageID, why deletion) ([]ecr.ImageID, error) {
+func (c *Caller) deleteOne(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.Repository, id ecr.ImageID, why deletion) ([]ecr.ImageID, error) {
 	m, err := resolve(ctx, tx, at, repo.ID, id)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (c *Caller) byRequest() deletion {
 // is one, and removes it. m has its body and tags. It fails before it changes
 // anything where an index lists the image, so that an item of a batch may fail
 // without failing the transaction. Errors: ReferencedByManifestList.
-func (c *Caller) deleteImage(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, m meta.Manifest, why deletion) error {
+func (c *Caller) deleteImage(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.Repository, m meta.Manifest, why deletion) error {
 	if err := unlisted(ctx, tx, repo.ID, m.Image.Digest); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *Caller) deleteImage(ctx context.Context, tx meta.Tx, at Repo, repo meta
 }
 
 // recycle puts an image that is about to go on record, and into the bin.
-func (c *Caller) recycle(ctx context.Context, tx meta.Tx, at Repo, m meta.Manifest, why deletion) error {
+func (c *Caller) recycle(ctx context.Context, tx meta.Tx, at ecr.Repo, m meta.Manifest, why deletion) error {
 	e := c.imageEntry(at, m, meta.JournalDeleteImage, m.Image.Tags, why)
 	if err := tx.Retention().AppendJournal(ctx, e); err != nil || c.r.cfg.RecycleTime <= 0 {
 		return err
@@ -110,7 +110,7 @@ func (c *Caller) recycle(ctx context.Context, tx meta.Tx, at Repo, m meta.Manife
 	return err
 }
 
-func (c *Caller) deleteTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, tag ecr.Tag, m meta.Manifest) error {
+func (c *Caller) deleteTag(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.Repository, tag ecr.Tag, m meta.Manifest) error {
 	if err := tx.Retention().AppendJournal(ctx, c.imageEntry(at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, c.byRequest())); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func unlisted(ctx context.Context, r meta.ImageReader, repo meta.RepositoryID, d
 }
 
 // imageEntry records what happens to m, or to tags of it.
-func (c *Caller) imageEntry(at Repo, m meta.Manifest, op meta.JournalOp, tags []ecr.Tag, why deletion) meta.JournalEntry {
+func (c *Caller) imageEntry(at ecr.Repo, m meta.Manifest, op meta.JournalOp, tags []ecr.Tag, why deletion) meta.JournalEntry {
 	e := meta.JournalEntry{
 		At: why.at, Registry: at.In, Name: at.Name, Repository: m.Repository, Op: op,
 		Digest: m.Image.Digest, Tags: slices.Clone(tags), MediaType: m.Image.MediaType, SizeBytes: m.Image.SizeBytes,
@@ -140,7 +140,7 @@ func (c *Caller) imageEntry(at Repo, m meta.Manifest, op meta.JournalOp, tags []
 }
 
 // entry records that something of the repository itself goes.
-func (c *Caller) entry(at Repo, repo meta.Repository, op meta.JournalOp, body []byte) meta.JournalEntry {
+func (c *Caller) entry(at ecr.Repo, repo meta.Repository, op meta.JournalOp, body []byte) meta.JournalEntry {
 	return meta.JournalEntry{
 		At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: op,
 		Body: body, Actor: c.p.String(), Reason: "deleted by request", RequestID: c.p.Request.ID,
@@ -150,7 +150,7 @@ func (c *Caller) entry(at Repo, repo meta.Repository, op meta.JournalOp, body []
 // journalAll records every image of a repository that goes as a whole, and puts
 // it into the recycle bin.
 func (c *Caller) journalAll(ctx context.Context, tx meta.Tx, repo meta.Repository, reason string) error {
-	at := Repo{repo.Registry, repo.Name}
+	at := repo.Registry.Repo(repo.Name)
 	why := deletion{at: c.r.cfg.Now(), reason: reason}
 	for row, err := range meta.Images(ctx, tx, repo.ID, "", 500) {
 		if err != nil {
@@ -171,7 +171,7 @@ var opDeleteManifest = Operation{"DeleteManifest", []access.Action{"ecr:BatchDel
 
 // DeleteManifest deletes the image d with all its tags (OCI).
 // Errors: RepositoryNotFound, ImageNotFound, ReferencedByManifestList.
-func (c *Caller) DeleteManifest(ctx context.Context, at Repo, d ecr.Digest) error {
+func (c *Caller) DeleteManifest(ctx context.Context, at ecr.Repo, d ecr.Digest) error {
 	return c.update(ctx, opDeleteManifest, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		m, err := resolve(ctx, tx, at, repo.ID, ecr.ImageID{Digest: d})
 		if err != nil {
@@ -185,7 +185,7 @@ var opDeleteTag = Operation{"DeleteTag", []access.Action{"ecr:BatchDeleteImage"}
 
 // DeleteTag removes a tag and keeps the image (OCI).
 // Errors: RepositoryNotFound, ImageNotFound.
-func (c *Caller) DeleteTag(ctx context.Context, at Repo, tag ecr.Tag) error {
+func (c *Caller) DeleteTag(ctx context.Context, at ecr.Repo, tag ecr.Tag) error {
 	return c.update(ctx, opDeleteTag, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		m, err := resolve(ctx, tx, at, repo.ID, ecr.ImageID{Tag: tag})
 		if err != nil {

@@ -54,7 +54,7 @@ func TestRegistryPolicyIsEnforced(t *testing.T) {
 	f := open(t, registry.CompatECR)
 	ctx, app := t.Context(), f.repo("team/app", ecr.Mutable)
 	f.repo("other/app", ecr.Mutable)
-	get := func(p access.Principal, to registry.Repo) error {
+	get := func(p access.Principal, to ecr.Repo) error {
 		_, err := f.reg.As(p).DescribeImages(ctx, to, nil)
 		return err
 	}
@@ -184,7 +184,7 @@ func TestConditionsOfOperations(t *testing.T) {
 	f := open(t, registry.CompatECR)
 	ctx := t.Context()
 	red, blue := f.repo("red", ecr.Mutable), f.repo("blue", ecr.Mutable)
-	for repo, color := range map[registry.Repo]string{red: "red", blue: "blue"} {
+	for repo, color := range map[ecr.Repo]string{red: "red", blue: "blue"} {
 		if err := f.TagResource(ctx, repo, map[string]string{"Color": color}); err != nil {
 			t.Fatal(err)
 		}

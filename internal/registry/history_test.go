@@ -16,11 +16,11 @@ import (
 type history struct {
 	*fixture
 	rt    *rapid.T
-	repos []registry.Repo
+	repos []ecr.Repo
 	// live are the images of each repository, bin the digests of its deleted
 	// ones, oldest first; bodies every manifest ever made.
-	live   map[registry.Repo]map[ecr.Digest][]byte
-	bin    map[registry.Repo][]ecr.Digest
+	live   map[ecr.Repo]map[ecr.Digest][]byte
+	bin    map[ecr.Repo][]ecr.Digest
 	bodies map[ecr.Digest][]byte
 }
 
@@ -32,7 +32,7 @@ func TestHistories(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := openOn(t, registry.CompatOCI, database(t))
 			rapid.Check(t, func(rt *rapid.T) {
-				h := &history{fixture: f, rt: rt, live: map[registry.Repo]map[ecr.Digest][]byte{}, bin: map[registry.Repo][]ecr.Digest{},
+				h := &history{fixture: f, rt: rt, live: map[ecr.Repo]map[ecr.Digest][]byte{}, bin: map[ecr.Repo][]ecr.Digest{},
 					bodies: map[ecr.Digest][]byte{}}
 				h.clear()
 				f.keeping(7*day, 0, day)
@@ -76,12 +76,12 @@ func (h *history) clear() {
 	}
 }
 
-func (h *history) anyRepo(rt *rapid.T) registry.Repo {
+func (h *history) anyRepo(rt *rapid.T) ecr.Repo {
 	return rapid.SampledFrom(h.repos).Draw(rt, "repository")
 }
 
 // anyImage draws a live image; there must be one.
-func (h *history) anyImage(rt *rapid.T, in registry.Repo) ecr.Digest {
+func (h *history) anyImage(rt *rapid.T, in ecr.Repo) ecr.Digest {
 	if len(h.live[in]) == 0 {
 		rt.Skip("no image")
 	}
@@ -93,7 +93,7 @@ func (h *history) anyImage(rt *rapid.T, in registry.Repo) ecr.Digest {
 	return rapid.SampledFrom(ds).Draw(rt, "image")
 }
 
-func (h *history) put(to registry.Repo, body []byte, tag int) {
+func (h *history) put(to ecr.Repo, body []byte, tag int) {
 	d := h.mustPut(to, body, ecr.Tag(fmt.Sprint("v", tag)))
 	h.live[to][d], h.bodies[d] = body, body
 }
@@ -137,7 +137,7 @@ func (h *history) pushReferrer(rt *rapid.T) {
 }
 
 // listed reports whether an index of the repository lists d.
-func (h *history) listed(in registry.Repo, d ecr.Digest) bool {
+func (h *history) listed(in ecr.Repo, d ecr.Digest) bool {
 	for _, body := range h.live[in] {
 		if slices.ContainsFunc(partsOf(body).Manifests, func(c desc) bool { return c.Digest == d }) {
 			return true
@@ -164,7 +164,7 @@ func (h *history) deleteOne(rt *rapid.T) {
 }
 
 // unbin removes the newest entry of d.
-func (h *history) unbin(from registry.Repo, d ecr.Digest) bool {
+func (h *history) unbin(from ecr.Repo, d ecr.Digest) bool {
 	for i, b := range slices.Backward(h.bin[from]) {
 		if b == d {
 			h.bin[from] = slices.Delete(h.bin[from], i, i+1)

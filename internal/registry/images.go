@@ -13,7 +13,7 @@ import (
 )
 
 // resolve finds the image that id names: by digest, by tag, or by both.
-func resolve(ctx context.Context, r meta.ImageReader, at Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
+func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
 	digest := id.Digest
 	if id.Tag != "" {
 		t, err := r.Tag(ctx, repo, id.Tag)
@@ -45,16 +45,16 @@ var (
 
 // Manifest returns an image's manifest and counts as a pull.
 // Errors: RepositoryNotFound, ImageNotFound, also for an archived image.
-func (c *Caller) Manifest(ctx context.Context, at Repo, id ecr.ImageID) (Manifest, error) {
+func (c *Caller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID) (Manifest, error) {
 	return c.manifest(ctx, opManifest, at, id, true)
 }
 
 // StatManifest is Manifest without counting as a pull (HEAD).
-func (c *Caller) StatManifest(ctx context.Context, at Repo, id ecr.ImageID) (Manifest, error) {
+func (c *Caller) StatManifest(ctx context.Context, at ecr.Repo, id ecr.ImageID) (Manifest, error) {
 	return c.manifest(ctx, opStatManifest, at, id, false)
 }
 
-func (c *Caller) manifest(ctx context.Context, op Operation, at Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
+func (c *Caller) manifest(ctx context.Context, op Operation, at ecr.Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
 	var m meta.Manifest
 	err := c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
 		if m, err = resolve(ctx, r, at, repo.ID, id); err == nil {
@@ -78,7 +78,7 @@ var opBatchGetImage = Operation{"BatchGetImage", []access.Action{"ecr:BatchGetIm
 
 // BatchGetImage returns images and, for those it cannot, why. The ids may be
 // malformed; that is a failure of the item.
-func (c *Caller) BatchGetImage(ctx context.Context, at Repo, ids []ecr.ImageID) ([]GotImage, []ImageFailure, error) {
+func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]GotImage, []ImageFailure, error) {
 	var (
 		images   []GotImage
 		failures []ImageFailure
@@ -164,7 +164,7 @@ var opListImages = Operation{"ListImages", []access.Action{"ecr:ListImages"}}
 // ListImages returns at most limit (digest, tag) pairs in byte order after
 // the pair after, and the pair to go on after; zero when that was all. When of
 // is given, they are those of images that have one of these statuses.
-func (c *Caller) ListImages(ctx context.Context, at Repo, status TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
+func (c *Caller) ListImages(ctx context.Context, at ecr.Repo, status TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
 	err = c.view(ctx, opListImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		all := meta.ImageIDs(ctx, r, repo.ID, after, limit+1)
 		if len(of) > 0 {
@@ -235,7 +235,7 @@ var opDescribeImages = Operation{"DescribeImages", []access.Action{"ecr:Describe
 
 // DescribeImages returns the images named, each once, in the order given.
 // Errors: ImageNotFound if any is missing.
-func (c *Caller) DescribeImages(ctx context.Context, at Repo, ids []ecr.ImageID) ([]ecr.Image, error) {
+func (c *Caller) DescribeImages(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]ecr.Image, error) {
 	var images []ecr.Image
 	err := c.view(ctx, opDescribeImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		images = nil
@@ -263,7 +263,7 @@ var opListImageDetails = Operation{"ListImageDetails", []access.Action{"ecr:Desc
 // ListImageDetails returns at most limit images in byte order of their
 // digests after the digest after, and the digest to go on after; empty when
 // that was all. When of is given, they have one of these statuses.
-func (c *Caller) ListImageDetails(ctx context.Context, at Repo, status TagStatus, after ecr.Digest, limit int, of ...ecr.ImageStatus) (images []ecr.Image, next ecr.Digest, err error) {
+func (c *Caller) ListImageDetails(ctx context.Context, at ecr.Repo, status TagStatus, after ecr.Digest, limit int, of ...ecr.ImageStatus) (images []ecr.Image, next ecr.Digest, err error) {
 	err = c.view(ctx, opListImageDetails, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		images, next = nil, ""
 		now := c.r.cfg.Now()
@@ -286,7 +286,7 @@ var opListTags = Operation{"ListTags", []access.Action{"ecr:ListImages"}}
 
 // ListTags returns at most limit tags in byte order after the tag after, and
 // whether there are more.
-func (c *Caller) ListTags(ctx context.Context, at Repo, after ecr.Tag, limit int) (tags []ecr.Tag, more bool, err error) {
+func (c *Caller) ListTags(ctx context.Context, at ecr.Repo, after ecr.Tag, limit int) (tags []ecr.Tag, more bool, err error) {
 	err = c.view(ctx, opListTags, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		tags, more = nil, false
 		rows, err := r.ListTags(ctx, repo.ID, after, limit+1)

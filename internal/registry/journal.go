@@ -21,7 +21,7 @@ var opJournal = Operation{"Journal", []access.Action{"kontor:ListJournal"}}
 // the sequence number after; and the number to go on after, 0 when that was
 // all. Repositories may be gone.
 func (c *Caller) Journal(ctx context.Context, f JournalFilter, after int64, limit int) (list []JournalEntry, next int64, err error) {
-	err = c.read(ctx, opJournal, Repo{f.Registry, orAll(f.Name)}, func(ctx context.Context, r meta.Reader) (string, error) {
+	err = c.read(ctx, opJournal, f.Registry.Repo(orAll(f.Name)), func(ctx context.Context, r meta.Reader) (string, error) {
 		list, next = nil, 0
 		shown, grant, err := c.enterNames(ctx, r, opJournal, f.Registry, f.Name)
 		if err != nil {

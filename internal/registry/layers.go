@@ -17,7 +17,7 @@ func info(b meta.Blob) BlobInfo {
 	return BlobInfo{Digest: b.Digest, SizeBytes: b.SizeBytes, CreatedAt: b.CreatedAt}
 }
 
-func layerNotFound(at Repo, d ecr.Digest) error {
+func layerNotFound(at ecr.Repo, d ecr.Digest) error {
 	return ecr.Errorf(ecr.CodeLayersNotFound,
 		"The layer with digest '%s' does not exist within the repository with name '%s' in the registry with id '%s'", d, at.Name, at.In.Account)
 }
@@ -27,7 +27,7 @@ var opBatchCheckLayers = Operation{"BatchCheckLayers", []access.Action{"ecr:Batc
 // BatchCheckLayers reports the layers that the repository has, and failures
 // for digests that are malformed. A layer in neither list is not there. Those
 // that are there stay for a while, for the image that the caller will push.
-func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string) ([]BlobInfo, []LayerFailure, error) {
+func (c *Caller) BatchCheckLayers(ctx context.Context, at ecr.Repo, digests []string) ([]BlobInfo, []LayerFailure, error) {
 	var (
 		want     []ecr.Digest
 		failures []LayerFailure
@@ -71,7 +71,7 @@ var opStatBlob = Operation{"StatBlob", []access.Action{"ecr:BatchCheckLayerAvail
 // StatBlob describes a blob, and keeps it for a while as BatchCheckLayers
 // does. Errors: RepositoryNotFound, LayersNotFound; ServerException for one
 // that was found to be damaged.
-func (c *Caller) StatBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, error) {
+func (c *Caller) StatBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, error) {
 	repo, b, err := c.linkedBlob(ctx, opStatBlob, at, d)
 	if err == nil && c.r.content.damaged(b.Key) {
 		// It may have been put right since.
@@ -120,7 +120,7 @@ var opOpenBlob = Operation{"OpenBlob", []access.Action{"ecr:GetDownloadUrlForLay
 // the whole content and what its digest says, see content.
 // Errors: RepositoryNotFound, LayersNotFound; ServerException for a blob that
 // is damaged.
-func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
+func (c *Caller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
 	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
 	if err != nil {
 		return BlobInfo{}, nil, err
@@ -133,7 +133,7 @@ func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo,
 }
 
 // openBlob opens b, or what has come in its place.
-func (c *Caller) openBlob(ctx context.Context, op Operation, at Repo, b meta.Blob) (meta.Blob, blob.File, error) {
+func (c *Caller) openBlob(ctx context.Context, op Operation, at ecr.Repo, b meta.Blob) (meta.Blob, blob.File, error) {
 	d := b.Digest
 	f, err := c.r.cfg.Blobs.Open(ctx, b.Key)
 	if errors.Is(err, blob.ErrNotFound) {
@@ -172,7 +172,7 @@ func checkSize(f io.Seeker, want int64) error {
 	return err
 }
 
-func (c *Caller) linkedBlob(ctx context.Context, op Operation, at Repo, d ecr.Digest) (id meta.RepositoryID, b meta.Blob, err error) {
+func (c *Caller) linkedBlob(ctx context.Context, op Operation, at ecr.Repo, d ecr.Digest) (id meta.RepositoryID, b meta.Blob, err error) {
 	err = c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
 		id = repo.ID
 		b, err = r.Blob(ctx, repo.ID, d)
@@ -189,7 +189,7 @@ var opDownloadableLayer = Operation{"DownloadableLayer", []access.Action{"ecr:Ge
 // DownloadableLayer describes a layer for which the caller may have a download
 // URL: one that an image of the repository refers to.
 // Errors: RepositoryNotFound, LayersNotFound, LayerInaccessible.
-func (c *Caller) DownloadableLayer(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, error) {
+func (c *Caller) DownloadableLayer(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, error) {
 	var b meta.Blob
 	err := c.view(ctx, opDownloadableLayer, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
 		b, err = r.Blob(ctx, repo.ID, d)

@@ -52,7 +52,7 @@ func (c *Caller) ReportLeases(ctx context.Context, in ecr.RegistryID, name strin
 		return Collector{}, err
 	}
 	row := meta.LeaseCollector{Registry: in, Name: name, TTL: ttl}
-	err = c.change(ctx, opReportLeases, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+	err = c.change(ctx, opReportLeases, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
 		_, grant, err := c.enterRegistry(ctx, tx, opReportLeases, in)
 		if err != nil {
 			return "", err
@@ -118,7 +118,7 @@ var opListLeases = Operation{"ListLeases", []access.Action{"kontor:ListLeases"}}
 // repository name, or of all that the caller may ask about when name is empty:
 // in byte order of repository, digest, tag, collector and user.
 func (c *Caller) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) (collectors []Collector, leases []Lease, err error) {
-	err = c.read(ctx, opListLeases, Repo{in, orAll(name)}, func(ctx context.Context, r meta.Reader) (string, error) {
+	err = c.read(ctx, opListLeases, in.Repo(orAll(name)), func(ctx context.Context, r meta.Reader) (string, error) {
 		collectors, leases = nil, nil
 		shown, grant, err := c.enterNames(ctx, r, opListLeases, in, name)
 		if err != nil {
@@ -155,7 +155,7 @@ var opForgetLeases = Operation{"ForgetLeases", []access.Action{"kontor:ForgetLea
 // Errors: InvalidParameter when there is no such collector.
 func (c *Caller) ForgetLeases(ctx context.Context, in ecr.RegistryID, name string) (int, error) {
 	var n int
-	err := c.change(ctx, opForgetLeases, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+	err := c.change(ctx, opForgetLeases, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
 		n = 0
 		_, grant, err := c.enterRegistry(ctx, tx, opForgetLeases, in)
 		if err != nil {

@@ -71,8 +71,8 @@ func (r *Registry) RunAllLifecycle(ctx context.Context) (LifecycleSweep, error) 
 		if repo.LifecycleText == "" || state.holds(repo.Registry) {
 			continue
 		}
-		if err := r.sweepOne(ctx, Repo{repo.Registry, repo.Name}, &sweep); err != nil {
-			failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", Repo{repo.Registry, repo.Name}.ARN(), err))
+		if err := r.sweepOne(ctx, repo.Registry.Repo(repo.Name), &sweep); err != nil {
+			failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", repo.Registry.Repo(repo.Name).ARN(), err))
 		}
 		if ctx.Err() != nil {
 			break
@@ -92,7 +92,7 @@ func (r *Registry) repositories(ctx context.Context) iter.Seq2[meta.Repository, 
 	}, func(r meta.Repository) meta.RepositoryID { return r.ID })
 }
 
-func (r *Registry) sweepOne(ctx context.Context, at Repo, sweep *LifecycleSweep) error {
+func (r *Registry) sweepOne(ctx context.Context, at ecr.Repo, sweep *LifecycleSweep) error {
 	run, err := r.System("lifecycle").RunLifecycle(ctx, at, RunOptions{})
 	switch ecr.CodeOf(err) {
 	case ecr.CodeRepositoryNotFound, ecr.CodeLifecyclePolicyNotFound:

@@ -24,7 +24,7 @@ type RunOptions struct {
 // LifecycleRun is what a run of a repository's lifecycle policy did, or in a
 // dry run would do.
 type LifecycleRun struct {
-	Repo
+	ecr.Repo
 	At     time.Time // of the decision
 	DryRun bool
 	Images int // that the repository had
@@ -151,7 +151,7 @@ func (r *Registry) dialect() lifecycle.Dialect {
 
 // decide looks at a repository and says what its policy does now.
 // Errors: LifecyclePolicyNotFound.
-func (c *Caller) decideRun(ctx context.Context, r meta.Reader, at Repo, repo meta.Repository) (*decision, error) {
+func (c *Caller) decideRun(ctx context.Context, r meta.Reader, at ecr.Repo, repo meta.Repository) (*decision, error) {
 	if repo.LifecycleText == "" {
 		return nil, noLifecyclePolicy(at)
 	}
@@ -318,7 +318,7 @@ const journalPage = 500
 
 // lastEntry is the newest entry of a repository's journal, of those not older
 // than since; 0 for none.
-func lastEntry(ctx context.Context, r meta.JournalReader, at Repo, since time.Time) (seq int64, err error) {
+func lastEntry(ctx context.Context, r meta.JournalReader, at ecr.Repo, since time.Time) (seq int64, err error) {
 	for e, err := range meta.Journal(ctx, r, meta.JournalQuery{Registry: at.In, Name: at.Name, Since: since}, 0, journalPage) {
 		if err != nil {
 			return 0, err
@@ -337,7 +337,7 @@ var opRunLifecycle = Operation{"RunLifecycle", []access.Action{"kontor:RunLifecy
 // registry, that the image clock is right.
 // Errors: RepositoryNotFound, LifecyclePolicyNotFound, Unavailable while
 // another run of the repository is under way.
-func (c *Caller) RunLifecycle(ctx context.Context, at Repo, o RunOptions) (LifecycleRun, error) {
+func (c *Caller) RunLifecycle(ctx context.Context, at ecr.Repo, o RunOptions) (LifecycleRun, error) {
 	if !o.DryRun {
 		if _, busy := c.r.running.LoadOrStore(at.ARN(), true); busy {
 			return LifecycleRun{}, c.view(ctx, opRunLifecycle, at, func(context.Context, meta.Reader, meta.Repository) error {
@@ -359,7 +359,7 @@ func (c *Caller) RunLifecycle(ctx context.Context, at Repo, o RunOptions) (Lifec
 // execution is one run under way.
 type execution struct {
 	c    *Caller
-	at   Repo
+	at   ecr.Repo
 	o    RunOptions
 	run  LifecycleRun
 	mine map[ecr.Digest]bool // went in this run, or to the archive

@@ -42,14 +42,14 @@ func rulesOf(rules ...string) string {
 
 const oldUntagged = "untagged,,sinceImagePushed,1"
 
-func (f *fixture) rules(to registry.Repo, rules ...string) {
+func (f *fixture) rules(to ecr.Repo, rules ...string) {
 	f.t.Helper()
 	if _, err := f.SetLifecyclePolicy(f.t.Context(), to, rulesOf(rules...)); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-func (f *fixture) run(to registry.Repo, o registry.RunOptions) registry.LifecycleRun {
+func (f *fixture) run(to ecr.Repo, o registry.RunOptions) registry.LifecycleRun {
 	f.t.Helper()
 	run, err := f.RunLifecycle(f.t.Context(), to, o)
 	if err != nil {
@@ -70,7 +70,7 @@ func expired(run registry.LifecycleRun, names map[ecr.Digest]string) []string {
 	return list
 }
 
-func (f *fixture) digests(in registry.Repo) []ecr.Digest {
+func (f *fixture) digests(in ecr.Repo) []ecr.Digest {
 	f.t.Helper()
 	var all []ecr.Digest
 	for after := ecr.Digest(""); ; {
@@ -88,7 +88,7 @@ func (f *fixture) digests(in registry.Repo) []ecr.Digest {
 }
 
 // referrer is an image that refers to subject.
-func (f *fixture) referrer(to registry.Repo, content string, subject []byte) []byte {
+func (f *fixture) referrer(to ecr.Repo, content string, subject []byte) []byte {
 	body := strings.TrimSuffix(string(f.image(to, content)), "}")
 	return []byte(body + `,"artifactType":"application/x-signature","subject":` + string(encode(desc{imageType, ecr.DigestOf(subject), len(subject)})) + "}")
 }
@@ -175,13 +175,13 @@ func TestLifecycleAndLeases(t *testing.T) {
 	ctx := t.Context()
 	leased, free := f.repo("leased", ecr.Mutable), f.repo("free", ecr.Mutable)
 	var old ecr.Digest
-	for _, to := range []registry.Repo{leased, free} {
+	for _, to := range []ecr.Repo{leased, free} {
 		f.rules(to, oldUntagged, "tagged,v*,sinceImagePushed,5")
 		old = f.mustPut(to, f.image(to, "old"), "latest")
 		f.mustPut(to, f.image(to, "release"), "v1")
 	}
 	f.now = f.now.Add(10 * day)
-	for _, to := range []registry.Repo{leased, free} {
+	for _, to := range []ecr.Repo{leased, free} {
 		f.mustPut(to, f.image(to, "new"), "latest")
 	}
 	_, err := f.ReportLeases(ctx, home, "prod", time.Hour, []registry.Lease{
@@ -338,33 +338,33 @@ func TestLifecycleInBatches(t *testing.T) {
 func TestLifecycleLooksAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		rules []string
-		do    func(f *fixture, to registry.Repo, old []byte)
+		do    func(f *fixture, to ecr.Repo, old []byte)
 		saved string
 		stays bool
 	}{
-		"nothing": {do: func(*fixture, registry.Repo, []byte) {}},
-		"tag":     {do: func(f *fixture, to registry.Repo, old []byte) { f.mustPut(to, old, "keep") }, saved: "its tags changed", stays: true},
-		"index":   {do: func(f *fixture, to registry.Repo, old []byte) { f.mustPut(to, index(old), "keep") }, saved: "an index lists it: ", stays: true},
-		"referrer": {do: func(f *fixture, to registry.Repo, old []byte) { f.mustPut(to, f.referrer(to, "sig", old)) },
+		"nothing": {do: func(*fixture, ecr.Repo, []byte) {}},
+		"tag":     {do: func(f *fixture, to ecr.Repo, old []byte) { f.mustPut(to, old, "keep") }, saved: "its tags changed", stays: true},
+		"index":   {do: func(f *fixture, to ecr.Repo, old []byte) { f.mustPut(to, index(old), "keep") }, saved: "an index lists it: ", stays: true},
+		"referrer": {do: func(f *fixture, to ecr.Repo, old []byte) { f.mustPut(to, f.referrer(to, "sig", old)) },
 			saved: "an image refers to it: ", stays: true},
-		"lease": {do: func(f *fixture, to registry.Repo, old []byte) {
+		"lease": {do: func(f *fixture, to ecr.Repo, old []byte) {
 			_, err := f.ReportLeases(f.t.Context(), home, "c", time.Hour, []registry.Lease{{Repository: to.Name, Image: ecr.ImageID{Digest: ecr.DigestOf(old)}, User: "pod"}})
 			if err != nil {
 				f.t.Fatal(err)
 			}
 		}, stays: true},
-		"policy": {do: func(f *fixture, to registry.Repo, _ []byte) { f.rules(to, "untagged,,sinceImagePushed,100") }, stays: true},
-		"archived": {do: func(f *fixture, to registry.Repo, old []byte) {
+		"policy": {do: func(f *fixture, to ecr.Repo, _ []byte) { f.rules(to, "untagged,,sinceImagePushed,100") }, stays: true},
+		"archived": {do: func(f *fixture, to ecr.Repo, old []byte) {
 			if _, err := f.SetStorageClass(f.t.Context(), to, ecr.ImageID{Digest: ecr.DigestOf(old)}, registry.ClassArchive); err != nil {
 				f.t.Fatal(err)
 			}
 		}, stays: true},
-		"a younger one deleted": {rules: []string{"untagged,,imageCountMoreThan,1"}, do: func(f *fixture, to registry.Repo, _ []byte) {
+		"a younger one deleted": {rules: []string{"untagged,,imageCountMoreThan,1"}, do: func(f *fixture, to ecr.Repo, _ []byte) {
 			if err := f.DeleteManifest(f.t.Context(), to, ecr.DigestOf(f.image(to, "young"))); err != nil {
 				f.t.Fatal(err)
 			}
 		}, stays: true},
-		"deleted": {do: func(f *fixture, to registry.Repo, old []byte) {
+		"deleted": {do: func(f *fixture, to ecr.Repo, old []byte) {
 			if err := f.DeleteManifest(f.t.Context(), to, ecr.DigestOf(old)); err != nil {
 				f.t.Fatal(err)
 			}
@@ -428,7 +428,7 @@ func (f *fixture) with(change func(*registry.Config)) *registry.Registry {
 
 // engine is the policy and the images of a repository, as package lifecycle
 // wants them.
-func (f *fixture) engine(of registry.Repo) (p lifecycle.Policy, images []lifecycle.Image) {
+func (f *fixture) engine(of ecr.Repo) (p lifecycle.Policy, images []lifecycle.Image) {
 	f.t.Helper()
 	err := f.meta.View(f.t.Context(), func(ctx context.Context, r meta.Reader) error {
 		repo, err := r.Repository(ctx, of.In, of.Name)
@@ -467,7 +467,7 @@ func (f *fixture) engine(of registry.Repo) (p lifecycle.Policy, images []lifecyc
 }
 
 // guardedPreview is what is left of the preview of the API after guards.
-func (f *fixture) guardedPreview(of registry.Repo, held lifecycle.Held) map[ecr.Digest]lifecycle.ActionType {
+func (f *fixture) guardedPreview(of ecr.Repo, held lifecycle.Held) map[ecr.Digest]lifecycle.ActionType {
 	f.t.Helper()
 	if _, err := f.StartLifecyclePreview(f.t.Context(), of, ""); err != nil {
 		f.t.Fatal(err)

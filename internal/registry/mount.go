@@ -21,7 +21,7 @@ var opMountBlob = Operation{"MountBlob", []access.Action{mountTarget}}
 // error, when the caller must upload it instead: the blob is not there, or the
 // caller may not read it there. What a caller cannot read it cannot mount, and
 // the answer does not tell which of the two it was.
-func (c *Caller) MountBlob(ctx context.Context, at, from Repo, d ecr.Digest) (BlobInfo, bool, error) {
+func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest) (BlobInfo, bool, error) {
 	var (
 		mounted bool
 		b       meta.Blob
@@ -69,7 +69,7 @@ const findPage = 100
 // mount d: one that has it and where the caller may read it, be it at itself.
 // It reports false when there is none; whether others have it is not told.
 // In CompatECR there is never one: ECR does not search.
-func (c *Caller) FindBlob(ctx context.Context, at Repo, d ecr.Digest) (from Repo, found bool, err error) {
+func (c *Caller) FindBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (from ecr.Repo, found bool, err error) {
 	var after ecr.RepositoryName
 	for {
 		more := false
@@ -86,7 +86,7 @@ func (c *Caller) FindBlob(ctx context.Context, at Repo, d ecr.Digest) (from Repo
 				return err
 			}
 			for _, row := range list {
-				from = Repo{row.Registry, row.Name}
+				from = row.Registry.Repo(row.Name)
 				if _, hidden := c.decide(scene{from, row, settings}, mountSource); hidden == nil {
 					found = true
 					return nil
@@ -109,7 +109,7 @@ var opDeleteBlob = Operation{"DeleteBlob", []access.Action{"ecr:BatchDeleteImage
 // action for it; who may delete images may.
 // Errors: RepositoryNotFound, LayersNotFound, ReferencedByManifestList,
 // InvalidParameter in CompatECR.
-func (c *Caller) DeleteBlob(ctx context.Context, at Repo, d ecr.Digest) error {
+func (c *Caller) DeleteBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) error {
 	return c.update(ctx, opDeleteBlob, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		if c.r.cfg.Compat == CompatECR {
 			return ecr.InvalidParameter("layerDigest", "layers cannot be deleted; the registry collects those that no image refers to")

@@ -29,7 +29,7 @@ func TestFindBlob(t *testing.T) {
 			t.Errorf("%s: an unknown blob: %v %v", tc.compat, found, err)
 		}
 		// What another registry of this server has is none of this one's.
-		elsewhere := registry.Repo{In: ecr.RegistryID{Account: home.Account, Region: "eu-west-1"}, Name: "from"}
+		elsewhere := ecr.Repo{In: ecr.RegistryID{Account: home.Account, Region: "eu-west-1"}, Name: "from"}
 		if _, err := f.CreateRepository(t.Context(), registry.NewRepository{Repo: elsewhere}); err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func Operations() []Operation {
 // scene is what a decision rests on: a repository's row, which is zero where
 // there is none, and the settings of its registry.
 type scene struct {
-	at       Repo
+	at       ecr.Repo
 	row      meta.Repository
 	settings meta.RegistrySettings
 }
@@ -103,13 +103,13 @@ func (c *Caller) decide(s scene, actions ...access.Action) (grant string, err er
 // load returns the repository if the caller may do op there. Whether it
 // exists is told only to those who may; to others of the repository's account
 // in the same words, and to those of other accounts after the same work.
-func (c *Caller) load(ctx context.Context, r meta.ContentReader, op Operation, at Repo) (meta.Repository, error) {
+func (c *Caller) load(ctx context.Context, r meta.ContentReader, op Operation, at ecr.Repo) (meta.Repository, error) {
 	s, _, err := c.enter(ctx, r, op, at)
 	return s.row, err
 }
 
 // enter is load, with what was decided on and what allows it.
-func (c *Caller) enter(ctx context.Context, r meta.ContentReader, op Operation, at Repo) (s scene, grant string, err error) {
+func (c *Caller) enter(ctx context.Context, r meta.ContentReader, op Operation, at ecr.Repo) (s scene, grant string, err error) {
 	s.at = at
 	var missing error
 	s.row, missing = r.Repository(ctx, at.In, at.Name)
@@ -138,7 +138,7 @@ func (c *Caller) settings(ctx context.Context, r meta.RegistryReader, in ecr.Reg
 }
 
 // view reads in one snapshot, on the repository that op is for.
-func (c *Caller) view(ctx context.Context, op Operation, at Repo, fn func(ctx context.Context, r meta.Reader, repo meta.Repository) error) error {
+func (c *Caller) view(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, r meta.Reader, repo meta.Repository) error) error {
 	return c.read(ctx, op, at, func(ctx context.Context, r meta.Reader) (string, error) {
 		s, grant, err := c.enter(ctx, r, op, at)
 		if err != nil {
@@ -149,7 +149,7 @@ func (c *Caller) view(ctx context.Context, op Operation, at Repo, fn func(ctx co
 }
 
 // update writes in one transaction, on the repository that op is for.
-func (c *Caller) update(ctx context.Context, op Operation, at Repo, fn func(ctx context.Context, tx meta.Tx, repo meta.Repository) error) error {
+func (c *Caller) update(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx meta.Tx, repo meta.Repository) error) error {
 	return c.change(ctx, op, at, func(ctx context.Context, tx meta.Tx) (string, error) {
 		s, grant, err := c.enter(ctx, tx, op, at)
 		if err != nil {

@@ -17,7 +17,7 @@ var opSetPolicy = Operation{"SetPolicy", []access.Action{"ecr:SetRepositoryPolic
 // SetPolicy sets the repository policy and returns it as Policy will. Without
 // force, a policy under which the caller could not set the next one is refused.
 // Errors: RepositoryNotFound, InvalidParameter.
-func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool) (string, error) {
+func (c *Caller) SetPolicy(ctx context.Context, at ecr.Repo, text string, force bool) (string, error) {
 	doc, err := policy.ParseFor([]byte(text), policy.Repository)
 	if err == nil {
 		err = checkKeys(doc)
@@ -42,7 +42,7 @@ func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool
 	})
 }
 
-func noPolicy(at Repo) error {
+func noPolicy(at ecr.Repo) error {
 	return ecr.Errorf(ecr.CodeRepositoryPolicyNotFound,
 		"Repository policy does not exist for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)
 }
@@ -50,7 +50,7 @@ func noPolicy(at Repo) error {
 var opPolicy = Operation{"Policy", []access.Action{"ecr:GetRepositoryPolicy"}}
 
 // Policy returns the repository policy. Errors: RepositoryPolicyNotFound.
-func (c *Caller) Policy(ctx context.Context, at Repo) (string, error) {
+func (c *Caller) Policy(ctx context.Context, at ecr.Repo) (string, error) {
 	return c.document(ctx, opPolicy, at, policyDocument)
 }
 
@@ -58,7 +58,7 @@ var opDeletePolicy = Operation{"DeletePolicy", []access.Action{"ecr:DeleteReposi
 
 // DeletePolicy removes the repository policy and returns what it was.
 // Errors: RepositoryPolicyNotFound.
-func (c *Caller) DeletePolicy(ctx context.Context, at Repo) (string, error) {
+func (c *Caller) DeletePolicy(ctx context.Context, at ecr.Repo) (string, error) {
 	return c.deleteDocument(ctx, opDeletePolicy, at, policyDocument)
 }
 
@@ -66,7 +66,7 @@ var opSetLifecyclePolicy = Operation{"SetLifecyclePolicy", []access.Action{"ecr:
 
 // SetLifecyclePolicy sets the lifecycle policy and returns it as stored.
 // Errors: RepositoryNotFound, InvalidParameter.
-func (c *Caller) SetLifecyclePolicy(ctx context.Context, at Repo, text string) (string, error) {
+func (c *Caller) SetLifecyclePolicy(ctx context.Context, at ecr.Repo, text string) (string, error) {
 	p, err := c.r.dialect().Parse([]byte(text))
 	if err != nil {
 		return "", invalidLifecyclePolicy(err)
@@ -93,7 +93,7 @@ func invalidLifecyclePolicy(err error) error {
 	return e
 }
 
-func noLifecyclePolicy(at Repo) error {
+func noLifecyclePolicy(at ecr.Repo) error {
 	return ecr.Errorf(ecr.CodeLifecyclePolicyNotFound,
 		"Lifecycle policy does not exist for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)
 }
@@ -102,7 +102,7 @@ var opLifecyclePolicy = Operation{"LifecyclePolicy", []access.Action{"ecr:GetLif
 
 // LifecyclePolicy returns the lifecycle policy, and when it was last evaluated
 // to act on images: zero for never. Errors: LifecyclePolicyNotFound.
-func (c *Caller) LifecyclePolicy(ctx context.Context, at Repo) (text string, evaluated time.Time, err error) {
+func (c *Caller) LifecyclePolicy(ctx context.Context, at ecr.Repo) (text string, evaluated time.Time, err error) {
 	err = c.view(ctx, opLifecyclePolicy, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
 		if text, evaluated = repo.LifecycleText, repo.LifecycleEvaluatedAt; text == "" {
 			return noLifecyclePolicy(at)
@@ -116,7 +116,7 @@ var opDeleteLifecyclePolicy = Operation{"DeleteLifecyclePolicy", []access.Action
 
 // DeleteLifecyclePolicy removes the lifecycle policy and returns what it was,
 // as LifecyclePolicy does. Errors: LifecyclePolicyNotFound.
-func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at Repo) (text string, evaluated time.Time, err error) {
+func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at ecr.Repo) (text string, evaluated time.Time, err error) {
 	err = c.update(ctx, opDeleteLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		evaluated = repo.LifecycleEvaluatedAt
 		text, err = c.removeDocument(ctx, tx, at, repo, lifecycleDocument)
@@ -132,7 +132,7 @@ func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at Repo) (text strin
 // document is one of the two policies that a repository may have.
 type document struct {
 	of      func(*meta.Repository) *string
-	absent  func(Repo) error
+	absent  func(ecr.Repo) error
 	deleted meta.JournalOp
 	// shown is the text for people.
 	shown func(ctx context.Context, r meta.IdentityReader, partition, text string) (string, error)
@@ -147,7 +147,7 @@ func asStored(_ context.Context, _ meta.IdentityReader, _, text string) (string,
 	return text, nil
 }
 
-func (c *Caller) document(ctx context.Context, op Operation, at Repo, d document) (text string, err error) {
+func (c *Caller) document(ctx context.Context, op Operation, at ecr.Repo, d document) (text string, err error) {
 	err = c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
 		if text = *d.of(&repo); text == "" {
 			return d.absent(at)
@@ -158,7 +158,7 @@ func (c *Caller) document(ctx context.Context, op Operation, at Repo, d document
 	return text, err
 }
 
-func (c *Caller) deleteDocument(ctx context.Context, op Operation, at Repo, d document) (text string, err error) {
+func (c *Caller) deleteDocument(ctx context.Context, op Operation, at ecr.Repo, d document) (text string, err error) {
 	err = c.update(ctx, op, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) (err error) {
 		text, err = c.removeDocument(ctx, tx, at, repo, d)
 		return err
@@ -166,7 +166,7 @@ func (c *Caller) deleteDocument(ctx context.Context, op Operation, at Repo, d do
 	return text, err
 }
 
-func (c *Caller) removeDocument(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, d document) (text string, err error) {
+func (c *Caller) removeDocument(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.Repository, d document) (text string, err error) {
 	if text = *d.of(&repo); text == "" {
 		return "", d.absent(at)
 	}

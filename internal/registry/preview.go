@@ -125,7 +125,7 @@ var opStartLifecyclePreview = Operation{"StartLifecyclePreview", []access.Action
 // was when it started.
 // Errors: RepositoryNotFound, InvalidParameter, LifecyclePolicyNotFound,
 // PreviewInProgress.
-func (c *Caller) StartLifecyclePreview(ctx context.Context, at Repo, text string) (Preview, error) {
+func (c *Caller) StartLifecyclePreview(ctx context.Context, at ecr.Repo, text string) (Preview, error) {
 	var (
 		row    meta.LifecyclePreview
 		policy lifecycle.Policy
@@ -171,7 +171,7 @@ func (c *Caller) StartLifecyclePreview(ctx context.Context, at Repo, text string
 
 // makePreview fills in the preview row, which is in progress. It ends one way
 // or the other, also when the client has gone.
-func (c *Caller) makePreview(ctx context.Context, at Repo, row meta.LifecyclePreview, p lifecycle.Policy) error {
+func (c *Caller) makePreview(ctx context.Context, at ecr.Repo, row meta.LifecyclePreview, p lifecycle.Policy) error {
 	ctx = context.WithoutCancel(ctx)
 	row.Status = string(PreviewComplete)
 	err := c.r.FlushPulls(ctx) // pulls of the last seconds count
@@ -194,7 +194,7 @@ func (c *Caller) makePreview(ctx context.Context, at Repo, row meta.LifecyclePre
 	})
 }
 
-func (c *Caller) previewResults(ctx context.Context, at Repo, row meta.LifecyclePreview, p lifecycle.Policy) (results []byte, err error) {
+func (c *Caller) previewResults(ctx context.Context, at ecr.Repo, row meta.LifecyclePreview, p lifecycle.Policy) (results []byte, err error) {
 	err = c.r.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
 		d := &decision{now: row.StartedAt, referrers: map[ecr.Digest][]ecr.Digest{}}
 		images, err := c.lifecycleImages(ctx, r, meta.Repository{ID: row.Repository}, d)
@@ -211,7 +211,7 @@ var opLifecyclePreview = Operation{"LifecyclePreview", []access.Action{"ecr:GetL
 
 // LifecyclePreview returns the last preview of a repository.
 // Errors: RepositoryNotFound, PreviewNotFound.
-func (c *Caller) LifecyclePreview(ctx context.Context, at Repo) (Preview, error) {
+func (c *Caller) LifecyclePreview(ctx context.Context, at ecr.Repo) (Preview, error) {
 	var p Preview
 	err := c.view(ctx, opLifecyclePreview, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		row, err := r.Retention().LifecyclePreview(ctx, repo.ID)

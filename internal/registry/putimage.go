@@ -19,7 +19,7 @@ var opPutImage = Operation{"PutImage", []access.Action{"ecr:PutImage"}}
 // ImageTagAlreadyExists, ImageDigestDoesNotMatch, LayersNotFound,
 // ReferencedImagesNotFound (not in CompatOCI, where an index may list images
 // that are not there).
-func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, error) {
+func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResult, error) {
 	m, err := manifest.Parse(n.Body, n.MediaType)
 	if err != nil {
 		return PutResult{}, err
@@ -92,7 +92,7 @@ func newRow(m manifest.Manifest, digest ecr.Digest, body []byte) meta.Manifest {
 // insertImage adds the image unless the repository has it. It names what the
 // image needs and the repository lacks; that nothing of it vanishes meanwhile
 // is the store's promise.
-func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, row meta.Manifest) (created bool, err error) {
+func insertImage(ctx context.Context, tx meta.Tx, at ecr.Repo, m manifest.Manifest, row meta.Manifest) (created bool, err error) {
 	if len(row.Blobs) > 0 {
 		missing, err := tx.MissingBlobs(ctx, row.Repository, row.Blobs)
 		if err != nil {
@@ -139,7 +139,7 @@ func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, 
 }
 
 // putTag points tag to digest if the repository's mutability lets it.
-func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) error {
+func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) error {
 	immutable := repo.Mutability.IsImmutable(tag)
 	old, err := tx.Tag(ctx, repo.ID, tag)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
@@ -169,7 +169,7 @@ func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repo
 	})
 }
 
-func imageAlreadyExists(at Repo, d ecr.Digest, tag ecr.Tag) error {
+func imageAlreadyExists(at ecr.Repo, d ecr.Digest, tag ecr.Tag) error {
 	name := string(tag)
 	if name == "" {
 		name = "null"

@@ -57,7 +57,7 @@ func TestOneWinnerOfAnImmutableTag(t *testing.T) {
 	}
 }
 
-func (f *fixture) raceForTag(to registry.Repo, clients int) {
+func (f *fixture) raceForTag(to ecr.Repo, clients int) {
 	f.t.Helper()
 	template := f.image(to, "x")
 	var (

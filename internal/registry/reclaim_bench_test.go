@@ -79,7 +79,7 @@ func quantile(all []time.Duration, q float64) time.Duration {
 
 // fill puts n images with a layer each into a repository, past the operations,
 // which would take minutes, and returns their ids.
-func (f *fixture) fill(to registry.Repo, n int) []ecr.ImageID {
+func (f *fixture) fill(to ecr.Repo, n int) []ecr.ImageID {
 	f.t.Helper()
 	ids := make([]ecr.ImageID, 0, n)
 	config := f.blob(to, []byte("{}"))
@@ -134,7 +134,7 @@ func (f *fixture) fill(to registry.Repo, n int) []ecr.ImageID {
 
 // pushUntil pushes images one after another until it is enough, and returns how
 // long each took.
-func (f *fixture) pushUntil(to registry.Repo, next *atomic.Int64, enough func(n int) bool) []time.Duration {
+func (f *fixture) pushUntil(to ecr.Repo, next *atomic.Int64, enough func(n int) bool) []time.Duration {
 	var took []time.Duration
 	for !enough(len(took)) {
 		content := fmt.Sprint("pushed ", next.Add(1))

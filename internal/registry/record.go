@@ -37,7 +37,7 @@ func (r *refusal) Unwrap() error { return r.err }
 
 // read reads in one snapshot. fn returns what allows op; at's name is empty
 // where op is about a registry.
-func (c *Caller) read(ctx context.Context, op Operation, at Repo, fn func(ctx context.Context, r meta.Reader) (grant string, err error)) error {
+func (c *Caller) read(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, r meta.Reader) (grant string, err error)) error {
 	var grant string
 	err := c.r.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
 		grant, err = fn(ctx, r)
@@ -52,7 +52,7 @@ func (c *Caller) read(ctx context.Context, op Operation, at Repo, fn func(ctx co
 // change writes in one transaction, as read reads. The record is written before
 // the commit, once however often fn runs, and is durable when change returns
 // nil. When the commit fails, the record says more than happened.
-func (c *Caller) change(ctx context.Context, op Operation, at Repo, fn func(ctx context.Context, tx meta.Tx) (grant string, err error)) error {
+func (c *Caller) change(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx meta.Tx) (grant string, err error)) error {
 	var durable func() error
 	err := c.r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		grant, err := fn(ctx, tx)
@@ -89,7 +89,7 @@ func (c *Caller) settle(op Operation, err error) error {
 }
 
 // allowed is the record of op, which grant allows.
-func (c *Caller) allowed(op Operation, at Repo, grant string) audit.Record {
+func (c *Caller) allowed(op Operation, at ecr.Repo, grant string) audit.Record {
 	r := c.record(op)
 	r.Action, r.Resource = string(op.Actions[0]), scene{at: at}.resource()
 	r.Decision, r.Statement = audit.Allowed, grant

@@ -104,7 +104,7 @@ func TestDenialsAreOnRecord(t *testing.T) {
 		}
 	}
 	// What is denied inside of an operation that goes on is nobody's denial.
-	stranger := registry.Repo{In: ecr.RegistryID{Account: "123456789012", Region: "us-east-1"}, Name: "x"}
+	stranger := ecr.Repo{In: ecr.RegistryID{Account: "123456789012", Region: "us-east-1"}, Name: "x"}
 	if _, _, err := reg.As(admin).MountBlob(t.Context(), at("there"), stranger, ecr.DigestOf(nil)); err != nil {
 		t.Fatal(err)
 	}

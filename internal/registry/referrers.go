@@ -15,7 +15,7 @@ var opListReferrers = Operation{"ListReferrers", []access.Action{"ecr:ListImageR
 // artifactType only unless that is empty, in byte order of their digests after
 // the digest after, and the digest to go on after; empty when that was all. When
 // of is given, they have one of these statuses.
-func (c *Caller) ListReferrers(ctx context.Context, at Repo, d ecr.Digest, artifactType string, after ecr.Digest, limit int, of ...ecr.ImageStatus) (list []Referrer, next ecr.Digest, err error) {
+func (c *Caller) ListReferrers(ctx context.Context, at ecr.Repo, d ecr.Digest, artifactType string, after ecr.Digest, limit int, of ...ecr.ImageStatus) (list []Referrer, next ecr.Digest, err error) {
 	err = c.view(ctx, opListReferrers, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		list, next = nil, ""
 		now := c.r.cfg.Now()

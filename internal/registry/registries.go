@@ -33,7 +33,7 @@ func (c *Caller) enterRegistry(ctx context.Context, r meta.RegistryReader, op Op
 
 // viewRegistry reads in one snapshot, on the registry that op is for.
 func (c *Caller) viewRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(r meta.Reader, s meta.RegistrySettings) error) error {
-	return c.read(ctx, op, Repo{In: in}, func(ctx context.Context, r meta.Reader) (string, error) {
+	return c.read(ctx, op, ecr.Repo{In: in}, func(ctx context.Context, r meta.Reader) (string, error) {
 		s, grant, err := c.enterRegistry(ctx, r, op, in)
 		if err != nil {
 			return "", err
@@ -44,7 +44,7 @@ func (c *Caller) viewRegistry(ctx context.Context, op Operation, in ecr.Registry
 
 // updateRegistry changes the settings of the registry that op is for.
 func (c *Caller) updateRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(tx meta.Tx, s *meta.RegistrySettings) error) error {
-	return c.change(ctx, op, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+	return c.change(ctx, op, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
 		s, grant, err := c.enterRegistry(ctx, tx, op, in)
 		if err != nil {
 			return "", err
@@ -83,7 +83,7 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 	if err != nil {
 		return "", invalidPolicy("registry", err)
 	}
-	return doc.Pretty(), c.change(ctx, opSetRegistryPolicy, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+	return doc.Pretty(), c.change(ctx, opSetRegistryPolicy, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
 		s, grant, err := c.enterRegistry(ctx, tx, opSetRegistryPolicy, in)
 		if err != nil {
 			return "", err

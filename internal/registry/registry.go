@@ -108,18 +108,9 @@ type Caller struct {
 	asked asked
 }
 
-// Repo names a repository.
-type Repo struct {
-	In   ecr.RegistryID
-	Name ecr.RepositoryName
-}
-
-// ARN of the repository.
-func (r Repo) ARN() string { return r.In.RepositoryARN(r.Name) }
-
 // Repository is what callers learn of a repository.
 type Repository struct {
-	Repo
+	ecr.Repo
 	CreatedAt  time.Time
 	Mutability ecr.Mutability
 	ScanOnPush bool
@@ -129,7 +120,7 @@ type Repository struct {
 // NewRepository is a repository to be. The zero values of its settings are
 // ECR's defaults: mutable, no scanning, AES256.
 type NewRepository struct {
-	Repo
+	ecr.Repo
 	Mutability ecr.Mutability
 	ScanOnPush bool
 	Encryption ecr.Encryption

@@ -75,9 +75,9 @@ func openOn(t testing.TB, compat registry.Compat, m meta.Store) *fixture {
 	return f
 }
 
-func at(name string) registry.Repo { return registry.Repo{In: home, Name: ecr.RepositoryName(name)} }
+func at(name string) ecr.Repo { return ecr.Repo{In: home, Name: ecr.RepositoryName(name)} }
 
-func (f *fixture) repo(name string, mode ecr.TagMutability, filters ...string) registry.Repo {
+func (f *fixture) repo(name string, mode ecr.TagMutability, filters ...string) ecr.Repo {
 	f.t.Helper()
 	_, err := f.CreateRepository(f.t.Context(), registry.NewRepository{Repo: at(name), Mutability: ecr.Mutability{Mode: mode, Filters: filters}})
 	if err != nil {
@@ -86,7 +86,7 @@ func (f *fixture) repo(name string, mode ecr.TagMutability, filters ...string) r
 	return at(name)
 }
 
-func (f *fixture) blob(to registry.Repo, content []byte) ecr.Digest {
+func (f *fixture) blob(to ecr.Repo, content []byte) ecr.Digest {
 	f.t.Helper()
 	ctx := f.t.Context()
 	id, err := f.StartUpload(ctx, to)
@@ -121,7 +121,7 @@ func encode(v any) []byte {
 
 // image uploads an image's blobs and returns its manifest. content makes the
 // image its own; size is that of its layer.
-func (f *fixture) image(to registry.Repo, content string) []byte {
+func (f *fixture) image(to ecr.Repo, content string) []byte {
 	f.t.Helper()
 	config, layer := []byte(`{"of":"`+content+`"}`), []byte("layer of "+content)
 	return encode(map[string]any{
@@ -139,12 +139,12 @@ func index(children ...[]byte) []byte {
 	return encode(map[string]any{"schemaVersion": 2, "mediaType": indexType, "manifests": list})
 }
 
-func (f *fixture) put(to registry.Repo, body []byte, tags ...ecr.Tag) error {
+func (f *fixture) put(to ecr.Repo, body []byte, tags ...ecr.Tag) error {
 	_, err := f.PutImage(f.t.Context(), to, registry.NewImage{Body: body, Tags: tags})
 	return err
 }
 
-func (f *fixture) mustPut(to registry.Repo, body []byte, tags ...ecr.Tag) ecr.Digest {
+func (f *fixture) mustPut(to ecr.Repo, body []byte, tags ...ecr.Tag) ecr.Digest {
 	f.t.Helper()
 	if err := f.put(to, body, tags...); err != nil {
 		f.t.Fatal(err)
@@ -198,7 +198,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 }
 
 // everything calls every operation that works on a repository.
-func everything(c *registry.Caller, to registry.Repo) map[string]func(context.Context) error {
+func everything(c *registry.Caller, to ecr.Repo) map[string]func(context.Context) error {
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
 	id := ecr.ImageID{Tag: tag}
 	return map[string]func(context.Context) error{

@@ -11,7 +11,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-func describe(at Repo, row meta.Repository) Repository {
+func describe(at ecr.Repo, row meta.Repository) Repository {
 	return Repository{Repo: at, CreatedAt: row.CreatedAt, Mutability: row.Mutability, ScanOnPush: row.ScanOnPush, Encryption: row.Encryption}
 }
 
@@ -87,10 +87,10 @@ var opDescribeRepositories = Operation{"DescribeRepositories", []access.Action{"
 // Errors: RepositoryNotFound if any is missing.
 func (c *Caller) DescribeRepositories(ctx context.Context, in ecr.RegistryID, names []ecr.RepositoryName) ([]Repository, error) {
 	var list []Repository
-	err := c.read(ctx, opDescribeRepositories, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
+	err := c.read(ctx, opDescribeRepositories, in.Repo("*"), func(ctx context.Context, r meta.Reader) (grant string, err error) {
 		list = make([]Repository, 0, len(names))
 		for _, name := range names {
-			at := Repo{in, name}
+			at := in.Repo(name)
 			s, by, err := c.enter(ctx, r, opDescribeRepositories, at)
 			if err != nil {
 				return "", err
@@ -109,8 +109,8 @@ var opListRepositories = Operation{"ListRepositories", []access.Action{"ecr:Desc
 // asks for the action on all repositories of the registry; those on which the
 // caller is denied it are left out.
 func (c *Caller) ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) (list []Repository, more bool, err error) {
-	err = c.read(ctx, opListRepositories, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
-		s := scene{at: Repo{in, "*"}}
+	err = c.read(ctx, opListRepositories, in.Repo("*"), func(ctx context.Context, r meta.Reader) (grant string, err error) {
+		s := scene{at: in.Repo("*")}
 		if s.settings, err = c.settings(ctx, r, in); err != nil {
 			return "", err
 		}
@@ -119,12 +119,12 @@ func (c *Caller) ListRepositories(ctx context.Context, in ecr.RegistryID, after 
 		}
 		var rows []meta.Repository
 		rows, more, err = meta.Take(meta.Repositories(ctx, r, in, after, limit+1), limit, func(row *meta.Repository) (bool, error) {
-			_, hidden := c.decide(scene{Repo{in, row.Name}, *row, s.settings}, opListRepositories.Actions...)
+			_, hidden := c.decide(scene{in.Repo(row.Name), *row, s.settings}, opListRepositories.Actions...)
 			return hidden == nil, nil
 		})
 		list = nil
 		for _, row := range rows {
-			list = append(list, describe(Repo{in, row.Name}, row))
+			list = append(list, describe(in.Repo(row.Name), row))
 		}
 		return grant, err
 	})
@@ -135,7 +135,7 @@ var opDeleteRepository = Operation{"DeleteRepository", []access.Action{"ecr:Dele
 
 // DeleteRepository deletes a repository; with force, its images too.
 // Errors: RepositoryNotFound, RepositoryNotEmpty.
-func (c *Caller) DeleteRepository(ctx context.Context, at Repo, force bool) (Repository, error) {
+func (c *Caller) DeleteRepository(ctx context.Context, at ecr.Repo, force bool) (Repository, error) {
 	var gone Repository
 	err := c.update(ctx, opDeleteRepository, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		gone = describe(at, repo)
@@ -162,7 +162,7 @@ func (c *Caller) DeleteRepository(ctx context.Context, at Repo, force bool) (Rep
 var opSetTagMutability = Operation{"SetTagMutability", []access.Action{"ecr:PutImageTagMutability"}}
 
 // SetTagMutability changes which tags may be pushed again.
-func (c *Caller) SetTagMutability(ctx context.Context, at Repo, m ecr.Mutability) error {
+func (c *Caller) SetTagMutability(ctx context.Context, at ecr.Repo, m ecr.Mutability) error {
 	if err := checkMutability(m); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func checkMutability(m ecr.Mutability) error {
 var opSetScanOnPush = Operation{"SetScanOnPush", []access.Action{"ecr:PutImageScanningConfiguration"}}
 
 // SetScanOnPush changes whether images are scanned when pushed.
-func (c *Caller) SetScanOnPush(ctx context.Context, at Repo, on bool) error {
+func (c *Caller) SetScanOnPush(ctx context.Context, at ecr.Repo, on bool) error {
 	return c.update(ctx, opSetScanOnPush, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		repo.ScanOnPush = on
 		return tx.UpdateRepository(ctx, repo)

@@ -41,7 +41,7 @@ var opTagResource = Operation{"TagResource", []access.Action{"ecr:TagResource"}}
 
 // TagResource adds or replaces resource tags.
 // Errors: RepositoryNotFound, InvalidTagParameter, TooManyTags.
-func (c *Caller) TagResource(ctx context.Context, at Repo, tags map[string]string) error {
+func (c *Caller) TagResource(ctx context.Context, at ecr.Repo, tags map[string]string) error {
 	if err := checkResourceTags(tags); err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (c *Caller) TagResource(ctx context.Context, at Repo, tags map[string]strin
 var opUntagResource = Operation{"UntagResource", []access.Action{"ecr:UntagResource"}}
 
 // UntagResource removes resource tags; keys that are not there are nothing.
-func (c *Caller) UntagResource(ctx context.Context, at Repo, keys []string) error {
+func (c *Caller) UntagResource(ctx context.Context, at ecr.Repo, keys []string) error {
 	return c.asking(asked{tagKeys: keys}).update(ctx, opUntagResource, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
 		all := maps.Clone(repo.Tags)
 		for _, k := range keys {
@@ -75,7 +75,7 @@ func (c *Caller) UntagResource(ctx context.Context, at Repo, keys []string) erro
 var opResourceTags = Operation{"ResourceTags", []access.Action{"ecr:ListTagsForResource"}}
 
 // ResourceTags returns the resource tags.
-func (c *Caller) ResourceTags(ctx context.Context, at Repo) (map[string]string, error) {
+func (c *Caller) ResourceTags(ctx context.Context, at ecr.Repo) (map[string]string, error) {
 	var tags map[string]string
 	err := c.view(ctx, opResourceTags, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
 		tags = repo.Tags

@@ -166,10 +166,10 @@ var opScanning = Operation{"Scanning", []access.Action{"ecr:BatchGetRepositorySc
 // Scanning returns how the named repositories are scanned, in the order given,
 // and the names of which there is no repository.
 func (c *Caller) Scanning(ctx context.Context, in ecr.RegistryID, names []ecr.RepositoryName) (list []RepositoryScan, missing []ecr.RepositoryName, err error) {
-	err = c.read(ctx, opScanning, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
+	err = c.read(ctx, opScanning, in.Repo("*"), func(ctx context.Context, r meta.Reader) (grant string, err error) {
 		list, missing = nil, nil
 		for _, name := range names {
-			at := Repo{in, name}
+			at := in.Repo(name)
 			s, by, err := c.enter(ctx, r, opScanning, at)
 			if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
 				missing = append(missing, name)
@@ -194,7 +194,7 @@ var opStartScan = Operation{"StartScan", []access.Action{"ecr:StartImageScan"}}
 // StartScan refuses to scan an image, as ECR does where a registry's scanning
 // is enhanced. Errors: RepositoryNotFound, ImageNotFound, else always
 // Validation.
-func (c *Caller) StartScan(ctx context.Context, at Repo, id ecr.ImageID) error {
+func (c *Caller) StartScan(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
 	return c.read(ctx, opStartScan, at, func(ctx context.Context, r meta.Reader) (string, error) {
 		s, grant, err := c.enter(ctx, r, opStartScan, at)
 		if err != nil {
@@ -217,7 +217,7 @@ var opScanFindings = Operation{"ScanFindings", []access.Action{"ecr:DescribeImag
 
 // ScanFindings says that an image was not scanned: none is.
 // Errors: RepositoryNotFound, ImageNotFound, else always ScanNotFound.
-func (c *Caller) ScanFindings(ctx context.Context, at Repo, id ecr.ImageID) error {
+func (c *Caller) ScanFindings(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
 	return c.view(ctx, opScanFindings, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		if err := found(ctx, r, at, repo.ID, id); err != nil {
 			return err
@@ -227,7 +227,7 @@ func (c *Caller) ScanFindings(ctx context.Context, at Repo, id ecr.ImageID) erro
 }
 
 // found is nil when the image that id names is there.
-func found(ctx context.Context, r meta.ImageReader, at Repo, repo meta.RepositoryID, id ecr.ImageID) error {
+func found(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) error {
 	if f, bad := malformed(id); bad {
 		return ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
 	}

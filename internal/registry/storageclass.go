@@ -32,7 +32,7 @@ func (r *Registry) settleStatus(i *ecr.Image, now time.Time) {
 // pullable refuses images that are archived or on their way back.
 // Amazon ECR user guide, "Archiving an image": they cannot be pulled. ECR
 // answers as for an image that is not there.
-func (r *Registry) pullable(at Repo, id ecr.ImageID, i *ecr.Image) error {
+func (r *Registry) pullable(at ecr.Repo, id ecr.ImageID, i *ecr.Image) error {
 	r.settleStatus(i, r.cfg.Now())
 	switch i.Status {
 	case ecr.StatusArchived:
@@ -43,7 +43,7 @@ func (r *Registry) pullable(at Repo, id ecr.ImageID, i *ecr.Image) error {
 	return nil
 }
 
-func notPullable(at Repo, id ecr.ImageID, why string) error {
+func notPullable(at ecr.Repo, id ecr.ImageID, why string) error {
 	return ecr.Errorf(ecr.CodeImageNotFound, "The image with imageId %s within the repository with name '%s' in the registry with id '%s' %s",
 		id, at.Name, at.In.Account, why)
 }
@@ -59,7 +59,7 @@ var opSetStorageClass = Operation{"SetStorageClass", []access.Action{"ecr:Update
 // ACTIVATING until it can be pulled. An image that an index lists which is not
 // archived can not be archived.
 // Errors: RepositoryNotFound, ImageNotFound, ImageStorageClassUpdateNotSupported.
-func (c *Caller) SetStorageClass(ctx context.Context, at Repo, id ecr.ImageID, class StorageClass) (ecr.Image, error) {
+func (c *Caller) SetStorageClass(ctx context.Context, at ecr.Repo, id ecr.ImageID, class StorageClass) (ecr.Image, error) {
 	var image ecr.Image
 	if f, bad := malformed(id); bad {
 		return image, ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
@@ -93,14 +93,14 @@ func (c *Caller) SetStorageClass(ctx context.Context, at Repo, id ecr.ImageID, c
 	return image, err
 }
 
-func classNotSupported(at Repo, id ecr.ImageID, why string) error {
+func classNotSupported(at ecr.Repo, id ecr.ImageID, why string) error {
 	return ecr.Errorf(ecr.CodeStorageClassNotSupported,
 		"The storage class of the image with imageId %s within the repository with name '%s' in the registry with id '%s' cannot be updated: %s",
 		id, at.Name, at.In.Account, why)
 }
 
 // archivable refuses an image that an index lists which is not archived.
-func archivable(ctx context.Context, r meta.ImageReader, at Repo, id ecr.ImageID, m meta.Manifest) error {
+func archivable(ctx context.Context, r meta.ImageReader, at ecr.Repo, id ecr.ImageID, m meta.Manifest) error {
 	parents, err := r.Parents(ctx, m.Repository, m.Image.Digest)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (c *Caller) withReferrers(ctx context.Context, tx meta.Tx, m meta.Manifest,
 }
 
 // archive moves an image to the archive, and puts that on record.
-func (c *Caller) archive(ctx context.Context, tx meta.Tx, at Repo, m meta.Manifest, why deletion) error {
+func (c *Caller) archive(ctx context.Context, tx meta.Tx, at ecr.Repo, m meta.Manifest, why deletion) error {
 	if err := tx.Retention().AppendJournal(ctx, c.imageEntry(at, m, meta.JournalArchiveImage, m.Image.Tags, why)); err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (c *Caller) archive(ctx context.Context, tx meta.Tx, at Repo, m meta.Manife
 }
 
 // activate brings an image back, which is there from why.at on.
-func (c *Caller) activate(ctx context.Context, tx meta.Tx, at Repo, m meta.Manifest, why deletion) error {
+func (c *Caller) activate(ctx context.Context, tx meta.Tx, at ecr.Repo, m meta.Manifest, why deletion) error {
 	e := c.imageEntry(at, m, meta.JournalActivateImage, m.Image.Tags, why)
 	e.At = c.r.cfg.Now()
 	if err := tx.Retention().AppendJournal(ctx, e); err != nil {
@@ -157,7 +157,7 @@ func (c *Caller) activate(ctx context.Context, tx meta.Tx, at Repo, m meta.Manif
 }
 
 // reactivate brings an image back at once that is pushed again.
-func (c *Caller) reactivate(ctx context.Context, tx meta.Tx, at Repo, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
+func (c *Caller) reactivate(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
 	m, err := tx.Manifest(ctx, repo, d)
 	if err != nil {
 		return false, err

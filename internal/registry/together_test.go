@@ -218,7 +218,7 @@ func (w *crowd) nothingKept() bool {
 	return nothing
 }
 
-func pushBlob(ctx context.Context, c *registry.Caller, to registry.Repo, d ecr.Digest, content []byte) error {
+func pushBlob(ctx context.Context, c *registry.Caller, to ecr.Repo, d ecr.Digest, content []byte) error {
 	_, err := c.StatBlob(ctx, to, d)
 	if ecr.CodeOf(err) != ecr.CodeLayersNotFound {
 		return err
@@ -376,7 +376,7 @@ func (w *crowd) verify(ctx context.Context) {
 }
 
 // images returns the manifests of all images of a repository.
-func (w *crowd) images(ctx context.Context, in registry.Repo) ([][]byte, error) {
+func (w *crowd) images(ctx context.Context, in ecr.Repo) ([][]byte, error) {
 	var bodies [][]byte
 	for after := ecr.Digest(""); ; {
 		list, next, err := w.ListImageDetails(ctx, in, "", after, 500)

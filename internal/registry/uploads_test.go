@@ -15,7 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-func (f *fixture) upload(to registry.Repo, parts ...[]byte) meta.UploadID {
+func (f *fixture) upload(to ecr.Repo, parts ...[]byte) meta.UploadID {
 	f.t.Helper()
 	id, err := f.StartUpload(f.t.Context(), to)
 	if err != nil {
@@ -192,7 +192,7 @@ func TestContentIsKeptOnce(t *testing.T) {
 	if blobs, uploads := f.stored(); blobs != 1 || uploads != 0 {
 		t.Errorf("%d blobs and %d uploads", blobs, uploads)
 	}
-	for _, r := range []registry.Repo{a, b} {
+	for _, r := range []ecr.Repo{a, b} {
 		if _, err := f.StatBlob(t.Context(), r, d); err != nil {
 			t.Error(err)
 		}

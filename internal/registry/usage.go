@@ -14,7 +14,7 @@ import (
 // RepositoryUsage is what the images of a repository take. Blobs are counted
 // once however many images refer to them; sizes are bytes.
 type RepositoryUsage struct {
-	Repo
+	ecr.Repo
 	Images        int
 	ManifestBytes int64
 	BlobBytes     int64
@@ -47,7 +47,7 @@ var opUsage = Operation{"Usage", []access.Action{"kontor:DescribeUsage"}}
 // lifecycle policy would free now: after guards, and with leased images kept.
 // What is in the recycle bin, and what no image refers to, does not count.
 // Errors: RepositoryNotFound.
-func (c *Caller) Usage(ctx context.Context, at Repo) (RepositoryUsage, error) {
+func (c *Caller) Usage(ctx context.Context, at ecr.Repo) (RepositoryUsage, error) {
 	var u RepositoryUsage
 	err := c.view(ctx, opUsage, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
 		s, err := survey(ctx, r, repo)

@@ -13,7 +13,7 @@ import (
 )
 
 // imageOf pushes blobs and puts an image of them: the first is its config.
-func (f *fixture) imageOf(to registry.Repo, tags []ecr.Tag, blobs ...string) []byte {
+func (f *fixture) imageOf(to ecr.Repo, tags []ecr.Tag, blobs ...string) []byte {
 	f.t.Helper()
 	var layers []desc
 	for _, b := range blobs[1:] {

@@ -10,7 +10,6 @@ import (
 	"maps"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -41,7 +40,7 @@ func (p parts) blobs() []ecr.Digest {
 }
 
 // tryWhole is nil when an image can be read by its digest, with all blobs.
-func (f *fixture) tryWhole(ctx context.Context, to registry.Repo, body []byte) error {
+func (f *fixture) tryWhole(ctx context.Context, to ecr.Repo, body []byte) error {
 	d := ecr.DigestOf(body)
 	m, err := f.Manifest(ctx, to, ecr.ImageID{Digest: d})
 	if err != nil {
@@ -59,7 +58,7 @@ func (f *fixture) tryWhole(ctx context.Context, to registry.Repo, body []byte) e
 }
 
 // pullBlob reads a blob and checks its content.
-func (f *fixture) pullBlob(ctx context.Context, to registry.Repo, d ecr.Digest) error {
+func (f *fixture) pullBlob(ctx context.Context, to ecr.Repo, d ecr.Digest) error {
 	_, file, err := f.OpenBlob(ctx, to, d)
 	if err != nil {
 		return fmt.Errorf("blob %s: %w", d, err)

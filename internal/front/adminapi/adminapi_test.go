@@ -71,7 +71,7 @@ func newServer(t testing.TB) *server {
 		Meta: store, Blobs: blobs, Tokens: users, Now: s.clock.Now, TestClock: s.clock, Log: log, RecycleTime: 7 * 24 * time.Hour,
 	})
 	s.h = New(Config{Registry: r, Log: log})
-	_, err = r.As(s.admin).CreateRepository(ctx, registry.NewRepository{Repo: registry.Repo{In: home, Name: "app"}})
+	_, err = r.As(s.admin).CreateRepository(ctx, registry.NewRepository{Repo: ecr.Repo{In: home, Name: "app"}})
 	fatal(err)
 	return s
 }

@@ -97,28 +97,28 @@ func (c *call) in(registryID string) (ecr.RegistryID, error) {
 }
 
 // repo is the repository that a request must name.
-func (c *call) repo(registryID, name string) (registry.Repo, error) {
+func (c *call) repo(registryID, name string) (ecr.Repo, error) {
 	in, err := c.in(registryID)
 	if err != nil {
-		return registry.Repo{}, err
+		return ecr.Repo{}, err
 	}
 	n, err := ecr.ParseRepositoryName(name)
-	return registry.Repo{In: in, Name: n}, err
+	return ecr.Repo{In: in, Name: n}, err
 }
 
 // someRepo is the repository that a request may name; one without a name
 // stands for all.
-func (c *call) someRepo(registryID, name string) (registry.Repo, error) {
+func (c *call) someRepo(registryID, name string) (ecr.Repo, error) {
 	in, err := c.in(registryID)
 	if err != nil {
-		return registry.Repo{}, err
+		return ecr.Repo{}, err
 	}
 	n, err := optional(name, ecr.ParseRepositoryName)
-	return registry.Repo{In: in, Name: n}, err
+	return ecr.Repo{In: in, Name: n}, err
 }
 
 // image is the image that a request must name, by its digest.
-func (c *call) image(registryID, name, digest string) (registry.Repo, ecr.Digest, error) {
+func (c *call) image(registryID, name, digest string) (ecr.Repo, ecr.Digest, error) {
 	at, err := c.repo(registryID, name)
 	if err != nil {
 		return at, "", err

@@ -191,8 +191,8 @@ func (c *call) in(registryID *string) ecr.RegistryID {
 }
 
 // repo is the repository that a request names. Both parts have been checked.
-func (c *call) repo(registryID, name *string) registry.Repo {
-	return registry.Repo{In: c.in(registryID), Name: ecr.RepositoryName(*name)}
+func (c *call) repo(registryID, name *string) ecr.Repo {
+	return ecr.Repo{In: c.in(registryID), Name: ecr.RepositoryName(*name)}
 }
 
 // value is what p points to, or the zero value.

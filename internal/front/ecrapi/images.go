@@ -152,7 +152,7 @@ func statuses(filter *string) []ecr.ImageStatus {
 	}
 }
 
-func imageDetail(at registry.Repo, i ecr.Image) ImageDetail {
+func imageDetail(at ecr.Repo, i ecr.Image) ImageDetail {
 	d := ImageDetail{
 		RegistryId: text(at.In.Account), RepositoryName: text(at.Name),
 		ImageDigest: text(i.Digest), ImageSizeInBytes: &i.SizeBytes,

@@ -41,7 +41,7 @@ func FuzzServe(f *testing.F) {
 	quiet := slog.New(slog.DiscardHandler)
 	reg := registry.New(registry.Config{Meta: store, Blobs: blobs, Now: time.Now, Compat: registry.CompatOCI, Log: quiet})
 	h := ociapi.New(ociapi.Config{Registry: reg, Log: quiet})
-	if _, err := reg.As(admin).CreateRepository(ctx, registry.NewRepository{Repo: registry.Repo{In: here, Name: "app"}}); err != nil {
+	if _, err := reg.As(admin).CreateRepository(ctx, registry.NewRepository{Repo: ecr.Repo{In: here, Name: "app"}}); err != nil {
 		f.Fatal(err)
 	}
 	methods := []string{"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"}

@@ -99,7 +99,7 @@ func start(t *testing.T, compat registry.Compat, repos ...ecr.RepositoryName) *w
 func (w *world) create(name ecr.RepositoryName, m ecr.Mutability) {
 	w.t.Helper()
 	_, err := w.registry.As(admin).CreateRepository(context.Background(), registry.NewRepository{
-		Repo: registry.Repo{In: here, Name: name}, Mutability: m,
+		Repo: ecr.Repo{In: here, Name: name}, Mutability: m,
 	})
 	if err != nil {
 		w.t.Fatal(err)

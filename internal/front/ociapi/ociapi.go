@@ -74,11 +74,11 @@ type exchange struct {
 	at        ecr.RegistryID
 	requestID string
 
-	repo   registry.Repo // unless the kind has no repository
-	digest ecr.Digest    // of a blob, a subject, or a manifest by digest
-	tag    ecr.Tag       // of a manifest by tag
-	upload string        // id of an upload
-	body   *clientBody   // set once an endpoint reads the request's body
+	repo   ecr.Repo    // unless the kind has no repository
+	digest ecr.Digest  // of a blob, a subject, or a manifest by digest
+	tag    ecr.Tag     // of a manifest by tag
+	upload string      // id of an upload
+	body   *clientBody // set once an endpoint reads the request's body
 }
 
 // bind checks the path's names. Errors: nameInvalid, digestInvalid,
@@ -91,7 +91,7 @@ func (x *exchange) bind(rt route) error {
 	if err != nil {
 		return inputError(nameInvalid, err)
 	}
-	x.repo = registry.Repo{In: x.at, Name: name}
+	x.repo = ecr.Repo{In: x.at, Name: name}
 	switch rt.kind {
 	case kindManifest:
 		if !isDigest(rt.ref) {
