@@ -38,6 +38,7 @@ var rooms = map[string]int{
 	"internal/access/audit":        20,
 	"internal/access/identity":     20,
 	"internal/access/proof":        20,
+	"internal/gate":                22,
 	"internal/access/iam":          25,
 	"internal/access/declared":     26,
 	"internal/store/check":         20,

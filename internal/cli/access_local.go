@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/policy"
 )
 
@@ -33,7 +34,7 @@ func (e *Env) localPeople(ctx context.Context, data string, w *proof.World, read
 		partition = w.Repositories[0].In.Region.Partition()
 	}
 	users := identity.New(identity.Config{Meta: dir.Meta, Key: dir.Key, Now: e.Now, Partition: partition})
-	people := iam.New(iam.Config{Meta: dir.Meta, Identity: users, Now: e.Now, Partition: partition})
+	people := iam.New(iam.Config{Gate: gate.New(gate.Config{Meta: dir.Meta}), Identity: users, Now: e.Now, Partition: partition})
 	for _, account := range accountsOf(w, asked) {
 		if read[account] {
 			continue

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -33,7 +34,7 @@ func TestCollectionAndTrimming(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return now }
 	const day = 24 * time.Hour
-	reg := registry.New(registry.Config{Meta: store, Blobs: b, Now: clock, Log: slog.New(slog.DiscardHandler), JournalTime: 10 * day, BlobGrace: day})
+	reg := registry.New(registry.Config{Gate: gate.New(gate.Config{Meta: store}), Blobs: b, Now: clock, Log: slog.New(slog.DiscardHandler), JournalTime: 10 * day, BlobGrace: day})
 	system := reg.System("test")
 	in := ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}
 	for _, name := range []ecr.RepositoryName{"gone", "stays"} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -51,7 +52,7 @@ func TestRun(t *testing.T) {
 	var log bytes.Buffer
 	clock := time.Now
 	store := &brokenOnce{Store: m, broken: true}
-	reg := registry.New(registry.Config{Meta: store, Blobs: b, Now: clock, Log: slog.New(slog.DiscardHandler)})
+	reg := registry.New(registry.Config{Gate: gate.New(gate.Config{Meta: store}), Blobs: b, Now: clock, Log: slog.New(slog.DiscardHandler)})
 	to := ecr.Repo{In: ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, Name: "app"}
 	caller := reg.System("test")
 	if _, err := caller.CreateRepository(t.Context(), registry.NewRepository{Repo: to}); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
@@ -32,7 +33,7 @@ func TestLifecycle(t *testing.T) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	clock := registry.NewTestClock(time.Now)
-	reg := registry.New(registry.Config{Meta: m, Blobs: b, Now: clock.Now, TestClock: clock, Log: log})
+	reg := registry.New(registry.Config{Gate: gate.New(gate.Config{Meta: m}), Blobs: b, Now: clock.Now, TestClock: clock, Log: log})
 	to := ecr.Repo{In: ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, Name: "app"}
 	caller := reg.System("test")
 	if _, err := caller.CreateRepository(t.Context(), registry.NewRepository{Repo: to}); err != nil {

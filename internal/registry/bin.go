@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -24,60 +24,17 @@ type BinnedImage struct {
 	Rule      int // priority of the lifecycle rule; 0 for none
 }
 
-// enterName is enter for what concerns a repository's name, whether there is a
-// repository of that name or not.
-func (c *Caller) enterName(ctx context.Context, r meta.ContentReader, op Operation, at ecr.Repo) (s scene, grant string, err error) {
-	s.at = at
-	if s.row, err = r.Repository(ctx, at.In, at.Name); err != nil && !errors.Is(err, meta.ErrNotFound) {
-		return scene{}, "", err
-	}
-	if s.settings, err = c.settings(ctx, r, at.In); err != nil {
-		return scene{}, "", err
-	}
-	grant, err = c.decide(s, op.Actions...)
-	return s, grant, err
-}
-
-// enterNames decides about op on the repository name, or where name is empty
-// on all of the registry. shown tells which repositories the caller may see of
-// what is found then.
-func (c *Caller) enterNames(ctx context.Context, r meta.ContentReader, op Operation, in ecr.RegistryID, name ecr.RepositoryName) (shown func(ecr.RepositoryName) (bool, error), grant string, err error) {
-	if name != "" {
-		_, grant, err := c.enterName(ctx, r, op, in.Repo(name))
-		return func(ecr.RepositoryName) (bool, error) { return true, nil }, grant, err
-	}
-	all := scene{at: in.Repo("*")}
-	if all.settings, err = c.settings(ctx, r, in); err != nil {
-		return nil, "", err
-	}
-	if grant, err = c.decide(all, op.Actions...); err != nil {
-		return nil, "", err
-	}
-	known := map[ecr.RepositoryName]bool{}
-	return func(name ecr.RepositoryName) (bool, error) {
-		if yes, ok := known[name]; ok {
-			return yes, nil
-		}
-		_, _, err := c.enterName(ctx, r, op, in.Repo(name))
-		if err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
-			return false, err
-		}
-		known[name] = err == nil
-		return err == nil, nil
-	}, grant, nil
-}
-
-var opListBin = Operation{"ListBin", []access.Action{"kontor:ListRecycleBin"}}
+var opListBin = gate.Op("ListBin", "kontor:ListRecycleBin")
 
 // ListBin returns at most limit deleted images of the repository name, or of
 // all when name is empty, in the order of deletion, after the id after; and the
 // id to go on after, 0 when that was all. The repository may be gone.
 func (c *Caller) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) (list []BinnedImage, next int64, err error) {
-	err = c.read(ctx, opListBin, in.Repo(orAll(name)), func(ctx context.Context, r meta.Reader) (string, error) {
+	err = c.gate.Read(ctx, opListBin, func(ctx context.Context, r *gate.View) error {
 		list, next = nil, 0
-		shown, grant, err := c.enterNames(ctx, r, opListBin, in, name)
+		shown, err := r.EnterNames(ctx, in, name)
 		if err != nil {
-			return "", err
+			return err
 		}
 		rows, more, err := meta.Take(meta.Pages(after, limit+1, func(after int64, limit int) ([]meta.BinEntry, error) {
 			return r.Retention().ListBin(ctx, in, name, after, limit)
@@ -91,20 +48,12 @@ func (c *Caller) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.Reposi
 		if more {
 			next = list[limit-1].ID
 		}
-		return grant, err
+		return err
 	})
 	return list, next, err
 }
 
 func binID(e meta.BinEntry) int64 { return e.ID }
-
-// orAll is the name that an operation is about: all where none is given.
-func orAll(name ecr.RepositoryName) ecr.RepositoryName {
-	if name == "" {
-		return "*"
-	}
-	return name
-}
 
 // Restored is what came back.
 type Restored struct {
@@ -129,7 +78,7 @@ type RestoredImage struct {
 	Rule   int
 }
 
-var opRestoreImage = Operation{"RestoreImage", []access.Action{"kontor:RestoreImage"}}
+var opRestoreImage = gate.Op("RestoreImage", "kontor:RestoreImage")
 
 // RestoreImage brings the image d back from the bin to the repository that has
 // the name now: with its tags where they are free, with the images that it
@@ -137,9 +86,9 @@ var opRestoreImage = Operation{"RestoreImage", []access.Action{"kontor:RestoreIm
 // Errors: RepositoryNotFound, ImageNotFound.
 func (c *Caller) RestoreImage(ctx context.Context, at ecr.Repo, d ecr.Digest) (Restored, error) {
 	var done Restored
-	err := c.update(ctx, opRestoreImage, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err := c.gate.ChangeRepository(ctx, opRestoreImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		done = Restored{}
-		restore := &restoration{c: c, tx: tx, at: at, repo: repo.ID, now: c.r.cfg.Now(), seen: map[ecr.Digest]bool{}}
+		restore := &restoration{tx: tx, at: at, repo: repo.ID, now: c.r.cfg.Now(), seen: map[ecr.Digest]bool{}}
 		found, err := restore.image(ctx, d)
 		if err == nil && !found {
 			return notInBin(at, d)
@@ -157,8 +106,7 @@ func notInBin(at ecr.Repo, d ecr.Digest) error {
 
 // restoration is one RestoreImage in its transaction.
 type restoration struct {
-	c    *Caller
-	tx   meta.Tx
+	tx   *gate.Tx
 	at   ecr.Repo
 	repo meta.RepositoryID
 	now  time.Time
@@ -205,7 +153,7 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 		return false, err
 	}
 	why := deletion{at: r.now, reason: "restored from the recycle bin"}
-	if err := r.tx.Retention().AppendJournal(ctx, r.c.imageEntry(r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why)); err != nil {
+	if err := r.tx.Retention().AppendJournal(ctx, imageEntry(r.tx, r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why)); err != nil {
 		return false, err
 	}
 	return true, r.referrers(ctx, e)
@@ -281,7 +229,7 @@ type Purged struct {
 	SizeBytes int64
 }
 
-var opPurgeImage = Operation{"PurgeImage", []access.Action{"kontor:PurgeImage"}}
+var opPurgeImage = gate.Op("PurgeImage", "kontor:PurgeImage")
 
 // PurgeImage removes the image d at once and for good, from the repository and
 // from the bin, with the blobs that nothing else uses and their files; for
@@ -294,17 +242,17 @@ func (c *Caller) PurgeImage(ctx context.Context, at ecr.Repo, d ecr.Digest, reas
 		done  Purged
 		files []meta.Blob
 	)
-	err := c.change(ctx, opPurgeImage, at, func(ctx context.Context, tx meta.Tx) (string, error) {
+	err := c.gate.Change(ctx, opPurgeImage, func(ctx context.Context, tx *gate.Tx) error {
 		done, files = Purged{}, nil
-		s, grant, err := c.enterName(ctx, tx, opPurgeImage, at)
+		s, err := tx.EnterName(ctx, at)
 		if err != nil {
-			return "", err
+			return err
 		}
 		if reason == "" {
-			return "", ecr.InvalidParameter("reason", "must have length greater than or equal to 1")
+			return ecr.InvalidParameter("reason", "must have length greater than or equal to 1")
 		}
-		done, files, err = c.purge(ctx, tx, s, d, reason)
-		return grant, err
+		done, files, err = c.r.purge(ctx, tx, s, d, reason)
+		return err
 	})
 	if err != nil {
 		return Purged{}, err
@@ -317,29 +265,29 @@ func (c *Caller) PurgeImage(ctx context.Context, at ecr.Repo, d ecr.Digest, reas
 	return done, nil
 }
 
-// purge removes everything but files. s.row is zero without the repository.
-func (c *Caller) purge(ctx context.Context, tx meta.Tx, s scene, d ecr.Digest, reason string) (done Purged, files []meta.Blob, err error) {
-	why := deletion{at: c.r.cfg.Now(), reason: reason}
-	m, err := tx.Manifest(ctx, s.row.ID, d)
+// purge removes everything but files. s.Row is zero without the repository.
+func (r *Registry) purge(ctx context.Context, tx *gate.Tx, s gate.Scene, d ecr.Digest, reason string) (done Purged, files []meta.Blob, err error) {
+	why := deletion{at: r.cfg.Now(), reason: reason}
+	m, err := tx.Manifest(ctx, s.Row.ID, d)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return done, nil, err
 	}
 	done.Live = err == nil
 	var blobs []ecr.Digest
 	if done.Live {
-		if err := unlisted(ctx, tx, s.row.ID, d); err != nil {
+		if err := unlisted(ctx, tx, s.Row.ID, d); err != nil {
 			return done, nil, err
 		}
 		done.Tags = m.Image.Tags
-		if blobs, err = tx.ImageBlobs(ctx, s.row.ID, d); err != nil {
+		if blobs, err = tx.ImageBlobs(ctx, s.Row.ID, d); err != nil {
 			return done, nil, err
 		}
-		if err := tx.DeleteManifest(ctx, s.row.ID, d, why.at); err != nil {
+		if err := tx.DeleteManifest(ctx, s.Row.ID, d, why.at); err != nil {
 			return done, nil, err
 		}
 	}
 	for {
-		e, err := tx.Retention().Bin(ctx, s.at.In, s.at.Name, d)
+		e, err := tx.Retention().Bin(ctx, s.At.In, s.At.Name, d)
 		if errors.Is(err, meta.ErrNotFound) {
 			break
 		}
@@ -356,17 +304,17 @@ func (c *Caller) purge(ctx context.Context, tx meta.Tx, s scene, d ecr.Digest, r
 		done.Binned++
 	}
 	if !done.Live && done.Binned == 0 {
-		return done, nil, ecr.ImageNotFound(s.at.In, s.at.Name, ecr.ImageID{Digest: d})
+		return done, nil, ecr.ImageNotFound(s.At.In, s.At.Name, ecr.ImageID{Digest: d})
 	}
-	if files, err = tx.Retention().DropBlobs(ctx, s.row.ID, blobs); err != nil {
+	if files, err = tx.Retention().DropBlobs(ctx, s.Row.ID, blobs); err != nil {
 		return done, nil, err
 	}
 	for _, b := range files {
 		done.Blobs++
 		done.SizeBytes += b.SizeBytes
 	}
-	if err := tx.Retention().EmptyJournal(ctx, s.at.In, s.at.Name, d); err != nil {
+	if err := tx.Retention().EmptyJournal(ctx, s.At.In, s.At.Name, d); err != nil {
 		return done, nil, err
 	}
-	return done, files, tx.Retention().AppendJournal(ctx, c.imageEntry(s.at, m, meta.JournalPurgeImage, m.Image.Tags, why))
+	return done, files, tx.Retention().AppendJournal(ctx, imageEntry(tx, s.At, m, meta.JournalPurgeImage, m.Image.Tags, why))
 }

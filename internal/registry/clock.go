@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/gate"
 )
 
 // TestClock is an image clock that can be moved: some clock, and an offset. It
@@ -51,7 +50,7 @@ func (c *TestClock) set(offset time.Duration) {
 // maxOffset keeps a test clock within the years that everything can hold.
 const maxOffset = 100 * 365 * 24 * time.Hour
 
-var opMoveClock = Operation{"MoveClock", []access.Action{"kontor:MoveClock"}}
+var opMoveClock = gate.Op("MoveClock", "kontor:MoveClock")
 
 // MoveClock moves the test clock by d, also for the next start of the server,
 // and returns its time. A d of 0 asks for the time.
@@ -63,19 +62,18 @@ func (c *Caller) MoveClock(ctx context.Context, in ecr.RegistryID, d time.Durati
 		defer clock.moving.Unlock()
 	}
 	var offset time.Duration
-	err := c.change(ctx, opMoveClock, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
-		_, grant, err := c.enterRegistry(ctx, tx, opMoveClock, in)
-		switch {
-		case err != nil:
-			return "", err
-		case clock == nil:
-			return "", ecr.Errorf(ecr.CodeValidation, "The image clock of this server cannot be moved: it was not started with --test-clock")
+	err := c.gate.Change(ctx, opMoveClock, func(ctx context.Context, tx *gate.Tx) error {
+		if _, err := tx.EnterRegistry(ctx, in); err != nil {
+			return err
+		}
+		if clock == nil {
+			return ecr.Errorf(ecr.CodeValidation, "The image clock of this server cannot be moved: it was not started with --test-clock")
 		}
 		offset = clock.Offset() + d
 		if d > maxOffset || d < -maxOffset || offset > maxOffset || offset < -maxOffset {
-			return "", ecr.InvalidParameter("moveSeconds", "must not take the clock further than 100 years from the time it is")
+			return ecr.InvalidParameter("moveSeconds", "must not take the clock further than 100 years from the time it is")
 		}
-		return grant, putJob(ctx, tx.Retention(), clockJob, clockState{Offset: offset})
+		return putJob(ctx, tx.Retention(), clockJob, clockState{Offset: offset})
 	})
 	if err != nil {
 		return time.Time{}, err
@@ -98,7 +96,7 @@ func (r *Registry) RestoreClock(ctx context.Context) error {
 		return nil
 	}
 	var s clockState
-	err := r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) error { return job(ctx, rd.Retention(), clockJob, &s) })
+	err := r.cfg.Gate.System("test clock").Read(ctx, gate.Op("RestoreClock"), func(ctx context.Context, rd *gate.View) error { return job(ctx, rd.Retention(), clockJob, &s) })
 	if err != nil {
 		return fmt.Errorf("reading where the test clock stood: %w", err)
 	}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -71,27 +71,26 @@ func (r *Registry) Collect(ctx context.Context, o CollectOptions) (Collected, er
 	return done, nil
 }
 
-var opCollect = Operation{"Collect", []access.Action{"kontor:CollectGarbage"}}
+var opCollect = gate.Op("Collect", "kontor:CollectGarbage")
 
 // Collect makes a collection now, with the default bounds. It is one of the
 // whole store, whichever of its registries the caller asks from.
 func (c *Caller) Collect(ctx context.Context, in ecr.RegistryID) (Collected, error) {
-	err := c.change(ctx, opCollect, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
-		_, grant, err := c.enterRegistry(ctx, tx, opCollect, in)
-		return grant, err
+	err := c.gate.Ask(ctx, opCollect, func(ctx context.Context, v *gate.View) error {
+		_, err := v.EnterRegistry(ctx, in)
+		return err
 	})
 	if err != nil {
 		return Collected{}, err
 	}
-	done, err := c.r.Collect(ctx, CollectOptions{})
-	return done, storeError(err)
+	return c.r.Collect(ctx, CollectOptions{})
 }
 
 // batches removes batch after batch until one is not full.
-func (r *Registry) batches(ctx context.Context, o CollectOptions, remove func(ctx context.Context, tx meta.Tx) (int, error), removed func(ctx context.Context, n int) error) error {
+func (r *Registry) batches(ctx context.Context, o CollectOptions, remove func(ctx context.Context, tx *gate.Tx) (int, error), removed func(ctx context.Context, n int) error) error {
 	for {
 		var n int
-		err := r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
+		err := r.cfg.Gate.System("collection").Change(ctx, opCollect, func(ctx context.Context, tx *gate.Tx) (err error) {
 			n, err = remove(ctx, tx)
 			return err
 		})
@@ -127,13 +126,15 @@ func (o CollectOptions) pause(ctx context.Context, n int) error {
 
 func (r *Registry) expireBin(ctx context.Context, o CollectOptions, done *Collected) error {
 	now := r.cfg.Now()
-	return r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) { return tx.Retention().ExpireBin(ctx, now, o.Batch) },
+	return r.batches(ctx, o, func(ctx context.Context, tx *gate.Tx) (int, error) {
+		return tx.Retention().ExpireBin(ctx, now, o.Batch)
+	},
 		func(_ context.Context, n int) error { done.BinEntries += n; return nil })
 }
 
 func (r *Registry) collectLinks(ctx context.Context, o CollectOptions, done *Collected) error {
 	before := r.cfg.Now().Add(-r.cfg.BlobGrace)
-	return r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) {
+	return r.batches(ctx, o, func(ctx context.Context, tx *gate.Tx) (int, error) {
 		return tx.Retention().DeleteIdleLinks(ctx, before, o.Batch)
 	},
 		func(_ context.Context, n int) error { done.Links += n; return nil })
@@ -141,7 +142,7 @@ func (r *Registry) collectLinks(ctx context.Context, o CollectOptions, done *Col
 
 func (r *Registry) collectBlobs(ctx context.Context, o CollectOptions, done *Collected) error {
 	var gone []meta.Blob
-	return r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (looked int, err error) {
+	return r.batches(ctx, o, func(ctx context.Context, tx *gate.Tx) (looked int, err error) {
 		gone, looked, err = tx.Retention().DeleteUnusedBlobs(ctx, o.Batch)
 		return looked, err
 	}, func(ctx context.Context, _ int) error {

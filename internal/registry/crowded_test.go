@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -107,7 +108,7 @@ func TestPullsDoNotWrite(t *testing.T) {
 	ctx, to := t.Context(), f.repo("app", ecr.Mutable)
 	d := f.mustPut(to, f.image(to, "x"), "v1")
 	store := &writes{Store: f.meta}
-	f.cfg.Meta, f.cfg.Log = store, slog.New(slog.DiscardHandler)
+	f.cfg.Gate, f.cfg.Log = gate.New(gate.Config{Meta: store}), slog.New(slog.DiscardHandler)
 	reg := registry.New(f.cfg)
 	c := reg.As(admin)
 	for range 10 {

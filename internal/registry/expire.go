@@ -7,9 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
+
+var opExpireUploads = gate.Op("ExpireUploads")
 
 // Expired is what a sweep removed.
 type Expired struct {
@@ -29,7 +32,7 @@ func (r *Registry) ExpireUploads(ctx context.Context, before time.Time) (Expired
 	var done Expired
 	for limit := expireBatch; ; {
 		var list []meta.Upload
-		err := r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) (err error) {
+		err := r.cfg.Gate.System("upload expiry").Read(ctx, opExpireUploads, func(ctx context.Context, rd *gate.View) (err error) {
 			list, err = rd.ListUploads(ctx, before, limit)
 			return err
 		})
@@ -67,7 +70,7 @@ func (r *Registry) expireUpload(ctx context.Context, u meta.Upload, before time.
 	}
 	defer unlock()
 	var gone bool
-	err = r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = r.cfg.Gate.System("upload expiry").Change(ctx, opExpireUploads, func(ctx context.Context, tx *gate.Tx) error {
 		gone = false
 		now, err := tx.Upload(ctx, u.Repository, u.ID)
 		switch {
@@ -152,7 +155,7 @@ func (r *Registry) orphans(ctx context.Context, files []blob.Info) ([]blob.Info,
 	for i, f := range files {
 		keys[i] = f.Key
 	}
-	err := r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) error {
+	err := r.cfg.Gate.System("orphan sweep").Read(ctx, gate.Op("SweepOrphans"), func(ctx context.Context, rd *gate.View) error {
 		orphans = nil
 		uploads, err := rd.UploadKeys(ctx, keys)
 		if err != nil {

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -39,8 +39,8 @@ func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.Rep
 var errTagDoesNotMatch = &ecr.Error{Code: ecr.CodeImageNotFound, Message: "The tag and the digest of the imageId belong to different images"}
 
 var (
-	opManifest     = Operation{"Manifest", []access.Action{"ecr:BatchGetImage"}}
-	opStatManifest = Operation{"StatManifest", []access.Action{"ecr:BatchGetImage"}}
+	opManifest     = gate.Op("Manifest", "ecr:BatchGetImage")
+	opStatManifest = gate.Op("StatManifest", "ecr:BatchGetImage")
 )
 
 // Manifest returns an image's manifest and counts as a pull.
@@ -54,9 +54,9 @@ func (c *Caller) StatManifest(ctx context.Context, at ecr.Repo, id ecr.ImageID) 
 	return c.manifest(ctx, opStatManifest, at, id, false)
 }
 
-func (c *Caller) manifest(ctx context.Context, op Operation, at ecr.Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
+func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
 	var m meta.Manifest
-	err := c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+	err := c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		if m, err = resolve(ctx, r, at, repo.ID, id); err == nil {
 			err = c.r.pullable(at, id, &m.Image)
 		}
@@ -74,7 +74,7 @@ func (c *Caller) manifest(ctx context.Context, op Operation, at ecr.Repo, id ecr
 	return Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body}, nil
 }
 
-var opBatchGetImage = Operation{"BatchGetImage", []access.Action{"ecr:BatchGetImage"}}
+var opBatchGetImage = gate.Op("BatchGetImage", "ecr:BatchGetImage")
 
 // BatchGetImage returns images and, for those it cannot, why. The ids may be
 // malformed; that is a failure of the item.
@@ -84,7 +84,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 		failures []ImageFailure
 		pulls    []meta.Pull
 	)
-	err := c.view(ctx, opBatchGetImage, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err := c.gate.ReadRepository(ctx, opBatchGetImage, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images, failures, pulls = nil, nil, nil
 		for _, id := range ids {
 			if f, bad := malformed(id); bad {
@@ -159,13 +159,13 @@ func itemFailure(id ecr.ImageID, err error) (ImageFailure, bool) {
 	return ImageFailure{}, false
 }
 
-var opListImages = Operation{"ListImages", []access.Action{"ecr:ListImages"}}
+var opListImages = gate.Op("ListImages", "ecr:ListImages")
 
 // ListImages returns at most limit (digest, tag) pairs in byte order after
 // the pair after, and the pair to go on after; zero when that was all. When of
 // is given, they are those of images that have one of these statuses.
 func (c *Caller) ListImages(ctx context.Context, at ecr.Repo, status TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
-	err = c.view(ctx, opListImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err = c.gate.ReadRepository(ctx, opListImages, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		all := meta.ImageIDs(ctx, r, repo.ID, after, limit+1)
 		if len(of) > 0 {
 			all = c.r.idsOf(meta.Images(ctx, r, repo.ID, before(after.Digest), limit+1), after, of)
@@ -231,13 +231,13 @@ func (s TagStatus) selects(tagged bool) bool {
 	return true
 }
 
-var opDescribeImages = Operation{"DescribeImages", []access.Action{"ecr:DescribeImages"}}
+var opDescribeImages = gate.Op("DescribeImages", "ecr:DescribeImages")
 
 // DescribeImages returns the images named, each once, in the order given.
 // Errors: ImageNotFound if any is missing.
 func (c *Caller) DescribeImages(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]ecr.Image, error) {
 	var images []ecr.Image
-	err := c.view(ctx, opDescribeImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err := c.gate.ReadRepository(ctx, opDescribeImages, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images = nil
 		now := c.r.cfg.Now()
 		for _, id := range ids {
@@ -258,13 +258,13 @@ func (c *Caller) DescribeImages(ctx context.Context, at ecr.Repo, ids []ecr.Imag
 	return images, err
 }
 
-var opListImageDetails = Operation{"ListImageDetails", []access.Action{"ecr:DescribeImages"}}
+var opListImageDetails = gate.Op("ListImageDetails", "ecr:DescribeImages")
 
 // ListImageDetails returns at most limit images in byte order of their
 // digests after the digest after, and the digest to go on after; empty when
 // that was all. When of is given, they have one of these statuses.
 func (c *Caller) ListImageDetails(ctx context.Context, at ecr.Repo, status TagStatus, after ecr.Digest, limit int, of ...ecr.ImageStatus) (images []ecr.Image, next ecr.Digest, err error) {
-	err = c.view(ctx, opListImageDetails, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err = c.gate.ReadRepository(ctx, opListImageDetails, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images, next = nil, ""
 		now := c.r.cfg.Now()
 		list, more, err := meta.Take(meta.Images(ctx, r, repo.ID, after, limit+1), limit, func(m *meta.Manifest) (bool, error) {
@@ -282,12 +282,12 @@ func (c *Caller) ListImageDetails(ctx context.Context, at ecr.Repo, status TagSt
 	return images, next, err
 }
 
-var opListTags = Operation{"ListTags", []access.Action{"ecr:ListImages"}}
+var opListTags = gate.Op("ListTags", "ecr:ListImages")
 
 // ListTags returns at most limit tags in byte order after the tag after, and
 // whether there are more.
 func (c *Caller) ListTags(ctx context.Context, at ecr.Repo, after ecr.Tag, limit int) (tags []ecr.Tag, more bool, err error) {
-	err = c.view(ctx, opListTags, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err = c.gate.ReadRepository(ctx, opListTags, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		tags, more = nil, false
 		rows, err := r.ListTags(ctx, repo.ID, after, limit+1)
 		if err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -15,24 +15,24 @@ type JournalEntry = meta.JournalEntry
 // everything that is given.
 type JournalFilter = meta.JournalQuery
 
-var opJournal = Operation{"Journal", []access.Action{"kontor:ListJournal"}}
+var opJournal = gate.Op("Journal", "kontor:ListJournal")
 
 // Journal returns at most limit entries that f selects, oldest first, after
 // the sequence number after; and the number to go on after, 0 when that was
 // all. Repositories may be gone.
 func (c *Caller) Journal(ctx context.Context, f JournalFilter, after int64, limit int) (list []JournalEntry, next int64, err error) {
-	err = c.read(ctx, opJournal, f.Registry.Repo(orAll(f.Name)), func(ctx context.Context, r meta.Reader) (string, error) {
+	err = c.gate.Read(ctx, opJournal, func(ctx context.Context, r *gate.View) error {
 		list, next = nil, 0
-		shown, grant, err := c.enterNames(ctx, r, opJournal, f.Registry, f.Name)
+		shown, err := r.EnterNames(ctx, f.Registry, f.Name)
 		if err != nil {
-			return "", err
+			return err
 		}
 		var more bool
 		list, more, err = meta.Take(meta.Journal(ctx, r.Retention(), f, after, limit+1), limit, func(e *JournalEntry) (bool, error) { return shown(e.Name) })
 		if more {
 			next = list[limit-1].Seq
 		}
-		return grant, err
+		return err
 	})
 	return list, next, err
 }
@@ -46,7 +46,7 @@ func (r *Registry) TrimJournal(ctx context.Context, o CollectOptions) (int, erro
 	o = o.withDefaults()
 	before := r.cfg.Now().Add(-r.cfg.JournalTime)
 	total := 0
-	err := r.batches(ctx, o, func(ctx context.Context, tx meta.Tx) (int, error) {
+	err := r.batches(ctx, o, func(ctx context.Context, tx *gate.Tx) (int, error) {
 		return tx.Retention().TrimJournal(ctx, before, o.Batch)
 	},
 		func(_ context.Context, n int) error { total += n; return nil })

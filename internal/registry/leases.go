@@ -8,8 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -40,7 +40,7 @@ const (
 	maxLeaseTTL      = 366 * 24 * time.Hour
 )
 
-var opReportLeases = Operation{"ReportLeases", []access.Action{"kontor:ReportLeases"}}
+var opReportLeases = gate.Op("ReportLeases", "kontor:ReportLeases")
 
 // ReportLeases makes leases all that the collector name knows to be in use, at
 // once and as a whole, and says when it is expected again. Repositories,
@@ -52,13 +52,12 @@ func (c *Caller) ReportLeases(ctx context.Context, in ecr.RegistryID, name strin
 		return Collector{}, err
 	}
 	row := meta.LeaseCollector{Registry: in, Name: name, TTL: ttl}
-	err = c.change(ctx, opReportLeases, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
-		_, grant, err := c.enterRegistry(ctx, tx, opReportLeases, in)
-		if err != nil {
-			return "", err
+	err = c.gate.Change(ctx, opReportLeases, func(ctx context.Context, tx *gate.Tx) error {
+		if _, err := tx.EnterRegistry(ctx, in); err != nil {
+			return err
 		}
 		row.ReportedAt = c.r.cfg.Now()
-		return grant, tx.Retention().PutLeases(ctx, row, rows)
+		return tx.Retention().PutLeases(ctx, row, rows)
 	})
 	if err != nil {
 		return Collector{}, err
@@ -112,21 +111,21 @@ func newCollector(c meta.LeaseCollector, now time.Time) Collector {
 	return Collector{Name: c.Name, ReportedAt: c.ReportedAt, ExpectedAt: expected, Silent: now.After(expected)}
 }
 
-var opListLeases = Operation{"ListLeases", []access.Action{"kontor:ListLeases"}}
+var opListLeases = gate.Op("ListLeases", "kontor:ListLeases")
 
 // ListLeases returns the collectors of a registry, and the leases of the
 // repository name, or of all that the caller may ask about when name is empty:
 // in byte order of repository, digest, tag, collector and user.
 func (c *Caller) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) (collectors []Collector, leases []Lease, err error) {
-	err = c.read(ctx, opListLeases, in.Repo(orAll(name)), func(ctx context.Context, r meta.Reader) (string, error) {
+	err = c.gate.Read(ctx, opListLeases, func(ctx context.Context, r *gate.View) error {
 		collectors, leases = nil, nil
-		shown, grant, err := c.enterNames(ctx, r, opListLeases, in, name)
+		shown, err := r.EnterNames(ctx, in, name)
 		if err != nil {
-			return "", err
+			return err
 		}
 		known, err := r.Retention().LeaseCollectors(ctx, in)
 		if err != nil {
-			return "", err
+			return err
 		}
 		now := c.r.cfg.Now()
 		for _, row := range known {
@@ -134,36 +133,35 @@ func (c *Caller) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.Rep
 		}
 		rows, err := r.Retention().ListLeases(ctx, in, name)
 		if err != nil {
-			return "", err
+			return err
 		}
 		for _, row := range rows {
 			if yes, err := shown(row.Repository); err != nil {
-				return "", err
+				return err
 			} else if yes {
 				leases = append(leases, Lease{Repository: row.Repository, Image: row.Image, User: row.User, Collector: row.Collector})
 			}
 		}
-		return grant, nil
+		return nil
 	})
 	return collectors, leases, err
 }
 
-var opForgetLeases = Operation{"ForgetLeases", []access.Action{"kontor:ForgetLeases"}}
+var opForgetLeases = gate.Op("ForgetLeases", "kontor:ForgetLeases")
 
 // ForgetLeases removes the collector name, which will not report again, with
 // its leases, and returns how many those were.
 // Errors: InvalidParameter when there is no such collector.
 func (c *Caller) ForgetLeases(ctx context.Context, in ecr.RegistryID, name string) (int, error) {
 	var n int
-	err := c.change(ctx, opForgetLeases, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
+	err := c.gate.Change(ctx, opForgetLeases, func(ctx context.Context, tx *gate.Tx) error {
 		n = 0
-		_, grant, err := c.enterRegistry(ctx, tx, opForgetLeases, in)
-		if err != nil {
-			return "", err
+		if _, err := tx.EnterRegistry(ctx, in); err != nil {
+			return err
 		}
 		rows, err := tx.Retention().ListLeases(ctx, in, "")
 		if err != nil {
-			return "", err
+			return err
 		}
 		for _, row := range rows {
 			if row.Collector == name {
@@ -174,7 +172,7 @@ func (c *Caller) ForgetLeases(ctx context.Context, in ecr.RegistryID, name strin
 		if errors.Is(err, meta.ErrNotFound) {
 			err = ecr.InvalidParameter("collector", "must be a collector that has reported")
 		}
-		return grant, err
+		return err
 	})
 	return n, err
 }

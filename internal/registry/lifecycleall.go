@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -23,6 +24,8 @@ type LifecycleSweep struct {
 	// Findings by the repository's ARN, "" for those about the server.
 	Findings map[string][]RunFinding
 }
+
+var opSweep = gate.Op("RunAllLifecycle")
 
 // lifecycleJob is the name of the state of scheduled runs.
 const lifecycleJob = "lifecycle"
@@ -84,7 +87,7 @@ func (r *Registry) RunAllLifecycle(ctx context.Context) (LifecycleSweep, error) 
 // repositories yields those of all registries, each page as of another moment.
 func (r *Registry) repositories(ctx context.Context) iter.Seq2[meta.Repository, error] {
 	return meta.Pages(0, surveyPage, func(after meta.RepositoryID, limit int) (page []meta.Repository, err error) {
-		err = r.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) (err error) {
+		err = r.cfg.Gate.System("lifecycle").Read(ctx, opSweep, func(ctx context.Context, rd *gate.View) (err error) {
 			page, err = rd.AllRepositories(ctx, after, limit)
 			return err
 		})
@@ -126,7 +129,7 @@ func (r *Registry) lookAtClock(ctx context.Context) (state lifecycleState, wait 
 		now.passed = r.cfg.Passed()
 		jump, first = r.watch.look(now)
 	}
-	err = r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = r.cfg.Gate.System("lifecycle").Change(ctx, opSweep, func(ctx context.Context, tx *gate.Tx) error {
 		state = lifecycleState{}
 		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil {
 			return err
@@ -152,8 +155,7 @@ func (s lifecycleState) holds(in ecr.RegistryID) bool {
 // finish notes that the policy was evaluated, what stopped the run, and that
 // somebody who runs one by hand trusts the clock.
 func (x *execution) finish(ctx context.Context) error {
-	byHand := x.c.p.System == ""
-	return x.c.update(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	return x.c.gate.ChangeRepository(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		if err := tx.SetLifecycleEvaluated(ctx, repo.ID, x.run.At); err != nil {
 			return err
 		}
@@ -161,7 +163,7 @@ func (x *execution) finish(ctx context.Context) error {
 		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil {
 			return err
 		}
-		changed := false
+		changed, byHand := false, tx.Principal().System == ""
 		if byHand && state.holds(x.at.In) {
 			state.Hold.Confirmed = append(state.Hold.Confirmed, x.at.In.String())
 			changed = true

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -43,7 +44,7 @@ func (x *execution) batch(ctx context.Context, d *decision, batch []int) error {
 		seq   int64
 		saved []string
 	)
-	err := x.c.update(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) (err error) {
+	err := x.c.gate.ChangeRepository(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
 		saved = make([]string, len(batch))
 		if seq, err = x.unmoved(ctx, tx, d, repo); err != nil {
 			return err
@@ -76,7 +77,7 @@ func (x *execution) batch(ctx context.Context, d *decision, batch []int) error {
 // but what this run took, so that no rule that counts would now count
 // differently, and that policy and leases are the same. It returns the newest
 // entry of the journal.
-func (x *execution) unmoved(ctx context.Context, tx meta.Tx, d *decision, repo meta.Repository) (int64, error) {
+func (x *execution) unmoved(ctx context.Context, tx *gate.Tx, d *decision, repo meta.Repository) (int64, error) {
 	if repo.ID != d.repo.ID || repo.LifecycleText != d.repo.LifecycleText {
 		return 0, errMoved
 	}
@@ -101,7 +102,7 @@ func (x *execution) unmoved(ctx context.Context, tx meta.Tx, d *decision, repo m
 }
 
 // one carries out a step, unless something saves the image: then it says what.
-func (x *execution) one(ctx context.Context, tx meta.Tx, d *decision, s step) (saved string, err error) {
+func (x *execution) one(ctx context.Context, tx *gate.Tx, d *decision, s step) (saved string, err error) {
 	m, err := tx.Manifest(ctx, d.repo.ID, s.Digest)
 	if errors.Is(err, meta.ErrNotFound) {
 		return "it went by itself", nil
@@ -118,9 +119,9 @@ func (x *execution) one(ctx context.Context, tx meta.Tx, d *decision, s step) (s
 	}
 	why := deletion{at: x.c.r.cfg.Now(), reason: s.Reason, rule: s.Rule}
 	if s.Action == lifecycle.Expire {
-		return "", x.c.deleteImage(ctx, tx, x.at, d.repo, m, why)
+		return "", x.c.r.deleteImage(ctx, tx, x.at, d.repo, m, why)
 	}
-	return "", x.c.archive(ctx, tx, x.at, m, why)
+	return "", x.c.r.archive(ctx, tx, x.at, m, why)
 }
 
 // changed says what of an image itself is different since the decision.
@@ -140,7 +141,7 @@ func changed(s step, now ecr.Image) string {
 
 // guarded says what of the images around one keeps it now, as the guards of
 // package lifecycle would.
-func (x *execution) guarded(ctx context.Context, tx meta.Tx, d *decision, s step) (string, error) {
+func (x *execution) guarded(ctx context.Context, tx *gate.Tx, d *decision, s step) (string, error) {
 	parents, err := tx.Parents(ctx, d.repo.ID, s.Digest)
 	if err != nil {
 		return "", err
@@ -171,7 +172,7 @@ func (x *execution) guarded(ctx context.Context, tx meta.Tx, d *decision, s step
 
 // stays reports whether image other is there, and for a step to the archive
 // whether it is outside of that.
-func (x *execution) stays(ctx context.Context, tx meta.Tx, d *decision, s step, other ecr.Digest) (bool, error) {
+func (x *execution) stays(ctx context.Context, tx *gate.Tx, d *decision, s step, other ecr.Digest) (bool, error) {
 	m, err := tx.Manifest(ctx, d.repo.ID, other)
 	switch {
 	case errors.Is(err, meta.ErrNotFound):

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -328,7 +328,7 @@ func lastEntry(ctx context.Context, r meta.JournalReader, at ecr.Repo, since tim
 	return seq, nil
 }
 
-var opRunLifecycle = Operation{"RunLifecycle", []access.Action{"kontor:RunLifecycle"}}
+var opRunLifecycle = gate.Op("RunLifecycle", "kontor:RunLifecycle")
 
 // RunLifecycle carries out the lifecycle policy of a repository now: before
 // each image goes, the transaction that removes it looks at it again, and at
@@ -340,7 +340,7 @@ var opRunLifecycle = Operation{"RunLifecycle", []access.Action{"kontor:RunLifecy
 func (c *Caller) RunLifecycle(ctx context.Context, at ecr.Repo, o RunOptions) (LifecycleRun, error) {
 	if !o.DryRun {
 		if _, busy := c.r.running.LoadOrStore(at.ARN(), true); busy {
-			return LifecycleRun{}, c.view(ctx, opRunLifecycle, at, func(context.Context, meta.Reader, meta.Repository) error {
+			return LifecycleRun{}, c.gate.ReadRepository(ctx, opRunLifecycle, at, func(context.Context, *gate.View, meta.Repository) error {
 				return ecr.Errorf(ecr.CodeUnavailable,
 					"A lifecycle run of the repository with name '%s' in the registry with id '%s' is under way. Try again later.", at.Name, at.In.Account)
 			})
@@ -349,7 +349,7 @@ func (c *Caller) RunLifecycle(ctx context.Context, at ecr.Repo, o RunOptions) (L
 	}
 	// Pulls of the last seconds count.
 	if err := c.r.FlushPulls(ctx); err != nil {
-		return LifecycleRun{}, storeError(err)
+		return LifecycleRun{}, err
 	}
 	x := &execution{c: c, at: at, o: o, run: LifecycleRun{Repo: at, DryRun: o.DryRun}}
 	err := x.all(ctx)
@@ -409,11 +409,11 @@ func (x *execution) all(ctx context.Context) error {
 
 func (x *execution) decide(ctx context.Context, first bool) (*decision, error) {
 	var d *decision
-	read := func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+	read := func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		d, err = x.c.decideRun(ctx, r, x.at, repo)
 		return err
 	}
-	if err := x.c.view(ctx, opRunLifecycle, x.at, read); err != nil {
+	if err := x.c.gate.ReadRepository(ctx, opRunLifecycle, x.at, read); err != nil {
 		return nil, err
 	}
 	if first {

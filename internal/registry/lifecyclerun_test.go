@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -384,7 +385,7 @@ func TestLifecycleLooksAgain(t *testing.T) {
 			// The store lets somebody in before the run's first transaction.
 			between := &interloper{Store: f.meta, do: func() { c.do(f, to, old) }}
 			cfg := f.cfg
-			cfg.Meta = between
+			cfg.Gate = gate.New(gate.Config{Meta: between})
 			run, err := registry.New(cfg).As(admin).RunLifecycle(t.Context(), to, registry.RunOptions{})
 			if err != nil {
 				t.Fatal(err)

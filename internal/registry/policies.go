@@ -5,14 +5,14 @@ import (
 	"errors"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/lifecycle"
 	"github.com/kontor-registry/kontor/policy"
 )
 
-var opSetPolicy = Operation{"SetPolicy", []access.Action{"ecr:SetRepositoryPolicy"}}
+var opSetPolicy = gate.Op("SetPolicy", "ecr:SetRepositoryPolicy")
 
 // SetPolicy sets the repository policy and returns it as Policy will. Without
 // force, a policy under which the caller could not set the next one is refused.
@@ -25,20 +25,20 @@ func (c *Caller) SetPolicy(ctx context.Context, at ecr.Repo, text string, force 
 	if err != nil {
 		return "", invalidPolicy("repository", err)
 	}
-	return doc.Pretty(), c.change(ctx, opSetPolicy, at, func(ctx context.Context, tx meta.Tx) (string, error) {
-		s, grant, err := c.enter(ctx, tx, opSetPolicy, at)
+	return doc.Pretty(), c.gate.Change(ctx, opSetPolicy, func(ctx context.Context, tx *gate.Tx) error {
+		s, err := tx.Enter(ctx, at)
 		if err != nil {
-			return "", err
+			return err
 		}
 		bound, err := bind(ctx, tx.Identities(), at.In.Region.Partition(), doc)
 		if err != nil {
-			return "", err
+			return err
 		}
-		s.row.PolicyText = bound.Pretty()
-		if _, locked := c.decide(s, opSetPolicy.Actions...); locked != nil && !force {
-			return "", lockedOut(locked, "; set it with force if that is meant")
+		s.Row.PolicyText = bound.Pretty()
+		if locked := tx.Would(s, opSetPolicy.Actions...); locked != nil && !force {
+			return lockedOut(locked, "; set it with force if that is meant")
 		}
-		return grant, tx.UpdateRepository(ctx, s.row)
+		return tx.UpdateRepository(ctx, s.Row)
 	})
 }
 
@@ -47,14 +47,14 @@ func noPolicy(at ecr.Repo) error {
 		"Repository policy does not exist for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)
 }
 
-var opPolicy = Operation{"Policy", []access.Action{"ecr:GetRepositoryPolicy"}}
+var opPolicy = gate.Op("Policy", "ecr:GetRepositoryPolicy")
 
 // Policy returns the repository policy. Errors: RepositoryPolicyNotFound.
 func (c *Caller) Policy(ctx context.Context, at ecr.Repo) (string, error) {
 	return c.document(ctx, opPolicy, at, policyDocument)
 }
 
-var opDeletePolicy = Operation{"DeletePolicy", []access.Action{"ecr:DeleteRepositoryPolicy"}}
+var opDeletePolicy = gate.Op("DeletePolicy", "ecr:DeleteRepositoryPolicy")
 
 // DeletePolicy removes the repository policy and returns what it was.
 // Errors: RepositoryPolicyNotFound.
@@ -62,7 +62,7 @@ func (c *Caller) DeletePolicy(ctx context.Context, at ecr.Repo) (string, error) 
 	return c.deleteDocument(ctx, opDeletePolicy, at, policyDocument)
 }
 
-var opSetLifecyclePolicy = Operation{"SetLifecyclePolicy", []access.Action{"ecr:PutLifecyclePolicy"}}
+var opSetLifecyclePolicy = gate.Op("SetLifecyclePolicy", "ecr:PutLifecyclePolicy")
 
 // SetLifecyclePolicy sets the lifecycle policy and returns it as stored.
 // Errors: RepositoryNotFound, InvalidParameter.
@@ -72,7 +72,7 @@ func (c *Caller) SetLifecyclePolicy(ctx context.Context, at ecr.Repo, text strin
 		return "", invalidLifecyclePolicy(err)
 	}
 	stored := p.String()
-	return stored, c.update(ctx, opSetLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	return stored, c.gate.ChangeRepository(ctx, opSetLifecyclePolicy, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		repo.LifecycleText = stored
 		return tx.UpdateRepository(ctx, repo)
 	})
@@ -98,12 +98,12 @@ func noLifecyclePolicy(at ecr.Repo) error {
 		"Lifecycle policy does not exist for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)
 }
 
-var opLifecyclePolicy = Operation{"LifecyclePolicy", []access.Action{"ecr:GetLifecyclePolicy"}}
+var opLifecyclePolicy = gate.Op("LifecyclePolicy", "ecr:GetLifecyclePolicy")
 
 // LifecyclePolicy returns the lifecycle policy, and when it was last evaluated
 // to act on images: zero for never. Errors: LifecyclePolicyNotFound.
 func (c *Caller) LifecyclePolicy(ctx context.Context, at ecr.Repo) (text string, evaluated time.Time, err error) {
-	err = c.view(ctx, opLifecyclePolicy, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
+	err = c.gate.ReadRepository(ctx, opLifecyclePolicy, at, func(_ context.Context, _ *gate.View, repo meta.Repository) error {
 		if text, evaluated = repo.LifecycleText, repo.LifecycleEvaluatedAt; text == "" {
 			return noLifecyclePolicy(at)
 		}
@@ -112,12 +112,12 @@ func (c *Caller) LifecyclePolicy(ctx context.Context, at ecr.Repo) (text string,
 	return text, evaluated, err
 }
 
-var opDeleteLifecyclePolicy = Operation{"DeleteLifecyclePolicy", []access.Action{"ecr:DeleteLifecyclePolicy"}}
+var opDeleteLifecyclePolicy = gate.Op("DeleteLifecyclePolicy", "ecr:DeleteLifecyclePolicy")
 
 // DeleteLifecyclePolicy removes the lifecycle policy and returns what it was,
 // as LifecyclePolicy does. Errors: LifecyclePolicyNotFound.
 func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at ecr.Repo) (text string, evaluated time.Time, err error) {
-	err = c.update(ctx, opDeleteLifecyclePolicy, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err = c.gate.ChangeRepository(ctx, opDeleteLifecyclePolicy, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		evaluated = repo.LifecycleEvaluatedAt
 		text, err = c.removeDocument(ctx, tx, at, repo, lifecycleDocument)
 		if err != nil || evaluated.IsZero() {
@@ -147,8 +147,8 @@ func asStored(_ context.Context, _ meta.IdentityReader, _, text string) (string,
 	return text, nil
 }
 
-func (c *Caller) document(ctx context.Context, op Operation, at ecr.Repo, d document) (text string, err error) {
-	err = c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+func (c *Caller) document(ctx context.Context, op gate.Operation, at ecr.Repo, d document) (text string, err error) {
+	err = c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		if text = *d.of(&repo); text == "" {
 			return d.absent(at)
 		}
@@ -158,22 +158,22 @@ func (c *Caller) document(ctx context.Context, op Operation, at ecr.Repo, d docu
 	return text, err
 }
 
-func (c *Caller) deleteDocument(ctx context.Context, op Operation, at ecr.Repo, d document) (text string, err error) {
-	err = c.update(ctx, op, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) (err error) {
+func (c *Caller) deleteDocument(ctx context.Context, op gate.Operation, at ecr.Repo, d document) (text string, err error) {
+	err = c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
 		text, err = c.removeDocument(ctx, tx, at, repo, d)
 		return err
 	})
 	return text, err
 }
 
-func (c *Caller) removeDocument(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.Repository, d document) (text string, err error) {
+func (c *Caller) removeDocument(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, d document) (text string, err error) {
 	if text = *d.of(&repo); text == "" {
 		return "", d.absent(at)
 	}
 	if text, err = d.shown(ctx, tx.Identities(), at.In.Region.Partition(), text); err != nil {
 		return "", err
 	}
-	if err := tx.Retention().AppendJournal(ctx, c.entry(at, repo, d.deleted, []byte(text))); err != nil {
+	if err := tx.Retention().AppendJournal(ctx, c.r.entry(tx, at, repo, d.deleted, []byte(text))); err != nil {
 		return "", err
 	}
 	*d.of(&repo) = ""

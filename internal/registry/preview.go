@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -118,7 +118,7 @@ func newPreview(row meta.LifecyclePreview, now time.Time) (Preview, error) {
 	return p, nil
 }
 
-var opStartLifecyclePreview = Operation{"StartLifecyclePreview", []access.Action{"ecr:StartLifecyclePolicyPreview"}}
+var opStartLifecyclePreview = gate.Op("StartLifecyclePreview", "ecr:StartLifecyclePolicyPreview")
 
 // StartLifecyclePreview makes the preview of a policy, without text of the
 // repository's own, in place of the repository's last one, and returns it as it
@@ -141,7 +141,7 @@ func (c *Caller) StartLifecyclePreview(ctx context.Context, at ecr.Repo, text st
 			return Preview{}, err
 		}
 	}
-	err := c.update(ctx, opStartLifecyclePreview, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err := c.gate.ChangeRepository(ctx, opStartLifecyclePreview, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		now := c.r.cfg.Now()
 		row = meta.LifecyclePreview{Repository: repo.ID, PolicyText: text, Status: string(PreviewInProgress), StartedAt: now}
 		if text == "" {
@@ -182,7 +182,7 @@ func (c *Caller) makePreview(ctx context.Context, at ecr.Repo, row meta.Lifecycl
 		c.r.cfg.Log.ErrorContext(ctx, "lifecycle preview failed", "repository", at.ARN(), "error", err)
 		row.Status, row.Results = string(PreviewFailed), nil
 	}
-	return c.r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	return c.r.cfg.Gate.System("lifecycle preview").Change(ctx, opStartLifecyclePreview, func(ctx context.Context, tx *gate.Tx) error {
 		last, err := tx.Retention().LifecyclePreview(ctx, row.Repository)
 		if errors.Is(err, meta.ErrNotFound) || err == nil && !last.StartedAt.Equal(row.StartedAt) {
 			return nil // the repository has gone, or another preview took over
@@ -195,7 +195,7 @@ func (c *Caller) makePreview(ctx context.Context, at ecr.Repo, row meta.Lifecycl
 }
 
 func (c *Caller) previewResults(ctx context.Context, at ecr.Repo, row meta.LifecyclePreview, p lifecycle.Policy) (results []byte, err error) {
-	err = c.r.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.r.cfg.Gate.System("lifecycle preview").Read(ctx, opStartLifecyclePreview, func(ctx context.Context, r *gate.View) error {
 		d := &decision{now: row.StartedAt, referrers: map[ecr.Digest][]ecr.Digest{}}
 		images, err := c.lifecycleImages(ctx, r, meta.Repository{ID: row.Repository}, d)
 		if err != nil {
@@ -207,13 +207,13 @@ func (c *Caller) previewResults(ctx context.Context, at ecr.Repo, row meta.Lifec
 	return results, err
 }
 
-var opLifecyclePreview = Operation{"LifecyclePreview", []access.Action{"ecr:GetLifecyclePolicyPreview"}}
+var opLifecyclePreview = gate.Op("LifecyclePreview", "ecr:GetLifecyclePolicyPreview")
 
 // LifecyclePreview returns the last preview of a repository.
 // Errors: RepositoryNotFound, PreviewNotFound.
 func (c *Caller) LifecyclePreview(ctx context.Context, at ecr.Repo) (Preview, error) {
 	var p Preview
-	err := c.view(ctx, opLifecyclePreview, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err := c.gate.ReadRepository(ctx, opLifecyclePreview, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		row, err := r.Retention().LifecyclePreview(ctx, repo.ID)
 		if errors.Is(err, meta.ErrNotFound) {
 			return ecr.Errorf(ecr.CodePreviewNotFound,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -67,7 +68,7 @@ func (r *Registry) FlushPulls(ctx context.Context) error {
 	if len(pulls) == 0 {
 		return nil
 	}
-	err := r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err := r.cfg.Gate.System("pull times").Change(ctx, gate.Op("FlushPulls"), func(ctx context.Context, tx *gate.Tx) error {
 		return tx.RecordPulls(ctx, pulls)
 	})
 	if err != nil {

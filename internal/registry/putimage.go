@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-var opPutImage = Operation{"PutImage", []access.Action{"ecr:PutImage"}}
+var opPutImage = gate.Op("PutImage", "ecr:PutImage")
 
 // PutImage stores an image and points tags to it, as a whole or not at all.
 // Errors: RepositoryNotFound, InvalidParameter, ImageAlreadyExists,
@@ -38,7 +38,7 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 	}
 	row := newRow(m, digest, n.Body)
 	row.Sparse = c.r.cfg.Compat == CompatOCI
-	err = c.update(ctx, opPutImage, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err = c.gate.ChangeRepository(ctx, opPutImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		row.Repository = repo.ID
 		row.Image.PushedAt = c.r.cfg.Now()
 		created, err := insertImage(ctx, tx, at, m, row)
@@ -48,7 +48,7 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 		// Amazon ECR user guide, "Restoring an archived image": a push of its
 		// manifest brings it back at once.
 		if !created {
-			if created, err = c.reactivate(ctx, tx, at, repo.ID, digest); err != nil {
+			if created, err = c.r.reactivate(ctx, tx, at, repo.ID, digest); err != nil {
 				return err
 			}
 		}
@@ -56,7 +56,7 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 			return imageAlreadyExists(at, digest, "")
 		}
 		for _, tag := range n.Tags {
-			if err := c.putTag(ctx, tx, at, repo, digest, tag, n.Strict); err != nil {
+			if err := c.r.putTag(ctx, tx, at, repo, digest, tag, n.Strict); err != nil {
 				return err
 			}
 		}
@@ -92,7 +92,7 @@ func newRow(m manifest.Manifest, digest ecr.Digest, body []byte) meta.Manifest {
 // insertImage adds the image unless the repository has it. It names what the
 // image needs and the repository lacks; that nothing of it vanishes meanwhile
 // is the store's promise.
-func insertImage(ctx context.Context, tx meta.Tx, at ecr.Repo, m manifest.Manifest, row meta.Manifest) (created bool, err error) {
+func insertImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m manifest.Manifest, row meta.Manifest) (created bool, err error) {
 	if len(row.Blobs) > 0 {
 		missing, err := tx.MissingBlobs(ctx, row.Repository, row.Blobs)
 		if err != nil {
@@ -139,7 +139,7 @@ func insertImage(ctx context.Context, tx meta.Tx, at ecr.Repo, m manifest.Manife
 }
 
 // putTag points tag to digest if the repository's mutability lets it.
-func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) error {
+func (r *Registry) putTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) error {
 	immutable := repo.Mutability.IsImmutable(tag)
 	old, err := tx.Tag(ctx, repo.ID, tag)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
@@ -147,14 +147,14 @@ func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.
 	}
 	exists := err == nil
 	switch {
-	case exists && immutable && (old.Digest != digest || c.r.cfg.Compat == CompatECR):
+	case exists && immutable && (old.Digest != digest || r.cfg.Compat == CompatECR):
 		return ecr.ImageTagAlreadyExists(at.Name, tag)
 	case exists && old.Digest == digest && strict:
 		return imageAlreadyExists(at, digest, tag)
 	case exists && old.Digest == digest:
 		return nil
 	}
-	now := c.r.cfg.Now()
+	now := r.cfg.Now()
 	err = tx.PutTag(ctx, repo.ID, meta.TagRow{Tag: tag, Digest: digest, TaggedAt: now}, !immutable)
 	if errors.Is(err, meta.ErrExists) {
 		return ecr.ImageTagAlreadyExists(at.Name, tag)
@@ -164,8 +164,8 @@ func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.
 	}
 	return tx.Retention().AppendJournal(ctx, meta.JournalEntry{
 		At: now, Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalMoveTag,
-		Digest: old.Digest, Tags: []ecr.Tag{tag}, Actor: c.p.String(),
-		Reason: fmt.Sprintf("tag moved to %s", digest), RequestID: c.p.Request.ID,
+		Digest: old.Digest, Tags: []ecr.Tag{tag}, Actor: tx.Principal().String(),
+		Reason: fmt.Sprintf("tag moved to %s", digest), RequestID: tx.Principal().Request.ID,
 	})
 }
 

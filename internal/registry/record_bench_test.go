@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 )
 
@@ -23,7 +24,7 @@ func BenchmarkChanges(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			f := open(b, registry.CompatECR)
 			to := f.repo("app", ecr.Mutable)
-			cfg := registry.Config{Meta: f.meta, Blobs: f.blobs, Now: func() time.Time { return f.now }, Log: slog.New(slog.DiscardHandler)}
+			cfg := registry.Config{Gate: gate.New(gate.Config{Meta: f.meta}), Blobs: f.blobs, Now: func() time.Time { return f.now }, Log: slog.New(slog.DiscardHandler)}
 			if with {
 				l, err := audit.Open(audit.Config{Dir: filepath.Join(b.TempDir(), "audit"), Now: time.Now, Log: cfg.Log})
 				if err != nil {
@@ -34,7 +35,7 @@ func BenchmarkChanges(b *testing.B) {
 						b.Error(err)
 					}
 				})
-				cfg.Audit = l
+				cfg.Gate = gate.New(gate.Config{Meta: f.meta, Audit: l})
 			}
 			reg := registry.New(cfg)
 			b.SetParallelism(16)

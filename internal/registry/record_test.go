@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 )
 
@@ -41,7 +42,7 @@ func (f *fixture) recorded(dir string, mode audit.Mode) (*registry.Registry, *au
 	}
 	f.t.Cleanup(func() { _ = l.Close() }) // some tests take its folder away
 	return registry.New(registry.Config{
-		Meta: f.meta, Blobs: f.blobs, Now: func() time.Time { return f.now }, Log: log, Audit: l,
+		Gate: gate.New(gate.Config{Meta: f.meta, Audit: l}), Blobs: f.blobs, Now: func() time.Time { return f.now }, Log: log,
 	}), l
 }
 

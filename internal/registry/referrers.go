@@ -4,19 +4,19 @@ import (
 	"context"
 	"slices"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-var opListReferrers = Operation{"ListReferrers", []access.Action{"ecr:ListImageReferrers", "ecr:BatchGetImage"}}
+var opListReferrers = gate.Op("ListReferrers", "ecr:ListImageReferrers", "ecr:BatchGetImage")
 
 // ListReferrers returns at most limit images whose subject is d, those of
 // artifactType only unless that is empty, in byte order of their digests after
 // the digest after, and the digest to go on after; empty when that was all. When
 // of is given, they have one of these statuses.
 func (c *Caller) ListReferrers(ctx context.Context, at ecr.Repo, d ecr.Digest, artifactType string, after ecr.Digest, limit int, of ...ecr.ImageStatus) (list []Referrer, next ecr.Digest, err error) {
-	err = c.view(ctx, opListReferrers, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err = c.gate.ReadRepository(ctx, opListReferrers, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		list, next = nil, ""
 		now := c.r.cfg.Now()
 		rows, more, err := meta.Take(meta.Referrers(ctx, r, repo.ID, d, after, limit+1), limit, func(m *meta.Manifest) (bool, error) {

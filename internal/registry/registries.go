@@ -5,70 +5,50 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/policy"
 )
 
-// registryPolicyV1 are the actions that a registry policy governs in its first
-// scope (Amazon ECR user guide, "Private registry permissions").
-var registryPolicyV1 = []access.Action{"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"}
-
-// governs reports whether the registry policy has a say about the action.
-func governs(s meta.RegistrySettings, action access.Action) bool {
-	return accountSetting(s, settingPolicyScope) != "V1" || slices.Contains(registryPolicyV1, action)
-}
-
-// enterRegistry decides about op where no repository is named.
-func (c *Caller) enterRegistry(ctx context.Context, r meta.RegistryReader, op Operation, in ecr.RegistryID) (s scene, grant string, err error) {
-	s.at.In = in
-	// Read for the server's own jobs, too: this is what op is about.
-	if s.settings, err = r.RegistrySettings(ctx, in); err != nil {
-		return scene{}, "", err
-	}
-	grant, err = c.decide(s, op.Actions...)
-	return s, grant, err
-}
-
 // viewRegistry reads in one snapshot, on the registry that op is for.
-func (c *Caller) viewRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(r meta.Reader, s meta.RegistrySettings) error) error {
-	return c.read(ctx, op, ecr.Repo{In: in}, func(ctx context.Context, r meta.Reader) (string, error) {
-		s, grant, err := c.enterRegistry(ctx, r, op, in)
+func viewRegistry(ctx context.Context, c *gate.Caller, op gate.Operation, in ecr.RegistryID, fn func(v *gate.View, s meta.RegistrySettings) error) error {
+	return c.Read(ctx, op, func(ctx context.Context, v *gate.View) error {
+		s, err := v.EnterRegistry(ctx, in)
 		if err != nil {
-			return "", err
+			return err
 		}
-		return grant, fn(r, s.settings)
+		return fn(v, s.Settings)
 	})
 }
 
 // updateRegistry changes the settings of the registry that op is for.
-func (c *Caller) updateRegistry(ctx context.Context, op Operation, in ecr.RegistryID, fn func(tx meta.Tx, s *meta.RegistrySettings) error) error {
-	return c.change(ctx, op, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
-		s, grant, err := c.enterRegistry(ctx, tx, op, in)
+func updateRegistry(ctx context.Context, c *gate.Caller, op gate.Operation, in ecr.RegistryID, fn func(tx *gate.Tx, s *meta.RegistrySettings) error) error {
+	return c.Change(ctx, op, func(ctx context.Context, tx *gate.Tx) error {
+		s, err := tx.EnterRegistry(ctx, in)
 		if err != nil {
-			return "", err
+			return err
 		}
-		if err := fn(tx, &s.settings); err != nil {
-			return "", err
+		if err := fn(tx, &s.Settings); err != nil {
+			return err
 		}
-		return grant, tx.PutRegistrySettings(ctx, in, s.settings)
+		return tx.PutRegistrySettings(ctx, in, s.Settings)
 	})
 }
 
-var opDescribeRegistry = Operation{"DescribeRegistry", []access.Action{"ecr:DescribeRegistry"}}
+var opDescribeRegistry = gate.Op("DescribeRegistry", "ecr:DescribeRegistry")
 
 // DescribeRegistry answers whether the caller may look at the registry. There
 // is no more to tell: this server replicates nothing.
 func (c *Caller) DescribeRegistry(ctx context.Context, in ecr.RegistryID) error {
-	return c.viewRegistry(ctx, opDescribeRegistry, in, func(meta.Reader, meta.RegistrySettings) error { return nil })
+	return viewRegistry(ctx, c.gate, opDescribeRegistry, in, func(*gate.View, meta.RegistrySettings) error { return nil })
 }
 
 func noRegistryPolicy(in ecr.RegistryID) error {
 	return ecr.Errorf(ecr.CodeRegistryPolicyNotFound, "Registry policy does not exist in the registry with id '%s'", in.Account)
 }
 
-var opSetRegistryPolicy = Operation{"SetRegistryPolicy", []access.Action{"ecr:PutRegistryPolicy"}}
+var opSetRegistryPolicy = gate.Op("SetRegistryPolicy", "ecr:PutRegistryPolicy")
 
 // SetRegistryPolicy sets the registry policy and returns it as RegistryPolicy
 // will. Refused
@@ -83,45 +63,45 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 	if err != nil {
 		return "", invalidPolicy("registry", err)
 	}
-	return doc.Pretty(), c.change(ctx, opSetRegistryPolicy, ecr.Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
-		s, grant, err := c.enterRegistry(ctx, tx, opSetRegistryPolicy, in)
+	return doc.Pretty(), c.gate.Change(ctx, opSetRegistryPolicy, func(ctx context.Context, tx *gate.Tx) error {
+		s, err := tx.EnterRegistry(ctx, in)
 		if err != nil {
-			return "", err
+			return err
 		}
 		bound, err := bind(ctx, tx.Identities(), in.Region.Partition(), doc)
 		if err != nil {
-			return "", err
+			return err
 		}
-		s.settings.PolicyText = bound.Pretty()
-		if _, locked := c.decide(s, opSetRegistryPolicy.Actions...); locked != nil {
-			return "", lockedOut(locked, "")
+		s.Settings.PolicyText = bound.Pretty()
+		if locked := tx.Would(s, opSetRegistryPolicy.Actions...); locked != nil {
+			return lockedOut(locked, "")
 		}
-		return grant, tx.PutRegistrySettings(ctx, in, s.settings)
+		return tx.PutRegistrySettings(ctx, in, s.Settings)
 	})
 }
 
-var opRegistryPolicy = Operation{"RegistryPolicy", []access.Action{"ecr:GetRegistryPolicy"}}
+var opRegistryPolicy = gate.Op("RegistryPolicy", "ecr:GetRegistryPolicy")
 
 // RegistryPolicy returns the registry policy. Errors: RegistryPolicyNotFound.
 func (c *Caller) RegistryPolicy(ctx context.Context, in ecr.RegistryID) (string, error) {
 	var text string
-	err := c.viewRegistry(ctx, opRegistryPolicy, in, func(r meta.Reader, s meta.RegistrySettings) (err error) {
+	err := viewRegistry(ctx, c.gate, opRegistryPolicy, in, func(v *gate.View, s meta.RegistrySettings) (err error) {
 		if s.PolicyText == "" {
 			return noRegistryPolicy(in)
 		}
-		text, err = shown(ctx, r.Identities(), in.Region.Partition(), s.PolicyText)
+		text, err = shown(ctx, v.Identities(), in.Region.Partition(), s.PolicyText)
 		return err
 	})
 	return text, err
 }
 
-var opDeleteRegistryPolicy = Operation{"DeleteRegistryPolicy", []access.Action{"ecr:DeleteRegistryPolicy"}}
+var opDeleteRegistryPolicy = gate.Op("DeleteRegistryPolicy", "ecr:DeleteRegistryPolicy")
 
 // DeleteRegistryPolicy removes the registry policy and returns what it was.
 // Errors: RegistryPolicyNotFound.
 func (c *Caller) DeleteRegistryPolicy(ctx context.Context, in ecr.RegistryID) (string, error) {
 	var text string
-	err := c.updateRegistry(ctx, opDeleteRegistryPolicy, in, func(tx meta.Tx, s *meta.RegistrySettings) (err error) {
+	err := updateRegistry(ctx, c.gate, opDeleteRegistryPolicy, in, func(tx *gate.Tx, s *meta.RegistrySettings) (err error) {
 		if s.PolicyText == "" {
 			return noRegistryPolicy(in)
 		}
@@ -136,16 +116,12 @@ func (c *Caller) DeleteRegistryPolicy(ctx context.Context, in ecr.RegistryID) (s
 // its values are "ENABLED" and "DISABLED".
 const SettingBlobMounting = "BLOB_MOUNTING"
 
-// settingPolicyScope is the account setting that says what registry policies
-// govern.
-const settingPolicyScope = "REGISTRY_POLICY_SCOPE"
-
 // accountSettings are ECR's account settings with their values; the first is
 // the default. Which it is for BLOB_MOUNTING AWS does not document: clients
 // do not notice, they upload what is not mounted.
 var accountSettings = map[string][]string{
 	"BASIC_SCAN_TYPE_VERSION": {"AWS_NATIVE", "CLAIR"},
-	settingPolicyScope:        {"V2", "V1"},
+	gate.SettingPolicyScope:   {"V2", "V1"},
 	SettingBlobMounting:       {"ENABLED", "DISABLED"},
 }
 
@@ -165,13 +141,13 @@ func checkSetting(name string) error {
 	return nil
 }
 
-var opAccountSetting = Operation{"AccountSetting", []access.Action{"ecr:GetAccountSetting"}}
+var opAccountSetting = gate.Op("AccountSetting", "ecr:GetAccountSetting")
 
 // AccountSetting returns the value of an account setting, its default unless
 // it was set. Errors: Validation.
 func (c *Caller) AccountSetting(ctx context.Context, in ecr.RegistryID, name string) (string, error) {
 	var value string
-	err := c.asking(asked{setting: name}).viewRegistry(ctx, opAccountSetting, in, func(_ meta.Reader, s meta.RegistrySettings) error {
+	err := viewRegistry(ctx, c.gate.Saying(gate.Said{AccountSetting: name}), opAccountSetting, in, func(_ *gate.View, s meta.RegistrySettings) error {
 		if err := checkSetting(name); err != nil {
 			return err
 		}
@@ -181,11 +157,11 @@ func (c *Caller) AccountSetting(ctx context.Context, in ecr.RegistryID, name str
 	return value, err
 }
 
-var opSetAccountSetting = Operation{"SetAccountSetting", []access.Action{"ecr:PutAccountSetting"}}
+var opSetAccountSetting = gate.Op("SetAccountSetting", "ecr:PutAccountSetting")
 
 // SetAccountSetting sets an account setting. Errors: Validation.
 func (c *Caller) SetAccountSetting(ctx context.Context, in ecr.RegistryID, name, value string) error {
-	return c.asking(asked{setting: name}).updateRegistry(ctx, opSetAccountSetting, in, func(_ meta.Tx, s *meta.RegistrySettings) error {
+	return updateRegistry(ctx, c.gate.Saying(gate.Said{AccountSetting: name}), opSetAccountSetting, in, func(_ *gate.Tx, s *meta.RegistrySettings) error {
 		if err := checkSetting(name); err != nil {
 			return err
 		}

@@ -15,8 +15,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/blob"
-	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // Compat says whose behaviour counts where the OCI specification and Amazon
@@ -31,7 +31,7 @@ const (
 
 // Config is what a Registry is made of.
 type Config struct {
-	Meta  meta.Store
+	Gate  *gate.Gate
 	Blobs blob.Store
 	// Tokens issues docker tokens.
 	Tokens TokenIssuer
@@ -57,8 +57,6 @@ type Config struct {
 	// Passed is the time that has passed since some moment, whatever the
 	// clocks are set to; without it jumps of the image clock go unnoticed.
 	Passed func() time.Duration
-	// Audit receives changes and denials; without it none are on record.
-	Audit Audit
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }
@@ -92,20 +90,17 @@ func New(cfg Config) *Registry {
 func (r *Registry) Compat() Compat { return r.cfg.Compat }
 
 // As returns the operations as p may use them.
-func (r *Registry) As(p access.Principal) *Caller { return &Caller{r: r, p: p} }
+func (r *Registry) As(p access.Principal) *Caller { return &Caller{r, r.cfg.Gate.As(p)} }
 
 // System returns the operations for a job of the server itself; reason names
 // the job and goes on record.
-func (r *Registry) System(reason string) *Caller {
-	return &Caller{r: r, p: access.Principal{System: reason}}
-}
+func (r *Registry) System(reason string) *Caller { return &Caller{r, r.cfg.Gate.System(reason)} }
 
 // Caller is the operations in the name of one principal. It is safe for
 // concurrent use.
 type Caller struct {
-	r     *Registry
-	p     access.Principal
-	asked asked
+	r    *Registry
+	gate *gate.Caller
 }
 
 // Repository is what callers learn of a repository.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
@@ -68,7 +69,7 @@ func openOn(t testing.TB, compat registry.Compat, m meta.Store) *fixture {
 	}
 	f.meta, f.blobs = m, b
 	f.cfg = registry.Config{
-		Meta: m, Blobs: b, Compat: compat, Now: func() time.Time { return f.now }, Log: slog.New(slog.DiscardHandler),
+		Gate: gate.New(gate.Config{Meta: m}), Blobs: b, Compat: compat, Now: func() time.Time { return f.now }, Log: slog.New(slog.DiscardHandler),
 	}
 	f.reg = registry.New(f.cfg)
 	f.Caller = f.reg.As(admin)

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -52,7 +52,7 @@ func isIndex(mediaType string) bool {
 	return mediaType == manifest.MediaTypeOCIIndex || mediaType == manifest.MediaTypeDockerList
 }
 
-var opSetStorageClass = Operation{"SetStorageClass", []access.Action{"ecr:UpdateImageStorageClass"}}
+var opSetStorageClass = gate.Op("SetStorageClass", "ecr:UpdateImageStorageClass")
 
 // SetStorageClass archives the image that id names, or brings it back, with the
 // untagged images that refer to it; and returns what it then is: ARCHIVED, or
@@ -64,7 +64,7 @@ func (c *Caller) SetStorageClass(ctx context.Context, at ecr.Repo, id ecr.ImageI
 	if f, bad := malformed(id); bad {
 		return image, ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
 	}
-	err := c.update(ctx, opSetStorageClass, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err := c.gate.ChangeRepository(ctx, opSetStorageClass, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		m, err := resolve(ctx, tx, at, repo.ID, id)
 		if err != nil {
 			return err
@@ -81,14 +81,14 @@ func (c *Caller) SetStorageClass(ctx context.Context, at ecr.Repo, id ecr.ImageI
 			if err := archivable(ctx, tx, at, id, m); err != nil {
 				return err
 			}
-			return c.withReferrers(ctx, tx, m, func(m meta.Manifest) error { return c.archive(ctx, tx, at, m, why) })
+			return c.r.withReferrers(ctx, tx, m, func(m meta.Manifest) error { return c.r.archive(ctx, tx, at, m, why) })
 		}
 		image.Status = ecr.StatusActivating
 		if m.Image.Status != ecr.StatusArchived {
 			return classNotSupported(at, id, "it is "+string(m.Image.Status)+", not ARCHIVED")
 		}
 		why.at = now.Add(c.r.cfg.ActivationTime)
-		return c.withReferrers(ctx, tx, m, func(m meta.Manifest) error { return c.activate(ctx, tx, at, m, why) })
+		return c.r.withReferrers(ctx, tx, m, func(m meta.Manifest) error { return c.r.activate(ctx, tx, at, m, why) })
 	})
 	return image, err
 }
@@ -119,19 +119,19 @@ func archivable(ctx context.Context, r meta.ImageReader, at ecr.Repo, id ecr.Ima
 
 // withReferrers does to m, and to the untagged images that refer to it and
 // share its storage class.
-func (c *Caller) withReferrers(ctx context.Context, tx meta.Tx, m meta.Manifest, do func(meta.Manifest) error) error {
+func (r *Registry) withReferrers(ctx context.Context, tx *gate.Tx, m meta.Manifest, do func(meta.Manifest) error) error {
 	if err := do(m); err != nil {
 		return err
 	}
-	for r, err := range meta.Referrers(ctx, tx, m.Repository, m.Image.Digest, "", surveyPage) {
+	for ref, err := range meta.Referrers(ctx, tx, m.Repository, m.Image.Digest, "", surveyPage) {
 		if err != nil {
 			return err
 		}
 		// One that is of the other class is where it is to go.
-		if len(r.Image.Tags) > 0 || r.Image.Status != m.Image.Status || r.Image.Digest == m.Image.Digest {
+		if len(ref.Image.Tags) > 0 || ref.Image.Status != m.Image.Status || ref.Image.Digest == m.Image.Digest {
 			continue
 		}
-		if err := c.withReferrers(ctx, tx, r, do); err != nil {
+		if err := r.withReferrers(ctx, tx, ref, do); err != nil {
 			return err
 		}
 	}
@@ -139,17 +139,17 @@ func (c *Caller) withReferrers(ctx context.Context, tx meta.Tx, m meta.Manifest,
 }
 
 // archive moves an image to the archive, and puts that on record.
-func (c *Caller) archive(ctx context.Context, tx meta.Tx, at ecr.Repo, m meta.Manifest, why deletion) error {
-	if err := tx.Retention().AppendJournal(ctx, c.imageEntry(at, m, meta.JournalArchiveImage, m.Image.Tags, why)); err != nil {
+func (r *Registry) archive(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, why deletion) error {
+	if err := tx.Retention().AppendJournal(ctx, imageEntry(tx, at, m, meta.JournalArchiveImage, m.Image.Tags, why)); err != nil {
 		return err
 	}
 	return tx.SetImageStatus(ctx, m.Repository, m.Image.Digest, ecr.StatusArchived, why.at)
 }
 
 // activate brings an image back, which is there from why.at on.
-func (c *Caller) activate(ctx context.Context, tx meta.Tx, at ecr.Repo, m meta.Manifest, why deletion) error {
-	e := c.imageEntry(at, m, meta.JournalActivateImage, m.Image.Tags, why)
-	e.At = c.r.cfg.Now()
+func (r *Registry) activate(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, why deletion) error {
+	e := imageEntry(tx, at, m, meta.JournalActivateImage, m.Image.Tags, why)
+	e.At = r.cfg.Now()
 	if err := tx.Retention().AppendJournal(ctx, e); err != nil {
 		return err
 	}
@@ -157,15 +157,15 @@ func (c *Caller) activate(ctx context.Context, tx meta.Tx, at ecr.Repo, m meta.M
 }
 
 // reactivate brings an image back at once that is pushed again.
-func (c *Caller) reactivate(ctx context.Context, tx meta.Tx, at ecr.Repo, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
+func (r *Registry) reactivate(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
 	m, err := tx.Manifest(ctx, repo, d)
 	if err != nil {
 		return false, err
 	}
-	now := c.r.cfg.Now()
-	if c.r.settleStatus(&m.Image, now); m.Image.Status == ecr.StatusActive {
+	now := r.cfg.Now()
+	if r.settleStatus(&m.Image, now); m.Image.Status == ecr.StatusActive {
 		return false, nil
 	}
 	why := deletion{at: now, reason: "pushed again"}
-	return true, c.withReferrers(ctx, tx, m, func(m meta.Manifest) error { return c.activate(ctx, tx, at, m, why) })
+	return true, r.withReferrers(ctx, tx, m, func(m meta.Manifest) error { return r.activate(ctx, tx, at, m, why) })
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/check"
@@ -130,7 +131,7 @@ func newCrowd(t *testing.T, m meta.Store) *crowd {
 	}
 	w := &crowd{done: tally{n: map[string]int{}}}
 	cfg := registry.Config{
-		Meta: m, Blobs: b, Compat: registry.CompatOCI, Log: slog.New(slog.DiscardHandler),
+		Gate: gate.New(gate.Config{Meta: m}), Blobs: b, Compat: registry.CompatOCI, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 		// So short that collection and pushes meet all the time.
 		RecycleTime: 300 * time.Millisecond, BlobGrace: 20 * time.Millisecond,

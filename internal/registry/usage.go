@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -41,7 +41,7 @@ type RuleUsage struct {
 	FreedBytes int64 // of blobs that nothing else refers to
 }
 
-var opUsage = Operation{"Usage", []access.Action{"kontor:DescribeUsage"}}
+var opUsage = gate.Op("Usage", "kontor:DescribeUsage")
 
 // Usage says what the images of a repository take, and what each rule of its
 // lifecycle policy would free now: after guards, and with leased images kept.
@@ -49,7 +49,7 @@ var opUsage = Operation{"Usage", []access.Action{"kontor:DescribeUsage"}}
 // Errors: RepositoryNotFound.
 func (c *Caller) Usage(ctx context.Context, at ecr.Repo) (RepositoryUsage, error) {
 	var u RepositoryUsage
-	err := c.view(ctx, opUsage, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err := c.gate.ReadRepository(ctx, opUsage, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		s, err := survey(ctx, r, repo)
 		if err != nil {
 			return err

@@ -30,6 +30,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -155,6 +156,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.New("server: no registry to serve")
 	}
 	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
+	admission := gate.Config{Meta: cfg.Meta}
+	if cfg.Audit != nil {
+		admission.Audit = cfg.Audit
+	}
+	through := gate.New(admission)
 	s.authn, s.iams = map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	issuers := authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
@@ -164,27 +170,20 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		partition := b.Registry.Region.Partition()
 		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
 		s.authn[partition] = authn.New(authn.Config{Keys: users, Tokens: users, Now: cfg.AuthNow})
-		identities := iam.Config{Meta: cfg.Meta, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers}
-		if cfg.Audit != nil {
-			identities.Audit = cfg.Audit
-		}
-		s.iams[partition] = iam.New(identities)
+		s.iams[partition] = iam.New(iam.Config{Gate: through, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers})
 	}
 	blobs := cfg.Blobs
 	if most := s.limits.BlobBytes; most > 0 {
 		blobs = limited.New(limited.Config{Blobs: blobs, MaxBytes: most})
 	}
 	operations := registry.Config{
-		Meta: cfg.Meta, Blobs: blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
+		Gate: through, Blobs: blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
 		RecycleTime: or(cfg.RecycleTime, DefaultRecycleTime), JournalTime: or(cfg.JournalTime, DefaultJournalTime),
 		BlobGrace: or(cfg.BlobGrace, DefaultBlobGrace), ActivationTime: or(cfg.ActivationTime, DefaultActivationTime),
 		MaxExpire: cfg.MaxExpire, TestClock: cfg.TestClock,
 	}
 	began := time.Now() // monotonic, unlike the clocks
 	operations.Passed = func() time.Duration { return time.Since(began) }
-	if cfg.Audit != nil {
-		operations.Audit = cfg.Audit
-	}
 	s.registry = registry.New(operations)
 	if err := s.registry.RestoreClock(ctx); err != nil {
 		return nil, err

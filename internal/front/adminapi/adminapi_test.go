@@ -20,6 +20,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
@@ -68,7 +69,7 @@ func newServer(t testing.TB) *server {
 	}
 	log := slog.New(slog.DiscardHandler)
 	r := registry.New(registry.Config{
-		Meta: store, Blobs: blobs, Tokens: users, Now: s.clock.Now, TestClock: s.clock, Log: log, RecycleTime: 7 * 24 * time.Hour,
+		Gate: gate.New(gate.Config{Meta: store}), Blobs: blobs, Tokens: users, Now: s.clock.Now, TestClock: s.clock, Log: log, RecycleTime: 7 * 24 * time.Hour,
 	})
 	s.h = New(Config{Registry: r, Log: log})
 	_, err = r.As(s.admin).CreateRepository(ctx, registry.NewRepository{Repo: ecr.Repo{In: home, Name: "app"}})

@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
@@ -69,7 +70,7 @@ func newServer(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	r := registry.New(registry.Config{Meta: store, Blobs: blobs, Tokens: users, Now: now, Log: log})
+	r := registry.New(registry.Config{Gate: gate.New(gate.Config{Meta: store}), Blobs: blobs, Tokens: users, Now: now, Log: log})
 	return &server{
 		h:  New(Config{Registry: r, Log: log, Now: now}),
 		p:  p,

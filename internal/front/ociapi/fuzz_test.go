@@ -15,6 +15,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
@@ -39,7 +40,7 @@ func FuzzServe(f *testing.F) {
 		f.Fatal(err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	reg := registry.New(registry.Config{Meta: store, Blobs: blobs, Now: time.Now, Compat: registry.CompatOCI, Log: quiet})
+	reg := registry.New(registry.Config{Gate: gate.New(gate.Config{Meta: store}), Blobs: blobs, Now: time.Now, Compat: registry.CompatOCI, Log: quiet})
 	h := ociapi.New(ociapi.Config{Registry: reg, Log: quiet})
 	if _, err := reg.As(admin).CreateRepository(ctx, registry.NewRepository{Repo: ecr.Repo{In: here, Name: "app"}}); err != nil {
 		f.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -79,7 +80,7 @@ func start(t *testing.T, compat registry.Compat, repos ...ecr.RepositoryName) *w
 	}
 	w := &world{t: t, blobs: blobs, log: &logBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.registry = registry.New(registry.Config{Meta: store, Blobs: blobs, Now: time.Now, Compat: compat, Log: log})
+	w.registry = registry.New(registry.Config{Gate: gate.New(gate.Config{Meta: store}), Blobs: blobs, Now: time.Now, Compat: compat, Log: log})
 	h := ociapi.New(ociapi.Config{Registry: w.registry, Log: log})
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		p := admin
