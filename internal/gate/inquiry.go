@@ -2,7 +2,6 @@ package gate
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/authz"
@@ -48,9 +47,6 @@ func (q *Inquiry) Ask(r authz.Request) error {
 func (q *Inquiry) Decided(action access.Action, resource string, d authz.Decision) error {
 	if err := d.Err(); err != nil {
 		return &refusal{d, action, resource, err}
-	}
-	if len(q.allowed) > 0 && strings.HasPrefix(string(action), "ecr:") {
-		return nil // only the first of a registry's operation goes on record
 	}
 	if p := (permission{action, resource, d.By}); !slices.ContainsFunc(q.allowed, p.same) {
 		q.allowed = append(q.allowed, p)

@@ -114,53 +114,68 @@ func TestDenialsAreOnRecord(t *testing.T) {
 	}
 }
 
-// Each operation that succeeds gives one record if it changes something, and
-// with audit all also if not. What fails by itself changes nothing.
-func TestChangesAreOnRecord(t *testing.T) {
+// permissions are the actions that op asks for when everything tries it.
+func permissions(op gate.Operation) []string {
+	var list []string
+	for _, a := range op.Actions {
+		list = append(list, string(a))
+	}
+	if op.Name == "MountBlob" {
+		list = append(list, "ecr:GetDownloadUrlForLayer") // where it mounts from
+	}
+	return list
+}
+
+// Each permission that an operation asks for and gets is on record if the
+// operation changes something, and with audit all also if not. What fails by
+// itself changes nothing.
+func TestPermissionsAreOnRecord(t *testing.T) {
 	for _, mode := range []audit.Mode{audit.Changes, audit.All} {
-		f, dir := open(t, registry.CompatECR), t.TempDir()
-		to := f.repo("there", ecr.Mutable)
-		f.mustPut(to, f.image(to, "x"), "v1")
-		reg, _ := f.recorded(dir, mode)
-		succeeded := 0
-		calls := everything(reg.As(admin), to)
-		for _, op := range registry.Operations() {
-			if calls[op.Name] == nil || op.Name == "DeleteRepository" {
-				continue
+		t.Run(string(mode), func(t *testing.T) {
+			f, dir := open(t, registry.CompatECR), t.TempDir()
+			to := f.repo("there", ecr.Mutable)
+			f.mustPut(to, f.image(to, "x"), "v1")
+			reg, _ := f.recorded(dir, mode)
+			succeeded := 0
+			check := func(op gate.Operation, err error, principal, statement string, want ...string) {
+				t.Helper()
+				if err != nil || mode == audit.Changes && slices.Contains(reads, op.Name) {
+					want = nil
+				}
+				var got []string
+				for _, r := range records(t, dir) {
+					got = append(got, r.Action)
+					if r.Operation != op.Name || r.Decision != audit.Allowed || r.Statement != statement || r.Principal != principal {
+						t.Errorf("%s: %+v", op.Name, r)
+					}
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s (%v): %q on record, want %q", op.Name, err, got, want)
+				}
 			}
-			err := calls[op.Name](t.Context())
-			got := records(t, dir)
-			want := 1
-			if err != nil || mode == audit.Changes && slices.Contains(reads, op.Name) {
-				want = 0
+			calls := everything(reg.As(admin), to)
+			for _, op := range registry.Operations() {
+				if calls[op.Name] == nil || op.Name == "DeleteRepository" {
+					continue
+				}
+				err := calls[op.Name](t.Context())
+				if err == nil {
+					succeeded++
+				}
+				check(op, err, admin.ARN, "AdministratorAccess, statement 0", permissions(op)...)
 			}
-			if err == nil {
-				succeeded++
+			if succeeded < 20 {
+				t.Errorf("only %d operations succeed, so that little is tried", succeeded)
 			}
-			if len(got) != want {
-				t.Errorf("%s, %s (%v): %d records", mode, op.Name, err, len(got))
-			}
-			if len(got) == 1 && (got[0].Operation != op.Name || got[0].Action != string(op.Actions[0]) || got[0].Decision != audit.Allowed ||
-				got[0].Statement != "AdministratorAccess, statement 0" || got[0].Principal != admin.ARN) {
-				t.Errorf("%s: %+v", op.Name, got[0])
-			}
-		}
-		if succeeded < 20 {
-			t.Errorf("only %d operations succeed, so that little is tried", succeeded)
-		}
-		wantOne := func(fn func(c *registry.Caller) error) {
-			t.Helper()
-			if err := fn(reg.System("tests")); err != nil {
-				t.Fatal(err)
-			}
-			if got := records(t, dir); len(got) != 1 || got[0].Principal != "system: tests" || got[0].Statement != "system: tests" {
-				t.Errorf("%s: %+v", mode, got)
-			}
-		}
-		wantOne(func(c *registry.Caller) error { _, err := c.DeleteRepository(t.Context(), to, true); return err })
-		wantOne(func(c *registry.Caller) error {
-			_, err := c.CreateRepository(t.Context(), registry.NewRepository{Repo: to})
-			return err
+			job := reg.System("tests")
+			_, err := job.DeleteRepository(t.Context(), to, true)
+			check(gate.Op("DeleteRepository"), err, "system: tests", "system: tests", "ecr:DeleteRepository")
+			_, err = job.CreateRepository(t.Context(), registry.NewRepository{Repo: to})
+			check(gate.Op("CreateRepository"), err, "system: tests", "system: tests", "ecr:CreateRepository")
+			_, err = reg.As(admin).CreateRepository(t.Context(), registry.NewRepository{Repo: at("tagged"), Tags: map[string]string{"team": "a"}})
+			check(gate.Op("CreateRepository"), err, admin.ARN, "AdministratorAccess, statement 0", "ecr:CreateRepository", "ecr:TagResource")
+			_, err = reg.As(admin).DescribeRepositories(t.Context(), home, []ecr.RepositoryName{"tagged", to.Name})
+			check(gate.Op("DescribeRepositories"), err, admin.ARN, "AdministratorAccess, statement 0", "ecr:DescribeRepositories", "ecr:DescribeRepositories")
 		})
 	}
 }
