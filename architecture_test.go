@@ -54,7 +54,10 @@ var rooms = map[string]int{
 
 	"internal/store/meta/postgres": 30,
 	"internal/store/meta/sqlite":   30,
-	"internal/registry":            30,
+	"internal/retention":           30,
+	"internal/registry":            31,
+	"internal/jobs":                35,
+	"internal/testkit":             36,
 	"internal/deploy":              30,
 
 	"internal/render":  40,
@@ -66,7 +69,6 @@ var rooms = map[string]int{
 	"internal/front/iamapi":   50,
 	"internal/front/ociapi":   50,
 	"internal/front/stsapi":   50,
-	"internal/jobs":           50,
 
 	"internal/server":  60,
 	"internal/metrics": 61,

@@ -30,6 +30,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -56,7 +57,7 @@ type Registry struct {
 	// Admin may do everything in the account, Pusher push and pull only.
 	Admin, Pusher Credentials
 
-	clock  *registry.TestClock
+	clock  *retention.TestClock
 	server *server.Server
 	stop   func()
 }
@@ -115,7 +116,7 @@ func serve(ctx context.Context, t testing.TB, dir *datadir.Dir, id ecr.RegistryI
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
-	r := &Registry{Host: l.Addr().String(), Account: string(id.Account), Region: string(id.Region), clock: registry.NewTestClock(time.Now)}
+	r := &Registry{Host: l.Addr().String(), Account: string(id.Account), Region: string(id.Region), clock: retention.NewTestClock(time.Now)}
 	r.URL = "http://" + r.Host
 	r.server, err = server.New(ctx, server.Config{
 		Meta: dir.Meta, Blobs: dir.Blobs, Key: dir.Key,
@@ -245,7 +246,7 @@ func (r *Registry) RunLifecycle(t testing.TB, name string) []string {
 	if err != nil {
 		t.Fatalf("kontortest: repository %q: %v", name, err)
 	}
-	run, err := r.server.Registry().System("kontortest").RunLifecycle(t.Context(), ecr.Repo{In: r.id(), Name: repo}, registry.RunOptions{Force: true})
+	run, err := r.server.Retention().System("kontortest").RunLifecycle(t.Context(), ecr.Repo{In: r.id(), Name: repo}, retention.RunOptions{Force: true})
 	if err != nil {
 		t.Fatalf("kontortest: lifecycle run of %q: %v", name, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/jobs"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -38,7 +38,7 @@ func (o *collectionFlags) flags(cmd *cobra.Command) {
 type collectionConfig struct {
 	testClock bool
 	every     time.Duration
-	maxExpire registry.MaxExpire
+	maxExpire retention.MaxExpire
 	recycle   time.Duration
 }
 
@@ -59,7 +59,7 @@ func (e *Env) collection(o collectionFlags) (collectionConfig, error) {
 		c.every = d
 	}
 	var err error
-	if c.maxExpire, err = registry.ParseMaxExpire(e.or(o.maxExpire, envMaxExpire, "")); err != nil {
+	if c.maxExpire, err = retention.ParseMaxExpire(e.or(o.maxExpire, envMaxExpire, "")); err != nil {
 		return c, usagef("--max-expire %v", err)
 	}
 	if days := e.or(o.recycleDays, envRecycleDays, ""); days != "" {
@@ -75,9 +75,9 @@ func (e *Env) collection(o collectionFlags) (collectionConfig, error) {
 }
 
 // clock is the test clock that goes as now does, nil without one.
-func (c collectionConfig) clock(now func() time.Time) *registry.TestClock {
+func (c collectionConfig) clock(now func() time.Time) *retention.TestClock {
 	if !c.testClock {
 		return nil
 	}
-	return registry.NewTestClock(now)
+	return retention.NewTestClock(now)
 }

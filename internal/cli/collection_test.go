@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 )
 
 func TestCollectionFlags(t *testing.T) {
@@ -17,8 +17,8 @@ func TestCollectionFlags(t *testing.T) {
 		"defaults":         {},
 		"often":            {flags: collectionFlags{every: "15m"}, want: collectionConfig{every: 15 * time.Minute}},
 		"off":              {flags: collectionFlags{every: "off"}, want: collectionConfig{every: -1}},
-		"from environment": {env: map[string]string{envLifecycleEvery: "2h", envMaxExpire: "20%", envRecycleDays: "30"}, want: collectionConfig{every: 2 * time.Hour, maxExpire: registry.MaxExpire{Percent: 20}, recycle: 30 * 24 * time.Hour}},
-		"flag wins":        {flags: collectionFlags{maxExpire: "5"}, env: map[string]string{envMaxExpire: "20%"}, want: collectionConfig{maxExpire: registry.MaxExpire{Images: 5}}},
+		"from environment": {env: map[string]string{envLifecycleEvery: "2h", envMaxExpire: "20%", envRecycleDays: "30"}, want: collectionConfig{every: 2 * time.Hour, maxExpire: retention.MaxExpire{Percent: 20}, recycle: 30 * 24 * time.Hour}},
+		"flag wins":        {flags: collectionFlags{maxExpire: "5"}, env: map[string]string{envMaxExpire: "20%"}, want: collectionConfig{maxExpire: retention.MaxExpire{Images: 5}}},
 		"no bin":           {flags: collectionFlags{recycleDays: "0"}, want: collectionConfig{recycle: -1}},
 		"test clock":       {flags: collectionFlags{testClock: true}, want: collectionConfig{testClock: true}},
 		"too often":        {flags: collectionFlags{every: "1ms"}, bad: true},

@@ -327,3 +327,24 @@ const (
 	StatusArchived   ImageStatus = "ARCHIVED"
 	StatusActivating ImageStatus = "ACTIVATING"
 )
+
+// TagStatus selects images by whether they have tags.
+type TagStatus string
+
+// Tag statuses of the API's filters; empty means any.
+const (
+	TagStatusAny      TagStatus = "ANY"
+	TagStatusTagged   TagStatus = "TAGGED"
+	TagStatusUntagged TagStatus = "UNTAGGED"
+)
+
+// Selects reports whether s selects an image that is tagged, or is not.
+func (s TagStatus) Selects(tagged bool) bool {
+	switch s {
+	case TagStatusTagged:
+		return tagged
+	case TagStatusUntagged:
+		return !tagged
+	}
+	return true
+}

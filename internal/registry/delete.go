@@ -2,11 +2,10 @@ package registry
 
 import (
 	"context"
-	"slices"
-	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -47,16 +46,16 @@ func (c *Caller) BatchDeleteImage(ctx context.Context, at ecr.Repo, ids []ecr.Im
 }
 
 // deleteOne deletes what id names, in ECR's sense.
-func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, id ecr.ImageID, why deletion) ([]ecr.ImageID, error) {
+func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, id ecr.ImageID, why retention.Cause) ([]ecr.ImageID, error) {
 	m, err := resolve(ctx, tx, at, repo.ID, id)
 	if err != nil {
 		return nil, err
 	}
 	d := m.Image.Digest
 	if id.Tag != "" && len(m.Image.Tags) > 1 {
-		return []ecr.ImageID{{Digest: d, Tag: id.Tag}}, r.deleteTag(ctx, tx, at, repo, id.Tag, m)
+		return []ecr.ImageID{{Digest: d, Tag: id.Tag}}, r.cfg.Retention.DeleteTag(ctx, tx, at, m, id.Tag)
 	}
-	if err := r.deleteImage(ctx, tx, at, repo, m, why); err != nil {
+	if err := r.cfg.Retention.DeleteImage(ctx, tx, at, m, why); err != nil {
 		return nil, err
 	}
 	if len(m.Image.Tags) == 0 {
@@ -69,103 +68,7 @@ func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo
 	return gone, nil
 }
 
-// deletion says when and why images go. All that go in one transaction go at
-// one time: that is how the bin knows what belongs together.
-type deletion struct {
-	at     time.Time
-	reason string
-	rule   int // priority of the lifecycle rule; 0 for none
-}
-
-func (r *Registry) byRequest() deletion {
-	return deletion{at: r.cfg.Now(), reason: "deleted by request"}
-}
-
-// deleteImage puts an image on record, moves it to the recycle bin where there
-// is one, and removes it. m has its body and tags. It fails before it changes
-// anything where an index lists the image, so that an item of a batch may fail
-// without failing the transaction. Errors: ReferencedByManifestList.
-func (r *Registry) deleteImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, m meta.Manifest, why deletion) error {
-	if err := unlisted(ctx, tx, repo.ID, m.Image.Digest); err != nil {
-		return err
-	}
-	if err := r.recycle(ctx, tx, at, m, why); err != nil {
-		return err
-	}
-	return tx.DeleteManifest(ctx, repo.ID, m.Image.Digest, why.at)
-}
-
-// recycle puts an image that is about to go on record, and into the bin.
-func (r *Registry) recycle(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, why deletion) error {
-	e := imageEntry(tx, at, m, meta.JournalDeleteImage, m.Image.Tags, why)
-	if err := tx.Retention().AppendJournal(ctx, e); err != nil || r.cfg.RecycleTime <= 0 {
-		return err
-	}
-	b := meta.BinEntry{
-		Registry: at.In, Name: at.Name, Repository: m.Repository,
-		DeletedAt: why.at, ExpiresAt: why.at.Add(r.cfg.RecycleTime), Actor: e.Actor, Reason: why.reason, Rule: why.rule,
-	}
-	b.Manifest.Image.Digest = m.Image.Digest
-	_, err := tx.Retention().BinManifest(ctx, b)
-	return err
-}
-
-func (r *Registry) deleteTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, tag ecr.Tag, m meta.Manifest) error {
-	if err := tx.Retention().AppendJournal(ctx, imageEntry(tx, at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, r.byRequest())); err != nil {
-		return err
-	}
-	return tx.DeleteTag(ctx, repo.ID, tag)
-}
-
-// unlisted refuses an image that an index of the repository lists.
-func unlisted(ctx context.Context, rd meta.ImageReader, repo meta.RepositoryID, d ecr.Digest) error {
-	parents, err := rd.Parents(ctx, repo, d)
-	if err != nil || len(parents) == 0 {
-		return err
-	}
-	return ecr.Errorf(ecr.CodeReferencedByManifestList, "Requested image referenced by manifest list: %s", digestList(parents))
-}
-
-// imageEntry records what happens to m, or to tags of it.
-func imageEntry(tx *gate.Tx, at ecr.Repo, m meta.Manifest, op meta.JournalOp, tags []ecr.Tag, why deletion) meta.JournalEntry {
-	e := meta.JournalEntry{
-		At: why.at, Registry: at.In, Name: at.Name, Repository: m.Repository, Op: op,
-		Digest: m.Image.Digest, Tags: slices.Clone(tags), MediaType: m.Image.MediaType, SizeBytes: m.Image.SizeBytes,
-		Actor: tx.Principal().String(), Reason: why.reason, Rule: why.rule, RequestID: tx.Principal().Request.ID,
-	}
-	if op == meta.JournalDeleteImage {
-		e.Body = m.Body
-	}
-	return e
-}
-
-// entry records that something of the repository itself goes.
-func (r *Registry) entry(tx *gate.Tx, at ecr.Repo, repo meta.Repository, op meta.JournalOp, body []byte) meta.JournalEntry {
-	return meta.JournalEntry{
-		At: r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: op,
-		Body: body, Actor: tx.Principal().String(), Reason: "deleted by request", RequestID: tx.Principal().Request.ID,
-	}
-}
-
-// journalAll records every image of a repository that goes as a whole, and puts
-// it into the recycle bin.
-func (r *Registry) journalAll(ctx context.Context, tx *gate.Tx, repo meta.Repository, reason string) error {
-	at := repo.Registry.Repo(repo.Name)
-	why := deletion{at: r.cfg.Now(), reason: reason}
-	for row, err := range meta.Images(ctx, tx, repo.ID, "", 500) {
-		if err != nil {
-			return err
-		}
-		m, err := tx.Manifest(ctx, repo.ID, row.Image.Digest)
-		if err == nil {
-			err = r.recycle(ctx, tx, at, m, why)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (r *Registry) byRequest() retention.Cause { return retention.ByRequest(r.cfg.Now()) }
 
 var opDeleteManifest = gate.Op("DeleteManifest", "ecr:BatchDeleteImage")
 
@@ -177,7 +80,7 @@ func (c *Caller) DeleteManifest(ctx context.Context, at ecr.Repo, d ecr.Digest) 
 		if err != nil {
 			return err
 		}
-		return c.r.deleteImage(ctx, tx, at, repo, m, c.r.byRequest())
+		return c.r.cfg.Retention.DeleteImage(ctx, tx, at, m, c.r.byRequest())
 	})
 }
 
@@ -191,6 +94,6 @@ func (c *Caller) DeleteTag(ctx context.Context, at ecr.Repo, tag ecr.Tag) error 
 		if err != nil {
 			return err
 		}
-		return c.r.deleteTag(ctx, tx, at, repo, tag, m)
+		return c.r.cfg.Retention.DeleteTag(ctx, tx, at, m, tag)
 	})
 }

@@ -6,9 +6,11 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -69,7 +71,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 		return Manifest{}, err
 	}
 	if pulled {
-		c.r.pulls.record(meta.Pull{Repository: m.Repository, Digest: m.Image.Digest, At: c.r.cfg.Now()})
+		c.r.cfg.Retention.Pulled(meta.Pull{Repository: m.Repository, Digest: m.Image.Digest, At: c.r.cfg.Now()})
 	}
 	return Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body}, nil
 }
@@ -116,7 +118,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 	if err != nil {
 		return nil, nil, err
 	}
-	c.r.pulls.record(pulls...)
+	c.r.cfg.Retention.Pulled(pulls...)
 	return images, failures, nil
 }
 
@@ -164,14 +166,14 @@ var opListImages = gate.Op("ListImages", "ecr:ListImages")
 // ListImages returns at most limit (digest, tag) pairs in byte order after
 // the pair after, and the pair to go on after; zero when that was all. When of
 // is given, they are those of images that have one of these statuses.
-func (c *Caller) ListImages(ctx context.Context, at ecr.Repo, status TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
+func (c *Caller) ListImages(ctx context.Context, at ecr.Repo, status ecr.TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
 	err = c.gate.ReadRepository(ctx, opListImages, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		all := meta.ImageIDs(ctx, r, repo.ID, after, limit+1)
 		if len(of) > 0 {
-			all = c.r.idsOf(meta.Images(ctx, r, repo.ID, before(after.Digest), limit+1), after, of)
+			all = idsOf(c.r.cfg.Now(), meta.Images(ctx, r, repo.ID, before(after.Digest), limit+1), after, of)
 		}
 		var more bool
-		ids, more, err = meta.Take(all, limit, func(id *ecr.ImageID) (bool, error) { return status.selects(id.Tag != ""), nil })
+		ids, more, err = meta.Take(all, limit, func(id *ecr.ImageID) (bool, error) { return status.Selects(id.Tag != ""), nil })
 		if next = (ecr.ImageID{}); more {
 			next = ids[limit-1]
 		}
@@ -182,15 +184,14 @@ func (c *Caller) ListImages(ctx context.Context, at ecr.Repo, status TagStatus, 
 
 // idsOf yields the names, after the pair after, of those images that have one
 // of the statuses of.
-func (r *Registry) idsOf(images iter.Seq2[meta.Manifest, error], after ecr.ImageID, of []ecr.ImageStatus) iter.Seq2[ecr.ImageID, error] {
-	now := r.cfg.Now()
+func idsOf(now time.Time, images iter.Seq2[meta.Manifest, error], after ecr.ImageID, of []ecr.ImageStatus) iter.Seq2[ecr.ImageID, error] {
 	return func(yield func(ecr.ImageID, error) bool) {
 		for m, err := range images {
 			if err != nil {
 				yield(ecr.ImageID{}, err)
 				return
 			}
-			if r.settleStatus(&m.Image, now); !slices.Contains(of, m.Image.Status) {
+			if retention.Settle(&m.Image, now); !slices.Contains(of, m.Image.Status) {
 				continue
 			}
 			for _, id := range pairs(m.Image) {
@@ -221,16 +222,6 @@ func pairs(i ecr.Image) []ecr.ImageID {
 	return ids
 }
 
-func (s TagStatus) selects(tagged bool) bool {
-	switch s {
-	case TagStatusTagged:
-		return tagged
-	case TagStatusUntagged:
-		return !tagged
-	}
-	return true
-}
-
 var opDescribeImages = gate.Op("DescribeImages", "ecr:DescribeImages")
 
 // DescribeImages returns the images named, each once, in the order given.
@@ -248,7 +239,7 @@ func (c *Caller) DescribeImages(ctx context.Context, at ecr.Repo, ids []ecr.Imag
 			if err != nil {
 				return err
 			}
-			c.r.settleStatus(&m.Image, now)
+			retention.Settle(&m.Image, now)
 			if !slices.ContainsFunc(images, func(i ecr.Image) bool { return i.Digest == m.Image.Digest }) {
 				images = append(images, m.Image)
 			}
@@ -263,13 +254,13 @@ var opListImageDetails = gate.Op("ListImageDetails", "ecr:DescribeImages")
 // ListImageDetails returns at most limit images in byte order of their
 // digests after the digest after, and the digest to go on after; empty when
 // that was all. When of is given, they have one of these statuses.
-func (c *Caller) ListImageDetails(ctx context.Context, at ecr.Repo, status TagStatus, after ecr.Digest, limit int, of ...ecr.ImageStatus) (images []ecr.Image, next ecr.Digest, err error) {
+func (c *Caller) ListImageDetails(ctx context.Context, at ecr.Repo, status ecr.TagStatus, after ecr.Digest, limit int, of ...ecr.ImageStatus) (images []ecr.Image, next ecr.Digest, err error) {
 	err = c.gate.ReadRepository(ctx, opListImageDetails, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images, next = nil, ""
 		now := c.r.cfg.Now()
 		list, more, err := meta.Take(meta.Images(ctx, r, repo.ID, after, limit+1), limit, func(m *meta.Manifest) (bool, error) {
-			c.r.settleStatus(&m.Image, now)
-			return status.selects(len(m.Image.Tags) > 0) && (len(of) == 0 || slices.Contains(of, m.Image.Status)), nil
+			retention.Settle(&m.Image, now)
+			return status.Selects(len(m.Image.Tags) > 0) && (len(of) == 0 || slices.Contains(of, m.Image.Status)), nil
 		})
 		for _, m := range list {
 			images = append(images, m.Image)

@@ -7,6 +7,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -129,9 +130,8 @@ func (c *Caller) DeleteBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) erro
 		if err != nil {
 			return err
 		}
-		return tx.Retention().AppendJournal(ctx, meta.JournalEntry{
-			At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalDeleteBlob,
-			Digest: d, SizeBytes: b.SizeBytes, Actor: tx.Principal().String(), Reason: "deleted by request", RequestID: tx.Principal().Request.ID,
-		})
+		e := retention.Entry(tx, at, repo.ID, meta.JournalDeleteBlob, c.r.byRequest())
+		e.Digest, e.SizeBytes = d, b.SizeBytes
+		return tx.Retention().AppendJournal(ctx, e)
 	})
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -48,7 +48,7 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 		// Amazon ECR user guide, "Restoring an archived image": a push of its
 		// manifest brings it back at once.
 		if !created {
-			if created, err = c.r.reactivate(ctx, tx, at, repo.ID, digest); err != nil {
+			if created, err = c.r.cfg.Retention.Reactivate(ctx, tx, at, repo.ID, digest); err != nil {
 				return err
 			}
 		}
@@ -101,7 +101,7 @@ func insertImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m manifest.Manif
 		if len(missing) > 0 {
 			return false, ecr.Errorf(ecr.CodeLayersNotFound,
 				"Layers with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
-				digestList(missing), at.Name, at.In.Account)
+				ecr.DigestList(missing), at.Name, at.In.Account)
 		}
 	}
 	if len(row.Children) > 0 && !row.Sparse {
@@ -112,7 +112,7 @@ func insertImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m manifest.Manif
 		if len(missing) > 0 {
 			return false, ecr.Errorf(ecr.CodeReferencedImagesNotFound,
 				"Images with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
-				digestList(missing), at.Name, at.In.Account)
+				ecr.DigestList(missing), at.Name, at.In.Account)
 		}
 	}
 	if m.Kind == manifest.Index {
@@ -162,11 +162,9 @@ func (r *Registry) putTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo me
 	if err != nil || !exists {
 		return err
 	}
-	return tx.Retention().AppendJournal(ctx, meta.JournalEntry{
-		At: now, Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalMoveTag,
-		Digest: old.Digest, Tags: []ecr.Tag{tag}, Actor: tx.Principal().String(),
-		Reason: fmt.Sprintf("tag moved to %s", digest), RequestID: tx.Principal().Request.ID,
-	})
+	e := retention.Entry(tx, at, repo.ID, meta.JournalMoveTag, retention.Cause{At: now, Reason: fmt.Sprintf("tag moved to %s", digest)})
+	e.Digest, e.Tags = old.Digest, []ecr.Tag{tag}
+	return tx.Retention().AppendJournal(ctx, e)
 }
 
 func imageAlreadyExists(at ecr.Repo, d ecr.Digest, tag ecr.Tag) error {
@@ -177,13 +175,4 @@ func imageAlreadyExists(at ecr.Repo, d ecr.Digest, tag ecr.Tag) error {
 	return ecr.Errorf(ecr.CodeImageAlreadyExists,
 		"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
 		d, name, at.Name, at.In.Account)
-}
-
-// digestList is ECR's way to print digests in error texts.
-func digestList(ds []ecr.Digest) string {
-	s := make([]string, len(ds))
-	for i, d := range ds {
-		s[i] = string(d)
-	}
-	return "[" + strings.Join(s, ", ") + "]"
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -20,7 +21,7 @@ func (c *Caller) ListReferrers(ctx context.Context, at ecr.Repo, d ecr.Digest, a
 		list, next = nil, ""
 		now := c.r.cfg.Now()
 		rows, more, err := meta.Take(meta.Referrers(ctx, r, repo.ID, d, after, limit+1), limit, func(m *meta.Manifest) (bool, error) {
-			c.r.settleStatus(&m.Image, now)
+			retention.Settle(&m.Image, now)
 			return (artifactType == "" || m.Image.ArtifactMediaType == artifactType) && (len(of) == 0 || slices.Contains(of, m.Image.Status)), nil
 		})
 		for _, row := range rows {

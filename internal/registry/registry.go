@@ -10,12 +10,12 @@ package registry
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 )
 
@@ -33,29 +33,23 @@ const (
 type Config struct {
 	Gate  *gate.Gate
 	Blobs blob.Store
+	// Retention keeps and removes the images. Required.
+	Retention *retention.Service
 	// Tokens issues docker tokens.
 	Tokens TokenIssuer
 	// Now is the image clock: push times, ages, lifecycle. Required.
 	Now func() time.Time
 	// Compat defaults to CompatECR.
 	Compat Compat
-	// RecycleTime is how long deleted images can be restored; 0 is not at all.
-	RecycleTime time.Duration
-	// JournalTime is how long the journal is kept; 0 is for ever.
-	JournalTime time.Duration
 	// BlobGrace is how long a blob stays that no image refers to: longer than
 	// a push takes from its first blob, or from being told that a blob is
 	// there, to its manifest.
 	BlobGrace time.Duration
-	// MaxExpire stops lifecycle runs that would expire more; zero is no limit.
-	MaxExpire MaxExpire
 	// ActivationTime is how long an image that was archived takes to come
 	// back. It cannot be pulled meanwhile.
 	ActivationTime time.Duration
-	// TestClock is the clock behind Now, where it is one that may be moved.
-	TestClock *TestClock
 	// Passed is the time that has passed since some moment, whatever the
-	// clocks are set to; without it jumps of the image clock go unnoticed.
+	// clocks are set to.
 	Passed func() time.Duration
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
@@ -73,9 +67,6 @@ type Registry struct {
 	cfg     Config
 	uploads keyLocks
 	content content
-	pulls   pullRecorder
-	watch   clockWatch
-	running sync.Map // ARNs of the repositories with a lifecycle run under way
 }
 
 // New returns a Registry. It starts nothing.
@@ -85,6 +76,9 @@ func New(cfg Config) *Registry {
 	}
 	return &Registry{cfg: cfg}
 }
+
+// BlobGrace is how long a blob stays that no image refers to.
+func (r *Registry) BlobGrace() time.Duration { return r.cfg.BlobGrace }
 
 // Compat returns the registry's compatibility mode.
 func (r *Registry) Compat() Compat { return r.cfg.Compat }
@@ -164,16 +158,6 @@ type GotImage struct {
 	ID ecr.ImageID // digest, and the tag if it was asked for by tag
 	Manifest
 }
-
-// TagStatus selects images by whether they have tags.
-type TagStatus string
-
-// Tag statuses of the filters; empty means any.
-const (
-	TagStatusAny      TagStatus = "ANY"
-	TagStatusTagged   TagStatus = "TAGGED"
-	TagStatusUntagged TagStatus = "UNTAGGED"
-)
 
 // Referrer describes an image that refers to a subject.
 type Referrer struct {

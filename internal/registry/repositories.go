@@ -7,6 +7,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -140,11 +141,11 @@ func (c *Caller) DeleteRepository(ctx context.Context, at ecr.Repo, force bool) 
 			return ecr.RepositoryNotEmpty(at.In, at.Name)
 		}
 		if used {
-			if err := c.r.journalAll(ctx, tx, repo, "repository deleted"); err != nil {
+			if err := c.r.cfg.Retention.DeleteAll(ctx, tx, repo, "repository deleted"); err != nil {
 				return err
 			}
 		}
-		if err := tx.Retention().AppendJournal(ctx, c.r.entry(tx, at, repo, meta.JournalDeleteRepository, nil)); err != nil {
+		if err := tx.Retention().AppendJournal(ctx, retention.Entry(tx, at, repo.ID, meta.JournalDeleteRepository, c.r.byRequest())); err != nil {
 			return err
 		}
 		return tx.DeleteRepository(ctx, repo.ID)

@@ -336,6 +336,13 @@ func spaceError(err error) error {
 // errBusy: two requests write one upload.
 var errBusy = &ecr.Error{Code: ecr.CodeInvalidLayerPart, Message: "Another request is writing to this upload"}
 
+// HoldUpload keeps requests of this process from writing to an upload, until
+// release is called; ok is false where one does.
+func (r *Registry) HoldUpload(id meta.UploadID) (release func(), ok bool) {
+	release, err := r.uploads.lock(id)
+	return release, err == nil
+}
+
 // keyLocks lets one request at a time write an upload. It never waits: a
 // second writer is a client's mistake.
 type keyLocks struct {

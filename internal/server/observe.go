@@ -8,7 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -21,7 +21,7 @@ type Observer interface {
 	// when it is closed.
 	Connection(delta int)
 	// Job is called when a job of package jobs was done, or failed with err.
-	Job(name string, removed registry.Expired, err error)
+	Job(name string, removed jobs.Removed, err error)
 	// Pending is called every few seconds: the uploads that are open, and the
 	// images whose pull time is not stored yet.
 	Pending(uploads int64, pulls int)
@@ -102,5 +102,5 @@ func (s *Server) observePending(ctx context.Context) {
 		}
 		return
 	}
-	s.cfg.Observer.Pending(int64(uploads), s.registry.PullsPending())
+	s.cfg.Observer.Pending(int64(uploads), s.retention.PullsPending())
 }

@@ -18,7 +18,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
@@ -29,8 +30,10 @@ const MaxBodyBytes = 16 << 20
 
 // Config is what a Handler is made of.
 type Config struct {
-	// Registry serves the operations. Required.
-	Registry *registry.Registry
+	// Retention serves the operations, but for what Jobs does by hand. Both
+	// are required.
+	Retention *retention.Service
+	Jobs      *jobs.Jobs
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }
@@ -51,7 +54,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Registry.As(p), r: h.cfg.Registry, p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -61,10 +64,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 
 // A call is one request: its caller and where it came in.
 type call struct {
-	*registry.Caller
-	r  *registry.Registry
-	p  access.Principal
-	at ecr.RegistryID
+	*retention.Caller
+	jobs *jobs.Caller
+	p    access.Principal
+	at   ecr.RegistryID
 }
 
 // serve puts decoding before an operation.

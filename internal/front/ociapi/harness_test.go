@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,12 +17,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
-	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk"
-	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 var (
@@ -64,23 +61,10 @@ func (b *logBuffer) String() string {
 // start returns a world with the repositories named; they are mutable.
 func start(t *testing.T, compat registry.Compat, repos ...ecr.RepositoryName) *world {
 	t.Helper()
-	ctx, dir := context.Background(), t.TempDir()
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "meta.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	blobs, err := disk.Open(disk.Config{Dir: filepath.Join(dir, "blobs")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, blobs: blobs, log: &logBuffer{}}
+	w := &world{t: t, log: &logBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.registry = registry.New(registry.Config{Gate: gate.New(gate.Config{Meta: store}), Blobs: blobs, Now: time.Now, Compat: compat, Log: log})
+	stores := testkit.Open(t, testkit.Settings{Compat: compat, Clock: time.Now, Log: log})
+	w.registry, w.blobs = stores.Registry, stores.Blobs
 	h := ociapi.New(ociapi.Config{Registry: w.registry, Log: log})
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		p := admin
