@@ -39,6 +39,14 @@ type bench struct {
 	now      time.Time
 }
 
+// verify verifies r, whose body was received.
+func (b *bench) verify(r *http.Request, body []byte, region ecr.Region, service string) (access.Principal, error) {
+	again := r.Clone(r.Context())
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	p, _, err := b.ReadAndVerify(again, 1<<20, region, service)
+	return p, err
+}
+
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	raw := make([]byte, identity.MasterKeySize)
