@@ -146,7 +146,7 @@ type step struct {
 
 // decide looks at a repository and says what its policy does now.
 // Errors: LifecyclePolicyNotFound.
-func (c *Caller) decideRun(ctx context.Context, r meta.Reader, at ecr.Repo, repo meta.Repository) (*decision, error) {
+func (c *Caller) decideRun(ctx context.Context, r *gate.View, at ecr.Repo, repo meta.Repository) (*decision, error) {
 	if repo.LifecycleText == "" {
 		return nil, noLifecyclePolicy(at)
 	}
@@ -183,7 +183,7 @@ func (c *Caller) decideRun(ctx context.Context, r meta.Reader, at ecr.Repo, repo
 
 // lifecycleImages reads the images of a repository, as d.images and as rules
 // see them.
-func (c *Caller) lifecycleImages(ctx context.Context, r meta.Reader, repo meta.Repository, d *decision) ([]lifecycle.Image, error) {
+func (c *Caller) lifecycleImages(ctx context.Context, r *gate.View, repo meta.Repository, d *decision) ([]lifecycle.Image, error) {
 	children, err := meta.Children(ctx, r, repo.ID, surveyPage)
 	if err != nil {
 		return nil, err

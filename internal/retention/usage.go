@@ -79,7 +79,7 @@ type inventory struct {
 // surveyPage is how many rows one statement reads.
 const surveyPage = 1000
 
-func survey(ctx context.Context, r meta.Reader, repo meta.Repository) (*inventory, error) {
+func survey(ctx context.Context, r *gate.View, repo meta.Repository) (*inventory, error) {
 	children, err := meta.Children(ctx, r, repo.ID, surveyPage)
 	if err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func compare[T ~string](a, b T) int {
 }
 
 // ruleUsage carries the lifecycle policy out on paper.
-func (c *Caller) ruleUsage(ctx context.Context, r meta.Reader, repo meta.Repository, s *inventory) ([]RuleUsage, error) {
+func (c *Caller) ruleUsage(ctx context.Context, r *gate.View, repo meta.Repository, s *inventory) ([]RuleUsage, error) {
 	if repo.LifecycleText == "" {
 		return nil, nil
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/jobs"
-	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // Observer is told what happens, to count it. It is called on the way of
@@ -91,16 +90,12 @@ func (s *Server) observePending(ctx context.Context) {
 	if s.cfg.Observer == nil {
 		return
 	}
-	var uploads int
-	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		uploads, err = r.CountUploads(ctx)
-		return err
-	})
+	uploads, err := s.countUploads(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, "open uploads not counted", "error", err)
 		}
 		return
 	}
-	s.cfg.Observer.Pending(int64(uploads), s.retention.PullsPending())
+	s.cfg.Observer.Pending(uploads, s.retention.PullsPending())
 }

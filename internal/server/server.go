@@ -94,6 +94,7 @@ type Binding struct {
 // Server serves registries. Make it with New, then call Run once.
 type Server struct {
 	cfg       Config
+	gate      *gate.Gate
 	registry  *registry.Registry
 	retention *retention.Service
 	jobs      *jobs.Jobs
@@ -160,7 +161,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
 	}
-	through := gate.New(admission)
+	s.gate = gate.New(admission)
 	s.authn, s.iams = map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	issuers := authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
@@ -170,7 +171,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		partition := b.Registry.Region.Partition()
 		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
 		s.authn[partition] = authn.New(authn.Config{Keys: users, Tokens: users, Now: cfg.AuthNow})
-		s.iams[partition] = iam.New(iam.Config{Gate: through, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers})
+		s.iams[partition] = iam.New(iam.Config{Gate: s.gate, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers})
 	}
 	blobs := cfg.Blobs
 	if most := s.limits.BlobBytes; most > 0 {
@@ -179,19 +180,19 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	began := time.Now() // monotonic, unlike the clocks
 	passed := func() time.Duration { return time.Since(began) }
 	s.retention = retention.New(retention.Config{
-		Gate: through, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
+		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
 		Dialect:     lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI},
 		RecycleTime: or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
 	})
 	s.registry = registry.New(registry.Config{
-		Gate: through, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
+		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Compat: cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime,
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
 	}
 	work := jobs.Config{
-		Gate: through, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
+		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
 		UploadAge: cfg.UploadAge, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
 	}
 	if cfg.Observer != nil {
