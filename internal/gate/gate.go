@@ -76,9 +76,10 @@ func (g *Gate) System(reason string) *Caller { return g.As(access.Principal{Syst
 // Caller reads and changes in the name of one principal. It is safe for
 // concurrent use.
 type Caller struct {
-	g    *Gate
-	p    access.Principal
-	said Said
+	g     *Gate
+	p     access.Principal
+	said  Said
+	visit *Visit // nil without
 }
 
 // Said is what a request says beside the names of things, as far as policies
@@ -130,7 +131,7 @@ func (c *Caller) Ask(ctx context.Context, op Operation, fn func(ctx context.Cont
 
 // look lets fn read and ask in one snapshot.
 func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (q *Inquiry, err error) {
-	err = c.g.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
 		q = &Inquiry{c: c, op: op, r: r}
 		if err := fn(ctx, &View{r, q}); err != nil {
 			return err
@@ -145,6 +146,9 @@ func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Con
 // and before the commit, each once however often fn runs, and are durable when
 // Change returns nil. When the commit fails, they say more than happened.
 func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.Context, tx *Tx) error) error {
+	if c.visit != nil {
+		c.visit.End() // no snapshot is held while others write
+	}
 	w := written{c: c, op: op}
 	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		q := &Inquiry{c: c, op: op, r: tx}

@@ -128,6 +128,18 @@ func (t timed) View(ctx context.Context, fn func(context.Context, meta.Reader) e
 	return t.store.View(ctx, fn)
 }
 
+func (t timed) Snapshot(ctx context.Context) (meta.Reader, func(), error) {
+	began := time.Now()
+	r, end, err := t.store.Snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, func() {
+		end()
+		t.view.Observe(time.Since(began).Seconds())
+	}, nil
+}
+
 func (t timed) Update(ctx context.Context, fn func(context.Context, meta.Tx) error) error {
 	began := time.Now()
 	defer func() { t.update.Observe(time.Since(began).Seconds()) }()

@@ -84,11 +84,14 @@ func (r *Registry) BlobGrace() time.Duration { return r.cfg.BlobGrace }
 func (r *Registry) Compat() Compat { return r.cfg.Compat }
 
 // As returns the operations as p may use them.
-func (r *Registry) As(p access.Principal) *Caller { return &Caller{r, r.cfg.Gate.As(p)} }
+func (r *Registry) As(p access.Principal) *Caller { return r.For(r.cfg.Gate.As(p)) }
+
+// For returns the operations as c may use them, on its visit.
+func (r *Registry) For(c *gate.Caller) *Caller { return &Caller{r, c} }
 
 // System returns the operations for a job of the server itself; reason names
 // the job and goes on record.
-func (r *Registry) System(reason string) *Caller { return &Caller{r, r.cfg.Gate.System(reason)} }
+func (r *Registry) System(reason string) *Caller { return r.For(r.cfg.Gate.System(reason)) }
 
 // Caller is the operations in the name of one principal. It is safe for
 // concurrent use.

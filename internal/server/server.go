@@ -99,13 +99,14 @@ type Server struct {
 	retention *retention.Service
 	jobs      *jobs.Jobs
 	identity  *identity.Service
-	authn     map[string]*authn.Verifier // by partition, whose name is in users' ARNs
+	users     map[string]*identity.Service // by partition, whose name is in users' ARNs
+	authn     map[string]*authn.Verifier   // by partition
 	ecr       *ecrapi.Handler
 	admin     *adminapi.Handler
 	oci       *ociapi.Handler
 	sts       *stsapi.Handler
 	iam       *iamapi.Handler
-	iams      map[string]*iam.Service // by partition, as authn
+	iams      map[string]*iam.Service // by partition
 	limits    *limiter
 	stopping  atomic.Bool // since Run's context is done
 }
@@ -162,7 +163,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		admission.Audit = cfg.Audit
 	}
 	s.gate = gate.New(admission)
-	s.authn, s.iams = map[string]*authn.Verifier{}, map[string]*iam.Service{}
+	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	issuers := authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
 		if err := s.identity.EnsureAccount(ctx, b.Registry.Account); err != nil {
@@ -170,7 +171,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		}
 		partition := b.Registry.Region.Partition()
 		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
-		s.authn[partition] = authn.New(authn.Config{Keys: users, Tokens: users, Now: cfg.AuthNow})
+		s.users[partition], s.authn[partition] = users, authn.New(authn.Config{Keys: users, Now: cfg.AuthNow})
 		s.iams[partition] = iam.New(iam.Config{Gate: s.gate, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers})
 	}
 	blobs := cfg.Blobs
@@ -287,7 +288,7 @@ func (s *Server) flushPulls(ctx context.Context) error {
 	}
 }
 
-// verifier tells who sent a request to b.
+// verifier tells who signed a request to b.
 func (s *Server) verifier(b Binding) *authn.Verifier { return s.authn[b.Registry.Region.Partition()] }
 
 // endpoint is the registry a request came in for, as the ECR API names it.

@@ -66,7 +66,7 @@ func newBench(t testing.TB) *bench {
 	b := &bench{store: store, now: suiteTime}
 	now := func() time.Time { return b.now }
 	b.identity = identity.New(identity.Config{Meta: store, Key: master, Now: now})
-	b.Verifier = authn.New(authn.Config{Keys: b.identity, Tokens: b.identity, Now: now})
+	b.Verifier = authn.New(authn.Config{Keys: b.identity, Now: now})
 	err = store.Update(context.Background(), func(ctx context.Context, tx meta.Tx) error {
 		u := meta.User{UniqueID: "AIDAEXAMPLE", Account: account, Name: "suite", CreatedAt: suiteTime, Policies: []string{access.PolicyPushPull}}
 		if err := tx.Identities().InsertUser(ctx, u); err != nil {

@@ -59,6 +59,12 @@ func New(cfg Config) *Service {
 	return &Service{cfg: cfg, used: map[string]time.Time{}}
 }
 
+// Snapshots are where identities are looked up: a meta.Store, or the visit of a
+// request that goes on in the same snapshot.
+type Snapshots interface {
+	View(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error
+}
+
 func (s *Service) view(ctx context.Context, fn func(ctx context.Context, r meta.IdentityReader) error) error {
 	return s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error { return fn(ctx, r.Identities()) })
 }

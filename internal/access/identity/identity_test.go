@@ -225,7 +225,7 @@ func TestWrongMasterKey(t *testing.T) {
 	_, _, lookup := wrong.Lookup(t.Context(), p.KeyID)
 	_, credentials := wrong.Credentials(t.Context(), account, identity.Pusher)
 	_, _, issue := wrong.IssueToken(t.Context(), p, "us-east-1")
-	_, verify := wrong.VerifyToken(t.Context(), password, "us-east-1")
+	_, verify := wrong.Tokens(b.store).VerifyToken(t.Context(), password, "us-east-1")
 	for name, err := range map[string]error{
 		"Lookup": lookup, "Credentials": credentials, "IssueToken": issue, "VerifyToken": verify,
 		"EnsureAccount":     wrong.EnsureAccount(t.Context(), account),

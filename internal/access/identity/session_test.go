@@ -86,7 +86,7 @@ func TestDockerTokenOfSession(t *testing.T) {
 	if err != nil || !expires.Equal(s.Expires) {
 		t.Fatalf("expires %v, %v", expires, err)
 	}
-	got, err := b.VerifyToken(t.Context(), password, region)
+	got, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestDockerTokenOfSession(t *testing.T) {
 		t.Errorf("principal (-issued to +verified):\n%s", d)
 	}
 	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteRole(ctx, testRole.UniqueID) })
-	_, err = b.VerifyToken(t.Context(), password, region)
+	_, err = b.Tokens(b.store).VerifyToken(t.Context(), password, region)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 }
 
@@ -130,7 +130,7 @@ func TestPackedPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.VerifyToken(t.Context(), password, region); err != nil {
+	if _, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region); err != nil {
 		t.Errorf("a password of %d bytes: %v", len(password), err)
 	}
 }
@@ -151,7 +151,7 @@ func TestSessionTokenTampering(t *testing.T) {
 	password := b.token(t, identity.Pusher)
 	_, _, err := b.LookupSession(t.Context(), s.AccessKeyID, password)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
-	_, err = b.VerifyToken(t.Context(), s.SessionToken, region)
+	_, err = b.Tokens(b.store).VerifyToken(t.Context(), s.SessionToken, region)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 }
 

@@ -34,7 +34,7 @@ func FuzzServe(f *testing.F) {
 		}
 		r.Header.Set(header, value)
 		w := httptest.NewRecorder()
-		h.Serve(w, r.WithContext(context.Background()), admin, here, "request-1")
+		h.Serve(w, r.WithContext(context.Background()), stores.Gate.As(admin), here, "request-1")
 		return w
 	}
 	const content = "a blob"

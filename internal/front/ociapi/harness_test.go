@@ -17,6 +17,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -35,6 +36,7 @@ var (
 type world struct {
 	t        *testing.T
 	url      string
+	gate     *gate.Gate
 	registry *registry.Registry
 	blobs    blob.Store
 	log      *logBuffer
@@ -64,14 +66,14 @@ func start(t *testing.T, compat registry.Compat, repos ...ecr.RepositoryName) *w
 	w := &world{t: t, log: &logBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	stores := testkit.Open(t, testkit.Settings{Compat: compat, Clock: time.Now, Log: log})
-	w.registry, w.blobs = stores.Registry, stores.Blobs
+	w.gate, w.registry, w.blobs = stores.Gate, stores.Registry, stores.Blobs
 	h := ociapi.New(ociapi.Config{Registry: w.registry, Log: log})
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		p := admin
 		if r.Header.Get(nobodyHeader) != "" {
 			p = nobody
 		}
-		h.Serve(rw, r, p, here, "request-1")
+		h.Serve(rw, r, w.gate.As(p), here, "request-1")
 	}))
 	t.Cleanup(srv.Close)
 	w.url = srv.URL

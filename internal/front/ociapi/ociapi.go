@@ -18,8 +18,8 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 )
 
@@ -37,12 +37,12 @@ type Handler struct{ cfg Config }
 // New returns a Handler.
 func New(cfg Config) *Handler { return &Handler{cfg: cfg} }
 
-// Serve answers r in the name of p, at the registry that the request was sent
+// Serve answers r in the name of caller, at the registry that the request was sent
 // to. requestID is the id under which the server logs r. To keep downloads
 // cheap w must be net/http's own ResponseWriter, or implement io.ReaderFrom
 // through it.
-func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, p access.Principal, at ecr.RegistryID, requestID string) {
-	x := &exchange{h: h, w: w, r: r, caller: h.cfg.Registry.As(p), at: at, requestID: requestID}
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, caller *gate.Caller, at ecr.RegistryID, requestID string) {
+	x := &exchange{h: h, w: w, r: r, caller: h.cfg.Registry.For(caller), at: at, requestID: requestID}
 	setAPIVersion(w)
 	rt, ok := parsePath(r.URL.Path)
 	if !ok {

@@ -267,7 +267,7 @@ func TestMountTellsNothing(t *testing.T) {
 		h := ociapi.New(ociapi.Config{Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
 		ask := func(method, path string) *httptest.ResponseRecorder {
 			out := httptest.NewRecorder()
-			h.Serve(out, httptest.NewRequest(method, path, nil), stranger, here, "id")
+			h.Serve(out, httptest.NewRequest(method, path, nil), w.gate.As(stranger), here, "id")
 			return out
 		}
 		var answers []string

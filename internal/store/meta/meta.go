@@ -41,6 +41,10 @@ type Store interface {
 	// View calls fn with a snapshot. fn must not keep r.
 	View(ctx context.Context, fn func(ctx context.Context, r Reader) error) error
 
+	// Snapshot is View for what does not fit into one function: r is good
+	// until end, which must be called once, and by one goroutine at a time.
+	Snapshot(ctx context.Context) (r Reader, end func(), err error)
+
 	// Update calls fn in a serializable transaction and returns nil only when
 	// the transaction is durable. fn may run several times, also after an
 	// earlier run returned nil; it must have no effect outside tx but on

@@ -69,6 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"error passed over", errorPassedOver},
 		{"updates read their own writes", ownWrites},
 		{"view is a snapshot", snapshot},
+		{"snapshot is a view with an open end", openSnapshot},
 		{"one tag, many writers", oneWinner},
 		{"many new repositories of one name", oneRepository},
 		{"shared commit", sharedCommit},
