@@ -17,6 +17,7 @@ const module = "github.com/kontor-registry/kontor"
 // rooms themselves. docs/design/0001-rooms-and-levels.md says why.
 var rooms = map[string]int{
 	"internal/ecr":        0,
+	"internal/durable":    0,
 	"internal/jsonpos":    0,
 	"internal/version":    0,
 	"internal/dockerauth": 0,
@@ -37,6 +38,7 @@ var rooms = map[string]int{
 	"internal/access/audit":        20,
 	"internal/access/identity":     20,
 	"internal/access/proof":        20,
+	"internal/gate":                22,
 	"internal/access/iam":          25,
 	"internal/access/declared":     26,
 	"internal/store/check":         20,
@@ -55,8 +57,11 @@ var rooms = map[string]int{
 
 	"internal/store/meta/postgres": 30,
 	"internal/store/meta/sqlite":   30,
-	"internal/registry":            30,
 	"internal/remote":              29,
+	"internal/retention":           30,
+	"internal/registry":            31,
+	"internal/jobs":                35,
+	"internal/testkit":             36,
 	"internal/deploy":              30,
 	"internal/deploy/clusters":     31,
 	"internal/deploy/tokens":       31,
@@ -75,7 +80,6 @@ var rooms = map[string]int{
 	"internal/front/iamapi":   50,
 	"internal/front/ociapi":   50,
 	"internal/front/stsapi":   50,
-	"internal/jobs":           50,
 
 	"internal/server":  60,
 	"internal/metrics": 61,

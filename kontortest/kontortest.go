@@ -31,6 +31,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -57,7 +58,7 @@ type Registry struct {
 	// Admin may do everything in the account, Pusher push and pull only.
 	Admin, Pusher Credentials
 
-	clock  *registry.TestClock
+	clock  *retention.TestClock
 	server *host.Server
 	stop   func()
 }
@@ -99,7 +100,7 @@ func start(t testing.TB, o Options) (*Registry, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	r := &Registry{Account: string(id.Account), Region: string(id.Region), clock: registry.NewTestClock(time.Now)}
+	r := &Registry{Account: string(id.Account), Region: string(id.Region), clock: retention.NewTestClock(time.Now)}
 	r.server, err = host.Start(ctx, host.Config{
 		Folder: o.Dir, Host: "127.0.0.1", Registries: []datadir.Registry{{Account: id.Account, Region: id.Region}},
 		Server: server.Config{Compat: registry.Compat(o.Compat), TestClock: r.clock, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
@@ -156,7 +157,7 @@ func (r *Registry) CreateRepository(t testing.TB, name string) {
 		t.Fatalf("kontortest: repository %q: %v", name, err)
 	}
 	_, err = r.server.Registry().System("kontortest").CreateRepository(t.Context(), registry.NewRepository{
-		Repo:       registry.Repo{In: r.id(), Name: repo},
+		Repo:       ecr.Repo{In: r.id(), Name: repo},
 		Mutability: ecr.Mutability{Mode: ecr.Immutable},
 	})
 	if err != nil {
@@ -216,7 +217,7 @@ func (r *Registry) RunLifecycle(t testing.TB, name string) []string {
 	if err != nil {
 		t.Fatalf("kontortest: repository %q: %v", name, err)
 	}
-	run, err := r.server.Registry().System("kontortest").RunLifecycle(t.Context(), registry.Repo{In: r.id(), Name: repo}, registry.RunOptions{Force: true})
+	run, err := r.server.Retention().System("kontortest").RunLifecycle(t.Context(), ecr.Repo{In: r.id(), Name: repo}, retention.RunOptions{Force: true})
 	if err != nil {
 		t.Fatalf("kontortest: lifecycle run of %q: %v", name, err)
 	}

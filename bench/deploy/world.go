@@ -15,7 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -131,6 +131,6 @@ func (c *calls) Request(o server.Observation) {
 }
 
 // Connection, Job and Pending are of no interest.
-func (c *calls) Connection(int)                      {}
-func (c *calls) Job(string, registry.Expired, error) {}
-func (c *calls) Pending(int64, int)                  {}
+func (c *calls) Connection(int)                  {}
+func (c *calls) Job(string, jobs.Removed, error) {}
+func (c *calls) Pending(int64, int)              {}

@@ -127,7 +127,7 @@ func (w *world) fill(ctx context.Context, o options) error {
 
 func (w *world) create(ctx context.Context, in ecr.RegistryID, name string) error {
 	_, err := w.server.Registry().System("bench").CreateRepository(ctx, registry.NewRepository{
-		Repo: registry.Repo{In: in, Name: ecr.RepositoryName(name)}, Mutability: ecr.Mutability{Mode: ecr.Mutable},
+		Repo: ecr.Repo{In: in, Name: ecr.RepositoryName(name)}, Mutability: ecr.Mutability{Mode: ecr.Mutable},
 	})
 	return err
 }
@@ -145,7 +145,7 @@ func (w *world) targets(ctx context.Context, target string, n int) error {
 // check fails unless the copies are the images that they should be.
 func (w *world) check(ctx context.Context, target string, n int) error {
 	for i := range n {
-		at := registry.Repo{In: w.accounts[1], Name: ecr.RepositoryName(target + "/" + service(i))}
+		at := ecr.Repo{In: w.accounts[1], Name: ecr.RepositoryName(target + "/" + service(i))}
 		m, err := w.server.Registry().System("bench").Manifest(ctx, at, ecr.ImageID{Tag: "1.0"})
 		if err != nil {
 			return err

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -19,8 +19,8 @@ func TestCollectionFlags(t *testing.T) {
 		"defaults":         {},
 		"often":            {flags: collectionFlags{every: "15m"}, want: server.Config{LifecycleEvery: 15 * time.Minute}},
 		"off":              {flags: collectionFlags{every: "off"}, want: server.Config{LifecycleEvery: -1}},
-		"from environment": {env: map[string]string{envLifecycleEvery: "2h", envMaxExpire: "20%", envRecycleDays: "30"}, want: server.Config{LifecycleEvery: 2 * time.Hour, MaxExpire: registry.MaxExpire{Percent: 20}, RecycleTime: 30 * 24 * time.Hour}},
-		"flag wins":        {flags: collectionFlags{maxExpire: "5"}, env: map[string]string{envMaxExpire: "20%"}, want: server.Config{MaxExpire: registry.MaxExpire{Images: 5}}},
+		"from environment": {env: map[string]string{envLifecycleEvery: "2h", envMaxExpire: "20%", envRecycleDays: "30"}, want: server.Config{LifecycleEvery: 2 * time.Hour, MaxExpire: retention.MaxExpire{Percent: 20}, RecycleTime: 30 * 24 * time.Hour}},
+		"flag wins":        {flags: collectionFlags{maxExpire: "5"}, env: map[string]string{envMaxExpire: "20%"}, want: server.Config{MaxExpire: retention.MaxExpire{Images: 5}}},
 		"no bin":           {flags: collectionFlags{recycleDays: "0"}, want: server.Config{RecycleTime: -1}},
 		"test clock":       {flags: collectionFlags{testClock: true}, want: server.Config{}},
 		"too often":        {flags: collectionFlags{every: "1ms"}, bad: true},

@@ -21,6 +21,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/metrics"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -170,7 +171,7 @@ const maxRecycleDays = 36_500
 // collection fills in c as the flags say.
 func collection(e *Env, c *server.Config, o collectionFlags) error {
 	if o.testClock {
-		c.TestClock = registry.NewTestClock(host.Now)
+		c.TestClock = retention.NewTestClock(host.Now)
 	}
 	switch every := e.or(o.every, envLifecycleEvery, ""); every {
 	case "":
@@ -184,7 +185,7 @@ func collection(e *Env, c *server.Config, o collectionFlags) error {
 		c.LifecycleEvery = d
 	}
 	var err error
-	if c.MaxExpire, err = registry.ParseMaxExpire(e.or(o.maxExpire, envMaxExpire, "")); err != nil {
+	if c.MaxExpire, err = retention.ParseMaxExpire(e.or(o.maxExpire, envMaxExpire, "")); err != nil {
 		return usagef("--max-expire %v", err)
 	}
 	if days := e.or(o.recycleDays, envRecycleDays, ""); days != "" {

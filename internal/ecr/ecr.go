@@ -112,6 +112,18 @@ func IAMARN(partition string, account AccountID, resource string) string {
 	return "arn:" + partition + ":iam::" + string(account) + ":" + resource
 }
 
+// Repo names a repository.
+type Repo struct {
+	In   RegistryID
+	Name RepositoryName
+}
+
+// Repo is the repository name in r.
+func (r RegistryID) Repo(name RepositoryName) Repo { return Repo{In: r, Name: name} }
+
+// ARN of the repository.
+func (r Repo) ARN() string { return r.In.RepositoryARN(r.Name) }
+
 // ParseRepositoryARN takes a repository's ARN apart. It is the inverse of
 // RepositoryARN.
 func ParseRepositoryARN(s string) (RegistryID, RepositoryName, error) {
@@ -342,3 +354,24 @@ const (
 	StatusArchived   ImageStatus = "ARCHIVED"
 	StatusActivating ImageStatus = "ACTIVATING"
 )
+
+// TagStatus selects images by whether they have tags.
+type TagStatus string
+
+// Tag statuses of the API's filters; empty means any.
+const (
+	TagStatusAny      TagStatus = "ANY"
+	TagStatusTagged   TagStatus = "TAGGED"
+	TagStatusUntagged TagStatus = "UNTAGGED"
+)
+
+// Selects reports whether s selects an image that is tagged, or is not.
+func (s TagStatus) Selects(tagged bool) bool {
+	switch s {
+	case TagStatusTagged:
+		return tagged
+	case TagStatusUntagged:
+		return !tagged
+	}
+	return true
+}

@@ -3,6 +3,7 @@ package ecr
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Code is the name of an ECR exception, as in the API's "__type".
@@ -155,4 +156,13 @@ func ImageNotFound(r RegistryID, name RepositoryName, id ImageID) *Error {
 // ImageTagAlreadyExists is ECR's refusal to push an existing immutable tag.
 func ImageTagAlreadyExists(name RepositoryName, tag Tag) *Error {
 	return Errorf(CodeImageTagAlreadyExists, "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, name)
+}
+
+// DigestList is ECR's way to print digests in error texts.
+func DigestList(ds []Digest) string {
+	s := make([]string, len(ds))
+	for i, d := range ds {
+		s[i] = string(d)
+	}
+	return "[" + strings.Join(s, ", ") + "]"
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -212,8 +213,9 @@ func (s *Server) Identity() *identity.Service { return s.server.Identity() }
 // IAM gives access to users, roles and policies of a region's partition.
 func (s *Server) IAM(region ecr.Region) *iam.Service { return s.server.IAM(region) }
 
-// Registry gives access to the operations.
-func (s *Server) Registry() *registry.Registry { return s.server.Registry() }
+// Registry and Retention give access to the operations.
+func (s *Server) Registry() *registry.Registry  { return s.server.Registry() }
+func (s *Server) Retention() *retention.Service { return s.server.Retention() }
 
 // Conn is how to reach a registry of this server as one of its users.
 func (s *Server) Conn(ctx context.Context, r datadir.Registry, user string) (Conn, error) {

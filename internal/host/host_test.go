@@ -82,7 +82,7 @@ func TestStart(t *testing.T) {
 	if _, err := host.Start(t.Context(), host.Config{Folder: folder, Host: "127.0.0.1", Registries: two}); !errors.Is(err, datadir.ErrInUse) {
 		t.Errorf("a second server on the folder: %v", err)
 	}
-	repo := registry.Repo{In: two[0].ID(), Name: "app"}
+	repo := ecr.Repo{In: two[0].ID(), Name: "app"}
 	_, err := s.Registry().System("test").CreateRepository(t.Context(), registry.NewRepository{Repo: repo, Mutability: ecr.Mutability{Mode: ecr.Immutable}})
 	must(t, err)
 	must(t, s.Close())

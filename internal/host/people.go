@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 )
 
 // People are the users and roles that a data folder has of the accounts, by
@@ -24,7 +25,7 @@ func People(ctx context.Context, folder, partition string, accounts []ecr.Accoun
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	users := identity.New(identity.Config{Meta: dir.Meta, Key: dir.Key, Now: Now, Partition: partition})
-	all := iam.New(iam.Config{Meta: dir.Meta, Identity: users, Now: Now, Partition: partition})
+	all := iam.New(iam.Config{Gate: gate.New(gate.Config{Meta: dir.Meta}), Identity: users, Now: Now, Partition: partition})
 	out := map[ecr.AccountID][]proof.Principal{}
 	for _, account := range accounts {
 		c := all.System(account, "access")

@@ -1,12 +1,17 @@
 // Package jobs is what a registry does by itself, driven by the clock: it
 // carries out lifecycle policies, and removes uploads that nobody goes on with,
-// blobs and files that nothing refers to, and what the recycle bin and the journal have kept for long enough.
+// blobs and files that nothing refers to, and what the recycle bin and the
+// journal have kept for long enough. The schedule is here and what runs on it;
+// only the lifecycle runs are package retention's.
 //
 // It guarantees that a job runs once at a time in this process, that one that
 // fails or panics is logged and tried again, and that none outlives Run.
-// Several replicas may run the same jobs: each operation is safe beside itself.
-// What a job does, and why it is safe, stands with the operation in package
-// registry.
+// Several replicas may run the same jobs: each operation is safe beside itself,
+// and may be killed at any point.
+//
+// Jobs act as the server itself, through the gate, with their name as reason.
+// They ask for nothing, and leave no record: what frees the space of a full
+// disk must not wait for a record on that disk.
 package jobs
 
 import (
@@ -17,124 +22,158 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 )
 
 // Config says what to do, how often, and by which clocks.
 type Config struct {
-	// Registry has the operations. Required.
-	Registry *registry.Registry
-	// ImageNow is the clock of uploads' rows, Now that of the machine's files.
-	// Both are required.
+	Gate  *gate.Gate // required
+	Blobs blob.Store // required
+	// Registry has the uploads that are being written to, Retention the
+	// lifecycle policies. Both are required.
+	Registry  *registry.Registry
+	Retention *retention.Service
+	// ImageNow is the clock of the rows, Now that of the machine's files. Both
+	// are required.
 	ImageNow func() time.Time
 	Now      func() time.Time
 	// Log receives what was removed, and failures. Required.
 	Log *slog.Logger
 	// UploadAge is how long an upload may lie untouched. Default 24 hours.
 	UploadAge time.Duration
-	// OrphanAge is how old a file must be before it can be an orphan. Default
-	// 24 hours.
-	OrphanAge time.Duration
-	// UploadsEvery and OrphansEvery are how often to look. Default 10 minutes,
-	// or a quarter of UploadAge where that is less, and 6 hours. The first look
-	// is after one such time.
-	UploadsEvery time.Duration
-	OrphansEvery time.Duration
-	// Collect bounds what a collection does at once. CollectEvery is how often
-	// to collect, TrimEvery how often to trim the journal. Default 1 hour and
-	// 24 hours.
-	Collect      registry.CollectOptions
-	CollectEvery time.Duration
-	TrimEvery    time.Duration
+	// JournalTime is how long the journal is kept; 0 is for ever.
+	JournalTime time.Duration
 	// LifecycleEvery is how often to carry out the lifecycle policies. Default
 	// 1 hour; negative is never.
 	LifecycleEvery time.Duration
 	// Done is told of each time that a job was done or failed: its name, what
 	// it removed and why it failed. It must not wait. May be nil.
-	Done func(name string, removed registry.Expired, err error)
+	Done func(name string, removed Removed, err error)
 }
 
-// DefaultUploadAge is the default of Config.UploadAge.
-const DefaultUploadAge = 24 * time.Hour
+// Removed is what a job removed.
+type Removed struct {
+	Count     int
+	SizeBytes int64
+}
 
-// DefaultLifecycleEvery is the default of Config.LifecycleEvery.
-const DefaultLifecycleEvery = time.Hour
+// Defaults of Config.
+const (
+	DefaultUploadAge      = 24 * time.Hour
+	DefaultLifecycleEvery = time.Hour
+)
+
+// How often to do what; uploads are looked for more often where they may not
+// lie for long. The first time is after one such time.
+const (
+	uploadsEvery = 10 * time.Minute
+	orphansEvery = 6 * time.Hour
+	collectEvery = time.Hour
+	trimEvery    = 24 * time.Hour
+	// orphanAge is how old a file must be before it can be an orphan.
+	orphanAge = 24 * time.Hour
+)
+
+// Jobs does what is to be done. It is safe for concurrent use.
+type Jobs struct{ cfg Config }
+
+// New returns Jobs. It starts nothing.
+func New(cfg Config) *Jobs {
+	if cfg.UploadAge <= 0 {
+		cfg.UploadAge = DefaultUploadAge
+	}
+	if cfg.LifecycleEvery == 0 {
+		cfg.LifecycleEvery = DefaultLifecycleEvery
+	}
+	return &Jobs{cfg}
+}
 
 // job is one thing to do again and again.
 type job struct {
 	name  string
 	every time.Duration
-	do    func(context.Context) (registry.Expired, error)
+	do    func(context.Context) (Removed, error)
 }
 
 // Run does every job at its time until ctx is done, and waits for those that
 // are running. It returns nil.
-func Run(ctx context.Context, cfg Config) error {
+func (j *Jobs) Run(ctx context.Context) error { return j.run(ctx, j.schedule()) }
+
+func (j *Jobs) run(ctx context.Context, all []job) error {
 	g := new(errgroup.Group)
-	for _, j := range cfg.jobs() {
+	for _, job := range all {
 		g.Go(func() error {
-			cfg.loop(ctx, j)
+			j.loop(ctx, job)
 			return nil
 		})
 	}
 	return g.Wait()
 }
 
-func (c Config) jobs() []job {
-	or := func(d, fallback time.Duration) time.Duration {
-		if d > 0 {
-			return d
-		}
-		return fallback
-	}
-	uploadAge, orphanAge := or(c.UploadAge, DefaultUploadAge), or(c.OrphanAge, 24*time.Hour)
+func (j *Jobs) schedule() []job {
 	all := []job{
-		{"upload expiry", or(c.UploadsEvery, max(1, min(10*time.Minute, uploadAge/4))), func(ctx context.Context) (registry.Expired, error) {
-			return c.Registry.ExpireUploads(ctx, c.ImageNow().Add(-uploadAge))
+		{"upload expiry", max(1, min(uploadsEvery, j.cfg.UploadAge/4)), func(ctx context.Context) (Removed, error) {
+			return j.ExpireUploads(ctx, j.cfg.ImageNow().Add(-j.cfg.UploadAge))
 		}},
-		{"orphan sweep", or(c.OrphansEvery, 6*time.Hour), func(ctx context.Context) (registry.Expired, error) {
-			return c.Registry.SweepOrphans(ctx, c.Now().Add(-orphanAge))
+		{"orphan sweep", orphansEvery, func(ctx context.Context) (Removed, error) {
+			return j.SweepOrphans(ctx, j.cfg.Now().Add(-orphanAge))
 		}},
-		{"collection", or(c.CollectEvery, time.Hour), c.collect},
-		{"journal trimming", or(c.TrimEvery, 24*time.Hour), c.trimJournal},
+		{"collection", collectEvery, func(ctx context.Context) (Removed, error) {
+			done, err := j.Collect(ctx)
+			return Removed{done.BinEntries + done.Links + done.Blobs, done.SizeBytes}, err
+		}},
+		{"journal trimming", trimEvery, j.TrimJournal},
 	}
-	if c.LifecycleEvery >= 0 {
-		all = append(all, job{"lifecycle", or(c.LifecycleEvery, DefaultLifecycleEvery), c.lifecycle})
+	if j.cfg.LifecycleEvery > 0 {
+		all = append(all, job{"lifecycle", j.cfg.LifecycleEvery, j.lifecycle})
 	}
 	return all
 }
 
-func (c Config) loop(ctx context.Context, j job) {
-	tick := time.NewTicker(j.every)
+// lifecycle carries out every repository's lifecycle policy. What a run finds
+// is logged where it is found.
+func (j *Jobs) lifecycle(ctx context.Context) (Removed, error) {
+	done, err := j.cfg.Retention.RunAllLifecycle(ctx)
+	if done.Archived > 0 {
+		j.cfg.Log.InfoContext(ctx, "images archived", "job", "lifecycle", "archived", done.Archived)
+	}
+	return Removed{done.Expired, done.SizeBytes}, err
+}
+
+func (j *Jobs) loop(ctx context.Context, job job) {
+	tick := time.NewTicker(job.every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			c.once(ctx, j)
+			j.once(ctx, job)
 		}
 	}
 }
 
-// once does j once.
-func (c Config) once(ctx context.Context, j job) {
-	removed, err := protect(ctx, j.do)
-	if c.Done != nil && ctx.Err() == nil {
-		c.Done(j.name, removed, err)
+// once does a job once.
+func (j *Jobs) once(ctx context.Context, job job) {
+	removed, err := protect(ctx, job.do)
+	if j.cfg.Done != nil && ctx.Err() == nil {
+		j.cfg.Done(job.name, removed, err)
 	}
 	switch {
 	case ctx.Err() != nil: // told to stop; the rest is for the next start
 	case err != nil:
-		c.Log.ErrorContext(ctx, "job failed", "job", j.name, "removed", removed.Count, "error", err)
+		j.cfg.Log.ErrorContext(ctx, "job failed", "job", job.name, "removed", removed.Count, "error", err)
 	case removed.Count > 0:
-		c.Log.InfoContext(ctx, "job done", "job", j.name, "removed", removed.Count, "bytes", removed.SizeBytes)
+		j.cfg.Log.InfoContext(ctx, "job done", "job", job.name, "removed", removed.Count, "bytes", removed.SizeBytes)
 	}
 }
 
 // protect makes an error of a panic, so that a defect in a job does not end
 // the registry.
-func protect(ctx context.Context, do func(context.Context) (registry.Expired, error)) (removed registry.Expired, err error) {
+func protect(ctx context.Context, do func(context.Context) (Removed, error)) (removed Removed, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,10 +11,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
-	"github.com/kontor-registry/kontor/internal/store/blob"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/meta"
-	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // brokenOnce panics at the first listing.
@@ -33,66 +30,28 @@ func (b *brokenOnce) View(ctx context.Context, fn func(context.Context, meta.Rea
 }
 
 // The jobs go on after one of them failed, and stop when told to.
-func TestRun(t *testing.T) {
-	dir := t.TempDir()
-	m, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "kontor.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	b, err := disk.Open(disk.Config{Dir: filepath.Join(dir, "blobs")})
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestJobsGoOnAndStop(t *testing.T) {
+	w := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
+	to := w.Repo("app", ecr.Mutable)
+	w.Upload(to, []byte("bytes"))
+	w.Leave("an orphan", false)
 	var log bytes.Buffer
-	clock := time.Now
-	store := &brokenOnce{Store: m, broken: true}
-	reg := registry.New(registry.Config{Meta: store, Blobs: b, Now: clock, Log: slog.New(slog.DiscardHandler)})
-	to := registry.Repo{In: ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, Name: "app"}
-	caller := reg.System("test")
-	if _, err := caller.CreateRepository(t.Context(), registry.NewRepository{Repo: to}); err != nil {
-		t.Fatal(err)
-	}
-	id, err := caller.StartUpload(t.Context(), to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := caller.AppendUpload(t.Context(), to, id, 0, strings.NewReader("bytes")); err != nil {
-		t.Fatal(err)
-	}
-	w, err := b.Append(t.Context(), blob.NewKey(), blob.Progress{})
-	if err == nil {
-		_, err = w.Suspend(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	store.broken = false
-
+	w.Set(func(s *testkit.Settings) {
+		s.Between, s.Clock, s.UploadAge = &brokenOnce{Store: w.Meta}, time.Now, time.Nanosecond
+		s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- jobs.Run(ctx, jobs.Config{
-			Registry: reg, ImageNow: clock, Now: clock, Log: slog.New(slog.NewTextHandler(&log, nil)),
-			UploadAge: time.Nanosecond, OrphanAge: time.Nanosecond, UploadsEvery: 5 * time.Millisecond, OrphansEvery: 200 * time.Millisecond,
-		})
+		ended <- w.Jobs.RunEvery(ctx, map[string]time.Duration{"upload expiry": 5 * time.Millisecond, "orphan sweep": 200 * time.Millisecond})
 	}()
-	left := func() (n int) {
-		for _, err := range b.List(t.Context()) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			n++
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		_, left := w.Stored()
+		if left == 0 {
+			break
 		}
-		return n
-	}
-	for end := time.Now().Add(20 * time.Second); left() > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d files are left", left())
+			t.Fatalf("%d files are left", left)
 		}
 	}
 	cancel()
@@ -104,4 +63,48 @@ func TestRun(t *testing.T) {
 			t.Errorf("the log has no %q:\n%s", want, &log)
 		}
 	}
+}
+
+// Policies are carried out by themselves.
+func TestLifecyclePoliciesRun(t *testing.T) {
+	w := testkit.Open(t, testkit.Settings{})
+	to := w.Repo("app", ecr.Mutable)
+	w.MustPut(to, testkit.Index())
+	if _, err := w.SetLifecyclePolicy(t.Context(), to, testkit.LifecyclePolicy); err != nil {
+		t.Fatal(err)
+	}
+	w.Advance(2 * testkit.Day)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Jobs.RunEvery(ctx, map[string]time.Duration{"lifecycle": 5 * time.Millisecond}) }()
+	for end := time.Now().Add(20 * time.Second); len(w.Digests(to)) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%v is still there", w.Digests(to))
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+// The jobs that take things away are among those that run, and do it.
+func TestCollectionAndTrimmingAreScheduled(t *testing.T) {
+	w := testkit.Open(t, testkit.Keeping(0, 10*testkit.Day, testkit.Day))
+	stays := w.Repo("stays", ecr.Mutable)
+	if _, err := w.DeleteRepository(t.Context(), w.Repo("gone", ecr.Mutable), true); err != nil {
+		t.Fatal(err)
+	}
+	w.Blob(stays, []byte("layer"))
+	do := func(name string, want jobs.Removed) {
+		t.Helper()
+		if got, err := w.Jobs.Do(t.Context(), name); err != nil || got != want {
+			t.Errorf("%s removed %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	do("collection", jobs.Removed{})
+	do("journal trimming", jobs.Removed{})
+	w.Advance(11 * testkit.Day)
+	do("collection", jobs.Removed{Count: 2, SizeBytes: 5}) // a link and a blob
+	do("journal trimming", jobs.Removed{Count: 1})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/version"
@@ -90,7 +90,7 @@ func (m *Metrics) Request(o server.Observation) {
 func (m *Metrics) Connection(delta int) { m.connections.Add(float64(delta)) }
 
 // Job counts a job, and what it removed before it failed, where it did.
-func (m *Metrics) Job(name string, removed registry.Expired, err error) {
+func (m *Metrics) Job(name string, removed jobs.Removed, err error) {
 	m.jobs.WithLabelValues(name).Inc()
 	m.removed.WithLabelValues(name).Add(float64(removed.Count))
 	failed := m.failures.WithLabelValues(name) // 0 is a figure as well
@@ -126,6 +126,18 @@ func (t timed) View(ctx context.Context, fn func(context.Context, meta.Reader) e
 	began := time.Now()
 	defer func() { t.view.Observe(time.Since(began).Seconds()) }()
 	return t.store.View(ctx, fn)
+}
+
+func (t timed) Snapshot(ctx context.Context) (meta.Reader, func(), error) {
+	began := time.Now()
+	r, end, err := t.store.Snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, func() {
+		end()
+		t.view.Observe(time.Since(began).Seconds())
+	}, nil
 }
 
 func (t timed) Update(ctx context.Context, fn func(context.Context, meta.Tx) error) error {

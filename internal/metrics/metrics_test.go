@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/metrics"
-	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -37,8 +37,8 @@ func observed() *metrics.Metrics {
 		Registry: ecr.RegistryID{Account: "111111111111", Region: "us-east-1"}, Operation: "oci PUT manifest", Status: 429,
 		Took: 20 * time.Millisecond, BytesIn: 7, BytesOut: 9, Limit: "principal-rate",
 	})
-	m.Job("upload expiry", registry.Expired{Count: 3}, nil)
-	m.Job("upload expiry", registry.Expired{Count: 1}, errors.New("no disk"))
+	m.Job("upload expiry", jobs.Removed{Count: 3}, nil)
+	m.Job("upload expiry", jobs.Removed{Count: 1}, errors.New("no disk"))
 	m.Pending(5, 6)
 	m.Timed(nil) // the families of transactions
 	return m

@@ -187,7 +187,7 @@ func (r *Registry) read(f io.ReaderAt, b meta.Blob, now fs.FileInfo, done func()
 }
 
 // wholeManifest is an error for a manifest that is not what its digest says.
-func wholeManifest(at Repo, m meta.Manifest) error {
+func wholeManifest(at ecr.Repo, m meta.Manifest) error {
 	if m.Image.Digest.Verifies(m.Body) {
 		return nil
 	}

@@ -19,27 +19,28 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // A file that is not as long as it was is an error: a client must not take
 // what is left of it for the blob.
 func TestDamagedBlobIsNotOpened(t *testing.T) {
 	for _, change := range []int64{-1, 1} {
-		f := open(t, registry.CompatOCI)
+		f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
 		ctx := t.Context()
-		to := f.repo("app", ecr.Mutable)
+		to := f.Repo("app", ecr.Mutable)
 		const content = "a layer"
 		d := ecr.DigestOf([]byte(content))
-		key := f.leave(content, true)
-		err := f.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		key := f.Leave(content, true)
+		err := f.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 			repo, err := tx.Repository(ctx, to.In, to.Name)
 			if err != nil {
 				return err
 			}
-			if _, err := tx.AddBlob(ctx, meta.Blob{Digest: d, Key: key, SizeBytes: int64(len(content)) + change, CreatedAt: f.now}); err != nil {
+			if _, err := tx.AddBlob(ctx, meta.Blob{Digest: d, Key: key, SizeBytes: int64(len(content)) + change, CreatedAt: f.Now()}); err != nil {
 				return err
 			}
-			return tx.LinkBlob(ctx, repo.ID, d, f.now)
+			return tx.LinkBlob(ctx, repo.ID, d, f.Now())
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -116,17 +117,17 @@ func (s *counting) Open(ctx context.Context, key blob.Key) (blob.File, error) {
 // the blob is not read again.
 func TestReadingOutlivesItsClient(t *testing.T) {
 	content := bytes.Repeat([]byte("a large layer "), 1<<16)
-	f := open(t, registry.CompatOCI)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
 	store, err := disk.Open(disk.Config{Dir: filepath.Join(t.TempDir(), "blobs")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	counted := &counting{Store: store}
-	f.cfg.Blobs = counted
-	f.Caller = registry.New(f.cfg).As(admin)
-	to := f.repo("app", ecr.Mutable)
-	d := f.blob(to, content)
-	f.Caller = registry.New(f.cfg).As(admin) // a new process
+	f.Blobs = counted
+	f.Restart()
+	to := f.Repo("app", ecr.Mutable)
+	d := f.Blob(to, content)
+	f.Restart() // a new process
 	ctx, cancel := context.WithCancel(t.Context())
 	counted.after = cancel
 	if _, file, err := f.OpenBlob(ctx, to, d); err == nil {
@@ -158,18 +159,18 @@ func TestChangedBlobIsNotOpened(t *testing.T) {
 	const content = "a layer of some length"
 	ctx := t.Context()
 	dir := filepath.Join(t.TempDir(), "blobs")
-	f := open(t, registry.CompatOCI)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
 	store, err := disk.Open(disk.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	counted := &counting{Store: store}
 	var passed time.Duration
-	f.cfg.Blobs, f.cfg.Passed = counted, func() time.Duration { return passed }
-	start := func() { f.Caller = registry.New(f.cfg).As(admin) }
+	f.Blobs, f.Settings.Passed = counted, func() time.Duration { return passed }
+	start := func() { f.Restart() }
 	start()
-	to := f.repo("app", ecr.Mutable)
-	d := f.blob(to, []byte(content))
+	to := f.Repo("app", ecr.Mutable)
+	d := f.Blob(to, []byte(content))
 	file := onlyFile(t, dir)
 	opened := func(read int) {
 		t.Helper()
@@ -232,13 +233,13 @@ func TestChangedBlobIsNotOpened(t *testing.T) {
 
 // Many that want the same blob wait for one that reads it.
 func TestBlobIsReadOnceForMany(t *testing.T) {
-	f := open(t, registry.CompatOCI)
-	to := f.repo("app", ecr.Mutable)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
+	to := f.Repo("app", ecr.Mutable)
 	layer := bytes.Repeat([]byte("0123456789abcdef"), 1<<18) // 4 MiB
-	d := f.blob(to, layer)
-	counted := &counting{Store: f.blobs}
-	f.cfg.Blobs = counted
-	f.Caller = registry.New(f.cfg).As(admin)
+	d := f.Blob(to, layer)
+	counted := &counting{Store: f.Blobs}
+	f.Blobs = counted
+	f.Restart()
 	var g errgroup.Group
 	for range 20 {
 		g.Go(func() error {
@@ -259,16 +260,16 @@ func TestBlobIsReadOnceForMany(t *testing.T) {
 
 // A manifest that is not what its digest says is served by nobody.
 func TestChangedManifestIsNotServed(t *testing.T) {
-	f := open(t, registry.CompatOCI)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
 	ctx := t.Context()
-	to := f.repo("app", ecr.Mutable)
+	to := f.Repo("app", ecr.Mutable)
 	d := ecr.DigestOf([]byte(`{"a":1}`))
-	err := f.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err := f.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		repo, err := tx.Repository(ctx, to.In, to.Name)
 		if err != nil {
 			return err
 		}
-		return tx.InsertManifest(ctx, meta.Manifest{Repository: repo.ID, Body: []byte(`{"a":2}`), Image: ecr.Image{Digest: d, MediaType: "x", SizeBytes: 7, PushedAt: f.now}})
+		return tx.InsertManifest(ctx, meta.Manifest{Repository: repo.ID, Body: []byte(`{"a":2}`), Image: ecr.Image{Digest: d, MediaType: "x", SizeBytes: 7, PushedAt: f.Now()}})
 	})
 	if err != nil {
 		t.Fatal(err)

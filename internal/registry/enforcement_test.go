@@ -15,6 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // policyOf is a policy of these statements, each without braces; an Effect is
@@ -29,10 +30,10 @@ func policyOf(statements ...string) string {
 	return `{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`
 }
 
-func (f *fixture) setRegistryPolicy(text string) {
-	f.t.Helper()
-	if _, err := f.SetRegistryPolicy(f.t.Context(), home, text); err != nil {
-		f.t.Fatal(err)
+func setRegistryPolicy(f *testkit.World, text string) {
+	f.T.Helper()
+	if _, err := f.SetRegistryPolicy(f.T.Context(), testkit.Home, text); err != nil {
+		f.T.Fatal(err)
 	}
 }
 
@@ -51,11 +52,11 @@ const allHere = `"Resource":"arn:aws:ecr:us-east-1:000000000000:repository/*"`
 // enforced on every request (scope V2), grants as repository policies do, and
 // a Deny in it wins.
 func TestRegistryPolicyIsEnforced(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	ctx, app := t.Context(), f.repo("team/app", ecr.Mutable)
-	f.repo("other/app", ecr.Mutable)
-	get := func(p access.Principal, to registry.Repo) error {
-		_, err := f.reg.As(p).DescribeImages(ctx, to, nil)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	ctx, app := t.Context(), f.Repo("team/app", ecr.Mutable)
+	f.Repo("other/app", ecr.Mutable)
+	get := func(p access.Principal, to ecr.Repo) error {
+		_, err := f.Registry.As(p).DescribeImages(ctx, to, nil)
 		return err
 	}
 	everyone := policyOf(`"Principal":"*","Action":"ecr:*"`)
@@ -64,58 +65,58 @@ func TestRegistryPolicyIsEnforced(t *testing.T) {
 	}
 
 	// A Deny beats the grants of both sides, and the administrator.
-	f.setRegistryPolicy(policyOf(`"Sid":"closed","Effect":"Deny","Principal":"*","Action":"ecr:DescribeImages","Resource":"arn:aws:ecr:us-east-1:000000000000:repository/team/*"`))
-	wantCode(t, get(admin, app), ecr.CodeAccessDenied, "not authorized to perform: ecr:DescribeImages on resource: arn:aws:ecr:us-east-1:000000000000:repository/team/app with an explicit deny in a resource-based policy")
-	wantCode(t, get(alien, app), ecr.CodeAccessDenied)
-	if err := get(admin, at("other/app")); err != nil {
+	setRegistryPolicy(f, policyOf(`"Sid":"closed","Effect":"Deny","Principal":"*","Action":"ecr:DescribeImages","Resource":"arn:aws:ecr:us-east-1:000000000000:repository/team/*"`))
+	testkit.WantCode(t, get(testkit.Admin, app), ecr.CodeAccessDenied, "not authorized to perform: ecr:DescribeImages on resource: arn:aws:ecr:us-east-1:000000000000:repository/team/app with an explicit deny in a resource-based policy")
+	testkit.WantCode(t, get(testkit.Alien, app), ecr.CodeAccessDenied)
+	if err := get(testkit.Admin, testkit.At("other/app")); err != nil {
 		t.Errorf("a repository that it does not name: %v", err)
 	}
-	if _, err := f.DeleteRegistryPolicy(ctx, home); err != nil {
+	if _, err := f.DeleteRegistryPolicy(ctx, testkit.Home); err != nil {
 		t.Fatal(err)
 	}
-	if err := get(alien, app); err != nil {
+	if err := get(testkit.Alien, app); err != nil {
 		t.Errorf("after it was removed: %v", err)
 	}
 
 	// It grants across accounts what the other account's policies allow, too.
-	f.setRegistryPolicy(policyOf(`"Principal":{"AWS":"999999999999"},"Action":["ecr:DescribeImages","ecr:CreateRepository"],` +
+	setRegistryPolicy(f, policyOf(`"Principal":{"AWS":"999999999999"},"Action":["ecr:DescribeImages","ecr:CreateRepository"],`+
 		`"Resource":"arn:aws:ecr:us-east-1:000000000000:repository/other/*"`))
-	if err := get(alien, at("other/app")); err != nil {
+	if err := get(testkit.Alien, testkit.At("other/app")); err != nil {
 		t.Errorf("granted across accounts: %v", err)
 	}
-	wantCode(t, get(user(alien.Account), at("other/app")), ecr.CodeAccessDenied, "because no identity-based policy allows the ecr:DescribeImages action")
-	wantCode(t, get(user("888888888888", policyOf(`"Action":"ecr:*","Resource":"*"`)), at("other/app")), ecr.CodeAccessDenied,
+	testkit.WantCode(t, get(user(testkit.Alien.Account), testkit.At("other/app")), ecr.CodeAccessDenied, "because no identity-based policy allows the ecr:DescribeImages action")
+	testkit.WantCode(t, get(user("888888888888", policyOf(`"Action":"ecr:*","Resource":"*"`)), testkit.At("other/app")), ecr.CodeAccessDenied,
 		"because no resource-based policy allows the ecr:DescribeImages action")
 	create := func(p access.Principal, name string) error {
-		_, err := f.reg.As(p).CreateRepository(ctx, registry.NewRepository{Repo: at(name)})
+		_, err := f.Registry.As(p).CreateRepository(ctx, registry.NewRepository{Repo: testkit.At(name)})
 		return err
 	}
-	if err := create(alien, "other/new"); err != nil {
+	if err := create(testkit.Alien, "other/new"); err != nil {
 		t.Errorf("CreateRepository, which only a registry policy can grant: %v", err)
 	}
-	wantCode(t, create(alien, "mine"), ecr.CodeAccessDenied)
+	testkit.WantCode(t, create(testkit.Alien, "mine"), ecr.CodeAccessDenied)
 
 	// In scope V1 it governs three actions.
-	f.setRegistryPolicy(policyOf(`"Effect":"Deny","Principal":{"AWS":"999999999999"},"Action":["ecr:DescribeImages","ecr:CreateRepository"],"Resource":"*"`,
+	setRegistryPolicy(f, policyOf(`"Effect":"Deny","Principal":{"AWS":"999999999999"},"Action":["ecr:DescribeImages","ecr:CreateRepository"],"Resource":"*"`,
 		`"Principal":{"AWS":"999999999999"},"Action":"ecr:CreateRepository",`+allHere))
-	if err := f.SetAccountSetting(ctx, home, "REGISTRY_POLICY_SCOPE", "V1"); err != nil {
+	if err := f.SetAccountSetting(ctx, testkit.Home, "REGISTRY_POLICY_SCOPE", "V1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := get(alien, app); err != nil {
+	if err := get(testkit.Alien, app); err != nil {
 		t.Errorf("a Deny beyond scope V1: %v", err)
 	}
-	wantCode(t, create(alien, "mine"), ecr.CodeAccessDenied, "with an explicit deny in a resource-based policy")
+	testkit.WantCode(t, create(testkit.Alien, "mine"), ecr.CodeAccessDenied, "with an explicit deny in a resource-based policy")
 }
 
 // What ECR refuses, and what would lock out everybody.
 func TestPoliciesThatAreRefused(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	ctx, app := t.Context(), f.repo("app", ecr.Mutable)
-	err := f.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		if err := tx.InsertUser(ctx, meta.User{UniqueID: "AIDAJANE", Account: home.Account, Name: "jane", Path: "/team/", CreatedAt: f.now}); err != nil {
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	ctx, app := t.Context(), f.Repo("app", ecr.Mutable)
+	err := f.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		if err := tx.Identities().InsertUser(ctx, meta.User{UniqueID: "AIDAJANE", Account: testkit.Home.Account, Name: "jane", Path: "/team/", CreatedAt: f.Now()}); err != nil {
 			return err
 		}
-		return tx.InsertRole(ctx, meta.Role{UniqueID: "AROACI", Account: home.Account, Name: "ci", Path: "/", CreatedAt: f.now, Trust: policyOf(), MaxSession: time.Hour})
+		return tx.Identities().InsertRole(ctx, meta.Role{UniqueID: "AROACI", Account: testkit.Home.Account, Name: "ci", Path: "/", CreatedAt: f.Now(), Trust: policyOf(), MaxSession: time.Hour})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -156,49 +157,49 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 				case tt.want == "" && err != nil:
 					t.Errorf("%s policy: %v", kind, err)
 				case tt.want != "":
-					wantCode(t, err, ecr.CodeInvalidParameter, invalid, tt.want)
+					testkit.WantCode(t, err, ecr.CodeInvalidParameter, invalid, tt.want)
 				}
 			}
 			_, err := f.SetPolicy(ctx, app, policyOf(tt.statement+`,"Action":"ecr:PutImage"`), true)
 			check("repository", err)
-			_, err = f.SetRegistryPolicy(ctx, home, policyOf(tt.statement+`,"Action":"ecr:PutImage",`+allHere))
+			_, err = f.SetRegistryPolicy(ctx, testkit.Home, policyOf(tt.statement+`,"Action":"ecr:PutImage",`+allHere))
 			check("registry", err)
 		})
 	}
-	if _, err := f.DeleteRegistryPolicy(ctx, home); err != nil {
+	if _, err := f.DeleteRegistryPolicy(ctx, testkit.Home); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.SetRegistryPolicy(ctx, home, policyOf(`"Effect":"Deny","Principal":"*","Action":"ecr:Put*","Resource":"*"`))
-	wantCode(t, err, ecr.CodeInvalidParameter, invalid, "The policy would keep you from setting another one")
-	_, err = f.RegistryPolicy(ctx, home)
-	wantCode(t, err, ecr.CodeRegistryPolicyNotFound)
+	_, err = f.SetRegistryPolicy(ctx, testkit.Home, policyOf(`"Effect":"Deny","Principal":"*","Action":"ecr:Put*","Resource":"*"`))
+	testkit.WantCode(t, err, ecr.CodeInvalidParameter, invalid, "The policy would keep you from setting another one")
+	_, err = f.RegistryPolicy(ctx, testkit.Home)
+	testkit.WantCode(t, err, ecr.CodeRegistryPolicyNotFound)
 	// Whether a principal exists is told only to those who may set policies.
-	_, err = f.reg.As(user(home.Account)).SetPolicy(ctx, app, policyOf(`"Principal":{"AWS":"arn:aws:iam::000000000000:user/team/john"},"Action":"ecr:*"`), false)
-	wantCode(t, err, ecr.CodeAccessDenied)
+	_, err = f.Registry.As(user(testkit.Home.Account)).SetPolicy(ctx, app, policyOf(`"Principal":{"AWS":"arn:aws:iam::000000000000:user/team/john"},"Action":"ecr:*"`), false)
+	testkit.WantCode(t, err, ecr.CodeAccessDenied)
 }
 
 // Conditions on tags of repositories and requests, and on account settings
 // (Service authorization reference, "Actions, resources, and condition keys
 // for Amazon Elastic Container Registry").
 func TestConditionsOfOperations(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	red, blue := f.repo("red", ecr.Mutable), f.repo("blue", ecr.Mutable)
-	for repo, color := range map[registry.Repo]string{red: "red", blue: "blue"} {
+	red, blue := f.Repo("red", ecr.Mutable), f.Repo("blue", ecr.Mutable)
+	for repo, color := range map[ecr.Repo]string{red: "red", blue: "blue"} {
 		if err := f.TagResource(ctx, repo, map[string]string{"Color": color}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := user(home.Account,
+	p := user(testkit.Home.Account,
 		policyOf(`"Action":"ecr:PutImageScanningConfiguration","Resource":"*","Condition":{"StringEquals":{"ecr:ResourceTag/Color":"red"}}`,
 			`"Action":"ecr:PutImageTagMutability","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/color":"${aws:PrincipalTag/team}"}}`,
 			`"Action":["ecr:CreateRepository","ecr:TagResource"],"Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/Color":"red"},"ForAllValues:StringEquals":{"aws:TagKeys":["Color","Stage"]}}`,
 			`"Action":"ecr:UntagResource","Resource":"*","Condition":{"ForAllValues:StringNotEquals":{"aws:TagKeys":"Color"}}`,
 			`"Action":"ecr:PutAccountSetting","Resource":"*","Condition":{"StringEquals":{"ecr:AccountSetting":"BLOB_MOUNTING"}}`))
 	p.Tags = map[string]string{"Team": "blue"}
-	c := f.reg.As(p)
+	c := f.Registry.As(p)
 	create := func(name string, tags map[string]string) error {
-		_, err := c.CreateRepository(ctx, registry.NewRepository{Repo: at(name), Tags: tags})
+		_, err := c.CreateRepository(ctx, registry.NewRepository{Repo: testkit.At(name), Tags: tags})
 		return err
 	}
 	tests := []struct {
@@ -217,14 +218,14 @@ func TestConditionsOfOperations(t *testing.T) {
 		{"to tag otherwise", c.TagResource(ctx, blue, map[string]string{"Color": "green"}), false},
 		{"to take a tag", c.UntagResource(ctx, blue, []string{"Stage"}), true},
 		{"to take the tag", c.UntagResource(ctx, blue, []string{"Stage", "Color"}), false},
-		{"a setting", c.SetAccountSetting(ctx, home, "BLOB_MOUNTING", "ENABLED"), true},
-		{"another setting", c.SetAccountSetting(ctx, home, "BASIC_SCAN_TYPE_VERSION", "CLAIR"), false},
+		{"a setting", c.SetAccountSetting(ctx, testkit.Home, "BLOB_MOUNTING", "ENABLED"), true},
+		{"another setting", c.SetAccountSetting(ctx, testkit.Home, "BASIC_SCAN_TYPE_VERSION", "CLAIR"), false},
 	}
 	for _, tt := range tests {
 		if tt.allowed && tt.err != nil {
 			t.Errorf("%s: %v", tt.name, tt.err)
 		} else if !tt.allowed {
-			wantCode(t, tt.err, ecr.CodeAccessDenied)
+			testkit.WantCode(t, tt.err, ecr.CodeAccessDenied)
 		}
 	}
 }
@@ -232,11 +233,11 @@ func TestConditionsOfOperations(t *testing.T) {
 // A list leaves out what the caller is denied, on every page, and needs the
 // action on all repositories, as on ECR.
 func TestListsShowWhatTheCallerMaySee(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
 	var want []ecr.RepositoryName
 	for i := range 12 {
-		to := f.repo(fmt.Sprintf("app%02d", i), ecr.Mutable)
+		to := f.Repo(fmt.Sprintf("app%02d", i), ecr.Mutable)
 		switch i % 3 {
 		case 0:
 			want = append(want, to.Name)
@@ -250,14 +251,14 @@ func TestListsShowWhatTheCallerMaySee(t *testing.T) {
 			}
 		}
 	}
-	p := user(home.Account, policyOf(`"Action":"ecr:DescribeRepositories","Resource":"*"`,
+	p := user(testkit.Home.Account, policyOf(`"Action":"ecr:DescribeRepositories","Resource":"*"`,
 		`"Effect":"Deny","Action":"ecr:*","Resource":"*","Condition":{"StringEquals":{"ecr:ResourceTag/secret":"yes"}}`))
 	for _, limit := range []int{1, 2, 3, 100} {
 		var got []ecr.RepositoryName
 		for after, more := ecr.RepositoryName(""), true; more; {
 			var list []registry.Repository
 			var err error
-			if list, more, err = f.reg.As(p).ListRepositories(ctx, home, after, limit); err != nil {
+			if list, more, err = f.Registry.As(p).ListRepositories(ctx, testkit.Home, after, limit); err != nil {
 				t.Fatal(err)
 			}
 			if len(list) > limit || more && len(list) < limit {
@@ -272,17 +273,17 @@ func TestListsShowWhatTheCallerMaySee(t *testing.T) {
 			t.Errorf("pages of %d (-want +got):\n%s", limit, d)
 		}
 	}
-	some := user(home.Account, policyOf(`"Action":"ecr:DescribeRepositories","Resource":"arn:aws:ecr:*:*:repository/app*"`))
-	_, _, err := f.reg.As(some).ListRepositories(ctx, home, "", 10)
-	wantCode(t, err, ecr.CodeAccessDenied, "on resource: arn:aws:ecr:us-east-1:000000000000:repository/* because no identity-based policy allows")
+	some := user(testkit.Home.Account, policyOf(`"Action":"ecr:DescribeRepositories","Resource":"arn:aws:ecr:*:*:repository/app*"`))
+	_, _, err := f.Registry.As(some).ListRepositories(ctx, testkit.Home, "", 10)
+	testkit.WantCode(t, err, ecr.CodeAccessDenied, "on resource: arn:aws:ecr:us-east-1:000000000000:repository/* because no identity-based policy allows")
 }
 
 // Whatever policies there are, on both sides: who is denied in another account
 // is told the same of a repository that is there and of one that is not.
 func TestOtherAccountsCannotTellWhatExists(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	there, missing := f.repo("there", ecr.Mutable), at("gone1") // of the same length
+	there, missing := f.Repo("there", ecr.Mutable), testkit.At("gone1") // of the same length
 	if err := f.TagResource(ctx, there, map[string]string{"color": "red"}); err != nil {
 		t.Fatal(err)
 	}
@@ -297,8 +298,8 @@ func TestOtherAccountsCannotTellWhatExists(t *testing.T) {
 	seen := map[string]bool{}
 	rapid.Check(t, func(t *rapid.T) {
 		const deny = `"Effect":"Deny",`
-		if err := f.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-			row, err := tx.Repository(ctx, home, there.Name)
+		if err := f.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+			row, err := tx.Repository(ctx, testkit.Home, there.Name)
 			if err != nil {
 				return err
 			}
@@ -307,9 +308,9 @@ func TestOtherAccountsCannotTellWhatExists(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		p := user(alien.Account, policyOf(sentence(t, "identity", `"Resource":"*"`, deny+`"Resource":"*"`)), policyOf(`"Action":"ecr:PutImage","Resource":"*"`))
-		p.Request = access.RequestInfo{At: f.now, Source: netip.MustParseAddr("192.0.2.1")}
-		c := f.reg.As(p)
+		p := user(testkit.Alien.Account, policyOf(sentence(t, "identity", `"Resource":"*"`, deny+`"Resource":"*"`)), policyOf(`"Action":"ecr:PutImage","Resource":"*"`))
+		p.Request = access.RequestInfo{At: f.Now(), Source: netip.MustParseAddr("192.0.2.1")}
+		c := f.Registry.As(p)
 		_, errThere := c.DescribeImages(ctx, there, nil)
 		_, errMissing := c.DescribeImages(ctx, missing, nil)
 		seen[string(ecr.CodeOf(errThere))] = true

@@ -3,16 +3,19 @@ package registry
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // resolve finds the image that id names: by digest, by tag, or by both.
-func resolve(ctx context.Context, r meta.Reader, at Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
+func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
 	digest := id.Digest
 	if id.Tag != "" {
 		t, err := r.Tag(ctx, repo, id.Tag)
@@ -38,24 +41,24 @@ func resolve(ctx context.Context, r meta.Reader, at Repo, repo meta.RepositoryID
 var errTagDoesNotMatch = &ecr.Error{Code: ecr.CodeImageNotFound, Message: "The tag and the digest of the imageId belong to different images"}
 
 var (
-	opManifest     = Operation{"Manifest", []access.Action{"ecr:BatchGetImage"}}
-	opStatManifest = Operation{"StatManifest", []access.Action{"ecr:BatchGetImage"}}
+	opManifest     = gate.Op("Manifest", "ecr:BatchGetImage")
+	opStatManifest = gate.Op("StatManifest", "ecr:BatchGetImage")
 )
 
 // Manifest returns an image's manifest and counts as a pull.
 // Errors: RepositoryNotFound, ImageNotFound, also for an archived image.
-func (c *Caller) Manifest(ctx context.Context, at Repo, id ecr.ImageID) (Manifest, error) {
+func (c *Caller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID) (Manifest, error) {
 	return c.manifest(ctx, opManifest, at, id, true)
 }
 
 // StatManifest is Manifest without counting as a pull (HEAD).
-func (c *Caller) StatManifest(ctx context.Context, at Repo, id ecr.ImageID) (Manifest, error) {
+func (c *Caller) StatManifest(ctx context.Context, at ecr.Repo, id ecr.ImageID) (Manifest, error) {
 	return c.manifest(ctx, opStatManifest, at, id, false)
 }
 
-func (c *Caller) manifest(ctx context.Context, op Operation, at Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
+func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
 	var m meta.Manifest
-	err := c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+	err := c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		if m, err = resolve(ctx, r, at, repo.ID, id); err == nil {
 			err = c.r.pullable(at, id, &m.Image)
 		}
@@ -68,22 +71,22 @@ func (c *Caller) manifest(ctx context.Context, op Operation, at Repo, id ecr.Ima
 		return Manifest{}, err
 	}
 	if pulled {
-		c.r.pulls.record(meta.Pull{Repository: m.Repository, Digest: m.Image.Digest, At: c.r.cfg.Now()})
+		c.r.cfg.Retention.Pulled(meta.Pull{Repository: m.Repository, Digest: m.Image.Digest, At: c.r.cfg.Now()})
 	}
 	return Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body}, nil
 }
 
-var opBatchGetImage = Operation{"BatchGetImage", []access.Action{"ecr:BatchGetImage"}}
+var opBatchGetImage = gate.Op("BatchGetImage", "ecr:BatchGetImage")
 
 // BatchGetImage returns images and, for those it cannot, why. The ids may be
 // malformed; that is a failure of the item.
-func (c *Caller) BatchGetImage(ctx context.Context, at Repo, ids []ecr.ImageID) ([]GotImage, []ImageFailure, error) {
+func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]GotImage, []ImageFailure, error) {
 	var (
 		images   []GotImage
 		failures []ImageFailure
 		pulls    []meta.Pull
 	)
-	err := c.view(ctx, opBatchGetImage, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err := c.gate.ReadRepository(ctx, opBatchGetImage, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images, failures, pulls = nil, nil, nil
 		for _, id := range ids {
 			if f, bad := malformed(id); bad {
@@ -115,7 +118,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at Repo, ids []ecr.ImageID) 
 	if err != nil {
 		return nil, nil, err
 	}
-	c.r.pulls.record(pulls...)
+	c.r.cfg.Retention.Pulled(pulls...)
 	return images, failures, nil
 }
 
@@ -158,77 +161,54 @@ func itemFailure(id ecr.ImageID, err error) (ImageFailure, bool) {
 	return ImageFailure{}, false
 }
 
-var opListImages = Operation{"ListImages", []access.Action{"ecr:ListImages"}}
+var opListImages = gate.Op("ListImages", "ecr:ListImages")
 
 // ListImages returns at most limit (digest, tag) pairs in byte order after
 // the pair after, and the pair to go on after; zero when that was all. When of
 // is given, they are those of images that have one of these statuses.
-func (c *Caller) ListImages(ctx context.Context, at Repo, status TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
-	err = c.view(ctx, opListImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
-		if ids, next = nil, (ecr.ImageID{}); len(of) > 0 {
-			ids, next, err = c.listIDs(ctx, r, repo, status, after, limit, of)
-			return err
+func (c *Caller) ListImages(ctx context.Context, at ecr.Repo, status ecr.TagStatus, after ecr.ImageID, limit int, of ...ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
+	err = c.gate.ReadRepository(ctx, opListImages, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
+		all := meta.ImageIDs(ctx, r, repo.ID, after, limit+1)
+		if len(of) > 0 {
+			all = idsOf(c.r.cfg.Now(), meta.Images(ctx, r, repo.ID, before(after.Digest), limit+1), after, of)
 		}
-		from := after
-		for {
-			page, err := r.ListImageIDs(ctx, repo.ID, from, limit)
-			if err != nil {
-				return err
-			}
-			for _, id := range page {
-				if !status.selects(id.Tag != "") {
-					continue
-				}
-				if len(ids) == limit {
-					next = ids[limit-1]
-					return nil
-				}
-				ids = append(ids, id)
-			}
-			if len(page) < limit {
-				return nil
-			}
-			from = page[len(page)-1]
+		var more bool
+		ids, more, err = meta.Take(all, limit, func(id *ecr.ImageID) (bool, error) { return status.Selects(id.Tag != ""), nil })
+		if next = (ecr.ImageID{}); more {
+			next = ids[limit-1]
 		}
+		return err
 	})
 	return ids, next, err
 }
 
-// listIDs is ListImages of images that have one of the statuses of.
-func (c *Caller) listIDs(ctx context.Context, r meta.Reader, repo meta.Repository, status TagStatus, after ecr.ImageID, limit int, of []ecr.ImageStatus) (ids []ecr.ImageID, next ecr.ImageID, err error) {
-	// The image that the walk stopped at may have more tags: the page begins
-	// before it, with what shares all but the last digit.
-	from := after.Digest
-	if from != "" {
-		from = from[:len(from)-1]
-	}
-	now := c.r.cfg.Now()
-	for {
-		page, err := r.ListManifests(ctx, repo.ID, from, limit)
-		if err != nil {
-			return nil, ecr.ImageID{}, err
-		}
-		for _, m := range page {
-			c.r.settleStatus(&m.Image, now)
-			if !slices.Contains(of, m.Image.Status) || !status.selects(len(m.Image.Tags) > 0) {
+// idsOf yields the names, after the pair after, of those images that have one
+// of the statuses of.
+func idsOf(now time.Time, images iter.Seq2[meta.Manifest, error], after ecr.ImageID, of []ecr.ImageStatus) iter.Seq2[ecr.ImageID, error] {
+	return func(yield func(ecr.ImageID, error) bool) {
+		for m, err := range images {
+			if err != nil {
+				yield(ecr.ImageID{}, err)
+				return
+			}
+			if retention.Settle(&m.Image, now); !slices.Contains(of, m.Image.Status) {
 				continue
 			}
 			for _, id := range pairs(m.Image) {
 				if id.Digest < after.Digest || id.Digest == after.Digest && id.Tag <= after.Tag {
 					continue
 				}
-				if len(ids) == limit {
-					return ids, ids[limit-1], nil
+				if !yield(id, nil) {
+					return
 				}
-				ids = append(ids, id)
 			}
 		}
-		if len(page) < limit {
-			return ids, ecr.ImageID{}, nil
-		}
-		from = page[len(page)-1].Image.Digest
 	}
 }
+
+// before is a place before d, so that a list which goes on after it begins with
+// d, or with what shares all of d but its last digit.
+func before(d ecr.Digest) ecr.Digest { return d[:max(0, len(d)-1)] }
 
 // pairs are the names of an image: one for each tag, or the digest alone.
 func pairs(i ecr.Image) []ecr.ImageID {
@@ -242,23 +222,13 @@ func pairs(i ecr.Image) []ecr.ImageID {
 	return ids
 }
 
-func (s TagStatus) selects(tagged bool) bool {
-	switch s {
-	case TagStatusTagged:
-		return tagged
-	case TagStatusUntagged:
-		return !tagged
-	}
-	return true
-}
-
-var opDescribeImages = Operation{"DescribeImages", []access.Action{"ecr:DescribeImages"}}
+var opDescribeImages = gate.Op("DescribeImages", "ecr:DescribeImages")
 
 // DescribeImages returns the images named, each once, in the order given.
 // Errors: ImageNotFound if any is missing.
-func (c *Caller) DescribeImages(ctx context.Context, at Repo, ids []ecr.ImageID) ([]ecr.Image, error) {
+func (c *Caller) DescribeImages(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]ecr.Image, error) {
 	var images []ecr.Image
-	err := c.view(ctx, opDescribeImages, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+	err := c.gate.ReadRepository(ctx, opDescribeImages, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images = nil
 		now := c.r.cfg.Now()
 		for _, id := range ids {
@@ -269,7 +239,7 @@ func (c *Caller) DescribeImages(ctx context.Context, at Repo, ids []ecr.ImageID)
 			if err != nil {
 				return err
 			}
-			c.r.settleStatus(&m.Image, now)
+			retention.Settle(&m.Image, now)
 			if !slices.ContainsFunc(images, func(i ecr.Image) bool { return i.Digest == m.Image.Digest }) {
 				images = append(images, m.Image)
 			}
@@ -279,47 +249,36 @@ func (c *Caller) DescribeImages(ctx context.Context, at Repo, ids []ecr.ImageID)
 	return images, err
 }
 
-var opListImageDetails = Operation{"ListImageDetails", []access.Action{"ecr:DescribeImages"}}
+var opListImageDetails = gate.Op("ListImageDetails", "ecr:DescribeImages")
 
 // ListImageDetails returns at most limit images in byte order of their
 // digests after the digest after, and the digest to go on after; empty when
 // that was all. When of is given, they have one of these statuses.
-func (c *Caller) ListImageDetails(ctx context.Context, at Repo, status TagStatus, after ecr.Digest, limit int, of ...ecr.ImageStatus) (images []ecr.Image, next ecr.Digest, err error) {
-	err = c.view(ctx, opListImageDetails, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+func (c *Caller) ListImageDetails(ctx context.Context, at ecr.Repo, status ecr.TagStatus, after ecr.Digest, limit int, of ...ecr.ImageStatus) (images []ecr.Image, next ecr.Digest, err error) {
+	err = c.gate.ReadRepository(ctx, opListImageDetails, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images, next = nil, ""
 		now := c.r.cfg.Now()
-		from := after
-		for {
-			page, err := r.ListManifests(ctx, repo.ID, from, limit)
-			if err != nil {
-				return err
-			}
-			for _, m := range page {
-				c.r.settleStatus(&m.Image, now)
-				if !status.selects(len(m.Image.Tags) > 0) || len(of) > 0 && !slices.Contains(of, m.Image.Status) {
-					continue
-				}
-				if len(images) == limit {
-					next = images[limit-1].Digest
-					return nil
-				}
-				images = append(images, m.Image)
-			}
-			if len(page) < limit {
-				return nil
-			}
-			from = page[len(page)-1].Image.Digest
+		list, more, err := meta.Take(meta.Images(ctx, r, repo.ID, after, limit+1), limit, func(m *meta.Manifest) (bool, error) {
+			retention.Settle(&m.Image, now)
+			return status.Selects(len(m.Image.Tags) > 0) && (len(of) == 0 || slices.Contains(of, m.Image.Status)), nil
+		})
+		for _, m := range list {
+			images = append(images, m.Image)
 		}
+		if more {
+			next = images[limit-1].Digest
+		}
+		return err
 	})
 	return images, next, err
 }
 
-var opListTags = Operation{"ListTags", []access.Action{"ecr:ListImages"}}
+var opListTags = gate.Op("ListTags", "ecr:ListImages")
 
 // ListTags returns at most limit tags in byte order after the tag after, and
 // whether there are more.
-func (c *Caller) ListTags(ctx context.Context, at Repo, after ecr.Tag, limit int) (tags []ecr.Tag, more bool, err error) {
-	err = c.view(ctx, opListTags, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+func (c *Caller) ListTags(ctx context.Context, at ecr.Repo, after ecr.Tag, limit int) (tags []ecr.Tag, more bool, err error) {
+	err = c.gate.ReadRepository(ctx, opListTags, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		tags, more = nil, false
 		rows, err := r.ListTags(ctx, repo.ID, after, limit+1)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // Amazon ECR API reference, PutImage, and user guide, "Image tag mutability".
@@ -43,10 +44,10 @@ func TestPutImageByMutability(t *testing.T) {
 		{"mutable but other tags", registry.CompatECR, ecr.MutableWithExclusion, []string{"v"}, false, outcome{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := open(t, tc.compat)
-			to := f.repo("app", tc.mode, tc.filters...)
-			first, second := f.image(to, "first"), f.image(to, "second")
-			f.mustPut(to, first, "v1")
+			f := testkit.Open(t, testkit.Settings{Compat: tc.compat})
+			to := f.Repo("app", tc.mode, tc.filters...)
+			first, second := f.Image(to, "first"), f.Image(to, "second")
+			f.MustPut(to, first, "v1")
 			for _, try := range []struct {
 				name string
 				body []byte
@@ -57,7 +58,7 @@ func TestPutImageByMutability(t *testing.T) {
 					t.Errorf("%s: %v, want %q", try.name, err, tc.want[try.name])
 				}
 				if want := tc.want[try.name]; want == immutable {
-					wantCode(t, err, want, "The image tag 'v1' already exists in the 'app' repository and cannot be overwritten because the tag is immutable.")
+					testkit.WantCode(t, err, want, "The image tag 'v1' already exists in the 'app' repository and cannot be overwritten because the tag is immutable.")
 				}
 			}
 		})
@@ -65,9 +66,9 @@ func TestPutImageByMutability(t *testing.T) {
 }
 
 func TestPutImageRefuses(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	to := f.repo("app", ecr.Mutable)
-	good := f.image(to, "good")
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	to := f.Repo("app", ecr.Mutable)
+	good := f.Image(to, "good")
 	missing := ecr.DigestOf([]byte("missing"))
 	for _, tc := range []struct {
 		name string
@@ -75,19 +76,19 @@ func TestPutImageRefuses(t *testing.T) {
 		code ecr.Code
 		text string
 	}{
-		{"not JSON", registry.NewImage{Body: []byte("{"), MediaType: imageType}, ecr.CodeInvalidParameter, "Invalid JSON syntax"},
-		{"no layers", registry.NewImage{Body: encode(map[string]any{"schemaVersion": 2, "mediaType": imageType, "layers": []desc{},
-			"config": desc{"application/vnd.oci.image.config.v1+json", missing, 7}})}, ecr.CodeInvalidParameter, "Image has to have at least 1 layer"},
+		{"not JSON", registry.NewImage{Body: []byte("{"), MediaType: testkit.ImageType}, ecr.CodeInvalidParameter, "Invalid JSON syntax"},
+		{"no layers", registry.NewImage{Body: testkit.JSON(map[string]any{"schemaVersion": 2, "mediaType": testkit.ImageType, "layers": []testkit.Desc{},
+			"config": testkit.Desc{MediaType: "application/vnd.oci.image.config.v1+json", Digest: missing, Size: 7}})}, ecr.CodeInvalidParameter, "Image has to have at least 1 layer"},
 		{"missing layer", registry.NewImage{Body: []byte(strings.ReplaceAll(string(good), string(ecr.DigestOf([]byte("layer of good"))), string(missing)))},
 			ecr.CodeLayersNotFound, "Layers with digests '[" + string(missing) + "]' required for pushing image into repository with name 'app'"},
-		{"missing child", registry.NewImage{Body: index(good)}, ecr.CodeReferencedImagesNotFound,
+		{"missing child", registry.NewImage{Body: testkit.Index(good)}, ecr.CodeReferencedImagesNotFound,
 			"Images with digests '[" + string(ecr.DigestOf(good)) + "]' required for pushing image into repository with name 'app'"},
 		{"another digest", registry.NewImage{Body: good, Digest: missing}, ecr.CodeImageDigestDoesNotMatch, "does not match the image digest"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.put.Tags = []ecr.Tag{"v1"}
 			_, err := f.PutImage(t.Context(), to, tc.put)
-			wantCode(t, err, tc.code, tc.text)
+			testkit.WantCode(t, err, tc.code, tc.text)
 		})
 	}
 	if ids, _, err := f.ListImages(t.Context(), to, "", ecr.ImageID{}, 10); err != nil || len(ids) > 0 {
@@ -97,15 +98,15 @@ func TestPutImageRefuses(t *testing.T) {
 
 // A layer that only another repository has is as good as missing.
 func TestBlobsAreLinkedPerRepository(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	from, to := f.repo("from", ecr.Mutable), f.repo("to", ecr.Mutable)
-	body := f.image(from, "x")
+	from, to := f.Repo("from", ecr.Mutable), f.Repo("to", ecr.Mutable)
+	body := f.Image(from, "x")
 	layer := ecr.DigestOf([]byte("layer of x"))
 
-	wantCode(t, f.put(to, body), ecr.CodeLayersNotFound)
+	testkit.WantCode(t, f.Put(to, body), ecr.CodeLayersNotFound)
 	_, err := f.StatBlob(ctx, to, layer)
-	wantCode(t, err, ecr.CodeLayersNotFound, string(layer))
+	testkit.WantCode(t, err, ecr.CodeLayersNotFound, string(layer))
 	if found, failures, err := f.BatchCheckLayers(ctx, to, []string{string(layer), "x:y"}); err != nil || len(found) > 0 || len(failures) != 1 || failures[0].Code != "InvalidLayerDigest" {
 		t.Errorf("BatchCheckLayers: %v %v %v", found, failures, err)
 	}
@@ -113,8 +114,8 @@ func TestBlobsAreLinkedPerRepository(t *testing.T) {
 	if _, mounted, err := f.MountBlob(ctx, to, from, layer); err != nil || mounted {
 		t.Errorf("mounted %v %v before an image refers to it", mounted, err)
 	}
-	f.mustPut(from, body, "v1")
-	if _, mounted, err := f.MountBlob(ctx, to, at("nowhere"), layer); err != nil || mounted {
+	f.MustPut(from, body, "v1")
+	if _, mounted, err := f.MountBlob(ctx, to, testkit.At("nowhere"), layer); err != nil || mounted {
 		t.Errorf("mounted %v %v from nowhere", mounted, err)
 	}
 	if info, mounted, err := f.MountBlob(ctx, to, from, layer); err != nil || !mounted || info.SizeBytes != int64(len("layer of x")) {
@@ -124,11 +125,11 @@ func TestBlobsAreLinkedPerRepository(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := readAll(t, content); string(got) != "layer of x" {
+	if got := f.ReadAll(content); string(got) != "layer of x" {
 		t.Errorf("mounted %q", got)
 	}
 	// The config was not mounted.
-	wantCode(t, f.put(to, body), ecr.CodeLayersNotFound, string(ecr.DigestOf([]byte(`{"of":"x"}`))))
+	testkit.WantCode(t, f.Put(to, body), ecr.CodeLayersNotFound, string(ecr.DigestOf([]byte(`{"of":"x"}`))))
 	// Deleting the source leaves what was mounted.
 	if _, err := f.DeleteRepository(ctx, from, true); err != nil {
 		t.Fatal(err)
@@ -139,13 +140,13 @@ func TestBlobsAreLinkedPerRepository(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	to := f.repo("app", ecr.Immutable)
-	a, b := f.image(to, "a"), f.image(to, "b")
-	da, db := f.mustPut(to, a, "a1", "a2"), f.mustPut(to, b)
-	list := index(a, b)
-	dl := f.mustPut(to, list, "list")
+	to := f.Repo("app", ecr.Immutable)
+	a, b := f.Image(to, "a"), f.Image(to, "b")
+	da, db := f.MustPut(to, a, "a1", "a2"), f.MustPut(to, b)
+	list := testkit.Index(a, b)
+	dl := f.MustPut(to, list, "list")
 
 	gone, failures, err := f.BatchDeleteImage(ctx, to, []ecr.ImageID{
 		{}, {Digest: "sha256:x"}, {Tag: "nothing"}, {Tag: "a1", Digest: db}, {Digest: db}, {Tag: "a1"}, {Tag: "a2"},
@@ -168,9 +169,9 @@ func TestDelete(t *testing.T) {
 	if diff := cmp.Diff(want, failures); diff != "" {
 		t.Error(diff)
 	}
-	wantCode(t, f.DeleteManifest(ctx, to, da), ecr.CodeReferencedByManifestList, parent)
+	testkit.WantCode(t, f.DeleteManifest(ctx, to, da), ecr.CodeReferencedByManifestList, parent)
 	_, err = f.DeleteRepository(ctx, to, false)
-	wantCode(t, err, ecr.CodeRepositoryNotEmpty, "The repository with name 'app' in registry with id '000000000000' cannot be deleted because it still contains images")
+	testkit.WantCode(t, err, ecr.CodeRepositoryNotEmpty, "The repository with name 'app' in registry with id '000000000000' cannot be deleted because it still contains images")
 
 	// The list first, then what it listed.
 	gone, failures, err = f.BatchDeleteImage(ctx, to, []ecr.ImageID{{Tag: "list"}, {Digest: da}, {Digest: db}})
@@ -184,30 +185,30 @@ func TestDelete(t *testing.T) {
 		t.Error(err)
 	}
 	// Immutable tags do not prevent deletion, so the same tag may come again.
-	to = f.repo("app", ecr.Immutable)
-	f.mustPut(to, f.image(to, "c"), "a1")
+	to = f.Repo("app", ecr.Immutable)
+	f.MustPut(to, f.Image(to, "c"), "a1")
 }
 
 // Every deletion is on record, with who, why and what, in the transaction
 // that deletes; a deletion that fails is not.
 func TestJournal(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	to := f.repo("app", ecr.Mutable)
-	a, b := f.image(to, "a"), f.image(to, "b")
-	da, db := f.mustPut(to, a, "v1", "v2"), f.mustPut(to, b)
-	list := index(b)
-	dl := f.mustPut(to, list)
-	f.now = f.now.Add(time.Hour)
-	f.mustPut(to, b, "v1") // moves v1 away from a
-	policy, err := f.SetPolicy(ctx, to, repositoryPolicy, false)
+	to := f.Repo("app", ecr.Mutable)
+	a, b := f.Image(to, "a"), f.Image(to, "b")
+	da, db := f.MustPut(to, a, "v1", "v2"), f.MustPut(to, b)
+	list := testkit.Index(b)
+	dl := f.MustPut(to, list)
+	f.Advance(time.Hour)
+	f.MustPut(to, b, "v1") // moves v1 away from a
+	policy, err := f.SetPolicy(ctx, to, testkit.RepositoryPolicy, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.DeletePolicy(ctx, to); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.SetLifecyclePolicy(ctx, to, lifecyclePolicy); err != nil {
+	if _, err := f.SetLifecyclePolicy(ctx, to, testkit.LifecyclePolicy); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := f.DeleteLifecyclePolicy(ctx, to); err != nil {
@@ -234,10 +235,10 @@ func TestJournal(t *testing.T) {
 		Reason string
 	}
 	var got []entry
-	err = f.meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
-		rows, err := r.ListJournal(ctx, home, "app", 0, 100)
+	err = f.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+		rows, err := r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: testkit.Home, Name: "app"}, 0, 100)
 		for _, e := range rows {
-			if e.Actor != admin.ARN || !e.At.Equal(f.now) {
+			if e.Actor != testkit.Admin.ARN || !e.At.Equal(f.Now()) {
 				t.Errorf("%s by %s at %s", e.Op, e.Actor, e.At)
 			}
 			got = append(got, entry{e.Op, e.Digest, e.Tags, string(e.Body), e.Reason})
@@ -250,7 +251,7 @@ func TestJournal(t *testing.T) {
 	want := []entry{
 		{meta.JournalMoveTag, da, []ecr.Tag{"v1"}, "", "tag moved to " + string(db)},
 		{meta.JournalDeletePolicy, "", nil, policy, "deleted by request"},
-		{meta.JournalDeleteLifecycle, "", nil, lifecyclePolicy, "deleted by request"},
+		{meta.JournalDeleteLifecycle, "", nil, testkit.LifecyclePolicy, "deleted by request"},
 		{meta.JournalDeleteTag, db, []ecr.Tag{"v1"}, "", "deleted by request"},
 		{meta.JournalDeleteImage, dl, nil, string(list), "deleted by request"},
 	}
@@ -268,22 +269,22 @@ func TestJournal(t *testing.T) {
 }
 
 func TestListings(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	to := f.repo("app", ecr.Mutable)
+	to := f.Repo("app", ecr.Mutable)
 	const n = 7
 	var wantTags []ecr.Tag
 	for i := range n {
 		tag := ecr.Tag(fmt.Sprintf("v%d", i))
 		wantTags = append(wantTags, tag)
-		body := f.image(to, fmt.Sprint(i))
-		f.mustPut(to, body, tag)
-		f.mustPut(to, index(body)) // untagged
-		f.now = f.now.Add(time.Minute)
+		body := f.Image(to, fmt.Sprint(i))
+		f.MustPut(to, body, tag)
+		f.MustPut(to, testkit.Index(body)) // untagged
+		f.Advance(time.Minute)
 	}
-	for _, status := range []registry.TagStatus{"", registry.TagStatusAny, registry.TagStatusTagged, registry.TagStatusUntagged} {
+	for _, status := range []ecr.TagStatus{"", ecr.TagStatusAny, ecr.TagStatusTagged, ecr.TagStatusUntagged} {
 		want := n
-		if status == "" || status == registry.TagStatusAny {
+		if status == "" || status == ecr.TagStatusAny {
 			want = 2 * n
 		}
 		for _, limit := range []int{1, 2, 3, want, 100} {
@@ -328,20 +329,20 @@ func TestListings(t *testing.T) {
 		t.Errorf("DescribeImages: %+v %v", images, err)
 	}
 	_, err = f.DescribeImages(ctx, to, []ecr.ImageID{{Tag: "v3"}, {Tag: "v9"}})
-	wantCode(t, err, ecr.CodeImageNotFound, "The image with imageId {imageDigest:'null', imageTag:'v9'} does not exist within the repository with name 'app' in the registry with id '000000000000'")
+	testkit.WantCode(t, err, ecr.CodeImageNotFound, "The image with imageId {imageDigest:'null', imageTag:'v9'} does not exist within the repository with name 'app' in the registry with id '000000000000'")
 }
 
 // ECR API reference, ImageDetail: sizes, times, and what retagging leaves.
 func TestImageMetadata(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	to := f.repo("app", ecr.Mutable)
-	body := f.image(to, "x")
-	d := f.mustPut(to, body, "v1")
-	pushed := f.now
-	f.now = f.now.Add(time.Hour)
-	f.mustPut(to, body, "v2")
-	list := f.mustPut(to, index(body), "list")
+	to := f.Repo("app", ecr.Mutable)
+	body := f.Image(to, "x")
+	d := f.MustPut(to, body, "v1")
+	pushed := f.Now()
+	f.Advance(time.Hour)
+	f.MustPut(to, body, "v2")
+	list := f.MustPut(to, testkit.Index(body), "list")
 
 	get := func(d ecr.Digest) ecr.Image {
 		t.Helper()
@@ -352,7 +353,7 @@ func TestImageMetadata(t *testing.T) {
 		return images[0]
 	}
 	size := int64(len(`{"of":"x"}`) + len("layer of x"))
-	want := ecr.Image{Digest: d, Tags: []ecr.Tag{"v1", "v2"}, MediaType: imageType,
+	want := ecr.Image{Digest: d, Tags: []ecr.Tag{"v1", "v2"}, MediaType: testkit.ImageType,
 		ArtifactMediaType: "application/vnd.oci.image.config.v1+json", SizeBytes: size, PushedAt: pushed, Status: ecr.StatusActive}
 	if diff := cmp.Diff(want, get(d)); diff != "" {
 		t.Error(diff)
@@ -364,33 +365,33 @@ func TestImageMetadata(t *testing.T) {
 	if _, err := f.StatManifest(ctx, to, ecr.ImageID{Tag: "v1"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.reg.FlushPulls(ctx); err != nil || !get(d).LastPulledAt.IsZero() {
+	if err := f.Retention.FlushPulls(ctx); err != nil || !get(d).LastPulledAt.IsZero() {
 		t.Errorf("pulled at %s (%v)", get(d).LastPulledAt, err)
 	}
 	if _, err := f.Manifest(ctx, to, ecr.ImageID{Tag: "v1"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.reg.FlushPulls(ctx); err != nil || !get(d).LastPulledAt.Equal(f.now) {
+	if err := f.Retention.FlushPulls(ctx); err != nil || !get(d).LastPulledAt.Equal(f.Now()) {
 		t.Errorf("pulled at %s (%v)", get(d).LastPulledAt, err)
 	}
 }
 
 func TestReferrers(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	to := f.repo("app", ecr.Mutable)
-	subject := f.mustPut(to, f.image(to, "x"), "v1")
-	empty := f.blob(to, []byte("{}"))
+	to := f.Repo("app", ecr.Mutable)
+	subject := f.MustPut(to, f.Image(to, "x"), "v1")
+	empty := f.Blob(to, []byte("{}"))
 	for i := range 5 {
 		kind := "application/spdx+json"
 		if i == 4 {
 			kind = "application/signature"
 		}
-		f.mustPut(to, encode(map[string]any{
-			"schemaVersion": 2, "mediaType": imageType, "artifactType": kind,
-			"config":  desc{"application/vnd.oci.empty.v1+json", empty, 2},
-			"layers":  []desc{{"application/octet-stream", empty, 2}},
-			"subject": desc{imageType, subject, 1}, "annotations": map[string]string{"n": fmt.Sprint(i)},
+		f.MustPut(to, testkit.JSON(map[string]any{
+			"schemaVersion": 2, "mediaType": testkit.ImageType, "artifactType": kind,
+			"config":  testkit.Desc{MediaType: "application/vnd.oci.empty.v1+json", Digest: empty, Size: 2},
+			"layers":  []testkit.Desc{{MediaType: "application/octet-stream", Digest: empty, Size: 2}},
+			"subject": testkit.Desc{MediaType: testkit.ImageType, Digest: subject, Size: 1}, "annotations": map[string]string{"n": fmt.Sprint(i)},
 		}))
 	}
 	for kind, want := range map[string]int{"": 5, "application/spdx+json": 4, "application/signature": 1, "x/y": 0} {
@@ -402,7 +403,7 @@ func TestReferrers(t *testing.T) {
 			}
 			for _, r := range page {
 				seen[r.Annotations["n"]] = true
-				if kind != "" && r.ArtifactType != kind || r.MediaType != imageType || r.SizeBytes < 100 {
+				if kind != "" && r.ArtifactType != kind || r.MediaType != testkit.ImageType || r.SizeBytes < 100 {
 					t.Errorf("referrer %+v", r)
 				}
 			}

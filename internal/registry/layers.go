@@ -7,8 +7,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -17,17 +17,17 @@ func info(b meta.Blob) BlobInfo {
 	return BlobInfo{Digest: b.Digest, SizeBytes: b.SizeBytes, CreatedAt: b.CreatedAt}
 }
 
-func layerNotFound(at Repo, d ecr.Digest) error {
+func layerNotFound(at ecr.Repo, d ecr.Digest) error {
 	return ecr.Errorf(ecr.CodeLayersNotFound,
 		"The layer with digest '%s' does not exist within the repository with name '%s' in the registry with id '%s'", d, at.Name, at.In.Account)
 }
 
-var opBatchCheckLayers = Operation{"BatchCheckLayers", []access.Action{"ecr:BatchCheckLayerAvailability"}}
+var opBatchCheckLayers = gate.Op("BatchCheckLayers", "ecr:BatchCheckLayerAvailability")
 
 // BatchCheckLayers reports the layers that the repository has, and failures
 // for digests that are malformed. A layer in neither list is not there. Those
 // that are there stay for a while, for the image that the caller will push.
-func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string) ([]BlobInfo, []LayerFailure, error) {
+func (c *Caller) BatchCheckLayers(ctx context.Context, at ecr.Repo, digests []string) ([]BlobInfo, []LayerFailure, error) {
 	var (
 		want     []ecr.Digest
 		failures []LayerFailure
@@ -50,7 +50,7 @@ func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string
 		id    meta.RepositoryID
 		blobs []meta.Blob
 	)
-	err := c.view(ctx, opBatchCheckLayers, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+	err := c.gate.ReadRepository(ctx, opBatchCheckLayers, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		id = repo.ID
 		blobs, err = r.Blobs(ctx, repo.ID, want)
 		return err
@@ -66,12 +66,12 @@ func (c *Caller) BatchCheckLayers(ctx context.Context, at Repo, digests []string
 	return found, failures, nil
 }
 
-var opStatBlob = Operation{"StatBlob", []access.Action{"ecr:BatchCheckLayerAvailability"}}
+var opStatBlob = gate.Op("StatBlob", "ecr:BatchCheckLayerAvailability")
 
 // StatBlob describes a blob, and keeps it for a while as BatchCheckLayers
 // does. Errors: RepositoryNotFound, LayersNotFound; ServerException for one
 // that was found to be damaged.
-func (c *Caller) StatBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, error) {
+func (c *Caller) StatBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, error) {
 	repo, b, err := c.linkedBlob(ctx, opStatBlob, at, d)
 	if err == nil && c.r.content.damaged(b.Key) {
 		// It may have been put right since.
@@ -106,7 +106,7 @@ func (r *Registry) promise(ctx context.Context, repo meta.RepositoryID, blobs ..
 	if len(stale) == 0 {
 		return
 	}
-	err := r.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err := r.cfg.Gate.System("promised blobs").Change(ctx, gate.Op("TouchBlobs"), func(ctx context.Context, tx *gate.Tx) error {
 		return tx.TouchBlobs(ctx, repo, stale, now)
 	})
 	if err != nil && ctx.Err() == nil {
@@ -114,13 +114,13 @@ func (r *Registry) promise(ctx context.Context, repo meta.RepositoryID, blobs ..
 	}
 }
 
-var opOpenBlob = Operation{"OpenBlob", []access.Action{"ecr:GetDownloadUrlForLayer"}}
+var opOpenBlob = gate.Op("OpenBlob", "ecr:GetDownloadUrlForLayer")
 
 // OpenBlob opens a blob for download; the caller closes it. What it opens is
 // the whole content and what its digest says, see content.
 // Errors: RepositoryNotFound, LayersNotFound; ServerException for a blob that
 // is damaged.
-func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
+func (c *Caller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
 	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
 	if err != nil {
 		return BlobInfo{}, nil, err
@@ -133,7 +133,7 @@ func (c *Caller) OpenBlob(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo,
 }
 
 // openBlob opens b, or what has come in its place.
-func (c *Caller) openBlob(ctx context.Context, op Operation, at Repo, b meta.Blob) (meta.Blob, blob.File, error) {
+func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b meta.Blob) (meta.Blob, blob.File, error) {
 	d := b.Digest
 	f, err := c.r.cfg.Blobs.Open(ctx, b.Key)
 	if errors.Is(err, blob.ErrNotFound) {
@@ -172,8 +172,8 @@ func checkSize(f io.Seeker, want int64) error {
 	return err
 }
 
-func (c *Caller) linkedBlob(ctx context.Context, op Operation, at Repo, d ecr.Digest) (id meta.RepositoryID, b meta.Blob, err error) {
-	err = c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+func (c *Caller) linkedBlob(ctx context.Context, op gate.Operation, at ecr.Repo, d ecr.Digest) (id meta.RepositoryID, b meta.Blob, err error) {
+	err = c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		id = repo.ID
 		b, err = r.Blob(ctx, repo.ID, d)
 		if errors.Is(err, meta.ErrNotFound) {
@@ -184,14 +184,14 @@ func (c *Caller) linkedBlob(ctx context.Context, op Operation, at Repo, d ecr.Di
 	return id, b, err
 }
 
-var opDownloadableLayer = Operation{"DownloadableLayer", []access.Action{"ecr:GetDownloadUrlForLayer"}}
+var opDownloadableLayer = gate.Op("DownloadableLayer", "ecr:GetDownloadUrlForLayer")
 
 // DownloadableLayer describes a layer for which the caller may have a download
 // URL: one that an image of the repository refers to.
 // Errors: RepositoryNotFound, LayersNotFound, LayerInaccessible.
-func (c *Caller) DownloadableLayer(ctx context.Context, at Repo, d ecr.Digest) (BlobInfo, error) {
+func (c *Caller) DownloadableLayer(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, error) {
 	var b meta.Blob
-	err := c.view(ctx, opDownloadableLayer, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+	err := c.gate.ReadRepository(ctx, opDownloadableLayer, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		b, err = r.Blob(ctx, repo.ID, d)
 		if errors.Is(err, meta.ErrNotFound) {
 			return layerNotFound(at, d)

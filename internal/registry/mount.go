@@ -6,6 +6,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -15,27 +17,27 @@ const mountSource access.Action = "ecr:GetDownloadUrlForLayer"
 // mountTarget is what mounting asks for in the repository mounted to.
 const mountTarget access.Action = "ecr:InitiateLayerUpload"
 
-var opMountBlob = Operation{"MountBlob", []access.Action{mountTarget}}
+var opMountBlob = gate.Op("MountBlob", mountTarget)
 
 // MountBlob makes a blob of from visible in at. It reports false, without an
 // error, when the caller must upload it instead: the blob is not there, or the
 // caller may not read it there. What a caller cannot read it cannot mount, and
 // the answer does not tell which of the two it was.
-func (c *Caller) MountBlob(ctx context.Context, at, from Repo, d ecr.Digest) (BlobInfo, bool, error) {
+func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest) (BlobInfo, bool, error) {
 	var (
 		mounted bool
 		b       meta.Blob
 	)
-	err := c.update(ctx, opMountBlob, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err := c.gate.ChangeRepository(ctx, opMountBlob, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		mounted = false
-		source, err := c.load(ctx, tx, Operation{Actions: []access.Action{mountSource}}, from)
+		source, err := tx.EnterFor(ctx, from, mountSource)
 		if code := ecr.CodeOf(err); code == ecr.CodeAccessDenied || code == ecr.CodeRepositoryNotFound {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		b, err = tx.Blob(ctx, source.ID, d)
+		b, err = tx.Blob(ctx, source.Row.ID, d)
 		if errors.Is(err, meta.ErrNotFound) {
 			return nil
 		}
@@ -45,7 +47,7 @@ func (c *Caller) MountBlob(ctx context.Context, at, from Repo, d ecr.Digest) (Bl
 		if c.r.cfg.Compat == CompatECR {
 			// ECR mounts only what an image of the source refers to, within
 			// one registry, and unless the registry's setting forbids it.
-			used, err := tx.BlobIsUsed(ctx, source.ID, d)
+			used, err := tx.BlobIsUsed(ctx, source.Row.ID, d)
 			if err != nil || !used || at.In != from.In {
 				return err
 			}
@@ -60,7 +62,7 @@ func (c *Caller) MountBlob(ctx context.Context, at, from Repo, d ecr.Digest) (Bl
 	return info(b), mounted && err == nil, err
 }
 
-var opFindBlob = Operation{"FindBlob", []access.Action{mountTarget}}
+var opFindBlob = gate.Op("FindBlob", mountTarget)
 
 // findPage is how many repositories FindBlob looks at in one snapshot.
 const findPage = 100
@@ -69,25 +71,25 @@ const findPage = 100
 // mount d: one that has it and where the caller may read it, be it at itself.
 // It reports false when there is none; whether others have it is not told.
 // In CompatECR there is never one: ECR does not search.
-func (c *Caller) FindBlob(ctx context.Context, at Repo, d ecr.Digest) (from Repo, found bool, err error) {
+func (c *Caller) FindBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (from ecr.Repo, found bool, err error) {
 	var after ecr.RepositoryName
 	for {
 		more := false
-		err := c.view(ctx, opFindBlob, at, func(ctx context.Context, r meta.Reader, _ meta.Repository) error {
-			if c.r.cfg.Compat == CompatECR {
-				return nil
-			}
-			list, err := r.ListBlobRepositories(ctx, at.In, d, after, findPage)
+		err := c.gate.Read(ctx, opFindBlob, func(ctx context.Context, v *gate.View) error {
+			here, err := v.Enter(ctx, at)
 			if err != nil {
 				return err
 			}
-			settings, err := c.settings(ctx, r, at.In)
+			if c.r.cfg.Compat == CompatECR {
+				return nil
+			}
+			list, err := v.ListBlobRepositories(ctx, at.In, d, after, findPage)
 			if err != nil {
 				return err
 			}
 			for _, row := range list {
-				from = Repo{row.Registry, row.Name}
-				if _, hidden := c.decide(scene{from, row, settings}, mountSource); hidden == nil {
+				from = row.Registry.Repo(row.Name)
+				if v.Would(gate.Scene{At: from, Row: row, Settings: here.Settings}, mountSource) == nil {
 					found = true
 					return nil
 				}
@@ -102,15 +104,15 @@ func (c *Caller) FindBlob(ctx context.Context, at Repo, d ecr.Digest) (from Repo
 	}
 }
 
-var opDeleteBlob = Operation{"DeleteBlob", []access.Action{"ecr:BatchDeleteImage"}}
+var opDeleteBlob = gate.Op("DeleteBlob", "ecr:BatchDeleteImage")
 
 // DeleteBlob takes a blob from the repository (OCI); other repositories keep
 // it. One that an image refers to stays. ECR has no such operation and no
 // action for it; who may delete images may.
 // Errors: RepositoryNotFound, LayersNotFound, ReferencedByManifestList,
 // InvalidParameter in CompatECR.
-func (c *Caller) DeleteBlob(ctx context.Context, at Repo, d ecr.Digest) error {
-	return c.update(ctx, opDeleteBlob, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+func (c *Caller) DeleteBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) error {
+	return c.gate.ChangeRepository(ctx, opDeleteBlob, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		if c.r.cfg.Compat == CompatECR {
 			return ecr.InvalidParameter("layerDigest", "layers cannot be deleted; the registry collects those that no image refers to")
 		}
@@ -128,9 +130,8 @@ func (c *Caller) DeleteBlob(ctx context.Context, at Repo, d ecr.Digest) error {
 		if err != nil {
 			return err
 		}
-		return tx.AppendJournal(ctx, meta.JournalEntry{
-			At: c.r.cfg.Now(), Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalDeleteBlob,
-			Digest: d, SizeBytes: b.SizeBytes, Actor: c.p.String(), Reason: "deleted by request", RequestID: c.p.Request.ID,
-		})
+		e := retention.Entry(tx, at, repo.ID, meta.JournalDeleteBlob, c.r.byRequest())
+		e.Digest, e.SizeBytes = d, b.SizeBytes
+		return tx.Retention().AppendJournal(ctx, e)
 	})
 }

@@ -13,24 +13,25 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // Amazon ECR API reference, SetRepositoryPolicy: force is required when the
 // policy would prevent the caller from setting another one.
 func TestPolicyThatLocksOut(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	ctx, to := t.Context(), f.repo("team/app", ecr.Mutable)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	ctx, to := t.Context(), f.Repo("team/app", ecr.Mutable)
 	const deny = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ACTION"}]}`
 	pulls := strings.Replace(deny, "ACTION", "ecr:BatchGetImage", 1)
 	if _, err := f.SetPolicy(ctx, to, pulls, false); err != nil {
 		t.Errorf("a policy that locks nobody out: %v", err)
 	}
 	_, _, err := f.BatchGetImage(ctx, to, []ecr.ImageID{{Tag: "v1"}})
-	wantCode(t, err, ecr.CodeAccessDenied, "with an explicit deny in a resource-based policy")
+	testkit.WantCode(t, err, ecr.CodeAccessDenied, "with an explicit deny in a resource-based policy")
 
 	all := strings.Replace(deny, "ACTION", "ecr:*", 1)
 	_, err = f.SetPolicy(ctx, to, all, false)
-	wantCode(t, err, ecr.CodeInvalidParameter, "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'The policy would keep you from setting another one")
+	testkit.WantCode(t, err, ecr.CodeInvalidParameter, "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'The policy would keep you from setting another one")
 	if text, err := f.Policy(ctx, to); err != nil || !strings.Contains(text, "ecr:BatchGetImage") {
 		t.Errorf("the refused policy was set: %v %s", err, text)
 	}
@@ -38,48 +39,48 @@ func TestPolicyThatLocksOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = f.SetPolicy(ctx, to, pulls, true)
-	wantCode(t, err, ecr.CodeAccessDenied, "ecr:SetRepositoryPolicy", "with an explicit deny in a resource-based policy")
+	testkit.WantCode(t, err, ecr.CodeAccessDenied, "ecr:SetRepositoryPolicy", "with an explicit deny in a resource-based policy")
 }
 
 // A grant to another account lets in those of its users whom their own
 // policies allow the same (IAM user guide, "Cross-account policy evaluation
 // logic").
 func TestRepositoryPolicyGrants(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	ctx, to := t.Context(), f.repo("team/app", ecr.Mutable)
-	guest := alien
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	ctx, to := t.Context(), f.Repo("team/app", ecr.Mutable)
+	guest := testkit.Alien
 	if _, err := f.SetPolicy(ctx, to, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"`+string(guest.Account)+`"},"Action":"ecr:Describe*"}]}`, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.reg.As(guest).DescribeImages(ctx, to, nil); err != nil {
-		t.Errorf("granted, with AdministratorAccess at home: %v", err)
+	if _, err := f.Registry.As(guest).DescribeImages(ctx, to, nil); err != nil {
+		t.Errorf("granted, with AdministratorAccess at testkit.Home: %v", err)
 	}
-	wantCode(t, f.reg.As(guest).SetScanOnPush(ctx, to, true), ecr.CodeAccessDenied, "because no resource-based policy allows")
+	testkit.WantCode(t, f.Registry.As(guest).SetScanOnPush(ctx, to, true), ecr.CodeAccessDenied, "because no resource-based policy allows")
 	guest.Policies = nil
-	_, err := f.reg.As(guest).DescribeImages(ctx, to, nil)
-	wantCode(t, err, ecr.CodeAccessDenied, "because no identity-based policy allows the ecr:DescribeImages action")
+	_, err := f.Registry.As(guest).DescribeImages(ctx, to, nil)
+	testkit.WantCode(t, err, ecr.CodeAccessDenied, "because no identity-based policy allows the ecr:DescribeImages action")
 }
 
 // IAM user guide, "AWS JSON policy elements: Principal": a policy does not apply
 // to a user or role that was deleted and made again under its name, and shows
 // the first one's id instead of the ARN.
 func TestPrincipalsThatComeBack(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	ctx, to := t.Context(), f.repo("team/app", ecr.Mutable)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	ctx, to := t.Context(), f.Repo("team/app", ecr.Mutable)
 	change := func(fn func(ctx context.Context, tx meta.Tx) error) {
 		t.Helper()
-		if err := f.meta.Update(ctx, fn); err != nil {
+		if err := f.Meta.Update(ctx, fn); err != nil {
 			t.Fatal(err)
 		}
 	}
 	jane := func(id string) func(ctx context.Context, tx meta.Tx) error {
 		return func(ctx context.Context, tx meta.Tx) error {
-			return tx.InsertUser(ctx, meta.User{UniqueID: id, Account: home.Account, Name: "jane", Path: "/team/", CreatedAt: f.now})
+			return tx.Identities().InsertUser(ctx, meta.User{UniqueID: id, Account: testkit.Home.Account, Name: "jane", Path: "/team/", CreatedAt: f.Now()})
 		}
 	}
 	ci := func(id string) func(ctx context.Context, tx meta.Tx) error {
 		return func(ctx context.Context, tx meta.Tx) error {
-			return tx.InsertRole(ctx, meta.Role{UniqueID: id, Account: home.Account, Name: "ci", Path: "/", CreatedAt: f.now, Trust: policyOf(), MaxSession: time.Hour})
+			return tx.Identities().InsertRole(ctx, meta.Role{UniqueID: id, Account: testkit.Home.Account, Name: "ci", Path: "/", CreatedAt: f.Now(), Trust: policyOf(), MaxSession: time.Hour})
 		}
 	}
 	change(jane("AIDAFIRSTJANE000000"))
@@ -89,12 +90,12 @@ func TestPrincipalsThatComeBack(t *testing.T) {
 		ciARN   = "arn:aws:iam::000000000000:role/ci"
 	)
 	as := func(id string) *registry.Caller {
-		return f.reg.As(access.Principal{Account: home.Account, ARN: janeARN, UniqueID: id})
+		return f.Registry.As(access.Principal{Account: testkit.Home.Account, ARN: janeARN, UniqueID: id})
 	}
 	asCI := func(id string) *registry.Caller {
-		return f.reg.As(access.Principal{
-			Account: home.Account, ARN: "arn:aws:sts::000000000000:assumed-role/ci/build", UniqueID: id + ":build",
-			Session: &access.Session{RoleARN: ciARN, IssuedAt: f.now},
+		return f.Registry.As(access.Principal{
+			Account: testkit.Home.Account, ARN: "arn:aws:sts::000000000000:assumed-role/ci/build", UniqueID: id + ":build",
+			Session: &access.Session{RoleARN: ciARN, IssuedAt: f.Now()},
 		})
 	}
 	may := func(who string, c *registry.Caller, want bool) {
@@ -110,14 +111,14 @@ func TestPrincipalsThatComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deny, err := f.SetRegistryPolicy(ctx, home, policyOf(`"Effect":"Deny","NotPrincipal":{"AWS":["000000000000","`+janeARN+`","`+ciARN+`","arn:aws:sts::000000000000:assumed-role/ci/build"]},"Action":"ecr:PutImage",`+allHere))
+	deny, err := f.SetRegistryPolicy(ctx, testkit.Home, policyOf(`"Effect":"Deny","NotPrincipal":{"AWS":["000000000000","`+janeARN+`","`+ciARN+`","arn:aws:sts::000000000000:assumed-role/ci/build"]},"Action":"ecr:PutImage",`+allHere))
 	if err != nil {
 		t.Fatal(err)
 	}
 	texts := func() (repository, registry string) {
 		t.Helper()
 		repository, err1 := f.Policy(ctx, to)
-		registry, err2 := f.RegistryPolicy(ctx, home)
+		registry, err2 := f.RegistryPolicy(ctx, testkit.Home)
 		if err := errors.Join(err1, err2); err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +132,7 @@ func TestPrincipalsThatComeBack(t *testing.T) {
 	may("ci", asCI("AROAFIRSTCI00000000"), true)
 
 	change(func(ctx context.Context, tx meta.Tx) error {
-		return errors.Join(tx.DeleteUser(ctx, "AIDAFIRSTJANE000000"), tx.DeleteRole(ctx, "AROAFIRSTCI00000000"))
+		return errors.Join(tx.Identities().DeleteUser(ctx, "AIDAFIRSTJANE000000"), tx.Identities().DeleteRole(ctx, "AROAFIRSTCI00000000"))
 	})
 	change(jane("AIDASECONDJANE00000"))
 	change(ci("AROASECONDCI0000000"))
@@ -144,7 +145,7 @@ func TestPrincipalsThatComeBack(t *testing.T) {
 	}
 	// An id cannot be set; the names are now those of the new ones.
 	_, err = f.SetPolicy(ctx, to, repository, false)
-	wantCode(t, err, ecr.CodeInvalidParameter, "'Invalid repository policy provided'")
+	testkit.WantCode(t, err, ecr.CodeInvalidParameter, "'Invalid repository policy provided'")
 	if _, err := f.SetPolicy(ctx, to, text, false); err != nil {
 		t.Fatal(err)
 	}
@@ -155,10 +156,10 @@ func TestPrincipalsThatComeBack(t *testing.T) {
 	if was, err := f.DeletePolicy(ctx, to); err != nil || was != set {
 		t.Errorf("DeletePolicy returns %s, %v; want %s", was, err, set)
 	}
-	if was, err := f.DeleteRegistryPolicy(ctx, home); err != nil || was != gone.Replace(deny) {
+	if was, err := f.DeleteRegistryPolicy(ctx, testkit.Home); err != nil || was != gone.Replace(deny) {
 		t.Errorf("DeleteRegistryPolicy returns %s, %v", was, err)
 	}
 	// Other partitions have other users.
 	_, err = f.SetPolicy(ctx, to, strings.ReplaceAll(text, "arn:aws:", "arn:aws-cn:"), false)
-	wantCode(t, err, ecr.CodeInvalidParameter, "'Principal not found'")
+	testkit.WantCode(t, err, ecr.CodeInvalidParameter, "'Principal not found'")
 }

@@ -4,22 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-var opPutImage = Operation{"PutImage", []access.Action{"ecr:PutImage"}}
+var opPutImage = gate.Op("PutImage", "ecr:PutImage")
 
 // PutImage stores an image and points tags to it, as a whole or not at all.
 // Errors: RepositoryNotFound, InvalidParameter, ImageAlreadyExists,
 // ImageTagAlreadyExists, ImageDigestDoesNotMatch, LayersNotFound,
 // ReferencedImagesNotFound (not in CompatOCI, where an index may list images
 // that are not there).
-func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, error) {
+func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResult, error) {
 	m, err := manifest.Parse(n.Body, n.MediaType)
 	if err != nil {
 		return PutResult{}, err
@@ -38,7 +38,7 @@ func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, 
 	}
 	row := newRow(m, digest, n.Body)
 	row.Sparse = c.r.cfg.Compat == CompatOCI
-	err = c.update(ctx, opPutImage, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err = c.gate.ChangeRepository(ctx, opPutImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		row.Repository = repo.ID
 		row.Image.PushedAt = c.r.cfg.Now()
 		created, err := insertImage(ctx, tx, at, m, row)
@@ -48,7 +48,7 @@ func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, 
 		// Amazon ECR user guide, "Restoring an archived image": a push of its
 		// manifest brings it back at once.
 		if !created {
-			if created, err = c.reactivate(ctx, tx, at, repo.ID, digest); err != nil {
+			if created, err = c.r.cfg.Retention.Reactivate(ctx, tx, at, repo.ID, digest); err != nil {
 				return err
 			}
 		}
@@ -56,7 +56,7 @@ func (c *Caller) PutImage(ctx context.Context, at Repo, n NewImage) (PutResult, 
 			return imageAlreadyExists(at, digest, "")
 		}
 		for _, tag := range n.Tags {
-			if err := c.putTag(ctx, tx, at, repo, digest, tag, n.Strict); err != nil {
+			if err := c.r.putTag(ctx, tx, at, repo, digest, tag, n.Strict); err != nil {
 				return err
 			}
 		}
@@ -92,7 +92,7 @@ func newRow(m manifest.Manifest, digest ecr.Digest, body []byte) meta.Manifest {
 // insertImage adds the image unless the repository has it. It names what the
 // image needs and the repository lacks; that nothing of it vanishes meanwhile
 // is the store's promise.
-func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, row meta.Manifest) (created bool, err error) {
+func insertImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m manifest.Manifest, row meta.Manifest) (created bool, err error) {
 	if len(row.Blobs) > 0 {
 		missing, err := tx.MissingBlobs(ctx, row.Repository, row.Blobs)
 		if err != nil {
@@ -101,7 +101,7 @@ func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, 
 		if len(missing) > 0 {
 			return false, ecr.Errorf(ecr.CodeLayersNotFound,
 				"Layers with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
-				digestList(missing), at.Name, at.In.Account)
+				ecr.DigestList(missing), at.Name, at.In.Account)
 		}
 	}
 	if len(row.Children) > 0 && !row.Sparse {
@@ -112,7 +112,7 @@ func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, 
 		if len(missing) > 0 {
 			return false, ecr.Errorf(ecr.CodeReferencedImagesNotFound,
 				"Images with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
-				digestList(missing), at.Name, at.In.Account)
+				ecr.DigestList(missing), at.Name, at.In.Account)
 		}
 	}
 	if m.Kind == manifest.Index {
@@ -139,7 +139,7 @@ func insertImage(ctx context.Context, tx meta.Tx, at Repo, m manifest.Manifest, 
 }
 
 // putTag points tag to digest if the repository's mutability lets it.
-func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) error {
+func (r *Registry) putTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) error {
 	immutable := repo.Mutability.IsImmutable(tag)
 	old, err := tx.Tag(ctx, repo.ID, tag)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
@@ -147,14 +147,14 @@ func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repo
 	}
 	exists := err == nil
 	switch {
-	case exists && immutable && (old.Digest != digest || c.r.cfg.Compat == CompatECR):
+	case exists && immutable && (old.Digest != digest || r.cfg.Compat == CompatECR):
 		return ecr.ImageTagAlreadyExists(at.Name, tag)
 	case exists && old.Digest == digest && strict:
 		return imageAlreadyExists(at, digest, tag)
 	case exists && old.Digest == digest:
 		return nil
 	}
-	now := c.r.cfg.Now()
+	now := r.cfg.Now()
 	err = tx.PutTag(ctx, repo.ID, meta.TagRow{Tag: tag, Digest: digest, TaggedAt: now}, !immutable)
 	if errors.Is(err, meta.ErrExists) {
 		return ecr.ImageTagAlreadyExists(at.Name, tag)
@@ -162,14 +162,12 @@ func (c *Caller) putTag(ctx context.Context, tx meta.Tx, at Repo, repo meta.Repo
 	if err != nil || !exists {
 		return err
 	}
-	return tx.AppendJournal(ctx, meta.JournalEntry{
-		At: now, Registry: at.In, Name: at.Name, Repository: repo.ID, Op: meta.JournalMoveTag,
-		Digest: old.Digest, Tags: []ecr.Tag{tag}, Actor: c.p.String(),
-		Reason: fmt.Sprintf("tag moved to %s", digest), RequestID: c.p.Request.ID,
-	})
+	e := retention.Entry(tx, at, repo.ID, meta.JournalMoveTag, retention.Cause{At: now, Reason: fmt.Sprintf("tag moved to %s", digest)})
+	e.Digest, e.Tags = old.Digest, []ecr.Tag{tag}
+	return tx.Retention().AppendJournal(ctx, e)
 }
 
-func imageAlreadyExists(at Repo, d ecr.Digest, tag ecr.Tag) error {
+func imageAlreadyExists(at ecr.Repo, d ecr.Digest, tag ecr.Tag) error {
 	name := string(tag)
 	if name == "" {
 		name = "null"
@@ -177,13 +175,4 @@ func imageAlreadyExists(at Repo, d ecr.Digest, tag ecr.Tag) error {
 	return ecr.Errorf(ecr.CodeImageAlreadyExists,
 		"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
 		d, name, at.Name, at.In.Account)
-}
-
-// digestList is ECR's way to print digests in error texts.
-func digestList(ds []ecr.Digest) string {
-	s := make([]string, len(ds))
-	for i, d := range ds {
-		s[i] = string(d)
-	}
-	return "[" + strings.Join(s, ", ") + "]"
 }

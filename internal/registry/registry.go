@@ -10,13 +10,13 @@ package registry
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
-	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // Compat says whose behaviour counts where the OCI specification and Amazon
@@ -31,34 +31,26 @@ const (
 
 // Config is what a Registry is made of.
 type Config struct {
-	Meta  meta.Store
+	Gate  *gate.Gate
 	Blobs blob.Store
+	// Retention keeps and removes the images. Required.
+	Retention *retention.Service
 	// Tokens issues docker tokens.
 	Tokens TokenIssuer
 	// Now is the image clock: push times, ages, lifecycle. Required.
 	Now func() time.Time
 	// Compat defaults to CompatECR.
 	Compat Compat
-	// RecycleTime is how long deleted images can be restored; 0 is not at all.
-	RecycleTime time.Duration
-	// JournalTime is how long the journal is kept; 0 is for ever.
-	JournalTime time.Duration
 	// BlobGrace is how long a blob stays that no image refers to: longer than
 	// a push takes from its first blob, or from being told that a blob is
 	// there, to its manifest.
 	BlobGrace time.Duration
-	// MaxExpire stops lifecycle runs that would expire more; zero is no limit.
-	MaxExpire MaxExpire
 	// ActivationTime is how long an image that was archived takes to come
 	// back. It cannot be pulled meanwhile.
 	ActivationTime time.Duration
-	// TestClock is the clock behind Now, where it is one that may be moved.
-	TestClock *TestClock
 	// Passed is the time that has passed since some moment, whatever the
-	// clocks are set to; without it jumps of the image clock go unnoticed.
+	// clocks are set to.
 	Passed func() time.Duration
-	// Audit receives changes and denials; without it none are on record.
-	Audit Audit
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }
@@ -75,9 +67,6 @@ type Registry struct {
 	cfg     Config
 	uploads keyLocks
 	content content
-	pulls   pullRecorder
-	watch   clockWatch
-	running sync.Map // ARNs of the repositories with a lifecycle run under way
 }
 
 // New returns a Registry. It starts nothing.
@@ -88,38 +77,32 @@ func New(cfg Config) *Registry {
 	return &Registry{cfg: cfg}
 }
 
+// BlobGrace is how long a blob stays that no image refers to.
+func (r *Registry) BlobGrace() time.Duration { return r.cfg.BlobGrace }
+
 // Compat returns the registry's compatibility mode.
 func (r *Registry) Compat() Compat { return r.cfg.Compat }
 
 // As returns the operations as p may use them.
-func (r *Registry) As(p access.Principal) *Caller { return &Caller{r: r, p: p} }
+func (r *Registry) As(p access.Principal) *Caller { return r.For(r.cfg.Gate.As(p)) }
+
+// For returns the operations as c may use them, on its visit.
+func (r *Registry) For(c *gate.Caller) *Caller { return &Caller{r, c} }
 
 // System returns the operations for a job of the server itself; reason names
 // the job and goes on record.
-func (r *Registry) System(reason string) *Caller {
-	return &Caller{r: r, p: access.Principal{System: reason}}
-}
+func (r *Registry) System(reason string) *Caller { return r.For(r.cfg.Gate.System(reason)) }
 
 // Caller is the operations in the name of one principal. It is safe for
 // concurrent use.
 type Caller struct {
-	r     *Registry
-	p     access.Principal
-	asked asked
+	r    *Registry
+	gate *gate.Caller
 }
-
-// Repo names a repository.
-type Repo struct {
-	In   ecr.RegistryID
-	Name ecr.RepositoryName
-}
-
-// ARN of the repository.
-func (r Repo) ARN() string { return r.In.RepositoryARN(r.Name) }
 
 // Repository is what callers learn of a repository.
 type Repository struct {
-	Repo
+	ecr.Repo
 	CreatedAt  time.Time
 	Mutability ecr.Mutability
 	ScanOnPush bool
@@ -129,7 +112,7 @@ type Repository struct {
 // NewRepository is a repository to be. The zero values of its settings are
 // ECR's defaults: mutable, no scanning, AES256.
 type NewRepository struct {
-	Repo
+	ecr.Repo
 	Mutability ecr.Mutability
 	ScanOnPush bool
 	Encryption ecr.Encryption
@@ -178,16 +161,6 @@ type GotImage struct {
 	ID ecr.ImageID // digest, and the tag if it was asked for by tag
 	Manifest
 }
-
-// TagStatus selects images by whether they have tags.
-type TagStatus string
-
-// Tag statuses of the filters; empty means any.
-const (
-	TagStatusAny      TagStatus = "ANY"
-	TagStatusTagged   TagStatus = "TAGGED"
-	TagStatusUntagged TagStatus = "UNTAGGED"
-)
 
 // Referrer describes an image that refers to a subject.
 type Referrer struct {

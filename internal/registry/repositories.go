@@ -3,34 +3,35 @@ package registry
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-func describe(at Repo, row meta.Repository) Repository {
+func describe(at ecr.Repo, row meta.Repository) Repository {
 	return Repository{Repo: at, CreatedAt: row.CreatedAt, Mutability: row.Mutability, ScanOnPush: row.ScanOnPush, Encryption: row.Encryption}
 }
 
-var opAuthorizationToken = Operation{"AuthorizationToken", []access.Action{"ecr:GetAuthorizationToken"}}
+var opAuthorizationToken = gate.Op("AuthorizationToken", "ecr:GetAuthorizationToken")
 
 // AuthorizationToken issues a docker token for the caller in region.
 func (c *Caller) AuthorizationToken(ctx context.Context, region ecr.Region) (Token, error) {
-	err := c.viewRegistry(ctx, opAuthorizationToken, ecr.RegistryID{Account: c.p.Account, Region: region}, func(meta.Reader, meta.RegistrySettings) error { return nil })
+	p := c.gate.Principal()
+	err := viewRegistry(ctx, c.gate, opAuthorizationToken, ecr.RegistryID{Account: p.Account, Region: region}, func(*gate.View, meta.RegistrySettings) error { return nil })
 	if err != nil {
 		return Token{}, err
 	}
-	password, expires, err := c.r.cfg.Tokens.IssueToken(ctx, c.p, region)
+	password, expires, err := c.r.cfg.Tokens.IssueToken(ctx, p, region)
 	if err != nil {
-		return Token{}, storeError(err)
+		return Token{}, err
 	}
 	return Token{Password: password, ExpiresAt: expires}, nil
 }
 
-var opCreateRepository = Operation{"CreateRepository", []access.Action{"ecr:CreateRepository"}}
+var opCreateRepository = gate.Op("CreateRepository", "ecr:CreateRepository")
 
 // CreateRepository creates a repository. With tags it needs ecr:TagResource
 // too.
@@ -56,24 +57,19 @@ func (c *Caller) CreateRepository(ctx context.Context, n NewRepository) (Reposit
 		Registry: n.In, Name: n.Name, CreatedAt: c.r.cfg.Now(), Mutability: n.Mutability,
 		ScanOnPush: n.ScanOnPush, Encryption: n.Encryption, Tags: n.Tags,
 	}
-	actions := opCreateRepository.Actions
+	var also []access.Action
 	if len(n.Tags) > 0 {
-		actions = append(actions[:len(actions):len(actions)], opTagResource.Actions...)
+		also = opTagResource.Actions
 	}
-	c = c.asking(asked{tags: n.Tags, tagKeys: slices.Collect(maps.Keys(n.Tags))})
-	err := c.change(ctx, opCreateRepository, n.Repo, func(ctx context.Context, tx meta.Tx) (grant string, err error) {
-		s := scene{at: n.Repo}
-		if s.settings, err = c.settings(ctx, tx, n.In); err != nil {
-			return "", err
+	err := c.gate.Saying(tagsSaid(n.Tags)).Change(ctx, opCreateRepository, func(ctx context.Context, tx *gate.Tx) error {
+		if _, err := tx.EnterNew(ctx, n.Repo, also...); err != nil {
+			return err
 		}
-		if grant, err = c.decide(s, actions...); err != nil {
-			return "", err
-		}
-		_, err = tx.InsertRepository(ctx, row)
+		_, err := tx.InsertRepository(ctx, row)
 		if errors.Is(err, meta.ErrExists) {
-			return "", ecr.RepositoryAlreadyExists(n.In, n.Name)
+			return ecr.RepositoryAlreadyExists(n.In, n.Name)
 		}
-		return grant, err
+		return err
 	})
 	if err != nil {
 		return Repository{}, err
@@ -81,75 +77,61 @@ func (c *Caller) CreateRepository(ctx context.Context, n NewRepository) (Reposit
 	return describe(n.Repo, row), nil
 }
 
-var opDescribeRepositories = Operation{"DescribeRepositories", []access.Action{"ecr:DescribeRepositories"}}
+var opDescribeRepositories = gate.Op("DescribeRepositories", "ecr:DescribeRepositories")
 
 // DescribeRepositories returns the named repositories in the order given.
 // Errors: RepositoryNotFound if any is missing.
 func (c *Caller) DescribeRepositories(ctx context.Context, in ecr.RegistryID, names []ecr.RepositoryName) ([]Repository, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
 	var list []Repository
-	err := c.read(ctx, opDescribeRepositories, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
+	err := c.gate.Read(ctx, opDescribeRepositories, func(ctx context.Context, v *gate.View) error {
 		list = make([]Repository, 0, len(names))
 		for _, name := range names {
-			at := Repo{in, name}
-			s, by, err := c.enter(ctx, r, opDescribeRepositories, at)
+			s, err := v.Enter(ctx, in.Repo(name))
 			if err != nil {
-				return "", err
+				return err
 			}
-			grant, list = by, append(list, describe(at, s.row))
+			list = append(list, describe(s.At, s.Row))
 		}
-		return grant, nil
+		return nil
 	})
 	return list, err
 }
 
-var opListRepositories = Operation{"ListRepositories", []access.Action{"ecr:DescribeRepositories"}}
+var opListRepositories = gate.Op("ListRepositories", "ecr:DescribeRepositories")
 
 // ListRepositories returns at most limit repositories in byte order of their
 // names after the name after, and whether there may be more. As ECR does, it
 // asks for the action on all repositories of the registry; those on which the
 // caller is denied it are left out.
 func (c *Caller) ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) (list []Repository, more bool, err error) {
-	err = c.read(ctx, opListRepositories, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
-		list, more = nil, false
-		s := scene{at: Repo{in, "*"}}
-		if s.settings, err = c.settings(ctx, r, in); err != nil {
-			return "", err
+	err = c.gate.Read(ctx, opListRepositories, func(ctx context.Context, v *gate.View) error {
+		all, err := v.EnterNew(ctx, in.Repo("*"))
+		if err != nil {
+			return err
 		}
-		if grant, err = c.decide(s, opListRepositories.Actions...); err != nil {
-			return "", err
+		var rows []meta.Repository
+		rows, more, err = meta.Take(meta.Repositories(ctx, v, in, after, limit+1), limit, func(row *meta.Repository) (bool, error) {
+			return v.Would(gate.Scene{At: in.Repo(row.Name), Row: *row, Settings: all.Settings}, opListRepositories.Actions...) == nil, nil
+		})
+		list = nil
+		for _, row := range rows {
+			list = append(list, describe(in.Repo(row.Name), row))
 		}
-		for after := after; ; {
-			rows, err := r.ListRepositories(ctx, in, after, limit+1)
-			if err != nil {
-				return "", err
-			}
-			for _, row := range rows {
-				after = row.Name
-				at := Repo{in, row.Name}
-				if _, hidden := c.decide(scene{at, row, s.settings}, opListRepositories.Actions...); hidden != nil {
-					continue
-				}
-				if len(list) == limit {
-					more = true
-					return grant, nil
-				}
-				list = append(list, describe(at, row))
-			}
-			if len(rows) <= limit {
-				return grant, nil
-			}
-		}
+		return err
 	})
 	return list, more, err
 }
 
-var opDeleteRepository = Operation{"DeleteRepository", []access.Action{"ecr:DeleteRepository"}}
+var opDeleteRepository = gate.Op("DeleteRepository", "ecr:DeleteRepository")
 
 // DeleteRepository deletes a repository; with force, its images too.
 // Errors: RepositoryNotFound, RepositoryNotEmpty.
-func (c *Caller) DeleteRepository(ctx context.Context, at Repo, force bool) (Repository, error) {
+func (c *Caller) DeleteRepository(ctx context.Context, at ecr.Repo, force bool) (Repository, error) {
 	var gone Repository
-	err := c.update(ctx, opDeleteRepository, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err := c.gate.ChangeRepository(ctx, opDeleteRepository, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		gone = describe(at, repo)
 		used, err := tx.HasImages(ctx, repo.ID)
 		if err != nil {
@@ -159,11 +141,11 @@ func (c *Caller) DeleteRepository(ctx context.Context, at Repo, force bool) (Rep
 			return ecr.RepositoryNotEmpty(at.In, at.Name)
 		}
 		if used {
-			if err := c.journalAll(ctx, tx, repo, "repository deleted"); err != nil {
+			if err := c.r.cfg.Retention.DeleteAll(ctx, tx, repo, "repository deleted"); err != nil {
 				return err
 			}
 		}
-		if err := tx.AppendJournal(ctx, c.entry(at, repo, meta.JournalDeleteRepository, nil)); err != nil {
+		if err := tx.Retention().AppendJournal(ctx, retention.Entry(tx, at, repo.ID, meta.JournalDeleteRepository, c.r.byRequest())); err != nil {
 			return err
 		}
 		return tx.DeleteRepository(ctx, repo.ID)
@@ -171,14 +153,14 @@ func (c *Caller) DeleteRepository(ctx context.Context, at Repo, force bool) (Rep
 	return gone, err
 }
 
-var opSetTagMutability = Operation{"SetTagMutability", []access.Action{"ecr:PutImageTagMutability"}}
+var opSetTagMutability = gate.Op("SetTagMutability", "ecr:PutImageTagMutability")
 
 // SetTagMutability changes which tags may be pushed again.
-func (c *Caller) SetTagMutability(ctx context.Context, at Repo, m ecr.Mutability) error {
+func (c *Caller) SetTagMutability(ctx context.Context, at ecr.Repo, m ecr.Mutability) error {
 	if err := checkMutability(m); err != nil {
 		return err
 	}
-	return c.update(ctx, opSetTagMutability, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	return c.gate.ChangeRepository(ctx, opSetTagMutability, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		repo.Mutability = m
 		return tx.UpdateRepository(ctx, repo)
 	})
@@ -202,11 +184,11 @@ func checkMutability(m ecr.Mutability) error {
 	return nil
 }
 
-var opSetScanOnPush = Operation{"SetScanOnPush", []access.Action{"ecr:PutImageScanningConfiguration"}}
+var opSetScanOnPush = gate.Op("SetScanOnPush", "ecr:PutImageScanningConfiguration")
 
 // SetScanOnPush changes whether images are scanned when pushed.
-func (c *Caller) SetScanOnPush(ctx context.Context, at Repo, on bool) error {
-	return c.update(ctx, opSetScanOnPush, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+func (c *Caller) SetScanOnPush(ctx context.Context, at ecr.Repo, on bool) error {
+	return c.gate.ChangeRepository(ctx, opSetScanOnPush, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		repo.ScanOnPush = on
 		return tx.UpdateRepository(ctx, repo)
 	})

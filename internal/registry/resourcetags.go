@@ -7,8 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -33,20 +33,24 @@ func checkResourceTags(tags map[string]string) error {
 	return nil
 }
 
+// tagsSaid is what a request with tags to be set says.
+func tagsSaid(tags map[string]string) gate.Said {
+	return gate.Said{Tags: tags, TagKeys: slices.Collect(maps.Keys(tags))}
+}
+
 func tooManyTags() error {
 	return ecr.Errorf(ecr.CodeTooManyTags, "The list of tags on the repository is over the limit. The maximum number of tags that can be applied to a repository is %d.", maxResourceTags)
 }
 
-var opTagResource = Operation{"TagResource", []access.Action{"ecr:TagResource"}}
+var opTagResource = gate.Op("TagResource", "ecr:TagResource")
 
 // TagResource adds or replaces resource tags.
 // Errors: RepositoryNotFound, InvalidTagParameter, TooManyTags.
-func (c *Caller) TagResource(ctx context.Context, at Repo, tags map[string]string) error {
+func (c *Caller) TagResource(ctx context.Context, at ecr.Repo, tags map[string]string) error {
 	if err := checkResourceTags(tags); err != nil {
 		return err
 	}
-	c = c.asking(asked{tags: tags, tagKeys: slices.Collect(maps.Keys(tags))})
-	return c.update(ctx, opTagResource, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	return c.gate.Saying(tagsSaid(tags)).ChangeRepository(ctx, opTagResource, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		all := make(map[string]string, len(repo.Tags)+len(tags))
 		maps.Copy(all, repo.Tags)
 		maps.Copy(all, tags)
@@ -58,11 +62,11 @@ func (c *Caller) TagResource(ctx context.Context, at Repo, tags map[string]strin
 	})
 }
 
-var opUntagResource = Operation{"UntagResource", []access.Action{"ecr:UntagResource"}}
+var opUntagResource = gate.Op("UntagResource", "ecr:UntagResource")
 
 // UntagResource removes resource tags; keys that are not there are nothing.
-func (c *Caller) UntagResource(ctx context.Context, at Repo, keys []string) error {
-	return c.asking(asked{tagKeys: keys}).update(ctx, opUntagResource, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+func (c *Caller) UntagResource(ctx context.Context, at ecr.Repo, keys []string) error {
+	return c.gate.Saying(gate.Said{TagKeys: keys}).ChangeRepository(ctx, opUntagResource, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		all := maps.Clone(repo.Tags)
 		for _, k := range keys {
 			delete(all, k)
@@ -72,12 +76,12 @@ func (c *Caller) UntagResource(ctx context.Context, at Repo, keys []string) erro
 	})
 }
 
-var opResourceTags = Operation{"ResourceTags", []access.Action{"ecr:ListTagsForResource"}}
+var opResourceTags = gate.Op("ResourceTags", "ecr:ListTagsForResource")
 
 // ResourceTags returns the resource tags.
-func (c *Caller) ResourceTags(ctx context.Context, at Repo) (map[string]string, error) {
+func (c *Caller) ResourceTags(ctx context.Context, at ecr.Repo) (map[string]string, error) {
 	var tags map[string]string
-	err := c.view(ctx, opResourceTags, at, func(_ context.Context, _ meta.Reader, repo meta.Repository) error {
+	err := c.gate.ReadRepository(ctx, opResourceTags, at, func(_ context.Context, _ *gate.View, repo meta.Repository) error {
 		tags = repo.Tags
 		return nil
 	})

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -86,23 +86,23 @@ func scanOf(s meta.RegistrySettings) (RegistryScan, error) {
 	return scan, nil
 }
 
-var opRegistryScanning = Operation{"RegistryScanning", []access.Action{"ecr:GetRegistryScanningConfiguration"}}
+var opRegistryScanning = gate.Op("RegistryScanning", "ecr:GetRegistryScanningConfiguration")
 
 // RegistryScanning returns how the registry scans.
 func (c *Caller) RegistryScanning(ctx context.Context, in ecr.RegistryID) (scan RegistryScan, err error) {
-	err = c.viewRegistry(ctx, opRegistryScanning, in, func(_ meta.Reader, s meta.RegistrySettings) (err error) {
+	err = viewRegistry(ctx, c.gate, opRegistryScanning, in, func(_ *gate.View, s meta.RegistrySettings) (err error) {
 		scan, err = scanOf(s)
 		return err
 	})
 	return scan, err
 }
 
-var opSetRegistryScanning = Operation{"SetRegistryScanning", []access.Action{"ecr:PutRegistryScanningConfiguration"}}
+var opSetRegistryScanning = gate.Op("SetRegistryScanning", "ecr:PutRegistryScanningConfiguration")
 
 // SetRegistryScanning replaces how the registry scans, as a whole.
 // Errors: Validation.
 func (c *Caller) SetRegistryScanning(ctx context.Context, in ecr.RegistryID, scan RegistryScan) error {
-	return c.updateRegistry(ctx, opSetRegistryScanning, in, func(_ meta.Tx, s *meta.RegistrySettings) error {
+	return updateRegistry(ctx, c.gate, opSetRegistryScanning, in, func(_ *gate.Tx, s *meta.RegistrySettings) error {
 		if err := scan.check(); err != nil {
 			return err
 		}
@@ -161,64 +161,66 @@ func scanFilterMatches(filter, name string) bool {
 	return ecr.MatchWildcard(filter, name)
 }
 
-var opScanning = Operation{"Scanning", []access.Action{"ecr:BatchGetRepositoryScanningConfiguration"}}
+var opScanning = gate.Op("Scanning", "ecr:BatchGetRepositoryScanningConfiguration")
 
 // Scanning returns how the named repositories are scanned, in the order given,
 // and the names of which there is no repository.
 func (c *Caller) Scanning(ctx context.Context, in ecr.RegistryID, names []ecr.RepositoryName) (list []RepositoryScan, missing []ecr.RepositoryName, err error) {
-	err = c.read(ctx, opScanning, Repo{in, "*"}, func(ctx context.Context, r meta.Reader) (grant string, err error) {
+	if len(names) == 0 {
+		return nil, nil, nil
+	}
+	err = c.gate.Read(ctx, opScanning, func(ctx context.Context, v *gate.View) error {
 		list, missing = nil, nil
 		for _, name := range names {
-			at := Repo{in, name}
-			s, by, err := c.enter(ctx, r, opScanning, at)
+			s, err := v.Enter(ctx, in.Repo(name))
 			if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
 				missing = append(missing, name)
 				continue
 			}
 			if err != nil {
-				return "", err
+				return err
 			}
-			scan, err := scanOf(s.settings)
+			scan, err := scanOf(s.Settings)
 			if err != nil {
-				return "", err
+				return err
 			}
-			grant, list = by, append(list, scan.of(describe(at, s.row)))
+			list = append(list, scan.of(describe(s.At, s.Row)))
 		}
-		return grant, nil
+		return nil
 	})
 	return list, missing, err
 }
 
-var opStartScan = Operation{"StartScan", []access.Action{"ecr:StartImageScan"}}
+var opStartScan = gate.Op("StartScan", "ecr:StartImageScan")
 
 // StartScan refuses to scan an image, as ECR does where a registry's scanning
 // is enhanced. Errors: RepositoryNotFound, ImageNotFound, else always
 // Validation.
-func (c *Caller) StartScan(ctx context.Context, at Repo, id ecr.ImageID) error {
-	return c.read(ctx, opStartScan, at, func(ctx context.Context, r meta.Reader) (string, error) {
-		s, grant, err := c.enter(ctx, r, opStartScan, at)
+func (c *Caller) StartScan(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
+	return c.gate.Read(ctx, opStartScan, func(ctx context.Context, v *gate.View) error {
+		s, err := v.Enter(ctx, at)
 		if err != nil {
-			return "", err
+			return err
 		}
-		if err := found(ctx, r, at, s.row.ID, id); err != nil {
-			return "", err
+		if err := found(ctx, v, at, s.Row.ID, id); err != nil {
+			return err
 		}
-		scan, err := scanOf(s.settings)
+		scan, err := scanOf(s.Settings)
 		if err == nil && scan.Type == ScanEnhanced {
 			err = ecr.Errorf(ecr.CodeValidation, "This feature is disabled")
 		} else if err == nil {
 			err = ecr.Errorf(ecr.CodeValidation, "This registry does not scan images")
 		}
-		return grant, err
+		return err
 	})
 }
 
-var opScanFindings = Operation{"ScanFindings", []access.Action{"ecr:DescribeImageScanFindings"}}
+var opScanFindings = gate.Op("ScanFindings", "ecr:DescribeImageScanFindings")
 
 // ScanFindings says that an image was not scanned: none is.
 // Errors: RepositoryNotFound, ImageNotFound, else always ScanNotFound.
-func (c *Caller) ScanFindings(ctx context.Context, at Repo, id ecr.ImageID) error {
-	return c.view(ctx, opScanFindings, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+func (c *Caller) ScanFindings(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
+	return c.gate.ReadRepository(ctx, opScanFindings, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		if err := found(ctx, r, at, repo.ID, id); err != nil {
 			return err
 		}
@@ -227,7 +229,7 @@ func (c *Caller) ScanFindings(ctx context.Context, at Repo, id ecr.ImageID) erro
 }
 
 // found is nil when the image that id names is there.
-func found(ctx context.Context, r meta.Reader, at Repo, repo meta.RepositoryID, id ecr.ImageID) error {
+func found(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) error {
 	if f, bad := malformed(id); bad {
 		return ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
 	}

@@ -8,15 +8,16 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // Amazon ECR user guide, "Filters to choose which repositories are scanned":
 // the table of filters and names.
 func TestScanFilters(t *testing.T) {
 	names := []ecr.RepositoryName{"prod", "repo-prod", "prod-repo", "repo-prod-repo", "prodrepo"}
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	for _, name := range names {
-		f.repo(string(name), ecr.Mutable)
+		f.Repo(string(name), ecr.Mutable)
 	}
 	for _, tc := range []struct {
 		filter  string
@@ -29,10 +30,10 @@ func TestScanFilters(t *testing.T) {
 		{"prod*repo", []ecr.RepositoryName{"prod-repo", "prodrepo"}},
 	} {
 		scan := registry.RegistryScan{Type: registry.ScanBasic, Rules: []registry.ScanRule{{Frequency: registry.ScanOnPush, Filters: []string{tc.filter}}}}
-		if err := f.SetRegistryScanning(t.Context(), home, scan); err != nil {
+		if err := f.SetRegistryScanning(t.Context(), testkit.Home, scan); err != nil {
 			t.Fatal(err)
 		}
-		list, _, err := f.Scanning(t.Context(), home, names)
+		list, _, err := f.Scanning(t.Context(), testkit.Home, names)
 		if err != nil || len(list) != len(names) {
 			t.Fatalf("%v, %v", list, err)
 		}
@@ -48,10 +49,10 @@ func TestScanFilters(t *testing.T) {
 // Amazon ECR user guide, "Scan images": what the types of scanning take, and
 // which rule counts.
 func TestScanning(t *testing.T) {
-	f := open(t, registry.CompatECR)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	ctx := t.Context()
-	f.repo("plain", ecr.Mutable)
-	if err := f.SetScanOnPush(ctx, f.repo("own", ecr.Mutable), true); err != nil {
+	f.Repo("plain", ecr.Mutable)
+	if err := f.SetScanOnPush(ctx, f.Repo("own", ecr.Mutable), true); err != nil {
 		t.Fatal(err)
 	}
 	type frequencies map[ecr.RepositoryName]registry.ScanFrequency
@@ -74,15 +75,15 @@ func TestScanning(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.name != "default" {
-				if err := f.SetRegistryScanning(ctx, home, tc.scan); err != nil {
+				if err := f.SetRegistryScanning(ctx, testkit.Home, tc.scan); err != nil {
 					t.Fatal(err)
 				}
 			}
-			got, err := f.RegistryScanning(ctx, home)
+			got, err := f.RegistryScanning(ctx, testkit.Home)
 			if d := cmp.Diff(tc.scan, got); err != nil || d != "" {
 				t.Errorf("%v (-want +got):\n%s", err, d)
 			}
-			list, missing, err := f.Scanning(ctx, home, []ecr.RepositoryName{"plain", "nowhere", "own"})
+			list, missing, err := f.Scanning(ctx, testkit.Home, []ecr.RepositoryName{"plain", "nowhere", "own"})
 			if err != nil || len(list) != 2 || list[0].Name != "plain" {
 				t.Fatalf("%+v %v", list, err)
 			}
@@ -99,7 +100,7 @@ func TestScanning(t *testing.T) {
 			}
 		})
 	}
-	before, err := f.RegistryScanning(ctx, home)
+	before, err := f.RegistryScanning(ctx, testkit.Home)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,20 +109,20 @@ func TestScanning(t *testing.T) {
 		{Type: registry.ScanEnhanced, Rules: []registry.ScanRule{{Frequency: registry.ScanManual}}},
 		{Type: registry.ScanBasic, Rules: []registry.ScanRule{onPush, onPush}},
 	} {
-		wantCode(t, f.SetRegistryScanning(ctx, home, bad), ecr.CodeValidation)
+		testkit.WantCode(t, f.SetRegistryScanning(ctx, testkit.Home, bad), ecr.CodeValidation)
 	}
-	after, err := f.RegistryScanning(ctx, home)
+	after, err := f.RegistryScanning(ctx, testkit.Home)
 	if d := cmp.Diff(before, after); err != nil || d != "" {
 		t.Errorf("a refusal changed it: %v\n%s", err, d)
 	}
 	// It is no account setting, and account settings leave it alone.
-	_, err = f.AccountSetting(ctx, home, "scanning")
-	wantCode(t, err, ecr.CodeValidation)
-	wantCode(t, f.SetAccountSetting(ctx, home, "scanning", "{}"), ecr.CodeValidation)
-	if err := f.SetAccountSetting(ctx, home, registry.SettingBlobMounting, "DISABLED"); err != nil {
+	_, err = f.AccountSetting(ctx, testkit.Home, "scanning")
+	testkit.WantCode(t, err, ecr.CodeValidation)
+	testkit.WantCode(t, f.SetAccountSetting(ctx, testkit.Home, "scanning", "{}"), ecr.CodeValidation)
+	if err := f.SetAccountSetting(ctx, testkit.Home, registry.SettingBlobMounting, "DISABLED"); err != nil {
 		t.Fatal(err)
 	}
-	if after, err = f.RegistryScanning(ctx, home); err != nil || len(after.Rules) != 2 {
+	if after, err = f.RegistryScanning(ctx, testkit.Home); err != nil || len(after.Rules) != 2 {
 		t.Errorf("%+v %v", after, err)
 	}
 }

@@ -7,19 +7,19 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // Amazon ECR user guide, "Archiving an image" and "Restoring an archived image".
 func TestStorageClass(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	f.reg = f.with(func(c *registry.Config) { c.ActivationTime = 20 * time.Minute })
-	f.Caller = f.reg.As(admin)
-	ctx, to := t.Context(), f.repo("app", ecr.Mutable)
-	child := f.image(to, "child")
-	f.mustPut(to, child)
-	list := index(child)
-	d := f.mustPut(to, list, "v1")
-	sig := f.mustPut(to, f.referrer(to, "sig", list))
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	f.Set(func(c *testkit.Settings) { c.ActivationTime = 20 * time.Minute })
+	ctx, to := t.Context(), f.Repo("app", ecr.Mutable)
+	child := f.Image(to, "child")
+	f.MustPut(to, child)
+	list := testkit.Index(child)
+	d := f.MustPut(to, list, "v1")
+	sig := f.MustPut(to, f.Referrer(to, "sig", list))
 	byTag := ecr.ImageID{Tag: "v1"}
 	set := func(id ecr.ImageID, class registry.StorageClass) (ecr.ImageStatus, error) {
 		i, err := f.SetStorageClass(ctx, to, id, class)
@@ -35,25 +35,25 @@ func TestStorageClass(t *testing.T) {
 	}
 
 	_, err := set(ecr.ImageID{Digest: ecr.DigestOf(child)}, registry.ClassArchive)
-	wantCode(t, err, ecr.CodeStorageClassNotSupported, "it is referenced by manifest list: ["+string(d)+"]")
+	testkit.WantCode(t, err, ecr.CodeStorageClassNotSupported, "it is referenced by manifest list: ["+string(d)+"]")
 	_, err = set(byTag, registry.ClassStandard)
-	wantCode(t, err, ecr.CodeStorageClassNotSupported, "it is ACTIVE, not ARCHIVED")
+	testkit.WantCode(t, err, ecr.CodeStorageClassNotSupported, "it is ACTIVE, not ARCHIVED")
 	_, err = set(ecr.ImageID{Tag: "none"}, registry.ClassArchive)
-	wantCode(t, err, ecr.CodeImageNotFound)
+	testkit.WantCode(t, err, ecr.CodeImageNotFound)
 	if got, err := set(byTag, registry.ClassArchive); got != ecr.StatusArchived || err != nil {
 		t.Fatalf("archive = %s, %v", got, err)
 	}
 	_, err = set(byTag, registry.ClassArchive)
-	wantCode(t, err, ecr.CodeStorageClassNotSupported, "it is ARCHIVED, not ACTIVE")
+	testkit.WantCode(t, err, ecr.CodeStorageClassNotSupported, "it is ARCHIVED, not ACTIVE")
 	if got := status(ecr.ImageID{Digest: sig}); got != ecr.StatusArchived {
 		t.Errorf("its signature is %s", got)
 	}
 	refused := func(why string) {
 		t.Helper()
 		_, err := f.Manifest(ctx, to, byTag)
-		wantCode(t, err, ecr.CodeImageNotFound, why)
+		testkit.WantCode(t, err, ecr.CodeImageNotFound, why)
 		_, err = f.StatManifest(ctx, to, byTag)
-		wantCode(t, err, ecr.CodeImageNotFound, why)
+		testkit.WantCode(t, err, ecr.CodeImageNotFound, why)
 		images, failures, err := f.BatchGetImage(ctx, to, []ecr.ImageID{byTag, {Digest: ecr.DigestOf(child)}})
 		if err != nil || len(images) != 1 || len(failures) != 1 || failures[0].Code != "ImageNotFound" {
 			t.Errorf("BatchGetImage = %v, %v, %v", images, failures, err)
@@ -66,21 +66,21 @@ func TestStorageClass(t *testing.T) {
 	if got, err := set(ecr.ImageID{Digest: ecr.DigestOf(child)}, registry.ClassStandard); got != ecr.StatusActivating || err != nil {
 		t.Errorf("restore = %s, %v", got, err)
 	}
-	f.now = f.now.Add(time.Hour)
+	f.Advance(time.Hour)
 
 	if got, err := set(byTag, registry.ClassStandard); got != ecr.StatusActivating || err != nil {
 		t.Fatalf("restore = %s, %v", got, err)
 	}
 	refused("is being restored")
 	_, err = set(byTag, registry.ClassArchive)
-	wantCode(t, err, ecr.CodeStorageClassNotSupported, "it is ACTIVATING, not ACTIVE")
+	testkit.WantCode(t, err, ecr.CodeStorageClassNotSupported, "it is ACTIVATING, not ACTIVE")
 	for want, of := range map[ecr.Digest]ecr.ImageStatus{ecr.DigestOf(child): ecr.StatusActive, d: ecr.StatusActivating} {
 		ids, _, err := f.ListImages(ctx, to, "", ecr.ImageID{}, 100, of)
 		if err != nil || !slices.ContainsFunc(ids, func(id ecr.ImageID) bool { return id.Digest == want }) {
 			t.Errorf("%s: %v, %v", of, ids, err)
 		}
 	}
-	f.now = f.now.Add(21 * time.Minute)
+	f.Advance(21 * time.Minute)
 	if _, err := f.Manifest(ctx, to, byTag); err != nil || status(ecr.ImageID{Digest: sig}) != ecr.StatusActive {
 		t.Errorf("after the activation: %v, signature %s", err, status(ecr.ImageID{Digest: sig}))
 	}
@@ -89,7 +89,7 @@ func TestStorageClass(t *testing.T) {
 	if _, err := set(byTag, registry.ClassArchive); err != nil {
 		t.Fatal(err)
 	}
-	f.mustPut(to, list, "v2")
+	f.MustPut(to, list, "v2")
 	if _, err := f.Manifest(ctx, to, byTag); err != nil {
 		t.Errorf("after a push: %v", err)
 	}
@@ -106,17 +106,17 @@ func TestStorageClass(t *testing.T) {
 
 // ListImages by status finds each tag once, whatever the page size.
 func TestListImagesByStatus(t *testing.T) {
-	f := open(t, registry.CompatECR)
-	to := f.repo("app", ecr.Mutable)
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	to := f.Repo("app", ecr.Mutable)
 	for i := range 12 {
-		body, c := f.image(to, string(rune('a'+i))), string(rune('a'+i))
+		body, c := f.Image(to, string(rune('a'+i))), string(rune('a'+i))
 		switch i % 3 {
 		case 0:
-			f.mustPut(to, body)
+			f.MustPut(to, body)
 		case 1:
-			f.mustPut(to, body, ecr.Tag(c))
+			f.MustPut(to, body, ecr.Tag(c))
 		default:
-			f.mustPut(to, body, ecr.Tag(c), ecr.Tag(c+"1"), ecr.Tag(c+"2"))
+			f.MustPut(to, body, ecr.Tag(c), ecr.Tag(c+"1"), ecr.Tag(c+"2"))
 		}
 	}
 	all, _, err := f.ListImages(t.Context(), to, "", ecr.ImageID{}, 100)
@@ -138,33 +138,5 @@ func TestListImagesByStatus(t *testing.T) {
 		if !slices.Equal(got, all) {
 			t.Fatalf("pages of %d: %v, want %v", limit, got, all)
 		}
-	}
-}
-
-// The rule that expires by pulls is an extension of compat oci.
-func TestPulledExpire(t *testing.T) {
-	rules := rulesOf("any,,sinceImagePulled,30")
-	f := open(t, registry.CompatECR)
-	to := f.repo("app", ecr.Mutable)
-	_, err := f.SetLifecyclePolicy(t.Context(), to, rules)
-	wantCode(t, err, ecr.CodeInvalidParameter, "Lifecycle policy validation failure")
-	_, err = f.StartLifecyclePreview(t.Context(), to, rules)
-	wantCode(t, err, ecr.CodeInvalidParameter, "Lifecycle policy validation failure")
-
-	f = open(t, registry.CompatOCI)
-	to = f.repo("app", ecr.Mutable)
-	if _, err := f.SetLifecyclePolicy(t.Context(), to, rules); err != nil {
-		t.Fatal(err)
-	}
-	pulled := f.mustPut(to, f.image(to, "pulled"), "v1")
-	f.mustPut(to, f.image(to, "forgotten"), "v2")
-	f.now = f.now.Add(29 * day)
-	if _, err := f.Manifest(t.Context(), to, ecr.ImageID{Digest: pulled}); err != nil {
-		t.Fatal(err)
-	}
-	f.now = f.now.Add(2 * day)
-	run := f.run(to, registry.RunOptions{})
-	if left := f.digests(to); run.Expired != 1 || !slices.Equal(left, []ecr.Digest{pulled}) || run.Outcomes[0].Reason != "rule 10: any image, not pulled for more than 30 days" {
-		t.Errorf("%+v, left %v", run, left)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"io"
 	"sync"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -22,13 +22,13 @@ const AnyOffset int64 = -1
 // in CompatECR.
 const MinPart = 5 << 20
 
-var opStartUpload = Operation{"StartUpload", []access.Action{"ecr:InitiateLayerUpload"}}
+var opStartUpload = gate.Op("StartUpload", "ecr:InitiateLayerUpload")
 
 // StartUpload begins an upload. Errors: RepositoryNotFound.
-func (c *Caller) StartUpload(ctx context.Context, at Repo) (meta.UploadID, error) {
+func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, error) {
 	now := c.r.cfg.Now()
 	u := meta.Upload{ID: newUploadID(), Key: blob.NewKey(), CreatedAt: now, UpdatedAt: now}
-	err := c.update(ctx, opStartUpload, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) error {
+	err := c.gate.ChangeRepository(ctx, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		u.Repository = repo.ID
 		return tx.InsertUpload(ctx, u)
 	})
@@ -44,12 +44,12 @@ func newUploadID() meta.UploadID {
 	return meta.UploadID(fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:]))
 }
 
-func uploadNotFound(at Repo, id meta.UploadID) error {
+func uploadNotFound(at ecr.Repo, id meta.UploadID) error {
 	return ecr.Errorf(ecr.CodeUploadNotFound,
 		"The upload with id '%s' does not exist in the repository with name '%s' in the registry with id '%s'", id, at.Name, at.In.Account)
 }
 
-func findUpload(ctx context.Context, r meta.UploadReader, at Repo, repo meta.Repository, id meta.UploadID) (meta.Upload, error) {
+func findUpload(ctx context.Context, r meta.UploadReader, at ecr.Repo, repo meta.Repository, id meta.UploadID) (meta.Upload, error) {
 	u, err := r.Upload(ctx, repo.ID, id)
 	if errors.Is(err, meta.ErrNotFound) {
 		return u, uploadNotFound(at, id)
@@ -57,31 +57,31 @@ func findUpload(ctx context.Context, r meta.UploadReader, at Repo, repo meta.Rep
 	return u, err
 }
 
-var opUploadOffset = Operation{"UploadOffset", []access.Action{"ecr:UploadLayerPart"}}
+var opUploadOffset = gate.Op("UploadOffset", "ecr:UploadLayerPart")
 
 // UploadOffset returns how many bytes an upload has. Errors: UploadNotFound.
-func (c *Caller) UploadOffset(ctx context.Context, at Repo, id meta.UploadID) (int64, error) {
+func (c *Caller) UploadOffset(ctx context.Context, at ecr.Repo, id meta.UploadID) (int64, error) {
 	u, err := c.upload(ctx, opUploadOffset, at, id)
 	return u.Progress.Offset, err
 }
 
-func (c *Caller) upload(ctx context.Context, op Operation, at Repo, id meta.UploadID) (meta.Upload, error) {
+func (c *Caller) upload(ctx context.Context, op gate.Operation, at ecr.Repo, id meta.UploadID) (meta.Upload, error) {
 	var u meta.Upload
-	err := c.view(ctx, op, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) (err error) {
+	err := c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		u, err = findUpload(ctx, r, at, repo, id)
 		return err
 	})
 	return u, err
 }
 
-var opAppendUpload = Operation{"AppendUpload", []access.Action{"ecr:UploadLayerPart"}}
+var opAppendUpload = gate.Op("AppendUpload", "ecr:UploadLayerPart")
 
 // AppendUpload appends body to an upload that must have exactly from bytes
 // (or AnyOffset), and returns how many it has now. When reading body fails,
 // what came before is kept, so that the client can ask how far it got and go
 // on; when the store cannot take it, the upload is gone.
 // Errors: UploadNotFound, InvalidLayerPart.
-func (c *Caller) AppendUpload(ctx context.Context, at Repo, id meta.UploadID, from int64, body io.Reader) (int64, error) {
+func (c *Caller) AppendUpload(ctx context.Context, at ecr.Repo, id meta.UploadID, from int64, body io.Reader) (int64, error) {
 	unlock, err := c.r.uploads.lock(id)
 	if err != nil {
 		return 0, err
@@ -103,7 +103,7 @@ func (c *Caller) AppendUpload(ctx context.Context, at Repo, id meta.UploadID, fr
 
 // openUpload opens an upload for writing. The caller holds its lock, so the
 // row cannot fall behind the content.
-func (c *Caller) openUpload(ctx context.Context, op Operation, at Repo, id meta.UploadID, from int64) (meta.Upload, blob.Writer, error) {
+func (c *Caller) openUpload(ctx context.Context, op gate.Operation, at ecr.Repo, id meta.UploadID, from int64) (meta.Upload, blob.Writer, error) {
 	u, err := c.upload(ctx, op, at, id)
 	if err != nil {
 		return u, nil, err
@@ -154,7 +154,7 @@ func (k *errorKeeper) Read(p []byte) (int, error) {
 
 // suspend makes durable what was received, and where to go on. The client may
 // be gone by now: that is when it matters.
-func (c *Caller) suspend(ctx context.Context, op Operation, at Repo, u meta.Upload, w blob.Writer) error {
+func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, u meta.Upload, w blob.Writer) error {
 	ctx = context.WithoutCancel(ctx)
 	from := u.Progress.Offset
 	n := w.Offset() - from
@@ -168,7 +168,7 @@ func (c *Caller) suspend(ctx context.Context, op Operation, at Repo, u meta.Uplo
 	u.Progress = p
 	addPart(&u, n)
 	u.UpdatedAt = c.r.cfg.Now()
-	return c.update(ctx, op, at, func(ctx context.Context, tx meta.Tx, _ meta.Repository) error {
+	return c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
 		switch err := tx.AdvanceUpload(ctx, u, from); {
 		case errors.Is(err, meta.ErrNotFound):
 			return uploadNotFound(at, u.ID)
@@ -180,7 +180,7 @@ func (c *Caller) suspend(ctx context.Context, op Operation, at Repo, u meta.Uplo
 	})
 }
 
-var opCompleteUpload = Operation{"CompleteUpload", []access.Action{"ecr:CompleteLayerUpload"}}
+var opCompleteUpload = gate.Op("CompleteUpload", "ecr:CompleteLayerUpload")
 
 // CompleteUpload appends body (which may be nil) as AppendUpload does, and
 // turns the upload into a blob of the repository if its content has one of the
@@ -188,7 +188,7 @@ var opCompleteUpload = Operation{"CompleteUpload", []access.Action{"ecr:Complete
 // the repository had before is Known: what to make of that is the front end's.
 // Errors: UploadNotFound, InvalidLayerPart, InvalidLayer, EmptyUpload,
 // LayerPartTooSmall.
-func (c *Caller) CompleteUpload(ctx context.Context, at Repo, id meta.UploadID, from int64, body io.Reader, digests ...ecr.Digest) (BlobInfo, error) {
+func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.UploadID, from int64, body io.Reader, digests ...ecr.Digest) (BlobInfo, error) {
 	unlock, err := c.r.uploads.lock(id)
 	if err != nil {
 		return BlobInfo{}, err
@@ -234,7 +234,7 @@ func addPart(u *meta.Upload, n int64) {
 
 // checkParts refuses what ECR refuses: uploads of nothing, and small parts
 // before the last.
-func (c *Caller) checkParts(at Repo, u meta.Upload, w blob.Writer) error {
+func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
 	if c.r.cfg.Compat != CompatECR {
 		return nil
 	}
@@ -253,13 +253,13 @@ func (c *Caller) checkParts(at Repo, u meta.Upload, w blob.Writer) error {
 // link makes committed content a blob of the repository, and ends the upload.
 // What the repository has already is linked anew, so that it stays for the
 // image that is being pushed.
-func (c *Caller) link(ctx context.Context, at Repo, u meta.Upload, digest ecr.Digest, size int64) (BlobInfo, error) {
+func (c *Caller) link(ctx context.Context, at ecr.Repo, u meta.Upload, digest ecr.Digest, size int64) (BlobInfo, error) {
 	var (
 		kept  meta.Blob
 		known bool
 	)
 	mine := meta.Blob{Digest: digest, Key: u.Key, SizeBytes: size, CreatedAt: c.r.cfg.Now()}
-	err := c.update(ctx, opCompleteUpload, at, func(ctx context.Context, tx meta.Tx, repo meta.Repository) (err error) {
+	err := c.gate.ChangeRepository(ctx, opCompleteUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
 		_, err = tx.Blob(ctx, repo.ID, digest)
 		if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
 			return err
@@ -294,10 +294,10 @@ func (c *Caller) link(ctx context.Context, at Repo, u meta.Upload, digest ecr.Di
 	return done, err
 }
 
-var opCancelUpload = Operation{"CancelUpload", []access.Action{"ecr:UploadLayerPart"}}
+var opCancelUpload = gate.Op("CancelUpload", "ecr:UploadLayerPart")
 
 // CancelUpload drops an upload. Errors: UploadNotFound.
-func (c *Caller) CancelUpload(ctx context.Context, at Repo, id meta.UploadID) error {
+func (c *Caller) CancelUpload(ctx context.Context, at ecr.Repo, id meta.UploadID) error {
 	unlock, err := c.r.uploads.lock(id)
 	if err != nil {
 		return err
@@ -313,8 +313,8 @@ func (c *Caller) CancelUpload(ctx context.Context, at Repo, id meta.UploadID) er
 	return c.r.cfg.Blobs.Discard(ctx, u.Key)
 }
 
-func (c *Caller) dropUpload(ctx context.Context, op Operation, at Repo, id meta.UploadID) error {
-	return c.update(context.WithoutCancel(ctx), op, at, func(ctx context.Context, tx meta.Tx, _ meta.Repository) error {
+func (c *Caller) dropUpload(ctx context.Context, op gate.Operation, at ecr.Repo, id meta.UploadID) error {
+	return c.gate.ChangeRepository(context.WithoutCancel(ctx), op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
 		if err := tx.DeleteUpload(ctx, id); err != nil && !errors.Is(err, meta.ErrNotFound) {
 			return err
 		}
@@ -335,6 +335,13 @@ func spaceError(err error) error {
 
 // errBusy: two requests write one upload.
 var errBusy = &ecr.Error{Code: ecr.CodeInvalidLayerPart, Message: "Another request is writing to this upload"}
+
+// HoldUpload keeps requests of this process from writing to an upload, until
+// release is called; ok is false where one does.
+func (r *Registry) HoldUpload(id meta.UploadID) (release func(), ok bool) {
+	release, err := r.uploads.lock(id)
+	return release, err == nil
+}
 
 // keyLocks lets one request at a time write an upload. It never waits: a
 // second writer is a client's mistake.

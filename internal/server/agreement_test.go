@@ -42,7 +42,7 @@ func TestProofAndDockerPathAgree(t *testing.T) {
 		c.Bindings = append(c.Bindings, server.Binding{Registry: foreign, Host: l.Addr().String(), Listeners: []net.Listener{l}})
 	})
 	ctx := t.Context()
-	repo := registry.Repo{In: here, Name: "app"}
+	repo := ecr.Repo{In: here, Name: "app"}
 	system := w.server.Registry().System("test")
 	_, err := system.CreateRepository(ctx, registry.NewRepository{Repo: repo, Tags: map[string]string{"team": "a"}})
 	if err != nil {

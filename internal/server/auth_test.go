@@ -100,7 +100,9 @@ func TestRevokedKey(t *testing.T) {
 	w.push(here, password, "app", "v1", "layer")
 	active := func(is bool) {
 		t.Helper()
-		err := w.meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return tx.SetAccessKeyActive(ctx, c.AccessKeyID, is) })
+		err := w.meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+			return tx.Identities().SetAccessKeyActive(ctx, c.AccessKeyID, is)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -201,7 +201,7 @@ func TestUploadAge(t *testing.T) {
 }
 
 // frozen is a clock of images that moves when it is told to.
-func frozen() *registry.TestClock {
+func frozen() *retention.TestClock {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	return registry.NewTestClock(func() time.Time { return at })
+	return retention.NewTestClock(func() time.Time { return at })
 }

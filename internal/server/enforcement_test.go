@@ -22,7 +22,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
-	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -115,10 +114,10 @@ func TestEveryWayInAsks(t *testing.T) {
 	nobody := aws.Credentials{AccessKeyID: "AKIANOBODY", SecretAccessKey: "secret of nobody"}
 	sealed := key.Seal(identity.KindAccessKey, nobody.AccessKeyID, []byte(nobody.SecretAccessKey))
 	err := w.meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-		if err := tx.InsertUser(ctx, meta.User{UniqueID: "AIDANOBODY", Account: here.Account, Name: "nobody", CreatedAt: w.clock()}); err != nil {
+		if err := tx.Identities().InsertUser(ctx, meta.User{UniqueID: "AIDANOBODY", Account: here.Account, Name: "nobody", CreatedAt: w.clock()}); err != nil {
 			return err
 		}
-		return tx.InsertAccessKey(ctx, meta.AccessKey{ID: nobody.AccessKeyID, UserUniqueID: "AIDANOBODY", Sealed: sealed, Active: true, CreatedAt: w.clock()})
+		return tx.Identities().InsertAccessKey(ctx, meta.AccessKey{ID: nobody.AccessKeyID, UserUniqueID: "AIDANOBODY", Sealed: sealed, Active: true, CreatedAt: w.clock()})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +213,7 @@ func TestConditionsOnRequests(t *testing.T) {
 	w.push(here, password, "app", "v1", "layer")
 	deny := func(condition string) {
 		t.Helper()
-		_, err := w.server.Registry().System("test").SetPolicy(t.Context(), registry.Repo{In: here, Name: "app"},
+		_, err := w.server.Registry().System("test").SetPolicy(t.Context(), ecr.Repo{In: here, Name: "app"},
 			`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":["ecr:BatchGetImage","ecr:ListImages"],"Condition":{`+condition+`}}]}`, true)
 		if err != nil {
 			t.Fatal(err)
@@ -384,7 +383,7 @@ func TestHeaderAndPathTricks(t *testing.T) {
 	admin, password := w.credentials(here, administrator), w.password(here, administrator)
 	w.push(here, password, "app", "v1", "layer")
 	w.push(here, password, "secret", "v1", "layer")
-	if _, err := w.server.Registry().System("test").SetPolicy(context.Background(), registry.Repo{In: here, Name: "secret"},
+	if _, err := w.server.Registry().System("test").SetPolicy(context.Background(), ecr.Repo{In: here, Name: "secret"},
 		`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:BatchGetImage"}]}`, true); err != nil {
 		t.Fatal(err)
 	}

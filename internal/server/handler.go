@@ -111,7 +111,13 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	if !s.admitLogin(w, r, req) {
 		return
 	}
-	p, err := s.verifier(req.binding).VerifyBasic(r, req.binding.Registry.Region)
+	visit := s.gate.Visit()
+	defer visit.End()
+	region := req.binding.Registry.Region
+	p, err := authn.VerifyBasic(r, s.users[region.Partition()].Tokens(visit), region)
+	if err != nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		visit.End() // a client may take long to send a body
+	}
 	switch code := ecr.CodeOf(err); {
 	case err == nil:
 		s.loggedIn(r, req, p)
@@ -119,7 +125,7 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 		if !s.admitPrincipal(w, p, req) || !s.admitUpload(w, r, req) || !s.admitBody(w, r, req) {
 			return
 		}
-		s.oci.Serve(w, r, p, req.binding.Registry, req.id)
+		s.oci.Serve(w, r, visit.As(p), req.binding.Registry, req.id)
 	case errors.Is(err, authn.ErrNoCredentials) || code == ecr.CodeUnrecognizedClient:
 		if !errors.Is(err, authn.ErrNoCredentials) {
 			s.failedLogin(r, req, err)

@@ -145,6 +145,13 @@ func (f *faulty) View(ctx context.Context, fn func(context.Context, meta.Reader)
 	return f.Store.View(ctx, fn)
 }
 
+func (f *faulty) Snapshot(ctx context.Context) (meta.Reader, func(), error) {
+	if f.panics {
+		panic("snapshot of secret\nthings")
+	}
+	return f.Store.Snapshot(ctx)
+}
+
 func TestPanicIsAnswered(t *testing.T) {
 	f := &faulty{}
 	w := start(t, t.TempDir(), func(c *server.Config) { f.Store = c.Meta; c.Meta = f })
@@ -174,7 +181,7 @@ func TestPanicIsAnswered(t *testing.T) {
 		t.Fatalf("%d panics in the log:\n%s", len(panics), w.log)
 	}
 	for _, p := range panics {
-		if p["panic"] != "view of secret\nthings" || !strings.Contains(p["stack"].(string), "(*faulty).View") || p["request_id"] == "" || p["level"] != "ERROR" {
+		if !strings.HasSuffix(p["panic"].(string), " of secret\nthings") || !strings.Contains(p["stack"].(string), "(*faulty).") || p["request_id"] == "" || p["level"] != "ERROR" {
 			t.Errorf("logged %v", p)
 		}
 	}

@@ -239,7 +239,7 @@ func (w *world) want(a answer, status int) answer {
 // create makes a repository whose tags can move.
 func (w *world) create(at ecr.RegistryID, name ecr.RepositoryName) {
 	w.t.Helper()
-	_, err := w.server.Registry().System("test").CreateRepository(w.t.Context(), registry.NewRepository{Repo: registry.Repo{In: at, Name: name}})
+	_, err := w.server.Registry().System("test").CreateRepository(w.t.Context(), registry.NewRepository{Repo: ecr.Repo{In: at, Name: name}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/gate"
 )
 
 // readyTime is how long the stores may take to answer a server that is ready.
@@ -24,8 +24,8 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, req *request
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
 	defer cancel()
-	err := s.cfg.Meta.View(ctx, func(ctx context.Context, rd meta.Reader) error {
-		_, err := rd.RegistrySettings(ctx, req.binding.Registry)
+	err := s.gate.System("readiness").Read(ctx, gate.Op("Ready"), func(ctx context.Context, v *gate.View) error {
+		_, err := v.RegistrySettings(ctx, req.binding.Registry)
 		return err
 	})
 	if err != nil {

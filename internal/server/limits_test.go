@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -261,10 +261,10 @@ func TestBodiesInMemory(t *testing.T) {
 // openConnections counts connections.
 type openConnections struct{ n atomic.Int64 }
 
-func (o *openConnections) Request(server.Observation)          {}
-func (o *openConnections) Connection(delta int)                { o.n.Add(int64(delta)) }
-func (o *openConnections) Job(string, registry.Expired, error) {}
-func (o *openConnections) Pending(int64, int)                  {}
+func (o *openConnections) Request(server.Observation)      {}
+func (o *openConnections) Connection(delta int)            { o.n.Add(int64(delta)) }
+func (o *openConnections) Job(string, jobs.Removed, error) {}
+func (o *openConnections) Pending(int64, int)              {}
 
 func TestConnections(t *testing.T) {
 	count := &openConnections{}

@@ -8,8 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
-	"github.com/kontor-registry/kontor/internal/registry"
-	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/jobs"
 )
 
 // Observer is told what happens, to count it. It is called on the way of
@@ -21,7 +20,7 @@ type Observer interface {
 	// when it is closed.
 	Connection(delta int)
 	// Job is called when a job of package jobs was done, or failed with err.
-	Job(name string, removed registry.Expired, err error)
+	Job(name string, removed jobs.Removed, err error)
 	// Pending is called every few seconds: the uploads that are open, and the
 	// images whose pull time is not stored yet.
 	Pending(uploads int64, pulls int)
@@ -91,16 +90,12 @@ func (s *Server) observePending(ctx context.Context) {
 	if s.cfg.Observer == nil {
 		return
 	}
-	var uploads int
-	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		uploads, err = r.CountUploads(ctx)
-		return err
-	})
+	uploads, err := s.countUploads(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, "open uploads not counted", "error", err)
 		}
 		return
 	}
-	s.cfg.Observer.Pending(int64(uploads), s.registry.PullsPending())
+	s.cfg.Observer.Pending(uploads, s.retention.PullsPending())
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -31,7 +31,7 @@ func (f *figures) Request(o server.Observation) {
 
 func (f *figures) Connection(int) {}
 
-func (f *figures) Job(name string, removed registry.Expired, err error) {
+func (f *figures) Job(name string, removed jobs.Removed, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.removed == nil {

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/gate"
 )
 
 // What must get on within Limits.StallTime. The sizes are such that a client
@@ -110,23 +110,29 @@ type openUploads struct {
 
 // count returns the number of uploads. One of its callers looks, the others
 // wait for it.
-func (o *openUploads) count(ctx context.Context, store meta.Store, now time.Time) (int64, error) {
+func (o *openUploads) count(ctx context.Context, look func(context.Context) (int64, error), now time.Time) (int64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.at.IsZero() && now.Sub(o.at) < time.Second {
 		o.n++ // the caller is about to begin one
 		return o.n, nil
 	}
-	var n int
-	err := store.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		n, err = r.CountUploads(ctx)
-		return err
-	})
+	n, err := look(ctx)
 	if err != nil {
 		return 0, err
 	}
-	o.n, o.at = int64(n)+1, now
+	o.n, o.at = n+1, now
 	return o.n, nil
+}
+
+// countUploads counts the uploads of the whole store.
+func (s *Server) countUploads(ctx context.Context) (n int64, err error) {
+	err = s.gate.System("limit of open uploads").Read(ctx, gate.Op("CountUploads"), func(ctx context.Context, v *gate.View) error {
+		uploads, err := v.CountUploads(ctx)
+		n = int64(uploads)
+		return err
+	})
+	return n, err
 }
 
 // admitUpload lets a request begin an upload, or answers it.
@@ -134,7 +140,7 @@ func (s *Server) admitUpload(w http.ResponseWriter, r *http.Request, req *reques
 	if s.limits.OpenUploads < 0 || !beginsUpload(r, req.operation) {
 		return true
 	}
-	n, err := s.limits.open.count(r.Context(), s.cfg.Meta, time.Now())
+	n, err := s.limits.open.count(r.Context(), s.countUploads, time.Now())
 	if err != nil {
 		req.refuse(err)
 		return false

@@ -30,11 +30,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 // Config is what a server is made of. All fields but Compat, Audit, Limits,
@@ -61,24 +64,17 @@ type Config struct {
 	// UploadAge is how long an upload may lie untouched before it is removed.
 	// Default 24 hours.
 	UploadAge time.Duration
-	// RecycleTime is how long deleted images can be restored, JournalTime how
-	// long the journal is kept, and BlobGrace how long a blob stays that no
-	// image refers to. Defaults 7 days, 400 days and 24 hours. Negative is not
-	// at all, for ever, and no time.
+	// RecycleTime is how long deleted images can be restored. Default 7 days;
+	// negative is not at all.
 	RecycleTime time.Duration
-	JournalTime time.Duration
-	BlobGrace   time.Duration
 	// LifecycleEvery is how often lifecycle policies are carried out. Default
 	// 1 hour; negative is only by hand. MaxExpire stops a run of a repository
 	// that would expire more; zero is no limit.
 	LifecycleEvery time.Duration
-	MaxExpire      registry.MaxExpire
-	// ActivationTime is how long images take to come back from the archive.
-	// Default 10 seconds; negative is no time.
-	ActivationTime time.Duration
+	MaxExpire      retention.MaxExpire
 	// TestClock, where it is set, is the image clock, which may be moved by
 	// request; ImageNow is not used then.
-	TestClock *registry.TestClock
+	TestClock *retention.TestClock
 	// Grace is how long requests that run when the server is told to stop may
 	// go on. Default 15 seconds.
 	Grace time.Duration
@@ -97,27 +93,34 @@ type Binding struct {
 
 // Server serves registries. Make it with New, then call Run once.
 type Server struct {
-	cfg      Config
-	registry *registry.Registry
-	identity *identity.Service
-	authn    map[string]*authn.Verifier // by partition, whose name is in users' ARNs
-	ecr      *ecrapi.Handler
-	admin    *adminapi.Handler
-	oci      *ociapi.Handler
-	sts      *stsapi.Handler
-	iam      *iamapi.Handler
-	iams     map[string]*iam.Service // by partition, as authn
-	limits   *limiter
-	stopping atomic.Bool // since Run's context is done
+	cfg       Config
+	gate      *gate.Gate
+	registry  *registry.Registry
+	retention *retention.Service
+	jobs      *jobs.Jobs
+	identity  *identity.Service
+	users     map[string]*identity.Service // by partition, whose name is in users' ARNs
+	authn     map[string]*authn.Verifier   // by partition
+	ecr       *ecrapi.Handler
+	admin     *adminapi.Handler
+	oci       *ociapi.Handler
+	sts       *stsapi.Handler
+	iam       *iamapi.Handler
+	iams      map[string]*iam.Service // by partition
+	limits    *limiter
+	stopping  atomic.Bool // since Run's context is done
 }
 
-// Defaults of Config.
-const (
-	DefaultRecycleTime = 7 * 24 * time.Hour
-	DefaultJournalTime = 400 * 24 * time.Hour
-	DefaultBlobGrace   = 24 * time.Hour
+// DefaultRecycleTime is the default of Config.RecycleTime.
+const DefaultRecycleTime = 7 * 24 * time.Hour
 
-	DefaultActivationTime = 10 * time.Second
+// What nobody has wanted otherwise yet: how long the journal is kept, how long
+// a blob stays that no image refers to, and how long images take to come back
+// from the archive.
+const (
+	journalTime    = 400 * 24 * time.Hour
+	blobGrace      = 24 * time.Hour
+	activationTime = 10 * time.Second
 )
 
 // or is d, 0 where d is negative, and fallback where it is not given.
@@ -155,7 +158,12 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.New("server: no registry to serve")
 	}
 	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
-	s.authn, s.iams = map[string]*authn.Verifier{}, map[string]*iam.Service{}
+	admission := gate.Config{Meta: cfg.Meta}
+	if cfg.Audit != nil {
+		admission.Audit = cfg.Audit
+	}
+	s.gate = gate.New(admission)
+	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	issuers := authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
 		if err := s.identity.EnsureAccount(ctx, b.Registry.Account); err != nil {
@@ -163,34 +171,37 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		}
 		partition := b.Registry.Region.Partition()
 		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
-		s.authn[partition] = authn.New(authn.Config{Keys: users, Tokens: users, Now: cfg.AuthNow})
-		identities := iam.Config{Meta: cfg.Meta, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers}
-		if cfg.Audit != nil {
-			identities.Audit = cfg.Audit
-		}
-		s.iams[partition] = iam.New(identities)
+		s.users[partition], s.authn[partition] = users, authn.New(authn.Config{Keys: users, Now: cfg.AuthNow})
+		s.iams[partition] = iam.New(iam.Config{Gate: s.gate, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers})
 	}
 	blobs := cfg.Blobs
 	if most := s.limits.BlobBytes; most > 0 {
 		blobs = limited.New(limited.Config{Blobs: blobs, MaxBytes: most})
 	}
-	operations := registry.Config{
-		Meta: cfg.Meta, Blobs: blobs, Tokens: s.identity, Now: cfg.ImageNow, Compat: cfg.Compat, Log: cfg.Log,
-		RecycleTime: or(cfg.RecycleTime, DefaultRecycleTime), JournalTime: or(cfg.JournalTime, DefaultJournalTime),
-		BlobGrace: or(cfg.BlobGrace, DefaultBlobGrace), ActivationTime: or(cfg.ActivationTime, DefaultActivationTime),
-		MaxExpire: cfg.MaxExpire, TestClock: cfg.TestClock,
-	}
 	began := time.Now() // monotonic, unlike the clocks
-	operations.Passed = func() time.Duration { return time.Since(began) }
-	if cfg.Audit != nil {
-		operations.Audit = cfg.Audit
-	}
-	s.registry = registry.New(operations)
-	if err := s.registry.RestoreClock(ctx); err != nil {
+	passed := func() time.Duration { return time.Since(began) }
+	s.retention = retention.New(retention.Config{
+		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
+		Dialect:     lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI},
+		RecycleTime: or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
+	})
+	s.registry = registry.New(registry.Config{
+		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
+		Compat: cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime,
+	})
+	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
 	}
-	s.admin = adminapi.New(adminapi.Config{Registry: s.registry, Log: cfg.Log})
-	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Log: cfg.Log, Now: cfg.AuthNow})
+	work := jobs.Config{
+		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
+		UploadAge: cfg.UploadAge, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+	}
+	if cfg.Observer != nil {
+		work.Done = cfg.Observer.Job
+	}
+	s.jobs = jobs.New(work)
+	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Log: cfg.Log})
+	s.ecr = ecrapi.New(ecrapi.Config{Registry: s.registry, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
@@ -204,8 +215,9 @@ func (s *Server) Identity() *identity.Service { return s.identity }
 // for one that has no registry here.
 func (s *Server) IAM(region ecr.Region) *iam.Service { return s.iams[region.Partition()] }
 
-// Registry gives access to the operations, as s's own principals.
-func (s *Server) Registry() *registry.Registry { return s.registry }
+// Registry and Retention give access to the operations, as s's own principals.
+func (s *Server) Registry() *registry.Registry  { return s.registry }
+func (s *Server) Retention() *retention.Service { return s.retention }
 
 // Run serves until ctx is done, then lets running requests finish for a
 // while. It returns nil after an orderly stop.
@@ -252,21 +264,12 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return s.flushPulls(ctx) })
-	g.Go(func() error {
-		work := jobs.Config{
-			Registry: s.registry, ImageNow: s.cfg.ImageNow, Now: s.cfg.AuthNow, Log: s.cfg.Log, UploadAge: s.cfg.UploadAge,
-			LifecycleEvery: s.cfg.LifecycleEvery,
-		}
-		if s.cfg.Observer != nil {
-			work.Done = s.cfg.Observer.Job
-		}
-		return jobs.Run(ctx, work)
-	})
+	g.Go(func() error { return s.jobs.Run(ctx) })
 	err := g.Wait()
 	// Requests that ended last may have pulled.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultGrace)
 	defer cancel()
-	return errors.Join(err, s.registry.FlushPulls(last))
+	return errors.Join(err, s.retention.FlushPulls(last))
 }
 
 func (s *Server) flushPulls(ctx context.Context) error {
@@ -278,14 +281,14 @@ func (s *Server) flushPulls(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			s.observePending(ctx)
-			if err := s.registry.FlushPulls(ctx); err != nil && ctx.Err() == nil {
+			if err := s.retention.FlushPulls(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.WarnContext(ctx, "pull times not stored yet", "error", err)
 			}
 		}
 	}
 }
 
-// verifier tells who sent a request to b.
+// verifier tells who signed a request to b.
 func (s *Server) verifier(b Binding) *authn.Verifier { return s.authn[b.Registry.Region.Partition()] }
 
 // endpoint is the registry a request came in for, as the ECR API names it.

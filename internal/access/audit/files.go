@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/durable"
 )
 
 // Files are named for when they were begun, and a number where two were begun
@@ -32,7 +32,7 @@ func create(dir string, now time.Time) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := syncDir(dir); err != nil {
+		if err := durable.SyncDir(dir); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		return f, nil
@@ -96,21 +96,4 @@ func (l *Log) clean(now time.Time, inUse string) error {
 		err = errors.Join(err, os.Remove(path))
 	}
 	return err
-}
-
-// syncDir makes the entries of dir durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // has no such operation; NTFS journals entries in order
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	// fsync(2): EINVAL is what some network filesystems say of folders.
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil
-	}
-	return errors.Join(err, d.Close())
 }

@@ -42,13 +42,12 @@ type Tokens interface {
 
 // Config is what a Verifier is made of. All fields are required.
 type Config struct {
-	Keys   Keys
-	Tokens Tokens
+	Keys Keys
 	// Now is the authentication clock; it is never moved.
 	Now func() time.Time
 }
 
-// Verifier authenticates requests. It is safe for concurrent use.
+// Verifier verifies signatures. It is safe for concurrent use.
 type Verifier struct{ cfg Config }
 
 // New returns a Verifier.

@@ -39,6 +39,14 @@ type bench struct {
 	now      time.Time
 }
 
+// verify verifies r, whose body was received.
+func (b *bench) verify(r *http.Request, body []byte, region ecr.Region, service string) (access.Principal, error) {
+	again := r.Clone(r.Context())
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	p, _, err := b.ReadAndVerify(again, 1<<20, region, service)
+	return p, err
+}
+
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	raw := make([]byte, identity.MasterKeySize)
@@ -58,17 +66,17 @@ func newBench(t testing.TB) *bench {
 	b := &bench{store: store, now: suiteTime}
 	now := func() time.Time { return b.now }
 	b.identity = identity.New(identity.Config{Meta: store, Key: master, Now: now})
-	b.Verifier = authn.New(authn.Config{Keys: b.identity, Tokens: b.identity, Now: now})
+	b.Verifier = authn.New(authn.Config{Keys: b.identity, Now: now})
 	err = store.Update(context.Background(), func(ctx context.Context, tx meta.Tx) error {
 		u := meta.User{UniqueID: "AIDAEXAMPLE", Account: account, Name: "suite", CreatedAt: suiteTime, Policies: []string{access.PolicyPushPull}}
-		if err := tx.InsertUser(ctx, u); err != nil {
+		if err := tx.Identities().InsertUser(ctx, u); err != nil {
 			return err
 		}
-		if err := tx.InsertTokenKey(ctx, meta.TokenKey{ID: "TOKENKEYTOKENKEY", CreatedAt: suiteTime,
+		if err := tx.Identities().InsertTokenKey(ctx, meta.TokenKey{ID: "TOKENKEYTOKENKEY", CreatedAt: suiteTime,
 			Sealed: master.Seal(identity.KindTokenKey, "TOKENKEYTOKENKEY", make([]byte, 32))}); err != nil {
 			return err
 		}
-		return tx.InsertAccessKey(ctx, meta.AccessKey{
+		return tx.Identities().InsertAccessKey(ctx, meta.AccessKey{
 			ID: suiteKey, UserUniqueID: u.UniqueID, Active: true, CreatedAt: suiteTime,
 			Sealed: master.Seal(identity.KindAccessKey, suiteKey, []byte(suiteSecret)),
 		})
@@ -83,7 +91,7 @@ func newBench(t testing.TB) *bench {
 func (b *bench) deactivate(t testing.TB) {
 	t.Helper()
 	if err := b.store.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-		return tx.SetAccessKeyActive(ctx, suiteKey, false)
+		return tx.Identities().SetAccessKeyActive(ctx, suiteKey, false)
 	}); err != nil {
 		t.Fatal(err)
 	}

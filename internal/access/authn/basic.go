@@ -13,8 +13,8 @@ import (
 // an authorization token").
 const basicUser = "AWS"
 
-// VerifyBasic returns whom r's docker token was issued to in region. Accepted
-// are Authorization headers
+// VerifyBasic returns whom r's docker token was issued to in region, as tokens
+// says. Accepted are Authorization headers
 //
 //	Basic base64("AWS:" + password)     docker, and ECR's authorizationToken as it is
 //	Bearer password                     also with an authorizationToken
@@ -23,7 +23,7 @@ const basicUser = "AWS"
 // header, so that the caller challenges; UnrecognizedClient for credentials
 // that are malformed, wrong or revoked; ExpiredToken; AccessDenied for a
 // token of another region.
-func (v *Verifier) VerifyBasic(r *http.Request, region ecr.Region) (access.Principal, error) {
+func VerifyBasic(r *http.Request, tokens Tokens, region ecr.Region) (access.Principal, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
 		return access.Principal{}, ErrNoCredentials
@@ -32,7 +32,7 @@ func (v *Verifier) VerifyBasic(r *http.Request, region ecr.Region) (access.Princ
 	if !ok {
 		return access.Principal{}, ecr.Errorf(ecr.CodeUnrecognizedClient, "The security token included in the request is invalid.")
 	}
-	return v.cfg.Tokens.VerifyToken(r.Context(), password, region)
+	return tokens.VerifyToken(r.Context(), password, region)
 }
 
 // parseBasic takes the password from the Authorization headers of a request.

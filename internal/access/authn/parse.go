@@ -73,7 +73,7 @@ func Claimed(r *http.Request) (service string, region ecr.Region) {
 }
 
 // ClaimedKey returns the access key that r says it was signed with, "" where
-// it is not signed: the one that VerifySigV4 looks up, and no other that a
+// it is not signed: the one that ReadAndVerify looks up, and no other that a
 // header may name. Nothing of it has been verified.
 func ClaimedKey(r *http.Request) string {
 	s, err := parseSignature(r)

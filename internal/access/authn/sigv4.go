@@ -28,27 +28,16 @@ const (
 	maxPresigned = 7 * 24 * time.Hour
 )
 
-// VerifySigV4 returns who signed r, whose whole body is body, for service
-// (such as "ecr") in region. It reads neither r.Body nor r.Form.
+// ReadAndVerify returns who signed r for service (such as "ecr") in region, and
+// r's body. It reads at most limit bytes (SerializationException for more), and
+// none before it knows that an active key claims the request: strangers cannot
+// make the server hold large bodies. The body is returned only with a principal.
 //
 // Errors: IncompleteSignature for a request that is not signed or whose
 // signature lacks a part, UnrecognizedClient for an unknown key,
 // ExpiredToken for temporary credentials whose time is over, InvalidSignature
 // for anything that does not fit, also for a signature that is too old or made
 // for another region.
-func (v *Verifier) VerifySigV4(r *http.Request, body []byte, region ecr.Region, service string) (access.Principal, error) {
-	c, err := v.begin(r, region, service)
-	if err != nil {
-		return access.Principal{}, err
-	}
-	return c.finish(body)
-}
-
-// ReadAndVerify is VerifySigV4 for a request whose body is not read yet. It
-// reads at most limit bytes (SerializationException for more), and none
-// before it knows that an active key claims the request: strangers cannot
-// make the server hold large bodies. The body is returned only with a
-// principal.
 func (v *Verifier) ReadAndVerify(r *http.Request, limit int64, region ecr.Region, service string) (access.Principal, []byte, error) {
 	c, err := v.begin(r, region, service)
 	if err != nil {

@@ -80,7 +80,7 @@ func TestSDKSignatures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r, body := received(t, call(t, `{"repositoryName":"a/b"}`, tt.edit))
-			p, err := b.VerifySigV4(r, body, region, "ecr")
+			p, err := b.verify(r, body, region, "ecr")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,7 +196,7 @@ func TestSigV4Refused(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r, body := received(t, tt.request(t))
-			p, err := b.VerifySigV4(r, body, region, "ecr")
+			p, err := b.verify(r, body, region, "ecr")
 			wantError(t, err, tt.code, tt.message)
 			if p.ARN != "" || p.KeyID != "" {
 				t.Errorf("refused, but as %+v", p)
@@ -206,11 +206,11 @@ func TestSigV4Refused(t *testing.T) {
 	t.Run("key switched off", func(t *testing.T) {
 		b := newBench(t)
 		r, body := received(t, call(t, "{}", nil))
-		if _, err := b.VerifySigV4(r, body, region, "ecr"); err != nil {
+		if _, err := b.verify(r, body, region, "ecr"); err != nil {
 			t.Fatal(err)
 		}
 		b.deactivate(t)
-		_, err := b.VerifySigV4(r, body, region, "ecr")
+		_, err := b.verify(r, body, region, "ecr")
 		wantError(t, err, ecr.CodeUnrecognizedClient, "The security token included in the request is invalid.")
 	})
 }
@@ -296,7 +296,7 @@ func TestPresigned(t *testing.T) {
 			}
 			got, body := received(t, r)
 			b.now = suiteTime.Add(tt.later)
-			p, err := b.VerifySigV4(got, body, region, "sts")
+			p, err := b.verify(got, body, region, "sts")
 			if tt.code != "" {
 				wantError(t, err, tt.code, tt.message)
 				return
@@ -384,7 +384,7 @@ func TestSignVerify(t *testing.T) {
 			rt.Fatal(err)
 		}
 		got, sent := received(t, r)
-		if _, err := b.VerifySigV4(got, sent, region, "ecr"); err != nil {
+		if _, err := b.verify(got, sent, region, "ecr"); err != nil {
 			rt.Fatalf("%s: %v", u, err)
 		}
 		if len(sent) > 0 {
@@ -392,7 +392,7 @@ func TestSignVerify(t *testing.T) {
 		} else {
 			sent = []byte{0}
 		}
-		if _, err := b.VerifySigV4(got, sent, region, "ecr"); ecr.CodeOf(err) != ecr.CodeInvalidSignature {
+		if _, err := b.verify(got, sent, region, "ecr"); ecr.CodeOf(err) != ecr.CodeInvalidSignature {
 			rt.Fatalf("changed body: %v", err)
 		}
 	})
@@ -414,11 +414,11 @@ func FuzzVerifySigV4(f *testing.F) {
 			r.Header.Set("Authorization", authorization)
 		}
 		r.Header.Set("X-Amz-Date", date)
-		p, err := b.VerifySigV4(r, []byte("not what was signed"), region, "ecr")
+		p, err := b.verify(r, []byte("not what was signed"), region, "ecr")
 		switch ecr.CodeOf(err) {
 		case ecr.CodeIncompleteSignature, ecr.CodeInvalidSignature, ecr.CodeUnrecognizedClient:
 		default:
-			t.Errorf("VerifySigV4 = %+v, %v", p, err)
+			t.Errorf("ReadAndVerify = %+v, %v", p, err)
 		}
 	})
 }
@@ -427,7 +427,7 @@ func BenchmarkVerifySigV4(b *testing.B) {
 	bench := newBench(b)
 	r, body := received(b, call(b, `{"repositoryName":"a/b"}`, nil))
 	for b.Loop() {
-		if _, err := bench.VerifySigV4(r, body, region, "ecr"); err != nil {
+		if _, err := bench.verify(r, body, region, "ecr"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -64,7 +64,7 @@ func TestSuite(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r, body := parsed(t, tt.request+"\nAuthorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders="+
 				tt.signed+", Signature="+tt.signature+"\n\n"+tt.body)
-			p, err := b.VerifySigV4(r, body, region, suiteService)
+			p, err := b.verify(r, body, region, suiteService)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestSuite(t *testing.T) {
 			}
 			// The same with one digit changed.
 			r.Header.Set("Authorization", r.Header.Get("Authorization")[:len(r.Header.Get("Authorization"))-1]+"g")
-			_, err = b.VerifySigV4(r, body, region, suiteService)
+			_, err = b.verify(r, body, region, suiteService)
 			wantError(t, err, ecr.CodeInvalidSignature, mismatch)
 		})
 	}
@@ -85,7 +85,7 @@ func TestSuite(t *testing.T) {
 			"Content-Type: application/x-www-form-urlencoded; charset=utf-8\nX-Amz-Date: 20150830T123600Z\n"+
 			"Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "+
 			"SignedHeaders=content-type;host;x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7\n\n")
-		_, err := b.VerifySigV4(r, body, region, "iam")
+		_, err := b.verify(r, body, region, "iam")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
 )
@@ -82,7 +83,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{meta: store}
 	now := func() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
 	b.identity = identity.New(identity.Config{Meta: counting{store, b}, Key: key, Now: now})
-	b.iam = iam.New(iam.Config{Meta: counting{store, b}, Identity: b.identity, Now: now, Partition: "aws"})
+	b.iam = iam.New(iam.Config{Gate: gate.New(gate.Config{Meta: counting{store, b}}), Identity: b.identity, Now: now, Partition: "aws"})
 	return b
 }
 

@@ -39,9 +39,9 @@ func (c *Caller) AccountDetails(ctx context.Context, kinds []DetailKind, p Page)
 		return d, "", err
 	}
 	last, after, _ := strings.Cut(p.Marker, "/")
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = c.view(ctx, "iam:GetAccountAuthorizationDetails", func(ctx context.Context, r *reading) error {
 		d, next = Details{}, ""
-		if err := c.may(ctx, "iam:GetAccountAuthorizationDetails", question{resource: "*"}); err != nil {
+		if err := r.may(question{resource: "*"}); err != nil {
 			return err
 		}
 		left, skip := p.Limit, last != ""
@@ -57,7 +57,7 @@ func (c *Caller) AccountDetails(ctx context.Context, kinds []DetailKind, p Page)
 				next = string(kind) + "/"
 				return nil
 			}
-			n, more, err := c.detail(ctx, r, &d, kind, from, left)
+			n, more, err := r.detail(ctx, &d, kind, from, left)
 			if err != nil {
 				return err
 			}
@@ -73,39 +73,39 @@ func (c *Caller) AccountDetails(ctx context.Context, kinds []DetailKind, p Page)
 }
 
 // detail adds at most limit of a kind, and says where to go on.
-func (c *Caller) detail(ctx context.Context, r meta.Reader, d *Details, kind DetailKind, after string, limit int) (n int, more string, err error) {
+func (r *reading) detail(ctx context.Context, d *Details, kind DetailKind, after string, limit int) (n int, more string, err error) {
 	switch kind {
 	case DetailUsers:
-		list, err := r.ListUsers(ctx, c.p.Account, after, limit)
+		list, err := r.ListUsers(ctx, r.c.p.Account, after, limit)
 		if err != nil {
 			return 0, "", err
 		}
 		for _, u := range list {
-			if err := c.hold(ctx, r, d, HeldBy{User: &u}, u.Policies, u.Boundary); err != nil {
+			if err := r.hold(ctx, d, HeldBy{User: &u}, u.Policies, u.Boundary); err != nil {
 				return 0, "", err
 			}
 			more = u.Name
 		}
 		n = len(list)
 	case DetailRoles:
-		list, err := r.ListRoles(ctx, c.p.Account, after, limit)
+		list, err := r.ListRoles(ctx, r.c.p.Account, after, limit)
 		if err != nil {
 			return 0, "", err
 		}
 		for _, role := range list {
-			if err := c.hold(ctx, r, d, HeldBy{Role: &role}, role.Policies, role.Boundary); err != nil {
+			if err := r.hold(ctx, d, HeldBy{Role: &role}, role.Policies, role.Boundary); err != nil {
 				return 0, "", err
 			}
 			more = role.Name
 		}
 		n = len(list)
 	case DetailPolicies:
-		list, err := r.ListPolicies(ctx, c.p.Account, after, limit)
+		list, err := r.ListPolicies(ctx, r.c.p.Account, after, limit)
 		if err != nil {
 			return 0, "", err
 		}
 		for _, p := range list {
-			found, err := c.attached(ctx, r, []string{p.ID})
+			found, err := r.attached(ctx, []string{p.ID})
 			if err != nil {
 				return 0, "", err
 			}
@@ -120,12 +120,12 @@ func (c *Caller) detail(ctx context.Context, r meta.Reader, d *Details, kind Det
 	return n, more, nil
 }
 
-func (c *Caller) hold(ctx context.Context, r meta.Reader, d *Details, h HeldBy, policies []string, boundary string) (err error) {
-	if h.Attached, err = c.attached(ctx, r, policies); err != nil {
+func (r *reading) hold(ctx context.Context, d *Details, h HeldBy, policies []string, boundary string) (err error) {
+	if h.Attached, err = r.attached(ctx, policies); err != nil {
 		return err
 	}
 	if boundary != "" {
-		found, err := c.attached(ctx, r, []string{boundary})
+		found, err := r.attached(ctx, []string{boundary})
 		if err != nil {
 			return err
 		}

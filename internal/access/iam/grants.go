@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -29,24 +30,24 @@ type holder struct {
 	boundary *string
 	tags     *map[string]string
 	most     int // of the sizes of inline policies
-	store    func(ctx context.Context, tx meta.Tx) error
+	store    func(ctx context.Context, tx meta.IdentityTx) error
 }
 
-func (c *Caller) holder(ctx context.Context, r meta.Reader, of Holder, action access.Action, name string, q question) (holder, error) {
+func (r *reading) holder(ctx context.Context, of Holder, name string, q question) (holder, error) {
 	if of == OfRole {
-		role, err := c.role(ctx, r, action, name, q)
+		role, err := r.role(ctx, name, q)
 		return holder{role.Name, &role.Policies, &role.Inline, &role.Boundary, &role.Tags, maxInlineRole,
-			func(ctx context.Context, tx meta.Tx) error { return tx.UpdateRole(ctx, role) }}, err
+			func(ctx context.Context, tx meta.IdentityTx) error { return tx.UpdateRole(ctx, role) }}, err
 	}
-	u, err := c.user(ctx, r, action, name, q)
+	u, err := r.user(ctx, name, q)
 	return holder{u.Name, &u.Policies, &u.Inline, &u.Boundary, &u.Tags, maxInlineUser,
-		func(ctx context.Context, tx meta.Tx) error { return tx.UpdateUser(ctx, u) }}, err
+		func(ctx context.Context, tx meta.IdentityTx) error { return tx.UpdateUser(ctx, u) }}, err
 }
 
 // change loads a holder, lets fn change it, and stores it.
-func (c *Caller) change(ctx context.Context, of Holder, action access.Action, name string, q question, fn func(ctx context.Context, tx meta.Tx, h holder) error) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		h, err := c.holder(ctx, tx, of, action, name, q)
+func (c *Caller) change(ctx context.Context, of Holder, action access.Action, name string, q question, fn func(ctx context.Context, tx *writing, h holder) error) error {
+	return c.update(ctx, action, func(ctx context.Context, tx *writing) error {
+		h, err := tx.holder(ctx, of, name, q)
 		if err != nil {
 			return err
 		}
@@ -57,9 +58,9 @@ func (c *Caller) change(ctx context.Context, of Holder, action access.Action, na
 	})
 }
 
-func (c *Caller) look(ctx context.Context, of Holder, action access.Action, name string, fn func(ctx context.Context, r meta.Reader, h holder) error) error {
-	return c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		h, err := c.holder(ctx, r, of, action, name, question{})
+func (c *Caller) look(ctx context.Context, of Holder, action access.Action, name string, fn func(ctx context.Context, r *reading, h holder) error) error {
+	return c.view(ctx, action, func(ctx context.Context, r *reading) error {
+		h, err := r.holder(ctx, of, name, question{})
 		if err != nil {
 			return err
 		}
@@ -76,7 +77,7 @@ func (c *Caller) PutInline(ctx context.Context, of Holder, name, policyName, tex
 	if err := checkName("policyName", policyName, maxPolicyName); err != nil {
 		return err
 	}
-	return c.change(ctx, of, act("iam:Put*Policy", of), name, question{}, func(_ context.Context, _ meta.Tx, h holder) error {
+	return c.change(ctx, of, act("iam:Put*Policy", of), name, question{}, func(_ context.Context, _ *writing, h holder) error {
 		if _, err := checkDocument(text, policy.Identity); err != nil {
 			return err
 		}
@@ -103,7 +104,7 @@ func noInline(of Holder, policyName string) error {
 
 // Inline returns an inline policy's text.
 func (c *Caller) Inline(ctx context.Context, of Holder, name, policyName string) (text string, err error) {
-	err = c.look(ctx, of, act("iam:Get*Policy", of), name, func(_ context.Context, _ meta.Reader, h holder) error {
+	err = c.look(ctx, of, act("iam:Get*Policy", of), name, func(_ context.Context, _ *reading, h holder) error {
 		var ok bool
 		if text, ok = (*h.inline)[policyName]; !ok {
 			return noInline(of, policyName)
@@ -116,7 +117,7 @@ func (c *Caller) Inline(ctx context.Context, of Holder, name, policyName string)
 // InlineNames lists the names of inline policies.
 func (c *Caller) InlineNames(ctx context.Context, of Holder, name string) (names []string, err error) {
 	action := "iam:List*Policies"
-	err = c.look(ctx, of, act(action, of), name, func(_ context.Context, _ meta.Reader, h holder) error {
+	err = c.look(ctx, of, act(action, of), name, func(_ context.Context, _ *reading, h holder) error {
 		names = slices.Sorted(maps.Keys(*h.inline))
 		return nil
 	})
@@ -125,7 +126,7 @@ func (c *Caller) InlineNames(ctx context.Context, of Holder, name string) (names
 
 // DeleteInline removes an inline policy.
 func (c *Caller) DeleteInline(ctx context.Context, of Holder, name, policyName string) error {
-	return c.change(ctx, of, act("iam:Delete*Policy", of), name, question{}, func(_ context.Context, _ meta.Tx, h holder) error {
+	return c.change(ctx, of, act("iam:Delete*Policy", of), name, question{}, func(_ context.Context, _ *writing, h holder) error {
 		if _, ok := (*h.inline)[policyName]; !ok {
 			return noInline(of, policyName)
 		}
@@ -137,8 +138,8 @@ func (c *Caller) DeleteInline(ctx context.Context, of Holder, name, policyName s
 
 // Attach attaches a managed policy; twice is nothing.
 func (c *Caller) Attach(ctx context.Context, of Holder, name, arn string) error {
-	return c.change(ctx, of, act("iam:Attach*Policy", of), name, question{policyARN: arn}, func(ctx context.Context, tx meta.Tx, h holder) error {
-		ref, err := c.reference(ctx, tx, arn)
+	return c.change(ctx, of, act("iam:Attach*Policy", of), name, question{policyARN: arn}, func(ctx context.Context, tx *writing, h holder) error {
+		ref, err := tx.reference(ctx, arn)
 		if err != nil {
 			return err
 		}
@@ -158,8 +159,8 @@ func (c *Caller) Attach(ctx context.Context, of Holder, name, arn string) error 
 
 // Detach takes a managed policy away.
 func (c *Caller) Detach(ctx context.Context, of Holder, name, arn string) error {
-	return c.change(ctx, of, act("iam:Detach*Policy", of), name, question{policyARN: arn}, func(ctx context.Context, tx meta.Tx, h holder) error {
-		m, err := c.find(ctx, tx, arn)
+	return c.change(ctx, of, act("iam:Detach*Policy", of), name, question{policyARN: arn}, func(ctx context.Context, tx *writing, h holder) error {
+		m, err := tx.find(ctx, arn)
 		if err == nil && slices.Contains(*h.refs, m.reference()) {
 			*h.refs = slices.DeleteFunc(slices.Clone(*h.refs), func(ref string) bool { return ref == m.reference() })
 			return nil
@@ -173,8 +174,8 @@ func (c *Caller) Detach(ctx context.Context, of Holder, name, arn string) error 
 
 // Attached lists the managed policies attached, by name.
 func (c *Caller) Attached(ctx context.Context, of Holder, name string) (list []ManagedPolicy, err error) {
-	err = c.look(ctx, of, act("iam:ListAttached*Policies", of), name, func(ctx context.Context, r meta.Reader, h holder) (err error) {
-		list, err = c.attached(ctx, r, *h.refs)
+	err = c.look(ctx, of, act("iam:ListAttached*Policies", of), name, func(ctx context.Context, r *reading, h holder) (err error) {
+		list, err = r.attached(ctx, *h.refs)
 		return err
 	})
 	return list, err
@@ -182,8 +183,8 @@ func (c *Caller) Attached(ctx context.Context, of Holder, name string) (list []M
 
 // PutBoundary sets the permissions boundary.
 func (c *Caller) PutBoundary(ctx context.Context, of Holder, name, arn string) error {
-	return c.change(ctx, of, act("iam:Put*PermissionsBoundary", of), name, question{boundary: arn}, func(ctx context.Context, tx meta.Tx, h holder) error {
-		ref, err := c.reference(ctx, tx, arn)
+	return c.change(ctx, of, act("iam:Put*PermissionsBoundary", of), name, question{boundary: arn}, func(ctx context.Context, tx *writing, h holder) error {
+		ref, err := tx.reference(ctx, arn)
 		if err == nil && ref == "" {
 			err = ecr.Errorf(CodeInvalidInput, "ARN %s is not valid.", arn)
 		}
@@ -194,7 +195,7 @@ func (c *Caller) PutBoundary(ctx context.Context, of Holder, name, arn string) e
 
 // DeleteBoundary removes the permissions boundary.
 func (c *Caller) DeleteBoundary(ctx context.Context, of Holder, name string) error {
-	return c.change(ctx, of, act("iam:Delete*PermissionsBoundary", of), name, question{}, func(_ context.Context, _ meta.Tx, h holder) error {
+	return c.change(ctx, of, act("iam:Delete*PermissionsBoundary", of), name, question{}, func(_ context.Context, _ *writing, h holder) error {
 		if *h.boundary == "" {
 			return ecr.Errorf(CodeNoSuchEntity, "%s %s does not have a permissions boundary.", of, h.name)
 		}
@@ -209,8 +210,8 @@ func (c *Caller) BoundaryARN(ctx context.Context, ref string) (arn string, err e
 	if ref == "" {
 		return "", nil
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		found, err := c.attached(ctx, r, []string{ref})
+	err = c.s.cfg.Gate.System("boundary of what the caller may see").Read(ctx, gate.Op("BoundaryARN"), func(ctx context.Context, v *gate.View) error {
+		found, err := (&reading{v.Identities(), v.Inquiry, c}).attached(ctx, []string{ref})
 		for _, m := range found {
 			arn = m.ARN
 		}
@@ -222,7 +223,7 @@ func (c *Caller) BoundaryARN(ctx context.Context, ref string) (arn string, err e
 // Tag sets tags.
 func (c *Caller) Tag(ctx context.Context, of Holder, name string, tags []Tag) error {
 	q := question{requestTags: tagMap(tags), tagKeys: tagKeys(tags)}
-	return c.change(ctx, of, act("iam:Tag*", of), name, q, func(_ context.Context, _ meta.Tx, h holder) (err error) {
+	return c.change(ctx, of, act("iam:Tag*", of), name, q, func(_ context.Context, _ *writing, h holder) (err error) {
 		*h.tags, err = checkTags(*h.tags, tags)
 		return err
 	})
@@ -230,7 +231,7 @@ func (c *Caller) Tag(ctx context.Context, of Holder, name string, tags []Tag) er
 
 // Untag removes tags; those that are not there are nothing.
 func (c *Caller) Untag(ctx context.Context, of Holder, name string, keys []string) error {
-	return c.change(ctx, of, act("iam:Untag*", of), name, question{tagKeys: keys}, func(_ context.Context, _ meta.Tx, h holder) error {
+	return c.change(ctx, of, act("iam:Untag*", of), name, question{tagKeys: keys}, func(_ context.Context, _ *writing, h holder) error {
 		*h.tags = maps.Clone(*h.tags)
 		maps.DeleteFunc(*h.tags, func(k, _ string) bool {
 			return slices.ContainsFunc(keys, func(key string) bool { return strings.EqualFold(k, key) })
@@ -241,7 +242,7 @@ func (c *Caller) Untag(ctx context.Context, of Holder, name string, keys []strin
 
 // TagsOf lists tags by name.
 func (c *Caller) TagsOf(ctx context.Context, of Holder, name string) (tags []Tag, err error) {
-	err = c.look(ctx, of, act("iam:List*Tags", of), name, func(_ context.Context, _ meta.Reader, h holder) error {
+	err = c.look(ctx, of, act("iam:List*Tags", of), name, func(_ context.Context, _ *reading, h holder) error {
 		tags = Tags(*h.tags)
 		return nil
 	})

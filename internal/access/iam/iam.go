@@ -22,11 +22,11 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
-	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -54,10 +54,9 @@ func Codes() []ecr.Code {
 	}
 }
 
-// Config is what a Service is made of. All fields but Audit and Issuers are
-// required.
+// Config is what a Service is made of. All fields but Issuers are required.
 type Config struct {
-	Meta     meta.Store
+	Gate     *gate.Gate
 	Identity *identity.Service
 	// Now is the authentication clock; it is never moved.
 	Now func() time.Time
@@ -65,16 +64,12 @@ type Config struct {
 	Partition string
 	// Issuers verifies web identity tokens; without it there are none.
 	Issuers *authn.Issuers
-	// Audit receives changes, denials and reads; without it nothing is on record.
-	Audit Audit
 }
 
-// Audit puts on record what was decided, before it is done or, for reads,
-// answered; audit.Log says more.
-type Audit interface {
-	Change(r audit.Record) (durable func() error, err error)
-	Denial(r audit.Record) error
-	Read(r audit.Record) error
+// words are what callers are told of failures that are not theirs.
+var words = gate.Words{
+	Unavailable: "The service cannot do this now. Try again later.",
+	Unrecorded:  "The service cannot put this on record now. Try again later.",
 }
 
 // Service is IAM and STS. It is safe for concurrent use.
@@ -82,26 +77,62 @@ type Service struct{ cfg Config }
 
 // New returns a Service.
 func New(cfg Config) *Service {
+	cfg.Gate = cfg.Gate.Speaking(words)
 	return &Service{cfg: cfg}
 }
 
 // Caller is somebody who calls operations.
 type Caller struct {
-	s *Service
-	p access.Principal
+	s    *Service
+	p    access.Principal
+	gate *gate.Caller
 }
 
 // As returns the operations as p may call them, in p's account.
-func (s *Service) As(p access.Principal) *Caller { return &Caller{s, p} }
+func (s *Service) As(p access.Principal) *Caller { return &Caller{s, p, s.cfg.Gate.As(p)} }
 
 // System returns the operations in the account as a job of the server calls
 // them, which may do everything; reason says why, for the log.
 func (s *Service) System(account ecr.AccountID, reason string) *Caller {
-	return &Caller{s, access.Principal{Account: account, System: reason}}
+	return s.As(access.Principal{Account: account, System: reason})
 }
 
 // Partition is the first word of ARNs.
 func (c *Caller) Partition() string { return c.s.cfg.Partition }
+
+// operation is what asks for action first, such as "iam:CreateUser".
+func operation(action access.Action) gate.Operation {
+	_, name, _ := strings.Cut(string(action), ":")
+	return gate.Op(name, action)
+}
+
+// reading is a snapshot of the identities in which an operation asks.
+type reading struct {
+	meta.IdentityReader
+	*gate.Inquiry
+	c *Caller
+}
+
+// writing is a transaction in which an operation asks, reads and writes.
+type writing struct {
+	meta.IdentityTx
+	*reading
+}
+
+// view and update run the transaction of the operation that asks for action
+// first.
+func (c *Caller) view(ctx context.Context, action access.Action, fn func(ctx context.Context, r *reading) error) error {
+	return c.gate.Read(ctx, operation(action), func(ctx context.Context, v *gate.View) error {
+		return fn(ctx, &reading{v.Identities(), v.Inquiry, c})
+	})
+}
+
+func (c *Caller) update(ctx context.Context, action access.Action, fn func(ctx context.Context, tx *writing) error) error {
+	return c.gate.Change(ctx, operation(action), func(ctx context.Context, tx *gate.Tx) error {
+		all := tx.Identities()
+		return fn(ctx, &writing{all, &reading{all, tx.Inquiry, c}})
+	})
+}
 
 // question is what an action is about, beside its name.
 type question struct {
@@ -113,9 +144,16 @@ type question struct {
 	boundary    string // iam:PermissionsBoundary
 }
 
-// may asks whether the caller may do action, such as "iam:CreateUser".
-func (c *Caller) may(ctx context.Context, action access.Action, q question) error {
-	if c.p.Session != nil && c.p.Session.RoleARN == "" && !c.p.Session.MFA {
+// action is what the operation asks for first.
+func (r *reading) action() access.Action { return r.Operation().Actions[0] }
+
+// may asks for the operation's action.
+func (r *reading) may(q question) error { return r.also(r.action(), q) }
+
+// also asks for another action.
+func (r *reading) also(action access.Action, q question) error {
+	p := r.c.p
+	if p.Session != nil && p.Session.RoleARN == "" && !p.Session.MFA {
 		// STS API reference, GetSessionToken, "You cannot call any IAM API".
 		return ecr.Errorf(ecr.CodeUnrecognizedClient, "The security token included in the request is invalid.")
 	}
@@ -125,18 +163,10 @@ func (c *Caller) may(ctx context.Context, action access.Action, q question) erro
 	for name, value := range q.tags {
 		keys.Set("iam:ResourceTag/"+name, value)
 	}
-	r := authz.Request{
-		Principal: c.p, Action: action, Resource: q.resource, Owner: c.p.Account, Region: globalRegion,
+	return r.Ask(authz.Request{
+		Action: action, Resource: q.resource, Owner: p.Account, Region: globalRegion,
 		ResourceTags: q.tags, RequestTags: q.requestTags, TagKeys: q.tagKeys, Context: keys,
-	}
-	d := authz.Decide(r)
-	if d.Allowed {
-		note(ctx, c.record(action, q.resource, d.By))
-		return nil
-	}
-	record := c.record(action, q.resource, d.By)
-	record.Decision, record.DependsOn, record.Reason = audit.Denied, d.DependsOn, d.Message
-	return c.s.denied(record, d.Err())
+	})
 }
 
 // globalRegion is what aws:RequestedRegion is for IAM.
@@ -155,118 +185,6 @@ func (c *Caller) arn(kind, path, name string) string {
 	return ecr.IAMARN(c.s.cfg.Partition, c.p.Account, kind+identity.PathOf(path)+name)
 }
 
-// view and update run one operation's transaction; errors of the store come
-// out as the caller may see them.
-func (c *Caller) view(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error {
-	var allowed []audit.Record
-	err := c.s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
-		allowed = nil
-		return fn(context.WithValue(ctx, notes{}, &allowed), r)
-	})
-	if err != nil {
-		return storeError(err)
-	}
-	return c.s.read(allowed...)
-}
-
-// read puts reads that are allowed on record, if the log wants them.
-func (s *Service) read(records ...audit.Record) error {
-	if s.cfg.Audit == nil {
-		return nil
-	}
-	for _, r := range records {
-		if err := s.cfg.Audit.Read(r); err != nil {
-			return unrecorded(err)
-		}
-	}
-	return nil
-}
-
-func (c *Caller) update(ctx context.Context, fn func(ctx context.Context, tx meta.Tx) error) error {
-	var durable []func() error
-	recorded := false // once, however often fn runs
-	err := c.s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		var allowed []audit.Record
-		if err := fn(context.WithValue(ctx, notes{}, &allowed), tx); err != nil || c.s.cfg.Audit == nil || recorded {
-			return err
-		}
-		for _, r := range allowed {
-			wait, err := c.s.cfg.Audit.Change(r)
-			if err != nil {
-				return unrecorded(err)
-			}
-			durable = append(durable, wait)
-		}
-		recorded = true
-		return nil
-	})
-	if err != nil {
-		return storeError(err)
-	}
-	for _, wait := range durable {
-		if err := wait(); err != nil {
-			return unrecorded(err)
-		}
-	}
-	return nil
-}
-
-// notes is where a transaction keeps what was allowed in it.
-type notes struct{}
-
-func note(ctx context.Context, r audit.Record) {
-	if all, ok := ctx.Value(notes{}).(*[]audit.Record); ok {
-		*all = append(*all, r)
-	}
-}
-
-// record is a decision as the audit log has it.
-func (c *Caller) record(action access.Action, resource, by string) audit.Record {
-	return recordOf(c.p, action, resource, by)
-}
-
-func recordOf(p access.Principal, action access.Action, resource, by string) audit.Record {
-	_, operation, _ := strings.Cut(string(action), ":")
-	r := audit.Record{
-		RequestID: p.Request.ID, Principal: p.String(), PrincipalID: p.UniqueID, AccessKey: p.KeyID, UserAgent: p.Request.UserAgent,
-		Operation: operation, Action: string(action), Resource: resource, Decision: audit.Allowed, Statement: by,
-	}
-	if p.Request.Source.IsValid() {
-		r.Source = p.Request.Source.String()
-	}
-	if s := p.Session; s != nil {
-		r.Session = &audit.Session{Role: s.RoleARN, IssuedAt: s.IssuedAt, MFA: s.MFA, SourceIdentity: s.SourceIdentity}
-	}
-	return r
-}
-
-// denied puts a denial on record and returns it, or the error of the record.
-func (s *Service) denied(r audit.Record, denial error) error {
-	if s.cfg.Audit == nil {
-		return denial
-	}
-	r.Decision = audit.Denied
-	if err := s.cfg.Audit.Denial(r); err != nil {
-		return unrecorded(err)
-	}
-	return denial
-}
-
-func unrecorded(err error) error {
-	return &ecr.Error{Code: ecr.CodeUnavailable, Message: "The service cannot put this on record now. Try again later.", Err: err}
-}
-
-func storeError(err error) error {
-	var known *ecr.Error
-	if err == nil || errors.As(err, &known) {
-		return err
-	}
-	if errors.Is(err, meta.ErrUnavailable) {
-		return &ecr.Error{Code: ecr.CodeUnavailable, Message: "The service cannot do this now. Try again later.", Err: err}
-	}
-	return err
-}
-
 // onBoundary are the actions on a user or role that have the condition key
 // iam:PermissionsBoundary, which is the boundary it has; when one is put, the
 // new one (Service authorization reference, "AWS Identity and Access
@@ -278,35 +196,35 @@ var onBoundary = map[access.Action]bool{
 	"iam:DeleteRolePermissionsBoundary": true,
 }
 
-// withBoundary is q with the boundary that a row refers to, where action asks
-// for it.
-func (c *Caller) withBoundary(ctx context.Context, r meta.Reader, action access.Action, ref string, q question) (question, error) {
-	if ref == "" || !onBoundary[action] {
+// withBoundary is q with the boundary that a row refers to, where the action
+// asks for it.
+func (r *reading) withBoundary(ctx context.Context, ref string, q question) (question, error) {
+	if ref == "" || !onBoundary[r.action()] {
 		return q, nil
 	}
-	found, err := c.attached(ctx, r, []string{ref})
+	found, err := r.attached(ctx, []string{ref})
 	for _, m := range found {
 		q.boundary = m.ARN
 	}
 	return q, err
 }
 
-// user reads a user and asks whether the caller may do action on it. Who may
-// not learns nothing of whether there is one.
-func (c *Caller) user(ctx context.Context, r meta.Reader, action access.Action, name string, q question) (meta.User, error) {
+// user reads a user and asks whether the caller may act on it. Who may not
+// learns nothing of whether there is one.
+func (r *reading) user(ctx context.Context, name string, q question) (meta.User, error) {
 	if err := checkName("userName", name, maxUserName); err != nil {
 		return meta.User{}, err
 	}
-	u, err := r.User(ctx, c.p.Account, name)
+	u, err := r.User(ctx, r.c.p.Account, name)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return u, err
 	}
-	q.resource, q.tags = c.arn("user", u.Path, name), u.Tags
-	q, berr := c.withBoundary(ctx, r, action, u.Boundary, q)
+	q.resource, q.tags = r.c.arn("user", u.Path, name), u.Tags
+	q, berr := r.withBoundary(ctx, u.Boundary, q)
 	if berr != nil {
 		return u, berr
 	}
-	if denied := c.may(ctx, action, q); denied != nil {
+	if denied := r.may(q); denied != nil {
 		return u, denied
 	}
 	if err != nil {
@@ -316,20 +234,20 @@ func (c *Caller) user(ctx context.Context, r meta.Reader, action access.Action, 
 }
 
 // role is user for a role.
-func (c *Caller) role(ctx context.Context, r meta.Reader, action access.Action, name string, q question) (meta.Role, error) {
+func (r *reading) role(ctx context.Context, name string, q question) (meta.Role, error) {
 	if err := checkName("roleName", name, maxUserName); err != nil {
 		return meta.Role{}, err
 	}
-	role, err := r.Role(ctx, c.p.Account, name)
+	role, err := r.Role(ctx, r.c.p.Account, name)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return role, err
 	}
-	q.resource, q.tags = c.arn("role", role.Path, name), role.Tags
-	q, berr := c.withBoundary(ctx, r, action, role.Boundary, q)
+	q.resource, q.tags = r.c.arn("role", role.Path, name), role.Tags
+	q, berr := r.withBoundary(ctx, role.Boundary, q)
 	if berr != nil {
 		return role, berr
 	}
-	if denied := c.may(ctx, action, q); denied != nil {
+	if denied := r.may(q); denied != nil {
 		return role, denied
 	}
 	if err != nil {
@@ -370,24 +288,9 @@ func (p *Page) check() error {
 // collect fills a page: items that keep passes, and the marker of the next
 // page, "" when this is the last.
 func collect[T any](p Page, fetch func(after string, limit int) ([]T, error), name func(T) string, keep func(T) bool) (items []T, next string, err error) {
-	after := p.Marker
-	for {
-		all, err := fetch(after, p.Limit+1)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, v := range all {
-			after = name(v)
-			if !keep(v) {
-				continue
-			}
-			if len(items) == p.Limit {
-				return items, name(items[len(items)-1]), nil
-			}
-			items = append(items, v)
-		}
-		if len(all) <= p.Limit {
-			return items, "", nil
-		}
+	items, more, err := meta.Take(meta.Pages(p.Marker, p.Limit+1, fetch, name), p.Limit, func(v *T) (bool, error) { return keep(*v), nil })
+	if more {
+		next = name(items[len(items)-1])
 	}
+	return items, next, err
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -64,14 +63,14 @@ func awsPolicyID(name string) string {
 
 // find reads the managed policy with that ARN; meta.ErrNotFound when the
 // account cannot use one.
-func (c *Caller) find(ctx context.Context, r meta.Reader, arn string) (ManagedPolicy, error) {
+func (r *reading) find(ctx context.Context, arn string) (ManagedPolicy, error) {
 	for _, m := range identity.Managed() {
-		if m.ARN(c.s.cfg.Partition) == arn {
-			return c.s.aws(m), nil
+		if m.ARN(r.c.s.cfg.Partition) == arn {
+			return r.c.s.aws(m), nil
 		}
 	}
-	p, err := r.Policy(ctx, c.p.Account, arn[strings.LastIndexByte(arn, '/')+1:])
-	m := ManagedPolicy{Policy: p, ARN: identity.PolicyARN(c.s.cfg.Partition, p)}
+	p, err := r.Policy(ctx, r.c.p.Account, arn[strings.LastIndexByte(arn, '/')+1:])
+	m := ManagedPolicy{Policy: p, ARN: identity.PolicyARN(r.c.s.cfg.Partition, p)}
 	if err == nil && m.ARN != arn {
 		err = meta.ErrNotFound
 	}
@@ -79,11 +78,11 @@ func (c *Caller) find(ctx context.Context, r meta.Reader, arn string) (ManagedPo
 }
 
 // reference is how rows refer to the managed policy with that ARN; "" for "".
-func (c *Caller) reference(ctx context.Context, r meta.Reader, arn string) (string, error) {
+func (r *reading) reference(ctx context.Context, arn string) (string, error) {
 	if arn == "" {
 		return "", nil
 	}
-	m, err := c.find(ctx, r, arn)
+	m, err := r.find(ctx, arn)
 	if errors.Is(err, meta.ErrNotFound) {
 		return "", ecr.Errorf(CodeNoSuchEntity, "Policy %s does not exist or is not attachable.", arn)
 	}
@@ -97,7 +96,7 @@ func (c *Caller) reference(ctx context.Context, r meta.Reader, arn string) (stri
 }
 
 // attached resolves references of rows, by ARN.
-func (c *Caller) attached(ctx context.Context, r meta.Reader, refs []string) ([]ManagedPolicy, error) {
+func (r *reading) attached(ctx context.Context, refs []string) ([]ManagedPolicy, error) {
 	var out []ManagedPolicy
 	var ids []string
 	for _, ref := range refs {
@@ -107,7 +106,7 @@ func (c *Caller) attached(ctx context.Context, r meta.Reader, refs []string) ([]
 		}
 		for _, m := range identity.Managed() {
 			if m.Name == ref {
-				out = append(out, c.s.aws(m))
+				out = append(out, r.c.s.aws(m))
 			}
 		}
 	}
@@ -117,7 +116,7 @@ func (c *Caller) attached(ctx context.Context, r meta.Reader, refs []string) ([]
 			return nil, err
 		}
 		for _, p := range found {
-			out = append(out, ManagedPolicy{Policy: p, ARN: identity.PolicyARN(c.s.cfg.Partition, p)})
+			out = append(out, ManagedPolicy{Policy: p, ARN: identity.PolicyARN(r.c.s.cfg.Partition, p)})
 		}
 	}
 	slices.SortFunc(out, func(a, b ManagedPolicy) int { return strings.Compare(a.Name, b.Name) })
@@ -134,13 +133,13 @@ func (c *Caller) CreatePolicy(ctx context.Context, name, path, description, text
 	if err != nil {
 		return m, err
 	}
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.update(ctx, "iam:CreatePolicy", func(ctx context.Context, tx *writing) error {
 		q := question{resource: c.arn("policy", path, name), requestTags: tagMap(tags), tagKeys: tagKeys(tags)}
-		if err := c.may(ctx, "iam:CreatePolicy", q); err != nil {
+		if err := tx.may(q); err != nil {
 			return err
 		}
 		if len(tags) > 0 {
-			if err := c.may(ctx, "iam:TagPolicy", q); err != nil {
+			if err := tx.also("iam:TagPolicy", q); err != nil {
 				return err
 			}
 		}
@@ -174,15 +173,15 @@ func checkManaged(text string) error {
 
 // managed reads a managed policy and asks whether the caller may do action on
 // it; with change, only the account's own can be meant.
-func (c *Caller) managed(ctx context.Context, r meta.Reader, action access.Action, arn string, change bool) (ManagedPolicy, error) {
+func (r *reading) managed(ctx context.Context, arn string, change bool) (ManagedPolicy, error) {
 	if !strings.HasPrefix(arn, "arn:") || len(arn) < 20 {
 		return ManagedPolicy{}, ecr.Errorf(CodeInvalidInput, "ARN %.200s is not valid.", arn)
 	}
-	m, err := c.find(ctx, r, arn)
+	m, err := r.find(ctx, arn)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return m, err
 	}
-	if denied := c.may(ctx, action, question{resource: arn, tags: m.Tags}); denied != nil {
+	if denied := r.may(question{resource: arn, tags: m.Tags}); denied != nil {
 		return m, denied
 	}
 	switch {
@@ -196,11 +195,11 @@ func (c *Caller) managed(ctx context.Context, r meta.Reader, action access.Actio
 
 // ManagedPolicy returns a managed policy with its versions.
 func (c *Caller) ManagedPolicy(ctx context.Context, arn string) (m ManagedPolicy, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		if m, err = c.managed(ctx, r, "iam:GetPolicy", arn, false); err != nil {
+	err = c.view(ctx, "iam:GetPolicy", func(ctx context.Context, r *reading) (err error) {
+		if m, err = r.managed(ctx, arn, false); err != nil {
 			return err
 		}
-		counts, err := c.counts(ctx, r)
+		counts, err := r.counts(ctx)
 		m.Attachments, m.Boundaries = counts.attached[m.reference()], counts.boundaries[m.reference()]
 		return err
 	})
@@ -217,26 +216,33 @@ func (m ManagedPolicy) reference() string {
 // counts is how often managed policies are used, by reference.
 type counts struct{ attached, boundaries map[string]int }
 
-func (c *Caller) counts(ctx context.Context, r meta.Reader) (counts, error) {
+func (r *reading) counts(ctx context.Context) (counts, error) {
 	out := counts{map[string]int{}, map[string]int{}}
-	add := func(refs []string, boundary string) bool {
+	add := func(refs []string, boundary string) {
 		for _, ref := range refs {
 			out.attached[ref]++
 		}
 		if boundary != "" {
 			out.boundaries[boundary]++
 		}
-		return false
 	}
-	all := Page{Limit: maxPage}
-	_, _, err := collect(all, func(after string, limit int) ([]meta.User, error) { return r.ListUsers(ctx, c.p.Account, after, limit) },
-		func(u meta.User) string { return u.Name }, func(u meta.User) bool { return add(u.Policies, u.Boundary) })
-	if err != nil {
-		return out, err
+	for u, err := range meta.Pages("", maxPage, func(after string, limit int) ([]meta.User, error) {
+		return r.ListUsers(ctx, r.c.p.Account, after, limit)
+	}, func(u meta.User) string { return u.Name }) {
+		if err != nil {
+			return out, err
+		}
+		add(u.Policies, u.Boundary)
 	}
-	_, _, err = collect(all, func(after string, limit int) ([]meta.Role, error) { return r.ListRoles(ctx, c.p.Account, after, limit) },
-		func(r meta.Role) string { return r.Name }, func(r meta.Role) bool { return add(r.Policies, r.Boundary) })
-	return out, err
+	for role, err := range meta.Pages("", maxPage, func(after string, limit int) ([]meta.Role, error) {
+		return r.ListRoles(ctx, r.c.p.Account, after, limit)
+	}, func(r meta.Role) string { return r.Name }) {
+		if err != nil {
+			return out, err
+		}
+		add(role.Policies, role.Boundary)
+	}
+	return out, nil
 }
 
 // Scopes of ListPolicies.
@@ -260,11 +266,11 @@ func (c *Caller) ManagedPolicies(ctx context.Context, p Page, scope string, only
 	}
 	// The marker of one of everybody's begins with a character that no name has.
 	const aws = "*"
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		if err := c.may(ctx, "iam:ListPolicies", question{resource: "*"}); err != nil {
+	err = c.view(ctx, "iam:ListPolicies", func(ctx context.Context, r *reading) error {
+		if err := r.may(question{resource: "*"}); err != nil {
 			return err
 		}
-		used, err := c.counts(ctx, r)
+		used, err := r.counts(ctx)
 		if err != nil {
 			return err
 		}
@@ -304,8 +310,8 @@ func (c *Caller) ManagedPolicies(ctx context.Context, p Page, scope string, only
 // DeletePolicy removes a policy of the account that nobody has and whose only
 // version is the default one.
 func (c *Caller) DeletePolicy(ctx context.Context, arn string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		m, err := c.managed(ctx, tx, "iam:DeletePolicy", arn, true)
+	return c.update(ctx, "iam:DeletePolicy", func(ctx context.Context, tx *writing) error {
+		m, err := tx.managed(ctx, arn, true)
 		if err != nil {
 			return err
 		}
@@ -322,8 +328,8 @@ func (c *Caller) DeletePolicy(ctx context.Context, arn string) error {
 
 // CreatePolicyVersion adds a version and, if asked, makes it the default.
 func (c *Caller) CreatePolicyVersion(ctx context.Context, arn, text string, setDefault bool) (v Version, err error) {
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		m, err := c.managed(ctx, tx, "iam:CreatePolicyVersion", arn, true)
+	err = c.update(ctx, "iam:CreatePolicyVersion", func(ctx context.Context, tx *writing) error {
+		m, err := tx.managed(ctx, arn, true)
 		if err != nil {
 			return err
 		}
@@ -363,8 +369,8 @@ func (m ManagedPolicy) lookup(name string) (Version, error) {
 
 // PolicyVersion returns one version of a managed policy.
 func (c *Caller) PolicyVersion(ctx context.Context, arn, name string) (v Version, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		m, err := c.managed(ctx, r, "iam:GetPolicyVersion", arn, false)
+	err = c.view(ctx, "iam:GetPolicyVersion", func(ctx context.Context, r *reading) error {
+		m, err := r.managed(ctx, arn, false)
 		if err == nil {
 			v, err = m.lookup(name)
 		}
@@ -375,8 +381,8 @@ func (c *Caller) PolicyVersion(ctx context.Context, arn, name string) (v Version
 
 // PolicyVersions lists the versions of a managed policy, newest first.
 func (c *Caller) PolicyVersions(ctx context.Context, arn string) (list []Version, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		m, err := c.managed(ctx, r, "iam:ListPolicyVersions", arn, false)
+	err = c.view(ctx, "iam:ListPolicyVersions", func(ctx context.Context, r *reading) error {
+		m, err := r.managed(ctx, arn, false)
 		list = nil
 		for _, n := range slices.Backward(slices.Sorted(maps.Keys(m.Versions))) {
 			list = append(list, m.version(n))
@@ -388,8 +394,8 @@ func (c *Caller) PolicyVersions(ctx context.Context, arn string) (list []Version
 
 // SetDefaultPolicyVersion puts a version in force, for the next request.
 func (c *Caller) SetDefaultPolicyVersion(ctx context.Context, arn, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		m, err := c.managed(ctx, tx, "iam:SetDefaultPolicyVersion", arn, true)
+	return c.update(ctx, "iam:SetDefaultPolicyVersion", func(ctx context.Context, tx *writing) error {
+		m, err := tx.managed(ctx, arn, true)
 		if err != nil {
 			return err
 		}
@@ -404,8 +410,8 @@ func (c *Caller) SetDefaultPolicyVersion(ctx context.Context, arn, name string) 
 
 // DeletePolicyVersion removes a version that is not the default one.
 func (c *Caller) DeletePolicyVersion(ctx context.Context, arn, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		m, err := c.managed(ctx, tx, "iam:DeletePolicyVersion", arn, true)
+	return c.update(ctx, "iam:DeletePolicyVersion", func(ctx context.Context, tx *writing) error {
+		m, err := tx.managed(ctx, arn, true)
 		if err != nil {
 			return err
 		}

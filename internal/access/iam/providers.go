@@ -27,16 +27,16 @@ func (s *Service) ProviderARN(account ecr.AccountID, issuerURL string) string {
 }
 
 // provider finds the account's issuer by its provider's ARN.
-func (c *Caller) provider(ctx context.Context, r meta.Reader, action access.Action, arn string) (meta.Issuer, error) {
-	if err := c.may(ctx, action, question{resource: arn}); err != nil {
+func (r *reading) provider(ctx context.Context, arn string) (meta.Issuer, error) {
+	if err := r.may(question{resource: arn}); err != nil {
 		return meta.Issuer{}, err
 	}
-	all, err := r.ListIssuers(ctx, c.p.Account)
+	all, err := r.ListIssuers(ctx, r.c.p.Account)
 	if err != nil {
 		return meta.Issuer{}, err
 	}
 	for _, i := range all {
-		if c.s.ProviderARN(i.Account, i.URL) == arn {
+		if r.c.s.ProviderARN(i.Account, i.URL) == arn {
 			return i, nil
 		}
 	}
@@ -53,8 +53,8 @@ func (c *Caller) CreateProvider(ctx context.Context, url string, audiences, thum
 		return "", limitExceeded("ClientIdsPerOpenIdConnectProvider", maxAudiences)
 	}
 	arn = c.s.ProviderARN(c.p.Account, url)
-	return arn, c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		if err := c.may(ctx, "iam:CreateOpenIDConnectProvider", question{resource: arn}); err != nil {
+	return arn, c.update(ctx, "iam:CreateOpenIDConnectProvider", func(ctx context.Context, tx *writing) error {
+		if err := tx.may(question{resource: arn}); err != nil {
 			return err
 		}
 		all, err := tx.ListIssuers(ctx, c.p.Account)
@@ -73,8 +73,8 @@ func (c *Caller) CreateProvider(ctx context.Context, url string, audiences, thum
 
 // Provider returns an issuer.
 func (c *Caller) Provider(ctx context.Context, arn string) (i meta.Issuer, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		i, err = c.provider(ctx, r, "iam:GetOpenIDConnectProvider", arn)
+	err = c.view(ctx, "iam:GetOpenIDConnectProvider", func(ctx context.Context, r *reading) (err error) {
+		i, err = r.provider(ctx, arn)
 		return err
 	})
 	return i, err
@@ -82,8 +82,8 @@ func (c *Caller) Provider(ctx context.Context, arn string) (i meta.Issuer, err e
 
 // Providers lists the ARNs of the account's issuers.
 func (c *Caller) Providers(ctx context.Context) (arns []string, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		if err := c.may(ctx, "iam:ListOpenIDConnectProviders", question{resource: "*"}); err != nil {
+	err = c.view(ctx, "iam:ListOpenIDConnectProviders", func(ctx context.Context, r *reading) error {
+		if err := r.may(question{resource: "*"}); err != nil {
 			return err
 		}
 		all, err := r.ListIssuers(ctx, c.p.Account)
@@ -102,8 +102,8 @@ func (c *Caller) ChangeAudience(ctx context.Context, arn, audience string, add b
 	if add {
 		action = "iam:AddClientIDToOpenIDConnectProvider"
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		i, err := c.provider(ctx, tx, action, arn)
+	return c.update(ctx, action, func(ctx context.Context, tx *writing) error {
+		i, err := tx.provider(ctx, arn)
 		if err != nil {
 			return err
 		}
@@ -120,8 +120,8 @@ func (c *Caller) ChangeAudience(ctx context.Context, arn, audience string, add b
 
 // DeleteProvider stops trusting an issuer. Sessions that run go on.
 func (c *Caller) DeleteProvider(ctx context.Context, arn string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		i, err := c.provider(ctx, tx, "iam:DeleteOpenIDConnectProvider", arn)
+	return c.update(ctx, "iam:DeleteOpenIDConnectProvider", func(ctx context.Context, tx *writing) error {
+		i, err := tx.provider(ctx, arn)
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func checkMaxSession(d *time.Duration) error {
 
 // checkTrust reads a trust policy and looks up the principals of accounts
 // hosted here: those must exist. Of other accounts, each is taken for there.
-func (c *Caller) checkTrust(ctx context.Context, r meta.Reader, text string) error {
+func (r *reading) checkTrust(ctx context.Context, text string) error {
 	doc, err := checkDocument(text, policy.Trust)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (c *Caller) checkTrust(ctx context.Context, r meta.Reader, text string) err
 	}
 	for _, s := range doc.Statements {
 		for _, arn := range append(append([]string(nil), s.Principal.AWS...), s.NotPrincipal.AWS...) {
-			ok, err := c.s.Exists(ctx, r, arn)
+			ok, err := r.c.s.Exists(ctx, r, arn)
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func (c *Caller) checkTrust(ctx context.Context, r meta.Reader, text string) err
 // Exists reports whether a principal of type AWS, as policies name it, is
 // there: every account is, and every user and role of an account that this
 // server does not host.
-func (s *Service) Exists(ctx context.Context, r meta.Reader, principal string) (bool, error) {
+func (s *Service) Exists(ctx context.Context, r meta.IdentityReader, principal string) (bool, error) {
 	parts := strings.SplitN(principal, ":", 6)
 	if len(parts) != 6 || policy.AccountOf(principal) != "" {
 		return true, nil
@@ -113,24 +113,24 @@ func (c *Caller) CreateRole(ctx context.Context, n NewRole) (role meta.Role, err
 	if err != nil {
 		return role, err
 	}
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.update(ctx, "iam:CreateRole", func(ctx context.Context, tx *writing) error {
 		q := question{resource: c.arn("role", n.Path, n.Name), requestTags: tagMap(n.Tags), tagKeys: tagKeys(n.Tags), boundary: n.Boundary}
-		if err := c.may(ctx, "iam:CreateRole", q); err != nil {
+		if err := tx.may(q); err != nil {
 			return err
 		}
 		if len(n.Tags) > 0 {
-			if err := c.may(ctx, "iam:TagRole", q); err != nil {
+			if err := tx.also("iam:TagRole", q); err != nil {
 				return err
 			}
 		}
-		if err := c.checkTrust(ctx, tx, n.Trust); err != nil {
+		if err := tx.checkTrust(ctx, n.Trust); err != nil {
 			return err
 		}
 		role = meta.Role{
 			UniqueID: identity.NewRoleID(), Account: c.p.Account, Name: n.Name, Path: n.Path, CreatedAt: c.now(),
 			Tags: tags, Description: n.Description, Trust: n.Trust, MaxSession: n.MaxSession,
 		}
-		if role.Boundary, err = c.reference(ctx, tx, n.Boundary); err != nil {
+		if role.Boundary, err = tx.reference(ctx, n.Boundary); err != nil {
 			return err
 		}
 		err := tx.InsertRole(ctx, role)
@@ -144,8 +144,8 @@ func (c *Caller) CreateRole(ctx context.Context, n NewRole) (role meta.Role, err
 
 // Role returns a role.
 func (c *Caller) Role(ctx context.Context, name string) (role meta.Role, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		role, err = c.role(ctx, r, "iam:GetRole", name, question{})
+	err = c.view(ctx, "iam:GetRole", func(ctx context.Context, r *reading) (err error) {
+		role, err = r.role(ctx, name, question{})
 		return err
 	})
 	return role, err
@@ -156,8 +156,8 @@ func (c *Caller) Roles(ctx context.Context, p Page) (list []meta.Role, next stri
 	if err := p.check(); err != nil {
 		return nil, "", err
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		if err := c.may(ctx, "iam:ListRoles", question{resource: c.arn("role", p.PathPrefix, "")}); err != nil {
+	err = c.view(ctx, "iam:ListRoles", func(ctx context.Context, r *reading) (err error) {
+		if err := r.may(question{resource: c.arn("role", p.PathPrefix, "")}); err != nil {
 			return err
 		}
 		list, next, err = collect(p, func(after string, limit int) ([]meta.Role, error) {
@@ -180,8 +180,8 @@ func (c *Caller) UpdateRole(ctx context.Context, name string, description *strin
 			return err
 		}
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		role, err := c.role(ctx, tx, "iam:UpdateRole", name, question{})
+	return c.update(ctx, "iam:UpdateRole", func(ctx context.Context, tx *writing) error {
+		role, err := tx.role(ctx, name, question{})
 		if err != nil {
 			return err
 		}
@@ -197,12 +197,12 @@ func (c *Caller) UpdateRole(ctx context.Context, name string, description *strin
 
 // UpdateAssumeRolePolicy replaces the trust policy. Sessions that run go on.
 func (c *Caller) UpdateAssumeRolePolicy(ctx context.Context, name, text string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		role, err := c.role(ctx, tx, "iam:UpdateAssumeRolePolicy", name, question{})
+	return c.update(ctx, "iam:UpdateAssumeRolePolicy", func(ctx context.Context, tx *writing) error {
+		role, err := tx.role(ctx, name, question{})
 		if err != nil {
 			return err
 		}
-		if err := c.checkTrust(ctx, tx, text); err != nil {
+		if err := tx.checkTrust(ctx, text); err != nil {
 			return err
 		}
 		role.Trust = text
@@ -212,8 +212,8 @@ func (c *Caller) UpdateAssumeRolePolicy(ctx context.Context, name, text string) 
 
 // DeleteRole removes a role that has no policies, and ends its sessions.
 func (c *Caller) DeleteRole(ctx context.Context, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		role, err := c.role(ctx, tx, "iam:DeleteRole", name, question{})
+	return c.update(ctx, "iam:DeleteRole", func(ctx context.Context, tx *writing) error {
+		role, err := tx.role(ctx, name, question{})
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,8 +64,12 @@ func (c *Caller) Simulate(ctx context.Context, sim Simulation) (out []Simulated,
 	if len(sim.Actions)*len(sim.Resources) > maxSimulated {
 		return nil, ecr.Errorf(CodeInvalidInput, "At most %d pairs of actions and resources can be simulated in one call.", maxSimulated)
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		p, err := c.simulated(ctx, r, sim)
+	action := access.Action("iam:SimulateCustomPolicy")
+	if sim.Source != "" {
+		action = "iam:SimulatePrincipalPolicy"
+	}
+	err = c.view(ctx, action, func(ctx context.Context, r *reading) error {
+		p, err := r.simulated(ctx, sim)
 		if err != nil {
 			return err
 		}
@@ -87,37 +92,34 @@ func (c *Caller) Simulate(ctx context.Context, sim Simulation) (out []Simulated,
 }
 
 // simulated finds whose policies count.
-func (c *Caller) simulated(ctx context.Context, r meta.Reader, sim Simulation) (access.Principal, error) {
-	if sim.Source == "" {
-		if err := c.may(ctx, "iam:SimulateCustomPolicy", question{resource: "*"}); err != nil {
-			return access.Principal{}, err
-		}
-		return access.Principal{Account: c.p.Account, ARN: c.arn("user", "/", "simulated")}, nil
-	}
-	if err := c.may(ctx, "iam:SimulatePrincipalPolicy", question{resource: sim.Source}); err != nil {
+func (r *reading) simulated(ctx context.Context, sim Simulation) (access.Principal, error) {
+	if err := r.may(question{resource: cmp.Or(sim.Source, "*")}); err != nil {
 		return access.Principal{}, err
+	}
+	if sim.Source == "" {
+		return access.Principal{Account: r.c.p.Account, ARN: r.c.arn("user", "/", "simulated")}, nil
 	}
 	missing := ecr.Errorf(CodeNoSuchEntity, "The principal %.200s cannot be found.", sim.Source)
 	name := sim.Source[strings.LastIndexByte(sim.Source, '/')+1:]
-	switch _, kind, _ := strings.Cut(sim.Source, "::"+string(c.p.Account)+":"); {
+	switch _, kind, _ := strings.Cut(sim.Source, "::"+string(r.c.p.Account)+":"); {
 	case strings.HasPrefix(kind, "user/"):
-		u, err := r.User(ctx, c.p.Account, name)
-		if errors.Is(err, meta.ErrNotFound) || err == nil && identity.UserARN(c.s.cfg.Partition, u) != sim.Source {
+		u, err := r.User(ctx, r.c.p.Account, name)
+		if errors.Is(err, meta.ErrNotFound) || err == nil && identity.UserARN(r.c.s.cfg.Partition, u) != sim.Source {
 			return access.Principal{}, missing
 		}
 		if err != nil {
 			return access.Principal{}, err
 		}
-		return c.s.cfg.Identity.UserPrincipal(ctx, r, u)
+		return r.c.s.cfg.Identity.UserPrincipal(ctx, r, u)
 	case strings.HasPrefix(kind, "role/"):
-		role, err := r.Role(ctx, c.p.Account, name)
-		if errors.Is(err, meta.ErrNotFound) || err == nil && identity.RoleARN(c.s.cfg.Partition, role) != sim.Source {
+		role, err := r.Role(ctx, r.c.p.Account, name)
+		if errors.Is(err, meta.ErrNotFound) || err == nil && identity.RoleARN(r.c.s.cfg.Partition, role) != sim.Source {
 			return access.Principal{}, missing
 		}
 		if err != nil {
 			return access.Principal{}, err
 		}
-		return c.s.cfg.Identity.RolePrincipal(ctx, r, role, "simulation")
+		return r.c.s.cfg.Identity.RolePrincipal(ctx, r, role, "simulation")
 	}
 	return access.Principal{}, ecr.Errorf(CodeInvalidInput, "Invalid Entity Arn: %.200s does not clearly define entity type and name.", sim.Source)
 }

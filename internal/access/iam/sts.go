@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
-	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -100,7 +100,7 @@ func (a *AssumeRole) context() policy.Context {
 }
 
 // roleOf finds the role that an ARN names; "" as id when there is none.
-func (s *Service) roleOf(ctx context.Context, r meta.Reader, arn string) (meta.Role, error) {
+func (s *Service) roleOf(ctx context.Context, r meta.IdentityReader, arn string) (meta.Role, error) {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "iam" || parts[3] != "" || !strings.HasPrefix(parts[5], "role/") {
 		return meta.Role{}, ecr.Errorf(ecr.CodeValidation, "%.200s is invalid", arn)
@@ -166,62 +166,39 @@ func (c *Caller) AssumeRole(ctx context.Context, a AssumeRole) (Assumed, error) 
 	return c.s.begin(ctx, role, session)
 }
 
-// load reads the role and decides whether the caller may assume it so.
+// load reads the role, asks whether the caller may assume it so, and puts on
+// record that a session begins, before it does.
 func (c *Caller) load(ctx context.Context, a AssumeRole, tags map[string]string) (role meta.Role, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		if role, err = c.s.roleOf(ctx, r, a.RoleARN); err != nil {
+	actions := []access.Action{"sts:AssumeRole"}
+	if len(tags) > 0 {
+		actions = append(actions, "sts:TagSession")
+	}
+	if a.SourceIdentity != "" {
+		actions = append(actions, "sts:SetSourceIdentity")
+	}
+	err = c.gate.Ask(ctx, operation(actions[0]), func(ctx context.Context, v *gate.View) error {
+		if role, err = c.s.roleOf(ctx, v.Identities(), a.RoleARN); err != nil {
 			return err
 		}
-		actions := []access.Action{"sts:AssumeRole"}
-		if len(tags) > 0 {
-			actions = append(actions, "sts:TagSession")
-		}
-		if a.SourceIdentity != "" {
-			actions = append(actions, "sts:SetSourceIdentity")
-		}
 		for _, action := range actions {
-			keys := a.context()
 			q := authz.Question(authz.Request{
 				Principal: c.p, Action: action, Resource: a.RoleARN, Owner: role.Account, Region: a.Region,
-				ResourceTags: role.Tags, RequestTags: tags, TagKeys: slices.Sorted(maps.Keys(tags)), Context: keys,
+				ResourceTags: role.Tags, RequestTags: tags, TagKeys: slices.Sorted(maps.Keys(tags)), Context: a.context(),
 			})
-			if role.UniqueID == "" || !trusts(q, role) {
-				refused := refusal(c.p.ARN, action, a.RoleARN)
-				record := c.record(action, a.RoleARN, "")
-				record.Reason = refused.Message
-				return c.s.denied(record, refused)
+			refused := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", c.p.ARN, action, a.RoleARN)
+			if err := v.Decided(action, a.RoleARN, trusts(q, role, refused)); err != nil {
+				return err
 			}
 		}
-		return c.s.checkSession(ctx, r, role, a)
+		return c.s.checkSession(ctx, v.Identities(), role, a)
 	})
-	if err == nil {
-		err = c.s.began(c.record("sts:AssumeRole", a.RoleARN, "trust policy"))
-	}
 	return role, err
 }
 
-// began puts on record that a session begins, before it does.
-func (s *Service) began(r audit.Record) error {
-	if s.cfg.Audit == nil {
-		return nil
-	}
-	durable, err := s.cfg.Audit.Change(r)
-	if err == nil {
-		err = durable()
-	}
-	if err != nil {
-		return unrecorded(err)
-	}
-	return nil
-}
-
-func refusal(who string, action access.Action, resource string) *ecr.Error {
-	return ecr.Errorf(ecr.CodeAccessDenied, "User: %s is not authorized to perform: %s on resource: %s", who, action, resource)
-}
-
-// trusts evaluates q with the trust policy of role, which must allow. STS's
-// own keys that the call does not have are absent, not unknown.
-func trusts(q policy.Request, role meta.Role) bool {
+// trusts evaluates q with the trust policy of role, which must allow; refused is
+// what the caller is told otherwise, also where there is no such role. STS's own
+// keys that the call does not have are absent, not unknown.
+func trusts(q policy.Request, role meta.Role, refused string) authz.Decision {
 	lookup := q.Lookup
 	q.Lookup = func(key string) ([]string, bool) {
 		if values, known := lookup(key); known {
@@ -230,12 +207,18 @@ func trusts(q policy.Request, role meta.Role) bool {
 		return nil, strings.HasPrefix(key, "sts:") || strings.Contains(strings.TrimPrefix(key, "aws:"), ":")
 	}
 	q.ResourceMustAllow = true
-	q.ResourceBased = []policy.Named{{Name: "trust policy", Policy: authz.Compile(role.Trust)}}
-	return policy.Evaluate(q).Outcome == policy.Allowed
+	q.ResourceBased = []policy.Named{{Name: trustPolicy, Policy: authz.Compile(role.Trust)}}
+	if role.UniqueID == "" || policy.Evaluate(q).Outcome != policy.Allowed {
+		return authz.Decision{Message: refused}
+	}
+	return authz.Decision{Allowed: true, By: trustPolicy}
 }
 
+// trustPolicy is what decides about sessions of a role, in the audit log.
+const trustPolicy = "trust policy"
+
 // checkSession checks what the role itself limits.
-func (s *Service) checkSession(ctx context.Context, r meta.Reader, role meta.Role, a AssumeRole) error {
+func (s *Service) checkSession(ctx context.Context, r meta.IdentityReader, role meta.Role, a AssumeRole) error {
 	if a.Duration > role.MaxSession {
 		return ecr.Errorf(ecr.CodeValidation, "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 	}
@@ -281,8 +264,12 @@ func (c *Caller) SessionToken(ctx context.Context, d time.Duration, mfa bool) (i
 	case mfa:
 		return identity.Temporary{}, ecr.Errorf(ecr.CodeAccessDenied, "MultiFactorAuthentication failed with invalid MFA one time pass code.")
 	}
-	// It gives no rights but the caller's, as docker passwords: a read.
-	if err := c.s.read(c.record("sts:GetSessionToken", "*", "")); err != nil {
+	// It needs no permission, and gives no rights but the caller's, as docker
+	// passwords: a read.
+	err := c.gate.Read(ctx, operation("sts:GetSessionToken"), func(_ context.Context, v *gate.View) error {
+		return v.Decided("sts:GetSessionToken", "*", authz.Decision{Allowed: true})
+	})
+	if err != nil {
 		return identity.Temporary{}, err
 	}
 	return c.s.cfg.Identity.IssueSession(ctx, identity.Session{UniqueID: c.p.UniqueID, Parent: c.p.KeyID, Duration: d})
@@ -302,11 +289,11 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 	var role meta.Role
 	var issuer meta.Issuer
 	var trusted bool
-	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		if role, err = s.roleOf(ctx, r, a.RoleARN); err != nil {
+	err = s.cfg.Gate.System("issuer of a web identity").Read(ctx, operation(assumeByToken), func(ctx context.Context, v *gate.View) (err error) {
+		if role, err = s.roleOf(ctx, v.Identities(), a.RoleARN); err != nil {
 			return err
 		}
-		issuer, err = r.Issuer(ctx, role.Account, t.Issuer)
+		issuer, err = v.Identities().Issuer(ctx, role.Account, t.Issuer)
 		trusted = err == nil
 		if errors.Is(err, meta.ErrNotFound) {
 			return nil
@@ -314,7 +301,7 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 		return err
 	})
 	if err != nil {
-		return Assumed{}, storeError(err)
+		return Assumed{}, err
 	}
 	if !trusted || s.cfg.Issuers == nil {
 		return Assumed{}, ecr.Errorf(authn.CodeInvalidIdentityToken, "No OpenIDConnect provider found in your account for %.200s", t.Issuer)
@@ -329,24 +316,24 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 	meant := slices.DeleteFunc(slices.Clone(t.Audiences), func(a string) bool { return !slices.Contains(issuer.Audiences, a) })
 	keys.Set(name+":aud", meant...)
 	keys.Set(name+":amr", t.AMR...)
-	q := authz.Question(authz.Request{
-		Principal: access.Principal{Request: info}, Action: "sts:AssumeRoleWithWebIdentity", Resource: a.RoleARN,
-		Owner: role.Account, Region: a.Region, ResourceTags: role.Tags, Context: keys,
+	who := s.cfg.Gate.As(access.Principal{ARN: arn + ":" + t.Subject, Request: info})
+	err = who.Ask(ctx, operation(assumeByToken), func(ctx context.Context, v *gate.View) (err error) {
+		// As it is now: the issuer took its time.
+		if role, err = s.roleOf(ctx, v.Identities(), a.RoleARN); err != nil {
+			return err
+		}
+		q := authz.Question(authz.Request{
+			Principal: access.Principal{Request: info}, Action: assumeByToken, Resource: a.RoleARN,
+			Owner: role.Account, Region: a.Region, ResourceTags: role.Tags, Context: keys,
+		})
+		q.Principal = policy.Caller{Type: policy.Federated, ARN: arn}
+		if err := v.Decided(assumeByToken, a.RoleARN, trusts(q, role, "Not authorized to perform sts:AssumeRoleWithWebIdentity")); err != nil {
+			return err
+		}
+		return s.checkSession(ctx, v.Identities(), role, a)
 	})
-	q.Principal = policy.Caller{Type: policy.Federated, ARN: arn}
-	record := recordOf(access.Principal{ARN: arn + ":" + t.Subject, Request: info}, "sts:AssumeRoleWithWebIdentity", a.RoleARN, "")
-	if role.UniqueID == "" || !trusts(q, role) {
-		refused := ecr.Errorf(ecr.CodeAccessDenied, "Not authorized to perform sts:AssumeRoleWithWebIdentity")
-		record.Reason = refused.Message
-		return Assumed{}, s.denied(record, refused)
-	}
-	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error { return s.checkSession(ctx, r, role, a) })
-	if err == nil {
-		record.Statement = "trust policy"
-		err = s.began(record)
-	}
 	if err != nil {
-		return Assumed{}, storeError(err)
+		return Assumed{}, err
 	}
 	out, err := s.begin(ctx, role, identity.Session{
 		UniqueID: role.UniqueID, Name: a.SessionName, Policy: a.Policy, PolicyARNs: a.PolicyARNs, Duration: a.Duration,
@@ -354,6 +341,9 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 	out.Subject, out.Audience, out.Provider = t.Subject, meant[0], arn
 	return out, err
 }
+
+// assumeByToken is what AssumeRoleWithWebIdentity asks for.
+const assumeByToken access.Action = "sts:AssumeRoleWithWebIdentity"
 
 // DecodeAuthorizationMessage answers for messages that this server never
 // encodes: its denials are in clear.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -27,18 +26,18 @@ func (c *Caller) CreateUser(ctx context.Context, n NewUser) (u meta.User, err er
 	if err != nil {
 		return u, err
 	}
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.update(ctx, "iam:CreateUser", func(ctx context.Context, tx *writing) error {
 		q := question{resource: c.arn("user", n.Path, n.Name), requestTags: tagMap(n.Tags), tagKeys: tagKeys(n.Tags), boundary: n.Boundary}
-		if err := c.may(ctx, "iam:CreateUser", q); err != nil {
+		if err := tx.may(q); err != nil {
 			return err
 		}
 		if len(n.Tags) > 0 {
-			if err := c.may(ctx, "iam:TagUser", q); err != nil {
+			if err := tx.also("iam:TagUser", q); err != nil {
 				return err
 			}
 		}
 		u = meta.User{UniqueID: identity.NewUserID(), Account: c.p.Account, Name: n.Name, Path: n.Path, CreatedAt: c.now(), Tags: tags}
-		if u.Boundary, err = c.reference(ctx, tx, n.Boundary); err != nil {
+		if u.Boundary, err = tx.reference(ctx, n.Boundary); err != nil {
 			return err
 		}
 		err := tx.InsertUser(ctx, u)
@@ -82,8 +81,8 @@ func (c *Caller) User(ctx context.Context, name string) (u meta.User, err error)
 	if name, err = c.orOwn(name); err != nil {
 		return u, err
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		u, err = c.user(ctx, r, "iam:GetUser", name, question{})
+	err = c.view(ctx, "iam:GetUser", func(ctx context.Context, r *reading) (err error) {
+		u, err = r.user(ctx, name, question{})
 		return err
 	})
 	return u, err
@@ -94,8 +93,8 @@ func (c *Caller) Users(ctx context.Context, p Page) (list []meta.User, next stri
 	if err := p.check(); err != nil {
 		return nil, "", err
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		if err := c.may(ctx, "iam:ListUsers", question{resource: c.arn("user", p.PathPrefix, "")}); err != nil {
+	err = c.view(ctx, "iam:ListUsers", func(ctx context.Context, r *reading) (err error) {
+		if err := r.may(question{resource: c.arn("user", p.PathPrefix, "")}); err != nil {
 			return err
 		}
 		list, next, err = collect(p, func(after string, limit int) ([]meta.User, error) {
@@ -119,8 +118,8 @@ func (c *Caller) UpdateUser(ctx context.Context, name, newName, newPath string) 
 			return err
 		}
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		u, err := c.user(ctx, tx, "iam:UpdateUser", name, question{})
+	return c.update(ctx, "iam:UpdateUser", func(ctx context.Context, tx *writing) error {
+		u, err := tx.user(ctx, name, question{})
 		if err != nil {
 			return err
 		}
@@ -134,7 +133,7 @@ func (c *Caller) UpdateUser(ctx context.Context, name, newName, newPath string) 
 			u.Path = newPath
 		}
 		// "the user must have permission on both the source and the target"
-		if err := c.may(ctx, "iam:UpdateUser", question{resource: c.arn("user", u.Path, u.Name), tags: u.Tags}); err != nil {
+		if err := tx.may(question{resource: c.arn("user", u.Path, u.Name), tags: u.Tags}); err != nil {
 			return err
 		}
 		err = tx.UpdateUser(ctx, u)
@@ -156,8 +155,8 @@ func notOurs(name string) error {
 
 // DeleteUser removes a user that has neither keys nor policies.
 func (c *Caller) DeleteUser(ctx context.Context, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		u, err := c.user(ctx, tx, "iam:DeleteUser", name, question{})
+	return c.update(ctx, "iam:DeleteUser", func(ctx context.Context, tx *writing) error {
+		u, err := tx.user(ctx, name, question{})
 		if err != nil {
 			return err
 		}
@@ -194,8 +193,8 @@ func (c *Caller) CreateAccessKey(ctx context.Context, name string) (u meta.User,
 	if name, err = c.orOwn(name); err != nil {
 		return u, k, "", err
 	}
-	err = c.update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
-		if u, err = c.user(ctx, tx, "iam:CreateAccessKey", name, question{}); err != nil {
+	err = c.update(ctx, "iam:CreateAccessKey", func(ctx context.Context, tx *writing) (err error) {
+		if u, err = tx.user(ctx, name, question{}); err != nil {
 			return err
 		}
 		keys, err := tx.ListAccessKeys(ctx, u.UniqueID)
@@ -220,8 +219,8 @@ func (c *Caller) EnsureAccessKey(ctx context.Context, name string, want identity
 	if c.p.System == "" {
 		return ecr.Errorf(ecr.CodeAccessDenied, "Access keys are chosen by the server.")
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		u, err := c.user(ctx, tx, "iam:CreateAccessKey", name, question{})
+	return c.update(ctx, "iam:CreateAccessKey", func(ctx context.Context, tx *writing) error {
+		u, err := tx.user(ctx, name, question{})
 		if err != nil {
 			return err
 		}
@@ -257,8 +256,8 @@ func (c *Caller) AccessKeys(ctx context.Context, name string) (u meta.User, keys
 	if name, err = c.orOwn(name); err != nil {
 		return u, nil, err
 	}
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		if u, err = c.user(ctx, r, "iam:ListAccessKeys", name, question{}); err == nil {
+	err = c.view(ctx, "iam:ListAccessKeys", func(ctx context.Context, r *reading) (err error) {
+		if u, err = r.user(ctx, name, question{}); err == nil {
 			keys, err = r.ListAccessKeys(ctx, u.UniqueID)
 		}
 		return err
@@ -267,12 +266,12 @@ func (c *Caller) AccessKeys(ctx context.Context, name string) (u meta.User, keys
 }
 
 // key reads a key of the user.
-func (c *Caller) key(ctx context.Context, tx meta.Tx, action access.Action, name, id string) (meta.AccessKey, error) {
-	u, err := c.user(ctx, tx, action, name, question{})
+func (r *reading) key(ctx context.Context, name, id string) (meta.AccessKey, error) {
+	u, err := r.user(ctx, name, question{})
 	if err != nil {
 		return meta.AccessKey{}, err
 	}
-	k, err := tx.AccessKey(ctx, id)
+	k, err := r.AccessKey(ctx, id)
 	if errors.Is(err, meta.ErrNotFound) || err == nil && k.UserUniqueID != u.UniqueID {
 		return k, noKey(id)
 	}
@@ -289,8 +288,8 @@ func (c *Caller) SetAccessKeyActive(ctx context.Context, name, id string, active
 	if name, err = c.orOwn(name); err != nil {
 		return err
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		k, err := c.key(ctx, tx, "iam:UpdateAccessKey", name, id)
+	return c.update(ctx, "iam:UpdateAccessKey", func(ctx context.Context, tx *writing) error {
+		k, err := tx.key(ctx, name, id)
 		if err != nil {
 			return err
 		}
@@ -303,8 +302,8 @@ func (c *Caller) DeleteAccessKey(ctx context.Context, name, id string) (err erro
 	if name, err = c.orOwn(name); err != nil {
 		return err
 	}
-	return c.update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		k, err := c.key(ctx, tx, "iam:DeleteAccessKey", name, id)
+	return c.update(ctx, "iam:DeleteAccessKey", func(ctx context.Context, tx *writing) error {
+		k, err := tx.key(ctx, name, id)
 		if err != nil {
 			return err
 		}
@@ -314,7 +313,7 @@ func (c *Caller) DeleteAccessKey(ctx context.Context, name, id string) (err erro
 
 // AccessKeyLastUsed returns a key and whose it is.
 func (c *Caller) AccessKeyLastUsed(ctx context.Context, id string) (u meta.User, k meta.AccessKey, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err = c.view(ctx, "iam:GetAccessKeyLastUsed", func(ctx context.Context, r *reading) (err error) {
 		k, err = r.AccessKey(ctx, id)
 		if err == nil {
 			u, err = r.UserByID(ctx, k.UserUniqueID)
@@ -327,7 +326,7 @@ func (c *Caller) AccessKeyLastUsed(ctx context.Context, id string) (u meta.User,
 		if !missing {
 			resource = c.arn("user", u.Path, u.Name)
 		}
-		if err := c.may(ctx, "iam:GetAccessKeyLastUsed", question{resource: resource}); err != nil {
+		if err := r.may(question{resource: resource}); err != nil {
 			return err
 		}
 		if missing {

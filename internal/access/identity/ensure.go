@@ -34,7 +34,7 @@ const ensureAttempts = 3
 // (ErrMasterKey) and nothing new is sealed beside secrets that it cannot open.
 func (s *Service) EnsureAccount(ctx context.Context, account ecr.AccountID) error {
 	complete := false
-	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err := s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		missing, err := s.missing(ctx, r, account)
 		complete = missing.nothing()
 		return err
@@ -58,7 +58,7 @@ type lack struct {
 func (l lack) nothing() bool { return len(l.users) == 0 && len(l.keys) == 0 && !l.tokenKey }
 
 // missing finds out what account lacks and opens what is there.
-func (s *Service) missing(ctx context.Context, r meta.Reader, account ecr.AccountID) (lack, error) {
+func (s *Service) missing(ctx context.Context, r meta.IdentityReader, account ecr.AccountID) (lack, error) {
 	var l lack
 	tokenKeys, err := r.TokenKeys(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Service) missing(ctx context.Context, r meta.Reader, account ecr.Accoun
 func (s *Service) create(ctx context.Context, account ecr.AccountID) error {
 	var err error
 	for range ensureAttempts {
-		err = s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		err = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 			l, err := s.missing(ctx, tx, account)
 			if err != nil {
 				return err
@@ -131,13 +131,13 @@ func (s *Service) create(ctx context.Context, account ecr.AccountID) error {
 	return err
 }
 
-func (s *Service) insertAccessKey(ctx context.Context, tx meta.Tx, u meta.User) error {
+func (s *Service) insertAccessKey(ctx context.Context, tx meta.IdentityTx, u meta.User) error {
 	_, _, err := s.AddAccessKey(ctx, tx, u)
 	return err
 }
 
 // AddAccessKey gives u another access key.
-func (s *Service) AddAccessKey(ctx context.Context, tx meta.Tx, u meta.User) (meta.AccessKey, Credentials, error) {
+func (s *Service) AddAccessKey(ctx context.Context, tx meta.IdentityTx, u meta.User) (meta.AccessKey, Credentials, error) {
 	c := Credentials{AccessKeyID: newAccessKeyID(), SecretAccessKey: newSecret()}
 	k, err := s.PutAccessKey(ctx, tx, u, c)
 	return k, c, err
@@ -145,7 +145,7 @@ func (s *Service) AddAccessKey(ctx context.Context, tx meta.Tx, u meta.User) (me
 
 // PutAccessKey gives u the access key c, which others chose. meta.ErrExists
 // when there is one of that id.
-func (s *Service) PutAccessKey(ctx context.Context, tx meta.Tx, u meta.User, c Credentials) (meta.AccessKey, error) {
+func (s *Service) PutAccessKey(ctx context.Context, tx meta.IdentityTx, u meta.User, c Credentials) (meta.AccessKey, error) {
 	k := meta.AccessKey{
 		ID: c.AccessKeyID, UserUniqueID: u.UniqueID, Sealed: s.cfg.Key.Seal(KindAccessKey, c.AccessKeyID, []byte(c.SecretAccessKey)),
 		Active: true, CreatedAt: s.cfg.Now().UTC(),
@@ -162,7 +162,7 @@ func (s *Service) Secret(k meta.AccessKey) (string, error) {
 	return string(secret), err
 }
 
-func (s *Service) insertTokenKey(ctx context.Context, tx meta.Tx) error {
+func (s *Service) insertTokenKey(ctx context.Context, tx meta.IdentityTx) error {
 	id := newID("", tokenKeyIDLen)
 	err := tx.InsertTokenKey(ctx, meta.TokenKey{
 		ID: id, Sealed: s.cfg.Key.Seal(KindTokenKey, id, random(tokenKeySize)), CreatedAt: s.cfg.Now().UTC(),

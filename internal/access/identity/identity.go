@@ -59,6 +59,20 @@ func New(cfg Config) *Service {
 	return &Service{cfg: cfg, used: map[string]time.Time{}}
 }
 
+// Snapshots are where identities are looked up: a meta.Store, or the visit of a
+// request that goes on in the same snapshot.
+type Snapshots interface {
+	View(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error
+}
+
+func (s *Service) view(ctx context.Context, fn func(ctx context.Context, r meta.IdentityReader) error) error {
+	return s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error { return fn(ctx, r.Identities()) })
+}
+
+func (s *Service) update(ctx context.Context, fn func(ctx context.Context, tx meta.IdentityTx) error) error {
+	return s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error { return fn(ctx, tx.Identities()) })
+}
+
 // Credentials are an access key for tools.
 type Credentials struct {
 	AccessKeyID     string
@@ -69,7 +83,7 @@ type Credentials struct {
 // ErrMasterKey when the master key is not the one of the data.
 func (s *Service) Credentials(ctx context.Context, account ecr.AccountID, userName string) (Credentials, error) {
 	var keys []meta.AccessKey
-	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err := s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		user, err := r.User(ctx, account, userName)
 		if err != nil {
 			return err
@@ -104,7 +118,7 @@ func errInvalidToken() *ecr.Error {
 func (s *Service) Lookup(ctx context.Context, accessKeyID string) (access.Principal, string, error) {
 	var key meta.AccessKey
 	var p access.Principal
-	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+	err := s.view(ctx, func(ctx context.Context, r meta.IdentityReader) (err error) {
 		key, p, err = s.principal(ctx, r, accessKeyID)
 		return err
 	})
@@ -119,7 +133,7 @@ func (s *Service) Lookup(ctx context.Context, accessKeyID string) (access.Princi
 }
 
 // principal reads an active key and its user within one transaction.
-func (s *Service) principal(ctx context.Context, r meta.Reader, keyID string) (meta.AccessKey, access.Principal, error) {
+func (s *Service) principal(ctx context.Context, r meta.IdentityReader, keyID string) (meta.AccessKey, access.Principal, error) {
 	none := func(err error) (meta.AccessKey, access.Principal, error) {
 		if errors.Is(err, meta.ErrNotFound) {
 			err = errInvalidToken()
@@ -185,7 +199,7 @@ func (s *Service) Used(ctx context.Context, keyID, service string, region ecr.Re
 	if !due {
 		return
 	}
-	err := s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		return tx.RecordKeyUse(ctx, keyID, meta.KeyUse{At: now, Service: service, Region: string(region)})
 	})
 	if err != nil { // the next request tries again

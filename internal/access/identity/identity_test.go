@@ -90,19 +90,19 @@ func (b *bench) everything(t testing.TB) (users []meta.User, keys []meta.AccessK
 	err := b.store.View(t.Context(), func(ctx context.Context, r meta.Reader) error {
 		users, keys = nil, nil
 		for _, name := range []string{identity.Administrator, identity.Pusher} {
-			u, err := r.User(ctx, account, name)
+			u, err := r.Identities().User(ctx, account, name)
 			if err != nil {
 				return err
 			}
 			users = append(users, u)
-			ks, err := r.ListAccessKeys(ctx, u.UniqueID)
+			ks, err := r.Identities().ListAccessKeys(ctx, u.UniqueID)
 			if err != nil {
 				return err
 			}
 			keys = append(keys, ks...)
 		}
 		var err error
-		tokenKeys, err = r.TokenKeys(ctx)
+		tokenKeys, err = r.Identities().TokenKeys(ctx)
 		return err
 	})
 	if err != nil {
@@ -184,7 +184,7 @@ func TestEnsureAccount(t *testing.T) {
 	})
 	t.Run("what was taken away comes back new", func(t *testing.T) {
 		b.update(t, func(ctx context.Context, tx meta.Tx) error {
-			return errors.Join(tx.DeleteUser(ctx, users[0].UniqueID), tx.DeleteAccessKey(ctx, keys[1].ID))
+			return errors.Join(tx.Identities().DeleteUser(ctx, users[0].UniqueID), tx.Identities().DeleteAccessKey(ctx, keys[1].ID))
 		})
 		if err := b.EnsureAccount(t.Context(), account); err != nil {
 			t.Fatal(err)
@@ -225,7 +225,7 @@ func TestWrongMasterKey(t *testing.T) {
 	_, _, lookup := wrong.Lookup(t.Context(), p.KeyID)
 	_, credentials := wrong.Credentials(t.Context(), account, identity.Pusher)
 	_, _, issue := wrong.IssueToken(t.Context(), p, "us-east-1")
-	_, verify := wrong.VerifyToken(t.Context(), password, "us-east-1")
+	_, verify := wrong.Tokens(b.store).VerifyToken(t.Context(), password, "us-east-1")
 	for name, err := range map[string]error{
 		"Lookup": lookup, "Credentials": credentials, "IssueToken": issue, "VerifyToken": verify,
 		"EnsureAccount":     wrong.EnsureAccount(t.Context(), account),
@@ -247,13 +247,17 @@ func TestLookupRefuses(t *testing.T) {
 		_, _, err := b.Lookup(t.Context(), id)
 		wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 	}
-	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.SetAccessKeyActive(ctx, p.KeyID, false) })
+	b.update(t, func(ctx context.Context, tx meta.Tx) error {
+		return tx.Identities().SetAccessKeyActive(ctx, p.KeyID, false)
+	})
 	_, _, err := b.Lookup(t.Context(), p.KeyID)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 	if _, err := b.Credentials(t.Context(), account, identity.Pusher); err == nil || !strings.Contains(err.Error(), "no active access key") {
 		t.Errorf("Credentials = %v", err)
 	}
-	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.SetAccessKeyActive(ctx, p.KeyID, true) })
+	b.update(t, func(ctx context.Context, tx meta.Tx) error {
+		return tx.Identities().SetAccessKeyActive(ctx, p.KeyID, true)
+	})
 	if _, _, err := b.Lookup(t.Context(), p.KeyID); err != nil {
 		t.Errorf("switched on again: %v", err)
 	}
@@ -270,10 +274,10 @@ func TestSecretsStayInTheirRows(t *testing.T) {
 	b.update(t, func(ctx context.Context, tx meta.Tx) error {
 		stolen := keys[1]
 		stolen.Sealed = keys[0].Sealed
-		if err := tx.DeleteAccessKey(ctx, stolen.ID); err != nil {
+		if err := tx.Identities().DeleteAccessKey(ctx, stolen.ID); err != nil {
 			return err
 		}
-		return tx.InsertAccessKey(ctx, stolen)
+		return tx.Identities().InsertAccessKey(ctx, stolen)
 	})
 	if _, secret, err := b.Lookup(t.Context(), keys[1].ID); err == nil || secret != "" || ecr.CodeOf(err) != ecr.CodeServer {
 		t.Errorf("Lookup = %v", err)

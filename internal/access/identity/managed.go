@@ -46,7 +46,7 @@ var managedTexts = sync.OnceValue(func() map[string]string {
 const nothing = `{"Version":"2012-10-17","Statement":[{"Sid":"PolicyIsGone","Effect":"Deny","Action":"*","Resource":"*"}]}`
 
 // fillPolicies gives p the policies of its user or role, as they are now.
-func fillPolicies(ctx context.Context, r meta.Reader, p *access.Principal, refs []string, inline map[string]string, boundary string) error {
+func fillPolicies(ctx context.Context, r meta.IdentityReader, p *access.Principal, refs []string, inline map[string]string, boundary string) error {
 	var ids []string
 	for _, ref := range refs {
 		if IsPolicyID(ref) {

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/kontor-registry/kontor/internal/durable"
 )
 
 // MasterKeySize is the size in bytes of a master key and of its file.
@@ -156,7 +158,7 @@ func CreateMasterKey(path string) (MasterKey, error) {
 	if err := errors.Join(os.Link(temp, path), removeIfThere(temp)); err != nil {
 		return MasterKey{}, fmt.Errorf("creating the master key: %w", err)
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return MasterKey{}, fmt.Errorf("creating the master key: %w", err)
 	}
 	return NewMasterKey(raw)
@@ -196,18 +198,4 @@ func removeIfThere(path string) error {
 		return err
 	}
 	return nil
-}
-
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced; NTFS journals the link
-	}
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	if err := d.Sync(); err != nil {
-		return errors.Join(err, d.Close())
-	}
-	return d.Close()
 }

@@ -156,7 +156,7 @@ func (s *Service) LookupSession(ctx context.Context, accessKeyID, token string) 
 	}
 	var p access.Principal
 	var secret string
-	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		keys, err := r.TokenKeys(ctx)
 		if err != nil {
 			return err
@@ -188,7 +188,7 @@ func parseSessionToken(token string) ([]byte, error) {
 
 // openSession decrypts a token that was presented earlier in the request.
 func (s *Service) openSession(ctx context.Context, raw []byte) (out sealed, err error) {
-	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		keys, err := r.TokenKeys(ctx)
 		if err == nil {
 			out, err = s.unseal(keys, raw)
@@ -235,7 +235,7 @@ func (s *Service) unseal(keys []meta.TokenKey, raw []byte) (sealed, error) {
 }
 
 // session reads what a token stands for within one transaction.
-func (s *Service) session(ctx context.Context, r meta.Reader, keys []meta.TokenKey, keyID string, raw []byte) (access.Principal, string, error) {
+func (s *Service) session(ctx context.Context, r meta.IdentityReader, keys []meta.TokenKey, keyID string, raw []byte) (access.Principal, string, error) {
 	none := func(err error) (access.Principal, string, error) {
 		if errors.Is(err, meta.ErrNotFound) {
 			err = errInvalidToken()
@@ -273,7 +273,7 @@ func (s *Service) session(ctx context.Context, r meta.Reader, keys []meta.TokenK
 	return p, c.Secret, nil
 }
 
-func (s *Service) roleSession(ctx context.Context, r meta.Reader, c sealed) (access.Principal, error) {
+func (s *Service) roleSession(ctx context.Context, r meta.IdentityReader, c sealed) (access.Principal, error) {
 	role, err := r.RoleByID(ctx, c.UniqueID)
 	if err != nil {
 		return access.Principal{}, err
@@ -331,7 +331,7 @@ func MergeTags(base, over map[string]string) map[string]string {
 
 // PolicyText returns the default version of a managed policy that account may
 // use, its own or everybody's. meta.ErrNotFound.
-func (s *Service) PolicyText(ctx context.Context, r meta.Reader, account ecr.AccountID, arn string) (string, error) {
+func (s *Service) PolicyText(ctx context.Context, r meta.IdentityReader, account ecr.AccountID, arn string) (string, error) {
 	for _, m := range Managed() {
 		if m.ARN(s.cfg.Partition) == arn {
 			return managedTexts()[m.Name], nil
@@ -351,12 +351,12 @@ func PolicyARN(partition string, p meta.Policy) string {
 }
 
 // UserPrincipal is u as a caller, without a key.
-func (s *Service) UserPrincipal(ctx context.Context, r meta.Reader, u meta.User) (access.Principal, error) {
+func (s *Service) UserPrincipal(ctx context.Context, r meta.IdentityReader, u meta.User) (access.Principal, error) {
 	p := access.Principal{Account: u.Account, ARN: UserARN(s.cfg.Partition, u), UniqueID: u.UniqueID, Tags: u.Tags}
 	return p, fillPolicies(ctx, r, &p, u.Policies, u.Inline, u.Boundary)
 }
 
 // RolePrincipal is a session of role as a caller, without a key.
-func (s *Service) RolePrincipal(ctx context.Context, r meta.Reader, role meta.Role, session string) (access.Principal, error) {
+func (s *Service) RolePrincipal(ctx context.Context, r meta.IdentityReader, role meta.Role, session string) (access.Principal, error) {
 	return s.roleSession(ctx, r, sealed{Session: Session{UniqueID: role.UniqueID, Name: session}})
 }

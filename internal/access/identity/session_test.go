@@ -26,7 +26,7 @@ var testRole = meta.Role{
 func (b *bench) roleSession(t testing.TB) identity.Temporary {
 	t.Helper()
 	b.update(t, func(ctx context.Context, tx meta.Tx) error {
-		err := tx.InsertRole(ctx, testRole)
+		err := tx.Identities().InsertRole(ctx, testRole)
 		if errors.Is(err, meta.ErrExists) {
 			return nil
 		}
@@ -86,15 +86,15 @@ func TestDockerTokenOfSession(t *testing.T) {
 	if err != nil || !expires.Equal(s.Expires) {
 		t.Fatalf("expires %v, %v", expires, err)
 	}
-	got, err := b.VerifyToken(t.Context(), password, region)
+	got, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(p, got, addresses); d != "" {
 		t.Errorf("principal (-issued to +verified):\n%s", d)
 	}
-	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteRole(ctx, testRole.UniqueID) })
-	_, err = b.VerifyToken(t.Context(), password, region)
+	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteRole(ctx, testRole.UniqueID) })
+	_, err = b.Tokens(b.store).VerifyToken(t.Context(), password, region)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 }
 
@@ -110,7 +110,7 @@ func TestPackedPolicy(t *testing.T) {
 	}
 	// The longest that is accepted goes through as session token and as docker
 	// password.
-	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.InsertRole(ctx, testRole) })
+	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.Identities().InsertRole(ctx, testRole) })
 	var s identity.Temporary
 	for len(tags) > 0 {
 		s, err = b.IssueSession(t.Context(), identity.Session{UniqueID: testRole.UniqueID, Name: "n", Tags: tags, Duration: time.Hour})
@@ -130,7 +130,7 @@ func TestPackedPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.VerifyToken(t.Context(), password, region); err != nil {
+	if _, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region); err != nil {
 		t.Errorf("a password of %d bytes: %v", len(password), err)
 	}
 }
@@ -151,7 +151,7 @@ func TestSessionTokenTampering(t *testing.T) {
 	password := b.token(t, identity.Pusher)
 	_, _, err := b.LookupSession(t.Context(), s.AccessKeyID, password)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
-	_, err = b.VerifyToken(t.Context(), s.SessionToken, region)
+	_, err = b.Tokens(b.store).VerifyToken(t.Context(), s.SessionToken, region)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 }
 

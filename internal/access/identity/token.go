@@ -95,17 +95,17 @@ func (s *Service) IssueToken(ctx context.Context, p access.Principal, region ecr
 // them to end all tokens), it makes one.
 func (s *Service) newestTokenKey(ctx context.Context) (meta.TokenKey, error) {
 	var keys []meta.TokenKey
-	read := func(ctx context.Context, r meta.Reader) (err error) {
+	read := func(ctx context.Context, r meta.IdentityReader) (err error) {
 		keys, err = r.TokenKeys(ctx)
 		return err
 	}
-	if err := s.cfg.Meta.View(ctx, read); err != nil {
+	if err := s.view(ctx, read); err != nil {
 		return meta.TokenKey{}, err
 	}
 	if len(keys) > 0 {
 		return keys[0], nil
 	}
-	err := s.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		if err := read(ctx, tx); err != nil || len(keys) > 0 {
 			return err
 		}
@@ -141,12 +141,21 @@ func sealToken(keyID string, secret []byte, c claims, expires time.Time) (string
 
 const tokenPurpose = "kontor docker token"
 
+// Tokens verifies docker tokens.
+type Tokens struct {
+	s  *Service
+	in Snapshots
+}
+
+// Tokens verifies docker tokens by what is there in in.
+func (s *Service) Tokens(in Snapshots) Tokens { return Tokens{s, in} }
+
 // VerifyToken returns whom password was issued to, as the store knows them
 // now. UnrecognizedClient when it was not issued here or has been revoked:
 // its user deleted (also when one of the same name came after), its access
 // key switched off or deleted, its role deleted, or its token key deleted.
 // ExpiredToken after TokenLifetime or with its session. AccessDenied for another region than it was issued for.
-func (s *Service) VerifyToken(ctx context.Context, password string, region ecr.Region) (access.Principal, error) {
+func (t Tokens) VerifyToken(ctx context.Context, password string, region ecr.Region) (access.Principal, error) {
 	e, err := parseToken(password)
 	if err != nil {
 		invalid := errInvalidToken()
@@ -154,17 +163,18 @@ func (s *Service) VerifyToken(ctx context.Context, password string, region ecr.R
 		return access.Principal{}, invalid
 	}
 	var p access.Principal
-	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+	err = t.in.View(ctx, func(ctx context.Context, all meta.Reader) error {
+		r := all.Identities()
 		keys, err := r.TokenKeys(ctx)
 		if err != nil {
 			return err
 		}
-		c, err := s.openToken(keys, e)
+		c, err := t.s.openToken(keys, e)
 		if err != nil {
 			return err
 		}
 		// Only now is e known to be ours and its expiration to be believed.
-		if now := s.cfg.Now(); !now.Before(time.Unix(e.Expiration, 0)) {
+		if now := t.s.cfg.Now(); !now.Before(time.Unix(e.Expiration, 0)) {
 			return ecr.Errorf(ecr.CodeExpiredToken, "Your authorization token has expired. Reauthenticate and try again.")
 		}
 		if c.Region != region {
@@ -172,9 +182,9 @@ func (s *Service) VerifyToken(ctx context.Context, password string, region ecr.R
 				"The authorization token was issued for the region '%s'; this endpoint serves '%s'. Reauthenticate and try again.", c.Region, region)
 		}
 		if c.Session != nil {
-			p, _, err = s.session(ctx, r, keys, c.KeyID, c.Session)
+			p, _, err = t.s.session(ctx, r, keys, c.KeyID, c.Session)
 		} else {
-			_, p, err = s.principal(ctx, r, c.KeyID)
+			_, p, err = t.s.principal(ctx, r, c.KeyID)
 		}
 		if err == nil && p.UniqueID != c.UniqueID {
 			return errInvalidToken()

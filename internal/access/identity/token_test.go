@@ -39,7 +39,7 @@ func TestToken(t *testing.T) {
 	if want := b.now.Add(12 * time.Hour); !expires.Equal(want) {
 		t.Errorf("expires %v, want %v", expires, want)
 	}
-	got, err := b.VerifyToken(t.Context(), password, region)
+	got, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,17 +76,17 @@ func TestTokenExpires(t *testing.T) {
 	password := b.token(t, identity.Pusher)
 	start := b.now
 	b.now = start.Add(12*time.Hour - time.Second)
-	if _, err := b.VerifyToken(t.Context(), password, region); err != nil {
+	if _, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region); err != nil {
 		t.Errorf("a second before: %v", err)
 	}
 	b.now = start.Add(12 * time.Hour)
-	_, err := b.VerifyToken(t.Context(), password, region)
+	_, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region)
 	wantCode(t, err, ecr.CodeExpiredToken, "Your authorization token has expired. Reauthenticate and try again.")
 }
 
 func TestTokenOfAnotherRegion(t *testing.T) {
 	b := newBench(t)
-	_, err := b.VerifyToken(t.Context(), b.token(t, identity.Pusher), "eu-west-1")
+	_, err := b.Tokens(b.store).VerifyToken(t.Context(), b.token(t, identity.Pusher), "eu-west-1")
 	wantCode(t, err, ecr.CodeAccessDenied,
 		"The authorization token was issued for the region 'us-east-1'; this endpoint serves 'eu-west-1'. Reauthenticate and try again.")
 }
@@ -94,55 +94,55 @@ func TestTokenOfAnotherRegion(t *testing.T) {
 func TestTokenRevoked(t *testing.T) {
 	insertUser := func(ctx context.Context, tx meta.Tx, u meta.User) error {
 		u.UniqueID = "AIDA22222222222222222"
-		return tx.InsertUser(ctx, u)
+		return tx.Identities().InsertUser(ctx, u)
 	}
 	tests := []struct {
 		name   string
 		revoke func(ctx context.Context, tx meta.Tx, u meta.User, k meta.AccessKey, tk meta.TokenKey) error
 	}{
 		{"key switched off", func(ctx context.Context, tx meta.Tx, _ meta.User, k meta.AccessKey, _ meta.TokenKey) error {
-			return tx.SetAccessKeyActive(ctx, k.ID, false)
+			return tx.Identities().SetAccessKeyActive(ctx, k.ID, false)
 		}},
 		{"key deleted", func(ctx context.Context, tx meta.Tx, _ meta.User, k meta.AccessKey, _ meta.TokenKey) error {
-			return tx.DeleteAccessKey(ctx, k.ID)
+			return tx.Identities().DeleteAccessKey(ctx, k.ID)
 		}},
 		{"user deleted", func(ctx context.Context, tx meta.Tx, u meta.User, _ meta.AccessKey, _ meta.TokenKey) error {
-			return tx.DeleteUser(ctx, u.UniqueID)
+			return tx.Identities().DeleteUser(ctx, u.UniqueID)
 		}},
 		{"user deleted and created again", func(ctx context.Context, tx meta.Tx, u meta.User, _ meta.AccessKey, _ meta.TokenKey) error {
-			if err := tx.DeleteUser(ctx, u.UniqueID); err != nil {
+			if err := tx.Identities().DeleteUser(ctx, u.UniqueID); err != nil {
 				return err
 			}
 			return insertUser(ctx, tx, u)
 		}},
 		{"user created again with the same key", func(ctx context.Context, tx meta.Tx, u meta.User, k meta.AccessKey, _ meta.TokenKey) error {
-			if err := tx.DeleteUser(ctx, u.UniqueID); err != nil {
+			if err := tx.Identities().DeleteUser(ctx, u.UniqueID); err != nil {
 				return err
 			}
 			if err := insertUser(ctx, tx, u); err != nil {
 				return err
 			}
 			k.UserUniqueID = "AIDA22222222222222222"
-			return tx.InsertAccessKey(ctx, k)
+			return tx.Identities().InsertAccessKey(ctx, k)
 		}},
 		{"token key deleted", func(ctx context.Context, tx meta.Tx, _ meta.User, _ meta.AccessKey, tk meta.TokenKey) error {
-			return tx.DeleteTokenKey(ctx, tk.ID)
+			return tx.Identities().DeleteTokenKey(ctx, tk.ID)
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
 			password, other := b.token(t, identity.Pusher), b.token(t, identity.Administrator)
-			if _, err := b.VerifyToken(t.Context(), password, region); err != nil {
+			if _, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region); err != nil {
 				t.Fatal(err)
 			}
 			users, keys, tokenKeys := b.everything(t)
 			b.update(t, func(ctx context.Context, tx meta.Tx) error {
 				return tt.revoke(ctx, tx, users[1], keys[1], tokenKeys[0])
 			})
-			_, err := b.VerifyToken(t.Context(), password, region)
+			_, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region)
 			wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
-			if _, err := b.VerifyToken(t.Context(), other, region); (err == nil) == strings.HasPrefix(tt.name, "token key") {
+			if _, err := b.Tokens(b.store).VerifyToken(t.Context(), other, region); (err == nil) == strings.HasPrefix(tt.name, "token key") {
 				t.Errorf("another user's token: %v", err)
 			}
 		})
@@ -155,12 +155,14 @@ func TestTokenKeyComesBack(t *testing.T) {
 	b := newBench(t)
 	old := b.token(t, identity.Pusher)
 	_, _, tokenKeys := b.everything(t)
-	b.update(t, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteTokenKey(ctx, tokenKeys[0].ID) })
+	b.update(t, func(ctx context.Context, tx meta.Tx) error {
+		return tx.Identities().DeleteTokenKey(ctx, tokenKeys[0].ID)
+	})
 	fresh := b.token(t, identity.Pusher)
-	if _, err := b.VerifyToken(t.Context(), fresh, region); err != nil {
+	if _, err := b.Tokens(b.store).VerifyToken(t.Context(), fresh, region); err != nil {
 		t.Error(err)
 	}
-	_, err := b.VerifyToken(t.Context(), old, region)
+	_, err := b.Tokens(b.store).VerifyToken(t.Context(), old, region)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 }
 
@@ -171,10 +173,10 @@ func TestTokenKeyRotation(t *testing.T) {
 	b.now = b.now.Add(time.Hour)
 	const id = "ABCDEFGHIJKLMNOP"
 	b.update(t, func(ctx context.Context, tx meta.Tx) error {
-		return tx.InsertTokenKey(ctx, meta.TokenKey{ID: id, CreatedAt: b.now, Sealed: newKey(t, 1).Seal(identity.KindTokenKey, id, make([]byte, 32))})
+		return tx.Identities().InsertTokenKey(ctx, meta.TokenKey{ID: id, CreatedAt: b.now, Sealed: newKey(t, 1).Seal(identity.KindTokenKey, id, make([]byte, 32))})
 	})
 	for name, password := range map[string]string{"old": old, "new": b.token(t, identity.Pusher)} {
-		if _, err := b.VerifyToken(t.Context(), password, region); err != nil {
+		if _, err := b.Tokens(b.store).VerifyToken(t.Context(), password, region); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -197,7 +199,7 @@ func TestTokenTampering(t *testing.T) {
 		changed := []byte(password)
 		i := rapid.IntRange(0, len(changed)-1).Draw(rt, "at")
 		changed[i] = rapid.Byte().Filter(func(c byte) bool { return c != changed[i] }).Draw(rt, "byte")
-		if p, err := b.VerifyToken(t.Context(), string(changed), region); err == nil || ecr.CodeOf(err) != ecr.CodeUnrecognizedClient {
+		if p, err := b.Tokens(b.store).VerifyToken(t.Context(), string(changed), region); err == nil || ecr.CodeOf(err) != ecr.CodeUnrecognizedClient {
 			rt.Fatalf("VerifyToken = %+v, %v", p, err)
 		}
 	})
@@ -220,7 +222,7 @@ func TestTokenTampering(t *testing.T) {
 		if edited == string(text) {
 			t.Fatalf("%s: nothing changed in %s", name, text)
 		}
-		_, err = b.VerifyToken(t.Context(), base64.StdEncoding.EncodeToString([]byte(edited)), region)
+		_, err = b.Tokens(b.store).VerifyToken(t.Context(), base64.StdEncoding.EncodeToString([]byte(edited)), region)
 		wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)
 	}
 }
@@ -235,7 +237,7 @@ func FuzzVerifyToken(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		_, err := b.VerifyToken(t.Context(), s, region)
+		_, err := b.Tokens(b.store).VerifyToken(t.Context(), s, region)
 		if s != password && ecr.CodeOf(err) != ecr.CodeUnrecognizedClient {
 			t.Errorf("VerifyToken(%q) = %v", s, err)
 		}
@@ -246,7 +248,7 @@ func BenchmarkVerifyToken(b *testing.B) {
 	bench := newBench(b)
 	password := bench.token(b, identity.Pusher)
 	for b.Loop() {
-		if _, err := bench.VerifyToken(b.Context(), password, region); err != nil {
+		if _, err := bench.Tokens(bench.store).VerifyToken(b.Context(), password, region); err != nil {
 			b.Fatal(err)
 		}
 	}

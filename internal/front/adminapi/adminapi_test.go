@@ -20,9 +20,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk"
-	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
+	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -32,33 +32,24 @@ var home = ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}
 type server struct {
 	h             *Handler
 	admin, pusher access.Principal
-	clock         *registry.TestClock
+	clock         *retention.TestClock
 }
 
 func newServer(t testing.TB) *server {
 	t.Helper()
 	ctx := context.Background()
-	dir := t.TempDir()
 	fatal := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "meta.db")})
-	fatal(err)
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	blobs, err := disk.Open(disk.Config{Dir: filepath.Join(dir, "blobs")})
-	fatal(err)
-	key, err := identity.CreateMasterKey(filepath.Join(dir, "master.key"))
+	key, err := identity.CreateMasterKey(filepath.Join(t.TempDir(), "master.key"))
 	fatal(err)
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	s := &server{clock: registry.NewTestClock(func() time.Time { return start })}
-	users := identity.New(identity.Config{Meta: store, Key: key, Now: func() time.Time { return start }})
+	s := &server{clock: retention.NewTestClock(func() time.Time { return start })}
+	stores := testkit.Open(t, testkit.Settings{Clock: s.clock.Now, TestClock: s.clock, RecycleTime: 7 * testkit.Day})
+	users := identity.New(identity.Config{Meta: stores.Meta, Key: key, Now: func() time.Time { return start }})
 	fatal(users.EnsureAccount(ctx, home.Account))
 	for name, p := range map[string]*access.Principal{identity.Administrator: &s.admin, identity.Pusher: &s.pusher} {
 		c, err := users.Credentials(ctx, home.Account, name)
@@ -66,13 +57,8 @@ func newServer(t testing.TB) *server {
 		*p, _, err = users.Lookup(ctx, c.AccessKeyID)
 		fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
-	r := registry.New(registry.Config{
-		Meta: store, Blobs: blobs, Tokens: users, Now: s.clock.Now, TestClock: s.clock, Log: log, RecycleTime: 7 * 24 * time.Hour,
-	})
-	s.h = New(Config{Registry: r, Log: log})
-	_, err = r.As(s.admin).CreateRepository(ctx, registry.NewRepository{Repo: registry.Repo{In: home, Name: "app"}})
-	fatal(err)
+	s.h = New(Config{Retention: stores.Retention, Jobs: stores.Jobs, Log: slog.New(slog.DiscardHandler)})
+	stores.Repo("app", ecr.Mutable)
 	return s
 }
 
@@ -157,7 +143,7 @@ func TestEveryOperationAsks(t *testing.T) {
 	s := newServer(t)
 	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[]}`
 	actions := map[string]bool{}
-	for _, op := range registry.Operations() {
+	for _, op := range slices.Concat(retention.Operations(), jobs.Operations()) {
 		for _, a := range op.Actions {
 			actions[string(a)] = true
 		}

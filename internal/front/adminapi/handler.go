@@ -18,7 +18,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
@@ -29,8 +30,10 @@ const MaxBodyBytes = 16 << 20
 
 // Config is what a Handler is made of.
 type Config struct {
-	// Registry serves the operations. Required.
-	Registry *registry.Registry
+	// Retention serves the operations, but for what Jobs does by hand. Both
+	// are required.
+	Retention *retention.Service
+	Jobs      *jobs.Jobs
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }
@@ -51,7 +54,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Registry.As(p), r: h.cfg.Registry, p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -61,10 +64,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 
 // A call is one request: its caller and where it came in.
 type call struct {
-	*registry.Caller
-	r  *registry.Registry
-	p  access.Principal
-	at ecr.RegistryID
+	*retention.Caller
+	jobs *jobs.Caller
+	p    access.Principal
+	at   ecr.RegistryID
 }
 
 // serve puts decoding before an operation.
@@ -97,28 +100,28 @@ func (c *call) in(registryID string) (ecr.RegistryID, error) {
 }
 
 // repo is the repository that a request must name.
-func (c *call) repo(registryID, name string) (registry.Repo, error) {
+func (c *call) repo(registryID, name string) (ecr.Repo, error) {
 	in, err := c.in(registryID)
 	if err != nil {
-		return registry.Repo{}, err
+		return ecr.Repo{}, err
 	}
 	n, err := ecr.ParseRepositoryName(name)
-	return registry.Repo{In: in, Name: n}, err
+	return ecr.Repo{In: in, Name: n}, err
 }
 
 // someRepo is the repository that a request may name; one without a name
 // stands for all.
-func (c *call) someRepo(registryID, name string) (registry.Repo, error) {
+func (c *call) someRepo(registryID, name string) (ecr.Repo, error) {
 	in, err := c.in(registryID)
 	if err != nil {
-		return registry.Repo{}, err
+		return ecr.Repo{}, err
 	}
 	n, err := optional(name, ecr.ParseRepositoryName)
-	return registry.Repo{In: in, Name: n}, err
+	return ecr.Repo{In: in, Name: n}, err
 }
 
 // image is the image that a request must name, by its digest.
-func (c *call) image(registryID, name, digest string) (registry.Repo, ecr.Digest, error) {
+func (c *call) image(registryID, name, digest string) (ecr.Repo, ecr.Digest, error) {
 	at, err := c.repo(registryID, name)
 	if err != nil {
 		return at, "", err

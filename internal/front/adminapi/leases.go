@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -19,9 +19,9 @@ func (c *call) reportLeases(ctx context.Context, in *admin.ReportLeasesRequest) 
 	if in.TTLSeconds > most || in.TTLSeconds < -most {
 		return nil, ecr.InvalidParameter("ttlSeconds", "Member must have value less than or equal to %d", most)
 	}
-	list := make([]registry.Lease, len(in.Leases))
+	list := make([]retention.Lease, len(in.Leases))
 	for i, l := range in.Leases {
-		list[i] = registry.Lease{
+		list[i] = retention.Lease{
 			Repository: ecr.RepositoryName(l.RepositoryName), User: l.User,
 			Image: ecr.ImageID{Digest: ecr.Digest(l.ImageDigest), Tag: ecr.Tag(l.ImageTag)},
 		}
@@ -36,7 +36,7 @@ func (c *call) reportLeases(ctx context.Context, in *admin.ReportLeasesRequest) 
 // longestTime keeps a number of seconds within what a time.Duration holds.
 const longestTime = 100 * 366 * 24 * time.Hour
 
-func collector(c registry.Collector) admin.Collector {
+func collector(c retention.Collector) admin.Collector {
 	return admin.Collector{Name: c.Name, ReportedAt: c.ReportedAt.UTC(), ExpectedAt: c.ExpectedAt.UTC(), Silent: c.Silent}
 }
 
@@ -57,7 +57,7 @@ func (c *call) listLeases(ctx context.Context, in *admin.ListLeasesRequest) (*ad
 	for i, who := range collectors {
 		out.Collectors[i] = collector(who)
 	}
-	var rest []registry.Lease
+	var rest []retention.Lease
 	for _, lease := range leases {
 		if leaseKey(lease) > l.after || l.after == "" {
 			rest = append(rest, lease)
@@ -75,7 +75,7 @@ func (c *call) listLeases(ctx context.Context, in *admin.ListLeasesRequest) (*ad
 
 // leaseKey orders leases as ListLeases does: NUL, which none of them holds, is
 // before every other character.
-func leaseKey(l registry.Lease) string {
+func leaseKey(l retention.Lease) string {
 	return strings.Join([]string{string(l.Repository), string(l.Image.Digest), string(l.Image.Tag), l.Collector, l.User}, "\x00")
 }
 

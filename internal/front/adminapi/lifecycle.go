@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -14,7 +14,7 @@ func (c *call) runLifecycle(ctx context.Context, in *admin.RunLifecycleRequest) 
 	if err != nil {
 		return nil, err
 	}
-	run, err := c.RunLifecycle(ctx, at, registry.RunOptions{DryRun: in.DryRun, Force: in.Force})
+	run, err := c.RunLifecycle(ctx, at, retention.RunOptions{DryRun: in.DryRun, Force: in.Force})
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ func (c *call) collectGarbage(ctx context.Context, in *admin.CollectGarbageReque
 	if err != nil {
 		return nil, err
 	}
-	done, err := c.Collect(ctx, at)
+	done, err := c.jobs.Collect(ctx, at)
 	if err != nil {
 		return nil, err
 	}

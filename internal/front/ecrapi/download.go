@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
 )
 
 // DownloadPath is the path for which the server calls ServeDownload. The
@@ -123,7 +122,7 @@ func (h *Handler) ServeDownload(w http.ResponseWriter, r *http.Request, requestI
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
-	at := registry.Repo{In: ecr.RegistryID{Account: t.Account, Region: t.Region}, Name: t.Name}
+	at := ecr.Repo{In: ecr.RegistryID{Account: t.Account, Region: t.Region}, Name: t.Name}
 	info, f, err := h.cfg.Registry.System("download URL of a layer").OpenBlob(r.Context(), at, t.Digest)
 	if err != nil {
 		h.refuseDownload(w, r, requestID, err)

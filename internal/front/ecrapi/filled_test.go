@@ -138,7 +138,7 @@ func TestResponsesAreFilled(t *testing.T) {
 	}
 	do("GetDownloadUrlForLayer", `{"repositoryName": "app", "layerDigest": %q}`, layer)
 	do("BatchGetImage", `{"repositoryName": "app", "imageIds": [{"imageTag": "v1"}, {"imageTag": "none", "imageDigest": "sha256"}]}`)
-	if err := s.h.cfg.Registry.FlushPulls(t.Context()); err != nil {
+	if err := s.h.cfg.Retention.FlushPulls(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	do("ListImages", `{"repositoryName": "app", "maxResults": 1}`)

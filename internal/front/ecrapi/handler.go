@@ -10,6 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
 
@@ -26,6 +27,8 @@ const MaxBodyBytes = 28 << 20
 type Config struct {
 	// Registry serves the operations. Required.
 	Registry *registry.Registry
+	// Retention serves those on lifecycle policies. Required.
+	Retention *retention.Service
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 	// Now is the authentication time, which download URLs expire by. Without
@@ -69,7 +72,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 			at.Scheme = "https"
 		}
 	}
-	c := &call{Caller: h.cfg.Registry.As(p), h: h, p: p, at: at}
+	c := &call{Caller: h.cfg.Registry.As(p), retention: h.cfg.Retention.As(p), h: h, p: p, at: at}
 	response, err := c.run(r.Context(), operation, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
@@ -81,9 +84,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 // A call is one request: its caller and where it came in.
 type call struct {
 	*registry.Caller
-	h  *Handler
-	p  access.Principal
-	at Endpoint
+	retention *retention.Caller
+	h         *Handler
+	p         access.Principal
+	at        Endpoint
 }
 
 // run decodes, checks and carries out one operation.
@@ -191,8 +195,8 @@ func (c *call) in(registryID *string) ecr.RegistryID {
 }
 
 // repo is the repository that a request names. Both parts have been checked.
-func (c *call) repo(registryID, name *string) registry.Repo {
-	return registry.Repo{In: c.in(registryID), Name: ecr.RepositoryName(*name)}
+func (c *call) repo(registryID, name *string) ecr.Repo {
+	return ecr.Repo{In: c.in(registryID), Name: ecr.RepositoryName(*name)}
 }
 
 // value is what p points to, or the zero value.

@@ -83,7 +83,7 @@ func (c *call) listImages(ctx context.Context, in *ListImagesRequest) (*ListImag
 		return nil, err
 	}
 	digest, tag, _ := strings.Cut(cursor, " ")
-	ids, next, err := c.ListImages(ctx, at, registry.TagStatus(value(filter.TagStatus)),
+	ids, next, err := c.ListImages(ctx, at, ecr.TagStatus(value(filter.TagStatus)),
 		ecr.ImageID{Digest: ecr.Digest(digest), Tag: ecr.Tag(tag)}, pageSize(in.MaxResults, defaultPage), statuses(filter.ImageStatus)...)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (c *call) describeImages(ctx context.Context, in *DescribeImagesRequest) (*
 	at := c.repo(in.RegistryId, in.RepositoryName)
 	filter := value(in.Filter)
 	of := statuses(filter.ImageStatus)
-	status := registry.TagStatus(value(filter.TagStatus))
+	status := ecr.TagStatus(value(filter.TagStatus))
 	out := &DescribeImagesResponse{ImageDetails: []ImageDetail{}}
 	var images []ecr.Image
 	if in.ImageIds != nil {
@@ -114,7 +114,7 @@ func (c *call) describeImages(ctx context.Context, in *DescribeImagesRequest) (*
 			return nil, err
 		}
 		images = slices.DeleteFunc(images, func(i ecr.Image) bool {
-			return status == registry.TagStatusTagged && len(i.Tags) == 0 || status == registry.TagStatusUntagged && len(i.Tags) > 0 ||
+			return status == ecr.TagStatusTagged && len(i.Tags) == 0 || status == ecr.TagStatusUntagged && len(i.Tags) > 0 ||
 				len(of) > 0 && !slices.Contains(of, i.Status)
 		})
 	} else {
@@ -152,7 +152,7 @@ func statuses(filter *string) []ecr.ImageStatus {
 	}
 }
 
-func imageDetail(at registry.Repo, i ecr.Image) ImageDetail {
+func imageDetail(at ecr.Repo, i ecr.Image) ImageDetail {
 	d := ImageDetail{
 		RegistryId: text(at.In.Account), RepositoryName: text(at.Name),
 		ImageDigest: text(i.Digest), ImageSizeInBytes: &i.SizeBytes,

@@ -77,7 +77,7 @@ func (c *call) uploadLayerPart(ctx context.Context, in *UploadLayerPartRequest) 
 
 // lastValidByte adds to a refused part how far the upload has come. Where that
 // cannot be had (no such upload, no right), it is the error to tell.
-func (c *call) lastValidByte(ctx context.Context, at registry.Repo, id meta.UploadID, refused error) error {
+func (c *call) lastValidByte(ctx context.Context, at ecr.Repo, id meta.UploadID, refused error) error {
 	offset, err := c.UploadOffset(ctx, at, id)
 	if err != nil {
 		return err

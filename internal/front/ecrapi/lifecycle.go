@@ -7,13 +7,14 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 func (c *call) startLifecyclePolicyPreview(ctx context.Context, in *StartLifecyclePolicyPreviewRequest) (*StartLifecyclePolicyPreviewResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
-	p, err := c.StartLifecyclePreview(ctx, at, value(in.LifecyclePolicyText))
+	p, err := c.retention.StartLifecyclePreview(ctx, at, value(in.LifecyclePolicyText))
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +34,7 @@ func (c *call) getLifecyclePolicyPreview(ctx context.Context, in *GetLifecyclePo
 		}
 		ids = imageIDs(in.ImageIds)
 	}
-	p, err := c.LifecyclePreview(ctx, at)
+	p, err := c.retention.LifecyclePreview(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func (c *call) getLifecyclePolicyPreview(ctx context.Context, in *GetLifecyclePo
 		RegistryId: text(at.In.Account), RepositoryName: text(at.Name), LifecyclePolicyText: &p.PolicyText, Status: text(p.Status),
 		PreviewResults: []LifecyclePolicyPreviewResult{}, Summary: previewSummary(p),
 	}
-	list := p.Select(registry.TagStatus(value(value(in.Filter).TagStatus)), ids)
+	list := p.Select(ecr.TagStatus(value(value(in.Filter).TagStatus)), ids)
 	if ids == nil {
 		// A preview does not change, but another may take its place.
 		walk, err := newListing("GetLifecyclePolicyPreview", at.In, struct {
@@ -81,8 +82,8 @@ func (l listing) place(t *string, n int) (int, error) {
 	return first, nil
 }
 
-func previewSummary(p registry.Preview) *LifecyclePolicyPreviewSummary {
-	if p.Status != registry.PreviewComplete {
+func previewSummary(p retention.Preview) *LifecyclePolicyPreviewSummary {
+	if p.Status != retention.PreviewComplete {
 		return nil
 	}
 	expire, archive := p.Totals()
@@ -93,7 +94,7 @@ func previewSummary(p registry.Preview) *LifecyclePolicyPreviewSummary {
 	return s
 }
 
-func previewResult(r registry.PreviewResult) LifecyclePolicyPreviewResult {
+func previewResult(r retention.PreviewResult) LifecyclePolicyPreviewResult {
 	out := LifecyclePolicyPreviewResult{
 		ImageDigest: text(r.Digest), ImagePushedAt: awsjson.NewTime(r.PushedAt), AppliedRulePriority: count(r.Rule),
 		Action: &LifecyclePolicyRuleAction{Type: text("EXPIRE")}, StorageClass: text(registry.ClassStandard),

@@ -12,12 +12,13 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
 )
 
 // Each of the 62 operations is served, or answers with an error that its model
 // names and that a client does not retry. None pretends to have succeeded.
 func TestEveryOperationAnswers(t *testing.T) {
-	h := New(Config{Registry: registry.New(registry.Config{}), Log: slog.New(slog.DiscardHandler)})
+	h := New(Config{Registry: registry.New(registry.Config{}), Retention: retention.New(retention.Config{}), Log: slog.New(slog.DiscardHandler)})
 	ask := func(operation, body string) (int, errorBody) {
 		w := httptest.NewRecorder()
 		h.Serve(w, httptest.NewRequest(http.MethodPost, "/", nil), operation, []byte(body),

@@ -36,7 +36,7 @@ func (c *call) deleteRepositoryPolicy(ctx context.Context, in *DeleteRepositoryP
 
 func (c *call) putLifecyclePolicy(ctx context.Context, in *PutLifecyclePolicyRequest) (*PutLifecyclePolicyResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
-	policy, err := c.SetLifecyclePolicy(ctx, at, *in.LifecyclePolicyText)
+	policy, err := c.retention.SetLifecyclePolicy(ctx, at, *in.LifecyclePolicyText)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (c *call) putLifecyclePolicy(ctx context.Context, in *PutLifecyclePolicyReq
 
 func (c *call) getLifecyclePolicy(ctx context.Context, in *GetLifecyclePolicyRequest) (*GetLifecyclePolicyResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
-	policy, evaluated, err := c.LifecyclePolicy(ctx, at)
+	policy, evaluated, err := c.retention.LifecyclePolicy(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (c *call) getLifecyclePolicy(ctx context.Context, in *GetLifecyclePolicyReq
 
 func (c *call) deleteLifecyclePolicy(ctx context.Context, in *DeleteLifecyclePolicyRequest) (*DeleteLifecyclePolicyResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
-	policy, evaluated, err := c.DeleteLifecyclePolicy(ctx, at)
+	policy, evaluated, err := c.retention.DeleteLifecyclePolicy(ctx, at)
 	if err != nil {
 		return nil, err
 	}

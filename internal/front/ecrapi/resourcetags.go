@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
 )
 
 func (c *call) tagResource(ctx context.Context, in *TagResourceRequest) (*TagResourceResponse, error) {
@@ -46,14 +45,14 @@ func (c *call) listTagsForResource(ctx context.Context, in *ListTagsForResourceR
 
 // resource is the repository that an ARN names. An endpoint knows the
 // resources of its region only.
-func (c *call) resource(arn string) (registry.Repo, error) {
+func (c *call) resource(arn string) (ecr.Repo, error) {
 	in, name, err := ecr.ParseRepositoryARN(arn)
 	if err != nil || in.Region != c.at.Registry.Region {
 		e := ecr.InvalidParameter("resourceArn", "Invalid ARN")
 		e.Err = err
-		return registry.Repo{}, e
+		return ecr.Repo{}, e
 	}
-	return registry.Repo{In: in, Name: name}, nil
+	return ecr.Repo{In: in, Name: name}, nil
 }
 
 // resourceTags refuses a key given twice, of which a map would keep one.

@@ -18,9 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/registry"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk"
-	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // A server is a handler over real stores, at a fixed time. Its caller is the
@@ -37,26 +35,14 @@ const created = "1563223656.5"
 func newServer(t *testing.T) *server {
 	t.Helper()
 	ctx := context.Background()
-	dir := t.TempDir()
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "meta.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	blobs, err := disk.Open(disk.Config{Dir: filepath.Join(dir, "blobs")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := identity.CreateMasterKey(filepath.Join(dir, "master.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	now := func() time.Time { return time.UnixMilli(1563223656500).UTC() }
-	users := identity.New(identity.Config{Meta: store, Key: key, Now: now})
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	stores := testkit.Open(t, testkit.Settings{Clock: now, Log: log})
+	key, err := identity.CreateMasterKey(filepath.Join(t.TempDir(), "master.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := identity.New(identity.Config{Meta: stores.Meta, Key: key, Now: now})
 	if err := users.EnsureAccount(ctx, home.Account); err != nil {
 		t.Fatal(err)
 	}
@@ -68,10 +54,9 @@ func newServer(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	r := registry.New(registry.Config{Meta: store, Blobs: blobs, Tokens: users, Now: now, Log: log})
+	stores.Set(func(s *testkit.Settings) { s.Tokens = users })
 	return &server{
-		h:  New(Config{Registry: r, Log: log, Now: now}),
+		h:  New(Config{Registry: stores.Registry, Retention: stores.Retention, Log: log, Now: now}),
 		p:  p,
 		at: Endpoint{Registry: home, Host: "localhost:5050"},
 	}

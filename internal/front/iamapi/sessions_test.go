@@ -276,10 +276,10 @@ func TestRevocation(t *testing.T) {
 func (w *world) deleteTokenKeys(t *testing.T) {
 	t.Helper()
 	err := w.meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-		keys, err := tx.TokenKeys(ctx)
+		keys, err := tx.Identities().TokenKeys(ctx)
 		for _, k := range keys {
 			if err == nil {
-				err = tx.DeleteTokenKey(ctx, k.ID)
+				err = tx.Identities().DeleteTokenKey(ctx, k.ID)
 			}
 		}
 		return err

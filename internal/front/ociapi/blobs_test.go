@@ -165,7 +165,7 @@ func TestDownloadIsAFile(t *testing.T) {
 		out := &fileTaker{ResponseRecorder: httptest.NewRecorder()}
 		r := httptest.NewRequest(http.MethodGet, "/v2/app/blobs/"+string(d), nil)
 		r.Header.Set("Range", rng)
-		h.Serve(out, r, admin, here, "id")
+		h.Serve(out, r, w.gate.As(admin), here, "id")
 		if out.files != 1 || !strings.Contains("content", out.Body.String()) || out.Body.Len() == 0 {
 			t.Errorf("range %q: %d files handed over, %d %q", rng, out.files, out.Code, out.Body)
 		}
@@ -377,7 +377,7 @@ func TestBodyLimit(t *testing.T) {
 	out := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, "/v2/app/blobs/uploads/?digest="+string(ecr.DigestOf(nil)), strings.NewReader("0123456789"))
 	r.Body = http.MaxBytesReader(out, r.Body, 5)
-	h.Serve(out, r, admin, here, "id")
+	h.Serve(out, r, w.gate.As(admin), here, "id")
 	if out.Code != 413 || !strings.Contains(out.Body.String(), "SIZE_INVALID") {
 		t.Errorf("%d %s", out.Code, out.Body)
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,33 +16,15 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk"
-	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // FuzzServe sends whole requests: paths, queries, and the headers that are
 // parsed. None panics or fails for a reason that is not the client's.
 func FuzzServe(f *testing.F) {
-	ctx, dir := context.Background(), f.TempDir()
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "meta.db")})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			f.Error(err)
-		}
-	})
-	blobs, err := disk.Open(disk.Config{Dir: filepath.Join(dir, "blobs")})
-	if err != nil {
-		f.Fatal(err)
-	}
-	quiet := slog.New(slog.DiscardHandler)
-	reg := registry.New(registry.Config{Meta: store, Blobs: blobs, Now: time.Now, Compat: registry.CompatOCI, Log: quiet})
-	h := ociapi.New(ociapi.Config{Registry: reg, Log: quiet})
-	if _, err := reg.As(admin).CreateRepository(ctx, registry.NewRepository{Repo: registry.Repo{In: here, Name: "app"}}); err != nil {
-		f.Fatal(err)
-	}
+	stores := testkit.Open(f, testkit.Settings{Compat: registry.CompatOCI, Clock: time.Now})
+	h := ociapi.New(ociapi.Config{Registry: stores.Registry, Log: slog.New(slog.DiscardHandler)})
+	stores.Repo("app", ecr.Mutable)
 	methods := []string{"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"}
 	serve := func(method byte, target, header, value, body string) *httptest.ResponseRecorder {
 		path, query, _ := strings.Cut(target, "?")
@@ -53,7 +34,7 @@ func FuzzServe(f *testing.F) {
 		}
 		r.Header.Set(header, value)
 		w := httptest.NewRecorder()
-		h.Serve(w, r.WithContext(ctx), admin, here, "request-1")
+		h.Serve(w, r.WithContext(context.Background()), stores.Gate.As(admin), here, "request-1")
 		return w
 	}
 	const content = "a blob"

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,11 +17,11 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob"
-	"github.com/kontor-registry/kontor/internal/store/blob/disk"
-	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 var (
@@ -37,6 +36,7 @@ var (
 type world struct {
 	t        *testing.T
 	url      string
+	gate     *gate.Gate
 	registry *registry.Registry
 	blobs    blob.Store
 	log      *logBuffer
@@ -63,30 +63,17 @@ func (b *logBuffer) String() string {
 // start returns a world with the repositories named; they are mutable.
 func start(t *testing.T, compat registry.Compat, repos ...ecr.RepositoryName) *world {
 	t.Helper()
-	ctx, dir := context.Background(), t.TempDir()
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "meta.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	blobs, err := disk.Open(disk.Config{Dir: filepath.Join(dir, "blobs")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, blobs: blobs, log: &logBuffer{}}
+	w := &world{t: t, log: &logBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.registry = registry.New(registry.Config{Meta: store, Blobs: blobs, Now: time.Now, Compat: compat, Log: log})
+	stores := testkit.Open(t, testkit.Settings{Compat: compat, Clock: time.Now, Log: log})
+	w.gate, w.registry, w.blobs = stores.Gate, stores.Registry, stores.Blobs
 	h := ociapi.New(ociapi.Config{Registry: w.registry, Log: log})
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		p := admin
 		if r.Header.Get(nobodyHeader) != "" {
 			p = nobody
 		}
-		h.Serve(rw, r, p, here, "request-1")
+		h.Serve(rw, r, w.gate.As(p), here, "request-1")
 	}))
 	t.Cleanup(srv.Close)
 	w.url = srv.URL
@@ -99,7 +86,7 @@ func start(t *testing.T, compat registry.Compat, repos ...ecr.RepositoryName) *w
 func (w *world) create(name ecr.RepositoryName, m ecr.Mutability) {
 	w.t.Helper()
 	_, err := w.registry.As(admin).CreateRepository(context.Background(), registry.NewRepository{
-		Repo: registry.Repo{In: here, Name: name}, Mutability: m,
+		Repo: ecr.Repo{In: here, Name: name}, Mutability: m,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -81,7 +81,7 @@ func TestMutabilityChanges(t *testing.T) {
 	w.push("app", "v1", first)
 	set := func(m ecr.Mutability) {
 		t.Helper()
-		if err := w.registry.As(admin).SetTagMutability(t.Context(), registry.Repo{In: here, Name: "app"}, m); err != nil {
+		if err := w.registry.As(admin).SetTagMutability(t.Context(), ecr.Repo{In: here, Name: "app"}, m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestOneWinnerOverTheWire(t *testing.T) {
 	if won != 1 {
 		t.Errorf("%d clients won", won)
 	}
-	images, _, err := w.registry.As(admin).ListImages(t.Context(), registry.Repo{In: here, Name: "app"}, registry.TagStatusAny, ecr.ImageID{}, 100)
+	images, _, err := w.registry.As(admin).ListImages(t.Context(), ecr.Repo{In: here, Name: "app"}, ecr.TagStatusAny, ecr.ImageID{}, 100)
 	if err != nil || len(images) > 2 { // the winner's tags
 		t.Errorf("left are %v, %v", images, err)
 	}

@@ -18,8 +18,8 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 )
 
@@ -37,12 +37,12 @@ type Handler struct{ cfg Config }
 // New returns a Handler.
 func New(cfg Config) *Handler { return &Handler{cfg: cfg} }
 
-// Serve answers r in the name of p, at the registry that the request was sent
+// Serve answers r in the name of caller, at the registry that the request was sent
 // to. requestID is the id under which the server logs r. To keep downloads
 // cheap w must be net/http's own ResponseWriter, or implement io.ReaderFrom
 // through it.
-func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, p access.Principal, at ecr.RegistryID, requestID string) {
-	x := &exchange{h: h, w: w, r: r, caller: h.cfg.Registry.As(p), at: at, requestID: requestID}
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, caller *gate.Caller, at ecr.RegistryID, requestID string) {
+	x := &exchange{h: h, w: w, r: r, caller: h.cfg.Registry.For(caller), at: at, requestID: requestID}
 	setAPIVersion(w)
 	rt, ok := parsePath(r.URL.Path)
 	if !ok {
@@ -74,11 +74,11 @@ type exchange struct {
 	at        ecr.RegistryID
 	requestID string
 
-	repo   registry.Repo // unless the kind has no repository
-	digest ecr.Digest    // of a blob, a subject, or a manifest by digest
-	tag    ecr.Tag       // of a manifest by tag
-	upload string        // id of an upload
-	body   *clientBody   // set once an endpoint reads the request's body
+	repo   ecr.Repo    // unless the kind has no repository
+	digest ecr.Digest  // of a blob, a subject, or a manifest by digest
+	tag    ecr.Tag     // of a manifest by tag
+	upload string      // id of an upload
+	body   *clientBody // set once an endpoint reads the request's body
 }
 
 // bind checks the path's names. Errors: nameInvalid, digestInvalid,
@@ -91,7 +91,7 @@ func (x *exchange) bind(rt route) error {
 	if err != nil {
 		return inputError(nameInvalid, err)
 	}
-	x.repo = registry.Repo{In: x.at, Name: name}
+	x.repo = ecr.Repo{In: x.at, Name: name}
 	switch rt.kind {
 	case kindManifest:
 		if !isDigest(rt.ref) {

@@ -258,7 +258,7 @@ func TestMountTellsNothing(t *testing.T) {
 		w := start(t, compat, "to", "secret")
 		w.push("secret", "v1", w.image("secret", "a", ""))
 		held := ecr.DigestOf([]byte("layer of a"))
-		_, err := w.registry.As(admin).SetPolicy(t.Context(), registry.Repo{In: here, Name: "to"}, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+		_, err := w.registry.As(admin).SetPolicy(t.Context(), ecr.Repo{In: here, Name: "to"}, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
 			"Principal":{"AWS":"999999999999"},"Action":["ecr:InitiateLayerUpload","ecr:UploadLayerPart","ecr:CompleteLayerUpload","ecr:BatchCheckLayerAvailability"]}]}`, false)
 		if err != nil {
 			t.Fatal(err)
@@ -267,7 +267,7 @@ func TestMountTellsNothing(t *testing.T) {
 		h := ociapi.New(ociapi.Config{Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
 		ask := func(method, path string) *httptest.ResponseRecorder {
 			out := httptest.NewRecorder()
-			h.Serve(out, httptest.NewRequest(method, path, nil), stranger, here, "id")
+			h.Serve(out, httptest.NewRequest(method, path, nil), w.gate.As(stranger), here, "id")
 			return out
 		}
 		var answers []string

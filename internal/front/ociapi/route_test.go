@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 )
 
@@ -111,7 +112,7 @@ func TestUploadIDs(t *testing.T) {
 	h := handler(registry.CompatECR, io.Discard) // it has no stores
 	for _, id := range []string{"%00", "%ff", "a%20b", strings.Repeat("a", 65), "%E2%82%AC"} {
 		w := httptest.NewRecorder()
-		h.Serve(w, httptest.NewRequest(http.MethodGet, "/v2/app/blobs/uploads/"+id, nil), access.Principal{}, ecr.RegistryID{Account: "000000000000"}, "id")
+		h.Serve(w, httptest.NewRequest(http.MethodGet, "/v2/app/blobs/uploads/"+id, nil), gate.New(gate.Config{}).As(access.Principal{}), ecr.RegistryID{Account: "000000000000"}, "id")
 		if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "BLOB_UPLOAD_UNKNOWN") {
 			t.Errorf("%s: %d %s", id, w.Code, w.Body)
 		}

@@ -54,7 +54,7 @@ func (x *exchange) mount(digest, from string) (bool, error) {
 	if err != nil {
 		return false, inputError(digestInvalid, err)
 	}
-	source := registry.Repo{In: x.at}
+	source := ecr.Repo{In: x.at}
 	if from != "" {
 		if source.Name, err = ecr.ParseRepositoryName(from); err != nil {
 			return false, inputError(nameInvalid, err)

@@ -22,6 +22,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/wire/awsquery"
 )
 
@@ -31,7 +32,7 @@ var caller = access.Principal{
 }
 
 // service is never asked: what these tests call fails before, or needs nothing.
-var service = iam.New(iam.Config{Partition: "aws"})
+var service = iam.New(iam.Config{Gate: gate.New(gate.Config{}), Partition: "aws"})
 
 func handler(log io.Writer) *stsapi.Handler {
 	return stsapi.New(stsapi.Config{Log: slog.New(slog.NewTextHandler(log, nil))})

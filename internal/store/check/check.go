@@ -189,34 +189,31 @@ func (u *untilDone) Read(p []byte) (int, error) {
 // still reports whether b's row is still there: without it the file may go.
 func (c *checker) still(ctx context.Context, b meta.Blob) (there bool, err error) {
 	err = c.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
-		near, err := r.ListBlobs(ctx, b.Key[:len(b.Key)-1], 16)
-		there = false
-		for _, n := range near {
-			there = there || n.Key == b.Key
-		}
+		now, err := r.BlobsByKey(ctx, []blob.Key{b.Key})
+		there = len(now) > 0
 		return err
 	})
 	return there, err
 }
 
 func (c *checker) repositories(ctx context.Context) error {
-	for after := meta.RepositoryID(0); ; {
-		var page []meta.Repository
-		err := c.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-			page, err = r.AllRepositories(ctx, after, blobPage)
+	all := meta.Pages(0, blobPage, func(after meta.RepositoryID, limit int) (page []meta.Repository, err error) {
+		err = c.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+			page, err = r.AllRepositories(ctx, after, limit)
 			return err
 		})
-		if err != nil || len(page) == 0 {
+		return page, err
+	}, func(r meta.Repository) meta.RepositoryID { return r.ID })
+	for repo, err := range all {
+		if err != nil {
 			return err
 		}
-		after = page[len(page)-1].ID
-		for _, repo := range page {
-			if err := errors.Join(c.images(ctx, repo), c.tags(ctx, repo)); err != nil {
-				return fmt.Errorf("%s of %s: %w", repo.Name, repo.Registry, err)
-			}
-			c.report.Repositories++
+		if err := errors.Join(c.images(ctx, repo), c.tags(ctx, repo)); err != nil {
+			return fmt.Errorf("%s of %s: %w", repo.Name, repo.Registry, err)
 		}
+		c.report.Repositories++
 	}
+	return nil
 }
 
 // images checks the images of a repository, each page in one snapshot.

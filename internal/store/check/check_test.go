@@ -143,7 +143,7 @@ func (s *store) run() check.Report {
 	return r
 }
 
-func TestWhole(t *testing.T) {
+func TestNothingIsDamaged(t *testing.T) {
 	s := open(t)
 	config, layer := s.blob("{}"), s.blob("a layer")
 	s.image("v1", config, layer, "", config.Digest, layer.Digest)

@@ -41,6 +41,10 @@ type Store interface {
 	// View calls fn with a snapshot. fn must not keep r.
 	View(ctx context.Context, fn func(ctx context.Context, r Reader) error) error
 
+	// Snapshot is View for what does not fit into one function: r is good
+	// until end, which must be called once, and by one goroutine at a time.
+	Snapshot(ctx context.Context) (r Reader, end func(), err error)
+
 	// Update calls fn in a serializable transaction and returns nil only when
 	// the transaction is durable. fn may run several times, also after an
 	// earlier run returned nil; it must have no effect outside tx but on
@@ -56,34 +60,35 @@ type Store interface {
 
 // Reader reads within one transaction.
 type Reader interface {
+	ContentReader
+	Identities() IdentityReader
+	Retention() RetentionReader
+}
+
+// Tx reads and writes within one transaction, and reads its own writes.
+type Tx interface {
+	ContentReader
+	ContentWriter
+	Identities() IdentityTx
+	Retention() RetentionTx
+}
+
+// ContentReader reads what registries hold: repositories, images and blobs.
+type ContentReader interface {
 	RegistryReader
 	RepositoryReader
 	ImageReader
 	BlobReader
 	UploadReader
-	IdentityReader
-	JournalReader
-	BinReader
-	LeaseReader
-	PreviewReader
-	JobReader
 }
 
-// Tx reads and writes within one transaction, and reads its own writes.
-type Tx interface {
-	Reader
+// ContentWriter changes what registries hold.
+type ContentWriter interface {
 	RegistryWriter
 	RepositoryWriter
 	ImageWriter
 	BlobWriter
 	UploadWriter
-	IdentityWriter
-	JournalWriter
-	Collector
-	BinWriter
-	LeaseWriter
-	PreviewWriter
-	JobWriter
 }
 
 // RegistrySettings are a registry's own settings, beside its repositories'.
@@ -199,6 +204,10 @@ type ImageReader interface {
 	// ListReferrers returns at most limit images whose subject is subject,
 	// without bodies, in byte order of their digests, after the digest after.
 	ListReferrers(ctx context.Context, repo RepositoryID, subject, after ecr.Digest, limit int) ([]Manifest, error)
+	// ListChildren returns at most limit entries of the indexes of repo in byte
+	// order of index and image, after those of after, whether the images are
+	// there or not.
+	ListChildren(ctx context.Context, repo RepositoryID, after Child, limit int) ([]Child, error)
 	// Parents returns the indexes of repo that list d, in byte order.
 	Parents(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]ecr.Digest, error)
 	// MissingManifests returns those of ds that are not images of repo, each
@@ -206,6 +215,11 @@ type ImageReader interface {
 	MissingManifests(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
 	// HasImages reports whether repo holds any image.
 	HasImages(ctx context.Context, repo RepositoryID) (bool, error)
+}
+
+// Child is an image that an index lists.
+type Child struct {
+	Index, Image ecr.Digest
 }
 
 // Pull is one pull of an image.
@@ -284,14 +298,14 @@ type BlobReader interface {
 	// SharedBlobs returns those of ds that images of other repositories refer
 	// to as well, in byte order.
 	SharedBlobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
-	// ListChildren returns the images that the index d lists, in byte order,
-	// whether they are there or not.
-	ListChildren(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]ecr.Digest, error)
 	// BlobIsUsed reports whether a manifest of repo refers to d.
 	BlobIsUsed(ctx context.Context, repo RepositoryID, d ecr.Digest) (bool, error)
 	// ListBlobs returns at most limit blobs of the whole store in byte order
 	// of their keys, after the key after.
 	ListBlobs(ctx context.Context, after blob.Key, limit int) ([]Blob, error)
+	// BlobsByKey returns the blobs of the whole store that lie under keys, in
+	// byte order of their keys.
+	BlobsByKey(ctx context.Context, keys []blob.Key) ([]Blob, error)
 }
 
 // BlobWriter adds blobs and links.
@@ -337,6 +351,8 @@ type UploadReader interface {
 	// ListUploads returns at most limit uploads last updated before t, oldest
 	// first.
 	ListUploads(ctx context.Context, before time.Time, limit int) ([]Upload, error)
+	// UploadKeys returns those of keys that are keys of uploads, in byte order.
+	UploadKeys(ctx context.Context, keys []blob.Key) ([]blob.Key, error)
 	// CountUploads counts the uploads of the whole store.
 	CountUploads(ctx context.Context) (int, error)
 }
@@ -350,249 +366,4 @@ type UploadWriter interface {
 	AdvanceUpload(ctx context.Context, u Upload, from int64) error
 	// DeleteUpload removes the upload. ErrNotFound.
 	DeleteUpload(ctx context.Context, id UploadID) error
-}
-
-// User is an IAM user. UniqueID (AIDA...) is never reused; a name is. Within an
-// account no two users have names that differ by letter case only.
-type User struct {
-	UniqueID  string
-	Account   ecr.AccountID
-	Name      string
-	Path      string // such as "/build/"; "" is "/"
-	CreatedAt time.Time
-	// Policies are the managed policies attached, in byte order: the names of
-	// those of AWS and of this server, and the ids (ANPA...) of the account's.
-	Policies []string
-	Inline   map[string]string // texts of its own policies by name; nil when none
-	Boundary string            // the permissions boundary, as in Policies; "" for none
-	Tags     map[string]string // nil when none
-}
-
-// Role is an IAM role. UniqueID (AROA...) and names are as a User's.
-type Role struct {
-	UniqueID    string
-	Account     ecr.AccountID
-	Name        string
-	Path        string // as a User's, and so are the fields below
-	CreatedAt   time.Time
-	Policies    []string
-	Inline      map[string]string
-	Boundary    string
-	Tags        map[string]string
-	Description string
-	Trust       string        // text of the trust policy
-	MaxSession  time.Duration // whole seconds
-}
-
-// Policy is a customer-managed policy. ID (ANPA...) is never reused.
-type Policy struct {
-	ID          string
-	Account     ecr.AccountID
-	Name        string
-	Path        string // "" is "/"
-	Description string
-	CreatedAt   time.Time
-	UpdatedAt   time.Time // when a version was added, removed or made the default
-	// Versions by number; Default is the number of the one in force, Last the
-	// highest number ever given.
-	Versions map[int]PolicyVersion
-	Default  int
-	Last     int
-	Tags     map[string]string
-}
-
-// PolicyVersion is one text of a Policy.
-type PolicyVersion struct {
-	Text      string
-	CreatedAt time.Time
-}
-
-// Issuer is an OpenID Connect identity provider that an account trusts.
-type Issuer struct {
-	Account     ecr.AccountID
-	URL         string // with scheme, such as "https://token.example.com/repo"
-	Audiences   []string
-	Thumbprints []string // kept, not used
-	CreatedAt   time.Time
-}
-
-// AccessKey is a user's key. Secret is sealed; the store never sees it plain.
-type AccessKey struct {
-	ID           string // AKIA...
-	UserUniqueID string
-	Sealed       []byte
-	Active       bool
-	CreatedAt    time.Time
-	// LastUsed is about when it signed last; the zero KeyUse when it never did.
-	LastUsed KeyUse
-}
-
-// KeyUse is one use of an access key.
-type KeyUse struct {
-	At      time.Time
-	Service string // such as "ecr"
-	Region  string
-}
-
-// TokenKey signs docker tokens. Sealed as above.
-type TokenKey struct {
-	ID        string
-	Sealed    []byte
-	CreatedAt time.Time
-}
-
-// IdentityReader reads users, roles, policies and keys. Lists are in byte order
-// of the names, at most limit, after the name after.
-type IdentityReader interface {
-	// User returns the user of that name, or ErrNotFound.
-	User(ctx context.Context, account ecr.AccountID, name string) (User, error)
-	// UserByID returns the user with the unique id, or ErrNotFound.
-	UserByID(ctx context.Context, uniqueID string) (User, error)
-	// ListUsers returns users of the account.
-	ListUsers(ctx context.Context, account ecr.AccountID, after string, limit int) ([]User, error)
-	// Role returns the role of that name, or ErrNotFound.
-	Role(ctx context.Context, account ecr.AccountID, name string) (Role, error)
-	// RoleByID returns the role with the unique id, or ErrNotFound.
-	RoleByID(ctx context.Context, uniqueID string) (Role, error)
-	// ListRoles returns roles of the account.
-	ListRoles(ctx context.Context, account ecr.AccountID, after string, limit int) ([]Role, error)
-	// Policy returns the policy of that name, or ErrNotFound.
-	Policy(ctx context.Context, account ecr.AccountID, name string) (Policy, error)
-	// Policies returns those of ids that are policies, each once, by id.
-	Policies(ctx context.Context, ids []string) ([]Policy, error)
-	// ListPolicies returns policies of the account.
-	ListPolicies(ctx context.Context, account ecr.AccountID, after string, limit int) ([]Policy, error)
-	// Issuer returns the account's issuer with that URL, or ErrNotFound.
-	Issuer(ctx context.Context, account ecr.AccountID, url string) (Issuer, error)
-	// ListIssuers returns the account's issuers in byte order of their URLs.
-	ListIssuers(ctx context.Context, account ecr.AccountID) ([]Issuer, error)
-	// HostedAccount reports whether the account has any user or role.
-	HostedAccount(ctx context.Context, account ecr.AccountID) (bool, error)
-	// AccessKey returns the key, or ErrNotFound.
-	AccessKey(ctx context.Context, id string) (AccessKey, error)
-	// ListAccessKeys returns a user's keys, oldest first.
-	ListAccessKeys(ctx context.Context, userUniqueID string) ([]AccessKey, error)
-	// TokenKeys returns all token keys, newest first.
-	TokenKeys(ctx context.Context) ([]TokenKey, error)
-}
-
-// IdentityWriter changes users, roles, policies and keys.
-type IdentityWriter interface {
-	// InsertUser adds u. ErrExists for a name or unique id in use.
-	InsertUser(ctx context.Context, u User) error
-	// UpdateUser stores all of u but account and creation, found by its unique
-	// id. ErrNotFound; ErrExists for a name in use.
-	UpdateUser(ctx context.Context, u User) error
-	// DeleteUser removes the user and its keys. ErrNotFound.
-	DeleteUser(ctx context.Context, uniqueID string) error
-	// InsertRole adds r. ErrExists for a name or unique id in use.
-	InsertRole(ctx context.Context, r Role) error
-	// UpdateRole stores all of r but account, name and creation, found by its
-	// unique id. ErrNotFound.
-	UpdateRole(ctx context.Context, r Role) error
-	// DeleteRole removes the role. ErrNotFound.
-	DeleteRole(ctx context.Context, uniqueID string) error
-	// InsertPolicy adds p. ErrExists for a name or id in use.
-	InsertPolicy(ctx context.Context, p Policy) error
-	// UpdatePolicy stores versions, tags and UpdatedAt of p, found by its id.
-	// ErrNotFound.
-	UpdatePolicy(ctx context.Context, p Policy) error
-	// DeletePolicy removes the policy. ErrNotFound; ErrReferenced while a user
-	// or role of its account has it attached or as boundary.
-	DeletePolicy(ctx context.Context, id string) error
-	// PutIssuer adds the issuer or replaces the one with its URL.
-	PutIssuer(ctx context.Context, i Issuer) error
-	// DeleteIssuer removes the issuer. ErrNotFound.
-	DeleteIssuer(ctx context.Context, account ecr.AccountID, url string) error
-	// InsertAccessKey adds k. ErrExists; ErrReferenced without its user.
-	InsertAccessKey(ctx context.Context, k AccessKey) error
-	// SetAccessKeyActive switches a key on or off. ErrNotFound.
-	SetAccessKeyActive(ctx context.Context, id string, active bool) error
-	// RecordKeyUse stores u as the key's last use unless a later one is stored;
-	// a key that is gone is passed over.
-	RecordKeyUse(ctx context.Context, id string, u KeyUse) error
-	// DeleteAccessKey removes a key. ErrNotFound.
-	DeleteAccessKey(ctx context.Context, id string) error
-	// InsertTokenKey adds k. ErrExists.
-	InsertTokenKey(ctx context.Context, k TokenKey) error
-	// DeleteTokenKey removes a token key. ErrNotFound.
-	DeleteTokenKey(ctx context.Context, id string) error
-}
-
-// JournalEntry records that an image went, or lost a tag, or that a blob was
-// taken from a repository. It is written in the transaction that does it.
-type JournalEntry struct {
-	Seq        int64 // given by the store, ascending
-	At         time.Time
-	Registry   ecr.RegistryID
-	Name       ecr.RepositoryName
-	Repository RepositoryID
-	Op         JournalOp
-	Digest     ecr.Digest
-	Tags       []ecr.Tag
-	MediaType  string
-	SizeBytes  int64
-	Body       []byte // the manifest, for deletions
-	Actor      string // ARN of the principal, or "system: reason"
-	Reason     string
-	Rule       int    // priority of the lifecycle rule; 0 for none
-	RequestID  string // of the request; empty for jobs
-}
-
-// JournalOp says what happened.
-type JournalOp string
-
-// What the journal records.
-const (
-	JournalDeleteImage JournalOp = "delete-image"
-	JournalDeleteTag   JournalOp = "delete-tag"
-	JournalMoveTag     JournalOp = "move-tag"
-	// Body is the document that was deleted.
-	JournalDeletePolicy    JournalOp = "delete-policy"
-	JournalDeleteLifecycle JournalOp = "delete-lifecycle-policy"
-	// After the rows of the repository's images.
-	JournalDeleteRepository JournalOp = "delete-repository"
-	JournalDeleteBlob       JournalOp = "delete-blob"
-	// An image came back from the bin; Tags are those that came with it.
-	JournalRestoreImage JournalOp = "restore-image"
-	// An image moved to the archive, or was brought back from there.
-	JournalArchiveImage  JournalOp = "archive-image"
-	JournalActivateImage JournalOp = "activate-image"
-	// An image was purged: no entry has its manifest any more.
-	JournalPurgeImage JournalOp = "purge-image"
-)
-
-// JournalReader reads the journal.
-type JournalReader interface {
-	// ListJournal returns at most limit entries of the repository name in
-	// registry in (all its incarnations), in order of Seq, after after.
-	ListJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]JournalEntry, error)
-	// QueryJournal returns at most limit entries that q selects, in order of
-	// Seq, after after.
-	QueryJournal(ctx context.Context, q JournalQuery, after int64, limit int) ([]JournalEntry, error)
-}
-
-// JournalQuery selects entries of a registry that have everything that is
-// given; the zero value of a field asks for nothing.
-type JournalQuery struct {
-	Registry ecr.RegistryID // required
-	Name     ecr.RepositoryName
-	Tag      ecr.Tag
-	Digest   ecr.Digest
-	Rule     int
-	Op       JournalOp
-	Since    time.Time // at or after
-	Until    time.Time // before
-}
-
-// JournalWriter appends to the journal.
-type JournalWriter interface {
-	// AppendJournal adds e; e.Seq is ignored.
-	AppendJournal(ctx context.Context, e JournalEntry) error
-	// EmptyJournal removes the manifest d from the entries of the repository
-	// name (all its incarnations) and keeps the entries.
-	EmptyJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) error
-	// TrimJournal removes at most limit entries from before before, the
-	// oldest first, and returns how many.
-	TrimJournal(ctx context.Context, before time.Time, limit int) (int, error)
 }

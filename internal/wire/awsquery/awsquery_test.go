@@ -13,7 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/awsquery"
 )
 
-func TestForm(t *testing.T) {
+func TestFormOfRequests(t *testing.T) {
 	const form = "application/x-www-form-urlencoded; charset=utf-8"
 	tests := []struct {
 		name, method, target, contentType, body string

@@ -6,9 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
-	"syscall"
 
+	"github.com/kontor-registry/kontor/internal/durable"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 )
 
@@ -53,24 +52,7 @@ func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name
 func (osFS) Truncate(name string, size int64) error     { return os.Truncate(name, size) }
 func (osFS) Rename(from, to string) error               { return os.Rename(from, to) }
 func (osFS) Remove(name string) error                   { return os.Remove(name) }
-
-func (osFS) SyncDir(name string) error {
-	if runtime.GOOS == "windows" {
-		return nil // has no such operation; NTFS journals entries in order
-	}
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	// fsync(2): EINVAL is "a special file which does not support
-	// synchronization", which is what some network and FUSE filesystems say of
-	// folders. There is nothing more that could be done there.
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil
-	}
-	return errors.Join(err, d.Close())
-}
+func (osFS) SyncDir(name string) error                  { return durable.SyncDir(name) }
 
 // noSpace makes err a blob.ErrNoSpace if that is what it comes to.
 func noSpace(err error) error {

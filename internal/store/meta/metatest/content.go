@@ -46,6 +46,10 @@ func blobs(t *testing.T, s meta.Store) {
 		}
 	}
 	diff(t, all, got)
+
+	wanted := []blob.Key{all[7].Key, blob.NewKey(), all[0].Key, all[7].Key, second.Key, ""}
+	diff(t, []meta.Blob{all[0], all[7]}, read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) { return r.BlobsByKey(ctx, wanted) }))
+	diff(t, []meta.Blob(nil), read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) { return r.BlobsByKey(ctx, nil) }))
 }
 
 func blobLinks(t *testing.T, s meta.Store) {
@@ -194,11 +198,14 @@ func uploads(t *testing.T, s meta.Store) {
 func uploadOrder(t *testing.T, s meta.Store) {
 	repo := newRepository(t, s, "app")
 	ages := []time.Duration{3, 1, 4, 1, 5, 0, 2}
+	var all []blob.Key
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
 		var errs []error
+		all = nil
 		for i, age := range ages {
 			u := uploadOf(repo, i)
 			u.UpdatedAt = noon.Add(age * time.Microsecond)
+			all = append(all, u.Key)
 			errs = append(errs, tx.InsertUpload(ctx, u))
 		}
 		return errors.Join(errs...)
@@ -216,16 +223,28 @@ func uploadOrder(t *testing.T, s meta.Store) {
 	diff(t, []int{0, 1, 1, 2}, list(noon.Add(2*time.Microsecond+1), 100))
 	diff(t, []int{0, 1}, list(noon.Add(time.Second), 2))
 	diff(t, []int(nil), list(noon, 10))
+
+	keys := func(of ...blob.Key) []blob.Key {
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]blob.Key, error) { return r.UploadKeys(ctx, of) })
+	}
+	want := []blob.Key{all[2], all[5]}
+	slices.Sort(want)
+	diff(t, want, keys(all[5], blob.NewKey(), all[2], all[5], ""))
+	diff(t, []blob.Key(nil), keys())
 }
 
 func users(t *testing.T, s meta.Store) {
 	const account, elsewhere = ecr.AccountID("000000000000"), ecr.AccountID("111111111111")
 	u := meta.User{UniqueID: "AIDA1", Account: account, Name: "admin", CreatedAt: noon, Policies: []string{"b", "B", "a"}}
 	insert := func(u meta.User) func(context.Context, meta.Tx) error {
-		return func(ctx context.Context, tx meta.Tx) error { return tx.InsertUser(ctx, u) }
+		return func(ctx context.Context, tx meta.Tx) error { return tx.Identities().InsertUser(ctx, u) }
 	}
-	byName := func(ctx context.Context, r meta.Reader) (meta.User, error) { return r.User(ctx, account, "admin") }
-	byID := func(ctx context.Context, r meta.Reader) (meta.User, error) { return r.UserByID(ctx, "AIDA1") }
+	byName := func(ctx context.Context, r meta.Reader) (meta.User, error) {
+		return r.Identities().User(ctx, account, "admin")
+	}
+	byID := func(ctx context.Context, r meta.Reader) (meta.User, error) {
+		return r.Identities().UserByID(ctx, "AIDA1")
+	}
 	notFound(t, s, "by name", byName)
 	notFound(t, s, "by id", byID)
 	update(t, s, insert(u))
@@ -237,10 +256,12 @@ func users(t *testing.T, s meta.Store) {
 	refused(t, s, meta.ErrExists, insert(meta.User{UniqueID: "AIDA2", Account: account, Name: "admin", CreatedAt: noon}))
 	refused(t, s, meta.ErrExists, insert(meta.User{UniqueID: "AIDA1", Account: account, Name: "other", CreatedAt: noon}))
 	update(t, s, insert(meta.User{UniqueID: "AIDA3", Account: elsewhere, Name: "admin", CreatedAt: noon}))
-	if got := read(t, s, func(ctx context.Context, r meta.Reader) (meta.User, error) { return r.UserByID(ctx, "AIDA3") }); got.Policies != nil || got.Account != elsewhere {
+	if got := read(t, s, func(ctx context.Context, r meta.Reader) (meta.User, error) {
+		return r.Identities().UserByID(ctx, "AIDA3")
+	}); got.Policies != nil || got.Account != elsewhere {
 		t.Errorf("got %+v", got)
 	}
-	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUser(ctx, "AIDA1") }
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteUser(ctx, "AIDA1") }
 	update(t, s, remove)
 	refused(t, s, meta.ErrNotFound, remove)
 	notFound(t, s, "by name", byName)
@@ -250,17 +271,19 @@ func users(t *testing.T, s meta.Store) {
 
 func accessKeys(t *testing.T, s meta.Store) {
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
-		return errors.Join(tx.InsertUser(ctx, meta.User{UniqueID: "AIDA1", Account: "000000000000", Name: "a", CreatedAt: noon}),
-			tx.InsertUser(ctx, meta.User{UniqueID: "AIDA2", Account: "000000000000", Name: "b", CreatedAt: noon}))
+		return errors.Join(tx.Identities().InsertUser(ctx, meta.User{UniqueID: "AIDA1", Account: "000000000000", Name: "a", CreatedAt: noon}),
+			tx.Identities().InsertUser(ctx, meta.User{UniqueID: "AIDA2", Account: "000000000000", Name: "b", CreatedAt: noon}))
 	})
 	key := func(id, user string, age time.Duration) meta.AccessKey {
 		return meta.AccessKey{ID: id, UserUniqueID: user, Sealed: []byte{0, 1, 0xff}, Active: true, CreatedAt: noon.Add(-age)}
 	}
 	insert := func(k meta.AccessKey) func(context.Context, meta.Tx) error {
-		return func(ctx context.Context, tx meta.Tx) error { return tx.InsertAccessKey(ctx, k) }
+		return func(ctx context.Context, tx meta.Tx) error { return tx.Identities().InsertAccessKey(ctx, k) }
 	}
 	get := func(id string) func(context.Context, meta.Reader) (meta.AccessKey, error) {
-		return func(ctx context.Context, r meta.Reader) (meta.AccessKey, error) { return r.AccessKey(ctx, id) }
+		return func(ctx context.Context, r meta.Reader) (meta.AccessKey, error) {
+			return r.Identities().AccessKey(ctx, id)
+		}
 	}
 	a, b, c := key("AKIAA", "AIDA1", 0), key("AKIAB", "AIDA1", time.Hour), key("AKIAC", "AIDA2", 0)
 	notFound(t, s, "before it is there", get("AKIAA"))
@@ -269,13 +292,13 @@ func accessKeys(t *testing.T, s meta.Store) {
 	update(t, s, insert(c))
 	diff(t, a, read(t, s, get("AKIAA")))
 	diff(t, []meta.AccessKey{b, a}, read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.AccessKey, error) {
-		return r.ListAccessKeys(ctx, "AIDA1")
+		return r.Identities().ListAccessKeys(ctx, "AIDA1")
 	}))
 	refused(t, s, meta.ErrExists, insert(key("AKIAA", "AIDA2", 0)))
 	refused(t, s, meta.ErrReferenced, insert(key("AKIAD", "AIDA9", 0)))
 
 	set := func(id string, on bool) func(context.Context, meta.Tx) error {
-		return func(ctx context.Context, tx meta.Tx) error { return tx.SetAccessKeyActive(ctx, id, on) }
+		return func(ctx context.Context, tx meta.Tx) error { return tx.Identities().SetAccessKeyActive(ctx, id, on) }
 	}
 	for _, on := range []bool{false, false, true, true} {
 		update(t, s, set("AKIAA", on))
@@ -284,10 +307,10 @@ func accessKeys(t *testing.T, s meta.Store) {
 		}
 	}
 	refused(t, s, meta.ErrNotFound, set("AKIAD", true))
-	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteAccessKey(ctx, "AKIAA") }
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteAccessKey(ctx, "AKIAA") }
 	update(t, s, remove)
 	refused(t, s, meta.ErrNotFound, remove)
-	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUser(ctx, "AIDA1") })
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteUser(ctx, "AIDA1") })
 	notFound(t, s, "key of a user that is gone", get("AKIAB"))
 	diff(t, c, read(t, s, get("AKIAC")))
 }
@@ -296,17 +319,19 @@ func tokenKeys(t *testing.T, s meta.Store) {
 	old := meta.TokenKey{ID: "z", Sealed: []byte{0xfe, 0}, CreatedAt: noon}
 	young := meta.TokenKey{ID: "a", Sealed: []byte{1}, CreatedAt: noon.Add(time.Microsecond)}
 	insert := func(k meta.TokenKey) func(context.Context, meta.Tx) error {
-		return func(ctx context.Context, tx meta.Tx) error { return tx.InsertTokenKey(ctx, k) }
+		return func(ctx context.Context, tx meta.Tx) error { return tx.Identities().InsertTokenKey(ctx, k) }
 	}
 	list := func() []meta.TokenKey {
-		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.TokenKey, error) { return r.TokenKeys(ctx) })
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.TokenKey, error) {
+			return r.Identities().TokenKeys(ctx)
+		})
 	}
 	diff(t, []meta.TokenKey(nil), list())
 	update(t, s, insert(old))
 	update(t, s, insert(young))
 	refused(t, s, meta.ErrExists, insert(old))
 	diff(t, []meta.TokenKey{young, old}, list())
-	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteTokenKey(ctx, "z") }
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteTokenKey(ctx, "z") }
 	update(t, s, remove)
 	refused(t, s, meta.ErrNotFound, remove)
 	diff(t, []meta.TokenKey{young}, list())
@@ -324,7 +349,7 @@ func entryOf(repo meta.RepositoryID, seed string) meta.JournalEntry {
 func listJournal(t *testing.T, s meta.Store, after int64, limit int) []meta.JournalEntry {
 	t.Helper()
 	return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
-		return r.ListJournal(ctx, registry, "app", after, limit)
+		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry, Name: "app"}, after, limit)
 	})
 }
 
@@ -339,12 +364,12 @@ func journal(t *testing.T, s meta.Store) {
 	elsewhere, namesake := entryOf(old, "b"), entryOf(old, "c")
 	elsewhere.Name, namesake.Registry = "app2", other
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
-		return errors.Join(tx.AppendJournal(ctx, first), tx.AppendJournal(ctx, elsewhere), tx.AppendJournal(ctx, namesake),
-			tx.AppendJournal(ctx, untagged), tx.DeleteRepository(ctx, old))
+		return errors.Join(tx.Retention().AppendJournal(ctx, first), tx.Retention().AppendJournal(ctx, elsewhere), tx.Retention().AppendJournal(ctx, namesake),
+			tx.Retention().AppendJournal(ctx, untagged), tx.DeleteRepository(ctx, old))
 	})
 	moved := entryOf(newRepository(t, s, "app"), "d")
 	moved.Op = meta.JournalMoveTag
-	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.AppendJournal(ctx, moved) })
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().AppendJournal(ctx, moved) })
 
 	// All incarnations, in order.
 	got := listJournal(t, s, 0, 10)
@@ -370,7 +395,7 @@ func journalAtomic(t *testing.T, s meta.Store) {
 			if err := tx.DeleteManifest(ctx, repo, m.Image.Digest, noon); err != nil {
 				return err
 			}
-			if err := tx.AppendJournal(ctx, entryOf(repo, "a")); err != nil {
+			if err := tx.Retention().AppendJournal(ctx, entryOf(repo, "a")); err != nil {
 				return err
 			}
 			return outcome

@@ -20,12 +20,16 @@ func change[T any](call func(tx meta.Tx) func(context.Context, T) error, v T) fu
 	return func(ctx context.Context, tx meta.Tx) error { return call(tx)(ctx, v) }
 }
 
-func insertUser(tx meta.Tx) func(context.Context, meta.User) error     { return tx.InsertUser }
-func updateUser(tx meta.Tx) func(context.Context, meta.User) error     { return tx.UpdateUser }
-func insertRole(tx meta.Tx) func(context.Context, meta.Role) error     { return tx.InsertRole }
-func updateRole(tx meta.Tx) func(context.Context, meta.Role) error     { return tx.UpdateRole }
-func insertPolicy(tx meta.Tx) func(context.Context, meta.Policy) error { return tx.InsertPolicy }
-func updatePolicy(tx meta.Tx) func(context.Context, meta.Policy) error { return tx.UpdatePolicy }
+func insertUser(tx meta.Tx) func(context.Context, meta.User) error { return tx.Identities().InsertUser }
+func updateUser(tx meta.Tx) func(context.Context, meta.User) error { return tx.Identities().UpdateUser }
+func insertRole(tx meta.Tx) func(context.Context, meta.Role) error { return tx.Identities().InsertRole }
+func updateRole(tx meta.Tx) func(context.Context, meta.Role) error { return tx.Identities().UpdateRole }
+func insertPolicy(tx meta.Tx) func(context.Context, meta.Policy) error {
+	return tx.Identities().InsertPolicy
+}
+func updatePolicy(tx meta.Tx) func(context.Context, meta.Policy) error {
+	return tx.Identities().UpdatePolicy
+}
 
 func changedUsers(t *testing.T, s meta.Store) {
 	u := meta.User{UniqueID: "AIDA1", Account: account, Name: "Ann", CreatedAt: noon}
@@ -34,7 +38,7 @@ func changedUsers(t *testing.T, s meta.Store) {
 	refused(t, s, meta.ErrExists, change(insertUser, meta.User{UniqueID: "AIDA3", Account: account, Name: "aNN", CreatedAt: noon}))
 	list := func(after string, limit int) []string {
 		return read(t, s, func(ctx context.Context, r meta.Reader) (names []string, err error) {
-			all, err := r.ListUsers(ctx, account, after, limit)
+			all, err := r.Identities().ListUsers(ctx, account, after, limit)
 			for _, u := range all {
 				names = append(names, u.Name)
 			}
@@ -48,7 +52,9 @@ func changedUsers(t *testing.T, s meta.Store) {
 	u.Name, u.Path, u.Boundary = "ann", "/ops/", "ANPA1"
 	u.Policies, u.Inline, u.Tags = []string{"A", "B"}, map[string]string{"p": `{"a":"ü"}`}, map[string]string{"team": "a", "empty": ""}
 	update(t, s, change(updateUser, u))
-	diff(t, u, read(t, s, func(ctx context.Context, r meta.Reader) (meta.User, error) { return r.UserByID(ctx, "AIDA1") }))
+	diff(t, u, read(t, s, func(ctx context.Context, r meta.Reader) (meta.User, error) {
+		return r.Identities().UserByID(ctx, "AIDA1")
+	}))
 	taken := u
 	taken.Name = "BOB"
 	refused(t, s, meta.ErrExists, change(updateUser, taken))
@@ -56,23 +62,25 @@ func changedUsers(t *testing.T, s meta.Store) {
 	gone.UniqueID, gone.Name = "AIDA9", "nobody"
 	refused(t, s, meta.ErrNotFound, change(updateUser, gone))
 	hosted := func(a ecr.AccountID) bool {
-		return read(t, s, func(ctx context.Context, r meta.Reader) (bool, error) { return r.HostedAccount(ctx, a) })
+		return read(t, s, func(ctx context.Context, r meta.Reader) (bool, error) { return r.Identities().HostedAccount(ctx, a) })
 	}
 	if !hosted(account) || hosted(elsewhere) {
 		t.Errorf("hosted: %t, elsewhere %t", hosted(account), hosted(elsewhere))
 	}
 
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
-		return tx.InsertAccessKey(ctx, meta.AccessKey{ID: "AKIAA", UserUniqueID: "AIDA1", Sealed: []byte{1}, Active: true, CreatedAt: noon})
+		return tx.Identities().InsertAccessKey(ctx, meta.AccessKey{ID: "AKIAA", UserUniqueID: "AIDA1", Sealed: []byte{1}, Active: true, CreatedAt: noon})
 	})
 	use := func(id string, u meta.KeyUse) {
-		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.RecordKeyUse(ctx, id, u) })
+		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Identities().RecordKeyUse(ctx, id, u) })
 	}
 	last := meta.KeyUse{At: noon.Add(time.Hour), Service: "ecr", Region: "us-east-1"}
 	use("AKIAA", last)
 	use("AKIAA", meta.KeyUse{At: noon, Service: "sts", Region: "eu-west-1"}) // earlier
 	use("AKIAGONE", last)
-	diff(t, last, read(t, s, func(ctx context.Context, r meta.Reader) (meta.AccessKey, error) { return r.AccessKey(ctx, "AKIAA") }).LastUsed)
+	diff(t, last, read(t, s, func(ctx context.Context, r meta.Reader) (meta.AccessKey, error) {
+		return r.Identities().AccessKey(ctx, "AKIAA")
+	}).LastUsed)
 }
 
 func roles(t *testing.T, s meta.Store) {
@@ -81,8 +89,12 @@ func roles(t *testing.T, s meta.Store) {
 		Inline: map[string]string{"push": "{}"}, Boundary: "ANPA1", Tags: map[string]string{"team": "a"},
 		Description: "deploys", Trust: `{"Version":"2012-10-17"}`, MaxSession: 2 * time.Hour,
 	}
-	byName := func(ctx context.Context, rd meta.Reader) (meta.Role, error) { return rd.Role(ctx, account, "deployer") }
-	byID := func(ctx context.Context, rd meta.Reader) (meta.Role, error) { return rd.RoleByID(ctx, "AROA1") }
+	byName := func(ctx context.Context, rd meta.Reader) (meta.Role, error) {
+		return rd.Identities().Role(ctx, account, "deployer")
+	}
+	byID := func(ctx context.Context, rd meta.Reader) (meta.Role, error) {
+		return rd.Identities().RoleByID(ctx, "AROA1")
+	}
 	notFound(t, s, "by name", byName)
 	notFound(t, s, "by id", byID)
 	update(t, s, change(insertRole, r))
@@ -97,11 +109,11 @@ func roles(t *testing.T, s meta.Store) {
 	diff(t, r, read(t, s, byID))
 	refused(t, s, meta.ErrNotFound, change(updateRole, meta.Role{UniqueID: "AROA9"}))
 	names := read(t, s, func(ctx context.Context, rd meta.Reader) ([]meta.Role, error) {
-		return rd.ListRoles(ctx, account, "", 10)
+		return rd.Identities().ListRoles(ctx, account, "", 10)
 	})
 	diff(t, []meta.Role{r}, names)
 
-	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteRole(ctx, "AROA1") }
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteRole(ctx, "AROA1") }
 	update(t, s, remove)
 	refused(t, s, meta.ErrNotFound, remove)
 	notFound(t, s, "by id", byID)
@@ -112,7 +124,9 @@ func policies(t *testing.T, s meta.Store) {
 		ID: "ANPA1", Account: account, Name: "push", Path: "/ci/", Description: "d", CreatedAt: noon, UpdatedAt: noon,
 		Versions: map[int]meta.PolicyVersion{1: {Text: `{"a":1}`, CreatedAt: noon}}, Default: 1, Last: 1, Tags: map[string]string{"k": "v"},
 	}
-	byName := func(ctx context.Context, r meta.Reader) (meta.Policy, error) { return r.Policy(ctx, account, "push") }
+	byName := func(ctx context.Context, r meta.Reader) (meta.Policy, error) {
+		return r.Identities().Policy(ctx, account, "push")
+	}
 	notFound(t, s, "by name", byName)
 	update(t, s, change(insertPolicy, p))
 	diff(t, p, read(t, s, byName))
@@ -127,17 +141,17 @@ func policies(t *testing.T, s meta.Store) {
 	diff(t, p, read(t, s, byName))
 	refused(t, s, meta.ErrNotFound, change(updatePolicy, meta.Policy{ID: "ANPA9"}))
 	diff(t, []meta.Policy{p, other}, read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Policy, error) {
-		return r.Policies(ctx, []string{"ANPA2", "ANPA1", "ANPA1", "ANPA9"})
+		return r.Identities().Policies(ctx, []string{"ANPA2", "ANPA1", "ANPA1", "ANPA9"})
 	}))
 	diff(t, []meta.Policy{other, p}, read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Policy, error) {
-		return r.ListPolicies(ctx, account, "", 10)
+		return r.Identities().ListPolicies(ctx, account, "", 10)
 	}))
 
-	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeletePolicy(ctx, "ANPA1") }
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeletePolicy(ctx, "ANPA1") }
 	u := meta.User{UniqueID: "AIDA1", Account: account, Name: "ann", CreatedAt: noon, Policies: []string{"ANPA1"}}
 	r := meta.Role{UniqueID: "AROA1", Account: account, Name: "r", CreatedAt: noon, Boundary: "ANPA1"}
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
-		return errors.Join(tx.InsertUser(ctx, u), tx.InsertRole(ctx, r))
+		return errors.Join(tx.Identities().InsertUser(ctx, u), tx.Identities().InsertRole(ctx, r))
 	})
 	refused(t, s, meta.ErrReferenced, remove) // attached
 	u.Policies = []string{"ANPA11", "XANPA1"}
@@ -152,19 +166,25 @@ func policies(t *testing.T, s meta.Store) {
 
 func issuers(t *testing.T, s meta.Store) {
 	i := meta.Issuer{Account: account, URL: "https://token.example.com/a", Audiences: []string{"b", "a"}, Thumbprints: []string{"00"}, CreatedAt: noon}
-	get := func(ctx context.Context, r meta.Reader) (meta.Issuer, error) { return r.Issuer(ctx, account, i.URL) }
+	get := func(ctx context.Context, r meta.Reader) (meta.Issuer, error) {
+		return r.Identities().Issuer(ctx, account, i.URL)
+	}
 	notFound(t, s, "issuer", get)
-	put := func(ctx context.Context, tx meta.Tx) error { return tx.PutIssuer(ctx, i) }
+	put := func(ctx context.Context, tx meta.Tx) error { return tx.Identities().PutIssuer(ctx, i) }
 	update(t, s, put)
 	diff(t, i, read(t, s, get))
 	i.Audiences, i.Thumbprints = []string{"c"}, nil
 	update(t, s, put)
 	diff(t, i, read(t, s, get))
-	all := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Issuer, error) { return r.ListIssuers(ctx, account) })
+	all := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Issuer, error) {
+		return r.Identities().ListIssuers(ctx, account)
+	})
 	diff(t, []meta.Issuer{i}, all)
-	none := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Issuer, error) { return r.ListIssuers(ctx, elsewhere) })
+	none := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Issuer, error) {
+		return r.Identities().ListIssuers(ctx, elsewhere)
+	})
 	diff(t, []meta.Issuer(nil), none)
-	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteIssuer(ctx, account, i.URL) }
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteIssuer(ctx, account, i.URL) }
 	update(t, s, remove)
 	refused(t, s, meta.ErrNotFound, remove)
 	notFound(t, s, "issuer", get)

@@ -193,6 +193,42 @@ func indexChildren(t *testing.T, s meta.Store) {
 	update(t, s, remove(child.Image.Digest))
 }
 
+// listedChildren: the entries of all indexes of a repository, page by page.
+func listedChildren(t *testing.T, s meta.Store) {
+	repo, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
+	var all []meta.Child
+	for i := range 4 {
+		m := manifestOf(repo, fmt.Sprint("index", i))
+		m.Sparse = true
+		for n := range i {
+			m.Children = append(m.Children, digest(n), digest(n))
+			all = append(all, meta.Child{Index: m.Image.Digest, Image: digest(n)})
+		}
+		insertImage(t, s, m)
+	}
+	elsewhere := manifestOf(neighbour, "index")
+	elsewhere.Children, elsewhere.Sparse = []ecr.Digest{digest(1)}, true
+	insertImage(t, s, elsewhere)
+	slices.SortFunc(all, func(a, b meta.Child) int {
+		if c := cmpString(a.Index, b.Index); c != 0 {
+			return c
+		}
+		return cmpString(a.Image, b.Image)
+	})
+	of := map[ecr.Digest][]ecr.Digest{}
+	for _, c := range all {
+		of[c.Index] = append(of[c.Index], c.Image)
+	}
+	for size := 1; size <= len(all)+1; size++ {
+		diff(t, of, read(t, s, func(ctx context.Context, r meta.Reader) (map[ecr.Digest][]ecr.Digest, error) {
+			return meta.Children(ctx, r, repo, size)
+		}))
+	}
+	diff(t, all[1:4], read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Child, error) {
+		return r.ListChildren(ctx, repo, all[0], 3)
+	}))
+}
+
 // sparseIndexes: a child that is not there is no obstacle, and is guarded from
 // when it comes.
 func sparseIndexes(t *testing.T, s meta.Store) {

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"image references", imageReferences},
 		{"image deletion", imageDeletion},
 		{"index children", indexChildren},
+		{"listed children", listedChildren},
 		{"sparse indexes", sparseIndexes},
 		{"referrers", referrers},
 		{"bodies", bodies},
@@ -68,6 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"error passed over", errorPassedOver},
 		{"updates read their own writes", ownWrites},
 		{"view is a snapshot", snapshot},
+		{"snapshot is a view with an open end", openSnapshot},
 		{"one tag, many writers", oneWinner},
 		{"many new repositories of one name", oneRepository},
 		{"shared commit", sharedCommit},
@@ -99,6 +101,7 @@ func RunReplicas(t *testing.T, open func(t *testing.T) (a, b meta.Store)) {
 		{"repository deleted while it is pushed to", replicasRepositoryRace},
 		{"pulls", replicasPulls},
 		{"collection against pushes", replicasCollection},
+		{"collection against deletions", replicasLoosening},
 		{"long update among short ones", replicasLong},
 	} {
 		t.Run(test.name, func(t *testing.T) {

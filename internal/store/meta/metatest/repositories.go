@@ -253,7 +253,7 @@ func limits(t *testing.T, s meta.Store) {
 	newBlob(t, s, repo, "layer")
 	m := newImage(t, s, repo, "v1", "v1")
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
-		return errors.Join(tx.InsertUpload(ctx, uploadOf(repo, 1)), tx.AppendJournal(ctx, entryOf(repo, "v1")))
+		return errors.Join(tx.InsertUpload(ctx, uploadOf(repo, 1)), tx.Retention().AppendJournal(ctx, entryOf(repo, "v1")))
 	})
 	for _, limit := range []int{0, -1} {
 		err := s.View(t.Context(), func(ctx context.Context, r meta.Reader) error {
@@ -266,8 +266,9 @@ func limits(t *testing.T, s meta.Store) {
 			refs, err5 := r.ListReferrers(ctx, repo, m.Image.Digest, "", limit)
 			blobs, err6 := r.ListBlobs(ctx, "", limit)
 			uploads, err7 := r.ListUploads(ctx, noon.Add(time.Hour), limit)
-			journal, err8 := r.ListJournal(ctx, registry, "app", 0, limit)
-			err := errors.Join(
+			journal, err8 := r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry, Name: "app"}, 0, limit)
+			children, err9 := r.ListChildren(ctx, repo, meta.Child{}, limit)
+			err := errors.Join(add("children", len(children), err9),
 				add("repositories", len(repos), err1), add("tags", len(tags), err2), add("images", len(images), err3),
 				add("ids", len(ids), err4), add("referrers", len(refs), err5), add("blobs", len(blobs), err6),
 				add("uploads", len(uploads), err7), add("journal", len(journal), err8))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,7 +25,7 @@ func failingUpdate(t *testing.T, s meta.Store) {
 			tx.InsertManifest(ctx, manifestOf(repo, "new")),
 			tx.DeleteTag(ctx, repo, "v1"),
 			tx.UpdateRepository(ctx, meta.Repository{ID: repo, PolicyText: "changed"}),
-			tx.AppendJournal(ctx, entryOf(repo, "a")),
+			tx.Retention().AppendJournal(ctx, entryOf(repo, "a")),
 			tx.InsertUpload(ctx, uploadOf(repo, 1)))
 	})
 	if err == nil || !errors.Is(err, errTest) || err.Error() != errTest.Error() {
@@ -110,6 +111,57 @@ func snapshot(t *testing.T, s meta.Store) {
 	notFound(t, s, "image, in the next view", func(ctx context.Context, r meta.Reader) (meta.Manifest, error) {
 		return r.Manifest(ctx, repo, m.Image.Digest)
 	})
+}
+
+// openSnapshot: what Snapshot returns sees one moment until it is ended, others
+// write and read meanwhile, and Close waits for it. It does not depend on the
+// context after it was opened.
+func openSnapshot(t *testing.T, s meta.Store) {
+	repo := newRepository(t, s, "app")
+	ctx, cancel := context.WithCancel(t.Context())
+	r, end, err := s.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	count := func(r meta.Reader) int {
+		t.Helper()
+		tags, err := r.ListTags(t.Context(), repo, "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(tags)
+	}
+	before := count(r)
+	newImage(t, s, repo, "a", "v1")
+	second, endSecond, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := []int{before, count(r), count(second)}; !slices.Equal(got, []int{0, 0, 1}) {
+		t.Errorf("tags before, after, and in the next snapshot: %v", got)
+	}
+	endSecond()
+	if _, _, err := s.Snapshot(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("opening with a context that is done: %v", err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		t.Errorf("Close did not wait: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if got := count(r); got != 0 {
+		t.Errorf("%d tags while it is being closed", got)
+	}
+	end()
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if _, _, err := s.Snapshot(t.Context()); err == nil {
+		t.Error("Snapshot works after Close")
+	}
 }
 
 // race calls fn n times at once, i counting, and returns the errors.

@@ -56,7 +56,7 @@ func TestUpdateSeesWhatWasCommittedBefore(t *testing.T) {
 	go func() {
 		first := sync.OnceFunc(func() { close(looked) })
 		long <- there.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-			_, err := tx.JobState(ctx, "other")
+			_, err := tx.Retention().JobState(ctx, "other")
 			first()
 			<-goOn
 			if errors.Is(err, meta.ErrNotFound) {
@@ -66,13 +66,15 @@ func TestUpdateSeesWhatWasCommittedBefore(t *testing.T) {
 		})
 	}()
 	<-looked
-	err = here.Update(ctx, func(ctx context.Context, tx meta.Tx) error { return tx.PutJobState(ctx, "job", []byte("{}")) })
+	err = here.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		return tx.Retention().PutJobState(ctx, "job", []byte("{}"))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		late <- there.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-			_, err := tx.JobState(ctx, "job")
+			_, err := tx.Retention().JobState(ctx, "job")
 			return err
 		})
 	}()

@@ -107,10 +107,10 @@ func TestMigrateMarksIdleLinks(t *testing.T) {
 	collect := func(before int64) (links int, gone []meta.Blob) {
 		t.Helper()
 		err := s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) (err error) {
-			if links, err = tx.DeleteIdleLinks(ctx, time.UnixMicro(before), 10); err != nil {
+			if links, err = tx.Retention().DeleteIdleLinks(ctx, time.UnixMicro(before), 10); err != nil {
 				return err
 			}
-			gone, _, err = tx.DeleteUnusedBlobs(ctx, 10)
+			gone, _, err = tx.Retention().DeleteUnusedBlobs(ctx, 10)
 			return err
 		})
 		if err != nil {

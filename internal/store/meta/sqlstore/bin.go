@@ -37,7 +37,7 @@ func scanBin(rows *sql.Rows, more ...any) (meta.BinEntry, error) {
 func scanListedBin(rows *sql.Rows) (meta.BinEntry, error) { return scanBin(rows) }
 
 // Bin implements meta.BinReader.
-func (r *reader) Bin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) (meta.BinEntry, error) {
+func (r retentionReader) Bin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) (meta.BinEntry, error) {
 	e, err := one(ctx, r.s, func(rows *sql.Rows) (meta.BinEntry, error) {
 		var children string
 		var body []byte
@@ -55,7 +55,7 @@ func (r *reader) Bin(ctx context.Context, in ecr.RegistryID, name ecr.Repository
 }
 
 // ListBin implements meta.BinReader.
-func (r *reader) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]meta.BinEntry, error) {
+func (r retentionReader) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]meta.BinEntry, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -70,7 +70,7 @@ func (r *reader) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.Reposi
 }
 
 // ListBinReferrers implements meta.BinReader.
-func (r *reader) ListBinReferrers(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, subject ecr.Digest, after int64, limit int) ([]meta.BinEntry, error) {
+func (r retentionReader) ListBinReferrers(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, subject ecr.Digest, after int64, limit int) ([]meta.BinEntry, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -81,19 +81,20 @@ func (r *reader) ListBinReferrers(ctx context.Context, in ecr.RegistryID, name e
 }
 
 // BinManifest implements meta.BinWriter.
-func (t *txn) BinManifest(ctx context.Context, e meta.BinEntry) (int64, error) {
+func (t retentionTx) BinManifest(ctx context.Context, e meta.BinEntry) (int64, error) {
 	id, err := t.binManifest(ctx, e)
 	return id, wrap(err, "putting image %s of %s in %s into the bin", e.Manifest.Image.Digest, e.Name, e.Registry)
 }
 
-func (t *txn) binManifest(ctx context.Context, e meta.BinEntry) (int64, error) {
+func (t retentionTx) binManifest(ctx context.Context, e meta.BinEntry) (int64, error) {
 	repo, digest := int64(e.Repository), string(e.Manifest.Image.Digest)
 	tags, err := list(ctx, t.s, scanString[ecr.Tag],
 		`SELECT tag FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY tag`, repo, digest)
 	if err != nil {
 		return 0, err
 	}
-	children, err := t.ListChildren(ctx, e.Repository, e.Manifest.Image.Digest)
+	children, err := list(ctx, t.s, scanString[ecr.Digest],
+		`SELECT child FROM manifest_children WHERE repository_id = $1 AND parent = $2 ORDER BY child`, repo, digest)
 	if err != nil {
 		return 0, err
 	}
@@ -126,13 +127,13 @@ func (t *txn) binManifest(ctx context.Context, e meta.BinEntry) (int64, error) {
 }
 
 // DeleteBin implements meta.BinWriter.
-func (t *txn) DeleteBin(ctx context.Context, id int64) error {
+func (t retentionTx) DeleteBin(ctx context.Context, id int64) error {
 	n, err := t.removeBin(ctx, `DELETE FROM bin_blobs WHERE bin_id = $1 RETURNING digest`, `DELETE FROM bin WHERE id = $1`, id)
 	return wrap(orElse(n, err, meta.ErrNotFound), "removing entry %d from the bin", id)
 }
 
 // ExpireBin implements meta.BinWriter.
-func (t *txn) ExpireBin(ctx context.Context, now time.Time, limit int) (int, error) {
+func (t retentionTx) ExpireBin(ctx context.Context, now time.Time, limit int) (int, error) {
 	if limit <= 0 {
 		return 0, nil
 	}
@@ -144,7 +145,7 @@ func (t *txn) ExpireBin(ctx context.Context, now time.Time, limit int) (int, err
 
 // removeBin removes the references of entries, then the entries, and returns
 // how many of these.
-func (t *txn) removeBin(ctx context.Context, references, entries string, args ...any) (int64, error) {
+func (t retentionTx) removeBin(ctx context.Context, references, entries string, args ...any) (int64, error) {
 	digests, err := list(ctx, t.s, scanString[ecr.Digest], references, args...)
 	if err == nil {
 		err = t.loosen(ctx, distinct(digests))

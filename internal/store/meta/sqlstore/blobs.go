@@ -29,7 +29,7 @@ func scanBlob(rows *sql.Rows) (meta.Blob, error) {
 }
 
 // Blob implements meta.BlobReader.
-func (r *reader) Blob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Blob, error) {
+func (r reader) Blob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Blob, error) {
 	b, err := one(ctx, r.s, scanLinked, `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since
 		FROM blob_links l JOIN blobs b ON b.digest = l.digest
 		WHERE l.repository_id = $1 AND l.digest = $2 AND NOT l.hidden`, int64(repo), string(d))
@@ -37,7 +37,7 @@ func (r *reader) Blob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest)
 }
 
 // Blobs implements meta.BlobReader.
-func (r *reader) Blobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]meta.Blob, error) {
+func (r reader) Blobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]meta.Blob, error) {
 	if len(ds) == 0 {
 		return nil, nil
 	}
@@ -46,7 +46,7 @@ func (r *reader) Blobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Dig
 }
 
 // ListBlobRepositories implements meta.BlobReader.
-func (r *reader) ListBlobRepositories(ctx context.Context, in ecr.RegistryID, d ecr.Digest, after ecr.RepositoryName, limit int) ([]meta.Repository, error) {
+func (r reader) ListBlobRepositories(ctx context.Context, in ecr.RegistryID, d ecr.Digest, after ecr.RepositoryName, limit int) ([]meta.Repository, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -57,27 +57,27 @@ func (r *reader) ListBlobRepositories(ctx context.Context, in ecr.RegistryID, d 
 }
 
 // BlobIsUsed implements meta.BlobReader.
-func (r *reader) BlobIsUsed(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
+func (r reader) BlobIsUsed(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
 	yes, err := r.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM manifest_blobs WHERE repository_id = $1 AND blob = $2)`,
 		int64(repo), string(d))
 	return yes, wrap(err, "looking for users of blob %s in repository %d", d, repo)
 }
 
 // MissingBlobs implements meta.BlobReader.
-func (r *reader) MissingBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
+func (r reader) MissingBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
 	missing, err := r.absent(ctx, r.q.anyLinks, repo, ds)
 	return missing, wrap(err, "looking for blobs in repository %d", repo)
 }
 
 // ImageBlobs implements meta.BlobReader.
-func (r *reader) ImageBlobs(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
+func (r reader) ImageBlobs(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
 	all, err := list(ctx, r.s, scanString[ecr.Digest],
 		`SELECT blob FROM manifest_blobs WHERE repository_id = $1 AND manifest = $2 ORDER BY blob`, int64(repo), string(d))
 	return all, wrap(err, "reading the blobs of image %s of repository %d", d, repo)
 }
 
 // SharedBlobs implements meta.BlobReader.
-func (r *reader) SharedBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
+func (r reader) SharedBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
 	if len(ds) == 0 {
 		return nil, nil
 	}
@@ -86,7 +86,7 @@ func (r *reader) SharedBlobs(ctx context.Context, repo meta.RepositoryID, ds []e
 }
 
 // ListReferences implements meta.BlobReader.
-func (r *reader) ListReferences(ctx context.Context, repo meta.RepositoryID, after meta.Reference, limit int) ([]meta.Reference, error) {
+func (r reader) ListReferences(ctx context.Context, repo meta.RepositoryID, after meta.Reference, limit int) ([]meta.Reference, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -99,7 +99,7 @@ func (r *reader) ListReferences(ctx context.Context, repo meta.RepositoryID, aft
 }
 
 // ListBlobs implements meta.BlobReader.
-func (r *reader) ListBlobs(ctx context.Context, after blob.Key, limit int) ([]meta.Blob, error) {
+func (r reader) ListBlobs(ctx context.Context, after blob.Key, limit int) ([]meta.Blob, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -108,8 +108,17 @@ func (r *reader) ListBlobs(ctx context.Context, after blob.Key, limit int) ([]me
 	return all, wrap(err, "listing blobs")
 }
 
+// BlobsByKey implements meta.BlobReader.
+func (r reader) BlobsByKey(ctx context.Context, keys []blob.Key) ([]meta.Blob, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanBlob, r.q.blobsByKey, r.s.d.Strings(distinct(keys)))
+	return all, wrap(err, "looking for %d keys among the blobs", len(keys))
+}
+
 // AddBlob implements meta.BlobWriter.
-func (t *txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
+func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 	n, err := t.s.exec(ctx, `INSERT INTO blobs (digest, key, size_bytes, created_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT DO NOTHING`, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
 	if err == nil && n > 0 {
@@ -128,7 +137,7 @@ func (t *txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 }
 
 // LinkBlob implements meta.BlobWriter.
-func (t *txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
+func (t txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
 	// A link in use stays as it is, so that many pushes may link one blob at
 	// once.
 	n, err := t.s.exec(ctx, `INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden)
@@ -147,7 +156,7 @@ func (t *txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest
 const hasLink = `SELECT EXISTS (SELECT 1 FROM blob_links WHERE repository_id = $1 AND digest = $2`
 
 // UnlinkBlob implements meta.BlobWriter.
-func (t *txn) UnlinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
+func (t txn) UnlinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
 	n, err := t.s.exec(ctx, `DELETE FROM blob_links WHERE repository_id = $1 AND digest = $2 AND NOT hidden
 		AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE repository_id = $1 AND blob = $2)`, int64(repo), string(d))
 	if err == nil && n == 0 {

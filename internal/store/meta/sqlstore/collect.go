@@ -14,7 +14,7 @@ import (
 // ones, so that nobody has to search all blobs for those without either.
 
 // TouchBlobs implements meta.BlobWriter.
-func (t *txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest, at time.Time) error {
+func (t txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest, at time.Time) error {
 	if len(ds) == 0 {
 		return nil
 	}
@@ -22,8 +22,11 @@ func (t *txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.D
 	return wrap(err, "touching %d blobs of repository %d", len(ds), repo)
 }
 
-// loosen notes that blobs may have become unused.
-func (t *txn) loosen(ctx context.Context, digests []string) error {
+// loosen notes that blobs may have become unused. A note that is there is
+// written again, so that a collection which looked at the blob earlier, and is
+// about to remove the note, collides with this transaction: a note passed over
+// (DO NOTHING) is nothing that PostgreSQL counts as read.
+func (t *transaction) loosen(ctx context.Context, digests []string) error {
 	if len(digests) == 0 {
 		return nil
 	}
@@ -32,7 +35,7 @@ func (t *txn) loosen(ctx context.Context, digests []string) error {
 }
 
 // DeleteIdleLinks implements meta.Collector.
-func (t *txn) DeleteIdleLinks(ctx context.Context, before time.Time, limit int) (int, error) {
+func (t retentionTx) DeleteIdleLinks(ctx context.Context, before time.Time, limit int) (int, error) {
 	if limit <= 0 {
 		return 0, nil
 	}
@@ -47,7 +50,7 @@ func (t *txn) DeleteIdleLinks(ctx context.Context, before time.Time, limit int) 
 }
 
 // DeleteUnusedBlobs implements meta.Collector.
-func (t *txn) DeleteUnusedBlobs(ctx context.Context, limit int) ([]meta.Blob, int, error) {
+func (t retentionTx) DeleteUnusedBlobs(ctx context.Context, limit int) ([]meta.Blob, int, error) {
 	if limit <= 0 {
 		return nil, 0, nil
 	}
@@ -61,7 +64,7 @@ func (t *txn) DeleteUnusedBlobs(ctx context.Context, limit int) ([]meta.Blob, in
 
 // deleteUnused removes those of digests that nothing keeps; none is loose
 // afterwards.
-func (t *txn) deleteUnused(ctx context.Context, digests []string) ([]meta.Blob, error) {
+func (t *transaction) deleteUnused(ctx context.Context, digests []string) ([]meta.Blob, error) {
 	gone, err := list(ctx, t.s, scanBlob, t.q.unused, t.s.d.Strings(digests))
 	if err == nil {
 		_, err = t.s.exec(ctx, t.q.settle, t.s.d.Strings(digests))
@@ -70,7 +73,7 @@ func (t *txn) deleteUnused(ctx context.Context, digests []string) ([]meta.Blob, 
 }
 
 // DropBlobs implements meta.Collector.
-func (t *txn) DropBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]meta.Blob, error) {
+func (t retentionTx) DropBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]meta.Blob, error) {
 	if len(ds) == 0 {
 		return nil, nil
 	}

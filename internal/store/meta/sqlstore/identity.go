@@ -24,25 +24,25 @@ func scanUser(rows *sql.Rows) (meta.User, error) {
 }
 
 // User implements meta.IdentityReader.
-func (r *reader) User(ctx context.Context, account ecr.AccountID, name string) (meta.User, error) {
+func (r identityReader) User(ctx context.Context, account ecr.AccountID, name string) (meta.User, error) {
 	u, err := one(ctx, r.s, scanUser, selectUser+`WHERE account = $1 AND name = $2`, string(account), name)
 	return u, wrap(err, "reading user %s of account %s", name, account)
 }
 
 // UserByID implements meta.IdentityReader.
-func (r *reader) UserByID(ctx context.Context, uniqueID string) (meta.User, error) {
+func (r identityReader) UserByID(ctx context.Context, uniqueID string) (meta.User, error) {
 	u, err := one(ctx, r.s, scanUser, selectUser+`WHERE unique_id = $1`, uniqueID)
 	return u, wrap(err, "reading user %s", uniqueID)
 }
 
 // ListUsers implements meta.IdentityReader.
-func (r *reader) ListUsers(ctx context.Context, account ecr.AccountID, after string, limit int) ([]meta.User, error) {
+func (r identityReader) ListUsers(ctx context.Context, account ecr.AccountID, after string, limit int) ([]meta.User, error) {
 	all, err := list(ctx, r.s, scanUser, selectUser+`WHERE account = $1 AND name > $2 ORDER BY name LIMIT $3`, string(account), after, limit)
 	return all, wrap(err, "listing the users of account %s", account)
 }
 
 // HostedAccount implements meta.IdentityReader.
-func (r *reader) HostedAccount(ctx context.Context, account ecr.AccountID) (bool, error) {
+func (r identityReader) HostedAccount(ctx context.Context, account ecr.AccountID) (bool, error) {
 	yes, err := r.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE account = $1) OR EXISTS (SELECT 1 FROM roles WHERE account = $1)`, string(account))
 	return yes, wrap(err, "looking for account %s", account)
 }
@@ -62,19 +62,19 @@ func scanAccessKey(rows *sql.Rows) (meta.AccessKey, error) {
 }
 
 // AccessKey implements meta.IdentityReader.
-func (r *reader) AccessKey(ctx context.Context, id string) (meta.AccessKey, error) {
+func (r identityReader) AccessKey(ctx context.Context, id string) (meta.AccessKey, error) {
 	k, err := one(ctx, r.s, scanAccessKey, selectAccessKey+`WHERE id = $1`, id)
 	return k, wrap(err, "reading access key %s", id)
 }
 
 // ListAccessKeys implements meta.IdentityReader.
-func (r *reader) ListAccessKeys(ctx context.Context, userUniqueID string) ([]meta.AccessKey, error) {
+func (r identityReader) ListAccessKeys(ctx context.Context, userUniqueID string) ([]meta.AccessKey, error) {
 	all, err := list(ctx, r.s, scanAccessKey, selectAccessKey+`WHERE user_id = $1 ORDER BY created_at, id`, userUniqueID)
 	return all, wrap(err, "listing the access keys of user %s", userUniqueID)
 }
 
 // TokenKeys implements meta.IdentityReader.
-func (r *reader) TokenKeys(ctx context.Context) ([]meta.TokenKey, error) {
+func (r identityReader) TokenKeys(ctx context.Context) ([]meta.TokenKey, error) {
 	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.TokenKey, error) {
 		var k meta.TokenKey
 		var created int64
@@ -97,7 +97,7 @@ func encodeGranted(policies []string, inline, tags map[string]string) (granted, 
 }
 
 // InsertUser implements meta.IdentityWriter.
-func (t *txn) InsertUser(ctx context.Context, u meta.User) error {
+func (t identityTx) InsertUser(ctx context.Context, u meta.User) error {
 	g, err := encodeGranted(u.Policies, u.Inline, u.Tags)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (t *txn) InsertUser(ctx context.Context, u meta.User) error {
 // UpdateUser implements meta.IdentityWriter. A name in use is looked for
 // first, as an UPDATE that hits a unique key spoils the transaction; where two
 // race, one of them is repeated.
-func (t *txn) UpdateUser(ctx context.Context, u meta.User) error {
+func (t identityTx) UpdateUser(ctx context.Context, u meta.User) error {
 	g, err := encodeGranted(u.Policies, u.Inline, u.Tags)
 	if err != nil {
 		return err
@@ -130,13 +130,13 @@ func (t *txn) UpdateUser(ctx context.Context, u meta.User) error {
 }
 
 // DeleteUser implements meta.IdentityWriter. The keys go by foreign key.
-func (t *txn) DeleteUser(ctx context.Context, uniqueID string) error {
+func (t identityTx) DeleteUser(ctx context.Context, uniqueID string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM users WHERE unique_id = $1`, uniqueID)
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting user %s", uniqueID)
 }
 
 // InsertAccessKey implements meta.IdentityWriter.
-func (t *txn) InsertAccessKey(ctx context.Context, k meta.AccessKey) error {
+func (t identityTx) InsertAccessKey(ctx context.Context, k meta.AccessKey) error {
 	n, err := t.s.exec(ctx, `INSERT INTO access_keys (id, user_id, sealed, active, created_at)
 		SELECT $2, unique_id, $3, $4, $5 FROM users WHERE unique_id = $1 ON CONFLICT DO NOTHING`,
 		k.UserUniqueID, k.ID, bytes(k.Sealed), k.Active, micros(k.CreatedAt))
@@ -153,33 +153,33 @@ func (t *txn) InsertAccessKey(ctx context.Context, k meta.AccessKey) error {
 }
 
 // SetAccessKeyActive implements meta.IdentityWriter.
-func (t *txn) SetAccessKeyActive(ctx context.Context, id string, active bool) error {
+func (t identityTx) SetAccessKeyActive(ctx context.Context, id string, active bool) error {
 	n, err := t.s.exec(ctx, `UPDATE access_keys SET active = $2 WHERE id = $1`, id, active)
 	return wrap(orElse(n, err, meta.ErrNotFound), "changing access key %s", id)
 }
 
 // RecordKeyUse implements meta.IdentityWriter.
-func (t *txn) RecordKeyUse(ctx context.Context, id string, u meta.KeyUse) error {
+func (t identityTx) RecordKeyUse(ctx context.Context, id string, u meta.KeyUse) error {
 	_, err := t.s.exec(ctx, `UPDATE access_keys SET used_at = $2, used_service = $3, used_region = $4 WHERE id = $1 AND used_at < $2`,
 		id, micros(u.At), u.Service, u.Region)
 	return wrap(err, "recording a use of access key %s", id)
 }
 
 // DeleteAccessKey implements meta.IdentityWriter.
-func (t *txn) DeleteAccessKey(ctx context.Context, id string) error {
+func (t identityTx) DeleteAccessKey(ctx context.Context, id string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM access_keys WHERE id = $1`, id)
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting access key %s", id)
 }
 
 // InsertTokenKey implements meta.IdentityWriter.
-func (t *txn) InsertTokenKey(ctx context.Context, k meta.TokenKey) error {
+func (t identityTx) InsertTokenKey(ctx context.Context, k meta.TokenKey) error {
 	n, err := t.s.exec(ctx, `INSERT INTO token_keys (id, sealed, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 		k.ID, bytes(k.Sealed), micros(k.CreatedAt))
 	return wrap(orElse(n, err, meta.ErrExists), "adding token key %s", k.ID)
 }
 
 // DeleteTokenKey implements meta.IdentityWriter.
-func (t *txn) DeleteTokenKey(ctx context.Context, id string) error {
+func (t identityTx) DeleteTokenKey(ctx context.Context, id string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM token_keys WHERE id = $1`, id)
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting token key %s", id)
 }

@@ -40,7 +40,7 @@ func scanManifest(rows *sql.Rows, more ...any) (meta.Manifest, error) {
 func scanListed(rows *sql.Rows) (meta.Manifest, error) { return scanManifest(rows) }
 
 // Manifest implements meta.ImageReader.
-func (r *reader) Manifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
+func (r reader) Manifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
 	m, err := one(ctx, r.s, func(rows *sql.Rows) (meta.Manifest, error) {
 		var body []byte
 		m, err := scanManifest(rows, &body)
@@ -55,7 +55,7 @@ func (r *reader) Manifest(ctx context.Context, repo meta.RepositoryID, d ecr.Dig
 }
 
 // ListManifests implements meta.ImageReader.
-func (r *reader) ListManifests(ctx context.Context, repo meta.RepositoryID, after ecr.Digest, limit int) ([]meta.Manifest, error) {
+func (r reader) ListManifests(ctx context.Context, repo meta.RepositoryID, after ecr.Digest, limit int) ([]meta.Manifest, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -68,7 +68,7 @@ func (r *reader) ListManifests(ctx context.Context, repo meta.RepositoryID, afte
 }
 
 // ListReferrers implements meta.ImageReader.
-func (r *reader) ListReferrers(ctx context.Context, repo meta.RepositoryID, subject, after ecr.Digest, limit int) ([]meta.Manifest, error) {
+func (r reader) ListReferrers(ctx context.Context, repo meta.RepositoryID, subject, after ecr.Digest, limit int) ([]meta.Manifest, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -82,7 +82,7 @@ func (r *reader) ListReferrers(ctx context.Context, repo meta.RepositoryID, subj
 }
 
 // fillTags sets the tags of images, which are in byte order of digests.
-func (r *reader) fillTags(ctx context.Context, repo meta.RepositoryID, images []meta.Manifest) error {
+func (r reader) fillTags(ctx context.Context, repo meta.RepositoryID, images []meta.Manifest) error {
 	if len(images) == 0 {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (r *reader) fillTags(ctx context.Context, repo meta.RepositoryID, images []
 }
 
 // ListImageIDs implements meta.ImageReader.
-func (r *reader) ListImageIDs(ctx context.Context, repo meta.RepositoryID, after ecr.ImageID, limit int) ([]ecr.ImageID, error) {
+func (r reader) ListImageIDs(ctx context.Context, repo meta.RepositoryID, after ecr.ImageID, limit int) ([]ecr.ImageID, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -119,27 +119,31 @@ func (r *reader) ListImageIDs(ctx context.Context, repo meta.RepositoryID, after
 }
 
 // Parents implements meta.ImageReader.
-func (r *reader) Parents(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
+func (r reader) Parents(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
 	all, err := list(ctx, r.s, scanString[ecr.Digest],
 		`SELECT parent FROM manifest_children WHERE repository_id = $1 AND child = $2 ORDER BY parent`, int64(repo), string(d))
 	return all, wrap(err, "reading the indexes that list %s in repository %d", d, repo)
 }
 
-// ListChildren implements meta.BlobReader.
-func (r *reader) ListChildren(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]ecr.Digest, error) {
-	all, err := list(ctx, r.s, scanString[ecr.Digest],
-		`SELECT child FROM manifest_children WHERE repository_id = $1 AND parent = $2 ORDER BY child`, int64(repo), string(d))
-	return all, wrap(err, "reading what %s lists in repository %d", d, repo)
+// ListChildren implements meta.ImageReader.
+func (r reader) ListChildren(ctx context.Context, repo meta.RepositoryID, after meta.Child, limit int) ([]meta.Child, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (c meta.Child, err error) { return c, rows.Scan(&c.Index, &c.Image) },
+		`SELECT parent, child FROM manifest_children WHERE repository_id = $1 AND (parent, child) > ($2, $3)
+		ORDER BY parent, child LIMIT $4`, int64(repo), string(after.Index), string(after.Image), limit)
+	return all, wrap(err, "listing the children of indexes in repository %d", repo)
 }
 
 // MissingManifests implements meta.ImageReader.
-func (r *reader) MissingManifests(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
+func (r reader) MissingManifests(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
 	missing, err := r.absent(ctx, r.q.presentManifests, repo, ds)
 	return missing, wrap(err, "looking for images in repository %d", repo)
 }
 
 // absent returns those of ds that present does not, each once, in order.
-func (r *reader) absent(ctx context.Context, present string, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
+func (r reader) absent(ctx context.Context, present string, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
 	if len(ds) == 0 {
 		return nil, nil
 	}
@@ -163,7 +167,7 @@ func (r *reader) absent(ctx context.Context, present string, repo meta.Repositor
 }
 
 // HasImages implements meta.ImageReader.
-func (r *reader) HasImages(ctx context.Context, repo meta.RepositoryID) (bool, error) {
+func (r reader) HasImages(ctx context.Context, repo meta.RepositoryID) (bool, error) {
 	yes, err := r.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository_id = $1)`, int64(repo))
 	return yes, wrap(err, "looking for images in repository %d", repo)
 }
@@ -171,11 +175,11 @@ func (r *reader) HasImages(ctx context.Context, repo meta.RepositoryID) (bool, e
 const hasManifest = `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository_id = $1 AND digest = $2)`
 
 // InsertManifest implements meta.ImageWriter.
-func (t *txn) InsertManifest(ctx context.Context, m meta.Manifest) error {
+func (t txn) InsertManifest(ctx context.Context, m meta.Manifest) error {
 	return wrap(t.insertManifest(ctx, m), "adding image %s to repository %d", m.Image.Digest, m.Repository)
 }
 
-func (t *txn) insertManifest(ctx context.Context, m meta.Manifest) error {
+func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 	annotations, err := toJSON(m.Annotations)
 	if err != nil {
 		return err
@@ -247,11 +251,11 @@ func (t *txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 // foreign key. That no index lists the image is for the condition to see: a
 // child need not be there, so no foreign key can say it. An index added
 // meanwhile collides with it, because both transactions are serializable.
-func (t *txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
+func (t txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
 	return wrap(t.deleteManifest(ctx, repo, d, at), "deleting image %s of repository %d", d, repo)
 }
 
-func (t *txn) deleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
+func (t txn) deleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
 	blobs, err := t.ImageBlobs(ctx, repo, d)
 	if err != nil {
 		return err
@@ -274,7 +278,7 @@ func (t *txn) deleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.
 }
 
 // SetImageStatus implements meta.ImageWriter.
-func (t *txn) SetImageStatus(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, status ecr.ImageStatus, at time.Time) error {
+func (t txn) SetImageStatus(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, status ecr.ImageStatus, at time.Time) error {
 	var archived, activated sql.NullInt64
 	switch status {
 	case ecr.StatusArchived:
@@ -292,7 +296,7 @@ func (t *txn) SetImageStatus(ctx context.Context, repo meta.RepositoryID, d ecr.
 }
 
 // RecordPulls implements meta.ImageWriter.
-func (t *txn) RecordPulls(ctx context.Context, pulls []meta.Pull) error {
+func (t txn) RecordPulls(ctx context.Context, pulls []meta.Pull) error {
 	type image struct {
 		repo   meta.RepositoryID
 		digest ecr.Digest

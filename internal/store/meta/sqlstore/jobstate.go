@@ -8,7 +8,7 @@ import (
 )
 
 // LifecyclePreview implements meta.PreviewReader.
-func (r *reader) LifecyclePreview(ctx context.Context, repo meta.RepositoryID) (meta.LifecyclePreview, error) {
+func (r retentionReader) LifecyclePreview(ctx context.Context, repo meta.RepositoryID) (meta.LifecyclePreview, error) {
 	p, err := one(ctx, r.s, func(rows *sql.Rows) (meta.LifecyclePreview, error) {
 		p := meta.LifecyclePreview{Repository: repo}
 		var started int64
@@ -21,7 +21,7 @@ func (r *reader) LifecyclePreview(ctx context.Context, repo meta.RepositoryID) (
 }
 
 // PutLifecyclePreview implements meta.PreviewWriter.
-func (t *txn) PutLifecyclePreview(ctx context.Context, p meta.LifecyclePreview) error {
+func (t retentionTx) PutLifecyclePreview(ctx context.Context, p meta.LifecyclePreview) error {
 	n, err := t.s.exec(ctx, `INSERT INTO lifecycle_previews (repository_id, policy, status, started_at, results)
 		SELECT id, $2, $3, $4, $5 FROM repositories WHERE id = $1
 		ON CONFLICT (repository_id) DO UPDATE SET policy = excluded.policy, status = excluded.status,
@@ -31,14 +31,14 @@ func (t *txn) PutLifecyclePreview(ctx context.Context, p meta.LifecyclePreview) 
 }
 
 // JobState implements meta.JobReader.
-func (r *reader) JobState(ctx context.Context, name string) ([]byte, error) {
+func (r retentionReader) JobState(ctx context.Context, name string) ([]byte, error) {
 	state, err := one(ctx, r.s, func(rows *sql.Rows) (state []byte, err error) { return state, rows.Scan(&state) },
 		`SELECT state FROM job_states WHERE name = $1`, name)
 	return state, wrap(err, "reading the state of job %s", name)
 }
 
 // PutJobState implements meta.JobWriter.
-func (t *txn) PutJobState(ctx context.Context, name string, state []byte) error {
+func (t retentionTx) PutJobState(ctx context.Context, name string, state []byte) error {
 	_, err := t.s.exec(ctx, `INSERT INTO job_states (name, state) VALUES ($1, $2)
 		ON CONFLICT (name) DO UPDATE SET state = excluded.state`, name, bytes(state))
 	return wrap(err, "storing the state of job %s", name)

@@ -26,18 +26,8 @@ func scanJournal(rows *sql.Rows) (meta.JournalEntry, error) {
 const selectJournal = `SELECT seq, at, account, region, name, repository_id, op, digest, tags,
 	media_type, size_bytes, actor, reason, rule, request_id, body FROM journal `
 
-// ListJournal implements meta.JournalReader.
-func (r *reader) ListJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]meta.JournalEntry, error) {
-	if limit <= 0 {
-		return nil, nil
-	}
-	all, err := list(ctx, r.s, scanJournal, selectJournal+`WHERE account = $1 AND region = $2 AND name = $3 AND seq > $4
-		ORDER BY seq LIMIT $5`, string(in.Account), string(in.Region), string(name), after, limit)
-	return all, wrap(err, "reading the journal of %s in %s", name, in)
-}
-
 // QueryJournal implements meta.JournalReader.
-func (r *reader) QueryJournal(ctx context.Context, q meta.JournalQuery, after int64, limit int) ([]meta.JournalEntry, error) {
+func (r retentionReader) QueryJournal(ctx context.Context, q meta.JournalQuery, after int64, limit int) ([]meta.JournalEntry, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -63,7 +53,7 @@ func (r *reader) QueryJournal(ctx context.Context, q meta.JournalQuery, after in
 }
 
 // AppendJournal implements meta.JournalWriter.
-func (t *txn) AppendJournal(ctx context.Context, e meta.JournalEntry) error {
+func (t retentionTx) AppendJournal(ctx context.Context, e meta.JournalEntry) error {
 	tags, err := toJSON(e.Tags)
 	if err != nil {
 		return err
@@ -78,7 +68,7 @@ func (t *txn) AppendJournal(ctx context.Context, e meta.JournalEntry) error {
 }
 
 // EmptyJournal implements meta.JournalWriter.
-func (t *txn) EmptyJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) error {
+func (t retentionTx) EmptyJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) error {
 	_, err := t.s.exec(ctx, `UPDATE journal SET body = $5
 		WHERE account = $1 AND region = $2 AND name = $3 AND digest = $4 AND length(body) > 0`,
 		string(in.Account), string(in.Region), string(name), string(d), []byte{})
@@ -86,7 +76,7 @@ func (t *txn) EmptyJournal(ctx context.Context, in ecr.RegistryID, name ecr.Repo
 }
 
 // TrimJournal implements meta.JournalWriter.
-func (t *txn) TrimJournal(ctx context.Context, before time.Time, limit int) (int, error) {
+func (t retentionTx) TrimJournal(ctx context.Context, before time.Time, limit int) (int, error) {
 	if limit <= 0 {
 		return 0, nil
 	}

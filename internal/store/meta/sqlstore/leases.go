@@ -12,7 +12,7 @@ import (
 )
 
 // ListLeases implements meta.LeaseReader.
-func (r *reader) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) ([]meta.Lease, error) {
+func (r retentionReader) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) ([]meta.Lease, error) {
 	scan := func(rows *sql.Rows) (meta.Lease, error) {
 		l := meta.Lease{Registry: in}
 		err := rows.Scan(&l.Repository, &l.Image.Digest, &l.Image.Tag, &l.Collector, &l.User)
@@ -28,7 +28,7 @@ func (r *reader) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.Rep
 }
 
 // LeaseCollectors implements meta.LeaseReader.
-func (r *reader) LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]meta.LeaseCollector, error) {
+func (r retentionReader) LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]meta.LeaseCollector, error) {
 	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.LeaseCollector, error) {
 		c := meta.LeaseCollector{Registry: in}
 		var at, ttl int64
@@ -41,11 +41,11 @@ func (r *reader) LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]meta
 }
 
 // PutLeases implements meta.LeaseWriter.
-func (t *txn) PutLeases(ctx context.Context, c meta.LeaseCollector, leases []meta.Lease) error {
+func (t retentionTx) PutLeases(ctx context.Context, c meta.LeaseCollector, leases []meta.Lease) error {
 	return wrap(t.putLeases(ctx, c, leases), "recording %d leases of %s in %s", len(leases), c.Name, c.Registry)
 }
 
-func (t *txn) putLeases(ctx context.Context, c meta.LeaseCollector, leases []meta.Lease) error {
+func (t retentionTx) putLeases(ctx context.Context, c meta.LeaseCollector, leases []meta.Lease) error {
 	account, region := string(c.Registry.Account), string(c.Registry.Region)
 	_, err := t.s.exec(ctx, `INSERT INTO lease_collectors (account, region, name, reported_at, ttl) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (account, region, name) DO UPDATE SET reported_at = excluded.reported_at, ttl = excluded.ttl`,
@@ -85,7 +85,7 @@ func insertLeases(n int) string {
 }
 
 // DeleteLeaseCollector implements meta.LeaseWriter.
-func (t *txn) DeleteLeaseCollector(ctx context.Context, in ecr.RegistryID, name string) error {
+func (t retentionTx) DeleteLeaseCollector(ctx context.Context, in ecr.RegistryID, name string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM lease_collectors WHERE account = $1 AND region = $2 AND name = $3`,
 		string(in.Account), string(in.Region), name)
 	return wrap(orElse(n, err, meta.ErrNotFound), "removing the lease collector %s of %s", name, in)

@@ -10,7 +10,7 @@ import (
 )
 
 // RegistrySettings implements meta.RegistryReader.
-func (r *reader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.RegistrySettings, error) {
+func (r reader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.RegistrySettings, error) {
 	s, err := one(ctx, r.s, func(rows *sql.Rows) (s meta.RegistrySettings, err error) {
 		var settings string
 		if err := rows.Scan(&s.PolicyText, &settings); err != nil {
@@ -25,7 +25,7 @@ func (r *reader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.
 }
 
 // PutRegistrySettings implements meta.RegistryWriter.
-func (t *txn) PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s meta.RegistrySettings) error {
+func (t txn) PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s meta.RegistrySettings) error {
 	settings, err := toJSON(s.Settings)
 	if err != nil {
 		return err

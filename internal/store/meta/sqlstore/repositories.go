@@ -28,14 +28,14 @@ func scanRepository(rows *sql.Rows) (meta.Repository, error) {
 }
 
 // Repository implements meta.RepositoryReader.
-func (r *reader) Repository(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) (meta.Repository, error) {
+func (r reader) Repository(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) (meta.Repository, error) {
 	repo, err := one(ctx, r.s, scanRepository, selectRepository+`WHERE account = $1 AND region = $2 AND name = $3`,
 		string(in.Account), string(in.Region), string(name))
 	return repo, wrap(err, "reading repository %s of %s", name, in)
 }
 
 // ListRepositories implements meta.RepositoryReader.
-func (r *reader) ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) ([]meta.Repository, error) {
+func (r reader) ListRepositories(ctx context.Context, in ecr.RegistryID, after ecr.RepositoryName, limit int) ([]meta.Repository, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -45,7 +45,7 @@ func (r *reader) ListRepositories(ctx context.Context, in ecr.RegistryID, after 
 }
 
 // AllRepositories implements meta.RepositoryReader.
-func (r *reader) AllRepositories(ctx context.Context, after meta.RepositoryID, limit int) ([]meta.Repository, error) {
+func (r reader) AllRepositories(ctx context.Context, after meta.RepositoryID, limit int) ([]meta.Repository, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -54,7 +54,7 @@ func (r *reader) AllRepositories(ctx context.Context, after meta.RepositoryID, l
 }
 
 // InsertRepository implements meta.RepositoryWriter.
-func (t *txn) InsertRepository(ctx context.Context, r meta.Repository) (meta.RepositoryID, error) {
+func (t txn) InsertRepository(ctx context.Context, r meta.Repository) (meta.RepositoryID, error) {
 	filters, err := toJSON(r.Mutability.Filters)
 	if err != nil {
 		return 0, err
@@ -76,7 +76,7 @@ func (t *txn) InsertRepository(ctx context.Context, r meta.Repository) (meta.Rep
 }
 
 // UpdateRepository implements meta.RepositoryWriter.
-func (t *txn) UpdateRepository(ctx context.Context, r meta.Repository) error {
+func (t txn) UpdateRepository(ctx context.Context, r meta.Repository) error {
 	filters, err := toJSON(r.Mutability.Filters)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (t *txn) UpdateRepository(ctx context.Context, r meta.Repository) error {
 }
 
 // SetLifecycleEvaluated implements meta.RepositoryWriter.
-func (t *txn) SetLifecycleEvaluated(ctx context.Context, id meta.RepositoryID, at time.Time) error {
+func (t txn) SetLifecycleEvaluated(ctx context.Context, id meta.RepositoryID, at time.Time) error {
 	n, err := t.s.exec(ctx, `UPDATE repositories SET lifecycle_evaluated_at = $2 WHERE id = $1`, int64(id), microsOrNull(at))
 	return wrap(orElse(n, err, meta.ErrNotFound), "setting the evaluation time of repository %d", id)
 }
@@ -100,7 +100,7 @@ func (t *txn) SetLifecycleEvaluated(ctx context.Context, id meta.RepositoryID, a
 // DeleteRepository implements meta.RepositoryWriter. The foreign keys would
 // see to most of it, but in an order of their own, in which a link could be
 // due before the manifest that needs it.
-func (t *txn) DeleteRepository(ctx context.Context, id meta.RepositoryID) error {
+func (t txn) DeleteRepository(ctx context.Context, id meta.RepositoryID) error {
 	for _, text := range []string{
 		`DELETE FROM tags WHERE repository_id = $1`,
 		`DELETE FROM manifest_children WHERE repository_id = $1`,

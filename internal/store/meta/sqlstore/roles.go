@@ -27,25 +27,25 @@ func scanRole(rows *sql.Rows) (meta.Role, error) {
 }
 
 // Role implements meta.IdentityReader.
-func (r *reader) Role(ctx context.Context, account ecr.AccountID, name string) (meta.Role, error) {
+func (r identityReader) Role(ctx context.Context, account ecr.AccountID, name string) (meta.Role, error) {
 	role, err := one(ctx, r.s, scanRole, selectRole+`WHERE account = $1 AND name = $2`, string(account), name)
 	return role, wrap(err, "reading role %s of account %s", name, account)
 }
 
 // RoleByID implements meta.IdentityReader.
-func (r *reader) RoleByID(ctx context.Context, uniqueID string) (meta.Role, error) {
+func (r identityReader) RoleByID(ctx context.Context, uniqueID string) (meta.Role, error) {
 	role, err := one(ctx, r.s, scanRole, selectRole+`WHERE unique_id = $1`, uniqueID)
 	return role, wrap(err, "reading role %s", uniqueID)
 }
 
 // ListRoles implements meta.IdentityReader.
-func (r *reader) ListRoles(ctx context.Context, account ecr.AccountID, after string, limit int) ([]meta.Role, error) {
+func (r identityReader) ListRoles(ctx context.Context, account ecr.AccountID, after string, limit int) ([]meta.Role, error) {
 	all, err := list(ctx, r.s, scanRole, selectRole+`WHERE account = $1 AND name > $2 ORDER BY name LIMIT $3`, string(account), after, limit)
 	return all, wrap(err, "listing the roles of account %s", account)
 }
 
 // InsertRole implements meta.IdentityWriter.
-func (t *txn) InsertRole(ctx context.Context, r meta.Role) error {
+func (t identityTx) InsertRole(ctx context.Context, r meta.Role) error {
 	g, err := encodeGranted(r.Policies, r.Inline, r.Tags)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (t *txn) InsertRole(ctx context.Context, r meta.Role) error {
 }
 
 // UpdateRole implements meta.IdentityWriter.
-func (t *txn) UpdateRole(ctx context.Context, r meta.Role) error {
+func (t identityTx) UpdateRole(ctx context.Context, r meta.Role) error {
 	g, err := encodeGranted(r.Policies, r.Inline, r.Tags)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (t *txn) UpdateRole(ctx context.Context, r meta.Role) error {
 }
 
 // DeleteRole implements meta.IdentityWriter.
-func (t *txn) DeleteRole(ctx context.Context, uniqueID string) error {
+func (t identityTx) DeleteRole(ctx context.Context, uniqueID string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM roles WHERE unique_id = $1`, uniqueID)
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting role %s", uniqueID)
 }
@@ -116,25 +116,25 @@ func encodeVersions(versions map[int]meta.PolicyVersion) (string, error) {
 }
 
 // Policy implements meta.IdentityReader.
-func (r *reader) Policy(ctx context.Context, account ecr.AccountID, name string) (meta.Policy, error) {
+func (r identityReader) Policy(ctx context.Context, account ecr.AccountID, name string) (meta.Policy, error) {
 	p, err := one(ctx, r.s, scanPolicy, selectPolicy+`WHERE account = $1 AND name = $2`, string(account), name)
 	return p, wrap(err, "reading policy %s of account %s", name, account)
 }
 
 // Policies implements meta.IdentityReader.
-func (r *reader) Policies(ctx context.Context, ids []string) ([]meta.Policy, error) {
+func (r identityReader) Policies(ctx context.Context, ids []string) ([]meta.Policy, error) {
 	all, err := list(ctx, r.s, scanPolicy, selectPolicy+`WHERE `+r.s.d.In("id", 1)+` ORDER BY id`, r.s.d.Strings(ids))
 	return all, wrap(err, "reading %d policies", len(ids))
 }
 
 // ListPolicies implements meta.IdentityReader.
-func (r *reader) ListPolicies(ctx context.Context, account ecr.AccountID, after string, limit int) ([]meta.Policy, error) {
+func (r identityReader) ListPolicies(ctx context.Context, account ecr.AccountID, after string, limit int) ([]meta.Policy, error) {
 	all, err := list(ctx, r.s, scanPolicy, selectPolicy+`WHERE account = $1 AND name > $2 ORDER BY name LIMIT $3`, string(account), after, limit)
 	return all, wrap(err, "listing the policies of account %s", account)
 }
 
 // InsertPolicy implements meta.IdentityWriter.
-func (t *txn) InsertPolicy(ctx context.Context, p meta.Policy) error {
+func (t identityTx) InsertPolicy(ctx context.Context, p meta.Policy) error {
 	versions, err := encodeVersions(p.Versions)
 	tags, terr := toJSON(p.Tags)
 	if err := errors.Join(err, terr); err != nil {
@@ -147,7 +147,7 @@ func (t *txn) InsertPolicy(ctx context.Context, p meta.Policy) error {
 }
 
 // UpdatePolicy implements meta.IdentityWriter.
-func (t *txn) UpdatePolicy(ctx context.Context, p meta.Policy) error {
+func (t identityTx) UpdatePolicy(ctx context.Context, p meta.Policy) error {
 	versions, err := encodeVersions(p.Versions)
 	tags, terr := toJSON(p.Tags)
 	if err := errors.Join(err, terr); err != nil {
@@ -160,7 +160,7 @@ func (t *txn) UpdatePolicy(ctx context.Context, p meta.Policy) error {
 
 // DeletePolicy implements meta.IdentityWriter. Ids are letters and digits, so
 // one in quotes is an element of a JSON list and nothing else.
-func (t *txn) DeletePolicy(ctx context.Context, id string) error {
+func (t identityTx) DeletePolicy(ctx context.Context, id string) error {
 	there, err := t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM managed_policies WHERE id = $1)`, id)
 	if err == nil && !there {
 		err = meta.ErrNotFound
@@ -196,19 +196,19 @@ func scanIssuer(rows *sql.Rows) (meta.Issuer, error) {
 }
 
 // Issuer implements meta.IdentityReader.
-func (r *reader) Issuer(ctx context.Context, account ecr.AccountID, url string) (meta.Issuer, error) {
+func (r identityReader) Issuer(ctx context.Context, account ecr.AccountID, url string) (meta.Issuer, error) {
 	i, err := one(ctx, r.s, scanIssuer, selectIssuer+`WHERE account = $1 AND url = $2`, string(account), url)
 	return i, wrap(err, "reading issuer %s of account %s", url, account)
 }
 
 // ListIssuers implements meta.IdentityReader.
-func (r *reader) ListIssuers(ctx context.Context, account ecr.AccountID) ([]meta.Issuer, error) {
+func (r identityReader) ListIssuers(ctx context.Context, account ecr.AccountID) ([]meta.Issuer, error) {
 	all, err := list(ctx, r.s, scanIssuer, selectIssuer+`WHERE account = $1 ORDER BY url`, string(account))
 	return all, wrap(err, "listing the issuers of account %s", account)
 }
 
 // PutIssuer implements meta.IdentityWriter.
-func (t *txn) PutIssuer(ctx context.Context, i meta.Issuer) error {
+func (t identityTx) PutIssuer(ctx context.Context, i meta.Issuer) error {
 	audiences, err := toJSON(i.Audiences)
 	thumbprints, terr := toJSON(i.Thumbprints)
 	if err := errors.Join(err, terr); err != nil {
@@ -221,7 +221,7 @@ func (t *txn) PutIssuer(ctx context.Context, i meta.Issuer) error {
 }
 
 // DeleteIssuer implements meta.IdentityWriter.
-func (t *txn) DeleteIssuer(ctx context.Context, account ecr.AccountID, url string) error {
+func (t identityTx) DeleteIssuer(ctx context.Context, account ecr.AccountID, url string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM issuers WHERE account = $1 AND url = $2`, string(account), url)
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting issuer %s of account %s", url, account)
 }

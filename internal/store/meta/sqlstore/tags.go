@@ -17,14 +17,14 @@ func scanTag(rows *sql.Rows) (meta.TagRow, error) {
 }
 
 // Tag implements meta.ImageReader.
-func (r *reader) Tag(ctx context.Context, repo meta.RepositoryID, tag ecr.Tag) (meta.TagRow, error) {
+func (r reader) Tag(ctx context.Context, repo meta.RepositoryID, tag ecr.Tag) (meta.TagRow, error) {
 	t, err := one(ctx, r.s, scanTag,
 		`SELECT tag, digest, tagged_at FROM tags WHERE repository_id = $1 AND tag = $2`, int64(repo), string(tag))
 	return t, wrap(err, "reading tag %s of repository %d", tag, repo)
 }
 
 // ListTags implements meta.ImageReader.
-func (r *reader) ListTags(ctx context.Context, repo meta.RepositoryID, after ecr.Tag, limit int) ([]meta.TagRow, error) {
+func (r reader) ListTags(ctx context.Context, repo meta.RepositoryID, after ecr.Tag, limit int) ([]meta.TagRow, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -42,11 +42,11 @@ const (
 )
 
 // PutTag implements meta.ImageWriter.
-func (t *txn) PutTag(ctx context.Context, repo meta.RepositoryID, row meta.TagRow, replace bool) error {
+func (t txn) PutTag(ctx context.Context, repo meta.RepositoryID, row meta.TagRow, replace bool) error {
 	return wrap(t.putTag(ctx, repo, row, replace), "pointing tag %s of repository %d to %s", row.Tag, repo, row.Digest)
 }
 
-func (t *txn) putTag(ctx context.Context, repo meta.RepositoryID, row meta.TagRow, replace bool) error {
+func (t txn) putTag(ctx context.Context, repo meta.RepositoryID, row meta.TagRow, replace bool) error {
 	text := insertTag + keepTag
 	if replace {
 		text = insertTag + moveTag
@@ -70,7 +70,7 @@ func (t *txn) putTag(ctx context.Context, repo meta.RepositoryID, row meta.TagRo
 }
 
 // DeleteTag implements meta.ImageWriter.
-func (t *txn) DeleteTag(ctx context.Context, repo meta.RepositoryID, tag ecr.Tag) error {
+func (t txn) DeleteTag(ctx context.Context, repo meta.RepositoryID, tag ecr.Tag) error {
 	n, err := t.s.exec(ctx, `DELETE FROM tags WHERE repository_id = $1 AND tag = $2`, int64(repo), string(tag))
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting tag %s of repository %d", tag, repo)
 }

@@ -8,22 +8,44 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// reader is meta.Reader on a session with an open transaction.
-type reader struct {
+// transaction is a session with an open transaction.
+type transaction struct {
 	s *session // nil when the transaction is over
 	q *queries
 }
 
-// txn is meta.Tx on a session with an open transaction.
+// reader is meta.Reader, txn is meta.Tx.
+type reader struct{ *transaction }
+
 type txn struct {
 	reader
 	ctx context.Context // for the callback
 }
 
-var (
-	_ meta.Reader = (*reader)(nil)
-	_ meta.Tx     = (*txn)(nil)
+// The identities and what is kept beside the content have types of their own.
+type (
+	identityReader  struct{ *transaction }
+	identityTx      struct{ identityReader }
+	retentionReader struct{ *transaction }
+	retentionTx     struct{ retentionReader }
 )
+
+var (
+	_ meta.Reader = reader{}
+	_ meta.Tx     = txn{}
+)
+
+// Identities implements meta.Reader.
+func (r reader) Identities() meta.IdentityReader { return identityReader(r) }
+
+// Retention implements meta.Reader.
+func (r reader) Retention() meta.RetentionReader { return retentionReader(r) }
+
+// Identities implements meta.Tx.
+func (t txn) Identities() meta.IdentityTx { return identityTx{identityReader(t.reader)} }
+
+// Retention implements meta.Tx.
+func (t txn) Retention() meta.RetentionTx { return retentionTx{retentionReader(t.reader)} }
 
 // queries are the SQL texts that need the dialect.
 type queries struct {
@@ -36,6 +58,8 @@ type queries struct {
 	recordPulls      string
 	sharedBlobs      string
 	anyLinks         string
+	blobsByKey       string
+	uploadKeys       string
 	useLinks         string
 	hideLinks        string
 	touchLinks       string
@@ -68,7 +92,9 @@ func makeQueries(d *Dialect) queries {
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
 		sharedBlobs: `SELECT DISTINCT digest FROM blob_links
 			WHERE repository_id <> $1 AND idle_since IS NULL AND ` + d.In("digest", 2) + ` ORDER BY digest`,
-		anyLinks: `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		anyLinks:   `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		blobsByKey: `SELECT digest, key, size_bytes, created_at FROM blobs WHERE ` + d.In("key", 1) + ` ORDER BY key`,
+		uploadKeys: `SELECT key FROM uploads WHERE ` + d.In("key", 1) + ` ORDER BY key`,
 		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
 			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
 		hideLinks: `UPDATE blob_links SET idle_since = $3, hidden = TRUE
@@ -77,7 +103,7 @@ func makeQueries(d *Dialect) queries {
 		touchLinks: `UPDATE blob_links SET idle_since = $3
 			WHERE repository_id = $1 AND idle_since < $3 AND NOT hidden AND ` + d.In("digest", 2),
 		loosen: `INSERT INTO loose_blobs SELECT b.digest FROM blobs b WHERE ` + d.In("b.digest", 1) + `
-			ORDER BY b.digest ON CONFLICT DO NOTHING`,
+			ORDER BY b.digest ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest`,
 		unused: `DELETE FROM blobs WHERE ` + d.In("digest", 1) + `
 			AND NOT EXISTS (SELECT 1 FROM blob_links l WHERE l.digest = blobs.digest)
 			AND NOT EXISTS (SELECT 1 FROM bin_blobs n WHERE n.digest = blobs.digest)

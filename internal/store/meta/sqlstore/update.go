@@ -246,7 +246,7 @@ func (s *Store) runCall(ctx context.Context, sess *session, c *call) {
 		inner, cancel = context.WithDeadline(inner, deadline)
 		defer cancel()
 	}
-	c.turn <- &txn{reader: reader{s: sess, q: &s.q}, ctx: inner}
+	c.turn <- &txn{reader{&transaction{sess, &s.q}}, inner}
 	c.err = <-c.ran
 	c.gone = errors.Is(c.err, errPanicked)
 	if c.err == nil && sess.failed != nil {

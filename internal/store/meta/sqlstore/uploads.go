@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -22,13 +23,13 @@ func scanUpload(rows *sql.Rows) (meta.Upload, error) {
 }
 
 // Upload implements meta.UploadReader.
-func (r *reader) Upload(ctx context.Context, repo meta.RepositoryID, id meta.UploadID) (meta.Upload, error) {
+func (r reader) Upload(ctx context.Context, repo meta.RepositoryID, id meta.UploadID) (meta.Upload, error) {
 	u, err := one(ctx, r.s, scanUpload, selectUpload+`WHERE id = $1 AND repository_id = $2`, string(id), int64(repo))
 	return u, wrap(err, "reading upload %s of repository %d", id, repo)
 }
 
 // ListUploads implements meta.UploadReader.
-func (r *reader) ListUploads(ctx context.Context, before time.Time, limit int) ([]meta.Upload, error) {
+func (r reader) ListUploads(ctx context.Context, before time.Time, limit int) ([]meta.Upload, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -37,15 +38,24 @@ func (r *reader) ListUploads(ctx context.Context, before time.Time, limit int) (
 	return all, wrap(err, "listing uploads")
 }
 
+// UploadKeys implements meta.UploadReader.
+func (r reader) UploadKeys(ctx context.Context, keys []blob.Key) ([]blob.Key, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanString[blob.Key], r.q.uploadKeys, r.s.d.Strings(distinct(keys)))
+	return all, wrap(err, "looking for %d keys among the uploads", len(keys))
+}
+
 // CountUploads implements meta.UploadReader.
-func (r *reader) CountUploads(ctx context.Context) (int, error) {
+func (r reader) CountUploads(ctx context.Context) (int, error) {
 	var n int
 	_, err := r.s.queryRow(ctx, []any{&n}, `SELECT COUNT(*) FROM uploads`)
 	return n, wrap(err, "counting uploads")
 }
 
 // InsertUpload implements meta.UploadWriter.
-func (t *txn) InsertUpload(ctx context.Context, u meta.Upload) error {
+func (t txn) InsertUpload(ctx context.Context, u meta.Upload) error {
 	n, err := t.s.exec(ctx, `INSERT INTO uploads (id, repository_id, key, received, parts, smallest_part, last_part,
 		created_at, updated_at, state)
 		SELECT $2, id, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 ON CONFLICT DO NOTHING`,
@@ -64,7 +74,7 @@ func (t *txn) InsertUpload(ctx context.Context, u meta.Upload) error {
 }
 
 // AdvanceUpload implements meta.UploadWriter.
-func (t *txn) AdvanceUpload(ctx context.Context, u meta.Upload, from int64) error {
+func (t txn) AdvanceUpload(ctx context.Context, u meta.Upload, from int64) error {
 	n, err := t.s.exec(ctx, `UPDATE uploads SET received = $3, parts = $4, smallest_part = $5, last_part = $6,
 		updated_at = $7, state = $8 WHERE id = $1 AND received = $2`,
 		string(u.ID), from, u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart, micros(u.UpdatedAt), bytes(u.Progress.State))
@@ -81,7 +91,7 @@ func (t *txn) AdvanceUpload(ctx context.Context, u meta.Upload, from int64) erro
 }
 
 // DeleteUpload implements meta.UploadWriter.
-func (t *txn) DeleteUpload(ctx context.Context, id meta.UploadID) error {
+func (t txn) DeleteUpload(ctx context.Context, id meta.UploadID) error {
 	n, err := t.s.exec(ctx, `DELETE FROM uploads WHERE id = $1`, string(id))
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting upload %s", id)
 }

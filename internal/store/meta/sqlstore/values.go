@@ -78,12 +78,12 @@ func nonEmpty(b []byte) []byte {
 	return b
 }
 
-// distinct returns the digests as strings, sorted, each once. The order keeps
-// two transactions from locking the same rows the other way round.
-func distinct(ds []ecr.Digest) []string {
-	list := make([]string, len(ds))
-	for i, d := range ds {
-		list[i] = string(d)
+// distinct returns digests or keys as strings, sorted, each once. The order
+// keeps two transactions from locking the same rows the other way round.
+func distinct[T ~string](all []T) []string {
+	list := make([]string, len(all))
+	for i, v := range all {
+		list[i] = string(v)
 	}
 	slices.SortFunc(list, strings.Compare)
 	return slices.Compact(list)

@@ -12,16 +12,25 @@ import (
 
 // View implements meta.Store.
 func (s *Store) View(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error {
-	sess, err := s.views.begin(ctx)
+	r, end, err := s.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	r := &reader{s: sess, q: &s.q}
-	defer func() {
+	defer end()
+	return fn(ctx, r)
+}
+
+// Snapshot implements meta.Store.
+func (s *Store) Snapshot(ctx context.Context) (meta.Reader, func(), error) {
+	sess, err := s.views.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := reader{&transaction{sess, &s.q}}
+	return r, func() {
 		r.s = nil
 		s.views.end(ctx, sess)
-	}()
-	return fn(ctx, r)
+	}, nil
 }
 
 // pool keeps the sessions of Views.

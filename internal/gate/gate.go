@@ -1,0 +1,206 @@
+// Package gate is the one way to the effect of an operation: it opens the
+// transaction, lets the operation load what is decided on and ask, puts on
+// record what was decided, and commits.
+//
+// It guarantees that nothing is read or changed in the name of somebody who
+// was not asked for: an operation that ends without an allowed question fails
+// as a defect, and its effects are dropped. Each permission that was asked for
+// and used gives one audit record; a change whose record cannot be written is
+// not committed. A denial is recorded before it is answered, once, however
+// often the transaction runs.
+//
+// Who holds a Gate can open transactions in no other way: the store itself is
+// held by the gate, by what authenticates (package identity) and by what builds
+// and checks stores. See docs/design/0024.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// Operation is something that callers ask for, and the IAM actions that it
+// needs. The first is asked for what it works on, the others as it says.
+type Operation struct {
+	Name    string
+	Actions []access.Action
+}
+
+// Op is the operation name with its actions.
+func Op(name string, actions ...access.Action) Operation { return Operation{name, actions} }
+
+// Config is what a Gate is made of.
+type Config struct {
+	Meta meta.Store // required
+	// Audit receives what was decided; without it nothing is on record.
+	Audit Audit
+}
+
+// Words are what callers are told of failures that are not theirs.
+type Words struct {
+	Unavailable string // the store cannot do it now
+	Unrecorded  string // it cannot be put on record
+}
+
+// words are those of a registry.
+var words = Words{
+	Unavailable: "The registry cannot store this now. Try again later.",
+	Unrecorded:  "The registry cannot put this on record now. Try again later.",
+}
+
+// Gate lets callers through. It is safe for concurrent use.
+type Gate struct {
+	cfg   Config
+	words Words
+}
+
+// New returns a Gate that speaks for a registry.
+func New(cfg Config) *Gate { return &Gate{cfg, words} }
+
+// Speaking is g in other words.
+func (g *Gate) Speaking(w Words) *Gate { return &Gate{g.cfg, w} }
+
+// As returns the way in for p.
+func (g *Gate) As(p access.Principal) *Caller { return &Caller{g: g, p: p} }
+
+// System returns the way in for a job of the server itself. It may do
+// everything, and need not ask; what it asks for goes on record with the
+// reason, which names the job.
+func (g *Gate) System(reason string) *Caller { return g.As(access.Principal{System: reason}) }
+
+// Caller reads and changes in the name of one principal. It is safe for
+// concurrent use.
+type Caller struct {
+	g     *Gate
+	p     access.Principal
+	said  Said
+	visit *Visit // nil without
+}
+
+// Said is what a request says beside the names of things, as far as policies
+// may ask for it.
+type Said struct {
+	Tags           map[string]string // to be set
+	TagKeys        []string          // names of those, or of tags to be removed
+	AccountSetting string            // name of the one asked for or set
+}
+
+// Principal is who calls.
+func (c *Caller) Principal() access.Principal { return c.p }
+
+// Saying is c with what the request in hand says.
+func (c *Caller) Saying(s Said) *Caller {
+	with := *c
+	with.said = s
+	return &with
+}
+
+// Read reads in one snapshot: fn loads, asks and reads.
+func (c *Caller) Read(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) error {
+	q, err := c.look(ctx, op, fn)
+	if err != nil || c.g.cfg.Audit == nil {
+		return err
+	}
+	for _, p := range q.allowed {
+		if err := c.g.cfg.Audit.Read(c.permitted(op, p)); err != nil {
+			return c.g.unrecorded(err)
+		}
+	}
+	return nil
+}
+
+// Ask decides about an effect outside of the database, which the caller of Ask
+// has when Ask returns nil: fn loads and asks as for Read, but what is allowed
+// goes on record as a change, and durably so.
+func (c *Caller) Ask(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) error {
+	q, err := c.look(ctx, op, fn)
+	if err != nil {
+		return err
+	}
+	w := written{c: c, op: op}
+	if err := w.changes(q.allowed); err != nil {
+		return err
+	}
+	return w.wait()
+}
+
+// look lets fn read and ask in one snapshot.
+func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (q *Inquiry, err error) {
+	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+		q = &Inquiry{c: c, op: op, r: r}
+		if err := fn(ctx, &View{r, q}); err != nil {
+			return err
+		}
+		return q.complete()
+	})
+	return q, c.settle(op, err)
+}
+
+// Change reads and writes in one transaction, which fn may run several times,
+// as meta.Store.Update says. The records are written when fn has returned nil
+// and before the commit, each once however often fn runs, and are durable when
+// Change returns nil. When the commit fails, they say more than happened.
+func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.Context, tx *Tx) error) error {
+	if c.visit != nil {
+		c.visit.End() // no snapshot is held while others write
+	}
+	w := written{c: c, op: op}
+	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		q := &Inquiry{c: c, op: op, r: tx}
+		if err := fn(ctx, &Tx{tx, q}); err != nil {
+			return err
+		}
+		if err := q.complete(); err != nil {
+			return err
+		}
+		return w.changes(q.allowed)
+	})
+	if err = c.settle(op, err); err != nil {
+		return err
+	}
+	return w.wait()
+}
+
+// settle puts a denial on record, and makes err one for the caller. A denial
+// inside of another error, such as that of a policy that locks its author out,
+// is none of the caller's.
+func (c *Caller) settle(op Operation, err error) error {
+	var denied *refusal
+	if ecr.CodeOf(err) != ecr.CodeAccessDenied || !errors.As(err, &denied) {
+		return c.g.explained(err)
+	}
+	if c.g.cfg.Audit != nil {
+		if err := c.g.cfg.Audit.Denial(c.denied(op, denied)); err != nil {
+			return c.g.unrecorded(err)
+		}
+	}
+	return denied.err
+}
+
+// explained says to the caller what it can do about a store that fails.
+func (g *Gate) explained(err error) error {
+	var known *ecr.Error
+	if errors.As(err, &known) || !errors.Is(err, meta.ErrUnavailable) {
+		return err
+	}
+	return &ecr.Error{Code: ecr.CodeUnavailable, Message: g.words.Unavailable, Err: err}
+}
+
+// unrecorded is what a caller is told when the record cannot be written.
+func (g *Gate) unrecorded(err error) error {
+	return &ecr.Error{Code: ecr.CodeUnavailable, Message: g.words.Unrecorded, Err: err}
+}
+
+// complete is an error for an operation of somebody else than the server that
+// was allowed nothing.
+func (q *Inquiry) complete() error {
+	if q.c.p.System == "" && len(q.allowed) == 0 {
+		return fmt.Errorf("gate: defect: %s ended without a permission that allows it", q.op.Name)
+	}
+	return nil
+}

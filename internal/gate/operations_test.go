@@ -1,0 +1,227 @@
+package gate_test
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/testkit"
+)
+
+// operations are those of all packages that callers reach through the gate, but
+// for IAM's, which its own tests walk.
+func operations() []gate.Operation {
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations())
+}
+
+func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
+	seen := map[string]bool{}
+	for _, tt := range []struct {
+		name       string
+		caller     reflect.Type
+		operations []gate.Operation
+	}{
+		{"registry", reflect.TypeFor[*registry.Caller](), registry.Operations()},
+		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
+		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			declared := map[string]bool{}
+			for _, op := range tt.operations {
+				if seen[op.Name] {
+					t.Errorf("%s is declared twice", op.Name)
+				}
+				declared[op.Name], seen[op.Name] = true, true
+				if len(op.Actions) == 0 {
+					t.Errorf("%s asks for no action", op.Name)
+				}
+				for _, a := range op.Actions {
+					if !strings.HasPrefix(string(a), "ecr:") && !strings.HasPrefix(string(a), "kontor:") {
+						t.Errorf("%s asks for %q", op.Name, a)
+					}
+				}
+			}
+			for i := range tt.caller.NumMethod() {
+				if name := tt.caller.Method(i).Name; !declared[name] {
+					t.Errorf("Caller.%s declares no operation", name)
+				} else {
+					delete(declared, name)
+				}
+			}
+			for name := range declared {
+				t.Errorf("the operation %s has no method", name)
+			}
+		})
+	}
+}
+
+// everything calls every operation that works on a repository.
+func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
+	c := w.As(p)
+	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
+	id := ecr.ImageID{Tag: tag}
+	return map[string]func(context.Context) error{
+		"CreateRepository": func(ctx context.Context) error {
+			_, err := c.CreateRepository(ctx, registry.NewRepository{Repo: to})
+			return err
+		},
+		"DescribeRepositories": func(ctx context.Context) error {
+			_, err := c.DescribeRepositories(ctx, to.In, []ecr.RepositoryName{to.Name})
+			return err
+		},
+		"ListRepositories": func(ctx context.Context) error { _, _, err := c.ListRepositories(ctx, to.In, "", 10); return err },
+		"DeleteRepository": func(ctx context.Context) error { _, err := c.DeleteRepository(ctx, to, true); return err },
+		"SetTagMutability": func(ctx context.Context) error { return c.SetTagMutability(ctx, to, ecr.Mutability{Mode: ecr.Mutable}) },
+		"SetScanOnPush":    func(ctx context.Context) error { return c.SetScanOnPush(ctx, to, true) },
+		"SetPolicy": func(ctx context.Context) error {
+			_, err := c.SetPolicy(ctx, to, testkit.RepositoryPolicy, false)
+			return err
+		},
+		"Policy":       func(ctx context.Context) error { _, err := c.Policy(ctx, to); return err },
+		"DeletePolicy": func(ctx context.Context) error { _, err := c.DeletePolicy(ctx, to); return err },
+		"SetLifecyclePolicy": func(ctx context.Context) error {
+			_, err := c.SetLifecyclePolicy(ctx, to, testkit.LifecyclePolicy)
+			return err
+		},
+		"LifecyclePolicy": func(ctx context.Context) error { _, _, err := c.LifecyclePolicy(ctx, to); return err },
+		"StartLifecyclePreview": func(ctx context.Context) error {
+			_, err := c.StartLifecyclePreview(ctx, to, testkit.LifecyclePolicy)
+			return err
+		},
+		"LifecyclePreview": func(ctx context.Context) error { _, err := c.LifecyclePreview(ctx, to); return err },
+		"RunLifecycle": func(ctx context.Context) error {
+			_, err := c.RunLifecycle(ctx, to, retention.RunOptions{DryRun: true})
+			return err
+		},
+		"SetStorageClass": func(ctx context.Context) error {
+			_, err := c.SetStorageClass(ctx, to, ecr.ImageID{Digest: d}, registry.ClassArchive)
+			return err
+		},
+		"ReportLeases": func(ctx context.Context) error {
+			_, err := c.ReportLeases(ctx, to.In, "cluster", time.Hour, nil)
+			return err
+		},
+		"ListLeases":            func(ctx context.Context) error { _, _, err := c.ListLeases(ctx, to.In, to.Name); return err },
+		"ForgetLeases":          func(ctx context.Context) error { _, err := c.ForgetLeases(ctx, to.In, "cluster"); return err },
+		"MoveClock":             func(ctx context.Context) error { _, err := c.MoveClock(ctx, to.In, 0); return err },
+		"DeleteLifecyclePolicy": func(ctx context.Context) error { _, _, err := c.DeleteLifecyclePolicy(ctx, to); return err },
+		"TagResource":           func(ctx context.Context) error { return c.TagResource(ctx, to, map[string]string{"a": "b"}) },
+		"UntagResource":         func(ctx context.Context) error { return c.UntagResource(ctx, to, []string{"a"}) },
+		"ResourceTags":          func(ctx context.Context) error { _, err := c.ResourceTags(ctx, to); return err },
+		"PutImage": func(ctx context.Context) error {
+			_, err := c.PutImage(ctx, to, registry.NewImage{Body: testkit.Index()})
+			return err
+		},
+		"Manifest":      func(ctx context.Context) error { _, err := c.Manifest(ctx, to, id); return err },
+		"StatManifest":  func(ctx context.Context) error { _, err := c.StatManifest(ctx, to, id); return err },
+		"BatchGetImage": func(ctx context.Context) error { _, _, err := c.BatchGetImage(ctx, to, []ecr.ImageID{id}); return err },
+		"BatchDeleteImage": func(ctx context.Context) error {
+			_, _, err := c.BatchDeleteImage(ctx, to, []ecr.ImageID{id})
+			return err
+		},
+		"DeleteManifest":   func(ctx context.Context) error { return c.DeleteManifest(ctx, to, d) },
+		"DeleteTag":        func(ctx context.Context) error { return c.DeleteTag(ctx, to, tag) },
+		"ListImages":       func(ctx context.Context) error { _, _, err := c.ListImages(ctx, to, "", ecr.ImageID{}, 10); return err },
+		"DescribeImages":   func(ctx context.Context) error { _, err := c.DescribeImages(ctx, to, []ecr.ImageID{id}); return err },
+		"ListImageDetails": func(ctx context.Context) error { _, _, err := c.ListImageDetails(ctx, to, "", "", 10); return err },
+		"ListTags":         func(ctx context.Context) error { _, _, err := c.ListTags(ctx, to, "", 10); return err },
+		"ListReferrers":    func(ctx context.Context) error { _, _, err := c.ListReferrers(ctx, to, d, "", "", 10); return err },
+		"BatchCheckLayers": func(ctx context.Context) error {
+			_, _, err := c.BatchCheckLayers(ctx, to, []string{string(d)})
+			return err
+		},
+		"StatBlob":          func(ctx context.Context) error { _, err := c.StatBlob(ctx, to, d); return err },
+		"OpenBlob":          func(ctx context.Context) error { _, _, err := c.OpenBlob(ctx, to, d); return err },
+		"MountBlob":         func(ctx context.Context) error { _, _, err := c.MountBlob(ctx, to, to, d); return err },
+		"DownloadableLayer": func(ctx context.Context) error { _, err := c.DownloadableLayer(ctx, to, d); return err },
+		"Scanning": func(ctx context.Context) error {
+			_, _, err := c.Scanning(ctx, to.In, []ecr.RepositoryName{to.Name})
+			return err
+		},
+		"DescribeRegistry": func(ctx context.Context) error { return c.DescribeRegistry(ctx, to.In) },
+		"RegistryScanning": func(ctx context.Context) error { _, err := c.RegistryScanning(ctx, to.In); return err },
+		"SetRegistryScanning": func(ctx context.Context) error {
+			return c.SetRegistryScanning(ctx, to.In, registry.RegistryScan{Type: registry.ScanBasic})
+		},
+		"StartScan":            func(ctx context.Context) error { return c.StartScan(ctx, to, id) },
+		"ScanFindings":         func(ctx context.Context) error { return c.ScanFindings(ctx, to, id) },
+		"RegistryPolicy":       func(ctx context.Context) error { _, err := c.RegistryPolicy(ctx, to.In); return err },
+		"DeleteRegistryPolicy": func(ctx context.Context) error { _, err := c.DeleteRegistryPolicy(ctx, to.In); return err },
+		"SetRegistryPolicy": func(ctx context.Context) error {
+			_, err := c.SetRegistryPolicy(ctx, to.In, testkit.RegistryPolicy)
+			return err
+		},
+		"AccountSetting":    func(ctx context.Context) error { _, err := c.AccountSetting(ctx, to.In, "BLOB_MOUNTING"); return err },
+		"SetAccountSetting": func(ctx context.Context) error { return c.SetAccountSetting(ctx, to.In, "BLOB_MOUNTING", "ENABLED") },
+		"FindBlob":          func(ctx context.Context) error { _, _, err := c.FindBlob(ctx, to, d); return err },
+		"DeleteBlob":        func(ctx context.Context) error { return c.DeleteBlob(ctx, to, d) },
+		"ListBin":           func(ctx context.Context) error { _, _, err := c.ListBin(ctx, to.In, to.Name, 0, 10); return err },
+		"Usage":             func(ctx context.Context) error { _, err := c.Usage(ctx, to); return err },
+		"Collect":           func(ctx context.Context) error { _, err := w.Jobs.As(p).Collect(ctx, to.In); return err },
+		"RestoreImage":      func(ctx context.Context) error { _, err := c.RestoreImage(ctx, to, d); return err },
+		"PurgeImage":        func(ctx context.Context) error { _, err := c.PurgeImage(ctx, to, d, "leaked"); return err },
+		"Journal": func(ctx context.Context) error {
+			_, _, err := c.Journal(ctx, retention.JournalFilter{Registry: to.In, Name: to.Name}, 0, 10)
+			return err
+		},
+		"StartUpload":    func(ctx context.Context) error { _, err := c.StartUpload(ctx, to); return err },
+		"UploadOffset":   func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, up); return err },
+		"AppendUpload":   func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, up, 0, nil); return err },
+		"CompleteUpload": func(ctx context.Context) error { _, err := c.CompleteUpload(ctx, to, up, 0, nil, d); return err },
+		"CancelUpload":   func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+	}
+}
+
+// Nobody without rights learns whether a repository exists.
+func TestStrangersAreDenied(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	f.Repo("there", ecr.Mutable)
+	nobody := access.Principal{Account: testkit.Home.Account, ARN: "arn:aws:iam::000000000000:user/nobody"}
+	for _, p := range []access.Principal{testkit.Alien, nobody} {
+		missing, existing := everything(f, p, testkit.At("missing")), everything(f, p, testkit.At("there"))
+		for _, op := range operations() {
+			if op.Name == "AuthorizationToken" {
+				continue // concerns no repository; see the test of the server
+			}
+			if existing[op.Name] == nil {
+				t.Errorf("%s is not tried", op.Name)
+				continue
+			}
+			errThere, errMissing := existing[op.Name](t.Context()), missing[op.Name](t.Context())
+			testkit.WantCode(t, errThere, ecr.CodeAccessDenied, p.ARN+" is not authorized to perform: ")
+			if got, want := strings.ReplaceAll(fmt.Sprint(errMissing), "/missing", "/there"), fmt.Sprint(errThere); got != want {
+				t.Errorf("%s tells %s whether a repository exists:\n%s\n%s", op.Name, p.ARN, got, want)
+			}
+		}
+	}
+	if _, err := f.DescribeRepositories(t.Context(), testkit.Home, []ecr.RepositoryName{"there"}); err != nil {
+		t.Errorf("somebody changed it: %v", err)
+	}
+}
+
+func TestMissingRepository(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	for name, call := range everything(f, testkit.Admin, testkit.At("missing")) {
+		switch name {
+		case "CreateRepository", "ListRepositories", "Scanning": // which tells what is missing
+			continue
+		case "ListBin", "PurgeImage", "Journal", "Collect": // what they are about outlives repositories
+			continue
+		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
+			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock":
+			continue // concern no repository
+		}
+		testkit.WantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")
+	}
+}

@@ -1,0 +1,69 @@
+package gate
+
+import (
+	"context"
+	"sync"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// Visit is a request on its way in. Who makes it is looked up in one snapshot
+// (View), and its first Read or Ask (As) goes on in the same one, so that both
+// rest on one moment and cost one transaction. It is safe for concurrent use.
+type Visit struct {
+	g   *Gate
+	mu  sync.Mutex
+	r   meta.Reader // of the open snapshot, nil for none; guarded by mu
+	end func()      // ends it; guarded by mu
+}
+
+// Visit begins a visit. It opens nothing yet; End ends it.
+func (g *Gate) Visit() *Visit { return &Visit{g: g} }
+
+// View lets fn look in the snapshot of the visit, as meta.Store does in one of
+// its own.
+func (v *Visit) View(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) (err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.r == nil {
+		if v.r, v.end, err = v.g.cfg.Meta.Snapshot(ctx); err != nil {
+			v.r = nil
+			return err
+		}
+	}
+	return fn(ctx, v.r)
+}
+
+// As returns the way in for p, who makes the visit. The first time that it
+// reads, it does so in the visit's snapshot, and ends it; each further time in
+// one of its own, which shows what has changed meanwhile.
+func (v *Visit) As(p access.Principal) *Caller { return &Caller{g: v.g, p: p, visit: v} }
+
+// End ends the snapshot, if one is open.
+func (v *Visit) End() {
+	if _, end := v.take(); end != nil {
+		end()
+	}
+}
+
+// take takes the snapshot out of the visit.
+func (v *Visit) take() (meta.Reader, func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	r, end := v.r, v.end
+	v.r, v.end = nil, nil
+	return r, end
+}
+
+// view is meta.Store's View for c: in the snapshot of its visit, if there is
+// one.
+func (c *Caller) view(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error {
+	if c.visit != nil {
+		if r, end := c.visit.take(); r != nil {
+			defer end()
+			return fn(ctx, r)
+		}
+	}
+	return c.g.cfg.Meta.View(ctx, fn)
+}

@@ -1,0 +1,83 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+var opExpireUploads = gate.Op("ExpireUploads")
+
+// expireBatch is how many rows or files are looked at in one transaction.
+const expireBatch = 500
+
+// ExpireUploads removes the uploads that nobody has written to since before,
+// on the image clock. One that a request of this process is writing to stays,
+// however old. The row goes first, in a transaction that looks at it again, so
+// that nobody goes on with an upload whose bytes are gone; a file that a crash
+// leaves behind is an orphan. Several replicas may do this at once.
+func (j *Jobs) ExpireUploads(ctx context.Context, before time.Time) (Removed, error) {
+	var done Removed
+	for limit := expireBatch; ; {
+		var list []meta.Upload
+		err := j.cfg.Gate.System("upload expiry").Read(ctx, opExpireUploads, func(ctx context.Context, rd *gate.View) (err error) {
+			list, err = rd.ListUploads(ctx, before, limit)
+			return err
+		})
+		if err != nil {
+			return done, fmt.Errorf("listing expired uploads: %w", err)
+		}
+		var gone int
+		for _, u := range list {
+			ok, err := j.expireUpload(ctx, u, before)
+			if err != nil {
+				return done, fmt.Errorf("removing expired upload %s: %w", u.ID, err)
+			}
+			if ok {
+				gone++
+				done.Count++
+				done.SizeBytes += u.Progress.Offset
+			}
+		}
+		// Those that stay come first in the next list as well.
+		switch {
+		case gone == 0 && len(list) < limit:
+			return done, nil
+		case gone == 0:
+			limit += expireBatch
+		}
+	}
+}
+
+// expireUpload removes u, unless somebody is writing to it or did so since
+// before.
+func (j *Jobs) expireUpload(ctx context.Context, u meta.Upload, before time.Time) (bool, error) {
+	release, ok := j.cfg.Registry.HoldUpload(u.ID)
+	if !ok {
+		return false, nil
+	}
+	defer release()
+	var gone bool
+	err := j.cfg.Gate.System("upload expiry").Change(ctx, opExpireUploads, func(ctx context.Context, tx *gate.Tx) error {
+		gone = false
+		now, err := tx.Upload(ctx, u.Repository, u.ID)
+		switch {
+		case errors.Is(err, meta.ErrNotFound):
+			return nil // completed or cancelled since
+		case err != nil:
+			return err
+		case !now.UpdatedAt.Before(before):
+			return nil
+		}
+		gone = true
+		return tx.DeleteUpload(ctx, u.ID)
+	})
+	if err != nil || !gone {
+		return false, err
+	}
+	return true, j.cfg.Blobs.Discard(ctx, u.Key)
+}

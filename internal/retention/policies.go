@@ -1,0 +1,89 @@
+package retention
+
+import "time"
+
+import "errors"
+
+import "github.com/kontor-registry/kontor/lifecycle"
+
+import "github.com/kontor-registry/kontor/internal/store/meta"
+
+import "github.com/kontor-registry/kontor/internal/ecr"
+
+import "context"
+
+import "github.com/kontor-registry/kontor/internal/gate"
+
+var opSetLifecyclePolicy = gate.Op("SetLifecyclePolicy", "ecr:PutLifecyclePolicy")
+
+// SetLifecyclePolicy sets the lifecycle policy and returns it as stored.
+// Errors: RepositoryNotFound, InvalidParameter.
+func (c *Caller) SetLifecyclePolicy(ctx context.Context, at ecr.Repo, text string) (string, error) {
+	p, err := c.s.cfg.Dialect.Parse([]byte(text))
+	if err != nil {
+		return "", invalidLifecyclePolicy(err)
+	}
+	stored := p.String()
+	return stored, c.gate.ChangeRepository(ctx, opSetLifecyclePolicy, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+		repo.LifecycleText = stored
+		return tx.UpdateRepository(ctx, repo)
+	})
+}
+
+// invalidLifecyclePolicy says what ECR says, which stops at the first error.
+func invalidLifecyclePolicy(err error) error {
+	constraint := "Lifecycle policy validation failure: " + err.Error()
+	var found lifecycle.Errors
+	if errors.As(err, &found) {
+		constraint = "Lifecycle policy validation failure: " + found[0].Detail
+		if found[0].Code == lifecycle.CodeLength {
+			constraint = found[0].Detail
+		}
+	}
+	e := ecr.InvalidParameter("LifecyclePolicyText", "%s", constraint)
+	e.Err = err
+	return e
+}
+
+func noLifecyclePolicy(at ecr.Repo) error {
+	return ecr.Errorf(ecr.CodeLifecyclePolicyNotFound,
+		"Lifecycle policy does not exist for the repository with name '%s' in the registry with id '%s'", at.Name, at.In.Account)
+}
+
+var opLifecyclePolicy = gate.Op("LifecyclePolicy", "ecr:GetLifecyclePolicy")
+
+// LifecyclePolicy returns the lifecycle policy, and when it was last evaluated
+// to act on images: zero for never. Errors: LifecyclePolicyNotFound.
+func (c *Caller) LifecyclePolicy(ctx context.Context, at ecr.Repo) (text string, evaluated time.Time, err error) {
+	err = c.gate.ReadRepository(ctx, opLifecyclePolicy, at, func(_ context.Context, _ *gate.View, repo meta.Repository) error {
+		if text, evaluated = repo.LifecycleText, repo.LifecycleEvaluatedAt; text == "" {
+			return noLifecyclePolicy(at)
+		}
+		return nil
+	})
+	return text, evaluated, err
+}
+
+var opDeleteLifecyclePolicy = gate.Op("DeleteLifecyclePolicy", "ecr:DeleteLifecyclePolicy")
+
+// DeleteLifecyclePolicy removes the lifecycle policy and returns what it was,
+// as LifecyclePolicy does. Errors: LifecyclePolicyNotFound.
+func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at ecr.Repo) (text string, evaluated time.Time, err error) {
+	err = c.gate.ChangeRepository(ctx, opDeleteLifecyclePolicy, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+		if text, evaluated = repo.LifecycleText, repo.LifecycleEvaluatedAt; text == "" {
+			return noLifecyclePolicy(at)
+		}
+		e := Entry(tx, at, repo.ID, meta.JournalDeleteLifecycle, c.s.byRequest())
+		e.Body = []byte(text)
+		if err := tx.Retention().AppendJournal(ctx, e); err != nil {
+			return err
+		}
+		repo.LifecycleText = ""
+		if err := tx.UpdateRepository(ctx, repo); err != nil || evaluated.IsZero() {
+			return err
+		}
+		// The next policy is another one.
+		return tx.SetLifecycleEvaluated(ctx, repo.ID, time.Time{})
+	})
+	return text, evaluated, err
+}

@@ -1,0 +1,100 @@
+// Package retention is about which images a registry keeps: it carries out
+// lifecycle policies, knows what is in use (leases, pull times), puts on record
+// what goes (the journal), keeps it restorable for a while (the recycle bin),
+// and says what images take. The image clock, by which they age, is here too.
+//
+// It guarantees that an image goes only with its entry in the journal, in one
+// transaction, whoever removes it: package registry removes images through it.
+// What frees the space afterwards is package jobs.
+//
+// Errors are *ecr.Error with ECR's codes and texts.
+package retention
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+// Config is what a Service is made of.
+type Config struct {
+	Gate  *gate.Gate
+	Blobs blob.Store
+	// Now is the image clock: push times, ages, lifecycle. Required.
+	Now func() time.Time
+	// Dialect is the language of lifecycle policies. The zero value is ECR's.
+	Dialect lifecycle.Dialect
+	// RecycleTime is how long deleted images can be restored; 0 is not at all.
+	RecycleTime time.Duration
+	// MaxExpire stops lifecycle runs that would expire more; zero is no limit.
+	MaxExpire MaxExpire
+	// TestClock is the clock behind Now, where it is one that may be moved.
+	TestClock *TestClock
+	// Passed is the time that has passed since some moment, whatever the
+	// clocks are set to; without it jumps of the image clock go unnoticed.
+	Passed func() time.Duration
+	// Log receives what no client is told. Required.
+	Log *slog.Logger
+}
+
+// Service keeps and removes images of any number of registries. It is safe for
+// concurrent use.
+type Service struct {
+	cfg     Config
+	pulls   pullRecorder
+	watch   clockWatch
+	running sync.Map // ARNs of the repositories with a lifecycle run under way
+}
+
+// New returns a Service. It starts nothing.
+func New(cfg Config) *Service { return &Service{cfg: cfg} }
+
+// As returns the operations as p may use them.
+func (s *Service) As(p access.Principal) *Caller { return &Caller{s, s.cfg.Gate.As(p)} }
+
+// System returns the operations for a job of the server itself; reason names
+// the job and goes on record.
+func (s *Service) System(reason string) *Caller { return &Caller{s, s.cfg.Gate.System(reason)} }
+
+// Caller is the operations in the name of one principal. It is safe for
+// concurrent use.
+type Caller struct {
+	s    *Service
+	gate *gate.Caller
+}
+
+// Operations lists every operation. Each stands beside its method; a test
+// holds the list against the methods of Caller.
+func Operations() []gate.Operation {
+	return []gate.Operation{
+		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
+		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle,
+		opReportLeases, opListLeases, opForgetLeases, opMoveClock,
+		opListBin, opRestoreImage, opPurgeImage, opJournal, opUsage,
+	}
+}
+
+// Pause waits as long as n removals may take at most so many a second, so that
+// requests do not notice; below zero is no limit.
+func Pause(ctx context.Context, n, perSecond int) error {
+	if perSecond < 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(time.Duration(n) * time.Second / time.Duration(perSecond))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// PerSecond is how many images, rows and files are removed in a second.
+const PerSecond = 500

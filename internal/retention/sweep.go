@@ -1,0 +1,186 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// LifecycleSweep is what a scheduled run of every repository's lifecycle policy
+// did.
+type LifecycleSweep struct {
+	Repositories int // with a policy, that were run
+	Expired      int // images
+	Archived     int
+	SizeBytes    int64 // of the expired images
+	// Findings by the repository's ARN, "" for those about the server.
+	Findings map[string][]RunFinding
+}
+
+var opSweep = gate.Op("RunAllLifecycle")
+
+// lifecycleJob is the name of the state of scheduled runs.
+const lifecycleJob = "lifecycle"
+
+// lifecycleState is what scheduled runs remember.
+type lifecycleState struct {
+	// RanAt is the image clock at the last scheduled run, whether it had to
+	// wait or not, Offset what a test clock was ahead then.
+	RanAt  time.Time     `json:"ranAt,omitzero"`
+	Offset time.Duration `json:"offset,omitzero"`
+	// Hold keeps scheduled runs waiting.
+	Hold *clockHold `json:"hold,omitzero"`
+	// Findings are repositories that a run stopped at, by ARN.
+	Findings map[string]RunFinding `json:"findings,omitzero"`
+}
+
+// clockHold is a jump of the image clock that somebody has to confirm.
+type clockHold struct {
+	Finding   RunFinding `json:"finding"`
+	Confirmed []string   `json:"confirmed,omitzero"` // registries, "account/region"
+}
+
+// RunAllLifecycle carries out the lifecycle policy of every repository that has
+// one, as a scheduled run: one repository after the other, as the system
+// principal "lifecycle". It waits, and reports why, while the image clock is in
+// doubt. One repository that fails does not keep the others from being run; the
+// errors are joined.
+func (s *Service) RunAllLifecycle(ctx context.Context) (LifecycleSweep, error) {
+	sweep := LifecycleSweep{Findings: map[string][]RunFinding{}}
+	state, wait, err := s.lookAtClock(ctx)
+	if err != nil {
+		return sweep, fmt.Errorf("looking at the clock: %w", err)
+	}
+	if wait != nil {
+		sweep.Findings[""] = []RunFinding{*wait}
+		s.cfg.Log.WarnContext(ctx, "lifecycle runs wait", "finding", wait.Code, "why", wait.Message)
+	}
+	if wait != nil && wait.Code == FindingDowntime {
+		return sweep, nil
+	}
+	var failed []error
+	for repo, err := range s.repositories(ctx) {
+		if err != nil {
+			return sweep, errors.Join(append(failed, fmt.Errorf("listing repositories: %w", err))...)
+		}
+		if repo.LifecycleText == "" || state.holds(repo.Registry) {
+			continue
+		}
+		if err := s.sweepOne(ctx, repo.Registry.Repo(repo.Name), &sweep); err != nil {
+			failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", repo.Registry.Repo(repo.Name).ARN(), err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return sweep, errors.Join(failed...)
+}
+
+// repositories yields those of all registries, each page as of another moment.
+func (s *Service) repositories(ctx context.Context) iter.Seq2[meta.Repository, error] {
+	return meta.Pages(0, surveyPage, func(after meta.RepositoryID, limit int) (page []meta.Repository, err error) {
+		err = s.cfg.Gate.System("lifecycle").Read(ctx, opSweep, func(ctx context.Context, rd *gate.View) (err error) {
+			page, err = rd.AllRepositories(ctx, after, limit)
+			return err
+		})
+		return page, err
+	}, func(r meta.Repository) meta.RepositoryID { return r.ID })
+}
+
+func (s *Service) sweepOne(ctx context.Context, at ecr.Repo, sweep *LifecycleSweep) error {
+	run, err := s.System("lifecycle").RunLifecycle(ctx, at, RunOptions{})
+	switch ecr.CodeOf(err) {
+	case ecr.CodeRepositoryNotFound, ecr.CodeLifecyclePolicyNotFound:
+		return nil // since it was listed
+	}
+	sweep.Expired += run.Expired
+	sweep.Archived += run.Archived
+	sweep.SizeBytes += run.SizeBytes
+	for _, f := range run.Findings {
+		s.cfg.Log.WarnContext(ctx, "lifecycle run", "repository", at.ARN(), "finding", f.Code, "why", f.Message)
+	}
+	if len(run.Findings) > 0 {
+		sweep.Findings[at.ARN()] = run.Findings
+	}
+	if err == nil {
+		sweep.Repositories++
+	}
+	return err
+}
+
+// lookAtClock notes the time of a scheduled run, and says what keeps it
+// waiting: with state.Hold until somebody confirms, otherwise this once.
+func (s *Service) lookAtClock(ctx context.Context) (state lifecycleState, wait *RunFinding, err error) {
+	now := reading{image: s.cfg.Now()}
+	if s.cfg.TestClock != nil {
+		now.offset = s.cfg.TestClock.Offset()
+	}
+	var jump time.Duration
+	first := false
+	if s.cfg.Passed != nil {
+		now.passed = s.cfg.Passed()
+		jump, first = s.watch.look(now)
+	}
+	err = s.cfg.Gate.System("lifecycle").Change(ctx, opSweep, func(ctx context.Context, tx *gate.Tx) error {
+		state = lifecycleState{}
+		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil {
+			return err
+		}
+		wait = judgeClock(now, jump, first, state.RanAt, state.Offset)
+		switch {
+		case wait != nil && wait.Code != FindingDowntime:
+			state.Hold = &clockHold{Finding: *wait}
+		case wait == nil && state.Hold != nil:
+			wait = &state.Hold.Finding
+		}
+		state.RanAt, state.Offset = now.image, now.offset
+		return putJob(ctx, tx.Retention(), lifecycleJob, state)
+	})
+	return state, wait, err
+}
+
+// holds reports whether scheduled runs of a registry wait.
+func (s lifecycleState) holds(in ecr.RegistryID) bool {
+	return s.Hold != nil && !slices.Contains(s.Hold.Confirmed, in.String())
+}
+
+// finish notes that the policy was evaluated, what stopped the run, and that
+// somebody who runs one by hand trusts the clock.
+func (x *execution) finish(ctx context.Context) error {
+	return x.c.gate.ChangeRepository(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+		if err := tx.SetLifecycleEvaluated(ctx, repo.ID, x.run.At); err != nil {
+			return err
+		}
+		var state lifecycleState
+		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil {
+			return err
+		}
+		changed, byHand := false, tx.Principal().System == ""
+		if byHand && state.holds(x.at.In) {
+			state.Hold.Confirmed = append(state.Hold.Confirmed, x.at.In.String())
+			changed = true
+		}
+		before := maps.Clone(state.Findings)
+		delete(state.Findings, x.at.ARN())
+		for _, f := range x.run.Findings {
+			if f.Code == FindingMaxExpire {
+				if state.Findings == nil {
+					state.Findings = map[string]RunFinding{}
+				}
+				state.Findings[x.at.ARN()] = f
+			}
+		}
+		if !changed && maps.Equal(before, state.Findings) {
+			return nil
+		}
+		return putJob(ctx, tx.Retention(), lifecycleJob, state)
+	})
+}

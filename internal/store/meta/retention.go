@@ -1,0 +1,238 @@
+package meta
+
+import (
+	"context"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// RetentionReader reads what is kept beside the content: what went and why,
+// what can be restored, what is in use, and what jobs remember.
+type RetentionReader interface {
+	JournalReader
+	BinReader
+	LeaseReader
+	PreviewReader
+	JobReader
+}
+
+// RetentionTx reads and changes it.
+type RetentionTx interface {
+	RetentionReader
+	JournalWriter
+	Collector
+	BinWriter
+	LeaseWriter
+	PreviewWriter
+	JobWriter
+}
+
+// JournalEntry records that an image went, or lost a tag, or that a blob was
+// taken from a repository. It is written in the transaction that does it.
+type JournalEntry struct {
+	Seq        int64 // given by the store, ascending
+	At         time.Time
+	Registry   ecr.RegistryID
+	Name       ecr.RepositoryName
+	Repository RepositoryID
+	Op         JournalOp
+	Digest     ecr.Digest
+	Tags       []ecr.Tag
+	MediaType  string
+	SizeBytes  int64
+	Body       []byte // the manifest, for deletions
+	Actor      string // ARN of the principal, or "system: reason"
+	Reason     string
+	Rule       int    // priority of the lifecycle rule; 0 for none
+	RequestID  string // of the request; empty for jobs
+}
+
+// JournalOp says what happened.
+type JournalOp string
+
+// What the journal records.
+const (
+	JournalDeleteImage JournalOp = "delete-image"
+	JournalDeleteTag   JournalOp = "delete-tag"
+	JournalMoveTag     JournalOp = "move-tag"
+	// Body is the document that was deleted.
+	JournalDeletePolicy    JournalOp = "delete-policy"
+	JournalDeleteLifecycle JournalOp = "delete-lifecycle-policy"
+	// After the rows of the repository's images.
+	JournalDeleteRepository JournalOp = "delete-repository"
+	JournalDeleteBlob       JournalOp = "delete-blob"
+	// An image came back from the bin; Tags are those that came with it.
+	JournalRestoreImage JournalOp = "restore-image"
+	// An image moved to the archive, or was brought back from there.
+	JournalArchiveImage  JournalOp = "archive-image"
+	JournalActivateImage JournalOp = "activate-image"
+	// An image was purged: no entry has its manifest any more.
+	JournalPurgeImage JournalOp = "purge-image"
+)
+
+// JournalReader reads the journal.
+type JournalReader interface {
+	// QueryJournal returns at most limit entries that q selects, in order of
+	// Seq, after after. A repository's are those of all its incarnations.
+	QueryJournal(ctx context.Context, q JournalQuery, after int64, limit int) ([]JournalEntry, error)
+}
+
+// JournalQuery selects entries of a registry that have everything that is
+// given; the zero value of a field asks for nothing.
+type JournalQuery struct {
+	Registry ecr.RegistryID // required
+	Name     ecr.RepositoryName
+	Tag      ecr.Tag
+	Digest   ecr.Digest
+	Rule     int
+	Op       JournalOp
+	Since    time.Time // at or after
+	Until    time.Time // before
+}
+
+// JournalWriter appends to the journal.
+type JournalWriter interface {
+	// AppendJournal adds e; e.Seq is ignored.
+	AppendJournal(ctx context.Context, e JournalEntry) error
+	// EmptyJournal removes the manifest d from the entries of the repository
+	// name (all its incarnations) and keeps the entries.
+	EmptyJournal(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) error
+	// TrimJournal removes at most limit entries from before before, the
+	// oldest first, and returns how many.
+	TrimJournal(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// Collector takes away what is no longer needed. Each call is a bounded
+// batch, looks at everything again in its own transaction, and may be made by
+// several processes at once.
+type Collector interface {
+	// DeleteIdleLinks removes at most limit links that have been idle since
+	// before before, hidden ones included, the longest idle first. It returns
+	// how many.
+	DeleteIdleLinks(ctx context.Context, before time.Time, limit int) (int, error)
+	// DeleteUnusedBlobs looks at no more than limit blobs that lost a link or
+	// a place in the bin, and removes those that have neither any more. It
+	// returns the removed, whose files may go after the commit, and how many
+	// it looked at: fewer than limit mean that there were no others.
+	DeleteUnusedBlobs(ctx context.Context, limit int) (gone []Blob, looked int, err error)
+	// DropBlobs removes, at once, the links of repo to those of ds that no
+	// image of it refers to, the hidden links that other repositories have to
+	// them, and then those of the blobs that have neither a link nor a place
+	// in the bin. It returns the removed blobs.
+	DropBlobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]Blob, error)
+}
+
+// BinEntry is a deleted image that can be restored. It outlives its
+// repository, and keeps the image's blobs alive.
+type BinEntry struct {
+	ID         int64 // given by the store, ascending, never used again
+	Registry   ecr.RegistryID
+	Name       ecr.RepositoryName
+	Repository RepositoryID // the incarnation that had the image
+	// Manifest is the image as it was: with tags, blobs and children.
+	Manifest  Manifest
+	DeletedAt time.Time
+	ExpiresAt time.Time
+	Actor     string // as in the journal
+	Reason    string
+	Rule      int
+}
+
+// BinReader reads the recycle bin.
+type BinReader interface {
+	// Bin returns the newest entry of the image d of the repository name, or
+	// ErrNotFound.
+	Bin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) (BinEntry, error)
+	// ListBin returns at most limit entries of the repository name, or of all
+	// when name is empty, in order of their ids, after the id after. Bodies,
+	// blobs and children are left out.
+	ListBin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]BinEntry, error)
+	// ListBinReferrers returns the entries whose subject is subject, as
+	// ListBin does.
+	ListBinReferrers(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, subject ecr.Digest, after int64, limit int) ([]BinEntry, error)
+}
+
+// BinWriter changes the recycle bin.
+type BinWriter interface {
+	// BinManifest puts a copy of the image e.Manifest.Image.Digest of
+	// e.Repository into the bin, with its tags, blobs and children; what else
+	// e.Manifest holds is ignored. The image itself is for the same
+	// transaction to delete afterwards. ErrNotFound.
+	BinManifest(ctx context.Context, e BinEntry) (id int64, err error)
+	// DeleteBin removes an entry. ErrNotFound.
+	DeleteBin(ctx context.Context, id int64) error
+	// ExpireBin removes at most limit entries that expire at now or earlier,
+	// and returns how many.
+	ExpireBin(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// LeaseCollector is who reports images in use, such as a cluster.
+type LeaseCollector struct {
+	Registry   ecr.RegistryID
+	Name       string
+	ReportedAt time.Time
+	TTL        time.Duration // how long after that it is expected again; to the microsecond
+}
+
+// Lease says that an image is in use.
+type Lease struct {
+	Registry   ecr.RegistryID
+	Collector  string
+	Repository ecr.RepositoryName
+	Image      ecr.ImageID // digest, tag or both
+	User       string      // such as "Deployment shop/web"
+}
+
+// LeaseReader reads leases.
+type LeaseReader interface {
+	// ListLeases returns the leases of the repository name, or of all when
+	// name is empty, in byte order of repository, digest, tag, collector and
+	// user.
+	ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) ([]Lease, error)
+	// LeaseCollectors returns the collectors in byte order of their names.
+	LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]LeaseCollector, error)
+}
+
+// LeaseWriter changes leases.
+type LeaseWriter interface {
+	// PutLeases records a report of c, and makes leases the whole of what c
+	// has; their Registry and Collector are c's. Duplicates are allowed.
+	PutLeases(ctx context.Context, c LeaseCollector, leases []Lease) error
+	// DeleteLeaseCollector removes a collector with its leases. ErrNotFound.
+	DeleteLeaseCollector(ctx context.Context, in ecr.RegistryID, name string) error
+}
+
+// LifecyclePreview is the last lifecycle policy preview of a repository.
+type LifecyclePreview struct {
+	Repository RepositoryID
+	PolicyText string
+	Status     string // such as COMPLETE
+	StartedAt  time.Time
+	Results    []byte // the registry's own; opaque to the store
+}
+
+// PreviewReader reads previews.
+type PreviewReader interface {
+	// LifecyclePreview returns the preview of a repository, or ErrNotFound.
+	LifecyclePreview(ctx context.Context, repo RepositoryID) (LifecyclePreview, error)
+}
+
+// PreviewWriter changes previews.
+type PreviewWriter interface {
+	// PutLifecyclePreview replaces the preview of a repository; it goes with
+	// the repository. ErrReferenced without its repository.
+	PutLifecyclePreview(ctx context.Context, p LifecyclePreview) error
+}
+
+// JobReader reads what jobs remember.
+type JobReader interface {
+	// JobState returns what was put last under name, or ErrNotFound.
+	JobState(ctx context.Context, name string) ([]byte, error)
+}
+
+// JobWriter changes what jobs remember.
+type JobWriter interface {
+	// PutJobState replaces what is kept under name: a small JSON text.
+	PutJobState(ctx context.Context, name string, state []byte) error
+}
