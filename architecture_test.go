@@ -46,6 +46,7 @@ var rooms = map[string]int{
 	"internal/store/blob/limited":  21,
 	"internal/store/meta/metatest": 20,
 	"internal/store/meta/sqlstore": 20,
+	"internal/deploy/lang":         19,
 	"internal/deploy/spec":         20,
 	"internal/deploy/plan":         20,
 	"internal/pgtest":              20,
@@ -93,8 +94,8 @@ var confined = []struct {
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{"internal/deploy", "internal/cli", "kontortest/awstest", "test/load"}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
-	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},
-	{"github.com/hashicorp/hcl", []string{"internal/deploy/spec"}},
+	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
+	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang"}},
 }
 
 // closures are what the public packages may and may not bring with them.

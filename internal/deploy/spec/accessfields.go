@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
@@ -96,10 +97,10 @@ func (d decoder) accounts(n node) []grant {
 			continue
 		}
 		if at, twice := first[id]; twice {
-			d.wrong(item, "account %s is given twice, first at %s", id, from(at, item.at))
+			d.wrong(item, "account %s is given twice, first at %s", id, from(at, item.At))
 			continue
 		}
-		first[id] = item.at
+		first[id] = item.At
 		out = append(out, grant{id, item.origin()})
 	}
 	return out
@@ -124,10 +125,10 @@ func (d decoder) principals(n node) []principal {
 		key := p
 		key.by = state.Origin{}
 		if at, twice := first[key]; twice {
-			d.wrong(item, "this principal is given twice, first at %s", from(at, item.at))
+			d.wrong(item, "this principal is given twice, first at %s", from(at, item.At))
 			continue
 		}
-		first[key] = item.at
+		first[key] = item.At
 		out = append(out, p)
 	}
 	return out
@@ -135,26 +136,26 @@ func (d decoder) principals(n node) []principal {
 
 func (d decoder) principal(n node) (principal, bool) {
 	p := principal{by: n.origin()}
-	if n.kind == mapping {
+	if n.Kind == lang.Mapping {
 		return d.service(n)
 	}
-	if n.kind != text {
-		if n.kind == integer {
+	if n.Kind != lang.Text {
+		if n.Kind == lang.Integer {
 			d.wrong(n, "want the ARN of a role or user, not %s; a whole account goes into additional_pull_account_ids or additional_push_account_ids", n)
 		} else {
 			d.wrong(n, "want the ARN of a role or user, or a service {service, source_account, source_arn}, not %s", n)
 		}
 		return p, false
 	}
-	switch s := n.text; {
+	switch s := n.Text; {
 	case policy.AccountOf(s) != "":
 		d.wrong(n, "%s is a whole account; it goes into additional_pull_account_ids or additional_push_account_ids", policy.AccountOf(s))
 	case servicePattern.MatchString(s):
 		d.wrong(n, "a service needs to be told for whom it may act: {service: %s, source_account: \"111111111111\"}, or source_arn", s)
 	case strings.ContainsAny(s, "*?"):
-		d.wrong(n, "%q: ECR takes no wildcards in principals; name each, or an organization in pull_organization_ids", clip(s))
+		d.wrong(n, "%q: ECR takes no wildcards in principals; name each, or an organization in pull_organization_ids", lang.Clip(s))
 	case !principalPattern.MatchString(s) || len(s) > maxARN:
-		d.wrong(n, "%q is not the ARN of a role or user; want one such as arn:aws:iam::333333333333:role/web", clip(s))
+		d.wrong(n, "%q is not the ARN of a role or user; want one such as arn:aws:iam::333333333333:role/web", lang.Clip(s))
 	default:
 		p.arn = s
 		return p, true
@@ -169,13 +170,13 @@ func (d decoder) service(n node) (principal, bool) {
 	if len(d.errs) == before && d.need(n, m, "a principal that is no ARN", "service") {
 		if _, ok := m["source_account"]; !ok {
 			if _, ok := m["source_arn"]; !ok {
-				d.errorf(n.at, n.path, "a service acts for whoever asks it to, so say for whom: give source_account, source_arn or both")
+				d.errorf(n.At, n.path, "a service acts for whoever asks it to, so say for whom: give source_account, source_arn or both")
 			}
 		}
 	}
 	if v, ok := m["service"]; ok {
 		if s, ok := d.text(v); ok && !servicePattern.MatchString(s) {
-			d.wrong(v, "%q is not a service; want a name such as codebuild.amazonaws.com", clip(s))
+			d.wrong(v, "%q is not a service; want a name such as codebuild.amazonaws.com", lang.Clip(s))
 		} else {
 			p.service = s
 		}
@@ -188,9 +189,9 @@ func (d decoder) service(n node) (principal, bool) {
 		switch {
 		case !ok:
 		case !sourceARNPattern.MatchString(s) || len(s) > maxARN:
-			d.wrong(v, "%q is not an ARN; want one such as arn:aws:lambda:us-east-2:333333333333:function:*", clip(s))
+			d.wrong(v, "%q is not an ARN; want one such as arn:aws:lambda:us-east-2:333333333333:function:*", lang.Clip(s))
 		case p.sourceAccount == "" && strings.ContainsAny(strings.SplitN(s, ":", 6)[4], "*?"):
-			d.wrong(v, "%q stands for resources of any account; name the account in it, or in source_account", clip(s))
+			d.wrong(v, "%q stands for resources of any account; name the account in it, or in source_account", lang.Clip(s))
 		}
 		p.sourceARN = s
 	}
@@ -208,11 +209,11 @@ func (d decoder) organizations(n node) []string {
 		at, twice := first[s]
 		switch {
 		case !organizationPattern.MatchString(s):
-			d.wrong(item, "%q is not the id of an organization; want one such as o-a1b2c3d4e5", clip(s))
+			d.wrong(item, "%q is not the id of an organization; want one such as o-a1b2c3d4e5", lang.Clip(s))
 		case twice:
-			d.wrong(item, "organization %s is given twice, first at %s", s, from(at, item.at))
+			d.wrong(item, "organization %s is given twice, first at %s", s, from(at, item.At))
 		default:
-			first[s] = item.at
+			first[s] = item.At
 			out = append(out, s)
 		}
 	}

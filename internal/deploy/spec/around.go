@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
@@ -31,7 +32,7 @@ var every = []string{"*"}
 // cluster reads an entry of clusters.
 func (r *reader) cluster(n node) {
 	names := fieldNames("clusters")
-	if n.kind == null {
+	if n.Kind == lang.Null {
 		r.wrong(n, "want a mapping with the fields %s, not nothing", strings.Join(names, ", "))
 		return
 	}
@@ -46,7 +47,7 @@ func (r *reader) cluster(n node) {
 	c := state.Cluster{Repositories: every, Origin: n.origin()}
 	c.Name = r.checked(f["name"], func(s string) string {
 		if !clusterName.MatchString(s) {
-			return strconv.Quote(clip(s)) + " is not a cluster's name: want 1 to 100 letters, digits, '_' and '-', beginning with a letter or digit"
+			return strconv.Quote(lang.Clip(s)) + " is not a cluster's name: want 1 to 100 letters, digits, '_' and '-', beginning with a letter or digit"
 		}
 		return ""
 	})
@@ -76,7 +77,7 @@ func (r *reader) cluster(n node) {
 	}
 	for _, other := range r.clusters {
 		if c.Name != "" && other.Name == c.Name && other.Account == c.Account && other.Region == c.Region {
-			r.wrong(n, "cluster %s of account %s in region %s is given twice, first at %s", c.Name, c.Account, c.Region, from(other.Origin.Position, n.at))
+			r.wrong(n, "cluster %s of account %s in region %s is given twice, first at %s", c.Name, c.Account, c.Region, from(other.Origin.Position, n.At))
 		}
 	}
 	if len(r.errs) == before {
@@ -95,7 +96,7 @@ func policyAccount(arn string) string {
 // checked reads a text that check finds nothing wrong with; "" when there is
 // none.
 func (d decoder) checked(n node, check func(string) string) string {
-	if n.value == nil {
+	if n.Value == nil {
 		return ""
 	}
 	s, ok := d.text(n)
@@ -124,7 +125,7 @@ func (r *reader) globs(n node) []string {
 func (r *reader) glob(n node) (string, bool) {
 	s, ok := r.text(n)
 	if ok && !globPattern.MatchString(s) {
-		r.wrong(n, "%q is not a repository name, with * for any run of characters", clip(s))
+		r.wrong(n, "%q is not a repository name, with * for any run of characters", lang.Clip(s))
 		return "", false
 	}
 	if ok && !strings.Contains(s, "*") {
@@ -138,7 +139,7 @@ func (r *reader) accessTest(n node) {
 	before := len(r.errs)
 	m := r.object(n, fieldNames("access_tests"), nil)
 	if m == nil {
-		if n.kind == null {
+		if n.Kind == lang.Null {
 			r.wrong(n, "want a mapping with the fields principal, allow and deny, not nothing")
 		}
 		return
@@ -147,7 +148,7 @@ func (r *reader) accessTest(n node) {
 	if len(r.errs) == before && r.need(n, m, "a test", "principal") {
 		_, allow := m["allow"]
 		if _, deny := m["deny"]; !allow && !deny {
-			r.errorf(n.at, n.path, "a test needs the field allow or the field deny")
+			r.errorf(n.At, n.path, "a test needs the field allow or the field deny")
 		}
 	}
 	if v, ok := m["principal"]; ok {
@@ -168,7 +169,7 @@ func (r *reader) accessTest(n node) {
 			switch {
 			case !ok:
 			case !rightPattern.MatchString(s):
-				r.wrong(item, "want pull, push, delete, admin, or an action such as ecr:PutImage, not %q", clip(s))
+				r.wrong(item, "want pull, push, delete, admin, or an action such as ecr:PutImage, not %q", lang.Clip(s))
 			case slices.Contains(out, s):
 				r.wrong(item, "%s is given twice", s)
 			case slices.Contains(t.Allow, s):
@@ -186,7 +187,7 @@ func (r *reader) accessTest(n node) {
 
 // tester reads the principal of a test.
 func (d decoder) tester(n node) string {
-	if n.kind == integer || n.kind == text && n.plain && isDigits(n.text) {
+	if n.Kind == lang.Integer || n.Kind == lang.Text && n.Plain && lang.IsDigits(n.Text) {
 		id, _ := d.account(n)
 		return string(id)
 	}
@@ -194,7 +195,7 @@ func (d decoder) tester(n node) string {
 		if policy.AccountOf(s) != "" || principalPattern.MatchString(s) || servicePattern.MatchString(s) {
 			return ""
 		}
-		return strconv.Quote(clip(s)) + " is not a principal; want an account id, the ARN of an account's root, a role, a user or a session, or the name of a service"
+		return strconv.Quote(lang.Clip(s)) + " is not a principal; want an account id, the ARN of an account's root, a role, a user or a session, or the name of a service"
 	})
 }
 
@@ -203,7 +204,7 @@ func (r *reader) promotion(n node) {
 	before := len(r.errs)
 	m := r.object(n, fieldNames("promotions"), nil)
 	if m == nil {
-		if n.kind == null {
+		if n.Kind == lang.Null {
 			r.wrong(n, "want a mapping with the fields name, from and to, not nothing")
 		}
 		return
@@ -214,13 +215,13 @@ func (r *reader) promotion(n node) {
 	t := state.Promotion{Repositories: every, Tags: every, Origin: n.origin()}
 	t.Name = r.checked(m["name"], func(s string) string {
 		if !registryName.MatchString(s) {
-			return strconv.Quote(clip(s)) + " is not a promotion's name: want 1 to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+			return strconv.Quote(lang.Clip(s)) + " is not a promotion's name: want 1 to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit"
 		}
 		return ""
 	})
 	for _, other := range r.promotions {
 		if t.Name != "" && other.Name == t.Name {
-			r.wrong(m["name"], "promotion %q is given twice, first at %s", t.Name, from(other.Origin.Position, n.at))
+			r.wrong(m["name"], "promotion %q is given twice, first at %s", t.Name, from(other.Origin.Position, n.At))
 		}
 	}
 	if v, ok := m["from"]; ok {
@@ -230,10 +231,10 @@ func (r *reader) promotion(n node) {
 	}
 	if v, ok := m["to"]; ok {
 		for _, item := range r.registryNames(v) {
-			if item.text == t.From {
-				r.wrong(item, "images are in %s already: it is what from says", clip(t.From))
+			if item.Text == t.From {
+				r.wrong(item, "images are in %s already: it is what from says", lang.Clip(t.From))
 			}
-			t.To = append(t.To, item.text)
+			t.To = append(t.To, item.Text)
 			r.routed = append(r.routed, item)
 		}
 	}
@@ -258,17 +259,17 @@ func (r *reader) planBounds(n node) {
 	}
 	b := &state.Budget{Origin: v.origin()}
 	switch {
-	case v.kind == integer:
-		count, err := strconv.Atoi(v.text)
+	case v.Kind == lang.Integer:
+		count, err := strconv.Atoi(v.Text)
 		if err != nil || count < 0 || count > maxBudget {
-			r.wrong(v, "want a number of images from 0 to %d, not %s", maxBudget, clip(v.text))
+			r.wrong(v, "want a number of images from 0 to %d, not %s", maxBudget, lang.Clip(v.Text))
 			return
 		}
 		b.Count = count
-	case v.kind == text && sharePattern.MatchString(v.text):
-		share, err := strconv.ParseFloat(strings.TrimSuffix(v.text, "%"), 64)
+	case v.Kind == lang.Text && sharePattern.MatchString(v.Text):
+		share, err := strconv.ParseFloat(strings.TrimSuffix(v.Text, "%"), 64)
 		if err != nil || share > 100 {
-			r.wrong(v, "want a share from 0%% to 100%%, not %s", clip(v.text))
+			r.wrong(v, "want a share from 0%% to 100%%, not %s", lang.Clip(v.Text))
 			return
 		}
 		b.Share, b.Percent = true, share
@@ -283,24 +284,24 @@ func (r *reader) planBounds(n node) {
 // have.
 func (r *reader) checkNames() {
 	for _, v := range r.named {
-		if _, ok := r.repositories[ecr.RepositoryName(v.text)]; !ok {
-			r.wrong(v, "the file has no repository %q", clip(v.text))
+		if _, ok := r.repositories[ecr.RepositoryName(v.Text)]; !ok {
+			r.wrong(v, "the file has no repository %q", lang.Clip(v.Text))
 		}
 	}
 	for _, v := range r.routed {
-		r.registryExists(v, v.text)
+		r.registryExists(v, v.Text)
 	}
 	check := func(f *fields) {
 		for _, v := range f.registries.value {
-			r.registryExists(v, v.text)
+			r.registryExists(v, v.Text)
 		}
 		for name, o := range f.overrides.value {
 			// the key is what is wrong, and not what it leads to
-			v := node{&value{kind: text, at: o.node.key, text: name}, o.node.path, o.node.key}
+			v := node{&lang.Value{Kind: lang.Text, At: o.node.key, Text: name}, o.node.path, o.node.key}
 			if !r.registryExists(v, name) || !f.registries.given {
 				continue
 			}
-			if !slices.ContainsFunc(f.registries.value, func(n node) bool { return n.text == name }) {
+			if !slices.ContainsFunc(f.registries.value, func(n node) bool { return n.Text == name }) {
 				r.wrong(v, "the repository is not wanted in registry %q: it is not in registries", name)
 			}
 		}
@@ -327,6 +328,6 @@ func (r *reader) registryExists(n node, name string) bool {
 	if len(names) > 0 {
 		hint = "; it has " + strings.Join(names, ", ")
 	}
-	r.wrong(n, "the file has no registry %q%s", clip(name), hint)
+	r.wrong(n, "the file has no registry %q%s", lang.Clip(name), hint)
 	return false
 }

@@ -83,7 +83,7 @@ func (r repository) variants(targets []state.Target, clusters []state.Cluster) [
 // wantedIn reports whether r is to be in the target.
 func (r repository) wantedIn(t state.Target) bool {
 	return t.Local || !r.registries.given ||
-		slices.ContainsFunc(r.registries.value, func(n node) bool { return n.text == t.Name })
+		slices.ContainsFunc(r.registries.value, func(n node) bool { return n.Text == t.Name })
 }
 
 // compile makes the settings of v.

@@ -7,13 +7,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
 
 // node is a value and the path that led to it.
 type node struct {
-	*value
+	*lang.Value
 	path jsonpos.Path
 	key  state.Position // of the key before it; its own place in a list
 }
@@ -26,8 +27,8 @@ type decoder struct{ *problems }
 
 // wrong reports what is wrong with n, unless that was done as it was parsed.
 func (d decoder) wrong(n node, format string, args ...any) {
-	if n.kind != broken {
-		d.errorf(n.at, n.path, format, args...)
+	if n.Kind != lang.Broken {
+		d.errorf(n.At, n.path, format, args...)
 	}
 }
 
@@ -35,28 +36,28 @@ func (d decoder) wrong(n node, format string, args ...any) {
 // out: they are as good as absent. Keys that are not in fields are errors;
 // elsewhere tells where else a field of that name belongs.
 func (d decoder) object(n node, fields []string, elsewhere func(field string) string) map[string]node {
-	if n.kind == null {
+	if n.Kind == lang.Null {
 		return nil
 	}
-	if n.kind != mapping {
+	if n.Kind != lang.Mapping {
 		d.wrong(n, "want a mapping with the fields %s, not %s", some(fields), n)
 		return nil
 	}
-	out := make(map[string]node, len(n.members))
-	for _, m := range n.members {
-		if !slices.Contains(fields, m.key) {
+	out := make(map[string]node, len(n.Members))
+	for _, m := range n.Members {
+		if !slices.Contains(fields, m.Key) {
 			hint := ""
 			if elsewhere != nil {
-				hint = elsewhere(m.key)
+				hint = elsewhere(m.Key)
 			}
-			if near := nearest(m.key, fields); hint == "" && near != "" {
+			if near := nearest(m.Key, fields); hint == "" && near != "" {
 				hint = "; did you mean " + strconv.Quote(near) + "?"
 			}
-			d.errorf(m.at, n.path, "unknown field %q%s", clip(m.key), hint)
+			d.errorf(m.At, n.path, "unknown field %q%s", lang.Clip(m.Key), hint)
 			continue
 		}
-		if m.value.kind != null {
-			out[m.key] = node{m.value, n.path.At(m.key), m.at}
+		if m.Value.Kind != lang.Null {
+			out[m.Key] = node{m.Value, n.path.At(m.Key), m.At}
 		}
 	}
 	return out
@@ -76,7 +77,7 @@ func (d decoder) need(n node, m map[string]node, what string, fields ...string) 
 	whole := true
 	for _, f := range fields {
 		if _, ok := m[f]; !ok {
-			d.errorf(n.at, n.path, "%s needs the field %s", what, f)
+			d.errorf(n.At, n.path, "%s needs the field %s", what, f)
 			whole = false
 		}
 	}
@@ -85,13 +86,13 @@ func (d decoder) need(n node, m map[string]node, what string, fields ...string) 
 
 // list returns the items of a list; what says what they are.
 func (d decoder) list(n node, what string) []node {
-	if n.kind != list {
+	if n.Kind != lang.List {
 		d.wrong(n, "want a list of %s, not %s", what, n)
 		return nil
 	}
-	out := make([]node, len(n.items))
-	for i, item := range n.items {
-		out[i] = node{item, n.path.At(i), item.at}
+	out := make([]node, len(n.Items))
+	for i, item := range n.Items {
+		out[i] = node{item, n.path.At(i), item.At}
 	}
 	return out
 }
@@ -99,11 +100,11 @@ func (d decoder) list(n node, what string) []node {
 // text reads a text. Numbers and booleans that stand for one must be quoted:
 // YAML would change how they are written (1.10 is 1.1).
 func (d decoder) text(n node) (string, bool) {
-	switch n.kind {
-	case text:
-		return n.text, true
-	case boolean, integer, number:
-		d.wrong(n, "%s is not a text; quote it: %q", n, clip(n.text))
+	switch n.Kind {
+	case lang.Text:
+		return n.Text, true
+	case lang.Boolean, lang.Integer, lang.Number:
+		d.wrong(n, "%s is not a text; quote it: %q", n, lang.Clip(n.Text))
 	default:
 		d.wrong(n, "want a text, not %s", n)
 	}
@@ -111,12 +112,12 @@ func (d decoder) text(n node) (string, bool) {
 }
 
 func (d decoder) boolean(n node) (bool, bool) {
-	if n.kind == boolean {
-		return isTrue(n.text), true
+	if n.Kind == lang.Boolean {
+		return n.True(), true
 	}
 	hint := ""
-	if n.kind == text {
-		switch strings.ToLower(n.text) {
+	if n.Kind == lang.Text {
+		switch strings.ToLower(n.Text) {
 		case "true", "false":
 			hint = "; take the quotes away"
 		case "yes", "y", "on":
@@ -135,16 +136,16 @@ const maxCount = math.MaxInt32
 // number reads a whole number of what it says, such as "day", 1 or more. The
 // YAML library takes a number beyond 64 bits for a text.
 func (d decoder) number(n node, what string) (int, bool) {
-	if huge := n.kind == text && n.plain && isDecimal(n.text); n.kind != integer && !huge {
+	if huge := n.Kind == lang.Text && n.Plain && lang.IsDecimal(n.Text); n.Kind != lang.Integer && !huge {
 		d.wrong(n, "want a whole number of %ss, not %s", what, n)
 		return 0, false
 	}
-	number, err := strconv.Atoi(n.text)
+	number, err := strconv.Atoi(n.Text)
 	switch {
-	case strings.HasPrefix(n.text, "-") || err == nil && number < 1:
-		d.wrong(n, "want 1 %s or more, not %s", what, clip(n.text))
+	case strings.HasPrefix(n.Text, "-") || err == nil && number < 1:
+		d.wrong(n, "want 1 %s or more, not %s", what, lang.Clip(n.Text))
 	case err != nil || number > maxCount:
-		d.wrong(n, "want at most %d %ss, not %s", maxCount, what, clip(n.text))
+		d.wrong(n, "want at most %d %ss, not %s", maxCount, what, lang.Clip(n.Text))
 	default:
 		return number, true
 	}

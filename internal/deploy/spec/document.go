@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -22,18 +23,18 @@ type document struct {
 func (d decoder) document(n node) (document, bool) {
 	var doc document
 	var raw []byte
-	switch n.kind {
-	case text:
-		raw = []byte(n.text)
+	switch n.Kind {
+	case lang.Text:
+		raw = []byte(n.Text)
 		// Spaces are not sent, so they do not count against the length.
 		var short bytes.Buffer
 		if json.Compact(&short, raw) == nil {
 			raw = short.Bytes()
 		}
-	case mapping:
+	case lang.Mapping:
 		doc.places = map[string]state.Position{}
 		var err error
-		if raw, err = n.appendJSON(nil, nil, doc.places); err != nil {
+		if raw, err = n.AppendJSON(nil, nil, doc.places); err != nil {
 			d.wrong(n, "%v", err)
 			return doc, false
 		}
@@ -54,7 +55,7 @@ func (d decoder) document(n node) (document, bool) {
 		if e.Code == lifecycle.CodeLength && errs[len(errs)-1].Code != lifecycle.CodeLength {
 			continue // what else is wrong says more
 		}
-		d.errorf(nearestPlace(doc.places, e.Path, n.at), n.path, "%s", documentError(e))
+		d.errorf(nearestPlace(doc.places, e.Path, n.At), n.path, "%s", documentError(e))
 	}
 	return doc, false
 }

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -118,7 +119,7 @@ func (d decoder) registryNames(n node) []node {
 	var out []node
 	first := map[string]state.Position{}
 	items := d.list(n, "names of registries")
-	if n.kind == list && len(items) == 0 {
+	if n.Kind == lang.List && len(items) == 0 {
 		d.wrong(n, "name at least one registry")
 	}
 	for _, item := range items {
@@ -127,10 +128,10 @@ func (d decoder) registryNames(n node) []node {
 			continue
 		}
 		if at, twice := first[s]; twice {
-			d.wrong(item, "registry %q is given twice, first at %s", clip(s), from(at, item.at))
+			d.wrong(item, "registry %q is given twice, first at %s", lang.Clip(s), from(at, item.At))
 			continue
 		}
-		first[s] = item.at
+		first[s] = item.At
 		out = append(out, item)
 	}
 	return out
@@ -138,21 +139,21 @@ func (d decoder) registryNames(n node) []node {
 
 // overrides reads a mapping from names of registries to fields.
 func (d decoder) overrides(n node) map[string]override {
-	if n.kind != mapping {
+	if n.Kind != lang.Mapping {
 		d.wrong(n, "want a mapping from names of registries to fields of a repository, not %s", n)
 		return nil
 	}
 	names := slices.DeleteFunc(slices.Clone(fieldNames(Repository)), func(s string) bool { return slices.Contains(notOverridden, s) })
-	out := make(map[string]override, len(n.members))
-	for _, m := range n.members {
-		item := node{m.value, n.path.At(m.key), m.at}
+	out := make(map[string]override, len(n.Members))
+	for _, m := range n.Members {
+		item := node{m.Value, n.path.At(m.Key), m.At}
 		fs := d.object(item, names, func(field string) string {
 			if slices.Contains(notOverridden, field) {
 				return "; it belongs to the repository, outside overrides"
 			}
 			return ""
 		})
-		out[m.key] = override{item, d.settings(fs)}
+		out[m.Key] = override{item, d.settings(fs)}
 	}
 	return out
 }
@@ -169,7 +170,7 @@ func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 	}
 	if v, ok := m["type"]; ok {
 		if e.Type, ok = d.text(v); ok && !slices.Contains(encryptionTypes, e.Type) {
-			d.wrong(v, "want AES256, KMS or KMS_DSSE, not %q", clip(e.Type))
+			d.wrong(v, "want AES256, KMS or KMS_DSSE, not %q", lang.Clip(e.Type))
 		}
 	}
 	if v, ok := m["kms_key"]; ok {
@@ -181,7 +182,7 @@ func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 		case s == "" || len(s) > maxARN || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }):
 			d.wrong(v, "want the id, ARN or alias (alias/NAME) of a key, 1 to %d characters", maxARN)
 		case strings.HasPrefix(s, "arn:") && len(strings.SplitN(s, ":", 6)) < 6:
-			d.wrong(v, "%q is not the ARN of a key; want one such as arn:aws:kms:us-east-2:111111111111:key/...", clip(s))
+			d.wrong(v, "%q is not the ARN of a key; want one such as arn:aws:kms:us-east-2:111111111111:key/...", lang.Clip(s))
 		}
 		e.KMSKey = s
 	}
@@ -192,11 +193,11 @@ func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 // HCL, and numbers lose their leading zeros, so it is refused even where it is
 // whole.
 func (d decoder) account(n node) (ecr.AccountID, bool) {
-	if digits := n.kind == integer || n.kind == text && n.plain && isDigits(n.text); digits {
-		if id, err := ecr.ParseAccountID(n.text); err == nil {
+	if digits := n.Kind == lang.Integer || n.Kind == lang.Text && n.Plain && lang.IsDigits(n.Text); digits {
+		if id, err := ecr.ParseAccountID(n.Text); err == nil {
 			d.wrong(n, "an account id is a text, and %s without quotes is a number; quote it: %q", id, id)
 		} else {
-			d.wrong(n, "an account id is a text of exactly 12 digits; %s is a number: quote it, with leading zeros", clip(n.text))
+			d.wrong(n, "an account id is a text of exactly 12 digits; %s is a number: quote it, with leading zeros", lang.Clip(n.Text))
 		}
 		return "", false
 	}
@@ -206,7 +207,7 @@ func (d decoder) account(n node) (ecr.AccountID, bool) {
 	}
 	id, err := ecr.ParseAccountID(s)
 	if err != nil {
-		d.wrong(n, "%q is not an account id; want exactly 12 digits", clip(s))
+		d.wrong(n, "%q is not an account id; want exactly 12 digits", lang.Clip(s))
 		return "", false
 	}
 	return id, true
@@ -221,29 +222,29 @@ const (
 )
 
 func (d decoder) tags(n node) map[string]string {
-	if n.kind != mapping {
+	if n.Kind != lang.Mapping {
 		d.wrong(n, "want a mapping from tag keys to texts, not %s", n)
 		return nil
 	}
-	if own := maxTags - 1; len(n.members) > own {
-		d.errorf(n.key, n.path, "%d tags; ECR allows %d, and one of them is %s", len(n.members), maxTags, state.TagStack)
+	if own := maxTags - 1; len(n.Members) > own {
+		d.errorf(n.key, n.path, "%d tags; ECR allows %d, and one of them is %s", len(n.Members), maxTags, state.TagStack)
 	}
-	out := make(map[string]string, len(n.members))
-	for _, m := range n.members {
-		lower := strings.ToLower(m.key)
+	out := make(map[string]string, len(n.Members))
+	for _, m := range n.Members {
+		lower := strings.ToLower(m.Key)
 		switch {
 		case strings.HasPrefix(lower, state.TagReserved), strings.HasPrefix(lower, "aws:"):
 			prefix, _, _ := strings.Cut(lower, ":")
-			d.errorf(m.at, n.path, "tag %q: keys that begin with %s: are reserved", clip(m.key), prefix)
+			d.errorf(m.At, n.path, "tag %q: keys that begin with %s: are reserved", lang.Clip(m.Key), prefix)
 			continue
 		}
-		if why := badTagText(m.key, 1, maxTagKey); why != "" {
-			d.errorf(m.at, n.path, "tag key %q: %s", clip(m.key), why)
+		if why := badTagText(m.Key, 1, maxTagKey); why != "" {
+			d.errorf(m.At, n.path, "tag key %q: %s", lang.Clip(m.Key), why)
 			continue
 		}
-		v := node{m.value, n.path.At(m.key), m.at}
-		if v.kind == null {
-			d.errorf(m.at, v.path, `a tag needs a value; "" is one`)
+		v := node{m.Value, n.path.At(m.Key), m.At}
+		if v.Kind == lang.Null {
+			d.errorf(m.At, v.path, `a tag needs a value; "" is one`)
 			continue
 		}
 		s, ok := d.text(v)
@@ -254,7 +255,7 @@ func (d decoder) tags(n node) map[string]string {
 			d.wrong(v, "tag value: %s", why)
 			continue
 		}
-		out[m.key] = s
+		out[m.Key] = s
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -49,7 +50,7 @@ type declaration struct {
 }
 
 func (r *reader) file(root node) {
-	if root.kind == null {
+	if root.Kind == lang.Null {
 		r.wrong(root, "the file is empty; it needs ecr_repositories")
 		r.declared = true // said already
 		return
@@ -60,11 +61,11 @@ func (r *reader) file(root node) {
 		}
 		return ""
 	}
-	if variables(root.at.File) {
+	if variables(root.At.File) {
 		root = r.fieldsAmong(root)
 	}
 	top := r.object(root, fieldNames(""), elsewhere)
-	if root.kind != mapping {
+	if root.Kind != lang.Mapping {
 		r.declared = true
 	}
 	if n, ok := top["stack"]; ok && r.once(&r.stack, n) {
@@ -81,8 +82,8 @@ func (r *reader) file(root node) {
 		r.badRegistries = r.badRegistries || len(r.errs) > before
 	}
 	// The key alone is enough, so that a file can ask for no repositories.
-	for _, m := range root.members {
-		r.declared = r.declared || m.key == "ecr_repositories"
+	for _, m := range root.Members {
+		r.declared = r.declared || m.Key == "ecr_repositories"
 	}
 	if n, ok := top["ecr_repositories"]; ok {
 		r.repositoryMap(n)
@@ -112,27 +113,34 @@ func (r *reader) file(root node) {
 	}
 }
 
+// variables reports whether the source called name holds Terraform's
+// variables, of which only some are fields.
+func variables(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasSuffix(name, ".tfvars") || strings.HasSuffix(name, ".tfvars.json")
+}
+
 // fieldsAmong is what of a file of Terraform's variables is ours: other
 // variables are left out, with a notice.
 func (r *reader) fieldsAmong(root node) node {
-	if root.kind != mapping {
+	if root.Kind != lang.Mapping {
 		return root
 	}
 	names := fieldNames("")
-	ours := *root.value
-	ours.members = nil
-	for _, m := range root.members {
-		if slices.Contains(names, m.key) {
-			ours.members = append(ours.members, m)
+	ours := *root.Value
+	ours.Members = nil
+	for _, m := range root.Members {
+		if slices.Contains(names, m.Key) {
+			ours.Members = append(ours.Members, m)
 			continue
 		}
 		hint := ""
-		if near := nearest(m.key, names); near != "" {
+		if near := nearest(m.Key, names); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
-		r.notef(state.Origin{Field: root.path.At(m.key).String(), Position: m.at}, CodeOtherVariable, "this variable is no field of Kontor's, and is not used%s", hint)
+		r.notef(state.Origin{Field: root.path.At(m.Key).String(), Position: m.At}, CodeOtherVariable, "this variable is no field of Kontor's, and is not used%s", hint)
 	}
-	root.value = &ours
+	root.Value = &ours
 	return root
 }
 
@@ -168,7 +176,7 @@ const (
 
 func (r *reader) registry(n node) {
 	names := fieldNames("registries")
-	if n.kind == null {
+	if n.Kind == lang.Null {
 		r.wrong(n, "want a mapping with the fields %s, not nothing", strings.Join(names, ", "))
 		return
 	}
@@ -184,7 +192,7 @@ func (r *reader) registry(n node) {
 	reg := registry{entry: n, name: f["name"]}
 	reg.Name = r.checked(f["name"], func(s string) string {
 		if !registryName.MatchString(s) {
-			return fmt.Sprintf("%q is not a registry's name: want 1 to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit", clip(s))
+			return fmt.Sprintf("%q is not a registry's name: want 1 to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit", lang.Clip(s))
 		}
 		return ""
 	})
@@ -201,7 +209,7 @@ func (r *reader) registry(n node) {
 }
 
 func badRegion(s string) string {
-	if _, err := ecr.ParseRegion(clip(s)); err != nil {
+	if _, err := ecr.ParseRegion(lang.Clip(s)); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -218,11 +226,11 @@ func badProfile(s string) string {
 func (r *reader) addRegistry(reg registry) {
 	for _, other := range r.registries {
 		if other.Name == reg.Name {
-			r.wrong(reg.name, "registry %q is given twice, first at %s", reg.Name, from(other.name.at, reg.name.at))
+			r.wrong(reg.name, "registry %q is given twice, first at %s", reg.Name, from(other.name.At, reg.name.At))
 			return
 		}
 		if other.Registry == reg.Registry && other.Endpoint == reg.Endpoint {
-			r.wrong(reg.entry, "account %s in region %s is registry %q at %s already", reg.Registry.Account, reg.Registry.Region, other.Name, from(other.entry.at, reg.entry.at))
+			r.wrong(reg.entry, "account %s in region %s is registry %q at %s already", reg.Registry.Account, reg.Registry.Region, other.Name, from(other.entry.At, reg.entry.At))
 			return
 		}
 	}
@@ -237,7 +245,7 @@ func badRole(s string, region ecr.Region) string {
 	m := rolePattern.FindStringSubmatch(s)
 	switch {
 	case m == nil || len(s) > maxARN:
-		return fmt.Sprintf("%q is not the ARN of a role; want one such as arn:aws:iam::111111111111:role/deployer", clip(s))
+		return fmt.Sprintf("%q is not the ARN of a role; want one such as arn:aws:iam::111111111111:role/deployer", lang.Clip(s))
 	case region != "" && m[1] != region.Partition():
 		return fmt.Sprintf("the role is in partition %s, but region %s is in %s", m[1], region, region.Partition())
 	}
@@ -250,29 +258,29 @@ func badEndpoint(s string) string {
 		return "an endpoint carries no user and password; credentials come from role_arn, profile or the environment"
 	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
-		return fmt.Sprintf("%q is not an endpoint; want http:// or https:// with a host, and a port if needed, such as http://localhost:5050", clip(s))
+		return fmt.Sprintf("%q is not an endpoint; want http:// or https:// with a host, and a port if needed, such as http://localhost:5050", lang.Clip(s))
 	}
 	return ""
 }
 
 func (r *reader) repositoryMap(n node) {
-	if n.kind != mapping {
+	if n.Kind != lang.Mapping {
 		r.wrong(n, "want a mapping from repository names to their settings, not %s", n)
 		return
 	}
 	if r.repositories == nil {
-		r.repositories = make(map[ecr.RepositoryName]declaration, len(n.members))
+		r.repositories = make(map[ecr.RepositoryName]declaration, len(n.Members))
 	}
-	for _, m := range n.members {
-		item := node{m.value, n.path.At(m.key), m.at}
+	for _, m := range n.Members {
+		item := node{m.Value, n.path.At(m.Key), m.At}
 		f := r.fields(item)
-		name, err := ecr.ParseRepositoryName(m.key)
+		name, err := ecr.ParseRepositoryName(m.Key)
 		if err != nil {
-			r.errorf(m.at, n.path, "%q is not a repository name: %s", clip(m.key), badName(m.key))
+			r.errorf(m.At, n.path, "%q is not a repository name: %s", lang.Clip(m.Key), badName(m.Key))
 			continue
 		}
 		if first, twice := r.repositories[name]; twice {
-			r.errorf(m.at, item.path, "given twice, first at %s", from(first.node.key, m.at))
+			r.errorf(m.At, item.path, "given twice, first at %s", from(first.node.key, m.At))
 			continue
 		}
 		r.repositories[name] = declaration{name, item, f}
@@ -308,7 +316,7 @@ func (r *reader) finish(files []Source) *File {
 		r.errorf(at, nil, "ecr_repositories is missing; without repositories write ecr_repositories: {}")
 	}
 	if r.stack != nil {
-		f.stack, f.explicit = r.stack.text, true
+		f.stack, f.explicit = r.stack.Text, true
 	}
 	for _, reg := range r.registries {
 		f.targets = append(f.targets, reg.Target)

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -94,10 +95,10 @@ func (d decoder) lifecycleFields(m map[string]node) lifecycleFields {
 
 // daysOrNever reads a number of days, 1 or more, or "never", which is 0.
 func (d decoder) daysOrNever(n node) (int, bool) {
-	if n.kind == text && n.text == "never" {
+	if n.Kind == lang.Text && n.Text == "never" {
 		return 0, true
 	}
-	if n.kind == integer || n.kind == text && n.plain && isDecimal(n.text) {
+	if n.Kind == lang.Integer || n.Kind == lang.Text && n.Plain && lang.IsDecimal(n.Text) {
 		return d.number(n, "day")
 	}
 	d.wrong(n, "want a whole number of days or never, not %s", n)
@@ -120,7 +121,7 @@ func (d decoder) rules(n node) []rule {
 	var out []rule
 	first := map[string]state.Position{}
 	for _, item := range d.list(n, "rules {tag_pattern, days} or {tag_pattern, keep_last}") {
-		if item.kind == null {
+		if item.Kind == lang.Null {
 			d.wrong(item, "want a mapping with the fields %s, not nothing", strings.Join(fieldNames("expiration_rules"), ", "))
 			continue
 		}
@@ -139,7 +140,7 @@ func (d decoder) rules(n node) []rule {
 			d.errorf(last.key, last.path, "a rule has either days or keep_last, not both")
 			good = false
 		case !byAge && !byCount && known:
-			d.errorf(item.at, item.path, "a rule needs the field days or the field keep_last")
+			d.errorf(item.At, item.path, "a rule needs the field days or the field keep_last")
 			good = false
 		}
 		r := rule{by: item.origin()}
@@ -171,11 +172,11 @@ func (d decoder) uniquePattern(n node, first map[string]state.Position) (pattern
 		return pattern{}, false
 	}
 	if at, twice := first[s]; twice {
-		d.wrong(n, "pattern %q is given twice, first at %s", s, from(at, n.at))
+		d.wrong(n, "pattern %q is given twice, first at %s", s, from(at, n.At))
 		return pattern{}, false
 	}
-	first[s] = n.at
-	return pattern{s, state.Origin{Field: n.path.String(), Position: n.at}}, true
+	first[s] = n.At
+	return pattern{s, state.Origin{Field: n.path.String(), Position: n.At}}, true
 }
 
 // maxPattern is the length of the longest tag.
@@ -192,7 +193,7 @@ func (d decoder) pattern(n node) (string, bool) {
 	case s == "":
 		d.wrong(n, `a pattern must not be empty; "*" is all tags`)
 	case !patternPattern.MatchString(s):
-		d.wrong(n, "%q is not a tag pattern: want letters, digits, '.', '_', '-', and '*' for any run of characters", clip(s))
+		d.wrong(n, "%q is not a tag pattern: want letters, digits, '.', '_', '-', and '*' for any run of characters", lang.Clip(s))
 	case len(s) > maxPattern:
 		d.wrong(n, "a pattern has at most %d characters, not %d", maxPattern, len(s))
 	case stars > lifecycle.MaxWildcard:

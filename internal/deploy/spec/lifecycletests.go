@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -90,7 +91,7 @@ func FailedLifecycleTests(results []LifecycleResult) Errors {
 				because += " at " + from(r.By.Position, r.Position)
 			}
 		}
-		errs = append(errs, &Error{r.Position, r.Field, fmt.Sprintf("in repository %s the image is %s, not %s: %s", r.In, r.Result.Got, r.Test.Expect, because)})
+		errs = append(errs, &Error{Position: r.Position, Field: r.Field, Message: fmt.Sprintf("in repository %s the image is %s, not %s: %s", r.In, r.Result.Got, r.Test.Expect, because)})
 	}
 	return errs
 }
@@ -100,7 +101,7 @@ func (r *reader) lifecycleTest(n node) {
 	before := len(r.errs)
 	m := r.object(n, fieldNames("lifecycle_tests"), nil)
 	if m == nil {
-		if n.kind == null {
+		if n.Kind == lang.Null {
 			r.wrong(n, "want a mapping with the fields image and expect, not nothing")
 		}
 		return
@@ -118,7 +119,7 @@ func (r *reader) lifecycleTest(n node) {
 	if v, ok := m["expect"]; ok {
 		if s, ok := r.text(v); ok {
 			if t.Test.Expect = lifecycle.Fate(s); !slices.Contains(fates, t.Test.Expect) {
-				r.wrong(v, "want kept, expired or archived, not %q", clip(s))
+				r.wrong(v, "want kept, expired or archived, not %q", lang.Clip(s))
 			}
 		}
 	}
@@ -140,7 +141,7 @@ func (r *reader) testImage(n node, t *lifecycle.Test) {
 		for _, item := range r.list(v, "tags") {
 			if s, ok := r.text(item); ok {
 				if _, err := ecr.ParseTag(s); err != nil {
-					r.wrong(item, "%q is not a tag: want 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter, digit or '_'", clip(s))
+					r.wrong(item, "%q is not a tag: want 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter, digit or '_'", lang.Clip(s))
 				}
 				t.Tags = append(t.Tags, s)
 			}
@@ -162,7 +163,7 @@ func (r *reader) testImage(n node, t *lifecycle.Test) {
 	}
 	t.PulledDaysAgo, t.ArchivedDaysAgo = ago("pulled_days_ago"), ago("archived_days_ago")
 	if v, ok := m["newer"]; ok {
-		if n, err := strconv.Atoi(v.text); v.kind != integer || err != nil || n < 0 || n > maxNewer {
+		if n, err := strconv.Atoi(v.Text); v.Kind != lang.Integer || err != nil || n < 0 || n > maxNewer {
 			r.wrong(v, "want a number of newer images from 0 to %d, not %s", maxNewer, v)
 		} else {
 			t.Newer = n
@@ -172,8 +173,8 @@ func (r *reader) testImage(n node, t *lifecycle.Test) {
 
 // ago reads a number of days, fractions allowed.
 func (d decoder) ago(n node) (float64, bool) {
-	days, err := strconv.ParseFloat(n.text, 64)
-	if n.kind != integer && n.kind != number || err != nil || !(days >= 0 && days <= maxAgo) {
+	days, err := strconv.ParseFloat(n.Text, 64)
+	if n.Kind != lang.Integer && n.Kind != lang.Number || err != nil || !(days >= 0 && days <= maxAgo) {
 		d.wrong(n, "want a number of days from 0 to %d, not %s", maxAgo, n)
 		return 0, false
 	}
@@ -189,8 +190,8 @@ const _ = uint64(math.MaxInt64/(24*time.Hour)) - maxAgo
 // checkTests finds tests of repositories that the files do not have.
 func (r *reader) checkTests() {
 	for _, v := range r.tested {
-		if _, ok := r.repositories[ecr.RepositoryName(v.text)]; !ok {
-			r.wrong(v, "the file has no repository %q", clip(v.text))
+		if _, ok := r.repositories[ecr.RepositoryName(v.Text)]; !ok {
+			r.wrong(v, "the file has no repository %q", lang.Clip(v.Text))
 		}
 	}
 }

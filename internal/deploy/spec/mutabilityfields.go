@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -66,13 +67,13 @@ func (d decoder) exclusions(n node) []string {
 		at, twice := first[s]
 		switch stars := strings.Count(s, "*"); {
 		case !exclusionPattern.MatchString(s):
-			d.wrong(item, "%q is not a tag pattern: want 1 to 128 letters, digits, '.', '_', '-', and '*' for any run of characters", clip(s))
+			d.wrong(item, "%q is not a tag pattern: want 1 to 128 letters, digits, '.', '_', '-', and '*' for any run of characters", lang.Clip(s))
 		case stars > maxExclusionStar:
 			d.wrong(item, "pattern %q has %d '*'; ECR allows %d here", s, stars, maxExclusionStar)
 		case twice:
-			d.wrong(item, "pattern %q is given twice, first at %s", s, from(at, item.at))
+			d.wrong(item, "pattern %q is given twice, first at %s", s, from(at, item.At))
 		default:
-			first[s] = item.at
+			first[s] = item.At
 			out = append(out, s)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 	"github.com/kontor-registry/kontor/policy"
@@ -24,18 +25,18 @@ type policyDocument struct {
 func (d decoder) policyDocument(n node) (policyDocument, bool) {
 	var raw []byte
 	var places map[string]state.Position
-	switch n.kind {
-	case text:
-		raw = []byte(n.text)
+	switch n.Kind {
+	case lang.Text:
+		raw = []byte(n.Text)
 		// Spaces are not sent, so they do not count against the length.
 		var short bytes.Buffer
 		if json.Compact(&short, raw) == nil {
 			raw = short.Bytes()
 		}
-	case mapping:
+	case lang.Mapping:
 		places = map[string]state.Position{}
 		var err error
-		if raw, err = n.appendJSON(nil, nil, places); err != nil {
+		if raw, err = n.AppendJSON(nil, nil, places); err != nil {
 			d.wrong(n, "%v", err)
 			return policyDocument{}, false
 		}
@@ -45,7 +46,7 @@ func (d decoder) policyDocument(n node) (policyDocument, bool) {
 	}
 	doc, err := policy.ParseFor(raw, policy.Repository)
 	if err != nil {
-		d.policyErrors(n, err, func(path string) state.Position { return nearestPlace(places, path, n.at) })
+		d.policyErrors(n, err, func(path string) state.Position { return nearestPlace(places, path, n.At) })
 		return policyDocument{}, false
 	}
 	out := policyDocument{doc: doc}
@@ -65,13 +66,13 @@ func (d decoder) statements(n node) (policyDocument, bool) {
 	out, good := policyDocument{}, true
 	first := map[string]state.Position{}
 	for _, item := range d.list(n, "statements") {
-		if item.kind != mapping {
+		if item.Kind != lang.Mapping {
 			d.wrong(item, "want a statement, as a mapping with Effect, Principal and Action, not %s", item)
 			good = false
 			continue
 		}
 		places := map[string]state.Position{}
-		raw, err := item.appendJSON([]byte(`{"Version":"2012-10-17","Statement":[`), nil, places)
+		raw, err := item.AppendJSON([]byte(`{"Version":"2012-10-17","Statement":[`), nil, places)
 		if err != nil {
 			d.wrong(item, "%v", err)
 			good = false
@@ -80,7 +81,7 @@ func (d decoder) statements(n node) (policyDocument, bool) {
 		doc, err := policy.ParseFor(append(raw, "]}"...), policy.Repository)
 		if err != nil {
 			d.policyErrors(item, err, func(path string) state.Position {
-				return nearestPlace(places, strings.TrimPrefix(strings.TrimPrefix(path, "Statement[0]"), "."), item.at)
+				return nearestPlace(places, strings.TrimPrefix(strings.TrimPrefix(path, "Statement[0]"), "."), item.At)
 			})
 			good = false
 			continue
@@ -89,17 +90,17 @@ func (d decoder) statements(n node) (policyDocument, bool) {
 		at, twice := first[s.Sid]
 		switch {
 		case strings.HasPrefix(s.Sid, "Kontor"):
-			d.errorf(nearestPlace(places, "Sid", item.at), item.path, "Sid %q: those that begin with Kontor are Kontor's own", clip(s.Sid))
+			d.errorf(nearestPlace(places, "Sid", item.At), item.path, "Sid %q: those that begin with Kontor are Kontor's own", lang.Clip(s.Sid))
 			good = false
 		case twice && s.Sid != "":
-			d.errorf(nearestPlace(places, "Sid", item.at), item.path, "Sid %q is given twice, first at %s", clip(s.Sid), from(at, item.at))
+			d.errorf(nearestPlace(places, "Sid", item.At), item.path, "Sid %q is given twice, first at %s", lang.Clip(s.Sid), from(at, item.At))
 			good = false
 		}
-		first[s.Sid] = nearestPlace(places, "Sid", item.at)
+		first[s.Sid] = nearestPlace(places, "Sid", item.At)
 		out.doc.Statements = append(out.doc.Statements, s)
 		out.origins = append(out.origins, item.origin())
 	}
-	return out, good && n.kind == list
+	return out, good && n.Kind == lang.List
 }
 
 // policyErrors reports what policy finds wrong with n, each at its place.
@@ -113,14 +114,14 @@ func (d decoder) policyErrors(n node, err error, place func(path string) state.P
 		s := e.Detail
 		if e.Path != "" {
 			path := strings.TrimPrefix(strings.TrimPrefix(e.Path, "Statement[0]"), ".")
-			if n.kind == text || strings.HasSuffix(n.path.String(), "repository_policy_json") {
+			if n.Kind == lang.Text || strings.HasSuffix(n.path.String(), "repository_policy_json") {
 				path = e.Path
 			}
 			if path != "" {
 				s = path + ": " + s
 			}
 		}
-		if e.Code == policy.CodeSyntax && n.kind == text && e.Line > 0 {
+		if e.Code == policy.CodeSyntax && n.Kind == lang.Text && e.Line > 0 {
 			s = fmt.Sprintf("%s (at %d:%d of the policy's text)", s, e.Line, e.Column)
 		}
 		d.errorf(place(e.Path), n.path, "%s", s)

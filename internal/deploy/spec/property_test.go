@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -355,7 +356,7 @@ func TestFormatOfAnyLayout(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, src.Data)
 		}
-		out, err := spec.Format(src)
+		out, err := lang.Format(src)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, src.Data)
 		}
@@ -376,7 +377,7 @@ func TestFormatOfAnyLayout(t *testing.T) {
 		if n := strings.Count(b.String(), "# c"); n != strings.Count(string(out), "# c") {
 			t.Errorf("%d comments\n%s\n%s", n, b.String(), out)
 		}
-		again, err := spec.Format(spec.Source{Name: "k.yaml", Data: out})
+		again, err := lang.Format(spec.Source{Name: "k.yaml", Data: out})
 		if err != nil || !bytes.Equal(again, out) {
 			t.Errorf("formatted again: %v\n%s", err, cmp.Diff(string(out), string(again)))
 		}
@@ -436,7 +437,7 @@ func TestFormatOfAnyLayoutInOtherLanguages(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, src.Data)
 			}
-			out, err := spec.Format(src)
+			out, err := lang.Format(src)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, src.Data)
 			}
@@ -450,7 +451,7 @@ func TestFormatOfAnyLayoutInOtherLanguages(t *testing.T) {
 			if n := bytes.Count(out, []byte("c0mment")); src.Name == "k.hcl" && n != comments {
 				t.Errorf("%d comments of %d\n%s\n%s", n, comments, src.Data, out)
 			}
-			again, err := spec.Format(spec.Source{Name: src.Name, Data: out})
+			again, err := lang.Format(spec.Source{Name: src.Name, Data: out})
 			if err != nil || !bytes.Equal(again, out) {
 				t.Errorf("formatted again: %v\n%s", err, cmp.Diff(string(out), string(again)))
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 )
 
@@ -182,7 +183,7 @@ func TestFieldsAreExplained(t *testing.T) {
 				continue
 			}
 			checkDocuments(t, file.Desired(local))
-			if out, err := spec.Format(yamlSource("example.yaml", f.Example)); err != nil || string(out) != f.Example {
+			if out, err := lang.Format(yamlSource("example.yaml", f.Example)); err != nil || string(out) != f.Example {
 				t.Errorf("%s: the example is not formatted: %v", f.ID(), err)
 			}
 		}

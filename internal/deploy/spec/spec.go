@@ -19,6 +19,7 @@ import (
 	_ "embed"
 	"slices"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -35,10 +36,7 @@ func Endings() []string { return []string{".yaml", ".yml", ".json", ".hcl", ".tf
 // Source is the text of one file. Name appears in messages, and its ending
 // says the language: ".json" strict JSON, ".hcl" and ".tfvars" HCL, all else
 // YAML.
-type Source struct {
-	Name string
-	Data []byte
-}
+type Source = lang.Source
 
 //go:embed example.yaml
 var example []byte
@@ -73,8 +71,10 @@ func Load(files ...Source) (*File, Notices, error) {
 	p := &problems{}
 	r := reader{decoder: decoder{p}}
 	for _, s := range files {
-		if root := parse(p, s); root != nil {
-			r.file(node{value: root, key: root.at})
+		root, errs := lang.Parse(s)
+		p.errs = append(p.errs, errs...)
+		if root != nil {
+			r.file(node{Value: root, key: root.At})
 		}
 	}
 	f := r.finish(files)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -29,6 +30,20 @@ func TestExamples(t *testing.T) {
 			}
 			checkDocuments(t, f.Desired(local))
 		})
+	}
+}
+
+// The examples are laid out as fmt does it.
+func TestExamplesAreFormatted(t *testing.T) {
+	for _, name := range glob(t, examples+"*.yaml", examples+"*.json", examples+"*.hcl", examples+"*.tfvars") {
+		s := source(t, name)
+		got, err := lang.Format(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(s.Data), string(got)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }
 

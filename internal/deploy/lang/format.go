@@ -1,4 +1,4 @@
-package spec
+package lang
 
 import (
 	"bytes"
@@ -25,13 +25,12 @@ import (
 // every member and item on a line of its own; HCL is laid out as terraform fmt
 // does.
 func Format(s Source) ([]byte, error) {
-	p := &problems{}
-	before := parse(p, s)
-	if errs, _ := p.sorted([]Source{s}); len(errs) > 0 {
-		return nil, errs
+	before, errs := Parse(s)
+	if len(errs) > 0 {
+		return nil, errs.InOrder([]string{s.Name})
 	}
 	text := bytes.TrimPrefix(s.Data, []byte("\ufeff"))
-	language := languageOf(s.Name)
+	language := Of(s.Name)
 	// Comments may need a second look to stand where they belong.
 	for range 3 {
 		out := layOut(language, text)
@@ -66,11 +65,10 @@ func layOut(l Language, text []byte) []byte {
 
 // sameContent compares the meaning and the comments of a layout with those of
 // the text before.
-func sameContent(s Source, before *value, text, out []byte) error {
-	p := &problems{}
-	after := parse(p, Source{Name: s.Name, Data: out})
-	language := languageOf(s.Name)
-	if len(p.errs) > 0 || !sameValue(before, after) || !slices.Equal(comments(language, text), comments(language, out)) ||
+func sameContent(s Source, before *Value, text, out []byte) error {
+	after, errs := Parse(Source{Name: s.Name, Data: out})
+	language := Of(s.Name)
+	if len(errs) > 0 || !sameValue(before, after) || !slices.Equal(comments(language, text), comments(language, out)) ||
 		language == YAML && !bytes.Equal(withoutSpace(text), withoutSpace(out)) {
 		return fmt.Errorf("%s cannot be formatted without changing what it says; it is left as it is", s.Name)
 	}
@@ -78,20 +76,20 @@ func sameContent(s Source, before *value, text, out []byte) error {
 }
 
 // sameValue compares values, not places.
-func sameValue(a, b *value) bool {
+func sameValue(a, b *Value) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	if a.kind != b.kind || a.text != b.text || len(a.items) != len(b.items) || len(a.members) != len(b.members) {
+	if a.Kind != b.Kind || a.Text != b.Text || len(a.Items) != len(b.Items) || len(a.Members) != len(b.Members) {
 		return false
 	}
-	for i := range a.items {
-		if !sameValue(a.items[i], b.items[i]) {
+	for i := range a.Items {
+		if !sameValue(a.Items[i], b.Items[i]) {
 			return false
 		}
 	}
-	for i := range a.members {
-		if a.members[i].key != b.members[i].key || !sameValue(a.members[i].value, b.members[i].value) {
+	for i := range a.Members {
+		if a.Members[i].Key != b.Members[i].Key || !sameValue(a.Members[i].Value, b.Members[i].Value) {
 			return false
 		}
 	}

@@ -1,4 +1,4 @@
-package spec
+package lang
 
 import (
 	"errors"
@@ -30,12 +30,12 @@ func invalidUTF8(name string, data []byte) (state.Position, bool) {
 	return at, true
 }
 
-func parseJSON(p *problems, name string, data []byte) *value {
+func parseJSON(p *problems, name string, data []byte) *Value {
 	place := func(at jsonpos.Pos) state.Position {
 		return state.Position{File: name, Line: at.Line, Column: at.Column}
 	}
 	if len(strings.TrimSpace(string(data))) == 0 {
-		return &value{at: state.Position{File: name, Line: 1, Column: 1}, size: 1}
+		return &Value{At: state.Position{File: name, Line: 1, Column: 1}, size: 1}
 	}
 	root, err := jsonpos.Parse(data)
 	if err != nil {
@@ -47,30 +47,30 @@ func parseJSON(p *problems, name string, data []byte) *value {
 		p.errorf(state.Position{File: name}, nil, "%v", err)
 		return nil
 	}
-	var convert func(j *jsonpos.Value) *value
-	convert = func(j *jsonpos.Value) *value {
-		v := &value{at: place(j.Pos), text: j.Text, size: 1}
+	var convert func(j *jsonpos.Value) *Value
+	convert = func(j *jsonpos.Value) *Value {
+		v := &Value{At: place(j.Pos), Text: j.Text, size: 1}
 		switch j.Kind {
 		case jsonpos.Null:
-			v.kind = null
+			v.Kind = Null
 		case jsonpos.Boolean:
-			v.kind = boolean
+			v.Kind = Boolean
 		case jsonpos.Number:
-			v.kind = number
+			v.Kind = Number
 			if j.IsInteger() {
-				v.kind = integer
+				v.Kind = Integer
 			}
 		case jsonpos.String:
-			v.kind = text
+			v.Kind = Text
 		case jsonpos.Array:
-			v.kind = list
+			v.Kind = List
 			for _, item := range j.Items {
-				v.items = append(v.items, convert(item))
+				v.Items = append(v.Items, convert(item))
 			}
 		case jsonpos.Object:
-			v.kind = mapping
+			v.Kind = Mapping
 			for _, m := range j.Members {
-				v.members = append(v.members, member{m.Name, place(m.NamePos), convert(m.Value)})
+				v.Members = append(v.Members, Member{m.Name, place(m.NamePos), convert(m.Value)})
 			}
 		}
 		return v

@@ -1,4 +1,4 @@
-package spec
+package lang
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ import (
 // maxHCL bounds the bytes of a file, for a token of HCL takes about a hundred.
 const maxHCL = 4 << 20
 
-func parseHCL(p *problems, name string, data []byte) (root *value) {
+func parseHCL(p *problems, name string, data []byte) (root *Value) {
 	start := state.Position{File: name, Line: 1, Column: 1}
 	if len(data) > maxHCL {
 		p.errorf(start, nil, "the file has %d bytes; of HCL at most %d are read: split it, or write it as JSON", len(data), maxHCL)
@@ -141,10 +141,10 @@ func (c *hclConverter) literals() bool {
 
 // body converts what is at the top of the file. An attribute given twice the
 // parser has refused.
-func (c *hclConverter) body(b *hclsyntax.Body) *value {
-	v := &value{kind: mapping, at: state.Position{File: c.name, Line: 1, Column: 1}, size: 1}
+func (c *hclConverter) body(b *hclsyntax.Body) *Value {
+	v := &Value{Kind: Mapping, At: state.Position{File: c.name, Line: 1, Column: 1}, size: 1}
 	for _, block := range b.Blocks {
-		c.errorf(c.place(block.TypeRange.Start), jsonpos.Path{block.Type}, "blocks are not supported; write %s = ...", clip(block.Type))
+		c.errorf(c.place(block.TypeRange.Start), jsonpos.Path{block.Type}, "blocks are not supported; write %s = ...", Clip(block.Type))
 	}
 	attributes := make([]*hclsyntax.Attribute, 0, len(b.Attributes))
 	for _, a := range b.Attributes {
@@ -153,27 +153,27 @@ func (c *hclConverter) body(b *hclsyntax.Body) *value {
 	slices.SortFunc(attributes, func(a, b *hclsyntax.Attribute) int { return a.NameRange.Start.Byte - b.NameRange.Start.Byte })
 	for i, a := range attributes {
 		if i == 0 {
-			v.at = c.place(a.NameRange.Start)
+			v.At = c.place(a.NameRange.Start)
 		}
-		v.members = append(v.members, member{a.Name, c.place(a.NameRange.Start), c.value(a.Expr, jsonpos.Path{a.Name})})
+		v.Members = append(v.Members, Member{a.Name, c.place(a.NameRange.Start), c.value(a.Expr, jsonpos.Path{a.Name})})
 	}
-	if len(v.members) == 0 {
-		v.kind = null
+	if len(v.Members) == 0 {
+		v.Kind = Null
 	}
 	return v
 }
 
 // value converts a literal. It never returns nil.
-func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *value {
+func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *Value {
 	r := e.Range()
-	v := &value{at: c.place(r.Start), size: 1}
-	refuse := func() *value {
+	v := &Value{At: c.place(r.Start), size: 1}
+	refuse := func() *Value {
 		hint := ""
 		if t, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && len(t.Traversal) == 1 {
 			hint = fmt.Sprintf("; a text is in quotes: %q", t.Traversal.RootName())
 		}
-		c.errorf(v.at, path, "%s%s", onlyValues, hint)
-		v.kind = broken
+		c.errorf(v.At, path, "%s%s", onlyValues, hint)
+		v.Kind = Broken
 		return v
 	}
 	switch e := e.(type) {
@@ -184,21 +184,21 @@ func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *value {
 		if !ok || e.Op != hclsyntax.OpNegate || l.Val.Type() != cty.Number {
 			return refuse()
 		}
-		v.text = "-" + string(l.SrcRange.SliceBytes(c.data))
-		v.kind = numberKind(v.text)
+		v.Text = "-" + string(l.SrcRange.SliceBytes(c.data))
+		v.Kind = numberKind(v.Text)
 	case *hclsyntax.TemplateExpr:
-		v.kind = text
+		v.Kind = Text
 		for _, part := range e.Parts {
 			l, ok := part.(*hclsyntax.LiteralValueExpr)
 			if !ok || l.Val.Type() != cty.String || l.Val.IsNull() {
 				return refuse()
 			}
-			v.text += l.Val.AsString()
+			v.Text += l.Val.AsString()
 		}
 	case *hclsyntax.TupleConsExpr:
-		v.kind = list
+		v.Kind = List
 		for i, item := range e.Exprs {
-			v.items = append(v.items, c.value(item, path.At(i)))
+			v.Items = append(v.Items, c.value(item, path.At(i)))
 		}
 	case *hclsyntax.ObjectConsExpr:
 		c.object(v, e, path)
@@ -208,34 +208,34 @@ func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *value {
 	return v
 }
 
-func (c *hclConverter) literal(v *value, e *hclsyntax.LiteralValueExpr, refuse func() *value) *value {
+func (c *hclConverter) literal(v *Value, e *hclsyntax.LiteralValueExpr, refuse func() *Value) *Value {
 	switch {
 	case e.Val.IsNull():
 	case e.Val.Type() == cty.Bool:
-		v.kind, v.text = boolean, "false"
+		v.Kind, v.Text = Boolean, "false"
 		if e.Val.True() {
-			v.text = "true"
+			v.Text = "true"
 		}
 	case e.Val.Type() == cty.Number:
-		v.text = string(e.SrcRange.SliceBytes(c.data))
-		v.kind = numberKind(v.text)
+		v.Text = string(e.SrcRange.SliceBytes(c.data))
+		v.Kind = numberKind(v.Text)
 	case e.Val.Type() == cty.String:
-		v.kind, v.text = text, e.Val.AsString()
+		v.Kind, v.Text = Text, e.Val.AsString()
 	default:
 		return refuse()
 	}
 	return v
 }
 
-func numberKind(text string) kind {
-	if isDecimal(text) {
-		return integer
+func numberKind(text string) Kind {
+	if IsDecimal(text) {
+		return Integer
 	}
-	return number
+	return Number
 }
 
-func (c *hclConverter) object(v *value, e *hclsyntax.ObjectConsExpr, path jsonpos.Path) {
-	v.kind = mapping
+func (c *hclConverter) object(v *Value, e *hclsyntax.ObjectConsExpr, path jsonpos.Path) {
+	v.Kind = Mapping
 	seen := map[string]state.Position{}
 	for _, item := range e.Items {
 		at := c.place(item.KeyExpr.Range().Start)
@@ -247,11 +247,11 @@ func (c *hclConverter) object(v *value, e *hclsyntax.ObjectConsExpr, path jsonpo
 		child := path.At(key)
 		val := c.value(item.ValueExpr, child)
 		if first, twice := seen[key]; twice {
-			c.errorf(at, child, "given twice, first at %s", from(first, at))
+			c.twice(at, child, first)
 			continue
 		}
 		seen[key] = at
-		v.members = append(v.members, member{key, at, val})
+		v.Members = append(v.Members, Member{key, at, val})
 	}
 }
 

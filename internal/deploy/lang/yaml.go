@@ -1,4 +1,4 @@
-package spec
+package lang
 
 import (
 	"bytes"
@@ -35,8 +35,8 @@ const (
 	maxValues = 1 << 20
 )
 
-func parseYAML(p *problems, name string, data []byte) *value {
-	c := &converter{problems: p, name: name, anchors: map[string]*value{}}
+func parseYAML(p *problems, name string, data []byte) *Value {
+	c := &converter{problems: p, name: name, anchors: map[string]*Value{}}
 	if len(data) > maxYAML {
 		p.errorf(state.Position{File: name, Line: 1, Column: 1}, nil,
 			"the file has %d bytes; of YAML at most %d are read: split it, or write it as JSON", len(data), maxYAML)
@@ -47,7 +47,7 @@ func parseYAML(p *problems, name string, data []byte) *value {
 	if file == nil {
 		return nil
 	}
-	var root *value
+	var root *Value
 	for _, doc := range file.Docs {
 		switch body := doc.Body.(type) {
 		case nil, *ast.DirectiveNode:
@@ -60,7 +60,7 @@ func parseYAML(p *problems, name string, data []byte) *value {
 		}
 	}
 	if root == nil {
-		root = &value{at: state.Position{File: name, Line: 1, Column: 1}, size: 1}
+		root = &Value{At: state.Position{File: name, Line: 1, Column: 1}, size: 1}
 	}
 	return root
 }
@@ -68,7 +68,7 @@ func parseYAML(p *problems, name string, data []byte) *value {
 type converter struct {
 	*problems
 	name    string
-	anchors map[string]*value
+	anchors map[string]*Value
 	full    bool // maxValues was reached and reported
 }
 
@@ -173,43 +173,43 @@ func (c *converter) bounded(tokens token.Tokens) bool {
 }
 
 // value converts n. It never returns nil.
-func (c *converter) value(n ast.Node, path jsonpos.Path) *value {
-	v := &value{size: 1}
+func (c *converter) value(n ast.Node, path jsonpos.Path) *Value {
+	v := &Value{size: 1}
 	if n == nil {
 		return v
 	}
-	v.at = c.place(n.GetToken())
+	v.At = c.place(n.GetToken())
 	if len(path) > maxDepth {
-		c.errorf(v.at, nil, "nested deeper than %d levels", maxDepth)
-		v.kind = broken
+		c.errorf(v.At, nil, "nested deeper than %d levels", maxDepth)
+		v.Kind = Broken
 		return v
 	}
 	switch n := n.(type) {
 	case *ast.NullNode:
 	case *ast.BoolNode:
-		v.kind, v.text = boolean, n.GetToken().Value
+		v.Kind, v.Text = Boolean, n.GetToken().Value
 	case *ast.IntegerNode:
-		v.kind, v.text = number, n.GetToken().Value
-		if isDecimal(v.text) {
-			v.kind = integer
+		v.Kind, v.Text = Number, n.GetToken().Value
+		if IsDecimal(v.Text) {
+			v.Kind = Integer
 		}
 	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		v.kind, v.text = number, n.GetToken().Value
+		v.Kind, v.Text = Number, n.GetToken().Value
 	case *ast.StringNode:
-		v.kind, v.text, v.plain = text, n.Value, n.Token.Type == token.StringType
+		v.Kind, v.Text, v.Plain = Text, n.Value, n.Token.Type == token.StringType
 	case *ast.LiteralNode:
-		v.kind = text
+		v.Kind = Text
 		if n.Value != nil {
-			v.text = n.Value.Value
+			v.Text = n.Value.Value
 		}
 	case *ast.SequenceNode:
-		v.kind = list
+		v.Kind = List
 		for i, item := range n.Values {
 			if c.full {
 				break
 			}
 			item := c.value(item, path.At(i))
-			v.items = append(v.items, item)
+			v.Items = append(v.Items, item)
 			c.grow(v, item)
 		}
 	case ast.MapNode:
@@ -222,47 +222,47 @@ func (c *converter) value(n ast.Node, path jsonpos.Path) *value {
 	case *ast.AliasNode:
 		return c.alias(v, n, path)
 	case *ast.TagNode:
-		c.errorf(v.at, path, "type tags such as %s are not supported; put a text in quotes", clip(n.GetToken().Value))
-		v.kind = broken
+		c.errorf(v.At, path, "type tags such as %s are not supported; put a text in quotes", Clip(n.GetToken().Value))
+		v.Kind = Broken
 	default:
-		c.errorf(v.at, path, "this form of YAML (%s) is not supported", n.Type().YAMLName())
-		v.kind = broken
+		c.errorf(v.At, path, "this form of YAML (%s) is not supported", n.Type().YAMLName())
+		v.Kind = Broken
 	}
 	return v
 }
 
 // grow counts child as a part of v.
-func (c *converter) grow(v, child *value) {
+func (c *converter) grow(v, child *Value) {
 	v.size += child.size
 	if v.size > maxValues && !c.full {
 		c.full = true
-		c.errorf(child.at, nil, "more than %d values, aliases counted as what they stand for", maxValues)
+		c.errorf(child.At, nil, "more than %d values, aliases counted as what they stand for", maxValues)
 	}
 }
 
-func (c *converter) alias(v *value, n *ast.AliasNode, path jsonpos.Path) *value {
+func (c *converter) alias(v *Value, n *ast.AliasNode, path jsonpos.Path) *Value {
 	name := ""
 	if n.Value != nil {
 		name = n.Value.GetToken().Value
 	}
 	target, ok := c.anchors[name]
 	if !ok {
-		c.errorf(v.at, path, "no anchor &%s stands above this; a text that begins with * must be in quotes", clip(name))
-		v.kind = broken
+		c.errorf(v.At, path, "no anchor &%s stands above this; a text that begins with * must be in quotes", Clip(name))
+		v.Kind = Broken
 		return v
 	}
 	return target
 }
 
-func (c *converter) mapping(v *value, n ast.MapNode, path jsonpos.Path) {
-	v.kind = mapping
+func (c *converter) mapping(v *Value, n ast.MapNode, path jsonpos.Path) {
+	v.Kind = Mapping
 	seen := map[string]state.Position{}
 	for it := n.MapRange(); it.Next() && !c.full; {
 		keyNode := it.Key()
 		at := c.place(keyNode.GetToken())
-		if len(v.members) == 0 && v.at.Line > 0 {
+		if len(v.Members) == 0 && v.At.Line > 0 {
 			if m, ok := n.(*ast.MappingNode); !ok || !m.IsFlowStyle {
-				v.at = at // a block mapping's own token is its first colon
+				v.At = at // a block mapping's own token is its first colon
 			}
 		}
 		if keyNode.IsMergeKey() {
@@ -276,14 +276,14 @@ func (c *converter) mapping(v *value, n ast.MapNode, path jsonpos.Path) {
 		}
 		child := path.At(key)
 		if first, twice := seen[key]; twice {
-			c.errorf(at, child, "given twice, first at %s", from(first, at))
+			c.twice(at, child, first)
 			c.grow(v, c.value(it.Value(), child)) // for its own mistakes
 			continue
 		}
 		seen[key] = at
-		m := member{key, at, c.value(it.Value(), child)}
-		v.members = append(v.members, m)
-		c.grow(v, m.value)
+		m := Member{key, at, c.value(it.Value(), child)}
+		v.Members = append(v.Members, m)
+		c.grow(v, m.Value)
 	}
 }
 

@@ -1,0 +1,82 @@
+// Package lang reads, prints and lays out the languages that files are written
+// in: YAML, JSON and HCL.
+//
+// What it guarantees: a value knows where it stands in its file; everything
+// that is wrong with a text is reported at its line and column; and no input,
+// however hostile, makes it panic or run away. It knows nothing of the fields
+// that a file has: what values mean is the caller's matter.
+//
+// The languages are YAML 1.2, strict JSON (RFC 8259), and of HCL what a .tfvars
+// file may hold. docs/file.md is the reference;
+// docs/design/0016-formats-and-fields.md has the reasons.
+package lang
+
+import (
+	"path"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/jsonpos"
+)
+
+// Language is one in which files are written.
+type Language string
+
+// The languages.
+const (
+	YAML Language = "yaml"
+	JSON Language = "json"
+	HCL  Language = "hcl"
+)
+
+// Of is the language of the file called name: JSON for .json, HCL for .hcl and
+// .tfvars, else YAML.
+func Of(name string) Language {
+	switch path.Ext(strings.ToLower(name)) {
+	case ".json":
+		return JSON
+	case ".hcl", ".tfvars":
+		return HCL
+	}
+	return YAML
+}
+
+// Source is the text of one file. Name appears in messages, and its ending
+// says the language, as Of does.
+type Source struct {
+	Name string
+	Data []byte
+}
+
+// Bounds on what is read. They lie far above what a person writes and keep a
+// hostile file from taking the machine with it.
+const (
+	maxBytes = 16 << 20 // of one source
+	maxDepth = jsonpos.MaxDepth
+)
+
+// Parse reads the text of s. It returns nil where there is nothing to go on
+// with. The errors are in the order in which they were found.
+func Parse(s Source) (*Value, Errors) {
+	p := &problems{}
+	return parse(p, s), p.errs
+}
+
+func parse(p *problems, s Source) *Value {
+	start := state.Position{File: s.Name, Line: 1, Column: 1}
+	if len(s.Data) > maxBytes {
+		p.errorf(start, nil, "the file has %d bytes; at most %d are read", len(s.Data), maxBytes)
+		return nil
+	}
+	if bad, ok := invalidUTF8(s.Name, s.Data); ok {
+		p.errorf(bad, nil, "the file is not UTF-8 text")
+		return nil
+	}
+	switch Of(s.Name) {
+	case JSON:
+		return parseJSON(p, s.Name, s.Data)
+	case HCL:
+		return parseHCL(p, s.Name, s.Data)
+	}
+	return parseYAML(p, s.Name, s.Data)
+}
