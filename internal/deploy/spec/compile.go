@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
@@ -34,9 +35,9 @@ var (
 type repository struct {
 	name   ecr.RepositoryName
 	origin state.Origin
-	fields
+	settings
 	// in holds what differs in the targets that have overrides, by name.
-	in map[string]fields
+	in map[string]settings
 }
 
 // variant is a repository as some targets have it: those of one partition,
@@ -61,7 +62,7 @@ func (r repository) variants(targets []state.Target, clusters []state.Cluster) [
 		v := variant{repository: r, partition: t.Registry.Region.Partition()}
 		k := key{partition: v.partition}
 		if f, ok := r.in[t.Name]; ok {
-			v.fields, k.override = f, t.Name
+			v.settings, k.override = f, t.Name
 		}
 		for i, c := range clusters {
 			if c.Account != t.Registry.Account && c.Region.Partition() == v.partition && c.Pulls(r.name) {
@@ -223,8 +224,8 @@ func (v variant) pushOrigin() state.Origin {
 func (v variant) check(p *problems) {
 	v.checkLifecycle(p)
 	v.checkMutability(p)
-	if n := len(v.resourceTags("")); n > maxTags && len(v.tags.value) < maxTags {
-		p.failf(v.tags.by, "%d tags with Kontor's own; ECR allows %d", n, maxTags)
+	if n := len(v.resourceTags("")); n > fields.MaxTags && len(v.tags.value) < fields.MaxTags {
+		p.failf(v.tags.by, "%d tags with Kontor's own; ECR allows %d", n, fields.MaxTags)
 	}
 	for _, t := range v.targets {
 		v.checkKey(p, t)

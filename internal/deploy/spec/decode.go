@@ -2,13 +2,14 @@ package spec
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
 
@@ -33,24 +34,24 @@ func (d decoder) wrong(n node, format string, args ...any) {
 }
 
 // object returns the members of a mapping by key, those without a value left
-// out: they are as good as absent. Keys that are not in fields are errors;
+// out: they are as good as absent. Keys that are not in names are errors;
 // elsewhere tells where else a field of that name belongs.
-func (d decoder) object(n node, fields []string, elsewhere func(field string) string) map[string]node {
+func (d decoder) object(n node, names []string, elsewhere func(field string) string) map[string]node {
 	if n.Kind == lang.Null {
 		return nil
 	}
 	if n.Kind != lang.Mapping {
-		d.wrong(n, "want a mapping with the fields %s, not %s", some(fields), n)
+		d.wrong(n, "want a mapping with the fields %s, not %s", some(names), n)
 		return nil
 	}
 	out := make(map[string]node, len(n.Members))
 	for _, m := range n.Members {
-		if !slices.Contains(fields, m.Key) {
+		if !slices.Contains(names, m.Key) {
 			hint := ""
 			if elsewhere != nil {
 				hint = elsewhere(m.Key)
 			}
-			if near := nearest(m.Key, fields); hint == "" && near != "" {
+			if near := fields.Nearest(m.Key, names); hint == "" && near != "" {
 				hint = "; did you mean " + strconv.Quote(near) + "?"
 			}
 			d.errorf(m.At, n.path, "unknown field %q%s", lang.Clip(m.Key), hint)
@@ -73,9 +74,9 @@ func some(names []string) string {
 }
 
 // need reports the required fields that m, read from n, does not have.
-func (d decoder) need(n node, m map[string]node, what string, fields ...string) bool {
+func (d decoder) need(n node, m map[string]node, what string, names ...string) bool {
 	whole := true
-	for _, f := range fields {
+	for _, f := range names {
 		if _, ok := m[f]; !ok {
 			d.errorf(n.At, n.path, "%s needs the field %s", what, f)
 			whole = false
@@ -130,9 +131,6 @@ func (d decoder) boolean(n node) (bool, bool) {
 	return false, false
 }
 
-// maxCount bounds numbers of days and images.
-const maxCount = math.MaxInt32
-
 // number reads a whole number of what it says, such as "day", 1 or more. The
 // YAML library takes a number beyond 64 bits for a text.
 func (d decoder) number(n node, what string) (int, bool) {
@@ -144,60 +142,51 @@ func (d decoder) number(n node, what string) (int, bool) {
 	switch {
 	case strings.HasPrefix(n.Text, "-") || err == nil && number < 1:
 		d.wrong(n, "want 1 %s or more, not %s", what, lang.Clip(n.Text))
-	case err != nil || number > maxCount:
-		d.wrong(n, "want at most %d %ss, not %s", maxCount, what, lang.Clip(n.Text))
+	case err != nil || number > fields.MaxCount:
+		d.wrong(n, "want at most %d %ss, not %s", fields.MaxCount, what, lang.Clip(n.Text))
 	default:
 		return number, true
 	}
 	return 0, false
 }
 
-// nearest is the word that s was probably meant to be, "" when none is near:
-// one with few letters changed, or one that s is the beginning or end of.
-func nearest(s string, words []string) string {
-	s = strings.ToLower(strings.ReplaceAll(s, "-", "_"))
-	if len(s) > 64 {
+// checked reads a text that check finds nothing wrong with; "" when there is
+// none.
+func (d decoder) checked(n node, check func(string) string) string {
+	if n.Value == nil {
 		return ""
 	}
-	best, least := "", math.MaxInt
-	for _, w := range words {
-		dist := distance(s, w)
-		if dist > max(1, min(len(s), len(w))/3) {
-			continue
-		}
-		if dist < least {
-			best, least = w, dist
-		}
+	s, ok := d.text(n)
+	if !ok {
+		return ""
 	}
-	for _, w := range words {
-		if best == "" && len(s) >= 4 && (strings.HasPrefix(w, s) || strings.HasSuffix(w, "_"+s)) {
-			best = w
-		}
+	if why := check(s); why != "" {
+		d.wrong(n, "%s", why)
+		return ""
 	}
-	return best
+	return s
 }
 
-// distance is how many letters must be put in, taken out, replaced or swapped
-// with their neighbour to make b of a.
-func distance(a, b string) int {
-	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		next := make([]int, len(b)+1)
-		next[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := row[j-1]
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			next[j] = min(row[j]+1, next[j-1]+1, change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], before[j-2]+1)
-			}
+// account reads an account id. One without quotes is a number in YAML and in
+// HCL, and numbers lose their leading zeros, so it is refused even where it is
+// whole.
+func (d decoder) account(n node) (ecr.AccountID, bool) {
+	if digits := n.Kind == lang.Integer || n.Kind == lang.Text && n.Plain && lang.IsDigits(n.Text); digits {
+		if id, err := ecr.ParseAccountID(n.Text); err == nil {
+			d.wrong(n, "an account id is a text, and %s without quotes is a number; quote it: %q", id, id)
+		} else {
+			d.wrong(n, "an account id is a text of exactly 12 digits; %s is a number: quote it, with leading zeros", lang.Clip(n.Text))
 		}
-		before, row = row, next
+		return "", false
 	}
-	return row[len(b)]
+	s, ok := d.text(n)
+	if !ok {
+		return "", false
+	}
+	id, err := ecr.ParseAccountID(s)
+	if err != nil {
+		d.wrong(n, "%q is not an account id; want exactly 12 digits", lang.Clip(s))
+		return "", false
+	}
+	return id, true
 }

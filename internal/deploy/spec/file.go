@@ -2,13 +2,12 @@ package spec
 
 import (
 	"fmt"
-	"net/url"
-	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -18,7 +17,7 @@ type reader struct {
 	decoder
 	stack        *node
 	defaults     *node
-	defaultValue fields
+	defaultValue settings
 	registries   []registry
 	repositories map[ecr.RepositoryName]declaration
 	declared     bool // some file has ecr_repositories
@@ -36,17 +35,11 @@ type reader struct {
 	badRegistries bool // some entry of registries could not be read
 }
 
-// registry is an entry of registries.
-type registry struct {
-	state.Target
-	name, entry node
-}
-
 // declaration is an entry of ecr_repositories.
 type declaration struct {
-	name   ecr.RepositoryName
-	node   node
-	fields fields
+	name     ecr.RepositoryName
+	node     node
+	settings settings
 }
 
 func (r *reader) file(root node) {
@@ -56,7 +49,7 @@ func (r *reader) file(root node) {
 		return
 	}
 	elsewhere := func(field string) string {
-		if slices.Contains(fieldNames(Repository), field) {
+		if slices.Contains(fields.Names(fields.Repository), field) {
 			return "; it is a field of a repository, or of defaults"
 		}
 		return ""
@@ -64,7 +57,7 @@ func (r *reader) file(root node) {
 	if variables(root.At.File) {
 		root = r.fieldsAmong(root)
 	}
-	top := r.object(root, fieldNames(""), elsewhere)
+	top := r.object(root, fields.Names(""), elsewhere)
 	if root.Kind != lang.Mapping {
 		r.declared = true
 	}
@@ -72,7 +65,7 @@ func (r *reader) file(root node) {
 		r.stackName(n)
 	}
 	if n, ok := top["defaults"]; ok && r.once(&r.defaults, n) {
-		r.defaultValue = r.fields(n)
+		r.defaultValue = r.repository(n)
 	}
 	if n, ok := top["registries"]; ok {
 		before := len(r.errs)
@@ -126,7 +119,7 @@ func (r *reader) fieldsAmong(root node) node {
 	if root.Kind != lang.Mapping {
 		return root
 	}
-	names := fieldNames("")
+	names := fields.Names("")
 	ours := *root.Value
 	ours.Members = nil
 	for _, m := range root.Members {
@@ -135,7 +128,7 @@ func (r *reader) fieldsAmong(root node) node {
 			continue
 		}
 		hint := ""
-		if near := nearest(m.Key, names); near != "" {
+		if near := fields.Nearest(m.Key, names); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		r.notef(state.Origin{Field: root.path.At(m.Key).String(), Position: m.At}, CodeOtherVariable, "this variable is no field of Kontor's, and is not used%s", hint)
@@ -159,108 +152,41 @@ func (r *reader) stackName(n node) {
 	if !ok {
 		return
 	}
-	if why := badTagText(name, 1, maxTagValue); why != "" {
+	if why := badTagText(name, 1, fields.MaxTagValue); why != "" {
 		r.wrong(n, "the stack's name becomes the value of the tag %s: %s", state.TagStack, why)
 	} else if name != strings.TrimSpace(name) {
 		r.wrong(n, "the stack's name begins or ends with a space")
 	}
 }
 
-var registryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-
-// Bounds of the texts that reach AWS as they are.
-const (
-	maxARN     = 2048
-	maxProfile = 256
-)
-
-func (r *reader) registry(n node) {
-	names := fieldNames("registries")
-	if n.Kind == lang.Null {
-		r.wrong(n, "want a mapping with the fields %s, not nothing", strings.Join(names, ", "))
+// planBounds reads the bounds on plans.
+func (r *reader) planBounds(n node) {
+	m := r.object(n, fields.Names("plan"), nil)
+	v, ok := m["max_expire"]
+	if !ok {
 		return
 	}
-	before := len(r.errs)
-	f := r.object(n, names, nil)
-	if f == nil {
-		return
-	}
-	// a field that is not known may be the one that is missing
-	if len(r.errs) == before {
-		r.need(n, f, "a registry", "name", "account", "region")
-	}
-	reg := registry{entry: n, name: f["name"]}
-	reg.Name = r.checked(f["name"], func(s string) string {
-		if !registryName.MatchString(s) {
-			return fmt.Sprintf("%q is not a registry's name: want 1 to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit", lang.Clip(s))
-		}
-		return ""
-	})
-	if v, ok := f["account"]; ok {
-		reg.Registry.Account, _ = r.account(v)
-	}
-	reg.Registry.Region = ecr.Region(r.checked(f["region"], badRegion))
-	reg.RoleARN = r.checked(f["role_arn"], func(s string) string { return badRole(s, reg.Registry.Region) })
-	reg.Profile = r.checked(f["profile"], badProfile)
-	reg.Endpoint = r.checked(f["endpoint"], badEndpoint)
-	if len(r.errs) == before {
-		r.addRegistry(reg)
-	}
-}
-
-func badRegion(s string) string {
-	if _, err := ecr.ParseRegion(lang.Clip(s)); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-func badProfile(s string) string {
-	if n := utf8.RuneCountInString(s); n == 0 || n > maxProfile || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' }) {
-		return fmt.Sprintf("want the name of a profile of the AWS configuration, 1 to %d characters", maxProfile)
-	}
-	return ""
-}
-
-// addRegistry keeps reg unless it is there already, by name or by place.
-func (r *reader) addRegistry(reg registry) {
-	for _, other := range r.registries {
-		if other.Name == reg.Name {
-			r.wrong(reg.name, "registry %q is given twice, first at %s", reg.Name, from(other.name.At, reg.name.At))
-			return
-		}
-		if other.Registry == reg.Registry && other.Endpoint == reg.Endpoint {
-			r.wrong(reg.entry, "account %s in region %s is registry %q at %s already", reg.Registry.Account, reg.Registry.Region, other.Name, from(other.entry.At, reg.entry.At))
-			return
-		}
-	}
-	r.registries = append(r.registries, reg)
-}
-
-var rolePattern = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::[0-9]{12}:role/[\w+=,.@/-]*[\w+=,.@-]$`)
-
-// badRole says what is wrong with the ARN of a role that is to be used in
-// region, "" when that is not known.
-func badRole(s string, region ecr.Region) string {
-	m := rolePattern.FindStringSubmatch(s)
+	b := &state.Budget{Origin: v.origin()}
 	switch {
-	case m == nil || len(s) > maxARN:
-		return fmt.Sprintf("%q is not the ARN of a role; want one such as arn:aws:iam::111111111111:role/deployer", lang.Clip(s))
-	case region != "" && m[1] != region.Partition():
-		return fmt.Sprintf("the role is in partition %s, but region %s is in %s", m[1], region, region.Partition())
+	case v.Kind == lang.Integer:
+		count, err := strconv.Atoi(v.Text)
+		if err != nil || count < 0 || count > fields.MaxBudget {
+			r.wrong(v, "want a number of images from 0 to %d, not %s", fields.MaxBudget, lang.Clip(v.Text))
+			return
+		}
+		b.Count = count
+	case v.Kind == lang.Text && fields.Share.MatchString(v.Text):
+		share, err := strconv.ParseFloat(strings.TrimSuffix(v.Text, "%"), 64)
+		if err != nil || share > 100 {
+			r.wrong(v, "want a share from 0%% to 100%%, not %s", lang.Clip(v.Text))
+			return
+		}
+		b.Share, b.Percent = true, share
+	default:
+		r.wrong(v, "want a whole number of images, or a share of them such as 10%%, not %s", v)
+		return
 	}
-	return ""
-}
-
-func badEndpoint(s string) string {
-	u, err := url.Parse(s)
-	if err == nil && u.User != nil {
-		return "an endpoint carries no user and password; credentials come from role_arn, profile or the environment"
-	}
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
-		return fmt.Sprintf("%q is not an endpoint; want http:// or https:// with a host, and a port if needed, such as http://localhost:5050", lang.Clip(s))
-	}
-	return ""
+	r.maxExpire = b
 }
 
 func (r *reader) repositoryMap(n node) {
@@ -273,7 +199,7 @@ func (r *reader) repositoryMap(n node) {
 	}
 	for _, m := range n.Members {
 		item := node{m.Value, n.path.At(m.Key), m.At}
-		f := r.fields(item)
+		f := r.repository(item)
 		name, err := ecr.ParseRepositoryName(m.Key)
 		if err != nil {
 			r.errorf(m.At, n.path, "%q is not a repository name: %s", lang.Clip(m.Key), badName(m.Key))
@@ -331,16 +257,16 @@ func (r *reader) finish(files []Source) *File {
 
 // with fills in the defaults, and works out what is different where there are
 // overrides.
-func (d declaration) with(defaults fields) repository {
-	r := repository{name: d.name, origin: d.node.origin(), fields: d.fields.over(defaults)}
-	own := d.fields.overrides.given
+func (d declaration) with(defaults settings) repository {
+	r := repository{name: d.name, origin: d.node.origin(), settings: d.settings.over(defaults)}
+	own := d.settings.overrides.given
 	for name, o := range r.overrides.value {
-		f := d.fields.over(o.fields).over(defaults)
+		f := d.settings.over(o.settings).over(defaults)
 		if own {
-			f = o.fields.over(d.fields).over(defaults)
+			f = o.settings.over(d.settings).over(defaults)
 		}
 		if r.in == nil {
-			r.in = map[string]fields{}
+			r.in = map[string]settings{}
 		}
 		r.in[name] = f
 	}

@@ -6,17 +6,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 )
 
 const pageNote = "A test writes this page from the table that `kontor explain` and the JSON Schema\nare made of, too.\n"
 
 // fieldPages are the pages of docs/fields by their names.
 func fieldPages() map[string]string {
-	pages, summaries := map[string]string{}, map[string]*strings.Builder{"": {}, spec.Repository: {}}
+	pages, summaries := map[string]string{}, map[string]*strings.Builder{"": {}, fields.Repository: {}}
 	name := ""
-	for _, f := range spec.Fields() {
-		outer := f.In == "" || f.In == spec.Repository
+	for _, f := range fields.All() {
+		outer := f.In == "" || f.In == fields.Repository
 		if outer {
 			name = f.Name + ".md"
 			dflt := f.Default
@@ -44,11 +44,11 @@ Each of these is a field of ` + "`defaults`" + `, too.
 
 | field | default | |
 |---|---|---|
-` + summaries[spec.Repository].String()
+` + summaries[fields.Repository].String()
 	return pages
 }
 
-func fieldSection(f spec.Field, outer bool) string {
+func fieldSection(f fields.Field, outer bool) string {
 	var b strings.Builder
 	switch {
 	case outer && f.In == "":

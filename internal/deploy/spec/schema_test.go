@@ -13,6 +13,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 )
 
 const docs = "../../../docs/"
@@ -20,16 +21,16 @@ const docs = "../../../docs/"
 // compiled is the schema, which must be one of JSON Schema 2020-12.
 func compiled(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(spec.Schema())))
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(fields.Schema())))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
-	if err := c.AddResource(spec.SchemaID, doc); err != nil {
+	if err := c.AddResource(fields.SchemaID, doc); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Compile(spec.SchemaID)
+	s, err := c.Compile(fields.SchemaID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func content(t *testing.T, s spec.Source) (v any, ok bool) {
 }
 
 // TestPublishedSchema holds docs/kontor.schema.json against the table.
-func TestPublishedSchema(t *testing.T) { golden(t, docs+"kontor.schema.json", string(spec.Schema())) }
+func TestPublishedSchema(t *testing.T) { golden(t, docs+"kontor.schema.json", string(fields.Schema())) }
 
 // What Load takes, the schema takes: the examples, and all good golden files
 // but those with variables of others.
@@ -78,7 +79,7 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, f := range spec.Fields() {
+	for _, f := range fields.All() {
 		if f.Example == "" {
 			continue
 		}
@@ -170,7 +171,7 @@ func TestFieldPages(t *testing.T) {
 func TestFieldsAreExplained(t *testing.T) {
 	var example string
 	seen := map[string]bool{}
-	for _, f := range spec.Fields() {
+	for _, f := range fields.All() {
 		if seen[f.ID()] {
 			t.Errorf("%s is there twice", f.ID())
 		}
@@ -200,8 +201,8 @@ func TestFieldsAreExplained(t *testing.T) {
 		}
 	}
 	top := 0
-	for _, f := range spec.Fields() {
-		if f.In != "" && f.In != spec.Repository {
+	for _, f := range fields.All() {
+		if f.In != "" && f.In != fields.Repository {
 			continue
 		}
 		top++
@@ -235,7 +236,7 @@ func TestFindFields(t *testing.T) {
 		"lifecycle_tests[3].image.newer":                     {"lifecycle_tests.image.newer"},
 		"nonsense":                                           nil,
 	} {
-		found, _ := spec.FindFields(name)
+		found, _ := fields.Find(name)
 		var got []string
 		for _, f := range found {
 			got = append(got, f.ID())
@@ -244,7 +245,7 @@ func TestFindFields(t *testing.T) {
 			t.Errorf("%s: %s", name, d)
 		}
 	}
-	if _, near := spec.FindFields("is_imutable"); near != "is_immutable" {
+	if _, near := fields.Find("is_imutable"); near != "is_immutable" {
 		t.Errorf("near is_imutable: %q", near)
 	}
 }

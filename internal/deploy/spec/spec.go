@@ -7,12 +7,12 @@
 // byte; each generated rule and statement knows the field that made it; and
 // no input, however hostile, makes it panic or run away.
 //
-// It is pure: reading files is the caller's. The language of a file is YAML
-// 1.2, strict JSON for a name that ends in .json, and HCL for .hcl and
-// .tfvars. One table (Fields) tells the decoder, the JSON Schema, the manual
-// and kontor explain which fields there are. docs/file.md is the reference;
-// docs/design/0008-file-to-settings.md and 0016-formats-and-fields.md have the
-// reasons.
+// It is pure: reading files is the caller's. Package lang knows the languages,
+// and package fields which fields there are. Here file.go, registries.go,
+// clusters.go, promotions.go and the files of tests read what a file has at its
+// top, repository*.go the fields of a repository, and compile*.go make the
+// settings. docs/file.md is the reference; docs/design/0008-file-to-settings.md
+// and 0016-formats-and-fields.md have the reasons.
 package spec
 
 import (

@@ -2,17 +2,17 @@ package spec
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
 )
 
 // accessFields are the fields that make the repository policy.
-type accessFields struct {
+type accessSettings struct {
 	pull           setting[[]grant]
 	push           setting[[]grant]
 	pullPrincipals setting[[]principal]
@@ -40,11 +40,11 @@ type principal struct {
 
 // over is f with the defaults d. A policy stands for all of the access fields
 // together, so a default one counts only where f gives none of them.
-func (f accessFields) over(d accessFields) accessFields {
+func (f accessSettings) over(d accessSettings) accessSettings {
 	if f.pull.given || f.push.given || f.pullPrincipals.given || f.pushPrincipals.given || f.organizations.given || f.extra.given || f.policyText.given {
 		d.policyText = setting[policyDocument]{}
 	}
-	return accessFields{
+	return accessSettings{
 		pull:           f.pull.or(d.pull),
 		push:           f.push.or(d.push),
 		pullPrincipals: f.pullPrincipals.or(d.pullPrincipals),
@@ -55,8 +55,8 @@ func (f accessFields) over(d accessFields) accessFields {
 	}
 }
 
-func (d decoder) accessFields(m map[string]node) accessFields {
-	var f accessFields
+func (d decoder) accessSettings(m map[string]node) accessSettings {
+	var f accessSettings
 	if v, ok := m["additional_pull_account_ids"]; ok {
 		f.pull = given(d.accounts(v), v)
 	}
@@ -106,14 +106,6 @@ func (d decoder) accounts(n node) []grant {
 	return out
 }
 
-var (
-	principalPattern = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(role|user)/[\w+=,.@/-]*[\w+=,.@-]|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`)
-	servicePattern   = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$`)
-	sourceARNPattern = regexp.MustCompile(`^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9*?-]*:[0-9*?]*:[^\s]+$`)
-	// AWS Organizations API reference, Organization, Id
-	organizationPattern = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
-)
-
 func (d decoder) principals(n node) []principal {
 	var out []principal
 	first := map[principal]state.Position{}
@@ -150,11 +142,11 @@ func (d decoder) principal(n node) (principal, bool) {
 	switch s := n.Text; {
 	case policy.AccountOf(s) != "":
 		d.wrong(n, "%s is a whole account; it goes into additional_pull_account_ids or additional_push_account_ids", policy.AccountOf(s))
-	case servicePattern.MatchString(s):
+	case fields.ServiceName.MatchString(s):
 		d.wrong(n, "a service needs to be told for whom it may act: {service: %s, source_account: \"111111111111\"}, or source_arn", s)
 	case strings.ContainsAny(s, "*?"):
 		d.wrong(n, "%q: ECR takes no wildcards in principals; name each, or an organization in pull_organization_ids", lang.Clip(s))
-	case !principalPattern.MatchString(s) || len(s) > maxARN:
+	case !fields.PrincipalARN.MatchString(s) || len(s) > fields.MaxARN:
 		d.wrong(n, "%q is not the ARN of a role or user; want one such as arn:aws:iam::333333333333:role/web", lang.Clip(s))
 	default:
 		p.arn = s
@@ -166,7 +158,7 @@ func (d decoder) principal(n node) (principal, bool) {
 // service reads a principal that is an AWS service.
 func (d decoder) service(n node) (principal, bool) {
 	p, before := principal{by: n.origin()}, len(d.errs)
-	m := d.object(n, fieldNames(principalObject), nil)
+	m := d.object(n, fields.Names(fields.Principal), nil)
 	if len(d.errs) == before && d.need(n, m, "a principal that is no ARN", "service") {
 		if _, ok := m["source_account"]; !ok {
 			if _, ok := m["source_arn"]; !ok {
@@ -175,7 +167,7 @@ func (d decoder) service(n node) (principal, bool) {
 		}
 	}
 	if v, ok := m["service"]; ok {
-		if s, ok := d.text(v); ok && !servicePattern.MatchString(s) {
+		if s, ok := d.text(v); ok && !fields.ServiceName.MatchString(s) {
 			d.wrong(v, "%q is not a service; want a name such as codebuild.amazonaws.com", lang.Clip(s))
 		} else {
 			p.service = s
@@ -188,7 +180,7 @@ func (d decoder) service(n node) (principal, bool) {
 		s, ok := d.text(v)
 		switch {
 		case !ok:
-		case !sourceARNPattern.MatchString(s) || len(s) > maxARN:
+		case !fields.SourceARN.MatchString(s) || len(s) > fields.MaxARN:
 			d.wrong(v, "%q is not an ARN; want one such as arn:aws:lambda:us-east-2:333333333333:function:*", lang.Clip(s))
 		case p.sourceAccount == "" && strings.ContainsAny(strings.SplitN(s, ":", 6)[4], "*?"):
 			d.wrong(v, "%q stands for resources of any account; name the account in it, or in source_account", lang.Clip(s))
@@ -208,7 +200,7 @@ func (d decoder) organizations(n node) []string {
 		}
 		at, twice := first[s]
 		switch {
-		case !organizationPattern.MatchString(s):
+		case !fields.OrganizationID.MatchString(s):
 			d.wrong(item, "%q is not the id of an organization; want one such as o-a1b2c3d4e5", lang.Clip(s))
 		case twice:
 			d.wrong(item, "organization %s is given twice, first at %s", s, from(at, item.At))

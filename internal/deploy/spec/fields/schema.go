@@ -1,4 +1,4 @@
-package spec
+package fields
 
 import (
 	"encoding/json"
@@ -15,7 +15,8 @@ type schema = map[string]any
 // SchemaID is the $id of the schema.
 const SchemaID = "https://github.com/kontor-registry/kontor/docs/kontor.schema.json"
 
-func pattern_(re string) schema { return schema{"type": "string", "pattern": re} }
+// matching is a text that the regular expression re matches.
+func matching(re string) schema { return schema{"type": "string", "pattern": re} }
 
 func textOf(least, most int) schema {
 	return schema{"type": "string", "minLength": least, "maxLength": most}
@@ -40,8 +41,8 @@ func object(in string) schema { return schema{"$ref": "#/$defs/" + in} }
 func orNull(s schema) schema { return schema{"anyOf": []any{s, schema{"type": "null"}}} }
 
 var (
-	accountSchema    = pattern_(`^[0-9]{12}$`)
-	tagPatternSchema = schema{"type": "string", "minLength": 1, "maxLength": maxPattern, "pattern": `^[A-Za-z0-9._-]*(\*[A-Za-z0-9._-]*){0,4}$`}
+	accountSchema    = matching(`^[0-9]{12}$`)
+	tagPatternSchema = schema{"type": "string", "minLength": 1, "maxLength": MaxPattern, "pattern": `^[A-Za-z0-9._-]*(\*[A-Za-z0-9._-]*){0,4}$`}
 	documentSchema   = schema{"type": []any{"string", "object"}}
 )
 
@@ -60,10 +61,10 @@ func Schema() []byte {
 			defs[f.In] = objectSchema(f.In)
 		}
 	}
-	defs[overrideObject] = objectSchema(overrideObject)
+	defs[Override] = objectSchema(Override)
 	rule := defs["expiration_rules"].(schema) // made in the loop above
 	rule["oneOf"] = []any{schema{"required": []any{"days"}}, schema{"required": []any{"keep_last"}}}
-	source := defs[principalObject].(schema)
+	source := defs[Principal].(schema)
 	source["anyOf"] = []any{schema{"required": []any{"source_account"}}, schema{"required": []any{"source_arn"}}}
 	test := defs["access_tests"].(schema)
 	test["anyOf"] = []any{schema{"required": []any{"allow"}}, schema{"required": []any{"deny"}}}
@@ -80,7 +81,7 @@ func Schema() []byte {
 func objectSchema(in string) schema {
 	properties, required := schema{}, []any{}
 	for _, f := range slices.Concat(fileTable, repositoryTable) {
-		if f.In != in && !(in == overrideObject && f.In == Repository && !slices.Contains(notOverridden, f.Name)) {
+		if f.In != in && !(in == Override && f.In == Repository && !slices.Contains(NotOverridden, f.Name)) {
 			continue
 		}
 		s := maps.Clone(f.schema)

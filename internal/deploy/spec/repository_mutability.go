@@ -1,42 +1,32 @@
 package spec
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // mutabilityFields are the fields that make imageTagMutability.
-type mutabilityFields struct {
+type mutabilitySettings struct {
 	immutable     setting[bool]
 	mutableTags   setting[[]string] // exceptions from immutable
 	immutableTags setting[[]string] // exceptions from its contrary
 }
 
-func (f mutabilityFields) over(d mutabilityFields) mutabilityFields {
-	return mutabilityFields{
+func (f mutabilitySettings) over(d mutabilitySettings) mutabilitySettings {
+	return mutabilitySettings{
 		immutable:     f.immutable.or(d.immutable),
 		mutableTags:   f.mutableTags.or(d.mutableTags),
 		immutableTags: f.immutableTags.or(d.immutableTags),
 	}
 }
 
-// Limits of exclusion filters. The first two are of ECR's API model,
-// ImageTagMutabilityExclusionFilters; that ECR takes two '*' at most is in its
-// guide only.
-const (
-	maxExclusions    = 5
-	maxExclusionStar = 2
-)
-
-var exclusionPattern = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
-
-func (d decoder) mutabilityFields(m map[string]node) mutabilityFields {
-	var f mutabilityFields
+func (d decoder) mutabilitySettings(m map[string]node) mutabilitySettings {
+	var f mutabilitySettings
 	if v, ok := m["is_immutable"]; ok {
 		if b, ok := d.boolean(v); ok {
 			f.immutable = given(b, v)
@@ -56,8 +46,8 @@ func (d decoder) exclusions(n node) []string {
 	var out []string
 	first := map[string]state.Position{}
 	items := d.list(n, "tag patterns")
-	if len(items) > maxExclusions {
-		d.errorf(n.key, n.path, "%d patterns; ECR allows %d", len(items), maxExclusions)
+	if len(items) > fields.MaxExclusions {
+		d.errorf(n.key, n.path, "%d patterns; ECR allows %d", len(items), fields.MaxExclusions)
 	}
 	for _, item := range items {
 		s, ok := d.text(item)
@@ -66,10 +56,10 @@ func (d decoder) exclusions(n node) []string {
 		}
 		at, twice := first[s]
 		switch stars := strings.Count(s, "*"); {
-		case !exclusionPattern.MatchString(s):
+		case !fields.ExclusionPattern.MatchString(s):
 			d.wrong(item, "%q is not a tag pattern: want 1 to 128 letters, digits, '.', '_', '-', and '*' for any run of characters", lang.Clip(s))
-		case stars > maxExclusionStar:
-			d.wrong(item, "pattern %q has %d '*'; ECR allows %d here", s, stars, maxExclusionStar)
+		case stars > fields.MaxExclusionStars:
+			d.wrong(item, "pattern %q has %d '*'; ECR allows %d here", s, stars, fields.MaxExclusionStars)
 		case twice:
 			d.wrong(item, "pattern %q is given twice, first at %s", s, from(at, item.At))
 		default:
@@ -80,11 +70,11 @@ func (d decoder) exclusions(n node) []string {
 	return out
 }
 
-func (f mutabilityFields) isImmutable() bool { return !f.immutable.given || f.immutable.value }
+func (f mutabilitySettings) isImmutable() bool { return !f.immutable.given || f.immutable.value }
 
 // mutability is what ECR is to be told. Filters are in byte order: ECR keeps
 // no order.
-func (f mutabilityFields) mutability() ecr.Mutability {
+func (f mutabilitySettings) mutability() ecr.Mutability {
 	m, but, filters := ecr.Immutable, ecr.ImmutableWithExclusion, f.mutableTags.value
 	if !f.isImmutable() {
 		m, but, filters = ecr.Mutable, ecr.MutableWithExclusion, f.immutableTags.value
@@ -97,7 +87,7 @@ func (f mutabilityFields) mutability() ecr.Mutability {
 
 // checkMutability finds exceptions from what is not so. Those of defaults are
 // for the repositories that they fit.
-func (f mutabilityFields) checkMutability(p *problems) {
+func (f mutabilitySettings) checkMutability(p *problems) {
 	if s := f.mutableTags; !f.isImmutable() && s.own() && len(s.value) > 0 {
 		p.failf(s.by, "these are exceptions from is_immutable: true, which is not so here; with is_immutable: false they are called immutable_tags")
 	}

@@ -2,12 +2,12 @@ package spec
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -15,9 +15,6 @@ import (
 
 // fates are the values of expect.
 var fates = []lifecycle.Fate{lifecycle.Kept, lifecycle.Expired, lifecycle.Archived}
-
-// maxNewer bounds how many images one test makes up.
-const maxNewer = 100_000
 
 // LifecycleTest is an entry of lifecycle_tests.
 type LifecycleTest struct {
@@ -99,7 +96,7 @@ func FailedLifecycleTests(results []LifecycleResult) Errors {
 // lifecycleTest reads an entry of lifecycle_tests.
 func (r *reader) lifecycleTest(n node) {
 	before := len(r.errs)
-	m := r.object(n, fieldNames("lifecycle_tests"), nil)
+	m := r.object(n, fields.Names("lifecycle_tests"), nil)
 	if m == nil {
 		if n.Kind == lang.Null {
 			r.wrong(n, "want a mapping with the fields image and expect, not nothing")
@@ -133,7 +130,7 @@ func (r *reader) lifecycleTest(n node) {
 
 func (r *reader) testImage(n node, t *lifecycle.Test) {
 	before := len(r.errs)
-	m := r.object(n, fieldNames("lifecycle_tests.image"), nil)
+	m := r.object(n, fields.Names("lifecycle_tests.image"), nil)
 	if m == nil || len(r.errs) == before && !r.need(n, m, "an image", "age_days") {
 		return
 	}
@@ -163,8 +160,8 @@ func (r *reader) testImage(n node, t *lifecycle.Test) {
 	}
 	t.PulledDaysAgo, t.ArchivedDaysAgo = ago("pulled_days_ago"), ago("archived_days_ago")
 	if v, ok := m["newer"]; ok {
-		if n, err := strconv.Atoi(v.Text); v.Kind != lang.Integer || err != nil || n < 0 || n > maxNewer {
-			r.wrong(v, "want a number of newer images from 0 to %d, not %s", maxNewer, v)
+		if n, err := strconv.Atoi(v.Text); v.Kind != lang.Integer || err != nil || n < 0 || n > fields.MaxNewer {
+			r.wrong(v, "want a number of newer images from 0 to %d, not %s", fields.MaxNewer, v)
 		} else {
 			t.Newer = n
 		}
@@ -174,18 +171,12 @@ func (r *reader) testImage(n node, t *lifecycle.Test) {
 // ago reads a number of days, fractions allowed.
 func (d decoder) ago(n node) (float64, bool) {
 	days, err := strconv.ParseFloat(n.Text, 64)
-	if n.Kind != lang.Integer && n.Kind != lang.Number || err != nil || !(days >= 0 && days <= maxAgo) {
-		d.wrong(n, "want a number of days from 0 to %d, not %s", maxAgo, n)
+	if n.Kind != lang.Integer && n.Kind != lang.Number || err != nil || !(days >= 0 && days <= fields.MaxDaysAgo) {
+		d.wrong(n, "want a number of days from 0 to %d, not %s", fields.MaxDaysAgo, n)
 		return 0, false
 	}
 	return days, true
 }
-
-// maxAgo is about a hundred years: time.Duration holds less than three.
-const maxAgo = 36_500
-
-// a Duration must hold what a test asks for.
-const _ = uint64(math.MaxInt64/(24*time.Hour)) - maxAgo
 
 // checkTests finds tests of repositories that the files do not have.
 func (r *reader) checkTests() {

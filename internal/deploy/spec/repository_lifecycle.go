@@ -1,16 +1,16 @@
 package spec
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 // lifecycleFields are the fields that make the lifecycle policy.
-type lifecycleFields struct {
+type lifecycleSettings struct {
 	keep         setting[[]pattern]
 	untaggedDays setting[int] // 0 for never
 	rules        setting[[]rule]
@@ -36,11 +36,11 @@ type rule struct {
 
 // over is f with the defaults d. A document stands for all lifecycle fields
 // together, so a default one counts only where f gives none of them.
-func (f lifecycleFields) over(d lifecycleFields) lifecycleFields {
+func (f lifecycleSettings) over(d lifecycleSettings) lifecycleSettings {
 	if f.keep.given || f.untaggedDays.given || f.rules.given || f.expireAll.given || f.expireAllDays.given || f.document.given {
 		d.document = setting[document]{}
 	}
-	return lifecycleFields{
+	return lifecycleSettings{
 		keep:          f.keep.or(d.keep),
 		untaggedDays:  f.untaggedDays.or(d.untaggedDays),
 		rules:         f.rules.or(d.rules),
@@ -56,8 +56,8 @@ func (f lifecycleFields) over(d lifecycleFields) lifecycleFields {
 var besideDocument = []string{"keep", "expire_untagged_after_days", "expire_all_after_days"}
 
 // lifecycleFields reads those of the members m of a repository, or defaults.
-func (d decoder) lifecycleFields(m map[string]node) lifecycleFields {
-	var f lifecycleFields
+func (d decoder) lifecycleSettings(m map[string]node) lifecycleSettings {
+	var f lifecycleSettings
 	if v, ok := m["keep"]; ok {
 		f.keep = given(d.patterns(v), v)
 	}
@@ -122,11 +122,11 @@ func (d decoder) rules(n node) []rule {
 	first := map[string]state.Position{}
 	for _, item := range d.list(n, "rules {tag_pattern, days} or {tag_pattern, keep_last}") {
 		if item.Kind == lang.Null {
-			d.wrong(item, "want a mapping with the fields %s, not nothing", strings.Join(fieldNames("expiration_rules"), ", "))
+			d.wrong(item, "want a mapping with the fields %s, not nothing", strings.Join(fields.Names("expiration_rules"), ", "))
 			continue
 		}
 		before := len(d.errs)
-		m := d.object(item, fieldNames("expiration_rules"), nil)
+		m := d.object(item, fields.Names("expiration_rules"), nil)
 		if m == nil {
 			continue
 		}
@@ -179,11 +179,6 @@ func (d decoder) uniquePattern(n node, first map[string]state.Position) (pattern
 	return pattern{s, state.Origin{Field: n.path.String(), Position: n.At}}, true
 }
 
-// maxPattern is the length of the longest tag.
-const maxPattern = 128
-
-var patternPattern = regexp.MustCompile(`^[A-Za-z0-9._*-]*$`)
-
 func (d decoder) pattern(n node) (string, bool) {
 	s, ok := d.text(n)
 	if !ok {
@@ -192,10 +187,10 @@ func (d decoder) pattern(n node) (string, bool) {
 	switch stars := strings.Count(s, "*"); {
 	case s == "":
 		d.wrong(n, `a pattern must not be empty; "*" is all tags`)
-	case !patternPattern.MatchString(s):
+	case !fields.TagPattern.MatchString(s):
 		d.wrong(n, "%q is not a tag pattern: want letters, digits, '.', '_', '-', and '*' for any run of characters", lang.Clip(s))
-	case len(s) > maxPattern:
-		d.wrong(n, "a pattern has at most %d characters, not %d", maxPattern, len(s))
+	case len(s) > fields.MaxPattern:
+		d.wrong(n, "a pattern has at most %d characters, not %d", fields.MaxPattern, len(s))
 	case stars > lifecycle.MaxWildcard:
 		d.wrong(n, "pattern %q has %d '*'; ECR allows %d", s, stars, lifecycle.MaxWildcard)
 	default:

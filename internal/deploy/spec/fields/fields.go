@@ -1,4 +1,10 @@
-package spec
+// Package fields says which fields a file has. One table holds for each its
+// name, type and default, the setting of ECR that it becomes, ECR's limit and
+// an example: file.go those of the file, registries, clusters and tests,
+// repository.go those of a repository. The decoder of package spec, the JSON
+// Schema, the manual and kontor explain are made of it, so that they cannot
+// drift apart. forms.go has the forms of texts and the bounds that go with it.
+package fields
 
 import (
 	"regexp"
@@ -61,7 +67,7 @@ func (f Field) Where() string {
 			return "a repository, or `defaults`"
 		}
 		return "a repository, `defaults`, or `overrides`"
-	case principalObject:
+	case Principal:
 		return "an entry of `pull_principals` or `push_principals` that is a service"
 	case "encryption", "plan":
 		return "`" + f.In + "`"
@@ -89,9 +95,9 @@ func (f Field) Table() [][2]string {
 	return rows
 }
 
-// Fields are all fields, in the order of the manual: a nested one follows the
+// All are all fields, in the order of the manual: a nested one follows the
 // field that it stands in.
-func Fields() []Field {
+func All() []Field {
 	var out []Field
 	for _, f := range slices.Concat(fileTable, repositoryTable) {
 		f.Details = slices.Clone(f.Details)
@@ -100,10 +106,10 @@ func Fields() []Field {
 	return out
 }
 
-// FieldNames are the IDs that FindFields takes, sorted.
-func FieldNames() []string {
+// IDs are the names that Find takes, sorted.
+func IDs() []string {
 	var out []string
-	for _, f := range Fields() {
+	for _, f := range All() {
 		out = append(out, f.ID())
 	}
 	slices.Sort(out)
@@ -117,16 +123,16 @@ var (
 	indexes        = regexp.MustCompile(`\[[^\]]*\]`)
 )
 
-// FindFields returns the fields that name means: an ID, a bare name, or a path
+// Find returns the fields that name means: an ID, a bare name, or a path
 // as errors have it, such as "ecr_repositories.api.expiration_rules[0].days".
 // For a name that is none it returns the ID that was probably meant, or "".
-func FindFields(name string) (found []Field, near string) {
+func Find(name string) (found []Field, near string) {
 	name = repositoryPath.ReplaceAllString(name, "")
 	name = overridePath.ReplaceAllString(name, "")
 	name = strings.Trim(indexes.ReplaceAllString(name, ""), ".")
 	for _, p := range []string{"pull_principals.", "push_principals."} {
 		if rest, ok := strings.CutPrefix(name, p); ok {
-			name = principalObject + "." + rest
+			name = Principal + "." + rest
 		}
 	}
 	bare := func(f Field) bool { return f.Name == name }
@@ -134,7 +140,7 @@ func FindFields(name string) (found []Field, near string) {
 		bare = func(f Field) bool { return f.ID() == name }
 	}
 	var nested []Field
-	for _, f := range Fields() {
+	for _, f := range All() {
 		switch {
 		case !bare(f):
 		case strings.Contains(name, ".") || f.In == "" || f.In == Repository:
@@ -150,12 +156,12 @@ func FindFields(name string) (found []Field, near string) {
 	if len(found) > 0 {
 		return found, ""
 	}
-	return nil, nearest(name, FieldNames())
+	return nil, Nearest(name, IDs())
 }
 
-// fieldNames are those of the object in, in the order of the table. They are
+// Names are the fields of the object in, in the order of the table. They are
 // not to be changed.
-func fieldNames(in string) []string { return namesOfFields()[in] }
+func Names(in string) []string { return namesOfFields()[in] }
 
 var namesOfFields = sync.OnceValue(func() map[string][]string {
 	out := map[string][]string{}

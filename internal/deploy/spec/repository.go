@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -36,10 +37,10 @@ func (s setting[T]) own() bool {
 }
 
 // fields are the settings of a repository as one place of a file gives them.
-type fields struct {
-	mutabilityFields
-	lifecycleFields
-	accessFields
+type settings struct {
+	mutabilitySettings
+	lifecycleSettings
+	accessSettings
 	tags       setting[map[string]string]
 	scan       setting[bool]
 	encryption setting[ecr.Encryption]
@@ -51,30 +52,30 @@ type fields struct {
 
 // override is an entry of overrides.
 type override struct {
-	node   node
-	fields fields
+	node     node
+	settings settings
 }
 
 // over is f with the defaults d: a field that f gives replaces the default
 // whole.
-func (f fields) over(d fields) fields {
-	return fields{
-		mutabilityFields: f.mutabilityFields.over(d.mutabilityFields),
-		lifecycleFields:  f.lifecycleFields.over(d.lifecycleFields),
-		accessFields:     f.accessFields.over(d.accessFields),
-		tags:             f.tags.or(d.tags),
-		scan:             f.scan.or(d.scan),
-		encryption:       f.encryption.or(d.encryption),
-		protection:       f.protection.or(d.protection),
-		registries:       f.registries.or(d.registries),
-		overrides:        f.overrides.or(d.overrides),
+func (f settings) over(d settings) settings {
+	return settings{
+		mutabilitySettings: f.mutabilitySettings.over(d.mutabilitySettings),
+		lifecycleSettings:  f.lifecycleSettings.over(d.lifecycleSettings),
+		accessSettings:     f.accessSettings.over(d.accessSettings),
+		tags:               f.tags.or(d.tags),
+		scan:               f.scan.or(d.scan),
+		encryption:         f.encryption.or(d.encryption),
+		protection:         f.protection.or(d.protection),
+		registries:         f.registries.or(d.registries),
+		overrides:          f.overrides.or(d.overrides),
 	}
 }
 
 // fields reads the settings of a repository, or defaults.
-func (d decoder) fields(n node) fields {
-	m := d.object(n, fieldNames(Repository), func(field string) string {
-		if slices.Contains(fieldNames(""), field) {
+func (d decoder) repository(n node) settings {
+	m := d.object(n, fields.Names(fields.Repository), func(field string) string {
+		if slices.Contains(fields.Names(""), field) {
 			return "; it belongs at the top of the file"
 		}
 		return ""
@@ -90,8 +91,8 @@ func (d decoder) fields(n node) fields {
 }
 
 // settings reads the fields of an override, which a repository has too.
-func (d decoder) settings(m map[string]node) fields {
-	f := fields{mutabilityFields: d.mutabilityFields(m), lifecycleFields: d.lifecycleFields(m), accessFields: d.accessFields(m)}
+func (d decoder) settings(m map[string]node) settings {
+	f := settings{mutabilitySettings: d.mutabilitySettings(m), lifecycleSettings: d.lifecycleSettings(m), accessSettings: d.accessSettings(m)}
 	if v, ok := m["tags"]; ok {
 		f.tags = given(d.tags(v), v)
 	}
@@ -143,12 +144,12 @@ func (d decoder) overrides(n node) map[string]override {
 		d.wrong(n, "want a mapping from names of registries to fields of a repository, not %s", n)
 		return nil
 	}
-	names := slices.DeleteFunc(slices.Clone(fieldNames(Repository)), func(s string) bool { return slices.Contains(notOverridden, s) })
+	names := slices.DeleteFunc(slices.Clone(fields.Names(fields.Repository)), func(s string) bool { return slices.Contains(fields.NotOverridden, s) })
 	out := make(map[string]override, len(n.Members))
 	for _, m := range n.Members {
 		item := node{m.Value, n.path.At(m.Key), m.At}
 		fs := d.object(item, names, func(field string) string {
-			if slices.Contains(notOverridden, field) {
+			if slices.Contains(fields.NotOverridden, field) {
 				return "; it belongs to the repository, outside overrides"
 			}
 			return ""
@@ -158,18 +159,15 @@ func (d decoder) overrides(n node) map[string]override {
 	return out
 }
 
-// encryptionTypes are those of ECR's API model, EncryptionType.
-var encryptionTypes = []string{"AES256", "KMS", "KMS_DSSE"}
-
 func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 	var e ecr.Encryption
 	before := len(d.errs)
-	m := d.object(n, fieldNames("encryption"), nil)
+	m := d.object(n, fields.Names("encryption"), nil)
 	if m == nil || len(d.errs) == before && !d.need(n, m, "encryption", "type") {
 		return e, false
 	}
 	if v, ok := m["type"]; ok {
-		if e.Type, ok = d.text(v); ok && !slices.Contains(encryptionTypes, e.Type) {
+		if e.Type, ok = d.text(v); ok && !slices.Contains(fields.EncryptionTypes, e.Type) {
 			d.wrong(v, "want AES256, KMS or KMS_DSSE, not %q", lang.Clip(e.Type))
 		}
 	}
@@ -179,8 +177,8 @@ func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 		case !ok:
 		case e.Type == "AES256":
 			d.errorf(v.key, v.path, "AES256 has no key of its own; it goes with type KMS")
-		case s == "" || len(s) > maxARN || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }):
-			d.wrong(v, "want the id, ARN or alias (alias/NAME) of a key, 1 to %d characters", maxARN)
+		case s == "" || len(s) > fields.MaxARN || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }):
+			d.wrong(v, "want the id, ARN or alias (alias/NAME) of a key, 1 to %d characters", fields.MaxARN)
 		case strings.HasPrefix(s, "arn:") && len(strings.SplitN(s, ":", 6)) < 6:
 			d.wrong(v, "%q is not the ARN of a key; want one such as arn:aws:kms:us-east-2:111111111111:key/...", lang.Clip(s))
 		}
@@ -189,45 +187,13 @@ func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 	return e, len(d.errs) == before
 }
 
-// account reads an account id. One without quotes is a number in YAML and in
-// HCL, and numbers lose their leading zeros, so it is refused even where it is
-// whole.
-func (d decoder) account(n node) (ecr.AccountID, bool) {
-	if digits := n.Kind == lang.Integer || n.Kind == lang.Text && n.Plain && lang.IsDigits(n.Text); digits {
-		if id, err := ecr.ParseAccountID(n.Text); err == nil {
-			d.wrong(n, "an account id is a text, and %s without quotes is a number; quote it: %q", id, id)
-		} else {
-			d.wrong(n, "an account id is a text of exactly 12 digits; %s is a number: quote it, with leading zeros", lang.Clip(n.Text))
-		}
-		return "", false
-	}
-	s, ok := d.text(n)
-	if !ok {
-		return "", false
-	}
-	id, err := ecr.ParseAccountID(s)
-	if err != nil {
-		d.wrong(n, "%q is not an account id; want exactly 12 digits", lang.Clip(s))
-		return "", false
-	}
-	return id, true
-}
-
-// Limits of resource tags: ECR API model, Tag; the characters are those of
-// "Tag naming limits and requirements" in the AWS guide to tagging.
-const (
-	maxTags     = 50
-	maxTagKey   = 128
-	maxTagValue = 256
-)
-
 func (d decoder) tags(n node) map[string]string {
 	if n.Kind != lang.Mapping {
 		d.wrong(n, "want a mapping from tag keys to texts, not %s", n)
 		return nil
 	}
-	if own := maxTags - 1; len(n.Members) > own {
-		d.errorf(n.key, n.path, "%d tags; ECR allows %d, and one of them is %s", len(n.Members), maxTags, state.TagStack)
+	if own := fields.MaxTags - 1; len(n.Members) > own {
+		d.errorf(n.key, n.path, "%d tags; ECR allows %d, and one of them is %s", len(n.Members), fields.MaxTags, state.TagStack)
 	}
 	out := make(map[string]string, len(n.Members))
 	for _, m := range n.Members {
@@ -238,7 +204,7 @@ func (d decoder) tags(n node) map[string]string {
 			d.errorf(m.At, n.path, "tag %q: keys that begin with %s: are reserved", lang.Clip(m.Key), prefix)
 			continue
 		}
-		if why := badTagText(m.Key, 1, maxTagKey); why != "" {
+		if why := badTagText(m.Key, 1, fields.MaxTagKey); why != "" {
 			d.errorf(m.At, n.path, "tag key %q: %s", lang.Clip(m.Key), why)
 			continue
 		}
@@ -251,7 +217,7 @@ func (d decoder) tags(n node) map[string]string {
 		if !ok {
 			continue
 		}
-		if why := badTagText(s, 0, maxTagValue); why != "" {
+		if why := badTagText(s, 0, fields.MaxTagValue); why != "" {
 			d.wrong(v, "tag value: %s", why)
 			continue
 		}
@@ -275,7 +241,7 @@ func badTagText(s string, least, most int) string {
 }
 
 // resourceTags are the tags of a repository of the stack.
-func (f fields) resourceTags(stack string) map[string]string {
+func (f settings) resourceTags(stack string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, f.tags.value)
 	out[state.TagStack] = stack
@@ -285,4 +251,4 @@ func (f fields) resourceTags(stack string) map[string]string {
 	return out
 }
 
-func (f fields) unprotected() bool { return f.protection.given && !f.protection.value }
+func (f settings) unprotected() bool { return f.protection.given && !f.protection.value }

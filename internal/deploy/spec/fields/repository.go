@@ -1,14 +1,14 @@
-package spec
+package fields
 
-// principalObject and overrideObject name objects that are no fields: a
+// Principal and Override name objects that are no fields: a
 // service in pull_principals or push_principals, and what is in overrides.
 const (
-	principalObject = "principal"
-	overrideObject  = "override"
+	Principal = "principal"
+	Override  = "override"
 )
 
-// notOverridden are the fields of a repository that an override does not have.
-var notOverridden = []string{"registries", "overrides"}
+// NotOverridden are the fields of a repository that an override does not have.
+var NotOverridden = []string{"registries", "overrides"}
 
 const policyCharacters = "10,240 characters for the whole repository policy, which is about 300 accounts; where that is not enough, `pull_organization_ids` lets in a whole organization in one statement"
 
@@ -180,10 +180,10 @@ var repositoryTable = []Field{
 `,
 		schema: principalsSchema,
 	},
-	{Name: "service", In: principalObject, Required: true, Type: "text", Summary: "The service's name, such as `codebuild.amazonaws.com`.", Becomes: "`Principal` `Service`", schema: pattern_(servicePattern.String())},
-	{Name: "source_account", In: principalObject, Type: "account id: 12 digits in quotes", Default: "any, with `source_arn`", Summary: "The account for which the service acts.", Becomes: "the condition `StringEquals` `aws:SourceAccount`", schema: accountSchema},
-	{Name: "source_arn", In: principalObject, Type: "ARN, with `*` and `?`", Default: "any, with `source_account`", Summary: "The resource for which the service acts.", Becomes: "the condition `ArnLike` `aws:SourceArn`",
-		Details: []string{"It names an account, so that it does not stand for everybody's resources; or `source_account` does."}, schema: pattern_(sourceARNPattern.String())},
+	{Name: "service", In: Principal, Required: true, Type: "text", Summary: "The service's name, such as `codebuild.amazonaws.com`.", Becomes: "`Principal` `Service`", schema: matching(ServiceName.String())},
+	{Name: "source_account", In: Principal, Type: "account id: 12 digits in quotes", Default: "any, with `source_arn`", Summary: "The account for which the service acts.", Becomes: "the condition `StringEquals` `aws:SourceAccount`", schema: accountSchema},
+	{Name: "source_arn", In: Principal, Type: "ARN, with `*` and `?`", Default: "any, with `source_account`", Summary: "The resource for which the service acts.", Becomes: "the condition `ArnLike` `aws:SourceArn`",
+		Details: []string{"It names an account, so that it does not stand for everybody's resources; or `source_account` does."}, schema: matching(SourceARN.String())},
 	{
 		Name: "push_principals", In: Repository, Type: "list of ARNs, and of mappings for AWS services", Default: "`[]`",
 		Summary: "Roles, users and AWS services that may push and pull.",
@@ -205,7 +205,7 @@ var repositoryTable = []Field{
 		Limit:   "an id is `o-` and 10 to 32 lower-case letters and digits",
 		Details: []string{"Both sides must allow it, as for `additional_pull_account_ids`."},
 		Example: "ecr_repositories:\n  base:\n    pull_organization_ids: [o-a1b2c3d4e5]\n",
-		schema:  uniqueListOf(pattern_(organizationPattern.String())),
+		schema:  uniqueListOf(matching(OrganizationID.String())),
 	},
 	{
 		Name: "extra_policy_statements", In: Repository, Type: "list of statements", Default: "`[]`",
@@ -266,7 +266,7 @@ var repositoryTable = []Field{
 	},
 	{Name: "type", In: "encryption", Required: true, Type: "`AES256`, `KMS` or `KMS_DSSE`", Summary: "The kind of encryption.", Becomes: "`encryptionType`", Limit: "`KMS_DSSE` is of GovCloud only", schema: schema{"enum": []any{"AES256", "KMS", "KMS_DSSE"}}},
 	{Name: "kms_key", In: "encryption", Type: "text", Default: "the key that AWS keeps for ECR, `alias/aws/ecr`", Summary: "The id, ARN or alias of a key of AWS KMS, in the region of the registry. Not with `AES256`.", Becomes: "`kmsKey`", Limit: "1 to 2,048 characters",
-		Details: []string{"An ARN names a region, so with several `registries` it belongs into `overrides`."}, schema: textOf(1, maxARN)},
+		Details: []string{"An ARN names a region, so with several `registries` it belongs into `overrides`."}, schema: textOf(1, MaxARN)},
 	{
 		Name: "tags", In: Repository, Type: "mapping from keys to texts", Default: "`{}`",
 		Summary: "Resource tags of the repository, not image tags.",
@@ -277,7 +277,7 @@ var repositoryTable = []Field{
 			"Values are texts, so numbers go in quotes. Keys that begin with `kontor:` are Kontor's.",
 		},
 		Example: "ecr_repositories:\n  website:\n    tags: {team: web, cost-center: \"4711\"}\n",
-		schema:  schema{"type": "object", "maxProperties": maxTags - 1, "propertyNames": textOf(1, maxTagKey), "additionalProperties": textOf(0, maxTagValue)},
+		schema:  schema{"type": "object", "maxProperties": MaxTags - 1, "propertyNames": textOf(1, MaxTagKey), "additionalProperties": textOf(0, MaxTagValue)},
 	},
 	{
 		Name: "delete_protection", In: Repository, Type: "`true` or `false`", Default: "`true`",
@@ -302,7 +302,7 @@ ecr_repositories:
   gdpr-tools:
     registries: [eu]
 `,
-		schema: schema{"type": "array", "items": pattern_(registryName.String()), "minItems": 1, "uniqueItems": true},
+		schema: schema{"type": "array", "items": matching(RegistryName.String()), "minItems": 1, "uniqueItems": true},
 	},
 	{
 		Name: "overrides", In: Repository, Type: "mapping from names of registries to fields of a repository", Default: "`{}`",
@@ -325,12 +325,12 @@ ecr_repositories:
         expiration_rules: []
         keep: ["v*"]
 `,
-		schema: schema{"type": "object", "propertyNames": pattern_(registryName.String()), "additionalProperties": orNull(object(overrideObject))},
+		schema: schema{"type": "object", "propertyNames": matching(RegistryName.String()), "additionalProperties": orNull(object(Override))},
 	},
 }
 
 var (
-	countSchema      = schema{"type": "integer", "minimum": 1, "maximum": maxCount}
-	exclusionsSchema = schema{"type": "array", "items": pattern_(exclusionPattern.String()), "maxItems": maxExclusions, "uniqueItems": true}
-	principalsSchema = listOf(schema{"anyOf": []any{pattern_(principalPattern.String()), object(principalObject)}})
+	countSchema      = schema{"type": "integer", "minimum": 1, "maximum": MaxCount}
+	exclusionsSchema = schema{"type": "array", "items": matching(ExclusionPattern.String()), "maxItems": MaxExclusions, "uniqueItems": true}
+	principalsSchema = listOf(schema{"anyOf": []any{matching(PrincipalARN.String()), object(Principal)}})
 )
