@@ -5,13 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode"
 
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/token"
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
@@ -68,7 +63,7 @@ func layOut(l Language, text []byte) []byte {
 func sameContent(s Source, before *Value, text, out []byte) error {
 	after, errs := Parse(Source{Name: s.Name, Data: out})
 	language := Of(s.Name)
-	if len(errs) > 0 || !sameValue(before, after) || !slices.Equal(comments(language, text), comments(language, out)) ||
+	if len(errs) > 0 || !sameValue(before, after) || !slices.Equal(words(language, text), words(language, out)) ||
 		language == YAML && !bytes.Equal(withoutSpace(text), withoutSpace(out)) {
 		return fmt.Errorf("%s cannot be formatted without changing what it says; it is left as it is", s.Name)
 	}
@@ -96,23 +91,11 @@ func sameValue(a, b *Value) bool {
 	return true
 }
 
-// comments are those of a text in their order, without the space around them.
-func comments(l Language, text []byte) []string {
+// words are the comments of a text.
+func words(l Language, text []byte) []string {
 	var out []string
-	switch l {
-	case HCL:
-		tokens, _ := hclsyntax.LexConfig(text, "", hcl.InitialPos) // it has been parsed
-		for _, t := range tokens {
-			if t.Type == hclsyntax.TokenComment {
-				out = append(out, strings.TrimSpace(string(t.Bytes)))
-			}
-		}
-	case YAML:
-		for _, t := range lexer.Tokenize(string(text)) {
-			if t.Type == token.CommentType {
-				out = append(out, strings.TrimSpace(t.Value))
-			}
-		}
+	for _, c := range comments(l, text) {
+		out = append(out, c.text)
 	}
 	return out
 }

@@ -19,9 +19,10 @@ var update = flag.Bool("update", false, "write the golden files from what the co
 
 // sameValues compares values, not places.
 var sameValues = cmp.Options{
+	cmpopts.EquateEmpty(),
 	cmpopts.IgnoreTypes(state.Position{}),
 	cmpopts.IgnoreUnexported(lang.Value{}),
-	cmpopts.IgnoreFields(lang.Value{}, "Plain"),
+	cmpopts.IgnoreFields(lang.Value{}, "Plain", "Above", "Below", "Beside", "Gap", "Inline"),
 }
 
 func glob(t testing.TB, patterns ...string) []string {

@@ -48,13 +48,16 @@ func parseHCL(p *problems, name string, data []byte) (root *Value) {
 	if !ok {
 		return nil
 	}
-	return c.body(body)
+	root = c.body(body)
+	annotate(root, hclComments(c.tokens, c.data), c.data)
+	return root
 }
 
 type hclConverter struct {
 	*problems
-	name string
-	data []byte
+	name   string
+	data   []byte
+	tokens hclsyntax.Tokens
 }
 
 func (c *hclConverter) place(p hcl.Pos) state.Position {
@@ -89,9 +92,9 @@ const onlyValues = "only values can stand here: texts, numbers, true, false, nul
 // nested too deep: the parser recurses, and Go cannot recover from a full
 // stack.
 func (c *hclConverter) literals() bool {
-	tokens, _ := hclsyntax.LexConfig(c.data, c.name, hcl.InitialPos) // what is wrong the parser says again
+	c.tokens, _ = hclsyntax.LexConfig(c.data, c.name, hcl.InitialPos) // what is wrong the parser says again
 	depth := 0
-	for i, t := range tokens {
+	for i, t := range c.tokens {
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack:
 			if depth++; depth > maxDepth {
@@ -101,7 +104,7 @@ func (c *hclConverter) literals() bool {
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack:
 			depth--
 		case hclsyntax.TokenMinus:
-			if i+1 == len(tokens) || tokens[i+1].Type != hclsyntax.TokenNumberLit {
+			if i+1 == len(c.tokens) || c.tokens[i+1].Type != hclsyntax.TokenNumberLit {
 				c.errorf(c.place(t.Range.Start), nil, "%s", onlyValues)
 				return false
 			}
@@ -110,19 +113,19 @@ func (c *hclConverter) literals() bool {
 			return false
 		case hclsyntax.TokenOParen:
 			hint := ""
-			if i > 0 && string(tokens[i-1].Bytes) == "jsonencode" {
+			if i > 0 && string(c.tokens[i-1].Bytes) == "jsonencode" {
 				hint = "; write the mapping itself, without jsonencode"
 			}
 			at := t.Range.Start
-			if i > 0 && tokens[i-1].Type == hclsyntax.TokenIdent {
-				at = tokens[i-1].Range.Start
+			if i > 0 && c.tokens[i-1].Type == hclsyntax.TokenIdent {
+				at = c.tokens[i-1].Range.Start
 			}
 			c.errorf(c.place(at), nil, "%s%s", onlyValues, hint)
 			return false
 		case hclsyntax.TokenDot:
 			at := t.Range.Start
-			if i > 0 && tokens[i-1].Type == hclsyntax.TokenIdent {
-				at = tokens[i-1].Range.Start
+			if i > 0 && c.tokens[i-1].Type == hclsyntax.TokenIdent {
+				at = c.tokens[i-1].Range.Start
 			}
 			c.errorf(c.place(at), nil, "%s", onlyValues)
 			return false
@@ -196,7 +199,7 @@ func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *Value {
 			v.Text += l.Val.AsString()
 		}
 	case *hclsyntax.TupleConsExpr:
-		v.Kind = List
+		v.Kind, v.Inline = List, r.Start.Line == r.End.Line
 		for i, item := range e.Exprs {
 			v.Items = append(v.Items, c.value(item, path.At(i)))
 		}
@@ -235,7 +238,7 @@ func numberKind(text string) Kind {
 }
 
 func (c *hclConverter) object(v *Value, e *hclsyntax.ObjectConsExpr, path jsonpos.Path) {
-	v.Kind = Mapping
+	v.Kind, v.Inline = Mapping, e.SrcRange.Start.Line == e.SrcRange.End.Line
 	seen := map[string]state.Position{}
 	for _, item := range e.Items {
 		at := c.place(item.KeyExpr.Range().Start)

@@ -1,9 +1,10 @@
 // Package lang reads, prints and lays out the languages that files are written
 // in: YAML, JSON and HCL.
 //
-// What it guarantees: a value knows where it stands in its file; everything
-// that is wrong with a text is reported at its line and column; and no input,
-// however hostile, makes it panic or run away. It knows nothing of the fields
+// What it guarantees: a value knows where it stands in its file, and has its
+// comments; everything that is wrong with a text is reported at its line and
+// column; what is printed is read again as what it was; and no input, however
+// hostile, makes it panic or run away. It knows nothing of the fields
 // that a file has: what values mean is the caller's matter.
 //
 // The languages are YAML 1.2, strict JSON (RFC 8259), and of HCL what a .tfvars

@@ -39,6 +39,17 @@ type Value struct {
 	// Members are those of a mapping, in the file's order; keys are unique.
 	Members []Member
 
+	// Above and Beside are the comments of the entry that v is the value of, or
+	// of the file: lines above it, and words at the end of its line. Below are
+	// lines at the end of the file; only its outermost value has them. They are
+	// without marks; an empty line parts paragraphs. JSON has none.
+	Above, Below []string
+	Beside       string
+	// Gap: there is a blank line above the entry.
+	Gap bool
+	// Inline: the list or mapping is on one line, as {a: 1}. JSON has none.
+	Inline bool
+
 	size int // how many values it holds, itself included, aliases counted in full
 }
 
@@ -47,6 +58,29 @@ type Member struct {
 	Key   string
 	At    state.Position
 	Value *Value
+}
+
+// NewText returns a text for Print. NewInteger, NewBoolean, NewList and
+// NewMapping are likewise.
+func NewText(s string) *Value { return &Value{Kind: Text, Text: s} }
+
+// NewInteger returns a whole number.
+func NewInteger(n int) *Value { return &Value{Kind: Integer, Text: strconv.Itoa(n)} }
+
+// NewBoolean returns true or false.
+func NewBoolean(b bool) *Value { return &Value{Kind: Boolean, Text: strconv.FormatBool(b)} }
+
+// NewList returns a list.
+func NewList(items ...*Value) *Value { return &Value{Kind: List, Items: items} }
+
+// NewMapping returns a mapping without members.
+func NewMapping() *Value { return &Value{Kind: Mapping} }
+
+// Add puts a member at the end of the mapping v, and returns v. The key must
+// not be in it.
+func (v *Value) Add(key string, value *Value) *Value {
+	v.Members = append(v.Members, Member{Key: key, Value: value})
+	return v
 }
 
 // True reports whether v is the boolean true.

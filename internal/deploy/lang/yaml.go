@@ -62,14 +62,16 @@ func parseYAML(p *problems, name string, data []byte) *Value {
 	if root == nil {
 		root = &Value{At: state.Position{File: name, Line: 1, Column: 1}, size: 1}
 	}
+	annotate(root, c.comments, data)
 	return root
 }
 
 type converter struct {
 	*problems
-	name    string
-	anchors map[string]*Value
-	full    bool // maxValues was reached and reported
+	name     string
+	anchors  map[string]*Value
+	full     bool // maxValues was reached and reported
+	comments []comment
 }
 
 func (c *converter) place(t *token.Token) state.Position {
@@ -93,6 +95,7 @@ func (c *converter) parse(data []byte) (file *ast.File) {
 	if !c.bounded(tokens) {
 		return nil
 	}
+	c.comments = yamlComments(tokens, data)
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		at, msg := state.Position{File: c.name, Line: 1, Column: 1}, err.Error()
@@ -203,7 +206,7 @@ func (c *converter) value(n ast.Node, path jsonpos.Path) *Value {
 			v.Text = n.Value.Value
 		}
 	case *ast.SequenceNode:
-		v.Kind = List
+		v.Kind, v.Inline = List, n.IsFlowStyle
 		for i, item := range n.Values {
 			if c.full {
 				break
@@ -256,12 +259,15 @@ func (c *converter) alias(v *Value, n *ast.AliasNode, path jsonpos.Path) *Value 
 
 func (c *converter) mapping(v *Value, n ast.MapNode, path jsonpos.Path) {
 	v.Kind = Mapping
+	if m, ok := n.(*ast.MappingNode); ok {
+		v.Inline = m.IsFlowStyle
+	}
 	seen := map[string]state.Position{}
 	for it := n.MapRange(); it.Next() && !c.full; {
 		keyNode := it.Key()
 		at := c.place(keyNode.GetToken())
 		if len(v.Members) == 0 && v.At.Line > 0 {
-			if m, ok := n.(*ast.MappingNode); !ok || !m.IsFlowStyle {
+			if !v.Inline {
 				v.At = at // a block mapping's own token is its first colon
 			}
 		}
