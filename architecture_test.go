@@ -20,6 +20,7 @@ var rooms = map[string]int{
 	"internal/jsonpos":    0,
 	"internal/version":    0,
 	"internal/dockerauth": 0,
+	"internal/textfile":   0,
 
 	"lifecycle": 1,
 	"policy":    1,

@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // identities reaches IAM of the registry that o chooses, runs fn, and puts
@@ -326,6 +327,9 @@ func trustPolicy(who string) (string, error) {
 		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"sts:AssumeRole"}]}`, who), nil
 	}
 	text, err := os.ReadFile(filepath.Clean(who))
+	if err == nil {
+		text, err = textfile.Decode(text)
+	}
 	if err != nil {
 		return "", fmt.Errorf("--trust: %w", err)
 	}

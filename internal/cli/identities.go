@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	people "github.com/kontor-registry/kontor/internal/access/declared"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // envIdentities stands in for --identities.
@@ -19,6 +20,9 @@ func (e *Env) readIdentities(name string) (people.File, error) {
 		return people.File{}, nil
 	}
 	text, err := os.ReadFile(filepath.Clean(name))
+	if err == nil {
+		text, err = textfile.Decode(text)
+	}
 	if err != nil {
 		return people.File{}, fmt.Errorf("--identities: %w", err)
 	}

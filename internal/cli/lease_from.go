@@ -19,6 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/kube"
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/textfile"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -204,6 +205,9 @@ func (e *Env) readInput(name string) (text []byte, err error) {
 		return nil, fmt.Errorf("reading what is in use: %w", err)
 	case len(text) > maxInput:
 		return nil, fmt.Errorf("%s has more than %d bytes", inputName(name), maxInput)
+	}
+	if text, err = textfile.Decode(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", inputName(name), err)
 	}
 	return text, nil
 }

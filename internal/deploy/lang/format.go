@@ -8,12 +8,14 @@ import (
 	"unicode"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
+
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // Format lays out the source's text in the one way of its language, with the
 // same meaning and the same comments: what does not hold to that is an error,
 // and so is text that cannot be parsed. Whether its fields are right does not
-// matter. What Format returns, it returns again.
+// matter. What Format returns, which is UTF-8, it returns again.
 //
 // Of YAML only indent (two spaces, also for lists in mappings), the space after
 // "-" and ":", the ends of lines and blank lines (one at most) change; JSON has
@@ -24,7 +26,10 @@ func Format(s Source) ([]byte, error) {
 	if len(errs) > 0 {
 		return nil, errs.InOrder([]string{s.Name})
 	}
-	text := bytes.TrimPrefix(s.Data, []byte("\ufeff"))
+	text, err := textfile.Decode(s.Data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name, err) // Parse has said it
+	}
 	language := Of(s.Name)
 	// Comments may need a second look to stand where they belong.
 	for range 3 {

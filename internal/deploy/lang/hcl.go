@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -23,7 +22,8 @@ import (
 // maxHCL bounds the bytes of a file, for a token of HCL takes about a hundred.
 const maxHCL = 4 << 20
 
-func parseHCL(p *problems, name string, data []byte) (root *Value) {
+func parseHCL(p *problems, s *Source) (root *Value) {
+	name, data := s.Name, s.Data
 	start := state.Position{File: name, Line: 1, Column: 1}
 	if len(data) > maxHCL {
 		p.errorf(start, nil, "the file has %d bytes; of HCL at most %d are read: split it, or write it as JSON", len(data), maxHCL)
@@ -35,7 +35,7 @@ func parseHCL(p *problems, name string, data []byte) (root *Value) {
 			root = nil
 		}
 	}()
-	c := &hclConverter{problems: p, name: name, data: bytes.TrimPrefix(data, []byte("\ufeff"))}
+	c := &hclConverter{problems: p, source: s, name: name, data: data}
 	if !c.literals() {
 		return nil
 	}
@@ -55,6 +55,7 @@ func parseHCL(p *problems, name string, data []byte) (root *Value) {
 
 type hclConverter struct {
 	*problems
+	source *Source
 	name   string
 	data   []byte
 	tokens hclsyntax.Tokens
@@ -190,7 +191,7 @@ func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *Value {
 		v.Text = "-" + string(l.SrcRange.SliceBytes(c.data))
 		v.Kind = numberKind(v.Text)
 	case *hclsyntax.TemplateExpr:
-		v.Kind = Text
+		v.Kind, v.from, v.start = Text, c.source, r.Start.Byte
 		for _, part := range e.Parts {
 			l, ok := part.(*hclsyntax.LiteralValueExpr)
 			if !ok || l.Val.Type() != cty.String || l.Val.IsNull() {

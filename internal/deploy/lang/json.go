@@ -30,7 +30,8 @@ func invalidUTF8(name string, data []byte) (state.Position, bool) {
 	return at, true
 }
 
-func parseJSON(p *problems, name string, data []byte) *Value {
+func parseJSON(p *problems, s *Source) *Value {
+	name, data := s.Name, s.Data
 	place := func(at jsonpos.Pos) state.Position {
 		return state.Position{File: name, Line: at.Line, Column: at.Column}
 	}
@@ -61,7 +62,7 @@ func parseJSON(p *problems, name string, data []byte) *Value {
 				v.Kind = Integer
 			}
 		case jsonpos.String:
-			v.Kind = Text
+			v.Kind, v.from, v.start = Text, s, j.Pos.Offset
 		case jsonpos.Array:
 			v.Kind = List
 			for _, item := range j.Items {

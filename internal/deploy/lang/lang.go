@@ -18,6 +18,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // Language is one in which files are written.
@@ -42,8 +43,9 @@ func Of(name string) Language {
 	return YAML
 }
 
-// Source is the text of one file. Name appears in messages, and its ending
-// says the language, as Of does.
+// Source is the text of one file, in UTF-8 or UTF-16, with or without a byte
+// order mark. Name appears in messages, and its ending says the language, as Of
+// does.
 type Source struct {
 	Name string
 	Data []byte
@@ -69,15 +71,21 @@ func parse(p *problems, s Source) *Value {
 		p.errorf(start, nil, "the file has %d bytes; at most %d are read", len(s.Data), maxBytes)
 		return nil
 	}
-	if bad, ok := invalidUTF8(s.Name, s.Data); ok {
-		p.errorf(bad, nil, "the file is not UTF-8 text")
+	data, err := textfile.Decode(s.Data)
+	if err != nil {
+		p.errorf(start, nil, "%v", err)
 		return nil
 	}
+	if bad, ok := invalidUTF8(s.Name, data); ok {
+		p.errorf(bad, nil, "the file is not UTF-8 text; save it as UTF-8")
+		return nil
+	}
+	s.Data = data
 	switch Of(s.Name) {
 	case JSON:
-		return parseJSON(p, s.Name, s.Data)
+		return parseJSON(p, &s)
 	case HCL:
-		return parseHCL(p, s.Name, s.Data)
+		return parseHCL(p, &s)
 	}
-	return parseYAML(p, s.Name, s.Data)
+	return parseYAML(p, &s)
 }

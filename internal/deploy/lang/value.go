@@ -50,7 +50,9 @@ type Value struct {
 	// Inline: the list or mapping is on one line, as {a: 1}. JSON has none.
 	Inline bool
 
-	size int // how many values it holds, itself included, aliases counted in full
+	from  *Source // of a text that was read
+	start int     // its offset in that; -1 for what At says
+	size  int     // how many values it holds, itself included, aliases counted in full
 }
 
 // Member is one key of a mapping, with its place and its value.

@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -35,14 +34,14 @@ const (
 	maxValues = 1 << 20
 )
 
-func parseYAML(p *problems, name string, data []byte) *Value {
-	c := &converter{problems: p, name: name, anchors: map[string]*Value{}}
+func parseYAML(p *problems, s *Source) *Value {
+	name, data := s.Name, s.Data
+	c := &converter{problems: p, source: s, name: name, anchors: map[string]*Value{}}
 	if len(data) > maxYAML {
 		p.errorf(state.Position{File: name, Line: 1, Column: 1}, nil,
 			"the file has %d bytes; of YAML at most %d are read: split it, or write it as JSON", len(data), maxYAML)
 		return nil
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	file := c.parse(data)
 	if file == nil {
 		return nil
@@ -68,6 +67,7 @@ func parseYAML(p *problems, name string, data []byte) *Value {
 
 type converter struct {
 	*problems
+	source   *Source
 	name     string
 	anchors  map[string]*Value
 	full     bool // maxValues was reached and reported
@@ -200,8 +200,9 @@ func (c *converter) value(n ast.Node, path jsonpos.Path) *Value {
 		v.Kind, v.Text = Number, n.GetToken().Value
 	case *ast.StringNode:
 		v.Kind, v.Text, v.Plain = Text, n.Value, n.Token.Type == token.StringType
+		v.from, v.start = c.source, -1
 	case *ast.LiteralNode:
-		v.Kind = Text
+		v.Kind, v.from, v.start = Text, c.source, -1
 		if n.Value != nil {
 			v.Text = n.Value.Value
 		}
