@@ -145,8 +145,7 @@ func (e *Env) look(ctx context.Context, o lifecycleOptions, name string) (render
 type looked struct {
 	render.Lifecycle
 	snapshot images.Snapshot
-	// text is the policy's, and file where it is from; "" unless it is one
-	// that the user named.
+	// text is that of the file which the user named for the policy; "" for none.
 	text, file string
 	// keepsUntagged: the file says that images without tags never expire.
 	keepsUntagged bool
@@ -313,7 +312,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 		if err != nil {
 			return err
 		}
-		l.Source, l.file, l.text = o.policy, o.policy, policyText(text)
+		l.Source, l.file, l.text = o.policy, o.policy, string(text)
 		l.Policy, err = parsePolicy(l.file, l.text, l.AWS && !o.extensions)
 		return err
 	case f != nil && !o.deployed:

@@ -81,7 +81,7 @@ func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]rend
 	}
 	r := render.LintReport{Lifecycle: l.Lifecycle, File: l.file}
 	if l.text != "" {
-		r.Findings, err = l.Options.LintText([]byte(l.text), l.Images, l.At)
+		r.Findings, err = lintText(l.Options, l.text, l.Images, l.At)
 		return []render.LintReport{r}, err
 	}
 	r.Findings = intended(l.Options.Lint(l.Policy, l.Images, l.At), l.keepsUntagged)
@@ -96,7 +96,7 @@ func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error)
 		if err := e.choosePolicy(&l, o, nil); err != nil {
 			return nil, err
 		}
-		found, err := lifecycle.LintText([]byte(l.text), nil, l.At)
+		found, err := lintText(lifecycle.Options{}, l.text, nil, l.At)
 		return []render.LintReport{{Lifecycle: l.Lifecycle, File: l.file, Findings: found}}, err
 	}
 	f, err := e.loadFile(o.fileOptions, e.Stderr)

@@ -19,8 +19,17 @@ import (
 //
 // White space within a text is not told apart: folding may have changed it.
 func (v *Value) PlaceOf(offset int) (state.Position, bool) {
-	if v.Kind != Text || v.from == nil {
+	begins, ok := v.OffsetOf(offset)
+	if !ok {
 		return state.Position{}, false
+	}
+	return positionOf(v.from.Name, string(v.from.Data), begins), true
+}
+
+// OffsetOf is PlaceOf as an offset in bytes in the source.
+func (v *Value) OffsetOf(offset int) (int, bool) {
+	if v.Kind != Text || v.from == nil {
+		return 0, false
 	}
 	src := string(v.from.Data)
 	start := v.start
@@ -41,12 +50,9 @@ func (v *Value) PlaceOf(offset int) (state.Position, bool) {
 		c, begins, ok := r.next()
 		switch {
 		case at >= len(text) || at >= offset:
-			if !ok {
-				begins = r.at // at the end of the text
-			}
-			return positionOf(v.from.Name, src, begins), true
+			return begins, true
 		case !ok || !strings.HasPrefix(text[at:], c):
-			return state.Position{}, false
+			return 0, false
 		}
 		at += len(c)
 	}

@@ -2,9 +2,11 @@ package spec
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +17,135 @@ import (
 	"github.com/kontor-registry/kontor/policy"
 )
 
+// policyJSON is a policy that a field gives as a text of JSON, or as a mapping.
+type policyJSON struct {
+	node
+	full  string // as it is given
+	short string // without spaces, which are not sent, so they do not count against the length
+	// within is where a character of a text stands; places are those of a
+	// mapping's values by path, as in "rules[0].action".
+	within func(offset int) (state.Position, bool)
+	places map[string]state.Position
+}
+
+// policyJSON reads a policy; what says of which kind. The AWS CLI prints one
+// under the name member, as a JSON string: that is taken, too.
+func (d decoder) policyJSON(n node, what, member string) (policyJSON, bool) {
+	j := policyJSON{node: n}
+	if inner := memberText(n.Value, member); inner != nil {
+		j.Value = inner
+	}
+	switch j.Kind {
+	case lang.Text:
+		j.full, j.within = embedded(j.Text, member, j.PlaceOf)
+		var short bytes.Buffer
+		if j.short = j.full; json.Compact(&short, []byte(j.full)) == nil {
+			j.short = short.String()
+		}
+	case lang.Mapping:
+		j.places = map[string]state.Position{}
+		raw, err := n.AppendJSON(nil, nil, j.places)
+		if err != nil {
+			d.wrong(n, "%v", err)
+			return j, false
+		}
+		j.full, j.short = string(raw), string(raw)
+	default:
+		d.wrong(n, "want a %s, as a text of JSON or as a mapping, not %s", what, n)
+		return j, false
+	}
+	return j, true
+}
+
+// memberText is the text called member of a mapping, nil when there is none.
+func memberText(v *lang.Value, member string) *lang.Value {
+	for _, m := range v.Members {
+		if m.Key == member && m.Value.Kind == lang.Text {
+			return m.Value
+		}
+	}
+	return nil
+}
+
+// embedded is the policy in a text: the text itself, or what stands in it as a
+// JSON string, alone or under the name member. place is that of an offset in
+// the text, and within that of one in the policy.
+func embedded[P any](text, member string, place func(int) (P, bool)) (policy string, within func(int) (P, bool)) {
+	if rest, marked := strings.CutPrefix(text, "\ufeff"); marked {
+		return embedded(rest, member, func(offset int) (P, bool) { return place(offset + len(text) - len(rest)) })
+	}
+	v, _ := lang.Parse(lang.Source{Name: "policy.json", Data: []byte(text)}) // what is wrong with it is the engine's to say
+	if v != nil && v.Kind == lang.Mapping {
+		v = memberText(v, member)
+	}
+	if v == nil || v.Kind != lang.Text {
+		return text, place
+	}
+	return v.Text, func(offset int) (P, bool) {
+		at, ok := v.OffsetOf(offset)
+		if !ok {
+			var nowhere P
+			return nowhere, false
+		}
+		return place(at)
+	}
+}
+
+// EmbeddedLifecyclePolicy is the policy in the text of a file, which may be
+// what the AWS CLI prints for get-lifecycle-policy: an object, or with --query
+// lifecyclePolicyText a JSON string. within turns offsets in the policy into
+// such in the text.
+func EmbeddedLifecyclePolicy(text string) (policy string, within func(offset int) int) {
+	policy, inText := embedded(text, lifecycleMember, func(offset int) (int, bool) { return offset, true })
+	return policy, func(offset int) int {
+		at, _ := inText(offset)
+		return at
+	}
+}
+
+// The names under which the AWS CLI prints policies.
+const (
+	lifecycleMember  = "lifecyclePolicyText"
+	repositoryMember = "policyText"
+)
+
+// fault is something that an engine finds wrong with a policy.
+type fault struct {
+	path, message        string
+	syntax, length       bool
+	offset, line, column int // of the text; zero when not known
+}
+
+// placeWithin is a place in a policy's own text, which does not help a reader of
+// the file.
+var placeWithin = regexp.MustCompile(`, first at [0-9]+:[0-9]+$`)
+
+// report says what check finds wrong with j, each thing at its place.
+func (d decoder) report(j policyJSON, check func(text string) []fault) {
+	faults := check(j.short)
+	tooLong := slices.ContainsFunc(faults, func(f fault) bool { return f.length })
+	if j.full != j.short { // once more, for the places
+		faults = slices.DeleteFunc(check(j.full), func(f fault) bool { return f.length && !tooLong })
+	}
+	if slices.ContainsFunc(faults, func(f fault) bool { return !f.length }) {
+		faults = slices.DeleteFunc(faults, func(f fault) bool { return f.length }) // what else is wrong says more
+	}
+	for _, f := range faults {
+		at, s := nearestPlace(j.places, f.path, j.At), f.message
+		if f.path != "" {
+			s = f.path + ": " + s
+		}
+		if j.places == nil && f.line > 0 {
+			if within, ok := j.within(f.offset); ok {
+				at, s = within, placeWithin.ReplaceAllString(s, "")
+			} else if f.syntax {
+				s = fmt.Sprintf("%s (at %d:%d of the policy's text)", s, f.line, f.column)
+			}
+		}
+		d.errorf(at, j.path, "%s", s)
+	}
+}
+
 // document is a lifecycle_policy_json.
 type document struct {
 	policy lifecycle.Policy
@@ -23,62 +154,35 @@ type document struct {
 	places map[string]state.Position
 }
 
-// document reads a lifecycle policy, given as a text or as a mapping.
-func (d decoder) document(n node) (document, bool) {
-	var doc document
-	var raw []byte
-	switch n.Kind {
-	case lang.Text:
-		raw = []byte(n.Text)
-		// Spaces are not sent, so they do not count against the length.
-		var short bytes.Buffer
-		if json.Compact(&short, raw) == nil {
-			raw = short.Bytes()
-		}
-	case lang.Mapping:
-		doc.places = map[string]state.Position{}
-		var err error
-		if raw, err = n.AppendJSON(nil, nil, doc.places); err != nil {
-			d.wrong(n, "%v", err)
-			return doc, false
-		}
-	default:
-		d.wrong(n, "want a lifecycle policy, as a text of JSON or as a mapping, not %s", n)
+// document reads a lifecycle policy.
+func (d decoder) document(n node) (doc document, ok bool) {
+	j, ok := d.policyJSON(n, "lifecycle policy", lifecycleMember)
+	if !ok {
 		return doc, false
 	}
 	var err error
-	if doc.policy, err = lifecycle.Parse(raw); err == nil {
-		return doc, true
-	}
-	var errs lifecycle.Errors
-	if !errors.As(err, &errs) {
-		d.wrong(n, "%v", err)
+	if doc.policy, err = lifecycle.Parse([]byte(j.short)); err != nil {
+		d.report(j, lifecycleFaults)
 		return doc, false
 	}
-	for _, e := range errs {
-		if e.Code == lifecycle.CodeLength && errs[len(errs)-1].Code != lifecycle.CodeLength {
-			continue // what else is wrong says more
-		}
-		d.errorf(nearestPlace(doc.places, e.Path, n.At), n.path, "%s", documentError(e))
-	}
-	return doc, false
+	doc.places = j.places
+	return doc, true
 }
 
-// documentError is e without the place in the text, which only means
-// something for a text that is not JSON, and with ECR's words where ours do
-// not say more.
-func documentError(e *lifecycle.Error) string {
-	s := e.Reason
-	if s == "" {
-		s = e.Detail
+// lifecycleFaults is what is wrong with a lifecycle policy, in ECR's words
+// where ours do not say more.
+func lifecycleFaults(text string) (out []fault) {
+	_, err := lifecycle.Parse([]byte(text))
+	var errs lifecycle.Errors
+	if !errors.As(err, &errs) && err != nil {
+		return []fault{{message: err.Error()}}
 	}
-	if e.Path != "" {
-		s = e.Path + ": " + s
+	for _, e := range errs {
+		out = append(out, fault{
+			e.Path, cmp.Or(e.Reason, e.Detail), e.Code == lifecycle.CodeSyntax, e.Code == lifecycle.CodeLength, e.Offset, e.Line, e.Column,
+		})
 	}
-	if e.Code == lifecycle.CodeSyntax && e.Line > 0 {
-		s = fmt.Sprintf("%s (at %d:%d of the policy's text)", s, e.Line, e.Column)
-	}
-	return s
+	return out
 }
 
 // policyDocument is a repository_policy_json, or extra_policy_statements.
@@ -88,44 +192,40 @@ type policyDocument struct {
 	origins []state.Origin
 }
 
-// policyDocument reads a repository policy, given as a text or as a mapping.
+// policyDocument reads a repository policy.
 func (d decoder) policyDocument(n node) (policyDocument, bool) {
-	var raw []byte
-	var places map[string]state.Position
-	switch n.Kind {
-	case lang.Text:
-		raw = []byte(n.Text)
-		// Spaces are not sent, so they do not count against the length.
-		var short bytes.Buffer
-		if json.Compact(&short, raw) == nil {
-			raw = short.Bytes()
-		}
-	case lang.Mapping:
-		places = map[string]state.Position{}
-		var err error
-		if raw, err = n.AppendJSON(nil, nil, places); err != nil {
-			d.wrong(n, "%v", err)
-			return policyDocument{}, false
-		}
-	default:
-		d.wrong(n, "want a repository policy, as a text of JSON or as a mapping, not %s", n)
+	j, ok := d.policyJSON(n, "repository policy", repositoryMember)
+	if !ok {
 		return policyDocument{}, false
 	}
-	doc, err := policy.ParseFor(raw, policy.Repository)
+	doc, err := policy.ParseFor([]byte(j.short), policy.Repository)
 	if err != nil {
-		d.policyErrors(n, err, func(path string) state.Position { return nearestPlace(places, path, n.At) })
+		d.report(j, policyFaults)
 		return policyDocument{}, false
 	}
 	out := policyDocument{doc: doc}
 	for i := range doc.Statements {
 		o := n.origin()
 		path := jsonpos.Path{"Statement", i}.String()
-		if at, ok := places[path]; ok {
+		if at, ok := j.places[path]; ok {
 			o = state.Origin{Field: o.Field + "." + path, Position: at}
 		}
 		out.origins = append(out.origins, o)
 	}
 	return out, true
+}
+
+// policyFaults is what is wrong with a repository policy.
+func policyFaults(text string) (out []fault) {
+	_, err := policy.ParseFor([]byte(text), policy.Repository)
+	var errs policy.Errors
+	if !errors.As(err, &errs) && err != nil {
+		return []fault{{message: err.Error()}}
+	}
+	for _, e := range errs {
+		out = append(out, fault{e.Path, e.Detail, e.Code == policy.CodeSyntax, e.Code == policy.CodeSize, e.Offset, e.Line, e.Column})
+	}
+	return out
 }
 
 // statements reads a list of statements.
@@ -145,10 +245,15 @@ func (d decoder) statements(n node) (policyDocument, bool) {
 			good = false
 			continue
 		}
-		doc, err := policy.ParseFor(append(raw, "]}"...), policy.Repository)
+		raw = append(raw, "]}"...)
+		doc, err := policy.ParseFor(raw, policy.Repository)
 		if err != nil {
-			d.policyErrors(item, err, func(path string) state.Position {
-				return nearestPlace(places, strings.TrimPrefix(strings.TrimPrefix(path, "Statement[0]"), "."), item.At)
+			d.report(policyJSON{node: item, full: string(raw), short: string(raw), places: places}, func(text string) []fault {
+				faults := policyFaults(text)
+				for i, f := range faults {
+					faults[i].path = strings.TrimPrefix(strings.TrimPrefix(f.path, "Statement[0]"), ".")
+				}
+				return faults
 			})
 			good = false
 			continue
@@ -168,31 +273,6 @@ func (d decoder) statements(n node) (policyDocument, bool) {
 		out.origins = append(out.origins, item.origin())
 	}
 	return out, good && n.Kind == lang.List
-}
-
-// policyErrors reports what policy finds wrong with n, each at its place.
-func (d decoder) policyErrors(n node, err error, place func(path string) state.Position) {
-	var errs policy.Errors
-	if !errors.As(err, &errs) {
-		d.wrong(n, "%v", err)
-		return
-	}
-	for _, e := range errs {
-		s := e.Detail
-		if e.Path != "" {
-			path := strings.TrimPrefix(strings.TrimPrefix(e.Path, "Statement[0]"), ".")
-			if n.Kind == lang.Text || strings.HasSuffix(n.path.String(), "repository_policy_json") {
-				path = e.Path
-			}
-			if path != "" {
-				s = path + ": " + s
-			}
-		}
-		if e.Code == policy.CodeSyntax && n.Kind == lang.Text && e.Line > 0 {
-			s = fmt.Sprintf("%s (at %d:%d of the policy's text)", s, e.Line, e.Column)
-		}
-		d.errorf(place(e.Path), n.path, "%s", s)
-	}
 }
 
 // nearestPlace is where the value at path stands, or the nearest one around

@@ -95,6 +95,9 @@ var beyondSchema = map[string]string{
 	"bad-keep-limits.yaml":   "the number of rules",
 	"bad-missing2.yaml":      "another file may have ecr_repositories",
 	"bad-documents2.yaml":    "what is in the text of a policy",
+	"bad-within-texts.yaml":  "likewise",
+	"bad-within-texts.hcl":   "likewise",
+	"bad-within-texts.json":  "likewise",
 }
 
 // What the schema refuses, Load refuses, and it refuses the bad golden files.

@@ -123,7 +123,8 @@ var repositoryTable = []Field{
 		Details: []string{
 			"Notice `KON1001` says what it takes the place of.",
 			"Beside `keep`, `expire_untagged_after_days` or `expire_all_after_days` it is an error; where those come from `defaults`, it counts and they do not.",
-			"Mistakes in a mapping are reported at their own line.",
+			"Mistakes are reported at their own line, in a mapping and in a text.",
+			"The output of `aws ecr get-lifecycle-policy` is taken as well, with and without `--query lifecyclePolicyText`.",
 		},
 		Example: `ecr_repositories:
   nightly:
@@ -234,7 +235,8 @@ var repositoryTable = []Field{
 		Details: []string{
 			"Notice `KON1004` says what it takes the place of; `clusters` have no part in it.",
 			"Beside `extra_policy_statements` it is an error.",
-			"Mistakes in a mapping are reported at their own line.",
+			"Mistakes are reported at their own line, in a mapping and in a text.",
+			"The output of `aws ecr get-repository-policy` is taken as well, with and without `--query policyText`.",
 		},
 		Example: `ecr_repositories:
   legacy:
