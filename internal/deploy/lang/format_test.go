@@ -88,7 +88,7 @@ func TestFormatErrors(t *testing.T) {
 		"syntax of YAML": {"k.yaml", "a: [", "k.yaml:1:4: "},
 		"syntax of JSON": {"k.json", "{", "k.json:1:"},
 		"syntax of HCL":  {"k.hcl", "a = [", "k.hcl:1:"},
-		"expression":     {"k.hcl", "a = b.c", "k.hcl:1:5: only values can stand here"},
+		"expression":     {"k.hcl", "a = b.c", "k.hcl:1:5: a: only values can stand here"},
 	} {
 		_, err := lang.Format(lang.Source{Name: c.file, Data: []byte(c.text)})
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {

@@ -23,10 +23,9 @@ import (
 const maxHCL = 4 << 20
 
 func parseHCL(p *problems, s *Source) (root *Value) {
-	name, data := s.Name, s.Data
-	start := state.Position{File: name, Line: 1, Column: 1}
-	if len(data) > maxHCL {
-		p.errorf(start, nil, "the file has %d bytes; of HCL at most %d are read: split it, or write it as JSON", len(data), maxHCL)
+	start := state.Position{File: s.Name, Line: 1, Column: 1}
+	if len(s.Data) > maxHCL {
+		p.errorf(start, nil, "the file has %d bytes; of HCL at most %d are read: split it, or write it as JSON", len(s.Data), maxHCL)
 		return nil
 	}
 	defer func() {
@@ -35,13 +34,14 @@ func parseHCL(p *problems, s *Source) (root *Value) {
 			root = nil
 		}
 	}()
-	c := &hclConverter{problems: p, source: s, name: name, data: data}
-	if !c.literals() {
+	c := &hclConverter{problems: p, source: s, name: s.Name, data: s.Data}
+	tokens, _ := hclsyntax.LexConfig(c.data, c.name, hcl.InitialPos) // what is wrong the parser says again
+	if !c.bounded(tokens) {
 		return nil
 	}
-	file, diags := hclsyntax.ParseConfig(c.data, name, hcl.InitialPos)
-	if diags.HasErrors() {
-		c.diagnostics(diags)
+	file, diags := hclsyntax.ParseConfig(c.data, c.name, hcl.InitialPos)
+	if c.diagnostics(diags) {
+		c.allExpressions()
 		return nil
 	}
 	body, ok := file.Body.(*hclsyntax.Body)
@@ -49,7 +49,7 @@ func parseHCL(p *problems, s *Source) (root *Value) {
 		return nil
 	}
 	root = c.body(body)
-	annotate(root, hclComments(c.tokens, c.data), c.data)
+	annotate(root, hclComments(tokens, c.data), c.data)
 	return root
 }
 
@@ -58,7 +58,15 @@ type hclConverter struct {
 	source *Source
 	name   string
 	data   []byte
-	tokens hclsyntax.Tokens
+	// expressions are the tokens that no value has, in their order.
+	expressions []hclExpression
+}
+
+// hclExpression is where an expression shows that it is no value.
+type hclExpression struct {
+	offset  int
+	at      hcl.Pos
+	message string
 }
 
 func (c *hclConverter) place(p hcl.Pos) state.Position {
@@ -69,8 +77,9 @@ func (c *hclConverter) place(p hcl.Pos) state.Position {
 // was first in its text only.
 var redefined = regexp.MustCompile(`^The argument "([^"]+)" was already set at .*:([0-9]+),([0-9]+)-[0-9]+\.`)
 
-// diagnostics reports what the parser found.
-func (c *hclConverter) diagnostics(diags hcl.Diagnostics) {
+// diagnostics reports what the parser found, and whether that keeps it from
+// being read.
+func (c *hclConverter) diagnostics(diags hcl.Diagnostics) (fatal bool) {
 	for _, d := range diags {
 		if d.Severity != hcl.DiagError {
 			continue
@@ -83,19 +92,34 @@ func (c *hclConverter) diagnostics(diags hcl.Diagnostics) {
 			c.errorf(at, jsonpos.Path{m[1]}, "given twice, first at %s:%s", m[2], m[3])
 			continue
 		}
+		fatal = true
 		c.errorf(at, nil, "%s", strings.TrimSuffix(d.Detail, "."))
 	}
+	return fatal
 }
 
 const onlyValues = "only values can stand here: texts, numbers, true, false, null, lists and mappings"
 
-// literals refuses, before anything is parsed, what is no value, and what is
-// nested too deep: the parser recurses, and Go cannot recover from a full
-// stack.
-func (c *hclConverter) literals() bool {
-	c.tokens, _ = hclsyntax.LexConfig(c.data, c.name, hcl.InitialPos) // what is wrong the parser says again
+// maxExpressions bounds the tokens that no value has: the parser recurses by
+// them, and Go cannot recover from a full stack.
+const maxExpressions = 10_000
+
+// bounded checks, before anything is parsed, how deep the tokens nest, and
+// collects those that no value has.
+func (c *hclConverter) bounded(tokens hclsyntax.Tokens) bool {
 	depth := 0
-	for i, t := range c.tokens {
+	for i, t := range tokens {
+		found := func(at hcl.Pos, offset int, hint string) {
+			c.expressions = append(c.expressions, hclExpression{offset, at, onlyValues + hint})
+		}
+		// named is for what follows a name that belongs to it.
+		named := func(hint string) {
+			start := t.Range.Start
+			if i > 0 && tokens[i-1].Type == hclsyntax.TokenIdent {
+				start = tokens[i-1].Range.Start
+			}
+			found(start, start.Byte, hint)
+		}
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack:
 			if depth++; depth > maxDepth {
@@ -105,42 +129,62 @@ func (c *hclConverter) literals() bool {
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack:
 			depth--
 		case hclsyntax.TokenMinus:
-			if i+1 == len(c.tokens) || c.tokens[i+1].Type != hclsyntax.TokenNumberLit {
-				c.errorf(c.place(t.Range.Start), nil, "%s", onlyValues)
-				return false
+			if i+1 == len(tokens) || tokens[i+1].Type != hclsyntax.TokenNumberLit {
+				found(t.Range.Start, t.Range.Start.Byte, "")
 			}
 		case hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			c.errorf(c.place(t.Range.Start), nil, "%s; for the characters %s in a text write %s", onlyValues, t.Bytes, string(t.Bytes[:1])+string(t.Bytes))
-			return false
+			found(t.Range.Start, t.Range.Start.Byte, fmt.Sprintf("; for the characters %s in a text write %s", t.Bytes, string(t.Bytes[:1])+string(t.Bytes)))
 		case hclsyntax.TokenOParen:
 			hint := ""
-			if i > 0 && string(c.tokens[i-1].Bytes) == "jsonencode" {
+			if i > 0 && string(tokens[i-1].Bytes) == "jsonencode" {
 				hint = "; write the mapping itself, without jsonencode"
 			}
-			at := t.Range.Start
-			if i > 0 && c.tokens[i-1].Type == hclsyntax.TokenIdent {
-				at = c.tokens[i-1].Range.Start
-			}
-			c.errorf(c.place(at), nil, "%s%s", onlyValues, hint)
-			return false
+			named(hint)
 		case hclsyntax.TokenDot:
-			at := t.Range.Start
-			if i > 0 && c.tokens[i-1].Type == hclsyntax.TokenIdent {
-				at = c.tokens[i-1].Range.Start
-			}
-			c.errorf(c.place(at), nil, "%s", onlyValues)
-			return false
+			named("")
 		case hclsyntax.TokenNewline, hclsyntax.TokenComment, hclsyntax.TokenEOF, hclsyntax.TokenComma, hclsyntax.TokenEqual, hclsyntax.TokenColon,
 			hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenQuotedLit,
 			hclsyntax.TokenStringLit, hclsyntax.TokenOHeredoc, hclsyntax.TokenCHeredoc,
 			hclsyntax.TokenInvalid, hclsyntax.TokenBadUTF8, hclsyntax.TokenQuotedNewline, hclsyntax.TokenApostrophe,
 			hclsyntax.TokenBacktick, hclsyntax.TokenSemicolon, hclsyntax.TokenTabs:
 		default:
-			c.errorf(c.place(t.Range.Start), nil, "%s", onlyValues)
+			found(t.Range.Start, t.Range.Start.Byte, "")
+		}
+		if len(c.expressions) > maxExpressions {
+			c.allExpressions()
 			return false
 		}
 	}
 	return true
+}
+
+// allExpressions reports, of a file that cannot be parsed, where expressions
+// are: one to a line.
+func (c *hclConverter) allExpressions() {
+	line := 0
+	for _, e := range c.expressions {
+		if e.at.Line != line {
+			c.errorf(c.place(e.at), nil, "%s", e.message)
+		}
+		line = e.at.Line
+	}
+}
+
+// refuse reports that the expression at r is no value, if something in it shows
+// that: there.
+func (c *hclConverter) refuse(r hcl.Range, path jsonpos.Path) bool {
+	i, _ := slices.BinarySearchFunc(c.expressions, r.Start.Byte, func(e hclExpression, offset int) int { return e.offset - offset })
+	if i == len(c.expressions) || c.expressions[i].offset >= r.End.Byte {
+		return false
+	}
+	c.errorf(c.place(c.expressions[i].at), path, "%s", c.expressions[i].message)
+	return true
+}
+
+// codeBlocks are blocks that hold code of Terraform and its kin.
+var codeBlocks = []string{
+	"check", "data", "dependencies", "dependency", "feature", "generate", "import", "include", "locals", "module", "moved", "output",
+	"provider", "remote_state", "removed", "resource", "terraform", "variable",
 }
 
 // body converts what is at the top of the file. An attribute given twice the
@@ -148,7 +192,12 @@ func (c *hclConverter) literals() bool {
 func (c *hclConverter) body(b *hclsyntax.Body) *Value {
 	v := &Value{Kind: Mapping, At: state.Position{File: c.name, Line: 1, Column: 1}, size: 1}
 	for _, block := range b.Blocks {
-		c.errorf(c.place(block.TypeRange.Start), jsonpos.Path{block.Type}, "blocks are not supported; write %s = ...", Clip(block.Type))
+		at, path := c.place(block.TypeRange.Start), jsonpos.Path{block.Type}
+		if len(block.Labels) > 0 || slices.Contains(codeBlocks, block.Type) {
+			c.errorf(at, path, "a block of Terraform code, which is not read; only NAME = VALUE can stand here")
+		} else {
+			c.errorf(at, path, "blocks are not supported; write %s = ...", Clip(block.Type))
+		}
 	}
 	attributes := make([]*hclsyntax.Attribute, 0, len(b.Attributes))
 	for _, a := range b.Attributes {
@@ -161,7 +210,7 @@ func (c *hclConverter) body(b *hclsyntax.Body) *Value {
 		}
 		v.Members = append(v.Members, Member{a.Name, c.place(a.NameRange.Start), c.value(a.Expr, jsonpos.Path{a.Name})})
 	}
-	if len(v.Members) == 0 {
+	if len(v.Members)+len(b.Blocks) == 0 {
 		v.Kind = Null
 	}
 	return v
@@ -172,11 +221,13 @@ func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *Value {
 	r := e.Range()
 	v := &Value{At: c.place(r.Start), size: 1}
 	refuse := func() *Value {
-		hint := ""
-		if t, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && len(t.Traversal) == 1 {
-			hint = fmt.Sprintf("; a text is in quotes: %q", t.Traversal.RootName())
+		if !c.refuse(r, path) {
+			hint := ""
+			if t, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && len(t.Traversal) == 1 {
+				hint = fmt.Sprintf("; a text is in quotes: %q", t.Traversal.RootName())
+			}
+			c.errorf(v.At, path, "%s%s", onlyValues, hint)
 		}
-		c.errorf(v.At, path, "%s%s", onlyValues, hint)
 		v.Kind = Broken
 		return v
 	}
@@ -245,7 +296,9 @@ func (c *hclConverter) object(v *Value, e *hclsyntax.ObjectConsExpr, path jsonpo
 		at := c.place(item.KeyExpr.Range().Start)
 		key, ok := hclKey(item.KeyExpr)
 		if !ok {
-			c.errorf(at, path, "a key must be a plain name, or a text in quotes")
+			if !c.refuse(item.KeyExpr.Range(), path) {
+				c.errorf(at, path, "a key must be a plain name, or a text in quotes")
+			}
 			continue
 		}
 		child := path.At(key)
