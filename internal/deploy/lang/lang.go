@@ -13,6 +13,7 @@
 package lang
 
 import (
+	"bytes"
 	"path"
 	"strings"
 
@@ -78,6 +79,10 @@ func parse(p *problems, s Source) *Value {
 	}
 	if bad, ok := invalidUTF8(s.Name, data); ok {
 		p.errorf(bad, nil, "the file is not UTF-8 text; save it as UTF-8")
+		return nil
+	}
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		p.errorf(positionOf(s.Name, string(data), i), nil, "a NUL character; the file is not text in UTF-8")
 		return nil
 	}
 	s.Data = data

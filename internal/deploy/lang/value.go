@@ -85,6 +85,16 @@ func (v *Value) Add(key string, value *Value) *Value {
 	return v
 }
 
+// Get returns the value of a member, nil when there is none.
+func (v *Value) Get(key string) *Value {
+	for _, m := range v.Members {
+		if m.Key == key {
+			return m.Value
+		}
+	}
+	return nil
+}
+
 // True reports whether v is the boolean true.
 func (v *Value) True() bool { return v.Kind == Boolean && strings.EqualFold(v.Text, "true") }
 

@@ -59,10 +59,8 @@ func (d decoder) policyJSON(n node, what, member string) (policyJSON, bool) {
 
 // memberText is the text called member of a mapping, nil when there is none.
 func memberText(v *lang.Value, member string) *lang.Value {
-	for _, m := range v.Members {
-		if m.Key == member && m.Value.Kind == lang.Text {
-			return m.Value
-		}
+	if text := v.Get(member); text != nil && text.Kind == lang.Text {
+		return text
 	}
 	return nil
 }

@@ -42,6 +42,31 @@ type declaration struct {
 	settings settings
 }
 
+// source reads a file in whatever form it is.
+func (r *reader) source(s Source) {
+	if why := notRead(s.Name); why != "" {
+		r.declared = true // it may be in there
+		r.errorf(state.Position{File: s.Name, Line: 1, Column: 1}, nil, "%s", why)
+		return
+	}
+	root, errs := lang.Parse(s)
+	others := variables(s.Name)
+	if terragrunt(s.Name, root) {
+		root, others = r.inputs(root, errs), true
+	} else {
+		r.errs = append(r.errs, errs...)
+	}
+	if root == nil {
+		return
+	}
+	n := node{Value: root, key: root.At}
+	if others {
+		n = r.fieldsAmong(n)
+	}
+	r.file(n)
+}
+
+// file reads what a file has at its top.
 func (r *reader) file(root node) {
 	if root.Kind == lang.Null {
 		r.wrong(root, "the file is empty; it needs ecr_repositories")
@@ -53,9 +78,6 @@ func (r *reader) file(root node) {
 			return "; it is a field of a repository, or of defaults"
 		}
 		return ""
-	}
-	if variables(root.At.File) {
-		root = r.fieldsAmong(root)
 	}
 	top := r.object(root, fields.Names(""), elsewhere)
 	if root.Kind != lang.Mapping {
@@ -74,9 +96,15 @@ func (r *reader) file(root node) {
 		}
 		r.badRegistries = r.badRegistries || len(r.errs) > before
 	}
-	// The key alone is enough, so that a file can ask for no repositories.
 	for _, m := range root.Members {
-		r.declared = r.declared || m.Key == "ecr_repositories"
+		if m.Key != "ecr_repositories" {
+			continue
+		}
+		r.declared = true
+		// An empty template makes this, and nobody who means no repositories.
+		if m.Value.Kind == lang.Null {
+			r.errorf(m.At, root.path.At(m.Key), "there is no value; without repositories write %s", noRepositories(m.At.File))
+		}
 	}
 	if n, ok := top["ecr_repositories"]; ok {
 		r.repositoryMap(n)
@@ -104,37 +132,6 @@ func (r *reader) file(root node) {
 	if n, ok := top["plan"]; ok && r.once(&r.plan, n) {
 		r.planBounds(n)
 	}
-}
-
-// variables reports whether the source called name holds Terraform's
-// variables, of which only some are fields.
-func variables(name string) bool {
-	name = strings.ToLower(name)
-	return strings.HasSuffix(name, ".tfvars") || strings.HasSuffix(name, ".tfvars.json")
-}
-
-// fieldsAmong is what of a file of Terraform's variables is ours: other
-// variables are left out, with a notice.
-func (r *reader) fieldsAmong(root node) node {
-	if root.Kind != lang.Mapping {
-		return root
-	}
-	names := fields.Names("")
-	ours := *root.Value
-	ours.Members = nil
-	for _, m := range root.Members {
-		if slices.Contains(names, m.Key) {
-			ours.Members = append(ours.Members, m)
-			continue
-		}
-		hint := ""
-		if near := fields.Nearest(m.Key, names); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
-		}
-		r.notef(state.Origin{Field: root.path.At(m.Key).String(), Position: m.At}, CodeOtherVariable, "this variable is no field of Kontor's, and is not used%s", hint)
-	}
-	root.Value = &ours
-	return root
 }
 
 // once keeps n in place unless another file was first.
@@ -239,7 +236,7 @@ func (r *reader) finish(files []Source) *File {
 		if len(files) > 0 {
 			at.File = files[0].Name
 		}
-		r.errorf(at, nil, "ecr_repositories is missing; without repositories write ecr_repositories: {}")
+		r.errorf(at, nil, "ecr_repositories is missing; without repositories write %s", noRepositories(at.File))
 	}
 	if r.stack != nil {
 		f.stack, f.explicit = r.stack.Text, true
@@ -253,6 +250,14 @@ func (r *reader) finish(files []Source) *File {
 	}
 	slices.SortFunc(f.repositories, func(a, b repository) int { return strings.Compare(string(a.name), string(b.name)) })
 	return f
+}
+
+// noRepositories is how the file called name says that there are none.
+func noRepositories(name string) string {
+	if lang.Of(name) == lang.HCL {
+		return "ecr_repositories = {}"
+	}
+	return "ecr_repositories: {}"
 }
 
 // with fills in the defaults, and works out what is different where there are

@@ -38,8 +38,11 @@ const (
 	CodeOtherPartition Code = "KON1005"
 	// CodePromotions: the file has promotions, which nothing carries out yet.
 	CodePromotions Code = "KON1007"
-	// CodeOtherVariable: a .tfvars file has a variable that is no field.
+	// CodeOtherVariable: a .tfvars file, or the inputs of Terragrunt, have a
+	// variable that is no field.
 	CodeOtherVariable Code = "KON1008"
+	// CodeTerragrunt: of a configuration of Terragrunt only inputs are read.
+	CodeTerragrunt Code = "KON1010"
 )
 
 // Notice is something that a file's author should know but that is no error.

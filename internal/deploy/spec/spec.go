@@ -71,11 +71,7 @@ func Load(files ...Source) (*File, Notices, error) {
 	p := &problems{}
 	r := reader{decoder: decoder{p}}
 	for _, s := range files {
-		root, errs := lang.Parse(s)
-		p.errs = append(p.errs, errs...)
-		if root != nil {
-			r.file(node{Value: root, key: root.At})
-		}
+		r.source(s)
 	}
 	f := r.finish(files)
 	// The partition of the local registry is not known yet; all but a few are

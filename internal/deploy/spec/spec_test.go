@@ -357,3 +357,21 @@ func TestManyErrors(t *testing.T) {
 		t.Errorf("%d errors, the last %v", len(all), all[len(all)-1])
 	}
 }
+
+// Files in other languages are called what they are.
+func TestOtherLanguages(t *testing.T) {
+	for name, want := range map[string]string{
+		"infra/main.tf":    "infra/main.tf:1:1: Terraform code is not read; put ecr_repositories into a .tfvars file",
+		"main.tf.json":     "main.tf.json:1:1: Terraform code is not read; put ecr_repositories into a .tfvars file",
+		"kontor.toml":      "kontor.toml:1:1: TOML is not read; write the file as YAML, JSON or HCL",
+		"terragrunt.hcl":   "terragrunt.hcl:1:1: this is a configuration of Terragrunt without inputs; Kontor reads inputs = { ecr_repositories = { ... } }",
+		`a\terragrunt.hcl`: `a\terragrunt.hcl:1:1: this is a configuration of Terragrunt without inputs; Kontor reads inputs = { ecr_repositories = { ... } }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := spec.Load(spec.Source{Name: name, Data: []byte("terraform {\n  source = local.x\n}\n")})
+			if err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		})
+	}
+}
