@@ -39,6 +39,7 @@ func (r *reader) cluster(n node) {
 	c.Region = ecr.Region(r.checked(f["region"], badRegion))
 	role := func(s string) string { return badRole(s, c.Region) }
 	c.RoleARN, c.Profile, c.Endpoint = r.checked(f["role_arn"], role), r.checked(f["profile"], badProfile), r.checked(f["endpoint"], badEndpoint)
+	r.noteRegion(f)
 	if v, ok := f["node_role_arns"]; ok {
 		for _, item := range r.list(v, "ARNs of roles") {
 			s := r.checked(item, func(s string) string {

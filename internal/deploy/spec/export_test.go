@@ -1,6 +1,10 @@
 package spec
 
-import "github.com/kontor-registry/kontor/internal/deploy/lang"
+import (
+	"slices"
+
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
+)
 
 // ContentJSON is what s holds, as JSON, whether or not its fields are right.
 func ContentJSON(s Source) ([]byte, error) {
@@ -10,3 +14,6 @@ func ContentJSON(s Source) ([]byte, error) {
 	}
 	return v.AppendJSON(nil, nil, nil)
 }
+
+// Regions are those that are known.
+func Regions() []string { return slices.Clone(regions) }

@@ -41,6 +41,8 @@ const (
 	// CodeOtherVariable: a .tfvars file, or the inputs of Terragrunt, have a
 	// variable that is no field.
 	CodeOtherVariable Code = "KON1008"
+	// CodeRegion: AWS has no region of that name, as far as is known.
+	CodeRegion Code = "KON1009"
 	// CodeTerragrunt: of a configuration of Terragrunt only inputs are read.
 	CodeTerragrunt Code = "KON1010"
 )

@@ -47,16 +47,22 @@ func (r *reader) registry(n node) {
 	reg.RoleARN = r.checked(f["role_arn"], func(s string) string { return badRole(s, reg.Registry.Region) })
 	reg.Profile = r.checked(f["profile"], badProfile)
 	reg.Endpoint = r.checked(f["endpoint"], badEndpoint)
+	r.noteRegion(f)
 	if len(r.errs) == before {
 		r.addRegistry(reg)
 	}
 }
 
-func badRegion(s string) string {
-	if _, err := ecr.ParseRegion(lang.Clip(s)); err != nil {
-		return err.Error()
+// noteRegion tells of a region that AWS does not seem to have. Another server
+// may have any.
+func (r *reader) noteRegion(m map[string]node) {
+	region, given := m["region"]
+	if _, elsewhere := m["endpoint"]; !given || elsewhere || region.Kind != lang.Text || badRegion(region.Text) != "" {
+		return
 	}
-	return ""
+	if odd := oddRegion(region.Text); odd != "" {
+		r.notef(state.Origin{Field: region.path.String(), Position: region.At}, CodeRegion, "%s", odd)
+	}
 }
 
 func badProfile(s string) string {
