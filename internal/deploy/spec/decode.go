@@ -171,22 +171,64 @@ func (d decoder) checked(n node, check func(string) string) string {
 // HCL, and numbers lose their leading zeros, so it is refused even where it is
 // whole.
 func (d decoder) account(n node) (ecr.AccountID, bool) {
-	if digits := n.Kind == lang.Integer || n.Kind == lang.Text && n.Plain && lang.IsDigits(n.Text); digits {
+	switch {
+	case n.Kind == lang.Text && !(n.Plain && lang.IsDigits(n.Text)):
+	case n.Kind == lang.Integer || n.Kind == lang.Number || n.Kind == lang.Text:
 		if id, err := ecr.ParseAccountID(n.Text); err == nil {
 			d.wrong(n, "an account id is a text, and %s without quotes is a number; quote it: %q", id, id)
 		} else {
-			d.wrong(n, "an account id is a text of exactly 12 digits; %s is a number: quote it, with leading zeros", lang.Clip(n.Text))
+			d.wrong(n, "an account id is 12 digits in quotes, not the number %s%s", lang.Clip(n.Text), quoted(accountsOf(n.Text)))
 		}
 		return "", false
-	}
-	s, ok := d.text(n)
-	if !ok {
+	default:
+		d.text(n)
 		return "", false
 	}
-	id, err := ecr.ParseAccountID(s)
-	if err != nil {
-		d.wrong(n, "%q is not an account id; want exactly 12 digits", lang.Clip(s))
-		return "", false
+	id, err := ecr.ParseAccountID(n.Text)
+	if err == nil {
+		return id, true
 	}
-	return id, true
+	hint := quoted(accountsOf(n.Text))
+	if hint == "" {
+		hint = "; want exactly 12 digits"
+	}
+	d.wrong(n, "%q is not an account id%s", lang.Clip(n.Text), hint)
+	return "", false
+}
+
+// quoted asks whether one of the ids was meant.
+func quoted(ids []string) string {
+	for i, id := range ids {
+		ids[i] = strconv.Quote(id)
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(ids, " or ") + "?"
+}
+
+// leastAccount is the least number that is taken for an account id which has
+// lost its leading zeros: with more of them it is a mistake of another kind.
+const leastAccount = 100_000_000
+
+// accountsOf are the account ids that s may have been: in something longer, with
+// the separators of the console, as a number that has lost its zeros, or as one
+// that another reader of YAML took for octal.
+func accountsOf(s string) (ids []string) {
+	whole := slices.DeleteFunc(strings.FieldsFunc(s, func(c rune) bool { return c < '0' || '9' < c }), func(run string) bool { return len(run) != 12 })
+	if len(whole) == 1 {
+		return whole
+	}
+	bare := strings.NewReplacer("-", "", "_", "", " ", "").Replace(s)
+	if lang.IsDigits(bare) && len(bare) == 12 {
+		return []string{bare}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if n := int64(f); err == nil && leastAccount <= f && f < 1e12 && float64(n) == f {
+		ids = append(ids, fmt.Sprintf("%012d", n))
+		if octal := strconv.FormatInt(n, 8); len(octal) == 11 {
+			ids = append(ids, "0"+octal)
+		}
+	}
+	return ids
 }

@@ -92,6 +92,14 @@ func (d decoder) accounts(n node) []grant {
 	var out []grant
 	first := map[ecr.AccountID]state.Position{}
 	for _, item := range d.list(n, "account ids") {
+		if item.Kind == lang.Text && fields.PrincipalARN.MatchString(item.Text) {
+			d.wrong(item, "%q is a role, a user or a session; it goes into pull_principals or push_principals", lang.Clip(item.Text))
+			continue
+		}
+		if item.Kind == lang.Text && item.Text == "*" {
+			d.wrong(item, "* is not an account id; name each account, or an organization in pull_organization_ids")
+			continue
+		}
 		id, ok := d.account(item)
 		if !ok {
 			continue
