@@ -13,7 +13,7 @@ import (
 // accessTest reads an entry of access_tests.
 func (r *reader) accessTest(n node) {
 	before := len(r.errs)
-	m := r.object(n, fields.Names("access_tests"), nil)
+	m := r.object(n, "access_tests")
 	if m == nil {
 		if n.Kind == lang.Null {
 			r.wrong(n, "want a mapping with the fields principal, allow and deny, not nothing")

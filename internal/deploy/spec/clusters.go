@@ -19,7 +19,7 @@ func (r *reader) cluster(n node) {
 		return
 	}
 	before := len(r.errs)
-	f := r.object(n, names, nil)
+	f := r.object(n, "clusters")
 	if f == nil {
 		return
 	}

@@ -34,12 +34,13 @@ func (d decoder) wrong(n node, format string, args ...any) {
 }
 
 // object returns the members of a mapping by key, those without a value left
-// out: they are as good as absent. Keys that are not in names are errors;
-// elsewhere tells where else a field of that name belongs.
-func (d decoder) object(n node, names []string, elsewhere func(field string) string) map[string]node {
+// out: they are as good as absent. Keys that are no fields of the object in, as
+// package fields names it, are errors.
+func (d decoder) object(n node, in string) map[string]node {
 	if n.Kind == lang.Null {
 		return nil
 	}
+	names := fields.Names(in)
 	if n.Kind != lang.Mapping {
 		d.wrong(n, "want a mapping with the fields %s, not %s", some(names), n)
 		return nil
@@ -47,14 +48,7 @@ func (d decoder) object(n node, names []string, elsewhere func(field string) str
 	out := make(map[string]node, len(n.Members))
 	for _, m := range n.Members {
 		if !slices.Contains(names, m.Key) {
-			hint := ""
-			if elsewhere != nil {
-				hint = elsewhere(m.Key)
-			}
-			if near := fields.Nearest(m.Key, names); hint == "" && near != "" {
-				hint = "; did you mean " + strconv.Quote(near) + "?"
-			}
-			d.errorf(m.At, n.path, "unknown field %q%s", lang.Clip(m.Key), hint)
+			d.errorf(m.At, n.path, "unknown field %q%s", lang.Clip(m.Key), fields.Hint(in, m.Key))
 			continue
 		}
 		if m.Value.Kind != lang.Null {

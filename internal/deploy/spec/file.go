@@ -73,13 +73,7 @@ func (r *reader) file(root node) {
 		r.declared = true // said already
 		return
 	}
-	elsewhere := func(field string) string {
-		if slices.Contains(fields.Names(fields.Repository), field) {
-			return "; it is a field of a repository, or of defaults"
-		}
-		return ""
-	}
-	top := r.object(root, fields.Names(""), elsewhere)
+	top := r.object(root, "")
 	if root.Kind != lang.Mapping {
 		r.declared = true
 	}
@@ -158,7 +152,7 @@ func (r *reader) stackName(n node) {
 
 // planBounds reads the bounds on plans.
 func (r *reader) planBounds(n node) {
-	m := r.object(n, fields.Names("plan"), nil)
+	m := r.object(n, "plan")
 	v, ok := m["max_expire"]
 	if !ok {
 		return

@@ -96,7 +96,7 @@ func FailedLifecycleTests(results []LifecycleResult) Errors {
 // lifecycleTest reads an entry of lifecycle_tests.
 func (r *reader) lifecycleTest(n node) {
 	before := len(r.errs)
-	m := r.object(n, fields.Names("lifecycle_tests"), nil)
+	m := r.object(n, "lifecycle_tests")
 	if m == nil {
 		if n.Kind == lang.Null {
 			r.wrong(n, "want a mapping with the fields image and expect, not nothing")
@@ -130,7 +130,7 @@ func (r *reader) lifecycleTest(n node) {
 
 func (r *reader) testImage(n node, t *lifecycle.Test) {
 	before := len(r.errs)
-	m := r.object(n, fields.Names("lifecycle_tests.image"), nil)
+	m := r.object(n, "lifecycle_tests.image")
 	if m == nil || len(r.errs) == before && !r.need(n, m, "an image", "age_days") {
 		return
 	}

@@ -11,7 +11,7 @@ import (
 // promotion reads an entry of promotions.
 func (r *reader) promotion(n node) {
 	before := len(r.errs)
-	m := r.object(n, fields.Names("promotions"), nil)
+	m := r.object(n, "promotions")
 	if m == nil {
 		if n.Kind == lang.Null {
 			r.wrong(n, "want a mapping with the fields name, from and to, not nothing")

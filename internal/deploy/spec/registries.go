@@ -25,7 +25,7 @@ func (r *reader) registry(n node) {
 		return
 	}
 	before := len(r.errs)
-	f := r.object(n, names, nil)
+	f := r.object(n, "registries")
 	if f == nil {
 		return
 	}

@@ -72,14 +72,9 @@ func (f settings) over(d settings) settings {
 	}
 }
 
-// fields reads the settings of a repository, or defaults.
+// repository reads the settings of a repository, or defaults.
 func (d decoder) repository(n node) settings {
-	m := d.object(n, fields.Names(fields.Repository), func(field string) string {
-		if slices.Contains(fields.Names(""), field) {
-			return "; it belongs at the top of the file"
-		}
-		return ""
-	})
+	m := d.object(n, fields.Repository)
 	f := d.settings(m)
 	if v, ok := m["registries"]; ok {
 		f.registries = given(d.registryNames(v), v)
@@ -144,17 +139,10 @@ func (d decoder) overrides(n node) map[string]override {
 		d.wrong(n, "want a mapping from names of registries to fields of a repository, not %s", n)
 		return nil
 	}
-	names := slices.DeleteFunc(slices.Clone(fields.Names(fields.Repository)), func(s string) bool { return slices.Contains(fields.NotOverridden, s) })
 	out := make(map[string]override, len(n.Members))
 	for _, m := range n.Members {
 		item := node{m.Value, n.path.At(m.Key), m.At}
-		fs := d.object(item, names, func(field string) string {
-			if slices.Contains(fields.NotOverridden, field) {
-				return "; it belongs to the repository, outside overrides"
-			}
-			return ""
-		})
-		out[m.Key] = override{item, d.settings(fs)}
+		out[m.Key] = override{item, d.settings(d.object(item, fields.Override))}
 	}
 	return out
 }
@@ -162,7 +150,7 @@ func (d decoder) overrides(n node) map[string]override {
 func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 	var e ecr.Encryption
 	before := len(d.errs)
-	m := d.object(n, fields.Names("encryption"), nil)
+	m := d.object(n, "encryption")
 	if m == nil || len(d.errs) == before && !d.need(n, m, "encryption", "type") {
 		return e, false
 	}

@@ -166,7 +166,7 @@ func (d decoder) principal(n node) (principal, bool) {
 // service reads a principal that is an AWS service.
 func (d decoder) service(n node) (principal, bool) {
 	p, before := principal{by: n.origin()}, len(d.errs)
-	m := d.object(n, fields.Names(fields.Principal), nil)
+	m := d.object(n, fields.Principal)
 	if len(d.errs) == before && d.need(n, m, "a principal that is no ARN", "service") {
 		if _, ok := m["source_account"]; !ok {
 			if _, ok := m["source_arn"]; !ok {

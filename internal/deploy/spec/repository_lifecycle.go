@@ -126,7 +126,7 @@ func (d decoder) rules(n node) []rule {
 			continue
 		}
 		before := len(d.errs)
-		m := d.object(item, fields.Names("expiration_rules"), nil)
+		m := d.object(item, "expiration_rules")
 		if m == nil {
 			continue
 		}

@@ -168,6 +168,7 @@ var namesOfFields = sync.OnceValue(func() map[string][]string {
 	for _, f := range slices.Concat(fileTable, repositoryTable) {
 		out[f.In] = append(out[f.In], f.Name)
 	}
+	out[Override] = slices.DeleteFunc(slices.Clone(out[Repository]), func(s string) bool { return slices.Contains(NotOverridden, s) })
 	for in, names := range out {
 		out[in] = slices.Clip(names)
 	}
