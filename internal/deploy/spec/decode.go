@@ -48,7 +48,11 @@ func (d decoder) object(n node, in string) map[string]node {
 	out := make(map[string]node, len(n.Members))
 	for _, m := range n.Members {
 		if !slices.Contains(names, m.Key) {
-			d.errorf(m.At, n.path, "unknown field %q%s", lang.Clip(m.Key), fields.Hint(in, m.Key))
+			hint := fields.Hint(in, m.Key)
+			if hint == "" && in == "" && mayBeRepository(m) && n.Get("ecr_repositories") == nil {
+				hint = "; a repository goes into ecr_repositories"
+			}
+			d.errorf(m.At, n.path, "unknown field %q%s", lang.Clip(m.Key), hint)
 			continue
 		}
 		if m.Value.Kind != lang.Null {
@@ -56,6 +60,12 @@ func (d decoder) object(n node, in string) map[string]node {
 		}
 	}
 	return out
+}
+
+// mayBeRepository reports whether m looks like an entry of ecr_repositories.
+func mayBeRepository(m lang.Member) bool {
+	_, err := ecr.ParseRepositoryName(m.Key)
+	return err == nil && (m.Value.Kind == lang.Mapping || m.Value.Kind == lang.Null)
 }
 
 // some is the names, or of many the first.
@@ -115,9 +125,9 @@ func (d decoder) boolean(n node) (bool, bool) {
 		switch strings.ToLower(n.Text) {
 		case "true", "false":
 			hint = "; take the quotes away"
-		case "yes", "y", "on":
+		case "yes", "y", "on", "enabled", "immutable":
 			hint = "; write true"
-		case "no", "n", "off":
+		case "no", "n", "off", "disabled", "mutable":
 			hint = "; write false"
 		}
 	}

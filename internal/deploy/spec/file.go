@@ -190,7 +190,13 @@ func (r *reader) repositoryMap(n node) {
 	}
 	for _, m := range n.Members {
 		item := node{m.Value, n.path.At(m.Key), m.At}
+		before := len(r.errs)
 		f := r.repository(item)
+		if len(r.errs) > before && slices.Contains(fields.Names(fields.Repository), m.Key) {
+			r.errs = r.errs[:before]
+			r.errorf(m.At, n.path, "%q is a field of a repository; put it under a repository's name, or into defaults for all", m.Key)
+			continue
+		}
 		name, err := ecr.ParseRepositoryName(m.Key)
 		if err != nil {
 			r.errorf(m.At, n.path, "%q is not a repository name: %s", lang.Clip(m.Key), badName(m.Key))

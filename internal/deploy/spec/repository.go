@@ -114,11 +114,19 @@ func (d decoder) settings(m map[string]node) settings {
 func (d decoder) registryNames(n node) []node {
 	var out []node
 	first := map[string]state.Position{}
+	if n.Kind == lang.Mapping {
+		d.wrong(n, "want a list of names of registries, not a mapping; settings for one registry go into overrides")
+		return nil
+	}
 	items := d.list(n, "names of registries")
 	if n.Kind == lang.List && len(items) == 0 {
 		d.wrong(n, "name at least one registry")
 	}
 	for _, item := range items {
+		if item.Kind == lang.Mapping {
+			d.wrong(item, "want the name of a registry; registries are described at the top of the file, and only named here")
+			continue
+		}
 		s, ok := d.text(item)
 		if !ok {
 			continue

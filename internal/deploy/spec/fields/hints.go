@@ -9,8 +9,8 @@ import (
 )
 
 // Hint says what to do about a name that is no field of the object in: where it
-// belongs, or what was probably meant. It continues a sentence; "" when there is
-// nothing to say.
+// belongs, what it is called here, or what was probably meant. It continues a
+// sentence; "" when there is nothing to say.
 func Hint(in, name string) string {
 	switch {
 	case in == "" && slices.Contains(Names(Repository), name):
@@ -20,16 +20,48 @@ func Hint(in, name string) string {
 	case in == Override && slices.Contains(NotOverridden, name):
 		return "; it belongs to the repository, outside overrides"
 	}
-	if near := Nearest(name, Names(in)); near != "" {
-		return "; did you mean " + strconv.Quote(near) + "?"
+	objects := []string{in}
+	switch in {
+	case "":
+		objects = append(objects, Repository) // one level too high
+	case Override:
+		objects = []string{Repository}
 	}
-	return ""
+	bare := strings.TrimPrefix(snake(name), "repository_") // as terraform-aws-modules has it
+	for _, name := range []string{snake(name), bare} {
+		for i, o := range objects {
+			help := foreignHelp(o, name)
+			if near := Nearest(name, Names(o)); help == "" && i == 0 {
+				help = near
+			}
+			if help == "" {
+				continue
+			}
+			if slices.Contains(Names(o), help) {
+				help = "did you mean " + strconv.Quote(help) + "?"
+			}
+			if i > 0 {
+				help = "in a repository, or in defaults, " + help
+			}
+			return "; " + help
+		}
+	}
+	var where []string
+	for _, f := range All() {
+		if w := strings.ReplaceAll(f.Where(), "`", ""); f.Name == name && !slices.Contains(where, w) {
+			where = append(where, w)
+		}
+	}
+	if len(where) == 0 {
+		return ""
+	}
+	return "; it is a field of " + strings.Join(where, ", and of ")
 }
 
 // Nearest is the word that s was probably meant to be, "" when none is near:
 // one with few letters changed, or one that s is the beginning or end of.
 func Nearest(s string, words []string) string {
-	s = strings.ToLower(strings.ReplaceAll(s, "-", "_"))
+	s = snake(s)
 	best := spelling.Nearest(s, words)
 	for _, w := range words {
 		if best == "" && len(s) >= 4 && (strings.HasPrefix(w, s) || strings.HasSuffix(w, "_"+s)) {
