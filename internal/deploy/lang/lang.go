@@ -15,6 +15,7 @@ package lang
 import (
 	"bytes"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
@@ -66,6 +67,16 @@ func Parse(s Source) (*Value, Errors) {
 	return parse(p, s), p.errs
 }
 
+// conflict finds the marks that a version control system leaves, and returns
+// where the first stands; -1 for none.
+func conflict(data []byte) int {
+	ours := regexp.MustCompile(`(?m)^<<<<<<< .*$`).FindIndex(data)
+	if ours == nil || !regexp.MustCompile(`(?m)^>>>>>>> `).Match(data[ours[1]:]) {
+		return -1
+	}
+	return ours[0]
+}
+
 func parse(p *problems, s Source) *Value {
 	start := state.Position{File: s.Name, Line: 1, Column: 1}
 	if len(s.Data) > maxBytes {
@@ -83,6 +94,10 @@ func parse(p *problems, s Source) *Value {
 	}
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		p.errorf(positionOf(s.Name, string(data), i), nil, "a NUL character; the file is not text in UTF-8")
+		return nil
+	}
+	if i := conflict(data); i >= 0 {
+		p.errorf(positionOf(s.Name, string(data), i), nil, "a merge conflict; resolve it first")
 		return nil
 	}
 	s.Data = data

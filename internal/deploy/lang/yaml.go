@@ -3,6 +3,7 @@ package lang
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -103,24 +104,44 @@ func (c *converter) parse(data []byte) (file *ast.File) {
 		if errors.As(err, &located) {
 			at, msg = c.place(located.GetToken()), located.GetMessage()
 		}
-		c.errorf(at, nil, "%s", msg+syntaxHint(located))
+		c.syntaxError(at, msg, located)
 		return nil
 	}
 	return file
 }
 
-// syntaxHint adds advice to the syntax errors that people meet.
-func syntaxHint(err yaml.Error) string {
-	if err == nil || err.GetToken() == nil {
-		return ""
+// syntaxError reports what the library says at a place, with advice for the
+// mistakes that people make.
+func (c *converter) syntaxError(at state.Position, msg string, err yaml.Error) {
+	var line string
+	if lines := strings.Split(string(c.source.Data), "\n"); 0 < at.Line && at.Line <= len(lines) {
+		line = lines[at.Line-1]
 	}
-	switch t := err.GetToken(); {
+	bare := strings.TrimLeft(line, " \t")
+	first := len(line)-len(bare) == at.Column-1 // the place is the first thing on its line
+	if tab := strings.IndexByte(line[:len(line)-len(bare)], '\t'); tab >= 0 {
+		at.Column = tab + 1
+		c.errorf(at, nil, "a tab in the indentation, where YAML allows only spaces")
+		return
+	}
+	var t *token.Token
+	if err != nil {
+		t = err.GetToken()
+	}
+	switch {
+	case strings.Contains(line, "{{") || strings.Contains(line, "{%"):
+		msg += "; templates are not evaluated: render the file first"
+	case t == nil:
 	case t.Type == token.AliasType, t.PreviousType() == token.AliasType:
-		return "; a text that begins with * must be in quotes"
-	case t.Value == "\t":
-		return "; indent with spaces"
+		msg += "; a text that begins with * must be in quotes"
+	case strings.HasSuffix(msg, "is a reserved character"):
+		msg += "; put the text in quotes"
+	case msg == "mapping value is not allowed in this context":
+		msg += "; write it on the next line, indented"
+	case first && strings.Contains(msg, "not allowed in this context"):
+		msg += "; check the indentation of this line"
 	}
-	return ""
+	c.errorf(at, nil, "%s", msg)
 }
 
 // bounded checks how deep the tokens nest and how many keys they hold.

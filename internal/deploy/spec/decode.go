@@ -42,7 +42,11 @@ func (d decoder) object(n node, in string) map[string]node {
 	}
 	names := fields.Names(in)
 	if n.Kind != lang.Mapping {
-		d.wrong(n, "want a mapping with the fields %s, not %s", some(names), n)
+		hint := ""
+		if key, value, ok := strings.Cut(n.Text, ":"); ok && n.Plain && slices.Contains(names, key) && !strings.HasPrefix(value, " ") {
+			hint = "; write a space after the colon"
+		}
+		d.wrong(n, "want a mapping with the fields %s, not %s%s", some(names), n, hint)
 		return nil
 	}
 	out := make(map[string]node, len(n.Members))
