@@ -69,7 +69,7 @@ func (es Errors) InOrder(files []string) Errors {
 	})
 	if extra := len(es) - maxErrors; extra > 0 {
 		last := es[maxErrors].Position
-		es = append(es[:maxErrors:maxErrors], &Error{last, "", fmt.Sprintf("and %d more errors from here on", extra)})
+		es = append(es[:maxErrors:maxErrors], &Error{last, "", fmt.Sprintf("and %d more errors", extra)})
 	}
 	return es
 }

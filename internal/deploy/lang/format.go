@@ -12,15 +12,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
-// Format lays out the source's text in the one way of its language, with the
-// same meaning and the same comments: what does not hold to that is an error,
-// and so is text that cannot be parsed. Whether its fields are right does not
-// matter. What Format returns, which is UTF-8, it returns again.
+// Format formats the source's text. Its meaning and comments do not change; a
+// text for which that cannot be kept is an error, and so is one that cannot be
+// parsed. The fields need not be valid. What Format returns, which is UTF-8, it returns again.
 //
 // Of YAML only indent (two spaces, also for lists in mappings), the space after
 // "-" and ":", the ends of lines and blank lines (one at most) change; JSON has
-// every member and item on a line of its own; HCL is laid out as terraform fmt
-// does.
+// every member and item on its own line; HCL is formatted as terraform fmt does
+// it.
 func Format(s Source) ([]byte, error) {
 	before, errs := Parse(s)
 	if len(errs) > 0 {
@@ -42,7 +41,7 @@ func Format(s Source) ([]byte, error) {
 		}
 		text = out
 	}
-	return nil, fmt.Errorf("%s cannot be formatted: it does not come to rest", s.Name)
+	return nil, fmt.Errorf("%s cannot be formatted: the result is not stable", s.Name)
 }
 
 func layOut(l Language, text []byte) []byte {
@@ -70,7 +69,7 @@ func sameContent(s Source, before *Value, text, out []byte) error {
 	language := Of(s.Name)
 	if len(errs) > 0 || !sameValue(before, after) || !slices.Equal(words(language, text), words(language, out)) ||
 		language == YAML && !bytes.Equal(withoutSpace(text), withoutSpace(out)) {
-		return fmt.Errorf("%s cannot be formatted without changing what it says; it is left as it is", s.Name)
+		return fmt.Errorf("%s cannot be formatted without changing its meaning; it was not changed", s.Name)
 	}
 	return nil
 }

@@ -82,13 +82,13 @@ func TestFormat(t *testing.T) {
 }
 
 // A file that cannot be parsed is an error with its place; one with wrong
-// fields is laid out all the same.
+// fields is formatted all the same.
 func TestFormatErrors(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{
 		"syntax of YAML": {"k.yaml", "a: [", "k.yaml:1:4: "},
 		"syntax of JSON": {"k.json", "{", "k.json:1:"},
 		"syntax of HCL":  {"k.hcl", "a = [", "k.hcl:1:"},
-		"expression":     {"k.hcl", "a = b.c", "k.hcl:1:5: a: only values can stand here"},
+		"expression":     {"k.hcl", "a = b.c", "k.hcl:1:5: a: only literal values are allowed here"},
 	} {
 		_, err := lang.Format(lang.Source{Name: c.file, Data: []byte(c.text)})
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {

@@ -10,7 +10,7 @@ import (
 // yamlLine is a line of YAML and what begins on it.
 type yamlLine struct {
 	text   string         // without the line break
-	tokens []*token.Token // that begin on it, but for the content of block scalars
+	tokens []*token.Token // that begin on it, without the content of block scalars
 	flow   int            // how many brackets are open at its beginning
 	block  bool           // a line of a block scalar
 	keep   bool           // of one that keeps the blank lines at its end
@@ -112,7 +112,7 @@ func (s *yamlLevels) at(before int, dash bool) int {
 	return after
 }
 
-// formatYAML lays out text, which has been parsed.
+// formatYAML formats text, which has been parsed.
 func formatYAML(text []byte) []byte {
 	lines := yamlLines(strings.ReplaceAll(string(text), "\r\n", "\n"))
 	var levels yamlLevels
@@ -230,7 +230,7 @@ func (l *yamlLine) layOut(levels *yamlLevels) (shift int) {
 	return shift
 }
 
-// lastColumn is that of the first token which is no dash, or of the last dash.
+// lastColumn is that of the first token that is not a dash, or of the last dash.
 func (l *yamlLine) lastColumn() int {
 	column := 0
 	for i, t := range l.tokens {

@@ -14,10 +14,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
 
-// The HCL that is read is what a .tfvars file may hold: NAME = VALUE, with
-// texts, numbers, booleans, null, lists and mappings. There are no blocks, and
-// nothing is evaluated: variables, functions, conditions and templates are
-// errors, because what a file says should stand in it.
+// The HCL that is read is that of a .tfvars file: NAME = VALUE, with strings,
+// numbers, booleans, null, lists and mappings. There are no blocks, and nothing
+// is evaluated: variables, functions, conditions and templates are errors, so
+// that the meaning of a file does not depend on anything else.
 
 // maxHCL bounds the bytes of a file, for a token of HCL takes about a hundred.
 const maxHCL = 4 << 20
@@ -58,11 +58,11 @@ type hclConverter struct {
 	source *Source
 	name   string
 	data   []byte
-	// expressions are the tokens that no value has, in their order.
+	// expressions are the tokens that no literal has, in their order.
 	expressions []hclExpression
 }
 
-// hclExpression is where an expression shows that it is no value.
+// hclExpression is a token that shows that an expression is not a literal.
 type hclExpression struct {
 	offset  int
 	at      hcl.Pos
@@ -98,14 +98,14 @@ func (c *hclConverter) diagnostics(diags hcl.Diagnostics) (fatal bool) {
 	return fatal
 }
 
-const onlyValues = "only values can stand here: texts, numbers, true, false, null, lists and mappings"
+const onlyValues = "only literal values are allowed here: strings, numbers, true, false, null, lists and mappings"
 
-// maxExpressions bounds the tokens that no value has: the parser recurses by
-// them, and Go cannot recover from a full stack.
+// maxExpressions bounds the tokens that no literal has: the parser recurses by
+// them, and Go cannot recover from a stack overflow.
 const maxExpressions = 10_000
 
-// bounded checks, before anything is parsed, how deep the tokens nest, and
-// collects those that no value has.
+// bounded checks how deeply the tokens nest before they are parsed, and collects
+// those that no literal has.
 func (c *hclConverter) bounded(tokens hclsyntax.Tokens) bool {
 	depth := 0
 	for i, t := range tokens {
@@ -133,11 +133,11 @@ func (c *hclConverter) bounded(tokens hclsyntax.Tokens) bool {
 				found(t.Range.Start, t.Range.Start.Byte, "")
 			}
 		case hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			found(t.Range.Start, t.Range.Start.Byte, fmt.Sprintf("; for the characters %s in a text write %s", t.Bytes, string(t.Bytes[:1])+string(t.Bytes)))
+			found(t.Range.Start, t.Range.Start.Byte, fmt.Sprintf("; to write %s in a string, use %s", t.Bytes, string(t.Bytes[:1])+string(t.Bytes)))
 		case hclsyntax.TokenOParen:
 			hint := ""
 			if i > 0 && string(tokens[i-1].Bytes) == "jsonencode" {
-				hint = "; write the mapping itself, without jsonencode"
+				hint = "; write the mapping without jsonencode"
 			}
 			named(hint)
 		case hclsyntax.TokenDot:
@@ -170,8 +170,8 @@ func (c *hclConverter) allExpressions() {
 	}
 }
 
-// refuse reports that the expression at r is no value, if something in it shows
-// that: there.
+// refuse reports that the expression at r is not a literal, at the token that
+// shows it. It returns false if there is no such token.
 func (c *hclConverter) refuse(r hcl.Range, path jsonpos.Path) bool {
 	i, _ := slices.BinarySearchFunc(c.expressions, r.Start.Byte, func(e hclExpression, offset int) int { return e.offset - offset })
 	if i == len(c.expressions) || c.expressions[i].offset >= r.End.Byte {
@@ -181,7 +181,7 @@ func (c *hclConverter) refuse(r hcl.Range, path jsonpos.Path) bool {
 	return true
 }
 
-// codeBlocks are blocks that hold code of Terraform and its kin.
+// codeBlocks are block types of Terraform, OpenTofu and Terragrunt.
 var codeBlocks = []string{
 	"check", "data", "dependencies", "dependency", "feature", "generate", "import", "include", "locals", "module", "moved", "output",
 	"provider", "remote_state", "removed", "resource", "terraform", "variable",
@@ -194,7 +194,7 @@ func (c *hclConverter) body(b *hclsyntax.Body) *Value {
 	for _, block := range b.Blocks {
 		at, path := c.place(block.TypeRange.Start), jsonpos.Path{block.Type}
 		if len(block.Labels) > 0 || slices.Contains(codeBlocks, block.Type) {
-			c.errorf(at, path, "a block of Terraform code, which is not read; only NAME = VALUE can stand here")
+			c.errorf(at, path, "Terraform code is not read; only NAME = VALUE is allowed here")
 		} else {
 			c.errorf(at, path, "blocks are not supported; write %s = ...", Clip(block.Type))
 		}
@@ -224,7 +224,7 @@ func (c *hclConverter) value(e hclsyntax.Expression, path jsonpos.Path) *Value {
 		if !c.refuse(r, path) {
 			hint := ""
 			if t, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && len(t.Traversal) == 1 {
-				hint = fmt.Sprintf("; a text is in quotes: %q", t.Traversal.RootName())
+				hint = fmt.Sprintf("; quote strings: %q", t.Traversal.RootName())
 			}
 			c.errorf(v.At, path, "%s%s", onlyValues, hint)
 		}
@@ -297,7 +297,7 @@ func (c *hclConverter) object(v *Value, e *hclsyntax.ObjectConsExpr, path jsonpo
 		key, ok := hclKey(item.KeyExpr)
 		if !ok {
 			if !c.refuse(item.KeyExpr.Range(), path) {
-				c.errorf(at, path, "a key must be a plain name, or a text in quotes")
+				c.errorf(at, path, "a key must be a name or a quoted string")
 			}
 			continue
 		}

@@ -14,12 +14,12 @@ func TestHCLBounds(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"lists":      {"a = " + strings.Repeat("[", many), "k.hcl:1:105: nested deeper than 100 levels"},
 		"mappings":   {"a = " + strings.Repeat("{a=", many), "k.hcl:1:305: nested deeper than 100 levels"},
-		"signs":      {"a = " + strings.Repeat("-", many) + "5", "k.hcl:1:5: only values can stand here"},
-		"negations":  {"a = " + strings.Repeat("!", many) + "true", "k.hcl:1:5: only values can stand here"},
-		"brackets":   {"a = " + strings.Repeat("(", many), "k.hcl:1:5: only values can stand here"},
-		"templates":  {"a = " + strings.Repeat(`"${`, many), "k.hcl:1:6: only values can stand here"},
-		"conditions": {"a = " + strings.Repeat("true ? 1 : ", many), "k.hcl:1:10: only values can stand here"},
-		"traversals": {"a = b" + strings.Repeat(".b", many), "k.hcl:1:5: only values can stand here"},
+		"signs":      {"a = " + strings.Repeat("-", many) + "5", "k.hcl:1:5: only literal values are allowed here"},
+		"negations":  {"a = " + strings.Repeat("!", many) + "true", "k.hcl:1:5: only literal values are allowed here"},
+		"brackets":   {"a = " + strings.Repeat("(", many), "k.hcl:1:5: only literal values are allowed here"},
+		"templates":  {"a = " + strings.Repeat(`"${`, many), "k.hcl:1:6: only literal values are allowed here"},
+		"conditions": {"a = " + strings.Repeat("true ? 1 : ", many), "k.hcl:1:10: only literal values are allowed here"},
+		"traversals": {"a = b" + strings.Repeat(".b", many), "k.hcl:1:5: only literal values are allowed here"},
 		"blocks":     {strings.Repeat("a {\n", many), "k.hcl:101:3: nested deeper than 100 levels"},
 		"size":       {strings.Repeat("#\n", 2<<20+1), "k.hcl:1:1: the file has 4194306 bytes; of HCL at most 4194304 are read"},
 	} {

@@ -1,14 +1,14 @@
-// Package lang reads, prints and lays out the languages that files are written
-// in: YAML, JSON and HCL.
+// Package lang reads, prints and formats the languages of files: YAML, JSON and
+// HCL.
 //
-// What it guarantees: a value knows where it stands in its file, and has its
-// comments; everything that is wrong with a text is reported at its line and
-// column; what is printed is read again as what it was; and no input, however
-// hostile, makes it panic or run away. It knows nothing of the fields
-// that a file has: what values mean is the caller's matter.
+// It guarantees that a value has its place in the file and its comments; that
+// every error in a text is reported at its line and column; that what is printed
+// is read as the same value; and that no input, however hostile, makes it panic
+// or run without bound. It does not know the fields of a file: what values mean
+// is up to the caller.
 //
-// The languages are YAML 1.2, strict JSON (RFC 8259), and of HCL what a .tfvars
-// file may hold. docs/file.md is the reference;
+// The languages are YAML 1.2, strict JSON (RFC 8259), and the HCL of .tfvars
+// files. docs/file.md is the reference;
 // docs/design/0016-formats-and-fields.md has the reasons.
 package lang
 
@@ -53,15 +53,15 @@ type Source struct {
 	Data []byte
 }
 
-// Bounds on what is read. They lie far above what a person writes and keep a
-// hostile file from taking the machine with it.
+// Bounds on what is read. They are far above what a person writes, and keep a
+// hostile file from exhausting the machine.
 const (
 	maxBytes = 16 << 20 // of one source
 	maxDepth = jsonpos.MaxDepth
 )
 
-// Parse reads the text of s. It returns nil where there is nothing to go on
-// with. The errors are in the order in which they were found.
+// Parse reads the text of s. It returns nil if the text cannot be parsed. The
+// errors are in the order in which they were found.
 func Parse(s Source) (*Value, Errors) {
 	p := &problems{}
 	return parse(p, s), p.errs
@@ -93,7 +93,7 @@ func parse(p *problems, s Source) *Value {
 		return nil
 	}
 	if i := bytes.IndexByte(data, 0); i >= 0 {
-		p.errorf(positionOf(s.Name, string(data), i), nil, "a NUL character; the file is not text in UTF-8")
+		p.errorf(positionOf(s.Name, string(data), i), nil, "the file contains a NUL character: it is not a text file, or not UTF-8")
 		return nil
 	}
 	if i := conflict(data); i >= 0 {

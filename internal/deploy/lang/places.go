@@ -114,7 +114,7 @@ func (r *textReader) open(l Language) {
 	}
 }
 
-// next returns the next character that is no white space, and where it begins.
+// next returns the next character that is not white space, and where it begins.
 func (r *textReader) next() (c string, begins int, ok bool) {
 	for r.at < len(r.src) {
 		begins = r.at

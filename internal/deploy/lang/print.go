@@ -11,9 +11,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
 
-// Print writes v, laid out as Format does it. What it returns means v again
-// when it is read; a value that a language cannot say, such as a text of HCL
-// that is not in Unicode's form C, is an error. JSON has no comments.
+// Print writes v, formatted as Format does. Reading the result gives v again. A
+// value that the language cannot express, such as a string in HCL that is not in
+// Unicode's form C, is an error. JSON has no comments.
 //
 // In YAML and HCL a list or mapping with comments in it is never on one line,
 // and a comment beside an item that takes several lines goes above it.
@@ -144,7 +144,7 @@ func (w *writer) scalar(v *Value) bool {
 		w.WriteString(v.Text)
 	case Text:
 		if !utf8.ValidString(v.Text) {
-			w.fail("a text is not UTF-8: %q", Clip(v.Text))
+			w.fail("a string is not UTF-8: %q", Clip(v.Text))
 		}
 		return false
 	case List, Mapping:
@@ -196,7 +196,7 @@ func difference(want, got *Value, path jsonpos.Path) error {
 	case want.Kind != got.Kind, want.Kind == Boolean && want.True() != got.True(), want.Kind != Boolean && want.Text != got.Text:
 		return fmt.Errorf("%s%s would be read as %s", at, want, got)
 	case len(want.Items) != len(got.Items), len(want.Members) != len(got.Members):
-		return fmt.Errorf("%sit would be read with another number of values", at)
+		return fmt.Errorf("%sit would be read with a different number of values", at)
 	}
 	for i := range want.Items {
 		if err := difference(want.Items[i], got.Items[i], path.At(i)); err != nil {

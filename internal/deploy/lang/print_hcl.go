@@ -12,12 +12,12 @@ import (
 func (w *writer) hclFile(v *Value) {
 	w.paragraphs(v.Above)
 	if v.Kind != Null && v.Kind != Mapping {
-		w.fail("a file of HCL holds names and their values, not %s", v)
+		w.fail("an HCL file holds names and values, not %s", v)
 	}
 	w.gap(len(v.Members) > 0)
 	for i, m := range v.Members {
 		if !identifier(m.Key) {
-			w.fail("%q cannot be a name at the top of a file of HCL", Clip(m.Key))
+			w.fail("%q cannot be a name at the top of an HCL file", Clip(m.Key))
 		}
 		w.hclMember(m.Key, m.Value, 0, i > 0)
 	}
@@ -31,7 +31,7 @@ func (w *writer) hclMember(name string, v *Value, indent int, gap bool) {
 	w.comment(indent, v.Above)
 	heredoc := v.Kind == Text && blockText(v.Text) && strings.HasSuffix(v.Text, "\n") && !strings.Contains(v.Text, "$${") && !strings.Contains(v.Text, "%%{")
 	if heredoc && v.Beside != "" {
-		w.comment(indent, []string{v.Beside}) // nothing can stand beside its marks
+		w.comment(indent, []string{v.Beside}) // a comment cannot follow its delimiters
 	}
 	w.indent(indent)
 	w.WriteString(name + " = ")

@@ -118,8 +118,8 @@ func countComments(v *lang.Value) int {
 	return n
 }
 
-// What is printed is read again as what it was, is laid out already, and has
-// all its comments.
+// What is printed is read as the same value, is formatted already, and has all
+// its comments.
 func TestPrintIsReadAgain(t *testing.T) {
 	for _, l := range []lang.Language{lang.YAML, lang.JSON, lang.HCL} {
 		t.Run(string(l), func(t *testing.T) {
@@ -261,14 +261,14 @@ func TestPrintErrors(t *testing.T) {
 		v    *lang.Value
 		want string
 	}{
-		"list in HCL":         {lang.HCL, lang.NewList(), "a file of HCL holds names and their values, not a list"},
-		"name of HCL":         {lang.HCL, lang.NewMapping().Add("team/a", lang.NewMapping()), `"team/a" cannot be a name at the top of a file of HCL`},
-		"form of HCL":         {lang.HCL, in(lang.NewText("e\u0301")), "this cannot be written as hcl: a[0]: the text \"e\u0301\" would be read as the text \"é\""},
+		"list in HCL":         {lang.HCL, lang.NewList(), "an HCL file holds names and values, not a list"},
+		"name of HCL":         {lang.HCL, lang.NewMapping().Add("team/a", lang.NewMapping()), `"team/a" cannot be a name at the top of an HCL file`},
+		"form of HCL":         {lang.HCL, in(lang.NewText("e\u0301")), "this cannot be written as hcl: a[0]: the string \"e\u0301\" would be read as the string \"é\""},
 		"keys of HCL":         {lang.HCL, in(lang.NewMapping().Add("e\u0301 x", lang.NewMapping()).Add("é x", lang.NewMapping())), `this cannot be written as hcl: printed.hcl:4:5: a[0]["é x"]: given twice`},
 		"number of JSON":      {lang.JSON, in(&lang.Value{Kind: lang.Number, Text: "0x1f"}), "this cannot be written as json: printed.json:1:8: "},
 		"infinity in HCL":     {lang.HCL, in(&lang.Value{Kind: lang.Number, Text: ".inf"}), "this cannot be written as hcl: "},
-		"bytes in YAML":       {lang.YAML, in(lang.NewText("a\xff")), `a text is not UTF-8: "a\xff"`},
-		"bytes of a key":      {lang.YAML, in(lang.NewMapping().Add("\xff", lang.NewMapping())), `a text is not UTF-8: "\xff"`},
+		"bytes in YAML":       {lang.YAML, in(lang.NewText("a\xff")), `a string is not UTF-8: "a\xff"`},
+		"bytes of a key":      {lang.YAML, in(lang.NewMapping().Add("\xff", lang.NewMapping())), `a string is not UTF-8: "\xff"`},
 		"what is broken":      {lang.YAML, in(&lang.Value{Kind: lang.Broken}), "there is a value that could not be read"},
 		"nested without end":  {lang.YAML, nested(200), "this cannot be written as yaml: printed.yaml:"},
 		"nested, in brackets": {lang.HCL, nested(200), "this cannot be written as hcl: printed.hcl:"},

@@ -108,7 +108,7 @@ func (v *Value) String() string {
 	case Integer, Number:
 		return "the number " + Clip(v.Text)
 	case Text:
-		return "the text " + strconv.Quote(Clip(v.Text))
+		return "the string " + strconv.Quote(Clip(v.Text))
 	case List:
 		return "a list"
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 // The YAML that is read is YAML 1.2's core schema (so that yes and no are
-// texts), one document to a source, with anchors and aliases. Merge keys and
-// type tags are refused, because what a file says should be where it says it.
+// strings), one document in a source, with anchors and aliases. Merge keys and
+// type tags are not supported.
 
 // Bounds on YAML alone; JSON, which needs a fraction of the time and memory,
 // is the way out for larger files.
@@ -53,7 +53,7 @@ func parseYAML(p *problems, s *Source) *Value {
 		case nil, *ast.DirectiveNode:
 		default:
 			if root != nil {
-				p.errorf(c.place(body.GetToken()), nil, "a second YAML document; a file holds one")
+				p.errorf(c.place(body.GetToken()), nil, "a second YAML document; only one is allowed")
 				return root
 			}
 			root = c.value(body, nil)
@@ -133,9 +133,9 @@ func (c *converter) syntaxError(at state.Position, msg string, err yaml.Error) {
 		msg += "; templates are not evaluated: render the file first"
 	case t == nil:
 	case t.Type == token.AliasType, t.PreviousType() == token.AliasType:
-		msg += "; a text that begins with * must be in quotes"
+		msg += "; quote a string that begins with *"
 	case strings.HasSuffix(msg, "is a reserved character"):
-		msg += "; put the text in quotes"
+		msg += "; quote the string"
 	case msg == "mapping value is not allowed in this context":
 		msg += "; write it on the next line, indented"
 	case first && strings.Contains(msg, "not allowed in this context"):
@@ -186,10 +186,10 @@ func (c *converter) bounded(tokens token.Tokens) bool {
 			c.errorf(c.place(t), nil, "more than %d keys; split the file, or write it as JSON", maxKeys)
 			return false
 		case items > maxItems:
-			c.errorf(c.place(t), nil, "more than %d items of lists; split the file, or write it as JSON", maxItems)
+			c.errorf(c.place(t), nil, "more than %d list items; split the file, or write it as JSON", maxItems)
 			return false
 		case markers > maxMarkers:
-			c.errorf(c.place(t), nil, "a second YAML document; a file holds one")
+			c.errorf(c.place(t), nil, "a second YAML document; only one is allowed")
 			return false
 		}
 	}
@@ -247,7 +247,7 @@ func (c *converter) value(n ast.Node, path jsonpos.Path) *Value {
 	case *ast.AliasNode:
 		return c.alias(v, n, path)
 	case *ast.TagNode:
-		c.errorf(v.At, path, "type tags such as %s are not supported; put a text in quotes", Clip(n.GetToken().Value))
+		c.errorf(v.At, path, "type tags such as %s are not supported; quote strings instead", Clip(n.GetToken().Value))
 		v.Kind = Broken
 	default:
 		c.errorf(v.At, path, "this form of YAML (%s) is not supported", n.Type().YAMLName())
@@ -261,7 +261,7 @@ func (c *converter) grow(v, child *Value) {
 	v.size += child.size
 	if v.size > maxValues && !c.full {
 		c.full = true
-		c.errorf(child.At, nil, "more than %d values, aliases counted as what they stand for", maxValues)
+		c.errorf(child.At, nil, "more than %d values, counting each alias as the values it refers to", maxValues)
 	}
 }
 
@@ -272,7 +272,7 @@ func (c *converter) alias(v *Value, n *ast.AliasNode, path jsonpos.Path) *Value 
 	}
 	target, ok := c.anchors[name]
 	if !ok {
-		c.errorf(v.At, path, "no anchor &%s stands above this; a text that begins with * must be in quotes", Clip(name))
+		c.errorf(v.At, path, "there is no anchor &%s above this; quote a string that begins with *", Clip(name))
 		v.Kind = Broken
 		return v
 	}

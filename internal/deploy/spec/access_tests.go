@@ -49,7 +49,7 @@ func (r *reader) accessTest(n node) {
 			case slices.Contains(out, s):
 				r.wrong(item, "%s is given twice", s)
 			case slices.Contains(t.Allow, s):
-				r.wrong(item, "%s is in allow too", s)
+				r.wrong(item, "%s is also in allow", s)
 			default:
 				out = append(out, s)
 			}

@@ -114,7 +114,7 @@ func plural(n int, what string) string {
 // checkLifecycle is check for the lifecycle policy.
 func (r repository) checkLifecycle(p *problems) {
 	if r.expireAllDays.own() && !r.expireAll.value {
-		p.failf(r.expireAllDays.by, "this is the number of days of expire_all_images, which is not true here")
+		p.failf(r.expireAllDays.by, "expire_all_after_days has no effect without expire_all_images: true")
 	}
 	if r.document.given {
 		return // its parser has checked it
@@ -127,7 +127,7 @@ func (r repository) checkLifecycle(p *problems) {
 	for _, e := range r.rules.value {
 		if k, ok := kept[e.pattern.text]; ok {
 			twice = true
-			p.failf(e.pattern.by, "pattern %q is in keep too, at %s, so this rule could never act", k.text, from(k.by.Position, e.pattern.by.Position))
+			p.failf(e.pattern.by, "pattern %q is also in keep, at %s, so this rule would never apply", k.text, from(k.by.Position, e.pattern.by.Position))
 		}
 	}
 	// The longest list is the one to shorten.
@@ -155,12 +155,12 @@ func (r repository) checkLifecycle(p *problems) {
 		}
 		with := ""
 		if len(others) > 0 {
-			with = ", with those for " + and(others)
+			with = ", including those for " + and(others)
 		}
 		p.failf(by, "%d rules%s; ECR allows %d", n, with, lifecycle.MaxRules)
 	} else if n > 0 && !twice {
 		if err := lifecycle.Validate(l); err != nil {
-			p.failf(by, "the lifecycle policy that this makes is not valid: %v", err)
+			p.failf(by, "the resulting lifecycle policy is not valid: %v", err)
 		}
 	}
 }
@@ -182,7 +182,7 @@ func (r repository) noteLifecycle(p *problems) {
 			replaced = append(replaced, "expiration_rules")
 		}
 		if len(replaced) > 0 {
-			p.notef(r.document.by, CodeLifecycleOverridden, "this policy is used as it is, in place of %s", and(replaced))
+			p.notef(r.document.by, CodeLifecycleOverridden, "this policy replaces %s", and(replaced))
 		}
 		return
 	}

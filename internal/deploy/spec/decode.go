@@ -33,9 +33,9 @@ func (d decoder) wrong(n node, format string, args ...any) {
 	}
 }
 
-// object returns the members of a mapping by key, those without a value left
-// out: they are as good as absent. Keys that are no fields of the object in, as
-// package fields names it, are errors.
+// object returns the members of a mapping by key, without those that have no
+// value. Keys that are not fields of the object in, as package fields names it,
+// are errors.
 func (d decoder) object(n node, in string) map[string]node {
 	if n.Kind == lang.Null {
 		return nil
@@ -113,9 +113,9 @@ func (d decoder) text(n node) (string, bool) {
 	case lang.Text:
 		return n.Text, true
 	case lang.Boolean, lang.Integer, lang.Number:
-		d.wrong(n, "%s is not a text; quote it: %q", n, lang.Clip(n.Text))
+		d.wrong(n, "%s is not a string; quote it: %q", n, lang.Clip(n.Text))
 	default:
-		d.wrong(n, "want a text, not %s", n)
+		d.wrong(n, "want a string, not %s", n)
 	}
 	return "", false
 }
@@ -128,7 +128,7 @@ func (d decoder) boolean(n node) (bool, bool) {
 	if n.Kind == lang.Text {
 		switch strings.ToLower(n.Text) {
 		case "true", "false":
-			hint = "; take the quotes away"
+			hint = "; remove the quotes"
 		case "yes", "y", "on", "enabled", "immutable":
 			hint = "; write true"
 		case "no", "n", "off", "disabled", "mutable":
@@ -183,7 +183,7 @@ func (d decoder) account(n node) (ecr.AccountID, bool) {
 	case n.Kind == lang.Text && !(n.Plain && lang.IsDigits(n.Text)):
 	case n.Kind == lang.Integer || n.Kind == lang.Number || n.Kind == lang.Text:
 		if id, err := ecr.ParseAccountID(n.Text); err == nil {
-			d.wrong(n, "an account id is a text, and %s without quotes is a number; quote it: %q", id, id)
+			d.wrong(n, "an account id is a string, and %s without quotes is a number; quote it: %q", id, id)
 		} else {
 			d.wrong(n, "an account id is 12 digits in quotes, not the number %s%s", lang.Clip(n.Text), quoted(accountsOf(n.Text)))
 		}

@@ -51,7 +51,7 @@ func (d decoder) policyJSON(n node, what, member string) (policyJSON, bool) {
 		}
 		j.full, j.short = string(raw), string(raw)
 	default:
-		d.wrong(n, "want a %s, as a text of JSON or as a mapping, not %s", what, n)
+		d.wrong(n, "want a %s, as JSON in a string, or as a mapping, not %s", what, n)
 		return j, false
 	}
 	return j, true
@@ -137,7 +137,7 @@ func (d decoder) report(j policyJSON, check func(text string) []fault) {
 			if within, ok := j.within(f.offset); ok {
 				at, s = within, placeWithin.ReplaceAllString(s, "")
 			} else if f.syntax {
-				s = fmt.Sprintf("%s (at %d:%d of the policy's text)", s, f.line, f.column)
+				s = fmt.Sprintf("%s (at %d:%d of the policy)", s, f.line, f.column)
 			}
 		}
 		d.errorf(at, j.path, "%s", s)
@@ -257,7 +257,7 @@ func (d decoder) statements(n node) (policyDocument, bool) {
 		}
 		s := doc.Statements[0]
 		if strings.HasPrefix(s.Sid, "Kontor") {
-			d.errorf(nearestPlace(places, "Sid", item.At), item.path, "Sid %q: those that begin with Kontor are Kontor's own", lang.Clip(s.Sid))
+			d.errorf(nearestPlace(places, "Sid", item.At), item.path, "Sid %q: names that begin with Kontor are reserved", lang.Clip(s.Sid))
 			good = false
 		}
 		out.doc.Statements = append(out.doc.Statements, s)

@@ -95,9 +95,9 @@ func (r *reader) file(root node) {
 			continue
 		}
 		r.declared = true
-		// An empty template makes this, and nobody who means no repositories.
+		// An empty template produces this. To mean no repositories it takes {}.
 		if m.Value.Kind == lang.Null {
-			r.errorf(m.At, root.path.At(m.Key), "there is no value; without repositories write %s", noRepositories(m.At.File))
+			r.errorf(m.At, root.path.At(m.Key), "there is no value; to declare no repositories, write %s", noRepositories(m.At.File))
 		}
 	}
 	if n, ok := top["ecr_repositories"]; ok {
@@ -220,7 +220,7 @@ func badName(s string) string {
 			return fmt.Sprintf("letters must be lower case; did you mean %q?", strings.ToLower(s))
 		}
 	}
-	return "want lower-case letters and digits, in between one '.', '_' or '__' or any number of '-', and '/' between such parts"
+	return "use lower-case letters and digits, separated by '.', '_', '__' or any number of '-', in parts separated by '/'"
 }
 
 // finish puts together what was read. What is wrong is in r.problems.
@@ -236,7 +236,7 @@ func (r *reader) finish(files []Source) *File {
 		if len(files) > 0 {
 			at.File = files[0].Name
 		}
-		r.errorf(at, nil, "ecr_repositories is missing; without repositories write %s", noRepositories(at.File))
+		r.errorf(at, nil, "ecr_repositories is missing; to declare no repositories, write %s", noRepositories(at.File))
 	}
 	if r.stack != nil {
 		f.stack, f.explicit = r.stack.Text, true

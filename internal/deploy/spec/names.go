@@ -58,7 +58,7 @@ func (r *reader) checkNames() {
 				continue
 			}
 			if !slices.ContainsFunc(f.registries.value, func(n node) bool { return n.Text == name }) {
-				r.wrong(v, "the repository is not wanted in registry %q: it is not in registries", name)
+				r.wrong(v, "the repository is not deployed to registry %q: its registries do not list it", name)
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func (r *reader) registryExists(n node, name string) bool {
 	if r.badRegistries {
 		return false // it may be one that could not be read
 	}
-	hint := "; it has none"
+	hint := "; it has no registries"
 	if len(names) > 0 {
 		hint = "; it has " + strings.Join(names, ", ")
 	}

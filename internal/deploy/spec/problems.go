@@ -39,7 +39,7 @@ const (
 	// CodePromotions: the file has promotions, which nothing carries out yet.
 	CodePromotions Code = "KON1007"
 	// CodeOtherVariable: a .tfvars file, or the inputs of Terragrunt, have a
-	// variable that is no field.
+	// variable that is not a field.
 	CodeOtherVariable Code = "KON1008"
 	// CodeRegion: AWS has no region of that name, as far as is known.
 	CodeRegion Code = "KON1009"
@@ -47,7 +47,7 @@ const (
 	CodeTerragrunt Code = "KON1010"
 )
 
-// Notice is something that a file's author should know but that is no error.
+// Notice is something that a file's author should know, but not an error.
 type Notice struct {
 	state.Position
 	Code    Code

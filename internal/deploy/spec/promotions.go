@@ -41,7 +41,7 @@ func (r *reader) promotion(n node) {
 	if v, ok := m["to"]; ok {
 		for _, item := range r.registryNames(v) {
 			if item.Text == t.From {
-				r.wrong(item, "images are in %s already: it is what from says", lang.Clip(t.From))
+				r.wrong(item, "%s is already the registry in from", lang.Clip(t.From))
 			}
 			t.To = append(t.To, item.Text)
 			r.routed = append(r.routed, item)

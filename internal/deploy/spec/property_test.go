@@ -336,7 +336,7 @@ func TestOverridesReplace(t *testing.T) {
 	})
 }
 
-// A file that is laid out by chance is laid out by rule, and says the same.
+// A file in any layout is formatted, and means the same.
 func TestFormatOfAnyLayout(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		asJSON, err := json.Marshal(file(t))
@@ -508,7 +508,7 @@ func loose(t *rapid.T, b *strings.Builder, v any, indent int) {
 }
 
 // A pull-only account is in the pull statement alone, a pushing account in the
-// push statement alone, and nobody else is in any.
+// push statement alone, and no other account is in any.
 func TestGrants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		few := rapid.SampledFrom([]string{"111111111111", "222222222222", "333333333333", "444444444444"})

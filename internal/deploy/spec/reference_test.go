@@ -9,7 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 )
 
-const pageNote = "A test writes this page from the table that `kontor explain` and the JSON Schema\nare made of, too.\n"
+const pageNote = "This page is generated from the table behind `kontor explain` and the JSON Schema.\n"
 
 // fieldPages are the pages of docs/fields by their names.
 func fieldPages() map[string]string {
@@ -31,7 +31,7 @@ func fieldPages() map[string]string {
 		pages[name] += fieldSection(f, outer)
 	}
 	pages["README.md"] = "# Fields of the file\n\n" + pageNote + `
-[The file](../file.md) says how files are written and read.
+[The file](../file.md) describes how files are written and read.
 
 ## At the top
 
@@ -40,7 +40,7 @@ func fieldPages() map[string]string {
 ` + summaries[""].String() + `
 ## A repository
 
-Each of these is a field of ` + "`defaults`" + `, too.
+Each of these is also a field of ` + "`defaults`" + `.
 
 | field | default | |
 |---|---|---|

@@ -48,7 +48,7 @@ func oddRegion(s string) string {
 			return fmt.Sprintf("%q is a zone; its region is %q", s, r)
 		}
 	}
-	return fmt.Sprintf("this version of Kontor knows no region %q%s", s, meant(s))
+	return fmt.Sprintf("%q is not a region known to this version of Kontor%s", s, meant(s))
 }
 
 // meant asks whether a region was meant that is spelled like s.

@@ -103,7 +103,7 @@ func badRole(s string, region ecr.Region) string {
 func badEndpoint(s string) string {
 	u, err := url.Parse(s)
 	if err == nil && u.User != nil {
-		return "an endpoint carries no user and password; credentials come from role_arn, profile or the environment"
+		return "an endpoint must not contain a user or password; credentials come from role_arn, profile or the environment"
 	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
 		return fmt.Sprintf("%q is not an endpoint; want http:// or https:// with a host, and a port if needed, such as http://localhost:5050", lang.Clip(s))

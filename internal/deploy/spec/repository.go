@@ -172,7 +172,7 @@ func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 		switch {
 		case !ok:
 		case e.Type == "AES256":
-			d.errorf(v.key, v.path, "AES256 has no key of its own; it goes with type KMS")
+			d.errorf(v.key, v.path, "AES256 takes no key; use type KMS")
 		case s == "" || len(s) > fields.MaxARN || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }):
 			d.wrong(v, "want the id, ARN or alias (alias/NAME) of a key, 1 to %d characters", fields.MaxARN)
 		case strings.HasPrefix(s, "arn:") && len(strings.SplitN(s, ":", 6)) < 6:
@@ -185,7 +185,7 @@ func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 
 func (d decoder) tags(n node) map[string]string {
 	if n.Kind != lang.Mapping {
-		d.wrong(n, "want a mapping from tag keys to texts, not %s", n)
+		d.wrong(n, "want a mapping from tag keys to strings, not %s", n)
 		return nil
 	}
 	if own := fields.MaxTags - 1; len(n.Members) > own {

@@ -82,7 +82,7 @@ func (d decoder) accessSettings(m map[string]node) accessSettings {
 			f.policyText = given(doc, v)
 		}
 		if other, ok := m["extra_policy_statements"]; ok {
-			d.errorf(other.key, other.path, "cannot stand beside repository_policy_json, which is a complete policy; say it there, or leave one of them out")
+			d.errorf(other.key, other.path, "cannot be combined with repository_policy_json, which is a complete policy; remove one of them")
 		}
 	}
 	return f
@@ -151,7 +151,7 @@ func (d decoder) principal(n node) (principal, bool) {
 	case policy.AccountOf(s) != "":
 		d.wrong(n, "%s is a whole account; it goes into additional_pull_account_ids or additional_push_account_ids", policy.AccountOf(s))
 	case fields.ServiceName.MatchString(s):
-		d.wrong(n, "a service needs to be told for whom it may act: {service: %s, source_account: \"111111111111\"}, or source_arn", s)
+		d.wrong(n, "say for which account or resource the service acts: {service: %s, source_account: \"111111111111\"}, or source_arn", s)
 	case strings.ContainsAny(s, "*?"):
 		d.wrong(n, "%q: ECR takes no wildcards in principals; name each, or an organization in pull_organization_ids", lang.Clip(s))
 	case !fields.PrincipalARN.MatchString(s) || len(s) > fields.MaxARN:
@@ -167,10 +167,10 @@ func (d decoder) principal(n node) (principal, bool) {
 func (d decoder) service(n node) (principal, bool) {
 	p, before := principal{by: n.origin()}, len(d.errs)
 	m := d.object(n, fields.Principal)
-	if len(d.errs) == before && d.need(n, m, "a principal that is no ARN", "service") {
+	if len(d.errs) == before && d.need(n, m, "a service principal", "service") {
 		if _, ok := m["source_account"]; !ok {
 			if _, ok := m["source_arn"]; !ok {
-				d.errorf(n.At, n.path, "a service acts for whoever asks it to, so say for whom: give source_account, source_arn or both")
+				d.errorf(n.At, n.path, "a service acts for any account; restrict it with source_account, source_arn or both")
 			}
 		}
 	}
@@ -220,7 +220,7 @@ func (d decoder) organizations(n node) []string {
 	return out
 }
 
-// condition is what p demands of a request beside its principal.
+// condition is what p requires of a request in addition to its principal.
 func (p principal) condition() []policy.Condition {
 	var out []policy.Condition
 	if p.sourceARN != "" {

@@ -50,7 +50,7 @@ func (f lifecycleSettings) over(d lifecycleSettings) lifecycleSettings {
 	}
 }
 
-// besideDocument are the fields that cannot stand beside a document. The
+// besideDocument are the fields that cannot be combined with a document. The
 // others have means that a document may take the place of; who writes these
 // counts on images that stay, or on a day.
 var besideDocument = []string{"keep", "expire_untagged_after_days", "expire_all_after_days"}
@@ -86,7 +86,7 @@ func (d decoder) lifecycleSettings(m map[string]node) lifecycleSettings {
 		}
 		for _, field := range besideDocument {
 			if other, ok := m[field]; ok {
-				d.errorf(other.key, other.path, "cannot stand beside lifecycle_policy_json, which is a complete policy; say it there, or leave one of them out")
+				d.errorf(other.key, other.path, "cannot be combined with lifecycle_policy_json, which is a complete policy; remove one of them")
 			}
 		}
 	}

@@ -89,9 +89,9 @@ func (f mutabilitySettings) mutability() ecr.Mutability {
 // for the repositories that they fit.
 func (f mutabilitySettings) checkMutability(p *problems) {
 	if s := f.mutableTags; !f.isImmutable() && s.own() && len(s.value) > 0 {
-		p.failf(s.by, "these are exceptions from is_immutable: true, which is not so here; with is_immutable: false they are called immutable_tags")
+		p.failf(s.by, "mutable_tags are exceptions from is_immutable: true, but is_immutable is false here; use immutable_tags")
 	}
 	if s := f.immutableTags; f.isImmutable() && s.own() && len(s.value) > 0 {
-		p.failf(s.by, "these are exceptions from is_immutable: false, which is not so here; with is_immutable: true they are called mutable_tags")
+		p.failf(s.by, "immutable_tags are exceptions from is_immutable: false, but is_immutable is true here; use mutable_tags")
 	}
 }

@@ -89,7 +89,7 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 	}
 }
 
-// beyondSchema are the bad files whose mistakes are no matter of form.
+// beyondSchema are the bad files whose mistakes are not a matter of form.
 var beyondSchema = map[string]string{
 	"bad-accounts-many.yaml": "the length of what comes of it",
 	"bad-keep-limits.yaml":   "the number of rules",
@@ -110,7 +110,7 @@ func TestSchemaRefusesBadFiles(t *testing.T) {
 		}
 		v, ok := content(t, source(t, name))
 		if !ok {
-			continue // nobody can parse it
+			continue // it cannot be parsed
 		}
 		err := s.Validate(v)
 		if _, beyond := beyondSchema[base]; beyond != (err == nil) {

@@ -152,7 +152,7 @@ func (f *File) localOr(local ecr.RegistryID) []state.Target {
 // note tells of what is read and not used yet.
 func (f *File) note(p *problems) {
 	for _, t := range f.promotions[:min(1, len(f.promotions))] {
-		p.notef(t.Origin, CodePromotions, "promotions are read and checked, but nothing carries them out yet")
+		p.notef(t.Origin, CodePromotions, "promotions are checked, but not run yet")
 	}
 }
 

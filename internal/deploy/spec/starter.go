@@ -7,8 +7,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 )
 
-// Starter is a file to begin with: valid, laid out, and with comments where the
-// language has them. stack is what it owns.
+// Starter is a starter file: valid, formatted, and with comments if the language
+// has them. stack is the name of its stack.
 func Starter(l lang.Language, stack string) ([]byte, error) {
 	inline := func(v *lang.Value) *lang.Value {
 		v.Inline = true

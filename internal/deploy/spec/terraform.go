@@ -48,7 +48,7 @@ func (r *reader) inputs(root *lang.Value, errs lang.Errors) *lang.Value {
 	i := slices.IndexFunc(root.Members, func(m lang.Member) bool { return m.Key == "inputs" })
 	if i < 0 {
 		r.declared = true // said in other words
-		r.errorf(root.At, nil, "this is a configuration of Terragrunt without inputs; Kontor reads inputs = { ecr_repositories = { ... } }")
+		r.errorf(root.At, nil, "this is a Terragrunt configuration without inputs; Kontor reads inputs = { ecr_repositories = { ... } }")
 		return nil
 	}
 	in := root.Members[i]
@@ -66,7 +66,7 @@ func (r *reader) inputs(root *lang.Value, errs lang.Errors) *lang.Value {
 			r.errs = append(r.errs, &Error{Position: e.Position, Field: field, Message: e.Message})
 		}
 	}
-	r.notef(state.Origin{Field: in.Key, Position: in.At}, CodeTerragrunt, "this is a configuration of Terragrunt: its inputs are read, and nothing else")
+	r.notef(state.Origin{Field: in.Key, Position: in.At}, CodeTerragrunt, "this is a Terragrunt configuration: only its inputs are read")
 	return in.Value
 }
 
@@ -88,7 +88,7 @@ func (r *reader) fieldsAmong(root node) node {
 		if near := fields.Nearest(m.Key, names); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
-		r.notef(state.Origin{Field: root.path.At(m.Key).String(), Position: m.At}, CodeOtherVariable, "this variable is no field of Kontor's, and is not used%s", hint)
+		r.notef(state.Origin{Field: root.path.At(m.Key).String(), Position: m.At}, CodeOtherVariable, "this variable is not a Kontor field, and is ignored%s", hint)
 	}
 	root.Value = &ours
 	return root

@@ -23,7 +23,7 @@ func TestForeignNames(t *testing.T) {
 		for _, h := range list {
 			for _, w := range word.FindAllString(h.text, -1) {
 				if !known[w] {
-					t.Errorf("%s: %q tells of %s, which is no field", in, h.text, w)
+					t.Errorf("%s: %q tells of %s, which is not a field", in, h.text, w)
 				}
 			}
 			if !strings.Contains(h.text, " ") && !slices.Contains(Names(in), h.text) {

@@ -8,7 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/spelling"
 )
 
-// Hint says what to do about a name that is no field of the object in: where it
+// Hint says what to do about a name that is not a field of the object in: where it
 // belongs, what it is called here, or what was probably meant. It continues a
 // sentence; "" when there is nothing to say.
 func Hint(in, name string) string {
@@ -18,7 +18,7 @@ func Hint(in, name string) string {
 	case in == Repository && slices.Contains(Names(""), name):
 		return "; it belongs at the top of the file"
 	case in == Override && slices.Contains(NotOverridden, name):
-		return "; it belongs to the repository, outside overrides"
+		return "; set it in the repository, outside overrides"
 	}
 	objects := []string{in}
 	switch in {
