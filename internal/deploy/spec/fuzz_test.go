@@ -28,7 +28,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("ecr_repositories: {a: &b }\n"))
 	f.Add([]byte("a = [{b = -1, \"c\" = <<E\nx\nE\n}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, name := range []string{"k.yaml", "k.json", "k.hcl", "k.tfvars"} {
+		for _, name := range []string{"k.yaml", "k.json", "k.hcl", "k.tfvars", "terragrunt.hcl"} {
 			file, _, err := spec.Load(spec.Source{Name: name, Data: data})
 			if out, ferr := lang.Format(spec.Source{Name: name, Data: data}); ferr == nil {
 				if _, _, after := spec.Load(spec.Source{Name: name, Data: out}); (err == nil) != (after == nil) {
