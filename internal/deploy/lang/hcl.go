@@ -136,8 +136,13 @@ func (c *hclConverter) bounded(tokens hclsyntax.Tokens) bool {
 			found(t.Range.Start, t.Range.Start.Byte, fmt.Sprintf("; to write %s in a string, use %s", t.Bytes, string(t.Bytes[:1])+string(t.Bytes)))
 		case hclsyntax.TokenOParen:
 			hint := ""
-			if i > 0 && string(tokens[i-1].Bytes) == "jsonencode" {
-				hint = "; write the mapping without jsonencode"
+			if i > 0 {
+				switch string(tokens[i-1].Bytes) {
+				case "jsonencode":
+					hint = "; write the mapping without jsonencode"
+				case "file", "templatefile":
+					hint = "; write the content of the file here, as a heredoc"
+				}
 			}
 			named(hint)
 		case hclsyntax.TokenDot:

@@ -30,6 +30,21 @@ func invalidUTF8(name string, data []byte) (state.Position, bool) {
 	return at, true
 }
 
+// jsonAdvice adds what to do to the errors that people meet.
+func jsonAdvice(data []byte, err *jsonpos.SyntaxError) string {
+	before := strings.TrimRight(string(data[:err.Pos.Offset]), " \t\r\n")
+	rest := string(data[err.Pos.Offset:])
+	switch {
+	case strings.HasPrefix(rest, "//"), strings.HasPrefix(rest, "/*"), strings.HasPrefix(rest, "#"):
+		return "; JSON has no comments, YAML and HCL do"
+	case strings.HasPrefix(rest, "'"):
+		return "; JSON takes double quotes only"
+	case strings.HasSuffix(before, ",") && (strings.HasPrefix(rest, "}") || strings.HasPrefix(rest, "]")):
+		return "; remove the comma before it"
+	}
+	return ""
+}
+
 func parseJSON(p *problems, s *Source) *Value {
 	name, data := s.Name, s.Data
 	place := func(at jsonpos.Pos) state.Position {
@@ -42,7 +57,7 @@ func parseJSON(p *problems, s *Source) *Value {
 	if err != nil {
 		var syntax *jsonpos.SyntaxError
 		if errors.As(err, &syntax) {
-			p.errorf(place(syntax.Pos), syntax.Path, "%s", syntax.Msg)
+			p.errorf(place(syntax.Pos), syntax.Path, "%s%s", syntax.Msg, jsonAdvice(data, syntax))
 			return nil
 		}
 		p.errorf(state.Position{File: name}, nil, "%v", err)

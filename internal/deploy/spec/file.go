@@ -85,7 +85,7 @@ func (r *reader) file(root node) {
 	}
 	if n, ok := top["registries"]; ok {
 		before := len(r.errs)
-		for _, item := range r.list(n, "registries") {
+		for _, item := range r.list(n, "registries {name, account, region}") {
 			r.registry(item)
 		}
 		r.badRegistries = r.badRegistries || len(r.errs) > before
@@ -109,7 +109,7 @@ func (r *reader) file(root node) {
 		}
 	}
 	if n, ok := top["clusters"]; ok {
-		for _, item := range r.list(n, "clusters") {
+		for _, item := range r.list(n, "clusters {name, account, region}") {
 			r.cluster(item)
 		}
 	}
@@ -182,7 +182,14 @@ func (r *reader) planBounds(n node) {
 
 func (r *reader) repositoryMap(n node) {
 	if n.Kind != lang.Mapping {
-		r.wrong(n, "want a mapping from repository names to their settings, not %s", n)
+		hint := ""
+		if n.Kind == lang.List {
+			hint = "; write NAME: {} for each"
+			if lang.Of(n.At.File) == lang.HCL {
+				hint = "; write NAME = {} for each"
+			}
+		}
+		r.wrong(n, "want a mapping from repository names to their settings, not %s%s", n, hint)
 		return
 	}
 	if r.repositories == nil {
