@@ -19,8 +19,10 @@ var rooms = map[string]int{
 	"internal/ecr":        0,
 	"internal/durable":    0,
 	"internal/jsonpos":    0,
+	"internal/spelling":   0,
 	"internal/version":    0,
 	"internal/dockerauth": 0,
+	"internal/textfile":   0,
 
 	"lifecycle": 1,
 	"policy":    1,
@@ -48,6 +50,7 @@ var rooms = map[string]int{
 	"internal/store/blob/limited":  21,
 	"internal/store/meta/metatest": 20,
 	"internal/store/meta/sqlstore": 20,
+	"internal/deploy/lang":         19,
 	"internal/deploy/spec":         20,
 	"internal/deploy/plan":         20,
 	"internal/deploy/images":       20,
@@ -114,8 +117,8 @@ var confined = []struct {
 		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli", "kontortest/awstest", "test/load",
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/kontor"}},
-	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/spec", "internal/kube"}},
-	{"github.com/hashicorp/hcl", []string{"internal/deploy/spec"}},
+	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
+	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang"}},
 	{"oras.land/", []string{"internal/remote"}},
 	{"golang.org/x/time", []string{"internal/remote"}},
 }
@@ -139,7 +142,7 @@ var closures = map[string]struct {
 	forbidden []string
 }{
 	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
-	"policy":    {only: []string{module + "/internal/jsonpos", module + "/internal/ecr"}},
+	"policy":    {only: []string{module + "/internal/jsonpos", module + "/internal/ecr", module + "/internal/spelling"}},
 	"kontortest": {forbidden: []string{
 		"github.com/hashicorp/", "github.com/jackc/pgx", "oras.land/", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 func adminRoleCommand(e *Env) *cobra.Command {
@@ -79,6 +80,9 @@ func trustPolicy(who string) (string, error) {
 		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"sts:AssumeRole"}]}`, who), nil
 	}
 	text, err := os.ReadFile(filepath.Clean(who))
+	if err == nil {
+		text, err = textfile.Decode(text)
+	}
 	if err != nil {
 		return "", fmt.Errorf("--trust: %w", err)
 	}

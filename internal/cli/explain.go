@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
@@ -24,13 +24,13 @@ in an error (ecr_repositories.api.expiration_rules[0].days).`,
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return spec.FieldNames(), cobra.ShellCompDirectiveNoFileComp
+			return fields.IDs(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			fields := spec.Fields()
+			found := fields.All()
 			if len(args) == 1 {
 				var near string
-				if fields, near = spec.FindFields(args[0]); len(fields) == 0 {
+				if found, near = fields.Find(args[0]); len(found) == 0 {
 					if near != "" {
 						return usagef("there is no field %q, did you mean %s?", args[0], near)
 					}
@@ -39,11 +39,11 @@ in an error (ecr_repositories.api.expiration_rules[0].days).`,
 			}
 			switch {
 			case asJSON:
-				return render.FieldsJSON(e.Stdout, fields)
+				return render.FieldsJSON(e.Stdout, found)
 			case len(args) == 0:
-				return render.FieldList(e.Stdout, fields, e.options(e.Stdout))
+				return render.FieldList(e.Stdout, found, e.options(e.Stdout))
 			}
-			return render.Fields(e.Stdout, fields, e.options(e.Stdout))
+			return render.Fields(e.Stdout, found, e.options(e.Stdout))
 		},
 	}
 	jsonFlag(cmd, &asJSON)

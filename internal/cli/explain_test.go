@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 )
 
 // link is one of Markdown.
@@ -20,7 +20,7 @@ func TestExplainEveryField(t *testing.T) {
 		names[name] = true
 	}
 	list := s.want(s.run("explain"), 0).out
-	for _, f := range spec.Fields() {
+	for _, f := range fields.All() {
 		r := s.want(s.run("explain", f.ID()), 0)
 		// links and backticks are for pages
 		words := func(s string) string {

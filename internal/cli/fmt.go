@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 )
 
 func fmtCommand(e *Env) *cobra.Command {
@@ -20,7 +20,7 @@ func fmtCommand(e *Env) *cobra.Command {
 		check    bool
 		language string
 	)
-	languages := []string{string(spec.YAML), string(spec.JSON), string(spec.HCL)}
+	languages := []string{string(lang.YAML), string(lang.JSON), string(lang.HCL)}
 	cmd := &cobra.Command{
 		Use:   "fmt [FILE|FOLDER|-]... [flags]",
 		Short: "Lay files out in the one way of their language",
@@ -64,11 +64,11 @@ With --check nothing is written, and it fails when a file is not laid out so.
 }
 
 // formatFiles lays out the files, those that can be.
-func formatFiles(e *Env, sources []spec.Source, check bool) error {
+func formatFiles(e *Env, sources []lang.Source, check bool) error {
 	var failed []error
 	changed := 0
 	for _, s := range sources {
-		out, err := spec.Format(s)
+		out, err := lang.Format(s)
 		switch {
 		case err != nil:
 			failed = append(failed, err)
@@ -108,7 +108,7 @@ func formatStdin(e *Env, language string, check bool) error {
 	if err != nil {
 		return fmt.Errorf("reading stdin: %w", err)
 	}
-	out, err := spec.Format(spec.Source{Name: "stdin." + language, Data: text})
+	out, err := lang.Format(lang.Source{Name: "stdin." + language, Data: text})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/kontor-registry/kontor/internal/leases"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 func inputName(arg string) string {
@@ -37,6 +38,9 @@ func readInput(e *Env, name string) (text []byte, err error) {
 		return nil, fmt.Errorf("reading what is in use: %w", err)
 	case len(text) > maxInput:
 		return nil, fmt.Errorf("%s has more than %d bytes", inputName(name), maxInput)
+	}
+	if text, err = textfile.Decode(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", inputName(name), err)
 	}
 	return text, nil
 }

@@ -122,8 +122,7 @@ func look(ctx context.Context, e *Env, o lifecycleOptions, name string) (render.
 type looked struct {
 	render.Lifecycle
 	snapshot images.Snapshot
-	// text is the policy's, and file where it is from; "" unless it is one
-	// that the user named.
+	// text is that of the file which the user named for the policy; "" for none.
 	text, file string
 	// desired is what the file wants of the registry.
 	desired []state.Repository
@@ -305,7 +304,7 @@ func choosePolicy(e *Env, l *looked, o lifecycleOptions, f *spec.File) error {
 		if err != nil {
 			return err
 		}
-		l.Source, l.file, l.text = o.policy, o.policy, policyText(text)
+		l.Source, l.file, l.text = o.policy, o.policy, string(text)
 		l.Policy, err = parsePolicy(l.file, l.text, l.AWS && !o.extensions)
 		return err
 	case f != nil && !o.deployed:

@@ -34,7 +34,7 @@ another way. OLD and NEW are files with a policy as JSON.`,
 			if err != nil {
 				return err
 			}
-			after, err := parsePolicy(args[1], policyText(text), l.AWS)
+			after, err := parsePolicy(args[1], string(text), l.AWS)
 			if err != nil {
 				return err
 			}

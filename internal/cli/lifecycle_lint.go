@@ -82,7 +82,7 @@ func lintReports(ctx context.Context, e *Env, o lifecycleOptions, name string) (
 	}
 	r := render.LintReport{Lifecycle: l.Lifecycle, File: l.file}
 	if l.text != "" {
-		r.Findings, err = l.Options.LintText([]byte(l.text), l.Images, l.At)
+		r.Findings, err = lintText(l.Options, l.text, l.Images, l.At)
 		return []render.LintReport{r}, err
 	}
 	r.Findings = intended(l.Options.Lint(l.Policy, l.Images, l.At), l.keepsUntagged)
@@ -97,7 +97,7 @@ func lintWithoutImages(e *Env, o lifecycleOptions) ([]render.LintReport, error) 
 		if err := choosePolicy(e, &l, o, nil); err != nil {
 			return nil, err
 		}
-		found, err := lifecycle.LintText([]byte(l.text), nil, l.At)
+		found, err := lintText(lifecycle.Options{}, l.text, nil, l.At)
 		return []render.LintReport{{Lifecycle: l.Lifecycle, File: l.file, Findings: found}}, err
 	}
 	f, err := loadFile(e, o.fileOptions, e.Stderr)

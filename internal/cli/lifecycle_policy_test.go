@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -152,4 +153,33 @@ func TestNoLifecyclePolicy(t *testing.T) {
 	s.want(s.run("apply", "-y"), 0)
 	s.want(s.run("plan", "--exit-code"), 0)
 	s.want(s.run("lifecycle", "preview", "team/app", "--deployed"), 0, "There is no lifecycle policy: nothing expires.")
+}
+
+// A policy is taken in each form that the AWS CLI prints it in, and mistakes in
+// it have places in the file.
+func TestPolicyOfTheAWSCLI(t *testing.T) {
+	escaped := func(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), "\n", `\n`) }
+	const wrong = "{\"rules\": [\n {\"rulePriority\": 0, \"selection\": {\"tagStatus\": \"any\", \"countType\": \"imageCountMoreThan\", \"countNumber\": 5}, \"action\": {\"type\": \"expire\"}}]}"
+	for name, form := range map[string]func(policy string) string{
+		"the policy":                  func(p string) string { return p },
+		"--query lifecyclePolicyText": func(p string) string { return `"` + escaped(p) + `"` + "\n" },
+		"the whole answer": func(p string) string {
+			return "{\n    \"registryId\": \"111111111111\",\n    \"lifecyclePolicyText\": \"" + escaped(p) + "\"\n}\n"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShell(t)
+			lint := func(policy, word string) (result, string) {
+				text := form(policy)
+				s.write("p.json", text)
+				before, _, _ := strings.Cut(text, word)
+				return s.run("lifecycle", "lint", "--policy", "p.json"),
+					fmt.Sprintf("p.json:%d:%d: ", strings.Count(before, "\n")+1, len(before)-strings.LastIndex(before, "\n"))
+			}
+			r, at := lint(strings.Replace(reducedPolicy, `["v*`, `[    "v*`, 1), "[    ")
+			s.want(r, 0, at+"KON3001: ")
+			r, at = lint(wrong, "0, ")
+			s.want(r, 1, at+"rules[0].rulePriority: ")
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // endOptions are the flags of commands that may delete repositories.
@@ -186,6 +187,9 @@ func readPlan(name string) (plan.Set, error) {
 		return plan.Set{}, fmt.Errorf("%s has %d bytes, more than a plan of Kontor", name, info.Size())
 	}
 	b, err := os.ReadFile(filepath.Clean(name))
+	if err == nil {
+		b, err = textfile.Decode(b)
+	}
 	if err != nil {
 		return plan.Set{}, fmt.Errorf("reading the plan: %w", err)
 	}

@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 )
 
 func schemaCommand(e *Env) *cobra.Command {
@@ -15,7 +15,7 @@ fields, types and forms; kontor validate checks more.`,
 		Example: `  kontor schema > kontor.schema.json`,
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := e.Stdout.Write(spec.Schema())
+			_, err := e.Stdout.Write(fields.Schema())
 			return err
 		},
 	}

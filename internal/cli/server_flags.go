@@ -23,6 +23,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // serverConfig fills in c as the flags say.
@@ -210,6 +211,9 @@ func readIdentities(e *Env, name string) (declared.File, error) {
 		return declared.File{}, nil
 	}
 	text, err := os.ReadFile(filepath.Clean(name))
+	if err == nil {
+		text, err = textfile.Decode(text)
+	}
 	if err != nil {
 		return declared.File{}, fmt.Errorf("--identities: %w", err)
 	}

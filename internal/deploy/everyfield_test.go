@@ -17,6 +17,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/kontortest"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -102,8 +103,8 @@ func TestEveryFieldIsDrawn(t *testing.T) {
 			drawn[f] = true
 		}
 	}
-	for _, f := range spec.Fields() {
-		if f.In == spec.Repository && !drawn[f.Name] {
+	for _, f := range fields.All() {
+		if f.In == fields.Repository && !drawn[f.Name] {
 			t.Errorf("%s is not drawn", f.ID())
 		}
 	}

@@ -5,13 +5,13 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 )
 
-// Fields writes what the manual says of each of fields.
-func Fields(w io.Writer, fields []spec.Field, o Options) error {
+// Fields writes what the manual says of each field of list.
+func Fields(w io.Writer, list []fields.Field, o Options) error {
 	pr := newPrinter(o)
-	for i, f := range fields {
+	for i, f := range list {
 		if i > 0 {
 			pr.linef(plain, "")
 		}
@@ -20,7 +20,7 @@ func Fields(w io.Writer, fields []spec.Field, o Options) error {
 	return pr.flush(w)
 }
 
-func (p *printer) field(f spec.Field) {
+func (p *printer) field(f fields.Field) {
 	p.linef(bold, "%s", f.ID())
 	p.linef(plain, "")
 	p.wrapped("  ", "  ", f.Summary)
@@ -67,10 +67,10 @@ func (p *printer) wrapped(first, others, markdown string) {
 }
 
 // FieldList writes the names of fields and what each is for.
-func FieldList(w io.Writer, fields []spec.Field, o Options) error {
+func FieldList(w io.Writer, list []fields.Field, o Options) error {
 	pr := newPrinter(o)
 	var rows [][2]string
-	for _, f := range fields {
+	for _, f := range list {
 		rows = append(rows, [2]string{f.ID(), strings.ReplaceAll(markdownLink.ReplaceAllString(f.Summary, "$1"), "`", "")})
 	}
 	for _, l := range align("", rows) {
@@ -94,11 +94,11 @@ type fieldForm struct {
 }
 
 // FieldsJSON writes {"fields": [...]}, the texts as Markdown.
-func FieldsJSON(w io.Writer, fields []spec.Field) error {
+func FieldsJSON(w io.Writer, list []fields.Field) error {
 	form := struct {
 		Fields []fieldForm `json:"fields"`
 	}{[]fieldForm{}}
-	for _, f := range fields {
+	for _, f := range list {
 		details := f.Details
 		if details == nil {
 			details = []string{}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // The files of a snapshot's folder.
@@ -51,9 +52,9 @@ func Open(path string) (Snapshot, error) {
 	if info.IsDir() {
 		return openSnapshot(path)
 	}
-	text, err := os.ReadFile(path)
+	text, err := ReadFile(path)
 	if err != nil {
-		return Snapshot{}, fileError(path, err)
+		return Snapshot{}, err
 	}
 	s, err := Parse(text)
 	if err != nil {
@@ -70,7 +71,10 @@ func openSnapshot(dir string) (Snapshot, error) {
 		return Snapshot{}, fileError(dir, err)
 	}
 	var a about
-	if err := json.Unmarshal(text, &a); err != nil {
+	if text, err = textfile.Decode(text); err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	if err != nil {
 		return Snapshot{}, fmt.Errorf("%s: %w", filepath.Join(dir, aboutFile), err)
 	}
 	if a.Version != version {
@@ -85,6 +89,9 @@ func openSnapshot(dir string) (Snapshot, error) {
 	policy, err := os.ReadFile(filepath.Join(dir, policyFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Snapshot{}, fileError(filepath.Join(dir, policyFile), err)
+	}
+	if policy, err = textfile.Decode(policy); err != nil {
+		return Snapshot{}, fmt.Errorf("%s: %w", filepath.Join(dir, policyFile), err)
 	}
 	s.Policy = string(policy)
 	manifests := filepath.Join(dir, manifestsDir)
@@ -242,11 +249,16 @@ func nameDigest(name string) (digest, digits string) {
 	return "sha256:" + m[1], m[1]
 }
 
-// ReadFile reads a file that the user named, in words for the user.
+// ReadFile reads a text file that the user named, in words for the user. What
+// it returns is UTF-8 if the file is that or UTF-16.
 func ReadFile(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fileError(path, err)
+	}
+	text, err := textfile.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return text, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
@@ -18,7 +19,7 @@ const (
 )
 
 // pullActions are what pulling takes, with any client, and looking at what
-// there is to pull. pushActions are those that pushing takes beside them.
+// there is to pull. pushActions are those that pushing takes in addition.
 // Neither deletes anything or reads or changes policies.
 var (
 	pullActions = []string{
@@ -34,9 +35,9 @@ var (
 type repository struct {
 	name   ecr.RepositoryName
 	origin state.Origin
-	fields
+	settings
 	// in holds what differs in the targets that have overrides, by name.
-	in map[string]fields
+	in map[string]settings
 }
 
 // variant is a repository as some targets have it: those of one partition,
@@ -61,7 +62,7 @@ func (r repository) variants(targets []state.Target, clusters []state.Cluster) [
 		v := variant{repository: r, partition: t.Registry.Region.Partition()}
 		k := key{partition: v.partition}
 		if f, ok := r.in[t.Name]; ok {
-			v.fields, k.override = f, t.Name
+			v.settings, k.override = f, t.Name
 		}
 		for i, c := range clusters {
 			if c.Account != t.Registry.Account && c.Region.Partition() == v.partition && c.Pulls(r.name) {
@@ -83,7 +84,7 @@ func (r repository) variants(targets []state.Target, clusters []state.Cluster) [
 // wantedIn reports whether r is to be in the target.
 func (r repository) wantedIn(t state.Target) bool {
 	return t.Local || !r.registries.given ||
-		slices.ContainsFunc(r.registries.value, func(n node) bool { return n.text == t.Name })
+		slices.ContainsFunc(r.registries.value, func(n node) bool { return n.Text == t.Name })
 }
 
 // compile makes the settings of v.
@@ -223,8 +224,8 @@ func (v variant) pushOrigin() state.Origin {
 func (v variant) check(p *problems) {
 	v.checkLifecycle(p)
 	v.checkMutability(p)
-	if n := len(v.resourceTags("")); n > maxTags && len(v.tags.value) < maxTags {
-		p.failf(v.tags.by, "%d tags with Kontor's own; ECR allows %d", n, maxTags)
+	if n := len(v.resourceTags("")); n > fields.MaxTags && len(v.tags.value) < fields.MaxTags {
+		p.failf(v.tags.by, "%d tags including Kontor's own; ECR allows %d", n, fields.MaxTags)
 	}
 	for _, t := range v.targets {
 		v.checkKey(p, t)
@@ -236,10 +237,10 @@ func (v variant) check(p *problems) {
 	foreign := v.checkPartition(p)
 	by := v.longest()
 	if n, most := policy.Size(doc.String()), policy.Repository.MaxSize(); n > most {
-		advice := "; pull_organization_ids lets in all accounts of an organization in one statement"
-		p.failf(by, "the repository policy has %d characters; ECR allows %d, which is about 300 accounts%s", n, most, advice)
+		advice := "; pull_organization_ids admits a whole organization in one statement"
+		p.failf(by, "the repository policy has %d characters; ECR allows %d, about 300 accounts%s", n, most, advice)
 	} else if err := policy.Validate(doc, policy.Repository); err != nil && !foreign {
-		p.failf(by, "the repository policy that this makes is not valid: %v", err)
+		p.failf(by, "the resulting repository policy is not valid: %v", err)
 	}
 }
 
@@ -251,7 +252,7 @@ func (v variant) checkKey(p *problems, t state.Target) {
 		return
 	}
 	if parts[1] != v.partition || parts[3] != string(t.Registry.Region) {
-		p.failf(v.encryption.by, "the key is in region %s, but registry %s is in %s; give each region its key with overrides", parts[3], t.Name, t.Registry.Region)
+		p.failf(v.encryption.by, "the key is in region %s, but registry %s is in %s; set a key for each registry in overrides", parts[3], t.Name, t.Registry.Region)
 	}
 }
 
@@ -263,7 +264,7 @@ func (v variant) checkPartition(p *problems) (found bool) {
 	}
 	fail := func(by state.Origin, arn string) {
 		found = true
-		p.failf(by, "%s is in partition %s, but registry %s is in %s; name who is there with overrides", arn, partitionOf(arn), v.targets[0].Name, v.partition)
+		p.failf(by, "%s is in partition %s, but registry %s is in %s; name principals of that partition in overrides", arn, partitionOf(arn), v.targets[0].Name, v.partition)
 	}
 	statements := func(d policyDocument) {
 		for i, s := range d.doc.Statements {
@@ -321,13 +322,13 @@ func (v variant) note(p *problems, clusters []state.Cluster) {
 	for _, g := range slices.Concat(v.pull.value, v.push.value) {
 		own := func(t state.Target) bool { return !t.Local && t.Registry.Account == g.account }
 		if i := slices.IndexFunc(v.targets, own); i >= 0 {
-			p.notef(g.by, CodeOwnAccount, "%s is the account of registry %s itself, where identity policies decide; this grants nothing there",
+			p.notef(g.by, CodeOwnAccount, "%s is the account of registry %s itself, where identity policies decide; the grant has no effect",
 				g.account, v.targets[i].Name)
 		}
 	}
 	for _, c := range clusters {
 		if !v.targets[0].Local && c.Region.Partition() != v.partition && c.Pulls(v.name) {
-			p.notef(c.Origin, CodeOtherPartition, "the cluster is in partition %s and registry %s in %s, where none of its nodes can pull",
+			p.notef(c.Origin, CodeOtherPartition, "the cluster is in partition %s and registry %s in %s; its nodes cannot pull from there",
 				c.Region.Partition(), v.targets[0].Name, v.partition)
 		}
 	}
@@ -353,7 +354,7 @@ func (v variant) noteOverridden(p *problems) {
 		}
 	}
 	if len(replaced) > 0 {
-		p.notef(v.policyText.by, CodePolicyOverridden, "this policy is used as it is, in place of %s", and(replaced))
+		p.notef(v.policyText.by, CodePolicyOverridden, "this policy replaces %s", and(replaced))
 	}
 }
 

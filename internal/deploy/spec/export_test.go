@@ -1,11 +1,19 @@
 package spec
 
+import (
+	"slices"
+
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
+)
+
 // ContentJSON is what s holds, as JSON, whether or not its fields are right.
 func ContentJSON(s Source) ([]byte, error) {
-	p := &problems{}
-	v := parse(p, s)
-	if len(p.errs) > 0 {
-		return nil, p.errs
+	v, errs := lang.Parse(s)
+	if len(errs) > 0 {
+		return nil, errs
 	}
-	return v.appendJSON(nil, nil, nil)
+	return v.AppendJSON(nil, nil, nil)
 }
+
+// Regions are those that are known.
+func Regions() []string { return slices.Clone(regions) }

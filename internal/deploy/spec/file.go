@@ -2,12 +2,12 @@ package spec
 
 import (
 	"fmt"
-	"net/url"
-	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -17,7 +17,7 @@ type reader struct {
 	decoder
 	stack        *node
 	defaults     *node
-	defaultValue fields
+	defaultValue settings
 	registries   []registry
 	repositories map[ecr.RepositoryName]declaration
 	declared     bool // some file has ecr_repositories
@@ -35,54 +35,70 @@ type reader struct {
 	badRegistries bool // some entry of registries could not be read
 }
 
-// registry is an entry of registries.
-type registry struct {
-	state.Target
-	name, entry node
-}
-
 // declaration is an entry of ecr_repositories.
 type declaration struct {
-	name   ecr.RepositoryName
-	node   node
-	fields fields
+	name     ecr.RepositoryName
+	node     node
+	settings settings
 }
 
+// source reads a file in whatever form it is.
+func (r *reader) source(s Source) {
+	if why := notRead(s.Name); why != "" {
+		r.declared = true // it may be in there
+		r.errorf(state.Position{File: s.Name, Line: 1, Column: 1}, nil, "%s", why)
+		return
+	}
+	root, errs := lang.Parse(s)
+	others := variables(s.Name)
+	if terragrunt(s.Name, root) {
+		root, others = r.inputs(root, errs), true
+	} else {
+		r.errs = append(r.errs, errs...)
+	}
+	if root == nil {
+		return
+	}
+	n := node{Value: root, key: root.At}
+	if others {
+		n = r.fieldsAmong(n)
+	}
+	r.file(n)
+}
+
+// file reads what a file has at its top.
 func (r *reader) file(root node) {
-	if root.kind == null {
+	if root.Kind == lang.Null {
 		r.wrong(root, "the file is empty; it needs ecr_repositories")
 		r.declared = true // said already
 		return
 	}
-	elsewhere := func(field string) string {
-		if slices.Contains(fieldNames(Repository), field) {
-			return "; it is a field of a repository, or of defaults"
-		}
-		return ""
-	}
-	if variables(root.at.File) {
-		root = r.fieldsAmong(root)
-	}
-	top := r.object(root, fieldNames(""), elsewhere)
-	if root.kind != mapping {
+	top := r.object(root, "")
+	if root.Kind != lang.Mapping {
 		r.declared = true
 	}
 	if n, ok := top["stack"]; ok && r.once(&r.stack, n) {
 		r.stackName(n)
 	}
 	if n, ok := top["defaults"]; ok && r.once(&r.defaults, n) {
-		r.defaultValue = r.fields(n)
+		r.defaultValue = r.repository(n)
 	}
 	if n, ok := top["registries"]; ok {
 		before := len(r.errs)
-		for _, item := range r.list(n, "registries") {
+		for _, item := range r.list(n, "registries {name, account, region}") {
 			r.registry(item)
 		}
 		r.badRegistries = r.badRegistries || len(r.errs) > before
 	}
-	// The key alone is enough, so that a file can ask for no repositories.
-	for _, m := range root.members {
-		r.declared = r.declared || m.key == "ecr_repositories"
+	for _, m := range root.Members {
+		if m.Key != "ecr_repositories" {
+			continue
+		}
+		r.declared = true
+		// An empty template produces this. To mean no repositories it takes {}.
+		if m.Value.Kind == lang.Null {
+			r.errorf(m.At, root.path.At(m.Key), "there is no value; to declare no repositories, write %s", noRepositories(m.At.File))
+		}
 	}
 	if n, ok := top["ecr_repositories"]; ok {
 		r.repositoryMap(n)
@@ -93,7 +109,7 @@ func (r *reader) file(root node) {
 		}
 	}
 	if n, ok := top["clusters"]; ok {
-		for _, item := range r.list(n, "clusters") {
+		for _, item := range r.list(n, "clusters {name, account, region}") {
 			r.cluster(item)
 		}
 	}
@@ -112,30 +128,6 @@ func (r *reader) file(root node) {
 	}
 }
 
-// fieldsAmong is what of a file of Terraform's variables is ours: other
-// variables are left out, with a notice.
-func (r *reader) fieldsAmong(root node) node {
-	if root.kind != mapping {
-		return root
-	}
-	names := fieldNames("")
-	ours := *root.value
-	ours.members = nil
-	for _, m := range root.members {
-		if slices.Contains(names, m.key) {
-			ours.members = append(ours.members, m)
-			continue
-		}
-		hint := ""
-		if near := nearest(m.key, names); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
-		}
-		r.notef(state.Origin{Field: root.path.At(m.key).String(), Position: m.at}, CodeOtherVariable, "this variable is no field of Kontor's, and is not used%s", hint)
-	}
-	root.value = &ours
-	return root
-}
-
 // once keeps n in place unless another file was first.
 func (r *reader) once(place **node, n node) bool {
 	if *place != nil {
@@ -151,128 +143,74 @@ func (r *reader) stackName(n node) {
 	if !ok {
 		return
 	}
-	if why := badTagText(name, 1, maxTagValue); why != "" {
+	if why := badTagText(name, 1, fields.MaxTagValue); why != "" {
 		r.wrong(n, "the stack's name becomes the value of the tag %s: %s", state.TagStack, why)
 	} else if name != strings.TrimSpace(name) {
 		r.wrong(n, "the stack's name begins or ends with a space")
 	}
 }
 
-var registryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-
-// Bounds of the texts that reach AWS as they are.
-const (
-	maxARN     = 2048
-	maxProfile = 256
-)
-
-func (r *reader) registry(n node) {
-	names := fieldNames("registries")
-	if n.kind == null {
-		r.wrong(n, "want a mapping with the fields %s, not nothing", strings.Join(names, ", "))
+// planBounds reads the bounds on plans.
+func (r *reader) planBounds(n node) {
+	m := r.object(n, "plan")
+	v, ok := m["max_expire"]
+	if !ok {
 		return
 	}
-	before := len(r.errs)
-	f := r.object(n, names, nil)
-	if f == nil {
-		return
-	}
-	// a field that is not known may be the one that is missing
-	if len(r.errs) == before {
-		r.need(n, f, "a registry", "name", "account", "region")
-	}
-	reg := registry{entry: n, name: f["name"]}
-	reg.Name = r.checked(f["name"], func(s string) string {
-		if !registryName.MatchString(s) {
-			return fmt.Sprintf("%q is not a registry's name: want 1 to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit", clip(s))
-		}
-		return ""
-	})
-	if v, ok := f["account"]; ok {
-		reg.Registry.Account, _ = r.account(v)
-	}
-	reg.Registry.Region = ecr.Region(r.checked(f["region"], badRegion))
-	reg.RoleARN = r.checked(f["role_arn"], func(s string) string { return badRole(s, reg.Registry.Region) })
-	reg.Profile = r.checked(f["profile"], badProfile)
-	reg.Endpoint = r.checked(f["endpoint"], badEndpoint)
-	if len(r.errs) == before {
-		r.addRegistry(reg)
-	}
-}
-
-func badRegion(s string) string {
-	if _, err := ecr.ParseRegion(clip(s)); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-func badProfile(s string) string {
-	if n := utf8.RuneCountInString(s); n == 0 || n > maxProfile || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' }) {
-		return fmt.Sprintf("want the name of a profile of the AWS configuration, 1 to %d characters", maxProfile)
-	}
-	return ""
-}
-
-// addRegistry keeps reg unless it is there already, by name or by place.
-func (r *reader) addRegistry(reg registry) {
-	for _, other := range r.registries {
-		if other.Name == reg.Name {
-			r.wrong(reg.name, "registry %q is given twice, first at %s", reg.Name, from(other.name.at, reg.name.at))
-			return
-		}
-		if other.Registry == reg.Registry && other.Endpoint == reg.Endpoint {
-			r.wrong(reg.entry, "account %s in region %s is registry %q at %s already", reg.Registry.Account, reg.Registry.Region, other.Name, from(other.entry.at, reg.entry.at))
-			return
-		}
-	}
-	r.registries = append(r.registries, reg)
-}
-
-var rolePattern = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::[0-9]{12}:role/[\w+=,.@/-]*[\w+=,.@-]$`)
-
-// badRole says what is wrong with the ARN of a role that is to be used in
-// region, "" when that is not known.
-func badRole(s string, region ecr.Region) string {
-	m := rolePattern.FindStringSubmatch(s)
+	b := &state.Budget{Origin: v.origin()}
 	switch {
-	case m == nil || len(s) > maxARN:
-		return fmt.Sprintf("%q is not the ARN of a role; want one such as arn:aws:iam::111111111111:role/deployer", clip(s))
-	case region != "" && m[1] != region.Partition():
-		return fmt.Sprintf("the role is in partition %s, but region %s is in %s", m[1], region, region.Partition())
+	case v.Kind == lang.Integer:
+		count, err := strconv.Atoi(v.Text)
+		if err != nil || count < 0 || count > fields.MaxBudget {
+			r.wrong(v, "want a number of images from 0 to %d, not %s", fields.MaxBudget, lang.Clip(v.Text))
+			return
+		}
+		b.Count = count
+	case v.Kind == lang.Text && fields.Share.MatchString(v.Text):
+		share, err := strconv.ParseFloat(strings.TrimSuffix(v.Text, "%"), 64)
+		if err != nil || share > 100 {
+			r.wrong(v, "want a share from 0%% to 100%%, not %s", lang.Clip(v.Text))
+			return
+		}
+		b.Share, b.Percent = true, share
+	default:
+		r.wrong(v, "want a whole number of images, or a share of them such as 10%%, not %s", v)
+		return
 	}
-	return ""
-}
-
-func badEndpoint(s string) string {
-	u, err := url.Parse(s)
-	if err == nil && u.User != nil {
-		return "an endpoint carries no user and password; credentials come from role_arn, profile or the environment"
-	}
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
-		return fmt.Sprintf("%q is not an endpoint; want http:// or https:// with a host, and a port if needed, such as http://localhost:5050", clip(s))
-	}
-	return ""
+	r.maxExpire = b
 }
 
 func (r *reader) repositoryMap(n node) {
-	if n.kind != mapping {
-		r.wrong(n, "want a mapping from repository names to their settings, not %s", n)
+	if n.Kind != lang.Mapping {
+		hint := ""
+		if n.Kind == lang.List {
+			hint = "; write NAME: {} for each"
+			if lang.Of(n.At.File) == lang.HCL {
+				hint = "; write NAME = {} for each"
+			}
+		}
+		r.wrong(n, "want a mapping from repository names to their settings, not %s%s", n, hint)
 		return
 	}
 	if r.repositories == nil {
-		r.repositories = make(map[ecr.RepositoryName]declaration, len(n.members))
+		r.repositories = make(map[ecr.RepositoryName]declaration, len(n.Members))
 	}
-	for _, m := range n.members {
-		item := node{m.value, n.path.At(m.key), m.at}
-		f := r.fields(item)
-		name, err := ecr.ParseRepositoryName(m.key)
+	for _, m := range n.Members {
+		item := node{m.Value, n.path.At(m.Key), m.At}
+		before := len(r.errs)
+		f := r.repository(item)
+		if len(r.errs) > before && slices.Contains(fields.Names(fields.Repository), m.Key) {
+			r.errs = r.errs[:before]
+			r.errorf(m.At, n.path, "%q is a field of a repository; put it under a repository's name, or into defaults for all", m.Key)
+			continue
+		}
+		name, err := ecr.ParseRepositoryName(m.Key)
 		if err != nil {
-			r.errorf(m.at, n.path, "%q is not a repository name: %s", clip(m.key), badName(m.key))
+			r.errorf(m.At, n.path, "%q is not a repository name: %s", lang.Clip(m.Key), badName(m.Key))
 			continue
 		}
 		if first, twice := r.repositories[name]; twice {
-			r.errorf(m.at, item.path, "given twice, first at %s", from(first.node.key, m.at))
+			r.errorf(m.At, item.path, "given twice, first at %s", from(first.node.key, m.At))
 			continue
 		}
 		r.repositories[name] = declaration{name, item, f}
@@ -289,7 +227,7 @@ func badName(s string) string {
 			return fmt.Sprintf("letters must be lower case; did you mean %q?", strings.ToLower(s))
 		}
 	}
-	return "want lower-case letters and digits, in between one '.', '_' or '__' or any number of '-', and '/' between such parts"
+	return "use lower-case letters and digits, separated by '.', '_', '__' or any number of '-', in parts separated by '/'"
 }
 
 // finish puts together what was read. What is wrong is in r.problems.
@@ -305,10 +243,10 @@ func (r *reader) finish(files []Source) *File {
 		if len(files) > 0 {
 			at.File = files[0].Name
 		}
-		r.errorf(at, nil, "ecr_repositories is missing; without repositories write ecr_repositories: {}")
+		r.errorf(at, nil, "ecr_repositories is missing; to declare no repositories, write %s", noRepositories(at.File))
 	}
 	if r.stack != nil {
-		f.stack, f.explicit = r.stack.text, true
+		f.stack, f.explicit = r.stack.Text, true
 	}
 	for _, reg := range r.registries {
 		f.targets = append(f.targets, reg.Target)
@@ -321,18 +259,26 @@ func (r *reader) finish(files []Source) *File {
 	return f
 }
 
+// noRepositories is how the file called name says that there are none.
+func noRepositories(name string) string {
+	if lang.Of(name) == lang.HCL {
+		return "ecr_repositories = {}"
+	}
+	return "ecr_repositories: {}"
+}
+
 // with fills in the defaults, and works out what is different where there are
 // overrides.
-func (d declaration) with(defaults fields) repository {
-	r := repository{name: d.name, origin: d.node.origin(), fields: d.fields.over(defaults)}
-	own := d.fields.overrides.given
+func (d declaration) with(defaults settings) repository {
+	r := repository{name: d.name, origin: d.node.origin(), settings: d.settings.over(defaults)}
+	own := d.settings.overrides.given
 	for name, o := range r.overrides.value {
-		f := d.fields.over(o.fields).over(defaults)
+		f := d.settings.over(o.settings).over(defaults)
 		if own {
-			f = o.fields.over(d.fields).over(defaults)
+			f = o.settings.over(d.settings).over(defaults)
 		}
 		if r.in == nil {
-			r.in = map[string]fields{}
+			r.in = map[string]settings{}
 		}
 		r.in[name] = f
 	}

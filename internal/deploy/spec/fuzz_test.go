@@ -4,11 +4,13 @@ import (
 	"os"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 )
 
 // FuzzLoad feeds arbitrary bytes as YAML, as JSON and as HCL: never a panic, always
-// places in errors, and what is accepted compiles to valid documents.
+// places in errors, what is accepted compiles to valid documents, and laying a
+// file out does not change whether it is accepted.
 func FuzzLoad(f *testing.F) {
 	for _, pattern := range []string{"testdata/*.yaml", "testdata/*.json", "testdata/*.hcl", "testdata/*.tfvars"} {
 		for _, name := range glob(f, pattern) {
@@ -26,8 +28,13 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("ecr_repositories: {a: &b }\n"))
 	f.Add([]byte("a = [{b = -1, \"c\" = <<E\nx\nE\n}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, name := range []string{"k.yaml", "k.json", "k.hcl", "k.tfvars"} {
+		for _, name := range []string{"k.yaml", "k.json", "k.hcl", "k.tfvars", "terragrunt.hcl"} {
 			file, _, err := spec.Load(spec.Source{Name: name, Data: data})
+			if out, ferr := lang.Format(spec.Source{Name: name, Data: data}); ferr == nil {
+				if _, _, after := spec.Load(spec.Source{Name: name, Data: out}); (err == nil) != (after == nil) {
+					t.Errorf("%s: before %v, after %v", name, err, after)
+				}
+			}
 			if err == nil {
 				checkDocuments(t, file.Desired(local))
 				continue

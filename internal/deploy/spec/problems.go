@@ -1,62 +1,20 @@
 package spec
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
 
-// maxErrors bounds how many errors are reported at once.
-const maxErrors = 100
-
 // Error is one thing that is wrong with a file.
-type Error struct {
-	state.Position
-	// Field is where in the file's structure, for example
-	// "ecr_repositories.api.expiration_rules[0].days"; "" for the file itself.
-	Field   string
-	Message string
-}
-
-// Error is "FILE:LINE:COLUMN: FIELD: MESSAGE".
-func (e *Error) Error() string { return line(e.Position, e.Field, e.Message) }
-
-func line(at state.Position, field, message string) string {
-	s := message
-	if field != "" {
-		s = field + ": " + s
-	}
-	if place := at.String(); place != "" {
-		s = place + ": " + s
-	}
-	return s
-}
+type Error = lang.Error
 
 // Errors is everything that is wrong with the files, in the order of the
 // files and within one of the lines; never empty.
-type Errors []*Error
-
-// Error is the errors' texts, one a line.
-func (es Errors) Error() string {
-	lines := make([]string, len(es))
-	for i, e := range es {
-		lines[i] = e.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Unwrap returns the errors one by one, for errors.As.
-func (es Errors) Unwrap() []error {
-	out := make([]error, len(es))
-	for i, e := range es {
-		out[i] = e
-	}
-	return out
-}
+type Errors = lang.Errors
 
 // Code names a kind of notice. A code is never reused.
 type Code string
@@ -80,11 +38,16 @@ const (
 	CodeOtherPartition Code = "KON1005"
 	// CodePromotions: the file has promotions, which nothing carries out yet.
 	CodePromotions Code = "KON1007"
-	// CodeOtherVariable: a .tfvars file has a variable that is no field.
+	// CodeOtherVariable: a .tfvars file, or the inputs of Terragrunt, have a
+	// variable that is not a field.
 	CodeOtherVariable Code = "KON1008"
+	// CodeRegion: AWS has no region of that name, as far as is known.
+	CodeRegion Code = "KON1009"
+	// CodeTerragrunt: of a configuration of Terragrunt only inputs are read.
+	CodeTerragrunt Code = "KON1010"
 )
 
-// Notice is something that a file's author should know but that is no error.
+// Notice is something that a file's author should know, but not an error.
 type Notice struct {
 	state.Position
 	Code    Code
@@ -93,7 +56,9 @@ type Notice struct {
 }
 
 // String is "FILE:LINE:COLUMN: CODE: FIELD: MESSAGE".
-func (n Notice) String() string { return line(n.Position, string(n.Code)+": "+n.Field, n.Message) }
+func (n Notice) String() string {
+	return (&Error{Position: n.Position, Field: string(n.Code) + ": " + n.Field, Message: n.Message}).Error()
+}
 
 // Notices are in the order of the files and within one of the lines.
 type Notices []Notice
@@ -105,7 +70,7 @@ type problems struct {
 }
 
 func (p *problems) errorf(at state.Position, path jsonpos.Path, format string, args ...any) {
-	p.errs = append(p.errs, &Error{at, path.String(), fmt.Sprintf(format, args...)})
+	p.errs = append(p.errs, &Error{Position: at, Field: path.String(), Message: fmt.Sprintf(format, args...)})
 }
 
 // from is the position at as seen from the position here: without the file's
@@ -119,7 +84,7 @@ func from(at, here state.Position) string {
 
 // failf is errorf for what a field made.
 func (p *problems) failf(o state.Origin, format string, args ...any) {
-	p.errs = append(p.errs, &Error{o.Position, o.Field, fmt.Sprintf(format, args...)})
+	p.errs = append(p.errs, &Error{Position: o.Position, Field: o.Field, Message: fmt.Sprintf(format, args...)})
 }
 
 func (p *problems) notef(o state.Origin, code Code, format string, args ...any) {
@@ -129,32 +94,17 @@ func (p *problems) notef(o state.Origin, code Code, format string, args ...any) 
 // sorted returns what was collected in the order of the sources, each thing
 // once: a default that is wrong is wrong for each repository it meets.
 func (p *problems) sorted(sources []Source) (Errors, Notices) {
-	order := make(map[string]int, len(sources))
+	names := make([]string, len(sources))
 	for i, s := range sources {
-		if _, ok := order[s.Name]; !ok {
-			order[s.Name] = i
-		}
+		names[i] = s.Name
 	}
-	byPlace := func(a, b state.Position) int {
-		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	}
-	slices.SortStableFunc(p.errs, func(a, b *Error) int { return byPlace(a.Position, b.Position) })
-	slices.SortStableFunc(p.notices, func(a, b Notice) int { return byPlace(a.Position, b.Position) })
-	errs := unique(p.errs, func(e *Error) Error { return *e })
-	if extra := len(errs) - maxErrors; extra > 0 {
-		last := errs[maxErrors].Position
-		errs = append(errs[:maxErrors:maxErrors], &Error{last, "", fmt.Sprintf("and %d more errors from here on", extra)})
-	}
-	return errs, unique(p.notices, func(n Notice) Notice { return n })
-}
-
-// unique keeps the first of those with the same key.
-func unique[T any, K comparable](list []T, key func(T) K) []T {
-	seen := make(map[K]bool, len(list))
-	return slices.DeleteFunc(list, func(t T) bool {
-		k := key(t)
-		twice := seen[k]
-		seen[k] = true
+	less := lang.Order(names)
+	slices.SortStableFunc(p.notices, func(a, b Notice) int { return less(a.Position, b.Position) })
+	seen := make(map[Notice]bool, len(p.notices))
+	notices := slices.DeleteFunc(p.notices, func(n Notice) bool {
+		twice := seen[n]
+		seen[n] = true
 		return twice
 	})
+	return p.errs.InOrder(names), notices
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -335,7 +336,7 @@ func TestOverridesReplace(t *testing.T) {
 	})
 }
 
-// A file that is laid out by chance is laid out by rule, and says the same.
+// A file in any layout is formatted, and means the same.
 func TestFormatOfAnyLayout(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		asJSON, err := json.Marshal(file(t))
@@ -355,7 +356,7 @@ func TestFormatOfAnyLayout(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, src.Data)
 		}
-		out, err := spec.Format(src)
+		out, err := lang.Format(src)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, src.Data)
 		}
@@ -376,7 +377,7 @@ func TestFormatOfAnyLayout(t *testing.T) {
 		if n := strings.Count(b.String(), "# c"); n != strings.Count(string(out), "# c") {
 			t.Errorf("%d comments\n%s\n%s", n, b.String(), out)
 		}
-		again, err := spec.Format(spec.Source{Name: "k.yaml", Data: out})
+		again, err := lang.Format(spec.Source{Name: "k.yaml", Data: out})
 		if err != nil || !bytes.Equal(again, out) {
 			t.Errorf("formatted again: %v\n%s", err, cmp.Diff(string(out), string(again)))
 		}
@@ -436,7 +437,7 @@ func TestFormatOfAnyLayoutInOtherLanguages(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, src.Data)
 			}
-			out, err := spec.Format(src)
+			out, err := lang.Format(src)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, src.Data)
 			}
@@ -450,7 +451,7 @@ func TestFormatOfAnyLayoutInOtherLanguages(t *testing.T) {
 			if n := bytes.Count(out, []byte("c0mment")); src.Name == "k.hcl" && n != comments {
 				t.Errorf("%d comments of %d\n%s\n%s", n, comments, src.Data, out)
 			}
-			again, err := spec.Format(spec.Source{Name: src.Name, Data: out})
+			again, err := lang.Format(spec.Source{Name: src.Name, Data: out})
 			if err != nil || !bytes.Equal(again, out) {
 				t.Errorf("formatted again: %v\n%s", err, cmp.Diff(string(out), string(again)))
 			}
@@ -507,7 +508,7 @@ func loose(t *rapid.T, b *strings.Builder, v any, indent int) {
 }
 
 // A pull-only account is in the pull statement alone, a pushing account in the
-// push statement alone, and nobody else is in any.
+// push statement alone, and no other account is in any.
 func TestGrants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		few := rapid.SampledFrom([]string{"111111111111", "222222222222", "333333333333", "444444444444"})

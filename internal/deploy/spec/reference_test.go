@@ -6,17 +6,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 )
 
-const pageNote = "A test writes this page from the table that `kontor explain` and the JSON Schema\nare made of, too.\n"
+const pageNote = "This page is generated from the table behind `kontor explain` and the JSON Schema.\n"
 
 // fieldPages are the pages of docs/fields by their names.
 func fieldPages() map[string]string {
-	pages, summaries := map[string]string{}, map[string]*strings.Builder{"": {}, spec.Repository: {}}
+	pages, summaries := map[string]string{}, map[string]*strings.Builder{"": {}, fields.Repository: {}}
 	name := ""
-	for _, f := range spec.Fields() {
-		outer := f.In == "" || f.In == spec.Repository
+	for _, f := range fields.All() {
+		outer := f.In == "" || f.In == fields.Repository
 		if outer {
 			name = f.Name + ".md"
 			dflt := f.Default
@@ -31,7 +31,7 @@ func fieldPages() map[string]string {
 		pages[name] += fieldSection(f, outer)
 	}
 	pages["README.md"] = "# Fields of the file\n\n" + pageNote + `
-[The file](../file.md) says how files are written and read.
+[The file](../file.md) describes how files are written and read.
 
 ## At the top
 
@@ -40,15 +40,15 @@ func fieldPages() map[string]string {
 ` + summaries[""].String() + `
 ## A repository
 
-Each of these is a field of ` + "`defaults`" + `, too.
+Each of these is also a field of ` + "`defaults`" + `.
 
 | field | default | |
 |---|---|---|
-` + summaries[spec.Repository].String()
+` + summaries[fields.Repository].String()
 	return pages
 }
 
-func fieldSection(f spec.Field, outer bool) string {
+func fieldSection(f fields.Field, outer bool) string {
 	var b strings.Builder
 	switch {
 	case outer && f.In == "":

@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 )
 
 const docs = "../../../docs/"
@@ -19,16 +21,16 @@ const docs = "../../../docs/"
 // compiled is the schema, which must be one of JSON Schema 2020-12.
 func compiled(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(spec.Schema())))
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(fields.Schema())))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
-	if err := c.AddResource(spec.SchemaID, doc); err != nil {
+	if err := c.AddResource(fields.SchemaID, doc); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Compile(spec.SchemaID)
+	s, err := c.Compile(fields.SchemaID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func content(t *testing.T, s spec.Source) (v any, ok bool) {
 }
 
 // TestPublishedSchema holds docs/kontor.schema.json against the table.
-func TestPublishedSchema(t *testing.T) { golden(t, docs+"kontor.schema.json", string(spec.Schema())) }
+func TestPublishedSchema(t *testing.T) { golden(t, docs+"kontor.schema.json", string(fields.Schema())) }
 
 // What Load takes, the schema takes: the examples, and all good golden files
 // but those with variables of others.
@@ -59,7 +61,7 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 	for _, pattern := range []string{examples + "*", "testdata/*"} {
 		for _, name := range glob(t, pattern) {
 			ext := filepath.Ext(name)
-			if slices.Contains(spec.Endings(), ext) && !strings.HasPrefix(filepath.Base(name), "bad-") && !strings.Contains(name, ".tfvars") {
+			if slices.Contains(spec.Endings(), ext) && !strings.HasPrefix(filepath.Base(name), "bad-") && !strings.Contains(name, ".tfvars") && !strings.Contains(name, "terragrunt") {
 				names = append(names, name)
 			}
 		}
@@ -77,7 +79,7 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, f := range spec.Fields() {
+	for _, f := range fields.All() {
 		if f.Example == "" {
 			continue
 		}
@@ -87,12 +89,15 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 	}
 }
 
-// beyondSchema are the bad files whose mistakes are no matter of form.
+// beyondSchema are the bad files whose mistakes are not a matter of form.
 var beyondSchema = map[string]string{
 	"bad-accounts-many.yaml": "the length of what comes of it",
 	"bad-keep-limits.yaml":   "the number of rules",
 	"bad-missing2.yaml":      "another file may have ecr_repositories",
 	"bad-documents2.yaml":    "what is in the text of a policy",
+	"bad-within-texts.yaml":  "likewise",
+	"bad-within-texts.hcl":   "likewise",
+	"bad-within-texts.json":  "likewise",
 }
 
 // What the schema refuses, Load refuses, and it refuses the bad golden files.
@@ -105,7 +110,7 @@ func TestSchemaRefusesBadFiles(t *testing.T) {
 		}
 		v, ok := content(t, source(t, name))
 		if !ok {
-			continue // nobody can parse it
+			continue // it cannot be parsed
 		}
 		err := s.Validate(v)
 		if _, beyond := beyondSchema[base]; beyond != (err == nil) {
@@ -169,7 +174,7 @@ func TestFieldPages(t *testing.T) {
 func TestFieldsAreExplained(t *testing.T) {
 	var example string
 	seen := map[string]bool{}
-	for _, f := range spec.Fields() {
+	for _, f := range fields.All() {
 		if seen[f.ID()] {
 			t.Errorf("%s is there twice", f.ID())
 		}
@@ -182,7 +187,7 @@ func TestFieldsAreExplained(t *testing.T) {
 				continue
 			}
 			checkDocuments(t, file.Desired(local))
-			if out, err := spec.Format(yamlSource("example.yaml", f.Example)); err != nil || string(out) != f.Example {
+			if out, err := lang.Format(yamlSource("example.yaml", f.Example)); err != nil || string(out) != f.Example {
 				t.Errorf("%s: the example is not formatted: %v", f.ID(), err)
 			}
 		}
@@ -199,8 +204,8 @@ func TestFieldsAreExplained(t *testing.T) {
 		}
 	}
 	top := 0
-	for _, f := range spec.Fields() {
-		if f.In != "" && f.In != spec.Repository {
+	for _, f := range fields.All() {
+		if f.In != "" && f.In != fields.Repository {
 			continue
 		}
 		top++
@@ -234,7 +239,7 @@ func TestFindFields(t *testing.T) {
 		"lifecycle_tests[3].image.newer":                     {"lifecycle_tests.image.newer"},
 		"nonsense":                                           nil,
 	} {
-		found, _ := spec.FindFields(name)
+		found, _ := fields.Find(name)
 		var got []string
 		for _, f := range found {
 			got = append(got, f.ID())
@@ -243,7 +248,7 @@ func TestFindFields(t *testing.T) {
 			t.Errorf("%s: %s", name, d)
 		}
 	}
-	if _, near := spec.FindFields("is_imutable"); near != "is_immutable" {
+	if _, near := fields.Find("is_imutable"); near != "is_immutable" {
 		t.Errorf("near is_imutable: %q", near)
 	}
 }

@@ -7,18 +7,19 @@
 // byte; each generated rule and statement knows the field that made it; and
 // no input, however hostile, makes it panic or run away.
 //
-// It is pure: reading files is the caller's. The language of a file is YAML
-// 1.2, strict JSON for a name that ends in .json, and HCL for .hcl and
-// .tfvars. One table (Fields) tells the decoder, the JSON Schema, the manual
-// and kontor explain which fields there are. docs/file.md is the reference;
-// docs/design/0008-file-to-settings.md and 0016-formats-and-fields.md have the
-// reasons.
+// It is pure: reading files is the caller's. Package lang knows the languages,
+// and package fields which fields there are. Here file.go, registries.go,
+// clusters.go, promotions.go and the files of tests read what a file has at its
+// top, repository*.go the fields of a repository, and compile*.go make the
+// settings. docs/file.md is the reference; docs/design/0008-file-to-settings.md
+// and 0016-formats-and-fields.md have the reasons.
 package spec
 
 import (
 	_ "embed"
 	"slices"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -35,10 +36,7 @@ func Endings() []string { return []string{".yaml", ".yml", ".json", ".hcl", ".tf
 // Source is the text of one file. Name appears in messages, and its ending
 // says the language: ".json" strict JSON, ".hcl" and ".tfvars" HCL, all else
 // YAML.
-type Source struct {
-	Name string
-	Data []byte
-}
+type Source = lang.Source
 
 //go:embed example.yaml
 var example []byte
@@ -73,9 +71,7 @@ func Load(files ...Source) (*File, Notices, error) {
 	p := &problems{}
 	r := reader{decoder: decoder{p}}
 	for _, s := range files {
-		if root := parse(p, s); root != nil {
-			r.file(node{value: root, key: root.at})
-		}
+		r.source(s)
 	}
 	f := r.finish(files)
 	// The partition of the local registry is not known yet; all but a few are
@@ -156,7 +152,7 @@ func (f *File) localOr(local ecr.RegistryID) []state.Target {
 // note tells of what is read and not used yet.
 func (f *File) note(p *problems) {
 	for _, t := range f.promotions[:min(1, len(f.promotions))] {
-		p.notef(t.Origin, CodePromotions, "promotions are read and checked, but nothing carries them out yet")
+		p.notef(t.Origin, CodePromotions, "promotions are checked, but not run yet")
 	}
 }
 

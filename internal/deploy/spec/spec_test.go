@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -29,6 +30,20 @@ func TestExamples(t *testing.T) {
 			}
 			checkDocuments(t, f.Desired(local))
 		})
+	}
+}
+
+// The examples are formatted.
+func TestExamplesAreFormatted(t *testing.T) {
+	for _, name := range glob(t, examples+"*.yaml", examples+"*.json", examples+"*.hcl", examples+"*.tfvars") {
+		s := source(t, name)
+		got, err := lang.Format(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(s.Data), string(got)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }
 
@@ -292,8 +307,8 @@ func TestBounds(t *testing.T) {
 		{"size", "k.json", strings.Repeat(" ", 16<<20+1), "1:1: the file has 16777217 bytes; at most 16777216 are read"},
 		{"size of YAML", "k.yaml", strings.Repeat("#\n", 2<<20+1), "1:1: the file has 4194306 bytes; of YAML at most 4194304 are read"},
 		{"documents", "k.yaml", strings.Repeat("---\n", 1<<20), "101:1: a second YAML document"},
-		{"items", "k.yaml", strings.Repeat("-\n", 1<<20), "100001:1: more than 100000 items"},
-		{"items of a flow", "k.yaml", "{" + strings.Repeat("k, ", 1<<18), "more than 100000 items"},
+		{"items", "k.yaml", strings.Repeat("-\n", 1<<20), "100001:1: more than 100000 list items"},
+		{"items of a flow", "k.yaml", "{" + strings.Repeat("k, ", 1<<18), "more than 100000 list items"},
 		{"empty items", "k.yaml", strings.Repeat("-\n", 10_000), "not a list"},
 		{"lists", "k.yaml", strings.Repeat("[", 1<<18), "1:101: nested deeper than 100 levels"},
 		{"mappings", "k.yaml", strings.Repeat("{a: ", 1<<18), "1:401: nested deeper than 100 levels"},
@@ -303,7 +318,7 @@ func TestBounds(t *testing.T) {
 		{"anchors", "k.yaml", strings.Repeat("&1 ", 1<<18), ""},
 		{"indents", "k.yaml", staircase(1500), "nested deeper than 100 levels"},
 		{"JSON lists", "k.json", strings.Repeat("[", 1<<18), "1:101: nested deeper than 100 levels"},
-		{"aliases", "k.yaml", laughs, "values, aliases counted as what they stand for"},
+		{"aliases", "k.yaml", laughs, "values, counting each alias"},
 		{"keys of a block", "k.yaml", keys.String(), "50001:7: more than 50000 keys"},
 		{"keys of a flow", "k.yaml", "{" + commas.String() + "}", "more than 50000 keys"},
 	}
@@ -334,7 +349,25 @@ func TestManyErrors(t *testing.T) {
 	}
 	_, _, err := spec.Load(yamlSource("k.yaml", b.String()))
 	var all spec.Errors
-	if !errors.As(err, &all) || len(all) != 101 || all[100].Error() != "k.yaml:102:10: and 400 more errors from here on" {
+	if !errors.As(err, &all) || len(all) != 101 || all[100].Error() != "k.yaml:102:10: and 400 more errors" {
 		t.Errorf("%d errors, the last %v", len(all), all[len(all)-1])
+	}
+}
+
+// Files in other languages are called what they are.
+func TestOtherLanguages(t *testing.T) {
+	for name, want := range map[string]string{
+		"infra/main.tf":    "infra/main.tf:1:1: Terraform code is not read; put ecr_repositories into a .tfvars file",
+		"main.tf.json":     "main.tf.json:1:1: Terraform code is not read; put ecr_repositories into a .tfvars file",
+		"kontor.toml":      "kontor.toml:1:1: TOML is not read; write the file as YAML, JSON or HCL",
+		"terragrunt.hcl":   "terragrunt.hcl:1:1: this is a Terragrunt configuration without inputs; Kontor reads inputs = { ecr_repositories = { ... } }",
+		`a\terragrunt.hcl`: `a\terragrunt.hcl:1:1: this is a Terragrunt configuration without inputs; Kontor reads inputs = { ecr_repositories = { ... } }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := spec.Load(spec.Source{Name: name, Data: []byte("terraform {\n  source = local.x\n}\n")})
+			if err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		})
 	}
 }

@@ -1,0 +1,205 @@
+package fields
+
+// fileTable are the fields of the file, and of the objects in it other than
+// repositories.
+var fileTable = []Field{
+	{
+		Name: "stack", Type: "string", Default: "`default`",
+		Summary: "The name of the set of repositories that this file owns.",
+		Becomes: "the resource tag `kontor:stack` of each repository",
+		Limit:   "1 to 256 letters, digits, spaces and `_ . : / = + - @`",
+		Details: []string{
+			"Kontor recognizes its repositories by that tag; there is no state file. A repository with another stack's tag is never changed.",
+			"Nothing is deleted unless the file names its stack.",
+		},
+		Example: "stack: platform\necr_repositories: {}\n",
+		schema:  textOf(1, MaxTagValue),
+	},
+	{
+		Name: "registries", Type: "list of mappings", Default: "none: the local registry",
+		Summary: "Where to deploy. Each entry is a private registry: an account in a region.",
+		Becomes: "no setting: the repositories are created in each of them",
+		Limit:   "100,000 repositories in a registry, a quota that can be raised",
+		Details: []string{
+			"Every repository is created in each of them, unless its own `registries` lists some.",
+			"Without `registries` the file is for the local registry, and Kontor never calls AWS.",
+			"Two entries with the same name, or with the same account, region and endpoint, are an error.",
+			"`kontor up` runs a local registry for each entry, with its account and region, and ignores `role_arn`, `profile` and `endpoint`.",
+		},
+		Example: `registries:
+  - name: prod
+    account: "111111111111"
+    region: us-east-2
+    role_arn: arn:aws:iam::111111111111:role/deployer
+  - name: china
+    account: "222222222222"
+    region: cn-north-1
+    profile: china
+  - name: test
+    account: "111111111111"
+    region: us-east-2
+    endpoint: http://localhost:4566
+ecr_repositories:
+  website: {}
+`,
+		schema: listOf(object("registries")),
+	},
+	{Name: "name", In: "registries", Required: true, Type: "string", Summary: "Its name in `--target NAME`, in `registries` and `overrides` of repositories, and in messages.",
+		Details: []string{"1 to 63 letters, digits, `.`, `_` and `-`, beginning with a letter or digit."}, schema: matching(RegistryName.String())},
+	{Name: "account", In: "registries", Required: true, Type: "string of 12 digits, in quotes", Summary: "The AWS account. Before it changes anything, Kontor checks that its credentials are for this account.",
+		schema: accountSchema},
+	{Name: "region", In: "registries", Required: true, Type: "string", Summary: "The region. It also determines the partition: regions that begin with `cn-` and `us-gov-` have their own. A name that AWS does not have gives notice `KON1009`.", schema: matching(`^[0-9a-z-]{2,25}$`)},
+	{Name: "role_arn", In: "registries", Type: "ARN of a role", Default: "none", Summary: "A role to assume, in the partition of the region.", schema: matching(RoleARN.String())},
+	{Name: "profile", In: "registries", Type: "string", Default: "none", Summary: "A profile of the AWS configuration to take the credentials from.", schema: textOf(1, MaxProfile)},
+	{Name: "endpoint", In: "registries", Type: "URL", Default: "that of AWS", Summary: "The endpoint of another server with the ECR API.", schema: matching(`^https?://[^/?#]+`)},
+	{
+		Name: "clusters", Type: "list of mappings", Default: "none",
+		Summary: "Kubernetes clusters whose nodes may pull.",
+		Becomes: "if the cluster is in another account than the registry: a principal of the statement `KontorPull` of its repositories",
+		Limit:   "10,240 characters for the repository policy, about 300 accounts",
+		Details: []string{
+			"Across accounts, both sides must allow a pull. The repository policy is one side. For the other, `apply` attaches `AmazonEC2ContainerRegistryPullOnly` to node roles that may not pull yet, and detaches it with the last stack that needs it.",
+			"The node roles are those in `node_role_arns`, or those that EKS reports. A file without `registries:` never calls AWS, so it only looks at clusters with an `endpoint`.",
+			"A cluster cannot pull from a registry in another partition (notice `KON1005`).",
+			"Repositories with a `repository_policy_json` are left as they are (notice `KON1004`).",
+		},
+		Example: `clusters:
+  - name: apps
+    account: "222222222222"
+    region: us-east-2
+    role_arn: arn:aws:iam::222222222222:role/deployer
+    repositories: ["team/*"]
+  - name: batch
+    account: "333333333333"
+    region: eu-west-1
+    profile: batch
+    endpoint: http://localhost:4566
+    node_role_arns: ["arn:aws:iam::333333333333:role/batch-nodes"]
+ecr_repositories:
+  team/api: {}
+  tools: {}
+`,
+		schema: listOf(object("clusters")),
+	},
+	{Name: "name", In: "clusters", Required: true, Type: "string", Summary: "The cluster's name in EKS.",
+		Limit: "1 to 100 letters, digits, `_` and `-`, beginning with a letter or digit", schema: matching(ClusterName.String())},
+	{Name: "account", In: "clusters", Required: true, Type: "string of 12 digits, in quotes", Summary: "The account of the cluster's nodes.", schema: accountSchema},
+	{Name: "region", In: "clusters", Required: true, Type: "string", Summary: "The cluster's region.", schema: matching(`^[0-9a-z-]{2,25}$`)},
+	{Name: "role_arn", In: "clusters", Type: "ARN of a role", Default: "none", Summary: "A role to assume, to reach that account.", schema: matching(RoleARN.String())},
+	{Name: "profile", In: "clusters", Type: "string", Default: "none", Summary: "A profile of the AWS configuration to reach that account with.", schema: textOf(1, MaxProfile)},
+	{Name: "endpoint", In: "clusters", Type: "URL", Default: "that of AWS", Summary: "The endpoint of another server with the AWS APIs.", schema: matching(`^https?://[^/?#]+`)},
+	{Name: "node_role_arns", In: "clusters", Type: "list of ARNs of roles", Default: "none: those that EKS reports", Summary: "The roles of the cluster's nodes, in its account.", schema: listOf(matching(RoleARN.String()))},
+	{Name: "repositories", In: "clusters", Type: "list of names, with `*` for any characters", Default: "`[\"*\"]`, all", Summary: "The repositories that the nodes pull from.", schema: listOf(matching(RepositoryGlob.String()))},
+	{
+		Name: "defaults", Type: "mapping", Default: "none",
+		Summary: "Settings for all repositories. Takes any field of a repository.",
+		Becomes: "the settings of its fields, in each repository that does not set them",
+		Limit:   "those of its fields",
+		Details: []string{
+			"A field that the repository sets replaces the default completely; lists and tags are not merged.",
+			"A default `lifecycle_policy_json` applies only to repositories that set no lifecycle field: none of `expire_all_images`, `expire_all_after_days`, `expiration_rules`, `keep`, `expire_untagged_after_days` and `lifecycle_policy_json`.",
+			"A default `repository_policy_json` applies only to repositories that set none of `additional_pull_account_ids`, `additional_push_account_ids`, `pull_principals`, `push_principals`, `pull_organization_ids`, `extra_policy_statements` and `repository_policy_json`.",
+			"A field without a value (`tags:`, or `null`) is not set.",
+		},
+		Example: `defaults:
+  additional_pull_account_ids: ["222222222222"]
+ecr_repositories:
+  website: {}                             # 222222222222 may pull
+  secrets:
+    additional_pull_account_ids: []       # no other account
+`,
+		schema: object(Repository),
+	},
+	{
+		Name: "ecr_repositories", Required: true, Type: "mapping from repository names to their settings",
+		Summary: "The repositories. `{}` or no value is a repository with the defaults.",
+		Becomes: "a repository for each name, in each registry",
+		Limit:   "a name has 2 to 256 characters: lower-case letters and digits, separated by `.`, `_`, `__` or any number of `-`, in parts separated by `/`",
+		Details: []string{"To declare no repositories, write `ecr_repositories: {}`. The field without a value is an error."},
+		Example: "ecr_repositories:\n  website: {}\n  team/api:\n",
+		schema: schema{"type": "object", "propertyNames": schema{"minLength": 2, "maxLength": 256, "pattern": `^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`},
+			"additionalProperties": orNull(object(Repository))},
+	},
+	{
+		Name: "lifecycle_tests", Type: "list of mappings", Default: "none",
+		Summary: "Expectations of what the lifecycle policies do to example images, so that a rule that would remove a release is found before it does.",
+		Becomes: "no setting: `kontor plan` and `kontor lifecycle test` run them",
+		Limit:   "none",
+		Details: []string{"`kontor lifecycle test` runs the tests without reaching a registry. `plan` and `apply` run them too, and fail if a test fails."},
+		Example: `ecr_repositories:
+  scraper:
+    expiration_rules:
+      - {tag_pattern: "pr-*", days: 7}
+lifecycle_tests:
+  - {image: {tags: [release-1], age_days: 300, pulled_days_ago: 2}, expect: kept}
+  - {repository: scraper, image: {tags: [pr-17], age_days: 8, newer: 3}, expect: expired}
+  - {image: {tags: [pr-18], age_days: 2, archived_days_ago: 1}, expect: archived}
+`,
+		schema: listOf(object("lifecycle_tests")),
+	},
+	{Name: "repository", In: "lifecycle_tests", Type: "repository name", Default: "each repository", Summary: "The repository whose policy is tested.", schema: schema{"type": "string"}},
+	{Name: "image", In: "lifecycle_tests", Required: true, Type: "mapping", Summary: "The example image.", schema: object("lifecycle_tests.image")},
+	{Name: "tags", In: "lifecycle_tests.image", Type: "list of strings", Default: "none: untagged", Summary: "The image's tags.", schema: listOf(matching(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`))},
+	{Name: "age_days", In: "lifecycle_tests.image", Required: true, Type: "number", Summary: "Days since its push, fractions allowed.", schema: numberOf(0, MaxDaysAgo)},
+	{Name: "pulled_days_ago", In: "lifecycle_tests.image", Type: "number", Default: "never", Summary: "Days since its last pull.", schema: numberOf(0, MaxDaysAgo)},
+	{Name: "archived_days_ago", In: "lifecycle_tests.image", Type: "number", Default: "not archived", Summary: "Days since it was archived.", schema: numberOf(0, MaxDaysAgo)},
+	{Name: "newer", In: "lifecycle_tests.image", Type: "whole number", Default: "`0`", Summary: "How many images with the same tags were pushed after it, for rules that count images.", schema: integerOf(0, MaxNewer)},
+	{Name: "expect", In: "lifecycle_tests", Required: true, Type: "`kept`, `expired` or `archived`", Summary: "What must happen to it.", schema: schema{"enum": []any{"kept", "expired", "archived"}}},
+	{
+		Name: "access_tests", Type: "list of mappings", Default: "none",
+		Summary: "What a principal must and must not be allowed to do. `kontor plan` and `kontor access test` run these tests.",
+		Becomes: "no setting",
+		Limit:   "none",
+		Details: []string{"An entry has `allow`, `deny` or both."},
+		Example: `ecr_repositories:
+  api:
+    additional_pull_account_ids: ["333333333333"]
+access_tests:
+  - principal: "333333333333"
+    repository: api
+    allow: [pull]
+    deny: [push, delete, admin]
+  - principal: arn:aws:iam::111111111111:role/ci
+    deny: ["ecr:SetRepositoryPolicy"]
+`,
+		schema: listOf(object("access_tests")),
+	},
+	{Name: "principal", In: "access_tests", Required: true, Type: "string", Summary: "An account id, the ARN of an account's root, a role, a user or a session, or the name of a service.", schema: textOf(1, MaxARN)},
+	{Name: "repository", In: "access_tests", Type: "repository name, with `*` for any characters", Default: "each repository", Summary: "The repositories in which it is tested.", schema: matching(RepositoryGlob.String())},
+	{Name: "allow", In: "access_tests", Type: "list", Default: "none", Summary: "`pull`, `push`, `delete`, `admin`, or actions such as `ecr:PutImage`: what must be allowed.", schema: listOf(matching(Right.String()))},
+	{Name: "deny", In: "access_tests", Type: "list", Default: "none", Summary: "The same, for what must not be allowed.", schema: listOf(matching(Right.String()))},
+	{
+		Name: "promotions", Type: "list of mappings", Default: "none",
+		Summary: "Routes by which images go from one registry to others. They are checked, but not run yet (notice `KON1007`).",
+		Becomes: "no setting",
+		Limit:   "none",
+		Example: `registries:
+  - {name: staging, account: "111111111111", region: us-east-2}
+  - {name: prod, account: "222222222222", region: us-east-2}
+ecr_repositories:
+  team/api: {}
+promotions:
+  - name: release
+    from: staging
+    to: [prod]
+    repositories: ["team/*"]
+    tags: ["v*"]
+`,
+		schema: listOf(object("promotions")),
+	},
+	{Name: "name", In: "promotions", Required: true, Type: "string", Summary: "The name of the route, unique, in the form of a registry's name.", schema: matching(RegistryName.String())},
+	{Name: "from", In: "promotions", Required: true, Type: "name of a registry", Summary: "The registry that images come from.", schema: matching(RegistryName.String())},
+	{Name: "to", In: "promotions", Required: true, Type: "list of names of registries", Summary: "The registries that they go to.", schema: schema{"type": "array", "items": matching(RegistryName.String()), "minItems": 1}},
+	{Name: "repositories", In: "promotions", Type: "list of names, with `*` for any characters", Default: "`[\"*\"]`, all", Summary: "The repositories that take this route.", schema: listOf(matching(RepositoryGlob.String()))},
+	{Name: "tags", In: "promotions", Type: "list of [tag patterns](../tag-patterns.md)", Default: "`[\"*\"]`, all", Summary: "The images that take this route, by their tags.", schema: listOf(tagPatternSchema)},
+	{
+		Name: "plan", Type: "mapping", Default: "none",
+		Summary: "Limits on what a plan may do.",
+		Becomes: "no setting: `plan` and `apply` enforce it",
+		Limit:   "none",
+		Example: "plan: {max_expire: 10%}\necr_repositories:\n  website: {}\n",
+		schema:  object("plan"),
+	},
+	{Name: "max_expire", In: "plan", Type: "whole number, or a share such as `10%`", Default: "no limit", Summary: "How many images of one repository a change of its lifecycle policy may expire at once. `plan` and `apply` fail above it.",
+		Details: []string{"A share is 0 to 100 percent of the repository's images, fractions allowed."}, schema: schema{"anyOf": []any{integerOf(0, MaxBudget), matching(Share.String())}}},
+}

@@ -1,0 +1,57 @@
+package fields
+
+import (
+	"math"
+	"regexp"
+	"time"
+)
+
+// Forms of texts. The schema publishes them, and files are checked by them.
+var (
+	RegistryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	// EKS API reference, CreateCluster, name
+	ClusterName    = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
+	RepositoryGlob = regexp.MustCompile(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
+	Right          = regexp.MustCompile(`^(pull|push|delete|admin|ecr:[A-Za-z]+)$`)
+	Share          = regexp.MustCompile(`^([0-9]{1,3}(\.[0-9]{1,4})?)%$`)
+
+	RoleARN      = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::[0-9]{12}:role/[\w+=,.@/-]*[\w+=,.@-]$`)
+	PrincipalARN = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(role|user)/[\w+=,.@/-]*[\w+=,.@-]|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`)
+	ServiceName  = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$`)
+	SourceARN    = regexp.MustCompile(`^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9*?-]*:[0-9*?]*:[^\s]+$`)
+	// AWS Organizations API reference, Organization, Id
+	OrganizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+
+	TagPattern       = regexp.MustCompile(`^[A-Za-z0-9._*-]*$`) // of tag patterns
+	ExclusionPattern = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+)
+
+// EncryptionTypes are those of ECR's API model, EncryptionType.
+var EncryptionTypes = []string{"AES256", "KMS", "KMS_DSSE"}
+
+// Bounds.
+const (
+	MaxCount   = math.MaxInt32 // of days and images
+	MaxBudget  = 1_000_000     // of plan.max_expire: no repository has more images
+	MaxNewer   = 100_000       // images that one lifecycle test makes up
+	MaxDaysAgo = 36_500        // days: about a hundred years
+
+	MaxARN     = 2048
+	MaxProfile = 256
+	MaxPattern = 128 // the length of the longest tag
+
+	// Resource tags: ECR API model, Tag; the characters are those of "Tag naming
+	// limits and requirements" in the AWS guide to tagging.
+	MaxTags     = 50
+	MaxTagKey   = 128
+	MaxTagValue = 256
+
+	// Exclusion filters. The number is of ECR's API model,
+	// ImageTagMutabilityExclusionFilters; that ECR takes two '*' at most is in its
+	// guide only.
+	MaxExclusions     = 5
+	MaxExclusionStars = 2
+)
+
+// a Duration must hold what a lifecycle test asks for.
+const _ = uint64(math.MaxInt64/(24*time.Hour)) - MaxDaysAgo

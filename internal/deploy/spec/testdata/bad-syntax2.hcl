@@ -1,0 +1,5 @@
+stack = var.name
+ecr_repositories = {
+  app = { keep = ["a", }
+}
+tags = local.tags
