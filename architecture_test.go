@@ -18,6 +18,7 @@ const module = "github.com/kontor-registry/kontor"
 var rooms = map[string]int{
 	"internal/ecr":        0,
 	"internal/jsonpos":    0,
+	"internal/spelling":   0,
 	"internal/version":    0,
 	"internal/dockerauth": 0,
 
@@ -103,7 +104,7 @@ var closures = map[string]struct {
 	forbidden []string
 }{
 	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
-	"policy":    {only: []string{module + "/internal/jsonpos"}},
+	"policy":    {only: []string{module + "/internal/jsonpos", module + "/internal/spelling"}},
 	"kontortest": {forbidden: []string{
 		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/regclient/", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",
