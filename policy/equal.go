@@ -20,6 +20,7 @@ import (
 //   - condition values that their operator cannot tell apart: true and True, 10
 //     and 10.0, one point in time or one range of addresses written in two
 //     ways, and letter case where the operator ignores it;
+//   - a Principal without principals, however it is written;
 //   - an absent Version and Version2008.
 //
 // Sid and ID do not count: they have no effect on access.
@@ -73,8 +74,21 @@ func (p Principals) normal() Principals {
 		}
 		return s
 	}
-	return Principals{AWS: starOr(set(p.AWS, account)), Service: set(p.Service, nil), Federated: set(p.Federated, nil),
+	out := Principals{AWS: starOr(set(p.AWS, account)), Service: set(p.Service, nil), Federated: set(p.Federated, nil),
 		CanonicalUser: set(p.CanonicalUser, nil)}
+	if p.IsZero() {
+		return out
+	}
+	// Empty lists say nothing beside others.
+	for _, l := range []*[]string{&out.AWS, &out.Service, &out.Federated, &out.CanonicalUser} {
+		if len(*l) == 0 {
+			*l = nil
+		}
+	}
+	if out.IsZero() {
+		out.AWS = []string{}
+	}
+	return out
 }
 
 // starOr is the list, or of one that has "*", for which the others add
@@ -91,14 +105,12 @@ func (c Condition) normal() Condition {
 	operator := c.Operator
 	base := baseOperator(operator)
 	value := func(s string) string { return s }
-	switch wrong := operators[base]; {
+	switch {
 	case base == "ArnEquals" || base == "ArnNotEquals":
 		operator = strings.Replace(operator, "Equals", "Like", 1)
-	case base == "StringEqualsIgnoreCase" || base == "StringNotEqualsIgnoreCase":
+	case base == "StringEqualsIgnoreCase" || base == "StringNotEqualsIgnoreCase", base == "Bool" || base == "Null":
 		value = lower
-	case wrong == nil: // these compare texts as they are
-	case base == "Bool" || base == "Null":
-		value = lower
+	case operators[base] == nil: // these compare texts as they are
 	case strings.HasPrefix(base, "Numeric"):
 		value = normalNumber
 	case strings.HasPrefix(base, "Date"):

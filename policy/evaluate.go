@@ -20,6 +20,7 @@ func Evaluate(r Request) Decision {
 		e.owner = r.Principal.Account
 	}
 	e.parts, e.isARN = splitParts(r.Resource)
+	e.colons = strings.Count(r.Resource, ":")
 
 	e.policies(&e.identity, IdentityBased, r.Identity)
 	if r.Boundary.Policy != nil {
@@ -40,11 +41,12 @@ func Evaluate(r Request) Decision {
 
 // evaluation is the state of one Evaluate.
 type evaluation struct {
-	r     *Request
-	owner string
-	token bool // getAuthorizationToken is asked for
-	parts [6]string
-	isARN bool // and parts are those of r.Resource
+	r      *Request
+	owner  string
+	token  bool // getAuthorizationToken is asked for
+	parts  [6]string
+	isARN  bool // and parts are those of r.Resource
+	colons int  // of r.Resource
 
 	identity, boundary, session, organization allow
 	resource                                  [direct + 1]allow // by how they name the caller
@@ -52,9 +54,8 @@ type evaluation struct {
 	mayDenyKeys                               []string
 	near                                      []NearMiss
 
-	keys       []string // unknown keys that the statement in hand asks for
-	unresolved bool     // the element in hand has a variable without a value
-	expanded   []token  // memory for the pattern in hand
+	keys     []string // unknown keys that the statement in hand asks for
+	expanded []token  // memory for the pattern in hand
 }
 
 // allow is what the statements of one kind of policy allow.
@@ -88,11 +89,11 @@ func (e *evaluation) policy(to *allow, source Source, p Named) {
 		if !s.matchesAction(e) {
 			continue
 		}
-		g := direct
+		n := naming{grade: direct}
 		if source == ResourceBased {
-			g = s.who.match(&e.r.Principal, s.effect)
+			n = s.who.match(&e.r.Principal, s.effect, e.r.Boundary.Policy != nil)
 		}
-		if g == notNamed {
+		if n == (naming{}) {
 			continue
 		}
 		t := s.matchesResource(e)
@@ -103,7 +104,14 @@ func (e *evaluation) policy(to *allow, source Source, p Named) {
 		if t = min(t, conditions); t == no {
 			continue
 		}
-		e.note(to, s, t, g, Ref{source, p.Name, s.index, s.sid})
+		ref := Ref{source, p.Name, s.index, s.sid}
+		if n.grade != notNamed {
+			e.note(to, s, t, n.grade, ref)
+		}
+		if n.perhaps > n.grade && (s.effect == Allow || n.grade == notNamed) {
+			e.keys = append(e.keys, sessionName)
+			e.note(to, s, maybe, n.perhaps, ref)
+		}
 	}
 }
 
@@ -146,7 +154,7 @@ func (e *evaluation) explain(s *statement, source Source, name string) {
 		}
 		failed = append(failed, name)
 	}
-	if source == ResourceBased && s.who.match(&e.r.Principal, s.effect) == notNamed {
+	if source == ResourceBased && s.who.match(&e.r.Principal, s.effect, e.r.Boundary.Policy != nil) == (naming{}) {
 		not("Principal", s.who.not)
 	}
 	if !s.matchesAction(e) {

@@ -105,21 +105,28 @@ func some(s string) values {
 }
 
 func (e *evaluation) lookup(k *contextKey) values {
+	if matchesAny(e.r.Principal.Varies, k.lower) {
+		return values{unknown: true}
+	}
 	v := e.find(k)
 	switch {
 	case v.n > 0:
 	case e.r.Lookup != nil:
 		list, known := e.r.Lookup(k.lower)
 		return values{unknown: !known, n: len(list), many: list}
-	default:
-		for _, u := range e.r.Unknown {
-			p := compilePattern(u, true, false)
-			if p.matches(e, k.lower, true) == yes {
-				return values{unknown: true}
-			}
-		}
+	case matchesAny(e.r.Unknown, k.lower):
+		return values{unknown: true}
 	}
 	return v
+}
+
+// matchesAny reports whether one of patterns, with * and ?, matches s whatever
+// the letter case.
+func matchesAny(patterns []string, s string) bool {
+	return slices.ContainsFunc(patterns, func(text string) bool {
+		p := compilePattern(text, true, false)
+		return p.matches(nil, s, true) == yes
+	})
 }
 
 // find returns the key's values; those of the caller as in the tables of "AWS

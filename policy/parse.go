@@ -126,8 +126,9 @@ func (d *decoder) principals(v *jsonpos.Value) Principals {
 		return p
 	case !d.object(v, "AWS", "Service", "Federated", "CanonicalUser"):
 		return p
-	case len(v.Members) == 0:
-		d.fail(v, "names nobody; to leave it out, leave out the whole element")
+	case len(v.Members) == 0: // an element that is there and lists no one
+		p.AWS = []string{}
+		return p
 	}
 	p.AWS = d.list(v.Get("AWS"))
 	p.Service = d.list(v.Get("Service"))
@@ -195,9 +196,6 @@ func (d *decoder) list(v *jsonpos.Value, also ...jsonpos.Kind) []string {
 	items := []*jsonpos.Value{v}
 	if v.Kind == jsonpos.Array {
 		items = v.Items
-	}
-	if len(items) == 0 {
-		d.fail(v, "the list is empty")
 	}
 	out := []string{}
 	for _, item := range items {

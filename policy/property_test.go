@@ -37,7 +37,7 @@ func genDocument(t *rapid.T) policy.Document {
 	sids := rapid.SliceOfNDistinct(rapid.StringMatching(`[A-Za-z0-9 _-]{0,8}`), 1, 4, rapid.ID).Draw(t, "sids")
 	for _, sid := range sids {
 		s := policy.Statement{Sid: sid, Effect: rapid.SampledFrom([]policy.Effect{policy.Allow, policy.Deny}).Draw(t, "effect")}
-		if rapid.Bool().Draw(t, "not principal") {
+		if s.Effect == policy.Deny && rapid.Bool().Draw(t, "not principal") {
 			s.NotPrincipal = genPrincipals(t)
 		} else {
 			s.Principal = genPrincipals(t)

@@ -88,6 +88,12 @@ type Caller struct {
 	// OrganizationID (o-...) and OrganizationPaths are the account's, if any.
 	OrganizationID    string
 	OrganizationPaths []string
+	// AnySession says that ARN is an example: the caller stands for any session of
+	// its role. A statement that names one session may or may not mean it.
+	AnySession bool
+	// Varies lists condition keys, with * and ?, that are unknown although the
+	// fields above have a value: a session chooses its tags, for example.
+	Varies []string
 }
 
 // ParseCaller reads the ARN of an account (ending in :root, or its 12 digits),
