@@ -25,6 +25,7 @@ func (c *Caller) SetPolicy(ctx context.Context, at Repo, text string, force bool
 	if err != nil {
 		return "", invalidPolicy("repository", err)
 	}
+	doc = withRootARNs(at.In.Region.Partition(), doc)
 	return doc.Pretty(), c.change(ctx, opSetPolicy, at, func(ctx context.Context, tx meta.Tx) (string, error) {
 		s, grant, err := c.enter(ctx, tx, opSetPolicy, at)
 		if err != nil {

@@ -11,13 +11,14 @@ import (
 	"github.com/kontor-registry/kontor/policy"
 )
 
-// registryPolicyV1 are the actions that a registry policy governs in its first
-// scope (Amazon ECR user guide, "Private registry permissions").
-var registryPolicyV1 = []access.Action{"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"}
+// scopeV1 is the value of settingPolicyScope for which a registry policy governs
+// a few actions only (Amazon ECR user guide, "Private registry permissions").
+const scopeV1 = "V1"
 
 // governs reports whether the registry policy has a say about the action.
 func governs(s meta.RegistrySettings, action access.Action) bool {
-	return accountSetting(s, settingPolicyScope) != "V1" || slices.Contains(registryPolicyV1, action)
+	a, _ := policy.LookupAction(string(action))
+	return a.RegistryV1 || accountSetting(s, settingPolicyScope) != scopeV1
 }
 
 // enterRegistry decides about op where no repository is named.
@@ -71,9 +72,8 @@ func noRegistryPolicy(in ecr.RegistryID) error {
 var opSetRegistryPolicy = Operation{"SetRegistryPolicy", []access.Action{"ecr:PutRegistryPolicy"}}
 
 // SetRegistryPolicy sets the registry policy and returns it as RegistryPolicy
-// will. Refused
-// are policies under which the caller could not set the next one: ECR has no
-// force here, and it is not known what it does.
+// will. It refuses a policy under which the caller could not set the next one:
+// ECR has no force here, and it is not known what it does.
 // Errors: InvalidParameter.
 func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text string) (string, error) {
 	doc, err := policy.ParseFor([]byte(text), policy.Registry)
@@ -83,10 +83,16 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 	if err != nil {
 		return "", invalidPolicy("registry", err)
 	}
+	doc = withRootARNs(in.Region.Partition(), doc)
 	return doc.Pretty(), c.change(ctx, opSetRegistryPolicy, Repo{In: in}, func(ctx context.Context, tx meta.Tx) (string, error) {
 		s, grant, err := c.enterRegistry(ctx, tx, opSetRegistryPolicy, in)
 		if err != nil {
 			return "", err
+		}
+		if accountSetting(s.settings, settingPolicyScope) == scopeV1 {
+			if err := policy.Validate(doc, policy.RegistryV1); err != nil {
+				return "", invalidPolicy("registry", err)
+			}
 		}
 		bound, err := bind(ctx, tx, in.Region.Partition(), doc)
 		if err != nil {
@@ -145,7 +151,7 @@ const settingPolicyScope = "REGISTRY_POLICY_SCOPE"
 // do not notice, they upload what is not mounted.
 var accountSettings = map[string][]string{
 	"BASIC_SCAN_TYPE_VERSION": {"AWS_NATIVE", "CLAIR"},
-	settingPolicyScope:        {"V2", "V1"},
+	settingPolicyScope:        {"V2", scopeV1},
 	SettingBlobMounting:       {"ENABLED", "DISABLED"},
 }
 
