@@ -63,7 +63,6 @@ func (d decoder) policyDocument(n node) (policyDocument, bool) {
 // statements reads a list of statements.
 func (d decoder) statements(n node) (policyDocument, bool) {
 	out, good := policyDocument{}, true
-	first := map[string]state.Position{}
 	for _, item := range d.list(n, "statements") {
 		if item.kind != mapping {
 			d.wrong(item, "want a statement, as a mapping with Effect, Principal and Action, not %s", item)
@@ -86,16 +85,10 @@ func (d decoder) statements(n node) (policyDocument, bool) {
 			continue
 		}
 		s := doc.Statements[0]
-		at, twice := first[s.Sid]
-		switch {
-		case strings.HasPrefix(s.Sid, "Kontor"):
+		if strings.HasPrefix(s.Sid, "Kontor") {
 			d.errorf(nearestPlace(places, "Sid", item.at), item.path, "Sid %q: those that begin with Kontor are Kontor's own", clip(s.Sid))
 			good = false
-		case twice && s.Sid != "":
-			d.errorf(nearestPlace(places, "Sid", item.at), item.path, "Sid %q is given twice, first at %s", clip(s.Sid), from(at, item.at))
-			good = false
 		}
-		first[s.Sid] = nearestPlace(places, "Sid", item.at)
 		out.doc.Statements = append(out.doc.Statements, s)
 		out.origins = append(out.origins, item.origin())
 	}

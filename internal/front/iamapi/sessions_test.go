@@ -72,7 +72,7 @@ func TestWhoMayAssume(t *testing.T) {
 			in.Tags = []ststypes.Tag{{Key: aws.String("team"), Value: aws.String("a")}}
 		}, true},
 		{"no MFA", trust("111111111111", condition(`"Bool":{"aws:MultiFactorAuthPresent":"true"}`)), ann, nil, false},
-		{"a deny wins", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"},` +
+		{"a deny wins", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"},` +
 			`{"Effect":"Deny","Principal":{"AWS":"` + annARN + `"},"Action":"sts:AssumeRole"}]}`, ann, nil, false},
 	}
 	for i, tt := range tests {
