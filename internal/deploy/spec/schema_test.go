@@ -93,6 +93,7 @@ var beyondSchema = map[string]string{
 	"bad-keep-limits.yaml":   "the number of rules",
 	"bad-missing2.yaml":      "another file may have ecr_repositories",
 	"bad-documents2.yaml":    "what is in the text of a policy",
+	"bad-actions.yaml":       "which actions ECR has",
 }
 
 // What the schema refuses, Load refuses, and it refuses the bad golden files.
