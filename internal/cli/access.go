@@ -99,7 +99,7 @@ func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, reposi
 	if err := d.failed(); err != nil {
 		return ev, err
 	}
-	world := proof.World{RegistryPolicies: map[ecr.RegistryID]string{}}
+	world := proof.World{Registries: map[ecr.RegistryID]proof.Registry{}}
 	read := map[ecr.AccountID]bool{}
 	people := func(account ecr.AccountID, api principals.API) error {
 		if read[account] {
@@ -130,7 +130,7 @@ func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, reposi
 			return ev, d.named(s, err)
 		}
 		ev.notes = append(ev.notes, granted.Notes...)
-		world.RegistryPolicies[in] = granted.RegistryPolicy
+		world.Registries[in] = granted.Registry
 		if o.planned {
 			granted.Repositories = planned(granted.Repositories, s, repository)
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/policy"
 )
 
 // localPeople adds to w the users and roles of the other accounts that the
@@ -53,23 +52,17 @@ func (e *Env) localPeople(ctx context.Context, data string, w *proof.World, read
 
 // accountsOf are the accounts that policies of w, or names, mention.
 func accountsOf(w *proof.World, names []string) []ecr.AccountID {
-	texts := slices.Collect(maps.Values(w.RegistryPolicies))
+	var texts []string
+	for _, r := range w.Registries {
+		texts = append(texts, r.Policy)
+	}
 	for _, r := range w.Repositories {
 		texts = append(texts, r.Policy)
 	}
-	for _, text := range texts {
-		doc, err := policy.Parse([]byte(text))
-		if err != nil {
-			continue // none, or proof.New says so
-		}
-		for _, s := range doc.Statements {
-			names = append(names, s.Principal.AWS...)
-		}
-	}
-	var out []ecr.AccountID
+	out := proof.Accounts(texts...)
 	for _, name := range names {
-		if id := proof.AccountOf(name); id != "" && !slices.Contains(out, ecr.AccountID(id)) {
-			out = append(out, ecr.AccountID(id))
+		if id := ecr.AccountID(proof.AccountOf(name)); id != "" && !slices.Contains(out, id) {
+			out = append(out, id)
 		}
 	}
 	return out
@@ -101,7 +94,7 @@ func principalOf(partition string, h iam.HeldBy) proof.Principal {
 		p = proof.Principal{ARN: identity.UserARN(partition, *h.User), UniqueID: h.User.UniqueID, Tags: h.User.Tags}
 		inline = h.User.Inline
 	} else {
-		p = proof.Principal{ARN: identity.RoleARN(partition, *h.Role), UniqueID: h.Role.UniqueID, Tags: h.Role.Tags}
+		p = proof.Principal{ARN: identity.RoleARN(partition, *h.Role), UniqueID: h.Role.UniqueID, Tags: h.Role.Tags, Trust: h.Role.Trust}
 		inline = h.Role.Inline
 	}
 	for _, name := range slices.Sorted(maps.Keys(inline)) {

@@ -103,7 +103,7 @@ func (ev evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.Reposito
 		return r
 	}
 	r.Outcome = a.Outcome
-	holds := a.Outcome == proof.Denied
+	holds := a.Outcome == proof.Denied && !a.Missing
 	if may {
 		holds = a.Outcome == proof.Allowed || a.Outcome == proof.Unseen
 	}

@@ -97,8 +97,8 @@ func TestProofAndDockerPathAgree(t *testing.T) {
 	var allowed, denied, depended int
 	for range policies {
 		known := proof.World{
-			Repositories:     []proof.Repository{{In: here, Name: "app", Tags: map[string]string{"team": "a"}}},
-			RegistryPolicies: map[ecr.RegistryID]string{},
+			Repositories: []proof.Repository{{In: here, Name: "app", Tags: map[string]string{"team": "a"}}},
+			Registries:   map[ecr.RegistryID]proof.Registry{},
 		}
 		if text := draw.document(true); text != "" {
 			if _, err := system.SetPolicy(ctx, repo, text, true); err != nil {
@@ -112,7 +112,7 @@ func TestProofAndDockerPathAgree(t *testing.T) {
 			if _, err := system.SetRegistryPolicy(ctx, here, text); err != nil {
 				t.Fatalf("%v: %s", err, text)
 			}
-			known.RegistryPolicies[here] = text
+			known.Registries[here] = proof.Registry{Policy: text}
 		} else if _, err := system.DeleteRegistryPolicy(ctx, here); err != nil && ecr.CodeOf(err) != ecr.CodeRegistryPolicyNotFound {
 			t.Fatal(err)
 		}

@@ -20,6 +20,7 @@ type Registry interface {
 	GetRepositoryPolicy(context.Context, *ecr.GetRepositoryPolicyInput, ...func(*ecr.Options)) (*ecr.GetRepositoryPolicyOutput, error)
 	ListTagsForResource(context.Context, *ecr.ListTagsForResourceInput, ...func(*ecr.Options)) (*ecr.ListTagsForResourceOutput, error)
 	GetRegistryPolicy(context.Context, *ecr.GetRegistryPolicyInput, ...func(*ecr.Options)) (*ecr.GetRegistryPolicyOutput, error)
+	GetAccountSetting(context.Context, *ecr.GetAccountSettingInput, ...func(*ecr.Options)) (*ecr.GetAccountSettingOutput, error)
 }
 
 var _ Registry = (*ecr.Client)(nil)
@@ -29,8 +30,8 @@ const parallel = 8
 
 // Granted is a registry's side.
 type Granted struct {
-	Repositories   []proof.Repository // in byte order of their names
-	RegistryPolicy string             // "" for none
+	Repositories []proof.Repository // in byte order of their names
+	Registry     proof.Registry
 	// Notes say what could not be seen.
 	Notes []string
 }
@@ -39,14 +40,9 @@ type Granted struct {
 // or of those named that there are.
 func Grants(ctx context.Context, api Registry, in kecr.RegistryID, names ...kecr.RepositoryName) (Granted, error) {
 	var out Granted
-	registry, err := api.GetRegistryPolicy(ctx, &ecr.GetRegistryPolicyInput{})
-	switch why, denied := notSeen(err, "ecr:GetRegistryPolicy"); {
-	case denied:
-		out.Notes = append(out.Notes, fmt.Sprintf("the registry policy of %s was not seen: %s", in, why))
-	case err == nil:
-		out.RegistryPolicy = aws.ToString(registry.PolicyText)
-	case code(err) != string(kecr.CodeRegistryPolicyNotFound):
-		return out, fmt.Errorf("reading the registry policy of %s: %w", in, err)
+	var err error
+	if out.Registry, out.Notes, err = registryOf(ctx, api, in); err != nil {
+		return out, err
 	}
 	if len(names) == 0 {
 		pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{RegistryId: aws.String(string(in.Account))})
@@ -78,6 +74,35 @@ func Grants(ctx context.Context, api Registry, in kecr.RegistryID, names ...kecr
 		}
 	}
 	return out, nil
+}
+
+// registryOf reads the registry policy and, where there is one, what it governs.
+// notes say what could not be seen.
+func registryOf(ctx context.Context, api Registry, in kecr.RegistryID) (r proof.Registry, notes []string, err error) {
+	got, err := api.GetRegistryPolicy(ctx, &ecr.GetRegistryPolicyInput{})
+	switch why, denied := notSeen(err, "ecr:GetRegistryPolicy"); {
+	case denied:
+		r.Unseen = why
+		return r, []string{fmt.Sprintf("the registry policy of %s was not seen: %s", in, why)}, nil
+	case code(err) == string(kecr.CodeRegistryPolicyNotFound):
+		return r, nil, nil
+	case err != nil:
+		return r, nil, fmt.Errorf("reading the registry policy of %s: %w", in, err)
+	}
+	r.Policy = aws.ToString(got.PolicyText)
+	setting, err := api.GetAccountSetting(ctx, &ecr.GetAccountSettingInput{Name: aws.String(proof.KeyScope)})
+	why, denied := notSeen(err, "ecr:GetAccountSetting")
+	switch {
+	case err == nil:
+		r.Scope = proof.Scope(aws.ToString(setting.Value))
+		return r, nil, nil
+	case !denied && code(err) == "":
+		return r, nil, fmt.Errorf("reading the account setting %s of %s: %w", proof.KeyScope, in, err)
+	case !denied: // not every endpoint has the operation
+		why = err.Error()
+	}
+	r.Scope = proof.ScopeUnseen
+	return r, []string{fmt.Sprintf("the account setting %s of %s was not seen: %s", proof.KeyScope, in, why)}, nil
 }
 
 // grantsOf is nil for a repository that is not there.
