@@ -292,12 +292,13 @@ func (c *Caller) SessionToken(ctx context.Context, d time.Duration, mfa bool) (i
 // token that an issuer trusted by the role's account made. info is how the
 // request came, which nobody signed.
 func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.RequestInfo, token string, a AssumeRole) (Assumed, error) {
-	if err := a.check(); err != nil {
-		return Assumed{}, err
-	}
 	t, err := authn.ParseWebToken(token)
 	if err != nil {
 		return Assumed{}, &ecr.Error{Code: authn.CodeInvalidIdentityToken, Message: "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)", Err: err}
+	}
+	a.Tags, a.Transitive = Tags(t.Tags), t.TransitiveTags
+	if err := a.check(); err != nil {
+		return Assumed{}, err
 	}
 	var role meta.Role
 	var issuer meta.Issuer
@@ -329,27 +330,34 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 	meant := slices.DeleteFunc(slices.Clone(t.Audiences), func(a string) bool { return !slices.Contains(issuer.Audiences, a) })
 	keys.Set(name+":aud", meant...)
 	keys.Set(name+":amr", t.AMR...)
-	q := authz.Question(authz.Request{
-		Principal: access.Principal{Request: info}, Action: "sts:AssumeRoleWithWebIdentity", Resource: a.RoleARN,
-		Owner: role.Account, Region: a.Region, ResourceTags: role.Tags, Context: keys,
-	})
-	q.Principal = policy.Caller{Type: policy.Federated, ARN: arn}
-	record := recordOf(access.Principal{ARN: arn + ":" + t.Subject, Request: info}, "sts:AssumeRoleWithWebIdentity", a.RoleARN, "")
-	if role.UniqueID == "" || !trusts(q, role) {
-		refused := ecr.Errorf(ecr.CodeAccessDenied, "Not authorized to perform sts:AssumeRoleWithWebIdentity")
-		record.Reason = refused.Message
-		return Assumed{}, s.denied(record, refused)
+	const assume access.Action = "sts:AssumeRoleWithWebIdentity"
+	actions := []access.Action{assume}
+	if len(t.Tags) > 0 {
+		actions = append(actions, "sts:TagSession")
+	}
+	for _, action := range actions {
+		q := authz.Question(authz.Request{
+			Principal: access.Principal{Request: info}, Action: action, Resource: a.RoleARN,
+			Owner: role.Account, Region: a.Region, ResourceTags: role.Tags, RequestTags: t.Tags, TagKeys: tagKeys(a.Tags), Context: keys,
+		})
+		q.Principal = policy.Caller{Type: policy.Federated, ARN: arn}
+		if role.UniqueID == "" || !trusts(q, role) {
+			refused := ecr.Errorf(ecr.CodeAccessDenied, "Not authorized to perform %s", action)
+			record := recordOf(access.Principal{ARN: arn + ":" + t.Subject, Request: info}, action, a.RoleARN, "")
+			record.Reason = refused.Message
+			return Assumed{}, s.denied(record, refused)
+		}
 	}
 	err = s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error { return s.checkSession(ctx, r, role, a) })
 	if err == nil {
-		record.Statement = "trust policy"
-		err = s.began(record)
+		err = s.began(recordOf(access.Principal{ARN: arn + ":" + t.Subject, Request: info}, assume, a.RoleARN, "trust policy"))
 	}
 	if err != nil {
 		return Assumed{}, storeError(err)
 	}
 	out, err := s.begin(ctx, role, identity.Session{
 		UniqueID: role.UniqueID, Name: a.SessionName, Policy: a.Policy, PolicyARNs: a.PolicyARNs, Duration: a.Duration,
+		Tags: t.Tags, Transitive: a.Transitive,
 	})
 	out.Subject, out.Audience, out.Provider = t.Subject, meant[0], arn
 	return out, err
