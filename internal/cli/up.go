@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // defaultListen is where the local registry is reached unless told otherwise.
@@ -162,6 +164,9 @@ func (e *Env) up(ctx context.Context, o upOptions) (err error) {
 	if err := e.applyIdentities(ctx, s, wanted); err != nil {
 		return err
 	}
+	if desired, err = e.fitted(ctx, s, desired, secure.on()); err != nil {
+		return err
+	}
 	ready := render.Ready{TLS: secure.on(), Authority: s.authority(), DataDir: dataDir, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
 	for i, r := range s.registries {
 		p, err := s.deploy(ctx, desired, desired.Targets[i], r)
@@ -217,6 +222,32 @@ func localRegistries(d state.Desired) []datadir.Registry {
 		all = append(all, datadir.Registry{Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region})
 	}
 	return all
+}
+
+// fitted is desired without what the server cannot have of policies that were
+// written for AWS. It says what that is.
+func (e *Env) fitted(ctx context.Context, s *localServer, desired state.Desired, secure bool) (state.Desired, error) {
+	type reason struct{ registry, why string }
+	var reasons []reason
+	repositories := map[reason][]string{}
+	err := s.dir.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+		desired, err = desired.WithPolicies(func(t state.Target, repository state.Repository) (string, error) {
+			text, left, err := registry.Fit(ctx, r, t.Registry.Region.Partition(), secure, repository.Policy)
+			for _, why := range left {
+				k := reason{t.Name, why}
+				if repositories[k] == nil {
+					reasons = append(reasons, k)
+				}
+				repositories[k] = append(repositories[k], string(repository.Name))
+			}
+			return text, err
+		})
+		return err
+	})
+	for _, k := range reasons {
+		e.notice("registry %s: left out of the policy of %s: %s", k.registry, strings.Join(repositories[k], ", "), k.why)
+	}
+	return desired, err
 }
 
 // deploy makes one registry's repositories as the file says.
