@@ -197,7 +197,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%s re-parses as %s", printed, again)
 			}
 		}
-		for _, kind := range []policy.Kind{policy.Repository, policy.Registry, policy.Identity, policy.Trust} {
+		for _, kind := range []policy.Kind{policy.Repository, policy.Registry, policy.RegistryV1, policy.Identity, policy.Trust} {
 			_, err := policy.ParseFor(text, kind)
 			if err == nil && policy.Validate(d, kind) != nil {
 				t.Fatalf("ParseFor %s accepts what Validate refuses: %v", kind, policy.Validate(d, kind))
