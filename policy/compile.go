@@ -5,15 +5,14 @@ import (
 	"strings"
 )
 
-// Compiled is a Document, ready to be evaluated any number of times, also
-// concurrently.
+// Compiled is a Document prepared for evaluation. It is safe for concurrent use.
 type Compiled struct {
 	statements []statement
 }
 
-// Compile prepares doc, which may be changed afterwards. Of a document that is
-// against the grammar, which Validate refuses, Compiled has the Deny
-// statements only: it grants nothing.
+// Compile prepares doc, which may be changed afterwards. A document that breaks the
+// grammar, which Validate refuses, compiles to its Deny statements alone, so it
+// grants nothing.
 func Compile(doc Document) *Compiled {
 	valid := len(grammar(doc, nil)) == 0
 	c := &Compiled{}
@@ -25,7 +24,7 @@ func Compile(doc Document) *Compiled {
 	return c
 }
 
-// statement is a Statement, ready to be evaluated.
+// statement is a Statement prepared for evaluation.
 type statement struct {
 	index       int
 	sid         string

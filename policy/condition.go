@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// condition is a Condition, ready to be evaluated ("IAM JSON policy elements:
+// condition is a Condition prepared for evaluation ("IAM JSON policy elements:
 // Condition operators"; "Single-valued vs. multivalued context keys").
 type condition struct {
 	operator string // as written
@@ -175,8 +175,8 @@ func (f family) compile(s string, variables bool) (o operand, ok bool) {
 	return o, true
 }
 
-// holds answers for a statement of the effect. It adds to e.keys the keys
-// without which it cannot.
+// holds decides the condition in a statement of the effect. It adds the unknown
+// keys that decide to e.keys.
 func (c *condition) holds(e *evaluation, effect Effect) truth {
 	if c.unknown {
 		return truthOf(effect == Deny)
@@ -213,8 +213,8 @@ func (c *condition) evaluate(e *evaluation, v values, effect Effect) truth {
 	case c.each == single:
 		return c.compare(e, v.at(0))
 	}
-	// Without values, ForAllValues holds and ForAnyValue does not; the empty
-	// string is no value.
+	// Without values, ForAllValues holds and ForAnyValue does not; an empty string
+	// does not count as a value.
 	t := truthOf(c.each == forAll)
 	for i := range v.n {
 		s := v.at(i)
@@ -229,8 +229,8 @@ func (c *condition) evaluate(e *evaluation, v values, effect Effect) truth {
 	return t
 }
 
-// compare asks for one value of the request whether any of the condition's
-// matches, or for a negated operator, whether none does.
+// compare reports whether any value of the condition matches s, a value of the
+// request, or for a negated operator, whether none does.
 func (c *condition) compare(e *evaluation, s string) truth {
 	t := no
 	for i := range c.values {

@@ -13,8 +13,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
 
-// grammar checks what holds in every kind of policy, in all statements but
-// those whose index is in broken.
+// grammar checks what holds in every kind of policy, except in statements whose
+// index is in broken.
 func grammar(doc Document, broken map[int]bool) []finding {
 	c := checker{code: CodeGrammar}
 	if doc.Version != "" && doc.Version != Version2012 && doc.Version != Version2008 {
@@ -115,7 +115,7 @@ func (c *checker) list(at jsonpos.Path, list []string, wrong func(string) string
 	}
 }
 
-// each checks the elements of a list that are text at all.
+// each checks the elements of a list that are not empty and valid UTF-8.
 func (c *checker) each(at jsonpos.Path, list []string, wrong func(string) string) {
 	for i, s := range list {
 		if s == "" || !utf8.ValidString(s) {
@@ -180,7 +180,7 @@ func (c *checker) condition(at jsonpos.Path, cond Condition, before []Condition)
 		switch {
 		case !utf8.ValidString(v):
 			c.fail(at.At(i), "is not valid UTF-8")
-		case wrong == nil || strings.Contains(v, "${"): // of variables the kinds judge
+		case wrong == nil || strings.Contains(v, "${"): // variables are checked by kind
 		default:
 			if want := wrong(v); want != "" {
 				c.fail(at.At(i), "%s compares with %s, not %q", cond.Operator, want, v)
@@ -189,8 +189,8 @@ func (c *checker) condition(at jsonpos.Path, cond Condition, before []Condition)
 	}
 }
 
-// baseOperator is an operator without what may stand around it: ForAllValues:,
-// ForAnyValue: and IfExists. "Null" does not take IfExists.
+// baseOperator is an operator without ForAllValues:, ForAnyValue: and IfExists.
+// "Null" does not take IfExists.
 func baseOperator(s string) string {
 	if rest, ok := strings.CutPrefix(s, "ForAllValues:"); ok {
 		s = rest
@@ -203,9 +203,9 @@ func baseOperator(s string) string {
 	return s
 }
 
-// operators has, for each operator, the check of its values: it returns what
-// it wants, or "" for a good value. Nil accepts every value. AWS takes every
-// text for Bool and Null, too; what is neither true nor false matches nothing.
+// operators has the check of each operator's values: it returns what is wanted, ""
+// for a good value; nil accepts every value. AWS accepts any text for Bool and Null,
+// too; what is neither true nor false matches nothing.
 var operators = map[string]func(string) string{
 	"StringEquals": nil, "StringNotEquals": nil, "StringEqualsIgnoreCase": nil, "StringNotEqualsIgnoreCase": nil,
 	"StringLike": nil, "StringNotLike": nil, "BinaryEquals": nil,

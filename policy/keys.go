@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// KeysOf returns the condition keys, as written, that s asks for in a policy of
-// the version: those of its conditions, and its variables.
+// KeysOf returns the condition keys, as written, that s depends on in a policy of
+// the version: those of its conditions and of its variables.
 func KeysOf(s Statement, v Version) []string {
 	var keys []string
 	variables := func(texts []string) {
@@ -29,7 +29,7 @@ func KeysOf(s Statement, v Version) []string {
 	return slices.Compact(keys)
 }
 
-// contextKey is a condition key, ready to be looked up.
+// contextKey is a condition key prepared for looking up.
 type contextKey struct {
 	name    string // as written
 	lower   string
@@ -80,7 +80,7 @@ func compileKey(name string) contextKey {
 	return k
 }
 
-// values is what a request has for a key: n of them, or nobody knows.
+// values is what a request has for a key: n values, or unknown.
 type values struct {
 	unknown bool
 	n       int

@@ -13,8 +13,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/spelling"
 )
 
-// Kind is a place where a policy may stand. It decides which elements the
-// policy has and whom and what they may name.
+// Kind is a place where a policy is used. It decides which elements the policy
+// has, and which principals, actions and resources they may name.
 type Kind string
 
 // The kinds.
@@ -36,7 +36,7 @@ const (
 	forbidden
 )
 
-// rules is what a kind demands beyond the grammar.
+// rules is what a kind requires in addition to the grammar.
 type rules struct {
 	principal, resource need
 	service             string // of all actions; "" for any that AWS has
@@ -53,8 +53,8 @@ type rules struct {
 	packed       bool // size does not count white space
 }
 
-// IAM's Sids are letters and digits. Resource policies of ECR are seen with
-// spaces; that they may have '-' and '_' is an assumption.
+// IAM's Sids are letters and digits. Policies of ECR with spaces in a Sid exist;
+// that '-' and '_' are allowed is an assumption.
 var (
 	strictSid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
 	looseSid  = regexp.MustCompile(`^[A-Za-z0-9 _-]*$`)
@@ -114,7 +114,7 @@ func Validate(doc Document, kind Kind) error {
 	return errs(append(found, kind.check(doc, nil)...), nil)
 }
 
-// check checks what the kind demands of the statements that are not broken.
+// check checks the statements that are not broken for what the kind requires.
 func (k Kind) check(doc Document, broken map[int]bool) []finding {
 	r, ok := kinds[k]
 	c := checker{code: CodeKind}
@@ -143,7 +143,7 @@ func (k Kind) check(doc Document, broken map[int]bool) []finding {
 		case !r.notPrincipal:
 			c.fail(at.At("NotPrincipal"), "%s policies have no NotPrincipal; name the principals in Principal", k)
 		case s.Effect == Allow:
-			c.fail(at.At("NotPrincipal"), "NotPrincipal with Allow would let in everyone else, and AWS refuses it; name the principals in Principal")
+			c.fail(at.At("NotPrincipal"), "NotPrincipal with Allow would allow everyone else, and AWS refuses it; name the principals in Principal")
 		}
 		if s.Principal.Everyone && r.principal != forbidden && !r.star {
 			c.fail(at.At("Principal"), `%s policies do not take "*" here; to mean everyone, write {"AWS": "*"}`, k)
@@ -215,8 +215,8 @@ func wrongVariable(s string) string {
 	}
 }
 
-// need checks that an element is there, in itself or in its Not form, when it
-// must be, and not when it cannot.
+// need checks that an element or its Not form is present when it is required, and
+// absent when it is forbidden.
 func (c *checker) need(at jsonpos.Path, n need, name string, absent, notAbsent bool, k Kind) {
 	switch {
 	case n == required && absent && notAbsent:
@@ -228,7 +228,7 @@ func (c *checker) need(at jsonpos.Path, n need, name string, absent, notAbsent b
 	}
 }
 
-// wrongService also says nothing of what grammar refuses.
+// wrongService returns "" also for what grammar refuses.
 func (r rules) wrongService(action string, k Kind) string {
 	service, _, _ := strings.Cut(action, ":")
 	switch {
@@ -316,7 +316,7 @@ func (c *checker) who(at jsonpos.Path, p Principals, r rules, k Kind) {
 		return ""
 	})
 	if p.Federated != nil && !r.federated && r.principal != forbidden {
-		c.fail(at.At("Federated"), "%s policies have no Federated principals; only trust policies of roles have", k)
+		c.fail(at.At("Federated"), "%s policies cannot have Federated principals; only trust policies of roles can", k)
 	} else {
 		c.each(at.At("Federated"), p.Federated, func(s string) string {
 			switch {
@@ -329,13 +329,13 @@ func (c *checker) who(at jsonpos.Path, p Principals, r rules, k Kind) {
 		})
 	}
 	if p.CanonicalUser != nil {
-		c.fail(at.At("CanonicalUser"), "canonical users are of Amazon S3 only; use AWS")
+		c.fail(at.At("CanonicalUser"), "canonical users are for Amazon S3 only; use AWS")
 	}
 }
 
 var (
 	// of all partitions: amazonaws.com, amazonaws.com.cn, amazonaws.eu; a few
-	// services of Amazon beside AWS are under amazon.com
+	// services of Amazon outside AWS are under amazon.com
 	servicePattern = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.(amazonaws\.(com|com\.cn|eu)|amazon\.com)$`)
 	digitsPattern  = regexp.MustCompile(`^[0-9]+$`)
 	// a principal that was deleted is shown by its unique id
@@ -353,7 +353,7 @@ func wrongAWS(s string) string {
 	case digitsPattern.MatchString(s):
 		return fmt.Sprintf("%q is not an account id; it has 12 digits", s)
 	case uniqueIDPattern.MatchString(s):
-		return fmt.Sprintf("%q is the id of a principal that does not exist any more", s)
+		return fmt.Sprintf("%q is the id of a principal that no longer exists", s)
 	case strings.Contains(s, "${"):
 		return fmt.Sprintf("%q: variables are not allowed in principals", s)
 	case strings.ContainsAny(s, "*?"):
@@ -366,7 +366,7 @@ func wrongAWS(s string) string {
 	case a.service == "iam" && strings.HasPrefix(a.resource, "group/"):
 		return fmt.Sprintf("%q: groups cannot be principals", s)
 	case a.service == "iam" && !iamPattern.MatchString(a.resource), a.service == "sts" && !stsPattern.MatchString(a.resource):
-		return fmt.Sprintf("%q names no account, user, role or session", s)
+		return fmt.Sprintf("%q is not the ARN of an account, user, role or session", s)
 	}
 	return ""
 }

@@ -64,8 +64,7 @@ func (d *decoder) fail(v *jsonpos.Value, format string, args ...any) {
 	d.found = append(d.found, finding{CodeGrammar, v.Path(), &v.Pos, fmt.Sprintf(format, args...)})
 }
 
-// document returns no statements when there is no list of them; this it has
-// reported then.
+// document returns no statements when there is no list of them, which it reports.
 func (d *decoder) document(root *jsonpos.Value) (Document, map[int]bool) {
 	var doc Document
 	if !d.object(root, "Version", "Id", "Statement") {
@@ -158,7 +157,7 @@ func (d *decoder) conditions(v *jsonpos.Value) []Condition {
 }
 
 // object checks that v is an object with no members but those named. It is
-// false only when v is no object.
+// false only when v is not an object.
 func (d *decoder) object(v *jsonpos.Value, names ...string) bool {
 	if !d.kind(v, jsonpos.Object) {
 		return false

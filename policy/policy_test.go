@@ -228,19 +228,19 @@ func TestRefusals(t *testing.T) {
 		{"roles by wildcard", policy.Repository, aws("arn:aws:iam::111111111111:role/ci-*"), []string{
 			`kind Statement[0].Principal.AWS[0]: "arn:aws:iam::111111111111:role/ci-*": wildcards in principals are not allowed, except "*" for everyone`}},
 		{"no name", policy.Repository, aws("arn:aws:iam::111111111111:role/"), []string{
-			`kind Statement[0].Principal.AWS[0]: "arn:aws:iam::111111111111:role/" names no account, user, role or session`}},
+			`kind Statement[0].Principal.AWS[0]: "arn:aws:iam::111111111111:role/" is not the ARN of an account, user, role or session`}},
 		{"other resource", policy.Repository, aws("arn:aws:sts::111111111111:assumed-role/r"), []string{
-			`kind Statement[0].Principal.AWS[0]: "arn:aws:sts::111111111111:assumed-role/r" names no account, user, role or session`}},
+			`kind Statement[0].Principal.AWS[0]: "arn:aws:sts::111111111111:assumed-role/r" is not the ARN of an account, user, role or session`}},
 		{"other service", policy.Repository, aws("arn:aws:s3:::b"), []string{
 			`kind Statement[0].Principal.AWS[0]: "arn:aws:s3:::b" is not a principal; want an account id, the ARN of an account, user, role or session, or "*"`}},
 		{"deleted", policy.Repository, aws("AROAEXAMPLEEXAMPLEEXA"), []string{
-			`kind Statement[0].Principal.AWS[0]: "AROAEXAMPLEEXAMPLEEXA" is the id of a principal that does not exist any more`}},
+			`kind Statement[0].Principal.AWS[0]: "AROAEXAMPLEEXAMPLEEXA" is the id of a principal that no longer exists`}},
 		{"every service", policy.Repository, statement(`"Principal":{"Service":"*"}`), []string{
 			`kind Statement[0].Principal.Service[0]: "*" is not a service; want a name such as codebuild.amazonaws.com`}},
 		{"federated wildcard", policy.Trust, statement(`"Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":["*"]}`), []string{
 			`kind Statement[0].Principal.Federated[0]: "*": wildcards are not allowed here`}},
 		{"canonical user", policy.Repository, statement(`"Effect":"Deny","NotPrincipal":{"CanonicalUser":"x"}`), []string{
-			`kind Statement[0].NotPrincipal.CanonicalUser: canonical users are of Amazon S3 only; use AWS`}},
+			`kind Statement[0].NotPrincipal.CanonicalUser: canonical users are for Amazon S3 only; use AWS`}},
 		// Private repository policies
 		{"no principal", policy.Repository, `{"Statement":[{"Effect":"Allow","Action":"ecr:*"}]}`, []string{
 			"kind Statement[0]: Principal is missing; statements of repository policies need it"}},
@@ -273,11 +273,11 @@ func TestRefusals(t *testing.T) {
 			"kind Statement[0].NotPrincipal: trust policies have no NotPrincipal; name the principals in Principal"}},
 		// "AWS JSON policy elements: NotPrincipal", NotPrincipal with Allow
 		{"allow with not-principal", policy.Repository, statement(`"NotPrincipal":{"AWS":"111111111111"}`), []string{
-			"kind Statement[0].NotPrincipal: NotPrincipal with Allow would let in everyone else, and AWS refuses it; name the principals in Principal"}},
+			"kind Statement[0].NotPrincipal: NotPrincipal with Allow would allow everyone else, and AWS refuses it; name the principals in Principal"}},
 		{"allow with not-principal in a registry policy", policy.Registry, statement(`"Resource":"*","NotPrincipal":"*"`), []string{
-			"kind Statement[0].NotPrincipal: NotPrincipal with Allow would let in everyone else, and AWS refuses it; name the principals in Principal"}},
+			"kind Statement[0].NotPrincipal: NotPrincipal with Allow would allow everyone else, and AWS refuses it; name the principals in Principal"}},
 		{"federated", policy.Repository, statement(`"Principal":{"Federated":"cognito-identity.amazonaws.com"}`), []string{
-			"kind Statement[0].Principal.Federated: repository policies have no Federated principals; only trust policies of roles have"}},
+			"kind Statement[0].Principal.Federated: repository policies cannot have Federated principals; only trust policies of roles can"}},
 		// Service Authorization Reference: actions of ECR, and on what they are
 		{"action misspelt", policy.Repository, statement(`"Action":["ecr:PutImages","ecr:batchgetimage"]`), []string{
 			`kind Statement[0].Action[0]: Amazon ECR has no action "ecr:PutImages"; did you mean ecr:PutImage?`}},

@@ -16,7 +16,7 @@ func knownService(service string) bool {
 var services = sync.OnceValue(func() []string { return strings.Fields(serviceNames) })
 
 // serviceNames are the prefixes in the Service Authorization Reference as of
-// August 2026, and some of services that are gone, in byte order.
+// August 2026, and those of some services that were discontinued, in byte order.
 const serviceNames = `
 	a2c a4b access-analyzer account account-access acm acm-pca aco-automation action-recommendations activate
 	agent-registry agentaccess-mcp aidevops aiops airflow airflow-serverless amplify amplifybackend
