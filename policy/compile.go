@@ -1,16 +1,18 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
-// Compiled is a Document, ready to be evaluated any number of times, also
-// concurrently.
+// Compiled is a Document prepared for evaluation. It is safe for concurrent use.
 type Compiled struct {
 	statements []statement
 }
 
-// Compile prepares doc, which may be changed afterwards. Of a document that is
-// against the grammar, which Validate refuses, Compiled has the Deny
-// statements only: it grants nothing.
+// Compile prepares doc, which may be changed afterwards. A document that breaks the
+// grammar, which Validate refuses, compiles to its Deny statements alone, so it
+// grants nothing.
 func Compile(doc Document) *Compiled {
 	valid := len(grammar(doc, nil)) == 0
 	c := &Compiled{}
@@ -22,7 +24,7 @@ func Compile(doc Document) *Compiled {
 	return c
 }
 
-// statement is a Statement, ready to be evaluated.
+// statement is a Statement prepared for evaluation.
 type statement struct {
 	index       int
 	sid         string
@@ -30,14 +32,16 @@ type statement struct {
 	who         principals
 	actions     []pattern
 	notAction   bool
-	resources   []arnPattern // of none, any resource
+	resources   []arnPattern
 	notResource bool
+	anyResource bool // the statement has neither Resource nor NotResource
 	conditions  []condition
 }
 
 func compileStatement(s Statement, index int, variables bool) statement {
 	out := statement{index: index, sid: s.Sid, effect: s.Effect,
-		notAction: s.NotAction != nil, notResource: s.NotResource != nil}
+		notAction: s.NotAction != nil, notResource: s.NotResource != nil,
+		anyResource: s.Resource == nil && s.NotResource == nil}
 	if out.effect != Allow {
 		out.effect = Deny
 	}
@@ -67,18 +71,22 @@ func (s *statement) matchesAction(e *evaluation) bool {
 			return !s.notAction
 		}
 	}
-	return s.notAction
+	return s.notAction && !s.emptyNot(len(s.actions))
 }
 
+// emptyNot reports whether a Not element with n entries allows nothing. An
+// Allow with an empty one "provides no permissions" ("IAM policy validation
+// check reference", Empty array action).
+func (s *statement) emptyNot(n int) bool { return n == 0 && s.effect == Allow }
+
 func (s *statement) matchesResource(e *evaluation) truth {
-	if s.resources == nil {
+	if s.anyResource {
 		return yes
 	}
 	before := len(e.keys)
-	e.unresolved = false
 	t := no
 	for i := range s.resources {
-		t = max(t, s.resources[i].matches(e, &e.parts, e.isARN))
+		t = max(t, s.resources[i].matchesResource(e))
 	}
 	if t != maybe {
 		e.keys = e.keys[:before]
@@ -86,8 +94,8 @@ func (s *statement) matchesResource(e *evaluation) truth {
 	switch {
 	case !s.notResource:
 		return t
-	case e.unresolved && s.effect == Allow:
-		return no // as with negated operators of conditions
+	case s.emptyNot(len(s.resources)):
+		return no
 	}
 	return t.not()
 }
@@ -121,6 +129,7 @@ const (
 // principals is a Principal or NotPrincipal element.
 type principals struct {
 	not, everyone       bool
+	empty               bool // it lists no principal at all
 	accounts            []string
 	aws                 []string // ARNs and unique ids
 	services, federated []string
@@ -129,6 +138,7 @@ type principals struct {
 func compilePrincipals(p Principals, not bool) principals {
 	out := principals{not: not, everyone: p.Everyone || slices.Contains(p.AWS, "*"),
 		services: slices.Clone(p.Service), federated: slices.Clone(p.Federated)}
+	out.empty = !out.everyone && len(p.AWS)+len(p.Service)+len(p.Federated)+len(p.CanonicalUser) == 0
 	for _, s := range p.AWS {
 		if id := AccountOf(s); id != "" {
 			out.accounts = append(out.accounts, id)
@@ -139,68 +149,110 @@ func compilePrincipals(p Principals, not bool) principals {
 	return out
 }
 
-// match is the grade by which a statement of the effect covers c.
+// naming is how a statement of a resource-based policy covers the caller.
+type naming struct {
+	grade grade
+	// perhaps is a higher grade that depends on the name of the session, for a
+	// caller that stands for any session of its role; else notNamed.
+	perhaps grade
+}
+
+// sessionName is the key that a Decision depends on when the name of the role
+// session decides.
+const sessionName = "sts:RoleSessionName"
+
+// match is how a statement of the effect covers c. bounded says that c has a
+// permissions boundary.
 //
 // NotPrincipal in an Allow excludes whom Principal would name. In a Deny it
 // spares only those that are named on all of their levels, account, role and
-// session ("AWS JSON policy elements: NotPrincipal").
-func (p *principals) match(c *Caller, effect Effect) grade {
+// session, and no user or role with a permissions boundary ("AWS JSON policy
+// elements: NotPrincipal").
+func (p *principals) match(c *Caller, effect Effect, bounded bool) naming {
+	named := p.named(c)
 	if !p.not {
-		return p.named(c)
+		return named
 	}
-	spared := p.named(c) != notNamed
-	if effect == Deny && !p.everyone {
-		switch c.Type {
-		case User:
-			spared = slices.Contains(p.accounts, c.Account) && p.named(c) == direct
-		case RoleSession:
-			spared = slices.Contains(p.accounts, c.Account) && p.namesRole(c) && p.named(c) == direct
+	if effect == Allow {
+		switch {
+		case p.empty, named.grade != notNamed:
+			return naming{}
+		case named.perhaps != notNamed:
+			return naming{perhaps: direct}
 		}
+		return naming{grade: direct}
+	}
+	spared := named.grade != notNamed
+	switch c.Type {
+	case User, RoleSession:
+		if bounded {
+			return naming{grade: direct}
+		}
+		if p.everyone {
+			break
+		}
+		account := slices.Contains(p.accounts, c.Account)
+		if c.Type == RoleSession {
+			account = account && p.namesRole(c)
+		}
+		if account && named.perhaps == direct {
+			return naming{perhaps: direct}
+		}
+		spared = account && named.grade == direct
 	}
 	if spared {
-		return notNamed
+		return naming{}
 	}
-	return direct
+	return naming{grade: direct}
 }
 
-func (p *principals) named(c *Caller) grade {
+func (p *principals) named(c *Caller) naming {
 	if p.everyone {
-		return direct
+		return naming{grade: direct}
 	}
+	directly := func(list []string, name string) naming {
+		if slices.Contains(list, name) {
+			return naming{grade: direct}
+		}
+		return naming{}
+	}
+	var n naming
 	switch c.Type {
 	case Service:
-		if slices.Contains(p.services, c.ARN) {
-			return direct
-		}
-		return notNamed
+		return directly(p.services, c.ARN)
 	case Federated:
-		if slices.Contains(p.federated, c.ARN) {
-			return direct
-		}
-		return notNamed
+		return directly(p.federated, c.ARN)
 	case RootUser:
-		if slices.Contains(p.accounts, c.Account) {
-			return direct
-		}
-		return notNamed
+		return directly(p.accounts, c.Account)
 	case RoleSession:
-		if slices.Contains(p.aws, c.ARN) {
-			return direct
+		if c.AnySession {
+			if p.namesSessionOf(c) {
+				n.perhaps = direct
+			}
+		} else if slices.Contains(p.aws, c.ARN) {
+			return naming{grade: direct}
 		}
 		if p.namesRole(c) {
-			return role
+			n.grade = role
+			return n
 		}
 	case User:
 		if slices.Contains(p.aws, c.ARN) || c.UniqueID != "" && slices.Contains(p.aws, c.UniqueID) {
-			return direct
+			return naming{grade: direct}
 		}
 	}
 	if slices.Contains(p.accounts, c.Account) {
-		return account
+		n.grade = account
 	}
-	return notNamed
+	return n
 }
 
 func (p *principals) namesRole(c *Caller) bool {
 	return slices.Contains(p.aws, c.RoleARN) || c.UniqueID != "" && slices.Contains(p.aws, c.UniqueID)
+}
+
+// namesSessionOf reports whether p names a session of c's role.
+func (p *principals) namesSessionOf(c *Caller) bool {
+	prefix := c.ARN[:strings.LastIndexByte(c.ARN, '/')+1]
+	return slices.ContainsFunc(p.aws, func(s string) bool { return prefix != "" && strings.HasPrefix(s, prefix) })
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// condition is a Condition, ready to be evaluated ("IAM JSON policy elements:
+// condition is a Condition prepared for evaluation ("IAM JSON policy elements:
 // Condition operators"; "Single-valued vs. multivalued context keys").
 type condition struct {
 	operator string // as written
@@ -18,9 +18,9 @@ type condition struct {
 	negated  bool
 	family   family
 	values   []operand
-	// broken conditions cannot be read: a value is none of its operator's, for
-	// which a variable can be the reason. They hold in a Deny only.
-	broken bool
+	// unknown says that there is no such operator. The condition holds in a Deny
+	// only.
+	unknown bool
 }
 
 type quantifier uint8
@@ -75,13 +75,16 @@ func (r relation) holds(order int) bool {
 // operand is one value of a condition; its operator's family says which
 // members it has.
 type operand struct {
-	pattern  pattern
-	arn      *arnPattern
-	number   float64
-	date     time.Time
-	prefix   netip.Prefix
-	relation relation
-	absent   bool // of null
+	// unreadable values are not of the operator's type, such as "yes" for Bool.
+	// They match nothing.
+	unreadable bool
+	pattern    pattern
+	arn        *arnPattern
+	number     float64
+	date       time.Time
+	prefix     netip.Prefix
+	relation   relation
+	absent     bool // of null
 }
 
 func compileCondition(c Condition, variables bool) condition {
@@ -126,20 +129,19 @@ func compileCondition(c Condition, variables bool) condition {
 		}
 		rel, ok = map[string]relation{"Equals": equal, "LessThan": less, "LessThanEquals": lessEqual,
 			"GreaterThan": greater, "GreaterThanEquals": greaterEqual}[op]
-		out.broken = !ok
+		out.unknown = !ok
 	}
 	for _, v := range c.Values {
 		operand, ok := out.family.compile(v, variables)
-		operand.relation = rel
+		operand.relation, operand.unreadable = rel, !ok
 		out.values = append(out.values, operand)
-		out.broken = out.broken || !ok
 	}
 	return out
 }
 
-// compile is false for a value that is none.
-func (f family) compile(s string, variables bool) (operand, bool) {
-	var o operand
+// compile reads one value; ok is false when the value is not of the operator's
+// type.
+func (f family) compile(s string, variables bool) (o operand, ok bool) {
 	var err error
 	switch f {
 	case text, textFold:
@@ -150,14 +152,12 @@ func (f family) compile(s string, variables bool) (operand, bool) {
 		o.pattern = compilePattern(s, false, variables)
 		return o, o.pattern.variables != nil || wantBool(s) == ""
 	case arns:
-		a, ok := compileFullARN(s, variables)
-		o.arn = &a
+		o.arn, ok = compileFullARN(s, variables)
 		return o, ok
 	case numbers:
 		o.number, err = strconv.ParseFloat(s, 64)
 		return o, err == nil && wantNumber(s) == ""
 	case dates:
-		var ok bool
 		o.date, ok = parseDate(s)
 		return o, ok
 	case binary:
@@ -166,7 +166,6 @@ func (f family) compile(s string, variables bool) (operand, bool) {
 		o.pattern.literal = string(b)
 		return o, err == nil
 	case addresses:
-		var ok bool
 		o.prefix, ok = parsePrefix(s)
 		return o, ok
 	case null:
@@ -176,11 +175,14 @@ func (f family) compile(s string, variables bool) (operand, bool) {
 	return o, true
 }
 
-// holds answers for a statement of the effect. It adds to e.keys the keys
-// without which it cannot.
+// holds decides the condition in a statement of the effect. It adds the unknown
+// keys that decide to e.keys.
 func (c *condition) holds(e *evaluation, effect Effect) truth {
-	if c.broken {
+	if c.unknown {
 		return truthOf(effect == Deny)
+	}
+	if c.family == null && c.each != single {
+		return truthOf(c.each == forAll) // "they always return a true or false respectively"
 	}
 	before := len(e.keys)
 	t := c.evaluate(e, e.lookup(&c.key), effect)
@@ -197,7 +199,7 @@ func (c *condition) evaluate(e *evaluation, v values, effect Effect) truth {
 		return maybe
 	case c.family == null:
 		for i := range c.values {
-			if c.values[i].absent == (v.n == 0) {
+			if !c.values[i].unreadable && c.values[i].absent == (v.n == 0) {
 				return yes
 			}
 		}
@@ -209,44 +211,41 @@ func (c *condition) evaluate(e *evaluation, v values, effect Effect) truth {
 	case c.each == single && v.n > 1:
 		return truthOf(effect == Deny) // a key with several values needs a set operator
 	case c.each == single:
-		return c.compare(e, v.at(0), effect)
+		return c.compare(e, v.at(0))
 	}
-	// Without values, ForAllValues holds and ForAnyValue does not; the empty
-	// string is no value.
+	// Without values, ForAllValues holds and ForAnyValue does not; an empty string
+	// does not count as a value.
 	t := truthOf(c.each == forAll)
 	for i := range v.n {
 		s := v.at(i)
 		switch {
 		case s == "":
 		case c.each == forAll:
-			t = min(t, c.compare(e, s, effect))
+			t = min(t, c.compare(e, s))
 		default:
-			t = max(t, c.compare(e, s, effect))
+			t = max(t, c.compare(e, s))
 		}
 	}
 	return t
 }
 
-// compare asks for one value of the request whether any of the condition's
-// matches, or for a negated operator, whether none does. A variable without a
-// value matches nothing, and in an Allow it does not satisfy a negated operator
-// either.
-func (c *condition) compare(e *evaluation, s string, effect Effect) truth {
-	e.unresolved = false
+// compare reports whether any value of the condition matches s, a value of the
+// request, or for a negated operator, whether none does.
+func (c *condition) compare(e *evaluation, s string) truth {
 	t := no
 	for i := range c.values {
 		t = max(t, c.values[i].matches(e, c.family, s))
 	}
-	if !c.negated {
-		return t
+	if c.negated {
+		return t.not()
 	}
-	if e.unresolved && effect != Deny {
-		return no
-	}
-	return t.not()
+	return t
 }
 
 func (o *operand) matches(e *evaluation, f family, s string) truth {
+	if o.unreadable {
+		return no
+	}
 	switch f {
 	case text, textLike:
 		return o.pattern.matches(e, s, false)
@@ -283,10 +282,10 @@ func (o *operand) matches(e *evaluation, f family, s string) truth {
 	return no
 }
 
-// dateLayouts are the W3C profiles of ISO 8601 that are not just a number.
-var dateLayouts = []string{time.RFC3339, "2006-01-02T15:04Z07:00", time.DateOnly, "2006-01"}
+// dateLayouts are the W3C profiles of ISO 8601 (https://www.w3.org/TR/NOTE-datetime).
+var dateLayouts = []string{time.RFC3339, "2006-01-02T15:04Z07:00", time.DateOnly, "2006-01", "2006"}
 
-// parseDate also reads seconds since 1970.
+// parseDate also reads seconds since 1970. Four digits are a year.
 func parseDate(s string) (time.Time, bool) {
 	for _, layout := range dateLayouts {
 		if d, err := time.Parse(layout, s); err == nil {

@@ -18,7 +18,7 @@ func holds(t *testing.T, version policy.Version, conditions string, c policy.Con
 			t.Fatalf("%s: %v", text, err)
 		}
 		who := caller(t, alice)
-		who.Tags = map[string]string{"Team": "blue", "stars": "a*c"}
+		who.Tags = map[string]string{"Team": "blue", "stars": "a*c", "none": ""}
 		return policy.Evaluate(policy.Request{Principal: who, Action: "ecr:PutImage", Resource: repo, Context: c,
 			Identity: []policy.Named{{Name: "p", Policy: policy.Compile(d)}}})
 	}
@@ -55,7 +55,9 @@ func TestConditionOperators(t *testing.T) {
 		{"DateLessThan", `"2026-03-01"`, []string{"2026-02-28T23:59:59.9Z"}, []string{"2026-03-01", "-"}},
 		{"DateLessThanEquals", `"2026-03-01"`, []string{"2026-03-01"}, []string{"2026-03-01T00:00:01Z"}},
 		{"DateGreaterThan", `"2026-03-01"`, []string{"2026-03-01T00:00:01Z"}, []string{"2026-03-01"}},
-		{"DateGreaterThanEquals", `1772323200`, []string{"2026-03-01", "2027-01"}, []string{"2026-02-28", "-"}},
+		{"DateGreaterThanEquals", `1772323200`, []string{"2026-03-01", "2027-01", "2027"}, []string{"2026-02-28", "2026", "-"}},
+		{"DateGreaterThanEquals", `"2026"`, []string{"2026-01-01T00:00:00Z", "2026"}, []string{"2025-12-31T23:59:59Z", "2025", "2027-13", "-"}},
+		{"DateLessThan", `2026`, []string{"1970-01-02", "86400"}, []string{"1772323200"}},
 		// Boolean
 		{"Bool", `true`, []string{"true", "True"}, []string{"false", "1", "", "-"}},
 		{"Bool", `"False"`, []string{"false"}, []string{"true", "-"}},
@@ -93,7 +95,37 @@ func TestConditionOperators(t *testing.T) {
 		{"ForAnyValue:ArnLikeIfExists", `"arn:*:*:*:*:x"`, []string{"arn:a:b:c:d:x|y", "-"}, []string{"y"}},
 		{"ForAllValues:StringEqualsIfExists", `"a"`, []string{"a", "-"}, []string{"a|b"}},
 		{"ForAnyValue:NumericLessThan", `"5"`, []string{"9|4"}, []string{"9|5"}},
-		{"ForAnyValue:Null", `"true"`, []string{"-"}, []string{"a"}},
+		// "IAM policy validation check reference", Null with qualifier: "they always
+		// return a true or false respectively"
+		{"ForAnyValue:Null", `"true"`, nil, []string{"-", "a", ""}},
+		{"ForAnyValue:Null", `"false"`, nil, []string{"-", "a", ""}},
+		{"ForAllValues:Null", `"true"`, []string{"-", "a", "a|b"}, nil},
+		{"ForAllValues:Null", `false`, []string{"-", "a", "a|b"}, nil},
+		// a value that is not of the operator's type matches nothing, and the others
+		// beside it count ("evaluated using a logical OR"); absent keys come first
+		{"Bool", `"yes"`, nil, []string{"true", "false", "yes", "", "-"}},
+		{"Bool", `["yes","true"]`, []string{"true"}, []string{"false", "-"}},
+		{"BoolIfExists", `"1"`, []string{"-"}, []string{"true", "false", "1"}},
+		{"Null", `"yes"`, nil, []string{"-", "a"}},
+		{"IpAddress", `["${k:k}","10.0.0.0/8"]`, []string{"10.1.1.1"}, []string{"11.0.0.1", "-"}},
+		{"NotIpAddress", `["${k:k}","10.0.0.0/8"]`, []string{"11.0.0.1", "-"}, []string{"10.1.1.1"}},
+		{"NotIpAddress", `"${k:k}"`, []string{"11.0.0.1", "-"}, nil},
+		{"NumericEquals", `"${k:k}"`, nil, []string{"1", "-"}},
+		{"NumericNotEquals", `["${k:k}","1"]`, []string{"2", "-"}, []string{"1"}},
+		{"NumericLessThanIfExists", `"${k:k}"`, []string{"-"}, []string{"1"}},
+		{"DateLessThan", `["${k:k}","2026-03-01"]`, []string{"2026-02-01"}, []string{"2026-04-01", "-"}},
+		{"BinaryEquals", `["%","QQ=="]`, []string{"A"}, []string{"%", "B", "-"}},
+		{"ArnLike", `["arn:aws","arn:a:b:c:d:*"]`, []string{"arn:a:b:c:d:e"}, []string{"arn:aws", "arn:aws:b:c:d:e", "-"}},
+		{"ArnNotLike", `"arn:aws"`, []string{"arn:aws", "arn:aws:b:c:d:e", "-"}, nil},
+		{"ForAllValues:NumericEquals", `["${k:k}","1"]`, []string{"1", "1|1", "-"}, []string{"1|2"}},
+		{"ForAnyValue:Bool", `["no","true"]`, []string{"true|false"}, []string{"false", "no", "-"}},
+		// an empty list: nothing matches (Empty array condition)
+		{"StringEquals", `[]`, nil, []string{"a", "", "-"}},
+		{"StringNotEquals", `[]`, []string{"a", "", "-"}, nil},
+		{"StringEqualsIfExists", `[]`, []string{"-"}, []string{"a"}},
+		{"ForAllValues:StringEquals", `[]`, []string{"-"}, []string{"a"}},
+		{"ForAnyValue:StringEquals", `[]`, nil, []string{"a", "-"}},
+		{"Null", `[]`, nil, []string{"a", "-"}},
 	} {
 		for i, list := range [][]string{c.yes, c.no} {
 			for _, v := range list {
@@ -110,26 +142,18 @@ func TestConditionOperators(t *testing.T) {
 	}
 }
 
-// Where AWS says not what happens, an Allow does not apply and a Deny does: a
-// key with several values and no set operator, and values that cannot be read.
-func TestConditionsThatCannotBeRead(t *testing.T) {
-	for condition, version := range map[string]policy.Version{
-		`"StringEquals":{"k:k":"a"}`:                  policy.Version2012,
-		`"StringNotEquals":{"k:k":"a"}`:               policy.Version2012,
-		`"IpAddress":{"aws:SourceIp":"${k:k}"}`:       policy.Version2012,
-		`"NotIpAddress":{"aws:SourceIp":"${k:k}"}`:    policy.Version2012,
-		`"NumericEquals":{"n:n":"${k:k}"}`:            policy.Version2012,
-		`"DateNotEquals":{"n:n":"${k:k}"}`:            policy.Version2012,
-		`"Bool":{"n:n":"${n:n}"}`:                     policy.Version2008,
-		`"Null":{"n:n":"${n:n}"}`:                     policy.Version2012,
-		`"BinaryEquals":{"n:n":"%"}`:                  policy.Version2012,
-		`"ArnNotLike":{"aws:PrincipalArn":"arn:aws"}`: policy.Version2012,
-		`"ArnLike":{"aws:PrincipalArn":"${n:n}"}`:     policy.Version2012,
+// Where AWS does not say what happens, an Allow does not apply and a Deny does:
+// a key with several values and no set operator.
+func TestSeveralValuesWithoutSetOperator(t *testing.T) {
+	for _, condition := range []string{
+		`"StringEquals":{"k:k":"a"}`,
+		`"StringNotEquals":{"k:k":"a"}`,
+		`"StringEqualsIfExists":{"k:k":"a"}`,
+		`"NumericLessThan":{"k:k":"1"}`,
 	} {
 		var ctx policy.Context
 		ctx.Set("k:k", "a", "b")
-		ctx.Set("n:n", "1")
-		if allow, deny := holds(t, version, condition, ctx); allow || !deny {
+		if allow, deny := holds(t, policy.Version2012, condition, ctx); allow || !deny {
 			t.Errorf("%s: allows %v, denies %v", condition, allow, deny)
 		}
 	}
@@ -163,6 +187,7 @@ func TestVariablesInConditions(t *testing.T) {
 	ctx.Set("k:star", "a*c")
 	ctx.Set("k:dollar", "${aws:username}")
 	ctx.Set("k:many", "x", "y")
+	ctx.Set("k:empty", "")
 	ctx.Set("k:t", "true")
 	for _, c := range []struct {
 		condition   string
@@ -186,10 +211,22 @@ func TestVariablesInConditions(t *testing.T) {
 		{`"StringEquals":{"k:k":"${aws:username,'x'}-${k:none,'blue'}"}`, policy.Version2012, true, true},
 		{`"StringEquals":{"k:k":"${k:none}"}`, policy.Version2012, false, false},
 		{`"StringEquals":{"k:k":["${k:none}","alice-blue"]}`, policy.Version2012, true, true},
-		{`"StringNotEquals":{"k:k":"${k:none}"}`, policy.Version2012, false, true},
+		// "Inverted condition operators ... do match against a null value"
+		{`"StringNotEquals":{"k:k":"${k:none}"}`, policy.Version2012, true, true},
+		{`"StringNotEquals":{"k:k":["${k:none}","alice-blue"]}`, policy.Version2012, false, false},
+		{`"StringNotLike":{"k:k":"*${k:none}*"}`, policy.Version2012, true, true},
+		{`"StringNotLike":{"k:k":"*${k:none,'blue'}"}`, policy.Version2012, false, false},
+		{`"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::111111111111:user/*${k:none}"}`, policy.Version2012, true, true},
+		{`"StringNotEquals":{"k:k":"${k:many}"}`, policy.Version2012, true, true},
+		// an empty value is null, too
+		{`"StringEquals":{"k:k":"alice-blue${k:empty}"}`, policy.Version2012, false, false},
+		{`"StringNotEquals":{"k:k":"alice-blue${k:empty}"}`, policy.Version2012, true, true},
+		{`"StringLike":{"k:k":"${aws:PrincipalTag/none}*"}`, policy.Version2012, false, false},
+		{`"StringEquals":{"k:k":"${k:empty,'alice'}-blue"}`, policy.Version2012, true, true},
 		{`"StringNotEquals":{"k:k":"${k:star}"}`, policy.Version2012, true, true},
 		{`"StringEquals":{"k:k":"${k:many}"}`, policy.Version2012, false, false},
 		{`"Bool":{"k:t":"${k:t}"}`, policy.Version2012, true, true},
+		{`"Bool":{"k:t":"${k:t}"}`, policy.Version2008, false, false},
 		{`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::${aws:PrincipalAccount}:user/*/${aws:username}"}`, policy.Version2012, true, true},
 		{`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::${k:k}:user/*"}`, policy.Version2012, false, false},
 	} {

@@ -9,7 +9,7 @@ type Outcome string
 const (
 	Allowed Outcome = "allowed"
 	Denied  Outcome = "denied"
-	Depends Outcome = "depends" // on condition keys that nobody knows
+	Depends Outcome = "depends" // on condition keys that are not known
 )
 
 // Decision is the answer to a Request, and its reasons.
@@ -19,7 +19,7 @@ type Decision struct {
 	// the zero Ref when there is none.
 	Deny Ref
 	// IdentityAllow and ResourceAllow are the statements by which either side
-	// surely allows, whatever the outcome; the zero Ref for none. An allowed
+	// certainly allows, whatever the outcome; the zero Ref for none. An allowed
 	// request has both across accounts and at least one in one account, except
 	// that the root user needs no policy of its own account.
 	IdentityAllow, ResourceAllow Ref
@@ -34,7 +34,7 @@ type Decision struct {
 	Near []NearMiss
 }
 
-// Source is the kind of policy a statement stands in, in the words of AWS's
+// Source is the kind of policy that a statement is in, in the words of AWS's
 // denials ("because no identity-based policy allows the ... action").
 type Source string
 
@@ -67,7 +67,7 @@ func (r Ref) String() string {
 	return fmt.Sprintf("%s, statement %d %q", r.Policy, r.Index, r.Sid)
 }
 
-// NearMiss is a statement that would apply, but for one element.
+// NearMiss is a statement of which all elements match except one.
 type NearMiss struct {
 	Ref
 	Effect Effect

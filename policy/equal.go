@@ -11,21 +11,22 @@ import (
 // Equal reports whether a and b say the same. Order is irrelevant, and so are
 // repetitions: of statements, principals, actions, resources, conditions and
 // their values. The same are
-//   - "*" and {"AWS": "*"}, also with other AWS principals beside it, and an
+//   - "*" and {"AWS": "*"}, also with other AWS principals in the list, and an
 //     account's id and its root ARN;
 //   - actions and condition keys whatever their letter case;
 //   - an absent Resource, "*", and a list that has it (a policy that may leave
-//     it out has nothing else to speak of);
+//     it out is about one resource);
 //   - ArnEquals and ArnLike, which AWS says behave identically;
-//   - condition values that their operator cannot tell apart: true and True, 10
+//   - condition values that are the same to their operator: true and True, 10
 //     and 10.0, one point in time or one range of addresses written in two
 //     ways, and letter case where the operator ignores it;
+//   - a Principal without principals, however it is written;
 //   - an absent Version and Version2008.
 //
 // Sid and ID do not count: they have no effect on access.
 //
-// Equal does not reason about wildcards, nor about one statement that does
-// the work of two: equal documents mean the same, different ones may.
+// Equal does not reason about wildcards, nor about one statement that replaces
+// two: equal documents mean the same; different ones may mean the same, too.
 func Equal(a, b Document) bool {
 	return normalVersion(a) == normalVersion(b) && slices.Equal(normal(a), normal(b))
 }
@@ -73,12 +74,24 @@ func (p Principals) normal() Principals {
 		}
 		return s
 	}
-	return Principals{AWS: starOr(set(p.AWS, account)), Service: set(p.Service, nil), Federated: set(p.Federated, nil),
+	out := Principals{AWS: starOr(set(p.AWS, account)), Service: set(p.Service, nil), Federated: set(p.Federated, nil),
 		CanonicalUser: set(p.CanonicalUser, nil)}
+	if p.IsZero() {
+		return out
+	}
+	// An empty list adds nothing to the others.
+	for _, l := range []*[]string{&out.AWS, &out.Service, &out.Federated, &out.CanonicalUser} {
+		if len(*l) == 0 {
+			*l = nil
+		}
+	}
+	if out.IsZero() {
+		out.AWS = []string{}
+	}
+	return out
 }
 
-// starOr is the list, or of one that has "*", for which the others add
-// nothing, only that.
+// starOr is the list, or only "*" if the list has it, as the others add nothing.
 func starOr(list []string) []string {
 	if slices.Contains(list, "*") {
 		return []string{"*"}
@@ -86,19 +99,17 @@ func starOr(list []string) []string {
 	return list
 }
 
-// normal is c with the operator's, the key's and each value's one form.
+// normal is c with one form of the operator, the key and each value.
 func (c Condition) normal() Condition {
 	operator := c.Operator
 	base := baseOperator(operator)
 	value := func(s string) string { return s }
-	switch wrong := operators[base]; {
+	switch {
 	case base == "ArnEquals" || base == "ArnNotEquals":
 		operator = strings.Replace(operator, "Equals", "Like", 1)
-	case base == "StringEqualsIgnoreCase" || base == "StringNotEqualsIgnoreCase":
+	case base == "StringEqualsIgnoreCase" || base == "StringNotEqualsIgnoreCase", base == "Bool" || base == "Null":
 		value = lower
-	case wrong == nil: // these compare texts as they are
-	case base == "Bool" || base == "Null":
-		value = lower
+	case operators[base] == nil: // these compare texts as they are
 	case strings.HasPrefix(base, "Numeric"):
 		value = normalNumber
 	case strings.HasPrefix(base, "Date"):

@@ -12,14 +12,15 @@ const getAuthorizationToken = "ecr:GetAuthorizationToken"
 // Evaluate decides r as AWS does. By default nothing is allowed; a Deny that
 // applies wins over every Allow; within one account either side may allow,
 // across accounts both must; what limits the caller's own policies (boundary,
-// session, organization) limits them here. The rules and what they are taken
-// from stand in docs/design/0012-policy-evaluation.md.
+// session, organization) limits them here. docs/design/0012-policy-evaluation.md
+// has the rules and their sources.
 func Evaluate(r Request) Decision {
 	e := evaluation{r: &r, owner: r.Owner, token: strings.EqualFold(r.Action, getAuthorizationToken)}
 	if e.owner == "" || e.token {
 		e.owner = r.Principal.Account
 	}
 	e.parts, e.isARN = splitParts(r.Resource)
+	e.colons = strings.Count(r.Resource, ":")
 
 	e.policies(&e.identity, IdentityBased, r.Identity)
 	if r.Boundary.Policy != nil {
@@ -40,11 +41,12 @@ func Evaluate(r Request) Decision {
 
 // evaluation is the state of one Evaluate.
 type evaluation struct {
-	r     *Request
-	owner string
-	token bool // getAuthorizationToken is asked for
-	parts [6]string
-	isARN bool // and parts are those of r.Resource
+	r      *Request
+	owner  string
+	token  bool // getAuthorizationToken is asked for
+	parts  [6]string
+	isARN  bool // and parts are those of r.Resource
+	colons int  // of r.Resource
 
 	identity, boundary, session, organization allow
 	resource                                  [direct + 1]allow // by how they name the caller
@@ -52,9 +54,8 @@ type evaluation struct {
 	mayDenyKeys                               []string
 	near                                      []NearMiss
 
-	keys       []string // unknown keys that the statement in hand asks for
-	unresolved bool     // the element in hand has a variable without a value
-	expanded   []token  // memory for the pattern in hand
+	keys     []string // unknown keys that the statement in hand asks for
+	expanded []token  // memory for the pattern in hand
 }
 
 // allow is what the statements of one kind of policy allow.
@@ -62,10 +63,10 @@ type allow struct {
 	sure  bool
 	maybe bool // a statement may, depending on keys
 	keys  []string
-	ref   Ref // the first that surely does
+	ref   Ref // the first that certainly does
 }
 
-// holds is in doubt as the caller likes it.
+// holds returns doubt for statements that depend on unknown keys.
 func (a *allow) holds(doubt bool) bool { return a.sure || doubt && a.maybe }
 
 func (e *evaluation) policies(to *allow, source Source, list []Named) {
@@ -76,8 +77,8 @@ func (e *evaluation) policies(to *allow, source Source, list []Named) {
 	}
 }
 
-// policy notes what p does; to is nil for resource-based policies, whose
-// statements count by grade.
+// policy records what p does. to is nil for resource-based policies, whose
+// statements count by how they name the caller.
 func (e *evaluation) policy(to *allow, source Source, p Named) {
 	for i := range p.Policy.statements {
 		s := &p.Policy.statements[i]
@@ -88,11 +89,11 @@ func (e *evaluation) policy(to *allow, source Source, p Named) {
 		if !s.matchesAction(e) {
 			continue
 		}
-		g := direct
+		n := naming{grade: direct}
 		if source == ResourceBased {
-			g = s.who.match(&e.r.Principal, s.effect)
+			n = s.who.match(&e.r.Principal, s.effect, e.r.Boundary.Policy != nil)
 		}
-		if g == notNamed {
+		if n == (naming{}) {
 			continue
 		}
 		t := s.matchesResource(e)
@@ -103,11 +104,18 @@ func (e *evaluation) policy(to *allow, source Source, p Named) {
 		if t = min(t, conditions); t == no {
 			continue
 		}
-		e.note(to, s, t, g, Ref{source, p.Name, s.index, s.sid})
+		ref := Ref{source, p.Name, s.index, s.sid}
+		if n.grade != notNamed {
+			e.note(to, s, t, n.grade, ref)
+		}
+		if n.perhaps > n.grade && (s.effect == Allow || n.grade == notNamed) {
+			e.keys = append(e.keys, sessionName)
+			e.note(to, s, maybe, n.perhaps, ref)
+		}
 	}
 }
 
-// note takes up a statement that applies, or may.
+// note records a statement that applies, or may.
 func (e *evaluation) note(to *allow, s *statement, t truth, g grade, ref Ref) {
 	switch {
 	case s.effect == Deny && t == yes:
@@ -146,7 +154,7 @@ func (e *evaluation) explain(s *statement, source Source, name string) {
 		}
 		failed = append(failed, name)
 	}
-	if source == ResourceBased && s.who.match(&e.r.Principal, s.effect) == notNamed {
+	if source == ResourceBased && s.who.match(&e.r.Principal, s.effect, e.r.Boundary.Policy != nil) == (naming{}) {
 		not("Principal", s.who.not)
 	}
 	if !s.matchesAction(e) {
@@ -165,7 +173,7 @@ func (e *evaluation) explain(s *statement, source Source, name string) {
 	}
 }
 
-// decide puts together what the policies do.
+// decide combines what the policies do.
 func (e *evaluation) decide() Decision {
 	d := Decision{IdentityAllow: e.identity.ref, Near: e.near}
 	for g := direct; g > notNamed; g-- {
@@ -195,7 +203,8 @@ func (e *evaluation) decide() Decision {
 	return d
 }
 
-// allowed leaves Deny out of account. Statements in doubt allow if doubt.
+// allowed does not look at Deny. Statements that depend on unknown keys allow if
+// doubt.
 func (e *evaluation) allowed(doubt bool) bool {
 	c := &e.r.Principal
 	named := e.named(doubt, account)
@@ -214,17 +223,17 @@ func (e *evaluation) allowed(doubt bool) bool {
 	if c.Account != e.owner {
 		return named && identity && limits
 	}
-	// "Policy evaluation logic", the effect of resource-based policies: what they
-	// grant to the user or session itself nothing limits, what they grant to the
-	// role its boundary and session policies limit. The account they name only
-	// hands on the question.
+	// "Policy evaluation logic", the effect of resource-based policies: a grant to
+	// the user or session itself is not limited; a grant to the role is limited by
+	// its boundary and session policies; a grant to the account leaves the decision
+	// to the account's identity policies.
 	return e.named(doubt, direct) ||
 		e.named(doubt, role) && limits ||
 		identity && limits && (named || !e.r.ResourceMustAllow)
 }
 
-// named reports whether a resource-based policy allows the caller, naming it
-// as directly as g or more so.
+// named reports whether a resource-based policy allows the caller, naming it at
+// least as directly as g.
 func (e *evaluation) named(doubt bool, g grade) bool {
 	for ; g <= direct; g++ {
 		if e.resource[g].holds(doubt) {
@@ -234,14 +243,14 @@ func (e *evaluation) named(doubt bool, g grade) bool {
 	return false
 }
 
-// within reports whether boundary and session policies leave it to the caller.
+// within reports whether boundary and session policies allow.
 func (e *evaluation) within(doubt bool) bool {
 	return e.r.Principal.Type == RootUser ||
 		(e.r.Boundary.Policy == nil || e.boundary.holds(doubt)) &&
 			(len(e.r.Session) == 0 || e.session.holds(doubt))
 }
 
-// lacking lists what stands in the way of a request that is not allowed.
+// lacking lists the kinds of policies that would have to allow and do not.
 func (e *evaluation) lacking(doubt bool) []Source {
 	var out []Source
 	c := &e.r.Principal
@@ -269,8 +278,8 @@ func (e *evaluation) lacking(doubt bool) []Source {
 	return out
 }
 
-// openKeys are those of the Allow statements in doubt whose kind of policy has
-// none without doubt.
+// openKeys are the unknown keys of Allow statements, for the kinds of policies
+// that have no Allow without unknown keys.
 func (e *evaluation) openKeys() []string {
 	var out []string
 	all := []*allow{&e.identity, &e.boundary, &e.session, &e.organization}

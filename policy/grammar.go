@@ -8,14 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
 
-// grammar checks what holds in every kind of policy, in all statements but
-// those whose index is in broken.
+// grammar checks what holds in every kind of policy, except in statements whose
+// index is in broken.
 func grammar(doc Document, broken map[int]bool) []finding {
 	c := checker{code: CodeGrammar}
 	if doc.Version != "" && doc.Version != Version2012 && doc.Version != Version2008 {
@@ -103,11 +102,8 @@ func (p Principals) lists() []principalList {
 }
 
 // list checks each element of a list by wrong, which returns "" for a good
-// one; nil for wrong takes everything. A list that is there has elements.
+// one; nil for wrong takes everything. A list may be empty: nothing matches it.
 func (c *checker) list(at jsonpos.Path, list []string, wrong func(string) string) {
-	if list != nil && len(list) == 0 {
-		c.fail(at, "the list is empty")
-	}
 	for i, s := range list {
 		if s == "" {
 			c.fail(at.At(i), "is empty")
@@ -119,7 +115,7 @@ func (c *checker) list(at jsonpos.Path, list []string, wrong func(string) string
 	}
 }
 
-// each checks the elements of a list that are text at all.
+// each checks the elements of a list that are not empty and valid UTF-8.
 func (c *checker) each(at jsonpos.Path, list []string, wrong func(string) string) {
 	for i, s := range list {
 		if s == "" || !utf8.ValidString(s) {
@@ -142,8 +138,13 @@ func wrongAction(s string) string {
 	return fmt.Sprintf(`%q is not an action; want SERVICE:NAME, such as "ecr:BatchGetImage" or "ecr:*"`, s)
 }
 
+// wrongResource also takes an incomplete ARN, such as "arn:aws:ecr", whose
+// missing parts count as "*".
 func wrongResource(s string) string {
-	if _, ok := splitARN(s); ok || s == "*" || strings.HasPrefix(s, "arn:") && strings.ContainsAny(s, "*?$") {
+	parts := strings.SplitN(s, ":", 6)
+	complete := len(parts) == 6 && parts[5] != ""
+	incomplete := 3 <= len(parts) && len(parts) < 6 || strings.ContainsAny(s, "*?$")
+	if s == "*" || parts[0] == "arn" && (complete || incomplete) && !slices.Contains(parts[1:min(3, len(parts))], "") {
 		return ""
 	}
 	return fmt.Sprintf(`%q is not a resource; want an ARN or "*"`, s)
@@ -175,14 +176,11 @@ func (c *checker) condition(at jsonpos.Path, cond Condition, before []Condition)
 			c.fail(at, "condition key given twice; letter case does not count")
 		}
 	}
-	if len(cond.Values) == 0 {
-		c.fail(at, "the condition has no values")
-	}
 	for i, v := range cond.Values {
 		switch {
 		case !utf8.ValidString(v):
 			c.fail(at.At(i), "is not valid UTF-8")
-		case wrong == nil || strings.Contains(v, "${"): // a variable's value is known only with the request
+		case wrong == nil || strings.Contains(v, "${"): // variables are checked by kind
 		default:
 			if want := wrong(v); want != "" {
 				c.fail(at.At(i), "%s compares with %s, not %q", cond.Operator, want, v)
@@ -191,8 +189,8 @@ func (c *checker) condition(at jsonpos.Path, cond Condition, before []Condition)
 	}
 }
 
-// baseOperator is an operator without what may stand around it: ForAllValues:,
-// ForAnyValue: and IfExists. "Null" does not take IfExists.
+// baseOperator is an operator without ForAllValues:, ForAnyValue: and IfExists.
+// "Null" does not take IfExists.
 func baseOperator(s string) string {
 	if rest, ok := strings.CutPrefix(s, "ForAllValues:"); ok {
 		s = rest
@@ -205,8 +203,9 @@ func baseOperator(s string) string {
 	return s
 }
 
-// operators has, for each operator, the check of its values: it returns what
-// it wants, or "" for a good value. Nil accepts every value.
+// operators has the check of each operator's values: it returns what is wanted, ""
+// for a good value; nil accepts every value. AWS accepts any text for Bool and Null,
+// too; what is neither true nor false matches nothing.
 var operators = map[string]func(string) string{
 	"StringEquals": nil, "StringNotEquals": nil, "StringEqualsIgnoreCase": nil, "StringNotEqualsIgnoreCase": nil,
 	"StringLike": nil, "StringNotLike": nil, "BinaryEquals": nil,
@@ -215,7 +214,7 @@ var operators = map[string]func(string) string{
 	"NumericGreaterThan": wantNumber, "NumericGreaterThanEquals": wantNumber,
 	"DateEquals": wantDate, "DateNotEquals": wantDate, "DateLessThan": wantDate, "DateLessThanEquals": wantDate,
 	"DateGreaterThan": wantDate, "DateGreaterThanEquals": wantDate,
-	"Bool": wantBool, "Null": wantBool,
+	"Bool": nil, "Null": nil,
 	"IpAddress": wantAddress, "NotIpAddress": wantAddress,
 }
 
@@ -235,12 +234,7 @@ func wantNumber(s string) string {
 
 // wantDate wants one of the W3C profiles of ISO 8601 or seconds since 1970.
 func wantDate(s string) string {
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", time.DateOnly, "2006-01"} {
-		if _, err := time.Parse(layout, s); err == nil {
-			return ""
-		}
-	}
-	if _, err := strconv.ParseInt(s, 10, 64); err == nil {
+	if _, ok := parseDate(s); ok {
 		return ""
 	}
 	return "a date such as 2026-03-01T12:00:00Z"

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// KeysOf returns the condition keys, as written, that s asks for in a policy of
-// the version: those of its conditions, and its variables.
+// KeysOf returns the condition keys, as written, that s depends on in a policy of
+// the version: those of its conditions and of its variables.
 func KeysOf(s Statement, v Version) []string {
 	var keys []string
 	variables := func(texts []string) {
@@ -29,7 +29,7 @@ func KeysOf(s Statement, v Version) []string {
 	return slices.Compact(keys)
 }
 
-// contextKey is a condition key, ready to be looked up.
+// contextKey is a condition key prepared for looking up.
 type contextKey struct {
 	name    string // as written
 	lower   string
@@ -80,7 +80,7 @@ func compileKey(name string) contextKey {
 	return k
 }
 
-// values is what a request has for a key: n of them, or nobody knows.
+// values is what a request has for a key: n values, or unknown.
 type values struct {
 	unknown bool
 	n       int
@@ -105,21 +105,28 @@ func some(s string) values {
 }
 
 func (e *evaluation) lookup(k *contextKey) values {
+	if matchesAny(e.r.Principal.Varies, k.lower) {
+		return values{unknown: true}
+	}
 	v := e.find(k)
 	switch {
 	case v.n > 0:
 	case e.r.Lookup != nil:
 		list, known := e.r.Lookup(k.lower)
 		return values{unknown: !known, n: len(list), many: list}
-	default:
-		for _, u := range e.r.Unknown {
-			p := compilePattern(u, true, false)
-			if p.matches(e, k.lower, true) == yes {
-				return values{unknown: true}
-			}
-		}
+	case matchesAny(e.r.Unknown, k.lower):
+		return values{unknown: true}
 	}
 	return v
+}
+
+// matchesAny reports whether one of patterns, with * and ?, matches s whatever
+// the letter case.
+func matchesAny(patterns []string, s string) bool {
+	return slices.ContainsFunc(patterns, func(text string) bool {
+		p := compilePattern(text, true, false)
+		return p.matches(nil, s, true) == yes
+	})
 }
 
 // find returns the key's values; those of the caller as in the tables of "AWS

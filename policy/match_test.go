@@ -113,8 +113,32 @@ func TestResource(t *testing.T) {
 		{`"Resource":"arn:aws:ecr:us-east-1:111111111111:repository/Team/*"`, repo, false},
 		{`"Resource":"arn:aws:ecr:us-east-?:1*:repository/*/a?p"`, repo, true},
 		{`"Resource":"arn:aws:ecr:us-west-2:*:repository/*"`, repo, false},
-		// "within any ARN segment": a wildcard does not reach over a colon
-		{`"Resource":"arn:aws:ecr:*:repository/*"`, repo, false},
+		// "If the * wildcard is the last character of a resource ARN segment, it can
+		// expand to match beyond the colon boundaries."
+		{`"Resource":"arn:aws:ecr:*:repository/*"`, repo, true},
+		{`"Resource":"arn:aws:ecr:*:repository/team/*"`, repo, true},
+		{`"Resource":"arn:aws:ecr:*:repository/other/*"`, repo, false},
+		{`"Resource":"arn:aws:ecr:us-*:repository/team/a?p"`, repo, true},
+		{`"Resource":"arn:aws:ecr:eu-*:repository/team/a?p"`, repo, false},
+		{`"Resource":"arn:*:111111111111:repository/team/app"`, repo, true},
+		{`"Resource":"arn:*:222222222222:repository/team/app"`, repo, false},
+		{`"Resource":"arn:aws:*:repository/*:tail"`, repo + ":and:tail", true},
+		{`"Resource":"arn:aws:ecr:*:*:repository/x"`, "arn:aws:ecr:us-east-1:1:repository/y:repository/x", true},
+		{`"NotResource":"arn:aws:ecr:*:repository/team/*"`, repo, false},
+		{`"NotResource":"arn:aws:ecr:*:repository/other/*"`, repo, true},
+		// but * elsewhere in a segment, and ?, cannot
+		{`"Resource":"arn:aws:ecr:*1:repository/team/*"`, repo, false},
+		{`"Resource":"arn:aws:ecr:*-?:repository/team/*"`, repo, false},
+		{`"Resource":"arn:aws:ecr?us-east-1:111111111111:repository/team/app"`, repo, false},
+		// an incomplete ARN "automatically completes"
+		{`"Resource":"arn:aws:ecr"`, repo, true},
+		{`"Resource":"arn:aws:ecr:us-east-1"`, repo, true},
+		{`"Resource":"arn:aws:ecr:eu-west-1"`, repo, false},
+		{`"Resource":"arn:aws:ecr-public"`, repo, false},
+		{`"Resource":"arn:aws:ecr:us-east-1:111111111111"`, repo, true},
+		{`"Resource":"arn:aws:e*:us-east-1"`, repo, true},
+		{`"Resource":"arn:aws:*:x:y"`, "arn:aws:a:b:x:y:c", true}, // completed, and beyond
+		{`"NotResource":"arn:aws:ecr"`, repo, false},
 		{`"Resource":"arn:aws:*"`, repo, true}, // completed by wildcards
 		{`"Resource":["arn:aws:s3:::x","` + repo + `"]`, repo, true},
 		{`"NotResource":["arn:aws:s3:::x","` + repo + `"]`, repo, false},
@@ -134,10 +158,120 @@ func TestResource(t *testing.T) {
 			t.Errorf("%s and %s: allows %v, denies %v", c.element, c.resource, allow, deny)
 		}
 	}
-	// a variable without a value
-	allow, deny := applies(t, caller(t, alice), "ecr:PutImage", repo, `"Principal":"*","NotResource":"arn:aws:ecr:*:*:repository/${aws:none}"`)
-	if allow || !deny {
-		t.Errorf("NotResource: allows %v, denies %v", allow, deny)
+	// "the resource that includes a policy variable with no value will not match
+	// any resource", and an empty value is none
+	who := caller(t, alice)
+	who.Tags = map[string]string{"team": ""}
+	for element, want := range map[string]bool{
+		`"Resource":"arn:aws:ecr:*:*:repository/${aws:none}*"`:                       false,
+		`"Resource":"arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team}*"`:          false,
+		`"Resource":"arn:aws:ecr:*:repository/${aws:PrincipalTag/team}*"`:            false,
+		`"Resource":"arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team, 'team'}/*"`: true,
+		`"NotResource":"arn:aws:ecr:*:*:repository/${aws:none}*"`:                    true,
+		`"NotResource":"arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team}*"`:       true,
+		`"NotResource":["arn:aws:ecr:*:*:repository/${aws:none}","` + repo + `"]`:    false,
+	} {
+		if allow, deny := applies(t, who, "ecr:PutImage", repo, `"Principal":"*",`+element); allow != want || deny != want {
+			t.Errorf("%s: allows %v, denies %v", element, allow, deny)
+		}
+	}
+}
+
+// "IAM policy validation check reference", Empty array action, principal and
+// resource: such a statement provides no permissions. The Not form of a Deny
+// excludes nothing, so the Deny applies.
+func TestEmptyLists(t *testing.T) {
+	for _, c := range []struct {
+		element     string
+		allow, deny bool
+	}{
+		{`"Principal":"*","Action":[]`, false, false},
+		{`"Principal":"*","NotAction":[]`, false, true},
+		{`"Principal":"*","Resource":[]`, false, false},
+		{`"Principal":"*","NotResource":[]`, false, true},
+		{`"Principal":{"AWS":[]}`, false, false},
+		{`"Principal":{}`, false, false},
+		{`"NotPrincipal":{"AWS":[]}`, false, true},
+		{`"NotPrincipal":{}`, false, true},
+	} {
+		allow, deny := applies(t, caller(t, alice), "ecr:PutImage", repo, c.element)
+		if allow != c.allow || deny != c.deny {
+			t.Errorf("%s: allows %v, denies %v", c.element, allow, deny)
+		}
+	}
+}
+
+// "The NotPrincipal element with a Deny effect will always deny any IAM
+// principal that has a permissions boundary policy attached, regardless of the
+// values specified in the NotPrincipal element."
+func TestNotPrincipalAndBoundaries(t *testing.T) {
+	all := compiled(t, ``)
+	for _, c := range []struct {
+		who     string
+		bounded bool
+		effect  string
+		spared  string // of NotPrincipal
+		want    bool
+	}{
+		{alice, false, "Deny", `{"AWS":["111111111111","` + alice + `"]}`, true},
+		{alice, true, "Deny", `{"AWS":["111111111111","` + alice + `"]}`, false},
+		{alice, true, "Deny", `"*"`, false},
+		{alice, false, "Deny", `"*"`, true},
+		{ciSession, true, "Deny", `{"AWS":["111111111111","` + ciRole + `","` + ciSession + `"]}`, false},
+		{ciSession, false, "Deny", `{"AWS":["111111111111","` + ciRole + `","` + ciSession + `"]}`, true},
+		{bob, true, "Deny", `{"AWS":["222222222222","` + bob + `"]}`, false},
+		{rootHome, true, "Deny", `{"AWS":"111111111111"}`, true}, // root users have no boundary
+		{"codebuild.amazonaws.com", true, "Deny", `{"Service":"codebuild.amazonaws.com"}`, true},
+		{alice, true, "Allow", `{"AWS":"333333333333"}`, true},
+	} {
+		r := policy.Request{Principal: caller(t, c.who), Action: "ecr:PutImage", Resource: repo, Owner: home, Identity: named("all", all),
+			ResourceBased: named("r", compiled(t, `"Principal":"*"`, `"Effect":"`+c.effect+`","NotPrincipal":`+c.spared))}
+		if c.bounded {
+			r.Boundary = named("boundary", all)[0]
+		}
+		if d := policy.Evaluate(r); (d.Outcome == policy.Allowed) != c.want {
+			t.Errorf("%s, boundary %v, %s with NotPrincipal %s: %s", c.who, c.bounded, c.effect, c.spared, verdict(d))
+		}
+	}
+}
+
+// A caller that stands for any session of its role: what names one session
+// depends on the session's name. What varies is unknown, whatever its value.
+func TestAnySession(t *testing.T) {
+	any := caller(t, "arn:aws:sts::111111111111:assumed-role/ci/x")
+	any.AnySession, any.Varies = true, []string{"aws:PrincipalTag/*", "aws:userid"}
+	any.Tags = map[string]string{"team": "a"}
+	const named1, other = `"Principal":{"AWS":"` + ciSession + `"}`, `"Principal":{"AWS":"arn:aws:sts::111111111111:assumed-role/ci2/x"}`
+	for _, c := range []struct {
+		statement   string
+		allow, deny string
+	}{
+		{named1, "depends on sts:RoleSessionName", "depends on sts:RoleSessionName"},
+		{`"Principal":{"AWS":"arn:aws:sts::111111111111:assumed-role/ci/x"}`, "depends on sts:RoleSessionName", "depends on sts:RoleSessionName"},
+		{other, "denied, lacking [identity-based policy]", "allowed"},
+		{`"Principal":{"AWS":["` + ciSession + `","` + ciRole + `"]}`, "allowed", "denied by r, statement 0"},
+		{`"NotPrincipal":{"AWS":"` + ciSession + `"}`, "depends on sts:RoleSessionName", "denied by r, statement 0"},
+		{`"NotPrincipal":{"AWS":["` + ciSession + `","` + ciRole + `","111111111111"]}`, "denied, lacking [identity-based policy]", "depends on sts:RoleSessionName"},
+		{`"Principal":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"a"}}`, "depends on aws:PrincipalTag/team", "depends on aws:PrincipalTag/team"},
+		{`"Principal":"*","Condition":{"StringLike":{"aws:userid":"AROA*"}}`, "depends on aws:userid", "depends on aws:userid"},
+		{`"Principal":"*","Condition":{"ArnEquals":{"aws:PrincipalArn":"` + ciRole + `"}}`, "allowed", "denied by r, statement 0"},
+	} {
+		r := policy.Request{Principal: any, Action: "ecr:PutImage", Resource: repo, Owner: home, ResourceBased: named("r", compiled(t, c.statement))}
+		if got := verdict(policy.Evaluate(r)); got != c.allow {
+			t.Errorf("%s: %s, want %s", c.statement, got, c.allow)
+		}
+		r.Identity = named("all", compiled(t, ``))
+		r.ResourceBased = named("r", compiled(t, `"Effect":"Deny",`+c.statement))
+		if got := verdict(policy.Evaluate(r)); got != c.deny {
+			t.Errorf("Deny %s: %s, want %s", c.statement, got, c.deny)
+		}
+	}
+	// A boundary limits what is granted to the role, and not what is granted to
+	// the session.
+	r := policy.Request{Principal: any, Action: "ecr:PutImage", Resource: repo, Owner: home, Boundary: named("b", compiled(t, `"Action":"s3:*"`))[0],
+		ResourceBased: named("r", compiled(t, `"Principal":{"AWS":["`+ciSession+`","`+ciRole+`"]}`))}
+	if got := verdict(policy.Evaluate(r)); got != "depends on sts:RoleSessionName" {
+		t.Error(got)
 	}
 }
 

@@ -64,8 +64,7 @@ func (d *decoder) fail(v *jsonpos.Value, format string, args ...any) {
 	d.found = append(d.found, finding{CodeGrammar, v.Path(), &v.Pos, fmt.Sprintf(format, args...)})
 }
 
-// document returns no statements when there is no list of them; this it has
-// reported then.
+// document returns no statements when there is no list of them, which it reports.
 func (d *decoder) document(root *jsonpos.Value) (Document, map[int]bool) {
 	var doc Document
 	if !d.object(root, "Version", "Id", "Statement") {
@@ -126,8 +125,9 @@ func (d *decoder) principals(v *jsonpos.Value) Principals {
 		return p
 	case !d.object(v, "AWS", "Service", "Federated", "CanonicalUser"):
 		return p
-	case len(v.Members) == 0:
-		d.fail(v, "names nobody; to leave it out, leave out the whole element")
+	case len(v.Members) == 0: // an element that is there and lists no one
+		p.AWS = []string{}
+		return p
 	}
 	p.AWS = d.list(v.Get("AWS"))
 	p.Service = d.list(v.Get("Service"))
@@ -157,7 +157,7 @@ func (d *decoder) conditions(v *jsonpos.Value) []Condition {
 }
 
 // object checks that v is an object with no members but those named. It is
-// false only when v is no object.
+// false only when v is not an object.
 func (d *decoder) object(v *jsonpos.Value, names ...string) bool {
 	if !d.kind(v, jsonpos.Object) {
 		return false
@@ -195,9 +195,6 @@ func (d *decoder) list(v *jsonpos.Value, also ...jsonpos.Kind) []string {
 	items := []*jsonpos.Value{v}
 	if v.Kind == jsonpos.Array {
 		items = v.Items
-	}
-	if len(items) == 0 {
-		d.fail(v, "the list is empty")
 	}
 	out := []string{}
 	for _, item := range items {

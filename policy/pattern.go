@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,7 +32,9 @@ type token int32
 const (
 	anyRun        token = -1 // *
 	anyOne        token = -2 // ?
-	firstVariable token = -3
+	anyRunOfPart  token = -3 // * that stands for no colon
+	anyOneOfPart  token = -4 // ? likewise
+	firstVariable token = -5
 )
 
 // pattern is a text that may have wildcards and policy variables. It begins
@@ -99,19 +102,16 @@ func compileVariable(inner string) variable {
 	return variable{key: compileKey(strings.TrimSpace(inner))}
 }
 
-// matches is maybe when a variable's key is unknown, and no with e.unresolved
-// set when one has no value. fold ignores letter case.
+// matches is maybe when a variable's key is unknown, and no when one has no
+// value. fold ignores letter case.
 func (p *pattern) matches(e *evaluation, s string, fold bool) truth {
 	rest, ok := cutPrefix(s, p.literal, fold)
 	if !ok || len(p.tokens) == 0 {
 		return truthOf(ok && rest == "")
 	}
-	tokens := p.tokens
-	if p.variables != nil {
-		var t truth
-		if tokens, t = p.expand(e); t != yes {
-			return t
-		}
+	tokens, t := p.expand(e)
+	if t != yes {
+		return t
 	}
 	return truthOf(glob(tokens, rest, fold))
 }
@@ -157,9 +157,13 @@ func cutPrefixFold(prefix, s string) (rest string, ok bool) {
 	return s, prefix == ""
 }
 
-// expand puts values in the places of variables, until it is called again.
-// Only keys with one value have one.
+// expand puts values in the places of variables, until it is called again. Only
+// keys with one value have one, and an empty value is none ("Policy variables
+// with no value").
 func (p *pattern) expand(e *evaluation) ([]token, truth) {
+	if p.variables == nil {
+		return p.tokens, yes
+	}
 	if e.expanded == nil {
 		e.expanded = make([]token, 0, 64)
 	}
@@ -177,10 +181,9 @@ func (p *pattern) expand(e *evaluation) ([]token, truth) {
 		case found.unknown:
 			e.keys = append(e.keys, v.key.name)
 			result = min(result, maybe)
-		case found.n == 1:
+		case found.n == 1 && found.at(0) != "":
 			s = found.at(0)
 		case found.n > 1 || !v.hasFallback:
-			e.unresolved = true
 			result = no
 		}
 		for _, c := range s {
@@ -229,21 +232,35 @@ func same(a, b rune, fold bool) bool {
 	return a == b || fold && unicode.ToLower(a) == unicode.ToLower(b)
 }
 
-// arnPattern is an ARN, each part of which may have wildcards that do not
-// reach beyond it; only the last may have variables ("IAM JSON policy elements:
-// Resource"; "IAM policy elements: Variables and tags", Resource element).
+// arnPattern is an ARN, each part of which may have wildcards. Conditions
+// compare part by part. In a Resource element, the * at the end of a part may
+// stand for the parts that follow, too, and only the last part may have
+// variables ("IAM JSON policy elements: Resource"; "IAM policy elements:
+// Variables and tags", Resource element).
 type arnPattern struct {
 	any   bool // "*"
 	parts [6]pattern
+	// given is how many of the parts the text has; the others are "*".
+	given int
+	// whole is the text in one, and completed, for resources that do not match
+	// part by part; none where a text that does not match so never does.
+	whole []whole
 }
 
-// compileARN completes a text of fewer than six parts with wildcards.
+// whole is an ARN's text in one pattern, which has that many colons.
+type whole struct {
+	pattern
+	colons int
+}
+
+// compileARN reads a resource. An ARN of fewer than six parts is completed with
+// wildcards ("IAM JSON policy elements: Resource", Incomplete ARNs).
 func compileARN(text string, variables bool) arnPattern {
 	if text == "*" {
 		return arnPattern{any: true}
 	}
 	parts := strings.SplitN(text, ":", 6)
-	var p arnPattern
+	p := arnPattern{given: len(parts)}
 	for i := range p.parts {
 		s := "*"
 		if i < len(parts) {
@@ -251,17 +268,58 @@ func compileARN(text string, variables bool) arnPattern {
 		}
 		p.parts[i] = compilePattern(s, true, variables && i == 5)
 	}
+	p.whole = p.compileWhole()
 	return p
 }
 
-// compileFullARN is compileARN for conditions: variables may stand in every
+func (p *arnPattern) compileWhole() []whole {
+	var w whole
+	needed := p.given < len(p.parts)
+	for i := range p.parts[:p.given] {
+		part := &p.parts[i]
+		if i > 0 {
+			w.tokens = append(w.tokens, ':')
+			w.colons++
+		}
+		for _, c := range part.literal {
+			w.tokens = append(w.tokens, token(c))
+		}
+		for j, t := range part.tokens {
+			switch {
+			case i == len(p.parts)-1: // the rest of the text, with its colons
+			case t == anyRun && j == len(part.tokens)-1:
+				needed = true
+			case t == anyRun:
+				t = anyRunOfPart
+			case t == anyOne:
+				t = anyOneOfPart
+			}
+			w.tokens = append(w.tokens, t)
+		}
+		w.variables = part.variables // of the last part only
+	}
+	if !needed {
+		return nil
+	}
+	if p.given == len(p.parts) {
+		return []whole{w}
+	}
+	completed := w
+	completed.colons = len(p.parts) - 1
+	for range len(p.parts) - p.given {
+		completed.tokens = append(slices.Clip(completed.tokens), ':', anyRun)
+	}
+	return []whole{w, completed}
+}
+
+// compileFullARN reads an ARN of a condition: variables may stand in every
 // part, and all parts must be there.
-func compileFullARN(text string, variables bool) (arnPattern, bool) {
+func compileFullARN(text string, variables bool) (*arnPattern, bool) {
 	if text == "*" {
-		return arnPattern{any: true}, true
+		return &arnPattern{any: true}, true
 	}
 	var p arnPattern
-	part, inside := 0, false
+	inside := false
 	start := 0
 	for i := range len(text) {
 		switch {
@@ -269,16 +327,17 @@ func compileFullARN(text string, variables bool) (arnPattern, bool) {
 			inside = true
 		case text[i] == '}':
 			inside = false
-		case text[i] == ':' && !inside && part < 5:
-			p.parts[part] = compilePattern(text[start:i], true, variables)
-			part, start = part+1, i+1
+		case text[i] == ':' && !inside && p.given < 5:
+			p.parts[p.given] = compilePattern(text[start:i], true, variables)
+			p.given, start = p.given+1, i+1
 		}
 	}
-	p.parts[part] = compilePattern(text[start:], true, variables)
-	return p, part == 5
+	p.parts[p.given] = compilePattern(text[start:], true, variables)
+	p.given++
+	return &p, p.given == len(p.parts)
 }
 
-// matches compares with a text that was split by splitParts.
+// matches compares with a text that was split by splitParts, part by part.
 func (p *arnPattern) matches(e *evaluation, parts *[6]string, isARN bool) truth {
 	if p.any {
 		return yes
@@ -305,6 +364,50 @@ func (p *arnPattern) matches(e *evaluation, parts *[6]string, isARN bool) truth 
 		}
 	}
 	return result
+}
+
+// matchesResource compares with the resource of e, as a Resource element does.
+func (p *arnPattern) matchesResource(e *evaluation) truth {
+	t := p.matches(e, &e.parts, e.isARN)
+	if t == yes || !e.isARN {
+		return t
+	}
+	for i := range p.whole {
+		if e.colons <= p.whole[i].colons {
+			continue // none is left for a * to take
+		}
+		tokens, expanded := p.whole[i].expand(e)
+		if expanded == yes {
+			expanded = truthOf(globParts(tokens, e.r.Resource))
+		}
+		t = max(t, expanded)
+	}
+	return t
+}
+
+// globParts is glob for tokens that do not go beyond a colon, which takes the
+// same time and, unlike glob, memory.
+func globParts(tokens []token, s string) bool {
+	reached, next := make([]bool, len(tokens)+1), make([]bool, len(tokens)+1)
+	reached[0] = true
+	for _, c := range s + "\x00" { // the last one only for what stands for nothing
+		clear(next)
+		for i, t := range tokens {
+			if !reached[i] {
+				continue
+			}
+			inPart := c != ':'
+			switch {
+			case t == anyRun, t == anyRunOfPart:
+				reached[i+1] = true
+				next[i] = t == anyRun || inPart
+			case t == anyOne, t == anyOneOfPart && inPart, t == token(c):
+				next[i+1] = true
+			}
+		}
+		reached, next = next, reached
+	}
+	return next[len(tokens)]
 }
 
 // splitParts splits an ARN at its first five colons, without allocating.

@@ -1,12 +1,12 @@
-// Package policy is the language of IAM policy documents, as far as container
-// registries need it: repository and registry policies, the identity policies
-// of users and roles, and the trust policies of roles.
+// Package policy reads, validates, compares and evaluates IAM policy documents, as
+// far as container registries need them: repository and registry policies, the
+// identity policies of users and roles, and the trust policies of roles.
 //
-// Parse reads the grammar that all of them share; Validate asks whether a
-// document may stand in one Kind of place; ParseFor does both. A refusal lists
-// everything that is wrong, each with its place in the text. Equal compares
-// by meaning, so that a document which AWS stored and printed anew is still
-// the one that was sent.
+// Parse reads the grammar that all of them share; Validate checks a document as a
+// policy of one Kind; ParseFor does both. The error lists everything that is wrong,
+// each with its place in the text. Equal compares by meaning, so that a document
+// that AWS stored and printed in its own way still equals the one that was sent.
+// Evaluate decides a request.
 //
 // The package is pure: no I/O, no clock, no logging, and nothing but the
 // standard library in its signatures.
@@ -14,7 +14,7 @@
 // Sources: IAM user guide, "IAM JSON policy reference" (elements, grammar) and
 // "IAM and AWS STS quotas"; Amazon ECR user guide, "Private repository
 // policies" and "Private registry permissions". What they leave open is
-// decided in docs/design/0010-one-parser-each.md.
+// decided in docs/design/0010-one-parser-each.md and 0012-policy-evaluation.md.
 package policy
 
 import "slices"
@@ -38,8 +38,8 @@ const (
 )
 
 // Statement allows or denies. It applies to a request when the caller, the
-// action, the resource and all of the conditions match. Of an element and its
-// Not form, which matches whatever the list does not, one at most is there.
+// action, the resource and all of the conditions match. It has an element or its
+// Not form, which matches whatever the list does not, but never both.
 type Statement struct {
 	// Sid is a name for people, "" for none. It has no effect on the meaning.
 	Sid                   string
@@ -79,9 +79,8 @@ func (p Principals) IsZero() bool {
 	return !p.Everyone && p.AWS == nil && p.Service == nil && p.Federated == nil && p.CanonicalUser == nil
 }
 
-// Condition demands that the request's value for Key stands in the relation
-// Operator to one of Values. In one statement, no two have the same Operator
-// and Key.
+// Condition compares the request's value for Key with each of Values by Operator;
+// one match is enough. In one statement, no two have the same Operator and Key.
 type Condition struct {
 	Operator string // such as "StringEquals" or "ForAnyValue:ArnLikeIfExists"
 	Key      string // such as "aws:PrincipalOrgID", case-insensitive

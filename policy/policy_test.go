@@ -185,8 +185,6 @@ func TestRefusals(t *testing.T) {
 			"grammar Statement[0].NotPrincipal: Principal and NotPrincipal exclude each other"}},
 		{"both resources", policy.Repository, statement(`"Resource":"*","NotResource":"*"`), []string{
 			"grammar Statement[0].NotResource: Resource and NotResource exclude each other"}},
-		{"empty lists", policy.Repository, statement(`"Action":[],"Resource":[]`), []string{
-			"grammar Statement[0].Action: the list is empty", "grammar Statement[0].Resource: the list is empty"}},
 		{"wrong types in lists", policy.Repository, statement(`"Action":1,"Resource":["*",{}]`), []string{
 			"grammar Statement[0].Action: want string or a list of strings, have number",
 			"grammar Statement[0].Resource[1]: want string, have object"}},
@@ -199,8 +197,6 @@ func TestRefusals(t *testing.T) {
 			`grammar Statement[0].Resource[0]: "team/app" is not a resource; want an ARN or "*"`}},
 		{"principal an ARN", policy.Repository, statement(`"Principal":"arn:x"`), []string{
 			`grammar Statement[0].Principal: want "*" or an object such as {"AWS": "arn:x"}`}},
-		{"principal empty", policy.Repository, statement(`"Principal":{}`), []string{
-			"grammar Statement[0].Principal: names nobody; to leave it out, leave out the whole element"}},
 		{"principal type unknown", policy.Repository, statement(`"Principal":{"Aws":"*"}`), []string{
 			"grammar Statement[0].Principal.Aws: unknown element; possible are AWS, Service, Federated, CanonicalUser"}},
 		{"principal null", policy.Repository, statement(`"Principal":null`), []string{"grammar Statement[0].Principal: want object, have null"}},
@@ -216,10 +212,7 @@ func TestRefusals(t *testing.T) {
 			`grammar Statement[0].Condition.Bool[""]: "" is not a condition key`}},
 		{"key twice", policy.Repository, statement(`"Condition":{"Bool":{"a:b":"true","a:B":"true"}}`), []string{
 			`grammar Statement[0].Condition.Bool["a:B"]: condition key given twice; letter case does not count`}},
-		{"no value", policy.Repository, statement(`"Condition":{"StringLike":{"a:b":[]}}`), []string{
-			`grammar Statement[0].Condition.StringLike["a:b"]: the list is empty`}},
-		{"values", policy.Repository, statement(`"Condition":{"BoolIfExists":{"a:b":"yes"},"ForAnyValue:NumericLessThan":{"a:b":["1","x"]},"DateEquals":{"a:b":"1.3.2026"},"IpAddress":{"a:b":"192.0.2"}}`), []string{
-			`grammar Statement[0].Condition.BoolIfExists["a:b"][0]: BoolIfExists compares with true or false, not "yes"`,
+		{"values", policy.Repository, statement(`"Condition":{"ForAnyValue:NumericLessThan":{"a:b":["1","x"]},"DateEquals":{"a:b":"1.3.2026"},"IpAddress":{"a:b":"192.0.2"}}`), []string{
 			`grammar Statement[0].Condition["ForAnyValue:NumericLessThan"]["a:b"][1]: ForAnyValue:NumericLessThan compares with a number, not "x"`,
 			`grammar Statement[0].Condition.DateEquals["a:b"][0]: DateEquals compares with a date such as 2026-03-01T12:00:00Z, not "1.3.2026"`,
 			`grammar Statement[0].Condition.IpAddress["a:b"][0]: IpAddress compares with an address or range such as 203.0.113.0/24, not "192.0.2"`}},
@@ -235,19 +228,19 @@ func TestRefusals(t *testing.T) {
 		{"roles by wildcard", policy.Repository, aws("arn:aws:iam::111111111111:role/ci-*"), []string{
 			`kind Statement[0].Principal.AWS[0]: "arn:aws:iam::111111111111:role/ci-*": wildcards in principals are not allowed, except "*" for everyone`}},
 		{"no name", policy.Repository, aws("arn:aws:iam::111111111111:role/"), []string{
-			`kind Statement[0].Principal.AWS[0]: "arn:aws:iam::111111111111:role/" names no account, user, role or session`}},
+			`kind Statement[0].Principal.AWS[0]: "arn:aws:iam::111111111111:role/" is not the ARN of an account, user, role or session`}},
 		{"other resource", policy.Repository, aws("arn:aws:sts::111111111111:assumed-role/r"), []string{
-			`kind Statement[0].Principal.AWS[0]: "arn:aws:sts::111111111111:assumed-role/r" names no account, user, role or session`}},
+			`kind Statement[0].Principal.AWS[0]: "arn:aws:sts::111111111111:assumed-role/r" is not the ARN of an account, user, role or session`}},
 		{"other service", policy.Repository, aws("arn:aws:s3:::b"), []string{
 			`kind Statement[0].Principal.AWS[0]: "arn:aws:s3:::b" is not a principal; want an account id, the ARN of an account, user, role or session, or "*"`}},
 		{"deleted", policy.Repository, aws("AROAEXAMPLEEXAMPLEEXA"), []string{
-			`kind Statement[0].Principal.AWS[0]: "AROAEXAMPLEEXAMPLEEXA" is the id of a principal that does not exist any more`}},
+			`kind Statement[0].Principal.AWS[0]: "AROAEXAMPLEEXAMPLEEXA" is the id of a principal that no longer exists`}},
 		{"every service", policy.Repository, statement(`"Principal":{"Service":"*"}`), []string{
 			`kind Statement[0].Principal.Service[0]: "*" is not a service; want a name such as codebuild.amazonaws.com`}},
-		{"federated wildcard", policy.Repository, statement(`"Principal":{"Federated":["*"]}`), []string{
+		{"federated wildcard", policy.Trust, statement(`"Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":["*"]}`), []string{
 			`kind Statement[0].Principal.Federated[0]: "*": wildcards are not allowed here`}},
-		{"canonical user", policy.Repository, statement(`"NotPrincipal":{"CanonicalUser":"x"}`), []string{
-			`kind Statement[0].NotPrincipal.CanonicalUser: canonical users are of Amazon S3 only; use AWS`}},
+		{"canonical user", policy.Repository, statement(`"Effect":"Deny","NotPrincipal":{"CanonicalUser":"x"}`), []string{
+			`kind Statement[0].NotPrincipal.CanonicalUser: canonical users are for Amazon S3 only; use AWS`}},
 		// Private repository policies
 		{"no principal", policy.Repository, `{"Statement":[{"Effect":"Allow","Action":"ecr:*"}]}`, []string{
 			"kind Statement[0]: Principal is missing; statements of repository policies need it"}},
@@ -259,7 +252,7 @@ func TestRefusals(t *testing.T) {
 			`kind Statement[0].Resource[0]: "arn:aws:s3:::b": repository policies are for resources of ecr`}},
 		{"bad Sid", policy.Repository, statement(`"Sid":"a/b"`), []string{
 			`kind Statement[0].Sid: "a/b" has characters that a Sid cannot have in repository policies`}},
-		{"Sid twice", policy.Repository, `{"Statement":[{"Sid":"a","Effect":"Allow","Principal":"*","Action":"ecr:*"},{"Sid":"a","Effect":"Deny","Principal":"*","Action":"ecr:*"}]}`, []string{
+		{"Sid twice", policy.Identity, `{"Statement":[{"Sid":"a","Effect":"Allow","Action":"ecr:*","Resource":"*"},{"Sid":"a","Effect":"Deny","Action":"ecr:*","Resource":"*"}]}`, []string{
 			`kind Statement[1].Sid: "a" is the Sid of Statement[0] already`}},
 		{"10241 characters", policy.Repository, statement("") + strings.Repeat(" ", 10_241-len(statement(""))), []string{
 			"size : the repository policy has 10241 characters, at most 10240 are allowed"}},
@@ -272,8 +265,77 @@ func TestRefusals(t *testing.T) {
 			"kind Statement[0].NotPrincipal: identity policies have no NotPrincipal"}},
 		{"identity with a space in Sid", policy.Identity, `{"Statement":{"Sid":"a b","Effect":"Allow","Action":"*","Resource":"*"}}`, []string{
 			`kind Statement[0].Sid: "a b" has characters that a Sid cannot have in identity policies`}},
-		{"trust with resource", policy.Trust, statement(`"Action":"sts:AssumeRole","Resource":"*"`), []string{"kind Statement[0].Resource: trust policies have no Resource"}},
-		{"trust for ecr", policy.Trust, statement(``), []string{`kind Statement[0].Action[0]: "ecr:*": trust policies are for actions of sts, such as sts:*`}},
+		{"trust with resource", policy.Trust, statement(`"Action":"sts:AssumeRole","Resource":"*","Principal":{"AWS":"*"}`), []string{"kind Statement[0].Resource: trust policies have no Resource"}},
+		{"trust for ecr", policy.Trust, statement(`"Principal":{"AWS":"*"}`), []string{`kind Statement[0].Action[0]: "ecr:*": trust policies are for actions of sts, such as sts:*`}},
+		{"trust for everyone", policy.Trust, statement(`"Action":"sts:AssumeRole","Principal":"*"`), []string{
+			`kind Statement[0].Principal: trust policies do not take "*" here; to mean everyone, write {"AWS": "*"}`}},
+		{"trust with not-principal", policy.Trust, statement(`"Effect":"Deny","Action":"sts:AssumeRole","NotPrincipal":{"AWS":"111111111111"}`), []string{
+			"kind Statement[0].NotPrincipal: trust policies have no NotPrincipal; name the principals in Principal"}},
+		// "AWS JSON policy elements: NotPrincipal", NotPrincipal with Allow
+		{"allow with not-principal", policy.Repository, statement(`"NotPrincipal":{"AWS":"111111111111"}`), []string{
+			"kind Statement[0].NotPrincipal: NotPrincipal with Allow would allow everyone else, and AWS refuses it; name the principals in Principal"}},
+		{"allow with not-principal in a registry policy", policy.Registry, statement(`"Resource":"*","NotPrincipal":"*"`), []string{
+			"kind Statement[0].NotPrincipal: NotPrincipal with Allow would allow everyone else, and AWS refuses it; name the principals in Principal"}},
+		{"federated", policy.Repository, statement(`"Principal":{"Federated":"cognito-identity.amazonaws.com"}`), []string{
+			"kind Statement[0].Principal.Federated: repository policies cannot have Federated principals; only trust policies of roles can"}},
+		// Service Authorization Reference: actions of ECR, and on what they are
+		{"action misspelt", policy.Repository, statement(`"Action":["ecr:PutImages","ecr:batchgetimage"]`), []string{
+			`kind Statement[0].Action[0]: Amazon ECR has no action "ecr:PutImages"; did you mean ecr:PutImage?`}},
+		{"action that is none", policy.Registry, statement(`"Resource":"*","NotAction":"ecr:FlyAway"`), []string{
+			`kind Statement[0].NotAction[0]: Amazon ECR has no action "ecr:FlyAway"`}},
+		{"pattern of no action", policy.Repository, statement(`"Action":"ecr:Fly*"`), []string{
+			`kind Statement[0].Action[0]: "ecr:Fly*": Amazon ECR has no such action`}},
+		{"token", policy.Repository, statement(`"Action":["ecr:*","ecr:getauthorizationtoken"]`), []string{
+			`kind Statement[0].Action[1]: "ecr:getauthorizationtoken" is not about a repository, and only policies of users and roles can allow it`}},
+		{"token in a registry policy", policy.Registry, statement(`"Resource":"*","Action":["ecr:Get*","ecr:GetAuth*"]`), []string{
+			`kind Statement[0].Action[1]: "ecr:GetAuth*" is not about a repository, and only policies of users and roles can allow it`}},
+		{"action of the registry", policy.Repository, statement(`"Action":["ecr:PutRegistryPolicy","ecr:*RegistryPolicy"]`), []string{
+			`kind Statement[0].Action[0]: "ecr:PutRegistryPolicy" is not about a repository; policies of users and roles can allow it`,
+			`kind Statement[0].Action[1]: "ecr:*RegistryPolicy" is not about a repository; policies of users and roles can allow it`}},
+		{"V1", policy.RegistryV1, statement(`"Resource":"*","Action":["ecr:ReplicateImage","ecr:Batch*","ecr:BatchGetImage"]`), []string{
+			`kind Statement[0].Action[2]: "ecr:BatchGetImage": with the account setting REGISTRY_POLICY_SCOPE at V1, registry policies are for ecr:BatchImportUpstreamImage, ecr:CreateRepository, ecr:ReplicateImage only`}},
+		// services of AWS
+		{"service misspelt", policy.Identity, `{"Statement":{"Effect":"Allow","Action":["ecrr:PutImage","*","kontor:ListLeases"],"Resource":["arn:aws:ec2:*:*:*","arn:aws:ekr:*:*:*"]}}`, []string{
+			`kind Statement[0].Action[0]: "ecrr:PutImage": AWS has no service "ecrr"; did you mean ecr?`,
+			`kind Statement[0].Resource[1]: "arn:aws:ekr:*:*:*": AWS has no service "ekr"; did you mean ecr?`}},
+		{"service principals", policy.Trust, statement(`"Action":"sts:AssumeRole","Principal":{"Service":["ec2.amazonaws.com","ec2.amazonaws.con","EC2.amazonaws.com","ec2"]}`), []string{
+			`kind Statement[0].Principal.Service[1]: "ec2.amazonaws.con" is not a service; want a name such as codebuild.amazonaws.com`,
+			`kind Statement[0].Principal.Service[2]: "EC2.amazonaws.com" is not a service; want a name such as codebuild.amazonaws.com`,
+			`kind Statement[0].Principal.Service[3]: "ec2" is not a service; want a name such as codebuild.amazonaws.com`}},
+		// IAM user guide, "Amazon Resource Names (ARNs)": wildcards
+		{"resource type a wildcard", policy.Repository, statement(`"Resource":["arn:aws:ecr:*:*:*","arn:aws:ecr:*:*:repo*","arn:aws:ecr:*:*:*/app","arn:aws:ecr:*:repository/x*"]`), []string{
+			`kind Statement[0].Resource[1]: "arn:aws:ecr:*:*:repo*": "repo*" is the type of the resource, which cannot have wildcards`,
+			`kind Statement[0].Resource[2]: "arn:aws:ecr:*:*:*/app": "*" is the type of the resource, which cannot have wildcards`}},
+		{"users by wildcard", policy.Identity, `{"Statement":{"Effect":"Allow","Action":"*","Resource":["arn:aws:iam::*:u*","arn:aws:s3:::b*/x"]}}`, []string{
+			`kind Statement[0].Resource[0]: "arn:aws:iam::*:u*": "u*" is the type of the resource, which cannot have wildcards`}},
+		{"service a wildcard in an ARN", policy.Identity, `{"Statement":{"Effect":"Allow","Action":"*","Resource":["arn:aws:ec*:*:*:*","arn:aws:*"]}}`, []string{
+			`kind Statement[0].Resource[0]: "arn:aws:ec*:*:*:*": "ec*" is the service, which cannot have wildcards`,
+			`kind Statement[0].Resource[1]: "arn:aws:*": "*" is the service, which cannot have wildcards`}},
+		// "Invalid condition key format", "Invalid variable for operator" and what
+		// follows of the "IAM policy validation check reference"
+		{"keys", policy.Repository, statement(`"Condition":{"StringEquals":{"PrincipalOrgID":"o-1","aws:":"x",":x":"y"}}`), []string{
+			`kind Statement[0].Condition.StringEquals.PrincipalOrgID: "PrincipalOrgID" is not a condition key; want SERVICE:NAME, such as aws:PrincipalOrgID`,
+			`kind Statement[0].Condition.StringEquals["aws:"]: "aws:" is not a condition key; want SERVICE:NAME, such as aws:PrincipalOrgID`,
+			`kind Statement[0].Condition.StringEquals[":x"]: ":x" is not a condition key; want SERVICE:NAME, such as aws:PrincipalOrgID`}},
+		{"variables and operators", policy.Repository, statement(`"Condition":{"NumericLessThan":{"a:b":"${x:y}"},"DateEquals":{"a:b":"${x:y}"},"NotIpAddress":{"a:b":["10.0.0.0/8","${x:y}"]},` +
+			`"Null":{"a:b":"${x:y}"},"BinaryEquals":{"a:b":"${x:y}"},"Bool":{"a:b":"${x:y}"},"ArnLike":{"a:b":"${x:y}"},"StringNotLikeIfExists":{"a:b":"${x:y}*${*}"}}`), []string{
+			`kind Statement[0].Condition.NumericLessThan["a:b"][0]: NumericLessThan does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`,
+			`kind Statement[0].Condition.DateEquals["a:b"][0]: DateEquals does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`,
+			`kind Statement[0].Condition.NotIpAddress["a:b"][1]: NotIpAddress does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`,
+			`kind Statement[0].Condition.Null["a:b"][0]: Null does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`,
+			`kind Statement[0].Condition.BinaryEquals["a:b"][0]: BinaryEquals does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`}},
+		{"variables that are none", policy.Repository, statement(`"Resource":["arn:aws:ecr:*:*:repository/${aws:username","arn:aws:ecr:*:*:repository/${}"],` +
+			`"Condition":{"StringLike":{"a:b":["${aws: username}","${a:b, x}","${a:b,'x}","${a:b, 'x y'}-${","$ {$} ${$}${?}"]}}`), []string{
+			`kind Statement[0].Resource[0]: "arn:aws:ecr:*:*:repository/${aws:username": ${ begins a variable, which needs a } at its end; write ${$} for the character $`,
+			`kind Statement[0].Resource[1]: "arn:aws:ecr:*:*:repository/${}": the variable has no name; want one such as ${aws:username}`,
+			`kind Statement[0].Condition.StringLike["a:b"][0]: "${aws: username}": the name of the variable ${aws: username} has a space`,
+			`kind Statement[0].Condition.StringLike["a:b"][1]: "${a:b, x}": the default value of the variable ${a:b, x} needs single quotes, as in ${a:b, 'value'}`,
+			`kind Statement[0].Condition.StringLike["a:b"][2]: "${a:b,'x}": the default value of the variable ${a:b,'x} needs single quotes, as in ${a:b, 'value'}`,
+			`kind Statement[0].Condition.StringLike["a:b"][3]: "-${": ${ begins a variable, which needs a } at its end; write ${$} for the character $`}},
+		{"variables in principals", policy.Trust, statement(`"Action":"sts:AssumeRole","Principal":{"AWS":"arn:aws:iam::111111111111:user/${aws:username}","Federated":"${x:y}","Service":"${x:y}.amazonaws.com"}`), []string{
+			`kind Statement[0].Principal.AWS[0]: "arn:aws:iam::111111111111:user/${aws:username}": variables are not allowed in principals`,
+			`kind Statement[0].Principal.Federated[0]: "${x:y}": variables are not allowed in principals`,
+			`kind Statement[0].Principal.Service[0]: "${x:y}.amazonaws.com" is not a service; want a name such as codebuild.amazonaws.com`}},
 		{"unknown kind", "bucket", statement(""), []string{`kind : unknown kind of policy "bucket"`}},
 		// several at once, in the order of the text
 		{"several", policy.Repository, `{"Statement":[{"Effect":"x","Action":"s3:*","Principal":{"AWS":["*","1"]}},{"Effect":"Allow","Action":1,"Principal":{"AWS":"1"}}]}`, []string{
@@ -312,9 +374,16 @@ func TestAccepted(t *testing.T) {
 		"no version":        `{"Statement":{"Effect":"Allow","Principal":"*","Action":"ecr:Put?mage"}}`,
 		"empty Sids":        `{"Statement":[{"Sid":"","Effect":"Allow","Principal":"*","Action":"ECR:*"},{"Sid":"","Effect":"Deny","NotPrincipal":{"AWS":"*"},"NotAction":"ecr:*"}]}`,
 		"no conditions":     statement(`"Condition":{}`),
-		"partial ARN":       statement(`"Resource":"arn:aws:ecr:*"`),
+		"partial ARNs":      statement(`"Resource":["arn:aws:ecr:*","arn:aws:ecr","arn:aws:ecr:us-east-1","arn:aws:ecr:us-east-1:111111111111","arn:aws:ecr:*:repository/team/*"]`),
+		"Sid twice":         `{"Statement":[{"Sid":"a","Effect":"Allow","Principal":"*","Action":"ecr:*"},{"Sid":"a","Effect":"Deny","Principal":"*","Action":"ecr:*"}]}`,
+		"empty lists":       statement(`"Action":[],"Resource":[],"Principal":{"AWS":[]},"Condition":{"StringLike":{"a:b":[]}}`),
+		"no principal":      statement(`"Principal":{}`),
+		"Boolean values":    statement(`"Condition":{"Bool":{"a:b":"yes"},"Null":{"a:b":["1"]}}`),
+		"actions":           statement(`"Action":["ecr:CreateRepository","ecr:REPLICATEIMAGE","ecr:Get*","ecr:?utImage"]`),
+		"old variables":     strings.Replace(statement(`"Resource":"arn:aws:ecr:*:*:repository/${"`), "2012-10-17", "2008-10-17", 1),
+		"services":          statement(`"Principal":{"Service":["lambda.amazonaws.com","ec2.amazonaws.com.cn","replication.ecr.amazonaws.com","alexa-appkit.amazon.com"]}`),
 		"conditions": statement(`"Condition":{"ForAllValues:StringEqualsIfExists":{"a:b":["",1]},"Null":{"a:b":true},"NumericEquals":{"a:b":-1.5e2},` +
-			`"DateLessThan":{"a:b":["2026-03-01","1772366400","2026-03-01T12:00Z","${x}"]},"NotIpAddress":{"a:b":["2001:db8::/32","192.0.2.1"]}}`),
+			`"DateLessThan":{"a:b":["2026-03-01","1772366400","2026-03-01T12:00Z","2026"]},"NotIpAddress":{"a:b":["2001:db8::/32","192.0.2.1"]}}`),
 		"10240 characters, not bytes": statement(`"Sid":"a"`) + strings.Repeat(" ", 10_240-len(statement(`"Sid":"a"`))),
 	} {
 		if _, err := policy.ParseFor([]byte(text), policy.Repository); err != nil {
@@ -369,9 +438,8 @@ func TestValidateBuilt(t *testing.T) {
 			`grammar Statement[0].Principal: "*" excludes other principals`}},
 		{"not UTF-8", policy.Document{ID: "\xff", Statements: []policy.Statement{{Sid: "\xff", Effect: policy.Allow, Action: []string{"ecr:*"}, Resource: []string{"\xff"},
 			Principal: policy.Principals{AWS: []string{}}, Condition: []policy.Condition{{Operator: "StringLike", Key: "a:b", Values: []string{"\xff"}}, {Operator: "Bool", Key: "a:b"}}}}}, []string{
-			"grammar Id: is not valid UTF-8", "grammar Statement[0].Sid: is not valid UTF-8", "grammar Statement[0].Principal.AWS: the list is empty",
+			"grammar Id: is not valid UTF-8", "grammar Statement[0].Sid: is not valid UTF-8",
 			"grammar Statement[0].Resource[0]: is not valid UTF-8", `grammar Statement[0].Condition.StringLike["a:b"][0]: is not valid UTF-8`,
-			`grammar Statement[0].Condition.Bool["a:b"]: the condition has no values`,
 			`kind Statement[0].Sid: "\xff" has characters that a Sid cannot have in repository policies`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func (s Statement) tree() node {
 			conditions.members = append(conditions.members, pair{name: c.Operator})
 		}
 		of := &conditions.members[i].value
-		of.members = append(of.members, pair{c.Key, list(c.Values)})
+		of.members = append(of.members, pair{c.Key, list(append([]string{}, c.Values...))})
 	}
 	n.add("Condition", conditions)
 	return n
@@ -85,11 +85,15 @@ func (p Principals) tree() node {
 	return n
 }
 
+// list is nothing for nil, and an array for an empty list.
 func list(values []string) node {
 	if len(values) == 1 {
 		return node{text: values[0]}
 	}
 	var n node
+	if values != nil {
+		n.items = []node{}
+	}
 	for _, s := range values {
 		n.items = append(n.items, node{text: s})
 	}

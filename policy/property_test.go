@@ -37,7 +37,7 @@ func genDocument(t *rapid.T) policy.Document {
 	sids := rapid.SliceOfNDistinct(rapid.StringMatching(`[A-Za-z0-9 _-]{0,8}`), 1, 4, rapid.ID).Draw(t, "sids")
 	for _, sid := range sids {
 		s := policy.Statement{Sid: sid, Effect: rapid.SampledFrom([]policy.Effect{policy.Allow, policy.Deny}).Draw(t, "effect")}
-		if rapid.Bool().Draw(t, "not principal") {
+		if s.Effect == policy.Deny && rapid.Bool().Draw(t, "not principal") {
 			s.NotPrincipal = genPrincipals(t)
 		} else {
 			s.Principal = genPrincipals(t)
@@ -197,7 +197,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%s re-parses as %s", printed, again)
 			}
 		}
-		for _, kind := range []policy.Kind{policy.Repository, policy.Registry, policy.Identity, policy.Trust} {
+		for _, kind := range []policy.Kind{policy.Repository, policy.Registry, policy.RegistryV1, policy.Identity, policy.Trust} {
 			_, err := policy.ParseFor(text, kind)
 			if err == nil && policy.Validate(d, kind) != nil {
 				t.Fatalf("ParseFor %s accepts what Validate refuses: %v", kind, policy.Validate(d, kind))

@@ -19,22 +19,21 @@ type Request struct {
 	// Context holds the condition keys, except those that say who calls and who
 	// owns the resource: Evaluate takes these from Principal and Owner.
 	Context Context
-	// Unknown lists condition keys, with * and ?, of which nobody can say now
-	// whether the request will have them, and with what value. Where one of them
-	// decides, so says the Decision. A key that is neither known nor Unknown is
-	// absent.
+	// Unknown lists condition keys, with * and ?, whose presence and value are not
+	// known. Where one of them decides, the Decision says so. A key that is neither
+	// known nor Unknown is absent.
 	Unknown []string
-	// Lookup, if set, is asked for the keys that are nowhere else, in lower case:
-	// known without values are keys that the request surely does not have. It must
-	// answer the same whenever it is asked. Unknown does not count then.
+	// Lookup, if set, is called in place of Unknown for the keys that are nowhere
+	// else, in lower case. Known without values is a key that the request certainly
+	// does not have. It must return the same for every call.
 	Lookup func(key string) (values []string, known bool)
 
 	// Identity holds the policies attached to the caller. They grant.
 	Identity []Named
 	// Boundary is the permissions boundary; without Policy there is none.
 	Boundary Named
-	// Session holds the policies that the session was begun with. None do not
-	// limit; of several, one must allow.
+	// Session holds the policies that the session was started with. An empty list
+	// does not limit; of several, one must allow.
 	Session []Named
 	// ServiceControl holds the policies of the caller's organization, level by
 	// level from the root to the account. Each level must allow.
@@ -42,8 +41,8 @@ type Request struct {
 	// ResourceBased holds the policies of the resource: the repository's and the
 	// registry's, or a role's trust policy.
 	ResourceBased []Named
-	// ResourceMustAllow is for trust policies: also in one account, nobody may
-	// whom ResourceBased does not name.
+	// ResourceMustAllow is for trust policies: ResourceBased must allow the caller
+	// also when the caller is in the resource's account.
 	ResourceMustAllow bool
 
 	// Explain asks for Decision.Near, which costs time.
@@ -54,7 +53,7 @@ type Request struct {
 // "AdministratorAccess" or "repository policy".
 type Named struct {
 	Name   string
-	Policy *Compiled // nil is no policy at all
+	Policy *Compiled // nil for none
 }
 
 // CallerType is a kind of principal, in the words of the key
@@ -90,6 +89,12 @@ type Caller struct {
 	// OrganizationID (o-...) and OrganizationPaths are the account's, if any.
 	OrganizationID    string
 	OrganizationPaths []string
+	// AnySession says that ARN is an example: the caller stands for any session of
+	// its role. A statement that names one session may or may not mean it.
+	AnySession bool
+	// Varies lists condition keys, with * and ?, that are unknown although the
+	// fields above have a value: a session chooses its tags, for example.
+	Varies []string
 }
 
 // ParseCaller reads the ARN of an account (ending in :root, or its 12 digits),
@@ -124,9 +129,9 @@ type Context struct {
 	values map[string][]string // by the key in lower case
 }
 
-// Set gives key, whose letter case does not count, these values; none remove
-// it. Most keys have one value; aws:TagKeys and a few others have several.
-// Keys that tell who calls, such as aws:PrincipalArn, have no effect here.
+// Set gives key, whose letter case does not count, these values; without values it
+// removes the key. Most keys have one value; aws:TagKeys and a few others have several.
+// Keys about the caller, such as aws:PrincipalArn, have no effect here.
 func (c *Context) Set(key string, values ...string) {
 	key = strings.ToLower(key)
 	if len(values) == 0 {

@@ -25,7 +25,7 @@ repository and its registry, and those of the user or role in its own account.
 
 The registries are those of the file; without a file, the local one. With
 --planned the repositories are as the file would make them, before apply.
-Accounts that cannot be read are said to be unseen, never guessed.`,
+Accounts that cannot be read are shown as unseen.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci push team/api
   kontor access who-can pull team/api
   kontor access matrix --html access.html`,

@@ -16,7 +16,8 @@ func accessCheckCommand(e *Env) *cobra.Command {
 statements, and what is the smallest change that would allow it in each account.
 
 PRINCIPAL is the ARN of a user, a role or a role session, an account id, or the
-name of a service. RIGHT is pull, push, delete, admin or an action such as
+name of a service. A role stands for all its sessions, an account id for all users
+and roles of the account. RIGHT is pull, push, delete, admin or an action such as
 ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci pull team/api
   kontor access check 222222222222 ecr:PutImage team/api --planned -f kontor.yaml`,

@@ -16,8 +16,9 @@ func accessTestCommand(e *Env) *cobra.Command {
 		Long: `Run the file's access_tests against the repositories as the file would make them
 and the users and roles as they are. Plan runs them, too.
 
-What a test allows must be allowed, by the repository's side at least where the
-principal's account is not seen; what it denies must be denied altogether.`,
+What a test allows must be allowed as far as policies could be read. What it
+denies must be denied for certain, and its principal must exist where its account
+was read.`,
 		Example: `  kontor access test -f kontor.yaml`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

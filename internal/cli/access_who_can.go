@@ -13,7 +13,8 @@ func accessWhoCanCommand(e *Env) *cobra.Command {
 		Use:   "who-can RIGHT REPOSITORY [flags]",
 		Short: "List who may do something in a repository, and by which statements",
 		Long: `List every user, role and account that may do RIGHT in REPOSITORY, or may under
-conditions, or may if its own account allows it, with the statements that say so.
+conditions, or may as far as policies could be read, with the statements that
+allow it.
 
 RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 		Example: `  kontor access who-can pull team/api

@@ -9,6 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/policy"
 )
 
 // Scene is what a decision about a repository or registry rests on: the
@@ -35,12 +36,12 @@ func (s Scene) resource() string {
 }
 
 // SettingPolicyScope is the account setting that says what registry policies
-// govern: all actions ("V2", the default), or three ("V1").
-const SettingPolicyScope = "REGISTRY_POLICY_SCOPE"
-
-// policyScopeV1 are the actions that a registry policy governs in its first
-// scope (Amazon ECR user guide, "Private registry permissions").
-var policyScopeV1 = []access.Action{"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"}
+// govern: all actions ("V2", the default), or with ScopeV1 a few only (Amazon ECR
+// user guide, "Private registry permissions").
+const (
+	SettingPolicyScope = "REGISTRY_POLICY_SCOPE"
+	ScopeV1            = "V1"
+)
 
 // request is the question for one action.
 func (q *Inquiry) request(s Scene, action access.Action) authz.Request {
@@ -49,7 +50,7 @@ func (q *Inquiry) request(s Scene, action access.Action) authz.Request {
 		RepositoryPolicy: s.Row.PolicyText, ResourceTags: s.Row.Tags,
 		RequestTags: q.c.said.Tags, TagKeys: q.c.said.TagKeys, AccountSetting: q.c.said.AccountSetting,
 	}
-	if s.Settings.Settings[SettingPolicyScope] != "V1" || slices.Contains(policyScopeV1, action) {
+	if a, _ := policy.LookupAction(string(action)); a.RegistryV1 || s.Settings.Settings[SettingPolicyScope] != ScopeV1 {
 		r.RegistryPolicy = s.Settings.PolicyText
 	}
 	return r

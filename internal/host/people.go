@@ -52,7 +52,7 @@ func principalOf(partition string, h iam.HeldBy) proof.Principal {
 		p = proof.Principal{ARN: identity.UserARN(partition, *h.User), UniqueID: h.User.UniqueID, Tags: h.User.Tags}
 		inline = h.User.Inline
 	} else {
-		p = proof.Principal{ARN: identity.RoleARN(partition, *h.Role), UniqueID: h.Role.UniqueID, Tags: h.Role.Tags}
+		p = proof.Principal{ARN: identity.RoleARN(partition, *h.Role), UniqueID: h.Role.UniqueID, Tags: h.Role.Tags, Trust: h.Role.Trust}
 		inline = h.Role.Inline
 	}
 	for _, name := range slices.Sorted(maps.Keys(inline)) {

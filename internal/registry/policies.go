@@ -23,6 +23,7 @@ func (c *Caller) SetPolicy(ctx context.Context, at ecr.Repo, text string, force 
 	if err != nil {
 		return "", invalidPolicy("repository", err)
 	}
+	doc = withRootARNs(at.In.Region.Partition(), doc)
 	return doc.Pretty(), c.gate.Change(ctx, opSetPolicy, func(ctx context.Context, tx *gate.Tx) error {
 		s, err := tx.Enter(ctx, at)
 		if err != nil {

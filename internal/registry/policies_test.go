@@ -163,3 +163,88 @@ func TestPrincipalsThatComeBack(t *testing.T) {
 	_, err = f.SetPolicy(ctx, to, strings.ReplaceAll(text, "arn:aws:", "arn:aws-cn:"), false)
 	testkit.WantCode(t, err, ecr.CodeInvalidParameter, "'Principal not found'")
 }
+
+// Principals come back as ECR returns them: an account as the ARN of its root
+// user, in the partition of the registry. A Sid may stand twice.
+func TestPrincipalsAreReturnedAsRootARNs(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	ctx, to := t.Context(), f.Repo("app", ecr.Mutable)
+	china := ecr.Repo{In: ecr.RegistryID{Account: testkit.Home.Account, Region: "cn-north-1"}, Name: "app"}
+	if _, err := f.CreateRepository(ctx, registry.NewRepository{Repo: china}); err != nil {
+		t.Fatal(err)
+	}
+	sent := policyOf(`"Sid":"A","Principal":{"AWS":["111111111111","arn:aws:iam::222222222222:root","*"]},"Action":"ecr:BatchGetImage"`,
+		`"Sid":"A","Effect":"Deny","NotPrincipal":{"AWS":"333333333333","Service":"lambda.amazonaws.com"},"Action":"ecr:PutImage"`)
+	for at, want := range map[ecr.Repo][]string{
+		to:    {`"AWS" : [ "arn:aws:iam::111111111111:root", "arn:aws:iam::222222222222:root", "*" ]`, `"AWS" : "arn:aws:iam::333333333333:root"`},
+		china: {`"AWS" : [ "arn:aws-cn:iam::111111111111:root", "arn:aws:iam::222222222222:root", "*" ]`, `"AWS" : "arn:aws-cn:iam::333333333333:root"`},
+	} {
+		set, err := f.SetPolicy(ctx, at, sent, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Policy(ctx, at)
+		if err != nil || got != set {
+			t.Errorf("%v (-set +got):\n%s", err, cmp.Diff(set, got))
+		}
+		for _, text := range want {
+			if !strings.Contains(got, text) {
+				t.Errorf("%s: no %s in\n%s", at.In, text, got)
+			}
+		}
+	}
+	set, err := f.SetRegistryPolicy(ctx, testkit.Home, policyOf(`"Principal":{"AWS":"111111111111"},"Action":"ecr:ReplicateImage",`+allHere))
+	if err != nil || !strings.Contains(set, `"AWS" : "arn:aws:iam::111111111111:root"`) {
+		t.Errorf("%v\n%s", err, set)
+	}
+	// Policies that were stored with ids are shown so, too.
+	err = f.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		row, err := tx.Repository(ctx, to.In, to.Name)
+		if err != nil {
+			return err
+		}
+		row.PolicyText = sent
+		return tx.UpdateRepository(ctx, row)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Policy(ctx, to); err != nil || strings.Contains(got, `"111111111111"`) || !strings.Contains(got, `"arn:aws:iam::111111111111:root"`) {
+		t.Errorf("%v\n%s", err, got)
+	}
+}
+
+// What ECR refuses of actions (Amazon ECR user guide, "Private repository
+// policies" and "Private registry permissions").
+func TestActionsOfPolicies(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	ctx, to := t.Context(), f.Repo("app", ecr.Mutable)
+	const token, typo, registryOnly, pull = `"ecr:GetAuthorizationToken"`, `"ecr:PutImages"`, `"ecr:PutRegistryPolicy"`, `"ecr:BatchGetImage"`
+	repository := func(action string) error {
+		_, err := f.SetPolicy(ctx, to, policyOf(`"Principal":{"AWS":"111111111111"},"Action":["ecr:BatchCheckLayerAvailability",`+action+`]`), false)
+		return err
+	}
+	ofRegistry := func(actions string) error {
+		_, err := f.SetRegistryPolicy(ctx, testkit.Home, policyOf(`"Principal":{"AWS":"111111111111"},"Action":[`+actions+`],`+allHere))
+		return err
+	}
+	for _, action := range []string{token, typo, registryOnly} {
+		testkit.WantCode(t, repository(action), ecr.CodeInvalidParameter, "'Invalid repository policy provided'")
+	}
+	for _, action := range []string{token, typo} {
+		testkit.WantCode(t, ofRegistry(action), ecr.CodeInvalidParameter, "'Invalid registry policy provided'")
+	}
+	for _, err := range []error{repository(pull), ofRegistry(pull), ofRegistry(registryOnly)} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	// In scope V1, there are three.
+	if err := f.SetAccountSetting(ctx, testkit.Home, "REGISTRY_POLICY_SCOPE", "V1"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.WantCode(t, ofRegistry(pull), ecr.CodeInvalidParameter, "'Invalid registry policy provided'")
+	if err := ofRegistry(`"ecr:CreateRepository","ecr:ReplicateImage","ecr:BatchImportUpstreamImage"`); err != nil {
+		t.Error(err)
+	}
+}

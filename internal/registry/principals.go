@@ -66,17 +66,26 @@ func bind(ctx context.Context, r meta.IdentityReader, partition string, doc poli
 	})
 }
 
-// shown is a text that bind made, with the names of those who are still there.
-// The others keep their ids, and a policy with one of those cannot be set.
+// withRootARNs is doc as ECR stores and returns it: with the ARN of its root user
+// in the place of each account id.
+func withRootARNs(partition string, doc policy.Document) policy.Document {
+	doc, _ = renamed(doc, func(principal string) (string, error) { // which does not fail
+		if id := policy.AccountOf(principal); id != "" && id == principal {
+			return "arn:" + partition + ":iam::" + id + ":root", nil
+		}
+		return principal, nil
+	})
+	return doc
+}
+
+// shown is a text that bind made, with the names of the principals that still
+// exist. The others keep their ids, and a policy with one of those cannot be set.
 func shown(ctx context.Context, r meta.IdentityReader, partition, text string) (string, error) {
-	if !strings.Contains(text, `"`+userID) && !strings.Contains(text, `"`+roleID) {
-		return text, nil
-	}
 	doc, err := policy.Parse([]byte(text))
 	if err != nil {
-		return text, nil // as it is: it denies everything until it is set anew
+		return text, nil // as it is: it denies everything until it is set again
 	}
-	doc, err = renamed(doc, func(id string) (arn string, err error) {
+	doc, err = renamed(withRootARNs(partition, doc), func(id string) (arn string, err error) {
 		switch {
 		case strings.HasPrefix(id, userID):
 			var u meta.User

@@ -51,9 +51,8 @@ func noRegistryPolicy(in ecr.RegistryID) error {
 var opSetRegistryPolicy = gate.Op("SetRegistryPolicy", "ecr:PutRegistryPolicy")
 
 // SetRegistryPolicy sets the registry policy and returns it as RegistryPolicy
-// will. Refused
-// are policies under which the caller could not set the next one: ECR has no
-// force here, and it is not known what it does.
+// will. It refuses a policy under which the caller could not set the next one:
+// ECR has no force here, and it is not known what it does.
 // Errors: InvalidParameter.
 func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text string) (string, error) {
 	doc, err := policy.ParseFor([]byte(text), policy.Registry)
@@ -63,10 +62,16 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 	if err != nil {
 		return "", invalidPolicy("registry", err)
 	}
+	doc = withRootARNs(in.Region.Partition(), doc)
 	return doc.Pretty(), c.gate.Change(ctx, opSetRegistryPolicy, func(ctx context.Context, tx *gate.Tx) error {
 		s, err := tx.EnterRegistry(ctx, in)
 		if err != nil {
 			return err
+		}
+		if s.Settings.Settings[gate.SettingPolicyScope] == gate.ScopeV1 {
+			if err := policy.Validate(doc, policy.RegistryV1); err != nil {
+				return invalidPolicy("registry", err)
+			}
 		}
 		bound, err := bind(ctx, tx.Identities(), in.Region.Partition(), doc)
 		if err != nil {
@@ -121,7 +126,7 @@ const SettingBlobMounting = "BLOB_MOUNTING"
 // do not notice, they upload what is not mounted.
 var accountSettings = map[string][]string{
 	"BASIC_SCAN_TYPE_VERSION": {"AWS_NATIVE", "CLAIR"},
-	gate.SettingPolicyScope:   {"V2", "V1"},
+	gate.SettingPolicyScope:   {"V2", gate.ScopeV1},
 	SettingBlobMounting:       {"ENABLED", "DISABLED"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
@@ -26,7 +27,7 @@ type AccessCheck struct {
 // accessWords say an outcome of a question.
 var accessWords = map[proof.Outcome]string{
 	proof.Allowed: "may", proof.Denied: "may not", proof.Depends: "may, under conditions,",
-	proof.Unseen: "may, if its own account allows it,", proof.Partly: "may only partly",
+	proof.Unseen: "may, as far as was seen,", proof.Partly: "may only partly",
 }
 
 var accessColors = map[proof.Outcome]color{
@@ -73,6 +74,15 @@ func Access(w io.Writer, c AccessCheck, o Options) error {
 // grants reports whether c is what a field of the file could do.
 func grants(c proof.Change) bool { return c.In == policy.ResourceBased && c.Add != nil }
 
+// whoIs is who an answer is about: an account that was not seen stands for its
+// users and roles.
+func whoIs(arn string, unseen bool) string {
+	if id := policy.AccountOf(arn); unseen && id != "" {
+		return "users and roles of account " + id
+	}
+	return who(arn)
+}
+
 func who(arn string) string {
 	switch {
 	case arn == proof.Anyone:
@@ -101,14 +111,14 @@ func whyAccess(a proof.ActionAnswer) string {
 	case a.Deny != policy.Ref{}:
 		return "by " + clean(a.Deny.String())
 	case a.Outcome == proof.Denied && a.Lacking == nil:
-		return "there is nobody of that name"
+		return "there is no such user or role"
 	}
 	var lacking []string
 	for _, s := range a.Lacking {
 		lacking = append(lacking, string(s))
 	}
 	if a.Outcome == proof.Unseen {
-		text := "the repository's side allows; its own policies were not seen"
+		text := "what was seen allows; " + clean(a.Unseen)
 		if len(a.DependsOn) > 0 {
 			text += "; depends on " + clean(strings.Join(a.DependsOn, ", "))
 		}
@@ -177,7 +187,7 @@ func WhoCan(w io.Writer, right string, list []proof.Answer, notes []string, o Op
 	p := newPrinter(o)
 	rows := make([][2]string, len(list))
 	for i, a := range list {
-		rows[i] = [2]string{who(a.Principal), fmt.Sprintf("%-8s %s", a.Outcome, summaryOf(a))}
+		rows[i] = [2]string{whoIs(a.Principal, a.Outcome == proof.Unseen), fmt.Sprintf("%-8s %s", a.Outcome, summaryOf(a))}
 	}
 	for i, line := range align("", rows) {
 		p.linef(accessColors[list[i].Outcome], "%s", line)
@@ -221,7 +231,7 @@ func Matrix(w io.Writer, m proof.Matrix, notes []string, o Options) error {
 				rows = append(rows, [2]string{clean(repository), s})
 			}
 		}
-		p.linef(bold, "%s", who(principal))
+		p.linef(bold, "%s", whoIs(principal, hasUnseen(m.Cells[i])))
 		for _, line := range align("  ", rows) {
 			p.linef(plain, "%s", line)
 		}
@@ -235,8 +245,13 @@ func Matrix(w io.Writer, m proof.Matrix, notes []string, o Options) error {
 	return p.flush(w)
 }
 
+// hasUnseen reports whether something of what decides about a row was not seen.
+func hasUnseen(row [][]proof.Outcome) bool {
+	return slices.ContainsFunc(row, func(cell []proof.Outcome) bool { return slices.Contains(cell, proof.Unseen) })
+}
+
 // marks of outcomes behind a right.
-var marks = map[proof.Outcome]string{proof.Allowed: "", proof.Depends: " (under conditions)", proof.Unseen: " (if its account allows)", proof.Partly: " (partly)"}
+var marks = map[proof.Outcome]string{proof.Allowed: "", proof.Depends: " (under conditions)", proof.Unseen: " (as far as was seen)", proof.Partly: " (partly)"}
 
 func cell(outcomes []proof.Outcome) string {
 	var out []string
@@ -268,7 +283,7 @@ func MatrixHTML(w io.Writer, m proof.Matrix, notes []string) error {
 	}
 	b.WriteString("</tr>\n")
 	for i, principal := range m.Principals {
-		fmt.Fprintf(&b, "<tr><th class=\"who\">%s</th>", escape(who(principal)))
+		fmt.Fprintf(&b, "<tr><th class=\"who\">%s</th>", escape(whoIs(principal, hasUnseen(m.Cells[i]))))
 		for j := range m.Repositories {
 			b.WriteString("<td>")
 			for k, right := range proof.Rights() {
@@ -289,7 +304,7 @@ func MatrixHTML(w io.Writer, m proof.Matrix, notes []string) error {
 }
 
 var keyWords = map[proof.Outcome]string{
-	proof.Allowed: "allowed", proof.Unseen: "allowed if its own account allows it", proof.Depends: "under conditions",
+	proof.Allowed: "allowed", proof.Unseen: "allowed as far as was seen", proof.Depends: "under conditions",
 	proof.Partly: "partly", proof.Denied: "denied",
 }
 

@@ -32,6 +32,7 @@ type actionForm struct {
 	ResourceAllow *refForm      `json:"resource_allow,omitempty"`
 	Lacking       []string      `json:"lacking,omitempty"`
 	DependsOn     []string      `json:"depends_on,omitempty"`
+	Unseen        string        `json:"unseen,omitempty"` // what could not be read
 }
 
 type refForm struct {
@@ -62,7 +63,7 @@ func answerOf(right string, a proof.Answer) answerForm {
 	for _, x := range a.Actions {
 		form := actionForm{
 			Action: string(x.Action), Resource: x.Resource, Outcome: x.Outcome, Deny: refOf(x.Deny),
-			IdentityAllow: refOf(x.IdentityAllow), ResourceAllow: refOf(x.ResourceAllow), DependsOn: x.DependsOn,
+			IdentityAllow: refOf(x.IdentityAllow), ResourceAllow: refOf(x.ResourceAllow), DependsOn: x.DependsOn, Unseen: x.Unseen,
 		}
 		for _, s := range x.Lacking {
 			form.Lacking = append(form.Lacking, string(s))

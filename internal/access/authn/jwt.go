@@ -33,19 +33,24 @@ type WebToken struct {
 	Subject   string
 	Audiences []string
 	AMR       []string
-	NotBefore time.Time // zero when it does not say
-	IssuedAt  time.Time // likewise
-	Expires   time.Time
+	// Tags are those that the session is to have, TransitiveTags the names of those
+	// that it hands on (IAM user guide, "Pass session tags in AWS STS").
+	Tags           map[string]string
+	TransitiveTags []string
+	NotBefore      time.Time // zero when it does not say
+	IssuedAt       time.Time // likewise
+	Expires        time.Time
 
 	algorithm, keyID string
 	signed           []byte // what the signature is of
 	signature        []byte
 }
 
-// audience is a string or a list of strings (RFC 7519, 4.1.3).
-type audience []string
+// textOrList is a string or a list of strings: an audience (RFC 7519, 4.1.3), or
+// the value of a session tag.
+type textOrList []string
 
-func (a *audience) UnmarshalJSON(b []byte) error {
+func (a *textOrList) UnmarshalJSON(b []byte) error {
 	if bytes.HasPrefix(b, []byte("[")) {
 		return json.Unmarshal(b, (*[]string)(a))
 	}
@@ -53,7 +58,7 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &one); err != nil {
 		return err
 	}
-	*a = audience{one}
+	*a = textOrList{one}
 	return nil
 }
 
@@ -90,13 +95,13 @@ func ParseWebToken(text string) (WebToken, error) {
 		return WebToken{}, fmt.Errorf("the token's header demands %.100q, which is not known here", header.Crit)
 	}
 	var claims struct {
-		Iss string   `json:"iss"`
-		Sub string   `json:"sub"`
-		Aud audience `json:"aud"`
-		Amr []string `json:"amr"`
-		Exp *float64 `json:"exp"`
-		Nbf *float64 `json:"nbf"`
-		Iat *float64 `json:"iat"`
+		Iss string     `json:"iss"`
+		Sub string     `json:"sub"`
+		Aud textOrList `json:"aud"`
+		Amr []string   `json:"amr"`
+		Exp *float64   `json:"exp"`
+		Nbf *float64   `json:"nbf"`
+		Iat *float64   `json:"iat"`
 	}
 	if err := json.Unmarshal(raw[1], &claims); err != nil {
 		return WebToken{}, fmt.Errorf("the token's claims: %w", err)
@@ -122,7 +127,59 @@ func ParseWebToken(text string) (WebToken, error) {
 		}
 		*at.to = time.Unix(int64(*at.from), 0).UTC()
 	}
+	if err := t.readTags(raw[1]); err != nil {
+		return WebToken{}, fmt.Errorf("the session tags of the token: %w", err)
+	}
 	return t, nil
+}
+
+// tagsClaim is the claim with the session tags. Issuers that cannot nest claims
+// write one for each tag, whose name goes on after it.
+const tagsClaim = "https://aws.amazon.com/tags"
+
+// readTags reads the session tags from the claims.
+func (t *WebToken) readTags(text []byte) error {
+	var claims map[string]json.RawMessage
+	if err := json.Unmarshal(text, &claims); err != nil {
+		return err
+	}
+	for name, value := range claims {
+		rest, ok := strings.CutPrefix(name, tagsClaim)
+		if !ok {
+			continue
+		}
+		var found struct {
+			Tags       map[string]textOrList `json:"principal_tags"`
+			Transitive textOrList            `json:"transitive_tag_keys"`
+		}
+		var err error
+		tag, flat := strings.CutPrefix(rest, "/principal_tags/")
+		switch {
+		case rest == "":
+			err = json.Unmarshal(value, &found)
+		case rest == "/transitive_tag_keys":
+			err = json.Unmarshal(value, &found.Transitive)
+		case flat:
+			var values textOrList
+			err = json.Unmarshal(value, &values)
+			found.Tags = map[string]textOrList{tag: values}
+		}
+		if err != nil {
+			return fmt.Errorf("%.100s: %w", name, err)
+		}
+		t.TransitiveTags = append(t.TransitiveTags, found.Transitive...)
+		for key, values := range found.Tags {
+			if _, twice := t.Tags[key]; twice || len(values) != 1 {
+				return fmt.Errorf("the tag %.128q needs one value", key)
+			}
+			if t.Tags == nil {
+				t.Tags = map[string]string{}
+			}
+			t.Tags[key] = values[0]
+		}
+	}
+	slices.Sort(t.TransitiveTags)
+	return nil
 }
 
 // publicKey is a key of an issuer.

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -172,6 +173,45 @@ func TestWebTokens(t *testing.T) {
 	}
 	if n := i.asked.Load(); n != 1 {
 		t.Errorf("asked for keys %d times: unknown ones are asked for once a minute", n)
+	}
+}
+
+// IAM user guide, "Pass session tags in AWS STS", Passing session tags using
+// AssumeRoleWithWebIdentity: nested, and flat for issuers that cannot nest.
+func TestSessionTagsOfTokens(t *testing.T) {
+	i := newIssuer(t)
+	const claim = "https://aws.amazon.com/tags"
+	for _, tt := range []struct {
+		name       string
+		claims     map[string]any
+		tags       map[string]string
+		transitive []string
+		refused    bool
+	}{
+		{name: "none"},
+		{name: "nested", claims: map[string]any{claim: map[string]any{"principal_tags": map[string][]string{"a": {"1"}, "b": {""}}, "transitive_tag_keys": []string{"b", "a"}}},
+			tags: map[string]string{"a": "1", "b": ""}, transitive: []string{"a", "b"}},
+		{name: "nested, without lists", claims: map[string]any{claim: map[string]any{"principal_tags": map[string]string{"a": "1"}, "transitive_tag_keys": "a"}},
+			tags: map[string]string{"a": "1"}, transitive: []string{"a"}},
+		{name: "flat", claims: map[string]any{claim + "/principal_tags/a/b": "1", claim + "/principal_tags/c": []string{"2"}, claim + "/transitive_tag_keys": []string{"c"}},
+			tags: map[string]string{"a/b": "1", "c": "2"}, transitive: []string{"c"}},
+		{name: "of another namespace", claims: map[string]any{claim + "2/principal_tags/a": "1", "tags": "x"}},
+		{name: "nested and flat", claims: map[string]any{claim: map[string]any{"principal_tags": map[string]string{"a": "1"}}, claim + "/principal_tags/b": "2"},
+			tags: map[string]string{"a": "1", "b": "2"}},
+		{name: "twice", claims: map[string]any{claim: map[string]any{"principal_tags": map[string]string{"a": "1"}}, claim + "/principal_tags/a": "1"}, refused: true},
+		{name: "two values", claims: map[string]any{claim: map[string]any{"principal_tags": map[string][]string{"a": {"1", "2"}}}}, refused: true},
+		{name: "no values", claims: map[string]any{claim + "/principal_tags/a": []string{}}, refused: true},
+		{name: "a number", claims: map[string]any{claim + "/principal_tags/a": 1}, refused: true},
+		{name: "a list of tags", claims: map[string]any{claim: []string{"a"}}, refused: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			claims := map[string]any{"iss": i.URL, "sub": "s", "aud": "a", "exp": suiteTime.Add(time.Hour).Unix()}
+			maps.Copy(claims, tt.claims)
+			token, err := authn.ParseWebToken(i.token(t, rs256, claims))
+			if (err != nil) != tt.refused || !maps.Equal(token.Tags, tt.tags) || !slices.Equal(token.TransitiveTags, tt.transitive) {
+				t.Errorf("%v, %v, %v", token.Tags, token.TransitiveTags, err)
+			}
+		})
 	}
 }
 

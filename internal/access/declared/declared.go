@@ -7,7 +7,7 @@
 // boundaries it does not name are taken away from it), and that what the file
 // does not name stays. Secrets are never part of an error.
 //
-// The form is this project's own; docs/access.md is its manual.
+// The form is this project's own; docs/access.md describes it.
 package declared
 
 import (

@@ -279,12 +279,13 @@ func (c *Caller) SessionToken(ctx context.Context, d time.Duration, mfa bool) (i
 // token that an issuer trusted by the role's account made. info is how the
 // request came, which nobody signed.
 func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.RequestInfo, token string, a AssumeRole) (Assumed, error) {
-	if err := a.check(); err != nil {
-		return Assumed{}, err
-	}
 	t, err := authn.ParseWebToken(token)
 	if err != nil {
 		return Assumed{}, &ecr.Error{Code: authn.CodeInvalidIdentityToken, Message: "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)", Err: err}
+	}
+	a.Tags, a.Transitive = Tags(t.Tags), t.TransitiveTags
+	if err := a.check(); err != nil {
+		return Assumed{}, err
 	}
 	var role meta.Role
 	var issuer meta.Issuer
@@ -316,19 +317,25 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 	meant := slices.DeleteFunc(slices.Clone(t.Audiences), func(a string) bool { return !slices.Contains(issuer.Audiences, a) })
 	keys.Set(name+":aud", meant...)
 	keys.Set(name+":amr", t.AMR...)
+	actions := []access.Action{assumeByToken}
+	if len(t.Tags) > 0 {
+		actions = append(actions, "sts:TagSession")
+	}
 	who := s.cfg.Gate.As(access.Principal{ARN: arn + ":" + t.Subject, Request: info})
 	err = who.Ask(ctx, operation(assumeByToken), func(ctx context.Context, v *gate.View) (err error) {
 		// As it is now: the issuer took its time.
 		if role, err = s.roleOf(ctx, v.Identities(), a.RoleARN); err != nil {
 			return err
 		}
-		q := authz.Question(authz.Request{
-			Principal: access.Principal{Request: info}, Action: assumeByToken, Resource: a.RoleARN,
-			Owner: role.Account, Region: a.Region, ResourceTags: role.Tags, Context: keys,
-		})
-		q.Principal = policy.Caller{Type: policy.Federated, ARN: arn}
-		if err := v.Decided(assumeByToken, a.RoleARN, trusts(q, role, "Not authorized to perform sts:AssumeRoleWithWebIdentity")); err != nil {
-			return err
+		for _, action := range actions {
+			q := authz.Question(authz.Request{
+				Principal: access.Principal{Request: info}, Action: action, Resource: a.RoleARN,
+				Owner: role.Account, Region: a.Region, ResourceTags: role.Tags, RequestTags: t.Tags, TagKeys: tagKeys(a.Tags), Context: keys,
+			})
+			q.Principal = policy.Caller{Type: policy.Federated, ARN: arn}
+			if err := v.Decided(action, a.RoleARN, trusts(q, role, "Not authorized to perform "+string(action))); err != nil {
+				return err
+			}
 		}
 		return s.checkSession(ctx, v.Identities(), role, a)
 	})
@@ -337,6 +344,7 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 	}
 	out, err := s.begin(ctx, role, identity.Session{
 		UniqueID: role.UniqueID, Name: a.SessionName, Policy: a.Policy, PolicyARNs: a.PolicyARNs, Duration: a.Duration,
+		Tags: t.Tags, Transitive: a.Transitive,
 	})
 	out.Subject, out.Audience, out.Provider = t.Subject, meant[0], arn
 	return out, err

@@ -29,7 +29,6 @@ const maxChanges = 64
 // changes looks for what would allow list to who in r: it makes each change
 // that the engine's decision asks for, on a copy, and asks again.
 func changes(who principal, r repository, list []access.Action) []Change {
-	r.based = slices.Clone(r.based)
 	who.identity = slices.Clone(who.identity)
 	var out []Change
 	for range maxChanges {
@@ -106,7 +105,7 @@ func statements(who principal, r *repository, in policy.Source, missing []access
 			s.Principal = policy.Principals{Service: []string{who.ARN}}
 		}
 		for _, a := range missing {
-			if a != token {
+			if onRepository(actionOf(a)) {
 				s.Action = append(s.Action, string(a))
 			}
 		}
@@ -118,7 +117,7 @@ func statements(who principal, r *repository, in policy.Source, missing []access
 	for _, at := range []string{"*", r.ARN()} {
 		s := policy.Statement{Effect: policy.Allow, Resource: []string{at}}
 		for _, a := range missing {
-			if resource(r, a) == at {
+			if resource(r, actionOf(a)) == at {
 				s.Action = append(s.Action, string(a))
 			}
 		}
@@ -136,7 +135,7 @@ func add(who *principal, r *repository, in policy.Source, s policy.Statement) Ch
 	switch in {
 	case policy.ResourceBased:
 		c.Account = string(r.In.Account)
-		r.based = append(r.based, compiled("change", doc))
+		r.added = append(slices.Clip(r.added), compiled("change", doc))
 	case policy.IdentityBased:
 		who.identity = append(who.identity, compiled("change", doc))
 	case policy.BoundaryPolicy:
@@ -150,40 +149,37 @@ func add(who *principal, r *repository, in policy.Source, s policy.Statement) Ch
 // remove takes the statement from the copy and returns the account that its
 // policy is of.
 func remove(who *principal, r *repository, ref policy.Ref) (account string, ok bool) {
-	without := func(list []named) bool {
-		for i, n := range list {
-			// Two policies may have one name: AWS's and the account's own.
-			if n.Name != ref.Policy || ref.Index >= len(n.doc.Statements) ||
-				n.doc.Statements[ref.Index].Effect != policy.Deny || n.doc.Statements[ref.Index].Sid != ref.Sid {
-				continue
-			}
-			// The others keep their places, so that what is said of them is right.
-			doc := n.doc
-			doc.Statements = slices.Clone(doc.Statements)
-			doc.Statements[ref.Index] = policy.Statement{Sid: ref.Sid, Effect: policy.Deny, Principal: nobody(ref.Source), Action: []string{"none:None"}, Resource: []string{"*"}}
-			list[i] = compiled(n.Name, doc)
-			return true
+	without := func(n *named) (*named, bool) {
+		// Two policies may have one name: AWS's and the account's own.
+		if n == nil || n.Name != ref.Policy || ref.Index >= len(n.doc.Statements) ||
+			n.doc.Statements[ref.Index].Effect != policy.Deny || n.doc.Statements[ref.Index].Sid != ref.Sid {
+			return n, false
 		}
-		return false
+		// The others keep their places, so that what is said of them is right.
+		doc := n.doc
+		doc.Statements = slices.Clone(doc.Statements)
+		doc.Statements[ref.Index].Action, doc.Statements[ref.Index].NotAction = []string{}, nil
+		changed := compiled(n.Name, doc)
+		return &changed, true
 	}
 	switch ref.Source {
 	case policy.ResourceBased:
-		return string(r.In.Account), without(r.based)
+		for _, at := range []**named{&r.own, &r.registry.policy} {
+			if *at, ok = without(*at); ok {
+				break
+			}
+		}
+		return string(r.In.Account), ok
 	case policy.IdentityBased:
-		return who.caller.Account, without(who.identity)
+		for i := range who.identity {
+			if n, ok := without(&who.identity[i]); ok {
+				who.identity[i] = *n
+				return who.caller.Account, true
+			}
+		}
 	case policy.BoundaryPolicy:
-		list := []named{*who.boundary}
-		ok := without(list)
-		who.boundary = &list[0]
+		who.boundary, ok = without(who.boundary)
 		return who.caller.Account, ok
 	}
 	return "", false
-}
-
-// nobody is the principal of a statement that never applies.
-func nobody(in policy.Source) policy.Principals {
-	if in == policy.ResourceBased {
-		return policy.Principals{Everyone: true}
-	}
-	return policy.Principals{}
 }

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,9 +12,9 @@ import (
 )
 
 // Check answers whether the principal may do all of actions in the repository.
-// A principal that the world does not know is one whose own policies nobody
-// could see, or is missing from an account that was seen. The error says that there is no such repository, or that arn
-// names no principal.
+// Of a principal that the world does not have, its own policies are unseen, or
+// it is missing from an account that was seen. The error says that there is no
+// such repository, or that arn is not the ARN of a principal.
 func (p *Prover) Check(arn string, list []access.Action, in ecr.RegistryID, name ecr.RepositoryName) (Answer, error) {
 	who, err := p.principal(arn)
 	if err != nil {
@@ -21,35 +22,60 @@ func (p *Prover) Check(arn string, list []access.Action, in ecr.RegistryID, name
 	}
 	for i := range p.repositories {
 		if r := &p.repositories[i]; r.In == in && r.Name == name {
-			a := answer(who, r, list)
-			if who.missing {
-				return a, nil
+			if policy.AccountOf(arn) == arn {
+				return p.checkAccount(who, r, list), nil
 			}
-			if a.Outcome == Denied || a.Outcome == Partly {
-				a.Changes = changes(who, *r, list)
-			}
-			return a, nil
+			return check(who, r, list), nil
 		}
 	}
 	return Answer{}, fmt.Errorf("there is no repository %q in %s", name, in)
 }
+
+// check is answer with Changes.
+func check(who principal, r *repository, list []access.Action) Answer {
+	a := answer(who, r, list)
+	if !who.missing && (a.Outcome == Denied || a.Outcome == Partly) {
+		a.Changes = changes(who, *r, list)
+	}
+	return a
+}
+
+// checkAccount answers for an account as a whole: by its root user and, where
+// that may not, by those of its users and roles who come nearest.
+func (p *Prover) checkAccount(root principal, r *repository, list []access.Action) Answer {
+	best := check(root, r, list)
+	for _, who := range p.members(root.caller.Account, r) {
+		if best.Outcome == Allowed {
+			break
+		}
+		if a := answer(who, r, list); slices.Index(outcomes, a.Outcome) < slices.Index(outcomes, best.Outcome) {
+			best = check(who, r, list)
+		}
+	}
+	best.Principal = root.ARN
+	return best
+}
+
+// outcomes are in the order of how much they allow.
+var outcomes = []Outcome{Allowed, Unseen, Depends, Partly, Denied}
 
 func (p *Prover) principal(arn string) (principal, error) {
 	c, err := callerOf(arn)
 	if err != nil {
 		return principal{}, err
 	}
-	session := c.Type == policy.RoleSession && c.ARN == arn // not a role
+	session := c.Type == policy.RoleSession && !c.AnySession
 	for _, one := range p.principals {
-		if one.ARN == arn || one.caller.ARN == c.ARN && (session || c.Type == policy.RootUser) {
+		if one.ARN == arn || one.caller.ARN == c.ARN && (session || c.Type == policy.RootUser) && !one.caller.AnySession {
 			return one, nil
 		}
 	}
 	if session {
 		// a session is as its role is
 		for _, one := range p.principals {
-			if one.caller.Type == policy.RoleSession && one.caller.Account == c.Account && roleName(one.caller) == roleName(c) {
-				one.ARN, one.caller.ARN = arn, c.ARN
+			if one.caller.AnySession && one.caller.Account == c.Account && roleName(one.caller) == roleName(c) {
+				one.ARN, one.caller.ARN, one.caller.AnySession = arn, c.ARN, false
+				one.caller.Varies = varies(one)
 				return one, nil
 			}
 		}
@@ -57,7 +83,16 @@ func (p *Prover) principal(arn string) (principal, error) {
 	one, err := newPrincipal(Principal{ARN: arn})
 	one.missing = (c.Type == policy.User || c.Type == policy.RoleSession) && slices.Contains(p.seen, c.Account)
 	if c.Type != policy.RootUser && c.Type != policy.Service {
-		one.Unseen = "its own policies are not known"
+		one.Unseen = "its own policies were not seen"
+	}
+	if session {
+		// The path of the role is not known, but for what policies say of it.
+		one.caller.Varies = append(one.caller.Varies, "aws:PrincipalArn")
+		for _, name := range p.named() {
+			if role, err := callerOf(name); err == nil && role.AnySession && role.Account == c.Account && roleName(role) == roleName(c) {
+				one.caller.RoleARN = name
+			}
+		}
 	}
 	return one, err
 }
@@ -66,20 +101,30 @@ func (p *Prover) principal(arn string) (principal, error) {
 func answer(who principal, r *repository, list []access.Action) Answer {
 	a := Answer{Principal: who.ARN, Repository: r.ARN(), Missing: who.missing}
 	for _, action := range list {
+		if action == token && who.caller.Type == policy.Service && len(list) > 1 {
+			continue // services take no docker password
+		}
 		if who.missing {
-			a.Actions = append(a.Actions, ActionAnswer{Action: action, Resource: resource(r, action), Outcome: Denied})
+			a.Actions = append(a.Actions, ActionAnswer{Action: action, Resource: resource(r, actionOf(action)), Outcome: Denied})
 			continue
 		}
 		a.Actions = append(a.Actions, decide(who, r, action))
 	}
 	a.Outcome = total(a.Actions)
+	if a.Outcome == Denied && who.people {
+		// A policy may spare the root user alone.
+		who.people, who.caller.Type, who.caller.Varies = false, policy.RootUser, nil
+		who.caller.ARN = strings.TrimSuffix(who.caller.ARN, "user/"+someone) + "root"
+		if root := answer(who, r, list); root.Outcome != Denied {
+			return root
+		}
+	}
 	return a
 }
 
 // total is the outcome of all: the worst that can be, except that some denials
 // among others are Partly.
 func total(list []ActionAnswer) Outcome {
-	order := []Outcome{Allowed, Unseen, Depends}
 	worst := Allowed
 	denied, useful := false, false
 	for _, a := range list {
@@ -87,7 +132,7 @@ func total(list []ActionAnswer) Outcome {
 		case a.Outcome == Denied:
 			denied = true
 			continue
-		case slices.Index(order, a.Outcome) > slices.Index(order, worst):
+		case slices.Index(outcomes, a.Outcome) > slices.Index(outcomes, worst):
 			worst = a.Outcome
 		}
 		useful = useful || !byTheWay(a.Action, list)
@@ -111,67 +156,119 @@ func byTheWay(action access.Action, list []ActionAnswer) bool {
 	return push && (action == "ecr:BatchGetImage" || action == "ecr:BatchCheckLayerAvailability")
 }
 
-// decide asks the engine about one action.
-func decide(who principal, r *repository, action access.Action) ActionAnswer {
-	d := evaluate(who, r, action, evaluable(who.identity), true)
+// decide asks the engine about one action: once, or for each thing that policies
+// which were not seen can say.
+func decide(who principal, r *repository, name access.Action) ActionAnswer {
+	action := actionOf(name)
+	asked := possible(&who, r, action)
+	first := evaluate(&who, r, action, asked[0], true)
 	a := ActionAnswer{
-		Action: action, Resource: resource(r, action), Outcome: Outcome(d.Outcome), Deny: d.Deny,
-		IdentityAllow: d.IdentityAllow, ResourceAllow: d.ResourceAllow,
-		Lacking: d.Lacking, DependsOn: d.DependsOn, Near: d.Near,
+		Action: name, Resource: resource(r, action), Outcome: Outcome(first.Outcome), Deny: first.Deny,
+		IdentityAllow: first.IdentityAllow, ResourceAllow: first.ResourceAllow,
+		Lacking: first.Lacking, DependsOn: first.DependsOn, Near: first.Near,
 	}
-	if who.Unseen == "" {
+	if who.Unseen == "" && len(asked) == 1 {
 		return a
 	}
-	// At best the principal's own policies allow everything.
-	best := evaluate(who, r, action, []policy.Named{everything}, false)
-	if best.Outcome == policy.Denied {
-		a.Outcome, a.Deny, a.Lacking, a.DependsOn = Denied, best.Deny, best.Lacking, nil
-		return a
+	scope := false
+	keys := slices.Clone(first.DependsOn)
+	var best policy.Decision // of those that do not deny
+	for i, sides := range asked {
+		d := first
+		if i > 0 {
+			d = evaluate(&who, r, action, sides, false)
+		}
+		if d.Outcome != policy.Denied {
+			best = d
+		}
+		keys = append(keys, d.DependsOn...)
+		scope = scope || d.Outcome != first.Outcome
 	}
-	a.Outcome, a.Lacking, a.DependsOn = Unseen, []policy.Source{policy.IdentityBased}, best.DependsOn
+	slices.Sort(keys)
+	switch {
+	case best.Outcome == "": // whatever they say
+		a.Outcome, a.DependsOn = Denied, nil
+		return a
+	case who.Unseen != "", r.registry.Unseen != "":
+		a.Outcome, a.DependsOn = Unseen, slices.Compact(keys)
+		a.Unseen = cmp.Or(who.Unseen, "the registry policy was not seen")
+		a.Deny, a.IdentityAllow, a.Lacking = policy.Ref{}, policy.Ref{}, nil
+		if who.Unseen != "" {
+			a.Lacking = []policy.Source{policy.IdentityBased}
+		}
+		a.ResourceAllow = best.ResourceAllow
+	case scope:
+		a.Outcome, a.DependsOn = Depends, append(slices.Compact(keys), KeyScope)
+	}
 	return a
 }
 
-var everything = policy.Named{Name: "its own policies", Policy: policy.Compile(policy.Document{
-	Version:    policy.Version2012,
-	Statements: []policy.Statement{{Effect: policy.Allow, Action: []string{"*"}, Resource: []string{"*"}}},
-})}
+// sides are the policies that an evaluation takes.
+type sides struct {
+	identity []policy.Named
+	based    []policy.Named
+}
 
-func resource(r *repository, action access.Action) string {
-	if action == token {
+var (
+	everything = policy.Named{Name: "policies that were not seen", Policy: policy.Compile(policy.Document{
+		Version:    policy.Version2012,
+		Statements: []policy.Statement{{Effect: policy.Allow, Action: []string{"*"}, Resource: []string{"*"}}},
+	})}
+	openRegistry = policy.Named{Name: "a registry policy that was not seen", Policy: policy.Compile(policy.Document{
+		Version:    policy.Version2012,
+		Statements: []policy.Statement{{Effect: policy.Allow, Principal: policy.Principals{Everyone: true}, Action: []string{"*"}}},
+	})}
+)
+
+// possible are the policies that count for the action: all that there can be,
+// where some were not seen, but for those that deny. The first is the likeliest.
+func possible(who *principal, r *repository, action policy.Action) []sides {
+	var s sides
+	s.identity = evaluable(who.identity)
+	if who.Unseen != "" {
+		s.identity = []policy.Named{everything} // at best
+	}
+	if onRepository(action) {
+		s.based = evaluable(r.added)
+		if r.own != nil {
+			s.based = append(s.based, r.own.Named)
+		}
+	}
+	without := s
+	with := without
+	switch {
+	case r.registry.Unseen != "":
+		with.based = append(slices.Clip(s.based), openRegistry)
+	case r.registry.policy == nil:
+		return []sides{without}
+	default:
+		with.based = append(slices.Clip(s.based), r.registry.policy.Named)
+	}
+	switch {
+	case r.registry.Unseen != "":
+		return []sides{without, with}
+	case action.RegistryV1, r.registry.Scope == "", r.registry.Scope == ScopeV2:
+		return []sides{with}
+	case r.registry.Scope == ScopeV1:
+		return []sides{without}
+	}
+	return []sides{with, without}
+}
+
+func resource(r *repository, action policy.Action) string {
+	if !action.Repository {
 		return "*"
 	}
 	return r.ARN()
 }
 
-func evaluate(who principal, r *repository, action access.Action, identity []policy.Named, explain bool) policy.Decision {
+func evaluate(who *principal, r *repository, action policy.Action, s sides, explain bool) policy.Decision {
 	q := policy.Request{
-		Principal: who.caller, Action: string(action), Resource: resource(r, action), Owner: string(r.In.Account),
-		Identity: identity, ResourceBased: evaluable(r.based), Lookup: r.lookup, Explain: explain,
+		Principal: who.caller, Action: action.Name, Resource: resource(r, action), Owner: string(r.In.Account),
+		Identity: s.identity, ResourceBased: s.based, Lookup: lookup(who, r, action), Explain: explain,
 	}
 	if who.boundary != nil {
 		q.Boundary = who.boundary.Named
 	}
 	return policy.Evaluate(q)
-}
-
-// lookup knows the keys that do not hang on the request.
-func (r *repository) lookup(key string) (values []string, known bool) {
-	switch key {
-	case "aws:requestedregion":
-		return []string{string(r.In.Region)}, true
-	case "aws:principalisawsservice", "aws:viaawsservice":
-		return []string{"false"}, true
-	}
-	for _, prefix := range []string{"aws:resourcetag/", "ecr:resourcetag/"} {
-		if name, ok := strings.CutPrefix(key, prefix); ok {
-			for k, v := range r.Tags {
-				if strings.EqualFold(k, name) {
-					return []string{v}, true
-				}
-			}
-			return nil, true
-		}
-	}
-	return nil, false
 }

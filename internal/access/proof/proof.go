@@ -4,9 +4,13 @@
 //
 // Every answer is one of policy.Evaluate, the engine that decides real
 // requests; nothing is decided here. What is not known of a request before it
-// is made (its address, its time) counts as unknown, and an answer that hangs
-// on it says on which condition keys. What nobody could read, such as the
-// policies of another account, is not guessed: such an answer is Unseen.
+// is made (its address, its time) counts as unknown, and so does what a session
+// of a role chooses (its name, its tags): an answer that depends on it says on
+// which condition keys. What could not be read, such as the policies of another
+// account, is not guessed: such an answer is Unseen.
+//
+// It leaves out what can only deny more: session policies, and the policies of
+// organizations and VPC endpoints.
 //
 // The package is pure: what it knows is in a World.
 package proof
@@ -53,30 +57,61 @@ var actions = map[Right][]access.Action{
 // Actions are what the right takes, in the order in which clients ask.
 func (r Right) Actions() []access.Action { return slices.Clone(actions[r]) }
 
-// ParseRight reads a right, or an action of ECR as AWS writes it, with or
+// ParseRight reads a right, or an action of ECR in any letter case, with or
 // without "ecr:" before it, and returns the actions.
 func ParseRight(s string) ([]access.Action, error) {
 	if list, ok := actions[Right(strings.ToLower(s))]; ok {
 		return slices.Clone(list), nil
 	}
-	// A word that is no right and begins with a small letter is a right misspelt.
-	name := strings.TrimPrefix(s, "ecr:")
-	if name == "" || !('A' <= name[0] && name[0] <= 'Z') || strings.ContainsFunc(name, func(r rune) bool { return !('a' <= r|0x20 && r|0x20 <= 'z') }) {
-		return nil, fmt.Errorf("%q is no right: want pull, push, delete, admin or an action such as ecr:PutImage", s)
+	name := s
+	if !strings.Contains(s, ":") {
+		name = "ecr:" + s
 	}
-	return []access.Action{access.Action("ecr:" + name)}, nil
+	if a, ok := policy.LookupAction(name); ok {
+		return []access.Action{access.Action(a.Name)}, nil
+	}
+	// A word that begins with a small letter is a right misspelt.
+	if name != s && (s == "" || 'a' <= s[0] && s[0] <= 'z') {
+		return nil, fmt.Errorf("%q is not a right; want pull, push, delete, admin or an action such as ecr:PutImage", s)
+	}
+	return nil, policy.CheckAction(name)
 }
 
 // World is what is known. New checks it.
 type World struct {
-	// RegistryPolicies are texts, by the registry; "" or nothing for none.
-	RegistryPolicies map[ecr.RegistryID]string
-	Repositories     []Repository
-	Principals       []Principal
+	// Registries say of a registry what counts for all of its repositories; those
+	// that it lacks have no policy.
+	Registries   map[ecr.RegistryID]Registry
+	Repositories []Repository
+	Principals   []Principal
 	// Seen are the accounts (12 digits) of which Principals holds every user and
 	// role: there are no others.
 	Seen []string
 }
+
+// Registry is what a registry says about access to its repositories.
+type Registry struct {
+	// Policy is the text of the registry policy; "" for none.
+	Policy string
+	// Unseen says why the policy is not known, "" when it is.
+	Unseen string
+	// Scope is the account setting REGISTRY_POLICY_SCOPE: ScopeV2 or ScopeV1, ""
+	// for ScopeV2, or ScopeUnseen. It says whether the policy governs all actions.
+	Scope Scope
+}
+
+// Scope is a value of the account setting REGISTRY_POLICY_SCOPE.
+type Scope string
+
+// The scopes.
+const (
+	ScopeV1     Scope = "V1" // a few actions; see policy.Action
+	ScopeV2     Scope = "V2" // all actions
+	ScopeUnseen Scope = "unseen"
+)
+
+// KeyScope stands in DependsOn for the account setting that was not seen.
+const KeyScope = "REGISTRY_POLICY_SCOPE"
 
 // Repository is a repository with its side of the matter.
 type Repository struct {
@@ -100,6 +135,8 @@ type Principal struct {
 	Documents []access.Document
 	Boundary  *access.Document
 	Tags      map[string]string
+	// Trust is the text of a role's trust policy; "" when it is not known.
+	Trust string
 	// Unseen says why its own policies are not known, "" when they are.
 	Unseen string
 }
@@ -112,8 +149,8 @@ const (
 	Allowed Outcome = "allowed"
 	Denied  Outcome = "denied"
 	Depends Outcome = "depends" // on condition keys
-	// Unseen: the repository's side allows, and nobody could see whether the
-	// principal's own account does as well.
+	// Unseen: what was seen allows, and a policy that decides could not be read: the
+	// principal's own, or the registry's.
 	Unseen Outcome = "unseen"
 	// Partly: some of the actions are allowed or may be, others denied.
 	Partly Outcome = "partly"
@@ -121,6 +158,8 @@ const (
 
 // Answer says whether a principal may do all of some actions in a repository.
 type Answer struct {
+	// Principal is as it was asked for. The 12 digits of an account stand for the
+	// account as a whole: its root user, users and roles.
 	Principal  string
 	Repository string // ARN
 	Outcome    Outcome
@@ -142,8 +181,10 @@ type ActionAnswer struct {
 	Deny, IdentityAllow, ResourceAllow policy.Ref
 	// Lacking are the kinds of policies that would have to allow and do not.
 	Lacking []policy.Source
-	// DependsOn are the condition keys that decide.
+	// DependsOn are the condition keys that decide, and KeyScope.
 	DependsOn []string
+	// Unseen says what could not be read, for the outcome of that name.
+	Unseen string
 	// Near are the statements that fail on one element only.
 	Near []policy.NearMiss
 }
@@ -157,7 +198,14 @@ type Prover struct {
 
 type repository struct {
 	Repository
-	based []named // the repository's policy and the registry's
+	own      *named // its policy; nil for none
+	added    []named
+	registry registry
+}
+
+type registry struct {
+	Registry
+	policy *named // nil for none
 }
 
 // named is a policy in both forms: to change and to evaluate.
@@ -166,39 +214,44 @@ type named struct {
 	doc policy.Document
 }
 
+// principal is somebody to ask about, with the policies of its own.
 type principal struct {
 	Principal
 	caller   policy.Caller
 	identity []named
 	boundary *named
 	missing  bool // from an account that was seen whole
+	// known says that UniqueID and Tags are all there is.
+	known bool
+	// people says that it stands for the users and roles of its account.
+	people bool
 }
 
 // New compiles w. The error names each policy that cannot be read and each
-// principal that is none.
+// principal whose ARN is not one.
 func New(w World) (*Prover, error) {
 	p := &Prover{seen: w.Seen}
-	registries := map[ecr.RegistryID][]named{}
-	for in, text := range w.RegistryPolicies {
-		if text == "" {
-			continue
+	registries := map[ecr.RegistryID]registry{}
+	for in, r := range w.Registries {
+		compiled := registry{Registry: r}
+		if r.Policy != "" {
+			n, err := compile("registry policy", r.Policy)
+			if err != nil {
+				return nil, fmt.Errorf("the registry policy of %s: %w", in, err)
+			}
+			compiled.policy = &n
 		}
-		n, err := compile("registry policy", text)
-		if err != nil {
-			return nil, fmt.Errorf("the registry policy of %s: %w", in, err)
-		}
-		registries[in] = []named{n}
+		registries[in] = compiled
 	}
 	for _, r := range w.Repositories {
-		compiled := repository{Repository: r}
+		compiled := repository{Repository: r, registry: registries[r.In]}
 		if r.Policy != "" {
 			n, err := compile("repository policy", r.Policy)
 			if err != nil {
 				return nil, fmt.Errorf("the policy of repository %q: %w", r.Name, err)
 			}
-			compiled.based = []named{n}
+			compiled.own = &n
 		}
-		compiled.based = append(compiled.based, registries[r.In]...)
 		p.repositories = append(p.repositories, compiled)
 	}
 	for _, one := range w.Principals {
@@ -206,11 +259,14 @@ func New(w World) (*Prover, error) {
 		if err != nil {
 			return nil, err
 		}
+		compiled.known = true
+		compiled.caller.Varies = varies(compiled)
 		p.principals = append(p.principals, compiled)
 	}
 	return p, nil
 }
 
+// newPrincipal is one of whom only that is known.
 func newPrincipal(one Principal) (principal, error) {
 	caller, err := callerOf(one.ARN)
 	if err != nil {
@@ -232,26 +288,26 @@ func newPrincipal(one Principal) (principal, error) {
 		}
 		p.boundary = &n
 	}
+	p.caller.Varies = varies(p)
 	return p, nil
 }
 
-// sessionName is that of the session that stands for a role. A policy that
-// names one session of a role speaks of others.
-const sessionName = "any-session"
+// exampleSession is the name of the session that stands for any one of a role.
+const exampleSession = "any-session"
 
-// callerOf is policy.ParseCaller, and for a role one of its sessions.
+// callerOf is policy.ParseCaller, and for a role any one of its sessions.
 func callerOf(arn string) (policy.Caller, error) {
 	prefix, path, ok := strings.Cut(arn, ":role/")
 	if !ok || !strings.Contains(prefix, ":iam::") {
 		return policy.ParseCaller(arn)
 	}
 	name := path[strings.LastIndexByte(path, '/')+1:]
-	session := strings.Replace(prefix, ":iam::", ":sts::", 1) + ":assumed-role/" + name + "/" + sessionName
+	session := strings.Replace(prefix, ":iam::", ":sts::", 1) + ":assumed-role/" + name + "/" + exampleSession
 	c, err := policy.ParseCaller(session)
 	if err != nil {
 		return policy.Caller{}, fmt.Errorf("%q is not the ARN of a role", arn)
 	}
-	c.RoleARN = arn
+	c.RoleARN, c.AnySession = arn, true
 	return c, nil
 }
 
@@ -263,7 +319,7 @@ func roleName(c policy.Caller) string {
 	return name
 }
 
-// AccountOf is the account that arn is of, "" when it is of none.
+// AccountOf is the account of the principal arn, "" when it has none.
 func AccountOf(arn string) string {
 	c, err := callerOf(arn)
 	if err != nil {
@@ -272,7 +328,7 @@ func AccountOf(arn string) string {
 	return c.Account
 }
 
-// CheckPrincipal says why arn names no principal; nil when it does.
+// CheckPrincipal says why arn is not the ARN of a principal; nil when it is.
 func CheckPrincipal(arn string) error {
 	_, err := callerOf(arn)
 	return err

@@ -49,9 +49,9 @@ func prover(t testing.TB, w proof.World) *proof.Prover {
 
 func world(repositoryPolicy, registryPolicy string, who ...proof.Principal) proof.World {
 	return proof.World{
-		RegistryPolicies: map[ecr.RegistryID]string{in: registryPolicy},
-		Repositories:     []proof.Repository{{In: in, Name: "app", Policy: repositoryPolicy, Tags: map[string]string{"team": "a"}}},
-		Principals:       who,
+		Registries:   map[ecr.RegistryID]proof.Registry{in: {Policy: registryPolicy}},
+		Repositories: []proof.Repository{{In: in, Name: "app", Policy: repositoryPolicy, Tags: map[string]string{"team": "a"}}},
+		Principals:   who,
 	}
 }
 
@@ -222,6 +222,7 @@ func TestWhoCan(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := world(c.policy, "", user(owner, "ann", pullText), user(owner, "carl"), proof.Principal{ARN: owner})
+			w.Seen = []string{owner}
 			list, err := prover(t, w).WhoCan([]access.Action{"ecr:BatchGetImage"}, in, "app")
 			if err != nil {
 				t.Fatal(err)
@@ -238,7 +239,9 @@ func TestWhoCan(t *testing.T) {
 }
 
 func TestMatrix(t *testing.T) {
-	m := prover(t, world(grant(other), "", user(owner, "ann", pullText))).Matrix()
+	w := world(grant(other), "", user(owner, "ann", pullText))
+	w.Seen = []string{owner}
+	m := prover(t, w).Matrix()
 	want := proof.Matrix{
 		Principals:   []string{"222222222222", "arn:aws:iam::111111111111:user/ann", "*"},
 		Repositories: []string{repoARN},
@@ -382,4 +385,337 @@ func changed(t *rapid.T, w proof.World, list []proof.Change) proof.World {
 		w.Principals[0].Documents = []access.Document{{Name: "own", Text: text}}
 	}
 	return w
+}
+
+func role(account, path string, trust string, tags map[string]string, texts ...string) proof.Principal {
+	p := proof.Principal{ARN: "arn:aws:iam::" + account + ":role/" + path, UniqueID: "AROA" + strings.ToUpper(path), Trust: trust, Tags: tags}
+	for i, t := range texts {
+		p.Documents = append(p.Documents, access.Document{Name: fmt.Sprintf("policy%d", i), Text: t})
+	}
+	return p
+}
+
+// open allows everyone the actions, if the condition holds.
+func open(condition string, actions ...string) string {
+	if actions == nil {
+		actions = []string{"ecr:BatchGetImage"}
+	}
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["%s"],"Condition":{%s}}]}`, strings.Join(actions, `","`), condition)
+}
+
+const (
+	assumeOnly = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"222222222222"},"Action":"sts:AssumeRole"}]}`
+	taggable   = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"222222222222"},"Action":["sts:AssumeRole","sts:TagSession"]}]}`
+	untaggable = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":{"AWS":"222222222222"},"Action":"sts:TagSession"},{"Effect":"Allow","Principal":{"AWS":"222222222222"},"NotAction":"sts:Tag*"}]}`
+)
+
+// What is known before a request is made, and what is not.
+func TestKnownAndUnknown(t *testing.T) {
+	const session = "arn:aws:sts::222222222222:assumed-role/ci/build"
+	team := map[string]string{"Team": "x"}
+	tagged := open(`"StringEquals":{"aws:PrincipalTag/team":"a"}`)
+	ci := func(trust string, tags map[string]string) proof.Principal {
+		return role(other, "ci", trust, tags, pullText)
+	}
+	bob := func(tags map[string]string) proof.Principal {
+		p := user(other, "bob", pullText)
+		p.Tags = tags
+		return p
+	}
+	const ciARN, bob2 = "arn:aws:iam::222222222222:role/ci", "arn:aws:iam::222222222222:user/bob"
+	for _, c := range []struct {
+		name   string
+		policy string
+		who    proof.Principal
+		asked  string // "" is who
+		action access.Action
+		want   string
+	}{
+		// A session chooses its tags, if the role's trust policy lets it.
+		{"a session's tag replaces the role's", tagged, ci(taggable, team), "", "", "depends on aws:PrincipalTag/team"},
+		{"and that of one named session", tagged, ci(taggable, team), session, "", "depends on aws:PrincipalTag/team"},
+		{"a role without the tag", tagged, ci(taggable, nil), "", "", "depends on aws:PrincipalTag/team"},
+		{"no sessions with tags", tagged, ci(assumeOnly, team), "", "", "denied"},
+		{"no sessions with tags, and the role's is right", tagged, ci(assumeOnly, map[string]string{"team": "a"}), "", "", "allowed"},
+		{"sessions with tags denied by NotAction", tagged, ci(untaggable, nil), session, "", "denied"},
+		{"a trust policy that was not seen", tagged, ci("", team), "", "", "depends on aws:PrincipalTag/team"},
+		{"a user without the tag", tagged, bob(nil), "", "", "denied"},
+		{"a user with another tag", tagged, bob(team), "", "", "denied"},
+		{"a user with the tag", tagged, bob(map[string]string{"TEAM": "a"}), "", "", "allowed"},
+		// A session chooses its name.
+		{"a named session, of the role", grant(session), ci(assumeOnly, nil), "", "", "depends on sts:RoleSessionName"},
+		{"a named session", grant(session), ci(assumeOnly, nil), session, "", "allowed"},
+		{"another session", grant(session), ci(assumeOnly, nil), session + "2", "", "denied"},
+		{"a session of another role", grant("arn:aws:sts::222222222222:assumed-role/ci2/build"), ci(assumeOnly, nil), "", "", "denied"},
+		{"aws:userid of a role", open(`"StringLike":{"aws:userid":"AROACI:build"}`), ci(assumeOnly, nil), "", "", "depends on aws:userid"},
+		{"aws:userid of a session", open(`"StringLike":{"aws:userid":"AROACI:build"}`), ci(assumeOnly, nil), session, "", "allowed"},
+		{"aws:userid of a user", open(`"StringLike":{"aws:userid":"AIDABO?"}`), bob(nil), "", "", "allowed"},
+		{"aws:username of a role", open(`"StringLike":{"aws:username":"*"}`), ci(taggable, nil), "", "", "denied"},
+		// Keys that a request for the action does not have, or may have.
+		{"tag keys of a pull", open(`"Null":{"aws:TagKeys":"true","aws:RequestTag/a":"true","ecr:AccountSetting":"true"}`), bob(nil), "", "", "allowed"},
+		{"tag keys of a pull, wanted", open(`"ForAnyValue:StringEquals":{"aws:TagKeys":"a"}`), bob(nil), "", "", "denied"},
+		{"tag keys of TagResource", open(`"ForAnyValue:StringEquals":{"aws:TagKeys":"a"}`, "ecr:*"), bob(nil), "", "ecr:TagResource", "depends on aws:TagKeys"},
+		{"an account setting", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*","Condition":{"StringEquals":{"ecr:AccountSetting":"BLOB_MOUNTING"}}}]}`,
+			bob(nil), "", "ecr:GetAccountSetting", "denied"}, // a repository's policy is not asked
+		{"a service's source", open(`"StringEquals":{"aws:SourceAccount":"222222222222"}`), bob(nil), "", "", "denied"},
+		{"no service's source", open(`"StringNotEquals":{"aws:SourceAccount":"222222222222"}`), bob(nil), "", "", "allowed"},
+		{"the organization", open(`"StringEquals":{"aws:PrincipalOrgID":"o-1"}`), bob(nil), "", "", "depends on aws:PrincipalOrgID"},
+		{"the repository's tag", open(`"StringEquals":{"ecr:ResourceTag/TEAM":"a"}`), bob(nil), "", "", "allowed"},
+		{"the repository's missing tag", open(`"Null":{"aws:ResourceTag/x":"true"}`), bob(nil), "", "", "allowed"},
+		{"the address", open(`"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}`), bob(nil), "", "", "depends on aws:SourceIp"},
+		{"a repository that does not exist yet", grant(bob2), user(owner, "ann"), "", "ecr:CreateRepository", "denied"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for i := range c.who.Documents {
+				c.who.Documents[i].Text = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`
+			}
+			if c.action == "" {
+				c.action = "ecr:BatchGetImage"
+			}
+			if c.asked == "" {
+				c.asked = c.who.ARN
+			}
+			w := world(c.policy, "", c.who)
+			w.Seen = []string{owner, other}
+			a, err := prover(t, w).Check(c.asked, []access.Action{c.action}, in, "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := string(a.Outcome)
+			if a.Outcome == proof.Depends {
+				got += " on " + strings.Join(a.Actions[0].DependsOn, ", ")
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// What counts for a registry, and what of it was not seen.
+func TestRegistries(t *testing.T) {
+	const deny = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":["ecr:BatchGetImage","ecr:ReplicateImage"],"Resource":"*"}]}`
+	const grantAll = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"222222222222"},"Action":"ecr:*","Resource":"*"}]}`
+	all := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
+	ann, bob := user(owner, "ann", all), user(other, "bob", all)
+	for _, c := range []struct {
+		name     string
+		registry proof.Registry
+		who      string
+		action   access.Action
+		want     proof.Outcome
+		keys     string
+	}{
+		{"a deny", proof.Registry{Policy: deny}, ann.ARN, "ecr:BatchGetImage", proof.Denied, ""},
+		{"a deny in V2", proof.Registry{Policy: deny, Scope: proof.ScopeV2}, ann.ARN, "ecr:BatchGetImage", proof.Denied, ""},
+		{"a deny in V1", proof.Registry{Policy: deny, Scope: proof.ScopeV1}, ann.ARN, "ecr:BatchGetImage", proof.Allowed, ""},
+		{"a deny in V1 of what it governs", proof.Registry{Policy: deny, Scope: proof.ScopeV1}, ann.ARN, "ecr:ReplicateImage", proof.Denied, ""},
+		{"a deny in a scope that was not seen", proof.Registry{Policy: deny, Scope: proof.ScopeUnseen}, ann.ARN, "ecr:BatchGetImage", proof.Depends, proof.KeyScope},
+		{"and of what every scope governs", proof.Registry{Policy: deny, Scope: proof.ScopeUnseen}, ann.ARN, "ecr:ReplicateImage", proof.Denied, ""},
+		{"and of what it does not name", proof.Registry{Policy: deny, Scope: proof.ScopeUnseen}, ann.ARN, "ecr:PutImage", proof.Allowed, ""},
+		{"a grant", proof.Registry{Policy: grantAll}, bob.ARN, "ecr:PutImage", proof.Allowed, ""},
+		{"a grant in V1", proof.Registry{Policy: grantAll, Scope: proof.ScopeV1}, bob.ARN, "ecr:PutImage", proof.Denied, ""},
+		{"a grant in a scope that was not seen", proof.Registry{Policy: grantAll, Scope: proof.ScopeUnseen}, bob.ARN, "ecr:PutImage", proof.Depends, proof.KeyScope},
+		{"a policy that was not seen may deny", proof.Registry{Unseen: "no"}, ann.ARN, "ecr:PutImage", proof.Unseen, ""},
+		{"a policy that was not seen may grant", proof.Registry{Unseen: "no"}, bob.ARN, "ecr:PutImage", proof.Unseen, ""},
+		{"and not to one without own rights", proof.Registry{Unseen: "no"}, "arn:aws:iam::222222222222:user/eve", "ecr:PutImage", proof.Denied, ""},
+		{"the registry itself", proof.Registry{Policy: grantAll}, bob.ARN, "ecr:DescribeRegistry", proof.Allowed, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := world("", "", ann, bob, user(other, "eve"))
+			w.Registries[in] = c.registry
+			a, err := prover(t, w).Check(c.who, []access.Action{c.action}, in, "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := a.Actions[0]; a.Outcome != c.want || strings.Join(got.DependsOn, ",") != c.keys || (got.Unseen != "") != (c.want == proof.Unseen) {
+				t.Errorf("%s on %v, unseen %q; want %s on %s", a.Outcome, got.DependsOn, got.Unseen, c.want, c.keys)
+			}
+		})
+	}
+}
+
+// Who is listed: also those that a condition names, in an Allow or as the
+// exception of a Deny, and those that could not be seen.
+func TestWhoCanByConditions(t *testing.T) {
+	const all = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
+	denyAllBut := func(condition string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"},` +
+			`{"Effect":"Deny","Principal":"*","Action":"ecr:*","Condition":{` + condition + `}}]}`
+	}
+	for _, c := range []struct {
+		name, policy string
+		want         []string // beside those of the own account
+	}{
+		{"an account", open(`"StringEquals":{"aws:PrincipalAccount":"333333333333"}`), []string{"333333333333 unseen"}},
+		{"an account that was seen", open(`"StringEquals":{"aws:PrincipalAccount":"222222222222"}`), []string{
+			"222222222222 allowed", "arn:aws:iam::222222222222:role/ci allowed", "arn:aws:iam::222222222222:user/bob allowed"}},
+		{"an account, as the exception of a deny", denyAllBut(`"StringNotEquals":{"aws:PrincipalAccount":["111111111111","333333333333"]}`), []string{"333333333333 unseen"}},
+		{"accounts by wildcard", open(`"StringLike":{"aws:PrincipalAccount":"3*"}`), []string{"* unseen on aws:PrincipalAccount"}},
+		{"a user", open(`"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::333333333333:user/zoe"}`), []string{"arn:aws:iam::333333333333:user/zoe unseen"}},
+		{"roles of an account", open(`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::333333333333:role/ci-*"}`), []string{"333333333333 unseen on aws:PrincipalArn"}},
+		{"all of an account, but for a deny", denyAllBut(`"StringNotLike":{"aws:PrincipalArn":"arn:aws:iam::333333333333:*"}`), []string{"333333333333 unseen"}},
+		{"roles of any account", open(`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/ci"}`), []string{
+			"* unseen on aws:PrincipalArn", "arn:aws:iam::222222222222:role/ci allowed"}},
+		{"an organization", open(`"StringEquals":{"aws:PrincipalOrgID":"o-1"}`), []string{
+			"* unseen on aws:PrincipalOrgID", "arn:aws:iam::222222222222:role/ci depends on aws:PrincipalOrgID", "arn:aws:iam::222222222222:user/bob depends on aws:PrincipalOrgID"}},
+		{"a user by name", open(`"StringEquals":{"aws:username":"bob"}`), []string{"* unseen on aws:username", "arn:aws:iam::222222222222:user/bob allowed"}},
+		{"the tag of a repository", open(`"StringEquals":{"aws:PrincipalAccount":"${ecr:ResourceTag/team}"}`), []string{"* unseen on aws:PrincipalAccount"}},
+		{"a session", grant("arn:aws:sts::222222222222:assumed-role/ci/build"), []string{
+			"arn:aws:iam::222222222222:role/ci depends on sts:RoleSessionName", "arn:aws:sts::222222222222:assumed-role/ci/build allowed"}},
+		{"a session of a role that is gone", grant("arn:aws:sts::222222222222:assumed-role/gone/build"), nil},
+		{"a session that was not seen", grant("arn:aws:sts::333333333333:assumed-role/ci/build"), []string{"arn:aws:sts::333333333333:assumed-role/ci/build unseen"}},
+		{"whom a deny spares", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"},` +
+			`{"Effect":"Deny","NotPrincipal":{"AWS":["333333333333","arn:aws:iam::333333333333:user/zoe"]},"Action":"ecr:*"}]}`,
+			[]string{"333333333333 unseen", "arn:aws:iam::333333333333:user/zoe unseen"}}, // its root user
+		{"services", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"ecr:BatchGetImage"},` +
+			`{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage","Condition":{"StringEquals":{"aws:PrincipalServiceName":"codebuild.amazonaws.com"}}}]}`,
+			[]string{"codebuild.amazonaws.com allowed", "lambda.amazonaws.com allowed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ci := role(other, "ci", assumeOnly, nil, all)
+			for _, seen := range []bool{true, false} { // the own account
+				w := world(c.policy, "", user(other, "bob", all), ci)
+				w.Seen = []string{other}
+				if seen {
+					w.Principals = append(w.Principals, user(owner, "ann"))
+					w.Seen = append(w.Seen, owner)
+				}
+				list, err := prover(t, w).WhoCan([]access.Action{"ecr:BatchGetImage"}, in, "app")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				own := false
+				for _, a := range list {
+					if proof.AccountOf(a.Principal) == owner {
+						own = own || a.Principal == owner && a.Outcome == proof.Unseen
+						continue
+					}
+					s := a.Principal + " " + string(a.Outcome)
+					if keys := a.Actions[0].DependsOn; keys != nil {
+						s += " on " + strings.Join(keys, ", ")
+					}
+					got = append(got, s)
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				if denied := strings.Contains(c.policy, `"Deny"`) && !strings.Contains(c.policy, owner); !seen && own == denied {
+					t.Errorf("users and roles of the own account, which were not seen, are listed: %v", own)
+				}
+			}
+		})
+	}
+}
+
+// The matrix has the same rows, for every repository.
+func TestMatrixOfUnseen(t *testing.T) {
+	w := world(open(`"StringEquals":{"aws:PrincipalAccount":"333333333333"}`, "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"), "")
+	w.Repositories = append(w.Repositories, proof.Repository{In: in, Name: "other"})
+	m := prover(t, w).Matrix()
+	none := []proof.Outcome{proof.Denied, proof.Denied, proof.Denied, proof.Denied}
+	every := []proof.Outcome{proof.Unseen, proof.Unseen, proof.Unseen, proof.Unseen}
+	want := proof.Matrix{
+		Principals:   []string{owner, "333333333333", "*"},
+		Repositories: []string{repoARN, in.RepositoryARN("other")},
+		Cells: [][][]proof.Outcome{
+			{every, every},
+			{{proof.Unseen, proof.Denied, proof.Denied, proof.Denied}, none},
+			{none, none},
+		},
+	}
+	if diff := cmp.Diff(want, m); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A service takes no docker password, so that it needs no ecr:GetAuthorizationToken.
+// AWS Lambda developer guide, "Amazon ECR cross-account permissions".
+func TestServicesPull(t *testing.T) {
+	w := world(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"]}]}`, "")
+	p := prover(t, w)
+	for right, want := range map[proof.Right]proof.Outcome{proof.Pull: proof.Allowed, proof.Push: proof.Denied, proof.Admin: proof.Denied} {
+		a, err := p.Check("lambda.amazonaws.com", right.Actions(), in, "app")
+		if err != nil || a.Outcome != want || a.Outcome == proof.Denied && len(a.Changes) == 0 {
+			t.Errorf("%s: %s, %v, %v", right, a.Outcome, short(a.Changes), err)
+		}
+	}
+	if a, err := p.Check("lambda.amazonaws.com", []access.Action{"ecr:GetAuthorizationToken"}, in, "app"); err != nil || a.Outcome != proof.Denied {
+		t.Errorf("a token: %s, %v", a.Outcome, err)
+	}
+}
+
+// The 12 digits of an account mean the account as a whole: who asks whether it
+// may not wants to know of its roles, too.
+func TestCheckAccount(t *testing.T) {
+	ci := role(other, "ci", assumeOnly, nil, pullText)
+	for _, c := range []struct {
+		name, policy, who string
+		seen              []string
+		want              proof.Outcome
+	}{
+		{"granted to the account", grant(other), other, []string{other}, proof.Allowed},
+		{"granted to a role of it", grant(ci.ARN), other, []string{other}, proof.Allowed},
+		{"granted to a role of it, and asked of the root user", grant(ci.ARN), "arn:aws:iam::222222222222:root", []string{other}, proof.Denied},
+		{"granted to one that is not there", grant("arn:aws:iam::222222222222:role/gone"), other, []string{other}, proof.Denied},
+		{"granted to a role of an account that was not seen", grant("arn:aws:iam::333333333333:role/ci"), "333333333333", nil, proof.Unseen},
+		{"granted by a condition", open(`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::333333333333:role/*"}`, "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"), "333333333333", nil, proof.Unseen},
+		{"not granted", grant(owner), "333333333333", nil, proof.Denied},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := world(c.policy, "", ci)
+			w.Seen = c.seen
+			a, err := prover(t, w).Check(c.who, proof.Pull.Actions(), in, "app")
+			if err != nil || a.Outcome != c.want || a.Principal != c.who {
+				t.Errorf("%s of %s, %v; want %s", a.Outcome, a.Principal, err, c.want)
+			}
+		})
+	}
+}
+
+func TestParseRight(t *testing.T) {
+	for s, want := range map[string]string{
+		"ecr:PutImage": "ecr:PutImage", "PutImage": "ecr:PutImage", "ECR:putimage": "ecr:PutImage", "delete": "ecr:BatchDeleteImage", "Delete": "ecr:BatchDeleteImage",
+	} {
+		if got, err := proof.ParseRight(s); err != nil || len(got) != 1 || string(got[0]) != want {
+			t.Errorf("ParseRight(%q) = %v, %v", s, got, err)
+		}
+	}
+	for s, want := range map[string]string{
+		"ecr:PutImages": `Amazon ECR has no action "ecr:PutImages"; did you mean ecr:PutImage?`,
+		"PutImages":     `Amazon ECR has no action "ecr:PutImages"; did you mean ecr:PutImage?`,
+		"s3:GetObject":  `Amazon ECR has no action "s3:GetObject"`,
+		"pul":           `"pul" is not a right; want pull, push, delete, admin or an action such as ecr:PutImage`,
+	} {
+		if _, err := proof.ParseRight(s); err == nil || err.Error() != want {
+			t.Errorf("ParseRight(%q): %v", s, err)
+		}
+	}
+}
+
+// Of a principal whose account was not seen, its tags and the path of its role
+// are not known either.
+func TestUnseenPrincipals(t *testing.T) {
+	const zoe, node = "arn:aws:iam::333333333333:user/zoe", "arn:aws:sts::333333333333:assumed-role/node/i-1"
+	for _, c := range []struct{ name, policy, who, want string }{
+		{"a tag", open(`"StringEquals":{"aws:PrincipalTag/team":"a"}`), zoe, "unseen on aws:PrincipalTag/team"},
+		{"an id", open(`"StringLike":{"aws:userid":"AIDA*"}`), zoe, "unseen on aws:userid"},
+		{"a name", open(`"StringEquals":{"aws:username":"ann"}`), zoe, "denied"},
+		{"the role, with its path", grant("arn:aws:iam::333333333333:role/eks/node"), node, "unseen"},
+		{"another role", grant("arn:aws:iam::333333333333:role/eks/node2"), node, "denied"},
+		{"roles of a path", open(`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::333333333333:role/eks/*"}`), node, "unseen on aws:PrincipalArn"},
+	} {
+		a, err := prover(t, world(c.policy, "")).Check(c.who, []access.Action{"ecr:BatchGetImage"}, in, "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(a.Outcome)
+		if keys := a.Actions[0].DependsOn; keys != nil {
+			got += " on " + strings.Join(keys, ", ")
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
 }

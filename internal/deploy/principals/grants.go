@@ -20,6 +20,7 @@ type Registry interface {
 	GetRepositoryPolicy(context.Context, *ecr.GetRepositoryPolicyInput, ...func(*ecr.Options)) (*ecr.GetRepositoryPolicyOutput, error)
 	ListTagsForResource(context.Context, *ecr.ListTagsForResourceInput, ...func(*ecr.Options)) (*ecr.ListTagsForResourceOutput, error)
 	GetRegistryPolicy(context.Context, *ecr.GetRegistryPolicyInput, ...func(*ecr.Options)) (*ecr.GetRegistryPolicyOutput, error)
+	GetAccountSetting(context.Context, *ecr.GetAccountSettingInput, ...func(*ecr.Options)) (*ecr.GetAccountSettingOutput, error)
 }
 
 var _ Registry = (*ecr.Client)(nil)
@@ -27,19 +28,33 @@ var _ Registry = (*ecr.Client)(nil)
 // parallel bounds the calls at a time.
 const parallel = 8
 
-// RegistryPolicy reads the policy of a registry, "" for none. note says that it
-// could not be seen, and why; "" when it was.
-func RegistryPolicy(ctx context.Context, api Registry, in kecr.RegistryID) (text, note string, err error) {
+// RegistryOf reads the policy of a registry and, where there is one, what it
+// governs. note says what could not be seen, and why; "" when all was.
+func RegistryOf(ctx context.Context, api Registry, in kecr.RegistryID) (r proof.Registry, note string, err error) {
 	got, err := api.GetRegistryPolicy(ctx, &ecr.GetRegistryPolicyInput{})
 	switch why, denied := notSeen(err, "ecr:GetRegistryPolicy"); {
 	case denied:
-		return "", fmt.Sprintf("the registry policy of %s was not seen: %s", in, why), nil
-	case err == nil:
-		return aws.ToString(got.PolicyText), "", nil
+		r.Unseen = why
+		return r, fmt.Sprintf("the registry policy of %s was not seen: %s", in, why), nil
 	case code(err) == string(kecr.CodeRegistryPolicyNotFound):
-		return "", "", nil
+		return r, "", nil
+	case err != nil:
+		return r, "", fmt.Errorf("reading the registry policy of %s: %w", in, err)
 	}
-	return "", "", fmt.Errorf("reading the registry policy of %s: %w", in, err)
+	r.Policy = aws.ToString(got.PolicyText)
+	setting, err := api.GetAccountSetting(ctx, &ecr.GetAccountSettingInput{Name: aws.String(proof.KeyScope)})
+	why, denied := notSeen(err, "ecr:GetAccountSetting")
+	switch {
+	case err == nil:
+		r.Scope = proof.Scope(aws.ToString(setting.Value))
+		return r, "", nil
+	case !denied && code(err) == "":
+		return r, "", fmt.Errorf("reading the account setting %s of %s: %w", proof.KeyScope, in, err)
+	case !denied: // not every endpoint has the operation
+		why = err.Error()
+	}
+	r.Scope = proof.ScopeUnseen
+	return r, fmt.Sprintf("the account setting %s of %s was not seen: %s", proof.KeyScope, in, why), nil
 }
 
 // Names lists the repositories of a registry.

@@ -123,7 +123,10 @@ func (r *reader) user(ctx context.Context, u types.UserDetail) proof.Principal {
 }
 
 func (r *reader) role(ctx context.Context, role types.RoleDetail) proof.Principal {
-	p := proof.Principal{ARN: aws.ToString(role.Arn), UniqueID: aws.ToString(role.RoleId), Tags: tags(role.Tags)}
+	p := proof.Principal{
+		ARN: aws.ToString(role.Arn), UniqueID: aws.ToString(role.RoleId), Tags: tags(role.Tags),
+		Trust: decode(role.AssumeRolePolicyDocument).text, // one that cannot be read is not known
+	}
 	inline(&p, "inline policy ", role.RolePolicyList)
 	r.attached(ctx, &p, role.AttachedManagedPolicies)
 	r.boundary(ctx, &p, role.PermissionsBoundary)

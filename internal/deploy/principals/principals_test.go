@@ -78,6 +78,9 @@ func TestRead(t *testing.T) {
 	if diff := cmp.Diff([]string{"AmazonEC2ContainerRegistryPullOnly", "limit"}, names); diff != "" {
 		t.Errorf("role (-want +got):\n%s", diff)
 	}
+	if ci.Trust != trust {
+		t.Errorf("the role's trust policy is %q", ci.Trust)
+	}
 	for _, p := range list {
 		if p.Unseen != "" {
 			t.Errorf("%s: %s", p.ARN, p.Unseen)

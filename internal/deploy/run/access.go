@@ -12,7 +12,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/report"
-	"github.com/kontor-registry/kontor/policy"
 )
 
 // Evidence is what both sides of access say, and what of it could not be seen.
@@ -57,16 +56,16 @@ func (r *Run) gather(ctx context.Context, asked []string, of func(*Registry) ([]
 	if err := r.Err(); err != nil {
 		return ev, err
 	}
-	world := proof.World{RegistryPolicies: map[ecr.RegistryID]string{}}
+	world := proof.World{Registries: map[ecr.RegistryID]proof.Registry{}}
 	read := map[ecr.AccountID]bool{}
 	var local *Registry
 	for _, s := range r.Registries {
 		in := s.Conn.Target.Registry
-		text, note, err := principals.RegistryPolicy(ctx, s.Conn.Grants, in)
+		registry, note, err := principals.RegistryOf(ctx, s.Conn.Grants, in)
 		if err != nil {
 			return ev, s.named(err)
 		}
-		world.RegistryPolicies[in] = text
+		world.Registries[in] = registry
 		have, err := of(s)
 		if err != nil {
 			return ev, s.named(err)
@@ -124,23 +123,17 @@ func (s *Registry) people(ctx context.Context, w *proof.World, read map[ecr.Acco
 
 // accountsOf are the accounts that policies of w, or names, mention.
 func accountsOf(w *proof.World, names []string) []ecr.AccountID {
-	texts := slices.Collect(maps.Values(w.RegistryPolicies))
+	var texts []string
+	for _, r := range w.Registries {
+		texts = append(texts, r.Policy)
+	}
 	for _, r := range w.Repositories {
 		texts = append(texts, r.Policy)
 	}
-	for _, text := range texts {
-		doc, err := policy.Parse([]byte(text))
-		if err != nil {
-			continue // none, or proof.New says so
-		}
-		for _, s := range doc.Statements {
-			names = append(names, s.Principal.AWS...)
-		}
-	}
-	var out []ecr.AccountID
+	out := proof.Accounts(texts...)
 	for _, name := range names {
-		if id := proof.AccountOf(name); id != "" && !slices.Contains(out, ecr.AccountID(id)) {
-			out = append(out, ecr.AccountID(id))
+		if id := ecr.AccountID(proof.AccountOf(name)); id != "" && !slices.Contains(out, id) {
+			out = append(out, id)
 		}
 	}
 	return out
@@ -246,7 +239,7 @@ func (ev Evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.Reposito
 		return r, false
 	}
 	r.Outcome = a.Outcome
-	holds := a.Outcome == proof.Denied
+	holds := a.Outcome == proof.Denied && !a.Missing
 	if may {
 		holds = a.Outcome == proof.Allowed || a.Outcome == proof.Unseen
 	}

@@ -55,6 +55,9 @@ type Config struct {
 	// registries counts for nothing, no cluster is looked at, and access tests of
 	// users and roles that this machine has not are not run.
 	Offline bool
+	// Policy returns the repository policy of r as the target can have it; nil
+	// takes the file's as they are.
+	Policy func(ctx context.Context, t state.Target, r state.Repository) (string, error)
 	// InUse are files of images in use, Hosts more names of the registries in
 	// them.
 	InUse []leases.InUse
@@ -151,6 +154,14 @@ func Open(ctx context.Context, cfg Config) (_ *Run, err error) {
 	}
 	// The policies name the registry's account and partition.
 	r.desired = cfg.File.Desired(in)
+	if cfg.Policy != nil {
+		r.desired, err = r.desired.WithPolicies(func(t state.Target, repository state.Repository) (string, error) {
+			return cfg.Policy(ctx, t, repository)
+		})
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+	}
 	r.each(func(s *Registry) {
 		s.Conn, s.Err = deploy.Connect(ctx, deploy.ConnectConfig{
 			Target: s.Target, AccessKeyID: s.local.AccessKeyID, SecretAccessKey: s.local.SecretAccessKey, HTTPClient: s.local.HTTPClient,

@@ -3,6 +3,7 @@ package spec
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
@@ -42,10 +43,18 @@ func (r *reader) accessTest(n node) {
 		}
 		for _, item := range r.list(v, "pull, push, delete, admin, or actions such as ecr:PutImage") {
 			s, ok := r.text(item)
+			action, known := policy.LookupAction(s)
+			if known {
+				s = action.Name // in the letter case that answers have
+			}
 			switch {
 			case !ok:
 			case !fields.Right.MatchString(s):
 				r.wrong(item, "want pull, push, delete, admin, or an action such as ecr:PutImage, not %q", lang.Clip(s))
+			case !known && strings.HasPrefix(s, "ecr:"):
+				r.wrong(item, "%v", policy.CheckAction(s))
+			case s == "ecr:GetAuthorizationToken":
+				r.wrong(item, "%s is not about a repository; pull and push ask for it already", s)
 			case slices.Contains(out, s):
 				r.wrong(item, "%s is given twice", s)
 			case slices.Contains(t.Allow, s):

@@ -98,6 +98,7 @@ var beyondSchema = map[string]string{
 	"bad-within-texts.yaml":  "likewise",
 	"bad-within-texts.hcl":   "likewise",
 	"bad-within-texts.json":  "likewise",
+	"bad-actions.yaml":       "which actions ECR has",
 }
 
 // What the schema refuses, Load refuses, and it refuses the bad golden files.

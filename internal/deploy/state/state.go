@@ -4,6 +4,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -69,6 +70,24 @@ func (d Desired) For(t Target) Desired {
 	d.Targets = []Target{t}
 	d.ByTarget = nil
 	return d
+}
+
+// WithPolicies is d with the repository policies that change returns, target by
+// target. The result shares memory with d.
+func (d Desired) WithPolicies(change func(t Target, r Repository) (policy string, err error)) (Desired, error) {
+	all := map[string][]Repository{}
+	for _, t := range d.Targets {
+		all[t.Name] = slices.Clone(d.For(t).Repositories)
+		for i := range all[t.Name] {
+			r := &all[t.Name][i]
+			var err error
+			if r.Policy, err = change(t, *r); err != nil {
+				return Desired{}, err
+			}
+		}
+	}
+	d.ByTarget = all
+	return d, nil
 }
 
 // Repository is the settings of one repository.

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,5 +80,43 @@ func TestWildcardsOfRepositories(t *testing.T) {
 		if c.Pulls(name) != want || a.Covers(name) != want {
 			t.Errorf("%s: %t, %t", name, c.Pulls(name), a.Covers(name))
 		}
+	}
+}
+
+func TestWithPolicies(t *testing.T) {
+	repo := func(policies ...string) (rs []state.Repository) {
+		for _, p := range policies {
+			rs = append(rs, state.Repository{Name: "app", Policy: p})
+		}
+		return rs
+	}
+	change := func(t state.Target, r state.Repository) (string, error) { return r.Policy + "@" + t.Name, nil }
+	us, cn := state.Target{Name: "us"}, state.Target{Name: "cn"}
+	d := state.Desired{Targets: []state.Target{us, cn}, Repositories: repo("a"), ByTarget: map[string][]state.Repository{"us": repo("a"), "cn": repo("b", "c")}}
+	plain := state.Desired{Targets: []state.Target{us}, Repositories: repo("a")}
+	got, err1 := d.WithPolicies(change)
+	gotPlain, err2 := plain.WithPolicies(change)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		have state.Desired
+		want []state.Repository
+	}{
+		{"us", got.For(us), repo("a@us")},
+		{"cn", got.For(cn), repo("b@cn", "c@cn")},
+		{"without ByTarget", gotPlain.For(us), repo("a@us")},
+		// which shares no repositories with the result
+		{"before", d.For(cn), repo("b", "c")},
+		{"before, without ByTarget", plain.For(us), repo("a")},
+	} {
+		if diff := cmp.Diff(c.want, c.have.Repositories); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+	broken := errors.New("broken")
+	if _, err := d.WithPolicies(func(state.Target, state.Repository) (string, error) { return "", broken }); !errors.Is(err, broken) {
+		t.Error(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
+	"github.com/kontor-registry/kontor/policy"
 )
 
 // An sdkOperation is a method of the SDK's client that is an operation.
@@ -51,6 +52,23 @@ func TestTypesMatchSDK(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(ops)) {
 		compareTypes(t, name, ops[name].input, reflect.TypeOf(wireTypes[name].request()).Elem(), compared)
 		compareTypes(t, name, ops[name].output, reflect.TypeOf(wireTypes[name].response()).Elem(), compared)
+	}
+}
+
+// The actions of ECR that policies know are the SDK's operations, and three that
+// have none (Service Authorization Reference, "Permission only").
+func TestActionsMatchSDK(t *testing.T) {
+	want := []string{"ecr:BatchImportUpstreamImage", "ecr:GetImageCopyStatus", "ecr:ReplicateImage"}
+	for name := range sdkOperations() {
+		want = append(want, "ecr:"+name)
+	}
+	slices.Sort(want)
+	var got []string
+	for _, a := range policy.Actions() {
+		got = append(got, a.Name)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-SDK +policy):\n%s", diff)
 	}
 }
 

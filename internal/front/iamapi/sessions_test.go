@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 
@@ -72,7 +74,7 @@ func TestWhoMayAssume(t *testing.T) {
 			in.Tags = []ststypes.Tag{{Key: aws.String("team"), Value: aws.String("a")}}
 		}, true},
 		{"no MFA", trust("111111111111", condition(`"Bool":{"aws:MultiFactorAuthPresent":"true"}`)), ann, nil, false},
-		{"a deny wins", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"},` +
+		{"a deny wins", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"},` +
 			`{"Effect":"Deny","Principal":{"AWS":"` + annARN + `"},"Action":"sts:AssumeRole"}]}`, ann, nil, false},
 	}
 	for i, tt := range tests {
@@ -462,8 +464,53 @@ func TestWebIdentity(t *testing.T) {
 		_, err := call(tt.token)
 		wantError(t, err, tt.code, "")
 	}
+	// Session tags: IAM user guide, "Pass session tags in AWS STS", with the claim
+	// nested and flat. They need sts:TagSession, replace the role's tags, and go on.
+	nested := func(team string) *string {
+		return token(map[string]any{"https://aws.amazon.com/tags": map[string]any{
+			"principal_tags": map[string][]string{"Team": {team}, "Stage": {"test"}}, "transitive_tag_keys": []string{"Team"},
+		}})
+	}
+	flat := token(map[string]any{
+		"https://aws.amazon.com/tags/principal_tags/Team":  "a",
+		"https://aws.amazon.com/tags/principal_tags/Stage": []string{"test"}, "https://aws.amazon.com/tags/transitive_tag_keys": []string{"Team"},
+	})
+	_, err := call(nested("a"))
+	wantError(t, err, "AccessDenied", "Not authorized to perform sts:TagSession")
+	trusting := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"` + *provider + `"},"Action":"sts:AssumeRoleWithWebIdentity"},` +
+		`{"Effect":"Allow","Principal":{"Federated":"` + *provider + `"},"Action":"sts:TagSession","Condition":{"StringEquals":{"aws:RequestTag/Team":["a","c"]},` +
+		`"ForAllValues:StringEquals":{"sts:TransitiveTagKeys":["Team"],"aws:TagKeys":["Team","Stage"]}}}]}`
+	role = w.newRole(accountA, "tagged", trusting, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ecr:*","sts:*"],"Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"a","aws:PrincipalTag/stage":"test"}}}]}`)
+	must(c.TagRole(t.Context(), &iam.TagRoleInput{RoleName: aws.String("tagged"), Tags: []iamtypes.Tag{{Key: aws.String("Team"), Value: aws.String("z")}}}))(t)
+	for _, tags := range []*string{nested("a"), flat} {
+		out := must(call(tags))(t)
+		if err := describe(t, w.session(accountA, out.Credentials)); err != nil {
+			t.Error(err)
+		}
+		next := w.newRole(accountA, fmt.Sprintf("next-%d", len(*tags)), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111111111111"},"Action":["sts:AssumeRole","sts:TagSession"],`+
+			`"Condition":{"StringEquals":{"aws:RequestTag/Team":"a"},"Null":{"aws:RequestTag/Stage":"true"}}}]}`, "")
+		if _, err := assume(t, w.session(accountA, out.Credentials), next, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := describe(t, w.session(accountA, must(call(nested("c")))(t).Credentials)); err == nil {
+		t.Error("a session with another tag may")
+	}
+	for _, tt := range []struct {
+		code  string
+		token *string
+	}{
+		{"AccessDenied", nested("b")}, // which the role does not trust
+		{"ValidationError", token(map[string]any{"https://aws.amazon.com/tags": map[string]any{"principal_tags": map[string]string{"Team": "a"}, "transitive_tag_keys": "Other"}})},
+		{"ValidationError", token(map[string]any{"https://aws.amazon.com/tags": map[string]any{"principal_tags": map[string]string{"Team": "a", "team": "b"}}})},
+		{"InvalidIdentityToken", token(map[string]any{"https://aws.amazon.com/tags": map[string]any{"principal_tags": map[string][]string{"Team": {"a", "b"}}}})},
+	} {
+		_, err := call(tt.token)
+		wantError(t, err, tt.code, "")
+	}
+
 	must(c.DeleteOpenIDConnectProvider(t.Context(), &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderArn: provider}))(t)
-	_, err := call(token(nil))
+	_, err = call(token(nil))
 	wantError(t, err, "InvalidIdentityToken", "No OpenIDConnect provider found in your account")
 
 	// Nothing else is to be had without credentials.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/declared"
@@ -88,8 +89,14 @@ func (u *Up) fill(ctx context.Context, c Config) error {
 
 // deploy makes the registries' repositories as the file says.
 func (u *Up) deploy(ctx context.Context, c Config) error {
+	var unfit leftOut
 	r, err := run.Open(ctx, run.Config{
 		File: c.File, Offline: true, Now: c.Now,
+		Policy: func(ctx context.Context, t state.Target, repository state.Repository) (string, error) {
+			text, left, err := u.Registry().Fit(ctx, t.Registry.Region.Partition(), c.Host.TLS.On(), repository.Policy)
+			unfit.add(t.Name, repository.Name, left)
+			return text, err
+		},
 		Local: func(ctx context.Context, t state.Target) (run.Local, error) {
 			return u.local(ctx, c.Host.Folder, t.Name)
 		},
@@ -104,7 +111,7 @@ func (u *Up) deploy(ctx context.Context, c Config) error {
 	if p.Err() != nil {
 		return refused(p)
 	}
-	u.Notices = p.Notices
+	u.Notices = append(unfit.notices(), p.Notices...)
 	for i, s := range r.Registries {
 		u.Deployed = append(u.Deployed, Deployed{Repositories: s.Desired().Repositories, Plan: p.Set.Plans[i]})
 	}
@@ -120,6 +127,34 @@ func (u *Up) deploy(ctx context.Context, c Config) error {
 		err = failed
 	}
 	return err
+}
+
+// leftOut is what the server cannot have of policies that were written for AWS.
+type leftOut struct {
+	reasons      []reason // in the order in which they came up
+	repositories map[reason][]string
+}
+
+type reason struct{ registry, why string }
+
+func (l *leftOut) add(registry string, repository ecr.RepositoryName, whys []string) {
+	for _, why := range whys {
+		k := reason{registry, why}
+		if l.repositories[k] == nil {
+			l.reasons = append(l.reasons, k)
+		}
+		if l.repositories == nil {
+			l.repositories = map[reason][]string{}
+		}
+		l.repositories[k] = append(l.repositories[k], string(repository))
+	}
+}
+
+func (l *leftOut) notices() (out []string) {
+	for _, k := range l.reasons {
+		out = append(out, fmt.Sprintf("registry %s: left out of the policy of %s: %s", k.registry, strings.Join(l.repositories[k], ", "), k.why))
+	}
+	return out
 }
 
 // refused says why a plan is not carried out. It was not printed, so each of its
