@@ -1,9 +1,14 @@
 package kontor_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -151,6 +156,7 @@ var closures = map[string]struct {
 
 type goPackage struct {
 	ImportPath string
+	Doc        string // the first sentence of its comment
 	Imports    []string
 	Deps       []string
 	Standard   bool
@@ -158,7 +164,7 @@ type goPackage struct {
 
 func list(t *testing.T, args ...string) []goPackage {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports,Deps,Standard"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Doc,Imports,Deps,Standard"}, args...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -235,6 +241,46 @@ func TestImportsGoDown(t *testing.T) {
 				t.Errorf("the rule for %s names %s, which is no room", c.imported, room)
 			}
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the table of docs/design/0001-rooms-and-levels.md")
+
+// The page about rooms has all of them, with what their packages say of
+// themselves.
+func TestRoomsOfThePage(t *testing.T) {
+	const page, begin, end = "docs/design/0001-rooms-and-levels.md", "<!-- Written by `go test -run TestRoomsOfThePage -update .` -->\n", "<!-- End -->\n"
+	doc := map[string]string{}
+	for _, p := range list(t, "./...") {
+		doc[strings.TrimPrefix(p.ImportPath, module+"/")] = p.Doc
+	}
+	table := "| Level | Room | What it is |\n|---|---|---|\n"
+	highestFirst := func(a, b string) int { return cmp.Or(rooms[b]-rooms[a], strings.Compare(a, b)) }
+	for _, room := range slices.SortedFunc(maps.Keys(rooms), highestFirst) {
+		what := doc[room] // "Package room does what"
+		if f := strings.SplitN(what, " ", 3); len(f) == 3 {
+			what, _, _ = strings.Cut(f[2], ": ")
+		}
+		what = strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(strings.TrimRight(cmp.Or(what, "holds tests only"), ".:"))
+		table += fmt.Sprintf("| %d | `%s` | %s |\n", rooms[room], room, what)
+	}
+	have, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(have), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the table: want %q, the table, %q", page, begin, end)
+	}
+	want := before + begin + "\n" + table + "\n" + end + after
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want != string(have) && !*update {
+		t.Errorf("the table of %s is not that of the rules: write it with go test -run TestRoomsOfThePage -update .", page)
 	}
 }
 
