@@ -55,6 +55,10 @@ var rooms = map[string]int{
 	"internal/registry":            30,
 	"internal/deploy":              30,
 
+	"internal/report":         28,
+	"internal/report/rollout": 38,
+	"internal/render/page":    39,
+
 	"internal/render":  40,
 	"internal/datadir": 40,
 	"internal/kube":    40,
@@ -97,13 +101,20 @@ var confined = []struct {
 	{"github.com/hashicorp/hcl", []string{"internal/deploy/spec"}},
 }
 
-// closures are what the public packages may and may not bring with them.
+// deployers are what reaches registries from outside, and reads files.
+var deployers = []string{module + "/internal/deploy", "github.com/aws/", "github.com/hashicorp/", "github.com/goccy/", "net/http"}
+
+// closures are what packages may and may not bring with them: the public ones,
+// and those that a server links, too.
 var closures = map[string]struct {
 	only      []string // outside the standard library and the package itself; nil for anything
 	forbidden []string
 }{
 	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
 	"policy":    {only: []string{module + "/internal/jsonpos"}},
+	// A server makes pages of reports, so that they bring no deployer.
+	"internal/report":      {forbidden: deployers},
+	"internal/render/page": {forbidden: deployers},
 	"kontortest": {forbidden: []string{
 		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/regclient/", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",

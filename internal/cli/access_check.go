@@ -7,6 +7,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/render/page"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func (e *Env) accessCheckCommand() *cobra.Command {
@@ -44,11 +46,11 @@ ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 			if err != nil {
 				return err
 			}
-			c := render.AccessCheck{Answer: answer, Right: right, Field: grantField(who, right), Notes: ev.notes}
+			r := report.NewAccess(right, answer, grantField(who, right), ev.notes)
 			if o.asJSON {
-				err = render.AccessJSON(e.Stdout, c)
+				err = render.JSON(e.Stdout, r)
 			} else {
-				err = render.Access(e.Stdout, c, e.options(e.Stdout))
+				err = render.Access(e.Stdout, r, e.options(e.Stdout))
 			}
 			if err == nil && answer.Outcome != proof.Allowed {
 				return &exitError{exitFailed}
@@ -90,10 +92,11 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 			if err != nil {
 				return err
 			}
+			r := report.NewWhoCan(args[0], list, ev.notes)
 			if o.asJSON {
-				return render.WhoCanJSON(e.Stdout, args[0], list, ev.notes)
+				return render.JSON(e.Stdout, r)
 			}
-			return render.WhoCan(e.Stdout, args[0], list, ev.notes, e.options(e.Stdout))
+			return render.WhoCan(e.Stdout, r, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
@@ -104,7 +107,7 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 func (e *Env) accessMatrixCommand() *cobra.Command {
 	var (
 		o    accessOptions
-		page string
+		file string
 	)
 	cmd := &cobra.Command{
 		Use:   "matrix [flags]",
@@ -119,18 +122,18 @@ administer. With --html it is a page to look at, without scripts.`,
 			if err != nil {
 				return err
 			}
-			m := ev.prover.Matrix()
+			m := report.NewMatrix(ev.prover.Matrix(), ev.notes)
 			switch {
-			case page != "":
-				return writePicture(page, func(w io.Writer) error { return render.MatrixHTML(w, m, ev.notes) })
+			case file != "":
+				return writePicture(file, func(w io.Writer) error { return page.MatrixHTML(w, m) })
 			case o.asJSON:
-				return render.MatrixJSON(e.Stdout, m, ev.notes)
+				return render.JSON(e.Stdout, m)
 			}
-			return render.Matrix(e.Stdout, m, ev.notes, e.options(e.Stdout))
+			return render.Matrix(e.Stdout, m, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
-	cmd.Flags().StringVar(&page, "html", "", "write a page to `FILE` instead (default none)")
+	cmd.Flags().StringVar(&file, "html", "", "write a page to `FILE` instead (default none)")
 	if err := cmd.MarkFlagFilename("html", "html"); err != nil {
 		panic(err) // the flag is defined above
 	}

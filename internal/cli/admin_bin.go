@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -35,18 +36,18 @@ that is gone has its images here, too. No other request can see them.`,
 				return err
 			}
 			defer closing(&err, c.close)
-			list := []admin.BinEntry{}
+			bin := report.Bin{Entries: []admin.BinEntry{}}
 			err = adminPages(cmd.Context(), c, "ListRecycleBin", &in, &in.NextToken, func(out *admin.ListRecycleBinResponse) (string, error) {
-				list = append(list, out.Entries...)
+				bin.Entries = append(bin.Entries, out.Entries...)
 				return out.NextToken, nil
 			})
 			switch {
 			case err != nil:
 				return err
 			case asJSON:
-				return render.JSON(e.Stdout, admin.ListRecycleBinResponse{Entries: list})
+				return render.JSON(e.Stdout, bin)
 			}
-			return render.Bin(e.Stdout, list, e.options(e.Stdout))
+			return render.Bin(e.Stdout, bin, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)

@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 // identities reaches IAM of the registry that o chooses, runs fn, and puts
@@ -147,8 +148,8 @@ func (e *Env) identityListCommand(kind string) *cobra.Command {
 		})
 }
 
-func userList(ctx context.Context, c *iam.Client) ([]render.Identity, error) {
-	out := []render.Identity{}
+func userList(ctx context.Context, c *iam.Client) ([]report.Identity, error) {
+	out := []report.Identity{}
 	pages := iam.NewListUsersPaginator(c, &iam.ListUsersInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -156,7 +157,7 @@ func userList(ctx context.Context, c *iam.Client) ([]render.Identity, error) {
 			return nil, err
 		}
 		for _, u := range page.Users {
-			i := render.Identity{Name: *u.UserName, ARN: *u.Arn, ID: *u.UserId, Created: *u.CreateDate, Policies: []string{}}
+			i := report.Identity{Name: *u.UserName, ARN: *u.Arn, ID: *u.UserId, Created: *u.CreateDate, Policies: []string{}}
 			attached, err := c.ListAttachedUserPolicies(ctx, &iam.ListAttachedUserPoliciesInput{UserName: u.UserName})
 			if err != nil {
 				return nil, err
@@ -175,8 +176,8 @@ func userList(ctx context.Context, c *iam.Client) ([]render.Identity, error) {
 	return out, nil
 }
 
-func roleList(ctx context.Context, c *iam.Client) ([]render.Identity, error) {
-	out := []render.Identity{}
+func roleList(ctx context.Context, c *iam.Client) ([]report.Identity, error) {
+	out := []report.Identity{}
 	pages := iam.NewListRolesPaginator(c, &iam.ListRolesInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -184,7 +185,7 @@ func roleList(ctx context.Context, c *iam.Client) ([]render.Identity, error) {
 			return nil, err
 		}
 		for _, r := range page.Roles {
-			i := render.Identity{Name: *r.RoleName, ARN: *r.Arn, ID: *r.RoleId, Created: *r.CreateDate, Policies: []string{}}
+			i := report.Identity{Name: *r.RoleName, ARN: *r.Arn, ID: *r.RoleId, Created: *r.CreateDate, Policies: []string{}}
 			attached, err := c.ListAttachedRolePolicies(ctx, &iam.ListAttachedRolePoliciesInput{RoleName: r.RoleName})
 			if err != nil {
 				return nil, err
@@ -210,14 +211,14 @@ func policyNames(attached []types.AttachedPolicy, inline []string) (names []stri
 	return names
 }
 
-func keysOf(ctx context.Context, c *iam.Client, user string) ([]render.IdentityKey, error) {
+func keysOf(ctx context.Context, c *iam.Client, user string) ([]report.IdentityKey, error) {
 	out, err := c.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: &user})
 	if err != nil {
 		return nil, err
 	}
-	keys := []render.IdentityKey{}
+	keys := []report.IdentityKey{}
 	for _, k := range out.AccessKeyMetadata {
-		keys = append(keys, render.IdentityKey{ID: *k.AccessKeyId, Active: k.Status == types.StatusTypeActive, Created: *k.CreateDate})
+		keys = append(keys, report.IdentityKey{ID: *k.AccessKeyId, Active: k.Status == types.StatusTypeActive, Created: *k.CreateDate})
 	}
 	return keys, nil
 }
@@ -228,11 +229,11 @@ func (e *Env) newKey(ctx context.Context, c *iam.Client, user string, asJSON boo
 	if err != nil {
 		return err
 	}
-	k := render.IdentityKey{ID: *out.AccessKey.AccessKeyId, Active: true, Created: *out.AccessKey.CreateDate, Secret: *out.AccessKey.SecretAccessKey}
+	k := report.IdentityKey{ID: *out.AccessKey.AccessKeyId, Active: true, Created: *out.AccessKey.CreateDate, Secret: *out.AccessKey.SecretAccessKey}
 	if asJSON {
 		return render.JSON(e.Stdout, k)
 	}
-	return render.Keys(e.Stdout, user, []render.IdentityKey{k})
+	return render.Keys(e.Stdout, user, []report.IdentityKey{k})
 }
 
 func (e *Env) userCreateCommand() *cobra.Command {
@@ -462,7 +463,7 @@ func (e *Env) keyRotateCommand() *cobra.Command {
 			const most = 2
 			if len(keys) >= most {
 				// one that is off goes first
-				i := max(0, slices.IndexFunc(keys, func(k render.IdentityKey) bool { return !k.Active }))
+				i := max(0, slices.IndexFunc(keys, func(k report.IdentityKey) bool { return !k.Active }))
 				if _, err := c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &args[0], AccessKeyId: &keys[i].ID}); err != nil {
 					return err
 				}

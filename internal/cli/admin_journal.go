@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -48,18 +49,18 @@ how long ago (90m, 12h, 7d).`,
 				return err
 			}
 			defer closing(&err, c.close)
-			list := []admin.JournalEntry{}
+			journal := report.Journal{Entries: []admin.JournalEntry{}}
 			err = adminPages(cmd.Context(), c, "ListJournal", &in, &in.NextToken, func(out *admin.ListJournalResponse) (string, error) {
-				list = append(list, out.Entries...)
+				journal.Entries = append(journal.Entries, out.Entries...)
 				return out.NextToken, nil
 			})
 			switch {
 			case err != nil:
 				return err
 			case asJSON:
-				return render.JSON(e.Stdout, admin.ListJournalResponse{Entries: list})
+				return render.JSON(e.Stdout, journal)
 			}
-			return render.Journal(e.Stdout, list, e.options(e.Stdout))
+			return render.Journal(e.Stdout, journal, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -58,7 +59,7 @@ other policies.`,
 			if err != nil {
 				return err
 			}
-			runs, stopped := []admin.RunLifecycleResponse{}, false
+			done := report.LifecycleRuns{Runs: []admin.RunLifecycleResponse{}}
 			for _, n := range names {
 				in.RepositoryName = n
 				var out admin.RunLifecycleResponse
@@ -69,17 +70,14 @@ other policies.`,
 				if err != nil {
 					return err
 				}
-				runs = append(runs, out)
-				stopped = stopped || out.Stopped
+				done.Runs = append(done.Runs, out)
 			}
 			if asJSON {
-				err = render.JSON(e.Stdout, struct {
-					Runs []admin.RunLifecycleResponse `json:"runs"`
-				}{runs})
+				err = render.JSON(e.Stdout, done)
 			} else {
-				err = render.LifecycleRuns(e.Stdout, runs, e.options(e.Stdout))
+				err = render.LifecycleRuns(e.Stdout, done, e.options(e.Stdout))
 			}
-			if err == nil && stopped {
+			if err == nil && done.Stopped() {
 				err = &exitError{exitFailed}
 			}
 			return err

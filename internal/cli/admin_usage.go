@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -41,20 +42,18 @@ not counted; it takes its space until it has expired there.`,
 			if err != nil {
 				return err
 			}
-			list := []admin.DescribeUsageResponse{}
+			usage := report.Usage{Repositories: []admin.DescribeUsageResponse{}}
 			for _, n := range names {
 				var out admin.DescribeUsageResponse
 				if err := c.call(cmd.Context(), "DescribeUsage", admin.DescribeUsageRequest{RepositoryName: n}, &out); err != nil {
 					return err
 				}
-				list = append(list, out)
+				usage.Repositories = append(usage.Repositories, out)
 			}
 			if asJSON {
-				return render.JSON(e.Stdout, struct {
-					Repositories []admin.DescribeUsageResponse `json:"repositories"`
-				}{list})
+				return render.JSON(e.Stdout, usage)
 			}
-			return render.Usage(e.Stdout, list, e.options(e.Stdout))
+			return render.Usage(e.Stdout, usage, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)

@@ -19,7 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
@@ -286,7 +286,7 @@ KONTOR_ARN_WEBSITE=arn:aws:ecr:eu-west-1:111111111111:repository/website
 	if diff := cmp.Diff(want, r.out); diff != "" {
 		t.Errorf("outputs --format env (-want +got):\n%s", diff)
 	}
-	var o struct{ Registries []render.Outputs }
+	var o struct{ Registries []rollout.RegistryOutput }
 	if err := json.Unmarshal([]byte(s.want(s.run("outputs", "--json"), 0).out), &o); err != nil || len(o.Registries) != 2 {
 		t.Errorf("outputs --json: %v, %+v", err, o)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // leaseApplyOptions are the flags of `kontor lease apply`.
@@ -118,7 +119,7 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 	}
 	pending := slices.ContainsFunc(changes, func(c keeping.Change) bool { return !c.Empty() })
 	if !o.asJSON {
-		if err := render.LeaseChanges(e.Stdout, changes, e.options(e.Stdout)); err != nil {
+		if err := render.LeaseChanges(e.Stdout, rollout.LeaseChanges{Repositories: changes}, e.options(e.Stdout)); err != nil {
 			return err
 		}
 	}
@@ -136,10 +137,7 @@ func (e *Env) leaseApply(ctx context.Context, o leaseApplyOptions, names []strin
 		}
 	}
 	if o.asJSON {
-		return render.JSON(e.Stdout, struct {
-			Repositories []keeping.Change `json:"repositories"`
-			Applied      bool             `json:"applied"`
-		}{changes, pending && !o.dryRun})
+		return render.JSON(e.Stdout, rollout.LeaseChanges{Repositories: changes, Applied: pending && !o.dryRun})
 	}
 	return nil
 }

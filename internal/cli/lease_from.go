@@ -19,6 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/kube"
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -129,7 +130,7 @@ know a registry by another name than its own: give that with --host.`,
 			case objects.Continue != "":
 				return fmt.Errorf("%s is the first part of a list, and the rest is missing", args[0])
 			}
-			return e.leaseReport(cmd.Context(), o, ttl, objects.Uses, render.LeaseReport{
+			return e.leaseReport(cmd.Context(), o, ttl, objects.Uses, report.CollectedLeases{
 				Objects: objects.Looked, EndedPods: objects.Ended, Unknown: objects.Unknown,
 			})
 		},
@@ -169,7 +170,7 @@ and what follows a # are left out. FILE - is stdin.`,
 			if err != nil {
 				return err
 			}
-			return e.leaseReport(cmd.Context(), o, ttl, uses, render.LeaseReport{})
+			return e.leaseReport(cmd.Context(), o, ttl, uses, report.CollectedLeases{})
 		},
 	}
 	o.flags(e, cmd)
@@ -259,7 +260,7 @@ func (e *Env) runPlugin(ctx context.Context) func(string, []string, []string) ([
 }
 
 // leaseReport records what uses of the registry's images there are.
-func (e *Env) leaseReport(ctx context.Context, o leaseOptions, ttl time.Duration, uses []leases.Use, report render.LeaseReport) (err error) {
+func (e *Env) leaseReport(ctx context.Context, o leaseOptions, ttl time.Duration, uses []leases.Use, out report.CollectedLeases) (err error) {
 	c, err := e.admin(ctx, o.adminOptions)
 	if err != nil {
 		return err
@@ -269,26 +270,26 @@ func (e *Env) leaseReport(ctx context.Context, o leaseOptions, ttl time.Duration
 	if err != nil {
 		return err
 	}
-	report.Others, report.Leases = slices.Clip(found.Others), []admin.Lease{}
-	if report.Others == nil {
-		report.Others = []leases.Other{}
+	out.Others, out.Leases = slices.Clip(found.Others), []admin.Lease{}
+	if out.Others == nil {
+		out.Others = []leases.Other{}
 	}
 	for _, l := range found.Leases {
-		report.Leases = append(report.Leases, admin.Lease{
+		out.Leases = append(out.Leases, admin.Lease{
 			RepositoryName: string(l.Repository), ImageDigest: string(l.Image.Digest), ImageTag: string(l.Image.Tag), User: cut(l.User, admin.MaxUser),
 		})
 	}
 	if !o.dryRun {
-		report.Recorded = &admin.ReportLeasesResponse{}
-		in := admin.ReportLeasesRequest{Collector: o.collector, TTLSeconds: int64(ttl / time.Second), Leases: report.Leases}
-		if err := c.call(ctx, "ReportLeases", in, report.Recorded); err != nil {
+		out.Recorded = &admin.ReportLeasesResponse{}
+		in := admin.ReportLeasesRequest{Collector: o.collector, TTLSeconds: int64(ttl / time.Second), Leases: out.Leases}
+		if err := c.call(ctx, "ReportLeases", in, out.Recorded); err != nil {
 			return err
 		}
 	}
 	if o.asJSON {
-		return render.JSON(e.Stdout, report)
+		return render.JSON(e.Stdout, out)
 	}
-	return report.Text(e.Stdout, e.options(e.Stdout))
+	return render.CollectedLeases(e.Stdout, out, e.options(e.Stdout))
 }
 
 // cut is at most the first n bytes of s, whole characters.

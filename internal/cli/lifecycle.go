@@ -16,7 +16,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -136,14 +137,14 @@ func (o *lifecycleOptions) check() error {
 
 // look reads the images and the policy that o and the repository's name, which
 // may be empty offline, choose.
-func (e *Env) look(ctx context.Context, o lifecycleOptions, name string) (render.Lifecycle, error) {
+func (e *Env) look(ctx context.Context, o lifecycleOptions, name string) (report.Lifecycle, error) {
 	l, err := e.lookAt(ctx, o, name)
 	return l.Lifecycle, err
 }
 
 // looked is what look finds, and how the images came.
 type looked struct {
-	render.Lifecycle
+	report.Lifecycle
 	snapshot images.Snapshot
 	// text is the policy's, and file where it is from; "" unless it is one
 	// that the user named.
@@ -321,7 +322,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 			if s.Policy != "" && s.Policy != r.Lifecycle {
 				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
 			}
-			l.Source, l.Origins = "the file", r.Origins.Rules
+			l.Source, l.Origins = "the file", rollout.Origins(r.Origins.Rules)
 			l.keepsUntagged = f.KeepsUntagged(s.Repository)
 			if r.Lifecycle == "" {
 				return nil // the file asks for no policy

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func (e *Env) lifecycleDiffCommand() *cobra.Command {
@@ -38,9 +39,9 @@ another way. OLD and NEW are files with a policy as JSON.`,
 			if err != nil {
 				return err
 			}
-			d := render.Difference{Lifecycle: l, After: after, AfterSource: args[1]}
+			d := report.NewLifecycleDiff(l, after, args[1])
 			if asJSON {
-				return render.LifecycleDiffJSON(e.Stdout, d)
+				return render.JSON(e.Stdout, d)
 			}
 			return render.LifecycleDiff(e.Stdout, d, e.options(e.Stdout))
 		},

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func (e *Env) explainCommand() *cobra.Command {
@@ -43,11 +44,11 @@ which its fate changes. Of a digest the first characters are enough. With
 			if by := looked.inUse[digest]; by != "" {
 				e.notice("it is in use by %s, which AWS does not know: kontor lease apply keeps it", by)
 			}
-			x, _ := l.Options.Explain(l.Policy, l.Images, l.At, digest)
+			x, _ := report.NewExplanation(l, digest)
 			if asJSON {
-				return render.ExplainJSON(e.Stdout, l, x)
+				return render.JSON(e.Stdout, x)
 			}
-			return render.Explain(e.Stdout, l, x, e.options(e.Stdout))
+			return render.Explain(e.Stdout, x, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
@@ -75,7 +76,7 @@ func splitImage(ref string) (repo, tag, digest string, err error) {
 
 // find returns the digest of the image with the tag, or the digest that begins
 // so.
-func find(l render.Lifecycle, tag, digest string) (string, error) {
+func find(l report.Lifecycle, tag, digest string) (string, error) {
 	var found []string
 	for _, m := range l.Images {
 		if digest != "" && strings.HasPrefix(m.Digest, digest) || tag != "" && slices.Contains(m.Tags, tag) {

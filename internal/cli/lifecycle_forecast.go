@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/render/page"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -22,7 +24,7 @@ func (e *Env) forecastCommand() *cobra.Command {
 		o         lifecycleOptions
 		days      int
 		rate      string
-		svg, page string
+		svg, html string
 		asJSON    bool
 	)
 	cmd := &cobra.Command{
@@ -49,17 +51,17 @@ With --rate present, images go on being pushed at the pace of late; with none
 			if err != nil {
 				return err
 			}
-			f := render.NewForecast(l.Lifecycle, days, lifecycle.Rate(rate))
-			if err := writePicture(svg, func(w io.Writer) error { return render.ForecastSVG(w, f) }); err != nil {
+			f := report.NewForecast(l.Lifecycle, days, lifecycle.Rate(rate))
+			if err := writePicture(svg, func(w io.Writer) error { return page.ForecastSVG(w, f) }); err != nil {
 				return err
 			}
-			if err := writePicture(page, func(w io.Writer) error { return render.ForecastHTML(w, f) }); err != nil {
+			if err := writePicture(html, func(w io.Writer) error { return page.ForecastHTML(w, f) }); err != nil {
 				return err
 			}
 			if asJSON {
-				err = render.ForecastJSON(e.Stdout, f)
+				err = render.JSON(e.Stdout, f)
 			} else {
-				err = render.ForecastText(e.Stdout, f, e.options(e.Stdout))
+				err = render.Forecast(e.Stdout, f, e.options(e.Stdout))
 			}
 			return errors.Join(err, l.leasedGo(time.Duration(days)*24*time.Hour))
 		},
@@ -69,7 +71,7 @@ With --rate present, images go on being pushed at the pace of late; with none
 	f.IntVar(&days, "days", 30, "look `N` days ahead")
 	f.StringVar(&rate, "rate", string(lifecycle.RateNone), "suppose that images are pushed at the `RATE`: present or none")
 	f.StringVar(&svg, "svg", "", "also draw a picture, as SVG, into `FILE`")
-	f.StringVar(&page, "html", "", "also write a page with the picture and tables into `FILE`")
+	f.StringVar(&html, "html", "", "also write a page with the picture and tables into `FILE`")
 	jsonFlag(cmd, &asJSON)
 	completeWords(cmd, "rate", string(lifecycle.RatePresent), string(lifecycle.RateNone))
 	for _, flag := range []string{"svg", "html"} {

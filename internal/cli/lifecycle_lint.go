@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -34,33 +36,27 @@ there are warnings; notes are only told.`,
   kontor lifecycle lint --policy policy.json --images images.json`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			reports, err := e.lint(cmd.Context(), o, argument(args))
+			linted, err := e.lint(cmd.Context(), o, argument(args))
 			if err != nil {
 				return err
 			}
+			r := report.NewLint(linted)
 			if asJSON {
-				err = render.LintJSON(e.Stdout, reports)
+				err = render.JSON(e.Stdout, r)
 			} else {
-				err = render.Lint(e.Stdout, reports, e.options(e.Stdout))
+				err = render.Lint(e.Stdout, r, e.options(e.Stdout))
 			}
 			if err != nil {
 				return err
 			}
-			warnings := 0
-			for _, r := range reports {
-				for _, f := range r.Findings {
-					if f.Severity == lifecycle.Warning {
-						warnings++
-					}
-				}
-			}
-			switch warnings {
+			switch warnings := r.Count(lifecycle.Warning); warnings {
 			case 0:
 				return nil
 			case 1:
 				return errors.New("there is 1 warning")
+			default:
+				return fmt.Errorf("there are %d warnings", warnings)
 			}
-			return fmt.Errorf("there are %d warnings", warnings)
 		},
 	}
 	o.flags(e, cmd)
@@ -68,7 +64,7 @@ there are warnings; notes are only told.`,
 	return cmd
 }
 
-func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]render.LintReport, error) {
+func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]report.Linted, error) {
 	if name == "" && o.images == "" {
 		if err := o.check(); err != nil {
 			return nil, err
@@ -79,17 +75,17 @@ func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]rend
 	if err != nil {
 		return nil, err
 	}
-	r := render.LintReport{Lifecycle: l.Lifecycle, File: l.file}
+	r := report.Linted{Lifecycle: l.Lifecycle, File: l.file}
 	if l.text != "" {
 		r.Findings, err = l.Options.LintText([]byte(l.text), l.Images, l.At)
-		return []render.LintReport{r}, err
+		return []report.Linted{r}, err
 	}
 	r.Findings = intended(l.Options.Lint(l.Policy, l.Images, l.At), l.keepsUntagged)
-	return []render.LintReport{r}, nil
+	return []report.Linted{r}, nil
 }
 
 // lintWithoutImages looks at the policy of --policy, or at those of the file.
-func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error) {
+func (e *Env) lintWithoutImages(o lifecycleOptions) ([]report.Linted, error) {
 	if o.policy != "" {
 		var l looked
 		l.At, l.AWS = e.Now().UTC(), o.assume != assumeKontor
@@ -97,13 +93,13 @@ func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error)
 			return nil, err
 		}
 		found, err := lifecycle.LintText([]byte(l.text), nil, l.At)
-		return []render.LintReport{{Lifecycle: l.Lifecycle, File: l.file, Findings: found}}, err
+		return []report.Linted{{Lifecycle: l.Lifecycle, File: l.file, Findings: found}}, err
 	}
 	f, err := e.loadFile(o.fileOptions, e.Stderr)
 	if err != nil {
 		return nil, err
 	}
-	reports := []render.LintReport{}
+	linted := []report.Linted{}
 	for _, repo := range f.Desired(anyRegistry).Repositories {
 		var p lifecycle.Policy // without rules when the file asks for none
 		if repo.Lifecycle != "" {
@@ -111,13 +107,13 @@ func (e *Env) lintWithoutImages(o lifecycleOptions) ([]render.LintReport, error)
 				return nil, err
 			}
 		}
-		reports = append(reports, render.LintReport{
-			Lifecycle: render.Lifecycle{Repository: string(repo.Name), Source: "the file", At: e.Now().UTC(), Policy: p, Origins: repo.Origins.Rules},
-			Declared:  repo.Origins.Repository,
+		linted = append(linted, report.Linted{
+			Lifecycle: report.Lifecycle{Repository: string(repo.Name), Source: "the file", At: e.Now().UTC(), Policy: p, Origins: rollout.Origins(repo.Origins.Rules)},
+			Declared:  rollout.Place(repo.Origins.Repository),
 			Findings:  intended(lifecycle.Lint(p, nil, e.Now()), f.KeepsUntagged(repo.Name)),
 		})
 	}
-	return reports, nil
+	return linted, nil
 }
 
 // intended leaves out that images without tags stay, where the file says so.

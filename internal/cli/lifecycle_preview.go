@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func (e *Env) previewCommand() *cobra.Command {
@@ -32,10 +33,11 @@ files without --manifests it is not known, and said to be so.`,
 			if err != nil {
 				return err
 			}
+			p := report.NewPreview(l.Lifecycle)
 			if asJSON {
-				err = render.PreviewJSON(e.Stdout, l.Lifecycle)
+				err = render.JSON(e.Stdout, p)
 			} else {
-				err = render.Preview(e.Stdout, l.Lifecycle, e.options(e.Stdout))
+				err = render.Preview(e.Stdout, p, e.options(e.Stdout))
 			}
 			return errors.Join(err, l.leasedGo(0))
 		},

@@ -16,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // outputFormats are the values of outputs --format.
@@ -66,18 +67,18 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 			}
 			switch format {
 			case "json":
-				return render.OutputsJSON(e.Stdout, all)
+				return render.JSON(e.Stdout, all)
 			case "env":
-				if len(all) > 1 {
-					return usagef("the file has %d registries: give --target with one of them, or --format dotenv", len(all))
+				if len(all.Registries) > 1 {
+					return usagef("the file has %d registries: give --target with one of them, or --format dotenv", len(all.Registries))
 				}
-				return render.OutputsEnv(e.Stdout, all[0])
+				return render.OutputsDotenv(e.Stdout, all)
 			case "dotenv":
 				return render.OutputsDotenv(e.Stdout, all)
 			case "github":
 				return e.githubOutputs(all)
 			}
-			return render.OutputsText(e.Stdout, all, e.options(e.Stdout))
+			return render.Outputs(e.Stdout, all, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
@@ -88,7 +89,7 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 }
 
 // githubOutputs appends to the file that GitHub Actions names.
-func (e *Env) githubOutputs(all []render.Outputs) error {
+func (e *Env) githubOutputs(all rollout.Outputs) error {
 	if name := e.Getenv(envGitHubOutput); name != "" {
 		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
@@ -101,16 +102,17 @@ func (e *Env) githubOutputs(all []render.Outputs) error {
 
 // outputs collects the targets that o chooses, with the repositories only, or
 // all when it is empty.
-func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all []render.Outputs, err error) {
+func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (rollout.Outputs, error) {
 	f, err := e.loadFile(o.fileOptions, e.Stderr)
 	if err != nil {
-		return nil, err
+		return rollout.Outputs{}, err
 	}
 	d := f.Desired(anyRegistry)
 	targets, err := e.chosen(d.Targets, o.targets)
 	if err != nil {
-		return nil, err
+		return rollout.Outputs{}, err
 	}
+	all := rollout.Outputs{Registries: []rollout.RegistryOutput{}}
 	missing := slices.Clone(only)
 	for _, t := range targets {
 		var names []ecr.RepositoryName
@@ -122,12 +124,12 @@ func (e *Env) outputs(ctx context.Context, o targetsOptions, only []string) (all
 		}
 		id, host, err := e.hostOf(ctx, t, o.data)
 		if err != nil {
-			return nil, err
+			return rollout.Outputs{}, err
 		}
-		all = append(all, render.NewOutputs(t.Name, id, host, names))
+		all.Registries = append(all.Registries, rollout.NewRegistryOutput(t.Name, id, host, names))
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("there is no repository %s in the file for these registries", strings.Join(missing, ", "))
+		return rollout.Outputs{}, fmt.Errorf("there is no repository %s in the file for these registries", strings.Join(missing, ", "))
 	}
 	return all, nil
 }

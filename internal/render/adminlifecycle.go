@@ -7,21 +7,22 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/deploy/images"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
 // LifecycleRuns writes what runs of lifecycle policies did, or would do: which
 // images went, by which rule, and why others stay on which a rule acts.
-func LifecycleRuns(w io.Writer, list []admin.RunLifecycleResponse, o Options) error {
+func LifecycleRuns(w io.Writer, r report.LifecycleRuns, o Options) error {
 	p := newPrinter(o)
-	for i, r := range list {
+	for i, run := range r.Runs {
 		if i > 0 {
 			p.linef(plain, "")
 		}
-		p.run(r)
+		p.run(run)
 	}
-	if len(list) == 0 {
+	if len(r.Runs) == 0 {
 		p.linef(plain, "No repository has a lifecycle policy.")
 	}
 	return p.flush(w)
@@ -32,7 +33,7 @@ func (p *printer) run(r admin.RunLifecycleResponse) {
 	if r.DryRun {
 		title = "Dry lifecycle run of"
 	}
-	p.linef(bold, "%s %s at %s", title, clean(r.RepositoryName), moment(r.At))
+	p.linef(bold, "%s %s at %s", title, clean(r.RepositoryName), words.Moment(r.At))
 	list := slices.Clone(r.Outcomes)
 	slices.SortStableFunc(list, func(a, b admin.Outcome) int { return a.RulePriority - b.RulePriority })
 	for _, x := range list {
@@ -49,7 +50,7 @@ func (p *printer) run(r admin.RunLifecycleResponse) {
 		}
 		why := clean(x.Reason)
 		if x.With != "" {
-			why += ", with image " + clean(images.Short(x.With)) + " that it belongs to"
+			why += ", with image " + clean(words.Digest(x.With)) + " that it belongs to"
 		}
 		p.linef(faint, "            %s", why)
 	}
@@ -60,14 +61,14 @@ func (p *printer) run(r admin.RunLifecycleResponse) {
 	case r.Stopped:
 		p.linef(bold, "Stopped: nothing was done.")
 	case r.Archived > 0:
-		p.linef(bold, "%s of %d %s (%s), %d archived.", count(r.Expired, "image", "images"), r.Images, verb, bytesText(r.SizeBytes), r.Archived)
+		p.linef(bold, "%s of %d %s (%s), %d archived.", words.Count(r.Expired, "image", "images"), r.Images, verb, words.Bytes(r.SizeBytes), r.Archived)
 	default:
-		p.linef(bold, "%s of %d %s (%s).", count(r.Expired, "image", "images"), r.Images, verb, bytesText(r.SizeBytes))
+		p.linef(bold, "%s of %d %s (%s).", words.Count(r.Expired, "image", "images"), r.Images, verb, words.Bytes(r.SizeBytes))
 	}
 }
 
 func outcomeName(x admin.Outcome) string {
-	s := clean(images.Short(x.ImageDigest))
+	s := clean(words.Digest(x.ImageDigest))
 	if len(x.ImageTags) > 0 {
 		return s + " (" + clean(strings.Join(x.ImageTags, ", ")) + ")"
 	}
@@ -80,7 +81,7 @@ func kept(x admin.Outcome) string {
 	case x.HeldBy != "":
 		return "leased by " + clean(x.HeldBy)
 	case x.GuardedBy != "":
-		return "belongs to image " + clean(images.Short(x.GuardedBy)) + ", which is there"
+		return "belongs to image " + clean(words.Digest(x.GuardedBy)) + ", which is there"
 	case x.Saved != "":
 		return clean(x.Saved)
 	}
@@ -90,6 +91,6 @@ func kept(x admin.Outcome) string {
 // Clock writes the time of the image clock.
 func Clock(w io.Writer, now time.Time, o Options) error {
 	p := newPrinter(o)
-	p.linef(plain, "%s", fmt.Sprintf("The image clock says %s.", moment(now)))
+	p.linef(plain, "%s", fmt.Sprintf("The image clock says %s.", words.Moment(now)))
 	return p.flush(w)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // Audit writes a record in a line, and below it why, where it was denied.
@@ -38,7 +39,7 @@ func Audit(w io.Writer, r audit.Record, o Options) error {
 		p.linef(plain, "    nobody knows %s", clean(key))
 	}
 	if r.Suppressed > 0 {
-		p.linef(plain, "    %s before it left out", count(int(r.Suppressed), "record", "records"))
+		p.linef(plain, "    %s before it left out", words.Count(int(r.Suppressed), "record", "records"))
 	}
 	return p.flush(w)
 }

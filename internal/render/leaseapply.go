@@ -4,16 +4,15 @@ import (
 	"io"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/deploy/leases"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // LeaseChanges writes what keeps the images in use of repositories alive.
-func LeaseChanges(w io.Writer, list []leases.Change, o Options) error {
+func LeaseChanges(w io.Writer, r rollout.LeaseChanges, o Options) error {
 	p := newPrinter(o)
-	var add, remove, expire, kept int
-	for _, c := range list {
-		add, remove, expire, kept = add+len(c.Add), remove+len(c.Remove), expire+len(c.Expire), kept+len(c.Kept)
+	for _, c := range r.Repositories {
 		if c.Empty() && len(c.Missing) == 0 && len(c.Waiting) == 0 {
 			continue
 		}
@@ -40,13 +39,14 @@ func LeaseChanges(w io.Writer, list []leases.Change, o Options) error {
 			p.linef(green, "  + lifecycle policy: rule 1: images tagged %s are kept", leases.Pattern)
 		}
 	}
+	add, kept, remove, expire := r.Counts()
 	p.linef(bold, "Images in use: %d to tag, %d tagged already. No longer in use: %s to remove, %s to expire.", add, kept,
-		count(remove, "tag", "tags"), count(expire, "image", "images"))
+		words.Count(remove, "tag", "tags"), words.Count(expire, "image", "images"))
 	return p.flush(w)
 }
 
 func leaseTagged(t leases.Tagged) string {
-	s := clean(images.Short(t.Digest))
+	s := clean(words.Digest(t.Digest))
 	if len(t.Tags) > 0 {
 		s += " (" + clean(strings.Join(t.Tags, ", ")) + ")"
 	}

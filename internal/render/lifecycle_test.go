@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/render/page"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -27,12 +28,12 @@ func expireRule(priority, days int, patterns ...string) lifecycle.Rule {
 }
 
 // hostile is a repository where every text from outside is an attack.
-func hostile() render.Lifecycle {
+func hostile() report.Lifecycle {
 	const evil = `"/></text><script>alert('&')</script>` + "\x00\x1b[31m\n"
-	l := render.Lifecycle{
+	l := report.Lifecycle{
 		Repository: evil, Source: evil, At: noon, Known: true,
 		Policy:  lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 3, evil+"*"), expireRule(2, 5), {Priority: 9, Selection: lifecycle.Selection{TagStatus: lifecycle.Untagged, CountType: lifecycle.ImageCountMoreThan, CountNumber: 3}, Action: lifecycle.Action{Type: lifecycle.Transition, TargetStorageClass: lifecycle.Archive}}}},
-		Origins: map[int]state.Origin{1: {Field: evil, Position: state.Position{File: evil, Line: 1, Column: 2}}},
+		Origins: map[int]report.Origin{1: {Field: evil, Place: report.Place{File: evil, Line: 1, Column: 2}}},
 	}
 	for i := range 40 {
 		m := lifecycle.Image{Digest: fmt.Sprintf("%s%d", evil, i), Tags: []string{evil + fmt.Sprint(i)}, PushedAt: noon.AddDate(0, 0, -i/2), LastPulledAt: noon.AddDate(0, 0, -i), SizeBytes: 1 << 30}
@@ -48,16 +49,16 @@ func hostile() render.Lifecycle {
 // nothing.
 func TestForecastPicturesAreInert(t *testing.T) {
 	for _, rate := range []lifecycle.Rate{lifecycle.RateNone, lifecycle.RatePresent} {
-		f := render.NewForecast(hostile(), 200, rate)
-		var svg, page, text, data strings.Builder
+		f := report.NewForecast(hostile(), 200, rate)
+		var svg, html, text, data strings.Builder
 		for _, err := range []error{
-			render.ForecastSVG(&svg, f), render.ForecastHTML(&page, f), render.ForecastText(&text, f, render.Options{}), render.ForecastJSON(&data, f),
+			page.ForecastSVG(&svg, f), page.ForecastHTML(&html, f), render.Forecast(&text, f, render.Options{}), render.JSON(&data, f),
 		} {
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		for name, s := range map[string]string{"svg": svg.String(), "html": page.String()} {
+		for name, s := range map[string]string{"svg": svg.String(), "html": html.String()} {
 			for _, bad := range []string{"<script", "\x00", "\x1b", "href", "src=", "url(", "@import", "onload"} {
 				if strings.Contains(s, bad) {
 					t.Errorf("%s holds %q", name, bad)
@@ -83,13 +84,13 @@ func TestForecastPicturesAreInert(t *testing.T) {
 
 // The picture of a small forecast says what happens.
 func TestForecastPicture(t *testing.T) {
-	l := render.Lifecycle{Repository: "team/app", Source: "policy.json", At: noon, Known: true, Policy: lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 7, "pr-*"), expireRule(2, 100)}}}
+	l := report.Lifecycle{Repository: "team/app", Source: "policy.json", At: noon, Known: true, Policy: lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 7, "pr-*"), expireRule(2, 100)}}}
 	for i := range 6 {
 		l.Images = append(l.Images, lifecycle.Image{Digest: fmt.Sprint("sha256:", i), Tags: []string{fmt.Sprint("pr-", i)}, PushedAt: noon.AddDate(0, 0, -4), LastPulledAt: noon, SizeBytes: 1 << 20})
 	}
-	f := render.NewForecast(l, 10, lifecycle.RateNone)
-	var svg, page, text strings.Builder
-	for _, err := range []error{render.ForecastSVG(&svg, f), render.ForecastHTML(&page, f), render.ForecastText(&text, f, render.Options{})} {
+	f := report.NewForecast(l, 10, lifecycle.RateNone)
+	var svg, html, text strings.Builder
+	for _, err := range []error{page.ForecastSVG(&svg, f), page.ForecastHTML(&html, f), render.Forecast(&text, f, render.Options{})} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,8 +104,8 @@ func TestForecastPicture(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"<svg ", "<td>2026-03-05</td><td>1</td><td><details><summary>6 images</summary><ul><li>sha256:0 (pr-0)</li>", "Content-Security-Policy"} {
-		if !strings.Contains(page.String(), want) {
-			t.Errorf("the page does not say %q:\n%s", want, page.String())
+		if !strings.Contains(html.String(), want) {
+			t.Errorf("the page does not say %q:\n%s", want, html.String())
 		}
 	}
 	want := `Lifecycle forecast of team/app at 2026-03-01 12:00 UTC, by policy.json

@@ -8,6 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // Ready is a local registry that has started.
@@ -66,7 +67,7 @@ func Up(w io.Writer, r Ready, o Options) error {
 		}
 		for _, c := range reg.Plan.Pending() {
 			if c.Op != plan.OpCreate { // what was there is not any more
-				pr.change(c, o)
+				pr.change(rollout.NewChange(c), o)
 			}
 		}
 		pr.findings(reg.Plan.Findings)

@@ -1,4 +1,4 @@
-package render
+package page
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -36,7 +38,7 @@ var pale = map[string]string{expireColor: "#e8aca7", archiveColor: "#ecd29a"}
 // picture draws an SVG.
 type picture struct {
 	b strings.Builder
-	f *Forecast
+	f *report.Forecast
 	// binDays is how many days one bar stands for, bins their number.
 	binDays, bins int
 }
@@ -44,17 +46,17 @@ type picture struct {
 // ForecastSVG draws a forecast: what stays, and below it for each rule how
 // many images it makes go, day by day. The picture stands alone: no scripts,
 // no fonts or images from elsewhere.
-func ForecastSVG(w io.Writer, f Forecast) error {
+func ForecastSVG(w io.Writer, f report.Forecast) error {
 	_, err := io.WriteString(w, forecastSVG(&f)+"\n")
 	return err
 }
 
-func forecastSVG(f *Forecast) string {
+func forecastSVG(f *report.Forecast) string {
 	p := &picture{f: f}
-	days := max(len(f.Timeline.Runs), 1)
+	days := max(len(f.Days), 1)
 	p.binDays = (days + maxBars - 1) / maxBars
 	p.bins = (days + p.binDays - 1) / p.binDays
-	busy, idle := f.lanes()
+	busy, idle := f.Busy(), f.Idle()
 
 	const top = 96
 	axis := top + (1+len(busy))*(laneHeight+laneGap) - laneGap + 6
@@ -67,7 +69,7 @@ func forecastSVG(f *Forecast) string {
 	y := axis + 44
 	p.legend(y, busy)
 	y += 24
-	notes := f.notes(busy)
+	notes := f.Notes()
 	if len(idle) > 0 {
 		notes = append([]string{"Nothing goes by " + ruleNames(idle) + "."}, notes...)
 	}
@@ -85,11 +87,11 @@ func forecastSVG(f *Forecast) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif">`+"\n", svgWidth, height)
-	fmt.Fprintf(&b, "<title>%s</title>\n<desc>%s</desc>\n", escape(title), escape(f.balance()))
+	fmt.Fprintf(&b, "<title>%s</title>\n<desc>%s</desc>\n", escape(title), escape(f.Balance()))
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", svgWidth, height)
 	head := &picture{}
 	head.text(28, 36, 20, inkColor, "bold", title)
-	head.text(28, 58, 12.5, softColor, "", fmt.Sprintf("%s to %s, with %s. Policy: %s.", day(f.At), day(f.At.AddDate(0, 0, f.Days)), f.premise(), f.Source))
+	head.text(28, 58, 12.5, softColor, "", fmt.Sprintf("%s to %s, with %s. Policy: %s.", words.Day(f.At), words.Day(f.At.AddDate(0, 0, f.Ahead)), f.Premise(), f.Policy))
 	b.WriteString(head.b.String())
 	b.WriteString(p.b.String())
 	b.WriteString("</svg>")
@@ -97,14 +99,14 @@ func forecastSVG(f *Forecast) string {
 }
 
 // escape makes s safe within an element or a quoted attribute.
-func escape(s string) string { return html.EscapeString(clean(s)) }
+func escape(s string) string { return html.EscapeString(words.Clean(s)) }
 
 // wrap breaks s at spaces into lines of at most width characters, and ends
 // with "..." when there would be more than most lines.
 func wrap(s string, width, most int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(clean(s)) {
+	for _, word := range strings.Fields(words.Clean(s)) {
 		for r := []rune(word); len(r) > width; r = []rune(word) {
 			if line != "" {
 				lines, line = append(lines, line), ""
@@ -127,7 +129,7 @@ func wrap(s string, width, most int) []string {
 }
 
 // ruleNames is "rules 1, 2 and 7".
-func ruleNames(rules []lifecycle.Rule) string {
+func ruleNames(rules []report.ForecastRule) string {
 	var s []string
 	for _, r := range rules {
 		s = append(s, fmt.Sprint(r.Priority))
@@ -167,10 +169,10 @@ func (p *picture) width() float64 { return float64(plotRight-plotLeft) / float64
 func (p *picture) x(bin int) float64 { return plotLeft + float64(bin)*p.width() }
 
 // label writes a lane's name and words to its left.
-func (p *picture) label(y int, name, words, total string) {
+func (p *picture) label(y int, name, text, total string) {
 	p.text(28, float64(y+12), 13.5, inkColor, "bold", name)
 	at := y + 29
-	for _, line := range wrap(words, labelChars, 2) {
+	for _, line := range wrap(text, labelChars, 2) {
 		p.text(28, float64(at), 12, softColor, "", line)
 		at += 15
 	}
@@ -178,19 +180,23 @@ func (p *picture) label(y int, name, words, total string) {
 }
 
 // lane draws one rule's bars.
-func (p *picture) lane(y int, l lane) {
-	p.label(y, fmt.Sprintf("Rule %d", l.rule.Priority), rule(l.rule), verb(l.rule.Action.Type)+" "+l.total.String())
+func (p *picture) lane(y int, l report.ForecastRule) {
+	p.label(y, fmt.Sprintf("Rule %d", l.Priority), l.Words, words.Verb(l.Action)+" "+l.Tally.String())
 	base := float64(y + laneHeight)
 	color := expireColor
-	if l.rule.Action.Type == lifecycle.Transition {
+	if l.Action == lifecycle.Transition {
 		color = archiveColor
 	}
 	all, arrived, most := make([]int, p.bins), make([]int, p.bins), 0
-	for i, d := range l.byRun {
-		bin := i / p.binDays
-		all[bin] += d.gone.Images
-		arrived[bin] += d.arrived
-		most = max(most, all[bin])
+	for i, d := range p.f.Days {
+		for _, act := range d.Rules {
+			if act.Priority == l.Priority {
+				bin := i / p.binDays
+				all[bin] += act.Images
+				arrived[bin] += act.Arrived
+				most = max(most, all[bin])
+			}
+		}
 	}
 	p.line(plotLeft, base, plotRight, base, lineColor, "")
 	scale := float64(laneHeight-12) / float64(max(most, 1))
@@ -200,7 +206,7 @@ func (p *picture) lane(y int, l lane) {
 			continue
 		}
 		x, h := p.x(bin)+p.width()*0.11, math.Max(float64(n)*scale, 2)
-		tip := fmt.Sprintf("%s: rule %d %s %s", p.span(bin), l.rule.Priority, verb(l.rule.Action.Type), count(n, "image", "images"))
+		tip := fmt.Sprintf("%s: rule %d %s %s", p.span(bin), l.Priority, words.Verb(l.Action), words.Count(n, "image", "images"))
 		if arrived[bin] > 0 {
 			tip += fmt.Sprintf(", %d of them pushed after today", arrived[bin])
 		}
@@ -221,40 +227,39 @@ func (p *picture) lane(y int, l lane) {
 
 // span names the days of a bin.
 func (p *picture) span(bin int) string {
-	runs := p.f.Timeline.Runs
-	first := runs[bin*p.binDays].At
+	days := p.f.Days
+	first := days[bin*p.binDays].Date
 	if p.binDays == 1 {
-		return day(first)
+		return first
 	}
-	return day(first) + " to " + day(runs[min((bin+1)*p.binDays, len(runs))-1].At)
+	return first + " to " + days[min((bin+1)*p.binDays, len(days))-1].Date
 }
 
 // stays draws how many images there are after each run.
 func (p *picture) stays(y int) {
-	runs := p.f.Timeline.Runs
-	before, after := p.f.ends()
-	p.label(y, "What stays", "now "+before.String(), fmt.Sprintf("after %s %s", count(p.f.Days, "day", "days"), after))
+	days, now := p.f.Days, p.f.Now.Images
+	p.label(y, "What stays", "now "+p.f.Now.String(), fmt.Sprintf("after %s %s", words.Count(p.f.Ahead, "day", "days"), p.f.After()))
 	base := float64(y + laneHeight)
 	p.line(plotLeft, base, plotRight, base, lineColor, "")
-	if len(runs) == 0 {
+	if len(days) == 0 {
 		return
 	}
-	most := len(p.f.Images)
-	for _, r := range runs {
-		most = max(most, r.Images)
+	most := now
+	for _, d := range days {
+		most = max(most, d.ImagesLeft)
 	}
 	scale := float64(laneHeight-12) / float64(max(most, 1))
 	var points strings.Builder
 	fmt.Fprintf(&points, "%s,%s", num(p.x(0)), num(base))
 	for bin := range p.bins {
-		r := runs[min((bin+1)*p.binDays, len(runs))-1]
-		h := num(base - float64(r.Images)*scale)
+		d := days[min((bin+1)*p.binDays, len(days))-1]
+		h := num(base - float64(d.ImagesLeft)*scale)
 		fmt.Fprintf(&points, " %s,%s %s,%s", num(p.x(bin)), h, num(p.x(bin+1)), h)
 	}
 	fmt.Fprintf(&points, " %s,%s", num(p.x(p.bins)), num(base))
 	fmt.Fprintf(&p.b, `<polygon points="%s" fill="%s" fill-opacity="0.28" stroke="none"/>`+"\n", points.String(), stayColor)
-	p.anchored(plotLeft-6, base-float64(len(p.f.Images))*scale+4, 10, softColor, "", "end", fmt.Sprint(len(p.f.Images)))
-	last := runs[len(runs)-1].Images
+	p.anchored(plotLeft-6, base-float64(now)*scale+4, 10, softColor, "", "end", fmt.Sprint(now))
+	last := days[len(days)-1].ImagesLeft
 	p.anchored(plotRight, base-float64(last)*scale-4, 10, softColor, "", "end", fmt.Sprint(last))
 }
 
@@ -267,25 +272,25 @@ func (p *picture) axis(top, y int) {
 	for bin := 0; bin < p.bins; bin += step {
 		x := p.x(bin)
 		p.line(x, float64(top), x, float64(y), lineColor, ` stroke-dasharray="2 3"`)
-		p.anchored(x, float64(y+14), 11, softColor, "", "start", p.f.Timeline.Runs[bin*p.binDays].At.UTC().Format("2 Jan"))
+		p.anchored(x, float64(y+14), 11, softColor, "", "start", p.f.Days[bin*p.binDays].At.UTC().Format("2 Jan"))
 	}
 }
 
 // alarm marks the first day on which an image in use goes.
 func (p *picture) alarm(top, y int) {
-	run, d, ok := p.f.firstUsed()
-	if !ok {
+	used := p.f.First
+	if used == nil {
 		return
 	}
 	bin := 0
-	for i, r := range p.f.Timeline.Runs {
-		if r.At.Equal(run.At) {
+	for i, d := range p.f.Days {
+		if d.At.Equal(used.At) {
 			bin = i / p.binDays
 		}
 	}
 	x := p.x(bin)
 	p.line(x, float64(top-8), x, float64(y), alarmColor, ` stroke-width="1.5" stroke-dasharray="5 3"`)
-	s := fmt.Sprintf("%s: the first image pulled in the last week goes, by rule %d", run.At.UTC().Format("2 Jan"), d.Outcome.Rule)
+	s := fmt.Sprintf("%s: the first image pulled in the last week goes, by rule %d", used.At.UTC().Format("2 Jan"), *used.Image.Rule)
 	anchor := "start"
 	if x > (plotLeft+plotRight)/2 {
 		anchor = "end"
@@ -293,12 +298,12 @@ func (p *picture) alarm(top, y int) {
 	p.anchored(x, float64(top-13), 12, alarmColor, "bold", anchor, s)
 }
 
-func (p *picture) legend(y int, busy []lane) {
+func (p *picture) legend(y int, busy []report.ForecastRule) {
 	x := 28.0
-	entry := func(color, words string) {
+	entry := func(color, text string) {
 		fmt.Fprintf(&p.b, `<rect x="%s" y="%d" width="12" height="12" fill="%s"/>`+"\n", num(x), y-10, color)
-		p.text(x+18, float64(y), 12, softColor, "", words)
-		x += 18 + 6.3*float64(len(words)) + 24
+		p.text(x+18, float64(y), 12, softColor, "", text)
+		x += 18 + 6.3*float64(len(text)) + 24
 	}
 	unit := "a day"
 	if p.binDays > 1 {
@@ -306,9 +311,9 @@ func (p *picture) legend(y int, busy []lane) {
 	}
 	expires, archives, arrived := false, false, false
 	for _, l := range busy {
-		expires = expires || l.rule.Action.Type == lifecycle.Expire
-		archives = archives || l.rule.Action.Type == lifecycle.Transition
-		arrived = arrived || l.arrived > 0
+		expires = expires || l.Action == lifecycle.Expire
+		archives = archives || l.Action == lifecycle.Transition
+		arrived = arrived || l.Arrived > 0
 	}
 	if expires {
 		entry(expireColor, "images that expire, "+unit)
@@ -317,7 +322,7 @@ func (p *picture) legend(y int, busy []lane) {
 		entry(archiveColor, "images that go to the archive, "+unit)
 	}
 	if arrived {
-		entry(pale[expireColor], "of them, pushed after "+day(p.f.At))
+		entry(pale[expireColor], "of them, pushed after "+words.Day(p.f.At))
 	}
 	if len(busy) == 0 {
 		p.text(x, float64(y), 12, softColor, "", "Nothing goes in this time.")
