@@ -1,6 +1,8 @@
 package render
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -131,7 +133,16 @@ func (p *printer) accessChange(a report.Access, c report.AccessChange) {
 		return
 	}
 	p.linef(plain, "  account %s: %s %s, add", c.Account, verb, of)
-	p.linef(plain, "    %s", clean(string(c.Add)))
+	p.linef(plain, "    %s", clean(oneLine(c.Add)))
+}
+
+// oneLine is JSON without white space, as it is when it cannot be read.
+func oneLine(doc json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, doc) != nil {
+		return string(doc)
+	}
+	return b.String()
 }
 
 // WhoCan writes the answers for all that may do something.

@@ -19,8 +19,8 @@ func Explain(w io.Writer, x report.Explanation, o Options) error {
 	}
 	p.linef(bold, "%s", words.Image(m.Digest, m.Tags))
 	facts := []string{"pushed " + when(x.At, m.PushedAt), pulled(x.At, m.PulledAt)}
-	if x.Status != "" {
-		facts = append(facts, strings.ToLower(clean(x.Status)))
+	if m.Status != "" {
+		facts = append(facts, strings.ToLower(clean(string(m.Status))))
 	}
 	if m.SizeBytes > 0 {
 		facts = append(facts, words.Bytes(m.SizeBytes))

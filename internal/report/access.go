@@ -40,7 +40,7 @@ type AccessAction struct {
 	DependsOn []string        `json:"depends_on,omitempty"`
 	// Near are the statements that would allow what is denied, had one element
 	// been another, actions apart: those are many and say little.
-	Near []NearStatement `json:"-"`
+	Near []NearStatement `json:"near,omitempty"`
 }
 
 // Statement names a statement of a policy.
@@ -154,8 +154,8 @@ type Matrix struct {
 	Cells []Cell   `json:"cells"`
 	Notes []string `json:"notes,omitempty"`
 	// Principals and Repositories are there even when there are no cells.
-	Principals   []string `json:"-"`
-	Repositories []string `json:"-"` // ARNs
+	Principals   []string `json:"principals"`
+	Repositories []string `json:"repositories"` // ARNs
 }
 
 // Cell is what a principal may do in a repository.

@@ -8,9 +8,8 @@ type LifecycleDiff struct {
 	Gained  []FateChange `json:"gained"`  // expire by the old policy only
 	Changed []FateChange `json:"changed"` // otherwise
 	New     string       `json:"newPolicy"`
+	Images  int          `json:"images"` // that were looked at
 	Header
-	// Images counts all that were looked at.
-	Images int `json:"-"`
 }
 
 // FateChange is an image before and after.
@@ -32,7 +31,7 @@ func NewLifecycleDiff(l Lifecycle, after lifecycle.Policy, source string) Lifecy
 		}
 		return out
 	}
-	return LifecycleDiff{changes(diff.Lost), changes(diff.Gained), changes(diff.Changed), source, l.header(), len(l.Images)}
+	return LifecycleDiff{changes(diff.Lost), changes(diff.Gained), changes(diff.Changed), source, len(l.Images), l.header()}
 }
 
 // MayBe counts the lost images that an index may keep that is not known.

@@ -21,11 +21,9 @@ type Explanation struct {
 	Rules   []ExplainedRule `json:"rules"`
 	Indexes []string        `json:"indexes"` // that list the image
 	Subject string          `json:"subjectManifestDigest,omitempty"`
+	// Caveats are sentences about what the answer hangs on.
+	Caveats []string `json:"caveats"`
 	Header
-	// Status is the image's; Caveats are sentences about what the answer hangs
-	// on.
-	Status  string   `json:"-"`
-	Caveats []string `json:"-"`
 }
 
 // ExplainedRule is what one rule has to do with the image.
@@ -44,7 +42,7 @@ type ExplainedRule struct {
 	Field    string            `json:"field,omitempty"`
 	Place    string            `json:"place,omitempty"`
 	// Reason says the verdict, and what led to it.
-	Reason string `json:"-"`
+	Reason string `json:"reason"`
 }
 
 // TagMatch is an element of a rule's list and a tag that matches it.
@@ -63,9 +61,6 @@ func NewExplanation(l Lifecycle, digest string) (Explanation, bool) {
 		Image: l.image(x.Image, x.Outcome), Answer: answer(x), Change: l.change(x), ChangesAt: known(x.Changes),
 		Rules: []ExplainedRule{}, Indexes: list(x.Indexes), Subject: x.Image.Subject, Header: l.header(),
 		Caveats: l.caveats(x),
-	}
-	if s := x.Image.Status; s != lifecycle.StatusActive {
-		e.Status = string(s)
 	}
 	owner := x.Owner()
 	for _, r := range x.Reasons {
@@ -127,7 +122,7 @@ func (l *Lifecycle) change(x lifecycle.Explanation) string {
 
 // caveats say what the answer hangs on.
 func (l *Lifecycle) caveats(x lifecycle.Explanation) []string {
-	var out []string
+	out := []string{}
 	for _, a := range Assumptions {
 		for _, name := range assumed(x.Outcome) {
 			if a.Name == name {

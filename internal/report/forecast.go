@@ -17,11 +17,11 @@ type Forecast struct {
 	First *UsedImage     `json:"firstPulledLastWeek"`
 	Rate  lifecycle.Rate `json:"rate"`
 	Rules []ForecastRule `json:"rules"` // the highest first
-	Header
 	// Ahead is how many days the forecast looks ahead; Now is what there is
 	// before the first run.
-	Ahead int   `json:"-"`
-	Now   Tally `json:"-"`
+	Ahead int   `json:"daysAhead"`
+	Now   Tally `json:"now"`
+	Header
 }
 
 // ForecastDay is one run.
@@ -46,7 +46,7 @@ type ForecastAct struct {
 	MayBe   int      `json:"mayBeIndexChildren"`
 	Digests []string `json:"imageDigests"` // without those that arrived
 	// Names are the images of Digests.
-	Names []NamedImage `json:"-"`
+	Names []NamedImage `json:"imageIds"`
 }
 
 // NamedImage is a digest with its tags.
@@ -67,9 +67,9 @@ type ForecastRule struct {
 	Rule
 	// Arrived counts the images of Rule that were pushed after the beginning.
 	// First and Last are the days on which something goes; "" for none.
-	Arrived int    `json:"-"`
-	First   string `json:"-"`
-	Last    string `json:"-"`
+	Arrived int    `json:"arrived"`
+	First   string `json:"firstDate,omitempty"`
+	Last    string `json:"lastDate,omitempty"`
 }
 
 // recent is how long ago a pull says that an image is in use.
@@ -118,7 +118,7 @@ func (l *Lifecycle) forecastDay(run lifecycle.Run) ForecastDay {
 		i := slices.IndexFunc(day.Rules, func(r ForecastAct) bool { return r.Priority == d.Outcome.Rule && r.Action == d.Outcome.Action })
 		if i < 0 {
 			i = len(day.Rules)
-			day.Rules = append(day.Rules, ForecastAct{Priority: d.Outcome.Rule, Action: d.Outcome.Action, Digests: []string{}})
+			day.Rules = append(day.Rules, ForecastAct{Priority: d.Outcome.Rule, Action: d.Outcome.Action, Digests: []string{}, Names: []NamedImage{}})
 		}
 		r := &day.Rules[i]
 		r.add(d.Image.SizeBytes)

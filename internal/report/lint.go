@@ -24,11 +24,11 @@ type Finding struct {
 	Remedy     string             `json:"remedy"`
 	Images     []string           `json:"imageDigests"`
 	// Policy is where the policy comes from. Names are the images of Images.
-	Policy string       `json:"-"`
-	Names  []NamedImage `json:"-"`
+	Policy string       `json:"policy"`
+	Names  []NamedImage `json:"imageIds"`
 }
 
-// Place is where the finding stands; the zero Place when it is in no file.
+// At is where the finding stands; the zero Place when it is in no file.
 func (f Finding) At() Place { return Place{f.File, f.Line, f.Column} }
 
 // Linted is a policy that was looked at, and what was found.
@@ -54,7 +54,7 @@ func NewLint(all []Linted) Lint {
 			at, field := p.place(f)
 			out := Finding{
 				Repository: p.Repository, Code: f.Code, Severity: f.Severity, Rule: priority(f.Rule), Path: f.Path, Field: field,
-				File: at.File, Line: at.Line, Column: at.Column, Message: f.Message, Remedy: f.Remedy, Images: list(f.Images), Policy: p.Source,
+				File: at.File, Line: at.Line, Column: at.Column, Message: f.Message, Remedy: f.Remedy, Images: list(f.Images), Policy: p.Source, Names: []NamedImage{},
 			}
 			for _, d := range f.Images {
 				out.Names = append(out.Names, NamedImage{d, list(tags[d])})

@@ -27,7 +27,7 @@ type Summary struct {
 	Assumed map[string]int `json:"assumed"`
 	Rules   []Rule         `json:"rules"`
 	// GuardedBy counts the guarded images by what keeps them.
-	GuardedBy map[lifecycle.GuardKind]int `json:"-"`
+	GuardedBy map[lifecycle.GuardKind]int `json:"guardedBy"`
 }
 
 // NewPreview decides about all images of l.

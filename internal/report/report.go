@@ -95,6 +95,8 @@ type Image struct {
 	PushedAt  *time.Time `json:"imagePushedAt,omitempty"`
 	PulledAt  *time.Time `json:"lastRecordedPullTime,omitempty"`
 	SizeBytes int64      `json:"imageSizeInBytes"`
+	// Status is where the image is, when it is not active.
+	Status lifecycle.Status `json:"imageStatus,omitempty"`
 }
 
 // Guard is what keeps an image against the rules.
@@ -109,6 +111,9 @@ func (l *Lifecycle) image(m lifecycle.Image, o lifecycle.Outcome) Image {
 		Digest: m.Digest, Tags: list(m.Tags), Action: o.Action, Rule: priority(o.Rule), Owner: priority(o.Owner),
 		MayBeChild: l.mayBeChild(m, o), Rank: o.Rank, With: o.With, PushedAt: known(m.PushedAt), PulledAt: known(m.LastPulledAt),
 		SizeBytes: m.SizeBytes, Assumed: assumed(o),
+	}
+	if m.Status != lifecycle.StatusActive {
+		f.Status = m.Status
 	}
 	if g := o.GuardedBy; g != nil {
 		f.GuardedBy = &Guard{g.Kind, g.By, g.Action}
