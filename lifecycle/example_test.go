@@ -150,7 +150,7 @@ func ExampleLintText() {
 		fmt.Printf("%d:%d: %s: %s (%s); %s\n", f.Line, f.Column, f.Severity, f.Message, f.Code, f.Remedy)
 	}
 	// Output:
-	// 2:78: note: rule 1 selects only images with tags for each of ["latest","main"] (KON3001); if images with any of these tags are meant, write one rule for each element
+	// 2:78: warning: rule 1 selects only images with tags for each of ["latest","main"] (KON3001); if images with any of these tags are meant, write one rule for each element
 }
 
 func ExampleDiff() {

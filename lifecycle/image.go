@@ -17,7 +17,10 @@ type Image struct {
 	LastArchivedAt  time.Time // last move into the archive
 	Status          Status    // "" is StatusActive
 	MediaType       string    // of the manifest; rules ignore it
-	SizeBytes       int64     // rules ignore it
+	// ArtifactType is the media type of an artifact, or of an image's
+	// configuration, as the API's artifactMediaType; rules ignore it.
+	ArtifactType string
+	SizeBytes    int64 // rules ignore it
 	// Children are the digests that the image, if it is an index, lists;
 	// Subject is the digest an artifact refers to, "" for none. They may name
 	// images that are not there. Only counts and guards look at them.

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
@@ -75,9 +74,11 @@ func (l *linter) list(id int) {
 			partly = append(partly, i)
 		}
 	}
-	severity, message := Note, fmt.Sprintf("rule %d selects only images with tags for each of %s", r.Priority, quoted(list...))
+	severity, message := Warning, fmt.Sprintf("rule %d selects only images with tags for each of %s", r.Priority, quoted(list...))
+	if len(partly) == 0 && len(l.selected[id]) > 0 {
+		severity = Note // as it should be, for these images
+	}
 	if len(partly) > 0 {
-		severity = Warning
 		message += fmt.Sprintf(": %s match some of them and are not selected", number(len(partly)))
 	}
 	l.add(LintList, severity, id, jsonpos.Path{"selection", name}, partly, message,
@@ -236,13 +237,16 @@ func (l *linter) victims(now time.Time) {
 				continue
 			}
 			// what belongs to a rule that counts days goes some day
-			if s := r.production(m); s != "" && (o.Action == Expire || r.ages && r.Action.Type == Expire) {
-				production = append(production, i)
-				if tag == "" {
-					tag = s
+			if o.Action == Expire || r.ages && r.Action.Type == Expire {
+				if s := r.deployed(m); s != "" {
+					production = append(production, i)
+					if tag == "" {
+						tag = s
+					}
 				}
 			}
-			if o.Action == Expire && r.Selection.CountType == SinceImagePushed && m.LastPulledAt.After(l.opts.Ages.cutoff(now, r.Selection.CountNumber)) {
+			if o.Action == Expire && r.ages && (l.opts.InUse[m.Digest] != "" ||
+				r.Selection.CountType == SinceImagePushed && m.LastPulledAt.After(l.opts.Ages.cutoff(now, r.Selection.CountNumber))) {
 				used = append(used, i)
 			}
 		}
@@ -254,26 +258,23 @@ func (l *linter) victims(now time.Time) {
 		}
 		if len(used) > 0 {
 			l.add(LintInUse, Warning, id, jsonpos.Path{"selection", "countNumber"}, used,
-				fmt.Sprintf("rule %d expires %s pulled within its %d days: age counts from the push", r.Priority, number(len(used)), r.Selection.CountNumber),
-				"choose a greater countNumber, keep these tags by a higher rule, or lease the images")
+				fmt.Sprintf("rule %d expires %s in use or pulled within its %d days: age counts from the push", r.Priority, number(len(used)), r.Selection.CountNumber),
+				remedyInUse)
 		}
 	}
 }
 
-// productionWords are the words of tags that say that an image is in use where
-// it matters.
-var productionWords = []string{"prod", "production", "live", "stable", "release"}
+// remedyInUse is what helps an image in use that a rule takes.
+const remedyInUse = "choose a greater countNumber, keep these tags by a higher rule, or lease the images"
 
-// production is the first tag of m with such a word that the list of r, being
-// about tags, does not match.
-func (r *rule) production(m *Image) string {
-	if r.Selection.TagStatus != Tagged {
+// deployed is the first tag of m that looks like a version or an environment
+// and that the list of r, being about tags, does not match.
+func (r *rule) deployed(m *Image) string {
+	if r.Selection.TagStatus != Tagged || len(m.Tags) < 2 {
 		return ""
 	}
 	for _, tag := range m.Tags {
-		words := strings.FieldsFunc(strings.ToLower(tag), func(c rune) bool { return !unicode.IsLetter(c) })
-		if slices.ContainsFunc(words, func(w string) bool { return slices.Contains(productionWords, w) }) &&
-			!r.some(&Image{Tags: []string{tag}}) {
+		if deployed(tag) && !r.some(&Image{Tags: []string{tag}}) {
 			return tag
 		}
 	}

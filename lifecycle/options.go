@@ -25,6 +25,9 @@ type Options struct {
 	ActivatingIsStandard bool
 	// Held are images that must stay whatever the rules say.
 	Held Held
+	// InUse are digests of images that somebody uses and that nothing keeps,
+	// each with the name of who uses it. Only Lint looks at it.
+	InUse map[string]string
 }
 
 // PredictAWS is what to assume of Amazon ECR: of each thing that AWS leaves
