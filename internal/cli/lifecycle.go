@@ -233,7 +233,7 @@ func (e *Env) time(l *looked, o lifecycleOptions) error {
 
 // offline reads the images from files. f is nil unless the user gave one.
 func (e *Env) offline(o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
-	if out.snapshot, err = images.Open(o.images); err != nil {
+	if out.snapshot, err = images.Open(o.images, e.Stdin); err != nil {
 		return out, nil, err
 	}
 	s := &out.snapshot
@@ -310,7 +310,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 	s := &l.snapshot
 	switch {
 	case o.policy != "":
-		text, err := images.ReadFile(o.policy)
+		text, err := images.ReadFile(o.policy, e.Stdin)
 		if err != nil {
 			return err
 		}

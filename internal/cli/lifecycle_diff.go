@@ -31,7 +31,7 @@ another way. OLD and NEW are files with a policy as JSON.`,
 			if err != nil {
 				return err
 			}
-			text, err := images.ReadFile(args[1])
+			text, err := images.ReadFile(args[1], e.Stdin)
 			if err != nil {
 				return err
 			}

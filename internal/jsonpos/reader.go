@@ -151,9 +151,20 @@ func (r *Reader) whole() {
 // Fail is the error that the value that was read last is wrong.
 func (r *Reader) Fail(format string, args ...any) error { return r.fail(r.value, format, args...) }
 
+// FailAt is Fail for a value elsewhere, on the path to the one that is read now.
+func (r *Reader) FailAt(at Pos, format string, args ...any) error {
+	return r.fail(at, format, args...)
+}
+
 // Pos is the place of the value that was read last; of an array or object, when
 // its first item or member has not been read yet.
 func (r *Reader) Pos() Pos { return r.value }
+
+// Next is the place of the value that is next.
+func (r *Reader) Next() Pos {
+	r.next()
+	return r.pos()
+}
 
 // Path leads to the value that is being read.
 func (r *Reader) Path() Path {

@@ -29,7 +29,7 @@ func Operations() []Operation {
 		opAccountSetting, opSetAccountSetting,
 		opSetPolicy, opPolicy, opDeletePolicy,
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
-		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle, opSetStorageClass,
+		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle, opSetStorageClass, opIndexManifests,
 		opReportLeases, opListLeases, opForgetLeases, opMoveClock,
 		opTagResource, opUntagResource, opResourceTags,
 		opPutImage, opManifest, opStatManifest, opBatchGetImage,

@@ -1,0 +1,62 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// IndexManifest is the manifest of an index.
+type IndexManifest struct {
+	Digest ecr.Digest
+	Body   []byte
+}
+
+// maxIndexBytes bounds the manifests of one page, but for one that is larger
+// alone.
+const maxIndexBytes = 4 << 20
+
+var opIndexManifests = Operation{"IndexManifests", []access.Action{"kontor:ListIndexManifests"}}
+
+// IndexManifests returns at most limit manifests of a repository's indexes, in
+// byte order of their digests after the digest after, and the image clock's
+// time. next is the digest to go on after, "" at the end. It is for reports on
+// images, which must not change what they report on: unlike BatchGetImage it is
+// no pull.
+// Errors: RepositoryNotFound.
+func (c *Caller) IndexManifests(ctx context.Context, at Repo, after ecr.Digest, limit int) (list []IndexManifest, next ecr.Digest, now time.Time, err error) {
+	err = c.view(ctx, opIndexManifests, at, func(ctx context.Context, r meta.Reader, repo meta.Repository) error {
+		list, next = nil, ""
+		at, size := after, 0
+		for {
+			page, err := r.ListManifests(ctx, repo.ID, at, surveyPage)
+			if err != nil {
+				return err
+			}
+			for _, m := range page {
+				if !isIndex(m.Image.MediaType) {
+					at = m.Image.Digest
+					continue
+				}
+				if len(list) == limit || size > 0 && size+int(m.BodySizeBytes) > maxIndexBytes {
+					next = at
+					return nil
+				}
+				whole, err := r.Manifest(ctx, repo.ID, m.Image.Digest)
+				if err != nil {
+					return err
+				}
+				size += len(whole.Body)
+				list = append(list, IndexManifest{m.Image.Digest, whole.Body})
+				at = m.Image.Digest
+			}
+			if len(page) < surveyPage {
+				return nil
+			}
+		}
+	})
+	return list, next, c.r.cfg.Now(), err
+}
