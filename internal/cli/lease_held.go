@@ -2,11 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"net/http"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -16,18 +11,13 @@ import (
 // knownLeases asks a Kontor registry for the leases of a repository, or of all
 // when name is empty. Amazon ECR, and what stands in for it, knows none.
 func (e *Env) knownLeases(ctx context.Context, conn *deploy.Conn, name ecr.RepositoryName) ([]leases.Lease, error) {
-	client, ok := conn.API.(*awsecr.Client)
-	if !ok || !conn.Target.Local && conn.Target.Endpoint == "" {
+	c := e.adminOf(conn)
+	if c == nil {
 		return nil, nil
-	}
-	o := client.Options()
-	c := &adminClient{endpoint: aws.ToString(o.BaseEndpoint), region: o.Region, credentials: o.Credentials, http: o.HTTPClient, now: e.Now}
-	if c.http == nil {
-		c.http = http.DefaultClient
 	}
 	known, err := c.leases(ctx, string(name))
 	switch {
-	case err != nil && !conn.Target.Local && (errors.Is(err, errNoKontor) || ecr.CodeOf(err) == ecr.CodeUnknownOperation):
+	case err != nil && noAdmin(conn, err):
 		return nil, nil
 	case ecr.CodeOf(err) == ecr.CodeAccessDenied:
 		e.notice("the leases of registry %s are not known (%s), so images in use are not told apart", conn.Target.Name, err)

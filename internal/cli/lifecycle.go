@@ -77,9 +77,9 @@ func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 	o.targetOptions.flags(e, cmd)
 	o.offlineFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON (default that of the file or the repository)")
+	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON; - is stdin (default that of the file or the repository)")
 	f.BoolVar(&o.deployed, "deployed", false, "use the repository's own policy, not that of the file (default false)")
-	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read manifests from the registry: AWS may count it as pulling (default false)")
+	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read the manifests of indexes from AWS, which may count it as pulling them (default false)")
 	if err := cmd.MarkFlagFilename("policy", "json"); err != nil {
 		panic(err) // the flag is defined above
 	}
@@ -89,7 +89,7 @@ func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 // offlineFlags are those of commands that read images from files.
 func (o *lifecycleOptions) offlineFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.images, "images", "", "read no registry but `FILE`, which aws ecr describe-images printed, or the folder of a snapshot")
+	f.StringVar(&o.images, "images", "", "read no registry but `FILE`, which aws ecr describe-images printed, or the folder of a snapshot; - is stdin")
 	f.StringVar(&o.manifests, "manifests", "", "with --images: read the manifests of indexes from the files in `DIR`")
 	f.StringVar(&o.at, "at", "", "look at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
 	f.StringVar(&o.assume, "assume", "", "where AWS leaves something open, assume `WHOSE` reading: aws (what deletes most) or kontor (default that of the registry; aws for files)")
@@ -123,6 +123,8 @@ func (o *lifecycleOptions) check() error {
 	switch {
 	case o.assume != "" && o.assume != assumeAWS && o.assume != assumeKontor:
 		return usagef("--assume %s: want %s or %s", o.assume, assumeAWS, assumeKontor)
+	case o.images == "-" && o.policy == "-":
+		return usagef("--images - and --policy - both read stdin: give one of them as a file")
 	case o.deployed && o.policy != "":
 		return usagef("--deployed and --policy contradict each other")
 	case o.manifests != "" && o.images == "":
@@ -135,22 +137,19 @@ func (o *lifecycleOptions) check() error {
 	return nil
 }
 
-// look reads the images and the policy that o and the repository's name, which
-// may be empty offline, choose.
-func (e *Env) look(ctx context.Context, o lifecycleOptions, name string) (report.Lifecycle, error) {
-	l, err := e.lookAt(ctx, o, name)
-	return l.Lifecycle, err
-}
-
-// looked is what look finds, and how the images came.
+// looked is a repository's images, the policy that they are looked at with, and
+// how they came. The caller closes it.
 type looked struct {
 	report.Lifecycle
 	snapshot images.Snapshot
 	// text is the policy's, and file where it is from; "" unless it is one
 	// that the user named.
 	text, file string
-	// keepsUntagged: the file says that images without tags never expire.
-	keepsUntagged bool
+	// of is what the file says of the repository; nil when it is not in a file.
+	of *declaration
+	// conn is the registry that was read; nil for files.
+	conn  *deploy.Conn
+	close func() error
 	// hosts are the registry's names, nil for any; leases what it knows to be
 	// in use.
 	hosts  []string
@@ -160,41 +159,53 @@ type looked struct {
 	inUse lifecycle.Held
 }
 
-func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (looked, error) {
+// declaration is what a file says of a repository's lifecycle, beside its
+// policy.
+type declaration struct {
+	keepsUntagged bool // images without tags never expire
+	expiresAll    bool // every image expires
+}
+
+// anyManifests reads the manifests of indexes wherever some images may go.
+func anyManifests(within time.Duration) func(*looked) bool {
+	return func(l *looked) bool { return l.MayBeKept(within) }
+}
+
+// lookAt reads the images and the policy that o and the repository's name,
+// which may be empty offline, choose. The manifests of indexes are read from a
+// registry when that is no pull, or when needed says so of the images without
+// them.
+func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string, needed func(*looked) bool) (out looked, err error) {
 	if err := o.check(); err != nil {
 		return looked{}, err
 	}
 	var repo ecr.RepositoryName
 	if name != "" {
-		var err error
 		if repo, err = ecr.ParseRepositoryName(name); err != nil {
 			return looked{}, usagef("%q is not the name of a repository", name)
 		}
 	}
-	var (
-		out looked
-		f   *spec.File
-		err error
-	)
-	if o.images != "" {
-		out, f, err = e.offline(o, repo)
-	} else if repo == "" {
+	var f *spec.File
+	out.close = func() error { return nil }
+	switch {
+	case o.images != "":
+		f, err = e.offline(&out, o, repo)
+	case repo == "":
 		return looked{}, usagef("name a repository, or give --images FILE")
-	} else {
-		out, f, err = e.live(ctx, o, repo)
+	default:
+		f, err = e.live(ctx, &out, o, repo)
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, out.close())
+		}
+	}()
 	if err != nil {
-		return looked{}, err
+		return out, err
 	}
 	s := &out.snapshot
 	if err := e.time(&out, o); err != nil {
-		return looked{}, err
-	}
-	var unread []string
-	out.Images, unread = s.Images()
-	out.Known = s.Manifests != nil && len(unread) == 0
-	if s.Manifests != nil && len(unread) > 0 {
-		e.notice("the manifests of %s are not there (%s), so images without tags may belong to them", plural(len(unread), "index", "indexes"), images.Digests(unread))
+		return out, err
 	}
 	out.Repository = string(s.Repository)
 	out.AWS = !s.Kontor
@@ -204,10 +215,48 @@ func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string) (look
 	if out.AWS {
 		out.Options = lifecycle.PredictAWS()
 	}
-	if err := e.hold(&out, o); err != nil {
-		return looked{}, err
+	if err := e.choosePolicy(&out, o, f); err != nil {
+		return out, err
 	}
-	return out, e.choosePolicy(&out, o, f)
+	if err := e.link(ctx, &out, o, needed); err != nil {
+		return out, err
+	}
+	if err := e.hold(&out, o); err != nil {
+		return out, err
+	}
+	out.InUse, out.Options.InUse = out.Options.Held, out.inUse
+	if out.inUse != nil {
+		out.InUse = out.inUse
+	}
+	return out, nil
+}
+
+// link finds out which images belong to which index.
+func (e *Env) link(ctx context.Context, l *looked, o lifecycleOptions, needed func(*looked) bool) error {
+	s := &l.snapshot
+	var unread []string
+	l.Images, unread = s.Images()
+	l.Known = s.Linked()
+	if l.conn != nil && !s.Kontor && !o.noManifests && !l.Known && needed(l) {
+		if err := l.conn.Manifests(ctx, s); err != nil {
+			return err
+		}
+		e.toldPulls(s)
+		l.Images, unread = s.Images()
+		l.Known = s.Linked()
+	}
+	if s.Manifests != nil && len(unread) > 0 {
+		e.notice("the manifests of %s are not there (%s), so images may belong to them", plural(len(unread), "index", "indexes"), images.Digests(unread))
+	}
+	s.Details = nil // of many images they take as much as the images
+	return nil
+}
+
+// toldPulls says what reading manifests from AWS costs.
+func (e *Env) toldPulls(s *images.Snapshot) {
+	if n := len(s.Manifests); n > 0 {
+		e.notice("read the manifests of %s of %s: Amazon ECR may count that as a pull of each today; --no-manifests reads none", plural(n, "index", "indexes"), s.Repository)
+	}
 }
 
 // notice tells the user something that is no result.
@@ -215,9 +264,11 @@ func (e *Env) notice(format string, args ...any) {
 	_, _ = fmt.Fprintf(e.Stderr, "kontor: "+format+"\n", args...) // nowhere to report to
 }
 
+// time is when the images are looked at: by default when they were read, by the
+// clock of the registry that they are in.
 func (e *Env) time(l *looked, o lifecycleOptions) error {
 	l.At = e.Now().UTC()
-	if o.images != "" && !l.snapshot.Taken.IsZero() {
+	if !l.snapshot.Taken.IsZero() {
 		l.At = l.snapshot.Taken
 	}
 	if o.at == "" {
@@ -232,19 +283,21 @@ func (e *Env) time(l *looked, o lifecycleOptions) error {
 }
 
 // offline reads the images from files. f is nil unless the user gave one.
-func (e *Env) offline(o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
+func (e *Env) offline(out *looked, o lifecycleOptions, repo ecr.RepositoryName) (f *spec.File, err error) {
 	if out.snapshot, err = images.Open(o.images, e.Stdin); err != nil {
-		return out, nil, err
+		return nil, err
 	}
-	s := &out.snapshot
+	s, name := &out.snapshot, images.Name(o.images)
+	// a snapshot has them; describe-images leaves them out unless it is asked
+	out.ArchiveUnseen = s.Taken.IsZero() && !slices.ContainsFunc(s.Details, func(d images.Detail) bool { return lifecycle.Status(d.Status) == lifecycle.StatusArchived })
 	if o.manifests != "" {
 		strange, err := s.AddManifests(o.manifests)
 		if err != nil {
-			return out, nil, err
+			return nil, err
 		}
 		if len(strange) > 0 {
 			e.notice("%s: %s no manifest of an image of %s: %s", o.manifests,
-				plural(len(strange), "file is", "files are"), o.images, strings.Join(strange[:min(len(strange), 3)], ", "))
+				plural(len(strange), "file is", "files are"), name, strings.Join(strange[:min(len(strange), 3)], ", "))
 		}
 	}
 	switch {
@@ -252,28 +305,28 @@ func (e *Env) offline(o lifecycleOptions, repo ecr.RepositoryName) (out looked, 
 	case s.Repository == "":
 		s.Repository = repo
 	case s.Repository != repo:
-		return out, nil, fmt.Errorf("%s holds the images of repository %s, not of %s", o.images, s.Repository, repo)
+		return nil, fmt.Errorf("%s holds the images of repository %s, not of %s", name, s.Repository, repo)
 	}
 	if len(o.files) > 0 || e.Getenv(envFile) != "" {
 		f, err = e.loadFile(o.fileOptions, e.Stderr)
 	}
-	return out, f, err
+	return f, err
 }
 
 // live reads the images from the registry that o chooses. f is nil when there
 // is no file: then it is the local registry.
-func (e *Env) live(ctx context.Context, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
-	conn, f, end, err := e.reach(ctx, o.targetOptions)
-	if err != nil {
-		return out, nil, err
+func (e *Env) live(ctx context.Context, out *looked, o lifecycleOptions, repo ecr.RepositoryName) (f *spec.File, err error) {
+	if out.conn, f, out.close, err = e.reach(ctx, o.targetOptions); err != nil {
+		out.close = func() error { return nil }
+		return nil, err
 	}
-	defer closing(&err, end)
-	if out.snapshot, err = conn.Images(ctx, repo, !o.noManifests, e.Now()); err != nil {
-		return out, f, err
+	// on AWS manifests are pulled, and only if the policy asks for it
+	if out.snapshot, err = out.conn.Images(ctx, repo, out.conn.Indexes != nil && !o.noManifests, e.Now()); err != nil {
+		return f, err
 	}
-	out.hosts = registryHosts(conn, o.hosts)
-	out.leases, err = e.knownLeases(ctx, conn, repo)
-	return out, f, err
+	out.hosts = registryHosts(out.conn, o.hosts)
+	out.leases, err = e.knownLeases(ctx, out.conn, repo)
+	return f, err
 }
 
 // reach connects to the registry that o chooses, by the file where there is
@@ -284,6 +337,7 @@ func (e *Env) reach(ctx context.Context, o targetOptions) (*deploy.Conn, *spec.F
 		if err != nil {
 			return nil, nil, nil, err
 		}
+		s.conn.Indexes = e.indexReader(s.conn)
 		return s.conn, s.file, s.close, nil
 	}
 	dir, err := e.dataDir(o.data)
@@ -301,6 +355,7 @@ func (e *Env) reach(ctx context.Context, o targetOptions) (*deploy.Conn, *spec.F
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, closeServer())
 	}
+	conn.Indexes = e.indexReader(conn)
 	return conn, nil, closeServer, nil
 }
 
@@ -314,7 +369,9 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 		if err != nil {
 			return err
 		}
-		l.Source, l.file, l.text = o.policy, o.policy, policyText(text)
+		name := images.Name(o.policy)
+		l.Source = name
+		l.file, l.text = policyText(name, text)
 		l.Policy, err = parsePolicy(l.file, l.text, l.AWS && !o.extensions)
 		return err
 	case f != nil && !o.deployed:
@@ -323,7 +380,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
 			}
 			l.Source, l.Origins = "the file", rollout.Origins(r.Origins.Rules)
-			l.keepsUntagged = f.KeepsUntagged(s.Repository)
+			l.of = &declaration{keepsUntagged: f.KeepsUntagged(s.Repository), expiresAll: expiresAll(r)}
 			if r.Lifecycle == "" {
 				return nil // the file asks for no policy
 			}
@@ -337,7 +394,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 	}
 	if s.Policy == "" {
 		if o.images != "" {
-			return usagef("give --policy FILE: there is no policy in %s", o.images)
+			return usagef("give --policy FILE: there is no policy in %s", images.Name(o.images))
 		}
 		l.Source = "no policy"
 		return nil

@@ -18,7 +18,8 @@ func (e *Env) lifecycleDiffCommand() *cobra.Command {
 		Short: "Show which images another policy would remove or save",
 		Long: `Compare what two lifecycle policies do to the same images: those that only the
 new one would remove, those that only the old one would, and those that go
-another way. OLD and NEW are files with a policy as JSON.`,
+another way. OLD and NEW are files with a policy as JSON; one of them, or
+--images, may be -, stdin.`,
 		Example: `  kontor lifecycle diff old.json new.json --images images.json
   kontor lifecycle diff snapshot/policy.json new.json --images snapshot`,
 		Args: between(2, 2),
@@ -27,7 +28,10 @@ another way. OLD and NEW are files with a policy as JSON.`,
 				return usagef("give --images FILE, which aws ecr describe-images printed, or the folder of a snapshot")
 			}
 			o.policy = args[0]
-			l, err := e.look(cmd.Context(), o, "")
+			if args[0] == "-" && args[1] == "-" || o.images == "-" && args[1] == "-" {
+				return usagef("stdin can be only one of OLD, NEW and --images")
+			}
+			l, err := e.lookAt(cmd.Context(), o, "", anyManifests(0))
 			if err != nil {
 				return err
 			}
@@ -35,11 +39,13 @@ another way. OLD and NEW are files with a policy as JSON.`,
 			if err != nil {
 				return err
 			}
-			after, err := parsePolicy(args[1], policyText(text), l.AWS)
+			name := images.Name(args[1])
+			file, newText := policyText(name, text)
+			after, err := parsePolicy(file, newText, l.AWS)
 			if err != nil {
 				return err
 			}
-			d := report.NewLifecycleDiff(l, after, args[1])
+			d := report.NewLifecycleDiff(l.Lifecycle, after, name)
 			if asJSON {
 				return render.JSON(e.Stdout, d)
 			}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,31 +22,41 @@ func (e *Env) explainCommand() *cobra.Command {
 		Use:   "explain REPOSITORY:TAG|REPOSITORY@DIGEST [flags]",
 		Short: "Say why an image stays or goes, and when that changes",
 		Long: `Say whether an image stays or goes at the next run of a lifecycle policy: by which
-rule, its age or its place in the rule's count, which other rules select it and
-why they have no say, the field of the file that made the rule, and the day on
-which its fate changes. Of a digest the first characters are enough. With
---images the repository's name may be left out.`,
+rule, its age or its place in the rule's count and which images are before it,
+which other rules select it and why they have no say, the field of the file that
+made the rule, the day on which its fate changes, and what comes after the
+archive. Of a digest the first characters are enough. With --images the
+repository's name may be left out.
+
+Of an image that is gone, a Kontor registry says which rule or who deleted it,
+and until when it can be restored.`,
 		Example: `  kontor lifecycle explain team/app:v1.2.3
   kontor lifecycle explain team/app@sha256:0123456789ab
   kontor lifecycle explain :v1.2.3 --images images.json --policy policy.json`,
 		Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			repo, tag, digest, err := splitImage(args[0])
 			if err != nil {
 				return err
 			}
-			looked, err := e.lookAt(cmd.Context(), o, repo)
+			var missing error
+			l, err := e.lookAt(cmd.Context(), o, repo, func(l *looked) bool {
+				var found string
+				found, missing = find(l.Lifecycle, tag, digest)
+				return missing == nil && l.MayBeKeptSome(found)
+			})
 			if err != nil {
 				return err
 			}
-			l := looked.Lifecycle
-			if digest, err = find(l, tag, digest); err != nil {
-				return err
+			defer closing(&err, l.close)
+			found, missing := find(l.Lifecycle, tag, digest)
+			if missing != nil {
+				return e.explainMissing(cmd.Context(), &l, tag, digest, asJSON, missing)
 			}
-			if by := looked.inUse[digest]; by != "" {
+			if by := l.inUse[found]; by != "" {
 				e.notice("it is in use by %s, which AWS does not know: kontor lease apply keeps it", by)
 			}
-			x, _ := report.NewExplanation(l, digest)
+			x, _ := report.NewExplanation(l.Lifecycle, found)
 			if asJSON {
 				return render.JSON(e.Stdout, x)
 			}
@@ -56,17 +68,36 @@ which its fate changes. Of a digest the first characters are enough. With
 	return cmd
 }
 
-// leastDigest is how many characters of a digest's value tell images apart
-// well enough for a person.
-const leastDigest = len("sha256:") + 6
+// explainMissing says what became of an image that is not there, where the
+// registry knows; else that it is missing.
+func (e *Env) explainMissing(ctx context.Context, l *looked, tag, digest string, asJSON bool, missing error) error {
+	gone, err := e.whatWent(ctx, l, tag, digest)
+	switch {
+	case err != nil:
+		return errors.Join(missing, err)
+	case gone == nil && l.conn != nil && !l.snapshot.Kontor:
+		return fmt.Errorf("%w; which rule or who deleted an image is in CloudTrail: events PolicyExecutionEvent and BatchDeleteImage", missing)
+	case gone == nil:
+		return missing
+	case asJSON:
+		return render.JSON(e.Stdout, gone)
+	}
+	return render.Gone(e.Stdout, *gone, e.options(e.Stdout))
+}
 
-// splitImage takes REPOSITORY:TAG or REPOSITORY@DIGEST apart.
+// leastDigest is how many digits of a digest tell images apart well enough for
+// a person.
+const leastDigest = 6
+
+// splitImage takes REPOSITORY:TAG or REPOSITORY@DIGEST apart. The digest may be
+// cut, and be without the name of its hash.
 func splitImage(ref string) (repo, tag, digest string, err error) {
 	if repo, digest, ok := strings.Cut(ref, "@"); ok {
-		if !strings.HasPrefix(digest, "sha256:") || len(digest) < leastDigest {
+		digits := strings.TrimPrefix(digest, "sha256:")
+		if len(digits) < leastDigest || len(digits) > 64 || strings.Trim(digits, "0123456789abcdef") != "" {
 			return "", "", "", usagef("%q: want a digest such as sha256:0123456789ab", digest)
 		}
-		return repo, "", digest, nil
+		return repo, "", "sha256:" + digits, nil
 	}
 	if repo, tag, ok := strings.Cut(ref, ":"); ok && tag != "" {
 		return repo, tag, "", nil

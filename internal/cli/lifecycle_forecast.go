@@ -26,13 +26,14 @@ func (e *Env) forecastCommand() *cobra.Command {
 		rate      string
 		svg, html string
 		asJSON    bool
+		list      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "forecast [REPOSITORY] [flags]",
 		Short: "Show what goes when, day by day",
 		Long: `Simulate a lifecycle policy's runs, one a day, and show what goes when and by
 which rule, and the first day on which an image goes that was pulled in the last
-week. An index goes before its children.
+week. An index goes before its children. --list names the images.
 
 With --rate present, images go on being pushed at the pace of late; with none
 (the default), nothing is. Nobody pulls or deletes anything meanwhile.`,
@@ -40,17 +41,19 @@ With --rate present, images go on being pushed at the pace of late; with none
   kontor lifecycle forecast team/app --rate present --html forecast.html
   kontor lifecycle forecast --images snapshot --svg forecast.svg`,
 		Args: between(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			switch {
 			case days < 1 || days > maxForecast:
 				return usagef("--days %d: want 1 to %d", days, maxForecast)
 			case rate != string(lifecycle.RateNone) && rate != string(lifecycle.RatePresent):
 				return usagef("--rate %s: want %s or %s", rate, lifecycle.RatePresent, lifecycle.RateNone)
 			}
-			l, err := e.lookAt(cmd.Context(), o, argument(args))
+			ahead := time.Duration(days) * 24 * time.Hour
+			l, err := e.lookAt(cmd.Context(), o, argument(args), anyManifests(ahead))
 			if err != nil {
 				return err
 			}
+			defer closing(&err, l.close)
 			f := report.NewForecast(l.Lifecycle, days, lifecycle.Rate(rate))
 			if err := writePicture(svg, func(w io.Writer) error { return page.ForecastSVG(w, f) }); err != nil {
 				return err
@@ -61,9 +64,11 @@ With --rate present, images go on being pushed at the pace of late; with none
 			if asJSON {
 				err = render.JSON(e.Stdout, f)
 			} else {
-				err = render.Forecast(e.Stdout, f, e.options(e.Stdout))
+				opts := e.options(e.Stdout)
+				opts.List = list
+				err = render.Forecast(e.Stdout, f, opts)
 			}
-			return errors.Join(err, l.leasedGo(time.Duration(days)*24*time.Hour))
+			return errors.Join(err, l.leasedGo(ahead))
 		},
 	}
 	o.flags(e, cmd)
@@ -72,6 +77,7 @@ With --rate present, images go on being pushed at the pace of late; with none
 	f.StringVar(&rate, "rate", string(lifecycle.RateNone), "suppose that images are pushed at the `RATE`: present or none")
 	f.StringVar(&svg, "svg", "", "also draw a picture, as SVG, into `FILE`")
 	f.StringVar(&html, "html", "", "also write a page with the picture and tables into `FILE`")
+	listFlag(cmd, &list)
 	jsonFlag(cmd, &asJSON)
 	completeWords(cmd, "rate", string(lifecycle.RatePresent), string(lifecycle.RateNone))
 	for _, flag := range []string{"svg", "html"} {

@@ -64,23 +64,24 @@ there are warnings; notes are only told.`,
 	return cmd
 }
 
-func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) ([]report.Linted, error) {
+func (e *Env) lint(ctx context.Context, o lifecycleOptions, name string) (linted []report.Linted, err error) {
 	if name == "" && o.images == "" {
 		if err := o.check(); err != nil {
 			return nil, err
 		}
 		return e.lintWithoutImages(o)
 	}
-	l, err := e.lookAt(ctx, o, name)
+	l, err := e.lookAt(ctx, o, name, func(l *looked) bool { return l.MayBeKept(0) })
 	if err != nil {
 		return nil, err
 	}
+	defer closing(&err, l.close)
 	r := report.Linted{Lifecycle: l.Lifecycle, File: l.file}
 	if l.text != "" {
 		r.Findings, err = l.Options.LintText([]byte(l.text), l.Images, l.At)
 		return []report.Linted{r}, err
 	}
-	r.Findings = intended(l.Options.Lint(l.Policy, l.Images, l.At), l.keepsUntagged)
+	r.Findings = intended(l.Options.Lint(l.Policy, l.Images, l.At), l.of)
 	return []report.Linted{r}, nil
 }
 
@@ -110,16 +111,16 @@ func (e *Env) lintWithoutImages(o lifecycleOptions) ([]report.Linted, error) {
 		linted = append(linted, report.Linted{
 			Lifecycle: report.Lifecycle{Repository: string(repo.Name), Source: "the file", At: e.Now().UTC(), Policy: p, Origins: rollout.Origins(repo.Origins.Rules)},
 			Declared:  rollout.Place(repo.Origins.Repository),
-			Findings:  intended(lifecycle.Lint(p, nil, e.Now()), f.KeepsUntagged(repo.Name)),
+			Findings:  intended(lifecycle.Lint(p, nil, e.Now()), &declaration{keepsUntagged: f.KeepsUntagged(repo.Name), expiresAll: expiresAll(repo)}),
 		})
 	}
 	return linted, nil
 }
 
-// intended leaves out that images without tags stay, where the file says so.
-func intended(found []lifecycle.Finding, keepsUntagged bool) []lifecycle.Finding {
-	if !keepsUntagged {
-		return found
-	}
-	return slices.DeleteFunc(found, func(f lifecycle.Finding) bool { return f.Code == lifecycle.LintUntagged })
+// intended leaves out what the file says in so many words: that images without
+// tags stay, or that every image expires. of is nil where there is no file.
+func intended(found []lifecycle.Finding, of *declaration) []lifecycle.Finding {
+	return slices.DeleteFunc(found, func(f lifecycle.Finding) bool {
+		return of != nil && (of.keepsUntagged && f.Code == lifecycle.LintUntagged || of.expiresAll && f.Code == lifecycle.LintEmpties)
+	})
 }

@@ -9,16 +9,20 @@ import (
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
-// policyText is the policy in text: text itself, or what is in the answer that
-// aws ecr get-lifecycle-policy prints.
-func policyText(text []byte) string {
+// policyText is the policy in the text of a file: text itself, or what is in the
+// answer that aws ecr get-lifecycle-policy prints, whole or with --query
+// lifecyclePolicyText. file then is what its places belong to.
+func policyText(name string, text []byte) (file, policy string) {
 	var answer struct {
 		Policy string `json:"lifecyclePolicyText"`
 	}
-	if json.Unmarshal(text, &answer) == nil && answer.Policy != "" {
-		return answer.Policy
+	if json.Unmarshal(text, &policy) == nil {
+		return name + " (lifecyclePolicyText)", policy
 	}
-	return string(text)
+	if json.Unmarshal(text, &answer) == nil && answer.Policy != "" {
+		return name + " (lifecyclePolicyText)", answer.Policy
+	}
+	return name, string(text)
 }
 
 // parsePolicy reads the policy that a file holds. What Kontor's registry takes

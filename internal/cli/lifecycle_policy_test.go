@@ -78,7 +78,7 @@ func TestLifecycleLint(t *testing.T) {
 	at := []string{"--images", "images.json", "--at", "2026-03-01T12:00:00Z"}
 
 	s.want(lint("--policy", "policy.json"), 0, "0 warnings, 0 notes.\n")
-	s.want(lint("--policy", "new.json"), 0, "new.json:2:", "KON3001: note: rules[0].selection.tagPatternList: rule 1 selects only images with tags for each of")
+	s.want(lint("--policy", "new.json"), 1, "new.json:2:", "KON3001: warning: rules[0].selection.tagPatternList: rule 1 selects only images with tags for each of")
 	s.want(lint(append(at, "--policy", "new.json")...), 1, "new.json:2:78: KON3001: warning: rules[0].selection.tagPatternList: ",
 		"    Remedy: if images with any of these tags are meant, write one rule for each element.\n", "    Images: sha256:", "(v1)",
 		"KON3004", "kontor: there are 2 warnings\n")

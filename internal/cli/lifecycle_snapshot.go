@@ -42,6 +42,9 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 			if err != nil {
 				return err
 			}
+			if !s.Kontor {
+				e.toldPulls(&s)
+			}
 			if err := s.Save(dir); err != nil {
 				return err
 			}
@@ -61,7 +64,7 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 	}
 	o.flags(e, cmd)
 	cmd.Flags().StringVarP(&dir, "output", "o", "", "write into the folder `DIR`, which must be new or empty")
-	cmd.Flags().BoolVar(&noManifests, "no-manifests", false, "do not read manifests: AWS may count it as pulling (default false)")
+	cmd.Flags().BoolVar(&noManifests, "no-manifests", false, "do not read the manifests of indexes, which AWS may count as pulling them (default false)")
 	jsonFlag(cmd, &asJSON)
 	if err := cmd.MarkFlagDirname("output"); err != nil {
 		panic(err) // the flag is defined above

@@ -260,7 +260,7 @@ func TestPreviewOffline(t *testing.T) {
 		"Guarded: 2 images stay although a rule is against it: an index lists them.\n",
 		"Guarded: 1 image stays although a rule is against it: what they belong to stays.\n",
 		"5 images: 1 expires (1.0 MiB), 0 go to the archive, 4 stay.\n")
-	s.want(preview(), 0, "Not known: 4 images without tags may belong to an index", "Assumed for 1 image, where AWS says nothing: it removes signatures")
+	s.want(preview(), 0, "Not known: all of the 4 images may belong to an index, and then stay; the manifests of the indexes tell.\n", "5 images: 4 expire (4.0 MiB), 4 of them perhaps, ", "Assumed for 1 image, where AWS says nothing: it removes signatures")
 
 	// an index whose manifest is missing is named
 	if err := os.Remove("manifests/index.json"); err != nil {
@@ -268,7 +268,7 @@ func TestPreviewOffline(t *testing.T) {
 	}
 	s.write("manifests/other.json", `{"manifests": []}`)
 	s.want(preview("--manifests", "manifests"), 0, "kontor: manifests: 1 file is no manifest of an image of images.json: other.json\n",
-		"kontor: the manifests of 1 index are not there (sha256:", "Not known: 4 images")
+		"kontor: the manifests of 1 index are not there (sha256:", "Not known: all of the 4 images")
 }
 
 func TestLifecycleUsage(t *testing.T) {
@@ -322,7 +322,7 @@ func TestExplainOffline(t *testing.T) {
 	s.want(explain("@"+digestOf("amd64")[:20], file...), 0, "It stays, although rule 1 expires it: index sha256:", "It goes at the first run after 2026-03-03 12:00 UTC")
 	s.want(explain(":v1", append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It goes at the next run: rule 2 expires it; it was pushed on 2026-02-01, more than 30 days ago.\nIt has been due since 2026-03-03 12:00 UTC.")
 	s.want(explain("@"+digestOf("amd64"), append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It goes at the run after the next, when what keeps it has gone.")
-	s.want(explain("@"+digestOf("lone"), "--policy", "policy.json"), 0, "It goes at the next run: rule 1 expires it", "the manifests, which would tell, are not known")
+	s.want(explain("@"+digestOf("lone"), "--policy", "policy.json"), 0, "It goes at the next run, unless an index lists it: rule 1 expires it", "Not known: whether an index lists it, which would keep it; the manifests of the indexes tell.\n")
 	s.want(explain("@"+digestOf("signature"), append(file, "--assume", "kontor")...), 0, "belongs to image sha256:")
 
 	r := s.want(explain(":v1", append(file, "--json")...), 0)
@@ -387,7 +387,7 @@ func TestForecastOffline(t *testing.T) {
 		}
 	}
 	s.want(forecast(args...), 0, "2026-03-04  rule 1 expires 2 images, 2.0 MiB\n", "(kontor.yaml:4:7: ecr_repositories[\"team/app\"].expiration_rules[0])", "No image pulled in the last week goes within 5 days.", "Now 5 images, 5.0 MiB; after 5 days 0 images.")
-	s.want(forecast("--policy", "policy.json"), 0, "For 30 days, with nothing pushed", "Not known: 4 images without tags may belong", "Assumed: 1 image goes only by the reading")
+	s.want(forecast("--policy", "policy.json"), 0, "For 30 days, with nothing pushed", "Not known: 4 images that go may belong to an index, and then stay", "Assumed: 1 image goes only by the reading")
 	s.want(forecast("--policy", "policy.json", "--rate", "present"), 0, "with pushes going on as of late")
 	s.want(forecast("--days", "0"), 2, "--days 0: want 1 to 3650")
 	s.want(forecast("--rate", "fast"), 2, "--rate fast: want present or none")

@@ -72,6 +72,9 @@ type Conn struct {
 	// in its account.
 	Grants     principals.Registry
 	Principals principals.API
+	// Indexes reads manifests without pulling them; nil where nothing does, as
+	// on Amazon ECR.
+	Indexes IndexReader
 }
 
 // Connect builds the clients for c.Target and asks who the caller is. A caller

@@ -45,21 +45,25 @@ var journalWords = map[string]string{
 func Journal(w io.Writer, r report.Journal, o Options) error {
 	p := newPrinter(o)
 	for _, e := range r.Entries {
-		what := journalWords[e.Operation]
-		if what == "" {
-			what = clean(e.Operation)
-		}
-		size := ""
-		if e.SizeBytes > 0 {
-			size = ", " + words.Bytes(e.SizeBytes)
-		}
-		p.linef(plain, "%s  %s: %s%s", words.Moment(e.At), imageName(e.RepositoryName, e.ImageDigest, e.ImageTags), what, size)
-		p.linef(faint, "    %s", because(e.Reason, e.Actor, e.RulePriority))
+		p.journalEntry("", e)
 	}
 	if len(r.Entries) == 0 {
 		p.linef(plain, "The journal has no such entry.")
 	}
 	return p.flush(w)
+}
+
+func (p *printer) journalEntry(indent string, e admin.JournalEntry) {
+	what := journalWords[e.Operation]
+	if what == "" {
+		what = clean(e.Operation)
+	}
+	size := ""
+	if e.SizeBytes > 0 {
+		size = ", " + words.Bytes(e.SizeBytes)
+	}
+	p.linef(plain, "%s%s  %s: %s%s", indent, words.Moment(e.At), imageName(e.RepositoryName, e.ImageDigest, e.ImageTags), what, size)
+	p.linef(faint, "%s    %s", indent, because(e.Reason, e.Actor, e.RulePriority))
 }
 
 // Bin writes what the recycle bin holds.

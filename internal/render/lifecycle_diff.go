@@ -26,7 +26,7 @@ func LifecycleDiff(w io.Writer, d report.LifecycleDiff, o Options) error {
 	p.changes(yellow, "Changed otherwise", d.Changed)
 	p.linef(plain, "")
 	if n := d.MayBe(); n > 0 {
-		p.linef(yellow, "Not known: %s without tags may belong to an index, and then stay; manifests would tell.", words.Count(n, "image", "images"))
+		p.linef(yellow, "Not known: %s that are lost may belong to an index, and then %s; the manifests of the indexes tell.", ofThem(n, len(d.Lost)), stays(n))
 	}
 	p.linef(bold, "%d lost, %d gained, %d changed otherwise, %s as before.", len(d.Lost), len(d.Gained), len(d.Changed),
 		words.Count(d.Same(), "image", "images"))

@@ -35,6 +35,11 @@ func Forecast(w io.Writer, f report.Forecast, o Options) error {
 				c = red
 			}
 			p.linef(c, "%s", line)
+			if o.List {
+				for _, m := range r.Names {
+					p.linef(plain, "              %s", words.Image(m.Digest, m.Tags))
+				}
+			}
 		}
 	}
 	if !any {
@@ -45,7 +50,16 @@ func Forecast(w io.Writer, f report.Forecast, o Options) error {
 		p.linef(bold, "%s", ruleLine(r.Priority, r.Words, r.Field, r.Place))
 		p.linef(plain, "  %s %s between %s and %s", words.Verb(r.Action), r.Tally, r.First, r.Last)
 	}
-	for _, r := range f.Idle() {
+	idle := f.Idle()
+	if len(idle) > mostIdle {
+		var names []int
+		for _, r := range idle {
+			names = append(names, r.Priority)
+		}
+		p.linef(plain, "%s do nothing in this time.", words.Sentence(words.Rules(names)))
+		idle = nil
+	}
+	for _, r := range idle {
 		p.linef(plain, "%s", ruleLine(r.Priority, r.Words, r.Field, r.Place))
 		p.linef(plain, "  %s nothing", words.Verb(r.Action))
 	}

@@ -1,8 +1,12 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/report"
@@ -39,15 +43,92 @@ func Preview(w io.Writer, r report.Preview, o Options) error {
 	if len(r.Summary.Rules) == 0 {
 		p.linef(plain, "There is no lifecycle policy: nothing expires.")
 	}
+	var idle []int
 	for _, rule := range r.Summary.Rules {
+		if rule.Images == 0 {
+			idle = append(idle, rule.Priority)
+		}
+	}
+	for _, rule := range r.Summary.Rules {
+		if rule.Images == 0 && len(idle) > mostIdle {
+			continue
+		}
 		p.linef(plain, "")
 		p.linef(bold, "%s", ruleLine(rule.Priority, rule.Words, rule.Field, rule.Place))
 		p.victims(&r, rule)
 	}
 	p.linef(plain, "")
+	if len(idle) > mostIdle {
+		p.linef(plain, "%s do nothing now.", words.Sentence(words.Rules(idle)))
+	}
+	if o.List {
+		p.list(r.Images)
+		p.linef(plain, "")
+	}
 	p.notes(r.Summary)
 	p.linef(bold, "%s", summaryText(r.Summary))
 	return p.flush(w)
+}
+
+// mostIdle is how many rules that do nothing have lines of their own; more are
+// put together.
+const mostIdle = 5
+
+// list writes a line for each image: those that go first, by rule and push.
+func (p *printer) list(images []report.Image) {
+	order := slices.Clone(images)
+	slices.SortStableFunc(order, func(a, b report.Image) int {
+		return cmp.Or(cmp.Compare(fateOrder(a), fateOrder(b)), cmp.Compare(value(a.Rule), value(b.Rule)), compareTimes(a.PushedAt, b.PushedAt))
+	})
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	row := func(cells ...string) { _, _ = fmt.Fprintln(t, strings.Join(cells, "\t")) } // a Builder takes everything
+	row("WHAT HAPPENS", "PUSHED", "PULLED", "SIZE", "DIGEST", "TAGS", "IN USE BY")
+	for _, m := range order {
+		row(fate(m), date(m.PushedAt, "unknown"), date(m.PulledAt, "never"), words.Bytes(m.SizeBytes), clean(words.Digest(m.Digest)), orDash(cleaned(m.Tags)), clean(m.UsedBy))
+	}
+	_ = t.Flush()
+	for line := range strings.Lines(table.String()) {
+		p.linef(plain, "%s", strings.TrimRight(line, " \n"))
+	}
+}
+
+func cleaned(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = clean(s)
+	}
+	return out
+}
+
+// fateOrder is smaller for images that go.
+func fateOrder(m report.Image) int {
+	switch m.Action {
+	case lifecycle.Expire:
+		return 0
+	case lifecycle.Transition:
+		return 1
+	}
+	return 2
+}
+
+func value(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+func compareTimes(a, b *time.Time) int {
+	var none time.Time
+	return cmp.Or(a, &none).Compare(*cmp.Or(b, &none))
+}
+
+func date(t *time.Time, otherwise string) string {
+	if t == nil {
+		return otherwise
+	}
+	return words.Day(*t)
 }
 
 func (p *printer) victims(r *report.Preview, rule report.Rule) {
@@ -107,13 +188,51 @@ func (p *printer) notes(s report.Summary) {
 		}
 	}
 	if s.MayBe > 0 {
-		p.linef(yellow, "Not known: %s without tags may belong to an index, and then stay; manifests would tell.", words.Count(s.MayBe, "image", "images"))
+		p.linef(yellow, "Not known: %s may belong to an index, and then %s; the manifests of the indexes tell.", ofThem(s.MayBe, s.Expire+s.Transition), stays(s.MayBe))
+	}
+	if s.NoPushTime > 0 {
+		p.linef(yellow, "Not known: when %s pushed; no rule acts on them for their age, and counts take them for the newest.", words.Count(s.NoPushTime, "image was", "images were"))
+	}
+	if s.ArchiveUnseen {
+		p.linef(yellow, "Not known: which images are archived; aws ecr describe-images lists them with --filter imageStatus=ANY only.")
+	}
+	if s.InUse > 0 {
+		c := green
+		if s.InUseGo > 0 {
+			c = red
+		}
+		p.linef(c, "In use by leases: %s, of which %s; --list names them.", words.Count(s.InUse, "image", "images"), words.Count(s.InUseGo, "expires", "expire"))
+	}
+	if s.PulledGo > 0 {
+		p.linef(red, "Pulled in the last 7 days: %s.", ofThem(s.PulledGo, s.Expire)+" that "+map[bool]string{true: "expires", false: "expire"}[s.Expire == 1])
 	}
 }
 
+func stays(n int) string {
+	if n == 1 {
+		return "stays"
+	}
+	return "stay"
+}
+
+// ofThem is "all of the 3 images", "1 of the 3 images".
+func ofThem(n, all int) string {
+	switch {
+	case all == 1:
+		return "the image"
+	case n == all:
+		return fmt.Sprintf("all of the %d images", all)
+	}
+	return fmt.Sprintf("%d of the %d images", n, all)
+}
+
 func summaryText(s report.Summary) string {
-	return fmt.Sprintf("%s: %s, %s, %s.", words.Count(s.Images, "image", "images"),
-		plus(words.Count(s.Expire, "expires", "expire"), s.ExpireBytes), plus(words.Count(s.Transition, "goes to the archive", "go to the archive"), s.MoveBytes),
+	perhaps := ""
+	if s.MayBe > 0 {
+		perhaps = fmt.Sprintf(", %d of them perhaps", s.MayBe)
+	}
+	return fmt.Sprintf("%s: %s%s, %s, %s.", words.Count(s.Images, "image", "images"),
+		plus(words.Count(s.Expire, "expires", "expire"), s.ExpireBytes), perhaps, plus(words.Count(s.Transition, "goes to the archive", "go to the archive"), s.MoveBytes),
 		words.Count(s.Keep, "stays", "stay"))
 }
 

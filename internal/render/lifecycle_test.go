@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,7 @@ func TestForecastPicturesAreInert(t *testing.T) {
 // The picture of a small forecast says what happens.
 func TestForecastPicture(t *testing.T) {
 	l := report.Lifecycle{Repository: "team/app", Source: "policy.json", At: noon, Known: true, Policy: lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 7, "pr-*"), expireRule(2, 100)}}}
+	l.Policy.Rules[0].Description = "pull <requests>"
 	for i := range 6 {
 		l.Images = append(l.Images, lifecycle.Image{Digest: fmt.Sprint("sha256:", i), Tags: []string{fmt.Sprint("pr-", i)}, PushedAt: noon.AddDate(0, 0, -4), LastPulledAt: noon, SizeBytes: 1 << 20})
 	}
@@ -98,12 +100,13 @@ func TestForecastPicture(t *testing.T) {
 	for _, want := range []string{
 		"Lifecycle forecast: team/app", "2026-03-05: rule 1 expires 6 images", "expires 6 images, 6.0 MiB",
 		"5 Mar: the first image pulled in the last week goes, by rule 1", "Nothing goes by rule 2.", "now 6 images, 6.0 MiB", "after 10 days 0 images",
+		">6</text>", ">now</text>", ">next run</text>", "\u201cpull &lt;requests&gt;\u201d",
 	} {
 		if !strings.Contains(svg.String(), want) {
 			t.Errorf("the picture does not say %q:\n%s", want, svg.String())
 		}
 	}
-	for _, want := range []string{"<svg ", "<td>2026-03-05</td><td>1</td><td><details><summary>6 images</summary><ul><li>sha256:0 (pr-0)</li>", "Content-Security-Policy"} {
+	for _, want := range []string{"<svg ", "<td>2026-03-05</td><td>1</td><td><details><summary>6 images</summary><ul><li>sha256:0 (pr-0)</li>", "Content-Security-Policy", "<small>\u201cpull &lt;requests&gt;\u201d</small>"} {
 		if !strings.Contains(html.String(), want) {
 			t.Errorf("the page does not say %q:\n%s", want, html.String())
 		}
@@ -123,5 +126,32 @@ Now 6 images, 6.0 MiB; after 10 days 0 images.
 `
 	if text.String() != want {
 		t.Errorf("the text is\n%s\nwant\n%s", text.String(), want)
+	}
+}
+
+// Every bar has its number, however many there are and however high.
+func TestEveryBarHasItsNumber(t *testing.T) {
+	for _, images := range []int{1, 30, 3000} {
+		for _, days := range []int{1, 5, 30, 46, 60, 400} {
+			l := report.Lifecycle{Source: "policy.json", At: noon, Known: true, Policy: lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 7)}}}
+			for i := range images {
+				l.Images = append(l.Images, lifecycle.Image{Digest: fmt.Sprint("sha256:", i), Tags: []string{"x"}, PushedAt: noon.Add(-time.Duration(i) * 90 * time.Minute)})
+			}
+			f := report.NewForecast(l, days, lifecycle.RateNone)
+			var svg strings.Builder
+			if err := page.ForecastSVG(&svg, f); err != nil {
+				t.Fatal(err)
+			}
+			// a bar's tip says its number, the next text is it
+			bars := regexp.MustCompile(`<g><title>[^<]* (\d+) images?</title>.*</g>\n<text [^>]*>(\d+)</text>`).FindAllStringSubmatch(svg.String(), -1)
+			if n := strings.Count(svg.String(), "<g>"); len(bars) != n || n == 0 && f.Rules[0].Images > 0 {
+				t.Errorf("%d images, %d days: %d bars have numbers, of %d", images, days, len(bars), n)
+			}
+			for _, b := range bars {
+				if b[1] != b[2] {
+					t.Errorf("%d images, %d days: a bar of %s says %s", images, days, b[1], b[2])
+				}
+			}
+		}
 	}
 }

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,11 +14,24 @@ import (
 // Explanation is why an image stays or goes.
 type Explanation struct {
 	Image Image `json:"image"`
-	// Answer is one sentence: kept or going, by which rule, and why. Change is
-	// when the answer becomes another one.
-	Answer    string     `json:"answer"`
-	Change    string     `json:"change"`
-	ChangesAt *time.Time `json:"changesAt"`
+	// Answer is one sentence: kept or going, by which rule, and why. Places says
+	// which images a count has before this one, "" when no count decides. Change
+	// is when the answer becomes another one, and Afterwards what comes after the
+	// archive, when the image goes there.
+	Answer     string     `json:"answer"`
+	Places     string     `json:"places,omitempty"`
+	Change     string     `json:"change"`
+	Afterwards string     `json:"afterwards,omitempty"`
+	ChangesAt  *time.Time `json:"changesAt"`
+	// ExpiresAt is when the image leaves the archive for good, if Change takes it
+	// there and a rule of the archive is about it.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// NewerCount is how many images the owner counts before this one, Newer the
+	// first of them, the youngest first, and NewerOwners how many of them belong
+	// to which rule.
+	NewerCount  int          `json:"newerCount,omitempty"`
+	Newer       []NewerImage `json:"newer,omitempty"`
+	NewerOwners []RuleImages `json:"newerOwners,omitempty"`
 	// Rules are all of the policy, the highest first.
 	Rules   []ExplainedRule `json:"rules"`
 	Indexes []string        `json:"indexes"` // that list the image
@@ -28,22 +43,38 @@ type Explanation struct {
 
 // ExplainedRule is what one rule has to do with the image.
 type ExplainedRule struct {
-	Priority int               `json:"rulePriority"`
-	Words    string            `json:"words"`
-	Verdict  lifecycle.Verdict `json:"verdict"`
-	Met      bool              `json:"met"`
-	Matches  []TagMatch        `json:"matches"`
-	Missing  []string          `json:"missing"`
-	Rank     int               `json:"rank,omitempty"`
-	Of       int               `json:"of,omitempty"`
-	Clock    lifecycle.Clock   `json:"clock,omitempty"`
-	Since    *time.Time        `json:"since,omitempty"`
-	Due      *time.Time        `json:"due,omitempty"`
-	Field    string            `json:"field,omitempty"`
-	Place    string            `json:"place,omitempty"`
+	Priority    int               `json:"rulePriority"`
+	Words       string            `json:"words"`
+	Description string            `json:"description,omitempty"`
+	Verdict     lifecycle.Verdict `json:"verdict"`
+	Met         bool              `json:"met"`
+	Matches     []TagMatch        `json:"matches"`
+	Missing     []string          `json:"missing"`
+	Rank        int               `json:"rank,omitempty"`
+	Of          int               `json:"of,omitempty"`
+	Clock       lifecycle.Clock   `json:"clock,omitempty"`
+	Since       *time.Time        `json:"since,omitempty"`
+	Due         *time.Time        `json:"due,omitempty"`
+	Field       string            `json:"field,omitempty"`
+	Place       string            `json:"place,omitempty"`
 	// Reason says the verdict, and what led to it.
 	Reason string `json:"reason"`
 }
+
+// NewerImage is an image that takes a place in a count before another one.
+type NewerImage struct {
+	NamedImage
+	Owner int `json:"ownerPriority"`
+}
+
+// RuleImages counts images of a rule.
+type RuleImages struct {
+	Priority int `json:"rulePriority"`
+	Images   int `json:"images"`
+}
+
+// mostNewer is how many newer images a report names.
+const mostNewer = 100
 
 // TagMatch is an element of a rule's list and a tag that matches it.
 type TagMatch struct {
@@ -58,15 +89,22 @@ func NewExplanation(l Lifecycle, digest string) (Explanation, bool) {
 		return Explanation{}, false
 	}
 	e := Explanation{
-		Image: l.image(x.Image, x.Outcome), Answer: answer(x), Change: l.change(x), ChangesAt: known(x.Changes),
+		Image: l.image(x.Image, x.Outcome), Answer: l.answer(x), Change: l.change(x), ChangesAt: known(x.Changes),
 		Rules: []ExplainedRule{}, Indexes: list(x.Indexes), Subject: x.Image.Subject, Header: l.header(),
 		Caveats: l.caveats(x),
 	}
 	owner := x.Owner()
+	e.places(x)
+	if a := x.Archived; a != nil {
+		e.Afterwards = afterwards(a)
+		if a.Owner != nil {
+			e.ExpiresAt = known(a.Owner.Due)
+		}
+	}
 	for _, r := range x.Reasons {
 		origin := l.Origins[r.Rule.Priority]
 		f := ExplainedRule{
-			Priority: r.Rule.Priority, Words: words.Rule(r.Rule), Verdict: r.Verdict, Met: r.Met, Matches: []TagMatch{}, Missing: list(r.Missing),
+			Priority: r.Rule.Priority, Words: words.Rule(r.Rule), Description: r.Rule.Description, Verdict: r.Verdict, Met: r.Met, Matches: []TagMatch{}, Missing: list(r.Missing),
 			Rank: r.Rank, Of: r.Of, Clock: r.Clock, Since: known(r.Since), Due: known(r.Due), Field: origin.Field, Place: origin.Place.String(),
 			Reason: reason(r, owner, x.Outcome.GuardedBy != nil),
 		}
@@ -78,9 +116,66 @@ func NewExplanation(l Lifecycle, digest string) (Explanation, bool) {
 	return e, true
 }
 
+// places fills in what a count has before the image.
+func (e *Explanation) places(x lifecycle.Explanation) {
+	if len(x.Newer) == 0 {
+		return
+	}
+	owners := map[int]int{}
+	for i, n := range x.Newer {
+		owners[n.Owner]++
+		if i < mostNewer {
+			e.Newer = append(e.Newer, NewerImage{NamedImage{n.Image.Digest, list(n.Image.Tags)}, n.Owner})
+		}
+	}
+	e.NewerCount = len(x.Newer)
+	var theirs []string
+	for _, priority := range slices.Sorted(maps.Keys(owners)) {
+		e.NewerOwners = append(e.NewerOwners, RuleImages{priority, owners[priority]})
+		if priority != x.Outcome.Owner {
+			theirs = append(theirs, fmt.Sprintf("%d of them belong to rule %d", owners[priority], priority))
+		}
+	}
+	const most = 5
+	var names []string
+	for _, n := range e.Newer[:min(most, len(e.Newer))] {
+		name := short(n.Digest)
+		if len(n.Tags) > 0 {
+			name = words.Clean(n.Tags[0])
+		}
+		names = append(names, name)
+	}
+	if more := e.NewerCount - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	e.Places = fmt.Sprintf("The %s: %s", words.Count(e.NewerCount, "newer one is", "newer ones are"), words.And(names))
+	if len(theirs) > 0 {
+		e.Places += "; " + words.And(theirs)
+	}
+	e.Places += "."
+}
+
+// afterwards says what comes after the archive.
+func afterwards(a *lifecycle.Archival) string {
+	const restored = "An archived image cannot be pulled until it is restored"
+	switch o := a.Owner; {
+	case o == nil:
+		return restored + "; no rule of the archive selects it, so it stays there."
+	case o.Due.IsZero():
+		return fmt.Sprintf("%s; there rule %d selects it.", restored, o.Rule.Priority)
+	default:
+		return fmt.Sprintf("%s; rule %d %s it %s later, on %s.", restored, o.Rule.Priority, words.Verb(o.Rule.Action.Type),
+			words.Count(o.Rule.Selection.CountNumber, "day", "days"), words.Day(o.Due))
+	}
+}
+
 // answer is one sentence: kept or going, by which rule, and why.
-func answer(x lifecycle.Explanation) string {
+func (l *Lifecycle) answer(x lifecycle.Explanation) string {
 	o, owner := x.Outcome, x.Owner()
+	goes := "It goes at the next run"
+	if l.mayBeChild(x.Image, o) {
+		goes += ", unless an index lists it"
+	}
 	switch {
 	case o.GuardedBy != nil:
 		why := map[lifecycle.GuardKind]string{
@@ -90,9 +185,9 @@ func answer(x lifecycle.Explanation) string {
 		}[o.GuardedBy.Kind]
 		return fmt.Sprintf("It stays, although rule %d %s it: %s.", o.Rule, words.Verb(o.GuardedBy.Action), why)
 	case o.Action != lifecycle.Keep && o.With != "":
-		return fmt.Sprintf("It goes at the next run, with image %s that it belongs to: rule %d %s that.", short(o.With), o.Rule, words.Verb(o.Action))
+		return fmt.Sprintf("%s, with image %s that it belongs to: rule %d %s that.", goes, short(o.With), o.Rule, words.Verb(o.Action))
 	case o.Action != lifecycle.Keep && owner != nil:
-		return fmt.Sprintf("It goes at the next run: rule %d %s it; %s.", o.Rule, words.Verb(o.Action), measure(*owner))
+		return fmt.Sprintf("%s: rule %d %s it; %s.", goes, o.Rule, words.Verb(o.Action), measure(*owner))
 	case owner == nil:
 		return "It stays: no rule selects it."
 	}
@@ -131,7 +226,10 @@ func (l *Lifecycle) caveats(x lifecycle.Explanation) []string {
 		}
 	}
 	if l.mayBeChild(x.Image, x.Outcome) {
-		out = append(out, "An index that lists it would keep it; the manifests, which would tell, are not known.")
+		out = append(out, "Not known: whether an index lists it, which would keep it; the manifests of the indexes tell.")
+	}
+	if x.Image.PushedAt.IsZero() {
+		out = append(out, "Not known: when it was pushed; no rule acts on it for its age, and counts take it for the newest.")
 	}
 	return out
 }

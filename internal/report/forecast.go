@@ -72,9 +72,6 @@ type ForecastRule struct {
 	Last    string `json:"lastDate,omitempty"`
 }
 
-// recent is how long ago a pull says that an image is in use.
-const recent = 7 * 24 * time.Hour
-
 // NewForecast looks ahead for days.
 func NewForecast(l Lifecycle, days int, rate lifecycle.Rate) Forecast {
 	timeline := l.Options.Forecast(l.Policy, l.Images, l.At, lifecycle.Horizon{Days: days, Rate: rate})
@@ -200,7 +197,7 @@ func (f *Forecast) Notes() []string {
 		out = append(out, fmt.Sprintf("Assumed: %s only by the reading of AWS's rules that deletes most; preview and explain say which.", words.Count(assumed, "image goes", "images go")))
 	}
 	if mayBe > 0 {
-		out = append(out, fmt.Sprintf("Not known: %s without tags may belong to an index, and then stay; manifests would tell.", words.Count(mayBe, "image", "images")))
+		out = append(out, fmt.Sprintf("Not known: %s may belong to an index, and then stay; the manifests of the indexes tell.", words.Count(mayBe, "image that goes", "images that go")))
 	}
 	return out
 }

@@ -28,6 +28,17 @@ type Summary struct {
 	Rules   []Rule         `json:"rules"`
 	// GuardedBy counts the guarded images by what keeps them.
 	GuardedBy map[lifecycle.GuardKind]int `json:"guardedBy"`
+	// NoPushTime counts the images whose push is not known: no rule acts on them
+	// for their age, and counts take them for the newest.
+	NoPushTime int `json:"withoutPushTime"`
+	// ArchiveUnseen: rules are about archived images, and the list may have left
+	// them out.
+	ArchiveUnseen bool `json:"archivedImagesUnseen"`
+	// InUse counts the images that leases name, InUseGo those of them that go,
+	// and PulledGo those that go though they were pulled in the last week.
+	InUse    int `json:"inUse"`
+	InUseGo  int `json:"inUseThatGo"`
+	PulledGo int `json:"pulledLastWeekThatGo"`
 }
 
 // NewPreview decides about all images of l.
@@ -40,6 +51,7 @@ func NewPreview(l Lifecycle) Preview {
 	for _, r := range l.rules() {
 		at[r.Priority] = len(s.Rules)
 		s.Rules = append(s.Rules, l.rule(r))
+		s.ArchiveUnseen = s.ArchiveUnseen || l.ArchiveUnseen && (r.Selection.Class() == lifecycle.Archive || r.Action.Type == lifecycle.Transition)
 	}
 	// the oldest and the newest image that goes by a rule, by its place
 	oldest, newest := make([]time.Time, len(s.Rules)), make([]time.Time, len(s.Rules))
@@ -56,6 +68,20 @@ func NewPreview(l Lifecycle) Preview {
 			s.MoveBytes += m.SizeBytes
 		default:
 			s.Keep++
+		}
+		if m.PushedAt.IsZero() {
+			s.NoPushTime++
+		}
+		if f.UsedBy != "" {
+			s.InUse++
+		}
+		if o.Action == lifecycle.Expire {
+			if f.UsedBy != "" {
+				s.InUseGo++
+			}
+			if l.pulledLately(m) {
+				s.PulledGo++
+			}
 		}
 		if o.GuardedBy != nil {
 			s.Guarded++
@@ -81,6 +107,13 @@ func NewPreview(l Lifecycle) Preview {
 		}
 	}
 	return p
+}
+
+// recent is how long ago a pull says that an image is in use.
+const recent = 7 * 24 * time.Hour
+
+func (l *Lifecycle) pulledLately(m lifecycle.Image) bool {
+	return !m.LastPulledAt.IsZero() && !m.LastPulledAt.Before(l.At.Add(-recent))
 }
 
 // Image is the image of a digest; false when there is none.

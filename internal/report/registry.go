@@ -51,6 +51,19 @@ func (r LifecycleRuns) Stopped() bool {
 	return slices.ContainsFunc(r.Runs, func(run admin.RunLifecycleResponse) bool { return run.Stopped })
 }
 
+// Gone is what a registry says of an image that is not there.
+type Gone struct {
+	Repository string `json:"repositoryName"`
+	// What was asked for: a tag, or a digest or the beginning of one.
+	Tag    string `json:"imageTag,omitempty"`
+	Digest string `json:"imageDigest,omitempty"`
+	// Entries of the journal are about it, the oldest first.
+	Entries []admin.JournalEntry `json:"journal"`
+	// Restorable is what the recycle bin holds of the image of the last entry;
+	// nil for nothing.
+	Restorable *admin.BinEntry `json:"restorable,omitempty"`
+}
+
 // CollectedLeases is what a collector found in use, and what was recorded of
 // it.
 type CollectedLeases struct {

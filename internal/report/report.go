@@ -31,8 +31,12 @@ type Lifecycle struct {
 	// Origins are the fields of the file that made the rules, by priority.
 	Origins map[int]Origin
 	Images  []lifecycle.Image
-	// Known reports whether it is known what the images refer to.
+	// Known reports whether it is known which images belong to which index.
 	Known bool
+	// ArchiveUnseen: the list may leave out images that are archived.
+	ArchiveUnseen bool
+	// InUse are the images that somebody uses, by digest, with who does.
+	InUse map[string]string
 	// Options settle what AWS leaves open; AWS says that they foretell AWS.
 	Options lifecycle.Options
 	AWS     bool
@@ -67,8 +71,8 @@ type Header struct {
 	// Assume is "aws" for what AWS may do, at the most, and "kontor" for what
 	// Kontor's registry does.
 	Assume string `json:"assume"`
-	// ManifestsKnown is false when untagged images may be children of an index
-	// without anybody knowing.
+	// ManifestsKnown is false when images may be parts of an index whose
+	// manifest is not known.
 	ManifestsKnown bool `json:"manifestsKnown"`
 }
 
@@ -97,6 +101,8 @@ type Image struct {
 	SizeBytes int64      `json:"imageSizeInBytes"`
 	// Status is where the image is, when it is not active.
 	Status lifecycle.Status `json:"imageStatus,omitempty"`
+	// UsedBy is who uses the image, by a lease; "" when nothing says so.
+	UsedBy string `json:"usedBy,omitempty"`
 }
 
 // Guard is what keeps an image against the rules.
@@ -110,7 +116,7 @@ func (l *Lifecycle) image(m lifecycle.Image, o lifecycle.Outcome) Image {
 	f := Image{
 		Digest: m.Digest, Tags: list(m.Tags), Action: o.Action, Rule: priority(o.Rule), Owner: priority(o.Owner),
 		MayBeChild: l.mayBeChild(m, o), Rank: o.Rank, With: o.With, PushedAt: known(m.PushedAt), PulledAt: known(m.LastPulledAt),
-		SizeBytes: m.SizeBytes, Assumed: assumed(o),
+		SizeBytes: m.SizeBytes, Assumed: assumed(o), UsedBy: l.InUse[m.Digest],
 	}
 	if m.Status != lifecycle.StatusActive {
 		f.Status = m.Status
@@ -154,10 +160,41 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// mayBeChild reports whether an image that a rule acts on may be the child of
-// an index that keeps it, for all that is known.
+// mayBeChild reports whether an image that a rule acts on may be a part of an
+// index that keeps it, for all that is known. Indexes are taken to be no parts
+// of others.
 func (l *Lifecycle) mayBeChild(m lifecycle.Image, o lifecycle.Outcome) bool {
-	return !l.Known && len(m.Tags) == 0 && o.Action != lifecycle.Keep
+	return !l.Known && o.Action != lifecycle.Keep && !isIndex(m)
+}
+
+func isIndex(m lifecycle.Image) bool {
+	return len(m.Children) > 0 || strings.HasSuffix(m.MediaType, ".image.index.v1+json") || strings.HasSuffix(m.MediaType, ".manifest.list.v2+json")
+}
+
+// MayBeKept reports whether manifests that are not known could change what a
+// report says of some image: of now, and of within a time.
+func (l *Lifecycle) MayBeKept(within time.Duration) bool {
+	if l.Known {
+		return false
+	}
+	// parts of an index take nobody's place in a count
+	if !l.Options.CountDependents && slices.ContainsFunc(l.Policy.Rules, func(r lifecycle.Rule) bool { return r.Selection.CountType == lifecycle.ImageCountMoreThan }) {
+		return true
+	}
+	for _, at := range []time.Time{l.At, l.At.Add(within)} {
+		for i, o := range l.Options.Decide(l.Policy, l.Images, at) {
+			if l.mayBeChild(l.Images[i], o) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// MayBeKeptSome is MayBeKept of the image of a digest alone, whenever it goes.
+func (l *Lifecycle) MayBeKeptSome(digest string) bool {
+	x, ok := l.Options.Explain(l.Policy, l.Images, l.At, digest)
+	return ok && !l.Known && !isIndex(x.Image) && (!x.Changes.IsZero() || !l.Options.CountDependents)
 }
 
 // Tally counts images.
@@ -179,11 +216,13 @@ func (t Tally) String() string {
 
 // Rule is a rule of the policy and what it makes go in all.
 type Rule struct {
-	Priority int                  `json:"rulePriority"`
-	Words    string               `json:"words"`
-	Field    string               `json:"field,omitempty"` // of the file
-	Place    string               `json:"place,omitempty"`
-	Action   lifecycle.ActionType `json:"action"`
+	Priority int    `json:"rulePriority"`
+	Words    string `json:"words"`
+	// Description is the author's.
+	Description string               `json:"description,omitempty"`
+	Field       string               `json:"field,omitempty"` // of the file
+	Place       string               `json:"place,omitempty"`
+	Action      lifecycle.ActionType `json:"action"`
 	Tally
 	OldestImage string `json:"oldestImageDigest,omitempty"`
 	NewestImage string `json:"newestImageDigest,omitempty"`
@@ -191,7 +230,7 @@ type Rule struct {
 
 func (l *Lifecycle) rule(r lifecycle.Rule) Rule {
 	o := l.Origins[r.Priority]
-	return Rule{Priority: r.Priority, Words: words.Rule(r), Action: r.Action.Type, Field: o.Field, Place: o.Place.String()}
+	return Rule{Priority: r.Priority, Words: words.Rule(r), Description: r.Description, Action: r.Action.Type, Field: o.Field, Place: o.Place.String()}
 }
 
 // rules are those of the policy, the highest first.

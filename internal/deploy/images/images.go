@@ -122,12 +122,25 @@ func (s *Snapshot) Images() (all []lifecycle.Image, unread []string) {
 		}
 		if text, ok := s.Manifests[d.Digest]; ok {
 			refer(&m, text)
-		} else if isIndex(d.MediaType) {
+		} else if IsIndex(d.MediaType) {
 			unread = append(unread, d.Digest)
 		}
 		all[i] = m
 	}
 	return all, unread
+}
+
+// Linked reports whether it is known which images belong to which index: the
+// manifest of each index is there, or no image is an index. Where manifests were
+// looked for, an image without a media type is one whose manifest was not found,
+// and is none.
+func (s *Snapshot) Linked() bool {
+	for _, d := range s.Details {
+		if _, ok := s.Manifests[d.Digest]; !ok && (IsIndex(d.MediaType) || d.MediaType == "" && s.Manifests == nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // references are the parts of a manifest that name other manifests.
@@ -161,8 +174,8 @@ func refer(m *lifecycle.Image, text []byte) {
 	}
 }
 
-// isIndex reports whether manifests of a media type list others.
-func isIndex(mediaType string) bool {
+// IsIndex reports whether manifests of a media type list others.
+func IsIndex(mediaType string) bool {
 	switch mediaType {
 	case "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json":
 		return true

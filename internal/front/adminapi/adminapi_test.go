@@ -263,7 +263,9 @@ func TestLeases(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	s := newServer(t)
-	now := func() time.Time { return ok[admin.ListIndexManifestsResponse](t, s, "ListIndexManifests", `{"repositoryName":"app"}`).Now }
+	now := func() time.Time {
+		return ok[admin.ListIndexManifestsResponse](t, s, "ListIndexManifests", `{"repositoryName":"app"}`).Now
+	}
 	if got := now(); !got.Equal(s.clock.Now()) {
 		t.Errorf("it is %v for who looks at images, and %v", got, s.clock.Now())
 	}

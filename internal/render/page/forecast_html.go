@@ -41,9 +41,18 @@ func rulesTable(b *strings.Builder, f *report.Forecast) {
 	b.WriteString("<h2>Rules</h2>\n<table>\n<tr><th>Rule</th><th>What it says</th><th>Made by</th><th class=\"n\">Images</th><th class=\"n\">Size</th><th>First</th><th>Last</th></tr>\n")
 	for _, r := range f.Rules {
 		fmt.Fprintf(b, "<tr><td>%d</td><td>%s</td><td>%s</td><td class=\"n\">%d</td><td class=\"n\">%s</td><td>%s</td><td>%s</td></tr>\n",
-			r.Priority, escape(r.Words), escape(strings.TrimSpace(r.Place+" "+r.Field)), r.Images, sizeCell(r.Bytes), r.First, r.Last)
+			r.Priority, described(r.Rule), escape(strings.TrimSpace(r.Place+" "+r.Field)), r.Images, sizeCell(r.Bytes), r.First, r.Last)
 	}
 	b.WriteString("</table>\n")
+}
+
+// described is what a rule does, and below it what its author says of it.
+func described(r report.Rule) string {
+	s := escape(r.Words)
+	if r.Description != "" {
+		s += "<br><small>\u201c" + escape(r.Description) + "\u201d</small>"
+	}
+	return s
 }
 
 func sizeCell(n int64) string {
@@ -110,6 +119,7 @@ th { color: #66727f; font-weight: normal; }
 .n { text-align: right; white-space: nowrap; }
 td:first-child { white-space: nowrap; }
 ul { margin: 6px 0; padding-left: 18px; overflow-wrap: anywhere; }
+small { color: #66727f; }
 summary { cursor: pointer; }
 </style>
 </head>

@@ -18,9 +18,8 @@ const (
 	labelWidth = 300
 	plotLeft   = labelWidth + 36
 	plotRight  = svgWidth - 28
-	laneHeight = 64
 	laneGap    = 30
-	maxBars    = 92 // more days are put together
+	maxBars    = 46 // more days are put together: each bar has its number
 	labelChars = 44 // of a line of text
 
 	inkColor     = "#1f2933"
@@ -35,12 +34,14 @@ const (
 // pale are the colours of images that are only supposed to come.
 var pale = map[string]string{expireColor: "#e8aca7", archiveColor: "#ecd29a"}
 
-// picture draws an SVG.
+// picture draws an SVG. Its columns are now, before anything has gone, and then
+// the bars.
 type picture struct {
 	b strings.Builder
 	f *report.Forecast
 	// binDays is how many days one bar stands for, bins their number.
 	binDays, bins int
+	laneHeight    int
 }
 
 // ForecastSVG draws a forecast: what stays, and below it for each rule how
@@ -52,26 +53,35 @@ func ForecastSVG(w io.Writer, f report.Forecast) error {
 }
 
 func forecastSVG(f *report.Forecast) string {
-	p := &picture{f: f}
+	p := &picture{f: f, laneHeight: 64}
 	days := max(len(f.Days), 1)
 	p.binDays = (days + maxBars - 1) / maxBars
 	p.bins = (days + p.binDays - 1) / p.binDays
 	busy, idle := f.Busy(), f.Idle()
+	for _, l := range busy {
+		if l.Description != "" {
+			p.laneHeight = 80 // a line more
+		}
+	}
 
-	const top = 96
-	axis := top + (1+len(busy))*(laneHeight+laneGap) - laneGap + 6
+	const top = 104
+	axis := top + (1+len(busy))*(p.laneHeight+laneGap) - laneGap + 6
 	p.axis(top, axis)
 	p.alarm(top, axis)
 	p.stays(top)
 	for i, l := range busy {
-		p.lane(top+(i+1)*(laneHeight+laneGap), l)
+		p.lane(top+(i+1)*(p.laneHeight+laneGap), l)
 	}
-	y := axis + 44
+	y := axis + 52
 	p.legend(y, busy)
 	y += 24
 	notes := f.Notes()
 	if len(idle) > 0 {
-		notes = append([]string{"Nothing goes by " + ruleNames(idle) + "."}, notes...)
+		var names []int
+		for _, r := range idle {
+			names = append(names, r.Priority)
+		}
+		notes = append([]string{"Nothing goes by " + words.Rules(names) + "."}, notes...)
 	}
 	for _, note := range notes {
 		for _, line := range wrap(note, 150, 4) {
@@ -91,7 +101,10 @@ func forecastSVG(f *report.Forecast) string {
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", svgWidth, height)
 	head := &picture{}
 	head.text(28, 36, 20, inkColor, "bold", title)
-	head.text(28, 58, 12.5, softColor, "", fmt.Sprintf("%s to %s, with %s. Policy: %s.", words.Day(f.At), words.Day(f.At.AddDate(0, 0, f.Ahead)), f.Premise(), f.Policy))
+	about := fmt.Sprintf("%s to %s, with %s. Policy: %s.", words.Day(f.At), words.Day(f.At.AddDate(0, 0, f.Ahead)), f.Premise(), f.Policy)
+	for _, line := range wrap(about, 140, 1) {
+		head.text(28, 58, 12.5, softColor, "", line)
+	}
 	b.WriteString(head.b.String())
 	b.WriteString(p.b.String())
 	b.WriteString("</svg>")
@@ -128,18 +141,6 @@ func wrap(s string, width, most int) []string {
 	return lines
 }
 
-// ruleNames is "rules 1, 2 and 7".
-func ruleNames(rules []report.ForecastRule) string {
-	var s []string
-	for _, r := range rules {
-		s = append(s, fmt.Sprint(r.Priority))
-	}
-	if len(s) == 1 {
-		return "rule " + s[0]
-	}
-	return "rules " + strings.Join(s[:len(s)-1], ", ") + " and " + s[len(s)-1]
-}
-
 func (p *picture) text(x, y, size float64, color, weight, s string) {
 	p.anchored(x, y, size, color, weight, "", s)
 }
@@ -163,15 +164,22 @@ func num(x float64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.1f", x), "0"), ".")
 }
 
-// width is that of one bar and the space after it.
-func (p *picture) width() float64 { return float64(plotRight-plotLeft) / float64(p.bins) }
+// width is that of a column: of one bar and the space after it.
+func (p *picture) width() float64 { return float64(plotRight-plotLeft) / float64(p.bins+1) }
 
-func (p *picture) x(bin int) float64 { return plotLeft + float64(bin)*p.width() }
+// x is where a column begins; 0 is now, and the bars come after it.
+func (p *picture) x(column int) float64 { return plotLeft + float64(column)*p.width() }
 
-// label writes a lane's name and words to its left.
-func (p *picture) label(y int, name, text, total string) {
+// label writes a lane's name, the author's words and ours to its left.
+func (p *picture) label(y int, name, author, text, total string) {
 	p.text(28, float64(y+12), 13.5, inkColor, "bold", name)
 	at := y + 29
+	if author != "" {
+		for _, line := range wrap("\u201c"+author+"\u201d", labelChars, 1) {
+			p.text(28, float64(at), 12, inkColor, "", line)
+			at += 15
+		}
+	}
 	for _, line := range wrap(text, labelChars, 2) {
 		p.text(28, float64(at), 12, softColor, "", line)
 		at += 15
@@ -179,10 +187,35 @@ func (p *picture) label(y int, name, text, total string) {
 	p.text(28, float64(at+2), 12, inkColor, "", total)
 }
 
+// numberWidth is how wide a digit is, in the widest of the fonts.
+const numberWidth = 6.4
+
+// upright reports whether the numbers up to most have room beside one another.
+func (p *picture) upright(most int) bool {
+	return p.width() >= numberWidth*float64(len(fmt.Sprint(most)))+2
+}
+
+// headroom is how high the number of the tallest bar stands.
+func (p *picture) headroom(most int) float64 {
+	if p.upright(most) {
+		return 14
+	}
+	return numberWidth*float64(len(fmt.Sprint(most))) + 6
+}
+
+// number writes that of a bar above it, turned where it has no room.
+func (p *picture) number(x, y float64, n int) {
+	if p.upright(n) {
+		p.anchored(x, y-3, 10, softColor, "", "middle", fmt.Sprint(n))
+		return
+	}
+	fmt.Fprintf(&p.b, `<text x="%s" y="%s" font-size="10" fill="%s" transform="rotate(-90 %[1]s %[2]s)">%[4]d</text>`+"\n", num(x+3.5), num(y-3), softColor, n)
+}
+
 // lane draws one rule's bars.
 func (p *picture) lane(y int, l report.ForecastRule) {
-	p.label(y, fmt.Sprintf("Rule %d", l.Priority), l.Words, words.Verb(l.Action)+" "+l.Tally.String())
-	base := float64(y + laneHeight)
+	p.label(y, fmt.Sprintf("Rule %d", l.Priority), l.Description, l.Words, words.Verb(l.Action)+" "+l.Tally.String())
+	base := float64(y + p.laneHeight)
 	color := expireColor
 	if l.Action == lifecycle.Transition {
 		color = archiveColor
@@ -199,13 +232,13 @@ func (p *picture) lane(y int, l report.ForecastRule) {
 		}
 	}
 	p.line(plotLeft, base, plotRight, base, lineColor, "")
-	scale := float64(laneHeight-12) / float64(max(most, 1))
+	scale := (float64(p.laneHeight) - p.headroom(most)) / float64(max(most, 1))
 	width := p.width() * 0.78
 	for bin, n := range all {
 		if n == 0 {
 			continue
 		}
-		x, h := p.x(bin)+p.width()*0.11, math.Max(float64(n)*scale, 2)
+		x, h := p.x(bin+1)+p.width()*0.11, math.Max(float64(n)*scale, 2)
 		tip := fmt.Sprintf("%s: rule %d %s %s", p.span(bin), l.Priority, words.Verb(l.Action), words.Count(n, "image", "images"))
 		if arrived[bin] > 0 {
 			tip += fmt.Sprintf(", %d of them pushed after today", arrived[bin])
@@ -215,13 +248,7 @@ func (p *picture) lane(y int, l report.ForecastRule) {
 			fmt.Fprintf(&p.b, `<rect x="%s" y="%s" width="%s" height="%s" fill="%s"/>`, num(x), num(base-h), num(width), num(a), pale[color])
 		}
 		p.b.WriteString("</g>\n")
-		// numbers as long as they have room
-		if p.width() >= 6.2*float64(len(fmt.Sprint(n)))+2 {
-			p.anchored(x+width/2, base-h-3, 10, softColor, "", "middle", fmt.Sprint(n))
-		}
-	}
-	if p.width() < 14 {
-		p.anchored(plotLeft-6, base-float64(most)*scale+4, 10, softColor, "", "end", fmt.Sprint(most))
+		p.number(x+width/2, base-h, n)
 	}
 }
 
@@ -235,44 +262,70 @@ func (p *picture) span(bin int) string {
 	return first + " to " + days[min((bin+1)*p.binDays, len(days))-1].Date
 }
 
-// stays draws how many images there are after each run.
+// stays draws how many images there are now, and after each run.
 func (p *picture) stays(y int) {
 	days, now := p.f.Days, p.f.Now.Images
-	p.label(y, "What stays", "now "+p.f.Now.String(), fmt.Sprintf("after %s %s", words.Count(p.f.Ahead, "day", "days"), p.f.After()))
-	base := float64(y + laneHeight)
+	p.label(y, "What stays", "", "now "+p.f.Now.String(), fmt.Sprintf("after %s %s", words.Count(p.f.Ahead, "day", "days"), p.f.After()))
+	base := float64(y + p.laneHeight)
 	p.line(plotLeft, base, plotRight, base, lineColor, "")
 	if len(days) == 0 {
 		return
 	}
-	most := now
-	for _, d := range days {
-		most = max(most, d.ImagesLeft)
+	levels, most := []int{now}, now
+	for bin := range p.bins {
+		levels = append(levels, days[min((bin+1)*p.binDays, len(days))-1].ImagesLeft)
+		most = max(most, levels[bin+1])
 	}
-	scale := float64(laneHeight-12) / float64(max(most, 1))
+	scale := float64(p.laneHeight-14) / float64(max(most, 1))
 	var points strings.Builder
 	fmt.Fprintf(&points, "%s,%s", num(p.x(0)), num(base))
-	for bin := range p.bins {
-		d := days[min((bin+1)*p.binDays, len(days))-1]
-		h := num(base - float64(d.ImagesLeft)*scale)
-		fmt.Fprintf(&points, " %s,%s %s,%s", num(p.x(bin)), h, num(p.x(bin+1)), h)
+	for column, n := range levels {
+		h := num(base - float64(n)*scale)
+		fmt.Fprintf(&points, " %s,%s %s,%s", num(p.x(column)), h, num(p.x(column+1)), h)
 	}
-	fmt.Fprintf(&points, " %s,%s", num(p.x(p.bins)), num(base))
+	fmt.Fprintf(&points, " %s,%s", num(p.x(len(levels))), num(base))
 	fmt.Fprintf(&p.b, `<polygon points="%s" fill="%s" fill-opacity="0.28" stroke="none"/>`+"\n", points.String(), stayColor)
-	p.anchored(plotLeft-6, base-float64(now)*scale+4, 10, softColor, "", "end", fmt.Sprint(now))
-	last := days[len(days)-1].ImagesLeft
-	p.anchored(plotRight, base-float64(last)*scale-4, 10, softColor, "", "end", fmt.Sprint(last))
+	p.anchored(plotLeft-6, base-float64(now)*scale+4, 10, inkColor, "", "end", fmt.Sprint(now))
+	last := levels[len(levels)-1]
+	// where the level changes, its number has room if the last one is far enough
+	free := plotLeft + 4.0
+	for column, n := range levels {
+		wide := numberWidth * float64(len(fmt.Sprint(n)))
+		if column > 0 && column < len(levels)-1 && n != levels[column-1] && p.x(column) >= free && p.x(column)+wide < plotRight-numberWidth*float64(len(fmt.Sprint(last)))-6 {
+			p.text(p.x(column)+1, base-float64(n)*scale-4, 10, softColor, "", fmt.Sprint(n))
+			free = p.x(column) + wide + 6
+		}
+	}
+	p.anchored(plotRight, base-float64(last)*scale-4, 10, inkColor, "", "end", fmt.Sprint(last))
 }
 
-// axis writes dates below the lanes and draws a line for each.
+// axis writes now, the next run and dates below the lanes, and draws a line for
+// each.
 func (p *picture) axis(top, y int) {
+	tick := func(column int, text string) {
+		p.line(p.x(column), float64(top), p.x(column), float64(y), lineColor, ` stroke-dasharray="2 3"`)
+		p.anchored(p.x(column), float64(y+14), 11, softColor, "", "start", text)
+	}
+	tick(0, "now")
+	if len(p.f.Days) == 0 {
+		return
+	}
+	first := p.f.Days[0].At.UTC().Format("2 Jan")
+	p.line(p.x(1), float64(top), p.x(1), float64(y), softColor, ` stroke-dasharray="2 3"`)
+	at := p.x(1)
+	if p.width() < 26 { // no room beside "now"
+		p.anchored(at, float64(y+28), 11, inkColor, "", "start", "next run, "+first)
+	} else {
+		p.anchored(at, float64(y+14), 11, inkColor, "", "start", "next run")
+	}
 	step := max(1, (p.bins+7)/8)
 	if p.binDays == 1 && p.bins > 14 {
 		step = (step + 6) / 7 * 7 // whole weeks
 	}
-	for bin := 0; bin < p.bins; bin += step {
-		x := p.x(bin)
-		p.line(x, float64(top), x, float64(y), lineColor, ` stroke-dasharray="2 3"`)
-		p.anchored(x, float64(y+14), 11, softColor, "", "start", p.f.Days[bin*p.binDays].At.UTC().Format("2 Jan"))
+	for bin := step; bin < p.bins; bin += step {
+		if p.x(bin+1)-at >= 50 {
+			tick(bin+1, p.f.Days[bin*p.binDays].At.UTC().Format("2 Jan"))
+		}
 	}
 }
 
@@ -282,13 +335,13 @@ func (p *picture) alarm(top, y int) {
 	if used == nil {
 		return
 	}
-	bin := 0
+	column := 1
 	for i, d := range p.f.Days {
 		if d.At.Equal(used.At) {
-			bin = i / p.binDays
+			column = i/p.binDays + 1
 		}
 	}
-	x := p.x(bin)
+	x := p.x(column)
 	p.line(x, float64(top-8), x, float64(y), alarmColor, ` stroke-width="1.5" stroke-dasharray="5 3"`)
 	s := fmt.Sprintf("%s: the first image pulled in the last week goes, by rule %d", used.At.UTC().Format("2 Jan"), *used.Image.Rule)
 	anchor := "start"

@@ -32,6 +32,47 @@ func Count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
+// And is "a", "a and b" or "a, b and c".
+func And(list []string) string {
+	if last := len(list) - 1; last > 0 {
+		return strings.Join(list[:last], ", ") + " and " + list[last]
+	}
+	return strings.Join(list, "")
+}
+
+// Rules names rules by their ascending priorities: "rule 2", or "rules 1, 3 to
+// 20 and 22".
+func Rules(priorities []int) string {
+	var list []string
+	for i := 0; i < len(priorities); {
+		last := i
+		for last+1 < len(priorities) && priorities[last+1] == priorities[last]+1 {
+			last++
+		}
+		if last-i < 2 {
+			last = i
+		}
+		s := strconv.Itoa(priorities[i])
+		if last > i {
+			s += " to " + strconv.Itoa(priorities[last])
+		}
+		list = append(list, s)
+		i = last + 1
+	}
+	if len(priorities) == 1 {
+		return "rule " + list[0]
+	}
+	return "rules " + And(list)
+}
+
+// Sentence begins s with a capital letter.
+func Sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
 // Bytes is a size in binary units with two or three digits: "1.2 GiB".
 func Bytes(n int64) string {
 	const unit = 1024
