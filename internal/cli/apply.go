@@ -111,6 +111,7 @@ AWS.`,
 				}
 			}
 			d.plan(cmd.Context(), end.options())
+			e.effects(cmd.Context(), d)
 			return e.apply(cmd.Context(), d, o)
 		},
 	}

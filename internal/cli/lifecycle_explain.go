@@ -43,7 +43,7 @@ and until when it can be restored.`,
 			l, err := e.lookAt(cmd.Context(), o, repo, func(l *looked) bool {
 				var found string
 				found, missing = find(l.Lifecycle, tag, digest)
-				return missing == nil && l.MayBeKeptSome(found)
+				return missing == nil && l.ImageMayBeKept(found)
 			})
 			if err != nil {
 				return err

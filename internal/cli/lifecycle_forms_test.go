@@ -283,3 +283,46 @@ func TestLooksAreNoPulls(t *testing.T) {
 		t.Errorf("the pusher: %s%s", r.out, r.errors)
 	}
 }
+
+// A plan says which images another lifecycle policy would expire.
+func TestPlanTellsWhichImagesGo(t *testing.T) {
+	reg := kontortest.Start(t)
+	s := newShell(t)
+	awsEnv(t, reg.Admin)
+	s.write("kontor.yaml", remoteFile(reg))
+	s.want(s.run("apply", "-y"), 0)
+	p := pusher{t, awstest.ECR(reg), "api"}
+	for i := range 5 {
+		p.image(fmt.Sprint("build ", i), "", fmt.Sprint("v", i))
+		reg.Advance(time.Hour)
+	}
+	s.write("kontor.yaml", strings.Replace(remoteFile(reg), "  website:", "    expiration_rules:\n      - {tag_pattern: \"v*\", keep_last: 2}\n  website:", 1))
+	const goes = "        the next run would expire 3 images (27 B) of 5 that the old policy keeps: "
+	r := s.want(s.run("plan"), 0, goes)
+	for _, tag := range []string{"v0", "v1", "v2"} {
+		if !strings.Contains(r.out[strings.Index(r.out, goes):], tag) {
+			t.Errorf("%s is not named:\n%s", tag, r.out)
+		}
+	}
+	s.want(s.run("plan", "--markdown"), 0, "lifecycle policy, which would expire 3 images more")
+	got := decode[struct {
+		Plans []struct {
+			Changes []struct {
+				Effects *struct{ Lost struct{ Count int } }
+			}
+		}
+	}](t, s.want(s.run("plan", "--json"), 0).out)
+	n := 0
+	for _, c := range got.Plans[0].Changes {
+		if c.Effects != nil {
+			n += c.Effects.Lost.Count
+		}
+	}
+	if n != 3 {
+		t.Errorf("plan --json: %d images go, want 3", n)
+	}
+	s.want(s.run("plan", "-o", "p.plan"), 0)
+	s.want(s.run("apply", "-y", "p.plan"), 0)
+	s.write("kontor.yaml", remoteFile(reg))
+	s.want(s.run("plan"), 0, "        the next run would keep 3 images (27 B) that the old policy expires\n")
+}

@@ -102,6 +102,9 @@ that the registry knows of (kontor lease).`,
 			options := end.options()
 			options.RefreshOnly = refreshOnly
 			d.plan(cmd.Context(), options)
+			if !refreshOnly {
+				e.effects(cmd.Context(), d)
+			}
 			checked := e.checks(cmd.Context(), d, o, inUse, hosts)
 			set, failed := d.set(), errors.Join(d.failed(), d.refused(), checked)
 			switch {

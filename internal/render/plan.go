@@ -134,21 +134,53 @@ func (p *printer) change(c rollout.Change, o Options) {
 	}
 	for _, s := range c.Settings {
 		switch s.Field {
-		case plan.FieldPolicy, plan.FieldLifecycle:
+		case plan.FieldPolicy:
 			p.document(s, o)
+		case plan.FieldLifecycle:
+			p.document(s, o)
+			p.effects(c.Effects)
 		default:
 			p.setting(s)
 		}
 	}
 }
 
+// effects writes what another lifecycle policy does to the images.
+func (p *printer) effects(e *plan.Effects) {
+	if e == nil {
+		return
+	}
+	if e.Lost.Count > 0 {
+		line := fmt.Sprintf("the next run would expire %s of %d that the old policy keeps", images(e.Lost), e.Images)
+		if e.Perhaps > 0 {
+			line += fmt.Sprintf(", %d of them perhaps", e.Perhaps)
+		}
+		if e.Pulled > 0 {
+			line += fmt.Sprintf(", %d of them pulled in the last 7 days", e.Pulled)
+		}
+		names := append([]string{}, e.Names...)
+		if more := e.Lost.Count - len(names); more > 0 {
+			names = append(names, fmt.Sprintf("%d more", more))
+		}
+		p.linef(red, "        %s: %s", line, clean(words.And(names)))
+	}
+	if e.Gained.Count > 0 {
+		p.linef(green, "        the next run would keep %s that the old policy expires", images(e.Gained))
+	}
+}
+
+// images is "3 images (1.2 GiB)".
+func images(i plan.Images) string {
+	return plus(words.Count(i.Count, "image", "images"), i.SizeBytes)
+}
+
 // deletion writes what goes with a repository.
 func (p *printer) deletion(c rollout.Change) {
-	images := "it is empty"
+	holds := "it is empty"
 	if c.Images != nil {
-		images = fmt.Sprintf("with %s (%d bytes)", words.Count(c.Images.Count, "image", "images"), c.Images.SizeBytes)
+		holds = fmt.Sprintf("with %s (%d bytes)", words.Count(c.Images.Count, "image", "images"), c.Images.SizeBytes)
 	}
-	p.linef(red, "- %s: delete, %s", c.Repository, images)
+	p.linef(red, "- %s: delete, %s", c.Repository, holds)
 	for _, d := range c.Documents {
 		p.linef(red, "    - %s", settingName(d, ""))
 	}

@@ -198,6 +198,9 @@ func changed(c rollout.Change) string {
 		if lost > 0 && c.Op == plan.OpAdopt {
 			name += fmt.Sprintf(" (%d of its parts change or go)", lost)
 		}
+		if e := c.Effects; e != nil && e.Lost.Count > 0 && s.Field == plan.FieldLifecycle {
+			name += fmt.Sprintf(", which would expire %s more", words.Count(e.Lost.Count, "image", "images"))
+		}
 		names = append(names, name)
 	}
 	return strings.Join(names, ", ")

@@ -191,8 +191,8 @@ func (l *Lifecycle) MayBeKept(within time.Duration) bool {
 	return false
 }
 
-// MayBeKeptSome is MayBeKept of the image of a digest alone, whenever it goes.
-func (l *Lifecycle) MayBeKeptSome(digest string) bool {
+// ImageMayBeKept is MayBeKept of the image of a digest alone, whenever it goes.
+func (l *Lifecycle) ImageMayBeKept(digest string) bool {
 	x, ok := l.Options.Explain(l.Policy, l.Images, l.At, digest)
 	return ok && !l.Known && !isIndex(x.Image) && (!x.Changes.IsZero() || !l.Options.CountDependents)
 }

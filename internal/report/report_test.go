@@ -180,3 +180,50 @@ func TestRegistryReportsComeBack(t *testing.T) {
 	comesBack(t, report.CollectedLeases{Recorded: &admin.ReportLeasesResponse{Leases: 1}, Leases: []admin.Lease{{RepositoryName: "a", User: "x"}}, Others: []leases.Other{{Host: "h", Uses: 1}}, Unknown: map[string]int{"Secret": 2}})
 	comesBack(t, report.Identity{Name: "ann", Created: noon, Policies: []string{}, Keys: []report.IdentityKey{{ID: "AKIA", Active: true, Created: noon}}})
 }
+
+// Manifests are read where they could change an answer, and nowhere else.
+func TestMayBeKept(t *testing.T) {
+	const (
+		manifest = "application/vnd.oci.image.manifest.v1+json"
+		index    = "application/vnd.oci.image.index.v1+json"
+	)
+	days := func(n int) lifecycle.Policy {
+		return lifecycle.Policy{Rules: []lifecycle.Rule{{Priority: 1, Action: lifecycle.Action{Type: lifecycle.Expire},
+			Selection: lifecycle.Selection{TagStatus: lifecycle.Any, CountType: lifecycle.SinceImagePushed, CountUnit: lifecycle.Days, CountNumber: n}}}}
+	}
+	count := lifecycle.Policy{Rules: []lifecycle.Rule{{Priority: 1, Action: lifecycle.Action{Type: lifecycle.Expire},
+		Selection: lifecycle.Selection{TagStatus: lifecycle.Any, CountType: lifecycle.ImageCountMoreThan, CountNumber: 9}}}}
+	images := []lifecycle.Image{
+		{Digest: "part", MediaType: manifest, PushedAt: noon.AddDate(0, 0, -10)},
+		{Digest: "list", MediaType: index, PushedAt: noon.AddDate(0, 0, -40)},
+	}
+	for _, c := range []struct {
+		name   string
+		known  bool
+		policy lifecycle.Policy
+		within time.Duration
+		o      lifecycle.Options
+		want   bool
+		some   map[string]bool
+	}{
+		{"a part goes", false, days(7), 0, lifecycle.PredictAWS(), true, map[string]bool{"part": true, "list": false}},
+		{"all is known", true, days(7), 0, lifecycle.PredictAWS(), false, map[string]bool{"part": false, "list": false}},
+		{"only an index goes", false, days(30), 0, lifecycle.PredictAWS(), false, map[string]bool{"part": true, "list": false}},
+		{"a part goes later", false, days(30), 25 * 24 * time.Hour, lifecycle.PredictAWS(), true, map[string]bool{"part": true}},
+		{"nothing goes", false, lifecycle.Policy{}, time.Hour, lifecycle.PredictAWS(), false, map[string]bool{"part": false}},
+		{"a count that nothing exceeds", false, count, 0, lifecycle.PredictAWS(), false, map[string]bool{"part": false}},
+		{"a count that parts are no part of", false, count, 0, lifecycle.Options{}, true, map[string]bool{"part": true, "list": false}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := report.Lifecycle{At: noon, Known: c.known, Policy: c.policy, Images: images, Options: c.o}
+			if got := l.MayBeKept(c.within); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+			for digest, want := range c.some {
+				if got := l.ImageMayBeKept(digest); got != want {
+					t.Errorf("%s: %v, want %v", digest, got, want)
+				}
+			}
+		})
+	}
+}

@@ -44,6 +44,9 @@ type Change struct {
 	// the documents that go with it.
 	Images    *plan.Images `json:"images,omitempty"`
 	Documents []plan.Field `json:"documents,omitempty"`
+	// Effects are those of another lifecycle policy on the images; nil when
+	// nobody looked.
+	Effects *plan.Effects `json:"effects,omitempty"`
 }
 
 // Setting is one setting that changes.
@@ -83,7 +86,7 @@ func NewPlan(p plan.Plan) Plan {
 
 // NewChange is the report of c.
 func NewChange(c plan.Change) Change {
-	out := Change{Repository: c.Repository, Op: c.Op, Images: c.Images}
+	out := Change{Repository: c.Repository, Op: c.Op, Images: c.Images, Effects: c.Effects}
 	before, after := plan.Settings{}, plan.Settings{}
 	if c.Before != nil {
 		before = *c.Before
