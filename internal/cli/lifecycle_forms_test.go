@@ -324,5 +324,13 @@ func TestPlanTellsWhichImagesGo(t *testing.T) {
 	s.want(s.run("plan", "-o", "p.plan"), 0)
 	s.want(s.run("apply", "-y", "p.plan"), 0)
 	s.write("kontor.yaml", remoteFile(reg))
+	text := `{"Version":"2012-10-17","Statement":[{"Sid":"Closed","Effect":"Deny","Principal":"*","Action":"ecr:DescribeImages","Resource":"*"}]}`
+	if _, err := p.api.PutRegistryPolicy(t.Context(), &ecr.PutRegistryPolicyInput{PolicyText: &text}); err != nil {
+		t.Fatal(err)
+	}
+	s.want(s.run("plan"), 0, "        which images the next run would expire is not known: ", "ecr:DescribeImages")
+	if _, err := p.api.DeleteRegistryPolicy(t.Context(), &ecr.DeleteRegistryPolicyInput{}); err != nil {
+		t.Fatal(err)
+	}
 	s.want(s.run("plan"), 0, "        the next run would keep 3 images (27 B) that the old policy expires\n")
 }

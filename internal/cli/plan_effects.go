@@ -2,16 +2,20 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
-// effects fills in what the lifecycle policies of d's plans do to the images
-// that are there. On AWS no manifests are read: that would be a pull. What
-// cannot be read is an error of its site.
+// effects fills in what the lifecycle policies of d's plans do to the existing
+// images. On AWS no manifests are read, because that counts as a pull. Images
+// that the caller may not read are reported as such; any other error is one of
+// the site.
 func (e *Env) effects(ctx context.Context, d *deployment) {
 	d.each(func(s *site) {
 		s.conn.Indexes = e.indexReader(s.conn)
@@ -30,6 +34,11 @@ func (e *Env) effects(ctx context.Context, d *deployment) {
 
 func (e *Env) effectsOf(ctx context.Context, s *site, c *plan.Change) error {
 	snapshot, err := s.conn.Images(ctx, c.Repository, s.conn.Indexes != nil, e.Now())
+	var failed *deploy.Error
+	if errors.As(err, &failed) && failed.Code == string(ecr.CodeAccessDenied) {
+		c.Effects = &plan.Effects{Unread: failed.Message}
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -150,6 +150,9 @@ func (p *printer) effects(e *plan.Effects) {
 	if e == nil {
 		return
 	}
+	if e.Unread != "" {
+		p.linef(yellow, "        which images the next run would expire is not known: %s", clean(e.Unread))
+	}
 	if e.Lost.Count > 0 {
 		line := fmt.Sprintf("the next run would expire %s of %d that the old policy keeps", images(e.Lost), e.Images)
 		if e.Perhaps > 0 {

@@ -19,6 +19,8 @@ type Effects struct {
 	Perhaps int      `json:"perhaps,omitempty"`
 	Pulled  int      `json:"pulled_last_week,omitempty"`
 	Names   []string `json:"names,omitempty"`
+	// Unread says why the images could not be read; then nothing else is known.
+	Unread string `json:"unread,omitempty"`
 }
 
 const (
