@@ -12,7 +12,7 @@ import (
 // Reader reads the one value of a stream, as strictly as Parse, without keeping
 // what has been read: for texts that are too long for a tree of Values. The
 // caller asks for what should come next; each value is read or skipped exactly
-// once. After an error a Reader is of no more use.
+// once. After an error a Reader cannot be used.
 type Reader struct {
 	in  io.Reader
 	end error // why in has no more; nil until then
@@ -32,7 +32,8 @@ type Reader struct {
 
 // step leads into an array, or into an object.
 type step struct {
-	index int // -1 in an object
+	index  int  // -1 in an object
+	inside bool // at an item, or at the value of a member
 	// The names of the object's members are Reader.names from first on, cut at
 	// ends; known has them too when there are many.
 	first int
@@ -172,9 +173,10 @@ func (r *Reader) Path() Path {
 	for i := range r.steps {
 		s := &r.steps[i]
 		switch {
+		case !s.inside:
 		case s.index >= 0:
 			p = append(p, s.index)
-		case len(s.ends) > 0:
+		default:
 			p = append(p, string(r.name(s, len(s.ends)-1)))
 		}
 	}
@@ -285,6 +287,7 @@ func (r *Reader) open(want Kind) error {
 
 // close ends it when c is next; else it takes the comma that has to be.
 func (r *Reader) close(c byte, comma bool) (done bool, err error) {
+	r.steps[len(r.steps)-1].inside = false
 	switch have := r.next(); {
 	case have == c:
 		r.names = r.names[:r.steps[len(r.steps)-1].first]
@@ -294,7 +297,6 @@ func (r *Reader) close(c byte, comma bool) (done bool, err error) {
 	case !comma:
 		return false, nil
 	case have != ',':
-		r.steps = r.steps[:len(r.steps)-1]
 		return false, r.missing(fmt.Sprintf(`"," or "%c"`, c))
 	}
 	r.p.off++
@@ -310,7 +312,8 @@ func (r *Reader) Items(each func(i int) error) error {
 		if done, err := r.close(']', i > 0); done || err != nil {
 			return err
 		}
-		r.steps[len(r.steps)-1].index = i
+		s := &r.steps[len(r.steps)-1]
+		s.index, s.inside = i, true
 		if err := each(i); err != nil {
 			return err
 		}
@@ -328,7 +331,6 @@ func (r *Reader) Members(each func(name []byte) error) error {
 			return err
 		}
 		if r.next() != '"' {
-			r.steps = r.steps[:len(r.steps)-1]
 			return r.missing("a name in quotes")
 		}
 		at := r.pos()
@@ -336,15 +338,16 @@ func (r *Reader) Members(each func(name []byte) error) error {
 		if err != nil {
 			return err
 		}
-		if r.remember(name) {
+		s := &r.steps[len(r.steps)-1]
+		if s.inside = r.remember(name); s.inside {
 			return r.fail(at, "given twice")
 		}
 		if r.next() != ':' {
-			r.steps = r.steps[:len(r.steps)-1]
 			return r.missing(`":"`)
 		}
 		r.p.off++
-		s := &r.steps[len(r.steps)-1]
+		s = &r.steps[len(r.steps)-1]
+		s.inside = true
 		if err := each(r.name(s, len(s.ends)-1)); err != nil {
 			return err
 		}
