@@ -53,13 +53,13 @@ func Example() {
 			fmt.Print(", rule ", o.Rule)
 		}
 		if g := o.GuardedBy; g != nil {
-			fmt.Print(", but for the ", g.Kind, " ", g.By)
+			fmt.Print(", kept by the ", g.Kind, " ", g.By)
 		}
 		fmt.Println()
 	}
 	// Output:
 	// sha256:1a keep
-	// sha256:2b keep, rule 2, but for the index sha256:1a
+	// sha256:2b keep, rule 2, kept by the index sha256:1a
 	// sha256:3c expire, rule 3
 	// sha256:4d keep
 	// sha256:5e expire, rule 4

@@ -9,8 +9,8 @@ type Image struct {
 	Digest string   // "sha256:..."; unique among the images of a repository
 	Tags   []string // none makes the image untagged
 	// PushedAt is the push of this digest; pushing it again or tagging it
-	// anew does not move it. Without it the image counts as the youngest and
-	// has no age, so that no rule acts on it for its age.
+	// again does not change it. Without it the image counts as the youngest and
+	// has no age, so that rules by age do not act on it.
 	PushedAt        time.Time
 	LastPulledAt    time.Time // last recorded pull; zero when never pulled
 	LastActivatedAt time.Time // last return from the archive

@@ -28,7 +28,7 @@ const (
 	LintUsedUp LintCode = "KON3012"
 	// A count rule takes an image that was pulled lately or is in use.
 	LintCountInUse LintCode = "KON3013"
-	// A count counts signatures, charts, caches or parts of indexes beside images.
+	// A count counts signatures, charts, caches or parts of indexes besides images.
 	LintCountsOthers LintCode = "KON3014"
 	LintNoSuchTag    LintCode = "KON3015" // an element of a list that no tag can meet
 	LintEmpties      LintCode = "KON3016" // nothing is left when pushes stop
@@ -40,7 +40,7 @@ type Severity string
 
 // The severities.
 const (
-	Warning Severity = "warning" // likely a mistake, or images are lost that somebody needs
+	Warning Severity = "warning" // likely a mistake, or images in use are lost
 	Note    Severity = "note"    // worth knowing
 )
 

@@ -245,7 +245,7 @@ func TestLintPlaces(t *testing.T) {
 		t.Errorf("%+v, %v", found, err)
 	}
 	if _, err := lifecycle.LintText([]byte("{"), nil, testNow); err == nil {
-		t.Error("lints what is no policy")
+		t.Error("lints what is not a policy")
 	}
 }
 

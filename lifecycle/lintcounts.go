@@ -88,11 +88,11 @@ func (l *linter) usedUp(id int, counted []int) {
 		severity = Warning
 	}
 	l.add(LintUsedUp, severity, id, jsonpos.Path{"selection", "countNumber"}, lost,
-		fmt.Sprintf("rule %d keeps %d of its own images, not %d: of the newest %d that it counts, %s belong", r.Priority, kept, limit, limit, and(owners)),
-		fmt.Sprintf("choose a countNumber of %d or more, or tags that no higher rule selects", limit+len(others)))
+		fmt.Sprintf("rule %d keeps %d of the images that belong to it, not %d: of the newest %d that it counts, %s belong", r.Priority, kept, limit, limit, and(owners)),
+		fmt.Sprintf("choose a countNumber of %d or more, or tags that no rule above selects", limit+len(others)))
 }
 
-// The kinds of what is stored beside images.
+// The kinds of artifacts besides images.
 const (
 	kindSignature = "signatures and attestations"
 	kindChart     = "charts"
@@ -137,7 +137,7 @@ var imageTypes = []string{
 	"application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.empty.v1+json",
 }
 
-// countsOthers finds counts in which what is no image takes the places of
+// countsOthers finds counts in which other artifacts take the places of
 // images.
 func (l *linter) countsOthers(id int, counted []int) {
 	r := &l.rules[id]
@@ -158,7 +158,7 @@ func (l *linter) countsOthers(id int, counted []int) {
 		names = append(names, fmt.Sprintf("%d %s", n[kind], kind))
 	}
 	l.add(LintCountsOthers, Warning, id, jsonpos.Path{"selection", "countNumber"}, lost,
-		fmt.Sprintf("rule %d keeps %d, and counts %s among them", r.Priority, r.Selection.CountNumber, and(names)),
+		fmt.Sprintf("rule %d keeps %d images and counts %s among them", r.Priority, r.Selection.CountNumber, and(names)),
 		"count the tags of releases alone, keep the others in a repository of their own, or choose a countNumber that has room for them")
 }
 
@@ -209,12 +209,12 @@ func (l *linter) empties(now time.Time) {
 	switch {
 	case newest < 0 && !l.emptiesAll(ages, goes):
 		return
-	case newest >= 0 && len(used) == 0: // nobody seems to use them
+	case newest >= 0 && len(used) == 0: // none of them seems to be used
 		severity, used = Note, []int{newest}
 	}
 	l.add(LintEmpties, severity, last, jsonpos.Path{"selection"}, used,
-		fmt.Sprintf("no rule keeps the newest images: %d days after the last push rule %d has expired them all", days, l.rules[last].Priority),
-		"let a rule count (imageCountMoreThan), or keep the tags that run by a higher rule")
+		fmt.Sprintf("no rule keeps the newest images: %d days after the last push, rule %d has expired all of them", days, l.rules[last].Priority),
+		"let a rule count (imageCountMoreThan), or keep the tags in use with a rule above it")
 }
 
 // emptiesAll reports whether, whatever the images, the rules expire all of

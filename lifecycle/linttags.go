@@ -48,7 +48,7 @@ func untaggableRemedy(element string, r rune) string {
 	case strings.ContainsRune("{},", r):
 		return "write one rule for each of the alternatives: a pattern has none"
 	case strings.ContainsRune("^$[]()|+?\\", r):
-		return `the only wildcard is "*", for any text: this is no regular expression`
+		return `the only wildcard is "*", for any text: patterns are not regular expressions`
 	case r == '/':
 		return `tags have no slash: see how the tag of such a branch is written, often with "-"`
 	case r == ':' || r == '@':

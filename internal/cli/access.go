@@ -21,14 +21,14 @@ import (
 func (e *Env) accessCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "access",
-		Short: "Who may pull, push, delete and administer what, and why",
-		Long: `Say who may do what with repositories, by which statements of which policies,
-and what would have to change. The policies of both sides count: those of the
+		Short: "Show who may pull, push, delete and administer what, and why",
+		Long: `Show who may do what with repositories, which statements of which policies decide
+it, and what would have to change. The policies of both sides count: those of the
 repository and its registry, and those of the user or role in its own account.
 
 The registries are those of the file; without a file, the local one. With
---planned the repositories are as the file would make them, before apply.
-Accounts that cannot be read are said to be unseen, never guessed.`,
+--planned, the repositories are as the file would make them, before apply. An
+account that cannot be read is reported as such; nothing about it is guessed.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci push team/api
   kontor access who-can pull team/api
   kontor access matrix --html access.html`,
@@ -49,7 +49,7 @@ type accessOptions struct {
 func (o *accessOptions) flags(e *Env, cmd *cobra.Command) {
 	o.targetsOptions.flags(e, cmd)
 	o.parallel = deploy.Parallel
-	cmd.Flags().BoolVar(&o.planned, "planned", false, "take the repositories as the file would make them (default false: as they are)")
+	cmd.Flags().BoolVar(&o.planned, "planned", false, "use the repositories as the file would make them (default false: as they are)")
 	jsonFlag(cmd, &o.asJSON)
 }
 
@@ -61,7 +61,7 @@ type evidence struct {
 }
 
 // accessEvidence reads both sides. repository is read alone where it is given;
-// asked are the principals that somebody asks about.
+// asked are the principals that a question names.
 func (e *Env) accessEvidence(ctx context.Context, o accessOptions, repository string, asked ...string) (ev evidence, err error) {
 	d, err := e.accessSites(ctx, o)
 	if err != nil {
@@ -77,10 +77,10 @@ func (e *Env) accessSites(ctx context.Context, o accessOptions) (*deployment, er
 		return e.openAll(ctx, o.targetsOptions)
 	}
 	if o.planned {
-		return nil, errors.New("--planned is about a file: give -f FILE")
+		return nil, errors.New("--planned needs a file: give -f FILE")
 	}
 	if len(o.targets) > 0 {
-		return nil, usagef("--target is about the registries of a file: give -f FILE")
+		return nil, usagef("--target needs a file with registries: give -f FILE")
 	}
 	f, _, err := spec.Load(spec.Source{Name: "no file", Data: []byte("ecr_repositories: {}\n")})
 	if err != nil {
@@ -94,7 +94,7 @@ func (e *Env) accessSites(ctx context.Context, o accessOptions) (*deployment, er
 }
 
 // gather reads the registries of d and the accounts behind them. asked are the
-// principals that somebody asks about.
+// principals that a question names.
 func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, repository string, asked []string) (ev evidence, err error) {
 	if err := d.failed(); err != nil {
 		return ev, err
@@ -111,7 +111,7 @@ func (e *Env) gather(ctx context.Context, d *deployment, o accessOptions, reposi
 			return fmt.Errorf("account %s: %w", account, err)
 		}
 		if unseen != "" {
-			ev.notes = append(ev.notes, fmt.Sprintf("the users and roles of account %s were not seen: %s", account, unseen))
+			ev.notes = append(ev.notes, fmt.Sprintf("the users and roles of account %s could not be read: %s", account, unseen))
 		} else {
 			world.Seen = append(world.Seen, string(account))
 		}
@@ -182,7 +182,7 @@ func (ev evidence) one(name string) (proof.Repository, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return proof.Repository{}, fmt.Errorf("there is no repository %q: `kontor access matrix` lists them; one that the file would create needs --planned", name)
+		return proof.Repository{}, fmt.Errorf("there is no repository %q: `kontor access matrix` lists them; for one that the file would create, give --planned", name)
 	}
 	return proof.Repository{}, usagef("repository %q is in %d registries: give --target", name, len(found))
 }

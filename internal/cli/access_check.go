@@ -15,13 +15,13 @@ func (e *Env) accessCheckCommand() *cobra.Command {
 	var o accessOptions
 	cmd := &cobra.Command{
 		Use:   "check PRINCIPAL RIGHT REPOSITORY [flags]",
-		Short: "Say whether a principal may do something in a repository, and why",
-		Long: `Say whether PRINCIPAL may do RIGHT in REPOSITORY, action by action, by which
-statements, and what is the smallest change that would allow it in each account.
+		Short: "Check whether a principal may do something in a repository, and why",
+		Long: `Check for each action of RIGHT whether PRINCIPAL may do it in REPOSITORY, which
+statements decide it, and the smallest change in each account that would allow it.
 
 PRINCIPAL is the ARN of a user, a role or a role session, an account id, or the
 name of a service. RIGHT is pull, push, delete, admin or an action such as
-ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
+ecr:PutImage. The exit code is 0 only when all actions are allowed.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci pull team/api
   kontor access check 222222222222 ecr:PutImage team/api --planned -f kontor.yaml`,
 		Args: between(3, 3),
@@ -68,8 +68,8 @@ func (e *Env) accessWhoCanCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "who-can RIGHT REPOSITORY [flags]",
 		Short: "List who may do something in a repository, and by which statements",
-		Long: `List every user, role and account that may do RIGHT in REPOSITORY, or may under
-conditions, or may if its own account allows it, with the statements that say so.
+		Long: `List every user, role and account that may do RIGHT in REPOSITORY, always, under
+conditions, or if its own account allows it, with the statements that decide it.
 
 RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 		Example: `  kontor access who-can pull team/api
@@ -113,7 +113,7 @@ func (e *Env) accessMatrixCommand() *cobra.Command {
 		Use:   "matrix [flags]",
 		Short: "Show who may pull, push, delete and administer what",
 		Long: `Show for every principal and repository who may pull, push, delete images, and
-administer. With --html it is a page to look at, without scripts.`,
+administer. --html writes a page without scripts.`,
 		Example: `  kontor access matrix
   kontor access matrix --planned -f kontor.yaml --html access.html`,
 		Args: noArgs,

@@ -11,9 +11,9 @@ import (
 func (e *Env) adminCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
-		Short: "Look after a registry's data folder",
-		Long: `Commands for whoever runs a registry: the one of the data folder, which is
-started for the command where none runs, or one elsewhere, with --endpoint.`,
+		Short: "Administer a registry and its data folder",
+		Long: `Commands for those who run a registry: the one of the data folder, which is
+started for the command when it is not running, or with --endpoint, any other.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json`,
 		Args: cobra.ArbitraryArgs,
@@ -34,12 +34,12 @@ func (e *Env) adminCheckCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
-		Short: "Read everything a registry keeps and name what is damaged",
+		Short: "Check everything a registry stores and name what is damaged",
 		Long: `Read every blob and every manifest of the data folder and compare them with
 their digests and sizes; look up what every image and tag refers to. Name each
 object that is damaged or missing, and exit with 1 when there is one.
 
-Nothing is changed. A server may run on the folder meanwhile.`,
+Nothing is changed. A server may run on the folder at the same time.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json | jq -r '.damaged[].digest'`,
 		Args: noArgs,

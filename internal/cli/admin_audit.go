@@ -17,7 +17,7 @@ const envAudit = "KONTOR_AUDIT"
 
 // auditFlag defines --audit; see auditMode.
 func auditFlag(cmd *cobra.Command, p *string) {
-	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("put on record `WHAT`, in the data folder: changes (and denials), all (reads, too) or strict "+
+	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("record `WHAT` in the data folder: changes (and denials), all (reads too) or strict "+
 		"(a read that cannot be recorded is refused) (default %s; env %s)", audit.Changes, envAudit))
 	completeWords(cmd, "audit", string(audit.Changes), string(audit.All), string(audit.Strict))
 }
@@ -52,8 +52,8 @@ func (e *Env) adminAuditCommand() *cobra.Command {
 		Use:   "audit [flags]",
 		Short: "Show who changed what, and who was denied what",
 		Long: `Show the records of a registry's audit log, oldest first: each change, each
-denial and each failed login, with the policy statement that decided. With
---audit all, the server records reads as well.
+denial and each failed login, with the policy statement that decided. The server
+records reads too when it runs with --audit all.
 
 Names may have * and ? as wildcards. Lines of the log that cannot be read, as a
 crash may leave one, are named on stderr, and the command exits with 1.`,
@@ -65,15 +65,15 @@ crash may leave one, are named on stderr, and the command exits with 1.`,
 	}
 	e.dataFlag(cmd, &o.data)
 	f := cmd.Flags()
-	f.StringVar(&o.filter.Principal, "principal", "", "only of the principal `NAME`: an ARN, a unique id or an access key (default all)")
-	f.StringVar(&o.filter.Action, "action", "", "only of the IAM action `NAME`, such as ecr:PutImage (default all)")
-	f.StringVar(&o.filter.Resource, "resource", "", "only of the resource `NAME`: an ARN or a repository (default all)")
-	f.StringVar(&o.filter.RequestID, "request", "", "only of the request `ID` (default all)")
-	f.StringVar(&o.decision, "decision", "", "only what was `WHAT`: allowed or denied (default both)")
+	f.StringVar(&o.filter.Principal, "principal", "", "only those of the principal `NAME`: an ARN, a unique id or an access key (default all)")
+	f.StringVar(&o.filter.Action, "action", "", "only those of the IAM action `NAME`, such as ecr:PutImage (default all)")
+	f.StringVar(&o.filter.Resource, "resource", "", "only those of the resource `NAME`: an ARN or a repository (default all)")
+	f.StringVar(&o.filter.RequestID, "request", "", "only those of the request `ID` (default all)")
+	f.StringVar(&o.decision, "decision", "", "only requests that were `WHAT`: allowed or denied (default both)")
 	f.StringVar(&o.since, "since", "", "only from `TIME` on: 2026-11-23, 2026-11-23T12:00:00Z, or an age such as 24h (default the beginning)")
 	f.StringVar(&o.until, "until", "", "only before `TIME`, in the same forms (default now)")
 	completeWords(cmd, "decision", string(audit.Allowed), string(audit.Denied))
-	cmd.Flags().BoolVar(&o.asJSON, "json", false, "write JSON, a record a line (default false)")
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "write JSON, one record per line (default false)")
 	return cmd
 }
 

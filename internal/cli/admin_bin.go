@@ -20,9 +20,9 @@ func (e *Env) adminBinCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bin [REPOSITORY] [flags]",
 		Short: "List the deleted images that can be restored",
-		Long: `List what the recycle bin holds, of a repository or of all: images that were
-deleted by request or by a lifecycle rule and are kept for a while. A repository
-that is gone has its images here, too. No other request can see them.`,
+		Long: `List the images in the recycle bin, of one repository or of all: images that were
+deleted by request or by a lifecycle rule and are kept for a time. Images of
+deleted repositories are here too. No other request can see them.`,
 		Example: `  kontor admin bin
   kontor admin bin team/app --json | jq -r '.entries[].imageDigest'`,
 		Args: between(0, 1),
@@ -74,12 +74,12 @@ func (e *Env) adminRestoreCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "restore REPOSITORY@DIGEST [flags]",
-		Short: "Bring a deleted image back from the recycle bin",
-		Long: `Bring an image back that was deleted, to the repository that has the name now:
-with its tags where no other image has them by now, with the images that it
-lists, and with the signatures and attestations that went with it.
+		Short: "Restore a deleted image from the recycle bin",
+		Long: `Restore a deleted image to the repository that has the name now: with its tags,
+except those that another image has by now, with the images that it lists, and
+with the signatures and attestations that were deleted with it.
 
-For lifecycle rules the age of the image counts from now on.`,
+For lifecycle rules, the age of the image counts from the restore.`,
 		Example: `  kontor admin bin team/app
   kontor admin restore team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef`,
 		Args: between(1, 1),
@@ -117,13 +117,13 @@ func (e *Env) adminPurgeCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "purge REPOSITORY@DIGEST --reason TEXT [flags]",
-		Short: "Remove an image at once and for good",
-		Long: `Remove an image from its repository and from the recycle bin, at once and for
-good, with every layer that no other image uses: for secrets that leaked, and
-where erasure is asked for. The journal keeps that it happened and the reason,
-and no longer the manifest.
+		Short: "Delete an image immediately and permanently",
+		Long: `Delete an image from its repository and from the recycle bin, immediately and
+permanently, with every layer that no other image uses: for leaked secrets and
+requests to erase data. The journal records the deletion and its reason, but not
+the manifest.
 
-Layers that other images use stay; remove those images, too.`,
+Layers that other images use are kept; to delete them, purge those images too.`,
 		Example: `  kontor admin purge team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef \
     --reason "a key in its second layer"`,
 		Args: between(1, 1),
@@ -133,7 +133,7 @@ Layers that other images use stay; remove those images, too.`,
 				return err
 			}
 			if reason == "" {
-				return usagef("say why with --reason: the journal keeps it")
+				return usagef("give --reason TEXT, which the journal records")
 			}
 			if err := e.mayAsk(yes, asJSON); err != nil {
 				return err
@@ -144,7 +144,7 @@ Layers that other images use stay; remove those images, too.`,
 			}
 			defer closing(&err, c.close)
 			if !yes {
-				if ok, err := e.ask(cmd.Context(), fmt.Sprintf("Remove %s for good?", args[0])); err != nil || !ok {
+				if ok, err := e.ask(cmd.Context(), fmt.Sprintf("Delete %s permanently?", args[0])); err != nil || !ok {
 					return errors.Join(err, errors.New("nothing was removed"))
 				}
 			}
@@ -159,20 +159,20 @@ Layers that other images use stay; remove those images, too.`,
 		},
 	}
 	o.flags(e, cmd)
-	cmd.Flags().StringVar(&reason, "reason", "", "put `TEXT` on record (required)")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "remove without asking (default false)")
+	cmd.Flags().StringVar(&reason, "reason", "", "record `TEXT` as the reason (required)")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "delete without asking (default false)")
 	jsonFlag(cmd, &asJSON)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	return cmd
 }
 
-// mayAsk finds out whether there is somebody to ask, where yes was not said.
+// mayAsk finds out whether the user can be asked, unless yes was given.
 func (e *Env) mayAsk(yes, asJSON bool) error {
 	switch {
 	case !yes && asJSON:
 		return usagef("--json does not ask: give --yes to change without asking")
 	case !yes && !e.IsTerminal(e.Stdin):
-		return usagef("stdin is not a terminal, so there is nobody to ask: give --yes to change without asking")
+		return usagef("stdin is not a terminal, so this cannot ask: give --yes to change without asking")
 	}
 	return nil
 }

@@ -37,8 +37,8 @@ type adminOptions struct {
 func (o *adminOptions) flags(e *Env, cmd *cobra.Command) {
 	o.localOptions.flags(e, cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.endpoint, "endpoint", "", "ask the Kontor registry at `URL`, with the AWS credentials of the environment (default the local registry)")
-	f.StringVar(&o.region, "region", "", "with --endpoint: the region that the registry is of (default that of the AWS configuration)")
+	f.StringVar(&o.endpoint, "endpoint", "", "use the Kontor registry at `URL`, with the AWS credentials of the environment (default the local registry)")
+	f.StringVar(&o.region, "region", "", "with --endpoint: the region of the registry (default that of the AWS configuration)")
 }
 
 // adminClient calls the admin API of one registry.
@@ -71,7 +71,7 @@ func (e *Env) admin(ctx context.Context, o adminOptions) (*adminClient, error) {
 		return e.adminAt(ctx, o)
 	}
 	if o.region != "" {
-		return nil, usagef("--region goes with --endpoint")
+		return nil, usagef("--region needs --endpoint")
 	}
 	dir, err := e.dataDir(o.data)
 	if err != nil {
@@ -103,7 +103,7 @@ func (e *Env) adminAt(ctx context.Context, o adminOptions) (*adminClient, error)
 	at, err := url.Parse(o.endpoint)
 	switch {
 	case o.data != "" || o.target != "":
-		return nil, usagef("--endpoint is for a registry elsewhere: --data and --target have no meaning")
+		return nil, usagef("--endpoint is for another registry: leave out --data and --target")
 	case err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https":
 		return nil, usagef("--endpoint %s: want a URL such as https://registry.example:5050", o.endpoint)
 	}
@@ -176,13 +176,13 @@ func (c *adminClient) once(ctx context.Context, operation string, body []byte, o
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("reading what the registry says: %w", err)
+		return fmt.Errorf("reading the answer of the registry: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return c.refusal(resp, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s answers what it was not asked and %w", c.endpoint, errNoKontor)
+		return fmt.Errorf("%s gives an unexpected answer: %w", c.endpoint, errNoKontor)
 	}
 	return nil
 }
@@ -194,7 +194,7 @@ func (c *adminClient) refusal(resp *http.Response, text []byte) error {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(text, &said) != nil || said.Type == "" {
-		return fmt.Errorf("%s answers %s and %w", c.endpoint, resp.Status, errNoKontor)
+		return fmt.Errorf("%s answers %s: %w", c.endpoint, resp.Status, errNoKontor)
 	}
 	if ecr.Code(said.Type) == ecr.CodeUnknownOperation {
 		said.Message += ": is this a Kontor registry of this version?"
@@ -203,7 +203,7 @@ func (c *adminClient) refusal(resp *http.Response, text []byte) error {
 }
 
 // errNoKontor: something else answers.
-var errNoKontor = errors.New("is no Kontor registry")
+var errNoKontor = errors.New("it is not a Kontor registry")
 
 // adminError is a refusal, in the registry's words alone.
 type adminError struct{ err *ecr.Error }

@@ -74,29 +74,29 @@ func group(use, short, example string, subs ...*cobra.Command) *cobra.Command {
 }
 
 func (e *Env) adminUserCommand() *cobra.Command {
-	return group("user", "Make users of the registry's account, their access keys and policies", `  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
+	return group("user", "Manage users of the registry's account, their access keys and policies", `  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin user list`,
 		e.identityListCommand("user"), e.userCreateCommand(), e.identityDeleteCommand("user"),
 		e.identityAttachCommand("user", true), e.identityAttachCommand("user", false),
 		group("keys", "Rotate the access keys of users", `  kontor admin user keys rotate ann
   kontor admin user keys list ann`,
 			e.keyListCommand(), e.keyRotateCommand(),
-			e.keyChangeCommand("deactivate", "Switch an access key off, and everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
+			e.keyChangeCommand("deactivate", "Deactivate an access key and everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
 				_, err := c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: types.StatusTypeInactive})
 				return err
 			}),
-			e.keyChangeCommand("activate", "Switch an access key on again", func(ctx context.Context, c *iam.Client, user, key string) error {
+			e.keyChangeCommand("activate", "Activate an access key again", func(ctx context.Context, c *iam.Client, user, key string) error {
 				_, err := c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: types.StatusTypeActive})
 				return err
 			}),
-			e.keyChangeCommand("delete", "Remove an access key for good, and end everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
+			e.keyChangeCommand("delete", "Delete an access key, and end everything that was issued to it", func(ctx context.Context, c *iam.Client, user, key string) error {
 				_, err := c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &user, AccessKeyId: &key})
 				return err
 			})))
 }
 
 func (e *Env) adminRoleCommand() *cobra.Command {
-	return group("role", "Make roles of the registry's account and their policies", `  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
+	return group("role", "Manage roles of the registry's account and their policies", `  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin role list`,
 		e.identityListCommand("role"), e.roleCreateCommand(), e.identityDeleteCommand("role"),
 		e.identityAttachCommand("role", true), e.identityAttachCommand("role", false))
@@ -238,8 +238,8 @@ func (e *Env) newKey(ctx context.Context, c *iam.Client, user string, asJSON boo
 
 func (e *Env) userCreateCommand() *cobra.Command {
 	var policies []string
-	cmd := e.identityCommand("create NAME [flags]", "Make a user with an access key",
-		"Make a user, attach managed policies, and print an access key. Its secret is not\nshown again; kontor env --user NAME knows it on this machine.",
+	cmd := e.identityCommand("create NAME [flags]", "Create a user with an access key",
+		"Create a user, attach managed policies, and print an access key. Its secret is not\nshown again; on this machine, kontor env --user NAME has it.",
 		`  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin user create ci --json | jq -r .secret_access_key`, between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
@@ -285,8 +285,8 @@ func (e *Env) roleCreateCommand() *cobra.Command {
 		policies []string
 		trust    string
 	)
-	cmd := e.identityCommand("create NAME --trust WHO [flags]", "Make a role",
-		"Make a role that others may assume: an account, a user or role by its ARN, or\nwhoever the trust policy in a file names. Print its ARN.",
+	cmd := e.identityCommand("create NAME --trust WHO [flags]", "Create a role",
+		"Create a role that others may assume: an account, a user or role by its ARN, or\nthe principals that the trust policy in a file names. Print its ARN.",
 		`  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin role create ci --trust trust.json`, between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
@@ -321,7 +321,7 @@ func (e *Env) roleCreateCommand() *cobra.Command {
 // trustPolicy is the trust policy that --trust means.
 func trustPolicy(who string) (string, error) {
 	if who == "" {
-		return "", usagef("say who may assume the role with --trust: an account id, an ARN, or a file with a trust policy")
+		return "", usagef("give --trust, who may assume the role: an account id, an ARN, or a file with a trust policy")
 	}
 	if _, err := ecr.ParseAccountID(who); err == nil || strings.HasPrefix(who, "arn:") {
 		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"sts:AssumeRole"}]}`, who), nil
@@ -334,8 +334,8 @@ func trustPolicy(who string) (string, error) {
 }
 
 func (e *Env) identityDeleteCommand(kind string) *cobra.Command {
-	return e.identityCommand("delete NAME [flags]", "Remove a "+kind+" with its policies, and end its sessions",
-		"Detach and remove the policies of the "+kind+" and then the "+kind+" itself. Its access keys,\nsessions and docker logins end at once.",
+	return e.identityCommand("delete NAME [flags]", "Delete a "+kind+" with its policies, and end its sessions",
+		"Detach and delete the policies of the "+kind+" and then the "+kind+". Its access keys,\nsessions and docker logins end immediately.",
 		"  kontor admin "+kind+" delete old", between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			remove := deleteRole
@@ -410,9 +410,9 @@ func deleteRole(ctx context.Context, c *iam.Client, name *string) error {
 func (e *Env) identityAttachCommand(kind string, attach bool) *cobra.Command {
 	verb, short, done := "attach", "Attach a managed policy to a "+kind, "%s has %s"
 	if !attach {
-		verb, short, done = "detach", "Take a managed policy away from a "+kind, "%s no longer has %s"
+		verb, short, done = "detach", "Detach a managed policy from a "+kind, "%s no longer has %s"
 	}
-	return e.identityCommand(verb+" NAME POLICY [flags]", short, short+", by the policy's name or ARN. It holds for the next request.",
+	return e.identityCommand(verb+" NAME POLICY [flags]", short, short+", by the policy's name or ARN. It applies from the next request.",
 		"  kontor admin "+kind+" "+verb+" ann AmazonEC2ContainerRegistryPullOnly", between(2, 2),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			arn, err := policyARN(ctx, c, args[1])
@@ -452,8 +452,8 @@ func (e *Env) keyListCommand() *cobra.Command {
 }
 
 func (e *Env) keyRotateCommand() *cobra.Command {
-	return e.identityCommand("rotate NAME [flags]", "Give a user another access key and switch the old one off",
-		"Make another access key and print it, then switch off those that the user had.\nThe oldest is removed where there is no room for another: a user has two at most.",
+	return e.identityCommand("rotate NAME [flags]", "Give a user a new access key and deactivate the old one",
+		"Create an access key and print it, then deactivate those that the user had. A\nuser has at most two keys: the oldest is deleted when there are two.",
 		"  kontor admin user keys rotate ann", between(1, 1),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			keys, err := keysOf(ctx, c, args[0])
@@ -482,7 +482,7 @@ func (e *Env) keyRotateCommand() *cobra.Command {
 }
 
 func (e *Env) keyChangeCommand(verb, short string, change func(ctx context.Context, c *iam.Client, user, key string) error) *cobra.Command {
-	return e.identityCommand(verb+" NAME KEY [flags]", short, short+". It holds for the next request, on every way in.",
+	return e.identityCommand(verb+" NAME KEY [flags]", short, short+". It applies from the next request, by every protocol.",
 		"  kontor admin user keys "+verb+" ann AKIAIOSFODNN7EXAMPLE", between(2, 2),
 		func(ctx context.Context, c *iam.Client, args []string, asJSON bool) error {
 			if err := change(ctx, c, args[0], args[1]); err != nil {

@@ -24,10 +24,10 @@ func (e *Env) adminJournalCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "journal [flags]",
-		Short: "Say what was deleted, by whom or which rule, and why",
-		Long: `Query the registry's journal, oldest first: every image, tag, policy and
-repository that was deleted, moved, restored or purged, with who or which
-lifecycle rule did it, and why. Entries must meet all flags that are given.
+		Short: "Show what was deleted, by which user or rule, and why",
+		Long: `Show the registry's journal, oldest first: every image, tag, policy and
+repository that was deleted, moved, restored or purged, which user or lifecycle
+rule did it, and why. Entries must match all flags that are given.
 
 --since and --until take a time (2026-03-01T12:00:00Z), a day (2026-03-01), or
 how long ago (90m, 12h, 7d).`,
@@ -65,12 +65,12 @@ how long ago (90m, 12h, 7d).`,
 	}
 	o.flags(e, cmd)
 	f := cmd.Flags()
-	f.StringVar(&in.RepositoryName, "repository", "", "only of the repository `NAME`, which may be gone (default all)")
-	f.StringVar(&in.ImageTag, "tag", "", "only of images that had the tag `TAG` (default any)")
-	f.StringVar(&in.ImageDigest, "digest", "", "only of the image `DIGEST` (default any)")
-	f.Int32Var(&rule, "rule", 0, "only by the lifecycle rule of `PRIORITY` (default any)")
-	f.StringVar(&in.Operation, "op", "", "only of the operation `WHAT`: "+strings.Join(journalOps, ", ")+" (default any)")
-	f.StringVar(&since, "since", "", "only at or after `WHEN` (default ever)")
+	f.StringVar(&in.RepositoryName, "repository", "", "only those of the repository `NAME`, which may be deleted (default all)")
+	f.StringVar(&in.ImageTag, "tag", "", "only those of images that had the tag `TAG` (default any)")
+	f.StringVar(&in.ImageDigest, "digest", "", "only those of the image `DIGEST` (default any)")
+	f.Int32Var(&rule, "rule", 0, "only those of the lifecycle rule of `PRIORITY` (default any)")
+	f.StringVar(&in.Operation, "op", "", "only those of the operation `WHAT`: "+strings.Join(journalOps, ", ")+" (default any)")
+	f.StringVar(&since, "since", "", "only at or after `WHEN` (default from the beginning)")
 	f.StringVar(&until, "until", "", "only before `WHEN` (default now)")
 	jsonFlag(cmd, &asJSON)
 	completeWords(cmd, "op", journalOps...)
@@ -106,7 +106,7 @@ const maxDuration = 100 * 365 * 24 * time.Hour
 // parseDuration reads a length of time that may begin with days, such as "90m",
 // "15d" or "1d12h".
 func parseDuration(s string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is no length of time: want such as 90m, 12h, 15d or 1d12h", s)
+	bad := fmt.Errorf("%q is not a length of time: want one such as 90m, 12h, 15d or 1d12h", s)
 	days, rest, ok := strings.Cut(s, "d")
 	var d time.Duration
 	if ok {

@@ -15,7 +15,7 @@ import (
 func (e *Env) adminLifecycleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lifecycle COMMAND",
-		Short: "Carry lifecycle policies out",
+		Short: "Run lifecycle policies",
 		Example: `  kontor admin lifecycle run --dry-run
   kontor admin lifecycle run team/app`,
 		Args: cobra.ArbitraryArgs,
@@ -34,14 +34,14 @@ func (e *Env) adminLifecycleRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [REPOSITORY] [flags]",
 		Short: "Run lifecycle policies now",
-		Long: `Carry out the lifecycle policy of a repository now, or those of all, as the server
-does by itself every hour. Prints which images went, by which rule, and why others
-stay on which a rule acts. What went can be restored for a while (kontor admin
-bin).
+		Long: `Run the lifecycle policy of a repository now, or those of all, as the server does
+every hour. Print which images expired, by which rule, and why others were kept
+although a rule would act on them. Expired images can be restored for a time
+(kontor admin bin).
 
-A run that would expire more than the server allows stops, and exits with 1;
---force lets it go on. kontor lifecycle preview says the same beforehand, also of
-other policies.`,
+A run that would expire more images than the server allows changes nothing and
+exits with 1; --force expires them. kontor lifecycle preview shows the same
+before a run, also for another policy.`,
 		Example: `  kontor admin lifecycle run --dry-run
   kontor admin lifecycle run team/app --json | jq '.runs[].outcomes[] | select(.action == "expire")'`,
 		Args: between(0, 1),
@@ -85,8 +85,8 @@ other policies.`,
 	}
 	o.flags(e, cmd)
 	f := cmd.Flags()
-	f.BoolVar(&in.DryRun, "dry-run", false, "only print what would go (default false)")
-	f.BoolVar(&in.Force, "force", false, "expire however many images it takes (default false)")
+	f.BoolVar(&in.DryRun, "dry-run", false, "only print what would expire (default false)")
+	f.BoolVar(&in.Force, "force", false, "expire more images than the server allows (default false)")
 	jsonFlag(cmd, &asJSON)
 	cmd.ValidArgsFunction = e.completeRepository(&fileOptions{})
 	return cmd
@@ -100,9 +100,9 @@ func (e *Env) adminClockCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clock [+TIME] [flags]",
 		Short: "Move the image clock of a registry for tests",
-		Long: `Print the image clock, or move it on: push times and the ages that lifecycle
-policies count come from it, logins and signatures do not. Only on a server that
-was started with --test-clock: kontor up --test-clock.`,
+		Long: `Print the image clock, or move it forward. Push times and the ages that lifecycle
+policies count come from it; logins and signatures do not. It moves only on a
+server that was started with --test-clock: kontor up --test-clock.`,
 		Example: `  kontor admin clock +15d
   kontor admin clock +36h
   kontor admin clock`,
@@ -113,7 +113,7 @@ was started with --test-clock: kontor up --test-clock.`,
 				text, ok := strings.CutPrefix(args[0], "+")
 				d, err := parseDuration(text)
 				if !ok || err != nil {
-					return usagef("%q: want how far to move it on, such as +15d or +36h", args[0])
+					return usagef("%q: want how far to move it forward, such as +15d or +36h", args[0])
 				}
 				in.MoveSeconds = int64(d / time.Second)
 			}

@@ -20,11 +20,11 @@ func (e *Env) adminUsageCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "usage [REPOSITORY] [flags]",
-		Short: "Say what images take, and what each lifecycle rule would free",
-		Long: `Say how many bytes the layers of a repository take, or those of all, by tag, and
-what each lifecycle rule would free now. A layer counts once however many images
-have it, and images in use (kontor lease) stay. What lies in the recycle bin is
-not counted; it takes its space until it has expired there.`,
+		Short: "Show the space that images use, and what each lifecycle rule would free",
+		Long: `Show how many bytes the layers of a repository use, or those of all, by tag, and
+what each lifecycle rule would free now. A layer counts once, however many images
+have it, and images in use (kontor lease) are kept. Images in the recycle bin are
+not counted; they use space until they expire there.`,
 		Example: `  kontor admin usage
   kontor admin usage team/app --json | jq .repositories[].ownLayerBytes`,
 		Args: between(0, 1),
@@ -90,18 +90,18 @@ func (e *Env) adminGCCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "gc --now [flags]",
-		Short: "Collect now what nobody needs any more",
-		Long: `Remove what has expired in the recycle bin, and layers that no image has referred
-to for a day, with their files. The server does this by itself every hour, beside
-pushes and pulls; this is for not waiting.
+		Short: "Collect garbage now",
+		Long: `Delete images that have expired in the recycle bin, and layers that no image has
+referred to for a day, with their files. The server does this every hour while it
+serves pushes and pulls; this command does it now.
 
-It takes nothing that an image refers to, that the bin can restore, or that a
-push under way was told is there. --now has no other meaning than to say so.`,
+It keeps every layer that an image refers to, that an image in the bin needs, or
+that a push in progress relies on. --now confirms that you do not want to wait.`,
 		Example: `  kontor admin gc --now`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if !now {
-				return usagef("say --now: the server collects by itself every hour")
+				return usagef("give --now, or wait: the server collects garbage every hour")
 			}
 			c, err := e.admin(cmd.Context(), o)
 			if err != nil {
@@ -119,7 +119,7 @@ push under way was told is there. --now has no other meaning than to say so.`,
 		},
 	}
 	o.flags(e, cmd)
-	cmd.Flags().BoolVar(&now, "now", false, "do not wait for the hour (required)")
+	cmd.Flags().BoolVar(&now, "now", false, "collect now (required)")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -24,13 +24,13 @@ import (
 func (e *Env) lifecycleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lifecycle COMMAND",
-		Short: "See what lifecycle policies do, and why",
-		Long: `See which images lifecycle policies remove, when, and why; before they do.
-Nothing is removed or changed.
+		Short: "Show what lifecycle policies do, and why",
+		Long: `Show which images lifecycle policies expire or archive, when and why, before
+they do. These commands change nothing.
 
-The images come from a registry, or from files: what aws ecr describe-images
-prints, or the folder that kontor lifecycle snapshot writes. The policy is that
-of --policy, of the file (kontor.yaml), or the repository's own.`,
+The images come from a registry, or from files: the output of aws ecr
+describe-images, or a folder that kontor lifecycle snapshot wrote. The policy is
+that of --policy, of the file (kontor.yaml), or the repository's own.`,
 		Example: `  kontor lifecycle preview team/app
   kontor lifecycle explain team/app:v1.2.3
   kontor lifecycle forecast team/app --days 60 --html forecast.html`,
@@ -77,8 +77,8 @@ func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 	o.targetOptions.flags(e, cmd)
 	o.offlineFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON; - is stdin (default that of the file or the repository)")
-	f.BoolVar(&o.deployed, "deployed", false, "use the repository's own policy, not that of the file (default false)")
+	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON; - is stdin (default the policy of the file or the repository)")
+	f.BoolVar(&o.deployed, "deployed", false, "use the policy that the repository has now, not that of the file (default false)")
 	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read the manifests of indexes from AWS, which may count it as pulling them (default false)")
 	if err := cmd.MarkFlagFilename("policy", "json"); err != nil {
 		panic(err) // the flag is defined above
@@ -89,10 +89,10 @@ func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 // offlineFlags are those of commands that read images from files.
 func (o *lifecycleOptions) offlineFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.images, "images", "", "read no registry but `FILE`, which aws ecr describe-images printed, or the folder of a snapshot; - is stdin")
+	f.StringVar(&o.images, "images", "", "read the images from `FILE`, the output of aws ecr describe-images, or from the folder of a snapshot; - is stdin (default from the registry)")
 	f.StringVar(&o.manifests, "manifests", "", "with --images: read the manifests of indexes from the files in `DIR`")
-	f.StringVar(&o.at, "at", "", "look at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
-	f.StringVar(&o.assume, "assume", "", "where AWS leaves something open, assume `WHOSE` reading: aws (what deletes most) or kontor (default that of the registry; aws for files)")
+	f.StringVar(&o.at, "at", "", "evaluate the policy at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
+	f.StringVar(&o.assume, "assume", "", "where AWS does not document what it does, assume the behaviour of `WHOSE`: aws (what expires most) or kontor (default that of the registry; aws for files)")
 	leasesFlag(cmd, &o.leases)
 	hostFlag(cmd, &o.hosts)
 	completeWords(cmd, "assume", assumeAWS, assumeKontor)
@@ -128,11 +128,11 @@ func (o *lifecycleOptions) check() error {
 	case o.deployed && o.policy != "":
 		return usagef("--deployed and --policy contradict each other")
 	case o.manifests != "" && o.images == "":
-		return usagef("--manifests goes with --images: from a registry they are read anyway")
+		return usagef("--manifests needs --images: from a registry they are read anyway")
 	case o.noManifests && o.images != "":
-		return usagef("--no-manifests goes with a registry: --images reads none but those of --manifests")
+		return usagef("--no-manifests is for a registry: with --images, only --manifests reads any")
 	case o.images != "" && (o.target != "" || o.data != ""):
-		return usagef("--images reads no registry: --target and --data have no meaning")
+		return usagef("--images reads no registry: leave out --target and --data")
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ type looked struct {
 	inUse lifecycle.Held
 }
 
-// declaration is what a file says of a repository's lifecycle, beside its
+// declaration is what a file says of a repository's lifecycle, besides its
 // policy.
 type declaration struct {
 	keepsUntagged bool // images without tags never expire
@@ -173,7 +173,7 @@ func anyManifests(within time.Duration) func(*looked) bool {
 
 // lookAt reads the images and the policy that o and the repository's name,
 // which may be empty offline, choose. The manifests of indexes are read from a
-// registry when that is no pull, or when needed says so of the images without
+// registry when that does not count as a pull, or when needed says so of the images without
 // them.
 func (e *Env) lookAt(ctx context.Context, o lifecycleOptions, name string, needed func(*looked) bool) (out looked, err error) {
 	if err := o.check(); err != nil {
@@ -246,7 +246,7 @@ func (e *Env) link(ctx context.Context, l *looked, o lifecycleOptions, needed fu
 		l.Known = s.Linked()
 	}
 	if s.Manifests != nil && len(unread) > 0 {
-		e.notice("the manifests of %s are not there (%s), so images may belong to them", plural(len(unread), "index", "indexes"), images.Digests(unread))
+		e.notice("the manifests of %s are missing (%s), so images may belong to them", plural(len(unread), "index", "indexes"), images.Digests(unread))
 	}
 	s.Details = nil // of many images they take as much as the images
 	return nil
@@ -259,7 +259,7 @@ func (e *Env) toldPulls(s *images.Snapshot) {
 	}
 }
 
-// notice tells the user something that is no result.
+// notice tells the user something that is not part of the result.
 func (e *Env) notice(format string, args ...any) {
 	_, _ = fmt.Fprintf(e.Stderr, "kontor: "+format+"\n", args...) // nowhere to report to
 }
@@ -296,7 +296,7 @@ func (e *Env) offline(out *looked, o lifecycleOptions, repo ecr.RepositoryName) 
 			return nil, err
 		}
 		if len(strange) > 0 {
-			e.notice("%s: %s no manifest of an image of %s: %s", o.manifests,
+			e.notice("%s: %s not the manifest of an image of %s: %s", o.manifests,
 				plural(len(strange), "file is", "files are"), name, strings.Join(strange[:min(len(strange), 3)], ", "))
 		}
 	}
@@ -314,7 +314,7 @@ func (e *Env) offline(out *looked, o lifecycleOptions, repo ecr.RepositoryName) 
 }
 
 // live reads the images from the registry that o chooses. f is nil when there
-// is no file: then it is the local registry.
+// is not a file: then it is the local registry.
 func (e *Env) live(ctx context.Context, out *looked, o lifecycleOptions, repo ecr.RepositoryName) (f *spec.File, err error) {
 	if out.conn, f, out.close, err = e.reach(ctx, o.targetOptions); err != nil {
 		out.close = func() error { return nil }
@@ -377,7 +377,7 @@ func (e *Env) choosePolicy(l *looked, o lifecycleOptions, f *spec.File) error {
 	case f != nil && !o.deployed:
 		if r, ok := declared(f, s.Registry, s.Repository); ok {
 			if s.Policy != "" && s.Policy != r.Lifecycle {
-				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
+				e.notice("this is the policy of the file; --deployed uses the one that the repository has now")
 			}
 			l.Source, l.Origins = "the file", rollout.Origins(r.Origins.Rules)
 			l.of = &declaration{keepsUntagged: f.KeepsUntagged(s.Repository), expiresAll: expiresAll(r)}

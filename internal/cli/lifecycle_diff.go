@@ -15,17 +15,17 @@ func (e *Env) lifecycleDiffCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW --images FILE [flags]",
-		Short: "Show which images another policy would remove or save",
+		Short: "Show which images another policy would expire or keep",
 		Long: `Compare what two lifecycle policies do to the same images: those that only the
-new one would remove, those that only the old one would, and those that go
-another way. OLD and NEW are files with a policy as JSON; one of them, or
---images, may be -, stdin.`,
+new one would expire, those that only the old one would, and those with other
+changes. OLD and NEW are files with a policy as JSON; one of them, or --images,
+may be - for stdin.`,
 		Example: `  kontor lifecycle diff old.json new.json --images images.json
   kontor lifecycle diff snapshot/policy.json new.json --images snapshot`,
 		Args: between(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.images == "" {
-				return usagef("give --images FILE, which aws ecr describe-images printed, or the folder of a snapshot")
+				return usagef("give --images FILE, the output of aws ecr describe-images, or the folder of a snapshot")
 			}
 			o.policy = args[0]
 			if args[0] == "-" && args[1] == "-" || o.images == "-" && args[1] == "-" {

@@ -20,16 +20,18 @@ func (e *Env) explainCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "explain REPOSITORY:TAG|REPOSITORY@DIGEST [flags]",
-		Short: "Say why an image stays or goes, and when that changes",
-		Long: `Say whether an image stays or goes at the next run of a lifecycle policy: by which
-rule, its age or its place in the rule's count and which images are before it,
-which other rules select it and why they have no say, the field of the file that
-made the rule, the day on which its fate changes, and what comes after the
-archive. Of a digest the first characters are enough. With --images the
-repository's name may be left out.
+		Short: "Explain why an image is kept or expires, and when that changes",
+		Long: `Explain whether the next run of a lifecycle policy keeps, archives or expires an
+image: the rule that decides and the field of the file that it comes from; the
+image's age, or its place in the rule's count and the images before it; the other
+rules that select it and why they do not decide; the day when this changes; and
+what happens after the image is archived.
 
-Of an image that is gone, a Kontor registry says which rule or who deleted it,
-and until when it can be restored.`,
+The first characters of a digest are enough. With --images the repository's name
+may be left out.
+
+For an image that was deleted, a Kontor registry answers which rule or user
+deleted it, and until when it can be restored.`,
 		Example: `  kontor lifecycle explain team/app:v1.2.3
   kontor lifecycle explain team/app@sha256:0123456789ab
   kontor lifecycle explain :v1.2.3 --images images.json --policy policy.json`,
@@ -76,7 +78,7 @@ func (e *Env) explainMissing(ctx context.Context, l *looked, tag, digest string,
 	case err != nil:
 		return errors.Join(missing, err)
 	case gone == nil && l.conn != nil && !l.snapshot.Kontor:
-		return fmt.Errorf("%w; which rule or who deleted an image is in CloudTrail: events PolicyExecutionEvent and BatchDeleteImage", missing)
+		return fmt.Errorf("%w; CloudTrail has the rule or user that deleted an image: events PolicyExecutionEvent and BatchDeleteImage", missing)
 	case gone == nil:
 		return missing
 	case asJSON:

@@ -30,13 +30,15 @@ func (e *Env) forecastCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "forecast [REPOSITORY] [flags]",
-		Short: "Show what goes when, day by day",
-		Long: `Simulate a lifecycle policy's runs, one a day, and show what goes when and by
-which rule, and the first day on which an image goes that was pulled in the last
-week. An index goes before its children. --list names the images.
+		Short: "Show which images expire when, day by day",
+		Long: `Simulate the runs of a lifecycle policy, one a day. Show which rule expires or
+archives how many images on which day, and the first day on which an image
+expires that was pulled in the last week. The parts of an index expire in the run
+after it. --list names the images.
 
-With --rate present, images go on being pushed at the pace of late; with none
-(the default), nothing is. Nobody pulls or deletes anything meanwhile.`,
+With --rate present, the forecast assumes that pushes continue at the recent
+rate; with none (the default), that there are none. It assumes that no image is
+pulled or deleted by hand.`,
 		Example: `  kontor lifecycle forecast team/app --days 60
   kontor lifecycle forecast team/app --rate present --html forecast.html
   kontor lifecycle forecast --images snapshot --svg forecast.svg`,
@@ -73,8 +75,8 @@ With --rate present, images go on being pushed at the pace of late; with none
 	}
 	o.flags(e, cmd)
 	f := cmd.Flags()
-	f.IntVar(&days, "days", 30, "look `N` days ahead")
-	f.StringVar(&rate, "rate", string(lifecycle.RateNone), "suppose that images are pushed at the `RATE`: present or none")
+	f.IntVar(&days, "days", 30, "simulate `N` days")
+	f.StringVar(&rate, "rate", string(lifecycle.RateNone), "assume that images are pushed at the `RATE`: present or none")
 	f.StringVar(&svg, "svg", "", "also draw a picture, as SVG, into `FILE`")
 	f.StringVar(&html, "html", "", "also write a page with the picture and tables into `FILE`")
 	listFlag(cmd, &list)

@@ -64,7 +64,7 @@ func TestFormsOfFiles(t *testing.T) {
 		s.stdin = stdin
 		return s.run(append([]string{"lifecycle", "preview", "--at", looked}, args...)...)
 	}
-	const goes = "1 image: 1 expires (10 B), 0 go to the archive, 0 stay.\n"
+	const goes = "1 image: 1 expires (10 B), 0 are archived, 0 are kept.\n"
 	s.want(preview(text, "--images", "-", "--policy", "policy.json"), 0, goes)
 	s.want(preview(policy, "--images", "images.json", "--policy", "-"), 0, goes, "by stdin\n")
 	s.want(preview("", "--images", "-", "--policy", "-"), 2, "--images - and --policy - both read stdin")
@@ -75,10 +75,10 @@ func TestFormsOfFiles(t *testing.T) {
 	s.want(preview("", "--images", "images.json", "--policy", "broken.json"), 1, "broken.json (lifecyclePolicyText):1:", "rules[0].selection.tagStatus: ")
 	s.want(s.run("lifecycle", "lint", "--policy", "string.json"), 1, "string.json (lifecyclePolicyText):1:", "KON3016")
 	s.stdin = policy
-	s.want(s.run("lifecycle", "diff", "-", "policy.json", "--images", "images.json", "--at", looked), 0, "stdin -> policy.json\n", "1 image as before")
+	s.want(s.run("lifecycle", "diff", "-", "policy.json", "--images", "images.json", "--at", looked), 0, "stdin -> policy.json\n", "1 image unchanged")
 	s.want(s.run("lifecycle", "diff", "-", "-", "--images", "images.json"), 2, "stdin can be only one of")
 	for _, ref := range []string{"@" + digestOf("a"), "@" + strings.TrimPrefix(digestOf("a"), "sha256:"), "@" + strings.TrimPrefix(digestOf("a"), "sha256:")[:12]} {
-		s.want(s.run("lifecycle", "explain", ref, "--images", "images.json", "--policy", "policy.json", "--at", looked), 0, "It goes at the next run: rule 1 expires it")
+		s.want(s.run("lifecycle", "explain", ref, "--images", "images.json", "--policy", "policy.json", "--at", looked), 0, "Rule 1 expires it at the next run")
 	}
 	s.want(s.run("lifecycle", "explain", "@xyz0123456789", "--images", "images.json", "--policy", "policy.json"), 2, "want a digest such as")
 }
@@ -94,17 +94,17 @@ func TestCertainty(t *testing.T) {
 		want         []string
 		certain      bool
 	}{
-		{"no image is an index", describe(detail("a", 9, image), detail("b", 9, tagged("b")+image)), "", []string{"2 images: 2 expire (20 B), 0 go"}, true},
+		{"no image is an index", describe(detail("a", 9, image), detail("b", 9, tagged("b")+image)), "", []string{"2 images: 2 expire (20 B), 0 are archived"}, true},
 		{"tagged and untagged parts", describe(detail("a", 9, image), detail("b", 9, tagged("1.0-amd64")+image), detail("c", 9, tagged("1.0")+index)), "",
-			[]string{"Not known: 2 of the 3 images may belong to an index, and then stay; the manifests of the indexes tell.\n", "3 images: 3 expire (30 B), 2 of them perhaps, 0 go"}, false},
-		{"media types that are not told", describe(detail("a", 9, tagged("a"))), "", []string{"Not known: the image may belong to an index, and then stays;", "1 image: 1 expires (10 B), 1 of them perhaps,"}, false},
-		{"nothing goes", describe(detail("a", 1, tagged("a")), detail("c", 1, tagged("1.0")+index)), "", []string{"2 images: 0 expire, 0 go"}, true},
+			[]string{"Not known: 2 of the 3 images may belong to an index, which would keep them; the manifests of the indexes would show it.\n", "3 images: 3 expire (30 B), 2 of them perhaps, 0 are"}, false},
+		{"media types that are not told", describe(detail("a", 9, tagged("a"))), "", []string{"Not known: the image may belong to an index, which would keep it;", "1 image: 1 expires (10 B), 1 of them perhaps,"}, false},
+		{"nothing goes", describe(detail("a", 1, tagged("a")), detail("c", 1, tagged("1.0")+index)), "", []string{"2 images: 0 expire, 0 are archived, 2 are kept."}, true},
 		{"no push time", describe(`{"imageDigest": "sha256:a", "imageTags": ["a"]`+image+`}`, detail("b", 9, tagged("b")+image)), "",
-			[]string{"Not known: when 1 image was pushed; no rule acts on them for their age, and counts take them for the newest.\n", "2 images: 1 expires"}, false},
+			[]string{"Not known: when 1 image was pushed. Rules by age do not act on them, and counts treat them as the newest.\n", "2 images: 1 expires"}, false},
 		{"archived images that are not listed", describe(detail("b", 9, tagged("b")+image)), strings.Replace(anyAfter(7), `"type": "expire"`, `"type": "transition", "targetStorageClass": "archive"`, 1),
-			[]string{"Not known: which images are archived; aws ecr describe-images lists them with --filter imageStatus=ANY only.\n"}, false},
+			[]string{"Not known: which images are archived. aws ecr describe-images lists them only with --filter imageStatus=ANY.\n"}, false},
 		{"archived images that are", describe(detail("b", 9, tagged("b")+image), detail("z", 900, image+`, "imageStatus": "ARCHIVED", "lastArchivedAt": 5`)), strings.Replace(anyAfter(7), `"type": "expire"`, `"type": "transition", "targetStorageClass": "archive"`, 1),
-			[]string{"2 images: 0 expire, 1 goes to the archive"}, true},
+			[]string{"2 images: 0 expire, 1 is archived"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.t = t
@@ -123,8 +123,8 @@ func TestCertainty(t *testing.T) {
 	s.write("policy.json", anyAfter(7))
 	s.write("images.json", describe(detail("b", 9, tagged("1.0-amd64")+image), detail("c", 9, tagged("1.0")+index)))
 	s.want(s.run("lifecycle", "explain", ":1.0-amd64", "--images", "images.json", "--policy", "policy.json", "--at", looked), 0,
-		"It goes at the next run, unless an index lists it: rule 1 expires it;", "Not known: whether an index lists it")
-	r := s.want(s.run("lifecycle", "explain", ":1.0", "--images", "images.json", "--policy", "policy.json", "--at", looked), 0, "It goes at the next run: rule 1 expires it;")
+		"Rule 1 expires it at the next run, unless an index lists it:", "Not known: whether an index lists it")
+	r := s.want(s.run("lifecycle", "explain", ":1.0", "--images", "images.json", "--policy", "policy.json", "--at", looked), 0, "Rule 1 expires it at the next run:")
 	if strings.Contains(r.out, doubt) {
 		t.Errorf("an index is said to be a part of one:\n%s", r.out)
 	}
@@ -157,17 +157,17 @@ func TestExplainTellsTheWholeStory(t *testing.T) {
 	args := []string{"--images", "images.json", "--policy", "policy.json", "--at", looked}
 	explain := func(ref string) result { return s.run(append([]string{"lifecycle", "explain", ref}, args...)...) }
 	r := s.want(explain(":dev-5"), 0,
-		"It goes at the next run: rule 25 expires it; it is number 6 of 7 from the youngest, and the rule keeps 3.\n"+
-			"The 5 newer ones are: dev-ft-1, dev-7, dev-ft-2, dev-ft-3 and dev-6; 3 of them belong to rule 20.\n",
+		"Rule 25 expires it at the next run: it is number 6 of 7, counted from the newest, and the rule keeps 3.\n"+
+			"The 5 newer ones are dev-ft-1, dev-7, dev-ft-2, dev-ft-3 and dev-6; 3 of them belong to rule 20.\n",
 		"  rules 1 to 12, 20 and 31 do not select it.\n", "  rule 25: ", "  rule 30: ")
 	if strings.Contains(r.out, "rule 7:") {
 		t.Errorf("rules that do not select it have lines of their own:\n%s", r.out)
 	}
-	s.want(explain(":dev-4"), 0, "The 6 newer ones are: dev-ft-1, dev-7, dev-ft-2, dev-ft-3, dev-6 and 1 more; 3 of them belong to rule 20.\n")
-	s.want(explain(":dev-7"), 0, "It stays: ", "The 1 newer one is: dev-ft-1; 1 of them belong to rule 20.\n")
-	s.want(explain(":old-1"), 0, "It goes at the first run after 2026-03-02 12:00 UTC, in 1 day.\n"+
+	s.want(explain(":dev-4"), 0, "The 6 newer ones are dev-ft-1, dev-7, dev-ft-2, dev-ft-3, dev-6 and 1 more; 3 of them belong to rule 20.\n")
+	s.want(explain(":dev-7"), 0, "It is kept by rule 25: ", "The newer one is dev-ft-1; it belongs to rule 20.\n")
+	s.want(explain(":old-1"), 0, "It will be archived at the first run after 2026-03-02 12:00 UTC, in 1 day.\n"+
 		"An archived image cannot be pulled until it is restored; rule 31 expires it 90 days later, on 2026-05-31.\n")
-	s.want(explain(":other"), 0, "An archived image cannot be pulled until it is restored; no rule of the archive selects it, so it stays there.\n")
+	s.want(explain(":other"), 0, "An archived image cannot be pulled until it is restored; no rule for archived images selects it, so it stays in the archive.\n")
 	got := decode[struct {
 		NewerCount  int
 		Newer       []struct{ OwnerPriority int }
@@ -185,7 +185,7 @@ func TestExplainTellsTheWholeStory(t *testing.T) {
 	s.want(s.run(append([]string{"lifecycle", "preview", "--list"}, args...)...), 0,
 		"WHAT HAPPENS         PUSHED      PULLED  SIZE  DIGEST               TAGS      IN USE BY\n",
 		"expires by rule 25   2026-02-22  never   10 B  "+digestOf("7")[:19]+"  dev-4\n", "archived by rule 30  2025-12-31  never   10 B  "+digestOf("other")[:19]+"  other\n",
-		"stays in rule 20     2026-02-28  never   10 B  "+digestOf("1")[:19]+"  dev-ft-1\n")
+		"kept by rule 20      2026-02-28  never   10 B  "+digestOf("1")[:19]+"  dev-ft-1\n")
 	s.want(s.run(append([]string{"lifecycle", "forecast", "--list", "--days", "2"}, args...)...), 0,
 		"2026-03-01  rule 25 expires 3 images, 30 B\n              "+digestOf("5")[:19]+" (dev-6)\n", "Rules 1 to 12, 20 and 31 do nothing in this time.\n")
 }
@@ -238,7 +238,7 @@ func TestLooksAreNoPulls(t *testing.T) {
 			t.Errorf("%v says what AWS does: %s", args, r.errors)
 		}
 	}
-	s.want(s.run("lifecycle", "preview", "api"), 0, "  expires 1 image,", "Guarded: 2 images stay", "4 images: 1 expires")
+	s.want(s.run("lifecycle", "preview", "api"), 0, "  expires 1 image,", "Kept although a rule would act: 2 images", "4 images: 1 expires")
 	pulled := func() string {
 		t.Helper()
 		reg.RunLifecycle(t, "api") // which looks at the pulls of the last seconds, too

@@ -21,16 +21,16 @@ func (e *Env) lintCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "lint [REPOSITORY] [flags]",
-		Short: "Find rules that do not do what they seem to",
-		Long: `Look for rules that do not do what their author will have meant: lists, of which
-all elements must match; rules that select nothing, or that higher rules leave
-nothing; images that go though they were pulled lately; and the like. Each
-finding has a code, a place and a remedy; docs/garbage-collection.md explains
-them.
+		Short: "Find mistakes in lifecycle policies",
+		Long: `Find rules that probably do not do what their author meant, such as lists of
+patterns that all have to match, rules that select no image or whose images all
+belong to rules with precedence, and rules that expire images that are in use.
+Each finding has a code, a place and a remedy; docs/garbage-collection.md
+explains them.
 
-With a repository or --images, its images are looked at too. With --policy alone
-only that policy is; with neither, those that the file makes. It fails when
-there are warnings; notes are only told.`,
+With a repository or --images, its images are checked too. With only --policy,
+that policy is checked; with neither, the policies of the file. The exit code is
+1 when there are warnings; notes do not change it.`,
 		Example: `  kontor lifecycle lint --policy policy.json
   kontor lifecycle lint team/app
   kontor lifecycle lint --policy policy.json --images images.json`,

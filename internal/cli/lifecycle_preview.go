@@ -17,16 +17,16 @@ func (e *Env) previewCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "preview [REPOSITORY] [flags]",
-		Short: "Show which images a policy would remove now",
-		Long: `Show which images the next run of a lifecycle policy would remove or archive, by
-rule: how many, their size, the oldest and the newest. --list shows every image
-and what happens to it, and --json has everything as data.
+		Short: "Show which images a policy would expire now",
+		Long: `Show which images the next run of a lifecycle policy would expire or archive, by
+rule: how many, their size, the oldest and the newest. --list lists every image
+and what happens to it; --json has all of it as data.
 
-Parts of an image for several platforms, and signatures and other artifacts of
-an image, stay while it stays. Which belong together is in the manifests of
-indexes; from files without --manifests it is not known, and the preview says so.
-Without --filter imageStatus=ANY, aws ecr describe-images leaves out archived
-images.`,
+The parts of an image for several platforms, and its signatures and other
+artifacts, are kept as long as the image. The manifests of indexes show which
+belong together; with files and no --manifests this is not known, and the preview
+says so. Without --filter imageStatus=ANY, aws ecr describe-images leaves out
+archived images.`,
 		Example: `  kontor lifecycle preview team/app
   aws ecr describe-images --repository-name team/app --filter imageStatus=ANY |
     kontor lifecycle preview --policy policy.json --images - --list`,
@@ -55,7 +55,7 @@ images.`,
 }
 
 func listFlag(cmd *cobra.Command, list *bool) {
-	cmd.Flags().BoolVar(list, "list", false, "list the images, a line each (default false)")
+	cmd.Flags().BoolVar(list, "list", false, "list the images, one per line (default false)")
 }
 
 // argument is the only argument, "" when there is none.

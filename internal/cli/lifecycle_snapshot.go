@@ -18,10 +18,10 @@ func (e *Env) snapshotCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "snapshot REPOSITORY -o DIR [flags]",
-		Short: "Write a repository's images to files, to look at them offline",
-		Long: `Write what the other lifecycle commands must know of a repository into a folder:
+		Short: "Write a repository's images to files, for use offline",
+		Long: `Write what the other lifecycle commands need of a repository into a folder:
 images.json as aws ecr describe-images prints it, the manifests of indexes,
-policy.json, and snapshot.json. Give the folder to their flag --images.`,
+policy.json, and snapshot.json. Their flag --images takes the folder.`,
 		Example: `  kontor lifecycle snapshot team/app -o snapshot
   kontor lifecycle preview --images snapshot --policy policy.json`,
 		Args: between(1, 1),
@@ -31,7 +31,7 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 				return usagef("%q is not the name of a repository", args[0])
 			}
 			if dir == "" {
-				return usagef("give -o DIR, a folder that is not there yet or is empty")
+				return usagef("give -o DIR, a folder that does not exist yet or is empty")
 			}
 			conn, _, end, err := e.reach(cmd.Context(), o)
 			if err != nil {

@@ -36,13 +36,13 @@ func (e *Env) outputsCommand() *cobra.Command {
 		Use:   "outputs [REPOSITORY...] [flags]",
 		Short: "Print registry hosts, repository URIs and ARNs",
 		Long: `Print the host of each registry of the file, and the URI and ARN of each
-repository, or of those that are named. On AWS they follow from the file, and
-nothing is reached; without registries: the local registry of --data tells its
-host. AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or use_fips_endpoint
+repository, or of those that are named. On AWS they follow from the file, and no
+registry is read; a local registry (without registries:) reads its host from
+--data. AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or use_fips_endpoint
 and use_dualstack_endpoint of the profile, choose the hosts that AWS has for
 these.
 
-The formats dotenv and env have lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
+The formats dotenv and env are lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
 KONTOR_REGION, and for each repository KONTOR_URI_NAME and KONTOR_ARN_NAME. With
 several registries dotenv writes KONTOR_TARGET_REGISTRY and so on, and env wants
 one. The format github writes the outputs registry, account, region, uri_NAME and

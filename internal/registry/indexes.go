@@ -15,7 +15,7 @@ type IndexManifest struct {
 	Body   []byte
 }
 
-// maxIndexBytes bounds the manifests of one page, but for one that is larger
+// maxIndexBytes bounds the manifests of one page, except one that is larger
 // alone.
 const maxIndexBytes = 4 << 20
 

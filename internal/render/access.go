@@ -51,7 +51,7 @@ func Access(w io.Writer, a report.Access, o Options) error {
 		}
 	} else if a.Outcome == proof.Denied || a.Outcome == proof.Partly {
 		p.linef(plain, "")
-		p.linef(plain, "No change of these policies alone allows it.")
+		p.linef(plain, "Changing these policies alone cannot allow it.")
 	}
 	for _, n := range a.Notes {
 		p.linef(faint, "note: %s", clean(n))
@@ -77,7 +77,7 @@ func whyAccess(a report.AccessAction) string {
 	case a.Deny != nil:
 		return "by " + clean(a.Deny.String())
 	case a.Outcome == proof.Denied && a.Lacking == nil:
-		return "there is nobody of that name"
+		return "there is no such user or role"
 	}
 	var lacking []string
 	for _, s := range a.Lacking {
@@ -93,7 +93,7 @@ func whyAccess(a report.AccessAction) string {
 	return "no " + strings.Join(lacking, ", and no ") + " allows it"
 }
 
-// near writes the statements that would allow what is denied but for one
+// near writes the statements that would allow what is denied except for one
 // element.
 func (p *printer) near(a report.Access) {
 	var order []string
@@ -156,7 +156,7 @@ func WhoCan(w io.Writer, r report.WhoCan, o Options) error {
 		p.linef(accessColors[r.Answers[i].Outcome], "%s", line)
 	}
 	if len(r.Answers) == 0 {
-		p.linef(plain, "Nobody can %s.", clean(r.Right))
+		p.linef(plain, "No one can %s.", clean(r.Right))
 	}
 	for _, n := range r.Notes {
 		p.linef(faint, "note: %s", clean(n))

@@ -93,8 +93,8 @@ func TestWhoCan(t *testing.T) {
 	})
 	golden(t, "access-who-can.json", func(w io.Writer) error { return render.JSON(w, report.NewWhoCan("pull", list[:1], nil)) })
 	var none strings.Builder
-	if err := render.WhoCan(&none, report.NewWhoCan("push", nil, nil), render.Options{}); err != nil || none.String() != "Nobody can push.\n" {
-		t.Errorf("nobody: %q, %v", none.String(), err)
+	if err := render.WhoCan(&none, report.NewWhoCan("push", nil, nil), render.Options{}); err != nil || none.String() != "No one can push.\n" {
+		t.Errorf("none: %q, %v", none.String(), err)
 	}
 }
 

@@ -48,7 +48,7 @@ func Journal(w io.Writer, r report.Journal, o Options) error {
 		p.journalEntry("", e)
 	}
 	if len(r.Entries) == 0 {
-		p.linef(plain, "The journal has no such entry.")
+		p.linef(plain, "The journal has no matching entries.")
 	}
 	return p.flush(w)
 }
@@ -84,7 +84,7 @@ func Bin(w io.Writer, r report.Bin, o Options) error {
 	if total := r.Total(); total.Images == 0 {
 		p.linef(plain, "The recycle bin is empty.")
 	} else {
-		p.linef(bold, "%s, %s. To bring one back: kontor admin restore REPOSITORY@DIGEST", words.Count(total.Images, "image", "images"), words.Bytes(total.Bytes))
+		p.linef(bold, "%s, %s. To restore one: kontor admin restore REPOSITORY@DIGEST", words.Count(total.Images, "image", "images"), words.Bytes(total.Bytes))
 	}
 	return p.flush(w)
 }
@@ -100,14 +100,14 @@ func Restored(w io.Writer, r admin.RestoreImageResponse, o Options) error {
 			p.linef(green, "Restored %s, which belongs to it.", name)
 		}
 		for _, t := range m.TakenTags {
-			p.linef(yellow, "    The tag %s stays with image %s, which has it now.", clean(t.ImageTag), clean(words.Digest(t.ImageDigest)))
+			p.linef(yellow, "    The tag %s stays on image %s, which has it now.", clean(t.ImageTag), clean(words.Digest(t.ImageDigest)))
 		}
 		if m.RulePriority != 0 {
-			p.linef(yellow, "    Lifecycle rule %d took it. Its age counts from now on: keep it with a rule or a lease before that rule takes it again.", m.RulePriority)
+			p.linef(yellow, "    Lifecycle rule %d expired it. Its age counts from now on: keep it with a rule or a lease before that rule expires it again.", m.RulePriority)
 		}
 	}
 	for _, d := range r.MissingDigests {
-		p.linef(red, "Image %s, which an index lists, is nowhere any more.", clean(d))
+		p.linef(red, "Image %s, which an index lists, no longer exists.", clean(d))
 	}
 	return p.flush(w)
 }
@@ -130,7 +130,7 @@ func Purged(w io.Writer, r admin.PurgeImageResponse, o Options) error {
 // Collected writes what a collection removed.
 func Collected(w io.Writer, r admin.CollectGarbageResponse, o Options) error {
 	p := newPrinter(o)
-	p.linef(plain, "Collected %s, %s; %s of the recycle bin had expired, %s had no image any more.", words.Count(r.Blobs, "blob", "blobs"), words.Bytes(r.SizeBytes),
+	p.linef(plain, "Collected %s, %s; %s of the recycle bin had expired, %s had no image left.", words.Count(r.Blobs, "blob", "blobs"), words.Bytes(r.SizeBytes),
 		words.Count(r.BinEntries, "entry", "entries"), words.Count(r.Links, "link to a blob", "links to blobs"))
 	return p.flush(w)
 }
@@ -139,7 +139,7 @@ func Collected(w io.Writer, r admin.CollectGarbageResponse, o Options) error {
 func Usage(w io.Writer, u report.Usage, o Options) error {
 	p := newPrinter(o)
 	for _, r := range u.Repositories {
-		p.linef(bold, "%s: %s, %s in layers, %s of it nowhere else", clean(r.RepositoryName), words.Count(r.Images, "image", "images"),
+		p.linef(bold, "%s: %s, %s in layers, %s of it in no other repository", clean(r.RepositoryName), words.Count(r.Images, "image", "images"),
 			words.Bytes(r.LayerBytes), words.Bytes(r.OwnBytes))
 		var rows [][2]string
 		for _, t := range r.Tags {
@@ -149,7 +149,7 @@ func Usage(w io.Writer, u report.Usage, o Options) error {
 			p.linef(plain, "%s", line)
 		}
 		for _, x := range r.Rules {
-			p.linef(plain, "  rule %d would take %s now and free %s", x.RulePriority, words.Count(x.Images, "image", "images"), words.Bytes(x.FreedBytes))
+			p.linef(plain, "  rule %d would expire %s now and free %s", x.RulePriority, words.Count(x.Images, "image", "images"), words.Bytes(x.FreedBytes))
 		}
 	}
 	switch n := len(u.Repositories); n {

@@ -17,7 +17,7 @@ func Audit(w io.Writer, r audit.Record, o Options) error {
 		c = red
 	}
 	if who == "" {
-		who = "nobody"
+		who = "an unauthenticated caller"
 		if r.AccessKey != "" {
 			who = "key " + r.AccessKey
 		}
@@ -36,10 +36,10 @@ func Audit(w io.Writer, r audit.Record, o Options) error {
 		p.linef(plain, "    decided by %s", clean(r.Statement))
 	}
 	for _, key := range r.DependsOn {
-		p.linef(plain, "    nobody knows %s", clean(key))
+		p.linef(plain, "    the condition key %s is not known", clean(key))
 	}
 	if r.Suppressed > 0 {
-		p.linef(plain, "    %s before it left out", words.Count(int(r.Suppressed), "record", "records"))
+		p.linef(plain, "    %s before it left out", words.Count(int(r.Suppressed), "similar record", "similar records"))
 	}
 	return p.flush(w)
 }

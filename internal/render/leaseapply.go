@@ -27,10 +27,10 @@ func LeaseChanges(w io.Writer, r rollout.LeaseChanges, o Options) error {
 			p.linef(yellow, "  - %s: tag %s, no longer in use", leaseTagged(t), clean(t.Tag))
 		}
 		for _, t := range c.Expire {
-			p.linef(red, "  - %s: goes with its last tag, by rule %d; no longer in use", leaseTagged(t), t.Rule)
+			p.linef(red, "  - %s: expires with its last tag, by rule %d; no longer in use", leaseTagged(t), t.Rule)
 		}
 		for _, t := range c.Waiting {
-			p.linef(plain, "    %s: no longer in use, and no rule takes it: stays with its last tag", leaseTagged(t))
+			p.linef(plain, "    %s: no longer in use, but no rule would expire it: keeps its last tag", leaseTagged(t))
 		}
 		for _, m := range c.Missing {
 			p.linef(yellow, "  ! %s: %s, for %s", clean(m.Image), m.Why, clean(m.User))

@@ -21,14 +21,14 @@ func LifecycleDiff(w io.Writer, d report.LifecycleDiff, o Options) error {
 		repository = "a repository"
 	}
 	p.linef(bold, "Lifecycle of %s at %s: %s -> %s", clean(repository), words.Moment(d.At), clean(d.Policy), clean(d.New))
-	p.changes(red, "Lost: expire by the new policy only", d.Lost)
-	p.changes(green, "Gained: expire by the old policy only", d.Gained)
-	p.changes(yellow, "Changed otherwise", d.Changed)
+	p.changes(red, "Lost: expire under the new policy only", d.Lost)
+	p.changes(green, "Gained: expire under the old policy only", d.Gained)
+	p.changes(yellow, "Other changes", d.Changed)
 	p.linef(plain, "")
 	if n := d.MayBe(); n > 0 {
-		p.linef(yellow, "Not known: %s that are lost may belong to an index, and then %s; the manifests of the indexes tell.", ofThem(n, len(d.Lost)), stays(n))
+		p.linef(yellow, "Not known: %s that are lost may belong to an index, which would keep %s; the manifests of the indexes would show it.", ofThem(n, len(d.Lost)), words.Plural(n, "it", "them"))
 	}
-	p.linef(bold, "%d lost, %d gained, %d changed otherwise, %s as before.", len(d.Lost), len(d.Gained), len(d.Changed),
+	p.linef(bold, "%d lost, %d gained, %d with other changes, %s unchanged.", len(d.Lost), len(d.Gained), len(d.Changed),
 		words.Count(d.Same(), "image", "images"))
 	return p.flush(w)
 }
@@ -52,13 +52,13 @@ func (p *printer) changes(c color, title string, changes []report.FateChange) {
 func fate(m report.Image) string {
 	switch {
 	case m.GuardedBy != nil:
-		return fmt.Sprintf("stays, guarded from rule %d", *m.Rule)
+		return fmt.Sprintf("kept although rule %d would act", *m.Rule)
 	case m.Action == lifecycle.Expire:
 		return fmt.Sprintf("expires by rule %d", *m.Rule)
 	case m.Action == lifecycle.Transition:
 		return fmt.Sprintf("archived by rule %d", *m.Rule)
 	case m.Owner != nil:
-		return fmt.Sprintf("stays in rule %d", *m.Owner)
+		return fmt.Sprintf("kept by rule %d", *m.Owner)
 	}
-	return "stays"
+	return "kept"
 }

@@ -43,7 +43,7 @@ func Forecast(w io.Writer, f report.Forecast, o Options) error {
 		}
 	}
 	if !any {
-		p.linef(plain, "Nothing goes.")
+		p.linef(plain, "No image expires or is archived.")
 	}
 	p.linef(plain, "")
 	for _, r := range f.Busy() {

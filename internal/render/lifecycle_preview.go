@@ -174,27 +174,27 @@ func (p *printer) notes(s report.Summary) {
 		kind lifecycle.GuardKind
 		why  string
 	}{
-		{lifecycle.GuardIndex, "an index lists them"},
-		{lifecycle.GuardSubject, "what they belong to stays"},
-		{lifecycle.GuardHeld, "they are in use"},
+		{lifecycle.GuardIndex, "listed by an index"},
+		{lifecycle.GuardSubject, "attached to an image that is kept"},
+		{lifecycle.GuardHeld, "in use"},
 	} {
 		if n := s.GuardedBy[g.kind]; n > 0 {
-			p.linef(green, "Guarded: %s although a rule is against it: %s.", words.Count(n, "image stays", "images stay"), g.why)
+			p.linef(green, "Kept although a rule would act: %s %s.", words.Count(n, "image", "images"), g.why)
 		}
 	}
 	for _, a := range report.Assumptions {
 		if n := s.Assumed[a.Name]; n > 0 {
-			p.linef(yellow, "Assumed for %s, where AWS says nothing: it %s.", words.Count(n, "image", "images"), a.What)
+			p.linef(yellow, "Assumed for %s: AWS %s, which is not documented.", words.Count(n, "image", "images"), a.What)
 		}
 	}
 	if s.MayBe > 0 {
-		p.linef(yellow, "Not known: %s may belong to an index, and then %s; the manifests of the indexes tell.", ofThem(s.MayBe, s.Expire+s.Transition), stays(s.MayBe))
+		p.linef(yellow, "Not known: %s may belong to an index, which would keep %s; the manifests of the indexes would show it.", ofThem(s.MayBe, s.Expire+s.Transition), words.Plural(s.MayBe, "it", "them"))
 	}
 	if s.NoPushTime > 0 {
-		p.linef(yellow, "Not known: when %s pushed; no rule acts on them for their age, and counts take them for the newest.", words.Count(s.NoPushTime, "image was", "images were"))
+		p.linef(yellow, "Not known: when %s pushed. Rules by age do not act on them, and counts treat them as the newest.", words.Count(s.NoPushTime, "image was", "images were"))
 	}
 	if s.ArchiveUnseen {
-		p.linef(yellow, "Not known: which images are archived; aws ecr describe-images lists them with --filter imageStatus=ANY only.")
+		p.linef(yellow, "Not known: which images are archived. aws ecr describe-images lists them only with --filter imageStatus=ANY.")
 	}
 	if s.InUse > 0 {
 		c := green
@@ -204,15 +204,8 @@ func (p *printer) notes(s report.Summary) {
 		p.linef(c, "In use by leases: %s, of which %s; --list names them.", words.Count(s.InUse, "image", "images"), words.Count(s.InUseGo, "expires", "expire"))
 	}
 	if s.PulledGo > 0 {
-		p.linef(red, "Pulled in the last 7 days: %s.", ofThem(s.PulledGo, s.Expire)+" that "+map[bool]string{true: "expires", false: "expire"}[s.Expire == 1])
+		p.linef(red, "Pulled in the last 7 days: %s.", ofThem(s.PulledGo, s.Expire)+" that "+words.Plural(s.Expire, "expires", "expire"))
 	}
-}
-
-func stays(n int) string {
-	if n == 1 {
-		return "stays"
-	}
-	return "stay"
 }
 
 // ofThem is "all of the 3 images", "1 of the 3 images".
@@ -232,8 +225,8 @@ func summaryText(s report.Summary) string {
 		perhaps = fmt.Sprintf(", %d of them perhaps", s.MayBe)
 	}
 	return fmt.Sprintf("%s: %s%s, %s, %s.", words.Count(s.Images, "image", "images"),
-		plus(words.Count(s.Expire, "expires", "expire"), s.ExpireBytes), perhaps, plus(words.Count(s.Transition, "goes to the archive", "go to the archive"), s.MoveBytes),
-		words.Count(s.Keep, "stays", "stay"))
+		plus(words.Count(s.Expire, "expires", "expire"), s.ExpireBytes), perhaps, plus(words.Count(s.Transition, "is archived", "are archived"), s.MoveBytes),
+		words.Count(s.Keep, "is kept", "are kept"))
 }
 
 // plus adds a size in brackets, unless there is none.

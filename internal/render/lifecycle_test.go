@@ -99,7 +99,7 @@ func TestForecastPicture(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Lifecycle forecast: team/app", "2026-03-05: rule 1 expires 6 images", "expires 6 images, 6.0 MiB",
-		"5 Mar: the first image pulled in the last week goes, by rule 1", "Nothing goes by rule 2.", "now 6 images, 6.0 MiB", "after 10 days 0 images",
+		"5 Mar: the first image pulled in the last week expires, by rule 1", "Rule 2 does nothing in this time.", "now 6 images, 6.0 MiB", "after 10 days 0 images",
 		">6</text>", ">now</text>", ">next run</text>", "\u201cpull &lt;requests&gt;\u201d",
 	} {
 		if !strings.Contains(svg.String(), want) {
@@ -121,7 +121,7 @@ rule 1: images tagged pr-* expire 7 days after their push
 rule 2: all images expire 100 days after their push
   expires nothing
 
-The first image pulled in the last week goes on 2026-03-05 (in 4 days): sha256:0 (pr-0), last pulled 2026-03-01, by rule 1.
+The first image pulled in the last week expires on 2026-03-05 (in 4 days), by rule 1: sha256:0 (pr-0), last pulled 2026-03-01.
 Now 6 images, 6.0 MiB; after 10 days 0 images.
 `
 	if text.String() != want {

@@ -48,11 +48,11 @@ func (p *printer) role(r plan.RoleChange, stack string) {
 	case plan.RoleLeave:
 		why := others + " " + policyName(r)
 		if len(r.After.Stacks) == 0 {
-			why = policyName(r) + " is not attached any more"
+			why = policyName(r) + " is no longer attached"
 		}
-		p.linef(yellow, "~ %s: take away the mark of stack %s (%s)", clean(r.Role), clean(stack), why)
+		p.linef(yellow, "~ %s: remove the mark of stack %s (%s)", clean(r.Role), clean(stack), why)
 	case plan.RoleDetach:
-		p.linef(red, "- %s: detach %s, which no stack needs any more", clean(r.Role), policyName(r))
+		p.linef(red, "- %s: detach %s, which no stack needs now", clean(r.Role), policyName(r))
 	default:
 		p.linef(plain, "  %s: unchanged%s", clean(r.Role), found)
 	}
@@ -122,7 +122,7 @@ func ClusterResult(w io.Writer, r clusters.Result, o Options) error {
 	pr := newPrinter(o)
 	for _, x := range r.Roles {
 		past := map[plan.RoleOp]string{
-			plan.RoleAttach: "may pull now", plan.RoleJoin: "marked", plan.RoleLeave: "unmarked", plan.RoleDetach: "may not pull any more by Kontor's doing",
+			plan.RoleAttach: "may pull now", plan.RoleJoin: "marked", plan.RoleLeave: "unmarked", plan.RoleDetach: "Kontor no longer lets it pull",
 		}[x.Op]
 		switch x.Status {
 		case deploy.StatusDone:

@@ -17,7 +17,7 @@ const MarkdownLimit = 64_000
 // PlanMarkdown writes s for a pull request: for each registry the counts, a
 // table of what changes, the findings, and the whole plan folded away. Text
 // that came from a registry or a file is escaped: it brings no markup and
-// mentions nobody. What is too long for a comment is cut and says so: the whole
+// mentions no user. What is too long for a comment is cut and says so: the whole
 // plans first, then the tables, then the findings that are no errors.
 func PlanMarkdown(w io.Writer, s plan.Set) error {
 	doc := markdown{}

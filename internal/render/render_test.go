@@ -18,7 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares what write writes with testdata/name.
 func golden(t *testing.T, name string, write func(io.Writer) error) {
@@ -163,7 +163,7 @@ func TestOutputsEnvRefusesOneVariableForTwo(t *testing.T) {
 		t.Errorf("error %v, want one that names KONTOR_URI_A_B", err)
 	}
 	if b.Len() > 0 {
-		t.Errorf("wrote %q beside the error", b.String())
+		t.Errorf("wrote %q besides the error", b.String())
 	}
 }
 
@@ -179,7 +179,7 @@ func TestSettings(t *testing.T) {
 func TestColorIsOnlyForTerminals(t *testing.T) {
 	none := func(string) string { return "" }
 	if render.ColorFor(&strings.Builder{}, none) {
-		t.Error("colour for something that is no terminal")
+		t.Error("colour for something that is not a terminal")
 	}
 	f, err := os.Open(os.DevNull)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // Progress writes what became of a repository: a line, and what was done and
-// not done of one that failed. One that was not reached is no progress; Result
+// not done of one that failed. One that was not reached is not progress; Result
 // names it.
 func Progress(w io.Writer, r deploy.RepositoryResult, o Options) error {
 	return progressOf(w, "", r, o)

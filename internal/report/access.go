@@ -65,12 +65,12 @@ type NearStatement struct {
 
 // AccessChange is a change of a policy.
 type AccessChange struct {
-	Account string        `json:"account"` // in which it is to be made
+	Account string        `json:"account"` // in which to make it
 	In      policy.Source `json:"in"`
 	// Add is a statement to add; Remove one to remove or to narrow.
 	Add    json.RawMessage `json:"add,omitempty"`
 	Remove *Statement      `json:"remove,omitempty"`
-	// IfMissing: nobody could see whether it is there.
+	// IfMissing: whether it exists could not be seen.
 	IfMissing bool `json:"if_missing,omitempty"`
 }
 

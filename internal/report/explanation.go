@@ -133,7 +133,11 @@ func (e *Explanation) places(x lifecycle.Explanation) {
 	for _, priority := range slices.Sorted(maps.Keys(owners)) {
 		e.NewerOwners = append(e.NewerOwners, RuleImages{priority, owners[priority]})
 		if priority != x.Outcome.Owner {
-			theirs = append(theirs, fmt.Sprintf("%d of them belong to rule %d", owners[priority], priority))
+			of := fmt.Sprintf("%d of them %s", owners[priority], words.Plural(owners[priority], "belongs", "belong"))
+			if len(x.Newer) == 1 {
+				of = "it belongs"
+			}
+			theirs = append(theirs, fmt.Sprintf("%s to rule %d", of, priority))
 		}
 	}
 	const most = 5
@@ -148,7 +152,10 @@ func (e *Explanation) places(x lifecycle.Explanation) {
 	if more := e.NewerCount - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
-	e.Places = fmt.Sprintf("The %s: %s", words.Count(e.NewerCount, "newer one is", "newer ones are"), words.And(names))
+	e.Places = fmt.Sprintf("The %d newer ones are %s", e.NewerCount, words.And(names))
+	if e.NewerCount == 1 {
+		e.Places = "The newer one is " + names[0]
+	}
 	if len(theirs) > 0 {
 		e.Places += "; " + words.And(theirs)
 	}
@@ -160,7 +167,7 @@ func afterwards(a *lifecycle.Archival) string {
 	const restored = "An archived image cannot be pulled until it is restored"
 	switch o := a.Owner; {
 	case o == nil:
-		return restored + "; no rule of the archive selects it, so it stays there."
+		return restored + "; no rule for archived images selects it, so it stays in the archive."
 	case o.Due.IsZero():
 		return fmt.Sprintf("%s; there rule %d selects it.", restored, o.Rule.Priority)
 	default:
@@ -172,47 +179,51 @@ func afterwards(a *lifecycle.Archival) string {
 // answer is one sentence: kept or going, by which rule, and why.
 func (l *Lifecycle) answer(x lifecycle.Explanation) string {
 	o, owner := x.Outcome, x.Owner()
-	goes := "It goes at the next run"
+	when := "at the next run"
 	if l.mayBeChild(x.Image, o) {
-		goes += ", unless an index lists it"
+		when += ", unless an index lists it"
 	}
 	switch {
 	case o.GuardedBy != nil:
 		why := map[lifecycle.GuardKind]string{
 			lifecycle.GuardIndex:   "index " + short(o.GuardedBy.By) + " lists it",
-			lifecycle.GuardSubject: "it belongs to image " + short(o.GuardedBy.By) + ", which stays",
-			lifecycle.GuardHeld:    "it is held by " + words.Clean(o.GuardedBy.By),
+			lifecycle.GuardSubject: "it belongs to image " + short(o.GuardedBy.By) + ", which is kept",
+			lifecycle.GuardHeld:    "it is in use by " + words.Clean(o.GuardedBy.By),
 		}[o.GuardedBy.Kind]
-		return fmt.Sprintf("It stays, although rule %d %s it: %s.", o.Rule, words.Verb(o.GuardedBy.Action), why)
+		return fmt.Sprintf("It is kept, although rule %d %s it: %s.", o.Rule, words.Verb(o.GuardedBy.Action), why)
 	case o.Action != lifecycle.Keep && o.With != "":
-		return fmt.Sprintf("%s, with image %s that it belongs to: rule %d %s that.", goes, short(o.With), o.Rule, words.Verb(o.Action))
+		return fmt.Sprintf("Rule %d %s it %s, together with image %s that it belongs to.", o.Rule, words.Verb(o.Action), when, short(o.With))
 	case o.Action != lifecycle.Keep && owner != nil:
-		return fmt.Sprintf("%s: rule %d %s it; %s.", goes, o.Rule, words.Verb(o.Action), measure(*owner))
+		return fmt.Sprintf("Rule %d %s it %s: %s.", o.Rule, words.Verb(o.Action), when, measure(*owner))
 	case owner == nil:
-		return "It stays: no rule selects it."
+		return "It is kept: no rule selects it."
 	}
-	return fmt.Sprintf("It stays: it belongs to rule %d, which keeps it; %s.", owner.Rule.Priority, measure(*owner))
+	return fmt.Sprintf("It is kept by rule %d: %s.", owner.Rule.Priority, measure(*owner))
 }
 
 func short(digest string) string { return words.Clean(words.Digest(digest)) }
 
 // change is when the answer becomes another one.
 func (l *Lifecycle) change(x lifecycle.Explanation) string {
+	leaves := "will expire"
+	if x.Archived != nil {
+		leaves = "will be archived"
+	}
 	switch {
 	case x.Outcome.Action != lifecycle.Keep:
 		if owner := x.Owner(); owner != nil && !owner.Due.IsZero() && x.Outcome.With == "" {
 			return fmt.Sprintf("It has been due since %s.", words.Moment(owner.Due))
 		}
-		return "Nothing but another policy, tag or lease changes that."
+		return "Only another policy, tag or lease changes that."
 	case x.Changes.IsZero():
 		if owner := x.Owner(); owner != nil && owner.Rule.Selection.CountType == lifecycle.ImageCountMoreThan {
-			return "Time does not change that; newer images that the rule counts do."
+			return "Time alone does not change that; newer images that the rule counts do."
 		}
-		return "Time does not change that."
+		return "Time alone does not change that."
 	case !x.Changes.After(l.At):
-		return "It goes at the run after the next, when what keeps it has gone."
+		return fmt.Sprintf("It %s at the run after the next, when the image that keeps it is gone.", leaves)
 	}
-	return fmt.Sprintf("It goes at the first run after %s, %s.", words.Moment(x.Changes), words.Distance(l.At, x.Changes))
+	return fmt.Sprintf("It %s at the first run after %s, %s.", leaves, words.Moment(x.Changes), words.Distance(l.At, x.Changes))
 }
 
 // caveats say what the answer hangs on.
@@ -221,15 +232,15 @@ func (l *Lifecycle) caveats(x lifecycle.Explanation) []string {
 	for _, a := range Assumptions {
 		for _, name := range assumed(x.Outcome) {
 			if a.Name == name {
-				out = append(out, "This assumes that AWS, which does not say so, "+a.What+".")
+				out = append(out, "This assumes that AWS "+a.What+", which is not documented.")
 			}
 		}
 	}
 	if l.mayBeChild(x.Image, x.Outcome) {
-		out = append(out, "Not known: whether an index lists it, which would keep it; the manifests of the indexes tell.")
+		out = append(out, "Not known: whether an index lists it, which would keep it; the manifests of the indexes would show it.")
 	}
 	if x.Image.PushedAt.IsZero() {
-		out = append(out, "Not known: when it was pushed; no rule acts on it for its age, and counts take it for the newest.")
+		out = append(out, "Not known: when it was pushed. Rules by age do not act on it, and counts treat it as the newest.")
 	}
 	return out
 }
@@ -237,10 +248,10 @@ func (l *Lifecycle) caveats(x lifecycle.Explanation) []string {
 // Assumptions say what a prediction for AWS assumes that it does, in the order
 // in which reports tell it: the name in JSON, and what follows "it".
 var Assumptions = []struct{ Name, What string }{
-	{"tie", "keeps the others of several images that were pushed at one time"},
+	{"tie", "keeps the others of several images that were pushed at the same time"},
 	{"count", "counts the parts of images for several platforms, and signatures, as images of their own"},
-	{"referrer", "removes signatures and other artifacts of images that stay"},
-	{"activating", "treats images on their way back from the archive like active ones"},
+	{"referrer", "removes signatures and other artifacts of images that are kept"},
+	{"activating", "treats images that are being restored from the archive like active ones"},
 }
 
 // measure is the image's age or rank in a rule that selects it.
@@ -248,11 +259,11 @@ func measure(r lifecycle.Reason) string {
 	n := r.Rule.Selection.CountNumber
 	switch {
 	case r.Of > 0:
-		return fmt.Sprintf("it is number %d of %d from the youngest, and the rule keeps %d", r.Rank, r.Of, n)
+		return fmt.Sprintf("it is number %d of %d, counted from the newest, and the rule keeps %d", r.Rank, r.Of, n)
 	case r.Rule.Selection.CountType == lifecycle.ImageCountMoreThan:
-		return "as a part of another image it is not counted"
+		return "it is part of another image and is not counted"
 	case r.Since.IsZero():
-		return "since when its age counts is not known"
+		return "its age is not known"
 	case r.Met:
 		return fmt.Sprintf("it was %s on %s, more than %s ago", r.Clock, words.Day(r.Since), words.Count(n, "day", "days"))
 	}
@@ -264,19 +275,19 @@ func reason(r lifecycle.Reason, owner *lifecycle.Reason, guarded bool) string {
 	switch r.Verdict {
 	case lifecycle.VerdictActs:
 		if guarded {
-			return "owns it and would act: " + tagged(r) + measure(r)
+			return "selects it and would " + infinitive(r) + " it: " + tagged(r) + measure(r)
 		}
-		return "owns it and acts: " + tagged(r) + measure(r)
+		return "selects it and " + words.Verb(r.Rule.Action.Type) + " it: " + tagged(r) + measure(r)
 	case lifecycle.VerdictKeeps:
-		return "owns it and keeps it: " + tagged(r) + measure(r)
+		return "selects it and keeps it: " + tagged(r) + measure(r)
 	case lifecycle.VerdictClass:
-		return "is about another storage class"
+		return "is for another storage class"
 	case lifecycle.VerdictOutranked:
-		would := "would keep it"
+		would := "keep"
 		if r.Met {
-			would = "would act on it"
+			would = infinitive(r)
 		}
-		return fmt.Sprintf("selects it and %s (%s), but rule %d is higher and owns it", would, measure(r), owner.Rule.Priority)
+		return fmt.Sprintf("selects it and would %s it (%s), but rule %d has precedence", would, measure(r), owner.Rule.Priority)
 	}
 	switch {
 	case r.Rule.Selection.TagStatus == lifecycle.Untagged:
@@ -288,8 +299,16 @@ func reason(r lifecycle.Reason, owner *lifecycle.Reason, guarded bool) string {
 	for _, m := range r.Matches {
 		matched = append(matched, m.Element)
 	}
-	return fmt.Sprintf("does not select it: it has a tag for %s, but none for %s, and the list wants both",
+	return fmt.Sprintf("does not select it: it has a tag for %s, but none for %s, and the list needs both",
 		words.Clean(strings.Join(matched, " and ")), words.Clean(strings.Join(r.Missing, " and ")))
+}
+
+// infinitive is what a rule does when it acts: "expire", "archive".
+func infinitive(r lifecycle.Reason) string {
+	if r.Rule.Action.Type == lifecycle.Transition {
+		return "archive"
+	}
+	return "expire"
 }
 
 // tagged says which tags meet the rule's list, as the beginning of a sentence.

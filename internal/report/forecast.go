@@ -161,7 +161,7 @@ func (f *Forecast) After() Tally {
 // Premise says what the forecast takes for granted.
 func (f *Forecast) Premise() string {
 	if f.Rate == lifecycle.RatePresent {
-		return "pushes going on as of late, and nothing pulled, tagged or deleted by hand"
+		return "pushes continuing at the recent rate, and nothing pulled, tagged or deleted by hand"
 	}
 	return "nothing pushed, pulled, tagged or deleted by hand"
 }
@@ -174,13 +174,13 @@ func (f *Forecast) Balance() string {
 // Warning names the first image in use that goes, when First is one.
 func (f *Forecast) Warning() string {
 	m := f.First.Image
-	return fmt.Sprintf("The first image pulled in the last week goes on %s (%s): %s, last pulled %s, by rule %d.",
-		f.First.Date, words.Distance(f.At, f.First.At), words.Image(m.Digest, m.Tags), words.Day(*m.PulledAt), *m.Rule)
+	return fmt.Sprintf("The first image pulled in the last week expires on %s (%s), by rule %d: %s, last pulled %s.",
+		f.First.Date, words.Distance(f.At, f.First.At), *m.Rule, words.Image(m.Digest, m.Tags), words.Day(*m.PulledAt))
 }
 
 // Calm says that there is no such image, when First is nil.
 func (f *Forecast) Calm() string {
-	return fmt.Sprintf("No image pulled in the last week goes within %s.", words.Count(f.Ahead, "day", "days"))
+	return fmt.Sprintf("No image pulled in the last week expires within %s.", words.Count(f.Ahead, "day", "days"))
 }
 
 // Notes say what is assumed and what is not known, in sentences.
@@ -194,10 +194,10 @@ func (f *Forecast) Notes() []string {
 	}
 	var out []string
 	if assumed > 0 {
-		out = append(out, fmt.Sprintf("Assumed: %s only by the reading of AWS's rules that deletes most; preview and explain say which.", words.Count(assumed, "image goes", "images go")))
+		out = append(out, fmt.Sprintf("Assumed: %s only if AWS deletes as much as its documentation allows; preview and explain say which.", words.Count(assumed, "image expires", "images expire")))
 	}
 	if mayBe > 0 {
-		out = append(out, fmt.Sprintf("Not known: %s may belong to an index, and then stay; the manifests of the indexes tell.", words.Count(mayBe, "image that goes", "images that go")))
+		out = append(out, fmt.Sprintf("Not known: %d of these images may belong to an index, which would keep %s; the manifests of the indexes would show it.", mayBe, words.Plural(mayBe, "it", "them")))
 	}
 	return out
 }

@@ -35,7 +35,7 @@ type Lifecycle struct {
 	Known bool
 	// ArchiveUnseen: the list may leave out images that are archived.
 	ArchiveUnseen bool
-	// InUse are the images that somebody uses, by digest, with who does.
+	// InUse are the images in use, by digest, with who uses them.
 	InUse map[string]string
 	// Options settle what AWS leaves open; AWS says that they foretell AWS.
 	Options lifecycle.Options
@@ -55,7 +55,7 @@ type Place struct {
 	Line, Column int
 }
 
-// String is "FILE:LINE:COLUMN"; "FILE" when there is no line.
+// String is "FILE:LINE:COLUMN"; "FILE" without a line.
 func (p Place) String() string {
 	if p.Line == 0 {
 		return p.File
@@ -177,7 +177,7 @@ func (l *Lifecycle) MayBeKept(within time.Duration) bool {
 	if l.Known {
 		return false
 	}
-	// parts of an index take nobody's place in a count
+	// parts of an index do not count
 	if !l.Options.CountDependents && slices.ContainsFunc(l.Policy.Rules, func(r lifecycle.Rule) bool { return r.Selection.CountType == lifecycle.ImageCountMoreThan }) {
 		return true
 	}

@@ -155,7 +155,7 @@ type descriptor struct {
 }
 
 // refer fills in what the manifest says of m. A registry has accepted it long
-// ago, so it is read leniently: what is no manifest refers to nothing.
+// ago, so it is read leniently: what is not a manifest refers to nothing.
 func refer(m *lifecycle.Image, text []byte) {
 	var r references
 	if json.Unmarshal(text, &r) != nil {

@@ -65,7 +65,7 @@ func Name(path string) string {
 func decoded(text []byte) []byte {
 	out, err := io.ReadAll(Text(bytes.NewReader(text)))
 	if err != nil {
-		return text // what is no text is no manifest either
+		return text // what is not text is not a manifest either
 	}
 	return out
 }

@@ -38,7 +38,7 @@ func ForecastHTML(w io.Writer, f report.Forecast) error {
 }
 
 func rulesTable(b *strings.Builder, f *report.Forecast) {
-	b.WriteString("<h2>Rules</h2>\n<table>\n<tr><th>Rule</th><th>What it says</th><th>Made by</th><th class=\"n\">Images</th><th class=\"n\">Size</th><th>First</th><th>Last</th></tr>\n")
+	b.WriteString("<h2>Rules</h2>\n<table>\n<tr><th>Rule</th><th>Effect</th><th>Field</th><th class=\"n\">Images</th><th class=\"n\">Size</th><th>First</th><th>Last</th></tr>\n")
 	for _, r := range f.Rules {
 		fmt.Fprintf(b, "<tr><td>%d</td><td>%s</td><td>%s</td><td class=\"n\">%d</td><td class=\"n\">%s</td><td>%s</td><td>%s</td></tr>\n",
 			r.Priority, described(r.Rule), escape(strings.TrimSpace(r.Place+" "+r.Field)), r.Images, sizeCell(r.Bytes), r.First, r.Last)
@@ -66,14 +66,14 @@ func sizeCell(n int64) string {
 const mostNamed = 200
 
 func daysTable(b *strings.Builder, f *report.Forecast) {
-	b.WriteString("<h2>Days</h2>\n<table>\n<tr><th>Day</th><th>Rule</th><th>Images that go</th><th class=\"n\">Size</th><th class=\"n\">Images left</th></tr>\n")
+	b.WriteString("<h2>Days</h2>\n<table>\n<tr><th>Day</th><th>Rule</th><th>Images</th><th class=\"n\">Size</th><th class=\"n\">Images left</th></tr>\n")
 	none := true
 	for _, d := range f.Days {
 		for _, act := range d.Rules {
 			none = false
 			summary := words.Count(act.Images, "image", "images")
 			if act.Action == lifecycle.Transition {
-				summary += ", to the archive"
+				summary += " archived"
 			}
 			if act.Arrived > 0 {
 				summary += fmt.Sprintf(" (%d pushed after %s)", act.Arrived, words.Day(f.At))
@@ -93,7 +93,7 @@ func daysTable(b *strings.Builder, f *report.Forecast) {
 		}
 	}
 	if none {
-		b.WriteString("<tr><td colspan=\"5\">Nothing goes.</td></tr>\n")
+		b.WriteString("<tr><td colspan=\"5\">No image expires or is archived.</td></tr>\n")
 	}
 	b.WriteString("</table>\n")
 }

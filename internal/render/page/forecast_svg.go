@@ -81,7 +81,7 @@ func forecastSVG(f *report.Forecast) string {
 		for _, r := range idle {
 			names = append(names, r.Priority)
 		}
-		notes = append([]string{"Nothing goes by " + words.Rules(names) + "."}, notes...)
+		notes = append([]string{words.Sentence(words.Rules(names)) + " " + words.Plural(len(names), "does", "do") + " nothing in this time."}, notes...)
 	}
 	for _, note := range notes {
 		for _, line := range wrap(note, 150, 4) {
@@ -190,7 +190,7 @@ func (p *picture) label(y int, name, author, text, total string) {
 // numberWidth is how wide a digit is, in the widest of the fonts.
 const numberWidth = 6.4
 
-// upright reports whether the numbers up to most have room beside one another.
+// upright reports whether the numbers up to most fit next to each other.
 func (p *picture) upright(most int) bool {
 	return p.width() >= numberWidth*float64(len(fmt.Sprint(most)))+2
 }
@@ -265,7 +265,7 @@ func (p *picture) span(bin int) string {
 // stays draws how many images there are now, and after each run.
 func (p *picture) stays(y int) {
 	days, now := p.f.Days, p.f.Now.Images
-	p.label(y, "What stays", "", "now "+p.f.Now.String(), fmt.Sprintf("after %s %s", words.Count(p.f.Ahead, "day", "days"), p.f.After()))
+	p.label(y, "Images kept", "", "now "+p.f.Now.String(), fmt.Sprintf("after %s %s", words.Count(p.f.Ahead, "day", "days"), p.f.After()))
 	base := float64(y + p.laneHeight)
 	p.line(plotLeft, base, plotRight, base, lineColor, "")
 	if len(days) == 0 {
@@ -313,7 +313,7 @@ func (p *picture) axis(top, y int) {
 	first := p.f.Days[0].At.UTC().Format("2 Jan")
 	p.line(p.x(1), float64(top), p.x(1), float64(y), softColor, ` stroke-dasharray="2 3"`)
 	at := p.x(1)
-	if p.width() < 26 { // no room beside "now"
+	if p.width() < 26 { // no room next to "now"
 		p.anchored(at, float64(y+28), 11, inkColor, "", "start", "next run, "+first)
 	} else {
 		p.anchored(at, float64(y+14), 11, inkColor, "", "start", "next run")
@@ -343,7 +343,7 @@ func (p *picture) alarm(top, y int) {
 	}
 	x := p.x(column)
 	p.line(x, float64(top-8), x, float64(y), alarmColor, ` stroke-width="1.5" stroke-dasharray="5 3"`)
-	s := fmt.Sprintf("%s: the first image pulled in the last week goes, by rule %d", used.At.UTC().Format("2 Jan"), *used.Image.Rule)
+	s := fmt.Sprintf("%s: the first image pulled in the last week expires, by rule %d", used.At.UTC().Format("2 Jan"), *used.Image.Rule)
 	anchor := "start"
 	if x > (plotLeft+plotRight)/2 {
 		anchor = "end"
@@ -372,12 +372,12 @@ func (p *picture) legend(y int, busy []report.ForecastRule) {
 		entry(expireColor, "images that expire, "+unit)
 	}
 	if archives {
-		entry(archiveColor, "images that go to the archive, "+unit)
+		entry(archiveColor, "images that are archived, "+unit)
 	}
 	if arrived {
-		entry(pale[expireColor], "of them, pushed after "+words.Day(p.f.At))
+		entry(pale[expireColor], "pushed after "+words.Day(p.f.At))
 	}
 	if len(busy) == 0 {
-		p.text(x, float64(y), 12, softColor, "", "Nothing goes in this time.")
+		p.text(x, float64(y), 12, softColor, "", "No image expires or is archived in this time.")
 	}
 }

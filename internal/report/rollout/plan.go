@@ -40,12 +40,12 @@ type Change struct {
 	Repository ecr.RepositoryName `json:"repository"`
 	Op         plan.Op            `json:"op"`
 	Settings   []Setting          `json:"settings,omitempty"`
-	// Of a repository to delete: its images, nil when it is to be empty, and
+	// Of a repository to delete: its images, nil when it must be empty, and
 	// the documents that go with it.
 	Images    *plan.Images `json:"images,omitempty"`
 	Documents []plan.Field `json:"documents,omitempty"`
 	// Effects are those of another lifecycle policy on the images; nil when
-	// nobody looked.
+	// it was not read.
 	Effects *plan.Effects `json:"effects,omitempty"`
 }
 

@@ -2,7 +2,6 @@ package words
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -38,9 +37,9 @@ func Rule(r lifecycle.Rule) string {
 	switch s.CountType {
 	case lifecycle.ImageCountMoreThan:
 		if s.CountNumber >= outOfReach {
-			return images + " are kept, as long as there are no more than " + strconv.Itoa(s.CountNumber)
+			return fmt.Sprintf("%s are kept, up to %d", images, s.CountNumber)
 		}
-		return fmt.Sprintf("%s %s, but for the newest %d", images, action, s.CountNumber)
+		return fmt.Sprintf("%s %s, except the newest %d", images, action, s.CountNumber)
 	case lifecycle.SinceImagePushed:
 		return fmt.Sprintf("%s %s %s after their push", images, action, days)
 	case lifecycle.SinceImagePulled:
@@ -65,16 +64,16 @@ func Statement(s policy.Statement) string {
 	if s.NotPrincipal.IsZero() {
 		words += principals(s.Principal)
 	} else {
-		words += "everyone but " + principals(s.NotPrincipal)
+		words += "everyone except " + principals(s.NotPrincipal)
 	}
 	if s.NotAction == nil {
 		words += ": " + actions(s.Action)
 	} else {
-		words += ": everything but " + actions(s.NotAction)
+		words += ": everything except " + actions(s.NotAction)
 	}
 	switch {
 	case s.NotResource != nil:
-		words += " on all but " + strings.Join(s.NotResource, ", ")
+		words += " on everything except " + strings.Join(s.NotResource, ", ")
 	case s.Resource != nil:
 		words += " on " + strings.Join(s.Resource, ", ")
 	}

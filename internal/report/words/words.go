@@ -32,6 +32,14 @@ func Count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
+// Plural is one for a single thing, and else many.
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
 // And is "a", "a and b" or "a, b and c".
 func And(list []string) string {
 	if last := len(list) - 1; last > 0 {
