@@ -72,8 +72,8 @@ func TestFormsOfFiles(t *testing.T) {
 	for _, file := range []string{"string.json", "answer.json", "mark.json"} {
 		s.want(preview("", "--images", "images.json", "--policy", file), 0, goes)
 	}
-	s.want(preview("", "--images", "images.json", "--policy", "broken.json"), 1, "broken.json (lifecyclePolicyText):1:", "rules[0].selection.tagStatus: ")
-	s.want(s.run("lifecycle", "lint", "--policy", "string.json"), 1, "string.json (lifecyclePolicyText):1:", "KON3016")
+	s.want(preview("", "--images", "images.json", "--policy", "broken.json"), 1, "broken.json:1:68: rules[0].selection.tagStatus: ")
+	s.want(s.run("lifecycle", "lint", "--policy", "string.json"), 1, "string.json:1:14: KON3008: ", "string.json:1:52: KON3016: ")
 	s.stdin = policy
 	s.want(s.run("lifecycle", "diff", "-", "policy.json", "--images", "images.json", "--at", looked), 0, "stdin -> policy.json\n", "1 image unchanged")
 	s.want(s.run("lifecycle", "diff", "-", "-", "--images", "images.json"), 2, "stdin can be only one of")

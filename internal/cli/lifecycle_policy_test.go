@@ -177,7 +177,7 @@ func TestPolicyOfTheAWSCLI(t *testing.T) {
 					fmt.Sprintf("p.json:%d:%d: ", strings.Count(before, "\n")+1, len(before)-strings.LastIndex(before, "\n"))
 			}
 			r, at := lint(strings.Replace(reducedPolicy, `["v*`, `[    "v*`, 1), "[    ")
-			s.want(r, 0, at+"KON3001: ")
+			s.want(r, 1, at+"KON3001: ")
 			r, at = lint(wrong, "0, ")
 			s.want(r, 1, at+"rules[0].rulePriority: ")
 		})
