@@ -86,7 +86,7 @@ func TestLint(t *testing.T) {
 			[]string{"KON3007 warning rules[1].action.type:"}},
 		// untagged
 		{"no untagged rule", policy(rule(2, tagged+`"tagPatternList":["a-*"],`+pushed(7), expire)), some, []string{"KON3008 warning rules: u"}},
-		{"untagged as any", policy(rule(2, anyImage+pushed(7), expire)), nil, []string{"KON3008 note rules:", "KON3016 warning rules[0].selection:"}},
+		{"untagged as any", policy(rule(2, anyImage+pushed(7), expire)), nil, []string{"KON3008 note rules:", "KON3016 note rules[0].selection:"}},
 		{"untagged of the archive only", policy(rule(2, untagged+`"storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":90`, expire)), nil,
 			[]string{"KON3008 warning rules:"}},
 		// counts out of reach
@@ -137,7 +137,7 @@ func TestLint(t *testing.T) {
 		{"texts that tags have", policy(bare, rule(2, tagged+`"tagPatternList":["*v1_*.x"],`+pushed(3), expire), rule(3, tagged+`"tagPrefixList":["_A.9-"],`+keepAll, expire)), nil, nil},
 		{"one that no tag has, with images", policy(bare, rule(2, tagged+`"tagPrefixList":["a-*"],`+keepAll, expire)), some, []string{"KON3015 warning rules[1].selection.tagPrefixList[0]:"}},
 		// nothing is left
-		{"everything goes by age", policy(bare, rule(2, tagged+`"tagPatternList":["a-*"],`+pushed(60), expire), rule(3, anyImage+pushed(7), expire)), nil, []string{"KON3016 warning rules[1].selection:"}},
+		{"everything goes by age", policy(bare, rule(2, tagged+`"tagPatternList":["a-*"],`+pushed(60), expire), rule(3, anyImage+pushed(7), expire)), nil, []string{"KON3016 note rules[1].selection:"}},
 		{"something is archived", policy(bare, rule(2, anyImage+pushed(7), archive)), nil, nil},
 		{"something is kept", policy(bare, rule(2, tagged+`"tagPatternList":["a-*"],`+keeping(1), expire), rule(3, anyImage+pushed(7), expire)), nil, nil},
 		{"something should be kept, and is not there", policy(bare, rule(2, tagged+`"tagPatternList":["c-*"],`+keeping(1), expire), rule(3, anyImage+pushed(7), expire)), some,

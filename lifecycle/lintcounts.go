@@ -205,12 +205,15 @@ func (l *linter) empties(now time.Time) {
 			used = append(used, i)
 		}
 	}
-	severity := Warning
+	// To expire everything can be what is wanted: a warning needs images in use.
+	severity := Note
 	switch {
 	case newest < 0 && !l.emptiesAll(ages, goes):
 		return
-	case newest >= 0 && len(used) == 0: // none of them seems to be used
-		severity, used = Note, []int{newest}
+	case len(used) > 0:
+		severity = Warning
+	case newest >= 0:
+		used = []int{newest}
 	}
 	l.add(LintEmpties, severity, last, jsonpos.Path{"selection"}, used,
 		fmt.Sprintf("no rule keeps the newest images: %d days after the last push, rule %d has expired all of them", days, l.rules[last].Priority),
