@@ -15,7 +15,7 @@ func adminCheckCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
-		Short: "Check everything a registry stores and name what is damaged",
+		Short: "Check all stored data and name what is damaged",
 		Long: `Read every blob and every manifest of the data folder and compare them with
 their digests and sizes; look up what every image and tag refers to. Name each
 object that is damaged or missing, and exit with 1 when there is one.

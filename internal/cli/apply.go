@@ -46,26 +46,25 @@ func applyCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "apply [PLAN] [flags]",
-		Short: "Make registries' repositories as the file says",
+		Short: "Apply the file: create and change repositories",
 		Long: `Compare the file with its registries, show what will change, ask, and change it.
 
-Each repository is read again before it is changed, and left alone when it is
-not as the plan saw it. When one repository or registry fails, the others go on;
-running apply again does what is left. Nothing is changed when one of the file's
-lifecycle_tests or access_tests does not hold, or when a change would expire or
+Each repository is read again before it is changed. One that has changed since
+the plan is left alone. When one repository or registry fails, the others are
+still applied; run apply again for the rest. Nothing is changed when one of the
+file's lifecycle_tests or access_tests fails, or when a change would expire or
 delete an image in use: one that --leases names, or that the registry knows of
 (kontor lease).
 
-With PLAN, a file that kontor plan --output wrote, exactly that plan is carried
-out, or nothing when the file or a registry has moved since.
+With PLAN, a file that kontor plan --output wrote, exactly that plan is applied,
+or nothing when the file or a registry has changed since.
 
 Repositories that are not in the file are never changed, unless --prune says to
 delete those of the file's stack, which the file must name. Protected
 repositories are not deleted, and those with images only with --delete-images.
 
-A file with registries: is applied to all of them, or those of --target; a file
-without is applied to the local registry of --data, and nothing ever goes to
-AWS.`,
+A file with registries: is applied to all of them, or to those of --target. A file
+without is applied to the local registry of --data, and never to AWS.`,
 		Example: `  kontor apply -f kontor.yaml
   kontor apply --target prod --yes --json
   kontor apply --prune
@@ -102,7 +101,7 @@ func applyFile(ctx context.Context, e *Env, name string, o applyOptions) (err er
 		o.files = set.Files
 	}
 	if len(o.targets) > 0 || e.Getenv(envTarget) != "" {
-		return usagef("a plan is carried out whole: leave out --target and %s, or give it to kontor plan", envTarget)
+		return usagef("a plan is applied whole: leave out --target and %s, or give it to kontor plan", envTarget)
 	}
 	for _, p := range set.Plans {
 		o.targets = append(o.targets, p.Target.Name)

@@ -256,7 +256,7 @@ func New(env *Env) *cobra.Command {
 	env.fill()
 	root := &cobra.Command{
 		Use:   "kontor",
-		Short: "Deploy container image repositories, and be their registry",
+		Short: "Deploy and run container image repositories",
 		Long: `Kontor deploys container image repositories from one file, to Amazon ECR and
 to its own ECR-compatible registry.`,
 		Example: `  kontor up                      # a registry on this machine, with the file's repositories

@@ -51,7 +51,7 @@ func credentialProviderCommand(e *Env) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:   "credential-provider [flags]",
-		Short: "Give a kubelet the passwords of registries (image credential provider)",
+		Short: "Provide registry passwords to a kubelet (image credential provider)",
 		Long: `Read a CredentialProviderRequest of the kubelet from stdin and write the response
 to stdout: a password of the image's registry, that the kubelet keeps for half of
 its life.

@@ -14,7 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/version"
 )
 
-// helperName is the name under which docker and its kin look for kontor.
+// helperName is the name under which docker and compatible tools look for kontor.
 const helperName = "docker-credential-kontor"
 
 // Args are the arguments of a process, whose name comes first: what docker's
@@ -34,7 +34,7 @@ func dockerCredentialCommand(e *Env) *cobra.Command {
 	actions := []string{credentials.ActionGet, credentials.ActionStore, credentials.ActionErase, credentials.ActionList, credentials.ActionVersion}
 	cmd := &cobra.Command{
 		Use:   "docker-credential ACTION [flags]",
-		Short: "Give docker, podman, skopeo and others the passwords of registries (credential helper)",
+		Short: "Provide registry passwords to docker-compatible tools (credential helper)",
 		Long: `Answer as a credential helper of docker. Tools run it as docker-credential-kontor,
 a link to kontor on PATH, for the hosts that credHelpers in docker's config.json
 or podman's auth.json gives to "kontor".
@@ -94,7 +94,7 @@ func (d *dockerHelper) Get(server string) (user, password string, err error) {
 
 // Add refuses: Kontor gets passwords, and keeps none of others.
 func (d *dockerHelper) Add(c *credentials.Credentials) error {
-	return fmt.Errorf("kontor gets the password of %s by itself: there is nothing to log in to, and nothing is stored", tokens.HostOf(c.ServerURL))
+	return fmt.Errorf("kontor gets the password of %s when it is needed: there is no login, and nothing is stored", tokens.HostOf(c.ServerURL))
 }
 
 // Delete forgets what is kept for a host.

@@ -23,18 +23,17 @@ func fmtCommand(e *Env) *cobra.Command {
 	languages := []string{string(lang.YAML), string(lang.JSON), string(lang.HCL)}
 	cmd := &cobra.Command{
 		Use:   "fmt [FILE|FOLDER|-]... [flags]",
-		Short: "Lay files out in the one way of their language",
-		Long: `Lay out files, in place, and print the names of those that changed. What they say
-stays the same, and comments stay where they are. A folder stands for the files
-in it that -f would read.
+		Short: "Format files",
+		Long: `Format files in place and print the names of those that changed. The meaning of a
+file stays the same, and comments stay where they are. For a folder, all files in
+it that -f would read are formatted.
 
-In YAML indent (two spaces, lists in mappings too), the space after "-" and ":",
-the ends of lines, and blank lines (one at most) change, and nothing else. JSON
-gets a line for every member and item. HCL and .tfvars look as after terraform
-fmt.
+In YAML, only indentation (two spaces, also for lists in mappings), the space
+after "-" and ":", line ends, and blank lines (at most one) change. JSON gets a
+line for every member and item. HCL and .tfvars look as after terraform fmt.
 
-With --check nothing is written, and it fails when a file is not laid out so.
-"-" reads stdin and writes stdout.`,
+With --check nothing is written, and the command fails when a file needs
+formatting. "-" reads stdin and writes stdout.`,
 		Example: `  kontor fmt
   kontor fmt --check kontor.yaml teams/
   kontor fmt --language hcl - < terraform.tfvars`,

@@ -7,7 +7,7 @@ import (
 func leaseCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lease COMMAND",
-		Short: "Record images in use, so that nothing expires them",
+		Short: "Record images in use, so that they do not expire",
 		Long: `Record which images are in use. A leased image does not expire whatever the
 lifecycle rules say, nor does its index, what it lists, or what refers to it.
 

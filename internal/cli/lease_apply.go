@@ -135,7 +135,7 @@ func leaseChanges(ctx context.Context, e *Env, in *run.Registry, repos []ecr.Rep
 		if err != nil {
 			var refused *deploy.Error
 			if errors.As(err, &refused) && refused.Code == string(ecr.CodeRepositoryNotFound) {
-				e.notice("there is no repository %s: what the leases say of it keeps nothing", name)
+				e.notice("there is no repository %s: leases of its images have no effect", name)
 				continue
 			}
 			return nil, err

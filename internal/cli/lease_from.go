@@ -58,7 +58,7 @@ func (o *leaseOptions) check() (time.Duration, error) {
 func leaseFromCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "from COMMAND",
-		Short: "Record what a cluster or a list says is in use",
+		Short: "Record the images that a cluster or a list has in use",
 		Example: `  kontor lease from kubernetes --collector apps
   kontor lease from file images.txt --collector hosts --ttl 7d`,
 		Args: cobra.ArbitraryArgs,

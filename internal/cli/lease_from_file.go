@@ -11,7 +11,7 @@ func leaseFromFileCommand(e *Env) *cobra.Command {
 	var o leaseOptions
 	cmd := &cobra.Command{
 		Use:   "file FILE|- [flags]",
-		Short: "Record what a plain list says is in use",
+		Short: "Record the images of a plain list as in use",
 		Long: `Record the images of a list: one reference a line, HOST/REPOSITORY:TAG or
 HOST/REPOSITORY@DIGEST; what follows it on the line says who uses it. Empty lines
 and what follows a # are left out. FILE - is stdin.`,

@@ -78,7 +78,7 @@ know a registry by another name than its own: give that with --host.`,
 	f := cmd.Flags()
 	f.StringVar(&kubeconfig, "kubeconfig", "", "ask the cluster of the kubeconfig `FILE` (default ~/.kube/config; env KUBECONFIG)")
 	f.StringVar(&context, "context", "", "use the context `NAME` of the kubeconfig (default its current one)")
-	f.BoolVar(&inCluster, "in-cluster", false, "ask as the pod's service account, and nobody else (default in a pod without --kubeconfig)")
+	f.BoolVar(&inCluster, "in-cluster", false, "ask only as the pod's service account (default in a pod without --kubeconfig)")
 	must(cmd.MarkFlagFilename("kubeconfig"))
 	return cmd
 }
@@ -99,7 +99,7 @@ func clusterImages(ctx context.Context, e *Env, kubeconfig, context string, inCl
 	case inCluster && (kubeconfig != "" || context != ""):
 		return leases.Objects{}, usagef("--in-cluster needs no kubeconfig: --kubeconfig and --context contradict it")
 	case inCluster && !in:
-		return leases.Objects{}, errors.New("this is no pod of a cluster: KUBERNETES_SERVICE_HOST is not set")
+		return leases.Objects{}, errors.New("not running in a pod: KUBERNETES_SERVICE_HOST is not set")
 	case !in:
 		files := []string{kubeconfig}
 		if kubeconfig == "" {

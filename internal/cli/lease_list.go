@@ -12,7 +12,7 @@ func leaseListCommand(e *Env) *cobra.Command {
 	var name string
 	return adminCall(e, &cobra.Command{
 		Use:   "list [REPOSITORY] [flags]",
-		Short: "List the images in use, and who says so",
+		Short: "List the images in use, and who reported them",
 		Long: `List the leases of a repository or of all, and the collectors that reported
 them, with those that have fallen silent.`,
 		Example: `  kontor lease list

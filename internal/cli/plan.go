@@ -184,7 +184,7 @@ func readPlan(name string) (plan.Set, error) {
 		return plan.Set{}, fmt.Errorf("reading the plan: %w", err)
 	}
 	if info.Size() > maxPlanFile {
-		return plan.Set{}, fmt.Errorf("%s has %d bytes, more than a plan of Kontor", name, info.Size())
+		return plan.Set{}, fmt.Errorf("%s has %d bytes: too large for a plan file", name, info.Size())
 	}
 	b, err := os.ReadFile(filepath.Clean(name))
 	if err == nil {

@@ -21,7 +21,7 @@ func renderCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "render [flags]",
-		Short: "Show the ECR settings that a file comes to",
+		Short: "Show the ECR settings that a file results in",
 		Long: `Show, for each repository of the file, the tag mutability, resource tags,
 repository policy and lifecycle policy that apply would set, and whether it sets
 scanning and encryption. No registry is reached. Where registries differ in these,

@@ -160,8 +160,8 @@ type collectionFlags struct {
 
 func (o *collectionFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&o.testClock, "test-clock", false, "let `kontor admin clock` move the clock by which images age; never where images matter (default false)")
-	f.StringVar(&o.every, "lifecycle-every", "", fmt.Sprintf("carry out lifecycle policies every `DURATION` such as 15m, or never by itself: off (default %s; env %s)", jobs.DefaultLifecycleEvery, envLifecycleEvery))
+	f.BoolVar(&o.testClock, "test-clock", false, "let `kontor admin clock` move the clock by which images age; not for production (default false)")
+	f.StringVar(&o.every, "lifecycle-every", "", fmt.Sprintf("run lifecycle policies every `DURATION`, such as 15m, or only on request: off (default %s; env %s)", jobs.DefaultLifecycleEvery, envLifecycleEvery))
 	f.StringVar(&o.maxExpire, "max-expire", "", fmt.Sprintf("stop a lifecycle run that would expire more than `N` images of a repository, or N%% of them (default no limit; env %s)", envMaxExpire))
 	f.StringVar(&o.recycleDays, "recycle-days", "", fmt.Sprintf("keep deleted images restorable for `N` days; 0 is not at all (default %d; env %s)", int(server.DefaultRecycleTime/(24*time.Hour)), envRecycleDays))
 }

@@ -74,7 +74,7 @@ not run; up names them.`,
 	f.StringVar(&o.tlsKey, "tls-key", "", fmt.Sprintf("the certificate's private key is in `FILE` (PEM) (default none; env %s)", envTLSKey))
 	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("make users, roles and policies as `FILE` says (YAML or JSON; default none; env %s)", envIdentities))
 	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve figures for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
-	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that nobody wrote to for `TIME` (default 24h; env %s)", envUploadAge))
+	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads without writes for `TIME` (default 24h; env %s)", envUploadAge))
 	o.collection.flags(cmd)
 	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
@@ -136,7 +136,7 @@ func runUp(ctx context.Context, e *Env, o upOptions) (err error) {
 		_, err := fmt.Fprintln(e.Stdout, "\nStopping. The data stays in", c.Host.Folder)
 		return err
 	case <-u.Ended():
-		return fmt.Errorf("the registry stopped by itself, --log - tells more: %w", u.Err())
+		return fmt.Errorf("the registry stopped; --log - shows why: %w", u.Err())
 	}
 }
 

@@ -174,7 +174,7 @@ func (p *Promoter) checkWhole(ctx context.Context, pl Plan) error {
 		return context.Cause(ctx)
 	}
 	if err := errors.Join(moved...); err != nil {
-		return fmt.Errorf("the plan cannot be carried out, and nothing was done: plan again: %w", err)
+		return fmt.Errorf("the plan cannot be executed, and nothing was done: plan again: %w", err)
 	}
 	return nil
 }
@@ -679,7 +679,7 @@ func (x *transfer) verify(ctx context.Context) error {
 		return fmt.Errorf("looking at what was promoted: %w", err)
 	}
 	if m.Digest != x.image.Digest {
-		return fmt.Errorf("%s is %s, and not %s: somebody has moved the tag", x.image.To, m.Digest, x.image.Digest)
+		return fmt.Errorf("%s is %s, not %s: the tag was moved", x.image.To, m.Digest, x.image.Digest)
 	}
 	var wanted []ecr.Digest
 	for _, m := range x.image.Manifests {

@@ -47,7 +47,7 @@ type Registry struct {
 	Remote *remote.Registry
 	// ECR: what Amazon ECR refuses is refused by this registry, too.
 	ECR bool
-	// The following are nil where there is nobody to ask.
+	// The following may be nil.
 
 	// API tells what the distribution API does not.
 	API API
