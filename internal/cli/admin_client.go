@@ -30,7 +30,7 @@ func (o *adminOptions) flags(e *Env, cmd *cobra.Command) {
 	o.localOptions.flags(e, cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.endpoint, "endpoint", "", "use the Kontor registry at `URL`, with the AWS credentials of the environment (default the local registry)")
-	f.StringVar(&o.region, "region", "", "with --endpoint: use the region `NAME` of the registry (default that of the AWS configuration)")
+	f.StringVar(&o.region, "region", "", "with --endpoint: the registry is in the region `NAME` (default that of the AWS configuration)")
 }
 
 // adminClient calls the admin API of one registry.
