@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	tagging "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
@@ -78,6 +79,8 @@ type Conn struct {
 	// Config is what the clients were made with, for others of the same server
 	// at Target.Endpoint.
 	Config aws.Config
+
+	tags *tagging.Client
 }
 
 // Connect builds the clients for c.Target and asks who the caller is. A caller
@@ -102,7 +105,13 @@ func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
 			o.BaseEndpoint = aws.String(t.Endpoint)
 		}
 	})
-	return &Conn{API: client, Target: t, Caller: caller, Grants: client, Principals: users, Tagging: client, Config: cfg}, nil
+	tags := tagging.NewFromConfig(cfg, func(o *tagging.Options) {
+		o.Retryer = retryer(notThere) // a plan can do without it
+		if t.Endpoint != "" {
+			o.BaseEndpoint = aws.String(t.Endpoint)
+		}
+	})
+	return &Conn{API: client, Target: t, Caller: caller, Grants: client, Principals: users, Tagging: client, Config: cfg, tags: tags}, nil
 }
 
 // Account is Session, and refuses a caller who is not of the target's account. It

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
+	tagging "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/smithy-go"
 )
 
@@ -90,7 +92,7 @@ func explainOn(err error, object, resource string) error {
 // words say enough.
 func hintFor(code, message string, op *smithy.OperationError, resource string) string {
 	switch code {
-	case "AccessDeniedException", "AccessDenied", "NotAuthorized":
+	case "AccessDeniedException", "AccessDenied", "NotAuthorized": // as denied has them
 		if op != nil {
 			return permission(op, resource, message)
 		}
@@ -114,6 +116,23 @@ func hintFor(code, message string, op *smithy.OperationError, resource string) s
 	return ""
 }
 
+// denied reports whether err says that the caller may not do something.
+func denied(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && slices.Contains([]string{"AccessDeniedException", "AccessDenied", "NotAuthorized"}, api.ErrorCode())
+}
+
+// hidden reports whether err says that a Deny keeps something from the caller,
+// who is otherwise allowed to see the like of it.
+func hidden(err error) bool {
+	var api smithy.APIError
+	if !denied(err) || !errors.As(err, &api) {
+		return false
+	}
+	_, explicit := policyOf(api.ErrorMessage())
+	return explicit
+}
+
 // together are actions that AWS asks for in one call.
 var together = map[string][]string{"ecr:CreateRepository": {"ecr:TagResource"}}
 
@@ -121,7 +140,11 @@ var together = map[string][]string{"ecr:CreateRepository": {"ecr:TagResource"}}
 // it: where message says that another policy than the caller's stands in the
 // way, that one.
 func permission(op *smithy.OperationError, resource, message string) string {
-	action := strings.ToLower(op.Service()) + ":" + op.Operation()
+	service := strings.ToLower(op.Service())
+	if op.Service() == tagging.ServiceID {
+		service = "tag"
+	}
+	action := service + ":" + op.Operation()
 	list := append([]string{action}, together[action]...)
 	needs := "the caller needs " + strings.Join(list, " and ")
 	where, denied := policyOf(message)

@@ -202,6 +202,30 @@ func TestRefreshOnlyShowsDriftOfWhatIsOwned(t *testing.T) {
 	}
 }
 
+// hidden is o with a repository that the caller may not read.
+func hidden(o state.Observed, name ecr.RepositoryName) state.Observed {
+	o.Hidden = map[ecr.RepositoryName]string{name: "exists, but a Deny hides it"}
+	return o
+}
+
+// What could not be seen is said: an error for what the file names, for it is not
+// planned, and for the rest what it means.
+func TestUnseen(t *testing.T) {
+	o := hidden(seen(), "locked")
+	o.OthersUnseen = "tag:GetResources is denied"
+	p := plan.Diff(wanted(repo("locked", "", "", ""), repo("new", "", "", "")), o)
+	if diff := cmp.Diff([]string{"locked none", "new create; add mutability; add tag kontor:stack", "info KON2009 ", "error KON2008 locked"}, brief(p)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	want := []plan.Finding{
+		{Code: plan.CodeOthersUnseen, Severity: plan.Info, Message: "repositories of stack platform that left the file were not looked for: tag:GetResources is denied; `kontor plan --prune` looks for them without that"},
+		{Code: plan.CodeHidden, Severity: plan.Error, Repository: "locked", Field: "ecr_repositories.locked", Message: "repository locked exists, but a Deny hides it"},
+	}
+	if diff := cmp.Diff(want, p.Findings); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
 func TestStale(t *testing.T) {
 	want := []state.Repository{repo("new", "", pull, ""), repo("old", "", pull, days1), repo("same", "", "", "")}
 	have := []state.Repository{repo("old", "platform", other, days7), repo("same", "platform", "", "")}
@@ -235,6 +259,8 @@ func TestStale(t *testing.T) {
 			[]string{"repository same is another than when the plan was made"},
 		},
 		{"one is gone", wanted(want...), seen(have[1:]...), []string{"repository old is gone since the plan was made; plan again"}},
+		{"one that is not in the file came", wanted(want...), seen(append(have, repo("left", "platform", "", ""))...), nil},
+		{"one is hidden", wanted(want...), hidden(seen(have...), "new"), []string{"repository new exists, but a Deny hides it"}},
 		{"somebody made one", wanted(want...), seen(append(have, repo("new", "", "", ""))...), []string{"repository new was created by somebody else since the plan was made; plan again"}},
 	}
 	for _, tt := range tests {

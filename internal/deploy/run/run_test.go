@@ -210,7 +210,7 @@ ecr_repositories:
 		t.Fatalf("%d changes, %d access tests, %v", p.Set.Pending(), len(p.AccessTests.Tests), p.Err())
 	}
 	want := map[string]int{
-		"GetCallerIdentity": 1, "DescribeRepositories": 1,
+		"GetCallerIdentity": 1, "DescribeRepositories": 4, "GetResources": 1,
 		"ListTagsForResource": 3, "GetRepositoryPolicy": 3, "GetLifecyclePolicy": 3, // of those that there are
 		"DescribeImages":    2, // of those whose rules change
 		"GetRegistryPolicy": 1, "ListLeases": 1,
