@@ -19,7 +19,7 @@ func Plan(w io.Writer, p plan.Plan, o Options) error {
 	pr.linef(bold, "%s, stack %s", Target(p.Target), clean(p.Stack))
 	for _, c := range p.Pending() {
 		pr.linef(plain, "")
-		pr.change(c, o)
+		pr.change(c, p.RefreshOnly, o)
 	}
 	if len(p.Findings) > 0 {
 		pr.linef(plain, "")
@@ -96,7 +96,10 @@ func Target(t plan.Target) string {
 // Summary is the counts of p in one line.
 func Summary(p plan.Plan) string {
 	unchanged := p.Count(plan.OpNone)
-	if p.RefreshOnly && len(p.Errors()) == 0 {
+	if p.RefreshOnly {
+		if n := len(p.Errors()); n > 0 {
+			return fmt.Sprintf("Drift: %s, so apply cannot put it right.", count(n, "error", "errors"))
+		}
 		if n := len(p.Pending()); n > 0 {
 			return fmt.Sprintf("Drift: %s not as the file says; apply changes that back.", count(n, "repository is", "repositories are"))
 		}
@@ -119,13 +122,18 @@ func Summary(p plan.Plan) string {
 		p.Count(plan.OpCreate), p.Count(plan.OpAdopt), p.Count(plan.OpUpdate), deletes, unchanged)
 }
 
-func (p *printer) change(c plan.Change, o Options) {
-	switch c.Op {
-	case plan.OpCreate:
+// change writes what changes in a repository; drift tells that as what became of it.
+func (p *printer) change(c plan.Change, drift bool, o Options) {
+	switch {
+	case c.Op == plan.OpCreate && drift:
+		p.linef(green, "+ %s: missing (deleted, or never applied)", c.Repository)
+	case c.Op == plan.OpCreate:
 		p.linef(green, "+ %s: create", c.Repository)
-	case plan.OpAdopt:
+	case c.Op == plan.OpAdopt && drift:
+		p.linef(yellow, "~ %s: without an owner (its tag kontor:stack was removed, or it was never applied)", c.Repository)
+	case c.Op == plan.OpAdopt:
 		p.linef(yellow, "~ %s: adopt (it exists and has no owner)", c.Repository)
-	case plan.OpDelete:
+	case c.Op == plan.OpDelete:
 		p.deletion(c)
 		return
 	default:

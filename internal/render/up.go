@@ -66,7 +66,7 @@ func Up(w io.Writer, r Ready, o Options) error {
 		}
 		for _, c := range reg.Plan.Pending() {
 			if c.Op != plan.OpCreate { // what was there is not any more
-				pr.change(c, o)
+				pr.change(c, false, o)
 			}
 		}
 		pr.findings(reg.Plan.Findings)

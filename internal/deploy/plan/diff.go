@@ -49,10 +49,6 @@ func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 		}
 		have, exists := observed.Repositories[want.Name]
 		c, findings := diffRepository(desired.Stack, want, have, exists)
-		if o.RefreshOnly && c.Op != OpUpdate {
-			// What the stack does not own has not drifted.
-			c, findings = Change{Repository: want.Name, Op: OpNone}, nil
-		}
 		p.Changes = append(p.Changes, c)
 		p.Findings = append(p.Findings, findings...)
 	}

@@ -193,12 +193,18 @@ func TestSettingsOfARepository(t *testing.T) {
 	}
 }
 
-func TestRefreshOnlyShowsDriftOfWhatIsOwned(t *testing.T) {
-	d := wanted(repo("drifted", "", pull, days1), repo("new", "", "", ""), repo("same", "", "", ""), repo("unowned", "", pull, ""))
-	o := seen(repo("drifted", "platform", other, days1), repo("same", "platform", "", ""), repo("unowned", "", "", ""))
-	p := plan.DiffWith(d, o, plan.Options{RefreshOnly: true})
-	if diff := cmp.Diff([]string{"drifted update; modify policy, remove #1, modify Pull", "new none", "same none", "unowned none"}, brief(p)); diff != "" {
-		t.Errorf("drift (-want +got):\n%s", diff)
+// Drift is whatever apply would do: a repository that is gone or has lost its
+// owner's tag has drifted like one with another policy, and what keeps apply from
+// working is said.
+func TestDriftIsWhatApplyWouldDo(t *testing.T) {
+	d := wanted(repo("drifted", "", pull, days1), repo("gone", "", "", ""), repo("same", "", "", ""), repo("taken", "", "", ""), repo("unowned", "", pull, ""))
+	o := seen(repo("drifted", "platform", other, days1), repo("same", "platform", "", ""), repo("taken", "website", "", ""), repo("unowned", "", pull, ""))
+	drift, whole := plan.DiffWith(d, o, plan.Options{RefreshOnly: true}), plan.Diff(d, o)
+	if got := drift.Count(plan.OpUpdate) + drift.Count(plan.OpCreate) + drift.Count(plan.OpAdopt); got != 3 || len(drift.Errors()) != 1 {
+		t.Errorf("drift %q", brief(drift))
+	}
+	if diff := cmp.Diff(brief(whole), brief(drift)); diff != "" || !drift.RefreshOnly {
+		t.Errorf("drift, and what apply would do (-apply +drift):\n%s", diff)
 	}
 }
 
