@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	tagging "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
@@ -45,6 +47,8 @@ type ConnectConfig struct {
 	// Duration of the assumed role's session; 0 for the SDK's quarter of an
 	// hour, after which it assumes the role again.
 	Duration time.Duration
+	// Silence is how long the other end may say nothing; 0 for Silence.
+	Silence time.Duration
 	// Subject is what errors are about, for example "cluster apps"; "" for the
 	// registry of Target. Block is where the file names it; "" for registries.
 	Subject, Block string
@@ -165,8 +169,10 @@ func (c ConnectConfig) sts(cfg aws.Config) *sts.Client {
 // awsConfig finds region, credentials and the way of retrying.
 func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	t := c.Target
+	silence := listen(cmp.Or(c.Silence, Silence))
 	if c.AccessKeyID != "" {
 		return aws.Config{
+			APIOptions:  []func(*middleware.Stack) error{silence},
 			Region:      string(t.Registry.Region),
 			Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
 			HTTPClient:  c.HTTPClient,
@@ -179,6 +185,7 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(string(t.Registry.Region)),
 		config.WithRetryer(newRetryer),
+		config.WithAPIOptions([]func(*middleware.Stack) error{silence}),
 		// What it warns of ends in an error that says what to do.
 		config.WithLogger(logging.Nop{}),
 	}
@@ -252,9 +259,10 @@ func retryer(never func(error) bool) aws.Retryer {
 }
 
 // hopeless reports whether waiting does not help: nothing listens there, or
-// what does speaks no TLS or has a certificate that is not trusted.
+// what does says nothing, speaks no TLS or has a certificate that is not trusted.
 func hopeless(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || plainHTTP(err) || untrusted(err) != ""
+	var silent *SilentError
+	return errors.As(err, &silent) || errors.Is(err, syscall.ECONNREFUSED) || plainHTTP(err) || untrusted(err) != ""
 }
 
 // notThere is hopeless, and where no connection comes about at all: with

@@ -60,8 +60,12 @@ func explainOn(err error, object, resource string) error {
 		api  smithy.APIError
 		dns  *net.DNSError
 		dial *net.OpError
+
+		silent *SilentError
 	)
 	switch {
+	case errors.As(err, &silent):
+		e.Message = fmt.Sprintf("%s: %s: check that the server there works, the network between (a VPN, a proxy of HTTPS_PROXY) and endpoint:", object, silent)
 	case notAWS(err):
 		e.Message = fmt.Sprintf("%s: what answered %s is not the AWS API: correct endpoint:, or a proxy stands between (HTTPS_PROXY)", object, call)
 	case errors.As(err, &api):

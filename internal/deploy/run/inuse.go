@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/kontor-registry/kontor/internal/adminclient"
+	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
@@ -37,6 +38,7 @@ func (s *Registry) Leases(ctx context.Context, name ecr.RepositoryName) (list []
 	}
 	c := adminclient.New(adminclient.Config{
 		Endpoint: t.Endpoint, Region: s.Conn.Config.Region, Credentials: s.Conn.Config.Credentials, HTTPClient: s.Conn.Config.HTTPClient, Now: s.run.cfg.Now,
+		Patience: deploy.Silence,
 	})
 	known, err := c.Leases(ctx, string(name))
 	switch {
