@@ -137,6 +137,29 @@ func hidden(err error) bool {
 	return explicit
 }
 
+// CodeOf is the code of the API's answer that err says something about; "" when no
+// answer came.
+func CodeOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// Lasts reports whether a call that was answered with code is answered so each
+// time, until something else is changed: a permission, a quota, the file.
+func Lasts(code string) bool {
+	switch code {
+	case "AccessDeniedException", "AccessDenied", "NotAuthorized", "KmsException", "OptInRequired",
+		"LimitExceededException", "LimitExceeded", "TooManyTagsException",
+		"InvalidParameterException", "InvalidTagParameterException", "ValidationException", "ValidationError", "InvalidInput",
+		"NoSuchEntity", "UnmodifiableEntity", "PolicyNotAttachable":
+		return true
+	}
+	return false
+}
+
 // together are actions that AWS asks for in one call.
 var together = map[string][]string{"ecr:CreateRepository": {"ecr:TagResource"}}
 
