@@ -91,6 +91,7 @@ var rooms = map[string]int{
 	"internal/front/iamapi":   50,
 	"internal/front/ociapi":   50,
 	"internal/front/stsapi":   50,
+	"internal/front/tagapi":   50,
 
 	"internal/server":  60,
 	"internal/metrics": 61,

@@ -47,6 +47,8 @@ type Config struct {
 	Credentials aws.CredentialsProvider
 	HTTPClient  aws.HTTPClient // nil for http.DefaultClient
 	Now         func() time.Time
+	// Patience is how long one call may take; 0 for any time, as some need it.
+	Patience time.Duration
 }
 
 // Client calls one registry. It is safe for concurrent use.
@@ -85,6 +87,17 @@ func (c *Client) Call(ctx context.Context, operation string, in, out any) error 
 }
 
 func (c *Client) once(ctx context.Context, operation string, body []byte, out any) (err error) {
+	if c.cfg.Patience > 0 {
+		late := fmt.Errorf("%s has not answered for %s", c.cfg.Endpoint, c.cfg.Patience)
+		inTime, cancel := context.WithTimeoutCause(ctx, c.cfg.Patience, late)
+		defer cancel()
+		defer func() {
+			if err != nil && errors.Is(context.Cause(inTime), late) {
+				err = late
+			}
+		}()
+		ctx = inTime
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.cfg.Endpoint+"/", bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -122,6 +122,17 @@ func TestGivesUp(t *testing.T) {
 	if _, err := client(srv.URL, kontortest.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "secret"}).Leases(ctx, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
+	over := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
+	defer silent.Close()
+	defer close(over)
+	impatient := adminclient.New(adminclient.Config{
+		Endpoint: silent.URL, Region: "us-east-1", Now: time.Now, Patience: 10 * time.Millisecond,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
+	})
+	if _, err := impatient.Leases(t.Context(), ""); err == nil || err.Error() != silent.URL+" has not answered for 10ms" {
+		t.Errorf("a server that says nothing: %v", err)
+	}
 	none := adminclient.New(adminclient.Config{Endpoint: srv.URL, Region: "us-east-1", Now: time.Now,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, errors.New("none") })})
 	if _, err := none.Leases(t.Context(), ""); err == nil || !strings.HasPrefix(err.Error(), "no AWS credentials for ") {

@@ -241,7 +241,7 @@ func TestApplyWithoutRights(t *testing.T) {
 	s := newShell(t)
 	awsEnv(t, reg.Pusher)
 	s.write("kontor.yaml", remoteFile(reg))
-	r := s.want(s.run("apply", "-y"), 1, "api: failed", "the caller needs ecr:CreateRepository", "2 failed", "kontor: 2 repositories are not as the file says: run apply again")
+	r := s.want(s.run("apply", "-y"), 1, "api: failed", "the caller needs ecr:CreateRepository", "2 failed", "kontor: 2 repositories are not as the file says: a further try does not help before what the errors name is changed")
 	if strings.Count(r.errors, "\n") != 1 {
 		t.Errorf("stderr:\n%s", r.errors)
 	}

@@ -70,7 +70,8 @@ fails then, after it has shown them.
 
 --output writes the plan to a file, which kontor apply FILE carries out as long
 as neither the file nor the registries have moved. --refresh-only shows drift:
-where repositories of this stack are not as the file says.
+whatever apply would do, a repository that was deleted or has lost its owner's
+tag included.
 
 The file's lifecycle_tests are run; plan fails when one does not hold, and when
 a change would expire an image in use within a year: one that --leases names, or
@@ -139,7 +140,7 @@ that the registry knows of (kontor lease).`,
 	used.flags(cmd)
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "write Markdown, for a pull request (default false)")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the plan to `PLAN`, for kontor apply PLAN")
-	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show only how repositories of the stack have drifted from the file (default false)")
+	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show what has drifted from the file, which cannot be carried out (default false)")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when there are changes (default false)")
 	cmd.Flags().BoolVar(&documents, "documents", false, "show how the policy documents' texts differ (default false)")
 	return cmd

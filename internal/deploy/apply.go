@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,14 @@ type ApplyConfig struct {
 	Parallel int
 	// Progress may be nil.
 	Progress Progress
+	// Settle is how long a principal of a policy may take, from the first that is
+	// not found, until ECR knows it; 0 for Settle.
+	Settle time.Duration
 }
+
+// Settle is how long ECR may take to know a role or user that was just created.
+// Terraform's AWS provider waits as long for IAM.
+const Settle = 2 * time.Minute
 
 // Apply carries out the pending changes of p, several repositories at a time.
 // One that fails, or that moved since the plan, does not hold up the others;
@@ -46,6 +54,8 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 		return result, fmt.Errorf("the plan is wrong: %w: nothing was changed", err)
 	}
 	changes := p.Pending()
+	unknown := newPatience(ctx, cmp.Or(c.Settle, Settle))
+	defer unknown.stop()
 	outcomes := make([]chan RepositoryResult, len(changes))
 	for i := range outcomes {
 		outcomes[i] = make(chan RepositoryResult, 1)
@@ -59,7 +69,7 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 		defer close(handed)
 		for i, change := range changes {
 			g.Go(func() error {
-				a := applier{repository: repository{api, p.Target.Registry(), change.Repository}, change: change}
+				a := applier{repository: repository{api, p.Target.Registry(), change.Repository}, change: change, unknown: unknown}
 				outcomes[i] <- a.run(ctx)
 				return nil
 			})
@@ -82,6 +92,8 @@ type applier struct {
 	repository
 	change plan.Change
 	done   []Step
+	// unknown is for principals that are not known yet.
+	unknown *patience
 	// created: this run created the repository, so that the API may need a
 	// moment to know it everywhere.
 	created bool
@@ -97,7 +109,7 @@ func (a *applier) run(ctx context.Context) RepositoryResult {
 	out := func(s Status, left []Step, err error) RepositoryResult {
 		r := RepositoryResult{Repository: a.name, Op: a.change.Op, Status: s, Done: a.done, Left: left}
 		if err != nil {
-			r.Error = err.Error()
+			r.Error, r.Code = err.Error(), CodeOf(err)
 		}
 		return r
 	}
@@ -213,21 +225,28 @@ func pick(cond bool, yes, no Step) Step {
 const (
 	settleTries = 6
 	settleWait  = 200 * time.Millisecond // doubled each time: 6.2 s in all
+	settleMost  = 5 * time.Second
 )
 
-// step makes one call.
+// step makes one call, again where it may only have come too early.
 func (a *applier) step(ctx context.Context, s Step) error {
 	wait := settleWait
 	for try := 1; ; try++ {
 		err := a.call(ctx, s)
-		if s == StepCreate && err == nil {
+		switch {
+		case s == StepCreate && err == nil:
 			a.created = true
-		}
-		if !a.created || try == settleTries || !isCode(err, kecr.CodeRepositoryNotFound) {
+			return nil
+		case a.created && try < settleTries && isCode(err, kecr.CodeRepositoryNotFound):
+			time.Sleep(wait)
+		case s == StepPolicy && principalNotFound(err):
+			if !a.unknown.wait(wait) {
+				return a.explain(err, fmt.Sprintf("repository %s: %s: %s", a.name, describeStep(s), notFound(a.change)))
+			}
+		default:
 			return a.explain(err, fmt.Sprintf("repository %s: %s", a.name, describeStep(s)))
 		}
-		time.Sleep(wait)
-		wait *= 2
+		wait = min(2*wait, settleMost)
 	}
 }
 

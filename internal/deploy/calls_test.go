@@ -13,6 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
@@ -74,7 +75,8 @@ func (c *counted) take() map[string]int {
 
 // TestCalls: what a plan reads, and what an apply of each kind of change reads
 // and changes, to the call. A repository that is neither the file's nor the
-// stack's costs its tags, and nothing where the file owns none.
+// stack's costs nothing, unless something may be deleted: then the tags of every
+// one are read.
 func TestCalls(t *testing.T) {
 	reg := kontortest.Start(t)
 	c := &counted{}
@@ -91,7 +93,7 @@ func TestCalls(t *testing.T) {
 	d := wanted(repo("same", policyA, rulesA), repo("updated", policyB, rulesA), repo("rules", policyA, ""), repo("adopted", policyB, rulesB), repo("new", policyA, ""))
 	c.take()
 	o := observe(t, conn, d)
-	want := map[string]int{"DescribeRepositories": 1, "ListTagsForResource": 8, "GetRepositoryPolicy": 5, "GetLifecyclePolicy": 5}
+	want := map[string]int{"DescribeRepositories": 2, "ListTagsForResource": 8, "GetRepositoryPolicy": 5, "GetLifecyclePolicy": 5} // the list, and the new one
 	if diff := cmp.Diff(want, c.take()); diff != "" {
 		t.Errorf("a plan's calls (-want +got):\n%s", diff)
 	}
@@ -107,17 +109,32 @@ func TestCalls(t *testing.T) {
 	if diff := cmp.Diff(want, c.take()); diff != "" {
 		t.Errorf("an apply's calls (-want +got):\n%s", diff)
 	}
-	// three of others, five of the file's
+	// the five of the file, by their names
 	var progress [][2]int
 	scope := deploy.ScopeOf(d)
 	scope.Progress = func(read, known int) { progress = append(progress, [2]int{read, known}) }
+	scope.Tagged = conn.Tagged
 	if _, err := deploy.Observe(t.Context(), conn.API, conn.Target, scope); err != nil {
 		t.Fatal(err)
 	}
-	if len(progress) != 8 || progress[0] != [2]int{1, 8} || progress[7] != [2]int{8, 8} {
-		t.Errorf("progress of reading 8 repositories: %v", progress)
+	if len(progress) != 5 || progress[0][0] != 1 || progress[4] != [2]int{5, 5} {
+		t.Errorf("progress of reading 5 repositories: %v", progress)
 	}
-	c.take()
+	want = map[string]int{"GetResources": 1, "DescribeRepositories": 5, "ListTagsForResource": 5, "GetRepositoryPolicy": 5, "GetLifecyclePolicy": 5}
+	if diff := cmp.Diff(want, c.take()); diff != "" {
+		t.Errorf("the calls of a plan that deletes nothing (-want +got):\n%s", diff)
+	}
+	// more names than are read without a list, most of them new
+	for i := range 12 {
+		scope.Names = append(scope.Names, kecr.RepositoryName(fmt.Sprintf("none-%d", i)))
+	}
+	if _, err := deploy.Observe(t.Context(), conn.API, conn.Target, scope); err != nil {
+		t.Fatal(err)
+	}
+	want["DescribeRepositories"] = 1 + 12
+	if diff := cmp.Diff(want, c.take()); diff != "" {
+		t.Errorf("the calls of a plan of many (-want +got):\n%s", diff)
+	}
 
 	none := state.Desired{Repositories: []state.Repository{repo("same", policyA, rulesA)}}
 	observe(t, conn, none)
@@ -173,6 +190,7 @@ func TestParallelism(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.take()
 	r, err := deploy.Apply(t.Context(), conn.API, plan.Diff(d, o), deploy.ApplyConfig{Parallel: at})
 	if err != nil || !r.OK() || c.most != at || !met["CreateRepository"] {
 		t.Errorf("apply: %v, %d calls at once, want %d", err, c.most, at)
@@ -195,7 +213,7 @@ func TestThrottledThroughout(t *testing.T) {
 	c.take()
 	conn := connectAs(t, reg, reg.Admin, c)
 	deployAll(t, conn, wanted(repo("api", policyA, rulesA)))
-	want := map[string]int{"DescribeRepositories": 1, "CreateRepository": 1, "SetRepositoryPolicy": 1, "PutLifecyclePolicy": 1}
+	want := map[string]int{"DescribeRepositories": 2, "CreateRepository": 1, "SetRepositoryPolicy": 1, "PutLifecyclePolicy": 1}
 	if diff := cmp.Diff(want, c.take()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}

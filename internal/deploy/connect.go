@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	tagging "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
@@ -44,6 +47,8 @@ type ConnectConfig struct {
 	// Duration of the assumed role's session; 0 for the SDK's quarter of an
 	// hour, after which it assumes the role again.
 	Duration time.Duration
+	// Silence is how long the other end may say nothing; 0 for Silence.
+	Silence time.Duration
 	// Subject is what errors are about, for example "cluster apps"; "" for the
 	// registry of Target. Block is where the file names it; "" for registries.
 	Subject, Block string
@@ -81,6 +86,8 @@ type Conn struct {
 	// Indexes reads manifests without pulling them; nil where nothing does, as
 	// on Amazon ECR.
 	Indexes IndexReader
+
+	tags *tagging.Client
 }
 
 // Connect builds the clients for c.Target and asks who the caller is. A caller
@@ -105,7 +112,13 @@ func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
 			o.BaseEndpoint = aws.String(t.Endpoint)
 		}
 	})
-	return &Conn{API: client, Target: t, Caller: caller, Grants: client, Principals: users, Tagging: client, Config: cfg}, nil
+	tags := tagging.NewFromConfig(cfg, func(o *tagging.Options) {
+		o.Retryer = retryer(notThere) // a plan can do without it
+		if t.Endpoint != "" {
+			o.BaseEndpoint = aws.String(t.Endpoint)
+		}
+	})
+	return &Conn{API: client, Target: t, Caller: caller, Grants: client, Principals: users, Tagging: client, Config: cfg, tags: tags}, nil
 }
 
 // Account is Session, and refuses a caller who is not of the target's account. It
@@ -159,8 +172,10 @@ func (c ConnectConfig) sts(cfg aws.Config) *sts.Client {
 // awsConfig finds region, credentials and the way of retrying.
 func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	t := c.Target
+	silence := listen(cmp.Or(c.Silence, Silence))
 	if c.AccessKeyID != "" {
 		return aws.Config{
+			APIOptions:  []func(*middleware.Stack) error{silence},
 			Region:      string(t.Registry.Region),
 			Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
 			HTTPClient:  c.HTTPClient,
@@ -173,6 +188,7 @@ func awsConfig(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(string(t.Registry.Region)),
 		config.WithRetryer(newRetryer),
+		config.WithAPIOptions([]func(*middleware.Stack) error{silence}),
 		// What it warns of ends in an error that says what to do.
 		config.WithLogger(logging.Nop{}),
 	}
@@ -246,9 +262,10 @@ func retryer(never func(error) bool) aws.Retryer {
 }
 
 // hopeless reports whether waiting does not help: nothing listens there, or
-// what does speaks no TLS or has a certificate that is not trusted.
+// what does says nothing, speaks no TLS or has a certificate that is not trusted.
 func hopeless(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || plainHTTP(err) || untrusted(err) != ""
+	var silent *SilentError
+	return errors.As(err, &silent) || errors.Is(err, syscall.ECONNREFUSED) || plainHTTP(err) || untrusted(err) != ""
 }
 
 // notThere is hopeless, and where no connection comes about at all: with

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
+	tagging "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/smithy-go"
 )
 
@@ -58,8 +60,12 @@ func explainOn(err error, object, resource string) error {
 		api  smithy.APIError
 		dns  *net.DNSError
 		dial *net.OpError
+
+		silent *SilentError
 	)
 	switch {
+	case errors.As(err, &silent):
+		e.Message = fmt.Sprintf("%s: %s: check that the server there works, the network between (a VPN, a proxy of HTTPS_PROXY) and endpoint:", object, silent)
 	case notAWS(err):
 		e.Message = fmt.Sprintf("%s: what answered %s is not the AWS API: correct endpoint:, or a proxy stands between (HTTPS_PROXY)", object, call)
 	case errors.As(err, &api):
@@ -90,7 +96,7 @@ func explainOn(err error, object, resource string) error {
 // words say enough.
 func hintFor(code, message string, op *smithy.OperationError, resource string) string {
 	switch code {
-	case "AccessDeniedException", "AccessDenied", "NotAuthorized":
+	case "AccessDeniedException", "AccessDenied", "NotAuthorized": // as denied has them
 		if op != nil {
 			return permission(op, resource, message)
 		}
@@ -114,6 +120,46 @@ func hintFor(code, message string, op *smithy.OperationError, resource string) s
 	return ""
 }
 
+// denied reports whether err says that the caller may not do something.
+func denied(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && slices.Contains([]string{"AccessDeniedException", "AccessDenied", "NotAuthorized"}, api.ErrorCode())
+}
+
+// hidden reports whether err says that a Deny keeps something from the caller,
+// who is otherwise allowed to see the like of it.
+func hidden(err error) bool {
+	var api smithy.APIError
+	if !denied(err) || !errors.As(err, &api) {
+		return false
+	}
+	_, explicit := policyOf(api.ErrorMessage())
+	return explicit
+}
+
+// CodeOf is the code of the API's answer that err says something about; "" when no
+// answer came.
+func CodeOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// Lasts reports whether a call that was answered with code is answered so each
+// time, until something else is changed: a permission, a quota, the file.
+func Lasts(code string) bool {
+	switch code {
+	case "AccessDeniedException", "AccessDenied", "NotAuthorized", "KmsException", "OptInRequired",
+		"LimitExceededException", "LimitExceeded", "TooManyTagsException",
+		"InvalidParameterException", "InvalidTagParameterException", "ValidationException", "ValidationError", "InvalidInput",
+		"NoSuchEntity", "UnmodifiableEntity", "PolicyNotAttachable":
+		return true
+	}
+	return false
+}
+
 // together are actions that AWS asks for in one call.
 var together = map[string][]string{"ecr:CreateRepository": {"ecr:TagResource"}}
 
@@ -121,7 +167,11 @@ var together = map[string][]string{"ecr:CreateRepository": {"ecr:TagResource"}}
 // it: where message says that another policy than the caller's stands in the
 // way, that one.
 func permission(op *smithy.OperationError, resource, message string) string {
-	action := strings.ToLower(op.Service()) + ":" + op.Operation()
+	service := strings.ToLower(op.Service())
+	if op.Service() == tagging.ServiceID {
+		service = "tag"
+	}
+	action := service + ":" + op.Operation()
 	list := append([]string{action}, together[action]...)
 	needs := "the caller needs " + strings.Join(list, " and ")
 	where, denied := policyOf(message)

@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,8 +26,11 @@ type Scope struct {
 	All bool
 	// Names are observed if they exist.
 	Names []kecr.RepositoryName
-	// Stack, if set, adds the repositories that carry its tag.
-	Stack string
+	// Stack, if set, adds the repositories that carry its tag. Tagged finds
+	// them; where it is nil, the tags of every repository are read, so that none
+	// is missed.
+	Stack  string
+	Tagged func(ctx context.Context, stack string) ([]kecr.RepositoryName, error)
 	// Parallel is how many repositories are read at a time, 0 for Parallel.
 	Parallel int
 	// Progress is called when a repository has been read, or left out, with how
@@ -67,44 +72,82 @@ func ImagesOf(ctx context.Context, api API, target state.Target, names []kecr.Re
 	return out, g.Wait()
 }
 
-// Observe reads the repositories in scope, several at a time. A repository
-// that is deleted meanwhile is left out; any other failure fails the whole,
-// because a plan made from half a registry would be wrong.
+// few is up to how many repositories are read by their names without listing the
+// registry: that asks for no more calls, and for no right to see all.
+const few = 8
+
+// Observe reads the repositories in scope, several at a time, and by their names
+// where the registry may not be listed or does not list them. A repository that
+// is deleted meanwhile is left out, and one that a Deny hides from the caller is
+// in Hidden. Any other failure fails the whole, because a plan made from half a
+// registry would be wrong.
 func Observe(ctx context.Context, api API, target state.Target, scope Scope) (state.Observed, error) {
-	var (
-		mu  sync.Mutex
-		out = state.Observed{Target: target, Repositories: map[kecr.RepositoryName]state.Repository{}} // Repositories guarded by mu
-	)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel(scope.Parallel))
-	named := make(map[kecr.RepositoryName]bool, len(scope.Names))
-	for _, n := range scope.Names {
-		named[n] = true
+	o := &observer{
+		api: api, scope: scope, named: make(map[kecr.RepositoryName]bool, len(scope.Names)), count: counter{progress: scope.Progress},
+		out: state.Observed{Target: target, Repositories: map[kecr.RepositoryName]state.Repository{}, Hidden: map[kecr.RepositoryName]string{}},
 	}
-	pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{
-		RegistryId: aws.String(string(target.Registry.Account)), MaxResults: aws.Int32(1000),
-	})
-	count := counter{progress: scope.Progress}
+	for _, n := range scope.Names {
+		o.named[n] = true
+	}
+	read := func(name kecr.RepositoryName, d *types.Repository) {
+		o.count.found(1)
+		g.Go(func() error {
+			defer o.count.read()
+			return o.read(gctx, name, d)
+		})
+	}
+	type tagged struct {
+		names []kecr.RepositoryName
+		err   error
+	}
+	stacks := make(chan tagged, 1)
+	every := scope.All
+	switch {
+	case scope.Stack == "":
+		stacks <- tagged{}
+	case scope.Tagged == nil:
+		every = true
+		stacks <- tagged{}
+	default:
+		go func() {
+			names, err := scope.Tagged(gctx, scope.Stack)
+			stacks <- tagged{names, err}
+		}()
+	}
 	var failed error
-	for pages.HasMorePages() && failed == nil {
-		page, err := pages.NextPage(gctx)
-		if err != nil {
-			failed = explainOn(err, "the repositories of "+target.Registry.String(), target.Registry.RepositoryARN("*"))
-			break
+	seen := map[kecr.RepositoryName]bool{}
+	if every || len(o.named) > few {
+		failed = o.list(gctx, func(d *types.Repository) {
+			name := kecr.RepositoryName(aws.ToString(d.RepositoryName))
+			if every || o.named[name] {
+				seen[name] = true
+				read(name, d)
+			}
+		})
+		if !every && denied(failed) {
+			failed = nil // by their names it may do
 		}
-		count.found(len(page.Repositories))
-		for _, d := range page.Repositories {
-			g.Go(func() error {
-				defer count.read()
-				r, ok, err := observeOne(gctx, repository{api, target.Registry, kecr.RepositoryName(aws.ToString(d.RepositoryName))}, d, scope, named)
-				if err != nil || !ok {
-					return err
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				out.Repositories[r.Name] = r
-				return nil
-			})
+	}
+	if failed == nil {
+		for _, n := range scope.Names {
+			if !seen[n] {
+				seen[n] = true
+				read(n, nil)
+			}
+		}
+	}
+	others := <-stacks
+	if others.err != nil {
+		o.out.OthersUnseen = others.err.Error()
+	}
+	if failed == nil {
+		for _, n := range others.names {
+			if !seen[n] {
+				seen[n] = true
+				read(n, nil)
+			}
 		}
 	}
 	// A failed read cancels gctx and with it the listing, so the read's error
@@ -112,10 +155,84 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 	if err := g.Wait(); err != nil {
 		return state.Observed{}, err
 	}
-	if failed != nil {
-		return state.Observed{}, failed
+	if err := errors.Join(failed, ctx.Err()); err != nil {
+		return state.Observed{}, err
 	}
-	return out, nil
+	return o.out, nil
+}
+
+// observer reads the repositories of one registry.
+type observer struct {
+	api   API
+	scope Scope
+	named map[kecr.RepositoryName]bool
+	count counter
+
+	mu  sync.Mutex
+	out state.Observed // its maps are guarded by mu
+}
+
+// list calls each for the repositories that the registry lists to the caller.
+func (o *observer) list(ctx context.Context, each func(*types.Repository)) error {
+	in := o.out.Target.Registry
+	pages := ecr.NewDescribeRepositoriesPaginator(o.api, &ecr.DescribeRepositoriesInput{
+		RegistryId: aws.String(string(in.Account)), MaxResults: aws.Int32(1000),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return explainOn(err, "the repositories of "+in.String(), in.RepositoryARN("*"))
+		}
+		for i := range page.Repositories {
+			each(&page.Repositories[i])
+		}
+	}
+	return nil
+}
+
+// read reads what is in scope of a repository; d is what a list said of it, nil
+// for nothing.
+func (o *observer) read(ctx context.Context, name kecr.RepositoryName, d *types.Repository) error {
+	r, ok, err := o.one(ctx, repository{o.api, o.out.Target.Registry, name}, d)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case isCode(err, kecr.CodeRepositoryNotFound):
+	case hidden(err):
+		exists := "seems to exist"
+		if d != nil {
+			exists = "exists"
+		}
+		o.out.Hidden[name] = fmt.Sprintf("%s, but the caller may not read it: %s", exists, err)
+	case err != nil:
+		return err
+	case ok:
+		o.out.Repositories[name] = r
+	}
+	return nil
+}
+
+// one reads r, if it is in scope.
+func (o *observer) one(ctx context.Context, r repository, d *types.Repository) (state.Repository, bool, error) {
+	if d == nil {
+		found, ok, err := r.describe(ctx)
+		if err != nil || !ok {
+			return state.Repository{}, false, err
+		}
+		d = &found
+	}
+	tags, err := r.tags(ctx)
+	if err != nil {
+		return state.Repository{}, false, err
+	}
+	if !o.scope.All && !o.named[r.name] && tags[state.TagStack] != o.scope.Stack {
+		return state.Repository{}, false, nil
+	}
+	policy, lifecycle, err := r.documents(ctx)
+	if err != nil {
+		return state.Repository{}, false, err
+	}
+	return repositoryOf(*d, tags, policy, lifecycle), true, nil
 }
 
 // counter tells how far reading has come.
@@ -139,32 +256,6 @@ func (c *counter) read() {
 	if c.progress != nil {
 		c.progress(c.done, c.known)
 	}
-}
-
-// observeOne reads the rest of d, if it is in scope.
-func observeOne(ctx context.Context, r repository, d types.Repository, scope Scope, named map[kecr.RepositoryName]bool) (state.Repository, bool, error) {
-	in := scope.All || named[r.name]
-	if !in && scope.Stack == "" {
-		return state.Repository{}, false, nil
-	}
-	tags, err := r.tags(ctx)
-	if isCode(err, kecr.CodeRepositoryNotFound) {
-		return state.Repository{}, false, nil
-	}
-	if err != nil {
-		return state.Repository{}, false, err
-	}
-	if !in && tags[state.TagStack] != scope.Stack {
-		return state.Repository{}, false, nil
-	}
-	policy, lifecycle, err := r.documents(ctx)
-	if isCode(err, kecr.CodeRepositoryNotFound) {
-		return state.Repository{}, false, nil
-	}
-	if err != nil {
-		return state.Repository{}, false, err
-	}
-	return repositoryOf(d, tags, policy, lifecycle), true, nil
 }
 
 // parallel is n, or the default for 0.

@@ -48,8 +48,10 @@ type RepositoryResult struct {
 	// do.
 	Done []Step `json:"done,omitempty"`
 	Left []Step `json:"left,omitempty"`
-	// Error says why, when Status is not StatusDone.
+	// Error says why, when Status is not StatusDone. Code is that of the API's
+	// answer, if one came.
 	Error string `json:"error,omitempty"`
+	Code  string `json:"code,omitempty"`
 }
 
 // Result is what an apply did and did not do.
@@ -64,6 +66,18 @@ func (r Result) Count(s Status) int {
 	n := 0
 	for _, x := range r.Repositories {
 		if x.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Lasting is how many repositories failed with what a further try does not help:
+// see Lasts.
+func (r Result) Lasting() int {
+	n := 0
+	for _, x := range r.Repositories {
+		if x.Status == StatusFailed && Lasts(x.Code) {
 			n++
 		}
 	}

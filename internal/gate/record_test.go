@@ -23,7 +23,7 @@ import (
 // changes.
 var reads = []string{
 	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "StartScan", "RegistryPolicy",
-	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "Manifest", "StatManifest", "BatchGetImage", "ListImages", "DescribeImages",
+	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
 }

@@ -13,7 +13,7 @@ func Operations() []gate.Operation {
 		opAccountSetting, opSetAccountSetting,
 		opSetPolicy, opPolicy, opDeletePolicy,
 		opSetStorageClass,
-		opTagResource, opUntagResource, opResourceTags,
+		opTagResource, opUntagResource, opResourceTags, opTaggedRepositories,
 		opPutImage, opManifest, opStatManifest, opBatchGetImage,
 		opBatchDeleteImage, opDeleteManifest, opDeleteTag,
 		opListImages, opDescribeImages, opListImageDetails, opListTags, opListReferrers,

@@ -87,3 +87,37 @@ func (c *Caller) ResourceTags(ctx context.Context, at ecr.Repo) (map[string]stri
 	})
 	return tags, err
 }
+
+// TaggedRepository is a repository and its resource tags.
+type TaggedRepository struct {
+	ecr.Repo
+	Tags map[string]string
+}
+
+// scanned is how many rows are read at a time where few of them fit.
+const scanned = 1000
+
+var opTaggedRepositories = gate.Op("TaggedRepositories", "tag:GetResources")
+
+// TaggedRepositories returns at most limit repositories whose tags fit, in byte
+// order of their names after the name after, and whether there may be more. It
+// asks for the action on all repositories of the registry; those on which the
+// caller is denied it are left out.
+func (c *Caller) TaggedRepositories(ctx context.Context, in ecr.RegistryID, fits func(map[string]string) bool, after ecr.RepositoryName, limit int) (list []TaggedRepository, more bool, err error) {
+	err = c.gate.Read(ctx, opTaggedRepositories, func(ctx context.Context, v *gate.View) error {
+		all, err := v.EnterNew(ctx, in.Repo("*"))
+		if err != nil {
+			return err
+		}
+		var rows []meta.Repository
+		rows, more, err = meta.Take(meta.Repositories(ctx, v, in, after, scanned), limit, func(row *meta.Repository) (bool, error) {
+			return fits(row.Tags) && v.Would(gate.Scene{At: in.Repo(row.Name), Row: *row, Settings: all.Settings}, opTaggedRepositories.Actions...) == nil, nil
+		})
+		list = nil
+		for _, row := range rows {
+			list = append(list, TaggedRepository{in.Repo(row.Name), row.Tags})
+		}
+		return err
+	})
+	return list, more, err
+}

@@ -21,7 +21,7 @@ func Plan(w io.Writer, p rollout.Plan, o Options) error {
 	pr.linef(bold, "%s, stack %s", Target(p.Target), clean(p.Stack))
 	for _, c := range p.Changes {
 		pr.linef(plain, "")
-		pr.change(c, o)
+		pr.change(c, p.RefreshOnly, o)
 	}
 	if len(p.Findings) > 0 {
 		pr.linef(plain, "")
@@ -98,7 +98,10 @@ func Target(t plan.Target) string {
 // Summary is the counts of p in one line.
 func Summary(p rollout.Plan) string {
 	changes := len(p.Changes)
-	if p.RefreshOnly && p.Errors == 0 {
+	if p.RefreshOnly {
+		if p.Errors > 0 {
+			return fmt.Sprintf("Drift: %s, so apply cannot put it right.", words.Count(p.Errors, "error", "errors"))
+		}
 		if changes > 0 {
 			return fmt.Sprintf("Drift: %s not as the file says; apply changes that back.", words.Count(changes, "repository is", "repositories are"))
 		}
@@ -120,13 +123,18 @@ func Summary(p rollout.Plan) string {
 	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %s%d unchanged.", p.Create, p.Adopt, p.Update, deletes, p.Unchanged)
 }
 
-func (p *printer) change(c rollout.Change, o Options) {
-	switch c.Op {
-	case plan.OpCreate:
+// change writes what changes in a repository; drift tells that as what became of it.
+func (p *printer) change(c rollout.Change, drift bool, o Options) {
+	switch {
+	case c.Op == plan.OpCreate && drift:
+		p.linef(green, "+ %s: missing (deleted, or never applied)", c.Repository)
+	case c.Op == plan.OpCreate:
 		p.linef(green, "+ %s: create", c.Repository)
-	case plan.OpAdopt:
+	case c.Op == plan.OpAdopt && drift:
+		p.linef(yellow, "~ %s: without an owner (its tag kontor:stack was removed, or it was never applied)", c.Repository)
+	case c.Op == plan.OpAdopt:
 		p.linef(yellow, "~ %s: adopt (it exists and has no owner)", c.Repository)
-	case plan.OpDelete:
+	case c.Op == plan.OpDelete:
 		p.deletion(c)
 		return
 	default:

@@ -67,7 +67,7 @@ func Up(w io.Writer, r Ready, o Options) error {
 		}
 		for _, c := range reg.Plan.Pending() {
 			if c.Op != plan.OpCreate { // what was there is not any more
-				pr.change(rollout.NewChange(c), o)
+				pr.change(rollout.NewChange(c), false, o)
 			}
 		}
 		pr.findings(reg.Plan.Findings)

@@ -20,6 +20,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
+	"github.com/kontor-registry/kontor/internal/front/tagapi"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 	"github.com/kontor-registry/kontor/internal/wire/awsquery"
@@ -90,6 +91,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 		s.serveOCI(w, r, req)
 	case path == "/" && strings.HasPrefix(r.Header.Get(awsjson.TargetHeader), admin.TargetPrefix+"."):
 		s.serveAdmin(w, r, req)
+	case path == "/" && strings.HasPrefix(r.Header.Get(awsjson.TargetHeader), tagapi.TargetPrefix+"."):
+		s.serveTags(w, r, req)
 	case path == "/" && r.Header.Get(awsjson.TargetHeader) != "":
 		s.serveECR(w, r, req)
 	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
@@ -200,6 +203,33 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, req *request
 		return
 	}
 	s.admin.Serve(w, r, operation, body, p, req.binding.Registry, req.id)
+}
+
+// serveTags serves the Resource Groups Tagging API, AWS JSON 1.1.
+func (s *Server) serveTags(w http.ResponseWriter, r *http.Request, req *request) {
+	operation, unknown := awsjson.Operation(r, tagapi.TargetPrefix)
+	req.operation = operation
+	req.refuse = func(err error) { s.tags.Refuse(w, r, err, req.id) }
+	ok, leave := s.admit(w, r, req)
+	defer leave()
+	if !ok || !s.admitLogin(w, r, req) {
+		return
+	}
+	p, body, err := s.verifier(req.binding).ReadAndVerify(r, tagapi.MaxBodyBytes, req.binding.Registry.Region, tagapi.Service)
+	if err != nil {
+		s.refuseStranger(w, r, req, err)
+		return
+	}
+	s.loggedIn(r, req, p)
+	p = req.principal
+	if !s.admitPrincipal(w, p, req) {
+		return
+	}
+	if unknown != nil {
+		req.refuse(unknown)
+		return
+	}
+	s.tags.Serve(w, r, operation, body, p, req.binding.Registry, req.id)
 }
 
 // serveQuery serves STS and IAM, in the AWS Query protocol. IAM is the same for

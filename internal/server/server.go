@@ -30,6 +30,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
+	"github.com/kontor-registry/kontor/internal/front/tagapi"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
@@ -106,6 +107,7 @@ type Server struct {
 	oci       *ociapi.Handler
 	sts       *stsapi.Handler
 	iam       *iamapi.Handler
+	tags      *tagapi.Handler
 	iams      map[string]*iam.Service // by partition
 	limits    *limiter
 	stopping  atomic.Bool // since Run's context is done
@@ -205,6 +207,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
+	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	return s, nil
 }
 

@@ -21,8 +21,10 @@ type RoleResult struct {
 	Role   string        `json:"role"`
 	Op     plan.RoleOp   `json:"op"`
 	Status deploy.Status `json:"status"`
-	// Error says why, when Status is not deploy.StatusDone.
+	// Error says why, when Status is not deploy.StatusDone. Code is that of the
+	// API's answer, if one came.
 	Error string `json:"error,omitempty"`
+	Code  string `json:"code,omitempty"`
 }
 
 // Result is what Apply did and did not do.
@@ -36,6 +38,17 @@ func (r Result) Count(s deploy.Status) int {
 	n := 0
 	for _, x := range r.Roles {
 		if x.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Lasting is how many roles failed with what a further try does not help.
+func (r Result) Lasting() int {
+	n := 0
+	for _, x := range r.Roles {
+		if x.Status == deploy.StatusFailed && deploy.Lasts(x.Code) {
 			n++
 		}
 	}
@@ -62,7 +75,7 @@ func Apply(ctx context.Context, api IAM, c plan.Cluster, stack string) (Result, 
 		if ctx.Err() != nil {
 			r.Status, r.Error = deploy.StatusSkipped, "stopped before it was this role's turn"
 		} else if err := apply(context.WithoutCancel(ctx), api, change, stack); err != nil {
-			r.Status, r.Error = deploy.StatusFailed, err.Error()
+			r.Status, r.Error, r.Code = deploy.StatusFailed, err.Error(), deploy.CodeOf(err)
 			if errors.Is(err, errMoved) {
 				r.Status = deploy.StatusMoved
 			}

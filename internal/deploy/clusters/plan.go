@@ -42,7 +42,7 @@ type Options struct {
 	// Leave: roles of the stack that are no member's any more lose what they
 	// have for it. Without, they are not looked at.
 	Leave bool
-	// RefreshOnly shows only what has drifted of the stack's own.
+	// RefreshOnly: the plan shows drift and cannot be carried out.
 	RefreshOnly bool
 }
 
@@ -64,7 +64,7 @@ func Plan(a Account, o Options) ([]plan.Cluster, error) {
 		}
 		out = append(out, c)
 	}
-	if len(out) == 0 || !o.Leave || o.RefreshOnly {
+	if len(out) == 0 || !o.Leave {
 		return out, nil
 	}
 	first := &out[0]
@@ -168,12 +168,12 @@ func (m Member) decide(c *plan.RoleChange, q answer, o Options) {
 	needs := q.pulls.After > q.pulls.Before
 	c.Op, c.After = plan.RoleNone, b
 	switch {
-	case !b.Attached && needs && (ours || !o.RefreshOnly):
+	case !b.Attached && needs:
 		c.Op, c.After = plan.RoleAttach, plan.Attachment{Attached: true, Stacks: with(b.Stacks, o.Stack)}
-	case ours && !b.Attached && !o.RefreshOnly:
+	case ours && !b.Attached:
 		// somebody else's policy took its place
 		c.Op, c.After = plan.RoleLeave, plan.Attachment{Stacks: without(b.Stacks, o.Stack)}
-	case !ours && b.Attached && len(b.Stacks) > 0 && !o.RefreshOnly:
+	case !ours && b.Attached && len(b.Stacks) > 0:
 		c.Op, c.After = plan.RoleJoin, plan.Attachment{Attached: true, Stacks: with(b.Stacks, o.Stack)}
 	}
 }

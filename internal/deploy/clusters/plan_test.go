@@ -94,7 +94,7 @@ func TestPlan(t *testing.T) {
 		{name: "detached by hand", role: proof.Principal{Tags: marks("one", "two")}, op: plan.RoleAttach, before: has(false, "one", "two"), after: has(true, "one", "two"), counts: of(0, 2)},
 		{name: "in place of which somebody gave more", role: proof.Principal{Documents: []access.Document{readOnly}, Tags: marks("one")}, op: plan.RoleLeave, before: has(false, "one"), counts: of(2, 2)},
 		{name: "drift of its own", role: proof.Principal{Tags: marks("one")}, change: func(o *clusters.Options) { o.RefreshOnly = true }, op: plan.RoleAttach, before: has(false, "one"), after: has(true, "one"), counts: of(0, 2)},
-		{name: "what is not its own is no drift", change: func(o *clusters.Options) { o.RefreshOnly = true }, op: plan.RoleNone, counts: of(0, 2)},
+		{name: "what lost its mark is drift, too", change: func(o *clusters.Options) { o.RefreshOnly = true }, op: plan.RoleAttach, after: has(true, "one"), counts: of(0, 2)},
 		{
 			// IAM user guide, "Permissions boundaries for IAM entities"
 			name: "a boundary that the policy does not get past",
@@ -165,7 +165,7 @@ func TestPlanLeaves(t *testing.T) {
 		{"the stack ends", []string{arn + "a"}, clusters.Options{Explicit: true, Leave: true, End: plan.Everything}, map[string]plan.RoleOp{"a": plan.RoleDetach, "b": plan.RoleLeave}},
 		{"not all clusters were seen", []string{arn + "a"}, clusters.Options{Explicit: true}, map[string]plan.RoleOp{"a": plan.RoleNone}},
 		{"a stack without a name of its own", []string{arn + "a"}, clusters.Options{Leave: true}, map[string]plan.RoleOp{"a": plan.RoleNone}},
-		{"only drift", []string{arn + "a"}, clusters.Options{Explicit: true, Leave: true, RefreshOnly: true}, map[string]plan.RoleOp{"a": plan.RoleNone}},
+		{"drift", []string{arn + "a"}, clusters.Options{Explicit: true, Leave: true, RefreshOnly: true}, map[string]plan.RoleOp{"a": plan.RoleNone, "b": plan.RoleLeave}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.o.Stack = "one"

@@ -24,6 +24,7 @@ func Diff(desired state.Desired, observed state.Observed) Plan {
 // DiffWith is Diff, with deletions or for drift.
 func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 	desired = desired.For(observed.Target)
+	unseen := unseen(desired, observed)
 	if o.End == Everything {
 		desired.Repositories = nil
 	}
@@ -37,17 +38,17 @@ func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 		RefreshOnly:    o.RefreshOnly,
 		End:            o.End,
 		Changes:        []Change{},
-		Findings:       []Finding{},
+		Findings:       unseen,
 	}
 	wanted := make(map[ecr.RepositoryName]bool, len(desired.Repositories))
 	for _, want := range byName(desired.Repositories) {
 		wanted[want.Name] = true
+		if _, hidden := observed.Hidden[want.Name]; hidden {
+			p.Changes = append(p.Changes, Change{Repository: want.Name, Op: OpNone})
+			continue
+		}
 		have, exists := observed.Repositories[want.Name]
 		c, findings := diffRepository(desired.Stack, want, have, exists)
-		if o.RefreshOnly && c.Op != OpUpdate {
-			// What the stack does not own has not drifted.
-			c, findings = Change{Repository: want.Name, Op: OpNone}, nil
-		}
 		p.Changes = append(p.Changes, c)
 		p.Findings = append(p.Findings, findings...)
 	}
@@ -78,6 +79,28 @@ func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 		return strings.Compare(a.Message, b.Message)
 	})
 	return p
+}
+
+// unseen are the findings about what could not be read. A repository of the file
+// is an error: it is not known what to do with it.
+func unseen(desired state.Desired, observed state.Observed) []Finding {
+	out := []Finding{}
+	for name, why := range observed.Hidden {
+		f := Finding{
+			Code: CodeHidden, Severity: Warning, Repository: name,
+			Message: fmt.Sprintf("repository %s %s; whether it belongs to stack %s is not known, and it is left as it is", quoted(name), why, desired.Stack),
+		}
+		if slices.ContainsFunc(desired.Repositories, func(r state.Repository) bool { return r.Name == name }) {
+			f.Severity, f.Field = Error, "ecr_repositories."+string(name)
+			f.Message = fmt.Sprintf("repository %s %s", quoted(name), why)
+		}
+		out = append(out, f)
+	}
+	if why := observed.OthersUnseen; why != "" {
+		out = append(out, Finding{Code: CodeOthersUnseen, Severity: Info, Message: fmt.Sprintf(
+			"repositories of stack %s that left the file were not looked for: %s; `kontor plan --prune` looks for them without that", desired.Stack, why)})
+	}
+	return out
 }
 
 func byName(rs []state.Repository) []state.Repository {

@@ -24,8 +24,8 @@ const (
 
 // Options change what DiffWith plans.
 type Options struct {
-	// RefreshOnly leaves out what the stack does not own, so that the changes
-	// are the drift of what it owns. Such a plan cannot be carried out.
+	// RefreshOnly: the plan shows drift, which is whatever apply would do, and
+	// cannot be carried out.
 	RefreshOnly bool
 	// End says what is deleted. Images must then hold what is in each of
 	// Ending's repositories.

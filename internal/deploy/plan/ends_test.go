@@ -193,12 +193,42 @@ func TestSettingsOfARepository(t *testing.T) {
 	}
 }
 
-func TestRefreshOnlyShowsDriftOfWhatIsOwned(t *testing.T) {
-	d := wanted(repo("drifted", "", pull, days1), repo("new", "", "", ""), repo("same", "", "", ""), repo("unowned", "", pull, ""))
-	o := seen(repo("drifted", "platform", other, days1), repo("same", "platform", "", ""), repo("unowned", "", "", ""))
-	p := plan.DiffWith(d, o, plan.Options{RefreshOnly: true})
-	if diff := cmp.Diff([]string{"drifted update; modify policy, remove #1, modify Pull", "new none", "same none", "unowned none"}, brief(p)); diff != "" {
-		t.Errorf("drift (-want +got):\n%s", diff)
+// Drift is whatever apply would do: a repository that is gone or has lost its
+// owner's tag has drifted like one with another policy, and what keeps apply from
+// working is said.
+func TestDriftIsWhatApplyWouldDo(t *testing.T) {
+	d := wanted(repo("drifted", "", pull, days1), repo("gone", "", "", ""), repo("same", "", "", ""), repo("taken", "", "", ""), repo("unowned", "", pull, ""))
+	o := seen(repo("drifted", "platform", other, days1), repo("same", "platform", "", ""), repo("taken", "website", "", ""), repo("unowned", "", pull, ""))
+	drift, whole := plan.DiffWith(d, o, plan.Options{RefreshOnly: true}), plan.Diff(d, o)
+	if got := drift.Count(plan.OpUpdate) + drift.Count(plan.OpCreate) + drift.Count(plan.OpAdopt); got != 3 || len(drift.Errors()) != 1 {
+		t.Errorf("drift %q", brief(drift))
+	}
+	if diff := cmp.Diff(brief(whole), brief(drift)); diff != "" || !drift.RefreshOnly {
+		t.Errorf("drift, and what apply would do (-apply +drift):\n%s", diff)
+	}
+}
+
+// hidden is o with a repository that the caller may not read.
+func hidden(o state.Observed, name ecr.RepositoryName) state.Observed {
+	o.Hidden = map[ecr.RepositoryName]string{name: "exists, but a Deny hides it"}
+	return o
+}
+
+// What could not be seen is said: an error for what the file names, for it is not
+// planned, and for the rest what it means.
+func TestUnseen(t *testing.T) {
+	o := hidden(seen(), "locked")
+	o.OthersUnseen = "tag:GetResources is denied"
+	p := plan.Diff(wanted(repo("locked", "", "", ""), repo("new", "", "", "")), o)
+	if diff := cmp.Diff([]string{"locked none", "new create; add mutability; add tag kontor:stack", "info KON2009 ", "error KON2008 locked"}, brief(p)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	want := []plan.Finding{
+		{Code: plan.CodeOthersUnseen, Severity: plan.Info, Message: "repositories of stack platform that left the file were not looked for: tag:GetResources is denied; `kontor plan --prune` looks for them without that"},
+		{Code: plan.CodeHidden, Severity: plan.Error, Repository: "locked", Field: "ecr_repositories.locked", Message: "repository locked exists, but a Deny hides it"},
+	}
+	if diff := cmp.Diff(want, p.Findings); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }
 
@@ -235,6 +265,8 @@ func TestStale(t *testing.T) {
 			[]string{"repository same is another than when the plan was made"},
 		},
 		{"one is gone", wanted(want...), seen(have[1:]...), []string{"repository old is gone since the plan was made; plan again"}},
+		{"one that is not in the file came", wanted(want...), seen(append(have, repo("left", "platform", "", ""))...), nil},
+		{"one is hidden", wanted(want...), hidden(seen(have...), "new"), []string{"repository new exists, but a Deny hides it"}},
 		{"somebody made one", wanted(want...), seen(append(have, repo("new", "", "", ""))...), []string{"repository new was created by someone else after the plan was made; plan again"}},
 	}
 	for _, tt := range tests {

@@ -91,7 +91,12 @@ func (p Plan) Stale(desired state.Desired, observed state.Observed) []string {
 	if observed.Target.Registry != p.Target.Registry() {
 		return append(out, fmt.Sprintf("registry %s of the file is %s, that of the plan %s", p.Target.Name, observed.Target.Registry, p.Target.Registry()))
 	}
-	if sameFile && DigestObserved(observed) == p.ObservedDigest {
+	for _, f := range unseen(desired, observed) {
+		if f.Severity == Error {
+			out = append(out, f.Message)
+		}
+	}
+	if len(out) == 0 && sameFile && DigestObserved(observed) == p.ObservedDigest {
 		return p.others(desired)
 	}
 	changes := map[ecr.RepositoryName]Change{}
@@ -109,6 +114,9 @@ func (p Plan) Stale(desired state.Desired, observed state.Observed) []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		was, is := p.Objects[name], now[name]
+		if _, planned := changes[name]; !planned && p.End == Nothing && was.Desired == is.Desired {
+			continue // it left the file, and nothing is done to it
+		}
 		switch {
 		case was.Desired == is.Desired:
 		case was.Desired == "":

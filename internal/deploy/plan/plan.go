@@ -219,6 +219,10 @@ const (
 	CodeNotEmpty Code = "KON2006"
 	// CodeDeletesImages: a repository is deleted with its images.
 	CodeDeletesImages Code = "KON2007"
+	// CodeHidden: a Deny keeps a repository from the caller.
+	CodeHidden Code = "KON2008"
+	// CodeOthersUnseen: it was not looked for repositories that left the file.
+	CodeOthersUnseen Code = "KON2009"
 )
 
 // Severity says what a finding does to a plan.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -162,7 +163,7 @@ func (s *Registry) planned(have []proof.Repository, only ecr.RepositoryName) []p
 // repositories as the file would make them.
 func (r *Run) AccessTests(ctx context.Context) (rollout.AccessTests, error) {
 	if len(r.desired.AccessTests) > 0 {
-		r.observe(ctx)
+		r.observe(ctx, plan.Nothing)
 	}
 	results, _, err := r.accessTests(ctx)
 	return results, err

@@ -81,13 +81,26 @@ func (s *Registry) apply(ctx context.Context, progress Progress) (deploy.Result,
 
 // notDone says how much of a plan is left, and what to do.
 func notDone(p plan.Plan, r deploy.Result, stopped bool) error {
-	left := plural(len(r.Repositories)-r.Count(deploy.StatusDone), "repository is", "repositories are")
+	n := len(r.Repositories) - r.Count(deploy.StatusDone)
+	left := plural(n, "repository is", "repositories are")
 	what, again := "not as the file says", "run apply again"
 	if p.End == plan.Everything {
 		what, again = "not deleted", "run destroy again"
 	}
 	if stopped {
-		return fmt.Errorf("stopped: %s %s: %s", left, what, again)
+		left = "stopped: " + left
 	}
-	return fmt.Errorf("%s %s: %s", left, what, again)
+	return fmt.Errorf("%s %s: %s", left, what, next(n, r.Lasting(), again))
+}
+
+// next is what to do about n failures, of which some last until something else is
+// changed: again does not help those.
+func next(n, lasting int, again string) string {
+	switch lasting {
+	case 0:
+		return again
+	case n:
+		return "a further try does not help before what the errors name is changed"
+	}
+	return fmt.Sprintf("%s; that does not help %d of them before what their errors name is changed", again, lasting)
 }

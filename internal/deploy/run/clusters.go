@@ -208,7 +208,7 @@ func (r *Run) applyClusters(ctx context.Context, mayLeave bool) ([]clusters.Resu
 		}
 		result, err := clusters.Apply(ctx, s.conn.IAM, p, r.desired.Stack)
 		if n := len(result.Roles) - result.Count(deploy.StatusDone); err == nil && n > 0 {
-			err = fmt.Errorf("%s not as planned: run apply again", plural(n, "role is", "roles are"))
+			err = fmt.Errorf("%s not as planned: %s", plural(n, "role is", "roles are"), next(n, result.Lasting(), "run apply again"))
 		}
 		if err != nil {
 			failed = errors.Join(failed, s.named(err))

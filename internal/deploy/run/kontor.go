@@ -23,7 +23,7 @@ func (s *Registry) admin() *adminclient.Client {
 		return nil
 	}
 	return adminclient.New(adminclient.Config{
-		Endpoint: t.Endpoint, Region: s.Conn.Config.Region, Credentials: s.Conn.Config.Credentials, HTTPClient: s.Conn.Config.HTTPClient, Now: s.run.cfg.Now,
+		Endpoint: t.Endpoint, Region: s.Conn.Config.Region, Credentials: s.Conn.Config.Credentials, HTTPClient: s.Conn.Config.HTTPClient, Now: s.run.cfg.Now, Patience: deploy.Silence,
 	})
 }
 

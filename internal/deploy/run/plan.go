@@ -93,7 +93,7 @@ func (r *Run) Plan(ctx context.Context, o plan.Options) (Planned, error) {
 			return Planned{}, err
 		}
 	}
-	r.observe(ctx)
+	r.observe(ctx, o.End)
 	r.each(func(s *Registry) {
 		o := o
 		// The images of what would be deleted are counted.
@@ -120,13 +120,16 @@ func (e *StaleError) Unwrap() error { return e.err }
 // longer fits, and otherwise says what could not be read.
 func (r *Run) Adopt(ctx context.Context, set plan.Set) (Planned, error) {
 	r.planned = nil
-	r.observe(ctx)
-	if err := r.Err(); err != nil {
-		return Planned{}, err
-	}
-	byName := map[string]plan.Plan{}
+	byName, end := map[string]plan.Plan{}, plan.Nothing
 	for _, p := range set.Plans {
 		byName[p.Target.Name] = p
+		if p.End != plan.Nothing {
+			end = p.End
+		}
+	}
+	r.observe(ctx, end)
+	if err := r.Err(); err != nil {
+		return Planned{}, err
 	}
 	var stale error
 	for _, s := range r.Registries {
@@ -149,8 +152,10 @@ func (r *Run) Adopt(ctx context.Context, set plan.Set) (Planned, error) {
 	return r.check(ctx), nil
 }
 
-// observe reads what each registry has of the file's and the stack's.
-func (r *Run) observe(ctx context.Context) {
+// observe reads what each registry has of the file's and the stack's. Where
+// something is to be deleted, the tags of every repository tell what is the
+// stack's; else it is only reported, and an index of tags is enough.
+func (r *Run) observe(ctx context.Context, end plan.End) {
 	var names []string
 	for _, s := range r.Registries {
 		if s.Err == nil {
@@ -166,6 +171,9 @@ func (r *Run) observe(ctx context.Context) {
 	r.each(func(s *Registry) {
 		scope := deploy.ScopeOf(s.Desired())
 		scope.Parallel = r.cfg.Parallel
+		if end == plan.Nothing {
+			scope.Tagged = s.Conn.Tagged
+		}
 		scope.Progress = func(read, known int) { progress(s.Target.Name, read, known) }
 		s.observed, s.Err = deploy.Observe(ctx, s.Conn.API, s.Conn.Target, scope)
 	})

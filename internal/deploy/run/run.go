@@ -231,7 +231,8 @@ func each[T any](list []T, f func(int, T)) {
 // named says which of several registries err is about, unless it does itself.
 func (s *Registry) named(err error) error {
 	prefix := "registry " + s.Target.Name
-	if len(s.run.Registries) == 1 || strings.HasPrefix(err.Error(), prefix+":") || strings.HasPrefix(err.Error(), prefix+" ") {
+	var silent *deploy.SilentError // is about no object: the registry must be named
+	if len(s.run.Registries) == 1 && !errors.As(err, &silent) || strings.HasPrefix(err.Error(), prefix+":") || strings.HasPrefix(err.Error(), prefix+" ") {
 		return err
 	}
 	return fmt.Errorf("%s: %w", prefix, err)

@@ -35,6 +35,10 @@ import (
 
 // counted is an HTTP client that counts calls by operation, of all APIs.
 type counted struct {
+	// answer is an error to answer an operation with; "" lets it through. nil for
+	// none.
+	answer func(op string) string
+
 	mu    sync.Mutex
 	calls map[string]int // guarded by mu
 }
@@ -58,7 +62,17 @@ func (c *counted) Do(r *http.Request) (*http.Response, error) {
 		c.calls = map[string]int{}
 	}
 	c.calls[op]++
+	refusal := ""
+	if c.answer != nil {
+		refusal = c.answer(op)
+	}
 	c.mu.Unlock()
+	if refusal != "" {
+		return &http.Response{
+			StatusCode: http.StatusBadRequest, Request: r, Body: io.NopCloser(strings.NewReader(refusal)),
+			Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}},
+		}, nil
+	}
 	return http.DefaultClient.Do(r)
 }
 
@@ -211,7 +225,7 @@ ecr_repositories:
 		t.Fatalf("%d changes, %d access tests, %v", p.Set.Pending(), len(p.AccessTests.Tests), p.Err())
 	}
 	want := map[string]int{
-		"GetCallerIdentity": 1, "DescribeRepositories": 1,
+		"GetCallerIdentity": 1, "DescribeRepositories": 4, "GetResources": 1,
 		"ListTagsForResource": 3, "GetRepositoryPolicy": 3, "GetLifecyclePolicy": 3, // of those that there are
 		"DescribeImages": 2, "ListIndexManifests": 2, // of those whose rules change
 		"GetRegistryPolicy": 1, "ListLeases": 1,
@@ -425,5 +439,47 @@ func TestEvidence(t *testing.T) {
 	}
 	if got := ask(run.AccessConfig{Planned: true}, "333333333333", "new"); got != proof.Allowed {
 		t.Errorf("a new one as planned: %s", got)
+	}
+}
+
+// TestWhatHelps: apply says to try again only where that helps.
+func TestWhatHelps(t *testing.T) {
+	const scp = `with an explicit deny in a service control policy`
+	denied := fmt.Sprintf(`{"__type":"AccessDeniedException","message":"User: u is not authorized to perform: ecr:PutLifecyclePolicy %s"}`, scp)
+	const (
+		quota = `{"__type":"LimitExceededException","message":"The operation did not succeed because it would have exceeded a service limit"}`
+		later = `{"__type":"RepositoryPolicyNotFoundException","message":"for now"}`
+	)
+	for _, c := range []struct {
+		name          string
+		first, others string // answers to PutLifecyclePolicy
+		want, not     string
+	}{
+		{"a denial", denied, denied, "2 repositories are not as the file says: a further try does not help before", "again"},
+		{"a quota", quota, quota, "a further try does not help", "again"},
+		{"what passes", later, later, "2 repositories are not as the file says: run apply again", "help"},
+		{"both", denied, later, "run apply again; that does not help 1 of them", "2 of them"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			n := 0
+			b.http.answer = func(op string) string {
+				if op != "PutLifecyclePolicy" {
+					return ""
+				}
+				if n++; n == 1 {
+					return c.first
+				}
+				return c.others
+			}
+			r, p := b.plan("stack: shop\necr_repositories: {app: {}, web: {}}\n", plan.Options{})
+			if p.Err() != nil {
+				t.Fatal(p.Err())
+			}
+			_, err := r.Apply(t.Context(), nil)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), c.not) {
+				t.Errorf("%v, want %q and not %q", err, c.want, c.not)
+			}
+		})
 	}
 }

@@ -148,4 +148,11 @@ func (p Position) String() string {
 type Observed struct {
 	Target       Target
 	Repositories map[ecr.RepositoryName]Repository
+	// Hidden are repositories that a Deny keeps from the caller: by their names,
+	// what is known of them, for example "exists, but the caller may not read it:
+	// ...". They are not in Repositories.
+	Hidden map[ecr.RepositoryName]string
+	// OthersUnseen is why repositories of the stack that nobody named were not
+	// looked for; "" when they were.
+	OthersUnseen string
 }
