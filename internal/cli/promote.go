@@ -85,7 +85,7 @@ func localAt(ctx context.Context, e *Env, data, at string) (l run.Local, ok bool
 	}
 	dir, err := e.dataDir(data)
 	if err != nil {
-		return l, false, nil //nolint:nilerr // without a home there is no data folder
+		return l, false, nil // without a home there is no data folder
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
 	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return sameHost(r.Host, at) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -84,7 +85,7 @@ func expired() remotetest.Effect {
 			over[old] = true
 		}
 		mu.Unlock()
-		if renew && x.R.Method != "HEAD" {
+		if renew && x.R.Method != http.MethodHead {
 			remotetest.Answer(403, `{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}`)(x)
 			return
 		}

@@ -1,6 +1,7 @@
 package promote_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -336,7 +337,7 @@ func TestSharedBlobs(t *testing.T) {
 		_, result := w.promote(requests...)
 		sent := 0
 		for _, r := range w.prod.proxy.Requests() {
-			if r.Method == "PUT" && strings.Contains(r.Path, strings.Replace(string(base.Digest), ":", "%3A", 1)) {
+			if r.Method == http.MethodPut && strings.Contains(r.Path, strings.Replace(string(base.Digest), ":", "%3A", 1)) {
 				sent++
 			}
 		}
