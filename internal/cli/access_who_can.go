@@ -5,6 +5,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func accessWhoCanCommand(e *Env) *cobra.Command {
@@ -12,7 +13,7 @@ func accessWhoCanCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "who-can RIGHT REPOSITORY [flags]",
 		Short: "List who may do something in a repository, and by which statements",
-		Long: `List every user, role and account that may do RIGHT in REPOSITORY, or may under
+		Long: `List every user, role and account that may do RIGHT in REPOSITORY, always, under
 conditions, or may as far as policies could be read, with the statements that
 allow it.
 
@@ -37,10 +38,11 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 			if err != nil {
 				return err
 			}
+			r := report.NewWhoCan(args[0], list, ev.Notes)
 			if o.asJSON {
-				return render.WhoCanJSON(e.Stdout, args[0], list, ev.Notes)
+				return render.JSON(e.Stdout, r)
 			}
-			return render.WhoCan(e.Stdout, args[0], list, ev.Notes, e.options(e.Stdout))
+			return render.WhoCan(e.Stdout, r, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)

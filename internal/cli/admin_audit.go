@@ -24,8 +24,8 @@ func adminAuditCommand(e *Env) *cobra.Command {
 		Use:   "audit [flags]",
 		Short: "Show who changed what, and who was denied what",
 		Long: `Show the records of a registry's audit log, oldest first: each change, each
-denial and each failed login, with the policy statement that decided. With
---audit all, the server records reads as well.
+denial and each failed login, with the policy statement that decided. The server
+records reads too when it runs with --audit all.
 
 Names may have * and ? as wildcards. Lines of the log that cannot be read, as a
 crash may leave one, are named on stderr, and the command exits with 1.`,
@@ -37,15 +37,15 @@ crash may leave one, are named on stderr, and the command exits with 1.`,
 	}
 	dataFlag(e, cmd, &o.data)
 	f := cmd.Flags()
-	f.StringVar(&o.filter.Principal, "principal", "", "only of the principal `NAME`: an ARN, a unique id or an access key (default all)")
-	f.StringVar(&o.filter.Action, "action", "", "only of the IAM action `NAME`, such as ecr:PutImage (default all)")
-	f.StringVar(&o.filter.Resource, "resource", "", "only of the resource `NAME`: an ARN or a repository (default all)")
-	f.StringVar(&o.filter.RequestID, "request", "", "only of the request `ID` (default all)")
-	f.StringVar(&o.decision, "decision", "", "only what was `WHAT`: allowed or denied (default both)")
+	f.StringVar(&o.filter.Principal, "principal", "", "only those of the principal `NAME`: an ARN, a unique id or an access key (default all)")
+	f.StringVar(&o.filter.Action, "action", "", "only those of the IAM action `NAME`, such as ecr:PutImage (default all)")
+	f.StringVar(&o.filter.Resource, "resource", "", "only those of the resource `NAME`: an ARN or a repository (default all)")
+	f.StringVar(&o.filter.RequestID, "request", "", "only those of the request `ID` (default all)")
+	f.StringVar(&o.decision, "decision", "", "only requests that were `WHAT`: allowed or denied (default both)")
 	f.StringVar(&o.since, "since", "", "only from `TIME` on: 2026-11-23, 2026-11-23T12:00:00Z, or an age such as 24h or 7d (default the beginning)")
 	f.StringVar(&o.until, "until", "", "only before `TIME`, in the same forms (default now)")
 	completeWords(cmd, "decision", string(audit.Allowed), string(audit.Denied))
-	cmd.Flags().BoolVar(&o.asJSON, "json", false, "write JSON, a record a line (default false)")
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "write JSON, one record per line (default false)")
 	return cmd
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
@@ -118,7 +118,7 @@ func TestUsageErrors(t *testing.T) {
 		{"access chekc", "kontor: unknown command \"chekc\" for \"kontor access\", did you mean check?\nsee kontor access -h\n"},
 		{"lifecycle explain", "kontor: kontor lifecycle explain takes 1 argument, and got 0: kontor lifecycle explain REPOSITORY:TAG|REPOSITORY@DIGEST [flags]\nsee kontor lifecycle explain -h\n"},
 		{"explain a b", "kontor: kontor explain takes at most 1 argument, and got 2: kontor explain [FIELD] [flags]\nsee kontor explain -h\n"},
-		{"apply", "kontor: stdin is not a terminal, so there is nobody to ask: give --yes to change without asking\nsee kontor apply -h\n"},
+		{"apply", "kontor: stdin is not a terminal, so this cannot ask: give --yes to change without asking\nsee kontor apply -h\n"},
 		{"apply --json", "kontor: --json does not ask: give --yes to change without asking\nsee kontor apply -h\n"},
 		{"outputs --format xml", "kontor: unknown format \"xml\": it is text, json, dotenv, env or github\nsee kontor outputs -h\n"},
 		{"outputs --format env --json", "kontor: --json and --format env contradict each other\nsee kontor outputs -h\n"},
@@ -286,7 +286,7 @@ KONTOR_ARN_WEBSITE=arn:aws:ecr:eu-west-1:111111111111:repository/website
 	if diff := cmp.Diff(want, r.out); diff != "" {
 		t.Errorf("outputs --format env (-want +got):\n%s", diff)
 	}
-	var o struct{ Registries []render.Outputs }
+	var o struct{ Registries []rollout.RegistryOutput }
 	if err := json.Unmarshal([]byte(s.want(s.run("outputs", "--json"), 0).out), &o); err != nil || len(o.Registries) != 2 {
 		t.Errorf("outputs --json: %v, %+v", err, o)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 func explainFieldCommand(e *Env) *cobra.Command {
@@ -39,7 +40,7 @@ in an error (ecr_repositories.api.expiration_rules[0].days).`,
 			}
 			switch {
 			case asJSON:
-				return render.FieldsJSON(e.Stdout, found)
+				return render.JSON(e.Stdout, rollout.NewFields(found))
 			case len(args) == 0:
 				return render.FieldList(e.Stdout, found, e.options(e.Stdout))
 			}

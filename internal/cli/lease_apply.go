@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // leaseApplyOptions are the flags of `kontor lease apply`.
@@ -101,7 +102,7 @@ func leaseApply(ctx context.Context, e *Env, o leaseApplyOptions, names []string
 	}
 	pending := slices.ContainsFunc(changes, func(c leasetags.Change) bool { return !c.Empty() })
 	if !o.asJSON {
-		if err := render.LeaseChanges(e.Stdout, changes, e.options(e.Stdout)); err != nil {
+		if err := render.LeaseChanges(e.Stdout, rollout.LeaseChanges{Repositories: changes}, e.options(e.Stdout)); err != nil {
 			return err
 		}
 	}
@@ -119,10 +120,7 @@ func leaseApply(ctx context.Context, e *Env, o leaseApplyOptions, names []string
 		}
 	}
 	if o.asJSON {
-		return render.JSON(e.Stdout, struct {
-			Repositories []leasetags.Change `json:"repositories"`
-			Applied      bool               `json:"applied"`
-		}{changes, pending && !o.dryRun})
+		return render.JSON(e.Stdout, rollout.LeaseChanges{Repositories: changes, Applied: pending && !o.dryRun})
 	}
 	return nil
 }
@@ -133,6 +131,7 @@ func leaseChanges(ctx context.Context, e *Env, in *run.Registry, repos []ecr.Rep
 	changes := []leasetags.Change{}
 	for _, name := range repos {
 		s, err := in.Images(ctx, name, true)
+		e.notices(in.Notices())
 		if err != nil {
 			var refused *deploy.Error
 			if errors.As(err, &refused) && refused.Code == string(ecr.CodeRepositoryNotFound) {

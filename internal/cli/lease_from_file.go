@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/leases"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func leaseFromFileCommand(e *Env) *cobra.Command {
@@ -31,7 +31,7 @@ and what follows a # are left out. FILE - is stdin.`,
 			if err != nil {
 				return err
 			}
-			return leaseReport(cmd.Context(), e, o, ttl, uses, render.LeaseReport{})
+			return leaseReport(cmd.Context(), e, o, ttl, uses, report.CollectedLeases{})
 		},
 	}
 	o.flags(e, cmd)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/kube"
 	"github.com/kontor-registry/kontor/internal/leases"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func leaseFromKubernetesCommand(e *Env) *cobra.Command {
@@ -69,7 +69,7 @@ know a registry by another name than its own: give that with --host.`,
 			case objects.Continue != "":
 				return fmt.Errorf("%s is the first part of a list, and the rest is missing", args[0])
 			}
-			return leaseReport(cmd.Context(), e, o, ttl, objects.Uses, render.LeaseReport{
+			return leaseReport(cmd.Context(), e, o, ttl, objects.Uses, report.CollectedLeases{
 				Objects: objects.Looked, EndedPods: objects.Ended, Unknown: objects.Unknown,
 			})
 		},

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
-	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 func lifecycleTestCommand(e *Env) *cobra.Command {
@@ -32,7 +32,7 @@ plan runs them too, and fails when one does not hold.`,
 			if err != nil {
 				return err
 			}
-			results := report.NewLifecycleTests(f.RunLifecycleTests(e.Now()))
+			results := rollout.NewLifecycleTests(f.RunLifecycleTests(e.Now()))
 			if asJSON {
 				err = render.JSON(e.Stdout, results)
 			} else {

@@ -26,7 +26,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/host/up"
 	"github.com/kontor-registry/kontor/internal/remote"
 	"github.com/kontor-registry/kontor/internal/render"
-	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // promoterOptions are the flags of commands that reach registries by the names
@@ -177,7 +177,7 @@ An image that fails or is refused does not hold up the others.`,
 			result, err := p.Execute(cmd.Context(), pl, promote.ExecuteOptions{Whole: o.planFile != ""})
 			err = errors.Join(err, show.Close(result))
 			if o.asJSON {
-				err = errors.Join(err, render.JSON(e.Stdout, report.Promotion{Plan: pl, Result: &result}))
+				err = errors.Join(err, render.JSON(e.Stdout, rollout.Promotion{Plan: pl, Result: &result}))
 			} else if len(result.Images) > 0 {
 				err = errors.Join(err, render.PromotionResult(e.Stdout, result, opts))
 			}
@@ -274,7 +274,7 @@ func (o *promoteOptions) check(args []string) error {
 // planned shows a plan that is not carried out.
 func (o *promoteOptions) planned(e *Env, pl promote.Plan) (err error) {
 	if o.asJSON {
-		err = render.JSON(e.Stdout, report.Promotion{Plan: pl})
+		err = render.JSON(e.Stdout, rollout.Promotion{Plan: pl})
 	} else {
 		err = render.PromotionPlan(e.Stdout, pl, e.options(e.Stdout))
 	}
@@ -341,7 +341,7 @@ repository can write one.`,
 				return err
 			}
 			defer closing(&err, p.Close)
-			h := report.History{Records: []promote.Record{}}
+			h := rollout.History{Records: []promote.Record{}}
 			if h.Image, err = p.Image(args[0]); err != nil {
 				return err
 			}

@@ -131,7 +131,7 @@ const envAudit = "KONTOR_AUDIT"
 
 // auditFlag defines --audit; see auditMode.
 func auditFlag(cmd *cobra.Command, p *string) {
-	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("put on record `WHAT`, in the data folder: changes (and denials), all (reads, too) or strict "+
+	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("record `WHAT` in the data folder: changes (and denials), all (reads too) or strict "+
 		"(a read that cannot be recorded is refused) (default %s; env %s)", audit.Changes, envAudit))
 	completeWords(cmd, "audit", string(audit.Changes), string(audit.All), string(audit.Strict))
 }

@@ -78,6 +78,9 @@ type Conn struct {
 	// Config is what the clients were made with, for others of the same server
 	// at Target.Endpoint.
 	Config aws.Config
+	// Indexes reads manifests without pulling them; nil where nothing does, as
+	// on Amazon ECR.
+	Indexes IndexReader
 }
 
 // Connect builds the clients for c.Target and asks who the caller is. A caller

@@ -28,11 +28,11 @@ func TestAudit(t *testing.T) {
 2026-11-23T12:00:00Z denied  ecr:BatchGetImage on * by arn:aws:iam::222222222222:user/eve
     User: eve is not authorized\x1b[2J
     decided by repository policy, statement 1
-    nobody knows aws:SourceVpc
+    the condition key aws:SourceVpc is not known
 2026-11-23T12:00:00Z denied  kontor:Login on * by key AKIAGUESS from 192.0.2.1
     no
-    2 records before it left out
-2026-11-23T12:00:00Z denied  kontor:Login on * by nobody
+    2 similar records before it left out
+2026-11-23T12:00:00Z denied  kontor:Login on * by an unauthenticated caller
 `
 	var text, lines strings.Builder
 	for _, r := range records {

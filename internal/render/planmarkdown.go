@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // MarkdownLimit is the most bytes that PlanMarkdown writes. A comment on GitHub
@@ -15,13 +17,13 @@ const MarkdownLimit = 64_000
 // PlanMarkdown writes s for a pull request: for each registry the counts, a
 // table of what changes, the findings, and the whole plan folded away. Text
 // that came from a registry or a file is escaped: it brings no markup and
-// mentions nobody. What is too long for a comment is cut and says so: the whole
+// mentions no user. What is too long for a comment is cut and says so: the whole
 // plans first, then the tables, then the findings that are no errors.
 func PlanMarkdown(w io.Writer, s plan.Set) error {
 	doc := markdown{}
 	doc.add(rankKept, fmt.Sprintf("## Kontor: stack %s\n", escapeMarkdown(s.Stack)), nil, "")
 	for _, p := range s.Plans {
-		if err := doc.plan(p); err != nil {
+		if err := doc.plan(rollout.NewPlan(p)); err != nil {
 			return err
 		}
 	}
@@ -61,11 +63,11 @@ func (x block) note() string {
 	case x.cut == 0:
 		return ""
 	case x.rank == rankTable:
-		return fmt.Sprintf("\n%s more: this is too long for a comment.\n", count(x.cut, "change", "changes"))
+		return fmt.Sprintf("\n%s more: this is too long for a comment.\n", words.Count(x.cut, "change", "changes"))
 	case x.rank == rankWhole:
-		return fmt.Sprintf("\n%s of the plan are left out: `kontor plan` shows all.\n", count(x.cut, "line", "lines"))
+		return fmt.Sprintf("\n%s of the plan are left out: `kontor plan` shows all.\n", words.Count(x.cut, "line", "lines"))
 	}
-	return fmt.Sprintf("- %s more: `kontor plan` shows all.\n", count(x.cut, "finding", "findings"))
+	return fmt.Sprintf("- %s more: `kontor plan` shows all.\n", words.Count(x.cut, "finding", "findings"))
 }
 
 func (x block) text() string {
@@ -120,10 +122,10 @@ func (d *markdown) text(limit int) string {
 	return b.String()
 }
 
-func (d *markdown) plan(p plan.Plan) error {
+func (d *markdown) plan(p rollout.Plan) error {
 	d.add(rankKept, fmt.Sprintf("\n### %s\n\n%s\n", escapeMarkdown(Target(p.Target)), escapeMarkdown(Summary(p))), nil, "")
 	var rows []string
-	for _, c := range p.Pending() {
+	for _, c := range p.Changes {
 		rows = append(rows, fmt.Sprintf("| %s | `%s` | %s |\n", c.Op, c.Repository, escapeMarkdown(changed(c))))
 	}
 	if len(rows) > 0 {
@@ -171,36 +173,37 @@ func (d *markdown) findings(list []plan.Finding) {
 }
 
 // changed names the settings of c in a few words.
-func changed(c plan.Change) string {
+func changed(c rollout.Change) string {
 	if c.Op == plan.OpDelete {
 		if c.Images != nil {
-			return "with " + count(c.Images.Count, "image", "images")
+			return "with " + words.Count(c.Images.Count, "image", "images")
 		}
 		return "it is empty"
 	}
-	var words []string
-	for _, d := range c.Differences {
-		w := strings.ReplaceAll(string(d.Field), "_", " ")
-		switch d.Field {
-		case plan.FieldPolicy:
-			w = "repository policy"
-		case plan.FieldLifecycle:
-			w = "lifecycle policy"
+	var names []string
+	for _, s := range c.Settings {
+		name := strings.ReplaceAll(string(s.Field), "_", " ")
+		switch s.Field {
+		case plan.FieldPolicy, plan.FieldLifecycle:
+			name = settingName(s.Field, "")
 		case plan.FieldTag:
-			w = "tag " + clean(d.Key)
+			name = "tag " + clean(s.Key)
 		}
 		lost := 0
-		for _, x := range d.Parts {
+		for _, x := range s.Parts {
 			if x.Action != plan.Add {
 				lost++
 			}
 		}
 		if lost > 0 && c.Op == plan.OpAdopt {
-			w += fmt.Sprintf(" (%d of its parts change or go)", lost)
+			name += fmt.Sprintf(" (%d of its parts change or go)", lost)
 		}
-		words = append(words, w)
+		if e := c.Effects; e != nil && e.Lost.Count > 0 && s.Field == plan.FieldLifecycle {
+			name += fmt.Sprintf(", which would expire %s more", words.Count(e.Lost.Count, "image", "images"))
+		}
+		names = append(names, name)
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(names, ", ")
 }
 
 // diffLine puts the mark of a line where a diff has it, so that it is coloured.

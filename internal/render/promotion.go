@@ -10,7 +10,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
-	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -29,7 +30,7 @@ func PromotionPlan(w io.Writer, p promote.Plan, o Options) error {
 	}
 	b := p.Bytes()
 	out.linef(bold, "Plan: %d to promote, %d there already, %d refused; %s to send, %s to mount.",
-		p.Count(promote.StatusPending), p.Count(promote.StatusThere), p.Count(promote.StatusRefused)+len(p.Failures), bytesText(b.Move), bytesText(b.Mount))
+		p.Count(promote.StatusPending), p.Count(promote.StatusThere), p.Count(promote.StatusRefused)+len(p.Failures), words.Bytes(b.Move), words.Bytes(b.Mount))
 	return out.flush(w)
 }
 
@@ -104,7 +105,7 @@ func (p *printer) promotedContent(i promote.Image) {
 	if slices.Sort(with); len(with) > 0 {
 		p.linef(plain, "    with %s", strings.Join(with, ", "))
 	}
-	p.linef(plain, "    %s to send, %s to mount, %s there already", bytesText(i.Bytes.Move), bytesText(i.Bytes.Mount), bytesText(i.Bytes.There))
+	p.linef(plain, "    %s to send, %s to mount, %s there already", words.Bytes(i.Bytes.Move), words.Bytes(i.Bytes.Mount), words.Bytes(i.Bytes.There))
 }
 
 // expiryOf says what the destination's lifecycle policy does with an image.
@@ -113,7 +114,7 @@ func expiryOf(e *promote.Expiry) string {
 	if e.Rule != 0 {
 		by = fmt.Sprintf(", by rule %d", e.Rule)
 		if p, err := lifecycle.Decode(e.Policy); err == nil && len(p.Rules) == 1 {
-			by += ": " + clean(rule(p.Rules[0]))
+			by += ": " + clean(words.Rule(p.Rules[0]))
 		}
 	}
 	switch {
@@ -193,7 +194,7 @@ func PromotionResult(w io.Writer, r promote.Result, o Options) error {
 		b.Mount += i.Bytes.Mount
 	}
 	parts := []string{
-		fmt.Sprintf("%s promoted", count(r.Count(promote.OutcomeDone), "image", "images")),
+		fmt.Sprintf("%s promoted", words.Count(r.Count(promote.OutcomeDone), "image", "images")),
 		fmt.Sprintf("%d there already", r.Count(promote.OutcomeThere)),
 	}
 	for _, x := range []struct {
@@ -204,7 +205,7 @@ func PromotionResult(w io.Writer, r promote.Result, o Options) error {
 			parts = append(parts, fmt.Sprintf("%d %s", n, x.words))
 		}
 	}
-	out.linef(bold, "%s; %s sent, %s mounted.", strings.Join(parts, ", "), bytesText(b.Move), bytesText(b.Mount))
+	out.linef(bold, "%s; %s sent, %s mounted.", strings.Join(parts, ", "), words.Bytes(b.Move), words.Bytes(b.Mount))
 	return out.flush(w)
 }
 
@@ -213,7 +214,7 @@ func promotedLine(i promote.ImageResult) (line string, c color) {
 	to := clean(i.To.String())
 	switch i.Outcome {
 	case promote.OutcomeDone:
-		line = fmt.Sprintf("%s: promoted %s, %s sent, %s mounted", to, i.Digest, bytesText(i.Bytes.Move), bytesText(i.Bytes.Mount))
+		line = fmt.Sprintf("%s: promoted %s, %s sent, %s mounted", to, i.Digest, words.Bytes(i.Bytes.Move), words.Bytes(i.Bytes.Mount))
 		if i.Created {
 			line += ", repository created"
 		}
@@ -226,7 +227,7 @@ func promotedLine(i promote.ImageResult) (line string, c color) {
 }
 
 // History writes the way of an image.
-func History(w io.Writer, h report.History, o Options) error {
+func History(w io.Writer, h rollout.History, o Options) error {
 	out := newPrinter(o)
 	if len(h.Records) == 0 {
 		out.linef(plain, "%s has no records of promotions.", clean(h.Image.String()))

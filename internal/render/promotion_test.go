@@ -9,7 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
-	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -121,7 +121,7 @@ func TestPromoting(t *testing.T) {
 
 func TestPromotionHistory(t *testing.T) {
 	var b strings.Builder
-	h := report.History{Image: promotedRef("prod", "1.0")}
+	h := rollout.History{Image: promotedRef("prod", "1.0")}
 	if err := render.History(&b, h, render.Options{}); err != nil {
 		t.Fatal(err)
 	}

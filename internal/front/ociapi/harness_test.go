@@ -1,7 +1,6 @@
 package ociapi_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -39,31 +37,13 @@ type world struct {
 	gate     *gate.Gate
 	registry *registry.Registry
 	blobs    blob.Store
-	log      *logBuffer
-}
-
-// logBuffer is written by the server's goroutines.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	log      *testkit.Log
 }
 
 // start returns a world with the repositories named; they are mutable.
 func start(t *testing.T, compat registry.Compat, repos ...ecr.RepositoryName) *world {
 	t.Helper()
-	w := &world{t: t, log: &logBuffer{}}
+	w := &world{t: t, log: &testkit.Log{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	stores := testkit.Open(t, testkit.Settings{Compat: compat, Clock: time.Now, Log: log})
 	w.gate, w.registry, w.blobs = stores.Gate, stores.Registry, stores.Blobs

@@ -1,4 +1,4 @@
-package report
+package rollout
 
 import "github.com/kontor-registry/kontor/internal/deploy/promote"
 
