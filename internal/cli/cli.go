@@ -3,7 +3,7 @@
 // holds one command.
 //
 // Promises to scripts: exit codes are 0 done, 1 failed, 2 wrong usage, 3
-// changes are pending (only of plan --exit-code); results go to stdout,
+// something is pending (of plan and promote with --exit-code, and of wait); results go to stdout,
 // everything else to stderr; nothing is asked unless stdin is a terminal.
 package cli
 
@@ -291,6 +291,8 @@ to its own ECR-compatible registry.`,
 		applyCommand(env),
 		destroyCommand(env),
 		outputsCommand(env),
+		promoteCommand(env),
+		waitCommand(env),
 		lifecycleCommand(env),
 		accessCommand(env),
 		leaseCommand(env),
@@ -307,6 +309,10 @@ to its own ECR-compatible registry.`,
 	return root
 }
 
+// annotationPending is the annotation of a command that says what exit code 3
+// means to it.
+const annotationPending = "pending"
+
 // usageTemplate ends with the exit codes and an example.
 const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
   {{.CommandPath}} COMMAND{{else if .Runnable}}
@@ -322,7 +328,7 @@ Global flags:
 {{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
 
 Exit codes:
-  0 done, 1 failed, 2 wrong usage{{if .Flags.Lookup "exit-code"}}, 3 changes are pending (with --exit-code){{end}}{{if .HasExample}}
+  0 done, 1 failed, 2 wrong usage{{if .Flags.Lookup "exit-code"}}, 3 changes are pending (with --exit-code){{end}}{{with index .Annotations "pending"}}, 3 {{.}}{{end}}{{if .HasExample}}
 
 Example:
 {{.Example}}{{end}}

@@ -144,7 +144,11 @@ func (e *Error) permission() string {
 
 // Unwrap returns the error in the vocabulary of the house, and the cause.
 func (e *Error) Unwrap() []error {
-	return []error{&ecr.Error{Code: e.Code, Message: e.Message}, e.Err}
+	all := []error{&ecr.Error{Code: e.Code, Message: e.Message}}
+	if e.Err != nil {
+		all = append(all, e.Err)
+	}
+	return all
 }
 
 // temporary reports whether the same call may work later.

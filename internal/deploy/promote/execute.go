@@ -74,6 +74,14 @@ func (r Result) OK() bool {
 	return !slices.ContainsFunc(r.Images, func(i ImageResult) bool { return i.Outcome != OutcomeDone && i.Outcome != OutcomeThere })
 }
 
+// Err is the error for images that are not there; nil when all are.
+func (r Result) Err() error {
+	if n := len(r.Images) - r.Count(OutcomeDone) - r.Count(OutcomeThere); n > 0 {
+		return fmt.Errorf("%s not promoted", count(n, "image"))
+	}
+	return nil
+}
+
 // Count counts the images of an outcome.
 func (r Result) Count(o Outcome) int {
 	n := 0

@@ -116,6 +116,59 @@ func (r Route) requests(name string, tags []ecr.Tag) []Request {
 	return out
 }
 
+// Named are the requests for one image by its name, as the routes take it: those
+// from image's registry, unless that is "", to the registry to, unless that is
+// "". More is looked at than for a whole route, and Newest does not count. The
+// error says why no route, or more than one, takes the image there.
+func Named(routes []Route, image Ref, to string) ([]Request, error) {
+	if image.Tag == "" || image.Digest != "" {
+		return nil, fmt.Errorf("%s: a route takes an image by its tag: give one", strings.TrimPrefix(image.String(), "/"))
+	}
+	var (
+		out  []Request
+		why  []string
+		name = string(image.Repository)
+		by   = map[Place]string{} // routes by where they lead
+	)
+	for _, r := range routes {
+		r.To = slices.DeleteFunc(slices.Clone(r.To), func(p Place) bool { return to != "" && p.Registry != to })
+		switch {
+		case len(r.To) == 0:
+			continue
+		case image.Registry != "" && image.Registry != r.From.Registry:
+			why = append(why, fmt.Sprintf("route %s comes from %s", r.Name, r.From.Registry))
+			continue
+		case len(r.Repositories) > 0 && !matchesAny(r.Repositories, name):
+			why = append(why, fmt.Sprintf("route %s is for repositories %s", r.Name, list(r.Repositories)))
+			continue
+		case len(r.Tags) > 0 && !matchesAny(r.Tags, string(image.Tag)):
+			why = append(why, fmt.Sprintf("route %s is for tags %s", r.Name, list(r.Tags)))
+			continue
+		}
+		for _, p := range r.To {
+			if other := by[p]; other != "" {
+				return nil, fmt.Errorf("%s:%s takes the routes %s and %s to %s: say which with --route, or begin the image with its registry", name, image.Tag, other, r.Name, p.Registry)
+			}
+			by[p] = r.Name
+		}
+		out = append(out, r.requests(name, []ecr.Tag{image.Tag})...)
+	}
+	if len(out) == 0 {
+		where := ""
+		if to != "" {
+			where = " to " + to
+		}
+		if len(why) == 0 {
+			why = []string{"no route leads there"}
+		}
+		return nil, fmt.Errorf("%s:%s takes no route%s: %s", name, image.Tag, where, strings.Join(why, "; "))
+	}
+	for i := range out {
+		out[i].quick = false
+	}
+	return out, nil
+}
+
 func matchesAny(wildcards []string, s string) bool {
 	return slices.ContainsFunc(wildcards, func(w string) bool { return ecr.MatchWildcard(w, s) })
 }

@@ -74,6 +74,7 @@ type Config struct {
 type Local struct {
 	Registry                     ecr.RegistryID
 	Endpoint                     string
+	Host                         string // before the first slash of an image's name
 	AccessKeyID, SecretAccessKey string
 	HTTPClient                   aws.HTTPClient // nil for the SDK's own
 	// People are the users and roles that this machine hosts of the accounts,

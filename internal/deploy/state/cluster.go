@@ -42,5 +42,23 @@ type Promotion struct {
 	// Repositories and Tags are wildcards as those of Cluster.
 	Repositories []string
 	Tags         []string
-	Origin       Origin
+	// Newest takes that many of a repository's tags only, those of the images
+	// that were pushed last; 0 for all.
+	Newest int
+	// Move are wildcards of tags that may be taken from another image.
+	Move []string
+	// Record leaves a record with each image.
+	Record  bool
+	Require Requirements
+	Origin  Origin
+}
+
+// Requirements are the conditions for an image to be promoted.
+type Requirements struct {
+	Platforms   []string // "os/arch" or "os/arch/variant"
+	Referrers   []string // artifact types
+	Signature   bool
+	SBOM        bool
+	MinAgeHours int
+	Verify      []string // a command; "{image}" stands for the image
 }

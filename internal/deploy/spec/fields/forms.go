@@ -22,6 +22,11 @@ var (
 	// AWS Organizations API reference, Organization, Id
 	OrganizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
 
+	// OCI image specification, "platform" of an index; RFC 6838, "Naming
+	// Requirements", without parameters, which ECR refuses.
+	Platform     = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
+	ArtifactType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
+
 	TagPattern       = regexp.MustCompile(`^[A-Za-z0-9._*-]*$`) // of tag patterns
 	ExclusionPattern = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
 )
@@ -35,6 +40,8 @@ const (
 	MaxBudget  = 1_000_000     // of plan.max_expire: no repository has more images
 	MaxNewer   = 100_000       // images that one lifecycle test makes up
 	MaxDaysAgo = 36_500        // days: about a hundred years
+
+	MaxAgeHours = 24 * MaxDaysAgo
 
 	MaxARN     = 2048
 	MaxProfile = 256
