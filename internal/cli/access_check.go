@@ -12,14 +12,14 @@ func accessCheckCommand(e *Env) *cobra.Command {
 	var o accessOptions
 	cmd := &cobra.Command{
 		Use:   "check PRINCIPAL RIGHT REPOSITORY [flags]",
-		Short: "Check whether a principal may do something in a repository, and why",
+		Short: "Check whether a principal has a permission in a repository, and why",
 		Long: `Check for each action of RIGHT whether PRINCIPAL may do it in REPOSITORY, which
 statements decide it, and the smallest change in each account that would allow it.
 
 PRINCIPAL is the ARN of a user, a role or a role session, an account id, or the
-name of a service. A role stands for all its sessions, an account id for all users
-and roles of the account. RIGHT is pull, push, delete, admin or an action such as
-ecr:PutImage. The exit code is 0 only when all actions are allowed.`,
+name of a service. A role means all of its sessions, and an account id means all
+users and roles of the account. RIGHT is pull, push, delete, admin or an action
+such as ecr:PutImage. The exit code is 0 only if all actions are allowed.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci pull team/api
   kontor access check 222222222222 ecr:PutImage team/api --planned -f kontor.yaml`,
 		Args: between(3, 3),

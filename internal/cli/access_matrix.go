@@ -18,8 +18,9 @@ func accessMatrixCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "matrix [flags]",
 		Short: "Show who may pull, push, delete and administer what",
-		Long: `Show for every principal and repository who may pull, push, delete images, and
-administer. --html writes a page without scripts.`,
+		Long: `Show for each principal and repository whether the principal may pull, push,
+delete images and administer. --html writes the table as an HTML page without
+scripts.`,
 		Example: `  kontor access matrix
   kontor access matrix --planned -f kontor.yaml --html access.html`,
 		Args: noArgs,
@@ -39,7 +40,7 @@ administer. --html writes a page without scripts.`,
 		},
 	}
 	o.flags(e, cmd)
-	cmd.Flags().StringVar(&file, "html", "", "write a page to `FILE` instead (default none)")
+	cmd.Flags().StringVar(&file, "html", "", "write an HTML page to `FILE` instead (default none)")
 	must(cmd.MarkFlagFilename("html", "html"))
 	return cmd
 }

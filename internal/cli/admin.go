@@ -8,8 +8,8 @@ func adminCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
 		Short: "Administer a registry and its data folder",
-		Long: `Commands for those who run a registry: the one of the data folder, which is
-started for the command when it is not running, or with --endpoint, any other.`,
+		Long: `Administer a registry: the local one in the data folder, which is started for the
+command if it is not running, or another one with --endpoint.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json`,
 		Args: cobra.ArbitraryArgs,

@@ -17,8 +17,8 @@ func adminBinCommand(e *Env) *cobra.Command {
 		Use:   "bin [REPOSITORY] [flags]",
 		Short: "List the deleted images that can be restored",
 		Long: `List the images in the recycle bin, of one repository or of all: images that were
-deleted by request or by a lifecycle rule and are kept for a time. Images of
-deleted repositories are here too. No other request can see them.`,
+deleted by a request or by a lifecycle rule and are kept for some days. The bin
+also holds images of deleted repositories. No other request can see these images.`,
 		Example: `  kontor admin bin
   kontor admin bin team/app --json | jq -r '.entries[].imageDigest'`,
 		Args: between(0, 1), PreRunE: repositoryInto(&in.RepositoryName),

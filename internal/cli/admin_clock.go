@@ -18,8 +18,8 @@ func adminClockCommand(e *Env) *cobra.Command {
 		Use:   "clock [+TIME] [flags]",
 		Short: "Move the image clock of a registry for tests",
 		Long: `Print the image clock, or move it forward. Push times and the ages that lifecycle
-policies count come from it; logins and signatures do not. It moves only on a
-server that was started with --test-clock: kontor up --test-clock.`,
+policies count come from this clock; logins and signatures do not. It can be moved
+only on a server that was started with kontor up --test-clock.`,
 		Example: `  kontor admin clock +15d
   kontor admin clock +36h
   kontor admin clock`,

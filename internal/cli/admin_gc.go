@@ -15,9 +15,9 @@ func adminGCCommand(e *Env) *cobra.Command {
 		Short: "Collect garbage now",
 		Long: `Delete images that have expired in the recycle bin, and layers that no image has
 referred to for a day, with their files. The server does this every hour while it
-serves pushes and pulls; this command does it now.
+serves pushes and pulls. This command does it now.
 
-It keeps every layer that an image refers to, that an image in the bin needs, or
+Every layer is kept that an image refers to, that an image in the bin needs, or
 that a push in progress relies on.`,
 		Example: `  kontor admin gc`,
 		Args:    noArgs,

@@ -206,7 +206,7 @@ func identityAttachCommand(e *Env, k identityKind, attach bool) *cobra.Command {
 		verb, short, done, change = "detach", "Detach a managed policy from a "+k.name, "%s no longer has %s", k.detach
 	}
 	return identityCall(e, &cobra.Command{
-		Use: verb + " NAME POLICY [flags]", Short: short, Long: short + ", by the policy's name or ARN. It applies from the next request.",
+		Use: verb + " NAME POLICY [flags]", Short: short, Long: short + ", by the policy's name or ARN.\nThe change takes effect with the next request.",
 		Example: "  kontor admin " + k.name + " " + verb + " ann AmazonEC2ContainerRegistryPullOnly", Args: between(2, 2),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
 		arn, err := policyARN(ctx, c, args[1])

@@ -22,7 +22,7 @@ func adminJournalCommand(e *Env) *cobra.Command {
 		Short: "Show what was deleted, by which user or rule, and why",
 		Long: `Show the registry's journal, oldest first: every image, tag, policy and
 repository that was deleted, moved, restored or purged, which user or lifecycle
-rule did it, and why. Entries must match all flags that are given.
+rule did it, and why. Only entries that match all given flags are shown.
 
 --since and --until take a time (2026-03-01T12:00:00Z), a day (2026-03-01), or
 how long ago (90m, 12h, 7d).`,
@@ -48,13 +48,13 @@ how long ago (90m, 12h, 7d).`,
 		return show(journal, render.Journal), err
 	})
 	f := cmd.Flags()
-	f.StringVar(&in.RepositoryName, "repository", "", "only those of the repository `NAME`, which may be deleted (default all)")
-	f.StringVar(&in.ImageTag, "tag", "", "only those of images that had the tag `TAG` (default any)")
-	f.StringVar(&in.ImageDigest, "digest", "", "only those of the image `DIGEST` (default any)")
-	f.Int32Var(&in.RulePriority, "rule", 0, "only those of the lifecycle rule of `PRIORITY` (default any)")
-	f.StringVar(&in.Operation, "op", "", "only those of the operation `WHAT`: "+strings.Join(journalOps, ", ")+" (default any)")
-	f.StringVar(&since, "since", "", "only at or after `WHEN` (default from the beginning)")
-	f.StringVar(&until, "until", "", "only before `WHEN` (default now)")
+	f.StringVar(&in.RepositoryName, "repository", "", "show only entries of the repository `NAME`, which may be deleted (default all)")
+	f.StringVar(&in.ImageTag, "tag", "", "show only entries of images that had the tag `TAG` (default any)")
+	f.StringVar(&in.ImageDigest, "digest", "", "show only entries of the image `DIGEST` (default any)")
+	f.Int32Var(&in.RulePriority, "rule", 0, "show only entries of the lifecycle rule of `PRIORITY` (default any)")
+	f.StringVar(&in.Operation, "op", "", "show only entries of the operation `WHAT`: "+strings.Join(journalOps, ", ")+" (default any)")
+	f.StringVar(&since, "since", "", "show only entries at or after `WHEN` (default from the beginning)")
+	f.StringVar(&until, "until", "", "show only entries before `WHEN` (default now)")
 	completeWords(cmd, "op", journalOps...)
 	return cmd
 }

@@ -32,13 +32,13 @@ func adminLifecycleRunCommand(e *Env) *cobra.Command {
 	cmd := adminCall(e, &cobra.Command{
 		Use:   "run [REPOSITORY] [flags]",
 		Short: "Run lifecycle policies now",
-		Long: `Run the lifecycle policy of a repository now, or those of all, as the server does
-every hour. Print which images expired, by which rule, and why others were kept
-although a rule would act on them. Expired images can be restored for a time
-(kontor admin bin).
+		Long: `Run the lifecycle policy of one repository or of all repositories now, as the
+server does every hour. Print which images expired, by which rule, and why other
+images were kept although a rule selects them. Expired images can be restored
+while they are in the recycle bin (kontor admin bin).
 
 A run that would expire more images than the server allows changes nothing and
-exits with 1; --force expires them. kontor lifecycle preview shows the same
+exits with 1; --force expires them. kontor lifecycle preview shows the outcome
 before a run, also for another policy.`,
 		Example: `  kontor admin lifecycle run --dry-run
   kontor admin lifecycle run team/app --json | jq '.runs[].outcomes[] | select(.action == "expire")'`,

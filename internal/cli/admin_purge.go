@@ -33,14 +33,14 @@ Layers that other images use are kept; to delete them, purge those images too.`,
 				return err
 			}
 			if in.Reason == "" {
-				return usagef("give --reason TEXT, which the journal records")
+				return usagef("--reason is required: pass the reason that the journal records")
 			}
 			return e.mayAsk(yes, wantsJSON(cmd))
 		},
 	}, func(ctx context.Context, c *adminClient, args []string) (shown, error) {
 		if !yes {
 			if ok, err := e.ask(ctx, fmt.Sprintf("Delete %s permanently?", args[0])); err != nil || !ok {
-				return shown{}, errors.Join(err, errors.New("nothing was removed"))
+				return shown{}, errors.Join(err, errors.New("nothing was deleted"))
 			}
 		}
 		var out admin.PurgeImageResponse
@@ -48,6 +48,6 @@ Layers that other images use are kept; to delete them, purge those images too.`,
 		return show(out, render.Purged), err
 	})
 	cmd.Flags().StringVar(&in.Reason, "reason", "", "record `TEXT` as the reason (required)")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "delete without asking (default false)")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "skip the confirmation prompt (default false)")
 	return cmd
 }

@@ -14,9 +14,10 @@ func adminRestoreCommand(e *Env) *cobra.Command {
 	return adminCall(e, &cobra.Command{
 		Use:   "restore REPOSITORY@DIGEST [flags]",
 		Short: "Restore a deleted image from the recycle bin",
-		Long: `Restore a deleted image to the repository that has the name now: with its tags,
-except those that another image has by now, with the images that it lists, and
-with the signatures and attestations that were deleted with it.
+		Long: `Restore a deleted image to the repository that has the name now. Its tags are
+restored too, except those that another image has taken since, and so are the
+images that it lists, and the signatures and attestations that were deleted with
+it.
 
 For lifecycle rules, the age of the image counts from the restore.`,
 		Example: `  kontor admin bin team/app

@@ -15,10 +15,10 @@ func adminUsageCommand(e *Env) *cobra.Command {
 	return adminCall(e, &cobra.Command{
 		Use:   "usage [REPOSITORY] [flags]",
 		Short: "Show the space that images use, and what each lifecycle rule would free",
-		Long: `Show how many bytes the layers of a repository use, or those of all, by tag, and
-what each lifecycle rule would free now. A layer counts once, however many images
-have it, and images in use (kontor lease) are kept. Images in the recycle bin are
-not counted; they use space until they expire there.`,
+		Long: `Show how many bytes the layers of one repository or of all repositories use, by
+tag, and how many each lifecycle rule would free now. A layer that several images
+share counts once, and images in use (kontor lease) are kept. Images in the
+recycle bin are not counted; they use space until they expire there.`,
 		Example: `  kontor admin usage
   kontor admin usage team/app --json | jq .repositories[].ownLayerBytes`,
 		Args: between(0, 1), PreRunE: repositoryInto(&name),

@@ -49,7 +49,7 @@ func userCreateCommand(e *Env, k identityKind) *cobra.Command {
 	var policies []string
 	cmd := identityCall(e, &cobra.Command{
 		Use: "create NAME [flags]", Short: "Create a user with an access key",
-		Long: "Create a user, attach managed policies, and print an access key. Its secret is not\nshown again; on this machine, kontor env --user NAME has it.",
+		Long: "Create a user, attach managed policies, and print an access key. The secret is not\nshown again; on this machine, kontor env --user NAME prints it.",
 		Example: `  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin user create ci --json | jq -r .secret_access_key`, Args: between(1, 1),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {

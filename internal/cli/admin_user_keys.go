@@ -20,12 +20,12 @@ func userKeysCommand(e *Env) *cobra.Command {
 			return failed(c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: s}))
 		}
 	}
-	return group("keys", "Rotate the access keys of users", `  kontor admin user keys rotate ann
+	return group("keys", "Manage the access keys of users", `  kontor admin user keys rotate ann
   kontor admin user keys list ann`,
 		keyListCommand(e), keyRotateCommand(e),
-		keyChangeCommand(e, "deactivate", "Deactivate an access key and everything that was issued to it", status(types.StatusTypeInactive)),
-		keyChangeCommand(e, "activate", "Activate an access key again", status(types.StatusTypeActive)),
-		keyChangeCommand(e, "delete", "Delete an access key, and end everything that was issued to it",
+		keyChangeCommand(e, "deactivate", "Deactivate an access key and the sessions and logins issued with it", status(types.StatusTypeInactive)),
+		keyChangeCommand(e, "activate", "Reactivate an access key", status(types.StatusTypeActive)),
+		keyChangeCommand(e, "delete", "Delete an access key and end the sessions and logins issued with it",
 			func(ctx context.Context, c *iam.Client, user, key string) error {
 				return failed(c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &user, AccessKeyId: &key}))
 			}))
@@ -66,7 +66,7 @@ func keyListCommand(e *Env) *cobra.Command {
 func keyRotateCommand(e *Env) *cobra.Command {
 	return identityCall(e, &cobra.Command{
 		Use: "rotate NAME [flags]", Short: "Give a user a new access key and deactivate the old one",
-		Long:    "Create an access key and print it, then deactivate those that the user had. A\nuser has at most two keys: the oldest is deleted when there are two.",
+		Long:    "Create an access key and print it, then deactivate the user's other keys. A user\nhas at most two keys: if there are two already, the oldest is deleted first.",
 		Example: "  kontor admin user keys rotate ann", Args: between(1, 1),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
 		keys, err := keysOf(ctx, c, args[0])
@@ -101,7 +101,7 @@ func keyRotateCommand(e *Env) *cobra.Command {
 func keyChangeCommand(e *Env, verb, short string, change func(ctx context.Context, c *iam.Client, user, key string) error) *cobra.Command {
 	done := strings.TrimSuffix(verb, "e") + "ed"
 	return identityCall(e, &cobra.Command{
-		Use: verb + " NAME KEY [flags]", Short: short, Long: short + ". It applies from the next request, by every protocol.",
+		Use: verb + " NAME KEY [flags]", Short: short, Long: short + ".\nThe change takes effect with the next request, over every protocol.",
 		Example: "  kontor admin user keys " + verb + " ann AKIAIOSFODNN7EXAMPLE", Args: between(2, 2),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
 		return said(map[string]string{"user": args[0], "access_key": args[1], "done": done}, "%s of %s is %s", args[1], args[0], done), change(ctx, c, args[0], args[1])

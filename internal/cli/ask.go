@@ -45,9 +45,9 @@ func (e *Env) ask(ctx context.Context, question string) (bool, error) {
 func (e *Env) mayAsk(yes, asJSON bool) error {
 	switch {
 	case !yes && asJSON:
-		return usagef("--json does not ask: give --yes to change without asking")
+		return usagef("cannot prompt with --json: pass --yes")
 	case !yes && !e.IsTerminal(e.Stdin):
-		return usagef("stdin is not a terminal, so this cannot ask: give --yes to change without asking")
+		return usagef("cannot prompt, because stdin is not a terminal: pass --yes")
 	}
 	return nil
 }

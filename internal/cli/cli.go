@@ -246,9 +246,9 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if cmd.Flags().Lookup("file") != nil && filepath.Ext(args[0]) != "" {
-		return usagef("%s takes no arguments; a file is given with -f: %s -f %s", cmd.CommandPath(), cmd.CommandPath(), args[0])
+		return usagef("%s takes no arguments: to name a file, use %s -f %s", cmd.CommandPath(), cmd.CommandPath(), args[0])
 	}
-	return usagef("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])
+	return usagef("%s takes no arguments: leave out %q", cmd.CommandPath(), args[0])
 }
 
 // New returns the root command, which runs in env.

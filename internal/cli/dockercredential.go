@@ -35,16 +35,16 @@ func dockerCredentialCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "docker-credential ACTION [flags]",
 		Short: "Provide registry passwords to docker-compatible tools (credential helper)",
-		Long: `Answer as a credential helper of docker. Tools run it as docker-credential-kontor,
+		Long: `Act as a credential helper for docker. Tools run it as docker-credential-kontor,
 a link to kontor on PATH, for the hosts that credHelpers in docker's config.json
-or podman's auth.json gives to "kontor".
+or podman's auth.json maps to "kontor".
 
-get reads a host from stdin and writes its password: hosts of Amazon ECR in every
-form as the AWS configuration says, others as the file says that
-$KONTOR_CREDENTIALS names (default $XDG_CONFIG_HOME/kontor/credentials.json), and
-the registry of --data by its host. A password is kept for half of its life in
-$XDG_CACHE_HOME/kontor/tokens.json, which only the user can read; erase forgets
-it. store keeps nothing: there is no password to give.`,
+get reads a host from stdin and writes its password. Hosts of Amazon ECR use the
+AWS configuration. Other hosts are configured in the file that $KONTOR_CREDENTIALS
+names (default $XDG_CONFIG_HOME/kontor/credentials.json). The registry of --data
+is recognized by its host. A password is cached for half of its lifetime in
+$XDG_CACHE_HOME/kontor/tokens.json, which only the user can read; erase removes it
+from there. store does nothing, because there is no password to store.`,
 		Example: `  ln -s "$(command -v kontor)" ~/bin/docker-credential-kontor
   echo localhost:5050 | kontor docker-credential get
   kontor docker-credential list`,
@@ -94,7 +94,7 @@ func (d *dockerHelper) Get(server string) (user, password string, err error) {
 
 // Add refuses: Kontor gets passwords, and keeps none of others.
 func (d *dockerHelper) Add(c *credentials.Credentials) error {
-	return fmt.Errorf("kontor gets the password of %s when it is needed: there is no login, and nothing is stored", tokens.HostOf(c.ServerURL))
+	return fmt.Errorf("kontor gets the password of %s when it is needed: there is no need to log in, and nothing is stored", tokens.HostOf(c.ServerURL))
 }
 
 // Delete forgets what is kept for a host.

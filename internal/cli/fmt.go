@@ -43,7 +43,7 @@ formatting. "-" reads stdin and writes stdout.`,
 			}
 			if slices.Contains(args, "-") {
 				if len(args) > 1 || len(o.files) > 0 {
-					return usagef("- stands for stdin and goes alone")
+					return usagef("- (stdin) cannot be combined with files")
 				}
 				return formatStdin(e, language, check)
 			}
@@ -56,7 +56,7 @@ formatting. "-" reads stdin and writes stdout.`,
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&check, "check", false, "write nothing, and fail when there is something to do (default false)")
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing, and fail when a file needs formatting (default false)")
 	cmd.Flags().StringVar(&language, "language", languages[0], "the `LANGUAGE` of stdin: yaml, json or hcl")
 	completeWords(cmd, "language", languages...)
 	return cmd
@@ -94,9 +94,9 @@ func formatFiles(e *Env, sources []lang.Source, check bool) error {
 
 func notFormatted(n int) error {
 	if n == 1 {
-		return errors.New("1 file is not formatted: kontor fmt does it")
+		return errors.New("1 file is not formatted: run kontor fmt")
 	}
-	return fmt.Errorf("%d files are not formatted: kontor fmt does it", n)
+	return fmt.Errorf("%d files are not formatted: run kontor fmt", n)
 }
 
 // maxStdin is above what a file may have, so that its own bound is told.

@@ -33,7 +33,7 @@ func (o *leaseOptions) flags(e *Env, cmd *cobra.Command) {
 }
 
 func hostFlag(cmd *cobra.Command, p *[]string) {
-	cmd.Flags().StringArrayVar(p, "host", nil, "images of `HOST`, such as kind-registry:5000, are of this registry, too; may be given several times (default none)")
+	cmd.Flags().StringArrayVar(p, "host", nil, "treat images of `HOST`, such as kind-registry:5000, as images of this registry; may be given several times (default none)")
 }
 
 // The least and the longest time in which a collector can be expected again.
@@ -50,7 +50,7 @@ func (o *leaseOptions) check() (time.Duration, error) {
 	case ttl < minTTL || ttl > maxTTL:
 		return 0, usagef("--ttl %s: want from 1m to 365d", o.ttl)
 	case o.collector == "" && !o.dryRun:
-		return 0, usagef("say who reports with --collector NAME, such as the cluster's name")
+		return 0, usagef("--collector is required: pass a name such as the cluster's")
 	}
 	return ttl, nil
 }

@@ -11,10 +11,10 @@ func leaseFromFileCommand(e *Env) *cobra.Command {
 	var o leaseOptions
 	cmd := &cobra.Command{
 		Use:   "file FILE|- [flags]",
-		Short: "Record the images of a plain list as in use",
-		Long: `Record the images of a list: one reference a line, HOST/REPOSITORY:TAG or
-HOST/REPOSITORY@DIGEST; what follows it on the line says who uses it. Empty lines
-and what follows a # are left out. FILE - is stdin.`,
+		Short: "Record the images in a list as in use",
+		Long: `Record the images in a list: one reference per line, HOST/REPOSITORY:TAG or
+HOST/REPOSITORY@DIGEST. The rest of the line says who uses the image. Empty lines
+and comments that start with # are ignored. FILE - is stdin.`,
 		Example: `  kontor lease from file images.txt --collector hosts --ttl 7d
   docker ps --format '{{.Image}}' | kontor lease from file - --collector laptop`,
 		Args: between(1, 1),

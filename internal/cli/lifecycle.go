@@ -102,15 +102,15 @@ func (o *lifecycleOptions) check() error {
 	case o.assume != "" && o.assume != assumeAWS && o.assume != assumeKontor:
 		return usagef("--assume %s: want %s or %s", o.assume, assumeAWS, assumeKontor)
 	case o.images == "-" && o.policy == "-":
-		return usagef("--images - and --policy - both read stdin: give one of them as a file")
+		return usagef("--images - and --policy - both read stdin: pass a file for one of them")
 	case o.deployed && o.policy != "":
-		return usagef("--deployed and --policy contradict each other")
+		return usagef("--deployed and --policy cannot be combined")
 	case o.manifests != "" && o.images == "":
-		return usagef("--manifests needs --images: from a registry they are read anyway")
+		return usagef("--manifests needs --images: with a registry, manifests are always read")
 	case o.noManifests && o.images != "":
-		return usagef("--no-manifests is for a registry: with --images, only --manifests reads any")
+		return usagef("--no-manifests is for a registry: with --images, leave it out")
 	case o.images != "" && (o.target != "" || o.data != ""):
-		return usagef("--images reads no registry: leave out --target and --data")
+		return usagef("--images does not read a registry: leave out --target and --data")
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func lookAt(ctx context.Context, e *Env, o lifecycleOptions, name string, needed
 	case o.images != "":
 		f, err = offline(e, &out, o, repo)
 	case repo == "":
-		return looked{}, usagef("name a repository, or give --images FILE")
+		return looked{}, usagef("name a repository, or pass --images FILE")
 	default:
 		f, err = live(ctx, e, &out, o, repo)
 	}
@@ -369,7 +369,7 @@ func choosePolicy(e *Env, l *looked, o lifecycleOptions, f *spec.File) error {
 		if i := slices.IndexFunc(l.desired, func(r state.Repository) bool { return r.Name == s.Repository }); i >= 0 {
 			r := l.desired[i]
 			if s.Policy != "" && s.Policy != r.Lifecycle {
-				e.notice("this is the policy of the file; --deployed uses the one that the repository has now")
+				e.notice("this is the policy of the file; to use the policy that the repository has now, pass --deployed")
 			}
 			l.Source, l.Origins = "the file", rollout.Origins(r.Origins.Rules)
 			l.of = &declaration{keepsUntagged: f.KeepsUntagged(s.Repository), expiresAll: expiresAll(r)}
@@ -381,12 +381,12 @@ func choosePolicy(e *Env, l *looked, o lifecycleOptions, f *spec.File) error {
 			return err
 		}
 		if o.images != "" {
-			return fmt.Errorf("the file declares no repository %q: name one of its repositories, or give --policy FILE", s.Repository)
+			return fmt.Errorf("the file does not declare repository %q: name one that it declares, or pass --policy FILE", s.Repository)
 		}
 	}
 	if s.Policy == "" {
 		if o.images != "" {
-			return usagef("give --policy FILE: there is no policy in %s", images.Name(o.images))
+			return usagef("there is no policy in %s: pass --policy FILE", images.Name(o.images))
 		}
 		l.Source = "no policy"
 		return nil

@@ -25,11 +25,11 @@ may be - for stdin.`,
 		Args: between(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.images == "" {
-				return usagef("give --images FILE, the output of aws ecr describe-images, or the folder of a snapshot")
+				return usagef("--images is required: pass the output of aws ecr describe-images, or the folder of a snapshot")
 			}
 			o.policy = args[0]
 			if args[0] == "-" && args[1] == "-" || o.images == "-" && args[1] == "-" {
-				return usagef("stdin can be only one of OLD, NEW and --images")
+				return usagef("only one of OLD, NEW and --images can be stdin")
 			}
 			l, err := lookAt(cmd.Context(), e, o, "", anyManifests(0))
 			if err != nil {

@@ -27,11 +27,11 @@ image's age, or its place in the rule's count and the images before it; the othe
 rules that select it and why they do not decide; the day when this changes; and
 what happens after the image is archived.
 
-The first characters of a digest are enough. With --images the repository's name
-may be left out.
+The first characters of a digest are enough. With --images, the repository name
+can be left out.
 
-For an image that was deleted, a Kontor registry answers which rule or user
-deleted it, and until when it can be restored.`,
+For a deleted image, a Kontor registry reports which rule or user deleted it, and
+until when it can be restored.`,
 		Example: `  kontor lifecycle explain team/app:v1.2.3
   kontor lifecycle explain team/app@sha256:0123456789ab
   kontor lifecycle explain :v1.2.3 --images images.json --policy policy.json`,
@@ -132,5 +132,5 @@ func find(l report.Lifecycle, tag, digest string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", fmt.Errorf("%d images %s have %s: give more of it", len(found), where, what)
+	return "", fmt.Errorf("%d images %s have %s: type more of the digest", len(found), where, what)
 }

@@ -31,14 +31,14 @@ func forecastCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forecast [REPOSITORY] [flags]",
 		Short: "Show which images expire when, day by day",
-		Long: `Simulate the runs of a lifecycle policy, one a day. Show which rule expires or
-archives how many images on which day, and the first day on which an image
-expires that was pulled in the last week. The parts of an index expire in the run
-after it. --list names the images.
+		Long: `Simulate one run of a lifecycle policy per day. Show how many images each rule
+expires or archives on which day, and the first day on which an image expires that
+was pulled in the last week. The parts of an index expire in the run after it.
+--list lists the images.
 
 With --rate present, the forecast assumes that pushes continue at the recent
-rate; with none (the default), that there are none. It assumes that no image is
-pulled or deleted by hand.`,
+rate; with none (the default), that nothing is pushed. It assumes that no image
+is pulled or deleted manually.`,
 		Example: `  kontor lifecycle forecast team/app --days 60
   kontor lifecycle forecast team/app --rate present --html forecast.html
   kontor lifecycle forecast --images snapshot --svg forecast.svg`,
@@ -77,8 +77,8 @@ pulled or deleted by hand.`,
 	f := cmd.Flags()
 	f.IntVar(&days, "days", 30, "simulate `N` days")
 	f.StringVar(&rate, "rate", string(lifecycle.RateNone), "assume that images are pushed at the `RATE`: present or none")
-	f.StringVar(&svg, "svg", "", "also draw a picture, as SVG, into `FILE`")
-	f.StringVar(&html, "html", "", "also write a page with the picture and tables into `FILE`")
+	f.StringVar(&svg, "svg", "", "also write a chart, as SVG, to `FILE`")
+	f.StringVar(&html, "html", "", "also write an HTML page with the chart and tables to `FILE`")
 	listFlag(cmd, &list)
 	jsonFlag(cmd, &asJSON)
 	completeWords(cmd, "rate", string(lifecycle.RatePresent), string(lifecycle.RateNone))
@@ -98,7 +98,7 @@ func writePicture(name string, draw func(io.Writer) error) error {
 		return err
 	}
 	if err := os.WriteFile(name, b.Bytes(), 0o666); err != nil {
-		return fmt.Errorf("writing the picture: %w", err)
+		return fmt.Errorf("writing the chart: %w", err)
 	}
 	return nil
 }

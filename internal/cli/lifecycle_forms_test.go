@@ -76,7 +76,7 @@ func TestFormsOfFiles(t *testing.T) {
 	s.want(s.run("lifecycle", "lint", "--policy", "string.json"), 0, "string.json:1:14: KON3008: ", "string.json:1:52: KON3016: ")
 	s.stdin = policy
 	s.want(s.run("lifecycle", "diff", "-", "policy.json", "--images", "images.json", "--at", looked), 0, "stdin -> policy.json\n", "1 image unchanged")
-	s.want(s.run("lifecycle", "diff", "-", "-", "--images", "images.json"), 2, "stdin can be only one of")
+	s.want(s.run("lifecycle", "diff", "-", "-", "--images", "images.json"), 2, "only one of OLD, NEW and --images can be stdin")
 	for _, ref := range []string{"@" + digestOf("a"), "@" + strings.TrimPrefix(digestOf("a"), "sha256:"), "@" + strings.TrimPrefix(digestOf("a"), "sha256:")[:12]} {
 		s.want(s.run("lifecycle", "explain", ref, "--images", "images.json", "--policy", "policy.json", "--at", looked), 0, "Rule 1 expires it at the next run")
 	}

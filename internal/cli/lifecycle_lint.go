@@ -28,7 +28,7 @@ func lintCommand(e *Env) *cobra.Command {
 		Long: `Find rules that probably do not do what their author meant, such as lists of
 patterns that all have to match, rules that select no image or whose images all
 belong to rules with precedence, and rules that expire images that are in use.
-Each finding has a code, a place and a remedy; docs/garbage-collection.md
+Each finding has a code, a place and a suggested fix; docs/garbage-collection.md
 explains them.
 
 With a repository or --images, its images are checked too. With only --policy,

@@ -99,7 +99,7 @@ func TestLifecycleLint(t *testing.T) {
 	s.write("kontor.yaml", "ecr_repositories:\n  one:\n    expiration_rules:\n    - {tag_pattern: \"*\", days: 3}\n    - {tag_pattern: \"v*\", days: 90}\n  two: {}\n")
 	s.want(lint(), 1, "kontor.yaml:5:7: KON3003: warning: ecr_repositories.one.expiration_rules[1]: rule 3 can never own an image: rule 2 selects every image that it selects.\n",
 		"    Remedy: give it a rulePriority below 2, or remove it.\n", "kontor: there is 1 warning\n")
-	s.want(lint(append(at, "-f", "kontor.yaml")...), 1, `the file declares no repository "team/app"`)
+	s.want(lint(append(at, "-f", "kontor.yaml")...), 1, `the file does not declare repository "team/app"`)
 
 	// what only Kontor's registry takes is a finding, not an error
 	s.write("pulled.json", strings.NewReplacer("sinceImagePushed", "sinceImagePulled", `"untagged"`, `"any"`).Replace(untaggedPolicy))
@@ -135,7 +135,7 @@ func TestLifecycleDiff(t *testing.T) {
 	same := append([]string{}, args...)
 	same[3] = same[2]
 	s.want(s.run(same...), 0, "0 lost, 0 gained, 0 with other changes, 5 images unchanged.")
-	s.want(s.run("lifecycle", "diff", "policy.json", "new.json"), 2, "give --images FILE")
+	s.want(s.run("lifecycle", "diff", "policy.json", "new.json"), 2, "--images is required")
 	s.want(s.run("lifecycle", "diff", "policy.json"), 2, "kontor lifecycle diff takes 2 arguments, and got 1")
 }
 

@@ -20,13 +20,13 @@ func previewCommand(e *Env) *cobra.Command {
 		Short: "Show which images a policy would expire now",
 		Long: `Show which images the next run of a lifecycle policy would expire or archive, by
 rule: how many, their size, the oldest and the newest. --list lists every image
-and what happens to it; --json has all of it as data.
+and what happens to it; --json prints everything as data.
 
-The parts of an image for several platforms, and its signatures and other
-artifacts, are kept as long as the image. The manifests of indexes show which
-belong together; with files and no --manifests this is not known, and the preview
-says so. Without --filter imageStatus=ANY, aws ecr describe-images leaves out
-archived images.`,
+The parts of a multi-platform image, its signatures and other artifacts are kept
+as long as the image. The manifests of indexes show which images belong together.
+With files and without --manifests this is not known, and the preview says so.
+Without --filter imageStatus=ANY, aws ecr describe-images leaves out archived
+images.`,
 		Example: `  kontor lifecycle preview team/app
   aws ecr describe-images --repository-name team/app --filter imageStatus=ANY |
     kontor lifecycle preview --policy policy.json --images - --list`,

@@ -281,9 +281,9 @@ func TestLifecycleUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{"preview", 2, "name a repository, or give --images FILE"},
+		{"preview", 2, "name a repository, or pass --images FILE"},
 		{"preview Team", 2, `"Team" is not the name of a repository`},
-		{"preview --images images.json", 2, "give --policy FILE: there is no policy in images.json"},
+		{"preview --images images.json", 2, "there is no policy in images.json: pass --policy FILE"},
 		{"preview --images images.json --policy bad.json", 1, "bad.json:3:31: rules[0].selection.tagStatus: "},
 		{"preview --images none.json --policy policy.json", 1, "kontor: none.json does not exist"},
 		{"preview --images policy.json --policy policy.json", 1, "policy.json: not what `aws ecr describe-images` prints: imageDetails is missing"},
@@ -293,8 +293,8 @@ func TestLifecycleUsage(t *testing.T) {
 		{"preview --images images.json --policy policy.json --at tomorrow", 2, "--at tomorrow: want a time such as"},
 		{"preview --images images.json --policy policy.json --assume gcr", 2, "--assume gcr: want aws or kontor"},
 		{"preview team/app --manifests manifests", 2, "--manifests needs --images"},
-		{"preview team/app --images images.json --target prod", 2, "--images reads no registry"},
-		{"preview team/app --policy policy.json --deployed", 2, "--deployed and --policy contradict each other"},
+		{"preview team/app --images images.json --target prod", 2, "--images does not read a registry"},
+		{"preview team/app --policy policy.json --deployed", 2, "--deployed and --policy cannot be combined"},
 		{"prevew", 2, `unknown command "prevew" for "kontor lifecycle"`},
 	}
 	for _, tt := range tests {
@@ -391,5 +391,5 @@ func TestForecastOffline(t *testing.T) {
 	s.want(forecast("--policy", "policy.json", "--rate", "present"), 0, "with pushes continuing at the recent rate")
 	s.want(forecast("--days", "0"), 2, "--days 0: want 1 to 3650")
 	s.want(forecast("--rate", "fast"), 2, "--rate fast: want present or none")
-	s.want(forecast("--policy", "policy.json", "--svg", "none/f.svg"), 1, "kontor: writing the picture: open none/f.svg")
+	s.want(forecast("--policy", "policy.json", "--svg", "none/f.svg"), 1, "kontor: writing the chart: open none/f.svg")
 }

@@ -17,14 +17,14 @@ func lifecycleTestCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [flags]",
 		Short: "Run the file's lifecycle_tests",
-		Long: `Try the tests of the file's lifecycle_tests on the policies that the file asks
-for. A test says what should happen to an image that need not exist; it is for
-one repository, or for each. No registry is reached.
+		Long: `Run the file's lifecycle_tests on the policies that the file sets. A test states
+what should happen to an image, which does not have to exist, in one repository or
+in every repository. No registry is contacted.
 
   lifecycle_tests:
     - {image: {tags: [release-1], age_days: 300}, expect: kept}
 
-plan runs them too, and fails when one does not hold.`,
+kontor plan runs them too, and fails if a test fails.`,
 		Example: "  kontor lifecycle test -f kontor.yaml",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {

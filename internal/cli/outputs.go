@@ -37,31 +37,31 @@ func outputsCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "outputs [REPOSITORY...] [flags]",
 		Short: "Print registry hosts, repository URIs and ARNs",
-		Long: `Print the host of each registry of the file, and the URI and ARN of each
-repository, or of those that are named. On AWS they follow from the file, and no
-registry is read; a local registry (without registries:) reads its host from
---data. AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or use_fips_endpoint
-and use_dualstack_endpoint of the profile, choose the hosts that AWS has for
-these.
+		Long: `Print the host of each registry in the file, and the URI and ARN of each
+repository, or only of the repositories given. For AWS, they are computed from the
+file, and no registry is read. The host of a local registry (a file without
+registries:) is read from --data. To get FIPS or dual-stack hosts of AWS, set
+AWS_USE_FIPS_ENDPOINT or AWS_USE_DUALSTACK_ENDPOINT, or use_fips_endpoint or
+use_dualstack_endpoint in the profile.
 
-The formats dotenv and env are lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
+The formats dotenv and env write lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
 KONTOR_REGION, and for each repository KONTOR_URI_NAME and KONTOR_ARN_NAME. With
-several registries dotenv writes KONTOR_TARGET_REGISTRY and so on, and env wants
-one. The format github writes the outputs registry, account, region, uri_NAME and
-arn_NAME, with several registries TARGET_registry and so on, and json with
-everything; it appends them to $GITHUB_OUTPUT where that is set.`,
+several registries, dotenv writes KONTOR_TARGET_REGISTRY and so on, and env needs
+--target. The format github writes the outputs registry, account, region, uri_NAME
+and arn_NAME, with several registries TARGET_registry and so on, and json with
+everything. It appends them to $GITHUB_OUTPUT if that is set.`,
 		Example: `  kontor outputs --json | jq -r '.registries[].repositories[].uri'
   kontor outputs --format dotenv > images.env`,
 		ValidArgsFunction: completeRepositories(e, &o.fileOptions),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				if cmd.Flags().Changed("format") && format != "json" {
-					return usagef("--json and --format %s contradict each other", format)
+					return usagef("--json and --format %s cannot be combined", format)
 				}
 				format = "json"
 			}
 			if !slices.Contains(outputFormats, format) {
-				return usagef("unknown format %q: it is %s", format, nameList(outputFormats, "or"))
+				return usagef("unknown format %q: want %s", format, nameList(outputFormats, "or"))
 			}
 			all, err := readOutputs(cmd.Context(), e, o, args)
 			if err != nil {
@@ -72,7 +72,7 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 				return render.JSON(e.Stdout, all)
 			case "env":
 				if len(all.Registries) > 1 {
-					return usagef("the file has %d registries: give --target with one of them, or --format dotenv", len(all.Registries))
+					return usagef("the file has %d registries: choose one with --target, or use --format dotenv", len(all.Registries))
 				}
 				return render.OutputsDotenv(e.Stdout, all)
 			case "dotenv":

@@ -21,11 +21,11 @@ func renderCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "render [flags]",
-		Short: "Show the ECR settings that a file results in",
+		Short: "Show the ECR settings that a file produces",
 		Long: `Show, for each repository of the file, the tag mutability, resource tags,
 repository policy and lifecycle policy that apply would set, and whether it sets
-scanning and encryption. No registry is reached. Where registries differ in these,
-or in the repositories they have, each is shown.`,
+scanning and encryption. No registry is contacted. If the registries of the file
+differ in settings or repositories, each of them is shown.`,
 		Example: `  kontor render -f kontor.yaml
   kontor render --json | jq '.repositories[].lifecycle'`,
 		Args: noArgs,
