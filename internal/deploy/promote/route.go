@@ -127,13 +127,20 @@ func Named(routes []Route, image Ref, to string) ([]Request, error) {
 	var (
 		out  []Request
 		why  []string
-		name = string(image.Repository)
+		bare = string(image.Repository)
 		by   = map[Place]string{} // routes by where they lead
 	)
 	for _, r := range routes {
 		r.To = slices.DeleteFunc(slices.Clone(r.To), func(p Place) bool { return to != "" && p.Registry != to })
+		name, within := bare, true
+		if image.Registry != "" && r.From.Prefix != "" {
+			name, within = strings.CutPrefix(bare, r.From.Prefix+"/")
+		}
 		switch {
 		case len(r.To) == 0:
+			continue
+		case !within:
+			why = append(why, fmt.Sprintf("route %s is for repositories %s/*", r.Name, r.From.Prefix))
 			continue
 		case image.Registry != "" && image.Registry != r.From.Registry:
 			why = append(why, fmt.Sprintf("route %s comes from %s", r.Name, r.From.Registry))
@@ -147,7 +154,7 @@ func Named(routes []Route, image Ref, to string) ([]Request, error) {
 		}
 		for _, p := range r.To {
 			if other := by[p]; other != "" {
-				return nil, fmt.Errorf("%s:%s takes the routes %s and %s to %s: say which with --route, or begin the image with its registry", name, image.Tag, other, r.Name, p.Registry)
+				return nil, fmt.Errorf("%s:%s takes the routes %s and %s to %s: say which with --route, or begin the image with its registry", bare, image.Tag, other, r.Name, p.Registry)
 			}
 			by[p] = r.Name
 		}
@@ -161,7 +168,7 @@ func Named(routes []Route, image Ref, to string) ([]Request, error) {
 		if len(why) == 0 {
 			why = []string{"no route leads there"}
 		}
-		return nil, fmt.Errorf("%s:%s takes no route%s: %s", name, image.Tag, where, strings.Join(why, "; "))
+		return nil, fmt.Errorf("%s:%s takes no route%s: %s", bare, image.Tag, where, strings.Join(why, "; "))
 	}
 	for i := range out {
 		out[i].quick = false
