@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
@@ -374,6 +375,8 @@ func (p *Promoter) reach(ctx context.Context, t state.Target) (r *promote.Regist
 func (p *Promoter) connect(ctx context.Context, t state.Target, local Local) (*promote.Registry, error) {
 	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{
 		Target: t, AccessKeyID: local.AccessKeyID, SecretAccessKey: local.SecretAccessKey, HTTPClient: local.HTTPClient,
+		// Who may pull need not be of the account: each repository's policy says.
+		AnyAccount: true,
 	})
 	if err != nil {
 		return nil, err
@@ -402,9 +405,12 @@ func (p *Promoter) connect(ctx context.Context, t state.Target, local Local) (*p
 	if p.cfg.File != nil && p.target(t.Name) != nil {
 		account.Desired = p.cfg.File.Desired(t.Registry).For(t)
 	}
-	return &promote.Registry{
-		Name: t.Name, Remote: client, ECR: true, Principal: conn.Caller, API: account, Creator: account, Rights: newRights(conn),
-	}, nil
+	r := &promote.Registry{Name: t.Name, Remote: client, ECR: true, Principal: conn.Caller, API: account, Creator: account}
+	// Of another account the caller sees too little to prove anything.
+	if proof.AccountOf(conn.Caller) == string(t.Registry.Account) {
+		r.Rights = newRights(conn)
+	}
+	return r, nil
 }
 
 // hostOf is the docker host of a registry.
