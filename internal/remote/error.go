@@ -129,8 +129,11 @@ func (e *Error) permission() string {
 	}
 	needs := "the caller needs " + strings.Join(names, " and ")
 	where := "its IAM policy"
-	if strings.Contains(e.Message, "resource-based policy") {
+	switch {
+	case strings.Contains(e.Message, "resource-based policy"):
 		where = "the policy of the repository"
+	case e.Message == "": // HEAD has no body
+		where = "its IAM policy, and of another account also, with a Principal, to the policy of the repository"
 	}
 	if strings.Contains(e.Message, "explicit deny") {
 		return fmt.Sprintf("%s, and a Deny in %s takes it away: change that statement", needs, where)

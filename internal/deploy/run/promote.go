@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
@@ -73,7 +74,8 @@ func NewPromoter(cfg PromoteConfig) *Promoter {
 	p := &Promoter{cfg: cfg, open: map[string]*opened{}, targets: []state.Target{{Name: spec.LocalName, Local: true}}}
 	if cfg.File != nil {
 		frame := cfg.File.Frame(ecr.LocalRegistry())
-		p.targets, p.routes = frame.Targets, routesOf(frame.Promotions)
+		p.targets = frame.Targets
+		p.routes = p.routesOf(frame.Promotions)
 	}
 	p.Promoter = promote.New(promote.Config{Open: p.registry, Now: cfg.Now, Images: cfg.Images, Blobs: cfg.Blobs, Progress: cfg.Progress})
 	return p
@@ -95,11 +97,17 @@ func (p *Promoter) Close() error {
 // Routes are those of the file.
 func (p *Promoter) Routes() []promote.Route { return slices.Clone(p.routes) }
 
-func routesOf(list []state.Promotion) []promote.Route {
+func (p *Promoter) routesOf(list []state.Promotion) []promote.Route {
+	place := func(x state.Place) promote.Place {
+		if p.target(x.Registry) == nil {
+			x.Registry = p.nameOf(strings.ToLower(x.Registry))
+		}
+		return promote.Place{Registry: x.Registry, Prefix: x.Prefix}
+	}
 	var out []promote.Route
 	for _, x := range list {
 		r := promote.Route{
-			Name: x.Name, From: promote.Place{Registry: x.From}, Repositories: x.Repositories, Tags: x.Tags,
+			Name: x.Name, From: place(x.From), Repositories: x.Repositories, Tags: x.Tags,
 			Newest: x.Newest, Move: x.Move, Record: x.Record,
 			Require: promote.Require{
 				Platforms: x.Require.Platforms, Referrers: x.Require.Referrers, Signature: x.Require.Signature, SBOM: x.Require.SBOM,
@@ -107,7 +115,7 @@ func routesOf(list []state.Promotion) []promote.Route {
 			},
 		}
 		for _, to := range x.To {
-			r.To = append(r.To, promote.Place{Registry: to})
+			r.To = append(r.To, place(to))
 		}
 		out = append(out, r)
 	}
@@ -367,6 +375,8 @@ func (p *Promoter) reach(ctx context.Context, t state.Target) (r *promote.Regist
 func (p *Promoter) connect(ctx context.Context, t state.Target, local Local) (*promote.Registry, error) {
 	conn, err := deploy.Connect(ctx, deploy.ConnectConfig{
 		Target: t, AccessKeyID: local.AccessKeyID, SecretAccessKey: local.SecretAccessKey, HTTPClient: local.HTTPClient,
+		// Who may pull need not be of the account: each repository's policy says.
+		AnyAccount: true,
 	})
 	if err != nil {
 		return nil, err
@@ -395,9 +405,12 @@ func (p *Promoter) connect(ctx context.Context, t state.Target, local Local) (*p
 	if p.cfg.File != nil && p.target(t.Name) != nil {
 		account.Desired = p.cfg.File.Desired(t.Registry).For(t)
 	}
-	return &promote.Registry{
-		Name: t.Name, Remote: client, ECR: true, Principal: conn.Caller, API: account, Creator: account, Rights: newRights(conn),
-	}, nil
+	r := &promote.Registry{Name: t.Name, Remote: client, ECR: true, Principal: conn.Caller, API: account, Creator: account}
+	// Of another account the caller sees too little to prove anything.
+	if proof.AccountOf(conn.Caller) == string(t.Registry.Account) {
+		r.Rights = newRights(conn)
+	}
+	return r, nil
 }
 
 // hostOf is the docker host of a registry.

@@ -35,22 +35,29 @@ func (r *reader) promotion(n node) {
 			r.wrong(m["name"], "promotion %q is given twice, first at %s", t.Name, from(other.Origin.Position, n.At))
 		}
 	}
+	prefixed := false
 	if v, ok := m["from"]; ok {
-		if t.From, ok = r.text(v); ok {
-			r.routed = append(r.routed, v)
+		if _, ok = r.text(v); ok {
+			t.From = r.place(v)
+			prefixed = t.From.Prefix != ""
 		}
 	}
 	if v, ok := m["to"]; ok {
 		for _, item := range r.registryNames(v) {
-			if item.Text == t.From {
-				r.wrong(item, "%s is already the registry in from", lang.Clip(t.From))
+			to := r.place(item)
+			if to == t.From && to.Registry != "" {
+				r.wrong(item, "%s is already the registry in from", lang.Clip(to.String()))
 			}
-			t.To = append(t.To, item.Text)
-			r.routed = append(r.routed, item)
+			t.To = append(t.To, to)
+			prefixed = prefixed || to.Prefix != ""
 		}
 	}
 	if v, ok := m["repositories"]; ok {
+		named := len(r.named)
 		t.Repositories = r.globs(v)
+		if prefixed {
+			r.named = r.named[:named] // they are parts of names
+		}
 	}
 	if v, ok := m["tags"]; ok {
 		t.Tags = r.tagPatterns(v)
@@ -68,6 +75,20 @@ func (r *reader) promotion(n node) {
 		t.Require = r.requirements(v)
 	}
 	r.promotions = append(r.promotions, t)
+}
+
+// place reads a registry, or a part of one: "prod", "prod/mirror",
+// "docker.io/library".
+func (r *reader) place(n node) state.Place {
+	registry, prefix, cut := strings.Cut(n.Text, "/")
+	if !fields.Place.MatchString(n.Text) {
+		r.wrong(n, "%q is not a registry; want the name of one of registries, one with the first part of its repositories' names such as prod/mirror, or a host with that part such as docker.io/library", lang.Clip(n.Text))
+		return state.Place{}
+	}
+	if !cut || !strings.ContainsAny(registry, ".:") && registry != "localhost" {
+		r.routed = append(r.routed, node{&lang.Value{Kind: lang.Text, At: n.At, Text: registry}, n.path, n.key})
+	}
+	return state.Place{Registry: registry, Prefix: prefix}
 }
 
 func (r *reader) tagPatterns(n node) []string {

@@ -36,9 +36,8 @@ func matchesAny(wildcards []string, s string) bool {
 // Promotion is a route of images between registries.
 type Promotion struct {
 	Name string
-	// From and To are names of targets.
-	From string
-	To   []string
+	From Place
+	To   []Place
 	// Repositories and Tags are wildcards as those of Cluster.
 	Repositories []string
 	Tags         []string
@@ -51,6 +50,21 @@ type Promotion struct {
 	Record  bool
 	Require Requirements
 	Origin  Origin
+}
+
+// Place is a registry, and the part of its repositories whose names begin with
+// Prefix and a slash; all of them for "".
+type Place struct {
+	Registry string // the name of a target; with a Prefix also a host
+	Prefix   string
+}
+
+// String is "prod" or "docker.io/library".
+func (p Place) String() string {
+	if p.Prefix == "" {
+		return p.Registry
+	}
+	return p.Registry + "/" + p.Prefix
 }
 
 // Requirements are the conditions for an image to be promoted.

@@ -175,7 +175,7 @@ access_tests:
 		Limit:   "none",
 		Details: []string{
 			"`kontor promote IMAGE --to REGISTRY` and `kontor promote --route NAME` use them: [Promote images](../guides/promotion.md).",
-			"An image keeps its repository's name and its tag. A repository that does not exist at the destination is created with the settings of the file, if the file has it for that registry.",
+			"An image keeps its tag, and its repository's name, but for the parts in `from` and `to`. A repository that does not exist at the destination is created with the settings of the file, if the file has it for that registry.",
 		},
 		Example: `registries:
   - {name: staging, account: "111111111111", region: us-east-2}
@@ -198,13 +198,14 @@ promotions:
       min_age_hours: 24
       verify: [cosign, verify, --key, cosign.pub, "{image}"]
   - {name: trial, from: staging, to: [prod], repositories: ["trial/*"], record: false}
+  - {name: mirror, from: docker.io/library, to: [prod/mirror], repositories: [alpine], tags: ["3.*"], newest: 3}
 `,
 		schema: listOf(object("promotions")),
 	},
 	{Name: "name", In: "promotions", Required: true, Type: "string", Summary: "The name of the route, unique, in the form of a registry's name.", schema: matching(RegistryName.String())},
-	{Name: "from", In: "promotions", Required: true, Type: "name of a registry", Summary: "The registry that images come from.", schema: matching(RegistryName.String())},
-	{Name: "to", In: "promotions", Required: true, Type: "list of names of registries", Summary: "The registries that they go to.", schema: schema{"type": "array", "items": matching(RegistryName.String()), "minItems": 1}},
-	{Name: "repositories", In: "promotions", Type: "list of names, with `*` for any characters", Default: "`[\"*\"]`, all", Summary: "The repositories that take this route.", schema: listOf(matching(RepositoryGlob.String()))},
+	{Name: "from", In: "promotions", Required: true, Type: "name of a registry", Summary: "The registry that images come from. With a slash it is a part of the registry, the repositories whose names begin like that: `central/dev`. For a registry that is not in the file it is the host and that part: `docker.io/library`.", schema: matching(Place.String())},
+	{Name: "to", In: "promotions", Required: true, Type: "list of names of registries", Summary: "The registries that they go to, in the same form: of `central/prod` the repositories whose names begin with `prod/`.", schema: schema{"type": "array", "items": matching(Place.String()), "minItems": 1}},
+	{Name: "repositories", In: "promotions", Type: "list of names, with `*` for any characters", Default: "`[\"*\"]`, all", Summary: "The repositories that take this route, without the parts of names in `from` and `to`.", schema: listOf(matching(RepositoryGlob.String()))},
 	{Name: "tags", In: "promotions", Type: "list of [tag patterns](../tag-patterns.md)", Default: "`[\"*\"]`, all", Summary: "The images that take this route, by their tags.", schema: listOf(tagPatternSchema)},
 	{Name: "newest", In: "promotions", Type: "whole number", Default: "all", Summary: "How many images of each repository take this route: those that were pushed last.", schema: integerOf(1, MaxCount)},
 	{Name: "move", In: "promotions", Type: "list of [tag patterns](../tag-patterns.md)", Default: "none", Summary: "The tags that may be taken from another image at the destination, such as `latest`. Immutable tags never move.", schema: listOf(tagPatternSchema)},

@@ -9,6 +9,8 @@ import (
 // Forms of texts. The schema publishes them, and files are checked by them.
 var (
 	RegistryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	// A registry's name or a host, and the first part of names of repositories.
+	Place = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}((:[0-9]{1,5})?/[a-z0-9][a-z0-9._/-]{0,254}[a-z0-9])?$`)
 	// EKS API reference, CreateCluster, name
 	ClusterName    = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 	RepositoryGlob = regexp.MustCompile(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
