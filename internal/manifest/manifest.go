@@ -20,6 +20,7 @@ import (
 	"math"
 	"mime"
 	"regexp"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -111,19 +112,30 @@ type Platform struct {
 // config and all layers but foreign ones, in that order, each once. The caller
 // owns the slice.
 func (m Manifest) Blobs() []ecr.Digest {
+	var config []Descriptor
+	if m.Config != nil {
+		config = []Descriptor{*m.Config}
+	}
+	return digests(slices.Concat(config, m.Layers), false)
+}
+
+// ForeignLayers returns the digests of the layers that need not be in the
+// repository, in order, each once. The caller owns the slice.
+func (m Manifest) ForeignLayers() []ecr.Digest { return digests(m.Layers, true) }
+
+// Entries returns the digests of the entries of an index, in order, each once.
+// They are images as a rule; some clients list blobs. The caller owns the slice.
+func (m Manifest) Entries() []ecr.Digest { return digests(m.Children, false) }
+
+// digests are those of the descriptors that are foreign or are not, each once.
+func digests(list []Descriptor, foreign bool) []ecr.Digest {
 	var ds []ecr.Digest
-	seen := map[ecr.Digest]bool{}
-	add := func(d Descriptor) {
-		if !d.Foreign && !seen[d.Digest] {
+	seen := make(map[ecr.Digest]bool, len(list))
+	for _, d := range list {
+		if d.Foreign == foreign && !seen[d.Digest] {
 			seen[d.Digest] = true
 			ds = append(ds, d.Digest)
 		}
-	}
-	if m.Config != nil {
-		add(*m.Config)
-	}
-	for _, l := range m.Layers {
-		add(l)
 	}
 	return ds
 }

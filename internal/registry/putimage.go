@@ -82,10 +82,7 @@ func newRow(m manifest.Manifest, digest ecr.Digest, body []byte) meta.Manifest {
 	if m.Subject != nil {
 		row.Image.Subject = m.Subject.Digest
 	}
-	row.Blobs = m.Blobs()
-	for _, d := range m.Children {
-		row.Children = append(row.Children, d.Digest)
-	}
+	row.Blobs, row.Foreign, row.Children = m.Blobs(), m.ForeignLayers(), m.Entries()
 	return row
 }
 

@@ -169,9 +169,12 @@ type Manifest struct {
 	// and ignored by writes.
 	BodySizeBytes int64
 	// Blobs are the config and the layers that must be linked to the
-	// repository (no foreign layers), Children the images an index lists.
-	// Filled for writes only. Duplicates are allowed.
+	// repository, Foreign the layers that need not be, Children the entries of
+	// an index. Of Foreign and Children, those that are blobs linked to the
+	// repository are referred to as Blobs are, whether they came before or
+	// after. Filled for writes only. Duplicates are allowed.
 	Blobs    []ecr.Digest
+	Foreign  []ecr.Digest
 	Children []ecr.Digest
 	// Sparse allows children that are not there. Whether or not they come
 	// later, they are held as other children are once they are there.
@@ -315,7 +318,9 @@ type BlobWriter interface {
 	// caller's file is surplus and may be deleted after the commit.
 	AddBlob(ctx context.Context, b Blob) (Blob, error)
 	// LinkBlob lets repo see the blob d. Linking again makes a hidden link
-	// visible, and an idle one idle since at.
+	// visible, and an idle one idle since at. An image of repo that lists d as
+	// a foreign layer, or an index that lists it as an entry, refers to it
+	// from now on.
 	// ErrReferenced when the repository or the blob is not there.
 	LinkBlob(ctx context.Context, repo RepositoryID, d ecr.Digest, at time.Time) error
 	// UnlinkBlob takes the link away. ErrNotFound; ErrReferenced while a

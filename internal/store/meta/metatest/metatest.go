@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"blob links", blobLinks},
 		{"repositories of a blob", blobRepositories},
 		{"hidden links", hiddenLinks},
+		{"given blobs", givenBlobs},
 		{"references", references},
 		{"collection", collection},
 		{"dropped blobs", dropBlobs},

@@ -232,10 +232,8 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		}
 		return fmt.Errorf("%w: %d of its %d %s are not in the repository", meta.ErrReferenced, want-n, want, refs.what)
 	}
-	if len(m.Blobs) > 0 {
-		if _, err := t.s.exec(ctx, t.q.useLinks, repo, t.s.d.Strings(distinct(m.Blobs))); err != nil {
-			return err
-		}
+	if err := t.holdBlobs(ctx, m); err != nil {
+		return err
 	}
 	i := m.Image
 	if (i.Status == "" || i.Status == ecr.StatusActive) && i.ArchivedAt.IsZero() && i.ActivatedAt.IsZero() {
@@ -245,6 +243,29 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		VALUES ($1, $2, $3, $4, $5)`, repo, digest, string(cmp.Or(i.Status, ecr.StatusActive)),
 		microsOrNull(i.ArchivedAt), microsOrNull(i.ActivatedAt))
 	return err
+}
+
+// holdBlobs makes the image refer to what the repository was given of its
+// entries and foreign layers, and the links of all its blobs used.
+func (t txn) holdBlobs(ctx context.Context, m meta.Manifest) error {
+	repo, digest := int64(m.Repository), string(m.Image.Digest)
+	if len(m.Foreign) > 0 {
+		if _, err := t.s.exec(ctx, t.q.insertForeign, repo, digest, t.s.d.Strings(distinct(m.Foreign))); err != nil {
+			return err
+		}
+	}
+	given := slices.Concat(m.Foreign, m.Children)
+	if len(given) > 0 {
+		if _, err := t.s.exec(ctx, t.q.holdGiven, repo, digest, t.s.d.Strings(distinct(given))); err != nil {
+			return err
+		}
+	}
+	if all := append(given, m.Blobs...); len(all) > 0 {
+		if _, err := t.s.exec(ctx, t.q.useLinks, repo, t.s.d.Strings(distinct(all))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DeleteManifest implements meta.ImageWriter. Tags and references go by

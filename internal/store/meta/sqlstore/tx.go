@@ -55,6 +55,8 @@ type queries struct {
 	insertBlobs      string
 	insertChildren   string
 	insertSparse     string
+	insertForeign    string
+	holdGiven        string
 	recordPulls      string
 	sharedBlobs      string
 	anyLinks         string
@@ -87,6 +89,11 @@ func makeQueries(d *Dialect) queries {
 			WHERE m.repository_id = $1 AND ` + d.In("m.digest", 3),
 		insertSparse: `INSERT INTO manifest_children (repository_id, parent, child)
 			SELECT $1, $2, c.value FROM ` + d.Rows("c", 3),
+		insertForeign: `INSERT INTO foreign_layers (repository_id, manifest, layer)
+			SELECT $1, $2, c.value FROM ` + d.Rows("c", 3),
+		holdGiven: `INSERT INTO manifest_blobs (repository_id, manifest, blob)
+			SELECT l.repository_id, $2, l.digest FROM blob_links l
+			WHERE l.repository_id = $1 AND ` + d.In("l.digest", 3) + ` ON CONFLICT DO NOTHING`,
 		recordPulls: `UPDATE manifests SET last_pulled_at = p.at FROM ` + d.PullRows + `
 			WHERE manifests.repository_id = p.repository_id AND manifests.digest = p.digest
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
