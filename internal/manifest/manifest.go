@@ -49,6 +49,11 @@ const (
 	MaxSize = 4 << 20
 	// MaxLayers is generous: ECR has a limit but does not publish it.
 	MaxLayers = 4200
+	// MaxEntries bounds an index: each entry costs work where it is stored.
+	MaxEntries = 4200
+	// maxValues bounds members and elements of all objects and arrays. An image
+	// of MaxLayers layers with twenty annotations each has fewer.
+	maxValues = 120_000
 	// maxDepth bounds how deeply objects and arrays nest. The specifications
 	// need 5; annotations of unknown fields may need more.
 	maxDepth = 64
@@ -202,7 +207,7 @@ func parse(body []byte, contentType string, artifactTypes *regexp.Regexp) (Manif
 	if m.Kind == Image {
 		err = m.parseImage(top)
 	} else {
-		m.Children, err = descriptors(top, "manifests")
+		m.Children, err = descriptors(top, "manifests", MaxEntries, "images per index")
 	}
 	if err != nil {
 		return Manifest{}, err
@@ -220,6 +225,9 @@ func parseTop(body []byte) (object, error) {
 	}
 	if !utf8.Valid(body) || !validJSON(body) {
 		return nil, invalid("Invalid JSON syntax")
+	}
+	if tooMany(body) {
+		return nil, invalid("must have at most %d members and elements in all objects and arrays", maxValues)
 	}
 	return parseObject(body, manifestFields, "")
 }
@@ -303,11 +311,8 @@ func (m *Manifest) parseImage(top object) error {
 	if err != nil {
 		return err
 	}
-	if m.Layers, err = descriptors(top, "layers"); err != nil {
+	if m.Layers, err = descriptors(top, "layers", MaxLayers, "layers per image"); err != nil {
 		return err
-	}
-	if len(m.Layers) > MaxLayers {
-		return invalid("Limit on number of layers per image exceeded")
 	}
 	m.Config, m.LayerSizeBytes = &config, config.Size
 	for i := range m.Layers {

@@ -14,7 +14,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// resolve finds the image that id names: by digest, by tag, or by both.
+// resolve finds the image that id names: by digest, by tag, or by both. It
+// returns what StatManifest does: a manifest is read where it is wanted only.
 func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
 	digest := id.Digest
 	if id.Tag != "" {
@@ -30,9 +31,19 @@ func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.Rep
 		}
 		digest = t.Digest
 	}
-	m, err := r.Manifest(ctx, repo, digest)
+	m, err := r.StatManifest(ctx, repo, digest)
 	if errors.Is(err, meta.ErrNotFound) {
 		return meta.Manifest{}, ecr.ImageNotFound(at.In, at.Name, id)
+	}
+	return m, err
+}
+
+// whole adds its body to an image that resolve found, and makes sure that it is
+// what its digest says.
+func whole(ctx context.Context, r meta.ImageReader, at ecr.Repo, m meta.Manifest) (meta.Manifest, error) {
+	m, err := r.Manifest(ctx, m.Repository, m.Image.Digest)
+	if err == nil {
+		err = wholeManifest(at, m)
 	}
 	return m, err
 }
@@ -63,7 +74,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 			err = c.r.pullable(at, id, &m.Image)
 		}
 		if err == nil {
-			err = wholeManifest(at, m)
+			m, err = whole(ctx, r, at, m)
 		}
 		return err
 	})
@@ -102,7 +113,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 				continue
 			}
 			if err == nil {
-				err = wholeManifest(at, m)
+				m, err = whole(ctx, r, at, m)
 			}
 			if err != nil {
 				return err

@@ -114,16 +114,8 @@ func insertImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m manifest.Manif
 	}
 	if m.Kind == manifest.Index {
 		// ECR: the size of a manifest list is that of the largest image in it.
-		row.Image.SizeBytes = 0
-		for _, d := range row.Children {
-			child, err := tx.Manifest(ctx, row.Repository, d)
-			if errors.Is(err, meta.ErrNotFound) {
-				continue // a sparse index
-			}
-			if err != nil {
-				return false, err
-			}
-			row.Image.SizeBytes = max(row.Image.SizeBytes, child.Image.SizeBytes)
+		if row.Image.SizeBytes, err = tx.LargestImage(ctx, row.Repository, row.Children); err != nil {
+			return false, err
 		}
 	}
 	switch err := tx.InsertManifest(ctx, row); {

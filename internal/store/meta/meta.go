@@ -179,7 +179,8 @@ type Manifest struct {
 	// Sparse allows children that are not there. Whether or not they come
 	// later, they are held as other children are once they are there.
 	Sparse bool
-	// Annotations of the manifest, for the referrers API; nil when none.
+	// Annotations of the manifest, for the referrers API; nil when none. Of
+	// listings, only those of referrers have them.
 	Annotations map[string]string
 }
 
@@ -194,12 +195,18 @@ type TagRow struct {
 type ImageReader interface {
 	// Manifest returns the image with body and tags, or ErrNotFound.
 	Manifest(ctx context.Context, repo RepositoryID, d ecr.Digest) (Manifest, error)
+	// StatManifest is Manifest without body and annotations: what it costs does
+	// not grow with their size.
+	StatManifest(ctx context.Context, repo RepositoryID, d ecr.Digest) (Manifest, error)
+	// LargestImage returns the greatest SizeBytes of those of ds that are images
+	// of repo, 0 for none. What it costs does not grow with their bodies.
+	LargestImage(ctx context.Context, repo RepositoryID, ds []ecr.Digest) (int64, error)
 	// Tag returns what tag points to, or ErrNotFound.
 	Tag(ctx context.Context, repo RepositoryID, tag ecr.Tag) (TagRow, error)
 	// ListTags returns at most limit tags in byte order, after the tag after.
 	ListTags(ctx context.Context, repo RepositoryID, after ecr.Tag, limit int) ([]TagRow, error)
-	// ListManifests returns at most limit images without bodies, with tags,
-	// in byte order of their digests, after the digest after.
+	// ListManifests returns at most limit images without bodies and annotations,
+	// with tags, in byte order of their digests, after the digest after.
 	ListManifests(ctx context.Context, repo RepositoryID, after ecr.Digest, limit int) ([]Manifest, error)
 	// ListImageIDs returns at most limit (digest, tag) pairs in byte order,
 	// after the pair after; an untagged image is one pair with an empty tag.

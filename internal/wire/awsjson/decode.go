@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/jsonscan"
 )
 
 // Decode reads the JSON object body into the struct that into points to.
@@ -178,63 +179,20 @@ func (c *cursor) next() {
 
 // name reads a member's name and the colon.
 func (c *cursor) name() string {
-	name := unquote(c.skip())
+	name := jsonscan.Unquote(c.skip())
 	c.space()
 	c.i++
 	return name
 }
 
-func (c *cursor) space() {
-	for c.i < len(c.b) {
-		switch c.b[c.i] {
-		case ' ', '\t', '\n', '\r':
-			c.i++
-		default:
-			return
-		}
-	}
-}
+func (c *cursor) space() { c.i = jsonscan.Space(c.b, c.i) }
 
 // skip steps over the value at the cursor and returns its text.
 func (c *cursor) skip() []byte {
 	c.space()
-	start, depth := c.i, 0
-	for {
-		switch c.b[c.i] {
-		case '"':
-			for c.i++; c.b[c.i] != '"'; c.i++ {
-				if c.b[c.i] == '\\' {
-					c.i++
-				}
-			}
-			c.i++
-		case '{', '[':
-			depth++
-			c.i++
-		case '}', ']':
-			depth--
-			c.i++
-		case ',', ':', ' ', '\t', '\n', '\r': // inside an object or list
-			c.i++
-		default: // a number or a word
-			for c.i < len(c.b) && !bytes.ContainsRune([]byte(",]}: \t\n\r"), rune(c.b[c.i])) {
-				c.i++
-			}
-		}
-		if depth == 0 {
-			return c.b[start:c.i]
-		}
-	}
-}
-
-// unquote is the value of a JSON string.
-func unquote(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1])
-	}
-	var s string
-	_ = json.Unmarshal(raw, &s) // raw is a valid JSON string
-	return s
+	start := c.i
+	c.i = jsonscan.Skip(c.b, start)
+	return c.b[start:c.i]
 }
 
 // scalar decodes raw, one value of any kind but null, into v.
@@ -244,12 +202,12 @@ func scalar(raw []byte, v reflect.Value, at *path) error {
 	switch v.Kind() {
 	case reflect.String:
 		if kind == '"' {
-			v.SetString(unquote(raw))
+			v.SetString(jsonscan.Unquote(raw))
 			return nil
 		}
 	case reflect.Slice: // of bytes
 		if kind == '"' {
-			blob, err := base64.StdEncoding.DecodeString(unquote(raw))
+			blob, err := base64.StdEncoding.DecodeString(jsonscan.Unquote(raw))
 			if err != nil {
 				return ecr.Errorf(ecr.CodeSerialization, "Invalid base64 at '%s'", at)
 			}

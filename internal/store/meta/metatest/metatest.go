@@ -296,7 +296,7 @@ func want(m meta.Manifest, tags ...ecr.Tag) meta.Manifest {
 
 func listed(m meta.Manifest, tags ...ecr.Tag) meta.Manifest {
 	m = want(m, tags...)
-	m.Body = nil
+	m.Body, m.Annotations = nil, nil
 	return m
 }
 

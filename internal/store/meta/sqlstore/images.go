@@ -16,7 +16,7 @@ import (
 
 const (
 	manifestColumns = `m.repository_id, m.digest, m.media_type, m.artifact_media_type, m.size_bytes, m.pushed_at,
-	m.last_pulled_at, m.subject, m.annotations, length(m.body), COALESCE(s.status, 'ACTIVE'), s.archived_at, s.activated_at`
+	m.last_pulled_at, m.subject, length(m.body), COALESCE(s.status, 'ACTIVE'), s.archived_at, s.activated_at`
 	fromManifests = ` FROM manifests m
 		LEFT JOIN image_states s ON s.repository_id = m.repository_id AND s.digest = m.digest `
 )
@@ -26,27 +26,47 @@ func scanManifest(rows *sql.Rows, more ...any) (meta.Manifest, error) {
 	var m meta.Manifest
 	var pushed int64
 	var pulled, archived, activated sql.NullInt64
-	var annotations string
 	if err := rows.Scan(append([]any{&m.Repository, &m.Image.Digest, &m.Image.MediaType, &m.Image.ArtifactMediaType,
-		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &annotations, &m.BodySizeBytes,
+		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &m.BodySizeBytes,
 		&m.Image.Status, &archived, &activated}, more...)...); err != nil {
 		return m, err
 	}
 	m.Image.PushedAt, m.Image.LastPulledAt = fromMicros(pushed), timeOrZero(pulled)
 	m.Image.ArchivedAt, m.Image.ActivatedAt = timeOrZero(archived), timeOrZero(activated)
-	return m, fromJSON(annotations, &m.Annotations)
+	return m, nil
 }
 
 func scanListed(rows *sql.Rows) (meta.Manifest, error) { return scanManifest(rows) }
 
+// scanAnnotated scans manifestColumns, annotations and then more.
+func scanAnnotated(rows *sql.Rows, more ...any) (meta.Manifest, error) {
+	var annotations string
+	m, err := scanManifest(rows, append([]any{&annotations}, more...)...)
+	if err == nil {
+		err = fromJSON(annotations, &m.Annotations)
+	}
+	return m, err
+}
+
 // Manifest implements meta.ImageReader.
 func (r reader) Manifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
-	m, err := one(ctx, r.s, func(rows *sql.Rows) (meta.Manifest, error) {
+	return r.manifest(ctx, func(rows *sql.Rows) (meta.Manifest, error) {
 		var body []byte
-		m, err := scanManifest(rows, &body)
+		m, err := scanAnnotated(rows, &body)
 		m.Body = body
 		return m, err
-	}, `SELECT `+manifestColumns+`, m.body`+fromManifests+`WHERE m.repository_id = $1 AND m.digest = $2`, int64(repo), string(d))
+	}, `, m.annotations, m.body`, repo, d)
+}
+
+// StatManifest implements meta.ImageReader.
+func (r reader) StatManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
+	return r.manifest(ctx, scanListed, "", repo, d)
+}
+
+// manifest reads manifestColumns, the columns more, and tags.
+func (r reader) manifest(ctx context.Context, scan func(*sql.Rows) (meta.Manifest, error), more string, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
+	m, err := one(ctx, r.s, scan,
+		`SELECT `+manifestColumns+more+fromManifests+`WHERE m.repository_id = $1 AND m.digest = $2`, int64(repo), string(d))
 	if err == nil {
 		m.Image.Tags, err = list(ctx, r.s, scanString[ecr.Tag],
 			`SELECT tag FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY tag`, int64(repo), string(d))
@@ -72,7 +92,8 @@ func (r reader) ListReferrers(ctx context.Context, repo meta.RepositoryID, subje
 	if limit <= 0 {
 		return nil, nil
 	}
-	all, err := list(ctx, r.s, scanListed, `SELECT `+manifestColumns+fromManifests+`
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.Manifest, error) { return scanAnnotated(rows) },
+		`SELECT `+manifestColumns+`, m.annotations`+fromManifests+`
 		WHERE m.repository_id = $1 AND m.subject = $2 AND m.subject <> '' AND m.digest > $3 ORDER BY m.digest LIMIT $4`,
 		int64(repo), string(subject), string(after), limit)
 	if err == nil {
@@ -140,6 +161,15 @@ func (r reader) ListChildren(ctx context.Context, repo meta.RepositoryID, after 
 func (r reader) MissingManifests(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
 	missing, err := r.absent(ctx, r.q.presentManifests, repo, ds)
 	return missing, wrap(err, "looking for images in repository %d", repo)
+}
+
+// LargestImage implements meta.ImageReader.
+func (r reader) LargestImage(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) (size int64, err error) {
+	if len(ds) == 0 {
+		return 0, nil
+	}
+	_, err = r.s.queryRow(ctx, []any{&size}, r.q.largestImage, int64(repo), r.s.d.Strings(distinct(ds)))
+	return size, wrap(err, "reading the sizes of images in repository %d", repo)
 }
 
 // absent returns those of ds that present does not, each once, in order.

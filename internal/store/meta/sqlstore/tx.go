@@ -51,6 +51,7 @@ func (t txn) Retention() meta.RetentionTx { return retentionTx{retentionReader(t
 type queries struct {
 	tagsOfManifests  string
 	presentManifests string
+	largestImage     string
 	linkedBlobs      string
 	insertBlobs      string
 	insertChildren   string
@@ -77,6 +78,8 @@ func makeQueries(d *Dialect) queries {
 		tagsOfManifests: `SELECT digest, tag FROM tags
 			WHERE repository_id = $1 AND ` + d.In("digest", 2) + ` ORDER BY digest, tag`,
 		presentManifests: `SELECT digest FROM manifests
+			WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		largestImage: `SELECT COALESCE(MAX(size_bytes), 0) FROM manifests
 			WHERE repository_id = $1 AND ` + d.In("digest", 2),
 		linkedBlobs: `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since
 			FROM blob_links l JOIN blobs b ON b.digest = l.digest
