@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -41,6 +42,9 @@ func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.Rep
 // whole adds its body to an image that resolve found, and makes sure that it is
 // what its digest says.
 func whole(ctx context.Context, r meta.ImageReader, at ecr.Repo, m meta.Manifest) (meta.Manifest, error) {
+	if err := budget.Take(ctx, m.BodySizeBytes); err != nil {
+		return m, err
+	}
 	m, err := r.Manifest(ctx, m.Repository, m.Image.Digest)
 	if err == nil {
 		err = wholeManifest(at, m)
@@ -89,8 +93,13 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 
 var opBatchGetImage = gate.Op("BatchGetImage", "ecr:BatchGetImage")
 
+// maxManifests bounds the manifests of one answer, in bytes. ECR's limit is not
+// known.
+const maxManifests = 16 << 20
+
 // BatchGetImage returns images and, for those it cannot, why. The ids may be
-// malformed; that is a failure of the item.
+// malformed; that is a failure of the item. Errors: LimitExceeded when the
+// manifests are too large to be answered at once.
 func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]GotImage, []ImageFailure, error) {
 	var (
 		images   []GotImage
@@ -99,6 +108,8 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 	)
 	err := c.gate.ReadRepository(ctx, opBatchGetImage, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images, failures, pulls = nil, nil, nil
+		bodies := map[ecr.Digest][]byte{}
+		total := int64(0)
 		for _, id := range ids {
 			if f, bad := malformed(id); bad {
 				failures = append(failures, f)
@@ -113,7 +124,18 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 				continue
 			}
 			if err == nil {
+				if total += m.BodySizeBytes; total > maxManifests {
+					return ecr.Errorf(ecr.CodeLimitExceeded,
+						"The manifests of the images asked for have more than %d bytes together. Ask for fewer images at once.", maxManifests)
+				}
+				// The answer, which is put together from it, has it again.
+				err = budget.Take(ctx, 2*m.BodySizeBytes)
+			}
+			if body, again := bodies[m.Image.Digest]; again {
+				m.Body = body
+			} else if err == nil {
 				m, err = whole(ctx, r, at, m)
+				bodies[m.Image.Digest] = m.Body
 			}
 			if err != nil {
 				return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
@@ -33,8 +34,9 @@ func (s *Server) handler(b Binding) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A copy: net/http looks at its own request's body to decide what of it
 		// to read after the answer, and must find the one it made.
-		r = r.WithContext(r.Context())
-		req := &request{id: newRequestID(), binding: b}
+		req := &request{id: newRequestID(), binding: b, memory: memory{all: s.limits.bodies, max: s.limits.BodyBytes}}
+		r = r.WithContext(budget.With(r.Context(), &req.memory))
+		defer req.memory.end()
 		rec := newRecorder(w, s.limits.StallTime)
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
@@ -59,6 +61,7 @@ type request struct {
 	operation string
 	principal access.Principal
 	limit     string // by which it was refused, "" for none
+	memory    memory
 	// refuse answers with an error, in the protocol of the request.
 	refuse func(error)
 }

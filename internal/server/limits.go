@@ -34,8 +34,8 @@ type Limits struct {
 	// OpenUploads are uploads begun and neither completed, cancelled nor
 	// expired. Further ones are answered 429.
 	OpenUploads int64
-	// BodyBytes is the size of all request bodies that are held in memory at
-	// once: manifests and calls of the AWS API, parts in base64 included.
+	// BodyBytes is the size of all requests and answers that are held in memory
+	// at once: manifests and calls of the AWS API, parts in base64 included.
 	// Requests beyond are answered 503.
 	BodyBytes int64
 	// BlobBytes is the size of the largest blob.
@@ -182,7 +182,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 		refused(busy("too many requests run at once"))
 		return false, func() {}
 	}
-	body := &guardedBody{r: r.Body, rc: http.NewResponseController(w), stall: k.StallTime, bodies: k.bodies, size: heldBytes(r)}
+	body := &guardedBody{r: r.Body, rc: http.NewResponseController(w), stall: k.StallTime, memory: &req.memory, size: heldBytes(r)}
 	if writesBlob(r) {
 		if !k.uploads.enter() {
 			k.requests.leave()
@@ -196,7 +196,6 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 		r.Body = body
 	}
 	return true, func() {
-		body.end()
 		if writesBlob(r) {
 			k.uploads.leave()
 		}
@@ -419,7 +418,7 @@ var limitKnobs = []limitKnob{
 	{name: "requests", number: func(l *Limits) *int64 { return &l.Requests }, about: "requests that run at once; further ones are answered 503"},
 	{name: "uploads", number: func(l *Limits) *int64 { return &l.Uploads }, about: "requests that write a blob at once; further ones are answered 503"},
 	{name: "open-uploads", number: func(l *Limits) *int64 { return &l.OpenUploads }, about: "uploads begun and neither completed, cancelled nor expired; further ones are answered 429"},
-	{name: "body-bytes", size: true, number: func(l *Limits) *int64 { return &l.BodyBytes }, about: "bodies held in memory at once: manifests and calls of the AWS API; requests beyond are answered 503"},
+	{name: "body-bytes", size: true, number: func(l *Limits) *int64 { return &l.BodyBytes }, about: "requests and answers held in memory at once: manifests and calls of the AWS API; requests beyond are answered 503"},
 	{name: "blob-bytes", size: true, number: func(l *Limits) *int64 { return &l.BlobBytes }, about: "the largest blob; larger ones are refused, with nothing left behind"},
 	{name: "principal-rate", number: func(l *Limits) *int64 { return &l.PrincipalRate }, about: "requests a second of one user or role in the long run; further ones are answered 429"},
 	{name: "principal-burst", number: func(l *Limits) *int64 { return &l.PrincipalBurst }, about: "requests of one user or role at a stroke"},

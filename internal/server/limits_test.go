@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -393,4 +394,50 @@ func TestSetLimits(t *testing.T) {
 			t.Errorf("%s: %v does not name it", s, err)
 		}
 	}
+}
+
+// What is read for an answer is counted with the bodies of requests, and given
+// back when the request is over.
+func TestAnswersInMemory(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, dir)
+	w.create(here, "app")
+	password := w.password(here, pusher)
+	body := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"a":"` + strings.Repeat("x", 1<<20) + `"}}`
+	put := w.want(w.do(w.basic(here, password, "PUT", "/v2/app/manifests/v1", body, "Content-Type", "application/vnd.oci.image.index.v1+json")), 201)
+	digest := put.header.Get("Docker-Content-Digest")
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w = start(t, dir, with(server.Limits{BodyBytes: 5 << 20}))
+	password = w.password(here, pusher)
+	c := w.credentials(here, pusher)
+	get := func(ids ...string) answer {
+		return w.do(w.json(here, c, "BatchGetImage", `{"repositoryName": "app", "imageIds": [`+strings.Join(ids, ",")+`]}`))
+	}
+	id := `{"imageDigest": "` + digest + `"}`
+	for range 3 { // 3 MiB each, which are given back
+		w.want(get(id), 200)
+		w.want(w.do(w.basic(here, password, "GET", "/v2/app/manifests/v1", "")), 200)
+	}
+	if a := w.want(get(id, id, id), 400); !strings.Contains(a.body, "LimitExceededException") {
+		t.Errorf("more than there is: %s", a.body)
+	}
+	// While another request holds what it needs, it is told to come again.
+	conn, err := net.Dial("tcp", w.hosts[here])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fprintf(conn, "PUT /v2/app/manifests/v2 HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nAuthorization: %s\r\n\r\n{", w.hosts[here], 4<<20-1, basicHeader("AWS", password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.until(503, func() *http.Request { return w.basic(here, password, "GET", "/v2/app/manifests/v1", "") })
+	if a := w.want(get(id), 503); a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "too many large answers") {
+		t.Errorf("%v %s", a.header, a.body)
+	}
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+	w.until(200, func() *http.Request { return w.basic(here, password, "GET", "/v2/app/manifests/v1", "") })
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 )
 
@@ -28,9 +29,8 @@ type guardedBody struct {
 	rc    *http.ResponseController
 	stall time.Duration
 
-	bodies *semaphore.Weighted // nil for no limit
-	size   int64               // to take of bodies; 0 once taken
-	taken  int64
+	memory *memory
+	size   int64 // to take of memory; 0 once taken
 
 	since int64 // bytes since the deadline was set
 	read  int64 // bytes in all
@@ -83,21 +83,64 @@ func (b *guardedBody) Close() error { return b.r.Close() }
 
 // hold takes the memory that the body will need.
 func (b *guardedBody) hold() error {
-	if b.size == 0 || b.bodies == nil {
-		return nil
-	}
-	if !b.bodies.TryAcquire(b.size) {
+	if !b.memory.take(b.size) {
 		return busy("too many large requests are being read at once")
 	}
-	b.taken, b.size = b.size, 0
+	b.size = 0
 	return nil
 }
 
+// memory is what a request holds in memory, its body and what is read for its
+// answer. It is a budget.Budget.
+type memory struct {
+	all *semaphore.Weighted // of all requests; nil for no limit
+	max int64               // what all requests may have
+
+	mu    sync.Mutex
+	taken int64 // guarded by mu
+}
+
+func (m *memory) take(n int64) bool {
+	if n <= 0 || m.all == nil {
+		return true
+	}
+	if !m.all.TryAcquire(n) {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.taken += n
+	return true
+}
+
+// Take implements budget.Budget. Little is not counted: the number of requests
+// bounds it.
+func (m *memory) Take(n int64) error {
+	if n <= freeBody {
+		return nil
+	}
+	if m.all != nil && n+m.held() > m.max {
+		return ecr.Errorf(ecr.CodeLimitExceeded, "The request and its answer need more than %d bytes of memory, the limit body-bytes of this registry. Ask for less at once.", m.max)
+	}
+	if !m.take(n) {
+		return busy("too many large answers are being put together at once")
+	}
+	return nil
+}
+
+func (m *memory) held() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.taken
+}
+
 // end gives the memory back.
-func (b *guardedBody) end() {
-	if b.taken > 0 {
-		b.bodies.Release(b.taken)
-		b.taken = 0
+func (m *memory) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.taken > 0 {
+		m.all.Release(m.taken)
+		m.taken = 0
 	}
 }
 

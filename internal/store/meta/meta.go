@@ -182,7 +182,12 @@ type Manifest struct {
 	// Annotations of the manifest, for the referrers API; nil when none. Of
 	// listings, only those of referrers have them.
 	Annotations map[string]string
+	// AnnotationsLeftOut: there are annotations that a listing left out.
+	AnnotationsLeftOut bool
 }
+
+// MaxListedAnnotations bounds the annotations of one listing.
+const MaxListedAnnotations = 4 << 20
 
 // TagRow is a tag and what it points to.
 type TagRow struct {
@@ -213,6 +218,8 @@ type ImageReader interface {
 	ListImageIDs(ctx context.Context, repo RepositoryID, after ecr.ImageID, limit int) ([]ecr.ImageID, error)
 	// ListReferrers returns at most limit images whose subject is subject,
 	// without bodies, in byte order of their digests, after the digest after.
+	// Once the annotations come to more than MaxListedAnnotations bytes of JSON,
+	// those of the first image apart, the rest has AnnotationsLeftOut instead.
 	ListReferrers(ctx context.Context, repo RepositoryID, subject, after ecr.Digest, limit int) ([]Manifest, error)
 	// ListChildren returns at most limit entries of the indexes of repo in byte
 	// order of index and image, after those of after, whether the images are

@@ -89,6 +89,8 @@ type JournalQuery struct {
 	Op       JournalOp
 	Since    time.Time // at or after
 	Until    time.Time // before
+	// Bodies asks for what selects nothing: Body of each entry, which is large.
+	Bodies bool
 }
 
 // JournalWriter appends to the journal.

@@ -570,6 +570,7 @@ func journalQueries(t *testing.T, s meta.Store) {
 		return errors.Join(errs...)
 	})
 	query := func(q meta.JournalQuery, after int64, limit int) []meta.JournalEntry {
+		q.Bodies = true
 		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
 			return r.Retention().QueryJournal(ctx, q, after, limit)
 		})
@@ -617,6 +618,13 @@ func journalQueries(t *testing.T, s meta.Store) {
 			}
 			diff(t, want, got)
 		})
+	}
+	for _, e := range read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
+		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry}, 0, 10)
+	}) {
+		if e.Body != nil {
+			t.Errorf("entry %d has a body of %d bytes that nobody asked for", e.Seq, len(e.Body))
+		}
 	}
 
 	// Purged: the entries stay, their manifest does not.

@@ -349,7 +349,7 @@ func entryOf(repo meta.RepositoryID, seed string) meta.JournalEntry {
 func listJournal(t *testing.T, s meta.Store, after int64, limit int) []meta.JournalEntry {
 	t.Helper()
 	return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
-		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry, Name: "app"}, after, limit)
+		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry, Name: "app", Bodies: true}, after, limit)
 	})
 }
 

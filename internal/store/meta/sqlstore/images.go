@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,23 +39,14 @@ func scanManifest(rows *sql.Rows, more ...any) (meta.Manifest, error) {
 
 func scanListed(rows *sql.Rows) (meta.Manifest, error) { return scanManifest(rows) }
 
-// scanAnnotated scans manifestColumns, annotations and then more.
-func scanAnnotated(rows *sql.Rows, more ...any) (meta.Manifest, error) {
-	var annotations string
-	m, err := scanManifest(rows, append([]any{&annotations}, more...)...)
-	if err == nil {
-		err = fromJSON(annotations, &m.Annotations)
-	}
-	return m, err
-}
-
 // Manifest implements meta.ImageReader.
 func (r reader) Manifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
 	return r.manifest(ctx, func(rows *sql.Rows) (meta.Manifest, error) {
+		var annotations string
 		var body []byte
-		m, err := scanAnnotated(rows, &body)
+		m, err := scanManifest(rows, &annotations, &body)
 		m.Body = body
-		return m, err
+		return m, errors.Join(err, fromJSON(annotations, &m.Annotations))
 	}, `, m.annotations, m.body`, repo, d)
 }
 
@@ -92,7 +84,17 @@ func (r reader) ListReferrers(ctx context.Context, repo meta.RepositoryID, subje
 	if limit <= 0 {
 		return nil, nil
 	}
-	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.Manifest, error) { return scanAnnotated(rows) },
+	size := 0
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.Manifest, error) {
+		var annotations sql.RawBytes
+		m, err := scanManifest(rows, &annotations)
+		first := size == 0
+		if size += len(annotations); !first && size > meta.MaxListedAnnotations {
+			m.AnnotationsLeftOut = len(annotations) > 0
+			return m, err
+		}
+		return m, errors.Join(err, fromJSON(string(annotations), &m.Annotations))
+	},
 		`SELECT `+manifestColumns+`, m.annotations`+fromManifests+`
 		WHERE m.repository_id = $1 AND m.subject = $2 AND m.subject <> '' AND m.digest > $3 ORDER BY m.digest LIMIT $4`,
 		int64(repo), string(subject), string(after), limit)
