@@ -196,6 +196,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 		r.Body = body
 	}
 	return true, func() {
+		body.end()
 		if writesBlob(r) {
 			k.uploads.leave()
 		}

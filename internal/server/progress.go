@@ -34,7 +34,10 @@ type guardedBody struct {
 
 	since int64 // bytes since the deadline was set
 	read  int64 // bytes in all
-	ended bool
+
+	mu          sync.Mutex // interruptions come from other requests
+	ended       bool       // guarded by mu
+	interrupted bool       // guarded by mu
 }
 
 // begin sets the first deadline. It also bounds what net/http reads of a body
@@ -42,6 +45,11 @@ type guardedBody struct {
 func (b *guardedBody) begin() { b.setDeadline(b.stall) }
 
 func (b *guardedBody) setDeadline(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.interrupted {
+		return
+	}
 	at := time.Time{}
 	if d > 0 {
 		at = time.Now().Add(d)
@@ -63,7 +71,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 		// From here on the connection is watched for being closed.
 		b.finish()
 	case err != nil && errors.Is(err, os.ErrDeadlineExceeded):
-		b.ended = true
+		b.end()
 	case b.since >= readStep:
 		b.since = 0
 		b.setDeadline(b.stall)
@@ -72,9 +80,27 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 }
 
 func (b *guardedBody) finish() {
-	if !b.ended {
-		b.ended = true
+	if b.end() {
 		b.setDeadline(0)
+	}
+}
+
+// end notes that the body is not read any more, and reports whether it was.
+func (b *guardedBody) end() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := !b.ended
+	b.ended, b.interrupted = true, false
+	return was
+}
+
+// Interrupt makes Read fail, also one that waits for the client.
+func (b *guardedBody) Interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.interrupted = true
+		_ = b.rc.SetReadDeadline(time.Unix(1, 0)) // as above
 	}
 }
 

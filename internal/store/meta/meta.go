@@ -356,9 +356,11 @@ type Upload struct {
 	Progress   blob.Progress
 	// Parts counts the parts received; SmallestPart is the size in bytes of
 	// the smallest of them but the last; LastPart the size of the last.
+	// TornBytes were received after it, of a part that was cut off.
 	Parts        int64
 	SmallestPart int64
 	LastPart     int64
+	TornBytes    int64
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }

@@ -176,7 +176,7 @@ func uploads(t *testing.T, s meta.Store) {
 	count(1)
 
 	u.Progress = blob.Progress{Offset: 6 << 30, State: []byte{0, 0xff, '\'', 0}}
-	u.Parts, u.SmallestPart, u.LastPart, u.UpdatedAt = 3, 5<<30, 1, noon.Add(time.Second)
+	u.Parts, u.SmallestPart, u.LastPart, u.TornBytes, u.UpdatedAt = 3, 5<<30, 1, 7, noon.Add(time.Second)
 	advance := func(from int64) func(context.Context, meta.Tx) error {
 		return func(ctx context.Context, tx meta.Tx) error { return tx.AdvanceUpload(ctx, u, from) }
 	}
