@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
@@ -211,6 +212,10 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	}
 	if err := c.checkParts(at, u, w); err != nil {
 		return BlobInfo{}, errors.Join(err, w.Abort(), c.dropUpload(ctx, opCompleteUpload, at, id))
+	}
+	if c.r.cfg.Compat == CompatECR {
+		// ECR knows layers by their sha256 only. Without one nothing matches.
+		digests = slices.DeleteFunc(slices.Clone(digests), func(d ecr.Digest) bool { return d.Algorithm() != "sha256" })
 	}
 	size := w.Offset()
 	digest, err := w.Commit(ctx, digests...)

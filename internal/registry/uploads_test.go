@@ -281,7 +281,9 @@ func TestTheNewestRequestWrites(t *testing.T) {
 				_, err := f.CompleteUpload(t.Context(), to, id, 0, bytes.NewReader(content), ecr.DigestOf(content))
 				return err
 			},
-			"cancel": func(f *testkit.World, to ecr.Repo, id meta.UploadID) error { return f.CancelUpload(t.Context(), to, id) },
+			"cancel": func(f *testkit.World, to ecr.Repo, id meta.UploadID) error {
+				return f.CancelUpload(t.Context(), to, id)
+			},
 		} {
 			t.Run(string(compat)+" "+name, func(t *testing.T) {
 				f := testkit.Open(t, testkit.Settings{Compat: compat})
@@ -302,6 +304,39 @@ func TestTheNewestRequestWrites(t *testing.T) {
 				}
 				testkit.WantCode(t, <-first, ecr.CodeInvalidLayerPart, "Another request has taken over this upload")
 			})
+		}
+	}
+}
+
+// ECR knows content by its sha256 only.
+func TestOtherDigests(t *testing.T) {
+	sum := func(b []byte) ecr.Digest {
+		s := sha512.Sum512(b)
+		return ecr.Digest("sha512:" + hex.EncodeToString(s[:]))
+	}
+	for compat, refused := range map[registry.Compat]bool{registry.CompatECR: true, registry.CompatOCI: false} {
+		f := testkit.Open(t, testkit.Settings{Compat: compat})
+		ctx := t.Context()
+		to := f.Repo("app", ecr.Mutable)
+		body := f.Image(to, "x")
+		for _, strict := range []bool{true, false} {
+			_, err := f.PutImage(ctx, to, registry.NewImage{Body: body, Digest: sum(body), Strict: strict, Tags: []ecr.Tag{ecr.Tag("v" + string(compat))}})
+			if refused {
+				testkit.WantCode(t, err, ecr.CodeImageDigestDoesNotMatch, string(sum(body)))
+			} else if strict && err != nil {
+				t.Error(err)
+			}
+		}
+		layer := []byte("another layer")
+		_, err := f.CompleteUpload(ctx, to, f.Upload(to, layer), registry.AnyOffset, nil, sum(layer))
+		if refused {
+			testkit.WantCode(t, err, ecr.CodeInvalidLayer)
+		} else if err != nil {
+			t.Error(err)
+		}
+		// One of several is enough.
+		if info, err := f.CompleteUpload(ctx, to, f.Upload(to, layer), registry.AnyOffset, nil, sum([]byte("other")), ecr.DigestOf(layer)); err != nil || info.Digest != ecr.DigestOf(layer) {
+			t.Errorf("%s: %v %v", compat, info, err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/wire/content"
 )
 
 // DownloadPath is the path for which the server calls ServeDownload. The
@@ -138,7 +139,7 @@ func (h *Handler) ServeDownload(w http.ResponseWriter, r *http.Request, requestI
 	head.Set("Docker-Content-Digest", string(info.Digest))
 	head.Set("Etag", `"`+string(info.Digest)+`"`)
 	head.Set("Cache-Control", "private, no-store") // the URL is a secret
-	http.ServeContent(w, r, "", time.Time{}, f)
+	content.Serve(w, r, f)
 }
 
 // refuseDownload answers for a layer that cannot be served.
