@@ -29,7 +29,7 @@ func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, e
 	now := c.r.cfg.Now()
 	u := meta.Upload{ID: newUploadID(), Key: blob.NewKey(), CreatedAt: now, UpdatedAt: now}
 	err := c.gate.ChangeRepository(ctx, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
-		u.Repository = repo.ID
+		u.Repository, u.Owner = repo.ID, tx.Principal().Owner()
 		return tx.InsertUpload(ctx, u)
 	})
 	return u.ID, err

@@ -97,12 +97,14 @@ type limiter struct {
 	requests    counter
 	uploads     counter
 	bodies      *semaphore.Weighted // nil for no limit
-	principals  *buckets
-	operations  *buckets
-	sources     *buckets
-	logins      *failures
-	attempts    attempts
-	open        openUploads
+	// What one user or role has of requests, uploads and bodies.
+	requestShares, uploadShares, bodyShares *shares
+	principals                              *buckets
+	operations                              *buckets
+	sources                                 *buckets
+	logins                                  *failures
+	attempts                                attempts
+	open                                    openUploads
 }
 
 func newLimiter(l Limits) *limiter {
@@ -117,6 +119,8 @@ func newLimiter(l Limits) *limiter {
 		sources:     newBuckets(l.SourceRate, l.SourceBurst),
 		logins:      newFailures(l.FailedLogins),
 		attempts:    attempts{rate: newBuckets(attemptRate, attemptBurst)},
+
+		requestShares: newShares(l.Requests), uploadShares: newShares(l.Uploads), bodyShares: newShares(l.BodyBytes),
 	}
 	if l.BodyBytes > 0 {
 		k.bodies = semaphore.NewWeighted(l.BodyBytes)
@@ -197,6 +201,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 	}
 	return true, func() {
 		body.end()
+		for _, give := range req.shares {
+			give()
+		}
 		if writesBlob(r) {
 			k.uploads.leave()
 		}
@@ -206,14 +213,38 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 
 // admitPrincipal counts a request of p, which was authenticated, or answers
 // it.
-func (s *Server) admitPrincipal(w http.ResponseWriter, p access.Principal, req *request) bool {
-	wait := s.limits.principals.take(p.UniqueID, s.cfg.AuthNow())
-	if wait > 0 {
+func (s *Server) admitPrincipal(w http.ResponseWriter, r *http.Request, p access.Principal, req *request) bool {
+	k, owner := s.limits, p.Owner()
+	if wait := k.principals.take(owner, s.cfg.AuthNow()); wait > 0 {
 		req.limit = "principal-rate"
 		setRetryAfter(w.Header(), wait)
 		req.refuse(rateExceeded)
+		return false
 	}
-	return wait == 0
+	limit := ""
+	switch {
+	case !req.share(k.requestShares, owner):
+		limit = "requests"
+	case writesBlob(r) && !req.share(k.uploadShares, owner):
+		limit = "uploads"
+	case !req.memory.own(owner):
+		limit = "body-bytes"
+	default:
+		return true
+	}
+	req.limit = limit
+	setRetryAfter(w.Header(), retryAfter)
+	req.refuse(busy("one user has its whole share of the limit " + limit))
+	return false
+}
+
+// share takes one of what owner may have, until the request is over.
+func (req *request) share(of *shares, owner string) bool {
+	if !of.take(owner, 1, 0) {
+		return false
+	}
+	req.shares = append(req.shares, func() { of.give(owner, 1) })
+	return true
 }
 
 // admitOperation counts a call of an operation of the ECR API, or answers it.

@@ -119,23 +119,45 @@ func (b *guardedBody) hold() error {
 // memory is what a request holds in memory, its body and what is read for its
 // answer. It is a budget.Budget.
 type memory struct {
-	all *semaphore.Weighted // of all requests; nil for no limit
-	max int64               // what all requests may have
+	all    *semaphore.Weighted // of all requests; nil for no limit
+	max    int64               // what all requests may have
+	shares *shares             // of their owners
 
 	mu    sync.Mutex
-	taken int64 // guarded by mu
+	taken int64  // guarded by mu
+	owner string // guarded by mu; "" while it is not known
 }
 
 func (m *memory) take(n int64) bool {
 	if n <= 0 || m.all == nil {
 		return true
 	}
-	if !m.all.TryAcquire(n) {
-		return false
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.owner != "" && !m.shares.take(m.owner, n, m.taken) {
+		return false
+	}
+	if !m.all.TryAcquire(n) {
+		if m.owner != "" {
+			m.shares.give(m.owner, n)
+		}
+		return false
+	}
 	m.taken += n
+	return true
+}
+
+// own says whose memory it is, and reports whether there was room for it.
+func (m *memory) own(owner string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.all == nil || owner == "" {
+		return true
+	}
+	if !m.shares.take(owner, m.taken, 0) {
+		return false
+	}
+	m.owner = owner
 	return true
 }
 
@@ -166,38 +188,57 @@ func (m *memory) end() {
 	defer m.mu.Unlock()
 	if m.taken > 0 {
 		m.all.Release(m.taken)
-		m.taken = 0
 	}
+	if m.owner != "" {
+		m.shares.give(m.owner, m.taken)
+	}
+	m.taken, m.owner = 0, ""
 }
 
 // openUploads knows how many uploads there are, as of a second ago at most.
 type openUploads struct {
 	mu sync.Mutex
-	at time.Time // guarded by mu; when n was counted
-	n  int64     // guarded by mu
+	by map[string]counted // guarded by mu; by owner, "" for all
 }
 
-// count returns the number of uploads. One of its callers looks, the others
-// wait for it.
-func (o *openUploads) count(ctx context.Context, look func(context.Context) (int64, error), now time.Time) (int64, error) {
+// counted is a number of uploads.
+type counted struct {
+	n  int64
+	at time.Time // when it was counted
+}
+
+const countedFor = time.Second
+
+// count returns the number of uploads of owner, or of all. One of its callers
+// looks, the others wait for it.
+func (o *openUploads) count(ctx context.Context, owner string, look func(context.Context, string) (int64, error), now time.Time) (int64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.at.IsZero() && now.Sub(o.at) < time.Second {
-		o.n++ // the caller is about to begin one
-		return o.n, nil
+	if c, ok := o.by[owner]; ok && now.Sub(c.at) < countedFor {
+		c.n++ // the caller is about to begin one
+		o.by[owner] = c
+		return c.n, nil
 	}
-	n, err := look(ctx)
+	n, err := look(ctx, owner)
 	if err != nil {
 		return 0, err
 	}
-	o.n, o.at = n+1, now
-	return o.n, nil
+	if o.by == nil {
+		o.by = map[string]counted{}
+	}
+	for who, c := range o.by {
+		if now.Sub(c.at) >= countedFor {
+			delete(o.by, who)
+		}
+	}
+	o.by[owner] = counted{n + 1, now}
+	return n + 1, nil
 }
 
-// countUploads counts the uploads of the whole store.
-func (s *Server) countUploads(ctx context.Context) (n int64, err error) {
+// countUploads counts the uploads of owner, or those of the whole store.
+func (s *Server) countUploads(ctx context.Context, owner string) (n int64, err error) {
 	err = s.gate.System("limit of open uploads").Read(ctx, gate.Op("CountUploads"), func(ctx context.Context, v *gate.View) error {
-		uploads, err := v.CountUploads(ctx)
+		uploads, err := v.CountUploads(ctx, owner)
 		n = int64(uploads)
 		return err
 	})
@@ -209,16 +250,22 @@ func (s *Server) admitUpload(w http.ResponseWriter, r *http.Request, req *reques
 	if s.limits.OpenUploads < 0 || !beginsUpload(r, req.operation) {
 		return true
 	}
-	n, err := s.limits.open.count(r.Context(), s.countUploads, time.Now())
-	if err != nil {
-		req.refuse(err)
-		return false
-	}
-	if n > s.limits.OpenUploads {
-		setRetryAfter(w.Header(), time.Minute)
-		req.limit = "open-uploads"
-		req.refuse(rateExceeded)
-		return false
+	owner := req.principal.Owner()
+	for _, most := range []struct {
+		owner string
+		n     int64
+	}{{owner, share(s.limits.OpenUploads)}, {"", s.limits.OpenUploads}} {
+		n, err := s.limits.open.count(r.Context(), most.owner, s.countUploads, time.Now())
+		if err != nil {
+			req.refuse(err)
+			return false
+		}
+		if n > most.n {
+			setRetryAfter(w.Header(), time.Minute)
+			req.limit = "open-uploads"
+			req.refuse(rateExceeded)
+			return false
+		}
 	}
 	return true
 }

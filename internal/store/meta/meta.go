@@ -353,6 +353,7 @@ type Upload struct {
 	ID         UploadID
 	Repository RepositoryID
 	Key        blob.Key
+	Owner      string // whose it is, see access.Principal.Owner
 	Progress   blob.Progress
 	// Parts counts the parts received; SmallestPart is the size in bytes of
 	// the smallest of them but the last; LastPart the size of the last.
@@ -374,8 +375,9 @@ type UploadReader interface {
 	ListUploads(ctx context.Context, before time.Time, limit int) ([]Upload, error)
 	// UploadKeys returns those of keys that are keys of uploads, in byte order.
 	UploadKeys(ctx context.Context, keys []blob.Key) ([]blob.Key, error)
-	// CountUploads counts the uploads of the whole store.
-	CountUploads(ctx context.Context) (int, error)
+	// CountUploads counts the uploads of the whole store, or those of owner
+	// unless it is empty.
+	CountUploads(ctx context.Context, owner string) (int, error)
 }
 
 // UploadWriter changes uploads.

@@ -793,7 +793,7 @@ func replicasLoosening(t *testing.T, a, b meta.Store) {
 			return a.Update(t.Context(), unlink(repo))
 		}
 		return b.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-			_, err := tx.CountUploads(ctx) // from here on it sees one moment
+			_, err := tx.CountUploads(ctx, "") // from here on it sees one moment
 			once.Do(func() { close(began) })
 			select {
 			case <-done:

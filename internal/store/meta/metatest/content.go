@@ -139,7 +139,7 @@ func blobRepositories(t *testing.T, s meta.Store) {
 
 func uploadOf(repo meta.RepositoryID, i int) meta.Upload {
 	return meta.Upload{
-		ID: meta.UploadID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Repository: repo, Key: blob.NewKey(),
+		ID: meta.UploadID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Repository: repo, Key: blob.NewKey(), Owner: "AIDAOWNER",
 		CreatedAt: noon, UpdatedAt: noon,
 	}
 }
@@ -154,8 +154,13 @@ func uploads(t *testing.T, s meta.Store) {
 	}
 	count := func(want int) {
 		t.Helper()
-		if n := read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx) }); n != want {
+		if n := read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx, "") }); n != want {
 			t.Errorf("%d uploads, want %d", n, want)
+		}
+		for owner, want := range map[string]int{"AIDAOWNER": want, "AIDA": 0} {
+			if n := read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx, owner) }); n != want {
+				t.Errorf("%d uploads of %s, want %d", n, owner, want)
+			}
 		}
 	}
 	count(0)

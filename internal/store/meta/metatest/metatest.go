@@ -195,7 +195,7 @@ func refused(t *testing.T, s meta.Store, want error, fn func(ctx context.Context
 		if err := fn(ctx, tx); !errors.Is(err, want) {
 			t.Errorf("in a transaction that goes on: got %v, want %v", err, want)
 		}
-		_, err := tx.CountUploads(ctx)
+		_, err := tx.CountUploads(ctx, "")
 		return err
 	})
 }

@@ -132,7 +132,7 @@ func TestConnectionLostInUpdate(t *testing.T) {
 	}
 	err = s.View(t.Context(), func(ctx context.Context, r meta.Reader) error {
 		ask[int](t, url, terminate)
-		_, err := r.CountUploads(ctx)
+		_, err := r.CountUploads(ctx, "")
 		return err
 	})
 	if !errors.Is(err, meta.ErrUnavailable) {
