@@ -23,7 +23,9 @@ const module = "github.com/kontor-registry/kontor"
 var rooms = map[string]int{
 	"internal/ecr":        0,
 	"internal/durable":    0,
+	"internal/budget":     0,
 	"internal/jsonpos":    0,
+	"internal/jsonscan":   0,
 	"internal/spelling":   0,
 	"internal/version":    0,
 	"internal/dockerauth": 0,

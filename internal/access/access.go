@@ -5,6 +5,7 @@ package access
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -76,6 +77,14 @@ type RequestInfo struct {
 	TLS       bool       // aws:SecureTransport
 	UserAgent string     // aws:UserAgent
 	At        time.Time  // aws:CurrentTime and aws:EpochTime, authentication time
+}
+
+// Owner names who is answerable for what p takes of the server: the user or
+// role, whatever its sessions are called. It is p's unique id without the name
+// of a session; empty for the server itself.
+func (p Principal) Owner() string {
+	owner, _, _ := strings.Cut(p.UniqueID, ":")
+	return owner
 }
 
 // String is the principal's name in journals and logs.

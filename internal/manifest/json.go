@@ -1,12 +1,13 @@
 package manifest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/jsonscan"
 )
 
 // invalid is the refusal of a manifest in ECR's form.
@@ -34,58 +35,75 @@ func validJSON(b []byte) bool {
 	if !json.Valid(b) {
 		return false
 	}
-	depth, inString := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
+	depth := 0
+	for c := range marks(b) {
+		switch c {
+		case '{', '[':
 			if depth++; depth > maxDepth {
 				return false
 			}
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	return true
 }
 
-// object is a JSON object's members by exact name.
-type object map[string]json.RawMessage
+// tooMany reports whether b, which is valid JSON, has more than maxValues
+// members and elements: what a reader spends on each does not depend on its
+// size.
+func tooMany(b []byte) bool {
+	n := 0
+	for c := range marks(b) {
+		if c == ',' || c == '{' || c == '[' {
+			n++
+		}
+	}
+	return n > maxValues
+}
 
-// parseObject takes the object at path apart. encoding/json would let the last
-// of several equal names win and would match names in any case; other readers
-// do otherwise, so both are refused for the fields that matter.
+// marks yields the bytes of b that are not in strings.
+func marks(b []byte) iter.Seq[byte] {
+	return func(yield func(byte) bool) {
+		for i := 0; i < len(b); i++ {
+			if b[i] != '"' {
+				if !yield(b[i]) {
+					return
+				}
+				continue
+			}
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+}
+
+// object is a JSON object's members by exact name, as they are written.
+type object map[string][]byte
+
+// parseObject takes the object at path, which is valid JSON, apart. encoding/json
+// would let the last of several equal names win and would match names in any
+// case; other readers do otherwise, so both are refused for the fields that
+// matter.
 func parseObject(raw []byte, fields []string, path string) (object, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	if i := jsonscan.Space(raw, 0); i == len(raw) || raw[i] != '{' {
 		if path == "" {
 			return nil, invalid("Invalid JSON syntax")
 		}
 		return nil, shape(path, "must be an object")
 	}
 	o := object{}
-	for dec.More() {
-		t, err := dec.Token()
-		name, ok := t.(string)
-		if err != nil || !ok {
-			return nil, invalid("Invalid JSON syntax")
-		}
-		at := clip(join(path, name))
+	for name, value := range jsonscan.Members(raw) {
 		if _, twice := o[name]; twice {
-			return nil, shape(at, "is there twice")
+			return nil, shape(clip(join(path, name)), "is there twice")
 		}
 		for _, f := range fields {
 			if name != f && strings.EqualFold(name, f) {
-				return nil, shape(at, "must be spelled %q", f)
+				return nil, shape(clip(join(path, name)), "must be spelled %q", f)
 			}
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, invalid("Invalid JSON syntax")
 		}
 		o[name] = value
 	}
@@ -131,16 +149,21 @@ func (o object) decode(name, must string, v any) error {
 	return nil
 }
 
-// descriptors reads an array of descriptors. null is an empty array: Go
-// clients write it for a nil slice.
-func descriptors(o object, name string) ([]Descriptor, error) {
-	var raws []json.RawMessage
-	if err := o.decode(name, "must be an array", &raws); err != nil {
-		return nil, err
+// descriptors reads an array of at most limit descriptors, called what. null is
+// an empty array: Go clients write it for a nil slice.
+func descriptors(o object, name string, limit int, what string) ([]Descriptor, error) {
+	if !o.has(name) {
+		return nil, nil
+	}
+	if o[name][0] != '[' {
+		return nil, shape(name, "must be an array")
 	}
 	var ds []Descriptor
-	for i, raw := range raws {
-		d, err := parseDescriptor(raw, fmt.Sprintf("%s[%d]", name, i))
+	for raw := range jsonscan.Elements(o[name]) {
+		if len(ds) == limit {
+			return nil, invalid("Limit on number of %s exceeded", what)
+		}
+		d, err := parseDescriptor(raw, fmt.Sprintf("%s[%d]", name, len(ds)))
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +174,7 @@ func descriptors(o object, name string) ([]Descriptor, error) {
 
 // parseDescriptor reads the descriptor at path: OCI descriptor.md, whose
 // mediaType, digest and size are required.
-func parseDescriptor(raw json.RawMessage, path string) (Descriptor, error) {
+func parseDescriptor(raw []byte, path string) (Descriptor, error) {
 	o, err := parseObject(raw, descriptorFields, path)
 	if err != nil {
 		return Descriptor{}, err

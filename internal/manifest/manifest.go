@@ -20,6 +20,7 @@ import (
 	"math"
 	"mime"
 	"regexp"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -48,6 +49,11 @@ const (
 	MaxSize = 4 << 20
 	// MaxLayers is generous: ECR has a limit but does not publish it.
 	MaxLayers = 4200
+	// MaxEntries bounds an index: each entry costs work where it is stored.
+	MaxEntries = 4200
+	// maxValues bounds members and elements of all objects and arrays. An image
+	// of MaxLayers layers with twenty annotations each has fewer.
+	maxValues = 120_000
 	// maxDepth bounds how deeply objects and arrays nest. The specifications
 	// need 5; annotations of unknown fields may need more.
 	maxDepth = 64
@@ -111,19 +117,30 @@ type Platform struct {
 // config and all layers but foreign ones, in that order, each once. The caller
 // owns the slice.
 func (m Manifest) Blobs() []ecr.Digest {
+	var config []Descriptor
+	if m.Config != nil {
+		config = []Descriptor{*m.Config}
+	}
+	return digests(slices.Concat(config, m.Layers), false)
+}
+
+// ForeignLayers returns the digests of the layers that need not be in the
+// repository, in order, each once. The caller owns the slice.
+func (m Manifest) ForeignLayers() []ecr.Digest { return digests(m.Layers, true) }
+
+// Entries returns the digests of the entries of an index, in order, each once.
+// They are images as a rule; some clients list blobs. The caller owns the slice.
+func (m Manifest) Entries() []ecr.Digest { return digests(m.Children, false) }
+
+// digests are those of the descriptors that are foreign or are not, each once.
+func digests(list []Descriptor, foreign bool) []ecr.Digest {
 	var ds []ecr.Digest
-	seen := map[ecr.Digest]bool{}
-	add := func(d Descriptor) {
-		if !d.Foreign && !seen[d.Digest] {
+	seen := make(map[ecr.Digest]bool, len(list))
+	for _, d := range list {
+		if d.Foreign == foreign && !seen[d.Digest] {
 			seen[d.Digest] = true
 			ds = append(ds, d.Digest)
 		}
-	}
-	if m.Config != nil {
-		add(*m.Config)
-	}
-	for _, l := range m.Layers {
-		add(l)
 	}
 	return ds
 }
@@ -193,7 +210,7 @@ func parse(body []byte, contentType string, artifactTypes *regexp.Regexp) (Manif
 	if m.Kind == Image {
 		err = m.parseImage(top)
 	} else {
-		m.Children, err = descriptors(top, "manifests")
+		m.Children, err = descriptors(top, "manifests", MaxEntries, "images per index")
 	}
 	if err != nil {
 		return Manifest{}, err
@@ -211,6 +228,9 @@ func parseTop(body []byte) (object, error) {
 	}
 	if !utf8.Valid(body) || !validJSON(body) {
 		return nil, invalid("Invalid JSON syntax")
+	}
+	if tooMany(body) {
+		return nil, invalid("must have at most %d members and elements in all objects and arrays", maxValues)
 	}
 	return parseObject(body, manifestFields, "")
 }
@@ -294,11 +314,8 @@ func (m *Manifest) parseImage(top object) error {
 	if err != nil {
 		return err
 	}
-	if m.Layers, err = descriptors(top, "layers"); err != nil {
+	if m.Layers, err = descriptors(top, "layers", MaxLayers, "layers per image"); err != nil {
 		return err
-	}
-	if len(m.Layers) > MaxLayers {
-		return invalid("Limit on number of layers per image exceeded")
 	}
 	m.Config, m.LayerSizeBytes = &config, config.Size
 	for i := range m.Layers {

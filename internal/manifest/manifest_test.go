@@ -3,6 +3,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -173,6 +174,99 @@ func TestParseRefuses(t *testing.T) {
 			}
 			if !strings.HasPrefix(e.Message, "Invalid parameter at 'ImageManifest' failed to satisfy constraint: '") || !strings.Contains(e.Message, tt.want) {
 				t.Errorf("got %q, want it to say %q", e.Message, tt.want)
+			}
+		})
+	}
+}
+
+// Whatever a manifest holds, reading it takes no more than a few times its size.
+func TestParseMemory(t *testing.T) {
+	filled := func(begin, element, end string) string {
+		n := (MaxSize - len(begin) - len(end) - len(element)) / (len(element) + 1)
+		return begin + strings.Repeat(element+",", n) + element + end
+	}
+	numbered := func(begin, form, end string) string {
+		var b strings.Builder
+		b.WriteString(begin)
+		for i := 0; b.Len()+40 < MaxSize; i++ {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, form, i)
+		}
+		return b.String() + end
+	}
+	index := `{"schemaVersion":2,"mediaType":"` + MediaTypeOCIIndex + `","manifests":[`
+	open := strings.TrimSuffix(image(""), "}")
+	for name, body := range map[string]string{
+		"empty entries":         filled(index, "{}", "]}"),
+		"null entries":          filled(index, "null", "]}"),
+		"least entries":         filled(index, desc("a", dA, 1, ""), "]}"),
+		"one entry of features": filled(index+strings.TrimSuffix(desc("a", dA, 1, ""), "}")+`,"platform":{"os.features":[`, `""`, "]}}]}"),
+		"urls of a layer":       filled(strings.TrimSuffix(open, "}]")+`,"urls":[`, `""`, "]}]}"),
+		"annotations":           numbered(open+`,"annotations":{`, `"%d":""`, "}}"),
+		"unknown members":       numbered(open+`,`, `"%d":0`, "}"),
+		"unknown elements":      filled(open+`,"x":[`, "[]", "]}"),
+		"one long annotation":   open + `,"annotations":{"a":"` + strings.Repeat("x", MaxSize-600) + `"}}`,
+		"escapes":               filled(open+`,"annotations":{"a":"`, `\u0041`, `"}}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if len(body) > MaxSize {
+				t.Fatalf("%d bytes", len(body))
+			}
+			b := []byte(body)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Parse(b, "")
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 4*MaxSize {
+				t.Errorf("it takes %d KiB (%v)", took>>10, err)
+			}
+		})
+	}
+}
+
+// The largest index and the largest image are taken, and one more is not.
+func TestMostEntries(t *testing.T) {
+	list := func(n int) string { return strings.Repeat(desc("a/b", dA, 1, "")+",", n-1) + desc("a/b", dA, 1, "") }
+	index := func(n int) string {
+		return `{"schemaVersion":2,"mediaType":"` + MediaTypeOCIIndex + `","manifests":[` + list(n) + `]}`
+	}
+	layers := func(n int) string {
+		return strings.Replace(image(""), desc(ociLayer, dB, 100, ""), list(n), 1)
+	}
+	for name, tt := range map[string]struct {
+		body, refused string
+	}{
+		"entries":            {index(MaxEntries), ""},
+		"an entry too many":  {index(MaxEntries + 1), "Limit on number of images per index exceeded"},
+		"layers":             {layers(MaxLayers), ""},
+		"a layer too many":   {layers(MaxLayers + 1), "Limit on number of layers per image exceeded"},
+		"annotated layers":   {strings.ReplaceAll(layers(MaxLayers), `"size":1`, `"size":1,"annotations":{`+strings.Repeat(`"a":"",`, 19)+`"b":""}`), ""},
+		"values":             {image(`,"x":[` + strings.Repeat("0,", maxValues-20) + `0]`), ""},
+		"a value too many":   {image(`,"x":[` + strings.Repeat("0,", maxValues) + `0]`), "must have at most 120000 members and elements"},
+		"commas in a string": {image(`,"x":"` + strings.Repeat(`,\"{[`, maxValues) + `"`), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(tt.body), "")
+			if (err == nil) != (tt.refused == "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
+				t.Errorf("got %v, want %q", err, tt.refused)
+			}
+		})
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	entries := strings.Repeat(desc("a/b", dA, 1, "")+",", MaxEntries-1) + desc("a/b", dA, 1, "")
+	for name, body := range map[string]string{
+		"image": image(""), "largest index": `{"schemaVersion":2,"mediaType":"` + MediaTypeOCIIndex + `","manifests":[` + entries + `]}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Parse([]byte(body), ""); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

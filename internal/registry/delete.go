@@ -55,7 +55,7 @@ func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo
 	if id.Tag != "" && len(m.Image.Tags) > 1 {
 		return []ecr.ImageID{{Digest: d, Tag: id.Tag}}, r.cfg.Retention.DeleteTag(ctx, tx, at, m, id.Tag)
 	}
-	if err := r.cfg.Retention.DeleteImage(ctx, tx, at, m, why); err != nil {
+	if err := r.deleteImage(ctx, tx, at, m, why); err != nil {
 		return nil, err
 	}
 	if len(m.Image.Tags) == 0 {
@@ -66,6 +66,15 @@ func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo
 		gone = append(gone, ecr.ImageID{Digest: d, Tag: t})
 	}
 	return gone, nil
+}
+
+// deleteImage deletes an image that resolve found: its manifest goes on record.
+func (r *Registry) deleteImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, why retention.Cause) error {
+	m, err := tx.Manifest(ctx, m.Repository, m.Image.Digest)
+	if err != nil {
+		return err
+	}
+	return r.cfg.Retention.DeleteImage(ctx, tx, at, m, why)
 }
 
 func (r *Registry) byRequest() retention.Cause { return retention.ByRequest(r.cfg.Now()) }
@@ -80,7 +89,7 @@ func (c *Caller) DeleteManifest(ctx context.Context, at ecr.Repo, d ecr.Digest) 
 		if err != nil {
 			return err
 		}
-		return c.r.cfg.Retention.DeleteImage(ctx, tx, at, m, c.r.byRequest())
+		return c.r.deleteImage(ctx, tx, at, m, c.r.byRequest())
 	})
 }
 

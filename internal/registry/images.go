@@ -8,13 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// resolve finds the image that id names: by digest, by tag, or by both.
+// resolve finds the image that id names: by digest, by tag, or by both. It
+// returns what StatManifest does: a manifest is read where it is wanted only.
 func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
 	digest := id.Digest
 	if id.Tag != "" {
@@ -30,9 +32,22 @@ func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.Rep
 		}
 		digest = t.Digest
 	}
-	m, err := r.Manifest(ctx, repo, digest)
+	m, err := r.StatManifest(ctx, repo, digest)
 	if errors.Is(err, meta.ErrNotFound) {
 		return meta.Manifest{}, ecr.ImageNotFound(at.In, at.Name, id)
+	}
+	return m, err
+}
+
+// whole adds its body to an image that resolve found, and makes sure that it is
+// what its digest says.
+func whole(ctx context.Context, r meta.ImageReader, at ecr.Repo, m meta.Manifest) (meta.Manifest, error) {
+	if err := budget.Take(ctx, m.BodySizeBytes); err != nil {
+		return m, err
+	}
+	m, err := r.Manifest(ctx, m.Repository, m.Image.Digest)
+	if err == nil {
+		err = wholeManifest(at, m)
 	}
 	return m, err
 }
@@ -63,7 +78,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 			err = c.r.pullable(at, id, &m.Image)
 		}
 		if err == nil {
-			err = wholeManifest(at, m)
+			m, err = whole(ctx, r, at, m)
 		}
 		return err
 	})
@@ -78,8 +93,13 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 
 var opBatchGetImage = gate.Op("BatchGetImage", "ecr:BatchGetImage")
 
+// maxManifests bounds the manifests of one answer, in bytes. ECR's limit is not
+// known.
+const maxManifests = 16 << 20
+
 // BatchGetImage returns images and, for those it cannot, why. The ids may be
-// malformed; that is a failure of the item.
+// malformed; that is a failure of the item. Errors: LimitExceeded when the
+// manifests are too large to be answered at once.
 func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]GotImage, []ImageFailure, error) {
 	var (
 		images   []GotImage
@@ -88,6 +108,8 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 	)
 	err := c.gate.ReadRepository(ctx, opBatchGetImage, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
 		images, failures, pulls = nil, nil, nil
+		bodies := map[ecr.Digest][]byte{}
+		total := int64(0)
 		for _, id := range ids {
 			if f, bad := malformed(id); bad {
 				failures = append(failures, f)
@@ -102,7 +124,18 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 				continue
 			}
 			if err == nil {
-				err = wholeManifest(at, m)
+				if total += m.BodySizeBytes; total > maxManifests {
+					return ecr.Errorf(ecr.CodeLimitExceeded,
+						"The manifests of the images asked for have more than %d bytes together. Ask for fewer images at once.", maxManifests)
+				}
+				// The answer, which is put together from it, has it again.
+				err = budget.Take(ctx, 2*m.BodySizeBytes)
+			}
+			if body, again := bodies[m.Image.Digest]; again {
+				m.Body = body
+			} else if err == nil {
+				m, err = whole(ctx, r, at, m)
+				bodies[m.Image.Digest] = m.Body
 			}
 			if err != nil {
 				return err

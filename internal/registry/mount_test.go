@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -149,5 +150,75 @@ func TestSparseIndex(t *testing.T) {
 		if err := f.DeleteManifest(ctx, app, ecr.DigestOf(body)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// What a stored manifest lists and the repository was given stays: the entries
+// of an index that are blobs, as BuildKit's cache has them, and foreign layers.
+// They are not collected, not deleted, and come back from the recycle bin.
+func TestGivenBlobsStay(t *testing.T) {
+	ctx := t.Context()
+	const foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	layer, absent, later := []byte("given"), []byte("absent"), []byte("given later")
+	index := testkit.JSON(map[string]any{"schemaVersion": 2, "mediaType": testkit.IndexType, "manifests": []testkit.Desc{
+		testkit.DescOf(testkit.LayerType, layer), testkit.DescOf("application/vnd.buildkit.cacheconfig.v0", later), testkit.DescOf(testkit.LayerType, absent)}})
+	windows := func(w *testkit.World, to ecr.Repo) []byte {
+		plain := testkit.PartsOf(w.Image(to, "windows"))
+		return testkit.JSON(map[string]any{"schemaVersion": 2, "mediaType": testkit.ImageType, "config": plain.Config, "layers": append(plain.Layers,
+			testkit.DescOf(foreign, layer), testkit.DescOf(foreign, later), testkit.DescOf(foreign, absent))})
+	}
+	for _, tt := range []struct {
+		name   string
+		compat registry.Compat
+		body   func(*testkit.World, ecr.Repo) []byte
+	}{
+		{"an index of blobs", registry.CompatOCI, func(*testkit.World, ecr.Repo) []byte { return index }},
+		{"foreign layers, oci", registry.CompatOCI, windows},
+		{"foreign layers, ecr", registry.CompatECR, windows},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := testkit.Keeping(testkit.Day, 0, testkit.Day)
+			s.Compat = tt.compat
+			f := testkit.Open(t, s)
+			app, other := f.Repo("app", ecr.Mutable), f.Repo("other", ecr.Mutable)
+			f.Blob(app, layer)
+			body := tt.body(f, app)
+			d := f.MustPut(app, body, "v1")
+			f.Blob(app, later)
+			f.Blob(other, absent) // another repository was given it
+			given := func() {
+				t.Helper()
+				for _, content := range [][]byte{layer, later} {
+					if err := f.PullBlob(ctx, app, ecr.DigestOf(content)); err != nil {
+						t.Error(err)
+					}
+					if _, err := f.DownloadableLayer(ctx, app, ecr.DigestOf(content)); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := f.PullBlob(ctx, app, ecr.DigestOf(absent)); ecr.CodeOf(err) != ecr.CodeLayersNotFound {
+					t.Errorf("what it was not given: %v", err)
+				}
+			}
+			f.Advance(30 * testkit.Hour)
+			f.Collect()
+			given()
+			if tt.compat == registry.CompatOCI {
+				testkit.WantCode(t, f.DeleteBlob(ctx, app, ecr.DigestOf(layer)), ecr.CodeReferencedByManifestList, string(ecr.DigestOf(layer)))
+				testkit.WantCode(t, f.DeleteBlob(ctx, app, ecr.DigestOf(later)), ecr.CodeReferencedByManifestList, string(ecr.DigestOf(later)))
+			}
+			f.DeleteImages(app, d)
+			if err := f.PullBlob(ctx, app, ecr.DigestOf(layer)); ecr.CodeOf(err) != ecr.CodeLayersNotFound {
+				t.Errorf("without its image: %v", err)
+			}
+			f.Advance(testkit.Hour)
+			back, err := f.RestoreImage(ctx, app, d)
+			if err != nil || slices.Contains(back.Missing, ecr.DigestOf(layer)) {
+				t.Fatalf("restored %+v, %v", back, err)
+			}
+			f.Advance(30 * testkit.Hour)
+			f.Collect()
+			given()
+		})
 	}
 }

@@ -29,7 +29,8 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 	}
 	digest := ecr.DigestOf(n.Body)
 	if n.Digest != "" && n.Digest != digest {
-		if !n.Digest.Verifies(n.Body) {
+		// ECR knows images by their sha256 only.
+		if c.r.cfg.Compat == CompatECR || !n.Digest.Verifies(n.Body) {
 			return PutResult{}, ecr.Errorf(ecr.CodeImageDigestDoesNotMatch,
 				"The image with digest '%s' in repository '%s' and registry ID '%s' does not match the image digest that Amazon ECR has calculated.",
 				n.Digest, at.Name, at.In.Account)
@@ -82,10 +83,7 @@ func newRow(m manifest.Manifest, digest ecr.Digest, body []byte) meta.Manifest {
 	if m.Subject != nil {
 		row.Image.Subject = m.Subject.Digest
 	}
-	row.Blobs = m.Blobs()
-	for _, d := range m.Children {
-		row.Children = append(row.Children, d.Digest)
-	}
+	row.Blobs, row.Foreign, row.Children = m.Blobs(), m.ForeignLayers(), m.Entries()
 	return row
 }
 
@@ -117,16 +115,8 @@ func insertImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m manifest.Manif
 	}
 	if m.Kind == manifest.Index {
 		// ECR: the size of a manifest list is that of the largest image in it.
-		row.Image.SizeBytes = 0
-		for _, d := range row.Children {
-			child, err := tx.Manifest(ctx, row.Repository, d)
-			if errors.Is(err, meta.ErrNotFound) {
-				continue // a sparse index
-			}
-			if err != nil {
-				return false, err
-			}
-			row.Image.SizeBytes = max(row.Image.SizeBytes, child.Image.SizeBytes)
+		if row.Image.SizeBytes, err = tx.LargestImage(ctx, row.Repository, row.Children); err != nil {
+			return false, err
 		}
 	}
 	switch err := tx.InsertManifest(ctx, row); {

@@ -65,7 +65,7 @@ type TokenIssuer interface {
 // store.
 type Registry struct {
 	cfg     Config
-	uploads keyLocks
+	uploads writings
 	content content
 }
 

@@ -40,15 +40,12 @@ func (c *Caller) CreateRepository(ctx context.Context, n NewRepository) (Reposit
 	if n.Mutability.Mode == "" {
 		n.Mutability.Mode = ecr.Mutable
 	}
-	if n.Encryption.Type == "" {
-		n.Encryption.Type = "AES256"
-	}
 	if err := checkMutability(n.Mutability); err != nil {
 		return Repository{}, err
 	}
-	if n.Encryption.Type != "AES256" {
-		return Repository{}, ecr.InvalidParameter("encryptionConfiguration",
-			"encryption type %s is not available in this registry; use AES256", n.Encryption.Type)
+	var err error
+	if n.Encryption, err = encryption(n.In, n.Encryption); err != nil {
+		return Repository{}, err
 	}
 	if err := checkResourceTags(n.Tags); err != nil {
 		return Repository{}, err
@@ -61,7 +58,7 @@ func (c *Caller) CreateRepository(ctx context.Context, n NewRepository) (Reposit
 	if len(n.Tags) > 0 {
 		also = opTagResource.Actions
 	}
-	err := c.gate.Saying(tagsSaid(n.Tags)).Change(ctx, opCreateRepository, func(ctx context.Context, tx *gate.Tx) error {
+	err = c.gate.Saying(tagsSaid(n.Tags)).Change(ctx, opCreateRepository, func(ctx context.Context, tx *gate.Tx) error {
 		if _, err := tx.EnterNew(ctx, n.Repo, also...); err != nil {
 			return err
 		}

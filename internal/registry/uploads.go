@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
@@ -29,7 +29,7 @@ func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, e
 	now := c.r.cfg.Now()
 	u := meta.Upload{ID: newUploadID(), Key: blob.NewKey(), CreatedAt: now, UpdatedAt: now}
 	err := c.gate.ChangeRepository(ctx, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
-		u.Repository = repo.ID
+		u.Repository, u.Owner = repo.ID, tx.Principal().Owner()
 		return tx.InsertUpload(ctx, u)
 	})
 	return u.ID, err
@@ -79,23 +79,26 @@ var opAppendUpload = gate.Op("AppendUpload", "ecr:UploadLayerPart")
 // AppendUpload appends body to an upload that must have exactly from bytes
 // (or AnyOffset), and returns how many it has now. When reading body fails,
 // what came before is kept, so that the client can ask how far it got and go
-// on; when the store cannot take it, the upload is gone.
-// Errors: UploadNotFound, InvalidLayerPart.
+// on; when the store cannot take it, the upload is gone. Another request that
+// is still reading its body for the same upload is stopped first, and what came
+// of it is dropped. A body with a method Interrupt is stopped at once when it is
+// this one's turn: Interrupt makes Read return.
+// Errors: UploadNotFound, InvalidLayerPart, Unavailable.
 func (c *Caller) AppendUpload(ctx context.Context, at ecr.Repo, id meta.UploadID, from int64, body io.Reader) (int64, error) {
-	unlock, err := c.r.uploads.lock(id)
+	mine, end, err := c.r.uploads.begin(ctx, id, body)
 	if err != nil {
 		return 0, err
 	}
-	defer unlock()
+	defer end()
 	u, w, err := c.openUpload(ctx, opAppendUpload, at, id, from)
 	if err != nil {
 		return 0, err
 	}
-	received := receive(w, body)
+	received := receive(w, mine.reader(body))
 	if received.store != nil {
 		return 0, errors.Join(spaceError(received.store), w.Abort(), c.dropUpload(ctx, opAppendUpload, at, id))
 	}
-	if err := c.suspend(ctx, opAppendUpload, at, u, w); err != nil {
+	if err := c.suspend(ctx, opAppendUpload, at, u, w, received.client); err != nil {
 		return 0, err
 	}
 	return w.Offset(), received.client
@@ -153,8 +156,10 @@ func (k *errorKeeper) Read(p []byte) (int, error) {
 }
 
 // suspend makes durable what was received, and where to go on. The client may
-// be gone by now: that is when it matters.
-func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, u meta.Upload, w blob.Writer) error {
+// be gone by now: that is when it matters. broken says why the body is not
+// whole, nil when it is. What a request received that was taken over does not
+// count: the other one sends it.
+func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, u meta.Upload, w blob.Writer, broken error) error {
 	ctx = context.WithoutCancel(ctx)
 	from := u.Progress.Offset
 	n := w.Offset() - from
@@ -162,11 +167,11 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, u 
 	if err != nil {
 		return spaceError(err)
 	}
-	if n == 0 {
+	if n == 0 || errors.Is(broken, errTakenOver) {
 		return nil
 	}
 	u.Progress = p
-	addPart(&u, n)
+	addPart(&u, n, broken != nil)
 	u.UpdatedAt = c.r.cfg.Now()
 	return c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
 		switch err := tx.AdvanceUpload(ctx, u, from); {
@@ -189,24 +194,28 @@ var opCompleteUpload = gate.Op("CompleteUpload", "ecr:CompleteLayerUpload")
 // Errors: UploadNotFound, InvalidLayerPart, InvalidLayer, EmptyUpload,
 // LayerPartTooSmall.
 func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.UploadID, from int64, body io.Reader, digests ...ecr.Digest) (BlobInfo, error) {
-	unlock, err := c.r.uploads.lock(id)
+	mine, end, err := c.r.uploads.begin(ctx, id, body)
 	if err != nil {
 		return BlobInfo{}, err
 	}
-	defer unlock()
+	defer end()
 	u, w, err := c.openUpload(ctx, opCompleteUpload, at, id, from)
 	if err != nil {
 		return BlobInfo{}, err
 	}
-	received := receive(w, body)
+	received := receive(w, mine.reader(body))
 	if received.store != nil {
 		return BlobInfo{}, errors.Join(spaceError(received.store), w.Abort(), c.dropUpload(ctx, opCompleteUpload, at, id))
 	}
 	if received.client != nil {
-		return BlobInfo{}, errors.Join(received.client, c.suspend(ctx, opCompleteUpload, at, u, w))
+		return BlobInfo{}, errors.Join(received.client, c.suspend(ctx, opCompleteUpload, at, u, w, received.client))
 	}
 	if err := c.checkParts(at, u, w); err != nil {
 		return BlobInfo{}, errors.Join(err, w.Abort(), c.dropUpload(ctx, opCompleteUpload, at, id))
+	}
+	if c.r.cfg.Compat == CompatECR {
+		// ECR knows layers by their sha256 only. Without one nothing matches.
+		digests = slices.DeleteFunc(slices.Clone(digests), func(d ecr.Digest) bool { return d.Algorithm() != "sha256" })
 	}
 	size := w.Offset()
 	digest, err := w.Commit(ctx, digests...)
@@ -220,9 +229,15 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	return c.link(ctx, at, u, digest, size)
 }
 
-// addPart counts n more bytes as a part.
-func addPart(u *meta.Upload, n int64) {
+// addPart counts n more bytes as a part. When they are torn, the client meant to
+// send more: they are the beginning of a part, and not one of their own.
+func addPart(u *meta.Upload, n int64, torn bool) {
+	n, u.TornBytes = n+u.TornBytes, 0
 	if n == 0 {
+		return
+	}
+	if torn {
+		u.TornBytes = n
 		return
 	}
 	if u.Parts == 1 || u.Parts > 1 && u.LastPart < u.SmallestPart {
@@ -243,7 +258,7 @@ func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
 			"The upload with id '%s' in the repository with name '%s' in registry with id '%s' cannot be completed because it does not have any parts.",
 			u.ID, at.Name, at.In.Account)
 	}
-	addPart(&u, w.Offset()-u.Progress.Offset)
+	addPart(&u, w.Offset()-u.Progress.Offset, false)
 	if u.Parts > 1 && u.SmallestPart < MinPart {
 		return ecr.Errorf(ecr.CodeLayerPartTooSmall, "All layer parts except the last part should be at least 5MB")
 	}
@@ -298,11 +313,11 @@ var opCancelUpload = gate.Op("CancelUpload", "ecr:UploadLayerPart")
 
 // CancelUpload drops an upload. Errors: UploadNotFound.
 func (c *Caller) CancelUpload(ctx context.Context, at ecr.Repo, id meta.UploadID) error {
-	unlock, err := c.r.uploads.lock(id)
+	_, end, err := c.r.uploads.begin(ctx, id, nil)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer end()
 	u, err := c.upload(ctx, opCancelUpload, at, id)
 	if err != nil {
 		return err
@@ -331,38 +346,4 @@ func spaceError(err error) error {
 		return errBusy
 	}
 	return err
-}
-
-// errBusy: two requests write one upload.
-var errBusy = &ecr.Error{Code: ecr.CodeInvalidLayerPart, Message: "Another request is writing to this upload"}
-
-// HoldUpload keeps requests of this process from writing to an upload, until
-// release is called; ok is false where one does.
-func (r *Registry) HoldUpload(id meta.UploadID) (release func(), ok bool) {
-	release, err := r.uploads.lock(id)
-	return release, err == nil
-}
-
-// keyLocks lets one request at a time write an upload. It never waits: a
-// second writer is a client's mistake.
-type keyLocks struct {
-	mu   sync.Mutex
-	held map[meta.UploadID]bool // guarded by mu
-}
-
-func (k *keyLocks) lock(id meta.UploadID) (unlock func(), err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.held[id] {
-		return nil, errBusy
-	}
-	if k.held == nil {
-		k.held = make(map[meta.UploadID]bool)
-	}
-	k.held[id] = true
-	return func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		delete(k.held, id)
-	}, nil
 }

@@ -39,7 +39,7 @@ func (s *Service) Activate(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta
 // Reactivate brings an image back at once that is pushed again, and reports
 // whether it had to.
 func (s *Service) Reactivate(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
-	m, err := tx.Manifest(ctx, repo, d)
+	m, err := tx.StatManifest(ctx, repo, d)
 	if err != nil {
 		return false, err
 	}

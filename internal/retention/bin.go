@@ -3,11 +3,13 @@ package retention
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -137,6 +139,11 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 	if m.Image.Status != ecr.StatusArchived {
 		m.Image.Status, m.Image.ActivatedAt = ecr.StatusActive, r.now
 	}
+	parsed, err := manifest.Parse(m.Body, m.Image.MediaType)
+	if err != nil {
+		return false, fmt.Errorf("reading manifest %s of the recycle bin: %w", d, err)
+	}
+	m.Foreign = parsed.ForeignLayers()
 	for _, b := range m.Blobs {
 		if err := r.tx.LinkBlob(ctx, r.repo, b, r.now); err != nil {
 			return false, err
@@ -168,7 +175,8 @@ func (r *restoration) children(ctx context.Context, e meta.BinEntry) error {
 		if err != nil {
 			return err
 		}
-		if !found && !slices.Contains(r.done.Missing, child) {
+		isBlob := slices.Contains(e.Manifest.Blobs, child) // it comes back with the index
+		if !found && !isBlob && !slices.Contains(r.done.Missing, child) {
 			r.done.Missing = append(r.done.Missing, child)
 		}
 	}

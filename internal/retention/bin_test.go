@@ -283,7 +283,7 @@ func TestPurge(t *testing.T) {
 	_, err = f.PurgeImage(ctx, to, d, "again")
 	testkit.WantCode(t, err, ecr.CodeImageNotFound, string(d))
 
-	entries, _, err := f.Journal(ctx, retention.JournalFilter{Registry: testkit.Home, Digest: d}, 0, 10)
+	entries, _, err := f.Journal(ctx, retention.JournalFilter{Registry: testkit.Home, Digest: d, Bodies: true}, 0, 10)
 	if err != nil || len(entries) != 2 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
@@ -34,8 +35,9 @@ func (s *Server) handler(b Binding) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A copy: net/http looks at its own request's body to decide what of it
 		// to read after the answer, and must find the one it made.
-		r = r.WithContext(r.Context())
-		req := &request{id: newRequestID(), binding: b}
+		req := &request{id: newRequestID(), binding: b, memory: memory{all: s.limits.bodies, max: s.limits.BodyBytes, shares: s.limits.bodyShares}}
+		r = r.WithContext(budget.With(r.Context(), &req.memory))
+		defer req.memory.end()
 		rec := newRecorder(w, s.limits.StallTime)
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
@@ -60,6 +62,8 @@ type request struct {
 	operation string
 	principal access.Principal
 	limit     string // by which it was refused, "" for none
+	memory    memory
+	shares    []func() // to give back what the request has of its owner's
 	// refuse answers with an error, in the protocol of the request.
 	refuse func(error)
 }
@@ -75,15 +79,14 @@ func newRequestID() string {
 
 func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	req.refuse = func(error) {
-		http.Error(w, "Internal error. Request id: "+req.id, http.StatusInternalServerError)
-	}
+	req.refuse = func(err error) { req.refusePlain(w, err) }
 	switch path := r.URL.Path; {
 	case path == ecrapi.DownloadPath:
-		req.operation = "layer-download"
-		s.ecr.ServeDownload(w, r, req.id)
+		s.serveDownload(w, r, req)
 	case path == "/readyz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		s.serveReady(w, r, req)
+		if s.admitStranger(w, r, req) {
+			s.serveReady(w, r, req)
+		}
 	case path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")
@@ -98,7 +101,39 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
 		s.serveQuery(w, r, req)
 	default:
-		http.Error(w, "This is a Kontor registry. Images are under /v2/, the AWS API is on POST /.", http.StatusNotFound)
+		ok, leave := s.admit(w, r, req)
+		defer leave()
+		if ok && s.admitStranger(w, r, req) {
+			http.Error(w, "This is a Kontor registry. Images are under /v2/, the AWS API is on POST /.", http.StatusNotFound)
+		}
+	}
+}
+
+// serveDownload serves a download URL of a layer. Who has none counts as a
+// stranger.
+func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, req *request) {
+	req.operation = "layer-download"
+	ok, leave := s.admit(w, r, req)
+	defer leave()
+	if !ok {
+		return
+	}
+	if t, err := s.ecr.OpenTicket(r); err == nil {
+		s.ecr.ServeDownload(w, r, t, req.id)
+	} else if s.admitStranger(w, r, req) {
+		s.ecr.RefuseTicket(w, err)
+	}
+}
+
+// refusePlain answers in plain text, where no protocol is spoken.
+func (req *request) refusePlain(w http.ResponseWriter, err error) {
+	switch ecr.CodeOf(err) {
+	case ecr.CodeThrottling:
+		http.Error(w, "Too many requests. Try again later.", http.StatusTooManyRequests)
+	case ecr.CodeUnavailable:
+		http.Error(w, "The registry is busy. Try again.", http.StatusServiceUnavailable)
+	default:
+		http.Error(w, "Internal error. Request id: "+req.id, http.StatusInternalServerError)
 	}
 }
 
@@ -125,7 +160,7 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	case err == nil:
 		s.loggedIn(r, req, p)
 		p = req.principal
-		if !s.admitPrincipal(w, p, req) || !s.admitUpload(w, r, req) || !s.admitBody(w, r, req) {
+		if !s.admitPrincipal(w, r, p, req) || !s.admitUpload(w, r, req) || !s.admitBody(w, r, req) {
 			return
 		}
 		s.oci.Serve(w, r, visit.As(p), req.binding.Registry, req.id)
@@ -165,7 +200,7 @@ func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) 
 	}
 	s.loggedIn(r, req, p)
 	p = req.principal
-	if !s.admitPrincipal(w, p, req) || !s.admitUpload(w, r, req) {
+	if !s.admitPrincipal(w, r, p, req) || !s.admitUpload(w, r, req) {
 		return
 	}
 	if unknown != nil {
@@ -195,7 +230,7 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, req *request
 	}
 	s.loggedIn(r, req, p)
 	p = req.principal
-	if !s.admitPrincipal(w, p, req) {
+	if !s.admitPrincipal(w, r, p, req) {
 		return
 	}
 	if unknown != nil {
@@ -222,7 +257,7 @@ func (s *Server) serveTags(w http.ResponseWriter, r *http.Request, req *request)
 	}
 	s.loggedIn(r, req, p)
 	p = req.principal
-	if !s.admitPrincipal(w, p, req) {
+	if !s.admitPrincipal(w, r, p, req) {
 		return
 	}
 	if unknown != nil {
@@ -264,7 +299,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request
 	}
 	s.loggedIn(r, req, p)
 	p = req.principal
-	if !s.admitPrincipal(w, p, req) {
+	if !s.admitPrincipal(w, r, p, req) {
 		return
 	}
 	form, err := awsquery.Form(r, body)

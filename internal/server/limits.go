@@ -34,8 +34,8 @@ type Limits struct {
 	// OpenUploads are uploads begun and neither completed, cancelled nor
 	// expired. Further ones are answered 429.
 	OpenUploads int64
-	// BodyBytes is the size of all request bodies that are held in memory at
-	// once: manifests and calls of the AWS API, parts in base64 included.
+	// BodyBytes is the size of all requests and answers that are held in memory
+	// at once: manifests and calls of the AWS API, parts in base64 included.
 	// Requests beyond are answered 503.
 	BodyBytes int64
 	// BlobBytes is the size of the largest blob.
@@ -97,12 +97,14 @@ type limiter struct {
 	requests    counter
 	uploads     counter
 	bodies      *semaphore.Weighted // nil for no limit
-	principals  *buckets
-	operations  *buckets
-	sources     *buckets
-	logins      *failures
-	attempts    attempts
-	open        openUploads
+	// What one user or role has of requests, uploads and bodies.
+	requestShares, uploadShares, bodyShares *shares
+	principals                              *buckets
+	operations                              *buckets
+	sources                                 *buckets
+	logins                                  *failures
+	attempts                                attempts
+	open                                    openUploads
 }
 
 func newLimiter(l Limits) *limiter {
@@ -117,6 +119,8 @@ func newLimiter(l Limits) *limiter {
 		sources:     newBuckets(l.SourceRate, l.SourceBurst),
 		logins:      newFailures(l.FailedLogins),
 		attempts:    attempts{rate: newBuckets(attemptRate, attemptBurst)},
+
+		requestShares: newShares(l.Requests), uploadShares: newShares(l.Uploads), bodyShares: newShares(l.BodyBytes),
 	}
 	if l.BodyBytes > 0 {
 		k.bodies = semaphore.NewWeighted(l.BodyBytes)
@@ -182,7 +186,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 		refused(busy("too many requests run at once"))
 		return false, func() {}
 	}
-	body := &guardedBody{r: r.Body, rc: http.NewResponseController(w), stall: k.StallTime, bodies: k.bodies, size: heldBytes(r)}
+	body := &guardedBody{r: r.Body, rc: http.NewResponseController(w), stall: k.StallTime, memory: &req.memory, size: heldBytes(r)}
 	if writesBlob(r) {
 		if !k.uploads.enter() {
 			k.requests.leave()
@@ -197,6 +201,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 	}
 	return true, func() {
 		body.end()
+		for _, give := range req.shares {
+			give()
+		}
 		if writesBlob(r) {
 			k.uploads.leave()
 		}
@@ -206,14 +213,38 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, req *request) (ok
 
 // admitPrincipal counts a request of p, which was authenticated, or answers
 // it.
-func (s *Server) admitPrincipal(w http.ResponseWriter, p access.Principal, req *request) bool {
-	wait := s.limits.principals.take(p.UniqueID, s.cfg.AuthNow())
-	if wait > 0 {
+func (s *Server) admitPrincipal(w http.ResponseWriter, r *http.Request, p access.Principal, req *request) bool {
+	k, owner := s.limits, p.Owner()
+	if wait := k.principals.take(owner, s.cfg.AuthNow()); wait > 0 {
 		req.limit = "principal-rate"
 		setRetryAfter(w.Header(), wait)
 		req.refuse(rateExceeded)
+		return false
 	}
-	return wait == 0
+	limit := ""
+	switch {
+	case !req.share(k.requestShares, owner):
+		limit = "requests"
+	case writesBlob(r) && !req.share(k.uploadShares, owner):
+		limit = "uploads"
+	case !req.memory.own(owner):
+		limit = "body-bytes"
+	default:
+		return true
+	}
+	req.limit = limit
+	setRetryAfter(w.Header(), retryAfter)
+	req.refuse(busy("one user has its whole share of the limit " + limit))
+	return false
+}
+
+// share takes one of what owner may have, until the request is over.
+func (req *request) share(of *shares, owner string) bool {
+	if !of.take(owner, 1, 0) {
+		return false
+	}
+	req.shares = append(req.shares, func() { of.give(owner, 1) })
+	return true
 }
 
 // admitOperation counts a call of an operation of the ECR API, or answers it.
@@ -419,7 +450,7 @@ var limitKnobs = []limitKnob{
 	{name: "requests", number: func(l *Limits) *int64 { return &l.Requests }, about: "requests that run at once; further ones are answered 503"},
 	{name: "uploads", number: func(l *Limits) *int64 { return &l.Uploads }, about: "requests that write a blob at once; further ones are answered 503"},
 	{name: "open-uploads", number: func(l *Limits) *int64 { return &l.OpenUploads }, about: "uploads begun and neither completed, cancelled nor expired; further ones are answered 429"},
-	{name: "body-bytes", size: true, number: func(l *Limits) *int64 { return &l.BodyBytes }, about: "bodies held in memory at once: manifests and calls of the AWS API; requests beyond are answered 503"},
+	{name: "body-bytes", size: true, number: func(l *Limits) *int64 { return &l.BodyBytes }, about: "requests and answers held in memory at once: manifests and calls of the AWS API; requests beyond are answered 503"},
 	{name: "blob-bytes", size: true, number: func(l *Limits) *int64 { return &l.BlobBytes }, about: "the largest blob; larger ones are refused, with nothing left behind"},
 	{name: "principal-rate", number: func(l *Limits) *int64 { return &l.PrincipalRate }, about: "requests a second of one user or role in the long run; further ones are answered 429"},
 	{name: "principal-burst", number: func(l *Limits) *int64 { return &l.PrincipalBurst }, about: "requests of one user or role at a stroke"},

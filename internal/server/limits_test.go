@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -392,5 +393,137 @@ func TestSetLimits(t *testing.T) {
 		} else if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v does not name it", s, err)
 		}
+	}
+}
+
+// holdBody begins a request with a body of so many bytes, and returns once the server
+// waits for it.
+func (w *world) holdBody(password, method, path string, size int) net.Conn {
+	w.t.Helper()
+	conn := w.dial()
+	_, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nExpect: 100-continue\r\nAuthorization: %s\r\n\r\n",
+		method, path, size, basicHeader("AWS", password))
+	answer := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))
+	if err == nil {
+		_, err = io.ReadFull(conn, answer)
+	}
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 100 ") {
+		w.t.Fatalf("%q, %v", answer, err)
+	}
+	return conn
+}
+
+// What is read for an answer is counted with the bodies of requests, and given
+// back when the request is over. One user has three quarters of it.
+func TestAnswersInMemory(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, dir)
+	w.create(here, "app")
+	password := w.password(here, pusher)
+	body := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"a":"` + strings.Repeat("x", 1<<20) + `"}}`
+	put := w.want(w.do(w.basic(here, password, "PUT", "/v2/app/manifests/v1", body, "Content-Type", "application/vnd.oci.image.index.v1+json")), 201)
+	digest := put.header.Get("Docker-Content-Digest")
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w = start(t, dir, with(server.Limits{BodyBytes: 6 << 20}))
+	password = w.password(here, pusher)
+	c := w.credentials(here, pusher)
+	get := func(ids ...string) answer {
+		return w.do(w.json(here, c, "BatchGetImage", `{"repositoryName": "app", "imageIds": [`+strings.Join(ids, ",")+`]}`))
+	}
+	id := `{"imageDigest": "` + digest + `"}`
+	for range 3 { // 3 MiB each, which are given back
+		w.want(get(id), 200)
+		w.want(w.do(w.basic(here, password, "GET", "/v2/app/manifests/v1", "")), 200)
+	}
+	if a := w.want(get(id, id, id), 400); !strings.Contains(a.body, "LimitExceededException") {
+		t.Errorf("more than there is: %s", a.body)
+	}
+	// While another request of the user holds what it needs, it is told to come
+	// again; others are served.
+	conn := w.holdBody(password, "PUT", "/v2/app/manifests/v2", 4<<20-1)
+	w.want(w.do(w.basic(here, password, "GET", "/v2/app/manifests/v1", "")), 503)
+	if a := w.want(get(id), 503); a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "too many large answers") {
+		t.Errorf("%v %s", a.header, a.body)
+	}
+	w.want(w.do(w.basic(here, w.password(here, administrator), "GET", "/v2/app/manifests/v1", "")), 200)
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+	w.until(200, func() *http.Request { return w.basic(here, password, "GET", "/v2/app/manifests/v1", "") })
+}
+
+// One user has three quarters of a limit; the rest is for the others.
+func TestShares(t *testing.T) {
+	t.Run("open uploads", func(t *testing.T) {
+		w := start(t, t.TempDir(), with(server.Limits{OpenUploads: 4}))
+		w.create(here, "app")
+		begin := func(password string) answer {
+			return w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", ""))
+		}
+		one, other := w.password(here, pusher), w.password(here, administrator)
+		for range 3 {
+			w.want(begin(one), 202)
+		}
+		w.refused(begin(one), 429, ociRate)
+		w.want(begin(other), 202)
+		w.refused(begin(other), 429, ociRate) // there are four
+	})
+	for name, limits := range map[string]server.Limits{"requests": {Requests: 4}, "uploads": {Uploads: 4}} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, t.TempDir(), with(limits))
+			w.create(here, "app")
+			one, other := w.password(here, pusher), w.password(here, administrator)
+			begin := func() string {
+				return w.want(w.do(w.basic(here, one, "POST", "/v2/app/blobs/uploads/", "")), 202).header.Get("Location")
+			}
+			last := begin()
+			var held []net.Conn
+			for range 3 {
+				held = append(held, w.holdBody(one, "PATCH", begin(), 10))
+			}
+			again := func(password string) answer { return w.do(w.basic(here, password, "PATCH", last, "0123456789")) }
+			if a := w.want(again(one), 503); a.header.Get("Retry-After") != "1" || !strings.Contains(a.body, "one user has its whole share of the limit "+name) {
+				t.Errorf("%v %s", a.header, a.body)
+			}
+			w.want(again(other), 202)
+			for _, conn := range held {
+				if err := conn.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			w.until(202, func() *http.Request { return w.basic(here, one, "PATCH", last, "0123456789") })
+		})
+	}
+}
+
+// Routes without a protocol of their own are within the limits, too.
+func TestLimitsOfOtherRoutes(t *testing.T) {
+	w := start(t, t.TempDir(), with(server.Limits{SourceRate: 1, SourceBurst: 3}))
+	for _, path := range []string{"/layer-downloads?ticket=AAAA", "/nothing", "/readyz"} {
+		w.pass(time.Minute)
+		for range 3 {
+			if a := w.do(w.request(here, "GET", path, "")); a.status == 429 {
+				t.Errorf("%s: %d at once", path, a.status)
+			}
+		}
+		if a := w.want(w.do(w.request(here, "GET", path, "")), 429); a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %v", path, a.header)
+		}
+		w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
+	}
+
+	w = start(t, t.TempDir(), with(server.Limits{Requests: 1}))
+	w.create(here, "app")
+	conn := w.holdBody(w.password(here, pusher), "PUT", "/v2/app/manifests/v1", 10)
+	for _, path := range []string{"/layer-downloads?ticket=AAAA", "/nothing"} {
+		if a := w.want(w.do(w.request(here, "GET", path, "")), 503); a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %v", path, a.header)
+		}
+	}
+	w.want(w.do(w.request(here, "GET", "/readyz", "")), 200)
+	if err := conn.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -90,7 +90,7 @@ func (s *Server) observePending(ctx context.Context) {
 	if s.cfg.Observer == nil {
 		return
 	}
-	uploads, err := s.countUploads(ctx)
+	uploads, err := s.countUploads(ctx, "")
 	if err != nil {
 		if ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, "open uploads not counted", "error", err)

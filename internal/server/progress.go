@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 )
 
@@ -28,13 +29,15 @@ type guardedBody struct {
 	rc    *http.ResponseController
 	stall time.Duration
 
-	bodies *semaphore.Weighted // nil for no limit
-	size   int64               // to take of bodies; 0 once taken
-	taken  int64
+	memory *memory
+	size   int64 // to take of memory; 0 once taken
 
 	since int64 // bytes since the deadline was set
 	read  int64 // bytes in all
-	ended bool
+
+	mu          sync.Mutex // interruptions come from other requests
+	ended       bool       // guarded by mu
+	interrupted bool       // guarded by mu
 }
 
 // begin sets the first deadline. It also bounds what net/http reads of a body
@@ -42,6 +45,11 @@ type guardedBody struct {
 func (b *guardedBody) begin() { b.setDeadline(b.stall) }
 
 func (b *guardedBody) setDeadline(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.interrupted {
+		return
+	}
 	at := time.Time{}
 	if d > 0 {
 		at = time.Now().Add(d)
@@ -63,7 +71,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 		// From here on the connection is watched for being closed.
 		b.finish()
 	case err != nil && errors.Is(err, os.ErrDeadlineExceeded):
-		b.ended = true
+		b.end()
 	case b.since >= readStep:
 		b.since = 0
 		b.setDeadline(b.stall)
@@ -72,9 +80,27 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 }
 
 func (b *guardedBody) finish() {
-	if !b.ended {
-		b.ended = true
+	if b.end() {
 		b.setDeadline(0)
+	}
+}
+
+// end notes that the body is not read any more, and reports whether it was.
+func (b *guardedBody) end() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := !b.ended
+	b.ended, b.interrupted = true, false
+	return was
+}
+
+// Interrupt makes Read fail, also one that waits for the client.
+func (b *guardedBody) Interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.interrupted = true
+		_ = b.rc.SetReadDeadline(time.Unix(1, 0)) // as above
 	}
 }
 
@@ -83,52 +109,136 @@ func (b *guardedBody) Close() error { return b.r.Close() }
 
 // hold takes the memory that the body will need.
 func (b *guardedBody) hold() error {
-	if b.size == 0 || b.bodies == nil {
-		return nil
-	}
-	if !b.bodies.TryAcquire(b.size) {
+	if !b.memory.take(b.size) {
 		return busy("too many large requests are being read at once")
 	}
-	b.taken, b.size = b.size, 0
+	b.size = 0
 	return nil
 }
 
-// end gives the memory back.
-func (b *guardedBody) end() {
-	if b.taken > 0 {
-		b.bodies.Release(b.taken)
-		b.taken = 0
+// memory is what a request holds in memory, its body and what is read for its
+// answer. It is a budget.Budget.
+type memory struct {
+	all    *semaphore.Weighted // of all requests; nil for no limit
+	max    int64               // what all requests may have
+	shares *shares             // of their owners
+
+	mu    sync.Mutex
+	taken int64  // guarded by mu
+	owner string // guarded by mu; "" while it is not known
+}
+
+func (m *memory) take(n int64) bool {
+	if n <= 0 || m.all == nil {
+		return true
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.owner != "" && !m.shares.take(m.owner, n, m.taken) {
+		return false
+	}
+	if !m.all.TryAcquire(n) {
+		if m.owner != "" {
+			m.shares.give(m.owner, n)
+		}
+		return false
+	}
+	m.taken += n
+	return true
+}
+
+// own says whose memory it is, and reports whether there was room for it.
+func (m *memory) own(owner string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.all == nil || owner == "" {
+		return true
+	}
+	if !m.shares.take(owner, m.taken, 0) {
+		return false
+	}
+	m.owner = owner
+	return true
+}
+
+// Take implements budget.Budget. Little is not counted: the number of requests
+// bounds it.
+func (m *memory) Take(n int64) error {
+	if n <= freeBody {
+		return nil
+	}
+	if m.all != nil && n+m.held() > m.max {
+		return ecr.Errorf(ecr.CodeLimitExceeded, "The request and its answer need more than %d bytes of memory, the limit body-bytes of this registry. Ask for less at once.", m.max)
+	}
+	if !m.take(n) {
+		return busy("too many large answers are being put together at once")
+	}
+	return nil
+}
+
+func (m *memory) held() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.taken
+}
+
+// end gives the memory back.
+func (m *memory) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.taken > 0 {
+		m.all.Release(m.taken)
+	}
+	if m.owner != "" {
+		m.shares.give(m.owner, m.taken)
+	}
+	m.taken, m.owner = 0, ""
 }
 
 // openUploads knows how many uploads there are, as of a second ago at most.
 type openUploads struct {
 	mu sync.Mutex
-	at time.Time // guarded by mu; when n was counted
-	n  int64     // guarded by mu
+	by map[string]counted // guarded by mu; by owner, "" for all
 }
 
-// count returns the number of uploads. One of its callers looks, the others
-// wait for it.
-func (o *openUploads) count(ctx context.Context, look func(context.Context) (int64, error), now time.Time) (int64, error) {
+// counted is a number of uploads.
+type counted struct {
+	n  int64
+	at time.Time // when it was counted
+}
+
+const countedFor = time.Second
+
+// count returns the number of uploads of owner, or of all. One of its callers
+// looks, the others wait for it.
+func (o *openUploads) count(ctx context.Context, owner string, look func(context.Context, string) (int64, error), now time.Time) (int64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.at.IsZero() && now.Sub(o.at) < time.Second {
-		o.n++ // the caller is about to begin one
-		return o.n, nil
+	if c, ok := o.by[owner]; ok && now.Sub(c.at) < countedFor {
+		c.n++ // the caller is about to begin one
+		o.by[owner] = c
+		return c.n, nil
 	}
-	n, err := look(ctx)
+	n, err := look(ctx, owner)
 	if err != nil {
 		return 0, err
 	}
-	o.n, o.at = n+1, now
-	return o.n, nil
+	if o.by == nil {
+		o.by = map[string]counted{}
+	}
+	for who, c := range o.by {
+		if now.Sub(c.at) >= countedFor {
+			delete(o.by, who)
+		}
+	}
+	o.by[owner] = counted{n + 1, now}
+	return n + 1, nil
 }
 
-// countUploads counts the uploads of the whole store.
-func (s *Server) countUploads(ctx context.Context) (n int64, err error) {
+// countUploads counts the uploads of owner, or those of the whole store.
+func (s *Server) countUploads(ctx context.Context, owner string) (n int64, err error) {
 	err = s.gate.System("limit of open uploads").Read(ctx, gate.Op("CountUploads"), func(ctx context.Context, v *gate.View) error {
-		uploads, err := v.CountUploads(ctx)
+		uploads, err := v.CountUploads(ctx, owner)
 		n = int64(uploads)
 		return err
 	})
@@ -140,16 +250,22 @@ func (s *Server) admitUpload(w http.ResponseWriter, r *http.Request, req *reques
 	if s.limits.OpenUploads < 0 || !beginsUpload(r, req.operation) {
 		return true
 	}
-	n, err := s.limits.open.count(r.Context(), s.countUploads, time.Now())
-	if err != nil {
-		req.refuse(err)
-		return false
-	}
-	if n > s.limits.OpenUploads {
-		setRetryAfter(w.Header(), time.Minute)
-		req.limit = "open-uploads"
-		req.refuse(rateExceeded)
-		return false
+	owner := req.principal.Owner()
+	for _, most := range []struct {
+		owner string
+		n     int64
+	}{{owner, share(s.limits.OpenUploads)}, {"", s.limits.OpenUploads}} {
+		n, err := s.limits.open.count(r.Context(), most.owner, s.countUploads, time.Now())
+		if err != nil {
+			req.refuse(err)
+			return false
+		}
+		if n > most.n {
+			setRetryAfter(w.Header(), time.Minute)
+			req.limit = "open-uploads"
+			req.refuse(rateExceeded)
+			return false
+		}
 	}
 	return true
 }

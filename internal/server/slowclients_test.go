@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -136,4 +137,37 @@ func TestConnectionFlood(t *testing.T) {
 		}
 		return readAnswer(t, resp).status == 200
 	})
+}
+
+// A connection that falls silent in the middle of a chunk does not keep its
+// client from sending the chunk again on another one.
+func TestSilentWriterGivesWay(t *testing.T) {
+	w := start(t, t.TempDir())
+	w.create(here, "app")
+	password := w.password(here, pusher)
+	for _, retry := range []struct {
+		method, query, body string
+		status              int
+	}{{"PATCH", "", "0123456789", 202}, {"PUT", "?digest=" + string(ecr.DigestOf([]byte("0123456789"))), "0123456789", 201}, {"DELETE", "", "", 204}} {
+		at := w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "")), 202).header.Get("Location")
+		silent := w.dial()
+		w.untilAppending(func() {
+			_, err := io.WriteString(silent, "PATCH "+at+" HTTP/1.1\r\nHost: x\r\nAuthorization: "+basicHeader("AWS", password)+
+				"\r\nContent-Range: 0-9\r\nContent-Length: 10\r\n\r\n0123")
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+		var headers []string
+		if retry.body != "" {
+			headers = []string{"Content-Range", "0-9"}
+		}
+		w.want(w.do(w.basic(here, password, retry.method, at+retry.query, retry.body, headers...)), retry.status)
+		if b, err := io.ReadAll(silent); err != nil || strings.Contains(string(b), " 202 ") {
+			t.Errorf("the silent one: %q, %v", b, err)
+		}
+		if err := silent.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -4,10 +4,15 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
+
+// manifestsPage is how many entries a page has that come with their manifests.
+const manifestsPage = 4
 
 func (c *call) listJournal(ctx context.Context, in *admin.ListJournalRequest) (*admin.ListJournalResponse, error) {
 	at, err := c.someRepo(in.RegistryID, in.RepositoryName)
@@ -34,7 +39,14 @@ func (c *call) listJournal(ctx context.Context, in *admin.ListJournalRequest) (*
 	if f.Op, err = journalOp(in.Operation); err != nil {
 		return nil, err
 	}
-	list, next, err := c.Journal(ctx, f, after, l.limit)
+	limit := l.limit
+	if f.Bodies = in.IncludeManifests; f.Bodies {
+		limit = min(limit, manifestsPage)
+		if err := budget.Take(ctx, manifestsPage*manifest.MaxSize); err != nil {
+			return nil, err
+		}
+	}
+	list, next, err := c.Journal(ctx, f, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -45,9 +57,7 @@ func (c *call) listJournal(ctx context.Context, in *admin.ListJournalRequest) (*
 			ImageTags: texts(e.Tags), MediaType: e.MediaType, SizeBytes: e.SizeBytes, Actor: e.Actor, Reason: e.Reason,
 			RulePriority: e.Rule, RequestID: e.RequestID,
 		}
-		if in.IncludeManifests {
-			out.Entries[i].Manifest = string(e.Body)
-		}
+		out.Entries[i].Manifest = string(e.Body)
 	}
 	return out, nil
 }

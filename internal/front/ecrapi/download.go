@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/wire/content"
 )
 
 // DownloadPath is the path for which the server calls ServeDownload. The
@@ -29,10 +30,10 @@ const downloadLife = 15 * time.Minute
 // maxTicket is more than the longest ticket.
 const maxTicket = 1024
 
-// ticket is what a download URL allows: to read one layer of one repository,
+// Ticket is what a download URL allows: to read one layer of one repository,
 // as it is now, until it expires. Like a presigned URL of S3 it holds for
 // whoever has it; the rights were asked for when it was made.
-type ticket struct {
+type Ticket struct {
 	Account ecr.AccountID      `json:"a"`
 	Region  ecr.Region         `json:"r"`
 	Name    ecr.RepositoryName `json:"n"`
@@ -49,7 +50,7 @@ func downloadKey(key []byte) []byte {
 	return key
 }
 
-func (h *Handler) seal(t ticket) (string, error) {
+func (h *Handler) seal(t Ticket) (string, error) {
 	b, err := json.Marshal(t)
 	if err != nil {
 		return "", err
@@ -60,8 +61,8 @@ func (h *Handler) seal(t ticket) (string, error) {
 var errTicket = errors.New("not a download URL of this server, or it has expired: call GetDownloadUrlForLayer for a new one")
 
 // open reads a ticket; now is the authentication time.
-func (h *Handler) open(s string, now time.Time) (ticket, error) {
-	var t ticket
+func (h *Handler) open(s string, now time.Time) (Ticket, error) {
+	var t Ticket
 	if len(s) > maxTicket {
 		return t, errTicket
 	}
@@ -71,7 +72,7 @@ func (h *Handler) open(s string, now time.Time) (ticket, error) {
 	}
 	body, tag := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
 	if !hmac.Equal(tag, h.tag(body)) || json.Unmarshal(body, &t) != nil || now.Unix() >= t.Expires {
-		return ticket{}, errTicket
+		return Ticket{}, errTicket
 	}
 	return t, nil
 }
@@ -96,32 +97,43 @@ func (c *call) getDownloadURLForLayer(ctx context.Context, in *GetDownloadUrlFor
 	if _, err := c.DownloadableLayer(ctx, at, d); err != nil {
 		return nil, err
 	}
-	t, err := c.h.seal(ticket{at.In.Account, at.In.Region, at.Name, d, c.h.cfg.Now().Add(downloadLife).Unix()})
+	t, err := c.h.seal(Ticket{at.In.Account, at.In.Region, at.Name, d, c.h.cfg.Now().Add(downloadLife).Unix()})
 	if err != nil {
 		return nil, err
 	}
 	return &GetDownloadUrlForLayerResponse{DownloadUrl: text(c.at.Scheme + "://" + c.at.Host + DownloadPath + "?" + ticketParam + "=" + t), LayerDigest: in.LayerDigest}, nil
 }
 
+// errMethod: a download URL is for reading.
+var errMethod = errors.New("a layer can only be read here")
+
+// OpenTicket returns what a request for DownloadPath may read, or why it may
+// not, for RefuseTicket.
+func (h *Handler) OpenTicket(r *http.Request) (Ticket, error) {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return Ticket{}, errMethod
+	case h.cfg.Now == nil:
+		return Ticket{}, errTicket
+	}
+	return h.open(r.URL.Query().Get(ticketParam), h.cfg.Now())
+}
+
+// RefuseTicket answers, in plain text, a request that OpenTicket refused.
+func (h *Handler) RefuseTicket(w http.ResponseWriter, err error) {
+	status := http.StatusForbidden
+	if errors.Is(err, errMethod) {
+		w.Header().Set("Allow", "GET, HEAD")
+		status = http.StatusMethodNotAllowed
+	}
+	http.Error(w, err.Error(), status)
+}
+
 // ServeDownload answers a request for DownloadPath, which needs no other
 // credentials than its ticket. It serves ranges (RFC 9110 section 14), and
 // answers in plain text when it refuses. To keep downloads cheap w must be
 // net/http's own ResponseWriter, or implement io.ReaderFrom through it.
-func (h *Handler) ServeDownload(w http.ResponseWriter, r *http.Request, requestID string) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "A layer can only be read here.", http.StatusMethodNotAllowed)
-		return
-	}
-	if h.cfg.Now == nil {
-		http.Error(w, errTicket.Error(), http.StatusForbidden)
-		return
-	}
-	t, err := h.open(r.URL.Query().Get(ticketParam), h.cfg.Now())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusForbidden)
-		return
-	}
+func (h *Handler) ServeDownload(w http.ResponseWriter, r *http.Request, t Ticket, requestID string) {
 	at := ecr.Repo{In: ecr.RegistryID{Account: t.Account, Region: t.Region}, Name: t.Name}
 	info, f, err := h.cfg.Registry.System("download URL of a layer").OpenBlob(r.Context(), at, t.Digest)
 	if err != nil {
@@ -138,7 +150,7 @@ func (h *Handler) ServeDownload(w http.ResponseWriter, r *http.Request, requestI
 	head.Set("Docker-Content-Digest", string(info.Digest))
 	head.Set("Etag", `"`+string(info.Digest)+`"`)
 	head.Set("Cache-Control", "private, no-store") // the URL is a secret
-	http.ServeContent(w, r, "", time.Time{}, f)
+	content.Serve(w, r, f)
 }
 
 // refuseDownload answers for a layer that cannot be served.

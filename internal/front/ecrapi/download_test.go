@@ -19,7 +19,7 @@ func (s *server) get(method, address string, headers ...string) *httptest.Respon
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	s.h.ServeDownload(w, r, "request-1")
+	serveDownload(s.h, w, r)
 	return w
 }
 
@@ -56,7 +56,7 @@ func TestGetDownloadURLForLayer(t *testing.T) {
 		{http.MethodGet, "Range", "bytes=4-", 206, "layer"},
 		{http.MethodGet, "Range", "bytes=99-", 416, "invalid range: failed to overlap\n"},
 		{http.MethodGet, "If-None-Match", `"` + digest + `"`, 304, ""},
-		{http.MethodPost, "", "", 405, "A layer can only be read here.\n"},
+		{http.MethodPost, "", "", 405, "a layer can only be read here\n"},
 	} {
 		w := s.get(tc.method, address, tc.header, tc.value)
 		if w.Code != tc.status || w.Body.String() != tc.body {
@@ -81,7 +81,7 @@ func TestGetDownloadURLForLayer(t *testing.T) {
 	}
 	other := New(s.h.cfg) // another process, with a key of its own
 	w := httptest.NewRecorder()
-	other.ServeDownload(w, httptest.NewRequest(http.MethodGet, address, nil), "")
+	serveDownload(other, w, httptest.NewRequest(http.MethodGet, address, nil))
 	if w.Code != http.StatusForbidden {
 		t.Errorf("another key: %d", w.Code)
 	}
@@ -104,7 +104,7 @@ func TestGetDownloadURLForLayer(t *testing.T) {
 func FuzzTicket(f *testing.F) {
 	h := New(Config{DownloadKey: make([]byte, 32)})
 	now := time.Unix(1_000_000, 0)
-	good, err := h.seal(ticket{"000000000000", "us-east-1", "app", ecr.DigestOf(nil), now.Unix() + 1})
+	good, err := h.seal(Ticket{"000000000000", "us-east-1", "app", ecr.DigestOf(nil), now.Unix() + 1})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -116,4 +116,14 @@ func FuzzTicket(f *testing.F) {
 			t.Errorf("%q was accepted", s)
 		}
 	})
+}
+
+// serveDownload answers as the server does.
+func serveDownload(h *Handler, w http.ResponseWriter, r *http.Request) {
+	t, err := h.OpenTicket(r)
+	if err != nil {
+		h.RefuseTicket(w, err)
+		return
+	}
+	h.ServeDownload(w, r, t, "request-1")
 }

@@ -23,10 +23,6 @@ var neverFilled = map[string][]string{
 	"a layer's media type is that of the manifests that refer to it, of which there may be none": {
 		"BatchCheckLayerAvailability.layers.mediaType",
 	},
-	"there is no KMS: a repository that asks for it is refused": {
-		"CreateRepository.repository.encryptionConfiguration.kmsKey", "DescribeRepositories.repositories.encryptionConfiguration.kmsKey",
-		"DeleteRepository.repository.encryptionConfiguration.kmsKey",
-	},
 	"nothing is replicated": {"DescribeRegistry.replicationConfiguration.rules.destinations", "DescribeRegistry.replicationConfiguration.rules.repositoryFilters"},
 }
 
@@ -98,8 +94,8 @@ func TestResponsesAreFilled(t *testing.T) {
 		scan      = `{"scanType": "BASIC", "rules": [{"scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": [{"filterType": "WILDCARD", "filter": "a*"}]}]}`
 	)
 	do("GetAuthorizationToken", `{}`)
-	do("CreateRepository", `{"repositoryName": "app", %s, "tags": [{"Key": "a", "Value": "b"}]}`, filters)
-	do("CreateRepository", `{"repositoryName": "gone", %s}`, filters)
+	do("CreateRepository", `{"repositoryName": "app", "encryptionConfiguration": {"encryptionType": "KMS"}, %s, "tags": [{"Key": "a", "Value": "b"}]}`, filters)
+	do("CreateRepository", `{"repositoryName": "gone", "encryptionConfiguration": {"encryptionType": "KMS", "kmsKey": "alias/a"}, %s}`, filters)
 	do("PutImageTagMutability", `{"repositoryName": "app", %s}`, filters)
 	do("PutImageScanningConfiguration", `{"repositoryName": "app", "imageScanningConfiguration": {"scanOnPush": true}}`)
 	do("DescribeRepositories", `{"maxResults": 1}`)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -13,6 +14,10 @@ import (
 
 func (c *call) putImage(ctx context.Context, in *PutImageRequest) (*PutImageResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
+	// The manifest is in the request, on its way to the store, and in the answer.
+	if err := budget.Take(ctx, 2*int64(len(*in.ImageManifest))); err != nil {
+		return nil, err
+	}
 	n := registry.NewImage{Body: []byte(*in.ImageManifest), MediaType: value(in.ImageManifestMediaType), Strict: true}
 	if in.ImageTag != nil {
 		tag, err := ecr.ParseTag(*in.ImageTag)

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // ECR user guide, "Image tag mutability", and API reference, PutImage: the four
@@ -69,9 +71,9 @@ func sha512Of(s string) string {
 }
 
 // The same content under its sha512: an image of its own, which is found,
-// listed and pulled by it, also as a subject.
+// listed and pulled by it, also as a subject. ECR has no such images.
 func TestPutImageBySHA512(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, func(s *testkit.Settings) { s.Compat = registry.CompatOCI })
 	ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "app"}`)
 	manifest, short := s.image(t, "app", "one", "")
 	long := sha512Of(manifest)

@@ -32,7 +32,7 @@ type server struct {
 // created is the image time of the tests, 2019-07-15T20:47:36.5Z.
 const created = "1563223656.5"
 
-func newServer(t *testing.T) *server {
+func newServer(t *testing.T, change ...func(*testkit.Settings)) *server {
 	t.Helper()
 	ctx := context.Background()
 	now := func() time.Time { return time.UnixMilli(1563223656500).UTC() }
@@ -54,7 +54,12 @@ func newServer(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stores.Set(func(s *testkit.Settings) { s.Tokens = users })
+	stores.Set(func(s *testkit.Settings) {
+		s.Tokens = users
+		for _, c := range change {
+			c(s)
+		}
+	})
 	return &server{
 		h:  New(Config{Registry: stores.Registry, Retention: stores.Retention, Log: log, Now: now}),
 		p:  p,

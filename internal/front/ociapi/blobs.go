@@ -6,10 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
-	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/wire/content"
 )
 
 const octetStream = "application/octet-stream"
@@ -56,17 +55,14 @@ func (x *exchange) blobError(err error) error {
 
 // serveContent answers GET and HEAD with content named d: whole, in ranges
 // (RFC 9110 section 14), or not at all when the client has it.
-func (x *exchange) serveContent(d ecr.Digest, contentType, cache string, content io.ReadSeeker) {
+func (x *exchange) serveContent(d ecr.Digest, contentType, cache string, c io.ReadSeeker) {
 	h := x.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Docker-Content-Digest", string(d))
 	h.Set("Etag", etag(d))
 	h.Set("Cache-Control", cache)
 	h.Set("X-Content-Type-Options", "nosniff")
-	if !strings.HasPrefix(x.r.Header.Get("Range"), "bytes=") {
-		x.r.Header.Del("Range") // of another unit: to be ignored, which net/http does not
-	}
-	http.ServeContent(x.w, x.r, "", time.Time{}, content)
+	content.Serve(x.w, x.r, c)
 }
 
 // sizeOnly stands for content that HEAD does not read.

@@ -447,7 +447,9 @@ func TestMount(t *testing.T) {
 		t.Errorf("mounted %q", r.body)
 	}
 	w.want(mount("sha256:1", "&from=from"), 400)
-	w.want(mount(used, "&from=FROM"), 400)
+	for _, from := range []string{"FROM", "a//b", "a", "..", "%00", strings.Repeat("x", 300)} {
+		w.want(mount(used, "&from="+from), 202)
+	}
 }
 
 // The specification's automatic content discovery, and deletion.

@@ -17,8 +17,16 @@ const maxDrain = 16 << 20
 // clientBody is a request's body. It remembers how reading it failed, so that
 // a client's broken connection is told from a failure of ours.
 type clientBody struct {
-	r   io.Reader
-	err error // what Read failed with, other than io.EOF
+	r    io.Reader
+	from io.Reader // the request's own body
+	err  error     // what Read failed with, other than io.EOF
+}
+
+// Interrupt makes Read fail, where the server can.
+func (b *clientBody) Interrupt() {
+	if i, ok := b.from.(interface{ Interrupt() }); ok {
+		i.Interrupt()
+	}
 }
 
 // Read reads, and remembers a failure.
@@ -32,7 +40,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 
 // openBody returns the request's body for reading once.
 func (x *exchange) openBody() *clientBody {
-	x.body = &clientBody{r: x.r.Body}
+	x.body = &clientBody{r: x.r.Body, from: x.r.Body}
 	return x.body
 }
 
@@ -41,7 +49,7 @@ func (x *exchange) openBodyOf(size int64) (*clientBody, error) {
 	if x.r.ContentLength >= 0 && x.r.ContentLength != size {
 		return nil, sizeMismatch(size)
 	}
-	x.body = &clientBody{r: &exactReader{r: x.r.Body, left: size, size: size}}
+	x.body = &clientBody{r: &exactReader{r: x.r.Body, left: size, size: size}, from: x.r.Body}
 	return x.body, nil
 }
 

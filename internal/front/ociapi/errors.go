@@ -1,6 +1,7 @@
 package ociapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -176,15 +177,22 @@ func writeWire(w http.ResponseWriter, r *http.Request, f wire, message string) {
 // writeJSON writes v, which always can be encoded. That the client did not
 // take it is no error of ours.
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		status, body = http.StatusInternalServerError, nil
-	}
+	body := encodeJSON(v)
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+// encodeJSON is v, which always can be encoded, without the escapes that HTML
+// would need: they make six bytes of one.
+func encodeJSON(v any) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // setAPIVersion marks the answer as this protocol's; docker looks for it.

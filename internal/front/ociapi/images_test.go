@@ -246,6 +246,26 @@ func TestReferrersWithLargeAnnotations(t *testing.T) {
 	if pages != 3 || len(seen) != 3 {
 		t.Errorf("%d referrers on %d pages", len(seen), pages)
 	}
+	// What HTML would escape is not escaped, and what fits on no page is left out.
+	other := ecr.DigestOf([]byte("another subject"))
+	for i, value := range []string{strings.Repeat("<&>", 1<<20), strings.Repeat("x", manifest.MaxSize-800)} {
+		w.push("app", fmt.Sprint(i), w.image("app", "a", fmt.Sprintf(`,"annotations":{"n":%q},"subject":{"mediaType":"a/b","digest":%q,"size":5}`, value, other)))
+	}
+	found := 0
+	for at := "/v2/app/referrers/" + string(other); at != ""; {
+		r := w.want(w.do("GET", at, ""), 200)
+		if len(r.body) > manifest.MaxSize {
+			t.Errorf("a page of %d bytes", len(r.body))
+		}
+		found += strings.Count(r.body, `"digest"`)
+		if n := strings.Count(r.body, "<&>"); n > 0 && n != 1<<20 {
+			t.Errorf("%d of the annotation's %d pieces", n, 1<<20)
+		}
+		at = nextLink(t, r)
+	}
+	if found != 2 {
+		t.Errorf("%d referrers, want 2", found)
+	}
 	// The API may not answer 404, or clients would think it is not there.
 	w.want(w.do("GET", "/v2/nowhere/referrers/"+string(subject), ""), 200)
 }

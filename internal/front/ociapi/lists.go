@@ -1,6 +1,7 @@
 package ociapi
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/registry"
 )
 
 const (
@@ -15,9 +17,9 @@ const (
 	maxPage = 1000
 	// referrersPage is ECR's largest page of ListImageReferrers.
 	referrersPage = 50
-	// maxReferrersBytes bounds the annotations on a page of referrers: the
-	// specification wants no larger answer than a manifest may be.
-	maxReferrersBytes = manifest.MaxSize
+	// maxReferrersBytes bounds the descriptors on a page of referrers, as they are
+	// sent: clients read no larger index than a manifest may be.
+	maxReferrersBytes = manifest.MaxSize - 1024
 	// maxPosition bounds the last parameter.
 	maxPosition = ecr.MaxRepositoryName
 )
@@ -99,16 +101,14 @@ func (x *exchange) listReferrers() error {
 	if err != nil {
 		return err
 	}
-	descriptors, bytes := []referrer{}, 0
+	descriptors, size := []json.RawMessage{}, 0
 	for i, r := range list {
-		for k, v := range r.Annotations {
-			bytes += len(k) + len(v)
-		}
-		if i > 0 && bytes > maxReferrersBytes {
+		d := encodeReferrer(r)
+		if size += len(d) + len(","); i > 0 && size > maxReferrersBytes {
 			next = list[i-1].Digest
 			break
 		}
-		descriptors = append(descriptors, referrer{r.MediaType, r.SizeBytes, r.Digest, r.ArtifactType, r.Annotations})
+		descriptors = append(descriptors, d)
 	}
 	if next != "" {
 		more := url.Values{"last": {string(next)}}
@@ -121,11 +121,23 @@ func (x *exchange) listReferrers() error {
 		x.w.Header().Set("Oci-Filters-Applied", "artifactType")
 	}
 	writeJSON(x.w, http.StatusOK, manifest.MediaTypeOCIIndex, struct {
-		SchemaVersion int        `json:"schemaVersion"`
-		MediaType     string     `json:"mediaType"`
-		Manifests     []referrer `json:"manifests"`
+		SchemaVersion int               `json:"schemaVersion"`
+		MediaType     string            `json:"mediaType"`
+		Manifests     []json.RawMessage `json:"manifests"`
 	}{2, manifest.MediaTypeOCIIndex, descriptors})
 	return nil
+}
+
+// encodeReferrer is r as it is sent. Annotations that fit on no page are left
+// out: they are in the manifest.
+func encodeReferrer(r registry.Referrer) json.RawMessage {
+	d := referrer{r.MediaType, r.SizeBytes, r.Digest, r.ArtifactType, r.Annotations}
+	b := encodeJSON(d)
+	if len(b) > maxReferrersBytes {
+		d.Annotations = nil
+		b = encodeJSON(d)
+	}
+	return b
 }
 
 // page reads n and last. More than maxPage is what ECR refuses; by the

@@ -139,9 +139,16 @@ func digest512(s string) ecr.Digest {
 }
 
 // Specification, "Digests": what is pushed by its sha512 is there under it:
-// blobs, images and indexes of them, subjects and their referrers.
+// blobs, images and indexes of them, subjects and their referrers. ECR knows no
+// content by it.
 func TestSHA512(t *testing.T) {
-	for _, compat := range compats {
+	strict := start(t, registry.CompatECR, "app")
+	loc := strict.want(strict.do("POST", "/v2/app/blobs/uploads/", ""), 202).header.Get("Location")
+	strict.wantError(strict.do("PUT", loc+"?digest="+string(digest512("layer")), "layer"), 400, "BLOB_UPLOAD_INVALID", "None of the provided layer digests match the calculated layer digest")
+	body := strict.image("app", "a", "")
+	strict.wantError(strict.putManifest("app", string(digest512(body)), manifest.MediaTypeOCIManifest, body), 400, "MANIFEST_INVALID",
+		"The image with digest '"+string(digest512(body))+"' in repository 'app' and registry ID '000000000000' does not match the image digest that Amazon ECR has calculated.")
+	for _, compat := range []registry.Compat{registry.CompatOCI} {
 		w := start(t, compat, "app", "other")
 		push := func(content string) ecr.Digest {
 			t.Helper()

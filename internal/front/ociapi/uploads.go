@@ -57,7 +57,7 @@ func (x *exchange) mount(digest, from string) (bool, error) {
 	source := ecr.Repo{In: x.at}
 	if from != "" {
 		if source.Name, err = ecr.ParseRepositoryName(from); err != nil {
-			return false, inputError(nameInvalid, err)
+			return false, nil // no repository has this name
 		}
 	} else {
 		var found bool

@@ -113,6 +113,7 @@ func (u *Up) deploy(ctx context.Context, c Config) error {
 	}
 	u.Notices = append(unfit.notices(), p.Notices...)
 	for i, s := range r.Registries {
+		u.Notices = append(u.Notices, notEncrypted(p.Set.Plans[i].Target.Name, s.Desired().Repositories)...)
 		u.Deployed = append(u.Deployed, Deployed{Repositories: s.Desired().Repositories, Plan: p.Set.Plans[i]})
 	}
 	result, failed := r.Apply(ctx, nil)
@@ -155,6 +156,21 @@ func (l *leftOut) notices() (out []string) {
 		out = append(out, fmt.Sprintf("registry %s: left out of the policy of %s: %s", k.registry, strings.Join(l.repositories[k], ", "), k.why))
 	}
 	return out
+}
+
+// notEncrypted tells of repositories whose encryption is told and not done.
+func notEncrypted(registry string, repositories []state.Repository) []string {
+	var names []string
+	for _, r := range repositories {
+		if r.Encryption != nil && r.Encryption.Type != "AES256" {
+			names = append(names, string(r.Name))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("registry %s: there is no KMS here: encryption of %s is stored and told as on ECR, and encrypts nothing; encrypt the disk of the data folder where that matters",
+		registry, strings.Join(names, ", "))}
 }
 
 // refused says why a plan is not carried out. It was not printed, so each of its

@@ -161,3 +161,26 @@ func TestUpInterrupted(t *testing.T) {
 	must(t, err)
 	must(t, u.Close())
 }
+
+// TestUpWithKMS: encryption that there is not here keeps nothing from starting,
+// is told as on ECR, and is no change the next time.
+func TestUpWithKMS(t *testing.T) {
+	folder := t.TempDir()
+	const file = "stack: shop\necr_repositories: {plain: {}, secret: {encryption: {type: KMS, kms_key: alias/images}}, own: {encryption: {type: KMS}}}\n"
+	for _, pending := range []int{3, 0} {
+		u, err := start(t, folder, file)
+		must(t, err)
+		if got := fmt.Sprint(u.Notices); !strings.Contains(got, "there is no KMS here: encryption of own, secret is stored and told as on ECR, and encrypts nothing") {
+			t.Errorf("notices %s", got)
+		}
+		if n := len(u.Deployed[0].Plan.Pending()); n != pending {
+			t.Errorf("%d changes, want %d", n, pending)
+		}
+		out, err := client(t, u, 0).DescribeRepositories(t.Context(), &ecr.DescribeRepositoriesInput{RepositoryNames: []string{"secret"}})
+		must(t, err)
+		if e := out.Repositories[0].EncryptionConfiguration; e.EncryptionType != "KMS" || aws.ToString(e.KmsKey) != "arn:aws:kms:us-east-1:000000000000:alias/images" {
+			t.Errorf("%+v", e)
+		}
+		must(t, u.Close())
+	}
+}

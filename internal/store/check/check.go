@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -249,8 +250,9 @@ func (c *checker) images(ctx context.Context, repo meta.Repository) error {
 	}
 }
 
-// image returns what is wrong with an image, "" for nothing. Children of an
-// index may be missing: indexes may be sparse.
+// image returns what is wrong with an image, "" for nothing. Entries of an
+// index and foreign layers may be missing; those that the repository was given
+// must be whole.
 func (c *checker) image(ctx context.Context, r meta.Reader, repo meta.Repository, d ecr.Digest) (string, error) {
 	row, err := r.Manifest(ctx, repo.ID, d)
 	if err != nil {
@@ -265,7 +267,11 @@ func (c *checker) image(ctx context.Context, r meta.Reader, repo meta.Repository
 	if err != nil {
 		return "its manifest cannot be read: " + err.Error(), nil
 	}
-	want := m.Blobs()
+	held, err := r.ImageBlobs(ctx, repo.ID, d)
+	if err != nil {
+		return "", err
+	}
+	want := slices.Concat(m.Blobs(), held)
 	linked, err := r.Blobs(ctx, repo.ID, want)
 	if err != nil {
 		return "", err

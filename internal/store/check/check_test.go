@@ -190,6 +190,24 @@ func TestDamage(t *testing.T) {
 			}
 			return []check.Damage{blobOf(config, "its file is missing")}
 		}},
+		{"an entry of an index", func(s *store, _, layer meta.Blob) []check.Damage {
+			const mediaType = "application/vnd.oci.image.index.v1+json"
+			body := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":"application/octet-stream","digest":%q,"size":7},
+				{"mediaType":"application/octet-stream","digest":%q,"size":5}]}`, mediaType, layer.Digest, other)
+			d := ecr.DigestOf(body)
+			s.update(func(ctx context.Context, tx meta.Tx) error {
+				m := meta.Manifest{Repository: s.repo.ID, Body: body, Children: []ecr.Digest{layer.Digest, other}, Sparse: true,
+					Image: ecr.Image{Digest: d, MediaType: mediaType, PushedAt: noon}}
+				if err := tx.InsertManifest(ctx, m); err != nil {
+					return err
+				}
+				return tx.PutTag(ctx, s.repo.ID, meta.TagRow{Tag: "v1", Digest: d, TaggedAt: noon}, false)
+			})
+			if err := os.Remove(s.file(layer)); err != nil {
+				s.t.Fatal(err)
+			}
+			return []check.Damage{blobOf(layer, "its file is missing"), imageOf(d, "its blob "+string(layer.Digest)+" is damaged")}
+		}},
 		{"a manifest that is another", func(s *store, config, layer meta.Blob) []check.Damage {
 			d := s.image("v1", config, layer, other, config.Digest, layer.Digest)
 			real := s.run().Damaged

@@ -169,16 +169,25 @@ type Manifest struct {
 	// and ignored by writes.
 	BodySizeBytes int64
 	// Blobs are the config and the layers that must be linked to the
-	// repository (no foreign layers), Children the images an index lists.
-	// Filled for writes only. Duplicates are allowed.
+	// repository, Foreign the layers that need not be, Children the entries of
+	// an index. Of Foreign and Children, those that are blobs linked to the
+	// repository are referred to as Blobs are, whether they came before or
+	// after. Filled for writes only. Duplicates are allowed.
 	Blobs    []ecr.Digest
+	Foreign  []ecr.Digest
 	Children []ecr.Digest
 	// Sparse allows children that are not there. Whether or not they come
 	// later, they are held as other children are once they are there.
 	Sparse bool
-	// Annotations of the manifest, for the referrers API; nil when none.
+	// Annotations of the manifest, for the referrers API; nil when none. Of
+	// listings, only those of referrers have them.
 	Annotations map[string]string
+	// AnnotationsLeftOut: there are annotations that a listing left out.
+	AnnotationsLeftOut bool
 }
+
+// MaxListedAnnotations bounds the annotations of one listing.
+const MaxListedAnnotations = 4 << 20
 
 // TagRow is a tag and what it points to.
 type TagRow struct {
@@ -191,18 +200,26 @@ type TagRow struct {
 type ImageReader interface {
 	// Manifest returns the image with body and tags, or ErrNotFound.
 	Manifest(ctx context.Context, repo RepositoryID, d ecr.Digest) (Manifest, error)
+	// StatManifest is Manifest without body and annotations: what it costs does
+	// not grow with their size.
+	StatManifest(ctx context.Context, repo RepositoryID, d ecr.Digest) (Manifest, error)
+	// LargestImage returns the greatest SizeBytes of those of ds that are images
+	// of repo, 0 for none. What it costs does not grow with their bodies.
+	LargestImage(ctx context.Context, repo RepositoryID, ds []ecr.Digest) (int64, error)
 	// Tag returns what tag points to, or ErrNotFound.
 	Tag(ctx context.Context, repo RepositoryID, tag ecr.Tag) (TagRow, error)
 	// ListTags returns at most limit tags in byte order, after the tag after.
 	ListTags(ctx context.Context, repo RepositoryID, after ecr.Tag, limit int) ([]TagRow, error)
-	// ListManifests returns at most limit images without bodies, with tags,
-	// in byte order of their digests, after the digest after.
+	// ListManifests returns at most limit images without bodies and annotations,
+	// with tags, in byte order of their digests, after the digest after.
 	ListManifests(ctx context.Context, repo RepositoryID, after ecr.Digest, limit int) ([]Manifest, error)
 	// ListImageIDs returns at most limit (digest, tag) pairs in byte order,
 	// after the pair after; an untagged image is one pair with an empty tag.
 	ListImageIDs(ctx context.Context, repo RepositoryID, after ecr.ImageID, limit int) ([]ecr.ImageID, error)
 	// ListReferrers returns at most limit images whose subject is subject,
 	// without bodies, in byte order of their digests, after the digest after.
+	// Once the annotations come to more than MaxListedAnnotations bytes of JSON,
+	// those of the first image apart, the rest has AnnotationsLeftOut instead.
 	ListReferrers(ctx context.Context, repo RepositoryID, subject, after ecr.Digest, limit int) ([]Manifest, error)
 	// ListChildren returns at most limit entries of the indexes of repo in byte
 	// order of index and image, after those of after, whether the images are
@@ -315,7 +332,9 @@ type BlobWriter interface {
 	// caller's file is surplus and may be deleted after the commit.
 	AddBlob(ctx context.Context, b Blob) (Blob, error)
 	// LinkBlob lets repo see the blob d. Linking again makes a hidden link
-	// visible, and an idle one idle since at.
+	// visible, and an idle one idle since at. An image of repo that lists d as
+	// a foreign layer, or an index that lists it as an entry, refers to it
+	// from now on.
 	// ErrReferenced when the repository or the blob is not there.
 	LinkBlob(ctx context.Context, repo RepositoryID, d ecr.Digest, at time.Time) error
 	// UnlinkBlob takes the link away. ErrNotFound; ErrReferenced while a
@@ -334,12 +353,15 @@ type Upload struct {
 	ID         UploadID
 	Repository RepositoryID
 	Key        blob.Key
+	Owner      string // whose it is, see access.Principal.Owner
 	Progress   blob.Progress
 	// Parts counts the parts received; SmallestPart is the size in bytes of
 	// the smallest of them but the last; LastPart the size of the last.
+	// TornBytes were received after it, of a part that was cut off.
 	Parts        int64
 	SmallestPart int64
 	LastPart     int64
+	TornBytes    int64
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }
@@ -353,8 +375,9 @@ type UploadReader interface {
 	ListUploads(ctx context.Context, before time.Time, limit int) ([]Upload, error)
 	// UploadKeys returns those of keys that are keys of uploads, in byte order.
 	UploadKeys(ctx context.Context, keys []blob.Key) ([]blob.Key, error)
-	// CountUploads counts the uploads of the whole store.
-	CountUploads(ctx context.Context) (int, error)
+	// CountUploads counts the uploads of the whole store, or those of owner
+	// unless it is empty.
+	CountUploads(ctx context.Context, owner string) (int, error)
 }
 
 // UploadWriter changes uploads.

@@ -89,6 +89,8 @@ type JournalQuery struct {
 	Op       JournalOp
 	Since    time.Time // at or after
 	Until    time.Time // before
+	// Bodies asks for what selects nothing: Body of each entry, which is large.
+	Bodies bool
 }
 
 // JournalWriter appends to the journal.
@@ -146,7 +148,7 @@ type BinReader interface {
 	Bin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) (BinEntry, error)
 	// ListBin returns at most limit entries of the repository name, or of all
 	// when name is empty, in order of their ids, after the id after. Bodies,
-	// blobs and children are left out.
+	// annotations, blobs and children are left out.
 	ListBin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) ([]BinEntry, error)
 	// ListBinReferrers returns the entries whose subject is subject, as
 	// ListBin does.

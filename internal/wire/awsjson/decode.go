@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/jsonscan"
 )
 
 // Decode reads the JSON object body into the struct that into points to.
@@ -24,6 +25,8 @@ import (
 // slices, maps with string keys, pointers to these, and json.Unmarshaler.
 //
 // An empty body is an empty object. Of members given twice the last counts.
+// What into comes to hold takes at most twice the size of body, and a little: a
+// body of tiny elements that would take more is refused before it does.
 // Errors are SerializationExceptions that name the member, such as
 // "imageIds[2].imageTag".
 func Decode(body []byte, into any) error {
@@ -36,7 +39,7 @@ func Decode(body []byte, into any) error {
 	if !json.Valid(body) {
 		return ecr.Errorf(ecr.CodeSerialization, "The request body is not valid JSON")
 	}
-	c := &cursor{b: body}
+	c := &cursor{b: body, left: 2*len(body) + freeMemory}
 	c.space()
 	if c.b[c.i] != '{' {
 		return ecr.Errorf(ecr.CodeSerialization, "The request body is not a JSON object")
@@ -44,10 +47,23 @@ func Decode(body []byte, into any) error {
 	return c.value(reflect.ValueOf(into).Elem(), nil)
 }
 
+// freeMemory is what a request may take whatever its size, so that short lists of
+// tiny elements are decoded and checked as others are.
+const freeMemory = 64 << 10
+
 // A cursor walks over JSON that is known to be valid.
 type cursor struct {
-	b []byte
-	i int
+	b    []byte
+	i    int
+	left int // bytes that may still be taken for what is decoded
+}
+
+// take counts memory that is about to be used.
+func (c *cursor) take(n int) error {
+	if c.left -= n; c.left < 0 {
+		return ecr.Errorf(ecr.CodeSerialization, "The request body has too many elements for its length")
+	}
+	return nil
 }
 
 // path leads to a member, innermost last; it is only written out in errors.
@@ -81,6 +97,9 @@ func (c *cursor) value(v reflect.Value, at *path) error {
 		return nil
 	}
 	if v.Kind() == reflect.Pointer {
+		if err := c.take(int(v.Type().Elem().Size())); err != nil {
+			return err
+		}
 		p := reflect.New(v.Type().Elem())
 		if err := c.value(p.Elem(), at); err != nil {
 			return err
@@ -105,7 +124,11 @@ func (c *cursor) value(v reflect.Value, at *path) error {
 			return c.list(v, at)
 		}
 	}
-	return scalar(c.skip(), v, at)
+	raw := c.skip()
+	if err := c.take(len(raw)); err != nil {
+		return err
+	}
+	return scalar(raw, v, at)
 }
 
 func (c *cursor) structure(v reflect.Value, at *path) error {
@@ -129,6 +152,10 @@ func (c *cursor) structure(v reflect.Value, at *path) error {
 	return nil
 }
 
+// mapEntry is what an entry of a map takes beside its key and value, the map's
+// growth included.
+const mapEntry = 150
+
 func (c *cursor) dictionary(v reflect.Value, at *path) error {
 	if c.b[c.i] != '{' {
 		return mismatch(c.skip(), v, at)
@@ -136,6 +163,9 @@ func (c *cursor) dictionary(v reflect.Value, at *path) error {
 	m := reflect.MakeMap(v.Type())
 	for c.enter(); c.b[c.i] != '}'; c.next() {
 		name := c.name()
+		if err := c.take(mapEntry + len(name) + int(v.Type().Elem().Size())); err != nil {
+			return err
+		}
 		element := reflect.New(v.Type().Elem()).Elem()
 		if err := c.value(element, &path{up: at, name: name}); err != nil {
 			return err
@@ -151,13 +181,23 @@ func (c *cursor) list(v reflect.Value, at *path) error {
 	if c.b[c.i] != '[' {
 		return mismatch(c.skip(), v, at)
 	}
-	s := reflect.MakeSlice(v.Type(), 0, 0)
+	n := 0
+	for range jsonscan.Elements(c.b[c.i:]) {
+		n++
+	}
+	if n > 0 && n > c.left/int(max(1, v.Type().Elem().Size())) {
+		return c.take(c.left + 1)
+	}
+	if err := c.take(n * int(v.Type().Elem().Size())); err != nil {
+		return err
+	}
+	s := reflect.MakeSlice(v.Type(), n, n)
+	n = 0
 	for c.enter(); c.b[c.i] != ']'; c.next() {
-		element := reflect.New(v.Type().Elem()).Elem()
-		if err := c.value(element, &path{up: at, index: s.Len()}); err != nil {
+		if err := c.value(s.Index(n), &path{up: at, index: n}); err != nil {
 			return err
 		}
-		s = reflect.Append(s, element)
+		n++
 	}
 	c.i++
 	v.Set(s)
@@ -178,63 +218,20 @@ func (c *cursor) next() {
 
 // name reads a member's name and the colon.
 func (c *cursor) name() string {
-	name := unquote(c.skip())
+	name := jsonscan.Unquote(c.skip())
 	c.space()
 	c.i++
 	return name
 }
 
-func (c *cursor) space() {
-	for c.i < len(c.b) {
-		switch c.b[c.i] {
-		case ' ', '\t', '\n', '\r':
-			c.i++
-		default:
-			return
-		}
-	}
-}
+func (c *cursor) space() { c.i = jsonscan.Space(c.b, c.i) }
 
 // skip steps over the value at the cursor and returns its text.
 func (c *cursor) skip() []byte {
 	c.space()
-	start, depth := c.i, 0
-	for {
-		switch c.b[c.i] {
-		case '"':
-			for c.i++; c.b[c.i] != '"'; c.i++ {
-				if c.b[c.i] == '\\' {
-					c.i++
-				}
-			}
-			c.i++
-		case '{', '[':
-			depth++
-			c.i++
-		case '}', ']':
-			depth--
-			c.i++
-		case ',', ':', ' ', '\t', '\n', '\r': // inside an object or list
-			c.i++
-		default: // a number or a word
-			for c.i < len(c.b) && !bytes.ContainsRune([]byte(",]}: \t\n\r"), rune(c.b[c.i])) {
-				c.i++
-			}
-		}
-		if depth == 0 {
-			return c.b[start:c.i]
-		}
-	}
-}
-
-// unquote is the value of a JSON string.
-func unquote(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1])
-	}
-	var s string
-	_ = json.Unmarshal(raw, &s) // raw is a valid JSON string
-	return s
+	start := c.i
+	c.i = jsonscan.Skip(c.b, start)
+	return c.b[start:c.i]
 }
 
 // scalar decodes raw, one value of any kind but null, into v.
@@ -244,12 +241,12 @@ func scalar(raw []byte, v reflect.Value, at *path) error {
 	switch v.Kind() {
 	case reflect.String:
 		if kind == '"' {
-			v.SetString(unquote(raw))
+			v.SetString(jsonscan.Unquote(raw))
 			return nil
 		}
 	case reflect.Slice: // of bytes
 		if kind == '"' {
-			blob, err := base64.StdEncoding.DecodeString(unquote(raw))
+			blob, err := base64.StdEncoding.DecodeString(jsonscan.Unquote(raw))
 			if err != nil {
 				return ecr.Errorf(ecr.CodeSerialization, "Invalid base64 at '%s'", at)
 			}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -36,11 +37,18 @@ func IsForm(r *http.Request) bool {
 	return r.Method == http.MethodPost && err == nil && media == formType
 }
 
+// maxParameters bounds the parameters of a request: what each takes in memory
+// does not depend on its size. No operation has more than some hundred.
+const maxParameters = 5000
+
 // Form returns the parameters of r, whose whole body is body: those of its
 // query string and, for a POST, those of the body. Each is given once, so
 // that no two readers can understand a request differently.
 // SerializationException for anything else.
 func Form(r *http.Request, body []byte) (url.Values, error) {
+	if strings.Count(r.URL.RawQuery, "&")+bytes.Count(body, []byte("&")) >= maxParameters {
+		return nil, ecr.Errorf(ecr.CodeSerialization, "The request has more than %d parameters", maxParameters)
+	}
 	if !IsForm(r) {
 		return nil, ecr.Errorf(ecr.CodeSerialization, "The request must be a GET or a POST of %s", formType)
 	}

@@ -1,6 +1,7 @@
 package awsquery_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -114,5 +115,24 @@ func TestWrite(t *testing.T) {
 				t.Errorf("headers %v", w.Header())
 			}
 		})
+	}
+}
+
+// Parameters are counted before they are read.
+func TestFormOfManyParameters(t *testing.T) {
+	for n, ok := range map[int]bool{4999: true, 5000: true, 5001: false, 300_000: false} {
+		var b strings.Builder
+		for i := range n {
+			if i > 0 {
+				b.WriteByte('&')
+			}
+			fmt.Fprintf(&b, "%x=", i)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(b.String()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		form, err := awsquery.Form(r, []byte(b.String()))
+		if (err == nil) != ok || ok && len(form) != n || !ok && ecr.CodeOf(err) != ecr.CodeSerialization {
+			t.Errorf("%d parameters: %d, %v", n, len(form), err)
+		}
 	}
 }

@@ -132,6 +132,58 @@ func hiddenLinks(t *testing.T, s meta.Store) {
 }
 
 // collect takes idle links and unused blobs until there are none.
+// givenBlobs: entries of an index and foreign layers need not be there; those
+// that the repository was given, before or after, are referred to.
+func givenBlobs(t *testing.T, s meta.Store) {
+	for _, tt := range []struct {
+		name  string
+		lists func(*meta.Manifest, ...ecr.Digest)
+	}{
+		{"entries", func(m *meta.Manifest, ds ...ecr.Digest) { m.Children, m.Sparse = ds, true }},
+		{"foreign", func(m *meta.Manifest, ds ...ecr.Digest) { m.Foreign = ds }},
+	} {
+		name := ecr.RepositoryName(tt.name)
+		repo, neighbour := newRepository(t, s, name), newRepository(t, s, "neighbour/"+name)
+		before := newBlob(t, s, repo, tt.name+" before")
+		after, elsewhere := digest(tt.name+" after"), newBlob(t, s, neighbour, tt.name+" elsewhere")
+		m := manifestOf(repo, tt.name)
+		tt.lists(&m, before, after, before, elsewhere)
+		insertImage(t, s, m)
+		blobs := func() []ecr.Digest {
+			return read(t, s, func(ctx context.Context, r meta.Reader) ([]ecr.Digest, error) {
+				return r.ImageBlobs(ctx, repo, m.Image.Digest)
+			})
+		}
+		diff(t, []ecr.Digest{before}, blobs())
+		newBlob(t, s, repo, tt.name+" after")
+		diff(t, sorted(before, after), blobs())
+		for _, d := range []ecr.Digest{before, after} {
+			wantIdle(t, s, repo, d, time.Time{})
+			refused(t, s, meta.ErrReferenced, func(ctx context.Context, tx meta.Tx) error { return tx.UnlinkBlob(ctx, repo, d) })
+		}
+		wantIdle(t, s, neighbour, elsewhere, noon)
+		if links, _ := collect(t, s, noon.Add(time.Hour), 10); links != 1 {
+			t.Errorf("%s: %d links collected, want the neighbour's", tt.name, links)
+		}
+
+		// The bin keeps them, and what is listed again is held again.
+		binImage(t, s, repo, name, m.Image.Digest, noon)
+		e, err := tryRead(t, s, func(ctx context.Context, r meta.Reader) (meta.BinEntry, error) {
+			return r.Retention().Bin(ctx, registry, name, m.Image.Digest)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		diff(t, sorted(before, after), e.Manifest.Blobs)
+		if _, seen := idle(t, s, repo, after); seen {
+			t.Errorf("%s: the link is seen without its image", tt.name)
+		}
+		insertImage(t, s, m)
+		diff(t, sorted(before, after), blobs())
+		wantIdle(t, s, repo, after, time.Time{})
+	}
+}
+
 func collect(t *testing.T, s meta.Store, before time.Time, limit int) (links int, gone []ecr.Digest) {
 	t.Helper()
 	for {
@@ -518,6 +570,7 @@ func journalQueries(t *testing.T, s meta.Store) {
 		return errors.Join(errs...)
 	})
 	query := func(q meta.JournalQuery, after int64, limit int) []meta.JournalEntry {
+		q.Bodies = true
 		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
 			return r.Retention().QueryJournal(ctx, q, after, limit)
 		})
@@ -565,6 +618,13 @@ func journalQueries(t *testing.T, s meta.Store) {
 			}
 			diff(t, want, got)
 		})
+	}
+	for _, e := range read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
+		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry}, 0, 10)
+	}) {
+		if e.Body != nil {
+			t.Errorf("entry %d has a body of %d bytes that nobody asked for", e.Seq, len(e.Body))
+		}
 	}
 
 	// Purged: the entries stay, their manifest does not.
@@ -733,7 +793,7 @@ func replicasLoosening(t *testing.T, a, b meta.Store) {
 			return a.Update(t.Context(), unlink(repo))
 		}
 		return b.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-			_, err := tx.CountUploads(ctx) // from here on it sees one moment
+			_, err := tx.CountUploads(ctx, "") // from here on it sees one moment
 			once.Do(func() { close(began) })
 			select {
 			case <-done:

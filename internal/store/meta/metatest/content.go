@@ -139,7 +139,7 @@ func blobRepositories(t *testing.T, s meta.Store) {
 
 func uploadOf(repo meta.RepositoryID, i int) meta.Upload {
 	return meta.Upload{
-		ID: meta.UploadID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Repository: repo, Key: blob.NewKey(),
+		ID: meta.UploadID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Repository: repo, Key: blob.NewKey(), Owner: "AIDAOWNER",
 		CreatedAt: noon, UpdatedAt: noon,
 	}
 }
@@ -154,8 +154,13 @@ func uploads(t *testing.T, s meta.Store) {
 	}
 	count := func(want int) {
 		t.Helper()
-		if n := read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx) }); n != want {
+		if n := read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx, "") }); n != want {
 			t.Errorf("%d uploads, want %d", n, want)
+		}
+		for owner, want := range map[string]int{"AIDAOWNER": want, "AIDA": 0} {
+			if n := read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx, owner) }); n != want {
+				t.Errorf("%d uploads of %s, want %d", n, owner, want)
+			}
 		}
 	}
 	count(0)
@@ -176,7 +181,7 @@ func uploads(t *testing.T, s meta.Store) {
 	count(1)
 
 	u.Progress = blob.Progress{Offset: 6 << 30, State: []byte{0, 0xff, '\'', 0}}
-	u.Parts, u.SmallestPart, u.LastPart, u.UpdatedAt = 3, 5<<30, 1, noon.Add(time.Second)
+	u.Parts, u.SmallestPart, u.LastPart, u.TornBytes, u.UpdatedAt = 3, 5<<30, 1, 7, noon.Add(time.Second)
 	advance := func(from int64) func(context.Context, meta.Tx) error {
 		return func(ctx context.Context, tx meta.Tx) error { return tx.AdvanceUpload(ctx, u, from) }
 	}
@@ -349,7 +354,7 @@ func entryOf(repo meta.RepositoryID, seed string) meta.JournalEntry {
 func listJournal(t *testing.T, s meta.Store, after int64, limit int) []meta.JournalEntry {
 	t.Helper()
 	return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.JournalEntry, error) {
-		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry, Name: "app"}, after, limit)
+		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry, Name: "app", Bodies: true}, after, limit)
 	})
 }
 

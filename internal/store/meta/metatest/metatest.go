@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"blob links", blobLinks},
 		{"repositories of a blob", blobRepositories},
 		{"hidden links", hiddenLinks},
+		{"given blobs", givenBlobs},
 		{"references", references},
 		{"collection", collection},
 		{"dropped blobs", dropBlobs},
@@ -194,7 +195,7 @@ func refused(t *testing.T, s meta.Store, want error, fn func(ctx context.Context
 		if err := fn(ctx, tx); !errors.Is(err, want) {
 			t.Errorf("in a transaction that goes on: got %v, want %v", err, want)
 		}
-		_, err := tx.CountUploads(ctx)
+		_, err := tx.CountUploads(ctx, "")
 		return err
 	})
 }
@@ -295,7 +296,7 @@ func want(m meta.Manifest, tags ...ecr.Tag) meta.Manifest {
 
 func listed(m meta.Manifest, tags ...ecr.Tag) meta.Manifest {
 	m = want(m, tags...)
-	m.Body = nil
+	m.Body, m.Annotations = nil, nil
 	return m
 }
 

@@ -224,7 +224,7 @@ func replicasRepositoryRace(t *testing.T, a, b meta.Store) {
 		if yes := read(t, b, func(ctx context.Context, r meta.Reader) (bool, error) { return r.HasImages(ctx, repo) }); yes {
 			t.Errorf("round %d: images are left", round)
 		}
-		if n := read(t, b, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx) }); n > 0 {
+		if n := read(t, b, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx, "") }); n > 0 {
 			t.Errorf("round %d: %d uploads are left", round, n)
 		}
 	}

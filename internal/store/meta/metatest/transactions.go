@@ -223,25 +223,25 @@ func cancelled(t *testing.T, s meta.Store) {
 	if err := s.Update(ctx, func(context.Context, meta.Tx) error { ran = true; return nil }); !errors.Is(err, context.Canceled) || ran {
 		t.Errorf("Update: %v, ran: %v", err, ran)
 	}
-	if err := s.View(ctx, func(ctx context.Context, r meta.Reader) error { _, err := r.CountUploads(ctx); return err }); !errors.Is(err, context.Canceled) {
+	if err := s.View(ctx, func(ctx context.Context, r meta.Reader) error { _, err := r.CountUploads(ctx, ""); return err }); !errors.Is(err, context.Canceled) {
 		t.Errorf("View: %v", err)
 	}
 	// A view that is given up on its way costs nobody else anything.
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := s.View(ctx, func(ctx context.Context, r meta.Reader) error {
-			if _, err := r.CountUploads(ctx); err != nil {
+			if _, err := r.CountUploads(ctx, ""); err != nil {
 				return err
 			}
 			cancel()
-			_, err := r.CountUploads(ctx)
+			_, err := r.CountUploads(ctx, "")
 			return err
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("View: %v", err)
 		}
 	}
-	read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx) })
+	read(t, s, func(ctx context.Context, r meta.Reader) (int, error) { return r.CountUploads(ctx, "") })
 	newRepository(t, s, "app")
 }
 
@@ -367,7 +367,7 @@ func closeWaits(t *testing.T, s meta.Store) {
 		done <- s.View(context.Background(), func(ctx context.Context, r meta.Reader) error {
 			in <- struct{}{}
 			<-out
-			_, err := r.CountUploads(ctx)
+			_, err := r.CountUploads(ctx, "")
 			return err
 		})
 	}()

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -12,10 +13,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/store/meta/metatest"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlstore"
 )
 
@@ -129,7 +132,7 @@ func TestConnectionLostInUpdate(t *testing.T) {
 	}
 	err = s.View(t.Context(), func(ctx context.Context, r meta.Reader) error {
 		ask[int](t, url, terminate)
-		_, err := r.CountUploads(ctx)
+		_, err := r.CountUploads(ctx, "")
 		return err
 	})
 	if !errors.Is(err, meta.ErrUnavailable) {
@@ -248,4 +251,33 @@ func TestClassify(t *testing.T) {
 			t.Errorf("%s: got %+v, want scope %d, %v", test.name, got, test.scope, test.is)
 		}
 	}
+}
+
+// Entries of indexes and foreign layers that a database from before has as
+// blobs are referred to when it is migrated.
+func TestMigrateHoldsGivenBlobs(t *testing.T) {
+	url := pgtest.Start(t)
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialect()
+	p, err := goose.NewProvider(d.Goose, db, d.Migrations, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range metatest.GivenBlobsBefore(`'\x%x'`, "FALSE") {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, url)
+	defer closeStore(t, s)
+	metatest.WantGivenBlobs(t, s)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/store/meta/metatest"
 )
 
 // A database of the first schema keeps its indexes and their children when it
@@ -124,4 +125,40 @@ func TestMigrateMarksIdleLinks(t *testing.T) {
 	if links, gone := collect(8); links != 1 || len(gone) != 1 || gone[0].Key != "k2" {
 		t.Errorf("collected %d links and %v, want the idle one", links, gone)
 	}
+}
+
+// Entries of indexes and foreign layers that a database from before has as
+// blobs are referred to when it is migrated.
+func TestMigrateHoldsGivenBlobs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kontor.db")
+	db, err := pool(path, writerPragmas())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialect()
+	p, err := goose.NewProvider(d.Goose, db, d.Migrations, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range metatest.GivenBlobsBefore(`x'%x'`, "0") {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	metatest.WantGivenBlobs(t, s)
 }

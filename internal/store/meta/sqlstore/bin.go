@@ -11,7 +11,7 @@ import (
 )
 
 const binColumns = `id, account, region, name, repository_id, digest, media_type, artifact_media_type, size_bytes,
-	pushed_at, last_pulled_at, subject, annotations, length(body), status, archived_at, activated_at, tags,
+	pushed_at, last_pulled_at, subject, length(body), status, archived_at, activated_at, tags,
 	deleted_at, expires_at, actor, reason, rule`
 
 // scanBin scans binColumns and then more.
@@ -19,11 +19,11 @@ func scanBin(rows *sql.Rows, more ...any) (meta.BinEntry, error) {
 	var e meta.BinEntry
 	var pushed, deleted, expires int64
 	var pulled, archived, activated sql.NullInt64
-	var annotations, tags string
+	var tags string
 	m := &e.Manifest
 	if err := rows.Scan(append([]any{&e.ID, &e.Registry.Account, &e.Registry.Region, &e.Name, &e.Repository,
 		&m.Image.Digest, &m.Image.MediaType, &m.Image.ArtifactMediaType, &m.Image.SizeBytes, &pushed, &pulled,
-		&m.Image.Subject, &annotations, &m.BodySizeBytes, &m.Image.Status, &archived, &activated, &tags,
+		&m.Image.Subject, &m.BodySizeBytes, &m.Image.Status, &archived, &activated, &tags,
 		&deleted, &expires, &e.Actor, &e.Reason, &e.Rule}, more...)...); err != nil {
 		return e, err
 	}
@@ -31,7 +31,7 @@ func scanBin(rows *sql.Rows, more ...any) (meta.BinEntry, error) {
 	m.Image.PushedAt, m.Image.LastPulledAt = fromMicros(pushed), timeOrZero(pulled)
 	m.Image.ArchivedAt, m.Image.ActivatedAt = timeOrZero(archived), timeOrZero(activated)
 	e.DeletedAt, e.ExpiresAt = fromMicros(deleted), fromMicros(expires)
-	return e, errors.Join(fromJSON(annotations, &m.Annotations), fromJSON(tags, &m.Image.Tags))
+	return e, fromJSON(tags, &m.Image.Tags)
 }
 
 func scanListedBin(rows *sql.Rows) (meta.BinEntry, error) { return scanBin(rows) }
@@ -39,12 +39,12 @@ func scanListedBin(rows *sql.Rows) (meta.BinEntry, error) { return scanBin(rows)
 // Bin implements meta.BinReader.
 func (r retentionReader) Bin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest) (meta.BinEntry, error) {
 	e, err := one(ctx, r.s, func(rows *sql.Rows) (meta.BinEntry, error) {
-		var children string
+		var annotations, children string
 		var body []byte
-		e, err := scanBin(rows, &children, &body)
+		e, err := scanBin(rows, &annotations, &children, &body)
 		e.Manifest.Body = body
-		return e, errors.Join(err, fromJSON(children, &e.Manifest.Children))
-	}, `SELECT `+binColumns+`, children, body FROM bin
+		return e, errors.Join(err, fromJSON(annotations, &e.Manifest.Annotations), fromJSON(children, &e.Manifest.Children))
+	}, `SELECT `+binColumns+`, annotations, children, body FROM bin
 		WHERE account = $1 AND region = $2 AND name = $3 AND digest = $4 ORDER BY id DESC LIMIT 1`,
 		string(in.Account), string(in.Region), string(name), string(d))
 	if err == nil {

@@ -150,7 +150,23 @@ func (t txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest,
 			err = meta.ErrReferenced
 		}
 	}
+	if err == nil {
+		err = t.holdGiven(ctx, repo, d)
+	}
 	return wrap(err, "linking blob %s to repository %d", d, repo)
+}
+
+// holdGiven makes those images refer to a linked blob that were waiting for it.
+func (t txn) holdGiven(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
+	n, err := t.s.exec(ctx, `INSERT INTO manifest_blobs (repository_id, manifest, blob)
+		SELECT repository_id, parent, child FROM manifest_children WHERE repository_id = $1 AND child = $2
+		UNION SELECT repository_id, manifest, layer FROM foreign_layers WHERE repository_id = $1 AND layer = $2
+		ON CONFLICT DO NOTHING`, int64(repo), string(d))
+	if err == nil && n > 0 {
+		_, err = t.s.exec(ctx, `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
+			WHERE repository_id = $1 AND digest = $2`, int64(repo), string(d))
+	}
+	return err
 }
 
 const hasLink = `SELECT EXISTS (SELECT 1 FROM blob_links WHERE repository_id = $1 AND digest = $2`

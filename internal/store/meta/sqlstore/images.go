@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 const (
 	manifestColumns = `m.repository_id, m.digest, m.media_type, m.artifact_media_type, m.size_bytes, m.pushed_at,
-	m.last_pulled_at, m.subject, m.annotations, length(m.body), COALESCE(s.status, 'ACTIVE'), s.archived_at, s.activated_at`
+	m.last_pulled_at, m.subject, length(m.body), COALESCE(s.status, 'ACTIVE'), s.archived_at, s.activated_at`
 	fromManifests = ` FROM manifests m
 		LEFT JOIN image_states s ON s.repository_id = m.repository_id AND s.digest = m.digest `
 )
@@ -26,27 +27,38 @@ func scanManifest(rows *sql.Rows, more ...any) (meta.Manifest, error) {
 	var m meta.Manifest
 	var pushed int64
 	var pulled, archived, activated sql.NullInt64
-	var annotations string
 	if err := rows.Scan(append([]any{&m.Repository, &m.Image.Digest, &m.Image.MediaType, &m.Image.ArtifactMediaType,
-		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &annotations, &m.BodySizeBytes,
+		&m.Image.SizeBytes, &pushed, &pulled, &m.Image.Subject, &m.BodySizeBytes,
 		&m.Image.Status, &archived, &activated}, more...)...); err != nil {
 		return m, err
 	}
 	m.Image.PushedAt, m.Image.LastPulledAt = fromMicros(pushed), timeOrZero(pulled)
 	m.Image.ArchivedAt, m.Image.ActivatedAt = timeOrZero(archived), timeOrZero(activated)
-	return m, fromJSON(annotations, &m.Annotations)
+	return m, nil
 }
 
 func scanListed(rows *sql.Rows) (meta.Manifest, error) { return scanManifest(rows) }
 
 // Manifest implements meta.ImageReader.
 func (r reader) Manifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
-	m, err := one(ctx, r.s, func(rows *sql.Rows) (meta.Manifest, error) {
+	return r.manifest(ctx, func(rows *sql.Rows) (meta.Manifest, error) {
+		var annotations string
 		var body []byte
-		m, err := scanManifest(rows, &body)
+		m, err := scanManifest(rows, &annotations, &body)
 		m.Body = body
-		return m, err
-	}, `SELECT `+manifestColumns+`, m.body`+fromManifests+`WHERE m.repository_id = $1 AND m.digest = $2`, int64(repo), string(d))
+		return m, errors.Join(err, fromJSON(annotations, &m.Annotations))
+	}, `, m.annotations, m.body`, repo, d)
+}
+
+// StatManifest implements meta.ImageReader.
+func (r reader) StatManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
+	return r.manifest(ctx, scanListed, "", repo, d)
+}
+
+// manifest reads manifestColumns, the columns more, and tags.
+func (r reader) manifest(ctx context.Context, scan func(*sql.Rows) (meta.Manifest, error), more string, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
+	m, err := one(ctx, r.s, scan,
+		`SELECT `+manifestColumns+more+fromManifests+`WHERE m.repository_id = $1 AND m.digest = $2`, int64(repo), string(d))
 	if err == nil {
 		m.Image.Tags, err = list(ctx, r.s, scanString[ecr.Tag],
 			`SELECT tag FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY tag`, int64(repo), string(d))
@@ -72,7 +84,18 @@ func (r reader) ListReferrers(ctx context.Context, repo meta.RepositoryID, subje
 	if limit <= 0 {
 		return nil, nil
 	}
-	all, err := list(ctx, r.s, scanListed, `SELECT `+manifestColumns+fromManifests+`
+	size := 0
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.Manifest, error) {
+		var annotations sql.RawBytes
+		m, err := scanManifest(rows, &annotations)
+		first := size == 0
+		if size += len(annotations); !first && size > meta.MaxListedAnnotations {
+			m.AnnotationsLeftOut = len(annotations) > 0
+			return m, err
+		}
+		return m, errors.Join(err, fromJSON(string(annotations), &m.Annotations))
+	},
+		`SELECT `+manifestColumns+`, m.annotations`+fromManifests+`
 		WHERE m.repository_id = $1 AND m.subject = $2 AND m.subject <> '' AND m.digest > $3 ORDER BY m.digest LIMIT $4`,
 		int64(repo), string(subject), string(after), limit)
 	if err == nil {
@@ -140,6 +163,15 @@ func (r reader) ListChildren(ctx context.Context, repo meta.RepositoryID, after 
 func (r reader) MissingManifests(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error) {
 	missing, err := r.absent(ctx, r.q.presentManifests, repo, ds)
 	return missing, wrap(err, "looking for images in repository %d", repo)
+}
+
+// LargestImage implements meta.ImageReader.
+func (r reader) LargestImage(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest) (size int64, err error) {
+	if len(ds) == 0 {
+		return 0, nil
+	}
+	_, err = r.s.queryRow(ctx, []any{&size}, r.q.largestImage, int64(repo), r.s.d.Strings(distinct(ds)))
+	return size, wrap(err, "reading the sizes of images in repository %d", repo)
 }
 
 // absent returns those of ds that present does not, each once, in order.
@@ -232,10 +264,8 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		}
 		return fmt.Errorf("%w: %d of its %d %s are not in the repository", meta.ErrReferenced, want-n, want, refs.what)
 	}
-	if len(m.Blobs) > 0 {
-		if _, err := t.s.exec(ctx, t.q.useLinks, repo, t.s.d.Strings(distinct(m.Blobs))); err != nil {
-			return err
-		}
+	if err := t.holdBlobs(ctx, m); err != nil {
+		return err
 	}
 	i := m.Image
 	if (i.Status == "" || i.Status == ecr.StatusActive) && i.ArchivedAt.IsZero() && i.ActivatedAt.IsZero() {
@@ -245,6 +275,29 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		VALUES ($1, $2, $3, $4, $5)`, repo, digest, string(cmp.Or(i.Status, ecr.StatusActive)),
 		microsOrNull(i.ArchivedAt), microsOrNull(i.ActivatedAt))
 	return err
+}
+
+// holdBlobs makes the image refer to what the repository was given of its
+// entries and foreign layers, and the links of all its blobs used.
+func (t txn) holdBlobs(ctx context.Context, m meta.Manifest) error {
+	repo, digest := int64(m.Repository), string(m.Image.Digest)
+	if len(m.Foreign) > 0 {
+		if _, err := t.s.exec(ctx, t.q.insertForeign, repo, digest, t.s.d.Strings(distinct(m.Foreign))); err != nil {
+			return err
+		}
+	}
+	given := slices.Concat(m.Foreign, m.Children)
+	if len(given) > 0 {
+		if _, err := t.s.exec(ctx, t.q.holdGiven, repo, digest, t.s.d.Strings(distinct(given))); err != nil {
+			return err
+		}
+	}
+	if all := append(given, m.Blobs...); len(all) > 0 {
+		if _, err := t.s.exec(ctx, t.q.useLinks, repo, t.s.d.Strings(distinct(all))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DeleteManifest implements meta.ImageWriter. Tags and references go by

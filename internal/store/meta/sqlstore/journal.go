@@ -24,14 +24,18 @@ func scanJournal(rows *sql.Rows) (meta.JournalEntry, error) {
 }
 
 const selectJournal = `SELECT seq, at, account, region, name, repository_id, op, digest, tags,
-	media_type, size_bytes, actor, reason, rule, request_id, body FROM journal `
+	media_type, size_bytes, actor, reason, rule, request_id`
 
 // QueryJournal implements meta.JournalReader.
 func (r retentionReader) QueryJournal(ctx context.Context, q meta.JournalQuery, after int64, limit int) ([]meta.JournalEntry, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
-	text, args := selectJournal+`WHERE account = $1 AND region = $2 AND seq > $3`,
+	body := `NULL`
+	if q.Bodies {
+		body = `body`
+	}
+	text, args := selectJournal+`, `+body+` FROM journal WHERE account = $1 AND region = $2 AND seq > $3`,
 		[]any{string(q.Registry.Account), string(q.Registry.Region), after}
 	and := func(asked bool, condition string, value any) {
 		if asked {

@@ -51,10 +51,13 @@ func (t txn) Retention() meta.RetentionTx { return retentionTx{retentionReader(t
 type queries struct {
 	tagsOfManifests  string
 	presentManifests string
+	largestImage     string
 	linkedBlobs      string
 	insertBlobs      string
 	insertChildren   string
 	insertSparse     string
+	insertForeign    string
+	holdGiven        string
 	recordPulls      string
 	sharedBlobs      string
 	anyLinks         string
@@ -76,6 +79,8 @@ func makeQueries(d *Dialect) queries {
 			WHERE repository_id = $1 AND ` + d.In("digest", 2) + ` ORDER BY digest, tag`,
 		presentManifests: `SELECT digest FROM manifests
 			WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		largestImage: `SELECT COALESCE(MAX(size_bytes), 0) FROM manifests
+			WHERE repository_id = $1 AND ` + d.In("digest", 2),
 		linkedBlobs: `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since
 			FROM blob_links l JOIN blobs b ON b.digest = l.digest
 			WHERE l.repository_id = $1 AND NOT l.hidden AND ` + d.In("l.digest", 2),
@@ -87,6 +92,11 @@ func makeQueries(d *Dialect) queries {
 			WHERE m.repository_id = $1 AND ` + d.In("m.digest", 3),
 		insertSparse: `INSERT INTO manifest_children (repository_id, parent, child)
 			SELECT $1, $2, c.value FROM ` + d.Rows("c", 3),
+		insertForeign: `INSERT INTO foreign_layers (repository_id, manifest, layer)
+			SELECT $1, $2, c.value FROM ` + d.Rows("c", 3),
+		holdGiven: `INSERT INTO manifest_blobs (repository_id, manifest, blob)
+			SELECT l.repository_id, $2, l.digest FROM blob_links l
+			WHERE l.repository_id = $1 AND ` + d.In("l.digest", 3) + ` ON CONFLICT DO NOTHING`,
 		recordPulls: `UPDATE manifests SET last_pulled_at = p.at FROM ` + d.PullRows + `
 			WHERE manifests.repository_id = p.repository_id AND manifests.digest = p.digest
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,

@@ -9,14 +9,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-const selectUpload = `SELECT id, repository_id, key, received, parts, smallest_part, last_part,
+const selectUpload = `SELECT id, repository_id, key, owner, received, parts, smallest_part, last_part, torn_bytes,
 	created_at, updated_at, state FROM uploads `
 
 func scanUpload(rows *sql.Rows) (meta.Upload, error) {
 	var u meta.Upload
 	var created, updated int64
 	var state []byte
-	err := rows.Scan(&u.ID, &u.Repository, &u.Key, &u.Progress.Offset, &u.Parts, &u.SmallestPart, &u.LastPart,
+	err := rows.Scan(&u.ID, &u.Repository, &u.Key, &u.Owner, &u.Progress.Offset, &u.Parts, &u.SmallestPart, &u.LastPart, &u.TornBytes,
 		&created, &updated, &state)
 	u.CreatedAt, u.UpdatedAt, u.Progress.State = fromMicros(created), fromMicros(updated), nonEmpty(state)
 	return u, err
@@ -48,19 +48,23 @@ func (r reader) UploadKeys(ctx context.Context, keys []blob.Key) ([]blob.Key, er
 }
 
 // CountUploads implements meta.UploadReader.
-func (r reader) CountUploads(ctx context.Context) (int, error) {
+func (r reader) CountUploads(ctx context.Context, owner string) (int, error) {
+	text, args := `SELECT COUNT(*) FROM uploads`, []any(nil)
+	if owner != "" {
+		text, args = text+` WHERE owner = $1`, []any{owner}
+	}
 	var n int
-	_, err := r.s.queryRow(ctx, []any{&n}, `SELECT COUNT(*) FROM uploads`)
+	_, err := r.s.queryRow(ctx, []any{&n}, text, args...)
 	return n, wrap(err, "counting uploads")
 }
 
 // InsertUpload implements meta.UploadWriter.
 func (t txn) InsertUpload(ctx context.Context, u meta.Upload) error {
 	n, err := t.s.exec(ctx, `INSERT INTO uploads (id, repository_id, key, received, parts, smallest_part, last_part,
-		created_at, updated_at, state)
-		SELECT $2, id, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 ON CONFLICT DO NOTHING`,
+		torn_bytes, created_at, updated_at, state, owner)
+		SELECT $2, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM repositories WHERE id = $1 ON CONFLICT DO NOTHING`,
 		int64(u.Repository), string(u.ID), string(u.Key), u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart,
-		micros(u.CreatedAt), micros(u.UpdatedAt), bytes(u.Progress.State))
+		u.TornBytes, micros(u.CreatedAt), micros(u.UpdatedAt), bytes(u.Progress.State), u.Owner)
 	if err == nil && n == 0 {
 		var there bool
 		if there, err = t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM repositories WHERE id = $1)`, int64(u.Repository)); err == nil {
@@ -76,8 +80,8 @@ func (t txn) InsertUpload(ctx context.Context, u meta.Upload) error {
 // AdvanceUpload implements meta.UploadWriter.
 func (t txn) AdvanceUpload(ctx context.Context, u meta.Upload, from int64) error {
 	n, err := t.s.exec(ctx, `UPDATE uploads SET received = $3, parts = $4, smallest_part = $5, last_part = $6,
-		updated_at = $7, state = $8 WHERE id = $1 AND received = $2`,
-		string(u.ID), from, u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart, micros(u.UpdatedAt), bytes(u.Progress.State))
+		updated_at = $7, state = $8, torn_bytes = $9 WHERE id = $1 AND received = $2`,
+		string(u.ID), from, u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart, micros(u.UpdatedAt), bytes(u.Progress.State), u.TornBytes)
 	if err == nil && n == 0 {
 		var there bool
 		if there, err = t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM uploads WHERE id = $1)`, string(u.ID)); err == nil {
