@@ -100,7 +100,7 @@ func Summary(p rollout.Plan) string {
 	changes := len(p.Changes)
 	if p.RefreshOnly && p.Errors == 0 {
 		if changes > 0 {
-			return fmt.Sprintf("Drift: %s not as the file says; apply changes that back.", words.Count(changes, "repository is", "repositories are"))
+			return fmt.Sprintf("Drift: %s from the file; apply changes that back.", words.Count(changes, "repository differs", "repositories differ"))
 		}
 		return "Drift: none."
 	}

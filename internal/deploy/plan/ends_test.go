@@ -235,7 +235,7 @@ func TestStale(t *testing.T) {
 			[]string{"repository same is another than when the plan was made"},
 		},
 		{"one is gone", wanted(want...), seen(have[1:]...), []string{"repository old is gone since the plan was made; plan again"}},
-		{"somebody made one", wanted(want...), seen(append(have, repo("new", "", "", ""))...), []string{"repository new was created by someone else after the plan was made; plan again"}},
+		{"somebody made one", wanted(want...), seen(append(have, repo("new", "", "", ""))...), []string{"repository new was created by someone else since the plan was made; plan again"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
