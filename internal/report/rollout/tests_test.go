@@ -57,7 +57,7 @@ func TestAccessTests(t *testing.T) {
 	for want, tests := range map[string][]rollout.AccessTest{
 		"<nil>": {holds},
 		"kontor.yaml:4:5: an access test failed: 222222222222 may pull arn:aws:ecr:us-east-1:111111111111:repository/app: it is denied": {holds, fails},
-		"2 access tests failed: see `kontor access test`":                                                                                 {fails, fails},
+		"2 access tests failed: see `kontor access test`": {fails, fails},
 	} {
 		got := "<nil>"
 		if err := (rollout.AccessTests{Tests: tests}).Err(); err != nil {
