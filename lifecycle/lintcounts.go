@@ -159,7 +159,7 @@ func (l *linter) countsOthers(id int, counted []int) {
 	}
 	l.add(LintCountsOthers, Warning, id, jsonpos.Path{"selection", "countNumber"}, lost,
 		fmt.Sprintf("rule %d keeps %d images and counts %s among them", r.Priority, r.Selection.CountNumber, and(names)),
-		"count the tags of releases alone, keep the others in a repository of their own, or choose a countNumber that has room for them")
+		"count the tags of releases alone, store the others in a separate repository, or choose a countNumber that has room for them")
 }
 
 // and is "a", "a and b" or "a, b and c".

@@ -46,11 +46,11 @@ func untaggableRemedy(element string, r rune) string {
 	case unicode.IsSpace(r):
 		return "remove the space"
 	case strings.ContainsRune("{},", r):
-		return "write one rule for each of the alternatives: a pattern has none"
+		return "write one rule for each alternative: patterns do not support alternatives"
 	case strings.ContainsRune("^$[]()|+?\\", r):
 		return `the only wildcard is "*", for any text: patterns are not regular expressions`
 	case r == '/':
-		return `tags have no slash: see how the tag of such a branch is written, often with "-"`
+		return `tags cannot contain a slash: check how branch names are written in tags, often with "-"`
 	case r == ':' || r == '@':
 		return "write the tag alone, without the image's name"
 	}

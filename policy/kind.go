@@ -146,7 +146,7 @@ func (k Kind) check(doc Document, broken map[int]bool) []finding {
 			c.fail(at.At("NotPrincipal"), "NotPrincipal with Allow would allow everyone else, and AWS refuses it; name the principals in Principal")
 		}
 		if s.Principal.Everyone && r.principal != forbidden && !r.star {
-			c.fail(at.At("Principal"), `%s policies do not take "*" here; to mean everyone, write {"AWS": "*"}`, k)
+			c.fail(at.At("Principal"), `%s policies do not allow "*" here; to mean everyone, write {"AWS": "*"}`, k)
 		}
 		c.who(at.At("Principal"), s.Principal, r, k)
 		c.who(at.At("NotPrincipal"), s.NotPrincipal, r, k)
@@ -180,7 +180,7 @@ func (c *checker) key(at jsonpos.Path, cond Condition, variables bool) {
 		takes := strings.HasPrefix(base, "String") || strings.HasPrefix(base, "Arn") || base == "Bool"
 		switch {
 		case !takes && strings.Contains(s, "${"):
-			return fmt.Sprintf("%s does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators", cond.Operator)
+			return fmt.Sprintf("%s does not support variables such as ${aws:username}; use them in values of the String, Arn and Bool operators", cond.Operator)
 		case takes && variables:
 			return wrongVariable(s)
 		}

@@ -268,7 +268,7 @@ func TestRefusals(t *testing.T) {
 		{"trust with resource", policy.Trust, statement(`"Action":"sts:AssumeRole","Resource":"*","Principal":{"AWS":"*"}`), []string{"kind Statement[0].Resource: trust policies have no Resource"}},
 		{"trust for ecr", policy.Trust, statement(`"Principal":{"AWS":"*"}`), []string{`kind Statement[0].Action[0]: "ecr:*": trust policies are for actions of sts, such as sts:*`}},
 		{"trust for everyone", policy.Trust, statement(`"Action":"sts:AssumeRole","Principal":"*"`), []string{
-			`kind Statement[0].Principal: trust policies do not take "*" here; to mean everyone, write {"AWS": "*"}`}},
+			`kind Statement[0].Principal: trust policies do not allow "*" here; to mean everyone, write {"AWS": "*"}`}},
 		{"trust with not-principal", policy.Trust, statement(`"Effect":"Deny","Action":"sts:AssumeRole","NotPrincipal":{"AWS":"111111111111"}`), []string{
 			"kind Statement[0].NotPrincipal: trust policies have no NotPrincipal; name the principals in Principal"}},
 		// "AWS JSON policy elements: NotPrincipal", NotPrincipal with Allow
@@ -319,11 +319,11 @@ func TestRefusals(t *testing.T) {
 			`kind Statement[0].Condition.StringEquals[":x"]: ":x" is not a condition key; want SERVICE:NAME, such as aws:PrincipalOrgID`}},
 		{"variables and operators", policy.Repository, statement(`"Condition":{"NumericLessThan":{"a:b":"${x:y}"},"DateEquals":{"a:b":"${x:y}"},"NotIpAddress":{"a:b":["10.0.0.0/8","${x:y}"]},` +
 			`"Null":{"a:b":"${x:y}"},"BinaryEquals":{"a:b":"${x:y}"},"Bool":{"a:b":"${x:y}"},"ArnLike":{"a:b":"${x:y}"},"StringNotLikeIfExists":{"a:b":"${x:y}*${*}"}}`), []string{
-			`kind Statement[0].Condition.NumericLessThan["a:b"][0]: NumericLessThan does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`,
-			`kind Statement[0].Condition.DateEquals["a:b"][0]: DateEquals does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`,
-			`kind Statement[0].Condition.NotIpAddress["a:b"][1]: NotIpAddress does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`,
-			`kind Statement[0].Condition.Null["a:b"][0]: Null does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`,
-			`kind Statement[0].Condition.BinaryEquals["a:b"][0]: BinaryEquals does not take variables such as ${aws:username}; they can stand in values of the String, Arn and Bool operators`}},
+			`kind Statement[0].Condition.NumericLessThan["a:b"][0]: NumericLessThan does not support variables such as ${aws:username}; use them in values of the String, Arn and Bool operators`,
+			`kind Statement[0].Condition.DateEquals["a:b"][0]: DateEquals does not support variables such as ${aws:username}; use them in values of the String, Arn and Bool operators`,
+			`kind Statement[0].Condition.NotIpAddress["a:b"][1]: NotIpAddress does not support variables such as ${aws:username}; use them in values of the String, Arn and Bool operators`,
+			`kind Statement[0].Condition.Null["a:b"][0]: Null does not support variables such as ${aws:username}; use them in values of the String, Arn and Bool operators`,
+			`kind Statement[0].Condition.BinaryEquals["a:b"][0]: BinaryEquals does not support variables such as ${aws:username}; use them in values of the String, Arn and Bool operators`}},
 		{"variables that are none", policy.Repository, statement(`"Resource":["arn:aws:ecr:*:*:repository/${aws:username","arn:aws:ecr:*:*:repository/${}"],` +
 			`"Condition":{"StringLike":{"a:b":["${aws: username}","${a:b, x}","${a:b,'x}","${a:b, 'x y'}-${","$ {$} ${$}${?}"]}}`), []string{
 			`kind Statement[0].Resource[0]: "arn:aws:ecr:*:*:repository/${aws:username": ${ begins a variable, which needs a } at its end; write ${$} for the character $`,

@@ -34,7 +34,7 @@ writes, into folders that are new or empty,
                 skopeo copy --all oci:DIR:VERSION docker://HOST/kontor:VERSION
 
 All times are that of the commit, or SOURCE_DATE_EPOCH (seconds) when it is set;
-so the same commit, version and Go toolchain give the same bytes.
+so the same commit, version and Go toolchain produce the same bytes.
 
 Flags:
 `
@@ -91,7 +91,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.dist, "dist", "", "write archives and checksums to `DIR` (default none)")
 	f.StringVar(&o.image, "image", "", "write the container image to `DIR`, as an OCI image layout (default none)")
 	list := f.String("platforms", strings.Join(defaultPlatforms, ","), "build for the `LIST` of OS/ARCH")
-	f.StringVar(&o.version, "version", "", "the version to stamp, such as v1.2.3 (default what git describe says)")
+	f.StringVar(&o.version, "version", "", "the version to stamp, such as v1.2.3 (default the output of git describe)")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stderr, usage)
 		f.SetOutput(stderr)
@@ -105,7 +105,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("%w: unknown argument %q", errUsage, f.Arg(0))
 	}
 	if o.dist == "" && o.image == "" {
-		return o, fmt.Errorf("%w: nothing to do: give -dist, -image or both", errUsage)
+		return o, fmt.Errorf("%w: nothing to do: pass -dist, -image or both", errUsage)
 	}
 	for name := range strings.SplitSeq(*list, ",") {
 		p, err := parsePlatform(name)
@@ -185,7 +185,7 @@ func describe(ctx context.Context, version string) (about, error) {
 	if a.version == "" {
 		v, err := git(ctx, "describe", "--tags", "--always", "--dirty")
 		if err != nil {
-			return about{}, fmt.Errorf("finding out the version: %w; give it with -version", err)
+			return about{}, fmt.Errorf("finding the version: %w; set it with -version", err)
 		}
 		if err := checkVersion(v); err != nil {
 			return about{}, err

@@ -19,7 +19,7 @@ func checkStatic(p platform, program []byte) error {
 	}
 	f, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
-		return fmt.Errorf("the program for %s is no ELF file: %w", p, err)
+		return fmt.Errorf("the program for %s is not an ELF file: %w", p, err)
 	}
 	if want, known := machines[p.arch]; known && f.Machine != want {
 		return fmt.Errorf("the program for %s is for the machine %s, not %s", p, f.Machine, want)

@@ -56,7 +56,7 @@ func TestCheckStatic(t *testing.T) {
 		{"static", arm64, static, ""},
 		{"for another machine", amd64, static, "EM_AARCH64, not EM_X86_64"},
 		{"dynamic", host, dynamic, "not static"},
-		{"no program", amd64, []byte("#!/bin/sh\n"), "no ELF file"},
+		{"no program", amd64, []byte("#!/bin/sh\n"), "is not an ELF file"},
 		{"macOS links to its system", platform{"darwin", "arm64"}, []byte("mach-o"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func TestAdminElsewhere(t *testing.T) {
 		http.Error(w, "<html>", http.StatusNotFound)
 	}))
 	defer web.Close()
-	s.want(s.run("admin", "bin", "--endpoint", web.URL, "--region", "us-east-1"), 1, "answers 404 Not Found: it is not a Kontor registry")
+	s.want(s.run("admin", "bin", "--endpoint", web.URL, "--region", "us-east-1"), 1, "returned 404 Not Found: it is not a Kontor registry")
 	if tries != 2 {
 		t.Errorf("%d tries, want 2: throttled calls are made again, others are not", tries)
 	}

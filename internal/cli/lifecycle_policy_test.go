@@ -39,7 +39,7 @@ ok      kontor.yaml:9:3: repository web: an untagged image, 2 days old, is expir
 	s.write("kontor.yaml", testedFile+"- {repository: web, image: {tags: [release-1], age_days: 300}, expect: kept}\n")
 	const line = `kontor.yaml:10:3: lifecycle_tests[3]: in repository web the image is expired, not kept: it belongs to rule 2, made by ecr_repositories.web.expire_all_images at 5:9`
 	r := s.want(s.run("lifecycle", "test"), 1, "FAILED  kontor.yaml:10:3: repository web: an image tagged release-1, 300 days old, is expired\n", "4 tests passed, 1 failed.\n")
-	if r.errors != line+"\nkontor: 1 lifecycle test does not hold\n" {
+	if r.errors != line+"\nkontor: 1 lifecycle test failed\n" {
 		t.Errorf("stderr:\n%s", r.errors)
 	}
 	got := decode[struct {

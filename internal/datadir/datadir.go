@@ -182,13 +182,13 @@ func explain(path string, err error) error {
 	case errors.Is(err, identity.ErrMasterKey):
 		return fmt.Errorf("data folder %s: %w", path, identity.ErrMasterKey)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("data folder %s may not be used by this user: give yourself the right to, %s (%w)", path, another, err)
+		return fmt.Errorf("data folder %s: permission denied: change its permissions, %s (%w)", path, another, err)
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("data folder %s is on a read-only filesystem: make it writable, %s (%w)", path, another, err)
 	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("data folder %s is not a folder: use another with --data (%w)", path, err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, blob.ErrNoSpace), errors.Is(err, meta.ErrUnavailable):
-		return fmt.Errorf("data folder %s: the disk is full or fails: make room, %s (%w)", path, another, err)
+		return fmt.Errorf("data folder %s: the disk is full or fails: free some space, %s (%w)", path, another, err)
 	}
 	return fmt.Errorf("data folder %s: %w", path, err)
 }

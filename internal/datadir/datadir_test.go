@@ -310,11 +310,11 @@ func TestFoldersThatCannotBeOpened(t *testing.T) {
 		{"master key cut off", func(t *testing.T, path string) { made(t, path); write(t, path, "master.key", "short", 0o600) }, both,
 			"data folder PATH: master key PATH/master.key: 5 bytes, want 32: restore the file from its backup"},
 		{"may not be made", func(t *testing.T, path string) { remove(t, path); chmod(t, filepath.Dir(path), 0o555) }, both[:1],
-			"data folder PATH may not be used by this user: give yourself the right to, " + another + " (mkdir PATH: permission denied)"},
+			"data folder PATH: permission denied: change its permissions, " + another + " (mkdir PATH: permission denied)"},
 		{"may not be written", func(t *testing.T, path string) { chmod(t, path, 0o555) }, both[:1],
-			"data folder PATH may not be used by this user: give yourself the right to, " + another + " (open PATH/lock: permission denied)"},
+			"data folder PATH: permission denied: change its permissions, " + another + " (open PATH/lock: permission denied)"},
 		{"somebody else's", func(t *testing.T, path string) { made(t, path); chmod(t, path, 0) }, both[:1],
-			"data folder PATH may not be used by this user: give yourself the right to, " + another + " (open PATH/lock: permission denied)"},
+			"data folder PATH: permission denied: change its permissions, " + another + " (open PATH/lock: permission denied)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -333,7 +333,7 @@ func TestFoldersThatCannotBeOpened(t *testing.T) {
 		chmod(t, path, 0)
 		var err error
 		unprivileged(t, func() { _, _, err = datadir.Running(t.Context(), path, 0) })
-		wantError(t, err, fs.ErrPermission, strings.ReplaceAll("data folder PATH may not be used by this user: give yourself the right to, "+another+
+		wantError(t, err, fs.ErrPermission, strings.ReplaceAll("data folder PATH: permission denied: change its permissions, "+another+
 			" (open PATH/lock: permission denied)", "PATH", path))
 	})
 }

@@ -42,7 +42,7 @@ const Settle = 2 * time.Minute
 func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, error) {
 	result := Result{Target: p.Target, Repositories: []RepositoryResult{}}
 	if p.Version != plan.Version {
-		return result, fmt.Errorf("the plan has version %d, this is for version %d: make it again", p.Version, plan.Version)
+		return result, fmt.Errorf("the plan has version %d, but this program needs version %d: create the plan again", p.Version, plan.Version)
 	}
 	if p.RefreshOnly {
 		return result, errors.New("a plan of --refresh-only shows drift and cannot be applied: nothing was changed")

@@ -67,7 +67,7 @@ func explainOn(err error, object, resource string) error {
 	case errors.As(err, &silent):
 		e.Message = fmt.Sprintf("%s: %s: check that the server there works, the network between (a VPN, a proxy of HTTPS_PROXY) and endpoint:", object, silent)
 	case notAWS(err):
-		e.Message = fmt.Sprintf("%s: what answered %s is not the AWS API: correct endpoint:, or a proxy stands between (HTTPS_PROXY)", object, call)
+		e.Message = fmt.Sprintf("%s: the response to %s is not from the AWS API: correct endpoint:, or check the proxy (HTTPS_PROXY)", object, call)
 	case errors.As(err, &api):
 		e.Code = api.ErrorCode()
 		e.Message = fmt.Sprintf("%s: %s: %s", object, e.Code, oneLine(api.ErrorMessage()))
@@ -85,7 +85,7 @@ func explainOn(err error, object, resource string) error {
 	case errors.As(err, &dial) && dial.Op == "dial":
 		e.Message = fmt.Sprintf("%s: %s cannot be reached: %s: check the network, a proxy (HTTPS_PROXY) and endpoint:", object, addressOf(err), oneLine(root(err).Error()))
 	case errors.Is(err, context.DeadlineExceeded):
-		e.Message = fmt.Sprintf("%s: %s got no answer in time", object, call)
+		e.Message = fmt.Sprintf("%s: no response to %s in time", object, call)
 	default:
 		e.Message = fmt.Sprintf("%s: %s: %s", object, call, oneLine(root(err).Error()))
 	}
@@ -176,7 +176,7 @@ func permission(op *smithy.OperationError, resource, message string) string {
 	needs := "the caller needs " + strings.Join(list, " and ")
 	where, denied := policyOf(message)
 	if denied {
-		return fmt.Sprintf("%s, and a Deny in %s takes it away: no other statement gives it back, so change that one", needs, where)
+		return fmt.Sprintf("%s, but a Deny in %s overrides every Allow: change that Deny", needs, where)
 	}
 	allowed := `"` + strings.Join(list, `","`) + `"`
 	if len(list) > 1 {

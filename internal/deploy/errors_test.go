@@ -82,7 +82,7 @@ func TestHints(t *testing.T) {
 		{"a quota", call("ECR", "CreateRepository", "LimitExceededException"), "a quota of the account is used up: ask for more under Service Quotas"},
 		{"a key that may not be used", call("ECR", "CreateRepository", "KmsException"), "the caller needs kms:DescribeKey, kms:CreateGrant and kms:RetireGrant on the key of encryption:"},
 		{"an answer of no AWS API", call("STS", "GetCallerIdentity", "UnknownError"),
-			"the repositories: what answered STS GetCallerIdentity is not the AWS API: correct endpoint:"},
+			"the repositories: the response to STS GetCallerIdentity is not from the AWS API: correct endpoint:"},
 		{"a host that does not accept", &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",
 			Err: &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: os.ErrDeadlineExceeded}},
 			"192.0.2.1:443 cannot be reached: i/o timeout: check the network, a proxy (HTTPS_PROXY) and endpoint:"},
@@ -101,7 +101,7 @@ func TestDenialsNameThePolicy(t *testing.T) {
 		who   = "User: arn:aws:iam::111111111111:user/a is not authorized to perform: ecr:GetLifecyclePolicy on resource: arn:aws:ecr:us-east-2:111111111111:repository/api "
 		needs = "the caller needs ecr:GetLifecyclePolicy"
 		add   = needs + `: add {"Effect":"Allow","Action":"ecr:GetLifecyclePolicy","Resource":"*"} to `
-		deny  = needs + ", and a Deny in "
+		deny  = needs + ", but a Deny in "
 	)
 	for message, want := range map[string]string{
 		"because no identity-based policy allows the ecr:GetLifecyclePolicy action":        add + "its IAM policy",
@@ -110,14 +110,14 @@ func TestDenialsNameThePolicy(t *testing.T) {
 		"because no service control policy allows the ecr:GetLifecyclePolicy action":       add + "the service control policy of its organization",
 		"because no VPC endpoint policy allows the ecr:GetLifecyclePolicy action":          add + "the policy of the VPC endpoint",
 		"because no resource-based policy allows the ecr:GetLifecyclePolicy action":        add + "the policy of the resource",
-		"with an explicit deny in an identity-based policy":                                deny + "its IAM policy takes it away",
-		"with an explicit deny in a service control policy":                                deny + "the service control policy of its organization takes it away",
-		"with an explicit deny in a resource-based policy, so it is in that of a registry": deny + "the policy of the resource takes it away",
+		"with an explicit deny in an identity-based policy":                                deny + "its IAM policy overrides every Allow",
+		"with an explicit deny in a service control policy":                                deny + "the service control policy of its organization overrides every Allow",
+		"with an explicit deny in a resource-based policy, so it is in that of a registry": deny + "the policy of the resource overrides every Allow",
 	} {
 		err := deploy.Explain(&smithy.OperationError{ServiceID: "ECR", OperationName: "GetLifecyclePolicy",
 			Err: &smithy.GenericAPIError{Code: "AccessDeniedException", Message: who + message}}, "repository api")
 		contains(t, err, want)
-		if strings.Contains(want, " takes ") && strings.Contains(err.Error(), `"Allow"`) {
+		if strings.Contains(want, " overrides ") && strings.Contains(err.Error(), `"Allow"`) {
 			t.Errorf("an Allow does not help against a Deny: %v", err)
 		}
 	}

@@ -64,7 +64,7 @@ func (c Config) Store(hosts []string, user, password string) (where string, err 
 		} else {
 			place = "docker-credential-" + helper
 			if _, err := exec.LookPath(place); err != nil {
-				return "", fmt.Errorf("%s keeps passwords with %s, which is not on PATH: install it, or take it out of that file", c.Path, place)
+				return "", fmt.Errorf("%s stores passwords with %s, which is not on PATH: install it, or remove it from that file", c.Path, place)
 			}
 			err = client.Store(client.NewShellProgramFunc(place), &credentials.Credentials{ServerURL: host, Username: user, Secret: password})
 			if err == nil {

@@ -192,7 +192,7 @@ func TestRefusals(t *testing.T) {
 		{"a list", `[]`, "PATH is not a JSON object: correct it, or name another folder with DOCKER_CONFIG (json: cannot unmarshal array into Go value of type dockerauth.document)"},
 		{"auths is no object", `{"auths":[]}`, "storing the password for a:1 in PATH: auths: json: cannot unmarshal array into Go value of type map[string]json.RawMessage"},
 		{"credsStore is no string", `{"credsStore":1}`, "PATH: credsStore: json: cannot unmarshal number into Go value of type string"},
-		{"no such helper", `{"credsStore":"nowhere"}`, "PATH keeps passwords with docker-credential-nowhere, which is not on PATH: install it, or take it out of that file"},
+		{"no such helper", `{"credsStore":"nowhere"}`, "PATH stores passwords with docker-credential-nowhere, which is not on PATH: install it, or remove it from that file"},
 		{"a helper that fails", `{"credsStore":"locked"}`,
 			"storing the password for a:1 in docker-credential-locked: error storing credentials - err: exit status 1, out: `the keychain is locked`"},
 	}

@@ -58,7 +58,7 @@ func (c Config) Login(host string) (l Login, ok bool, err error) {
 func (c Config) ask(helper, server string) (Login, bool, error) {
 	program := "docker-credential-" + helper
 	if _, err := exec.LookPath(program); err != nil {
-		return Login{}, false, fmt.Errorf("%s keeps passwords with %s, which is not on PATH: install it, or take it out of that file", c.Path, program)
+		return Login{}, false, fmt.Errorf("%s stores passwords with %s, which is not on PATH: install it, or remove it from that file", c.Path, program)
 	}
 	got, err := client.Get(client.NewShellProgramFunc(program), server)
 	switch {

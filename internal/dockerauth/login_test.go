@@ -76,7 +76,7 @@ func TestLoginRefusals(t *testing.T) {
 	useHelper(t, "locked", false)
 	for _, tt := range []struct{ name, file, want string }{
 		{"no JSON", `{"auths":`, "PATH is not a JSON object"},
-		{"no such helper", `{"credsStore":"nowhere"}`, "PATH keeps passwords with docker-credential-nowhere, which is not on PATH"},
+		{"no such helper", `{"credsStore":"nowhere"}`, "PATH stores passwords with docker-credential-nowhere, which is not on PATH"},
 		{"a helper that fails", `{"credsStore":"locked"}`, "asking docker-credential-locked for the password for a"},
 		{"no base64", `{"auths":{"a":{"auth":"???"}}}`, "PATH: auths: a: auth is not a user and a password in base64"},
 		{"auths is no object", `{"auths":[]}`, "PATH: auths: json:"},

@@ -89,7 +89,7 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 		c.Server.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Folder == "" && (c.Audit != "" || c.TLS.Local) {
-		return nil, wrong("the audit log and the certificates of --tls are kept in a data folder: give --data DIR")
+		return nil, wrong("the audit log and the certificates of --tls are kept in a data folder: pass --data DIR")
 	}
 	explain := func(err error) error { return err }
 	if c.Stores == nil {
@@ -127,7 +127,7 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 // what it has opened by then.
 func (s *Server) listen(ctx context.Context, c Config, explain func(error) error) (bindings []server.Binding, err error) {
 	if last := c.Port + len(c.Registries) - 1; c.Port != 0 && last > maxPort {
-		return nil, wrong("--listen: the %d registries of the file would need ports up to %d: give a first port of %d at most",
+		return nil, wrong("--listen: the %d registries of the file would need ports up to %d: choose a first port of at most %d",
 			len(c.Registries), last, maxPort-len(c.Registries)+1)
 	}
 	secure, err := c.TLS.open(c.Folder, reachable(c.Host), c.Server.Log)

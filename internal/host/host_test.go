@@ -167,7 +167,7 @@ func TestStartFails(t *testing.T) {
 		config bool // a ConfigError
 	}{
 		"second port taken": {func(c *host.Config) { c.Port = port - 1 }, "127.0.0.1:" + strconv.Itoa(port) + " is in use: stop what listens there", false},
-		"no such port":      {func(c *host.Config) { c.Port = 65535 }, "--listen: the 2 registries of the file would need ports up to 65536: give a first port of 65534 at most", true},
+		"no such port":      {func(c *host.Config) { c.Port = 65535 }, "--listen: the 2 registries of the file would need ports up to 65536: choose a first port of at most 65534", true},
 		"no registry":       {func(c *host.Config) { c.Registries = nil }, "no registry to serve", false},
 		"no certificate":    {func(c *host.Config) { c.TLS = host.TLS{Cert: "none.pem", Key: "none.pem"} }, "none.pem", false},
 	} {

@@ -27,7 +27,7 @@ func Listen(ctx context.Context, host string, port int) ([]net.Listener, error) 
 		case errors.Is(err, syscall.EADDRINUSE):
 			return fmt.Errorf("%s is in use: stop what listens there, or choose another port with --listen", at)
 		case errors.Is(err, syscall.EACCES):
-			return fmt.Errorf("%s may not be opened by this user: choose a port above 1023 with --listen", at)
+			return fmt.Errorf("listening on %s: permission denied: choose a port above 1023 with --listen", at)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
 			return fmt.Errorf("%s is not an address of this machine: choose another with --listen", at)
 		}

@@ -36,9 +36,9 @@ func (c TLS) On() bool { return c.Local || c.Cert != "" }
 func (c TLS) Check() error {
 	switch {
 	case (c.Cert == "") != (c.Key == ""):
-		return wrong("--tls-cert and --tls-key belong together: give both")
+		return wrong("--tls-cert and --tls-key belong together: pass both")
 	case c.Local && c.Cert != "":
-		return wrong("--tls makes a certificate and --tls-cert brings one: give one of them")
+		return wrong("--tls and --tls-cert cannot be combined: pass one of them")
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func client(r datadir.Registry) (HTTPClient, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the server's certificate: %s holds none", r.Trust)
+		return nil, fmt.Errorf("the server's certificate: %s does not contain one", r.Trust)
 	}
 	var d net.Dialer
 	return &http.Client{Transport: &http.Transport{

@@ -124,7 +124,7 @@ func (f *file) choose(name string) (c cluster, u user, err error) {
 		name = f.CurrentContext
 	}
 	if name == "" {
-		return c, u, errors.New("the kubeconfig has no current context: give --context NAME")
+		return c, u, errors.New("the kubeconfig has no current context: pass --context NAME")
 	}
 	for _, x := range f.Contexts {
 		if x.Name != name {

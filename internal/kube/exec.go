@@ -105,7 +105,7 @@ func material(data, name, dir string) ([]byte, error) {
 	case data != "":
 		b, err := base64.StdEncoding.DecodeString(data)
 		if err != nil {
-			return nil, fmt.Errorf("the kubeconfig holds a certificate or key that is not base64: %w", err)
+			return nil, fmt.Errorf("the kubeconfig has a certificate or key that is not base64: %w", err)
 		}
 		return b, nil
 	case name != "":

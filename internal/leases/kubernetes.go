@@ -119,7 +119,7 @@ func Kubernetes(text []byte) (Objects, error) {
 		case errors.Is(err, io.EOF) && n > 0:
 			return out, nil
 		case errors.Is(err, io.EOF):
-			return Objects{}, errors.New("there is nothing to read: want the output of kubectl get pods,deployments,... -A -o json")
+			return Objects{}, errors.New("the input is empty: want the output of kubectl get pods,deployments,... -A -o json")
 		case err == nil:
 			err = out.document(raw)
 		}

@@ -73,7 +73,7 @@ func ParseReference(s string) (Reference, error) {
 	if hasTag {
 		t, err := ecr.ParseTag(tag)
 		if err != nil {
-			return bad("the tag after the colon is none")
+			return bad("the text after the colon is not a tag")
 		}
 		r.Image.Tag = t
 	}

@@ -35,7 +35,7 @@ func TestParseReference(t *testing.T) {
 		{name: "an address of version 6", in: "[::1]:5050/app:v1", want: leases.Reference{Host: "[::1]:5050", Repository: "app", Image: ecr.ImageID{Tag: "v1"}}},
 		{name: "empty", in: "", err: "want HOST/REPOSITORY:TAG"},
 		{name: "short digest", in: "a.example/app@sha256:12", err: "want a digest such as"},
-		{name: "no tag", in: "a.example/app:", err: "the tag after the colon is none"},
+		{name: "no tag", in: "a.example/app:", err: "the text after the colon is not a tag"},
 		{name: "white space", in: "a.example/a b", err: "want HOST/REPOSITORY:TAG"},
 		{name: "no repository", in: "a.example/", err: "want HOST/REPOSITORY:TAG"},
 	}
@@ -152,7 +152,7 @@ func TestKubernetesForms(t *testing.T) {
 		{name: "one after another", in: typed + "\n" + `{"kind":"List","items":[]}` + typed, uses: append(slices.Clone(want), want...)},
 		{name: "an empty cluster", in: `{"kind":"List","items":[]}`},
 		{name: "cluster-wide objects have no namespace", in: `{"kind":"Node","metadata":{"name":"n"}}`},
-		{name: "nothing", in: "  \n", err: "there is nothing to read"},
+		{name: "nothing", in: "  \n", err: "the input is empty"},
 		{name: "YAML", in: "kind: List\n", err: "this is not what kubectl get -o json prints"},
 		{name: "something else", in: `{"a":1}`, err: "it has neither kind nor items"},
 		{name: "no object", in: `[1]`, err: "this is not what"},

@@ -50,20 +50,20 @@ func New() *Metrics {
 	m := &Metrics{
 		all:         prometheus.NewRegistry(),
 		requests:    counter("kontor_requests_total", "Requests answered.", "registry", "operation", "status"),
-		duration:    histogram("kontor_request_seconds", "Time from a request's header to the end of its answer.", "operation"),
+		duration:    histogram("kontor_request_seconds", "Time from a request's header to the end of its response.", "operation"),
 		in:          counter("kontor_received_bytes_total", "Bytes of request bodies.", "operation"),
-		out:         counter("kontor_sent_bytes_total", "Bytes of bodies of answers.", "operation"),
+		out:         counter("kontor_sent_bytes_total", "Bytes of response bodies.", "operation"),
 		refused:     counter("kontor_refused_total", "Requests refused by a limit, by its name.", "limit"),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_connections", Help: "Connections open."}),
 		database:    histogram("kontor_database_seconds", "Time of transactions of the database, reads (view) and writes (update).", "kind"),
 		jobs:        counter("kontor_jobs_total", "Times that a job ran.", "job"),
-		failures:    counter("kontor_job_failures_total", "Times that a job failed; it is tried again.", "job"),
+		failures:    counter("kontor_job_failures_total", "Times that a job failed; it is retried.", "job"),
 		removed:     counter("kontor_job_removed_total", "Uploads, files, images or entries that a job removed.", "job"),
 		uploads:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_uploads_open", Help: "Uploads begun and neither completed, cancelled nor expired."}),
 		pulls:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_pull_times_pending", Help: "Images pulled whose pull time is not stored yet."}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "kontor_build_info", Help: "1, with the version that runs.", ConstLabels: prometheus.Labels{"version": version.String()},
+		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.connections, m.database, build,

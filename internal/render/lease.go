@@ -38,7 +38,7 @@ func CollectedLeases(w io.Writer, r report.CollectedLeases, o Options) error {
 		for _, h := range r.Others {
 			hosts = append(hosts, fmt.Sprintf("%s %d", clean(h.Host), h.Uses))
 		}
-		p.linef(plain, "Of other registries, and not recorded: %s. If one of them is this registry under another name, give --host.", strings.Join(hosts, ", "))
+		p.linef(plain, "Of other registries, and not recorded: %s. If one of them is this registry under another name, pass --host.", strings.Join(hosts, ", "))
 	}
 	return p.flush(w)
 }

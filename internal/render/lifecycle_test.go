@@ -112,7 +112,7 @@ func TestForecastPicture(t *testing.T) {
 		}
 	}
 	want := `Lifecycle forecast of team/app at 2026-03-01 12:00 UTC, by policy.json
-For 10 days, with nothing pushed, pulled, tagged or deleted by hand.
+For 10 days, with nothing pushed, pulled, tagged or deleted manually.
 
 2026-03-05  rule 1 expires 6 images, 6.0 MiB
 

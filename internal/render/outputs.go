@@ -68,7 +68,7 @@ func outputPairs(all rollout.Outputs, prefix string, key func(string) string) ([
 			return fmt.Errorf("%s and %s both become the variable %s: use --json", other, what, name)
 		}
 		if i := strings.IndexFunc(value, needsQuotes); i >= 0 {
-			return fmt.Errorf("the host of %s has the character %q, which variables do not take: correct endpoint:, or use --json", what, value[i:i+1])
+			return fmt.Errorf("the host of %s has the character %q, which variables cannot contain: correct endpoint:, or use --json", what, value[i:i+1])
 		}
 		from[name] = what
 		pairs = append(pairs, [2]string{name, value})

@@ -103,7 +103,7 @@ func Summary(p rollout.Plan) string {
 			return fmt.Sprintf("Drift: %s, so apply cannot put it right.", words.Count(p.Errors, "error", "errors"))
 		}
 		if changes > 0 {
-			return fmt.Sprintf("Drift: %s not as the file says; apply changes that back.", words.Count(changes, "repository is", "repositories are"))
+			return fmt.Sprintf("Drift: %s from the file; apply changes that back.", words.Count(changes, "repository differs", "repositories differ"))
 		}
 		return "Drift: none."
 	}

@@ -67,7 +67,7 @@ func clusterQuestion(plans []plan.Cluster) string {
 		parts = append(parts, "let "+words.Count(gain, "node role", "node roles")+" pull")
 	}
 	if lose > 0 {
-		parts = append(parts, "take that from "+words.Count(lose, "node role", "node roles"))
+		parts = append(parts, "remove pull access from "+words.Count(lose, "node role", "node roles"))
 	}
 	return strings.Join(parts, " and ") + " in " + words.Count(len(accounts), "account", "accounts")
 }

@@ -249,7 +249,7 @@ func (l *Lifecycle) caveats(x lifecycle.Explanation) []string {
 // in which reports tell it: the name in JSON, and what follows "it".
 var Assumptions = []struct{ Name, What string }{
 	{"tie", "keeps the others of several images that were pushed at the same time"},
-	{"count", "counts the parts of images for several platforms, and signatures, as images of their own"},
+	{"count", "counts the parts of multi-platform images, and signatures, as separate images"},
 	{"referrer", "removes signatures and other artifacts of images that are kept"},
 	{"activating", "treats images that are being restored from the archive like active ones"},
 }

@@ -161,9 +161,9 @@ func (f *Forecast) After() Tally {
 // Premise says what the forecast takes for granted.
 func (f *Forecast) Premise() string {
 	if f.Rate == lifecycle.RatePresent {
-		return "pushes continuing at the recent rate, and nothing pulled, tagged or deleted by hand"
+		return "pushes continuing at the recent rate, and nothing pulled, tagged or deleted manually"
 	}
-	return "nothing pushed, pulled, tagged or deleted by hand"
+	return "nothing pushed, pulled, tagged or deleted manually"
 }
 
 // Balance is what there is before and after, in a sentence.

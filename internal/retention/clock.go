@@ -71,7 +71,7 @@ func (c *Caller) MoveClock(ctx context.Context, in ecr.RegistryID, d time.Durati
 		}
 		offset = clock.Offset() + d
 		if d > maxOffset || d < -maxOffset || offset > maxOffset || offset < -maxOffset {
-			return ecr.InvalidParameter("moveSeconds", "must not take the clock further than 100 years from the time it is")
+			return ecr.InvalidParameter("moveSeconds", "must not move the clock more than 100 years from the current time")
 		}
 		return putJob(ctx, tx.Retention(), clockJob, clockState{Offset: offset})
 	})
@@ -98,7 +98,7 @@ func (s *Service) RestoreClock(ctx context.Context) error {
 	var state clockState
 	err := s.cfg.Gate.System("test clock").Read(ctx, gate.Op("RestoreClock"), func(ctx context.Context, rd *gate.View) error { return job(ctx, rd.Retention(), clockJob, &state) })
 	if err != nil {
-		return fmt.Errorf("reading where the test clock stood: %w", err)
+		return fmt.Errorf("reading the time of the test clock: %w", err)
 	}
 	s.cfg.TestClock.set(state.Offset)
 	return nil

@@ -87,7 +87,7 @@ func TestDriftByHand(t *testing.T) {
 	}
 	for _, want := range []string{
 		"tag mutability: MUTABLE -> IMMUTABLE", "ByHand", "999999999999",
-		"Drift: 4 repositories are not as the file says; apply changes that back.",
+		"Drift: 4 repositories differ from the file; apply changes that back.",
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the drift does not say %q:\n%s", want, out)

@@ -179,7 +179,7 @@ func (i *Issuers) fetch(ctx context.Context, issuer string) ([]publicKey, error)
 		return nil, fmt.Errorf("configuration of %s: %w", issuer, err)
 	}
 	if about.Issuer != issuer { // OpenID Connect Discovery 1.0, 4.3
-		return nil, fmt.Errorf("configuration of %s: it says to be of %.200q", issuer, about.Issuer)
+		return nil, fmt.Errorf("configuration of %s: its issuer is %.200q", issuer, about.Issuer)
 	}
 	// Only an issuer on this machine may send the server to addresses of it.
 	if !strings.HasPrefix(about.Keys, "https://") && !strings.HasPrefix(issuer, "http://") {

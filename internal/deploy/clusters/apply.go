@@ -217,7 +217,7 @@ func Stale(c plan.Cluster, people []proof.Principal) []string {
 	for _, change := range c.Roles {
 		i := slices.IndexFunc(people, func(p proof.Principal) bool { return p.ARN == change.Role })
 		if i < 0 {
-			out = append(out, fmt.Sprintf("role %s is gone", change.Role))
+			out = append(out, fmt.Sprintf("role %s no longer exists", change.Role))
 			continue
 		}
 		if now := attachment(people[i]); !now.Equal(change.Before) && !now.Equal(change.After) && !midway(now, change) {

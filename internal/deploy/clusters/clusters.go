@@ -156,7 +156,7 @@ func (c *Conn) NodeRoles(ctx context.Context) ([]Role, error) {
 		return found.sorted(), nil
 	}
 	if err := discover(ctx, c.EKS, c.Cluster.Name, found); err != nil {
-		return nil, deploy.Explain(err, fmt.Sprintf("cluster %s: finding its node roles through EKS (node_role_arns: would give them)", c.Cluster.Name))
+		return nil, deploy.Explain(err, fmt.Sprintf("cluster %s: finding its node roles through EKS (or list them in node_role_arns:)", c.Cluster.Name))
 	}
 	return found.sorted(), nil
 }

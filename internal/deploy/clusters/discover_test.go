@@ -125,7 +125,7 @@ func TestNodeRolesThroughEKS(t *testing.T) {
 			a:    with("GET /clusters/apps", `{"cluster":{"name":"apps","computeConfig":{"enabled":false,"nodeRoleArn":"`+arn+`never"}}}`),
 			want: []clusters.Role{{ARN: arn + "auto", Found: []string{"node group green"}}, all[1], all[2], all[3]},
 		},
-		{name: "no such cluster", a: answers{}, err: "cluster apps: finding its node roles through EKS (node_role_arns: would give them): ResourceNotFoundException: No cluster found for name: apps."},
+		{name: "no such cluster", a: answers{}, err: "cluster apps: finding its node roles through EKS (or list them in node_role_arns:): ResourceNotFoundException: No cluster found for name: apps."},
 		{
 			name: "a caller who may not",
 			a:    with("GET /clusters/apps/node-groups/blue", `!AccessDeniedException {"message":"User: u is not authorized to perform: eks:DescribeNodegroup"}`),

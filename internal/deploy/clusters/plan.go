@@ -126,7 +126,7 @@ func (m Member) plan(c *plan.Cluster, people map[string]proof.Principal, owner m
 		find(plan.CodeNoRoles, plan.Warning, "EKS knows of no nodes of cluster %s: nodes that joined by the aws-auth ConfigMap must be given as node_role_arns", m.Cluster.Name)
 	}
 	if len(m.Pulls) == 0 {
-		find(plan.CodeNoRoles, plan.Warning, "cluster %s pulls from no repository of these registries: its roles get nothing", m.Cluster.Name)
+		find(plan.CodeNoRoles, plan.Warning, "cluster %s does not pull from any repository of these registries: its roles are left unchanged", m.Cluster.Name)
 		return nil
 	}
 	for _, r := range m.Roles {

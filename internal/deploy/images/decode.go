@@ -61,7 +61,7 @@ func (d *decoder) document() error {
 				pages = pages || text != ""
 				return err
 			case "imageIds":
-				other = ": imageIds are the answer of list-images"
+				other = ": imageIds are the output of list-images"
 			}
 			return d.r.Skip()
 		})

@@ -126,7 +126,7 @@ func (s *Snapshot) Save(dir string) error {
 	if entries, err := os.ReadDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fileError(dir, err)
 	} else if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: give a folder of its own", dir)
+		return fmt.Errorf("%s is not empty: choose a new or empty folder", dir)
 	}
 	manifests := filepath.Join(dir, manifestsDir)
 	if err := os.MkdirAll(dir, 0o777); err != nil {

@@ -78,7 +78,7 @@ func parseTime(text string) (time.Time, error) {
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
 		if _, err := time.Parse(layout, text); err == nil {
-			return time.Time{}, fmt.Errorf("%q says no time zone: want a time such as 2026-03-01T12:00:00Z", text)
+			return time.Time{}, fmt.Errorf("%q has no time zone: want a time such as 2026-03-01T12:00:00Z", text)
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-03-01T12:00:00Z", text)

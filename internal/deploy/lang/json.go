@@ -38,7 +38,7 @@ func jsonAdvice(data []byte, err *jsonpos.SyntaxError) string {
 	case strings.HasPrefix(rest, "//"), strings.HasPrefix(rest, "/*"), strings.HasPrefix(rest, "#"):
 		return "; JSON has no comments, YAML and HCL do"
 	case strings.HasPrefix(rest, "'"):
-		return "; JSON takes double quotes only"
+		return "; JSON allows only double quotes"
 	case strings.HasSuffix(before, ",") && (strings.HasPrefix(rest, "}") || strings.HasPrefix(rest, "]")):
 		return "; remove the comma before it"
 	}

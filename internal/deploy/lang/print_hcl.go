@@ -12,7 +12,7 @@ import (
 func (w *writer) hclFile(v *Value) {
 	w.paragraphs(v.Above)
 	if v.Kind != Null && v.Kind != Mapping {
-		w.fail("an HCL file holds names and values, not %s", v)
+		w.fail("an HCL file contains names and values, not %s", v)
 	}
 	w.gap(len(v.Members) > 0)
 	for i, m := range v.Members {

@@ -261,7 +261,7 @@ func TestPrintErrors(t *testing.T) {
 		v    *lang.Value
 		want string
 	}{
-		"list in HCL":         {lang.HCL, lang.NewList(), "an HCL file holds names and values, not a list"},
+		"list in HCL":         {lang.HCL, lang.NewList(), "an HCL file contains names and values, not a list"},
 		"name of HCL":         {lang.HCL, lang.NewMapping().Add("team/a", lang.NewMapping()), `"team/a" cannot be a name at the top of an HCL file`},
 		"form of HCL":         {lang.HCL, in(lang.NewText("e\u0301")), "this cannot be written as hcl: a[0]: the string \"e\u0301\" would be read as the string \"é\""},
 		"keys of HCL":         {lang.HCL, in(lang.NewMapping().Add("e\u0301 x", lang.NewMapping()).Add("é x", lang.NewMapping())), `this cannot be written as hcl: printed.hcl:4:5: a[0]["é x"]: given twice`},

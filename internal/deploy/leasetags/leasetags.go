@@ -169,7 +169,7 @@ func (c *Change) users(all []lifecycle.Image, leased []leases.Lease) map[string]
 		case !ok:
 			c.Missing = append(c.Missing, Missing{name, l.User, "there is no such image"})
 		case m.Status == lifecycle.StatusArchived || m.Status == lifecycle.StatusActivating:
-			c.Missing = append(c.Missing, Missing{name, l.User, "it is in the archive, where nothing can tag it"})
+			c.Missing = append(c.Missing, Missing{name, l.User, "it is archived, and archived images cannot be tagged"})
 		case !slices.Contains(users[m.Digest], l.User):
 			users[m.Digest] = append(users[m.Digest], l.User)
 		}

@@ -258,7 +258,7 @@ func TestRefusals(t *testing.T) {
 			file: expire + "lifecycle_tests: [{repository: app, image: {tags: [v1], age_days: 30, newer: 1}, expect: kept}]\n",
 		},
 		{
-			name: "access test", check: run.CheckAccessTests, err: `kontor.yaml:3:16: an access test does not hold: 222222222222 may pull arn:aws:ecr:us-east-1:000000000000:repository/app: ecr:BatchGetImage is denied`,
+			name: "access test", check: run.CheckAccessTests, err: `kontor.yaml:3:16: an access test failed: 222222222222 may pull arn:aws:ecr:us-east-1:000000000000:repository/app: ecr:BatchGetImage is denied`,
 			file: expire + "access_tests: [{principal: \"222222222222\", repository: app, allow: [pull]}]\n",
 		},
 		{

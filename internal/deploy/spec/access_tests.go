@@ -17,7 +17,7 @@ func (r *reader) accessTest(n node) {
 	m := r.object(n, "access_tests")
 	if m == nil {
 		if n.Kind == lang.Null {
-			r.wrong(n, "want a mapping with the fields principal, allow and deny, not nothing")
+			r.wrong(n, "want a mapping with the fields principal, allow and deny, but the entry is empty")
 		}
 		return
 	}

@@ -15,7 +15,7 @@ import (
 func (r *reader) cluster(n node) {
 	names := fields.Names("clusters")
 	if n.Kind == lang.Null {
-		r.wrong(n, "want a mapping with the fields %s, not nothing", strings.Join(names, ", "))
+		r.wrong(n, "want a mapping with the fields %s, but the entry is empty", strings.Join(names, ", "))
 		return
 	}
 	before := len(r.errs)

@@ -99,7 +99,7 @@ func (r *reader) lifecycleTest(n node) {
 	m := r.object(n, "lifecycle_tests")
 	if m == nil {
 		if n.Kind == lang.Null {
-			r.wrong(n, "want a mapping with the fields image and expect, not nothing")
+			r.wrong(n, "want a mapping with the fields image and expect, but the entry is empty")
 		}
 		return
 	}

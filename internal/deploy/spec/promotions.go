@@ -16,7 +16,7 @@ func (r *reader) promotion(n node) {
 	m := r.object(n, "promotions")
 	if m == nil {
 		if n.Kind == lang.Null {
-			r.wrong(n, "want a mapping with the fields name, from and to, not nothing")
+			r.wrong(n, "want a mapping with the fields name, from and to, but the entry is empty")
 		}
 		return
 	}

@@ -21,7 +21,7 @@ type registry struct {
 func (r *reader) registry(n node) {
 	names := fields.Names("registries")
 	if n.Kind == lang.Null {
-		r.wrong(n, "want a mapping with the fields %s, not nothing", strings.Join(names, ", "))
+		r.wrong(n, "want a mapping with the fields %s, but the entry is empty", strings.Join(names, ", "))
 		return
 	}
 	before := len(r.errs)

@@ -172,7 +172,7 @@ func (d decoder) encryption(n node) (ecr.Encryption, bool) {
 		switch {
 		case !ok:
 		case e.Type == "AES256":
-			d.errorf(v.key, v.path, "AES256 takes no key; use type KMS")
+			d.errorf(v.key, v.path, "AES256 does not use a key; use type KMS")
 		case s == "" || len(s) > fields.MaxARN || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }):
 			d.wrong(v, "want the id, ARN or alias (alias/NAME) of a key, 1 to %d characters", fields.MaxARN)
 		case strings.HasPrefix(s, "arn:") && len(strings.SplitN(s, ":", 6)) < 6:

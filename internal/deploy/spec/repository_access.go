@@ -153,7 +153,7 @@ func (d decoder) principal(n node) (principal, bool) {
 	case fields.ServiceName.MatchString(s):
 		d.wrong(n, "say for which account or resource the service acts: {service: %s, source_account: \"111111111111\"}, or source_arn", s)
 	case strings.ContainsAny(s, "*?"):
-		d.wrong(n, "%q: ECR takes no wildcards in principals; name each, or an organization in pull_organization_ids", lang.Clip(s))
+		d.wrong(n, "%q: ECR does not allow wildcards in principals; name each one, or an organization in pull_organization_ids", lang.Clip(s))
 	case !fields.PrincipalARN.MatchString(s) || len(s) > fields.MaxARN:
 		d.wrong(n, "%q is not the ARN of a role or user; want one such as arn:aws:iam::333333333333:role/web", lang.Clip(s))
 	default:
@@ -191,7 +191,7 @@ func (d decoder) service(n node) (principal, bool) {
 		case !fields.SourceARN.MatchString(s) || len(s) > fields.MaxARN:
 			d.wrong(v, "%q is not an ARN; want one such as arn:aws:lambda:us-east-2:333333333333:function:*", lang.Clip(s))
 		case p.sourceAccount == "" && strings.ContainsAny(strings.SplitN(s, ":", 6)[4], "*?"):
-			d.wrong(v, "%q stands for resources of any account; name the account in it, or in source_account", lang.Clip(s))
+			d.wrong(v, "%q matches resources of any account; name the account in it, or in source_account", lang.Clip(s))
 		}
 		p.sourceARN = s
 	}

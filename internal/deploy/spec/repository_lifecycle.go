@@ -122,7 +122,7 @@ func (d decoder) rules(n node) []rule {
 	first := map[string]state.Position{}
 	for _, item := range d.list(n, "rules {tag_pattern, days} or {tag_pattern, keep_last}") {
 		if item.Kind == lang.Null {
-			d.wrong(item, "want a mapping with the fields %s, not nothing", strings.Join(fields.Names("expiration_rules"), ", "))
+			d.wrong(item, "want a mapping with the fields %s, but the entry is empty", strings.Join(fields.Names("expiration_rules"), ", "))
 			continue
 		}
 		before := len(d.errs)

@@ -164,11 +164,11 @@ func (r *configReader) entry(v *jsonpos.Value) (e Entry) {
 	case e.Local && (e.Endpoint != "" || e.Profile != "" || e.RoleARN != "" || e.Account != "" || e.Region != ""):
 		r.wrong(v, "local is a registry of this machine: leave out profile, role_arn, endpoint, region and account")
 	case e.Data != "" && !e.Local:
-		r.wrong(v, "data is the folder of a local registry: give local, too")
+		r.wrong(v, "data is the folder of a local registry: set local, too")
 	case e.Account != "" && e.Region == "":
 		r.wrong(v, "account needs region, too")
 	case e.Account != "" && e.Endpoint != "":
-		r.wrong(v, "account is for Amazon ECR, endpoint for another server: give one of them")
+		r.wrong(v, "account is for Amazon ECR, endpoint for another server: set only one of them")
 	case e.Endpoint != "" && e.Region == "":
 		r.wrong(v, "endpoint needs region, too")
 	}

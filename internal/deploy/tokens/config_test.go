@@ -61,9 +61,9 @@ func TestParseConfigRefuses(t *testing.T) {
 		`{"hosts": [{"match": "a", "endpoint": "https://a"}]}`:                                                  "endpoint needs region",
 		`{"hosts": [{"match": "a", "account": "1", "region": "us-east-1"}]}`:                                    "account",
 		`{"hosts": [{"match": "a", "account": "111111111111"}]}`:                                                "account needs region",
-		`{"hosts": [{"match": "a", "account": "111111111111", "region": "us-east-1", "endpoint": "http://a"}]}`: "give one of them",
+		`{"hosts": [{"match": "a", "account": "111111111111", "region": "us-east-1", "endpoint": "http://a"}]}`: "set only one of them",
 		`{"hosts": [{"match": "a", "local": true, "profile": "p"}]}`:                                            "local is a registry of this machine",
-		`{"hosts": [{"match": "a", "data": "d"}]}`:                                                              "give local, too",
+		`{"hosts": [{"match": "a", "data": "d"}]}`:                                                              "set local, too",
 	} {
 		_, err := ParseConfig("c.json", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "c.json:") {

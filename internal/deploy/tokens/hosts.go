@@ -59,7 +59,7 @@ func (h *Hosts) Get(ctx context.Context, host string) (Token, error) {
 	case isAWS, entry.Endpoint != "", entry.Account != "":
 		return h.elsewhere(ctx, s)
 	case found:
-		return Token{}, fmt.Errorf("%s: the entry for %s says neither endpoint nor local, and the name is not one of Amazon ECR: add one of them, or account and region", h.File, host)
+		return Token{}, fmt.Errorf("%s: the entry for %s has neither endpoint nor local, and the name is not one of Amazon ECR: add one of them, or account and region", h.File, host)
 	}
 	return h.local(ctx, host, "")
 }

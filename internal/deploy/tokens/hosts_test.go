@@ -52,7 +52,7 @@ func TestHosts(t *testing.T) {
 		{host: "here.example"},
 		{host: reg.Host}, // of which the file says nothing
 		{host: "gone.example", err: "registry gone.example: no server of this machine serves it"},
-		{host: "vague.example", err: "hosts.json: the entry for vague.example says neither endpoint nor local"},
+		{host: "vague.example", err: "hosts.json: the entry for vague.example has neither endpoint nor local"},
 		{host: "strange.example", err: "unknown host", unknown: true},
 	}
 	for _, tt := range tests {

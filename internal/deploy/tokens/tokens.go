@@ -88,7 +88,7 @@ func get(ctx context.Context, client *ecr.Client, subject string) (Token, error)
 	if err != nil {
 		return Token{}, deploy.Explain(err, subject+": getting a password")
 	}
-	malformed := &deploy.Error{Message: subject + ": getting a password: the answer is malformed"}
+	malformed := &deploy.Error{Message: subject + ": getting a password: the response is malformed"}
 	if len(out.AuthorizationData) == 0 {
 		return Token{}, malformed
 	}

@@ -126,7 +126,7 @@ func TestMalformedAnswers(t *testing.T) {
 		}))
 		_, err := Get(t.Context(), Source{Host: "r.example", Region: "us-east-1", Endpoint: server.URL, AccessKeyID: "AKID", SecretAccessKey: "sesame"})
 		server.Close()
-		if err == nil || err.Error() != "registry r.example: getting a password: the answer is malformed" {
+		if err == nil || err.Error() != "registry r.example: getting a password: the response is malformed" {
 			t.Errorf("%s: %v", body, err)
 		}
 	}

@@ -125,7 +125,7 @@ func TestUpIsChecked(t *testing.T) {
 	tests := []struct{ name, file, want string }{
 		{"max_expire", "stack: shop\nplan: {max_expire: 1}\n" + rules, "app: the new lifecycle policy would expire 2 of 3 images at once, and plan.max_expire allows 1"},
 		{"lifecycle test", "stack: shop\nlifecycle_tests: [{image: {tags: [v1], age_days: 1, newer: 1}, repository: app, expect: kept}]\n" + rules, "in repository app the image is expired, not kept"},
-		{"access test", "stack: shop\naccess_tests: [{principal: \"333333333333\", repository: new, allow: [pull]}]\n" + rules, "an access test does not hold: 333333333333 may pull"},
+		{"access test", "stack: shop\naccess_tests: [{principal: \"333333333333\", repository: new, allow: [pull]}]\n" + rules, "an access test failed: 333333333333 may pull"},
 		{"another stack's", "stack: other\necr_repositories: {app: {}}\n", "registry local: repository app belongs to stack shop, not to other"},
 	}
 	for _, tt := range tests {

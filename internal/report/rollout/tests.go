@@ -74,9 +74,9 @@ func (l LifecycleTests) Err() error {
 	case 0:
 		return nil
 	case 1:
-		return errors.Join(failed, errors.New("1 lifecycle test does not hold"))
+		return errors.Join(failed, errors.New("1 lifecycle test failed"))
 	}
-	return errors.Join(failed, fmt.Errorf("%d lifecycle tests do not hold", len(failed)))
+	return errors.Join(failed, fmt.Errorf("%d lifecycle tests failed", len(failed)))
 }
 
 // AccessTests are the results of a file's access_tests.
@@ -116,8 +116,8 @@ func (l AccessTests) Err() error {
 		return nil
 	case 1:
 		t := failed[0]
-		return fmt.Errorf("%s: an access test does not hold: %s %s %s %s: %s", t.Where, t.Principal, t.Expect, t.Right, t.Repository, t.Failure)
+		return fmt.Errorf("%s: an access test failed: %s %s %s %s: %s", t.Where, t.Principal, t.Expect, t.Right, t.Repository, t.Failure)
 	default:
-		return fmt.Errorf("%d access tests do not hold: see `kontor access test`", len(failed))
+		return fmt.Errorf("%d access tests failed: see `kontor access test`", len(failed))
 	}
 }

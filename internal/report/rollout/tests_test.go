@@ -40,7 +40,7 @@ lifecycle_tests:
 	}
 	err = results.Err()
 	if err == nil || strings.Count(err.Error(), "\n") != 2 || !strings.HasPrefix(err.Error(), "kontor.yaml:5:5: lifecycle_tests[1]: in repository app the image is expired, not kept") ||
-		!strings.HasSuffix(err.Error(), "\n2 lifecycle tests do not hold") {
+		!strings.HasSuffix(err.Error(), "\n2 lifecycle tests failed") {
 		t.Errorf("%v", err)
 	}
 	results.Tests = results.Tests[:1]
@@ -56,8 +56,8 @@ func TestAccessTests(t *testing.T) {
 	fails.Failure, fails.Outcome = "it is denied", proof.Denied
 	for want, tests := range map[string][]rollout.AccessTest{
 		"<nil>": {holds},
-		"kontor.yaml:4:5: an access test does not hold: 222222222222 may pull arn:aws:ecr:us-east-1:111111111111:repository/app: it is denied": {holds, fails},
-		"2 access tests do not hold: see `kontor access test`":                                                                                 {fails, fails},
+		"kontor.yaml:4:5: an access test failed: 222222222222 may pull arn:aws:ecr:us-east-1:111111111111:repository/app: it is denied": {holds, fails},
+		"2 access tests failed: see `kontor access test`": {fails, fails},
 	} {
 		got := "<nil>"
 		if err := (rollout.AccessTests{Tests: tests}).Err(); err != nil {

@@ -82,7 +82,7 @@ func (f Field) Where() string {
 // Table is what there is to say of f in short: names and values, the values in
 // Markdown.
 func (f Field) Table() [][2]string {
-	rows := [][2]string{{"stands in", f.Where()}, {"type", f.Type}}
+	rows := [][2]string{{"place", f.Where()}, {"type", f.Type}}
 	if f.Required {
 		rows = append(rows, [2]string{"required", "yes"})
 	} else {

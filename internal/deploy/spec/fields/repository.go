@@ -92,7 +92,7 @@ var repositoryTable = []Field{
 		schema:  countSchema},
 	{
 		Name: "keep", In: Repository, Type: "list of tag patterns", Default: "`[]`",
-		Summary: "Images with a tag that matches any of these patterns never expire, whatever the other fields say.",
+		Summary: "Images with a tag that matches any of these patterns never expire, regardless of the other fields.",
 		Becomes: "the first rules of the lifecycle policy, one for each pattern: `tagStatus` `tagged`, `tagPatternList` with the pattern, `imageCountMoreThan`, 999999, `expire`. ECR keeps images that belong to a rule which never expires any",
 		Limit:   "50 rules in the whole lifecycle policy; patterns as in `expiration_rules`",
 		Details: []string{

@@ -113,7 +113,7 @@ func migrate(ctx context.Context, db *sql.DB, d *Dialect) (err error) {
 	case err != nil:
 		return fmt.Errorf("reading the schema's version: %w", classified(d, err))
 	case have > want:
-		return fmt.Errorf("the database has schema version %d, and this program knows versions up to %d: run the newer program that made it", have, want)
+		return fmt.Errorf("the database has schema version %d, and this program knows versions up to %d: run the newer version of the program that created it", have, want)
 	case have == want:
 		return nil
 	}
