@@ -32,6 +32,7 @@ type options struct {
 	base   int // bytes of the layer that the images of a platform share
 	layer  int // bytes of the layer that each image has of its own
 	compat string
+	kontor string
 	crane  string
 	skopeo string
 }
@@ -45,15 +46,10 @@ func main() {
 	flag.StringVar(&o.compat, "compat", "ecr", "ecr or oci")
 	flag.StringVar(&o.crane, "crane", "", "the `FILE` of crane; built from the module of test/clients when empty")
 	flag.StringVar(&o.skopeo, "skopeo", "skopeo", "the `FILE` of skopeo")
-	child := flag.String("child", "", "promote as the `FILE` says; what the command runs itself with")
+	flag.StringVar(&o.kontor, "kontor", "", "the `FILE` of kontor; built when empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	var err error
-	if *child != "" {
-		err = promoteAll(ctx, *child)
-	} else {
-		err = report(ctx, o, os.Stdout)
-	}
+	err := report(ctx, o, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench/promote: FAIL:", err)
@@ -67,12 +63,18 @@ func report(ctx context.Context, o options, w io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.crane == "" {
-		o.crane = filepath.Join(dir, "crane")
-		build := exec.CommandContext(ctx, "go", "build", "-o", o.crane, "github.com/google/go-containerregistry/cmd/crane")
-		build.Dir = filepath.Join("test", "clients")
+	for _, b := range []struct {
+		file         *string
+		module, path string
+	}{{&o.kontor, ".", "./cmd/kontor"}, {&o.crane, filepath.Join("test", "clients"), "github.com/google/go-containerregistry/cmd/crane"}} {
+		if *b.file != "" {
+			continue
+		}
+		*b.file = filepath.Join(dir, filepath.Base(b.path))
+		build := exec.CommandContext(ctx, "go", "build", "-o", *b.file, b.path)
+		build.Dir = b.module
 		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("building crane: %w\n%s", err, out)
+			return fmt.Errorf("building %s: %w\n%s", b.path, err, out)
 		}
 	}
 	world, err := open(ctx, dir, o)

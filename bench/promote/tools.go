@@ -3,18 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/kontor-registry/kontor/internal/deploy/promote"
-	"github.com/kontor-registry/kontor/internal/dockerauth"
-	"github.com/kontor-registry/kontor/internal/remote"
 )
 
 // tool copies images, one process after the other where it copies one at a time.
@@ -30,7 +24,9 @@ func (w *world) tools(o options) []tool {
 	from := func(i int) string { return fmt.Sprintf("%s/%s:1.0", w.from, service(i)) }
 	to := func(target string, i int) string { return fmt.Sprintf("%s/%s/%s:1.0", w.to, target, service(i)) }
 	return []tool{
-		{name: "kontor", all: true, command: func(target string, _ int) []string { return []string{w.self, "-child", w.order(target)} }},
+		{name: "kontor", all: true, command: func(target string, _ int) []string {
+			return []string{o.kontor, "promote", "-f", w.file(target), "--route", "bench"}
+		}},
 		{name: "crane", command: func(target string, i int) []string {
 			return []string{o.crane, "cp", "--insecure", from(i), to(target, i)}
 		}},
@@ -55,6 +51,7 @@ func (t tool) copy(ctx context.Context, w *world, target string, images int) (to
 		cmd.Env = []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "TMPDIR=" + w.dir, "XDG_RUNTIME_DIR=" + w.dir,
 			"DOCKER_CONFIG=" + w.dir, "REGISTRY_AUTH_FILE=" + filepath.Join(w.dir, "config.json"),
+			"AWS_CONFIG_FILE=" + filepath.Join(w.dir, "aws.config"), "AWS_EC2_METADATA_DISABLED=true",
 		}
 		if err := cmd.Start(); err != nil {
 			return 0, 0, err
@@ -94,48 +91,4 @@ func watch(pid int) func() int64 {
 		}
 	}()
 	return func() int64 { close(stop); return <-most }
-}
-
-// order is what the child is told.
-type order struct {
-	From, To string // hosts
-	Target   string // prefix of the repositories there
-	ECR      bool
-	Config   string // docker's, with the passwords
-}
-
-// promoteAll is what the command runs itself for: a route, as `kontor promote
-// --route` takes it.
-func promoteAll(ctx context.Context, file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var o order
-	if err := json.Unmarshal(text, &o); err != nil {
-		return err
-	}
-	registries := map[string]*promote.Registry{}
-	for name, host := range map[string]string{"from": o.From, "to": o.To} {
-		client, err := remote.New(remote.Config{Host: host, Name: name, PlainHTTP: true, Now: time.Now, Credentials: remote.Docker(dockerauth.Config{Path: o.Config})})
-		if err != nil {
-			return err
-		}
-		registries[name] = &promote.Registry{Name: name, Remote: client, ECR: o.ECR}
-	}
-	p := promote.New(promote.Config{
-		Open: func(_ context.Context, name string) (*promote.Registry, error) { return registries[name], nil },
-		Now:  time.Now,
-	})
-	plan, err := p.PlanRoutes(ctx, []promote.Route{{
-		Name: "bench", From: promote.Place{Registry: "from"}, To: []promote.Place{{Registry: "to", Prefix: o.Target}}, Repositories: []string{"service-*"},
-	}}, promote.Select{})
-	if err != nil {
-		return err
-	}
-	r, err := p.Execute(ctx, plan, promote.ExecuteOptions{})
-	if err == nil && (!r.OK() || len(r.Images) == 0 || len(plan.Failures) > 0) {
-		err = errors.New("not everything was promoted")
-	}
-	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,7 +22,6 @@ import (
 // world is a server of two accounts, with the images to copy in the first.
 type world struct {
 	dir      string
-	self     string // this program
 	from, to string // hosts
 	compat   string
 	accounts []ecr.RegistryID
@@ -38,11 +36,8 @@ func service(i int) string { return fmt.Sprintf("service-%02d", i) }
 
 // open starts the server and pushes the images.
 func open(ctx context.Context, dir string, o options) (*world, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	w := &world{dir: dir, self: self, compat: o.compat, ended: make(chan error, 1)}
+	w := &world{dir: dir, compat: o.compat, ended: make(chan error, 1)}
+	var err error
 	if w.data, err = datadir.Open(ctx, filepath.Join(dir, "data")); err != nil {
 		return nil, err
 	}
@@ -81,6 +76,7 @@ func (w *world) close() error {
 // fill logs in, and pushes the images.
 func (w *world) fill(ctx context.Context, o options) error {
 	var source remotetest.Registry
+	config := ""
 	for i, host := range []string{w.from, w.to} {
 		c, err := w.server.Identity().Credentials(ctx, w.accounts[i].Account, identity.Pusher)
 		if err != nil {
@@ -97,9 +93,13 @@ func (w *world) fill(ctx context.Context, o options) error {
 		if _, err := (dockerauth.Config{Path: filepath.Join(w.dir, "config.json")}).Store([]string{host}, "AWS", token.Password); err != nil {
 			return err
 		}
+		config += fmt.Sprintf("[profile r%d]\naws_access_key_id = %s\naws_secret_access_key = %s\n", i, c.AccessKeyID, c.SecretAccessKey)
 		if i == 0 {
 			source = remotetest.Registry{Host: host, User: "AWS", Password: token.Password}
 		}
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "aws.config"), []byte(config), 0o600); err != nil {
+		return err
 	}
 	platforms := []string{"amd64", "arm64", "s390x", "riscv64"}
 	shared := remotetest.NewContent(1)
@@ -157,14 +157,16 @@ func (w *world) check(ctx context.Context, target string, n int) error {
 	return nil
 }
 
-// order writes what the child is to do, and returns its name.
-func (w *world) order(target string) string {
-	text, err := json.Marshal(order{From: w.from, To: w.to, Target: target, ECR: w.compat == "ecr", Config: filepath.Join(w.dir, "config.json")})
-	if err != nil {
-		panic(err) // of strings
+// file writes a file of repositories whose route leads to the target, and returns
+// its name.
+func (w *world) file(target string) string {
+	text := "registries:\n"
+	for i, host := range []string{w.from, w.to} {
+		text += fmt.Sprintf("  - {name: r%d, account: %q, region: us-east-1, profile: r%d, endpoint: \"http://%s\"}\n", i, w.accounts[i].Account, i, host)
 	}
-	name := filepath.Join(w.dir, target+".json")
-	if err := os.WriteFile(name, text, 0o600); err != nil {
+	text += fmt.Sprintf("ecr_repositories: {}\npromotions:\n  - {name: bench, from: r0, to: [r1/%s], repositories: [\"service-*\"]}\n", target)
+	name := filepath.Join(w.dir, target+".yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		panic(err) // the folder is our own
 	}
 	return name

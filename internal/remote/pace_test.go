@@ -156,3 +156,20 @@ func TestAgain(t *testing.T) {
 		}
 	}
 }
+
+// Amazon ECR's rates hold from the start; another registry with its API says
+// itself when it is too much.
+func TestPaceOfHosts(t *testing.T) {
+	id := ecr.RegistryID{Account: "111111111111", Region: "us-east-1"}
+	for host, want := range map[string]rate.Limit{
+		"111111111111.dkr.ecr.us-east-1.amazonaws.com": 10, "111111111111.dkr-ecr.us-east-1.on.aws": 10, "localhost:5050": rate.Inf,
+	} {
+		r, err := New(Config{Host: host, Registry: id, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.paces[WriteManifest].limiter.Limit(); got != want {
+			t.Errorf("%s: %v manifests a second, want %v", host, got, want)
+		}
+	}
+}

@@ -96,12 +96,13 @@ func New(cfg Config) (*Registry, error) {
 	if r.host == "docker.io" || r.host == "index.docker.io" {
 		r.host = "registry-1.docker.io"
 	}
-	if h, ok := ecr.ParseHost(cfg.Host); ok && r.ecr == (ecr.RegistryID{}) {
+	h, amazon := ecr.ParseHost(cfg.Host)
+	if amazon && r.ecr == (ecr.RegistryID{}) {
 		r.ecr = h.Registry()
 	}
 	for a, about := range actions {
 		limit := 0.0
-		if r.ecr != (ecr.RegistryID{}) {
+		if amazon { // others with the ECR API have their own limits, or none
 			limit = about.rate
 		}
 		r.paces[a] = newPace(limit)

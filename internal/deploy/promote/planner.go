@@ -31,6 +31,11 @@ func (p *Promoter) Plan(ctx context.Context, list []Request) (Plan, error) {
 			return Plan{}, fmt.Errorf("%s: want a tag to promote to", r.To)
 		}
 	}
+	var names []string
+	for _, r := range list {
+		names = append(names, r.From.Registry, r.To.Registry)
+	}
+	p.openAll(ctx, names)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.cfg.Images)
 	for n, r := range list {
@@ -81,7 +86,7 @@ func (p *Promoter) plan(ctx context.Context, r Request) (Image, error) {
 // image, or finds it there.
 func (x *planner) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		x.resolve, x.guard, x.askRights, x.unchanged, x.walk, x.compare, x.checkReferrers, x.settle, x.checkGates, x.checkECR, x.expire,
+		x.resolve, x.guard, x.unchanged, x.askRights, x.walk, x.compare, x.checkReferrers, x.settle, x.checkGates, x.checkECR, x.expire,
 	} {
 		if err := step(ctx); err != nil || x.image.Status != StatusPending {
 			return err

@@ -26,6 +26,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -163,6 +164,19 @@ func runCommand(ctx context.Context, command []string) ([]byte, error) {
 type place struct {
 	registry   string
 	repository ecr.RepositoryName
+}
+
+// openAll opens registries at the same time, so that none waits for another's
+// login. What is wrong, whoever uses one is told.
+func (p *Promoter) openAll(ctx context.Context, names []string) {
+	var g errgroup.Group
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		g.Go(func() error {
+			_, _ = p.cfg.Open(ctx, name)
+			return nil
+		})
+	}
+	_ = g.Wait() // its functions return no errors
 }
 
 // repository returns the repository that p has read of so far.

@@ -73,8 +73,16 @@ func (p *Promoter) PlanRoutes(ctx context.Context, routes []Route, s Select) (Pl
 	fail := func(r Route, name ecr.RepositoryName, err error) {
 		out.Failures = append(out.Failures, Failure{Route: r.Name, From: Ref{Registry: r.From.Registry, Repository: name}, Error: err.Error()})
 	}
+	var all []string
+	routes = slices.Clone(routes)
+	for i, r := range routes {
+		routes[i].To = slices.DeleteFunc(slices.Clone(r.To), func(to Place) bool { return s.To != "" && to.Registry != s.To })
+		for _, to := range routes[i].To {
+			all = append(all, r.From.Registry, to.Registry)
+		}
+	}
+	p.openAll(ctx, all)
 	for _, r := range routes {
-		r.To = slices.DeleteFunc(slices.Clone(r.To), func(to Place) bool { return s.To != "" && to.Registry != s.To })
 		names, err := p.repositoriesOf(ctx, r, s)
 		if err != nil {
 			fail(r, "", err)

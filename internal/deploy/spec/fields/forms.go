@@ -10,7 +10,7 @@ import (
 var (
 	RegistryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 	// A registry's name or a host, and the first part of names of repositories.
-	Place = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}((:[0-9]{1,5})?/[a-z0-9][a-z0-9._/-]{0,254}[a-z0-9])?$`)
+	Place = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*((:[0-9]{1,5})?/[a-z0-9]([a-z0-9._/-]*[a-z0-9])?)?$`)
 	// EKS API reference, CreateCluster, name
 	ClusterName    = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 	RepositoryGlob = regexp.MustCompile(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
@@ -27,7 +27,7 @@ var (
 	// OCI image specification, "platform" of an index; RFC 6838, "Naming
 	// Requirements", without parameters, which ECR refuses.
 	Platform     = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
-	ArtifactType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
+	ArtifactType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$`)
 
 	TagPattern       = regexp.MustCompile(`^[A-Za-z0-9._*-]*$`) // of tag patterns
 	ExclusionPattern = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
