@@ -15,6 +15,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +77,9 @@ type Config struct {
 	// TestClock, where it is set, is the image clock, which may be moved by
 	// request; ImageNow is not used then.
 	TestClock *retention.TestClock
+	// TrustedProxies are those whose X-Forwarded-Host and X-Forwarded-Proto say
+	// what the client sent.
+	TrustedProxies []netip.Prefix
 	// Grace is how long requests that run when the server is told to stop may
 	// go on. Default 15 seconds.
 	Grace time.Duration
@@ -85,7 +90,11 @@ type Binding struct {
 	Registry ecr.RegistryID
 	// Host is what image references begin with, for example
 	// "localhost:5050". Requests may come under other names as well.
-	Host      string
+	Host string
+	// External, where it is set, is how clients reach it: a scheme and a host
+	// with its port, for example of a proxy. Addresses in answers have it;
+	// otherwise they have the host that the request was sent to.
+	External  *url.URL
 	Listeners []net.Listener
 	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
 	TLS *tls.Config
@@ -288,14 +297,13 @@ func (s *Server) flushPulls(ctx context.Context) error {
 	}
 }
 
-// verifier tells who signed a request to b.
-func (s *Server) verifier(b Binding) *authn.Verifier { return s.authn[b.Registry.Region.Partition()] }
+// verifier tells who signed a request for a region.
+func (s *Server) verifier(region ecr.Region) *authn.Verifier { return s.authn[region.Partition()] }
 
-// endpoint is the registry a request came in for, as the ECR API names it.
-func (b Binding) endpoint() ecrapi.Endpoint {
-	scheme := "http"
-	if b.TLS != nil {
-		scheme = "https"
+// endpoint is where a request came in, for the ECR API.
+func (s *Server) endpoint(r *http.Request, req *request, region ecr.Region) ecrapi.Endpoint {
+	return ecrapi.Endpoint{
+		Registry: ecr.RegistryID{Account: req.binding.Registry.Account, Region: region}, Serves: s.serves,
+		Address: func(in ecr.RegistryID) ecrapi.Address { return s.address(r, req, in) },
 	}
-	return ecrapi.Endpoint{Registry: b.Registry, Host: b.Host, Scheme: scheme}
 }
