@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/iam"
@@ -77,6 +78,9 @@ type Config struct {
 	// TestClock, where it is set, is the image clock, which may be moved by
 	// request; ImageNow is not used then.
 	TestClock *retention.TestClock
+	// Organizations says which organization accounts are in; nil for none, then
+	// policies on organizations match nobody.
+	Organizations access.Organizations
 	// TrustedProxies are those whose X-Forwarded-Host and X-Forwarded-Proto say
 	// what the client sent.
 	TrustedProxies []netip.Prefix
@@ -196,7 +200,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
-		Compat: cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime,
+		Organizations: cfg.Organizations != nil,
+		Compat:        cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime,
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
