@@ -77,7 +77,14 @@ type RequestInfo struct {
 	TLS       bool       // aws:SecureTransport
 	UserAgent string     // aws:UserAgent
 	At        time.Time  // aws:CurrentTime and aws:EpochTime, authentication time
+	// Organizations are those of accounts, for aws:PrincipalOrgID and
+	// aws:ResourceOrgID; nil when the server was told of none.
+	Organizations Organizations
 }
+
+// Organizations says which organization an account is in, for example
+// "o-exampleorgid"; an account that is not there is in none.
+type Organizations map[ecr.AccountID]string
 
 // Owner names who is answerable for what p takes of the server: the user or
 // role, whatever its sessions are called. It is p's unique id without the name

@@ -39,6 +39,12 @@ func serverConfig(e *Env, c *host.Config, o upOptions) (err error) {
 	if !host.IsLoopback(c.Host) && !o.insecureHTTP && !c.TLS.On() {
 		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or pass --insecure-http", listen)
 	}
+	if c.External, err = host.ParseExternals(e.list(o.externalURLs, envExternalURL)); err != nil {
+		return usagef("%v", err)
+	}
+	if c.Server.TrustedProxies, err = host.ParseProxies(e.list(o.trustedProxies, envTrustedProxy)); err != nil {
+		return usagef("%v", err)
+	}
 	if c.Server.Limits, err = parseLimits(e, o.limits); err != nil {
 		return err
 	}
@@ -57,6 +63,26 @@ func serverConfig(e *Env, c *host.Config, o upOptions) (err error) {
 	}
 	c.Server.UploadAge, err = uploadAge(e, o.uploadAge)
 	return err
+}
+
+// Environment variables of addresses.
+const (
+	envExternalURL  = "KONTOR_EXTERNAL_URL"
+	envTrustedProxy = "KONTOR_TRUSTED_PROXY"
+)
+
+// list is what a flag that may be given several times has, else the values of
+// the environment variable, separated by commas.
+func (e *Env) list(flag []string, name string) (list []string) {
+	if len(flag) > 0 {
+		return flag
+	}
+	for s := range strings.SplitSeq(e.Getenv(name), ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 const maxPort = 1<<16 - 1

@@ -22,6 +22,7 @@ type upOptions struct {
 	registryGiven                         bool // --account or --region was
 	logFile                               string
 	insecureHTTP                          bool
+	externalURLs, trustedProxies          []string
 	limits                                []string
 	audit                                 string
 	tls                                   bool
@@ -67,6 +68,8 @@ them.`,
 	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("follow `WHAT` where the two differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP to other machines, which sends passwords unencrypted (default false)")
+	f.StringArrayVar(&o.externalURLs, "external-url", nil, fmt.Sprintf("use `[NAME=]URL` as the address at which clients reach the registry; NAME is one of registries:, and without it other registries follow the port; may be given several times (default the host that a request was sent to; env %s, separated by commas)", envExternalURL))
+	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, fmt.Sprintf("trust X-Forwarded-Host and X-Forwarded-Proto of the proxy at `ADDRESS`, or of a network such as 10.0.0.0/8; may be given several times (default none; env %s, separated by commas)", envTrustedProxy))
 	limitFlag(cmd, &o.limits)
 	auditFlag(cmd, &o.audit)
 	f.BoolVar(&o.tls, "tls", false, "serve https with a certificate of a local authority, created in the data folder; prints how to trust it (default false)")

@@ -42,6 +42,9 @@ type Config struct {
 	// Registries are served, at least one. How they are reached is filled in.
 	Registries []datadir.Registry
 	TLS        TLS
+	// External are how clients reach the registries, where that is not as this
+	// machine does.
+	External Externals
 	// Audit is what goes on record, in Folder; "" is nothing.
 	Audit audit.Mode
 	// Wrap, where it is set, stands before the metadata store, to measure it.
@@ -134,7 +137,14 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 	if err != nil {
 		return nil, explain(err)
 	}
+	if err := c.External.check(c.Registries); err != nil {
+		return nil, err
+	}
 	for i, r := range c.Registries {
+		external, err := c.External.of(c.Registries, i)
+		if err != nil {
+			return bindings, err
+		}
 		port := c.Port
 		if port != 0 {
 			port += i
@@ -143,7 +153,7 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 		if err != nil {
 			return bindings, err
 		}
-		bindings = append(bindings, server.Binding{Registry: r.ID(), Listeners: ls, TLS: secure.config()})
+		bindings = append(bindings, server.Binding{Registry: r.ID(), Listeners: ls, TLS: secure.config(), External: external})
 		_, bound, err := net.SplitHostPort(ls[0].Addr().String())
 		if err != nil {
 			return bindings, err

@@ -24,7 +24,7 @@ func (r *Registry) Fit(ctx context.Context, partition string, secure bool, text 
 		return text, nil, nil // SetPolicy says why
 	}
 	err = r.cfg.Gate.System("fitting a policy").Read(ctx, gate.Op("Fit"), func(ctx context.Context, v *gate.View) (err error) {
-		left, err = fitDocument(ctx, v.Identities(), partition, secure, &doc)
+		left, err = r.fitDocument(ctx, v.Identities(), partition, secure, &doc)
 		return err
 	})
 	switch {
@@ -39,10 +39,10 @@ func (r *Registry) Fit(ctx context.Context, partition string, secure bool, text 
 }
 
 // fitDocument takes out of doc what does not fit, and says what that is.
-func fitDocument(ctx context.Context, r meta.IdentityReader, partition string, secure bool, doc *policy.Document) (left []string, err error) {
+func (r *Registry) fitDocument(ctx context.Context, who meta.IdentityReader, partition string, secure bool, doc *policy.Document) (left []string, err error) {
 	var kept []policy.Statement
 	for i, s := range doc.Statements {
-		if why := deniesAll(s, doc.Version, secure); why != "" {
+		if why := r.deniesAll(s, doc.Version, secure); why != "" {
 			left = append(left, fmt.Sprintf("statement %d, as %s", i+1, why))
 			continue
 		}
@@ -50,7 +50,7 @@ func fitDocument(ctx context.Context, r meta.IdentityReader, partition string, s
 		for _, p := range []*policy.Principals{&s.Principal, &s.NotPrincipal} {
 			var there []string
 			for _, arn := range p.AWS {
-				_, known, err := bound(ctx, r, partition, arn)
+				_, known, err := bound(ctx, who, partition, arn)
 				if err != nil {
 					return nil, err
 				}
@@ -73,9 +73,13 @@ func fitDocument(ctx context.Context, r meta.IdentityReader, partition string, s
 
 // deniesAll is why a statement would deny every request that reaches the server,
 // "" when it would not.
-func deniesAll(s policy.Statement, version policy.Version, secure bool) string {
-	if key, found := authz.DeniesByUnknown(policy.Document{Version: version, Statements: []policy.Statement{s}}); found {
-		return fmt.Sprintf("no request to this server has a value for the condition key %s, so that the Deny would deny everything", key)
+func (r *Registry) deniesAll(s policy.Statement, version policy.Version, secure bool) string {
+	if key, found := authz.DeniesByUnknown(policy.Document{Version: version, Statements: []policy.Statement{s}}, r.cfg.Organizations); found {
+		advice := ""
+		if strings.HasSuffix(strings.ToLower(key), "orgid") {
+			advice = " (organizations: in the file of --identities gives it one)"
+		}
+		return fmt.Sprintf("no request to this server has a value for the condition key %s, so that the Deny would deny everything%s", key, advice)
 	}
 	if s.Effect == policy.Deny && !secure && slices.ContainsFunc(policy.KeysOf(s, version), func(k string) bool { return strings.EqualFold(k, "aws:SecureTransport") }) {
 		return "this server speaks plain HTTP and the Deny is about aws:SecureTransport (--tls serves https)"

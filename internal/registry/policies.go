@@ -18,7 +18,7 @@ var opSetPolicy = gate.Op("SetPolicy", "ecr:SetRepositoryPolicy")
 func (c *Caller) SetPolicy(ctx context.Context, at ecr.Repo, text string, force bool) (string, error) {
 	doc, err := policy.ParseFor([]byte(text), policy.Repository)
 	if err == nil {
-		err = checkKeys(doc)
+		err = c.r.checkKeys(doc)
 	}
 	if err != nil {
 		return "", invalidPolicy("repository", err)

@@ -40,8 +40,8 @@ func (e *unknownKey) Error() string {
 	return fmt.Sprintf("this registry never has a value for the condition key '%s', so that the Deny would deny everything", e.key)
 }
 
-func checkKeys(doc policy.Document) error {
-	if key, found := authz.DeniesByUnknown(doc); found {
+func (r *Registry) checkKeys(doc policy.Document) error {
+	if key, found := authz.DeniesByUnknown(doc, r.cfg.Organizations); found {
 		return &unknownKey{key}
 	}
 	return nil

@@ -41,6 +41,9 @@ type Config struct {
 	Now func() time.Time
 	// Compat defaults to CompatECR.
 	Compat Compat
+	// Organizations: callers' requests say which organization accounts are in,
+	// so that a Deny may depend on it.
+	Organizations bool
 	// BlobGrace is how long a blob stays that no image refers to: longer than
 	// a push takes from its first blob, or from being told that a blob is
 	// there, to its manifest.

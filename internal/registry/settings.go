@@ -57,7 +57,7 @@ var opSetRegistryPolicy = gate.Op("SetRegistryPolicy", "ecr:PutRegistryPolicy")
 func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text string) (string, error) {
 	doc, err := policy.ParseFor([]byte(text), policy.Registry)
 	if err == nil {
-		err = checkKeys(doc)
+		err = c.r.checkKeys(doc)
 	}
 	if err != nil {
 		return "", invalidPolicy("registry", err)

@@ -38,6 +38,8 @@ func (s *Server) handler(b Binding) http.Handler {
 		req := &request{id: newRequestID(), binding: b, memory: memory{all: s.limits.bodies, max: s.limits.BodyBytes, shares: s.limits.bodyShares}}
 		r = r.WithContext(budget.With(r.Context(), &req.memory))
 		defer req.memory.end()
+		req.https = s.forwarded(r)
+		req.binding = s.boundTo(r, b)
 		rec := newRecorder(w, s.limits.StallTime)
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
@@ -62,6 +64,7 @@ type request struct {
 	operation string
 	principal access.Principal
 	limit     string // by which it was refused, "" for none
+	https     bool   // as the client sent it
 	memory    memory
 	shares    []func() // to give back what the request has of its owner's
 	// refuse answers with an error, in the protocol of the request.
@@ -193,7 +196,8 @@ func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) 
 	if !s.admitLogin(w, r, req) {
 		return
 	}
-	p, body, err := s.verifier(req.binding).ReadAndVerify(r, ecrapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
+	region := s.region(r, req)
+	p, body, err := s.verifier(region).ReadAndVerify(r, ecrapi.MaxBodyBytes, region, "ecr")
 	if err != nil {
 		s.refuseStranger(w, r, req, err)
 		return
@@ -207,10 +211,10 @@ func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, req *request) 
 		req.refuse(unknown)
 		return
 	}
-	if !s.admitOperation(w, p, operation, req) {
+	if !s.admitOperation(w, p, region, operation, req) {
 		return
 	}
-	s.ecr.Serve(w, r, operation, body, p, req.binding.endpoint(), req.id)
+	s.ecr.Serve(w, r, operation, body, p, s.endpoint(r, req, region), req.id)
 }
 
 // serveAdmin serves Kontor's admin API, in the protocol of the ECR API.
@@ -223,7 +227,8 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, req *request
 	if !ok || !s.admitLogin(w, r, req) {
 		return
 	}
-	p, body, err := s.verifier(req.binding).ReadAndVerify(r, adminapi.MaxBodyBytes, req.binding.Registry.Region, "ecr")
+	region := s.region(r, req)
+	p, body, err := s.verifier(region).ReadAndVerify(r, adminapi.MaxBodyBytes, region, "ecr")
 	if err != nil {
 		s.refuseStranger(w, r, req, err)
 		return
@@ -237,7 +242,7 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, req *request
 		req.refuse(unknown)
 		return
 	}
-	s.admin.Serve(w, r, operation, body, p, req.binding.Registry, req.id)
+	s.admin.Serve(w, r, operation, body, p, ecr.RegistryID{Account: req.binding.Registry.Account, Region: region}, req.id)
 }
 
 // serveTags serves the Resource Groups Tagging API, AWS JSON 1.1.
@@ -271,8 +276,9 @@ func (s *Server) serveTags(w http.ResponseWriter, r *http.Request, req *request)
 // all regions of a partition, so signatures for any of them hold.
 func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request) {
 	service, region := authn.Claimed(r)
-	if service != "iam" || region.Partition() != req.binding.Registry.Region.Partition() {
-		region = req.binding.Registry.Region
+	here := s.region(r, req)
+	if service != "iam" || region.Partition() != here.Partition() {
+		region = here
 	}
 	req.refuse = func(err error) { s.sts.ServeError(w, r, req.id, err) }
 	if service == "iam" {
@@ -288,7 +294,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request
 	if !s.admitLogin(w, r, req) {
 		return
 	}
-	p, body, err := s.verifier(req.binding).ReadAndVerify(r, maxQueryBody, region, service)
+	p, body, err := s.verifier(region).ReadAndVerify(r, maxQueryBody, region, service)
 	if errors.Is(err, authn.ErrNoCredentials) {
 		s.serveUnsigned(w, r, req)
 		return
@@ -308,7 +314,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, req *request
 		return
 	}
 	req.operation = form.Get("Action")
-	identities := s.iams[req.binding.Registry.Region.Partition()]
+	identities := s.iams[region.Partition()]
 	if service == "iam" {
 		s.iam.Serve(w, r, identities, p, form, req.id)
 		return

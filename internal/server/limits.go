@@ -248,8 +248,8 @@ func (req *request) share(of *shares, owner string) bool {
 }
 
 // admitOperation counts a call of an operation of the ECR API, or answers it.
-func (s *Server) admitOperation(w http.ResponseWriter, p access.Principal, operation string, req *request) bool {
-	wait := s.limits.operations.take(string(p.Account)+" "+string(req.binding.Registry.Region)+" "+operation, s.cfg.AuthNow())
+func (s *Server) admitOperation(w http.ResponseWriter, p access.Principal, region ecr.Region, operation string, req *request) bool {
+	wait := s.limits.operations.take(string(p.Account)+" "+string(region)+" "+operation, s.cfg.AuthNow())
 	if wait > 0 {
 		req.limit = "operation-rate"
 		setRetryAfter(w.Header(), wait)

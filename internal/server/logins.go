@@ -139,7 +139,7 @@ func (s *Server) loggedIn(r *http.Request, req *request, p access.Principal) {
 func (s *Server) info(r *http.Request, req *request) access.RequestInfo {
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return access.RequestInfo{
-		ID: req.id, Source: from.Addr().Unmap().WithZone(""), TLS: r.TLS != nil, UserAgent: r.UserAgent(), At: s.cfg.AuthNow(),
+		ID: req.id, Source: from.Addr().Unmap().WithZone(""), TLS: req.https, UserAgent: r.UserAgent(), At: s.cfg.AuthNow(), Organizations: s.cfg.Organizations,
 	}
 }
 

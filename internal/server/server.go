@@ -15,11 +15,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/iam"
@@ -76,6 +79,12 @@ type Config struct {
 	// TestClock, where it is set, is the image clock, which may be moved by
 	// request; ImageNow is not used then.
 	TestClock *retention.TestClock
+	// Organizations says which organization accounts are in; nil for none, then
+	// policies on organizations match nobody.
+	Organizations access.Organizations
+	// TrustedProxies are those whose X-Forwarded-Host and X-Forwarded-Proto say
+	// what the client sent.
+	TrustedProxies []netip.Prefix
 	// Grace is how long requests that run when the server is told to stop may
 	// go on. Default 15 seconds.
 	Grace time.Duration
@@ -86,7 +95,11 @@ type Binding struct {
 	Registry ecr.RegistryID
 	// Host is what image references begin with, for example
 	// "localhost:5050". Requests may come under other names as well.
-	Host      string
+	Host string
+	// External, where it is set, is how clients reach it: a scheme and a host
+	// with its port, for example of a proxy. Addresses in answers have it;
+	// otherwise they have the host that the request was sent to.
+	External  *url.URL
 	Listeners []net.Listener
 	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
 	TLS *tls.Config
@@ -189,7 +202,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
-		Compat: cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime,
+		Organizations: cfg.Organizations != nil,
+		Compat:        cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime,
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
@@ -291,14 +305,13 @@ func (s *Server) flushPulls(ctx context.Context) error {
 	}
 }
 
-// verifier tells who signed a request to b.
-func (s *Server) verifier(b Binding) *authn.Verifier { return s.authn[b.Registry.Region.Partition()] }
+// verifier tells who signed a request for a region.
+func (s *Server) verifier(region ecr.Region) *authn.Verifier { return s.authn[region.Partition()] }
 
-// endpoint is the registry a request came in for, as the ECR API names it.
-func (b Binding) endpoint() ecrapi.Endpoint {
-	scheme := "http"
-	if b.TLS != nil {
-		scheme = "https"
+// endpoint is where a request came in, for the ECR API.
+func (s *Server) endpoint(r *http.Request, req *request, region ecr.Region) ecrapi.Endpoint {
+	return ecrapi.Endpoint{
+		Registry: ecr.RegistryID{Account: req.binding.Registry.Account, Region: region}, Serves: s.serves,
+		Address: func(in ecr.RegistryID) ecrapi.Address { return s.address(r, req, in) },
 	}
-	return ecrapi.Endpoint{Registry: b.Registry, Host: b.Host, Scheme: scheme}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
 )
 
@@ -49,6 +50,8 @@ var requestKeys = map[string]func(r *Request) ([]string, bool){
 		}
 		return strconv.FormatInt(int64(r.Principal.Request.At.Sub(r.Principal.Session.IssuedAt)/time.Second), 10)
 	}),
+	"aws:principalorgid":  ofOrganizations(func(r *Request) ecr.AccountID { return r.Principal.Account }),
+	"aws:resourceorgid":   ofOrganizations(func(r *Request) ecr.AccountID { return r.Owner }),
 	"aws:requestedregion": func(r *Request) ([]string, bool) { return some(string(r.Region)), r.Region != "" },
 	"aws:tagkeys":         func(r *Request) ([]string, bool) { return r.TagKeys, true },
 	"ecr:accountsetting":  func(r *Request) ([]string, bool) { return some(r.AccountSetting), true },
@@ -76,6 +79,17 @@ func ofRequest(value func(r *Request) string) func(r *Request) ([]string, bool) 
 			return nil, false
 		}
 		return some(value(r)), true
+	}
+}
+
+// organizationKeys are known where the server was told of organizations.
+var organizationKeys = []string{"aws:principalorgid", "aws:resourceorgid"}
+
+// ofOrganizations is a key about the organization of an account.
+func ofOrganizations(account func(r *Request) ecr.AccountID) func(r *Request) ([]string, bool) {
+	return func(r *Request) ([]string, bool) {
+		o := r.Principal.Request.Organizations
+		return some(o[account(r)]), o != nil
 	}
 }
 
@@ -116,8 +130,11 @@ func (r *Request) lookup(key string) ([]string, bool) {
 }
 
 // supplied reports whether requests have the key, or surely do not.
-func supplied(key string) bool {
+func supplied(key string, organizations bool) bool {
 	key = strings.ToLower(key)
+	if slices.Contains(organizationKeys, key) {
+		return organizations
+	}
 	if requestKeys[key] != nil || slices.Contains(absent, key) || slices.Contains(principalKeys, key) {
 		return true
 	}
@@ -129,24 +146,25 @@ func supplied(key string) bool {
 	return false
 }
 
-// Keys are the condition keys, in lower case and sorted, that requests have or
+// Keys are the condition keys, but those about organizations, in lower case and sorted, that requests have or
 // surely do not have; those that end in "/" go on with a tag's name.
 func Keys() []string {
-	keys := slices.Concat(slices.Collect(maps.Keys(requestKeys)), slices.Collect(maps.Keys(tagKeys)), principalKeys, absent)
+	known := slices.DeleteFunc(slices.Collect(maps.Keys(requestKeys)), func(k string) bool { return slices.Contains(organizationKeys, k) })
+	keys := slices.Concat(known, slices.Collect(maps.Keys(tagKeys)), principalKeys, absent)
 	slices.Sort(keys)
 	return keys
 }
 
 // DeniesByUnknown returns the first condition key on which a Deny of doc
 // depends and that no request is known to have or not to have. Such a Deny
-// would deny everything.
-func DeniesByUnknown(doc policy.Document) (key string, found bool) {
+// would deny everything. organizations says whether the server was told of some.
+func DeniesByUnknown(doc policy.Document, organizations bool) (key string, found bool) {
 	for _, s := range doc.Statements {
 		if s.Effect != policy.Deny {
 			continue
 		}
 		for _, k := range policy.KeysOf(s, doc.Version) {
-			if !supplied(k) {
+			if !supplied(k, organizations) {
 				return k, true
 			}
 		}

@@ -134,7 +134,7 @@ func TestConditionKeys(t *testing.T) {
 			{Effect: policy.Allow, Condition: []policy.Condition{{Operator: "StringEquals", Key: unknown, Values: []string{"x"}}}},
 			{Effect: policy.Deny, Condition: []policy.Condition{{Operator: "StringEquals", Key: tt.key, Values: []string{"x"}}}},
 		}}
-		key, found := authz.DeniesByUnknown(doc)
+		key, found := authz.DeniesByUnknown(doc, false)
 		if want := tt.session == "unknown"; found != want || want && key != tt.key {
 			t.Errorf("a Deny by %s: %s %v", tt.key, key, found)
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -30,6 +31,29 @@ const maxFile = 4 << 20
 // File is what a file says.
 type File struct {
 	Identities []Account `yaml:"identities"`
+	// Organizations say which accounts belong together, for conditions such as
+	// aws:PrincipalOrgID.
+	Organizations []Organization `yaml:"organizations"`
+}
+
+// Organization is one of AWS Organizations, for example "o-exampleorgid".
+type Organization struct {
+	ID       string   `yaml:"id"`
+	Accounts []string `yaml:"accounts"`
+}
+
+// AccountsOf says which organization each account is in; nil without any.
+func (f File) AccountsOf() access.Organizations {
+	if len(f.Organizations) == 0 {
+		return nil
+	}
+	of := access.Organizations{}
+	for _, o := range f.Organizations {
+		for _, a := range o.Accounts {
+			of[ecr.AccountID(a)] = o.ID
+		}
+	}
+	return of
 }
 
 // Account holds the identities of one account.
@@ -128,8 +152,10 @@ func Parse(text []byte) (File, error) {
 }
 
 var (
-	keyPattern    = regexp.MustCompile(`^AKIA[A-Z0-9]{12,124}$`)
-	secretPattern = regexp.MustCompile(`^[\x21-\x7e]{16,128}$`)
+	keyPattern = regexp.MustCompile(`^AKIA[A-Z0-9]{12,124}$`)
+	// AWS Organizations API reference, Organization.
+	organizationPattern = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+	secretPattern       = regexp.MustCompile(`^[\x21-\x7e]{16,128}$`)
 )
 
 // check says what is wrong that IAM would not.
@@ -145,6 +171,22 @@ func (f File) check() error {
 		}
 		seen[id] = true
 		return nil
+	}
+	for _, o := range f.Organizations {
+		if !organizationPattern.MatchString(o.ID) {
+			return fmt.Errorf("organization %q: want an id such as o-exampleorgid", o.ID)
+		}
+		if err := twice("organization", o.ID); err != nil {
+			return err
+		}
+		for _, a := range o.Accounts {
+			if _, err := ecr.ParseAccountID(a); err != nil {
+				return fmt.Errorf("organization %s: account %q: %w", o.ID, a, err)
+			}
+			if err := twice("account of an organization", a); err != nil {
+				return err
+			}
+		}
 	}
 	for _, a := range f.Identities {
 		at := ""

@@ -101,7 +101,8 @@ func (c *call) getDownloadURLForLayer(ctx context.Context, in *GetDownloadUrlFor
 	if err != nil {
 		return nil, err
 	}
-	return &GetDownloadUrlForLayerResponse{DownloadUrl: text(c.at.Scheme + "://" + c.at.Host + DownloadPath + "?" + ticketParam + "=" + t), LayerDigest: in.LayerDigest}, nil
+	from := c.at.Address(at.In)
+	return &GetDownloadUrlForLayerResponse{DownloadUrl: text(from.Scheme + "://" + from.Host + DownloadPath + "?" + ticketParam + "=" + t), LayerDigest: in.LayerDigest}, nil
 }
 
 // errMethod: a download URL is for reading.

@@ -50,15 +50,20 @@ func New(cfg Config) *Handler { return &Handler{cfg: cfg, key: downloadKey(cfg.D
 
 // Endpoint is where a request came in.
 type Endpoint struct {
-	// Registry that the address is bound to. Its region is the region of every
-	// request here; its account is whose images Host serves.
+	// Registry of the address. Its region is the region of every request here;
+	// its account is the registry of a caller whose own is not on this server.
 	Registry ecr.RegistryID
-	// Host of the registry's docker endpoint with its port, as clients reach
-	// it, for example "localhost:5050". repositoryUri and proxyEndpoint name it.
-	Host string
-	// Scheme of proxyEndpoint, "http" or "https"; empty means https where the
-	// request came over TLS.
-	Scheme string
+	// Serves reports whether a registry is on this server.
+	Serves func(in ecr.RegistryID) bool
+	// Address is where the client reaches a registry's docker endpoint.
+	// repositoryUri, proxyEndpoint and downloadUrl name it.
+	Address func(in ecr.RegistryID) Address
+}
+
+// Address is where a docker endpoint is reached.
+type Address struct {
+	Scheme string // "http" or "https"
+	Host   string // with its port, for example "localhost:5050"
 }
 
 // Serve answers one authenticated request: operation is what stands behind
@@ -66,12 +71,6 @@ type Endpoint struct {
 // It writes one response. Errors that are not told to the client are logged
 // under requestID.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string, body []byte, p access.Principal, at Endpoint, requestID string) {
-	if at.Scheme == "" {
-		at.Scheme = "http"
-		if r.TLS != nil {
-			at.Scheme = "https"
-		}
-	}
 	c := &call{Caller: h.cfg.Registry.As(p), retention: h.cfg.Retention.As(p), h: h, p: p, at: at}
 	response, err := c.run(r.Context(), operation, body)
 	if err != nil {

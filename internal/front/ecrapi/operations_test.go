@@ -22,7 +22,7 @@ func TestEveryOperationAnswers(t *testing.T) {
 	ask := func(operation, body string) (int, errorBody) {
 		w := httptest.NewRecorder()
 		h.Serve(w, httptest.NewRequest(http.MethodPost, "/", nil), operation, []byte(body),
-			access.Principal{Account: home.Account}, Endpoint{Registry: home, Host: "localhost:5050"}, "request-1")
+			access.Principal{Account: home.Account}, atHome, "request-1")
 		if got := w.Header().Get("x-amzn-RequestId"); got != "request-1" {
 			t.Errorf("%s: request id %q", operation, got)
 		}

@@ -121,7 +121,7 @@ func mutability(mode *string, filters []ImageTagMutabilityExclusionFilter) ecr.M
 func (c *call) repository(r registry.Repository) Repository {
 	out := Repository{
 		RepositoryArn: text(r.ARN()), RegistryId: text(r.In.Account),
-		RepositoryName: text(r.Name), RepositoryUri: text(c.at.Host + "/" + string(r.Name)),
+		RepositoryName: text(r.Name), RepositoryUri: text(c.at.Address(r.In).Host + "/" + string(r.Name)),
 		CreatedAt:                  awsjson.NewTime(r.CreatedAt),
 		ImageTagMutability:         text(r.Mutability.Mode),
 		ImageScanningConfiguration: &ImageScanningConfiguration{ScanOnPush: &r.ScanOnPush},

@@ -166,10 +166,16 @@ func TestAuthorizationToken(t *testing.T) {
 		}
 	}
 	s.steps(t, step{"GetAuthorizationToken", `{"registryIds": ["111111111111"]}`,
-		"InvalidParameterException: Invalid parameter at 'registryIds' failed to satisfy constraint: '111111111111 is not the registry of this endpoint, 000000000000; ask the endpoint of that registry'"})
-	s.at.Scheme = "https"
-	if d := ok[GetAuthorizationTokenResponse](t, s, "GetAuthorizationToken", `{}`).AuthorizationData[0]; *d.ProxyEndpoint != "https://localhost:5050" {
-		t.Errorf("endpoint %s", *d.ProxyEndpoint)
+		"InvalidParameterException: Invalid parameter at 'registryIds' failed to satisfy constraint: '111111111111 is no registry of this server in us-east-1'"})
+	// Each registry of the server has its own address; the token is good for all.
+	s.at.Serves = func(ecr.RegistryID) bool { return true }
+	s.at.Address = func(in ecr.RegistryID) Address {
+		return Address{"http", string(in.Account) + ".dkr.ecr." + string(in.Region) + ".amazonaws.com:5050"}
+	}
+	data := ok[GetAuthorizationTokenResponse](t, s, "GetAuthorizationToken", `{"registryIds": ["111111111111", "000000000000"]}`).AuthorizationData
+	if len(data) != 2 || *data[0].ProxyEndpoint != "https://111111111111.dkr.ecr.us-east-1.amazonaws.com:5050" ||
+		*data[1].ProxyEndpoint != "https://000000000000.dkr.ecr.us-east-1.amazonaws.com:5050" || *data[0].AuthorizationToken != *data[1].AuthorizationToken {
+		t.Errorf("%+v", data)
 	}
 }
 

@@ -29,6 +29,12 @@ type server struct {
 	at Endpoint
 }
 
+// atHome is the endpoint of home, the only registry of its server.
+var atHome = Endpoint{
+	Registry: home, Serves: func(in ecr.RegistryID) bool { return in == home },
+	Address: func(ecr.RegistryID) Address { return Address{"http", "localhost:5050"} },
+}
+
 // created is the image time of the tests, 2019-07-15T20:47:36.5Z.
 const created = "1563223656.5"
 
@@ -63,7 +69,7 @@ func newServer(t *testing.T, change ...func(*testkit.Settings)) *server {
 	return &server{
 		h:  New(Config{Registry: stores.Registry, Retention: stores.Retention, Log: log, Now: now}),
 		p:  p,
-		at: Endpoint{Registry: home, Host: "localhost:5050"},
+		at: atHome,
 	}
 }
 

@@ -59,6 +59,7 @@ func Start(ctx context.Context, c Config) (*Up, error) {
 	for _, t := range c.File.Frame(c.Registry).Targets {
 		c.Host.Registries = append(c.Host.Registries, datadir.Registry{Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region})
 	}
+	c.Host.Server.Organizations = c.Identities.AccountsOf()
 	s, err := host.Start(ctx, c.Host)
 	if err != nil {
 		return nil, err

@@ -184,3 +184,60 @@ func TestUpWithKMS(t *testing.T) {
 		must(t, u.Close())
 	}
 }
+
+// TestUpWithOrganizations: policies on organizations hold for the accounts that
+// the file of identities states.
+func TestUpWithOrganizations(t *testing.T) {
+	f, _, err := spec.Load(spec.Source{Name: "kontor.yaml", Data: []byte(`stack: shop
+registries: [{name: us, account: "111111111111", region: us-east-1}]
+ecr_repositories:
+  app: {pull_organization_ids: [o-exampleorgid]}
+  closed: {pull_organization_ids: [o-exampleorgid], extra_policy_statements: [{Effect: Deny, Principal: "*", Action: "ecr:ListImages", Condition: {StringNotEquals: {"aws:PrincipalOrgID": o-exampleorgid}}}]}
+`)})
+	must(t, err)
+	const identities = `identities:
+  - {account: "222222222222", users: [{name: ann, policies: [AmazonEC2ContainerRegistryPowerUser], access_keys: [{id: AKIAANN000000000TEST, secret_env: KEY}]}]}
+  - {account: "333333333333", users: [{name: bob, policies: [AmazonEC2ContainerRegistryPowerUser], access_keys: [{id: AKIABOB000000000TEST, secret_env: KEY}]}]}
+`
+	for _, tt := range []struct {
+		organizations string
+		ann           bool
+		notice        string
+	}{
+		{"organizations: [{id: o-exampleorgid, accounts: [\"111111111111\", \"222222222222\"]}]\n", true, ""},
+		{"organizations: [{id: o-anotherorgid, accounts: [\"111111111111\", \"222222222222\"]}, {id: o-exampleorgid, accounts: []}]\n", false, ""},
+		{"", false, "organizations: in the file of --identities"},
+	} {
+		who, err := declared.Parse([]byte(identities + tt.organizations))
+		must(t, err)
+		u, err := up.Start(t.Context(), up.Config{
+			Host: host.Config{Folder: t.TempDir(), Host: "127.0.0.1"}, File: f, Registry: kecr.LocalRegistry(),
+			Identities: who, Getenv: func(string) string { return "not-a-secret-but-long-enough" }, Now: time.Now,
+		})
+		must(t, err)
+		if got := fmt.Sprint(u.Notices); tt.notice != "" && !strings.Contains(got, tt.notice) || tt.notice == "" && len(u.Notices) > 0 {
+			t.Errorf("notices %s", got)
+		}
+		for key, allowed := range map[string]bool{"AKIAANN000000000TEST": tt.ann, "AKIABOB000000000TEST": false} {
+			for _, name := range []string{"app", "closed"} {
+				api := ecr.New(ecr.Options{Region: "us-east-1", BaseEndpoint: aws.String(u.Registries[0].Endpoint),
+					Credentials: credentials.NewStaticCredentialsProvider(key, "not-a-secret-but-long-enough", "")})
+				_, err := api.ListImages(t.Context(), &ecr.ListImagesInput{RegistryId: aws.String("111111111111"), RepositoryName: aws.String(name)})
+				if (err == nil) != allowed {
+					t.Errorf("%q: %s in %s: %v", tt.organizations, key, name, err)
+				}
+			}
+		}
+		must(t, u.Close())
+	}
+	for text, want := range map[string]string{
+		"organizations: [{id: o-x}]\n":                                                            "want an id such as o-exampleorgid",
+		"organizations: [{id: o-exampleorgid, accounts: [\"1\"]}]\n":                              `account "1"`,
+		"organizations: [{id: o-exampleorgid}, {id: o-exampleorgid}]\n":                           "is there twice",
+		"organizations: [{id: o-exampleorgid, accounts: [\"111111111111\", \"111111111111\"]}]\n": "is there twice",
+	} {
+		if _, err := declared.Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
