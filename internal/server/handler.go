@@ -255,7 +255,8 @@ func (s *Server) serveTags(w http.ResponseWriter, r *http.Request, req *request)
 	if !ok || !s.admitLogin(w, r, req) {
 		return
 	}
-	p, body, err := s.verifier(req.binding).ReadAndVerify(r, tagapi.MaxBodyBytes, req.binding.Registry.Region, tagapi.Service)
+	region := s.region(r, req)
+	p, body, err := s.verifier(region).ReadAndVerify(r, tagapi.MaxBodyBytes, region, tagapi.Service)
 	if err != nil {
 		s.refuseStranger(w, r, req, err)
 		return
@@ -269,7 +270,11 @@ func (s *Server) serveTags(w http.ResponseWriter, r *http.Request, req *request)
 		req.refuse(unknown)
 		return
 	}
-	s.tags.Serve(w, r, operation, body, p, req.binding.Registry, req.id)
+	in := ecr.RegistryID{Account: p.Account, Region: region} // it tells of the caller's own account
+	if !s.serves(in) {
+		in.Account = req.binding.Registry.Account
+	}
+	s.tags.Serve(w, r, operation, body, p, in, req.id)
 }
 
 // serveQuery serves STS and IAM, in the AWS Query protocol. IAM is the same for
