@@ -42,7 +42,7 @@ type Config struct {
 	// Registries are served, at least one. How they are reached is filled in.
 	Registries []datadir.Registry
 	TLS        TLS
-	// Audit is what goes on record, in Folder; "" is nothing.
+	// Audit is what is recorded, in Folder; "" is nothing.
 	Audit audit.Mode
 	// Wrap, where it is set, stands before the metadata store, to measure it.
 	Wrap func(meta.Store) meta.Store

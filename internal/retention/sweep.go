@@ -42,13 +42,13 @@ type lifecycleState struct {
 	Findings map[string]RunFinding `json:"findings,omitzero"`
 }
 
-// clockHold is a jump of the image clock that somebody has to confirm.
+// clockHold is a jump of the image clock that someone has to confirm.
 type clockHold struct {
 	Finding   RunFinding `json:"finding"`
 	Confirmed []string   `json:"confirmed,omitzero"` // registries, "account/region"
 }
 
-// RunAllLifecycle carries out the lifecycle policy of every repository that has
+// RunAllLifecycle runs the lifecycle policy of every repository that has
 // one, as a scheduled run: one repository after the other, as the system
 // principal "lifecycle". It waits, and reports why, while the image clock is in
 // doubt. One repository that fails does not keep the others from being run; the
@@ -117,7 +117,7 @@ func (s *Service) sweepOne(ctx context.Context, at ecr.Repo, sweep *LifecycleSwe
 }
 
 // lookAtClock notes the time of a scheduled run, and says what keeps it
-// waiting: with state.Hold until somebody confirms, otherwise this once.
+// waiting: with state.Hold until someone confirms, otherwise this once.
 func (s *Service) lookAtClock(ctx context.Context) (state lifecycleState, wait *RunFinding, err error) {
 	now := reading{image: s.cfg.Now()}
 	if s.cfg.TestClock != nil {

@@ -97,7 +97,7 @@ func (c *client) work(ctx context.Context, done <-chan struct{}) error {
 }
 
 // step does one operation, and settles it when the server is killed. It
-// returns the life to go on with, and the finding if there is one.
+// returns the life to continue with, and the finding if there is one.
 func (c *client) step(ctx context.Context, l *life) (*life, error) {
 	o := c.pick()
 	began := time.Now()

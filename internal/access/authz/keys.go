@@ -130,7 +130,7 @@ func supplied(key string) bool {
 }
 
 // Keys are the condition keys, in lower case and sorted, that requests have or
-// surely do not have; those that end in "/" go on with a tag's name.
+// surely do not have; those that end in "/" continue with a tag's name.
 func Keys() []string {
 	keys := slices.Concat(slices.Collect(maps.Keys(requestKeys)), slices.Collect(maps.Keys(tagKeys)), principalKeys, absent)
 	slices.Sort(keys)

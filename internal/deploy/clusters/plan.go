@@ -39,8 +39,8 @@ type Options struct {
 	// End is plan.Everything when the stack goes. The members' Roles are then
 	// not looked at.
 	End plan.End
-	// Leave: roles of the stack that are no member's any more lose what they
-	// have for it. Without, they are not looked at.
+	// Leave: roles of the stack that no longer belong to a member lose what they
+	// have for it. Without Leave, they are not read.
 	Leave bool
 	// RefreshOnly shows only what has drifted of the stack's own.
 	RefreshOnly bool

@@ -36,7 +36,7 @@ const (
 	// CodeOtherPartition: a cluster cannot pull from a registry, for IAM does
 	// not reach from one partition into another.
 	CodeOtherPartition Code = "KON1005"
-	// CodePromotions: the file has promotions, which nothing carries out yet.
+	// CodePromotions: the file has promotions, which nothing applies yet.
 	CodePromotions Code = "KON1007"
 	// CodeOtherVariable: a .tfvars file, or the inputs of Terragrunt, have a
 	// variable that is not a field.

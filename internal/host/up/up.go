@@ -157,7 +157,7 @@ func (l *leftOut) notices() (out []string) {
 	return out
 }
 
-// refused says why a plan is not carried out. It was not printed, so each of its
+// refused says why a plan is not run. It was not printed, so each of its
 // errors is named.
 func refused(p run.Planned) error {
 	err := p.Failed()
