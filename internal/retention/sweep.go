@@ -153,7 +153,7 @@ func (s lifecycleState) holds(in ecr.RegistryID) bool {
 }
 
 // finish notes that the policy was evaluated, what stopped the run, and that
-// somebody who runs one by hand trusts the clock.
+// an operator who runs one by hand trusts the clock.
 func (x *execution) finish(ctx context.Context) error {
 	return x.c.gate.ChangeRepository(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		if err := tx.SetLifecycleEvaluated(ctx, repo.ID, x.run.At); err != nil {

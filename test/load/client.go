@@ -86,7 +86,7 @@ func (c *client) work(ctx context.Context, done <-chan struct{}) error {
 		case <-done:
 			return nil
 		case <-ctx.Done():
-			return nil // somebody else's finding
+			return nil // someone else's finding
 		case <-time.After(c.load.pause):
 		}
 		var err error
@@ -110,7 +110,7 @@ func (c *client) step(ctx context.Context, l *life) (*life, error) {
 	case errors.Is(err, errKilled):
 		c.load.stats.cut(o.name)
 		return c.after(ctx, l, ch)
-	case ctx.Err() != nil: // somebody else's finding
+	case ctx.Err() != nil: // someone else's finding
 	default:
 		return l, fmt.Errorf("%s: %w", o.name, err)
 	}

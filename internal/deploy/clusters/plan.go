@@ -171,7 +171,7 @@ func (m Member) decide(c *plan.RoleChange, q answer, o Options) {
 	case !b.Attached && needs && (ours || !o.RefreshOnly):
 		c.Op, c.After = plan.RoleAttach, plan.Attachment{Attached: true, Stacks: with(b.Stacks, o.Stack)}
 	case ours && !b.Attached && !o.RefreshOnly:
-		// somebody else's policy took its place
+		// someone else's policy took its place
 		c.Op, c.After = plan.RoleLeave, plan.Attachment{Stacks: without(b.Stacks, o.Stack)}
 	case !ours && b.Attached && len(b.Stacks) > 0 && !o.RefreshOnly:
 		c.Op, c.After = plan.RoleJoin, plan.Attachment{Attached: true, Stacks: with(b.Stacks, o.Stack)}

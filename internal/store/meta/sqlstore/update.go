@@ -185,7 +185,7 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 	if !w.store.d.OneWriter {
 		// What a caller was told to be done before it called must be seen. The
 		// transaction sees what was committed up to its first statement, so
-		// nobody may join later.
+		// no one may join later.
 		for join() {
 		}
 		grow = false
