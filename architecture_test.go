@@ -114,7 +114,7 @@ var rooms = map[string]int{
 	"test/load":     80,
 }
 
-// confined are imports that only some rooms may have; "" stands for every
+// confined are imports that only some rooms may have; "" represents every
 // room of level 40 and up.
 var confined = []struct {
 	imported string
@@ -135,7 +135,7 @@ var confined = []struct {
 }
 
 // strangers are rooms and what they never bring with them, at any depth: rooms
-// or modules. Each stands for itself and all below it.
+// or modules. Each represents itself and all below it.
 var strangers = []struct{ room, never string }{
 	{"internal/registry", "internal/deploy"},
 	{"internal/deploy", "internal/store"},

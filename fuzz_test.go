@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// corpusMin is how many inputs of its own each target has beside its seeds.
+// corpusMin is how many inputs of its own each target has next to its seeds.
 const corpusMin = 4
 
 // TestFuzzTargets holds the list of CONTRIBUTING.md against the targets that

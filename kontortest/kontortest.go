@@ -8,7 +8,7 @@
 //		// push to reg.URI("team/app") as user AWS with reg.Password(t)
 //	}
 //
-// Package awstest beside it makes clients of the AWS SDK.
+// Package kontortest/awstest creates clients of the AWS SDK.
 package kontortest
 
 import (
@@ -208,8 +208,8 @@ func (r *Registry) Advance(d time.Duration) { r.clock.Advance(d) }
 // Now is the image clock.
 func (r *Registry) Now() time.Time { return r.clock.Now() }
 
-// RunLifecycle carries out the lifecycle policy of the repository name now, as
-// the registry does by itself every hour, and returns the digests of the images
+// RunLifecycle runs the lifecycle policy of the repository name now, as
+// the registry does on its own every hour, and returns the digests of the images
 // that it deleted. Index children go one run after their index.
 func (r *Registry) RunLifecycle(t testing.TB, name string) []string {
 	t.Helper()

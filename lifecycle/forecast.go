@@ -21,7 +21,7 @@ type Rate string
 // The rates.
 const (
 	RateNone Rate = "none" // nothing; "" is the same
-	// RatePresent: each rule goes on getting images at the pace of its latest
+	// RatePresent: each rule continues getting images at the pace of its latest
 	// ones, as do the images that no rule owns. The pace is that of the images
 	// it owns pushed within the last 28 days, or within the rule's age limit
 	// or the age of the oldest of them, whichever is less, but no less than a
@@ -104,7 +104,7 @@ func (o Options) Forecast(p Policy, images []Image, now time.Time, h Horizon) Ti
 // simulation is a board that changes.
 type simulation struct {
 	*board
-	real  int // images that are no arrivals
+	real  int // images that are not arrivals
 	out   []Outcome
 	left  Run
 	flows []stream

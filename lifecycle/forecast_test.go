@@ -203,7 +203,7 @@ func TestForecastArchives(t *testing.T) {
 	}
 }
 
-// A push each day goes on: a rule that keeps five loses one each day, the
+// A push each day continues: a rule that keeps five loses one each day, the
 // oldest first, and the repository keeps its size.
 func TestForecastAtPresentRate(t *testing.T) {
 	p := mustParse(t, policy(rule(1, tagged+`"tagPatternList":["v*"],"countType":"imageCountMoreThan","countNumber":5`, expire)))

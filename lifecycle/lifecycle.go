@@ -56,7 +56,7 @@ type Rule struct {
 // CountUnit, CountNumber).
 type Selection struct {
 	TagStatus TagStatus
-	// TagPatterns is tagPatternList: in each, '*' stands for any run of
+	// TagPatterns is tagPatternList: in each, '*' matches any run of
 	// characters, at most MaxWildcard times. TagPrefixes is tagPrefixList.
 	// An image meets a list when every element of it matches some tag of the
 	// image. A Tagged rule has exactly one of the two, others have neither.

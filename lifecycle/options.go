@@ -17,7 +17,7 @@ type Options struct {
 	// count rule acts on it.
 	CountDependents bool
 	// UnguardedReferrers says that rules may expire or archive the referrers
-	// of a subject that stays, and that referrers with tags of their own go
+	// of a subject that stays, and that referrers with their own tags go
 	// with their subject as the others do.
 	UnguardedReferrers bool
 	// ActivatingIsStandard says that an image on its way back from the archive

@@ -153,7 +153,7 @@ func compilePrincipals(p Principals, not bool) principals {
 type naming struct {
 	grade grade
 	// perhaps is a higher grade that depends on the name of the session, for a
-	// caller that stands for any session of its role; else notNamed.
+	// caller that matches any session of its role; else notNamed.
 	perhaps grade
 }
 

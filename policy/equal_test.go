@@ -294,7 +294,7 @@ func decisions(t *rapid.T, q question, d policy.Document, values []string) strin
 	return fmt.Sprint(got.Outcome, got.Lacking, got.Deny.Source, got.ResourceAllow.Source)
 }
 
-// What is written anew by the rules of Equal is equal, and AWS would decide
+// What is written again by the rules of Equal is equal, and AWS would decide
 // every request by it as before; a change is told from it.
 func TestEqualOfRewritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

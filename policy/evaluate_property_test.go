@@ -37,7 +37,7 @@ func (q question) ask() policy.Decision {
 	return policy.Evaluate(r)
 }
 
-// genDocuments draws policies; those that belong to the caller name nobody.
+// genDocuments draws policies; those that belong to the caller name no one.
 func genDocuments(t *rapid.T, label string, most int, conditions bool, principals bool) []policy.Document {
 	var out []policy.Document
 	for range rapid.IntRange(0, most).Draw(t, label) {

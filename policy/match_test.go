@@ -235,7 +235,7 @@ func TestNotPrincipalAndBoundaries(t *testing.T) {
 	}
 }
 
-// A caller that stands for any session of its role: what names one session
+// A caller that matches any session of its role: what names one session
 // depends on the session's name. What varies is unknown, whatever its value.
 func TestAnySession(t *testing.T) {
 	any := caller(t, "arn:aws:sts::111111111111:assumed-role/ci/x")

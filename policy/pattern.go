@@ -32,7 +32,7 @@ type token int32
 const (
 	anyRun        token = -1 // *
 	anyOne        token = -2 // ?
-	anyRunOfPart  token = -3 // * that stands for no colon
+	anyRunOfPart  token = -3 // * that represents no colon
 	anyOneOfPart  token = -4 // ? likewise
 	firstVariable token = -5
 )
@@ -54,7 +54,7 @@ type variable struct {
 
 // compilePattern reads text. If wild, * and ? are wildcards; if variables,
 // ${...} is a variable, and ${*}, ${?} and ${$} are the characters ("IAM policy
-// elements: Variables and tags", Special characters). What variables stand for
+// elements: Variables and tags", Special characters). What variables represent
 // never has wildcards.
 func compilePattern(text string, wild, variables bool) pattern {
 	var p pattern
@@ -200,7 +200,7 @@ func glob(tokens []token, s string, fold bool) bool {
 		return true
 	}
 	i, j := 0, 0
-	star, from := -1, 0 // the last *, and where what it stands for ends
+	star, from := -1, 0 // the last *, and where what it represents ends
 	for j < len(s) {
 		c, n := rune(s[j]), 1
 		if c >= utf8.RuneSelf {
@@ -234,7 +234,7 @@ func same(a, b rune, fold bool) bool {
 
 // arnPattern is an ARN, each part of which may have wildcards. Conditions
 // compare part by part. In a Resource element, the * at the end of a part may
-// stand for the parts that follow, too, and only the last part may have
+// represent the parts that follow, too, and only the last part may have
 // variables ("IAM JSON policy elements: Resource"; "IAM policy elements:
 // Variables and tags", Resource element).
 type arnPattern struct {
@@ -390,7 +390,7 @@ func (p *arnPattern) matchesResource(e *evaluation) truth {
 func globParts(tokens []token, s string) bool {
 	reached, next := make([]bool, len(tokens)+1), make([]bool, len(tokens)+1)
 	reached[0] = true
-	for _, c := range s + "\x00" { // the last one only for what stands for nothing
+	for _, c := range s + "\x00" { // the last one only for what represents nothing
 		clear(next)
 		for i, t := range tokens {
 			if !reached[i] {

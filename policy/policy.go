@@ -27,7 +27,7 @@ type Document struct {
 	Statements []Statement
 }
 
-// Version is the version of the policy language; "" stands for Version2008.
+// Version is the version of the policy language; "" represents Version2008.
 type Version string
 
 // The versions. Only Version2012 knows policy variables, such as
@@ -87,7 +87,7 @@ type Condition struct {
 	Values   []string
 }
 
-// AccountOf returns the account that an AWS principal stands for as a whole:
+// AccountOf returns the account that an AWS principal represents as a whole:
 // "111111111111" for itself and for "arn:aws:iam::111111111111:root", which
 // mean the same; "" for every other principal.
 func AccountOf(principal string) string {

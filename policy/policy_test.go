@@ -352,7 +352,7 @@ func TestRefusals(t *testing.T) {
 			if d.Statements != nil {
 				t.Error("returned statements with an error")
 			}
-			// Parse refuses the same, but for what depends on the kind
+			// Parse refuses the same, except for what depends on the kind
 			kindly := len(c.want) > 0 && (strings.HasPrefix(c.want[0], "kind") || strings.HasPrefix(c.want[0], "size"))
 			if d, err := policy.Parse([]byte(c.text)); (err == nil) != kindly {
 				t.Errorf("Parse: %v", err)

@@ -17,7 +17,7 @@ import (
 
 // The reference decides requests straight from the IAM user guide's "Policy
 // evaluation logic", page by page and slowly: texts become regular expressions,
-// each question is asked anew, and nothing is shared with the package. It knows
+// each question is asked again, and nothing is shared with the package. It knows
 // no unknown keys.
 type reference struct{ question }
 
@@ -616,7 +616,7 @@ func genFullQuestion(t *rapid.T) question {
 func TestReferenceAgrees(t *testing.T) {
 	seen := map[policy.Outcome]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		for range 20 { // more than rapid draws by itself
+		for range 20 { // more than rapid draws on its own
 			q := genFullQuestion(t)
 			want := policy.Denied
 			if (reference{q}).allowed() {

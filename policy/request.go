@@ -89,7 +89,7 @@ type Caller struct {
 	// OrganizationID (o-...) and OrganizationPaths are the account's, if any.
 	OrganizationID    string
 	OrganizationPaths []string
-	// AnySession says that ARN is an example: the caller stands for any session of
+	// AnySession says that ARN is an example: the caller matches any session of
 	// its role. A statement that names one session may or may not mean it.
 	AnySession bool
 	// Varies lists condition keys, with * and ?, that are unknown although the

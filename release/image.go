@@ -155,7 +155,7 @@ func (l *layout) addPlatform(a about, b binary) (ociDescriptor, error) {
 			ExposedPorts: map[string]struct{}{"5050/tcp": {}},
 			Env:          []string{"PATH=/", "HOME=/data", "KONTOR_DATA=/data"},
 			Entrypoint:   []string{"/kontor"},
-			// A container's port is reached by nobody until it is published,
+			// A container's port is reached by no one until it is published,
 			// but it is never on the container's own localhost.
 			Cmd:        []string{"up", "--listen", "0.0.0.0:5050", "--insecure-http"},
 			Volumes:    map[string]struct{}{"/data": {}},

@@ -10,7 +10,7 @@ import (
 
 // TestCallsOfADeployment is the measurement in short: a plan reads of each
 // repository its tags and documents, once, and what it has of the listing not
-// again; an apply makes, beside its plan, the calls of what changes.
+// again; an apply makes, next to its plan, the calls of what changes.
 func TestCallsOfADeployment(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "kontor")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/kontor").CombinedOutput(); err != nil {

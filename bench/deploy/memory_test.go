@@ -89,7 +89,7 @@ func plansOf(t *testing.T, files ...string) (state.Desired, []state.Observed, []
 	for _, to := range d.Targets {
 		o := state.Observed{Target: to, Repositories: map[ecr.RepositoryName]state.Repository{}}
 		for _, r := range d.For(to).Repositories {
-			// What a registry answers is nobody else's memory.
+			// What a registry answers is no one else's memory.
 			r.Policy = string(append([]byte(r.Policy[:len(r.Policy)-1]), ' ', '}'))
 			r.Lifecycle = ""
 			r.Tags = map[string]string{state.TagStack: d.Stack}

@@ -63,7 +63,7 @@ func newGate(t *testing.T, reg *kontortest.Registry) *gate {
 		if now && before && !do() {
 			return
 		}
-		// What was asked is done, whether or not somebody waits for the answer.
+		// What was asked is done, whether or not someone waits for the answer.
 		proxy.ServeHTTP(w, r.WithContext(t.Context()))
 		if now && !before {
 			do()

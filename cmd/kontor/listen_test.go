@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// localhost is two addresses. Where somebody else has the other half of the
+// localhost is two addresses. Where someone else has the other half of the
 // port, clients would reach him.
 func TestHalfOfLocalhostIsTaken(t *testing.T) {
 	env := []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}

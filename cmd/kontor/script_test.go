@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script. Each script has a home and a folder of its
-// own, nobody's AWS configuration, and these commands besides testscript's:
+// own, no one's AWS configuration, and these commands besides testscript's:
 //
 //	server-start [args]    kontor up --data $WORK/data --listen localhost:0 args,
 //	                       until it is ready; then sets what kontor env prints
@@ -69,7 +69,7 @@ func TestScripts(t *testing.T) {
 			})
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-			e.Setenv("GORACE", "atexit_sleep_ms=50") // a second by itself, for each process
+			e.Setenv("GORACE", "atexit_sleep_ms=50") // a second on its own, for each process
 			return os.MkdirAll(e.Getenv("HOME"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -177,7 +177,7 @@ func freePorts(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	// Below what systems hand out for port 0, so that nobody gets them in
+	// Below what systems hand out for port 0, so that no one gets them in
 	// between.
 	for range 1000 {
 		first := 12_000 + rand.IntN(18_000)

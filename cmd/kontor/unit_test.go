@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// TestSystemdUnit starts the server as contrib/kontor.service says, but for the
+// TestSystemdUnit starts the server as contrib/kontor.service says, except for the
 // folders, and stops it as systemd does. Where systemd is, it reads the unit.
 func TestSystemdUnit(t *testing.T) {
 	const name = "../../contrib/kontor.service"

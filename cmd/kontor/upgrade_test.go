@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // as a program beside kontor would
+	_ "modernc.org/sqlite" // as a program next to kontor would
 )
 
 const migrations = "../../internal/store/meta/sqlite/migrations"

@@ -1,9 +1,10 @@
 // Package adminclient calls the admin API of one Kontor registry, signed as the
 // AWS APIs are.
 //
-// What it guarantees: a refusal is an *ecr.Error in the registry's own words; a
-// call that the registry had no time for is made again, which every operation
-// of this API allows; and what is no Kontor registry is said to be none.
+// It guarantees that a refusal is an *ecr.Error with the registry's own message,
+// that a call that the registry was too busy for is retried, which every operation
+// of this API allows, and that a server that is not a Kontor registry is reported
+// as such.
 package adminclient
 
 import (
@@ -62,7 +63,7 @@ func New(cfg Config) *Client {
 	return &Client{cfg}
 }
 
-// Call carries out one operation.
+// Call runs one operation.
 func (c *Client) Call(ctx context.Context, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {

@@ -48,7 +48,7 @@ func TestAdminCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The folder is open as it is beside a running server.
+	// The folder is open as it is next to a running server.
 	s.want(s.run("admin", "check", "--data", "registry"), 0, "Read 1 blob (7 bytes), 0 images and 0 tags in 0 repositories.\nEverything is whole.\n")
 
 	damaged := 0

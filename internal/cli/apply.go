@@ -91,7 +91,7 @@ and never to AWS.`,
 	return cmd
 }
 
-// applyFile carries out the plan of a file, or nothing.
+// applyFile applies the plan of a file, or nothing.
 func applyFile(ctx context.Context, e *Env, name string, o applyOptions) (err error) {
 	set, err := readPlan(name)
 	if err != nil {

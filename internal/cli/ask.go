@@ -52,7 +52,7 @@ func (e *Env) mayAsk(yes, asJSON bool) error {
 	return nil
 }
 
-// notice tells the user something that is no result.
+// notice tells the user something that is not a result.
 func (e *Env) notice(format string, args ...any) {
 	_, _ = fmt.Fprintf(e.Stderr, "kontor: "+format+"\n", args...) // nowhere to report to
 }

@@ -181,7 +181,7 @@ func joined(err error) []error {
 	return parts
 }
 
-// usageError is a command line that cannot be carried out as it is.
+// usageError is a command line that cannot be applied as it is.
 type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message }
@@ -205,7 +205,7 @@ func closing(err *error, f func() error) {
 }
 
 // runGroup is what a command that only holds others does: without an argument
-// it helps, and one that is no command of its is wrong usage.
+// it helps, and one that is not a command of its is wrong usage.
 func runGroup(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()

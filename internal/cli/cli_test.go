@@ -23,7 +23,7 @@ import (
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
-// shell runs kontor in an empty folder and an environment of its own.
+// shell runs kontor in an empty folder and its own environment.
 type shell struct {
 	t        *testing.T
 	env      map[string]string

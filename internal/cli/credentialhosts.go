@@ -62,7 +62,7 @@ func credentialsFile(e *Env) (name string, given bool) {
 }
 
 // userDir is kontor's folder in one of the XDG base directories; "" where there
-// is no home. A relative path is ignored, as the specification says.
+// is not a home. A relative path is ignored, as the specification says.
 func userDir(e *Env, variable, fallback string) string {
 	if v := e.Getenv(variable); filepath.IsAbs(v) {
 		return filepath.Join(v, "kontor")
@@ -107,7 +107,7 @@ func sourceOf(c host.Conn) tokens.Source {
 	}
 }
 
-// sameHost reports whether a host that somebody uses is that of a registry,
+// sameHost reports whether a host that someone uses is that of a registry,
 // which on this machine has several names.
 func sameHost(served, used string) bool {
 	if served == used {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A folder stands for the files in it that have an ending of ours.
+// A folder represents the files in it that have an ending of ours.
 func TestFolder(t *testing.T) {
 	s := newShell(t)
 	for _, dir := range []string{"d/sub", "d/dir.yaml", "empty"} {

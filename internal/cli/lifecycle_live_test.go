@@ -136,7 +136,7 @@ func TestLifecycleLive(t *testing.T) {
 	reg.Stop()
 	check(kept, "--images", "snap")
 	check(gone, append(later, "--images", "snap")...)
-	// the pages of the AWS CLI beside the manifests that somebody saved
+	// the pages of the AWS CLI next to the manifests that someone saved
 	check(gone, append(later, "--images", "snap/images.json", "--manifests", "snap/manifests", "--policy", "snap/policy.json", "--assume", "kontor")...)
 	s.want(s.run("lifecycle", "preview", "api"), 1, "nothing listens at")
 	if err := os.Remove("kontor.yaml"); err != nil {

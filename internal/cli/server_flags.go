@@ -178,7 +178,7 @@ const (
 	envRecycleDays    = "KONTOR_RECYCLE_DAYS"
 )
 
-// collectionFlags are the flags of a server about what it removes by itself.
+// collectionFlags are the flags of a server about what it removes on its own.
 type collectionFlags struct {
 	testClock                     bool
 	every, maxExpire, recycleDays string
@@ -256,7 +256,7 @@ const (
 )
 
 // listenMetrics serves figures on address, HOST:PORT; nothing, and nil, for "".
-// Nobody need log in to read them, and they are plain HTTP: beyond this machine
+// No one need log in to read them, and they are plain HTTP: beyond this machine
 // only with insecure.
 func listenMetrics(ctx context.Context, address string, insecure bool) (*metrics.Listener, error) {
 	if address == "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
-// output is written by a command that goes on.
+// output is written by a command that continues.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer // guarded by mu
@@ -61,7 +61,7 @@ func (s *shell) up(args ...string) string {
 	return out.String()
 }
 
-// With an authority of its own, everything that kontor does itself trusts it,
+// With its own authority, everything that kontor does itself trusts it,
 // and what it prints tells others how to.
 func TestUpTLS(t *testing.T) {
 	s := newShell(t)

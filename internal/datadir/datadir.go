@@ -50,7 +50,7 @@ type Dir struct {
 	me   owner
 }
 
-// lookTime is how long somebody who looks who has the folder may have its
+// lookTime is how long someone who looks who has the folder may have its
 // lock: see held.
 const lookTime = 100 * time.Millisecond
 
@@ -118,7 +118,7 @@ func (d *Dir) openMeta(ctx context.Context) error {
 	return nil
 }
 
-// OpenReader opens the folder beside the server that may run on it, to read
+// OpenReader opens the folder next to the server that may run on it, to read
 // what it knows. It makes nothing. ErrEmpty.
 func OpenReader(ctx context.Context, path string) (*Dir, error) {
 	d := &Dir{Path: path}

@@ -137,7 +137,7 @@ func TestOneServerAtATime(t *testing.T) {
 	_, err := datadir.Open(t.Context(), path)
 	wantError(t, err, datadir.ErrInUse, inUse)
 
-	// It has the folder but nobody can reach it yet.
+	// It has the folder but no one can reach it yet.
 	_, yes, err := running(t, path)
 	wantError(t, err, nil, fmt.Sprintf("data folder %s: process %d holds it but does not serve yet: try again", path, h.cmd.Process.Pid))
 	if !yes {
@@ -163,7 +163,7 @@ func TestOneServerAtATime(t *testing.T) {
 	}
 	closeDir(t, open(t, path))
 
-	// One that ends by itself lets go of it as well.
+	// One that ends on its own lets go of it as well.
 	h = startHolder(t, path)
 	if err := h.in.Close(); err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func TestNotes(t *testing.T) {
 			_, _, err := running(t, path)
 			wantError(t, err, nil, fmt.Sprintf("data folder %s: server.json is damaged: run `kontor up --data %[1]s` once to write it again", path))
 			d := open(t, path)
-			// What a crash left of writing it is in nobody's way.
+			// What a crash left of writing it is in no one's way.
 			write(t, path, "server.json.new", "half", 0o600)
 			if err := d.Announce(local("localhost:1")); err != nil {
 				t.Fatal(err)
@@ -288,7 +288,7 @@ func list(t *testing.T, path string) []string {
 // Every folder that cannot be opened says why in one line.
 func TestFoldersThatCannotBeOpened(t *testing.T) {
 	const another = "or use another folder with --data"
-	// PATH stands for the folder's path; openers are those that refuse it.
+	// PATH represents the folder's path; openers are those that refuse it.
 	type opener func(context.Context, string) (*datadir.Dir, error)
 	both := []opener{datadir.Open, datadir.OpenReader}
 	tests := []struct {
@@ -409,7 +409,7 @@ func TestWrongMasterKey(t *testing.T) {
 	}
 }
 
-// A reader sees what the server beside it writes, and makes nothing.
+// A reader sees what the server next to it writes, and makes nothing.
 func TestReader(t *testing.T) {
 	path := t.TempDir()
 	d := open(t, path)

@@ -47,7 +47,7 @@ func claim(f *os.File, me owner) error {
 	return err
 }
 
-// held tells whether somebody has the lock file, and who. It takes nothing
+// held tells whether someone has the lock file, and who. It takes nothing
 // from a server: readers share the lock for an instant, see Open.
 func held(path string) (o owner, yes bool, err error) {
 	f, err := os.Open(path)

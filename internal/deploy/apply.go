@@ -19,7 +19,7 @@ import (
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// ApplyConfig says how a plan is carried out.
+// ApplyConfig says how a plan is applied.
 type ApplyConfig struct {
 	// Parallel is how many repositories are changed at a time, 0 for Parallel.
 	Parallel int
@@ -34,11 +34,11 @@ type ApplyConfig struct {
 // Terraform's AWS provider waits as long for IAM.
 const Settle = 2 * time.Minute
 
-// Apply carries out the pending changes of p, several repositories at a time.
-// One that fails, or that moved since the plan, does not hold up the others;
-// the Result says what came of each. The error is for a plan that may not be
-// carried out at all (nothing was changed then), or for ctx: when it ends, the
-// repositories that were begun are finished and no others are begun.
+// Apply applies the pending changes of p, several repositories at a time. If one
+// fails, or changed since the plan, the others continue; the Result has the outcome
+// of each. The error is for a plan that cannot be applied at all (then nothing was
+// changed), or for ctx: when it ends, the repositories in progress are finished and
+// no others are started.
 func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, error) {
 	result := Result{Target: p.Target, Repositories: []RepositoryResult{}}
 	if p.Version != plan.Version {
@@ -62,7 +62,7 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 	}
 	var g errgroup.Group
 	g.SetLimit(parallel(c.Parallel))
-	// g.Go blocks at the limit, so the changes are handed out beside the loop
+	// g.Go blocks at the limit, so the changes are handed out next to the loop
 	// that reports them; that goroutine ends when the last one was handed out.
 	handed := make(chan struct{})
 	go func() {
@@ -87,7 +87,7 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 	return result, ctx.Err()
 }
 
-// applier carries out one change.
+// applier applies one change.
 type applier struct {
 	repository
 	change plan.Change
@@ -148,7 +148,7 @@ func (a *applier) run(ctx context.Context) RepositoryResult {
 	for i, s := range steps {
 		err := a.step(ctx, s)
 		if s == StepCreate && !a.again && isCode(err, kecr.CodeRepositoryAlreadyExists) {
-			// Somebody else's, or our own call whose answer was lost: what is
+			// Someone else's, or our own call whose answer was lost: what is
 			// there decides.
 			a.again = true
 			return a.run(ctx)

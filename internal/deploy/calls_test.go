@@ -205,7 +205,7 @@ func TestParallelism(t *testing.T) {
 }
 
 // TestThrottledThroughout: a registry that throttles each call once is deployed
-// to all the same, and each call is carried out once.
+// to all the same, and each call is applied once.
 func TestThrottledThroughout(t *testing.T) {
 	t.Parallel() // it waits as ECR's throttling makes it
 	reg := kontortest.Start(t)

@@ -110,7 +110,7 @@ func TestCredentialsOfTheDefaultChain(t *testing.T) {
 	web := []string{sts + " token", sts + " ASIAWEB"}
 	tests := []struct {
 		name    string
-		config  string // @ stands for the token's file
+		config  string // @ represents the token's file
 		env     map[string]string
 		profile string
 		answers map[string]string

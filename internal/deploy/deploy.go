@@ -1,16 +1,16 @@
 // Package deploy reads and changes the repositories of one registry through
-// the ECR API: Connect reaches it, Observe reads it, Apply carries out a plan.
+// the ECR API: Connect reaches it, Observe reads it, Apply applies a plan.
 //
 // What it guarantees:
 //   - nothing is changed before the caller's account was compared with the
 //     target's;
-//   - Apply does what the plan says and no more; each repository is read again
-//     before it is changed, and one that moved since the plan is left alone;
+//   - Apply makes exactly the changes in the plan; each repository is read again
+//     before it is changed, and one that changed since the plan is left as it is;
 //   - a repository that stays is never without its policy: documents are
-//     replaced in one call, never deleted and set, and a repository that is to
-//     go is checked first and goes in one call;
-//   - every step may be repeated: a plan that was carried out in part can be
-//     carried out again, and a new plan finds what is left to do.
+//     replaced in one call, never deleted and set, and a repository to be deleted
+//     is checked first and deleted in one call;
+//   - every step can be repeated: a plan that was applied in part can be
+//     applied again, and a new plan finds what is left to do.
 //
 // It leaves out deciding what should change: that is package plan. The calls
 // are those of the ECR API, version 2015-09-21.

@@ -228,7 +228,7 @@ func TestMovedRepositoriesAreLeftAlone(t *testing.T) {
 		after = append(after, repo(string(r.Name), policyB, rulesB))
 	}
 	p := diff(t, conn, wanted(after...))
-	// "appeared" is somebody else's, "other" changes in a way that nobody planned.
+	// "appeared" is someone else's, "other" changes in a way that no one planned.
 	create(t, conn, "appeared", "", "")
 	must[*ecr.DeleteRepositoryOutput](t)(conn.API.(*ecr.Client).DeleteRepository(ctx, &ecr.DeleteRepositoryInput{RepositoryName: aws.String("deleted")}))
 	must[*ecr.PutImageTagMutabilityOutput](t)(conn.API.PutImageTagMutability(ctx, &ecr.PutImageTagMutabilityInput{RepositoryName: aws.String("mutability"), ImageTagMutability: types.ImageTagMutabilityMutable}))
@@ -441,7 +441,7 @@ func TestEveryCallMayFail(t *testing.T) {
 	kinds := []struct {
 		name  string
 		spoil func(*http.Request) (*http.Response, error)
-		// repaired: the SDK tries again by itself.
+		// repaired: the SDK tries again on its own.
 		repaired bool
 	}{
 		{"throttled", throttled, true},
@@ -497,7 +497,7 @@ func TestEveryCallMayFail(t *testing.T) {
 					if got := observe(t, conn, d).Repositories[want.Name]; got.Policy == "" && (role.name == "adopt" || role.name == "update") {
 						t.Errorf("%s left it without a policy", op)
 					}
-					// The same plan goes on where it stopped.
+					// The same plan continues where it stopped.
 					if r := apply(t, conn, p); !r.OK() {
 						t.Errorf("%s, carrying out the same plan again: %+v", op, r.Repositories)
 					}

@@ -111,7 +111,7 @@ func TestEveryFieldIsDrawn(t *testing.T) {
 }
 
 // After a file was applied, a plan of it is empty; and so it is after the
-// policies were written anew in another form, as the console or another tool
+// policies were written again in another form, as the console or another tool
 // does.
 func TestEveryFieldIsAppliedOnce(t *testing.T) {
 	reg := kontortest.Start(t)
@@ -184,7 +184,7 @@ func TestEveryFieldIsAppliedOnce(t *testing.T) {
 	})
 }
 
-// otherPolicy writes a policy as somebody else would.
+// otherPolicy writes a policy as someone else would.
 func otherPolicy(t *rapid.T, text string) string {
 	d, err := policy.Parse([]byte(text))
 	if err != nil {

@@ -54,7 +54,7 @@ func (c *Conn) ImagesUnder(ctx context.Context, name kecr.RepositoryName, policy
 			return images.Snapshot{}, err
 		}
 	}
-	// a server in place of AWS is Kontor's, until somebody says otherwise
+	// a server in place of AWS is Kontor's, until someone says otherwise
 	s.Kontor, s.Policy = c.Target.Local || c.Target.Endpoint != "", policy
 	return s, nil
 }

@@ -29,7 +29,7 @@ type Status string
 
 // The ways a repository comes out.
 const (
-	// StatusDone: every step was carried out, or was found carried out.
+	// StatusDone: every step was applied, or was found applied.
 	StatusDone Status = "done"
 	// StatusMoved: the repository is not as the plan saw it; nothing was done.
 	StatusMoved Status = "moved"
@@ -44,7 +44,7 @@ type RepositoryResult struct {
 	Repository kecr.RepositoryName `json:"repository"`
 	Op         plan.Op             `json:"op"`
 	Status     Status              `json:"status"`
-	// Done are the steps carried out by this run, Left those that are still to
+	// Done are the steps applied by this run, Left those that are still to
 	// do.
 	Done []Step `json:"done,omitempty"`
 	Left []Step `json:"left,omitempty"`

@@ -14,7 +14,7 @@ import (
 )
 
 // TestRole deploys to two accounts through a role in each, and says what is
-// missing when the role trusts nobody or may not do enough.
+// missing when the role trusts no one or may not do enough.
 func TestRole(t *testing.T) {
 	const rights = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`
 	for _, o := range []kontortest.Options{{Account: "111111111111", Region: "us-east-2"}, {Account: "222222222222", Region: "eu-west-1"}} {

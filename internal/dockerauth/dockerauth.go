@@ -1,9 +1,9 @@
-// Package dockerauth stores and reads registry passwords where docker and its
-// kin look for them: in the credential store or the host's credential helper
+// Package dockerauth stores and reads registry passwords where Docker-compatible
+// tools look for them: in the credential store or the host's credential helper
 // that config.json names, else in config.json itself.
 //
-// It keeps everything else in the file as it is, and replaces the file as a
-// whole, so that nobody reads half of it.
+// It leaves everything else in the file unchanged, and replaces the file as a
+// whole, so that other programs never read a partial file.
 // Source: docker's reference of `docker login`, "Credential stores" and
 // "Credential helpers"; containers-auth.json(5).
 package dockerauth

@@ -294,7 +294,7 @@ func (m Mutability) IsImmutable(tag Tag) bool {
 }
 
 // MatchWildcard reports whether the whole of s matches pattern, in which '*'
-// stands for any run of characters, also none. It takes time linear in
+// matches any run of characters, also none. It takes time linear in
 // len(s) for each '*' of the pattern.
 func MatchWildcard(pattern, s string) bool {
 	parts := strings.Split(pattern, "*")

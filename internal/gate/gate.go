@@ -1,17 +1,16 @@
-// Package gate is the one way to the effect of an operation: it opens the
-// transaction, lets the operation load what is decided on and ask, puts on
-// record what was decided, and commits.
+// Package gate is the only way to run an operation: it opens the transaction, lets
+// the operation load the rows that the decision needs and ask for permission,
+// records the decision, and commits.
 //
-// It guarantees that nothing is read or changed in the name of somebody who
-// was not asked for: an operation that ends without an allowed question fails
-// as a defect, and its effects are dropped. Each permission that was asked for
-// and used gives one audit record; a change whose record cannot be written is
-// not committed. A denial is recorded before it is answered, once, however
-// often the transaction runs.
+// It guarantees that nothing is read or changed without a permission check: an
+// operation that ends without an allowed question fails as a defect, and its effects
+// are dropped. Each permission that was asked for and used gives one audit record; a
+// change whose record cannot be written is not committed. A denial is recorded
+// before the response is sent, once, regardless of how often the transaction runs.
 //
-// Who holds a Gate can open transactions in no other way: the store itself is
-// held by the gate, by what authenticates (package identity) and by what builds
-// and checks stores. See docs/design/0024.
+// Code with a Gate cannot open transactions in any other way: only the gate, package
+// identity, and the code that builds and checks stores have the store itself. See
+// docs/design/0024.
 package gate
 
 import (
@@ -69,7 +68,7 @@ func (g *Gate) Speaking(w Words) *Gate { return &Gate{g.cfg, w} }
 func (g *Gate) As(p access.Principal) *Caller { return &Caller{g: g, p: p} }
 
 // System returns the way in for a job of the server itself. It may do
-// everything, and need not ask; what it asks for goes on record with the
+// everything, and need not ask; what it asks for is recorded with the
 // reason, which names the job.
 func (g *Gate) System(reason string) *Caller { return g.As(access.Principal{System: reason}) }
 
@@ -82,7 +81,7 @@ type Caller struct {
 	visit *Visit // nil without
 }
 
-// Said is what a request says beside the names of things, as far as policies
+// Said is what a request says next to the names of things, as far as policies
 // may ask for it.
 type Said struct {
 	Tags           map[string]string // to be set
@@ -116,7 +115,7 @@ func (c *Caller) Read(ctx context.Context, op Operation, fn func(ctx context.Con
 
 // Ask decides about an effect outside of the database, which the caller of Ask
 // has when Ask returns nil: fn loads and asks as for Read, but what is allowed
-// goes on record as a change, and durably so.
+// is recorded as a change, and durably so.
 func (c *Caller) Ask(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) error {
 	q, err := c.look(ctx, op, fn)
 	if err != nil {
@@ -196,7 +195,7 @@ func (g *Gate) unrecorded(err error) error {
 	return &ecr.Error{Code: ecr.CodeUnavailable, Message: g.words.Unrecorded, Err: err}
 }
 
-// complete is an error for an operation of somebody else than the server that
+// complete is an error for an operation of someone else than the server that
 // was allowed nothing.
 func (q *Inquiry) complete() error {
 	if q.c.p.System == "" && len(q.allowed) == 0 {

@@ -298,8 +298,8 @@ func TestDenialAsAReason(t *testing.T) {
 	w.want()
 }
 
-// When it cannot be put on record nothing is done, and nobody is told why it is
-// denied; reads go on unless the log is strict.
+// When it cannot be put on record nothing is done, and no one is told why it is
+// denied; reads continue unless the log is strict.
 func TestWithoutARecord(t *testing.T) {
 	const unrecorded = "The registry cannot put this on record now. Try again later."
 	for _, mode := range []audit.Mode{audit.Changes, audit.All, audit.Strict} {

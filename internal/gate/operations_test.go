@@ -189,7 +189,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 	}
 }
 
-// Nobody without rights learns whether a repository exists.
+// No one without rights learns whether a repository exists.
 func TestStrangersAreDenied(t *testing.T) {
 	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	f.Repo("there", ecr.Mutable)

@@ -6,7 +6,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/audit"
 )
 
-// Audit is where changes and denials go on record, and reads if it wants
+// Audit is where changes and denials are recorded, and reads if it wants
 // them. An error of Change or Denial keeps what was asked for from being done
 // or answered; audit.Log says more.
 type Audit interface {

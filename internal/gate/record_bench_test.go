@@ -13,7 +13,7 @@ import (
 )
 
 // BenchmarkChanges is changes from many sides at once, without and with an
-// audit log beside them: what the record costs is the ratio of the two, in the
+// audit log next to them: what the record costs is the ratio of the two, in the
 // same run.
 func BenchmarkChanges(b *testing.B) {
 	for _, with := range []bool{false, true} {

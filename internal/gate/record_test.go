@@ -19,7 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
-// reads are the operations that change nothing; all others go on record as
+// reads are the operations that change nothing; all others are recorded as
 // changes.
 var reads = []string{
 	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "StartScan", "RegistryPolicy",
@@ -28,7 +28,7 @@ var reads = []string{
 	"ListBin", "Journal", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
 }
 
-// recorded is w with an audit log in dir, each record in a file of its own.
+// recorded is w with an audit log in dir, each record in its own file.
 func recorded(w *testkit.World, dir string, mode audit.Mode) (*testkit.World, *audit.Log) {
 	w.T.Helper()
 	now := w.Now()
@@ -65,7 +65,7 @@ func records(t *testing.T, dir string) []audit.Record {
 	return out
 }
 
-// Each operation that somebody is denied gives one record, which says who,
+// Each operation that someone is denied gives one record, which says who,
 // what, where and how.
 func TestDenialsAreOnRecord(t *testing.T) {
 	f, dir := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR}), t.TempDir()
@@ -101,7 +101,7 @@ func TestDenialsAreOnRecord(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", op.Name, d)
 		}
 	}
-	// What is denied inside of an operation that goes on is nobody's denial.
+	// What is denied inside of an operation that continues is no one's denial.
 	stranger := ecr.Repo{In: ecr.RegistryID{Account: "123456789012", Region: "us-east-1"}, Name: "x"}
 	if _, _, err := reg.As(testkit.Admin).MountBlob(t.Context(), testkit.At("there"), stranger, ecr.DigestOf(nil)); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestPermissionsAreOnRecord(t *testing.T) {
 }
 
 // DESIGN, promise 4: changes and denials fail when they cannot be recorded,
-// and change nothing; reads go on, unless the log is strict.
+// and change nothing; reads continue, unless the log is strict.
 func TestWithoutARecordNothingHappens(t *testing.T) {
 	for _, mode := range []audit.Mode{audit.Changes, audit.All, audit.Strict} {
 		f, dir := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR}), filepath.Join(t.TempDir(), "audit")

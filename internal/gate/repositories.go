@@ -66,8 +66,8 @@ func (q *Inquiry) May(s Scene, actions ...access.Action) error {
 	return nil
 }
 
-// Would says what May would answer; nothing is asked for, and nothing goes on
-// record. It is for lists that leave out what the caller may not see.
+// Would returns what May would return; nothing is asked for, and nothing is
+// recorded. It is for lists that leave out rows that the caller may not see.
 func (q *Inquiry) Would(s Scene, actions ...access.Action) error {
 	for _, a := range actions {
 		r := q.request(s, a)

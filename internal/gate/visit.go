@@ -9,7 +9,7 @@ import (
 )
 
 // Visit is a request on its way in. Who makes it is looked up in one snapshot
-// (View), and its first Read or Ask (As) goes on in the same one, so that both
+// (View), and its first Read or Ask (As) continues in the same one, so that both
 // rest on one moment and cost one transaction. It is safe for concurrent use.
 type Visit struct {
 	g   *Gate

@@ -45,7 +45,7 @@ type Config struct {
 	// External are how clients reach the registries, where that is not as this
 	// machine does.
 	External Externals
-	// Audit is what goes on record, in Folder; "" is nothing.
+	// Audit is what is recorded, in Folder; "" is nothing.
 	Audit audit.Mode
 	// Wrap, where it is set, stands before the metadata store, to measure it.
 	Wrap func(meta.Store) meta.Store

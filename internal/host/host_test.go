@@ -64,7 +64,7 @@ func alive(t *testing.T, c host.Conn) {
 	}
 }
 
-// TestStart: each registry has an address of its own, and credentials of its
+// TestStart: each registry has its own address, and credentials of its
 // account; after Close the folder is free and what was there is there again.
 func TestStart(t *testing.T) {
 	folder := t.TempDir()

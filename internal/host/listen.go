@@ -52,7 +52,7 @@ func Listen(ctx context.Context, host string, port int) ([]net.Listener, error) 
 		case !errors.Is(err, syscall.EADDRINUSE):
 			return []net.Listener{l4}, nil // no IPv6 here
 		}
-		// Half of localhost would be somebody else's.
+		// Half of localhost would be someone else's.
 		if cerr := l4.Close(); port != 0 || cerr != nil || try == freePorts {
 			return nil, errors.Join(explain(err), cerr)
 		}

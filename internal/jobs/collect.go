@@ -30,16 +30,16 @@ type Collected struct {
 	SizeBytes  int64 // of the blobs
 }
 
-// Collect takes away what nobody needs any more: entries of the bin that have
+// Collect removes what is no longer needed: entries of the bin that have
 // expired, links of repositories to blobs that no image has referred to for
 // the registry's BlobGrace, and the blobs that then have neither a link nor a place in
 // the bin.
 //
-// It never takes what an image refers to, nor what a push under way was
-// promised less than BlobGrace ago: each batch looks at that in its own
-// transaction. Rows go first, and their files when that is durable; files that
-// a crash leaves are orphans, for SweepOrphans. So it may be killed at any
-// point, and several processes may collect at once.
+// It never removes a blob that an image refers to, nor one that a push in progress
+// was promised less than BlobGrace ago: each batch checks this in its own
+// transaction. Rows are deleted first, and their files once that is durable; files
+// left by a crash are orphans, for SweepOrphans. So it may be killed at any point,
+// and several processes may collect at once.
 func (j *Jobs) Collect(ctx context.Context) (Collected, error) { return j.collect(ctx, usual) }
 
 func (j *Jobs) collect(ctx context.Context, b bounds) (Collected, error) {
@@ -59,7 +59,7 @@ func (j *Jobs) collect(ctx context.Context, b bounds) (Collected, error) {
 	return done, nil
 }
 
-// Caller is the jobs that somebody may do by hand. It is safe for concurrent
+// Caller is the jobs that someone may do by hand. It is safe for concurrent
 // use.
 type Caller struct {
 	j    *Jobs

@@ -73,7 +73,7 @@ func (g gone) Open(ctx context.Context, key blob.Key) (blob.File, error) {
 }
 
 // A reader that collection overtakes is told that the blob is not there, or
-// gets the same content that came anew.
+// gets the same content that came again.
 func TestReadersRaceCollection(t *testing.T) {
 	f := testkit.Open(t, testkit.Keeping(0, 0, 0))
 	ctx := t.Context()

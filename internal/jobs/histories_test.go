@@ -13,7 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
-// history is a model of a registry beside the real one.
+// history is a model of a registry next to the real one.
 type history struct {
 	*testkit.World
 	rt    *rapid.T

@@ -1,17 +1,16 @@
-// Package jobs is what a registry does by itself, driven by the clock: it
-// carries out lifecycle policies, and removes uploads that nobody goes on with,
-// blobs and files that nothing refers to, and what the recycle bin and the
-// journal have kept for long enough. The schedule is here and what runs on it;
-// only the lifecycle runs are package retention's.
+// Package jobs runs the background jobs of a registry on a schedule: it runs
+// lifecycle policies, and removes abandoned uploads, unreferenced blobs and files,
+// and expired entries of the recycle bin and the journal. It contains the schedule
+// and the jobs, except for lifecycle runs, which are in package retention.
 //
-// It guarantees that a job runs once at a time in this process, that one that
-// fails or panics is logged and tried again, and that none outlives Run.
-// Several replicas may run the same jobs: each operation is safe beside itself,
-// and may be killed at any point.
+// It guarantees that a job runs only once at a time in this process, that a job that
+// fails or panics is logged and retried, and that no job outlives Run. Several
+// replicas may run the same jobs: each operation is safe for concurrent use, and may
+// be killed at any point.
 //
-// Jobs act as the server itself, through the gate, with their name as reason.
-// They ask for nothing, and leave no record: what frees the space of a full
-// disk must not wait for a record on that disk.
+// Jobs act as the server itself, through the gate, with their name as the reason.
+// They ask for no permission and leave no record: a job that frees the space of a
+// full disk must not wait for a record on that disk.
 package jobs
 
 import (
@@ -46,7 +45,7 @@ type Config struct {
 	UploadAge time.Duration
 	// JournalTime is how long the journal is kept; 0 is for ever.
 	JournalTime time.Duration
-	// LifecycleEvery is how often to carry out the lifecycle policies. Default
+	// LifecycleEvery is how often to run the lifecycle policies. Default
 	// 1 hour; negative is never.
 	LifecycleEvery time.Duration
 	// Done is told of each time that a job was done or failed: its name, what
@@ -133,7 +132,7 @@ func (j *Jobs) schedule() []job {
 	return all
 }
 
-// lifecycle carries out every repository's lifecycle policy. What a run finds
+// lifecycle runs every repository's lifecycle policy. What a run finds
 // is logged where it is found.
 func (j *Jobs) lifecycle(ctx context.Context) (Removed, error) {
 	done, err := j.cfg.Retention.RunAllLifecycle(ctx)

@@ -29,7 +29,7 @@ func (b *brokenOnce) View(ctx context.Context, fn func(context.Context, meta.Rea
 	return b.Store.View(ctx, fn)
 }
 
-// The jobs go on after one of them failed, and stop when told to.
+// The jobs continue after one of them failed, and stop when told to.
 func TestJobsGoOnAndStop(t *testing.T) {
 	w := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
 	to := w.Repo("app", ecr.Mutable)
@@ -62,7 +62,7 @@ func TestJobsGoOnAndStop(t *testing.T) {
 	}
 }
 
-// Policies are carried out by themselves.
+// Policies are run on their own.
 func TestLifecyclePoliciesRun(t *testing.T) {
 	w := testkit.Open(t, testkit.Settings{})
 	to := w.Repo("app", ecr.Mutable)

@@ -41,7 +41,7 @@ func (j *Jobs) SweepOrphans(ctx context.Context, before time.Time) (Removed, err
 			}
 			switch err := remove(ctx, f.Key); {
 			case errors.Is(err, blob.ErrBusy):
-				continue // its request finds out by itself
+				continue // its request finds out on its own
 			case err != nil:
 				return err
 			}

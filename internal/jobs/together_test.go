@@ -25,7 +25,7 @@ var together = flag.Duration("together", 3*time.Second, "how long TestEverything
 
 // Pushes, pulls, deletions, mounts, restores, purges, lifecycle runs and
 // collections at once, in two processes' worth of registries. Nothing that was
-// acknowledged and is there is ever broken; images that nobody deletes can be
+// acknowledged and is there is ever broken; images that no one deletes can be
 // pulled at every moment, though they share their layers with others; and in
 // the end every image is whole and the disk holds exactly what is referred to.
 func TestEverythingTogether(t *testing.T) {
@@ -106,7 +106,7 @@ type crowd struct {
 	processes      []*testkit.World
 	ahead          atomic.Int64 // of the image clock
 	done           tally
-	kept           sync.Map // digests of images that nobody deletes, in the repository kept
+	kept           sync.Map // digests of images that no one deletes, in the repository kept
 }
 
 const (
@@ -305,7 +305,7 @@ func (w *crowd) recreate(ctx context.Context, p *testkit.World) error {
 func (w *crowd) runLifecycle(ctx context.Context, p *testkit.World) error {
 	_, err := p.RunLifecycle(ctx, testkit.At(crowdRepos[rand.N(3)]), retention.RunOptions{Force: true})
 	if ecr.CodeOf(err) == ecr.CodeLifecyclePolicyNotFound {
-		return nil // made anew
+		return nil // made again
 	}
 	return expected(err)
 }

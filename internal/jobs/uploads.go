@@ -15,11 +15,11 @@ var opExpireUploads = gate.Op("ExpireUploads")
 // expireBatch is how many rows or files are looked at in one transaction.
 const expireBatch = 500
 
-// ExpireUploads removes the uploads that nobody has written to since before,
-// on the image clock. One that a request of this process is writing to stays,
-// however old. The row goes first, in a transaction that looks at it again, so
-// that nobody goes on with an upload whose bytes are gone; a file that a crash
-// leaves behind is an orphan. Several replicas may do this at once.
+// ExpireUploads removes the uploads without writes since before, on the image clock.
+// An upload that a request of this process is writing to stays, however old. The row
+// is deleted first, in a transaction that checks it again, so that a client cannot
+// continue an upload whose bytes are deleted; a file that a crash leaves behind is an
+// orphan. Several replicas may do this at once.
 func (j *Jobs) ExpireUploads(ctx context.Context, before time.Time) (Removed, error) {
 	var done Removed
 	for limit := expireBatch; ; {
@@ -53,7 +53,7 @@ func (j *Jobs) ExpireUploads(ctx context.Context, before time.Time) (Removed, er
 	}
 }
 
-// expireUpload removes u, unless somebody is writing to it or did so since
+// expireUpload removes u, unless someone is writing to it or did so since
 // before.
 func (j *Jobs) expireUpload(ctx context.Context, u meta.Upload, before time.Time) (bool, error) {
 	release, ok := j.cfg.Registry.HoldUpload(u.ID)

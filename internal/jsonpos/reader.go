@@ -124,7 +124,7 @@ func (r *Reader) next() byte {
 	}
 }
 
-// wordByte reports whether c goes on a number or a word.
+// wordByte reports whether c continues a number or a word.
 func wordByte(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
 }

@@ -2,9 +2,9 @@
 // plain HTTP with a bearer token or a client certificate.
 //
 // It guarantees that it only reads, and only lists pods and the six kinds that
-// make pods; that it reads lists in parts, so that a large cluster is no large
-// answer; and that a report is whole: a list that cannot be read to its end is
-// an error. It knows nothing of a registry.
+// create pods; that it reads lists in parts, so that responses stay small for large
+// clusters; and that a report is complete: a list that cannot be read to its end is
+// an error. It does not depend on a registry.
 //
 // Sources: Kubernetes API concepts, "Retrieving large results sets in chunks"
 // and "410 Gone responses"; kubeconfig (v1); client-go credential plugins
@@ -61,7 +61,7 @@ const (
 	maxPage = 1 << 30
 	// maxError is how much of an error's body is looked at.
 	maxError = 64 << 10
-	// restarts is how often a list begins anew whose token got too old.
+	// restarts is how often a list begins again whose token got too old.
 	restarts = 3
 	// patience is how long the server may take to begin an answer.
 	patience = 60 * time.Second
@@ -92,7 +92,7 @@ func New(cfg Config) (*Client, error) {
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true, ResponseHeaderTimeout: patience,
 		},
-		// A cluster's API redirects nobody, and the token is for it alone.
+		// A cluster's API redirects no one, and the token is for it alone.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
@@ -119,7 +119,7 @@ func (c *Client) Images(ctx context.Context) (leases.Objects, error) {
 }
 
 // list reads a whole list. When its token has become too old in between, it
-// begins anew: half of one moment and half of another would overlook what
+// begins again: half of one moment and half of another would overlook what
 // moved.
 func (c *Client) list(ctx context.Context, path string) (leases.Objects, error) {
 	for try := 0; ; try++ {

@@ -142,7 +142,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A list whose end says that it goes on where it began would never end.
+// A list whose end says that it continues where it began would never end.
 func TestListThatDoesNotEnd(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"kind":"PodList","metadata":{"continue":"x"},"items":[]}`))

@@ -46,7 +46,7 @@ func (u *InUse) parse(text []byte) (err error) {
 }
 
 // On are the leases on the registry that hosts are the names of; nil hosts
-// stand for any registry.
+// match any registry.
 func (u InUse) On(hosts []string) ([]Lease, error) {
 	s, err := Select(u.uses, hosts)
 	if err != nil {

@@ -2,12 +2,12 @@
 // `kubectl get -o json` or a cluster's API prints them, and from plain lists.
 // It is pure: bytes in, references out.
 //
-// It guarantees that it does not overlook: a container whose image it cannot
-// read as a reference is an error that names the object, and what it leaves
-// out (objects without containers, pods that have ended, images of other
-// registries) is counted. Where several readings are possible it takes all of
-// them, because a lease too many keeps an image that nobody needs, and one too
-// few loses an image that somebody runs.
+// It guarantees that no image is missed: a container whose image is not a valid
+// reference is an error that names the object, and objects that it leaves out
+// (objects without containers, pods that have ended, images of other registries) are
+// counted. If a reference can be read in several ways, it takes all of them, because
+// an unnecessary lease only keeps an unused image, while a missing lease loses an
+// image in use.
 //
 // Sources: Kubernetes API v1 (Pod, PodTemplateSpec, ContainerStatus), the
 // reference grammar of the OCI distribution specification 1.1 and of docker.
@@ -102,7 +102,7 @@ type Other struct {
 }
 
 // Select returns the leases on the registry that hosts are the names of, such
-// as "localhost:5050"; nil hosts stand for all there are. A use that is no
+// as "localhost:5050"; nil hosts represent all there are. A use that is no
 // reference is an error that names its user.
 func Select(uses []Use, hosts []string) (Selected, error) {
 	ours := map[string]bool{}

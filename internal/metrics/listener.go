@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Listener serves figures, without a login, on ports of their own.
+// Listener serves figures, without a login, on their own ports.
 type Listener struct {
 	*Metrics
 	server  *http.Server

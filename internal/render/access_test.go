@@ -17,7 +17,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
-// accessWorld has every outcome: somebody allowed, denied, denied in part,
+// accessWorld has every outcome: someone allowed, denied, denied in part,
 // allowed under conditions, and not seen.
 func accessWorld(t *testing.T) *proof.Prover {
 	t.Helper()

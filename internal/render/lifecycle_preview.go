@@ -70,7 +70,7 @@ func Preview(w io.Writer, r report.Preview, o Options) error {
 	return p.flush(w)
 }
 
-// mostIdle is how many rules that do nothing have lines of their own; more are
+// mostIdle is how many rules that do nothing have their own lines; more are
 // put together.
 const mostIdle = 5
 

@@ -18,7 +18,7 @@ const MarkdownLimit = 64_000
 // table of what changes, the findings, and the whole plan folded away. Text
 // that came from a registry or a file is escaped: it brings no markup and
 // mentions no user. What is too long for a comment is cut and says so: the whole
-// plans first, then the tables, then the findings that are no errors.
+// plans first, then the tables, then the findings that are not errors.
 func PlanMarkdown(w io.Writer, s plan.Set) error {
 	doc := markdown{}
 	doc.add(rankKept, fmt.Sprintf("## Kontor: stack %s\n", escapeMarkdown(s.Stack)), nil, "")
@@ -42,7 +42,7 @@ type rank int
 const (
 	rankWhole   rank = iota // the whole plan, folded away
 	rankTable               // a row for each change
-	rankFinding             // findings that are no errors
+	rankFinding             // findings that are not errors
 	rankError
 	rankKept // always there
 )

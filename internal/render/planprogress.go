@@ -13,7 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 )
 
-// Reporter shows how plans are carried out: the lines of Progress, and on a
+// Reporter shows how plans are applied: the lines of Progress, and on a
 // terminal a bar for each registry below them. It is safe for concurrent use.
 type Reporter struct {
 	o       Options

@@ -9,7 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
-// Question asks in a few words whether the plans may be carried out: how much
+// Question asks in a few words whether the plans may be applied: how much
 // changes, how much is deleted, and where. One of both is not empty.
 func Question(registries []plan.Plan, clusters []plan.Cluster) string {
 	var parts []string

@@ -15,7 +15,7 @@ import (
 type Ready struct {
 	Took    time.Duration // from the process's start
 	DataDir string
-	Default bool   // DataDir is the default one, which commands find by themselves
+	Default bool   // DataDir is the default one, which commands find on their own
 	Source  string // of the repositories, in words or a file's name
 	// TLS tells that the registries speak https. Authority is the file of the
 	// local authority that clients must trust; "" where others vouch.

@@ -46,7 +46,7 @@ type LifecycleRuns struct {
 	Runs []admin.RunLifecycleResponse `json:"runs"`
 }
 
-// Stopped reports whether one of the runs stopped rather than go on.
+// Stopped reports whether one of the runs stopped rather than continue.
 func (r LifecycleRuns) Stopped() bool {
 	return slices.ContainsFunc(r.Runs, func(run admin.RunLifecycleResponse) bool { return run.Stopped })
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Settle makes i say how it is at now. The store knows images on their way back
-// from the archive as active ones that came back in the future: so nobody has
+// from the archive as active ones that came back in the future: so no one has
 // to be there to finish the activation.
 func Settle(i *ecr.Image, now time.Time) {
 	if i.Status == ecr.StatusActive && i.ActivatedAt.After(now) {

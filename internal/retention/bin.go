@@ -29,7 +29,7 @@ var opListBin = gate.Op("ListBin", "kontor:ListRecycleBin")
 
 // ListBin returns at most limit deleted images of the repository name, or of
 // all when name is empty, in the order of deletion, after the id after; and the
-// id to go on after, 0 when that was all. The repository may be gone.
+// id to continue after, 0 when that was all. The repository may be gone.
 func (c *Caller) ListBin(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after int64, limit int) (list []BinnedImage, next int64, err error) {
 	err = c.gate.Read(ctx, opListBin, func(ctx context.Context, r *gate.View) error {
 		list, next = nil, 0

@@ -165,7 +165,7 @@ func TestRestoreBringsWhatBelongsToIt(t *testing.T) {
 	f.WantWhole(to, a)
 }
 
-// A repository deleted and created anew under its name takes its images back.
+// A repository deleted and created again under its name takes its images back.
 func TestRestoreIntoRecreatedRepository(t *testing.T) {
 	f := openBin(t)
 	ctx := t.Context()

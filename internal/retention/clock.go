@@ -105,7 +105,7 @@ func (s *Service) RestoreClock(ctx context.Context) error {
 }
 
 // clockWatch notices when the image clock does not go as time passes. Intended
-// moves of a test clock are no jumps.
+// moves of a test clock are not jumps.
 type clockWatch struct {
 	mu    sync.Mutex
 	known bool

@@ -24,7 +24,7 @@ var opIndexManifests = gate.Op("IndexManifests", "kontor:ListIndexManifests")
 
 // IndexManifests returns at most limit manifests of a repository's indexes, in
 // byte order of their digests after the digest after, and the image clock's
-// time. next is the digest to go on after, "" at the end. It is for reports on
+// time. next is the digest to continue after, "" at the end. It is for reports on
 // images, which must not change what they report on: unlike BatchGetImage it is
 // no pull.
 // Errors: RepositoryNotFound.

@@ -56,7 +56,7 @@ func (s *Service) DeleteAll(ctx context.Context, tx *gate.Tx, repo meta.Reposito
 	return nil
 }
 
-// recycle puts an image that is about to go on record, and into the bin.
+// recycle records an image that is about to be deleted, and moves it to the bin.
 func (s *Service) recycle(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, why Cause) error {
 	e := imageEntry(tx, at, m, meta.JournalDeleteImage, m.Image.Tags, why)
 	if err := tx.Retention().AppendJournal(ctx, e); err != nil || s.cfg.RecycleTime <= 0 {

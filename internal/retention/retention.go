@@ -1,13 +1,13 @@
-// Package retention is about which images a registry keeps: it carries out
-// lifecycle policies, knows what is in use (leases, pull times), puts on record
-// what goes (the journal), keeps it restorable for a while (the recycle bin),
-// and says what images take. The image clock, by which they age, is here too.
+// Package retention decides which images a registry keeps: it runs lifecycle
+// policies, tracks images in use (leases, pull times), records deletions (the
+// journal), keeps deleted images restorable for some days (the recycle bin), and
+// reports the space that images use. It also has the image clock, by which images age.
 //
-// It guarantees that an image goes only with its entry in the journal, in one
-// transaction, whoever removes it: package registry removes images through it.
-// What frees the space afterwards is package jobs.
+// It guarantees that an image is deleted only together with its entry in the journal,
+// in one transaction: package registry deletes images through it too. Package jobs
+// frees the space afterwards.
 //
-// Errors are *ecr.Error with ECR's codes and texts.
+// Errors are *ecr.Error with ECR's codes and messages.
 package retention
 
 import (
@@ -32,7 +32,7 @@ type Config struct {
 	Dialect lifecycle.Dialect
 	// RecycleTime is how long deleted images can be restored; 0 is not at all.
 	RecycleTime time.Duration
-	// MaxExpire stops lifecycle runs that would expire more; zero is no limit.
+	// MaxExpire stops lifecycle runs that would expire more; zero means no limit.
 	MaxExpire MaxExpire
 	// TestClock is the clock behind Now, where it is one that may be moved.
 	TestClock *TestClock
@@ -59,7 +59,7 @@ func New(cfg Config) *Service { return &Service{cfg: cfg} }
 func (s *Service) As(p access.Principal) *Caller { return &Caller{s, s.cfg.Gate.As(p)} }
 
 // System returns the operations for a job of the server itself; reason names
-// the job and goes on record.
+// the job and is recorded.
 func (s *Service) System(reason string) *Caller { return &Caller{s, s.cfg.Gate.System(reason)} }
 
 // Caller is the operations in the name of one principal. It is safe for
@@ -69,7 +69,7 @@ type Caller struct {
 	gate *gate.Caller
 }
 
-// Operations lists every operation. Each stands beside its method; a test
+// Operations lists every operation. Each stands next to its method; a test
 // holds the list against the methods of Caller.
 func Operations() []gate.Operation {
 	return []gate.Operation{
@@ -81,7 +81,7 @@ func Operations() []gate.Operation {
 }
 
 // Pause waits as long as n removals may take at most so many a second, so that
-// requests do not notice; below zero is no limit.
+// requests do not notice; below zero means no limit.
 func Pause(ctx context.Context, n, perSecond int) error {
 	if perSecond < 0 {
 		return ctx.Err()

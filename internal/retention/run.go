@@ -52,7 +52,7 @@ type RunOutcome struct {
 	// something keeps it. Wanted is what the rule says.
 	Action lifecycle.ActionType
 	Wanted lifecycle.ActionType
-	With   ecr.Digest // the subject that it goes with; empty when it goes by itself
+	With   ecr.Digest // the subject that it goes with; empty when it goes on its own
 	// What keeps it: the index that lists it or the subject that it refers to,
 	// a lease ("collector: user"), or what happened since the decision.
 	GuardedBy ecr.Digest
@@ -60,7 +60,7 @@ type RunOutcome struct {
 	Saved     string
 }
 
-// RunFinding is something that somebody should look at.
+// RunFinding is a finding for the operator.
 type RunFinding struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
@@ -74,14 +74,14 @@ const (
 )
 
 // MaxExpire is how many images a run of one repository may expire. The zero
-// MaxExpire is no limit.
+// MaxExpire means no limit.
 type MaxExpire struct {
 	Images  int
 	Percent int // of the images of the repository; used when Images is 0
 }
 
 // ParseMaxExpire reads a number of images, "50", or a part of a repository's
-// images, "20%". The empty text is no limit.
+// images, "20%". The empty text means no limit.
 func ParseMaxExpire(s string) (MaxExpire, error) {
 	if s == "" {
 		return MaxExpire{}, nil
@@ -155,7 +155,7 @@ func (c *Caller) decideRun(ctx context.Context, r *gate.View, at ecr.Repo, repo 
 		return nil, fmt.Errorf("reading the stored lifecycle policy of %s: %w", at.ARN(), err)
 	}
 	d := &decision{repo: repo, now: c.s.cfg.Now(), policy: p, referrers: map[ecr.Digest][]ecr.Digest{}}
-	// The clock may be set back a little while the run goes on.
+	// The clock may be set back a little while the run continues.
 	d.since = d.now.Add(-time.Minute)
 	if d.seq, err = lastEntry(ctx, r.Retention(), at, d.since); err != nil {
 		return nil, err
@@ -325,7 +325,7 @@ func lastEntry(ctx context.Context, r meta.JournalReader, at ecr.Repo, since tim
 
 var opRunLifecycle = gate.Op("RunLifecycle", "kontor:RunLifecycle")
 
-// RunLifecycle carries out the lifecycle policy of a repository now: before
+// RunLifecycle runs the lifecycle policy of a repository now: before
 // each image goes, the transaction that removes it looks at it again, and at
 // everything that the decision rests on. A run that would expire more than
 // Config.MaxExpire does nothing. A run that is not dry confirms, for its
@@ -361,7 +361,7 @@ type execution struct {
 	done []RunOutcome        // those of earlier rounds that did
 }
 
-// maxRounds is how often a run decides anew because something changed.
+// maxRounds is how often a run decides again because something changed.
 const maxRounds = 5
 
 // errMoved: the repository is no longer as it was when the run decided.
@@ -436,7 +436,7 @@ func (x *execution) count(s step) {
 	}
 }
 
-// stopped reports whether the run must not go on, with a finding.
+// stopped reports whether the run must not continue, with a finding.
 func (x *execution) stopped(d *decision) bool {
 	expire := x.run.Expired
 	for _, s := range d.steps {

@@ -311,7 +311,7 @@ func TestLifecycleInBatches(t *testing.T) {
 }
 
 // What happens between the decision and the deletion saves an image, or makes
-// the run decide anew.
+// the run decide again.
 func TestLifecycleLooksAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		rules []string
@@ -358,7 +358,7 @@ func TestLifecycleLooksAgain(t *testing.T) {
 				c.rules = []string{oldUntagged}
 			}
 			setRules(f, to, c.rules...)
-			// The store lets somebody in before the run's first transaction.
+			// The store lets someone in before the run's first transaction.
 			between := &interloper{Store: f.Meta, do: func() { c.do(f, to, old) }}
 			run, err := f.With(func(s *testkit.Settings) { s.Between = between }).RunLifecycle(t.Context(), to, retention.RunOptions{})
 			if err != nil {

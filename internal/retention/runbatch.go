@@ -14,7 +14,7 @@ import (
 // runBatch is how many images go in one transaction: few, as pushes wait.
 const runBatch = 25
 
-// batches carries out the steps of d. It fails with errMoved when d is out of
+// batches runs the steps of d. It fails with errMoved when d is out of
 // date.
 func (x *execution) batches(ctx context.Context, d *decision) error {
 	var todo []int
@@ -37,7 +37,7 @@ func (x *execution) batches(ctx context.Context, d *decision) error {
 	return nil
 }
 
-// batch carries out some steps in one transaction.
+// batch runs some steps in one transaction.
 func (x *execution) batch(ctx context.Context, d *decision, batch []int) error {
 	var (
 		seq   int64
@@ -100,7 +100,7 @@ func (x *execution) unmoved(ctx context.Context, tx *gate.Tx, d *decision, repo 
 	return seq, nil
 }
 
-// one carries out a step, unless something saves the image: then it says what.
+// one runs a step, unless something saves the image: then it says what.
 func (x *execution) one(ctx context.Context, tx *gate.Tx, d *decision, s step) (saved string, err error) {
 	m, err := tx.Manifest(ctx, d.repo.ID, s.Digest)
 	if errors.Is(err, meta.ErrNotFound) {

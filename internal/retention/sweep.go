@@ -42,13 +42,13 @@ type lifecycleState struct {
 	Findings map[string]RunFinding `json:"findings,omitzero"`
 }
 
-// clockHold is a jump of the image clock that somebody has to confirm.
+// clockHold is a jump of the image clock that someone has to confirm.
 type clockHold struct {
 	Finding   RunFinding `json:"finding"`
 	Confirmed []string   `json:"confirmed,omitzero"` // registries, "account/region"
 }
 
-// RunAllLifecycle carries out the lifecycle policy of every repository that has
+// RunAllLifecycle runs the lifecycle policy of every repository that has
 // one, as a scheduled run: one repository after the other, as the system
 // principal "lifecycle". It waits, and reports why, while the image clock is in
 // doubt. One repository that fails does not keep the others from being run; the
@@ -117,7 +117,7 @@ func (s *Service) sweepOne(ctx context.Context, at ecr.Repo, sweep *LifecycleSwe
 }
 
 // lookAtClock notes the time of a scheduled run, and says what keeps it
-// waiting: with state.Hold until somebody confirms, otherwise this once.
+// waiting: with state.Hold until someone confirms, otherwise this once.
 func (s *Service) lookAtClock(ctx context.Context) (state lifecycleState, wait *RunFinding, err error) {
 	now := reading{image: s.cfg.Now()}
 	if s.cfg.TestClock != nil {
@@ -153,7 +153,7 @@ func (s lifecycleState) holds(in ecr.RegistryID) bool {
 }
 
 // finish notes that the policy was evaluated, what stopped the run, and that
-// somebody who runs one by hand trusts the clock.
+// an operator who runs one by hand trusts the clock.
 func (x *execution) finish(ctx context.Context) error {
 	return x.c.gate.ChangeRepository(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		if err := tx.SetLifecycleEvaluated(ctx, repo.ID, x.run.At); err != nil {

@@ -34,7 +34,7 @@ type TagUsage struct {
 	OwnBytes int64
 }
 
-// RuleUsage is what a rule would free if the policy were carried out now.
+// RuleUsage is what a rule would free if the policy were run now.
 type RuleUsage struct {
 	Rule       int // priority
 	Images     int
@@ -118,7 +118,7 @@ func survey(ctx context.Context, r *gate.View, repo meta.Repository) (*inventory
 	return s, nil
 }
 
-// total sums the sizes of blobs, but for those in without.
+// total sums the sizes of blobs, except for those in without.
 func (s *inventory) total(blobs map[ecr.Digest]int, without map[ecr.Digest]bool) (n int64) {
 	for d := range blobs {
 		if !without[d] {

@@ -1,5 +1,5 @@
 // Package testkit is the harness of the tests: registries on a real database
-// and real files, and images to put into them. Nothing in it stands for
+// and real files, and images to put into them. Nothing in it represents
 // something else; what it makes ends with the test.
 package testkit
 
@@ -273,7 +273,7 @@ func (w *World) DeleteImages(from ecr.Repo, ds ...ecr.Digest) {
 	}
 }
 
-// Collect takes away what nobody needs any more.
+// Collect takes away what no one needs any more.
 func (w *World) Collect() jobs.Collected {
 	w.T.Helper()
 	got, err := w.Jobs.Collect(w.T.Context())

@@ -3,7 +3,7 @@ package version
 
 import "runtime/debug"
 
-// unknown is the version of a binary that nobody gave one.
+// unknown is the version of a binary that no one gave one.
 const unknown = "dev"
 
 // Version is set by the release program, with

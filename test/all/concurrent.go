@@ -19,7 +19,7 @@ import (
 // The race detector watches goroutines, so it has nothing to see in tests that
 // run only one. These are run without it, which is many times faster.
 //
-// Nobody lists such packages: they are found. A package is tested without the
+// No one lists such packages: they are found. A package is tested without the
 // detector as long as neither its files, tests included, nor those of the
 // project's packages that it imports
 //
@@ -27,12 +27,12 @@ import (
 //     given in a goroutine;
 //   - import anything outside the project but the packages in oneGoroutine.
 //
-// One that itself uses sync, but for what is done once, is written for several
+// One that itself uses sync, except for what is done once, is written for several
 // goroutines, and tested with the detector as well.
 
 // oneGoroutine are packages outside the project that run nothing of their
 // callers in other goroutines, except by what is in startsGoroutine. A name
-// that ends with a slash stands for everything below it.
+// that ends with a slash represents everything below it.
 var oneGoroutine = []string{
 	"bufio", "bytes", "cmp", "context", "embed", "errors", "flag", "fmt", "hash", "html", "io", "io/fs", "log/slog", "maps", "math",
 	"math/big", "math/rand/v2", "mime", "net/netip", "net/url", "os", "path", "path/filepath", "reflect", "regexp", "runtime", "runtime/debug",

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Three accounts, each with a registry of its own on one server. What
+// Three accounts, each with its own registry on one server. What
 // additional_pull_account_ids and additional_push_account_ids grant is what
 // another account's users can do, and nothing else.
 func TestAccountsOnTheDockerPath(t *testing.T) {

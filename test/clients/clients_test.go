@@ -78,7 +78,7 @@ type kontor struct {
 	log  string // the request log, where there is one
 }
 
-// up starts the binary on a fresh folder, in the mode that it has by itself,
+// up starts the binary on a fresh folder, in the mode that it has on its own,
 // and logs in.
 func up(t *testing.T) *kontor {
 	t.Helper()

@@ -73,7 +73,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 	}
 }
 
-// ctr is ctr's arguments. It reads nobody's logins.
+// ctr is ctr's arguments. It reads no one's logins.
 func (c *containerd) ctr(args ...string) []string {
 	return append([]string{"--address", c.socket}, args...)
 }

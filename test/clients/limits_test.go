@@ -210,7 +210,7 @@ func TestThrottledSDK(t *testing.T) {
 		Region:       k.env["AWS_REGION"],
 		BaseEndpoint: aws.String(k.env["AWS_ENDPOINT_URL"]),
 		Credentials:  credentials.NewStaticCredentialsProvider(k.env["AWS_ACCESS_KEY_ID"], k.env["AWS_SECRET_ACCESS_KEY"], ""),
-		// It waits for a time of its own, at random: so it may try often.
+		// It waits for its own time, at random: so it may try often.
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.RateLimiter = 100, ratelimit.None }),
 	})
 	k.exhaust(k.adminPassword())
@@ -282,7 +282,7 @@ func TestBusyServer(t *testing.T) {
 func (k *kontor) occupy(n int, password string) (release func()) {
 	k.t.Helper()
 	// The server asks for a body when it has let the request in, and only then
-	// is there somebody at the other end of the pipe.
+	// is there someone at the other end of the pipe.
 	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Hour}}
 	var ends []*io.PipeWriter
 	over := make(chan error, n)

@@ -15,7 +15,7 @@ import (
 // everything else that clients do is the same in both.
 type mode struct {
 	compat string
-	// Pushing the image that an immutable tag already has is no push, and
+	// Pushing the image that an immutable tag already has is not a push, and
 	// succeeds.
 	repush bool
 	// putAgain is the exception, and its text, for a PutImage of that image.
@@ -34,7 +34,7 @@ var (
 	modes = []mode{ecrMode, ociMode}
 )
 
-// inBothModes runs a test in each mode, on servers of their own.
+// inBothModes runs a test in each mode, on their own servers.
 func inBothModes(t *testing.T, test func(*testing.T, *kontor)) {
 	for _, m := range modes {
 		t.Run(m.compat, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestWhereModesDiffer(t *testing.T) {
 			})
 		}
 		// A mount of what no image refers to. Clients upload the blob when they
-		// are told to, and nobody notices: so the answer itself.
+		// are told to, and no one notices: so the answer itself.
 		blob := []byte("of no image")
 		k.ok(orasBin, "blob", "push", "--no-tty", k.host+"/test", k.fileOf("of-no-image", blob))
 		want := map[string]int{"ecr": http.StatusAccepted, "oci": http.StatusCreated}[k.mode.compat]

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// oras goes to localhost by plain HTTP by itself, and reads docker's logins.
+// oras goes to localhost by plain HTTP on its own, and reads docker's logins.
 func TestOras(t *testing.T) { inBothModes(t, oras) }
 
 func oras(t *testing.T, k *kontor) {
@@ -50,7 +50,7 @@ func oras(t *testing.T, k *kontor) {
 		t.Errorf("oras resolve says %s, not %s", got, digest)
 	}
 
-	// Blobs by themselves.
+	// Blobs on their own.
 	k.ok(orasBin, "blob", "fetch", "--no-tty", "--output", "blob.out", k.host+"/website@"+m.Layers[1].Digest)
 	if !bytes.Equal(k.read("blob.out"), k.read("data.bin")) {
 		t.Error("oras blob fetch brought something else")

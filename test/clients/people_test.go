@@ -101,7 +101,7 @@ func (w *trial) adminGets(v any, target string, args ...string) {
 	k.aws(v, args...)
 }
 
-// person is somebody with credentials, and with a home that has a docker login
+// person is someone with credentials, and with a home that has a docker login
 // at the owner's registry.
 type person struct {
 	*kontor
@@ -210,7 +210,7 @@ func (p *person) denied(action, repository, why string) string {
 		" on resource: arn:aws:ecr:us-east-1:" + owner + ":repository/" + repository + " " + why
 }
 
-// Why somebody is denied, in ECR's words.
+// Why someone is denied, in ECR's words.
 func lacks(kind, action string) string {
 	return "because no " + kind + " policy allows the ecr:" + action + " action"
 }
@@ -228,7 +228,7 @@ func (p *person) cannotPull(image, why string) {
 	p.refused("/v2/"+repository+"/manifests/"+tag, http.StatusForbidden)
 	p.fails([]string{"(AccessDeniedException)", text}, awsBin,
 		p.awsArgs([]string{"ecr", "batch-get-image", "--registry-id", owner, "--repository-name", repository, "--image-ids", "imageTag=" + tag})...)
-	p.foretold("pull", repository, "denied", "partly") // partly: layers, whose names nobody learns
+	p.foretold("pull", repository, "denied", "partly") // partly: layers, whose names no one learns
 }
 
 // refused makes sure of the status on the docker path, and of what ECR says

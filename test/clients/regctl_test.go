@@ -16,7 +16,7 @@ func (k *kontor) regctl(args ...string) []string {
 	return append([]string{regctlBin, "--host", "reg=" + k.host + ",tls=disabled"}, args...)
 }
 
-// regctlAsAdmin is regctl as somebody who may delete.
+// regctlAsAdmin is regctl as someone who may delete.
 func (k *kontor) regctlAsAdmin(args ...string) []string {
 	k.t.Helper()
 	return append([]string{regctlBin, "--host", "reg=" + k.host + ",tls=disabled,user=AWS,pass=" + k.adminPassword()}, args...)

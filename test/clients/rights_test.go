@@ -141,7 +141,7 @@ func TestRevocationAtOnce(t *testing.T) {
 			}
 		})
 	}
-	// Who comes back under a name is somebody else.
+	// Who comes back under a name is someone else.
 	w.admin("b", "iam", "create-user", "--user-name", "bea")
 	w.admin("b", "iam", "attach-user-policy", "--user-name", "bea", "--policy-arn", pullOnly)
 	w.bea.t = t

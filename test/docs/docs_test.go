@@ -2,7 +2,7 @@
 
 // Package docs runs the commands of the manual: README.md, CONTRIBUTING.md and
 // everything below docs/. The blocks of a page run in order, in one POSIX
-// shell, with a home of their own and a freshly built kontor on PATH; what a
+// shell, with their own home and a freshly built kontor on PATH; what a
 // page shows as output must be printed. See page.steps for the info strings.
 package docs
 
@@ -65,7 +65,7 @@ func TestCommandsOfThePages(t *testing.T) {
 		}
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			// Pages beside go.mod are read in the checkout, others anywhere.
+			// Pages next to go.mod are read in the checkout, others anywhere.
 			dir := t.TempDir()
 			if !strings.Contains(p.name, "/") {
 				dir = checkout

@@ -84,7 +84,7 @@ type step struct {
 //	sh fails             run it; it must fail
 //	sh background        start it, and keep it to the end of the page
 //	sh not-run: REASON   do not run it
-//	text output          the block before it prints this; "..." stands for anything
+//	text output          the block before it prints this; "..." represents anything
 //	yaml FILE            write it to FILE; likewise json, toml and dockerfile
 //	yaml workflow        of GitHub Actions; run its scripts that call kontor
 //	yaml not-run: REASON
@@ -178,7 +178,7 @@ func flush(s string) string {
 }
 
 // contains reports whether the lines of want stand in out one after another. A
-// line "..." of want stands for any number of lines, and "..." within a line
+// line "..." of want matches any number of lines, and "..." within a line
 // for any text.
 func contains(out, want string) bool {
 	outs, wants := lines(out), lines(want)

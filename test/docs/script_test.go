@@ -184,7 +184,7 @@ func goEnv(ctx context.Context) ([]string, error) {
 	return env, nil
 }
 
-// freePort is a port of localhost that, like the next one, nobody uses now.
+// freePort is a port of localhost that, like the next one, no one uses now.
 func freePort(ctx context.Context) (int, error) {
 	var lc net.ListenConfig
 	for range 100 {

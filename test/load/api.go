@@ -120,7 +120,7 @@ func (l *life) tags(ctx context.Context, repo string) (map[string]bool, error) {
 }
 
 // batch asks for some images of a repository in one call, and one that is
-// nobody's.
+// no one's.
 func (c *client) batch(ctx context.Context, l *life) (change, error) {
 	first, err := c.one(anyImage)
 	if err != nil {

@@ -86,7 +86,7 @@ func (c *client) work(ctx context.Context, done <-chan struct{}) error {
 		case <-done:
 			return nil
 		case <-ctx.Done():
-			return nil // somebody else's finding
+			return nil // someone else's finding
 		case <-time.After(c.load.pause):
 		}
 		var err error
@@ -97,7 +97,7 @@ func (c *client) work(ctx context.Context, done <-chan struct{}) error {
 }
 
 // step does one operation, and settles it when the server is killed. It
-// returns the life to go on with, and the finding if there is one.
+// returns the life to continue with, and the finding if there is one.
 func (c *client) step(ctx context.Context, l *life) (*life, error) {
 	o := c.pick()
 	began := time.Now()
@@ -110,7 +110,7 @@ func (c *client) step(ctx context.Context, l *life) (*life, error) {
 	case errors.Is(err, errKilled):
 		c.load.stats.cut(o.name)
 		return c.after(ctx, l, ch)
-	case ctx.Err() != nil: // somebody else's finding
+	case ctx.Err() != nil: // someone else's finding
 	default:
 		return l, fmt.Errorf("%s: %w", o.name, err)
 	}

@@ -1,5 +1,5 @@
 // Command load keeps the real binary under mixed load from many clients, kills
-// it with SIGKILL again and again, starts it anew on the same folder, and in
+// it with SIGKILL again and again, starts it again on the same folder, and in
 // the end looks at everything that was ever acknowledged:
 //
 //	go run ./test/load -for 1h -kill-every 1m

@@ -117,7 +117,7 @@ func uploadPost(l *life, ctx context.Context, repo string, c content) error {
 	return err
 }
 
-// begin starts an upload and returns where it goes on.
+// begin starts an upload and returns where it continues.
 func (l *life) begin(ctx context.Context, repo string) (string, error) {
 	a, err := l.do(ctx, http.MethodPost, "/v2/"+repo+"/blobs/uploads/", nil, nil, http.StatusAccepted)
 	return a.header.Get("Location"), err

@@ -157,7 +157,7 @@ func (s *server) reach(ctx context.Context) (*life, error) {
 const bySignal = -1
 
 // kill ends the process, if one runs, with SIGKILL. That it had ended before,
-// by itself, is an error.
+// on its own, is an error.
 func (s *server) kill() error {
 	if s.cmd == nil {
 		return nil

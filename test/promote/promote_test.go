@@ -91,7 +91,7 @@ func request(from, to *side, repository string) promote.Request {
 	}
 }
 
-// run plans and carries out, and fails unless the image is there.
+// run plans and runs, and fails unless the image is there.
 func run(t *testing.T, r promote.Request, sides ...*side) (promote.Image, promote.ImageResult) {
 	t.Helper()
 	p := promoter(sides...)

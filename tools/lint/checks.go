@@ -34,7 +34,7 @@ type check struct {
 	analyzer *analysis.Analyzer
 }
 
-// checks are all there are, but for those of go vet, which test/all runs as
+// checks are all there are, except for those of go vet, which test/all runs as
 // well.
 func checks() []check {
 	all := []check{
@@ -71,7 +71,7 @@ func excluded(pass *analysis.Pass, name, message string) bool {
 		// "ErrInUse: another process has it." is a comment, too.
 		return commentForm.MatchString(message)
 	case "errcheck":
-		// Programs for developers; there is nobody to tell.
+		// Programs for developers; there is no one to tell.
 		return printsOnly.MatchString(message) && forDevelopers.MatchString(pass.Pkg.Path())
 	}
 	return false
@@ -83,7 +83,7 @@ var (
 	forDevelopers = regexp.MustCompile(`^github\.com/kontor-registry/kontor/(release|test)\b`)
 )
 
-// cannotFail are functions whose errors nobody need look at.
+// cannotFail are functions whose errors no one need look at.
 var cannotFail = []string{
 	// They do not fail, or fail again where it is looked at.
 	"(*strings.Builder).WriteString",

@@ -74,7 +74,7 @@ type finding struct {
 	message string
 }
 
-// collected is a, but for what it reports, which is its result.
+// collected is a, except for what it reports, which is its result.
 func collected(a *analysis.Analyzer) *analysis.Analyzer {
 	c := *a
 	c.ResultType = reflect.TypeFor[[]analysis.Diagnostic]()

@@ -1,4 +1,4 @@
-// Package audit puts on record who changed what and who was denied what: JSON
+// Package audit records who changed what and who was denied what: JSON
 // lines in files of a folder, which turn over by size and age and are removed
 // after a while.
 //
@@ -18,14 +18,14 @@ import (
 	"time"
 )
 
-// Mode says what goes on record.
+// Mode says what is recorded.
 type Mode string
 
 // The modes.
 const (
 	// Changes records changes and denials.
 	Changes Mode = "changes"
-	// All records reads, too. A read that cannot be recorded goes on.
+	// All also records reads. A read that cannot be recorded is allowed.
 	All Mode = "all"
 	// Strict is All, but a read that cannot be recorded is refused.
 	Strict Mode = "strict"

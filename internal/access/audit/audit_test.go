@@ -238,7 +238,7 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// What cannot be written is an error to those who must not go on, and a number
+// What cannot be written is an error to those who must not continue, and a number
 // for reads. It passes when the folder is back.
 func TestFailure(t *testing.T) {
 	for _, mode := range []audit.Mode{audit.All, audit.Strict} {

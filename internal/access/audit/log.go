@@ -24,7 +24,7 @@ type Config struct {
 	MaxAge   time.Duration
 	// Keep is how long files are kept after their last record; KeepBytes is how
 	// large all of them may become before the oldest goes. Default 90 days and
-	// 8 GiB; below zero is no bound.
+	// 8 GiB; below zero means no bound.
 	Keep      time.Duration
 	KeepBytes int64
 	// Now is the clock of the records. Required.
@@ -110,8 +110,8 @@ func (l *Log) Denial(r Record) error {
 	return err
 }
 
-// Read writes r, about a read that is allowed, if the mode says so. An error
-// means that it must be refused.
+// Read writes r, about an allowed read, if the mode requires it. An error means that
+// the read must be refused.
 func (l *Log) Read(r Record) error {
 	if l.cfg.Mode == Changes {
 		return nil

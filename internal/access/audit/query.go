@@ -52,7 +52,7 @@ func like(pattern, s string) bool {
 	return err == nil && ok
 }
 
-// Unreadable is a line that is no record, as a crash may leave one.
+// Unreadable is a line that is not a record, as a crash may leave one.
 type Unreadable struct {
 	File string
 	Line int // from 1

@@ -134,7 +134,7 @@ func ParseWebToken(text string) (WebToken, error) {
 }
 
 // tagsClaim is the claim with the session tags. Issuers that cannot nest claims
-// write one for each tag, whose name goes on after it.
+// write one for each tag, whose name continues after it.
 const tagsClaim = "https://aws.amazon.com/tags"
 
 // readTags reads the session tags from the claims.

@@ -294,7 +294,7 @@ func (t through) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // What an issuer elsewhere says does not make the server ask its own machine,
-// and a redirection is no answer.
+// and a redirection is not an answer.
 func TestIssuersCannotSendTheServerAround(t *testing.T) {
 	i := newIssuer(t)
 	for _, tt := range []struct {

@@ -1,14 +1,14 @@
 // Package authz decides whether a principal may do something. It is pure: no
-// I/O, no clock, no log. Who the principal is was settled before (authn), on
-// what row it acts comes from the operation (registry), and the rules are those
-// of package policy: deny is the default, a Deny wins, within one account
-// either the principal's policies or the repository's may allow, across
+// I/O, no clock, no log. The principal was authenticated before (authn), the row
+// it acts on comes from the operation (registry), and the rules are those of
+// package policy: access is denied by default, a Deny takes precedence, within one
+// account either the principal's policies or the repository's may allow, and across
 // accounts both must.
 //
 // Condition keys (IAM user guide, "AWS global condition context keys"; Service
 // authorization reference, "Amazon Elastic Container Registry") have the
-// request's value or are known to be absent. Of any other key nobody knows, and
-// what depends on it is denied. A policy that cannot be read denies.
+// request's value or are known to be absent. The value of any other key is unknown,
+// and statements that depend on it deny. A policy that cannot be read denies.
 package authz
 
 import (
@@ -26,7 +26,7 @@ type Request struct {
 	Action    access.Action
 	// Resource is the ARN acted on, or "*" for an action without one.
 	Resource string
-	// Owner is the account of the registry acted on. Required, but for
+	// Owner is the account of the registry acted on. Required, except for
 	// ecr:GetAuthorizationToken, which concerns the caller's account only.
 	Owner ecr.AccountID
 	// Region of the registry acted on (aws:RequestedRegion).
@@ -78,7 +78,7 @@ func Decide(r Request) Decision {
 		return Decision{Allowed: true, By: p.String()}
 	}
 	if r.Owner == "" && r.Action != getAuthorizationToken {
-		return Decision{Message: denial(r, policy.Decision{Lacking: []policy.Source{policy.ResourceBased}})} // nothing is nobody's
+		return Decision{Message: denial(r, policy.Decision{Lacking: []policy.Source{policy.ResourceBased}})} // nothing is no one's
 	}
 	d := policy.Evaluate(r.question())
 	if d.Outcome == policy.Allowed {
@@ -116,7 +116,7 @@ func (r *Request) question() policy.Request {
 	return q
 }
 
-// caller is p as policies name it: nobody when its ARN is none.
+// caller is p as policies name it: no one when its ARN is none.
 func caller(p access.Principal) policy.Caller {
 	c, err := policy.ParseCaller(p.ARN)
 	if err != nil || c.Account != string(p.Account) {

@@ -36,7 +36,7 @@ func request() authz.Request {
 }
 
 // has reports whether a policy finds the key's value in r: "absent" when it is
-// known not to be there, "unknown" when nobody knows.
+// known not to be there, "unknown" when no one knows.
 func has(r authz.Request, key, operator, value string) string {
 	ask := func(condition string) bool {
 		r.Principal.Documents = []access.Document{{Name: "test", Text: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{` + condition + `}}]}`}}
@@ -98,7 +98,7 @@ func TestConditionKeys(t *testing.T) {
 		{"aws:RequestTag/Color", equals, "absent", "absent"},
 		{"aws:TagKeys", "ForAnyValue:StringEquals", "Stage", "absent"},
 		{"ecr:AccountSetting", equals, "BLOB_MOUNTING", "absent"},
-		// Nobody here knows these.
+		// No one here knows these.
 		{"aws:PrincipalOrgID", equals, "unknown", "unknown"},
 		{"aws:SourceVpce", equals, "unknown", "unknown"},
 		{"aws:Referer", equals, "unknown", "unknown"},

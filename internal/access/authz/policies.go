@@ -20,7 +20,7 @@ var managedPolicies = sync.OnceValue(func() map[string]*policy.Compiled {
 	return out
 })
 
-// managed is the policies of those names. A name that is not known stands for
+// managed is the policies of those names. A name that is not known represents
 // nothing.
 func managed(names []string) []policy.Named {
 	var out []policy.Named

@@ -26,7 +26,7 @@ type Config struct {
 // reason is what the audit log says of who did it.
 const reason = "identities file"
 
-// Apply makes what f says. It stops at the first error; applying again goes on.
+// Apply makes what f says. It stops at the first error; applying again continues.
 func Apply(ctx context.Context, cfg Config, f File) error {
 	for _, a := range f.Identities {
 		account := cfg.Account

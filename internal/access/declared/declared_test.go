@@ -136,7 +136,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("role %+v, %v", role, err)
 	}
 
-	// Again is nothing: no key is made anew, nothing is written.
+	// Again is nothing: no key is made again, nothing is written.
 	b.changes = 0
 	b.must(t, example)
 	if d := cmp.Diff(ann, b.user(t, "111111111111", "ann")); d != "" {

@@ -72,7 +72,7 @@ func (c *Caller) AccountDetails(ctx context.Context, kinds []DetailKind, p Page)
 	return d, next, err
 }
 
-// detail adds at most limit of a kind, and says where to go on.
+// detail adds at most limit of a kind, and says where to continue.
 func (r *reading) detail(ctx context.Context, d *Details, kind DetailKind, after string, limit int) (n int, more string, err error) {
 	switch kind {
 	case DetailUsers:

@@ -31,7 +31,7 @@ import (
 	"github.com/kontor-registry/kontor/policy"
 )
 
-// Codes of IAM, beside the common ones of package ecr.
+// Codes of IAM, next to the common ones of package ecr.
 const (
 	CodeNoSuchEntity            ecr.Code = "NoSuchEntity"
 	CodeEntityAlreadyExists     ecr.Code = "EntityAlreadyExists"
@@ -81,7 +81,7 @@ func New(cfg Config) *Service {
 	return &Service{cfg: cfg}
 }
 
-// Caller is somebody who calls operations.
+// Caller calls operations as a principal.
 type Caller struct {
 	s    *Service
 	p    access.Principal
@@ -134,7 +134,7 @@ func (c *Caller) update(ctx context.Context, action access.Action, fn func(ctx c
 	})
 }
 
-// question is what an action is about, beside its name.
+// question is what an action is about, next to its name.
 type question struct {
 	resource    string
 	tags        map[string]string // of the resource

@@ -222,7 +222,7 @@ func TestRenamingAsksForBothNames(t *testing.T) {
 }
 
 // The second permission of a creation with tags is asked for, and its denial is
-// what goes on record.
+// what is recorded.
 func TestTagsNeedTheirOwnPermission(t *testing.T) {
 	w := open(t, audit.Changes)
 	maker := w.user("maker", allow("iam:Create*", "*"))
@@ -254,7 +254,7 @@ func TestAccountsAreApart(t *testing.T) {
 	}
 }
 
-// Lists go on where a page ended, whatever the path prefix leaves out.
+// Lists continue where a page ended, whatever the path prefix leaves out.
 func TestPagesOfUsers(t *testing.T) {
 	w := open(t, audit.Changes)
 	c := w.System(home, "tests")
@@ -289,7 +289,7 @@ func TestPagesOfUsers(t *testing.T) {
 }
 
 // The credentials of GetSessionToken call no IAM API (STS API reference), and
-// are told as AWS tells them; that is no denial of a permission.
+// are told as AWS tells them; that is not a denial of a permission.
 func TestSessionsOfUsersCallNoIAM(t *testing.T) {
 	w := open(t, audit.All)
 	p := w.admin

@@ -36,7 +36,7 @@ type Version struct {
 // Name is the version's, such as "v1".
 func (v Version) Name() string { return fmt.Sprintf("v%d", v.Number) }
 
-// awsSince stands for the dates of everybody's policies, which are not kept.
+// awsSince represents the dates of everybody's policies, which are not kept.
 var awsSince = time.Date(2015, 12, 21, 17, 6, 48, 0, time.UTC)
 
 // aws is everybody's policy m.
@@ -307,7 +307,7 @@ func (c *Caller) ManagedPolicies(ctx context.Context, p Page, scope string, only
 	return list, next, err
 }
 
-// DeletePolicy removes a policy of the account that nobody has and whose only
+// DeletePolicy removes a policy of the account that is not attached and whose only
 // version is the default one.
 func (c *Caller) DeletePolicy(ctx context.Context, arn string) error {
 	return c.update(ctx, "iam:DeletePolicy", func(ctx context.Context, tx *writing) error {

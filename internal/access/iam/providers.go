@@ -118,7 +118,7 @@ func (c *Caller) ChangeAudience(ctx context.Context, arn, audience string, add b
 	})
 }
 
-// DeleteProvider stops trusting an issuer. Sessions that run go on.
+// DeleteProvider stops trusting an issuer. Sessions that run continue.
 func (c *Caller) DeleteProvider(ctx context.Context, arn string) error {
 	return c.update(ctx, "iam:DeleteOpenIDConnectProvider", func(ctx context.Context, tx *writing) error {
 		i, err := tx.provider(ctx, arn)

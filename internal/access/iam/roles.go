@@ -195,7 +195,7 @@ func (c *Caller) UpdateRole(ctx context.Context, name string, description *strin
 	})
 }
 
-// UpdateAssumeRolePolicy replaces the trust policy. Sessions that run go on.
+// UpdateAssumeRolePolicy replaces the trust policy. Sessions that run continue.
 func (c *Caller) UpdateAssumeRolePolicy(ctx context.Context, name, text string) error {
 	return c.update(ctx, "iam:UpdateAssumeRolePolicy", func(ctx context.Context, tx *writing) error {
 		role, err := tx.role(ctx, name, question{})

@@ -21,7 +21,7 @@ type Simulation struct {
 	// Source is the ARN of the user or role whose policies count; "" for Policies
 	// alone.
 	Source   string
-	Policies []string // texts; beside those of Source
+	Policies []string // texts; next to those of Source
 	// Boundaries limit; of Source, they take the place of its own.
 	Boundaries []string
 	Actions    []string
@@ -124,7 +124,7 @@ func (r *reading) simulated(ctx context.Context, sim Simulation) (access.Princip
 	return access.Principal{}, ecr.Errorf(CodeInvalidInput, "Invalid Entity Arn: %.200s does not clearly define entity type and name.", sim.Source)
 }
 
-// question is what the simulation asks, but for action and resource.
+// question is what the simulation asks, except for action and resource.
 func (sim Simulation) question(p access.Principal, account ecr.AccountID) (policy.Request, error) {
 	for i, text := range sim.Policies {
 		if _, err := checkDocument(text, policy.Identity); err != nil {

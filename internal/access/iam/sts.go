@@ -30,7 +30,7 @@ type AssumeRole struct {
 	Policy               string // of the session; "" for none
 	PolicyARNs           []string
 	Tags                 []Tag
-	Transitive           []string // names of those of Tags that go on to the next role
+	Transitive           []string // names of those of Tags that continue to the next role
 	Region               ecr.Region
 	// MFA is what SerialNumber or TokenCode say: there are no devices here.
 	MFA bool
@@ -126,7 +126,7 @@ func (c *Caller) AssumeRole(ctx context.Context, a AssumeRole) (Assumed, error) 
 		Name: a.SessionName, Policy: a.Policy, PolicyARNs: a.PolicyARNs, Tags: nil, Transitive: a.Transitive,
 		SourceIdentity: a.SourceIdentity, Duration: a.Duration,
 	}
-	// The tags that the caller's own session hands on, which nobody changes.
+	// The tags that the caller's own session hands on, which no one changes.
 	inherited := map[string]string{}
 	if own := c.p.Session; own != nil {
 		for _, key := range own.TransitiveTags {
@@ -277,7 +277,7 @@ func (c *Caller) SessionToken(ctx context.Context, d time.Duration, mfa bool) (i
 
 // AssumeRoleWithWebIdentity begins a session of a role for the subject of a
 // token that an issuer trusted by the role's account made. info is how the
-// request came, which nobody signed.
+// request came, which no one signed.
 func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.RequestInfo, token string, a AssumeRole) (Assumed, error) {
 	t, err := authn.ParseWebToken(token)
 	if err != nil {

@@ -31,7 +31,7 @@ const ensureAttempts = 3
 // where nothing is missing it writes nothing.
 //
 // It opens each secret it finds, so a wrong master key shows here
-// (ErrMasterKey) and nothing new is sealed beside secrets that it cannot open.
+// (ErrMasterKey) and nothing new is sealed next to secrets that it cannot open.
 func (s *Service) EnsureAccount(ctx context.Context, account ecr.AccountID) error {
 	complete := false
 	err := s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {

@@ -60,7 +60,7 @@ func New(cfg Config) *Service {
 }
 
 // Snapshots are where identities are looked up: a meta.Store, or the visit of a
-// request that goes on in the same snapshot.
+// request that continues in the same snapshot.
 type Snapshots interface {
 	View(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error
 }

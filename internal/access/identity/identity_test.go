@@ -266,7 +266,7 @@ func TestLookupRefuses(t *testing.T) {
 	}
 }
 
-// Sealed secrets exchanged between rows by somebody who can write to the
+// Sealed secrets exchanged between rows by someone who can write to the
 // database open for neither.
 func TestSecretsStayInTheirRows(t *testing.T) {
 	b := newBench(t)

@@ -25,7 +25,7 @@ const (
 	// compressed; maxClaims bounds what a token of ours can unpack to.
 	maxPacked       = 4 << 10
 	maxClaims       = 64 << 10
-	maxSessionToken = 12 << 10 // as text; ours are under 1 KiB but for long policies
+	maxSessionToken = 12 << 10 // as text; ours are under 1 KiB except for long policies
 )
 
 // Session is what temporary credentials hold, sealed in their token: nothing
@@ -234,7 +234,7 @@ func (s *Service) unseal(keys []meta.TokenKey, raw []byte) (sealed, error) {
 	return invalid(errors.New("session token: its token key is not there"))
 }
 
-// session reads what a token stands for within one transaction.
+// session reads what a token represents within one transaction.
 func (s *Service) session(ctx context.Context, r meta.IdentityReader, keys []meta.TokenKey, keyID string, raw []byte) (access.Principal, string, error) {
 	none := func(err error) (access.Principal, string, error) {
 		if errors.Is(err, meta.ErrNotFound) {

@@ -147,7 +147,7 @@ func TestSessionTokenTampering(t *testing.T) {
 			rt.Fatalf("LookupSession = %+v, %v", p, err)
 		}
 	})
-	// A docker password is no session token, and the other way round.
+	// A docker password is not a session token, and the other way round.
 	password := b.token(t, identity.Pusher)
 	_, _, err := b.LookupSession(t.Context(), s.AccessKeyID, password)
 	wantCode(t, err, ecr.CodeUnrecognizedClient, invalidToken)

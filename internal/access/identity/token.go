@@ -23,7 +23,7 @@ const (
 	tokenKeySize  = 32
 	tokenKeyIDLen = 16
 	tokenSaltSize = 24
-	maxPassword   = 16 << 10 // ours are under 1 KiB, but for sessions with long policies and many tags
+	maxPassword   = 16 << 10 // ours are under 1 KiB, except for sessions with long policies and many tags
 	tokenVersion  = "2"
 	tokenType     = "DATA_KEY"
 )

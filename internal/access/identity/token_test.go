@@ -191,7 +191,7 @@ func TestIssueTokenNeedsAKey(t *testing.T) {
 }
 
 // No change of a password, anywhere, leaves it valid: neither of its text nor
-// of a member. In particular nobody prolongs one.
+// of a member. In particular no one prolongs one.
 func TestTokenTampering(t *testing.T) {
 	b := newBench(t)
 	password := b.token(t, identity.Pusher)

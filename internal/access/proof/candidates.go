@@ -8,7 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/policy"
 )
 
-// Anyone stands for the accounts that nothing names.
+// Anyone represents the accounts that nothing names.
 const Anyone = "*"
 
 // Accounts are the accounts that policies with those texts name: by a principal,
@@ -31,7 +31,7 @@ func Accounts(texts ...string) []ecr.AccountID {
 
 // namesIn are the principals that doc names, in Principal and NotPrincipal, and
 // in conditions on the keys that say who calls, where they may have wildcards.
-// An exception of a Deny names somebody as well as an Allow does.
+// An exception of a Deny names someone as well as an Allow does.
 func namesIn(doc policy.Document) []string {
 	var names []string
 	for _, s := range doc.Statements {
@@ -86,7 +86,7 @@ func (p *Prover) named() []string {
 // candidates are the principals worth asking about, in byte order: those of the
 // world, those that the policies name, and more. A user or role of an account
 // that was seen must be there. For each account that was not seen, one stands
-// for its users and roles; Anyone stands for those of all other accounts.
+// for its users and roles; Anyone represents those of all other accounts.
 func (p *Prover) candidates(r *repository, more ...string) []principal {
 	out := slices.Clone(p.principals)
 	known := map[string]bool{}
@@ -126,7 +126,7 @@ func (p *Prover) candidates(r *repository, more ...string) []principal {
 	return out
 }
 
-// members are the principals of the account that there are or may be, but for
+// members are the principals of the account that there are or may be, except for
 // its root user.
 func (p *Prover) members(account string, r *repository) []principal {
 	return slices.DeleteFunc(p.candidates(r, account), func(one principal) bool {
@@ -134,7 +134,7 @@ func (p *Prover) members(account string, r *repository) []principal {
 	})
 }
 
-// candidate is the one that stands for name, as candidates calls it, in r.
+// candidate is the one that represents name, as candidates calls it, in r.
 func (p *Prover) candidate(name string, r *repository) (principal, error) {
 	if id := policy.AccountOf(name); id != "" && !slices.Contains(p.seen, id) {
 		return r.peopleOf(id, name)
@@ -142,11 +142,11 @@ func (p *Prover) candidate(name string, r *repository) (principal, error) {
 	return p.principal(name)
 }
 
-// someone is the name of the user that stands for the principals of an account.
+// someone is the name of the user that represents the principals of an account.
 // No user has such a name, so no policy names it.
 const someone = "(someone)"
 
-// peopleOf stands for the users and roles of an account that was not seen,
+// peopleOf represents the users and roles of an account that was not seen,
 // under the name.
 func (r *repository) peopleOf(account, name string) (principal, error) {
 	one, err := newPrincipal(Principal{ARN: "arn:" + r.In.Region.Partition() + ":iam::" + account + ":user/" + someone})
@@ -165,7 +165,7 @@ func (r *repository) peopleOf(account, name string) (principal, error) {
 }
 
 // tellsApart reports whether r's policies may say of some principals of a group
-// what they do not say of others, by the condition key: a variable stands for
+// what they do not say of others, by the condition key: a variable represents
 // it, or a condition compares it with a value that is not the same for all.
 func (r *repository) tellsApart(key string, same func(value string) bool) bool {
 	for _, doc := range r.documents() {
@@ -191,7 +191,7 @@ func (r *repository) tellsApart(key string, same func(value string) bool) bool {
 }
 
 // sameForAll reports whether comparing with value gives the same for the ARNs of
-// all principals of the account, but for those that are candidates themselves.
+// all principals of the account, except for those that are candidates themselves.
 func sameForAll(value, account string) bool {
 	parts := strings.SplitN(value, ":", 6)
 	switch {

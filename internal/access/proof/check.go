@@ -86,7 +86,7 @@ func (p *Prover) principal(arn string) (principal, error) {
 		one.Unseen = "its own policies were not seen"
 	}
 	if session {
-		// The path of the role is not known, but for what policies say of it.
+		// The path of the role is not known, except for what policies say of it.
 		one.caller.Varies = append(one.caller.Varies, "aws:PrincipalArn")
 		for _, name := range p.named() {
 			if role, err := callerOf(name); err == nil && role.AnySession && role.Account == c.Account && roleName(role) == roleName(c) {
@@ -221,7 +221,7 @@ var (
 )
 
 // possible are the policies that count for the action: all that there can be,
-// where some were not seen, but for those that deny. The first is the likeliest.
+// where some were not seen, except for those that deny. The first is the likeliest.
 func possible(who *principal, r *repository, action policy.Action) []sides {
 	var s sides
 	s.identity = evaluable(who.identity)

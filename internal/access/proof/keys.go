@@ -21,7 +21,7 @@ func varies(p principal) []string {
 }
 
 // mayTagSessions reports whether a role's trust policy may let in sessions with
-// tags of their own, which replace the role's. "" is a policy that is not known.
+// their own tags, which replace the role's. "" is a policy that is not known.
 func mayTagSessions(trust string) bool {
 	doc, err := policy.Parse([]byte(trust))
 	if err != nil {
@@ -101,7 +101,7 @@ func tags(a policy.Action) bool {
 // that its policy and its tags count.
 func onRepository(a policy.Action) bool { return a.Repository && a.Name != "ecr:CreateRepository" }
 
-// actionOf is the action of ECR, or what stands for one that is not.
+// actionOf is the action of ECR, or what represents one that is not.
 func actionOf(name access.Action) policy.Action {
 	if a, ok := policy.LookupAction(string(name)); ok {
 		return a

@@ -11,8 +11,8 @@ import (
 // WhoCan answers the question for every principal that may, or may under
 // conditions, or may if what was not seen allows it: those of the world, and
 // those that the policies of the repository and its registry name, also in
-// conditions. The 12 digits of an account stand for its users and roles where
-// they were not seen, else for its root user; Anyone stands for every other
+// conditions. The 12 digits of an account represent its users and roles where
+// they were not seen, else for its root user; Anyone represents every other
 // account.
 func (p *Prover) WhoCan(list []access.Action, in ecr.RegistryID, name ecr.RepositoryName) ([]Answer, error) {
 	if _, err := p.Check(string(in.Account), nil, in, name); err != nil {

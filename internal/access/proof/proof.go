@@ -25,7 +25,7 @@ import (
 	"github.com/kontor-registry/kontor/policy"
 )
 
-// Right is something people want to do, such as pull. It stands for the
+// Right is something people want to do, such as pull. It represents the
 // actions it takes.
 type Right string
 
@@ -158,7 +158,7 @@ const (
 
 // Answer says whether a principal may do all of some actions in a repository.
 type Answer struct {
-	// Principal is as it was asked for. The 12 digits of an account stand for the
+	// Principal is as it was asked for. The 12 digits of an account represent the
 	// account as a whole: its root user, users and roles.
 	Principal  string
 	Repository string // ARN
@@ -214,7 +214,7 @@ type named struct {
 	doc policy.Document
 }
 
-// principal is somebody to ask about, with the policies of its own.
+// principal is someone to ask about, with the policies of its own.
 type principal struct {
 	Principal
 	caller   policy.Caller
@@ -223,7 +223,7 @@ type principal struct {
 	missing  bool // from an account that was seen whole
 	// known says that UniqueID and Tags are all there is.
 	known bool
-	// people says that it stands for the users and roles of its account.
+	// people says that it represents the users and roles of its account.
 	people bool
 }
 
@@ -292,7 +292,7 @@ func newPrincipal(one Principal) (principal, error) {
 	return p, nil
 }
 
-// exampleSession is the name of the session that stands for any one of a role.
+// exampleSession is the name of the session that matches any one of a role.
 const exampleSession = "any-session"
 
 // callerOf is policy.ParseCaller, and for a role any one of its sessions.

@@ -146,8 +146,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Nobody of a name in an account that was seen whole is nobody; in another
-// account it may be somebody. A session's ARN does not say its role's path.
+// No one of a name in an account that was seen whole is no one; in another
+// account it may be someone. A session's ARN does not say its role's path.
 func TestSeenAccounts(t *testing.T) {
 	builder := proof.Principal{ARN: "arn:aws:iam::222222222222:role/ci/builder", Documents: []access.Document{{Name: "p", Text: pullText}}}
 	w := world(grant(other), "", user(other, "bob", pullText), builder)

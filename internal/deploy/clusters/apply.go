@@ -55,10 +55,9 @@ func (r Result) Lasting() int {
 	return n
 }
 
-// Apply carries out the pending changes of c for the stack. A role that fails,
-// or that moved since the plan, does not hold up the others. The error is for a
-// plan that may not be carried out at all, or for ctx: when it ends, the role
-// that was begun is finished.
+// Apply applies the pending changes of c for the stack. If a role fails, or changed
+// since the plan, the others continue. The error is for a plan that cannot be applied
+// at all, or for ctx: when it ends, the role in progress is finished.
 func Apply(ctx context.Context, api IAM, c plan.Cluster, stack string) (Result, error) {
 	out := Result{Target: c.Target, Roles: []RoleResult{}}
 	if c.RefreshOnly {
@@ -211,7 +210,7 @@ func (r role) leave(ctx context.Context) error {
 }
 
 // Stale lists why c, a plan of earlier, does not fit the account any more; none
-// when it does, also after it was carried out in part.
+// when it does, also after it was applied in part.
 func Stale(c plan.Cluster, people []proof.Principal) []string {
 	var out []string
 	for _, change := range c.Roles {

@@ -210,7 +210,7 @@ func (b *broken) UntagRole(ctx context.Context, in *iam.UntagRoleInput, o ...fun
 	return b.Client.UntagRole(ctx, in, o...)
 }
 
-// Wherever it breaks, the same plan and a new one both go on from there, and
+// Wherever it breaks, the same plan and a new one both continue from there, and
 // nothing is attached without a tag that says for whom.
 func TestBrokenOff(t *testing.T) {
 	for _, call := range []string{"tag", "attach", "detach", "untag"} {
@@ -298,7 +298,7 @@ func TestStacksAtOnce(t *testing.T) {
 	})
 }
 
-// A plan that somebody wrote in is not carried out.
+// A plan that someone wrote in is not applied.
 func TestApplyRefuses(t *testing.T) {
 	api, nodes := account(t)
 	good := planned(t, api, "one", nodes)

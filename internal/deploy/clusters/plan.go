@@ -39,8 +39,8 @@ type Options struct {
 	// End is plan.Everything when the stack goes. The members' Roles are then
 	// not looked at.
 	End plan.End
-	// Leave: roles of the stack that are no member's any more lose what they
-	// have for it. Without, they are not looked at.
+	// Leave: roles of the stack that no longer belong to a member lose what they
+	// have for it. Without Leave, they are not read.
 	Leave bool
 	// RefreshOnly: the plan shows drift and cannot be carried out.
 	RefreshOnly bool
@@ -171,7 +171,7 @@ func (m Member) decide(c *plan.RoleChange, q answer, o Options) {
 	case !b.Attached && needs:
 		c.Op, c.After = plan.RoleAttach, plan.Attachment{Attached: true, Stacks: with(b.Stacks, o.Stack)}
 	case ours && !b.Attached:
-		// somebody else's policy took its place
+		// someone else's policy took its place
 		c.Op, c.After = plan.RoleLeave, plan.Attachment{Stacks: without(b.Stacks, o.Stack)}
 	case !ours && b.Attached && len(b.Stacks) > 0:
 		c.Op, c.After = plan.RoleJoin, plan.Attachment{Attached: true, Stacks: with(b.Stacks, o.Stack)}

@@ -152,7 +152,7 @@ func TestPlanLeaves(t *testing.T) {
 		{ARN: arn + "b", Documents: pullOnly, Tags: marks("one", "two")},
 		{ARN: arn + "c", Documents: pullOnly, Tags: marks("two")},
 		{ARN: arn + "d", Documents: pullOnly},
-		// A tag that only looks like one of Kontor's is nobody's word.
+		// A tag that only looks like one of Kontor's is no one's word.
 		{ARN: arn + "e", Documents: pullOnly, Tags: map[string]string{"kontor:pull:0000": "one"}},
 	}
 	for _, c := range []struct {

@@ -224,7 +224,7 @@ func TestSaveAndOpen(t *testing.T) {
 	}
 }
 
-// Manifests come as they were pushed, with a line's end, by name when somebody
+// Manifests come as they were pushed, with a line's end, by name when someone
 // formatted them, or in an answer of the API.
 func TestAddManifests(t *testing.T) {
 	for name, text := range map[string]string{

@@ -9,7 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 )
 
-// FuzzManifestFile: a file beside a snapshot is the manifest of the image whose
+// FuzzManifestFile: a file next to a snapshot is the manifest of the image whose
 // digest it has, or is said to be of, or is named as strange; it never becomes
 // that of an image that the snapshot has not.
 func FuzzManifestFile(f *testing.F) {

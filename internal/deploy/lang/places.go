@@ -149,7 +149,7 @@ func (r *textReader) character() string {
 	return rest[:n]
 }
 
-// escapes are what characters after a backslash stand for, where that is not
+// escapes are what characters after a backslash represent, where that is not
 // themselves. Languages differ in which they have, not in what they mean.
 var escapes = map[byte]string{
 	'0': "\x00", 'a': "\a", 'b': "\b", 't': "\t", 'n': "\n", 'v': "\v", 'f': "\f", 'r': "\r", 'e': "\x1b",

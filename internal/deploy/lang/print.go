@@ -16,7 +16,7 @@ import (
 // Unicode's form C, is an error. JSON has no comments.
 //
 // In YAML and HCL a list or mapping with comments in it is never on one line,
-// and a comment beside an item that takes several lines goes above it.
+// and a comment next to an item that takes several lines goes above it.
 func Print(l Language, v *Value) ([]byte, error) {
 	w := &writer{}
 	root := *v

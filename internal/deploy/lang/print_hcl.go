@@ -25,7 +25,7 @@ func (w *writer) hclFile(v *Value) {
 	w.paragraphs(v.Below)
 }
 
-// hclMember writes a name and its value on lines of their own.
+// hclMember writes a name and its value on their own lines.
 func (w *writer) hclMember(name string, v *Value, indent int, gap bool) {
 	w.gap(v.Gap && gap)
 	w.comment(indent, v.Above)
@@ -147,7 +147,7 @@ func hclText(s string) string {
 		rest := s[i:]
 		switch {
 		case strings.HasPrefix(rest, "${") || strings.HasPrefix(rest, "%{"):
-			// Twice the character stands for it, but not where it is there twice.
+			// Twice the character represents it, but not where it is there twice.
 			if strings.HasSuffix(s[:i], string(c)) {
 				fmt.Fprintf(&b, `\u%04x`, c)
 			} else {

@@ -84,7 +84,7 @@ func (r repository) tag(ctx context.Context, t Tagged) error {
 		ImageManifest: m.ImageManifest, ImageManifestMediaType: m.ImageManifestMediaType,
 	})
 	if isCode(err, kecr.CodeImageAlreadyExists) || isCode(err, kecr.CodeImageTagAlreadyExists) {
-		return nil // somebody was first; the tag can be of no other image
+		return nil // someone was first; the tag can be of no other image
 	}
 	return err
 }

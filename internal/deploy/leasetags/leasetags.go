@@ -1,18 +1,17 @@
-// Package leasetags keeps images that are in use alive where only the ECR API is
-// there to do it: by a tag and a rule. Plan says what a repository needs, Apply
-// does it.
+// Package leasetags protects images in use with the ECR API alone: with a tag and a
+// rule. Plan computes the changes of a repository, Apply makes them.
 //
-// Each leased image gets a tag of its own, "kontor-lease-" and its digest, and
-// the repository's lifecycle policy a rule above all others that keeps such
-// tags. A tag that is named for a digest never has to move: so it works in
-// immutable repositories as they are, without exclusion filters, and taking it
-// away can never take it from another image. AWS itself spares what an index
-// lists and, while a subject is there, what refers to it; of an image that an
-// index lists, the index is tagged, too.
+// Each leased image gets its own tag, "kontor-lease-" and its digest, and
+// the repository's lifecycle policy gets a rule with precedence over all others that
+// keeps such tags. A tag that is named after a digest never has to move. So it works
+// in immutable repositories, without exclusion filters, and removing it can never
+// remove it from another image. AWS itself keeps images that an index lists and,
+// while a subject exists, its referrers; for an image that an index lists, the index
+// is tagged, too.
 //
-// It never deletes what no rule deletes: ECR deletes an image with its last
-// tag. A stale tag that is the last of its image goes, with the image, only
-// when the policy would take the image without the tag at that moment; until
+// It never deletes an image that no rule would expire: ECR deletes an image with its
+// last tag. A stale tag that is the last of its image is removed, with the image,
+// only if the policy would expire the image without the tag at that moment; until
 // then it stays.
 //
 // Source: Amazon ECR API, version 2015-09-21, BatchDeleteImage ("After you
@@ -73,14 +72,14 @@ type Change struct {
 	Kept []Tagged `json:"kept"`
 	// Add are leased images that get tags.
 	Add []Tagged `json:"add"`
-	// Remove are tags of images that nobody uses any more; the images have
+	// Remove are tags of images that are no longer in use; the images have
 	// others.
 	Remove []Tagged `json:"remove"`
-	// Expire are images that nobody uses any more and that Rule takes without
-	// the tag: they go with it.
+	// Expire are images that are no longer in use and that Rule would expire without
+	// the tag: they are deleted with it.
 	Expire []Tagged `json:"expire"`
-	// Waiting are images that nobody uses any more and that have no other tag,
-	// but that no rule takes: they stay as they are.
+	// Waiting are images that are no longer in use and that have no other tag,
+	// but that no rule would expire: they stay as they are.
 	Waiting []Tagged `json:"waiting"`
 	// Missing are leases on images that are not there, or in the archive.
 	Missing []Missing `json:"missing"`
@@ -208,7 +207,7 @@ func keepers(all []lifecycle.Image, users map[string][]string) map[string]bool {
 	return keep
 }
 
-// stale sorts the tags that nobody needs any more. all are the images without
+// stale sorts the tags that no one needs any more. all are the images without
 // them.
 func (c *Change) stale(all []lifecycle.Image, tags map[string]string, policy string, now time.Time) error {
 	if len(tags) == 0 {

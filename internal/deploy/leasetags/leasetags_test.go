@@ -121,7 +121,7 @@ func (r *repo) read() images.Snapshot {
 	return s
 }
 
-// apply plans and carries out, and checks that doing it again does nothing.
+// apply plans and applies, and checks that doing it again does nothing.
 func (r *repo) apply(leased ...leases.Lease) leasetags.Change {
 	r.t.Helper()
 	c, err := leasetags.Plan(r.read(), leased, r.reg.Now())
@@ -253,7 +253,7 @@ func TestNoPolicy(t *testing.T) {
 	}
 }
 
-// Somebody tags or deletes in between: nothing is taken on old knowledge.
+// Someone tags or deletes in between: nothing is taken on old knowledge.
 func TestApplyLooksAgain(t *testing.T) {
 	r := newRepo(t, types.ImageTagMutabilityMutable, untaggedAndOld)
 	d := r.image("1", "v1")

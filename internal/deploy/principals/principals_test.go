@@ -88,7 +88,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// Who may not read IAM is told so, and nobody is taken for harmless.
+// Who may not read IAM is told so, and no one is taken for harmless.
 func TestReadDenied(t *testing.T) {
 	r := kontortest.Start(t)
 	list, unseen, err := principals.Read(t.Context(), client(r, r.Pusher))

@@ -177,7 +177,7 @@ func (v variant) policy() (policy.Document, map[string]state.Origin) {
 	return doc, origins
 }
 
-// root is the principal that stands for the users and roles which the account
+// root is the principal that represents the users and roles which the account
 // itself lets through.
 func (v variant) root(id ecr.AccountID) string {
 	return ecr.IAMARN(v.partition, id, "root")

@@ -19,7 +19,7 @@ const (
 const keepCount = 999_999
 
 // lifecycle makes the lifecycle policy, and the origins of its rules by
-// priority. A policy without rules stands for none.
+// priority. A policy without rules represents none.
 func (r repository) lifecycle() (lifecycle.Policy, map[int]state.Origin) {
 	origins := map[int]state.Origin{}
 	if r.document.given {

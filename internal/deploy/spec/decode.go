@@ -106,7 +106,7 @@ func (d decoder) list(n node, what string) []node {
 	return out
 }
 
-// text reads a text. Numbers and booleans that stand for one must be quoted:
+// text reads a text. Numbers and booleans that represent one must be quoted:
 // YAML would change how they are written (1.10 is 1.1).
 func (d decoder) text(n node) (string, bool) {
 	switch n.Kind {

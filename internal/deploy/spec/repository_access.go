@@ -38,7 +38,7 @@ type principal struct {
 	by            state.Origin
 }
 
-// over is f with the defaults d. A policy stands for all of the access fields
+// over is f with the defaults d. A policy represents all of the access fields
 // together, so a default one counts only where f gives none of them.
 func (f accessSettings) over(d accessSettings) accessSettings {
 	if f.pull.given || f.push.given || f.pullPrincipals.given || f.pushPrincipals.given || f.organizations.given || f.extra.given || f.policyText.given {

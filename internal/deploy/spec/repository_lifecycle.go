@@ -34,7 +34,7 @@ type rule struct {
 	by       state.Origin
 }
 
-// over is f with the defaults d. A document stands for all lifecycle fields
+// over is f with the defaults d. A document represents all lifecycle fields
 // together, so a default one counts only where f gives none of them.
 func (f lifecycleSettings) over(d lifecycleSettings) lifecycleSettings {
 	if f.keep.given || f.untaggedDays.given || f.rules.given || f.expireAll.given || f.expireAllDays.given || f.document.given {

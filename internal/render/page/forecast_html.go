@@ -13,7 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
-// ForecastHTML writes a forecast as a page of its own: the picture, the first
+// ForecastHTML writes a forecast as its own page: the picture, the first
 // image in use that goes, and what goes by day and rule. It has no scripts and
 // loads nothing, and tells browsers to refuse both.
 func ForecastHTML(w io.Writer, f report.Forecast) error {

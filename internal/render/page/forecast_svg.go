@@ -39,7 +39,7 @@ var pale = map[string]string{expireColor: "#e8aca7", archiveColor: "#ecd29a"}
 type picture struct {
 	b strings.Builder
 	f *report.Forecast
-	// binDays is how many days one bar stands for, bins their number.
+	// binDays is how many days one bar represents, bins their number.
 	binDays, bins int
 	laneHeight    int
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
-// MatrixHTML writes the matrix as a page of its own, without scripts: a row
+// MatrixHTML writes the matrix as its own page, without scripts: a row
 // for each principal, a column for each repository.
 func MatrixHTML(w io.Writer, m report.Matrix) error {
 	var b strings.Builder

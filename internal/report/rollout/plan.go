@@ -15,14 +15,14 @@ import (
 )
 
 // Plan is a plan as its readers see it: with the rules and statements of its
-// documents in words. The plan that is carried out is plan.Plan.
+// documents in words. The plan that is applied is plan.Plan.
 type Plan struct {
 	Stack  string      `json:"stack"`
 	Target plan.Target `json:"target"`
 	// Changes are those that do something.
 	Changes  []Change       `json:"changes"`
 	Findings []plan.Finding `json:"findings"`
-	// Errors of Findings keep the plan from being carried out.
+	// Errors of Findings keep the plan from being applied.
 	Errors int `json:"errors"`
 	// Repositories by what happens to them.
 	Create    int `json:"create"`

@@ -44,7 +44,7 @@ func NewKey() Key {
 	return Key(hex.EncodeToString(b[:]))
 }
 
-// Progress is how far an upload has come, and what is needed to go on in
+// Progress is how far an upload has come, and what is needed to continue in
 // another request or process. The zero value is the beginning.
 type Progress struct {
 	Offset int64  // bytes received
@@ -53,7 +53,7 @@ type Progress struct {
 
 // Store keeps content. It is safe for concurrent use.
 type Store interface {
-	// Append goes on writing the upload key from p, dropping bytes beyond
+	// Append continues writing the upload key from p, dropping bytes beyond
 	// p.Offset that a crash may have left. ErrBusy, ErrNotFound.
 	Append(ctx context.Context, key Key, p Progress) (Writer, error)
 	// Discard removes an unfinished upload. Removing what is not there is
@@ -61,7 +61,7 @@ type Store interface {
 	Discard(ctx context.Context, key Key) error
 	// Open opens committed content. ErrNotFound.
 	Open(ctx context.Context, key Key) (File, error)
-	// Delete removes committed content. Readers that have it open go on.
+	// Delete removes committed content. Readers that have it open continue.
 	// Removing what is not there is nothing.
 	Delete(ctx context.Context, key Key) error
 	// List yields all committed content, and after it all uploads, in no
@@ -91,7 +91,7 @@ type Writer interface {
 	// Offset is the number of bytes received, those of earlier requests
 	// included.
 	Offset() int64
-	// Suspend makes the bytes durable and returns where to go on.
+	// Suspend makes the bytes durable and returns where to continue.
 	Suspend(ctx context.Context) (Progress, error)
 	// Commit checks that the content matches one of the digests, and returns
 	// which; it is durable under its key when Commit returns.

@@ -2,10 +2,10 @@
 // damaged: each blob against its digest and size, each manifest against its
 // digest, each reference of an image and of a tag.
 //
-// It guarantees that it changes nothing, that it may run beside a server, and
-// that what it calls damaged was damaged at a moment when it should have been
-// there: what is deleted meanwhile is not missing. Its memory is bounded by
-// the number of damaged blobs and one repository's page.
+// It guarantees that it changes nothing, that it can run while a server runs, and
+// that every object that it reports was damaged at a moment when it should have
+// existed: an object deleted meanwhile is not reported as missing. Its memory is
+// bounded by the number of damaged blobs and one repository's page.
 package check
 
 import (

@@ -48,7 +48,7 @@ type Store interface {
 	// Update calls fn in a serializable transaction and returns nil only when
 	// the transaction is durable. fn may run several times, also after an
 	// earlier run returned nil; it must have no effect outside tx but on
-	// variables that it sets anew in each run. Several callers' fns may share
+	// variables that it sets again in each run. Several callers' fns may share
 	// one commit; each fn's effects are kept or dropped as a whole. When fn
 	// fails its effects are dropped and its error returned, after the commit
 	// of what it may have read. fn must use the ctx it is given.
@@ -91,7 +91,7 @@ type ContentWriter interface {
 	UploadWriter
 }
 
-// RegistrySettings are a registry's own settings, beside its repositories'.
+// RegistrySettings are a registry's own settings, next to its repositories'.
 type RegistrySettings struct {
 	PolicyText string            // the registry policy as stored; "" for none
 	Settings   map[string]string // account settings by name; nil when none

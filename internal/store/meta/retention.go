@@ -7,7 +7,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// RetentionReader reads what is kept beside the content: what went and why,
+// RetentionReader reads what is kept next to the content: what went and why,
 // what can be restored, what is in use, and what jobs remember.
 type RetentionReader interface {
 	JournalReader

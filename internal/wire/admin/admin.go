@@ -271,7 +271,7 @@ type ListIndexManifestsRequest struct {
 }
 
 // ListIndexManifestsResponse is in byte order of the digests; a page has fewer
-// manifests than asked for when they are large. Reading them is no pull.
+// manifests than asked for when they are large. Reading them is not a pull.
 type ListIndexManifestsResponse struct {
 	Now       time.Time       `json:"now"` // of the image clock
 	Manifests []IndexManifest `json:"manifests"`
@@ -327,7 +327,7 @@ type Outcome struct {
 	Saved     string `json:"savedBy,omitzero"`
 }
 
-// Finding is something that somebody should look at.
+// Finding is a finding for the operator.
 type Finding struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`

@@ -88,7 +88,7 @@ func (p *path) String() string {
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// value decodes the value at the cursor into v, which is set anew.
+// value decodes the value at the cursor into v, which is set again.
 func (c *cursor) value(v reflect.Value, at *path) error {
 	c.space()
 	if c.b[c.i] == 'n' { // null

@@ -149,7 +149,7 @@ func WriteError(w http.ResponseWriter, requestID, namespace string, e Error) {
 	write(w, e.Status, requestID, body)
 }
 
-// write sends a whole response. Errors of the connection are nobody's to
+// write sends a whole response. Errors of the connection are no one's to
 // handle any more.
 func write(w http.ResponseWriter, status int, requestID string, body []byte) {
 	h := w.Header()

@@ -83,7 +83,7 @@ func noErr(t fataler, what string, err error) {
 	}
 }
 
-// begin goes on with an upload.
+// begin continues with an upload.
 func begin(t fataler, s blob.Store, key blob.Key, p blob.Progress) blob.Writer {
 	t.Helper()
 	w, err := s.Append(context.Background(), key, p)

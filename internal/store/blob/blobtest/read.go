@@ -239,7 +239,7 @@ func testList(t *testing.T, open Medium) {
 			break
 		}
 	}
-	// What is removed while it is listed may be missing, but is no error.
+	// What is removed while it is listed may be missing, but is not an error.
 	for i, err := range s.List(context.Background()) {
 		noErr(t, "List while deleting", err)
 		for key := range sizes {

@@ -66,7 +66,7 @@ func testResumeAfterLoss(t *testing.T, open Medium) {
 	write(t, w, b[:1000])
 	p := suspend(t, w)
 
-	// The process is killed with two writers open: nobody ends them.
+	// The process is killed with two writers open: no one ends them.
 	lost := begin(t, s, key, p)
 	write(t, lost, content(2, 100_000))
 	lostToo := begin(t, s, fresh, blob.Progress{})
@@ -84,7 +84,7 @@ func testResumeAfterLoss(t *testing.T, open Medium) {
 }
 
 // testResumeRandomChunks: however content is cut into writes and requests,
-// and from whichever earlier progress it goes on, it is the same content.
+// and from whichever earlier progress it continues, it is the same content.
 func testResumeRandomChunks(t *testing.T, open Medium) {
 	s := open(t)
 	rapid.Check(t, func(t *rapid.T) {

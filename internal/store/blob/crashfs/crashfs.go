@@ -53,7 +53,7 @@ func (d *Disk) Len() int {
 
 // Crash is a disk after a loss of power.
 type Crash struct {
-	At      int // operations that had been carried out
+	At      int // operations that had been run
 	Variant Variant
 	state   *state
 }
@@ -115,7 +115,7 @@ type FS struct {
 var _ disk.FS = (*FS)(nil)
 
 // ErrKilled is what Fail returns for a process that is no more: unlike a sync
-// that failed, its syncs lose nothing, they only do not happen.
+// that failed, its syncs lose nothing; they only do not happen.
 var ErrKilled = errors.New("the process was killed")
 
 const prefix = "github.com/kontor-registry/kontor/internal/store/blob/disk."

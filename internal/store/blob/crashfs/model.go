@@ -63,7 +63,7 @@ func newNode(folder bool) *node {
 	return &node{folder: true, entries: map[string]int{}, keptEntries: map[string]int{}}
 }
 
-// apply carries out a change of a file's bytes.
+// apply runs a change of a file's bytes.
 func (c change) apply(b []byte) []byte {
 	end := c.off + int64(len(c.data))
 	if c.data == nil || int64(len(b)) < end {
@@ -101,7 +101,7 @@ func (s *state) change(file int, c change) {
 	n.changes = append(n.changes, c)
 }
 
-// apply carries out o, which must be possible.
+// apply runs o, which must be possible.
 func (s *state) apply(o op) {
 	n := s.nodes[o.node]
 	switch o.kind {
@@ -144,7 +144,7 @@ const (
 	All        // as if it had been synced
 	Sizes      // of bytes: a file has its new size, but zeros where it grew
 	Torn       // of bytes: all writes but the second half of the last one
-	Some       // any: each entry, each 512 bytes by themselves
+	Some       // any: each entry, each 512 bytes on their own
 )
 
 // Variants are kinds of crashes worth looking at: the pure ones, the ones that

@@ -142,7 +142,7 @@ func (h *history) never(key blob.Key) {
 	h.contents[key] = nil
 }
 
-// run is the script without incidents, but for the hooks of fsys.
+// run is the script without incidents, except for the hooks of fsys.
 func run(t *testing.T, fsys crashfs.FS) *history {
 	t.Helper()
 	h := newHistory()

@@ -6,8 +6,8 @@
 // It guarantees what package blob asks for, on every filesystem that keeps
 // POSIX's word and no more: a file's bytes survive the loss of power once the
 // file was synced, a directory's entries once the directory was. Nothing needs
-// repair after a crash. It leaves out a lock against a second process: whoever
-// owns the data folder has one.
+// repair after a crash. It leaves out a lock against a second process: the data
+// folder has one.
 //
 // The reasons are in docs/design/0003-blobs-and-durability.md; that each single
 // sync is needed, and that they are enough, is shown by the tests on crashfs.
@@ -33,7 +33,7 @@ type Config struct {
 	// its parents too. One process at a time may use it, and it must be one
 	// filesystem throughout.
 	Dir string
-	// FS carries out the file operations; nil is the operating system's.
+	// FS runs the file operations; nil is the operating system's.
 	FS FS
 }
 
@@ -114,14 +114,14 @@ func (s *Store) makeFolders() error {
 	return nil
 }
 
-// OpenReader opens the store that is in cfg.Dir to read beside the process that
+// OpenReader opens the store that is in cfg.Dir to read next to the process that
 // owns it. It makes nothing; only Open and List of the Store may be used.
 func OpenReader(cfg Config) (*Store, error) {
 	return newStore(cfg)
 }
 
 // MakeDir makes dir and its missing parents, so that they survive the loss of
-// power. What is beside a Store, as its database, is kept no longer than the
+// power. What is next to a Store, as its database, is kept no longer than the
 // folder they share.
 func MakeDir(dir string) error {
 	dir, err := filepath.Abs(dir)

@@ -140,7 +140,7 @@ func (p *process) put(key blob.Key, from blob.Progress) error {
 	return p.commit(key, w)
 }
 
-// part goes on with an upload up to end.
+// part continues with an upload up to end.
 func (p *process) part(key blob.Key, from blob.Progress, end int) (blob.Progress, error) {
 	w, err := p.append(key, from, end)
 	if err != nil {

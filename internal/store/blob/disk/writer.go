@@ -32,7 +32,7 @@ type writer struct {
 	ended  bool
 }
 
-// Append goes on writing the upload key from p. A key that was committed is no
+// Append continues writing the upload key from p. A key that was committed is no
 // upload any more: ErrNotFound, whatever p says.
 func (s *Store) Append(ctx context.Context, key blob.Key, p blob.Progress) (blob.Writer, error) {
 	if err := check(ctx, key); err != nil {
@@ -110,7 +110,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Suspend makes the bytes durable and returns where to go on.
+// Suspend makes the bytes durable and returns where to continue.
 func (w *writer) Suspend(ctx context.Context) (blob.Progress, error) {
 	if w.ended {
 		return blob.Progress{}, errEnded

@@ -80,7 +80,7 @@ func hiddenLinks(t *testing.T, s meta.Store) {
 	diff(t, []ecr.RepositoryName{"neighbour"}, in(shared))
 	wantIdle(t, s, neighbour, shared, noon)
 
-	// Hidden links are there for images that come, and for nobody else.
+	// Hidden links are there for images that come, and for no one else.
 	absent := digest("absent")
 	diff(t, []ecr.Digest{absent}, read(t, s, func(ctx context.Context, r meta.Reader) ([]ecr.Digest, error) {
 		return r.MissingBlobs(ctx, repo, []ecr.Digest{own, absent, shared, absent})

@@ -189,7 +189,7 @@ func refused(t *testing.T, s meta.Store, want error, fn func(ctx context.Context
 	if err := s.Update(t.Context(), fn); !errors.Is(err, want) {
 		t.Errorf("Update: got %v, want %v", err, want)
 	}
-	// The same again, in a transaction that goes on afterwards: an error of
+	// The same again, in a transaction that continues afterwards: an error of
 	// the contract is an answer, it does not spoil the transaction.
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
 		if err := fn(ctx, tx); !errors.Is(err, want) {

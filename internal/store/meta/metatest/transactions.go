@@ -44,7 +44,7 @@ func failingUpdate(t *testing.T, s meta.Store) {
 }
 
 // errorPassedOver: a callback may take an error of the contract for an answer
-// and go on; all that it did counts.
+// and continue; all that it did counts.
 func errorPassedOver(t *testing.T, s meta.Store) {
 	repo := newRepository(t, s, "app")
 	parent := manifestOf(repo, "parent")
@@ -226,7 +226,7 @@ func cancelled(t *testing.T, s meta.Store) {
 	if err := s.View(ctx, func(ctx context.Context, r meta.Reader) error { _, err := r.CountUploads(ctx, ""); return err }); !errors.Is(err, context.Canceled) {
 		t.Errorf("View: %v", err)
 	}
-	// A view that is given up on its way costs nobody else anything.
+	// A view that is given up on its way costs no one else anything.
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := s.View(ctx, func(ctx context.Context, r meta.Reader) error {

@@ -90,7 +90,7 @@ func TestUpdateSeesWhatWasCommittedBefore(t *testing.T) {
 	}
 }
 
-// waited tells when somebody first waits for a context to end, which is when
+// waited tells when someone first waits for a context to end, which is when
 // an update has queued up.
 type waited struct {
 	context.Context

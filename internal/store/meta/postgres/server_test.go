@@ -45,7 +45,7 @@ func closeStore(t *testing.T, s meta.Store) {
 	}
 }
 
-// ask executes a statement over a connection of its own.
+// ask executes a statement over its own connection.
 func ask[T any](t *testing.T, url, text string) (v T) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -61,7 +61,7 @@ func ask[T any](t *testing.T, url, text string) (v T) {
 const terminate = `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
 	WHERE datname = current_database() AND pid <> pg_backend_pid()`
 
-// Idle connections that are lost (a restart, a firewall) are made anew, and no
+// Idle connections that are lost (a restart, a firewall) are made again, and no
 // caller notices.
 func TestIdleConnectionsLost(t *testing.T) {
 	url := pgtest.Start(t)
@@ -100,7 +100,7 @@ func TestConnectionLostInUpdate(t *testing.T) {
 		t.Errorf("%v after %d runs", err, runs)
 	}
 
-	// Lost when it comes to the commit: whether it was carried out cannot be
+	// Lost when it comes to the commit: whether it was run cannot be
 	// known, so it is not run again.
 	runs = 0
 	err = s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {

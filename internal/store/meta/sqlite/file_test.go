@@ -24,7 +24,7 @@ func insert(s meta.Store, name ecr.RepositoryName, policy string) error {
 	})
 }
 
-// query asks the database through a connection of its own.
+// query asks the database through its own connection.
 func query[T any](t *testing.T, path, text string, pragmas ...string) (v T) {
 	t.Helper()
 	db, err := pool(path, pragmas)

@@ -37,7 +37,7 @@ import (
 type Config struct {
 	// Path of the database file, for example "/var/lib/kontor/meta.db". It is
 	// made if it is not there, readable by its owner only; its folder must
-	// exist. Files named Path-wal and Path-shm appear beside it. Required.
+	// exist. Files named Path-wal and Path-shm appear next to it. Required.
 	Path string
 }
 
@@ -146,7 +146,7 @@ func dialect() sqlstore.Dialect {
 }
 
 // classify explains SQLite's result codes. A constraint stops a statement
-// only; after anything else SQLite may have rolled back by itself.
+// only; after anything else SQLite may have rolled back on its own.
 func classify(err error) sqlstore.Fault {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {

@@ -11,7 +11,7 @@ import (
 // A link is idle when no manifest refers to it: idle_since is set then and
 // only then, by the statements that insert and delete manifests. Whoever takes
 // a link, or a place in the bin, away from a blob puts it among the loose
-// ones, so that nobody has to search all blobs for those without either.
+// ones, so that no one has to search all blobs for those without either.
 
 // TouchBlobs implements meta.BlobWriter.
 func (t txn) TouchBlobs(ctx context.Context, repo meta.RepositoryID, ds []ecr.Digest, at time.Time) error {

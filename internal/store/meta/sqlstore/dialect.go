@@ -29,7 +29,7 @@ type Dialect struct {
 	BeginAlone    []string
 	NextSavepoint []string
 
-	// OneWriter says that nobody else commits while a transaction is open
+	// OneWriter says that no one else commits while a transaction is open
 	// that BeginWrite opened, so that it sees everything at any time.
 	OneWriter bool
 
@@ -45,10 +45,10 @@ type Dialect struct {
 	PullRows string
 
 	// Prepare says to keep statements prepared on each connection, for a
-	// driver that does not by itself.
+	// driver that does not on its own.
 	Prepare bool
 	// TransactionTimeout bounds one run of a shared transaction, so that a
-	// server that fell silent cannot hold up all writers. 0 is no bound.
+	// server that fell silent cannot hold up all writers. 0 means no bound.
 	TransactionTimeout time.Duration
 
 	// Classify explains an error of the driver.

@@ -98,7 +98,7 @@ func (t txn) SetLifecycleEvaluated(ctx context.Context, id meta.RepositoryID, at
 }
 
 // DeleteRepository implements meta.RepositoryWriter. The foreign keys would
-// see to most of it, but in an order of their own, in which a link could be
+// see to most of it, but in their own order, in which a link could be
 // due before the manifest that needs it.
 func (t txn) DeleteRepository(ctx context.Context, id meta.RepositoryID) error {
 	for _, text := range []string{

@@ -168,7 +168,7 @@ func (s *session) prepared(ctx context.Context, text string) (*sql.Stmt, error) 
 	return st, nil
 }
 
-// rollbackTo goes back to the savepoint, where that is enough to go on.
+// rollbackTo goes back to the savepoint, where that is enough to continue.
 func (s *session) rollbackTo(ctx context.Context) error {
 	if s.scope > ScopeSavepoint {
 		return s.failed

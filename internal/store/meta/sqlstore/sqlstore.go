@@ -2,12 +2,12 @@
 // texts for every database, with a Dialect for the little that differs. The
 // packages sqlite and postgres open databases for it.
 //
-// It guarantees what meta promises. Updates are carried out by committers:
+// It guarantees what meta promises. Updates are run by committers:
 // each runs the callbacks that are waiting one after another in one
 // serializable transaction, each in a savepoint, and one commit acknowledges
 // them all. What cannot be committed is run again. Conflicts are found by
 // constraints: a statement that could violate one says what to do then (ON
-// CONFLICT, or a condition beside the constraint), because an error would
+// CONFLICT, or a condition next to the constraint), because an error would
 // spoil the transaction that others share.
 package sqlstore
 
@@ -77,7 +77,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close implements meta.Store. Updates that wait are still carried out.
+// Close implements meta.Store. Updates that wait are still run.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.queue.close()

@@ -22,7 +22,7 @@ type txn struct {
 	ctx context.Context // for the callback
 }
 
-// The identities and what is kept beside the content have types of their own.
+// The identities and what is kept next to the content have their own types.
 type (
 	identityReader  struct{ *transaction }
 	identityTx      struct{ identityReader }

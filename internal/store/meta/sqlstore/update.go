@@ -32,7 +32,7 @@ type call struct {
 	turn chan *txn  // committer to caller: run fn in this
 	ran  chan error // caller to committer: what fn returned
 	done chan error // committer to caller: the outcome
-	gone bool       // fn panicked: nobody waits for the outcome. Owned by the committer
+	gone bool       // fn panicked: no one waits for the outcome. Owned by the committer
 	err  error      // what the last run returned. Owned by the committer
 
 	started bool // a committer runs fn, or has. Guarded by queue.mu
@@ -185,7 +185,7 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 	if !w.store.d.OneWriter {
 		// What a caller was told to be done before it called must be seen. The
 		// transaction sees what was committed up to its first statement, so
-		// nobody may join later.
+		// no one may join later.
 		for join() {
 		}
 		grow = false
@@ -265,7 +265,7 @@ func (w *writer) abandon(ctx context.Context) again {
 		w.drop()
 		return afterReconnect
 	}
-	// Databases roll back by themselves on some errors, and then refuse this:
+	// Databases roll back on their own on some errors, and then refuse this:
 	// a new connection is clean for certain.
 	if err := w.s.end(ctx, "ROLLBACK"); err != nil {
 		w.drop()
