@@ -15,10 +15,17 @@ import (
 // after responding to such a request". A proxy in front that went by the length
 // would take what follows for another request.
 
+// streamConn is what net/http asks of a connection; *net.TCPConn is one.
+type streamConn interface {
+	net.Conn
+	io.ReaderFrom // sends files by sendfile
+	CloseWrite() error
+}
+
 // framedConn watches a plain connection for headers with both. With TLS nobody
 // stands between.
 type framedConn struct {
-	*net.TCPConn
+	streamConn
 	both atomic.Bool // a header had both
 
 	// owned by Read
@@ -35,7 +42,7 @@ const longestName = len("transfer-encoding:")
 
 // Read reads, and looks at what may be of a header.
 func (c *framedConn) Read(p []byte) (int, error) {
-	n, err := c.TCPConn.Read(p)
+	n, err := c.streamConn.Read(p)
 	if len(p) <= headerReads {
 		c.look(p[:n])
 	} else {
@@ -77,17 +84,14 @@ func (c *framedConn) look(b []byte) {
 	}
 }
 
-// ReadFrom lets files go out by sendfile.
-func (c *framedConn) ReadFrom(r io.Reader) (int64, error) { return c.TCPConn.ReadFrom(r) }
-
 // framedListener makes framedConns.
 type framedListener struct{ net.Listener }
 
 // Accept implements net.Listener.
 func (l framedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if tcp, ok := c.(*net.TCPConn); ok && err == nil {
-		return &framedConn{TCPConn: tcp}, nil
+	if s, ok := c.(streamConn); ok && err == nil {
+		return &framedConn{streamConn: s}, nil
 	}
 	return c, err
 }
