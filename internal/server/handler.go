@@ -43,6 +43,7 @@ func (s *Server) handler(b Binding) http.Handler {
 		rec := newRecorder(w, s.limits.StallTime)
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
+		closeAmbiguous(w, r)
 		defer func() {
 			took := time.Since(start)
 			s.logRequest(r, req, rec, took)

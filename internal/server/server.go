@@ -252,12 +252,13 @@ func (s *Server) Run(ctx context.Context) error {
 				s.observeConnection(state)
 				waiting.note(c, state)
 			},
-			TLSConfig: b.TLS,
-			ErrorLog:  slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+			ConnContext: withConn,
+			TLSConfig:   b.TLS,
+			ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		}
 		for _, l := range b.Listeners {
 			g.Go(func() error {
-				serve := hs.Serve
+				serve := func(l net.Listener) error { return hs.Serve(framedListener{l}) }
 				if b.TLS != nil {
 					serve = func(l net.Listener) error { return hs.ServeTLS(l, "", "") }
 				}
