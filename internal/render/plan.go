@@ -17,9 +17,9 @@ import (
 func Plan(w io.Writer, p plan.Plan, o Options) error {
 	pr := newPrinter(o)
 	pr.linef(bold, "%s, stack %s", Target(p.Target), clean(p.Stack))
-	for _, c := range p.Pending() {
+	for _, g := range grouped(p.Pending(), o) {
 		pr.linef(plain, "")
-		pr.change(c, p.RefreshOnly, o)
+		pr.group(g, p.RefreshOnly, o)
 	}
 	if len(p.Findings) > 0 {
 		pr.linef(plain, "")
@@ -124,21 +124,21 @@ func Summary(p plan.Plan) string {
 
 // change writes what changes in a repository; drift tells that as what became of it.
 func (p *printer) change(c plan.Change, drift bool, o Options) {
-	switch {
-	case c.Op == plan.OpCreate && drift:
-		p.linef(green, "+ %s: missing (deleted, or never applied)", c.Repository)
-	case c.Op == plan.OpCreate:
-		p.linef(green, "+ %s: create", c.Repository)
-	case c.Op == plan.OpAdopt && drift:
-		p.linef(yellow, "~ %s: without an owner (its tag kontor:stack was removed, or it was never applied)", c.Repository)
-	case c.Op == plan.OpAdopt:
-		p.linef(yellow, "~ %s: adopt (it exists and has no owner)", c.Repository)
-	case c.Op == plan.OpDelete:
+	if c.Op == plan.OpDelete {
 		p.deletion(c)
 		return
-	default:
-		p.linef(yellow, "~ %s: update", c.Repository)
 	}
+	mark, color := sign(plan.Modify)
+	if c.Op == plan.OpCreate {
+		mark, color = sign(plan.Add)
+	}
+	p.linef(color, "%s %s: %s", mark, c.Repository, what(c.Op, drift, "it exists and has no owner"))
+	p.differences(c, func(field string) string { return field }, o)
+}
+
+// differences writes the settings that change; field is how a field of the file is
+// told.
+func (p *printer) differences(c plan.Change, field func(string) string, o Options) {
 	before := plan.Settings{}
 	if c.Before != nil {
 		before = *c.Before
@@ -154,9 +154,9 @@ func (p *printer) change(c plan.Change, drift bool, o Options) {
 		case plan.FieldTag:
 			p.setting(d.Action, "resource tag "+clean(d.Key), clean(before.Tags[d.Key]), clean(c.After.Tags[d.Key]))
 		case plan.FieldPolicy:
-			p.document(d, "repository policy", "statement", before.Policy, c.After.Policy, o)
+			p.document(d, "repository policy", before.Policy, c.After.Policy, field, o)
 		case plan.FieldLifecycle:
-			p.document(d, "lifecycle policy", "rule", before.Lifecycle, c.After.Lifecycle, o)
+			p.document(d, "lifecycle policy", before.Lifecycle, c.After.Lifecycle, field, o)
 		}
 	}
 }
@@ -219,22 +219,30 @@ func tagMode(m plan.Mutability) string {
 
 // document writes a document's parts, or its text's difference when they are
 // not known or the text is asked for.
-func (p *printer) document(d plan.Difference, name, part, before, after string, o Options) {
+func (p *printer) document(d plan.Difference, name, before, after string, field func(string) string, o Options) {
 	mark, c := sign(d.Action)
 	p.linef(c, "    %s %s", mark, name)
 	for _, x := range d.Parts {
 		mark, c := sign(x.Action)
 		from := ""
 		if x.Field != "" {
-			from = "  (" + clean(x.Field) + ")"
+			from = "  (" + clean(field(x.Field)) + ")"
 		}
-		switch x.Action {
-		case plan.Add:
-			p.linef(c, "        %s %s %s: %s%s", mark, part, clean(x.Name), words(d.Field, x.New), from)
-		case plan.Remove:
-			p.linef(c, "        %s %s %s: %s", mark, part, clean(x.Name), words(d.Field, x.Old))
+		name := partName(d.Field, x)
+		lines := statementChange(d.Field, x)
+		switch {
+		case x.Action == plan.Add:
+			p.linef(c, "        %s %s: %s%s", mark, name, words(d.Field, x.New), from)
+		case x.Action == plan.Remove:
+			p.linef(c, "        %s %s: %s", mark, name, words(d.Field, x.Old))
+		case len(lines) > 0:
+			p.linef(c, "        %s %s: %s%s", mark, name, lines[0].text, from)
+			for _, l := range lines[1:] {
+				_, c := sign(l.action)
+				p.linef(c, "            %s", l.text)
+			}
 		default:
-			p.linef(c, "        %s %s %s: %s", mark, part, clean(x.Name), words(d.Field, x.Old))
+			p.linef(c, "        %s %s: %s", mark, name, words(d.Field, x.Old))
 			p.linef(c, "          -> %s%s", words(d.Field, x.New), from)
 		}
 	}
@@ -278,7 +286,7 @@ func indented(doc string) string {
 
 // findings writes one line for each.
 func (p *printer) findings(fs []plan.Finding) {
-	for _, f := range fs {
+	for _, f := range foundAlike(fs) {
 		c := yellow
 		switch f.Severity {
 		case plan.Error:

@@ -122,10 +122,7 @@ func (d *markdown) text(limit int) string {
 
 func (d *markdown) plan(p plan.Plan) error {
 	d.add(rankKept, fmt.Sprintf("\n### %s\n\n%s\n", escapeMarkdown(Target(p.Target)), escapeMarkdown(Summary(p))), nil, "")
-	var rows []string
-	for _, c := range p.Pending() {
-		rows = append(rows, fmt.Sprintf("| %s | `%s` | %s |\n", c.Op, c.Repository, escapeMarkdown(changed(c))))
-	}
+	rows := tableRows(p)
 	if len(rows) > 0 {
 		d.add(rankTable, "\n| | repository | settings |\n|---|---|---|\n", rows, "")
 	}
@@ -158,7 +155,7 @@ func (d *markdown) findings(list []plan.Finding) {
 			r = rankError
 		}
 		var lines []string
-		for _, f := range list {
+		for _, f := range foundAlike(list) {
 			if (f.Severity == plan.Error) == errors {
 				lines = append(lines, fmt.Sprintf("- **%s** %s: %s\n", f.Severity, f.Code, escapeMarkdown(clean(f.Message))))
 			}
@@ -168,39 +165,6 @@ func (d *markdown) findings(list []plan.Finding) {
 			head = ""
 		}
 	}
-}
-
-// changed names the settings of c in a few words.
-func changed(c plan.Change) string {
-	if c.Op == plan.OpDelete {
-		if c.Images != nil {
-			return "with " + count(c.Images.Count, "image", "images")
-		}
-		return "it is empty"
-	}
-	var words []string
-	for _, d := range c.Differences {
-		w := strings.ReplaceAll(string(d.Field), "_", " ")
-		switch d.Field {
-		case plan.FieldPolicy:
-			w = "repository policy"
-		case plan.FieldLifecycle:
-			w = "lifecycle policy"
-		case plan.FieldTag:
-			w = "tag " + clean(d.Key)
-		}
-		lost := 0
-		for _, x := range d.Parts {
-			if x.Action != plan.Add {
-				lost++
-			}
-		}
-		if lost > 0 && c.Op == plan.OpAdopt {
-			w += fmt.Sprintf(" (%d of its parts change or go)", lost)
-		}
-		words = append(words, w)
-	}
-	return strings.Join(words, ", ")
 }
 
 // diffLine puts the mark of a line where a diff has it, so that it is coloured.

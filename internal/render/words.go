@@ -94,9 +94,11 @@ func statement(s policy.Statement) string {
 }
 
 // principals lists whom p names, accounts by their ids.
-func principals(p policy.Principals) string {
+func principals(p policy.Principals) string { return strings.Join(principalNames(p), ", ") }
+
+func principalNames(p policy.Principals) []string {
 	if p.Everyone {
-		return "everyone"
+		return []string{"everyone"}
 	}
 	var names []string
 	for _, s := range p.AWS {
@@ -111,12 +113,14 @@ func principals(p policy.Principals) string {
 	for _, list := range [][]string{p.Service, p.Federated, p.CanonicalUser} {
 		names = append(names, list...)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // actions lists actions without the service, which is ECR for all policies
 // that are shown.
-func actions(list []string) string {
+func actions(list []string) string { return strings.Join(actionNames(list), ", ") }
+
+func actionNames(list []string) []string {
 	names := make([]string, len(list))
 	for i, a := range list {
 		names[i] = a
@@ -124,5 +128,5 @@ func actions(list []string) string {
 			names[i] = bare
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }
