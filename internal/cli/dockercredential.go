@@ -44,7 +44,9 @@ form as the AWS configuration says, others as the file says that
 $KONTOR_CREDENTIALS names (default $XDG_CONFIG_HOME/kontor/credentials.json), and
 the registry of --data by its host. A password is kept for half of its life in
 $XDG_CACHE_HOME/kontor/tokens.json, which only the user can read; erase forgets
-it. store keeps nothing: there is no password to give.`,
+it. store keeps nothing and fails, so that nobody believes otherwise; with
+AWS_ECR_IGNORE_CREDS_STORAGE=true, the variable of Amazon's helper, it does nothing
+for hosts that get knows, so that scripts with a docker login go on.`,
 		Example: `  ln -s "$(command -v kontor)" ~/bin/docker-credential-kontor
   echo localhost:5050 | kontor docker-credential get
   kontor docker-credential list`,
@@ -61,7 +63,7 @@ it. store keeps nothing: there is no password to give.`,
 			}
 			hosts, err := newHosts(e, data, true)
 			if err == nil {
-				err = credentials.HandleCommand(&dockerHelper{ctx: cmd.Context, hosts: hosts}, args[0], e.Stdin, e.Stdout)
+				err = credentials.HandleCommand(&dockerHelper{ctx: cmd.Context, hosts: hosts, lenient: e.Getenv(envIgnoreStore) == "true"}, args[0], e.Stdin, e.Stdout)
 			}
 			if err == nil {
 				return nil
@@ -77,10 +79,15 @@ it. store keeps nothing: there is no password to give.`,
 	return cmd
 }
 
+// envIgnoreStore is the variable by which Amazon's own helper lets docker login of
+// its hosts pass.
+const envIgnoreStore = "AWS_ECR_IGNORE_CREDS_STORAGE"
+
 // dockerHelper is tokens.Hosts in the words of docker's protocol.
 type dockerHelper struct {
-	ctx   func() context.Context
-	hosts *tokens.Hosts
+	ctx     func() context.Context
+	hosts   *tokens.Hosts
+	lenient bool // storing for a known host does nothing
 }
 
 // Get returns user and password for a host or URL.
@@ -94,7 +101,15 @@ func (d *dockerHelper) Get(server string) (user, password string, err error) {
 
 // Add refuses: Kontor gets passwords, and keeps none of others.
 func (d *dockerHelper) Add(c *credentials.Credentials) error {
-	return fmt.Errorf("kontor gets the password of %s by itself: there is nothing to log in to, and nothing is stored", tokens.HostOf(c.ServerURL))
+	host := tokens.HostOf(c.ServerURL)
+	switch known := d.hosts.Known(d.ctx(), host); {
+	case !known:
+		return fmt.Errorf("kontor does not know %s and stores no passwords: name kontor in credHelpers of docker's config.json for its own hosts only, not in credsStore, or say in $%s how to get a password of %s",
+			host, envCredentials, host)
+	case d.lenient:
+		return nil
+	}
+	return fmt.Errorf("kontor gets the password of %s by itself: there is nothing to log in to, and nothing is stored (%s=true lets docker login pass)", host, envIgnoreStore)
 }
 
 // Delete forgets what is kept for a host.
