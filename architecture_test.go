@@ -1,9 +1,14 @@
 package kontor_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -70,7 +75,10 @@ var rooms = map[string]int{
 	"internal/deploy/tokens":       31,
 	"internal/deploy/promote":      31,
 
-	"internal/report":  35,
+	"internal/report":         28,
+	"internal/report/rollout": 38,
+	"internal/render/page":    39,
+
 	"internal/render":  40,
 	"internal/datadir": 40,
 	"internal/kube":    40,
@@ -137,13 +145,20 @@ var strangers = []struct{ room, never string }{
 	{"internal/deploy/run", "github.com/spf13/cobra"},
 }
 
-// closures are what the public packages may and may not bring with them.
+// deployers are what reaches registries from outside, and reads files.
+var deployers = []string{module + "/internal/deploy", "github.com/aws/", "github.com/hashicorp/", "github.com/goccy/", "net/http"}
+
+// closures are what packages may and may not bring with them: the public ones,
+// and those that a server links, too.
 var closures = map[string]struct {
 	only      []string // outside the standard library and the package itself; nil for anything
 	forbidden []string
 }{
 	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
 	"policy":    {only: []string{module + "/internal/jsonpos", module + "/internal/ecr", module + "/internal/spelling"}},
+	// A server makes pages of reports, so that they bring no deployer.
+	"internal/report":      {forbidden: deployers},
+	"internal/render/page": {forbidden: deployers},
 	"kontortest": {forbidden: []string{
 		"github.com/hashicorp/", "github.com/jackc/pgx", "oras.land/", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",
@@ -152,6 +167,7 @@ var closures = map[string]struct {
 
 type goPackage struct {
 	ImportPath string
+	Doc        string // the first sentence of its comment
 	Imports    []string
 	Deps       []string
 	Standard   bool
@@ -159,7 +175,7 @@ type goPackage struct {
 
 func list(t *testing.T, args ...string) []goPackage {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports,Deps,Standard"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Doc,Imports,Deps,Standard"}, args...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -236,6 +252,46 @@ func TestImportsGoDown(t *testing.T) {
 				t.Errorf("the rule for %s names %s, which is no room", c.imported, room)
 			}
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the table of docs/design/0001-rooms-and-levels.md")
+
+// The page about rooms has all of them, with what their packages say of
+// themselves.
+func TestRoomsOfThePage(t *testing.T) {
+	const page, begin, end = "docs/design/0001-rooms-and-levels.md", "<!-- Written by `go test -run TestRoomsOfThePage -update .` -->\n", "<!-- End -->\n"
+	doc := map[string]string{}
+	for _, p := range list(t, "./...") {
+		doc[strings.TrimPrefix(p.ImportPath, module+"/")] = p.Doc
+	}
+	table := "| Level | Room | What it is |\n|---|---|---|\n"
+	highestFirst := func(a, b string) int { return cmp.Or(rooms[b]-rooms[a], strings.Compare(a, b)) }
+	for _, room := range slices.SortedFunc(maps.Keys(rooms), highestFirst) {
+		what := doc[room] // "Package room does what"
+		if f := strings.SplitN(what, " ", 3); len(f) == 3 {
+			what, _, _ = strings.Cut(f[2], ": ")
+		}
+		what = strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(strings.TrimRight(cmp.Or(what, "holds tests only"), ".:"))
+		table += fmt.Sprintf("| %d | `%s` | %s |\n", rooms[room], room, what)
+	}
+	have, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(have), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the table: want %q, the table, %q", page, begin, end)
+	}
+	want := before + begin + "\n" + table + "\n" + end + after
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want != string(have) && !*update {
+		t.Errorf("the table of %s is not that of the rules: write it with go test -run TestRoomsOfThePage -update .", page)
 	}
 }
 

@@ -114,7 +114,7 @@ func (d *decoder) rule(v *jsonpos.Value) Rule {
 	}
 	if a := v.Get("action"); a != nil && d.object(a, []string{"type"}, []string{"targetStorageClass"}) {
 		r.Action.Type = ActionType(d.text(a.Get("type")))
-		r.Action.TargetStorageClass = StorageClass(d.word(a.Get("targetStorageClass"), targetClasses))
+		r.Action.TargetStorageClass = StorageClass(d.formWord(a.Get("targetStorageClass"), targetClasses, detailAction))
 	}
 	return r
 }
@@ -130,7 +130,7 @@ func (d *decoder) selection(v *jsonpos.Value) Selection {
 	s.TagPrefixes = d.list(v.Get("tagPrefixList"))
 	s.StorageClass = StorageClass(d.word(v.Get("storageClass"), storageClasses))
 	s.CountType = CountType(d.text(v.Get("countType")))
-	s.CountUnit = CountUnit(d.word(v.Get("countUnit"), countUnits))
+	s.CountUnit = CountUnit(d.formWord(v.Get("countUnit"), countUnits, detailRule))
 	s.CountNumber = d.integer(v.Get("countNumber"))
 	return s
 }
@@ -162,7 +162,7 @@ func (d *decoder) wrongType(v *jsonpos.Value, want string) {
 }
 
 // object checks that v is an object with all the required members and none
-// beside them but the optional ones. It is false only when v is no object.
+// besides them except the optional ones. It is false only when v is no object.
 func (d *decoder) object(v *jsonpos.Value, required, optional []string) bool {
 	if !d.kind(v, jsonpos.Object) {
 		return false
@@ -207,6 +207,16 @@ func (d *decoder) word(v *jsonpos.Value, possible []string) string {
 		d.fail(v, &v.Pos, CodeSchema, notInEnum(s, possible), "")
 	}
 	return s
+}
+
+// formWord is word for a member that some forms of the schema do not have: ECR
+// says of another type only that no form matches.
+func (d *decoder) formWord(v *jsonpos.Value, possible []string, detail string) string {
+	if v != nil && v.Kind != jsonpos.String {
+		d.fail(v, &v.Pos, CodeSchema, detail, fmt.Sprintf("want one of %s, or leave it out; have %s", quoted(possible...), v.Kind))
+		return ""
+	}
+	return d.word(v, possible)
 }
 
 func (d *decoder) list(v *jsonpos.Value) []string {

@@ -4,7 +4,7 @@ package lifecycle
 // that of Amazon ECR, which the functions Parse and Validate speak; each field
 // adds an extension that ECR refuses.
 type Dialect struct {
-	// PulledExpire allows SinceImagePulled with Expire: images go that nobody
+	// PulledExpire allows SinceImagePulled with Expire: images expire that were not
 	// pulled for so long.
 	PulledExpire bool
 }

@@ -57,9 +57,34 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Errors is everything that is wrong with a policy, never empty. The first is
-// the one that ECR, which reports one at a time, would report.
+// Errors is everything that is wrong with a policy, never empty, in the order in
+// which ECR finds it.
 type Errors []*Error
+
+// Detail is what ECR says of es: the details of all that the check of the
+// schema finds, one a line, and of any other step the first
+// (simple-container-com/api#34, a log of 10 November 2025). A rule of which
+// several members do not go together is one that matches no form, once.
+func (es Errors) Detail() string {
+	lines := []string{es[0].Detail}
+	last := es[0]
+	for _, e := range es[1:] {
+		if e.Code != es[0].Code || e.Code != CodeSchema {
+			break
+		}
+		again := e.Detail == last.Detail && (e.Detail == detailRule || e.Detail == detailAction) && ruleOf(e.Path) == ruleOf(last.Path)
+		if last = e; !again {
+			lines = append(lines, e.Detail)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// ruleOf is the beginning of a path that leads to a rule.
+func ruleOf(path string) string {
+	rule, _, _ := strings.Cut(path, "]")
+	return rule
+}
 
 // Error is the errors' texts, one a line.
 func (es Errors) Error() string {

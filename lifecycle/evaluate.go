@@ -25,7 +25,7 @@ type Outcome struct {
 	// Rank is the image's place in its owner's order, 1 for the youngest, when
 	// the owner counts images and this one is counted; else 0.
 	Rank int
-	// With is the subject that the image goes with, "" when it goes by itself.
+	// With is the subject that the image goes with, "" when it is acted on alone.
 	With string
 	// GuardedBy is what keeps an image on which a rule would act.
 	GuardedBy *Guarded

@@ -53,13 +53,13 @@ func Example() {
 			fmt.Print(", rule ", o.Rule)
 		}
 		if g := o.GuardedBy; g != nil {
-			fmt.Print(", but for the ", g.Kind, " ", g.By)
+			fmt.Print(", kept by the ", g.Kind, " ", g.By)
 		}
 		fmt.Println()
 	}
 	// Output:
 	// sha256:1a keep
-	// sha256:2b keep, rule 2, but for the index sha256:1a
+	// sha256:2b keep, rule 2, kept by the index sha256:1a
 	// sha256:3c expire, rule 3
 	// sha256:4d keep
 	// sha256:5e expire, rule 4
@@ -150,7 +150,7 @@ func ExampleLintText() {
 		fmt.Printf("%d:%d: %s: %s (%s); %s\n", f.Line, f.Column, f.Severity, f.Message, f.Code, f.Remedy)
 	}
 	// Output:
-	// 2:78: note: rule 1 selects only images with tags for each of ["latest","main"] (KON3001); if images with any of these tags are meant, write one rule for each element
+	// 2:78: warning: rule 1 selects only images with tags for each of ["latest","main"] (KON3001); if images with any of these tags are meant, write one rule for each element
 }
 
 func ExampleDiff() {

@@ -45,6 +45,26 @@ type Explanation struct {
 	// both go in one run; where the hours of the runs decide that, Changes takes
 	// them to go one after the other. Forecast simulates what this computes.
 	Changes time.Time
+	// Newer are the images that the owner counts before this one, the youngest
+	// first; nil unless the owner counts this one.
+	Newer []Newer
+	// Archived is what becomes of the image in the archive, when its fate is to
+	// be archived; else nil.
+	Archived *Archival
+}
+
+// Newer is an image that takes a place in a count before another one.
+type Newer struct {
+	Image Image
+	Owner int // priority of the rule that the image belongs to
+}
+
+// Archival is what becomes of an image in the archive.
+type Archival struct {
+	At time.Time // when it is archived, at the earliest
+	// Owner is the rule of the archive that the image then belongs to, with its
+	// age and when it acts; nil when none selects it, and it stays.
+	Owner *Reason
 }
 
 // Reason is what one rule has to do with an image.
@@ -111,11 +131,48 @@ func (o Options) Explain(p Policy, images []Image, now time.Time, digest string)
 		}
 		slices.Sort(e.Indexes)
 	}
+	if final[i].Rank > 0 {
+		e.Newer = b.newer(i)
+	}
 	n := next{board: b, marked: marked, final: final, now: now}
 	if f := n.goes(i); f.leaves {
 		e.Changes = f.at
+		if f.action == Transition {
+			e.Archived = b.archived(i, f.at)
+		}
 	}
 	return e, true
+}
+
+// newer are the images that the owner of image i counts before it.
+func (b *board) newer(i int) []Newer {
+	var out []Newer
+	for _, p := range b.order {
+		j := int(p.image)
+		if j == i {
+			break
+		}
+		if slices.Contains(b.matched[j], b.matched[i][0]) && (b.opts.CountDependents || !b.graph.dependent(b, j)) {
+			out = append(out, Newer{b.images[j], b.rules[b.matched[j][0]].Priority})
+		}
+	}
+	return out
+}
+
+// archived is what becomes of image i when it goes to the archive at a time.
+func (b *board) archived(i int, at time.Time) *Archival {
+	m := b.images[i]
+	m.Status, m.LastArchivedAt = StatusArchived, at
+	out := &Archival{At: at}
+	if ids := b.match.match(nil, &b.work, Archive, m.Tags); len(ids) > 0 {
+		r := &b.rules[ids[0]]
+		out.Owner = &Reason{Rule: r.Rule, Index: r.index, Verdict: VerdictKeeps}
+		out.Owner.list(r, &m)
+		if r.ages {
+			out.Owner.age(r, &m, b.opts.Ages, at)
+		}
+	}
+	return out
 }
 
 // reason is that of rule id for image i, of which o is the outcome before the

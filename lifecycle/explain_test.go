@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,6 +78,53 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// What comes after the archive is what a forecast sees.
+func TestExplainArchived(t *testing.T) {
+	p := mustParse(t, policy(
+		rule(1, tagged+`"tagPatternList":["v*"],`+pushed(30), archive),
+		rule(2, tagged+`"tagPatternList":["v1*"],"storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":90`, expire),
+		rule(3, untagged+pushed(1), expire)))
+	images := []lifecycle.Image{
+		{Digest: "now", Tags: []string{"v1"}, PushedAt: daysAgo(40)},
+		{Digest: "later", Tags: []string{"v1.1"}, PushedAt: daysAgo(10)},
+		{Digest: "stays", Tags: []string{"v2"}, PushedAt: daysAgo(40)},
+		{Digest: "never", Tags: []string{"x"}, PushedAt: daysAgo(40)},
+		{Digest: "bare", PushedAt: daysAgo(40)},
+	}
+	for digest, want := range map[string]struct {
+		at, due time.Time
+		rule    int
+	}{"now": {testNow, daysAgo(-90), 2}, "later": {daysAgo(-20), daysAgo(-110), 2}, "stays": {testNow, time.Time{}, 0}} {
+		e, _ := lifecycle.Explain(p, images, testNow, digest)
+		switch a := e.Archived; {
+		case a == nil || !a.At.Equal(want.at) || (a.Owner == nil) != (want.rule == 0):
+			t.Errorf("%s: %+v", digest, a)
+		case a.Owner != nil && (a.Owner.Rule.Priority != want.rule || !a.Owner.Due.Equal(want.due) || !a.Owner.Since.Equal(want.at)):
+			t.Errorf("%s: %+v", digest, a.Owner)
+		}
+		gone := map[lifecycle.ActionType]time.Time{}
+		for _, run := range lifecycle.Forecast(p, images, testNow, lifecycle.Horizon{Days: 120}).Runs {
+			for _, d := range run.Gone {
+				if d.Image.Digest == digest {
+					gone[d.Outcome.Action] = run.At
+				}
+			}
+		}
+		day := 24 * time.Hour
+		if d := gone[lifecycle.Transition].Sub(want.at); d < 0 || d > day {
+			t.Errorf("%s is archived at %v, want %v", digest, gone[lifecycle.Transition], want.at)
+		}
+		if d := gone[lifecycle.Expire].Sub(want.due); want.rule != 0 && (d < 0 || d > 2*day) {
+			t.Errorf("%s expires at %v, want %v", digest, gone[lifecycle.Expire], want.due)
+		}
+	}
+	for _, digest := range []string{"never", "bare"} {
+		if e, _ := lifecycle.Explain(p, images, testNow, digest); e.Archived != nil {
+			t.Errorf("%s: %+v", digest, e.Archived)
+		}
+	}
+}
+
 // What guards an image decides when it goes.
 func TestExplainGuarded(t *testing.T) {
 	p := mustParse(t, policy(rule(1, untagged+pushed(1), expire), rule(2, tagged+`"tagPatternList":["v*"],`+pushed(30), expire)))
@@ -121,6 +169,15 @@ func TestExplainAgreesWithDecide(t *testing.T) {
 			e, ok := o.Explain(p, images, testNow, m.Digest)
 			if !ok || gocmp.Diff(decided[i], e.Outcome) != "" {
 				t.Fatalf("%+v, decided %+v", e.Outcome, decided[i])
+			}
+			if places := max(0, decided[i].Rank-1); len(e.Newer) != places {
+				t.Fatalf("%+v has rank %d, and %d are newer", m, decided[i].Rank, len(e.Newer))
+			}
+			for _, n := range e.Newer {
+				k := slices.IndexFunc(images, func(m lifecycle.Image) bool { return m.Digest == n.Image.Digest })
+				if n.Owner != marked[k].Owner || !n.Image.PushedAt.IsZero() && n.Image.LastActivatedAt.IsZero() && n.Image.PushedAt.Before(m.PushedAt) {
+					t.Fatalf("%+v is said to be newer than %+v", n, m)
+				}
 			}
 			owner := e.Owner()
 			if (owner == nil) != (marked[i].Owner == 0) || len(e.Reasons) != len(p.Rules) {

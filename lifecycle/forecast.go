@@ -72,8 +72,8 @@ func (f *Timeline) FirstPulledSince(since time.Time) (Run, Departure, bool) {
 }
 
 // Forecast simulates what p does to images from now to the horizon, guards
-// included: an index goes in one run, its children in the next. Nobody pulls,
-// tags, restores or deletes anything meanwhile.
+// included: an index goes in one run, its children in the next. No image is
+// pulled, tagged, restored or deleted by hand meanwhile.
 func Forecast(p Policy, images []Image, now time.Time, h Horizon) Timeline {
 	return Options{}.Forecast(p, images, now, h)
 }

@@ -80,7 +80,7 @@ func (b *board) guard(out []Outcome) {
 }
 
 // follow makes a referrer go with its subject. One that has tags, or that
-// nothing guards, goes by itself when a rule acts on it.
+// nothing guards, is acted on alone when a rule acts on it.
 func (b *board) follow(m *Image, o, subject *Outcome) {
 	tagged := len(m.Tags) > 0
 	alone := tagged || b.opts.UnguardedReferrers

@@ -9,15 +9,18 @@ type Image struct {
 	Digest string   // "sha256:..."; unique among the images of a repository
 	Tags   []string // none makes the image untagged
 	// PushedAt is the push of this digest; pushing it again or tagging it
-	// anew does not move it. Without it the image counts as the youngest and
-	// has no age, so that no rule acts on it for its age.
+	// again does not change it. Without it the image counts as the youngest and
+	// has no age, so that rules by age do not act on it.
 	PushedAt        time.Time
 	LastPulledAt    time.Time // last recorded pull; zero when never pulled
 	LastActivatedAt time.Time // last return from the archive
 	LastArchivedAt  time.Time // last move into the archive
 	Status          Status    // "" is StatusActive
 	MediaType       string    // of the manifest; rules ignore it
-	SizeBytes       int64     // rules ignore it
+	// ArtifactType is the media type of an artifact, or of an image's
+	// configuration, as the API's artifactMediaType; rules ignore it.
+	ArtifactType string
+	SizeBytes    int64 // rules ignore it
 	// Children are the digests that the image, if it is an index, lists;
 	// Subject is the digest an artifact refers to, "" for none. They may name
 	// images that are not there. Only counts and guards look at them.

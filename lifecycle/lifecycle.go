@@ -9,8 +9,8 @@
 // Evaluate says what a policy does to images at a time, Guard what is left of
 // that when images that belong together are looked at together, Decide both.
 // Explain gives the reasons for one image, Forecast the days ahead, Diff the
-// images that another policy gains or loses, Lint the rules that do not do
-// what they seem to, Test.Run whether a policy does to an image what somebody
+// images that another policy gains or loses, Lint the rules that probably do
+// not do what was meant, Test.Run whether a policy does to an image what a test
 // expects. All of them are one evaluator. Options hold what AWS leaves open:
 // the zero Options delete the least, PredictAWS assumes the larger deletion.
 //

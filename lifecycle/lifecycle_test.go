@@ -110,7 +110,31 @@ func refusals(t *testing.T, err error) []refusal {
 	return out
 }
 
-const oneOf = "instance failed to match exactly one schema (matched 0 out of 4)"
+const (
+	oneOf   = "instance failed to match exactly one schema (matched 0 out of 4)"
+	oneOfTo = "instance failed to match exactly one schema (matched 0 out of 2)"
+)
+
+// What PutLifecyclePolicy says of several errors.
+func TestDetail(t *testing.T) {
+	const null = `instance type (null) does not match any allowed primitive type (allowed: ["array"])`
+	for name, c := range map[string]struct{ text, want string }{
+		"both lists null": {policy(rule(1, anyImage+`"tagPrefixList":null,"tagPatternList":null,`+keepOne, expire)), null + "\n" + null},
+		"two rules": {policy(rule(0, untagged+keepOne, expire), rule(2, `"tagStatus":"some",`+keepOne, expire)),
+			"numeric instance is lower than the required minimum (minimum: 1, found: 0)\n" + `instance value ("some") not found in enum (possible values: ["any","tagged","untagged"])`},
+		"a rule that matches no form for two reasons": {policy(rule(1, untagged+`"storageClass":"archive","countUnit":"days",`+keepOne, expire)), oneOf},
+		"two rules that match no form":                {policy(rule(1, untagged+`"countUnit":"days",`+keepOne, expire), rule(2, anyImage+`"countUnit":null,`+keepOne, expire)), oneOf + "\n" + oneOf},
+		"a rule and its action":                       {policy(rule(1, untagged+`"countUnit":"days",`+keepOne, `"type":"transition"`)), oneOf + "\n" + oneOfTo},
+		"schema before rules":                         {policy(rule(1, untagged+keepOne, expire), rule(2, untagged+keepOne, expire), rule(3, untagged+keepOne, `"type":"x"`)), `instance value ("x") not found in enum (possible values: ["expire","transition"])`},
+		"of the rules the first":                      {policy(rule(1, untagged+keepOne, expire), rule(1, untagged+keepOne, expire)), "Rule priorities must be unique."},
+	} {
+		_, err := lifecycle.Parse([]byte(c.text))
+		var es lifecycle.Errors
+		if !errors.As(err, &es) || es.Detail() != c.want {
+			t.Errorf("%s: %v\n got %q\nwant %q", name, err, es.Detail(), c.want)
+		}
+	}
+}
 
 func TestParseRefuses(t *testing.T) {
 	many := make([]string, 51)
@@ -165,7 +189,9 @@ func TestParseRefuses(t *testing.T) {
 		{"count beyond 32 bits", policy(rule(1, untagged+keepOne+"0000000000", expire)), []refusal{
 			{"schema", "rules[0].selection.countNumber", "Could not map policyString into LifecyclePolicy."}}},
 		{"countUnit null", policy(rule(1, untagged+keepOne+`,"countUnit":null`, expire)), []refusal{
-			{"schema", "rules[0].selection.countUnit", `instance type (null) does not match any allowed primitive type (allowed: ["string"])`}}},
+			{"schema", "rules[0].selection.countUnit", oneOf}}},
+		{"target null", policy(rule(1, untagged+keepOne, `"type":"expire","targetStorageClass":null`)), []refusal{
+			{"schema", "rules[0].action.targetStorageClass", oneOfTo}}},
 		{"empty list", policy(rule(1, untagged+`"tagPrefixList":[],`+keepOne, expire)), []refusal{
 			{"schema", "rules[0].selection.tagPrefixList", "array is too short: must have at least 1 elements but instance has 0 elements"}}},
 		{"empty element", policy(rule(1, tagged+`"tagPrefixList":[""],`+keepOne, expire)), []refusal{
@@ -207,9 +233,9 @@ func TestParseRefuses(t *testing.T) {
 		{"archived for 89 days", policy(rule(1, untagged+`"storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":89`, expire)), []refusal{
 			{"schema", "rules[0].selection.countNumber", "numeric instance is lower than the required minimum (minimum: 90, found: 89)"}}},
 		{"expire with target", policy(rule(1, untagged+keepOne, expire+`,"targetStorageClass":"archive"`)), []refusal{
-			{"schema", "rules[0].action.targetStorageClass", oneOf}}},
+			{"schema", "rules[0].action.targetStorageClass", oneOfTo}}},
 		{"transition without target", policy(rule(1, untagged+keepOne, `"type":"transition"`)), []refusal{
-			{"schema", "rules[0].action.targetStorageClass", oneOf}}},
+			{"schema", "rules[0].action.targetStorageClass", oneOfTo}}},
 		// Lifecycle policy properties: tag lists
 		{"tagged without list", policy(rule(1, tagged+keepOne, expire)), []refusal{
 			{"rule", "rules[0].selection", "Must specify tagPrefixList or tagPatternList when tagStatus=TAGGED."}}},

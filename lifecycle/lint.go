@@ -17,13 +17,22 @@ const (
 	LintNothing    LintCode = "KON3002" // a rule that selects no image
 	LintShadowed   LintCode = "KON3003" // a rule that owns no image, because higher ones own all it selects
 	LintKeepsNone  LintCode = "KON3004" // a keep rule that keeps nothing
-	LintProduction LintCode = "KON3005" // an image with a tag such as prod that goes by a rule about another tag
-	LintInUse      LintCode = "KON3006" // an image goes by its age though it was pulled more recently than that
+	LintProduction LintCode = "KON3005" // an image with a tag such as prod or v1.2.3 that goes by a rule about another tag
+	LintInUse      LintCode = "KON3006" // an image goes by its age though it was pulled more recently than that, or is in use
 	LintPulled     LintCode = "KON3007" // sinceImagePulled with expire, which ECR refuses
 	LintUntagged   LintCode = "KON3008" // no rule for untagged images
 	LintNeverFull  LintCode = "KON3009" // a count that the images never exceed
 	LintDuplicate  LintCode = "KON3010" // two rules, or two elements of a list, that say the same
 	LintSignature  LintCode = "KON3011" // a signature by tag goes, its image stays
+	// A count is used up by images of higher rules: "keep 200" keeps 47.
+	LintUsedUp LintCode = "KON3012"
+	// A count rule takes an image that was pulled lately or is in use.
+	LintCountInUse LintCode = "KON3013"
+	// A count counts signatures, charts, caches or parts of indexes besides images.
+	LintCountsOthers LintCode = "KON3014"
+	LintNoSuchTag    LintCode = "KON3015" // an element of a list that no tag can meet
+	LintEmpties      LintCode = "KON3016" // nothing is left when pushes stop
+	LintDescription  LintCode = "KON3017" // a description that contradicts its rule
 )
 
 // Severity says how bad a finding is.
@@ -31,7 +40,7 @@ type Severity string
 
 // The severities.
 const (
-	Warning Severity = "warning" // likely a mistake, or images are lost that somebody needs
+	Warning Severity = "warning" // likely a mistake, or images in use are lost
 	Note    Severity = "note"    // worth knowing
 )
 
@@ -82,11 +91,16 @@ func (o Options) Lint(p Policy, images []Image, now time.Time) []Finding {
 	}
 	for id := range l.rules {
 		l.list(id)
-		l.reach(id)
+		if !l.texts(id) {
+			l.reach(id)
+		}
 		l.pulled(id)
 		l.duplicates(id)
+		l.description(id)
+		l.count(id, now)
 	}
 	l.untagged()
+	l.empties(now)
 	l.victims(now)
 	l.signatures()
 	slices.SortStableFunc(l.found, func(a, b Finding) int {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/kontor-registry/kontor/internal/jsonpos"
 )
@@ -75,10 +74,12 @@ func (l *linter) list(id int) {
 			partly = append(partly, i)
 		}
 	}
-	severity, message := Note, fmt.Sprintf("rule %d selects only images with tags for each of %s", r.Priority, quoted(list...))
+	severity, message := Warning, fmt.Sprintf("rule %d selects only images with tags for each of %s", r.Priority, quoted(list...))
+	if len(partly) == 0 && len(l.selected[id]) > 0 {
+		severity = Note // as it should be, for these images
+	}
 	if len(partly) > 0 {
-		severity = Warning
-		message += fmt.Sprintf(": %s match some of them and are not selected", number(len(partly)))
+		message += fmt.Sprintf(": %s match only some of them and are not selected", number(len(partly)))
 	}
 	l.add(LintList, severity, id, jsonpos.Path{"selection", name}, partly, message,
 		"if images with any of these tags are meant, write one rule for each element")
@@ -122,8 +123,8 @@ func (l *linter) reach(id int) {
 			code, what = LintKeepsNone, "keeps nothing"
 		}
 		l.add(code, severity, id, where, l.selected[id],
-			fmt.Sprintf("rule %d %s: the %s it selects belong to higher rules", r.Priority, what, number(len(l.selected[id]))),
-			"give it a smaller rulePriority, or make the higher rules narrower")
+			fmt.Sprintf("rule %d %s: the %s it selects belong to rules with precedence", r.Priority, what, number(len(l.selected[id]))),
+			"give it a smaller rulePriority, or make the rules above it narrower")
 	}
 	l.full(id)
 }
@@ -154,13 +155,13 @@ func (l *linter) full(id int) {
 	if k := slices.IndexFunc(r.Selection.TagPatterns, func(s string) bool { return !strings.Contains(s, "*") }); k >= 0 {
 		l.add(LintNeverFull, Note, id, at, nil,
 			fmt.Sprintf("rule %d never acts: only one image at a time has the tag %q", r.Priority, list[k]),
-			"fine if the image is to be kept; else count by a pattern")
+			"that is fine to keep the image; to count several, use a pattern")
 		return
 	}
 	if got := len(l.selected[id]); got > 0 && len(l.images) <= n {
 		l.add(LintNeverFull, Note, id, at, nil,
 			fmt.Sprintf("rule %d keeps %d images, and the repository has %d in all", r.Priority, n, len(l.images)),
-			"choose a smaller countNumber if old images are to go")
+			"choose a smaller countNumber if old images should expire")
 	}
 }
 
@@ -189,8 +190,8 @@ func (l *linter) duplicates(id int) {
 		for j := range w {
 			if i != j && implies(w[j], w[i]) && (i > j || !implies(w[i], w[j])) {
 				l.add(LintDuplicate, Note, id, jsonpos.Path{"selection", name, i}, nil,
-					fmt.Sprintf("%q of rule %d says nothing: a tag that matches %q matches it too", list[i], r.Priority, list[j]),
-					"remove it, or write a rule of its own for it")
+					fmt.Sprintf("%q of rule %d adds nothing: every tag that matches %q matches it too", list[i], r.Priority, list[j]),
+					"remove it, or write a separate rule for it")
 				break
 			}
 		}
@@ -216,9 +217,9 @@ func (l *linter) untagged() {
 			bare = append(bare, i)
 		}
 	}
-	severity, message := Warning, "no rule is about untagged images: they stay for ever"
+	severity, message := Warning, "no rule selects untagged images: they are kept forever"
 	if anyRule {
-		severity, message = Note, "no rule is about untagged images: they stay as long as tagged ones"
+		severity, message = Note, "no rule selects untagged images only: they are kept as long as tagged ones"
 	}
 	l.add(LintUntagged, severity, -1, jsonpos.Path{"rules"}, bare, message,
 		`add a rule with tagStatus "untagged"`)
@@ -236,13 +237,16 @@ func (l *linter) victims(now time.Time) {
 				continue
 			}
 			// what belongs to a rule that counts days goes some day
-			if s := r.production(m); s != "" && (o.Action == Expire || r.ages && r.Action.Type == Expire) {
-				production = append(production, i)
-				if tag == "" {
-					tag = s
+			if o.Action == Expire || r.ages && r.Action.Type == Expire {
+				if s := r.deployed(m); s != "" {
+					production = append(production, i)
+					if tag == "" {
+						tag = s
+					}
 				}
 			}
-			if o.Action == Expire && r.Selection.CountType == SinceImagePushed && m.LastPulledAt.After(l.opts.Ages.cutoff(now, r.Selection.CountNumber)) {
+			if o.Action == Expire && r.ages && (l.opts.InUse[m.Digest] != "" ||
+				r.Selection.CountType == SinceImagePushed && m.LastPulledAt.After(l.opts.Ages.cutoff(now, r.Selection.CountNumber))) {
 				used = append(used, i)
 			}
 		}
@@ -254,26 +258,23 @@ func (l *linter) victims(now time.Time) {
 		}
 		if len(used) > 0 {
 			l.add(LintInUse, Warning, id, jsonpos.Path{"selection", "countNumber"}, used,
-				fmt.Sprintf("rule %d expires %s pulled within its %d days: age counts from the push", r.Priority, number(len(used)), r.Selection.CountNumber),
-				"choose a greater countNumber, keep these tags by a higher rule, or lease the images")
+				fmt.Sprintf("rule %d expires %s in use or pulled within its %d days: age counts from the push", r.Priority, number(len(used)), r.Selection.CountNumber),
+				remedyInUse)
 		}
 	}
 }
 
-// productionWords are the words of tags that say that an image is in use where
-// it matters.
-var productionWords = []string{"prod", "production", "live", "stable", "release"}
+// remedyInUse is what helps an image in use that a rule takes.
+const remedyInUse = "choose a greater countNumber, keep these tags with a rule above, or lease the images"
 
-// production is the first tag of m with such a word that the list of r, being
-// about tags, does not match.
-func (r *rule) production(m *Image) string {
-	if r.Selection.TagStatus != Tagged {
+// deployed is the first tag of m that looks like a version or an environment
+// and that the list of r, being about tags, does not match.
+func (r *rule) deployed(m *Image) string {
+	if r.Selection.TagStatus != Tagged || len(m.Tags) < 2 {
 		return ""
 	}
 	for _, tag := range m.Tags {
-		words := strings.FieldsFunc(strings.ToLower(tag), func(c rune) bool { return !unicode.IsLetter(c) })
-		if slices.ContainsFunc(words, func(w string) bool { return slices.Contains(productionWords, w) }) &&
-			!r.some(&Image{Tags: []string{tag}}) {
+		if deployed(tag) && !r.some(&Image{Tags: []string{tag}}) {
 			return tag
 		}
 	}
@@ -307,7 +308,7 @@ func (l *linter) signatures() {
 		if len(images) > 0 {
 			r := &l.rules[id]
 			l.add(LintSignature, Warning, id, jsonpos.Path{"selection"}, images,
-				fmt.Sprintf("rule %d expires %s that are signatures or the like, by tag, of images that stay", r.Priority, number(len(images))),
+				fmt.Sprintf("rule %d expires %s that are signatures, by tag, of images that are kept", r.Priority, number(len(images))),
 				fmt.Sprintf("add a rule that keeps the pattern \"sha256-*\", with a rulePriority below %d", r.Priority))
 		}
 	}

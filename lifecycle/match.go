@@ -47,7 +47,7 @@ type element struct {
 }
 
 // newMatcher readies the rules of p. Rules whose count type, number or action
-// does not exist own images but act on none: nobody can say what they would do.
+// does not exist own images but act on none: what they would do is not known.
 func newMatcher(p Policy) *matcher {
 	m := &matcher{elements: map[StorageClass]*elements{}, whole: map[StorageClass]*whole{}}
 	for i, r := range p.Rules {

@@ -13,7 +13,7 @@ type Options struct {
 	Ages Ages
 	// CountDependents says that count rules count the untagged images that an
 	// index lists or that refer to a subject, while that index or subject is
-	// there. Otherwise such an image takes nobody's place in a count, and no
+	// there. Otherwise such an image does not count, and no
 	// count rule acts on it.
 	CountDependents bool
 	// UnguardedReferrers says that rules may expire or archive the referrers
@@ -25,6 +25,9 @@ type Options struct {
 	ActivatingIsStandard bool
 	// Held are images that must stay whatever the rules say.
 	Held Held
+	// InUse are digests of images that are in use and that nothing keeps,
+	// each with the name of who uses it. Only Lint looks at it.
+	InUse map[string]string
 }
 
 // PredictAWS is what to assume of Amazon ECR: of each thing that AWS leaves

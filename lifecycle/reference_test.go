@@ -129,7 +129,7 @@ func marks(r lifecycle.Rule, s []lifecycle.Image, now time.Time) []lifecycle.Ima
 var testNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // genImages draws images whose tags meet the lists of p now and then, with
-// times at, just beside and far from the limits, many of them equal.
+// times at, next to and far from the limits, many of them equal.
 func genImages(t *rapid.T, p lifecycle.Policy) []lifecycle.Image {
 	tags := []string{"x", "latest"}
 	for _, r := range p.Rules {

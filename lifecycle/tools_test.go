@@ -122,7 +122,7 @@ func TestHeldClose(t *testing.T) {
 		}
 	}
 	if got := (lifecycle.Held)(nil).Close(images); got != nil {
-		t.Errorf("nobody holds %v", got)
+		t.Errorf("%v is held by no lease", got)
 	}
 }
 

@@ -19,9 +19,12 @@ var (
 	actionTypes    = []string{string(Expire), string(Transition)}
 )
 
-// Details whose wording was seen from ECR.
+// Details whose wording was seen from ECR. A rule has to match one of four
+// forms, by its count type (hashicorp/terraform-provider-aws#45909), and its
+// action one of two (cloudposse/terraform-aws-ecr#158).
 const (
-	detailOneOf    = "instance failed to match exactly one schema (matched 0 out of 4)"
+	detailRule     = "instance failed to match exactly one schema (matched 0 out of 4)"
+	detailAction   = "instance failed to match exactly one schema (matched 0 out of 2)"
 	detailUntagged = "Only one rule can select Untagged images per storage class"
 	detailAny      = "Rule for tagStatus=ANY must have the lowest priority per storage class"
 	detailNoList   = "Must specify tagPrefixList or tagPatternList when tagStatus=TAGGED."
@@ -97,7 +100,7 @@ func (v *validator) fail(code Code, path jsonpos.Path, detail, reason string) {
 
 // oneOf reports a combination that none of the schema's alternatives allows.
 func (v *validator) oneOf(path jsonpos.Path, reason string, args ...any) {
-	v.fail(CodeSchema, path, detailOneOf, fmt.Sprintf(reason, args...))
+	v.fail(CodeSchema, path, detailRule, fmt.Sprintf(reason, args...))
 }
 
 func (v *validator) enum(path jsonpos.Path, s string, possible []string) {
@@ -176,9 +179,9 @@ func (v *validator) action(at jsonpos.Path, a Action) {
 	case a.TargetStorageClass != "" && a.TargetStorageClass != Archive:
 		v.enum(target, string(a.TargetStorageClass), targetClasses)
 	case a.Type == Expire && a.TargetStorageClass != "":
-		v.oneOf(target, "%s takes no targetStorageClass", a.Type)
+		v.fail(CodeSchema, target, detailAction, fmt.Sprintf("%s takes no targetStorageClass", a.Type))
 	case a.Type == Transition && a.TargetStorageClass == "":
-		v.oneOf(target, "%s needs targetStorageClass %s", a.Type, Archive)
+		v.fail(CodeSchema, target, detailAction, fmt.Sprintf("%s needs targetStorageClass %s", a.Type, Archive))
 	}
 }
 

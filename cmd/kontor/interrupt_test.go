@@ -265,7 +265,7 @@ func TestApplyInterrupted(t *testing.T) {
 				t.Errorf("%v: no %q in\n%s", sig, want, r.out)
 			}
 		}
-		want := "kontor: stopping: repositories that were begun are finished; interrupt again to stop at once\n" +
+		want := "kontor: stopping: finishing the repositories in progress; interrupt again to stop at once\n" +
 			"kontor: stopped: 3 repositories are not as the file says: run apply again\n"
 		if r.code != 1 || r.errors != want {
 			t.Errorf("%v: exit code %d, stderr\n%s", sig, r.code, r.errors)

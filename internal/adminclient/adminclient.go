@@ -38,7 +38,7 @@ const (
 )
 
 // ErrNoKontor: something else answers.
-var ErrNoKontor = errors.New("is no Kontor registry")
+var ErrNoKontor = errors.New("it is not a Kontor registry")
 
 // Config says which registry to call, and as whom.
 type Config struct {
@@ -119,13 +119,13 @@ func (c *Client) once(ctx context.Context, operation string, body []byte, out an
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("reading what the registry says: %w", err)
+		return fmt.Errorf("reading the answer of the registry: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return c.refusal(resp, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s answers what it was not asked and %w", c.cfg.Endpoint, ErrNoKontor)
+		return fmt.Errorf("%s gives an unexpected answer: %w", c.cfg.Endpoint, ErrNoKontor)
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (c *Client) refusal(resp *http.Response, text []byte) error {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(text, &said) != nil || said.Type == "" {
-		return fmt.Errorf("%s answers %s and %w", c.cfg.Endpoint, resp.Status, ErrNoKontor)
+		return fmt.Errorf("%s answers %s: %w", c.cfg.Endpoint, resp.Status, ErrNoKontor)
 	}
 	if ecr.Code(said.Type) == ecr.CodeUnknownOperation {
 		said.Message += ": is this a Kontor registry of this version?"

@@ -18,14 +18,15 @@ import (
 func accessCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "access",
-		Short: "Who may pull, push, delete and administer what, and why",
-		Long: `Say who may do what with repositories, by which statements of which policies,
-and what would have to change. The policies of both sides count: those of the
-repository and its registry, and those of the user or role in its own account.
+		Short: "Show who may pull, push, delete and administer what, and why",
+		Long: `Show who can access repositories, which policy statements decide it, and what
+would have to change. Policies on both sides count: those of the repository and
+its registry, and those of the user or role in its own account.
 
-The registries are those of the file; without a file, the local one. With
---planned the repositories are as the file would make them, before apply.
-Accounts that cannot be read are shown as unseen.`,
+The commands read the registries of the file or, without a file, the local
+registry. With --planned, they use the repositories as the file would create
+them. If an account cannot be read, the result says so and makes no assumption
+about its policies.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci push team/api
   kontor access who-can pull team/api
   kontor access matrix --html access.html`,
@@ -46,13 +47,13 @@ type accessOptions struct {
 func (o *accessOptions) flags(e *Env, cmd *cobra.Command) {
 	o.targetsOptions.flags(e, cmd)
 	o.parallel = deploy.Parallel
-	cmd.Flags().BoolVar(&o.planned, "planned", false, "take the repositories as the file would make them (default false: as they are)")
+	cmd.Flags().BoolVar(&o.planned, "planned", false, "use the repositories as the file would create them (default false: as they are)")
 	jsonFlag(cmd, &o.asJSON)
 }
 
 // evidence reads both sides: of the registries of the file, or without one of
 // the local registry. repository is read alone where it is given; asked are the
-// principals that are asked about.
+// principals that a question names.
 func evidence(ctx context.Context, e *Env, o accessOptions, repository string, asked ...string) (ev run.Evidence, err error) {
 	cfg := run.Config{Parallel: o.parallel}
 	var r *run.Run
@@ -60,9 +61,9 @@ func evidence(ctx context.Context, e *Env, o accessOptions, repository string, a
 	case len(fileNames(e, o.fileOptions)) > 0:
 		r, err = openFile(ctx, e, o.targetsOptions, cfg)
 	case o.planned:
-		err = errors.New("--planned is about a file: give -f FILE")
+		err = errors.New("--planned needs a file: pass -f FILE")
 	case len(o.targets) > 0:
-		err = usagef("--target is about the registries of a file: give -f FILE")
+		err = usagef("--target needs a file with registries: pass -f FILE")
 	default:
 		r, err = openRun(ctx, e, cfg, o.data)
 	}
@@ -85,9 +86,9 @@ func one(ev run.Evidence, name string) (proof.Repository, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return proof.Repository{}, fmt.Errorf("there is no repository %q: `kontor access matrix` lists them; one that the file would create needs --planned", name)
+		return proof.Repository{}, fmt.Errorf("there is no repository %q: list them with `kontor access matrix`, or pass --planned for one that the file would create", name)
 	}
-	return proof.Repository{}, usagef("repository %q is in %d registries: give --target", name, len(found))
+	return proof.Repository{}, usagef("repository %q is in %d registries: choose one with --target", name, len(found))
 }
 
 // completeAccess offers rights as the argument number right, and repositories

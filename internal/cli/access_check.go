@@ -5,20 +5,21 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func accessCheckCommand(e *Env) *cobra.Command {
 	var o accessOptions
 	cmd := &cobra.Command{
 		Use:   "check PRINCIPAL RIGHT REPOSITORY [flags]",
-		Short: "Say whether a principal may do something in a repository, and why",
-		Long: `Say whether PRINCIPAL may do RIGHT in REPOSITORY, action by action, by which
-statements, and what is the smallest change that would allow it in each account.
+		Short: "Check whether a principal has a permission in a repository, and why",
+		Long: `Check for each action of RIGHT whether PRINCIPAL may do it in REPOSITORY, which
+statements decide it, and the smallest change in each account that would allow it.
 
 PRINCIPAL is the ARN of a user, a role or a role session, an account id, or the
-name of a service. A role stands for all its sessions, an account id for all users
-and roles of the account. RIGHT is pull, push, delete, admin or an action such as
-ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
+name of a service. A role means all of its sessions, and an account id means all
+users and roles of the account. RIGHT is pull, push, delete, admin or an action
+such as ecr:PutImage. The exit code is 0 only if all actions are allowed.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci pull team/api
   kontor access check 222222222222 ecr:PutImage team/api --planned -f kontor.yaml`,
 		Args: between(3, 3),
@@ -43,11 +44,11 @@ ecr:PutImage. The exit code is 0 only when all of it is allowed.`,
 			if err != nil {
 				return err
 			}
-			c := render.AccessCheck{Answer: answer, Right: right, Field: grantField(who, right), Notes: ev.Notes}
+			r := report.NewAccess(right, answer, grantField(who, right), ev.Notes)
 			if o.asJSON {
-				err = render.AccessJSON(e.Stdout, c)
+				err = render.JSON(e.Stdout, r)
 			} else {
-				err = render.Access(e.Stdout, c, e.options(e.Stdout))
+				err = render.Access(e.Stdout, r, e.options(e.Stdout))
 			}
 			if err == nil && answer.Outcome != proof.Allowed {
 				return &exitError{exitFailed}

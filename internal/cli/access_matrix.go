@@ -6,18 +6,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/render/page"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func accessMatrixCommand(e *Env) *cobra.Command {
 	var (
 		o    accessOptions
-		page string
+		file string
 	)
 	cmd := &cobra.Command{
 		Use:   "matrix [flags]",
 		Short: "Show who may pull, push, delete and administer what",
-		Long: `Show for every principal and repository who may pull, push, delete images, and
-administer. With --html it is a page to look at, without scripts.`,
+		Long: `Show for each principal and repository whether the principal may pull, push,
+delete images and administer. --html writes the table as an HTML page without
+scripts.`,
 		Example: `  kontor access matrix
   kontor access matrix --planned -f kontor.yaml --html access.html`,
 		Args: noArgs,
@@ -26,18 +29,18 @@ administer. With --html it is a page to look at, without scripts.`,
 			if err != nil {
 				return err
 			}
-			m := ev.Prover.Matrix()
+			m := report.NewMatrix(ev.Prover.Matrix(), ev.Notes)
 			switch {
-			case page != "":
-				return writePicture(page, func(w io.Writer) error { return render.MatrixHTML(w, m, ev.Notes) })
+			case file != "":
+				return writePicture(file, func(w io.Writer) error { return page.MatrixHTML(w, m) })
 			case o.asJSON:
-				return render.MatrixJSON(e.Stdout, m, ev.Notes)
+				return render.JSON(e.Stdout, m)
 			}
-			return render.Matrix(e.Stdout, m, ev.Notes, e.options(e.Stdout))
+			return render.Matrix(e.Stdout, m, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
-	cmd.Flags().StringVar(&page, "html", "", "write a page to `FILE` instead (default none)")
+	cmd.Flags().StringVar(&file, "html", "", "write an HTML page to `FILE` instead (default none)")
 	must(cmd.MarkFlagFilename("html", "html"))
 	return cmd
 }

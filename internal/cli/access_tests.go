@@ -13,12 +13,12 @@ func accessTestCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [flags]",
 		Short: "Run the file's access_tests",
-		Long: `Run the file's access_tests against the repositories as the file would make them
-and the users and roles as they are. Plan runs them, too.
+		Long: `Run the file's access_tests against the repositories as the file would create
+them, and the users and roles as they are. kontor plan runs them too.
 
-What a test allows must be allowed as far as policies could be read. What it
-denies must be denied for certain, and its principal must exist where its account
-was read.`,
+A test that expects access passes if the policies that could be read allow it. A
+test that expects a denial passes only if the denial is certain. The principal
+must exist if its account could be read.`,
 		Example: `  kontor access test -f kontor.yaml`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

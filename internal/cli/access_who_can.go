@@ -5,16 +5,17 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func accessWhoCanCommand(e *Env) *cobra.Command {
 	var o accessOptions
 	cmd := &cobra.Command{
 		Use:   "who-can RIGHT REPOSITORY [flags]",
-		Short: "List who may do something in a repository, and by which statements",
-		Long: `List every user, role and account that may do RIGHT in REPOSITORY, or may under
-conditions, or may as far as policies could be read, with the statements that
-allow it.
+		Short: "List who has a permission in a repository, and which statements grant it",
+		Long: `List each user, role and account that has RIGHT in REPOSITORY, and the statements
+that grant it. The list shows whether access is unconditional, depends on
+conditions, or is uncertain because a policy could not be read.
 
 RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 		Example: `  kontor access who-can pull team/api
@@ -37,10 +38,11 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 			if err != nil {
 				return err
 			}
+			r := report.NewWhoCan(args[0], list, ev.Notes)
 			if o.asJSON {
-				return render.WhoCanJSON(e.Stdout, args[0], list, ev.Notes)
+				return render.JSON(e.Stdout, r)
 			}
-			return render.WhoCan(e.Stdout, args[0], list, ev.Notes, e.options(e.Stdout))
+			return render.WhoCan(e.Stdout, r, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)

@@ -7,9 +7,9 @@ import (
 func adminCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
-		Short: "Look after a registry's data folder",
-		Long: `Commands for whoever runs a registry: the one of the data folder, which is
-started for the command where none runs, or one elsewhere, with --endpoint.`,
+		Short: "Administer a registry and its data folder",
+		Long: `Administer a registry: the local one in the data folder, which is started for the
+command if it is not running, or another one with --endpoint.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json`,
 		Args: cobra.ArbitraryArgs,

@@ -24,11 +24,11 @@ func adminAuditCommand(e *Env) *cobra.Command {
 		Use:   "audit [flags]",
 		Short: "Show who changed what, and who was denied what",
 		Long: `Show the records of a registry's audit log, oldest first: each change, each
-denial and each failed login, with the policy statement that decided. With
---audit all, the server records reads as well.
+denial and each failed login, with the policy statement that decided. The server
+also records reads when it runs with --audit all.
 
-Names may have * and ? as wildcards. Lines of the log that cannot be read, as a
-crash may leave one, are named on stderr, and the command exits with 1.`,
+Names may contain the wildcards * and ?. Lines of the log that cannot be read,
+such as one left by a crash, are reported on stderr, and the command exits with 1.`,
 		Example: `  kontor admin audit --decision denied --since 24h
   kontor admin audit --principal '*:user/ci' --action 'ecr:Put*' --resource 'team/*'
   kontor admin audit --json | jq -r .principal | sort | uniq -c`,
@@ -37,15 +37,15 @@ crash may leave one, are named on stderr, and the command exits with 1.`,
 	}
 	dataFlag(e, cmd, &o.data)
 	f := cmd.Flags()
-	f.StringVar(&o.filter.Principal, "principal", "", "only of the principal `NAME`: an ARN, a unique id or an access key (default all)")
-	f.StringVar(&o.filter.Action, "action", "", "only of the IAM action `NAME`, such as ecr:PutImage (default all)")
-	f.StringVar(&o.filter.Resource, "resource", "", "only of the resource `NAME`: an ARN or a repository (default all)")
-	f.StringVar(&o.filter.RequestID, "request", "", "only of the request `ID` (default all)")
-	f.StringVar(&o.decision, "decision", "", "only what was `WHAT`: allowed or denied (default both)")
-	f.StringVar(&o.since, "since", "", "only from `TIME` on: 2026-11-23, 2026-11-23T12:00:00Z, or an age such as 24h or 7d (default the beginning)")
-	f.StringVar(&o.until, "until", "", "only before `TIME`, in the same forms (default now)")
+	f.StringVar(&o.filter.Principal, "principal", "", "show only records of the principal `NAME`: an ARN, a unique id or an access key (default all)")
+	f.StringVar(&o.filter.Action, "action", "", "show only records of the IAM action `NAME`, such as ecr:PutImage (default all)")
+	f.StringVar(&o.filter.Resource, "resource", "", "show only records of the resource `NAME`: an ARN or a repository (default all)")
+	f.StringVar(&o.filter.RequestID, "request", "", "show only records of the request `ID` (default all)")
+	f.StringVar(&o.decision, "decision", "", "show only requests that were `WHAT`: allowed or denied (default both)")
+	f.StringVar(&o.since, "since", "", "show only records since `TIME`: 2026-11-23, 2026-11-23T12:00:00Z, or an age such as 24h or 7d (default from the beginning)")
+	f.StringVar(&o.until, "until", "", "show only records before `TIME`, in the same forms (default now)")
 	completeWords(cmd, "decision", string(audit.Allowed), string(audit.Denied))
-	cmd.Flags().BoolVar(&o.asJSON, "json", false, "write JSON, a record a line (default false)")
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "write JSON, one record per line (default false)")
 	return cmd
 }
 

@@ -15,12 +15,12 @@ func adminCheckCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
-		Short: "Read everything a registry keeps and name what is damaged",
-		Long: `Read every blob and every manifest of the data folder and compare them with
-their digests and sizes; look up what every image and tag refers to. Name each
-object that is damaged or missing, and exit with 1 when there is one.
+		Short: "Check all stored data and report damage",
+		Long: `Read every blob and manifest in the data folder, compare them with their digests
+and sizes, and check that everything that images and tags refer to exists. Report
+each object that is damaged or missing. The command exits with 1 if there are any.
 
-Nothing is changed. A server may run on the folder meanwhile.`,
+The command changes nothing. A server may use the folder at the same time.`,
 		Example: `  kontor admin check
   kontor admin check --data ./registry --json | jq -r '.damaged[].digest'`,
 		Args: noArgs,

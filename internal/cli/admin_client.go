@@ -29,8 +29,8 @@ type adminOptions struct {
 func (o *adminOptions) flags(e *Env, cmd *cobra.Command) {
 	o.localOptions.flags(e, cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.endpoint, "endpoint", "", "ask the Kontor registry at `URL`, with the AWS credentials of the environment (default the local registry)")
-	f.StringVar(&o.region, "region", "", "with --endpoint: the registry is of the region `NAME` (default that of the AWS configuration)")
+	f.StringVar(&o.endpoint, "endpoint", "", "use the Kontor registry at `URL`, with the AWS credentials of the environment (default the local registry)")
+	f.StringVar(&o.region, "region", "", "with --endpoint: the registry is in the region `NAME` (default that of the AWS configuration)")
 }
 
 // adminClient calls the admin API of one registry.
@@ -131,7 +131,7 @@ func openAdmin(ctx context.Context, e *Env, o adminOptions) (*adminClient, error
 		return adminAt(ctx, e, o)
 	}
 	if o.region != "" {
-		return nil, usagef("--region goes with --endpoint")
+		return nil, usagef("--region needs --endpoint")
 	}
 	dir, err := e.dataDir(o.data)
 	if err != nil {
@@ -164,7 +164,7 @@ func adminAt(ctx context.Context, e *Env, o adminOptions) (*adminClient, error) 
 	at, err := url.Parse(o.endpoint)
 	switch {
 	case o.data != "" || o.target != "":
-		return nil, usagef("--endpoint is for a registry elsewhere: --data and --target have no meaning")
+		return nil, usagef("--endpoint is for another registry: leave out --data and --target")
 	case err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https":
 		return nil, usagef("--endpoint %s: want a URL such as https://registry.example:5050", o.endpoint)
 	}

@@ -17,9 +17,9 @@ func adminClockCommand(e *Env) *cobra.Command {
 	return adminCall(e, &cobra.Command{
 		Use:   "clock [+TIME] [flags]",
 		Short: "Move the image clock of a registry for tests",
-		Long: `Print the image clock, or move it on: push times and the ages that lifecycle
-policies count come from it, logins and signatures do not. Only on a server that
-was started with --test-clock: kontor up --test-clock.`,
+		Long: `Print the image clock, or move it forward. Push times and the ages that lifecycle
+policies count come from this clock; logins and signatures do not. It can be moved
+only on a server that was started with kontor up --test-clock.`,
 		Example: `  kontor admin clock +15d
   kontor admin clock +36h
   kontor admin clock`,
@@ -31,7 +31,7 @@ was started with --test-clock: kontor up --test-clock.`,
 			text, ok := strings.CutPrefix(args[0], "+")
 			d, err := parseDuration(text)
 			if !ok || err != nil {
-				return usagef("%q: want how far to move it on, such as +15d or +36h", args[0])
+				return usagef("%q: want how far to move it forward, such as +15d or +36h", args[0])
 			}
 			in.MoveSeconds = int64(d / time.Second)
 			return nil

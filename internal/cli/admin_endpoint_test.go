@@ -28,8 +28,8 @@ func TestAdminEndpoint(t *testing.T) {
 	s.want(s.run(append([]string{"admin", "restore", "team/app@" + d}, at...)...), 1, "is not in the recycle bin")
 	s.want(s.run("admin", "bin", "--endpoint", reg.URL), 2, "give --region, or set AWS_REGION")
 	s.want(s.run("admin", "bin", "--endpoint", "localhost"), 2, "want a URL such as")
-	s.want(s.run("admin", "bin", "--endpoint", reg.URL, "--data", "x"), 2, "--data and --target have no meaning")
-	s.want(s.run("admin", "bin", "--region", "us-east-1"), 2, "--region goes with --endpoint")
+	s.want(s.run("admin", "bin", "--endpoint", reg.URL, "--data", "x"), 2, "leave out --data and --target")
+	s.want(s.run("admin", "bin", "--region", "us-east-1"), 2, "--region needs --endpoint")
 
 	// those who may push and pull may not look after the registry
 	awsEnv(t, reg.Pusher)
@@ -37,7 +37,7 @@ func TestAdminEndpoint(t *testing.T) {
 	s.want(s.run(append([]string{"admin", "usage", "team/app"}, at...)...), 1, "kontor:DescribeUsage")
 }
 
-// TestAdminElsewhere: what is no Kontor registry is said to be none, and what
+// TestAdminElsewhere: what is not a Kontor registry is reported as such, and what
 // is busy is asked again.
 func TestAdminElsewhere(t *testing.T) {
 	s := newShell(t)
@@ -52,7 +52,7 @@ func TestAdminElsewhere(t *testing.T) {
 		http.Error(w, "<html>", http.StatusNotFound)
 	}))
 	defer web.Close()
-	s.want(s.run("admin", "bin", "--endpoint", web.URL, "--region", "us-east-1"), 1, "answers 404 Not Found and is no Kontor registry")
+	s.want(s.run("admin", "bin", "--endpoint", web.URL, "--region", "us-east-1"), 1, "answers 404 Not Found: it is not a Kontor registry")
 	if tries != 2 {
 		t.Errorf("%d tries, want 2: throttled calls are made again, others are not", tries)
 	}

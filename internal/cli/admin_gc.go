@@ -12,13 +12,13 @@ import (
 func adminGCCommand(e *Env) *cobra.Command {
 	return adminCall(e, &cobra.Command{
 		Use:   "gc [flags]",
-		Short: "Collect now what nobody needs any more",
-		Long: `Remove what has expired in the recycle bin, and layers that no image has referred
-to for a day, with their files. The server does this by itself every hour, beside
-pushes and pulls; this is for not waiting.
+		Short: "Collect garbage now",
+		Long: `Delete images that have expired in the recycle bin, and layers that no image has
+referred to for a day, with their files. The server does this every hour while it
+serves pushes and pulls. This command does it now.
 
-It takes nothing that an image refers to, that the bin can restore, or that a
-push under way was told is there.`,
+Every layer is kept that an image refers to, that an image in the bin needs, or
+that a push in progress relies on.`,
 		Example: `  kontor admin gc`,
 		Args:    noArgs,
 	}, func(ctx context.Context, c *adminClient, _ []string) (shown, error) {

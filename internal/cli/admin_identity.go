@@ -17,6 +17,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 // identityKind is what tells users from roles.
@@ -33,7 +34,7 @@ type identityKind struct {
 
 // identityDetail is a user or role with its policies.
 type identityDetail struct {
-	render.Identity
+	report.Identity
 	attached []types.AttachedPolicy
 	inline   []types.PolicyDetail
 }
@@ -41,7 +42,7 @@ type identityDetail struct {
 // all are the users or roles of the account.
 func (k identityKind) all(ctx context.Context, c *iam.Client) (out []identityDetail, err error) {
 	add := func(name, arn, id *string, made *time.Time, attached []types.AttachedPolicy, inline []types.PolicyDetail) {
-		d := identityDetail{render.Identity{Name: *name, ARN: *arn, ID: *id, Created: *made, Policies: []string{}}, attached, inline}
+		d := identityDetail{report.Identity{Name: *name, ARN: *arn, ID: *id, Created: *made, Policies: []string{}}, attached, inline}
 		for _, p := range attached {
 			d.Policies = append(d.Policies, aws.ToString(p.PolicyName))
 		}
@@ -178,7 +179,7 @@ func identityListCommand(e *Env, k identityKind) *cobra.Command {
 		Example: "  kontor admin " + k.name + " list\n  kontor admin " + k.name + " list --json | jq -r '.[].arn'", Args: noArgs,
 	}, func(ctx context.Context, c *iam.Client, _ []string) (shown, error) {
 		all, err := k.all(ctx, c)
-		list := []render.Identity{}
+		list := []report.Identity{}
 		for _, d := range all {
 			if k.entity == types.EntityTypeUser && err == nil {
 				d.Keys, err = keysOf(ctx, c, d.Name)
@@ -191,8 +192,8 @@ func identityListCommand(e *Env, k identityKind) *cobra.Command {
 
 func identityDeleteCommand(e *Env, k identityKind) *cobra.Command {
 	return identityCall(e, &cobra.Command{
-		Use: "delete NAME [flags]", Short: "Remove a " + k.name + " with its policies, and end its sessions",
-		Long:    "Detach and remove the policies of the " + k.name + " and then the " + k.name + " itself. Its access keys,\nsessions and docker logins end at once.",
+		Use: "delete NAME [flags]", Short: "Delete a " + k.name + " with its policies, and end its sessions",
+		Long:    "Detach and delete the policies of the " + k.name + " and then the " + k.name + ". Its access keys,\nsessions and docker logins end immediately.",
 		Example: "  kontor admin " + k.name + " delete old", Args: between(1, 1),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
 		return said(map[string]string{"deleted": args[0]}, "%s %s is deleted", k.name, args[0]), k.delete(ctx, c, &args[0])
@@ -202,10 +203,10 @@ func identityDeleteCommand(e *Env, k identityKind) *cobra.Command {
 func identityAttachCommand(e *Env, k identityKind, attach bool) *cobra.Command {
 	verb, short, done, change := "attach", "Attach a managed policy to a "+k.name, "%s has %s", k.attach
 	if !attach {
-		verb, short, done, change = "detach", "Take a managed policy away from a "+k.name, "%s no longer has %s", k.detach
+		verb, short, done, change = "detach", "Detach a managed policy from a "+k.name, "%s no longer has %s", k.detach
 	}
 	return identityCall(e, &cobra.Command{
-		Use: verb + " NAME POLICY [flags]", Short: short, Long: short + ", by the policy's name or ARN. It holds for the next request.",
+		Use: verb + " NAME POLICY [flags]", Short: short, Long: short + ", by the policy's name or ARN.\nThe change takes effect with the next request.",
 		Example: "  kontor admin " + k.name + " " + verb + " ann AmazonEC2ContainerRegistryPullOnly", Args: between(2, 2),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
 		arn, err := policyARN(ctx, c, args[1])

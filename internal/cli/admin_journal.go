@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/adminclient"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -19,10 +19,10 @@ func adminJournalCommand(e *Env) *cobra.Command {
 	)
 	cmd := adminCall(e, &cobra.Command{
 		Use:   "journal [flags]",
-		Short: "Say what was deleted, by whom or which rule, and why",
-		Long: `Query the registry's journal, oldest first: every image, tag, policy and
-repository that was deleted, moved, restored or purged, with who or which
-lifecycle rule did it, and why. Entries must meet all flags that are given.
+		Short: "Show what was deleted, by which user or rule, and why",
+		Long: `Show the registry's journal, oldest first: every image, tag, policy and
+repository that was deleted, moved, restored or purged, which user or lifecycle
+rule did it, and why. Only entries that match all given flags are shown.
 
 --since and --until take a time (2026-03-01T12:00:00Z), a day (2026-03-01), or
 how long ago (90m, 12h, 7d).`,
@@ -40,21 +40,21 @@ how long ago (90m, 12h, 7d).`,
 			return err
 		},
 	}, func(ctx context.Context, c *adminClient, _ []string) (shown, error) {
-		list := []admin.JournalEntry{}
+		journal := report.Journal{Entries: []admin.JournalEntry{}}
 		err := adminclient.Pages(ctx, c.Client, "ListJournal", &in, &in.NextToken, func(out *admin.ListJournalResponse) (string, error) {
-			list = append(list, out.Entries...)
+			journal.Entries = append(journal.Entries, out.Entries...)
 			return out.NextToken, nil
 		})
-		return shown{json: admin.ListJournalResponse{Entries: list}, text: func(w io.Writer, o render.Options) error { return render.Journal(w, list, o) }}, err
+		return show(journal, render.Journal), err
 	})
 	f := cmd.Flags()
-	f.StringVar(&in.RepositoryName, "repository", "", "only of the repository `NAME`, which may be gone (default all)")
-	f.StringVar(&in.ImageTag, "tag", "", "only of images that had the tag `TAG` (default any)")
-	f.StringVar(&in.ImageDigest, "digest", "", "only of the image `DIGEST` (default any)")
-	f.Int32Var(&in.RulePriority, "rule", 0, "only by the lifecycle rule of `PRIORITY` (default any)")
-	f.StringVar(&in.Operation, "op", "", "only of the operation `WHAT`: "+strings.Join(journalOps, ", ")+" (default any)")
-	f.StringVar(&since, "since", "", "only at or after `WHEN` (default ever)")
-	f.StringVar(&until, "until", "", "only before `WHEN` (default now)")
+	f.StringVar(&in.RepositoryName, "repository", "", "show only entries of the repository `NAME`, which may be deleted (default all)")
+	f.StringVar(&in.ImageTag, "tag", "", "show only entries of images that had the tag `TAG` (default any)")
+	f.StringVar(&in.ImageDigest, "digest", "", "show only entries of the image `DIGEST` (default any)")
+	f.Int32Var(&in.RulePriority, "rule", 0, "show only entries of the lifecycle rule of `PRIORITY` (default any)")
+	f.StringVar(&in.Operation, "op", "", "show only entries of the operation `WHAT`: "+strings.Join(journalOps, ", ")+" (default any)")
+	f.StringVar(&since, "since", "", "show only entries at or after `WHEN` (default from the beginning)")
+	f.StringVar(&until, "until", "", "show only entries before `WHEN` (default now)")
 	completeWords(cmd, "op", journalOps...)
 	return cmd
 }

@@ -18,13 +18,13 @@ func adminPurgeCommand(e *Env) *cobra.Command {
 	)
 	cmd := adminCall(e, &cobra.Command{
 		Use:   "purge REPOSITORY@DIGEST --reason TEXT [flags]",
-		Short: "Remove an image at once and for good",
-		Long: `Remove an image from its repository and from the recycle bin, at once and for
-good, with every layer that no other image uses: for secrets that leaked, and
-where erasure is asked for. The journal keeps that it happened and the reason,
-and no longer the manifest.
+		Short: "Delete an image immediately and permanently",
+		Long: `Delete an image from its repository and from the recycle bin, immediately and
+permanently, with every layer that no other image uses: for leaked secrets and
+requests to erase data. The journal records the deletion and its reason, but not
+the manifest.
 
-Layers that other images use stay; remove those images, too.`,
+Layers that other images use are kept; to delete them, purge those images too.`,
 		Example: `  kontor admin purge team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef \
     --reason "a key in its second layer"`,
 		Args: between(1, 1),
@@ -33,21 +33,21 @@ Layers that other images use stay; remove those images, too.`,
 				return err
 			}
 			if in.Reason == "" {
-				return usagef("say why with --reason: the journal keeps it")
+				return usagef("--reason is required: pass the reason that the journal records")
 			}
 			return e.mayAsk(yes, wantsJSON(cmd))
 		},
 	}, func(ctx context.Context, c *adminClient, args []string) (shown, error) {
 		if !yes {
-			if ok, err := e.ask(ctx, fmt.Sprintf("Remove %s for good?", args[0])); err != nil || !ok {
-				return shown{}, errors.Join(err, errors.New("nothing was removed"))
+			if ok, err := e.ask(ctx, fmt.Sprintf("Delete %s permanently?", args[0])); err != nil || !ok {
+				return shown{}, errors.Join(err, errors.New("nothing was deleted"))
 			}
 		}
 		var out admin.PurgeImageResponse
 		err := c.Call(ctx, "PurgeImage", in, &out)
 		return show(out, render.Purged), err
 	})
-	cmd.Flags().StringVar(&in.Reason, "reason", "", "put `TEXT` on record (required)")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "remove without asking (default false)")
+	cmd.Flags().StringVar(&in.Reason, "reason", "", "record `TEXT` as the reason (required)")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "skip the confirmation prompt (default false)")
 	return cmd
 }

@@ -13,12 +13,13 @@ func adminRestoreCommand(e *Env) *cobra.Command {
 	var in admin.ImageRequest
 	return adminCall(e, &cobra.Command{
 		Use:   "restore REPOSITORY@DIGEST [flags]",
-		Short: "Bring a deleted image back from the recycle bin",
-		Long: `Bring an image back that was deleted, to the repository that has the name now:
-with its tags where no other image has them by now, with the images that it
-lists, and with the signatures and attestations that went with it.
+		Short: "Restore a deleted image from the recycle bin",
+		Long: `Restore a deleted image to the repository that has the name now. Its tags are
+restored too, except those that another image has taken since, and so are the
+images that it lists, and the signatures and attestations that were deleted with
+it.
 
-For lifecycle rules the age of the image counts from now on.`,
+For lifecycle rules, the age of the image counts from the restore.`,
 		Example: `  kontor admin bin team/app
   kontor admin restore team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef`,
 		Args: between(1, 1),

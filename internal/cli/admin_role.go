@@ -17,7 +17,7 @@ import (
 
 func adminRoleCommand(e *Env) *cobra.Command {
 	k := roles()
-	return group("role", "Make roles of the registry's account and their policies", `  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
+	return group("role", "Manage roles of the registry's account and their policies", `  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin role list`,
 		identityListCommand(e, k), roleCreateCommand(e, k), identityDeleteCommand(e, k),
 		identityAttachCommand(e, k, true), identityAttachCommand(e, k, false))
@@ -47,8 +47,8 @@ func roleCreateCommand(e *Env, k identityKind) *cobra.Command {
 		trust    string
 	)
 	cmd := identityCall(e, &cobra.Command{
-		Use: "create NAME --trust WHO [flags]", Short: "Make a role",
-		Long: "Make a role that others may assume: an account, a user or role by its ARN, or\nwhoever the trust policy in a file names. Print its ARN.",
+		Use: "create NAME --trust WHO [flags]", Short: "Create a role",
+		Long: "Create a role and print its ARN. --trust says who may assume the role: an account,\na user or role by its ARN, or the principals that a trust policy file names.",
 		Example: `  kontor admin role create deployer --trust 222222222222 --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin role create ci --trust trust.json`, Args: between(1, 1),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
@@ -67,14 +67,14 @@ func roleCreateCommand(e *Env, k identityKind) *cobra.Command {
 		return said(map[string]string{"arn": *made.Role.Arn, "id": *made.Role.RoleId}, "%s", *made.Role.Arn), nil
 	})
 	policyFlag(cmd, &policies)
-	cmd.Flags().StringVar(&trust, "trust", "", "who may assume it: an account `ID`, an ARN, or a file with a trust policy (required)")
+	cmd.Flags().StringVar(&trust, "trust", "", "let `ID` assume the role: an account ID, an ARN, or a file with a trust policy (required)")
 	return cmd
 }
 
 // trustPolicy is the trust policy that --trust means.
 func trustPolicy(who string) (string, error) {
 	if who == "" {
-		return "", usagef("say who may assume the role with --trust: an account id, an ARN, or a file with a trust policy")
+		return "", usagef("--trust is required: pass an account ID, an ARN, or a file with a trust policy")
 	}
 	if _, err := ecr.ParseAccountID(who); err == nil || strings.HasPrefix(who, "arn:") {
 		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"sts:AssumeRole"}]}`, who), nil

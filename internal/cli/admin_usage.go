@@ -2,11 +2,11 @@ package cli
 
 import (
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -14,25 +14,25 @@ func adminUsageCommand(e *Env) *cobra.Command {
 	var name string
 	return adminCall(e, &cobra.Command{
 		Use:   "usage [REPOSITORY] [flags]",
-		Short: "Say what images take, and what each lifecycle rule would free",
-		Long: `Say how many bytes the layers of a repository take, or those of all, by tag, and
-what each lifecycle rule would free now. A layer counts once however many images
-have it, and images in use (kontor lease) stay. What lies in the recycle bin is
-not counted; it takes its space until it has expired there.`,
+		Short: "Show the space that images use, and what each lifecycle rule would free",
+		Long: `Show how many bytes the layers of one repository or of all repositories use, by
+tag, and how many each lifecycle rule would free now. A layer that several images
+share counts once, and images in use (kontor lease) are kept. Images in the
+recycle bin are not counted; they use space until they expire there.`,
 		Example: `  kontor admin usage
   kontor admin usage team/app --json | jq .repositories[].ownLayerBytes`,
 		Args: between(0, 1), PreRunE: repositoryInto(&name),
 		ValidArgsFunction: completeRepository(e, &fileOptions{}),
 	}, func(ctx context.Context, c *adminClient, _ []string) (shown, error) {
 		names, err := c.repositories(ctx, name)
-		list := []admin.DescribeUsageResponse{}
+		usage := report.Usage{Repositories: []admin.DescribeUsageResponse{}}
 		for _, n := range names {
 			var out admin.DescribeUsageResponse
 			if err := c.Call(ctx, "DescribeUsage", admin.DescribeUsageRequest{RepositoryName: n}, &out); err != nil {
 				return shown{}, err
 			}
-			list = append(list, out)
+			usage.Repositories = append(usage.Repositories, out)
 		}
-		return shown{json: map[string]any{"repositories": list}, text: func(w io.Writer, o render.Options) error { return render.Usage(w, list, o) }}, err
+		return show(usage, render.Usage), err
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 func adminUserCommand(e *Env) *cobra.Command {
 	k := users()
-	return group("user", "Make users of the registry's account, their access keys and policies", `  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
+	return group("user", "Manage users of the registry's account, their access keys and policies", `  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin user list`,
 		identityListCommand(e, k), userCreateCommand(e, k), identityDeleteCommand(e, k),
 		identityAttachCommand(e, k, true), identityAttachCommand(e, k, false), userKeysCommand(e))
@@ -48,8 +48,8 @@ func users() identityKind {
 func userCreateCommand(e *Env, k identityKind) *cobra.Command {
 	var policies []string
 	cmd := identityCall(e, &cobra.Command{
-		Use: "create NAME [flags]", Short: "Make a user with an access key",
-		Long: "Make a user, attach managed policies, and print an access key. Its secret is not\nshown again; kontor env --user NAME knows it on this machine.",
+		Use: "create NAME [flags]", Short: "Create a user with an access key",
+		Long: "Create a user, attach managed policies, and print an access key. The secret is not\nshown again; on this machine, kontor env --user NAME prints it.",
 		Example: `  kontor admin user create ann --policy AmazonEC2ContainerRegistryPowerUser
   kontor admin user create ci --json | jq -r .secret_access_key`, Args: between(1, 1),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func userKeysCommand(e *Env) *cobra.Command {
@@ -19,25 +20,25 @@ func userKeysCommand(e *Env) *cobra.Command {
 			return failed(c.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: &user, AccessKeyId: &key, Status: s}))
 		}
 	}
-	return group("keys", "Rotate the access keys of users", `  kontor admin user keys rotate ann
+	return group("keys", "Manage the access keys of users", `  kontor admin user keys rotate ann
   kontor admin user keys list ann`,
 		keyListCommand(e), keyRotateCommand(e),
-		keyChangeCommand(e, "deactivate", "Switch an access key off, and everything that was issued to it", status(types.StatusTypeInactive)),
-		keyChangeCommand(e, "activate", "Switch an access key on again", status(types.StatusTypeActive)),
-		keyChangeCommand(e, "delete", "Remove an access key for good, and end everything that was issued to it",
+		keyChangeCommand(e, "deactivate", "Deactivate an access key and the sessions and logins issued with it", status(types.StatusTypeInactive)),
+		keyChangeCommand(e, "activate", "Reactivate an access key", status(types.StatusTypeActive)),
+		keyChangeCommand(e, "delete", "Delete an access key and end the sessions and logins issued with it",
 			func(ctx context.Context, c *iam.Client, user, key string) error {
 				return failed(c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &user, AccessKeyId: &key}))
 			}))
 }
 
-func keysOf(ctx context.Context, c *iam.Client, user string) ([]render.IdentityKey, error) {
+func keysOf(ctx context.Context, c *iam.Client, user string) ([]report.IdentityKey, error) {
 	out, err := c.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: &user})
 	if err != nil {
 		return nil, err
 	}
-	keys := []render.IdentityKey{}
+	keys := []report.IdentityKey{}
 	for _, k := range out.AccessKeyMetadata {
-		keys = append(keys, render.IdentityKey{ID: *k.AccessKeyId, Active: k.Status == types.StatusTypeActive, Created: *k.CreateDate})
+		keys = append(keys, report.IdentityKey{ID: *k.AccessKeyId, Active: k.Status == types.StatusTypeActive, Created: *k.CreateDate})
 	}
 	return keys, nil
 }
@@ -48,8 +49,8 @@ func newKey(ctx context.Context, c *iam.Client, user string) (shown, error) {
 	if err != nil {
 		return shown{}, err
 	}
-	k := render.IdentityKey{ID: *out.AccessKey.AccessKeyId, Active: true, Created: *out.AccessKey.CreateDate, Secret: *out.AccessKey.SecretAccessKey}
-	return shown{json: k, text: func(w io.Writer, _ render.Options) error { return render.Keys(w, user, []render.IdentityKey{k}) }}, nil
+	k := report.IdentityKey{ID: *out.AccessKey.AccessKeyId, Active: true, Created: *out.AccessKey.CreateDate, Secret: *out.AccessKey.SecretAccessKey}
+	return shown{json: k, text: func(w io.Writer, _ render.Options) error { return render.Keys(w, user, []report.IdentityKey{k}) }}, nil
 }
 
 func keyListCommand(e *Env) *cobra.Command {
@@ -64,8 +65,8 @@ func keyListCommand(e *Env) *cobra.Command {
 
 func keyRotateCommand(e *Env) *cobra.Command {
 	return identityCall(e, &cobra.Command{
-		Use: "rotate NAME [flags]", Short: "Give a user another access key and switch the old one off",
-		Long:    "Make another access key and print it, then switch off those that the user had.\nThe oldest is removed where there is no room for another: a user has two at most.",
+		Use: "rotate NAME [flags]", Short: "Give a user a new access key and deactivate the old one",
+		Long:    "Create an access key and print it, then deactivate the user's other keys. A user\nhas at most two keys: if there are two already, the oldest is deleted first.",
 		Example: "  kontor admin user keys rotate ann", Args: between(1, 1),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
 		keys, err := keysOf(ctx, c, args[0])
@@ -75,7 +76,7 @@ func keyRotateCommand(e *Env) *cobra.Command {
 		const most = 2
 		if len(keys) >= most {
 			// one that is off goes first
-			i := max(0, slices.IndexFunc(keys, func(k render.IdentityKey) bool { return !k.Active }))
+			i := max(0, slices.IndexFunc(keys, func(k report.IdentityKey) bool { return !k.Active }))
 			if err := failed(c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &args[0], AccessKeyId: &keys[i].ID})); err != nil {
 				return shown{}, err
 			}
@@ -100,7 +101,7 @@ func keyRotateCommand(e *Env) *cobra.Command {
 func keyChangeCommand(e *Env, verb, short string, change func(ctx context.Context, c *iam.Client, user, key string) error) *cobra.Command {
 	done := strings.TrimSuffix(verb, "e") + "ed"
 	return identityCall(e, &cobra.Command{
-		Use: verb + " NAME KEY [flags]", Short: short, Long: short + ". It holds for the next request, on every way in.",
+		Use: verb + " NAME KEY [flags]", Short: short, Long: short + ".\nThe change takes effect with the next request, over every protocol.",
 		Example: "  kontor admin user keys " + verb + " ann AKIAIOSFODNN7EXAMPLE", Args: between(2, 2),
 	}, func(ctx context.Context, c *iam.Client, args []string) (shown, error) {
 		return said(map[string]string{"user": args[0], "access_key": args[1], "done": done}, "%s of %s is %s", args[1], args[0], done), change(ctx, c, args[0], args[1])

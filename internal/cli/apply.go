@@ -28,7 +28,7 @@ func (o *applyOptions) flags(e *Env, cmd *cobra.Command) {
 	o.targetsOptions.flags(e, cmd)
 	o.parallelFlag(cmd)
 	jsonFlag(cmd, &o.asJSON)
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "change without asking (default false)")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "skip the confirmation prompt (default false)")
 	o.usedOptions.flags(cmd)
 }
 
@@ -46,26 +46,28 @@ func applyCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "apply [PLAN] [flags]",
-		Short: "Make registries' repositories as the file says",
-		Long: `Compare the file with its registries, show what will change, ask, and change it.
+		Short: "Apply the file: create and change repositories",
+		Long: `Compare the file with its registries, show what will change, ask for confirmation,
+and apply the changes.
 
-Each repository is read again before it is changed, and left alone when it is
-not as the plan saw it. When one repository or registry fails, the others go on;
-running apply again does what is left. Nothing is changed when one of the file's
-lifecycle_tests or access_tests does not hold, or when a change would expire or
-delete an image in use: one that --leases names, or that the registry knows of
-(kontor lease).
+Each repository is read again before it is changed. If it has changed since the
+plan, it is left as it is. If one repository or registry fails, the others are
+still applied; run apply again for the rest. Nothing is changed if one of the
+file's lifecycle_tests or access_tests fails, or if a change would expire or
+delete an image in use: one that --leases names or that has a lease in the
+registry (kontor lease).
 
-With PLAN, a file that kontor plan --output wrote, exactly that plan is carried
-out, or nothing when the file or a registry has moved since.
+With PLAN, a file that kontor plan --output wrote, exactly that plan is applied.
+If the file or a registry has changed since, nothing is applied.
 
-Repositories that are not in the file are never changed, unless --prune says to
-delete those of the file's stack, which the file must name. Protected
-repositories are not deleted, and those with images only with --delete-images.
+Repositories that are not in the file are never changed, except that --prune
+deletes those of the file's stack; the file must name the stack. Protected
+repositories are not deleted, and repositories with images only with
+--delete-images.
 
-A file with registries: is applied to all of them, or those of --target; a file
-without is applied to the local registry of --data, and nothing ever goes to
-AWS.`,
+A file with registries: is applied to all of them, or to those given with
+--target. A file without registries: is applied to the local registry of --data,
+and never to AWS.`,
 		Example: `  kontor apply -f kontor.yaml
   kontor apply --target prod --yes --json
   kontor apply --prune
@@ -77,7 +79,7 @@ AWS.`,
 			}
 			if len(args) > 0 {
 				if end.prune {
-					return usagef("what is deleted says the plan: leave out --prune, or give it to kontor plan")
+					return usagef("a plan file already says what is deleted: leave out --prune, or pass it to kontor plan")
 				}
 				return applyFile(cmd.Context(), e, args[0], o)
 			}
@@ -94,7 +96,7 @@ func applyFile(ctx context.Context, e *Env, name string, o applyOptions) (err er
 	set, err := readPlan(name)
 	if err != nil {
 		if _, there := os.Stat(name); there == nil && slices.Contains(spec.Endings(), filepath.Ext(name)) {
-			return fmt.Errorf("%w; a file of repositories is given with -f", err)
+			return fmt.Errorf("%w; to apply a file of repositories, use -f", err)
 		}
 		return err
 	}
@@ -102,13 +104,13 @@ func applyFile(ctx context.Context, e *Env, name string, o applyOptions) (err er
 		o.files = set.Files
 	}
 	if len(o.targets) > 0 || e.Getenv(envTarget) != "" {
-		return usagef("a plan is carried out whole: leave out --target and %s, or give it to kontor plan", envTarget)
+		return usagef("a plan file is applied as a whole: leave out --target and %s, or pass them to kontor plan", envTarget)
 	}
 	for _, p := range set.Plans {
 		o.targets = append(o.targets, p.Target.Name)
 	}
 	if len(o.targets) == 0 {
-		return fmt.Errorf("%s holds no plan", name)
+		return fmt.Errorf("%s does not contain a plan", name)
 	}
 	r, err := openUsed(ctx, e, o.targetsOptions, o.usedOptions)
 	if err != nil {
@@ -119,7 +121,7 @@ func applyFile(ctx context.Context, e *Env, name string, o applyOptions) (err er
 	var stale *run.StaleError
 	switch {
 	case errors.As(err, &stale):
-		return errors.Join(err, fmt.Errorf("%s is out of date and nothing was changed: plan again", name))
+		return errors.Join(err, fmt.Errorf("%s is out of date and nothing was changed: run kontor plan again", name))
 	case err != nil:
 		return errors.Join(err, errNothing)
 	}
@@ -174,7 +176,7 @@ func apply(ctx context.Context, e *Env, r *run.Run, p run.Planned, o applyOption
 	}
 	reporter := render.NewReporter(out, plans, several, opts, !o.asJSON && e.movesCursor(e.Stdout))
 	stopping := context.AfterFunc(ctx, func() {
-		e.notice("stopping: repositories that were begun are finished; interrupt again to stop at once")
+		e.notice("stopping: finishing the repositories in progress; interrupt again to stop at once")
 	})
 	result, failed := r.Apply(ctx, reporter.Report)
 	stopping()

@@ -41,13 +41,13 @@ func (e *Env) ask(ctx context.Context, question string) (bool, error) {
 	}
 }
 
-// mayAsk finds out whether there is somebody to ask, where yes was not said.
+// mayAsk finds out whether the user can be asked, unless yes was given.
 func (e *Env) mayAsk(yes, asJSON bool) error {
 	switch {
 	case !yes && asJSON:
-		return usagef("--json does not ask: give --yes to change without asking")
+		return usagef("cannot prompt with --json: pass --yes")
 	case !yes && !e.IsTerminal(e.Stdin):
-		return usagef("stdin is not a terminal, so there is nobody to ask: give --yes to change without asking")
+		return usagef("cannot prompt, because stdin is not a terminal: pass --yes")
 	}
 	return nil
 }

@@ -3,7 +3,7 @@
 // holds one command.
 //
 // Promises to scripts: exit codes are 0 done, 1 failed, 2 wrong usage, 3
-// changes are pending (only of plan --exit-code); results go to stdout,
+// something is pending (of plan and promote with --exit-code, and of wait); results go to stdout,
 // everything else to stderr; nothing is asked unless stdin is a terminal.
 package cli
 
@@ -246,9 +246,9 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if cmd.Flags().Lookup("file") != nil && filepath.Ext(args[0]) != "" {
-		return usagef("%s takes no arguments; a file is given with -f: %s -f %s", cmd.CommandPath(), cmd.CommandPath(), args[0])
+		return usagef("%s takes no arguments: to name a file, use %s -f %s", cmd.CommandPath(), cmd.CommandPath(), args[0])
 	}
-	return usagef("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])
+	return usagef("%s takes no arguments: leave out %q", cmd.CommandPath(), args[0])
 }
 
 // New returns the root command, which runs in env.
@@ -256,7 +256,7 @@ func New(env *Env) *cobra.Command {
 	env.fill()
 	root := &cobra.Command{
 		Use:   "kontor",
-		Short: "Deploy container image repositories, and be their registry",
+		Short: "Deploy and run container image repositories",
 		Long: `Kontor deploys container image repositories from one file, to Amazon ECR and
 to its own ECR-compatible registry.`,
 		Example: `  kontor up                      # a registry on this machine, with the file's repositories
@@ -291,6 +291,8 @@ to its own ECR-compatible registry.`,
 		applyCommand(env),
 		destroyCommand(env),
 		outputsCommand(env),
+		promoteCommand(env),
+		waitCommand(env),
 		lifecycleCommand(env),
 		accessCommand(env),
 		leaseCommand(env),
@@ -307,6 +309,10 @@ to its own ECR-compatible registry.`,
 	return root
 }
 
+// annotationPending is the annotation of a command that says what exit code 3
+// means to it.
+const annotationPending = "pending"
+
 // usageTemplate ends with the exit codes and an example.
 const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
   {{.CommandPath}} COMMAND{{else if .Runnable}}
@@ -322,7 +328,7 @@ Global flags:
 {{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
 
 Exit codes:
-  0 done, 1 failed, 2 wrong usage{{if .Flags.Lookup "exit-code"}}, 3 changes are pending (with --exit-code){{end}}{{if .HasExample}}
+  0 done, 1 failed, 2 wrong usage{{if .Flags.Lookup "exit-code"}}, 3 changes are pending (with --exit-code){{end}}{{with index .Annotations "pending"}}, 3 {{.}}{{end}}{{if .HasExample}}
 
 Example:
 {{.Example}}{{end}}

@@ -19,7 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
@@ -112,16 +112,16 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		{"pln", "kontor: unknown command \"pln\", did you mean plan?\nsee kontor -h\n"},
 		{"plan --nope", "kontor: unknown flag: --nope\nsee kontor plan -h\n"},
-		{"plan extra", "kontor: kontor plan takes no arguments, and \"extra\" is one\nsee kontor plan -h\n"},
-		{"plan kontor.yaml", "kontor: kontor plan takes no arguments; a file is given with -f: kontor plan -f kontor.yaml\nsee kontor plan -h\n"},
+		{"plan extra", "kontor: kontor plan takes no arguments: leave out \"extra\"\nsee kontor plan -h\n"},
+		{"plan kontor.yaml", "kontor: kontor plan takes no arguments: to name a file, use kontor plan -f kontor.yaml\nsee kontor plan -h\n"},
 		{"completion tcsh", "kontor: unknown command \"tcsh\" for \"kontor completion\", did you mean bash or fish or zsh?\nsee kontor completion -h\n"},
 		{"access chekc", "kontor: unknown command \"chekc\" for \"kontor access\", did you mean check?\nsee kontor access -h\n"},
 		{"lifecycle explain", "kontor: kontor lifecycle explain takes 1 argument, and got 0: kontor lifecycle explain REPOSITORY:TAG|REPOSITORY@DIGEST [flags]\nsee kontor lifecycle explain -h\n"},
 		{"explain a b", "kontor: kontor explain takes at most 1 argument, and got 2: kontor explain [FIELD] [flags]\nsee kontor explain -h\n"},
-		{"apply", "kontor: stdin is not a terminal, so there is nobody to ask: give --yes to change without asking\nsee kontor apply -h\n"},
-		{"apply --json", "kontor: --json does not ask: give --yes to change without asking\nsee kontor apply -h\n"},
-		{"outputs --format xml", "kontor: unknown format \"xml\": it is text, json, dotenv, env or github\nsee kontor outputs -h\n"},
-		{"outputs --format env --json", "kontor: --json and --format env contradict each other\nsee kontor outputs -h\n"},
+		{"apply", "kontor: cannot prompt, because stdin is not a terminal: pass --yes\nsee kontor apply -h\n"},
+		{"apply --json", "kontor: cannot prompt with --json: pass --yes\nsee kontor apply -h\n"},
+		{"outputs --format xml", "kontor: unknown format \"xml\": want text, json, dotenv, env or github\nsee kontor outputs -h\n"},
+		{"outputs --format env --json", "kontor: --json and --format env cannot be combined\nsee kontor outputs -h\n"},
 		{"plan --target prod", "kontor: there is no registry \"prod\" in the file: it has local\nsee kontor plan -h\n"},
 	}
 	for _, tt := range tests {
@@ -148,12 +148,12 @@ func TestFileErrorsAreOneALine(t *testing.T) {
 
 func TestWhichFileIsRead(t *testing.T) {
 	s := newShell(t)
-	s.want(s.run("validate"), 1, "there is no kontor.yaml, kontor.yml, kontor.json, kontor.hcl or kontor.tfvars in this folder: give -f FILE")
+	s.want(s.run("validate"), 1, "there is no kontor.yaml, kontor.yml, kontor.json, kontor.hcl or kontor.tfvars in this folder: pass -f FILE")
 	s.want(s.run("validate", "-f", "none.yaml"), 1, "kontor: none.yaml does not exist\n")
 	s.write("kontor.json", `{"stack": "from-json", "ecr_repositories": {}}`)
 	s.want(s.run("validate"), 0, "stack from-json, 0 repositories")
 	s.write("kontor.yaml", localFile)
-	s.want(s.run("validate"), 1, "there are kontor.yaml and kontor.json in this folder: give -f FILE")
+	s.want(s.run("validate"), 1, "there are kontor.yaml and kontor.json in this folder: choose with -f FILE")
 	s.env["KONTOR_FILE"] = "kontor.yaml"
 	s.want(s.run("validate"), 0, "stack platform, 2 repositories")
 	s.want(s.run("validate", "-f", "kontor.json"), 0, "stack from-json")
@@ -273,7 +273,7 @@ func TestSeveralRegistries(t *testing.T) {
 
 	s.env["KONTOR_TARGET"] = ""
 	s.want(s.run("outputs"), 0, "111111111111.dkr.ecr.eu-west-1.amazonaws.com/api", reg.Host+"/website")
-	s.want(s.run("outputs", "--format", "env"), 2, "give --target")
+	s.want(s.run("outputs", "--format", "env"), 2, "choose one with --target")
 	r := s.want(s.run("outputs", "--format", "env", "--target", "dev"), 0)
 	want := `KONTOR_REGISTRY=111111111111.dkr.ecr.eu-west-1.amazonaws.com
 KONTOR_ACCOUNT=111111111111
@@ -286,7 +286,7 @@ KONTOR_ARN_WEBSITE=arn:aws:ecr:eu-west-1:111111111111:repository/website
 	if diff := cmp.Diff(want, r.out); diff != "" {
 		t.Errorf("outputs --format env (-want +got):\n%s", diff)
 	}
-	var o struct{ Registries []render.Outputs }
+	var o struct{ Registries []rollout.RegistryOutput }
 	if err := json.Unmarshal([]byte(s.want(s.run("outputs", "--json"), 0).out), &o); err != nil || len(o.Registries) != 2 {
 		t.Errorf("outputs --json: %v, %+v", err, o)
 	}
@@ -371,7 +371,7 @@ func TestDataFolder(t *testing.T) {
 		})
 	}
 	s.env, s.t = map[string]string{}, t
-	s.want(s.run("outputs"), 2, "neither HOME nor XDG_STATE_HOME is set: give --data DIR")
+	s.want(s.run("outputs"), 2, "neither HOME nor XDG_STATE_HOME is set: pass --data DIR")
 }
 
 // TestInterrupted: an interrupt is said once, however many registries it is

@@ -36,7 +36,7 @@ func newHosts(e *Env, data string, keep bool) (*tokens.Hosts, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !given:
 		case err != nil:
-			return nil, fmt.Errorf("reading the file of hosts: %w", err)
+			return nil, fmt.Errorf("reading the credentials file: %w", err)
 		default:
 			if h.Config, err = tokens.ParseConfig(name, b); err != nil {
 				return nil, err

@@ -51,16 +51,16 @@ func credentialProviderCommand(e *Env) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:   "credential-provider [flags]",
-		Short: "Give a kubelet the passwords of registries (image credential provider)",
+		Short: "Provide registry passwords to a kubelet (image credential provider)",
 		Long: `Read a CredentialProviderRequest of the kubelet from stdin and write the response
-to stdout: a password of the image's registry, that the kubelet keeps for half of
-its life.
+to stdout: a password for the image's registry, which the kubelet caches for half
+of its lifetime.
 
-Hosts of Amazon ECR in every form need nothing more: account and region are in
-the name, and the node's role is who asks. Other hosts, and other profiles and
-roles, are those of the file that $KONTOR_CREDENTIALS names (default
-$XDG_CONFIG_HOME/kontor/credentials.json), and the registry of --data is known
-by its host. kontor credential-provider config prints what to install.`,
+Hosts of Amazon ECR need no configuration: the account and region are in the host
+name, and the credentials are those of the node's role. To use other hosts,
+profiles or roles, list them in the file that $KONTOR_CREDENTIALS names (default
+$XDG_CONFIG_HOME/kontor/credentials.json). The registry of --data is recognized by
+its host. kontor credential-provider config prints the configuration to install.`,
 		Example: `  kontor credential-provider config > /etc/kubernetes/credential-provider.yaml
   echo '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/v1","image":"localhost:5050/web"}' |
     kontor credential-provider`,
@@ -77,7 +77,7 @@ by its host. kontor credential-provider config prints what to install.`,
 			host := tokens.ImageHost(request.Image)
 			token, err := hosts.Get(cmd.Context(), host)
 			if errors.Is(err, tokens.ErrUnknownHost) {
-				return fmt.Errorf("nothing is known of registry %s: name it in the file of %s, or take it out of the provider's matchImages", host, envCredentials)
+				return fmt.Errorf("unknown registry %s: add it to the file that %s names, or remove it from the provider's matchImages", host, envCredentials)
 			}
 			if err != nil {
 				return err
@@ -102,13 +102,13 @@ func readProviderRequest(r io.Reader) (q providerRequest, err error) {
 	case err != nil:
 		return q, fmt.Errorf("reading the request: %w", err)
 	case len(b) > maxProviderData:
-		return q, fmt.Errorf("the request has more than %d bytes", maxProviderData)
+		return q, fmt.Errorf("the request is larger than %d bytes", maxProviderData)
 	case json.Unmarshal(b, &q) != nil:
 		return q, errors.New("the request on stdin is not a CredentialProviderRequest in JSON: this command is for the kubelet")
 	case q.Kind != "CredentialProviderRequest":
 		return q, fmt.Errorf("the request's kind is %q, want CredentialProviderRequest", q.Kind)
 	case q.Image == "":
-		return q, errors.New("the request names no image")
+		return q, errors.New("the request does not name an image")
 	}
 	if v, ok := strings.CutPrefix(q.APIVersion, providerGroup); !ok || !slices.Contains(providerVersions, v) {
 		return q, fmt.Errorf("the request's version is %q, want %sv1: give apiVersion %sv1 in the CredentialProviderConfig", q.APIVersion, providerGroup, providerGroup)

@@ -39,11 +39,12 @@ func credentialProviderConfigCommand(e *Env) *cobra.Command {
 		Use:   "config [flags]",
 		Short: "Print the CredentialProviderConfig to install on nodes",
 		Long: `Print a CredentialProviderConfig for the kubelet's
---image-credential-provider-config: it asks kontor for the hosts of Amazon ECR,
-those of the file of hosts, and those of --match. It is JSON, which is YAML, too.
+--image-credential-provider-config. With it, the kubelet asks kontor for the hosts
+of Amazon ECR, those in the credentials file, and those given with --match. The
+output is JSON, which is also valid YAML.
 
-The kubelet looks for the program in --image-credential-provider-bin-dir. Where
-$KONTOR_CREDENTIALS is set, the kubelet sets it to the same file.`,
+The kubelet looks for the program in --image-credential-provider-bin-dir. If
+$KONTOR_CREDENTIALS is set, the configuration passes it on to the program.`,
 		Example: `  kontor credential-provider config > /etc/kubernetes/credential-provider.yaml
   KONTOR_CREDENTIALS=/etc/kontor/credentials.json kontor credential-provider config --match registry.example:5000`,
 		Args: noArgs,
@@ -72,7 +73,7 @@ $KONTOR_CREDENTIALS is set, the kubelet sets it to the same file.`,
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&match, "match", nil, "ask kontor for `HOST`, too, with '*' for a part between dots; may be given several times (default none)")
-	cmd.Flags().StringVar(&binary, "name", "kontor", "the program's `NAME` in the kubelet's folder of providers")
+	cmd.Flags().StringArrayVar(&match, "match", nil, "also ask kontor for `HOST`, where '*' matches one part between dots; may be given several times (default none)")
+	cmd.Flags().StringVar(&binary, "name", "kontor", "the program's `NAME` in the kubelet's provider folder")
 	return cmd
 }

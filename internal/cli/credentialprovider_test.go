@@ -29,7 +29,7 @@ func FuzzProviderRequest(f *testing.F) {
 
 func TestProviderRequestIsBounded(t *testing.T) {
 	_, err := readProviderRequest(strings.NewReader(strings.Repeat(" ", maxProviderData+1)))
-	if err == nil || !strings.Contains(err.Error(), "more than 1048576 bytes") {
+	if err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -14,14 +14,15 @@ func destroyCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "destroy [flags]",
 		Short: "Delete the repositories of the file's stack",
-		Long: `Show which repositories belong to the file's stack, ask, and delete them, whether
-the file still names them or not.
+		Long: `Show which repositories belong to the file's stack, ask for confirmation, and
+delete them, including those that are no longer in the file.
 
-The file must name its stack. Only repositories that carry its tag are deleted.
-Nothing is deleted of a registry where one of them is protected, which all are
-but those applied with delete_protection: false, or holds images, unless
---delete-images says that these may go. Nothing at all is deleted when an image in
-use would go: one that --leases names, or that the registry knows of.`,
+The file must name its stack. Only repositories with the tag of the stack are
+deleted. Repositories are protected unless they were applied with
+delete_protection: false. If one of them is protected, or holds images and
+--delete-images is not given, nothing in its registry is deleted. Nothing at all
+is deleted if an image in use would be deleted: one that --leases names or that
+has a lease in the registry.`,
 		Example: `  kontor destroy --target staging
   kontor destroy --target staging --delete-images --yes`,
 		Args: noArgs,

@@ -28,8 +28,8 @@ func TestDestroyAsks(t *testing.T) {
 	s.write("kontor.yaml", remoteFile(reg))
 	s.write("free.yaml", "defaults: {delete_protection: false}\n"+remoteFile(reg))
 	s.want(s.run("apply", "-y", "-f", "free.yaml"), 0)
-	s.want(s.run("destroy", "-f", "free.yaml"), 2, "stdin is not a terminal, so there is nobody to ask")
-	s.want(s.run("apply", "--prune"), 2, "stdin is not a terminal, so there is nobody to ask")
+	s.want(s.run("destroy", "-f", "free.yaml"), 2, "cannot prompt, because stdin is not a terminal")
+	s.want(s.run("apply", "--prune"), 2, "cannot prompt, because stdin is not a terminal")
 	s.terminal = true
 	for _, s.stdin = range []string{"", "n\n", "\n", "destroy\n", "yess\n"} {
 		s.want(s.run("destroy", "-f", "free.yaml"), 1, "DELETE 3 repositories of registry prod (account 000000000000, region us-east-1)? [y/N] ", "kontor: nothing was changed\n")

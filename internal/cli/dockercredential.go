@@ -14,7 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/version"
 )
 
-// helperName is the name under which docker and its kin look for kontor.
+// helperName is the name under which docker and compatible tools look for kontor.
 const helperName = "docker-credential-kontor"
 
 // Args are the arguments of a process, whose name comes first: what docker's
@@ -34,19 +34,19 @@ func dockerCredentialCommand(e *Env) *cobra.Command {
 	actions := []string{credentials.ActionGet, credentials.ActionStore, credentials.ActionErase, credentials.ActionList, credentials.ActionVersion}
 	cmd := &cobra.Command{
 		Use:   "docker-credential ACTION [flags]",
-		Short: "Give docker, podman, skopeo and others the passwords of registries (credential helper)",
-		Long: `Answer as a credential helper of docker. Tools run it as docker-credential-kontor,
+		Short: "Provide registry passwords to docker-compatible tools (credential helper)",
+		Long: `Act as a credential helper for docker. Tools run it as docker-credential-kontor,
 a link to kontor on PATH, for the hosts that credHelpers in docker's config.json
-or podman's auth.json gives to "kontor".
+or podman's auth.json maps to "kontor".
 
-get reads a host from stdin and writes its password: hosts of Amazon ECR in every
-form as the AWS configuration says, others as the file says that
-$KONTOR_CREDENTIALS names (default $XDG_CONFIG_HOME/kontor/credentials.json), and
-the registry of --data by its host. A password is kept for half of its life in
-$XDG_CACHE_HOME/kontor/tokens.json, which only the user can read; erase forgets
-it. store keeps nothing and fails, so that nobody believes otherwise; with
-AWS_ECR_IGNORE_CREDS_STORAGE=true, the variable of Amazon's helper, it does nothing
-for hosts that get knows, so that scripts with a docker login go on.`,
+get reads a host from stdin and writes its password. Hosts of Amazon ECR use the
+AWS configuration. Other hosts are configured in the file that $KONTOR_CREDENTIALS
+names (default $XDG_CONFIG_HOME/kontor/credentials.json). The registry of --data
+is recognized by its host. A password is cached for half of its lifetime in
+$XDG_CACHE_HOME/kontor/tokens.json, which only the user can read; erase removes it
+from there. store stores nothing and fails. For scripts that still run docker login,
+AWS_ECR_IGNORE_CREDS_STORAGE=true, the variable of Amazon's credential helper, lets
+store succeed for hosts that get knows.`,
 		Example: `  ln -s "$(command -v kontor)" ~/bin/docker-credential-kontor
   echo localhost:5050 | kontor docker-credential get
   kontor docker-credential list`,
@@ -79,16 +79,16 @@ for hosts that get knows, so that scripts with a docker login go on.`,
 	return cmd
 }
 
-// envIgnoreStore is the variable by which Amazon's own helper lets docker login of
-// its hosts pass.
-const envIgnoreStore = "AWS_ECR_IGNORE_CREDS_STORAGE"
-
 // dockerHelper is tokens.Hosts in the words of docker's protocol.
 type dockerHelper struct {
 	ctx     func() context.Context
 	hosts   *tokens.Hosts
 	lenient bool // storing for a known host does nothing
 }
+
+// envIgnoreStore is the variable by which Amazon's own helper lets docker login of
+// its hosts pass.
+const envIgnoreStore = "AWS_ECR_IGNORE_CREDS_STORAGE"
 
 // Get returns user and password for a host or URL.
 func (d *dockerHelper) Get(server string) (user, password string, err error) {
@@ -104,12 +104,12 @@ func (d *dockerHelper) Add(c *credentials.Credentials) error {
 	host := tokens.HostOf(c.ServerURL)
 	switch known := d.hosts.Known(d.ctx(), host); {
 	case !known:
-		return fmt.Errorf("kontor does not know %s and stores no passwords: name kontor in credHelpers of docker's config.json for its own hosts only, not in credsStore, or say in $%s how to get a password of %s",
-			host, envCredentials, host)
+		return fmt.Errorf("kontor does not know %s and stores no passwords: list kontor in credHelpers of docker's config.json for its own hosts only, not in credsStore, or configure %s in $%s",
+			host, host, envCredentials)
 	case d.lenient:
 		return nil
 	}
-	return fmt.Errorf("kontor gets the password of %s by itself: there is nothing to log in to, and nothing is stored (%s=true lets docker login pass)", host, envIgnoreStore)
+	return fmt.Errorf("kontor gets the password of %s when it is needed: there is no need to log in, and nothing is stored (%s=true lets docker login succeed)", host, envIgnoreStore)
 }
 
 // Delete forgets what is kept for a host.

@@ -16,15 +16,15 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli"
 )
 
-var update = flag.Bool("update", false, "write docs/commands.md anew")
+var update = flag.Bool("update", false, "regenerate docs/commands.md")
 
 const commandReferenceHead = `# Commands
 
-A test writes this page from the commands; ` + "`kontor COMMAND -h`" + ` says the same.
+This page is generated from the commands; ` + "`kontor COMMAND -h`" + ` prints the same text.
 
-Flags win over environment variables, and these over what is built in. Results
-go to stdout, everything else to stderr. Colours are for terminals only, and
-` + "`NO_COLOR`" + ` turns them off. Words in capitals are to be replaced.
+Flags take precedence over environment variables, and environment variables over
+defaults. Results go to stdout, everything else to stderr. Colours are used on
+terminals only, and ` + "`NO_COLOR`" + ` turns them off. Replace words in capitals.
 `
 
 // TestCommandReference holds docs/commands.md against the commands.
@@ -44,7 +44,7 @@ func TestCommandReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("docs/commands.md is old: run `go test ./internal/cli -run TestCommandReference -update` (-commands +file):\n%s", diff)
+		t.Errorf("docs/commands.md is out of date: run `go test ./internal/cli -run TestCommandReference -update` (-commands +file):\n%s", diff)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestFlagsSayWhatTheyTake(t *testing.T) {
 		seen[c.CommandPath()] = true
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			if f.Value.Type() != "bool" && !placeholder.MatchString(f.Usage) {
-				t.Errorf("%s --%s: no word stands for the value: %q", c.CommandPath(), f.Name, f.Usage)
+				t.Errorf("%s --%s: no placeholder for the value: %q", c.CommandPath(), f.Name, f.Usage)
 			}
 		})
 		for _, sub := range c.Commands() {

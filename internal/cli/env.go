@@ -20,12 +20,13 @@ func envCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env [flags]",
 		Short: "Print variables for the AWS CLI and SDKs to reach the local registry",
-		Long: `Print the credentials and the endpoint of the local registry as variables:
+		Long: `Print the credentials and the endpoint of the local registry as environment
+variables:
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_DEFAULT_REGION,
 AWS_ENDPOINT_URL, KONTOR_REGISTRY (host:port of image references),
 KONTOR_ACCOUNT, and after up --tls AWS_CA_BUNDLE.
 
-Give the AWS CLI the endpoint explicitly, because versions before 2.13 ignore
+Pass the endpoint to the AWS CLI explicitly, because versions before 2.13 ignore
 AWS_ENDPOINT_URL and would call AWS:
 
   aws --endpoint-url "$AWS_ENDPOINT_URL" ecr describe-repositories`,

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 func explainFieldCommand(e *Env) *cobra.Command {
@@ -12,8 +13,8 @@ func explainFieldCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [FIELD] [flags]",
 		Short: "Explain a field of the file",
-		Long: `Say what a field of the file is for: its type and default, the setting of ECR that
-it becomes, what ECR limits, and an example. Without a field, list them all.
+		Long: `Describe a field of the file: its purpose, type and default, the ECR setting that
+it controls, the limits of ECR, and an example. Without FIELD, list all fields.
 
 FIELD is a name (is_immutable), a path of names (registries.account), or the path
 in an error (ecr_repositories.api.expiration_rules[0].days).`,
@@ -34,12 +35,12 @@ in an error (ecr_repositories.api.expiration_rules[0].days).`,
 					if near != "" {
 						return usagef("there is no field %q, did you mean %s?", args[0], near)
 					}
-					return usagef("there is no field %q: kontor explain lists all", args[0])
+					return usagef("there is no field %q: list all fields with kontor explain", args[0])
 				}
 			}
 			switch {
 			case asJSON:
-				return render.FieldsJSON(e.Stdout, found)
+				return render.JSON(e.Stdout, rollout.NewFields(found))
 			case len(args) == 0:
 				return render.FieldList(e.Stdout, found, e.options(e.Stdout))
 			}

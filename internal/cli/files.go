@@ -38,9 +38,9 @@ func readSources(e *Env, o fileOptions) ([]spec.Source, error) {
 	names := fileNames(e, o)
 	switch given := len(o.files) > 0 || e.Getenv(envFile) != ""; {
 	case len(names) == 0:
-		return nil, fmt.Errorf("there is no %s in this folder: give -f FILE", nameList(spec.Names(), "or"))
+		return nil, fmt.Errorf("there is no %s in this folder: pass -f FILE", nameList(spec.Names(), "or"))
 	case len(names) > 1 && !given:
-		return nil, fmt.Errorf("there are %s in this folder: give -f FILE", nameList(names, "and"))
+		return nil, fmt.Errorf("there are %s in this folder: choose with -f FILE", nameList(names, "and"))
 	}
 	out := make([]spec.Source, 0, len(names))
 	for _, n := range names {

@@ -79,7 +79,7 @@ type usedOptions struct {
 
 func (o *usedOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.leases, "leases", nil,
-		"the images in `FILE` are in use: from kubectl get -o json, kontor lease list --json, or a plain list; may be given several times (default none)")
+		"treat the images in `FILE` as in use: output of kubectl get -o json or kontor lease list --json, or a plain list; may be given several times (default none)")
 	hostFlag(cmd, &o.hosts)
 }
 
@@ -117,7 +117,7 @@ func (e *Env) dataDir(flag string) (string, error) {
 	if v := e.Getenv("LocalAppData"); v != "" { // Windows
 		return filepath.Join(v, "kontor"), nil
 	}
-	return "", usagef("neither HOME nor XDG_STATE_HOME is set: give --data DIR")
+	return "", usagef("neither HOME nor XDG_STATE_HOME is set: pass --data DIR")
 }
 
 func plural(n int, one, many string) string {

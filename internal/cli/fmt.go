@@ -23,18 +23,17 @@ func fmtCommand(e *Env) *cobra.Command {
 	languages := []string{string(lang.YAML), string(lang.JSON), string(lang.HCL)}
 	cmd := &cobra.Command{
 		Use:   "fmt [FILE|FOLDER|-]... [flags]",
-		Short: "Lay files out in the one way of their language",
-		Long: `Lay out files, in place, and print the names of those that changed. What they say
-stays the same, and comments stay where they are. A folder stands for the files
-in it that -f would read.
+		Short: "Format files",
+		Long: `Format files in place and print the names of those that changed. The meaning of a
+file stays the same, and comments stay where they are. For a folder, all files in
+it that -f would read are formatted.
 
-In YAML indent (two spaces, lists in mappings too), the space after "-" and ":",
-the ends of lines, and blank lines (one at most) change, and nothing else. JSON
-gets a line for every member and item. HCL and .tfvars look as after terraform
-fmt.
+In YAML, only indentation (two spaces, also for lists in mappings), the space
+after "-" and ":", line ends, and blank lines (at most one) change. JSON gets a
+line for every member and item. HCL and .tfvars look as after terraform fmt.
 
-With --check nothing is written, and it fails when a file is not laid out so.
-"-" reads stdin and writes stdout.`,
+With --check nothing is written, and the command fails when a file needs
+formatting. "-" reads stdin and writes stdout.`,
 		Example: `  kontor fmt
   kontor fmt --check kontor.yaml teams/
   kontor fmt --language hcl - < terraform.tfvars`,
@@ -44,7 +43,7 @@ With --check nothing is written, and it fails when a file is not laid out so.
 			}
 			if slices.Contains(args, "-") {
 				if len(args) > 1 || len(o.files) > 0 {
-					return usagef("- stands for stdin and goes alone")
+					return usagef("- (stdin) cannot be combined with files")
 				}
 				return formatStdin(e, language, check)
 			}
@@ -57,7 +56,7 @@ With --check nothing is written, and it fails when a file is not laid out so.
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&check, "check", false, "write nothing, and fail when there is something to do (default false)")
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing, and fail when a file needs formatting (default false)")
 	cmd.Flags().StringVar(&language, "language", languages[0], "the `LANGUAGE` of stdin: yaml, json or hcl")
 	completeWords(cmd, "language", languages...)
 	return cmd
@@ -95,9 +94,9 @@ func formatFiles(e *Env, sources []lang.Source, check bool) error {
 
 func notFormatted(n int) error {
 	if n == 1 {
-		return errors.New("1 file is not formatted: kontor fmt does it")
+		return errors.New("1 file is not formatted: run kontor fmt")
 	}
-	return fmt.Errorf("%d files are not formatted: kontor fmt does it", n)
+	return fmt.Errorf("%d files are not formatted: run kontor fmt", n)
 }
 
 // maxStdin is above what a file may have, so that its own bound is told.

@@ -43,7 +43,7 @@ func TestFmt(t *testing.T) {
 	s.write("good.json", "{\n  \"ecr_repositories\": {}\n}\n")
 	s.write("bad.yaml", "a: [\n")
 	s.write("k.hcl", "stack=\"a\"\n")
-	r := s.want(s.run("fmt", "--check"), 1, "kontor: 1 file is not formatted: kontor fmt does it")
+	r := s.want(s.run("fmt", "--check"), 1, "kontor: 1 file is not formatted: run kontor fmt")
 	if r.out != "kontor.yaml\n" {
 		t.Errorf("stdout %q", r.out)
 	}
@@ -89,7 +89,7 @@ func TestFmtStdin(t *testing.T) {
 	s.want(s.run("fmt", "--check", "--language", "hcl", "-"), 0)
 	s.stdin = "a: ["
 	s.want(s.run("fmt", "-"), 1, "stdin.yaml:1:4: ")
-	s.want(s.run("fmt", "-", "x.yaml"), 2, "- stands for stdin and goes alone")
+	s.want(s.run("fmt", "-", "x.yaml"), 2, "- (stdin) cannot be combined with files")
 	s.want(s.run("fmt", "--language", "toml", "-"), 2, "--language toml: want yaml, json or hcl")
 }
 
@@ -111,7 +111,7 @@ func TestExplain(t *testing.T) {
 	s.want(s.run("explain", "ecr_repositories.api.keep[0]"), 0, "keep\n", "ECR limit:")
 	s.want(s.run("explain"), 0, "promotions.tags ", "is_immutable ")
 	s.want(s.run("explain", "is_imutable"), 2, `there is no field "is_imutable", did you mean is_immutable?`)
-	s.want(s.run("explain", "zzzzzzzzzzzzz"), 2, `there is no field "zzzzzzzzzzzzz": kontor explain lists all`)
+	s.want(s.run("explain", "zzzzzzzzzzzzz"), 2, `there is no field "zzzzzzzzzzzzz": list all fields with kontor explain`)
 	for line := range strings.Lines(s.want(s.run("explain", "expiration_rules"), 0).out) {
 		if len(line) > 81 {
 			t.Errorf("a long line: %s", line)

@@ -21,11 +21,11 @@ func initCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init [flags]",
 		Short: "Write a starter file",
-		Long: `Write a file to start with: three repositories with common settings, and comments
-that explain them. A file that exists is never overwritten.
+		Long: `Write a starter file: three repositories with common settings, and comments that
+explain them. An existing file is never overwritten.
 
-The format is that of the name's ending: .json, .hcl and .tfvars, and YAML for
-others. JSON has no comments.`,
+The extension of the name selects the format: JSON for .json, HCL for .hcl and
+.tfvars, and YAML for all others. JSON has no comments.`,
 		Example: `  kontor init
   kontor init -o team.hcl
   kontor init --format json -o -`,
@@ -82,13 +82,13 @@ func starterName(output, format string, formats []string) (string, lang.Language
 	case output == "-":
 		return output, language, nil
 	case output != "" && lang.Of(output) != language:
-		return "", "", usagef("%s would be read as %s: give a name that ends in .%s", output, lang.Of(output), language)
+		return "", "", usagef("%s would be read as %s: choose a name that ends in .%s", output, lang.Of(output), language)
 	}
 	if output != "" {
 		return output, language, nil
 	}
 	if found := defaultFiles(); len(found) > 0 {
-		return "", "", fmt.Errorf("%s exists already: write another file with -o FILE", found[0])
+		return "", "", fmt.Errorf("%s already exists: write another file with -o FILE", found[0])
 	}
 	return "kontor." + string(language), language, nil
 }
@@ -116,7 +116,7 @@ func starterStack() string {
 func writeNew(name string, text []byte) (err error) {
 	f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already: write another file with -o FILE", name)
+		return fmt.Errorf("%s already exists: write another file with -o FILE", name)
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, errors.Unwrap(err))

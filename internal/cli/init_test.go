@@ -20,7 +20,7 @@ func TestInit(t *testing.T) {
 			}
 			// it is never overwritten, nor made unclear which file counts
 			for _, args := range [][]string{{"init"}, {"init", "--format", "hcl"}, {"init", "-o", name}} {
-				s.want(s.run(args...), 1, name+" exists already: write another file with -o FILE")
+				s.want(s.run(args...), 1, name+" already exists: write another file with -o FILE")
 			}
 			if again, err := os.ReadFile(name); err != nil || string(again) != string(written) {
 				t.Errorf("%s\n%v", again, err)
@@ -37,7 +37,7 @@ func TestInitOfOtherNames(t *testing.T) {
 	s := newShell(t)
 	s.want(s.run("init", "-o", "team.tfvars"), 0, "Wrote team.tfvars", "kontor plan -f team.tfvars ")
 	s.want(s.run("validate", "-f", "team.tfvars"), 0, "3 repositories")
-	s.want(s.run("init", "-o", "x.json", "--format", "hcl"), 2, "x.json would be read as json: give a name that ends in .hcl")
+	s.want(s.run("init", "-o", "x.json", "--format", "hcl"), 2, "x.json would be read as json: choose a name that ends in .hcl")
 	s.want(s.run("init", "--format", "toml"), 2, "--format toml: want yaml, json or hcl")
 	s.want(s.run("init", "team.yaml"), 2, "takes no arguments")
 	s.want(s.run("init", "-o", "none/k.yaml"), 1, "writing none/k.yaml: no such file or directory")

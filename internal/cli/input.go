@@ -27,7 +27,7 @@ func readInput(e *Env, name string) (text []byte, err error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("reading what is in use: %w", err)
+			return nil, fmt.Errorf("reading the images in use: %w", err)
 		}
 		defer closing(&err, f.Close)
 		r = f
@@ -35,9 +35,9 @@ func readInput(e *Env, name string) (text []byte, err error) {
 	text, err = io.ReadAll(io.LimitReader(r, maxInput+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading what is in use: %w", err)
+		return nil, fmt.Errorf("reading the images in use: %w", err)
 	case len(text) > maxInput:
-		return nil, fmt.Errorf("%s has more than %d bytes", inputName(name), maxInput)
+		return nil, fmt.Errorf("%s is larger than %d bytes", inputName(name), maxInput)
 	}
 	if text, err = textfile.Decode(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", inputName(name), err)

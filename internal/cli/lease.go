@@ -7,12 +7,13 @@ import (
 func leaseCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lease COMMAND",
-		Short: "Record images in use, so that nothing expires them",
-		Long: `Record which images are in use. A leased image does not expire whatever the
-lifecycle rules say, nor does its index, what it lists, or what refers to it.
+		Short: "Record images in use, so that they do not expire",
+		Long: `Record which images are in use. Lifecycle rules never expire an image with a
+lease, nor the indexes that list it, the images that it lists, or the artifacts
+that refer to it.
 
-Each collector, such as a cluster, reports all it knows, and reports again
-before its time is over. One that falls silent keeps its leases.`,
+Each collector, such as a cluster, reports all images that it uses, and reports
+again before its time is up. A collector that stops reporting keeps its leases.`,
 		Example: `  kubectl get pods,deployments,statefulsets,daemonsets,cronjobs,replicasets -A -o json |
     kontor lease from kubernetes - --collector apps
   kontor lease list`,

@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // leaseApplyOptions are the flags of `kontor lease apply`.
@@ -27,18 +28,19 @@ func leaseApplyCommand(e *Env) *cobra.Command {
 	var o leaseApplyOptions
 	cmd := &cobra.Command{
 		Use:   "apply [REPOSITORY...] --leases FILE [flags]",
-		Short: "Keep images in use alive on Amazon ECR, by tags and a rule",
-		Long: `Keep images in use alive where only the ECR API is there to do it. Each gets a tag
-of its own, ` + leasetags.TagPrefix + `..., and the lifecycle policy a rule above all
-others that keeps such tags. Tags of images that are no longer in use go; an
-image of which that was the last tag goes with it only if a rule takes it.
+		Short: "Protect images in use on Amazon ECR with tags and a lifecycle rule",
+		Long: `Protect images in use from expiry through the ECR API alone. Each image gets its
+own tag, ` + leasetags.TagPrefix + `..., and the lifecycle policy gets a rule with precedence over all
+others that keeps such tags. When an image is no longer in use, its tag is
+removed. If that was its last tag, the image itself stays unless a rule expires
+it.
 
---leases names what is in use, all of it: what kubectl get -o json or kontor
-lease list --json prints, or a plain list. It may be given several times.
+--leases must name all images in use: the output of kubectl get -o json or kontor
+lease list --json, or a plain list. It may be given several times.
 
-The repositories are those named, or else those of the file and those that the
-leases name. Say keep: ["` + leasetags.Pattern + `"] in the file, so that kontor apply
-leaves the rule alone.`,
+Without REPOSITORY, the command changes the repositories in the file and those
+that the leases name. Set keep: ["` + leasetags.Pattern + `"] in the file, so that kontor
+apply does not remove the rule.`,
 		Example: `  kubectl get pods,deployments,statefulsets,daemonsets,cronjobs,replicasets -A -o json > cluster.json
   kontor lease apply --target prod --leases cluster.json --dry-run
   kontor lease apply --target prod --leases cluster.json -y`,
@@ -50,7 +52,7 @@ leaves the rule alone.`,
 				}
 			}
 			if len(o.leases) == 0 {
-				return usagef("say what is in use with --leases FILE")
+				return usagef("--leases is required: pass a file with the images in use")
 			}
 			if !o.dryRun {
 				if err := e.mayAsk(o.yes, o.asJSON); err != nil {
@@ -64,7 +66,7 @@ leaves the rule alone.`,
 	f := cmd.Flags()
 	o.usedOptions.flags(cmd)
 	f.BoolVar(&o.dryRun, "dry-run", false, "only print what would change (default false)")
-	f.BoolVarP(&o.yes, "yes", "y", false, "change without asking (default false)")
+	f.BoolVarP(&o.yes, "yes", "y", false, "skip the confirmation prompt (default false)")
 	jsonFlag(cmd, &o.asJSON)
 	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)
 	return cmd
@@ -101,7 +103,7 @@ func leaseApply(ctx context.Context, e *Env, o leaseApplyOptions, names []string
 	}
 	pending := slices.ContainsFunc(changes, func(c leasetags.Change) bool { return !c.Empty() })
 	if !o.asJSON {
-		if err := render.LeaseChanges(e.Stdout, changes, e.options(e.Stdout)); err != nil {
+		if err := render.LeaseChanges(e.Stdout, rollout.LeaseChanges{Repositories: changes}, e.options(e.Stdout)); err != nil {
 			return err
 		}
 	}
@@ -119,10 +121,7 @@ func leaseApply(ctx context.Context, e *Env, o leaseApplyOptions, names []string
 		}
 	}
 	if o.asJSON {
-		return render.JSON(e.Stdout, struct {
-			Repositories []leasetags.Change `json:"repositories"`
-			Applied      bool               `json:"applied"`
-		}{changes, pending && !o.dryRun})
+		return render.JSON(e.Stdout, rollout.LeaseChanges{Repositories: changes, Applied: pending && !o.dryRun})
 	}
 	return nil
 }
@@ -133,10 +132,11 @@ func leaseChanges(ctx context.Context, e *Env, in *run.Registry, repos []ecr.Rep
 	changes := []leasetags.Change{}
 	for _, name := range repos {
 		s, err := in.Images(ctx, name, true)
+		e.notices(in.Notices())
 		if err != nil {
 			var refused *deploy.Error
 			if errors.As(err, &refused) && refused.Code == string(ecr.CodeRepositoryNotFound) {
-				e.notice("there is no repository %s: what the leases say of it keeps nothing", name)
+				e.notice("there is no repository %s: leases of its images have no effect", name)
 				continue
 			}
 			return nil, err

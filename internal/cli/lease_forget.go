@@ -12,9 +12,10 @@ import (
 func leaseForgetCommand(e *Env) *cobra.Command {
 	return adminCall(e, &cobra.Command{
 		Use:   "forget COLLECTOR [flags]",
-		Short: "Forget a collector that will not report again, with its leases",
-		Long: `Remove a collector with all its leases: a cluster that is gone, or a name that
-was a mistake. What only it held goes when a lifecycle rule says so.`,
+		Short: "Remove a collector and its leases",
+		Long: `Remove a collector with all its leases, such as a cluster that no longer exists,
+or a name given by mistake. Images that only this collector held expire when a
+lifecycle rule selects them.`,
 		Example: `  kontor lease forget old-cluster`,
 		Args:    between(1, 1),
 	}, func(ctx context.Context, c *adminClient, args []string) (shown, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -32,7 +33,7 @@ func (o *leaseOptions) flags(e *Env, cmd *cobra.Command) {
 }
 
 func hostFlag(cmd *cobra.Command, p *[]string) {
-	cmd.Flags().StringArrayVar(p, "host", nil, "images of `HOST`, such as kind-registry:5000, are of this registry, too; may be given several times (default none)")
+	cmd.Flags().StringArrayVar(p, "host", nil, "treat images of `HOST`, such as kind-registry:5000, as images of this registry; may be given several times (default none)")
 }
 
 // The least and the longest time in which a collector can be expected again.
@@ -49,7 +50,7 @@ func (o *leaseOptions) check() (time.Duration, error) {
 	case ttl < minTTL || ttl > maxTTL:
 		return 0, usagef("--ttl %s: want from 1m to 365d", o.ttl)
 	case o.collector == "" && !o.dryRun:
-		return 0, usagef("say who reports with --collector NAME, such as the cluster's name")
+		return 0, usagef("--collector is required: pass a name such as the cluster's")
 	}
 	return ttl, nil
 }
@@ -57,7 +58,7 @@ func (o *leaseOptions) check() (time.Duration, error) {
 func leaseFromCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "from COMMAND",
-		Short: "Record what a cluster or a list says is in use",
+		Short: "Record the images that a cluster or a list has in use",
 		Example: `  kontor lease from kubernetes --collector apps
   kontor lease from file images.txt --collector hosts --ttl 7d`,
 		Args: cobra.ArbitraryArgs,
@@ -68,7 +69,7 @@ func leaseFromCommand(e *Env) *cobra.Command {
 }
 
 // leaseReport records what uses of the registry's images there are.
-func leaseReport(ctx context.Context, e *Env, o leaseOptions, ttl time.Duration, uses []leases.Use, report render.LeaseReport) (err error) {
+func leaseReport(ctx context.Context, e *Env, o leaseOptions, ttl time.Duration, uses []leases.Use, out report.CollectedLeases) (err error) {
 	c, err := openAdmin(ctx, e, o.adminOptions)
 	if err != nil {
 		return err
@@ -78,26 +79,26 @@ func leaseReport(ctx context.Context, e *Env, o leaseOptions, ttl time.Duration,
 	if err != nil {
 		return err
 	}
-	report.Others, report.Leases = slices.Clip(found.Others), []admin.Lease{}
-	if report.Others == nil {
-		report.Others = []leases.Other{}
+	out.Others, out.Leases = slices.Clip(found.Others), []admin.Lease{}
+	if out.Others == nil {
+		out.Others = []leases.Other{}
 	}
 	for _, l := range found.Leases {
-		report.Leases = append(report.Leases, admin.Lease{
+		out.Leases = append(out.Leases, admin.Lease{
 			RepositoryName: string(l.Repository), ImageDigest: string(l.Image.Digest), ImageTag: string(l.Image.Tag), User: cut(l.User, admin.MaxUser),
 		})
 	}
 	if !o.dryRun {
-		report.Recorded = &admin.ReportLeasesResponse{}
-		in := admin.ReportLeasesRequest{Collector: o.collector, TTLSeconds: int64(ttl / time.Second), Leases: report.Leases}
-		if err := c.Call(ctx, "ReportLeases", in, report.Recorded); err != nil {
+		out.Recorded = &admin.ReportLeasesResponse{}
+		in := admin.ReportLeasesRequest{Collector: o.collector, TTLSeconds: int64(ttl / time.Second), Leases: out.Leases}
+		if err := c.Call(ctx, "ReportLeases", in, out.Recorded); err != nil {
 			return err
 		}
 	}
 	if o.asJSON {
-		return render.JSON(e.Stdout, report)
+		return render.JSON(e.Stdout, out)
 	}
-	return report.Text(e.Stdout, e.options(e.Stdout))
+	return render.CollectedLeases(e.Stdout, out, e.options(e.Stdout))
 }
 
 // cut is at most the first n bytes of s, whole characters.

@@ -4,17 +4,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/leases"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func leaseFromFileCommand(e *Env) *cobra.Command {
 	var o leaseOptions
 	cmd := &cobra.Command{
 		Use:   "file FILE|- [flags]",
-		Short: "Record what a plain list says is in use",
-		Long: `Record the images of a list: one reference a line, HOST/REPOSITORY:TAG or
-HOST/REPOSITORY@DIGEST; what follows it on the line says who uses it. Empty lines
-and what follows a # are left out. FILE - is stdin.`,
+		Short: "Record the images in a list as in use",
+		Long: `Record the images in a list: one reference per line, HOST/REPOSITORY:TAG or
+HOST/REPOSITORY@DIGEST. The rest of the line says who uses the image. Empty lines
+and comments that start with # are ignored. FILE - is stdin.`,
 		Example: `  kontor lease from file images.txt --collector hosts --ttl 7d
   docker ps --format '{{.Image}}' | kontor lease from file - --collector laptop`,
 		Args: between(1, 1),
@@ -31,7 +31,7 @@ and what follows a # are left out. FILE - is stdin.`,
 			if err != nil {
 				return err
 			}
-			return leaseReport(cmd.Context(), e, o, ttl, uses, render.LeaseReport{})
+			return leaseReport(cmd.Context(), e, o, ttl, uses, report.CollectedLeases{})
 		},
 	}
 	o.flags(e, cmd)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/kube"
 	"github.com/kontor-registry/kontor/internal/leases"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func leaseFromKubernetesCommand(e *Env) *cobra.Command {
@@ -24,22 +24,22 @@ func leaseFromKubernetesCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "kubernetes [FILE|-] [flags]",
-		Short: "Record what a Kubernetes cluster uses",
-		Long: `Record the images that a cluster uses: those of its pods (init and ephemeral
-containers and image volumes included), by the name they were asked for and by
-the imageID that runs, and those of the pod templates of Deployments,
-StatefulSets, DaemonSets, CronJobs and ReplicaSets. A ReplicaSet without
-replicas counts: it is what a rollback goes to. Pods that have ended do not.
+		Short: "Record the images that a Kubernetes cluster uses",
+		Long: `Record the images that a cluster uses: those of its pods (including init and
+ephemeral containers and image volumes), by the name in the pod and by the imageID
+that runs, and those of the pod templates of Deployments, StatefulSets,
+DaemonSets, CronJobs and ReplicaSets. A ReplicaSet without replicas counts,
+because a rollback uses it. Pods that have ended do not count.
 
-They are read from FILE, or from stdin with -, as kubectl prints them:
+The objects are read from FILE, or from stdin with -, as kubectl prints them:
 
   kubectl get pods,deployments,statefulsets,daemonsets,cronjobs,replicasets -A -o json
 
-Without FILE the cluster is asked: as the pod's service account in a cluster, and
-else as the kubeconfig says.
+Without FILE, they are read from the cluster: with the pod's service account when
+running in a cluster, and with the kubeconfig otherwise.
 
-Images whose host is not the registry's are counted, not recorded. Clusters often
-know a registry by another name than its own: give that with --host.`,
+Images on other hosts than the registry's are counted but not recorded. If the
+cluster reaches the registry by another host name, pass that name with --host.`,
 		Example: `  kontor lease from kubernetes --collector apps --ttl 2h
   kubectl get pods,deployments,statefulsets,daemonsets,cronjobs,replicasets -A -o json |
     kontor lease from kubernetes - --collector apps --host host.docker.internal:5050`,
@@ -50,7 +50,7 @@ know a registry by another name than its own: give that with --host.`,
 				return err
 			}
 			if len(args) > 0 && (kubeconfig != "" || context != "" || inCluster) {
-				return usagef("%s is read in place of a cluster: --kubeconfig, --context and --in-cluster have no meaning", args[0])
+				return usagef("%s is read instead of a cluster: leave out --kubeconfig, --context and --in-cluster", args[0])
 			}
 			var objects leases.Objects
 			if len(args) > 0 {
@@ -67,18 +67,18 @@ know a registry by another name than its own: give that with --host.`,
 			case err != nil:
 				return err
 			case objects.Continue != "":
-				return fmt.Errorf("%s is the first part of a list, and the rest is missing", args[0])
+				return fmt.Errorf("%s is only the first part of a list: read the list without a limit", args[0])
 			}
-			return leaseReport(cmd.Context(), e, o, ttl, objects.Uses, render.LeaseReport{
+			return leaseReport(cmd.Context(), e, o, ttl, objects.Uses, report.CollectedLeases{
 				Objects: objects.Looked, EndedPods: objects.Ended, Unknown: objects.Unknown,
 			})
 		},
 	}
 	o.flags(e, cmd)
 	f := cmd.Flags()
-	f.StringVar(&kubeconfig, "kubeconfig", "", "ask the cluster of the kubeconfig `FILE` (default ~/.kube/config; env KUBECONFIG)")
+	f.StringVar(&kubeconfig, "kubeconfig", "", "read from the cluster of the kubeconfig `FILE` (default ~/.kube/config; env KUBECONFIG)")
 	f.StringVar(&context, "context", "", "use the context `NAME` of the kubeconfig (default its current one)")
-	f.BoolVar(&inCluster, "in-cluster", false, "ask as the pod's service account, and nobody else (default in a pod without --kubeconfig)")
+	f.BoolVar(&inCluster, "in-cluster", false, "authenticate only as the pod's service account (default in a pod without --kubeconfig)")
 	must(cmd.MarkFlagFilename("kubeconfig"))
 	return cmd
 }
@@ -97,9 +97,9 @@ func clusterImages(ctx context.Context, e *Env, kubeconfig, context string, inCl
 	}
 	switch {
 	case inCluster && (kubeconfig != "" || context != ""):
-		return leases.Objects{}, usagef("--in-cluster needs no kubeconfig: --kubeconfig and --context contradict it")
+		return leases.Objects{}, usagef("--in-cluster does not use a kubeconfig: leave out --kubeconfig and --context")
 	case inCluster && !in:
-		return leases.Objects{}, errors.New("this is no pod of a cluster: KUBERNETES_SERVICE_HOST is not set")
+		return leases.Objects{}, errors.New("not running in a pod: KUBERNETES_SERVICE_HOST is not set")
 	case !in:
 		files := []string{kubeconfig}
 		if kubeconfig == "" {

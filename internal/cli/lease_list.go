@@ -12,9 +12,9 @@ func leaseListCommand(e *Env) *cobra.Command {
 	var name string
 	return adminCall(e, &cobra.Command{
 		Use:   "list [REPOSITORY] [flags]",
-		Short: "List the images in use, and who says so",
-		Long: `List the leases of a repository or of all, and the collectors that reported
-them, with those that have fallen silent.`,
+		Short: "List the images in use and the collectors that reported them",
+		Long: `List the leases of one repository or of all repositories, and the collectors that
+reported them, including those that have stopped reporting.`,
 		Example: `  kontor lease list
   kontor lease list team/app --json > leases.json`,
 		Args: between(0, 1), PreRunE: repositoryInto(&name),

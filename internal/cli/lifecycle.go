@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,20 +16,21 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 func lifecycleCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lifecycle COMMAND",
-		Short: "See what lifecycle policies do, and why",
-		Long: `See which images lifecycle policies remove, when, and why; before they do.
-Nothing is removed or changed.
+		Short: "Show what lifecycle policies do, and why",
+		Long: `Show which images lifecycle policies expire or archive, when and why, before
+they do. These commands change nothing.
 
-The images come from a registry, or from files: what aws ecr describe-images
-prints, or the folder that kontor lifecycle snapshot writes. The policy is that
-of --policy, of the file (kontor.yaml), or the repository's own.`,
+The images come from a registry, or from files: the output of aws ecr
+describe-images, or a folder that kontor lifecycle snapshot wrote. The policy is
+that of --policy, of the file (kontor.yaml), or the repository's own.`,
 		Example: `  kontor lifecycle preview team/app
   kontor lifecycle explain team/app:v1.2.3
   kontor lifecycle forecast team/app --days 60 --html forecast.html`,
@@ -74,9 +76,9 @@ func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 	o.targetOptions.flags(e, cmd)
 	o.offlineFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON (default that of the file or the repository)")
-	f.BoolVar(&o.deployed, "deployed", false, "use the repository's own policy, not that of the file (default false)")
-	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read manifests from the registry: AWS may count it as pulling (default false)")
+	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON; - is stdin (default the policy of the file or the repository)")
+	f.BoolVar(&o.deployed, "deployed", false, "use the policy that the repository has now, not that of the file (default false)")
+	f.BoolVar(&o.noManifests, "no-manifests", false, "do not read the manifests of indexes from AWS, which may count it as pulling them (default false)")
 	must(cmd.MarkFlagFilename("policy", "json"))
 	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)
 }
@@ -84,10 +86,10 @@ func (o *lifecycleOptions) flags(e *Env, cmd *cobra.Command) {
 // offlineFlags are those of commands that read images from files.
 func (o *lifecycleOptions) offlineFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.images, "images", "", "read no registry but `FILE`, which aws ecr describe-images printed, or the folder of a snapshot")
+	f.StringVar(&o.images, "images", "", "read the images from `FILE`, the output of aws ecr describe-images, or from the folder of a snapshot; - is stdin (default from the registry)")
 	f.StringVar(&o.manifests, "manifests", "", "with --images: read the manifests of indexes from the files in `DIR`")
-	f.StringVar(&o.at, "at", "", "look at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
-	f.StringVar(&o.assume, "assume", "", "where AWS leaves something open, assume `WHOSE` reading: aws (what deletes most) or kontor (default that of the registry; aws for files)")
+	f.StringVar(&o.at, "at", "", "evaluate the policy at `TIME`, such as 2026-03-01T12:00:00Z (default now; for a snapshot, when it was taken)")
+	f.StringVar(&o.assume, "assume", "", "where AWS does not document what it does, assume the behaviour of `WHOSE`: aws (what expires most) or kontor (default that of the registry; aws for files)")
 	o.usedOptions.flags(cmd)
 	completeWords(cmd, "assume", assumeAWS, assumeKontor)
 	must(cmd.MarkFlagFilename("images", "json"))
@@ -99,35 +101,34 @@ func (o *lifecycleOptions) check() error {
 	switch {
 	case o.assume != "" && o.assume != assumeAWS && o.assume != assumeKontor:
 		return usagef("--assume %s: want %s or %s", o.assume, assumeAWS, assumeKontor)
+	case o.images == "-" && o.policy == "-":
+		return usagef("--images - and --policy - both read stdin: pass a file for one of them")
 	case o.deployed && o.policy != "":
-		return usagef("--deployed and --policy contradict each other")
+		return usagef("--deployed and --policy cannot be combined")
 	case o.manifests != "" && o.images == "":
-		return usagef("--manifests goes with --images: from a registry they are read anyway")
+		return usagef("--manifests needs --images: with a registry, manifests are always read")
 	case o.noManifests && o.images != "":
-		return usagef("--no-manifests goes with a registry: --images reads none but those of --manifests")
+		return usagef("--no-manifests is for a registry: with --images, leave it out")
 	case o.images != "" && (o.target != "" || o.data != ""):
-		return usagef("--images reads no registry: --target and --data have no meaning")
+		return usagef("--images does not read a registry: leave out --target and --data")
 	}
 	return nil
 }
 
-// look reads the images and the policy that o and the repository's name, which
-// may be empty offline, choose.
-func look(ctx context.Context, e *Env, o lifecycleOptions, name string) (render.Lifecycle, error) {
-	l, err := lookAt(ctx, e, o, name)
-	return l.Lifecycle, err
-}
-
-// looked is what look finds, and how the images came.
+// looked is a repository's images, the policy that they are looked at with, and
+// how they came. The caller closes it.
 type looked struct {
-	render.Lifecycle
+	report.Lifecycle
 	snapshot images.Snapshot
 	// text is that of the file which the user named for the policy; "" for none.
 	text, file string
 	// desired is what the file wants of the registry.
 	desired []state.Repository
-	// keepsUntagged: the file says that images without tags never expire.
-	keepsUntagged bool
+	// of is what the file says of the repository; nil when it is not in a file.
+	of *declaration
+	// in is the registry that was read; nil for files.
+	in    *run.Registry
+	close func() error
 	// leases are on the images in use, as --leases and the registry say.
 	leases []leases.Lease
 	// inUse are the images that leases name, where nothing but a rule keeps
@@ -135,41 +136,53 @@ type looked struct {
 	inUse lifecycle.Held
 }
 
-func lookAt(ctx context.Context, e *Env, o lifecycleOptions, name string) (looked, error) {
+// declaration is what a file says of a repository's lifecycle, besides its
+// policy.
+type declaration struct {
+	keepsUntagged bool // images without tags never expire
+	expiresAll    bool // every image expires
+}
+
+// anyManifests reads the manifests of indexes wherever some images may go.
+func anyManifests(within time.Duration) func(*looked) bool {
+	return func(l *looked) bool { return l.MayBeKept(within) }
+}
+
+// lookAt reads the images and the policy that o and the repository's name,
+// which may be empty offline, choose. The manifests of indexes are read from a
+// registry when that does not count as a pull, or when needed says so of the
+// images without them.
+func lookAt(ctx context.Context, e *Env, o lifecycleOptions, name string, needed func(*looked) bool) (out looked, err error) {
 	if err := o.check(); err != nil {
 		return looked{}, err
 	}
 	var repo ecr.RepositoryName
 	if name != "" {
-		var err error
 		if repo, err = ecr.ParseRepositoryName(name); err != nil {
 			return looked{}, usagef("%q is not the name of a repository", name)
 		}
 	}
-	var (
-		out looked
-		f   *spec.File
-		err error
-	)
-	if o.images != "" {
-		out, f, err = offline(e, o, repo)
-	} else if repo == "" {
-		return looked{}, usagef("name a repository, or give --images FILE")
-	} else {
-		out, f, err = live(ctx, e, o, repo)
+	var f *spec.File
+	out.close = func() error { return nil }
+	switch {
+	case o.images != "":
+		f, err = offline(e, &out, o, repo)
+	case repo == "":
+		return looked{}, usagef("name a repository, or pass --images FILE")
+	default:
+		f, err = live(ctx, e, &out, o, repo)
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, out.close())
+		}
+	}()
 	if err != nil {
-		return looked{}, err
+		return out, err
 	}
 	s := &out.snapshot
 	if err := lookTime(e, &out, o); err != nil {
-		return looked{}, err
-	}
-	var unread []string
-	out.Images, unread = s.Images()
-	out.Known = s.Manifests != nil && len(unread) == 0
-	if s.Manifests != nil && len(unread) > 0 {
-		e.notice("the manifests of %s are not there (%s), so images without tags may belong to them", plural(len(unread), "index", "indexes"), images.Digests(unread))
+		return out, err
 	}
 	out.Repository = string(s.Repository)
 	out.AWS = !s.Kontor
@@ -179,13 +192,53 @@ func lookAt(ctx context.Context, e *Env, o lifecycleOptions, name string) (looke
 	if out.AWS {
 		out.Options = lifecycle.PredictAWS()
 	}
+	if err := choosePolicy(e, &out, o, f); err != nil {
+		return out, err
+	}
+	if err := link(ctx, e, &out, o, needed); err != nil {
+		return out, err
+	}
 	out.hold()
-	return out, choosePolicy(e, &out, o, f)
+	out.InUse, out.Options.InUse = out.Options.Held, out.inUse
+	if out.inUse != nil {
+		out.InUse = out.inUse
+	}
+	return out, nil
 }
 
+// link finds out which images belong to which index.
+func link(ctx context.Context, e *Env, l *looked, o lifecycleOptions, needed func(*looked) bool) error {
+	s := &l.snapshot
+	var unread []string
+	l.Images, unread = s.Images()
+	l.Known = s.Linked()
+	if l.in != nil && !s.Kontor && !o.noManifests && !l.Known && needed(l) {
+		if err := l.in.Conn.Manifests(ctx, s); err != nil {
+			return err
+		}
+		e.toldPulls(s)
+		l.Images, unread = s.Images()
+		l.Known = s.Linked()
+	}
+	if s.Manifests != nil && len(unread) > 0 {
+		e.notice("the manifests of %s are missing (%s), so images may belong to them", plural(len(unread), "index", "indexes"), images.Digests(unread))
+	}
+	s.Details = nil // of many images they take as much as the images
+	return nil
+}
+
+// toldPulls says what reading manifests from AWS costs.
+func (e *Env) toldPulls(s *images.Snapshot) {
+	if n := len(s.Manifests); n > 0 {
+		e.notice("read the manifests of %s of %s: Amazon ECR may count that as a pull of each today; --no-manifests reads none", plural(n, "index", "indexes"), s.Repository)
+	}
+}
+
+// lookTime is when the images are looked at: by default when they were read, by
+// the clock of the registry that they are in.
 func lookTime(e *Env, l *looked, o lifecycleOptions) error {
 	l.At = e.Now().UTC()
-	if o.images != "" && !l.snapshot.Taken.IsZero() {
+	if !l.snapshot.Taken.IsZero() {
 		l.At = l.snapshot.Taken
 	}
 	if o.at == "" {
@@ -200,26 +253,28 @@ func lookTime(e *Env, l *looked, o lifecycleOptions) error {
 }
 
 // offline reads the images from files. f is nil unless the user gave one.
-func offline(e *Env, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
+func offline(e *Env, out *looked, o lifecycleOptions, repo ecr.RepositoryName) (f *spec.File, err error) {
 	files, err := readInUse(e, o.leases)
 	if err != nil {
-		return out, nil, err
+		return nil, err
 	}
 	if out.leases, err = leases.AllOn(files, nil); err != nil {
-		return out, nil, err
+		return nil, err
 	}
-	if out.snapshot, err = images.Open(o.images); err != nil {
-		return out, nil, err
+	if out.snapshot, err = images.Open(o.images, e.Stdin); err != nil {
+		return nil, err
 	}
-	s := &out.snapshot
+	s, name := &out.snapshot, images.Name(o.images)
+	// a snapshot has them; describe-images leaves them out unless it is asked
+	out.ArchiveUnseen = s.Taken.IsZero() && !slices.ContainsFunc(s.Details, func(d images.Detail) bool { return lifecycle.Status(d.Status) == lifecycle.StatusArchived })
 	if o.manifests != "" {
 		strange, err := s.AddManifests(o.manifests)
 		if err != nil {
-			return out, nil, err
+			return nil, err
 		}
 		if len(strange) > 0 {
-			e.notice("%s: %s no manifest of an image of %s: %s", o.manifests,
-				plural(len(strange), "file is", "files are"), o.images, strings.Join(strange[:min(len(strange), 3)], ", "))
+			e.notice("%s: %s not the manifest of an image of %s: %s", o.manifests,
+				plural(len(strange), "file is", "files are"), name, strings.Join(strange[:min(len(strange), 3)], ", "))
 		}
 	}
 	switch {
@@ -227,36 +282,38 @@ func offline(e *Env, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f
 	case s.Repository == "":
 		s.Repository = repo
 	case s.Repository != repo:
-		return out, nil, fmt.Errorf("%s holds the images of repository %s, not of %s", o.images, s.Repository, repo)
+		return nil, fmt.Errorf("%s holds the images of repository %s, not of %s", name, s.Repository, repo)
 	}
 	if len(o.files) > 0 || e.Getenv(envFile) != "" {
 		if f, err = loadFile(e, o.fileOptions, e.Stderr); err == nil {
 			out.desired = desiredIn(f, s.Registry)
 		}
 	}
-	return out, f, err
+	return f, err
 }
 
-// live reads the images from the registry that o chooses. f is nil when there
-// is no file: then it is the local registry.
-func live(ctx context.Context, e *Env, o lifecycleOptions, repo ecr.RepositoryName) (out looked, f *spec.File, err error) {
+// live reads the images from the registry that o chooses. f is nil without
+// a file: then it is the local registry.
+func live(ctx context.Context, e *Env, out *looked, o lifecycleOptions, repo ecr.RepositoryName) (f *spec.File, err error) {
 	files, err := readInUse(e, o.leases)
 	if err != nil {
-		return out, nil, err
+		return nil, err
 	}
 	r, in, f, err := openOne(ctx, e, o.targetOptions, run.Config{InUse: files, Hosts: o.hosts})
 	if err != nil {
-		return out, nil, err
+		return nil, err
 	}
-	defer closing(&err, r.Close)
-	out.desired = in.Desired().Repositories
-	if out.snapshot, err = in.Images(ctx, repo, !o.noManifests); err != nil {
-		return out, f, err
+	out.in, out.close, out.desired = in, r.Close, in.Desired().Repositories
+	// on AWS manifests are pulled, and only if the policy asks for it
+	out.snapshot, err = in.Images(ctx, repo, in.Conn.Indexes != nil && !o.noManifests)
+	e.notices(in.Notices())
+	if err != nil {
+		return f, err
 	}
 	var notices []string
 	out.leases, notices, err = in.Leases(ctx, repo)
 	e.notices(notices)
-	return out, f, err
+	return f, err
 }
 
 // hold finds which of l's images are in use. A Kontor registry keeps them
@@ -300,21 +357,22 @@ func choosePolicy(e *Env, l *looked, o lifecycleOptions, f *spec.File) error {
 	s := &l.snapshot
 	switch {
 	case o.policy != "":
-		text, err := images.ReadFile(o.policy)
+		text, err := images.ReadFile(o.policy, e.Stdin)
 		if err != nil {
 			return err
 		}
-		l.Source, l.file, l.text = o.policy, o.policy, string(text)
+		name := images.Name(o.policy)
+		l.Source, l.file, l.text = name, name, string(text)
 		l.Policy, err = parsePolicy(l.file, l.text, l.AWS && !o.extensions)
 		return err
 	case f != nil && !o.deployed:
 		if i := slices.IndexFunc(l.desired, func(r state.Repository) bool { return r.Name == s.Repository }); i >= 0 {
 			r := l.desired[i]
 			if s.Policy != "" && s.Policy != r.Lifecycle {
-				e.notice("this is the policy of the file; --deployed is for the one that the repository has")
+				e.notice("this is the policy of the file; to use the policy that the repository has now, pass --deployed")
 			}
-			l.Source, l.Origins = "the file", r.Origins.Rules
-			l.keepsUntagged = f.KeepsUntagged(s.Repository)
+			l.Source, l.Origins = "the file", rollout.Origins(r.Origins.Rules)
+			l.of = &declaration{keepsUntagged: f.KeepsUntagged(s.Repository), expiresAll: expiresAll(r)}
 			if r.Lifecycle == "" {
 				return nil // the file asks for no policy
 			}
@@ -323,12 +381,12 @@ func choosePolicy(e *Env, l *looked, o lifecycleOptions, f *spec.File) error {
 			return err
 		}
 		if o.images != "" {
-			return fmt.Errorf("the file declares no repository %q: name one of its repositories, or give --policy FILE", s.Repository)
+			return fmt.Errorf("the file does not declare repository %q: name one that it declares, or pass --policy FILE", s.Repository)
 		}
 	}
 	if s.Policy == "" {
 		if o.images != "" {
-			return usagef("give --policy FILE: there is no policy in %s", o.images)
+			return usagef("there is no policy in %s: pass --policy FILE", images.Name(o.images))
 		}
 		l.Source = "no policy"
 		return nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func lifecycleDiffCommand(e *Env) *cobra.Command {
@@ -14,33 +15,38 @@ func lifecycleDiffCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW --images FILE [flags]",
-		Short: "Show which images another policy would remove or save",
+		Short: "Show which images another policy would expire or keep",
 		Long: `Compare what two lifecycle policies do to the same images: those that only the
-new one would remove, those that only the old one would, and those that go
-another way. OLD and NEW are files with a policy as JSON.`,
+new one would expire, those that only the old one would, and those with other
+changes. OLD and NEW are files with a policy as JSON; one of them, or --images,
+may be - for stdin.`,
 		Example: `  kontor lifecycle diff old.json new.json --images images.json
   kontor lifecycle diff snapshot/policy.json new.json --images snapshot`,
 		Args: between(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.images == "" {
-				return usagef("give --images FILE, which aws ecr describe-images printed, or the folder of a snapshot")
+				return usagef("--images is required: pass the output of aws ecr describe-images, or the folder of a snapshot")
 			}
 			o.policy = args[0]
-			l, err := look(cmd.Context(), e, o, "")
+			if args[0] == "-" && args[1] == "-" || o.images == "-" && args[1] == "-" {
+				return usagef("only one of OLD, NEW and --images can be stdin")
+			}
+			l, err := lookAt(cmd.Context(), e, o, "", anyManifests(0))
 			if err != nil {
 				return err
 			}
-			text, err := images.ReadFile(args[1])
+			text, err := images.ReadFile(args[1], e.Stdin)
 			if err != nil {
 				return err
 			}
-			after, err := parsePolicy(args[1], string(text), l.AWS)
+			name := images.Name(args[1])
+			after, err := parsePolicy(name, string(text), l.AWS)
 			if err != nil {
 				return err
 			}
-			d := render.Difference{Lifecycle: l, After: after, AfterSource: args[1]}
+			d := report.NewLifecycleDiff(l.Lifecycle, after, name)
 			if asJSON {
-				return render.LifecycleDiffJSON(e.Stdout, d)
+				return render.JSON(e.Stdout, d)
 			}
 			return render.LifecycleDiff(e.Stdout, d, e.options(e.Stdout))
 		},

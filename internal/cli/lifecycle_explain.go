@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func explainCommand(e *Env) *cobra.Command {
@@ -17,37 +20,49 @@ func explainCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "explain REPOSITORY:TAG|REPOSITORY@DIGEST [flags]",
-		Short: "Say why an image stays or goes, and when that changes",
-		Long: `Say whether an image stays or goes at the next run of a lifecycle policy: by which
-rule, its age or its place in the rule's count, which other rules select it and
-why they have no say, the field of the file that made the rule, and the day on
-which its fate changes. Of a digest the first characters are enough. With
---images the repository's name may be left out.`,
+		Short: "Explain why an image is kept or expires, and when that changes",
+		Long: `Explain whether the next run of a lifecycle policy keeps, archives or expires an
+image: the rule that decides and the field of the file that it comes from; the
+image's age, or its place in the rule's count and the images before it; the other
+rules that select it and why they do not decide; the day when this changes; and
+what happens after the image is archived.
+
+The first characters of a digest are enough. With --images, the repository name
+can be left out.
+
+For a deleted image, a Kontor registry reports which rule or user deleted it, and
+until when it can be restored.`,
 		Example: `  kontor lifecycle explain team/app:v1.2.3
   kontor lifecycle explain team/app@sha256:0123456789ab
   kontor lifecycle explain :v1.2.3 --images images.json --policy policy.json`,
 		Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			repo, tag, digest, err := splitImage(args[0])
 			if err != nil {
 				return err
 			}
-			looked, err := lookAt(cmd.Context(), e, o, repo)
+			var missing error
+			l, err := lookAt(cmd.Context(), e, o, repo, func(l *looked) bool {
+				var found string
+				found, missing = find(l.Lifecycle, tag, digest)
+				return missing == nil && l.ImageMayBeKept(found)
+			})
 			if err != nil {
 				return err
 			}
-			l := looked.Lifecycle
-			if digest, err = find(l, tag, digest); err != nil {
-				return err
+			defer closing(&err, l.close)
+			found, missing := find(l.Lifecycle, tag, digest)
+			if missing != nil {
+				return explainMissing(cmd.Context(), e, &l, tag, digest, asJSON, missing)
 			}
-			if by := looked.inUse[digest]; by != "" {
+			if by := l.inUse[found]; by != "" {
 				e.notice("it is in use by %s, which AWS does not know: kontor lease apply keeps it", by)
 			}
-			x, _ := l.Options.Explain(l.Policy, l.Images, l.At, digest)
+			x, _ := report.NewExplanation(l.Lifecycle, found)
 			if asJSON {
-				return render.ExplainJSON(e.Stdout, l, x)
+				return render.JSON(e.Stdout, x)
 			}
-			return render.Explain(e.Stdout, l, x, e.options(e.Stdout))
+			return render.Explain(e.Stdout, x, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
@@ -55,17 +70,39 @@ which its fate changes. Of a digest the first characters are enough. With
 	return cmd
 }
 
-// leastDigest is how many characters of a digest's value tell images apart
-// well enough for a person.
-const leastDigest = len("sha256:") + 6
+// explainMissing says what became of an image that is not there, where the
+// registry knows; else that it is missing.
+func explainMissing(ctx context.Context, e *Env, l *looked, tag, digest string, asJSON bool, missing error) error {
+	if l.in == nil {
+		return missing
+	}
+	gone, err := l.in.Gone(ctx, l.snapshot.Repository, tag, digest)
+	switch {
+	case err != nil:
+		return errors.Join(missing, err)
+	case gone == nil && !l.snapshot.Kontor:
+		return fmt.Errorf("%w; CloudTrail has the rule or user that deleted an image: events PolicyExecutionEvent and BatchDeleteImage", missing)
+	case gone == nil:
+		return missing
+	case asJSON:
+		return render.JSON(e.Stdout, gone)
+	}
+	return render.Gone(e.Stdout, *gone, e.options(e.Stdout))
+}
 
-// splitImage takes REPOSITORY:TAG or REPOSITORY@DIGEST apart.
+// leastDigest is how many digits of a digest tell images apart well enough for
+// a person.
+const leastDigest = 6
+
+// splitImage takes REPOSITORY:TAG or REPOSITORY@DIGEST apart. The digest may be
+// cut, and be without the name of its hash.
 func splitImage(ref string) (repo, tag, digest string, err error) {
 	if repo, digest, ok := strings.Cut(ref, "@"); ok {
-		if !strings.HasPrefix(digest, "sha256:") || len(digest) < leastDigest {
+		digits := strings.TrimPrefix(digest, "sha256:")
+		if len(digits) < leastDigest || len(digits) > 64 || strings.Trim(digits, "0123456789abcdef") != "" {
 			return "", "", "", usagef("%q: want a digest such as sha256:0123456789ab", digest)
 		}
-		return repo, "", digest, nil
+		return repo, "", "sha256:" + digits, nil
 	}
 	if repo, tag, ok := strings.Cut(ref, ":"); ok && tag != "" {
 		return repo, tag, "", nil
@@ -75,7 +112,7 @@ func splitImage(ref string) (repo, tag, digest string, err error) {
 
 // find returns the digest of the image with the tag, or the digest that begins
 // so.
-func find(l render.Lifecycle, tag, digest string) (string, error) {
+func find(l report.Lifecycle, tag, digest string) (string, error) {
 	var found []string
 	for _, m := range l.Images {
 		if digest != "" && strings.HasPrefix(m.Digest, digest) || tag != "" && slices.Contains(m.Tags, tag) {
@@ -95,5 +132,5 @@ func find(l render.Lifecycle, tag, digest string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", fmt.Errorf("%d images %s have %s: give more of it", len(found), where, what)
+	return "", fmt.Errorf("%d images %s have %s: type more of the digest", len(found), where, what)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/render/page"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -22,54 +24,62 @@ func forecastCommand(e *Env) *cobra.Command {
 		o         lifecycleOptions
 		days      int
 		rate      string
-		svg, page string
+		svg, html string
 		asJSON    bool
+		list      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "forecast [REPOSITORY] [flags]",
-		Short: "Show what goes when, day by day",
-		Long: `Simulate a lifecycle policy's runs, one a day, and show what goes when and by
-which rule, and the first day on which an image goes that was pulled in the last
-week. An index goes before its children.
+		Short: "Show which images expire when, day by day",
+		Long: `Simulate one run of a lifecycle policy per day. Show how many images each rule
+expires or archives on which day, and the first day on which an image expires that
+was pulled in the last week. The parts of an index expire in the run after it.
+--list lists the images.
 
-With --rate present, images go on being pushed at the pace of late; with none
-(the default), nothing is. Nobody pulls or deletes anything meanwhile.`,
+With --rate present, the forecast assumes that pushes continue at the recent
+rate; with none (the default), that nothing is pushed. It assumes that no image
+is pulled or deleted manually.`,
 		Example: `  kontor lifecycle forecast team/app --days 60
   kontor lifecycle forecast team/app --rate present --html forecast.html
   kontor lifecycle forecast --images snapshot --svg forecast.svg`,
 		Args: between(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			switch {
 			case days < 1 || days > maxForecast:
 				return usagef("--days %d: want 1 to %d", days, maxForecast)
 			case rate != string(lifecycle.RateNone) && rate != string(lifecycle.RatePresent):
 				return usagef("--rate %s: want %s or %s", rate, lifecycle.RatePresent, lifecycle.RateNone)
 			}
-			l, err := lookAt(cmd.Context(), e, o, argument(args))
+			ahead := time.Duration(days) * 24 * time.Hour
+			l, err := lookAt(cmd.Context(), e, o, argument(args), anyManifests(ahead))
 			if err != nil {
 				return err
 			}
-			f := render.NewForecast(l.Lifecycle, days, lifecycle.Rate(rate))
-			if err := writePicture(svg, func(w io.Writer) error { return render.ForecastSVG(w, f) }); err != nil {
+			defer closing(&err, l.close)
+			f := report.NewForecast(l.Lifecycle, days, lifecycle.Rate(rate))
+			if err := writePicture(svg, func(w io.Writer) error { return page.ForecastSVG(w, f) }); err != nil {
 				return err
 			}
-			if err := writePicture(page, func(w io.Writer) error { return render.ForecastHTML(w, f) }); err != nil {
+			if err := writePicture(html, func(w io.Writer) error { return page.ForecastHTML(w, f) }); err != nil {
 				return err
 			}
 			if asJSON {
-				err = render.ForecastJSON(e.Stdout, f)
+				err = render.JSON(e.Stdout, f)
 			} else {
-				err = render.ForecastText(e.Stdout, f, e.options(e.Stdout))
+				opts := e.options(e.Stdout)
+				opts.List = list
+				err = render.Forecast(e.Stdout, f, opts)
 			}
-			return errors.Join(err, l.leasedGo(time.Duration(days)*24*time.Hour))
+			return errors.Join(err, l.leasedGo(ahead))
 		},
 	}
 	o.flags(e, cmd)
 	f := cmd.Flags()
-	f.IntVar(&days, "days", 30, "look `N` days ahead")
-	f.StringVar(&rate, "rate", string(lifecycle.RateNone), "suppose that images are pushed at the `RATE`: present or none")
-	f.StringVar(&svg, "svg", "", "also draw a picture, as SVG, into `FILE`")
-	f.StringVar(&page, "html", "", "also write a page with the picture and tables into `FILE`")
+	f.IntVar(&days, "days", 30, "simulate `N` days")
+	f.StringVar(&rate, "rate", string(lifecycle.RateNone), "assume that images are pushed at the `RATE`: present or none")
+	f.StringVar(&svg, "svg", "", "also write a chart, as SVG, to `FILE`")
+	f.StringVar(&html, "html", "", "also write an HTML page with the chart and tables to `FILE`")
+	listFlag(cmd, &list)
 	jsonFlag(cmd, &asJSON)
 	completeWords(cmd, "rate", string(lifecycle.RatePresent), string(lifecycle.RateNone))
 	for _, flag := range []string{"svg", "html"} {
@@ -88,7 +98,7 @@ func writePicture(name string, draw func(io.Writer) error) error {
 		return err
 	}
 	if err := os.WriteFile(name, b.Bytes(), 0o666); err != nil {
-		return fmt.Errorf("writing the picture: %w", err)
+		return fmt.Errorf("writing the chart: %w", err)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 // The pictures of docs/garbage-collection.md are those that its commands draw
 // from its files. `go test ./internal/cli -run TestGuidePictures -update` draws
-// them anew.
+// them again.
 func TestGuidePictures(t *testing.T) {
 	docs, err := filepath.Abs("../../docs")
 	if err != nil {

@@ -126,7 +126,7 @@ func TestLifecycleLive(t *testing.T) {
 	}
 
 	s.want(s.run(append([]string{"lifecycle", "explain", "api@" + digestOf("x")}, later...)...), 1, "no image in api has")
-	s.want(s.run(append([]string{"lifecycle", "explain", "api:latest"}, later...)...), 0, "(latest, release-1)", "It stays: no rule selects it.")
+	s.want(s.run(append([]string{"lifecycle", "explain", "api:latest"}, later...)...), 0, "(latest, release-1)", "It is kept: no rule selects it.")
 	s.want(s.run(append([]string{"lifecycle", "explain", "api@" + index}, later...)...), 0, "(v1)")
 	s.want(s.run("lifecycle", "forecast", "api", "--days", "3"), 0, "rule 1 expires 1 image")
 

@@ -79,7 +79,7 @@ func TestLifecycleLint(t *testing.T) {
 	at := []string{"--images", "images.json", "--at", "2026-03-01T12:00:00Z"}
 
 	s.want(lint("--policy", "policy.json"), 0, "0 warnings, 0 notes.\n")
-	s.want(lint("--policy", "new.json"), 0, "new.json:2:", "KON3001: note: rules[0].selection.tagPatternList: rule 1 selects only images with tags for each of")
+	s.want(lint("--policy", "new.json"), 1, "new.json:2:", "KON3001: warning: rules[0].selection.tagPatternList: rule 1 selects only images with tags for each of")
 	s.want(lint(append(at, "--policy", "new.json")...), 1, "new.json:2:78: KON3001: warning: rules[0].selection.tagPatternList: ",
 		"    Remedy: if images with any of these tags are meant, write one rule for each element.\n", "    Images: sha256:", "(v1)",
 		"KON3004", "kontor: there are 2 warnings\n")
@@ -99,7 +99,7 @@ func TestLifecycleLint(t *testing.T) {
 	s.write("kontor.yaml", "ecr_repositories:\n  one:\n    expiration_rules:\n    - {tag_pattern: \"*\", days: 3}\n    - {tag_pattern: \"v*\", days: 90}\n  two: {}\n")
 	s.want(lint(), 1, "kontor.yaml:5:7: KON3003: warning: ecr_repositories.one.expiration_rules[1]: rule 3 can never own an image: rule 2 selects every image that it selects.\n",
 		"    Remedy: give it a rulePriority below 2, or remove it.\n", "kontor: there is 1 warning\n")
-	s.want(lint(append(at, "-f", "kontor.yaml")...), 1, `the file declares no repository "team/app"`)
+	s.want(lint(append(at, "-f", "kontor.yaml")...), 1, `the file does not declare repository "team/app"`)
 
 	// what only Kontor's registry takes is a finding, not an error
 	s.write("pulled.json", strings.NewReplacer("sinceImagePushed", "sinceImagePulled", `"untagged"`, `"any"`).Replace(untaggedPolicy))
@@ -127,15 +127,15 @@ func TestLifecycleDiff(t *testing.T) {
 		t.Errorf("%+v (-want +got):\n%s", got, diff)
 	}
 	s.want(s.run(args...), 0, "Lifecycle of team/app at 2026-03-01 12:00 UTC: policy.json -> new.json\n",
-		"Lost: expire by the new policy only: 2 images, 2.0 MiB\n", "(v1): stays -> expires by rule 2\n",
-		"stays, guarded from rule 1 -> stays, guarded from rule 2\n", "2 lost, 0 gained, 3 changed otherwise, 0 images as before.\n")
+		"Lost: expire under the new policy only: 2 images, 2.0 MiB\n", "(v1): kept -> expires by rule 2\n",
+		"kept although rule 1 would act -> kept although rule 2 would act\n", "2 lost, 0 gained, 3 with other changes, 0 images unchanged.\n")
 	back := append([]string{}, args...)
 	back[2], back[3] = back[3], back[2]
-	s.want(s.run(back...), 0, "Gained: expire by the old policy only: 2 images", "0 lost, 2 gained")
+	s.want(s.run(back...), 0, "Gained: expire under the old policy only: 2 images", "0 lost, 2 gained")
 	same := append([]string{}, args...)
 	same[3] = same[2]
-	s.want(s.run(same...), 0, "0 lost, 0 gained, 0 changed otherwise, 5 images as before.")
-	s.want(s.run("lifecycle", "diff", "policy.json", "new.json"), 2, "give --images FILE")
+	s.want(s.run(same...), 0, "0 lost, 0 gained, 0 with other changes, 5 images unchanged.")
+	s.want(s.run("lifecycle", "diff", "policy.json", "new.json"), 2, "--images is required")
 	s.want(s.run("lifecycle", "diff", "policy.json"), 2, "kontor lifecycle diff takes 2 arguments, and got 1")
 }
 
@@ -177,7 +177,7 @@ func TestPolicyOfTheAWSCLI(t *testing.T) {
 					fmt.Sprintf("p.json:%d:%d: ", strings.Count(before, "\n")+1, len(before)-strings.LastIndex(before, "\n"))
 			}
 			r, at := lint(strings.Replace(reducedPolicy, `["v*`, `[    "v*`, 1), "[    ")
-			s.want(r, 0, at+"KON3001: ")
+			s.want(r, 1, at+"KON3001: ")
 			r, at = lint(wrong, "0, ")
 			s.want(r, 1, at+"rules[0].rulePriority: ")
 		})

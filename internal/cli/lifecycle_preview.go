@@ -6,43 +6,56 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
 func previewCommand(e *Env) *cobra.Command {
 	var (
 		o      lifecycleOptions
 		asJSON bool
+		list   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "preview [REPOSITORY] [flags]",
-		Short: "Show which images a policy would remove now",
-		Long: `Show which images the next run of a lifecycle policy would remove or archive, by
-rule: how many, their size, the oldest and the newest. With --json, what happens
-to every image.
+		Short: "Show which images a policy would expire now",
+		Long: `Show which images the next run of a lifecycle policy would expire or archive, by
+rule: how many, their size, the oldest and the newest. --list lists every image
+and what happens to it; --json prints everything as data.
 
-Parts of an image for several platforms, and signatures and other artifacts of
-an image, stay while it stays. Which belong together is in the manifests; from
-files without --manifests it is not known, and said to be so.`,
+The parts of a multi-platform image, its signatures and other artifacts are kept
+as long as the image. The manifests of indexes show which images belong together.
+With files and without --manifests this is not known, and the preview says so.
+Without --filter imageStatus=ANY, aws ecr describe-images leaves out archived
+images.`,
 		Example: `  kontor lifecycle preview team/app
-  aws ecr describe-images --repository-name team/app > images.json
-  kontor lifecycle preview --policy policy.json --images images.json --json`,
+  aws ecr describe-images --repository-name team/app --filter imageStatus=ANY |
+    kontor lifecycle preview --policy policy.json --images - --list`,
 		Args: between(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := lookAt(cmd.Context(), e, o, argument(args))
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			l, err := lookAt(cmd.Context(), e, o, argument(args), anyManifests(0))
 			if err != nil {
 				return err
 			}
+			defer closing(&err, l.close)
+			p := report.NewPreview(l.Lifecycle)
+			opts := e.options(e.Stdout)
+			opts.List = list
 			if asJSON {
-				err = render.PreviewJSON(e.Stdout, l.Lifecycle)
+				err = render.JSON(e.Stdout, p)
 			} else {
-				err = render.Preview(e.Stdout, l.Lifecycle, e.options(e.Stdout))
+				err = render.Preview(e.Stdout, p, opts)
 			}
 			return errors.Join(err, l.leasedGo(0))
 		},
 	}
 	o.flags(e, cmd)
+	listFlag(cmd, &list)
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+func listFlag(cmd *cobra.Command, list *bool) {
+	cmd.Flags().BoolVar(list, "list", false, "list the images, one per line (default false)")
 }
 
 // argument is the only argument, "" when there is none.

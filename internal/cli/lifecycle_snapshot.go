@@ -19,10 +19,10 @@ func snapshotCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "snapshot REPOSITORY -o DIR [flags]",
-		Short: "Write a repository's images to files, to look at them offline",
-		Long: `Write what the other lifecycle commands must know of a repository into a folder:
-images.json as aws ecr describe-images prints it, the manifests of indexes,
-policy.json, and snapshot.json. Give the folder to their flag --images.`,
+		Short: "Write a repository's images to files for offline use",
+		Long: `Write the data of a repository that the other lifecycle commands need to a folder:
+images.json in the format of aws ecr describe-images, the manifests of indexes,
+policy.json, and snapshot.json. Pass the folder to those commands with --images.`,
 		Example: `  kontor lifecycle snapshot team/app -o snapshot
   kontor lifecycle preview --images snapshot --policy policy.json`,
 		Args: between(1, 1),
@@ -32,7 +32,7 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 				return usagef("%q is not the name of a repository", args[0])
 			}
 			if dir == "" {
-				return usagef("give -o DIR, a folder that is not there yet or is empty")
+				return usagef("-o is required: pass a folder that does not exist yet or is empty")
 			}
 			r, in, _, err := openOne(cmd.Context(), e, o, run.Config{})
 			if err != nil {
@@ -40,8 +40,12 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 			}
 			defer closing(&err, r.Close)
 			s, err := in.Images(cmd.Context(), repo, !noManifests)
+			e.notices(in.Notices())
 			if err != nil {
 				return err
+			}
+			if !s.Kontor {
+				e.toldPulls(&s)
 			}
 			if err := s.Save(dir); err != nil {
 				return err
@@ -61,8 +65,8 @@ policy.json, and snapshot.json. Give the folder to their flag --images.`,
 		},
 	}
 	o.flags(e, cmd)
-	cmd.Flags().StringVarP(&dir, "output", "o", "", "write into the folder `DIR`, which must be new or empty")
-	cmd.Flags().BoolVar(&noManifests, "no-manifests", false, "do not read manifests: AWS may count it as pulling (default false)")
+	cmd.Flags().StringVarP(&dir, "output", "o", "", "write to the folder `DIR`, which must be new or empty")
+	cmd.Flags().BoolVar(&noManifests, "no-manifests", false, "do not read the manifests of indexes, which AWS may count as pulling them (default false)")
 	jsonFlag(cmd, &asJSON)
 	must(cmd.MarkFlagDirname("output"))
 	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)

@@ -257,18 +257,18 @@ func TestPreviewOffline(t *testing.T) {
 		"Lifecycle preview of team/app at 2026-03-01 12:00 UTC, by policy.json\n",
 		"rule 1: untagged images expire 1 day after their push\n  expires 1 image, 1.0 MiB\n",
 		"    only    "+digestOf("lone")[:19]+" (untagged): pushed 2026-02-01, 28 days ago; never pulled\n",
-		"Guarded: 2 images stay although a rule is against it: an index lists them.\n",
-		"Guarded: 1 image stays although a rule is against it: what they belong to stays.\n",
-		"5 images: 1 expires (1.0 MiB), 0 go to the archive, 4 stay.\n")
-	s.want(preview(), 0, "Not known: 4 images without tags may belong to an index", "Assumed for 1 image, where AWS says nothing: it removes signatures")
+		"Kept although a rule would act: 2 images listed by an index.\n",
+		"Kept although a rule would act: 1 image attached to an image that is kept.\n",
+		"5 images: 1 expires (1.0 MiB), 0 are archived, 4 are kept.\n")
+	s.want(preview(), 0, "Not known: all of the 4 images may belong to an index, which would keep them; the manifests of the indexes would show it.\n", "5 images: 4 expire (4.0 MiB), 4 of them perhaps, ", "Assumed for 1 image: AWS removes signatures")
 
 	// an index whose manifest is missing is named
 	if err := os.Remove("manifests/index.json"); err != nil {
 		t.Fatal(err)
 	}
 	s.write("manifests/other.json", `{"manifests": []}`)
-	s.want(preview("--manifests", "manifests"), 0, "kontor: manifests: 1 file is no manifest of an image of images.json: other.json\n",
-		"kontor: the manifests of 1 index are not there (sha256:", "Not known: 4 images")
+	s.want(preview("--manifests", "manifests"), 0, "kontor: manifests: 1 file is not the manifest of an image of images.json: other.json\n",
+		"kontor: the manifests of 1 index are missing (sha256:", "Not known: all of the 4 images")
 }
 
 func TestLifecycleUsage(t *testing.T) {
@@ -281,9 +281,9 @@ func TestLifecycleUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{"preview", 2, "name a repository, or give --images FILE"},
+		{"preview", 2, "name a repository, or pass --images FILE"},
 		{"preview Team", 2, `"Team" is not the name of a repository`},
-		{"preview --images images.json", 2, "give --policy FILE: there is no policy in images.json"},
+		{"preview --images images.json", 2, "there is no policy in images.json: pass --policy FILE"},
 		{"preview --images images.json --policy bad.json", 1, "bad.json:3:31: rules[0].selection.tagStatus: "},
 		{"preview --images none.json --policy policy.json", 1, "kontor: none.json does not exist"},
 		{"preview --images policy.json --policy policy.json", 1, "policy.json: not what `aws ecr describe-images` prints: imageDetails is missing"},
@@ -292,9 +292,9 @@ func TestLifecycleUsage(t *testing.T) {
 		{"preview team/other --images images.json --policy policy.json", 1, "images.json holds the images of repository team/app, not of team/other"},
 		{"preview --images images.json --policy policy.json --at tomorrow", 2, "--at tomorrow: want a time such as"},
 		{"preview --images images.json --policy policy.json --assume gcr", 2, "--assume gcr: want aws or kontor"},
-		{"preview team/app --manifests manifests", 2, "--manifests goes with --images"},
-		{"preview team/app --images images.json --target prod", 2, "--images reads no registry"},
-		{"preview team/app --policy policy.json --deployed", 2, "--deployed and --policy contradict each other"},
+		{"preview team/app --manifests manifests", 2, "--manifests needs --images"},
+		{"preview team/app --images images.json --target prod", 2, "--images does not read a registry"},
+		{"preview team/app --policy policy.json --deployed", 2, "--deployed and --policy cannot be combined"},
 		{"prevew", 2, `unknown command "prevew" for "kontor lifecycle"`},
 	}
 	for _, tt := range tests {
@@ -313,16 +313,16 @@ func TestExplainOffline(t *testing.T) {
 	}
 	file := []string{"-f", "kontor.yaml", "--manifests", "manifests"}
 	s.want(explain("team/app:v1", file...), 0,
-		"It stays: it belongs to rule 2, which keeps it; it was pushed on 2026-02-01, and becomes older than 30 days on 2026-03-03.\n",
-		"It goes at the first run after 2026-03-03 12:00 UTC, in 2 days.\n",
+		"It is kept by rule 2: it was pushed on 2026-02-01, and becomes older than 30 days on 2026-03-03.\n",
+		"It will expire at the first run after 2026-03-03 12:00 UTC, in 2 days.\n",
 		"  rule 1: untagged images expire 1 day after their push  (kontor.yaml:2:3: ecr_repositories[\"team/app\"])\n    does not select it: it has tags\n",
-		"  rule 2: images tagged v* expire 30 days after their push  (kontor.yaml:4:7: ecr_repositories[\"team/app\"].expiration_rules[0])\n    owns it and keeps it: its tag v1 matches v*;",
-		"    selects it and would keep it (it was pushed on 2026-02-01, and becomes older than 60 days on 2026-04-02), but rule 2 is higher and owns it\n",
-		"    selects it and would act on it (it was pushed on 2026-02-01, more than 14 days ago), but rule 2 is higher and owns it\n")
-	s.want(explain("@"+digestOf("amd64")[:20], file...), 0, "It stays, although rule 1 expires it: index sha256:", "It goes at the first run after 2026-03-03 12:00 UTC")
-	s.want(explain(":v1", append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It goes at the next run: rule 2 expires it; it was pushed on 2026-02-01, more than 30 days ago.\nIt has been due since 2026-03-03 12:00 UTC.")
-	s.want(explain("@"+digestOf("amd64"), append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It goes at the run after the next, when what keeps it has gone.")
-	s.want(explain("@"+digestOf("lone"), "--policy", "policy.json"), 0, "It goes at the next run: rule 1 expires it", "the manifests, which would tell, are not known")
+		"  rule 2: images tagged v* expire 30 days after their push  (kontor.yaml:4:7: ecr_repositories[\"team/app\"].expiration_rules[0])\n    selects it and keeps it: its tag v1 matches v*;",
+		"    selects it and would keep it (it was pushed on 2026-02-01, and becomes older than 60 days on 2026-04-02), but rule 2 has precedence\n",
+		"    selects it and would expire it (it was pushed on 2026-02-01, more than 14 days ago), but rule 2 has precedence\n")
+	s.want(explain("@"+digestOf("amd64")[:20], file...), 0, "It is kept, although rule 1 expires it: index sha256:", "It will expire at the first run after 2026-03-03 12:00 UTC")
+	s.want(explain(":v1", append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "Rule 2 expires it at the next run: it was pushed on 2026-02-01, more than 30 days ago.\nIt has been due since 2026-03-03 12:00 UTC.")
+	s.want(explain("@"+digestOf("amd64"), append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It will expire at the run after the next, when the image that keeps it is gone.")
+	s.want(explain("@"+digestOf("lone"), "--policy", "policy.json"), 0, "Rule 1 expires it at the next run, unless an index lists it", "Not known: whether an index lists it, which would keep it; the manifests of the indexes would show it.\n")
 	s.want(explain("@"+digestOf("signature"), append(file, "--assume", "kontor")...), 0, "belongs to image sha256:")
 
 	r := s.want(explain(":v1", append(file, "--json")...), 0)
@@ -341,7 +341,7 @@ func TestExplainOffline(t *testing.T) {
 	}
 
 	policy := []string{"--policy", "policy.json"}
-	s.want(explain(":v1", policy...), 0, "It stays: no rule selects it.\nTime does not change that.\n")
+	s.want(explain(":v1", policy...), 0, "It is kept: no rule selects it.\nTime alone does not change that.\n")
 	s.want(explain(":v2", policy...), 1, "kontor: no image in team/app has the tag v2\n")
 	s.want(explain("@sha256:12", policy...), 2, "want a digest such as sha256:0123456789ab")
 	s.want(explain("team/app", policy...), 2, `"team/app": want REPOSITORY:TAG or REPOSITORY@DIGEST`)
@@ -386,10 +386,10 @@ func TestForecastOffline(t *testing.T) {
 			t.Errorf("%s: %v, %.20s", name, err, b)
 		}
 	}
-	s.want(forecast(args...), 0, "2026-03-04  rule 1 expires 2 images, 2.0 MiB\n", "(kontor.yaml:4:7: ecr_repositories[\"team/app\"].expiration_rules[0])", "No image pulled in the last week goes within 5 days.", "Now 5 images, 5.0 MiB; after 5 days 0 images.")
-	s.want(forecast("--policy", "policy.json"), 0, "For 30 days, with nothing pushed", "Not known: 4 images without tags may belong", "Assumed: 1 image goes only by the reading")
-	s.want(forecast("--policy", "policy.json", "--rate", "present"), 0, "with pushes going on as of late")
+	s.want(forecast(args...), 0, "2026-03-04  rule 1 expires 2 images, 2.0 MiB\n", "(kontor.yaml:4:7: ecr_repositories[\"team/app\"].expiration_rules[0])", "No image pulled in the last week expires within 5 days.", "Now 5 images, 5.0 MiB; after 5 days 0 images.")
+	s.want(forecast("--policy", "policy.json"), 0, "For 30 days, with nothing pushed", "Not known: 4 of these images may belong to an index, which would keep them", "Assumed: 1 image expires only if AWS")
+	s.want(forecast("--policy", "policy.json", "--rate", "present"), 0, "with pushes continuing at the recent rate")
 	s.want(forecast("--days", "0"), 2, "--days 0: want 1 to 3650")
 	s.want(forecast("--rate", "fast"), 2, "--rate fast: want present or none")
-	s.want(forecast("--policy", "policy.json", "--svg", "none/f.svg"), 1, "kontor: writing the picture: open none/f.svg")
+	s.want(forecast("--policy", "policy.json", "--svg", "none/f.svg"), 1, "kontor: writing the chart: open none/f.svg")
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/render"
-	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 func lifecycleTestCommand(e *Env) *cobra.Command {
@@ -17,14 +17,14 @@ func lifecycleTestCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [flags]",
 		Short: "Run the file's lifecycle_tests",
-		Long: `Try the tests of the file's lifecycle_tests on the policies that the file asks
-for. A test says what should happen to an image that need not exist; it is for
-one repository, or for each. No registry is reached.
+		Long: `Run the file's lifecycle_tests on the policies that the file sets. A test states
+what should happen to an image, which does not have to exist, in one repository or
+in every repository. No registry is contacted.
 
   lifecycle_tests:
     - {image: {tags: [release-1], age_days: 300}, expect: kept}
 
-plan runs them too, and fails when one does not hold.`,
+kontor plan runs them too, and fails if a test fails.`,
 		Example: "  kontor lifecycle test -f kontor.yaml",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -32,7 +32,7 @@ plan runs them too, and fails when one does not hold.`,
 			if err != nil {
 				return err
 			}
-			results := report.NewLifecycleTests(f.RunLifecycleTests(e.Now()))
+			results := rollout.NewLifecycleTests(f.RunLifecycleTests(e.Now()))
 			if asJSON {
 				err = render.JSON(e.Stdout, results)
 			} else {

@@ -20,5 +20,5 @@ func TestLimitFlags(t *testing.T) {
 	s.want(s.run("up", "--limit", "requests"), 2, "--limit requests: want NAME=VALUE, such as requests=100")
 	s.want(s.run("up", "--limit", "request=1"), 2, `--limit there is no limit "request": there are connections, requests,`)
 	s.env["KONTOR_LIMITS"] = "requests=100, blob-bytes=1XiB"
-	s.want(s.run("up"), 2, `KONTOR_LIMITS blob-bytes: "1XiB" is no number above 0 such as 100, 64MiB or 10GiB, or none`)
+	s.want(s.run("up"), 2, `KONTOR_LIMITS blob-bytes: "1XiB" is not a number above 0, such as 100, 64MiB or 10GiB, or none`)
 }

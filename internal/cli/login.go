@@ -21,13 +21,14 @@ func loginCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login [flags]",
 		Short: "Log docker, podman, skopeo, buildah and BuildKit in to the local registry",
-		Long: `Obtain a password for the local registry, valid for 12 hours, as the user who
-can push and pull only, and store it where docker looks for it: in the
-credential store or helper that its config.json names, else in config.json.
-podman, skopeo, buildah, crane and BuildKit read the same file.
+		Long: `Get a password for the local registry and store it where docker looks for it: in
+the credential store or helper that docker's config.json names, or in config.json.
+podman, skopeo, buildah, crane and BuildKit read the same file. The password is
+valid for 12 hours, and its user can only push and pull.
 
-With --authfile it goes into that file instead. With --print-password it is
-only printed, for a tool's own login; the user name is AWS.`,
+With --authfile, the password is stored in that file instead. With
+--print-password, it is only printed, for a tool's own login command; the user
+name is AWS.`,
 		Example: `  kontor login
   kontor login --print-password | docker login -u AWS --password-stdin localhost:5050
   kontor login --authfile "$XDG_RUNTIME_DIR/containers/auth.json"`,
@@ -35,7 +36,7 @@ only printed, for a tool's own login; the user name is AWS.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if printPassword && authFile != "" {
-				return usagef("--print-password and --authfile exclude each other")
+				return usagef("--print-password and --authfile cannot be combined")
 			}
 			dir, err := e.dataDir(o.data)
 			if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // outputFormats are the values of outputs --format.
@@ -36,31 +37,31 @@ func outputsCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "outputs [REPOSITORY...] [flags]",
 		Short: "Print registry hosts, repository URIs and ARNs",
-		Long: `Print the host of each registry of the file, and the URI and ARN of each
-repository, or of those that are named. On AWS they follow from the file, and
-nothing is reached; without registries: the local registry of --data tells its
-host. AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or use_fips_endpoint
-and use_dualstack_endpoint of the profile, choose the hosts that AWS has for
-these.
+		Long: `Print the host of each registry in the file, and the URI and ARN of each
+repository, or only of the repositories given. For AWS, they are computed from the
+file, and no registry is read. The host of a local registry (a file without
+registries:) is read from --data. To get FIPS or dual-stack hosts of AWS, set
+AWS_USE_FIPS_ENDPOINT or AWS_USE_DUALSTACK_ENDPOINT, or use_fips_endpoint or
+use_dualstack_endpoint in the profile.
 
-The formats dotenv and env have lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
+The formats dotenv and env write lines KEY=value: KONTOR_REGISTRY, KONTOR_ACCOUNT,
 KONTOR_REGION, and for each repository KONTOR_URI_NAME and KONTOR_ARN_NAME. With
-several registries dotenv writes KONTOR_TARGET_REGISTRY and so on, and env wants
-one. The format github writes the outputs registry, account, region, uri_NAME and
-arn_NAME, with several registries TARGET_registry and so on, and json with
-everything; it appends them to $GITHUB_OUTPUT where that is set.`,
+several registries, dotenv writes KONTOR_TARGET_REGISTRY and so on, and env needs
+--target. The format github writes the outputs registry, account, region, uri_NAME
+and arn_NAME, with several registries TARGET_registry and so on, and json with
+everything. It appends them to $GITHUB_OUTPUT if that is set.`,
 		Example: `  kontor outputs --json | jq -r '.registries[].repositories[].uri'
   kontor outputs --format dotenv > images.env`,
 		ValidArgsFunction: completeRepositories(e, &o.fileOptions),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				if cmd.Flags().Changed("format") && format != "json" {
-					return usagef("--json and --format %s contradict each other", format)
+					return usagef("--json and --format %s cannot be combined", format)
 				}
 				format = "json"
 			}
 			if !slices.Contains(outputFormats, format) {
-				return usagef("unknown format %q: it is %s", format, nameList(outputFormats, "or"))
+				return usagef("unknown format %q: want %s", format, nameList(outputFormats, "or"))
 			}
 			all, err := readOutputs(cmd.Context(), e, o, args)
 			if err != nil {
@@ -68,18 +69,18 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 			}
 			switch format {
 			case "json":
-				return render.OutputsJSON(e.Stdout, all)
+				return render.JSON(e.Stdout, all)
 			case "env":
-				if len(all) > 1 {
-					return usagef("the file has %d registries: give --target with one of them, or --format dotenv", len(all))
+				if len(all.Registries) > 1 {
+					return usagef("the file has %d registries: choose one with --target, or use --format dotenv", len(all.Registries))
 				}
-				return render.OutputsEnv(e.Stdout, all[0])
+				return render.OutputsDotenv(e.Stdout, all)
 			case "dotenv":
 				return render.OutputsDotenv(e.Stdout, all)
 			case "github":
 				return githubOutputs(e, all)
 			}
-			return render.OutputsText(e.Stdout, all, e.options(e.Stdout))
+			return render.Outputs(e.Stdout, all, e.options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
@@ -90,7 +91,7 @@ everything; it appends them to $GITHUB_OUTPUT where that is set.`,
 }
 
 // githubOutputs appends to the file that GitHub Actions names.
-func githubOutputs(e *Env, all []render.Outputs) error {
+func githubOutputs(e *Env, all rollout.Outputs) error {
 	if name := e.Getenv(envGitHubOutput); name != "" {
 		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
@@ -103,10 +104,10 @@ func githubOutputs(e *Env, all []render.Outputs) error {
 
 // readOutputs collects the targets that o chooses, with the repositories only, or
 // all when it is empty.
-func readOutputs(ctx context.Context, e *Env, o targetsOptions, only []string) (all []render.Outputs, err error) {
+func readOutputs(ctx context.Context, e *Env, o targetsOptions, only []string) (rollout.Outputs, error) {
 	f, err := loadFile(e, o.fileOptions, e.Stderr)
 	if err != nil {
-		return nil, err
+		return rollout.Outputs{}, err
 	}
 	d := f.Desired(ecr.LocalRegistry())
 	if v := e.Getenv(envTarget); len(o.targets) == 0 && v != "" {
@@ -114,8 +115,9 @@ func readOutputs(ctx context.Context, e *Env, o targetsOptions, only []string) (
 	}
 	targets, err := run.Choose(d.Targets, o.targets)
 	if err != nil {
-		return nil, err
+		return rollout.Outputs{}, err
 	}
+	all := rollout.Outputs{Registries: []rollout.RegistryOutput{}}
 	missing := slices.Clone(only)
 	for _, t := range targets {
 		var names []ecr.RepositoryName
@@ -127,12 +129,12 @@ func readOutputs(ctx context.Context, e *Env, o targetsOptions, only []string) (
 		}
 		id, at, err := hostOf(ctx, e, t, o.data)
 		if err != nil {
-			return nil, err
+			return rollout.Outputs{}, err
 		}
-		all = append(all, render.NewOutputs(t.Name, id, at, names))
+		all.Registries = append(all.Registries, rollout.NewRegistryOutput(t.Name, id, at, names))
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("there is no repository %s in the file for these registries", strings.Join(missing, ", "))
+		return rollout.Outputs{}, fmt.Errorf("there is no repository %s in the file for these registries", strings.Join(missing, ", "))
 	}
 	return all, nil
 }

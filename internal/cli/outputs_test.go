@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 const outputsFile = `registries:
@@ -24,9 +24,9 @@ ecr_repositories:
 
 // outputsOf are what the file's outputs must say, read from --json: the form
 // that needs no reading of variables.
-func outputsOf(t *testing.T, s *shell) []render.Outputs {
+func outputsOf(t *testing.T, s *shell) []rollout.RegistryOutput {
 	t.Helper()
-	var form struct{ Registries []render.Outputs }
+	var form struct{ Registries []rollout.RegistryOutput }
 	if err := json.Unmarshal([]byte(s.want(s.run("outputs", "--json"), 0).out), &form); err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func outputsOf(t *testing.T, s *shell) []render.Outputs {
 }
 
 // variables are the variables that dotenv has, by their documented names.
-func variables(all []render.Outputs, prefix string, key func(string) string) map[string]string {
+func variables(all []rollout.RegistryOutput, prefix string, key func(string) string) map[string]string {
 	out := map[string]string{}
 	for _, r := range all {
 		p := prefix + key(r.Name) + "_"
@@ -100,7 +100,7 @@ func TestOutputsAreReadByTheirReaders(t *testing.T) {
 		}
 		got[k] = v
 	}
-	var form struct{ Registries []render.Outputs }
+	var form struct{ Registries []rollout.RegistryOutput }
 	if err := json.Unmarshal([]byte(got["json"]), &form); err != nil {
 		t.Error(err)
 	}

@@ -22,12 +22,12 @@ type endOptions struct {
 }
 
 func (o *endOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.prune, "prune", false, "delete repositories of the stack that left the file (default false)")
+	cmd.Flags().BoolVar(&o.prune, "prune", false, "delete repositories of the stack that are no longer in the file (default false)")
 	o.imagesFlag(cmd)
 }
 
 func (o *endOptions) imagesFlag(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.deleteImages, "delete-images", false, "delete repositories that hold images, too (default false)")
+	cmd.Flags().BoolVar(&o.deleteImages, "delete-images", false, "also delete repositories that hold images (default false)")
 }
 
 func (o *endOptions) options() plan.Options {
@@ -40,7 +40,7 @@ func (o *endOptions) options() plan.Options {
 
 func (o *endOptions) check() error {
 	if o.deleteImages && !o.prune {
-		return usagef("--delete-images is about the repositories that --prune deletes: give both")
+		return usagef("--delete-images applies to the repositories that --prune deletes: pass both")
 	}
 	return nil
 }
@@ -63,19 +63,19 @@ func planCommand(e *Env) *cobra.Command {
 		Long: `Compare the file with its registries and show what apply would change. Nothing
 is changed.
 
-A file with registries: is compared with all of them, or those of --target; a
-file without is compared with the local registry of --data, and nothing ever
-goes to AWS. A registry that cannot be read does not hide the others; plan
-fails then, after it has shown them.
+A file with registries: is compared with all of them, or with those given with
+--target. A file without registries: is compared with the local registry of
+--data, and never with AWS. If a registry cannot be read, plan shows the others
+and then fails.
 
---output writes the plan to a file, which kontor apply FILE carries out as long
-as neither the file nor the registries have moved. --refresh-only shows drift:
-whatever apply would do, a repository that was deleted or has lost its owner's
-tag included.
+--output writes the plan to a file. kontor apply FILE applies it as long as
+neither the file nor the registries have changed. --refresh-only shows drift:
+everything that apply would change, including repositories that were deleted or
+have lost their owner's tag.
 
-The file's lifecycle_tests are run; plan fails when one does not hold, and when
-a change would expire an image in use within a year: one that --leases names, or
-that the registry knows of (kontor lease).`,
+plan runs the file's lifecycle_tests and fails if one of them fails. It also fails
+if a change would expire, within a year, an image in use: one that --leases names
+or that has a lease in the registry (kontor lease).`,
 		Example: `  kontor plan -f kontor.yaml
   kontor plan --target prod --exit-code --json > plan.json
   kontor plan -o next.plan && kontor apply next.plan`,
@@ -83,9 +83,9 @@ that the registry knows of (kontor lease).`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			switch {
 			case asJSON && markdown:
-				return usagef("--json and --markdown contradict each other")
+				return usagef("--json and --markdown cannot be combined")
 			case refreshOnly && (end.prune || out != ""):
-				return usagef("--refresh-only shows drift, which is nothing to carry out: leave out --prune and --output")
+				return usagef("--refresh-only shows drift, which cannot be applied: leave out --prune and --output")
 			}
 			if err := errors.Join(o.check(), end.check()); err != nil {
 				return err
@@ -123,7 +123,7 @@ that the registry knows of (kontor lease).`,
 				if err := writePlan(out, set); err != nil {
 					return err
 				}
-				if _, err := fmt.Fprintf(e.Stderr, "%s is written: carry it out with kontor apply %s\n", out, out); err != nil {
+				if _, err := fmt.Fprintf(e.Stderr, "%s is written: apply it with kontor apply %s\n", out, out); err != nil {
 					return err
 				}
 			}
@@ -140,9 +140,9 @@ that the registry knows of (kontor lease).`,
 	used.flags(cmd)
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "write Markdown, for a pull request (default false)")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the plan to `PLAN`, for kontor apply PLAN")
-	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show what has drifted from the file, which cannot be carried out (default false)")
+	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show what has drifted from the file, as a plan that cannot be applied (default false)")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when there are changes (default false)")
-	cmd.Flags().BoolVar(&documents, "documents", false, "show how the policy documents' texts differ (default false)")
+	cmd.Flags().BoolVar(&documents, "documents", false, "show a text diff of the policy documents (default false)")
 	return cmd
 }
 
@@ -179,13 +179,13 @@ const maxPlanFile = 512 << 20
 func readPlan(name string) (plan.Set, error) {
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return plan.Set{}, fmt.Errorf("there is no plan %s: write it with kontor plan --output %s; a file of repositories is given with -f", name, name)
+		return plan.Set{}, fmt.Errorf("there is no plan %s: write it with kontor plan --output %s; to apply a file of repositories, use -f", name, name)
 	}
 	if err != nil {
 		return plan.Set{}, fmt.Errorf("reading the plan: %w", err)
 	}
 	if info.Size() > maxPlanFile {
-		return plan.Set{}, fmt.Errorf("%s has %d bytes, more than a plan of Kontor", name, info.Size())
+		return plan.Set{}, fmt.Errorf("%s has %d bytes: too large for a plan file", name, info.Size())
 	}
 	b, err := os.ReadFile(filepath.Clean(name))
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 func renderCommand(e *Env) *cobra.Command {
@@ -20,11 +21,11 @@ func renderCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "render [flags]",
-		Short: "Show the ECR settings that a file comes to",
+		Short: "Show the ECR settings that a file produces",
 		Long: `Show, for each repository of the file, the tag mutability, resource tags,
 repository policy and lifecycle policy that apply would set, and whether it sets
-scanning and encryption. No registry is reached. Where registries differ in these,
-or in the repositories they have, each is shown.`,
+scanning and encryption. No registry is contacted. If the registries of the file
+differ in settings or repositories, each of them is shown.`,
 		Example: `  kontor render -f kontor.yaml
   kontor render --json | jq '.repositories[].lifecycle'`,
 		Args: noArgs,
@@ -43,11 +44,11 @@ or in the repositories they have, each is shown.`,
 			}
 			switch {
 			case asJSON:
-				return render.SettingsJSON(e.Stdout, d)
+				return render.JSON(e.Stdout, rollout.NewSettings(d))
 			case !alike(d):
 				return render.SettingsByTarget(e.Stdout, d, e.options(e.Stdout))
 			}
-			return render.Settings(e.Stdout, d, e.options(e.Stdout))
+			return render.Settings(e.Stdout, rollout.NewSettings(d), e.options(e.Stdout))
 		},
 	}
 	o.flags(cmd)
@@ -64,7 +65,7 @@ func alike(d state.Desired) bool {
 	}
 	form := func(t state.Target) string {
 		var b strings.Builder
-		_ = render.SettingsJSON(&b, d.For(t)) // a Builder takes everything, and policies have been checked
+		_ = render.JSON(&b, rollout.NewSettings(d.For(t))) // a Builder takes everything, and policies have been checked
 		return b.String()
 	}
 	first := form(d.Targets[0])

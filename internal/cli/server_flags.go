@@ -37,7 +37,7 @@ func serverConfig(e *Env, c *host.Config, o upOptions) (err error) {
 		return err
 	}
 	if !host.IsLoopback(c.Host) && !o.insecureHTTP && !c.TLS.On() {
-		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or say --insecure-http", listen)
+		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or pass --insecure-http", listen)
 	}
 	if c.Server.Limits, err = parseLimits(e, o.limits); err != nil {
 		return err
@@ -90,7 +90,7 @@ func parseRegistry(account, region string) (ecr.RegistryID, error) {
 // limitFlag defines --limit; see limits.
 func limitFlag(cmd *cobra.Command, p *[]string) {
 	cmd.Flags().StringArrayVar(p, "limit", nil,
-		fmt.Sprintf("set a limit, as `NAME=VALUE`; may be given several times; docs/limits.md lists them (default none is changed; env %s, separated by commas)", envLimits))
+		fmt.Sprintf("change a limit, as `NAME=VALUE`; may be given several times; docs/limits.md lists them (default none; env %s, separated by commas)", envLimits))
 	var words []string
 	for _, n := range server.LimitNames() {
 		words = append(words, n+"=")
@@ -131,7 +131,7 @@ const envAudit = "KONTOR_AUDIT"
 
 // auditFlag defines --audit; see auditMode.
 func auditFlag(cmd *cobra.Command, p *string) {
-	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("put on record `WHAT`, in the data folder: changes (and denials), all (reads, too) or strict "+
+	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("record `WHAT` in the data folder: changes (and denials), all (reads too) or strict "+
 		"(a read that cannot be recorded is refused) (default %s; env %s)", audit.Changes, envAudit))
 	completeWords(cmd, "audit", string(audit.Changes), string(audit.All), string(audit.Strict))
 }
@@ -160,10 +160,10 @@ type collectionFlags struct {
 
 func (o *collectionFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&o.testClock, "test-clock", false, "let `kontor admin clock` move the clock by which images age; never where images matter (default false)")
-	f.StringVar(&o.every, "lifecycle-every", "", fmt.Sprintf("carry out lifecycle policies every `DURATION` such as 15m, or never by itself: off (default %s; env %s)", jobs.DefaultLifecycleEvery, envLifecycleEvery))
+	f.BoolVar(&o.testClock, "test-clock", false, "allow kontor admin clock to move the image clock; not for production (default false)")
+	f.StringVar(&o.every, "lifecycle-every", "", fmt.Sprintf("run lifecycle policies every `DURATION`, such as 15m, or only on request: off (default %s; env %s)", jobs.DefaultLifecycleEvery, envLifecycleEvery))
 	f.StringVar(&o.maxExpire, "max-expire", "", fmt.Sprintf("stop a lifecycle run that would expire more than `N` images of a repository, or N%% of them (default no limit; env %s)", envMaxExpire))
-	f.StringVar(&o.recycleDays, "recycle-days", "", fmt.Sprintf("keep deleted images restorable for `N` days; 0 is not at all (default %d; env %s)", int(server.DefaultRecycleTime/(24*time.Hour)), envRecycleDays))
+	f.StringVar(&o.recycleDays, "recycle-days", "", fmt.Sprintf("keep deleted images in the recycle bin for `N` days; 0 turns the bin off (default %d; env %s)", int(server.DefaultRecycleTime/(24*time.Hour)), envRecycleDays))
 }
 
 // maxRecycleDays is a hundred years.
@@ -241,7 +241,7 @@ func listenMetrics(ctx context.Context, address string, insecure bool) (*metrics
 		return nil, err
 	}
 	if !host.IsLoopback(name) && !insecure {
-		return nil, usagef("--metrics-listen %s: other machines would read the figures over plain HTTP: listen on localhost, or say --insecure-http", address)
+		return nil, usagef("--metrics-listen %s: other machines would read the metrics over plain HTTP: listen on localhost, or pass --insecure-http", address)
 	}
 	ls, err := host.Listen(ctx, name, port)
 	if err != nil {
@@ -258,7 +258,7 @@ func uploadAge(e *Env, flag string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < time.Minute {
-		return 0, usagef("--upload-age %s: want a time of a minute or more, such as 24h", s)
+		return 0, usagef("--upload-age %s: want a duration of 1m or more, such as 24h", s)
 	}
 	return d, nil
 }

@@ -31,7 +31,7 @@ const maxDuration = 100 * 365 * 24 * time.Hour
 // parseDuration reads a length of time that may begin with days, such as "90m",
 // "15d" or "1d12h".
 func parseDuration(s string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is no length of time: want such as 90m, 12h, 15d or 1d12h", s)
+	bad := fmt.Errorf("%q is not a duration: want one such as 90m, 12h, 15d or 1d12h", s)
 	days, rest, ok := strings.Cut(s, "d")
 	var d time.Duration
 	if ok {

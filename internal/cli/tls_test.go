@@ -113,8 +113,8 @@ func TestTLSFlags(t *testing.T) {
 	s.write("kontor.yaml", localFile)
 	s.want(s.run("up", "--tls-cert", "x.pem"), 2, "--tls-cert and --tls-key belong together")
 	s.want(s.run("up", "--tls", "--tls-cert", "x.pem", "--tls-key", "y.pem"), 2, "give one of them")
-	s.want(s.run("up", "--listen", "localhost:0", "--metrics-listen", "0.0.0.0:0"), 2, "--metrics-listen 0.0.0.0:0: other machines would read the figures over plain HTTP: listen on localhost, or say --insecure-http")
-	s.want(s.run("up", "--listen", "0.0.0.0:0"), 2, "give --tls or --tls-cert, listen on localhost, or say --insecure-http")
+	s.want(s.run("up", "--listen", "localhost:0", "--metrics-listen", "0.0.0.0:0"), 2, "--metrics-listen 0.0.0.0:0: other machines would read the metrics over plain HTTP: listen on localhost, or pass --insecure-http")
+	s.want(s.run("up", "--listen", "0.0.0.0:0"), 2, "give --tls or --tls-cert, listen on localhost, or pass --insecure-http")
 	r := s.want(s.run("up", "--data", "registry", "--listen", "localhost:0", "--tls-cert", "x.pem", "--tls-key", "y.pem"), 1, "x.pem")
 	if strings.Count(r.errors, "\n") != 1 {
 		t.Errorf("more than a line: %s", r.errors)

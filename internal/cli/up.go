@@ -35,21 +35,21 @@ func upCommand(e *Env) *cobra.Command {
 	var o upOptions
 	cmd := &cobra.Command{
 		Use:   "up [flags]",
-		Short: "Run the local registry, deploy the file to it, and stay up",
-		Long: `Run an ECR-compatible registry on this machine, make its repositories as the
-file says, print how to log in and push, and serve until interrupted. Run it
-again on the same data folder and everything is still there.
+		Short: "Run a local registry and deploy the file to it",
+		Long: `Run an ECR-compatible registry on this machine, create the repositories in the
+file, print how to log in and push, and serve until interrupted. Running it again
+with the same data folder keeps all data.
 
-Without -f it deploys kontor.yaml (or .json, .hcl) of this folder, or else a small
-built-in example. It never talks to AWS: each entry of registries: becomes a
-local registry of that account and region on a port of its own, counting up
-from the one of --listen.
+Without -f, it deploys kontor.yaml (or .json, .hcl) of the current folder, or a
+small built-in example if there is none. It never talks to AWS: each entry of
+registries: becomes a local registry of that account and region on its own port,
+counting up from the port of --listen.
 
-The file is deployed with the checks of kontor apply. When one of its
-lifecycle_tests or access_tests does not hold, or when a change would expire an
-image in use, or more images than plan.max_expire allows, up ends and nothing is
-changed. Access tests of users and roles that this registry does not have are
-not run; up names them.`,
+The file is deployed with the checks of kontor apply. If one of its
+lifecycle_tests or access_tests fails, or a change would expire an image in use or
+more images than plan.max_expire allows, up changes nothing and exits. Access
+tests for users and roles that this registry does not have are not run; up lists
+them.`,
 		Example: `  kontor up
   kontor up -f kontor.yaml --data ./registry --listen localhost:5060`,
 		Args: noArgs,
@@ -61,20 +61,20 @@ not run; up names them.`,
 	o.fileOptions.flags(cmd)
 	dataFlag(e, cmd, &o.data)
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", "", fmt.Sprintf("serve on `HOST:PORT`; port 0 takes a free one (default %s; env %s)", host.DefaultListen, envListen))
-	f.StringVar(&o.account, "account", string(ecr.LocalRegistry().Account), "be the registry of account `ID`, unless the file has registries")
-	f.StringVar(&o.region, "region", string(ecr.LocalRegistry().Region), "be the registry of region `NAME`, unless the file has registries")
-	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("behave as `WHAT` where they differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
+	f.StringVar(&o.listen, "listen", "", fmt.Sprintf("serve on `HOST:PORT`; port 0 picks a free port (default %s; env %s)", host.DefaultListen, envListen))
+	f.StringVar(&o.account, "account", string(ecr.LocalRegistry().Account), "use account `ID` for the registry, unless the file has registries")
+	f.StringVar(&o.region, "region", string(ecr.LocalRegistry().Region), "use region `NAME` for the registry, unless the file has registries")
+	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("follow `WHAT` where the two differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
-	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP beyond this machine; passwords are readable on the way (default false)")
+	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP to other machines, which sends passwords unencrypted (default false)")
 	limitFlag(cmd, &o.limits)
 	auditFlag(cmd, &o.audit)
-	f.BoolVar(&o.tls, "tls", false, "serve https with a certificate of a local authority, made in the data folder; prints how to trust it (default false)")
-	f.StringVar(&o.tlsCert, "tls-cert", "", fmt.Sprintf("serve https with the certificate chain in `FILE` (PEM), loaded again when it changes (default none; env %s)", envTLSCert))
-	f.StringVar(&o.tlsKey, "tls-key", "", fmt.Sprintf("the certificate's private key is in `FILE` (PEM) (default none; env %s)", envTLSKey))
-	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("make users, roles and policies as `FILE` says (YAML or JSON; default none; env %s)", envIdentities))
-	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve figures for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
-	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that nobody wrote to for `TIME` (default 24h; env %s)", envUploadAge))
+	f.BoolVar(&o.tls, "tls", false, "serve https with a certificate of a local authority, created in the data folder; prints how to trust it (default false)")
+	f.StringVar(&o.tlsCert, "tls-cert", "", fmt.Sprintf("serve https with the certificate chain in `FILE` (PEM), reloaded when it changes (default none; env %s)", envTLSCert))
+	f.StringVar(&o.tlsKey, "tls-key", "", fmt.Sprintf("read the certificate's private key from `FILE` (PEM) (default none; env %s)", envTLSKey))
+	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("create the users, roles and policies that `FILE` declares (YAML or JSON; default none; env %s)", envIdentities))
+	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve metrics for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
+	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
 	o.collection.flags(cmd)
 	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
@@ -94,7 +94,7 @@ func runUp(ctx context.Context, e *Env, o upOptions) (err error) {
 		return err
 	}
 	if !file.Frame(c.Registry).Targets[0].Local && o.registryGiven {
-		return usagef("--account and --region are for a file without registries: %s says them itself", source)
+		return usagef("--account and --region are for a file without registries: leave them out, because %s sets both", source)
 	}
 	c.File = file
 	if c.Identities, err = readIdentities(e, o.identities); err != nil {
@@ -136,7 +136,7 @@ func runUp(ctx context.Context, e *Env, o upOptions) (err error) {
 		_, err := fmt.Fprintln(e.Stdout, "\nStopping. The data stays in", c.Host.Folder)
 		return err
 	case <-u.Ended():
-		return fmt.Errorf("the registry stopped by itself, --log - tells more: %w", u.Err())
+		return fmt.Errorf("the registry stopped; run with --log - to see why: %w", u.Err())
 	}
 }
 

@@ -16,8 +16,8 @@ func validateCommand(e *Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "validate [flags]",
-		Short: "Check a file without reaching any registry",
-		Long: `Check a file and the policies that come of it, without reaching any registry.
+		Short: "Check a file without contacting a registry",
+		Long: `Check a file and the policies that it produces, without contacting a registry.
 Each error is one line, FILE:LINE:COLUMN: message.`,
 		Example: "  kontor validate -f kontor.yaml",
 		Args:    noArgs,

@@ -236,7 +236,7 @@ func TestNotes(t *testing.T) {
 			path := t.TempDir()
 			write(t, path, "server.json", content, 0o600)
 			_, _, err := running(t, path)
-			wantError(t, err, nil, fmt.Sprintf("data folder %s: server.json is damaged: run `kontor up --data %[1]s` once to write it anew", path))
+			wantError(t, err, nil, fmt.Sprintf("data folder %s: server.json is damaged: run `kontor up --data %[1]s` once to write it again", path))
 			d := open(t, path)
 			// What a crash left of writing it is in nobody's way.
 			write(t, path, "server.json.new", "half", 0o600)

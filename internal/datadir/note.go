@@ -101,7 +101,7 @@ func readNote(path string) (note, error) {
 		return n, explain(path, err)
 	}
 	if err := json.Unmarshal(b, &n); err != nil || len(n.Registries) == 0 {
-		return note{}, fmt.Errorf("data folder %s: server.json is damaged: run `kontor up --data %s` once to write it anew", path, path)
+		return note{}, fmt.Errorf("data folder %s: server.json is damaged: run `kontor up --data %s` once to write it again", path, path)
 	}
 	return n, nil
 }

@@ -45,7 +45,7 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 		return result, fmt.Errorf("the plan has version %d, this is for version %d: make it again", p.Version, plan.Version)
 	}
 	if p.RefreshOnly {
-		return result, errors.New("a plan of --refresh-only shows drift and cannot be carried out: nothing was changed")
+		return result, errors.New("a plan of --refresh-only shows drift and cannot be applied: nothing was changed")
 	}
 	if errs := p.Errors(); len(errs) > 0 {
 		return result, fmt.Errorf("the plan has %d error(s), the first: %s: nothing was changed", len(errs), errs[0].Message)

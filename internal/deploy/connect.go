@@ -50,6 +50,9 @@ type ConnectConfig struct {
 	Duration time.Duration
 	// Silence is how long the other end may say nothing; 0 for Silence.
 	Silence time.Duration
+	// AnyAccount: the caller may be of another account than the target's, whose
+	// repositories let it in. Nothing that is changed goes by the account alone.
+	AnyAccount bool
 	// Subject is what errors are about, for example "cluster apps"; "" for the
 	// registry of Target. Block is where the file names it; "" for registries.
 	Subject, Block string
@@ -84,6 +87,9 @@ type Conn struct {
 	// Config is what the clients were made with, for others of the same server
 	// at Target.Endpoint.
 	Config aws.Config
+	// Indexes reads manifests without pulling them; nil where nothing does, as
+	// on Amazon ECR.
+	Indexes IndexReader
 
 	tags *tagging.Client
 }
@@ -119,8 +125,8 @@ func Connect(ctx context.Context, c ConnectConfig) (*Conn, error) {
 	return &Conn{API: client, Target: t, Caller: caller, Grants: client, Principals: users, Tagging: client, Config: cfg, tags: tags}, nil
 }
 
-// Account is Session, and refuses a caller who is not of the target's account. It
-// returns the caller's ARN, too.
+// Account is Session, and refuses a caller who is not of the target's account,
+// unless AnyAccount is set. It returns the caller's ARN, too.
 func Account(ctx context.Context, c ConnectConfig) (cfg aws.Config, caller string, err error) {
 	if cfg, err = Session(ctx, c); err != nil {
 		return cfg, "", err
@@ -129,7 +135,7 @@ func Account(ctx context.Context, c ConnectConfig) (cfg aws.Config, caller strin
 	if err != nil {
 		return cfg, "", explain(err, c.subject()+": asking who the caller is")
 	}
-	if got := aws.ToString(who.Account); got != string(c.Target.Registry.Account) {
+	if got := aws.ToString(who.Account); got != string(c.Target.Registry.Account) && !c.AnyAccount {
 		return cfg, "", &Error{Message: fmt.Sprintf(
 			"%s is in account %s, but the credentials belong to %s of account %s: use credentials of account %s (AWS_PROFILE, or profile: or role_arn: in %s), or correct account:",
 			c.subject(), c.Target.Registry.Account, aws.ToString(who.Arn), got, c.Target.Registry.Account, c.block())}

@@ -113,6 +113,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := c.SetStorageClass(ctx, to, ecr.ImageID{Digest: d}, registry.ClassArchive)
 			return err
 		},
+		"IndexManifests": func(ctx context.Context) error { _, _, _, err := c.IndexManifests(ctx, to, "", 10); return err },
 		"ReportLeases": func(ctx context.Context) error {
 			_, err := c.ReportLeases(ctx, to.In, "cluster", time.Hour, nil)
 			return err

@@ -25,7 +25,7 @@ var reads = []string{
 	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "StartScan", "RegistryPolicy",
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
-	"ListBin", "Journal", "Usage", "LifecyclePreview", "ListLeases",
+	"ListBin", "Journal", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
 }
 
 // recorded is w with an audit log in dir, each record in a file of its own.

@@ -29,7 +29,7 @@ func Listen(ctx context.Context, host string, port int) ([]net.Listener, error) 
 		case errors.Is(err, syscall.EACCES):
 			return fmt.Errorf("%s may not be opened by this user: choose a port above 1023 with --listen", at)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			return fmt.Errorf("%s is no address of this machine: choose another with --listen", at)
+			return fmt.Errorf("%s is not an address of this machine: choose another with --listen", at)
 		}
 		return fmt.Errorf("cannot listen on %s: %w", at, err)
 	}

@@ -3,7 +3,7 @@
 // it refuses. It also writes JSON strings without the HTML escapes of
 // encoding/json, which would count against a document's size.
 //
-// Strict means RFC 8259 and nothing beside it: one value, valid UTF-8, no
+// Strict means RFC 8259 and nothing else: one value, valid UTF-8, no
 // byte order mark, no lone surrogates, no name twice in one object, no more
 // than MaxDepth levels. What the values mean is left to the caller.
 package jsonpos
@@ -19,7 +19,7 @@ import (
 const MaxDepth = 100
 
 // Pos is a place in a text. Offset counts bytes from 0; Line and Column count
-// from 1, the column in characters. The zero Pos is no place.
+// from 1, the column in characters. The zero Pos means no place.
 type Pos struct {
 	Offset, Line, Column int
 }
@@ -94,7 +94,7 @@ func (v *Value) Path() Path {
 }
 
 // Locate follows path from v as far as it goes and returns the value it
-// reached. An index into a value that is no array stays where it is, so that
+// reached. An index into a value that is not an array stays where it is, so that
 // the path of a list's element also finds the single value that some formats
 // allow in its place.
 func (v *Value) Locate(path Path) *Value {

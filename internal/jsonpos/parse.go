@@ -191,17 +191,26 @@ func (p *parser) object(v *Value, depth int) error {
 func (p *parser) number(v *Value) error {
 	v.Kind = Number
 	start := p.off
+	if !p.numeral() {
+		return p.fail(v, "malformed number")
+	}
+	v.Text = string(p.text[start:p.off])
+	return nil
+}
+
+// numeral takes a number off the text, or as much of it as is well-formed.
+func (p *parser) numeral() bool {
 	if p.text[p.off] == '-' {
 		p.off++
 	}
 	zero := p.off < len(p.text) && p.text[p.off] == '0'
 	if n := p.digits(); n == 0 || zero && n > 1 {
-		return p.fail(v, "malformed number")
+		return false
 	}
 	if p.off < len(p.text) && p.text[p.off] == '.' {
 		p.off++
 		if p.digits() == 0 {
-			return p.fail(v, "malformed number")
+			return false
 		}
 	}
 	if p.off < len(p.text) && (p.text[p.off] == 'e' || p.text[p.off] == 'E') {
@@ -210,11 +219,10 @@ func (p *parser) number(v *Value) error {
 			p.off++
 		}
 		if p.digits() == 0 {
-			return p.fail(v, "malformed number")
+			return false
 		}
 	}
-	v.Text = string(p.text[start:p.off])
-	return nil
+	return true
 }
 
 func (p *parser) digits() int {

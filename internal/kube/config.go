@@ -160,7 +160,7 @@ func (s Source) config(c cluster, u user) (Config, error) {
 	case u.AuthProvider != nil:
 		return Config{}, errors.New("the kubeconfig has an auth-provider, which Kubernetes has given up: use an exec plugin, or pipe kubectl get -o json")
 	case u.As != "":
-		return Config{}, errors.New("the kubeconfig impersonates somebody: pipe kubectl get -o json instead")
+		return Config{}, errors.New("the kubeconfig impersonates a user: pipe kubectl get -o json instead")
 	}
 	out := Config{Server: c.Server, ServerName: c.TLSName, Insecure: c.Insecure, Username: u.Username, Password: u.Password}
 	var err error

@@ -212,7 +212,7 @@ func complaint(resp *http.Response, body []byte) string {
 	}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
-		return said + ": the cluster does not know these credentials; log in anew"
+		return said + ": the cluster does not know these credentials; log in again"
 	case http.StatusForbidden:
 		return said + ": give the user a ClusterRole that may list pods, deployments, statefulsets, daemonsets, replicasets and cronjobs"
 	}

@@ -136,6 +136,9 @@ var kinds = map[string]Kind{
 	MediaTypeOCIIndex:       Index,
 }
 
+// IsIndex reports whether manifests of an accepted media type list others.
+func IsIndex(mediaType string) bool { return kinds[mediaType] == Index }
+
 // foreign are the media types of layers that may not be distributed.
 var foreign = map[string]bool{
 	"application/vnd.docker.image.rootfs.foreign.diff.tar":         true,

@@ -56,7 +56,7 @@ func New() *Metrics {
 		refused:     counter("kontor_refused_total", "Requests refused by a limit, by its name.", "limit"),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_connections", Help: "Connections open."}),
 		database:    histogram("kontor_database_seconds", "Time of transactions of the database, reads (view) and writes (update).", "kind"),
-		jobs:        counter("kontor_jobs_total", "Times that a job was carried out.", "job"),
+		jobs:        counter("kontor_jobs_total", "Times that a job ran.", "job"),
 		failures:    counter("kontor_job_failures_total", "Times that a job failed; it is tried again.", "job"),
 		removed:     counter("kontor_job_removed_total", "Uploads, files, images or entries that a job removed.", "job"),
 		uploads:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_uploads_open", Help: "Uploads begun and neither completed, cancelled nor expired."}),

@@ -21,7 +21,7 @@ import (
 func (r *Registry) Fit(ctx context.Context, partition string, secure bool, text string) (fit string, left []string, err error) {
 	doc, err := policy.Parse([]byte(text))
 	if err != nil {
-		return text, nil, nil //nolint:nilerr // SetPolicy says it
+		return text, nil, nil // SetPolicy says why
 	}
 	err = r.cfg.Gate.System("fitting a policy").Read(ctx, gate.Op("Fit"), func(ctx context.Context, v *gate.View) (err error) {
 		left, err = fitDocument(ctx, v.Identities(), partition, secure, &doc)

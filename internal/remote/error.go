@@ -129,8 +129,11 @@ func (e *Error) permission() string {
 	}
 	needs := "the caller needs " + strings.Join(names, " and ")
 	where := "its IAM policy"
-	if strings.Contains(e.Message, "resource-based policy") {
+	switch {
+	case strings.Contains(e.Message, "resource-based policy"):
 		where = "the policy of the repository"
+	case e.Message == "": // HEAD has no body
+		where = "its IAM policy, and of another account also, with a Principal, to the policy of the repository"
 	}
 	if strings.Contains(e.Message, "explicit deny") {
 		return fmt.Sprintf("%s, and a Deny in %s takes it away: change that statement", needs, where)
@@ -144,7 +147,11 @@ func (e *Error) permission() string {
 
 // Unwrap returns the error in the vocabulary of the house, and the cause.
 func (e *Error) Unwrap() []error {
-	return []error{&ecr.Error{Code: e.Code, Message: e.Message}, e.Err}
+	all := []error{&ecr.Error{Code: e.Code, Message: e.Message}}
+	if e.Err != nil {
+		all = append(all, e.Err)
+	}
+	return all
 }
 
 // temporary reports whether the same call may work later.

@@ -278,7 +278,10 @@ func TestPages(t *testing.T) {
 	}
 	// A reader that has enough ends the list.
 	w.proxy.Reset()
-	for range w.repository("app").Tags(t.Context()) {
+	for _, err := range w.repository("app").Tags(t.Context()) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if n := len(w.proxy.Requests()); n != 1 {
@@ -301,8 +304,7 @@ func TestErrors(t *testing.T) {
 		t.Helper()
 		name := strings.ReplaceAll(strings.Trim(actions, `"`), ":", "-")
 		password := w.user(name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ecr:GetAuthorizationToken",`+actions+`],"Resource":"*"}]}`)
-		r := remotetest.Must[*remote.Registry](t)(w.client, nil)
-		r = w.connect(func(cfg *remote.Config) { cfg.Credentials = static("AWS", password) })
+		r := w.connect(func(cfg *remote.Config) { cfg.Credentials = static("AWS", password) })
 		return remotetest.Must[*remote.Repository](t)(r.Repository("app"))
 	}
 	reader := only(`"ecr:BatchGetImage"`)
@@ -967,6 +969,7 @@ func (b *bearer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.t.Error(err)
 		return
 	}
+	_ = resp.Body.Close() // it was read
 	for name, values := range resp.Header {
 		w.Header()[name] = values
 	}

@@ -12,7 +12,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/render/page"
 	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // accessWorld has every outcome: somebody allowed, denied, denied in part,
@@ -72,10 +74,10 @@ func TestAccess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check := render.AccessCheck{Answer: a, Right: c.right, Field: `pull_principals: ["` + c.who + `"]`, Notes: []string{"account 333333333333 was not seen"}}
+			check := report.NewAccess(c.right, a, `pull_principals: ["`+c.who+`"]`, []string{"account 333333333333 was not seen"})
 			golden(t, "access-"+c.name+".txt", func(w io.Writer) error { return render.Access(w, check, render.Options{}) })
 			if c.name == "denied" {
-				golden(t, "access-denied.json", func(w io.Writer) error { return render.AccessJSON(w, check) })
+				golden(t, "access-denied.json", func(w io.Writer) error { return render.JSON(w, check) })
 				golden(t, "access-denied-color.txt", func(w io.Writer) error { return render.Access(w, check, render.Options{Color: true}) })
 			}
 		})
@@ -88,46 +90,45 @@ func TestWhoCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "access-who-can.txt", func(w io.Writer) error {
-		return render.WhoCan(w, "pull", list, []string{"account 333333333333 was not seen"}, render.Options{})
+		return render.WhoCan(w, report.NewWhoCan("pull", list, []string{"account 333333333333 was not seen"}), render.Options{})
 	})
-	golden(t, "access-who-can.json", func(w io.Writer) error { return render.WhoCanJSON(w, "pull", list[:1], nil) })
+	golden(t, "access-who-can.json", func(w io.Writer) error { return render.JSON(w, report.NewWhoCan("pull", list[:1], nil)) })
 	var none strings.Builder
-	if err := render.WhoCan(&none, "push", nil, nil, render.Options{}); err != nil || none.String() != "Nobody can push.\n" {
-		t.Errorf("nobody: %q, %v", none.String(), err)
+	if err := render.WhoCan(&none, report.NewWhoCan("push", nil, nil), render.Options{}); err != nil || none.String() != "No one can push.\n" {
+		t.Errorf("none: %q, %v", none.String(), err)
 	}
 }
 
 func TestMatrix(t *testing.T) {
-	m := accessWorld(t).Matrix()
-	notes := []string{"account 333333333333 was not seen"}
-	golden(t, "access-matrix.txt", func(w io.Writer) error { return render.Matrix(w, m, notes, render.Options{}) })
-	golden(t, "access-matrix.json", func(w io.Writer) error { return render.MatrixJSON(w, m, notes) })
-	golden(t, "access-matrix.html", func(w io.Writer) error { return render.MatrixHTML(w, m, notes) })
+	m := report.NewMatrix(accessWorld(t).Matrix(), []string{"account 333333333333 was not seen"})
+	golden(t, "access-matrix.txt", func(w io.Writer) error { return render.Matrix(w, m, render.Options{}) })
+	golden(t, "access-matrix.json", func(w io.Writer) error { return render.JSON(w, m) })
+	golden(t, "access-matrix.html", func(w io.Writer) error { return page.MatrixHTML(w, m) })
 }
 
 // The page loads and runs nothing, whatever the names are.
 func TestMatrixPageIsInert(t *testing.T) {
 	const evil = "\"/><script>alert('&')</script>\x00\x1b[31m\n"
-	m := proof.Matrix{
+	m := report.NewMatrix(proof.Matrix{
 		Principals: []string{evil, proof.Anyone}, Repositories: []string{"arn:aws:ecr:us-east-1:111111111111:repository/" + evil, evil},
 		Cells: [][][]proof.Outcome{
 			slices.Repeat([][]proof.Outcome{{proof.Allowed, proof.Denied, proof.Partly, proof.Depends}}, 2),
 			slices.Repeat([][]proof.Outcome{slices.Repeat([]proof.Outcome{proof.Unseen}, 4)}, 2),
 		},
-	}
-	var page, text strings.Builder
-	if err := errors.Join(render.MatrixHTML(&page, m, []string{evil}), render.Matrix(&text, m, []string{evil}, render.Options{})); err != nil {
+	}, []string{evil})
+	var html, text strings.Builder
+	if err := errors.Join(page.MatrixHTML(&html, m), render.Matrix(&text, m, render.Options{})); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []string{"<script", "\x00", "\x1b", "http:", "https:", " src=", " href="} {
-		if strings.Contains(page.String(), s) {
+		if strings.Contains(html.String(), s) {
 			t.Errorf("the page has %q", s)
 		}
 	}
 	if strings.ContainsAny(text.String(), "\x00\x1b") {
 		t.Errorf("the text has control characters: %q", text.String())
 	}
-	d := xml.NewDecoder(strings.NewReader(page.String()))
+	d := xml.NewDecoder(strings.NewReader(html.String()))
 	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
 	for cells := 0; ; {
 		token, err := d.Token()
@@ -148,7 +149,7 @@ func TestMatrixPageIsInert(t *testing.T) {
 
 func TestAccessTests(t *testing.T) {
 	const repository = "arn:aws:ecr:us-east-2:111111111111:repository/api"
-	results := report.AccessTests{Tests: []report.AccessTest{
+	results := rollout.AccessTests{Tests: []rollout.AccessTest{
 		{Principal: "222222222222", Repository: repository, Right: "pull", Expect: "may", Outcome: proof.Unseen, Where: "kontor.yaml:9:5"},
 		{Principal: "arn:aws:iam::222222222222:user/eve", Repository: repository, Right: "push", Expect: "may not", Outcome: proof.Partly,
 			Failure: "ecr:BatchGetImage is allowed\x1b[2J", Where: "kontor.yaml:10:5"},
@@ -156,7 +157,7 @@ func TestAccessTests(t *testing.T) {
 	golden(t, "access-tests.txt", func(w io.Writer) error { return render.AccessTests(w, results, render.Options{}) })
 	golden(t, "access-tests.json", func(w io.Writer) error { return render.JSON(w, results) })
 	var none strings.Builder
-	if err := render.JSON(&none, report.AccessTests{Tests: []report.AccessTest{}}); err != nil || !strings.Contains(none.String(), `"tests": []`) {
+	if err := render.JSON(&none, rollout.AccessTests{Tests: []rollout.AccessTest{}}); err != nil || !strings.Contains(none.String(), `"tests": []`) {
 		t.Errorf("none: %q, %v", none.String(), err)
 	}
 }

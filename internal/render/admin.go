@@ -5,7 +5,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/deploy/images"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -13,7 +14,7 @@ import (
 func imageName(repository, digest string, tags []string) string {
 	name := clean(repository)
 	if digest != "" {
-		name += "@" + clean(images.Short(digest))
+		name += "@" + clean(words.Digest(digest))
 	}
 	if len(tags) > 0 {
 		name += " (" + clean(strings.Join(tags, ", ")) + ")"
@@ -41,48 +42,49 @@ var journalWords = map[string]string{
 }
 
 // Journal writes entries of the journal, a line and its reason each.
-func Journal(w io.Writer, list []admin.JournalEntry, o Options) error {
+func Journal(w io.Writer, r report.Journal, o Options) error {
 	p := newPrinter(o)
-	for _, e := range list {
-		what := journalWords[e.Operation]
-		if what == "" {
-			what = clean(e.Operation)
-		}
-		size := ""
-		if e.SizeBytes > 0 {
-			size = ", " + bytesText(e.SizeBytes)
-		}
-		p.linef(plain, "%s  %s: %s%s", moment(e.At), imageName(e.RepositoryName, e.ImageDigest, e.ImageTags), what, size)
-		p.linef(faint, "    %s", because(e.Reason, e.Actor, e.RulePriority))
+	for _, e := range r.Entries {
+		p.journalEntry("", e)
 	}
-	if len(list) == 0 {
-		p.linef(plain, "The journal has no such entry.")
+	if len(r.Entries) == 0 {
+		p.linef(plain, "The journal has no matching entries.")
 	}
 	return p.flush(w)
 }
 
-// Bin writes what the recycle bin holds. host is what the names of the
-// registry's images begin with.
-func Bin(w io.Writer, list []admin.BinEntry, o Options) error {
+func (p *printer) journalEntry(indent string, e admin.JournalEntry) {
+	what := journalWords[e.Operation]
+	if what == "" {
+		what = clean(e.Operation)
+	}
+	size := ""
+	if e.SizeBytes > 0 {
+		size = ", " + words.Bytes(e.SizeBytes)
+	}
+	p.linef(plain, "%s%s  %s: %s%s", indent, words.Moment(e.At), imageName(e.RepositoryName, e.ImageDigest, e.ImageTags), what, size)
+	p.linef(faint, "%s    %s", indent, because(e.Reason, e.Actor, e.RulePriority))
+}
+
+// Bin writes what the recycle bin holds.
+func Bin(w io.Writer, r report.Bin, o Options) error {
 	p := newPrinter(o)
-	var size int64
-	for _, e := range list {
-		size += e.SizeBytes
+	for _, e := range r.Entries {
 		p.linef(plain, "%s@%s", clean(e.RepositoryName), clean(e.ImageDigest))
-		facts := []string{bytesText(e.SizeBytes), "deleted " + moment(e.DeletedAt), "restorable until " + moment(e.ExpiresAt)}
+		facts := []string{words.Bytes(e.SizeBytes), "deleted " + words.Moment(e.DeletedAt), "restorable until " + words.Moment(e.ExpiresAt)}
 		if len(e.ImageTags) > 0 {
 			facts = append([]string{"tags " + clean(strings.Join(e.ImageTags, ", "))}, facts...)
 		}
 		if e.Subject != "" {
-			facts = append(facts, "refers to "+clean(images.Short(e.Subject)))
+			facts = append(facts, "refers to "+clean(words.Digest(e.Subject)))
 		}
 		p.linef(plain, "    %s", strings.Join(facts, "; "))
 		p.linef(faint, "    %s", because(e.Reason, e.Actor, e.RulePriority))
 	}
-	if len(list) == 0 {
+	if total := r.Total(); total.Images == 0 {
 		p.linef(plain, "The recycle bin is empty.")
 	} else {
-		p.linef(bold, "%s, %s. To bring one back: kontor admin restore REPOSITORY@DIGEST", count(len(list), "image", "images"), bytesText(size))
+		p.linef(bold, "%s, %s. To restore one: kontor admin restore REPOSITORY@DIGEST", words.Count(total.Images, "image", "images"), words.Bytes(total.Bytes))
 	}
 	return p.flush(w)
 }
@@ -98,14 +100,14 @@ func Restored(w io.Writer, r admin.RestoreImageResponse, o Options) error {
 			p.linef(green, "Restored %s, which belongs to it.", name)
 		}
 		for _, t := range m.TakenTags {
-			p.linef(yellow, "    The tag %s stays with image %s, which has it now.", clean(t.ImageTag), clean(images.Short(t.ImageDigest)))
+			p.linef(yellow, "    The tag %s stays on image %s, which has it now.", clean(t.ImageTag), clean(words.Digest(t.ImageDigest)))
 		}
 		if m.RulePriority != 0 {
-			p.linef(yellow, "    Lifecycle rule %d took it. Its age counts from now on: keep it with a rule or a lease before that rule takes it again.", m.RulePriority)
+			p.linef(yellow, "    Lifecycle rule %d expired it. Its age counts from now on: keep it with a rule or a lease before that rule expires it again.", m.RulePriority)
 		}
 	}
 	for _, d := range r.MissingDigests {
-		p.linef(red, "Image %s, which an index lists, is nowhere any more.", clean(d))
+		p.linef(red, "Image %s, which an index lists, no longer exists.", clean(d))
 	}
 	return p.flush(w)
 }
@@ -121,43 +123,41 @@ func Purged(w io.Writer, r admin.PurgeImageResponse, o Options) error {
 		from = append(from, "the recycle bin")
 	}
 	p.linef(plain, "Purged %s from %s: %s that nothing else used, %s.", imageName(r.RepositoryName, r.ImageDigest, r.ImageTags),
-		strings.Join(from, " and "), count(r.Blobs, "blob", "blobs"), bytesText(r.SizeBytes))
+		strings.Join(from, " and "), words.Count(r.Blobs, "blob", "blobs"), words.Bytes(r.SizeBytes))
 	return p.flush(w)
 }
 
 // Collected writes what a collection removed.
 func Collected(w io.Writer, r admin.CollectGarbageResponse, o Options) error {
 	p := newPrinter(o)
-	p.linef(plain, "Collected %s, %s; %s of the recycle bin had expired, %s had no image any more.", count(r.Blobs, "blob", "blobs"), bytesText(r.SizeBytes),
-		count(r.BinEntries, "entry", "entries"), count(r.Links, "link to a blob", "links to blobs"))
+	p.linef(plain, "Collected %s, %s; %s of the recycle bin had expired, %s had no image left.", words.Count(r.Blobs, "blob", "blobs"), words.Bytes(r.SizeBytes),
+		words.Count(r.BinEntries, "entry", "entries"), words.Count(r.Links, "link to a blob", "links to blobs"))
 	return p.flush(w)
 }
 
 // Usage writes what the images of repositories take.
-func Usage(w io.Writer, list []admin.DescribeUsageResponse, o Options) error {
+func Usage(w io.Writer, u report.Usage, o Options) error {
 	p := newPrinter(o)
-	var total int64
-	for _, r := range list {
-		total += r.LayerBytes
-		p.linef(bold, "%s: %s, %s in layers, %s of it nowhere else", clean(r.RepositoryName), count(r.Images, "image", "images"),
-			bytesText(r.LayerBytes), bytesText(r.OwnBytes))
+	for _, r := range u.Repositories {
+		p.linef(bold, "%s: %s, %s in layers, %s of it in no other repository", clean(r.RepositoryName), words.Count(r.Images, "image", "images"),
+			words.Bytes(r.LayerBytes), words.Bytes(r.OwnBytes))
 		var rows [][2]string
 		for _, t := range r.Tags {
-			rows = append(rows, [2]string{clean(t.ImageTag), fmt.Sprintf("%s, %s of it in no other image", bytesText(t.LayerBytes), bytesText(t.OwnBytes))})
+			rows = append(rows, [2]string{clean(t.ImageTag), fmt.Sprintf("%s, %s of it in no other image", words.Bytes(t.LayerBytes), words.Bytes(t.OwnBytes))})
 		}
 		for _, line := range align("  ", rows) {
 			p.linef(plain, "%s", line)
 		}
-		for _, u := range r.Rules {
-			p.linef(plain, "  rule %d would take %s now and free %s", u.RulePriority, count(u.Images, "image", "images"), bytesText(u.FreedBytes))
+		for _, x := range r.Rules {
+			p.linef(plain, "  rule %d would expire %s now and free %s", x.RulePriority, words.Count(x.Images, "image", "images"), words.Bytes(x.FreedBytes))
 		}
 	}
-	switch len(list) {
+	switch n := len(u.Repositories); n {
 	case 0:
 		p.linef(plain, "There are no repositories.")
 	case 1:
 	default:
-		p.linef(plain, "%s, %s in layers if none is shared.", count(len(list), "repository", "repositories"), bytesText(total))
+		p.linef(plain, "%s, %s in layers if none is shared.", words.Count(n, "repository", "repositories"), words.Bytes(u.LayerBytes()))
 	}
 	return p.flush(w)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // Audit writes a record in a line, and below it why, where it was denied.
@@ -16,7 +17,7 @@ func Audit(w io.Writer, r audit.Record, o Options) error {
 		c = red
 	}
 	if who == "" {
-		who = "nobody"
+		who = "an unauthenticated caller"
 		if r.AccessKey != "" {
 			who = "key " + r.AccessKey
 		}
@@ -35,10 +36,10 @@ func Audit(w io.Writer, r audit.Record, o Options) error {
 		p.linef(plain, "    decided by %s", clean(r.Statement))
 	}
 	for _, key := range r.DependsOn {
-		p.linef(plain, "    nobody knows %s", clean(key))
+		p.linef(plain, "    the condition key %s is not known", clean(key))
 	}
 	if r.Suppressed > 0 {
-		p.linef(plain, "    %s before it left out", count(int(r.Suppressed), "record", "records"))
+		p.linef(plain, "    %s before it left out", words.Count(int(r.Suppressed), "similar record", "similar records"))
 	}
 	return p.flush(w)
 }

@@ -18,7 +18,7 @@ func TestAudit(t *testing.T) {
 			Resource: "arn:aws:ecr:us-east-1:111111111111:repository/app", Decision: audit.Allowed, Statement: "AdministratorAccess, statement 1"},
 		{Time: at, Principal: "system: lifecycle", Action: "ecr:BatchDeleteImage", Resource: "*", Decision: audit.Allowed},
 		{Time: at, Principal: "arn:aws:iam::222222222222:user/eve", Action: "ecr:BatchGetImage", Resource: "*", Decision: audit.Denied,
-			Statement: "repository policy, statement 2", DependsOn: []string{"aws:SourceVpc"}, Reason: "User: eve is not authorized\x1b[2J"},
+			Statement: "repository policy, statement 1", DependsOn: []string{"aws:SourceVpc"}, Reason: "User: eve is not authorized\x1b[2J"},
 		{Time: at, AccessKey: "AKIAGUESS", Source: "192.0.2.1", Action: "kontor:Login", Resource: "*", Decision: audit.Denied, Suppressed: 2, Reason: "no"},
 		{Time: at, Action: "kontor:Login", Resource: "*", Decision: audit.Denied},
 	}
@@ -27,12 +27,12 @@ func TestAudit(t *testing.T) {
 2026-11-23T12:00:00Z allowed ecr:BatchDeleteImage on * by system: lifecycle
 2026-11-23T12:00:00Z denied  ecr:BatchGetImage on * by arn:aws:iam::222222222222:user/eve
     User: eve is not authorized\x1b[2J
-    decided by repository policy, statement 2
-    nobody knows aws:SourceVpc
+    decided by repository policy, statement 1
+    the condition key aws:SourceVpc is not known
 2026-11-23T12:00:00Z denied  kontor:Login on * by key AKIAGUESS from 192.0.2.1
     no
-    2 records before it left out
-2026-11-23T12:00:00Z denied  kontor:Login on * by nobody
+    2 similar records before it left out
+2026-11-23T12:00:00Z denied  kontor:Login on * by an unauthenticated caller
 `
 	var text, lines strings.Builder
 	for _, r := range records {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/store/check"
 )
 
@@ -30,8 +31,8 @@ func Check(w io.Writer, r check.Report, o Options) error {
 		p.linef(red, "%s %s: %s", d.Kind, clean(name), clean(d.Problem))
 	}
 	p.linef(plain, "Read %s (%d bytes), %s and %s in %s.",
-		count(int(r.Blobs), "blob", "blobs"), r.BlobBytes, count(int(r.Images), "image", "images"),
-		count(int(r.Tags), "tag", "tags"), count(int(r.Repositories), "repository", "repositories"))
+		words.Count(int(r.Blobs), "blob", "blobs"), r.BlobBytes, words.Count(int(r.Images), "image", "images"),
+		words.Count(int(r.Tags), "tag", "tags"), words.Count(int(r.Repositories), "repository", "repositories"))
 	if n := len(r.Damaged); n > 0 {
 		p.linef(bold, "Damaged: %d.", n)
 	} else {

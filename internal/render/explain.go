@@ -78,34 +78,3 @@ func FieldList(w io.Writer, list []fields.Field, o Options) error {
 	}
 	return pr.flush(w)
 }
-
-// fieldForm is the published JSON of a field.
-type fieldForm struct {
-	Field    string   `json:"field"`
-	Where    string   `json:"where"`
-	Type     string   `json:"type"`
-	Required bool     `json:"required"`
-	Summary  string   `json:"summary"`
-	Default  string   `json:"default"`
-	Becomes  string   `json:"becomes"`
-	Limit    string   `json:"limit"`
-	Details  []string `json:"details"`
-	Example  string   `json:"example"`
-}
-
-// FieldsJSON writes {"fields": [...]}, the texts as Markdown.
-func FieldsJSON(w io.Writer, list []fields.Field) error {
-	form := struct {
-		Fields []fieldForm `json:"fields"`
-	}{[]fieldForm{}}
-	for _, f := range list {
-		details := f.Details
-		if details == nil {
-			details = []string{}
-		}
-		form.Fields = append(form.Fields, fieldForm{
-			f.ID(), f.Where(), f.Type, f.Required, f.Summary, f.Default, f.Becomes, f.Limit, details, f.Example,
-		})
-	}
-	return JSON(w, form)
-}

@@ -6,28 +6,12 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/report"
 )
 
-// Identity is a user or role.
-type Identity struct {
-	Name     string        `json:"name"`
-	ARN      string        `json:"arn"`
-	ID       string        `json:"id"`
-	Created  time.Time     `json:"created_at"`
-	Policies []string      `json:"policies"`
-	Keys     []IdentityKey `json:"access_keys,omitempty"` // of users
-}
-
-// IdentityKey is an access key; Secret is told once, when it is made.
-type IdentityKey struct {
-	ID      string    `json:"id"`
-	Active  bool      `json:"active"`
-	Created time.Time `json:"created_at"`
-	Secret  string    `json:"secret_access_key,omitempty"`
-}
-
 // Identities writes users or roles as a table.
-func Identities(w io.Writer, list []Identity) error {
+func Identities(w io.Writer, list []report.Identity) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if _, err := fmt.Fprintln(t, "NAME\tPOLICIES\tACCESS KEYS"); err != nil {
 		return err
@@ -52,7 +36,7 @@ func orDash(list []string) string {
 }
 
 // Keys writes access keys as a table, or a new one with its secret.
-func Keys(w io.Writer, user string, keys []IdentityKey) error {
+func Keys(w io.Writer, user string, keys []report.IdentityKey) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, k := range keys {
 		var err error

@@ -7,37 +7,24 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/leases"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
-// LeaseReport is what a collector found and what was recorded of it.
-type LeaseReport struct {
-	// Recorded is nil for a dry run.
-	Recorded *admin.ReportLeasesResponse `json:"recorded"`
-	Leases   []admin.Lease               `json:"leases"`
-	// Others are images of other registries, which are not recorded.
-	Others []leases.Other `json:"otherRegistries"`
-	// Of a cluster: how many objects have images, how many pods have ended,
-	// and what has none, by kind.
-	Objects   int            `json:"objects,omitzero"`
-	EndedPods int            `json:"endedPods,omitzero"`
-	Unknown   map[string]int `json:"withoutImages,omitzero"`
-}
-
-// Text writes what a collector found.
-func (r LeaseReport) Text(w io.Writer, o Options) error {
+// CollectedLeases writes what a collector found.
+func CollectedLeases(w io.Writer, r report.CollectedLeases, o Options) error {
 	p := newPrinter(o)
 	if r.Recorded == nil {
 		p.leases(r.Leases, false)
-		p.linef(bold, "%s found, nothing recorded.", count(len(r.Leases), "lease", "leases"))
+		p.linef(bold, "%s found, nothing recorded.", words.Count(len(r.Leases), "lease", "leases"))
 	} else {
 		c := r.Recorded.Collector
-		p.linef(bold, "Recorded %s of collector %s; it is expected again by %s.", count(r.Recorded.Leases, "lease", "leases"), clean(c.Name), moment(c.ExpectedAt))
+		p.linef(bold, "Recorded %s of collector %s; it is expected again by %s.", words.Count(r.Recorded.Leases, "lease", "leases"), clean(c.Name), words.Moment(c.ExpectedAt))
 	}
 	if r.Objects > 0 || r.EndedPods > 0 {
-		p.linef(plain, "Read %s; %s ended and use none.", count(r.Objects, "object with images", "objects with images"),
-			count(r.EndedPods, "pod has", "pods have"))
+		p.linef(plain, "Read %s; %s ended and use no images.", words.Count(r.Objects, "object with images", "objects with images"),
+			words.Count(r.EndedPods, "pod has", "pods have"))
 	}
 	if len(r.Unknown) > 0 {
 		var kinds []string
@@ -90,21 +77,21 @@ func Leases(w io.Writer, r admin.ListLeasesResponse, o Options) error {
 	p.leases(r.Leases, true)
 	for _, c := range r.Collectors {
 		if c.Silent {
-			p.linef(yellow, "Collector %s is silent: it reported last on %s and was expected by %s. Its leases stay in force until it reports again, or kontor lease forget %s.",
-				clean(c.Name), moment(c.ReportedAt), moment(c.ExpectedAt), clean(c.Name))
+			p.linef(yellow, "Collector %s is overdue: it last reported on %s and was expected by %s. Its leases stay in force until it reports again or is removed: kontor lease forget %s.",
+				clean(c.Name), words.Moment(c.ReportedAt), words.Moment(c.ExpectedAt), clean(c.Name))
 			continue
 		}
-		p.linef(plain, "Collector %s reported on %s and is expected again by %s.", clean(c.Name), moment(c.ReportedAt), moment(c.ExpectedAt))
+		p.linef(plain, "Collector %s reported on %s and is expected again by %s.", clean(c.Name), words.Moment(c.ReportedAt), words.Moment(c.ExpectedAt))
 	}
 	if len(r.Collectors) == 0 {
-		p.linef(plain, "Nobody has reported images in use.")
+		p.linef(plain, "No images in use have been reported.")
 	}
 	return p.flush(w)
 }
 
-// Forgotten writes that a collector is no more.
+// Forgotten writes that a collector was removed.
 func Forgotten(w io.Writer, r admin.ForgetLeasesResponse, o Options) error {
 	p := newPrinter(o)
-	p.linef(plain, "Forgot collector %s and its %s. What only it held goes when a rule says so.", clean(r.Collector), count(r.Leases, "lease", "leases"))
+	p.linef(plain, "Removed collector %s and its %s. Rules may now expire images that only it kept.", clean(r.Collector), words.Count(r.Leases, "lease", "leases"))
 	return p.flush(w)
 }

@@ -7,41 +7,13 @@ import (
 	"io"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
-// Outputs is what other tools need to know of one registry. The field names
-// of its JSON form are published.
-type Outputs struct {
-	Name    string        `json:"name"`
-	Account ecr.AccountID `json:"account"`
-	Region  ecr.Region    `json:"region"`
-	// Host is the registry's host, with a port if it needs one: what stands
-	// before the first slash of an image's name.
-	Host         string             `json:"host"`
-	Repositories []RepositoryOutput `json:"repositories"`
-}
-
-// RepositoryOutput is one repository of Outputs.
-type RepositoryOutput struct {
-	Name ecr.RepositoryName `json:"name"`
-	URI  string             `json:"uri"` // host/name
-	ARN  string             `json:"arn"`
-}
-
-// NewOutputs fills in URIs and ARNs of names in the registry id at host.
-func NewOutputs(target string, id ecr.RegistryID, host string, names []ecr.RepositoryName) Outputs {
-	o := Outputs{Name: target, Account: id.Account, Region: id.Region, Host: host, Repositories: []RepositoryOutput{}}
-	for _, n := range names {
-		o.Repositories = append(o.Repositories, RepositoryOutput{Name: n, URI: host + "/" + string(n), ARN: id.RepositoryARN(n)})
-	}
-	return o
-}
-
-// OutputsText writes a table for each registry.
-func OutputsText(w io.Writer, all []Outputs, o Options) error {
+// Outputs writes a table for each registry.
+func Outputs(w io.Writer, all rollout.Outputs, o Options) error {
 	pr := newPrinter(o)
-	for i, r := range all {
+	for i, r := range all.Registries {
 		if i > 0 {
 			pr.linef(plain, "")
 		}
@@ -57,30 +29,13 @@ func OutputsText(w io.Writer, all []Outputs, o Options) error {
 	return pr.flush(w)
 }
 
-// OutputsJSON writes {"registries": [...]}.
-func OutputsJSON(w io.Writer, all []Outputs) error {
-	return JSON(w, outputsForm(all))
-}
-
-func outputsForm(all []Outputs) any {
-	if all == nil {
-		all = []Outputs{}
-	}
-	return struct {
-		Registries []Outputs `json:"registries"`
-	}{all}
-}
-
-// OutputsEnv is OutputsDotenv of one registry.
-func OutputsEnv(w io.Writer, r Outputs) error { return OutputsDotenv(w, []Outputs{r}) }
-
 // OutputsDotenv writes lines of KEY=value that a shell and docker's --env-file
 // read: KONTOR_REGISTRY, KONTOR_ACCOUNT, KONTOR_REGION, and for each
 // repository its URI as KONTOR_URI_NAME and ARN as KONTOR_ARN_NAME, the name
 // in upper case with '_' for all else. With several registries each key has
 // the registry's name after KONTOR. Values need no quoting: they hold letters,
 // digits and "./:_-[]", and others are an error. So are two of the same key.
-func OutputsDotenv(w io.Writer, all []Outputs) error {
+func OutputsDotenv(w io.Writer, all rollout.Outputs) error {
 	pairs, err := outputPairs(all, "KONTOR_", variable)
 	if err != nil {
 		return err
@@ -91,13 +46,13 @@ func OutputsDotenv(w io.Writer, all []Outputs) error {
 // OutputsGitHub writes the outputs of a step of GitHub Actions, name=value:
 // registry, account, region, uri_NAME and arn_NAME, in lower case and with the
 // registry's name before them when there are several, and json with what
-// OutputsJSON writes in one line.
-func OutputsGitHub(w io.Writer, all []Outputs) error {
+// JSON writes in one line.
+func OutputsGitHub(w io.Writer, all rollout.Outputs) error {
 	pairs, err := outputPairs(all, "", func(s string) string { return strings.ToLower(variable(s)) })
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(outputsForm(all))
+	b, err := json.Marshal(all)
 	if err != nil {
 		return err
 	}
@@ -105,7 +60,7 @@ func OutputsGitHub(w io.Writer, all []Outputs) error {
 }
 
 // outputPairs are keys and values; key writes a part of a key.
-func outputPairs(all []Outputs, prefix string, key func(string) string) ([][2]string, error) {
+func outputPairs(all rollout.Outputs, prefix string, key func(string) string) ([][2]string, error) {
 	var pairs [][2]string
 	from := map[string]string{}
 	add := func(name, what, value string) error {
@@ -119,9 +74,9 @@ func outputPairs(all []Outputs, prefix string, key func(string) string) ([][2]st
 		pairs = append(pairs, [2]string{name, value})
 		return nil
 	}
-	for _, r := range all {
+	for _, r := range all.Registries {
 		p := prefix
-		if len(all) > 1 {
+		if len(all.Registries) > 1 {
 			p += key(r.Name + "_")
 		}
 		registry := "registry " + r.Name

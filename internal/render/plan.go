@@ -10,14 +10,16 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // Plan writes p: each repository that changes with what changes, then the
 // findings, then the counts.
-func Plan(w io.Writer, p plan.Plan, o Options) error {
+func Plan(w io.Writer, p rollout.Plan, o Options) error {
 	pr := newPrinter(o)
 	pr.linef(bold, "%s, stack %s", Target(p.Target), clean(p.Stack))
-	for _, g := range grouped(p.Pending(), o) {
+	for _, g := range grouped(p.Changes, o) {
 		pr.linef(plain, "")
 		pr.group(g, p.RefreshOnly, o)
 	}
@@ -39,7 +41,7 @@ func Plans(w io.Writer, s plan.Set, o Options) error {
 				return err
 			}
 		}
-		if err := Plan(w, p, o); err != nil {
+		if err := Plan(w, rollout.NewPlan(p), o); err != nil {
 			return err
 		}
 	}
@@ -73,7 +75,7 @@ func total(s plan.Set) string {
 	for _, p := range s.Plans {
 		changes += len(p.Pending())
 	}
-	line := fmt.Sprintf("All registries: %s", count(changes, "change", "changes"))
+	line := fmt.Sprintf("All registries: %s", words.Count(changes, "change", "changes"))
 	if n := len(s.Refused()); n > 0 {
 		line += fmt.Sprintf(", %d cannot be applied", n)
 	}
@@ -94,36 +96,35 @@ func Target(t plan.Target) string {
 }
 
 // Summary is the counts of p in one line.
-func Summary(p plan.Plan) string {
-	unchanged := p.Count(plan.OpNone)
+func Summary(p rollout.Plan) string {
+	changes := len(p.Changes)
 	if p.RefreshOnly {
-		if n := len(p.Errors()); n > 0 {
-			return fmt.Sprintf("Drift: %s, so apply cannot put it right.", count(n, "error", "errors"))
+		if p.Errors > 0 {
+			return fmt.Sprintf("Drift: %s, so apply cannot put it right.", words.Count(p.Errors, "error", "errors"))
 		}
-		if n := len(p.Pending()); n > 0 {
-			return fmt.Sprintf("Drift: %s not as the file says; apply changes that back.", count(n, "repository is", "repositories are"))
+		if changes > 0 {
+			return fmt.Sprintf("Drift: %s not as the file says; apply changes that back.", words.Count(changes, "repository is", "repositories are"))
 		}
 		return "Drift: none."
 	}
-	if n := len(p.Errors()); n > 0 {
-		return fmt.Sprintf("Plan: %s, so it cannot be applied.", count(n, "error", "errors"))
+	if p.Errors > 0 {
+		return fmt.Sprintf("Plan: %s, so it cannot be applied.", words.Count(p.Errors, "error", "errors"))
 	}
-	if len(p.Pending()) == 0 && p.End == plan.Everything {
+	if changes == 0 && p.End == plan.Everything {
 		return "Plan: nothing to delete."
 	}
-	if len(p.Pending()) == 0 {
-		return fmt.Sprintf("Plan: nothing to do, %s as the file says.", count(unchanged, "repository is", "repositories are"))
+	if changes == 0 {
+		return fmt.Sprintf("Plan: nothing to do, %s as the file says.", words.Count(p.Unchanged, "repository is", "repositories are"))
 	}
 	deletes := ""
-	if n := p.Count(plan.OpDelete); n > 0 {
-		deletes = fmt.Sprintf("%d to delete, ", n)
+	if p.Delete > 0 {
+		deletes = fmt.Sprintf("%d to delete, ", p.Delete)
 	}
-	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %s%d unchanged.",
-		p.Count(plan.OpCreate), p.Count(plan.OpAdopt), p.Count(plan.OpUpdate), deletes, unchanged)
+	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %s%d unchanged.", p.Create, p.Adopt, p.Update, deletes, p.Unchanged)
 }
 
 // change writes what changes in a repository; drift tells that as what became of it.
-func (p *printer) change(c plan.Change, drift bool, o Options) {
+func (p *printer) change(c rollout.Change, drift bool, o Options) {
 	if c.Op == plan.OpDelete {
 		p.deletion(c)
 		return
@@ -138,52 +139,77 @@ func (p *printer) change(c plan.Change, drift bool, o Options) {
 
 // differences writes the settings that change; field is how a field of the file is
 // told.
-func (p *printer) differences(c plan.Change, field func(string) string, o Options) {
-	before := plan.Settings{}
-	if c.Before != nil {
-		before = *c.Before
-	}
-	for _, d := range c.Differences {
-		switch d.Field {
-		case plan.FieldMutability:
-			p.setting(d.Action, "tag mutability", tagMode(before.Mutability), tagMode(c.After.Mutability))
-		case plan.FieldEncryption:
-			p.setting(d.Action, "encryption", "", clean(c.After.Encryption.String()))
-		case plan.FieldScanOnPush:
-			p.setting(d.Action, "scan on push", onOff(before.ScanOnPush), onOff(c.After.ScanOnPush))
-		case plan.FieldTag:
-			p.setting(d.Action, "resource tag "+clean(d.Key), clean(before.Tags[d.Key]), clean(c.After.Tags[d.Key]))
+func (p *printer) differences(c rollout.Change, field func(string) string, o Options) {
+	for _, s := range c.Settings {
+		switch s.Field {
 		case plan.FieldPolicy:
-			p.document(d, "repository policy", before.Policy, c.After.Policy, field, o)
+			p.document(s, field, o)
 		case plan.FieldLifecycle:
-			p.document(d, "lifecycle policy", before.Lifecycle, c.After.Lifecycle, field, o)
+			p.document(s, field, o)
+			p.effects(c.Effects)
+		default:
+			p.setting(s)
 		}
 	}
 }
 
-// deletion writes what goes with a repository.
-func (p *printer) deletion(c plan.Change) {
-	images := "it is empty"
-	if c.Images != nil {
-		images = fmt.Sprintf("with %s (%d bytes)", count(c.Images.Count, "image", "images"), c.Images.SizeBytes)
+// effects writes what another lifecycle policy does to the images.
+func (p *printer) effects(e *plan.Effects) {
+	if e == nil {
+		return
 	}
-	p.linef(red, "- %s: delete, %s", c.Repository, images)
-	if c.Before.Policy != "" {
-		p.linef(red, "    - repository policy")
+	if e.Unread != "" {
+		p.linef(yellow, "        which images the next run would expire is not known: %s", clean(e.Unread))
 	}
-	if c.Before.Lifecycle != "" {
-		p.linef(red, "    - lifecycle policy")
+	if e.Lost.Count > 0 {
+		line := fmt.Sprintf("the next run would expire %s of %d that the old policy keeps", images(e.Lost), e.Images)
+		if e.Perhaps > 0 {
+			line += fmt.Sprintf(", %d of them perhaps", e.Perhaps)
+		}
+		if e.Pulled > 0 {
+			line += fmt.Sprintf(", %d of them pulled in the last 7 days", e.Pulled)
+		}
+		names := append([]string{}, e.Names...)
+		if more := e.Lost.Count - len(names); more > 0 {
+			names = append(names, fmt.Sprintf("%d more", more))
+		}
+		p.linef(red, "        %s: %s", line, clean(words.And(names)))
+	}
+	if e.Gained.Count > 0 {
+		p.linef(green, "        the next run would keep %s that the old policy expires", images(e.Gained))
 	}
 }
 
-func onOff(b *bool) string {
-	switch {
-	case b == nil:
-		return ""
-	case *b:
-		return "on"
+// images is "3 images (1.2 GiB)".
+func images(i plan.Images) string {
+	return plus(words.Count(i.Count, "image", "images"), i.SizeBytes)
+}
+
+// deletion writes what goes with a repository.
+func (p *printer) deletion(c rollout.Change) {
+	holds := "it is empty"
+	if c.Images != nil {
+		holds = fmt.Sprintf("with %s (%d bytes)", words.Count(c.Images.Count, "image", "images"), c.Images.SizeBytes)
 	}
-	return "off"
+	p.linef(red, "- %s: delete, %s", c.Repository, holds)
+	for _, d := range c.Documents {
+		p.linef(red, "    - %s", settingName(d, ""))
+	}
+}
+
+// settingName is what readers call a field.
+func settingName(f plan.Field, key string) string {
+	switch f {
+	case plan.FieldPolicy:
+		return "repository policy"
+	case plan.FieldLifecycle:
+		return "lifecycle policy"
+	case plan.FieldTag:
+		return "resource tag " + clean(key)
+	case plan.FieldMutability:
+		return "tag mutability"
+	}
+	return strings.ReplaceAll(string(f), "_", " ")
 }
 
 // sign is the mark and colour of an action.
@@ -197,9 +223,10 @@ func sign(a plan.Action) (string, color) {
 	return "~", yellow
 }
 
-func (p *printer) setting(a plan.Action, name, before, after string) {
-	mark, c := sign(a)
-	switch a {
+func (p *printer) setting(s rollout.Setting) {
+	mark, c := sign(s.Action)
+	name, before, after := settingName(s.Field, s.Key), clean(s.Before), clean(s.After)
+	switch s.Action {
 	case plan.Add:
 		p.linef(c, "    %s %s: %s", mark, name, after)
 	case plan.Remove:
@@ -209,45 +236,36 @@ func (p *printer) setting(a plan.Action, name, before, after string) {
 	}
 }
 
-func tagMode(m plan.Mutability) string {
-	s := string(m.Mode)
-	if len(m.Filters) > 0 {
-		s += " of " + clean(strings.Join(m.Filters, ", "))
-	}
-	return s
-}
-
 // document writes a document's parts, or its text's difference when they are
 // not known or the text is asked for.
-func (p *printer) document(d plan.Difference, name, before, after string, field func(string) string, o Options) {
-	mark, c := sign(d.Action)
-	p.linef(c, "    %s %s", mark, name)
-	for _, x := range d.Parts {
+func (p *printer) document(s rollout.Setting, field func(string) string, o Options) {
+	mark, c := sign(s.Action)
+	p.linef(c, "    %s %s", mark, settingName(s.Field, ""))
+	for _, x := range s.Parts {
 		mark, c := sign(x.Action)
 		from := ""
 		if x.Field != "" {
 			from = "  (" + clean(field(x.Field)) + ")"
 		}
-		name := partName(d.Field, x)
-		lines := statementChange(d.Field, x)
+		name := partName(s.Field, x)
 		switch {
 		case x.Action == plan.Add:
-			p.linef(c, "        %s %s: %s%s", mark, name, words(d.Field, x.New), from)
+			p.linef(c, "        %s %s: %s%s", mark, name, clean(x.After), from)
 		case x.Action == plan.Remove:
-			p.linef(c, "        %s %s: %s", mark, name, words(d.Field, x.Old))
-		case len(lines) > 0:
-			p.linef(c, "        %s %s: %s%s", mark, name, lines[0].text, from)
-			for _, l := range lines[1:] {
-				_, c := sign(l.action)
-				p.linef(c, "            %s", l.text)
+			p.linef(c, "        %s %s: %s", mark, name, clean(x.Before))
+		case len(x.Lines) > 0:
+			p.linef(c, "        %s %s: %s%s", mark, name, clean(x.Kept), from)
+			for _, l := range x.Lines {
+				mark, c := sign(l.Action)
+				p.linef(c, "            %s %s", mark, clean(l.Text))
 			}
 		default:
-			p.linef(c, "        %s %s: %s", mark, name, words(d.Field, x.Old))
-			p.linef(c, "          -> %s%s", words(d.Field, x.New), from)
+			p.linef(c, "        %s %s: %s", mark, name, clean(x.Before))
+			p.linef(c, "          -> %s%s", clean(x.After), from)
 		}
 	}
-	if len(d.Parts) == 0 || o.Documents {
-		p.textDiff(indented(before), indented(after))
+	if len(s.Parts) == 0 || o.Documents {
+		p.textDiff(indented(s.Before), indented(s.After))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/clusters"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // cluster names the cluster of a plan in one line.
@@ -37,7 +38,7 @@ func (p *printer) role(r plan.RoleChange, stack string) {
 	if len(r.Found) > 0 {
 		found = "  (" + clean(strings.Join(r.Found, ", ")) + ")"
 	}
-	others := count(len(r.After.Stacks), "other stack needs", "other stacks need")
+	others := words.Count(len(r.After.Stacks), "other stack needs", "other stacks need")
 	switch r.Op {
 	case plan.RoleAttach:
 		p.linef(green, "+ %s: attach %s%s", clean(r.Role), policyName(r), found)
@@ -47,16 +48,16 @@ func (p *printer) role(r plan.RoleChange, stack string) {
 	case plan.RoleLeave:
 		why := others + " " + policyName(r)
 		if len(r.After.Stacks) == 0 {
-			why = policyName(r) + " is not attached any more"
+			why = policyName(r) + " is no longer attached"
 		}
-		p.linef(yellow, "~ %s: take away the mark of stack %s (%s)", clean(r.Role), clean(stack), why)
+		p.linef(yellow, "~ %s: remove the mark of stack %s (%s)", clean(r.Role), clean(stack), why)
 	case plan.RoleDetach:
-		p.linef(red, "- %s: detach %s, which no stack needs any more", clean(r.Role), policyName(r))
+		p.linef(red, "- %s: detach %s, which no stack needs now", clean(r.Role), policyName(r))
 	default:
 		p.linef(plain, "  %s: unchanged%s", clean(r.Role), found)
 	}
 	if n := r.Pulls; n != nil {
-		line := fmt.Sprintf("may pull from %d of %s", n.Before, count(n.Of, "repository", "repositories"))
+		line := fmt.Sprintf("may pull from %d of %s", n.Before, words.Count(n.Of, "repository", "repositories"))
 		if n.After != n.Before && r.Op == plan.RoleAttach {
 			line += fmt.Sprintf(", then from %d", n.After)
 		}
@@ -72,10 +73,10 @@ func policyName(r plan.RoleChange) string {
 // clusterSummary is the counts of c in one line.
 func clusterSummary(c plan.Cluster) string {
 	if len(c.Errors()) > 0 {
-		return fmt.Sprintf("Node roles: %s, so it cannot be applied.", count(len(c.Errors()), "error", "errors"))
+		return fmt.Sprintf("Node roles: %s, so it cannot be applied.", words.Count(len(c.Errors()), "error", "errors"))
 	}
 	if len(c.Pending()) == 0 {
-		return fmt.Sprintf("Node roles: nothing to do for %s.", count(len(c.Roles), "role", "roles"))
+		return fmt.Sprintf("Node roles: nothing to do for %s.", words.Count(len(c.Roles), "role", "roles"))
 	}
 	var words []string
 	for _, x := range []struct {
@@ -101,7 +102,7 @@ func (d *markdown) clusters(s plan.Set) {
 		for _, r := range c.Pending() {
 			pulls := ""
 			if n := r.Pulls; n != nil {
-				pulls = fmt.Sprintf("%d of %s", n.After, count(n.Of, "repository", "repositories"))
+				pulls = fmt.Sprintf("%d of %s", n.After, words.Count(n.Of, "repository", "repositories"))
 			}
 			rows = append(rows, fmt.Sprintf("| %s | %s | %s |\n", r.Op, escapeMarkdown(clean(r.Role)), pulls))
 		}
@@ -121,7 +122,7 @@ func ClusterResult(w io.Writer, r clusters.Result, o Options) error {
 	pr := newPrinter(o)
 	for _, x := range r.Roles {
 		past := map[plan.RoleOp]string{
-			plan.RoleAttach: "may pull now", plan.RoleJoin: "marked", plan.RoleLeave: "unmarked", plan.RoleDetach: "may not pull any more by Kontor's doing",
+			plan.RoleAttach: "may pull now", plan.RoleJoin: "marked", plan.RoleLeave: "unmarked", plan.RoleDetach: "Kontor no longer lets it pull",
 		}[x.Op]
 		switch x.Status {
 		case deploy.StatusDone:
@@ -134,6 +135,6 @@ func ClusterResult(w io.Writer, r clusters.Result, o Options) error {
 	if r.Count(deploy.StatusDone) < len(r.Roles) {
 		c = red
 	}
-	pr.linef(c, "Applied to cluster %s: %d of %s done.", clean(r.Target.Name), r.Count(deploy.StatusDone), count(len(r.Roles), "node role", "node roles"))
+	pr.linef(c, "Applied to cluster %s: %d of %s done.", clean(r.Target.Name), r.Count(deploy.StatusDone), words.Count(len(r.Roles), "node role", "node roles"))
 	return pr.flush(w)
 }

@@ -44,9 +44,9 @@ Cluster apps: account 222222222222, region us-east-2
 + arn:aws:iam::222222222222:role/new: attach PullOnly  (node group blue, node group \x1b[31mred)
     may pull from 1 of 3 repositories, then from 2
 ~ arn:aws:iam::222222222222:role/shared: mark as needed by stack one; it has PullOnly of stack two
-~ arn:aws:iam::222222222222:role/left: take away the mark of stack one (1 other stack needs PullOnly)
-~ arn:aws:iam::222222222222:role/gone: take away the mark of stack one (PullOnly is not attached any more)
-- arn:aws:iam::222222222222:role/last: detach PullOnly, which no stack needs any more
+~ arn:aws:iam::222222222222:role/left: remove the mark of stack one (1 other stack needs PullOnly)
+~ arn:aws:iam::222222222222:role/gone: remove the mark of stack one (PullOnly is no longer attached)
+- arn:aws:iam::222222222222:role/last: detach PullOnly, which no stack needs now
   arn:aws:iam::222222222222:role/same: unchanged
 warning KON2102: @team no
 Node roles: 1 to attach to, 1 to mark, 2 to unmark, 1 to detach from, 1 unchanged.

@@ -1,13 +1,15 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // groupFrom is from how many repositories on an equal change, or finding, is
@@ -19,8 +21,8 @@ const (
 
 // group is a change that one repository has, or several in the same way.
 type group struct {
-	plan.Change // of the first
-	names       []ecr.RepositoryName
+	rollout.Change // of the first
+	names          []ecr.RepositoryName
 }
 
 // one reports whether the group stands for a single repository.
@@ -29,7 +31,7 @@ func (g group) one() bool { return len(g.names) == 1 }
 // grouped puts equal changes together, each group at the place of its first. The
 // repository's own name, where a field has it, makes no difference. Deletions are
 // each for themselves, and so are changes that only a few repositories have.
-func grouped(changes []plan.Change, o Options) []group {
+func grouped(changes []rollout.Change, o Options) []group {
 	keys := make([]string, len(changes))
 	members := map[string][]ecr.RepositoryName{}
 	for i, c := range changes {
@@ -146,75 +148,58 @@ func foundAlike(list []plan.Finding) []plan.Finding {
 func (g group) inRow() string {
 	if g.Op == plan.OpDelete {
 		if g.Images != nil {
-			return "with " + count(g.Images.Count, "image", "images")
+			return "with " + words.Count(g.Images.Count, "image", "images")
 		}
 		return "it is empty"
 	}
-	before := plan.Settings{}
-	if g.Before != nil {
-		before = *g.Before
-	}
 	var out []string
-	for _, d := range g.Differences {
-		setting := ""
-		switch d.Field {
-		case plan.FieldMutability:
-			setting = inWords(d.Action, "tag mutability", tagMode(before.Mutability), tagMode(g.After.Mutability))
-		case plan.FieldEncryption:
-			setting = inWords(d.Action, "encryption", "", clean(g.After.Encryption.String()))
-		case plan.FieldScanOnPush:
-			setting = inWords(d.Action, "scan on push", onOff(before.ScanOnPush), onOff(g.After.ScanOnPush))
-		case plan.FieldTag:
-			setting = inWords(d.Action, "tag "+clean(d.Key), clean(before.Tags[d.Key]), clean(g.After.Tags[d.Key]))
-		case plan.FieldPolicy:
-			setting = partsInWords(d, "repository policy", g.Op)
-		case plan.FieldLifecycle:
-			setting = partsInWords(d, "lifecycle policy", g.Op)
+	for _, s := range g.Settings {
+		text := settingName(s.Field, s.Key)
+		switch {
+		case s.Field == plan.FieldPolicy || s.Field == plan.FieldLifecycle:
+			text = documentInRow(s, g.Op)
+			if e := g.Effects; e != nil && e.Lost.Count > 0 && s.Field == plan.FieldLifecycle {
+				text += fmt.Sprintf(", which would expire %s more", words.Count(e.Lost.Count, "image", "images"))
+			}
+		case s.Action == plan.Add:
+			text += " " + clean(s.After)
+		case s.Action == plan.Remove:
+			text += " removed"
+		default:
+			text += " " + clean(s.Before) + " → " + clean(s.After)
 		}
-		out = append(out, setting)
+		out = append(out, strings.TrimPrefix(text, "resource "))
 	}
 	return strings.Join(out, ", ")
 }
 
-// mostInRow bounds what a row says of one document.
+// mostInRow bounds what a row says of one document, in characters.
 const mostInRow = 300
 
-// inWords is a setting with its values, unless it comes with the repository.
-func inWords(a plan.Action, name, before, after string) string {
-	switch a {
-	case plan.Add:
-		return name + " " + after
-	case plan.Remove:
+// documentInRow is what a document gains and loses. Rules that come with a
+// repository take nothing away.
+func documentInRow(s rollout.Setting, op plan.Op) string {
+	name := settingName(s.Field, "")
+	if s.Action == plan.Remove {
 		return name + " removed"
 	}
-	return name + " " + before + " → " + after
-}
-
-// partsInWords is what a document gains and loses.
-func partsInWords(d plan.Difference, name string, op plan.Op) string {
-	if d.Action == plan.Remove {
-		return name + " removed"
-	}
-	if len(d.Parts) == 0 || op == plan.OpCreate && d.Field == plan.FieldLifecycle {
+	if len(s.Parts) == 0 || op == plan.OpCreate && s.Field == plan.FieldLifecycle {
 		return name
 	}
 	lost := 0
 	var parts []string
-	for _, x := range d.Parts {
+	for _, x := range s.Parts {
 		mark, _ := sign(x.Action)
+		part := mark + " " + partName(s.Field, x)
 		if x.Action != plan.Add {
 			lost++
 		}
-		part := mark + " " + partName(d.Field, x)
-		switch lines := statementChange(d.Field, x); {
-		case len(lines) > 0:
-			for _, l := range lines[1:] {
-				part += " " + l.text
-			}
-		case x.Action == plan.Remove:
-			part += ": " + inFewWords(d.Field, x.Old)
-		default:
-			part += ": " + inFewWords(d.Field, x.New)
+		if len(x.Lines) == 0 {
+			part += ": " + clean(cmp.Or(x.Brief, x.After, x.Before))
+		}
+		for _, l := range x.Lines {
+			mark, _ := sign(l.Action)
+			part += " " + mark + " " + clean(l.Text)
 		}
 		parts = append(parts, part)
 	}
@@ -222,35 +207,28 @@ func partsInWords(d plan.Difference, name string, op plan.Op) string {
 		name += fmt.Sprintf(" (%d of its parts change or go)", lost)
 	}
 	text := strings.Join(parts, ", ")
-	if cut := []rune(text); len(cut) > mostInRow {
-		text = string(cut[:mostInRow]) + "…"
+	if all := []rune(text); len(all) > mostInRow {
+		text = string(all[:mostInRow]) + "…"
 	}
 	return name + ": " + text
 }
 
-// inFewWords is words with a number in the place of many actions.
-func inFewWords(f plan.Field, text string) string {
-	if s, ok := onlyStatement(text); ok && f == plan.FieldPolicy && len(s.Action) > mostKept {
-		s.Action = []string{count(len(s.Action), "action", "actions")}
-		return clean(statement(s))
-	}
-	return words(f, text)
-}
-
-func partName(f plan.Field, x plan.Part) string {
+func partName(f plan.Field, x rollout.Part) string {
 	if f == plan.FieldLifecycle {
 		return "rule " + clean(x.Name)
 	}
 	return "statement " + clean(x.Name)
 }
 
-// tableRows are the rows of the changes of p.
-func tableRows(p plan.Plan) []string {
+// tableRows are the rows of changes.
+func tableRows(changes []rollout.Change) []string {
 	var rows []string
-	for _, g := range grouped(p.Pending(), Options{}) {
+	for _, g := range grouped(changes, Options{}) {
 		names := named(g.names, groupNames, "")
-		for i := range names[:min(len(names), groupNames)] {
-			names[i] = "`" + names[i] + "`"
+		for i, n := range names {
+			if !strings.Contains(n, " ") { // it is a name, not how many more there are
+				names[i] = "`" + n + "`"
+			}
 		}
 		who := strings.Join(names, ", ")
 		if !g.one() {
@@ -259,24 +237,4 @@ func tableRows(p plan.Plan) []string {
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s |\n", g.Op, who, escapeMarkdown(g.inRow())))
 	}
 	return rows
-}
-
-// line is a line of a statement's change, with its mark.
-type line struct {
-	action plan.Action
-	text   string
-}
-
-// within is one list of a statement before and after.
-type within struct {
-	word     string // what stands before its members
-	old, now []string
-}
-
-func (w within) added() []string   { return missingIn(w.now, w.old) }
-func (w within) removed() []string { return missingIn(w.old, w.now) }
-
-// missingIn are the members of a that b has not, in a's order.
-func missingIn(a, b []string) []string {
-	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // granted is a policy with one statement.
@@ -55,7 +56,7 @@ func alike(n, left int) plan.Plan {
 func planText(t *testing.T, p plan.Plan) string {
 	t.Helper()
 	var b strings.Builder
-	if err := render.Plan(&b, p, render.Options{}); err != nil {
+	if err := render.Plan(&b, rollout.NewPlan(p), render.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // MarkdownLimit is the most bytes that PlanMarkdown writes. A comment on GitHub
@@ -15,13 +17,13 @@ const MarkdownLimit = 64_000
 // PlanMarkdown writes s for a pull request: for each registry the counts, a
 // table of what changes, the findings, and the whole plan folded away. Text
 // that came from a registry or a file is escaped: it brings no markup and
-// mentions nobody. What is too long for a comment is cut and says so: the whole
+// mentions no user. What is too long for a comment is cut and says so: the whole
 // plans first, then the tables, then the findings that are no errors.
 func PlanMarkdown(w io.Writer, s plan.Set) error {
 	doc := markdown{}
 	doc.add(rankKept, fmt.Sprintf("## Kontor: stack %s\n", escapeMarkdown(s.Stack)), nil, "")
 	for _, p := range s.Plans {
-		if err := doc.plan(p); err != nil {
+		if err := doc.plan(rollout.NewPlan(p)); err != nil {
 			return err
 		}
 	}
@@ -61,11 +63,11 @@ func (x block) note() string {
 	case x.cut == 0:
 		return ""
 	case x.rank == rankTable:
-		return fmt.Sprintf("\n%s more: this is too long for a comment.\n", count(x.cut, "change", "changes"))
+		return fmt.Sprintf("\n%s more: this is too long for a comment.\n", words.Count(x.cut, "change", "changes"))
 	case x.rank == rankWhole:
-		return fmt.Sprintf("\n%s of the plan are left out: `kontor plan` shows all.\n", count(x.cut, "line", "lines"))
+		return fmt.Sprintf("\n%s of the plan are left out: `kontor plan` shows all.\n", words.Count(x.cut, "line", "lines"))
 	}
-	return fmt.Sprintf("- %s more: `kontor plan` shows all.\n", count(x.cut, "finding", "findings"))
+	return fmt.Sprintf("- %s more: `kontor plan` shows all.\n", words.Count(x.cut, "finding", "findings"))
 }
 
 func (x block) text() string {
@@ -120,9 +122,9 @@ func (d *markdown) text(limit int) string {
 	return b.String()
 }
 
-func (d *markdown) plan(p plan.Plan) error {
+func (d *markdown) plan(p rollout.Plan) error {
 	d.add(rankKept, fmt.Sprintf("\n### %s\n\n%s\n", escapeMarkdown(Target(p.Target)), escapeMarkdown(Summary(p))), nil, "")
-	rows := tableRows(p)
+	rows := tableRows(p.Changes)
 	if len(rows) > 0 {
 		d.add(rankTable, "\n| | repository | settings |\n|---|---|---|\n", rows, "")
 	}

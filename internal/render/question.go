@@ -6,6 +6,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // Question asks in a few words whether the plans may be carried out: how much
@@ -18,8 +19,7 @@ func Question(registries []plan.Plan, clusters []plan.Cluster) string {
 	if len(clusters) > 0 {
 		parts = append(parts, clusterQuestion(clusters))
 	}
-	words := strings.Join(parts, ", and ")
-	return strings.ToUpper(words[:1]) + words[1:] + "?"
+	return words.Sentence(strings.Join(parts, ", and ")) + "?"
 }
 
 func repositoryQuestion(plans []plan.Plan) string {
@@ -36,22 +36,22 @@ func repositoryQuestion(plans []plan.Plan) string {
 			}
 		}
 	}
-	var words []string
+	var parts []string
 	if changes > 0 {
-		words = append(words, "change "+count(changes, "repository", "repositories"))
+		parts = append(parts, "change "+words.Count(changes, "repository", "repositories"))
 	}
 	if deletes > 0 {
-		words = append(words, "DELETE "+count(deletes, "repository", "repositories"))
+		parts = append(parts, "DELETE "+words.Count(deletes, "repository", "repositories"))
 		if images > 0 {
-			words[len(words)-1] += " with " + count(images, "image", "images")
+			parts[len(parts)-1] += " with " + words.Count(images, "image", "images")
 		}
 	}
-	where := count(len(plans), "registry", "registries")
+	where := words.Count(len(plans), "registry", "registries")
 	if len(plans) == 1 {
 		t := plans[0].Target
 		where = fmt.Sprintf("registry %s (account %s, region %s)", t.Name, t.Account, t.Region)
 	}
-	return strings.Join(words, " and ") + " of " + where
+	return strings.Join(parts, " and ") + " of " + where
 }
 
 func clusterQuestion(plans []plan.Cluster) string {
@@ -62,12 +62,12 @@ func clusterQuestion(plans []plan.Cluster) string {
 		gain += p.Count(plan.RoleAttach) + p.Count(plan.RoleJoin)
 		lose += p.Count(plan.RoleLeave) + p.Count(plan.RoleDetach)
 	}
-	var words []string
+	var parts []string
 	if gain > 0 {
-		words = append(words, "let "+count(gain, "node role", "node roles")+" pull")
+		parts = append(parts, "let "+words.Count(gain, "node role", "node roles")+" pull")
 	}
 	if lose > 0 {
-		words = append(words, "take that from "+count(lose, "node role", "node roles"))
+		parts = append(parts, "take that from "+words.Count(lose, "node role", "node roles"))
 	}
-	return strings.Join(words, " and ") + " in " + count(len(accounts), "account", "accounts")
+	return strings.Join(parts, " and ") + " in " + words.Count(len(accounts), "account", "accounts")
 }

@@ -1,5 +1,6 @@
-// Package render writes what Kontor has to say for people, and the JSON forms
-// of the same values. It is the only place that formats for people.
+// Package render writes reports for people: text and Markdown. With package
+// page, for pages and pictures, it is the only place that formats for people.
+// What it prints is computed by package report.
 //
 // What it guarantees: the text is stable (the same value gives the same bytes,
 // no times, no widths taken from the terminal), it holds escape sequences only
@@ -12,11 +13,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"golang.org/x/term"
+
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // Options say how to write.
@@ -25,6 +26,8 @@ type Options struct {
 	Color bool
 	// Documents adds the policy documents' own difference to a plan.
 	Documents bool
+	// List adds a line for each image to a preview or forecast.
+	List bool
 }
 
 // ColorFor reports whether w wants colour: it is a terminal that knows it,
@@ -84,25 +87,8 @@ func (p *printer) flush(w io.Writer) error {
 	return err
 }
 
-// clean makes s safe to print in one line: control and other unprintable
-// characters are escaped.
-func clean(s string) string {
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			q := strconv.Quote(s)
-			return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
-		}
-	}
-	return s
-}
-
-// count is "1 repository" or "2 repositories".
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
-}
+// clean makes s safe to print in one line.
+func clean(s string) string { return words.Clean(s) }
 
 // align pads each first column of rows to the same width, indents and joins.
 func align(indent string, rows [][2]string) []string {

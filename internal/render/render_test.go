@@ -15,9 +15,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares what write writes with testdata/name.
 func golden(t *testing.T, name string, write func(io.Writer) error) {
@@ -87,9 +88,9 @@ func samplePlan() plan.Plan {
 
 func TestPlan(t *testing.T) {
 	p := samplePlan()
-	golden(t, "plan.txt", func(w io.Writer) error { return render.Plan(w, p, render.Options{}) })
-	golden(t, "plan-color.txt", func(w io.Writer) error { return render.Plan(w, p, render.Options{Color: true}) })
-	golden(t, "plan-documents.txt", func(w io.Writer) error { return render.Plan(w, p, render.Options{Documents: true}) })
+	golden(t, "plan.txt", func(w io.Writer) error { return render.Plan(w, rollout.NewPlan(p), render.Options{}) })
+	golden(t, "plan-color.txt", func(w io.Writer) error { return render.Plan(w, rollout.NewPlan(p), render.Options{Color: true}) })
+	golden(t, "plan-documents.txt", func(w io.Writer) error { return render.Plan(w, rollout.NewPlan(p), render.Options{Documents: true}) })
 	golden(t, "plan.json", func(w io.Writer) error { return render.JSON(w, p) })
 }
 
@@ -101,15 +102,15 @@ func TestPlanWithoutChanges(t *testing.T) {
 			"api": {Name: "api", Tags: map[string]string{state.TagStack: "platform"}},
 		},
 	}
-	golden(t, "plan-none.txt", func(w io.Writer) error { return render.Plan(w, plan.Diff(d, o), render.Options{}) })
+	golden(t, "plan-none.txt", func(w io.Writer) error { return render.Plan(w, rollout.NewPlan(plan.Diff(d, o)), render.Options{}) })
 	o.Repositories["api"].Tags[state.TagStack] = "website"
-	golden(t, "plan-foreign.txt", func(w io.Writer) error { return render.Plan(w, plan.Diff(d, o), render.Options{}) })
+	golden(t, "plan-foreign.txt", func(w io.Writer) error { return render.Plan(w, rollout.NewPlan(plan.Diff(d, o)), render.Options{}) })
 }
 
 func TestNoEscapesWithoutColor(t *testing.T) {
 	// samplePlan holds escape sequences in a tag and in a document.
 	var b strings.Builder
-	if err := render.Plan(&b, samplePlan(), render.Options{Documents: true}); err != nil {
+	if err := render.Plan(&b, rollout.NewPlan(samplePlan()), render.Options{Documents: true}); err != nil {
 		t.Fatal(err)
 	}
 	if i := strings.IndexByte(b.String(), 0x1b); i >= 0 {
@@ -143,24 +144,26 @@ func TestProgressAndResult(t *testing.T) {
 
 func TestOutputs(t *testing.T) {
 	id := ecr.RegistryID{Account: "111111111111", Region: "us-east-2"}
-	all := []render.Outputs{
-		render.NewOutputs("prod", id, id.Host(), []ecr.RepositoryName{"api", "team/web-site"}),
-		render.NewOutputs("local", ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, "localhost:5050", []ecr.RepositoryName{"api"}),
-	}
-	golden(t, "outputs.txt", func(w io.Writer) error { return render.OutputsText(w, all, render.Options{}) })
-	golden(t, "outputs.json", func(w io.Writer) error { return render.OutputsJSON(w, all) })
-	golden(t, "outputs.env", func(w io.Writer) error { return render.OutputsEnv(w, all[0]) })
+	all := rollout.Outputs{Registries: []rollout.RegistryOutput{
+		rollout.NewRegistryOutput("prod", id, id.Host(), []ecr.RepositoryName{"api", "team/web-site"}),
+		rollout.NewRegistryOutput("local", ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}, "localhost:5050", []ecr.RepositoryName{"api"}),
+	}}
+	golden(t, "outputs.txt", func(w io.Writer) error { return render.Outputs(w, all, render.Options{}) })
+	golden(t, "outputs.json", func(w io.Writer) error { return render.JSON(w, all) })
+	golden(t, "outputs.env", func(w io.Writer) error {
+		return render.OutputsDotenv(w, rollout.Outputs{Registries: all.Registries[:1]})
+	})
 }
 
 func TestOutputsEnvRefusesOneVariableForTwo(t *testing.T) {
-	o := render.NewOutputs("prod", ecr.RegistryID{}, "host", []ecr.RepositoryName{"a-b", "a/b"})
+	o := rollout.NewRegistryOutput("prod", ecr.RegistryID{}, "host", []ecr.RepositoryName{"a-b", "a/b"})
 	var b strings.Builder
-	err := render.OutputsEnv(&b, o)
+	err := render.OutputsDotenv(&b, rollout.Outputs{Registries: []rollout.RegistryOutput{o}})
 	if err == nil || !strings.Contains(err.Error(), "KONTOR_URI_A_B") {
 		t.Errorf("error %v, want one that names KONTOR_URI_A_B", err)
 	}
 	if b.Len() > 0 {
-		t.Errorf("wrote %q beside the error", b.String())
+		t.Errorf("wrote %q besides the error", b.String())
 	}
 }
 
@@ -169,14 +172,14 @@ func TestSettings(t *testing.T) {
 		{Name: "api", Mutability: ecr.Mutability{Mode: ecr.Immutable}, Policy: policyText, Lifecycle: rulesText, Tags: map[string]string{state.TagStack: "platform", "team": "a"}},
 		{Name: "plain", Mutability: ecr.Mutability{Mode: ecr.MutableWithExclusion, Filters: []string{"v*"}}},
 	}}
-	golden(t, "settings.txt", func(w io.Writer) error { return render.Settings(w, d, render.Options{}) })
-	golden(t, "settings.json", func(w io.Writer) error { return render.SettingsJSON(w, d) })
+	golden(t, "settings.txt", func(w io.Writer) error { return render.Settings(w, rollout.NewSettings(d), render.Options{}) })
+	golden(t, "settings.json", func(w io.Writer) error { return render.JSON(w, rollout.NewSettings(d)) })
 }
 
 func TestColorIsOnlyForTerminals(t *testing.T) {
 	none := func(string) string { return "" }
 	if render.ColorFor(&strings.Builder{}, none) {
-		t.Error("colour for something that is no terminal")
+		t.Error("colour for something that is not a terminal")
 	}
 	f, err := os.Open(os.DevNull)
 	if err != nil {

@@ -9,10 +9,11 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // Progress writes what became of a repository: a line, and what was done and
-// not done of one that failed. One that was not reached is no progress; Result
+// not done of one that failed. One that was not reached is not progress; Result
 // names it.
 func Progress(w io.Writer, r deploy.RepositoryResult, o Options) error {
 	return progressOf(w, "", r, o)
@@ -100,7 +101,7 @@ func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 	if several {
 		who = "Applied to " + clean(r.Target.Name)
 	}
-	line := fmt.Sprintf("%s: %s done", who, count(r.Count(deploy.StatusDone), "repository", "repositories"))
+	line := fmt.Sprintf("%s: %s done", who, words.Count(r.Count(deploy.StatusDone), "repository", "repositories"))
 	c := green
 	for _, x := range []struct {
 		n    int

@@ -9,6 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // Ready is a local registry that has started.
@@ -65,8 +66,9 @@ func Up(w io.Writer, r Ready, o Options) error {
 		for _, l := range align("  ", rows) {
 			pr.linef(plain, "%s", l)
 		}
+		changes := rollout.NewPlan(reg.Plan).Changes
 		// what was there is not any more
-		for _, g := range grouped(slices.DeleteFunc(reg.Plan.Pending(), func(c plan.Change) bool { return c.Op == plan.OpCreate }), o) {
+		for _, g := range grouped(slices.DeleteFunc(changes, func(c rollout.Change) bool { return c.Op == plan.OpCreate }), o) {
 			pr.group(g, false, o)
 		}
 		pr.findings(reg.Plan.Findings)
@@ -120,7 +122,7 @@ Add "insecure-registries": ["{desktop}"] to its engine settings and push to
 	}
 	if r.Authority != "" {
 		trust = `
-Trust this registry once, as its certificate is of an authority of its own:
+Trust this registry once: its certificate is signed by its own authority.
   docker           sudo install -D -m 644 {ca} /etc/docker/certs.d/{host}/ca.crt
   podman, skopeo   install -D -m 644 {ca} ~/.config/containers/certs.d/{host}/ca.crt
   Debian           sudo install -m 644 {ca} /usr/local/share/ca-certificates/kontor.crt && sudo update-ca-certificates
@@ -143,7 +145,7 @@ Log in with each tool itself:
   podman    kontor login{data}{target} --print-password | podman login --tls-verify=false -u AWS --password-stdin {host}
   skopeo    kontor login{data}{target} --print-password | skopeo login --tls-verify=false -u AWS --password-stdin {host}
 
-Docker Desktop pushes from a machine of its own: there the registry is {desktop}.` + plainHTTP + `
+Docker Desktop pushes from its own virtual machine, where the registry is {desktop}.` + plainHTTP + `
 
 AWS CLI and SDKs:
   eval "$(kontor env{data}{target})"

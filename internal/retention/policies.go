@@ -30,14 +30,14 @@ func (c *Caller) SetLifecyclePolicy(ctx context.Context, at ecr.Repo, text strin
 	})
 }
 
-// invalidLifecyclePolicy says what ECR says, which stops at the first error.
+// invalidLifecyclePolicy says what ECR says.
 func invalidLifecyclePolicy(err error) error {
 	constraint := "Lifecycle policy validation failure: " + err.Error()
 	var found lifecycle.Errors
 	if errors.As(err, &found) {
-		constraint = "Lifecycle policy validation failure: " + found[0].Detail
+		constraint = "Lifecycle policy validation failure: " + found.Detail()
 		if found[0].Code == lifecycle.CodeLength {
-			constraint = found[0].Detail
+			constraint = found.Detail()
 		}
 	}
 	e := ecr.InvalidParameter("LifecyclePolicyText", "%s", constraint)

@@ -53,7 +53,7 @@ func (c *Caller) PurgeImage(ctx context.Context, at ecr.Repo, d ecr.Digest, reas
 	}
 	for _, b := range files {
 		if err := c.s.cfg.Blobs.Delete(context.WithoutCancel(ctx), b.Key); err != nil {
-			return done, fmt.Errorf("image %s of %s/%s is purged, but not the file of its blob %s, which nobody can reach any more: %w", d, at.In, at.Name, b.Digest, err)
+			return done, fmt.Errorf("image %s of %s/%s is purged, but not the file of its blob %s, which nothing refers to any longer: %w", d, at.In, at.Name, b.Digest, err)
 		}
 	}
 	return done, nil

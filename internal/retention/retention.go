@@ -76,7 +76,7 @@ func Operations() []gate.Operation {
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
 		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle,
 		opReportLeases, opListLeases, opForgetLeases, opMoveClock,
-		opListBin, opRestoreImage, opPurgeImage, opJournal, opUsage,
+		opListBin, opRestoreImage, opPurgeImage, opJournal, opUsage, opIndexManifests,
 	}
 }
 

@@ -104,7 +104,7 @@ func (x *execution) unmoved(ctx context.Context, tx *gate.Tx, d *decision, repo 
 func (x *execution) one(ctx context.Context, tx *gate.Tx, d *decision, s step) (saved string, err error) {
 	m, err := tx.Manifest(ctx, d.repo.ID, s.Digest)
 	if errors.Is(err, meta.ErrNotFound) {
-		return "it went by itself", nil
+		return "it is already gone", nil
 	}
 	if err != nil {
 		return "", err
@@ -131,7 +131,7 @@ func changed(s step, now ecr.Image) string {
 	case was.Status != now.Status || !was.ActivatedAt.Equal(now.ActivatedAt) || !was.ArchivedAt.Equal(now.ArchivedAt):
 		return "its storage class changed"
 	case !was.PushedAt.Equal(now.PushedAt):
-		return "it was pushed anew"
+		return "it was pushed again"
 	case s.pulls && !was.LastPulledAt.Equal(now.LastPulledAt):
 		return "it was pulled"
 	}

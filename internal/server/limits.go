@@ -479,7 +479,7 @@ func (l *Limits) Set(name, value string) error {
 				err = fmt.Errorf("it must be more than nothing")
 			}
 			if err != nil {
-				return fmt.Errorf("%s: %q is no time such as 30s or 5m, or none", name, value)
+				return fmt.Errorf("%s: %q is not a time such as 30s or 5m, or none", name, value)
 			}
 			*k.time(l) = d
 		default:
@@ -489,7 +489,7 @@ func (l *Limits) Set(name, value string) error {
 				if k.size {
 					example = "100, 64MiB or 10GiB"
 				}
-				return fmt.Errorf("%s: %q is no number above 0 such as %s, or none", name, value, example)
+				return fmt.Errorf("%s: %q is not a number above 0, such as %s, or none", name, value, example)
 			}
 			*k.number(l) = n
 		}

@@ -4,9 +4,11 @@
 package textfile
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"unicode/utf16"
 )
 
@@ -40,6 +42,47 @@ func Decode(data []byte) ([]byte, error) {
 		return decode16(data, binary.BigEndian)
 	}
 	return data, nil
+}
+
+// NewReader returns a reader of what Decode makes of the text of in. UTF-8 is
+// passed on as it is read; other text is read whole first.
+func NewReader(in io.Reader) io.Reader { return &reader{in: bufio.NewReader(in)} }
+
+type reader struct {
+	in   *bufio.Reader
+	text io.Reader // decoded; nil until the first Read
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if r.text == nil {
+		if err := r.decode(); err != nil {
+			return 0, err
+		}
+	}
+	return r.text.Read(p)
+}
+
+func (r *reader) decode() error {
+	head, _ := r.in.Peek(4) // a failure comes again when it is read
+	wide := len(head) >= 2 && (head[0] == 0) != (head[1] == 0)
+	for _, bom := range [][]byte{bom16LE, bom16BE, bom32LE, bom32BE} {
+		wide = wide || bytes.HasPrefix(head, bom)
+	}
+	if !wide {
+		if r.text = r.in; bytes.HasPrefix(head, bom8) {
+			_, err := r.in.Discard(len(bom8))
+			return err
+		}
+		return nil
+	}
+	data, err := io.ReadAll(r.in)
+	if err != nil {
+		return err
+	}
+	if data, err = Decode(data); err == nil {
+		r.text = bytes.NewReader(data)
+	}
+	return err
 }
 
 type byteOrder interface {

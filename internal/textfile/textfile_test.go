@@ -1,8 +1,11 @@
 package textfile_test
 
 import (
+	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"golang.org/x/text/encoding/unicode"
 	"pgregory.net/rapid"
@@ -32,6 +35,10 @@ func TestDecode(t *testing.T) {
 			got, err := textfile.Decode([]byte(c.data))
 			if string(got) != c.want || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
 				t.Errorf("%q %v, want %q %s", got, err, c.want, c.err)
+			}
+			read, readErr := io.ReadAll(textfile.NewReader(iotest.OneByteReader(strings.NewReader(c.data))))
+			if string(read) != c.want || fmt.Sprint(readErr) != fmt.Sprint(err) {
+				t.Errorf("read: %q %v, want %q %v", read, readErr, c.want, err)
 			}
 		})
 	}

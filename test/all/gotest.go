@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -60,7 +61,7 @@ func (r *runner) goTest(ctx context.Context, dir string, env []string, args ...s
 			fmt.Fprintf(r.out, "%s", line) // of the go command
 		}
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	waitErr := cmd.Wait()

@@ -47,7 +47,7 @@ func (r *runner) install(ctx context.Context) error {
 		return fmt.Errorf("some programs are missing: as root, run `apt-get update && %s`", how)
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("some programs are missing, and this is no Debian: install %s", strings.Join(missing, ", "))
+		return fmt.Errorf("some programs are missing, and this is not Debian: install %s", strings.Join(missing, ", "))
 	}
 	for _, args := range [][]string{{"update", "-q"}, apt} {
 		cmd := exec.CommandContext(ctx, "apt-get", args...)

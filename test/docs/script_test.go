@@ -57,8 +57,8 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) (failure 
 	if err != nil {
 		return err
 	}
-	ports := strings.NewReplacer(
-		"localhost:5050", fmt.Sprint("localhost:", port), "localhost:5051", fmt.Sprint("localhost:", port+1),
+	hosts := strings.NewReplacer(
+		"localhost:5050", fmt.Sprint("localhost:", port), "localhost:5051", fmt.Sprint("localhost:", port+1), "localhost:5052", fmt.Sprint("localhost:", port+2),
 		"host.docker.internal:5050", fmt.Sprint("host.docker.internal:", port),
 	)
 	home, outs, tmp := filepath.Join(scratch, "home"), filepath.Join(scratch, "outputs"), filepath.Join(scratch, "tmp")
@@ -72,7 +72,7 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) (failure 
 	for i, s := range steps {
 		out := filepath.Join(outs, strconv.Itoa(i))
 		fmt.Fprintf(&script, "\n# %s:%d\nexec >%s 2>&1\n", p.name, s.line, quote(out))
-		text := ports.Replace(s.text)
+		text := hosts.Replace(s.text)
 		switch s.kind {
 		case run:
 			script.WriteString(text)
@@ -119,7 +119,7 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) (failure 
 			return errors.Join(append(errs, fmt.Errorf("%s:%d: %w\n%s", p.name, s.line, failed, b))...)
 		}
 		for _, want := range s.output {
-			if !contains(string(b), ports.Replace(want.text)) {
+			if !contains(string(b), hosts.Replace(want.text)) {
 				errs = append(errs, fmt.Errorf("%s:%d: the output is another:\n%s", p.name, want.line, b))
 			}
 		}
@@ -193,16 +193,21 @@ func freePort(ctx context.Context) (int, error) {
 			return 0, err
 		}
 		port := first.Addr().(*net.TCPAddr).Port
-		second, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1)))
-		if err == nil {
-			err = second.Close()
+		for next := port + 1; err == nil && next < port+ports; next++ {
+			var l net.Listener
+			if l, err = lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(next))); err == nil {
+				err = l.Close()
+			}
 		}
 		if err = errors.Join(err, first.Close()); err == nil {
 			return port, nil
 		}
 	}
-	return 0, errors.New("no two free ports beside each other")
+	return 0, fmt.Errorf("no %d free ports beside each other", ports)
 }
+
+// ports are how many registries a page may run.
+const ports = 3
 
 // quote writes s as one word of the shell.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

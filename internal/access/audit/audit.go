@@ -39,7 +39,7 @@ func ParseMode(s string) (Mode, error) {
 	case Changes, All, Strict:
 		return m, nil
 	}
-	return "", fmt.Errorf("%q is no kind of audit log; there are changes, all and strict", s)
+	return "", fmt.Errorf("%q is not a kind of audit log; use changes, all or strict", s)
 }
 
 // Decision is how a request was answered.

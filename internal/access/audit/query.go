@@ -61,7 +61,7 @@ type Unreadable struct {
 
 // Error names the place.
 func (e *Unreadable) Error() string {
-	return fmt.Sprintf("%s:%d is no audit record: %v", e.File, e.Line, e.Err)
+	return fmt.Sprintf("%s:%d is not an audit record: %v", e.File, e.Line, e.Err)
 }
 
 // Unwrap returns why.

@@ -104,7 +104,7 @@ func TestConditionKeys(t *testing.T) {
 		{"aws:Referer", equals, "unknown", "unknown"},
 		{"s3:prefix", equals, "unknown", "unknown"},
 	}
-	manual, err := os.ReadFile("../../../docs/policies.md")
+	manual, err := os.ReadFile("../../../docs/access.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestConditionKeys(t *testing.T) {
 			t.Errorf("%s is not tested", key)
 		}
 		if name := strings.TrimSuffix(key, "/"); !strings.Contains(strings.ToLower(string(manual)), "`"+name) {
-			t.Errorf("%s is not in docs/policies.md", key)
+			t.Errorf("%s is not in docs/access.md", key)
 		}
 	}
 	unknown := "aws:SourceVpce"

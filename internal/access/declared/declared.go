@@ -195,7 +195,7 @@ func (r Role) maxSession() (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(r.MaxSession)
 	if err != nil || d%time.Second != 0 {
-		return 0, fmt.Errorf("role %s: max_session %q is no duration such as 2h", r.Name, r.MaxSession)
+		return 0, fmt.Errorf("role %s: max_session %q is not a duration such as 2h", r.Name, r.MaxSession)
 	}
 	return d, nil
 }

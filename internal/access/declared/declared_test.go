@@ -194,7 +194,7 @@ func TestErrors(t *testing.T) {
 		{"no secret", "identities: [{users: [{name: a, access_keys: [{id: AKIAIOSFODNN7EXAMPLE}]}]}]", "give one of secret, secret_env and secret_file"},
 		{"short secret", "identities: [{users: [{name: a, access_keys: [{id: AKIAIOSFODNN7EXAMPLE, secret: geheim}]}]}]", "a secret has 16 to 128"},
 		{"document", "identities: [{policies: [{name: a, document: [1]}]}]", "want a policy"},
-		{"duration", "identities: [{roles: [{name: a, max_session: long}]}]", "no duration such as 2h"},
+		{"duration", "identities: [{roles: [{name: a, max_session: long}]}]", "not a duration such as 2h"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -62,7 +62,7 @@ func (r Result) Lasting() int {
 func Apply(ctx context.Context, api IAM, c plan.Cluster, stack string) (Result, error) {
 	out := Result{Target: c.Target, Roles: []RoleResult{}}
 	if c.RefreshOnly {
-		return out, errors.New("a plan of --refresh-only shows drift and cannot be carried out: nothing was changed")
+		return out, errors.New("a plan of --refresh-only shows drift and cannot be applied: nothing was changed")
 	}
 	if errs := c.Errors(); len(errs) > 0 {
 		return out, fmt.Errorf("the plan has %d error(s), the first: %s: nothing was changed", len(errs), errs[0].Message)

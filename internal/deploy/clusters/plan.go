@@ -74,7 +74,7 @@ func Plan(a Account, o Options) ([]plan.Cluster, error) {
 		}
 		if !o.Explicit {
 			first.Findings = append(first.Findings, plan.Finding{Code: plan.CodeRoleKept, Severity: plan.Info,
-				Message: fmt.Sprintf("role %s is of no cluster of the file any more and keeps %s: only a file that names its stack takes it away", p.ARN, PolicyName)})
+				Message: fmt.Sprintf("role %s no longer belongs to a cluster of the file but still has %s: only a file that names its stack detaches it", p.ARN, PolicyName)})
 			continue
 		}
 		first.Roles = append(first.Roles, leaving(p, policyARN(a.Members[0].Cluster.Region), o.Stack))

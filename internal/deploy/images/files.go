@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/jsonpos"
 	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
@@ -42,26 +44,40 @@ type about struct {
 
 const version = 1
 
-// Open reads a file that `aws ecr describe-images` wrote, or the folder of a
-// snapshot.
-func Open(path string) (Snapshot, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return Snapshot{}, fileError(path, err)
-	}
-	if info.IsDir() {
+// Open reads a file that `aws ecr describe-images` wrote, "-" for stdin, or the
+// folder of a snapshot.
+func Open(path string, stdin io.Reader) (s Snapshot, err error) {
+	if info, err := os.Stat(path); path != "-" && err == nil && info.IsDir() {
 		return openSnapshot(path)
 	}
-	text, err := ReadFile(path)
+	in, end, err := open(path, stdin)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s, err := Parse(text)
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("%s: %w", path, err)
+	s, err = Parse(in)
+	if err = errors.Join(err, end()); err != nil {
+		return Snapshot{}, &FileError{Name(path), err}
 	}
 	return s, nil
 }
+
+// FileError is what is wrong with a file.
+type FileError struct {
+	File string
+	Err  error
+}
+
+// Error is "FILE:LINE:COLUMN: message" where the place is known.
+func (e *FileError) Error() string {
+	var syntax *jsonpos.SyntaxError
+	if errors.As(e.Err, &syntax) {
+		return e.File + ":" + e.Err.Error()
+	}
+	return e.File + ": " + e.Err.Error()
+}
+
+// Unwrap returns what is wrong.
+func (e *FileError) Unwrap() error { return e.Err }
 
 func openSnapshot(dir string) (Snapshot, error) {
 	text, err := os.ReadFile(filepath.Join(dir, aboutFile))
@@ -80,7 +96,7 @@ func openSnapshot(dir string) (Snapshot, error) {
 	if a.Version != version {
 		return Snapshot{}, fmt.Errorf("%s: version %d, but this kontor reads version %d", filepath.Join(dir, aboutFile), a.Version, version)
 	}
-	s, err := Open(filepath.Join(dir, imagesFile))
+	s, err := Open(filepath.Join(dir, imagesFile), nil)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -210,7 +226,7 @@ func (s *Snapshot) addManifest(known map[string]bool, name string, text []byte) 
 			Manifest string                       `json:"imageManifest"`
 		} `json:"images"`
 	}
-	if json.Unmarshal(text, &answer) == nil && answer.Images != nil {
+	if json.Unmarshal(decoded(text), &answer) == nil && answer.Images != nil {
 		any := false
 		for _, m := range answer.Images {
 			if known[m.ID.ImageDigest] {
@@ -228,9 +244,9 @@ func (s *Snapshot) addManifest(known map[string]bool, name string, text []byte) 
 			return true
 		}
 	}
-	if digest, _ := nameDigest(name); known[digest] && json.Valid(text) {
+	if digest, _ := nameDigest(name); known[digest] && json.Valid(decoded(text)) {
 		if _, sure := s.Manifests[digest]; !sure {
-			s.Manifests[digest] = text
+			s.Manifests[digest] = decoded(text)
 		}
 		return true
 	}
@@ -247,20 +263,6 @@ func nameDigest(name string) (digest, digits string) {
 		return "", ""
 	}
 	return "sha256:" + m[1], m[1]
-}
-
-// ReadFile reads a text file that the user named, in words for the user. What
-// it returns is UTF-8 if the file is that or UTF-16.
-func ReadFile(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fileError(path, err)
-	}
-	text, err := textfile.Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return text, nil
 }
 
 func fileError(path string, err error) error {

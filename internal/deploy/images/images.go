@@ -15,11 +15,11 @@
 package images
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,38 +60,46 @@ type Detail struct {
 	LastActivated Time     `json:"lastActivatedAt,omitzero"`
 }
 
-// Time is a time in one of the forms that the AWS CLI writes: ISO 8601 text,
-// or seconds since 1970 as a number.
+// Time is a time, written as ISO 8601 text; the zero Time is left out.
 type Time struct{ time.Time }
 
-// UnmarshalJSON reads either form; null is the zero time.
-func (t *Time) UnmarshalJSON(b []byte) error {
-	t.Time = time.Time{}
-	if bytes.Equal(b, []byte("null")) {
-		return nil
-	}
-	if b[0] == '"' {
-		var s string
-		if err := json.Unmarshal(b, &s); err != nil {
-			return err
+// timeLayouts are the forms of text that the AWS CLI and people's scripts write:
+// ISO 8601, and what Python makes of a time (json.dumps(answer, default=str)).
+var timeLayouts = []string{
+	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z0700", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 MST",
+}
+
+// parseTime reads the text of a time. Its error says what is wrong.
+func parseTime(text string) (time.Time, error) {
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, text); err == nil && (!strings.HasSuffix(layout, "MST") || strings.HasSuffix(text, " UTC") || strings.HasSuffix(text, " GMT")) {
+			return t.UTC(), nil
 		}
-		parsed, err := time.Parse(time.RFC3339, s)
-		if err != nil {
-			return fmt.Errorf("%q is not a time such as 2026-03-01T12:00:00Z", s)
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
+		if _, err := time.Parse(layout, text); err == nil {
+			return time.Time{}, fmt.Errorf("%q says no time zone: want a time such as 2026-03-01T12:00:00Z", text)
 		}
-		t.Time = parsed.UTC()
-		return nil
 	}
-	var seconds float64
-	if err := json.Unmarshal(b, &seconds); err != nil {
-		return fmt.Errorf("%s is not a time", b)
+	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-03-01T12:00:00Z", text)
+}
+
+// parseSeconds reads a time as a number: seconds since 1970, as the AWS CLI
+// writes with cli_timestamp_format=wire, or milliseconds, as SDKs of other
+// languages do.
+func parseSeconds(number string) (time.Time, error) {
+	const (
+		most   = 253402300799 // the end of the year 9999
+		millis = 1e11         // seconds of the year 5138; milliseconds of 1973
+	)
+	n, err := strconv.ParseFloat(number, 64)
+	if err == nil && math.Abs(n) >= millis && math.Abs(n) <= most*1000 {
+		n /= 1000
 	}
-	const most = 253402300799 // the end of the year 9999
-	if math.Abs(seconds) > most {
-		return fmt.Errorf("%s is not a time in seconds since 1970", b)
+	if err != nil || math.Abs(n) > most {
+		return time.Time{}, fmt.Errorf("%s is not a time in seconds since 1970", number)
 	}
-	t.Time = time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC()
-	return nil
+	return time.UnixMicro(int64(math.Round(n * 1e6))).UTC(), nil
 }
 
 // localAccount is that of Kontor's registry where nothing else is said; AWS has
@@ -100,51 +108,6 @@ const localAccount = "000000000000"
 
 // maxNamed is how many digests a message names.
 const maxNamed = 3
-
-// Parse reads what `aws ecr describe-images` prints: an object with
-// imageDetails, or the list alone, as --query imageDetails prints it.
-func Parse(text []byte) (Snapshot, error) {
-	var page struct {
-		Details   []Detail        `json:"imageDetails"`
-		NextToken json.RawMessage `json:"nextToken"` // also the CLI's NextToken
-	}
-	var into any = &page
-	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("[")) {
-		into = &page.Details
-	}
-	err := json.Unmarshal(text, into)
-	switch {
-	case err != nil:
-		return Snapshot{}, fmt.Errorf("not what `aws ecr describe-images` prints: %w", err)
-	case page.Details == nil:
-		return Snapshot{}, fmt.Errorf("not what `aws ecr describe-images` prints: imageDetails is missing")
-	case given(page.NextToken):
-		return Snapshot{}, fmt.Errorf("this is one page of several: run `aws ecr describe-images` without --no-paginate and --max-items")
-	}
-	s := Snapshot{Details: page.Details}
-	seen := make(map[string]bool, len(s.Details))
-	for i, d := range s.Details {
-		switch {
-		case d.Digest == "":
-			return Snapshot{}, fmt.Errorf("imageDetails[%d] has no imageDigest", i)
-		case seen[d.Digest]:
-			return Snapshot{}, fmt.Errorf("image %s is listed twice: is this more than one repository?", d.Digest)
-		case d.Repository != s.Details[0].Repository || d.Registry != s.Details[0].Registry:
-			return Snapshot{}, fmt.Errorf("the images are those of more than one repository: %s and %s", s.Details[0].Repository, d.Repository)
-		}
-		seen[d.Digest] = true
-	}
-	if len(s.Details) > 0 {
-		s.Repository = ecr.RepositoryName(s.Details[0].Repository)
-		s.Registry.Account = ecr.AccountID(s.Details[0].Registry)
-		s.Kontor = s.Registry.Account == localAccount
-	}
-	return s, nil
-}
-
-func given(raw json.RawMessage) bool {
-	return len(raw) > 0 && !bytes.Equal(raw, []byte("null")) && !bytes.Equal(raw, []byte(`""`))
-}
 
 // Images are the images of s in its order, for the engine. unread are the
 // digests of the indexes whose manifests s does not have: what they list is not
@@ -155,16 +118,29 @@ func (s *Snapshot) Images() (all []lifecycle.Image, unread []string) {
 		m := lifecycle.Image{
 			Digest: d.Digest, Tags: d.Tags, PushedAt: d.PushedAt.Time, LastPulledAt: d.PulledAt.Time,
 			LastActivatedAt: d.LastActivated.Time, LastArchivedAt: d.LastArchived.Time,
-			Status: lifecycle.Status(d.Status), MediaType: d.MediaType, SizeBytes: d.SizeBytes, Subject: d.Subject,
+			Status: lifecycle.Status(d.Status), MediaType: d.MediaType, ArtifactType: d.ArtifactType, SizeBytes: d.SizeBytes, Subject: d.Subject,
 		}
 		if text, ok := s.Manifests[d.Digest]; ok {
 			refer(&m, text)
-		} else if isIndex(d.MediaType) {
+		} else if IsIndex(d.MediaType) {
 			unread = append(unread, d.Digest)
 		}
 		all[i] = m
 	}
 	return all, unread
+}
+
+// Linked reports whether it is known which images belong to which index: the
+// manifest of each index is there, or no image is an index. Where manifests were
+// looked for, an image without a media type is one whose manifest was not found,
+// and is none.
+func (s *Snapshot) Linked() bool {
+	for _, d := range s.Details {
+		if _, ok := s.Manifests[d.Digest]; !ok && (IsIndex(d.MediaType) || d.MediaType == "" && s.Manifests == nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // references are the parts of a manifest that name other manifests.
@@ -179,7 +155,7 @@ type descriptor struct {
 }
 
 // refer fills in what the manifest says of m. A registry has accepted it long
-// ago, so it is read leniently: what is no manifest refers to nothing.
+// ago, so it is read leniently: what is not a manifest refers to nothing.
 func refer(m *lifecycle.Image, text []byte) {
 	var r references
 	if json.Unmarshal(text, &r) != nil {
@@ -198,8 +174,8 @@ func refer(m *lifecycle.Image, text []byte) {
 	}
 }
 
-// isIndex reports whether manifests of a media type list others.
-func isIndex(mediaType string) bool {
+// IsIndex reports whether manifests of a media type list others.
+func IsIndex(mediaType string) bool {
 	switch mediaType {
 	case "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json":
 		return true

@@ -1,13 +1,16 @@
 package images_test
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -46,7 +49,7 @@ func TestParse(t *testing.T) {
 		"list alone": " \n" + list(iso),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := images.Parse([]byte(text))
+			s, err := images.Parse(strings.NewReader(text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,23 +61,85 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Times, digests and texts as scripts and Windows write them.
+func TestParseForms(t *testing.T) {
+	at := time.Date(2026, 1, 30, 12, 0, 0, 0, time.UTC)
+	for _, when := range []string{
+		`"2026-01-30 12:00:00+00:00"`, `"2026-01-30 13:00:00+01:00"`, `"2026-01-30 12:00:00.000000+00:00"`, `"2026-01-30T12:00:00+0000"`, `"2026-01-30 12:00:00 UTC"`, `1769774400`, `1769774400.0`, `1769774400000`,
+	} {
+		s, err := images.Parse(strings.NewReader(`[{"imageDigest": "a", "imagePushedAt": ` + when + `}]`))
+		if err != nil || !s.Details[0].PushedAt.Equal(at) {
+			t.Errorf("%s: %v, %v", when, s.Details, err)
+		}
+	}
+	hex := strings.Repeat("0a", 32)
+	s, err := images.Parse(strings.NewReader(`[{"imageDigest": "` + hex + `", "subjectManifestDigest": "` + strings.ToUpper(hex) + `", "imageTags": null}]`))
+	if err != nil || s.Details[0].Digest != "sha256:"+hex || s.Details[0].Subject != strings.ToUpper(hex) {
+		t.Errorf("%+v, %v", s.Details, err)
+	}
+	const text = `{"imageDetails": [{"imageDigest": "sha256:a", "imageTags": ["ä"], "imagePushedAt": 5}]}`
+	want, err := images.Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := func(order binary.AppendByteOrder, s string) string {
+		var b []byte
+		for _, u := range utf16.Encode([]rune(s)) {
+			b = order.AppendUint16(b, u)
+		}
+		return string(b)
+	}
+	for name, text := range map[string]string{
+		"UTF-8 with a mark":    "\ufeff" + text,
+		"UTF-16LE with a mark": wide(binary.LittleEndian, "\ufeff"+text), "UTF-16BE with a mark": wide(binary.BigEndian, "\ufeff"+text),
+		"UTF-16LE": wide(binary.LittleEndian, text), "UTF-16BE": wide(binary.BigEndian, text),
+	} {
+		got, err := images.Parse(strings.NewReader(text))
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+}
+
+// What is wrong with a text says where, and of which image.
 func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		``:                                       "not what `aws ecr describe-images` prints",
-		`{}`:                                     "imageDetails is missing",
-		`null`:                                   "imageDetails is missing",
-		`{"imageDetails": {}}`:                   "not what",
-		`{"imageDetails": [{}]}`:                 "imageDetails[0] has no imageDigest",
-		`{"imageDetails": [], "NextToken": "x"}`: "one page of several",
-		`[{"imageDigest": "a"}, {"imageDigest":"a"}]`:                                                "image a is listed twice",
-		`[{"imageDigest": "a", "repositoryName": "x"}, {"imageDigest": "b", "repositoryName": "y"}]`: "more than one repository: x and y",
-		`[{"imageDigest": "a", "imagePushedAt": "yesterday"}]`:                                       `"yesterday" is not a time`,
-		`[{"imageDigest": "a", "imagePushedAt": 1e300}]`:                                             "is not a time",
-		`[{"imageDigest": "a", "imagePushedAt": {}}]`:                                                "is not a time",
+		``:                                       "1:1: end of text where a value should be: not what `aws ecr describe-images` prints",
+		`{}`:                                     "not what `aws ecr describe-images` prints: imageDetails is missing",
+		`null`:                                   "not what `aws ecr describe-images` prints: imageDetails is missing",
+		`{"imageIds": []}`:                       "not what `aws ecr describe-images` prints: imageDetails is missing: imageIds are the answer of list-images",
+		`{"imageDetails": {}}`:                   "1:18: imageDetails: want an array, have object: not what `aws ecr describe-images` prints",
+		`[`:                                      "1:2: [0]: end of text where a value should be: not what `aws ecr describe-images` prints",
+		`{"imageDetails": [{}]}`:                 "1:19: imageDetails[0]: has no imageDigest",
+		`{"imageDetails": [], "NextToken": "x"}`: "this is one page of several: run `aws ecr describe-images` without --no-paginate and --max-items",
+		"[{\"imageDigest\": \"a\"},\n {\"imageDigest\":\"a\"}]":                                      "2:2: [1]: image a is listed twice: is this more than one repository?",
+		`[{"imageDigest": "a", "repositoryName": "x"}, {"imageDigest": "b", "repositoryName": "y"}]`: "1:47: [1]: the images are those of more than one repository: x and y",
+		`[{"imageDigest": "a", "imagePushedAt": "yesterday"}]`:                                       `1:40: [0].imagePushedAt: "yesterday" is not a time such as 2026-03-01T12:00:00Z (image a)`,
+		`[{"imageDigest": "a", "imagePushedAt": "2026-03-01 12:00:00"}]`:                             `1:40: [0].imagePushedAt: "2026-03-01 12:00:00" says no time zone: want a time such as 2026-03-01T12:00:00Z (image a)`,
+		`[{"imageDigest": "a", "imagePushedAt": "2026-03-01 12:00:00 EST"}]`:                         `1:40: [0].imagePushedAt: "2026-03-01 12:00:00 EST" is not a time such as 2026-03-01T12:00:00Z (image a)`,
+		`[{"imageDigest": "a", "imagePushedAt": 1e300}]`:                                             "1:40: [0].imagePushedAt: 1e300 is not a time in seconds since 1970 (image a)",
+		`[{"imageDigest": "a", "imagePushedAt": {}}]`:                                                "1:40: [0].imagePushedAt: want a time such as 2026-03-01T12:00:00Z, have object (image a)",
+		`[{"imageDigest": "a", "imagePushedAt": true}]`:                                              "1:40: [0].imagePushedAt: want a time such as 2026-03-01T12:00:00Z, have boolean (image a)",
+		`{"imageDetails": [{"imageDigest": "a", "imageTags": ["x", 1]}]}`:                            "1:59: imageDetails[0].imageTags[1]: want a string, have number (image a)",
+		`{"imageDetails": [{"imageDigest": "a", "imageTags": ["x", ""]}]}`:                           "1:59: imageDetails[0].imageTags[1]: a tag is not empty (image a)",
+		`{"imageDetails": [{"imageDigest": "a", "imageTags": "x"}]}`:                                 "1:53: imageDetails[0].imageTags: want an array, have string (image a)",
+		`{"imageDetails": [{"imageDigest": "a", "imageSizeInBytes": "7"}]}`:                          "1:60: imageDetails[0].imageSizeInBytes: want a number, have string (image a)",
+		`{"imageDetails": [{"imageDigest": "a", "imageSizeInBytes": -7}]}`:                           "1:60: imageDetails[0].imageSizeInBytes: -7 is not a size in bytes (image a)",
+		`{"imageDetails": [{"imageDigest": 7}]}`:                                                     "1:35: imageDetails[0].imageDigest: want a string, have number",
+		`{"imageDetails": [7]}`:                                                                      "1:19: imageDetails[0]: want an object, have number",
+		`{"imageDetails": [{"imageDigest": "a"}`:                                                     `1:39: imageDetails: end of text where "," or "]" should be`,
+		`{"imageDetails": []} x`:                                                                     "1:22: 'x' after the end of the document",
 	} {
-		if _, err := images.Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", text, err, want)
+		if _, err := images.Parse(strings.NewReader(text)); err == nil || err.Error() != want {
+			t.Errorf("%s:\n got %v\nwant %s", text, err, want)
 		}
+	}
+	_, err := images.Open("-", strings.NewReader("[{\n\"imageTags\": 1}]"))
+	if err == nil || err.Error() != "stdin:2:14: [0].imageTags: want an array, have number" {
+		t.Errorf("stdin: %v", err)
+	}
+	if _, err := images.Open("none.json", nil); err == nil || err.Error() != "none.json does not exist" {
+		t.Errorf("no file: %v", err)
 	}
 }
 
@@ -82,7 +147,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"imageDetails": [{"imageDigest": "sha256:a", "imageTags": ["a"], "imagePushedAt": 1.5E9}]}`), []byte(`{"manifests": [{"digest": "sha256:b"}], "subject": {"digest": "sha256:c"}}`))
 	f.Add([]byte(`[{"imageDigest": "sha256:a", "imagePushedAt": "2024-05-01T12:00:00+02:00"}]`), []byte(`[]`))
 	f.Fuzz(func(t *testing.T, text, manifest []byte) {
-		s, err := images.Parse(text)
+		s, err := images.Parse(bytes.NewReader(text))
 		if err != nil {
 			return
 		}
@@ -129,7 +194,7 @@ func TestSaveAndOpen(t *testing.T) {
 	if err := want.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	got, err := images.Open(dir)
+	got, err := images.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,13 +207,13 @@ func TestSaveAndOpen(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "manifests", "odd"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := images.Open(dir); err == nil || !strings.Contains(err.Error(), "odd is not the manifest") {
+	if _, err := images.Open(dir, nil); err == nil || !strings.Contains(err.Error(), "odd is not the manifest") {
 		t.Errorf("a strange file: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "snapshot.json"), []byte(`{"version": 2}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := images.Open(dir); err == nil || !strings.Contains(err.Error(), "version 2, but this kontor reads version 1") {
+	if _, err := images.Open(dir, nil); err == nil || !strings.Contains(err.Error(), "version 2, but this kontor reads version 1") {
 		t.Errorf("another version: %v", err)
 	}
 	for _, bad := range []string{"../../evil", "sha256:x/../y"} {

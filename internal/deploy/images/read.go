@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 // API is the part of ECR's API that reading images uses; *ecr.Client has it.
@@ -41,14 +42,13 @@ type ReadConfig struct {
 	API        API
 	Registry   kecr.RegistryID
 	Repository kecr.RepositoryName
-	// NoManifests leaves manifests unread; else those of indexes are read.
-	NoManifests bool
 	// Now stamps the snapshot.
 	Now time.Time
 }
 
-// Read reads all images of a repository, archived ones too. Their lifecycle
-// policy is the caller's to add. The errors are the SDK's.
+// Read reads all images of a repository, archived ones too, without their
+// manifests. Their lifecycle policy is the caller's to add. The errors are the
+// SDK's.
 func Read(ctx context.Context, c ReadConfig) (Snapshot, error) {
 	s := Snapshot{Taken: c.Now.UTC(), Registry: c.Registry, Repository: c.Repository}
 	pages := ecr.NewDescribeImagesPaginator(c.API, &ecr.DescribeImagesInput{
@@ -58,7 +58,6 @@ func Read(ctx context.Context, c ReadConfig) (Snapshot, error) {
 		Filter: &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
 	})
 	seen := map[string]bool{}
-	var wanted []types.ImageIdentifier
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -71,23 +70,24 @@ func Read(ctx context.Context, c ReadConfig) (Snapshot, error) {
 			}
 			seen[detail.Digest] = true
 			s.Details = append(s.Details, detail)
-			if detail.MediaType == "" || isIndex(detail.MediaType) {
-				wanted = append(wanted, types.ImageIdentifier{ImageDigest: d.ImageDigest})
-			}
 		}
 	}
 	// the API's order is not specified
 	slices.SortFunc(s.Details, func(a, b Detail) int { return strings.Compare(a.Digest, b.Digest) })
-	if c.NoManifests {
-		return s, nil
-	}
-	s.Manifests = map[string][]byte{}
-	return s, s.readManifests(ctx, c, wanted)
+	return s, nil
 }
 
-// readManifests fills in the manifests of ids. One that cannot be read, such
-// as an archived one, is left out.
-func (s *Snapshot) readManifests(ctx context.Context, c ReadConfig, ids []types.ImageIdentifier) error {
+// ReadManifests reads the manifests of s's indexes, which on Amazon ECR may
+// count as pulling them. One that cannot be read is left out; archived ones
+// cannot, and are not asked for. The errors are the SDK's.
+func ReadManifests(ctx context.Context, c ReadConfig, s *Snapshot) error {
+	var ids []types.ImageIdentifier
+	for _, d := range s.Details {
+		if (d.MediaType == "" || IsIndex(d.MediaType)) && lifecycle.Status(d.Status) != lifecycle.StatusArchived {
+			ids = append(ids, types.ImageIdentifier{ImageDigest: aws.String(d.Digest)})
+		}
+	}
+	s.Manifests = map[string][]byte{}
 	var mu sync.Mutex // guards s.Manifests
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)

@@ -41,7 +41,7 @@ func Print(l Language, v *Value) ([]byte, error) {
 	}
 	if empty := got.Kind == Null && v.Kind == Mapping && len(v.Members) == 0; !empty {
 		if d := difference(v, got, nil); d != nil {
-			return nil, fmt.Errorf("this cannot be written as %s: %s", l, d)
+			return nil, fmt.Errorf("this cannot be written as %s: %w", l, d)
 		}
 	}
 	return Format(s)

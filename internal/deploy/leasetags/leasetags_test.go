@@ -108,10 +108,12 @@ func (r *repo) index(tag string, children ...string) string {
 // read is the repository as the command reads it.
 func (r *repo) read() images.Snapshot {
 	r.t.Helper()
-	s, err := images.Read(r.t.Context(), images.ReadConfig{
+	c := images.ReadConfig{
 		API: r.api, Registry: kecr.RegistryID{Account: kecr.AccountID(r.reg.Account), Region: kecr.Region(r.reg.Region)}, Repository: name, Now: r.reg.Now(),
-	})
+	}
+	s, err := images.Read(r.t.Context(), c)
 	r.check(err)
+	r.check(images.ReadManifests(r.t.Context(), c, &s))
 	p, err := r.api.GetLifecyclePolicy(r.t.Context(), &ecr.GetLifecyclePolicyInput{RepositoryName: aws.String(name)})
 	if err == nil {
 		s.Policy = aws.ToString(p.LifecyclePolicyText)

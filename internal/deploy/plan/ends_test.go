@@ -297,7 +297,7 @@ func TestStale(t *testing.T) {
 		{"one is gone", wanted(want...), seen(have[1:]...), []string{"repository old is gone since the plan was made; plan again"}},
 		{"one that is not in the file came", wanted(want...), seen(append(have, repo("left", "platform", "", ""))...), nil},
 		{"one is hidden", wanted(want...), hidden(seen(have...), "new"), []string{"repository new exists, but a Deny hides it"}},
-		{"somebody made one", wanted(want...), seen(append(have, repo("new", "", "", ""))...), []string{"repository new was created by somebody else since the plan was made; plan again"}},
+		{"somebody made one", wanted(want...), seen(append(have, repo("new", "", "", ""))...), []string{"repository new was created by someone else since the plan was made; plan again"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func (c Change) Moved(now state.Repository, exists bool) string {
 		}
 	}
 	if owner := have.Tags[state.TagStack]; before == nil && owner != after.Tags[state.TagStack] {
-		return fmt.Sprintf("repository %s was created by somebody else since the plan was made; plan again", name)
+		return fmt.Sprintf("repository %s was created by someone else since the plan was made; plan again", name)
 	}
 	if before == nil {
 		before = &Settings{Mutability: after.Mutability, ScanOnPush: after.ScanOnPush, Encryption: after.Encryption}

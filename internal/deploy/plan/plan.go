@@ -12,7 +12,8 @@
 //     is asked for too, empty;
 //   - everything that an existing repository would lose is named.
 //
-// It leaves out the effects of a plan on images and principals.
+// The effects of a plan on images are for its callers to fill in, who can read
+// them: EffectsOf. It leaves out those on principals.
 package plan
 
 import (
@@ -111,6 +112,8 @@ type Change struct {
 	// Images are those that OpDelete deletes with the repository; nil when it
 	// is to go only if it is empty.
 	Images *Images `json:"images,omitempty"`
+	// Effects are those of another lifecycle policy; nil when nobody looked.
+	Effects *Effects `json:"effects,omitempty"`
 }
 
 // Images counts what a repository holds.

@@ -23,6 +23,7 @@ import (
 )
 
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website")
 	g := remotetest.NewGraph(1, "1.0")
@@ -126,6 +127,7 @@ func TestPlatforms(t *testing.T) {
 
 // What cannot be promoted is said before anything is sent.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	w := start(t, "oci")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website")
@@ -199,6 +201,7 @@ func (r rights) Missing(_ context.Context, _ ecr.RepositoryName, actions []acces
 }
 
 func TestGates(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website")
@@ -321,6 +324,7 @@ func spdx(c *remotetest.Content, of remotetest.Manifest) remotetest.Manifest {
 
 // The plan says when the image would go at its destination, and by which rule.
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	const rules = `{"rules":[
 		{"rulePriority":1,"selection":{"tagStatus":"tagged","tagPatternList":["keep*"],"countType":"imageCountMoreThan","countNumber":999999},"action":{"type":"expire"}},
 		{"rulePriority":2,"selection":{"tagStatus":"tagged","tagPatternList":["pr-*"],"countType":"sinceImagePushed","countUnit":"days","countNumber":3},"action":{"type":"expire"}},

@@ -74,6 +74,14 @@ func (r Result) OK() bool {
 	return !slices.ContainsFunc(r.Images, func(i ImageResult) bool { return i.Outcome != OutcomeDone && i.Outcome != OutcomeThere })
 }
 
+// Err is the error for images that are not there; nil when all are.
+func (r Result) Err() error {
+	if n := len(r.Images) - r.Count(OutcomeDone) - r.Count(OutcomeThere); n > 0 {
+		return fmt.Errorf("%s not promoted", count(n, "image"))
+	}
+	return nil
+}
+
 // Count counts the images of an outcome.
 func (r Result) Count(o Outcome) int {
 	n := 0
@@ -174,7 +182,7 @@ func (p *Promoter) checkWhole(ctx context.Context, pl Plan) error {
 		return context.Cause(ctx)
 	}
 	if err := errors.Join(moved...); err != nil {
-		return fmt.Errorf("the plan cannot be carried out, and nothing was done: plan again: %w", err)
+		return fmt.Errorf("the plan cannot be executed, and nothing was done: plan again: %w", err)
 	}
 	return nil
 }
@@ -679,7 +687,7 @@ func (x *transfer) verify(ctx context.Context) error {
 		return fmt.Errorf("looking at what was promoted: %w", err)
 	}
 	if m.Digest != x.image.Digest {
-		return fmt.Errorf("%s is %s, and not %s: somebody has moved the tag", x.image.To, m.Digest, x.image.Digest)
+		return fmt.Errorf("%s is %s, not %s: the tag was moved", x.image.To, m.Digest, x.image.Digest)
 	}
 	var wanted []ecr.Digest
 	for _, m := range x.image.Manifests {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -23,11 +24,8 @@ import (
 // Every request of a promotion fails once, on either side, and the image is
 // promoted by the same run.
 func TestEveryRequestFailsOnce(t *testing.T) {
+	t.Parallel()
 	const busy = `{"errors":[{"code":"TOOMANYREQUESTS","message":"Rate exceeded"}]}`
-	w := start(t, "ecr")
-	w.dev.create(t, "website")
-	g := remotetest.NewGraph(1, "1.0")
-	w.dev.push(t, "website", g.Content)
 	for name, effect := range map[string]remotetest.Effect{
 		"dropped":       remotetest.Drop,
 		"answer lost":   remotetest.Lose,
@@ -39,19 +37,23 @@ func TestEveryRequestFailsOnce(t *testing.T) {
 		"401":           remotetest.Answer(401, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
-			repository := "run-" + strings.NewReplacer(" ", "-", ",", "").Replace(name)
-			w.prod.create(t, repository)
+			t.Parallel() // they wait more than they work
+			w := start(t, "ecr")
+			w.dev.create(t, "website")
+			g := smallGraph()
+			w.dev.push(t, "website", g.Content)
+			w.prod.create(t, "website")
 			for _, s := range []*side{w.dev, w.prod} {
 				s.proxy.Reset()
 				s.proxy.OnFirst("", effect)
 			}
-			r := request("dev/website:1.0", "prod/"+repository+":1.0")
+			r := request("dev/website:1.0", "prod/website:1.0")
 			r.Record = true
 			_, result := w.promote(r)
 			w.dev.proxy.Reset()
 			w.prod.proxy.Reset()
-			w.prod.complete(t, repository, g)
-			if h, err := w.promoter().History(t.Context(), ref("prod/"+repository+":1.0")); err != nil || len(h) != 1 || result.Images[0].Record == "" {
+			w.prod.complete(t, "website", g)
+			if h, err := w.promoter().History(t.Context(), r.To); err != nil || len(h) != 1 || result.Images[0].Record == "" {
 				t.Errorf("records %+v, %v", h, err)
 			}
 		})
@@ -83,7 +85,7 @@ func expired() remotetest.Effect {
 			over[old] = true
 		}
 		mu.Unlock()
-		if renew && x.R.Method != "HEAD" {
+		if renew && x.R.Method != http.MethodHead {
 			remotetest.Answer(403, `{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}`)(x)
 			return
 		}
@@ -149,6 +151,7 @@ func promoteAsChild(text string) error {
 // A promotion is killed at each of its requests: the tag is not there unless the
 // whole image is, and the next run finishes what the killed one began.
 func TestKilledAtEveryRequest(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website")
 	g := smallGraph()
@@ -222,7 +225,7 @@ func (w *world) killed(t *testing.T, o orders, n int) (finished bool) {
 	var stderr strings.Builder
 	child.Stderr = &stderr
 	var requests atomic.Int64
-	killed := make(chan struct{})
+	killed, started := make(chan struct{}), make(chan struct{})
 	var carriedOut sync.WaitGroup
 	for _, s := range []*side{w.dev, w.prod} {
 		s.proxy.Reset()
@@ -236,6 +239,7 @@ func (w *world) killed(t *testing.T, o orders, n int) (finished bool) {
 				if resp, err := x.Forward(); err == nil {
 					_ = resp.Body.Close()
 				}
+				<-started
 				_ = child.Process.Kill()
 				close(killed)
 				x.Drop()
@@ -252,6 +256,7 @@ func (w *world) killed(t *testing.T, o orders, n int) (finished bool) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
+	close(started)
 	err = child.Wait()
 	select {
 	case <-killed:

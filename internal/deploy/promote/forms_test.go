@@ -28,6 +28,7 @@ func list(c *remotetest.Content, subject remotetest.Manifest, of ...remotetest.M
 // Registries without the referrers API keep lists under tags. They become
 // referrers where there is the API, without the tag.
 func TestListsUnderTags(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website", "sha256-*")
 	w.prod.create(t, "website")
@@ -52,6 +53,7 @@ func TestListsUnderTags(t *testing.T) {
 // Some registries answer with something else under such a tag, or with a list of
 // what is not there or refers to something else.
 func TestListsThatAreNone(t *testing.T) {
+	t.Parallel()
 	w := start(t, "oci")
 	w.dev.create(t, "website", "sha256-*")
 	w.prod.create(t, "website")
@@ -94,6 +96,7 @@ func TestListsThatAreNone(t *testing.T) {
 // A target without the API gets lists, when that is asked for: with what it has,
 // and what comes.
 func TestTargetWithoutReferrersAPI(t *testing.T) {
+	t.Parallel()
 	w := start(t, "oci")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website", "sha256-*")
@@ -155,6 +158,7 @@ func TestTargetWithoutReferrersAPI(t *testing.T) {
 
 // A run that was interrupted has written manifests, and not the lists of them.
 func TestListsAreFinished(t *testing.T) {
+	t.Parallel()
 	w := start(t, "oci")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website", "sha256-*")
@@ -193,6 +197,7 @@ func TestListsAreFinished(t *testing.T) {
 
 // cosign writes its tag again when it adds a signature.
 func TestSignatureTags(t *testing.T) {
+	t.Parallel()
 	setup := func(t *testing.T, mutable bool, there ...string) (*world, remotetest.Graph, remotetest.Manifest) {
 		w := start(t, "ecr")
 		w.dev.create(t, "website", "sha256-*")

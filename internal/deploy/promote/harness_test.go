@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -218,7 +219,7 @@ func (s *side) refers(t *testing.T, name string, subject remotetest.Manifest, wa
 func (s *side) writes() []string {
 	var out []string
 	for _, r := range s.proxy.Requests() {
-		if r.Method != "GET" && r.Method != "HEAD" {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			out = append(out, r.Method+" "+r.Path)
 		}
 	}
@@ -229,7 +230,7 @@ func (s *side) writes() []string {
 func (s *side) puts() []string {
 	var out []string
 	for _, r := range s.proxy.Requests() {
-		if r.Method == "PUT" && strings.Contains(r.Path, "/manifests/") && r.Status == 201 {
+		if r.Method == http.MethodPut && strings.Contains(r.Path, "/manifests/") && r.Status == 201 {
 			out = append(out, r.Path[strings.LastIndexByte(r.Path, '/')+1:])
 		}
 	}

@@ -219,6 +219,41 @@ func (p Plan) Count(s Status) int {
 	return n
 }
 
+// Err is the error for images that are refused; nil when none is.
+func (p Plan) Err() error {
+	if n := p.Count(StatusRefused); n > 0 {
+		return fmt.Errorf("%s cannot be promoted", count(n, "image"))
+	}
+	return nil
+}
+
+// Warnings are the findings, of images that are to be promoted, that do not
+// refuse them.
+func (p Plan) Warnings() []Finding {
+	var out []Finding
+	for _, i := range p.Images {
+		for _, f := range i.Findings {
+			if i.Status == StatusPending && f.Severity == plan.Warning {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// Unread is the error for repositories that could not be read; nil for none.
+func (p Plan) Unread() error {
+	var err error
+	for _, f := range p.Failures {
+		where := f.From.Registry
+		if f.From.Repository != "" {
+			where = f.From.String()
+		}
+		err = errors.Join(err, fmt.Errorf("route %s: %s: %s", f.Route, where, f.Error))
+	}
+	return err
+}
+
 // Bytes are those of all images. What several images share is in each of them,
 // and so may be counted more often than it is sent.
 func (p Plan) Bytes() Bytes {

@@ -47,7 +47,10 @@ type Registry struct {
 	Remote *remote.Registry
 	// ECR: what Amazon ECR refuses is refused by this registry, too.
 	ECR bool
-	// The following are nil where there is nobody to ask.
+	// Principal is who promotes, for records of what comes here: an ARN, or the
+	// name of a login. "" for Config's.
+	Principal string
+	// The following may be nil.
 
 	// API tells what the distribution API does not.
 	API API
@@ -107,7 +110,7 @@ type Config struct {
 	Open func(ctx context.Context, name string) (*Registry, error)
 	// Now tells the time. Required.
 	Now func() time.Time
-	// Principal is who promotes, for records: an ARN, or the name of a login.
+	// Principal is who promotes, where the Registry does not say.
 	Principal string
 	// Images is how many images are promoted at a time, Blobs how many blobs are
 	// on their way to one registry; 0 for the defaults.

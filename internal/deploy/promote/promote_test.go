@@ -1,6 +1,7 @@
 package promote_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 // An image goes with all that belongs to it, into a repository of another account
 // whose tags are immutable: in the right order, byte for byte, and once only.
 func TestWholeGraph(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		for _, stripped := range []bool{false, true} {
 			name := mode
@@ -118,6 +120,7 @@ func (w *world) late(t *testing.T, g remotetest.Graph) remotetest.Manifest {
 // A tag that has another image is a matter of a few requests, of which none
 // writes.
 func TestTagGuard(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website", "latest")
@@ -171,6 +174,7 @@ func TestTagGuard(t *testing.T) {
 
 // A denial of the list of referrers is not an image without signatures.
 func TestDenials(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website")
@@ -190,6 +194,7 @@ func TestDenials(t *testing.T) {
 
 // ECR drops the connection of an upload into a repository that does not exist.
 func TestMissingRepository(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website")
 	g := remotetest.NewGraph(1, "1.0")
@@ -239,6 +244,7 @@ func TestMissingRepository(t *testing.T) {
 
 // One image that fails does not hold up the others, and each is listed.
 func TestFailuresAreSeparate(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website")
@@ -274,6 +280,7 @@ func TestFailuresAreSeparate(t *testing.T) {
 // Inside a registry blobs are mounted, unless it wants them uploaded: then in the
 // session that mounting began.
 func TestMounts(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		mode string
 		on   bool
@@ -305,6 +312,7 @@ func TestMounts(t *testing.T) {
 
 // What several images of a run share goes to a registry once.
 func TestSharedBlobs(t *testing.T) {
+	t.Parallel()
 	for _, on := range []bool{true, false} {
 		w := start(t, "ecr")
 		if !on {
@@ -329,7 +337,7 @@ func TestSharedBlobs(t *testing.T) {
 		_, result := w.promote(requests...)
 		sent := 0
 		for _, r := range w.prod.proxy.Requests() {
-			if r.Method == "PUT" && strings.Contains(r.Path, strings.Replace(string(base.Digest), ":", "%3A", 1)) {
+			if r.Method == http.MethodPut && strings.Contains(r.Path, strings.Replace(string(base.Digest), ":", "%3A", 1)) {
 				sent++
 			}
 		}
@@ -351,6 +359,7 @@ func TestSharedBlobs(t *testing.T) {
 // What was promoted is looked at when it is done: a registry may have said yes and
 // done something else.
 func TestLooksAtTheResult(t *testing.T) {
+	t.Parallel()
 	w := start(t, "oci")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website", "*")
@@ -376,6 +385,7 @@ func TestLooksAtTheResult(t *testing.T) {
 
 // A registry collects layers that no image has, also those that the plan saw.
 func TestBlobThatVanished(t *testing.T) {
+	t.Parallel()
 	w := start(t, "ecr")
 	w.dev.create(t, "website")
 	w.prod.create(t, "website")

@@ -67,38 +67,58 @@ type Select struct {
 // be read is a failure in the plan and does not hold up the others.
 func (p *Promoter) PlanRoutes(ctx context.Context, routes []Route, s Select) (Plan, error) {
 	var (
-		out      Plan
-		requests []Request
+		out  Plan
+		jobs []*listing
 	)
+	fail := func(r Route, name ecr.RepositoryName, err error) {
+		out.Failures = append(out.Failures, Failure{Route: r.Name, From: Ref{Registry: r.From.Registry, Repository: name}, Error: err.Error()})
+	}
 	for _, r := range routes {
 		r.To = slices.DeleteFunc(slices.Clone(r.To), func(to Place) bool { return s.To != "" && to.Registry != s.To })
 		names, err := p.repositoriesOf(ctx, r, s)
 		if err != nil {
-			if ctx.Err() != nil {
-				return Plan{}, context.Cause(ctx)
-			}
-			out.Failures = append(out.Failures, Failure{Route: r.Name, From: Ref{Registry: r.From.Registry}, Error: err.Error()})
-			continue
+			fail(r, "", err)
 		}
 		for _, name := range names {
-			taken, dropped, err := p.tagsOf(ctx, r, s, name)
-			if err != nil {
-				if ctx.Err() != nil {
-					return Plan{}, context.Cause(ctx)
-				}
-				out.Failures = append(out.Failures, Failure{Route: r.Name, From: Ref{Registry: r.From.Registry, Repository: r.From.in(name)}, Error: err.Error()})
-				continue
-			}
-			out.Dropped = append(out.Dropped, dropped...)
-			requests = append(requests, r.requests(name, taken)...)
+			jobs = append(jobs, &listing{route: r, name: name})
 		}
 	}
-	if err := p.readTargets(ctx, requests); err != nil {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(requests)
+	for _, j := range jobs {
+		g.Go(func() error {
+			j.taken, j.dropped, j.err = p.tagsOf(gctx, j.route, s, j.name)
+			return nil
+		})
+	}
+	_ = g.Wait() // its functions return no errors
+	if ctx.Err() != nil {
+		return Plan{}, context.Cause(ctx)
+	}
+	var list []Request
+	for _, j := range jobs {
+		if j.err != nil {
+			fail(j.route, j.route.From.in(j.name), j.err)
+			continue
+		}
+		out.Dropped = append(out.Dropped, j.dropped...)
+		list = append(list, j.route.requests(j.name, j.taken)...)
+	}
+	if err := p.readTargets(ctx, list); err != nil {
 		return Plan{}, err
 	}
-	planned, err := p.Plan(ctx, requests)
+	planned, err := p.Plan(ctx, list)
 	planned.Dropped, planned.Failures = out.Dropped, out.Failures
 	return planned, err
+}
+
+// listing is what a repository has for a route.
+type listing struct {
+	route   Route
+	name    string
+	taken   []ecr.Tag
+	dropped []Dropped
+	err     error
 }
 
 // requests are those for the tags of one repository.
@@ -114,6 +134,66 @@ func (r Route) requests(name string, tags []ecr.Tag) []Request {
 		}
 	}
 	return out
+}
+
+// Named are the requests for one image by its name, as the routes take it: those
+// from image's registry, unless that is "", to the registry to, unless that is
+// "". More is looked at than for a whole route, and Newest does not count. The
+// error says why no route, or more than one, takes the image there.
+func Named(routes []Route, image Ref, to string) ([]Request, error) {
+	if image.Tag == "" || image.Digest != "" {
+		return nil, fmt.Errorf("%s: a route takes an image by its tag: give one", strings.TrimPrefix(image.String(), "/"))
+	}
+	var (
+		out  []Request
+		why  []string
+		bare = string(image.Repository)
+		by   = map[Place]string{} // routes by where they lead
+	)
+	for _, r := range routes {
+		r.To = slices.DeleteFunc(slices.Clone(r.To), func(p Place) bool { return to != "" && p.Registry != to })
+		name, within := bare, true
+		if image.Registry != "" && r.From.Prefix != "" {
+			name, within = strings.CutPrefix(bare, r.From.Prefix+"/")
+		}
+		switch {
+		case len(r.To) == 0:
+			continue
+		case !within:
+			why = append(why, fmt.Sprintf("route %s is for repositories %s/*", r.Name, r.From.Prefix))
+			continue
+		case image.Registry != "" && image.Registry != r.From.Registry:
+			why = append(why, fmt.Sprintf("route %s comes from %s", r.Name, r.From.Registry))
+			continue
+		case len(r.Repositories) > 0 && !matchesAny(r.Repositories, name):
+			why = append(why, fmt.Sprintf("route %s is for repositories %s", r.Name, list(r.Repositories)))
+			continue
+		case len(r.Tags) > 0 && !matchesAny(r.Tags, string(image.Tag)):
+			why = append(why, fmt.Sprintf("route %s is for tags %s", r.Name, list(r.Tags)))
+			continue
+		}
+		for _, p := range r.To {
+			if other := by[p]; other != "" {
+				return nil, fmt.Errorf("%s:%s takes the routes %s and %s to %s: say which with --route, or begin the image with its registry", bare, image.Tag, other, r.Name, p.Registry)
+			}
+			by[p] = r.Name
+		}
+		out = append(out, r.requests(name, []ecr.Tag{image.Tag})...)
+	}
+	if len(out) == 0 {
+		where := ""
+		if to != "" {
+			where = " to " + to
+		}
+		if len(why) == 0 {
+			why = []string{"no route leads there"}
+		}
+		return nil, fmt.Errorf("%s:%s takes no route%s: %s", bare, image.Tag, where, strings.Join(why, "; "))
+	}
+	for i := range out {
+		out[i].quick = false
+	}
+	return out, nil
 }
 
 func matchesAny(wildcards []string, s string) bool {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestWait(t *testing.T) {
+	t.Parallel()
 	w := start(t, "oci")
 	w.dev.create(t, "website")
 	g := remotetest.NewGraph(1, "1.0")

@@ -12,7 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // Evidence is what both sides of access say, and what of it could not be seen.
@@ -98,7 +98,7 @@ func (r *Run) gather(ctx context.Context, asked []string, of func(*Registry) ([]
 		case err != nil:
 			return ev, s.named(fmt.Errorf("account %s: %w", in.Account, err))
 		case unseen != "":
-			ev.Notes = append(ev.Notes, fmt.Sprintf("the users and roles of account %s were not seen: %s", in.Account, unseen))
+			ev.Notes = append(ev.Notes, fmt.Sprintf("the users and roles of account %s could not be read: %s", in.Account, unseen))
 		default:
 			world.Seen = append(world.Seen, string(in.Account))
 		}
@@ -172,7 +172,7 @@ func (s *Registry) planned(have []proof.Repository, only ecr.RepositoryName) []p
 
 // AccessTests runs the file's access_tests on every registry, on the
 // repositories as the file would make them.
-func (r *Run) AccessTests(ctx context.Context) (report.AccessTests, error) {
+func (r *Run) AccessTests(ctx context.Context) (rollout.AccessTests, error) {
 	if len(r.desired.AccessTests) > 0 {
 		r.observe(ctx, plan.Nothing)
 	}
@@ -183,8 +183,8 @@ func (r *Run) AccessTests(ctx context.Context) (report.AccessTests, error) {
 // accessTests is AccessTests on what observe has read: of the repositories
 // that are there nothing more is asked for. notices say which tests were not
 // run, and why.
-func (r *Run) accessTests(ctx context.Context) (results report.AccessTests, notices []string, err error) {
-	results.Tests = []report.AccessTest{}
+func (r *Run) accessTests(ctx context.Context) (results rollout.AccessTests, notices []string, err error) {
+	results.Tests = []rollout.AccessTest{}
 	tests := r.desired.AccessTests
 	if len(tests) == 0 {
 		return results, nil, nil
@@ -235,8 +235,8 @@ func (r *Run) accessTests(ctx context.Context) (results report.AccessTests, noti
 
 // test is the result of one assertion. missing: there is no such user or role,
 // though its account was seen whole.
-func (ev Evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.RepositoryName, right string, may bool) (r report.AccessTest, missing bool) {
-	r = report.AccessTest{Principal: t.Principal, Repository: in.RepositoryARN(name), Right: right, Expect: "may not", Where: t.Origin.String()}
+func (ev Evidence) test(t state.AccessTest, in ecr.RegistryID, name ecr.RepositoryName, right string, may bool) (r rollout.AccessTest, missing bool) {
+	r = rollout.AccessTest{Principal: t.Principal, Repository: in.RepositoryARN(name), Right: right, Expect: "may not", Where: t.Origin.String()}
 	if may {
 		r.Expect = "may"
 	}

@@ -179,7 +179,7 @@ func (r *Run) adoptClusters(ctx context.Context, set plan.Set) error {
 			err = errors.Join(err, s.named(errors.New("it is not the plan's, or is reached in another way")))
 		}
 		if s.conn == nil && len(s.plan.Pending()) > 0 {
-			err = errors.Join(err, s.named(errors.New("it is not looked at any more")))
+			err = errors.Join(err, s.named(errors.New("it is no longer read")))
 		}
 	}
 	for _, a := range accounts {

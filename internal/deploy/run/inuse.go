@@ -2,19 +2,16 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 
-	"github.com/kontor-registry/kontor/internal/adminclient"
-	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
 )
 
 // Images reads the images of a repository and its lifecycle policy; see
-// deploy.Conn.Images.
+// deploy.Conn.Images. Notices has what the user should know of them.
 func (s *Registry) Images(ctx context.Context, name ecr.RepositoryName, manifests bool) (images.Snapshot, error) {
 	return s.Conn.Images(ctx, name, manifests, s.run.cfg.Now())
 }
@@ -32,20 +29,16 @@ func (s *Registry) Leases(ctx context.Context, name ecr.RepositoryName) (list []
 	if list, err = s.InUse(); err != nil {
 		return nil, nil, err
 	}
-	t := s.Conn.Target
-	if !t.Local && t.Endpoint == "" {
+	c := s.admin()
+	if c == nil {
 		return list, nil, nil
 	}
-	c := adminclient.New(adminclient.Config{
-		Endpoint: t.Endpoint, Region: s.Conn.Config.Region, Credentials: s.Conn.Config.Credentials, HTTPClient: s.Conn.Config.HTTPClient, Now: s.run.cfg.Now,
-		Patience: deploy.Silence,
-	})
 	known, err := c.Leases(ctx, string(name))
 	switch {
-	case err != nil && !t.Local && (errors.Is(err, adminclient.ErrNoKontor) || ecr.CodeOf(err) == ecr.CodeUnknownOperation):
+	case s.noAdmin(err):
 		return list, nil, nil
 	case ecr.CodeOf(err) == ecr.CodeAccessDenied:
-		return list, []string{fmt.Sprintf("the leases of registry %s are not known (%s), so images in use are not told apart", t.Name, err)}, nil
+		return list, []string{fmt.Sprintf("the leases of registry %s are not known (%s), so images in use are not told apart", s.Conn.Target.Name, err)}, nil
 	case err != nil:
 		return nil, nil, err
 	}

@@ -8,15 +8,15 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/clusters"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
-	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // Planned is what an apply would do, and what keeps it from being done.
 type Planned struct {
 	Set            plan.Set
-	LifecycleTests report.LifecycleTests
+	LifecycleTests rollout.LifecycleTests
 	// AccessTests are empty when a registry could not be read.
-	AccessTests report.AccessTests
+	AccessTests rollout.AccessTests
 	// Refusals are why nothing at all may be applied.
 	Refusals []Refusal
 	// Notices are further things that the reader should know.

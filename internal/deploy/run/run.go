@@ -74,6 +74,7 @@ type Config struct {
 type Local struct {
 	Registry                     ecr.RegistryID
 	Endpoint                     string
+	Host                         string // before the first slash of an image's name
 	AccessKeyID, SecretAccessKey string
 	HTTPClient                   aws.HTTPClient // nil for the SDK's own
 	// People are the users and roles that this machine hosts of the accounts,
@@ -116,6 +117,9 @@ type Registry struct {
 	local    Local
 	observed state.Observed
 	plan     plan.Plan
+
+	mu    sync.Mutex
+	heard []string // for Notices; guarded by mu
 }
 
 // atOnce bounds how many registries, or clusters, are read or changed at a time.
@@ -166,6 +170,9 @@ func Open(ctx context.Context, cfg Config) (_ *Run, err error) {
 		s.Conn, s.Err = deploy.Connect(ctx, deploy.ConnectConfig{
 			Target: s.Target, AccessKeyID: s.local.AccessKeyID, SecretAccessKey: s.local.SecretAccessKey, HTTPClient: s.local.HTTPClient,
 		})
+		if s.Err == nil {
+			s.Conn.Indexes = s.indexes()
+		}
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, errors.Join(err, r.Close())

@@ -199,7 +199,8 @@ func (b *bench) use(image string) {
 }
 
 // TestCallsOfAPlan: what a plan with every check reads, to the call. The images
-// of a repository whose rules change are read once for both checks on them, the
+// of a repository whose rules change are read once for both checks on them and for
+// what the plan says of them, without pulling their manifests; the
 // policies that are compared serve the access tests, too, and a repository that
 // stays as it is costs its tags and policies.
 func TestCallsOfAPlan(t *testing.T) {
@@ -226,7 +227,7 @@ ecr_repositories:
 	want := map[string]int{
 		"GetCallerIdentity": 1, "DescribeRepositories": 4, "GetResources": 1,
 		"ListTagsForResource": 3, "GetRepositoryPolicy": 3, "GetLifecyclePolicy": 3, // of those that there are
-		"DescribeImages":    2, // of those whose rules change
+		"DescribeImages": 2, "ListIndexManifests": 2, // of those whose rules change
 		"GetRegistryPolicy": 1, "ListLeases": 1,
 		"GetAccountAuthorizationDetails": 1, "GetPolicy": 1, "GetPolicyVersion": 1, // the users, and a policy that the answer names only
 	}

@@ -36,8 +36,6 @@ const (
 	// CodeOtherPartition: a cluster cannot pull from a registry, for IAM does
 	// not reach from one partition into another.
 	CodeOtherPartition Code = "KON1005"
-	// CodePromotions: the file has promotions, which nothing carries out yet.
-	CodePromotions Code = "KON1007"
 	// CodeOtherVariable: a .tfvars file, or the inputs of Terragrunt, have a
 	// variable that is not a field.
 	CodeOtherVariable Code = "KON1008"

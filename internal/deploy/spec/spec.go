@@ -82,7 +82,6 @@ func Load(files ...Source) (*File, Notices, error) {
 			v.note(p, f.clusters)
 		}
 	}
-	f.note(p)
 	errs, notices := p.sorted(files)
 	if len(errs) > 0 {
 		return nil, notices, errs
@@ -147,13 +146,6 @@ func (f *File) localOr(local ecr.RegistryID) []state.Target {
 		return []state.Target{{Name: LocalName, Registry: local, Local: true}}
 	}
 	return slices.Clone(f.targets)
-}
-
-// note tells of what is read and not used yet.
-func (f *File) note(p *problems) {
-	for _, t := range f.promotions[:min(1, len(f.promotions))] {
-		p.notef(t.Origin, CodePromotions, "promotions are checked, but not run yet")
-	}
 }
 
 // LocalName is the name of the local registry as a target.

@@ -36,11 +36,43 @@ func matchesAny(wildcards []string, s string) bool {
 // Promotion is a route of images between registries.
 type Promotion struct {
 	Name string
-	// From and To are names of targets.
-	From string
-	To   []string
+	From Place
+	To   []Place
 	// Repositories and Tags are wildcards as those of Cluster.
 	Repositories []string
 	Tags         []string
-	Origin       Origin
+	// Newest takes that many of a repository's tags only, those of the images
+	// that were pushed last; 0 for all.
+	Newest int
+	// Move are wildcards of tags that may be taken from another image.
+	Move []string
+	// Record leaves a record with each image.
+	Record  bool
+	Require Requirements
+	Origin  Origin
+}
+
+// Place is a registry, and the part of its repositories whose names begin with
+// Prefix and a slash; all of them for "".
+type Place struct {
+	Registry string // the name of a target; with a Prefix also a host
+	Prefix   string
+}
+
+// String is "prod" or "docker.io/library".
+func (p Place) String() string {
+	if p.Prefix == "" {
+		return p.Registry
+	}
+	return p.Registry + "/" + p.Prefix
+}
+
+// Requirements are the conditions for an image to be promoted.
+type Requirements struct {
+	Platforms   []string // "os/arch" or "os/arch/variant"
+	Referrers   []string // artifact types
+	Signature   bool
+	SBOM        bool
+	MinAgeHours int
+	Verify      []string // a command; "{image}" stands for the image
 }

@@ -213,7 +213,7 @@ func (r *configReader) patterns(v *jsonpos.Value) []string {
 	for _, item := range items {
 		s := r.text(item)
 		if _, err := path.Match(s, ""); err != nil || s != "" && !hostPattern.MatchString(s) {
-			r.wrong(item, "match: %q is no host such as registry.example:5000 or *.dkr.ecr.*.amazonaws.com", s)
+			r.wrong(item, "match: %q is not a host such as registry.example:5000 or *.dkr.ecr.*.amazonaws.com", s)
 		}
 		out = append(out, s)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/remote"
 )
 
 // ErrUnknownHost: neither the file of hosts nor the name says how to get a
@@ -104,4 +105,20 @@ func (h *Hosts) elsewhere(ctx context.Context, s Source) (Token, error) {
 		}
 	}
 	return t, err
+}
+
+// Or is the passwords that h gets, and those of the other source for hosts that h
+// does not know, or of which it gets none where the other one has.
+func Or(h *Hosts, other remote.Source) remote.Source {
+	return remote.SourceFunc(func(ctx context.Context, host string) (remote.Credential, error) {
+		t, err := h.Get(ctx, host)
+		if err == nil {
+			return remote.Credential{User: t.User, Password: t.Password, ExpiresAt: t.ExpiresAt}, nil
+		}
+		c, otherErr := other.Credential(ctx, host)
+		if errors.Is(err, ErrUnknownHost) || otherErr == nil && c != (remote.Credential{}) {
+			return c, otherErr
+		}
+		return remote.Credential{}, err
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/tokens"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/remote"
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
@@ -89,5 +90,32 @@ func TestHosts(t *testing.T) {
 	}
 	if _, err := h.Get(t.Context(), "here.example"); err == nil {
 		t.Error("a password of this machine was kept")
+	}
+}
+
+// Another source is asked for hosts that are not known, and where there is no
+// password otherwise.
+func TestOr(t *testing.T) {
+	h := &tokens.Hosts{
+		Getenv: func(string) string { return "" },
+		Config: tokens.Config{Entries: []tokens.Entry{{Match: []string{"broken.example"}}}},
+		Local: func(context.Context, string, string) (tokens.Source, error) {
+			return tokens.Source{}, tokens.ErrUnknownHost
+		},
+	}
+	docker := remote.SourceFunc(func(_ context.Context, host string) (remote.Credential, error) {
+		if host == "nobody.example" {
+			return remote.Credential{}, nil
+		}
+		return remote.Credential{User: "ann", Password: "of " + host}, nil
+	})
+	for host, want := range map[string]string{"registry.example": "of registry.example", "broken.example": "of broken.example", "nobody.example": ""} {
+		if c, err := tokens.Or(h, docker).Credential(t.Context(), host); err != nil || c.Password != want {
+			t.Errorf("%s: %+v, %v", host, c, err)
+		}
+	}
+	none := remote.SourceFunc(func(context.Context, string) (remote.Credential, error) { return remote.Credential{}, nil })
+	if _, err := tokens.Or(h, none).Credential(t.Context(), "broken.example"); err == nil || !strings.Contains(err.Error(), "says neither endpoint nor local") {
+		t.Error(err)
 	}
 }

@@ -80,6 +80,10 @@ func Get(ctx context.Context, s Source) (Token, error) {
 			o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
 		}
 	})
+	return get(ctx, client, subject)
+}
+
+func get(ctx context.Context, client *ecr.Client, subject string) (Token, error) {
 	out, err := client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
 		return Token{}, deploy.Explain(err, subject+": getting a password")
@@ -105,3 +109,17 @@ func (s Source) Credential(ctx context.Context, _ string) (remote.Credential, er
 }
 
 var _ remote.Source = Source{}
+
+// Of gets passwords of a registry that is connected, as its caller, whatever the
+// host.
+func Of(c *deploy.Conn) remote.Source {
+	client := ecr.NewFromConfig(c.Config, func(o *ecr.Options) {
+		if c.Target.Endpoint != "" {
+			o.BaseEndpoint = aws.String(c.Target.Endpoint)
+		}
+	})
+	return remote.SourceFunc(func(ctx context.Context, _ string) (remote.Credential, error) {
+		t, err := get(ctx, client, "registry "+c.Target.Name)
+		return remote.Credential{User: t.User, Password: t.Password, ExpiresAt: t.ExpiresAt}, err
+	})
+}

@@ -109,6 +109,8 @@ func TestErrors(t *testing.T) {
 		{"wrong operation of the journal", "ListJournal", `{"operation":"x"}`, 400, "InvalidParameterException", "enum value set: [delete-image, "},
 		{"page too small", "ListJournal", `{"maxResults":-1}`, 400, "InvalidParameterException", "greater than or equal to 1"},
 		{"page too large", "ListRecycleBin", `{"maxResults":1001}`, 400, "InvalidParameterException", "less than or equal to 1000"},
+		{"no such repository of indexes", "ListIndexManifests", `{"repositoryName":"none"}`, 400, "RepositoryNotFoundException", ""},
+		{"wrong token of indexes", "ListIndexManifests", `{"repositoryName":"app","nextToken":"AAAA"}`, 400, "InvalidParameterException", "'nextToken'"},
 		{"wrong token", "ListLeases", `{"nextToken":"AAAA"}`, 400, "InvalidParameterException", "'nextToken'"},
 		{"no policy", "RunLifecycle", `{"repositoryName":"app"}`, 400, "LifecyclePolicyNotFoundException", ""},
 		{"clock moved too far", "MoveClock", `{"moveSeconds":9223372036854775807}`, 400, "InvalidParameterException", "'moveSeconds'"},
@@ -247,6 +249,17 @@ func TestLeases(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	s := newServer(t)
+	now := func() time.Time {
+		return ok[admin.ListIndexManifestsResponse](t, s, "ListIndexManifests", `{"repositoryName":"app"}`).Now
+	}
+	if got := now(); !got.Equal(s.clock.Now()) {
+		t.Errorf("it is %v for who looks at images, and %v", got, s.clock.Now())
+	}
+	defer func() {
+		if got := now(); !got.Equal(s.clock.Now()) {
+			t.Errorf("it is %v for who looks at images, and %v", got, s.clock.Now())
+		}
+	}()
 	before := ok[admin.MoveClockResponse](t, s, "MoveClock", `{}`).Now
 	if after := ok[admin.MoveClockResponse](t, s, "MoveClock", `{"moveSeconds":86400}`).Now; after.Sub(before) != 24*time.Hour {
 		t.Errorf("from %v to %v", before, after)

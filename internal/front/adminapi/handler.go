@@ -1,4 +1,4 @@
-// Package adminapi is the API for whoever looks after a registry: lifecycle
+// Package adminapi is the API for the administrators of a registry: lifecycle
 // runs, journal, recycle bin, usage, leases, collection and the test clock.
 // It has an operation for each action that begins with "kontor:", and answers
 // on the same address as the ECR API: AWS JSON 1.1, target prefix

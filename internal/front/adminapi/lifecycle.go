@@ -35,6 +35,33 @@ func (c *call) runLifecycle(ctx context.Context, in *admin.RunLifecycleRequest) 
 	return out, nil
 }
 
+func (c *call) listIndexManifests(ctx context.Context, in *admin.ListIndexManifestsRequest) (*admin.ListIndexManifestsResponse, error) {
+	at, err := c.repo(in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newListing("ListIndexManifests", at.In, at.Name, in.MaxResults, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	after, err := optional(l.after, ecr.ParseDigest)
+	if err != nil {
+		return nil, badToken()
+	}
+	list, next, now, err := c.IndexManifests(ctx, at, after, l.limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &admin.ListIndexManifestsResponse{Now: now.UTC(), Manifests: make([]admin.IndexManifest, len(list))}
+	for i, m := range list {
+		out.Manifests[i] = admin.IndexManifest{ImageDigest: string(m.Digest), Manifest: string(m.Body)}
+	}
+	if next != "" {
+		out.NextToken = l.token(string(next))
+	}
+	return out, nil
+}
+
 func (c *call) moveClock(ctx context.Context, in *admin.MoveClockRequest) (*admin.MoveClockResponse, error) {
 	at, err := c.in(in.RegistryID)
 	if err != nil {

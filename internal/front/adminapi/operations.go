@@ -15,4 +15,6 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"ForgetLeases":   serve((*call).forgetLeases),
 	"RunLifecycle":   serve((*call).runLifecycle),
 	"MoveClock":      serve((*call).moveClock),
+
+	"ListIndexManifests": serve((*call).listIndexManifests),
 }

@@ -57,7 +57,7 @@ func (h *Handler) seal(t ticket) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(append(b, h.tag(b)...)), nil
 }
 
-var errTicket = errors.New("this is no download URL of this server, or its time is over: ask GetDownloadUrlForLayer for another")
+var errTicket = errors.New("not a download URL of this server, or it has expired: call GetDownloadUrlForLayer for a new one")
 
 // open reads a ticket; now is the authentication time.
 func (h *Handler) open(s string, now time.Time) (ticket, error) {
@@ -145,7 +145,7 @@ func (h *Handler) ServeDownload(w http.ResponseWriter, r *http.Request, requestI
 func (h *Handler) refuseDownload(w http.ResponseWriter, r *http.Request, requestID string, err error) {
 	switch ecr.CodeOf(err) {
 	case ecr.CodeLayersNotFound, ecr.CodeRepositoryNotFound:
-		http.Error(w, "The layer is not there any more.", http.StatusNotFound)
+		http.Error(w, "The layer no longer exists.", http.StatusNotFound)
 		return
 	case ecr.CodeUnavailable:
 		w.Header().Set("Retry-After", "1")

@@ -1,5 +1,5 @@
 // Package ociapi is the OCI distribution endpoint (/v2/), the door that
-// docker, containerd and their kin use. It parses requests, calls the
+// docker, containerd and compatible tools use. It parses requests, calls the
 // registry's operations in the caller's name and writes the answers; it
 // decides nothing.
 //

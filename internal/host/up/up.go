@@ -183,7 +183,7 @@ func (u *Up) local(ctx context.Context, folder, name string) (run.Local, error) 
 // when it is done with it.
 func Local(c host.Conn, folder string, end func() error) run.Local {
 	return run.Local{
-		Registry: c.Registry, Endpoint: c.Endpoint, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient, Close: end,
+		Registry: c.Registry, Endpoint: c.Endpoint, Host: c.Host, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient, Close: end,
 		People: func(ctx context.Context, partition string, accounts []ecr.AccountID) (map[ecr.AccountID][]proof.Principal, error) {
 			return host.People(ctx, folder, partition, accounts)
 		},

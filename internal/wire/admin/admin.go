@@ -262,6 +262,28 @@ type RuleUsage struct {
 	FreedBytes   int64 `json:"freedLayerBytes"`
 }
 
+// ListIndexManifestsRequest asks for the manifests of a repository's indexes.
+type ListIndexManifestsRequest struct {
+	RegistryID     string `json:"registryId,omitzero"`
+	RepositoryName string `json:"repositoryName"`
+	MaxResults     int32  `json:"maxResults,omitzero"`
+	NextToken      string `json:"nextToken,omitzero"`
+}
+
+// ListIndexManifestsResponse is in byte order of the digests; a page has fewer
+// manifests than asked for when they are large. Reading them is no pull.
+type ListIndexManifestsResponse struct {
+	Now       time.Time       `json:"now"` // of the image clock
+	Manifests []IndexManifest `json:"manifests"`
+	NextToken string          `json:"nextToken,omitzero"`
+}
+
+// IndexManifest is the manifest of an index.
+type IndexManifest struct {
+	ImageDigest string `json:"imageDigest"`
+	Manifest    string `json:"imageManifest"`
+}
+
 // RunLifecycleRequest asks for a run of a repository's lifecycle policy now.
 type RunLifecycleRequest struct {
 	RegistryID     string `json:"registryId,omitzero"`

@@ -71,6 +71,8 @@ func (f Field) Where() string {
 		return "an entry of `pull_principals` or `push_principals` that is a service"
 	case "encryption", "plan":
 		return "`" + f.In + "`"
+	case "promotions.require":
+		return "`require` of an entry of `promotions`"
 	case "lifecycle_tests.image":
 		return "`image` of an entry of `lifecycle_tests`"
 	}

@@ -170,9 +170,13 @@ access_tests:
 	{Name: "deny", In: "access_tests", Type: "list", Default: "none", Summary: "The same, for what must not be allowed.", schema: listOf(matching(Right.String()))},
 	{
 		Name: "promotions", Type: "list of mappings", Default: "none",
-		Summary: "Routes by which images go from one registry to others. They are checked, but not run yet (notice `KON1007`).",
-		Becomes: "no setting",
+		Summary: "Routes by which images go from one registry to others.",
+		Becomes: "no setting: `kontor promote` takes them",
 		Limit:   "none",
+		Details: []string{
+			"`kontor promote IMAGE --to REGISTRY` and `kontor promote --route NAME` use them: [Promote images](../guides/promotion.md).",
+			"An image keeps its tag, and its repository's name, but for the parts in `from` and `to`. A repository that does not exist at the destination is created with the settings of the file, if the file has it for that registry.",
+		},
 		Example: `registries:
   - {name: staging, account: "111111111111", region: us-east-2}
   - {name: prod, account: "222222222222", region: us-east-2}
@@ -183,15 +187,36 @@ promotions:
     from: staging
     to: [prod]
     repositories: ["team/*"]
-    tags: ["v*"]
+    tags: ["v*", latest]
+    newest: 5
+    move: [latest]
+    require:
+      platforms: [linux/amd64, linux/arm64]
+      signature: true
+      sbom: true
+      referrers: [application/spdx+json]
+      min_age_hours: 24
+      verify: [cosign, verify, --key, cosign.pub, "{image}"]
+  - {name: trial, from: staging, to: [prod], repositories: ["trial/*"], record: false}
+  - {name: mirror, from: docker.io/library, to: [prod/mirror], repositories: [alpine], tags: ["3.*"], newest: 3}
 `,
 		schema: listOf(object("promotions")),
 	},
 	{Name: "name", In: "promotions", Required: true, Type: "string", Summary: "The name of the route, unique, in the form of a registry's name.", schema: matching(RegistryName.String())},
-	{Name: "from", In: "promotions", Required: true, Type: "name of a registry", Summary: "The registry that images come from.", schema: matching(RegistryName.String())},
-	{Name: "to", In: "promotions", Required: true, Type: "list of names of registries", Summary: "The registries that they go to.", schema: schema{"type": "array", "items": matching(RegistryName.String()), "minItems": 1}},
-	{Name: "repositories", In: "promotions", Type: "list of names, with `*` for any characters", Default: "`[\"*\"]`, all", Summary: "The repositories that take this route.", schema: listOf(matching(RepositoryGlob.String()))},
+	{Name: "from", In: "promotions", Required: true, Type: "name of a registry", Summary: "The registry that images come from. With a slash it is a part of the registry, the repositories whose names begin like that: `central/dev`. For a registry that is not in the file it is the host and that part: `docker.io/library`.", schema: matching(Place.String())},
+	{Name: "to", In: "promotions", Required: true, Type: "list of names of registries", Summary: "The registries that they go to, in the same form: of `central/prod` the repositories whose names begin with `prod/`.", schema: schema{"type": "array", "items": matching(Place.String()), "minItems": 1}},
+	{Name: "repositories", In: "promotions", Type: "list of names, with `*` for any characters", Default: "`[\"*\"]`, all", Summary: "The repositories that take this route, without the parts of names in `from` and `to`.", schema: listOf(matching(RepositoryGlob.String()))},
 	{Name: "tags", In: "promotions", Type: "list of [tag patterns](../tag-patterns.md)", Default: "`[\"*\"]`, all", Summary: "The images that take this route, by their tags.", schema: listOf(tagPatternSchema)},
+	{Name: "newest", In: "promotions", Type: "whole number", Default: "all", Summary: "How many images of each repository take this route: those that were pushed last.", schema: integerOf(1, MaxCount)},
+	{Name: "move", In: "promotions", Type: "list of [tag patterns](../tag-patterns.md)", Default: "none", Summary: "The tags that may be taken from another image at the destination, such as `latest`. Immutable tags never move.", schema: listOf(tagPatternSchema)},
+	{Name: "record", In: "promotions", Type: "boolean", Default: "`true`", Summary: "Leave a record with each promoted image, which `kontor promote history` reads.", schema: schema{"type": "boolean"}},
+	{Name: "require", In: "promotions", Type: "mapping", Default: "none", Summary: "Conditions for an image to be promoted. One that does not meet all of them is refused, and nothing of it is sent.", schema: object("promotions.require")},
+	{Name: "platforms", In: "promotions.require", Type: "list of platforms", Default: "none", Summary: "The platforms that the image must have, as `OS/ARCHITECTURE` or `OS/ARCHITECTURE/VARIANT`.", schema: listOf(matching(Platform.String()))},
+	{Name: "referrers", In: "promotions.require", Type: "list of artifact types", Default: "none", Summary: "The artifacts that must refer to the image, or to each of its platforms, by their types.", schema: listOf(matching(ArtifactType.String()))},
+	{Name: "signature", In: "promotions.require", Type: "boolean", Default: "`false`", Summary: "A signature of cosign or notation must exist. It is not verified: `verify` does that.", schema: schema{"type": "boolean"}},
+	{Name: "sbom", In: "promotions.require", Type: "boolean", Default: "`false`", Summary: "An SBOM in SPDX or CycloneDX must exist: as a referrer, as an attestation of buildx or cosign, or under cosign's tag.", schema: schema{"type": "boolean"}},
+	{Name: "min_age_hours", In: "promotions.require", Type: "whole number", Default: "none", Summary: "Hours that the image must have been in the registry that it comes from, counted from its push.", schema: integerOf(1, MaxAgeHours)},
+	{Name: "verify", In: "promotions.require", Type: "list of strings", Default: "none", Summary: "A command that must succeed, and its arguments. `{image}` in it becomes the image's name with its digest. It is run without a shell, after all other conditions.", schema: listOf(schema{"type": "string"})},
 	{
 		Name: "plan", Type: "mapping", Default: "none",
 		Summary: "Limits on what a plan may do.",

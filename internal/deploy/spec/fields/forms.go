@@ -9,6 +9,8 @@ import (
 // Forms of texts. The schema publishes them, and files are checked by them.
 var (
 	RegistryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	// A registry's name or a host, and the first part of names of repositories.
+	Place = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}((:[0-9]{1,5})?/[a-z0-9][a-z0-9._/-]{0,254}[a-z0-9])?$`)
 	// EKS API reference, CreateCluster, name
 	ClusterName    = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 	RepositoryGlob = regexp.MustCompile(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
@@ -21,6 +23,11 @@ var (
 	SourceARN    = regexp.MustCompile(`^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9*?-]*:[0-9*?]*:[^\s]+$`)
 	// AWS Organizations API reference, Organization, Id
 	OrganizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+
+	// OCI image specification, "platform" of an index; RFC 6838, "Naming
+	// Requirements", without parameters, which ECR refuses.
+	Platform     = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
+	ArtifactType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
 
 	TagPattern       = regexp.MustCompile(`^[A-Za-z0-9._*-]*$`) // of tag patterns
 	ExclusionPattern = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
@@ -35,6 +42,8 @@ const (
 	MaxBudget  = 1_000_000     // of plan.max_expire: no repository has more images
 	MaxNewer   = 100_000       // images that one lifecycle test makes up
 	MaxDaysAgo = 36_500        // days: about a hundred years
+
+	MaxAgeHours = 24 * MaxDaysAgo
 
 	MaxARN     = 2048
 	MaxProfile = 256

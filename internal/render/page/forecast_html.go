@@ -1,17 +1,22 @@
-package render
+// Package page writes reports as pages and pictures: HTML and SVG that stand
+// alone. They have no scripts and load nothing; what came from a registry or a
+// file is text in them.
+package page
 
 import (
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 // ForecastHTML writes a forecast as a page of its own: the picture, the first
 // image in use that goes, and what goes by day and rule. It has no scripts and
 // loads nothing, and tells browsers to refuse both.
-func ForecastHTML(w io.Writer, f Forecast) error {
+func ForecastHTML(w io.Writer, f report.Forecast) error {
 	var b strings.Builder
 	title := "Lifecycle forecast"
 	if f.Repository != "" {
@@ -19,83 +24,76 @@ func ForecastHTML(w io.Writer, f Forecast) error {
 	}
 	fmt.Fprintf(&b, htmlHead, escape(title))
 	b.WriteString("<main>\n<figure>\n" + forecastSVG(&f) + "\n</figure>\n")
-	if run, d, ok := f.firstUsed(); ok {
-		fmt.Fprintf(&b, "<p class=\"alarm\">%s</p>\n", escape(f.warning(run, d)))
+	if f.First != nil {
+		fmt.Fprintf(&b, "<p class=\"alarm\">%s</p>\n", escape(f.Warning()))
 	} else {
-		fmt.Fprintf(&b, "<p class=\"calm\">No image pulled in the last week goes within %s.</p>\n", count(f.Days, "day", "days"))
+		fmt.Fprintf(&b, "<p class=\"calm\">%s</p>\n", escape(f.Calm()))
 	}
-	fmt.Fprintf(&b, "<p>%s</p>\n", escape(f.balance()))
-	busy, idle := f.lanes()
-	f.rulesTable(&b, busy, idle)
-	f.daysTable(&b)
+	fmt.Fprintf(&b, "<p>%s</p>\n", escape(f.Balance()))
+	rulesTable(&b, &f)
+	daysTable(&b, &f)
 	b.WriteString("</main>\n</body>\n</html>\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (f *Forecast) rulesTable(b *strings.Builder, busy []lane, idle []lifecycle.Rule) {
-	b.WriteString("<h2>Rules</h2>\n<table>\n<tr><th>Rule</th><th>What it says</th><th>Made by</th><th class=\"n\">Images</th><th class=\"n\">Size</th><th>First</th><th>Last</th></tr>\n")
-	row := func(r lifecycle.Rule, t tally, first, last string) {
-		o := f.Origins[r.Priority]
+func rulesTable(b *strings.Builder, f *report.Forecast) {
+	b.WriteString("<h2>Rules</h2>\n<table>\n<tr><th>Rule</th><th>Effect</th><th>Field</th><th class=\"n\">Images</th><th class=\"n\">Size</th><th>First</th><th>Last</th></tr>\n")
+	for _, r := range f.Rules {
 		fmt.Fprintf(b, "<tr><td>%d</td><td>%s</td><td>%s</td><td class=\"n\">%d</td><td class=\"n\">%s</td><td>%s</td><td>%s</td></tr>\n",
-			r.Priority, escape(rule(r)), escape(strings.TrimSpace(o.String()+" "+o.Field)), t.Images, sizeCell(t.Bytes), first, last)
-	}
-	for _, r := range f.rules() {
-		for _, l := range busy {
-			if l.rule.Priority == r.Priority {
-				row(r, l.total, day(l.first), day(l.last))
-			}
-		}
-		for _, i := range idle {
-			if i.Priority == r.Priority {
-				row(r, tally{}, "", "")
-			}
-		}
+			r.Priority, described(r.Rule), escape(strings.TrimSpace(r.Place+" "+r.Field)), r.Images, sizeCell(r.Bytes), r.First, r.Last)
 	}
 	b.WriteString("</table>\n")
+}
+
+// described is what a rule does, and below it what its author says of it.
+func described(r report.Rule) string {
+	s := escape(r.Words)
+	if r.Description != "" {
+		s += "<br><small>\u201c" + escape(r.Description) + "\u201d</small>"
+	}
+	return s
 }
 
 func sizeCell(n int64) string {
 	if n == 0 {
 		return ""
 	}
-	return bytesText(n)
+	return words.Bytes(n)
 }
 
 // mostNamed is how many images of one day and rule the page names.
 const mostNamed = 200
 
-func (f *Forecast) daysTable(b *strings.Builder) {
-	b.WriteString("<h2>Days</h2>\n<table>\n<tr><th>Day</th><th>Rule</th><th>Images that go</th><th class=\"n\">Size</th><th class=\"n\">Images left</th></tr>\n")
+func daysTable(b *strings.Builder, f *report.Forecast) {
+	b.WriteString("<h2>Days</h2>\n<table>\n<tr><th>Day</th><th>Rule</th><th>Images</th><th class=\"n\">Size</th><th class=\"n\">Images left</th></tr>\n")
 	none := true
-	for _, run := range f.Timeline.Runs {
-		for _, d := range f.day(run) {
+	for _, d := range f.Days {
+		for _, act := range d.Rules {
 			none = false
-			summary := count(d.gone.Images, "image", "images")
-			if d.action == lifecycle.Transition {
-				summary += ", to the archive"
+			summary := words.Count(act.Images, "image", "images")
+			if act.Action == lifecycle.Transition {
+				summary += " archived"
 			}
-			if d.arrived > 0 {
-				summary += fmt.Sprintf(" (%d pushed after %s)", d.arrived, day(f.At))
+			if act.Arrived > 0 {
+				summary += fmt.Sprintf(" (%d pushed after %s)", act.Arrived, words.Day(f.At))
 			}
 			var names []string
-			for _, m := range d.departed {
-				if !m.Arrived && len(names) < mostNamed {
-					names = append(names, "<li>"+escape(imageText(m.Image))+"</li>")
-				}
+			for _, m := range act.Names[:min(len(act.Names), mostNamed)] {
+				names = append(names, "<li>"+escape(words.Image(m.Digest, m.Tags))+"</li>")
 			}
-			if more := d.gone.Images - d.arrived - len(names); more > 0 {
+			if more := len(act.Names) - len(names); more > 0 {
 				names = append(names, fmt.Sprintf("<li>and %d more</li>", more))
 			}
 			cell := summary
 			if len(names) > 0 {
 				cell = "<details><summary>" + summary + "</summary><ul>" + strings.Join(names, "") + "</ul></details>"
 			}
-			fmt.Fprintf(b, "<tr><td>%s</td><td>%d</td><td>%s</td><td class=\"n\">%s</td><td class=\"n\">%d</td></tr>\n", day(run.At), d.rule, cell, sizeCell(d.gone.Bytes), run.Images)
+			fmt.Fprintf(b, "<tr><td>%s</td><td>%d</td><td>%s</td><td class=\"n\">%s</td><td class=\"n\">%d</td></tr>\n", d.Date, act.Priority, cell, sizeCell(act.Bytes), d.ImagesLeft)
 		}
 	}
 	if none {
-		b.WriteString("<tr><td colspan=\"5\">Nothing goes.</td></tr>\n")
+		b.WriteString("<tr><td colspan=\"5\">No image expires or is archived.</td></tr>\n")
 	}
 	b.WriteString("</table>\n")
 }
@@ -121,6 +119,7 @@ th { color: #66727f; font-weight: normal; }
 .n { text-align: right; white-space: nowrap; }
 td:first-child { white-space: nowrap; }
 ul { margin: 6px 0; padding-left: 18px; overflow-wrap: anywhere; }
+small { color: #66727f; }
 summary { cursor: pointer; }
 </style>
 </head>

@@ -1,37 +1,19 @@
-package render
+package words
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/lifecycle"
 	"github.com/kontor-registry/kontor/policy"
 )
-
-// words says what a part of a document does. A text that cannot be read
-// stands for itself.
-func words(f plan.Field, text string) string {
-	switch f {
-	case plan.FieldLifecycle:
-		if p, err := lifecycle.Decode([]byte(text)); err == nil && len(p.Rules) == 1 {
-			return clean(rule(p.Rules[0]))
-		}
-	case plan.FieldPolicy:
-		if d, err := policy.Parse([]byte(text)); err == nil && len(d.Statements) == 1 {
-			return clean(statement(d.Statements[0]))
-		}
-	}
-	return clean(text)
-}
 
 // outOfReach is a count that no repository comes to: with it a rule is written
 // to keep all its images.
 const outOfReach = 9_999
 
-// rule is a lifecycle rule in words.
-func rule(r lifecycle.Rule) string {
+// Rule is a lifecycle rule: "images tagged pr-* expire 7 days after their push".
+func Rule(r lifecycle.Rule) string {
 	s := r.Selection
 	images := "images"
 	if s.Class() == lifecycle.Archive {
@@ -51,13 +33,13 @@ func rule(r lifecycle.Rule) string {
 	if r.Action.Type == lifecycle.Transition {
 		action = "are archived"
 	}
-	days := count(s.CountNumber, "day", "days")
+	days := Count(s.CountNumber, "day", "days")
 	switch s.CountType {
 	case lifecycle.ImageCountMoreThan:
 		if s.CountNumber >= outOfReach {
-			return images + " are kept, as long as there are no more than " + strconv.Itoa(s.CountNumber)
+			return fmt.Sprintf("%s are kept, up to %d", images, s.CountNumber)
 		}
-		return fmt.Sprintf("%s %s, but for the newest %d", images, action, s.CountNumber)
+		return fmt.Sprintf("%s %s, except the newest %d", images, action, s.CountNumber)
 	case lifecycle.SinceImagePushed:
 		return fmt.Sprintf("%s %s %s after their push", images, action, days)
 	case lifecycle.SinceImagePulled:
@@ -68,22 +50,30 @@ func rule(r lifecycle.Rule) string {
 	return fmt.Sprintf("%s %s at %s %d", images, action, s.CountType, s.CountNumber)
 }
 
-// statement is a statement of a policy in words.
-func statement(s policy.Statement) string {
+// Verb is what a rule of that action does: "expires", "archives".
+func Verb(a lifecycle.ActionType) string {
+	if a == lifecycle.Transition {
+		return "archives"
+	}
+	return "expires"
+}
+
+// Statement is a statement of a policy, ECR's actions without their prefix.
+func Statement(s policy.Statement) string {
 	words := string(s.Effect) + " "
 	if s.NotPrincipal.IsZero() {
 		words += principals(s.Principal)
 	} else {
-		words += "everyone but " + principals(s.NotPrincipal)
+		words += "everyone except " + principals(s.NotPrincipal)
 	}
 	if s.NotAction == nil {
 		words += ": " + actions(s.Action)
 	} else {
-		words += ": everything but " + actions(s.NotAction)
+		words += ": everything except " + actions(s.NotAction)
 	}
 	switch {
 	case s.NotResource != nil:
-		words += " on all but " + strings.Join(s.NotResource, ", ")
+		words += " on everything except " + strings.Join(s.NotResource, ", ")
 	case s.Resource != nil:
 		words += " on " + strings.Join(s.Resource, ", ")
 	}
@@ -94,9 +84,10 @@ func statement(s policy.Statement) string {
 }
 
 // principals lists whom p names, accounts by their ids.
-func principals(p policy.Principals) string { return strings.Join(principalNames(p), ", ") }
+func principals(p policy.Principals) string { return strings.Join(PrincipalNames(p), ", ") }
 
-func principalNames(p policy.Principals) []string {
+// PrincipalNames are those whom p names, accounts by their ids.
+func PrincipalNames(p policy.Principals) []string {
 	if p.Everyone {
 		return []string{"everyone"}
 	}
@@ -118,9 +109,10 @@ func principalNames(p policy.Principals) []string {
 
 // actions lists actions without the service, which is ECR for all policies
 // that are shown.
-func actions(list []string) string { return strings.Join(actionNames(list), ", ") }
+func actions(list []string) string { return strings.Join(ActionNames(list), ", ") }
 
-func actionNames(list []string) []string {
+// ActionNames are actions without the service, unless that says all.
+func ActionNames(list []string) []string {
 	names := make([]string, len(list))
 	for i, a := range list {
 		names[i] = a
@@ -129,4 +121,25 @@ func actionNames(list []string) []string {
 		}
 	}
 	return names
+}
+
+// Principal is whom an ARN names: "account 111111111111" for an account,
+// "every other AWS account" for "*", and else the ARN.
+func Principal(arn string) string {
+	switch {
+	case arn == "*":
+		return "every other AWS account"
+	case policy.AccountOf(arn) != "":
+		return "account " + policy.AccountOf(arn)
+	}
+	return Clean(arn)
+}
+
+// Principals is whom an answer about an ARN is about: Principal, but of an
+// account that was not seen "users and roles of account 111111111111".
+func Principals(arn string, unseen bool) string {
+	if id := policy.AccountOf(arn); unseen && id != "" {
+		return "users and roles of account " + id
+	}
+	return Principal(arn)
 }

@@ -1,4 +1,4 @@
-package report_test
+package rollout_test
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
-	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
 // TestLifecycleTests: the published JSON of results, and the error of those that
@@ -26,7 +26,7 @@ lifecycle_tests:
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := report.NewLifecycleTests(f.RunLifecycleTests(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)))
+	results := rollout.NewLifecycleTests(f.RunLifecycleTests(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)))
 	text, err := json.Marshal(results)
 	if err != nil {
 		t.Fatal(err)
@@ -51,16 +51,16 @@ lifecycle_tests:
 
 // TestAccessTests: one that does not hold is named, several are counted.
 func TestAccessTests(t *testing.T) {
-	holds := report.AccessTest{Principal: "222222222222", Repository: "arn:aws:ecr:us-east-1:111111111111:repository/app", Right: "pull", Expect: "may", Outcome: proof.Allowed, Where: "kontor.yaml:4:5"}
+	holds := rollout.AccessTest{Principal: "222222222222", Repository: "arn:aws:ecr:us-east-1:111111111111:repository/app", Right: "pull", Expect: "may", Outcome: proof.Allowed, Where: "kontor.yaml:4:5"}
 	fails := holds
 	fails.Failure, fails.Outcome = "it is denied", proof.Denied
-	for want, tests := range map[string][]report.AccessTest{
+	for want, tests := range map[string][]rollout.AccessTest{
 		"<nil>": {holds},
 		"kontor.yaml:4:5: an access test does not hold: 222222222222 may pull arn:aws:ecr:us-east-1:111111111111:repository/app: it is denied": {holds, fails},
 		"2 access tests do not hold: see `kontor access test`":                                                                                 {fails, fails},
 	} {
 		got := "<nil>"
-		if err := (report.AccessTests{Tests: tests}).Err(); err != nil {
+		if err := (rollout.AccessTests{Tests: tests}).Err(); err != nil {
 			got = err.Error()
 		}
 		if got != want {

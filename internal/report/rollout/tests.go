@@ -1,6 +1,4 @@
-// Package report holds what Kontor finds out as plain values. The names of
-// their JSON forms are published. Package render writes them for people.
-package report
+package rollout
 
 import (
 	"errors"
