@@ -157,10 +157,7 @@ func (g group) inRow() string {
 		text := settingName(s.Field, s.Key)
 		switch {
 		case s.Field == plan.FieldPolicy || s.Field == plan.FieldLifecycle:
-			text = documentInRow(s, g.Op)
-			if e := g.Effects; e != nil && e.Lost.Count > 0 && s.Field == plan.FieldLifecycle {
-				text += fmt.Sprintf(", which would expire %s more", words.Count(e.Lost.Count, "image", "images"))
-			}
+			text = g.documentInRow(s)
 		case s.Action == plan.Add:
 			text += " " + clean(s.After)
 		case s.Action == plan.Remove:
@@ -178,12 +175,12 @@ const mostInRow = 300
 
 // documentInRow is what a document gains and loses. Rules that come with a
 // repository take nothing away.
-func documentInRow(s rollout.Setting, op plan.Op) string {
+func (g group) documentInRow(s rollout.Setting) string {
 	name := settingName(s.Field, "")
 	if s.Action == plan.Remove {
 		return name + " removed"
 	}
-	if len(s.Parts) == 0 || op == plan.OpCreate && s.Field == plan.FieldLifecycle {
+	if len(s.Parts) == 0 || g.Op == plan.OpCreate && s.Field == plan.FieldLifecycle {
 		return name
 	}
 	lost := 0
@@ -203,8 +200,11 @@ func documentInRow(s rollout.Setting, op plan.Op) string {
 		}
 		parts = append(parts, part)
 	}
-	if lost > 0 && op == plan.OpAdopt {
+	if lost > 0 && g.Op == plan.OpAdopt {
 		name += fmt.Sprintf(" (%d of its parts change or go)", lost)
+	}
+	if e := g.Effects; e != nil && e.Lost.Count > 0 && s.Field == plan.FieldLifecycle {
+		name += fmt.Sprintf(", which would expire %s more", words.Count(e.Lost.Count, "image", "images"))
 	}
 	text := strings.Join(parts, ", ")
 	if all := []rune(text); len(all) > mostInRow {
