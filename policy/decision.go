@@ -55,16 +55,16 @@ type Ref struct {
 	Sid    string // "" for none
 }
 
-// String is such as `repository policy, statement 0 "AllowPull"`; "" for the
-// zero Ref.
+// String is such as `repository policy, statement 1 "AllowPull"`, counting from 1 as
+// people do; "" for the zero Ref.
 func (r Ref) String() string {
 	switch {
 	case r.Source == "":
 		return ""
 	case r.Sid == "":
-		return fmt.Sprintf("%s, statement %d", r.Policy, r.Index)
+		return fmt.Sprintf("%s, statement %d", r.Policy, r.Index+1)
 	}
-	return fmt.Sprintf("%s, statement %d %q", r.Policy, r.Index, r.Sid)
+	return fmt.Sprintf("%s, statement %d %q", r.Policy, r.Index+1, r.Sid)
 }
 
 // NearMiss is a statement of which all elements match except one.

@@ -103,7 +103,7 @@ func TestWhoMustAllow(t *testing.T) {
 		{name: "nothing at all", who: alice, want: "denied, lacking [identity-based policy]"},
 		{name: "root user", who: rootHome, want: "allowed"},
 		{name: "root user, and a policy for others", who: rootHome, repo: nobody, want: "allowed"},
-		{name: "root user, denied", who: rootHome, repo: forbidding + "," + everyone, want: "denied by repository policy, statement 0"},
+		{name: "root user, denied", who: rootHome, repo: forbidding + "," + everyone, want: "denied by repository policy, statement 1"},
 		{name: "root user, beyond the organization", who: rootHome, scp: elsewhere, want: "denied, lacking [service control policy]"},
 		{name: "root user of another account", who: rootAway, want: "denied, lacking [resource-based policy]"},
 		{name: "root user of another account, granted", who: rootAway, repo: to(away), want: "allowed"},
@@ -114,11 +114,11 @@ func TestWhoMustAllow(t *testing.T) {
 		{name: "both", who: alice, identity: all, repo: to(alice), want: "allowed"},
 		{name: "one allows, the other is about something else", who: alice, identity: all, repo: nobody, want: "allowed"},
 		// "An explicit deny in either of these policies overrides the allow."
-		{name: "identity denies", who: alice, identity: forbidding, repo: to(alice), want: "denied by identity, statement 0"},
-		{name: "resource denies", who: alice, identity: all, repo: forbidding + "," + to(alice), want: "denied by repository policy, statement 0"},
-		{name: "boundary denies", who: alice, identity: all, boundary: forbidding, repo: to(alice), want: "denied by boundary, statement 0"},
-		{name: "session denies", who: ciSession, identity: all, session: forbidding, repo: to(ciSession), want: "denied by session, statement 0"},
-		{name: "organization denies", who: alice, identity: all, scp: forbidding, want: "denied by scp, statement 0"},
+		{name: "identity denies", who: alice, identity: forbidding, repo: to(alice), want: "denied by identity, statement 1"},
+		{name: "resource denies", who: alice, identity: all, repo: forbidding + "," + to(alice), want: "denied by repository policy, statement 1"},
+		{name: "boundary denies", who: alice, identity: all, boundary: forbidding, repo: to(alice), want: "denied by boundary, statement 1"},
+		{name: "session denies", who: ciSession, identity: all, session: forbidding, repo: to(ciSession), want: "denied by session, statement 1"},
+		{name: "organization denies", who: alice, identity: all, scp: forbidding, want: "denied by scp, statement 1"},
 
 		// "When you specify an AWS account ... This delegates authority to the account."
 		{name: "own account granted, nothing in it", who: alice, repo: to(home), want: "denied, lacking [identity-based policy]"},
@@ -159,7 +159,7 @@ func TestWhoMustAllow(t *testing.T) {
 		{name: "foreign: another account", who: bob, identity: all, repo: to("333333333333"), want: "denied, lacking [resource-based policy]"},
 		{name: "foreign: boundary elsewhere", who: bob, identity: all, boundary: elsewhere, repo: to(bob), want: "denied, lacking [permissions boundary]"},
 		{name: "foreign: session granted, session policy elsewhere", who: awayNode, identity: all, session: elsewhere, repo: to(awayNode), want: "denied, lacking [session policy]"},
-		{name: "foreign: denied at home", who: bob, identity: forbidding, repo: to(bob), want: "denied by identity, statement 0"},
+		{name: "foreign: denied at home", who: bob, identity: forbidding, repo: to(bob), want: "denied by identity, statement 1"},
 
 		// Principal, "AWS service principals": there is no identity-based policy
 		{name: "service", who: "codebuild.amazonaws.com", repo: `"Principal":{"Service":"codebuild.amazonaws.com"}`, want: "allowed"},
@@ -218,7 +218,7 @@ func TestAuthorizationToken(t *testing.T) {
 		t.Error(got)
 	}
 	r.ResourceBased = named("registry policy", compiled(t, `"Effect":"Deny","Principal":"*"`))
-	if got := verdict(policy.Evaluate(r)); got != "denied by registry policy, statement 0" {
+	if got := verdict(policy.Evaluate(r)); got != "denied by registry policy, statement 1" {
 		t.Error(got)
 	}
 }
@@ -233,7 +233,7 @@ func TestRegistryPolicy(t *testing.T) {
 		{"ecr:BatchGetImage", "team/app", "allowed"},
 		{"ecr:PutImage", "team/app", "denied, lacking [resource-based policy]"},
 		{"ecr:BatchGetImage", "other", "denied, lacking [resource-based policy]"},
-		{"ecr:BatchGetImage", "locked/a", "denied by registry policy, statement 1"},
+		{"ecr:BatchGetImage", "locked/a", "denied by registry policy, statement 2"},
 	} {
 		r := policy.Request{Principal: caller(t, bob), Action: c.action, Owner: home,
 			Resource: "arn:aws:ecr:us-east-1:111111111111:repository/" + c.repository,
@@ -321,7 +321,7 @@ func TestReasons(t *testing.T) {
 	if d := cmp.Diff(want, policy.Evaluate(r)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if got := want.IdentityAllow.String(); got != `Push, statement 1 "Write"` {
+	if got := want.IdentityAllow.String(); got != `Push, statement 2 "Write"` {
 		t.Error(got)
 	}
 
@@ -345,7 +345,7 @@ func TestDepends(t *testing.T) {
 		{"an Allow in doubt, one is sure", office, `"Principal":"*"`, "", "allowed"},
 		{"a Deny in doubt", ``, `"Principal":"*","Effect":"Deny",` + office, "", "depends on aws:SourceIp"},
 		{"a Deny in doubt, nothing allows", `"Action":"s3:*"`, `"Principal":"*","Effect":"Deny",` + office, "", "denied, lacking [identity-based policy]"},
-		{"a Deny in doubt, another is sure", `"Effect":"Deny"`, `"Principal":"*","Effect":"Deny",` + office, "", "denied by identity, statement 0"},
+		{"a Deny in doubt, another is sure", `"Effect":"Deny"`, `"Principal":"*","Effect":"Deny",` + office, "", "denied by identity, statement 1"},
 		{"known after all", office, "", "192.0.2.1", "allowed"},
 		{"known, and wrong", office, "", "192.0.3.1", "denied, lacking [identity-based policy]"},
 		{"in doubt, but another condition fails", `"Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"},"Null":{"aws:PrincipalArn":"true"}}`, "", "",
@@ -389,7 +389,7 @@ func TestInvalidDocuments(t *testing.T) {
 	if got := ask(statement(policy.Allow, "StringNotEqual")); got != "denied, lacking [identity-based policy]" {
 		t.Error(got)
 	}
-	if got := ask(statement(policy.Deny, "StringNotEqual"), statement(policy.Allow, "StringNotEquals")); got != "denied by p, statement 0" {
+	if got := ask(statement(policy.Deny, "StringNotEqual"), statement(policy.Allow, "StringNotEquals")); got != "denied by p, statement 1" {
 		t.Error(got)
 	}
 	newer := statement(policy.Allow, "StringNotEquals")
@@ -397,7 +397,7 @@ func TestInvalidDocuments(t *testing.T) {
 	if got := ask(newer); got != "denied, lacking [identity-based policy]" {
 		t.Error(got)
 	}
-	if got := ask(statement("", "StringNotEquals"), statement(policy.Allow, "StringNotEquals")); got != "denied by p, statement 0" {
+	if got := ask(statement("", "StringNotEquals"), statement(policy.Allow, "StringNotEquals")); got != "denied by p, statement 1" {
 		t.Error(got)
 	}
 	for _, c := range []policy.Caller{{}, {Type: policy.User, ARN: alice}} {

@@ -249,12 +249,12 @@ func TestAnySession(t *testing.T) {
 		{named1, "depends on sts:RoleSessionName", "depends on sts:RoleSessionName"},
 		{`"Principal":{"AWS":"arn:aws:sts::111111111111:assumed-role/ci/x"}`, "depends on sts:RoleSessionName", "depends on sts:RoleSessionName"},
 		{other, "denied, lacking [identity-based policy]", "allowed"},
-		{`"Principal":{"AWS":["` + ciSession + `","` + ciRole + `"]}`, "allowed", "denied by r, statement 0"},
-		{`"NotPrincipal":{"AWS":"` + ciSession + `"}`, "depends on sts:RoleSessionName", "denied by r, statement 0"},
+		{`"Principal":{"AWS":["` + ciSession + `","` + ciRole + `"]}`, "allowed", "denied by r, statement 1"},
+		{`"NotPrincipal":{"AWS":"` + ciSession + `"}`, "depends on sts:RoleSessionName", "denied by r, statement 1"},
 		{`"NotPrincipal":{"AWS":["` + ciSession + `","` + ciRole + `","111111111111"]}`, "denied, lacking [identity-based policy]", "depends on sts:RoleSessionName"},
 		{`"Principal":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"a"}}`, "depends on aws:PrincipalTag/team", "depends on aws:PrincipalTag/team"},
 		{`"Principal":"*","Condition":{"StringLike":{"aws:userid":"AROA*"}}`, "depends on aws:userid", "depends on aws:userid"},
-		{`"Principal":"*","Condition":{"ArnEquals":{"aws:PrincipalArn":"` + ciRole + `"}}`, "allowed", "denied by r, statement 0"},
+		{`"Principal":"*","Condition":{"ArnEquals":{"aws:PrincipalArn":"` + ciRole + `"}}`, "allowed", "denied by r, statement 1"},
 	} {
 		r := policy.Request{Principal: any, Action: "ecr:PutImage", Resource: repo, Owner: home, ResourceBased: named("r", compiled(t, c.statement))}
 		if got := verdict(policy.Evaluate(r)); got != c.allow {

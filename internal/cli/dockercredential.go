@@ -44,7 +44,9 @@ AWS configuration. Other hosts are configured in the file that $KONTOR_CREDENTIA
 names (default $XDG_CONFIG_HOME/kontor/credentials.json). The registry of --data
 is recognized by its host. A password is cached for half of its lifetime in
 $XDG_CACHE_HOME/kontor/tokens.json, which only the user can read; erase removes it
-from there. store does nothing, because there is no password to store.`,
+from there. store stores nothing and fails. For scripts that still run docker login,
+AWS_ECR_IGNORE_CREDS_STORAGE=true, the variable of Amazon's credential helper, lets
+store succeed for hosts that get knows.`,
 		Example: `  ln -s "$(command -v kontor)" ~/bin/docker-credential-kontor
   echo localhost:5050 | kontor docker-credential get
   kontor docker-credential list`,
@@ -61,7 +63,7 @@ from there. store does nothing, because there is no password to store.`,
 			}
 			hosts, err := newHosts(e, data, true)
 			if err == nil {
-				err = credentials.HandleCommand(&dockerHelper{ctx: cmd.Context, hosts: hosts}, args[0], e.Stdin, e.Stdout)
+				err = credentials.HandleCommand(&dockerHelper{ctx: cmd.Context, hosts: hosts, lenient: e.Getenv(envIgnoreStore) == "true"}, args[0], e.Stdin, e.Stdout)
 			}
 			if err == nil {
 				return nil
@@ -79,9 +81,14 @@ from there. store does nothing, because there is no password to store.`,
 
 // dockerHelper is tokens.Hosts in the words of docker's protocol.
 type dockerHelper struct {
-	ctx   func() context.Context
-	hosts *tokens.Hosts
+	ctx     func() context.Context
+	hosts   *tokens.Hosts
+	lenient bool // storing for a known host does nothing
 }
+
+// envIgnoreStore is the variable by which Amazon's own helper lets docker login of
+// its hosts pass.
+const envIgnoreStore = "AWS_ECR_IGNORE_CREDS_STORAGE"
 
 // Get returns user and password for a host or URL.
 func (d *dockerHelper) Get(server string) (user, password string, err error) {
@@ -94,7 +101,15 @@ func (d *dockerHelper) Get(server string) (user, password string, err error) {
 
 // Add refuses: Kontor gets passwords, and keeps none of others.
 func (d *dockerHelper) Add(c *credentials.Credentials) error {
-	return fmt.Errorf("kontor gets the password of %s when it is needed: there is no need to log in, and nothing is stored", tokens.HostOf(c.ServerURL))
+	host := tokens.HostOf(c.ServerURL)
+	switch known := d.hosts.Known(d.ctx(), host); {
+	case !known:
+		return fmt.Errorf("kontor does not know %s and stores no passwords: list kontor in credHelpers of docker's config.json for its own hosts only, not in credsStore, or configure %s in $%s",
+			host, host, envCredentials)
+	case d.lenient:
+		return nil
+	}
+	return fmt.Errorf("kontor gets the password of %s when it is needed: there is no need to log in, and nothing is stored (%s=true lets docker login succeed)", host, envIgnoreStore)
 }
 
 // Delete forgets what is kept for a host.

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type counted struct {
 	each func(op string)
 	// first throttles each call once, before it takes effect.
 	first bool
+	// refuse has answers of status 400 by operation.
+	refuse map[string]string
 
 	mu    sync.Mutex
 	calls map[string]int  // guarded by mu
@@ -60,6 +63,12 @@ func (c *counted) Do(r *http.Request) (*http.Response, error) {
 	}
 	if throttle {
 		return throttled(r)
+	}
+	if answer := c.refuse[op]; answer != "" {
+		return &http.Response{
+			StatusCode: http.StatusBadRequest, Request: r, Body: io.NopCloser(strings.NewReader(answer)),
+			Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}},
+		}, nil
 	}
 	return http.DefaultClient.Do(r)
 }

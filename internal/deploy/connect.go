@@ -25,6 +25,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // How hard a call is tried. Throttled calls are worth waiting for: a plan of
@@ -265,10 +266,11 @@ func retryer(never func(error) bool) aws.Retryer {
 }
 
 // hopeless reports whether waiting does not help: nothing listens there, or
-// what does says nothing, speaks no TLS or has a certificate that is not trusted.
+// what does says nothing, speaks no TLS or has a certificate that is not trusted, or
+// a quota is used up, which the SDK takes for throttling.
 func hopeless(err error) bool {
 	var silent *SilentError
-	return errors.As(err, &silent) || errors.Is(err, syscall.ECONNREFUSED) || plainHTTP(err) || untrusted(err) != ""
+	return errors.As(err, &silent) || isCode(err, kecr.CodeLimitExceeded) || errors.Is(err, syscall.ECONNREFUSED) || plainHTTP(err) || untrusted(err) != ""
 }
 
 // notThere is hopeless, and where no connection comes about at all: with

@@ -56,7 +56,7 @@ func principalsOf(text string) []string {
 // patience is time that several share: it runs from when the first of them has to
 // wait.
 type patience struct {
-	ctx    context.Context //nolint:containedctx // it ends the waiting of all, and no call
+	ctx    context.Context // it ends the waiting of all, and no call
 	cancel context.CancelFunc
 	start  func()
 }

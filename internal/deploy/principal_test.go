@@ -91,6 +91,19 @@ func TestPrincipalsThatAreNotKnownYet(t *testing.T) {
 	})
 }
 
+// A quota that is used up is said at once: the SDK takes ECR's code for throttling.
+func TestQuotasAreNotTriedAgain(t *testing.T) {
+	reg := kontortest.Start(t)
+	c := &counted{refuse: map[string]string{"CreateRepository": `{"__type":"LimitExceededException","message":"too many"}`}}
+	c.take()
+	conn := connectAs(t, reg, reg.Admin, c)
+	p := plan.Diff(wanted(repo("api", "", "")), state.Observed{Target: conn.Target})
+	r := apply(t, conn, p)
+	if n := c.take()["CreateRepository"]; n != 1 || !strings.Contains(r.Repositories[0].Error, "a quota of the account is used up") {
+		t.Errorf("%d tries, %+v", n, r.Repositories)
+	}
+}
+
 // Other parameters that ECR does not take are not tried again.
 func TestOtherParametersAreNotTriedAgain(t *testing.T) {
 	c := &counted{}

@@ -68,7 +68,7 @@ type heard struct {
 	io.ReadCloser
 	limit  time.Duration
 	timer  *time.Timer
-	ctx    context.Context //nolint:containedctx // it is that of the one call whose body this is
+	ctx    context.Context // it is that of the one call whose body this is
 	cancel context.CancelCauseFunc
 }
 

@@ -159,7 +159,7 @@ func TestPermissionsAreOnRecord(t *testing.T) {
 				if err == nil {
 					succeeded++
 				}
-				check(op, err, testkit.Admin.ARN, "AdministratorAccess, statement 0", permissions(op)...)
+				check(op, err, testkit.Admin.ARN, "AdministratorAccess, statement 1", permissions(op)...)
 			}
 			if succeeded < 20 {
 				t.Errorf("only %d operations succeed, so that little is tried", succeeded)
@@ -170,9 +170,9 @@ func TestPermissionsAreOnRecord(t *testing.T) {
 			_, err = job.CreateRepository(t.Context(), registry.NewRepository{Repo: to})
 			check(gate.Op("CreateRepository"), err, "system: tests", "system: tests", "ecr:CreateRepository")
 			_, err = reg.As(testkit.Admin).CreateRepository(t.Context(), registry.NewRepository{Repo: testkit.At("tagged"), Tags: map[string]string{"team": "a"}})
-			check(gate.Op("CreateRepository"), err, testkit.Admin.ARN, "AdministratorAccess, statement 0", "ecr:CreateRepository", "ecr:TagResource")
+			check(gate.Op("CreateRepository"), err, testkit.Admin.ARN, "AdministratorAccess, statement 1", "ecr:CreateRepository", "ecr:TagResource")
 			_, err = reg.As(testkit.Admin).DescribeRepositories(t.Context(), testkit.Home, []ecr.RepositoryName{"tagged", to.Name})
-			check(gate.Op("DescribeRepositories"), err, testkit.Admin.ARN, "AdministratorAccess, statement 0", "ecr:DescribeRepositories", "ecr:DescribeRepositories")
+			check(gate.Op("DescribeRepositories"), err, testkit.Admin.ARN, "AdministratorAccess, statement 1", "ecr:DescribeRepositories", "ecr:DescribeRepositories")
 		})
 	}
 }

@@ -15,7 +15,7 @@ func TestAudit(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 5, time.UTC)
 	records := []audit.Record{
 		{Time: at, Principal: "arn:aws:iam::111111111111:user/ci", Source: "192.0.2.1", Action: "ecr:PutImage",
-			Resource: "arn:aws:ecr:us-east-1:111111111111:repository/app", Decision: audit.Allowed, Statement: "AdministratorAccess, statement 0"},
+			Resource: "arn:aws:ecr:us-east-1:111111111111:repository/app", Decision: audit.Allowed, Statement: "AdministratorAccess, statement 1"},
 		{Time: at, Principal: "system: lifecycle", Action: "ecr:BatchDeleteImage", Resource: "*", Decision: audit.Allowed},
 		{Time: at, Principal: "arn:aws:iam::222222222222:user/eve", Action: "ecr:BatchGetImage", Resource: "*", Decision: audit.Denied,
 			Statement: "repository policy, statement 1", DependsOn: []string{"aws:SourceVpc"}, Reason: "User: eve is not authorized\x1b[2J"},
@@ -23,7 +23,7 @@ func TestAudit(t *testing.T) {
 		{Time: at, Action: "kontor:Login", Resource: "*", Decision: audit.Denied},
 	}
 	const want = `2026-11-23T12:00:00Z allowed ecr:PutImage on arn:aws:ecr:us-east-1:111111111111:repository/app by arn:aws:iam::111111111111:user/ci from 192.0.2.1
-    AdministratorAccess, statement 0
+    AdministratorAccess, statement 1
 2026-11-23T12:00:00Z allowed ecr:BatchDeleteImage on * by system: lifecycle
 2026-11-23T12:00:00Z denied  ecr:BatchGetImage on * by arn:aws:iam::222222222222:user/eve
     User: eve is not authorized\x1b[2J

@@ -19,9 +19,9 @@ import (
 func Plan(w io.Writer, p rollout.Plan, o Options) error {
 	pr := newPrinter(o)
 	pr.linef(bold, "%s, stack %s", Target(p.Target), clean(p.Stack))
-	for _, c := range p.Changes {
+	for _, g := range grouped(p.Changes, o) {
 		pr.linef(plain, "")
-		pr.change(c, p.RefreshOnly, o)
+		pr.group(g, p.RefreshOnly, o)
 	}
 	if len(p.Findings) > 0 {
 		pr.linef(plain, "")
@@ -125,27 +125,27 @@ func Summary(p rollout.Plan) string {
 
 // change writes what changes in a repository; drift tells that as what became of it.
 func (p *printer) change(c rollout.Change, drift bool, o Options) {
-	switch {
-	case c.Op == plan.OpCreate && drift:
-		p.linef(green, "+ %s: missing (deleted, or never applied)", c.Repository)
-	case c.Op == plan.OpCreate:
-		p.linef(green, "+ %s: create", c.Repository)
-	case c.Op == plan.OpAdopt && drift:
-		p.linef(yellow, "~ %s: without an owner (its tag kontor:stack was removed, or it was never applied)", c.Repository)
-	case c.Op == plan.OpAdopt:
-		p.linef(yellow, "~ %s: adopt (it exists and has no owner)", c.Repository)
-	case c.Op == plan.OpDelete:
+	if c.Op == plan.OpDelete {
 		p.deletion(c)
 		return
-	default:
-		p.linef(yellow, "~ %s: update", c.Repository)
 	}
+	mark, color := sign(plan.Modify)
+	if c.Op == plan.OpCreate {
+		mark, color = sign(plan.Add)
+	}
+	p.linef(color, "%s %s: %s", mark, c.Repository, what(c.Op, drift, "it exists and has no owner"))
+	p.differences(c, func(field string) string { return field }, o)
+}
+
+// differences writes the settings that change; field is how a field of the file is
+// told.
+func (p *printer) differences(c rollout.Change, field func(string) string, o Options) {
 	for _, s := range c.Settings {
 		switch s.Field {
 		case plan.FieldPolicy:
-			p.document(s, o)
+			p.document(s, field, o)
 		case plan.FieldLifecycle:
-			p.document(s, o)
+			p.document(s, field, o)
 			p.effects(c.Effects)
 		default:
 			p.setting(s)
@@ -238,26 +238,29 @@ func (p *printer) setting(s rollout.Setting) {
 
 // document writes a document's parts, or its text's difference when they are
 // not known or the text is asked for.
-func (p *printer) document(s rollout.Setting, o Options) {
-	part := "statement"
-	if s.Field == plan.FieldLifecycle {
-		part = "rule"
-	}
+func (p *printer) document(s rollout.Setting, field func(string) string, o Options) {
 	mark, c := sign(s.Action)
 	p.linef(c, "    %s %s", mark, settingName(s.Field, ""))
 	for _, x := range s.Parts {
 		mark, c := sign(x.Action)
 		from := ""
 		if x.Field != "" {
-			from = "  (" + clean(x.Field) + ")"
+			from = "  (" + clean(field(x.Field)) + ")"
 		}
-		switch x.Action {
-		case plan.Add:
-			p.linef(c, "        %s %s %s: %s%s", mark, part, clean(x.Name), clean(x.After), from)
-		case plan.Remove:
-			p.linef(c, "        %s %s %s: %s", mark, part, clean(x.Name), clean(x.Before))
+		name := partName(s.Field, x)
+		switch {
+		case x.Action == plan.Add:
+			p.linef(c, "        %s %s: %s%s", mark, name, clean(x.After), from)
+		case x.Action == plan.Remove:
+			p.linef(c, "        %s %s: %s", mark, name, clean(x.Before))
+		case len(x.Lines) > 0:
+			p.linef(c, "        %s %s: %s%s", mark, name, clean(x.Kept), from)
+			for _, l := range x.Lines {
+				mark, c := sign(l.Action)
+				p.linef(c, "            %s %s", mark, clean(l.Text))
+			}
 		default:
-			p.linef(c, "        %s %s %s: %s", mark, part, clean(x.Name), clean(x.Before))
+			p.linef(c, "        %s %s: %s", mark, name, clean(x.Before))
 			p.linef(c, "          -> %s%s", clean(x.After), from)
 		}
 	}
@@ -301,7 +304,7 @@ func indented(doc string) string {
 
 // findings writes one line for each.
 func (p *printer) findings(fs []plan.Finding) {
-	for _, f := range fs {
+	for _, f := range foundAlike(fs) {
 		c := yellow
 		switch f.Severity {
 		case plan.Error:

@@ -124,10 +124,7 @@ func (d *markdown) text(limit int) string {
 
 func (d *markdown) plan(p rollout.Plan) error {
 	d.add(rankKept, fmt.Sprintf("\n### %s\n\n%s\n", escapeMarkdown(Target(p.Target)), escapeMarkdown(Summary(p))), nil, "")
-	var rows []string
-	for _, c := range p.Changes {
-		rows = append(rows, fmt.Sprintf("| %s | `%s` | %s |\n", c.Op, c.Repository, escapeMarkdown(changed(c))))
-	}
+	rows := tableRows(p.Changes)
 	if len(rows) > 0 {
 		d.add(rankTable, "\n| | repository | settings |\n|---|---|---|\n", rows, "")
 	}
@@ -160,7 +157,7 @@ func (d *markdown) findings(list []plan.Finding) {
 			r = rankError
 		}
 		var lines []string
-		for _, f := range list {
+		for _, f := range foundAlike(list) {
 			if (f.Severity == plan.Error) == errors {
 				lines = append(lines, fmt.Sprintf("- **%s** %s: %s\n", f.Severity, f.Code, escapeMarkdown(clean(f.Message))))
 			}
@@ -170,40 +167,6 @@ func (d *markdown) findings(list []plan.Finding) {
 			head = ""
 		}
 	}
-}
-
-// changed names the settings of c in a few words.
-func changed(c rollout.Change) string {
-	if c.Op == plan.OpDelete {
-		if c.Images != nil {
-			return "with " + words.Count(c.Images.Count, "image", "images")
-		}
-		return "it is empty"
-	}
-	var names []string
-	for _, s := range c.Settings {
-		name := strings.ReplaceAll(string(s.Field), "_", " ")
-		switch s.Field {
-		case plan.FieldPolicy, plan.FieldLifecycle:
-			name = settingName(s.Field, "")
-		case plan.FieldTag:
-			name = "tag " + clean(s.Key)
-		}
-		lost := 0
-		for _, x := range s.Parts {
-			if x.Action != plan.Add {
-				lost++
-			}
-		}
-		if lost > 0 && c.Op == plan.OpAdopt {
-			name += fmt.Sprintf(" (%d of its parts change or go)", lost)
-		}
-		if e := c.Effects; e != nil && e.Lost.Count > 0 && s.Field == plan.FieldLifecycle {
-			name += fmt.Sprintf(", which would expire %s more", words.Count(e.Lost.Count, "image", "images"))
-		}
-		names = append(names, name)
-	}
-	return strings.Join(names, ", ")
 }
 
 // diffLine puts the mark of a line where a diff has it, so that it is coloured.

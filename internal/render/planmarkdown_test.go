@@ -16,7 +16,7 @@ func large(name string, changes, warnings, errors int) plan.Plan {
 	for i := range changes {
 		p.Changes = append(p.Changes, plan.Change{
 			Repository: ecr.RepositoryName(fmt.Sprintf("team/repository-%d", i)), Op: plan.OpCreate,
-			After:       &plan.Settings{Mutability: plan.Mutability{Mode: ecr.Immutable}, Tags: map[string]string{"kontor:stack": "s"}},
+			After:       &plan.Settings{Mutability: plan.Mutability{Mode: ecr.Immutable}, Tags: map[string]string{"kontor:stack": fmt.Sprint("s", i)}}, // no two alike
 			Differences: []plan.Difference{{Field: plan.FieldMutability, Action: plan.Add}, {Field: plan.FieldTag, Key: "kontor:stack", Action: plan.Add}},
 		})
 	}

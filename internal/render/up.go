@@ -2,6 +2,7 @@ package render
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,10 +66,10 @@ func Up(w io.Writer, r Ready, o Options) error {
 		for _, l := range align("  ", rows) {
 			pr.linef(plain, "%s", l)
 		}
-		for _, c := range reg.Plan.Pending() {
-			if c.Op != plan.OpCreate { // what was there is not any more
-				pr.change(rollout.NewChange(c), false, o)
-			}
+		changes := rollout.NewPlan(reg.Plan).Changes
+		// what was there is not any more
+		for _, g := range grouped(slices.DeleteFunc(changes, func(c rollout.Change) bool { return c.Op == plan.OpCreate }), o) {
+			pr.group(g, false, o)
 		}
 		pr.findings(reg.Plan.Findings)
 	}

@@ -53,7 +53,7 @@ type Statement struct {
 	Sid    string        `json:"sid,omitempty"`
 }
 
-// String is such as `repository policy, statement 0 "AllowPull"`.
+// String is such as `repository policy, statement 1 "AllowPull"`.
 func (s Statement) String() string { return policy.Ref(s).String() }
 
 // NearStatement is a statement that one element keeps from applying.

@@ -337,7 +337,7 @@ func TestAuditOfRequests(t *testing.T) {
 			pushed = append(pushed, r)
 		}
 	}
-	if len(pushed) != 1 || pushed[0].Statement != "AmazonEC2ContainerRegistryPowerUser, statement 0" || pushed[0].Source != "127.0.0.1" ||
+	if len(pushed) != 1 || pushed[0].Statement != "AmazonEC2ContainerRegistryPowerUser, statement 1" || pushed[0].Source != "127.0.0.1" ||
 		pushed[0].Resource != here.RepositoryARN("app") || pushed[0].AccessKey != w.credentials(here, pusher).AccessKeyID {
 		t.Errorf("the push: %+v", pushed)
 	}

@@ -75,7 +75,7 @@ type Record struct {
 	Action    string   `json:"action"`
 	Resource  string   `json:"resource"`
 	Decision  Decision `json:"decision"`
-	// Statement is what decided, such as `repository policy, statement 0`; empty
+	// Statement is what decided, such as `repository policy, statement 1`; empty
 	// when nothing allows.
 	Statement string `json:"statement,omitempty"`
 	// DependsOn are condition keys for want of which it is denied.

@@ -49,7 +49,7 @@ type Request struct {
 type Decision struct {
 	Allowed bool
 	// By names what decided, for the audit record: the statements that allow,
-	// such as "AdministratorAccess, statement 0", the one that denies, or
+	// such as "AdministratorAccess, statement 1", the one that denies, or
 	// "system: reason". Empty for an implicit deny.
 	By string
 	// DependsOn are the condition keys for want of which the request is denied.

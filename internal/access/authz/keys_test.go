@@ -159,20 +159,20 @@ func TestPoliciesOfPrincipals(t *testing.T) {
 		by, message               string
 		managed, sessionToo       string
 	}{
-		{name: "inline", inline: all, allowed: true, by: "inline, statement 0"},
+		{name: "inline", inline: all, allowed: true, by: "inline, statement 1"},
 		{name: "none", message: why + "because no identity-based policy allows the ecr:TagResource action"},
-		{name: "within the boundary", inline: all, boundary: all, allowed: true, by: "inline, statement 0"},
+		{name: "within the boundary", inline: all, boundary: all, allowed: true, by: "inline, statement 1"},
 		{name: "beyond the boundary", inline: all, boundary: pull, message: why + "because no permissions boundary allows the ecr:TagResource action"},
 		{name: "a boundary grants nothing", boundary: all, message: why + "because no identity-based policy allows the ecr:TagResource action"},
-		{name: "denied by the boundary", inline: all, boundary: deny, by: `boundary, statement 0 "no"`, message: why + "with an explicit deny in a permissions boundary"},
-		{name: "within the session", inline: all, session: all, allowed: true, by: "inline, statement 0"},
+		{name: "denied by the boundary", inline: all, boundary: deny, by: `boundary, statement 1 "no"`, message: why + "with an explicit deny in a permissions boundary"},
+		{name: "within the session", inline: all, session: all, allowed: true, by: "inline, statement 1"},
 		{name: "beyond the session", inline: all, session: pull, message: why + "because no session policy allows the ecr:TagResource action"},
-		{name: "one of two session policies", inline: all, session: pull, sessionToo: all, allowed: true, by: "inline, statement 0"},
-		{name: "an inline policy that cannot be read", inline: "{", managed: access.PolicyAdministrator, by: `inline, statement 0 "unreadable"`,
+		{name: "one of two session policies", inline: all, session: pull, sessionToo: all, allowed: true, by: "inline, statement 1"},
+		{name: "an inline policy that cannot be read", inline: "{", managed: access.PolicyAdministrator, by: `inline, statement 1 "unreadable"`,
 			message: why + "with an explicit deny in an identity-based policy"},
-		{name: "a boundary that cannot be read", inline: all, boundary: "?", by: `boundary, statement 0 "unreadable"`, message: why + "with an explicit deny in a permissions boundary"},
-		{name: "a session policy that cannot be read", inline: all, session: "?", by: `session, statement 0 "unreadable"`, message: why + "with an explicit deny in a session policy"},
-		{name: "the role, with its path, in the repository's policy", repository: toSession, allowed: true, by: "repository policy, statement 0"},
+		{name: "a boundary that cannot be read", inline: all, boundary: "?", by: `boundary, statement 1 "unreadable"`, message: why + "with an explicit deny in a permissions boundary"},
+		{name: "a session policy that cannot be read", inline: all, session: "?", by: `session, statement 1 "unreadable"`, message: why + "with an explicit deny in a session policy"},
+		{name: "the role, with its path, in the repository's policy", repository: toSession, allowed: true, by: "repository policy, statement 1"},
 		{name: "and beyond its session", repository: toSession, session: pull, message: why + "because no session policy allows the ecr:TagResource action"},
 	}
 	for _, tt := range tests {

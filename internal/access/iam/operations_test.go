@@ -78,7 +78,7 @@ func TestPermissionsAreOnRecord(t *testing.T) {
 				}
 				for _, r := range got {
 					if r.Operation != call.actions[0] || r.Principal != w.admin.ARN || r.RequestID != "request-1" || r.Resource == "" ||
-						r.Statement != "AdministratorAccess, statement 0" {
+						r.Statement != "AdministratorAccess, statement 1" {
 						t.Errorf("%s: %+v", call.method, r)
 					}
 				}

@@ -98,7 +98,7 @@ func TestCheck(t *testing.T) {
 			"111111111111 resource-based policy: allow ecr:BatchGetImage,ecr:GetDownloadUrlForLayer on  to " + bob,
 		}},
 		{"a deny of the registry", world(grant(other), denyBob, user(other, "bob", pullText)), bob, "pull", proof.Partly, []string{
-			"111111111111 resource-based policy: remove registry policy, statement 0",
+			"111111111111 resource-based policy: remove registry policy, statement 1",
 		}},
 		{"an account nobody sees", world(grant(other), ""), bob, "pull", proof.Unseen, nil},
 		{"an account nobody sees, not granted", world("", ""), bob, "pull", proof.Denied, []string{

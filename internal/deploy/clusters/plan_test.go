@@ -105,7 +105,7 @@ func TestPlan(t *testing.T) {
 			// IAM user guide, "Policy evaluation logic": an explicit deny wins
 			name: "an explicit deny",
 			role: proof.Principal{Documents: []access.Document{text("no", `{"Effect":"Deny","Action":"ecr:BatchGetImage","Resource":"*"}`)}},
-			op:   plan.RoleNone, counts: of(0, 0), finding: "KON2102 is denied by no, statement 0",
+			op:   plan.RoleNone, counts: of(0, 0), finding: "KON2102 is denied by no, statement 1",
 		},
 		{name: "repositories that do not grant it", pulls: append(repository(pullGrant, "team/api"), repository("", "team/web")...), op: plan.RoleAttach, after: has(true, "one"), counts: of(0, 1), finding: "KON2102 may pull from 1 of 2"},
 		{name: "policies that could not be seen", role: proof.Principal{Unseen: "policy x: iam:GetPolicy is not allowed"}, op: plan.RoleNone, counts: of(0, 0), finding: "KON2103 iam:GetPolicy is not allowed"},

@@ -52,6 +52,7 @@ func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 		p.Changes = append(p.Changes, c)
 		p.Findings = append(p.Findings, findings...)
 	}
+	p.Findings = append(p.Findings, stayingTags(desired, observed)...)
 	for _, name := range slices.Sorted(maps.Keys(observed.Repositories)) {
 		r := observed.Repositories[name]
 		if wanted[name] || desired.Stack == "" || r.Tags[state.TagStack] != desired.Stack {
@@ -99,6 +100,36 @@ func unseen(desired state.Desired, observed state.Observed) []Finding {
 	if why := observed.OthersUnseen; why != "" {
 		out = append(out, Finding{Code: CodeOthersUnseen, Severity: Info, Message: fmt.Sprintf(
 			"repositories of stack %s that left the file were not looked for: %s; `kontor plan --prune` looks for them without that", desired.Stack, why)})
+	}
+	return out
+}
+
+// stayingTags are the findings about tags of the stack's repositories that the file
+// does not name, one for each key: it may have named them earlier, and nothing
+// tells whose they are.
+func stayingTags(desired state.Desired, observed state.Observed) []Finding {
+	on := map[string][]ecr.RepositoryName{}
+	for _, want := range byName(desired.Repositories) {
+		have := observed.Repositories[want.Name]
+		if desired.Stack == "" || have.Tags[state.TagStack] != desired.Stack {
+			continue
+		}
+		for key := range have.Tags {
+			if _, named := want.Tags[key]; !named && !strings.HasPrefix(key, state.TagReserved) && !strings.HasPrefix(key, "aws:") {
+				on[key] = append(on[key], want.Name)
+			}
+		}
+	}
+	var out []Finding
+	for _, key := range slices.Sorted(maps.Keys(on)) {
+		names := on[key]
+		f := Finding{Code: CodeTagStays, Severity: Info}
+		where := fmt.Sprintf("%d repositories, such as %s,", len(names), quoted(names[0]))
+		if len(names) == 1 {
+			f.Repository, where = names[0], "repository "+quoted(names[0])
+		}
+		f.Message = fmt.Sprintf("the resource tag %s of %s is not in the file and stays: name it in tags:, or remove it with `aws ecr untag-resource`", strconv.Quote(key), where)
+		out = append(out, f)
 	}
 	return out
 }

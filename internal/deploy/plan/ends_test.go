@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -229,6 +230,35 @@ func TestUnseen(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, p.Findings); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+// A tag that the file does not name stays, and is told once: whoever took it out of
+// the file learns that. Tags of AWS and of Kontor are nobody's to name, and those of
+// repositories that are not the stack's say nothing.
+func TestTagsThatStay(t *testing.T) {
+	tagged := func(name, stack string, keys ...string) state.Repository {
+		return with(repo(name, stack, "", ""), func(r *state.Repository) {
+			if r.Tags == nil {
+				r.Tags = map[string]string{}
+			}
+			for _, k := range keys {
+				r.Tags[k] = "x"
+			}
+		})
+	}
+	want := wanted(tagged("aa", "", "kept"), tagged("bb", ""), tagged("cc", ""), tagged("dd", ""))
+	have := seen(tagged("aa", "platform", "kept", "left"), tagged("bb", "platform", "left", "once"), tagged("cc", "platform", "aws:cloudformation:stack-name", "left"), tagged("dd", "", "loose"))
+	p := plan.Diff(want, have)
+	var got []string
+	for _, f := range p.Findings {
+		got = append(got, fmt.Sprintf("%s %s %s: %s", f.Severity, f.Code, f.Repository, f.Message))
+	}
+	if diff := cmp.Diff([]string{
+		"info KON2010 : the resource tag \"left\" of 3 repositories, such as aa, is not in the file and stays: name it in tags:, or remove it with `aws ecr untag-resource`",
+		"info KON2010 bb: the resource tag \"once\" of repository bb is not in the file and stays: name it in tags:, or remove it with `aws ecr untag-resource`",
+	}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -223,6 +223,8 @@ const (
 	CodeHidden Code = "KON2008"
 	// CodeOthersUnseen: it was not looked for repositories that left the file.
 	CodeOthersUnseen Code = "KON2009"
+	// CodeTagStays: a tag of the stack's repositories is not in the file.
+	CodeTagStays Code = "KON2010"
 )
 
 // Severity says what a finding does to a plan.

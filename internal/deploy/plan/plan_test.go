@@ -137,7 +137,7 @@ func TestDiff(t *testing.T) {
 			name: "tags that the file does not set are left alone",
 			want: []state.Repository{with(repo("api", "", "", ""), func(r *state.Repository) { r.Tags["team"] = "a"; r.Tags["cost"] = "1" })},
 			have: []state.Repository{with(repo("api", "platform", "", ""), func(r *state.Repository) { r.Tags["team"] = "b"; r.Tags["env"] = "x" })},
-			plan: []string{"api update; add tag cost; modify tag team"},
+			plan: []string{"api update; add tag cost; modify tag team", "info KON2010 api"},
 		},
 		{
 			name: "filters compare as a set",

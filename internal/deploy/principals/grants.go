@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -57,44 +58,65 @@ func RegistryOf(ctx context.Context, api Registry, in kecr.RegistryID) (r proof.
 	return r, fmt.Sprintf("the account setting %s of %s was not seen: %s", proof.KeyScope, in, why), nil
 }
 
-// Names lists the repositories of a registry.
-func Names(ctx context.Context, api Registry, in kecr.RegistryID) ([]kecr.RepositoryName, error) {
-	var names []kecr.RepositoryName
+// Names lists the repositories of a registry, and those of known besides, which the
+// list may leave out. note says what could not be listed; "" when all was.
+func Names(ctx context.Context, api Registry, in kecr.RegistryID, known []kecr.RepositoryName) (names []kecr.RepositoryName, note string, err error) {
 	pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{RegistryId: aws.String(string(in.Account)), MaxResults: aws.Int32(1000)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
+		if why, denied := notSeen(err, "ecr:DescribeRepositories on all of them"); denied && len(known) > 0 {
+			note = fmt.Sprintf("repositories of %s that the file does not name were not seen: %s", in, why)
+			break
+		}
 		if err != nil {
-			return nil, fmt.Errorf("listing the repositories of %s: %w", in, err)
+			return nil, "", fmt.Errorf("listing the repositories of %s: %w", in, err)
 		}
 		for _, r := range page.Repositories {
 			names = append(names, kecr.RepositoryName(aws.ToString(r.RepositoryName)))
 		}
 	}
-	return names, nil
+	names = append(names, known...)
+	slices.Sort(names)
+	return slices.Compact(names), note, nil
 }
 
 // Grants reads the policies and tags of those repositories of the names that
-// there are, and returns them in the order of the names.
-func Grants(ctx context.Context, api Registry, in kecr.RegistryID, names []kecr.RepositoryName) ([]proof.Repository, error) {
-	var out []proof.Repository
+// there are, and returns them in the order of the names. notes name those that
+// could not be seen, and why; where none could be, that is an error.
+func Grants(ctx context.Context, api Registry, in kecr.RegistryID, names []kecr.RepositoryName) (list []proof.Repository, notes []string, err error) {
 	found := make([]*proof.Repository, len(names))
+	unseen := make([]error, len(names))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for i, name := range names {
 		g.Go(func() (err error) {
 			found[i], err = grantsOf(gctx, api, in, name)
+			if _, denied := notSeen(err, ""); denied {
+				unseen[i], err = err, nil
+			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	for _, r := range found {
+	for i, r := range found {
 		if r != nil {
-			out = append(out, *r)
+			list = append(list, *r)
+		}
+		if unseen[i] != nil {
+			why := unseen[i].Error()
+			var answer smithy.APIError
+			if errors.As(unseen[i], &answer) {
+				why = answer.ErrorMessage()
+			}
+			notes = append(notes, fmt.Sprintf("repository %q was not seen: %s", names[i], why))
 		}
 	}
-	return out, nil
+	if len(notes) > 0 && len(notes) == len(names) {
+		return nil, nil, unseen[0]
+	}
+	return list, notes, nil
 }
 
 // grantsOf is nil for a repository that is not there.

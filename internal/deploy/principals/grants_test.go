@@ -1,6 +1,8 @@
 package principals_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,5 +69,55 @@ func TestGrantsOfARegistry(t *testing.T) {
 	if g, note := granted(connect(r.Pusher)); g.Scope != proof.ScopeUnseen ||
 		note != "the account setting REGISTRY_POLICY_SCOPE "+prefix+"ecr:GetAccountSetting is not allowed" {
 		t.Errorf("setting denied: %+v", g)
+	}
+}
+
+// A repository whose policy keeps the caller out is named, where the list leaves it
+// out too; and whoever may list nothing sees the repositories that the file names.
+func TestGrantsThatAreHidden(t *testing.T) {
+	r := kontortest.Start(t)
+	ctx := t.Context()
+	in := kecr.RegistryID{Account: "000000000000", Region: kecr.Region(r.Region)}
+	connect := func(c kontortest.Credentials) *ecr.Client {
+		return ecr.New(ecr.Options{
+			Region: r.Region, BaseEndpoint: aws.String(r.URL), RetryMaxAttempts: 1,
+			Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
+		})
+	}
+	admin := connect(r.Admin)
+	for _, name := range []string{"locked", "open"} {
+		r.CreateRepository(t, name)
+	}
+	if _, err := admin.SetRepositoryPolicy(ctx, &ecr.SetRepositoryPolicyInput{RepositoryName: aws.String("locked"), Force: true, PolicyText: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:*"}]}`)}); err != nil {
+		t.Fatal(err)
+	}
+	names, note, err := principals.Names(ctx, admin, in, []kecr.RepositoryName{"locked", "new"})
+	if err != nil || note != "" || !slices.Equal(names, []kecr.RepositoryName{"locked", "new", "open"}) {
+		t.Errorf("names %v, %q, %v", names, note, err)
+	}
+	list, notes, err := principals.Grants(ctx, admin, in, names)
+	if err != nil || len(list) != 1 || list[0].Name != "open" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if len(notes) != 1 || !strings.HasPrefix(notes[0], `repository "locked" was not seen: User: `) || !strings.Contains(notes[0], "explicit deny in a resource-based policy") {
+		t.Errorf("notes %q", notes)
+	}
+	if _, _, err := principals.Grants(ctx, admin, in, []kecr.RepositoryName{"locked"}); err == nil {
+		t.Error("nothing at all was seen, and that is no error")
+	}
+
+	_, err = client(r, r.Admin).PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: aws.String("pusher"), PolicyName: aws.String("few"),
+		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"ecr:DescribeRepositories","Resource":"arn:aws:ecr:*:*:repository/*"}]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, note, err = principals.Names(ctx, connect(r.Pusher), in, []kecr.RepositoryName{"open"})
+	if err != nil || !slices.Equal(names, []kecr.RepositoryName{"open"}) ||
+		note != "repositories of 000000000000/us-east-1 that the file does not name were not seen: ecr:DescribeRepositories on all of them is not allowed" {
+		t.Errorf("names %v, %q, %v", names, note, err)
+	}
+	if _, _, err := principals.Names(ctx, connect(r.Pusher), in, nil); err == nil {
+		t.Error("nothing was listed and nothing known, and that is no error")
 	}
 }

@@ -35,20 +35,31 @@ type AccessConfig struct {
 // Evidence reads the policies of the registries, and the users and roles of
 // their accounts.
 func (r *Run) Evidence(ctx context.Context, c AccessConfig) (Evidence, error) {
-	return r.gather(ctx, c.Asked, func(s *Registry) ([]proof.Repository, error) {
-		names, err := []ecr.RepositoryName{c.Repository}, error(nil)
+	var notes []string
+	ev, err := r.gather(ctx, c.Asked, func(s *Registry) ([]proof.Repository, error) {
+		names := []ecr.RepositoryName{c.Repository}
 		if c.Repository == "" {
-			names, err = principals.Names(ctx, s.Conn.Grants, s.Conn.Target.Registry)
+			var known []ecr.RepositoryName
+			for _, d := range s.Desired().Repositories {
+				known = append(known, d.Name)
+			}
+			listed, note, err := principals.Names(ctx, s.Conn.Grants, s.Conn.Target.Registry, known)
+			if err != nil {
+				return nil, err
+			}
+			if names = listed; note != "" {
+				notes = append(notes, note)
+			}
 		}
-		if err != nil {
-			return nil, err
-		}
-		have, err := principals.Grants(ctx, s.Conn.Grants, s.Conn.Target.Registry, names)
+		have, unseen, err := principals.Grants(ctx, s.Conn.Grants, s.Conn.Target.Registry, names)
+		notes = append(notes, unseen...)
 		if c.Planned {
 			have = s.planned(have, c.Repository)
 		}
 		return have, err
 	})
+	ev.Notes = append(ev.Notes, notes...)
+	return ev, err
 }
 
 // gather puts together what of says of each registry's repositories with the

@@ -77,7 +77,7 @@ func (r *rights) world(ctx context.Context, name ecr.RepositoryName) (w proof.Wo
 	have, read := r.known[name]
 	if !read {
 		var err error
-		if have, err = principals.Grants(ctx, r.conn.Grants, in, []ecr.RepositoryName{name}); err != nil {
+		if have, _, err = principals.Grants(ctx, r.conn.Grants, in, []ecr.RepositoryName{name}); err != nil {
 			return w, false
 		}
 		r.known[name] = have

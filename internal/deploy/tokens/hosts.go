@@ -64,6 +64,19 @@ func (h *Hosts) Get(ctx context.Context, host string) (Token, error) {
 	return h.local(ctx, host, "")
 }
 
+// Known reports whether Get would try to get a password of the host. No registry is
+// asked.
+func (h *Hosts) Known(ctx context.Context, host string) bool {
+	if _, found := h.Config.Find(host); found {
+		return true
+	}
+	if _, isAWS := ecr.ParseHost(host); isAWS {
+		return true
+	}
+	_, err := h.Local(ctx, host, "")
+	return !errors.Is(err, ErrUnknownHost)
+}
+
 func (h *Hosts) local(ctx context.Context, host, data string) (Token, error) {
 	s, err := h.Local(ctx, host, data)
 	if err != nil {

@@ -70,6 +70,15 @@ func TestHosts(t *testing.T) {
 		t.Errorf("of this machine were asked: %s", got)
 	}
 
+	for _, tt := range tests {
+		if h.Known(t.Context(), tt.host) == tt.unknown {
+			t.Errorf("%s is known: %t", tt.host, !tt.unknown)
+		}
+	}
+	if !h.Known(t.Context(), "111111111111.dkr.ecr.eu-west-1.amazonaws.com") {
+		t.Error("a host of Amazon ECR is not known")
+	}
+
 	h.Cache = &tokens.Cache{Path: filepath.Join(t.TempDir(), "tokens.json"), Now: time.Now}
 	first, err := h.Get(t.Context(), "elsewhere.example")
 	if err != nil {

@@ -69,6 +69,20 @@ type Part struct {
 	Before string      `json:"before,omitempty"`
 	After  string      `json:"after,omitempty"`
 	Field  string      `json:"field,omitempty"` // of the file that made the new part
+	// Brief is a statement that comes or goes with a number in the place of its
+	// actions; "" where they are few.
+	Brief string `json:"brief,omitempty"`
+	// Kept is what stays of a statement that changes, and Lines what comes and
+	// goes, for example "account 444444444444"; empty where before and after say
+	// more.
+	Kept  string `json:"kept,omitempty"`
+	Lines []Line `json:"lines,omitempty"`
+}
+
+// Line is one thing that a statement gains or loses.
+type Line struct {
+	Action plan.Action `json:"action"`
+	Text   string      `json:"text"`
 }
 
 // NewPlan is the report of p.
@@ -120,9 +134,22 @@ func NewChange(c plan.Change) Change {
 			s.Before, s.After = before.Lifecycle, after.Lifecycle
 		}
 		for _, x := range d.Parts {
-			s.Parts = append(s.Parts, Part{x.Name, x.Action, part(d.Field, x.Old), part(d.Field, x.New), x.Field})
+			s.Parts = append(s.Parts, newPart(d.Field, x))
 		}
 		out.Settings = append(out.Settings, s)
+	}
+	return out
+}
+
+func newPart(f plan.Field, x plan.Part) Part {
+	out := Part{Name: x.Name, Action: x.Action, Before: part(f, x.Old), After: part(f, x.New), Field: x.Field}
+	switch x.Action {
+	case plan.Add:
+		out.Brief = brief(f, x.New)
+	case plan.Remove:
+		out.Brief = brief(f, x.Old)
+	default:
+		out.Kept, out.Lines = statementChange(f, x)
 	}
 	return out
 }

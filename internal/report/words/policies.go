@@ -84,9 +84,12 @@ func Statement(s policy.Statement) string {
 }
 
 // principals lists whom p names, accounts by their ids.
-func principals(p policy.Principals) string {
+func principals(p policy.Principals) string { return strings.Join(PrincipalNames(p), ", ") }
+
+// PrincipalNames are those whom p names, accounts by their ids.
+func PrincipalNames(p policy.Principals) []string {
 	if p.Everyone {
-		return "everyone"
+		return []string{"everyone"}
 	}
 	var names []string
 	for _, s := range p.AWS {
@@ -101,12 +104,15 @@ func principals(p policy.Principals) string {
 	for _, list := range [][]string{p.Service, p.Federated, p.CanonicalUser} {
 		names = append(names, list...)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // actions lists actions without the service, which is ECR for all policies
 // that are shown.
-func actions(list []string) string {
+func actions(list []string) string { return strings.Join(ActionNames(list), ", ") }
+
+// ActionNames are actions without the service, unless that says all.
+func ActionNames(list []string) []string {
 	names := make([]string, len(list))
 	for i, a := range list {
 		names[i] = a
@@ -114,7 +120,7 @@ func actions(list []string) string {
 			names[i] = bare
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // Principal is whom an ARN names: "account 111111111111" for an account,
