@@ -50,6 +50,9 @@ func Start(env []string) (*Daemon, error) {
 	}
 	d := &Daemon{dir: dir, ended: make(chan error, 1)}
 	if err := d.start(env); err != nil {
+		if d.cmd != nil && d.cmd.Process != nil {
+			return nil, errors.Join(err, d.Stop())
+		}
 		return nil, errors.Join(err, d.clean())
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
@@ -70,7 +73,7 @@ func Start(env []string) (*Daemon, error) {
 	}
 }
 
-func (d *Daemon) start(env []string) error {
+func (d *Daemon) start(env []string) (failure error) {
 	// The machine's own configuration may contradict the flags.
 	if err := os.WriteFile(d.in("daemon.json"), []byte("{}"), 0o600); err != nil {
 		return err
@@ -79,7 +82,7 @@ func (d *Daemon) start(env []string) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the daemon has its own
+	defer func() { failure = errors.Join(failure, log.Close()) }() // the daemon has its own
 	d.cmd = exec.Command(program, "--config-file", d.in("daemon.json"), "--data-root", d.in("data"), "--exec-root", d.in("exec"),
 		"--pidfile", d.in("pid"), "--host", d.Host(), "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs")
 	d.cmd.Env = env
