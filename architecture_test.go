@@ -110,6 +110,7 @@ var rooms = map[string]int{
 	"release":       80,
 	"test/all":      80,
 	"test/docs":     80,
+	"test/dockerd":  79,
 	"test/crash":    80,
 	"test/load":     80,
 }

@@ -12,7 +12,7 @@ import (
 // against it and the binary.
 func (r *runner) clients(ctx context.Context) error {
 	if os.Geteuid() != 0 {
-		return errors.New("containerd mounts: run it as root")
+		return errors.New("containerd and dockerd mount: run it as root")
 	}
 	binary, err := r.kontor(ctx)
 	if err != nil {

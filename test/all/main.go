@@ -54,7 +54,7 @@ func steps() []step {
 		{name: "test", what: "go test of packages without goroutines, and scripts over the binary", run: (*runner).test},
 		{name: "race", what: "go test -race of all others, with fuzz seeds, the manual and PostgreSQL", run: (*runner).race},
 		{name: "load", what: "mixed load on the binary, which is killed again and again", run: (*runner).load},
-		{name: "clients", what: "AWS CLI, SDKs, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: (*runner).clients},
+		{name: "clients", what: "AWS CLI, SDKs, docker, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: (*runner).clients},
 		{name: "promote", what: "promotion between Kontor and distribution", run: (*runner).promotion},
 		{name: "cosign", what: "cosign signs at the source of a promotion, and verifies at the destination", run: (*runner).cosign},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},

@@ -1,7 +1,7 @@
 // Package clients runs other people's clients against the binary: the AWS CLI,
-// the SDKs for Go and JavaScript, skopeo, buildah, podman, containerd's ctr,
-// crane, oras and regctl. What is pushed is Kontor's own image, as the release
-// writes it. `go run ./test/all -only clients` prepares both and calls this.
+// the SDKs for Go and JavaScript, docker, skopeo, buildah, podman, containerd's
+// ctr, crane, oras and regctl. What is pushed is Kontor's own image, as the
+// release writes it. `go run ./test/all -only clients` prepares both and calls this.
 //
 // What touches images runs in both modes of `kontor up --compat`;
 // modes_test.go says where they differ.

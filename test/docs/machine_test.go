@@ -8,8 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kontor-registry/kontor/test/dockerd"
 )
 
 // newMachine puts kontor where the pages expect it, with the programs of
@@ -27,7 +30,7 @@ func newMachine(t *testing.T) machine {
 		m.build(t, ".", "./cmd/kontor")
 	}
 	// Debian's, whatever else comes first on PATH.
-	for _, name := range []string{"aws", "skopeo", "buildah", "podman", "containerd", "ctr"} {
+	for _, name := range []string{"aws", "skopeo", "buildah", "podman", "containerd", "ctr", "docker"} {
 		if _, err := os.Stat("/usr/bin/" + name); err == nil {
 			m.link(t, "/usr/bin/"+name, name)
 		}
@@ -119,6 +122,22 @@ func (m machine) settings(scratch, sockets string) ([]string, error) {
 		"CONTAINERD_ADDRESS=" + filepath.Join(sockets, "ctr"), "CONTAINERD_SNAPSHOTTER=native",
 		"BUILDKIT_HOST=unix://" + filepath.Join(sockets, "bk"), "KONTOR_DOCS_BUILDKIT=" + in("buildkit"), "KONTOR_DOCS_RUNTIME=" + runtime,
 	}, nil
+}
+
+// usesDocker finds commands of docker, which needs a daemon.
+var usesDocker = regexp.MustCompile(`(?m)(^|[|(;&!])\s*docker `)
+
+// withDocker starts a docker daemon, if a step uses it, for the variables env,
+// and returns the one that says where it is. The caller calls stop.
+func withDocker(steps []step, env []string) (setting []string, stop func() error, err error) {
+	if !slices.ContainsFunc(steps, func(s step) bool { return s.kind != notRun && s.kind != write && usesDocker.MatchString(s.text) }) {
+		return nil, func() error { return nil }, nil
+	}
+	d, err := dockerd.Start(env)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []string{"DOCKER_HOST=" + d.Host()}, d.Stop, nil
 }
 
 // usesCtr finds commands of ctr, which needs a daemon.

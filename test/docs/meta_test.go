@@ -48,6 +48,8 @@ func TestHarnessFails(t *testing.T) {
 		{"a tool's configuration", "'''toml a.toml\na = 1\n'''\n'''json b.json\n{}\n'''\n'''dockerfile Dockerfile\nFROM scratch\n'''\n'''sh\ncat a.toml b.json Dockerfile\n'''\n'''text output\na = 1\n{}\nFROM scratch\n'''\n", ""},
 		{"containerd", "'''sh\nctr images ls -q\n'''\n", ""},
 		{"no such image in containerd", "'''sh\nctr images tag localhost:1/a:b localhost:1/a:c\n'''\n", "p.md:1: exit status 1"},
+		{"docker", "'''sh\ndocker image ls -q\n'''\n", ""},
+		{"no such image in docker", "'''sh\ndocker tag localhost:1/a:b localhost:1/a:c\n'''\n", "p.md:1: exit status 1"},
 		{"BuildKit, which is not there", "'''sh not-run: " + needsBuildKit + "\nfalse\n'''\n", ""},
 		{"a workflow", "'''yaml workflow\njobs:\n  a:\n    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          kontor version >\"$GITHUB_OUTPUT\"\n          cat \"$GITHUB_OUTPUT\"\n'''\n'''text output\nkontor ...\n'''\n", ""},
 		{"a workflow's wrong command", "'''yaml workflow\njobs:\n  a:\n    steps:\n      - run: kontor plan --nope\n'''\n", "p.md:1: exit status 2"},

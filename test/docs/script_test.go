@@ -95,6 +95,13 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) (failure 
 		return err
 	}
 
+	docker, stop, err := withDocker(steps, append(m.environ(), "PATH="+os.Getenv("PATH"), "HOME="+home))
+	if err != nil {
+		return err
+	}
+	defer func() { failure = errors.Join(failure, stop()) }()
+	settings = append(settings, docker...)
+
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", file)
