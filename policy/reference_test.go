@@ -2,7 +2,8 @@ package policy_test
 
 import (
 	"encoding/base64"
-	"net"
+	"math/big"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -379,12 +380,29 @@ func (f reference) compares(operator, value, of string, v policy.Version) bool {
 		b, err := base64.StdEncoding.DecodeString(of)
 		return err == nil && string(b) == value
 	case "IpAddress":
-		if !strings.Contains(of, "/") {
-			of += map[bool]string{true: "/128", false: "/32"}[strings.Contains(of, ":")]
+		of, length, whole := strings.Cut(of, "/")
+		network, errA := netip.ParseAddr(of)
+		address, errB := netip.ParseAddr(value)
+		if errA != nil || errB != nil || network.Zone()+address.Zone() != "" || network.Unmap().Is4() != address.Unmap().Is4() {
+			return false
 		}
-		_, network, err := net.ParseCIDR(of)
-		ip := net.ParseIP(value)
-		return err == nil && ip != nil && network.Contains(ip)
+		bits := network.BitLen()
+		if whole {
+			n, err := strconv.ParseUint(length, 10, 8)
+			if err != nil || int(n) > bits || length != strconv.FormatUint(n, 10) {
+				return false
+			}
+			bits = int(n)
+		}
+		if network.Is4() {
+			bits += 96
+		}
+		number := func(a netip.Addr) *big.Int {
+			b := a.As16()
+			n := new(big.Int).SetBytes(b[:])
+			return n.Rsh(n, uint(128-bits))
+		}
+		return number(network).Cmp(number(address)) == 0
 	}
 	var order int
 	if strings.HasPrefix(operator, "Numeric") {
