@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -36,19 +37,26 @@ func TestConnectionsAfterBothLengths(t *testing.T) {
 					}
 				}
 			}()
-			resp, err := http.ReadResponse(answers, nil)
-			if err == nil {
-				_, err = io.Copy(io.Discard, resp.Body)
-			}
-			if err != nil || resp.StatusCode != 401 || resp.Close != tt.closed {
-				t.Errorf("%s in pieces of %d: %v, close %v, want %v", name, pieces, err, resp != nil && resp.Close, tt.closed)
-			}
-			if err == nil && !tt.closed {
-				if _, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil {
-					resp, err = http.ReadResponse(answers, nil)
+			read := func() (status int, closes bool) {
+				resp, err := http.ReadResponse(answers, nil)
+				if err != nil {
+					t.Fatalf("%s in pieces of %d: %v", name, pieces, err)
 				}
-				if err != nil || resp.StatusCode != 200 {
-					t.Errorf("%s: the next request: %v", name, err)
+				_, err = io.Copy(io.Discard, resp.Body)
+				if err := errors.Join(err, resp.Body.Close()); err != nil {
+					t.Error(err)
+				}
+				return resp.StatusCode, resp.Close
+			}
+			if status, closes := read(); status != http.StatusUnauthorized || closes != tt.closed {
+				t.Errorf("%s in pieces of %d: %d, close %v, want %v", name, pieces, status, closes, tt.closed)
+			}
+			if !tt.closed {
+				if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				if status, _ := read(); status != http.StatusOK {
+					t.Errorf("%s: the next request: %d", name, status)
 				}
 			}
 			if err := conn.Close(); err != nil {
