@@ -36,7 +36,7 @@ func TestParseWhen(t *testing.T) {
 	}
 }
 
-func TestCut(t *testing.T) {
+func TestCutToBytes(t *testing.T) {
 	for _, tt := range []struct {
 		in   string
 		n    int

@@ -255,7 +255,7 @@ func FuzzList(f *testing.F) {
 	})
 }
 
-func TestHeld(t *testing.T) {
+func TestImagesHeldByLeases(t *testing.T) {
 	images := []lifecycle.Image{{Digest: string(one), Tags: []string{"v1"}}, {Digest: string(two)}}
 	list := []leases.Lease{
 		{"web", ecr.ImageID{Tag: "v1"}, "b"}, {"web", ecr.ImageID{Tag: "v1"}, "a"}, {"web", ecr.ImageID{Tag: "v9"}, "c"},

@@ -103,7 +103,7 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestLife(t *testing.T) {
+func TestHowLongATokenIsKept(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	for left, want := range map[time.Duration]time.Duration{12 * time.Hour: 6 * time.Hour, time.Minute: 30 * time.Second, 0: 0, -time.Hour: 0} {
 		if got := (Token{ExpiresAt: now.Add(left)}).Life(now); got != want {
