@@ -135,7 +135,7 @@ func TestServersThatAreNone(t *testing.T) {
 	sealed.Config.ErrorLog = log.New(io.Discard, "", 0)
 	defer sealed.Close()
 	for _, c := range []struct{ name, endpoint, want string }{
-		{"a web page", page.URL, "is not the AWS API: correct endpoint:"},
+		{"a web page", page.URL, "is not from the AWS API: correct endpoint:"},
 		{"no TLS", strings.Replace(page.URL, "http:", "https:", 1), "the server speaks no TLS: write http:// in endpoint:"},
 		{"a certificate of nobody", sealed.URL, "the server's certificate is not trusted: x509: "},
 	} {

@@ -223,8 +223,10 @@ func (s *Server) Identity() *identity.Service { return s.server.Identity() }
 // IAM gives access to users, roles and policies of a region's partition.
 func (s *Server) IAM(region ecr.Region) *iam.Service { return s.server.IAM(region) }
 
-// Registry and Retention give access to the operations.
-func (s *Server) Registry() *registry.Registry  { return s.server.Registry() }
+// Registry gives access to the operations.
+func (s *Server) Registry() *registry.Registry { return s.server.Registry() }
+
+// Retention gives access to the operations about keeping and removing.
 func (s *Server) Retention() *retention.Service { return s.server.Retention() }
 
 // Conn is how to reach a registry of this server as one of its users.

@@ -236,7 +236,7 @@ func TestJournal(t *testing.T) {
 	}
 	var got []entry
 	err = f.Meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
-		rows, err := r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: testkit.Home, Name: "app"}, 0, 100)
+		rows, err := r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: testkit.Home, Name: "app", Bodies: true}, 0, 100)
 		for _, e := range rows {
 			if e.Actor != testkit.Admin.ARN || !e.At.Equal(f.Now()) {
 				t.Errorf("%s by %s at %s", e.Op, e.Actor, e.At)

@@ -1,9 +1,7 @@
 package registry_test
 
 import (
-	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -11,31 +9,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/registry"
-	"github.com/kontor-registry/kontor/internal/store/meta"
-	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
-	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
-
-// databases are the kinds of database that a registry runs on.
-var databases = map[string]func(t testing.TB) meta.Store{
-	"sqlite": func(t testing.TB) meta.Store {
-		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "kontor.db")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	},
-	"postgres": func(t testing.TB) meta.Store {
-		s, err := postgres.Open(context.Background(), postgres.Config{URL: pgtest.Start(t)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	},
-}
 
 // Of 1,000 clients that push different images to one immutable tag at once,
 // by docker and by the API, exactly one wins, and the others leave nothing.

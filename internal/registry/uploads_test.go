@@ -120,34 +120,6 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errHungUp }
 
-// Two writers of one upload: the second is turned away at once.
-func TestOneWriterAtATime(t *testing.T) {
-	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
-	ctx := t.Context()
-	to := f.Repo("app", ecr.Mutable)
-	id := f.Upload(to)
-	body, feed := io.Pipe()
-	first := make(chan error, 1)
-	go func() {
-		_, err := f.AppendUpload(ctx, to, id, 0, body)
-		first <- err
-	}()
-	if _, err := feed.Write([]byte("x")); err != nil { // read, so the first has begun
-		t.Fatal(err)
-	}
-	_, err := f.AppendUpload(ctx, to, id, 0, strings.NewReader("y"))
-	testkit.WantCode(t, err, ecr.CodeInvalidLayerPart)
-	if err := feed.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-first; err != nil {
-		t.Error(err)
-	}
-	if n, err := f.UploadOffset(ctx, to, id); err != nil || n != 1 {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-}
-
 // The same content twice is kept once, and both repositories see it.
 func TestContentIsKeptOnce(t *testing.T) {
 	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})

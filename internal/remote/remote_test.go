@@ -969,7 +969,6 @@ func (b *bearer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.t.Error(err)
 		return
 	}
-	_ = resp.Body.Close() // it was read
 	for name, values := range resp.Header {
 		w.Header()[name] = values
 	}

@@ -232,8 +232,10 @@ func (s *Server) Identity() *identity.Service { return s.identity }
 // for one that has no registry here.
 func (s *Server) IAM(region ecr.Region) *iam.Service { return s.iams[region.Partition()] }
 
-// Registry and Retention give access to the operations, as s's own principals.
-func (s *Server) Registry() *registry.Registry  { return s.registry }
+// Registry gives access to the operations, as s's own principals.
+func (s *Server) Registry() *registry.Registry { return s.registry }
+
+// Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }
 
 // Run serves until ctx is done, then lets running requests finish for a

@@ -52,9 +52,11 @@ func JSON(v any) []byte {
 	return b
 }
 
-// Config and layer of the image that content makes its own.
+// ConfigOf is the config of the image that content makes its own.
 func ConfigOf(content string) []byte { return []byte(`{"of":"` + content + `"}`) }
-func LayerOf(content string) []byte  { return []byte("layer of " + content) }
+
+// LayerOf is its layer.
+func LayerOf(content string) []byte { return []byte("layer of " + content) }
 
 // Image uploads an image's blobs and returns its manifest. content makes the
 // image its own.

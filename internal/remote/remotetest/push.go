@@ -21,15 +21,27 @@ type Registry struct {
 	User, Password string
 }
 
+// Answered is what a registry answered, without the body.
+type Answered struct {
+	StatusCode int
+	Header     http.Header
+	asked      *url.URL
+}
+
+// Location is the address that the answer leads to.
+func (a Answered) Location() (*url.URL, error) {
+	return a.asked.Parse(a.Header.Get("Location"))
+}
+
 // Do sends a request to /v2/path and reads the answer.
-func (r Registry) Do(method, path, contentType string, body []byte) (*http.Response, []byte, error) {
+func (r Registry) Do(method, path, contentType string, body []byte) (Answered, []byte, error) {
 	address := "http://" + r.Host + "/v2/" + path
 	if strings.HasPrefix(path, "http://") {
 		address = path
 	}
 	req, err := http.NewRequest(method, address, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return Answered{}, nil, err
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -42,10 +54,10 @@ func (r Registry) Do(method, path, contentType string, body []byte) (*http.Respo
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return Answered{}, nil, err
 	}
 	b, err := io.ReadAll(resp.Body)
-	return resp, b, errors.Join(err, resp.Body.Close())
+	return Answered{resp.StatusCode, resp.Header, req.URL}, b, errors.Join(err, resp.Body.Close())
 }
 
 // Push pushes content into a repository.
