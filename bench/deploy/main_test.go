@@ -25,6 +25,7 @@ func TestCallsOfADeployment(t *testing.T) {
 		return map[string]int{"DescribeRepositories": 4, "ListTagsForResource": n, "GetRepositoryPolicy": n, "GetLifecyclePolicy": n}
 	}
 	apply := reads(200)
+	apply["DescribeRepositories"] += 20 // by name, before a repository counts as new
 	for _, op := range []string{"CreateRepository", "SetRepositoryPolicy", "PutLifecyclePolicy"} {
 		apply[op] = 20
 	}

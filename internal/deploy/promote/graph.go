@@ -113,10 +113,11 @@ func (w *walker) expand(v *vertex, limit chan struct{}) {
 			}
 		})
 	}
-	if v.kind == KindSignature || isIndex(v.MediaType) || v.body != nil {
+	signature := v.kind == KindSignature // descend may write it
+	if signature || isIndex(v.MediaType) || v.body != nil {
 		do(func() error { return w.descend(v, limit) })
 	}
-	if v.kind == KindSignature {
+	if signature {
 		return // what cosign keeps is not signed itself
 	}
 	do(func() error { return w.findReferrers(v, limit) })
