@@ -380,7 +380,7 @@ func TestLooksAtTheResult(t *testing.T) {
 	execute("prod/website:1.0 is promoted, but registry prod does not list sha256:")
 	w.prod.proxy.Reset()
 	w.prod.proxy.On("^GET .*/manifests/1.0", -1, func(x *remotetest.Exchange) { x.R.URL.Path = "/v2/website/manifests/2.0"; x.Pass() })
-	execute("prod/website:1.0 is " + string(other.Index.Digest) + ", and not " + string(g.Index.Digest) + ": somebody has moved the tag")
+	execute("prod/website:1.0 is " + string(other.Index.Digest) + ", not " + string(g.Index.Digest) + ": the tag was moved")
 }
 
 // A registry collects layers that no image has, also those that the plan saw.

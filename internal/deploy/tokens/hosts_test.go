@@ -115,7 +115,7 @@ func TestOr(t *testing.T) {
 		}
 	}
 	none := remote.SourceFunc(func(context.Context, string) (remote.Credential, error) { return remote.Credential{}, nil })
-	if _, err := tokens.Or(h, none).Credential(t.Context(), "broken.example"); err == nil || !strings.Contains(err.Error(), "says neither endpoint nor local") {
+	if _, err := tokens.Or(h, none).Credential(t.Context(), "broken.example"); err == nil || !strings.Contains(err.Error(), "has neither endpoint nor local") {
 		t.Error(err)
 	}
 }
