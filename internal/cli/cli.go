@@ -313,8 +313,13 @@ to its own ECR-compatible registry.`,
 // means to it.
 const annotationPending = "pending"
 
+// annotationRuns is the annotation of a command that does something itself and has
+// commands below it.
+const annotationRuns = "runs"
+
 // usageTemplate ends with the exit codes and an example.
-const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
+const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}{{if index .Annotations "runs"}}
+  {{.UseLine}}{{end}}
   {{.CommandPath}} COMMAND{{else if .Runnable}}
   {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
 

@@ -116,28 +116,29 @@ func promoteCommand(e *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "promote [SOURCE DESTINATION | IMAGE --to REGISTRY] [flags]",
 		Short: "Copy images to another repository, account, region or registry",
-		Long: `Copy an image, as it is, with its platforms, signatures, SBOMs and attestations.
-Nothing is sent before it is certain to be taken, as far as that can be known;
-the tag is set once and last. What is there already is not sent again, so a
-promotion that was interrupted is finished by running it again. Nothing is ever
-deleted, and a tag is taken from another image only with --move.
+		Annotations: map[string]string{annotationRuns: "yes"},
+		Long: `Copy an image unchanged, with its platforms, signatures, SBOMs and attestations.
+Everything that can be checked is checked before anything is sent, and the tag is
+set once, last. Content that is already there is not sent again, so run an
+interrupted promotion again to finish it. Nothing is ever deleted, and a tag is
+moved from another image only with --move.
 
 SOURCE and DESTINATION are names of images. They begin with the name of one of
-the file's registries, or with a host. A destination without a tag has the tag of
+the file's registries, or with a host. A destination without a tag gets the tag of
 the source.
 
-IMAGE takes the routes of the file that lead to the registry of --to: its
-promotions. --route alone promotes all images that take the route; --repository,
---tag and --newest narrow it down.
+IMAGE takes the routes of the file (promotions:) that lead to the registry of --to.
+--route alone promotes all images that match the route; --repository, --tag and
+--newest select some of them.
 
 --dry-run shows what would be done, and which tags are left out and why. --out
-writes the plan to a file, which --plan carries out: exactly that, or nothing
-where an image or a tag has moved since.
+writes the plan to a file. --plan executes exactly that plan, or nothing if an image
+or a tag has changed since.
 
-Registries of the file are reached as the file says. For others the password is
+Registries of the file are reached as the file says. For others, the password is
 that of the registry on this machine, of AWS, or of docker's configuration.
 
-An image that fails or is refused does not hold up the others.`,
+If an image fails or is refused, the others are still promoted.`,
 		Example: `  kontor promote staging/website:1.4.2 prod/website
   kontor promote docker.io/library/alpine:3.20 prod/mirror/alpine --platform linux/arm64
   kontor promote website:1.4.2 --to prod
