@@ -114,8 +114,8 @@ type promoteOptions struct {
 func promoteCommand(e *Env) *cobra.Command {
 	var o promoteOptions
 	cmd := &cobra.Command{
-		Use:   "promote [SOURCE DESTINATION | IMAGE --to REGISTRY] [flags]",
-		Short: "Copy images to another repository, account, region or registry",
+		Use:         "promote [SOURCE DESTINATION | IMAGE --to REGISTRY] [flags]",
+		Short:       "Copy images to another repository, account, region or registry",
 		Annotations: map[string]string{annotationRuns: "yes"},
 		Long: `Copy an image unchanged, with its platforms, signatures, SBOMs and attestations.
 Everything that can be checked is checked before anything is sent, and the tag is
