@@ -649,7 +649,7 @@ func TestReferenceAgrees(t *testing.T) {
 		}
 	})
 	t.Logf("drawn: %v", seen)
-	if seen[policy.Allowed] < 100 || seen[policy.Denied] < 100 {
+	if all := seen[policy.Allowed] + seen[policy.Denied]; seen[policy.Allowed] < all/10 || seen[policy.Denied] < all/10 {
 		t.Errorf("the outcomes drawn are %v", seen)
 	}
 }
@@ -699,7 +699,7 @@ func TestUnknownsAreNoGuess(t *testing.T) {
 		}
 	})
 	t.Logf("%d depend, %d are decided", depends, decided)
-	if depends < 30 || decided < 200 {
+	if all := depends + decided; depends < all/100 || decided < all/4 {
 		t.Error("the questions drawn are too much alike")
 	}
 }
