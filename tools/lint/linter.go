@@ -89,7 +89,7 @@ func collected(a *analysis.Analyzer) *analysis.Analyzer {
 	return &c
 }
 
-// nolint is a comment that suppresses findings.
+// A nolint comment suppresses findings.
 type nolint struct {
 	pos      token.Pos
 	from, to int             // the lines it is for
