@@ -50,6 +50,29 @@ var ecrDifferences = expected{
 			why:   "neither of the two is listed",
 			names: []string{"sparse/tag-list"},
 		},
+		{
+			why:   "content is known by its sha256 alone: InvalidLayerException",
+			names: under([]string{"sha512 blobs"}, "chunked multi and put chunk/blob-patch-chunked", "chunked multi/blob-patch-chunked", "chunked out-of-order and put chunk/blob-patch-chunked", "chunked out-of-order/blob-patch-chunked", "chunked single/blob-patch-chunked", "mount missing/blob-mount", "post only/blob-post-only", "post+put/blob-post-put", "stream/blob-patch-stream", "emptyJSON/blob-get", "emptyJSON/blob-head", "emptyJSON/blob-patch-chunked", "emptyJSON/blob-patch-stream", "emptyJSON/blob-post-only", "emptyJSON/blob-post-put", "mount anonymous/blob-mount-anonymous", "mount anonymous/blob-patch-chunked", "mount anonymous/blob-patch-stream", "mount anonymous/blob-post-only", "mount anonymous/blob-post-put", "mount/blob-mount", "mount/blob-patch-chunked", "mount/blob-patch-stream", "mount/blob-post-only", "mount/blob-post-put", "range requests/blob-patch-chunked", "range requests/blob-patch-stream", "range requests/blob-post-only", "range requests/blob-post-put"),
+		},
+		{
+			why:   "likewise, and so for each blob of an image",
+			times: 6,
+			names: under([]string{"sha512", "tag-param-sha512"}, "head/blob-head", "pull/blob-get", "push/blob-patch-chunked", "push/blob-patch-stream", "push/blob-post-only", "push/blob-post-put"),
+		},
+		{
+			why:   "an image by its sha512: ImageDigestDoesNotMatchException",
+			times: 3,
+			names: under([]string{"sha512", "tag-param-sha512"}, "head/manifest-head-by-digest", "pull/manifest-by-digest", "push/manifest-by-digest"),
+		},
+		{
+			why:   "and by a tag that was to be set with it",
+			times: 4,
+			names: under([]string{"tag-param-sha512"}, "head/manifest-head-by-tag", "pull/manifest-by-tag", "push/manifest-by-tag"),
+		},
+		{
+			why:   "which is not listed then",
+			names: []string{"tag-param-sha512/tag-list"},
+		},
 	},
 	skips: []group{
 		{
@@ -58,7 +81,7 @@ var ecrDifferences = expected{
 		},
 		{
 			why:   "what no image refers to is not mounted, and none is searched for: the client uploads instead",
-			names: under(algorithms, "mount/blob-mount", "mount anonymous/blob-mount-anonymous"),
+			names: under([]string{"sha256 blobs"}, "mount/blob-mount", "mount anonymous/blob-mount-anonymous"),
 		},
 	},
 }
