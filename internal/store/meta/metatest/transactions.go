@@ -142,8 +142,11 @@ func openSnapshot(t *testing.T, s meta.Store) {
 		t.Errorf("tags before, after, and in the next snapshot: %v", got)
 	}
 	endSecond()
-	if _, _, err := s.Snapshot(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("opening with a context that is done: %v", err)
+	for range 50 { // what a driver says of a connection that was given up differs
+		if _, _, err := s.Snapshot(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, meta.ErrUnavailable) {
+			t.Errorf("opening with a context that is done: %v", err)
+			break
+		}
 	}
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -244,6 +245,7 @@ func TestClassify(t *testing.T) {
 		{"connection_failure", code("08006"), sqlstore.ScopeConnection, meta.ErrUnavailable},
 		{"syntax_error", code("42601"), sqlstore.ScopeSavepoint, nil},
 		{"end of file", fmt.Errorf("reading: %w", io.ErrUnexpectedEOF), sqlstore.ScopeConnection, meta.ErrUnavailable},
+		{"a connection that its user gave up", fmt.Errorf("%w: %w", context.Canceled, driver.ErrBadConn), sqlstore.ScopeConnection, nil},
 		{"anything else", errors.New("conversion"), sqlstore.ScopeSavepoint, nil},
 	} {
 		got := classify(test.err)

@@ -26,7 +26,7 @@ func newSession(ctx context.Context, db *sql.DB, d *Dialect) (*session, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		s := &session{d: d}
-		return nil, s.fail(err)
+		return nil, s.fail(ctx, err)
 	}
 	s := &session{d: d, conn: conn}
 	if d.Prepare {
@@ -54,8 +54,13 @@ func (s *session) discard() {
 	_ = s.close() // what it has to say was said by the failure
 }
 
-// fail records err and returns it in the words of package meta.
-func (s *session) fail(err error) error {
+// fail records err and returns it in the words of package meta. Of a caller who
+// gave up, drivers say what they saw last, such as a bad connection; the error
+// is the caller's own.
+func (s *session) fail(ctx context.Context, err error) error {
+	if gaveUp := ctx.Err(); errors.Is(gaveUp, context.Canceled) && !errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("%w: %w", gaveUp, err)
+	}
 	f := s.d.Classify(err)
 	if f.Scope < ScopeConnection && f.Scope > ScopeStatement && s.closed() {
 		f = Fault{ScopeConnection, f.Is}
@@ -106,11 +111,11 @@ func (s *session) exec(ctx context.Context, text string, args ...any) (int64, er
 		}
 	}
 	if err != nil {
-		return 0, s.fail(err)
+		return 0, s.fail(ctx, err)
 	}
 	n, err := res.RowsAffected()
 	if err != nil {
-		return 0, s.fail(err)
+		return 0, s.fail(ctx, err)
 	}
 	return n, nil
 }
@@ -130,15 +135,15 @@ func (s *session) query(ctx context.Context, scan func(*sql.Rows) error, text st
 		}
 	}
 	if err != nil {
-		return s.fail(err)
+		return s.fail(ctx, err)
 	}
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return s.fail(errors.Join(err, rows.Close()))
+			return s.fail(ctx, errors.Join(err, rows.Close()))
 		}
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return s.fail(err)
+		return s.fail(ctx, err)
 	}
 	return nil
 }

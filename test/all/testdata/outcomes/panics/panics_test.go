@@ -7,12 +7,8 @@ import (
 
 func TestPanics(t *testing.T) {
 	fmt.Println("printed by a test that panics")
-	done := make(chan bool)
-	go func() {
-		defer close(done)
-		panicsHere()
-	}()
-	<-done
+	go panicsHere()
+	select {} // a test that ended while the panic unwinds might count as passed
 }
 
 func panicsHere() { panic("on purpose") }
