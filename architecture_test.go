@@ -70,6 +70,7 @@ var rooms = map[string]int{
 	"internal/remote":              29,
 	"internal/retention":           30,
 	"internal/registry":            31,
+	"internal/unconfigured":        32,
 	"internal/jobs":                35,
 	"internal/testkit":             36,
 	"internal/deploy":              30,
