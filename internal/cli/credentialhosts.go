@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,7 +86,7 @@ func localSource(ctx context.Context, e *Env, at, data string) (tokens.Source, e
 		return tokens.Source{}, tokens.ErrUnknownHost
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
-	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return sameHost(r.Host, at) })
+	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return servedAt(r, at) })
 	switch {
 	case i < 0:
 		return tokens.Source{}, tokens.ErrUnknownHost
@@ -105,6 +106,20 @@ func sourceOf(c host.Conn) tokens.Source {
 		Host: c.Host, Region: c.Registry.Region, Endpoint: c.Endpoint,
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient,
 	}
+}
+
+// servedAt reports whether a host that someone uses is that of r.
+func servedAt(r datadir.Registry, used string) bool {
+	return sameHost(r.Host, used) || sameHost(endpointHost(r.Endpoint), used)
+}
+
+// endpointHost is the host of a URL, with its port.
+func endpointHost(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // sameHost reports whether a host that someone uses is that of a registry,

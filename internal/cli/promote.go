@@ -88,7 +88,7 @@ func localAt(ctx context.Context, e *Env, data, at string) (l run.Local, ok bool
 		return l, false, nil // without a home there is no data folder
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
-	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return sameHost(r.Host, at) })
+	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return servedAt(r, at) })
 	if i < 0 || !running {
 		return l, false, nil
 	}
