@@ -473,6 +473,11 @@ func blobsOf(m manifest.Manifest) []Blob {
 	for _, d := range m.Blobs() {
 		out = append(out, Blob{Digest: d, Size: sizes[d]})
 	}
+	for _, c := range m.Children {
+		if !manifest.IsManifest(c.MediaType) {
+			out = append(out, Blob{Digest: c.Digest, Size: c.Size})
+		}
+	}
 	return out
 }
 
@@ -488,6 +493,9 @@ func (x *planner) checkECR(context.Context) error {
 		}
 		if _, err := manifest.Parse(v.body, v.MediaType); err != nil {
 			x.image.find(CodeNotForECR, plan.Error, "registry %s refuses the %s %s: its artifactType %q has parameters", x.to.registry.Name, v.kind, v.Digest, v.parsed.ArtifactType)
+		}
+		if slices.ContainsFunc(v.parsed.Children, func(c manifest.Descriptor) bool { return !manifest.IsManifest(c.MediaType) }) {
+			x.image.find(CodeNotForECR, plan.Warning, "registry %s refuses the index %s if it does as Amazon ECR: it lists blobs, not images; BuildKit's cache export takes image-manifest=true", x.to.registry.Name, v.Digest)
 		}
 		if v.parsed.Kind == manifest.Image && len(v.parsed.Layers) == 0 {
 			x.image.find(CodeNotForECR, plan.Error, "registry %s refuses the %s %s: it has no layers", x.to.registry.Name, v.kind, v.Digest)
