@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"github.com/kontor-registry/kontor/internal/cli/command"
+
 	"context"
 	"fmt"
 	"maps"
@@ -17,7 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
-func importCommand(e *Env) *cobra.Command {
+func importCommand(e *command.Env) *cobra.Command {
 	var (
 		o              importOptions
 		output, format string
@@ -42,7 +44,7 @@ read somebody gains or loses.`,
 		Example: `  kontor import --account 111111111111 --region us-east-2 -o kontor.yaml
   kontor import --data ./registry --repository 'team/*'
   kontor import -f kontor.yaml --target prod --exact`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			language, err := importLanguage(output, format)
 			if err != nil {
@@ -56,7 +58,7 @@ read somebody gains or loses.`,
 			for i, n := range f.Notices {
 				notices[i] = n.String()
 			}
-			e.notices(notices)
+			e.Notices(notices)
 			if output == "" || output == "-" {
 				_, err := e.Stdout.Write(f.Text)
 				return err
@@ -65,15 +67,15 @@ read somebody gains or loses.`,
 				return err
 			}
 			_, err = fmt.Fprintf(e.Stderr, "%s is written, with %s: kontor plan -f %s shows what applying it would change\n",
-				output, plural(f.Repositories, "repository", "repositories"), output)
+				output, command.Plural(f.Repositories, "repository", "repositories"), output)
 			return err
 		},
 	}
 	o.flags(e, cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write `FILE`, which must not exist, or stdout for - (default stdout)")
 	cmd.Flags().StringVar(&format, "format", "", "write `FORMAT`: yaml, json or hcl (default that of FILE, else yaml)")
-	completeWords(cmd, "format", formats()...)
-	must(cmd.MarkFlagFilename("output", "yaml", "yml", "json", "hcl", "tfvars"))
+	command.CompleteWords(cmd, "format", formats()...)
+	command.Must(cmd.MarkFlagFilename("output", "yaml", "yml", "json", "hcl", "tfvars"))
 	return cmd
 }
 
@@ -90,27 +92,27 @@ func importLanguage(output, format string) (lang.Language, error) {
 	case format == "":
 		return language, nil
 	case !slices.Contains(formats(), format):
-		return "", usagef("--format %s: want %s", format, nameList(formats(), "or"))
+		return "", command.Usagef("--format %s: want %s", format, command.NameList(formats(), "or"))
 	case output != "" && output != "-" && string(language) != format:
-		return "", usagef("%s would be read as %s: choose a name that ends in .%s", output, language, format)
+		return "", command.Usagef("%s would be read as %s: choose a name that ends in .%s", output, language, format)
 	}
 	return lang.Language(format), nil
 }
 
 // importOptions are the flags that say what to read, and how.
 type importOptions struct {
-	targetOptions
+	command.TargetOptions
 	account, region, profile, roleARN, endpoint string
 	repositories                                []string
 	exact                                       bool
 	stack                                       string
 }
 
-func (o *importOptions) flags(e *Env, cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&o.files, "file", "f", nil, "read the registry of `FILE` that --target names; may be given several times (default none)")
-	must(cmd.MarkFlagFilename("file", "yaml", "yml", "json", "hcl", "tfvars"))
-	dataFlag(e, cmd, &o.data)
-	targetFlag(e, cmd, &o.target, &o.fileOptions, "with -f, read the entry `NAME` of the file's registries (default the only one)")
+func (o *importOptions) flags(e *command.Env, cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&o.Files, "file", "f", nil, "read the registry of `FILE` that --target names; may be given several times (default none)")
+	command.Must(cmd.MarkFlagFilename("file", "yaml", "yml", "json", "hcl", "tfvars"))
+	command.DataFlag(e, cmd, &o.Data)
+	command.TargetFlag(e, cmd, &o.Target, &o.FileOptions, "with -f, read the entry `NAME` of the file's registries (default the only one)")
 	cmd.Flags().StringVar(&o.account, "account", "", "read a registry of the AWS account `ID`; needs --region (default none)")
 	cmd.Flags().StringVar(&o.region, "region", "", "with --account, read that of `REGION` (default none)")
 	cmd.Flags().StringVar(&o.profile, "profile", "", "with --account, take credentials from the `PROFILE` of the AWS configuration (default none)")
@@ -122,10 +124,10 @@ func (o *importOptions) flags(e *Env, cmd *cobra.Command) {
 }
 
 // importFile reads what o says and makes a file of it.
-func importFile(ctx context.Context, e *Env, o importOptions, language lang.Language) (_ importer.File, err error) {
+func importFile(ctx context.Context, e *command.Env, o importOptions, language lang.Language) (_ importer.File, err error) {
 	for _, glob := range o.repositories {
 		if !fields.RepositoryGlob.MatchString(glob) {
-			return importer.File{}, usagef("--repository %s: want the name of a repository, with * for any characters", glob)
+			return importer.File{}, command.Usagef("--repository %s: want the name of a repository, with * for any characters", glob)
 		}
 	}
 	opts := importer.Options{Language: language, Exact: o.exact, Stack: o.stack, NewStack: starterStack()}
@@ -135,22 +137,22 @@ func importFile(ctx context.Context, e *Env, o importOptions, language lang.Lang
 		return importer.File{}, err
 	case from != nil:
 		cfg.File = from
-	case len(o.files) > 0:
-		if cfg.File, err = loadFile(e, o.fileOptions, e.Stderr); err != nil {
+	case len(o.Files) > 0:
+		if cfg.File, err = command.LoadFile(e, o.FileOptions, e.Stderr); err != nil {
 			return importer.File{}, err
 		}
 		if name, explicit := cfg.File.Stack(); explicit {
 			opts.NewStack = name
 		}
-		if o.target != "" {
-			cfg.Targets = []string{o.target}
+		if o.Target != "" {
+			cfg.Targets = []string{o.Target}
 		}
 	}
-	r, err := openRun(ctx, e, cfg, o.data)
+	r, err := command.OpenRun(ctx, e, cfg, o.Data)
 	if err != nil {
 		return importer.File{}, err
 	}
-	defer closing(&err, r.Close)
+	defer command.Closing(&err, r.Close)
 	if err := r.Err(); err != nil {
 		return importer.File{}, err
 	}
@@ -159,7 +161,7 @@ func importFile(ctx context.Context, e *Env, o importOptions, language lang.Lang
 		return importer.File{}, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(seen.Hidden)) {
-		e.notices([]string{fmt.Sprintf("repository %s: left out: %s", name, seen.Hidden[name])})
+		e.Notices([]string{fmt.Sprintf("repository %s: left out: %s", name, seen.Hidden[name])})
 	}
 	f, err := importer.Write(seen, opts)
 	if stacks, ok := err.(*importer.StackError); ok {
@@ -178,16 +180,16 @@ func (o *importOptions) wants(name ecr.RepositoryName) bool {
 func (o *importOptions) registry() (*spec.File, error) {
 	given := [][2]string{{"account", o.account}, {"region", o.region}, {"role_arn", o.roleARN}, {"profile", o.profile}, {"endpoint", o.endpoint}}
 	if !slices.ContainsFunc(given, func(f [2]string) bool { return f[1] != "" }) {
-		if o.target != "" && len(o.files) == 0 {
-			return nil, usagef("--target names a registry of a file: pass -f FILE as well")
+		if o.Target != "" && len(o.Files) == 0 {
+			return nil, command.Usagef("--target names a registry of a file: pass -f FILE as well")
 		}
 		return nil, nil
 	}
 	switch {
 	case o.account == "" || o.region == "":
-		return nil, usagef("a registry of AWS is an account in a region: pass --account and --region")
-	case len(o.files) > 0 || o.data != "" || o.target != "":
-		return nil, usagef("--account cannot be combined with --file, --target and --data: choose one registry")
+		return nil, command.Usagef("a registry of AWS is an account in a region: pass --account and --region")
+	case len(o.Files) > 0 || o.Data != "" || o.Target != "":
+		return nil, command.Usagef("--account cannot be combined with --file, --target and --data: choose one registry")
 	}
 	entry := lang.NewMapping().Add("name", lang.NewText(o.region))
 	for _, f := range given {
@@ -202,7 +204,7 @@ func (o *importOptions) registry() (*spec.File, error) {
 	f, _, err := spec.Load(spec.Source{Name: "flags.json", Data: text})
 	if errs, ok := err.(spec.Errors); ok && len(errs) > 0 {
 		field := strings.TrimPrefix(errs[0].Field, "registries[0].")
-		return nil, usagef("--%s: %s", strings.ReplaceAll(field, "_", "-"), errs[0].Message)
+		return nil, command.Usagef("--%s: %s", strings.ReplaceAll(field, "_", "-"), errs[0].Message)
 	}
 	return f, err
 }
