@@ -60,6 +60,7 @@ var rooms = map[string]int{
 	"internal/deploy/lang":         19,
 	"internal/deploy/spec":         20,
 	"internal/deploy/plan":         20,
+	"internal/deploy/importer":     31,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
 	"internal/deploy/leasetags":    21,
