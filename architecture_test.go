@@ -62,6 +62,7 @@ var rooms = map[string]int{
 	"internal/deploy/plan":         20,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
+	"internal/deploy/effects":      25,
 	"internal/deploy/leasetags":    21,
 	"internal/pgtest":              20,
 

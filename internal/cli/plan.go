@@ -53,6 +53,7 @@ func planCommand(e *Env) *cobra.Command {
 		markdown    bool
 		exitCode    bool
 		documents   bool
+		verbose     bool
 		refreshOnly bool
 		out         string
 		used        usedOptions
@@ -110,7 +111,7 @@ or that has a lease in the registry (kontor lease).`,
 				err = render.PlanMarkdown(e.Stdout, set)
 			default:
 				opts := e.options(e.Stdout)
-				opts.Documents = documents
+				opts.Documents, opts.Verbose = documents, verbose
 				err = render.Plans(e.Stdout, set, opts)
 			}
 			if err != nil {
@@ -142,6 +143,7 @@ or that has a lease in the registry (kontor lease).`,
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the plan to `PLAN`, for kontor apply PLAN")
 	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show what has drifted from the file, as a plan that cannot be applied (default false)")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when there are changes (default false)")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list every image and right that is affected, and what other accounts must allow (default false)")
 	cmd.Flags().BoolVar(&documents, "documents", false, "show a text diff of the policy documents (default false)")
 	return cmd
 }

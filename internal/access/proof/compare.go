@@ -45,6 +45,7 @@ type heldAt struct {
 // Held is a right that a principal has, or may have.
 type Held struct {
 	Principal string
+	Account   string // "" for a service and for Anyone
 	Right     Right
 	Outcome   Outcome
 }
@@ -73,7 +74,7 @@ func (p *Prover) Compare(before, after Repository) (Comparison, error) {
 	// Whoever one side names is asked about on the other as well, and known by what
 	// both say.
 	both := *p
-	both.repositories = append(slices.Clip(p.repositories), *old, *now)
+	both.beside = []*repository{old, now}
 	p = &both
 	was := map[string]principal{}
 	for _, who := range p.candidates(old, namesOf(now)...) {
@@ -84,8 +85,12 @@ func (p *Prover) Compare(before, after Repository) (Comparison, error) {
 	for _, who := range p.candidates(now, namesOf(old)...) {
 		for _, right := range Rights() {
 			a := answer(who, now, actions[right])
+			account := who.caller.Account
+			if who.ARN == Anyone || who.caller.Type == policy.Service {
+				account = ""
+			}
 			if a.Outcome != Denied && (right == Delete || right == Admin) {
-				out.After = append(out.After, Held{who.ARN, right, a.Outcome})
+				out.After = append(out.After, Held{who.ARN, account, right, a.Outcome})
 			}
 			if a.Outcome != Denied && a.Outcome != Partly && who.caller.Type != policy.RootUser {
 				able[heldAt{who.caller.Account, right}] = true
@@ -94,10 +99,7 @@ func (p *Prover) Compare(before, after Repository) (Comparison, error) {
 			if a.Outcome == b.Outcome {
 				continue
 			}
-			d := Difference{Principal: who.ARN, Right: right, Before: b.Outcome, After: a.Outcome}
-			if who.ARN != Anyone && who.caller.Type != policy.Service {
-				d.Account = who.caller.Account
-			}
+			d := Difference{Principal: who.ARN, Account: account, Right: right, Before: b.Outcome, After: a.Outcome}
 			for _, x := range a.Actions {
 				d.DependsOn = append(d.DependsOn, x.DependsOn...)
 			}

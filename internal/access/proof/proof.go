@@ -192,6 +192,7 @@ type ActionAnswer struct {
 // Prover answers questions about one World. It is safe for concurrent use.
 type Prover struct {
 	repositories []repository
+	beside       []*repository // more that name principals
 	registries   map[ecr.RegistryID]registry
 	principals   []principal
 	seen         []string
