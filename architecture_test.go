@@ -63,6 +63,7 @@ var rooms = map[string]int{
 	"internal/deploy/importer":     31,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
+	"internal/deploy/effects":      25,
 	"internal/deploy/leasetags":    21,
 	"internal/pgtest":              20,
 
