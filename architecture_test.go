@@ -27,6 +27,7 @@ var rooms = map[string]int{
 	"internal/jsonpos":    0,
 	"internal/jsonscan":   0,
 	"internal/spelling":   0,
+	"internal/race":       0,
 	"internal/version":    0,
 	"internal/dockerauth": 0,
 	"internal/textfile":   0,
