@@ -60,8 +60,10 @@ var rooms = map[string]int{
 	"internal/deploy/lang":         19,
 	"internal/deploy/spec":         20,
 	"internal/deploy/plan":         20,
+	"internal/deploy/importer":     31,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
+	"internal/deploy/effects":      25,
 	"internal/deploy/leasetags":    21,
 	"internal/pgtest":              20,
 
@@ -70,6 +72,7 @@ var rooms = map[string]int{
 	"internal/remote":              29,
 	"internal/retention":           30,
 	"internal/registry":            31,
+	"internal/unconfigured":        32,
 	"internal/jobs":                35,
 	"internal/testkit":             36,
 	"internal/deploy":              30,

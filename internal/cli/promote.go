@@ -92,7 +92,7 @@ func localAt(ctx context.Context, e *command.Env, data, at string) (l run.Local,
 		return l, false, nil // without a home there is no data folder
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
-	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return logincmd.SameHost(r.Host, at) })
+	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return logincmd.ServedAt(r, at) })
 	if i < 0 || !running {
 		return l, false, nil
 	}

@@ -167,6 +167,9 @@ func (w *walker) descend(v *vertex, limit chan struct{}) error {
 		return err
 	}
 	for i, d := range described {
+		if !manifest.IsManifest(d.MediaType) {
+			continue // a blob of the index, see blobsOf
+		}
 		kind := KindImage
 		if v.kind == KindReferrer {
 			kind = KindReferrer

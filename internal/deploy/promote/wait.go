@@ -139,6 +139,9 @@ func lookAtIndex(ctx context.Context, r *repository, d ecr.Digest, seen map[ecr.
 		return nil, "", err
 	}
 	for _, c := range parsed.Children {
+		if !manifest.IsManifest(c.MediaType) {
+			continue // a blob, of which the registry that took the index made sure
+		}
 		platform := platforms.Of(c.Platform)
 		if !seen[c.Digest] {
 			_, err := r.remote.Resolve(ctx, string(c.Digest))

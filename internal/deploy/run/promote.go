@@ -383,11 +383,10 @@ func (p *Promoter) connect(ctx context.Context, t state.Target, local Local) (*p
 	if err != nil {
 		return nil, err
 	}
-	host, plain := local.Host, strings.HasPrefix(conn.Target.Endpoint, "http://")
-	if host == "" {
-		if host, err = p.hostOf(ctx, conn.Target); err != nil {
-			return nil, err
-		}
+	plain := strings.HasPrefix(conn.Target.Endpoint, "http://")
+	host, err := p.hostOf(ctx, conn.Target)
+	if err != nil {
+		return nil, err
 	}
 	var transport http.RoundTripper
 	if c, ok := local.HTTPClient.(*http.Client); ok && c != nil {
