@@ -79,7 +79,11 @@ var rooms = map[string]int{
 	"internal/deploy":              30,
 	"internal/deploy/clusters":     31,
 	"internal/deploy/tokens":       31,
-	"internal/deploy/promote":      31,
+	"internal/deploy/promote":      32,
+
+	"internal/deploy/promote/amazon":    33,
+	"internal/deploy/promote/history":   31,
+	"internal/deploy/promote/platforms": 31,
 
 	"internal/report":         28,
 	"internal/report/rollout": 38,

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
@@ -344,7 +346,7 @@ repository can write one.`,
 				return err
 			}
 			defer command.Closing(&err, p.Close)
-			h := rollout.History{Records: []promote.Record{}}
+			h := rollout.History{Records: []history.Record{}}
 			if h.Image, err = p.Image(args[0]); err != nil {
 				return err
 			}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/amazon"
+
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
@@ -400,7 +402,7 @@ func (p *Promoter) connect(ctx context.Context, t state.Target, local Local) (*p
 	if err != nil {
 		return nil, err
 	}
-	account := promote.Account{Conn: conn, Now: p.cfg.Now}
+	account := amazon.Account{Conn: conn, Now: p.cfg.Now}
 	if p.cfg.File != nil && p.target(t.Name) != nil {
 		account.Desired = p.cfg.File.Desired(t.Registry).For(t)
 	}
