@@ -8,4 +8,4 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(cli.Args(os.Args))) }
+func main() { os.Exit(cli.Main(os.Args)) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
@@ -19,27 +20,27 @@ import (
 
 // applyOptions are the flags of commands that change registries.
 type applyOptions struct {
-	targetsOptions
-	usedOptions
+	command.TargetsOptions
+	command.UsedOptions
 	asJSON, yes bool
 }
 
-func (o *applyOptions) flags(e *Env, cmd *cobra.Command) {
-	o.targetsOptions.flags(e, cmd)
-	o.parallelFlag(cmd)
-	jsonFlag(cmd, &o.asJSON)
+func (o *applyOptions) flags(e *command.Env, cmd *cobra.Command) {
+	o.TargetsOptions.Flags(e, cmd)
+	o.ParallelFlag(cmd)
+	command.JSONFlag(cmd, &o.asJSON)
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "skip the confirmation prompt (default false)")
-	o.usedOptions.flags(cmd)
+	o.UsedOptions.Flags(cmd)
 }
 
-func (o *applyOptions) check(e *Env) error {
-	if err := e.mayAsk(o.yes, o.asJSON); err != nil {
+func (o *applyOptions) check(e *command.Env) error {
+	if err := e.MayAsk(o.yes, o.asJSON); err != nil {
 		return err
 	}
-	return o.targetsOptions.check()
+	return o.TargetsOptions.Check()
 }
 
-func applyCommand(e *Env) *cobra.Command {
+func applyCommand(e *command.Env) *cobra.Command {
 	var (
 		o   applyOptions
 		end endOptions
@@ -72,14 +73,14 @@ and never to AWS.`,
   kontor apply --target prod --yes --json
   kontor apply --prune
   kontor plan -o next.plan && kontor apply next.plan`,
-		Args: between(0, 1),
+		Args: command.Between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := errors.Join(o.check(e), end.check()); err != nil {
 				return err
 			}
 			if len(args) > 0 {
 				if end.prune {
-					return usagef("a plan file already says what is deleted: leave out --prune, or pass it to kontor plan")
+					return command.Usagef("a plan file already says what is deleted: leave out --prune, or pass it to kontor plan")
 				}
 				return applyFile(cmd.Context(), e, args[0], o)
 			}
@@ -92,7 +93,7 @@ and never to AWS.`,
 }
 
 // applyFile applies the plan of a file, or nothing.
-func applyFile(ctx context.Context, e *Env, name string, o applyOptions) (err error) {
+func applyFile(ctx context.Context, e *command.Env, name string, o applyOptions) (err error) {
 	set, err := readPlan(name)
 	if err != nil {
 		if _, there := os.Stat(name); there == nil && slices.Contains(spec.Endings(), filepath.Ext(name)) {
@@ -100,44 +101,41 @@ func applyFile(ctx context.Context, e *Env, name string, o applyOptions) (err er
 		}
 		return err
 	}
-	if len(o.files) == 0 && e.Getenv(envFile) == "" {
-		o.files = set.Files
+	if len(o.Files) == 0 && e.Getenv(command.EnvFile) == "" {
+		o.Files = set.Files
 	}
-	if len(o.targets) > 0 || e.Getenv(envTarget) != "" {
-		return usagef("a plan file is applied as a whole: leave out --target and %s, or pass them to kontor plan", envTarget)
+	if len(o.Targets) > 0 || e.Getenv(command.EnvTarget) != "" {
+		return command.Usagef("a plan file is applied as a whole: leave out --target and %s, or pass them to kontor plan", command.EnvTarget)
 	}
 	for _, p := range set.Plans {
-		o.targets = append(o.targets, p.Target.Name)
+		o.Targets = append(o.Targets, p.Target.Name)
 	}
-	if len(o.targets) == 0 {
+	if len(o.Targets) == 0 {
 		return fmt.Errorf("%s does not contain a plan", name)
 	}
-	r, err := openUsed(ctx, e, o.targetsOptions, o.usedOptions)
+	r, err := command.OpenUsed(ctx, e, o.TargetsOptions, o.UsedOptions)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, r.Close)
+	defer command.Closing(&err, r.Close)
 	p, err := r.Adopt(ctx, set)
 	var stale *run.StaleError
 	switch {
 	case errors.As(err, &stale):
 		return errors.Join(err, fmt.Errorf("%s is out of date and nothing was changed: run kontor plan again", name))
 	case err != nil:
-		return errors.Join(err, errNothing)
+		return errors.Join(err, command.ErrNothing)
 	}
 	return apply(ctx, e, r, p, o)
 }
 
-// errNothing ends what came to nothing.
-var errNothing = errors.New("nothing was changed")
-
 // applyPlan plans and applies.
-func applyPlan(ctx context.Context, e *Env, o applyOptions, options plan.Options) (err error) {
-	r, err := openUsed(ctx, e, o.targetsOptions, o.usedOptions)
+func applyPlan(ctx context.Context, e *command.Env, o applyOptions, options plan.Options) (err error) {
+	r, err := command.OpenUsed(ctx, e, o.TargetsOptions, o.UsedOptions)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, r.Close)
+	defer command.Closing(&err, r.Close)
 	p, err := r.Plan(ctx, options)
 	if err != nil {
 		return err
@@ -146,19 +144,19 @@ func applyPlan(ctx context.Context, e *Env, o applyOptions, options plan.Options
 }
 
 // apply shows what is planned, asks, and applies it.
-func apply(ctx context.Context, e *Env, r *run.Run, p run.Planned, o applyOptions) error {
+func apply(ctx context.Context, e *command.Env, r *run.Run, p run.Planned, o applyOptions) error {
 	if err := ctx.Err(); err != nil {
-		return errors.Join(err, errNothing)
+		return errors.Join(err, command.ErrNothing)
 	}
-	e.notices(p.Notices)
-	opts, several := e.options(e.Stdout), len(r.Registries) > 1
+	e.Notices(p.Notices)
+	opts, several := e.Options(e.Stdout), len(r.Registries) > 1
 	if !o.asJSON {
 		if err := render.Plans(e.Stdout, p.Set, opts); err != nil {
 			return err
 		}
 	}
 	if len(p.Refusals) > 0 {
-		err := errors.Join(p.Err(), errNothing)
+		err := errors.Join(p.Err(), command.ErrNothing)
 		if o.asJSON {
 			err = errors.Join(err, render.JSON(e.Stdout, p.NoResult()))
 		}
@@ -166,17 +164,17 @@ func apply(ctx context.Context, e *Env, r *run.Run, p run.Planned, o applyOption
 	}
 	plans, nodes := p.Todo()
 	if len(plans)+len(nodes) > 0 && !o.yes {
-		if ok, err := e.ask(ctx, render.Question(plans, nodes)); err != nil || !ok {
-			return errors.Join(p.Err(), err, errNothing)
+		if ok, err := e.Ask(ctx, render.Question(plans, nodes)); err != nil || !ok {
+			return errors.Join(p.Err(), err, command.ErrNothing)
 		}
 	}
 	out := e.Stdout
 	if o.asJSON {
 		out = io.Discard
 	}
-	reporter := render.NewReporter(out, plans, several, opts, !o.asJSON && e.movesCursor(e.Stdout))
+	reporter := render.NewReporter(out, plans, several, opts, !o.asJSON && e.MovesCursor(e.Stdout))
 	stopping := context.AfterFunc(ctx, func() {
-		e.notice("stopping: finishing the repositories in progress; interrupt again to stop at once")
+		e.Notice("stopping: finishing the repositories in progress; interrupt again to stop at once")
 	})
 	result, failed := r.Apply(ctx, reporter.Report)
 	stopping()

@@ -1,6 +1,6 @@
 // Package cli is the command line: flags become options, options one call of
 // another package, and what comes back goes through package render. One file
-// holds one command.
+// holds one command; the larger trees of commands have rooms below this one.
 //
 // Promises to scripts: exit codes are 0 done, 1 failed, 2 wrong usage, 3
 // something is pending (of plan and promote with --exit-code, and of wait); results go to stdout,
@@ -11,90 +11,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/accesscmd"
+	"github.com/kontor-registry/kontor/internal/cli/admincmd"
+	"github.com/kontor-registry/kontor/internal/cli/command"
+	"github.com/kontor-registry/kontor/internal/cli/leasecmd"
+	"github.com/kontor-registry/kontor/internal/cli/lifecyclecmd"
+	"github.com/kontor-registry/kontor/internal/cli/logincmd"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/host"
-	"github.com/kontor-registry/kontor/internal/render"
 )
 
-// Exit codes.
-const (
-	exitDone    = 0
-	exitFailed  = 1
-	exitUsage   = 2
-	exitPending = 3
-)
-
-// Env is what a command gets from the process. The zero value of a field is
-// replaced by the process's own.
-type Env struct {
-	Stdin          io.Reader
-	Stdout, Stderr io.Writer
-	Getenv         func(string) string
-	Now            func() time.Time
-	// IsTerminal tells whether one of the three streams is a terminal.
-	IsTerminal func(stream any) bool
-
-	// running: flags and arguments were right, so an error is not about usage.
-	running bool
-}
-
-func (e *Env) fill() {
-	if e.Stdin == nil {
-		e.Stdin = os.Stdin
-	}
-	if e.Stdout == nil {
-		e.Stdout = os.Stdout
-	}
-	if e.Stderr == nil {
-		e.Stderr = os.Stderr
-	}
-	if e.Getenv == nil {
-		e.Getenv = os.Getenv
-	}
-	if e.Now == nil {
-		e.Now = time.Now
-	}
-	if e.IsTerminal == nil {
-		e.IsTerminal = render.IsTerminal
-	}
-}
-
-// options are the ways of writing to w.
-func (e *Env) options(w io.Writer) render.Options {
-	return render.Options{Color: render.ColorFor(w, e.Getenv)}
-}
-
-// Main runs kontor with args, without the program's name, and returns the exit
-// code. An interrupt ends the command's context; a second one the process.
-func Main(args []string) int {
+// Main runs kontor as the process was called, its name first, and returns the
+// exit code. An interrupt ends the command's context; a second one the process.
+func Main(process []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return (&Env{}).Run(ctx, args)
+	return Run(ctx, &command.Env{}, logincmd.Args(process))
 }
 
-// Run runs kontor in e and returns the exit code.
-func (e *Env) Run(ctx context.Context, args []string) int {
+// Run runs kontor in e with args, without its name, and returns the exit code.
+func Run(ctx context.Context, e *command.Env, args []string) int {
 	root := New(e)
+	running := false // flags and arguments were right, so an error is not about usage
+	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		return exitDone
+		return command.ExitDone
 	}
-	code := e.code(err)
-	var silent *exitError
+	code := exitCode(err, running)
+	var silent *command.ExitError
 	if ctx.Err() != nil {
 		err = interrupted(err)
 	}
@@ -103,7 +58,7 @@ func (e *Env) Run(ctx context.Context, args []string) int {
 			_, _ = fmt.Fprintln(e.Stderr, line) // nowhere to report to
 		}
 	}
-	if code == exitUsage {
+	if code == command.ExitUsage {
 		_, _ = fmt.Fprintf(e.Stderr, "see %s -h\n", cmd.CommandPath())
 	}
 	return code
@@ -130,20 +85,20 @@ func interrupted(err error) error {
 	return errors.Join(rest...)
 }
 
-func (e *Env) code(err error) int {
+func exitCode(err error, running bool) int {
 	var (
-		usage  *usageError
+		usage  *command.UsageError
 		server *host.ConfigError
 		target *run.TargetError
-		silent *exitError
+		silent *command.ExitError
 	)
 	switch {
 	case errors.As(err, &silent):
-		return silent.code
-	case errors.As(err, &usage), errors.As(err, &server), errors.As(err, &target), !e.running:
-		return exitUsage
+		return silent.Code
+	case errors.As(err, &usage), errors.As(err, &server), errors.As(err, &target), !running:
+		return command.ExitUsage
 	}
-	return exitFailed
+	return command.ExitFailed
 }
 
 // messages are the lines that err is reported in: an error of a file is a
@@ -181,79 +136,9 @@ func joined(err error) []error {
 	return parts
 }
 
-// usageError is a command line that cannot be applied as it is.
-type usageError struct{ message string }
-
-func (e *usageError) Error() string { return e.message }
-
-func usagef(format string, args ...any) error {
-	return &usageError{fmt.Sprintf(format, args...)}
-}
-
-// exitError ends the command with a code and without a message: what there is
-// to say has been said.
-type exitError struct{ code int }
-
-func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
-
-// closing calls f at the end of a function and keeps its error, unless there
-// is one already.
-func closing(err *error, f func() error) {
-	if cerr := f(); *err == nil {
-		*err = cerr
-	}
-}
-
-// runGroup is what a command that only holds others does: without an argument
-// it helps, and one that is not a command of its is wrong usage.
-func runGroup(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return cmd.Help()
-	}
-	message := fmt.Sprintf("unknown command %q", args[0])
-	if cmd.HasParent() {
-		message += fmt.Sprintf(" for %q", cmd.CommandPath())
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-		slices.Sort(s) // the order of cobra's list depends on what was asked before
-		message += fmt.Sprintf(", did you mean %s?", strings.Join(s, " or "))
-	}
-	return &usageError{message}
-}
-
-// between wants least to most arguments.
-func between(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if least <= len(args) && len(args) <= most {
-			return nil
-		}
-		want := fmt.Sprint("at most ", most)
-		if least == most {
-			want = fmt.Sprint(most)
-		}
-		plural := "s"
-		if most == 1 {
-			plural = ""
-		}
-		return usagef("%s takes %s argument%s, and got %d: %s", cmd.CommandPath(), want, plural, len(args), cmd.UseLine())
-	}
-}
-
-// noArgs refuses arguments. Files of repositories are what most are given for.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	if cmd.Flags().Lookup("file") != nil && filepath.Ext(args[0]) != "" {
-		return usagef("%s takes no arguments: to name a file, use %s -f %s", cmd.CommandPath(), cmd.CommandPath(), args[0])
-	}
-	return usagef("%s takes no arguments: leave out %q", cmd.CommandPath(), args[0])
-}
-
 // New returns the root command, which runs in env.
-func New(env *Env) *cobra.Command {
-	env.fill()
+func New(env *command.Env) *cobra.Command {
+	env.Fill()
 	root := &cobra.Command{
 		Use:   "kontor",
 		Short: "Deploy and run container image repositories",
@@ -265,21 +150,20 @@ to its own ECR-compatible registry.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// Only so that an unknown command is reported in our words.
-		Args:             cobra.ArbitraryArgs,
-		RunE:             runGroup,
-		PersistentPreRun: func(*cobra.Command, []string) { env.running = true },
+		Args: cobra.ArbitraryArgs,
+		RunE: command.RunGroup,
 	}
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetUsageTemplate(usageTemplate)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.Usagef("%s", err) })
 	root.AddCommand(
 		upCommand(env),
-		envCommand(env),
-		loginCommand(env),
-		credentialProviderCommand(env),
-		dockerCredentialCommand(env),
+		logincmd.Env(env),
+		logincmd.Login(env),
+		logincmd.CredentialProvider(env),
+		logincmd.DockerCredential(env),
 		versionCommand(env),
 		initCommand(env),
 		validateCommand(env),
@@ -291,16 +175,17 @@ to its own ECR-compatible registry.`,
 		applyCommand(env),
 		destroyCommand(env),
 		outputsCommand(env),
+		importCommand(env),
 		promoteCommand(env),
 		waitCommand(env),
-		lifecycleCommand(env),
-		accessCommand(env),
-		leaseCommand(env),
-		adminCommand(env),
+		lifecyclecmd.Command(env),
+		accesscmd.Command(env),
+		leasecmd.Command(env),
+		admincmd.Command(env),
 	)
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
-		c.Args, c.RunE = cobra.ArbitraryArgs, runGroup // cobra's own helps, whatever the shell
+		c.Args, c.RunE = cobra.ArbitraryArgs, command.RunGroup // cobra's own helps, whatever the shell
 		c.Example = "  source <(kontor completion bash)"
 		for _, shell := range c.Commands() {
 			shell.Example = "  " + shell.CommandPath()
@@ -308,14 +193,6 @@ to its own ECR-compatible registry.`,
 	}
 	return root
 }
-
-// annotationPending is the annotation of a command that says what exit code 3
-// means to it.
-const annotationPending = "pending"
-
-// annotationRuns is the annotation of a command that does something itself and has
-// commands below it.
-const annotationRuns = "runs"
 
 // usageTemplate ends with the exit codes and an example.
 const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}{{if index .Annotations "runs"}}

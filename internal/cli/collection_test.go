@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 )
@@ -29,7 +30,7 @@ func TestCollectionFlags(t *testing.T) {
 		"negative days":    {flags: collectionFlags{recycleDays: "-1"}, bad: true},
 		"part of a day":    {flags: collectionFlags{recycleDays: "1.5"}, bad: true},
 	} {
-		e := &Env{Getenv: func(key string) string { return c.env[key] }}
+		e := &command.Env{Getenv: func(key string) string { return c.env[key] }}
 		var got server.Config
 		err := collection(e, &got, c.flags)
 		if clock := got.TestClock; (clock != nil) != c.flags.testClock {

@@ -3,10 +3,11 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 )
 
-func destroyCommand(e *Env) *cobra.Command {
+func destroyCommand(e *command.Env) *cobra.Command {
 	var (
 		o   applyOptions
 		end endOptions
@@ -25,7 +26,7 @@ is deleted if an image in use would be deleted: one that --leases names or that
 has a lease in the registry.`,
 		Example: `  kontor destroy --target staging
   kontor destroy --target staging --delete-images --yes`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(e); err != nil {
 				return err

@@ -9,11 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/kontor-registry/kontor/internal/cli"
+	"github.com/kontor-registry/kontor/internal/cli/clitest"
 )
 
 var update = flag.Bool("update", false, "regenerate docs/commands.md")
@@ -33,7 +36,7 @@ func TestCommandReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := commandReference(newShell(t))
+	want := commandReference(clitest.New(t))
 	if *update {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -49,19 +52,19 @@ func TestCommandReference(t *testing.T) {
 }
 
 // commandReference is the page: what each command is for, and its help.
-func commandReference(s *shell) string {
+func commandReference(s *clitest.Shell) string {
 	var list, sections strings.Builder
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
 		path := c.CommandPath()
 		fmt.Fprintf(&list, "- [`%s`](#%s): %s\n", path, strings.ReplaceAll(path, " ", "-"), c.Short)
-		help := s.want(s.run(append(strings.Fields(path)[1:], "-h")...), 0).out
+		help := s.Want(s.Run(append(strings.Fields(path)[1:], "-h")...), 0).Out
 		fmt.Fprintf(&sections, "\n## %s\n\n```text\n%s\n```\n", path, strings.TrimSpace(help))
 		for _, sub := range c.Commands() {
 			walk(sub)
 		}
 	}
-	for _, c := range cli.New(&cli.Env{}).Commands() {
+	for _, c := range cli.New(&command.Env{}).Commands() {
 		walk(c)
 	}
 	return commandReferenceHead + "\n" + list.String() + sections.String()
@@ -87,8 +90,8 @@ func TestFlagsSayWhatTheyTake(t *testing.T) {
 			walk(sub)
 		}
 	}
-	walk(cli.New(&cli.Env{}))
-	page := commandReference(newShell(t))
+	walk(cli.New(&command.Env{}))
+	page := commandReference(clitest.New(t))
 	for name := range seen {
 		if n := strings.Count(page, "\n## "+name+"\n"); name != "kontor" && n != 1 {
 			t.Errorf("%s is in the reference %d times", name, n)

@@ -3,12 +3,13 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
-func explainFieldCommand(e *Env) *cobra.Command {
+func explainFieldCommand(e *command.Env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain [FIELD] [flags]",
@@ -20,7 +21,7 @@ FIELD is a name (is_immutable), a path of names (registries.account), or the pat
 in an error (ecr_repositories.api.expiration_rules[0].days).`,
 		Example: `  kontor explain expiration_rules
   kontor explain registries.role_arn`,
-		Args: between(0, 1),
+		Args: command.Between(0, 1),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -33,20 +34,20 @@ in an error (ecr_repositories.api.expiration_rules[0].days).`,
 				var near string
 				if found, near = fields.Find(args[0]); len(found) == 0 {
 					if near != "" {
-						return usagef("there is no field %q, did you mean %s?", args[0], near)
+						return command.Usagef("there is no field %q, did you mean %s?", args[0], near)
 					}
-					return usagef("there is no field %q: list all fields with kontor explain", args[0])
+					return command.Usagef("there is no field %q: list all fields with kontor explain", args[0])
 				}
 			}
 			switch {
 			case asJSON:
 				return render.JSON(e.Stdout, rollout.NewFields(found))
 			case len(args) == 0:
-				return render.FieldList(e.Stdout, found, e.options(e.Stdout))
+				return render.FieldList(e.Stdout, found, e.Options(e.Stdout))
 			}
-			return render.Fields(e.Stdout, found, e.options(e.Stdout))
+			return render.Fields(e.Stdout, found, e.Options(e.Stdout))
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	command.JSONFlag(cmd, &asJSON)
 	return cmd
 }

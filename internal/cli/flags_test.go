@@ -4,12 +4,14 @@ import (
 	"maps"
 	"path/filepath"
 	"testing"
+
+	"github.com/kontor-registry/kontor/internal/cli/clitest"
 )
 
 // TestFlagsWinOverVariables: each variable counts, and its flag counts more.
 func TestFlagsWinOverVariables(t *testing.T) {
-	s := newShell(t)
-	home := s.env
+	s := clitest.New(t)
+	home := s.Env
 	nowhere := filepath.Join(t.TempDir(), "nowhere", "log")
 	tests := []struct {
 		name string
@@ -26,9 +28,9 @@ func TestFlagsWinOverVariables(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s.t, s.env = t, maps.Clone(home)
-			maps.Copy(s.env, tt.env)
-			s.want(s.run(append([]string{"up"}, tt.args...)...), tt.code, tt.want)
+			s.T, s.Env = t, maps.Clone(home)
+			maps.Copy(s.Env, tt.env)
+			s.Want(s.Run(append([]string{"up"}, tt.args...)...), tt.code, tt.want)
 		})
 	}
 }

@@ -11,12 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 )
 
-func fmtCommand(e *Env) *cobra.Command {
+func fmtCommand(e *command.Env) *cobra.Command {
 	var (
-		o        fileOptions
+		o        command.FileOptions
 		check    bool
 		language string
 	)
@@ -39,31 +40,31 @@ formatting. "-" reads stdin and writes stdout.`,
   kontor fmt --language hcl - < terraform.tfvars`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if !slices.Contains(languages, language) {
-				return usagef("--language %s: want %s", language, nameList(languages, "or"))
+				return command.Usagef("--language %s: want %s", language, command.NameList(languages, "or"))
 			}
 			if slices.Contains(args, "-") {
-				if len(args) > 1 || len(o.files) > 0 {
-					return usagef("- (stdin) cannot be combined with files")
+				if len(args) > 1 || len(o.Files) > 0 {
+					return command.Usagef("- (stdin) cannot be combined with files")
 				}
 				return formatStdin(e, language, check)
 			}
-			o.files = append(o.files, args...)
-			sources, err := readSources(e, o)
+			o.Files = append(o.Files, args...)
+			sources, err := command.ReadSources(e, o)
 			if err != nil {
 				return err
 			}
 			return formatFiles(e, sources, check)
 		},
 	}
-	o.flags(cmd)
+	o.Flags(cmd)
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing, and fail when a file needs formatting (default false)")
 	cmd.Flags().StringVar(&language, "language", languages[0], "the `LANGUAGE` of stdin: yaml, json or hcl")
-	completeWords(cmd, "language", languages...)
+	command.CompleteWords(cmd, "language", languages...)
 	return cmd
 }
 
 // formatFiles lays out the files, those that can be.
-func formatFiles(e *Env, sources []lang.Source, check bool) error {
+func formatFiles(e *command.Env, sources []lang.Source, check bool) error {
 	var failed []error
 	changed := 0
 	for _, s := range sources {
@@ -102,7 +103,7 @@ func notFormatted(n int) error {
 // maxStdin is above what a file may have, so that its own bound is told.
 const maxStdin = 32 << 20
 
-func formatStdin(e *Env, language string, check bool) error {
+func formatStdin(e *command.Env, language string, check bool) error {
 	text, err := io.ReadAll(io.LimitReader(e.Stdin, maxStdin))
 	if err != nil {
 		return fmt.Errorf("reading stdin: %w", err)

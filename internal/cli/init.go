@@ -11,11 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 )
 
-func initCommand(e *Env) *cobra.Command {
+func initCommand(e *command.Env) *cobra.Command {
 	var output, format string
 	formats := []string{string(lang.YAML), string(lang.JSON), string(lang.HCL)}
 	cmd := &cobra.Command{
@@ -29,7 +30,7 @@ The extension of the name selects the format: JSON for .json, HCL for .hcl and
 		Example: `  kontor init
   kontor init -o team.hcl
   kontor init --format json -o -`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			name, language, err := starterName(output, format, formats)
 			if err != nil {
@@ -60,7 +61,7 @@ The extension of the name selects the format: JSON for .json, HCL for .hcl and
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write `FILE`, or stdout for - (default kontor.yaml, kontor.json or kontor.hcl)")
 	cmd.Flags().StringVar(&format, "format", "", "write `FORMAT`: yaml, json or hcl (default that of FILE, else yaml)")
-	completeWords(cmd, "format", formats...)
+	command.CompleteWords(cmd, "format", formats...)
 	if err := cmd.MarkFlagFilename("output", "yaml", "yml", "json", "hcl", "tfvars"); err != nil {
 		panic(err) // the flag is defined above
 	}
@@ -78,16 +79,16 @@ func starterName(output, format string, formats []string) (string, lang.Language
 	case format == "":
 		language = lang.YAML
 	case !slices.Contains(formats, format):
-		return "", "", usagef("--format %s: want %s", format, nameList(formats, "or"))
+		return "", "", command.Usagef("--format %s: want %s", format, command.NameList(formats, "or"))
 	case output == "-":
 		return output, language, nil
 	case output != "" && lang.Of(output) != language:
-		return "", "", usagef("%s would be read as %s: choose a name that ends in .%s", output, lang.Of(output), language)
+		return "", "", command.Usagef("%s would be read as %s: choose a name that ends in .%s", output, lang.Of(output), language)
 	}
 	if output != "" {
 		return output, language, nil
 	}
-	if found := defaultFiles(); len(found) > 0 {
+	if found := command.DefaultFiles(); len(found) > 0 {
 		return "", "", fmt.Errorf("%s already exists: write another file with -o FILE", found[0])
 	}
 	return "kontor." + string(language), language, nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/cli/clitest"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -16,9 +17,9 @@ func TestLimitFlags(t *testing.T) {
 	if !strings.Contains(string(page), "\n"+server.LimitTable()) {
 		t.Errorf("docs/limits.md has another table than\n%s", server.LimitTable())
 	}
-	s := newShell(t)
-	s.want(s.run("up", "--limit", "requests"), 2, "--limit requests: want NAME=VALUE, such as requests=100")
-	s.want(s.run("up", "--limit", "request=1"), 2, `--limit there is no limit "request": there are connections, requests,`)
-	s.env["KONTOR_LIMITS"] = "requests=100, blob-bytes=1XiB"
-	s.want(s.run("up"), 2, `KONTOR_LIMITS blob-bytes: "1XiB" is not a number above 0, such as 100, 64MiB or 10GiB, or none`)
+	s := clitest.New(t)
+	s.Want(s.Run("up", "--limit", "requests"), 2, "--limit requests: want NAME=VALUE, such as requests=100")
+	s.Want(s.Run("up", "--limit", "request=1"), 2, `--limit there is no limit "request": there are connections, requests,`)
+	s.Env["KONTOR_LIMITS"] = "requests=100, blob-bytes=1XiB"
+	s.Want(s.Run("up"), 2, `KONTOR_LIMITS blob-bytes: "1XiB" is not a number above 0, such as 100, 64MiB or 10GiB, or none`)
 }

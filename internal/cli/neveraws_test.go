@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/cli/clitest"
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
@@ -16,14 +17,14 @@ func TestNoCommandGoesToAWSWithoutRegistries(t *testing.T) {
 		t.Errorf("a request went to AWS: %s %s %s", r.Method, r.URL, r.Header.Get("X-Amz-Target"))
 	}))
 	defer stranger.Close()
-	s := newShell(t)
-	awsEnv(t, kontortest.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "secret"})
+	s := clitest.New(t)
+	clitest.AWSEnv(t, kontortest.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "secret"})
 	for _, v := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_EKS"} {
 		t.Setenv(v, stranger.URL)
-		s.env[v] = stranger.URL
+		s.Env[v] = stranger.URL
 	}
-	s.env["KONTOR_DATA"] = t.TempDir()
-	s.write("kontor.yaml", `stack: platform
+	s.Env["KONTOR_DATA"] = t.TempDir()
+	s.Write("kontor.yaml", `stack: platform
 clusters: [{name: apps, account: "222222222222", region: us-east-2, role_arn: "arn:aws:iam::222222222222:role/deployer", profile: apps}]
 access_tests: [{principal: "222222222222", repository: api, allow: [pull]}]
 lifecycle_tests: [{repository: api, image: {tags: [v1], age_days: 1}, expect: kept}]
@@ -49,9 +50,9 @@ ecr_repositories: {api: {delete_protection: false}, website: {}}
 		{[]string{"__complete", "plan", "--target", ""}, 0},
 		{[]string{"destroy", "--yes"}, 1}, // website is protected
 	} {
-		r := s.run(c.args...)
-		if r.code != c.code {
-			t.Errorf("kontor %q: exit code %d, want %d\n%s%s", c.args, r.code, c.code, r.out, r.errors)
+		r := s.Run(c.args...)
+		if r.Code != c.code {
+			t.Errorf("kontor %q: exit code %d, want %d\n%s%s", c.args, r.Code, c.code, r.Out, r.Errors)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
@@ -28,9 +29,9 @@ var outputFormats = []string{"text", "json", "dotenv", "env", "github"}
 // outputs to.
 const envGitHubOutput = "GITHUB_OUTPUT"
 
-func outputsCommand(e *Env) *cobra.Command {
+func outputsCommand(e *command.Env) *cobra.Command {
 	var (
-		o      targetsOptions
+		o      command.TargetsOptions
 		asJSON bool
 		format string
 	)
@@ -52,16 +53,16 @@ and arn_NAME, with several registries TARGET_registry and so on, and json with
 everything. It appends them to $GITHUB_OUTPUT if that is set.`,
 		Example: `  kontor outputs --json | jq -r '.registries[].repositories[].uri'
   kontor outputs --format dotenv > images.env`,
-		ValidArgsFunction: completeRepositories(e, &o.fileOptions),
+		ValidArgsFunction: command.CompleteRepositories(e, &o.FileOptions),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				if cmd.Flags().Changed("format") && format != "json" {
-					return usagef("--json and --format %s cannot be combined", format)
+					return command.Usagef("--json and --format %s cannot be combined", format)
 				}
 				format = "json"
 			}
 			if !slices.Contains(outputFormats, format) {
-				return usagef("unknown format %q: want %s", format, nameList(outputFormats, "or"))
+				return command.Usagef("unknown format %q: want %s", format, command.NameList(outputFormats, "or"))
 			}
 			all, err := readOutputs(cmd.Context(), e, o, args)
 			if err != nil {
@@ -72,7 +73,7 @@ everything. It appends them to $GITHUB_OUTPUT if that is set.`,
 				return render.JSON(e.Stdout, all)
 			case "env":
 				if len(all.Registries) > 1 {
-					return usagef("the file has %d registries: choose one with --target, or use --format dotenv", len(all.Registries))
+					return command.Usagef("the file has %d registries: choose one with --target, or use --format dotenv", len(all.Registries))
 				}
 				return render.OutputsDotenv(e.Stdout, all)
 			case "dotenv":
@@ -80,18 +81,18 @@ everything. It appends them to $GITHUB_OUTPUT if that is set.`,
 			case "github":
 				return githubOutputs(e, all)
 			}
-			return render.Outputs(e.Stdout, all, e.options(e.Stdout))
+			return render.Outputs(e.Stdout, all, e.Options(e.Stdout))
 		},
 	}
-	o.flags(e, cmd)
-	jsonFlag(cmd, &asJSON)
-	cmd.Flags().StringVar(&format, "format", "text", "write `FORMAT`: "+nameList(outputFormats, "or"))
-	completeWords(cmd, "format", outputFormats...)
+	o.Flags(e, cmd)
+	command.JSONFlag(cmd, &asJSON)
+	cmd.Flags().StringVar(&format, "format", "text", "write `FORMAT`: "+command.NameList(outputFormats, "or"))
+	command.CompleteWords(cmd, "format", outputFormats...)
 	return cmd
 }
 
 // githubOutputs appends to the file that GitHub Actions names.
-func githubOutputs(e *Env, all rollout.Outputs) error {
+func githubOutputs(e *command.Env, all rollout.Outputs) error {
 	if name := e.Getenv(envGitHubOutput); name != "" {
 		f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
@@ -104,16 +105,16 @@ func githubOutputs(e *Env, all rollout.Outputs) error {
 
 // readOutputs collects the targets that o chooses, with the repositories only, or
 // all when it is empty.
-func readOutputs(ctx context.Context, e *Env, o targetsOptions, only []string) (rollout.Outputs, error) {
-	f, err := loadFile(e, o.fileOptions, e.Stderr)
+func readOutputs(ctx context.Context, e *command.Env, o command.TargetsOptions, only []string) (rollout.Outputs, error) {
+	f, err := command.LoadFile(e, o.FileOptions, e.Stderr)
 	if err != nil {
 		return rollout.Outputs{}, err
 	}
 	d := f.Desired(ecr.LocalRegistry())
-	if v := e.Getenv(envTarget); len(o.targets) == 0 && v != "" {
-		o.targets = []string{v}
+	if v := e.Getenv(command.EnvTarget); len(o.Targets) == 0 && v != "" {
+		o.Targets = []string{v}
 	}
-	targets, err := run.Choose(d.Targets, o.targets)
+	targets, err := run.Choose(d.Targets, o.Targets)
 	if err != nil {
 		return rollout.Outputs{}, err
 	}
@@ -127,7 +128,7 @@ func readOutputs(ctx context.Context, e *Env, o targetsOptions, only []string) (
 			}
 			missing = slices.DeleteFunc(missing, func(n string) bool { return n == string(r.Name) })
 		}
-		id, at, err := hostOf(ctx, e, t, o.data)
+		id, at, err := hostOf(ctx, e, t, o.Data)
 		if err != nil {
 			return rollout.Outputs{}, err
 		}
@@ -140,7 +141,7 @@ func readOutputs(ctx context.Context, e *Env, o targetsOptions, only []string) (
 }
 
 // hostOf is the id and the docker host of t.
-func hostOf(ctx context.Context, e *Env, t state.Target, data string) (ecr.RegistryID, string, error) {
+func hostOf(ctx context.Context, e *command.Env, t state.Target, data string) (ecr.RegistryID, string, error) {
 	if t.Local {
 		return localHost(ctx, e, data)
 	}
@@ -156,8 +157,8 @@ func hostOf(ctx context.Context, e *Env, t state.Target, data string) (ecr.Regis
 }
 
 // localHost asks the local registry for its id and host.
-func localHost(ctx context.Context, e *Env, data string) (_ ecr.RegistryID, _ string, err error) {
-	dir, err := e.dataDir(data)
+func localHost(ctx context.Context, e *command.Env, data string) (_ ecr.RegistryID, _ string, err error) {
+	dir, err := e.DataDir(data)
 	if err != nil {
 		return ecr.RegistryID{}, "", err
 	}
@@ -165,6 +166,6 @@ func localHost(ctx context.Context, e *Env, data string) (_ ecr.RegistryID, _ st
 	if err != nil {
 		return ecr.RegistryID{}, "", err
 	}
-	defer closing(&err, end)
+	defer command.Closing(&err, end)
 	return conn.Registry, conn.Host, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kontor-registry/kontor/internal/cli/clitest"
 	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
@@ -24,10 +25,10 @@ ecr_repositories:
 
 // outputsOf are what the file's outputs must say, read from --json: the form
 // that needs no reading of variables.
-func outputsOf(t *testing.T, s *shell) []rollout.RegistryOutput {
+func outputsOf(t *testing.T, s *clitest.Shell) []rollout.RegistryOutput {
 	t.Helper()
 	var form struct{ Registries []rollout.RegistryOutput }
-	if err := json.Unmarshal([]byte(s.want(s.run("outputs", "--json"), 0).out), &form); err != nil {
+	if err := json.Unmarshal([]byte(s.Want(s.Run("outputs", "--json"), 0).Out), &form); err != nil {
 		t.Fatal(err)
 	}
 	return form.Registries
@@ -51,15 +52,15 @@ var inKeys = strings.NewReplacer("-", "_", ".", "_", "/", "_")
 // TestOutputsAreReadByTheirReaders reads the outputs of three registries as the
 // tools do that they are for.
 func TestOutputsAreReadByTheirReaders(t *testing.T) {
-	s := newShell(t)
-	s.write("kontor.yaml", outputsFile)
+	s := clitest.New(t)
+	s.Write("kontor.yaml", outputsFile)
 	all := outputsOf(t, s)
 	if len(all) != 3 || all[1].Host != "222222222222.dkr.ecr.cn-north-1.amazonaws.com.cn" ||
 		all[1].Repositories[1].ARN != "arn:aws-cn:ecr:cn-north-1:222222222222:repository/team/api.v2" ||
 		all[2].Repositories[0].URI != "[::1]:5050/a_b" {
 		t.Fatalf("%+v", all)
 	}
-	dotenv := s.want(s.run("outputs", "--format", "dotenv"), 0).out
+	dotenv := s.Want(s.Run("outputs", "--format", "dotenv"), 0).Out
 	want := variables(all, "KONTOR_", func(x string) string { return strings.ToUpper(inKeys.Replace(x)) })
 
 	// docker --env-file: a line is KEY=VALUE as it stands.
@@ -76,7 +77,7 @@ func TestOutputsAreReadByTheirReaders(t *testing.T) {
 	}
 
 	// A shell, whose folder has files that brackets could mean.
-	s.write("images.env", dotenv)
+	s.Write("images.env", dotenv)
 	for _, name := range []string{":5050", "1:5050"} {
 		if err := os.WriteFile("KONTOR_DESK_REGISTRY="+name, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -91,7 +92,7 @@ func TestOutputsAreReadByTheirReaders(t *testing.T) {
 
 	// GitHub Actions, "Workflow commands": name=value, or name<<DELIMITER and
 	// lines up to it.
-	github := s.want(s.run("outputs", "--format", "github"), 0).out
+	github := s.Want(s.Run("outputs", "--format", "github"), 0).Out
 	got = map[string]string{}
 	for line := range strings.Lines(github) {
 		k, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
@@ -113,7 +114,7 @@ func TestOutputsAreReadByTheirReaders(t *testing.T) {
 	}
 
 	// People: every URI and ARN, under its registry.
-	text := s.want(s.run("outputs"), 0).out
+	text := s.Want(s.Run("outputs"), 0).Out
 	for _, r := range all {
 		for _, x := range r.Repositories {
 			if !strings.Contains(text, "  "+x.URI+" ") || !strings.Contains(text, " "+x.ARN+"\n") {
@@ -125,12 +126,12 @@ func TestOutputsAreReadByTheirReaders(t *testing.T) {
 
 // TestOutputsOfGitHubAreAppended: a step's file may have outputs already.
 func TestOutputsOfGitHubAreAppended(t *testing.T) {
-	s := newShell(t)
-	s.write("kontor.yaml", outputsFile)
-	s.write("out", "mine=1\n")
-	s.env["GITHUB_OUTPUT"] = "out"
-	if r := s.want(s.run("outputs", "--format", "github", "--target", "prod"), 0); r.out != "" {
-		t.Errorf("stdout %q", r.out)
+	s := clitest.New(t)
+	s.Write("kontor.yaml", outputsFile)
+	s.Write("out", "mine=1\n")
+	s.Env["GITHUB_OUTPUT"] = "out"
+	if r := s.Want(s.Run("outputs", "--format", "github", "--target", "prod"), 0); r.Out != "" {
+		t.Errorf("stdout %q", r.Out)
 	}
 	b, err := os.ReadFile("out")
 	if err != nil || !bytes.HasPrefix(b, []byte("mine=1\nregistry=111111111111.dkr.ecr.us-east-2.amazonaws.com\n")) {
@@ -140,13 +141,13 @@ func TestOutputsOfGitHubAreAppended(t *testing.T) {
 
 // TestOutputsAreNoCode: what a shell would run is no value.
 func TestOutputsAreNoCode(t *testing.T) {
-	s := newShell(t)
-	s.write("kontor.yaml", "registries: [{name: prod, account: \"111111111111\", region: us-east-2, endpoint: 'http://$(id)'}]\necr_repositories: {api: {}}\n")
-	r := s.run("outputs", "--format", "dotenv")
-	if r.code != 1 || r.out != "" || r.errors == "" {
+	s := clitest.New(t)
+	s.Write("kontor.yaml", "registries: [{name: prod, account: \"111111111111\", region: us-east-2, endpoint: 'http://$(id)'}]\necr_repositories: {api: {}}\n")
+	r := s.Run("outputs", "--format", "dotenv")
+	if r.Code != 1 || r.Out != "" || r.Errors == "" {
 		t.Errorf("%+v", r)
 	}
-	s.write("kontor.yaml", "registries: [{name: prod, account: \"111111111111\", region: us-east-2}]\necr_repositories: {a-b: {}, a.b: {}}\n")
-	s.want(s.run("outputs", "--format", "dotenv"), 1, "repository a-b and repository a.b both become the variable KONTOR_URI_A_B: use --json")
-	s.want(s.run("outputs", "--format", "github"), 1, "both become the variable uri_a_b")
+	s.Write("kontor.yaml", "registries: [{name: prod, account: \"111111111111\", region: us-east-2}]\necr_repositories: {a-b: {}, a.b: {}}\n")
+	s.Want(s.Run("outputs", "--format", "dotenv"), 1, "repository a-b and repository a.b both become the variable KONTOR_URI_A_B: use --json")
+	s.Want(s.Run("outputs", "--format", "github"), 1, "both become the variable uri_a_b")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/internal/textfile"
@@ -40,22 +41,23 @@ func (o *endOptions) options() plan.Options {
 
 func (o *endOptions) check() error {
 	if o.deleteImages && !o.prune {
-		return usagef("--delete-images applies to the repositories that --prune deletes: pass both")
+		return command.Usagef("--delete-images applies to the repositories that --prune deletes: pass both")
 	}
 	return nil
 }
 
-func planCommand(e *Env) *cobra.Command {
+func planCommand(e *command.Env) *cobra.Command {
 	var (
-		o           targetsOptions
+		o           command.TargetsOptions
 		end         endOptions
 		asJSON      bool
 		markdown    bool
 		exitCode    bool
 		documents   bool
+		verbose     bool
 		refreshOnly bool
 		out         string
-		used        usedOptions
+		used        command.UsedOptions
 	)
 	cmd := &cobra.Command{
 		Use:   "plan [flags]",
@@ -79,29 +81,29 @@ or that has a lease in the registry (kontor lease).`,
 		Example: `  kontor plan -f kontor.yaml
   kontor plan --target prod --exit-code --json > plan.json
   kontor plan -o next.plan && kontor apply next.plan`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			switch {
 			case asJSON && markdown:
-				return usagef("--json and --markdown cannot be combined")
+				return command.Usagef("--json and --markdown cannot be combined")
 			case refreshOnly && (end.prune || out != ""):
-				return usagef("--refresh-only shows drift, which cannot be applied: leave out --prune and --output")
+				return command.Usagef("--refresh-only shows drift, which cannot be applied: leave out --prune and --output")
 			}
-			if err := errors.Join(o.check(), end.check()); err != nil {
+			if err := errors.Join(o.Check(), end.check()); err != nil {
 				return err
 			}
-			r, err := openUsed(cmd.Context(), e, o, used)
+			r, err := command.OpenUsed(cmd.Context(), e, o, used)
 			if err != nil {
 				return err
 			}
-			defer closing(&err, r.Close)
+			defer command.Closing(&err, r.Close)
 			options := end.options()
 			options.RefreshOnly = refreshOnly
 			p, err := r.Plan(cmd.Context(), options)
 			if err != nil {
 				return err
 			}
-			e.notices(p.Notices)
+			e.Notices(p.Notices)
 			set, failed := p.Set, p.Err()
 			switch {
 			case asJSON:
@@ -109,8 +111,8 @@ or that has a lease in the registry (kontor lease).`,
 			case markdown:
 				err = render.PlanMarkdown(e.Stdout, set)
 			default:
-				opts := e.options(e.Stdout)
-				opts.Documents = documents
+				opts := e.Options(e.Stdout)
+				opts.Documents, opts.Verbose = documents, verbose
 				err = render.Plans(e.Stdout, set, opts)
 			}
 			if err != nil {
@@ -128,20 +130,21 @@ or that has a lease in the registry (kontor lease).`,
 				}
 			}
 			if failed == nil && exitCode && set.Pending() > 0 {
-				return &exitError{exitPending}
+				return command.Exit(command.ExitPending)
 			}
 			return failed
 		},
 	}
-	o.flags(e, cmd)
-	o.parallelFlag(cmd)
+	o.Flags(e, cmd)
+	o.ParallelFlag(cmd)
 	end.flags(cmd)
-	jsonFlag(cmd, &asJSON)
-	used.flags(cmd)
+	command.JSONFlag(cmd, &asJSON)
+	used.Flags(cmd)
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "write Markdown, for a pull request (default false)")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the plan to `PLAN`, for kontor apply PLAN")
 	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show what has drifted from the file, as a plan that cannot be applied (default false)")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when there are changes (default false)")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list every image and right that is affected, and what other accounts must allow (default false)")
 	cmd.Flags().BoolVar(&documents, "documents", false, "show a text diff of the policy documents (default false)")
 	return cmd
 }
@@ -157,7 +160,7 @@ func writePlan(name string, s plan.Set) (err error) {
 	if err != nil {
 		return fmt.Errorf("writing the plan: %w", err)
 	}
-	defer closing(&err, f.Close)
+	defer command.Closing(&err, f.Close)
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm() != planMode {
 		if err := f.Chmod(planMode); err != nil {
 			return fmt.Errorf("writing the plan: %w", err)

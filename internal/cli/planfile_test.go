@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/cli/clitest"
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
@@ -13,18 +14,18 @@ import (
 // credentials it was made with. Its file is for its owner only.
 func TestPlansHoldNoSecrets(t *testing.T) {
 	reg := kontortest.Start(t)
-	s := newShell(t)
-	awsEnv(t, reg.Admin)
+	s := clitest.New(t)
+	clitest.AWSEnv(t, reg.Admin)
 	// The server is named by the environment, with a password for some proxy.
 	endpoint := strings.Replace(reg.URL, "://", "://proxy-user:proxy-password@", 1)
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
 	t.Setenv("AWS_ENDPOINT_URL_ECR", endpoint)
 	t.Setenv("AWS_ENDPOINT_URL_STS", reg.URL)
-	s.write("kontor.yaml", strings.Replace(remoteFile(reg), ", endpoint: \""+reg.URL+"\"", "", 1))
+	s.Write("kontor.yaml", strings.Replace(clitest.RemoteFile(reg), ", endpoint: \""+reg.URL+"\"", "", 1))
 	if err := os.WriteFile("next.plan", []byte("an older one"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s.want(s.run("plan", "-o", "next.plan"), 0)
+	s.Want(s.Run("plan", "-o", "next.plan"), 0)
 	if info, err := os.Stat("next.plan"); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("next.plan: %v, %v", info.Mode(), err)
 	}
@@ -34,9 +35,9 @@ func TestPlansHoldNoSecrets(t *testing.T) {
 	}
 	for what, text := range map[string]string{
 		"the plan file": string(written),
-		"--json":        s.want(s.run("plan", "--json"), 0).out,
-		"the plan":      s.want(s.run("plan", "--documents"), 0).out,
-		"--markdown":    s.want(s.run("plan", "--markdown"), 0).out,
+		"--json":        s.Want(s.Run("plan", "--json"), 0).Out,
+		"the plan":      s.Want(s.Run("plan", "--documents"), 0).Out,
+		"--markdown":    s.Want(s.Run("plan", "--markdown"), 0).Out,
 	} {
 		if !strings.Contains(text, "website") {
 			t.Errorf("%s has no plan:\n%s", what, text)
@@ -47,5 +48,5 @@ func TestPlansHoldNoSecrets(t *testing.T) {
 			}
 		}
 	}
-	s.want(s.run("apply", "-y", "next.plan"), 0, "Applied")
+	s.Want(s.Run("apply", "-y", "next.plan"), 0, "Applied")
 }

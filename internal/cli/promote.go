@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/cli/command"
+	"github.com/kontor-registry/kontor/internal/cli/logincmd"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
@@ -32,28 +34,28 @@ import (
 // promoterOptions are the flags of commands that reach registries by the names
 // of images.
 type promoterOptions struct {
-	fileOptions
+	command.FileOptions
 	data      string
 	plainHTTP []string
 }
 
-func (o *promoterOptions) flags(e *Env, cmd *cobra.Command) {
-	o.fileOptions.flags(cmd)
-	dataFlag(e, cmd, &o.data)
+func (o *promoterOptions) flags(e *command.Env, cmd *cobra.Command) {
+	o.FileOptions.Flags(cmd)
+	command.DataFlag(e, cmd, &o.data)
 	cmd.Flags().StringArrayVar(&o.plainHTTP, "plain-http", nil, "speak HTTP without TLS to `HOST`, as is done with this machine; may be given several times (default none)")
 }
 
 // promoter reads the file, which there need not be unless needFile, and returns
 // what promotes images.
-func (o *promoterOptions) promoter(e *Env, needFile bool, progress func(promote.Progress)) (*run.Promoter, error) {
+func (o *promoterOptions) promoter(e *command.Env, needFile bool, progress func(promote.Progress)) (*run.Promoter, error) {
 	var f *spec.File
 	var err error
-	if needFile || len(fileNames(e, o.fileOptions)) > 0 {
-		if f, err = loadFile(e, o.fileOptions, e.Stderr); err != nil {
+	if needFile || len(command.FileNames(e, o.FileOptions)) > 0 {
+		if f, err = command.LoadFile(e, o.FileOptions, e.Stderr); err != nil {
 			return nil, err
 		}
 	}
-	hosts, err := newHosts(e, o.data, true)
+	hosts, err := logincmd.NewHosts(e, o.data, true)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func (o *promoterOptions) promoter(e *Env, needFile bool, progress func(promote.
 		Credentials: tokens.Or(hosts, remote.Docker(docker)),
 		Waiting: func(w remote.Wait) {
 			if w.For >= noticedWait {
-				e.notice("waiting for %s: %v", w.For.Round(time.Second), w.Err)
+				e.Notice("waiting for %s: %v", w.For.Round(time.Second), w.Err)
 			}
 		},
 	}), nil
@@ -78,17 +80,17 @@ const noticedWait = 2 * time.Second
 
 // localAt reaches the registry of this machine that serves the host, or the one
 // of the data folder for "", as its administrator.
-func localAt(ctx context.Context, e *Env, data, at string) (l run.Local, ok bool, err error) {
+func localAt(ctx context.Context, e *command.Env, data, at string) (l run.Local, ok bool, err error) {
 	if at == "" {
-		l, err = openLocal(ctx, e, data)
+		l, err = command.OpenLocal(ctx, e, data)
 		return l, err == nil, err
 	}
-	dir, err := e.dataDir(data)
+	dir, err := e.DataDir(data)
 	if err != nil {
 		return l, false, nil // without a home there is no data folder
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
-	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return servedAt(r, at) })
+	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return logincmd.ServedAt(r, at) })
 	if i < 0 || !running {
 		return l, false, nil
 	}
@@ -111,12 +113,12 @@ type promoteOptions struct {
 	asJSON    bool
 }
 
-func promoteCommand(e *Env) *cobra.Command {
+func promoteCommand(e *command.Env) *cobra.Command {
 	var o promoteOptions
 	cmd := &cobra.Command{
 		Use:         "promote [SOURCE DESTINATION | IMAGE --to REGISTRY] [flags]",
 		Short:       "Copy images to another repository, account, region or registry",
-		Annotations: map[string]string{annotationRuns: "yes"},
+		Annotations: map[string]string{command.AnnotationRuns: "yes"},
 		Long: `Copy an image unchanged, with its platforms, signatures, SBOMs and attestations.
 Everything that can be checked is checked before anything is sent, and the tag is
 set once, last. Content that is already there is not sent again, so run an
@@ -144,7 +146,7 @@ If an image fails or is refused, the others are still promoted.`,
   kontor promote website:1.4.2 --to prod
   kontor promote --route release --newest 3 --dry-run
   kontor promote --route release --out next.plan && kontor promote --plan next.plan`,
-		Args: between(0, 2),
+		Args: command.Between(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := o.check(args); err != nil {
 				return err
@@ -154,7 +156,7 @@ If an image fails or is refused, the others are still promoted.`,
 			if err != nil {
 				return err
 			}
-			defer closing(&err, p.Close)
+			defer command.Closing(&err, p.Close)
 			var pl promote.Plan
 			if o.planFile != "" {
 				pl, err = readPromotion(o.planFile)
@@ -164,7 +166,7 @@ If an image fails or is refused, the others are still promoted.`,
 			if err != nil {
 				return err
 			}
-			out, opts := e.Stdout, e.options(e.Stdout)
+			out, opts := e.Stdout, e.Options(e.Stdout)
 			if o.dryRun {
 				return o.planned(e, pl)
 			}
@@ -172,9 +174,9 @@ If an image fails or is refused, the others are still promoted.`,
 				out = e.Stderr
 			}
 			for _, f := range pl.Warnings() {
-				e.notice("%s: %s", f.Code, f.Message)
+				e.Notice("%s: %s", f.Code, f.Message)
 			}
-			show = render.NewPromoting(out, pl, opts, e.movesCursor(out))
+			show = render.NewPromoting(out, pl, opts, e.MovesCursor(out))
 			result, err := p.Execute(cmd.Context(), pl, promote.ExecuteOptions{Whole: o.planFile != ""})
 			err = errors.Join(err, show.Close(result))
 			if o.asJSON {
@@ -189,12 +191,12 @@ If an image fails or is refused, the others are still promoted.`,
 		},
 	}
 	o.flags(e, cmd)
-	cmd.ValidArgsFunction = completeRepository(e, &o.fileOptions)
+	cmd.ValidArgsFunction = command.CompleteRepository(e, &o.FileOptions)
 	cmd.AddCommand(promoteHistoryCommand(e))
 	return cmd
 }
 
-func (o *promoteOptions) flags(e *Env, cmd *cobra.Command) {
+func (o *promoteOptions) flags(e *command.Env, cmd *cobra.Command) {
 	o.promoterOptions.flags(e, cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.ask.Select.To, "to", "", "promote to the registry `NAME`, by the routes that lead there")
@@ -211,10 +213,10 @@ func (o *promoteOptions) flags(e *Env, cmd *cobra.Command) {
 	f.BoolVar(&o.exitCode, "exit-code", false, "with --dry-run, exit with 3 when there is something to promote (default false)")
 	f.StringVar(&o.out, "out", "", "write the plan to `PLAN`, and change nothing")
 	f.StringVar(&o.planFile, "plan", "", "carry out the plan in the file `PLAN`, or nothing when something has moved")
-	jsonFlag(cmd, &o.asJSON)
-	completeWords(cmd, "referrers", "api", "tags")
-	must(cmd.RegisterFlagCompletionFunc("to", completeTargets(e, &o.fileOptions)))
-	must(cmd.RegisterFlagCompletionFunc("route", completeFrom(e, &o.fileOptions, cobra.ShellCompDirectiveNoFileComp, func(f *spec.File, _ []string) (names []string) {
+	command.JSONFlag(cmd, &o.asJSON)
+	command.CompleteWords(cmd, "referrers", "api", "tags")
+	command.Must(cmd.RegisterFlagCompletionFunc("to", command.CompleteTargets(e, &o.FileOptions)))
+	command.Must(cmd.RegisterFlagCompletionFunc("route", command.CompleteFrom(e, &o.FileOptions, cobra.ShellCompDirectiveNoFileComp, func(f *spec.File, _ []string) (names []string) {
 		for _, r := range f.Frame(ecr.LocalRegistry()).Promotions {
 			names = append(names, r.Name)
 		}
@@ -224,13 +226,13 @@ func (o *promoteOptions) flags(e *Env, cmd *cobra.Command) {
 
 func platformFlag(cmd *cobra.Command, p *[]string, usage string) {
 	cmd.Flags().StringArrayVar(p, "platform", nil, usage)
-	completeWords(cmd, "platform", "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x", "linux/ppc64le", "linux/riscv64", "windows/amd64")
+	command.CompleteWords(cmd, "platform", "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x", "linux/ppc64le", "linux/riscv64", "windows/amd64")
 }
 
 func checkPlatforms(list []string) error {
 	for _, p := range list {
 		if !fields.Platform.MatchString(p) {
-			return usagef("--platform %q: want OS/ARCHITECTURE, such as linux/arm64 or linux/arm/v7", p)
+			return command.Usagef("--platform %q: want OS/ARCHITECTURE, such as linux/arm64 or linux/arm/v7", p)
 		}
 	}
 	return nil
@@ -251,33 +253,33 @@ func (o *promoteOptions) check(args []string) error {
 	}
 	switch {
 	case o.referrers != "api" && o.referrers != "tags":
-		return usagef("--referrers %q: want api or tags", o.referrers)
+		return command.Usagef("--referrers %q: want api or tags", o.referrers)
 	case s.Newest < 0:
-		return usagef("--newest %d: want 1 or more", s.Newest)
+		return command.Usagef("--newest %d: want 1 or more", s.Newest)
 	case o.planFile != "" && (len(args) > 0 || byRoute || narrowed || o.dryRun):
-		return usagef("--plan carries out a plan as it is: leave out everything else, and give it to --out")
+		return command.Usagef("--plan carries out a plan as it is: leave out everything else, and give it to --out")
 	case len(args) == 2 && byRoute:
-		return usagef("%s and %s say where from and where to: leave out --route and --to", args[0], args[1])
+		return command.Usagef("%s and %s say where from and where to: leave out --route and --to", args[0], args[1])
 	case len(args) == 1 && !byRoute:
-		return usagef("where is %s promoted to? Give a destination, or --to with a registry of the file", args[0])
+		return command.Usagef("where is %s promoted to? Give a destination, or --to with a registry of the file", args[0])
 	case len(args) == 0 && o.planFile == "" && len(o.ask.Routes) == 0:
-		return usagef("what is promoted? Give a source and a destination, an image and --to, or --route")
+		return command.Usagef("what is promoted? Give a source and a destination, an image and --to, or --route")
 	case narrowed && len(args) > 0:
-		return usagef("--repository, --tag and --newest choose among the images of --route: leave them out, or leave out %s", args[0])
+		return command.Usagef("--repository, --tag and --newest choose among the images of --route: leave them out, or leave out %s", args[0])
 	case o.exitCode && !o.dryRun:
-		return usagef("--exit-code is about what --dry-run finds: give both")
+		return command.Usagef("--exit-code is about what --dry-run finds: give both")
 	case o.ask.NewIndex && len(o.ask.Platforms) == 0:
-		return usagef("--new-index makes an index of the platforms of --platform: give some")
+		return command.Usagef("--new-index makes an index of the platforms of --platform: give some")
 	}
 	return checkPlatforms(o.ask.Platforms)
 }
 
 // planned shows a plan that is not carried out.
-func (o *promoteOptions) planned(e *Env, pl promote.Plan) (err error) {
+func (o *promoteOptions) planned(e *command.Env, pl promote.Plan) (err error) {
 	if o.asJSON {
 		err = render.JSON(e.Stdout, rollout.Promotion{Plan: pl})
 	} else {
-		err = render.PromotionPlan(e.Stdout, pl, e.options(e.Stdout))
+		err = render.PromotionPlan(e.Stdout, pl, e.Options(e.Stdout))
 	}
 	if err != nil {
 		return err
@@ -292,10 +294,10 @@ func (o *promoteOptions) planned(e *Env, pl promote.Plan) (err error) {
 		if err := writePrivate(o.out, pl); err != nil {
 			return err
 		}
-		e.notice("%s is written: carry it out with kontor promote --plan %s", o.out, o.out)
+		e.Notice("%s is written: carry it out with kontor promote --plan %s", o.out, o.out)
 	}
 	if o.exitCode && pl.Count(promote.StatusPending) > 0 {
-		return &exitError{exitPending}
+		return command.Exit(command.ExitPending)
 	}
 	return nil
 }
@@ -321,7 +323,7 @@ func writePrivate(name string, v any) error {
 	return os.Chmod(filepath.Clean(name), planMode) // also where it was there
 }
 
-func promoteHistoryCommand(e *Env) *cobra.Command {
+func promoteHistoryCommand(e *command.Env) *cobra.Command {
 	var (
 		o      promoterOptions
 		asJSON bool
@@ -335,13 +337,13 @@ goes with the image when it is promoted further. Whoever may push to a
 repository can write one.`,
 		Example: `  kontor promote history prod/website:1.4.2
   kontor promote history prod/website:1.4.2 --json | jq -r '.records[].from'`,
-		Args: between(1, 1),
+		Args: command.Between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			p, err := o.promoter(e, false, nil)
 			if err != nil {
 				return err
 			}
-			defer closing(&err, p.Close)
+			defer command.Closing(&err, p.Close)
 			h := rollout.History{Records: []promote.Record{}}
 			if h.Image, err = p.Image(args[0]); err != nil {
 				return err
@@ -353,19 +355,19 @@ repository can write one.`,
 			if h.Records = append(h.Records, found...); asJSON {
 				return render.JSON(e.Stdout, h)
 			}
-			return render.History(e.Stdout, h, e.options(e.Stdout))
+			return render.History(e.Stdout, h, e.Options(e.Stdout))
 		},
 	}
 	o.flags(e, cmd)
-	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = completeImage(e, &o.fileOptions)
+	command.JSONFlag(cmd, &asJSON)
+	cmd.ValidArgsFunction = completeImage(e, &o.FileOptions)
 	return cmd
 }
 
 // completeImage offers the file's registries with their repositories as the first
 // argument.
-func completeImage(e *Env, o *fileOptions) cobra.CompletionFunc {
-	all := completeFrom(e, o, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace, func(f *spec.File, args []string) (names []string) {
+func completeImage(e *command.Env, o *command.FileOptions) cobra.CompletionFunc {
+	all := command.CompleteFrom(e, o, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace, func(f *spec.File, args []string) (names []string) {
 		d := f.Desired(ecr.LocalRegistry())
 		for _, t := range d.Targets {
 			for _, r := range d.For(t).Repositories {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -13,9 +14,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
-func renderCommand(e *Env) *cobra.Command {
+func renderCommand(e *command.Env) *cobra.Command {
 	var (
-		o      fileOptions
+		o      command.FileOptions
 		target string
 		asJSON bool
 	)
@@ -28,15 +29,15 @@ scanning and encryption. No registry is contacted. If the registries of the file
 differ in settings or repositories, each of them is shown.`,
 		Example: `  kontor render -f kontor.yaml
   kontor render --json | jq '.repositories[].lifecycle'`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			f, err := loadFile(e, o, e.Stderr)
+			f, err := command.LoadFile(e, o, e.Stderr)
 			if err != nil {
 				return err
 			}
 			d := f.Desired(ecr.LocalRegistry())
 			if target != "" || !alike(d) && asJSON {
-				t, err := run.ChooseOne(d.Targets, e.or(target, envTarget, ""))
+				t, err := run.ChooseOne(d.Targets, e.Setting(target, command.EnvTarget, ""))
 				if err != nil {
 					return err
 				}
@@ -46,14 +47,14 @@ differ in settings or repositories, each of them is shown.`,
 			case asJSON:
 				return render.JSON(e.Stdout, rollout.NewSettings(d))
 			case !alike(d):
-				return render.SettingsByTarget(e.Stdout, d, e.options(e.Stdout))
+				return render.SettingsByTarget(e.Stdout, d, e.Options(e.Stdout))
 			}
-			return render.Settings(e.Stdout, rollout.NewSettings(d), e.options(e.Stdout))
+			return render.Settings(e.Stdout, rollout.NewSettings(d), e.Options(e.Stdout))
 		},
 	}
-	o.flags(cmd)
-	targetFlag(e, cmd, &target, &o, "show the entry `NAME` of the file's registries (default all)")
-	jsonFlag(cmd, &asJSON)
+	o.Flags(cmd)
+	command.TargetFlag(e, cmd, &target, &o, "show the entry `NAME` of the file's registries (default all)")
+	command.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/declared"
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/jobs"
@@ -26,24 +27,34 @@ import (
 	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
+// Environment variables that stand in for flags of a server.
+const (
+	envListen  = "KONTOR_LISTEN"
+	envCompat  = "KONTOR_COMPAT"
+	envLog     = "KONTOR_LOG"
+	envLimits  = "KONTOR_LIMITS"
+	envTLSCert = "KONTOR_TLS_CERT"
+	envTLSKey  = "KONTOR_TLS_KEY"
+)
+
 // serverConfig fills in c as the flags say.
-func serverConfig(e *Env, c *host.Config, o upOptions) (err error) {
-	listen := e.or(o.listen, envListen, host.DefaultListen)
+func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
+	listen := e.Setting(o.listen, envListen, host.DefaultListen)
 	if c.Host, c.Port, err = listenAddress(listen); err != nil {
 		return err
 	}
-	c.TLS = host.TLS{Local: o.tls, Cert: e.or(o.tlsCert, envTLSCert, ""), Key: e.or(o.tlsKey, envTLSKey, "")}
+	c.TLS = host.TLS{Local: o.tls, Cert: e.Setting(o.tlsCert, envTLSCert, ""), Key: e.Setting(o.tlsKey, envTLSKey, "")}
 	if err := c.TLS.Check(); err != nil {
 		return err
 	}
 	if !host.IsLoopback(c.Host) && !o.insecureHTTP && !c.TLS.On() {
-		return usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or pass --insecure-http", listen)
+		return command.Usagef("--listen %s: other machines would send passwords over plain HTTP: give --tls or --tls-cert, listen on localhost, or pass --insecure-http", listen)
 	}
-	if c.External, err = host.ParseExternals(e.list(o.externalURLs, envExternalURL)); err != nil {
-		return usagef("%v", err)
+	if c.External, err = host.ParseExternals(list(e, o.externalURLs, envExternalURL)); err != nil {
+		return command.Usagef("%v", err)
 	}
-	if c.Server.TrustedProxies, err = host.ParseProxies(e.list(o.trustedProxies, envTrustedProxy)); err != nil {
-		return usagef("%v", err)
+	if c.Server.TrustedProxies, err = host.ParseProxies(list(e, o.trustedProxies, envTrustedProxy)); err != nil {
+		return command.Usagef("%v", err)
 	}
 	if c.Server.Limits, err = parseLimits(e, o.limits); err != nil {
 		return err
@@ -54,11 +65,11 @@ func serverConfig(e *Env, c *host.Config, o upOptions) (err error) {
 	if err := collection(e, &c.Server, o.collection); err != nil {
 		return err
 	}
-	c.Server.Compat = registry.Compat(e.or(o.compat, envCompat, string(registry.CompatECR)))
+	c.Server.Compat = registry.Compat(e.Setting(o.compat, envCompat, string(registry.CompatECR)))
 	if c.Server.Compat != registry.CompatECR && c.Server.Compat != registry.CompatOCI {
-		return usagef("--compat %s: want ecr or oci", c.Server.Compat)
+		return command.Usagef("--compat %s: want ecr or oci", c.Server.Compat)
 	}
-	if c.Folder, err = e.dataDir(o.data); err != nil {
+	if c.Folder, err = e.DataDir(o.data); err != nil {
 		return err
 	}
 	c.Server.UploadAge, err = uploadAge(e, o.uploadAge)
@@ -73,7 +84,7 @@ const (
 
 // list is what a flag that may be given several times has, else the values of
 // the environment variable, separated by commas.
-func (e *Env) list(flag []string, name string) (list []string) {
+func list(e *command.Env, flag []string, name string) (list []string) {
 	if len(flag) > 0 {
 		return flag
 	}
@@ -91,11 +102,11 @@ const maxPort = 1<<16 - 1
 func listenAddress(s string) (name string, port int, err error) {
 	name, p, err := net.SplitHostPort(s)
 	if err != nil {
-		return "", 0, usagef("--listen %s: want HOST:PORT, such as %s or [::1]:5050", s, host.DefaultListen)
+		return "", 0, command.Usagef("--listen %s: want HOST:PORT, such as %s or [::1]:5050", s, host.DefaultListen)
 	}
 	n, err := strconv.ParseUint(p, 10, 16)
 	if err != nil {
-		return "", 0, usagef("--listen %s: the port is a number from 0 to %d, 0 for any free one", s, maxPort)
+		return "", 0, command.Usagef("--listen %s: the port is a number from 0 to %d, 0 for any free one", s, maxPort)
 	}
 	return name, int(n), nil
 }
@@ -104,11 +115,11 @@ func listenAddress(s string) (name string, port int, err error) {
 func parseRegistry(account, region string) (ecr.RegistryID, error) {
 	a, err := ecr.ParseAccountID(account)
 	if err != nil {
-		return ecr.RegistryID{}, usagef("--account: %v", err)
+		return ecr.RegistryID{}, command.Usagef("--account: %v", err)
 	}
 	r, err := ecr.ParseRegion(region)
 	if err != nil {
-		return ecr.RegistryID{}, usagef("--region: %v", err)
+		return ecr.RegistryID{}, command.Usagef("--region: %v", err)
 	}
 	return ecr.RegistryID{Account: a, Region: r}, nil
 }
@@ -121,20 +132,20 @@ func limitFlag(cmd *cobra.Command, p *[]string) {
 	for _, n := range server.LimitNames() {
 		words = append(words, n+"=")
 	}
-	completeWords(cmd, "limit", words...)
+	command.CompleteWords(cmd, "limit", words...)
 }
 
 // parseLimits are those of the environment variable, and over them those of the
 // flag.
-func parseLimits(e *Env, flags []string) (server.Limits, error) {
+func parseLimits(e *command.Env, flags []string) (server.Limits, error) {
 	var l server.Limits
 	set := func(from, s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return usagef("%s %s: want NAME=VALUE, such as requests=100", from, s)
+			return command.Usagef("%s %s: want NAME=VALUE, such as requests=100", from, s)
 		}
 		if err := l.Set(name, value); err != nil {
-			return usagef("%s %v", from, err)
+			return command.Usagef("%s %v", from, err)
 		}
 		return nil
 	}
@@ -159,14 +170,14 @@ const envAudit = "KONTOR_AUDIT"
 func auditFlag(cmd *cobra.Command, p *string) {
 	cmd.Flags().StringVar(p, "audit", "", fmt.Sprintf("record `WHAT` in the data folder: changes (and denials), all (reads too) or strict "+
 		"(a read that cannot be recorded is refused) (default %s; env %s)", audit.Changes, envAudit))
-	completeWords(cmd, "audit", string(audit.Changes), string(audit.All), string(audit.Strict))
+	command.CompleteWords(cmd, "audit", string(audit.Changes), string(audit.All), string(audit.Strict))
 }
 
 // auditMode is the flag's value, else that of the environment variable.
-func auditMode(e *Env, flag string) (audit.Mode, error) {
-	m, err := audit.ParseMode(e.or(flag, envAudit, ""))
+func auditMode(e *command.Env, flag string) (audit.Mode, error) {
+	m, err := audit.ParseMode(e.Setting(flag, envAudit, ""))
 	if err != nil {
-		return "", usagef("--audit: %v", err)
+		return "", command.Usagef("--audit: %v", err)
 	}
 	return m, nil
 }
@@ -196,29 +207,29 @@ func (o *collectionFlags) flags(cmd *cobra.Command) {
 const maxRecycleDays = 36_500
 
 // collection fills in c as the flags say.
-func collection(e *Env, c *server.Config, o collectionFlags) error {
+func collection(e *command.Env, c *server.Config, o collectionFlags) error {
 	if o.testClock {
 		c.TestClock = retention.NewTestClock(host.Now)
 	}
-	switch every := e.or(o.every, envLifecycleEvery, ""); every {
+	switch every := e.Setting(o.every, envLifecycleEvery, ""); every {
 	case "":
 	case "off":
 		c.LifecycleEvery = -1
 	default:
 		d, err := time.ParseDuration(every)
 		if err != nil || d < time.Second {
-			return usagef("--lifecycle-every %s: want a duration from 1s, such as 15m or 1h, or off", every)
+			return command.Usagef("--lifecycle-every %s: want a duration from 1s, such as 15m or 1h, or off", every)
 		}
 		c.LifecycleEvery = d
 	}
 	var err error
-	if c.MaxExpire, err = retention.ParseMaxExpire(e.or(o.maxExpire, envMaxExpire, "")); err != nil {
-		return usagef("--max-expire %v", err)
+	if c.MaxExpire, err = retention.ParseMaxExpire(e.Setting(o.maxExpire, envMaxExpire, "")); err != nil {
+		return command.Usagef("--max-expire %v", err)
 	}
-	if days := e.or(o.recycleDays, envRecycleDays, ""); days != "" {
+	if days := e.Setting(o.recycleDays, envRecycleDays, ""); days != "" {
 		n, err := strconv.Atoi(days)
 		if err != nil || n < 0 || n > maxRecycleDays {
-			return usagef("--recycle-days %s: want a number of days from 0 to %d", days, maxRecycleDays)
+			return command.Usagef("--recycle-days %s: want a number of days from 0 to %d", days, maxRecycleDays)
 		}
 		if c.RecycleTime = time.Duration(n) * 24 * time.Hour; n == 0 {
 			c.RecycleTime = -1
@@ -231,8 +242,8 @@ func collection(e *Env, c *server.Config, o collectionFlags) error {
 const envIdentities = "KONTOR_IDENTITIES"
 
 // readIdentities reads what --identities names; nothing for none.
-func readIdentities(e *Env, name string) (declared.File, error) {
-	name = e.or(name, envIdentities, "")
+func readIdentities(e *command.Env, name string) (declared.File, error) {
+	name = e.Setting(name, envIdentities, "")
 	if name == "" {
 		return declared.File{}, nil
 	}
@@ -267,7 +278,7 @@ func listenMetrics(ctx context.Context, address string, insecure bool) (*metrics
 		return nil, err
 	}
 	if !host.IsLoopback(name) && !insecure {
-		return nil, usagef("--metrics-listen %s: other machines would read the metrics over plain HTTP: listen on localhost, or pass --insecure-http", address)
+		return nil, command.Usagef("--metrics-listen %s: other machines would read the metrics over plain HTTP: listen on localhost, or pass --insecure-http", address)
 	}
 	ls, err := host.Listen(ctx, name, port)
 	if err != nil {
@@ -277,20 +288,20 @@ func listenMetrics(ctx context.Context, address string, insecure bool) (*metrics
 }
 
 // uploadAge reads --upload-age; 0 for the default.
-func uploadAge(e *Env, flag string) (time.Duration, error) {
-	s := e.or(flag, envUploadAge, "")
+func uploadAge(e *command.Env, flag string) (time.Duration, error) {
+	s := e.Setting(flag, envUploadAge, "")
 	if s == "" {
 		return 0, nil
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < time.Minute {
-		return 0, usagef("--upload-age %s: want a duration of 1m or more, such as 24h", s)
+		return 0, command.Usagef("--upload-age %s: want a duration of 1m or more, such as 24h", s)
 	}
 	return d, nil
 }
 
 // openLog opens what --log names.
-func openLog(e *Env, name string) (*slog.Logger, func() error, error) {
+func openLog(e *command.Env, name string) (*slog.Logger, func() error, error) {
 	var w io.Writer
 	closeLog := func() error { return nil }
 	switch name {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/host"
@@ -17,7 +18,7 @@ import (
 
 // upOptions are the flags of `kontor up`.
 type upOptions struct {
-	fileOptions
+	command.FileOptions
 	data, listen, account, region, compat string
 	registryGiven                         bool // --account or --region was
 	logFile                               string
@@ -32,7 +33,7 @@ type upOptions struct {
 	metricsListen, uploadAge              string
 }
 
-func upCommand(e *Env) *cobra.Command {
+func upCommand(e *command.Env) *cobra.Command {
 	var o upOptions
 	cmd := &cobra.Command{
 		Use:   "up [flags]",
@@ -53,14 +54,14 @@ tests for users and roles that this registry does not have are not run; up lists
 them.`,
 		Example: `  kontor up
   kontor up -f kontor.yaml --data ./registry --listen localhost:5060`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.registryGiven = cmd.Flags().Changed("account") || cmd.Flags().Changed("region")
 			return runUp(cmd.Context(), e, o)
 		},
 	}
-	o.fileOptions.flags(cmd)
-	dataFlag(e, cmd, &o.data)
+	o.FileOptions.Flags(cmd)
+	command.DataFlag(e, cmd, &o.data)
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "", fmt.Sprintf("serve on `HOST:PORT`; port 0 picks a free port (default %s; env %s)", host.DefaultListen, envListen))
 	f.StringVar(&o.account, "account", string(ecr.LocalRegistry().Account), "use account `ID` for the registry, unless the file has registries")
@@ -79,11 +80,11 @@ them.`,
 	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve metrics for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
 	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
 	o.collection.flags(cmd)
-	completeWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
+	command.CompleteWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
 }
 
-func runUp(ctx context.Context, e *Env, o upOptions) (err error) {
+func runUp(ctx context.Context, e *command.Env, o upOptions) (err error) {
 	began := e.Now()
 	c := up.Config{Getenv: e.Getenv, Now: e.Now}
 	if err := serverConfig(e, &c.Host, o); err != nil {
@@ -92,46 +93,46 @@ func runUp(ctx context.Context, e *Env, o upOptions) (err error) {
 	if c.Registry, err = parseRegistry(o.account, o.region); err != nil {
 		return err
 	}
-	file, source, err := upFile(e, o.fileOptions)
+	file, source, err := upFile(e, o.FileOptions)
 	if err != nil {
 		return err
 	}
 	if !file.Frame(c.Registry).Targets[0].Local && o.registryGiven {
-		return usagef("--account and --region are for a file without registries: leave them out, because %s sets both", source)
+		return command.Usagef("--account and --region are for a file without registries: leave them out, because %s sets both", source)
 	}
 	c.File = file
 	if c.Identities, err = readIdentities(e, o.identities); err != nil {
 		return err
 	}
-	figures, err := listenMetrics(ctx, e.or(o.metricsListen, envMetricsListen, ""), o.insecureHTTP)
+	figures, err := listenMetrics(ctx, e.Setting(o.metricsListen, envMetricsListen, ""), o.insecureHTTP)
 	if err != nil {
 		return err
 	}
 	if figures != nil {
-		defer closing(&err, figures.Close)
+		defer command.Closing(&err, figures.Close)
 		c.Host.Wrap, c.Host.Server.Observer = figures.Timed, figures
 	}
-	log, closeLog, err := openLog(e, e.or(o.logFile, envLog, ""))
+	log, closeLog, err := openLog(e, e.Setting(o.logFile, envLog, ""))
 	if err != nil {
 		return err
 	}
-	defer closing(&err, closeLog)
+	defer command.Closing(&err, closeLog)
 	c.Host.Server.Log = log
 
 	u, err := up.Start(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, u.Close)
-	e.notices(u.Notices)
-	ready := render.Ready{TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(envData) == ""}
+	defer command.Closing(&err, u.Close)
+	e.Notices(u.Notices)
+	ready := render.Ready{TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(command.EnvData) == ""}
 	for i, r := range u.Registries {
 		ready.Registries = append(ready.Registries, render.ReadyRegistry{
 			Name: r.Name, ID: r.ID(), Host: r.Host, External: r.External, Repositories: u.Deployed[i].Repositories, Plan: u.Deployed[i].Plan,
 		})
 	}
 	ready.Took = e.Now().Sub(began).Round(time.Millisecond)
-	if err := render.Up(e.Stdout, ready, e.options(e.Stdout)); err != nil {
+	if err := render.Up(e.Stdout, ready, e.Options(e.Stdout)); err != nil {
 		return err
 	}
 	select {
@@ -144,15 +145,15 @@ func runUp(ctx context.Context, e *Env, o upOptions) (err error) {
 }
 
 // upFile reads the file to deploy, and says in words where it came from.
-func upFile(e *Env, o fileOptions) (*spec.File, string, error) {
-	if len(fileNames(e, o)) == 0 {
+func upFile(e *command.Env, o command.FileOptions) (*spec.File, string, error) {
+	if len(command.FileNames(e, o)) == 0 {
 		f, _, err := spec.Load(spec.Example())
 		return f, "the built-in example, as there is no " + spec.Names()[0] + " in this folder", err
 	}
-	sources, err := readSources(e, o)
+	sources, err := command.ReadSources(e, o)
 	if err != nil {
 		return nil, "", err
 	}
-	f, err := loadFile(e, o, e.Stderr)
+	f, err := command.LoadFile(e, o, e.Stderr)
 	return f, sources[0].Name, err
 }

@@ -5,13 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func validateCommand(e *Env) *cobra.Command {
+func validateCommand(e *command.Env) *cobra.Command {
 	var (
-		o      fileOptions
+		o      command.FileOptions
 		asJSON bool
 	)
 	cmd := &cobra.Command{
@@ -20,9 +21,9 @@ func validateCommand(e *Env) *cobra.Command {
 		Long: `Check a file and the policies that it produces, without contacting a registry.
 Each error is one line, FILE:LINE:COLUMN: message.`,
 		Example: "  kontor validate -f kontor.yaml",
-		Args:    noArgs,
+		Args:    command.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			f, err := loadFile(e, o, e.Stderr)
+			f, err := command.LoadFile(e, o, e.Stderr)
 			if err != nil {
 				return err
 			}
@@ -34,11 +35,11 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 					Repositories int    `json:"repositories"`
 				}{true, d.Stack, len(d.Repositories)})
 			}
-			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, plural(len(d.Repositories), "repository", "repositories"))
+			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, command.Plural(len(d.Repositories), "repository", "repositories"))
 			return err
 		},
 	}
-	o.flags(cmd)
-	jsonFlag(cmd, &asJSON)
+	o.Flags(cmd)
+	command.JSONFlag(cmd, &asJSON)
 	return cmd
 }

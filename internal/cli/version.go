@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/internal/version"
 )
@@ -38,13 +39,13 @@ func BuildVersion() Version {
 	return v
 }
 
-func versionCommand(e *Env) *cobra.Command {
+func versionCommand(e *command.Env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of this binary",
 		Example: "  kontor version --json",
-		Args:    noArgs,
+		Args:    command.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := BuildVersion()
 			if asJSON {
@@ -61,6 +62,6 @@ func versionCommand(e *Env) *cobra.Command {
 			return err
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	command.JSONFlag(cmd, &asJSON)
 	return cmd
 }

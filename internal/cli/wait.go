@@ -6,12 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/render"
 )
 
-func waitCommand(e *Env) *cobra.Command {
+func waitCommand(e *command.Env) *cobra.Command {
 	var (
 		o      promoterOptions
 		w      promote.WaitFor
@@ -29,25 +30,25 @@ IMAGE begins with the name of one of the file's registries, or with a host. It
 is asked for by its tag; tags are never listed.`,
 		Example: `  kontor wait prod/website:1.4.2 --platform linux/amd64 --platform linux/arm64 --signed
   docker pull "registry.example/website@$(kontor wait registry.example/website:1.4.2 --json | jq -r .digest)"`,
-		Args:        between(1, 1),
-		Annotations: map[string]string{annotationPending: "the time is up"},
+		Args:        command.Between(1, 1),
+		Annotations: map[string]string{command.AnnotationPending: "the time is up"},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := checkPlatforms(w.Platforms); err != nil {
 				return err
 			}
 			for _, t := range w.Referrers {
 				if !fields.ArtifactType.MatchString(t) {
-					return usagef("--referrer %q: want an artifact type, such as application/spdx+json", t)
+					return command.Usagef("--referrer %q: want an artifact type, such as application/spdx+json", t)
 				}
 			}
 			if w.Timeout < 0 || w.Interval < time.Second {
-				return usagef("--timeout and --interval: want 0 or more, and 1s or more")
+				return command.Usagef("--timeout and --interval: want 0 or more, and 1s or more")
 			}
 			p, err := o.promoter(e, false, nil)
 			if err != nil {
 				return err
 			}
-			defer closing(&err, p.Close)
+			defer command.Closing(&err, p.Close)
 			if w.Image, err = p.Image(args[0]); err != nil {
 				return err
 			}
@@ -55,15 +56,15 @@ is asked for by its tag; tags are never listed.`,
 			w.Missing = func(what string) {
 				if what != said {
 					said = what
-					e.notice("%s: %s", w.Image, what)
+					e.Notice("%s: %s", w.Image, what)
 				}
 			}
 			found, err := p.Wait(cmd.Context(), w)
 			var late *promote.TimeoutError
 			switch {
 			case errors.As(err, &late):
-				e.notice("%v", late)
-				return &exitError{exitPending}
+				e.Notice("%v", late)
+				return command.Exit(command.ExitPending)
 			case err != nil:
 				return err
 			case asJSON:
@@ -78,7 +79,7 @@ is asked for by its tag; tags are never listed.`,
 	cmd.Flags().StringArrayVar(&w.Referrers, "referrer", nil, "an artifact of type `TYPE` must refer to the image; may be given several times (default none)")
 	cmd.Flags().DurationVar(&w.Timeout, "timeout", 10*time.Minute, "wait for `TIME`; 0 to look once")
 	cmd.Flags().DurationVar(&w.Interval, "interval", promote.DefaultInterval, "look every `TIME`")
-	jsonFlag(cmd, &asJSON)
-	cmd.ValidArgsFunction = completeImage(e, &o.fileOptions)
+	command.JSONFlag(cmd, &asJSON)
+	cmd.ValidArgsFunction = completeImage(e, &o.FileOptions)
 	return cmd
 }

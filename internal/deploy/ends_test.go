@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -121,9 +122,13 @@ func TestTheServerFailsAtEveryCall(t *testing.T) {
 				if err != nil {
 					return deploy.Result{}, err
 				}
-				images, err := deploy.ImagesOf(t.Context(), conn.API, conn.Target, plan.Ending(d, o, plan.LeftFile))
-				if err != nil {
-					return deploy.Result{}, err
+				images := map[kecr.RepositoryName]plan.Images{}
+				for _, name := range plan.Ending(d, o, plan.LeftFile) {
+					s, err := conn.ImagesUnder(t.Context(), name, "", false, time.Now())
+					if err != nil {
+						return deploy.Result{}, err
+					}
+					images[name] = plan.Images{Count: len(s.Details)}
 				}
 				p := plan.DiffWith(d, o, plan.Options{End: plan.LeftFile, Images: images})
 				return deploy.Apply(t.Context(), conn.API, p, deploy.ApplyConfig{Parallel: 1})

@@ -17,13 +17,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/testkit"
+	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/policy"
 )
 
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -36,6 +37,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"registry", reflect.TypeFor[*registry.Caller](), registry.Operations()},
 		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
+		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			declared := map[string]bool{}
@@ -70,6 +72,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
+	u := unconfigured.As(w.Gate, p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
 	id := ecr.ImageID{Tag: tag}
 	return map[string]func(context.Context) error{
@@ -185,7 +188,34 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"UploadOffset":   func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, up); return err },
 		"AppendUpload":   func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, up, 0, nil); return err },
 		"CompleteUpload": func(ctx context.Context) error { _, err := c.CompleteUpload(ctx, to, up, 0, nil, d); return err },
-		"CancelUpload":   func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+		"RegisterPullTimeExclusion": func(ctx context.Context) error {
+			_, err := c.RegisterPullTimeExclusion(ctx, to.In, "arn:aws:iam::000000000000:role/scanner")
+			return err
+		},
+		"DeregisterPullTimeExclusion": func(ctx context.Context) error {
+			return c.DeregisterPullTimeExclusion(ctx, to.In, "arn:aws:iam::000000000000:role/scanner")
+		},
+		"ListPullTimeExclusions": func(ctx context.Context) error {
+			_, _, err := c.ListPullTimeExclusions(ctx, to.In, "", 10)
+			return err
+		},
+		"DescribePullThroughCacheRules": func(ctx context.Context) error { return u.DescribePullThroughCacheRules(ctx, to.In, nil) },
+		"UpdatePullThroughCacheRule":    func(ctx context.Context) error { return u.UpdatePullThroughCacheRule(ctx, to.In, "quay") },
+		"DeletePullThroughCacheRule":    func(ctx context.Context) error { return u.DeletePullThroughCacheRule(ctx, to.In, "quay") },
+		"ValidatePullThroughCacheRule":  func(ctx context.Context) error { return u.ValidatePullThroughCacheRule(ctx, to.In, "quay") },
+		"DescribeCreationTemplates":     func(ctx context.Context) error { return u.DescribeCreationTemplates(ctx, to.In) },
+		"UpdateCreationTemplate":        func(ctx context.Context) error { return u.UpdateCreationTemplate(ctx, to.In, "team") },
+		"DeleteCreationTemplate":        func(ctx context.Context) error { return u.DeleteCreationTemplate(ctx, to.In, "team") },
+		"ClearReplication":              func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
+		"ImageReplicationStatus":        func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
+		"ListReplicationBackfills":      func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
+		"ReplicationBackfill":           func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
+		"StopReplicationBackfill":       func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
+		"SigningConfiguration":          func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
+		"ClearSigning":                  func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
+		"DeleteSigningConfiguration":    func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
+		"ImageSigningStatus":            func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
+		"CancelUpload":                  func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
 	}
 }
 
@@ -225,7 +255,10 @@ func TestMissingRepository(t *testing.T) {
 		case "ListBin", "PurgeImage", "Journal", "Collect": // what they are about outlives repositories
 			continue
 		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
-			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock":
+			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
+			"DescribePullThroughCacheRules", "UpdatePullThroughCacheRule", "DeletePullThroughCacheRule", "ValidatePullThroughCacheRule",
+			"DescribeCreationTemplates", "UpdateCreationTemplate", "DeleteCreationTemplate", "ClearReplication", "ListReplicationBackfills",
+			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
 			continue // concern no repository
 		}
 		testkit.WantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")

@@ -12,9 +12,10 @@ import (
 var opBatchDeleteImage = gate.Op("BatchDeleteImage", "ecr:BatchDeleteImage")
 
 // BatchDeleteImage deletes images: by tag the tag, and with its last tag the
-// image; by digest the image with all tags. It returns a pair for each tag
-// that went. The ids may be malformed; that is a failure of the item. Large images
-// go in several transactions: with an error, some may be gone.
+// image; by digest, with or without one of its tags, the image with all tags. It
+// returns a pair for each tag that went. The ids may be malformed; that is a failure
+// of the item. Large images go in several transactions: with an error, some may be
+// gone.
 func (c *Caller) BatchDeleteImage(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]ecr.ImageID, []ImageFailure, error) {
 	var (
 		gone     []ecr.ImageID
@@ -62,7 +63,7 @@ func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo
 		return nil, err
 	}
 	d := m.Image.Digest
-	if id.Tag != "" && len(m.Image.Tags) > 1 {
+	if id.Digest == "" && len(m.Image.Tags) > 1 {
 		return []ecr.ImageID{{Digest: d, Tag: id.Tag}}, r.cfg.Retention.DeleteTag(ctx, tx, at, m, id.Tag)
 	}
 	work.Add(m)

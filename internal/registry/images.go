@@ -73,12 +73,19 @@ func (c *Caller) StatManifest(ctx context.Context, at ecr.Repo, id ecr.ImageID) 
 
 func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
 	var m meta.Manifest
-	err := c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
-		if m, err = resolve(ctx, r, at, repo.ID, id); err == nil {
+	err := c.gate.Read(ctx, op, func(ctx context.Context, r *gate.View) error {
+		s, err := r.Enter(ctx, at)
+		if err != nil {
+			return err
+		}
+		if m, err = resolve(ctx, r, at, s.Row.ID, id); err == nil {
 			err = c.r.pullable(at, id, &m.Image)
 		}
 		if err == nil {
 			m, err = whole(ctx, r, at, m)
+		}
+		if err == nil && pulled {
+			pulled, err = c.counts(s.Settings)
 		}
 		return err
 	})
@@ -89,6 +96,13 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 		c.r.cfg.Retention.Pulled(meta.Pull{Repository: m.Repository, Digest: m.Image.Digest, At: c.r.cfg.Now()})
 	}
 	return Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body}, nil
+}
+
+// counts reports whether what the caller pulls from a registry with the settings s
+// counts as used.
+func (c *Caller) counts(s meta.RegistrySettings) (bool, error) {
+	excluded, err := retention.ExclusionsOf(s)
+	return !excluded.Exclude(c.gate.Principal()), err
 }
 
 var opBatchGetImage = gate.Op("BatchGetImage", "ecr:BatchGetImage")
@@ -106,8 +120,17 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 		failures []ImageFailure
 		pulls    []meta.Pull
 	)
-	err := c.gate.ReadRepository(ctx, opBatchGetImage, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
+	err := c.gate.Read(ctx, opBatchGetImage, func(ctx context.Context, r *gate.View) error {
 		images, failures, pulls = nil, nil, nil
+		s, err := r.Enter(ctx, at)
+		if err != nil {
+			return err
+		}
+		repo := s.Row
+		counts, err := c.counts(s.Settings)
+		if err != nil {
+			return err
+		}
 		bodies := map[ecr.Digest][]byte{}
 		total := int64(0)
 		for _, id := range ids {
@@ -144,7 +167,9 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 				ID:       ecr.ImageID{Digest: m.Image.Digest, Tag: id.Tag},
 				Manifest: Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body},
 			})
-			pulls = append(pulls, meta.Pull{Repository: repo.ID, Digest: m.Image.Digest, At: c.r.cfg.Now()})
+			if counts {
+				pulls = append(pulls, meta.Pull{Repository: repo.ID, Digest: m.Image.Digest, At: c.r.cfg.Now()})
+			}
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -373,6 +374,61 @@ func TestImageMetadata(t *testing.T) {
 	}
 	if err := f.Retention.FlushPulls(ctx); err != nil || !get(d).LastPulledAt.Equal(f.Now()) {
 		t.Errorf("pulled at %s (%v)", get(d).LastPulledAt, err)
+	}
+}
+
+// Pulls by a user that is excluded, or with a role that is, do not count.
+func TestExcludedPulls(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{})
+	ctx := t.Context()
+	to := f.Repo("app", ecr.Mutable)
+	d := f.MustPut(to, f.Image(to, "x"), "v1")
+	const role = "arn:aws:iam::000000000000:role/team/scanner"
+	scanner := testkit.Admin
+	scanner.ARN, scanner.Session = "arn:aws:sts::000000000000:assumed-role/scanner/nightly", &access.Session{RoleARN: role}
+	pulls := map[string]func(access.Principal) error{
+		"Manifest": func(p access.Principal) error {
+			_, err := f.As(p).Manifest(ctx, to, ecr.ImageID{Tag: "v1"})
+			return err
+		},
+		"BatchGetImage": func(p access.Principal) error {
+			_, _, err := f.As(p).BatchGetImage(ctx, to, []ecr.ImageID{{Digest: d}})
+			return err
+		},
+	}
+	keeper := f.Retention.System("tests")
+	if _, err := keeper.RegisterPullTimeExclusion(ctx, to.In, role); err != nil {
+		t.Fatal(err)
+	}
+	for name, pull := range pulls {
+		if err := pull(scanner); err != nil || f.Retention.PullsPending() != 0 {
+			t.Errorf("%s by the excluded role: %d pulls (%v)", name, f.Retention.PullsPending(), err)
+		}
+	}
+	if err := keeper.DeregisterPullTimeExclusion(ctx, to.In, role); err != nil {
+		t.Fatal(err)
+	}
+	for name, pull := range pulls {
+		if err := pull(scanner); err != nil || f.Retention.PullsPending() != 1 {
+			t.Errorf("%s by the role: %d pulls (%v)", name, f.Retention.PullsPending(), err)
+		}
+		if err := f.Retention.FlushPulls(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A digest with one of its tags names the image, not the tag.
+func TestDeleteByDigestAndTag(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{})
+	to := f.Repo("app", ecr.Mutable)
+	d := f.MustPut(to, f.Image(to, "x"), "v1", "v2")
+	gone, failures, err := f.BatchDeleteImage(t.Context(), to, []ecr.ImageID{{Digest: d, Tag: "v1"}})
+	if err != nil || len(failures) > 0 {
+		t.Fatal(failures, err)
+	}
+	if diff := cmp.Diff([]ecr.ImageID{{Digest: d, Tag: "v1"}, {Digest: d, Tag: "v2"}}, gone); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -122,7 +122,6 @@ func (c *Caller) SetRegistryScanning(ctx context.Context, in ecr.RegistryID, sca
 // RepositoryScan is how a repository is scanned.
 type RepositoryScan struct {
 	Repository
-	OnPush    bool // by its own setting or by a rule of the registry
 	Frequency ScanFrequency
 	Filters   []string // of the registry's rules, those that match its name
 }
@@ -149,7 +148,6 @@ func (s RegistryScan) of(r Repository) RepositoryScan {
 			out.Frequency = rule.Frequency
 		}
 	}
-	out.OnPush = out.Frequency == ScanOnPush
 	return out
 }
 
@@ -202,7 +200,7 @@ func (c *Caller) StartScan(ctx context.Context, at ecr.Repo, id ecr.ImageID) err
 		if err != nil {
 			return err
 		}
-		if err := found(ctx, v, at, s.Row.ID, id); err != nil {
+		if err := FindImage(ctx, v, at, s.Row.ID, id); err != nil {
 			return err
 		}
 		scan, err := scanOf(s.Settings)
@@ -221,15 +219,16 @@ var opScanFindings = gate.Op("ScanFindings", "ecr:DescribeImageScanFindings")
 // Errors: RepositoryNotFound, ImageNotFound, else always ScanNotFound.
 func (c *Caller) ScanFindings(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
 	return c.gate.ReadRepository(ctx, opScanFindings, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
-		if err := found(ctx, r, at, repo.ID, id); err != nil {
+		if err := FindImage(ctx, r, at, repo.ID, id); err != nil {
 			return err
 		}
 		return ecr.Errorf(ecr.CodeScanNotFound, "Image scan does not exist for the image with '%s' in the repository with name '%s' in the registry with id '%s'", id, at.Name, at.In.Account)
 	})
 }
 
-// found is nil when the image that id names is there.
-func found(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) error {
+// FindImage is nil when the image that id names is in the repository.
+// Errors: ImageNotFound, InvalidParameter.
+func FindImage(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) error {
 	if f, bad := malformed(id); bad {
 		return ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
 	}

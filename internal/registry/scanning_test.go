@@ -39,7 +39,7 @@ func TestScanFilters(t *testing.T) {
 		}
 		for _, r := range list {
 			want := slices.Contains(tc.matched, r.Name)
-			if r.OnPush != want || (r.Frequency == registry.ScanOnPush) != want || (len(r.Filters) == 1) != want {
+			if r.ScanOnPush || (r.Frequency == registry.ScanOnPush) != want || (len(r.Filters) == 1) != want {
 				t.Errorf("%s and %s: %+v", tc.filter, r.Name, r)
 			}
 		}
@@ -91,7 +91,7 @@ func TestScanning(t *testing.T) {
 				t.Errorf("missing (-want +got):\n%s", d)
 			}
 			for _, r := range list {
-				if r.Frequency != tc.want[r.Name] || r.OnPush != (r.Frequency == registry.ScanOnPush) {
+				if r.Frequency != tc.want[r.Name] || r.ScanOnPush != (r.Name == "own") {
 					t.Errorf("%+v", r)
 				}
 			}
@@ -117,8 +117,8 @@ func TestScanning(t *testing.T) {
 	}
 	// It is no account setting, and account settings leave it alone.
 	_, err = f.AccountSetting(ctx, testkit.Home, "scanning")
-	testkit.WantCode(t, err, ecr.CodeValidation)
-	testkit.WantCode(t, f.SetAccountSetting(ctx, testkit.Home, "scanning", "{}"), ecr.CodeValidation)
+	testkit.WantCode(t, err, ecr.CodeInvalidParameter)
+	testkit.WantCode(t, f.SetAccountSetting(ctx, testkit.Home, "scanning", "{}"), ecr.CodeInvalidParameter)
 	if err := f.SetAccountSetting(ctx, testkit.Home, registry.SettingBlobMounting, "DISABLED"); err != nil {
 		t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func accountSetting(s meta.RegistrySettings, name string) string {
 // checkSetting refuses names that are none. ECR's text is not known.
 func checkSetting(name string) error {
 	if accountSettings[name] == nil {
-		return ecr.Errorf(ecr.CodeValidation, "'%s' is not an account setting; there are %v", name, slices.Sorted(maps.Keys(accountSettings)))
+		return ecr.Errorf(ecr.CodeInvalidParameter, "'%s' is not an account setting; there are %v", name, slices.Sorted(maps.Keys(accountSettings)))
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func checkSetting(name string) error {
 var opAccountSetting = gate.Op("AccountSetting", "ecr:GetAccountSetting")
 
 // AccountSetting returns the value of an account setting, its default unless
-// it was set. Errors: Validation.
+// it was set. Errors: InvalidParameter.
 func (c *Caller) AccountSetting(ctx context.Context, in ecr.RegistryID, name string) (string, error) {
 	var value string
 	err := viewRegistry(ctx, c.gate.Saying(gate.Said{AccountSetting: name}), opAccountSetting, in, func(_ *gate.View, s meta.RegistrySettings) error {
@@ -164,7 +164,8 @@ func (c *Caller) AccountSetting(ctx context.Context, in ecr.RegistryID, name str
 
 var opSetAccountSetting = gate.Op("SetAccountSetting", "ecr:PutAccountSetting")
 
-// SetAccountSetting sets an account setting. Errors: Validation.
+// SetAccountSetting sets an account setting.
+// Errors: InvalidParameter for the name, Validation for the value.
 func (c *Caller) SetAccountSetting(ctx context.Context, in ecr.RegistryID, name, value string) error {
 	return updateRegistry(ctx, c.gate.Saying(gate.Said{AccountSetting: name}), opSetAccountSetting, in, func(_ *gate.Tx, s *meta.RegistrySettings) error {
 		if err := checkSetting(name); err != nil {

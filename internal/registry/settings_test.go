@@ -66,8 +66,8 @@ func TestAccountSettings(t *testing.T) {
 		testkit.WantCode(t, f.SetAccountSetting(ctx, testkit.Home, name, "enabled"), ecr.CodeValidation, name)
 	}
 	_, err := f.AccountSetting(ctx, testkit.Home, "OTHER")
-	testkit.WantCode(t, err, ecr.CodeValidation, "OTHER")
-	testkit.WantCode(t, f.SetAccountSetting(ctx, testkit.Home, "OTHER", "V1"), ecr.CodeValidation, "OTHER")
+	testkit.WantCode(t, err, ecr.CodeInvalidParameter, "OTHER")
+	testkit.WantCode(t, f.SetAccountSetting(ctx, testkit.Home, "OTHER", "V1"), ecr.CodeInvalidParameter, "OTHER")
 }
 
 // ECR user guide, "Blob mounting": with the setting off, clients upload.

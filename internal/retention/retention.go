@@ -79,6 +79,7 @@ func Operations() []gate.Operation {
 		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle,
 		opReportLeases, opListLeases, opForgetLeases, opMoveClock,
 		opListBin, opRestoreImage, opPurgeImage, opJournal, opUsage, opIndexManifests,
+		opRegisterPullTimeExclusion, opDeregisterPullTimeExclusion, opListPullTimeExclusions,
 	}
 }
 

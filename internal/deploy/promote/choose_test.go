@@ -16,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
@@ -198,6 +199,11 @@ func (r rights) Missing(_ context.Context, _ ecr.RepositoryName, actions []acces
 		}
 	}
 	return out, nil
+}
+
+// MissingIn is Missing.
+func (r rights) MissingIn(ctx context.Context, as state.Repository, actions []access.Action) ([]access.Action, error) {
+	return r.Missing(ctx, as.Name, actions)
 }
 
 func TestGates(t *testing.T) {

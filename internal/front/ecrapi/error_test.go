@@ -22,12 +22,14 @@ func TestErrorTable(t *testing.T) {
 			Exception, Fault bool
 		}
 	}
-	b, err := os.ReadFile("model/ecr.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &model); err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"model/ecr.json", "model/backfill.json"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &model); err != nil { // into one map
+			t.Fatal(err)
+		}
 	}
 	common := map[ecr.Code]int{
 		ecr.CodeUnknownOperation: 404, ecr.CodeUnavailable: 503, ecr.CodeAccessDenied: 400, ecr.CodeThrottling: 400,

@@ -23,7 +23,21 @@ var neverFilled = map[string][]string{
 	"a layer's media type is that of the manifests that refer to it, of which there may be none": {
 		"BatchCheckLayerAvailability.layers.mediaType",
 	},
-	"nothing is replicated": {"DescribeRegistry.replicationConfiguration.rules.destinations", "DescribeRegistry.replicationConfiguration.rules.repositoryFilters"},
+	"nothing is replicated": {
+		"DescribeRegistry.replicationConfiguration.rules.destinations", "DescribeRegistry.replicationConfiguration.rules.repositoryFilters",
+		"PutReplicationConfiguration", "DescribeImageReplicationStatus.replicationStatuses",
+		"ListReplicationBackfills.backfills", "ListReplicationBackfills.nextToken", "DescribeReplicationBackfillResults", "StopReplicationBackfill",
+	},
+	"nothing is cached": {
+		"DescribePullThroughCacheRules", "UpdatePullThroughCacheRule", "DeletePullThroughCacheRule", "ValidatePullThroughCacheRule",
+	},
+	"there are no templates": {
+		"DescribeRepositoryCreationTemplates.repositoryCreationTemplates", "DescribeRepositoryCreationTemplates.nextToken",
+		"UpdateRepositoryCreationTemplate", "DeleteRepositoryCreationTemplate",
+	},
+	"nothing is signed": {
+		"GetSigningConfiguration", "PutSigningConfiguration", "DeleteSigningConfiguration", "DescribeImageSigningStatus.signingStatuses",
+	},
 }
 
 // leaves are the members of a shape that are filled with values, not with
@@ -147,6 +161,17 @@ func TestResponsesAreFilled(t *testing.T) {
 		do("GetLifecyclePolicyPreview", `{"repositoryName": "app", "maxResults": 1}`)
 	}
 	do("DeleteLifecyclePolicy", `{"repositoryName": "app"}`)
+	for _, id := range []string{`{"imageTag": "v1"}`, fmt.Sprintf(`{"imageDigest": %q}`, digest)} {
+		do("DescribeImageReplicationStatus", `{"repositoryName": "app", "imageId": %s}`, id)
+		do("DescribeImageSigningStatus", `{"repositoryName": "app", "imageId": %s}`, id)
+	}
+	do("ListReplicationBackfills", `{}`)
+	do("DescribeRepositoryCreationTemplates", `{}`)
+	for _, name := range []string{"a", "b"} {
+		do("RegisterPullTimeUpdateExclusion", `{"principalArn": "arn:aws:iam::000000000000:user/%s"}`, name)
+	}
+	do("ListPullTimeUpdateExclusions", `{"maxResults": 1}`)
+	do("DeregisterPullTimeUpdateExclusion", `{"principalArn": "arn:aws:iam::000000000000:user/a"}`)
 	do("UpdateImageStorageClass", `{"repositoryName": "app", "imageId": {"imageTag": "v1"}, "targetStorageClass": "ARCHIVE"}`)
 	do("DescribeImages", `{"repositoryName": "app", "imageIds": [{"imageTag": "v1"}]}`)
 	do("DescribeImages", `{"repositoryName": "app", "maxResults": 1}`)

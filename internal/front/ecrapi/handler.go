@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -27,6 +28,8 @@ const MaxBodyBytes = 28 << 20
 type Config struct {
 	// Registry serves the operations. Required.
 	Registry *registry.Registry
+	// Gate lets callers ask for what is not configured. Required.
+	Gate *gate.Gate
 	// Retention serves those on lifecycle policies. Required.
 	Retention *retention.Service
 	// Log receives what no client is told. Required.
@@ -163,6 +166,27 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"UploadLayerPart":             serve((*call).uploadLayerPart),
 	"CompleteLayerUpload":         serve((*call).completeLayerUpload),
 	"GetDownloadUrlForLayer":      serve((*call).getDownloadURLForLayer),
+
+	"RegisterPullTimeUpdateExclusion":   serve((*call).registerPullTimeUpdateExclusion),
+	"DeregisterPullTimeUpdateExclusion": serve((*call).deregisterPullTimeUpdateExclusion),
+	"ListPullTimeUpdateExclusions":      serve((*call).listPullTimeUpdateExclusions),
+
+	"DescribePullThroughCacheRules":       serveFeature(features.describePullThroughCacheRules),
+	"UpdatePullThroughCacheRule":          serveFeature(features.updatePullThroughCacheRule),
+	"DeletePullThroughCacheRule":          serveFeature(features.deletePullThroughCacheRule),
+	"ValidatePullThroughCacheRule":        serveFeature(features.validatePullThroughCacheRule),
+	"DescribeRepositoryCreationTemplates": serveFeature(features.describeRepositoryCreationTemplates),
+	"UpdateRepositoryCreationTemplate":    serveFeature(features.updateRepositoryCreationTemplate),
+	"DeleteRepositoryCreationTemplate":    serveFeature(features.deleteRepositoryCreationTemplate),
+	"PutReplicationConfiguration":         serveFeature(features.putReplicationConfiguration),
+	"DescribeImageReplicationStatus":      serveFeature(features.describeImageReplicationStatus),
+	"ListReplicationBackfills":            serveFeature(features.listReplicationBackfills),
+	"DescribeReplicationBackfillResults":  serveFeature(features.describeReplicationBackfillResults),
+	"StopReplicationBackfill":             serveFeature(features.stopReplicationBackfill),
+	"GetSigningConfiguration":             serveFeature(features.getSigningConfiguration),
+	"PutSigningConfiguration":             serveFeature(features.putSigningConfiguration),
+	"DeleteSigningConfiguration":          serveFeature(features.deleteSigningConfiguration),
+	"DescribeImageSigningStatus":          serveFeature(features.describeImageSigningStatus),
 }
 
 // serve puts decoding and checking before an operation.

@@ -339,6 +339,15 @@ func TestLayers(t *testing.T) {
 		step{"BatchCheckLayerAvailability", `{"repositoryName": "app", "layerDigests": ["` + digest + `"]}`,
 			`{"layers": [{"layerDigest": "` + digest + `", "layerAvailability": "AVAILABLE", "layerSize": 7}], "failures": []}`},
 	)
+	// So does one that was uploaded elsewhere in the meantime.
+	first, second := start(), start()
+	late := string(ecr.DigestOf([]byte("a late layer")))
+	for _, id := range []string{first, second} {
+		ok[UploadLayerPartResponse](t, s, "UploadLayerPart", part("app", id, 0, "a late layer"))
+	}
+	ok[CompleteLayerUploadResponse](t, s, "CompleteLayerUpload", complete(second, late))
+	s.steps(t, step{"CompleteLayerUpload", complete(first, late),
+		"LayerAlreadyExistsException: The layer with digest '" + late + "' already exists in the repository with name 'app' in registry with id '000000000000'"})
 	// Another repository does not have it yet, although the content is known.
 	ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "other"}`)
 	u := *ok[InitiateLayerUploadResponse](t, s, "InitiateLayerUpload", `{"repositoryName": "other"}`).UploadId

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 )
@@ -18,7 +19,7 @@ import (
 // Each of the 62 operations is served, or answers with an error that its model
 // names and that a client does not retry. None pretends to have succeeded.
 func TestEveryOperationAnswers(t *testing.T) {
-	h := New(Config{Registry: registry.New(registry.Config{}), Retention: retention.New(retention.Config{}), Log: slog.New(slog.DiscardHandler)})
+	h := New(Config{Gate: gate.New(gate.Config{}), Registry: registry.New(registry.Config{}), Retention: retention.New(retention.Config{}), Log: slog.New(slog.DiscardHandler)})
 	ask := func(operation, body string) (int, errorBody) {
 		w := httptest.NewRecorder()
 		h.Serve(w, httptest.NewRequest(http.MethodPost, "/", nil), operation, []byte(body),

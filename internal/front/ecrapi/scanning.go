@@ -67,13 +67,13 @@ func (c *call) batchGetRepositoryScanningConfiguration(ctx context.Context, in *
 	}
 	for _, r := range list {
 		out.ScanningConfigurations = append(out.ScanningConfigurations, RepositoryScanningConfiguration{
-			RepositoryArn: text(r.ARN()), RepositoryName: text(r.Name), ScanOnPush: &r.OnPush,
+			RepositoryArn: text(r.ARN()), RepositoryName: text(r.Name), ScanOnPush: &r.ScanOnPush,
 			ScanFrequency: text(r.Frequency), AppliedScanFilters: scanFilters(r.Filters),
 		})
 	}
 	for _, name := range missing {
 		out.Failures = append(out.Failures, RepositoryScanningConfigurationFailure{
-			RepositoryName: text(name), FailureCode: text("REPOSITORY_NOT_FOUND"), FailureReason: text(ecr.RepositoryNotFound(at, name).Message),
+			RepositoryName: text(name), FailureCode: text("REPOSITORY_NOT_FOUND"), FailureReason: text("REPOSITORY_NOT_FOUND"),
 		})
 	}
 	return out, nil

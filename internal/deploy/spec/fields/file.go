@@ -101,7 +101,7 @@ ecr_repositories:
 		Limit:   "those of its fields",
 		Details: []string{
 			"A field that the repository sets replaces the default completely; lists and tags are not merged.",
-			"A default `lifecycle_policy_json` applies only to repositories that set no lifecycle field: none of `expire_all_images`, `expire_all_after_days`, `expiration_rules`, `keep`, `expire_untagged_after_days` and `lifecycle_policy_json`.",
+			"A default `lifecycle_policy_json` applies only to repositories that set no lifecycle field: none of `expire_all_images`, `expire_all_after_days`, `keep_last_images`, `expiration_rules`, `keep`, `expire_untagged_after_days`, `keep_last_untagged` and `lifecycle_policy_json`.",
 			"A default `repository_policy_json` applies only to repositories that set none of `additional_pull_account_ids`, `additional_push_account_ids`, `pull_principals`, `push_principals`, `pull_organization_ids`, `extra_policy_statements` and `repository_policy_json`.",
 			"A field without a value (`tags:`, or `null`) is not set.",
 		},

@@ -1,0 +1,128 @@
+// Package accesscmd is kontor access, which shows who may do what in a registry.
+package accesscmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/cli/command"
+	"github.com/kontor-registry/kontor/internal/deploy"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/policy"
+)
+
+// Command is kontor access.
+func Command(e *command.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "access",
+		Short: "Show who may pull, push, delete and administer what, and why",
+		Long: `Show who can access repositories, which policy statements decide it, and what
+would have to change. Policies on both sides count: those of the repository and
+its registry, and those of the user or role in its own account.
+
+The commands read the registries of the file or, without a file, the local
+registry. With --planned, they use the repositories as the file would create
+them. If an account cannot be read, the result says so and makes no assumption
+about its policies.`,
+		Example: `  kontor access check arn:aws:iam::222222222222:role/ci push team/api
+  kontor access who-can pull team/api
+  kontor access matrix --html access.html`,
+		Args: cobra.ArbitraryArgs,
+		RunE: command.RunGroup,
+	}
+	cmd.AddCommand(checkCommand(e), whoCanCommand(e), matrixCommand(e), testCommand(e))
+	return cmd
+}
+
+// options are the flags of the access commands.
+type options struct {
+	command.TargetsOptions
+	planned bool
+	asJSON  bool
+}
+
+func (o *options) flags(e *command.Env, cmd *cobra.Command) {
+	o.TargetsOptions.Flags(e, cmd)
+	o.Parallel = deploy.Parallel
+	cmd.Flags().BoolVar(&o.planned, "planned", false, "use the repositories as the file would create them (default false: as they are)")
+	command.JSONFlag(cmd, &o.asJSON)
+}
+
+// evidence reads both sides: of the registries of the file, or without one of
+// the local registry. repository is read alone where it is given; asked are the
+// principals that a question names.
+func evidence(ctx context.Context, e *command.Env, o options, repository string, asked ...string) (ev run.Evidence, err error) {
+	cfg := run.Config{Parallel: o.Parallel}
+	var r *run.Run
+	switch {
+	case len(command.FileNames(e, o.FileOptions)) > 0:
+		r, err = command.OpenFile(ctx, e, o.TargetsOptions, cfg)
+	case o.planned:
+		err = errors.New("--planned needs a file: pass -f FILE")
+	case len(o.Targets) > 0:
+		err = command.Usagef("--target needs a file with registries: pass -f FILE")
+	default:
+		r, err = command.OpenRun(ctx, e, cfg, o.Data)
+	}
+	if err != nil {
+		return ev, err
+	}
+	defer command.Closing(&err, r.Close)
+	return r.Evidence(ctx, run.AccessConfig{Planned: o.planned, Repository: ecr.RepositoryName(repository), Asked: asked})
+}
+
+// one is the only repository of that name.
+func one(ev run.Evidence, name string) (proof.Repository, error) {
+	var found []proof.Repository
+	for _, r := range ev.Repositories {
+		if string(r.Name) == name {
+			found = append(found, r)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return proof.Repository{}, fmt.Errorf("there is no repository %q: list them with `kontor access matrix`, or pass --planned for one that the file would create", name)
+	}
+	return proof.Repository{}, command.Usagef("repository %q is in %d registries: choose one with --target", name, len(found))
+}
+
+// complete offers rights as the argument number right, and repositories
+// of the file as the next.
+func complete(e *command.Env, o *options, right int) cobra.CompletionFunc {
+	repositories := command.CompleteRepositories(e, &o.FileOptions)
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		switch len(args) {
+		case right:
+			var words []string
+			for _, r := range proof.Rights() {
+				words = append(words, string(r))
+			}
+			return words, cobra.ShellCompDirectiveNoFileComp
+		case right + 1:
+			return repositories(cmd, nil, word)
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// grantField is the field of a repository that grants who the right; "" for
+// none.
+func grantField(who, right string) string {
+	switch right := proof.Right(strings.ToLower(right)); {
+	case right != proof.Pull && right != proof.Push:
+		return ""
+	case policy.AccountOf(who) != "":
+		return fmt.Sprintf("additional_%s_account_ids: [%q]", right, policy.AccountOf(who))
+	case strings.HasPrefix(who, "arn:"):
+		return fmt.Sprintf("%s_principals: [%q]", right, who)
+	}
+	return ""
+}

@@ -1,0 +1,60 @@
+package admincmd_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/cli/clitest"
+	"github.com/kontor-registry/kontor/kontortest"
+	"github.com/kontor-registry/kontor/kontortest/awstest"
+)
+
+// TestAdminEndpoint asks a registry elsewhere, with the AWS credentials of the
+// environment.
+func TestAdminEndpoint(t *testing.T) {
+	reg := kontortest.Start(t)
+	reg.CreateRepository(t, "team/app")
+	s := clitest.New(t)
+	clitest.AWSEnv(t, reg.Admin)
+	p := clitest.NewPusher(t, awstest.ECR(reg), "team/app")
+	d := p.Image("one", "", "v1")
+	at := []string{"--endpoint", reg.URL, "--region", reg.Region}
+
+	s.Want(s.Run(append([]string{"admin", "usage"}, at...)...), 0, "team/app: 1 image")
+	s.Write("used.txt", reg.Host+"/team/app:v1  a host\nother.example/x:1\n")
+	s.Want(s.Run(append([]string{"lease", "from", "file", "used.txt", "--collector", "hosts"}, at...)...), 0, "Recorded 1 lease of collector hosts", "other.example 1")
+	s.Want(s.Run(append([]string{"lease", "list"}, at...)...), 0, "team/app:v1\n    hosts: a host\n")
+	s.Want(s.Run(append([]string{"admin", "restore", "team/app@" + d}, at...)...), 1, "is not in the recycle bin")
+	s.Want(s.Run("admin", "bin", "--endpoint", reg.URL), 2, "give --region, or set AWS_REGION")
+	s.Want(s.Run("admin", "bin", "--endpoint", "localhost"), 2, "want a URL such as")
+	s.Want(s.Run("admin", "bin", "--endpoint", reg.URL, "--data", "x"), 2, "leave out --data and --target")
+	s.Want(s.Run("admin", "bin", "--region", "us-east-1"), 2, "--region needs --endpoint")
+
+	// those who may push and pull may not look after the registry
+	clitest.AWSEnv(t, reg.Pusher)
+	s.Want(s.Run(append([]string{"admin", "bin"}, at...)...), 1, "is not authorized to perform: kontor:ListRecycleBin")
+	s.Want(s.Run(append([]string{"admin", "usage", "team/app"}, at...)...), 1, "kontor:DescribeUsage")
+}
+
+// TestAdminElsewhere: what is not a Kontor registry is reported as such, and what
+// is busy is asked again.
+func TestAdminElsewhere(t *testing.T) {
+	s := clitest.New(t)
+	clitest.AWSEnv(t, kontortest.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "secret"})
+	tries := 0
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if tries++; tries == 1 {
+			w.WriteHeader(http.StatusBadRequest)
+			_ = json.NewEncoder(w).Encode(map[string]string{"__type": "ThrottlingException", "message": "Rate exceeded"})
+			return
+		}
+		http.Error(w, "<html>", http.StatusNotFound)
+	}))
+	defer web.Close()
+	s.Want(s.Run("admin", "bin", "--endpoint", web.URL, "--region", "us-east-1"), 1, "returned 404 Not Found: it is not a Kontor registry")
+	if tries != 2 {
+		t.Errorf("%d tries, want 2: throttled calls are made again, others are not", tries)
+	}
+}
