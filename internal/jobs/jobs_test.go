@@ -47,7 +47,7 @@ func TestJobsGoOnAndStop(t *testing.T) {
 	}()
 	wanted := []string{`msg="job failed" job="upload expiry"`, "panic: the first time", `msg="job done" job="upload expiry" removed=1 bytes=5`, `msg="job done" job="orphan sweep"`}
 	missing := func(text string) bool { return !strings.Contains(log.String(), text) }
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		_, left := w.Stored()
 		if left == 0 && !slices.ContainsFunc(wanted, missing) {
 			break
@@ -74,7 +74,7 @@ func TestLifecyclePoliciesRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Jobs.RunEvery(ctx, map[string]time.Duration{"lifecycle": 5 * time.Millisecond}) }()
-	for end := time.Now().Add(20 * time.Second); len(w.Digests(to)) > 0; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(w.Digests(to)) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%v is still there", w.Digests(to))
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/race"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 )
@@ -34,7 +35,10 @@ type dockerRequest struct {
 // the registry policy; three users of two accounts, sessions of the role with and
 // without tags; every kind of request.
 func TestProofAndDockerPathAgree(t *testing.T) {
-	const policies = 150
+	policies := 150
+	if race.Enabled {
+		policies = 50
+	}
 	foreign := ecr.RegistryID{Account: "222222222222", Region: here.Region}
 	w := start(t, t.TempDir(), func(c *server.Config) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -172,7 +172,7 @@ func (w *world) hold(password, repo string) (release func()) {
 // until tries until the answer has the status.
 func (w *world) until(status int, request func() *http.Request) answer {
 	w.t.Helper()
-	end := time.Now().Add(20 * time.Second)
+	end := time.Now().Add(time.Minute)
 	for {
 		a := w.do(request())
 		if a.status == status {

@@ -31,7 +31,7 @@ const memoryChild = "KONTOR_TEST_MEMORY_SERVER"
 // TestMemoryIsBounded loads a server of its own process, with 64 uploads of 8
 // MiB and 64 manifests of 4 MiB at once, and asks it how much memory it ever
 // had of the system. That figure never shrinks, so that nothing has to be
-// looked at in time. With the race detector these are 16 each: more than the
+// looked at in time. With the race detector these are 10 each: more than the
 // server takes at once.
 func TestMemoryIsBounded(t *testing.T) {
 	if os.Getenv(memoryChild) != "" {
@@ -105,7 +105,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	clients := 64
 	if race.Enabled {
-		clients = 16
+		clients = 10
 	}
 	for i := range clients {
 		wg.Go(func() {

@@ -89,7 +89,7 @@ func TestTLS(t *testing.T) {
 	if _, err := server.LocalCA(filepath.Join(dir, "tls"), append(hosts, "host.docker.internal"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); serial() == before; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); serial() == before; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the new certificate is not served")
 		}

@@ -191,12 +191,21 @@ func SQLite(t testing.TB) meta.Store {
 var Databases = map[string]func(t testing.TB) meta.Store{
 	"sqlite": SQLite,
 	"postgres": func(t testing.TB) meta.Store {
-		s, err := postgres.Open(context.Background(), postgres.Config{URL: pgtest.Start(t)})
+		s, err := postgres.Open(context.Background(), postgres.Config{URL: pgtest.StartLike(t, migrate)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	},
+}
+
+// migrate makes the schema in an empty PostgreSQL database.
+func migrate(url string) error {
+	s, err := postgres.Open(context.Background(), postgres.Config{URL: url})
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // At is the repository of that name in Home.

@@ -140,7 +140,7 @@ func (s *Shell) Up(args ...string) string {
 			s.T.Errorf("up ended with %d: %s", code, errs.String())
 		}
 	})
-	for end := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), "Press Ctrl-C"); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !strings.Contains(out.String(), "Press Ctrl-C"); time.Sleep(10 * time.Millisecond) {
 		select {
 		case code := <-ended:
 			ended <- 0

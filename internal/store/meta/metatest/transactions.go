@@ -253,12 +253,20 @@ func cancelledInQueue(t *testing.T, s meta.Store) {
 	repo := newRepository(t, s, "app")
 	// As many updates as it takes to keep every writer busy.
 	release, busy := make(chan struct{}), make(chan error, 16)
+	var running atomic.Int32
 	for range cap(busy) {
 		go func() {
-			busy <- s.Update(context.Background(), func(context.Context, meta.Tx) error { <-release; return nil })
+			busy <- s.Update(context.Background(), func(context.Context, meta.Tx) error { running.Add(1); <-release; return nil })
 		}()
 	}
-	time.Sleep(50 * time.Millisecond)
+	// Until no more of them begin, which takes its time on a busy machine.
+	for before, same := int32(0), 0; same < 20; time.Sleep(10 * time.Millisecond) {
+		if now := running.Load(); now > 0 && now == before {
+			same++
+		} else {
+			before, same = now, 0
+		}
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	var ran atomic.Bool
