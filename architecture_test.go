@@ -76,6 +76,7 @@ var rooms = map[string]int{
 	"internal/unconfigured":        32,
 	"internal/jobs":                35,
 	"internal/testkit":             36,
+	"internal/testkit/push":        37,
 	"internal/deploy":              30,
 	"internal/deploy/clusters":     31,
 	"internal/deploy/tokens":       31,
@@ -141,7 +142,7 @@ var confined = []struct {
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
 		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",
-		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/cli/clitest", "kontortest/awstest", "test/load",
+		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load",
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},

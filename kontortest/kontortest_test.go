@@ -2,11 +2,8 @@ package kontortest_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -141,7 +140,7 @@ func TestAdvance(t *testing.T) {
 	client, password := awstest.ECR(r), r.Password(t)
 	pushedAt := func(layer string) time.Time {
 		t.Helper()
-		digest := putImage(t, client, "app", layer, layer)
+		digest := push.To(t, client, "app").Image(layer, "", layer)
 		out, err := client.DescribeImages(t.Context(), &ecr.DescribeImagesInput{
 			RepositoryName: aws.String("app"), ImageIds: []types.ImageIdentifier{{ImageDigest: aws.String(digest)}},
 		})
@@ -261,48 +260,4 @@ func failure(t *testing.T, f func(testing.TB)) string {
 func fails(t *testing.T, opts ...kontortest.Options) string {
 	t.Helper()
 	return failure(t, func(t testing.TB) { kontortest.Start(t, opts...) })
-}
-
-// putImage puts an image with one layer by the API, and returns its digest.
-func putImage(t *testing.T, client *ecr.Client, repository, tag, layer string) string {
-	t.Helper()
-	digests := []string{upload(t, client, repository, "{}"), upload(t, client, repository, layer)}
-	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
-		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"%s","size":2},`+
-		`"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"%s","size":%d}]}`, digests[0], digests[1], len(layer))
-	out, err := client.PutImage(t.Context(), &ecr.PutImageInput{
-		RepositoryName: aws.String(repository), ImageTag: aws.String(tag), ImageManifest: aws.String(manifest),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return aws.ToString(out.Image.ImageId.ImageDigest)
-}
-
-func upload(t *testing.T, client *ecr.Client, repository, content string) string {
-	t.Helper()
-	ctx, repo := t.Context(), aws.String(repository)
-	begun, err := client.InitiateLayerUpload(ctx, &ecr.InitiateLayerUploadInput{RepositoryName: repo})
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest := digestOf(content)
-	_, err = client.UploadLayerPart(ctx, &ecr.UploadLayerPartInput{
-		RepositoryName: repo, UploadId: begun.UploadId, LayerPartBlob: []byte(content),
-		PartFirstByte: aws.Int64(0), PartLastByte: aws.Int64(int64(len(content)) - 1),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = client.CompleteLayerUpload(ctx, &ecr.CompleteLayerUploadInput{RepositoryName: repo, UploadId: begun.UploadId, LayerDigests: []string{digest}})
-	var there *types.LayerAlreadyExistsException
-	if err != nil && !errors.As(err, &there) {
-		t.Fatal(err)
-	}
-	return digest
-}
-
-func digestOf(content string) string {
-	sum := sha256.Sum256([]byte(content))
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Media types and annotations of the OCI image specification 1.1.
@@ -181,7 +183,7 @@ func (l *layout) addPlatform(a about, b binary) (ociDescriptor, error) {
 			return ociDescriptor{}, err
 		}
 		manifest.Layers = append(manifest.Layers, d)
-		image.RootFS.DiffIDs = append(image.RootFS.DiffIDs, digestOf(plain))
+		image.RootFS.DiffIDs = append(image.RootFS.DiffIDs, string(ecr.DigestOf(plain)))
 		image.History = append(image.History, ociHistory{created, layer.by})
 	}
 	var err error

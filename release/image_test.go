@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 var testAbout = about{version: "v1.2.3", revision: "0123456789abcdef", created: time.Unix(1_700_000_000, 0).UTC()}
@@ -108,8 +110,8 @@ func (w *walker) get(d ociDescriptor, mediaTypes ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if digestOf(b) != d.Digest || int64(len(b)) != d.Size {
-		return nil, fmt.Errorf("%s of %d bytes is %s of %d bytes", d.Digest, d.Size, digestOf(b), len(b))
+	if string(ecr.DigestOf(b)) != d.Digest || int64(len(b)) != d.Size {
+		return nil, fmt.Errorf("%s of %d bytes is %s of %d bytes", d.Digest, d.Size, string(ecr.DigestOf(b)), len(b))
 	}
 	w.seen[d.Digest] = d.MediaType
 	return b, nil
@@ -222,8 +224,8 @@ func unpack(b []byte, diffID string, files map[string]string) error {
 	if err != nil {
 		return err
 	}
-	if diffID != "" && digestOf(plain) != diffID {
-		return fmt.Errorf("diff id %s is %s", diffID, digestOf(plain))
+	if diffID != "" && string(ecr.DigestOf(plain)) != diffID {
+		return fmt.Errorf("diff id %s is %s", diffID, string(ecr.DigestOf(plain)))
 	}
 	for r := tar.NewReader(bytes.NewReader(plain)); ; {
 		h, err := r.Next()

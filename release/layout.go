@@ -1,12 +1,12 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // layout is a folder in the form of the OCI image layout, version 1.0.0:
@@ -20,11 +20,6 @@ func newLayout(dir string) (*layout, error) {
 	return &layout{dir}, os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755)
 }
 
-func digestOf(b []byte) string {
-	s := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(s[:])
-}
-
 // blob is the file that holds the content of a sha256 digest.
 func (l *layout) blob(digest string) string {
 	return filepath.Join(l.dir, "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))
@@ -32,7 +27,7 @@ func (l *layout) blob(digest string) string {
 
 // add writes content; writing it twice is fine.
 func (l *layout) add(mediaType string, b []byte) (ociDescriptor, error) {
-	d := ociDescriptor{MediaType: mediaType, Digest: digestOf(b), Size: int64(len(b))}
+	d := ociDescriptor{MediaType: mediaType, Digest: string(ecr.DigestOf(b)), Size: int64(len(b))}
 	return d, os.WriteFile(l.blob(d.Digest), b, 0o644)
 }
 

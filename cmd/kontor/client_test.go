@@ -19,6 +19,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -157,11 +159,6 @@ type manifest struct {
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
-func digestOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
 func push(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: push IMAGE CONTENT")
@@ -175,7 +172,7 @@ func push(ts *testscript.TestScript, neg bool, args []string) {
 func (i image) push(content string) (string, error) {
 	m := manifest{SchemaVersion: 2, MediaType: manifestType}
 	upload := func(mediaType string, content []byte) (descriptor, error) {
-		d := descriptor{mediaType, digestOf(content), len(content)}
+		d := descriptor{mediaType, string(ecr.DigestOf(content)), len(content)}
 		_, _, err := i.do(http.MethodPost, "/v2/"+i.repository+"/blobs/uploads/?digest="+d.Digest, content, "application/octet-stream")
 		return d, err
 	}
@@ -193,7 +190,7 @@ func (i image) push(content string) (string, error) {
 		return "", err
 	}
 	_, _, err = i.do(http.MethodPut, "/v2/"+i.repository+"/manifests/"+i.tag, b, manifestType)
-	return digestOf(b), err
+	return string(ecr.DigestOf(b)), err
 }
 
 func pull(ts *testscript.TestScript, neg bool, args []string) {
@@ -211,15 +208,15 @@ func (i image) pull() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if d := header.Get("Docker-Content-Digest"); d != digestOf(b) {
-		return "", fmt.Errorf("the manifest is %s, and said to be %s", digestOf(b), d)
+	if d := header.Get("Docker-Content-Digest"); d != string(ecr.DigestOf(b)) {
+		return "", fmt.Errorf("the manifest is %s, and said to be %s", string(ecr.DigestOf(b)), d)
 	}
 	var m manifest
 	if err := json.Unmarshal(b, &m); err != nil || len(m.Layers) != 1 {
 		return "", fmt.Errorf("manifest %s: %w", b, err)
 	}
 	_, layer, err := i.do(http.MethodGet, "/v2/"+i.repository+"/blobs/"+m.Layers[0].Digest, nil, "")
-	if err == nil && digestOf(layer) != m.Layers[0].Digest {
+	if err == nil && string(ecr.DigestOf(layer)) != m.Layers[0].Digest {
 		err = errors.New("the layer is not what its digest says")
 	}
 	return string(layer), err

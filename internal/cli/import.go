@@ -2,6 +2,7 @@ package cli
 
 import (
 	"github.com/kontor-registry/kontor/internal/cli/command"
+	"github.com/kontor-registry/kontor/internal/report/words"
 
 	"context"
 	"fmt"
@@ -67,7 +68,7 @@ read somebody gains or loses.`,
 				return err
 			}
 			_, err = fmt.Fprintf(e.Stderr, "%s is written, with %s: kontor plan -f %s shows what applying it would change\n",
-				output, command.Plural(f.Repositories, "repository", "repositories"), output)
+				output, words.Count(f.Repositories, "repository", "repositories"), output)
 			return err
 		},
 	}

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 
+	"github.com/kontor-registry/kontor/internal/report/words"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
@@ -35,7 +37,7 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 					Repositories int    `json:"repositories"`
 				}{true, d.Stack, len(d.Repositories)})
 			}
-			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, command.Plural(len(d.Repositories), "repository", "repositories"))
+			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, words.Count(len(d.Repositories), "repository", "repositories"))
 			return err
 		},
 	}

@@ -2,14 +2,14 @@ package deploy_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -26,8 +26,7 @@ func TestManifestsOfIndexes(t *testing.T) {
 	reg.CreateRepository(t, "app")
 	api := awstest.ECR(reg)
 	const index = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
-	sum := sha256.Sum256([]byte(index))
-	digest := "sha256:" + hex.EncodeToString(sum[:])
+	digest := push.DigestOf(index)
 	if _, err := api.PutImage(t.Context(), &ecr.PutImageInput{RepositoryName: aws.String("app"), ImageManifest: aws.String(index), ImageTag: aws.String("v1")}); err != nil {
 		t.Fatal(err)
 	}

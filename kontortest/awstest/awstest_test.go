@@ -2,9 +2,7 @@ package awstest_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 	"github.com/kontor-registry/kontor/kontortest"
 	"github.com/kontor-registry/kontor/kontortest/awstest"
 )
@@ -35,11 +34,6 @@ func ExampleECR() {
 	}
 }
 
-func digestOf(content string) string {
-	sum := sha256.Sum256([]byte(content))
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
 // pushed is a repository with an image of one layer that came in two parts.
 type pushed struct {
 	client                          *ecr.Client
@@ -50,7 +44,7 @@ type pushed struct {
 // partSize is the least that a part but the last has.
 const partSize = 5 << 20
 
-func push(t *testing.T, r *kontortest.Registry) pushed {
+func pushImage(t *testing.T, r *kontortest.Registry) pushed {
 	t.Helper()
 	p := pushed{client: awstest.ECR(r), repo: aws.String("team/app"), layer: strings.Repeat("0123456789abcdef", partSize/16) + "the end"}
 	ctx := t.Context()
@@ -78,7 +72,7 @@ func push(t *testing.T, r *kontortest.Registry) pushed {
 		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"%s","size":%d},`+
 		`"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"%s","size":%d}]}`,
 		p.upload(t, config), len(config), p.layerDigest, len(p.layer))
-	p.d = digestOf(p.manifest)
+	p.d = push.DigestOf(p.manifest)
 	out, err := p.client.PutImage(ctx, &ecr.PutImageInput{RepositoryName: p.repo, ImageManifest: aws.String(p.manifest), ImageTag: aws.String("v1")})
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +106,7 @@ func (p pushed) upload(t *testing.T, content string) string {
 		}
 	}
 	done, err := p.client.CompleteLayerUpload(ctx, &ecr.CompleteLayerUploadInput{
-		RepositoryName: p.repo, UploadId: begun.UploadId, LayerDigests: []string{digestOf(content)},
+		RepositoryName: p.repo, UploadId: begun.UploadId, LayerDigests: []string{push.DigestOf(content)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +116,7 @@ func (p pushed) upload(t *testing.T, content string) string {
 
 func TestRoundTrip(t *testing.T) {
 	r := kontortest.Start(t)
-	p := push(t, r)
+	p := pushImage(t, r)
 	ctx := t.Context()
 	got, err := p.client.BatchGetImage(ctx, &ecr.BatchGetImageInput{
 		RepositoryName: p.repo, ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v1")}, {ImageTag: aws.String("none")}},
@@ -151,7 +145,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 
 	layers, err := p.client.BatchCheckLayerAvailability(ctx, &ecr.BatchCheckLayerAvailabilityInput{
-		RepositoryName: p.repo, LayerDigests: []string{p.layerDigest, digestOf("none")},
+		RepositoryName: p.repo, LayerDigests: []string{p.layerDigest, push.DigestOf("none")},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -221,14 +215,14 @@ func TestPaginators(t *testing.T) {
 		t.Errorf("%d pages (-want +got):\n%s", pages, d)
 	}
 
-	p := push(t, r)
+	p := pushImage(t, r)
 	images := []string{p.d}
 	for i := range 6 {
 		manifest := strings.Replace(p.manifest, `"layers"`, fmt.Sprintf(`"annotations":{"n":"%d"},"layers"`, i), 1)
 		if _, err := client.PutImage(t.Context(), &ecr.PutImageInput{RepositoryName: p.repo, ImageManifest: aws.String(manifest), ImageTag: aws.String(fmt.Sprint("n", i))}); err != nil {
 			t.Fatal(err)
 		}
-		images = append(images, digestOf(manifest))
+		images = append(images, push.DigestOf(manifest))
 	}
 	var listed, described []string
 	list := ecr.NewListImagesPaginator(client, &ecr.ListImagesInput{RepositoryName: p.repo, MaxResults: aws.Int32(2)})
@@ -262,7 +256,7 @@ func TestPaginators(t *testing.T) {
 // Refusals arrive as the SDK's own error types, with ECR's texts.
 func TestErrorTypes(t *testing.T) {
 	r := kontortest.Start(t)
-	p := push(t, r)
+	p := pushImage(t, r)
 	ctx := t.Context()
 	other := aws.String("other")
 	r.CreateRepository(t, *other)
@@ -310,12 +304,12 @@ func TestErrorTypes(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = p.client.CompleteLayerUpload(ctx, &ecr.CompleteLayerUploadInput{RepositoryName: other, UploadId: begun.UploadId, LayerDigests: []string{digestOf("xx")}})
+			_, err = p.client.CompleteLayerUpload(ctx, &ecr.CompleteLayerUploadInput{RepositoryName: other, UploadId: begun.UploadId, LayerDigests: []string{push.DigestOf("xx")}})
 			return err
 		}, is[*types.LayerPartTooSmallException], "All layer parts except the last part should be at least 5MB"},
 		{"UploadNotFound", func() error {
 			_, err := p.client.CompleteLayerUpload(ctx, &ecr.CompleteLayerUploadInput{RepositoryName: other,
-				UploadId: aws.String("00000000-0000-4000-8000-000000000000"), LayerDigests: []string{digestOf("x")}})
+				UploadId: aws.String("00000000-0000-4000-8000-000000000000"), LayerDigests: []string{push.DigestOf("x")}})
 			return err
 		}, is[*types.UploadNotFoundException], ""},
 		{"LifecyclePolicyNotFound", func() error {

@@ -18,7 +18,7 @@ import (
 // the clock has moved, and when that was.
 func TestLifecycle(t *testing.T) {
 	r := kontortest.Start(t)
-	p, ctx := push(t, r), t.Context()
+	p, ctx := pushImage(t, r), t.Context()
 	const rules = `{"rules":[{"rulePriority":1,"description":"everything","selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":30},"action":{"type":"expire"}}]}`
 	if _, err := p.client.PutLifecyclePolicy(ctx, &ecr.PutLifecyclePolicyInput{RepositoryName: p.repo, LifecyclePolicyText: aws.String(rules)}); err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestLifecycle(t *testing.T) {
 // Archived images are pulled on no way, and come back.
 func TestArchive(t *testing.T) {
 	r := kontortest.Start(t)
-	p, ctx := push(t, r), t.Context()
+	p, ctx := pushImage(t, r), t.Context()
 	set := func(class types.TargetStorageClass) types.ImageStatus {
 		t.Helper()
 		out, err := p.client.UpdateImageStorageClass(ctx, &ecr.UpdateImageStorageClassInput{

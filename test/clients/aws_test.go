@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -112,7 +114,7 @@ func awsCLIRetag(t *testing.T, k *kontor) {
 	put := []string{"ecr", "put-image", "--repository-name", "website", "--image-tag", "v2", "--image-manifest", "file://" + manifest,
 		"--image-manifest-media-type", got.Images[0].ImageManifestMediaType}
 	k.aws(nil, put...)
-	code, text := k.mode.putAgain("website", "v2", digestOf([]byte(got.Images[0].ImageManifest)))
+	code, text := k.mode.putAgain("website", "v2", string(ecr.DigestOf([]byte(got.Images[0].ImageManifest))))
 	k.fails([]string{code, text}, awsBin, k.awsArgs(put)...)
 
 	type detail struct {

@@ -2,14 +2,14 @@ package clients
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -59,11 +59,6 @@ func blobOf(t *testing.T, dir, digest string) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func digestOf(b []byte) string {
-	h := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(h[:])
 }
 
 // push pushes the release's image, all platforms, with skopeo.
@@ -135,7 +130,7 @@ func same(t *testing.T, dir string) {
 			return err
 		}
 		n++
-		if digest := "sha256:" + d.Name(); digestOf(got) != digest || !bytes.Equal(got, blobOf(t, imageDir, digest)) {
+		if digest := "sha256:" + d.Name(); string(ecr.DigestOf(got)) != digest || !bytes.Equal(got, blobOf(t, imageDir, digest)) {
 			t.Errorf("%s came back changed", digest)
 		}
 		return nil
@@ -161,7 +156,7 @@ func (k *kontor) otherImage() string {
 		return dir + ":other"
 	}
 	blob := func(mediaType string, b []byte) map[string]any {
-		d := digestOf(b)
+		d := string(ecr.DigestOf(b))
 		path := filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(d, "sha256:"))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			k.t.Fatal(err)

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/test/dockerd"
@@ -140,18 +142,18 @@ func dockerTool(t *testing.T, k *kontor) {
 		d.builds(b, image, "scratch", content)
 		pushed := d.run("push", image)
 		manifest := k.get("/v2/website/manifests/"+tag, password)
-		if digest := tag + ": digest: " + digestOf(manifest); !strings.Contains(pushed, digest) {
+		if digest := tag + ": digest: " + string(ecr.DigestOf(manifest)); !strings.Contains(pushed, digest) {
 			t.Errorf("%s: docker push does not say %q:\n%s", b.name, digest, pushed)
 		}
 		id := d.forget(image)
 		d.pulls(image, id)
 		d.holds(image, content)
 		d.forget(image)
-		d.pulls(website+"@"+digestOf(manifest), id)
+		d.pulls(website+"@"+string(ecr.DigestOf(manifest)), id)
 
 		// The tag exists: no other image goes there, nor the same where the
 		// mode has it so.
-		d.run("tag", website+"@"+digestOf(manifest), image)
+		d.run("tag", website+"@"+string(ecr.DigestOf(manifest)), image)
 		k.again("website", tag, dockerd.Docker, "push", image)
 		d.builds(b, image, "scratch", []byte("hello again\n"))
 		d.refuses("tag invalid: "+tagExists("website", tag), "push", image)
@@ -160,7 +162,7 @@ func dockerTool(t *testing.T, k *kontor) {
 		}
 		// Where tags are mutable, it does.
 		moves := k.host + "/test:" + tag
-		d.run("tag", website+"@"+digestOf(manifest), moves)
+		d.run("tag", website+"@"+string(ecr.DigestOf(manifest)), moves)
 		d.run("push", moves)
 		d.run("tag", image, moves)
 		d.run("push", moves)
@@ -170,7 +172,7 @@ func dockerTool(t *testing.T, k *kontor) {
 
 		// An image of the registry is what another builds on.
 		d.forget(image)
-		d.forget(website + "@" + digestOf(manifest))
+		d.forget(website + "@" + string(ecr.DigestOf(manifest)))
 		other := builders[len(builders)-1-i]
 		d.builds(other, website+":on-"+tag, image, []byte("on top\n"))
 		d.run("push", website+":on-"+tag)
@@ -226,7 +228,7 @@ func (d *docker) manifestLists(password string) {
 	raw := d.get("/v2/website/manifests/list", password)
 	var want []string
 	for _, tag := range []string{"built0", "built1"} {
-		want = append(want, digestOf(d.get("/v2/website/manifests/"+tag, password)))
+		want = append(want, string(ecr.DigestOf(d.get("/v2/website/manifests/"+tag, password))))
 	}
 	if diff := cmp.Diff(want, children(t, raw)); diff != "" {
 		t.Errorf("the list that docker manifest pushed: %s", diff)

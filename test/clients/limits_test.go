@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -385,7 +387,7 @@ func (k *kontor) occupy(n int, password string) (release func()) {
 	for range n {
 		r, w := io.Pipe()
 		ends = append(ends, w)
-		req, err := http.NewRequestWithContext(k.t.Context(), http.MethodPost, k.env["AWS_ENDPOINT_URL"]+"/v2/test/blobs/uploads/?digest="+digestOf([]byte("slow")), r)
+		req, err := http.NewRequestWithContext(k.t.Context(), http.MethodPost, k.env["AWS_ENDPOINT_URL"]+"/v2/test/blobs/uploads/?digest="+string(kecr.DigestOf([]byte("slow"))), r)
 		if err != nil {
 			k.t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // mode is a value of `kontor up --compat`, with what the tests of more than
@@ -75,18 +77,18 @@ var differences = []struct {
 	{"an image without layers", func(k *kontor) []string {
 		k.ok(orasBin, "blob", "push", "--no-tty", k.host+"/test", k.fileOf("config.json", []byte("{}")))
 		return k.pushManifest("test:bare", `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"`+
-			digestOf([]byte("{}"))+`","size":2},"layers":[]}`)
+			string(ecr.DigestOf([]byte("{}")))+`","size":2},"layers":[]}`)
 	}, "Image has to have at least 1 layer"},
 
 	{"an index of images that are not there", func(k *kontor) []string {
 		return k.pushManifest("test:sparse", `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"`+
-			digestOf([]byte("nothing"))+`","size":7,"platform":{"os":"linux","architecture":"amd64"}}]}`)
-	}, "Images with digests '[" + digestOf([]byte("nothing")) + "]' required for pushing image into repository with name 'test' in the registry with id '000000000000' do not exist"},
+			string(ecr.DigestOf([]byte("nothing")))+`","size":7,"platform":{"os":"linux","architecture":"amd64"}}]}`)
+	}, "Images with digests '[" + string(ecr.DigestOf([]byte("nothing"))) + "]' required for pushing image into repository with name 'test' in the registry with id '000000000000' do not exist"},
 
 	{"a blob to delete", func(k *kontor) []string {
 		blob := []byte("no image refers to it")
 		k.ok(orasBin, "blob", "push", "--no-tty", k.host+"/test", k.fileOf("unused", blob))
-		return []string{orasBin, "blob", "delete", "--force", "-u", "AWS", "-p", k.adminPassword(), k.host + "/test@" + digestOf(blob)}
+		return []string{orasBin, "blob", "delete", "--force", "-u", "AWS", "-p", k.adminPassword(), k.host + "/test@" + string(ecr.DigestOf(blob))}
 	}, "The operation is unsupported."},
 
 	{"a layer in small parts", func(k *kontor) []string {
@@ -100,7 +102,7 @@ var differences = []struct {
 			at += len(part)
 		}
 		return append([]string{awsBin}, k.awsArgs([]string{"ecr", "complete-layer-upload", "--repository-name", "test",
-			"--upload-id", begun.UploadID, "--layer-digests", digestOf([]byte(strings.Join(parts, "")))})...)
+			"--upload-id", begun.UploadID, "--layer-digests", string(ecr.DigestOf([]byte(strings.Join(parts, ""))))})...)
 	}, "(LayerPartTooSmallException)"},
 }
 
@@ -123,7 +125,7 @@ func TestWhereModesDiffer(t *testing.T) {
 		blob := []byte("of no image")
 		k.ok(orasBin, "blob", "push", "--no-tty", k.host+"/test", k.fileOf("of-no-image", blob))
 		want := map[string]int{"ecr": http.StatusAccepted, "oci": http.StatusCreated}[k.mode.compat]
-		got := k.do(http.MethodPost, "/v2/scraper/blobs/uploads/?mount="+digestOf(blob)+"&from=test", k.pusherPassword(), nil, "")
+		got := k.do(http.MethodPost, "/v2/scraper/blobs/uploads/?mount="+string(ecr.DigestOf(blob))+"&from=test", k.pusherPassword(), nil, "")
 		if got.status != want {
 			t.Errorf("POST of a mount: %d, not %d: %s", got.status, want, got.body)
 		}

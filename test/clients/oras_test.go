@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -45,7 +47,7 @@ func oras(t *testing.T, k *kontor) {
 	if m.ArtifactType != artifactType || m.Annotations["org.example.team"] != "a" || len(m.Layers) != 2 {
 		t.Errorf("the manifest is %s", manifest)
 	}
-	digest := digestOf(manifest)
+	digest := string(ecr.DigestOf(manifest))
 	if got := strings.TrimSpace(string(k.ok(orasBin, "resolve", a1))); got != digest {
 		t.Errorf("oras resolve says %s, not %s", got, digest)
 	}
@@ -56,7 +58,7 @@ func oras(t *testing.T, k *kontor) {
 		t.Error("oras blob fetch brought something else")
 	}
 	k.ok(orasBin, "blob", "push", "--no-tty", k.host+"/website", "sbom.json")
-	if got := k.ok(orasBin, "blob", "fetch", "--no-tty", "--output", "-", k.host+"/website@"+digestOf(k.read("sbom.json"))); !bytes.Equal(got, k.read("sbom.json")) {
+	if got := k.ok(orasBin, "blob", "fetch", "--no-tty", "--output", "-", k.host+"/website@"+string(ecr.DigestOf(k.read("sbom.json")))); !bytes.Equal(got, k.read("sbom.json")) {
 		t.Errorf("the blob that oras pushed is %q", got)
 	}
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -50,7 +52,7 @@ func podman(t *testing.T, k *kontor) {
 	run("push", insecure, "--authfile", filepath.Join(k.home, "auth.json"), "--digestfile", filepath.Join(k.home, "digest"), image)
 	digest := string(k.read("digest"))
 	manifest := k.get("/v2/website/manifests/built", k.pusherPassword())
-	if digestOf(manifest) != digest {
+	if string(ecr.DigestOf(manifest)) != digest {
 		t.Errorf("podman pushed %s; the registry has %s", digest, manifest)
 	}
 	id := run("image", "inspect", "--format", "{{.Id}}", image)

@@ -7,8 +7,6 @@ package crash
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -25,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 var kills = flag.Int("kills", 12, "how often to kill the server; 200 for the long form")
@@ -209,11 +209,6 @@ func (l *ledger) pushUntilKilled(t *testing.T, s *server, round int, rnd *rand.R
 	clients.Wait()
 }
 
-func digestOf(b []byte) string {
-	h := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(h[:])
-}
-
 func newPush(tag string, round int, rnd *rand.Rand) *push {
 	p := &push{tag: tag, round: round, blobs: map[string][]byte{}}
 	blob := func(n int) map[string]any {
@@ -221,7 +216,7 @@ func newPush(tag string, round int, rnd *rand.Rand) *push {
 		for i := range b {
 			b[i] = byte(rnd.Uint32())
 		}
-		d := digestOf(b)
+		d := string(ecr.DigestOf(b))
 		p.blobs[d] = b
 		return map[string]any{"mediaType": "application/octet-stream", "digest": d, "size": len(b)}
 	}

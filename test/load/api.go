@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -127,7 +129,7 @@ func (c *client) batch(ctx context.Context, l *life) (change, error) {
 		return change{}, err
 	}
 	repo := first.repo
-	ids := []types.ImageIdentifier{{ImageDigest: aws.String(digestOf([]byte("nobody's")))}}
+	ids := []types.ImageIdentifier{{ImageDigest: aws.String(string(kecr.DigestOf([]byte("nobody's"))))}}
 	for range 5 {
 		k, err := c.one(func(k imageKey) bool { return k.repo == repo })
 		if err != nil {
@@ -141,7 +143,7 @@ func (c *client) batch(ctx context.Context, l *life) (change, error) {
 	}
 	got := map[string]bool{}
 	for _, i := range out.Images {
-		got[aws.ToString(i.ImageId.ImageDigest)] = digestOf([]byte(aws.ToString(i.ImageManifest))) == aws.ToString(i.ImageId.ImageDigest)
+		got[aws.ToString(i.ImageId.ImageDigest)] = string(kecr.DigestOf([]byte(aws.ToString(i.ImageManifest)))) == aws.ToString(i.ImageId.ImageDigest)
 	}
 	for _, id := range ids[1:] {
 		if !got[*id.ImageDigest] {

@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // maxImages is how many images a client keeps: at more it deletes.
@@ -176,7 +178,7 @@ func contentType(t string) http.Header { return http.Header{"Content-Type": {t}}
 // put pushes a manifest under a tag, or by its digest when tag is "".
 func (l *life) put(ctx context.Context, repo, tag string, body []byte, mediaType string) error {
 	if tag == "" {
-		tag = digestOf(body)
+		tag = string(ecr.DigestOf(body))
 	}
 	_, err := l.do(ctx, http.MethodPut, "/v2/"+repo+"/manifests/"+tag, bytes.NewReader(body), contentType(mediaType), http.StatusCreated)
 	return err
@@ -211,7 +213,7 @@ func (c *client) push(ctx context.Context, l *life) (change, error) {
 	if c.rnd.IntN(10) == 0 {
 		tag = "" // by digest only
 	}
-	ch := pushed(imageKey{repo, digestOf(body)}, tag)
+	ch := pushed(imageKey{repo, string(ecr.DigestOf(body))}, tag)
 	for _, b := range append(d.Layers, *d.Config) {
 		ch.blobs = append(ch.blobs, b.Digest)
 	}
@@ -307,7 +309,7 @@ func (c *client) pushIndex(ctx context.Context, l *life) (change, error) {
 	if err != nil {
 		return change{}, err
 	}
-	k := imageKey{a.repo, digestOf(body)}
+	k := imageKey{a.repo, string(ecr.DigestOf(body))}
 	if c.model.images[k] {
 		return change{}, errNothing // the same two once more
 	}
@@ -321,7 +323,7 @@ func (l *life) manifest(ctx context.Context, repo, digest string) (body []byte, 
 	if err != nil {
 		return nil, "", err
 	}
-	if got := digestOf(a.body); got != digest {
+	if got := string(ecr.DigestOf(a.body)); got != digest {
 		return nil, "", fmt.Errorf("manifest %s of %s is served with digest %s", digest, repo, got)
 	}
 	return a.body, a.header.Get("Content-Type"), nil
@@ -415,7 +417,7 @@ func (l *life) blob(ctx context.Context, b imageKey) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if got := digestOf(a.body); got != b.digest {
+	if got := string(ecr.DigestOf(a.body)); got != b.digest {
 		return 0, fmt.Errorf("blob %s of %s is served with digest %s and %d bytes", b.digest, b.repo, got, len(a.body))
 	}
 	return len(a.body), nil

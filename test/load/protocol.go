@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +12,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 
 	"github.com/aws/smithy-go"
 )
@@ -83,7 +83,7 @@ type content struct {
 
 func newContent(rnd *rand.Rand, size int) content {
 	c := content{seed: rnd.Uint64(), size: size}
-	c.digest = digestOf(c.bytes())
+	c.digest = string(ecr.DigestOf(c.bytes()))
 	return c
 }
 
@@ -93,11 +93,6 @@ func (c content) bytes() []byte {
 	b := make([]byte, c.size)
 	_, _ = rand.NewChaCha8(seed).Read(b) // cannot fail
 	return b
-}
-
-func digestOf(b []byte) string {
-	h := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(h[:])
 }
 
 // octets hides the length of b: the body is sent in chunks.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
+
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
@@ -200,7 +202,7 @@ func (c *client) fileOf(t *testing.T, digest string) string {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		if digestOf(b) == digest {
+		if string(ecr.DigestOf(b)) == digest {
 			found = path
 		}
 		return err

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/testkit/push"
+
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
 	"github.com/kontor-registry/kontor/kontortest"
 	"github.com/kontor-registry/kontor/kontortest/awstest"
@@ -18,7 +20,7 @@ func TestAdminEndpoint(t *testing.T) {
 	reg.CreateRepository(t, "team/app")
 	s := clitest.New(t)
 	clitest.AWSEnv(t, reg.Admin)
-	p := clitest.NewPusher(t, awstest.ECR(reg), "team/app")
+	p := push.To(t, awstest.ECR(reg), "team/app")
 	d := p.Image("one", "", "v1")
 	at := []string{"--endpoint", reg.URL, "--region", reg.Region}
 

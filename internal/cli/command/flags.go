@@ -122,11 +122,3 @@ func (e *Env) DataDir(flag string) (string, error) {
 	}
 	return "", Usagef("neither HOME nor XDG_STATE_HOME is set: pass --data DIR")
 }
-
-// Plural is n with the word for so many.
-func Plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/testkit/push"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -24,7 +26,7 @@ func detail(name string, days int, more string) string {
 	if err != nil {
 		panic(err)
 	}
-	return fmt.Sprintf(`{"imageDigest": %q, "imagePushedAt": %q, "imageSizeInBytes": 10%s}`, clitest.DigestOf(name), at.AddDate(0, 0, -days).Format(time.RFC3339), more)
+	return fmt.Sprintf(`{"imageDigest": %q, "imagePushedAt": %q, "imageSizeInBytes": 10%s}`, push.DigestOf(name), at.AddDate(0, 0, -days).Format(time.RFC3339), more)
 }
 
 func tagged(tag string) string { return fmt.Sprintf(`, "imageTags": [%q]`, tag) }
@@ -78,7 +80,7 @@ func TestFormsOfFiles(t *testing.T) {
 	s.Stdin = policy
 	s.Want(s.Run("lifecycle", "diff", "-", "policy.json", "--images", "images.json", "--at", looked), 0, "stdin -> policy.json\n", "1 image unchanged")
 	s.Want(s.Run("lifecycle", "diff", "-", "-", "--images", "images.json"), 2, "only one of OLD, NEW and --images can be stdin")
-	for _, ref := range []string{"@" + clitest.DigestOf("a"), "@" + strings.TrimPrefix(clitest.DigestOf("a"), "sha256:"), "@" + strings.TrimPrefix(clitest.DigestOf("a"), "sha256:")[:12]} {
+	for _, ref := range []string{"@" + push.DigestOf("a"), "@" + strings.TrimPrefix(push.DigestOf("a"), "sha256:"), "@" + strings.TrimPrefix(push.DigestOf("a"), "sha256:")[:12]} {
 		s.Want(s.Run("lifecycle", "explain", ref, "--images", "images.json", "--policy", "policy.json", "--at", looked), 0, "Rule 1 expires it at the next run")
 	}
 	s.Want(s.Run("lifecycle", "explain", "@xyz0123456789", "--images", "images.json", "--policy", "policy.json"), 2, "want a digest such as")
@@ -187,10 +189,10 @@ func TestExplainTellsTheWholeStory(t *testing.T) {
 	}
 	s.Want(s.Run(append([]string{"lifecycle", "preview", "--list"}, args...)...), 0,
 		"WHAT HAPPENS         PUSHED      PULLED  SIZE  DIGEST               TAGS      IN USE BY\n",
-		"expires by rule 25   2026-02-22  never   10 B  "+clitest.DigestOf("7")[:19]+"  dev-4\n", "archived by rule 30  2025-12-31  never   10 B  "+clitest.DigestOf("other")[:19]+"  other\n",
-		"kept by rule 20      2026-02-28  never   10 B  "+clitest.DigestOf("1")[:19]+"  dev-ft-1\n")
+		"expires by rule 25   2026-02-22  never   10 B  "+push.DigestOf("7")[:19]+"  dev-4\n", "archived by rule 30  2025-12-31  never   10 B  "+push.DigestOf("other")[:19]+"  other\n",
+		"kept by rule 20      2026-02-28  never   10 B  "+push.DigestOf("1")[:19]+"  dev-ft-1\n")
 	s.Want(s.Run(append([]string{"lifecycle", "forecast", "--list", "--days", "2"}, args...)...), 0,
-		"2026-03-01  rule 25 expires 3 images, 30 B\n              "+clitest.DigestOf("5")[:19]+" (dev-6)\n", "Rules 1 to 12, 20 and 31 do nothing in this time.\n")
+		"2026-03-01  rule 25 expires 3 images, 30 B\n              "+push.DigestOf("5")[:19]+" (dev-6)\n", "Rules 1 to 12, 20 and 31 do nothing in this time.\n")
 }
 
 // Images in use are counted, and named when they are asked for.
@@ -224,7 +226,7 @@ func TestLooksAreNoPulls(t *testing.T) {
 	clitest.AWSEnv(t, reg.Admin)
 	s.Write("kontor.yaml", clitest.RemoteFile(reg))
 	s.Want(s.Run("apply", "-y"), 0)
-	p := clitest.NewPusher(t, awstest.ECR(reg), "api")
+	p := push.To(t, awstest.ECR(reg), "api")
 	index := p.Index("v1", p.Image("amd64", ""), p.Image("arm64", ""))
 	lone := p.Image("lone", "")
 	reg.Advance(30 * 24 * time.Hour)
@@ -294,7 +296,7 @@ func TestPlanTellsWhichImagesGo(t *testing.T) {
 	clitest.AWSEnv(t, reg.Admin)
 	s.Write("kontor.yaml", clitest.RemoteFile(reg))
 	s.Want(s.Run("apply", "-y"), 0)
-	p := clitest.NewPusher(t, awstest.ECR(reg), "api")
+	p := push.To(t, awstest.ECR(reg), "api")
 	for i := range 5 {
 		p.Image(fmt.Sprint("build ", i), "", fmt.Sprint("v", i))
 		reg.Advance(time.Hour)

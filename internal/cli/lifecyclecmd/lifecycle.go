@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/report/words"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
@@ -224,7 +226,7 @@ func link(ctx context.Context, e *command.Env, l *looked, o options, needed func
 		l.Known = s.Linked()
 	}
 	if s.Manifests != nil && len(unread) > 0 {
-		e.Notice("the manifests of %s are missing (%s), so images may belong to them", command.Plural(len(unread), "index", "indexes"), images.Digests(unread))
+		e.Notice("the manifests of %s are missing (%s), so images may belong to them", words.Count(len(unread), "index", "indexes"), images.Digests(unread))
 	}
 	s.Details = nil // of many images they take as much as the images
 	return nil
@@ -233,7 +235,7 @@ func link(ctx context.Context, e *command.Env, l *looked, o options, needed func
 // toldPulls says what reading manifests from AWS costs.
 func toldPulls(e *command.Env, s *images.Snapshot) {
 	if n := len(s.Manifests); n > 0 {
-		e.Notice("read the manifests of %s of %s: Amazon ECR may count that as a pull of each today; --no-manifests reads none", command.Plural(n, "index", "indexes"), s.Repository)
+		e.Notice("read the manifests of %s of %s: Amazon ECR may count that as a pull of each today; --no-manifests reads none", words.Count(n, "index", "indexes"), s.Repository)
 	}
 }
 
@@ -277,7 +279,7 @@ func offline(e *command.Env, out *looked, o options, repo ecr.RepositoryName) (f
 		}
 		if len(strange) > 0 {
 			e.Notice("%s: %s not the manifest of an image of %s: %s", o.manifests,
-				command.Plural(len(strange), "file is", "files are"), name, strings.Join(strange[:min(len(strange), 3)], ", "))
+				words.Count(len(strange), "file is", "files are"), name, strings.Join(strange[:min(len(strange), 3)], ", "))
 		}
 	}
 	switch {
@@ -351,7 +353,7 @@ func (l *looked) leasedGo(within time.Duration) error {
 		return nil
 	}
 	return fmt.Errorf("the policy expires %s in use: %s; kontor lease apply keeps them, or a rule",
-		command.Plural(len(lost), "image", "images"), images.Used(l.Images, l.inUse, lost))
+		words.Count(len(lost), "image", "images"), images.Used(l.Images, l.inUse, lost))
 }
 
 // choosePolicy fills in the policy of l: that of --policy, of the file, or of

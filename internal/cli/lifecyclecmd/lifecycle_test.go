@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/testkit/push"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
@@ -197,16 +199,16 @@ const untaggedPolicy = `{"rules": [
 // its signature, and an image that lost its tag.
 func multiplatform(s *clitest.Shell) map[string]string {
 	s.T.Helper()
-	child1, child2, lone, signature := clitest.DigestOf("amd64"), clitest.DigestOf("arm64"), clitest.DigestOf("lone"), clitest.DigestOf("signature")
+	child1, child2, lone, signature := push.DigestOf("amd64"), push.DigestOf("arm64"), push.DigestOf("lone"), push.DigestOf("signature")
 	index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":%q},{"digest":%q}]}`, child1, child2)
-	names := map[string]string{clitest.DigestOf(index): "index", child1: "amd64", child2: "arm64", lone: "lone", signature: "signature"}
+	names := map[string]string{push.DigestOf(index): "index", child1: "amd64", child2: "arm64", lone: "lone", signature: "signature"}
 	image := func(digest, more string) string {
 		return fmt.Sprintf(`{"registryId": "111111111111", "repositoryName": "team/app", "imageDigest": %q, "imageSizeInBytes": 1048576, "imagePushedAt": "2026-02-01T12:00:00+00:00"%s}`, digest, more)
 	}
 	s.Write("images.json", `{"imageDetails": [`+strings.Join([]string{
-		image(clitest.DigestOf(index), `, "imageTags": ["v1"], "imageManifestMediaType": "application/vnd.oci.image.index.v1+json"`),
+		image(push.DigestOf(index), `, "imageTags": ["v1"], "imageManifestMediaType": "application/vnd.oci.image.index.v1+json"`),
 		image(child1, ""), image(child2, ""), image(lone, ""),
-		image(signature, `, "subjectManifestDigest": "`+clitest.DigestOf(index)+`"`),
+		image(signature, `, "subjectManifestDigest": "`+push.DigestOf(index)+`"`),
 	}, ",\n")+`]}`)
 	if err := os.MkdirAll("manifests", 0o700); err != nil {
 		s.T.Fatal(err)
@@ -251,7 +253,7 @@ func TestPreviewOffline(t *testing.T) {
 	s.Want(preview("--manifests", "manifests", "--assume", "kontor"), 0,
 		"Lifecycle preview of team/app at 2026-03-01 12:00 UTC, by policy.json\n",
 		"rule 1: untagged images expire 1 day after their push\n  expires 1 image, 1.0 MiB\n",
-		"    only    "+clitest.DigestOf("lone")[:19]+" (untagged): pushed 2026-02-01, 28 days ago; never pulled\n",
+		"    only    "+push.DigestOf("lone")[:19]+" (untagged): pushed 2026-02-01, 28 days ago; never pulled\n",
 		"Kept although a rule would act: 2 images listed by an index.\n",
 		"Kept although a rule would act: 1 image attached to an image that is kept.\n",
 		"5 images: 1 expires (1.0 MiB), 0 are archived, 4 are kept.\n")
@@ -314,11 +316,11 @@ func TestExplainOffline(t *testing.T) {
 		"  rule 2: images tagged v* expire 30 days after their push  (kontor.yaml:4:7: ecr_repositories[\"team/app\"].expiration_rules[0])\n    selects it and keeps it: its tag v1 matches v*;",
 		"    selects it and would keep it (it was pushed on 2026-02-01, and becomes older than 60 days on 2026-04-02), but rule 2 has precedence\n",
 		"    selects it and would expire it (it was pushed on 2026-02-01, more than 14 days ago), but rule 2 has precedence\n")
-	s.Want(explain("@"+clitest.DigestOf("amd64")[:20], file...), 0, "It is kept, although rule 1 expires it: index sha256:", "It will expire at the first run after 2026-03-03 12:00 UTC")
+	s.Want(explain("@"+push.DigestOf("amd64")[:20], file...), 0, "It is kept, although rule 1 expires it: index sha256:", "It will expire at the first run after 2026-03-03 12:00 UTC")
 	s.Want(explain(":v1", append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "Rule 2 expires it at the next run: it was pushed on 2026-02-01, more than 30 days ago.\nIt has been due since 2026-03-03 12:00 UTC.")
-	s.Want(explain("@"+clitest.DigestOf("amd64"), append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It will expire at the run after the next, when the image that keeps it is gone.")
-	s.Want(explain("@"+clitest.DigestOf("lone"), "--policy", "policy.json"), 0, "Rule 1 expires it at the next run, unless an index lists it", "Not known: whether an index lists it, which would keep it; the manifests of the indexes would show it.\n")
-	s.Want(explain("@"+clitest.DigestOf("signature"), append(file, "--assume", "kontor")...), 0, "belongs to image sha256:")
+	s.Want(explain("@"+push.DigestOf("amd64"), append(file, "--at", "2026-03-04T00:00:00Z")...), 0, "It will expire at the run after the next, when the image that keeps it is gone.")
+	s.Want(explain("@"+push.DigestOf("lone"), "--policy", "policy.json"), 0, "Rule 1 expires it at the next run, unless an index lists it", "Not known: whether an index lists it, which would keep it; the manifests of the indexes would show it.\n")
+	s.Want(explain("@"+push.DigestOf("signature"), append(file, "--assume", "kontor")...), 0, "belongs to image sha256:")
 
 	r := s.Want(explain(":v1", append(file, "--json")...), 0)
 	got := decode[struct {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/testkit/push"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
@@ -19,7 +21,7 @@ func TestLifecycleLive(t *testing.T) {
 	clitest.AWSEnv(t, reg.Admin)
 	s.Write("kontor.yaml", clitest.RemoteFile(reg))
 	s.Want(s.Run("apply", "-y"), 0)
-	p := clitest.NewPusher(t, awstest.ECR(reg), "api")
+	p := push.To(t, awstest.ECR(reg), "api")
 	names := map[string]string{}
 	names[p.Image("amd64", "")], names[p.Image("arm64", "")] = "amd64", "arm64"
 	index := p.Index("v1", keys(names)...)
@@ -52,7 +54,7 @@ func TestLifecycleLive(t *testing.T) {
 		t.Errorf("stderr: %s", unknown.Errors)
 	}
 
-	s.Want(s.Run(append([]string{"lifecycle", "explain", "api@" + clitest.DigestOf("x")}, later...)...), 1, "no image in api has")
+	s.Want(s.Run(append([]string{"lifecycle", "explain", "api@" + push.DigestOf("x")}, later...)...), 1, "no image in api has")
 	s.Want(s.Run(append([]string{"lifecycle", "explain", "api:latest"}, later...)...), 0, "(latest, release-1)", "It is kept: no rule selects it.")
 	s.Want(s.Run(append([]string{"lifecycle", "explain", "api@" + index}, later...)...), 0, "(v1)")
 	s.Want(s.Run("lifecycle", "forecast", "api", "--days", "3"), 0, "rule 1 expires 1 image")

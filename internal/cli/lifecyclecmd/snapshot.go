@@ -3,6 +3,8 @@ package lifecyclecmd
 import (
 	"fmt"
 
+	"github.com/kontor-registry/kontor/internal/report/words"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
@@ -60,8 +62,8 @@ policy.json, and snapshot.json. Pass the folder to those commands with --images.
 					Policy     bool               `json:"policy"`
 				}{repo, dir, len(s.Details), len(s.Manifests), s.Policy != ""})
 			}
-			_, err = fmt.Fprintf(e.Stdout, "Wrote %s and %s of %s to %s.\n", command.Plural(len(s.Details), "image", "images"),
-				command.Plural(len(s.Manifests), "manifest", "manifests"), repo, dir)
+			_, err = fmt.Fprintf(e.Stdout, "Wrote %s and %s of %s to %s.\n", words.Count(len(s.Details), "image", "images"),
+				words.Count(len(s.Manifests), "manifest", "manifests"), repo, dir)
 			return err
 		},
 	}

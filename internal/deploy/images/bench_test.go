@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/testkit/push"
+
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 )
 
@@ -30,7 +32,7 @@ func BenchmarkParse(b *testing.B) {
             "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json",
             "artifactMediaType": "application/vnd.oci.image.config.v1+json",
             "lastRecordedPullTime": "2026-05-01T12:00:00.123000+01:00"
-        }`, digestOf(fmt.Sprint(i)), i, i*2654435761, i, 1+i%4, 1+i%28)
+        }`, push.DigestOf(fmt.Sprint(i)), i, i*2654435761, i, 1+i%4, 1+i%28)
 	}
 	text.WriteString("\n    ]\n}\n")
 	b.SetBytes(int64(text.Len()))

@@ -2,15 +2,15 @@ package images_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf16"
+
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -19,11 +19,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
-
-func digestOf(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
 
 // The forms of the AWS CLI: version 2 with ISO 8601 and an offset, version 1
 // and cli_timestamp_format=wire with seconds; --query for the list alone.
@@ -163,27 +158,27 @@ func FuzzParse(f *testing.F) {
 // snapshot is one with an index, its two children, one of them a referrer, and
 // an index without a manifest.
 func snapshot() images.Snapshot {
-	index := `{"manifests": [{"digest": "` + digestOf("1") + `"}, {"digest": "` + digestOf("2") + `"}, {"digest": "` + digestOf("2") + `"}], "subject": {"digest": "` + digestOf("3") + `"}}`
+	index := `{"manifests": [{"digest": "` + push.DigestOf("1") + `"}, {"digest": "` + push.DigestOf("2") + `"}, {"digest": "` + push.DigestOf("2") + `"}], "subject": {"digest": "` + push.DigestOf("3") + `"}}`
 	const ociIndex = "application/vnd.oci.image.index.v1+json"
 	return images.Snapshot{
 		Taken: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Registry: ecr.RegistryID{Account: "111111111111", Region: "eu-west-1"},
 		Repository: "team/app", Policy: `{"rules": []}`,
 		Details: []images.Detail{
-			{Digest: digestOf(index), Tags: []string{"v1"}, MediaType: ociIndex, PushedAt: images.Time{Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}},
-			{Digest: digestOf("1"), SizeBytes: 5}, {Digest: digestOf("2"), Subject: digestOf("1")},
-			{Digest: digestOf("lost"), MediaType: ociIndex},
+			{Digest: push.DigestOf(index), Tags: []string{"v1"}, MediaType: ociIndex, PushedAt: images.Time{Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}},
+			{Digest: push.DigestOf("1"), SizeBytes: 5}, {Digest: push.DigestOf("2"), Subject: push.DigestOf("1")},
+			{Digest: push.DigestOf("lost"), MediaType: ociIndex},
 		},
-		Manifests: map[string][]byte{digestOf(index): []byte(index)},
+		Manifests: map[string][]byte{push.DigestOf(index): []byte(index)},
 	}
 }
 
 func TestReferences(t *testing.T) {
 	s := snapshot()
 	all, unread := s.Images()
-	if diff := cmp.Diff([]string{digestOf("lost")}, unread); diff != "" {
+	if diff := cmp.Diff([]string{push.DigestOf("lost")}, unread); diff != "" {
 		t.Errorf("unread (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{digestOf("1"), digestOf("2")}, all[0].Children); diff != "" || all[0].Subject != digestOf("3") || all[2].Subject != digestOf("1") {
+	if diff := cmp.Diff([]string{push.DigestOf("1"), push.DigestOf("2")}, all[0].Children); diff != "" || all[0].Subject != push.DigestOf("3") || all[2].Subject != push.DigestOf("1") {
 		t.Errorf("children (-want +got):\n%s\nsubjects %q %q", diff, all[0].Subject, all[2].Subject)
 	}
 }
@@ -230,10 +225,10 @@ func TestAddManifests(t *testing.T) {
 	for name, text := range map[string]string{
 		"x.json":      `{"a": 1}`,
 		"deep/y":      "{\"a\": 1}\n",
-		"answer.json": `{"images": [{"imageId": {"imageDigest": "` + digestOf(`{"a": 1}`) + `"}, "imageManifest": "{\"a\": 1}"}], "failures": []}`,
-		"sha256-" + strings.TrimPrefix(digestOf(`{"a": 1}`), "sha256:") + ".json":  "{\n  \"a\": 1\n}",
-		"sha256:" + strings.TrimPrefix(digestOf(`{"a": 1}`), "sha256:") + "":       "{\n  \"a\": 1\n}",
-		"manifest." + strings.TrimPrefix(digestOf(`{"a": 1}`), "sha256:") + ".txt": "",
+		"answer.json": `{"images": [{"imageId": {"imageDigest": "` + push.DigestOf(`{"a": 1}`) + `"}, "imageManifest": "{\"a\": 1}"}], "failures": []}`,
+		"sha256-" + strings.TrimPrefix(push.DigestOf(`{"a": 1}`), "sha256:") + ".json":  "{\n  \"a\": 1\n}",
+		"sha256:" + strings.TrimPrefix(push.DigestOf(`{"a": 1}`), "sha256:") + "":       "{\n  \"a\": 1\n}",
+		"manifest." + strings.TrimPrefix(push.DigestOf(`{"a": 1}`), "sha256:") + ".txt": "",
 	} {
 		dir := t.TempDir()
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
@@ -242,7 +237,7 @@ func TestAddManifests(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := images.Snapshot{Details: []images.Detail{{Digest: digestOf(`{"a": 1}`)}}}
+		s := images.Snapshot{Details: []images.Detail{{Digest: push.DigestOf(`{"a": 1}`)}}}
 		strange, err := s.AddManifests(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/testkit/push"
+
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 )
 
@@ -13,7 +15,7 @@ import (
 // digest it has, or is said to be of, or is named as strange; it never becomes
 // that of an image that the snapshot has not.
 func FuzzManifestFile(f *testing.F) {
-	one := digestOf(`{"schemaVersion":2}`)
+	one := push.DigestOf(`{"schemaVersion":2}`)
 	f.Add([]byte(`{"schemaVersion":2}`))
 	f.Add([]byte("{\"schemaVersion\":2}\r\n"))
 	f.Add([]byte(`{"images":[{"imageId":{"imageDigest":"` + one + `"},"imageManifest":"{}"},{"imageId":null}]}`))
@@ -32,7 +34,7 @@ func FuzzManifestFile(f *testing.F) {
 		if len(s.Manifests) > 1 || len(s.Manifests) == 1 && !known || known == (len(strange) == 1) {
 			t.Errorf("%q is %v, strange %v", text, s.Manifests, strange)
 		}
-		if digestOf(string(text)) == one && !bytes.Equal(s.Manifests[one], text) {
+		if push.DigestOf(string(text)) == one && !bytes.Equal(s.Manifests[one], text) {
 			t.Errorf("its own manifest is %q", s.Manifests[one])
 		}
 		s.Images()

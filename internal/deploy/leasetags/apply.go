@@ -138,9 +138,10 @@ func (r repository) untag(ctx context.Context, t Tagged, others bool) error {
 	case has != others:
 		return errMoved
 	}
+	// By the tag alone: with the digest ECR deletes the image and all its tags.
 	out, err := r.api.BatchDeleteImage(ctx, &ecr.BatchDeleteImageInput{
 		RegistryId: r.account, RepositoryName: r.name,
-		ImageIds: []types.ImageIdentifier{{ImageDigest: aws.String(t.Digest), ImageTag: aws.String(t.Tag)}},
+		ImageIds: []types.ImageIdentifier{{ImageTag: aws.String(t.Tag)}},
 	})
 	if err == nil && len(out.Failures) > 0 {
 		return errors.New(aws.ToString(out.Failures[0].FailureReason))

@@ -1,13 +1,13 @@
 package leasetags_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -27,6 +27,7 @@ const name = "team/app"
 
 // repo is a repository of a registry that the SDK talks to over HTTP.
 type repo struct {
+	push.Repository
 	t   *testing.T
 	reg *kontortest.Registry
 	api *ecr.Client
@@ -35,7 +36,8 @@ type repo struct {
 func newRepo(t *testing.T, mode types.ImageTagMutability, policy string) *repo {
 	t.Helper()
 	reg := kontortest.Start(t)
-	r := &repo{t, reg, awstest.ECR(reg)}
+	api := awstest.ECR(reg)
+	r := &repo{push.To(t, api, name), t, reg, api}
 	_, err := r.api.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: aws.String(name), ImageTagMutability: mode})
 	r.check(err)
 	if policy != "" {
@@ -50,59 +52,6 @@ func (r *repo) check(err error) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-}
-
-func digestOf(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-func (r *repo) blob(content string) string {
-	r.t.Helper()
-	up, err := r.api.InitiateLayerUpload(r.t.Context(), &ecr.InitiateLayerUploadInput{RepositoryName: aws.String(name)})
-	r.check(err)
-	_, err = r.api.UploadLayerPart(r.t.Context(), &ecr.UploadLayerPartInput{
-		RepositoryName: aws.String(name), UploadId: up.UploadId, PartFirstByte: aws.Int64(0), PartLastByte: aws.Int64(int64(len(content) - 1)), LayerPartBlob: []byte(content),
-	})
-	r.check(err)
-	_, err = r.api.CompleteLayerUpload(r.t.Context(), &ecr.CompleteLayerUploadInput{RepositoryName: aws.String(name), UploadId: up.UploadId, LayerDigests: []string{digestOf(content)}})
-	if err != nil && !strings.Contains(err.Error(), "LayerAlreadyExists") {
-		r.t.Fatal(err)
-	}
-	return fmt.Sprintf(`"digest": %q, "size": %d`, digestOf(content), len(content))
-}
-
-func (r *repo) put(manifest string, tags ...string) string {
-	r.t.Helper()
-	if len(tags) == 0 {
-		tags = []string{""}
-	}
-	for _, tag := range tags {
-		in := &ecr.PutImageInput{RepositoryName: aws.String(name), ImageManifest: &manifest}
-		if tag != "" {
-			in.ImageTag = aws.String(tag)
-		}
-		_, err := r.api.PutImage(r.t.Context(), in)
-		r.check(err)
-	}
-	return digestOf(manifest)
-}
-
-const manifestType = "application/vnd.oci.image.manifest.v1+json"
-
-func (r *repo) image(content string, tags ...string) string {
-	r.t.Helper()
-	return r.put(fmt.Sprintf(`{"schemaVersion": 2, "mediaType": %q, "config": {"mediaType": "application/vnd.oci.image.config.v1+json", %s}, "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", %s}]}`,
-		manifestType, r.blob("{}"), r.blob(content)), tags...)
-}
-
-func (r *repo) index(tag string, children ...string) string {
-	r.t.Helper()
-	var list []string
-	for _, c := range children {
-		list = append(list, fmt.Sprintf(`{"mediaType": %q, "digest": %q, "size": 1}`, manifestType, c))
-	}
-	return r.put(fmt.Sprintf(`{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [%s]}`, strings.Join(list, ", ")), tag)
 }
 
 // read is the repository as the command reads it.
@@ -181,7 +130,7 @@ func TestLeasedImagesStay(t *testing.T) {
 	for _, mode := range []types.ImageTagMutability{types.ImageTagMutabilityMutable, types.ImageTagMutabilityImmutable} {
 		t.Run(string(mode), func(t *testing.T) {
 			r := newRepo(t, mode, untaggedAndOld)
-			byDigest, byTag, other := r.image("1"), r.image("2", "v2"), r.image("3", "v3")
+			byDigest, byTag, other := r.Image("1", ""), r.Image("2", "", "v2"), r.Image("3", "", "v3")
 			c := r.apply(digest(byDigest), tag("v2"), tag("v9"))
 			if len(c.Add) != 2 || len(c.Missing) != 1 || c.Missing[0].Image != name+":v9" {
 				t.Errorf("%+v", c)
@@ -203,8 +152,8 @@ func TestLeasedImagesStay(t *testing.T) {
 // A platform's image that runs keeps its index, and with it the others.
 func TestLeaseOnAChild(t *testing.T) {
 	r := newRepo(t, types.ImageTagMutabilityMutable, untaggedAndOld)
-	amd, arm := r.image("amd64"), r.image("arm64")
-	index := r.index("v1", amd, arm)
+	amd, arm := r.Image("amd64", ""), r.Image("arm64", "")
+	index := r.Index("v1", amd, arm)
 	r.apply(digest(amd))
 	r.reg.Advance(60 * 24 * time.Hour)
 	if doomed := r.doomed(); len(doomed) > 0 {
@@ -219,7 +168,7 @@ func TestLeaseOnAChild(t *testing.T) {
 // that the policy takes goes, and one that no rule takes stays.
 func TestStaleTags(t *testing.T) {
 	r := newRepo(t, types.ImageTagMutabilityImmutable, untaggedAndOld)
-	tagged, untagged := r.image("1", "v1"), r.image("2")
+	tagged, untagged := r.Image("1", "", "v1"), r.Image("2", "")
 	r.apply(tag("v1"), digest(untagged))
 	c := r.apply() // a day has not passed: the untagged rule does not take it yet
 	if len(c.Remove) != 1 || len(c.Expire) != 0 || len(c.Waiting) != 1 {
@@ -243,7 +192,7 @@ func TestStaleTags(t *testing.T) {
 // Without a policy nothing goes: tags are made for the day when there is one.
 func TestNoPolicy(t *testing.T) {
 	r := newRepo(t, types.ImageTagMutabilityMutable, "")
-	d := r.image("1")
+	d := r.Image("1", "")
 	c := r.apply(digest(d))
 	if len(c.Add) != 1 || c.After != "" {
 		t.Errorf("%+v", c)
@@ -256,7 +205,7 @@ func TestNoPolicy(t *testing.T) {
 // Someone tags or deletes in between: nothing is taken on old knowledge.
 func TestApplyLooksAgain(t *testing.T) {
 	r := newRepo(t, types.ImageTagMutabilityMutable, untaggedAndOld)
-	d := r.image("1", "v1")
+	d := r.Image("1", "", "v1")
 	r.apply(tag("v1"))
 	c, err := leasetags.Plan(r.read(), nil, r.reg.Now())
 	r.check(err)
@@ -332,7 +281,7 @@ func TestRule(t *testing.T) {
 }
 
 func TestTagFor(t *testing.T) {
-	for _, d := range []string{digestOf("x"), "sha512:" + strings.Repeat("a", 128)} {
+	for _, d := range []string{push.DigestOf("x"), "sha512:" + strings.Repeat("a", 128)} {
 		if _, err := kecr.ParseTag(leasetags.TagFor(d)); err != nil {
 			t.Errorf("%s: %v", d, err)
 		}

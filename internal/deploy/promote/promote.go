@@ -27,9 +27,10 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/report/words"
 
 	"golang.org/x/sync/errgroup"
 
@@ -295,12 +296,7 @@ func group(ctx context.Context) (*errgroup.Group, context.Context) {
 func short(d ecr.Digest) string { return images.Short(string(d)) }
 
 // count is "1 tag" or "3 tags".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
+func count(n int, what string) string { return words.Count(n, what, what+"s") }
 
 // list is a, b and c.
 func list[T ~string](items []T) string {
@@ -308,8 +304,5 @@ func list[T ~string](items []T) string {
 	for i, item := range items {
 		s[i] = string(item)
 	}
-	if len(s) > 1 {
-		return strings.Join(s[:len(s)-1], ", ") + " and " + s[len(s)-1]
-	}
-	return strings.Join(s, "")
+	return words.And(s)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kontor-registry/kontor/internal/report/words"
+
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/clusters"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
@@ -82,7 +84,7 @@ func (s *Registry) apply(ctx context.Context, progress Progress) (deploy.Result,
 // notDone says how much of a plan is left, and what to do.
 func notDone(p plan.Plan, r deploy.Result, stopped bool) error {
 	n := len(r.Repositories) - r.Count(deploy.StatusDone)
-	left := plural(n, "repository is", "repositories are")
+	left := words.Count(n, "repository is", "repositories are")
 	what, again := "not as the file says", "run apply again"
 	if p.End == plan.Everything {
 		what, again = "not deleted", "run destroy again"

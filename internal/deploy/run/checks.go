@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/report/words"
+
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
@@ -87,7 +89,7 @@ func leasedChange(c plan.Change, s images.Snapshot, all []lifecycle.Image, inUse
 		return nil
 	}
 	if c.Op == plan.OpDelete {
-		return fmt.Errorf("%s: would delete %s in use: %s", c.Repository, plural(len(held), "image", "images"), images.Used(all, held, nil))
+		return fmt.Errorf("%s: would delete %s in use: %s", c.Repository, words.Count(len(held), "image", "images"), images.Used(all, held, nil))
 	}
 	lost := map[string]int{} // the rule that takes it, by digest
 	for _, at := range []time.Time{s.Taken, s.Taken.Add(leaseHorizon)} {
@@ -105,7 +107,7 @@ func leasedChange(c plan.Change, s images.Snapshot, all []lifecycle.Image, inUse
 		return nil
 	}
 	return fmt.Errorf("%s: the new lifecycle policy would expire %s in use: %s; keep them with a rule, or forget the lease",
-		c.Repository, plural(len(lost), "image", "images"), images.Used(all, held, lost))
+		c.Repository, words.Count(len(lost), "image", "images"), images.Used(all, held, lost))
 }
 
 // overBudget is the error for a change by which more images would expire at the next
@@ -121,7 +123,7 @@ func overBudget(budget state.Budget, name ecr.RepositoryName, x plan.ImageEffect
 		bound = fmt.Sprintf("%g%%", budget.Percent)
 	}
 	return fmt.Errorf("%s: %s: the new lifecycle policy would expire %d of %s at once, and plan.max_expire allows %s: %s; see `kontor lifecycle preview %s`, or raise the bound",
-		budget.Origin, name, next.Count, plural(x.Count, "image", "images"), bound, rollout.NamesOf(x, 0), name)
+		budget.Origin, name, next.Count, words.Count(x.Count, "image", "images"), bound, rollout.NamesOf(x, 0), name)
 }
 
 // predicted are the options with which lifecycle policies do what the registry

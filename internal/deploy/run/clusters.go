@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/report/words"
+
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/clusters"
@@ -208,7 +210,7 @@ func (r *Run) applyClusters(ctx context.Context, mayLeave bool) ([]clusters.Resu
 		}
 		result, err := clusters.Apply(ctx, s.conn.IAM, p, r.desired.Stack)
 		if n := len(result.Roles) - result.Count(deploy.StatusDone); err == nil && n > 0 {
-			err = fmt.Errorf("%s not as planned: %s", plural(n, "role is", "roles are"), next(n, result.Lasting(), "run apply again"))
+			err = fmt.Errorf("%s not as planned: %s", words.Count(n, "role is", "roles are"), next(n, result.Lasting(), "run apply again"))
 		}
 		if err != nil {
 			failed = errors.Join(failed, s.named(err))

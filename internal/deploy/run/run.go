@@ -247,13 +247,6 @@ func (s *Registry) named(err error) error {
 // Desired is what the file wants there.
 func (s *Registry) Desired() state.Desired { return s.run.desired.For(s.Target) }
 
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
 // TargetError is about a choice of registries that the file does not allow.
 type TargetError struct{ message string }
 

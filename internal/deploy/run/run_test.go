@@ -3,8 +3,6 @@ package run_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/kontor-registry/kontor/internal/testkit/push"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
@@ -158,34 +156,7 @@ func (b *bench) apply(text string) {
 // image pushes an image of one layer and returns its digest.
 func (b *bench) image(repo, content, tag string) string {
 	b.t.Helper()
-	api := awstest.ECR(b.reg)
-	digest := func(s string) string {
-		sum := sha256.Sum256([]byte(s))
-		return "sha256:" + hex.EncodeToString(sum[:])
-	}
-	blob := func(s string) string {
-		up, err := api.InitiateLayerUpload(b.t.Context(), &ecr.InitiateLayerUploadInput{RepositoryName: &repo})
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		if _, err := api.UploadLayerPart(b.t.Context(), &ecr.UploadLayerPartInput{
-			RepositoryName: &repo, UploadId: up.UploadId, PartFirstByte: aws.Int64(0), PartLastByte: aws.Int64(int64(len(s) - 1)), LayerPartBlob: []byte(s),
-		}); err != nil {
-			b.t.Fatal(err)
-		}
-		_, err = api.CompleteLayerUpload(b.t.Context(), &ecr.CompleteLayerUploadInput{RepositoryName: &repo, UploadId: up.UploadId, LayerDigests: []string{digest(s)}})
-		if err != nil && !strings.Contains(err.Error(), "LayerAlreadyExists") {
-			b.t.Fatal(err)
-		}
-		return fmt.Sprintf(`"digest": %q, "size": %d`, digest(s), len(s))
-	}
-	const oci = "application/vnd.oci.image."
-	m := fmt.Sprintf(`{"schemaVersion": 2, "mediaType": "%smanifest.v1+json", "config": {"mediaType": "%sconfig.v1+json", %s}, "layers": [{"mediaType": "%slayer.v1.tar+gzip", %s}]}`,
-		oci, oci, blob("{}"), oci, blob(content))
-	if _, err := api.PutImage(b.t.Context(), &ecr.PutImageInput{RepositoryName: &repo, ImageManifest: &m, ImageTag: &tag}); err != nil {
-		b.t.Fatal(err)
-	}
-	return digest(m)
+	return push.To(b.t, awstest.ECR(b.reg), repo).Image(content, "", tag)
 }
 
 // use lets a host use an image of the registry.

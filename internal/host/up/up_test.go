@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/testkit/push"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -106,19 +108,7 @@ func TestUpIsChecked(t *testing.T) {
 	must(t, err)
 	api := client(t, u, 0)
 	for i := range 3 {
-		content := fmt.Sprint("layer ", i)
-		begun, err := api.InitiateLayerUpload(t.Context(), &ecr.InitiateLayerUploadInput{RepositoryName: aws.String("app")})
-		must(t, err)
-		_, err = api.UploadLayerPart(t.Context(), &ecr.UploadLayerPartInput{RepositoryName: aws.String("app"), UploadId: begun.UploadId,
-			PartFirstByte: aws.Int64(0), PartLastByte: aws.Int64(int64(len(content) - 1)), LayerPartBlob: []byte(content)})
-		must(t, err)
-		digest := string(kecr.DigestOf([]byte(content)))
-		_, err = api.CompleteLayerUpload(t.Context(), &ecr.CompleteLayerUploadInput{RepositoryName: aws.String("app"), UploadId: begun.UploadId, LayerDigests: []string{digest}})
-		must(t, err)
-		manifest := fmt.Sprintf(`{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": %q, "size": %d}, "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": %q, "size": %d}]}`,
-			digest, len(content), digest, len(content))
-		_, err = api.PutImage(t.Context(), &ecr.PutImageInput{RepositoryName: aws.String("app"), ImageManifest: &manifest, ImageTag: aws.String(fmt.Sprint("v", i))})
-		must(t, err)
+		push.To(t, api, "app").Image(fmt.Sprint("layer ", i), "", fmt.Sprint("v", i))
 	}
 	must(t, u.Close())
 	const rules = "ecr_repositories: {new: {}, app: {expiration_rules: [{tag_pattern: \"v*\", keep_last: 1}]}}\n"

@@ -1,4 +1,5 @@
-package clitest
+// Package push pushes small images to a registry through the ECR API, for tests.
+package push
 
 import (
 	"fmt"
@@ -11,18 +12,18 @@ import (
 	kontor "github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// Pusher pushes small images to a repository through the API.
-type Pusher struct {
+// Repository is one that images are pushed to.
+type Repository struct {
 	t    *testing.T
 	API  *ecr.Client
 	repo string
 }
 
-// NewPusher pushes to repo.
-func NewPusher(t *testing.T, api *ecr.Client, repo string) Pusher { return Pusher{t, api, repo} }
+// To pushes to the repository of that name.
+func To(t *testing.T, api *ecr.Client, repo string) Repository { return Repository{t, api, repo} }
 
 // blob uploads content and returns its descriptor without a media type.
-func (p Pusher) blob(content string) string {
+func (p Repository) blob(content string) string {
 	p.t.Helper()
 	up, err := p.API.InitiateLayerUpload(p.t.Context(), &ecr.InitiateLayerUploadInput{RepositoryName: &p.repo})
 	if err != nil {
@@ -41,13 +42,13 @@ func (p Pusher) blob(content string) string {
 }
 
 // put pushes a manifest and returns its digest.
-func (p Pusher) put(manifest string, tags ...string) string {
+func (p Repository) put(manifest string, tags ...string) string {
 	p.t.Helper()
 	if len(tags) == 0 {
 		tags = []string{""}
 	}
 	for _, tag := range tags {
-		in := &ecr.PutImageInput{RepositoryName: &p.repo, ImageManifest: &manifest, ImageDigest: aws.String(DigestOf(manifest))}
+		in := &ecr.PutImageInput{RepositoryName: &p.repo, ImageManifest: &manifest}
 		if tag != "" {
 			in.ImageTag = &tag
 		}
@@ -65,7 +66,7 @@ const (
 
 // Image pushes an image with one layer of that content. subject is the digest
 // it refers to, or "".
-func (p Pusher) Image(content, subject string, tags ...string) string {
+func (p Repository) Image(content, subject string, tags ...string) string {
 	p.t.Helper()
 	if subject != "" {
 		subject = fmt.Sprintf(`, "subject": {"mediaType": %q, "digest": %q, "size": 1}`, ociManifest, subject)
@@ -75,7 +76,7 @@ func (p Pusher) Image(content, subject string, tags ...string) string {
 }
 
 // Index pushes an index of children.
-func (p Pusher) Index(tag string, children ...string) string {
+func (p Repository) Index(tag string, children ...string) string {
 	p.t.Helper()
 	var list []string
 	for _, c := range children {
