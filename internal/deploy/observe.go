@@ -21,8 +21,9 @@ const Parallel = 8
 
 // Scope says which repositories of a registry to observe.
 type Scope struct {
-	// All observes every repository.
-	All bool
+	// All observes every repository, or those for which Only holds.
+	All  bool
+	Only func(kecr.RepositoryName) bool
 	// Names are observed if they exist.
 	Names []kecr.RepositoryName
 	// Stack, if set, adds the repositories that carry its tag. Tagged finds
@@ -96,7 +97,7 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 	if every || len(o.named) > few {
 		failed = o.list(gctx, func(d *types.Repository) {
 			name := kecr.RepositoryName(aws.ToString(d.RepositoryName))
-			if every || o.named[name] {
+			if every && (scope.Only == nil || scope.Only(name)) || o.named[name] {
 				seen[name] = true
 				read(name, d)
 			}

@@ -68,6 +68,7 @@ type blobReader struct {
 	blob       Blob
 	offset     int64
 	hash       hash.Hash // nil when the beginning was not read
+	whole      bool      // the registry takes no Range
 	body       io.ReadCloser
 	failed     int // connections without a byte, one after the other
 	err        error
@@ -76,20 +77,24 @@ type blobReader struct {
 // call is the request for the rest.
 func (b *blobReader) call() call {
 	c := b.repository.blobCall(ReadBlob, http.MethodGet, b.blob.Digest)
-	if b.offset > 0 {
+	if b.offset > 0 && !b.whole {
 		c.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", b.offset)}}
-		c.expect = append(c.expect, http.StatusPartialContent)
+		c.expect = append(c.expect, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable)
 	}
 	return c
 }
 
-// open asks for the rest.
+// open asks for the rest, or for all of it where that is refused:
+// go-containerregistry's registry wants to know where a range ends.
 func (b *blobReader) open() error {
 	c := b.call()
 	r := b.repository.registry
-	return r.send(b.ctx, c, func(resp *http.Response) error {
+	err := r.send(b.ctx, c, func(resp *http.Response) error {
 		body := resp.Body
 		switch {
+		case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+			b.whole = true
+			return nil
 		case resp.StatusCode == http.StatusPartialContent:
 			// "bytes 100-199/200": what is asked for, and nothing else.
 			if !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", b.offset)) {
@@ -103,6 +108,10 @@ func (b *blobReader) open() error {
 		b.body, resp.Body = body, http.NoBody
 		return nil
 	})
+	if err == nil && b.body == nil {
+		return b.open()
+	}
+	return err
 }
 
 // Read reads what comes, and begins again where it was cut.

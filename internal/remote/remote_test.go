@@ -508,6 +508,15 @@ func TestOpenBlobResumes(t *testing.T) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
 	})
+	t.Run("a registry that refuses ranges", func(t *testing.T) {
+		w.proxy.Reset()
+		w.proxy.On("^GET", 1, remotetest.Cut(70_000))
+		w.proxy.On("^GET", 1, remotetest.Answer(416, `{"errors":[{"code":"BLOB_UNKNOWN","message":"We don't understand your Range"}]}`))
+		w.proxy.On("^GET", 1, remotetest.Cut(90_000)) // it is not asked for a range again
+		if got, err := read(w, b); err != nil || !bytes.Equal(got, content) || w.proxy.Count("^GET") != 4 {
+			t.Errorf("%d bytes after %d requests, %v", len(got), w.proxy.Count("^GET"), err)
+		}
+	})
 	t.Run("cut after the last byte", func(t *testing.T) {
 		w.proxy.Reset()
 		w.proxy.On("^GET", 1, func(x *remotetest.Exchange) {

@@ -7,7 +7,7 @@
 // own summary: format, vet, lint, tests, tests with the race detector (fuzz
 // seeds, the commands of the manual and PostgreSQL included), mixed load on a
 // binary that is killed, other people's clients and the OCI conformance suite
-// against the binary, promotion to and from another registry. A test that is
+// against the binary, promotion to and from other registries. A test that is
 // skipped counts as failed. The slowest
 // packages and tests are named at the end.
 //
@@ -55,8 +55,8 @@ func steps() []step {
 		{name: "race", what: "go test -race of all others, with fuzz seeds, the manual and PostgreSQL", run: (*runner).race},
 		{name: "load", what: "mixed load on the binary, which is killed again and again", run: (*runner).load},
 		{name: "clients", what: "AWS CLI, SDKs, docker, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: (*runner).clients},
-		{name: "promote", what: "promotion between Kontor and distribution", run: (*runner).promotion},
-		{name: "cosign", what: "cosign signs at the source of a promotion, and verifies at the destination", run: (*runner).cosign},
+		{name: "promote", what: "promotion between Kontor and three other registries", run: (*runner).promotion},
+		{name: "signatures", what: "cosign and notation sign at the source of a promotion, and verify at the destination", run: (*runner).signatures},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
 		{name: "release", what: "a release for every platform; only when asked for", run: (*runner).release, asked: true},
@@ -215,7 +215,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/cosign", "test/promote", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/promote", "test/signatures", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -249,22 +249,23 @@ func (r *runner) lint(ctx context.Context) error {
 	return r.goTest(ctx, "tools", []string{"LINT_BIN=" + linter}, "./...")
 }
 
-// promotion runs with the race detector: what it tests is busy in parallel.
+// promotion runs with the race detector: what it tests is busy in parallel. Its
+// tests wait more than they work.
 func (r *runner) promotion(ctx context.Context) error {
-	return r.goTest(ctx, "test/promote", nil, "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "./...")
+	return r.goTest(ctx, "test/promote", nil, "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-parallel", "16", "./...")
 }
 
-// cosign builds cosign, of the version in the go.mod of test/cosign.
-func (r *runner) cosign(ctx context.Context) error {
+// signatures builds cosign, of the version in the go.mod of test/signatures.
+func (r *runner) signatures(ctx context.Context) error {
 	binary, err := r.kontor(ctx)
 	if err != nil {
 		return err
 	}
 	cosign := filepath.Join(r.tmp, "cosign")
-	if err := r.command(ctx, "test/cosign", "go", "build", "-o", cosign, "github.com/sigstore/cosign/v3/cmd/cosign"); err != nil {
+	if err := r.command(ctx, "test/signatures", "go", "build", "-o", cosign, "github.com/sigstore/cosign/v3/cmd/cosign"); err != nil {
 		return err
 	}
-	return r.goTest(ctx, "test/cosign", []string{"KONTOR_BIN=" + binary, "COSIGN_BIN=" + cosign}, "./...")
+	return r.goTest(ctx, "test/signatures", []string{"KONTOR_BIN=" + binary, "COSIGN_BIN=" + cosign}, "./...")
 }
 
 // load is the short form; `go run ./test/load -for 1h -kill-every 1m` the long.
@@ -281,15 +282,21 @@ func (r *runner) load(ctx context.Context) error {
 	return nil
 }
 
-// test tests what runs in one goroutine. Of the rest it tests the scripts over
-// the binary, and what draws cases at random: few of both are tested with the
-// race detector.
+// test tests what runs in one goroutine, and the scripts over the binary. Of the
+// rest it runs the tests that do less with the race detector.
 func (r *runner) test(ctx context.Context) error {
 	p, err := split(ctx, ".")
 	if err != nil {
 		return err
 	}
-	return r.goTest(ctx, ".", nil, slices.Concat(p.quiet, p.drawn, []string{module + "/cmd/kontor"})...)
+	scripts := module + "/cmd/kontor"
+	err = r.goTest(ctx, ".", nil, append(p.quiet, scripts)...)
+	delete(p.less, scripts)
+	names := slices.Sorted(maps.Keys(p.less))
+	run := slices.Concat(slices.Collect(maps.Values(p.less))...)
+	slices.Sort(run)
+	args := []string{"-run", "^(" + strings.Join(slices.Compact(run), "|") + ")$"}
+	return errors.Join(err, r.goTest(ctx, ".", nil, append(args, names...)...))
 }
 
 // race tests all that may run in several goroutines.
@@ -313,7 +320,7 @@ func (r *runner) race(ctx context.Context) error {
 	// instantiates generic types would give everybody its copy of their code,
 	// which the detector would not see.
 	args := []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
-	// Of 100 cases that a test draws; the step test runs them all.
+	// Of 100 cases that a test draws; the step test draws them all.
 	env := []string{"RAPID_CHECKS=20", "KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}
 	return r.goTest(ctx, ".", env, append(args, slices.Sorted(maps.Keys(p.racing))...)...)
 }

@@ -5,7 +5,9 @@ go 1.26.0
 replace github.com/kontor-registry/kontor => ../..
 
 require (
+	cuelabs.dev/go/oci/ociregistry v0.0.0-20251212221603-3adeb8663819
 	github.com/distribution/distribution/v3 v3.1.2
+	github.com/google/go-containerregistry v0.22.1
 	github.com/kontor-registry/kontor v0.0.0
 	github.com/sirupsen/logrus v1.10.2
 )

@@ -5,15 +5,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"cuelabs.dev/go/oci/ociregistry/ocimem"
+	"cuelabs.dev/go/oci/ociregistry/ociserver"
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage of the tests
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/sirupsen/logrus"
 
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
@@ -46,8 +52,50 @@ func newSide(t *testing.T, name string, direct remotetest.Registry, likeECR bool
 	return s
 }
 
-// startDistribution starts distribution on files of its own.
-func startDistribution(t *testing.T, name string) *side {
+// foreign is a registry that is not ours.
+type foreign struct {
+	name string
+	new  func(*testing.T) http.Handler
+	// referrers: it has the referrers API. Without it, lists of referrers are
+	// kept under tags.
+	referrers bool
+	// mounts: it mounts blobs. One that does not wants them uploaded.
+	mounts bool
+}
+
+var distribution = foreign{name: "distribution", new: newDistribution, mounts: true}
+
+// registries are those that images are promoted to and from.
+var registries = []foreign{
+	distribution,
+	// That of crane and of many test suites. It takes no Range without an end.
+	{name: "go-containerregistry", new: newGoContainerRegistry(false)},
+	{name: "go-containerregistry with referrers", new: newGoContainerRegistry(true), referrers: true},
+	{name: "ociregistry", new: newOCIRegistry, referrers: true, mounts: true},
+	// Answers in the manner of ECR: a tag is answered without its digest.
+	{name: "ociregistry without digests", new: newOCIRegistryWithoutDigests, mounts: true},
+}
+
+// each runs a test with every one of registries.
+func each(t *testing.T, test func(*testing.T, foreign)) {
+	for _, f := range registries {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, f)
+		})
+	}
+}
+
+// start starts the registry, empty.
+func (f foreign) start(t *testing.T, name string) *side {
+	t.Helper()
+	server := httptest.NewServer(f.new(t))
+	t.Cleanup(server.Close)
+	return newSide(t, name, remotetest.Registry{Host: strings.TrimPrefix(server.URL, "http://")}, false)
+}
+
+// newDistribution is distribution v3, on files of its own.
+func newDistribution(t *testing.T) http.Handler {
 	t.Helper()
 	logrus.SetLevel(logrus.PanicLevel)
 	config, err := configuration.Parse(strings.NewReader(fmt.Sprintf(
@@ -55,9 +103,21 @@ func startDistribution(t *testing.T, name string) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(handlers.NewApp(t.Context(), config))
-	t.Cleanup(server.Close)
-	return newSide(t, name, remotetest.Registry{Host: strings.TrimPrefix(server.URL, "http://")}, false)
+	return handlers.NewApp(t.Context(), config)
+}
+
+func newGoContainerRegistry(referrers bool) func(*testing.T) http.Handler {
+	return func(*testing.T) http.Handler {
+		return registry.New(registry.WithReferrersSupport(referrers), registry.Logger(log.New(io.Discard, "", 0)))
+	}
+}
+
+func newOCIRegistry(*testing.T) http.Handler {
+	return ociserver.New(ocimem.New(), nil)
+}
+
+func newOCIRegistryWithoutDigests(*testing.T) http.Handler {
+	return ociserver.New(ocimem.New(), &ociserver.Options{DisableReferrersAPI: true, OmitDigestFromTagGetResponse: true, MaxListPageSize: 1000})
 }
 
 func startKontor(t *testing.T, name, compat string, repositories ...string) *side {
@@ -106,7 +166,18 @@ func run(t *testing.T, r promote.Request, sides ...*side) (promote.Image, promot
 	return plan.Images[0], result.Images[0]
 }
 
-// lists adds the lists of referrers that a client writes where there is no API.
+// push pushes g, with the lists of referrers that a client writes where there is
+// no API.
+func (f foreign) push(t *testing.T, s *side, g remotetest.Graph) {
+	t.Helper()
+	if !f.referrers {
+		lists(g)
+	}
+	if err := s.direct.Push("website", g.Content); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func lists(g remotetest.Graph) {
 	g.Content.Index(remotetest.CosignTag(g.Index.Digest, ""), g.Signatures...)
 	g.Content.Index(remotetest.CosignTag(g.Platforms[1].Digest, ""), g.SBOM)
@@ -151,6 +222,33 @@ func listed(t *testing.T, s *side, repository string, subject remotetest.Manifes
 	return out
 }
 
+// referring fails unless the registry lists what refers to g's manifests: more
+// than that only where more is true.
+func (f foreign) referring(t *testing.T, s *side, repository string, g remotetest.Graph, more bool) {
+	t.Helper()
+	for _, c := range []struct {
+		subject remotetest.Manifest
+		want    []ecr.Digest
+	}{{g.Index, sorted(g.Signatures...)}, {g.Platforms[1], sorted(g.SBOM)}, {g.Signatures[0], sorted(g.Timestamp)}} {
+		var got []ecr.Digest
+		if f.referrers {
+			got = s.direct.Referrers(t, repository, c.subject.Digest)
+			slices.Sort(got)
+		} else {
+			got = listed(t, s, repository, c.subject)
+		}
+		if more {
+			got = slices.DeleteFunc(got, func(d ecr.Digest) bool { return !slices.Contains(c.want, d) })
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("to %s of %s refer %v, want %v", c.subject.Digest, s.Name, got, c.want)
+		}
+	}
+}
+
+// ours is Kontor as foreign describes registries.
+var ours = foreign{name: "Kontor", referrers: true}
+
 func sorted(ms ...remotetest.Manifest) []ecr.Digest {
 	var out []ecr.Digest
 	for _, m := range ms {
@@ -160,102 +258,123 @@ func sorted(ms ...remotetest.Manifest) []ecr.Digest {
 	return out
 }
 
-func TestFromDistributionToKontor(t *testing.T) {
-	for _, compat := range []string{"ecr", "oci"} {
-		t.Run(compat, func(t *testing.T) {
-			from, to := startDistribution(t, "mirror"), startKontor(t, "prod", compat, "website")
-			g := remotetest.NewGraph(1, "1.0")
-			lists(g)
-			if err := from.direct.Push("website", g.Content); err != nil {
-				t.Fatal(err)
-			}
-			r := request(from, to, "website")
-			r.Record = true
-			run(t, r, from, to)
-			whole(t, to, "website", g)
-			for subject, want := range map[*remotetest.Manifest][]ecr.Digest{&g.Index: sorted(g.Signatures...), &g.Platforms[1]: sorted(g.SBOM), &g.Signatures[0]: sorted(g.Timestamp)} {
-				got := to.direct.Referrers(t, "website", subject.Digest)
-				for _, d := range want {
-					if !slices.Contains(got, d) {
-						t.Errorf("%s does not refer to %s", d, subject.Digest)
-					}
-				}
-			}
-			if got := to.direct.Tags(t, "website"); !slices.Equal(got, []string{"1.0", g.Cosign.Tag}) {
-				t.Errorf("tags %q", got)
-			}
-			to.proxy.Reset()
-			if image, _ := run(t, r, from, to); image.Status != promote.StatusThere || to.proxy.Count("^(PUT|POST|PATCH)") > 0 {
-				t.Errorf("again: %s, %v", image.Status, to.proxy.Requests())
-			}
-		})
+// again fails unless a rerun finds nothing to do, and writes nothing.
+func again(t *testing.T, r promote.Request, to *side, sides ...*side) {
+	t.Helper()
+	to.proxy.Reset()
+	if image, _ := run(t, r, sides...); image.Status != promote.StatusThere || to.proxy.Count("^(PUT|POST|PATCH)") > 0 {
+		t.Errorf("again: %s, %v", image.Status, to.proxy.Requests())
 	}
 }
 
-func TestFromKontorToDistribution(t *testing.T) {
-	from, to := startKontor(t, "dev", "ecr", "website"), startDistribution(t, "mirror")
-	g := remotetest.NewGraph(1, "1.0")
-	if err := from.direct.Push("website", g.Content); err != nil {
-		t.Fatal(err)
-	}
-	r := request(from, to, "website")
+func TestToKontor(t *testing.T) {
+	each(t, func(t *testing.T, f foreign) {
+		for _, compat := range []string{"ecr", "oci"} {
+			t.Run(compat, func(t *testing.T) {
+				from, to := f.start(t, "mirror"), startKontor(t, "prod", compat, "website")
+				g := remotetest.NewGraph(1, "1.0")
+				f.push(t, from, g)
+				r := request(from, to, "website")
+				r.Record = true
+				run(t, r, from, to)
+				whole(t, to, "website", g)
+				ours.referring(t, to, "website", g, true)
+				if got := to.direct.Tags(t, "website"); !slices.Equal(got, []string{"1.0", g.Cosign.Tag}) {
+					t.Errorf("tags %q", got)
+				}
+				again(t, r, to, from, to)
+			})
+		}
+	})
+}
+
+func TestFromKontor(t *testing.T) {
+	each(t, func(t *testing.T, f foreign) {
+		from, to := startKontor(t, "dev", "ecr", "website"), f.start(t, "mirror")
+		g := remotetest.NewGraph(1, "1.0")
+		ours.push(t, from, g)
+		r := request(from, to, "website")
+		if !f.referrers {
+			refused(t, r, "--referrers tags", from, to)
+			r.ReferrersAsTags = true
+		}
+		run(t, r, from, to)
+		whole(t, to, "website", g)
+		f.referring(t, to, "website", g, false)
+		again(t, r, to, from, to)
+	})
+}
+
+// refused fails unless the plan refuses the image with that text, and has sent
+// nothing.
+func refused(t *testing.T, r promote.Request, text string, from, to *side) {
+	t.Helper()
 	plan, err := promoter(from, to).Plan(t.Context(), []promote.Request{r})
-	if err != nil || plan.Images[0].Status != promote.StatusRefused || !strings.Contains(plan.Images[0].Refusal(), "--referrers tags") {
+	if err != nil || plan.Images[0].Status != promote.StatusRefused || !strings.Contains(plan.Images[0].Refusal(), text) {
 		t.Fatalf("%v, %+v", err, plan.Images)
 	}
 	if to.proxy.Count("^(PUT|POST|PATCH)") > 0 {
 		t.Error("something was sent")
 	}
-	r.ReferrersAsTags = true
-	run(t, r, from, to)
-	whole(t, to, "website", g)
-	for subject, want := range map[*remotetest.Manifest][]ecr.Digest{&g.Index: sorted(g.Signatures...), &g.Platforms[1]: sorted(g.SBOM), &g.Signatures[0]: sorted(g.Timestamp)} {
-		if got := listed(t, to, "website", *subject); !slices.Equal(got, want) {
-			t.Errorf("listed for %s: %v, want %v", subject.Digest, got, want)
-		}
-	}
-	to.proxy.Reset()
-	if image, _ := run(t, r, from, to); image.Status != promote.StatusThere || to.proxy.Count("^(PUT|POST|PATCH)") > 0 {
-		t.Errorf("again: %s", image.Status)
-	}
 }
 
-// distribution mounts what any repository has, also into a repository that comes
-// with its first push.
-func TestInsideDistribution(t *testing.T) {
-	s := startDistribution(t, "mirror")
-	g := remotetest.NewGraph(1, "1.0")
-	lists(g)
-	if err := s.direct.Push("website", g.Content); err != nil {
-		t.Fatal(err)
-	}
-	r := request(s, s, "released/website")
-	r.ReferrersAsTags = true
-	_, result := run(t, r, s)
-	whole(t, s, "released/website", g)
-	if result.Blobs.Mounted != len(g.Blobs) || s.proxy.Count("^PUT .*/blobs/") > 0 {
-		t.Errorf("%+v", result)
-	}
+// Inside a registry blobs are mounted, where it does that, also into a repository
+// that comes with its first push.
+func TestInside(t *testing.T) {
+	each(t, func(t *testing.T, f foreign) {
+		s := f.start(t, "mirror")
+		g := remotetest.NewGraph(1, "1.0")
+		f.push(t, s, g)
+		r := request(s, s, "released/website")
+		r.ReferrersAsTags = !f.referrers
+		_, result := run(t, r, s)
+		whole(t, s, "released/website", g)
+		f.referring(t, s, "released/website", g, false)
+		if f.mounts && (result.Blobs.Mounted != len(g.Blobs) || s.proxy.Count("^PUT .*/blobs/") > 0) {
+			t.Errorf("%+v", result)
+		}
+	})
+}
+
+// A tag that is another image is refused with both digests, and moves when that
+// is asked for.
+func TestTakenTag(t *testing.T) {
+	each(t, func(t *testing.T, f foreign) {
+		from, to := startKontor(t, "dev", "ecr", "website"), f.start(t, "mirror")
+		g, other := remotetest.NewGraph(1, "1.0"), remotetest.NewGraph(2, "1.0")
+		ours.push(t, from, g)
+		f.push(t, to, other)
+		r := request(from, to, "website")
+		r.ReferrersAsTags = !f.referrers
+		refused(t, r, fmt.Sprintf("is %s already, and not %s", other.Index.Digest, g.Index.Digest), from, to)
+		if n := len(to.proxy.Requests()); n > 3 {
+			t.Errorf("it took %d requests", n)
+		}
+		r.Move = true
+		run(t, r, from, to)
+		whole(t, to, "website", g)
+	})
 }
 
 // Faults on both sides, as they are met on the way.
-func TestFaultsOfDistribution(t *testing.T) {
-	for name, effect := range map[string]remotetest.Effect{
-		"503": remotetest.Answer(503, ""), "dropped": remotetest.Drop, "answer lost": remotetest.Lose, "answer cut": remotetest.Cut(100), "upload reset": remotetest.CutUpload(10),
-	} {
-		t.Run(name, func(t *testing.T) {
-			from, to := startDistribution(t, "mirror"), startDistribution(t, "second")
-			g := remotetest.NewGraph(1, "1.0")
-			lists(g)
-			if err := from.direct.Push("website", g.Content); err != nil {
-				t.Fatal(err)
-			}
-			from.proxy.OnFirst("", effect)
-			to.proxy.OnFirst("", effect)
-			r := request(from, to, "website")
-			r.ReferrersAsTags = true
-			run(t, r, from, to)
-			whole(t, to, "website", g)
-		})
-	}
+func TestFaults(t *testing.T) {
+	each(t, func(t *testing.T, f foreign) {
+		for name, effect := range map[string]remotetest.Effect{
+			"503": remotetest.Answer(503, ""), "dropped": remotetest.Drop, "answer lost": remotetest.Lose, "answer cut": remotetest.Cut(100), "upload reset": remotetest.CutUpload(10),
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				from, to := f.start(t, "mirror"), f.start(t, "second")
+				g := remotetest.NewGraph(1, "1.0")
+				f.push(t, from, g)
+				from.proxy.OnFirst("", effect)
+				to.proxy.OnFirst("", effect)
+				r := request(from, to, "website")
+				r.ReferrersAsTags = !f.referrers
+				run(t, r, from, to)
+				whole(t, to, "website", g)
+				f.referring(t, to, "website", g, false)
+			})
+		}
+	})
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/platforms"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/remote"
@@ -55,7 +57,7 @@ type planner struct {
 	from, to *repository
 	image    Image
 	graph    *graph
-	chosen   chosen
+	chosen   platforms.Chosen
 	missing  int // manifests and signatures that the target does not have
 }
 
@@ -108,7 +110,7 @@ func (x *planner) resolve(ctx context.Context) error {
 	x.chosen.Descriptor = d
 	if len(x.request.Platforms) > 0 {
 		err := x.choose(ctx)
-		var why *platformError
+		var why *platforms.Error
 		if errors.As(err, &why) {
 			x.image.find(CodePlatforms, plan.Error, "%s: %v", x.request.From, why)
 			return nil
@@ -117,12 +119,12 @@ func (x *planner) resolve(ctx context.Context) error {
 			return err
 		}
 	}
-	x.image.FromDigest, x.image.Digest, x.image.MediaType, x.image.Index = d.Digest, x.chosen.Digest, x.chosen.MediaType, string(x.chosen.body)
-	for _, a := range x.chosen.leftOut {
+	x.image.FromDigest, x.image.Digest, x.image.MediaType, x.image.Index = d.Digest, x.chosen.Digest, x.chosen.MediaType, string(x.chosen.Body)
+	for _, a := range x.chosen.LeftOut {
 		x.image.find(CodeLeftOut, plan.Info,
 			"the attestation %s of buildx stays behind: it belongs to the platform by the index only: say --new-index to take it along", short(a))
 	}
-	if x.chosen.body != nil {
+	if x.chosen.Body != nil {
 		x.image.find(CodeNewIndex, plan.Warning,
 			"the index of the chosen platforms is another image, %s: signatures and attestations of %s do not apply to it", short(x.chosen.Digest), short(d.Digest))
 	}
@@ -137,7 +139,7 @@ func (x *planner) choose(ctx context.Context) error {
 	}
 	wanted := x.request.Platforms
 	if isIndex(m.MediaType) {
-		x.chosen, err = choose(m, wanted, x.request.NewIndex)
+		x.chosen, err = platforms.Choose(m, wanted, x.request.NewIndex)
 		return err
 	}
 	has, err := imagePlatform(ctx, x.from, m.Digest)
@@ -145,7 +147,7 @@ func (x *planner) choose(ctx context.Context) error {
 		return err
 	}
 	if lack := lacking(wanted, has); len(lack) == len(wanted) || len(lack) > 0 && x.request.NewIndex {
-		return &platformError{fmt.Sprintf("the image has no platform %s: it is for %s", list(lack), cmp.Or(list(has), "none"))}
+		return platforms.Errorf("the image has no platform %s: it is for %s", list(lack), cmp.Or(list(has), "none"))
 	}
 	return nil
 }
@@ -199,22 +201,59 @@ func (x *planner) create() error {
 
 // askRights looks for rights that lack, on either side.
 func (x *planner) askRights(ctx context.Context) error {
-	ask := func(r *repository, actions []access.Action) error {
-		if r.registry.Rights == nil {
-			return nil
+	lack := func(r *repository, missing []access.Action) {
+		if len(missing) > 0 {
+			x.image.Rights = append(x.image.Rights, Right{Registry: r.registry.Name, Repository: r.name, Actions: missing})
+			x.image.find(CodeRights, plan.Error, "the caller may not do %s in %s/%s", list(missing), r.registry.Name, r.name)
 		}
-		missing, err := r.registry.Rights.Missing(ctx, r.name, actions)
-		if err != nil || len(missing) == 0 {
+	}
+	if rights := x.from.registry.Rights; rights != nil {
+		missing, err := rights.Missing(ctx, x.from.name, rightsFrom)
+		if err != nil {
 			return err
 		}
-		x.image.Rights = append(x.image.Rights, Right{Registry: r.registry.Name, Repository: r.name, Actions: missing})
-		x.image.find(CodeRights, plan.Error, "the caller may not do %s in %s/%s", list(missing), r.registry.Name, r.name)
+		lack(x.from, missing)
+	}
+	if x.to.registry.Rights == nil {
 		return nil
 	}
-	if err := ask(x.from, rightsFrom); err != nil || x.image.Create {
-		return err
+	missing, err := x.missingTo(ctx, x.to.registry.Rights)
+	lack(x.to, missing)
+	return err
+}
+
+// missingTo are rights that lack to write to the target, and to make its
+// repository first.
+func (x *planner) missingTo(ctx context.Context, rights Rights) ([]access.Action, error) {
+	if !x.image.Create {
+		return rights.Missing(ctx, x.to.name, rightsTo)
 	}
-	return ask(x.to, rightsTo)
+	wanted, _ := x.to.registry.Creator.Wanted(x.to.name) // create has seen that it is
+	bare := wanted
+	bare.Policy = "" // it comes after what it might allow
+	first, rest := rightsToCreate(wanted)
+	missing, err := rights.MissingIn(ctx, bare, first)
+	if err != nil {
+		return nil, err
+	}
+	more, err := rights.MissingIn(ctx, wanted, append(rest, rightsTo...))
+	return append(missing, more...), err
+}
+
+// rightsToCreate are those that making a repository takes, until it has its
+// policy and after that.
+func rightsToCreate(wanted state.Repository) (first, rest []access.Action) {
+	first = []access.Action{"ecr:DescribeRepositories", "ecr:CreateRepository"}
+	if len(wanted.Tags) > 0 {
+		first = append(first, "ecr:TagResource")
+	}
+	if wanted.Policy != "" {
+		first = append(first, "ecr:SetRepositoryPolicy")
+	}
+	if wanted.Lifecycle != "" {
+		rest = append(rest, "ecr:PutLifecyclePolicy")
+	}
+	return first, rest
 }
 
 // unchanged finds out with few requests whether a tag that many are asked about
@@ -296,7 +335,7 @@ func lacks(from, to *inventory) string {
 
 // walk reads what belongs to the image.
 func (x *planner) walk(ctx context.Context) (err error) {
-	if x.graph, err = walk(ctx, x.from, x.chosen.Descriptor, x.chosen.body); err != nil {
+	if x.graph, err = walk(ctx, x.from, x.chosen.Descriptor, x.chosen.Body); err != nil {
 		return err
 	}
 	x.image.MediaType = x.graph.root.MediaType
@@ -473,6 +512,11 @@ func blobsOf(m manifest.Manifest) []Blob {
 	for _, d := range m.Blobs() {
 		out = append(out, Blob{Digest: d, Size: sizes[d]})
 	}
+	for _, c := range m.Children {
+		if !manifest.IsManifest(c.MediaType) {
+			out = append(out, Blob{Digest: c.Digest, Size: c.Size})
+		}
+	}
 	return out
 }
 
@@ -488,6 +532,9 @@ func (x *planner) checkECR(context.Context) error {
 		}
 		if _, err := manifest.Parse(v.body, v.MediaType); err != nil {
 			x.image.find(CodeNotForECR, plan.Error, "registry %s refuses the %s %s: its artifactType %q has parameters", x.to.registry.Name, v.kind, v.Digest, v.parsed.ArtifactType)
+		}
+		if slices.ContainsFunc(v.parsed.Children, func(c manifest.Descriptor) bool { return !manifest.IsManifest(c.MediaType) }) {
+			x.image.find(CodeNotForECR, plan.Warning, "registry %s refuses the index %s if it does as Amazon ECR: it lists blobs, not images; BuildKit's cache export takes image-manifest=true", x.to.registry.Name, v.Digest)
 		}
 		if v.parsed.Kind == manifest.Image && len(v.parsed.Layers) == 0 {
 			x.image.find(CodeNotForECR, plan.Error, "registry %s refuses the %s %s: it has no layers", x.to.registry.Name, v.kind, v.Digest)

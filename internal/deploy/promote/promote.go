@@ -85,6 +85,9 @@ type Creator interface {
 type Rights interface {
 	// Missing are those of the actions that are certain to be denied.
 	Missing(ctx context.Context, name ecr.RepositoryName, actions []access.Action) ([]access.Action, error)
+	// MissingIn is Missing for a repository that does not exist, as if it had the
+	// policy and the tags of as.
+	MissingIn(ctx context.Context, as state.Repository, actions []access.Action) ([]access.Action, error)
 }
 
 // Rights that promoting needs of the repository that an image comes from, and of

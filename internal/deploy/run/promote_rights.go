@@ -10,6 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/principals"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
@@ -32,7 +33,18 @@ func newRights(c *deploy.Conn) *rights {
 // Missing are those of the actions that the policies deny. Where a policy cannot
 // be read nothing is certain, and then the answer is none.
 func (r *rights) Missing(ctx context.Context, name ecr.RepositoryName, list []access.Action) ([]access.Action, error) {
-	world, ok := r.world(ctx, name)
+	return r.missing(ctx, name, list, func(ctx context.Context) ([]proof.Repository, error) { return r.grants(ctx, name) })
+}
+
+// MissingIn is Missing for a repository that is yet to be made.
+func (r *rights) MissingIn(ctx context.Context, as state.Repository, list []access.Action) ([]access.Action, error) {
+	return r.missing(ctx, as.Name, list, func(context.Context) ([]proof.Repository, error) {
+		return []proof.Repository{{In: r.conn.Target.Registry, Name: as.Name, Policy: as.Policy, Tags: as.Tags}}, nil
+	})
+}
+
+func (r *rights) missing(ctx context.Context, name ecr.RepositoryName, list []access.Action, grants func(context.Context) ([]proof.Repository, error)) ([]access.Action, error) {
+	world, ok := r.world(ctx, grants)
 	if !ok {
 		return nil, ctx.Err()
 	}
@@ -53,8 +65,22 @@ func (r *rights) Missing(ctx context.Context, name ecr.RepositoryName, list []ac
 	return out, nil
 }
 
-// world are the policies that decide about the repository.
-func (r *rights) world(ctx context.Context, name ecr.RepositoryName) (w proof.World, ok bool) {
+// grants are the policy and the tags of a repository, none where it does not
+// exist. The caller holds mu.
+func (r *rights) grants(ctx context.Context, name ecr.RepositoryName) ([]proof.Repository, error) {
+	if have, read := r.known[name]; read {
+		return have, nil
+	}
+	have, _, err := principals.Grants(ctx, r.conn.Grants, r.conn.Target.Registry, []ecr.RepositoryName{name})
+	if err == nil {
+		r.known[name] = have
+	}
+	return have, err
+}
+
+// world are the policies that decide about the repository of grants, which is
+// called with mu.
+func (r *rights) world(ctx context.Context, grants func(context.Context) ([]proof.Repository, error)) (w proof.World, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	in := r.conn.Target.Registry
@@ -74,13 +100,9 @@ func (r *rights) world(ctx context.Context, name ecr.RepositoryName) (w proof.Wo
 		w.Principals = people
 		r.people = &w
 	}
-	have, read := r.known[name]
-	if !read {
-		var err error
-		if have, _, err = principals.Grants(ctx, r.conn.Grants, in, []ecr.RepositoryName{name}); err != nil {
-			return w, false
-		}
-		r.known[name] = have
+	have, err := grants(ctx)
+	if err != nil {
+		return w, false
 	}
 	w = *r.people
 	w.Repositories = slices.Clone(have)

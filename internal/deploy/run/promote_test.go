@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
@@ -155,5 +157,61 @@ func TestPromoterRights(t *testing.T) {
 		if got := i.Findings[n]; got.Code != promote.CodeRights || got.Message != want {
 			t.Errorf("%s: %s, want %s", got.Code, got.Message, want)
 		}
+	}
+}
+
+// Of a repository that is made first, the rights to make it are proven, too, and
+// by the policy that it will have those to push.
+func TestPromoterRightsToCreate(t *testing.T) {
+	dev, prod := kontortest.Start(t, kontortest.Options{Account: "111111111111"}), kontortest.Start(t, kontortest.Options{Account: "222222222222"})
+	dev.CreateRepository(t, "website")
+	c := remotetest.NewContent(1)
+	c.Image("linux", "amd64", c.Layer(100))
+	c.Manifests[0].Tag = "1.0"
+	source := remotetest.Registry{Host: dev.Host, User: "AWS", Password: dev.Password(t)}
+	if err := source.Push("website", c); err != nil {
+		t.Fatal(err)
+	}
+	people := iam.New(iam.Options{
+		Region: prod.Region, BaseEndpoint: aws.String(prod.URL), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(prod.Admin.AccessKeyID, prod.Admin.SecretAccessKey, ""),
+	})
+	deny := func(actions string) {
+		t.Helper()
+		_, err := people.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String("administrator"), PolicyName: aws.String("less"), PolicyDocument: aws.String(
+			fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":[%s],"Resource":"*"}]}`, actions))})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const (
+		plain  = "ecr_repositories: {website: {expire_untagged_after_days: never}}\n"
+		closed = `ecr_repositories: {website: {expire_untagged_after_days: never, extra_policy_statements: [{Effect: Deny, Principal: "*", Action: "ecr:PutImage"}]}}`
+		full   = `ecr_repositories: {website: {additional_pull_account_ids: ["111111111111"], extra_policy_statements: [{Effect: Deny, Principal: "*", Action: "ecr:BatchDeleteImage"}]}}`
+	)
+	for name, test := range map[string]struct{ file, deny, lacks string }{
+		"all rights":                      {full, `"ecr:DeleteRepository"`, ""},
+		"to create":                       {full, `"ecr:CreateRepository"`, "ecr:CreateRepository"},
+		"to tag":                          {plain, `"ecr:TagResource"`, "ecr:TagResource"},
+		"to set the policies":             {full, `"ecr:SetRepositoryPolicy","ecr:PutLifecyclePolicy"`, "ecr:SetRepositoryPolicy and ecr:PutLifecyclePolicy"},
+		"policies that it will not have":  {plain, `"ecr:SetRepositoryPolicy","ecr:PutLifecyclePolicy"`, ""},
+		"to push":                         {plain, `"ecr:PutImage"`, "ecr:PutImage"},
+		"by the policy that it will have": {closed, `"ecr:DeleteRepository"`, "ecr:PutImage"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			deny(test.deny)
+			p := promoterOf(t, test.file, prod, dev)
+			pl, err := p.Plan(t.Context(), run.Ask{Source: dev.Host + "/website:1.0", Destination: "local/website"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i, want := pl.Images[0], ""
+			if test.lacks != "" {
+				want = "the caller may not do " + test.lacks + " in local/website"
+			}
+			if !i.Create || i.Refusal() != want {
+				t.Errorf("%q, want %q", i.Refusal(), want)
+			}
+		})
 	}
 }

@@ -1,4 +1,4 @@
-package cosign
+package signatures
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,8 +29,15 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == verifyCommand {
+		if err := notationVerify(context.Background(), os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if kontorBin == "" || cosignBin == "" {
-		fmt.Fprintln(os.Stderr, "KONTOR_BIN and COSIGN_BIN are not set: run `go run ./test/all -only cosign` in the root of the project")
+		fmt.Fprintln(os.Stderr, "KONTOR_BIN and COSIGN_BIN are not set: run `go run ./test/all -only signatures` in the root of the project")
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -51,7 +59,7 @@ promotions:
   - name: release
     from: staging
     to: [prod]
-    require: {signature: true, verify: [%q, verify, --key, cosign.pub, --insecure-ignore-tlog=true, %s"{image}"]}
+    require: {signature: true, verify: [%s, "{image}"]}
 `
 
 // world is two accounts of one server, and a folder with keys.
@@ -98,18 +106,17 @@ func start(t *testing.T) *world {
 		w.ok(kontorBin, "login", "--data", "data", "--target", target)
 	}
 	w.write("aws.config", config.String())
-	w.ok(cosignBin, "generate-key-pair")
 	return w
 }
 
-// routes writes the file, whose route verifies with more arguments of cosign.
-func (w *world) routes(verify ...string) {
+// routes writes the file, whose route verifies with the command.
+func (w *world) routes(command ...string) {
 	w.t.Helper()
-	more := ""
-	for _, v := range verify {
-		more += fmt.Sprintf("%q, ", v)
+	words := make([]string, len(command))
+	for i, c := range command {
+		words[i] = strconv.Quote(c)
 	}
-	w.write("kontor.yaml", fmt.Sprintf(file, w.staging, w.prod, cosignBin, more))
+	w.write("kontor.yaml", fmt.Sprintf(file, w.staging, w.prod, strings.Join(words, ", ")))
 	w.ok(kontorBin, "apply", "--yes")
 }
 
@@ -195,41 +202,4 @@ func (b *safeBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
-}
-
-// A signature that was made at the source verifies at the destination, in both
-// forms in which cosign keeps it; a route that verifies takes no other images.
-func TestSignedAtTheSource(t *testing.T) {
-	for form, args := range map[string]struct{ sign, verify []string }{
-		"under a tag":   {[]string{"--new-bundle-format=false"}, []string{"--new-bundle-format=false"}},
-		"as a referrer": {[]string{"--new-bundle-format=true"}, []string{"--new-bundle-format=true"}},
-	} {
-		t.Run(form, func(t *testing.T) {
-			w := start(t)
-			w.routes(args.verify...)
-			digest := w.push("1.0")
-			// Nobody has signed it.
-			w.fails("website:1.0 is not promoted: signature: there is none", kontorBin, "promote", "website:1.0", "--to", "prod")
-			sign := append([]string{"sign", "--yes", "--recursive", "--tlog-upload=false", "--use-signing-config=false"}, args.sign...)
-			w.ok(cosignBin, append(sign, "--key", "cosign.key", w.staging+"/website@"+digest)...)
-			w.ok(kontorBin, "wait", "staging/website:1.0", "--signed")
-
-			w.ok(kontorBin, "promote", "website:1.0", "--to", "prod")
-			verify := append([]string{"verify", "--key", "cosign.pub", "--insecure-ignore-tlog=true"}, args.verify...)
-			w.ok(cosignBin, append(verify, w.prod+"/website:1.0")...)
-			w.ok(cosignBin, append(verify, w.prod+"/website@"+digest)...)
-			if got := w.ok(kontorBin, "promote", "history", "prod/website:1.0"); !strings.Contains(got, "verified verify: "+cosignBin+" verify --key cosign.pub") {
-				t.Errorf("the record does not say that it was verified:\n%s", got)
-			}
-
-			// Signed by another key: a signature exists, and is not genuine.
-			other := w.push("2.0")
-			if err := os.Mkdir(filepath.Join(w.home, "other"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			w.ok(cosignBin, "generate-key-pair", "--output-key-prefix", "other/cosign")
-			w.ok(cosignBin, append(sign, "--key", "other/cosign.key", w.staging+"/website@"+other)...)
-			w.fails("staging/website:2.0 is not promoted: verify: ", kontorBin, "promote", "website:2.0", "--to", "prod")
-		})
-	}
 }
