@@ -1,11 +1,14 @@
 package proof
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
 )
 
@@ -83,19 +86,20 @@ func (p *Prover) Compare(before, after Repository) (Comparison, error) {
 	var out Comparison
 	able := map[heldAt]bool{} // users and roles who may, by account
 	for _, who := range p.candidates(now, namesOf(old)...) {
+		if unconcerned(who, old, now) {
+			out.After = append(out.After, p.held(who, now)...)
+			continue
+		}
 		for _, right := range Rights() {
-			a := answer(who, now, actions[right])
-			account := who.caller.Account
-			if who.ARN == Anyone || who.caller.Type == policy.Service {
-				account = ""
-			}
+			a := answerWith(who, now, actions[right], false)
+			account := accountOf(who)
 			if a.Outcome != Denied && (right == Delete || right == Admin) {
 				out.After = append(out.After, Held{who.ARN, account, right, a.Outcome})
 			}
 			if a.Outcome != Denied && a.Outcome != Partly && who.caller.Type != policy.RootUser {
 				able[heldAt{who.caller.Account, right}] = true
 			}
-			b := answer(was[who.ARN], old, actions[right])
+			b := answerWith(was[who.ARN], old, actions[right], false)
 			if a.Outcome == b.Outcome {
 				continue
 			}
@@ -125,6 +129,91 @@ func (p *Prover) Compare(before, after Repository) (Comparison, error) {
 	}
 	out.Absent = p.absent(now)
 	return out, nil
+}
+
+func accountOf(who principal) string {
+	if who.ARN == Anyone || who.caller.Type == policy.Service {
+		return ""
+	}
+	return who.caller.Account
+}
+
+// heldIn is a principal in a registry.
+type heldIn struct {
+	principal string
+	in        ecr.RegistryID
+}
+
+// held are the rights to delete and administer that who has in r, whose own policy
+// does not name them. Of most principals they are the same in every repository.
+func (p *Prover) held(who principal, r *repository) []Held {
+	key := heldIn{who.ARN, r.In}
+	if known, ok := p.powers.Load(key); ok {
+		return known.([]Held)
+	}
+	var out []Held
+	for _, right := range []Right{Delete, Admin} {
+		if a := answerWith(who, r, actions[right], false); a.Outcome != Denied {
+			out = append(out, Held{who.ARN, accountOf(who), right, a.Outcome})
+		}
+	}
+	if everywhere(who, r) {
+		p.powers.Store(key, out)
+	}
+	return out
+}
+
+// unconcerned reports whether what changes in a repository is nothing to who: neither
+// policy can name them, and the tags stay or do not matter.
+func unconcerned(who principal, old, now *repository) bool {
+	return !who.people && who.known && !mayName(old, who) && !mayName(now, who) && (maps.Equal(old.Tags, now.Tags) || everywhere(who, now))
+}
+
+// mayName reports whether a statement of r's own policy may be about who. It is on
+// the safe side: what is not plainly another principal may be this one.
+func mayName(r *repository, who principal) bool {
+	if r.own == nil {
+		return false
+	}
+	last := func(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+	for _, s := range r.own.doc.Statements {
+		if s.Principal.Everyone || !s.NotPrincipal.IsZero() || len(s.Principal.Federated)+len(s.Principal.CanonicalUser) > 0 {
+			return true
+		}
+		for _, name := range s.Principal.AWS {
+			account := accountIn(name)
+			other := account != "" && (account != who.caller.Account ||
+				policy.AccountOf(name) == "" && strings.Contains(name, ":iam:") && !strings.Contains(name, "*") && last(name) != last(who.ARN))
+			if !other {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// everywhere reports whether the policies of who say the same of all repositories of
+// r's registry.
+func everywhere(who principal, r *repository) bool {
+	docs := make([]policy.Document, 0, len(who.identity)+2)
+	for _, n := range who.identity {
+		docs = append(docs, n.doc)
+	}
+	for _, n := range []*named{who.boundary, r.registry.policy} {
+		if n != nil {
+			docs = append(docs, n.doc)
+		}
+	}
+	return !slices.ContainsFunc(docs, func(d policy.Document) bool { return slices.ContainsFunc(d.Statements, tellsRepositories) })
+}
+
+// tellsRepositories reports whether a statement may treat repositories differently.
+func tellsRepositories(s policy.Statement) bool {
+	elsewhere := s.NotAction == nil && !slices.ContainsFunc(s.Action, func(a string) bool {
+		service, _, _ := strings.Cut(a, ":")
+		return strings.ContainsAny(service, "*?") || strings.EqualFold(service, "ecr")
+	})
+	return !elsewhere && (s.NotResource != nil || len(s.Condition) > 0 || slices.ContainsFunc(s.Resource, func(r string) bool { return r != "*" }))
 }
 
 // with is the repository in the world of p.

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -193,6 +194,7 @@ type ActionAnswer struct {
 type Prover struct {
 	repositories []repository
 	beside       []*repository // more that name principals
+	powers       *sync.Map     // []Held of a principal who has the same everywhere, by heldIn
 	registries   map[ecr.RegistryID]registry
 	principals   []principal
 	seen         []string
@@ -233,7 +235,7 @@ type principal struct {
 // principal whose ARN is not one.
 func New(w World) (*Prover, error) {
 	registries := map[ecr.RegistryID]registry{}
-	p := &Prover{seen: w.Seen, registries: registries}
+	p := &Prover{seen: w.Seen, registries: registries, powers: &sync.Map{}}
 	for in, r := range w.Registries {
 		compiled := registry{Registry: r}
 		if r.Policy != "" {

@@ -129,10 +129,10 @@ type AccessChange struct {
 	MustAllow *MustAllow `json:"must_allow,omitempty"`
 }
 
-// Gains and Loses are the rights that are new and that are gone.
+// Gains are the rights that are new.
 func (c AccessChange) Gains() []string { return c.those(RightChange.Gained) }
 
-// Loses: see Gains.
+// Loses are the rights that are gone.
 func (c AccessChange) Loses() []string { return c.those(RightChange.Lost) }
 
 func (c AccessChange) those(are func(RightChange) bool) []string {

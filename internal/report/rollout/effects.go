@@ -313,20 +313,17 @@ func accessEffects(e plan.AccessEffects) []Effect {
 		return []Effect{{Kind: EffectPeople, Action: plan.Modify, Text: "who gains or loses access is not known: " + words.Clean(e.Unread)}}
 	}
 	var out []Effect
+	alike := map[string][]plan.AccessChange{}
 	for _, c := range e.Changes {
-		x := Effect{Kind: EffectPeople, Action: plan.Modify, Text: Whom(c.Principal) + " " + rights(c)}
-		switch gains, loses := c.Gains(), c.Loses(); {
-		case len(gains) > 0 && len(loses) == 0:
-			x.Action = plan.Add
-		case len(loses) > 0 && len(gains) == 0:
-			x.Action = plan.Remove
+		alike[rights(c)] = append(alike[rights(c)], c)
+	}
+	for _, c := range e.Changes {
+		switch all := alike[rights(c)]; {
+		case len(all) <= mostItems:
+			out = append(out, accessEffect(c))
+		case all[0].Principal == c.Principal:
+			out = append(out, accessOfMany(all))
 		}
-		if m := c.MustAllow; m != nil {
-			x.Text += fmt.Sprintf(", once a policy of account %s allows it, too", m.Account)
-			x.All = []string{fmt.Sprintf("for the administrator of account %s: %s", m.Account, m.Policy)}
-			x.More = 1
-		}
-		out = append(out, x)
 	}
 	for _, a := range e.Absent {
 		out = append(out, Effect{Kind: EffectPeople, Action: plan.Modify, Text: fmt.Sprintf("statement %s grants access to %s, which does not exist", words.Clean(a.Statement), words.Clean(a.Principal))})
@@ -345,6 +342,46 @@ func accessEffects(e plan.AccessEffects) []Effect {
 		out = append(out, Effect{Kind: EffectPeople, Action: plan.Modify, Detail: true, Text: words.Clean(n)})
 	}
 	return out
+}
+
+// accessEffect is what one principal gains and loses.
+func accessEffect(c plan.AccessChange) Effect {
+	x := Effect{Kind: EffectPeople, Action: plan.Modify, Text: Whom(c.Principal) + " " + rights(c)}
+	switch gains, loses := c.Gains(), c.Loses(); {
+	case len(gains) > 0 && len(loses) == 0:
+		x.Action = plan.Add
+	case len(loses) > 0 && len(gains) == 0:
+		x.Action = plan.Remove
+	}
+	if m := c.MustAllow; m != nil {
+		x.Text += fmt.Sprintf(", once a policy of account %s allows it, too", m.Account)
+		x.All = []string{fmt.Sprintf("for the administrator of account %s: %s", m.Account, m.Policy)}
+		x.More = 1
+	}
+	return x
+}
+
+// accessOfMany is what several principals gain and lose alike.
+func accessOfMany(list []plan.AccessChange) Effect {
+	who, others := map[string]bool{}, 0
+	x := Effect{Kind: EffectPeople, Action: accessEffect(list[0]).Action}
+	for _, c := range list {
+		one := accessEffect(c)
+		who[c.Principal] = true
+		if c.MustAllow != nil {
+			others++
+		}
+		if len(x.Items) < mostItems {
+			x.Items = append(x.Items, Whom(c.Principal))
+		}
+		x.All = append(append(x.All, Whom(c.Principal)), one.All...)
+	}
+	x.Text = fmt.Sprintf("each of %s %s", whoms(who), rights(list[0]))
+	if others > 0 {
+		x.Text += fmt.Sprintf(", %d of them once their own accounts allow it, too", others)
+	}
+	x.More = len(list) - len(x.Items)
+	return x
 }
 
 // powers are delete and admin in words.
