@@ -4,11 +4,11 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // Externals are the URLs under which clients reach registries, by name. That of
@@ -38,7 +38,7 @@ func ParseExternals(list []string) (Externals, error) {
 }
 
 // ecrName is a host name of ECR's form.
-var ecrName = regexp.MustCompile(`^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.`)
+var ecrName = lazyregexp.New(`^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.`)
 
 // of returns the URL of registry number i of all, nil for none.
 func (x Externals) of(all []datadir.Registry, i int) (*url.URL, error) {
