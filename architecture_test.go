@@ -28,6 +28,7 @@ var rooms = map[string]int{
 	"internal/jsonscan":   0,
 	"internal/lazyregexp": 0,
 	"internal/spelling":   0,
+	"internal/race":       0,
 	"internal/version":    0,
 	"internal/dockerauth": 0,
 	"internal/textfile":   0,
@@ -61,8 +62,10 @@ var rooms = map[string]int{
 	"internal/deploy/lang":         19,
 	"internal/deploy/spec":         20,
 	"internal/deploy/plan":         20,
+	"internal/deploy/importer":     31,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
+	"internal/deploy/effects":      25,
 	"internal/deploy/leasetags":    21,
 	"internal/pgtest":              20,
 
@@ -77,7 +80,11 @@ var rooms = map[string]int{
 	"internal/deploy":              30,
 	"internal/deploy/clusters":     31,
 	"internal/deploy/tokens":       31,
-	"internal/deploy/promote":      31,
+	"internal/deploy/promote":      32,
+
+	"internal/deploy/promote/amazon":    33,
+	"internal/deploy/promote/history":   31,
+	"internal/deploy/promote/platforms": 31,
 
 	"internal/report":         28,
 	"internal/report/rollout": 38,

@@ -274,7 +274,7 @@ func (r *rule) deployed(m *Image) string {
 		return ""
 	}
 	for _, tag := range m.Tags {
-		if deployed(tag) && !r.some(&Image{Tags: []string{tag}}) {
+		if Deployed(tag) && !r.some(&Image{Tags: []string{tag}}) {
 			return tag
 		}
 	}

@@ -92,9 +92,9 @@ var environments = []string{
 // version matches tags such as v1.2.3, 1.0-alpine, api-2.1 and 2026.03.1.
 var version = regexp.MustCompile(`(?i)(^|[-_])(v|ver|version|rel|release)?[-_.]?(0|[1-9][0-9]{0,3})(\.[0-9]{1,4}){1,3}([-+_.].*)?$|^v[0-9]{1,4}$`)
 
-// deployed reports whether a tag looks like a version or an environment: like
-// one that people pull by its name.
-func deployed(tag string) bool {
+// Deployed reports whether a tag looks like a version or an environment, such as
+// "v1.2.3" or "prod-17": like one that people pull by its name.
+func Deployed(tag string) bool {
 	words := strings.FieldsFunc(strings.ToLower(tag), func(c rune) bool { return !unicode.IsLetter(c) })
 	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(environments, w) }) || version.MatchString(tag)
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kontor-registry/kontor/internal/race"
 )
 
 // TestMain makes this binary kontor where a script or a benchmark runs it
@@ -48,7 +50,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if racing {
+	if race.Enabled {
 		names = names[:0]
 		for _, name := range racingScripts {
 			names = append(names, filepath.Join("testdata", "script", name+".txtar"))

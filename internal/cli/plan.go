@@ -54,6 +54,7 @@ func planCommand(e *command.Env) *cobra.Command {
 		markdown    bool
 		exitCode    bool
 		documents   bool
+		verbose     bool
 		refreshOnly bool
 		out         string
 		used        command.UsedOptions
@@ -111,7 +112,7 @@ or that has a lease in the registry (kontor lease).`,
 				err = render.PlanMarkdown(e.Stdout, set)
 			default:
 				opts := e.Options(e.Stdout)
-				opts.Documents = documents
+				opts.Documents, opts.Verbose = documents, verbose
 				err = render.Plans(e.Stdout, set, opts)
 			}
 			if err != nil {
@@ -143,6 +144,7 @@ or that has a lease in the registry (kontor lease).`,
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the plan to `PLAN`, for kontor apply PLAN")
 	cmd.Flags().BoolVar(&refreshOnly, "refresh-only", false, "show what has drifted from the file, as a plan that cannot be applied (default false)")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when there are changes (default false)")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list every image and right that is affected, and what other accounts must allow (default false)")
 	cmd.Flags().BoolVar(&documents, "documents", false, "show a text diff of the policy documents (default false)")
 	return cmd
 }

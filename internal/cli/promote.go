@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
@@ -90,7 +92,7 @@ func localAt(ctx context.Context, e *command.Env, data, at string) (l run.Local,
 		return l, false, nil // without a home there is no data folder
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
-	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return logincmd.SameHost(r.Host, at) })
+	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return logincmd.ServedAt(r, at) })
 	if i < 0 || !running {
 		return l, false, nil
 	}
@@ -347,7 +349,7 @@ repository can write one.`,
 				return err
 			}
 			defer command.Closing(&err, p.Close)
-			h := rollout.History{Records: []promote.Record{}}
+			h := rollout.History{Records: []history.Record{}}
 			if h.Image, err = p.Image(args[0]); err != nil {
 				return err
 			}

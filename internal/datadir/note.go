@@ -22,6 +22,9 @@ type Registry struct {
 	// Endpoint the URL of the AWS API, for example "http://localhost:5050".
 	Host     string `json:"host"`
 	Endpoint string `json:"endpoint"`
+	// External is the URL at which clients reach the registry, for example
+	// "https://registry.example.com", whose host Host is then; "" for Endpoint.
+	External string `json:"external,omitempty"`
 	// Trust is a file of certificates, in PEM, that vouch for an https
 	// endpoint: those of a local authority or the server's own. Local tells
 	// which. Address is where to connect, as Host may be known to others only.

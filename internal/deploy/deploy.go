@@ -156,6 +156,7 @@ func (r repository) images(ctx context.Context) (plan.Images, error) {
 	var out plan.Images
 	pages := ecr.NewDescribeImagesPaginator(r.api, &ecr.DescribeImagesInput{
 		RegistryId: r.account(), RepositoryName: r.named(), MaxResults: aws.Int32(1000),
+		Filter: &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny}, // archived ones go, too
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)

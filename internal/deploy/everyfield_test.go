@@ -38,6 +38,9 @@ var fieldValues = map[string]map[string][]string{
 		"keep": {`["v*"]`, `["v*", "release-*"]`}, "expiration_rules": {`[{tag_pattern: "pr-*", days: 7}]`, `[{tag_pattern: "main-*", keep_last: 5}, {tag_pattern: "rc*", days: 7}]`},
 		"expire_untagged_after_days": {"1", "30", "never"}, "expire_all_images": {"true"}, "expire_all_after_days": {"14", "90"},
 	},
+	"rules that count": {
+		"keep_last_untagged": {"1", "5"}, "keep_last_images": {"1", "100", "all"},
+	},
 	"rules as they stand": {
 		"lifecycle_policy_json": {
 			`{rules: [{rulePriority: 7, description: "<old> & \"new\"", selection: {tagStatus: any, countType: imageCountMoreThan, countNumber: 3}, action: {type: expire}}]}`,

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -22,8 +21,9 @@ const Parallel = 8
 
 // Scope says which repositories of a registry to observe.
 type Scope struct {
-	// All observes every repository.
-	All bool
+	// All observes every repository, or those for which Only holds.
+	All  bool
+	Only func(kecr.RepositoryName) bool
 	// Names are observed if they exist.
 	Names []kecr.RepositoryName
 	// Stack, if set, adds the repositories that carry its tag. Tagged finds
@@ -46,30 +46,6 @@ func ScopeOf(d state.Desired) Scope {
 		s.Names = append(s.Names, r.Name)
 	}
 	return s
-}
-
-// ImagesOf counts the images of the repositories, Parallel at a time. One that
-// does not exist has none.
-func ImagesOf(ctx context.Context, api API, target state.Target, names []kecr.RepositoryName) (map[kecr.RepositoryName]plan.Images, error) {
-	var (
-		mu  sync.Mutex
-		out = make(map[kecr.RepositoryName]plan.Images, len(names)) // guarded by mu
-	)
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(Parallel)
-	for _, n := range names {
-		g.Go(func() error {
-			images, err := repository{api, target.Registry, n}.images(gctx)
-			if err != nil && !isCode(err, kecr.CodeRepositoryNotFound) {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			out[n] = images
-			return nil
-		})
-	}
-	return out, g.Wait()
 }
 
 // few is up to how many repositories are read by their names without listing the
@@ -121,7 +97,7 @@ func Observe(ctx context.Context, api API, target state.Target, scope Scope) (st
 	if every || len(o.named) > few {
 		failed = o.list(gctx, func(d *types.Repository) {
 			name := kecr.RepositoryName(aws.ToString(d.RepositoryName))
-			if every || o.named[name] {
+			if every && (scope.Only == nil || scope.Only(name)) || o.named[name] {
 				seen[name] = true
 				read(name, d)
 			}

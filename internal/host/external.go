@@ -1,6 +1,7 @@
 package host
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -37,6 +38,16 @@ func ParseExternals(list []string) (Externals, error) {
 	return all, nil
 }
 
+// Add gives the registry name a URL, unless x has one for it.
+func (x Externals) Add(name, text string) error {
+	if x[""] != nil || x[name] != nil {
+		return nil
+	}
+	more, err := ParseExternals([]string{name + "=" + text})
+	maps.Copy(x, more)
+	return err
+}
+
 // ecrName is a host name of ECR's form.
 var ecrName = lazyregexp.New(`^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.`)
 
@@ -49,7 +60,7 @@ func (x Externals) of(all []datadir.Registry, i int) (*url.URL, error) {
 		if i > 0 {
 			port, err := strconv.Atoi(first.Port())
 			if err != nil {
-				return nil, wrong("--external-url %s: the server has %d registries: give a port, which they count up from, or NAME=URL for each of them", first, len(all))
+				return nil, wrong("external URL %s: the server has %d registries: give a port, which they count up from, or NAME=URL for each of them", first, len(all))
 			}
 			u.Host = net.JoinHostPort(first.Hostname(), strconv.Itoa(port+i))
 		}
@@ -58,7 +69,7 @@ func (x Externals) of(all []datadir.Registry, i int) (*url.URL, error) {
 		return nil, nil
 	}
 	if m := ecrName.FindStringSubmatch(u.Hostname()); m != nil && (m[1] != string(r.Account) || m[2] != string(r.Region)) {
-		return nil, wrong("--external-url %s: its name is of account %s in %s, and registry %s is of account %s in %s", u, m[1], m[2], r.Name, r.Account, r.Region)
+		return nil, wrong("external URL %s: its name is of account %s in %s, and registry %s is of account %s in %s", u, m[1], m[2], r.Name, r.Account, r.Region)
 	}
 	return u, nil
 }

@@ -164,6 +164,9 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 			secure.announce(&r, bound)
 		}
 		bindings[i].Host = r.Host
+		if external != nil {
+			r.Host, r.External = external.Host, external.String()
+		}
 		s.Registries = append(s.Registries, r)
 	}
 	return bindings, nil

@@ -48,6 +48,10 @@ func (j *Jobs) collect(ctx context.Context, b bounds) (Collected, error) {
 		name string
 		do   func(context.Context, bounds, *Collected) error
 	}{
+		{"deleting repositories", func(ctx context.Context, _ bounds, _ *Collected) error {
+			_, err := j.cfg.Retention.FinishDeletions(ctx)
+			return err
+		}},
 		{"emptying the recycle bin of what expired", j.expireBin},
 		{"removing idle links", j.collectLinks},
 		{"removing unused blobs", j.collectBlobs},

@@ -72,6 +72,8 @@ const (
 	orphansEvery = 6 * time.Hour
 	collectEvery = time.Hour
 	trimEvery    = 24 * time.Hour
+	// deletionsEvery is for those that another process began and did not finish.
+	deletionsEvery = time.Minute
 	// orphanAge is how old a file must be before it can be an orphan.
 	orphanAge = 24 * time.Hour
 )
@@ -95,6 +97,9 @@ type job struct {
 	name  string
 	every time.Duration
 	do    func(context.Context) (Removed, error)
+	// now has it done at once, nil for never; atStart, when the jobs start.
+	now     <-chan struct{}
+	atStart bool
 }
 
 // Run does every job at its time until ctx is done, and waits for those that
@@ -114,20 +119,24 @@ func (j *Jobs) run(ctx context.Context, all []job) error {
 
 func (j *Jobs) schedule() []job {
 	all := []job{
-		{"upload expiry", max(1, min(uploadsEvery, j.cfg.UploadAge/4)), func(ctx context.Context) (Removed, error) {
+		{name: "repository deletion", every: deletionsEvery, do: func(ctx context.Context) (Removed, error) {
+			n, err := j.cfg.Retention.FinishDeletions(ctx)
+			return Removed{Count: n}, err
+		}, now: j.cfg.Retention.Deletions(), atStart: true},
+		{name: "upload expiry", every: max(1, min(uploadsEvery, j.cfg.UploadAge/4)), do: func(ctx context.Context) (Removed, error) {
 			return j.ExpireUploads(ctx, j.cfg.ImageNow().Add(-j.cfg.UploadAge))
 		}},
-		{"orphan sweep", orphansEvery, func(ctx context.Context) (Removed, error) {
+		{name: "orphan sweep", every: orphansEvery, do: func(ctx context.Context) (Removed, error) {
 			return j.SweepOrphans(ctx, j.cfg.Now().Add(-orphanAge))
 		}},
-		{"collection", collectEvery, func(ctx context.Context) (Removed, error) {
+		{name: "collection", every: collectEvery, do: func(ctx context.Context) (Removed, error) {
 			done, err := j.Collect(ctx)
 			return Removed{done.BinEntries + done.Links + done.Blobs, done.SizeBytes}, err
 		}},
-		{"journal trimming", trimEvery, j.TrimJournal},
+		{name: "journal trimming", every: trimEvery, do: j.TrimJournal},
 	}
 	if j.cfg.LifecycleEvery > 0 {
-		all = append(all, job{"lifecycle", j.cfg.LifecycleEvery, j.lifecycle})
+		all = append(all, job{name: "lifecycle", every: j.cfg.LifecycleEvery, do: j.lifecycle})
 	}
 	return all
 }
@@ -145,13 +154,17 @@ func (j *Jobs) lifecycle(ctx context.Context) (Removed, error) {
 func (j *Jobs) loop(ctx context.Context, job job) {
 	tick := time.NewTicker(job.every)
 	defer tick.Stop()
+	if job.atStart {
+		j.once(ctx, job)
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			j.once(ctx, job)
+		case <-job.now:
 		}
+		j.once(ctx, job)
 	}
 }
 

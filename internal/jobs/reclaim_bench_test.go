@@ -13,6 +13,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
@@ -35,7 +36,7 @@ func BenchmarkReclaim(b *testing.B) {
 					s.RecycleTime, s.JournalTime, s.BlobGrace = 7*testkit.Day, 400*testkit.Day, testkit.Day
 				})
 				to := f.Repo("app", ecr.Mutable)
-				victims := fill(f, to, images)[:images/2]
+				victims := fill(f, to, images, true)[:images/2]
 				elsewhere := f.Repo("elsewhere", ecr.Mutable)
 
 				var pushed atomic.Int64
@@ -81,8 +82,9 @@ func quantile(all []time.Duration, q float64) time.Duration {
 }
 
 // fill puts n images with a layer each into a repository, past the operations,
-// which would take minutes, and returns their ids.
-func fill(f *testkit.World, to ecr.Repo, n int) []ecr.ImageID {
+// which would take minutes, and returns their ids. Without files, there are rows
+// only.
+func fill(f *testkit.World, to ecr.Repo, n int, files bool) []ecr.ImageID {
 	f.T.Helper()
 	ids := make([]ecr.ImageID, 0, n)
 	config := f.Blob(to, []byte("{}"))
@@ -95,7 +97,9 @@ func fill(f *testkit.World, to ecr.Repo, n int) []ecr.ImageID {
 		for i := from; i < from+500; i++ {
 			content := fmt.Sprint("layer of ", i, strings.Repeat(" ", 1000))
 			l := meta.Blob{Digest: ecr.DigestOf([]byte(content)), SizeBytes: int64(len(content)), CreatedAt: f.Now()}
-			l.Key = f.Leave(content, true)
+			if l.Key = blob.Key(fmt.Sprintf("%032x", i)); files {
+				l.Key = f.Leave(content, true)
+			}
 			batch = append(batch, image{testkit.JSON(map[string]any{
 				"schemaVersion": 2, "mediaType": testkit.ImageType, "config": testkit.Desc{MediaType: "application/vnd.oci.image.config.v1+json", Digest: config, Size: 2},
 				"layers": []testkit.Desc{{MediaType: "application/vnd.oci.image.layer.v1.tar", Digest: l.Digest, Size: len(content)}},

@@ -156,6 +156,10 @@ var kinds = map[string]Kind{
 // IsIndex reports whether manifests of an accepted media type list others.
 func IsIndex(mediaType string) bool { return kinds[mediaType] == Index }
 
+// IsManifest reports whether mediaType is that of an image or an index. Entries of
+// an index that have another are blobs, as in BuildKit's cache.
+func IsManifest(mediaType string) bool { return kinds[mediaType] != "" }
+
 // foreign are the media types of layers that may not be distributed.
 var foreign = map[string]bool{
 	"application/vnd.docker.image.rootfs.foreign.diff.tar":         true,

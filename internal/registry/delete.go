@@ -12,41 +12,52 @@ import (
 var opBatchDeleteImage = gate.Op("BatchDeleteImage", "ecr:BatchDeleteImage")
 
 // BatchDeleteImage deletes images: by tag the tag, and with its last tag the
-// image; by digest, with or without one of its tags, the image with all tags. It returns a pair for each tag
-// that went. The ids may be malformed; that is a failure of the item.
+// image; by digest, with or without one of its tags, the image with all tags. It
+// returns a pair for each tag that went. The ids may be malformed; that is a failure
+// of the item. Large images go in several transactions: with an error, some may be
+// gone.
 func (c *Caller) BatchDeleteImage(ctx context.Context, at ecr.Repo, ids []ecr.ImageID) ([]ecr.ImageID, []ImageFailure, error) {
 	var (
 		gone     []ecr.ImageID
 		failures []ImageFailure
 	)
-	err := c.gate.ChangeRepository(ctx, opBatchDeleteImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
-		gone, failures = nil, nil
-		why := c.r.byRequest()
-		for _, id := range ids {
-			if f, bad := malformed(id); bad {
-				failures = append(failures, f)
-				continue
+	why := c.r.byRequest()
+	for first, done := true, 0; first || done < len(ids); first = false {
+		var (
+			next   int
+			went   []ecr.ImageID
+			failed []ImageFailure
+		)
+		err := c.gate.ChangeRepository(ctx, opBatchDeleteImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+			next, went, failed = done, nil, nil
+			for work := (retention.Work{}); next < len(ids) && !work.Full(); next++ {
+				id := ids[next]
+				if f, bad := malformed(id); bad {
+					failed = append(failed, f)
+					continue
+				}
+				some, err := c.r.deleteOne(ctx, tx, at, repo, id, why, &work)
+				if f, bad := itemFailure(id, err); bad {
+					failed = append(failed, f)
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				went = append(went, some...)
 			}
-			ids, err := c.r.deleteOne(ctx, tx, at, repo, id, why)
-			if f, failed := itemFailure(id, err); failed {
-				failures = append(failures, f)
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			gone = append(gone, ids...)
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, nil, err
+		done, gone, failures = next, append(gone, went...), append(failures, failed...)
 	}
 	return gone, failures, nil
 }
 
-// deleteOne deletes what id names, in ECR's sense.
-func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, id ecr.ImageID, why retention.Cause) ([]ecr.ImageID, error) {
+// deleteOne deletes what id names, in ECR's sense, and adds it to work.
+func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, id ecr.ImageID, why retention.Cause, work *retention.Work) ([]ecr.ImageID, error) {
 	m, err := resolve(ctx, tx, at, repo.ID, id)
 	if err != nil {
 		return nil, err
@@ -55,6 +66,7 @@ func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo
 	if id.Digest == "" && len(m.Image.Tags) > 1 {
 		return []ecr.ImageID{{Digest: d, Tag: id.Tag}}, r.cfg.Retention.DeleteTag(ctx, tx, at, m, id.Tag)
 	}
+	work.Add(m)
 	if err := r.deleteImage(ctx, tx, at, m, why); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
-	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -127,7 +126,10 @@ var opDeleteRepository = gate.Op("DeleteRepository", "ecr:DeleteRepository")
 // DeleteRepository deletes a repository; with force, its images too.
 // Errors: RepositoryNotFound, RepositoryNotEmpty.
 func (c *Caller) DeleteRepository(ctx context.Context, at ecr.Repo, force bool) (Repository, error) {
-	var gone Repository
+	var (
+		gone Repository
+		done bool
+	)
 	err := c.gate.ChangeRepository(ctx, opDeleteRepository, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		gone = describe(at, repo)
 		used, err := tx.HasImages(ctx, repo.ID)
@@ -137,16 +139,12 @@ func (c *Caller) DeleteRepository(ctx context.Context, at ecr.Repo, force bool) 
 		if used && !force {
 			return ecr.RepositoryNotEmpty(at.In, at.Name)
 		}
-		if used {
-			if err := c.r.cfg.Retention.DeleteAll(ctx, tx, repo, "repository deleted"); err != nil {
-				return err
-			}
-		}
-		if err := tx.Retention().AppendJournal(ctx, retention.Entry(tx, at, repo.ID, meta.JournalDeleteRepository, c.r.byRequest())); err != nil {
-			return err
-		}
-		return tx.DeleteRepository(ctx, repo.ID)
+		done, err = c.r.cfg.Retention.DeleteRepository(ctx, tx, repo)
+		return err
 	})
+	if err == nil && !done {
+		c.r.cfg.Retention.WakeDeletions()
+	}
 	return gone, err
 }
 

@@ -28,6 +28,9 @@ func Plan(w io.Writer, p rollout.Plan, o Options) error {
 		pr.findings(p.Findings)
 	}
 	pr.linef(plain, "")
+	if p.Summary != "" {
+		pr.linef(bold, "Effects: %s.", p.Summary)
+	}
 	pr.linef(bold, "%s", Summary(p))
 	return pr.flush(w)
 }
@@ -126,7 +129,7 @@ func Summary(p rollout.Plan) string {
 // change writes what changes in a repository; drift tells that as what became of it.
 func (p *printer) change(c rollout.Change, drift bool, o Options) {
 	if c.Op == plan.OpDelete {
-		p.deletion(c)
+		p.deletion(c, o)
 		return
 	}
 	mark, color := sign(plan.Modify)
@@ -142,51 +145,43 @@ func (p *printer) change(c rollout.Change, drift bool, o Options) {
 func (p *printer) differences(c rollout.Change, field func(string) string, o Options) {
 	for _, s := range c.Settings {
 		switch s.Field {
-		case plan.FieldPolicy:
+		case plan.FieldPolicy, plan.FieldLifecycle:
 			p.document(s, field, o)
-		case plan.FieldLifecycle:
-			p.document(s, field, o)
-			p.effects(c.Effects)
 		default:
 			p.setting(s)
 		}
 	}
+	p.effects(c.Effects, o)
 }
 
-// effects writes what another lifecycle policy does to the images.
-func (p *printer) effects(e *plan.Effects) {
-	if e == nil {
-		return
-	}
-	if e.Unread != "" {
-		p.linef(yellow, "        which images the next run would expire is not known: %s", clean(e.Unread))
-	}
-	if e.Lost.Count > 0 {
-		line := fmt.Sprintf("the next run would expire %s of %d that the old policy keeps", images(e.Lost), e.Images)
-		if e.Perhaps > 0 {
-			line += fmt.Sprintf(", %d of them perhaps", e.Perhaps)
+// effects writes what a change does to images and people.
+func (p *printer) effects(list []rollout.Effect, o Options) {
+	last := rollout.EffectKind("")
+	for _, e := range list {
+		if e.Detail && !o.Verbose {
+			continue
 		}
-		if e.Pulled > 0 {
-			line += fmt.Sprintf(", %d of them pulled in the last 7 days", e.Pulled)
+		if e.Kind != last {
+			p.linef(plain, "    effects on %s", e.Kind)
+			last = e.Kind
 		}
-		names := append([]string{}, e.Names...)
-		if more := e.Lost.Count - len(names); more > 0 {
-			names = append(names, fmt.Sprintf("%d more", more))
+		mark, c := sign(e.Action)
+		items := e.Items
+		if o.Verbose {
+			items = e.All
 		}
-		p.linef(red, "        %s: %s", line, clean(words.And(names)))
+		p.linef(c, "        %s %s", mark, e.Text)
+		for _, x := range items {
+			p.linef(c, "            %s", x)
+		}
+		if !o.Verbose && e.More > 0 && len(e.Items) > 0 {
+			p.linef(faint, "            and %d more: kontor plan -v", e.More)
+		}
 	}
-	if e.Gained.Count > 0 {
-		p.linef(green, "        the next run would keep %s that the old policy expires", images(e.Gained))
-	}
-}
-
-// images is "3 images (1.2 GiB)".
-func images(i plan.Images) string {
-	return plus(words.Count(i.Count, "image", "images"), i.SizeBytes)
 }
 
 // deletion writes what goes with a repository.
-func (p *printer) deletion(c rollout.Change) {
+func (p *printer) deletion(c rollout.Change, o Options) {
 	holds := "it is empty"
 	if c.Images != nil {
 		holds = fmt.Sprintf("with %s (%d bytes)", words.Count(c.Images.Count, "image", "images"), c.Images.SizeBytes)
@@ -195,6 +190,7 @@ func (p *printer) deletion(c rollout.Change) {
 	for _, d := range c.Documents {
 		p.linef(red, "    - %s", settingName(d, ""))
 	}
+	p.effects(c.Effects, o)
 }
 
 // settingName is what readers call a field.

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
@@ -39,7 +40,7 @@ func grouped(changes []rollout.Change, o Options) []group {
 			continue
 		}
 		p := newPrinter(Options{})
-		p.differences(c, ownField(c.Repository), Options{Documents: o.Documents})
+		p.differences(c, ownField(c.Repository), Options{Documents: o.Documents, Verbose: o.Verbose})
 		keys[i] = string(c.Op) + p.b.String()
 		members[keys[i]] = append(members[keys[i]], c.Repository)
 	}
@@ -170,6 +171,25 @@ func (g group) inRow() string {
 	return strings.Join(out, ", ")
 }
 
+// effectsInRow is what g does to images and people.
+func (g group) effectsInRow() string {
+	var out []string
+	for _, e := range g.Effects {
+		if !e.Detail {
+			out = append(out, e.Text)
+		}
+	}
+	return short(strings.Join(out, "; "))
+}
+
+// short is text of at most mostInRow characters.
+func short(text string) string {
+	if all := []rune(text); len(all) > mostInRow {
+		return string(all[:mostInRow]) + "…"
+	}
+	return text
+}
+
 // mostInRow bounds what a row says of one document, in characters.
 const mostInRow = 300
 
@@ -203,14 +223,7 @@ func (g group) documentInRow(s rollout.Setting) string {
 	if lost > 0 && g.Op == plan.OpAdopt {
 		name += fmt.Sprintf(" (%d of its parts change or go)", lost)
 	}
-	if e := g.Effects; e != nil && e.Lost.Count > 0 && s.Field == plan.FieldLifecycle {
-		name += fmt.Sprintf(", which would expire %s more", words.Count(e.Lost.Count, "image", "images"))
-	}
-	text := strings.Join(parts, ", ")
-	if all := []rune(text); len(all) > mostInRow {
-		text = string(all[:mostInRow]) + "…"
-	}
-	return name + ": " + text
+	return name + ": " + short(strings.Join(parts, ", "))
 }
 
 func partName(f plan.Field, x rollout.Part) string {
@@ -220,10 +233,16 @@ func partName(f plan.Field, x rollout.Part) string {
 	return "statement " + clean(x.Name)
 }
 
-// tableRows are the rows of changes.
-func tableRows(changes []rollout.Change) []string {
-	var rows []string
-	for _, g := range grouped(changes, Options{}) {
+// tableRows are the head of a table of changes and its rows, with a column for
+// effects if there are some.
+func tableRows(changes []rollout.Change) (head string, rows []string) {
+	groups := grouped(changes, Options{})
+	head = "\n| | repository | settings |\n|---|---|---|\n"
+	effects := slices.ContainsFunc(groups, func(g group) bool { return g.effectsInRow() != "" })
+	if effects {
+		head = "\n| | repository | settings | effects |\n|---|---|---|---|\n"
+	}
+	for _, g := range groups {
 		names := named(g.names, groupNames, "")
 		for i, n := range names {
 			if !strings.Contains(n, " ") { // it is a name, not how many more there are
@@ -234,7 +253,11 @@ func tableRows(changes []rollout.Change) []string {
 		if !g.one() {
 			who = fmt.Sprintf("%d repositories: %s", len(g.names), who)
 		}
-		rows = append(rows, fmt.Sprintf("| %s | %s | %s |\n", g.Op, who, escapeMarkdown(g.inRow())))
+		row := fmt.Sprintf("| %s | %s | %s |", g.Op, who, escapeMarkdown(g.inRow()))
+		if effects {
+			row += fmt.Sprintf(" %s |", escapeMarkdown(g.effectsInRow()))
+		}
+		rows = append(rows, row+"\n")
 	}
-	return rows
+	return head, rows
 }

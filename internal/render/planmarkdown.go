@@ -14,14 +14,18 @@ import (
 // has at most 65,536 characters, and a workflow may put words of its own around.
 const MarkdownLimit = 64_000
 
-// PlanMarkdown writes s for a pull request: for each registry the counts, a
-// table of what changes, the findings, and the whole plan folded away. Text
+// PlanMarkdown writes s for a pull request: what it does to images and people in a
+// sentence, then for each registry the counts, a table of what changes, the
+// findings, and the whole plan folded away. Text
 // that came from a registry or a file is escaped: it brings no markup and
 // mentions no user. What is too long for a comment is cut and says so: the whole
 // plans first, then the tables, then the findings that are not errors.
 func PlanMarkdown(w io.Writer, s plan.Set) error {
 	doc := markdown{}
 	doc.add(rankKept, fmt.Sprintf("## Kontor: stack %s\n", escapeMarkdown(s.Stack)), nil, "")
+	if effects := rollout.Summary(s.Plans); effects != "" {
+		doc.add(rankKept, fmt.Sprintf("\n**%s.**\n", escapeMarkdown(words.Sentence(effects))), nil, "")
+	}
 	for _, p := range s.Plans {
 		if err := doc.plan(rollout.NewPlan(p)); err != nil {
 			return err
@@ -124,9 +128,9 @@ func (d *markdown) text(limit int) string {
 
 func (d *markdown) plan(p rollout.Plan) error {
 	d.add(rankKept, fmt.Sprintf("\n### %s\n\n%s\n", escapeMarkdown(Target(p.Target)), escapeMarkdown(Summary(p))), nil, "")
-	rows := tableRows(p.Changes)
+	head, rows := tableRows(p.Changes)
 	if len(rows) > 0 {
-		d.add(rankTable, "\n| | repository | settings |\n|---|---|---|\n", rows, "")
+		d.add(rankTable, head, rows, "")
 	}
 	d.findings(p.Findings)
 	if len(rows) == 0 {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
+
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -32,7 +34,7 @@ func samplePromotion() promote.Plan {
 				},
 				Signatures: []promote.Signature{{Tag: "sha256-1.sig"}},
 				Bytes:      promote.Bytes{Move: 3 << 20, Mount: 2048, There: 5},
-				Gates:      []promote.Gate{{Name: "signature", Met: true, Detail: "exists, not verified"}, {Name: "verify", Met: true, Verified: true, Detail: "cosign"}, {Name: "sbom", Detail: "there is \x1bnone"}},
+				Gates:      []history.Gate{{Name: "signature", Met: true, Detail: "exists, not verified"}, {Name: "verify", Met: true, Verified: true, Detail: "cosign"}, {Name: "sbom", Detail: "there is \x1bnone"}},
 				Expires:    &promote.Expiry{Action: lifecycle.Expire, At: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Rule: 2},
 				Findings:   []promote.Finding{{Code: promote.CodeExpires, Severity: plan.Warning, Message: "soon"}},
 			},
@@ -125,9 +127,9 @@ func TestPromotionHistory(t *testing.T) {
 	if err := render.History(&b, h, render.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	h.Records = []promote.Record{{
+	h.Records = []history.Record{{
 		From: "a/website:1.0", To: "b/website:1.0", Digest: "sha256:new", Replaces: "sha256:old", Principal: "arn:aws:iam::1:user/\x1b[31mann", Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
-		Route: "release", Gates: []promote.Gate{{Name: "verify", Met: true, Verified: true, Detail: "cosign verify"}},
+		Route: "release", Gates: []history.Gate{{Name: "verify", Met: true, Verified: true, Detail: "cosign verify"}},
 	}}
 	if err := render.History(&b, h, render.Options{}); err != nil {
 		t.Fatal(err)

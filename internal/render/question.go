@@ -6,11 +6,13 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
-// Question asks in a few words whether the plans may be applied: how much
-// changes, how much is deleted, and where. One of both is not empty.
+// Question asks in a few words whether the plans may be applied: what that does to
+// images and people, how much changes, how much is deleted, and where. One of both
+// is not empty.
 func Question(registries []plan.Plan, clusters []plan.Cluster) string {
 	var parts []string
 	if len(registries) > 0 {
@@ -19,7 +21,11 @@ func Question(registries []plan.Plan, clusters []plan.Cluster) string {
 	if len(clusters) > 0 {
 		parts = append(parts, clusterQuestion(clusters))
 	}
-	return words.Sentence(strings.Join(parts, ", and ")) + "?"
+	question := words.Sentence(strings.Join(parts, ", and ")) + "?"
+	if effects := rollout.Summary(registries); effects != "" {
+		return words.Sentence(effects) + ". " + question
+	}
+	return question
 }
 
 func repositoryQuestion(plans []plan.Plan) string {

@@ -26,6 +26,8 @@ type Options struct {
 	Color bool
 	// Documents adds the policy documents' own difference to a plan.
 	Documents bool
+	// Verbose lists every effect of a plan.
+	Verbose bool
 	// List adds a line for each image to a preview or forecast.
 	List bool
 }

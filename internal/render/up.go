@@ -31,6 +31,9 @@ type ReadyRegistry struct {
 	Name string
 	ID   ecr.RegistryID
 	Host string
+	// External is the URL at which clients reach it, where that was given; Host
+	// is of it then.
+	External string
 	// Repositories that the file names, in its order, and the plan that made
 	// them so.
 	Repositories []state.Repository
@@ -110,17 +113,15 @@ func instructions(r Ready) []string {
 		repo = string(first.Repositories[0].Name)
 	}
 	image := first.Host + "/" + repo + ":v1"
-	desktop := "host.docker.internal" + first.Host[strings.LastIndexByte(first.Host, ':'):]
-	plainHTTP := `
-Add "insecure-registries": ["{desktop}"] to its engine settings and push to
-  {desktop}/{repo}:v1`
+	secure, authority := r.TLS, r.Authority
+	if first.External != "" {
+		secure, authority = strings.HasPrefix(first.External, "https://"), ""
+	}
 	trust, insecure := "", []string{" --tls-verify=false", "", " --dest-tls-verify=false", "", ",registry.insecure=true", ""}
-	if r.TLS {
-		plainHTTP = " Push to\n  {desktop}/{repo}:v1"
-	} else {
+	if !secure {
 		insecure = nil
 	}
-	if r.Authority != "" {
+	if authority != "" {
 		trust = `
 Trust this registry once: its certificate is signed by its own authority.
   docker           sudo install -D -m 644 {ca} /etc/docker/certs.d/{host}/ca.crt
@@ -145,17 +146,30 @@ Log in with each tool itself:
   podman    kontor login{data}{target} --print-password | podman login --tls-verify=false -u AWS --password-stdin {host}
   skopeo    kontor login{data}{target} --print-password | skopeo login --tls-verify=false -u AWS --password-stdin {host}
 
-Docker Desktop pushes from its own virtual machine, where the registry is {desktop}.` + plainHTTP + `
-
-AWS CLI and SDKs:
+{desktop}AWS CLI and SDKs:
   eval "$(kontor env{data}{target})"
   aws --endpoint-url "$AWS_ENDPOINT_URL" ecr describe-repositories
 
 Press Ctrl-C to stop. The data stays.`
-	lines = strings.NewReplacer(append(insecure,
-		"{ca}", quoteShell(r.Authority), "{data}", data, "{target}", target, "{image}", image, "{host}", first.Host, "{repo}", repo, "{desktop}", desktop,
-	)...).Replace(lines)
+	lines = strings.NewReplacer(append(insecure, "{ca}", quoteShell(authority), "{data}", data, "{target}", target, "{image}", image,
+		"{host}", first.Host, "{repo}", repo, "{desktop}", dockerDesktop(first, repo, secure))...).Replace(lines)
 	return strings.Split(lines, "\n")
+}
+
+// dockerDesktop is how Docker Desktop reaches r, whose address is this machine's:
+// "" where clients are given another.
+func dockerDesktop(r ReadyRegistry, repo string, secure bool) string {
+	if r.External != "" {
+		return ""
+	}
+	host := "host.docker.internal" + r.Host[strings.LastIndexByte(r.Host, ':'):]
+	s := "Docker Desktop pushes from its own virtual machine, where the registry is " + host + "."
+	if secure {
+		s += " Push to"
+	} else {
+		s += "\nAdd \"insecure-registries\": [\"" + host + "\"] to its engine settings and push to"
+	}
+	return s + "\n  " + host + "/" + repo + ":v1\n\n"
 }
 
 // quoteShell writes s as one word of a POSIX shell.

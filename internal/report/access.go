@@ -49,12 +49,16 @@ type AccessAction struct {
 type Statement struct {
 	Source policy.Source `json:"source"`
 	Policy string        `json:"policy"`
-	Index  int           `json:"statement"`
+	Number int           `json:"statement"` // from 1, as in texts
 	Sid    string        `json:"sid,omitempty"`
 }
 
+func newStatement(r policy.Ref) Statement { return Statement{r.Source, r.Policy, r.Index + 1, r.Sid} }
+
 // String is such as `repository policy, statement 1 "AllowPull"`.
-func (s Statement) String() string { return policy.Ref(s).String() }
+func (s Statement) String() string {
+	return policy.Ref{Source: s.Source, Policy: s.Policy, Index: s.Number - 1, Sid: s.Sid}.String()
+}
 
 // NearStatement is a statement that one element keeps from applying.
 type NearStatement struct {
@@ -99,7 +103,7 @@ func access(right string, a proof.Answer) Access {
 		}
 		for _, n := range x.Near {
 			if x.Outcome == proof.Denied && n.Effect == policy.Allow && !strings.HasSuffix(n.Element, "Action") {
-				action.Near = append(action.Near, NearStatement{Statement(n.Ref), n.Element, n.Operator, n.Key})
+				action.Near = append(action.Near, NearStatement{newStatement(n.Ref), n.Element, n.Operator, n.Key})
 			}
 		}
 		out.Actions = append(out.Actions, action)
@@ -119,7 +123,7 @@ func statement(r policy.Ref) *Statement {
 	if r == (policy.Ref{}) {
 		return nil
 	}
-	s := Statement(r)
+	s := newStatement(r)
 	return &s
 }
 

@@ -89,6 +89,9 @@ func (c *Caller) RestoreImage(ctx context.Context, at ecr.Repo, d ecr.Digest) (R
 	var done Restored
 	err := c.gate.ChangeRepository(ctx, opRestoreImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		done = Restored{}
+		if err := settled(ctx, tx, at); err != nil {
+			return err
+		}
 		restore := &restoration{tx: tx, at: at, repo: repo.ID, now: c.s.cfg.Now(), seen: map[ecr.Digest]bool{}}
 		found, err := restore.image(ctx, d)
 		if err == nil && !found {

@@ -45,6 +45,9 @@ func (c *Caller) PurgeImage(ctx context.Context, at ecr.Repo, d ecr.Digest, reas
 		if reason == "" {
 			return ecr.InvalidParameter("reason", "must have length greater than or equal to 1")
 		}
+		if err := settled(ctx, tx, at); err != nil {
+			return err
+		}
 		done, files, err = c.s.purge(ctx, tx, s, d, reason)
 		return err
 	})

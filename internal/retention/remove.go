@@ -16,6 +16,8 @@ type Cause struct {
 	At     time.Time
 	Reason string
 	Rule   int // priority of the lifecycle rule; 0 for none
+	// Actor asked for it, with the request RequestID; "" for who asks now.
+	Actor, RequestID string
 }
 
 // ByRequest is the cause of what a caller asked for.
@@ -35,25 +37,6 @@ func (s *Service) DeleteImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m m
 		return err
 	}
 	return tx.DeleteManifest(ctx, m.Repository, m.Image.Digest, why.At)
-}
-
-// DeleteAll puts every image of a repository that goes as a whole on record and
-// into the recycle bin. The images go with the repository.
-func (s *Service) DeleteAll(ctx context.Context, tx *gate.Tx, repo meta.Repository, reason string) error {
-	why := Cause{At: s.cfg.Now(), Reason: reason}
-	for row, err := range meta.Images(ctx, tx, repo.ID, "", surveyPage) {
-		if err != nil {
-			return err
-		}
-		m, err := tx.Manifest(ctx, repo.ID, row.Image.Digest)
-		if err == nil {
-			err = s.recycle(ctx, tx, repo.Registry.Repo(repo.Name), m, why)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // recycle records an image that is about to be deleted, and moves it to the bin.
@@ -91,11 +74,15 @@ func unlisted(ctx context.Context, r meta.ImageReader, repo meta.RepositoryID, d
 // Entry is the journal's of what happens in a repository, in the name of who
 // asked in tx. The rest is for the caller to fill in.
 func Entry(tx *gate.Tx, at ecr.Repo, repo meta.RepositoryID, op meta.JournalOp, why Cause) meta.JournalEntry {
-	p := tx.Principal()
-	return meta.JournalEntry{
+	e := meta.JournalEntry{
 		At: why.At, Registry: at.In, Name: at.Name, Repository: repo, Op: op,
-		Actor: p.String(), Reason: why.Reason, Rule: why.Rule, RequestID: p.Request.ID,
+		Actor: why.Actor, Reason: why.Reason, Rule: why.Rule, RequestID: why.RequestID,
 	}
+	if e.Actor == "" {
+		p := tx.Principal()
+		e.Actor, e.RequestID = p.String(), p.Request.ID
+	}
+	return e
 }
 
 // imageEntry records what happens to m, or to tags of it.

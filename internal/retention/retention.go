@@ -46,14 +46,16 @@ type Config struct {
 // Service keeps and removes images of any number of registries. It is safe for
 // concurrent use.
 type Service struct {
-	cfg     Config
-	pulls   pullRecorder
-	watch   clockWatch
-	running sync.Map // ARNs of the repositories with a lifecycle run under way
+	cfg   Config
+	pulls pullRecorder
+	watch clockWatch
+	// deletions has one value when WakeDeletions was called.
+	deletions chan struct{}
+	running   sync.Map // ARNs of the repositories with a lifecycle run under way
 }
 
 // New returns a Service. It starts nothing.
-func New(cfg Config) *Service { return &Service{cfg: cfg} }
+func New(cfg Config) *Service { return &Service{cfg: cfg, deletions: make(chan struct{}, 1)} }
 
 // As returns the operations as p may use them.
 func (s *Service) As(p access.Principal) *Caller { return &Caller{s, s.cfg.Gate.As(p)} }

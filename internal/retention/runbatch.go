@@ -23,44 +23,47 @@ func (x *execution) batches(ctx context.Context, d *decision) error {
 			todo = append(todo, i)
 		}
 	}
-	for batch := range slices.Chunk(todo, runBatch) {
-		if err := x.batch(ctx, d, batch); err != nil {
+	for len(todo) > 0 {
+		n, err := x.batch(ctx, d, todo[:min(runBatch, len(todo))])
+		if err != nil {
 			return err
 		}
-		if len(batch) < runBatch {
+		if todo = todo[n:]; len(todo) == 0 {
 			break
 		}
-		if err := Pause(ctx, len(batch), PerSecond); err != nil {
+		if err := Pause(ctx, n, PerSecond); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// batch runs some steps in one transaction.
-func (x *execution) batch(ctx context.Context, d *decision, batch []int) error {
+// batch runs steps in one transaction, as many as one may do, and returns how many.
+func (x *execution) batch(ctx context.Context, d *decision, batch []int) (int, error) {
 	var (
 		seq   int64
 		saved []string
 	)
 	err := x.c.gate.ChangeRepository(ctx, opRunLifecycle, x.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
-		saved = make([]string, len(batch))
+		saved = nil
 		if seq, err = x.unmoved(ctx, tx, d, repo); err != nil {
 			return err
 		}
-		for i, n := range batch {
-			if saved[i], err = x.one(ctx, tx, d, d.steps[n]); err != nil {
+		for work := (Work{}); len(saved) < len(batch) && !work.Full(); {
+			why, err := x.one(ctx, tx, d, d.steps[batch[len(saved)]], &work)
+			if err != nil {
 				return err
 			}
+			saved = append(saved, why)
 		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	d.seq = seq
 	done := len(x.done)
-	for i, n := range batch {
+	for i, n := range batch[:len(saved)] {
 		o := &x.run.Outcomes[done+n]
 		if saved[i] != "" {
 			o.Action, o.Saved = lifecycle.Keep, saved[i]
@@ -69,7 +72,7 @@ func (x *execution) batch(ctx context.Context, d *decision, batch []int) error {
 		x.count(d.steps[n])
 		x.mine[o.Digest] = true
 	}
-	return nil
+	return len(saved), nil
 }
 
 // unmoved makes sure that nothing went from the repository since the decision
@@ -100,8 +103,9 @@ func (x *execution) unmoved(ctx context.Context, tx *gate.Tx, d *decision, repo 
 	return seq, nil
 }
 
-// one runs a step, unless something saves the image: then it says what.
-func (x *execution) one(ctx context.Context, tx *gate.Tx, d *decision, s step) (saved string, err error) {
+// one runs a step and adds it to work, unless something saves the image: then it
+// says what.
+func (x *execution) one(ctx context.Context, tx *gate.Tx, d *decision, s step, work *Work) (saved string, err error) {
 	m, err := tx.Manifest(ctx, d.repo.ID, s.Digest)
 	if errors.Is(err, meta.ErrNotFound) {
 		return "it is already gone", nil
@@ -109,6 +113,7 @@ func (x *execution) one(ctx context.Context, tx *gate.Tx, d *decision, s step) (
 	if err != nil {
 		return "", err
 	}
+	work.Add(m)
 	Settle(&m.Image, d.now)
 	if saved := changed(s, m.Image); saved != "" {
 		return saved, nil

@@ -17,8 +17,7 @@ import (
 // Of others such headers are ignored. https reports how the client sent it.
 func (s *Server) forwarded(r *http.Request) (https bool) {
 	https = r.TLS != nil
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !contains(s.cfg.TrustedProxies, from.Addr().Unmap()) {
+	if !s.proxied(r) {
 		return https
 	}
 	if host := first(r.Header.Get("X-Forwarded-Host")); validHost(host) {
@@ -31,6 +30,12 @@ func (s *Server) forwarded(r *http.Request) (https bool) {
 		return false
 	}
 	return https
+}
+
+// proxied reports whether r comes from a proxy that is trusted.
+func (s *Server) proxied(r *http.Request) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && contains(s.cfg.TrustedProxies, from.Addr().Unmap())
 }
 
 func contains(list []netip.Prefix, a netip.Addr) bool {

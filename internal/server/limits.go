@@ -99,6 +99,7 @@ type limiter struct {
 	bodies      *semaphore.Weighted // nil for no limit
 	// What one user or role has of requests, uploads and bodies.
 	requestShares, uploadShares, bodyShares *shares
+	owners                                  owners
 	principals                              *buckets
 	operations                              *buckets
 	sources                                 *buckets
@@ -121,6 +122,7 @@ func newLimiter(l Limits) *limiter {
 		attempts:    attempts{rate: newBuckets(attemptRate, attemptBurst)},
 
 		requestShares: newShares(l.Requests), uploadShares: newShares(l.Uploads), bodyShares: newShares(l.BodyBytes),
+		owners: owners{shares: newShares(l.Connections), conns: map[net.Conn]string{}},
 	}
 	if l.BodyBytes > 0 {
 		k.bodies = semaphore.NewWeighted(l.BodyBytes)
@@ -150,10 +152,12 @@ func (c *counter) leave() { c.n.Add(-1) }
 func (k *limiter) countConnection(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
+		k.owners.add(c)
 		if k.connections.n.Add(1) > k.Connections && k.Connections >= 0 {
 			_ = c.Close() // its StateClosed follows
 		}
 	case http.StateClosed, http.StateHijacked:
+		k.owners.remove(c)
 		k.connections.leave()
 	}
 }
@@ -222,7 +226,10 @@ func (s *Server) admitPrincipal(w http.ResponseWriter, r *http.Request, p access
 		return false
 	}
 	limit := ""
-	switch {
+	switch c, ok := r.Context().Value(connKey{}).(net.Conn); {
+	case ok && !s.proxied(r) && !k.owners.own(c, owner):
+		limit = "connections"
+		w.Header().Set("Connection", "close")
 	case !req.share(k.requestShares, owner):
 		limit = "requests"
 	case writesBlob(r) && !req.share(k.uploadShares, owner):

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -469,6 +470,45 @@ func TestShares(t *testing.T) {
 		w.refused(begin(one), 429, ociRate)
 		w.want(begin(other), 202)
 		w.refused(begin(other), 429, ociRate) // there are four
+	})
+	t.Run("connections", func(t *testing.T) {
+		for _, proxies := range [][]netip.Prefix{nil, {netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}} {
+			w := start(t, t.TempDir(), with(server.Limits{Connections: 8}), func(c *server.Config) { c.TrustedProxies = proxies })
+			one, other := w.password(here, pusher), w.password(here, administrator)
+			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+			// Each client has one connection, and keeps it.
+			client := func() func(password string) answer {
+				keep := &http.Transport{MaxConnsPerHost: 1}
+				t.Cleanup(keep.CloseIdleConnections)
+				return func(password string) answer {
+					resp, err := keep.RoundTrip(w.basic(here, password, "GET", "/v2/", ""))
+					if err != nil {
+						t.Fatal(err)
+					}
+					return readAnswer(t, resp)
+				}
+			}
+			var kept []func(string) answer
+			for range 6 {
+				c := client()
+				w.want(c(one), 200)
+				w.want(c(one), 200)
+				kept = append(kept, c)
+			}
+			next := client()
+			if proxies != nil {
+				w.want(next(one), 200)
+				continue
+			}
+			if a := w.want(next(one), 503); a.header.Get("Retry-After") != "1" || !strings.Contains(a.body, "one user has its whole share of the limit connections") {
+				t.Errorf("%v %s", a.header, a.body)
+			}
+			w.want(next(other), 200)
+			w.want(kept[0](one), 200)
+			// One that serves another, or is closed, is the user's no more.
+			w.want(kept[0](other), 200)
+			w.want(client()(one), 200)
+		}
 	})
 	for name, limits := range map[string]server.Limits{"requests": {Requests: 4}, "uploads": {Uploads: 4}} {
 		t.Run(name, func(t *testing.T) {

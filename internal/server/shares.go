@@ -1,6 +1,9 @@
 package server
 
-import "sync"
+import (
+	"net"
+	"sync"
+)
 
 // share is how much of a limit one user or role may have at once: three
 // quarters, rounded up. What is left is for everybody else.
@@ -41,4 +44,49 @@ func (s *shares) give(owner string, n int64) {
 	if s.held[owner] -= n; s.held[owner] <= 0 {
 		delete(s.held, owner)
 	}
+}
+
+// owners are the open connections, and whose they are: the user's or role's that
+// made the last request on it, "" while nobody did.
+type owners struct {
+	shares *shares
+
+	mu    sync.Mutex
+	conns map[net.Conn]string // guarded by mu
+}
+
+func (o *owners) add(c net.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.conns[c] = ""
+}
+
+func (o *owners) remove(c net.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.leave(c)
+	delete(o.conns, c)
+}
+
+// leave takes c from who has it. o.mu is held.
+func (o *owners) leave(c net.Conn) {
+	if was := o.conns[c]; was != "" {
+		o.shares.give(was, 1)
+	}
+}
+
+// own makes c owner's, or reports false where its share has no room.
+func (o *owners) own(c net.Conn, owner string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	was, open := o.conns[c]
+	if !open || was == owner {
+		return true
+	}
+	if !o.shares.take(owner, 1, 0) {
+		return false
+	}
+	o.leave(c)
+	o.conns[c] = owner
+	return true
 }

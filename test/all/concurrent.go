@@ -34,10 +34,10 @@ import (
 // callers in other goroutines, except by what is in startsGoroutine. A name
 // that ends with a slash represents everything below it.
 var oneGoroutine = []string{
-	"bufio", "bytes", "cmp", "context", "embed", "errors", "flag", "fmt", "hash", "html", "io", "io/fs", "log/slog", "maps", "math",
-	"math/big", "math/rand/v2", "mime", "net/netip", "net/url", "os", "path", "path/filepath", "reflect", "regexp", "runtime", "runtime/debug",
-	"slices", "sort", "strconv", "strings", "text/tabwriter", "time", "testing", "unicode", "unicode/utf8", "unicode/utf16",
-	"crypto/", "encoding/", "compress/", "go/",
+	"bufio", "bytes", "cmp", "context", "embed", "errors", "flag", "fmt", "hash", "html", "io", "io/fs", "iter", "log/slog", "maps", "math",
+	"math/big", "math/rand/v2", "mime", "net/netip", "net/url", "os", "os/exec", "path", "path/filepath", "reflect", "regexp", "runtime",
+	"runtime/debug", "slices", "sort", "strconv", "strings", "syscall", "text/tabwriter", "time", "testing", "testing/iotest", "unicode",
+	"unicode/utf8", "unicode/utf16", "crypto/", "encoding/", "compress/", "go/", "golang.org/x/sys/", "golang.org/x/text/",
 	"github.com/goccy/go-yaml/", "github.com/google/go-cmp/", "github.com/hashicorp/hcl/v2/", "github.com/zclconf/go-cty/",
 	"github.com/santhosh-tekuri/jsonschema/v6/", "pgregory.net/rapid/",
 }
@@ -47,6 +47,7 @@ var oneGoroutine = []string{
 var startsGoroutine = []string{
 	"AddCleanup", "AfterFunc", "Go", "Parallel", "RunParallel", "SetFinalizer",
 	"Comparer", "Transformer", // of go-cmp, which looks whether they race
+	"Cancel", "Stdin", "Stdout", "Stderr", // of os/exec, which copies from and to them; not those of os
 }
 
 const module = "github.com/kontor-registry/kontor"
@@ -61,9 +62,9 @@ type goPackage struct {
 
 // packages are those of a module that have tests.
 type packages struct {
-	quiet  []string          // tested without the race detector
-	racing map[string]string // tested with it, and why
-	drawn  []string          // of racing, those that draw cases at random
+	quiet  []string            // tested without the race detector
+	racing map[string]string   // tested with it, and why
+	less   map[string][]string // of racing, the tests that do less with it
 }
 
 // split finds the packages of the module in dir.
@@ -91,7 +92,11 @@ func split(ctx context.Context, dir string) (packages, error) {
 			return packages{}, err
 		}
 	}
-	found := packages{racing: map[string]string{}}
+	less, err := testsThatDoLess(all)
+	if err != nil {
+		return packages{}, err
+	}
+	found := packages{racing: map[string]string{}, less: map[string][]string{}}
 	for path, p := range all {
 		files := slices.Concat(p.GoFiles, p.CgoFiles, p.TestGoFiles, p.XTestGoFiles)
 		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
@@ -112,12 +117,11 @@ func split(ctx context.Context, dir string) (packages, error) {
 			continue
 		}
 		found.racing[path] = why
-		if slices.Contains(imports, "pgregory.net/rapid") {
-			found.drawn = append(found.drawn, path)
+		if len(less[path]) > 0 {
+			found.less[path] = less[path]
 		}
 	}
 	slices.Sort(found.quiet)
-	slices.Sort(found.drawn)
 	return found, nil
 }
 
@@ -185,6 +189,7 @@ func concurrencyIn(name string, itself bool) (why string, err error) {
 		case *ast.SelectorExpr:
 			pkg, ok := n.X.(*ast.Ident)
 			switch {
+			case ok && pkg.Name == "os":
 			case slices.Contains(startsGoroutine, n.Sel.Name):
 				found = "uses " + n.Sel.Name
 			case itself && ok && pkg.Name == "sync" && !strings.HasPrefix(n.Sel.Name, "Once"):

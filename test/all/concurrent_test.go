@@ -56,7 +56,28 @@ func TestSplitOfTheProject(t *testing.T) {
 			t.Errorf("%s is tested without the detector: %s", pkg, strings.Join(p.quiet, ", "))
 		}
 	}
-	if !slices.Contains(p.drawn, module+"/internal/registry") {
-		t.Errorf("cases are drawn in %q only", p.drawn)
+}
+
+// TestTestsThatDoLess: tests that draw cases, or look whether there is a race
+// detector, are found by what they call; others are not.
+func TestTestsThatDoLess(t *testing.T) {
+	p, err := split(t.Context(), "../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg, name := range map[string]string{
+		"internal/registry":        "TestOtherAccountsCannotTellWhatExists", // draws itself
+		"internal/store/blob/disk": "TestContract",                          // runs another package's tests, which draw
+		"internal/deploy/promote":  "TestKilledAtEveryRequest",              // looks at race.Enabled
+	} {
+		if found := p.less[module+"/"+pkg]; !slices.Contains(found, name) {
+			t.Errorf("%s: %q, and not %s", pkg, found, name)
+		}
+	}
+	if found := p.less[module+"/internal/registry"]; slices.Contains(found, "TestDelete") {
+		t.Errorf("of the registry %q", found)
+	}
+	if found := p.less[module+"/policy"]; found != nil {
+		t.Errorf("tested without the detector anyway: %q of policy", found)
 	}
 }

@@ -282,15 +282,21 @@ func (r *runner) load(ctx context.Context) error {
 	return nil
 }
 
-// test tests what runs in one goroutine. Of the rest it tests the scripts over
-// the binary, and what draws cases at random: few of both are tested with the
-// race detector.
+// test tests what runs in one goroutine, and the scripts over the binary. Of the
+// rest it runs the tests that do less with the race detector.
 func (r *runner) test(ctx context.Context) error {
 	p, err := split(ctx, ".")
 	if err != nil {
 		return err
 	}
-	return r.goTest(ctx, ".", nil, slices.Concat(p.quiet, p.drawn, []string{module + "/cmd/kontor"})...)
+	scripts := module + "/cmd/kontor"
+	err = r.goTest(ctx, ".", nil, append(p.quiet, scripts)...)
+	delete(p.less, scripts)
+	names := slices.Sorted(maps.Keys(p.less))
+	run := slices.Concat(slices.Collect(maps.Values(p.less))...)
+	slices.Sort(run)
+	args := []string{"-run", "^(" + strings.Join(slices.Compact(run), "|") + ")$"}
+	return errors.Join(err, r.goTest(ctx, ".", nil, append(args, names...)...))
 }
 
 // race tests all that may run in several goroutines.
@@ -314,7 +320,7 @@ func (r *runner) race(ctx context.Context) error {
 	// instantiates generic types would give everybody its copy of their code,
 	// which the detector would not see.
 	args := []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
-	// Of 100 cases that a test draws; the step test runs them all.
+	// Of 100 cases that a test draws; the step test draws them all.
 	env := []string{"RAPID_CHECKS=20", "KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}
 	return r.goTest(ctx, ".", env, append(args, slices.Sorted(maps.Keys(p.racing))...)...)
 }

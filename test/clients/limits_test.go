@@ -7,9 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +23,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+
+	"github.com/kontor-registry/kontor/test/dockerd"
 )
 
 // Few calls deploy it, so that it is deployed under any limit.
@@ -276,6 +283,94 @@ func TestBusyServer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A real docker daemon gets through, too: it repeats the layers that it was
+// refused.
+func TestBusyServerOfDocker(t *testing.T) {
+	image := func(d *docker) (tag, id string) {
+		tag = d.host + "/test:busy"
+		d.builds(builders[0], tag, "scratch", []byte("hello\n"))
+		return tag, d.run("image", "inspect", "--format", "{{.Id}}", tag)
+	}
+	login := func(d *docker, host string) {
+		t.Helper()
+		if out, err := d.login(host, d.pusherPassword()); err != nil {
+			d.t.Fatalf("docker login: %v\n%s", err, out)
+		}
+	}
+	refused := func(k *kontor) bool {
+		return slices.ContainsFunc(k.requests("docker/"), func(l logged) bool { return l.Status == http.StatusServiceUnavailable })
+	}
+	t.Run("pushes", func(t *testing.T) {
+		t.Parallel()
+		k := upLimited(t, "uploads=1")
+		d := k.docker()
+		login(d, k.host)
+		tag, id := image(d)
+		release := k.occupy(1, k.adminPassword())
+		done := make(chan error, 1)
+		go func() {
+			stdout, stderr, err := k.run(dockerd.Docker, "push", tag)
+			if err != nil {
+				err = errors.Join(err, errors.New(string(stdout)+string(stderr)))
+			}
+			done <- err
+		}()
+		for !refused(k) {
+			select {
+			case err := <-done:
+				t.Fatalf("docker push ended, and was not refused: %v", err)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		release()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		d.forget(tag)
+		d.pulls(tag, id)
+	})
+	t.Run("pulls", func(t *testing.T) {
+		t.Parallel()
+		k := upLimited(t, "requests=4")
+		d := k.docker()
+		login(d, k.host)
+		tag, id := image(d)
+		d.run("push", tag)
+		d.forget(tag)
+		// When docker has the config, and asks for the layer, the server is busy.
+		server, err := url.Parse("http://" + k.host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var once sync.Once
+		proxy := httputil.NewSingleHostReverseProxy(server)
+		config := strings.TrimPrefix(id, "sha256:")
+		near := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") && !strings.HasSuffix(r.URL.Path, config) {
+				once.Do(func() {
+					releases := []func(){k.occupy(3, k.pusherPassword()), k.occupy(1, k.adminPassword())}
+					proxy.ServeHTTP(w, r)
+					for _, release := range releases {
+						release()
+					}
+					r = nil
+				})
+				if r == nil {
+					return
+				}
+			}
+			proxy.ServeHTTP(w, r)
+		}))
+		defer near.Close()
+		at := strings.TrimPrefix(near.URL, "http://")
+		login(d, at)
+		d.pulls(at+"/test:busy", id)
+		if !refused(k) {
+			t.Errorf("docker pull was not refused: %+v", k.requests("docker/"))
+		}
+	})
 }
 
 // occupy has the server wait for the rest of n uploads, until release is

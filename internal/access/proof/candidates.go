@@ -76,9 +76,10 @@ func (r *repository) documents() []policy.Document {
 func (p *Prover) named() []string {
 	var names []string
 	for i := range p.repositories {
-		for _, doc := range p.repositories[i].documents() {
-			names = append(names, namesIn(doc)...)
-		}
+		names = append(names, namesOf(&p.repositories[i])...)
+	}
+	for _, r := range p.beside {
+		names = append(names, namesOf(r)...)
 	}
 	return names
 }

@@ -192,6 +192,8 @@ type ActionAnswer struct {
 // Prover answers questions about one World. It is safe for concurrent use.
 type Prover struct {
 	repositories []repository
+	beside       []*repository // more that name principals
+	registries   map[ecr.RegistryID]registry
 	principals   []principal
 	seen         []string
 }
@@ -230,8 +232,8 @@ type principal struct {
 // New compiles w. The error names each policy that cannot be read and each
 // principal whose ARN is not one.
 func New(w World) (*Prover, error) {
-	p := &Prover{seen: w.Seen}
 	registries := map[ecr.RegistryID]registry{}
+	p := &Prover{seen: w.Seen, registries: registries}
 	for in, r := range w.Registries {
 		compiled := registry{Registry: r}
 		if r.Policy != "" {

@@ -300,25 +300,27 @@ func TestPlanTellsWhichImagesGo(t *testing.T) {
 		reg.Advance(time.Hour)
 	}
 	s.Write("kontor.yaml", strings.Replace(clitest.RemoteFile(reg), "  website:", "    expiration_rules:\n      - {tag_pattern: \"v*\", keep_last: 2}\n  website:", 1))
-	const goes = "        the next run would expire 3 images (27 B) of 5 that the old policy keeps: "
+	const goes = "        - of 5 images, 3 expire (27 B) at the next run, which the old policy keeps\n"
 	r := s.Want(s.Run("plan"), 0, goes)
 	for _, tag := range []string{"v0", "v1", "v2"} {
 		if !strings.Contains(r.Out[strings.Index(r.Out, goes):], tag) {
 			t.Errorf("%s is not named:\n%s", tag, r.Out)
 		}
 	}
-	s.Want(s.Run("plan", "--markdown"), 0, "lifecycle policy, which would expire 3 images more")
+	s.Want(s.Run("plan", "--markdown"), 0, "\n**3 images expire at the next run.**\n", "| of 5 images, 3 expire (27 B) at the next run, which the old policy keeps |")
 	got := decode[struct {
 		Plans []struct {
 			Changes []struct {
-				Effects *struct{ Lost struct{ Count int } }
+				Effects *struct {
+					Images struct{ Expire []struct{ Count int } }
+				}
 			}
 		}
 	}](t, s.Want(s.Run("plan", "--json"), 0).Out)
 	n := 0
 	for _, c := range got.Plans[0].Changes {
 		if c.Effects != nil {
-			n += c.Effects.Lost.Count
+			n += c.Effects.Images.Expire[0].Count
 		}
 	}
 	if n != 3 {
@@ -331,9 +333,9 @@ func TestPlanTellsWhichImagesGo(t *testing.T) {
 	if _, err := p.API.PutRegistryPolicy(t.Context(), &ecr.PutRegistryPolicyInput{PolicyText: &text}); err != nil {
 		t.Fatal(err)
 	}
-	s.Want(s.Run("plan"), 0, "        which images the next run would expire is not known: ", "ecr:DescribeImages")
+	s.Want(s.Run("plan"), 0, "        ~ which images that affects is not known: ", "ecr:DescribeImages", "Effects: the images of 1 repository could not be read.")
 	if _, err := p.API.DeleteRegistryPolicy(t.Context(), &ecr.DeleteRegistryPolicyInput{}); err != nil {
 		t.Fatal(err)
 	}
-	s.Want(s.Run("plan"), 0, "        the next run would keep 3 images (27 B) that the old policy expires\n")
+	s.Want(s.Run("plan"), 0, "        + 3 images (27 B) stay that the old policy expires at the next run\n", "Effects: 3 images stay that would expire within 30 days.\n")
 }

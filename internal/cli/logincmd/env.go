@@ -25,8 +25,8 @@ func Env(e *command.Env) *cobra.Command {
 		Long: `Print the credentials and the endpoint of the local registry as environment
 variables:
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_DEFAULT_REGION,
-AWS_ENDPOINT_URL, KONTOR_REGISTRY (host:port of image references),
-KONTOR_ACCOUNT, and after up --tls AWS_CA_BUNDLE.
+AWS_ENDPOINT_URL (at this machine's address), KONTOR_REGISTRY (what image references
+begin with, such as localhost:5050), KONTOR_ACCOUNT, and after up --tls AWS_CA_BUNDLE.
 
 Pass the endpoint to the AWS CLI explicitly, because versions before 2.13 ignore
 AWS_ENDPOINT_URL and would call AWS:

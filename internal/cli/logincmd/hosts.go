@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,7 +87,7 @@ func localSource(ctx context.Context, e *command.Env, at, data string) (tokens.S
 		return tokens.Source{}, tokens.ErrUnknownHost
 	}
 	registries, running, err := datadir.Running(ctx, dir, 0)
-	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return SameHost(r.Host, at) })
+	i := slices.IndexFunc(registries, func(r datadir.Registry) bool { return ServedAt(r, at) })
 	switch {
 	case i < 0:
 		return tokens.Source{}, tokens.ErrUnknownHost
@@ -106,6 +107,20 @@ func sourceOf(c host.Conn) tokens.Source {
 		Host: c.Host, Region: c.Registry.Region, Endpoint: c.Endpoint,
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, HTTPClient: c.HTTPClient,
 	}
+}
+
+// ServedAt reports whether a host that someone uses is that of r.
+func ServedAt(r datadir.Registry, used string) bool {
+	return SameHost(r.Host, used) || SameHost(endpointHost(r.Endpoint), used)
+}
+
+// endpointHost is the host of a URL, with its port.
+func endpointHost(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // SameHost reports whether a host that someone uses is that of a registry,

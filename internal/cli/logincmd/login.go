@@ -68,8 +68,11 @@ name is AWS.`,
 					return err
 				}
 			}
-			hosts := []string{c.Host}
-			if name, port, ok := strings.Cut(c.Host, ":"); ok && name == "localhost" {
+			hosts, at := []string{c.Host}, endpointHost(c.Endpoint)
+			if at != c.Host {
+				hosts = append(hosts, at)
+			}
+			if name, port, ok := strings.Cut(at, ":"); ok && name == "localhost" {
 				hosts = append(hosts, "127.0.0.1:"+port, host.DockerInternal+":"+port)
 			}
 			where, err := config.Store(hosts, token.User, token.Password)

@@ -70,6 +70,9 @@ func Read(ctx context.Context, api API) (list []proof.Principal, unseen string, 
 	for _, role := range r.roles {
 		list = append(list, r.role(ctx, role))
 	}
+	if r.failed != nil {
+		return nil, "", fmt.Errorf("reading the policies of users and roles: %w", r.failed)
+	}
 	return list, "", nil
 }
 
@@ -104,6 +107,7 @@ type reader struct {
 	groups   []types.GroupDetail
 	roles    []types.RoleDetail
 	policies map[string]read // by ARN
+	failed   error           // to read one, though that is allowed and it is there
 }
 
 func (r *reader) user(ctx context.Context, u types.UserDetail) proof.Principal {
@@ -196,18 +200,24 @@ func (r *reader) managed(ctx context.Context, arn string) read {
 func (r *reader) fetch(ctx context.Context, arn string) read {
 	p, err := r.api.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: aws.String(arn)})
 	if err != nil {
-		return unread(err, "iam:GetPolicy")
+		return r.unread(err, "iam:GetPolicy")
 	}
 	v, err := r.api.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: aws.String(arn), VersionId: p.Policy.DefaultVersionId})
 	if err != nil {
-		return unread(err, "iam:GetPolicyVersion")
+		return r.unread(err, "iam:GetPolicyVersion")
 	}
 	return decode(v.PolicyVersion.Document)
 }
 
-func unread(err error, action string) read {
+func (r *reader) unread(err error, action string) read {
 	if why, ok := notSeen(err, action); ok {
 		return read{unseen: why}
 	}
+	if code(err) != noSuchEntity { // that is one that was deleted meanwhile
+		r.failed = errors.Join(r.failed, err)
+	}
 	return read{unseen: err.Error()}
 }
+
+// noSuchEntity is IAM's code for what is not there.
+const noSuchEntity = "NoSuchEntity"

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ecrapi "github.com/aws/aws-sdk-go-v2/service/ecr"
 
@@ -262,24 +264,24 @@ func TestGates(t *testing.T) {
 		name, tag string
 		require   promote.Require
 		refusal   string // "" when the gate is met
-		gate      promote.Gate
+		gate      history.Gate
 	}{
-		{"platforms", "signed", promote.Require{Platforms: []string{"linux/amd64", "linux/arm64"}}, "", promote.Gate{Name: "platforms", Met: true, Detail: "linux/amd64 and linux/arm64"}},
-		{"a missing platform", "plain", promote.Require{Platforms: []string{"linux/amd64", "linux/s390x"}}, "platforms: linux/s390x is missing", promote.Gate{Name: "platforms", Detail: "linux/s390x is missing"}},
-		{"signature", "signed", promote.Require{Signature: true}, "", promote.Gate{Name: "signature", Met: true, Detail: "exists, not verified"}},
-		{"a signature of one platform", "plain", promote.Require{Signature: true}, "signature: missing for linux/arm64", promote.Gate{Name: "signature", Detail: "missing for linux/arm64"}},
-		{"a signature of each platform", "each", promote.Require{Signature: true}, "", promote.Gate{Name: "signature", Met: true, Detail: "exists for each platform, not verified"}},
-		{"sbom", "plain", promote.Require{SBOM: true}, "sbom: there is none", promote.Gate{Name: "sbom", Detail: "there is none"}},
-		{"an sbom of one platform", "signed", promote.Require{SBOM: true}, "sbom: missing for linux/amd64 and linux/s390x", promote.Gate{Name: "sbom", Detail: "missing for linux/amd64 and linux/s390x"}},
-		{"an sbom of each platform", "each", promote.Require{SBOM: true}, "", promote.Gate{Name: "sbom", Met: true, Detail: "exists for each platform, not verified"}},
-		{"an sbom of buildx", "attested", promote.Require{SBOM: true}, "", promote.Gate{Name: "sbom", Met: true, Detail: "exists for each platform, not verified"}},
-		{"referrers", "signed", promote.Require{Referrers: []string{remotetest.SignatureType}}, "", promote.Gate{Name: "referrers", Met: true, Detail: remotetest.SignatureType + ": exists, not verified"}},
-		{"other referrers", "signed", promote.Require{Referrers: []string{"application/vnd.example.scan"}}, "application/vnd.example.scan: there is none", promote.Gate{Name: "referrers", Detail: "application/vnd.example.scan: there is none"}},
-		{"too young", "signed", promote.Require{MinAge: 24 * time.Hour}, "must be there for 24h0m0s", promote.Gate{Name: "min_age"}},
+		{"platforms", "signed", promote.Require{Platforms: []string{"linux/amd64", "linux/arm64"}}, "", history.Gate{Name: "platforms", Met: true, Detail: "linux/amd64 and linux/arm64"}},
+		{"a missing platform", "plain", promote.Require{Platforms: []string{"linux/amd64", "linux/s390x"}}, "platforms: linux/s390x is missing", history.Gate{Name: "platforms", Detail: "linux/s390x is missing"}},
+		{"signature", "signed", promote.Require{Signature: true}, "", history.Gate{Name: "signature", Met: true, Detail: "exists, not verified"}},
+		{"a signature of one platform", "plain", promote.Require{Signature: true}, "signature: missing for linux/arm64", history.Gate{Name: "signature", Detail: "missing for linux/arm64"}},
+		{"a signature of each platform", "each", promote.Require{Signature: true}, "", history.Gate{Name: "signature", Met: true, Detail: "exists for each platform, not verified"}},
+		{"sbom", "plain", promote.Require{SBOM: true}, "sbom: there is none", history.Gate{Name: "sbom", Detail: "there is none"}},
+		{"an sbom of one platform", "signed", promote.Require{SBOM: true}, "sbom: missing for linux/amd64 and linux/s390x", history.Gate{Name: "sbom", Detail: "missing for linux/amd64 and linux/s390x"}},
+		{"an sbom of each platform", "each", promote.Require{SBOM: true}, "", history.Gate{Name: "sbom", Met: true, Detail: "exists for each platform, not verified"}},
+		{"an sbom of buildx", "attested", promote.Require{SBOM: true}, "", history.Gate{Name: "sbom", Met: true, Detail: "exists for each platform, not verified"}},
+		{"referrers", "signed", promote.Require{Referrers: []string{remotetest.SignatureType}}, "", history.Gate{Name: "referrers", Met: true, Detail: remotetest.SignatureType + ": exists, not verified"}},
+		{"other referrers", "signed", promote.Require{Referrers: []string{"application/vnd.example.scan"}}, "application/vnd.example.scan: there is none", history.Gate{Name: "referrers", Detail: "application/vnd.example.scan: there is none"}},
+		{"too young", "signed", promote.Require{MinAge: 24 * time.Hour}, "must be there for 24h0m0s", history.Gate{Name: "min_age"}},
 		{"verified", "signed", promote.Require{Verify: []string{"true", "--key", "k", "{image}"}}, "",
-			promote.Gate{Name: "verify", Met: true, Verified: true, Detail: "true --key k " + w.dev.proxy.Host + "/website@" + string(g.Index.Digest)}},
-		{"not verified", "signed", promote.Require{Verify: []string{"false", "{image}"}}, "exit status 1\nno matching signatures", promote.Gate{Name: "verify", Detail: "false " + w.dev.proxy.Host + "/website@" + string(g.Index.Digest)}},
-		{"not run after another", "plain", promote.Require{SBOM: true, Verify: []string{"true"}}, "sbom: there is none", promote.Gate{Name: "sbom", Detail: "there is none"}},
+			history.Gate{Name: "verify", Met: true, Verified: true, Detail: "true --key k " + w.dev.proxy.Host + "/website@" + string(g.Index.Digest)}},
+		{"not verified", "signed", promote.Require{Verify: []string{"false", "{image}"}}, "exit status 1\nno matching signatures", history.Gate{Name: "verify", Detail: "false " + w.dev.proxy.Host + "/website@" + string(g.Index.Digest)}},
+		{"not run after another", "plain", promote.Require{SBOM: true, Verify: []string{"true"}}, "sbom: there is none", history.Gate{Name: "sbom", Detail: "there is none"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package promote_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -244,4 +245,34 @@ func TestSignatureTags(t *testing.T) {
 			t.Error("signatures were lost")
 		}
 	})
+}
+
+// The entries of an index that are blobs, as those of BuildKit's cache, are copied
+// as blobs; a target of Amazon ECR's kind refuses such an index.
+func TestIndexOfBlobs(t *testing.T) {
+	t.Parallel()
+	w := start(t, "oci")
+	w.dev.create(t, "cache")
+	w.prod.create(t, "cache")
+	c := remotetest.NewContent(1)
+	layer := c.Layer(100 << 10)
+	config := c.Blob("application/vnd.buildkit.cacheconfig.v0", []byte(`{"layers":[]}`))
+	c.Index("main", remotetest.Manifest{Descriptor: layer}, remotetest.Manifest{Descriptor: config})
+	w.dev.push(t, "cache", c)
+	pl, _ := w.promote(request("dev/cache:main", "prod/cache:main"))
+	if b := pl.Images[0].Bytes; b.Move != int64(layer.Size+config.Size) || len(pl.Images[0].Manifests) != 1 {
+		t.Errorf("%d bytes to move of %d manifests", b.Move, len(pl.Images[0].Manifests))
+	}
+	for d, want := range c.Blobs {
+		if got := w.prod.direct.Blob(t, "cache", d); !bytes.Equal(got, want) {
+			t.Errorf("blob %s has %d bytes, want %d", d, len(got), len(want))
+		}
+	}
+	if pl := w.plan(w.promoter(), request("dev/cache:main", "prod/cache:main")); pl.Images[0].Status != promote.StatusThere {
+		t.Errorf("again: %s", pl.Images[0].Status)
+	}
+	w.prod.create(t, "elsewhere")
+	w.prod.ECR = true
+	pl = w.plan(w.promoter(), request("dev/cache:main", "prod/elsewhere:main"))
+	contains(t, finding(pl.Images[0], "KON4006"), "it lists blobs, not images")
 }

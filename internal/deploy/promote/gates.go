@@ -8,17 +8,8 @@ import (
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
 )
-
-// Gate is a condition and how it was met.
-type Gate struct {
-	// Name is platforms, referrers, signature, sbom, min_age or verify.
-	Name string `json:"name"`
-	Met  bool   `json:"met"`
-	// Verified: a command said so. Otherwise it was only seen to exist.
-	Verified bool   `json:"verified,omitempty"`
-	Detail   string `json:"detail"`
-}
 
 // checkGates looks whether the image may be promoted. All conditions are looked
 // at, so that one learns of all that are not met; the command last, and only
@@ -26,7 +17,7 @@ type Gate struct {
 func (x *planner) checkGates(ctx context.Context) error {
 	r := x.request.Require
 	gate := func(name string, met bool, format string, args ...any) {
-		g := Gate{Name: name, Met: met, Detail: fmt.Sprintf(format, args...)}
+		g := history.Gate{Name: name, Met: met, Detail: fmt.Sprintf(format, args...)}
 		x.image.Gates = append(x.image.Gates, g)
 		if !met {
 			x.image.find(CodeGate, plan.Error, "%s is not promoted: %s: %s", x.request.From, name, g.Detail)
@@ -198,7 +189,7 @@ const maxOutput = 2000
 // verify runs the command.
 func (x *planner) verify(ctx context.Context) error {
 	name := x.from.image(x.image.Digest)
-	if x.chosen.body != nil { // not there yet; its platforms are
+	if x.chosen.Body != nil { // not there yet; its platforms are
 		name = x.from.image(x.image.FromDigest)
 	}
 	var command []string
@@ -209,7 +200,7 @@ func (x *planner) verify(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	g := Gate{Name: "verify", Met: err == nil, Verified: err == nil, Detail: strings.Join(command, " ")}
+	g := history.Gate{Name: "verify", Met: err == nil, Verified: err == nil, Detail: strings.Join(command, " ")}
 	x.image.Gates = append(x.image.Gates, g)
 	if err != nil {
 		said := strings.TrimSpace(string(out))

@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/platforms"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/remote"
@@ -90,7 +92,7 @@ func walk(ctx context.Context, from *repository, d remote.Descriptor, chosen []b
 	}
 	for _, v := range w.seen {
 		if v.kind == KindAttestation {
-			v.of = w.seen[ecr.Digest(v.Annotations[attestationOf])]
+			v.of = w.seen[ecr.Digest(v.Annotations[platforms.AttestationOf])]
 		}
 	}
 	g := &graph{root: root, tags: w.tags, doubts: w.doubts}
@@ -165,10 +167,13 @@ func (w *walker) descend(v *vertex, limit chan struct{}) error {
 		return err
 	}
 	for i, d := range described {
+		if !manifest.IsManifest(d.MediaType) {
+			continue // a blob of the index, see blobsOf
+		}
 		kind := KindImage
 		if v.kind == KindReferrer {
 			kind = KindReferrer
-		} else if d.Annotations[attestationType] == attestationManifest {
+		} else if d.Annotations[platforms.AttestationType] == platforms.AttestationManifest {
 			kind = KindAttestation
 		}
 		child, added, err := w.add(d, kind, nil)
@@ -176,31 +181,12 @@ func (w *walker) descend(v *vertex, limit chan struct{}) error {
 			return err
 		}
 		if added {
-			child.platform = platformOf(v.parsed.Children[i].Platform)
+			child.platform = platforms.Of(v.parsed.Children[i].Platform)
 			w.expand(child, limit)
 		}
 		v.children = append(v.children, child)
 	}
 	return nil
-}
-
-// Annotations of buildx: BuildKit documentation, "Image attestation storage".
-const (
-	attestationType     = "vnd.docker.reference.type"
-	attestationManifest = "attestation-manifest"
-	attestationOf       = "vnd.docker.reference.digest"
-)
-
-// platformOf is "linux/arm64/v8".
-func platformOf(p *manifest.Platform) string {
-	if p == nil {
-		return ""
-	}
-	s := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		s += "/" + p.Variant
-	}
-	return s
 }
 
 // load reads v's manifest.
@@ -355,4 +341,26 @@ func loadAll(ctx context.Context, from *repository, vertices []*vertex) error {
 		g.Go(func() error { return v.loadChild(ctx, from) })
 	}
 	return g.Wait()
+}
+
+// imagePlatform is the platform of an image that is in no index, as its config
+// says; none for an artifact.
+func imagePlatform(ctx context.Context, r *repository, d ecr.Digest) ([]string, error) {
+	m, err := r.manifest(ctx, string(d))
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := manifest.ParseElsewhere(m.Body, m.MediaType)
+	if err != nil || parsed.Config == nil || parsed.Config.Size > maxConfig {
+		return nil, err
+	}
+	text, err := r.blob(ctx, Blob{Digest: parsed.Config.Digest, Size: parsed.Config.Size})
+	if err != nil {
+		return nil, err
+	}
+	var config manifest.Platform
+	if json.Unmarshal(text, &config) != nil || config.OS == "" {
+		return nil, nil
+	}
+	return []string{platforms.Of(&config)}, nil
 }

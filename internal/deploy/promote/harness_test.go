@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/amazon"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ecrapi "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -88,7 +90,7 @@ func (s *side) id() ecr.RegistryID {
 }
 
 // account gives the registry its API and a file's repositories.
-func (s *side) account(w *world, wanted ...state.Repository) promote.Account {
+func (s *side) account(w *world, wanted ...state.Repository) amazon.Account {
 	w.t.Helper()
 	conn, err := deploy.Connect(w.t.Context(), deploy.ConnectConfig{
 		Target:      state.Target{Name: s.Name, Endpoint: s.kontor.URL, Registry: s.id()},
@@ -97,7 +99,7 @@ func (s *side) account(w *world, wanted ...state.Repository) promote.Account {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	a := promote.Account{Conn: conn, Desired: state.Desired{Stack: "platform", Repositories: wanted}, Now: func() time.Time { return w.now }}
+	a := amazon.Account{Conn: conn, Desired: state.Desired{Stack: "platform", Repositories: wanted}, Now: func() time.Time { return w.now }}
 	s.API, s.Creator = a, a
 	return a
 }

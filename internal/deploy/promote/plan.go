@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
@@ -74,8 +75,8 @@ type Image struct {
 	// Record: a record of the promotion is written.
 	Record bool `json:"record,omitempty"`
 	// Bytes are those of the blobs.
-	Bytes Bytes  `json:"bytes"`
-	Gates []Gate `json:"gates,omitempty"`
+	Bytes Bytes          `json:"bytes"`
+	Gates []history.Gate `json:"gates,omitempty"`
 	// Expires is when a lifecycle policy takes the image at its destination; nil
 	// where that is not known, or there is none.
 	Expires *Expiry `json:"expires,omitempty"`

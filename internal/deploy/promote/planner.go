@@ -12,6 +12,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/platforms"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
@@ -56,7 +57,7 @@ type planner struct {
 	from, to *repository
 	image    Image
 	graph    *graph
-	chosen   chosen
+	chosen   platforms.Chosen
 	missing  int // manifests and signatures that the target does not have
 }
 
@@ -109,7 +110,7 @@ func (x *planner) resolve(ctx context.Context) error {
 	x.chosen.Descriptor = d
 	if len(x.request.Platforms) > 0 {
 		err := x.choose(ctx)
-		var why *platformError
+		var why *platforms.Error
 		if errors.As(err, &why) {
 			x.image.find(CodePlatforms, plan.Error, "%s: %v", x.request.From, why)
 			return nil
@@ -118,12 +119,12 @@ func (x *planner) resolve(ctx context.Context) error {
 			return err
 		}
 	}
-	x.image.FromDigest, x.image.Digest, x.image.MediaType, x.image.Index = d.Digest, x.chosen.Digest, x.chosen.MediaType, string(x.chosen.body)
-	for _, a := range x.chosen.leftOut {
+	x.image.FromDigest, x.image.Digest, x.image.MediaType, x.image.Index = d.Digest, x.chosen.Digest, x.chosen.MediaType, string(x.chosen.Body)
+	for _, a := range x.chosen.LeftOut {
 		x.image.find(CodeLeftOut, plan.Info,
 			"the attestation %s of buildx stays behind: it belongs to the platform by the index only: say --new-index to take it along", short(a))
 	}
-	if x.chosen.body != nil {
+	if x.chosen.Body != nil {
 		x.image.find(CodeNewIndex, plan.Warning,
 			"the index of the chosen platforms is another image, %s: signatures and attestations of %s do not apply to it", short(x.chosen.Digest), short(d.Digest))
 	}
@@ -138,7 +139,7 @@ func (x *planner) choose(ctx context.Context) error {
 	}
 	wanted := x.request.Platforms
 	if isIndex(m.MediaType) {
-		x.chosen, err = choose(m, wanted, x.request.NewIndex)
+		x.chosen, err = platforms.Choose(m, wanted, x.request.NewIndex)
 		return err
 	}
 	has, err := imagePlatform(ctx, x.from, m.Digest)
@@ -146,7 +147,7 @@ func (x *planner) choose(ctx context.Context) error {
 		return err
 	}
 	if lack := lacking(wanted, has); len(lack) == len(wanted) || len(lack) > 0 && x.request.NewIndex {
-		return &platformError{fmt.Sprintf("the image has no platform %s: it is for %s", list(lack), cmp.Or(list(has), "none"))}
+		return platforms.Errorf("the image has no platform %s: it is for %s", list(lack), cmp.Or(list(has), "none"))
 	}
 	return nil
 }
@@ -351,7 +352,7 @@ func lacks(from, to *inventory) string {
 
 // walk reads what belongs to the image.
 func (x *planner) walk(ctx context.Context) (err error) {
-	if x.graph, err = walk(ctx, x.from, x.chosen.Descriptor, x.chosen.body); err != nil {
+	if x.graph, err = walk(ctx, x.from, x.chosen.Descriptor, x.chosen.Body); err != nil {
 		return err
 	}
 	x.image.MediaType = x.graph.root.MediaType
@@ -528,6 +529,11 @@ func blobsOf(m manifest.Manifest) []Blob {
 	for _, d := range m.Blobs() {
 		out = append(out, Blob{Digest: d, Size: sizes[d]})
 	}
+	for _, c := range m.Children {
+		if !manifest.IsManifest(c.MediaType) {
+			out = append(out, Blob{Digest: c.Digest, Size: c.Size})
+		}
+	}
 	return out
 }
 
@@ -543,6 +549,9 @@ func (x *planner) checkECR(context.Context) error {
 		}
 		if _, err := manifest.Parse(v.body, v.MediaType); err != nil {
 			x.image.find(CodeNotForECR, plan.Error, "registry %s refuses the %s %s: its artifactType %q has parameters", x.to.registry.Name, v.kind, v.Digest, v.parsed.ArtifactType)
+		}
+		if slices.ContainsFunc(v.parsed.Children, func(c manifest.Descriptor) bool { return !manifest.IsManifest(c.MediaType) }) {
+			x.image.find(CodeNotForECR, plan.Warning, "registry %s refuses the index %s if it does as Amazon ECR: it lists blobs, not images; BuildKit's cache export takes image-manifest=true", x.to.registry.Name, v.Digest)
 		}
 		if v.parsed.Kind == manifest.Image && len(v.parsed.Layers) == 0 {
 			x.image.find(CodeNotForECR, plan.Error, "registry %s refuses the %s %s: it has no layers", x.to.registry.Name, v.kind, v.Digest)

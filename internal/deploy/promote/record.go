@@ -10,35 +10,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/remote"
 )
-
-// RecordType is the artifact type of records, and the media type of their one
-// layer.
-const RecordType = "application/vnd.kontor.promotion.v1+json"
-
-// Record is what a promotion leaves with the image: a manifest that refers to
-// it. It is written just before the tag is set, so that an image with the tag has
-// its record; one without the tag is of a promotion that was interrupted. The
-// field names of its JSON form are published.
-type Record struct {
-	// From and To are names of images, "host/repository:tag".
-	From string `json:"from"`
-	To   string `json:"to"`
-	// Digest is the image's, Replaces that which the tag had before.
-	Digest    ecr.Digest `json:"digest"`
-	Replaces  ecr.Digest `json:"replaces,omitempty"`
-	Tag       ecr.Tag    `json:"tag"`
-	Principal string     `json:"principal,omitempty"`
-	Time      time.Time  `json:"time"`
-	Route     string     `json:"route,omitempty"`
-	// Plan names what was to be done: "sha256:" and a hash.
-	Plan string `json:"plan"`
-	// Gates are the conditions that were met.
-	Gates []Gate `json:"gates,omitempty"`
-}
 
 // imageName is how an image is called outside of a file.
 func (r *repository) imageName(x Ref) string {
@@ -49,50 +25,12 @@ func (r *repository) imageName(x Ref) string {
 	return s + ":" + string(x.Tag)
 }
 
-// artifact makes the manifest of a record, and its blobs.
-func (r Record) artifact(subject remote.Descriptor) (m remote.Manifest, blobs map[ecr.Digest][]byte, err error) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return m, nil, err
-	}
-	empty := []byte("{}")
-	type descriptor struct {
-		MediaType string     `json:"mediaType"`
-		Digest    ecr.Digest `json:"digest"`
-		Size      int64      `json:"size"`
-	}
-	of := func(mediaType string, b []byte) descriptor {
-		return descriptor{mediaType, ecr.DigestOf(b), int64(len(b))}
-	}
-	body, err := json.Marshal(struct {
-		SchemaVersion int               `json:"schemaVersion"`
-		MediaType     string            `json:"mediaType"`
-		ArtifactType  string            `json:"artifactType"`
-		Config        descriptor        `json:"config"`
-		Layers        []descriptor      `json:"layers"`
-		Subject       descriptor        `json:"subject"`
-		Annotations   map[string]string `json:"annotations"`
-	}{
-		2, manifest.MediaTypeOCIManifest, RecordType, of(manifest.MediaTypeEmpty, empty), []descriptor{of(RecordType, text)},
-		descriptor{subject.MediaType, subject.Digest, subject.Size},
-		map[string]string{
-			"org.opencontainers.image.created": r.Time.Format(time.RFC3339),
-			"dev.kontor.promotion.from":        r.From, "dev.kontor.promotion.to": r.To, "dev.kontor.promotion.plan": r.Plan,
-		},
-	})
-	if err != nil {
-		return m, nil, err
-	}
-	return remote.Manifest{MediaType: manifest.MediaTypeOCIManifest, Digest: ecr.DigestOf(body), Body: body},
-		map[ecr.Digest][]byte{ecr.DigestOf(text): text, ecr.DigestOf(empty): empty}, nil
-}
-
 // writeRecord writes the record, unless a run that was interrupted has.
 func (x *transfer) writeRecord(ctx context.Context) error {
 	if !x.image.Record {
 		return nil
 	}
-	r := Record{
+	r := history.Record{
 		From: x.from.imageName(x.image.From), To: x.to.imageName(x.image.To), Digest: x.image.Digest, Replaces: x.image.ToDigest, Tag: x.image.To.Tag,
 		Principal: cmp.Or(x.to.registry.Principal, x.cfg.Principal), Time: x.cfg.Now().UTC().Truncate(time.Second), Route: x.image.Route, Plan: x.image.intent(), Gates: x.image.Gates,
 	}
@@ -112,7 +50,7 @@ func (x *transfer) writeRecord(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, blobs, err := r.artifact(remote.Descriptor{MediaType: root.MediaType, Digest: root.Digest, Size: int64(len(root.Body))})
+	m, blobs, err := r.Artifact(remote.Descriptor{MediaType: root.MediaType, Digest: root.Digest, Size: int64(len(root.Body))})
 	if err != nil {
 		return err
 	}
@@ -130,7 +68,7 @@ func (x *transfer) writeRecord(ctx context.Context) error {
 
 // stored is a record as it was found.
 type stored struct {
-	Record
+	history.Record
 	digest ecr.Digest
 }
 
@@ -143,7 +81,7 @@ func records(ctx context.Context, r *repository, d ecr.Digest) ([]stored, error)
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(d remote.Descriptor) bool { return d.ArtifactType != RecordType })
+	list = slices.DeleteFunc(list, func(d remote.Descriptor) bool { return d.ArtifactType != history.RecordType })
 	out := make([]stored, len(list))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(requests)
@@ -181,7 +119,7 @@ func readRecord(ctx context.Context, r *repository, d ecr.Digest) (stored, error
 
 // History returns the records of an image, the oldest first: its way here, with
 // those promotions that brought it to where it came from.
-func (p *Promoter) History(ctx context.Context, image Ref) ([]Record, error) {
+func (p *Promoter) History(ctx context.Context, image Ref) ([]history.Record, error) {
 	if err := image.check(); err != nil {
 		return nil, err
 	}
@@ -197,25 +135,15 @@ func (p *Promoter) History(ctx context.Context, image Ref) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Record, len(found))
+	out := make([]history.Record, len(found))
 	for i, f := range found {
 		out[i] = f.Record
 	}
-	slices.SortStableFunc(out, func(a, b Record) int {
+	slices.SortStableFunc(out, func(a, b history.Record) int {
 		if c := a.Time.Compare(b.Time); c != 0 {
 			return c
 		}
 		return strings.Compare(a.To, b.To)
 	})
 	return out, nil
-}
-
-// indexOf is a list of referrers as a manifest.
-func indexOf(list []remote.Descriptor) (remote.Manifest, error) {
-	body, err := json.Marshal(struct {
-		SchemaVersion int                 `json:"schemaVersion"`
-		MediaType     string              `json:"mediaType"`
-		Manifests     []remote.Descriptor `json:"manifests"`
-	}{2, manifest.MediaTypeOCIIndex, list})
-	return remote.Manifest{MediaType: manifest.MediaTypeOCIIndex, Digest: ecr.DigestOf(body), Body: body}, err
 }

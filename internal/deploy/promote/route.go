@@ -367,10 +367,11 @@ func created(ctx context.Context, from *repository, tag ecr.Tag) (time.Time, ecr
 			return time.Time{}, "", fmt.Errorf("%s: %w", from.ref(tag), err)
 		}
 		if parsed.Kind == manifest.Index {
-			if len(parsed.Children) == 0 {
+			first := slices.IndexFunc(parsed.Children, func(c manifest.Descriptor) bool { return manifest.IsManifest(c.MediaType) })
+			if first < 0 {
 				break
 			}
-			if m, err = from.manifest(ctx, string(parsed.Children[0].Digest)); err != nil {
+			if m, err = from.manifest(ctx, string(parsed.Children[first].Digest)); err != nil {
 				return time.Time{}, "", err
 			}
 			continue

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/platforms"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/remote"
@@ -125,7 +126,7 @@ func look(ctx context.Context, r *repository, w WaitFor, seen map[ecr.Digest]boo
 
 // lookAtIndex looks for the images that an index lists, and the images that
 // those list.
-func lookAtIndex(ctx context.Context, r *repository, d ecr.Digest, seen map[ecr.Digest]bool) (platforms []string, missing string, err error) {
+func lookAtIndex(ctx context.Context, r *repository, d ecr.Digest, seen map[ecr.Digest]bool) (found []string, missing string, err error) {
 	m, err := r.manifest(ctx, string(d))
 	if ecr.CodeOf(err) == ecr.CodeImageNotFound {
 		return nil, "its manifest is gone", nil
@@ -138,7 +139,10 @@ func lookAtIndex(ctx context.Context, r *repository, d ecr.Digest, seen map[ecr.
 		return nil, "", err
 	}
 	for _, c := range parsed.Children {
-		platform := platformOf(c.Platform)
+		if !manifest.IsManifest(c.MediaType) {
+			continue // a blob, of which the registry that took the index made sure
+		}
+		platform := platforms.Of(c.Platform)
 		if !seen[c.Digest] {
 			_, err := r.remote.Resolve(ctx, string(c.Digest))
 			if ecr.CodeOf(err) == ecr.CodeImageNotFound {
@@ -154,14 +158,14 @@ func lookAtIndex(ctx context.Context, r *repository, d ecr.Digest, seen map[ecr.
 			if err != nil || missing != "" {
 				return nil, missing, err
 			}
-			platforms = append(platforms, more...)
+			found = append(found, more...)
 			continue
 		}
 		if platform != "" && platform != "unknown/unknown" {
-			platforms = append(platforms, platform)
+			found = append(found, platform)
 		}
 	}
-	return platforms, "", nil
+	return found, "", nil
 }
 
 // lookAtReferrers looks for signatures and other referrers. What was read of the

@@ -36,7 +36,10 @@ type AccessConfig struct {
 // their accounts.
 func (r *Run) Evidence(ctx context.Context, c AccessConfig) (Evidence, error) {
 	var notes []string
-	ev, err := r.gather(ctx, c.Asked, func(s *Registry) ([]proof.Repository, error) {
+	if err := r.Err(); err != nil {
+		return Evidence{}, err
+	}
+	ev, err := r.gather(ctx, r.Registries, c.Asked, func(s *Registry) ([]proof.Repository, error) {
 		names := []ecr.RepositoryName{c.Repository}
 		if c.Repository == "" {
 			var known []ecr.RepositoryName
@@ -57,52 +60,29 @@ func (r *Run) Evidence(ctx context.Context, c AccessConfig) (Evidence, error) {
 			have = s.planned(have, c.Repository)
 		}
 		return have, err
-	})
+	}, nil)
 	ev.Notes = append(ev.Notes, notes...)
 	return ev, err
 }
 
 // gather puts together what of says of each registry's repositories with the
-// registries' policies and the accounts behind them.
-func (r *Run) gather(ctx context.Context, asked []string, of func(*Registry) ([]proof.Repository, error)) (ev Evidence, err error) {
-	if err := r.Err(); err != nil {
-		return ev, err
-	}
+// registries' policies and the accounts behind them. Where failed is not nil, it is
+// told of a registry that cannot be read, which is then left out.
+func (r *Run) gather(ctx context.Context, registries []*Registry, asked []string, of func(*Registry) ([]proof.Repository, error), failed func(*Registry, error)) (ev Evidence, err error) {
 	world := proof.World{Registries: map[ecr.RegistryID]proof.Registry{}}
 	read := map[ecr.AccountID]bool{}
 	var local *Registry
-	for _, s := range r.Registries {
-		in := s.Conn.Target.Registry
-		registry, note, err := principals.RegistryOf(ctx, s.Conn.Grants, in)
-		if err != nil {
-			return ev, s.named(err)
+	for _, s := range registries {
+		if err := s.gather(ctx, &world, &ev, read, of); err != nil {
+			if failed == nil {
+				return ev, s.named(err)
+			}
+			failed(s, err)
+			continue
 		}
-		world.Registries[in] = registry
-		have, err := of(s)
-		if err != nil {
-			return ev, s.named(err)
-		}
-		if note != "" {
-			ev.Notes = append(ev.Notes, note)
-		}
-		world.Repositories = append(world.Repositories, have...)
 		if s.Target.Local {
 			local = s
 		}
-		if read[in.Account] {
-			continue
-		}
-		read[in.Account] = true
-		people, unseen, err := principals.Read(ctx, s.Conn.Principals)
-		switch {
-		case err != nil:
-			return ev, s.named(fmt.Errorf("account %s: %w", in.Account, err))
-		case unseen != "":
-			ev.Notes = append(ev.Notes, fmt.Sprintf("the users and roles of account %s could not be read: %s", in.Account, unseen))
-		default:
-			world.Seen = append(world.Seen, string(in.Account))
-		}
-		world.Principals = append(world.Principals, people...)
 	}
 	if local != nil {
 		if err := local.people(ctx, &world, read, asked); err != nil {
@@ -112,6 +92,40 @@ func (r *Run) gather(ctx context.Context, asked []string, of func(*Registry) ([]
 	ev.Repositories = world.Repositories
 	ev.Prover, err = proof.New(world)
 	return ev, err
+}
+
+// gather adds what is known of one registry and of its account, unless that was
+// read.
+func (s *Registry) gather(ctx context.Context, world *proof.World, ev *Evidence, read map[ecr.AccountID]bool, of func(*Registry) ([]proof.Repository, error)) error {
+	in := s.Conn.Target.Registry
+	registry, note, err := principals.RegistryOf(ctx, s.Conn.Grants, in)
+	if err != nil {
+		return err
+	}
+	world.Registries[in] = registry
+	have, err := of(s)
+	if err != nil {
+		return err
+	}
+	if note != "" {
+		ev.Notes = append(ev.Notes, note)
+	}
+	world.Repositories = append(world.Repositories, have...)
+	if read[in.Account] {
+		return nil
+	}
+	read[in.Account] = true
+	people, unseen, err := principals.Read(ctx, s.Conn.Principals)
+	switch {
+	case err != nil:
+		return fmt.Errorf("account %s: %w", in.Account, err)
+	case unseen != "":
+		ev.Notes = append(ev.Notes, fmt.Sprintf("the users and roles of account %s could not be read: %s", in.Account, unseen))
+	default:
+		world.Seen = append(world.Seen, string(in.Account))
+	}
+	world.Principals = append(world.Principals, people...)
+	return nil
 }
 
 // people adds to w the users and roles of the other accounts that this machine
@@ -176,33 +190,39 @@ func (r *Run) AccessTests(ctx context.Context) (rollout.AccessTests, error) {
 	if len(r.desired.AccessTests) > 0 {
 		r.observe(ctx, plan.Nothing)
 	}
-	results, _, err := r.accessTests(ctx)
-	return results, err
+	if len(r.desired.AccessTests) == 0 {
+		return rollout.AccessTests{Tests: []rollout.AccessTest{}}, nil
+	}
+	if err := r.Err(); err != nil {
+		return rollout.AccessTests{Tests: []rollout.AccessTest{}}, err
+	}
+	ev, err := r.testEvidence(ctx, nil)
+	if err != nil {
+		return rollout.AccessTests{Tests: []rollout.AccessTest{}}, err
+	}
+	results, _ := r.runAccessTests(ev)
+	return results, nil
 }
 
-// accessTests is AccessTests on what observe has read: of the repositories
-// that are there nothing more is asked for. notices say which tests were not
-// run, and why.
-func (r *Run) accessTests(ctx context.Context) (results rollout.AccessTests, notices []string, err error) {
-	results.Tests = []rollout.AccessTest{}
-	tests := r.desired.AccessTests
-	if len(tests) == 0 {
-		return results, nil, nil
-	}
-	var asked []string
-	for _, t := range tests {
+// testEvidence is what the access tests go by: of the repositories that observe has
+// read nothing more is asked for. asked are more principals than those of the tests.
+func (r *Run) testEvidence(ctx context.Context, asked []string) (Evidence, error) {
+	for _, t := range r.desired.AccessTests {
 		asked = append(asked, t.Principal)
 	}
-	ev, err := r.gather(ctx, asked, func(s *Registry) ([]proof.Repository, error) {
+	return r.gather(ctx, r.Registries, asked, func(s *Registry) ([]proof.Repository, error) {
 		var have []proof.Repository
 		for name, o := range s.observed.Repositories {
 			have = append(have, proof.Repository{In: s.Conn.Target.Registry, Name: name, Policy: o.Policy, Tags: maps.Clone(o.Tags)})
 		}
 		return s.planned(have, ""), nil
-	})
-	if err != nil {
-		return results, nil, err
-	}
+	}, nil)
+}
+
+// runAccessTests runs them. notices say which were not run, and why.
+func (r *Run) runAccessTests(ev Evidence) (results rollout.AccessTests, notices []string) {
+	results.Tests = []rollout.AccessTest{}
+	tests := r.desired.AccessTests
 	add := func(t state.AccessTest, in ecr.RegistryID, name ecr.RepositoryName, right string, may bool) {
 		result, missing := ev.test(t, in, name, right, may)
 		if !missing || !r.cfg.Offline {
@@ -230,7 +250,7 @@ func (r *Run) accessTests(ctx context.Context) (results rollout.AccessTests, not
 			}
 		}
 	}
-	return results, notices, nil
+	return results, notices
 }
 
 // test is the result of one assertion. missing: there is no such user or role,

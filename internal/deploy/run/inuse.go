@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -57,6 +58,9 @@ func (s *Registry) hosts() []string {
 	hosts := append(leases.Hosts(s.Conn.Target.Registry), s.run.cfg.Hosts...)
 	if at, err := url.Parse(s.Conn.Target.Endpoint); err == nil && at.Host != "" {
 		hosts = append(hosts, at.Host)
+	}
+	if host := s.local.Host; host != "" && !slices.Contains(hosts, host) {
+		hosts = append(hosts, host)
 	}
 	return hosts
 }

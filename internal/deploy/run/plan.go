@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/clusters"
@@ -98,7 +99,7 @@ func (r *Run) Plan(ctx context.Context, o plan.Options) (Planned, error) {
 		o := o
 		// The images of what would be deleted are counted.
 		if names := plan.Ending(r.desired, s.observed, o.End); len(names) > 0 {
-			if o.Images, s.Err = deploy.ImagesOf(ctx, s.Conn.API, s.Conn.Target, names); s.Err != nil {
+			if o.Images, s.Err = s.ending(ctx, names); s.Err != nil {
 				return
 			}
 		}
@@ -156,19 +157,10 @@ func (r *Run) Adopt(ctx context.Context, set plan.Set) (Planned, error) {
 // something is to be deleted, the tags of every repository tell what is the
 // stack's; else it is only reported, and an index of tags is enough.
 func (r *Run) observe(ctx context.Context, end plan.End) {
-	var names []string
-	for _, s := range r.Registries {
-		if s.Err == nil {
-			names = append(names, s.Target.Name)
-		}
-	}
-	progress := func(string, int, int) {}
-	if r.cfg.Reading != nil {
-		reading := r.cfg.Reading(names)
-		defer reading.Close()
-		progress = reading.Read
-	}
+	progress, done := r.progress(func(*Registry) bool { return true })
+	defer done()
 	r.each(func(s *Registry) {
+		s.ends, s.leases, s.leaseNotices, s.leasesRead = nil, nil, nil, false
 		scope := deploy.ScopeOf(s.Desired())
 		scope.Parallel = r.cfg.Parallel
 		if end == plan.Nothing {
@@ -177,6 +169,37 @@ func (r *Run) observe(ctx context.Context, end plan.End) {
 		scope.Progress = func(read, known int) { progress(s.Target.Name, read, known) }
 		s.observed, s.Err = deploy.Observe(ctx, s.Conn.API, s.Conn.Target, scope)
 	})
+}
+
+// progress begins to show how far reading the registries that have something to read
+// has come.
+func (r *Run) progress(reads func(*Registry) bool) (told func(registry string, read, known int), done func()) {
+	var names []string
+	for _, s := range r.Registries {
+		if s.Err == nil && reads(s) {
+			names = append(names, s.Target.Name)
+		}
+	}
+	if r.cfg.Reading == nil || len(names) == 0 {
+		return func(string, int, int) {}, func() {}
+	}
+	reading := r.cfg.Reading(names)
+	return reading.Read, reading.Close
+}
+
+// counter counts what has been read of a registry.
+type counter struct {
+	known    int
+	progress func(read, known int)
+	mu       sync.Mutex
+	read     int // guarded by mu
+}
+
+func (c *counter) one() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read++
+	c.progress(c.read, c.known)
 }
 
 // mayEnd refuses to delete what a file owns only by the default name.

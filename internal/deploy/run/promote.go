@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/deploy/promote/amazon"
+
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
@@ -381,11 +383,10 @@ func (p *Promoter) connect(ctx context.Context, t state.Target, local Local) (*p
 	if err != nil {
 		return nil, err
 	}
-	host, plain := local.Host, strings.HasPrefix(conn.Target.Endpoint, "http://")
-	if host == "" {
-		if host, err = p.hostOf(ctx, conn.Target); err != nil {
-			return nil, err
-		}
+	plain := strings.HasPrefix(conn.Target.Endpoint, "http://")
+	host, err := p.hostOf(ctx, conn.Target)
+	if err != nil {
+		return nil, err
 	}
 	var transport http.RoundTripper
 	if c, ok := local.HTTPClient.(*http.Client); ok && c != nil {
@@ -401,7 +402,7 @@ func (p *Promoter) connect(ctx context.Context, t state.Target, local Local) (*p
 	if err != nil {
 		return nil, err
 	}
-	account := promote.Account{Conn: conn, Now: p.cfg.Now}
+	account := amazon.Account{Conn: conn, Now: p.cfg.Now}
 	if p.cfg.File != nil && p.target(t.Name) != nil {
 		account.Desired = p.cfg.File.Desired(t.Registry).For(t)
 	}

@@ -117,6 +117,11 @@ type Registry struct {
 	local    Local
 	observed state.Observed
 	plan     plan.Plan
+	ends     map[ecr.RepositoryName]looked // of what would be deleted, for the plan
+
+	leases       []leases.Lease // on its images, when leasesRead
+	leaseNotices []string
+	leasesRead   bool
 
 	mu    sync.Mutex
 	heard []string // for Notices; guarded by mu

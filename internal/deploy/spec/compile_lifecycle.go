@@ -44,7 +44,9 @@ func (r repository) lifecycle() (lifecycle.Policy, map[int]state.Origin) {
 	for _, k := range r.keep.value {
 		add(k.by, "Keep images tagged "+k.text, newest(keepCount, tagged(k)))
 	}
-	if days, by := r.untagged(); days > 0 {
+	if r.keepUntagged.given {
+		add(r.keepUntagged.by, "Keep "+theNewest(r.keepUntagged.value, "untagged image"), newest(r.keepUntagged.value, lifecycle.Selection{TagStatus: lifecycle.Untagged}))
+	} else if days, by := r.untagged(); days > 0 {
 		add(by, "Remove untagged images after "+plural(days, "day"), older(days, lifecycle.Selection{TagStatus: lifecycle.Untagged}))
 	}
 	for _, e := range r.rules.value {
@@ -58,16 +60,25 @@ func (r repository) lifecycle() (lifecycle.Policy, map[int]state.Origin) {
 		days := r.allDays()
 		add(r.expireAll.by, "Remove all other images after "+plural(days, "day"), older(days, lifecycle.Selection{TagStatus: lifecycle.Any}))
 	}
+	if n := r.keepNewest.value; n > 0 {
+		add(r.keepNewest.by, "Keep "+theNewest(n, "image"), newest(n, lifecycle.Selection{TagStatus: lifecycle.Any}))
+	}
 	return p, origins
 }
 
 // untagged is after how many days untagged images go, 0 for never, and what
-// says so.
+// says so. It has no meaning with keepUntagged.
 func (r repository) untagged() (days int, by state.Origin) {
 	if r.untaggedDays.given {
 		return r.untaggedDays.value, r.untaggedDays.by
 	}
 	return untaggedDays, r.origin
+}
+
+// removesUntagged reports whether a rule is about untagged images alone.
+func (r repository) removesUntagged() bool {
+	days, _ := r.untagged()
+	return r.keepUntagged.given || days > 0
 }
 
 // allDays is after how many days expire_all_images removes images.
@@ -97,10 +108,15 @@ func newest(n int, s lifecycle.Selection) lifecycle.Selection {
 
 // newest says which images e keeps, by their number.
 func (e rule) newest() string {
-	if e.keepLast == 1 {
-		return "the newest image tagged " + e.pattern.text
+	return theNewest(e.keepLast, "image") + " tagged " + e.pattern.text
+}
+
+// theNewest is "the newest image", or "the newest 2 images".
+func theNewest(n int, what string) string {
+	if n == 1 {
+		return "the newest " + what
 	}
-	return fmt.Sprintf("the newest %d images tagged %s", e.keepLast, e.pattern.text)
+	return "the newest " + plural(n, what)
 }
 
 // plural is "1 day", or "2 days".
@@ -144,7 +160,7 @@ func (r repository) checkLifecycle(p *problems) {
 		if long != "keep" && len(r.keep.value) > 0 {
 			others = append(others, "keep")
 		}
-		if days, _ := r.untagged(); days > 0 {
+		if r.removesUntagged() {
 			others = append(others, "untagged images")
 		}
 		if long != "expiration_rules" && len(r.rules.value) > 0 {
@@ -152,6 +168,9 @@ func (r repository) checkLifecycle(p *problems) {
 		}
 		if r.expireAll.value {
 			others = append(others, "expire_all_images")
+		}
+		if r.keepNewest.value > 0 {
+			others = append(others, "keep_last_images")
 		}
 		with := ""
 		if len(others) > 0 {
@@ -172,11 +191,14 @@ func (r repository) noteLifecycle(p *problems) {
 		if len(r.keep.value) > 0 {
 			replaced = append(replaced, "keep")
 		}
-		if days, _ := r.untagged(); days > 0 {
+		if r.removesUntagged() {
 			replaced = append(replaced, "the removal of untagged images")
 		}
 		if r.expireAll.value {
 			replaced = append(replaced, "expire_all_images")
+		}
+		if r.keepNewest.value > 0 {
+			replaced = append(replaced, "keep_last_images")
 		}
 		if len(r.rules.value) > 0 {
 			replaced = append(replaced, "expiration_rules")

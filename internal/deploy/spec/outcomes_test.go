@@ -218,6 +218,50 @@ var outcomes = []struct {
 		made:   []string{"defaults.keep[0]", "ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]"},
 	},
 	{
+		name: "keep_last_images: the newest stay, tagged or not, and what an earlier rule owns", settings: `{keep: ["v*"], expire_untagged_after_days: never, keep_last_images: 2}`,
+		images: map[string]string{"v2 1": "keep", "- 2": "keep", "x 3": "2", "v1 400": "keep", "- 500": "2"},
+		made:   []string{"ecr_repositories.app.keep[0]", "ecr_repositories.app.keep_last_images"},
+	},
+	{
+		name: "keep_last_images: untagged images go by their own rule, and count", settings: `{keep_last_images: 2, expiration_rules: [{tag_pattern: "pr-*", days: 7}]}`,
+		images: map[string]string{"- 0.5": "keep", "x 1": "keep", "pr-1 2": "keep", "- 3": "1", "pr-2 8": "2", "x2 9": "3"},
+		made:   []string{"ecr_repositories.app", "ecr_repositories.app.expiration_rules[0]", "ecr_repositories.app.keep_last_images"},
+	},
+	{
+		name: "keep_last_untagged: in place of the days", settings: `{keep: ["v*"], keep_last_untagged: 1, expire_all_images: true}`, notices: []string{"KON1002"},
+		images: map[string]string{"- 400": "keep", "- 401": "2", "v1 500": "keep", "x 15": "3", "x2 13": "keep"},
+		made:   []string{"ecr_repositories.app.keep[0]", "ecr_repositories.app.keep_last_untagged", "ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name: "keep_last_untagged replaces default days", defaults: `{expire_untagged_after_days: 3, expire_all_images: true, expire_all_after_days: 5}`,
+		settings: `{keep_last_untagged: 1, keep_last_images: 3}`,
+		images:   map[string]string{"- 400": "keep", "- 401": "1", "a 6": "keep", "b 7": "keep", "c 402": "2"},
+		made:     []string{"ecr_repositories.app.keep_last_untagged", "ecr_repositories.app.keep_last_images"},
+	},
+	{
+		name: "and days replace a default keep_last_untagged", defaults: `{keep_last_untagged: 9, keep_last_images: 1}`,
+		settings: `{expire_untagged_after_days: 3, expire_all_images: true}`,
+		images:   map[string]string{"- 2.9": "keep", "- 3.1": "1", "a 13": "keep", "b 13.5": "keep", "c 15": "2"},
+		made:     []string{"ecr_repositories.app.expire_untagged_after_days", "ecr_repositories.app.expire_all_images"},
+	},
+	{
+		name: "keep_last_images: all ends a default one", defaults: `{keep_last_images: 1}`, settings: `{keep_last_images: all}`,
+		images: map[string]string{"a 13": "keep", "b 4000": "keep", "- 2": "1"},
+		made:   []string{"ecr_repositories.app"},
+	},
+	{
+		name: "expire_all_images: false leaves a default keep_last_images", defaults: `{keep_last_images: 1}`, settings: `{expire_all_images: false}`,
+		images: map[string]string{"a 13": "keep", "b 14": "2"},
+		made:   []string{"ecr_repositories.app", "defaults.keep_last_images"},
+	},
+	{
+		name:     "keep_last fields drop a default document",
+		defaults: `{lifecycle_policy_json: {rules: [{rulePriority: 1, selection: {tagStatus: any, countType: imageCountMoreThan, countNumber: 1}, action: {type: expire}}]}}`,
+		settings: `{keep_last_untagged: 1}`,
+		images:   map[string]string{"a 1": "keep", "b 2": "keep", "- 3": "keep", "- 4": "1"},
+		made:     []string{"ecr_repositories.app.keep_last_untagged"},
+	},
+	{
 		name: "a document wins over default keep, and a finding says so", defaults: `{keep: ["prod-*"], expire_untagged_after_days: never}`,
 		settings: `{lifecycle_policy_json: {rules: [{rulePriority: 1, selection: {tagStatus: any, countType: imageCountMoreThan, countNumber: 1}, action: {type: expire}}]}}`,
 		notices:  []string{"KON1001"},

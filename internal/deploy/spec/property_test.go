@@ -80,12 +80,24 @@ func settings(t *rapid.T) map[string]any {
 		pattern := rapid.StringMatching(`-[a-zA-Z0-9._-]{0,30}(\*[a-z0-9]{0,3}){0,4}`)
 		return rapid.SliceOfNDistinct(pattern, 0, 8, rapid.ID).Draw(t, "keep")
 	})
-	maybe("expire_untagged_after_days", func() any {
+	if s["expire_all_images"] != true {
+		maybe("keep_last_images", func() any {
+			if rapid.Bool().Draw(t, "all") {
+				return "all"
+			}
+			return rapid.IntRange(1, 4000).Draw(t, "images")
+		})
+	}
+	maybe("keep_last_untagged", func() any { return rapid.IntRange(1, 4000).Draw(t, "untagged images") })
+	untagged := func() any {
 		if rapid.Bool().Draw(t, "never") {
 			return "never"
 		}
 		return rapid.IntRange(1, 4000).Draw(t, "untagged days")
-	})
+	}
+	if s["keep_last_untagged"] == nil {
+		maybe("expire_untagged_after_days", untagged)
+	}
 	document := func() any {
 		p := lifecycle.Policy{Rules: []lifecycle.Rule{{
 			Priority:    rapid.IntRange(1, 1000).Draw(t, "priority"),
@@ -102,7 +114,7 @@ func settings(t *rapid.T) map[string]any {
 		}
 		return m
 	}
-	if s["keep"] == nil && s["expire_untagged_after_days"] == nil && s["expire_all_after_days"] == nil {
+	if s["keep"] == nil && s["expire_untagged_after_days"] == nil && s["expire_all_after_days"] == nil && s["keep_last_untagged"] == nil && s["keep_last_images"] == nil {
 		maybe("lifecycle_policy_json", document)
 	}
 	maybe("additional_pull_account_ids", accounts)
@@ -311,7 +323,7 @@ func TestOverridesReplace(t *testing.T) {
 		}
 		if !document {
 			for k := range other {
-				if slices.Contains([]string{"keep", "expire_untagged_after_days", "expiration_rules", "expire_all_images", "expire_all_after_days"}, k) {
+				if slices.Contains([]string{"keep", "expire_untagged_after_days", "expiration_rules", "expire_all_images", "expire_all_after_days", "keep_last_untagged", "keep_last_images"}, k) {
 					delete(flat, "lifecycle_policy_json")
 				}
 			}

@@ -47,6 +47,7 @@ func (r *reader) registry(n node) {
 	reg.RoleARN = r.checked(f["role_arn"], func(s string) string { return badRole(s, reg.Registry.Region) })
 	reg.Profile = r.checked(f["profile"], badProfile)
 	reg.Endpoint = r.checked(f["endpoint"], badEndpoint)
+	reg.ExternalURL = r.checked(f["external_url"], badExternalURL)
 	r.noteRegion(f)
 	if len(r.errs) == before {
 		r.addRegistry(reg)
@@ -96,6 +97,14 @@ func badRole(s string, region ecr.Region) string {
 		return fmt.Sprintf("%q is not the ARN of a role; want one such as arn:aws:iam::111111111111:role/deployer", lang.Clip(s))
 	case region != "" && m[1] != region.Partition():
 		return fmt.Sprintf("the role is in partition %s, but region %s is in %s", m[1], region, region.Partition())
+	}
+	return ""
+}
+
+func badExternalURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || badEndpoint(s) != "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+		return fmt.Sprintf("%q is not an external URL; want http://HOST:PORT or https://HOST:PORT without a path, such as https://registry.example.com", lang.Clip(s))
 	}
 	return ""
 }

@@ -13,10 +13,12 @@ import (
 type lifecycleSettings struct {
 	keep         setting[[]pattern]
 	untaggedDays setting[int] // 0 for never
+	keepUntagged setting[int] // in place of untaggedDays
 	rules        setting[[]rule]
 	expireAll    setting[bool]
 	// expireAllDays is only used with expireAll.
 	expireAllDays setting[int]
+	keepNewest    setting[int] // of all images; 0 for all of them
 	document      setting[document]
 }
 
@@ -35,17 +37,31 @@ type rule struct {
 }
 
 // over is f with the defaults d. A document represents all lifecycle fields
-// together, so a default one counts only where f gives none of them.
+// together, so a default one counts only where f gives none of them. Fields that
+// make the same rule replace each other: those for untagged images, and those
+// for all others.
 func (f lifecycleSettings) over(d lifecycleSettings) lifecycleSettings {
-	if f.keep.given || f.untaggedDays.given || f.rules.given || f.expireAll.given || f.expireAllDays.given || f.document.given {
+	if f.keep.given || f.untaggedDays.given || f.rules.given || f.expireAll.given || f.expireAllDays.given ||
+		f.keepUntagged.given || f.keepNewest.given || f.document.given {
 		d.document = setting[document]{}
+	}
+	if f.untaggedDays.given || f.keepUntagged.given {
+		d.untaggedDays, d.keepUntagged = setting[int]{}, setting[int]{}
+	}
+	if f.keepNewest.value > 0 {
+		d.expireAll, d.expireAllDays = setting[bool]{}, setting[int]{}
+	}
+	if f.expireAll.value {
+		d.keepNewest = setting[int]{}
 	}
 	return lifecycleSettings{
 		keep:          f.keep.or(d.keep),
 		untaggedDays:  f.untaggedDays.or(d.untaggedDays),
+		keepUntagged:  f.keepUntagged.or(d.keepUntagged),
 		rules:         f.rules.or(d.rules),
 		expireAll:     f.expireAll.or(d.expireAll),
 		expireAllDays: f.expireAllDays.or(d.expireAllDays),
+		keepNewest:    f.keepNewest.or(d.keepNewest),
 		document:      f.document.or(d.document),
 	}
 }
@@ -53,7 +69,7 @@ func (f lifecycleSettings) over(d lifecycleSettings) lifecycleSettings {
 // besideDocument are the fields that cannot be combined with a document. The
 // others have means that a document may take the place of; who writes these
 // counts on images that stay, or on a day.
-var besideDocument = []string{"keep", "expire_untagged_after_days", "expire_all_after_days"}
+var besideDocument = []string{"keep", "expire_untagged_after_days", "expire_all_after_days", "keep_last_untagged", "keep_last_images"}
 
 // lifecycleFields reads those of the members m of a repository, or defaults.
 func (d decoder) lifecycleSettings(m map[string]node) lifecycleSettings {
@@ -64,6 +80,14 @@ func (d decoder) lifecycleSettings(m map[string]node) lifecycleSettings {
 	if v, ok := m["expire_untagged_after_days"]; ok {
 		if days, ok := d.daysOrNever(v); ok {
 			f.untaggedDays = given(days, v)
+		}
+	}
+	if v, ok := m["keep_last_untagged"]; ok {
+		if n, ok := d.number(v, "image"); ok {
+			f.keepUntagged = given(n, v)
+		}
+		if other, ok := m["expire_untagged_after_days"]; ok {
+			d.errorf(other.key, other.path, "cannot be combined with keep_last_untagged: a lifecycle policy has one rule for untagged images; remove one of them")
 		}
 	}
 	if v, ok := m["expiration_rules"]; ok {
@@ -80,6 +104,15 @@ func (d decoder) lifecycleSettings(m map[string]node) lifecycleSettings {
 			f.expireAllDays = given(days, v)
 		}
 	}
+	if v, ok := m["keep_last_images"]; ok {
+		if n, ok := d.countOrAll(v); ok {
+			f.keepNewest = given(n, v)
+		}
+		if other, ok := m["expire_all_images"]; ok && f.keepNewest.value > 0 && other.True() {
+			d.errorf(other.key, other.path, "cannot be combined with keep_last_images: a lifecycle policy has one rule for all images; remove one of them")
+			f.keepNewest = setting[int]{} // nothing more is said of the two
+		}
+	}
 	if v, ok := m["lifecycle_policy_json"]; ok {
 		if doc, ok := d.document(v); ok {
 			f.document = given(doc, v)
@@ -91,6 +124,18 @@ func (d decoder) lifecycleSettings(m map[string]node) lifecycleSettings {
 		}
 	}
 	return f
+}
+
+// countOrAll reads a number of images, 1 or more, or "all", which is 0.
+func (d decoder) countOrAll(n node) (int, bool) {
+	if n.Kind == lang.Text && n.Text == "all" {
+		return 0, true
+	}
+	if n.Kind == lang.Integer || n.Kind == lang.Text && n.Plain && lang.IsDecimal(n.Text) {
+		return d.number(n, "image")
+	}
+	d.wrong(n, "want a whole number of images or all, not %s", n)
+	return 0, false
 }
 
 // daysOrNever reads a number of days, 1 or more, or "never", which is 0.

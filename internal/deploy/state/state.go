@@ -31,6 +31,9 @@ type Target struct {
 	RoleARN  string
 	Profile  string
 	Endpoint string
+	// ExternalURL is where clients reach the registry when `kontor up` serves it;
+	// "" for the host of each request.
+	ExternalURL string
 	// Local: the registry of the data folder, not one on AWS.
 	Local bool
 }

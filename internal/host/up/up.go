@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,9 +57,17 @@ type Deployed struct {
 // commands that wait for the server find it. Repositories are deployed by
 // deploy/run, with every check. The caller closes the server.
 func Start(ctx context.Context, c Config) (*Up, error) {
+	external := host.Externals{}
+	maps.Copy(external, c.Host.External)
 	for _, t := range c.File.Frame(c.Registry).Targets {
 		c.Host.Registries = append(c.Host.Registries, datadir.Registry{Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region})
+		if t.ExternalURL != "" {
+			if err := external.Add(t.Name, t.ExternalURL); err != nil {
+				return nil, err
+			}
+		}
 	}
+	c.Host.External = external
 	c.Host.Server.Organizations = c.Identities.AccountsOf()
 	s, err := host.Start(ctx, c.Host)
 	if err != nil {

@@ -33,6 +33,9 @@ type Plan struct {
 	// RefreshOnly: the plan shows drift. End is what it deletes.
 	RefreshOnly bool     `json:"refresh_only,omitempty"`
 	End         plan.End `json:"end,omitempty"`
+	// Summary is what all of it does to images and people, in a sentence without
+	// its full stop; "" for nothing that is known.
+	Summary string `json:"summary,omitempty"`
 }
 
 // Change is one repository's part of a plan.
@@ -44,9 +47,8 @@ type Change struct {
 	// the documents that go with it.
 	Images    *plan.Images `json:"images,omitempty"`
 	Documents []plan.Field `json:"documents,omitempty"`
-	// Effects are those of another lifecycle policy on the images; nil when
-	// it was not read.
-	Effects *plan.Effects `json:"effects,omitempty"`
+	// Effects are those on images and people.
+	Effects []Effect `json:"effects,omitempty"`
 }
 
 // Setting is one setting that changes.
@@ -90,7 +92,7 @@ func NewPlan(p plan.Plan) Plan {
 	out := Plan{
 		Stack: p.Stack, Target: p.Target, Changes: []Change{}, Findings: p.Findings, Errors: len(p.Errors()),
 		Create: p.Count(plan.OpCreate), Adopt: p.Count(plan.OpAdopt), Update: p.Count(plan.OpUpdate), Delete: p.Count(plan.OpDelete),
-		Unchanged: p.Count(plan.OpNone), RefreshOnly: p.RefreshOnly, End: p.End,
+		Unchanged: p.Count(plan.OpNone), RefreshOnly: p.RefreshOnly, End: p.End, Summary: Summary([]plan.Plan{p}),
 	}
 	for _, c := range p.Pending() {
 		out.Changes = append(out.Changes, NewChange(c))
@@ -100,7 +102,7 @@ func NewPlan(p plan.Plan) Plan {
 
 // NewChange is the report of c.
 func NewChange(c plan.Change) Change {
-	out := Change{Repository: c.Repository, Op: c.Op, Images: c.Images, Effects: c.Effects}
+	out := Change{Repository: c.Repository, Op: c.Op, Images: c.Images, Effects: EffectsOf(c.Effects)}
 	before, after := plan.Settings{}, plan.Settings{}
 	if c.Before != nil {
 		before = *c.Before

@@ -1,6 +1,9 @@
 package rollout
 
-import "github.com/kontor-registry/kontor/internal/deploy/promote"
+import (
+	"github.com/kontor-registry/kontor/internal/deploy/promote"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
+)
 
 // Promotion is what was planned of images, and what came of it.
 type Promotion struct {
@@ -12,5 +15,5 @@ type Promotion struct {
 // History is the records of an image, the oldest first.
 type History struct {
 	Image   promote.Ref      `json:"image"`
-	Records []promote.Record `json:"records"` // never nil
+	Records []history.Record `json:"records"` // never nil
 }

@@ -142,6 +142,22 @@ type RepositoryReader interface {
 	// AllRepositories returns at most limit repositories of every registry in
 	// order of their ids, after the id after.
 	AllRepositories(ctx context.Context, after RepositoryID, limit int) ([]Repository, error)
+	// Deletions returns at most limit repositories whose deletion has begun and
+	// not ended, in order of their ids.
+	Deletions(ctx context.Context, limit int) ([]Deletion, error)
+	// IsBeingDeleted reports whether there is such a deletion of a repository
+	// that had the name.
+	IsBeingDeleted(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) (bool, error)
+}
+
+// Deletion is that of a large repository, which takes several transactions.
+type Deletion struct {
+	Repository RepositoryID
+	Registry   ecr.RegistryID
+	Name       ecr.RepositoryName // that it had
+	At         time.Time
+	Actor      string // as in the journal
+	RequestID  string
 }
 
 // RepositoryWriter changes repositories.
@@ -158,6 +174,17 @@ type RepositoryWriter interface {
 	// links and uploads. Blobs stay until they are collected; what of it is
 	// in the bin stays there. ErrNotFound.
 	DeleteRepository(ctx context.Context, id RepositoryID) error
+	// BeginDeletion frees the name of the repository d.Repository: from now on no
+	// reader returns the repository, and another may have its name. Its contents
+	// stay until DeleteManifests and DeleteLinks remove them, and DeleteRepository
+	// what is left. d.Registry and d.Name are ignored. ErrNotFound.
+	BeginDeletion(ctx context.Context, d Deletion) error
+	// DeleteManifests removes images of a repository whose deletion has begun,
+	// whatever lists them.
+	DeleteManifests(ctx context.Context, id RepositoryID, ds []ecr.Digest) error
+	// DeleteLinks removes at most limit links of a repository whose deletion has
+	// begun, when its images are gone, and returns how many.
+	DeleteLinks(ctx context.Context, id RepositoryID, limit int) (int, error)
 }
 
 // Manifest is an image's row.

@@ -59,7 +59,8 @@ const (
 	// Body is the document that was deleted.
 	JournalDeletePolicy    JournalOp = "delete-policy"
 	JournalDeleteLifecycle JournalOp = "delete-lifecycle-policy"
-	// After the rows of the repository's images.
+	// After the rows of the repository's images. Of a large repository the rows
+	// of most images follow later, with the same time.
 	JournalDeleteRepository JournalOp = "delete-repository"
 	JournalDeleteBlob       JournalOp = "delete-blob"
 	// An image came back from the bin; Tags are those that came with it.

@@ -24,7 +24,7 @@ var fileTable = []Field{
 			"Every repository is created in each of them, unless its own `registries` lists some.",
 			"Without `registries` the file is for the local registry, and Kontor never calls AWS.",
 			"Two entries with the same name, or with the same account, region and endpoint, are an error.",
-			"`kontor up` runs a local registry for each entry, with its account and region, and ignores `role_arn`, `profile` and `endpoint`.",
+			"`kontor up` runs a local registry for each entry, with its account and region, and ignores `role_arn`, `profile` and `endpoint`. Its `external_url` says where clients reach that registry.",
 		},
 		Example: `registries:
   - name: prod
@@ -39,6 +39,7 @@ var fileTable = []Field{
     account: "111111111111"
     region: us-east-2
     endpoint: http://localhost:4566
+    external_url: https://registry.example.com
 ecr_repositories:
   website: {}
 `,
@@ -52,6 +53,9 @@ ecr_repositories:
 	{Name: "role_arn", In: "registries", Type: "ARN of a role", Default: "none", Summary: "A role to assume, in the partition of the region.", schema: matching(RoleARN.String())},
 	{Name: "profile", In: "registries", Type: "string", Default: "none", Summary: "A profile of the AWS configuration to take the credentials from.", schema: textOf(1, MaxProfile)},
 	{Name: "endpoint", In: "registries", Type: "URL", Default: "that of AWS", Summary: "The endpoint of another server with the ECR API.", schema: matching(`^https?://[^/?#]+`)},
+	{Name: "external_url", In: "registries", Type: "URL without a path", Default: "the host that a request was sent to",
+		Summary: "The address at which clients reach the registry that `kontor up` runs for the entry.",
+		Details: []string{"Only `kontor up` uses it. Its option `--external-url` takes precedence."}, schema: matching(`^https?://[^/?#]+/?$`)},
 	{
 		Name: "clusters", Type: "list of mappings", Default: "none",
 		Summary: "Kubernetes clusters whose nodes may pull.",
@@ -97,7 +101,7 @@ ecr_repositories:
 		Limit:   "those of its fields",
 		Details: []string{
 			"A field that the repository sets replaces the default completely; lists and tags are not merged.",
-			"A default `lifecycle_policy_json` applies only to repositories that set no lifecycle field: none of `expire_all_images`, `expire_all_after_days`, `expiration_rules`, `keep`, `expire_untagged_after_days` and `lifecycle_policy_json`.",
+			"A default `lifecycle_policy_json` applies only to repositories that set no lifecycle field: none of `expire_all_images`, `expire_all_after_days`, `keep_last_images`, `expiration_rules`, `keep`, `expire_untagged_after_days`, `keep_last_untagged` and `lifecycle_policy_json`.",
 			"A default `repository_policy_json` applies only to repositories that set none of `additional_pull_account_ids`, `additional_push_account_ids`, `pull_principals`, `push_principals`, `pull_organization_ids`, `extra_policy_statements` and `repository_policy_json`.",
 			"A field without a value (`tags:`, or `null`) is not set.",
 		},

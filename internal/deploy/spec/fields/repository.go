@@ -48,7 +48,7 @@ var repositoryTable = []Field{
 		Summary: "Whether every image expires 14 days after its push.",
 		Becomes: "the last rule of the lifecycle policy: `tagStatus` `any`, `sinceImagePushed`, 14 days, `expire`",
 		Limit:   "50 rules in the whole lifecycle policy",
-		Details: []string{"An image that an expiration rule matches expires when that rule says, even if that is later, and an image that `keep` matches never expires. Notice `KON1002` names what is kept longer."},
+		Details: []string{"An image that an expiration rule matches expires when that rule says, even if that is later, and an image that `keep` matches never expires. Notice `KON1002` names what is kept longer.", "It cannot be combined with `keep_last_images`."},
 		Example: "ecr_repositories:\n  previews:\n    expire_all_images: true\n",
 		schema:  schema{"type": "boolean"},
 	},
@@ -63,6 +63,19 @@ var repositoryTable = []Field{
 		},
 		Example: "ecr_repositories:\n  previews:\n    expire_all_images: true\n    expire_all_after_days: 30\n",
 		schema:  countSchema,
+	},
+	{
+		Name: "keep_last_images", In: Repository, Type: "whole number, 1 or more, or `all`", Default: "`all`",
+		Summary: "How many images of the repository are kept. When there are more, the oldest expire.",
+		Becomes: "the last rule of the lifecycle policy: `tagStatus` `any`, `imageCountMoreThan`, the number, `expire`",
+		Limit:   "50 rules in the whole lifecycle policy, and one for all images",
+		Details: []string{
+			"All images count, tagged and untagged, including those that `keep` or an expiration rule selects. Those do not expire by this field: they belong to the earlier rule.",
+			"Age does not matter: an image that was pushed a minute ago expires when enough newer ones follow. Untagged images are removed as `expire_untagged_after_days` or `keep_last_untagged` says.",
+			"It cannot be combined with `expire_all_images: true` or `lifecycle_policy_json`. In a repository it replaces an `expire_all_images` of `defaults`, and the other way round.",
+		},
+		Example: "ecr_repositories:\n  nightly:\n    keep_last_images: 100\n  archive:\n    keep: [\"v*\"]\n    keep_last_images: 20\n",
+		schema:  schema{"anyOf": []any{countSchema, schema{"const": "all"}}},
 	},
 	{
 		Name: "expiration_rules", In: Repository, Type: "list of `{tag_pattern, days}` and `{tag_pattern, keep_last}`", Default: "`[]`",
@@ -110,10 +123,23 @@ var repositoryTable = []Field{
 		Limit:   "ECR counts from the push, not from the loss of the tag: an old image that loses its tag expires at the next run, even if it still runs somewhere by its digest",
 		Details: []string{
 			"With `never`, they expire only by `expire_all_images`. A repository without any rules then has no lifecycle policy.",
-			"It cannot be combined with `lifecycle_policy_json`.",
+			"It cannot be combined with `keep_last_untagged` or `lifecycle_policy_json`.",
 		},
 		Example: "ecr_repositories:\n  by-digest:\n    expire_untagged_after_days: never\n  slow:\n    expire_untagged_after_days: 7\n",
 		schema:  schema{"anyOf": []any{countSchema, schema{"const": "never"}}},
+	},
+	{
+		Name: "keep_last_untagged", In: Repository, Type: "whole number, 1 or more", Default: "none: `expire_untagged_after_days` applies",
+		Summary: "How many untagged images are kept. When there are more, the oldest expire.",
+		Becomes: "a rule of the lifecycle policy, after those of `keep`: `tagStatus` `untagged`, `imageCountMoreThan`, the number, `expire`",
+		Limit:   "one rule for untagged images",
+		Details: []string{
+			"It replaces the removal by age: the newest untagged images stay, regardless of their age, and the others expire at the next run, however recent.",
+			"The platforms of multi-platform images and most signatures are untagged images too. Kontor's registry does not count them; with Amazon ECR, assume that they count.",
+			"It cannot be combined with `expire_untagged_after_days` or `lifecycle_policy_json`. In a repository it replaces an `expire_untagged_after_days` of `defaults`, and the other way round.",
+		},
+		Example: "ecr_repositories:\n  website:\n    keep_last_untagged: 3\n",
+		schema:  countSchema,
 	},
 	{
 		Name: "lifecycle_policy_json", In: Repository, Type: "JSON in a string, or a mapping", Default: "none",
@@ -122,7 +148,7 @@ var repositoryTable = []Field{
 		Limit:   "1 to 50 rules, 100 to 30,720 characters without spaces",
 		Details: []string{
 			"Notice `KON1001` says what it replaces.",
-			"It cannot be combined with `keep`, `expire_untagged_after_days` or `expire_all_after_days`. If those are in `defaults`, the policy applies instead of them.",
+			"It cannot be combined with `keep`, `expire_untagged_after_days`, `keep_last_untagged`, `expire_all_after_days` or `keep_last_images`. If those are in `defaults`, the policy applies instead of them.",
 			"Errors are reported at their line, in a mapping and in a string.",
 			"The output of `aws ecr get-lifecycle-policy` is accepted as well, with and without `--query lifecyclePolicyText`.",
 		},

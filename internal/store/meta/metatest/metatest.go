@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"all repositories", allRepositories},
 		{"repository settings", repositorySettings},
 		{"repository incarnations", incarnations},
+		{"repository deletions", deletions},
 		{"images", images},
 		{"image references", imageReferences},
 		{"image deletion", imageDeletion},

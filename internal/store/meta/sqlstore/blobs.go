@@ -141,7 +141,7 @@ func (t txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest,
 	// A link in use stays as it is, so that many pushes may link one blob at
 	// once.
 	n, err := t.s.exec(ctx, `INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden)
-		SELECT r.id, b.digest, $3, $3, FALSE FROM repositories r, blobs b WHERE r.id = $1 AND b.digest = $2
+		SELECT r.id, b.digest, $3, $3, FALSE FROM repositories r, blobs b WHERE r.id = $1 AND r.account <> '' AND b.digest = $2
 		ON CONFLICT (repository_id, digest) DO UPDATE SET hidden = FALSE, idle_since = excluded.idle_since
 		WHERE blob_links.idle_since < excluded.idle_since OR blob_links.hidden`, int64(repo), string(d), micros(at))
 	if err == nil && n == 0 {

@@ -220,7 +220,7 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 	pulled := microsOrNull(m.Image.LastPulledAt)
 	n, err := t.s.exec(ctx, `INSERT INTO manifests (repository_id, digest, media_type, artifact_media_type, size_bytes,
 		pushed_at, last_pulled_at, subject, annotations, body)
-		SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 ON CONFLICT DO NOTHING`,
+		SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 AND account <> '' ON CONFLICT DO NOTHING`,
 		repo, digest, m.Image.MediaType, m.Image.ArtifactMediaType, m.Image.SizeBytes, micros(m.Image.PushedAt), pulled,
 		string(m.Image.Subject), annotations, bytes(m.Body))
 	if err != nil {

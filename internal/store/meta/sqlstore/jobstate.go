@@ -23,7 +23,7 @@ func (r retentionReader) LifecyclePreview(ctx context.Context, repo meta.Reposit
 // PutLifecyclePreview implements meta.PreviewWriter.
 func (t retentionTx) PutLifecyclePreview(ctx context.Context, p meta.LifecyclePreview) error {
 	n, err := t.s.exec(ctx, `INSERT INTO lifecycle_previews (repository_id, policy, status, started_at, results)
-		SELECT id, $2, $3, $4, $5 FROM repositories WHERE id = $1
+		SELECT id, $2, $3, $4, $5 FROM repositories WHERE id = $1 AND account <> ''
 		ON CONFLICT (repository_id) DO UPDATE SET policy = excluded.policy, status = excluded.status,
 		started_at = excluded.started_at, results = excluded.results`,
 		int64(p.Repository), p.PolicyText, p.Status, micros(p.StartedAt), bytes(p.Results))

@@ -49,7 +49,7 @@ func (r reader) AllRepositories(ctx context.Context, after meta.RepositoryID, li
 	if limit <= 0 {
 		return nil, nil
 	}
-	all, err := list(ctx, r.s, scanRepository, selectRepository+`WHERE id > $1 ORDER BY id LIMIT $2`, int64(after), limit)
+	all, err := list(ctx, r.s, scanRepository, selectRepository+`WHERE id > $1 AND account <> '' ORDER BY id LIMIT $2`, int64(after), limit)
 	return all, wrap(err, "listing all repositories")
 }
 

@@ -71,6 +71,7 @@ type queries struct {
 	settle           string
 	dropOwn          string
 	dropHidden       string
+	deleteManifests  string
 }
 
 func makeQueries(d *Dialect) queries {
@@ -121,6 +122,8 @@ func makeQueries(d *Dialect) queries {
 		settle:     `DELETE FROM loose_blobs WHERE ` + d.In("digest", 1),
 		dropOwn:    `DELETE FROM blob_links WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
 		dropHidden: `DELETE FROM blob_links WHERE hidden AND ` + d.In("digest", 1),
+		deleteManifests: `DELETE FROM manifests WHERE repository_id = $1 AND ` + d.In("digest", 2) + `
+			AND EXISTS (SELECT 1 FROM deleted_repositories WHERE repository_id = $1)`,
 	}
 }
 

@@ -1,4 +1,6 @@
-package promote
+// Package amazon is a registry of Amazon ECR as promotions see it: its API, and
+// what makes its repositories.
+package amazon
 
 import (
 	"context"
@@ -9,6 +11,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -76,6 +79,6 @@ func (a Account) Create(ctx context.Context, name ecr.RepositoryName) error {
 }
 
 var (
-	_ API     = Account{}
-	_ Creator = Account{}
+	_ promote.API     = Account{}
+	_ promote.Creator = Account{}
 )

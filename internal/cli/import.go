@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"github.com/kontor-registry/kontor/internal/cli/command"
+
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontor-registry/kontor/internal/deploy/importer"
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/run"
+	"github.com/kontor-registry/kontor/internal/deploy/spec"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+func importCommand(e *command.Env) *cobra.Command {
+	var (
+		o              importOptions
+		output, format string
+	)
+	cmd := &cobra.Command{
+		Use:   "import [flags]",
+		Short: "Write a file for repositories that exist",
+		Long: `Read the repositories of a registry and write the shortest file that means the
+same. Nothing in the registry is changed.
+
+The registry is the local one of --data, with --account and --region one on AWS,
+or with -f and --target an entry of a file's registries.
+
+Policies become fields such as keep_last_images and additional_pull_account_ids if
+these have the same effect on images and on who may pull, push, delete or change
+the repository. Otherwise they are written as they are. If most repositories share
+a setting, it goes into defaults. With --exact, a policy is written as it is
+wherever a plan would show a difference, if only in a description.
+
+Notices say what the file does not: what is left out, and which actions that only
+read somebody gains or loses.`,
+		Example: `  kontor import --account 111111111111 --region us-east-2 -o kontor.yaml
+  kontor import --data ./registry --repository 'team/*'
+  kontor import -f kontor.yaml --target prod --exact`,
+		Args: command.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			language, err := importLanguage(output, format)
+			if err != nil {
+				return err
+			}
+			f, err := importFile(cmd.Context(), e, o, language)
+			if err != nil {
+				return err
+			}
+			notices := make([]string, len(f.Notices))
+			for i, n := range f.Notices {
+				notices[i] = n.String()
+			}
+			e.Notices(notices)
+			if output == "" || output == "-" {
+				_, err := e.Stdout.Write(f.Text)
+				return err
+			}
+			if err := writeNew(output, f.Text); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(e.Stderr, "%s is written, with %s: kontor plan -f %s shows what applying it would change\n",
+				output, command.Plural(f.Repositories, "repository", "repositories"), output)
+			return err
+		},
+	}
+	o.flags(e, cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write `FILE`, which must not exist, or stdout for - (default stdout)")
+	cmd.Flags().StringVar(&format, "format", "", "write `FORMAT`: yaml, json or hcl (default that of FILE, else yaml)")
+	command.CompleteWords(cmd, "format", formats()...)
+	command.Must(cmd.MarkFlagFilename("output", "yaml", "yml", "json", "hcl", "tfvars"))
+	return cmd
+}
+
+// formats are the languages of files.
+func formats() []string { return []string{string(lang.YAML), string(lang.JSON), string(lang.HCL)} }
+
+// importLanguage is the language to write.
+func importLanguage(output, format string) (lang.Language, error) {
+	language := lang.YAML
+	if output != "" && output != "-" {
+		language = lang.Of(output)
+	}
+	switch {
+	case format == "":
+		return language, nil
+	case !slices.Contains(formats(), format):
+		return "", command.Usagef("--format %s: want %s", format, command.NameList(formats(), "or"))
+	case output != "" && output != "-" && string(language) != format:
+		return "", command.Usagef("%s would be read as %s: choose a name that ends in .%s", output, language, format)
+	}
+	return lang.Language(format), nil
+}
+
+// importOptions are the flags that say what to read, and how.
+type importOptions struct {
+	command.TargetOptions
+	account, region, profile, roleARN, endpoint string
+	repositories                                []string
+	exact                                       bool
+	stack                                       string
+}
+
+func (o *importOptions) flags(e *command.Env, cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&o.Files, "file", "f", nil, "read the registry of `FILE` that --target names; may be given several times (default none)")
+	command.Must(cmd.MarkFlagFilename("file", "yaml", "yml", "json", "hcl", "tfvars"))
+	command.DataFlag(e, cmd, &o.Data)
+	command.TargetFlag(e, cmd, &o.Target, &o.FileOptions, "with -f, read the entry `NAME` of the file's registries (default the only one)")
+	cmd.Flags().StringVar(&o.account, "account", "", "read a registry of the AWS account `ID`; needs --region (default none)")
+	cmd.Flags().StringVar(&o.region, "region", "", "with --account, read that of `REGION` (default none)")
+	cmd.Flags().StringVar(&o.profile, "profile", "", "with --account, take credentials from the `PROFILE` of the AWS configuration (default none)")
+	cmd.Flags().StringVar(&o.roleARN, "role-arn", "", "with --account, assume the role `ARN` (default none)")
+	cmd.Flags().StringVar(&o.endpoint, "endpoint", "", "with --account, call `URL` in place of AWS (default none)")
+	cmd.Flags().StringArrayVar(&o.repositories, "repository", nil, "read only repositories whose names match `GLOB`, in which * is any characters; may be given several times (default all)")
+	cmd.Flags().BoolVar(&o.exact, "exact", false, "write policies as they are wherever a plan would show a difference (default false)")
+	cmd.Flags().StringVar(&o.stack, "stack", "", "write the stack `NAME` (default that of the repositories; where they have none, that of FILE, or the name of this folder)")
+}
+
+// importFile reads what o says and makes a file of it.
+func importFile(ctx context.Context, e *command.Env, o importOptions, language lang.Language) (_ importer.File, err error) {
+	for _, glob := range o.repositories {
+		if !fields.RepositoryGlob.MatchString(glob) {
+			return importer.File{}, command.Usagef("--repository %s: want the name of a repository, with * for any characters", glob)
+		}
+	}
+	opts := importer.Options{Language: language, Exact: o.exact, Stack: o.stack, NewStack: starterStack()}
+	cfg := run.Config{One: true}
+	switch from, err := o.registry(); {
+	case err != nil:
+		return importer.File{}, err
+	case from != nil:
+		cfg.File = from
+	case len(o.Files) > 0:
+		if cfg.File, err = command.LoadFile(e, o.FileOptions, e.Stderr); err != nil {
+			return importer.File{}, err
+		}
+		if name, explicit := cfg.File.Stack(); explicit {
+			opts.NewStack = name
+		}
+		if o.Target != "" {
+			cfg.Targets = []string{o.Target}
+		}
+	}
+	r, err := command.OpenRun(ctx, e, cfg, o.Data)
+	if err != nil {
+		return importer.File{}, err
+	}
+	defer command.Closing(&err, r.Close)
+	if err := r.Err(); err != nil {
+		return importer.File{}, err
+	}
+	seen, err := r.Look(ctx, o.wants)
+	if err != nil {
+		return importer.File{}, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(seen.Hidden)) {
+		e.Notices([]string{fmt.Sprintf("repository %s: left out: %s", name, seen.Hidden[name])})
+	}
+	f, err := importer.Write(seen, opts)
+	if stacks, ok := err.(*importer.StackError); ok {
+		return f, fmt.Errorf("%w: choose one with --stack, or repositories with --repository", stacks)
+	}
+	return f, err
+}
+
+// wants reports whether a repository is to be read.
+func (o *importOptions) wants(name ecr.RepositoryName) bool {
+	return len(o.repositories) == 0 || slices.ContainsFunc(o.repositories, func(glob string) bool { return ecr.MatchWildcard(glob, string(name)) })
+}
+
+// registry is a file with the registry that the flags describe; nil when they
+// describe none.
+func (o *importOptions) registry() (*spec.File, error) {
+	given := [][2]string{{"account", o.account}, {"region", o.region}, {"role_arn", o.roleARN}, {"profile", o.profile}, {"endpoint", o.endpoint}}
+	if !slices.ContainsFunc(given, func(f [2]string) bool { return f[1] != "" }) {
+		if o.Target != "" && len(o.Files) == 0 {
+			return nil, command.Usagef("--target names a registry of a file: pass -f FILE as well")
+		}
+		return nil, nil
+	}
+	switch {
+	case o.account == "" || o.region == "":
+		return nil, command.Usagef("a registry of AWS is an account in a region: pass --account and --region")
+	case len(o.Files) > 0 || o.Data != "" || o.Target != "":
+		return nil, command.Usagef("--account cannot be combined with --file, --target and --data: choose one registry")
+	}
+	entry := lang.NewMapping().Add("name", lang.NewText(o.region))
+	for _, f := range given {
+		if f[1] != "" {
+			entry.Add(f[0], lang.NewText(f[1]))
+		}
+	}
+	text, err := lang.Print(lang.JSON, lang.NewMapping().Add("registries", lang.NewList(entry)).Add("ecr_repositories", lang.NewMapping()))
+	if err != nil {
+		return nil, err
+	}
+	f, _, err := spec.Load(spec.Source{Name: "flags.json", Data: text})
+	if errs, ok := err.(spec.Errors); ok && len(errs) > 0 {
+		field := strings.TrimPrefix(errs[0].Field, "registries[0].")
+		return nil, command.Usagef("--%s: %s", strings.ReplaceAll(field, "_", "-"), errs[0].Message)
+	}
+	return f, err
+}
