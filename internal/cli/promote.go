@@ -175,6 +175,9 @@ If an image fails or is refused, the others are still promoted.`,
 			if o.asJSON {
 				out = e.Stderr
 			}
+			if len(pl.Images) == 0 && len(pl.Failures) == 0 {
+				e.Notice("no image is to be promoted: --dry-run shows which tags are left out, and why")
+			}
 			for _, f := range pl.Warnings() {
 				e.Notice("%s: %s", f.Code, f.Message)
 			}
@@ -183,7 +186,7 @@ If an image fails or is refused, the others are still promoted.`,
 			err = errors.Join(err, show.Close(result))
 			if o.asJSON {
 				err = errors.Join(err, render.JSON(e.Stdout, rollout.Promotion{Plan: pl, Result: &result}))
-			} else if len(result.Images) > 0 {
+			} else if err == nil || len(result.Images) > 0 {
 				err = errors.Join(err, render.PromotionResult(e.Stdout, result, opts))
 			}
 			if err == nil {

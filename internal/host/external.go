@@ -5,11 +5,11 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // Externals are the URLs under which clients reach registries, by name. That of
@@ -49,7 +49,7 @@ func (x Externals) Add(name, text string) error {
 }
 
 // ecrName is a host name of ECR's form.
-var ecrName = regexp.MustCompile(`^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.`)
+var ecrName = lazyregexp.New(`^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.`)
 
 // of returns the URL of registry number i of all, nil for none.
 func (x Externals) of(all []datadir.Registry, i int) (*url.URL, error) {

@@ -19,11 +19,11 @@ import (
 	"fmt"
 	"math"
 	"mime"
-	"regexp"
 	"slices"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // Media types of manifests that Parse accepts.
@@ -171,7 +171,7 @@ var foreign = map[string]bool{
 
 // artifactTypePattern is RFC 6838 section 4.2; OCI demands it of artifactType,
 // and ECR refuses types with parameters.
-var artifactTypePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
+var artifactTypePattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
 
 // Names of the fields that matter, by the object they are in.
 var (
@@ -193,9 +193,9 @@ func ParseElsewhere(body []byte, contentType string) (Manifest, error) {
 	return parse(body, contentType, anyArtifactType)
 }
 
-var anyArtifactType = regexp.MustCompile(`^[\x20-\x7e]{1,255}$`)
+var anyArtifactType = lazyregexp.New(`^[\x20-\x7e]{1,255}$`)
 
-func parse(body []byte, contentType string, artifactTypes *regexp.Regexp) (Manifest, error) {
+func parse(body []byte, contentType string, artifactTypes *lazyregexp.Regexp) (Manifest, error) {
 	top, err := parseTop(body)
 	if err != nil {
 		return Manifest{}, err
@@ -334,7 +334,7 @@ func (m *Manifest) parseImage(top object) error {
 }
 
 // parseRest reads what images and indexes have in common.
-func (m *Manifest) parseRest(top object, artifactTypes *regexp.Regexp) error {
+func (m *Manifest) parseRest(top object, artifactTypes *lazyregexp.Regexp) error {
 	artifactType, err := top.text("artifactType")
 	if err != nil {
 		return err

@@ -3,17 +3,17 @@ package registry
 import (
 	"crypto/sha256"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // Keys of KMS as CreateRepository takes them: an alias, the id of a key, or the
 // ARN of either. Source: API reference, EncryptionConfiguration.
 var (
-	keyAlias = regexp.MustCompile(`^alias/[A-Za-z0-9/_-]{1,250}$`)
-	keyID    = regexp.MustCompile(`^(mrk-)?[0-9a-f-]{32,36}$`)
+	keyAlias = lazyregexp.New(`^alias/[A-Za-z0-9/_-]{1,250}$`)
+	keyID    = lazyregexp.New(`^(mrk-)?[0-9a-f-]{32,36}$`)
 )
 
 // encryption is e of a new repository, as it is stored and told: without a key,

@@ -28,11 +28,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // DefaultSilence is Config.Silence when it is 0.
@@ -119,7 +119,7 @@ func New(cfg Config) (*Registry, error) {
 }
 
 // Host names and addresses with a port, as they stand before a repository.
-var hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$`)
+var hostPattern = lazyregexp.New(`^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$`)
 
 // maxIdle is how many connections are kept to a host: as many as a copy uses
 // at a time.
@@ -180,7 +180,7 @@ type Repository struct {
 // characters.
 const maxRepositoryName = 255
 
-var repositoryPattern = regexp.MustCompile("^(?:" + ecr.RepositoryNamePattern + ")$")
+var repositoryPattern = lazyregexp.New("^(?:" + ecr.RepositoryNamePattern + ")$")
 
 // Repository returns the repository of that name, which need not exist. Errors:
 // a malformed name.

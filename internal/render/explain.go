@@ -2,10 +2,10 @@ package render
 
 import (
 	"io"
-	"regexp"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // Fields writes what the manual says of each field of list.
@@ -46,7 +46,7 @@ func (p *printer) field(f fields.Field) {
 
 func pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-len(s))) }
 
-var markdownLink = regexp.MustCompile(`\[([^\]]+)\]\([^)]+\)`)
+var markdownLink = lazyregexp.New(`\[([^\]]+)\]\([^)]+\)`)
 
 // wrapped writes a paragraph of Markdown as text, in lines of 80.
 func (p *printer) wrapped(first, others, markdown string) {

@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -23,6 +22,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // maxFile bounds a file, in bytes.
@@ -152,10 +152,10 @@ func Parse(text []byte) (File, error) {
 }
 
 var (
-	keyPattern = regexp.MustCompile(`^AKIA[A-Z0-9]{12,124}$`)
+	keyPattern = lazyregexp.New(`^AKIA[A-Z0-9]{12,124}$`)
 	// AWS Organizations API reference, Organization.
-	organizationPattern = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
-	secretPattern       = regexp.MustCompile(`^[\x21-\x7e]{16,128}$`)
+	organizationPattern = lazyregexp.New(`^o-[a-z0-9]{10,32}$`)
+	secretPattern       = lazyregexp.New(`^[\x21-\x7e]{16,128}$`)
 )
 
 // check says what is wrong that IAM would not.

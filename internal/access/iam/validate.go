@@ -3,13 +3,13 @@ package iam
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/policy"
 )
 
@@ -37,11 +37,11 @@ const (
 )
 
 var (
-	namePattern     = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]+$`)
-	pathPattern     = regexp.MustCompile(`^/([\x21-\x7e]+/)?$`)
-	prefixPattern   = regexp.MustCompile(`^/[\x21-\x7e]*$`)
-	sessionPattern  = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
-	externalPattern = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
+	namePattern     = lazyregexp.New(`^[A-Za-z0-9_+=,.@-]+$`)
+	pathPattern     = lazyregexp.New(`^/([\x21-\x7e]+/)?$`)
+	prefixPattern   = lazyregexp.New(`^/[\x21-\x7e]*$`)
+	sessionPattern  = lazyregexp.New(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
+	externalPattern = lazyregexp.New(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
 )
 
 // invalid is the text of a parameter that breaks the API's model.

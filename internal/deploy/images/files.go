@@ -11,12 +11,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
@@ -253,7 +253,7 @@ func (s *Snapshot) addManifest(known map[string]bool, name string, text []byte) 
 	return false
 }
 
-var hexDigest = regexp.MustCompile(`^(?:sha256[-:_])?([0-9a-f]{64})(?:\.[a-z.]+)?$`)
+var hexDigest = lazyregexp.New(`^(?:sha256[-:_])?([0-9a-f]{64})(?:\.[a-z.]+)?$`)
 
 // nameDigest is the digest that a file is named for, and its digits; empty
 // when there is none.

@@ -2,7 +2,6 @@ package lang
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // The HCL that is read is that of a .tfvars file: NAME = VALUE, with strings,
@@ -75,7 +75,7 @@ func (c *hclConverter) place(p hcl.Pos) state.Position {
 
 // redefined is what the parser says of a name given twice; it tells where it
 // was first in its text only.
-var redefined = regexp.MustCompile(`^The argument "([^"]+)" was already set at .*:([0-9]+),([0-9]+)-[0-9]+\.`)
+var redefined = lazyregexp.New(`^The argument "([^"]+)" was already set at .*:([0-9]+),([0-9]+)-[0-9]+\.`)
 
 // diagnostics reports what the parser found, and whether that keeps it from
 // being read.

@@ -2,10 +2,11 @@ package lang
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 func (w *writer) yamlFile(v *Value) {
@@ -160,10 +161,10 @@ func (w *writer) yamlText(v *Value, indent int) {
 var (
 	// plainWord are texts that need no quotes: no reader takes them for
 	// something else, whatever its version of YAML.
-	plainWord  = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./=@+:-]*( [A-Za-z0-9_./=@+:-]+)*$`)
-	plainFlow  = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./=@+-]*( [A-Za-z0-9_./=@+-]+)*$`)
-	notAText   = regexp.MustCompile(`(?i)^(null|true|false|yes|no|on|off|y|n|nan|inf)$`)
-	colonSpace = regexp.MustCompile(`:( |$)`)
+	plainWord  = lazyregexp.New(`^[A-Za-z_/][A-Za-z0-9_./=@+:-]*( [A-Za-z0-9_./=@+:-]+)*$`)
+	plainFlow  = lazyregexp.New(`^[A-Za-z_/][A-Za-z0-9_./=@+-]*( [A-Za-z0-9_./=@+-]+)*$`)
+	notAText   = lazyregexp.New(`(?i)^(null|true|false|yes|no|on|off|y|n|nan|inf)$`)
+	colonSpace = lazyregexp.New(`:( |$)`)
 )
 
 // yamlWord is a text on one line. within says that it stands in brackets, or

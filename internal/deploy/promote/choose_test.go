@@ -190,6 +190,24 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Of an image that is there, rights matter only when something else is not.
+func TestRightsOfWhatIsThere(t *testing.T) {
+	t.Parallel()
+	w := start(t, "oci")
+	w.dev.create(t, "website")
+	w.prod.create(t, "website")
+	g := remotetest.NewGraph(1, "1.0")
+	w.dev.push(t, "website", g.Content)
+	r := request("dev/website:1.0", "prod/website:1.0")
+	w.promote(r)
+	w.prod.Rights = rights{"ecr:PutImage"}
+	if pl := w.plan(w.promoter(), r); pl.Images[0].Status != promote.StatusThere {
+		t.Errorf("%+v", pl.Images[0])
+	}
+	w.late(t, g)
+	refused(t, w.plan(w.promoter(), r), "KON4009", "ecr:PutImage in prod/website")
+}
+
 // rights are what is missing.
 type rights []access.Action
 

@@ -38,6 +38,7 @@ func (p *Promoter) Execute(ctx context.Context, pl Plan, o ExecuteOptions) (Resu
 		}
 	}
 	e := newExecution(p, pl)
+	e.again = o.Whole
 	var g errgroup.Group
 	g.SetLimit(p.cfg.Images)
 	for n, i := range pl.Images {
@@ -53,6 +54,8 @@ func (p *Promoter) Execute(ctx context.Context, pl Plan, o ExecuteOptions) (Resu
 			x := &transfer{execution: e, n: n, image: i, result: r}
 			err := x.run(ctx)
 			switch {
+			case err == nil && x.there:
+				r.Outcome = OutcomeThere
 			case err == nil:
 				r.Outcome = OutcomeDone
 			case errors.Is(err, errMoved):

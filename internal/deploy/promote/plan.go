@@ -297,6 +297,9 @@ func ParsePlan(name string, b []byte) (Plan, error) {
 	if err := json.Unmarshal(b, &p); err != nil {
 		return Plan{}, fmt.Errorf("%s is not a plan of kontor promote: %w", name, err)
 	}
+	if p.Images == nil {
+		return Plan{}, fmt.Errorf("%s is not a plan of kontor promote: it has no images", name)
+	}
 	if p.Version != Version {
 		return Plan{}, fmt.Errorf("%s is not a plan of kontor promote: it has version %d, this is for version %d", name, p.Version, Version)
 	}

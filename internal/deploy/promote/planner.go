@@ -88,7 +88,7 @@ func (p *Promoter) plan(ctx context.Context, r Request) (Image, error) {
 // image, or finds it there.
 func (x *planner) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		x.resolve, x.guard, x.unchanged, x.askRights, x.walk, x.compare, x.checkReferrers, x.settle, x.checkGates, x.checkECR, x.expire,
+		x.resolve, x.guard, x.unchanged, x.askRightsFirst, x.walk, x.compare, x.checkReferrers, x.settle, x.askRightsLast, x.checkGates, x.checkECR, x.expire,
 	} {
 		if err := step(ctx); err != nil || x.image.Status != StatusPending {
 			return err
@@ -197,6 +197,23 @@ func (x *planner) create() error {
 	x.image.find(CodeNoRepository, plan.Error,
 		"registry %s has no repository %s, and the file does not have it for that registry: add it to ecr_repositories, or create it", x.to.registry.Name, x.to.name)
 	return nil
+}
+
+// askRightsFirst asks before the image is walked, and askRightsLast after that
+// where its tag is there already: then mostly nothing is to be done, and a dozen
+// requests are saved.
+func (x *planner) askRightsFirst(ctx context.Context) error {
+	if x.image.ToDigest == x.image.Digest {
+		return nil
+	}
+	return x.askRights(ctx)
+}
+
+func (x *planner) askRightsLast(ctx context.Context) error {
+	if x.image.ToDigest != x.image.Digest {
+		return nil
+	}
+	return x.askRights(ctx)
 }
 
 // askRights looks for rights that lack, on either side.

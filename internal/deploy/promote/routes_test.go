@@ -257,9 +257,20 @@ func TestPlanThatMoved(t *testing.T) {
 	_, err = w.promoter().Execute(t.Context(), approved, promote.ExecuteOptions{Whole: true})
 	contains(t, fmt.Sprint(err), "prod/website:4.0: it moved since the plan was made: it is "+string(two.Index.Digest)+" now")
 	approved = plan(request("dev/website:1.0", "prod/website:5.0"))
-	for range 2 {
-		if r, err := w.promoter().Execute(t.Context(), approved, promote.ExecuteOptions{Whole: true}); err != nil || !r.OK() {
-			t.Errorf("%+v, %v", r, err)
+	// What an interrupted run of the plan has sent is not sent again.
+	w.prod.proxy.Reset()
+	w.prod.proxy.On("^PUT .*/manifests/5.0", -1, remotetest.Answer(403, ""))
+	if r, err := w.promoter().Execute(t.Context(), approved, promote.ExecuteOptions{Whole: true}); err != nil || r.OK() {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, want := range []struct {
+		outcome promote.Outcome
+		puts    []string
+	}{{promote.OutcomeDone, []string{"5.0"}}, {promote.OutcomeThere, nil}} {
+		w.prod.proxy.Reset()
+		r, err := w.promoter().Execute(t.Context(), approved, promote.ExecuteOptions{Whole: true})
+		if err != nil || r.Images[0].Outcome != want.outcome || !slices.Equal(w.prod.puts(), want.puts) || len(w.prod.writes()) != len(want.puts) {
+			t.Errorf("%+v, %v, written %q", r, err, w.prod.writes())
 		}
 	}
 	// A plan with an image that is refused is not approved as a whole.
@@ -322,6 +333,9 @@ func TestParsePlan(t *testing.T) {
 				}
 			}
 		})
+	}
+	if _, err := promote.ParsePlan("plan.json", []byte(`{"version": 1, "changes": []}`)); err == nil || !strings.Contains(err.Error(), "it has no images") {
+		t.Errorf("another plan: %v", err)
 	}
 	if _, err := promote.ParsePlan("plan.json", []byte("[]")); err == nil {
 		t.Error("a list is taken")

@@ -10,6 +10,9 @@ import (
 // execution is a run of Execute.
 type execution struct {
 	*Promoter
+	// again: the plan is from a file, and may have been carried out before, or a
+	// part of it.
+	again bool
 	// blobs bounds what is on its way, by host of the target.
 	blobs map[string]chan struct{}
 	// claims are by image. Of images that need the same blob, the first of the

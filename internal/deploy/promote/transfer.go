@@ -18,6 +18,8 @@ type transfer struct {
 	image    Image
 	from, to *repository
 	result   *ImageResult
+	set      bool // the tag is the image already
+	there    bool // and so is everything else
 
 	mu sync.Mutex // guards result while blobs are on their way
 	// bytes are those on their way; guarded by mu.
@@ -27,6 +29,11 @@ type transfer struct {
 func (x *transfer) run(ctx context.Context) error {
 	if err := x.checkMoved(ctx); err != nil {
 		return err
+	}
+	if x.again {
+		if err := x.lookAgain(ctx); err != nil || x.there {
+			return err
+		}
 	}
 	for _, step := range []func(context.Context) error{
 		x.create, x.moveBlobs, x.writeManifests, x.writeSignatures, x.writeLists, x.writeRecord, x.writeTag, x.verify,
@@ -68,12 +75,53 @@ func (x *transfer) checkTag(ctx context.Context) error {
 		return err
 	}
 	// A run of this plan that was interrupted may have set it.
+	x.set = d.Digest == x.image.Digest
 	if d.Digest != x.image.ToDigest && d.Digest != x.image.Digest {
 		if d.Digest == "" {
 			return fmt.Errorf("%s: %w: it was %s, and is gone", x.image.To, errMoved, x.image.ToDigest)
 		}
 		return fmt.Errorf("%s: %w: it is %s now", x.image.To, errMoved, d.Digest)
 	}
+	return nil
+}
+
+// lookAgain finds what came since the plan was made, so that it is not sent a
+// second time.
+func (x *transfer) lookAgain(ctx context.Context) error {
+	i := &x.image
+	i.Manifests, i.Blobs, i.Signatures = slices.Clone(i.Manifests), slices.Clone(i.Blobs), slices.Clone(i.Signatures)
+	g, gctx := group(ctx)
+	find := func(there *bool, d ecr.Digest, reference string) {
+		if !*there {
+			g.Go(func() error {
+				got, ok, err := x.to.find(gctx, reference)
+				*there = ok && got.Digest == d
+				return err
+			})
+		}
+	}
+	for n := range i.Manifests {
+		m := &i.Manifests[n]
+		find(&m.There, m.Digest, string(m.Digest))
+	}
+	for n := range i.Signatures {
+		s := &i.Signatures[n]
+		find(&s.There, s.Digest, string(s.Tag))
+	}
+	for n := range i.Blobs {
+		if b := &i.Blobs[n]; !b.There {
+			g.Go(func() (err error) {
+				b.There, err = x.to.remote.Exists(gctx, b.Digest)
+				return err
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	missing := slices.ContainsFunc(i.Manifests, func(m Manifest) bool { return !m.There }) ||
+		slices.ContainsFunc(i.Signatures, func(s Signature) bool { return !s.There })
+	x.there = x.set && !missing && len(i.Lists) == 0
 	return nil
 }
 

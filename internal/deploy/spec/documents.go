@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/lifecycle"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -116,7 +116,7 @@ type fault struct {
 
 // placeWithin is a place in a policy's own text, which does not help a reader of
 // the file.
-var placeWithin = regexp.MustCompile(`, first at [0-9]+:[0-9]+$`)
+var placeWithin = lazyregexp.New(`, first at [0-9]+:[0-9]+$`)
 
 // report says what check finds wrong with j, each thing at its place.
 func (d decoder) report(j policyJSON, check func(text string) []fault) {

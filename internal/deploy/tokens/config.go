@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -54,9 +54,9 @@ func (c Config) Find(host string) (Entry, bool) {
 }
 
 var (
-	roleARN = regexp.MustCompile(`^arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[\x21-\x7e]{1,575}$`)
+	roleARN = lazyregexp.New(`^arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[\x21-\x7e]{1,575}$`)
 	// A host's name with wildcards, and a port.
-	hostPattern = regexp.MustCompile(`^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.*?\[\]_-]{1,253})(:[0-9]{1,5})?$`)
+	hostPattern = lazyregexp.New(`^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.*?\[\]_-]{1,253})(:[0-9]{1,5})?$`)
 )
 
 // maxText bounds each text of a Config.

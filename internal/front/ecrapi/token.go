@@ -3,9 +3,9 @@ package ecrapi
 import (
 	"context"
 	"encoding/base64"
-	"regexp"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
 
@@ -45,7 +45,7 @@ func (c *call) getAuthorizationToken(ctx context.Context, in *GetAuthorizationTo
 }
 
 // ecrHost are names of ECR's own form.
-var ecrHost = regexp.MustCompile(`^\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9-]+\.[a-z.]+(:\d+)?$`)
+var ecrHost = lazyregexp.New(`^\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9-]+\.[a-z.]+(:\d+)?$`)
 
 // proxyEndpoint is a as clients of ECR expect it: with names of ECR's form they
 // know no other scheme than https, and take the host only.

@@ -3,9 +3,10 @@ package ociapi
 import (
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // kind is what a path leads to.
@@ -30,7 +31,7 @@ type route struct {
 }
 
 // uploadPattern bounds what may be looked up as an upload's id.
-var uploadPattern = regexp.MustCompile(`^[0-9a-zA-Z-]{1,64}$`)
+var uploadPattern = lazyregexp.New(`^[0-9a-zA-Z-]{1,64}$`)
 
 // endpoints are the functions by kind and method. net/http drops the body of
 // answers to HEAD.

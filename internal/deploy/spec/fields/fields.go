@@ -7,10 +7,11 @@
 package fields
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // Field is one field of a file, as the manual, the JSON Schema and kontor
@@ -120,9 +121,9 @@ func IDs() []string {
 
 // The parts of paths that lead to fields.
 var (
-	repositoryPath = regexp.MustCompile(`^(defaults|ecr_repositories(\["[^"]*"\]|\.[^.\[]+))\.`)
-	overridePath   = regexp.MustCompile(`^overrides(\["[^"]*"\]|\.[^.\[]+)\.`)
-	indexes        = regexp.MustCompile(`\[[^\]]*\]`)
+	repositoryPath = lazyregexp.New(`^(defaults|ecr_repositories(\["[^"]*"\]|\.[^.\[]+))\.`)
+	overridePath   = lazyregexp.New(`^overrides(\["[^"]*"\]|\.[^.\[]+)\.`)
+	indexes        = lazyregexp.New(`\[[^\]]*\]`)
 )
 
 // Find returns the fields that name means: an ID, a bare name, or a path

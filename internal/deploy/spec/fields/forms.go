@@ -2,35 +2,36 @@ package fields
 
 import (
 	"math"
-	"regexp"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // Forms of texts. The schema publishes them, and files are checked by them.
 var (
-	RegistryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	RegistryName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 	// A registry's name or a host, and the first part of names of repositories.
-	Place = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*((:[0-9]{1,5})?/[a-z0-9]([a-z0-9._/-]*[a-z0-9])?)?$`)
+	Place = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*((:[0-9]{1,5})?/[a-z0-9]([a-z0-9._/-]*[a-z0-9])?)?$`)
 	// EKS API reference, CreateCluster, name
-	ClusterName    = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
-	RepositoryGlob = regexp.MustCompile(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
-	Right          = regexp.MustCompile(`^(pull|push|delete|admin|ecr:[A-Za-z]+)$`)
-	Share          = regexp.MustCompile(`^([0-9]{1,3}(\.[0-9]{1,4})?)%$`)
+	ClusterName    = lazyregexp.New(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
+	RepositoryGlob = lazyregexp.New(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
+	Right          = lazyregexp.New(`^(pull|push|delete|admin|ecr:[A-Za-z]+)$`)
+	Share          = lazyregexp.New(`^([0-9]{1,3}(\.[0-9]{1,4})?)%$`)
 
-	RoleARN      = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::[0-9]{12}:role/[\w+=,.@/-]*[\w+=,.@-]$`)
-	PrincipalARN = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(role|user)/[\w+=,.@/-]*[\w+=,.@-]|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`)
-	ServiceName  = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$`)
-	SourceARN    = regexp.MustCompile(`^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9*?-]*:[0-9*?]*:[^\s]+$`)
+	RoleARN      = lazyregexp.New(`^arn:(aws[a-z-]*):iam::[0-9]{12}:role/[\w+=,.@/-]*[\w+=,.@-]$`)
+	PrincipalARN = lazyregexp.New(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(role|user)/[\w+=,.@/-]*[\w+=,.@-]|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`)
+	ServiceName  = lazyregexp.New(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$`)
+	SourceARN    = lazyregexp.New(`^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9*?-]*:[0-9*?]*:[^\s]+$`)
 	// AWS Organizations API reference, Organization, Id
-	OrganizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+	OrganizationID = lazyregexp.New(`^o-[a-z0-9]{10,32}$`)
 
 	// OCI image specification, "platform" of an index; RFC 6838, "Naming
 	// Requirements", without parameters, which ECR refuses.
-	Platform     = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
-	ArtifactType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$`)
+	Platform     = lazyregexp.New(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
+	ArtifactType = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$`)
 
-	TagPattern       = regexp.MustCompile(`^[A-Za-z0-9._*-]*$`) // of tag patterns
-	ExclusionPattern = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+	TagPattern       = lazyregexp.New(`^[A-Za-z0-9._*-]*$`) // of tag patterns
+	ExclusionPattern = lazyregexp.New(`^[0-9a-zA-Z._*-]{1,128}$`)
 )
 
 // EncryptionTypes are those of ECR's API model, EncryptionType.

@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // schema is a JSON Schema, as far as the table needs them.
@@ -101,7 +102,7 @@ func objectSchema(in string) schema {
 	return out
 }
 
-var linkPattern = regexp.MustCompile(`\[([^\]]+)\]\([^)]+\)`)
+var linkPattern = lazyregexp.New(`\[([^\]]+)\]\([^)]+\)`)
 
 // plainText is Markdown without its marks.
 func plainText(s string) string {
