@@ -45,7 +45,8 @@ type (
 const scriptHead = `#!/bin/sh
 # Written by kontor export awscli. Creates the repositories that do not exist, and
 # gives all of them the settings in the files next to it. Running it again changes
-# nothing. It needs the AWS CLI, version 2, or 1.45 and later.
+# nothing. Exceptions from tag mutability need a version of the AWS CLI that knows
+# them, such as 1.45.
 set -eu
 cd "$(dirname "$0")"
 
