@@ -62,6 +62,7 @@ var rooms = map[string]int{
 	"internal/deploy/lang":         19,
 	"internal/deploy/spec":         20,
 	"internal/deploy/plan":         20,
+	"internal/deploy/exporter":     31,
 	"internal/deploy/importer":     31,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
@@ -147,7 +148,7 @@ var confined = []struct {
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
-	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang"}},
+	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter"}},
 	{"oras.land/", []string{"internal/remote"}},
 	{"golang.org/x/time", []string{"internal/remote"}},
 }

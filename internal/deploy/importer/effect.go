@@ -30,7 +30,7 @@ const (
 // does it. A policy without rules is none.
 func SameLifecycle(p, q lifecycle.Policy) string {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	m := imageMaker{Rand: rand.New(rand.NewPCG(1, 2)), now: now} //nolint:gosec // it chooses examples, and must choose the same again
+	m := imageMaker{Rand: rand.New(rand.NewPCG(1, 2)), now: now} // the same examples each time
 	for _, r := range slices.Concat(p.Rules, q.Rules) {
 		m.learn(r)
 	}
@@ -336,7 +336,7 @@ func callers(in ecr.RegistryID, docs ...policy.Document) []caller {
 		}
 	}
 	if len(out) > mostCallers {
-		r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // as in SameLifecycle
+		r := rand.New(rand.NewPCG(3, 4))
 		r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 		out = out[:mostCallers]
 	}

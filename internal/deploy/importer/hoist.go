@@ -13,6 +13,11 @@ import (
 // makes the file shorter, and changes nothing that it compiles to.
 func (w *writer) hoist(entries []*entry) settings {
 	defaults := settings{}
+	before := make([]settings, len(entries))
+	for i, e := range entries {
+		before[i] = e.fields
+	}
+	all := 0
 	for _, field := range fields.Names(fields.Repository) {
 		value, ok := mostCommon(field, entries)
 		if !ok {
@@ -26,10 +31,17 @@ func (w *writer) hoist(entries []*entry) settings {
 		candidate[field] = value
 		if w.compilesAsWanted(candidate, moved) {
 			defaults = candidate
+			all += saved
 			for i, e := range moved {
 				entries[i].fields = e.fields
 			}
 		}
+	}
+	if all <= 1 { // they begin with a line of their own
+		for i, e := range entries {
+			e.fields = before[i]
+		}
+		return settings{}
 	}
 	return defaults
 }
@@ -80,9 +92,6 @@ func withDefault(field string, value *lang.Value, defaults settings, entries []*
 			saved += lines(v)
 		}
 		moved = append(moved, x)
-	}
-	if len(defaults) == 0 {
-		saved-- // the line that begins them
 	}
 	return moved, saved
 }
