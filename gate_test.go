@@ -18,7 +18,7 @@ const metaPackage = module + "/internal/store/meta"
 // one as parameter. Who cannot name them goes through the gate.
 var transactions = map[string]string{
 	"internal/gate":                "opens them for all others",
-	"internal/access/identity":     "reads who asks, before anybody is known to the gate",
+	"internal/access/identity":     "reads who asks, before the gate knows the caller",
 	"internal/store/meta":          "declares them",
 	"internal/store/meta/metatest": "tests them",
 	"internal/store/meta/sqlstore": "implements them",

@@ -127,7 +127,7 @@ func TestLog(t *testing.T) {
 	var log bytes.Buffer
 	r := kontortest.Start(t, kontortest.Options{Log: &log})
 	status(t, r, r.Password(t), "GET", "/v2/nowhere/tags/list")
-	r.Stop() // and no one writes any more
+	r.Stop() // and nothing writes now
 	if !strings.Contains(log.String(), "path=/v2/nowhere/tags/list status=404") {
 		t.Errorf("log:\n%s", &log)
 	}

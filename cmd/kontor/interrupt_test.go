@@ -288,7 +288,7 @@ func TestApplyInterrupted(t *testing.T) {
 	i.heals("--json")
 
 	i.scene()
-	gone := make(chan struct{}) // nobody waits for the answer any more
+	gone := make(chan struct{}) // the client has stopped waiting for the answer
 	p = i.start("apply", "-y", "--parallelism", "1")
 	i.gate.at(1, true, func() bool {
 		i.signal(p, os.Interrupt)

@@ -148,7 +148,7 @@ func TestOneServerAtATime(t *testing.T) {
 	if d := cmp.Diff(local("localhost:1"), got); err != nil || !yes || d != "" {
 		t.Errorf("Running = %v, %v (-want +got):\n%s", yes, err, d)
 	}
-	// Looking did not let anybody in.
+	// Looking let no one in.
 	_, err = datadir.Open(t.Context(), path)
 	wantError(t, err, datadir.ErrInUse, inUse)
 

@@ -165,7 +165,7 @@ func Session(ctx context.Context, c ConnectConfig) (aws.Config, error) {
 
 func (c ConnectConfig) sts(cfg aws.Config) *sts.Client {
 	return sts.NewFromConfig(cfg, func(o *sts.Options) {
-		// The first call tells whether anybody is there at all.
+		// The first call tells whether there is a server at all.
 		o.Retryer = retryer(notThere)
 		if c.Target.Endpoint != "" {
 			o.BaseEndpoint = aws.String(c.Target.Endpoint)

@@ -14,7 +14,7 @@ type Objects struct {
 	// Uses are in the order of the objects.
 	Uses []Use
 	// Looked counts the objects that hold containers, Ended the pods that
-	// have ended for good and use nothing any more.
+	// have ended for good and no longer use anything.
 	Looked, Ended int
 	// Unknown counts the objects without containers by kind, such as Service.
 	Unknown map[string]int

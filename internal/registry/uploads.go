@@ -266,7 +266,7 @@ func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
 }
 
 // link makes committed content a blob of the repository, and ends the upload.
-// What the repository has already is linked anew, so that it stays for the
+// What the repository has already is linked again, so that it stays for the
 // image that is being pushed.
 func (c *Caller) link(ctx context.Context, at ecr.Repo, u meta.Upload, digest ecr.Digest, size int64) (BlobInfo, error) {
 	var (

@@ -344,7 +344,7 @@ func (c *counted) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.end = true
-	_ = c.r.Close() // nothing is read of it any more
+	_ = c.r.Close() // it is no longer read
 	if failed != nil {
 		return *failed
 	}

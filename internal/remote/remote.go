@@ -11,7 +11,7 @@
 //     host only, not to the storage that it redirects to;
 //   - a call ends: what says nothing for a time is given up. There is no limit
 //     on how long something may take that goes on;
-//   - every error is an *Error, but for the end of a context and the failure of
+//   - every error is an *Error, except the end of a context and the failure of
 //     content to send. It names registry, repository, object, action and, for a
 //     denial, the permission that lacks.
 //

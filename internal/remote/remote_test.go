@@ -389,7 +389,7 @@ func TestLogins(t *testing.T) {
 	}
 }
 
-// A credential is renewed before it ends, and when it is not accepted any more.
+// A credential is renewed before it ends, and when it is no longer accepted.
 func TestCredentialsAreRenewed(t *testing.T) {
 	w := start(t, "ecr", nil, "app")
 	c := remotetest.NewContent(4)
@@ -729,7 +729,7 @@ func TestTriesAgain(t *testing.T) {
 			w.waits = nil
 			w.proxy.On("", 1, tt.effect)
 			if tt.do == nil {
-				// An hour is longer than anybody waits for.
+				// An hour is longer than anyone waits.
 				if err := manifest(); ecr.CodeOf(err) != ecr.CodeThrottling || len(w.proxy.Requests()) != 1 {
 					t.Errorf("%v after %v", err, w.proxy.Requests())
 				}

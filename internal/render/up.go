@@ -70,7 +70,7 @@ func Up(w io.Writer, r Ready, o Options) error {
 			pr.linef(plain, "%s", l)
 		}
 		changes := rollout.NewPlan(reg.Plan).Changes
-		// what was there is not any more
+		// what was there is gone
 		for _, g := range grouped(slices.DeleteFunc(changes, func(c rollout.Change) bool { return c.Op == plan.OpCreate }), o) {
 			pr.group(g, false, o)
 		}

@@ -210,7 +210,7 @@ func (r *restoration) tags(ctx context.Context, m meta.Manifest, to *RestoredIma
 const binPage = 100
 
 // referrers brings back what referred to e's image and was deleted with it or
-// after it. What was deleted before was not wanted any more even then.
+// after it. What was deleted before was unwanted even then.
 func (r *restoration) referrers(ctx context.Context, e meta.BinEntry) error {
 	for ref, err := range meta.Pages(0, binPage, func(after int64, limit int) ([]meta.BinEntry, error) {
 		return r.tx.Retention().ListBinReferrers(ctx, r.at.In, r.at.Name, e.Manifest.Image.Digest, after, limit)

@@ -40,7 +40,7 @@ const (
 const (
 	previewLife = 24 * time.Hour
 	// previewPatience is after what time a preview that is still in progress
-	// has failed: no one works at it any more.
+	// has failed: no one is working on it.
 	previewPatience = 10 * time.Minute
 )
 

@@ -92,7 +92,7 @@ func TestFullDisk(t *testing.T) {
 	location := w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "")), 202).header.Get("Location")
 	w.refused(w.do(w.basic(here, password, "PATCH", location, big)), 503, ociFull)
 	w.want(w.do(w.basic(here, password, "GET", location, "")), 404)
-	// Nothing of it takes space: but for a little that the database grew.
+	// Nothing of it takes space, except for a little that the database grew.
 	if after := space(); after+(1<<20) < before {
 		t.Errorf("%d bytes are free, %d were", after, before)
 	}

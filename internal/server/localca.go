@@ -109,7 +109,7 @@ func (f LocalFiles) makeServer(ca *x509.Certificate, caKey *ecdsa.PrivateKey, ho
 
 // sign makes a key and a certificate for it, signed by the parent or, without
 // one, by itself. The key's file comes first: a key without a certificate is
-// made anew, a certificate without its key would not be.
+// made again, a certificate without its key would not be.
 func sign(t, parent *x509.Certificate, parentKey *ecdsa.PrivateKey, certFile, keyFile string) (*ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

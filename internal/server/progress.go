@@ -58,7 +58,7 @@ func (b *guardedBody) setDeadline(d time.Duration) {
 	_ = b.rc.SetReadDeadline(at)
 }
 
-// Read reads. It sets the deadline anew whenever enough has come.
+// Read reads. It moves the deadline whenever enough has come.
 func (b *guardedBody) Read(p []byte) (int, error) {
 	if err := b.hold(); err != nil {
 		return 0, err
@@ -85,7 +85,7 @@ func (b *guardedBody) finish() {
 	}
 }
 
-// end notes that the body is not read any more, and reports whether it was.
+// end notes that the body is no longer read, and reports whether it was.
 func (b *guardedBody) end() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

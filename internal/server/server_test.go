@@ -88,7 +88,7 @@ func TestShutdownLetsUploadsFinish(t *testing.T) {
 	w.want(w.do(w.basic(here, w.password(here, pusher), "PUT", a.header.Get("Location")+"?digest="+string(d), "")), 201)
 }
 
-// untilRefused returns when nobody listens at host any more.
+// untilRefused returns when host no longer accepts connections.
 func untilRefused(t *testing.T, host string) {
 	t.Helper()
 	for t.Context().Err() == nil {

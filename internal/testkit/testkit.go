@@ -282,7 +282,7 @@ func (w *World) DeleteImages(from ecr.Repo, ds ...ecr.Digest) {
 	}
 }
 
-// Collect takes away what no one needs any more.
+// Collect takes away what is no longer needed.
 func (w *World) Collect() jobs.Collected {
 	w.T.Helper()
 	got, err := w.Jobs.Collect(w.T.Context())

@@ -87,7 +87,7 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) (failure 
 			fmt.Fprintf(&script, "cat >%s <<'KONTOR_END'\n%sKONTOR_END\n", quote(s.file), text)
 		case notRun:
 		}
-		// What runs on in the background must not write here any more.
+		// What runs on in the background must no longer write here.
 		fmt.Fprintf(&script, "echo >%s\n", quote(out+".done"))
 	}
 	file := filepath.Join(scratch, "script")

@@ -65,7 +65,7 @@ func OpenRun(ctx context.Context, e *Env, cfg run.Config, data string) (*run.Run
 }
 
 // deployMemory is how many bytes Go's runtime takes before it collects what is
-// not used any more rather than take more. A plan of 10,000 repositories uses
+// no longer used rather than take more. A plan of 10,000 repositories uses
 // less at once; a larger one takes what it needs.
 const deployMemory = 136 << 20
 

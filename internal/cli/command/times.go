@@ -24,7 +24,7 @@ func ParseWhen(flag, s string, now time.Time) (time.Time, error) {
 	return now.Add(-d), nil
 }
 
-// maxDuration is longer than anybody plans, and shorter than what time.Duration
+// maxDuration is longer than any plan, and shorter than what time.Duration
 // holds.
 const maxDuration = 100 * 365 * 24 * time.Hour
 

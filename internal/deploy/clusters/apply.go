@@ -209,7 +209,7 @@ func (r role) leave(ctx context.Context) error {
 	return err
 }
 
-// Stale lists why c, a plan of earlier, does not fit the account any more; none
+// Stale lists why c, a plan of earlier, no longer fits the account; none
 // when it does, also after it was applied in part.
 func Stale(c plan.Cluster, people []proof.Principal) []string {
 	var out []string

@@ -207,7 +207,7 @@ func keepers(all []lifecycle.Image, users map[string][]string) map[string]bool {
 	return keep
 }
 
-// stale sorts the tags that no one needs any more. all are the images without
+// stale sorts the tags that are no longer needed. all are the images without
 // them.
 func (c *Change) stale(all []lifecycle.Image, tags map[string]string, policy string, now time.Time) error {
 	if len(tags) == 0 {

@@ -16,7 +16,7 @@ type End string
 const (
 	// Nothing is deleted.
 	Nothing End = ""
-	// LeftFile: those that the file does not name any more.
+	// LeftFile: those that the file no longer names.
 	LeftFile End = "left-file"
 	// Everything that carries the stack's tag, and nothing else is done.
 	Everything End = "everything"

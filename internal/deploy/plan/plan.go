@@ -203,7 +203,7 @@ type Code string
 
 // The findings of a diff.
 const (
-	// CodeLeftFile: a repository of this stack is not in the file any more.
+	// CodeLeftFile: a repository of this stack is no longer in the file.
 	CodeLeftFile Code = "KON2001"
 	// CodeForeignStack: a repository of the file belongs to another stack.
 	CodeForeignStack Code = "KON2002"

@@ -30,7 +30,7 @@ const MaxBodyBytes = 16 << 20
 
 // Config is what a Handler is made of.
 type Config struct {
-	// Retention serves the operations, but for what Jobs does by hand. Both
+	// Retention serves the operations, except what Jobs does by hand. Both
 	// are required.
 	Retention *retention.Service
 	Jobs      *jobs.Jobs

@@ -64,7 +64,7 @@ func TestMutabilityOnEveryPath(t *testing.T) {
 							w.want(again, 201)
 						}
 					}
-					// What is immutable can be deleted, and pushed anew then.
+					// What is immutable can be deleted, and then pushed again.
 					w.want(w.do("DELETE", "/v2/app/manifests/"+string(tag), ""), 202)
 					w.push("app", string(tag), second)
 				}

@@ -68,7 +68,7 @@ const (
 	// An image moved to the archive, or was brought back from there.
 	JournalArchiveImage  JournalOp = "archive-image"
 	JournalActivateImage JournalOp = "activate-image"
-	// An image was purged: no entry has its manifest any more.
+	// An image was purged: no entry has its manifest now.
 	JournalPurgeImage JournalOp = "purge-image"
 )
 

@@ -171,7 +171,7 @@ func (w *writer) Commit(ctx context.Context, digests ...ecr.Digest) (ecr.Digest,
 	if err != nil {
 		return "", fmt.Errorf("committing upload %s: %w", w.key, w.takeBack(err))
 	}
-	// From here on there is no upload any more.
+	// From here on the upload is gone.
 	if err := w.s.fs.SyncDir(w.s.fan(w.key)); err != nil {
 		// Whether the name is durable is not known, and a second sync would
 		// not tell: the kernel reports an error once.
