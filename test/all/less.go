@@ -29,7 +29,7 @@ const testsOf = " [tests]"
 // testsThatDoLess finds, by package, the tests from which doesLess is reached. It
 // goes by names, and may find one too many; methods it follows within a package.
 func testsThatDoLess(all map[string]goPackage) (map[string][]string, error) {
-	uses := map[symbol][]symbol{}
+	users := map[symbol]map[symbol]bool{}
 	tests := map[string][]string{}
 	for pkg, p := range all {
 		for _, name := range slices.Concat(p.GoFiles, p.CgoFiles, p.TestGoFiles, p.XTestGoFiles) {
@@ -56,7 +56,12 @@ func testsThatDoLess(all map[string]goPackage) (map[string][]string, error) {
 			}
 			for _, decl := range file.Decls {
 				for _, s := range declared(in, decl) {
-					uses[s] = append(uses[s], usedIn(decl, visible, imports)...)
+					for _, used := range usedIn(decl, visible, imports) {
+						if users[used] == nil {
+							users[used] = map[symbol]bool{}
+						}
+						users[used][s] = true
+					}
 					if in != pkg && (strings.HasPrefix(s.name, "Test") || strings.HasPrefix(s.name, "Fuzz")) {
 						tests[pkg] = append(tests[pkg], s.name)
 					}
@@ -64,10 +69,25 @@ func testsThatDoLess(all map[string]goPackage) (map[string][]string, error) {
 			}
 		}
 	}
+	reached := map[symbol]bool{}
+	var reach func(symbol)
+	reach = func(s symbol) {
+		if !reached[s] {
+			reached[s] = true
+			for user := range users[s] {
+				reach(user)
+			}
+		}
+	}
+	for used := range users {
+		if slices.Contains(doesLess, used) || slices.Contains(doesLess, symbol{used.pkg, ""}) {
+			reach(used)
+		}
+	}
 	found := map[string][]string{}
 	for pkg, names := range tests {
 		for _, name := range names {
-			if reaches(symbol{pkg + testsOf, name}, uses, map[symbol]bool{}) {
+			if reached[symbol{pkg + testsOf, name}] {
 				found[pkg] = append(found[pkg], name)
 			}
 		}
@@ -117,15 +137,4 @@ func usedIn(decl ast.Decl, pkgs []string, imports map[string]string) (found []sy
 		return true
 	})
 	return found
-}
-
-func reaches(from symbol, uses map[symbol][]symbol, seen map[symbol]bool) bool {
-	if slices.ContainsFunc(doesLess, func(to symbol) bool { return from == to || to.name == "" && from.pkg == to.pkg }) {
-		return true
-	}
-	if seen[from] {
-		return false
-	}
-	seen[from] = true
-	return slices.ContainsFunc(uses[from], func(s symbol) bool { return reaches(s, uses, seen) })
 }
