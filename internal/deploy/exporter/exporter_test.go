@@ -280,7 +280,7 @@ func typed(t *testing.T, at string, kind, v any) {
 	t.Helper()
 	switch kind := kind.(type) {
 	case string:
-		ok := true
+		ok := false
 		switch x := v.(type) {
 		case string:
 			ok = kind == "string"
@@ -288,8 +288,6 @@ func typed(t *testing.T, at string, kind, v any) {
 			ok = kind == "boolean"
 		case map[string]any:
 			ok = kind == "json" || kind == "tag" && len(x) == 2 && x["Key"] != nil && x["Value"] != nil
-		default:
-			ok = false
 		}
 		if !ok {
 			t.Errorf("%s: %v is not a %s", at, v, kind)
