@@ -19,11 +19,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // do sends a request; an answer that is not 2xx is an error with its body.

@@ -13,13 +13,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/cli/command"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli"
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/report/rollout"

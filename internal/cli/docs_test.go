@@ -9,14 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/cli/command"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/kontor-registry/kontor/internal/cli"
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
+	"github.com/kontor-registry/kontor/internal/cli/command"
 )
 
 var update = flag.Bool("update", false, "regenerate docs/commands.md")

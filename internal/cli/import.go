@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"github.com/kontor-registry/kontor/internal/cli/command"
-	"github.com/kontor-registry/kontor/internal/report/words"
-
 	"context"
 	"fmt"
 	"maps"
@@ -12,12 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/importer"
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 func importCommand(e *command.Env) *cobra.Command {

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
-
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
@@ -20,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli/logincmd"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"

@@ -3,13 +3,12 @@ package cli
 import (
 	"fmt"
 
-	"github.com/kontor-registry/kontor/internal/report/words"
-
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 func validateCommand(e *command.Env) *cobra.Command {

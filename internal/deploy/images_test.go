@@ -9,13 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/testkit/push"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 	"github.com/kontor-registry/kontor/kontortest"
 	"github.com/kontor-registry/kontor/kontortest/awstest"
 )

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 const cliLifecycle = `{"rules":[{"rulePriority":1,"description":"keep little","selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"expire"}}]}`

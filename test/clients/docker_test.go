@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // descriptor is the part of an OCI descriptor that the tests look at.

@@ -17,10 +17,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/test/dockerd"
 )
 

@@ -18,14 +18,13 @@ import (
 	"testing"
 	"time"
 
-	kecr "github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/test/dockerd"
 )
 

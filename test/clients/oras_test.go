@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // oras goes to localhost by plain HTTP on its own, and reads docker's logins.

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // podman is podman's arguments for a store of the test's own, in a container

@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"strings"
 
-	kecr "github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // What goes through the ECR API.

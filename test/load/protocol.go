@@ -13,9 +13,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/aws/smithy-go"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // errKilled: the server was killed while it worked on the request, whose

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
-
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // newLoad has four clients do sixty operations each on a real server, which is

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/report/words"
-
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
@@ -22,6 +20,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/leases"
 	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/report/rollout"
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 

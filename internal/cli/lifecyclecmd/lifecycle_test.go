@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/testkit/push"
-
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 )
 
 // previewed is the part of preview's JSON that the tests look at.

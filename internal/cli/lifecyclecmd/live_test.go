@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/testkit/push"
-
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 	"github.com/kontor-registry/kontor/kontortest"
 	"github.com/kontor-registry/kontor/kontortest/awstest"
 )

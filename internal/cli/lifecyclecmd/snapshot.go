@@ -3,14 +3,13 @@ package lifecyclecmd
 import (
 	"fmt"
 
-	"github.com/kontor-registry/kontor/internal/report/words"
-
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 func snapshotCommand(e *command.Env) *cobra.Command {

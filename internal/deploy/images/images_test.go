@@ -10,13 +10,12 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"github.com/kontor-registry/kontor/internal/testkit/push"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/testkit/push"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -18,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/leasetags"
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/leases"
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 	"github.com/kontor-registry/kontor/kontortest"
 	"github.com/kontor-registry/kontor/kontortest/awstest"
 	"github.com/kontor-registry/kontor/lifecycle"

@@ -10,14 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ecrapi "github.com/aws/aws-sdk-go-v2/service/ecr"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/deploy/promote/amazon"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ecrapi "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/amazon"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/deploy/tokens"
 	"github.com/kontor-registry/kontor/internal/ecr"

@@ -30,8 +30,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/report/words"
-
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kontor-registry/kontor/internal/access"
@@ -39,6 +37,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/remote"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // Registry is a registry that images are promoted from or to.

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/testkit/push"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -21,6 +19,7 @@ import (
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/host/up"
+	"github.com/kontor-registry/kontor/internal/testkit/push"
 )
 
 func start(t *testing.T, folder, file string) (*up.Up, error) {
