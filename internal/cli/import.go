@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -167,7 +168,21 @@ func importFile(ctx context.Context, e *command.Env, o importOptions, language l
 	if stacks, ok := err.(*importer.StackError); ok {
 		return f, fmt.Errorf("%w: choose one with --stack, or repositories with --repository", stacks)
 	}
+	if err == nil && f.Repositories == 0 {
+		return f, o.nothing(len(seen.Hidden) > 0)
+	}
 	return f, err
+}
+
+// nothing says why there is nothing to write; hidden repositories were named.
+func (o *importOptions) nothing(hidden bool) error {
+	switch {
+	case hidden:
+		return errors.New("nothing to import: no repository could be read")
+	case len(o.repositories) > 0:
+		return fmt.Errorf("nothing to import: the registry has no repository that matches %s", words.And(o.repositories))
+	}
+	return errors.New("nothing to import: the registry has no repositories. Check --data, --account and --region")
 }
 
 // wants reports whether a repository is to be read.
