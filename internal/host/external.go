@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -38,14 +39,17 @@ func ParseExternals(list []string) (Externals, error) {
 	return all, nil
 }
 
-// Add gives the registry name a URL, unless x has one for it.
-func (x Externals) Add(name, text string) error {
-	if x[""] != nil || x[name] != nil {
+// Add gives the registry r of a file a URL, unless x has one for it.
+func (x Externals) Add(r datadir.Registry, text string) error {
+	if x[""] != nil || x[r.Name] != nil {
 		return nil
 	}
-	more, err := ParseExternals([]string{name + "=" + text})
+	more, err := ParseExternals([]string{r.Name + "=" + text})
+	if err != nil {
+		return err
+	}
 	maps.Copy(x, more)
-	return err
+	return fits(more[r.Name], r)
 }
 
 // ecrName is a host name of ECR's form.
@@ -68,10 +72,18 @@ func (x Externals) of(all []datadir.Registry, i int) (*url.URL, error) {
 	if u == nil {
 		return nil, nil
 	}
-	if m := ecrName.FindStringSubmatch(u.Hostname()); m != nil && (m[1] != string(r.Account) || m[2] != string(r.Region)) {
-		return nil, wrong("external URL %s: its name is of account %s in %s, and registry %s is of account %s in %s", u, m[1], m[2], r.Name, r.Account, r.Region)
+	if err := fits(u, r); err != nil {
+		return nil, wrong("%v", err)
 	}
 	return u, nil
+}
+
+// fits finds a URL in ECR's form that is not that of r.
+func fits(u *url.URL, r datadir.Registry) error {
+	if m := ecrName.FindStringSubmatch(u.Hostname()); m != nil && (m[1] != string(r.Account) || m[2] != string(r.Region)) {
+		return fmt.Errorf("external URL %s: its name is of account %s in %s, and registry %s is of account %s in %s", u, m[1], m[2], r.Name, r.Account, r.Region)
+	}
+	return nil
 }
 
 // check finds names of registries that there are not.

@@ -60,9 +60,10 @@ func Start(ctx context.Context, c Config) (*Up, error) {
 	external := host.Externals{}
 	maps.Copy(external, c.Host.External)
 	for _, t := range c.File.Frame(c.Registry).Targets {
-		c.Host.Registries = append(c.Host.Registries, datadir.Registry{Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region})
+		r := datadir.Registry{Name: t.Name, Account: t.Registry.Account, Region: t.Registry.Region}
+		c.Host.Registries = append(c.Host.Registries, r)
 		if t.ExternalURL != "" {
-			if err := external.Add(t.Name, t.ExternalURL); err != nil {
+			if err := external.Add(r, t.ExternalURL); err != nil {
 				return nil, err
 			}
 		}
