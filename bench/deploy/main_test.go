@@ -26,6 +26,7 @@ func TestCallsOfADeployment(t *testing.T) {
 	}
 	apply := reads(200)
 	apply["DescribeRepositories"] += 20 // by name, before a repository counts as new
+	apply["GetRegistryPolicy"] = 4      // what the changes mean for people depends on it, once for each registry
 	for _, op := range []string{"CreateRepository", "SetRepositoryPolicy", "PutLifecyclePolicy"} {
 		apply[op] = 20
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/race"
 	"github.com/kontor-registry/kontor/policy"
 )
 
@@ -262,8 +263,11 @@ func TestCertaintyIsWhatHappens(t *testing.T) {
 		}
 	})
 	t.Logf("%v", outcomes)
+	if race.Enabled {
+		return // so few worlds need not have all outcomes
+	}
 	for _, o := range []proof.Outcome{proof.Allowed, proof.Denied, proof.Depends, proof.Unseen} {
-		if outcomes[o] < 50 {
+		if outcomes[o] < 10 { // the rarest is drawn 200 times on average
 			t.Errorf("%s is drawn %d times only", o, outcomes[o])
 		}
 	}
