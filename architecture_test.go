@@ -85,6 +85,7 @@ var rooms = map[string]int{
 	"internal/deploy/promote":      32,
 
 	"internal/deploy/promote/amazon":    33,
+	"internal/deploy/promote/expiry":    31,
 	"internal/deploy/promote/history":   31,
 	"internal/deploy/promote/platforms": 31,
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/expiry"
 	"github.com/kontor-registry/kontor/internal/report/rollout"
 	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -109,7 +110,7 @@ func (p *printer) promotedContent(i promote.Image) {
 }
 
 // expiryOf says what the destination's lifecycle policy does with an image.
-func expiryOf(e *promote.Expiry) string {
+func expiryOf(e *expiry.Expiry) string {
 	by := ""
 	if e.Rule != 0 {
 		by = fmt.Sprintf(", by rule %d", e.Rule)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/expiry"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/render"
 	"github.com/kontor-registry/kontor/internal/report/rollout"
@@ -35,7 +36,7 @@ func samplePromotion() promote.Plan {
 				Signatures: []promote.Signature{{Tag: "sha256-1.sig"}},
 				Bytes:      promote.Bytes{Move: 3 << 20, Mount: 2048, There: 5},
 				Gates:      []history.Gate{{Name: "signature", Met: true, Detail: "exists, not verified"}, {Name: "verify", Met: true, Verified: true, Detail: "cosign"}, {Name: "sbom", Detail: "there is \x1bnone"}},
-				Expires:    &promote.Expiry{Action: lifecycle.Expire, At: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Rule: 2},
+				Expires:    &expiry.Expiry{Action: lifecycle.Expire, At: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Rule: 2},
 				Findings:   []promote.Finding{{Code: promote.CodeExpires, Severity: plan.Warning, Message: "soon"}},
 			},
 			{From: promotedRef("dev", "2.0"), To: promotedRef("prod", "2.0"), Status: promote.StatusRefused, Findings: []promote.Finding{{Code: promote.CodeTagTaken, Severity: plan.Error, Message: "taken"}}},

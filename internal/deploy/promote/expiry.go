@@ -2,38 +2,14 @@ package promote
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/expiry"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
-
-// soon is how near an image's end is a finding.
-const soon = 30 * 24 * time.Hour
-
-// Expiry is what the lifecycle policy of its destination does with an image.
-type Expiry struct {
-	// Action is expire or transition, keep when no rule acts on it as time passes
-	// alone.
-	Action lifecycle.ActionType `json:"action"`
-	// At is the first time at which a run acts on it; zero for never.
-	At time.Time `json:"at,omitzero"`
-	// Rule is the priority of the rule that acts, or owns the image; 0 for none.
-	Rule int `json:"rule,omitempty"`
-	// Policy is the rule's text.
-	Policy json.RawMessage `json:"policy,omitempty"`
-	// Rank is the image's place, 1 for the youngest, where the rule keeps the
-	// youngest Keep: it goes when as many are pushed.
-	Rank int `json:"rank,omitempty"`
-	Keep int `json:"keep,omitempty"`
-	// PushedAt is from when its age counts: the push of the same image, when it
-	// is there already.
-	PushedAt time.Time `json:"pushed_at"`
-}
 
 // expire says when the image would go at its destination, and by which rule.
 func (x *planner) expire(ctx context.Context) error {
@@ -56,61 +32,16 @@ func (x *planner) expire(ctx context.Context) error {
 		options = lifecycle.Options{}
 	}
 	now := x.cfg.Now().UTC()
-	all := x.arrived(&snapshot, now)
-	e, ok := options.Explain(policy, all, now, string(x.image.Digest))
-	if !ok {
-		return nil
+	x.image.Expires, err = expiry.Of(options, policy, x.arrived(&snapshot, now), now, x.image.Digest)
+	if err != nil || x.image.Expires == nil {
+		return err
 	}
-	out := &Expiry{Action: lifecycle.Keep, PushedAt: e.Image.PushedAt}
-	rule := e.Outcome.Owner
-	switch {
-	case e.Outcome.Action != lifecycle.Keep:
-		out.Action, out.At, rule = e.Outcome.Action, now, e.Outcome.Rule
-	case !e.Changes.IsZero():
-		// The engine says when; what then, it says for a moment later.
-		for i, o := range options.Decide(policy, all, e.Changes.Add(time.Second)) {
-			if all[i].Digest == string(x.image.Digest) && o.Action != lifecycle.Keep {
-				out.Action, out.At, rule = o.Action, e.Changes, o.Rule
-			}
-		}
-	}
-	out.Rule = rule
-	for i, r := range policy.Rules {
-		if r.Priority != rule {
-			continue
-		}
-		text, err := json.Marshal(lifecycle.Policy{Rules: policy.Rules[i : i+1]})
-		if err != nil {
-			return err
-		}
-		out.Policy = text
-		if r.Selection.CountType == lifecycle.ImageCountMoreThan {
-			out.Rank, out.Keep = e.Outcome.Rank, r.Selection.CountNumber
-		}
-	}
-	x.image.Expires = out
-	if out.Action == lifecycle.Expire && out.At.Sub(now) <= soon {
+	if e := x.image.Expires; e.Soon(now) {
 		x.image.find(CodeExpires, plan.Warning, "rule %d of the lifecycle policy of %s/%s deletes the image %s: %s",
-			out.Rule, x.to.registry.Name, x.to.name, when(out.At, now), remedy(out, now))
+			e.Rule, x.to.registry.Name, x.to.name, e.When(now), e.Remedy(now))
 	}
 	x.warnOfReferrers(policy, snapshot)
 	return nil
-}
-
-func when(at, now time.Time) string {
-	if !at.After(now) {
-		return "at its next run"
-	}
-	days := int(at.Sub(now).Hours()/24 + 0.5)
-	return fmt.Sprintf("in %s, on %s", count(max(days, 1), "day"), at.Format("2006-01-02"))
-}
-
-// remedy says what helps against the end of an image.
-func remedy(e *Expiry, now time.Time) string {
-	if now.Sub(e.PushedAt) > 24*time.Hour {
-		return fmt.Sprintf("its age counts from %s, when it was pushed there first: keep its tag with keep:, or lengthen the rule", e.PushedAt.Format("2006-01-02"))
-	}
-	return "keep its tag with keep:, or lengthen the rule"
 }
 
 // destination is what the target's repository has, or will have when it is made.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/promote/expiry"
 	"github.com/kontor-registry/kontor/internal/deploy/promote/history"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -79,7 +80,7 @@ type Image struct {
 	Gates []history.Gate `json:"gates,omitempty"`
 	// Expires is when a lifecycle policy takes the image at its destination; nil
 	// where that is not known, or there is none.
-	Expires *Expiry `json:"expires,omitempty"`
+	Expires *expiry.Expiry `json:"expires,omitempty"`
 	// Rights are those that the caller lacks.
 	Rights   []Right   `json:"rights,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
