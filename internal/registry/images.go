@@ -298,6 +298,7 @@ func (c *Caller) DescribeImages(ctx context.Context, at ecr.Repo, ids []ecr.Imag
 				return err
 			}
 			retention.Settle(&m.Image, now)
+			c.r.cfg.Retention.CountPulls(repo.ID, &m.Image)
 			if !slices.ContainsFunc(images, func(i ecr.Image) bool { return i.Digest == m.Image.Digest }) {
 				images = append(images, m.Image)
 			}
@@ -318,6 +319,7 @@ func (c *Caller) ListImageDetails(ctx context.Context, at ecr.Repo, status ecr.T
 		now := c.r.cfg.Now()
 		list, more, err := meta.Take(meta.Images(ctx, r, repo.ID, after, limit+1), limit, func(m *meta.Manifest) (bool, error) {
 			retention.Settle(&m.Image, now)
+			c.r.cfg.Retention.CountPulls(repo.ID, &m.Image)
 			return status.Selects(len(m.Image.Tags) > 0) && (len(of) == 0 || slices.Contains(of, m.Image.Status)), nil
 		})
 		for _, m := range list {

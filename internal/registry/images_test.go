@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -371,6 +372,15 @@ func TestImageMetadata(t *testing.T) {
 	}
 	if _, err := f.Manifest(ctx, to, ecr.ImageID{Tag: "v1"}); err != nil {
 		t.Fatal(err)
+	}
+	unstored := get(d).LastPulledAt // before it is
+	all, _, err := f.ListImageDetails(ctx, to, ecr.TagStatusTagged, "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(all, func(i ecr.Image) bool { return i.Digest == d })
+	if !unstored.Equal(f.Now()) || at < 0 || !all[at].LastPulledAt.Equal(f.Now()) {
+		t.Errorf("just pulled, but the last pull is at %s, in the list %+v", unstored, all)
 	}
 	if err := f.Retention.FlushPulls(ctx); err != nil || !get(d).LastPulledAt.Equal(f.Now()) {
 		t.Errorf("pulled at %s (%v)", get(d).LastPulledAt, err)

@@ -57,6 +57,17 @@ func (r *pullRecorder) take() []meta.Pull {
 // Pulled takes note of pulls, without waiting for a commit.
 func (s *Service) Pulled(pulls ...meta.Pull) { s.pulls.record(pulls...) }
 
+// CountPulls gives an image of a repository the time of its last pull, where that
+// is not stored yet. Other processes on the same database know it once it is.
+func (s *Service) CountPulls(repo meta.RepositoryID, i *ecr.Image) {
+	s.pulls.mu.Lock()
+	at := s.pulls.last[pulled{repo, i.Digest}]
+	s.pulls.mu.Unlock()
+	if at.After(i.LastPulledAt) {
+		i.LastPulledAt = time.UnixMicro(at.UnixMicro()).UTC() // as it will be stored
+	}
+}
+
 // PullsPending is how many images have a pull time that is not stored yet.
 func (s *Service) PullsPending() int {
 	s.pulls.mu.Lock()
