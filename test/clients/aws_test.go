@@ -88,9 +88,14 @@ func TestAWSCLI(t *testing.T) {
 	k.ok(skopeoBin, "login", "--tls-verify=false", "--authfile", filepath.Join(k.home, "other.json"), "-u", "AWS", "-p", password, k.host)
 	k.fails(nil, skopeoBin, "login", "--tls-verify=false", "--authfile", filepath.Join(k.home, "other.json"), "-u", "AWS", "-p", password+"x", k.host)
 
-	// What is not built says so, and never succeeds.
-	k.fails([]string{"PutReplicationConfiguration"},
-		awsBin, k.awsArgs([]string{"ecr", "put-replication-configuration", "--replication-configuration", "rules=[]"})...)
+	// What is not built says so, and never succeeds; "none" is what there is.
+	var none struct{ ReplicationConfiguration struct{ Rules []any } }
+	k.aws(&none, "ecr", "put-replication-configuration", "--replication-configuration", "rules=[]")
+	if none.ReplicationConfiguration.Rules == nil {
+		t.Error("put-replication-configuration without rules answers none")
+	}
+	k.fails([]string{"PutReplicationConfiguration"}, awsBin, k.awsArgs([]string{"ecr", "put-replication-configuration",
+		"--replication-configuration", "rules=[{destinations=[{region=eu-west-1,registryId=000000000000}]}]"})...)
 }
 
 // TestAWSCLIRetag follows the documented recipe: the manifest of one tag, put
