@@ -32,7 +32,7 @@ func (x *transfer) writeRecord(ctx context.Context) error {
 	}
 	r := history.Record{
 		From: x.from.imageName(x.image.From), To: x.to.imageName(x.image.To), Digest: x.image.Digest, Replaces: x.image.ToDigest, Tag: x.image.To.Tag,
-		Principal: cmp.Or(x.to.registry.Principal, x.cfg.Principal), Time: x.cfg.Now().UTC().Truncate(time.Second), Route: x.image.Route, Plan: x.image.intent(), Gates: x.image.Gates,
+		Principal: cmp.Or(x.to.registry.Principal, x.cfg.Principal), Time: x.cfg.Now().UTC().Truncate(time.Millisecond), Route: x.image.Route, Plan: x.image.intent(), Gates: x.image.Gates,
 	}
 	// Where the tag was on another image, the same may have been done before, and
 	// undone.
