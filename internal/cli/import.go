@@ -40,8 +40,8 @@ the repository. Otherwise they are written as they are. If most repositories sha
 a setting, it goes into defaults. With --exact, a policy is written as it is
 wherever a plan would show a difference, if only in a description.
 
-Notices say what the file does not: what is left out, and which actions that only
-read somebody gains or loses.`,
+Notices say what the file does not: what is left out, and who gains or
+loses actions that only read.`,
 		Example: `  kontor import --account 111111111111 --region us-east-2 -o kontor.yaml
   kontor import --data ./registry --repository 'team/*'
   kontor import -f kontor.yaml --target prod --exact`,

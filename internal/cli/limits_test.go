@@ -19,7 +19,7 @@ func TestLimitFlags(t *testing.T) {
 	}
 	s := clitest.New(t)
 	s.Want(s.Run("up", "--limit", "requests"), 2, "--limit requests: want NAME=VALUE, such as requests=100")
-	s.Want(s.Run("up", "--limit", "request=1"), 2, `--limit there is no limit "request": there are connections, requests,`)
+	s.Want(s.Run("up", "--limit", "request=1"), 2, `--limit request is not a limit: want one of connections, requests,`)
 	s.Env["KONTOR_LIMITS"] = "requests=100, blob-bytes=1XiB"
 	s.Want(s.Run("up"), 2, `KONTOR_LIMITS blob-bytes: "1XiB" is not a number above 0, such as 100, 64MiB or 10GiB, or none`)
 }

@@ -533,7 +533,7 @@ func (l *Limits) Set(name, value string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("there is no limit %q: there are %s", name, strings.Join(LimitNames(), ", "))
+	return fmt.Errorf("%s is not a limit: want one of %s", name, strings.Join(LimitNames(), ", "))
 }
 
 func parseNumber(s string, size bool) (int64, bool) {

@@ -47,7 +47,7 @@ func (s *shares) give(owner string, n int64) {
 }
 
 // owners are the open connections, and whose they are: the user's or role's that
-// made the last request on it, "" while nobody did.
+// made the last request on it, "" before the first.
 type owners struct {
 	shares *shares
 

@@ -70,7 +70,7 @@ func notationVerify(ctx context.Context, folder, image string) error {
 	return err
 }
 
-// notationKey is a key with a certificate of its own.
+// notationKey is a key with its certificate.
 type notationKey struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate

@@ -2,7 +2,7 @@
 // and the AWS CLI.
 //
 // What it writes describes the repositories completely, so that the other tool
-// takes them over without a change: nothing is created anew, nothing deleted. The
+// takes them over without a change: nothing is created or deleted. The
 // same repositories give the same bytes. It is pure, and does not write settings of
 // registries, such as replication.
 //
@@ -78,7 +78,7 @@ func policyText(r state.Repository) (string, error) {
 	return d.String(), nil
 }
 
-// names gives each thing a name of its own: one that is taken gets
+// names gives each thing a unique name: one that is taken gets
 // a number, after the string before.
 type names map[string]bool
 

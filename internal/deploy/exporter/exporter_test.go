@@ -343,7 +343,7 @@ func decode(t *testing.T, text []byte, v any) {
 	}
 }
 
-// Policies that nobody can read are errors, and never left out.
+// Unreadable policies are errors, and never left out.
 func TestPoliciesThatCannotBeRead(t *testing.T) {
 	for name, write := range forms {
 		for _, r := range []state.Repository{{Name: "app", Policy: "{"}, {Name: "app", Lifecycle: "[]"}} {

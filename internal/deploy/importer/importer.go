@@ -1,7 +1,7 @@
 // Package importer makes a file of what exists: the shortest one that means the
 // same as the settings of the repositories of a registry.
 //
-// A policy gets fields of its own, such as keep_last_images, only where these
+// A policy becomes fields, such as keep_last_images, only where these
 // have the same effect. That is not assumed but tried, with the engines that
 // decide about images and requests: on images and principals made for the two
 // policies, the outcomes must be the same. Where they are not, the policy is
@@ -257,7 +257,7 @@ func (w *writer) compileAll(defaults settings, entries []*entry) ([]state.Reposi
 	return f.Desired(w.observed.Target.Registry).Repositories, nil
 }
 
-// firstOf is what is wrong with a file that nobody has seen, without its place.
+// firstOf is what is wrong with a file that was not shown, without its place.
 func firstOf(err error) error {
 	if list, ok := err.(spec.Errors); ok && len(list) > 0 {
 		_, field, _ := strings.Cut(list[0].Field, ".")

@@ -8,7 +8,7 @@ import (
 
 // Effects is what a change does to the images of a repository and to the people
 // who use it. Package effects computes it. Each part is nil where the change can
-// have no such effect, or nobody looked.
+// have no such effect, or were not looked for.
 type Effects struct {
 	Images *ImageEffects  `json:"images,omitempty"`
 	Access *AccessEffects `json:"access,omitempty"`

@@ -183,7 +183,7 @@ func (x *transfer) makeRepository(ctx context.Context) error {
 	}
 }
 
-// writeTag sets the tag, unless somebody else has set it meanwhile.
+// writeTag sets the tag, unless it was set meanwhile by others.
 func (x *transfer) writeTag(ctx context.Context) error {
 	if x.image.ToDigest == x.image.Digest {
 		return nil

@@ -60,7 +60,7 @@ func deletions(t *testing.T, s meta.Store) {
 	}
 	refused(t, s, meta.ErrNotFound, begin(missing))
 	update(t, s, begin(old))
-	refused(t, s, meta.ErrNotFound, begin(old)) // it is no repository any longer
+	refused(t, s, meta.ErrNotFound, begin(old)) // it was deleted
 	diff(t, []meta.Deletion{{Repository: old, Registry: registry, Name: "app", At: noon.Add(time.Microsecond), Actor: "arn", RequestID: "request"}}, all())
 	if !pending("app") || pending("stays") {
 		t.Error("the wrong name is being deleted")

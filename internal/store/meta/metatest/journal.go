@@ -88,7 +88,7 @@ func journalQueries(t *testing.T, s meta.Store) {
 		return r.Retention().QueryJournal(ctx, meta.JournalQuery{Registry: registry}, 0, 10)
 	}) {
 		if e.Body != nil {
-			t.Errorf("entry %d has a body of %d bytes that nobody asked for", e.Seq, len(e.Body))
+			t.Errorf("entry %d has a body of %d bytes that was not asked for", e.Seq, len(e.Body))
 		}
 	}
 
