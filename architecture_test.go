@@ -26,6 +26,7 @@ var rooms = map[string]int{
 	"internal/budget":     0,
 	"internal/jsonpos":    0,
 	"internal/jsonscan":   0,
+	"internal/latergc":    0,
 	"internal/lazyregexp": 0,
 	"internal/spelling":   0,
 	"internal/race":       0,
