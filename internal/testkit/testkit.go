@@ -54,6 +54,7 @@ type Settings struct {
 	BlobGrace      time.Duration
 	ActivationTime time.Duration
 	UploadAge      time.Duration
+	ClaimTime      time.Duration
 	MaxExpire      retention.MaxExpire
 	TestClock      *retention.TestClock
 	Passed         func() time.Duration
@@ -84,6 +85,7 @@ type World struct {
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	now       *time.Time // the image clock, of all processes
+	dir       string     // of Blobs
 }
 
 // Keeping are the settings of a registry that restores what it deleted for so
@@ -101,7 +103,8 @@ func Open(t testing.TB, s Settings) *World {
 // OpenOn returns a World on a database, which it closes.
 func OpenOn(t testing.TB, s Settings, m meta.Store) *World {
 	t.Helper()
-	b, err := disk.Open(disk.Config{Dir: filepath.Join(t.TempDir(), "blobs")})
+	dir := filepath.Join(t.TempDir(), "blobs")
+	b, err := disk.Open(disk.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +114,7 @@ func OpenOn(t testing.TB, s Settings, m meta.Store) *World {
 		}
 	})
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	w := &World{T: t, Settings: s, Meta: m, Blobs: b, now: &noon}
+	w := &World{T: t, Settings: s, Meta: m, Blobs: b, now: &noon, dir: dir}
 	w.build()
 	return w
 }
@@ -141,6 +144,21 @@ func (w *World) With(change func(*Settings)) *World {
 	return other.Set(change)
 }
 
+// Replica is With, with a blob store of its own on w's files: only the database
+// knows what the other process does. wrap, where it is set, stands before the store.
+func (w *World) Replica(change func(*Settings), wrap func(blob.Store) blob.Store) *World {
+	w.T.Helper()
+	b, err := disk.Open(disk.Config{Dir: w.dir})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	other := *w
+	if other.Blobs = b; wrap != nil {
+		other.Blobs = wrap(b)
+	}
+	return other.Set(change)
+}
+
 // As is w whose own operations are p's.
 func (w *World) As(p access.Principal) *World {
 	other := *w
@@ -167,7 +185,7 @@ func (w *World) build() {
 	})
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
-		ActivationTime: s.ActivationTime, Passed: s.Passed, Log: s.Log,
+		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, Passed: s.Passed, Log: s.Log,
 	})
 	w.Jobs = jobs.New(jobs.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,

@@ -101,6 +101,7 @@ func dialect() sqlstore.Dialect {
 		BeginWrite:    []string{beginSerializable + "LOCK TABLE update_gate IN ROW SHARE MODE; SAVEPOINT fn"},
 		BeginAlone:    []string{beginSerializable + "LOCK TABLE update_gate IN EXCLUSIVE MODE; SAVEPOINT fn"},
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn; SAVEPOINT fn"},
+		Now:           "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		In:            func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
 		Strings:       func(list []string) any { return list },
 		Rows: func(alias string, n int) string {

@@ -128,6 +128,7 @@ func dialect() sqlstore.Dialect {
 		BeginAlone:    begin,
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn", "SAVEPOINT fn"},
 		OneWriter:     true,
+		Now:           "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 		In: func(column string, n int) string {
 			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
 		},

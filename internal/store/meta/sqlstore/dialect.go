@@ -33,6 +33,9 @@ type Dialect struct {
 	// that BeginWrite opened, so that it sees everything at any time.
 	OneWriter bool
 
+	// Now is an expression: the database's clock, in microseconds since 1970, when
+	// the statement runs.
+	Now string
 	// In is a condition: column is among the strings of parameter $n, which
 	// holds what Strings made of them.
 	In      func(column string, n int) string

@@ -63,6 +63,9 @@ type queries struct {
 	anyLinks         string
 	blobsByKey       string
 	uploadKeys       string
+	selectUpload     string
+	claimUpload      string
+	renewUpload      string
 	useLinks         string
 	hideLinks        string
 	touchLinks       string
@@ -103,9 +106,13 @@ func makeQueries(d *Dialect) queries {
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
 		sharedBlobs: `SELECT DISTINCT digest FROM blob_links
 			WHERE repository_id <> $1 AND idle_since IS NULL AND ` + d.In("digest", 2) + ` ORDER BY digest`,
-		anyLinks:   `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
-		blobsByKey: `SELECT digest, key, size_bytes, created_at FROM blobs WHERE ` + d.In("key", 1) + ` ORDER BY key`,
-		uploadKeys: `SELECT key FROM uploads WHERE ` + d.In("key", 1) + ` ORDER BY key`,
+		anyLinks:     `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		blobsByKey:   `SELECT digest, key, size_bytes, created_at FROM blobs WHERE ` + d.In("key", 1) + ` ORDER BY key`,
+		uploadKeys:   `SELECT key FROM uploads WHERE ` + d.In("key", 1) + ` ORDER BY key`,
+		selectUpload: `SELECT ` + uploadColumns(d.Now) + `FROM uploads `,
+		claimUpload: `UPDATE uploads SET claim = claim + 1, claimed_until = ` + d.Now + ` + $3, wanted = FALSE
+			WHERE id = $1 AND repository_id = $2 AND claimed_until <= ` + d.Now + ` RETURNING ` + uploadColumns(d.Now),
+		renewUpload: `UPDATE uploads SET claimed_until = ` + d.Now + ` + $3 WHERE id = $1 AND claim = $2 RETURNING wanted`,
 		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
 			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
 		hideLinks: `UPDATE blob_links SET idle_since = $3, hidden = TRUE
