@@ -43,6 +43,9 @@ type Config struct {
 	Log *slog.Logger
 	// UploadAge is how long an upload may lie untouched. Default 24 hours.
 	UploadAge time.Duration
+	// OrphanWait is how long a file stays that was found to be an orphan. 0 is not
+	// at all.
+	OrphanWait time.Duration
 	// JournalTime is how long the journal is kept; 0 is for ever.
 	JournalTime time.Duration
 	// LifecycleEvery is how often to run the lifecycle policies. Default

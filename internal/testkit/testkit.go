@@ -55,6 +55,7 @@ type Settings struct {
 	ActivationTime time.Duration
 	UploadAge      time.Duration
 	ClaimTime      time.Duration
+	OrphanWait     time.Duration
 	MaxExpire      retention.MaxExpire
 	TestClock      *retention.TestClock
 	Passed         func() time.Duration
@@ -116,6 +117,9 @@ func OpenOn(t testing.TB, s Settings, m meta.Store) *World {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	w := &World{T: t, Settings: s, Meta: m, Blobs: b, now: &noon, dir: dir}
 	w.build()
+	if err := w.Jobs.CheckInstallation(t.Context()); err != nil { // as a server does when it starts
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -189,7 +193,7 @@ func (w *World) build() {
 	})
 	w.Jobs = jobs.New(jobs.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
-		UploadAge: s.UploadAge, JournalTime: s.JournalTime, Log: s.Log,
+		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
 	})
 	w.content, w.kept = w.Registry.As(Admin), w.Retention.As(Admin)
 }

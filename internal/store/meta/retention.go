@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 )
 
 // RetentionReader reads what is kept next to the content: what went and why,
@@ -119,6 +120,12 @@ type Collector interface {
 	// returns the removed, whose files may go after the commit, and how many
 	// it looked at: fewer than limit mean that there were no others.
 	DeleteUnusedBlobs(ctx context.Context, limit int) (gone []Blob, looked int, err error)
+	// NoteOrphans notes that the files under keys belong to no row, and returns in
+	// byte order those that were noted at least wait ago by the database's clock.
+	NoteOrphans(ctx context.Context, keys []blob.Key, wait time.Duration) ([]blob.Key, error)
+	// ForgetOrphans removes at most limit notes that were not made again since
+	// before, and returns how many.
+	ForgetOrphans(ctx context.Context, before time.Time, limit int) (int, error)
 	// DropBlobs removes, at once, the links of repo to those of ds that no
 	// image of it refers to, the hidden links that other repositories have to
 	// them, and then those of the blobs that have neither a link nor a place
@@ -230,6 +237,8 @@ type PreviewWriter interface {
 
 // JobReader reads what jobs remember.
 type JobReader interface {
+	// Now is the time of the database's clock, the same for every process.
+	Now(ctx context.Context) (time.Time, error)
 	// JobState returns what was put last under name, or ErrNotFound.
 	JobState(ctx context.Context, name string) ([]byte, error)
 }

@@ -52,6 +52,8 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"leases", leases},
 		{"lifecycle previews", previews},
 		{"job states", jobStates},
+		{"orphans", orphans},
+		{"database time", databaseTime},
 		{"uploads", uploads},
 		{"upload claims", uploadClaims},
 		{"upload order", uploadOrder},

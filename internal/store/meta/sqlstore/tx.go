@@ -66,6 +66,9 @@ type queries struct {
 	selectUpload     string
 	claimUpload      string
 	renewUpload      string
+	noteOrphans      string
+	dueOrphans       string
+	now              string
 	useLinks         string
 	hideLinks        string
 	touchLinks       string
@@ -113,6 +116,10 @@ func makeQueries(d *Dialect) queries {
 		claimUpload: `UPDATE uploads SET claim = claim + 1, claimed_until = ` + d.Now + ` + $3, wanted = FALSE
 			WHERE id = $1 AND repository_id = $2 AND claimed_until <= ` + d.Now + ` RETURNING ` + uploadColumns(d.Now),
 		renewUpload: `UPDATE uploads SET claimed_until = ` + d.Now + ` + $3 WHERE id = $1 AND claim = $2 RETURNING wanted`,
+		noteOrphans: `INSERT INTO orphans (key, since, seen) SELECT o.value, ` + d.Now + `, ` + d.Now + ` FROM ` + d.Rows("o", 1) + ` WHERE TRUE
+			ON CONFLICT (key) DO UPDATE SET seen = excluded.seen`,
+		dueOrphans: `SELECT key FROM orphans WHERE ` + d.In("key", 1) + ` AND since <= ` + d.Now + ` - $2 ORDER BY key`,
+		now:        `SELECT ` + d.Now,
 		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
 			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
 		hideLinks: `UPDATE blob_links SET idle_since = $3, hidden = TRUE
