@@ -59,6 +59,7 @@ func (j *Jobs) SweepOrphans(ctx context.Context, before time.Time) (Removed, err
 				return err
 			}
 			done.Count++
+			progressed(ctx, 1)
 			done.SizeBytes += f.SizeBytes
 		}
 		return nil

@@ -41,6 +41,7 @@ func (j *Jobs) ExpireUploads(ctx context.Context, before time.Time) (Removed, er
 			if ok {
 				gone++
 				done.Count++
+				progressed(ctx, 1)
 				done.SizeBytes += u.Progress.Offset
 			}
 		}

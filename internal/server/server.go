@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -212,6 +213,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	work := jobs.Config{
 		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
 		UploadAge: cfg.UploadAge, OrphanWait: orphanWait, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+		Replica: replica(), OneProcess: cfg.Meta.OneProcess(),
 	}
 	if cfg.Observer != nil {
 		work.Done = cfg.Observer.Job
@@ -227,6 +229,15 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	return s, nil
+}
+
+// replica is a name of this process: that of its machine and a random part.
+func replica() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "-" + string(blob.NewKey()[:6])
 }
 
 // Identity gives access to the server's users and keys.

@@ -56,6 +56,7 @@ type Settings struct {
 	UploadAge      time.Duration
 	ClaimTime      time.Duration
 	OrphanWait     time.Duration
+	Replica        string
 	MaxExpire      retention.MaxExpire
 	TestClock      *retention.TestClock
 	Passed         func() time.Duration
@@ -194,6 +195,7 @@ func (w *World) build() {
 	w.Jobs = jobs.New(jobs.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
 		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
+		Replica: s.Replica,
 	})
 	w.content, w.kept = w.Registry.As(Admin), w.Retention.As(Admin)
 }

@@ -38,6 +38,9 @@ type Dialect struct {
 	// Now is an expression: the database's clock, in microseconds since 1970, when
 	// the statement runs.
 	Now string
+	// SkipLocked ends a query for the row to be changed: it locks the row, and passes
+	// over those that others have locked. Empty where one transaction writes at a time.
+	SkipLocked string
 	// In is a condition: column is among the strings of parameter $n, which
 	// holds what Strings made of them.
 	In      func(column string, n int) string
