@@ -296,3 +296,30 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// The name of a store that was told once is told after a loss of power.
+func TestInstallationSurvives(t *testing.T) {
+	d := crashfs.New()
+	want, err := openAt(t, "/var/kontor/blobs", &crashfs.FS{Disk: d}).Installation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := range d.Crashes(d.Len(), crashfs.Variants()) {
+		got, err := openAt(t, "/var/kontor/blobs", &crashfs.FS{Disk: c.Disk()}).Installation(t.Context())
+		if err != nil || got != want {
+			t.Errorf("%s: the name is %q, was %q: %v", c, got, want, err)
+		}
+	}
+}
+
+// A file that is no name is not replaced: another store's database would take it.
+func TestDamagedInstallation(t *testing.T) {
+	dir := t.TempDir()
+	s := openAt(t, dir, nil)
+	if err := os.WriteFile(filepath.Join(dir, "installation"), []byte("what"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := s.Installation(t.Context()); err == nil {
+		t.Errorf("got the name %q", id)
+	}
+}
