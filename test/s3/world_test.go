@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -187,14 +188,6 @@ func multiparts(t testing.TB, bucket string) int {
 	return len(out.Uploads)
 }
 
-// wantEmpty checks that nothing is left in the bucket.
-func wantEmpty(t testing.TB, bucket string) {
-	t.Helper()
-	if names, n := objects(t, bucket), multiparts(t, bucket); len(names)+n > 0 {
-		t.Errorf("left in the bucket: %q and %d multipart uploads", names, n)
-	}
-}
-
 // content is size reproducible bytes, different for each seed.
 func content(seed uint64, size int) []byte {
 	b := make([]byte, size)
@@ -213,4 +206,13 @@ func appendTo(t testing.TB, s blob.Store, key blob.Key, p blob.Progress, b []byt
 		t.Fatal(err)
 	}
 	return w
+}
+
+// replace puts other content in a blob's place, past the store.
+func replace(t testing.TB, bucket string, key blob.Key, b []byte) {
+	t.Helper()
+	name := "registry/blobs/" + string(key[:2]) + "/" + string(key)
+	if _, err := client().PutObject(context.Background(), &awss3.PutObjectInput{Bucket: &bucket, Key: &name, Body: bytes.NewReader(b)}); err != nil {
+		t.Fatal(err)
+	}
 }

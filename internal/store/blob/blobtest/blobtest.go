@@ -30,6 +30,9 @@ type Traits struct {
 	// Inline: the bytes of small uploads are in their Progress. The store lists no
 	// such upload, and cannot know that it has ended.
 	Inline bool
+	// Broken: connections to the store break, so that what was deleted while it is
+	// read may be an error.
+	Broken bool
 }
 
 // place is where the store of one test is kept.

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -42,16 +43,23 @@ func newClient(ctx context.Context, cfg *Config) (*s3.Client, func(*s3.Options),
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(cfg.Region),
 		config.WithHTTPClient(transport(cfg.AnswerTimeout)),
+		// Not the SDK's adaptive mode: one answer SlowDown makes it let requests of
+		// all uploads wait for each other, longer than clients wait.
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
-				o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) {
-					o.MaxAttempts, o.MaxBackoff = cfg.Attempts, cfg.MaxBackoff
-					// The bound is the attempts; a budget over all requests would
-					// fail pushes for what happened to others.
-					o.RateLimiter = ratelimit.None
-				})
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts, o.MaxBackoff = cfg.Attempts, cfg.MaxBackoff
+				// The bound is the attempts; a budget over all requests would fail
+				// pushes for what happened to others.
+				o.RateLimiter = ratelimit.None
+				o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+					if isCutOff(err) {
+						return aws.TrueTernary
+					}
+					return aws.UnknownTernary
+				}))
 			})
 		}),
+		config.WithLogger(logging.Nop{}),
 		// Whoever does not need a checksum may not know it; ours are computed here.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
@@ -161,7 +169,7 @@ func (s *Store) failed(right, name string, err error) error {
 		return fmt.Errorf("the store refuses %s: give the right to the credentials of Kontor: %w", what, err)
 	case answer == http.StatusInsufficientStorage:
 		return fmt.Errorf("%w: %s: %w", blob.ErrNoSpace, what, err)
-	case answer == 0 || answer >= 500 || answer == http.StatusTooManyRequests || isThrottle(err) || code == "RequestTimeout" || code == "InternalError":
+	case answer == 0 || answer >= 500 || isCutOff(err) || answer == http.StatusTooManyRequests || isThrottle(err) || code == "RequestTimeout" || code == "InternalError":
 		return fmt.Errorf("%w: %s: %w", blob.ErrUnavailable, what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
@@ -170,6 +178,12 @@ func (s *Store) failed(right, name string, err error) error {
 // isThrottle reports whether the store asks for fewer requests, with whatever status.
 func isThrottle(err error) bool {
 	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
+}
+
+// isCutOff reports whether an answer was not whole.
+func isCutOff(err error) bool {
+	var e *smithy.DeserializationError
+	return errors.As(err, &e)
 }
 
 // unknown reports whether a request may have been carried out though it failed.
