@@ -3,18 +3,12 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
-	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/host/serve"
 )
-
-// envConfig stands in for --config.
-const envConfig = "KONTOR_CONFIG"
 
 // serveOptions are the flags of `kontor serve`.
 type serveOptions struct {
@@ -44,7 +38,7 @@ second signal ends it at once.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), e, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", fmt.Sprintf("read the configuration from `FILE` (default the environment alone; env %s)", envConfig))
+	f.StringVar(&o.config, "config", "", fmt.Sprintf("read the configuration from `FILE` (default the environment alone; env %s)", command.EnvConfig))
 	command.Must(cmd.MarkFlagFilename("config", "yaml", "yml", "json"))
 	f.BoolVar(&o.check, "check", false, "check the configuration and the files that it names, say what would be served, and exit (default false)")
 	f.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the configuration and exit (default false)")
@@ -56,7 +50,7 @@ func runServe(ctx context.Context, e *command.Env, o serveOptions) (err error) {
 		_, err := e.Stdout.Write(serve.Schema())
 		return err
 	}
-	c, err := loadServe(e, o.config)
+	c, err := e.ServeConfig(o.config)
 	if err != nil {
 		return err
 	}
@@ -106,19 +100,6 @@ func runServe(ctx context.Context, e *command.Env, o serveOptions) (err error) {
 	case <-s.Ended():
 		return fmt.Errorf("the registry stopped: %w", s.Err())
 	}
-}
-
-// loadServe reads the configuration called name, that of the environment for "".
-func loadServe(e *command.Env, name string) (*serve.Config, error) {
-	name = e.Setting(name, envConfig, "")
-	if name == "" {
-		return serve.Load(nil, e.Getenv)
-	}
-	b, err := os.ReadFile(filepath.Clean(name))
-	if err != nil {
-		return nil, fmt.Errorf("--config: %w", err)
-	}
-	return serve.Load(&lang.Source{Name: name, Data: b}, e.Getenv)
 }
 
 func sayLines(e *command.Env, lines []serve.Line) error {

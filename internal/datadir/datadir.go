@@ -184,20 +184,32 @@ func (d *Dir) openMeta(ctx context.Context) error {
 // OpenReader opens the folder next to the server that may run on it, to read
 // what it knows. It makes nothing. ErrEmpty.
 func OpenReader(ctx context.Context, path string) (*Dir, error) {
-	d := &Dir{Path: path}
+	return OpenReaderWith(ctx, path, Given{})
+}
+
+// OpenReaderWith is OpenReader for who is given some of what the folder would
+// have.
+func OpenReaderWith(ctx context.Context, path string, given Given) (*Dir, error) {
+	d := &Dir{Path: path, given: given, Meta: given.Meta, Blobs: given.Blobs}
 	switch {
+	case d.Meta != nil:
 	case !d.has("kontor.db") && d.has("installation"):
 		return nil, explain(path, ErrElsewhere)
 	case !d.has("kontor.db"):
 		return nil, empty(path)
-	case !d.has("master.key"):
+	case given.Key == nil && !d.has("master.key"):
 		return nil, explain(path, errNoKey)
 	}
 	var err error
-	if d.Key, err = identity.LoadMasterKey(d.file("master.key")); err == nil {
+	if given.Key != nil {
+		d.Key = *given.Key
+	} else {
+		d.Key, err = identity.LoadMasterKey(d.file("master.key"))
+	}
+	if err == nil && d.Meta == nil {
 		err = d.openMeta(ctx)
 	}
-	if err == nil {
+	if err == nil && d.Blobs == nil {
 		var blobs *disk.Store
 		if blobs, err = disk.OpenReader(disk.Config{Dir: d.file("blobs")}); err == nil {
 			d.Blobs = blobs

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -54,39 +55,52 @@ type Stores struct {
 // Open opens the data of c, for one process, and makes sure that its parts belong
 // together.
 func (c *Config) Open(ctx context.Context) (_ *Stores, err error) {
-	s := &Stores{}
+	s, installation, err := c.open(ctx, datadir.OpenWith)
+	if err == nil && installation != "" {
+		if err = bind(ctx, s.Meta, s.Blobs, installation); err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	return s, err
+}
+
+// OpenReader opens the data of c to read it, next to the servers that may use it.
+func (c *Config) OpenReader(ctx context.Context) (*Stores, error) {
+	s, _, err := c.open(ctx, datadir.OpenReaderWith)
+	return s, err
+}
+
+func (c *Config) open(ctx context.Context, folder func(context.Context, string, datadir.Given) (*datadir.Dir, error)) (s *Stores, installation string, err error) {
+	s = &Stores{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	given := datadir.Given{Key: &c.key}
+	var given datadir.Given
+	if filepath.Clean(c.Settings.MasterKeyFile) != filepath.Join(c.Settings.Data, "master.key") {
+		given.Key = &c.key
+	}
 	if c.Settings.Storage.S3 != nil {
-		return nil, errors.New("storage.s3: this build of kontor keeps blobs in a folder only: leave storage out, and give data")
+		return s, "", errors.New("storage.s3: this build of kontor keeps blobs in a folder only: leave storage out, and give data")
 	}
 	if at := c.Settings.Database.URL; at != "" {
 		db, err := postgres.Open(ctx, postgres.Config{URL: at})
 		if err != nil {
-			return nil, err
+			return s, "", err
 		}
 		given.Meta = db
 		s.close = append(s.close, db.Close)
 	}
 	s.Meta, s.Blobs = given.Meta, given.Blobs
-	installation := ""
 	if c.Settings.Data != "" {
-		if s.dir, err = datadir.OpenWith(ctx, c.Settings.Data, given); err != nil {
-			return nil, err
+		if s.dir, err = folder(ctx, c.Settings.Data, given); err != nil {
+			return s, "", err
 		}
 		s.close = append(s.close, s.dir.Close)
 		s.Meta, s.Blobs, installation = s.dir.Meta, s.dir.Blobs, s.dir.Installation
 	}
-	if installation != "" {
-		if err := bind(ctx, s.Meta, s.Blobs, installation); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
+	return s, installation, nil
 }
 
 // Close closes them.
