@@ -115,6 +115,8 @@ var rooms = map[string]int{
 	"internal/host":    62,
 	"internal/host/up": 65,
 
+	"internal/host/serve": 65,
+
 	"kontortest":                70,
 	"kontortest/awstest":        71,
 	"internal/cli/command":      71,
@@ -155,6 +157,7 @@ var confined = []struct {
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
 	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter"}},
 	{"oras.land/", []string{"internal/remote"}},
+	{"github.com/pires/", []string{"internal/host/serve"}},
 	{"golang.org/x/time", []string{"internal/remote"}},
 }
 
