@@ -64,6 +64,7 @@ var rooms = map[string]int{
 	"internal/deploy/plan":         20,
 	"internal/deploy/exporter":     31,
 	"internal/deploy/importer":     31,
+	"internal/deploy/foreign":      31,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
 	"internal/deploy/effects":      25,
@@ -149,7 +150,7 @@ var confined = []struct {
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
-	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter"}},
+	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter", "internal/deploy/foreign"}},
 	{"oras.land/", []string{"internal/remote"}},
 	{"golang.org/x/time", []string{"internal/remote"}},
 }
