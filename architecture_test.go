@@ -65,6 +65,7 @@ var rooms = map[string]int{
 	"internal/deploy/exporter":     31,
 	"internal/deploy/importer":     31,
 	"internal/deploy/foreign":      31,
+	"internal/deploy/wording":      22,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
 	"internal/deploy/effects":      25,
