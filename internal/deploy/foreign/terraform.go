@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
@@ -22,6 +24,7 @@ import (
 type module struct {
 	*reader
 	locals    map[string]*local
+	types     map[string]hclsyntax.Expression // of variables that have one
 	values    map[string]cty.Value
 	blocks    []*hclsyntax.Block // resources and modules, in order
 	byAddress map[string]*hclsyntax.Block
@@ -43,7 +46,7 @@ type scope map[string]cty.Value
 
 func newModule(r *reader) *module {
 	return &module{
-		reader: r, locals: map[string]*local{}, values: map[string]cty.Value{},
+		reader: r, locals: map[string]*local{}, types: map[string]hclsyntax.Expression{}, values: map[string]cty.Value{},
 		byAddress: map[string]*hclsyntax.Block{}, names: map[string]cty.Value{}, busy: map[string]bool{},
 	}
 }
@@ -80,6 +83,10 @@ func (m *module) add(s lang.Source) {
 		case b.Type == "locals":
 			for name, a := range b.Body.Attributes {
 				m.locals[name] = &local{expr: a.Expr}
+			}
+		case b.Type == "variable" && len(b.Labels) == 1:
+			if a := b.Body.Attributes["type"]; a != nil {
+				m.types[b.Labels[0]] = a.Expr
 			}
 		case b.Type == "resource" && len(b.Labels) == 2:
 			m.blocks = append(m.blocks, b)
@@ -473,6 +480,10 @@ func (m *module) resolve(t hcl.Traversal, s scope, tree map[string]any) *Finding
 		if !ok {
 			return unknown("var.%s has no value in the files: pass a .tfvars file that sets it", step(1))
 		}
+		v, err := converted(v, m.types[step(1)])
+		if err != nil {
+			return unknown("the value of var.%s does not fit its type: %v", step(1), err)
+		}
 		put(tree, v, "var", step(1))
 		return nil
 	case "data":
@@ -491,6 +502,22 @@ func (m *module) resolve(t hcl.Traversal, s scope, tree map[string]any) *Finding
 		return nil
 	}
 	return unknown("%s is not known before Terraform runs", written(t))
+}
+
+// converted is a variable's value as its type has it, with the defaults of optional
+// attributes; type is nil for any.
+func converted(v cty.Value, kind hclsyntax.Expression) (cty.Value, error) {
+	if kind == nil {
+		return v, nil
+	}
+	want, defaults, diags := typeexpr.TypeConstraintWithDefaults(kind)
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	if defaults != nil && !v.IsNull() {
+		v = defaults.Apply(v)
+	}
+	return convert.Convert(v, want)
 }
 
 func (m *module) local(name string, unknown func(string, ...any) *Finding) (cty.Value, *Finding) {
