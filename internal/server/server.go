@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,9 +84,12 @@ type Config struct {
 	// Organizations says which organization accounts are in; nil for none, then
 	// policies on organizations match nobody.
 	Organizations access.Organizations
-	// TrustedProxies are those whose X-Forwarded-Host and X-Forwarded-Proto say
-	// what the client sent.
+	// TrustedProxies are those whose X-Forwarded-For, X-Forwarded-Host and
+	// X-Forwarded-Proto say who the client is and what it sent.
 	TrustedProxies []netip.Prefix
+	// Drain is how long requests are still taken when the server is told to stop,
+	// while /readyz answers 503 already: time for a load balancer to notice.
+	Drain time.Duration
 	// Grace is how long requests that run when the server is told to stop may
 	// go on. Default 15 seconds.
 	Grace time.Duration
@@ -100,7 +104,14 @@ type Binding struct {
 	// External, where it is set, is how clients reach it: a scheme and a host
 	// with its port, for example of a proxy. Addresses in answers have it;
 	// otherwise they have the host that the request was sent to.
-	External  *url.URL
+	External *url.URL
+	// Hosts are names that requests for it are sent to besides, with a port or
+	// without, for any port. Names of ECR's form need not be listed.
+	Hosts []string
+	// ByHost: the server's registries share listeners. The name that a request is
+	// sent to says which registry it is for; docker's requests to other names are
+	// refused. The first binding has the listeners, others may have none.
+	ByHost    bool
 	Listeners []net.Listener
 	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
 	TLS *tls.Config
@@ -256,8 +267,21 @@ func (s *Server) Retention() *retention.Service { return s.retention }
 // Run serves until ctx is done, then lets running requests finish for a
 // while. It returns nil after an orderly stop.
 func (s *Server) Run(ctx context.Context) error {
+	told, drained := ctx, make(chan struct{})
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(drained)
+		<-ctx.Done()
+		s.stopping.Store(true)
+		if told.Err() != nil { // and no listener has failed
+			time.Sleep(s.cfg.Drain)
+		}
+		return nil
+	})
 	for _, b := range s.cfg.Bindings {
+		if len(b.Listeners) == 0 {
+			continue // another's are for it, too
+		}
 		waiting := &unused{}
 		hs := &http.Server{
 			Handler:           s.handler(b),
@@ -275,9 +299,11 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		for _, l := range b.Listeners {
 			g.Go(func() error {
-				serve := func(l net.Listener) error { return hs.Serve(framedListener{l}) }
+				serve := hs.Serve
 				if b.TLS != nil {
 					serve = func(l net.Listener) error { return hs.ServeTLS(l, "", "") }
+				} else {
+					l = framedListener{l}
 				}
 				if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 					return fmt.Errorf("serving on %s: %w", l.Addr(), err)
@@ -286,8 +312,7 @@ func (s *Server) Run(ctx context.Context) error {
 			})
 		}
 		g.Go(func() error {
-			<-ctx.Done()
-			s.stopping.Store(true)
+			<-drained
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 			defer cancel()
 			defer time.AfterFunc(unusedGrace, waiting.close).Stop()
@@ -298,22 +323,27 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		})
 	}
-	g.Go(func() error { return s.flushPulls(ctx) })
 	g.Go(func() error { return s.jobs.Run(ctx) })
+	// As long as there are requests.
+	flush, flushed := context.WithCancel(context.WithoutCancel(ctx))
+	var flusher sync.WaitGroup
+	flusher.Go(func() { s.flushPulls(flush) })
 	err := g.Wait()
+	flushed()
+	flusher.Wait()
 	// Requests that ended last may have pulled.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultGrace)
 	defer cancel()
 	return errors.Join(err, s.retention.FlushPulls(last))
 }
 
-func (s *Server) flushPulls(ctx context.Context) error {
+func (s *Server) flushPulls(ctx context.Context) {
 	tick := time.NewTicker(pullFlush)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 			s.observePending(ctx)
 			if err := s.retention.FlushPulls(ctx); err != nil && ctx.Err() == nil {

@@ -125,7 +125,7 @@ func associated(header []byte, kind Kind, id string) []byte {
 }
 
 // LoadMasterKey reads the key at path. The file must hold exactly
-// MasterKeySize bytes and be readable by its owner only. errors.Is(err,
+// MasterKeySize bytes and be readable by its owner only, or by root and a group. errors.Is(err,
 // fs.ErrNotExist) when there is none.
 func LoadMasterKey(path string) (MasterKey, error) {
 	info, err := os.Stat(path)
@@ -135,8 +135,14 @@ func LoadMasterKey(path string) (MasterKey, error) {
 	if !info.Mode().IsRegular() {
 		return MasterKey{}, fmt.Errorf("master key %s: not a regular file", path)
 	}
-	// Windows has no such bits; there the folder's access list protects it.
-	if perm := info.Mode().Perm(); perm&0o077 != 0 && runtime.GOOS != "windows" {
+	// Windows has no such bits; there the folder's access list protects it. A file
+	// of root's may be read by its group: so Kubernetes gives a secret to a
+	// process that is not root's.
+	others := fs.FileMode(0o077)
+	if ownedByRoot(info) {
+		others = 0o037
+	}
+	if perm := info.Mode().Perm(); perm&others != 0 && runtime.GOOS != "windows" {
 		return MasterKey{}, fmt.Errorf("master key %s: mode %04o lets other users read it; run: chmod 600 %s", path, perm, path)
 	}
 	if info.Size() != MasterKeySize {

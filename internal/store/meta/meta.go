@@ -233,6 +233,12 @@ type ImageReader interface {
 	// StatManifest is Manifest without body and annotations: what it costs does
 	// not grow with their size.
 	StatManifest(ctx context.Context, repo RepositoryID, d ecr.Digest) (Manifest, error)
+	// FindImage returns the image that id names, by its tag if it has one, as
+	// StatManifest does but without its tags: what it costs does not grow with
+	// their number. With a tag, the digest of id is ignored. ErrNotFound.
+	FindImage(ctx context.Context, repo RepositoryID, id ecr.ImageID) (Manifest, error)
+	// ManifestBody returns the exact bytes pushed, or ErrNotFound.
+	ManifestBody(ctx context.Context, repo RepositoryID, d ecr.Digest) ([]byte, error)
 	// LargestImage returns the greatest SizeBytes of those of ds that are images
 	// of repo, 0 for none. What it costs does not grow with their bodies.
 	LargestImage(ctx context.Context, repo RepositoryID, ds []ecr.Digest) (int64, error)
