@@ -178,6 +178,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"ListBin":           func(ctx context.Context) error { _, _, err := c.ListBin(ctx, to.In, to.Name, 0, 10); return err },
 		"Usage":             func(ctx context.Context) error { _, err := c.Usage(ctx, to); return err },
 		"Collect":           func(ctx context.Context) error { _, err := w.Jobs.As(p).Collect(ctx, to.In); return err },
+		"ListJobs":          func(ctx context.Context) error { _, err := w.Jobs.As(p).ListJobs(ctx, to.In); return err },
 		"RestoreImage":      func(ctx context.Context) error { _, err := c.RestoreImage(ctx, to, d); return err },
 		"PurgeImage":        func(ctx context.Context) error { _, err := c.PurgeImage(ctx, to, d, "leaked"); return err },
 		"Journal": func(ctx context.Context) error {
@@ -252,7 +253,7 @@ func TestMissingRepository(t *testing.T) {
 		switch name {
 		case "CreateRepository", "ListRepositories", "TaggedRepositories", "Scanning": // which tells what is missing
 			continue
-		case "ListBin", "PurgeImage", "Journal", "Collect": // what they are about outlives repositories
+		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
 		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",

@@ -25,7 +25,7 @@ var reads = []string{
 	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "StartScan", "RegistryPolicy",
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
-	"ListBin", "Journal", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
+	"ListBin", "Journal", "ListJobs", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
 	"ListPullTimeExclusions", "DescribePullThroughCacheRules", "DescribeCreationTemplates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
 }
 

@@ -196,13 +196,12 @@ func (j *Jobs) loop(ctx context.Context, job job) {
 // once does a job once, if that is for this process; now, also when another one did
 // it a short time ago.
 func (j *Jobs) once(ctx context.Context, job job, now bool) {
-	var (
-		removed Removed
-		err     error
-	)
-	if ran := true; job.all {
-		removed, err = protect(ctx, job.do)
-	} else if removed, ran, err = j.lead(ctx, job, now); !ran {
+	do := j.lead
+	if job.all {
+		do = j.alone
+	}
+	removed, ran, err := do(ctx, job, now)
+	if !ran {
 		return
 	}
 	if j.cfg.Done != nil && ctx.Err() == nil {
@@ -215,6 +214,12 @@ func (j *Jobs) once(ctx context.Context, job job, now bool) {
 	case removed.Count > 0:
 		j.cfg.Log.InfoContext(ctx, "job done", "job", job.name, "removed", removed.Count, "bytes", removed.SizeBytes)
 	}
+}
+
+// alone does a job without regard to other processes.
+func (j *Jobs) alone(ctx context.Context, job job, _ bool) (Removed, bool, error) {
+	removed, err := protect(ctx, job.do)
+	return removed, true, err
 }
 
 // protect makes an error of a panic, so that a defect in a job does not end

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -114,8 +113,8 @@ func progressed(ctx context.Context, n int) {
 
 var opListJobs = gate.Op("ListJobs", "kontor:ListJobs")
 
-// List returns the jobs that were ever begun, of all processes.
-func (c *Caller) List(ctx context.Context, in ecr.RegistryID) ([]meta.JobLease, error) {
+// ListJobs returns the jobs that were ever begun, of all processes.
+func (c *Caller) ListJobs(ctx context.Context, in ecr.RegistryID) ([]meta.JobLease, error) {
 	var all []meta.JobLease
 	err := c.gate.Read(ctx, opListJobs, func(ctx context.Context, v *gate.View) error {
 		if _, err := v.EnterRegistry(ctx, in); err != nil {
@@ -125,8 +124,5 @@ func (c *Caller) List(ctx context.Context, in ecr.RegistryID) ([]meta.JobLease, 
 		all, err = v.Retention().JobLeases(ctx)
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("listing jobs: %w", err)
-	}
-	return all, nil
+	return all, err
 }

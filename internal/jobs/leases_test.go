@@ -28,7 +28,7 @@ func onBoth(t *testing.T, f func(t *testing.T, one, two *testkit.World)) {
 
 func listed(t *testing.T, w *testkit.World) meta.JobLease {
 	t.Helper()
-	all, err := w.Jobs.As(testkit.Admin).List(t.Context(), testkit.Home)
+	all, err := w.Jobs.As(testkit.Admin).ListJobs(t.Context(), testkit.Home)
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%+v, %v", all, err)
 	}

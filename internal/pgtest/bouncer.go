@@ -70,7 +70,7 @@ max_client_conn = 1000
 		if err := cmd.Process.Kill(); err != nil {
 			t.Error(err)
 		}
-		<-exited
+		<-exited //nolint:errcheck // it was killed
 	})
 	q := url.Values{"host": {dir}, "port": {"6432"}, "user": {"postgres"}}
 	through := u.Scheme + "://" + u.Path + "?" + q.Encode()

@@ -70,7 +70,7 @@ func (s *server) kill() error {
 		return err
 	}
 	select {
-	case <-s.exited:
+	case <-s.exited: //nolint:errcheck // it was killed
 		s.postgres = nil
 		return nil
 	case <-time.After(time.Minute):

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -171,4 +172,31 @@ func (m *claim) end(ctx context.Context) {
 		}
 	}
 	m.release()
+}
+
+// drop deletes the upload's row, unless another request has claimed it.
+func (m *claim) drop(ctx context.Context, op gate.Operation) error {
+	err := m.c.gate.ChangeRepository(context.WithoutCancel(ctx), op, m.at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
+		if err := tx.DeleteUpload(ctx, m.upload.ID, m.upload.Claim); !errors.Is(err, meta.ErrNotFound) {
+			return changedUpload(m.at, m.upload, err)
+		}
+		return nil
+	})
+	m.ended = err == nil
+	return err
+}
+
+// abandon ends an upload that cannot go on, with what was received. Where the
+// claim has passed to another request, that request goes on with it.
+func (m *claim) abandon(ctx context.Context, op gate.Operation, w blob.Writer) error {
+	if err := m.holds(ctx); err != nil {
+		return errors.Join(err, leave(ctx, w))
+	}
+	return errors.Join(w.Abort(), m.drop(ctx, op))
+}
+
+// leave ends a writer and keeps what others have of its upload.
+func leave(ctx context.Context, w blob.Writer) error {
+	_, err := w.Suspend(context.WithoutCancel(ctx))
+	return err
 }

@@ -92,7 +92,7 @@ func (c *Caller) AppendUpload(ctx context.Context, at ecr.Repo, id meta.UploadID
 	defer mine.end(ctx)
 	received := receive(w, mine.reader(body))
 	if received.store != nil {
-		return 0, errors.Join(spaceError(received.store), c.abandon(ctx, opAppendUpload, at, mine, w))
+		return 0, errors.Join(spaceError(received.store), mine.abandon(ctx, opAppendUpload, w))
 	}
 	if err := c.suspend(ctx, opAppendUpload, at, mine, w, received.client); err != nil {
 		return 0, err
@@ -107,7 +107,7 @@ func (c *Caller) openUpload(ctx context.Context, op gate.Operation, at ecr.Repo,
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := c.openClaimed(ctx, mine.upload, from)
+	w, err := c.r.openClaimed(ctx, mine.upload, from)
 	if err != nil {
 		mine.end(ctx)
 		return nil, nil, err
@@ -115,11 +115,11 @@ func (c *Caller) openUpload(ctx context.Context, op gate.Operation, at ecr.Repo,
 	return mine, w, nil
 }
 
-func (c *Caller) openClaimed(ctx context.Context, u meta.Upload, from int64) (blob.Writer, error) {
+func (r *Registry) openClaimed(ctx context.Context, u meta.Upload, from int64) (blob.Writer, error) {
 	if from != AnyOffset && from != u.Progress.Offset {
 		return nil, ecr.Errorf(ecr.CodeInvalidLayerPart, "First byte of the layer part is %d instead of %d", from, u.Progress.Offset)
 	}
-	w, err := c.r.cfg.Blobs.Append(ctx, u.Key, u.Progress)
+	w, err := r.cfg.Blobs.Append(ctx, u.Key, u.Progress)
 	switch {
 	case errors.Is(err, blob.ErrNotFound):
 		return nil, &ecr.Error{Code: ecr.CodeUploadNotFound, Message: "The upload with id '" + string(u.ID) + "' was lost; start another", Err: err}
@@ -213,13 +213,13 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	defer mine.end(ctx)
 	received := receive(w, mine.reader(body))
 	if received.store != nil {
-		return BlobInfo{}, errors.Join(spaceError(received.store), c.abandon(ctx, opCompleteUpload, at, mine, w))
+		return BlobInfo{}, errors.Join(spaceError(received.store), mine.abandon(ctx, opCompleteUpload, w))
 	}
 	if received.client != nil {
 		return BlobInfo{}, errors.Join(received.client, c.suspend(ctx, opCompleteUpload, at, mine, w, received.client))
 	}
 	if err := c.checkParts(at, mine.upload, w); err != nil {
-		return BlobInfo{}, errors.Join(err, c.abandon(ctx, opCompleteUpload, at, mine, w))
+		return BlobInfo{}, errors.Join(err, mine.abandon(ctx, opCompleteUpload, w))
 	}
 	if err := mine.holds(ctx); err != nil {
 		return BlobInfo{}, errors.Join(err, leave(ctx, w))
@@ -232,27 +232,12 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	digest, err := w.Commit(ctx, digests...)
 	if errors.Is(err, blob.ErrDigestMismatch) {
 		wrong := &ecr.Error{Code: ecr.CodeInvalidLayer, Message: "None of the provided layer digests match the calculated layer digest", Err: err}
-		return BlobInfo{}, errors.Join(wrong, c.dropUpload(ctx, opCompleteUpload, at, mine))
+		return BlobInfo{}, errors.Join(wrong, mine.drop(ctx, opCompleteUpload))
 	}
 	if err != nil {
 		return BlobInfo{}, spaceError(err)
 	}
 	return c.link(ctx, at, mine, digest, size)
-}
-
-// abandon ends an upload that cannot go on, with what was received. Where the
-// claim has passed to another request, that request goes on with it.
-func (c *Caller) abandon(ctx context.Context, op gate.Operation, at ecr.Repo, mine *claim, w blob.Writer) error {
-	if err := mine.holds(ctx); err != nil {
-		return errors.Join(err, leave(ctx, w))
-	}
-	return errors.Join(w.Abort(), c.dropUpload(ctx, op, at, mine))
-}
-
-// leave ends a writer and keeps what others have of its upload.
-func leave(ctx context.Context, w blob.Writer) error {
-	_, err := w.Suspend(context.WithoutCancel(ctx))
-	return err
 }
 
 // addPart counts n more bytes as a part. When they are torn, the client meant to
@@ -362,23 +347,10 @@ func (c *Caller) CancelUpload(ctx context.Context, at ecr.Repo, id meta.UploadID
 		return err
 	}
 	defer mine.end(ctx)
-	if err := c.dropUpload(ctx, opCancelUpload, at, mine); err != nil {
+	if err := mine.drop(ctx, opCancelUpload); err != nil {
 		return err
 	}
 	return c.r.cfg.Blobs.Discard(ctx, mine.upload.Key)
-}
-
-// dropUpload deletes the upload's row, unless another request has claimed it.
-func (c *Caller) dropUpload(ctx context.Context, op gate.Operation, at ecr.Repo, mine *claim) error {
-	u := mine.upload
-	err := c.gate.ChangeRepository(context.WithoutCancel(ctx), op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
-		if err := tx.DeleteUpload(ctx, u.ID, u.Claim); !errors.Is(err, meta.ErrNotFound) {
-			return changedUpload(at, u, err)
-		}
-		return nil
-	})
-	mine.ended = err == nil
-	return err
 }
 
 // spaceError says that the disk is full, or the store busy, where it is.

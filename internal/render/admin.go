@@ -135,6 +135,31 @@ func Collected(w io.Writer, r admin.CollectGarbageResponse, o Options) error {
 	return p.flush(w)
 }
 
+// Jobs writes the background jobs of a server, with what they did last.
+func Jobs(w io.Writer, r admin.ListJobsResponse, o Options) error {
+	p := newPrinter(o)
+	for _, j := range r.Jobs {
+		state := "waits"
+		switch {
+		case j.Running:
+			state = fmt.Sprintf("runs in %s since %s, %d removed so far", clean(j.Process), words.Moment(j.BeganAt), j.Progress)
+		case j.Last == nil || j.Last.EndedAt.Before(j.BeganAt):
+			state = fmt.Sprintf("was begun by %s at %s and did not end; another process takes over", clean(j.Process), words.Moment(j.BeganAt))
+		}
+		p.linef(bold, "%s: %s", clean(j.Name), state)
+		if last := j.Last; last != nil {
+			p.linef(plain, "  last run: ended %s, %d removed, %s", words.Moment(last.EndedAt), last.Removed, words.Bytes(last.SizeBytes))
+			if last.Error != "" {
+				p.linef(plain, "  failed: %s", clean(last.Error))
+			}
+		}
+	}
+	if len(r.Jobs) == 0 {
+		p.linef(plain, "No job was begun yet.")
+	}
+	return p.flush(w)
+}
+
 // Usage writes what the images of repositories take.
 func Usage(w io.Writer, u report.Usage, o Options) error {
 	p := newPrinter(o)

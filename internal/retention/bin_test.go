@@ -220,6 +220,7 @@ func TestBinHasItsOwnRights(t *testing.T) {
 			return err
 		},
 		"kontor:DescribeUsage":  func() error { _, err := keeping.Usage(ctx, to); return err },
+		"kontor:ListJobs":       func() error { _, err := f.Jobs.As(power).ListJobs(ctx, testkit.Home); return err },
 		"kontor:CollectGarbage": func() error { _, err := f.Jobs.As(power).Collect(ctx, testkit.Home); return err },
 	} {
 		testkit.WantCode(t, call(), ecr.CodeAccessDenied, name)

@@ -27,7 +27,7 @@ command if it is not running, or another one with --endpoint.`,
 		RunE: command.RunGroup,
 	}
 	cmd.AddCommand(checkCommand(e))
-	cmd.AddCommand(journalCommand(e), binCommand(e), restoreCommand(e), purgeCommand(e), usageCommand(e), gcCommand(e),
+	cmd.AddCommand(journalCommand(e), binCommand(e), restoreCommand(e), purgeCommand(e), usageCommand(e), gcCommand(e), jobsCommand(e),
 		lifecycleCommand(e), clockCommand(e))
 	cmd.AddCommand(auditCommand(e))
 	cmd.AddCommand(userCommand(e), roleCommand(e), masterKeyCommand(e))

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/testkit/push"
 
@@ -25,6 +27,12 @@ func TestAdminEndpoint(t *testing.T) {
 	at := []string{"--endpoint", reg.URL, "--region", reg.Region}
 
 	s.Want(s.Run(append([]string{"admin", "usage"}, at...)...), 0, "team/app: 1 image")
+	listed := func() clitest.Result { return s.Run(append([]string{"admin", "jobs"}, at...)...) }
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && !strings.Contains(listed().Out, "last run: ended"); { // it begins when the server starts
+		continue
+	}
+	s.Want(listed(), 0, "repository deletion: waits\n  last run: ended ", ", 0 removed, 0 B\n")
+	s.Want(s.Run(append([]string{"admin", "jobs", "--json"}, at...)...), 0, `"name": "repository deletion"`, `"process": "`)
 	s.Write("used.txt", reg.Host+"/team/app:v1  a host\nother.example/x:1\n")
 	s.Want(s.Run(append([]string{"lease", "from", "file", "used.txt", "--collector", "hosts"}, at...)...), 0, "Recorded 1 lease of collector hosts", "other.example 1")
 	s.Want(s.Run(append([]string{"lease", "list"}, at...)...), 0, "team/app:v1\n    hosts: a host\n")
@@ -37,6 +45,7 @@ func TestAdminEndpoint(t *testing.T) {
 	// those who may push and pull may not look after the registry
 	clitest.AWSEnv(t, reg.Pusher)
 	s.Want(s.Run(append([]string{"admin", "bin"}, at...)...), 1, "is not authorized to perform: kontor:ListRecycleBin")
+	s.Want(s.Run(append([]string{"admin", "jobs"}, at...)...), 1, "is not authorized to perform: kontor:ListJobs")
 	s.Want(s.Run(append([]string{"admin", "usage", "team/app"}, at...)...), 1, "kontor:DescribeUsage")
 }
 

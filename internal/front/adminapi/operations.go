@@ -9,6 +9,7 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"RestoreImage":   serve((*call).restoreImage),
 	"PurgeImage":     serve((*call).purgeImage),
 	"CollectGarbage": serve((*call).collectGarbage),
+	"ListJobs":       serve((*call).listJobs),
 	"DescribeUsage":  serve((*call).describeUsage),
 	"ReportLeases":   serve((*call).reportLeases),
 	"ListLeases":     serve((*call).listLeases),

@@ -18,6 +18,29 @@ func (c *call) collectGarbage(ctx context.Context, in *admin.CollectGarbageReque
 	return &admin.CollectGarbageResponse{BinEntries: done.BinEntries, Links: done.Links, Blobs: done.Blobs, SizeBytes: done.SizeBytes}, nil
 }
 
+func (c *call) listJobs(ctx context.Context, in *admin.ListJobsRequest) (*admin.ListJobsResponse, error) {
+	at, err := c.in(in.RegistryID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.jobs.ListJobs(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	out := &admin.ListJobsResponse{Jobs: make([]admin.Job, len(all))}
+	for i, l := range all {
+		j := admin.Job{Name: l.Name, Process: l.Holder, Running: l.Held, BeganAt: l.BeganAt}
+		if l.Held {
+			j.Progress = l.Progress
+		}
+		if !l.EndedAt.IsZero() {
+			j.Last = &admin.JobRun{EndedAt: l.EndedAt, Removed: l.Last.Removed, SizeBytes: l.Last.SizeBytes, Error: l.Last.Error}
+		}
+		out.Jobs[i] = j
+	}
+	return out, nil
+}
+
 func (c *call) describeUsage(ctx context.Context, in *admin.DescribeUsageRequest) (*admin.DescribeUsageResponse, error) {
 	at, err := c.repo(in.RegistryID, in.RepositoryName)
 	if err != nil {

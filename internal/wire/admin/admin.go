@@ -333,6 +333,37 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
+// ListJobsRequest asks for the background jobs of the server.
+type ListJobsRequest struct {
+	RegistryID string `json:"registryId,omitzero"`
+}
+
+// ListJobsResponse has the jobs that were begun at least once, in order of their names.
+type ListJobsResponse struct {
+	Jobs []Job `json:"jobs"`
+}
+
+// Job is a background job of the server, which one of its processes does at a time.
+// Times are those of the database's clock.
+type Job struct {
+	Name    string    `json:"name"`
+	Process string    `json:"process"` // that began it last
+	Running bool      `json:"running"`
+	BeganAt time.Time `json:"beganAt"`
+	// Progress is how much the run has removed so far, while it is running.
+	Progress int `json:"progress"`
+	// Last is the run that ended last.
+	Last *JobRun `json:"last,omitzero"`
+}
+
+// JobRun is how a run of a job ended.
+type JobRun struct {
+	EndedAt   time.Time `json:"endedAt"`
+	Removed   int       `json:"removed"`
+	SizeBytes int64     `json:"sizeInBytes"`
+	Error     string    `json:"error,omitzero"`
+}
+
 // MoveClockRequest moves the test clock; 0 asks for its time.
 type MoveClockRequest struct {
 	RegistryID  string `json:"registryId,omitzero"`
