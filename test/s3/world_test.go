@@ -48,8 +48,8 @@ func TestMain(m *testing.M) {
 // withGateway runs run while versitygw runs, on a port that it chose.
 func withGateway(run func() int) (code int, err error) {
 	binary := os.Getenv("VERSITYGW_BIN")
-	if binary == "" {
-		return 1, errors.New("VERSITYGW_BIN is not set: run `go run ./test/all -only s3` in the root of the project")
+	if binary == "" || os.Getenv("KONTOR_BIN") == "" {
+		return 1, errors.New("VERSITYGW_BIN and KONTOR_BIN are not set: run `go run ./test/all -only s3` in the root of the project")
 	}
 	dir, err := os.MkdirTemp("", "kontor-s3-")
 	if err != nil {
