@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/blobtest"
 	"github.com/kontor-registry/kontor/internal/store/blob/s3"
@@ -311,5 +312,62 @@ func TestSeek(t *testing.T) {
 	}
 	if want := []string{fmt.Sprintf("bytes=%d-%d", mib, 3*mib-1)}; fmt.Sprint(ranges) != fmt.Sprint(want) {
 		t.Errorf("requested %q, want %q", ranges, want)
+	}
+}
+
+// A store that keeps no checksums: the registry reads before it serves, and lost
+// answers are settled by reading what is there.
+func TestWithoutChecksums(t *testing.T) {
+	bucket := newBucket(t)
+	proxy := faults.Start(t, gateway.addr)
+	proxy.Change(func(h http.Header) {
+		for name := range h {
+			if strings.HasPrefix(name, "X-Amz-Checksum-") {
+				delete(h, name)
+			}
+		}
+	})
+	cfg := config(bucket)
+	cfg.Endpoint = proxy.URL
+	s := open(t, cfg)
+	if s.Verified() {
+		t.Error("the store keeps no checksums")
+	}
+	for _, c := range []struct {
+		size  int
+		match func(*http.Request) bool
+	}{{1000, isPut}, {9 * mib, isComplete}} {
+		b, key := content(1, c.size), blob.NewKey()
+		happened := proxy.Next(faults.AnswerLost, c.match)
+		commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
+		if !happened() {
+			t.Error("no answer was lost")
+		}
+		wantContent(t, s, key, b)
+		other := content(2, c.size)
+		_, err := appendTo(t, s, key, blob.Progress{}, other).Commit(t.Context(), ecr.DigestOf(other))
+		if !errors.Is(err, blob.ErrNotFound) {
+			t.Errorf("other content under the same key: %v", err)
+		}
+		wantContent(t, s, key, b)
+
+		// As the registry reads it: steps that follow each other are two requests.
+		f, err := s.Open(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := proxy.Forwarded.Load()
+		got, err := io.ReadAll(io.NewSectionReader(f, 0, int64(c.size)))
+		if err := errors.Join(err, f.Close()); err != nil || !bytes.Equal(got, b) {
+			t.Errorf("read %d bytes, %v", len(got), err)
+		}
+		if n := proxy.Forwarded.Load() - before; n > 2 {
+			t.Errorf("%d requests", n)
+		}
+	}
+	cfg.Prefix = "probe"
+	_, by := checks(t, cfg)
+	if c := by["checksums"]; c.Status != report.StorageNotice || !strings.Contains(c.Detail, "CRC64NVME") {
+		t.Errorf("%+v", c)
 	}
 }

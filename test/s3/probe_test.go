@@ -146,7 +146,7 @@ func TestOpenErrors(t *testing.T) {
 		is     error
 	}{
 		{"no bucket", func(c *s3.Config) { c.Bucket = "" }, "no bucket given", nil},
-		{"no region", func(c *s3.Config) { c.Region = "" }, "us-east-1", nil},
+		{"no region", func(c *s3.Config) { c.Region, c.Endpoint = "", "" }, "no region given", nil},
 		{"half a key", func(c *s3.Config) { c.SecretAccessKey = "" }, "belong together", nil},
 		{"unknown bucket", func(c *s3.Config) { c.Bucket = "kontor-nowhere" }, `the bucket "kontor-nowhere" does not exist`, nil},
 		{"wrong secret", func(c *s3.Config) { c.SecretAccessKey = "wrong" }, "does not accept the credentials", nil},

@@ -42,8 +42,9 @@ type Proxy struct {
 	to     *http.Transport
 	closed chan struct{}
 
-	mu   sync.Mutex
-	pick func(*http.Request) Fault // guarded by mu
+	mu     sync.Mutex
+	pick   func(*http.Request) Fault // guarded by mu
+	change func(http.Header)         // guarded by mu
 }
 
 // Start starts a proxy to the host and port target, which ends with the test.
@@ -77,6 +78,13 @@ func (p *Proxy) Pick(pick func(*http.Request) Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pick = pick
+}
+
+// Change makes change edit the headers of all answers from now on.
+func (p *Proxy) Change(change func(http.Header)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.change = change
 }
 
 // Next lets fault happen to the next request for which match holds, and reports
@@ -140,6 +148,12 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	if fault == AnswerLost {
 		_, _ = io.Copy(io.Discard, res.Body)
 		panic(http.ErrAbortHandler)
+	}
+	p.mu.Lock()
+	change := p.change
+	p.mu.Unlock()
+	if change != nil {
+		change(res.Header)
 	}
 	for name, values := range res.Header {
 		w.Header()[name] = values
