@@ -193,8 +193,12 @@ func TestRedirect(t *testing.T) {
 	if err := errors.Join(err, res.Body.Close()); err != nil || !ecr.DigestOf(b).Verifies(got) {
 		t.Errorf("%s, %d bytes, %v", res.Status, len(got), err)
 	}
-	if res, err = http.Head(url); err != nil || res.StatusCode == http.StatusOK {
-		t.Errorf("HEAD: %v, %v", res, err)
+	head, err := http.Head(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := head.Body.Close(); err != nil || head.StatusCode == http.StatusOK {
+		t.Errorf("HEAD: %s, %v", head.Status, err)
 	}
 	if _, err := s.Redirect(t.Context(), "../x"); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("an invalid key: %v", err)

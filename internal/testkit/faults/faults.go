@@ -6,6 +6,7 @@ package faults
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -66,7 +67,9 @@ func Start(t testing.TB, target string) *Proxy {
 		if err := server.Shutdown(context.Background()); err != nil {
 			t.Errorf("stopping the fault proxy: %v", err)
 		}
-		<-done
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serving the fault proxy: %v", err)
+		}
 		p.to.CloseIdleConnections()
 	})
 	return p

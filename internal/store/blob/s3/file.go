@@ -36,7 +36,7 @@ func encodeCRC(sum uint64) string {
 // goroutine, but for ReadAt.
 type file struct {
 	s    *Store
-	ctx  context.Context //nolint:containedctx // of Open; Read and Seek have none
+	ctx  context.Context // of Open; Read and Seek have none
 	name string
 	size int64
 	etag string

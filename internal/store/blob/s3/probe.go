@@ -40,7 +40,7 @@ func Probe(ctx context.Context, cfg Config) (report.Storage, error) {
 // prober is a probe under way.
 type prober struct {
 	s    *Store
-	ctx  context.Context //nolint:containedctx // of Probe, which is over when it returns
+	ctx  context.Context // of Probe, which is over when it returns
 	name string
 	out  report.Storage
 }
@@ -192,7 +192,7 @@ func (p *prober) multipart() {
 	}
 	var parts []types.CompletedPart
 	for i, b := range [][]byte{content[:basePart], content[basePart:]} {
-		n := aws.Int32(int32(i + 1)) //nolint:gosec // 1 and 2
+		n := aws.Int32(int32(i + 1)) // 1 and 2
 		in := &s3.UploadPartInput{Bucket: &p.s.cfg.Bucket, Key: &name, UploadId: up.UploadId, PartNumber: n, Body: bytes.NewReader(b)}
 		done := types.CompletedPart{PartNumber: n}
 		if sums {
