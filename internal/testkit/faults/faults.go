@@ -24,13 +24,16 @@ type Fault int
 // connection instead of answering. SlowDown answers as S3 does that wants fewer
 // requests, and forwards nothing. Stall forwards nothing and does not answer, until
 // the client gives up. BodyCut breaks the connection in the middle of the answer's
-// body.
+// body, BodyStall sends no more there until the client gives up. RequestLost breaks
+// the connection and forwards nothing.
 const (
 	None Fault = iota
 	AnswerLost
 	SlowDown
-	Stall
+	RequestLost
 	BodyCut
+	Stall
+	BodyStall
 )
 
 // Proxy is a server that forwards to another.
@@ -126,10 +129,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`)
 		return
 	case Stall:
-		select {
-		case <-r.Context().Done():
-		case <-p.closed:
-		}
+		p.stall(r)
+	case RequestLost:
 		panic(http.ErrAbortHandler)
 	}
 	ctx := r.Context()
@@ -162,11 +163,24 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(res.StatusCode)
-	if fault == BodyCut && res.ContentLength > 1 {
+	if (fault == BodyCut || fault == BodyStall) && res.ContentLength > 1 {
 		_, _ = io.CopyN(w, res.Body, res.ContentLength/2)
+		if fault == BodyStall {
+			_ = http.NewResponseController(w).Flush()
+			p.stall(r)
+		}
 		panic(http.ErrAbortHandler)
 	}
 	if _, err := io.Copy(w, res.Body); err != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// stall waits until the client gives up.
+func (p *Proxy) stall(r *http.Request) {
+	select {
+	case <-r.Context().Done():
+	case <-p.closed:
+	}
+	panic(http.ErrAbortHandler)
 }
