@@ -26,6 +26,7 @@ var rooms = map[string]int{
 	"internal/budget":     0,
 	"internal/jsonpos":    0,
 	"internal/jsonscan":   0,
+	"internal/latergc":    0,
 	"internal/lazyregexp": 0,
 	"internal/spelling":   0,
 	"internal/race":       0,
@@ -65,6 +66,8 @@ var rooms = map[string]int{
 	"internal/deploy/plan":         20,
 	"internal/deploy/exporter":     31,
 	"internal/deploy/importer":     31,
+	"internal/deploy/foreign":      31,
+	"internal/deploy/wording":      22,
 	"internal/deploy/images":       20,
 	"internal/deploy/principals":   21,
 	"internal/deploy/effects":      25,
@@ -114,6 +117,8 @@ var rooms = map[string]int{
 	"internal/host":    62,
 	"internal/host/up": 65,
 
+	"internal/host/serve": 65,
+
 	"kontortest":                70,
 	"kontortest/awstest":        71,
 	"internal/cli/command":      71,
@@ -152,8 +157,9 @@ var confined = []struct {
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
-	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter"}},
+	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter", "internal/deploy/foreign"}},
 	{"oras.land/", []string{"internal/remote"}},
+	{"github.com/pires/", []string{"internal/host/serve"}},
 	{"golang.org/x/time", []string{"internal/remote"}},
 }
 
@@ -179,8 +185,8 @@ var closures = map[string]struct {
 	only      []string // outside the standard library and the package itself; nil for anything
 	forbidden []string
 }{
-	"lifecycle": {only: []string{module + "/internal/jsonpos"}},
-	"policy":    {only: []string{module + "/internal/jsonpos", module + "/internal/ecr", module + "/internal/spelling"}},
+	"lifecycle": {only: []string{module + "/internal/jsonpos", module + "/internal/lazyregexp"}},
+	"policy":    {only: []string{module + "/internal/jsonpos", module + "/internal/ecr", module + "/internal/lazyregexp", module + "/internal/spelling"}},
 	// A server makes pages of reports, so that they bring no deployer.
 	"internal/report":      {forbidden: deployers},
 	"internal/render/page": {forbidden: deployers},

@@ -72,6 +72,21 @@ type Store interface {
 	List(ctx context.Context) iter.Seq2[Info, error]
 }
 
+// Installed is a Store that can be told from others.
+type Installed interface {
+	// Installation returns the id of the store: a random text that it keeps next to
+	// its content, made by the first call.
+	Installation(ctx context.Context) (string, error)
+}
+
+// InstallationOf is the id of s, "" of a Store that has none.
+func InstallationOf(ctx context.Context, s Store) (string, error) {
+	if i, ok := s.(Installed); ok {
+		return i.Installation(ctx)
+	}
+	return "", nil
+}
+
 // Verifier is a Store that may keep checksums of its own.
 type Verifier interface {
 	// Verified reports whether the store notices by itself when content is
@@ -86,13 +101,6 @@ type Redirector interface {
 	// for some minutes, or "" where it must be served. Whether there is content
 	// under key is not asked.
 	Redirect(ctx context.Context, key Key) (string, error)
-}
-
-// Installed is a Store that knows which installation it belongs to.
-type Installed interface {
-	// Installation returns 32 hex digits, the same for as long as the store is
-	// kept, and of no other store.
-	Installation(ctx context.Context) (string, error)
 }
 
 // File is opened content. A disk store's File is an *os.File, so that

@@ -297,29 +297,40 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// The name of a store that was told once is told after a loss of power.
-func TestInstallationSurvives(t *testing.T) {
+// The id of an installation is made once, and survives the loss of power as soon as
+// it was told.
+func TestInstallation(t *testing.T) {
 	d := crashfs.New()
-	want, err := openAt(t, "/var/kontor/blobs", &crashfs.FS{Disk: d}).Installation(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	fsys := &crashfs.FS{Disk: d}
+	s := openAt(t, "/var/kontor/blobs", fsys)
+	before := d.Len()
+	id, err := s.Installation(t.Context())
+	if err != nil || len(id) != 32 {
+		t.Fatalf("%q, %v", id, err)
 	}
-	for c := range d.Crashes(d.Len(), crashfs.Variants()) {
-		got, err := openAt(t, "/var/kontor/blobs", &crashfs.FS{Disk: c.Disk()}).Installation(t.Context())
-		if err != nil || got != want {
-			t.Errorf("%s: the name is %q, was %q: %v", c, got, want, err)
+	for range 2 {
+		again, err := openAt(t, "/var/kontor/blobs", fsys).Installation(t.Context())
+		if err != nil || again != id {
+			t.Errorf("%q, %v, want %q", again, err, id)
 		}
 	}
-}
-
-// A file that is no name is not replaced: another store's database would take it.
-func TestDamagedInstallation(t *testing.T) {
-	dir := t.TempDir()
-	s := openAt(t, dir, nil)
-	if err := os.WriteFile(filepath.Join(dir, "installation"), []byte("what"), 0o600); err != nil {
-		t.Fatal(err)
+	if other, err := openAt(t, "/var/other/blobs", fsys).Installation(t.Context()); err != nil || other == id {
+		t.Errorf("another store has id %q, %v", other, err)
 	}
-	if id, err := s.Installation(t.Context()); err == nil {
-		t.Errorf("got the name %q", id)
+	told := d.Len()
+	for c := range d.Crashes(before, crashfs.Variants()) {
+		got, err := openAt(t, "/var/kontor/blobs", &crashfs.FS{Disk: c.Disk()}).Installation(t.Context())
+		if err != nil || c.At >= told && got != id {
+			t.Errorf("%s: %q, %v, want %q", c, got, err, id)
+		}
+	}
+	dir := t.TempDir()
+	for _, content := range []string{"", id, "x" + id[1:] + "\n", id + "\n\n"} {
+		if err := os.WriteFile(filepath.Join(dir, "installation"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := openAt(t, dir, nil).Installation(t.Context()); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("%q: %q, %v", content, got, err)
+		}
 	}
 }

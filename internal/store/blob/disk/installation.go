@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/kontor-registry/kontor/internal/store/blob"
 )
 
-// Installation implements blob.Installed. The name is in the file DIR/installation,
-// which the first call makes.
+var _ blob.Installed = (*Store)(nil)
+
+// Installation implements blob.Installed: the id is in the file DIR/installation.
 func (s *Store) Installation(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
@@ -22,43 +22,47 @@ func (s *Store) Installation(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := filepath.Join(s.dir, "installation")
-	f, err := s.fs.OpenFile(name, os.O_RDONLY, 0)
+	id, err := s.readInstallation(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		id := string(blob.NewKey())
-		if err := s.writeInstallation(name, id); err != nil {
-			return "", fmt.Errorf("naming the blob store in %s: %w", s.dir, noSpace(err))
-		}
-		return id, nil
+		id, err = s.writeInstallation(name)
 	}
 	if err != nil {
-		return "", fmt.Errorf("opening the name of the blob store: %w", err)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, 64))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("reading %s: %w", name, err)
-	}
-	id := strings.TrimSpace(string(b))
-	if !isKey(id) {
-		return "", fmt.Errorf("%s does not hold 32 hex digits, the name of the blob store: restore the file from a backup", name)
+		return "", fmt.Errorf("reading the installation id of the blob store in %s: %w", s.dir, noSpace(err))
 	}
 	return id, nil
 }
 
-// writeInstallation makes the file whole or not at all.
-func (s *Store) writeInstallation(name, id string) error {
+func (s *Store) readInstallation(name string) (string, error) {
+	f, err := s.fs.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	if len(b) != 33 || !isKey(string(b[:32])) || b[32] != '\n' {
+		return "", fmt.Errorf("%s is damaged: want 32 hexadecimal digits and a line end: restore it from a backup", name)
+	}
+	return string(b[:32]), nil
+}
+
+// writeInstallation makes an id, whole and durable before it has its name.
+func (s *Store) writeInstallation(name string) (string, error) {
+	id := string(blob.NewKey())
 	f, err := s.fs.OpenFile(name+".new", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, err = f.WriteAt([]byte(id+"\n"), 0)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+		return "", err
 	}
 	if err := s.fs.Rename(name+".new", name); err != nil {
-		return err
+		return "", err
 	}
-	return s.fs.SyncDir(s.dir)
+	return id, s.fs.SyncDir(s.dir)
 }

@@ -60,6 +60,11 @@ func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 	return s.cfg.Blobs.List(ctx)
 }
 
+// Installation implements blob.Installed.
+func (s *Store) Installation(ctx context.Context) (string, error) {
+	return blob.InstallationOf(ctx, s.cfg.Blobs)
+}
+
 // Verified implements blob.Verifier for an inner store that does.
 func (s *Store) Verified() bool {
 	inner, ok := s.cfg.Blobs.(blob.Verifier)
