@@ -57,7 +57,7 @@ var rooms = map[string]int{
 	"internal/store/blob/blobtest": 20,
 	"internal/store/blob/crashfs":  20,
 	"internal/store/blob/disk":     19,
-	"internal/store/blob/s3":       19,
+	"internal/store/blob/s3":       29,
 	"internal/store/blob/limited":  21,
 	"internal/store/meta/metatest": 20,
 	"internal/store/meta/sqlstore": 20,

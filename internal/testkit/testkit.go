@@ -62,6 +62,8 @@ type Settings struct {
 	Passed         func() time.Duration
 	// Clock is the image clock; by default the one that World.Advance moves.
 	Clock func() time.Time
+	// Blobs is the store for blobs; nil is a folder of the test's own.
+	Blobs blob.Store
 	// Between, where it is set, stands between the gate and the database.
 	Between meta.Store
 	Log     *slog.Logger // by default nothing is logged
@@ -106,9 +108,13 @@ func Open(t testing.TB, s Settings) *World {
 func OpenOn(t testing.TB, s Settings, m meta.Store) *World {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "blobs")
-	b, err := disk.Open(disk.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
+	b := s.Blobs
+	if b == nil {
+		d, err := disk.Open(disk.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = d
 	}
 	t.Cleanup(func() {
 		if err := m.Close(); err != nil {

@@ -271,11 +271,15 @@ func (r *runner) signatures(ctx context.Context) error {
 
 // s3 builds versitygw, of the version in the go.mod of test/s3.
 func (r *runner) s3(ctx context.Context) error {
+	binary, err := r.kontor(ctx)
+	if err != nil {
+		return err
+	}
 	gateway := filepath.Join(r.tmp, "versitygw")
 	if err := r.command(ctx, "test/s3", "go", "build", "-o", gateway, "github.com/versity/versitygw/cmd/versitygw"); err != nil {
 		return err
 	}
-	env := []string{"VERSITYGW_BIN=" + gateway}
+	env := []string{"KONTOR_BIN=" + binary, "VERSITYGW_BIN=" + gateway}
 	// Most of it is hashes and copies of large content, which the detector slows
 	// down and has nothing to say about.
 	return errors.Join(r.goTest(ctx, "test/s3", env, "./..."),

@@ -48,8 +48,8 @@ func TestMain(m *testing.M) {
 // withGateway runs run while versitygw runs, on a port that it chose.
 func withGateway(run func() int) (code int, err error) {
 	binary := os.Getenv("VERSITYGW_BIN")
-	if binary == "" {
-		return 1, errors.New("VERSITYGW_BIN is not set: run `go run ./test/all -only s3` in the root of the project")
+	if binary == "" || os.Getenv("KONTOR_BIN") == "" {
+		return 1, errors.New("VERSITYGW_BIN and KONTOR_BIN are not set: run `go run ./test/all -only s3` in the root of the project")
 	}
 	dir, err := os.MkdirTemp("", "kontor-s3-")
 	if err != nil {
@@ -76,11 +76,14 @@ func withGateway(run func() int) (code int, err error) {
 		}
 		gone := make(chan error, 1)
 		go func() { gone <- cmd.Wait() }()
-		if answers(gone) {
+		if err = answers(gone); err == nil {
 			code = run()
 			return code, errors.Join(cmd.Process.Kill(), ended(<-gone))
 		}
-		err = fmt.Errorf("versitygw does not answer at %s:\n%s", gateway.addr, &out)
+		if kill := cmd.Process.Kill(); kill == nil {
+			err = errors.Join(err, ended(<-gone))
+		}
+		err = fmt.Errorf("versitygw at %s: %w\n%s", gateway.addr, err, &out)
 	}
 	return 1, err
 }
@@ -102,20 +105,20 @@ func freePort() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// answers waits until the gateway answers; false when it has ended.
-func answers(gone <-chan error) bool {
+// answers waits until the gateway answers, or has ended.
+func answers(gone <-chan error) error {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
-		case <-gone:
-			return false
+		case err := <-gone:
+			return fmt.Errorf("it has ended: %w", err)
 		default:
 		}
 		res, err := http.Get("http://" + gateway.addr + "/")
 		if err == nil {
-			return res.Body.Close() == nil
+			return res.Body.Close()
 		}
 	}
-	return false
+	return errors.New("it does not answer")
 }
 
 var buckets atomic.Int64

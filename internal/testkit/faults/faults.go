@@ -6,6 +6,7 @@ package faults
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -23,13 +24,16 @@ type Fault int
 // connection instead of answering. SlowDown answers as S3 does that wants fewer
 // requests, and forwards nothing. Stall forwards nothing and does not answer, until
 // the client gives up. BodyCut breaks the connection in the middle of the answer's
-// body.
+// body, BodyStall sends no more there until the client gives up. RequestLost breaks
+// the connection and forwards nothing.
 const (
 	None Fault = iota
 	AnswerLost
 	SlowDown
-	Stall
+	RequestLost
 	BodyCut
+	Stall
+	BodyStall
 )
 
 // Proxy is a server that forwards to another.
@@ -42,8 +46,9 @@ type Proxy struct {
 	to     *http.Transport
 	closed chan struct{}
 
-	mu   sync.Mutex
-	pick func(*http.Request) Fault // guarded by mu
+	mu     sync.Mutex
+	pick   func(*http.Request) Fault // guarded by mu
+	change func(http.Header)         // guarded by mu
 }
 
 // Start starts a proxy to the host and port target, which ends with the test.
@@ -65,7 +70,9 @@ func Start(t testing.TB, target string) *Proxy {
 		if err := server.Shutdown(context.Background()); err != nil {
 			t.Errorf("stopping the fault proxy: %v", err)
 		}
-		<-done
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serving the fault proxy: %v", err)
+		}
 		p.to.CloseIdleConnections()
 	})
 	return p
@@ -77,6 +84,13 @@ func (p *Proxy) Pick(pick func(*http.Request) Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pick = pick
+}
+
+// Change makes change edit the headers of all answers from now on.
+func (p *Proxy) Change(change func(http.Header)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.change = change
 }
 
 // Next lets fault happen to the next request for which match holds, and reports
@@ -115,10 +129,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`)
 		return
 	case Stall:
-		select {
-		case <-r.Context().Done():
-		case <-p.closed:
-		}
+		p.stall(r)
+	case RequestLost:
 		panic(http.ErrAbortHandler)
 	}
 	ctx := r.Context()
@@ -141,15 +153,34 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, res.Body)
 		panic(http.ErrAbortHandler)
 	}
+	p.mu.Lock()
+	change := p.change
+	p.mu.Unlock()
+	if change != nil {
+		change(res.Header)
+	}
 	for name, values := range res.Header {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(res.StatusCode)
-	if fault == BodyCut && res.ContentLength > 1 {
+	if (fault == BodyCut || fault == BodyStall) && res.ContentLength > 1 {
 		_, _ = io.CopyN(w, res.Body, res.ContentLength/2)
+		if fault == BodyStall {
+			_ = http.NewResponseController(w).Flush()
+			p.stall(r)
+		}
 		panic(http.ErrAbortHandler)
 	}
 	if _, err := io.Copy(w, res.Body); err != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// stall waits until the client gives up.
+func (p *Proxy) stall(r *http.Request) {
+	select {
+	case <-r.Context().Done():
+	case <-p.closed:
+	}
+	panic(http.ErrAbortHandler)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,7 +36,7 @@ func encodeCRC(sum uint64) string {
 // goroutine, but for ReadAt.
 type file struct {
 	s    *Store
-	ctx  context.Context //nolint:containedctx // of Open; Read and Seek have none
+	ctx  context.Context // of Open; Read and Seek have none
 	name string
 	size int64
 	etag string
@@ -46,6 +47,10 @@ type file struct {
 	read   int64  // how far it was read from the beginning without a gap
 	crc    uint64 // of what was read so
 	closed bool
+
+	mu    sync.Mutex
+	ahead *body // guarded by mu; what ReadAt goes on with, nil for none
+	next  int64 // guarded by mu; where the last ReadAt ended
 }
 
 // body is the body of an answer, read up to at.
@@ -228,7 +233,8 @@ func (f *file) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// ReadAt implements io.ReaderAt, with a request for each call.
+// ReadAt implements io.ReaderAt, with a request for each call. Calls that follow each
+// other share one from the second on.
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fs.ErrInvalid
@@ -236,27 +242,61 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	if off >= f.size {
 		return 0, io.EOF
 	}
-	want := min(int64(len(p)), f.size-off)
-	done, failures := int64(0), 0
-	for done < want {
-		b, _, err := f.get(f.ctx, off+done, want-done)
-		if err != nil {
-			return int(done), err
-		}
-		n, err := io.ReadFull(b, p[done:want])
-		_ = b.Close()
-		done += int64(n)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	want := p[:min(int64(len(p)), f.size-off)]
+	done, failures := 0, 0
+	for done < len(want) {
+		n, err := f.readAt(want[done:], off+int64(done))
+		done += n
 		if failures++; n > 0 {
 			failures = 0
 		}
-		if err != nil && failures >= f.s.cfg.Attempts {
-			return int(done), fmt.Errorf("%w: reading %q in bucket %q at byte %d: %w", blob.ErrUnavailable, f.name, f.s.cfg.Bucket, off+done, err)
+		var broken *brokenError
+		if err != nil && (!errors.As(err, &broken) || failures >= f.s.cfg.Attempts) {
+			return done, err
 		}
 	}
-	if want < int64(len(p)) {
-		return int(want), io.EOF
+	f.next = off + int64(done)
+	if len(want) < len(p) {
+		return done, io.EOF
 	}
-	return int(want), nil
+	return done, nil
+}
+
+// brokenError is a body that broke off.
+type brokenError struct{ err error }
+
+func (e *brokenError) Error() string { return e.err.Error() }
+func (e *brokenError) Unwrap() error { return e.err }
+
+// readAt fills p, or returns how far it came. The caller holds f.mu.
+func (f *file) readAt(p []byte, off int64) (int, error) {
+	if f.ahead != nil && f.ahead.at != off {
+		_ = f.ahead.Close()
+		f.ahead = nil
+	}
+	from := f.ahead
+	if from == nil {
+		length := int64(len(p))
+		if off > 0 && off == f.next {
+			length = f.size - off
+		}
+		var err error
+		if from, _, err = f.get(f.ctx, off, length); err != nil {
+			return 0, err
+		}
+		f.ahead = from
+	}
+	n, err := io.ReadFull(from, p)
+	if err != nil || from.at == f.size {
+		_ = from.Close()
+		f.ahead = nil
+	}
+	if err != nil {
+		err = &brokenError{fmt.Errorf("%w: reading %q in bucket %q at byte %d: %w", blob.ErrUnavailable, f.name, f.s.cfg.Bucket, off+int64(n), noEOF(err))}
+	}
+	return n, err
 }
 
 // Close ends the request.
@@ -266,5 +306,11 @@ func (f *file) Close() error {
 	}
 	f.closed = true
 	f.drop()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ahead != nil {
+		_ = f.ahead.Close()
+		f.ahead = nil
+	}
 	return nil
 }

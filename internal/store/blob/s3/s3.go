@@ -37,7 +37,9 @@ import (
 // Config is what a store needs.
 type Config struct {
 	Bucket string // required
-	Region string // required
+	// Region is required for Amazon S3; stores at an Endpoint take "us-east-1",
+	// unless they were told another.
+	Region string
 	// Endpoint is the URL of the store; "" is Amazon S3 in Region.
 	Endpoint string
 	// PublicEndpoint is the URL by which clients reach the store, for Redirect.
@@ -150,8 +152,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Bucket == "":
 		return errors.New("no bucket given")
-	case c.Region == "":
-		return errors.New(`no region given: stores without regions take "us-east-1"`)
+	case c.Region == "" && c.Endpoint == "":
+		return errors.New("no region given, in which the bucket is")
 	case c.PayloadSigning != "" && c.PayloadSigning != PayloadAlways && c.PayloadSigning != PayloadNever:
 		return fmt.Errorf("unknown payload signing %q: use %q, %q or nothing", c.PayloadSigning, PayloadAlways, PayloadNever)
 	}
@@ -162,6 +164,9 @@ func (c *Config) check() error {
 	}
 	if p := strings.Trim(c.Prefix, "/"); p != "" && (path.Clean(p) != p || strings.HasPrefix(p, ".")) {
 		return fmt.Errorf("the prefix %q has empty or dotted parts", c.Prefix)
+	}
+	if c.Region == "" {
+		c.Region = "us-east-1"
 	}
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = 256 << 20

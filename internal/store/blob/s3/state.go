@@ -57,7 +57,7 @@ func (st *state) encode(sum hash.Hash, inline []byte) ([]byte, error) {
 		return nil, err
 	}
 	out := make([]byte, 0, 4+len(header)+len(inline))
-	out = binary.BigEndian.AppendUint32(out, uint32(len(header))) //nolint:gosec // of at most 10,000 parts
+	out = binary.BigEndian.AppendUint32(out, uint32(len(header))) // of at most 10,000 parts
 	return append(append(out, header...), inline...), nil
 }
 

@@ -44,7 +44,7 @@ var errEnded = fmt.Errorf("upload writer: %w", fs.ErrClosed)
 // writers before it suspended.
 type writer struct {
 	s      *Store
-	ctx    context.Context //nolint:containedctx // of what is sent; Write has none
+	ctx    context.Context // of what is sent; Write has none
 	stop   context.CancelFunc
 	key    blob.Key
 	st     state
@@ -326,7 +326,7 @@ func (s *Store) sendPart(ctx context.Context, key blob.Key, id string, n int, b 
 	defer cancel()
 	name, crc := s.blob(key), crcOf(b)
 	in := &s3.UploadPartInput{
-		Bucket: &s.cfg.Bucket, Key: &name, UploadId: &id, PartNumber: aws.Int32(int32(n + 1)), //nolint:gosec // at most 10,000
+		Bucket: &s.cfg.Bucket, Key: &name, UploadId: &id, PartNumber: aws.Int32(int32(n + 1)), // at most 10,000
 		Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))),
 	}
 	if s.checksums {
@@ -557,7 +557,7 @@ func (w *writer) complete(ctx context.Context) error {
 	}
 	list := make([]types.CompletedPart, len(parts))
 	for i, p := range parts {
-		list[i] = types.CompletedPart{ETag: aws.String(p.ETag), PartNumber: aws.Int32(int32(i + 1))} //nolint:gosec // at most 10,000
+		list[i] = types.CompletedPart{ETag: aws.String(p.ETag), PartNumber: aws.Int32(int32(i + 1))} // at most 10,000
 		if w.s.checksums {
 			list[i].ChecksumCRC64NVME = aws.String(encodeCRC(p.CRC))
 		}

@@ -1,0 +1,86 @@
+package s3
+
+import (
+	"bytes"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob/limited"
+	"github.com/kontor-registry/kontor/internal/testkit"
+	"github.com/kontor-registry/kontor/internal/testkit/faults"
+)
+
+// A registry on a bucket: pushes in chunks, pulls with one request, collection and
+// the sweep, and answers that say "later" when the store is busy.
+func TestRegistry(t *testing.T) {
+	bucket := newBucket(t)
+	proxy := faults.Start(t, gateway.addr)
+	cfg := config(bucket)
+	cfg.Endpoint, cfg.Attempts = proxy.URL, 2
+	settings := testkit.Keeping(0, 0, 0)
+	settings.Blobs = limited.New(limited.Config{Blobs: open(t, cfg), MaxBytes: 1 << 30})
+	w := testkit.Open(t, settings)
+	to := w.Repo("app", ecr.Mutable)
+	layer := content(1, 9*mib)
+
+	id, err := w.StartUpload(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, chunk := range [][]byte{layer[:3*mib], layer[3*mib : 8*mib]} {
+		if _, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(chunk)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.CompleteUpload(t.Context(), to, id, 8*mib, bytes.NewReader(layer[8*mib:]), ecr.DigestOf(layer)); err != nil {
+		t.Fatal(err)
+	}
+	before := proxy.Forwarded.Load()
+	_, file, err := w.OpenBlob(t.Context(), to, ecr.DigestOf(layer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.ReadAll(file); !bytes.Equal(got, layer) {
+		t.Errorf("pulled %d bytes", len(got))
+	}
+	if n := proxy.Forwarded.Load() - before; n != 1 {
+		t.Errorf("%d requests to pull a blob, want 1", n)
+	}
+
+	// A busy store: what it cannot do now is answered so, and can be done later.
+	if id, err = w.StartUpload(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer[1:])); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Pick(func(*http.Request) faults.Fault { return faults.SlowDown })
+	_, _, err = w.OpenBlob(t.Context(), to, ecr.DigestOf(layer))
+	testkit.WantCode(t, err, ecr.CodeUnavailable, "store is busy")
+	_, err = w.CompleteUpload(t.Context(), to, id, -1, nil, ecr.DigestOf(layer[1:]))
+	testkit.WantCode(t, err, ecr.CodeUnavailable, "store is busy")
+	proxy.Pick(nil)
+	if _, err = w.CompleteUpload(t.Context(), to, id, -1, nil, ecr.DigestOf(layer[1:])); err != nil {
+		t.Errorf("completing it later: %v", err)
+	}
+
+	// An upload that is cancelled, one that the process forgets, and blobs that no
+	// image needs: nothing is left.
+	if id, err = w.StartUpload(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.CancelUpload(t.Context(), to, id); err != nil {
+		t.Fatal(err)
+	}
+	w.Advance(48 * time.Hour)
+	w.Collect()
+	if _, err := w.Jobs.SweepOrphans(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	wantObjects(t, bucket)
+}
