@@ -2,13 +2,13 @@ package lifecycle
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // A tag has at most maxTag characters: letters, digits, '_', '.' and '-', and
@@ -90,7 +90,7 @@ var environments = []string{
 }
 
 // version matches tags such as v1.2.3, 1.0-alpine, api-2.1 and 2026.03.1.
-var version = regexp.MustCompile(`(?i)(^|[-_])(v|ver|version|rel|release)?[-_.]?(0|[1-9][0-9]{0,3})(\.[0-9]{1,4}){1,3}([-+_.].*)?$|^v[0-9]{1,4}$`)
+var version = lazyregexp.New(`(?i)(^|[-_])(v|ver|version|rel|release)?[-_.]?(0|[1-9][0-9]{0,3})(\.[0-9]{1,4}){1,3}([-+_.].*)?$|^v[0-9]{1,4}$`)
 
 // Deployed reports whether a tag looks like a version or an environment, such as
 // "v1.2.3" or "prod-17": like one that people pull by its name.
@@ -101,12 +101,12 @@ func Deployed(tag string) bool {
 
 // A number in a description, and what it counts.
 var (
-	saidDays   = regexp.MustCompile(`(?i)\b(\d+|` + numberWords + `)[- ]?(day|d|week|w|month|year|yr)s?\b`)
-	saidImages = regexp.MustCompile(`(?i)\b(?:last|latest|newest|recent|keep|retain|only|than|most)\s+(?:the\s+)?(?:last\s+|latest\s+|newest\s+|most recent\s+)?(\d+|` + numberWords + `)\b(?:[- ](?:[a-z-]+ ){0,3}?(days?|d|weeks?|months?|years?)\b)?`)
-	saidCount  = regexp.MustCompile(`(?i)\b(\d+|` + numberWords + `)\s+(?:[a-z*._-]+\s+){0,3}?(?:images?|tags?|builds?|versions?|releases?)\b`)
-	saidAll    = regexp.MustCompile(`(?i)\b(?:never (?:expire|delete|remove)|(?:do not|don't|dont) (?:expire|delete|remove)|keep (?:them |these |images )?forever|forever)\b`)
-	saidOthers = regexp.MustCompile(`(?i)\b(?:all|any|every|tagged|too|also|including)\b`)
-	saidBare   = regexp.MustCompile(`(?i)\buntagged\b|\bwithout (?:a )?tags?\b`)
+	saidDays   = lazyregexp.New(`(?i)\b(\d+|` + numberWords + `)[- ]?(day|d|week|w|month|year|yr)s?\b`)
+	saidImages = lazyregexp.New(`(?i)\b(?:last|latest|newest|recent|keep|retain|only|than|most)\s+(?:the\s+)?(?:last\s+|latest\s+|newest\s+|most recent\s+)?(\d+|` + numberWords + `)\b(?:[- ](?:[a-z-]+ ){0,3}?(days?|d|weeks?|months?|years?)\b)?`)
+	saidCount  = lazyregexp.New(`(?i)\b(\d+|` + numberWords + `)\s+(?:[a-z*._-]+\s+){0,3}?(?:images?|tags?|builds?|versions?|releases?)\b`)
+	saidAll    = lazyregexp.New(`(?i)\b(?:never (?:expire|delete|remove)|(?:do not|don't|dont) (?:expire|delete|remove)|keep (?:them |these |images )?forever|forever)\b`)
+	saidOthers = lazyregexp.New(`(?i)\b(?:all|any|every|tagged|too|also|including)\b`)
+	saidBare   = lazyregexp.New(`(?i)\buntagged\b|\bwithout (?:a )?tags?\b`)
 )
 
 const numberWords = `one|two|three|four|five|six|seven|eight|nine|ten|twelve|fourteen|fifteen|twenty|thirty|fifty|sixty|ninety|hundred`
@@ -129,7 +129,7 @@ type amount struct {
 
 // said finds the amounts of an expression with a number and perhaps a unit. The
 // beginning of a version such as 3.x is none.
-func said(e *regexp.Regexp, text string) []amount {
+func said(e *lazyregexp.Regexp, text string) []amount {
 	var out []amount
 	for _, at := range e.FindAllStringSubmatchIndex(text, -1) {
 		word, rest := strings.ToLower(text[at[2]:at[3]]), text[at[3]:]

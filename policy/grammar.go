@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // grammar checks what holds in every kind of policy, except in statements whose
@@ -129,7 +129,7 @@ func (c *checker) each(at jsonpos.Path, list []string, wrong func(string) string
 
 // actionPattern is IAM's: the service is written out, the name may have
 // wildcards.
-var actionPattern = regexp.MustCompile(`^[A-Za-z0-9-]+:[A-Za-z0-9*?]+$`)
+var actionPattern = lazyregexp.New(`^[A-Za-z0-9-]+:[A-Za-z0-9*?]+$`)
 
 func wrongAction(s string) string {
 	if s == "*" || actionPattern.MatchString(s) {

@@ -3,13 +3,13 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/jsonpos"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/internal/spelling"
 )
 
@@ -43,7 +43,7 @@ type rules struct {
 	resources           string // service of all resource ARNs; "" for any that AWS has
 	// actions are those of ECR that the kind knows; nil for all.
 	actions  func(Action) bool
-	sid      *regexp.Regexp
+	sid      *lazyregexp.Regexp
 	sidTwice bool // two statements may have one Sid
 	// notPrincipal is whether there may be one; then never with Allow.
 	notPrincipal bool
@@ -56,8 +56,8 @@ type rules struct {
 // IAM's Sids are letters and digits. Policies of ECR with spaces in a Sid exist;
 // that '-' and '_' are allowed is an assumption.
 var (
-	strictSid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
-	looseSid  = regexp.MustCompile(`^[A-Za-z0-9 _-]*$`)
+	strictSid = lazyregexp.New(`^[A-Za-z0-9]*$`)
+	looseSid  = lazyregexp.New(`^[A-Za-z0-9 _-]*$`)
 )
 
 // The sizes are ECR's model for policyText and IAM's quotas: all inline
@@ -336,12 +336,12 @@ func (c *checker) who(at jsonpos.Path, p Principals, r rules, k Kind) {
 var (
 	// of all partitions: amazonaws.com, amazonaws.com.cn, amazonaws.eu; a few
 	// services of Amazon outside AWS are under amazon.com
-	servicePattern = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.(amazonaws\.(com|com\.cn|eu)|amazon\.com)$`)
-	digitsPattern  = regexp.MustCompile(`^[0-9]+$`)
+	servicePattern = lazyregexp.New(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.(amazonaws\.(com|com\.cn|eu)|amazon\.com)$`)
+	digitsPattern  = lazyregexp.New(`^[0-9]+$`)
 	// a principal that was deleted is shown by its unique id
-	uniqueIDPattern = regexp.MustCompile(`^A(IDA|ROA|GPA|KIA|SIA)[A-Z0-9]{12,}$`)
-	iamPattern      = regexp.MustCompile(`^(root|(user|role)(/[\x21-\x2e\x30-\x7e]+)+)$`)
-	stsPattern      = regexp.MustCompile(`^(assumed-role/[^/]+/[^/]+|federated-user/[^/]+)$`)
+	uniqueIDPattern = lazyregexp.New(`^A(IDA|ROA|GPA|KIA|SIA)[A-Z0-9]{12,}$`)
+	iamPattern      = lazyregexp.New(`^(root|(user|role)(/[\x21-\x2e\x30-\x7e]+)+)$`)
+	stsPattern      = lazyregexp.New(`^(assumed-role/[^/]+/[^/]+|federated-user/[^/]+)$`)
 )
 
 // wrongAWS says why s cannot be a principal of type AWS; "" when it can.

@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -21,11 +20,9 @@ import (
 // "000000000000".
 type AccountID string
 
-var accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
-
 // ParseAccountID checks that s is 12 digits.
 func ParseAccountID(s string) (AccountID, error) {
-	if !accountPattern.MatchString(s) {
+	if len(s) != 12 || !only(s, digits) {
 		return "", fmt.Errorf("account id %q: want exactly 12 digits", s)
 	}
 	return AccountID(s), nil
@@ -34,12 +31,10 @@ func ParseAccountID(s string) (AccountID, error) {
 // Region is an AWS region name, for example "us-east-1".
 type Region string
 
-var regionPattern = regexp.MustCompile(`^[0-9a-z-]{2,25}$`)
-
 // ParseRegion checks that s has the form of a region name. It does not know
 // which regions exist.
 func ParseRegion(s string) (Region, error) {
-	if !regionPattern.MatchString(s) {
+	if len(s) < 2 || len(s) > 25 || !only(s, digits|lower|dash) {
 		return "", fmt.Errorf("region %q: want 2 to 25 lower-case letters, digits and '-', such as us-east-1", s)
 	}
 	return Region(s), nil
@@ -167,8 +162,6 @@ const (
 	MaxRepositoryName = 256
 )
 
-var repositoryPattern = regexp.MustCompile("^(?:" + RepositoryNamePattern + ")$")
-
 // ParseRepositoryName checks s. The error is an InvalidParameterException in
 // ECR's words.
 func ParseRepositoryName(s string) (RepositoryName, error) {
@@ -177,7 +170,7 @@ func ParseRepositoryName(s string) (RepositoryName, error) {
 		return "", InvalidParameter("repositoryName", "must have length greater than or equal to %d", MinRepositoryName)
 	case len(s) > MaxRepositoryName:
 		return "", InvalidParameter("repositoryName", "must have length less than or equal to %d", MaxRepositoryName)
-	case !repositoryPattern.MatchString(s):
+	case !isRepositoryName(s):
 		return "", InvalidParameter("repositoryName", "must satisfy regular expression '%s'", RepositoryNamePattern)
 	}
 	return RepositoryName(s), nil
@@ -187,14 +180,12 @@ func ParseRepositoryName(s string) (RepositoryName, error) {
 // "1.4.2".
 type Tag string
 
-var tagPattern = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-
 // TagPattern is the expression ECR quotes for malformed tags.
 const TagPattern = `[a-zA-Z0-9-_.]+`
 
 // ParseTag checks s against the OCI distribution grammar.
 func ParseTag(s string) (Tag, error) {
-	if !tagPattern.MatchString(s) {
+	if s == "" || len(s) > 128 || !only(s[:1], digits|lower|upper|underscore) || !only(s, digits|lower|upper|underscore|dash|dot) {
 		return "", InvalidParameter("imageTag", "must satisfy regular expression '%s'", TagPattern)
 	}
 	return Tag(s), nil
@@ -204,14 +195,12 @@ func ParseTag(s string) (Tag, error) {
 // example "sha256:e3b0c442...". sha256 and sha512 are known.
 type Digest string
 
-var digestPattern = regexp.MustCompile(`^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$`)
-
 // DigestPattern is the expression ECR quotes for malformed digests.
 const DigestPattern = `[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+`
 
 // ParseDigest checks that s is a sha256 or sha512 digest of full length.
 func ParseDigest(s string) (Digest, error) {
-	if !digestPattern.MatchString(s) {
+	if !isDigest(s) {
 		return "", InvalidParameter("imageDigest", "must satisfy regular expression '%s'", DigestPattern)
 	}
 	return Digest(s), nil

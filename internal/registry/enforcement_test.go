@@ -13,6 +13,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/race"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/testkit"
@@ -321,6 +322,9 @@ func TestOtherAccountsCannotTellWhatExists(t *testing.T) {
 			t.Fatalf("tells what exists:\n%s\n%s", got, want)
 		}
 	})
+	if race.Enabled {
+		return // so few policies need not have all outcomes
+	}
 	if !seen[""] || !seen[string(ecr.CodeAccessDenied)] {
 		t.Errorf("outcomes: %v", seen)
 	}

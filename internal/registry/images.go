@@ -15,38 +15,36 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// resolve finds the image that id names: by digest, by tag, or by both. It
-// returns what StatManifest does: a manifest is read where it is wanted only.
-func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
-	digest := id.Digest
-	if id.Tag != "" {
-		t, err := r.Tag(ctx, repo, id.Tag)
-		if errors.Is(err, meta.ErrNotFound) {
-			return meta.Manifest{}, ecr.ImageNotFound(at.In, at.Name, id)
-		}
-		if err != nil {
-			return meta.Manifest{}, err
-		}
-		if digest != "" && digest != t.Digest {
-			return meta.Manifest{}, errTagDoesNotMatch
-		}
-		digest = t.Digest
-	}
-	m, err := r.StatManifest(ctx, repo, digest)
-	if errors.Is(err, meta.ErrNotFound) {
+// find finds the image that id names: by digest, by tag, or by both. It returns
+// what FindImage does: manifest and tags are read only where they are wanted.
+func find(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
+	m, err := r.FindImage(ctx, repo, id)
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
 		return meta.Manifest{}, ecr.ImageNotFound(at.In, at.Name, id)
+	case err == nil && id.Tag != "" && id.Digest != "" && id.Digest != m.Image.Digest:
+		return meta.Manifest{}, errTagDoesNotMatch
 	}
 	return m, err
 }
 
-// whole adds its body to an image that resolve found, and makes sure that it is
+// resolve is find with the image's tags.
+func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) (meta.Manifest, error) {
+	m, err := find(ctx, r, at, repo, id)
+	if err != nil {
+		return m, err
+	}
+	return r.StatManifest(ctx, repo, m.Image.Digest)
+}
+
+// whole adds its body to an image that find found, and makes sure that it is
 // what its digest says.
 func whole(ctx context.Context, r meta.ImageReader, at ecr.Repo, m meta.Manifest) (meta.Manifest, error) {
 	if err := budget.Take(ctx, m.BodySizeBytes); err != nil {
 		return m, err
 	}
-	m, err := r.Manifest(ctx, m.Repository, m.Image.Digest)
-	if err == nil {
+	body, err := r.ManifestBody(ctx, m.Repository, m.Image.Digest)
+	if m.Body = body; err == nil {
 		err = wholeManifest(at, m)
 	}
 	return m, err
@@ -78,7 +76,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 		if err != nil {
 			return err
 		}
-		if m, err = resolve(ctx, r, at, s.Row.ID, id); err == nil {
+		if m, err = find(ctx, r, at, s.Row.ID, id); err == nil {
 			err = c.r.pullable(at, id, &m.Image)
 		}
 		if err == nil {
@@ -138,7 +136,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 				failures = append(failures, f)
 				continue
 			}
-			m, err := resolve(ctx, r, at, repo.ID, id)
+			m, err := find(ctx, r, at, repo.ID, id)
 			if err == nil {
 				err = c.r.pullable(at, id, &m.Image)
 			}

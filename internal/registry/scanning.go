@@ -232,6 +232,6 @@ func FindImage(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.R
 	if f, bad := malformed(id); bad {
 		return ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
 	}
-	_, err := resolve(ctx, r, at, repo, id)
+	_, err := find(ctx, r, at, repo, id)
 	return err
 }

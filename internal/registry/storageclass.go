@@ -91,7 +91,7 @@ func archivable(ctx context.Context, r meta.ImageReader, at ecr.Repo, id ecr.Ima
 		return err
 	}
 	for _, p := range parents {
-		index, err := r.StatManifest(ctx, m.Repository, p)
+		index, err := r.FindImage(ctx, m.Repository, ecr.ImageID{Digest: p})
 		if err != nil {
 			return err
 		}

@@ -39,13 +39,16 @@ func (s *Service) Activate(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta
 // Reactivate brings an image back at once that is pushed again, and reports
 // whether it had to.
 func (s *Service) Reactivate(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.RepositoryID, d ecr.Digest) (bool, error) {
-	m, err := tx.StatManifest(ctx, repo, d)
+	m, err := tx.FindImage(ctx, repo, ecr.ImageID{Digest: d})
 	if err != nil {
 		return false, err
 	}
 	now := s.cfg.Now()
 	if Settle(&m.Image, now); m.Image.Status == ecr.StatusActive {
 		return false, nil
+	}
+	if m, err = tx.StatManifest(ctx, repo, d); err != nil { // its tags go on record
+		return false, err
 	}
 	return true, s.Activate(ctx, tx, at, m, "pushed again", now)
 }

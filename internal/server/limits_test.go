@@ -473,9 +473,14 @@ func TestShares(t *testing.T) {
 	})
 	t.Run("connections", func(t *testing.T) {
 		for _, proxies := range [][]netip.Prefix{nil, {netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}} {
-			w := start(t, t.TempDir(), with(server.Limits{Connections: 8}), func(c *server.Config) { c.TrustedProxies = proxies })
+			count := &openConnections{}
+			w := start(t, t.TempDir(), with(server.Limits{Connections: 8}), func(c *server.Config) { c.TrustedProxies, c.Observer = proxies, count })
 			one, other := w.password(here, pusher), w.password(here, administrator)
-			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+			// A connection becomes idle a moment after its answer was read.
+			until(t, "the server still has connections", func() bool {
+				http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+				return count.n.Load() == 0
+			})
 			// Each client has one connection, and keeps it.
 			client := func() func(password string) answer {
 				keep := &http.Transport{MaxConnsPerHost: 1}

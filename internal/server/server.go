@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,12 +142,13 @@ type Server struct {
 const DefaultRecycleTime = 7 * 24 * time.Hour
 
 // What nobody has wanted otherwise yet: how long the journal is kept, how long
-// a blob stays that no image refers to, and how long images take to come back
-// from the archive.
+// a blob stays that no image refers to, how long images take to come back from the
+// archive, and how long a file stays that no row knows.
 const (
 	journalTime    = 400 * 24 * time.Hour
 	blobGrace      = 24 * time.Hour
 	activationTime = 10 * time.Second
+	orphanWait     = 7 * 24 * time.Hour
 )
 
 // or is d, 0 where d is negative, and fallback where it is not given.
@@ -214,26 +216,39 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
-		Compat:        cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime,
+		Compat:        cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
 	}
 	work := jobs.Config{
 		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
-		UploadAge: cfg.UploadAge, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+		UploadAge: cfg.UploadAge, OrphanWait: orphanWait, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+		Replica: replica(), OneProcess: cfg.Meta.OneProcess(),
 	}
 	if cfg.Observer != nil {
 		work.Done = cfg.Observer.Job
 	}
 	s.jobs = jobs.New(work)
+	if err := s.jobs.CheckInstallation(ctx); err != nil {
+		return nil, err
+	}
 	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Log: cfg.Log})
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow})
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	return s, nil
+}
+
+// replica is a name of this process: that of its machine and a random part.
+func replica() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "-" + string(blob.NewKey()[:6])
 }
 
 // Identity gives access to the server's users and keys.

@@ -320,7 +320,8 @@ func (r *runner) race(ctx context.Context) error {
 	// instantiates generic types would give everybody its copy of their code,
 	// which the detector would not see.
 	args := []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
-	// Of 100 cases that a test draws; the step test draws them all.
-	env := []string{"RAPID_CHECKS=20", "KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}
+	// Of 100 cases that a test draws, and the same each time; the step test draws
+	// them all, and others each time.
+	env := []string{"RAPID_CHECKS=20", "RAPID_SEED=1", "KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}
 	return r.goTest(ctx, ".", env, append(args, slices.Sorted(maps.Keys(p.racing))...)...)
 }

@@ -91,6 +91,14 @@ ecr_repositories:
 			t.Errorf("the image is %s", got)
 		}
 	})
+	t.Run("docker", func(t *testing.T) {
+		d := k.docker()
+		_, config := platform(t, index.Digest, runtime.GOARCH)
+		d.pulls(to, config)
+		if got := d.run("image", "inspect", "--format", "{{index .RepoDigests 0}}", to); got != hosts["prod"]+"/website@"+index.Digest {
+			t.Errorf("the image is %s", got)
+		}
+	})
 	t.Run("containerd", func(t *testing.T) {
 		c := k.containerd()
 		password := strings.TrimSpace(string(k.ok(kontorBin, "login", "--data", k.data, "--target", "prod", "--print-password")))

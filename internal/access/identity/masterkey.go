@@ -29,8 +29,9 @@ var ErrMasterKey = errors.New("the secrets in this database were sealed under an
 // outside the database, so that neither the database nor a copy of it tells a
 // secret. Make one with the functions below; it is safe for concurrent use.
 type MasterKey struct {
-	aead cipher.AEAD
-	id   [keyIDSize]byte
+	aead     cipher.AEAD
+	id       [keyIDSize]byte
+	download [sha256.Size]byte
 }
 
 const (
@@ -52,8 +53,16 @@ func NewMasterKey(raw []byte) (MasterKey, error) {
 	if err != nil {
 		return MasterKey{}, fmt.Errorf("master key: %w", err)
 	}
-	return MasterKey{aead: aead, id: [keyIDSize]byte(id)}, nil
+	download, err := hkdf.Key(sha256.New, raw, nil, "kontor master key: download URLs", sha256.Size)
+	if err != nil {
+		return MasterKey{}, fmt.Errorf("master key: %w", err)
+	}
+	return MasterKey{aead: aead, id: [keyIDSize]byte(id), download: [sha256.Size]byte(download)}, nil
 }
+
+// DownloadKey authenticates download URLs. It is the same in every process that has
+// the master key, so that each accepts the URLs of the others.
+func (k MasterKey) DownloadKey() []byte { return k.download[:] }
 
 // deriveAEAD is AES-256-GCM, with the nonce drawn for each message, under a
 // key derived from secret for one purpose.

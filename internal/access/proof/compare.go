@@ -2,13 +2,13 @@ package proof
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/policy"
 )
 
@@ -252,7 +252,7 @@ func lackingAtHome(who principal, r *repository, a Answer) []policy.Statement {
 
 // uniqueID is what AWS leaves of a principal that was deleted: "AIDA..." of a user,
 // "AROA..." of a role (IAM user guide, "Understanding unique ID prefixes").
-var uniqueID = regexp.MustCompile(`^A(IDA|ROA|GPA|NPA)[A-Z0-9]{12,}$`)
+var uniqueID = lazyregexp.New(`^A(IDA|ROA|GPA|NPA)[A-Z0-9]{12,}$`)
 
 // absent looks at the statements that allow something.
 func (p *Prover) absent(r *repository) []Absent {

@@ -12,12 +12,12 @@ package effects
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -185,8 +185,8 @@ func (l *look) going(h *plan.Horizon, m *lifecycle.Image, d departure) plan.Goin
 // A line of tags is what one pipeline pushes: tags that differ in numbers and
 // commits only.
 var (
-	commit = regexp.MustCompile(`\b[0-9a-f]{7,40}\b`)
-	number = regexp.MustCompile(`[0-9]+`)
+	commit = lazyregexp.New(`\b[0-9a-f]{7,40}\b`)
+	number = lazyregexp.New(`[0-9]+`)
 )
 
 // lineOf is the line of a tag, with "*" in the place of what differs.

@@ -69,6 +69,21 @@ type Store interface {
 	List(ctx context.Context) iter.Seq2[Info, error]
 }
 
+// Installed is a Store that can be told from others.
+type Installed interface {
+	// Installation returns the id of the store: a random text that it keeps next to
+	// its content, made by the first call.
+	Installation(ctx context.Context) (string, error)
+}
+
+// InstallationOf is the id of s, "" of a Store that has none.
+func InstallationOf(ctx context.Context, s Store) (string, error) {
+	if i, ok := s.(Installed); ok {
+		return i.Installation(ctx)
+	}
+	return "", nil
+}
+
 // File is opened content. A disk store's File is an *os.File, so that
 // http.ServeContent uses sendfile.
 type File interface {

@@ -56,6 +56,11 @@ func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 	return s.cfg.Blobs.List(ctx)
 }
 
+// Installation implements blob.Installed.
+func (s *Store) Installation(ctx context.Context) (string, error) {
+	return blob.InstallationOf(ctx, s.cfg.Blobs)
+}
+
 type writer struct {
 	w    blob.Writer
 	max  int64

@@ -50,6 +50,27 @@ func images(t *testing.T, s meta.Store) {
 			return r.StatManifest(ctx, repo, m.Image.Digest)
 		}))
 	}
+	for _, of := range []struct {
+		id   ecr.ImageID
+		want meta.Manifest
+	}{
+		{ecr.ImageID{Digest: full.Image.Digest}, listed(full)}, {ecr.ImageID{Digest: a.Image.Digest}, listed(a)}, {ecr.ImageID{Tag: "v1"}, listed(a)},
+		{ecr.ImageID{Digest: b.Image.Digest, Tag: "v2"}, listed(a)},
+	} {
+		diff(t, of.want, read(t, s, func(ctx context.Context, r meta.Reader) (meta.Manifest, error) { return r.FindImage(ctx, repo, of.id) }))
+		body := read(t, s, func(ctx context.Context, r meta.Reader) ([]byte, error) {
+			return r.ManifestBody(ctx, repo, of.want.Image.Digest)
+		})
+		diff(t, string(getImage(t, s, repo, of.want.Image.Digest).Body), string(body))
+	}
+	for _, id := range []ecr.ImageID{{Digest: b.Image.Digest}, {Tag: "v1"}, {}} {
+		notFound(t, s, "image of another repository by "+id.String(), func(ctx context.Context, r meta.Reader) (meta.Manifest, error) {
+			return r.FindImage(ctx, neighbour, id)
+		})
+	}
+	notFound(t, s, "manifest of another repository's image", func(ctx context.Context, r meta.Reader) ([]byte, error) {
+		return r.ManifestBody(ctx, neighbour, b.Image.Digest)
+	})
 	notFound(t, s, "facts of another repository's image", func(ctx context.Context, r meta.Reader) (meta.Manifest, error) {
 		return r.StatManifest(ctx, neighbour, b.Image.Digest)
 	})

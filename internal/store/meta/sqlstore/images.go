@@ -55,6 +55,27 @@ func (r reader) StatManifest(ctx context.Context, repo meta.RepositoryID, d ecr.
 	return r.manifest(ctx, scanListed, "", repo, d)
 }
 
+// FindImage implements meta.ImageReader.
+func (r reader) FindImage(ctx context.Context, repo meta.RepositoryID, id ecr.ImageID) (m meta.Manifest, err error) {
+	if id.Tag == "" {
+		m, err = one(ctx, r.s, scanListed,
+			`SELECT `+manifestColumns+fromManifests+`WHERE m.repository_id = $1 AND m.digest = $2`, int64(repo), string(id.Digest))
+	} else {
+		m, err = one(ctx, r.s, scanListed,
+			`SELECT `+manifestColumns+` FROM tags t JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
+			LEFT JOIN image_states s ON s.repository_id = m.repository_id AND s.digest = m.digest
+			WHERE t.repository_id = $1 AND t.tag = $2`, int64(repo), string(id.Tag))
+	}
+	return m, wrap(err, "finding image %s of repository %d", id, repo)
+}
+
+// ManifestBody implements meta.ImageReader.
+func (r reader) ManifestBody(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]byte, error) {
+	body, err := one(ctx, r.s, func(rows *sql.Rows) (body []byte, err error) { return body, rows.Scan(&body) },
+		`SELECT body FROM manifests WHERE repository_id = $1 AND digest = $2`, int64(repo), string(d))
+	return body, wrap(err, "reading manifest %s of repository %d", d, repo)
+}
+
 // manifest reads manifestColumns, the columns more, and tags.
 func (r reader) manifest(ctx context.Context, scan func(*sql.Rows) (meta.Manifest, error), more string, repo meta.RepositoryID, d ecr.Digest) (meta.Manifest, error) {
 	m, err := one(ctx, r.s, scan,
