@@ -254,7 +254,7 @@ func TestPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := resp.Body.Close(); err != nil || resp.StatusCode != 401 {
+		if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%d: %v, status %d", i, err, resp.StatusCode)
 		}
 	}
