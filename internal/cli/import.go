@@ -16,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
@@ -26,13 +27,22 @@ func importCommand(e *command.Env) *cobra.Command {
 		output, format string
 	)
 	cmd := &cobra.Command{
-		Use:   "import [flags]",
-		Short: "Write a file for repositories that exist",
+		Use:   "import [flags] [SOURCE...]",
+		Short: "Write a file for repositories that exist, or that another tool declares",
 		Long: `Read the repositories of a registry and write the shortest file that means the
 same. Nothing in the registry is changed.
 
 The registry is the local one of --data, with --account and --region one on AWS,
 or with -f and --target an entry of a file's registries.
+
+With SOURCE, no registry is read, but files of another tool: a state of Terraform
+or OpenTofu (terraform.tfstate), the output of terraform show -json for a state or a
+plan (- reads it from stdin), Terraform code (.tf files, .tfvars files or a folder),
+and CloudFormation templates in JSON or YAML. Of modules, terraform-aws-modules/ecr,
+cloudposse/ecr, lgallard/ecr and Panfactum's aws_ecr_repos are known. What code does
+not say as a value is not guessed: a repository whose name, tag mutability or
+policies are not known is left out, with the place. --account and --region, or -f and
+--target, say which registry the files are for; states have it.
 
 Policies become fields such as keep_last_images and additional_pull_account_ids if
 these have the same effect on images and on who may pull, push, delete or change
@@ -44,22 +54,27 @@ Notices say what the file does not: what is left out, and who gains or
 loses actions that only read.`,
 		Example: `  kontor import --account 111111111111 --region us-east-2 -o kontor.yaml
   kontor import --data ./registry --repository 'team/*'
-  kontor import -f kontor.yaml --target prod --exact`,
-		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  kontor import -f kontor.yaml --target prod --exact
+  terraform show -json | kontor import -o kontor.yaml -
+  kontor import --account 111111111111 --region us-east-2 ./infrastructure`,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			language, err := importLanguage(output, format)
 			if err != nil {
 				return err
 			}
-			f, err := importFile(cmd.Context(), e, o, language)
-			if err != nil {
-				return err
+			read := func() (importer.File, error) { return importFile(cmd.Context(), e, o, language) }
+			if len(args) > 0 {
+				read = func() (importer.File, error) { return importSources(e, o, args, language) }
 			}
+			f, err := read()
 			notices := make([]string, len(f.Notices))
 			for i, n := range f.Notices {
 				notices[i] = n.String()
 			}
 			e.Notices(notices)
+			if err != nil {
+				return err
+			}
 			if output == "" || output == "-" {
 				_, err := e.Stdout.Write(f.Text)
 				return err
@@ -126,28 +141,16 @@ func (o *importOptions) flags(e *command.Env, cmd *cobra.Command) {
 
 // importFile reads what o says and makes a file of it.
 func importFile(ctx context.Context, e *command.Env, o importOptions, language lang.Language) (_ importer.File, err error) {
-	for _, glob := range o.repositories {
-		if !fields.RepositoryGlob.MatchString(glob) {
-			return importer.File{}, command.Usagef("--repository %s: want the name of a repository, with * for any characters", glob)
-		}
+	if err := o.checkGlobs(); err != nil {
+		return importer.File{}, err
 	}
 	opts := importer.Options{Language: language, Exact: o.exact, Stack: o.stack, NewStack: starterStack()}
 	cfg := run.Config{One: true}
-	switch from, err := o.registry(); {
-	case err != nil:
+	if cfg.File, err = o.file(e, &opts); err != nil {
 		return importer.File{}, err
-	case from != nil:
-		cfg.File = from
-	case len(o.Files) > 0:
-		if cfg.File, err = command.LoadFile(e, o.FileOptions, e.Stderr); err != nil {
-			return importer.File{}, err
-		}
-		if name, explicit := cfg.File.Stack(); explicit {
-			opts.NewStack = name
-		}
-		if o.Target != "" {
-			cfg.Targets = []string{o.Target}
-		}
+	}
+	if o.Target != "" {
+		cfg.Targets = []string{o.Target}
 	}
 	r, err := command.OpenRun(ctx, e, cfg, o.Data)
 	if err != nil {
@@ -164,14 +167,36 @@ func importFile(ctx context.Context, e *command.Env, o importOptions, language l
 	for _, name := range slices.Sorted(maps.Keys(seen.Hidden)) {
 		e.Notices([]string{fmt.Sprintf("repository %s: left out: %s", name, seen.Hidden[name])})
 	}
-	f, err := importer.Write(seen, opts)
-	if stacks, ok := err.(*importer.StackError); ok {
-		return f, fmt.Errorf("%w: choose one with --stack, or repositories with --repository", stacks)
-	}
+	f, err := writeImport(seen, opts)
 	if err == nil && f.Repositories == 0 {
 		return f, o.nothing(len(seen.Hidden) > 0)
 	}
 	return f, err
+}
+
+// writeImport makes the file of what was seen.
+func writeImport(seen state.Observed, opts importer.Options) (importer.File, error) {
+	f, err := importer.Write(seen, opts)
+	if stacks, ok := err.(*importer.StackError); ok {
+		return f, fmt.Errorf("%w: choose one with --stack, or repositories with --repository", stacks)
+	}
+	return f, err
+}
+
+// file is the file with the registry that the flags name; nil when they name none.
+// Its stack is the one to write.
+func (o *importOptions) file(e *command.Env, opts *importer.Options) (*spec.File, error) {
+	from, err := o.registry()
+	if err != nil || from != nil || len(o.Files) == 0 {
+		return from, err
+	}
+	if from, err = command.LoadFile(e, o.FileOptions, e.Stderr); err != nil {
+		return nil, err
+	}
+	if name, explicit := from.Stack(); explicit {
+		opts.NewStack = name
+	}
+	return from, nil
 }
 
 // nothing says why there is nothing to write; hidden repositories were named.
@@ -183,6 +208,15 @@ func (o *importOptions) nothing(hidden bool) error {
 		return fmt.Errorf("nothing to import: the registry has no repository that matches %s", words.And(o.repositories))
 	}
 	return errors.New("nothing to import: the registry has no repositories. Check --data, --account and --region")
+}
+
+func (o *importOptions) checkGlobs() error {
+	for _, glob := range o.repositories {
+		if !fields.RepositoryGlob.MatchString(glob) {
+			return command.Usagef("--repository %s: want the name of a repository, with * for any characters", glob)
+		}
+	}
+	return nil
 }
 
 // wants reports whether a repository is to be read.

@@ -381,8 +381,11 @@ func (c *Caller) dropUpload(ctx context.Context, op gate.Operation, at ecr.Repo,
 	return err
 }
 
-// spaceError says that the disk is full, where it is.
+// spaceError says that the disk is full, or the store busy, where it is.
 func spaceError(err error) error {
+	if errors.Is(err, blob.ErrUnavailable) {
+		return &ecr.Error{Code: ecr.CodeUnavailable, Message: "The registry's store is busy or does not answer. Try again later.", Err: err}
+	}
 	if errors.Is(err, blob.ErrNoSpace) {
 		return &ecr.Error{Code: ecr.CodeUnavailable, Message: "The registry's disk is full. Nothing was stored; try again when there is space.", Err: err}
 	}

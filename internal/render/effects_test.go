@@ -63,7 +63,7 @@ func affecting() plan.Plan {
 }
 
 const summary = "1 image is deleted; 3 images expire at the next run, 1 of them in use, 1 of them pulled yesterday; 7 images expire within 30 days; 4 images stay that would expire within 30 days; " +
-	"1 tag becomes overwritable; 7 tags can no longer be overwritten; every other AWS account gains pull; 1 account gains push; 1 role loses pull; 1 grant names a principal that does not exist; " +
+	"1 tag becomes overwritable; 7 tags can no longer be overwritten; every other AWS account gains pull; 1 account gains push; 1 role loses pull and unconditional push; 1 role gains a part of delete; 1 grant names a principal that does not exist; " +
 	"the images of 1 repository could not be read; who gains or loses access to 1 repository is not known"
 
 func TestEffectsOfAPlan(t *testing.T) {

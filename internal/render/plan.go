@@ -123,7 +123,11 @@ func Summary(p rollout.Plan) string {
 	if p.Delete > 0 {
 		deletes = fmt.Sprintf("%d to delete, ", p.Delete)
 	}
-	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %s%d unchanged.", p.Create, p.Adopt, p.Update, deletes, p.Unchanged)
+	rewords := ""
+	if p.Reword > 0 {
+		rewords = fmt.Sprintf("%d to reword with the same effect, ", p.Reword)
+	}
+	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %s%s%d unchanged.", p.Create, p.Adopt, p.Update, rewords, deletes, p.Unchanged)
 }
 
 // change writes what changes in a repository; drift tells that as what became of it.
@@ -236,7 +240,14 @@ func (p *printer) setting(s rollout.Setting) {
 // not known or the text is asked for.
 func (p *printer) document(s rollout.Setting, field func(string) string, o Options) {
 	mark, c := sign(s.Action)
-	p.linef(c, "    %s %s", mark, settingName(s.Field, ""))
+	if s.OtherWording != "" {
+		p.linef(c, "    %s %s: %s", mark, settingName(s.Field, ""), clean(s.OtherWording))
+		if s.SameEffect && !o.Verbose && !o.Documents {
+			return
+		}
+	} else {
+		p.linef(c, "    %s %s", mark, settingName(s.Field, ""))
+	}
 	for _, x := range s.Parts {
 		mark, c := sign(x.Action)
 		from := ""

@@ -157,6 +157,8 @@ func (g group) inRow() string {
 	for _, s := range g.Settings {
 		text := settingName(s.Field, s.Key)
 		switch {
+		case s.SameEffect:
+			text += ": " + clean(s.OtherWording)
 		case s.Field == plan.FieldPolicy || s.Field == plan.FieldLifecycle:
 			text = g.documentInRow(s)
 		case s.Action == plan.Add:

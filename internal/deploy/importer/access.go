@@ -9,6 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
+	"github.com/kontor-registry/kontor/internal/deploy/wording"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -127,7 +128,7 @@ func changing(actions []string) []string {
 	push := []string{"ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"}
 	return slices.DeleteFunc(slices.Clone(actions), func(name string) bool {
 		a, ok := policy.LookupAction(name)
-		return ok && (reads(a.Name) || slices.Contains(push, a.Name))
+		return ok && (wording.Reads(a.Name) || slices.Contains(push, a.Name))
 	})
 }
 
@@ -153,7 +154,7 @@ func (w *writer) tryAccess(text string, doc policy.Document, g grants) (chosen, 
 			return chosen{}, err.Error()
 		}
 	}
-	change := CompareAccess(w.observed.Target.Registry, doc, after)
+	change := wording.CompareAccess(w.observed.Target.Registry, doc, after)
 	if change.Right != "" {
 		return chosen{}, "fields would change " + change.Right
 	}
@@ -297,7 +298,7 @@ func kindOf(s policy.Statement) kind {
 	}
 	pull := has["ecr:BatchGetImage"] && has["ecr:GetDownloadUrlForLayer"]
 	for name := range has {
-		if !reads(name) {
+		if !wording.Reads(name) {
 			return other
 		}
 	}
@@ -398,3 +399,5 @@ func (g grants) settings() settings {
 	}
 	return s
 }
+
+func distinct(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }

@@ -37,6 +37,9 @@ type Options struct {
 	// Stack is the name of the file's stack; "" for the one that the repositories
 	// belong to, else NewStack, else spec.DefaultStack.
 	Stack, NewStack string
+	// Modules are what made repositories, such as "cloudposse/ecr" and the place of
+	// its call: a comment names it.
+	Modules map[ecr.RepositoryName]string
 }
 
 // File is a file that was made.
@@ -193,6 +196,11 @@ func (w *writer) entry(r state.Repository) *entry {
 		}
 		maps.Copy(e.fields, c.fields)
 		e.above = append(e.above, c.above...)
+	}
+	if module := w.opts.Modules[r.Name]; module != "" {
+		// which says more than a shape
+		e.above = slices.DeleteFunc(e.above, func(line string) bool { return strings.Contains(line, ": the shape of ") })
+		e.above = append([]string{"From " + module + "."}, e.above...)
 	}
 	var err error
 	if e.want, err = w.compile(r.Name, e.fields); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/deploy/wording"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/lifecycle"
 	"github.com/kontor-registry/kontor/policy"
@@ -203,10 +204,10 @@ func wantNoEffects(t tb, o state.Observed, d state.Desired) {
 		}
 		before, after := *c.Before, *c.After
 		p, q := decode(t, before.Lifecycle), decode(t, after.Lifecycle)
-		if image := importer.SameLifecycle(p, q); image != "" {
+		if image := wording.SameLifecycle(p, q); image != "" {
 			t.Errorf("%s: images such as %s\n%s\n%s", c.Repository, image, before.Lifecycle, after.Lifecycle)
 		}
-		if a := importer.CompareAccess(o.Target.Registry, document(t, before.Policy), document(t, after.Policy)); a.Right != "" {
+		if a := wording.CompareAccess(o.Target.Registry, document(t, before.Policy), document(t, after.Policy)); a.Right != "" {
 			t.Errorf("%s: %+v\n%s\n%s", c.Repository, a, before.Policy, after.Policy)
 		}
 		before.Policy, before.Lifecycle, after.Policy, after.Lifecycle = "", "", "", ""
@@ -289,7 +290,7 @@ func TestEffectsAreTold(t *testing.T) {
 		"place of untagged":  {of(rule(1, lifecycle.Untagged, age, 3), rule(2, lifecycle.Tagged, age, 9, "*b")), of(rule(9, lifecycle.Untagged, age, 3), rule(1, lifecycle.Tagged, age, 9, "*b")), true},
 		"more than there is": {of(rule(1, lifecycle.Tagged, count, 100_000, "v*")), of(rule(1, lifecycle.Tagged, count, 999_999, "v*")), true},
 	} {
-		if image := importer.SameLifecycle(c.a, c.b); (image == "") != c.same {
+		if image := wording.SameLifecycle(c.a, c.b); (image == "") != c.same {
 			t.Errorf("%s: %q", name, image)
 		}
 	}
@@ -317,7 +318,7 @@ func TestEffectsAreTold(t *testing.T) {
 		"reading more":      {allow(root, pull, ""), allow(root, pull+`,"ecr:ListImages"`, ""), ""},
 		"a user of our own": {allow(`{"AWS":"111111111111"}`, pull, ""), allow(`{"AWS":"arn:aws:iam::111111111111:user/bob"}`, pull, ""), "pull for"},
 	} {
-		got := importer.CompareAccess(target.Registry, doc(c.a), doc(c.b))
+		got := wording.CompareAccess(target.Registry, doc(c.a), doc(c.b))
 		if (got.Right == "") != (c.right == "") || !strings.HasPrefix(got.Right, c.right) {
 			t.Errorf("%s: %+v", name, got)
 		}

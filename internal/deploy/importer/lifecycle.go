@@ -9,6 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
+	"github.com/kontor-registry/kontor/internal/deploy/wording"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -77,7 +78,7 @@ func (w *writer) tryLifecycle(p lifecycle.Policy, text string, short settings) s
 			return err.Error()
 		}
 	}
-	if image := SameLifecycle(p, q); image != "" {
+	if image := wording.SameLifecycle(p, q); image != "" {
 		return "fields would treat some images differently, such as " + image
 	}
 	return ""

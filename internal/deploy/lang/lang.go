@@ -51,6 +51,9 @@ func Of(name string) Language {
 type Source struct {
 	Name string
 	Data []byte
+
+	// shortForms: the tags of CloudFormation are read.
+	shortForms bool
 }
 
 // Bounds on what is read. They are far above what a person writes, and keep a
@@ -67,6 +70,15 @@ func Parse(s Source) (*Value, Errors) {
 	return parse(p, s), p.errs
 }
 
+// ParseCloudFormation reads s, a template in YAML or JSON, as Parse does. The short
+// form of a function is read as the long one: !Sub x as {"Fn::Sub": "x"}, !Ref x
+// as {"Ref": "x"}. Source: CloudFormation user guide, "Intrinsic function
+// reference".
+func ParseCloudFormation(s Source) (*Value, Errors) {
+	s.shortForms = true
+	return Parse(s)
+}
+
 // conflict finds the marks that a version control system leaves, and returns
 // where the first stands; -1 for none.
 func conflict(data []byte) int {
@@ -78,29 +90,9 @@ func conflict(data []byte) int {
 }
 
 func parse(p *problems, s Source) *Value {
-	start := state.Position{File: s.Name, Line: 1, Column: 1}
-	if len(s.Data) > maxBytes {
-		p.errorf(start, nil, "the file has %d bytes; at most %d are read", len(s.Data), maxBytes)
+	if !decode(p, &s) {
 		return nil
 	}
-	data, err := textfile.Decode(s.Data)
-	if err != nil {
-		p.errorf(start, nil, "%v", err)
-		return nil
-	}
-	if bad, ok := invalidUTF8(s.Name, data); ok {
-		p.errorf(bad, nil, "the file is not UTF-8 text; save it as UTF-8")
-		return nil
-	}
-	if i := bytes.IndexByte(data, 0); i >= 0 {
-		p.errorf(positionOf(s.Name, string(data), i), nil, "the file contains a NUL character: it is not a text file, or not UTF-8")
-		return nil
-	}
-	if i := conflict(data); i >= 0 {
-		p.errorf(positionOf(s.Name, string(data), i), nil, "a merge conflict; resolve it first")
-		return nil
-	}
-	s.Data = data
 	switch Of(s.Name) {
 	case JSON:
 		return parseJSON(p, &s)
@@ -108,4 +100,32 @@ func parse(p *problems, s Source) *Value {
 		return parseHCL(p, &s)
 	}
 	return parseYAML(p, &s)
+}
+
+// decode turns the data of s into text of UTF-8, and reports whether it is that.
+func decode(p *problems, s *Source) bool {
+	start := state.Position{File: s.Name, Line: 1, Column: 1}
+	if len(s.Data) > maxBytes {
+		p.errorf(start, nil, "the file has %d bytes; at most %d are read", len(s.Data), maxBytes)
+		return false
+	}
+	data, err := textfile.Decode(s.Data)
+	if err != nil {
+		p.errorf(start, nil, "%v", err)
+		return false
+	}
+	if bad, ok := invalidUTF8(s.Name, data); ok {
+		p.errorf(bad, nil, "the file is not UTF-8 text; save it as UTF-8")
+		return false
+	}
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		p.errorf(positionOf(s.Name, string(data), i), nil, "the file contains a NUL character: it is not a text file, or not UTF-8")
+		return false
+	}
+	if i := conflict(data); i >= 0 {
+		p.errorf(positionOf(s.Name, string(data), i), nil, "a merge conflict; resolve it first")
+		return false
+	}
+	s.Data = data
+	return true
 }

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -43,7 +44,11 @@ func parseYAML(p *problems, s *Source) *Value {
 			"the file has %d bytes; of YAML at most %d are read: split it, or write it as JSON", len(data), maxYAML)
 		return nil
 	}
-	file := c.parse(data)
+	text := data
+	if s.shortForms {
+		text = withoutInnerColons(data)
+	}
+	file := c.parse(text)
 	if file == nil {
 		return nil
 	}
@@ -64,6 +69,24 @@ func parseYAML(p *problems, s *Source) *Value {
 	}
 	annotate(root, c.comments, data)
 	return root
+}
+
+// colon stands for a colon within a word of a template of CloudFormation while that is
+// parsed: within brackets, the library takes [ecr:PutImage] and [!Ref AWS::Region]
+// for mappings. YAML does not allow this character, and places stay the same.
+const colon = '\x7f'
+
+func withoutInnerColons(text []byte) []byte {
+	out := bytes.Clone(text)
+	word := func(c byte) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '*' || c == ':' || c == '/'
+	}
+	for i := 1; i < len(text)-1; i++ {
+		if text[i] == ':' && word(text[i-1]) && word(text[i+1]) {
+			out[i] = colon
+		}
+	}
+	return out
 }
 
 type converter struct {
@@ -220,12 +243,12 @@ func (c *converter) value(n ast.Node, path jsonpos.Path) *Value {
 	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
 		v.Kind, v.Text = Number, n.GetToken().Value
 	case *ast.StringNode:
-		v.Kind, v.Text, v.Plain = Text, n.Value, n.Token.Type == token.StringType
+		v.Kind, v.Text, v.Plain = Text, c.whole(n.Value), n.Token.Type == token.StringType
 		v.from, v.start = c.source, -1
 	case *ast.LiteralNode:
 		v.Kind, v.from, v.start = Text, c.source, -1
 		if n.Value != nil {
-			v.Text = n.Value.Value
+			v.Text = c.whole(n.Value.Value)
 		}
 	case *ast.SequenceNode:
 		v.Kind, v.Inline = List, n.IsFlowStyle
@@ -247,6 +270,13 @@ func (c *converter) value(n ast.Node, path jsonpos.Path) *Value {
 	case *ast.AliasNode:
 		return c.alias(v, n, path)
 	case *ast.TagNode:
+		if function := c.function(n.GetToken().Value); function != "" {
+			v.Kind = Mapping
+			argument := c.value(n.Value, path.At(function))
+			v.Members = []Member{{function, v.At, argument}}
+			c.grow(v, argument)
+			return v
+		}
 		c.errorf(v.At, path, "type tags such as %s are not supported; quote strings instead", Clip(n.GetToken().Value))
 		v.Kind = Broken
 	default:
@@ -254,6 +284,27 @@ func (c *converter) value(n ast.Node, path jsonpos.Path) *Value {
 		v.Kind = Broken
 	}
 	return v
+}
+
+// function is the function of CloudFormation whose short form a tag is; "" when it
+// is none, or they are not read.
+func (c *converter) function(tag string) string {
+	name, ok := strings.CutPrefix(tag, "!")
+	switch {
+	case !ok || !c.source.shortForms || name == "" || strings.HasPrefix(name, "!"):
+		return ""
+	case name == "Ref", name == "Condition":
+		return name
+	}
+	return "Fn::" + name
+}
+
+// whole is a text as it stands in the file.
+func (c *converter) whole(text string) string {
+	if !c.source.shortForms {
+		return text
+	}
+	return strings.ReplaceAll(text, string(colon), ":")
 }
 
 // grow counts child as a part of v.
@@ -298,6 +349,7 @@ func (c *converter) mapping(v *Value, n ast.MapNode, path jsonpos.Path) {
 			continue
 		}
 		key, err := keyText(keyNode)
+		key = c.whole(key)
 		if err != nil {
 			c.errorf(at, path, "%v", err)
 			continue

@@ -18,6 +18,7 @@ package plan
 
 import (
 	"net/url"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -183,6 +184,26 @@ type Difference struct {
 	// changes; empty when one side cannot be read, for which there is a
 	// finding.
 	Parts []Part `json:"parts,omitempty"`
+	// OtherWording is set for a document that has the same effect as before, on
+	// images and on the rights of people.
+	OtherWording *Wording `json:"other_wording,omitempty"`
+}
+
+// Wording is what another wording of a policy changes: at most actions that only
+// read, for those who have rights in the repository.
+type Wording struct {
+	Gained []string `json:"gained,omitempty"`
+	Lost   []string `json:"lost,omitempty"`
+}
+
+// Same reports whether nothing changes.
+func (w *Wording) Same() bool { return w != nil && len(w.Gained)+len(w.Lost) == 0 }
+
+// Reworded reports whether a change is documents in other words with the same effect,
+// and nothing else.
+func (c Change) Reworded() bool {
+	return c.Op == OpUpdate && len(c.Differences) > 0 &&
+		!slices.ContainsFunc(c.Differences, func(d Difference) bool { return !d.OtherWording.Same() })
 }
 
 // Part is a statement of a repository policy or a rule of a lifecycle policy.

@@ -9,6 +9,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/clusters"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/wording"
 	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
 
@@ -104,6 +105,7 @@ func (r *Run) Plan(ctx context.Context, o plan.Options) (Planned, error) {
 			}
 		}
 		s.plan = plan.DiffWith(r.desired, s.observed, o)
+		wording.Mark(&s.plan)
 	})
 	r.planClusters(ctx, o)
 	return r.check(ctx), nil

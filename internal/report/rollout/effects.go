@@ -521,6 +521,19 @@ func (t *totals) add(c plan.Change) {
 			for _, r := range x.Loses() {
 				t.note("lose", r, x.Principal)
 			}
+			for _, r := range x.Rights {
+				switch {
+				case r.Gained() || r.Lost():
+				case r.After == "partly":
+					t.note("gain", "a part of "+r.Right, x.Principal)
+				case r.Before == "partly":
+					t.note("lose", "a part of "+r.Right, x.Principal)
+				case r.After == "depends":
+					t.note("lose", "unconditional "+r.Right, x.Principal)
+				case r.Before == "depends":
+					t.note("gain", "unconditional "+r.Right, x.Principal)
+				}
+			}
 		}
 	}
 }

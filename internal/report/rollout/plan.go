@@ -5,6 +5,8 @@
 package rollout
 
 import (
+	"strings"
+
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -25,9 +27,12 @@ type Plan struct {
 	// Errors of Findings keep the plan from being applied.
 	Errors int `json:"errors"`
 	// Repositories by what happens to them.
-	Create    int `json:"create"`
-	Adopt     int `json:"adopt"`
-	Update    int `json:"update"`
+	Create int `json:"create"`
+	Adopt  int `json:"adopt"`
+	Update int `json:"update"`
+	// Reword are updates that put documents in other words with the same effect;
+	// Update does not count them.
+	Reword    int `json:"reword,omitempty"`
 	Delete    int `json:"delete"`
 	Unchanged int `json:"unchanged"`
 	// RefreshOnly: the plan shows drift. End is what it deletes.
@@ -62,6 +67,11 @@ type Setting struct {
 	// Parts are the statements or rules of a document that change; empty when
 	// one side cannot be read.
 	Parts []Part `json:"parts,omitempty"`
+	// OtherWording says that a document has the same effect as before, such as "same
+	// effect, other wording"; "" where it has another.
+	OtherWording string `json:"other_wording,omitempty"`
+	// SameEffect: nothing but words changes.
+	SameEffect bool `json:"same_effect,omitempty"`
 }
 
 // Part is a statement or a rule, in words.
@@ -95,6 +105,10 @@ func NewPlan(p plan.Plan) Plan {
 		Unchanged: p.Count(plan.OpNone), RefreshOnly: p.RefreshOnly, End: p.End, Summary: Summary([]plan.Plan{p}),
 	}
 	for _, c := range p.Pending() {
+		if c.Reworded() {
+			out.Reword++
+			out.Update--
+		}
 		out.Changes = append(out.Changes, NewChange(c))
 	}
 	return out
@@ -135,12 +149,31 @@ func NewChange(c plan.Change) Change {
 		case plan.FieldLifecycle:
 			s.Before, s.After = before.Lifecycle, after.Lifecycle
 		}
+		s.OtherWording, s.SameEffect = otherWording(d.OtherWording), d.OtherWording.Same()
 		for _, x := range d.Parts {
 			s.Parts = append(s.Parts, newPart(d.Field, x))
 		}
 		out.Settings = append(out.Settings, s)
 	}
 	return out
+}
+
+// otherWording says what another wording changes; "" for nil.
+func otherWording(w *plan.Wording) string {
+	switch {
+	case w == nil:
+		return ""
+	case w.Same():
+		return "same effect, other wording"
+	}
+	s := "same rights, other wording"
+	if len(w.Gained) > 0 {
+		s += "; those who may pull also get " + strings.Join(w.Gained, ", ")
+	}
+	if len(w.Lost) > 0 {
+		s += "; those who may pull or push lose " + strings.Join(w.Lost, ", ")
+	}
+	return s + " (these only read)"
 }
 
 func newPart(f plan.Field, x plan.Part) Part {

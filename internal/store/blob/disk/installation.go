@@ -19,6 +19,8 @@ func (s *Store) Installation(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	name := filepath.Join(s.dir, "installation")
 	id, err := s.readInstallation(name)
 	if errors.Is(err, fs.ErrNotExist) {

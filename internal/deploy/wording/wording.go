@@ -1,4 +1,11 @@
-package importer
+// Package wording tells policies that have the same effect in other words from those
+// that have another effect.
+//
+// It does not compare texts, and proves nothing: it tries. The engines that decide
+// about images and requests judge images and principals that are made for the two
+// policies, the same each time; if any of them is treated differently, the effect is
+// another. It is pure.
+package wording
 
 import (
 	"fmt"
@@ -8,7 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/lifecycle"
 	"github.com/kontor-registry/kontor/policy"
@@ -178,6 +187,78 @@ func (m *imageMaker) age() time.Duration {
 	return time.Duration(m.Float64() * 2 * float64(min(most, 50_000)) * float64(24*time.Hour))
 }
 
+// Mark notes on the differences of p in which only words differ: on images and
+// people they have the same effect.
+func Mark(p *plan.Plan) {
+	in := p.Target.Registry()
+	type pair struct{ before, after string }
+	lifecycles, policies := map[pair]*plan.Wording{}, map[pair]*plan.Wording{}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		if c.Before == nil || c.After == nil {
+			continue
+		}
+		for k := range c.Differences {
+			d := &c.Differences[k]
+			texts, known, compare := pair{c.Before.Lifecycle, c.After.Lifecycle}, lifecycles, sameLifecycleTexts
+			switch d.Field {
+			case plan.FieldLifecycle:
+			case plan.FieldPolicy:
+				texts, known = pair{c.Before.Policy, c.After.Policy}, policies
+				compare = func(before, after string) *plan.Wording { return sameAccessTexts(in, before, after) }
+			default:
+				continue
+			}
+			w, seen := known[texts] // most repositories share a few
+			if !seen {
+				w = compare(texts.before, texts.after)
+				known[texts] = w
+			}
+			d.OtherWording = w
+		}
+	}
+}
+
+// sameLifecycleTexts compares two policies, "" for none; nil when their effect is not
+// the same, or they cannot be read.
+func sameLifecycleTexts(before, after string) *plan.Wording {
+	var list [2]lifecycle.Policy
+	for i, text := range []string{before, after} {
+		if text == "" {
+			continue
+		}
+		var err error
+		if list[i], err = lifecycle.Decode([]byte(text)); err != nil {
+			return nil
+		}
+	}
+	if SameLifecycle(list[0], list[1]) != "" {
+		return nil
+	}
+	return &plan.Wording{}
+}
+
+func sameAccessTexts(in ecr.RegistryID, before, after string) *plan.Wording {
+	var list [2]policy.Document
+	for i, text := range []string{before, after} {
+		if text == "" {
+			continue
+		}
+		var err error
+		if list[i], err = policy.Parse([]byte(text)); err != nil {
+			return nil
+		}
+	}
+	change := CompareAccess(in, list[0], list[1])
+	// A principal with a part of a right can gain or lose that part.
+	parts := proof.Pull.Actions()
+	ofPull := func(name string) bool { return slices.Contains(parts, access.Action(name)) }
+	if change.Right != "" || slices.ContainsFunc(change.Gained, ofPull) || slices.ContainsFunc(change.Lost, ofPull) {
+		return nil
+	}
+	return &plan.Wording{Gained: change.Gained, Lost: change.Lost}
+}
+
 // AccessChange is what another repository policy changes for the principals that
 // were tried.
 type AccessChange struct {
@@ -251,15 +332,15 @@ func right(a, b map[string]policy.Outcome) string {
 		}
 	}
 	for _, action := range policy.Actions() {
-		if a[action.Name] != b[action.Name] && !reads(action.Name) {
+		if a[action.Name] != b[action.Name] && !Reads(action.Name) {
 			return action.Name
 		}
 	}
 	return ""
 }
 
-// reads reports whether an action changes nothing.
-func reads(action string) bool {
+// Reads reports whether an action changes nothing.
+func Reads(action string) bool {
 	name := strings.TrimPrefix(action, "ecr:")
 	for _, p := range []string{"BatchGet", "BatchCheck", "Describe", "Get", "List"} {
 		if strings.HasPrefix(name, p) {

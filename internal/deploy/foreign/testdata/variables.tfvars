@@ -1,0 +1,2 @@
+names = ["one-a", "one-b"]
+keep  = 12
