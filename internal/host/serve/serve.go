@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/blob/s3"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
 )
@@ -69,8 +71,14 @@ func (c *Config) open(ctx context.Context, folder func(context.Context, string, 
 	if filepath.Clean(c.Settings.MasterKeyFile) != filepath.Join(c.Settings.Data, "master.key") {
 		given.Key = &c.key
 	}
-	if c.Settings.Storage.S3 != nil {
-		return s, errors.New("storage.s3: this build of kontor keeps blobs in a folder only: leave storage out, and give data")
+	if x := c.Settings.Storage.S3; x != nil {
+		given.Blobs, err = s3.Open(ctx, s3.Config{
+			Bucket: x.Bucket, Region: cmp.Or(x.Region, "us-east-1"), Endpoint: x.Endpoint, PublicEndpoint: x.PublicEndpoint, PathStyle: x.PathStyle,
+			Prefix: x.Prefix, AccessKeyID: x.AccessKeyID, SecretAccessKey: x.SecretAccessKey, Redirect: x.Redirect, Log: c.Host.Server.Log,
+		})
+		if err != nil {
+			return s, err
+		}
 	}
 	if at := c.Settings.Database.URL; at != "" {
 		db, err := postgres.Open(ctx, postgres.Config{URL: at})
@@ -103,6 +111,7 @@ func (s *Stores) Close() (err error) {
 // Start opens the data of c and serves it until Close.
 func Start(ctx context.Context, c *Config, o Options) (_ *Server, err error) {
 	s := &Server{}
+	c.Host.Server.Log = o.Log
 	if s.stores, err = c.Open(ctx); err != nil {
 		return nil, err
 	}
@@ -116,7 +125,7 @@ func Start(ctx context.Context, c *Config, o Options) (_ *Server, err error) {
 	}
 	h := c.Host
 	h.Stores = &host.Stores{Meta: s.stores.Meta, Blobs: s.stores.Blobs, Key: c.key}
-	h.Wrap, h.Server.Log, h.Server.Observer = o.Wrap, o.Log, o.Observer
+	h.Wrap, h.Server.Observer = o.Wrap, o.Observer
 	if s.Server, err = host.Start(ctx, h); err != nil {
 		return nil, err
 	}
