@@ -22,7 +22,7 @@ func serveCommand(e *command.Env) *cobra.Command {
 		Use:   "serve [flags]",
 		Short: "Run the registry as a service, as a configuration file says",
 		Long: `Run the registry as a service: registries by host name or port, metadata in SQLite
-or PostgreSQL, blobs in a folder. A YAML file says which; an environment variable
+or PostgreSQL, blobs in a folder or in S3. A YAML file says which; an environment variable
 for each of its fields takes precedence, such as KONTOR_DATABASE_URL_FILE for
 database.url_file. docs/serve.md has all of them.
 

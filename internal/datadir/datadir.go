@@ -7,7 +7,6 @@
 //	DIR/kontor.db     metadata (SQLite)
 //	DIR/blobs/        content
 //	DIR/server.json   where the server listens, or last did
-//	DIR/installation  which blobs these are, where their database is elsewhere
 //
 // It guarantees that one server at a time opens the folder, and that every
 // reason it cannot be opened is one line that says what to do.
@@ -21,12 +20,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
-	"github.com/kontor-registry/kontor/internal/durable"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -45,18 +42,12 @@ var errNoKey = errors.New("master.key is missing, and without it the secrets in 
 // ErrElsewhere: a server uses the folder whose database or master key is not in it.
 var ErrElsewhere = errors.New("`kontor serve` uses this folder with a database or a master key that is elsewhere: pass --endpoint URL, with AWS credentials, instead of --data")
 
-// errOther: what only one database knows of, another would delete.
-var errOther = errors.New("the blobs in it belong to another database: use that database, or an empty folder")
-
 // Dir is an open folder.
 type Dir struct {
 	Path  string
 	Meta  meta.Store
 	Blobs blob.Store // a reader may only read
 	Key   identity.MasterKey
-	// Installation names the folder's blobs where their database is elsewhere, so
-	// that it can be told from others; "" where it is the folder's own.
-	Installation string
 
 	given Given
 	lock  *os.File // nil for a reader
@@ -128,9 +119,6 @@ func (d *Dir) open(ctx context.Context) (err error) {
 		}
 	}
 	if d.Meta = d.given.Meta; d.Meta == nil {
-		if d.given.Blobs == nil && d.has("installation") {
-			return errOther
-		}
 		if err := d.openMeta(ctx); err != nil {
 			return err
 		}
@@ -139,37 +127,12 @@ func (d *Dir) open(ctx context.Context) (err error) {
 		d.Blobs = d.given.Blobs
 		return nil
 	}
-	if err := d.install(); err != nil {
-		return err
-	}
 	blobs, err := disk.Open(disk.Config{Dir: d.file("blobs")})
 	if err != nil {
 		return err
 	}
 	d.Blobs = blobs
 	return nil
-}
-
-// install gives the folder's blobs their name where their database is elsewhere.
-func (d *Dir) install() error {
-	if d.given.Meta == nil {
-		return nil
-	}
-	b, err := os.ReadFile(d.file("installation"))
-	if errors.Is(err, fs.ErrNotExist) {
-		if d.has("kontor.db") {
-			return errOther
-		}
-		b = []byte(blob.NewKey() + "\n")
-		if err = replace(d.file("installation"), b); err == nil {
-			err = durable.SyncDir(d.Path)
-		}
-	}
-	d.Installation = strings.TrimSpace(string(b))
-	if err == nil && len(d.Installation) != len(blob.NewKey()) {
-		err = errors.New("the file installation is damaged: restore it from a backup")
-	}
-	return err
 }
 
 func (d *Dir) openMeta(ctx context.Context) error {
@@ -193,9 +156,10 @@ func OpenReaderWith(ctx context.Context, path string, given Given) (*Dir, error)
 	d := &Dir{Path: path, given: given, Meta: given.Meta, Blobs: given.Blobs}
 	switch {
 	case d.Meta != nil:
-	case !d.has("kontor.db") && d.has("installation"):
-		return nil, explain(path, ErrElsewhere)
 	case !d.has("kontor.db"):
+		if _, err := readNote(path); errors.Is(err, ErrElsewhere) {
+			return nil, err
+		}
 		return nil, empty(path)
 	case given.Key == nil && !d.has("master.key"):
 		return nil, explain(path, errNoKey)

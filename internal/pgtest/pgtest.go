@@ -28,13 +28,16 @@ import (
 )
 
 // Main runs the tests of m, stops the server if one was started, and exits.
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { os.Exit(Run(m.Run)) }
+
+// Run is Main for who has more to stop: it returns the exit code of run.
+func Run(run func() int) int {
+	code := run()
 	if err := shared.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	return code
 }
 
 // Start returns the URL of a new empty database, which is dropped when the

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/s3"
 )
@@ -37,7 +38,7 @@ var gateway struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := withGateway(m.Run)
+	code, err := withGateway(func() int { return pgtest.Run(m.Run) })
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1

@@ -150,7 +150,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	s := c.Settings
 	got := fmt.Sprintln(c.Host.Server.Drain, s.Listen, s.Database.URL, *s.Storage.S3, c.Host.Server.TrustedProxies, c.Host.Server.Limits.Requests, c.Host.Server.Limits.BlobBytes, s.Registries)
-	want := "2s localhost:0 postgres:///from-a-file {other eu-west-1  true     } [10.0.0.0/8 fd00::/8] 7 1073741824 [{333333333333 eu-west-1 oci [a.example]  }]\n"
+	want := "2s localhost:0 postgres:///from-a-file {other eu-west-1  true      false } [10.0.0.0/8 fd00::/8] 7 1073741824 [{333333333333 eu-west-1 oci [a.example]  }]\n"
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

@@ -1,8 +1,8 @@
 package serve
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,10 +17,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
-	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/blob/s3"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
 )
@@ -52,25 +52,15 @@ type Stores struct {
 	close []func() error
 }
 
-// Open opens the data of c, for one process, and makes sure that its parts belong
-// together.
-func (c *Config) Open(ctx context.Context) (_ *Stores, err error) {
-	s, installation, err := c.open(ctx, datadir.OpenWith)
-	if err == nil && installation != "" {
-		if err = bind(ctx, s.Meta, s.Blobs, installation); err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}
-	return s, err
-}
+// Open opens the data of c, for one process.
+func (c *Config) Open(ctx context.Context) (*Stores, error) { return c.open(ctx, datadir.OpenWith) }
 
 // OpenReader opens the data of c to read it, next to the servers that may use it.
 func (c *Config) OpenReader(ctx context.Context) (*Stores, error) {
-	s, _, err := c.open(ctx, datadir.OpenReaderWith)
-	return s, err
+	return c.open(ctx, datadir.OpenReaderWith)
 }
 
-func (c *Config) open(ctx context.Context, folder func(context.Context, string, datadir.Given) (*datadir.Dir, error)) (s *Stores, installation string, err error) {
+func (c *Config) open(ctx context.Context, folder func(context.Context, string, datadir.Given) (*datadir.Dir, error)) (s *Stores, err error) {
 	s = &Stores{}
 	defer func() {
 		if err != nil {
@@ -81,13 +71,19 @@ func (c *Config) open(ctx context.Context, folder func(context.Context, string, 
 	if filepath.Clean(c.Settings.MasterKeyFile) != filepath.Join(c.Settings.Data, "master.key") {
 		given.Key = &c.key
 	}
-	if c.Settings.Storage.S3 != nil {
-		return s, "", errors.New("storage.s3: this build of kontor keeps blobs in a folder only: leave storage out, and give data")
+	if x := c.Settings.Storage.S3; x != nil {
+		given.Blobs, err = s3.Open(ctx, s3.Config{
+			Bucket: x.Bucket, Region: cmp.Or(x.Region, "us-east-1"), Endpoint: x.Endpoint, PublicEndpoint: x.PublicEndpoint, PathStyle: x.PathStyle,
+			Prefix: x.Prefix, AccessKeyID: x.AccessKeyID, SecretAccessKey: x.SecretAccessKey, Redirect: x.Redirect, Log: c.Host.Server.Log,
+		})
+		if err != nil {
+			return s, err
+		}
 	}
 	if at := c.Settings.Database.URL; at != "" {
 		db, err := postgres.Open(ctx, postgres.Config{URL: at})
 		if err != nil {
-			return s, "", err
+			return s, err
 		}
 		given.Meta = db
 		s.close = append(s.close, db.Close)
@@ -95,12 +91,12 @@ func (c *Config) open(ctx context.Context, folder func(context.Context, string, 
 	s.Meta, s.Blobs = given.Meta, given.Blobs
 	if c.Settings.Data != "" {
 		if s.dir, err = folder(ctx, c.Settings.Data, given); err != nil {
-			return s, "", err
+			return s, err
 		}
 		s.close = append(s.close, s.dir.Close)
-		s.Meta, s.Blobs, installation = s.dir.Meta, s.dir.Blobs, s.dir.Installation
+		s.Meta, s.Blobs = s.dir.Meta, s.dir.Blobs
 	}
-	return s, installation, nil
+	return s, nil
 }
 
 // Close closes them.
@@ -112,75 +108,10 @@ func (s *Stores) Close() (err error) {
 	return err
 }
 
-// binding is what a database keeps of the store that has its blobs.
-type binding struct {
-	Installation string `json:"installation"`
-}
-
-// bindingName is the name of that among the states of jobs.
-const bindingName = "blob store"
-
-// errUnbound: what a database does not know of is removed from its store.
-var errUnbound = errors.New("the database and the blobs do not belong together: a server with both would delete the blobs that this database does not know. " +
-	"Use the database and the blobs that were used together, or an empty database with an empty folder or bucket")
-
-// bind makes sure that db is used with the store of that installation and with
-// no other, and the other way round.
-func bind(ctx context.Context, db meta.Store, blobs blob.Store, installation string) error {
-	g := gate.New(gate.Config{Meta: db}).System("serve")
-	read := func(ctx context.Context, r meta.JobReader) (have binding, err error) {
-		b, err := r.JobState(ctx, bindingName)
-		if errors.Is(err, meta.ErrNotFound) {
-			return have, nil
-		}
-		if err == nil {
-			err = json.Unmarshal(b, &have)
-		}
-		return have, err
-	}
-	var have binding
-	err := g.Read(ctx, gate.Op("ReadBinding"), func(ctx context.Context, v *gate.View) (err error) {
-		have, err = read(ctx, v.Retention())
-		return err
-	})
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading which blobs the database belongs to: %w", err)
-	case have.Installation == installation:
-		return nil
-	case have.Installation != "":
-		return errUnbound
-	}
-	// A store that holds something has a database already.
-	for _, err := range blobs.List(ctx) {
-		if err != nil {
-			return fmt.Errorf("reading the blobs: %w", err)
-		}
-		return errUnbound
-	}
-	text, err := json.Marshal(binding{installation})
-	if err != nil {
-		return err
-	}
-	err = g.Change(ctx, gate.Op("Bind"), func(ctx context.Context, tx *gate.Tx) error {
-		have, err := read(ctx, tx.Retention())
-		if err == nil && have.Installation == "" {
-			return tx.Retention().PutJobState(ctx, bindingName, text)
-		}
-		if err == nil && have.Installation != installation {
-			return errUnbound // another server was faster
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("binding the database to its blobs: %w", err)
-	}
-	return nil
-}
-
 // Start opens the data of c and serves it until Close.
 func Start(ctx context.Context, c *Config, o Options) (_ *Server, err error) {
 	s := &Server{}
+	c.Host.Server.Log = o.Log
 	if s.stores, err = c.Open(ctx); err != nil {
 		return nil, err
 	}
@@ -194,7 +125,7 @@ func Start(ctx context.Context, c *Config, o Options) (_ *Server, err error) {
 	}
 	h := c.Host
 	h.Stores = &host.Stores{Meta: s.stores.Meta, Blobs: s.stores.Blobs, Key: c.key}
-	h.Wrap, h.Server.Log, h.Server.Observer = o.Wrap, o.Log, o.Observer
+	h.Wrap, h.Server.Observer = o.Wrap, o.Observer
 	if s.Server, err = host.Start(ctx, h); err != nil {
 		return nil, err
 	}

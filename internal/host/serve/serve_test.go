@@ -155,14 +155,12 @@ func TestBlobsOfAnotherDatabase(t *testing.T) {
 	create(t, client(s, "111111111111"), "app")
 	push.To(t, client(s, "111111111111"), "app").Image("layer", "", "v1")
 	end(t, s)
-	refused(t, dir, with("a", second), "do not belong together")
-	refused(t, dir, with("b", first), "do not belong together")
-	refused(t, dir, with("a", ""), "the blobs in it belong to another database")
+	refused(t, dir, with("a", second), "the database is empty, and the blob store with installation id")
+	refused(t, dir, with("b", first), "the database belongs to the blob store with installation id")
 	if _, err := datadir.OpenReader(t.Context(), filepath.Join(dir, "a")); err == nil || !strings.Contains(err.Error(), "pass --endpoint URL") {
 		t.Errorf("%v", err)
 	}
-	end(t, serving(t, dir, with("c", ""))) // SQLite
-	refused(t, dir, with("c", second), "the blobs in it belong to another database")
+	refused(t, dir, with("a", ""), "the database is empty, and the blob store with installation id")
 	end(t, serving(t, dir, with("a", first)))
 }
 
@@ -256,7 +254,7 @@ func TestPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := resp.Body.Close(); err != nil || resp.StatusCode != 401 {
+		if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%d: %v, status %d", i, err, resp.StatusCode)
 		}
 	}

@@ -75,6 +75,8 @@ type S3 struct {
 	AccessKeyIDFile     string `field:"access_key_id_file" about:"file that holds access_key_id"`
 	SecretAccessKey     string `field:"secret_access_key" secret:"true" about:"its secret"`
 	SecretAccessKeyFile string `field:"secret_access_key_file" about:"file that holds secret_access_key"`
+	Redirect            bool   `field:"redirect" default:"false" about:"let clients fetch blobs from the store itself, by URLs that are valid for some minutes"`
+	PublicEndpoint      string `field:"public_endpoint" form:"url" default:"endpoint" about:"URL by which clients reach the store, for redirect"`
 }
 
 // TLS is a certificate.
