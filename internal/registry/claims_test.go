@@ -205,7 +205,7 @@ func TestTheNewestRequestWritesOnReplicas(t *testing.T) {
 	content := []byte("0123456789")
 	for name, database := range testkit.Databases {
 		t.Run(name, func(t *testing.T) {
-			f := testkit.OpenOn(t, testkit.Settings{Compat: registry.CompatOCI}, database(t))
+			f := testkit.OpenOn(t, testkit.Settings{Compat: registry.CompatOCI, ClaimTime: 2 * time.Second}, database(t))
 			to := f.Repo("app", ecr.Mutable)
 			other := f.Replica(func(*testkit.Settings) {}, nil)
 			id := f.Upload(to)
