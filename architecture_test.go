@@ -26,6 +26,7 @@ var rooms = map[string]int{
 	"internal/budget":     0,
 	"internal/jsonpos":    0,
 	"internal/jsonscan":   0,
+	"internal/latergc":    0,
 	"internal/lazyregexp": 0,
 	"internal/spelling":   0,
 	"internal/race":       0,
@@ -56,6 +57,7 @@ var rooms = map[string]int{
 	"internal/store/blob/blobtest": 20,
 	"internal/store/blob/crashfs":  20,
 	"internal/store/blob/disk":     19,
+	"internal/store/blob/s3":       19,
 	"internal/store/blob/limited":  21,
 	"internal/store/meta/metatest": 20,
 	"internal/store/meta/sqlstore": 20,
@@ -81,6 +83,7 @@ var rooms = map[string]int{
 	"internal/jobs":                35,
 	"internal/testkit":             36,
 	"internal/testkit/push":        37,
+	"internal/testkit/faults":      40,
 	"internal/deploy":              30,
 	"internal/deploy/clusters":     31,
 	"internal/deploy/tokens":       31,
@@ -114,6 +117,8 @@ var rooms = map[string]int{
 	"internal/host":    62,
 	"internal/host/up": 65,
 
+	"internal/host/serve": 65,
+
 	"kontortest":                70,
 	"kontortest/awstest":        71,
 	"internal/cli/command":      71,
@@ -142,17 +147,19 @@ var confined = []struct {
 	imported string
 	rooms    []string
 }{
-	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", ""}},
+	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/store/blob/s3", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
 		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",
 		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load",
+		"internal/store/blob/s3",
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
 	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter", "internal/deploy/foreign"}},
 	{"oras.land/", []string{"internal/remote"}},
+	{"github.com/pires/", []string{"internal/host/serve"}},
 	{"golang.org/x/time", []string{"internal/remote"}},
 }
 

@@ -30,9 +30,10 @@ var transactions = map[string]string{
 // holders are the rooms that may name meta.Store besides: they build servers,
 // and hand it to the gate.
 var holders = map[string]string{
-	"internal/datadir": "opens the database of a folder",
-	"internal/server":  "wires the gate",
-	"internal/host":    "wires the server",
+	"internal/datadir":    "opens the database of a folder",
+	"internal/server":     "wires the gate",
+	"internal/host":       "wires the server",
+	"internal/host/serve": "opens the database of a service",
 }
 
 // productFiles are the files of the module that are not tests, by room.

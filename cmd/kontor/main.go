@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/kontor-registry/kontor/internal/cli"
+	_ "github.com/kontor-registry/kontor/internal/latergc" // commands start faster
 )
 
 func main() { os.Exit(cli.Main(os.Args)) }

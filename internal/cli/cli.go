@@ -160,6 +160,7 @@ to its own ECR-compatible registry.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.Usagef("%s", err) })
 	root.AddCommand(
 		upCommand(env),
+		serveCommand(env),
 		logincmd.Env(env),
 		logincmd.Login(env),
 		logincmd.CredentialProvider(env),

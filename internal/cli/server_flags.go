@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +22,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
-	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // Environment variables that stand in for flags of a server.
@@ -72,8 +69,10 @@ func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
 	if c.Folder, err = e.DataDir(o.data); err != nil {
 		return err
 	}
-	c.Server.UploadAge, err = uploadAge(e, o.uploadAge)
-	return err
+	if c.Server.UploadAge, err = host.ParseUploadAge(e.Setting(o.uploadAge, envUploadAge, "")); err != nil {
+		return command.Usagef("--upload-age %v", err)
+	}
+	return nil
 }
 
 // Environment variables of addresses.
@@ -96,19 +95,12 @@ func list(e *command.Env, flag []string, name string) (list []string) {
 	return list
 }
 
-const maxPort = 1<<16 - 1
-
 // listenAddress takes --listen apart.
 func listenAddress(s string) (name string, port int, err error) {
-	name, p, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", 0, command.Usagef("--listen %s: want HOST:PORT, such as %s or [::1]:5050", s, host.DefaultListen)
+	if name, port, err = host.ParseListen(s); err != nil {
+		err = command.Usagef("--listen %v", err)
 	}
-	n, err := strconv.ParseUint(p, 10, 16)
-	if err != nil {
-		return "", 0, command.Usagef("--listen %s: the port is a number from 0 to %d, 0 for any free one", s, maxPort)
-	}
-	return name, int(n), nil
+	return name, port, err
 }
 
 // parseRegistry checks what --account and --region say.
@@ -203,37 +195,20 @@ func (o *collectionFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&o.recycleDays, "recycle-days", "", fmt.Sprintf("keep deleted images in the recycle bin for `N` days; 0 turns the bin off (default %d; env %s)", int(server.DefaultRecycleTime/(24*time.Hour)), envRecycleDays))
 }
 
-// maxRecycleDays is a hundred years.
-const maxRecycleDays = 36_500
-
 // collection fills in c as the flags say.
 func collection(e *command.Env, c *server.Config, o collectionFlags) error {
 	if o.testClock {
 		c.TestClock = retention.NewTestClock(host.Now)
 	}
-	switch every := e.Setting(o.every, envLifecycleEvery, ""); every {
-	case "":
-	case "off":
-		c.LifecycleEvery = -1
-	default:
-		d, err := time.ParseDuration(every)
-		if err != nil || d < time.Second {
-			return command.Usagef("--lifecycle-every %s: want a duration from 1s, such as 15m or 1h, or off", every)
-		}
-		c.LifecycleEvery = d
-	}
 	var err error
+	if c.LifecycleEvery, err = host.ParseLifecycleEvery(e.Setting(o.every, envLifecycleEvery, "")); err != nil {
+		return command.Usagef("--lifecycle-every %v", err)
+	}
 	if c.MaxExpire, err = retention.ParseMaxExpire(e.Setting(o.maxExpire, envMaxExpire, "")); err != nil {
 		return command.Usagef("--max-expire %v", err)
 	}
-	if days := e.Setting(o.recycleDays, envRecycleDays, ""); days != "" {
-		n, err := strconv.Atoi(days)
-		if err != nil || n < 0 || n > maxRecycleDays {
-			return command.Usagef("--recycle-days %s: want a number of days from 0 to %d", days, maxRecycleDays)
-		}
-		if c.RecycleTime = time.Duration(n) * 24 * time.Hour; n == 0 {
-			c.RecycleTime = -1
-		}
+	if c.RecycleTime, err = host.ParseRecycleDays(e.Setting(o.recycleDays, envRecycleDays, "")); err != nil {
+		return command.Usagef("--recycle-days %v", err)
 	}
 	return nil
 }
@@ -247,16 +222,9 @@ func readIdentities(e *command.Env, name string) (declared.File, error) {
 	if name == "" {
 		return declared.File{}, nil
 	}
-	text, err := os.ReadFile(filepath.Clean(name))
-	if err == nil {
-		text, err = textfile.Decode(text)
-	}
+	f, err := declared.Load(name)
 	if err != nil {
 		return declared.File{}, fmt.Errorf("--identities: %w", err)
-	}
-	f, err := declared.Parse(text)
-	if err != nil {
-		return declared.File{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return f, nil
 }
@@ -285,19 +253,6 @@ func listenMetrics(ctx context.Context, address string, insecure bool) (*metrics
 		return nil, fmt.Errorf("--metrics-listen: %w", err)
 	}
 	return metrics.Serve(ls), nil
-}
-
-// uploadAge reads --upload-age; 0 for the default.
-func uploadAge(e *command.Env, flag string) (time.Duration, error) {
-	s := e.Setting(flag, envUploadAge, "")
-	if s == "" {
-		return 0, nil
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < time.Minute {
-		return 0, command.Usagef("--upload-age %s: want a duration of 1m or more, such as 24h", s)
-	}
-	return d, nil
 }
 
 // openLog opens what --log names.

@@ -70,7 +70,7 @@ them.`,
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP to other machines, which sends passwords unencrypted (default false)")
 	f.StringArrayVar(&o.externalURLs, "external-url", nil, fmt.Sprintf("use `URL` as the address at which clients reach the registry, or NAME=URL for the registry NAME of the file; without NAME the other registries follow its port; may be given several times (default the host that a request was sent to; env %s, separated by commas)", envExternalURL))
-	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, fmt.Sprintf("trust X-Forwarded-Host and X-Forwarded-Proto of the proxy at `ADDRESS`, or of a network such as 10.0.0.0/8; may be given several times (default none; env %s, separated by commas)", envTrustedProxy))
+	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, fmt.Sprintf("trust X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto of the proxy at `ADDRESS`, or of a network such as 10.0.0.0/8; may be given several times (default none; env %s, separated by commas)", envTrustedProxy))
 	limitFlag(cmd, &o.limits)
 	auditFlag(cmd, &o.audit)
 	f.BoolVar(&o.tls, "tls", false, "serve https with a certificate of a local authority, created in the data folder; prints how to trust it (default false)")

@@ -7,6 +7,7 @@
 //	DIR/kontor.db     metadata (SQLite)
 //	DIR/blobs/        content
 //	DIR/server.json   where the server listens, or last did
+//	DIR/installation  which blobs these are, where their database is elsewhere
 //
 // It guarantees that one server at a time opens the folder, and that every
 // reason it cannot be opened is one line that says what to do.
@@ -20,10 +21,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/durable"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -39,15 +42,34 @@ var ErrEmpty = errors.New("no registry was served from here yet")
 // errNoKey: a new key cannot open the secrets of an old database.
 var errNoKey = errors.New("master.key is missing, and without it the secrets in kontor.db cannot be opened: put it back, or start on an empty folder")
 
+// ErrElsewhere: a server uses the folder whose database or master key is not in it.
+var ErrElsewhere = errors.New("`kontor serve` uses this folder with a database or a master key that is elsewhere: pass --endpoint URL, with AWS credentials, instead of --data")
+
+// errOther: what only one database knows of, another would delete.
+var errOther = errors.New("the blobs in it belong to another database: use that database, or an empty folder")
+
 // Dir is an open folder.
 type Dir struct {
 	Path  string
 	Meta  meta.Store
 	Blobs blob.Store // a reader may only read
 	Key   identity.MasterKey
+	// Installation names the folder's blobs where their database is elsewhere, so
+	// that it can be told from others; "" where it is the folder's own.
+	Installation string
 
-	lock *os.File // nil for a reader
-	me   owner
+	given Given
+	lock  *os.File // nil for a reader
+	me    owner
+}
+
+// Given are what a server has in place of what the folder has. They stay open
+// after Close.
+type Given struct {
+	Meta  meta.Store
+	Blobs blob.Store
+	// Key is used instead of master.key, which is then neither read nor made.
+	Key *identity.MasterKey
 }
 
 // lookTime is how long someone who looks who has the folder may have its
@@ -56,11 +78,14 @@ const lookTime = 100 * time.Millisecond
 
 // Open opens the folder for the one server on it, and makes what is missing.
 // ErrInUse.
-func Open(ctx context.Context, path string) (*Dir, error) {
+func Open(ctx context.Context, path string) (*Dir, error) { return OpenWith(ctx, path, Given{}) }
+
+// OpenWith is Open for a server that is given some of what the folder would have.
+func OpenWith(ctx context.Context, path string, given Given) (*Dir, error) {
 	if err := disk.MakeDir(path); err != nil {
 		return nil, explain(path, err)
 	}
-	d := &Dir{Path: path, me: owner{pid: os.Getpid(), run: rand.Text()}}
+	d := &Dir{Path: path, given: given, me: owner{pid: os.Getpid(), run: rand.Text()}}
 	err := poll(ctx, lookTime, func() (done bool, err error) {
 		d.lock, err = acquire(filepath.Join(path, "lock"), d.me)
 		return !errors.Is(err, ErrInUse), err
@@ -92,13 +117,29 @@ func poll(ctx context.Context, wait time.Duration, f func() (done bool, err erro
 }
 
 func (d *Dir) open(ctx context.Context) (err error) {
-	if !d.has("master.key") && d.has("kontor.db") {
+	switch {
+	case d.given.Key != nil:
+		d.Key = *d.given.Key
+	case !d.has("master.key") && d.has("kontor.db"):
 		return errNoKey
+	default:
+		if d.Key, err = identity.LoadOrCreateMasterKey(d.file("master.key")); err != nil {
+			return err
+		}
 	}
-	if d.Key, err = identity.LoadOrCreateMasterKey(d.file("master.key")); err != nil {
-		return err
+	if d.Meta = d.given.Meta; d.Meta == nil {
+		if d.given.Blobs == nil && d.has("installation") {
+			return errOther
+		}
+		if err := d.openMeta(ctx); err != nil {
+			return err
+		}
 	}
-	if err := d.openMeta(ctx); err != nil {
+	if d.given.Blobs != nil {
+		d.Blobs = d.given.Blobs
+		return nil
+	}
+	if err := d.install(); err != nil {
 		return err
 	}
 	blobs, err := disk.Open(disk.Config{Dir: d.file("blobs")})
@@ -107,6 +148,28 @@ func (d *Dir) open(ctx context.Context) (err error) {
 	}
 	d.Blobs = blobs
 	return nil
+}
+
+// install gives the folder's blobs their name where their database is elsewhere.
+func (d *Dir) install() error {
+	if d.given.Meta == nil {
+		return nil
+	}
+	b, err := os.ReadFile(d.file("installation"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if d.has("kontor.db") {
+			return errOther
+		}
+		b = []byte(blob.NewKey() + "\n")
+		if err = replace(d.file("installation"), b); err == nil {
+			err = durable.SyncDir(d.Path)
+		}
+	}
+	d.Installation = strings.TrimSpace(string(b))
+	if err == nil && len(d.Installation) != len(blob.NewKey()) {
+		err = errors.New("the file installation is damaged: restore it from a backup")
+	}
+	return err
 }
 
 func (d *Dir) openMeta(ctx context.Context) error {
@@ -121,18 +184,32 @@ func (d *Dir) openMeta(ctx context.Context) error {
 // OpenReader opens the folder next to the server that may run on it, to read
 // what it knows. It makes nothing. ErrEmpty.
 func OpenReader(ctx context.Context, path string) (*Dir, error) {
-	d := &Dir{Path: path}
+	return OpenReaderWith(ctx, path, Given{})
+}
+
+// OpenReaderWith is OpenReader for who is given some of what the folder would
+// have.
+func OpenReaderWith(ctx context.Context, path string, given Given) (*Dir, error) {
+	d := &Dir{Path: path, given: given, Meta: given.Meta, Blobs: given.Blobs}
 	switch {
+	case d.Meta != nil:
+	case !d.has("kontor.db") && d.has("installation"):
+		return nil, explain(path, ErrElsewhere)
 	case !d.has("kontor.db"):
 		return nil, empty(path)
-	case !d.has("master.key"):
+	case given.Key == nil && !d.has("master.key"):
 		return nil, explain(path, errNoKey)
 	}
 	var err error
-	if d.Key, err = identity.LoadMasterKey(d.file("master.key")); err == nil {
+	if given.Key != nil {
+		d.Key = *given.Key
+	} else {
+		d.Key, err = identity.LoadMasterKey(d.file("master.key"))
+	}
+	if err == nil && d.Meta == nil {
 		err = d.openMeta(ctx)
 	}
-	if err == nil {
+	if err == nil && d.Blobs == nil {
 		var blobs *disk.Store
 		if blobs, err = disk.OpenReader(disk.Config{Dir: d.file("blobs")}); err == nil {
 			d.Blobs = blobs
@@ -154,7 +231,7 @@ func (d *Dir) has(name string) bool {
 // Close closes the stores and lets another server have the folder.
 func (d *Dir) Close() error {
 	var errs []error
-	if d.Meta != nil {
+	if d.Meta != nil && d.given.Meta == nil {
 		errs = append(errs, d.Meta.Close())
 	}
 	if d.lock != nil {

@@ -41,12 +41,15 @@ type note struct {
 	PID        int        `json:"pid"`
 	Run        string     `json:"run"`        // tells runs of one PID apart
 	Registries []Registry `json:"registries"` // never empty
+	// Elsewhere: the folder does not have the server's database or key.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // Announce writes down that this process serves the registries, of which
 // there is at least one.
 func (d *Dir) Announce(registries []Registry) error {
-	b, err := json.MarshalIndent(note{PID: d.me.pid, Run: d.me.run, Registries: registries}, "", "  ")
+	n := note{PID: d.me.pid, Run: d.me.run, Registries: registries, Elsewhere: d.given.Meta != nil || d.given.Key != nil}
+	b, err := json.MarshalIndent(n, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -84,7 +87,7 @@ func Running(ctx context.Context, path string, wait time.Duration) (all []Regist
 		n, err := readNote(path)
 		all = n.Registries
 		switch {
-		case !running:
+		case !running, errors.Is(err, ErrElsewhere):
 			return true, err
 		case err == nil && n.PID == o.pid && n.Run == o.run:
 			return true, nil
@@ -103,7 +106,11 @@ func readNote(path string) (note, error) {
 	if err != nil {
 		return n, explain(path, err)
 	}
-	if err := json.Unmarshal(b, &n); err != nil || len(n.Registries) == 0 {
+	err = json.Unmarshal(b, &n)
+	if err == nil && n.Elsewhere {
+		return note{}, fmt.Errorf("data folder %s: %w", path, ErrElsewhere)
+	}
+	if err != nil || len(n.Registries) == 0 {
 		return note{}, fmt.Errorf("data folder %s: server.json is damaged: run `kontor up --data %s` once to write it again", path, path)
 	}
 	return n, nil

@@ -150,6 +150,9 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	}
 	w := written{c: c, op: op}
 	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		if err := fenced(ctx, tx); err != nil {
+			return err
+		}
 		q := &Inquiry{c: c, op: op, r: tx}
 		if err := fn(ctx, &Tx{tx, q}); err != nil {
 			return err

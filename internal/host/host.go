@@ -39,6 +39,16 @@ type Config struct {
 	// follow; 0 takes any.
 	Host string
 	Port int
+	// Shared has all registries on Port, except those of Own: the host name that
+	// requests are sent to says which one is meant, one of ECR's form, External, or
+	// one of Hosts.
+	Shared bool
+	// Hosts are more host names of registries, by the registries' names; Own are
+	// addresses, HOST:PORT, that a registry has for itself.
+	Hosts map[string][]string
+	Own   map[string]string
+	// Listener, where it is set, wraps what is listened on.
+	Listener func(net.Listener) net.Listener
 	// Registries are served, at least one. How they are reached is filled in.
 	Registries []datadir.Registry
 	TLS        TLS
@@ -129,7 +139,7 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 // listen opens a port, or more, for each registry. With an error it returns
 // what it has opened by then.
 func (s *Server) listen(ctx context.Context, c Config, explain func(error) error) (bindings []server.Binding, err error) {
-	if last := c.Port + len(c.Registries) - 1; c.Port != 0 && last > maxPort {
+	if last := c.Port + len(c.Registries) - 1; c.Port != 0 && last > maxPort && !c.Shared {
 		return nil, wrong("--listen: the %d registries of the file would need ports up to %d: choose a first port of at most %d",
 			len(c.Registries), last, maxPort-len(c.Registries)+1)
 	}
@@ -140,28 +150,50 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 	if err := c.External.check(c.Registries); err != nil {
 		return nil, err
 	}
+	var shared string // the port, once it is open
 	for i, r := range c.Registries {
 		external, err := c.External.of(c.Registries, i)
 		if err != nil {
 			return bindings, err
 		}
-		port := c.Port
-		if port != 0 {
+		at, port, own := c.Host, c.Port, c.Own[r.Name] != ""
+		switch {
+		case own:
+			if at, port, err = ParseListen(c.Own[r.Name]); err != nil {
+				return bindings, wrong("%v", err)
+			}
+		case port != 0 && !c.Shared:
 			port += i
 		}
-		ls, err := Listen(ctx, c.Host, port)
+		b := server.Binding{Registry: r.ID(), TLS: secure.config(), External: external, Hosts: c.Hosts[r.Name], ByHost: c.Shared && !own}
+		bound := shared
+		if !b.ByHost || bound == "" {
+			if b.Listeners, err = Listen(ctx, at, port); err != nil {
+				return bindings, err
+			}
+			if _, bound, err = net.SplitHostPort(b.Listeners[0].Addr().String()); err == nil && b.ByHost {
+				shared = bound
+			}
+			for i, l := range b.Listeners {
+				if c.Listener != nil {
+					b.Listeners[i] = c.Listener(l)
+				}
+			}
+		}
+		bindings = append(bindings, b)
 		if err != nil {
 			return bindings, err
 		}
-		bindings = append(bindings, server.Binding{Registry: r.ID(), Listeners: ls, TLS: secure.config(), External: external})
-		_, bound, err := net.SplitHostPort(ls[0].Addr().String())
-		if err != nil {
-			return bindings, err
-		}
-		r.Host = net.JoinHostPort(reachable(c.Host), bound)
+		r.Host = net.JoinHostPort(reachable(at), bound)
 		r.Endpoint = "http://" + r.Host
 		if secure != nil {
 			secure.announce(&r, bound)
+		}
+		if b.ByHost {
+			r.Host = fmt.Sprintf("%s.dkr.ecr.%s.%s", r.Account, r.Region, r.Host)
+			if len(b.Hosts) > 0 {
+				r.Host = WithPort(b.Hosts[0], bound)
+			}
 		}
 		bindings[i].Host = r.Host
 		if external != nil {

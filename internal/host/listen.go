@@ -11,6 +11,27 @@ import (
 
 const maxPort = 1<<16 - 1
 
+// ParseListen takes HOST:PORT apart.
+func ParseListen(s string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, fmt.Errorf("%s: want HOST:PORT, such as %s or [::1]:5050", s, DefaultListen)
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("%s: the port is a number from 0 to %d, 0 for any free one", s, maxPort)
+	}
+	return host, int(n), nil
+}
+
+// WithPort is host with that port, unless it has one.
+func WithPort(host, port string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil || port == "" {
+		return host
+	}
+	return net.JoinHostPort(host, port)
+}
+
 // freePorts is how many free ports to try.
 const freePorts = 10
 

@@ -1,18 +1,15 @@
 package jobs
 
-import "github.com/kontor-registry/kontor/internal/store/meta"
+import (
+	"context"
+	"fmt"
 
-import "fmt"
-
-import "github.com/kontor-registry/kontor/internal/ecr"
-
-import "github.com/kontor-registry/kontor/internal/access"
-
-import "github.com/kontor-registry/kontor/internal/gate"
-
-import "context"
-
-import "github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
 
 // bounds are what a job does at once.
 type bounds struct {
@@ -74,7 +71,7 @@ type Caller struct {
 func (j *Jobs) As(p access.Principal) *Caller { return &Caller{j, j.cfg.Gate.As(p)} }
 
 // Operations lists what may be done by hand.
-func Operations() []gate.Operation { return []gate.Operation{opCollect} }
+func Operations() []gate.Operation { return []gate.Operation{opCollect, opListJobs} }
 
 var opCollect = gate.Op("Collect", "kontor:CollectGarbage")
 
@@ -105,6 +102,7 @@ func (j *Jobs) batches(ctx context.Context, job string, b bounds, remove func(ct
 		if err := removed(ctx, n); err != nil {
 			return err
 		}
+		progressed(ctx, n)
 		if n < b.batch {
 			return nil
 		}

@@ -34,3 +34,14 @@ func (j *Jobs) Do(ctx context.Context, name string) (Removed, error) {
 	}
 	panic("there is no job " + name)
 }
+
+// RenewOften has leases renewed, and progress noted, all the time.
+func (j *Jobs) RenewOften() { j.renewEvery = time.Millisecond }
+
+// Lead does do as the job name, if it is for this process.
+func (j *Jobs) Lead(ctx context.Context, name string, now bool, do func(ctx context.Context) (Removed, error)) (Removed, bool, error) {
+	return j.lead(ctx, job{name: name, every: time.Hour, do: do}, now)
+}
+
+// Progressed notes progress of the job that ctx is of.
+func Progressed(ctx context.Context, n int) { progressed(ctx, n) }

@@ -3,10 +3,12 @@
 // and expired entries of the recycle bin and the journal. It contains the schedule
 // and the jobs, except for lifecycle runs, which are in package retention.
 //
-// It guarantees that a job runs only once at a time in this process, that a job that
-// fails or panics is logged and retried, and that no job outlives Run. Several
-// replicas may run the same jobs: each operation is safe for concurrent use, and may
-// be killed at any point.
+// It guarantees that of all processes one at a time does a job, that a job that fails
+// or panics is logged and retried, and that no job outlives Run. A process has a lease
+// on the job it does, in the database and by its clock. One that was stopped for
+// longer than its lease changes nothing more. The lifecycle policies are run by all
+// processes, each taking one repository after the other from a queue. Each operation
+// is safe for concurrent use, and may be killed at any point.
 //
 // Jobs act as the server itself, through the gate, with their name as the reason.
 // They ask for no permission and leave no record: a job that frees the space of a
@@ -43,11 +45,18 @@ type Config struct {
 	Log *slog.Logger
 	// UploadAge is how long an upload may lie untouched. Default 24 hours.
 	UploadAge time.Duration
+	// OrphanWait is how long a file stays that was found to be an orphan. 0 is not
+	// at all.
+	OrphanWait time.Duration
 	// JournalTime is how long the journal is kept; 0 is for ever.
 	JournalTime time.Duration
 	// LifecycleEvery is how often to run the lifecycle policies. Default
 	// 1 hour; negative is never.
 	LifecycleEvery time.Duration
+	// Replica is the name of this process, for whoever looks at the jobs. OneProcess
+	// says that there is no other on the database.
+	Replica    string
+	OneProcess bool
 	// Done is told of each time that a job was done or failed: its name, what
 	// it removed and why it failed. It must not wait. May be nil.
 	Done func(name string, removed Removed, err error)
@@ -72,6 +81,8 @@ const (
 	orphansEvery = 6 * time.Hour
 	collectEvery = time.Hour
 	trimEvery    = 24 * time.Hour
+	// queueEvery is how often a process looks for lifecycle runs that another queued.
+	queueEvery = time.Minute
 	// deletionsEvery is for those that another process began and did not finish.
 	deletionsEvery = time.Minute
 	// orphanAge is how old a file must be before it can be an orphan.
@@ -79,7 +90,10 @@ const (
 )
 
 // Jobs does what is to be done. It is safe for concurrent use.
-type Jobs struct{ cfg Config }
+type Jobs struct {
+	cfg        Config
+	renewEvery time.Duration // of leases
+}
 
 // New returns Jobs. It starts nothing.
 func New(cfg Config) *Jobs {
@@ -89,7 +103,7 @@ func New(cfg Config) *Jobs {
 	if cfg.LifecycleEvery == 0 {
 		cfg.LifecycleEvery = DefaultLifecycleEvery
 	}
-	return &Jobs{cfg}
+	return &Jobs{cfg, renewEvery}
 }
 
 // job is one thing to do again and again.
@@ -100,6 +114,8 @@ type job struct {
 	// now has it done at once, nil for never; atStart, when the jobs start.
 	now     <-chan struct{}
 	atStart bool
+	// all: every process does it, without a lease.
+	all bool
 }
 
 // Run does every job at its time until ctx is done, and waits for those that
@@ -136,7 +152,10 @@ func (j *Jobs) schedule() []job {
 		{name: "journal trimming", every: trimEvery, do: j.TrimJournal},
 	}
 	if j.cfg.LifecycleEvery > 0 {
-		all = append(all, job{name: "lifecycle", every: j.cfg.LifecycleEvery, do: j.lifecycle})
+		all = append(all, job{name: "lifecycle", every: j.cfg.LifecycleEvery, do: j.lifecycle},
+			job{name: "queued lifecycle runs", every: queueEvery, do: func(ctx context.Context) (Removed, error) {
+				return j.swept(ctx, j.cfg.Retention.RunQueuedLifecycle)
+			}, all: true})
 	}
 	return all
 }
@@ -144,7 +163,11 @@ func (j *Jobs) schedule() []job {
 // lifecycle runs every repository's lifecycle policy. What a run finds
 // is logged where it is found.
 func (j *Jobs) lifecycle(ctx context.Context) (Removed, error) {
-	done, err := j.cfg.Retention.RunAllLifecycle(ctx)
+	return j.swept(ctx, j.cfg.Retention.RunAllLifecycle)
+}
+
+func (j *Jobs) swept(ctx context.Context, run func(context.Context) (retention.LifecycleSweep, error)) (Removed, error) {
+	done, err := run(ctx)
 	if done.Archived > 0 {
 		j.cfg.Log.InfoContext(ctx, "images archived", "job", "lifecycle", "archived", done.Archived)
 	}
@@ -155,22 +178,33 @@ func (j *Jobs) loop(ctx context.Context, job job) {
 	tick := time.NewTicker(job.every)
 	defer tick.Stop()
 	if job.atStart {
-		j.once(ctx, job)
+		j.once(ctx, job, true)
 	}
 	for {
+		now := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-job.now:
+			now = true
 		}
-		j.once(ctx, job)
+		j.once(ctx, job, now)
 	}
 }
 
-// once does a job once.
-func (j *Jobs) once(ctx context.Context, job job) {
-	removed, err := protect(ctx, job.do)
+// once does a job once, if that is for this process; now, also when another one did
+// it a short time ago.
+func (j *Jobs) once(ctx context.Context, job job, now bool) {
+	var (
+		removed Removed
+		err     error
+	)
+	if ran := true; job.all {
+		removed, err = protect(ctx, job.do)
+	} else if removed, ran, err = j.lead(ctx, job, now); !ran {
+		return
+	}
 	if j.cfg.Done != nil && ctx.Err() == nil {
 		j.cfg.Done(job.name, removed, err)
 	}

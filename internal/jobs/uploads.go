@@ -16,7 +16,8 @@ var opExpireUploads = gate.Op("ExpireUploads")
 const expireBatch = 500
 
 // ExpireUploads removes the uploads without writes since before, on the image clock.
-// An upload that a request of this process is writing to stays, however old. The row
+// An upload that a request is writing to stays, however old: one of this process, or
+// one of another that holds a claim on it. The row
 // is deleted first, in a transaction that checks it again, so that a client cannot
 // continue an upload whose bytes are deleted; a file that a crash leaves behind is an
 // orphan. Several replicas may do this at once.
@@ -40,6 +41,7 @@ func (j *Jobs) ExpireUploads(ctx context.Context, before time.Time) (Removed, er
 			if ok {
 				gone++
 				done.Count++
+				progressed(ctx, 1)
 				done.SizeBytes += u.Progress.Offset
 			}
 		}
@@ -70,11 +72,11 @@ func (j *Jobs) expireUpload(ctx context.Context, u meta.Upload, before time.Time
 			return nil // completed or cancelled since
 		case err != nil:
 			return err
-		case !now.UpdatedAt.Before(before):
+		case now.Claimed || !now.UpdatedAt.Before(before):
 			return nil
 		}
 		gone = true
-		return tx.DeleteUpload(ctx, u.ID)
+		return tx.DeleteUpload(ctx, u.ID, now.Claim)
 	})
 	if err != nil || !gone {
 		return false, err

@@ -146,4 +146,6 @@ func (t timed) Update(ctx context.Context, fn func(context.Context, meta.Tx) err
 	return t.store.Update(ctx, fn)
 }
 
+func (t timed) OneProcess() bool { return t.store.OneProcess() }
+
 func (t timed) Close() error { return t.store.Close() }

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -189,6 +190,17 @@ func (s *server) start() error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
+	if err := s.run(bin, data, run); err != nil {
+		return err
+	}
+	// PostgreSQL 15 is the first with ICU collations for a whole database, and
+	// may be built without.
+	s.icu = s.admin("CREATE DATABASE icu TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'") == nil
+	return nil
+}
+
+// run starts postgres on the folder data, and waits until it answers.
+func (s *server) run(bin, data string, run *syscall.SysProcAttr) error {
 	s.postgres = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=32MB",
 		"-c", "autovacuum=off", "-c", "log_min_messages=fatal", "-c", "log_min_error_statement=panic")
@@ -213,9 +225,6 @@ func (s *server) start() error {
 			return fmt.Errorf("postgres does not answer: %w", err)
 		}
 	}
-	// PostgreSQL 15 is the first with ICU collations for a whole database, and
-	// may be built without.
-	s.icu = s.admin("CREATE DATABASE icu TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'") == nil
 	return nil
 }
 

@@ -151,7 +151,7 @@ func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b
 	if err != nil {
 		// The row says it is there: the store has lost it, which is no
 		// caller's fault and nothing to call missing.
-		return b, nil, fmt.Errorf("opening blob %s of %s/%s under key %s: %w", d, at.In, at.Name, b.Key, err)
+		return b, nil, fmt.Errorf("opening blob %s of %s/%s under key %s: %w", d, at.In, at.Name, b.Key, spaceError(err))
 	}
 	if err := c.r.verify(ctx, f, b); err != nil {
 		return b, nil, errors.Join(fmt.Errorf("blob %s of %s/%s under key %s %w", d, at.In, at.Name, b.Key, err), f.Close())

@@ -51,6 +51,12 @@ type Config struct {
 	// ActivationTime is how long an image that was archived takes to come
 	// back. It cannot be pulled meanwhile.
 	ActivationTime time.Duration
+	// OneProcess: no other process serves from the same stores, so that uploads
+	// need no claims in the database.
+	OneProcess bool
+	// ClaimTime is how long a process that no longer renews its claim on an upload
+	// keeps others from it. Default 20 seconds.
+	ClaimTime time.Duration
 	// Passed is the time that has passed since some moment, whatever the
 	// clocks are set to.
 	Passed func() time.Duration
@@ -76,6 +82,9 @@ type Registry struct {
 func New(cfg Config) *Registry {
 	if cfg.Compat == "" {
 		cfg.Compat = CompatECR
+	}
+	if cfg.ClaimTime == 0 {
+		cfg.ClaimTime = defaultClaimTime
 	}
 	return &Registry{cfg: cfg}
 }

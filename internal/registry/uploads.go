@@ -85,43 +85,48 @@ var opAppendUpload = gate.Op("AppendUpload", "ecr:UploadLayerPart")
 // this one's turn: Interrupt makes Read return.
 // Errors: UploadNotFound, InvalidLayerPart, Unavailable.
 func (c *Caller) AppendUpload(ctx context.Context, at ecr.Repo, id meta.UploadID, from int64, body io.Reader) (int64, error) {
-	mine, end, err := c.r.uploads.begin(ctx, id, body)
+	mine, w, err := c.openUpload(ctx, opAppendUpload, at, id, from, body)
 	if err != nil {
 		return 0, err
 	}
-	defer end()
-	u, w, err := c.openUpload(ctx, opAppendUpload, at, id, from)
-	if err != nil {
-		return 0, err
-	}
+	defer mine.end(ctx)
 	received := receive(w, mine.reader(body))
 	if received.store != nil {
-		return 0, errors.Join(spaceError(received.store), w.Abort(), c.dropUpload(ctx, opAppendUpload, at, id))
+		return 0, errors.Join(spaceError(received.store), c.abandon(ctx, opAppendUpload, at, mine, w))
 	}
-	if err := c.suspend(ctx, opAppendUpload, at, u, w, received.client); err != nil {
+	if err := c.suspend(ctx, opAppendUpload, at, mine, w, received.client); err != nil {
 		return 0, err
 	}
 	return w.Offset(), received.client
 }
 
-// openUpload opens an upload for writing. The caller holds its lock, so the
-// row cannot fall behind the content.
-func (c *Caller) openUpload(ctx context.Context, op gate.Operation, at ecr.Repo, id meta.UploadID, from int64) (meta.Upload, blob.Writer, error) {
-	u, err := c.upload(ctx, op, at, id)
+// openUpload claims an upload and opens it for writing. The claim's holder calls
+// its end: the row cannot fall behind the content until then.
+func (c *Caller) openUpload(ctx context.Context, op gate.Operation, at ecr.Repo, id meta.UploadID, from int64, body io.Reader) (*claim, blob.Writer, error) {
+	mine, err := c.claimUpload(ctx, op, at, id, body)
 	if err != nil {
-		return u, nil, err
+		return nil, nil, err
 	}
+	w, err := c.openClaimed(ctx, mine.upload, from)
+	if err != nil {
+		mine.end(ctx)
+		return nil, nil, err
+	}
+	return mine, w, nil
+}
+
+func (c *Caller) openClaimed(ctx context.Context, u meta.Upload, from int64) (blob.Writer, error) {
 	if from != AnyOffset && from != u.Progress.Offset {
-		return u, nil, ecr.Errorf(ecr.CodeInvalidLayerPart, "First byte of the layer part is %d instead of %d", from, u.Progress.Offset)
+		return nil, ecr.Errorf(ecr.CodeInvalidLayerPart, "First byte of the layer part is %d instead of %d", from, u.Progress.Offset)
 	}
 	w, err := c.r.cfg.Blobs.Append(ctx, u.Key, u.Progress)
 	switch {
 	case errors.Is(err, blob.ErrNotFound):
-		return u, nil, &ecr.Error{Code: ecr.CodeUploadNotFound, Message: "The upload with id '" + string(id) + "' was lost; start another", Err: err}
+		return nil, &ecr.Error{Code: ecr.CodeUploadNotFound, Message: "The upload with id '" + string(u.ID) + "' was lost; start another", Err: err}
 	case err != nil:
-		return u, nil, spaceError(err)
+		return nil, spaceError(err)
 	}
-	return u, w, nil
+	return w, nil
 }
 
 // outcome tells whose fault it was that a body was not received whole.
@@ -159,8 +164,9 @@ func (k *errorKeeper) Read(p []byte) (int, error) {
 // be gone by now: that is when it matters. broken says why the body is not
 // whole, nil when it is. What a request received that was taken over does not
 // count: the other one sends it.
-func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, u meta.Upload, w blob.Writer, broken error) error {
+func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mine *claim, w blob.Writer, broken error) error {
 	ctx = context.WithoutCancel(ctx)
+	u := mine.upload
 	from := u.Progress.Offset
 	n := w.Offset() - from
 	p, err := w.Suspend(ctx)
@@ -173,16 +179,22 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, u 
 	u.Progress = p
 	addPart(&u, n, broken != nil)
 	u.UpdatedAt = c.r.cfg.Now()
-	return c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
-		switch err := tx.AdvanceUpload(ctx, u, from); {
-		case errors.Is(err, meta.ErrNotFound):
-			return uploadNotFound(at, u.ID)
-		case errors.Is(err, meta.ErrConflict):
-			return errBusy
-		default:
-			return err
-		}
+	err = c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
+		return changedUpload(at, u, tx.AdvanceUpload(ctx, u, from))
 	})
+	mine.ended = err == nil
+	return err
+}
+
+// changedUpload is the error for a client whose change of u failed with err.
+func changedUpload(at ecr.Repo, u meta.Upload, err error) error {
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
+		return uploadNotFound(at, u.ID)
+	case errors.Is(err, meta.ErrConflict):
+		return errBusy
+	}
+	return err
 }
 
 var opCompleteUpload = gate.Op("CompleteUpload", "ecr:CompleteLayerUpload")
@@ -194,24 +206,23 @@ var opCompleteUpload = gate.Op("CompleteUpload", "ecr:CompleteLayerUpload")
 // Errors: UploadNotFound, InvalidLayerPart, InvalidLayer, EmptyUpload,
 // LayerPartTooSmall.
 func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.UploadID, from int64, body io.Reader, digests ...ecr.Digest) (BlobInfo, error) {
-	mine, end, err := c.r.uploads.begin(ctx, id, body)
+	mine, w, err := c.openUpload(ctx, opCompleteUpload, at, id, from, body)
 	if err != nil {
 		return BlobInfo{}, err
 	}
-	defer end()
-	u, w, err := c.openUpload(ctx, opCompleteUpload, at, id, from)
-	if err != nil {
-		return BlobInfo{}, err
-	}
+	defer mine.end(ctx)
 	received := receive(w, mine.reader(body))
 	if received.store != nil {
-		return BlobInfo{}, errors.Join(spaceError(received.store), w.Abort(), c.dropUpload(ctx, opCompleteUpload, at, id))
+		return BlobInfo{}, errors.Join(spaceError(received.store), c.abandon(ctx, opCompleteUpload, at, mine, w))
 	}
 	if received.client != nil {
-		return BlobInfo{}, errors.Join(received.client, c.suspend(ctx, opCompleteUpload, at, u, w, received.client))
+		return BlobInfo{}, errors.Join(received.client, c.suspend(ctx, opCompleteUpload, at, mine, w, received.client))
 	}
-	if err := c.checkParts(at, u, w); err != nil {
-		return BlobInfo{}, errors.Join(err, w.Abort(), c.dropUpload(ctx, opCompleteUpload, at, id))
+	if err := c.checkParts(at, mine.upload, w); err != nil {
+		return BlobInfo{}, errors.Join(err, c.abandon(ctx, opCompleteUpload, at, mine, w))
+	}
+	if err := mine.holds(ctx); err != nil {
+		return BlobInfo{}, errors.Join(err, leave(ctx, w))
 	}
 	if c.r.cfg.Compat == CompatECR {
 		// ECR knows layers by their sha256 only. Without one nothing matches.
@@ -221,12 +232,27 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	digest, err := w.Commit(ctx, digests...)
 	if errors.Is(err, blob.ErrDigestMismatch) {
 		wrong := &ecr.Error{Code: ecr.CodeInvalidLayer, Message: "None of the provided layer digests match the calculated layer digest", Err: err}
-		return BlobInfo{}, errors.Join(wrong, c.dropUpload(ctx, opCompleteUpload, at, id))
+		return BlobInfo{}, errors.Join(wrong, c.dropUpload(ctx, opCompleteUpload, at, mine))
 	}
 	if err != nil {
 		return BlobInfo{}, spaceError(err)
 	}
-	return c.link(ctx, at, u, digest, size)
+	return c.link(ctx, at, mine, digest, size)
+}
+
+// abandon ends an upload that cannot go on, with what was received. Where the
+// claim has passed to another request, that request goes on with it.
+func (c *Caller) abandon(ctx context.Context, op gate.Operation, at ecr.Repo, mine *claim, w blob.Writer) error {
+	if err := mine.holds(ctx); err != nil {
+		return errors.Join(err, leave(ctx, w))
+	}
+	return errors.Join(w.Abort(), c.dropUpload(ctx, op, at, mine))
+}
+
+// leave ends a writer and keeps what others have of its upload.
+func leave(ctx context.Context, w blob.Writer) error {
+	_, err := w.Suspend(context.WithoutCancel(ctx))
+	return err
 }
 
 // addPart counts n more bytes as a part. When they are torn, the client meant to
@@ -268,11 +294,12 @@ func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
 // link makes committed content a blob of the repository, and ends the upload.
 // What the repository has already is linked again, so that it stays for the
 // image that is being pushed.
-func (c *Caller) link(ctx context.Context, at ecr.Repo, u meta.Upload, digest ecr.Digest, size int64) (BlobInfo, error) {
+func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, digest ecr.Digest, size int64) (BlobInfo, error) {
 	var (
 		kept  meta.Blob
 		known bool
 	)
+	u := claimed.upload
 	mine := meta.Blob{Digest: digest, Key: u.Key, SizeBytes: size, CreatedAt: c.r.cfg.Now()}
 	err := c.gate.ChangeRepository(ctx, opCompleteUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
 		_, err = tx.Blob(ctx, repo.ID, digest)
@@ -285,13 +312,9 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, u meta.Upload, digest ec
 		if err := tx.LinkBlob(ctx, repo.ID, digest, mine.CreatedAt); err != nil {
 			return err
 		}
-		if err := tx.DeleteUpload(ctx, u.ID); errors.Is(err, meta.ErrNotFound) {
-			return uploadNotFound(at, u.ID)
-		} else if err != nil {
-			return err
-		}
-		return nil
+		return changedUpload(at, u, tx.DeleteUpload(ctx, u.ID, u.Claim))
 	})
+	claimed.ended = err == nil
 	var refused *ecr.Error
 	switch {
 	case err == nil && kept.Key == mine.Key:
@@ -300,7 +323,7 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, u meta.Upload, digest ec
 	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
 		// The content is known already, or not wanted. When the commit's
 		// outcome is unknown the file stays: better surplus than missing.
-		if derr := c.r.cfg.Blobs.Delete(context.WithoutCancel(ctx), mine.Key); derr != nil {
+		if derr := c.r.dropSurplus(context.WithoutCancel(ctx), mine.Key); derr != nil {
 			c.r.cfg.Log.WarnContext(ctx, "surplus blob not deleted", "key", mine.Key, "error", derr)
 		}
 	}
@@ -309,36 +332,60 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, u meta.Upload, digest ec
 	return done, err
 }
 
+// dropSurplus deletes committed content that no row knows. Another request may
+// have completed the same upload, so that the content is an acknowledged blob.
+// A key that neither an upload nor a blob has comes into no row later: only the
+// transaction that ends its upload makes it a blob's.
+func (r *Registry) dropSurplus(ctx context.Context, key blob.Key) error {
+	known := false
+	err := r.cfg.Gate.System("surplus blobs").Read(ctx, gate.Op("DropSurplus"), func(ctx context.Context, v *gate.View) error {
+		uploads, err := v.UploadKeys(ctx, []blob.Key{key})
+		if err != nil {
+			return err
+		}
+		blobs, err := v.BlobsByKey(ctx, []blob.Key{key})
+		known = len(uploads)+len(blobs) > 0
+		return err
+	})
+	if err != nil || known {
+		return err
+	}
+	return r.cfg.Blobs.Delete(ctx, key)
+}
+
 var opCancelUpload = gate.Op("CancelUpload", "ecr:UploadLayerPart")
 
 // CancelUpload drops an upload. Errors: UploadNotFound.
 func (c *Caller) CancelUpload(ctx context.Context, at ecr.Repo, id meta.UploadID) error {
-	_, end, err := c.r.uploads.begin(ctx, id, nil)
+	mine, err := c.claimUpload(ctx, opCancelUpload, at, id, nil)
 	if err != nil {
 		return err
 	}
-	defer end()
-	u, err := c.upload(ctx, opCancelUpload, at, id)
-	if err != nil {
+	defer mine.end(ctx)
+	if err := c.dropUpload(ctx, opCancelUpload, at, mine); err != nil {
 		return err
 	}
-	if err := c.dropUpload(ctx, opCancelUpload, at, id); err != nil {
-		return err
-	}
-	return c.r.cfg.Blobs.Discard(ctx, u.Key)
+	return c.r.cfg.Blobs.Discard(ctx, mine.upload.Key)
 }
 
-func (c *Caller) dropUpload(ctx context.Context, op gate.Operation, at ecr.Repo, id meta.UploadID) error {
-	return c.gate.ChangeRepository(context.WithoutCancel(ctx), op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
-		if err := tx.DeleteUpload(ctx, id); err != nil && !errors.Is(err, meta.ErrNotFound) {
-			return err
+// dropUpload deletes the upload's row, unless another request has claimed it.
+func (c *Caller) dropUpload(ctx context.Context, op gate.Operation, at ecr.Repo, mine *claim) error {
+	u := mine.upload
+	err := c.gate.ChangeRepository(context.WithoutCancel(ctx), op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
+		if err := tx.DeleteUpload(ctx, u.ID, u.Claim); !errors.Is(err, meta.ErrNotFound) {
+			return changedUpload(at, u, err)
 		}
 		return nil
 	})
+	mine.ended = err == nil
+	return err
 }
 
-// spaceError says that the disk is full, where it is.
+// spaceError says that the disk is full, or the store busy, where it is.
 func spaceError(err error) error {
+	if errors.Is(err, blob.ErrUnavailable) {
+		return &ecr.Error{Code: ecr.CodeUnavailable, Message: "The registry's store is busy or does not answer. Try again later.", Err: err}
+	}
 	if errors.Is(err, blob.ErrNoSpace) {
 		return &ecr.Error{Code: ecr.CodeUnavailable, Message: "The registry's disk is full. Nothing was stored; try again when there is space.", Err: err}
 	}

@@ -88,6 +88,9 @@ func (k *writings) end(id meta.UploadID, w *writing) {
 func (w *writing) takeOver() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.taken {
+		return
+	}
 	w.taken = true
 	if w.body != nil {
 		w.body.Interrupt()

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -121,6 +122,13 @@ func (l *login) renew(ctx context.Context, now time.Time) (*auth.Client, error) 
 			return auth.Credential{Username: cred.User, Password: cred.Password, RefreshToken: cred.IdentityToken}, nil
 		},
 		ClientID: "kontor",
+	}
+	if _, ok := l.registry.ECR(); ok && cred.User != "" && cred.Password != "" {
+		// Its scheme is known, so that no request need be refused first.
+		basic := base64.StdEncoding.EncodeToString([]byte(cred.User + ":" + cred.Password))
+		if _, err := l.client.Cache.Set(ctx, l.registry.host, auth.SchemeBasic, "", func(context.Context) (string, error) { return basic, nil }); err != nil {
+			return nil, err
+		}
 	}
 	return l.client, nil
 }

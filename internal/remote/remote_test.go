@@ -387,6 +387,11 @@ func TestLogins(t *testing.T) {
 	if err := as(remote.Docker(dockerauth.Config{Path: t.TempDir() + "/none.json"}, docker)); ecr.CodeOf(err) != ecr.CodeImageNotFound {
 		t.Errorf("with %s: %v", b, err)
 	}
+	// A registry with the ECR API need not say first how to log in.
+	w.proxy.Reset()
+	if err := as(static("AWS", w.direct.Password)); ecr.CodeOf(err) != ecr.CodeImageNotFound || len(w.proxy.Requests()) != 2 { // HEAD, and GET for why
+		t.Errorf("%v, after %d requests", err, len(w.proxy.Requests()))
+	}
 }
 
 // A credential is renewed before it ends, and when it is no longer accepted.
@@ -730,7 +735,7 @@ func TestTriesAgain(t *testing.T) {
 			w.proxy.On("", 1, tt.effect)
 			if tt.do == nil {
 				// An hour is longer than anyone waits.
-				if err := manifest(); ecr.CodeOf(err) != ecr.CodeThrottling || len(w.proxy.Requests()) != 1 {
+				if err := manifest(); ecr.CodeOf(err) != ecr.CodeThrottling || len(w.proxy.Requests()) != 2 { // HEAD, and GET for why
 					t.Errorf("%v after %v", err, w.proxy.Requests())
 				}
 				return

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -38,8 +37,6 @@ type lifecycleState struct {
 	Offset time.Duration `json:"offset,omitzero"`
 	// Hold keeps scheduled runs waiting.
 	Hold *clockHold `json:"hold,omitzero"`
-	// Findings are repositories that a run stopped at, by ARN.
-	Findings map[string]RunFinding `json:"findings,omitzero"`
 }
 
 // clockHold is a jump of the image clock that someone has to confirm.
@@ -49,10 +46,10 @@ type clockHold struct {
 }
 
 // RunAllLifecycle runs the lifecycle policy of every repository that has
-// one, as a scheduled run: one repository after the other, as the system
-// principal "lifecycle". It waits, and reports why, while the image clock is in
-// doubt. One repository that fails does not keep the others from being run; the
-// errors are joined.
+// one, as a scheduled run: it queues them, and runs one after the other, as the system
+// principal "lifecycle". Other processes take theirs from the queue. It waits, and
+// reports why, while the image clock is in doubt. One repository that fails does not
+// keep the others from being run; the errors are joined.
 func (s *Service) RunAllLifecycle(ctx context.Context) (LifecycleSweep, error) {
 	sweep := LifecycleSweep{Findings: map[string][]RunFinding{}}
 	state, wait, err := s.lookAtClock(ctx)
@@ -66,22 +63,93 @@ func (s *Service) RunAllLifecycle(ctx context.Context) (LifecycleSweep, error) {
 	if wait != nil && wait.Code == FindingDowntime {
 		return sweep, nil
 	}
-	var failed []error
+	if err := s.queueLifecycle(ctx, state); err != nil {
+		return sweep, err
+	}
+	return sweep, s.runQueued(ctx, &sweep)
+}
+
+// RunQueuedLifecycle runs the lifecycle policies that RunAllLifecycle queued, of this
+// process or of another, and that nobody else has taken.
+func (s *Service) RunQueuedLifecycle(ctx context.Context) (LifecycleSweep, error) {
+	sweep := LifecycleSweep{Findings: map[string][]RunFinding{}}
+	return sweep, s.runQueued(ctx, &sweep)
+}
+
+// queueLifecycle queues the repositories that have a policy and need not wait.
+func (s *Service) queueLifecycle(ctx context.Context, state lifecycleState) error {
+	var page []meta.RepositoryID
+	queue := func() error {
+		if len(page) == 0 {
+			return nil
+		}
+		defer func() { page = page[:0] }()
+		return s.cfg.Gate.System("lifecycle").Change(ctx, opSweep, func(ctx context.Context, tx *gate.Tx) error {
+			return tx.Retention().QueueLifecycle(ctx, page)
+		})
+	}
 	for repo, err := range s.repositories(ctx) {
 		if err != nil {
-			return sweep, errors.Join(append(failed, fmt.Errorf("listing repositories: %w", err))...)
+			return fmt.Errorf("listing repositories: %w", err)
 		}
 		if repo.LifecycleText == "" || state.holds(repo.Registry) {
 			continue
 		}
-		if err := s.sweepOne(ctx, repo.Registry.Repo(repo.Name), &sweep); err != nil {
-			failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", repo.Registry.Repo(repo.Name).ARN(), err))
-		}
-		if ctx.Err() != nil {
-			break
+		if page = append(page, repo.ID); len(page) == queuePage {
+			if err := queue(); err != nil {
+				return fmt.Errorf("queueing lifecycle runs: %w", err)
+			}
 		}
 	}
-	return sweep, errors.Join(failed...)
+	if err := queue(); err != nil {
+		return fmt.Errorf("queueing lifecycle runs: %w", err)
+	}
+	return nil
+}
+
+const (
+	// queuePage is how many repositories are queued in one transaction.
+	queuePage = 100
+	// taskTime is how long a lifecycle run may take until another process may begin
+	// it as well. That costs work, and harms nothing: each transaction of a run looks
+	// at everything again.
+	taskTime = 15 * time.Minute
+)
+
+// runQueued runs what is queued, until nothing is left that this process may take.
+func (s *Service) runQueued(ctx context.Context, sweep *LifecycleSweep) error {
+	var failed []error
+	for ctx.Err() == nil {
+		var (
+			task meta.LifecycleTask
+			ok   bool
+		)
+		queue := s.cfg.Gate.System("lifecycle")
+		err := queue.Change(ctx, opSweep, func(ctx context.Context, tx *gate.Tx) (err error) {
+			task, ok, err = tx.Retention().TakeLifecycle(ctx, taskTime)
+			return err
+		})
+		if err != nil {
+			return errors.Join(append(failed, fmt.Errorf("taking a lifecycle run from the queue: %w", err))...)
+		}
+		if !ok {
+			break
+		}
+		at := task.Repository.Registry.Repo(task.Repository.Name)
+		if at.In.Account != "" { // its deletion has not begun
+			if err := s.sweepOne(ctx, at, sweep); err != nil {
+				failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", at.ARN(), err))
+			}
+		}
+		if ctx.Err() != nil {
+			break // it was not finished; another process takes it later
+		}
+		err = queue.Change(ctx, opSweep, func(ctx context.Context, tx *gate.Tx) error { return tx.Retention().EndLifecycle(ctx, task) })
+		if err != nil {
+			failed = append(failed, fmt.Errorf("taking %s from the queue of lifecycle runs: %w", at.ARN(), err))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // repositories yields those of all registries, each page as of another moment.
@@ -159,28 +227,29 @@ func (x *execution) finish(ctx context.Context) error {
 		if err := tx.SetLifecycleEvaluated(ctx, repo.ID, x.run.At); err != nil {
 			return err
 		}
-		var state lifecycleState
-		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil {
-			return err
-		}
-		changed, byHand := false, tx.Principal().System == ""
-		if byHand && state.holds(x.at.In) {
-			state.Hold.Confirmed = append(state.Hold.Confirmed, x.at.In.String())
-			changed = true
-		}
-		before := maps.Clone(state.Findings)
-		delete(state.Findings, x.at.ARN())
+		var stopped meta.LifecycleFinding
 		for _, f := range x.run.Findings {
 			if f.Code == FindingMaxExpire {
-				if state.Findings == nil {
-					state.Findings = map[string]RunFinding{}
-				}
-				state.Findings[x.at.ARN()] = f
+				stopped = meta.LifecycleFinding(f)
 			}
 		}
-		if !changed && maps.Equal(before, state.Findings) {
+		known, err := tx.Retention().LifecycleFinding(ctx, repo.ID)
+		if err != nil && !errors.Is(err, meta.ErrNotFound) {
+			return err
+		}
+		if known != stopped {
+			if err := tx.Retention().PutLifecycleFinding(ctx, repo.ID, stopped); err != nil {
+				return err
+			}
+		}
+		if tx.Principal().System != "" {
 			return nil
 		}
+		var state lifecycleState
+		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil || !state.holds(x.at.In) {
+			return err
+		}
+		state.Hold.Confirmed = append(state.Hold.Confirmed, x.at.In.String())
 		return putJob(ctx, tx.Retention(), lifecycleJob, state)
 	})
 }

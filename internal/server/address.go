@@ -1,38 +1,72 @@
 package server
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
 // forwarded makes r what the client sent, where a proxy that is trusted says
-// what that was: its Host, on which signatures rest, and whether it was https.
-// Of others such headers are ignored. https reports how the client sent it.
-func (s *Server) forwarded(r *http.Request) (https bool) {
-	https = r.TLS != nil
-	if !s.proxied(r) {
-		return https
+// what that was: its Host, on which signatures rest, its address, and whether it
+// was https. Of others such headers are ignored.
+func (s *Server) forwarded(r *http.Request, req *request) {
+	req.https = r.TLS != nil
+	if req.proxied = s.proxied(r); !req.proxied {
+		return
 	}
 	if host := first(r.Header.Get("X-Forwarded-Host")); validHost(host) {
 		r.Host = host
 	}
 	switch first(r.Header.Get("X-Forwarded-Proto")) {
 	case "https":
-		return true
+		req.https = true
 	case "http":
-		return false
+		req.https = false
 	}
-	return https
+	if client := s.client(r); client.IsValid() {
+		r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
+	}
 }
 
-// proxied reports whether r comes from a proxy that is trusted.
+// client is the last address of X-Forwarded-For that is not one of the trusted
+// proxies, which each append who they were called by: what stands before it may
+// be the client's invention. It is invalid where there is none.
+func (s *Server) client(r *http.Request) (client netip.Addr) {
+	list := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, text := range slices.Backward(list) {
+		a, ok := forwardedAddress(strings.TrimSpace(text))
+		if !ok {
+			break
+		}
+		if client = a; !contains(s.cfg.TrustedProxies, a) {
+			break
+		}
+	}
+	return client
+}
+
+// forwardedAddress reads an address, which some proxies write with a port.
+func forwardedAddress(text string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		var with netip.AddrPort
+		if with, err = netip.ParseAddrPort(text); err == nil {
+			a = with.Addr()
+		}
+	}
+	return a.Unmap().WithZone(""), err == nil
+}
+
+// proxied reports whether the connection of r is that of a proxy that is trusted.
 func (s *Server) proxied(r *http.Request) bool {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && contains(s.cfg.TrustedProxies, from.Addr().Unmap())
@@ -73,8 +107,11 @@ func (s *Server) address(r *http.Request, req *request, in ecr.RegistryID) ecrap
 		return ecrapi.Address{Scheme: b.External.Scheme, Host: b.External.Host}
 	}
 	scheme := "http"
-	if b.Registry == req.binding.Registry && req.https || b.TLS != nil {
+	if (b.Registry == req.binding.Registry || b.ByHost) && req.https || b.TLS != nil {
 		scheme = "https"
+	}
+	if b.ByHost {
+		return ecrapi.Address{Scheme: scheme, Host: nameFor(r.Host, b)}
 	}
 	name, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -105,18 +142,64 @@ func portOf(host string) string {
 	return port
 }
 
-// boundTo is the binding that a request is for: the one whose name the operator
-// gave and the request was sent to, or that of the listener.
-func (s *Server) boundTo(r *http.Request, b Binding) Binding {
-	if b.External != nil && strings.EqualFold(b.External.Host, r.Host) {
-		return b
+// nameFor is the name of b for a client that called the server by host: the
+// same where it is one of b's, else b's name of ECR's form in the domain that the
+// client used, or b's first name, with the port that the client used.
+func nameFor(host string, b Binding) string {
+	if b.named(host) {
+		return host
 	}
-	for _, other := range s.cfg.Bindings {
-		if other.External != nil && strings.EqualFold(other.External.Host, r.Host) {
-			return other
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = host, ""
+	}
+	if m := ecrName.FindStringSubmatch(name); m != nil {
+		name = fmt.Sprintf("%s.dkr.ecr.%s.%s", b.Registry.Account, b.Registry.Region, m[3])
+	} else if len(b.Hosts) > 0 {
+		if name = b.Hosts[0]; portOf(name) != "" {
+			return name
 		}
 	}
-	return b
+	if port == "" {
+		return name
+	}
+	return net.JoinHostPort(name, port)
+}
+
+// ecrName is a host name of ECR's form, in any domain.
+var ecrName = lazyregexp.New(`^(?i)(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)$`)
+
+// named reports whether host, with or without a port, is a name of b.
+func (b Binding) named(host string) bool {
+	if b.External != nil && strings.EqualFold(b.External.Host, host) {
+		return true
+	}
+	name := host
+	if n, _, err := net.SplitHostPort(host); err == nil {
+		name = n
+	}
+	for _, h := range b.Hosts {
+		if strings.EqualFold(h, host) || strings.EqualFold(h, name) {
+			return true
+		}
+	}
+	m := ecrName.FindStringSubmatch(name)
+	return m != nil && m[1] == string(b.Registry.Account) && strings.EqualFold(m[2], string(b.Registry.Region))
+}
+
+// boundTo is the binding that a request is for: the one with the name that the
+// request was sent to, or that of the listener. known is false where the
+// listener is for several registries and the name is none of theirs.
+func (s *Server) boundTo(r *http.Request, b Binding) (_ Binding, known bool) {
+	if b.named(r.Host) {
+		return b, true
+	}
+	for _, other := range s.cfg.Bindings {
+		if other.named(r.Host) {
+			return other, true
+		}
+	}
+	return b, !b.ByHost
 }
 
 // region is the one that a call of an API is about: that of the credential's

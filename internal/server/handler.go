@@ -38,8 +38,8 @@ func (s *Server) handler(b Binding) http.Handler {
 		req := &request{id: newRequestID(), binding: b, memory: memory{all: s.limits.bodies, max: s.limits.BodyBytes, shares: s.limits.bodyShares}}
 		r = r.WithContext(budget.With(r.Context(), &req.memory))
 		defer req.memory.end()
-		req.https = s.forwarded(r)
-		req.binding = s.boundTo(r, b)
+		s.forwarded(r, req)
+		req.binding, req.known = s.boundTo(r, b)
 		rec := newRecorder(w, s.limits.StallTime)
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
@@ -66,6 +66,8 @@ type request struct {
 	principal access.Principal
 	limit     string // by which it was refused, "" for none
 	https     bool   // as the client sent it
+	proxied   bool   // the connection is a trusted proxy's
+	known     bool   // the host that it was sent to, or the port, says which registry it is for
 	memory    memory
 	shares    []func() // to give back what the request has of its owner's
 	// refuse answers with an error, in the protocol of the request.
@@ -150,6 +152,12 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	if !ok {
 		return
 	}
+	if !req.known {
+		if s.admitStranger(w, r, req) {
+			ociapi.WriteMisdirected(w, r)
+		}
+		return
+	}
 	if !s.admitLogin(w, r, req) {
 		return
 	}
@@ -173,7 +181,11 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 			s.failedLogin(r, req, err)
 		}
 		if s.admitStranger(w, r, req) {
-			ociapi.WriteUnauthorized(w, r.Host)
+			realm := r.Host
+			if external := req.binding.External; external != nil {
+				realm = external.Host
+			}
+			ociapi.WriteUnauthorized(w, realm)
 		}
 	default:
 		if code == ecr.CodeServer || code == ecr.CodeUnavailable {

@@ -41,7 +41,8 @@ type world struct {
 	meta   meta.Store
 	log    *lines
 	hosts  map[ecr.RegistryID]string
-	stop   func() error // what Run returned; again is the same
+	names  map[ecr.RegistryID]string // that requests are sent to, if not to hosts
+	stop   func() error              // what Run returned; again is the same
 	// appending holds a value when an upload has begun to be written since it
 	// was last empty.
 	appending chan struct{}
@@ -168,6 +169,7 @@ func (w *world) request(at ecr.RegistryID, method, path, body string, headers ..
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	r.Host = w.names[at]
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}

@@ -227,7 +227,7 @@ func (s *Server) admitPrincipal(w http.ResponseWriter, r *http.Request, p access
 	}
 	limit := ""
 	switch c, ok := r.Context().Value(connKey{}).(net.Conn); {
-	case ok && !s.proxied(r) && !k.owners.own(c, owner):
+	case ok && !req.proxied && !k.owners.own(c, owner):
 		limit = "connections"
 		w.Header().Set("Connection", "close")
 	case !req.share(k.requestShares, owner):

@@ -134,8 +134,8 @@ func (s *Server) loggedIn(r *http.Request, req *request, p access.Principal) {
 	req.principal = p
 }
 
-// info is what policies may ask about r. Only the connection says where it
-// comes from: headers such as X-Forwarded-For say what the client likes.
+// info is what policies may ask about r. The connection says where it comes
+// from, or the trusted proxy that it is of.
 func (s *Server) info(r *http.Request, req *request) access.RequestInfo {
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return access.RequestInfo{

@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
 )
@@ -19,7 +20,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // replicas are two servers on one PostgreSQL database.
-func replicas(t *testing.T) (one, two *world) {
+func replicas(t *testing.T, change ...func(*server.Config)) (one, two *world) {
 	t.Helper()
 	url := pgtest.Start(t)
 	open := func() meta.Store {
@@ -35,9 +36,38 @@ func replicas(t *testing.T) (one, two *world) {
 		return s
 	}
 	var key identity.MasterKey
-	one = start(t, t.TempDir(), func(c *server.Config) { c.Meta, key = open(), c.Key })
-	two = start(t, t.TempDir(), func(c *server.Config) { c.Meta, c.Key = open(), key })
+	one = start(t, t.TempDir(), append(change, func(c *server.Config) { c.Meta, key = open(), c.Key })...)
+	two = start(t, t.TempDir(), append(change, func(c *server.Config) { c.Meta, c.Key = open(), key })...)
 	return one, two
+}
+
+// A download URL of one replica is good at the others, and after a restart.
+func TestDownloadURLOnEveryReplica(t *testing.T) {
+	files := t.TempDir()
+	blobs := func(c *server.Config) {
+		b, err := disk.Open(disk.Config{Dir: files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Blobs = b
+	}
+	one, two := replicas(t, blobs)
+	one.create(here, "app")
+	_, layer := one.push(here, one.password(here, pusher), "app", "v1", "the layer")
+	var url struct{ DownloadUrl string }
+	a := one.want(one.do(one.json(here, one.credentials(here, pusher), "GetDownloadUrlForLayer", `{"repositoryName": "app", "layerDigest": "`+string(layer)+`"}`)), http.StatusOK)
+	if err := json.Unmarshal([]byte(a.body), &url); err != nil {
+		t.Fatal(err)
+	}
+	_, path, ok := strings.Cut(url.DownloadUrl, one.hosts[here])
+	if !ok {
+		t.Fatal(url.DownloadUrl)
+	}
+	for name, w := range map[string]*world{"its own": one, "the other": two} {
+		if a := w.do(w.request(here, http.MethodGet, path, "")); a.status != http.StatusOK || a.body != "the layer" {
+			t.Errorf("%s replica: %d %s", name, a.status, a.body)
+		}
+	}
 }
 
 // What is revoked at one replica is refused by the next request to another

@@ -17,6 +17,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,9 +84,12 @@ type Config struct {
 	// Organizations says which organization accounts are in; nil for none, then
 	// policies on organizations match nobody.
 	Organizations access.Organizations
-	// TrustedProxies are those whose X-Forwarded-Host and X-Forwarded-Proto say
-	// what the client sent.
+	// TrustedProxies are those whose X-Forwarded-For, X-Forwarded-Host and
+	// X-Forwarded-Proto say who the client is and what it sent.
 	TrustedProxies []netip.Prefix
+	// Drain is how long requests are still taken when the server is told to stop,
+	// while /readyz answers 503 already: time for a load balancer to notice.
+	Drain time.Duration
 	// Grace is how long requests that run when the server is told to stop may
 	// go on. Default 15 seconds.
 	Grace time.Duration
@@ -99,7 +104,14 @@ type Binding struct {
 	// External, where it is set, is how clients reach it: a scheme and a host
 	// with its port, for example of a proxy. Addresses in answers have it;
 	// otherwise they have the host that the request was sent to.
-	External  *url.URL
+	External *url.URL
+	// Hosts are names that requests for it are sent to besides, with a port or
+	// without, for any port. Names of ECR's form need not be listed.
+	Hosts []string
+	// ByHost: the server's registries share listeners. The name that a request is
+	// sent to says which registry it is for; docker's requests to other names are
+	// refused. The first binding has the listeners, others may have none.
+	ByHost    bool
 	Listeners []net.Listener
 	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
 	TLS *tls.Config
@@ -130,12 +142,13 @@ type Server struct {
 const DefaultRecycleTime = 7 * 24 * time.Hour
 
 // What nobody has wanted otherwise yet: how long the journal is kept, how long
-// a blob stays that no image refers to, and how long images take to come back
-// from the archive.
+// a blob stays that no image refers to, how long images take to come back from the
+// archive, and how long a file stays that no row knows.
 const (
 	journalTime    = 400 * 24 * time.Hour
 	blobGrace      = 24 * time.Hour
 	activationTime = 10 * time.Second
+	orphanWait     = 7 * 24 * time.Hour
 )
 
 // or is d, 0 where d is negative, and fallback where it is not given.
@@ -203,26 +216,39 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
-		Compat:        cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime,
+		Compat:        cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
 	}
 	work := jobs.Config{
 		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
-		UploadAge: cfg.UploadAge, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+		UploadAge: cfg.UploadAge, OrphanWait: orphanWait, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+		Replica: replica(), OneProcess: cfg.Meta.OneProcess(),
 	}
 	if cfg.Observer != nil {
 		work.Done = cfg.Observer.Job
 	}
 	s.jobs = jobs.New(work)
+	if err := s.jobs.CheckInstallation(ctx); err != nil {
+		return nil, err
+	}
 	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Log: cfg.Log})
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow})
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	return s, nil
+}
+
+// replica is a name of this process: that of its machine and a random part.
+func replica() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "-" + string(blob.NewKey()[:6])
 }
 
 // Identity gives access to the server's users and keys.
@@ -241,8 +267,21 @@ func (s *Server) Retention() *retention.Service { return s.retention }
 // Run serves until ctx is done, then lets running requests finish for a
 // while. It returns nil after an orderly stop.
 func (s *Server) Run(ctx context.Context) error {
+	told, drained := ctx, make(chan struct{})
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(drained)
+		<-ctx.Done()
+		s.stopping.Store(true)
+		if told.Err() != nil { // and no listener has failed
+			time.Sleep(s.cfg.Drain)
+		}
+		return nil
+	})
 	for _, b := range s.cfg.Bindings {
+		if len(b.Listeners) == 0 {
+			continue // another's are for it, too
+		}
 		waiting := &unused{}
 		hs := &http.Server{
 			Handler:           s.handler(b),
@@ -260,9 +299,11 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		for _, l := range b.Listeners {
 			g.Go(func() error {
-				serve := func(l net.Listener) error { return hs.Serve(framedListener{l}) }
+				serve := hs.Serve
 				if b.TLS != nil {
 					serve = func(l net.Listener) error { return hs.ServeTLS(l, "", "") }
+				} else {
+					l = framedListener{l}
 				}
 				if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 					return fmt.Errorf("serving on %s: %w", l.Addr(), err)
@@ -271,8 +312,7 @@ func (s *Server) Run(ctx context.Context) error {
 			})
 		}
 		g.Go(func() error {
-			<-ctx.Done()
-			s.stopping.Store(true)
+			<-drained
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 			defer cancel()
 			defer time.AfterFunc(unusedGrace, waiting.close).Stop()
@@ -283,22 +323,27 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		})
 	}
-	g.Go(func() error { return s.flushPulls(ctx) })
 	g.Go(func() error { return s.jobs.Run(ctx) })
+	// As long as there are requests.
+	flush, flushed := context.WithCancel(context.WithoutCancel(ctx))
+	var flusher sync.WaitGroup
+	flusher.Go(func() { s.flushPulls(flush) })
 	err := g.Wait()
+	flushed()
+	flusher.Wait()
 	// Requests that ended last may have pulled.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultGrace)
 	defer cancel()
 	return errors.Join(err, s.retention.FlushPulls(last))
 }
 
-func (s *Server) flushPulls(ctx context.Context) error {
+func (s *Server) flushPulls(ctx context.Context) {
 	tick := time.NewTicker(pullFlush)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 			s.observePending(ctx)
 			if err := s.retention.FlushPulls(ctx); err != nil && ctx.Err() == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/server"
 )
@@ -263,6 +265,36 @@ func TestListenerFails(t *testing.T) {
 
 func TestNothingToServe(t *testing.T) {
 	if _, err := server.New(context.Background(), server.Config{}); err == nil || err.Error() != "server: no registry to serve" {
+		t.Errorf("New = %v", err)
+	}
+}
+
+// A server does not start with another blob store than its database's.
+func TestAnotherBlobStore(t *testing.T) {
+	open := func() *datadir.Dir {
+		d, err := datadir.Open(t.Context(), t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return d
+	}
+	start := func(m, b *datadir.Dir) error {
+		_, err := server.New(t.Context(), server.Config{Meta: m.Meta, Blobs: b.Blobs, Key: m.Key, ImageNow: time.Now, AuthNow: time.Now,
+			Log: slog.New(slog.DiscardHandler), Bindings: []server.Binding{{Registry: here}}})
+		return err
+	}
+	one, two := open(), open()
+	for _, d := range []*datadir.Dir{one, two, one} {
+		if err := start(d, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := start(one, two); err == nil || !strings.Contains(err.Error(), "the database belongs to the blob store with installation id") {
 		t.Errorf("New = %v", err)
 	}
 }

@@ -54,6 +54,9 @@ type Settings struct {
 	BlobGrace      time.Duration
 	ActivationTime time.Duration
 	UploadAge      time.Duration
+	ClaimTime      time.Duration
+	OrphanWait     time.Duration
+	Replica        string
 	MaxExpire      retention.MaxExpire
 	TestClock      *retention.TestClock
 	Passed         func() time.Duration
@@ -84,6 +87,7 @@ type World struct {
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	now       *time.Time // the image clock, of all processes
+	dir       string     // of Blobs
 }
 
 // Keeping are the settings of a registry that restores what it deleted for so
@@ -101,7 +105,8 @@ func Open(t testing.TB, s Settings) *World {
 // OpenOn returns a World on a database, which it closes.
 func OpenOn(t testing.TB, s Settings, m meta.Store) *World {
 	t.Helper()
-	b, err := disk.Open(disk.Config{Dir: filepath.Join(t.TempDir(), "blobs")})
+	dir := filepath.Join(t.TempDir(), "blobs")
+	b, err := disk.Open(disk.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,8 +116,11 @@ func OpenOn(t testing.TB, s Settings, m meta.Store) *World {
 		}
 	})
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	w := &World{T: t, Settings: s, Meta: m, Blobs: b, now: &noon}
+	w := &World{T: t, Settings: s, Meta: m, Blobs: b, now: &noon, dir: dir}
 	w.build()
+	if err := w.Jobs.CheckInstallation(t.Context()); err != nil { // as a server does when it starts
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -138,6 +146,21 @@ func (w *World) Set(change func(*Settings)) *World {
 // With is another process on w's stores.
 func (w *World) With(change func(*Settings)) *World {
 	other := *w
+	return other.Set(change)
+}
+
+// Replica is With, with a blob store of its own on w's files: only the database
+// knows what the other process does. wrap, where it is set, stands before the store.
+func (w *World) Replica(change func(*Settings), wrap func(blob.Store) blob.Store) *World {
+	w.T.Helper()
+	b, err := disk.Open(disk.Config{Dir: w.dir})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	other := *w
+	if other.Blobs = b; wrap != nil {
+		other.Blobs = wrap(b)
+	}
 	return other.Set(change)
 }
 
@@ -167,11 +190,12 @@ func (w *World) build() {
 	})
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
-		ActivationTime: s.ActivationTime, Passed: s.Passed, Log: s.Log,
+		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, Passed: s.Passed, Log: s.Log,
 	})
 	w.Jobs = jobs.New(jobs.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
-		UploadAge: s.UploadAge, JournalTime: s.JournalTime, Log: s.Log,
+		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
+		Replica: s.Replica,
 	})
 	w.content, w.kept = w.Registry.As(Admin), w.Retention.As(Admin)
 }

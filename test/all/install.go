@@ -31,6 +31,7 @@ var needs = []need{
 	{"docker.io", []string{"/usr/sbin/dockerd"}},
 	{"fish", []string{"/usr/bin/fish"}},
 	{"postgresql", []string{"/usr/lib/postgresql/*/bin/postgres"}},
+	{"pgbouncer", []string{"/usr/sbin/pgbouncer"}},
 	{"nodejs npm", []string{"npm"}},
 	{"zsh", []string{"/usr/bin/zsh", "/bin/zsh"}},
 }

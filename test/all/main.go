@@ -7,7 +7,7 @@
 // own summary: format, vet, lint, tests, tests with the race detector (fuzz
 // seeds, the commands of the manual and PostgreSQL included), mixed load on a
 // binary that is killed, other people's clients and the OCI conformance suite
-// against the binary, promotion to and from other registries. A test that is
+// against the binary, promotion to and from other registries, blobs in S3. A test that is
 // skipped counts as failed. The slowest
 // packages and tests are named at the end.
 //
@@ -57,6 +57,7 @@ func steps() []step {
 		{name: "clients", what: "AWS CLI, SDKs, docker, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: (*runner).clients},
 		{name: "promote", what: "promotion between Kontor and three other registries", run: (*runner).promotion},
 		{name: "signatures", what: "cosign and notation sign at the source of a promotion, and verify at the destination", run: (*runner).signatures},
+		{name: "s3", what: "the blob store on a server of the S3 protocol, and through faults", run: (*runner).s3},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
 		{name: "release", what: "a release for every platform; only when asked for", run: (*runner).release, asked: true},
@@ -215,7 +216,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/promote", "test/signatures", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/promote", "test/s3", "test/signatures", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -266,6 +267,19 @@ func (r *runner) signatures(ctx context.Context) error {
 		return err
 	}
 	return r.goTest(ctx, "test/signatures", []string{"KONTOR_BIN=" + binary, "COSIGN_BIN=" + cosign}, "./...")
+}
+
+// s3 builds versitygw, of the version in the go.mod of test/s3.
+func (r *runner) s3(ctx context.Context) error {
+	gateway := filepath.Join(r.tmp, "versitygw")
+	if err := r.command(ctx, "test/s3", "go", "build", "-o", gateway, "github.com/versity/versitygw/cmd/versitygw"); err != nil {
+		return err
+	}
+	env := []string{"VERSITYGW_BIN=" + gateway}
+	// Most of it is hashes and copies of large content, which the detector slows
+	// down and has nothing to say about.
+	return errors.Join(r.goTest(ctx, "test/s3", env, "./..."),
+		r.goTest(ctx, "test/s3", env, "-race", "-run", "^(TestSuite|TestKilled|TestFaults)$/^(Concurrent|BusyRace|Cancelled|)$", "./..."))
 }
 
 // load is the short form; `go run ./test/load -for 1h -kill-every 1m` the long.

@@ -287,7 +287,7 @@ func TestBusyServer(t *testing.T) {
 }
 
 // A real docker daemon gets through, too: it repeats the layers that it was
-// refused.
+// refused while the server was busy.
 func TestBusyServerOfDocker(t *testing.T) {
 	image := func(d *docker) (tag, id string) {
 		tag = d.host + "/test:busy"
@@ -332,6 +332,29 @@ func TestBusyServerOfDocker(t *testing.T) {
 		d.forget(tag)
 		d.pulls(tag, id)
 	})
+	// docker does not repeat what is answered 429; its next push goes on.
+	t.Run("pushes beyond a rate", func(t *testing.T) {
+		t.Parallel()
+		k := upLimited(t, "open-uploads=4")
+		d := k.docker()
+		login(d, k.host)
+		tag, id := image(d)
+		admin, pusher := k.open(3, k.adminPassword()), k.open(1, k.pusherPassword()) // one user has three quarters
+		d.refuses("toomanyrequests: Rate exceeded", "push", tag)
+		admin()
+		pusher()
+		for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) { // open uploads are counted once a second
+			_, stderr, err := k.run(dockerd.Docker, "push", tag)
+			if err == nil {
+				break
+			}
+			if !strings.Contains(string(stderr), "toomanyrequests") || time.Now().After(end) {
+				t.Fatalf("docker push: %v\n%s", err, stderr)
+			}
+		}
+		d.forget(tag)
+		d.pulls(tag, id)
+	})
 	t.Run("pulls", func(t *testing.T) {
 		t.Parallel()
 		k := upLimited(t, "requests=4")
@@ -372,6 +395,27 @@ func TestBusyServerOfDocker(t *testing.T) {
 			t.Errorf("docker pull was not refused: %+v", k.requests("docker/"))
 		}
 	})
+}
+
+// open begins n uploads, which release cancels.
+func (k *kontor) open(n int, password string) (release func()) {
+	k.t.Helper()
+	var uploads []string
+	for range n {
+		a := k.do(http.MethodPost, "/v2/test/blobs/uploads/", password, nil, "")
+		if a.status != http.StatusAccepted {
+			k.t.Fatalf("beginning an upload: %d %s", a.status, a.body)
+		}
+		uploads = append(uploads, a.header.Get("Location"))
+	}
+	return func() {
+		k.t.Helper()
+		for _, u := range uploads {
+			if a := k.do(http.MethodDelete, u, password, nil, ""); a.status != http.StatusNoContent {
+				k.t.Errorf("cancelling an upload: %d %s", a.status, a.body)
+			}
+		}
+	}
 }
 
 // occupy has the server wait for the rest of n uploads, until release is

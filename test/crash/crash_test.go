@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -179,7 +180,9 @@ func (l *ledger) count() (acknowledged, inFlight int) {
 // pushUntilKilled lets clients push until the server is killed under them.
 func (l *ledger) pushUntilKilled(t *testing.T, s *server, round int, rnd *rand.Rand) {
 	t.Helper()
-	after := time.Duration(20+rnd.IntN(400)) * time.Millisecond
+	// However slow the machine is, some pushes come through in most rounds.
+	var pushed atomic.Int64
+	after := time.Duration(20+rnd.IntN(300)) * time.Millisecond
 	var clients sync.WaitGroup
 	for c := range 4 {
 		clients.Add(1)
@@ -201,8 +204,15 @@ func (l *ledger) pushUntilKilled(t *testing.T, s *server, round int, rnd *rand.R
 				l.mu.Lock()
 				p.acknowledged = true
 				l.mu.Unlock()
+				pushed.Add(1)
 			}
 		}()
+	}
+	for end := time.Now().Add(time.Minute); pushed.Load() < int64(round%4); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Error("no push comes through")
+			break
+		}
 	}
 	time.Sleep(after)
 	s.kill(t)

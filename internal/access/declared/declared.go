@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/lazyregexp"
+	"github.com/kontor-registry/kontor/internal/textfile"
 )
 
 // maxFile bounds a file, in bytes.
@@ -138,6 +140,24 @@ func (d *Document) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
+// Load reads the file called name; nothing for "".
+func Load(name string) (f File, err error) {
+	if name == "" {
+		return f, nil
+	}
+	text, err := os.ReadFile(filepath.Clean(name))
+	if err == nil {
+		text, err = textfile.Decode(text)
+	}
+	if err != nil {
+		return f, err
+	}
+	if f, err = Parse(text); err != nil {
+		return f, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
 // Parse reads a file, YAML or JSON. Errors say line and column.
 func Parse(text []byte) (File, error) {
 	if len(text) > maxFile {
@@ -206,7 +226,7 @@ func (f File) check() error {
 				return err
 			}
 			for _, k := range u.Keys {
-				if err := k.check(); err != nil {
+				if err := k.Check(); err != nil {
 					return fmt.Errorf("user %s: %w", u.Name, err)
 				}
 				if err := twice("access key", k.ID); err != nil {
@@ -242,7 +262,8 @@ func (r Role) maxSession() (time.Duration, error) {
 	return d, nil
 }
 
-func (k Key) check() error {
+// Check finds what an access key cannot be.
+func (k Key) Check() error {
 	given := 0
 	for _, s := range []string{k.Secret, k.SecretEnv, k.SecretFile} {
 		if s != "" {

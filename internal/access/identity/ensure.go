@@ -48,6 +48,67 @@ func (s *Service) EnsureAccount(ctx context.Context, account ecr.AccountID) erro
 	return nil
 }
 
+// Administered reports whether account has its administrator.
+func (s *Service) Administered(ctx context.Context, account ecr.AccountID) (yes bool, err error) {
+	err = s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
+		_, err := r.User(ctx, account, Administrator)
+		if yes = err == nil; errors.Is(err, meta.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return yes, err
+}
+
+// Bootstrap makes the administrator of account, with the access key c, where it
+// does not exist. It may be called at every start and by several processes at
+// once. differs reports that the administrator exists and does not have that key.
+func (s *Service) Bootstrap(ctx context.Context, account ecr.AccountID, c Credentials) (differs bool, err error) {
+	for range ensureAttempts {
+		err = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
+			differs = false
+			u, err := tx.User(ctx, account, Administrator)
+			if errors.Is(err, meta.ErrNotFound) {
+				u = meta.User{
+					Account: account, Name: Administrator, UniqueID: NewUserID(), CreatedAt: s.cfg.Now().UTC(),
+					Policies: []string{access.PolicyAdministrator},
+				}
+				if err := tx.InsertUser(ctx, u); err != nil {
+					return fmt.Errorf("creating user %s: %w", u.Name, err)
+				}
+				_, err = s.PutAccessKey(ctx, tx, u, c)
+				return err
+			}
+			if err != nil {
+				return err
+			}
+			keys, err := tx.ListAccessKeys(ctx, u.UniqueID)
+			differs = true
+			for _, k := range keys {
+				if k.ID != c.AccessKeyID {
+					continue
+				}
+				secret, serr := s.Secret(k)
+				if serr != nil {
+					return serr
+				}
+				differs = secret != c.SecretAccessKey
+			}
+			return err
+		})
+		if !errors.Is(err, meta.ErrExists) {
+			break
+		}
+	}
+	if errors.Is(err, meta.ErrExists) {
+		return false, fmt.Errorf("administrator of account %s: another user has the access key %s: choose another", account, c.AccessKeyID)
+	}
+	if err != nil {
+		return false, fmt.Errorf("administrator of account %s: %w", account, err)
+	}
+	return differs, nil
+}
+
 // lack is what an account does not have yet.
 type lack struct {
 	users    []meta.User // to be inserted, with a key each

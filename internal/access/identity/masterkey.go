@@ -29,8 +29,9 @@ var ErrMasterKey = errors.New("the secrets in this database were sealed under an
 // outside the database, so that neither the database nor a copy of it tells a
 // secret. Make one with the functions below; it is safe for concurrent use.
 type MasterKey struct {
-	aead cipher.AEAD
-	id   [keyIDSize]byte
+	aead     cipher.AEAD
+	id       [keyIDSize]byte
+	download [sha256.Size]byte
 }
 
 const (
@@ -52,8 +53,16 @@ func NewMasterKey(raw []byte) (MasterKey, error) {
 	if err != nil {
 		return MasterKey{}, fmt.Errorf("master key: %w", err)
 	}
-	return MasterKey{aead: aead, id: [keyIDSize]byte(id)}, nil
+	download, err := hkdf.Key(sha256.New, raw, nil, "kontor master key: download URLs", sha256.Size)
+	if err != nil {
+		return MasterKey{}, fmt.Errorf("master key: %w", err)
+	}
+	return MasterKey{aead: aead, id: [keyIDSize]byte(id), download: [sha256.Size]byte(download)}, nil
 }
+
+// DownloadKey authenticates download URLs. It is the same in every process that has
+// the master key, so that each accepts the URLs of the others.
+func (k MasterKey) DownloadKey() []byte { return k.download[:] }
 
 // deriveAEAD is AES-256-GCM, with the nonce drawn for each message, under a
 // key derived from secret for one purpose.
@@ -116,7 +125,7 @@ func associated(header []byte, kind Kind, id string) []byte {
 }
 
 // LoadMasterKey reads the key at path. The file must hold exactly
-// MasterKeySize bytes and be readable by its owner only. errors.Is(err,
+// MasterKeySize bytes and be readable by its owner only, or by root and a group. errors.Is(err,
 // fs.ErrNotExist) when there is none.
 func LoadMasterKey(path string) (MasterKey, error) {
 	info, err := os.Stat(path)
@@ -126,8 +135,14 @@ func LoadMasterKey(path string) (MasterKey, error) {
 	if !info.Mode().IsRegular() {
 		return MasterKey{}, fmt.Errorf("master key %s: not a regular file", path)
 	}
-	// Windows has no such bits; there the folder's access list protects it.
-	if perm := info.Mode().Perm(); perm&0o077 != 0 && runtime.GOOS != "windows" {
+	// Windows has no such bits; there the folder's access list protects it. A file
+	// of root's may be read by its group: so Kubernetes gives a secret to a
+	// process that is not root's.
+	others := fs.FileMode(0o077)
+	if ownedByRoot(info) {
+		others = 0o037
+	}
+	if perm := info.Mode().Perm(); perm&others != 0 && runtime.GOOS != "windows" {
 		return MasterKey{}, fmt.Errorf("master key %s: mode %04o lets other users read it; run: chmod 600 %s", path, perm, path)
 	}
 	if info.Size() != MasterKeySize {

@@ -27,7 +27,7 @@ would have to change. Policies on both sides count: those of the repository and
 its registry, and those of the user or role in its own account.
 
 The commands read the registries of the file or, without a file, the local
-registry. With --planned, they use the repositories as the file would create
+registry; or the one at --endpoint. With --planned, they use the repositories as the file would create
 them. If an account cannot be read, the result says so and makes no assumption
 about its policies.`,
 		Example: `  kontor access check arn:aws:iam::222222222222:role/ci push team/api
@@ -49,6 +49,7 @@ type options struct {
 
 func (o *options) flags(e *command.Env, cmd *cobra.Command) {
 	o.TargetsOptions.Flags(e, cmd)
+	o.EndpointOptions.Flags(cmd)
 	o.Parallel = deploy.Parallel
 	cmd.Flags().BoolVar(&o.planned, "planned", false, "use the repositories as the file would create them (default false: as they are)")
 	command.JSONFlag(cmd, &o.asJSON)
@@ -59,8 +60,15 @@ func (o *options) flags(e *command.Env, cmd *cobra.Command) {
 // principals that a question names.
 func evidence(ctx context.Context, e *command.Env, o options, repository string, asked ...string) (ev run.Evidence, err error) {
 	cfg := run.Config{Parallel: o.Parallel}
+	if err := o.EndpointOptions.Check(); err != nil {
+		return ev, err
+	}
 	var r *run.Run
 	switch {
+	case o.Endpoint != "" && o.planned:
+		err = command.Usagef("--planned needs a file, and cannot be combined with --endpoint")
+	case o.Endpoint != "":
+		r, err = command.OpenEndpoint(ctx, e, o.TargetsOptions, cfg)
 	case len(command.FileNames(e, o.FileOptions)) > 0:
 		r, err = command.OpenFile(ctx, e, o.TargetsOptions, cfg)
 	case o.planned:

@@ -30,7 +30,7 @@ command if it is not running, or another one with --endpoint.`,
 	cmd.AddCommand(journalCommand(e), binCommand(e), restoreCommand(e), purgeCommand(e), usageCommand(e), gcCommand(e),
 		lifecycleCommand(e), clockCommand(e))
 	cmd.AddCommand(auditCommand(e))
-	cmd.AddCommand(userCommand(e), roleCommand(e))
+	cmd.AddCommand(userCommand(e), roleCommand(e), masterKeyCommand(e))
 	return cmd
 }
 

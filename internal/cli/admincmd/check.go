@@ -1,6 +1,8 @@
 package admincmd
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
@@ -11,8 +13,8 @@ import (
 
 func checkCommand(e *command.Env) *cobra.Command {
 	var (
-		data   string
-		asJSON bool
+		data, config string
+		asJSON       bool
 	)
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
@@ -21,30 +23,33 @@ func checkCommand(e *command.Env) *cobra.Command {
 and sizes, and check that everything that images and tags refer to exists. Report
 each object that is damaged or missing. The command exits with 1 if there are any.
 
-The command changes nothing. A server may use the folder at the same time.`,
+With --config, the data is that of a kontor serve with this configuration.
+
+The command changes nothing. A server may use the data at the same time.`,
 		Example: `  kontor admin check
+  kontor admin check --config serve.yaml
   kontor admin check --data ./registry --json | jq -r '.damaged[].digest'`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runCheck(e, cmd, data, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runCheck(e, cmd, data, config, asJSON) },
 	}
 	command.DataFlag(e, cmd, &data)
+	cmd.Flags().StringVar(&config, "config", "", "read the data of the kontor serve whose configuration is in `FILE` (default that in --data)")
+	command.Must(cmd.MarkFlagFilename("config", "yaml", "yml", "json"))
 	command.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
-func runCheck(e *command.Env, cmd *cobra.Command, data string, asJSON bool) (err error) {
-	path, err := e.DataDir(data)
+func runCheck(e *command.Env, cmd *cobra.Command, data, config string, asJSON bool) (err error) {
+	read := readFolder
+	switch {
+	case config != "" && data != "":
+		return command.Usagef("--config and --data cannot be combined")
+	case config != "":
+		data, read = config, readConfig
+	}
+	report, err := read(cmd.Context(), e, data)
 	if err != nil {
 		return err
-	}
-	dir, err := datadir.OpenReader(cmd.Context(), path)
-	if err != nil {
-		return err
-	}
-	defer command.Closing(&err, dir.Close)
-	report, err := check.Run(cmd.Context(), check.Config{Meta: dir.Meta, Blobs: dir.Blobs})
-	if err != nil {
-		return dir.Explain(err)
 	}
 	if asJSON {
 		err = render.JSON(e.Stdout, report)
@@ -55,4 +60,33 @@ func runCheck(e *command.Env, cmd *cobra.Command, data string, asJSON bool) (err
 		err = command.Exit(command.ExitFailed)
 	}
 	return err
+}
+
+// readFolder checks a data folder.
+func readFolder(ctx context.Context, e *command.Env, data string) (r check.Report, err error) {
+	path, err := e.DataDir(data)
+	if err != nil {
+		return r, err
+	}
+	dir, err := datadir.OpenReader(ctx, path)
+	if err != nil {
+		return r, err
+	}
+	defer command.Closing(&err, dir.Close)
+	r, err = check.Run(ctx, check.Config{Meta: dir.Meta, Blobs: dir.Blobs})
+	return r, dir.Explain(err)
+}
+
+// readConfig checks the data of a configuration.
+func readConfig(ctx context.Context, e *command.Env, name string) (r check.Report, err error) {
+	c, err := e.ServeConfig(name)
+	if err != nil {
+		return r, err
+	}
+	data, err := c.OpenReader(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer command.Closing(&err, data.Close)
+	return check.Run(ctx, check.Config{Meta: data.Meta, Blobs: data.Blobs})
 }

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/spf13/cobra"
 
@@ -22,16 +21,13 @@ import (
 // that of the data folder, or the one at an endpoint.
 type AdminOptions struct {
 	LocalOptions
-	endpoint string
-	region   string
+	EndpointOptions
 }
 
 // Flags defines the flags of o.
 func (o *AdminOptions) Flags(e *Env, cmd *cobra.Command) {
 	o.LocalOptions.Flags(e, cmd)
-	f := cmd.Flags()
-	f.StringVar(&o.endpoint, "endpoint", "", "use the Kontor registry at `URL`, with the AWS credentials of the environment (default the local registry)")
-	f.StringVar(&o.region, "region", "", "with --endpoint: the registry is in the region `NAME` (default that of the AWS configuration)")
+	o.EndpointOptions.Flags(cmd)
 }
 
 // AdminClient calls the admin API of one registry.
@@ -114,11 +110,11 @@ func RepositoryInto(name *string) func(*cobra.Command, []string) error {
 
 // OpenAdmin reaches the registry that o chooses. The caller closes the client.
 func OpenAdmin(ctx context.Context, e *Env, o AdminOptions) (*AdminClient, error) {
-	if o.endpoint != "" {
-		return adminAt(ctx, e, o)
+	if err := o.EndpointOptions.Check(o.Data, o.Target); err != nil {
+		return nil, err
 	}
-	if o.region != "" {
-		return nil, Usagef("--region needs --endpoint")
+	if o.Endpoint != "" {
+		return adminAt(ctx, e, o)
 	}
 	dir, err := e.DataDir(o.Data)
 	if err != nil {
@@ -148,27 +144,17 @@ func OpenAdmin(ctx context.Context, e *Env, o AdminOptions) (*AdminClient, error
 
 // adminAt reaches the registry at an endpoint, as the AWS configuration says.
 func adminAt(ctx context.Context, e *Env, o AdminOptions) (*AdminClient, error) {
-	at, err := url.Parse(o.endpoint)
-	switch {
-	case o.Data != "" || o.Target != "":
-		return nil, Usagef("--endpoint is for another registry: leave out --data and --target")
-	case err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https":
-		return nil, Usagef("--endpoint %s: want a URL such as https://registry.example:5050", o.endpoint)
-	}
-	var options []func(*config.LoadOptions) error
-	if o.region != "" {
-		options = append(options, config.WithRegion(o.region))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	at, err := url.Parse(o.Endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("reading the AWS configuration: %w", err)
+		return nil, err
 	}
-	if cfg.Region == "" {
-		return nil, Usagef("--endpoint %s: give --region, or set AWS_REGION", o.endpoint)
+	cfg, err := o.config(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return &AdminClient{
 		Client: adminclient.New(adminclient.Config{
-			Endpoint: strings.TrimRight(o.endpoint, "/"), Region: cfg.Region, Credentials: cfg.Credentials, HTTPClient: cfg.HTTPClient, Now: e.Now,
+			Endpoint: strings.TrimRight(o.Endpoint, "/"), Region: cfg.Region, Credentials: cfg.Credentials, HTTPClient: cfg.HTTPClient, Now: e.Now,
 		}),
 		Host: at.Host, Close: func() error { return nil },
 	}, nil

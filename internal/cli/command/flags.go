@@ -31,6 +31,8 @@ func (o *FileOptions) Flags(cmd *cobra.Command) {
 // TargetOptions are the flags of commands that reach a registry.
 type TargetOptions struct {
 	FileOptions
+	// EndpointOptions are for commands that define their flags.
+	EndpointOptions
 	Data   string
 	Target string
 }

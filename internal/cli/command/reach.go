@@ -20,6 +20,8 @@ import (
 // TargetsOptions are the flags of commands that reach several registries.
 type TargetsOptions struct {
 	FileOptions
+	// EndpointOptions are for commands that define their flags.
+	EndpointOptions
 	Data     string
 	Targets  []string
 	Parallel int
@@ -91,10 +93,28 @@ func OpenUsed(ctx context.Context, e *Env, o TargetsOptions, used UsedOptions) (
 	return OpenFile(ctx, e, o, run.Config{InUse: files, Hosts: used.Hosts})
 }
 
+// OpenEndpoint reaches the registry at the endpoint of o.
+func OpenEndpoint(ctx context.Context, e *Env, o TargetsOptions, cfg run.Config) (r *run.Run, err error) {
+	if err := o.EndpointOptions.Check(append(append([]string{o.Data}, o.Targets...), o.Files...)...); err != nil {
+		return nil, err
+	}
+	if cfg.File, err = o.file(ctx); err != nil {
+		return nil, err
+	}
+	return OpenRun(ctx, e, cfg, "")
+}
+
 // OpenOne reaches the one registry that o chooses, by the file where there is
-// one, and else the local one; then the file is nil.
+// one, and else the local one or that at the endpoint; then the file is nil.
 func OpenOne(ctx context.Context, e *Env, o TargetOptions, cfg run.Config) (r *run.Run, in *run.Registry, f *spec.File, err error) {
-	if len(FileNames(e, o.FileOptions)) > 0 {
+	if err := o.EndpointOptions.Check(append([]string{o.Data, o.Target}, o.Files...)...); err != nil {
+		return nil, nil, nil, err
+	}
+	if o.Endpoint != "" {
+		if cfg.File, err = o.file(ctx); err != nil {
+			return nil, nil, nil, err
+		}
+	} else if len(FileNames(e, o.FileOptions)) > 0 {
 		if f, err = LoadFile(e, o.FileOptions, e.Stderr); err != nil {
 			return nil, nil, nil, err
 		}

@@ -78,6 +78,7 @@ type options struct {
 
 func (o *options) flags(e *command.Env, cmd *cobra.Command) {
 	o.TargetOptions.Flags(e, cmd)
+	o.EndpointOptions.Flags(cmd)
 	o.offlineFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.policy, "policy", "", "use the lifecycle policy in `FILE`, as JSON; - is stdin (default the policy of the file or the repository)")
@@ -113,8 +114,8 @@ func (o *options) check() error {
 		return command.Usagef("--manifests needs --images: with a registry, manifests are always read")
 	case o.noManifests && o.images != "":
 		return command.Usagef("--no-manifests is for a registry: with --images, leave it out")
-	case o.images != "" && (o.Target != "" || o.Data != ""):
-		return command.Usagef("--images does not read a registry: leave out --target and --data")
+	case o.images != "" && (o.Target != "" || o.Data != "" || o.Endpoint != ""):
+		return command.Usagef("--images does not read a registry: leave out --target, --data and --endpoint")
 	}
 	return nil
 }

@@ -100,6 +100,9 @@ func lintWithoutImages(e *command.Env, o options) ([]report.Linted, error) {
 		found, err := lintText(lifecycle.Options{}, l.text, nil, l.At)
 		return []report.Linted{{Lifecycle: l.Lifecycle, File: l.file, Findings: found}}, err
 	}
+	if o.Endpoint != "" {
+		return nil, command.Usagef("name the repository whose policy to look at, with --endpoint")
+	}
 	f, err := command.LoadFile(e, o.FileOptions, e.Stderr)
 	if err != nil {
 		return nil, err

@@ -67,6 +67,7 @@ policy.json, and snapshot.json. Pass the folder to those commands with --images.
 		},
 	}
 	o.Flags(e, cmd)
+	o.EndpointOptions.Flags(cmd)
 	cmd.Flags().StringVarP(&dir, "output", "o", "", "write to the folder `DIR`, which must be new or empty")
 	cmd.Flags().BoolVar(&noManifests, "no-manifests", false, "do not read the manifests of indexes, which AWS may count as pulling them (default false)")
 	command.JSONFlag(cmd, &asJSON)

@@ -299,13 +299,15 @@ func (x *planner) unchanged(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	to, err := digests(x.to)
-	if err != nil {
-		return err
-	}
-	for d := range from {
-		if !to[d] {
-			return nil
+	if len(from) > 0 {
+		to, err := digests(x.to)
+		if err != nil {
+			return err
+		}
+		for d := range from {
+			if !to[d] {
+				return nil
+			}
 		}
 	}
 	for _, suffix := range cosignSuffixes {

@@ -129,6 +129,12 @@ func WriteUnauthorized(w http.ResponseWriter, host string) {
 	_, _ = io.WriteString(w, body)
 }
 
+// WriteMisdirected answers a request to a host that is not the name of a registry.
+func WriteMisdirected(w http.ResponseWriter, r *http.Request) {
+	writeWire(w, r, wire{http.StatusMisdirectedRequest, "NAME_UNKNOWN"},
+		fmt.Sprintf("No registry of this server has the host name %q. Use the host name of the registry, as in its repositoryUri.", r.Host))
+}
+
 // WriteError answers r with err, which the server found before it could call
 // Serve, and logs it. Errors other than *ecr.Error become a 500 that names
 // requestID only.

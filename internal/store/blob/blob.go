@@ -32,6 +32,9 @@ var (
 	ErrDigestMismatch = errors.New("blob: content does not match digest")
 	// ErrNoSpace: the medium is full.
 	ErrNoSpace = errors.New("blob: no space left")
+	// ErrUnavailable: the store does not answer, or is too busy. Trying again
+	// later may help.
+	ErrUnavailable = errors.New("blob: the store is busy or does not answer")
 )
 
 // Key is an opaque name: 32 lower-case hex digits, random.
@@ -67,6 +70,37 @@ type Store interface {
 	// List yields all committed content, and after it all uploads, in no
 	// particular order.
 	List(ctx context.Context) iter.Seq2[Info, error]
+}
+
+// Installed is a Store that can be told from others.
+type Installed interface {
+	// Installation returns the id of the store: a random text that it keeps next to
+	// its content, made by the first call.
+	Installation(ctx context.Context) (string, error)
+}
+
+// InstallationOf is the id of s, "" of a Store that has none.
+func InstallationOf(ctx context.Context, s Store) (string, error) {
+	if i, ok := s.(Installed); ok {
+		return i.Installation(ctx)
+	}
+	return "", nil
+}
+
+// Verifier is a Store that may keep checksums of its own.
+type Verifier interface {
+	// Verified reports whether the store notices by itself when content is
+	// damaged, and answers with an error. Other content is read before it is
+	// served.
+	Verified() bool
+}
+
+// Redirector is a Store from which clients may be able to fetch content.
+type Redirector interface {
+	// Redirect returns a URL at which a client gets committed content with GET,
+	// for some minutes, or "" where it must be served. Whether there is content
+	// under key is not asked.
+	Redirect(ctx context.Context, key Key) (string, error)
 }
 
 // File is opened content. A disk store's File is an *os.File, so that

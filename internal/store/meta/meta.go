@@ -54,6 +54,9 @@ type Store interface {
 	// of what it may have read. fn must use the ctx it is given.
 	Update(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
 
+	// OneProcess reports whether no other process can serve from the database.
+	OneProcess() bool
+
 	// Close waits for running transactions and closes the database.
 	Close() error
 }
@@ -397,6 +400,10 @@ type Upload struct {
 	TornBytes    int64
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
+	// Claim is the number of the last claim on the upload, 0 for none so far, and
+	// Claimed whether it holds still. InsertUpload ignores both.
+	Claim   int64
+	Claimed bool
 }
 
 // UploadReader reads uploads.
@@ -413,13 +420,27 @@ type UploadReader interface {
 	CountUploads(ctx context.Context, owner string) (int, error)
 }
 
-// UploadWriter changes uploads.
+// UploadWriter changes uploads. Of several processes, one at a time writes to an
+// upload: the one whose claim is the last. Claims end by themselves, on the clock of
+// the database, so a process may hold one that another has since replaced: what it
+// changes then is refused.
 type UploadWriter interface {
 	// InsertUpload adds u. ErrExists; ErrReferenced without its repository.
 	InsertUpload(ctx context.Context, u Upload) error
-	// AdvanceUpload stores u's progress, parts and UpdatedAt if the stored
-	// offset is still from. ErrNotFound, ErrConflict.
+	// ClaimUpload claims an upload of repo for d, and returns it with its new Claim.
+	// While another claim holds, ok is false, and its next renewal says that the
+	// upload is wanted. ErrNotFound.
+	ClaimUpload(ctx context.Context, repo RepositoryID, id UploadID, d time.Duration) (u Upload, ok bool, err error)
+	// RenewUpload makes the claim hold for d from now, and reports whether another
+	// request waits for it. ErrNotFound; ErrConflict when it is not the last one.
+	RenewUpload(ctx context.Context, id UploadID, claim int64, d time.Duration) (wanted bool, err error)
+	// ReleaseUpload ends the claim, if it is still the last one.
+	ReleaseUpload(ctx context.Context, id UploadID, claim int64) error
+	// AdvanceUpload stores u's progress, parts and UpdatedAt, and ends the claim, if
+	// the stored offset is still from and u.Claim the last one.
+	// ErrNotFound, ErrConflict.
 	AdvanceUpload(ctx context.Context, u Upload, from int64) error
-	// DeleteUpload removes the upload. ErrNotFound.
-	DeleteUpload(ctx context.Context, id UploadID) error
+	// DeleteUpload removes the upload, if the claim is the last one.
+	// ErrNotFound, ErrConflict.
+	DeleteUpload(ctx context.Context, id UploadID, claim int64) error
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 )
 
 // RetentionReader reads what is kept next to the content: what went and why,
@@ -119,6 +120,12 @@ type Collector interface {
 	// returns the removed, whose files may go after the commit, and how many
 	// it looked at: fewer than limit mean that there were no others.
 	DeleteUnusedBlobs(ctx context.Context, limit int) (gone []Blob, looked int, err error)
+	// NoteOrphans notes that the files under keys belong to no row, and returns in
+	// byte order those that were noted at least wait ago by the database's clock.
+	NoteOrphans(ctx context.Context, keys []blob.Key, wait time.Duration) ([]blob.Key, error)
+	// ForgetOrphans removes at most limit notes that were not made again since
+	// before, and returns how many.
+	ForgetOrphans(ctx context.Context, before time.Time, limit int) (int, error)
 	// DropBlobs removes, at once, the links of repo to those of ds that no
 	// image of it refers to, the hidden links that other repositories have to
 	// them, and then those of the blobs that have neither a link nor a place
@@ -228,14 +235,88 @@ type PreviewWriter interface {
 	PutLifecyclePreview(ctx context.Context, p LifecyclePreview) error
 }
 
+// JobLease says who does a job of the server, and how it went. Times are those of the
+// database's clock.
+type JobLease struct {
+	Name    string
+	Holder  string // the process that began it last
+	Held    bool   // it is being done
+	BeganAt time.Time
+	// Progress is how much was removed since BeganAt, while it is being done.
+	Progress int
+	// EndedAt is when it ended last, zero for never, and Last how.
+	EndedAt time.Time
+	Last    JobResult
+}
+
+// JobResult is how a job ended.
+type JobResult struct {
+	Removed   int
+	SizeBytes int64
+	Error     string // "" for none
+}
+
+// JobTerms are on what terms a process begins a job.
+type JobTerms struct {
+	Name   string
+	Holder string
+	// For is how long others leave it alone, unless the lease is renewed.
+	For time.Duration
+	// Every is how long after this beginning nobody begins it again.
+	Every time.Duration
+	// Now begins it though it was begun less than Every ago, Alone though another
+	// process had it, which no longer exists.
+	Now   bool
+	Alone bool
+}
+
+// LifecycleTask is a repository whose lifecycle policy is to be run.
+type LifecycleTask struct {
+	Repository Repository
+	Token      int64
+}
+
+// LifecycleFinding is why the last run of a repository's lifecycle policy stopped.
+type LifecycleFinding struct {
+	Code    string
+	Message string
+}
+
 // JobReader reads what jobs remember.
 type JobReader interface {
+	// Now is the time of the database's clock, the same for every process.
+	Now(ctx context.Context) (time.Time, error)
 	// JobState returns what was put last under name, or ErrNotFound.
 	JobState(ctx context.Context, name string) ([]byte, error)
+	// JobLeases returns the jobs that were ever begun, in byte order of their names.
+	JobLeases(ctx context.Context) ([]JobLease, error)
+	// CheckJob makes sure that the lease with this token is the last one. ErrConflict.
+	CheckJob(ctx context.Context, name string, token int64) error
+	// LifecycleFinding returns what was put last for repo, or ErrNotFound.
+	LifecycleFinding(ctx context.Context, repo RepositoryID) (LifecycleFinding, error)
 }
 
 // JobWriter changes what jobs remember.
 type JobWriter interface {
 	// PutJobState replaces what is kept under name: a small JSON text.
 	PutJobState(ctx context.Context, name string, state []byte) error
+	// TakeJob begins a job on these terms. ok is false while another process does
+	// it, or when it is not due. Each token is greater than those before.
+	TakeJob(ctx context.Context, t JobTerms) (token int64, ok bool, err error)
+	// RenewJob makes the lease hold for d from now, and notes the progress.
+	// ErrConflict when it is not the last one.
+	RenewJob(ctx context.Context, name string, token int64, d time.Duration, progress int) error
+	// EndJob ends the lease and notes the result. ErrConflict when it is not the
+	// last one.
+	EndJob(ctx context.Context, name string, token int64, r JobResult) error
+	// QueueLifecycle has the lifecycle policies of repositories run, once where
+	// that is queued already. Repositories that are gone are passed over.
+	QueueLifecycle(ctx context.Context, repos []RepositoryID) error
+	// TakeLifecycle takes, for d, the repository that is queued for longest and not
+	// taken by another process. ok is false when there is none.
+	TakeLifecycle(ctx context.Context, d time.Duration) (task LifecycleTask, ok bool, err error)
+	// EndLifecycle removes a task from the queue, unless it was taken again.
+	EndLifecycle(ctx context.Context, task LifecycleTask) error
+	// PutLifecycleFinding replaces the finding of repo; a zero one is removed.
+	PutLifecycleFinding(ctx context.Context, repo RepositoryID, f LifecycleFinding) error
 }

@@ -19,12 +19,39 @@ import (
 // process, after the first one ended in whatever way.
 type Medium func(t testing.TB) blob.Store
 
+// Traits are what a store may do otherwise than one that alone knows of its
+// uploads. The zero value is the strict contract.
+type Traits struct {
+	// Shared: several processes use the store at once, and what one does to an
+	// upload others see no sooner than when they commit. Uploads without a byte
+	// are not listed, going back drops nothing that came later until the upload is
+	// discarded, and only the last two states of an upload can be continued.
+	Shared bool
+	// Inline: the bytes of small uploads are in their Progress. The store lists no
+	// such upload, and cannot know that it has ended.
+	Inline bool
+	// Broken: connections to the store break, so that what was deleted while it is
+	// read may be an error.
+	Broken bool
+}
+
+// place is where the store of one test is kept.
+type place struct {
+	open, other Medium
+	Traits
+}
+
 // Run checks every point of the contract. newMedium returns an empty place for
 // each call.
 func Run(t *testing.T, newMedium func(t testing.TB) Medium) {
+	RunWith(t, Traits{}, newMedium)
+}
+
+// RunWith is Run for a store with traits.
+func RunWith(t *testing.T, traits Traits, newMedium func(t testing.TB) Medium) {
 	for _, c := range []struct {
 		name string
-		test func(t *testing.T, open Medium)
+		test func(t *testing.T, at place)
 	}{
 		{"Sizes", testSizes},
 		{"ReadSeek", testReadSeek},
@@ -49,8 +76,9 @@ func Run(t *testing.T, newMedium func(t testing.TB) Medium) {
 		{"Cancelled", testCancelled},
 		{"CancelledEnd", testCancelledEnd},
 		{"Concurrent", testConcurrent},
+		{"Installation", testInstallation},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, newMedium(t)) })
+		t.Run(c.name, func(t *testing.T) { c.test(t, place{newMedium(t), newMedium(t), traits}) })
 	}
 }
 
@@ -189,6 +217,37 @@ func wantUploads(t fataler, s blob.Store, keys ...blob.Key) {
 	slices.Sort(keys)
 	if !slices.Equal(got, keys) {
 		t.Fatalf("List: uploads are %v, want %v", got, keys)
+	}
+}
+
+// wantGone checks that an upload that has ended cannot be continued from p. Where
+// its bytes are in p it may be, with these very bytes.
+func (at place) wantGone(t fataler, what string, s blob.Store, key blob.Key, p blob.Progress) {
+	t.Helper()
+	w, err := s.Append(context.Background(), key, p)
+	if !at.Inline || err != nil {
+		wantErr(t, what, err, blob.ErrNotFound)
+		return
+	}
+	if w.Offset() != p.Offset {
+		t.Fatalf("%s: offset is %d, want %d", what, w.Offset(), p.Offset)
+	}
+	noErr(t, "Abort", w.Abort())
+}
+
+// wantUploads is wantUploads, where the store knows of uploads.
+func (at place) wantUploads(t fataler, s blob.Store, keys ...blob.Key) {
+	t.Helper()
+	if !at.Inline {
+		wantUploads(t, s, keys...)
+	}
+}
+
+// sweep removes what a committed upload may leave that went back.
+func (at place) sweep(t fataler, s blob.Store, key blob.Key) {
+	t.Helper()
+	if at.Shared {
+		noErr(t, "Discard after Commit", s.Discard(context.Background(), key))
 	}
 }
 

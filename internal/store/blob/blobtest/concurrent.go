@@ -14,8 +14,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/blob"
 )
 
-func testBusy(t *testing.T, open Medium) {
-	s := open(t)
+func testBusy(t *testing.T, at place) {
+	s := at.open(t)
 	ctx := context.Background()
 	b := content(1, 100)
 	key := blob.NewKey()
@@ -36,14 +36,13 @@ func testBusy(t *testing.T, open Medium) {
 
 	// A failed Append leaves the key free.
 	key = blob.NewKey()
-	_, err = s.Append(ctx, key, p)
-	wantErr(t, "Append without the bytes", err, blob.ErrNotFound)
+	at.wantGone(t, "Append without the bytes", s, key, p)
 	noErr(t, "Abort", begin(t, s, key, blob.Progress{}).Abort())
 }
 
 // testBusyRace: of many writers at once exactly one gets the key.
-func testBusyRace(t *testing.T, open Medium) {
-	s := open(t)
+func testBusyRace(t *testing.T, at place) {
+	s := at.open(t)
 	for range 20 {
 		key := blob.NewKey()
 		var mu sync.Mutex
@@ -74,8 +73,8 @@ func testBusyRace(t *testing.T, open Medium) {
 }
 
 // testCancelled: what is cancelled before it begins does nothing.
-func testCancelled(t *testing.T, open Medium) {
-	s := open(t)
+func testCancelled(t *testing.T, at place) {
+	s := at.open(t)
 	b := content(1, 1000)
 	key, up := put(t, s, b), blob.NewKey()
 	w := begin(t, s, up, blob.Progress{})
@@ -117,8 +116,8 @@ func testCancelled(t *testing.T, open Medium) {
 
 // testCancelledEnd: a writer whose end is cancelled is ended all the same, and
 // the upload is no worse than before it.
-func testCancelledEnd(t *testing.T, open Medium) {
-	s := open(t)
+func testCancelledEnd(t *testing.T, at place) {
+	s := at.open(t)
 	b := content(1, 3000)
 	for name, end := range map[string]func(w blob.Writer) error{
 		"Suspend": func(w blob.Writer) error { _, err := w.Suspend(cancelled()); return err },
@@ -149,15 +148,15 @@ func testCancelledEnd(t *testing.T, open Medium) {
 }
 
 // testConcurrent: many uploads, readers and a lister at once.
-func testConcurrent(t *testing.T, open Medium) {
-	s := open(t)
+func testConcurrent(t *testing.T, at place) {
+	s := at.open(t)
 	ctx := context.Background()
 	var g errgroup.Group
 	for i := range 16 {
 		g.Go(func() error {
 			for j := range 4 {
 				b := content(uint64(100*i+j), 20_000*j+i)
-				if err := oneUpload(ctx, s, b); err != nil {
+				if err := at.oneUpload(ctx, s, b); err != nil {
 					return fmt.Errorf("upload %d of goroutine %d: %w", j, i, err)
 				}
 			}
@@ -190,7 +189,7 @@ func testConcurrent(t *testing.T, open Medium) {
 }
 
 // oneUpload commits b in three requests, reads it back and deletes it.
-func oneUpload(ctx context.Context, s blob.Store, b []byte) error {
+func (at place) oneUpload(ctx context.Context, s blob.Store, b []byte) error {
 	key := blob.NewKey()
 	var p blob.Progress
 	for range 2 {
@@ -223,8 +222,50 @@ func oneUpload(ctx context.Context, s blob.Store, b []byte) error {
 		return errors.Join(err, f.Close())
 	}
 	got, err := io.ReadAll(f)
+	if at.Broken && errors.Is(err, blob.ErrNotFound) {
+		return f.Close()
+	}
 	if err == nil && !ecr.DigestOf(b).Verifies(got) {
 		err = fmt.Errorf("read %d bytes that are not the %d committed", len(got), len(b))
 	}
 	return errors.Join(err, f.Close())
+}
+
+// testInstallation: a store that has a name has the same one for as long as it is
+// kept, whoever asks first, and no other has it.
+func testInstallation(t *testing.T, at place) {
+	names := map[string]bool{}
+	for _, open := range []Medium{at.open, at.other} {
+		if _, ok := open(t).(blob.Installed); !ok {
+			return // it has no name
+		}
+		var (
+			g   errgroup.Group
+			ids [8]string
+		)
+		s := open(t).(blob.Installed)
+		for i := range ids {
+			g.Go(func() (err error) {
+				ids[i], err = s.Installation(context.Background())
+				return err
+			})
+		}
+		noErr(t, "Installation", g.Wait())
+		for _, id := range append(ids[:], installation(t, open(t))) {
+			if len(id) != 32 || id != ids[0] {
+				t.Errorf("Installation: %q, then %q", ids[0], id)
+			}
+		}
+		names[ids[0]] = true
+	}
+	if len(names) != 2 {
+		t.Errorf("two stores have the names %v", names)
+	}
+}
+
+func installation(t fataler, s blob.Store) string {
+	t.Helper()
+	id, err := s.(blob.Installed).Installation(context.Background())
+	noErr(t, "Installation", err)
+	return id
 }

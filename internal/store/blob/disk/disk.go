@@ -2,6 +2,7 @@
 //
 //	DIR/uploads/KEY     what is on its way in
 //	DIR/blobs/ab/KEY    committed content; ab is the start of KEY
+//	DIR/installation    which installation the folder belongs to
 //
 // It guarantees what package blob asks for, on every filesystem that keeps
 // POSIX's word and no more: a file's bytes survive the loss of power once the
@@ -47,7 +48,10 @@ type Store struct {
 	writing map[blob.Key]struct{} // guarded by mu; keys that have a writer
 }
 
-var _ blob.Store = (*Store)(nil)
+var (
+	_ blob.Store     = (*Store)(nil)
+	_ blob.Installed = (*Store)(nil)
+)
 
 // Open opens the store in cfg.Dir and makes the folder if need be.
 func Open(cfg Config) (*Store, error) {

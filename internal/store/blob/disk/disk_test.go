@@ -296,3 +296,41 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// The id of an installation is made once, and survives the loss of power as soon as
+// it was told.
+func TestInstallation(t *testing.T) {
+	d := crashfs.New()
+	fsys := &crashfs.FS{Disk: d}
+	s := openAt(t, "/var/kontor/blobs", fsys)
+	before := d.Len()
+	id, err := s.Installation(t.Context())
+	if err != nil || len(id) != 32 {
+		t.Fatalf("%q, %v", id, err)
+	}
+	for range 2 {
+		again, err := openAt(t, "/var/kontor/blobs", fsys).Installation(t.Context())
+		if err != nil || again != id {
+			t.Errorf("%q, %v, want %q", again, err, id)
+		}
+	}
+	if other, err := openAt(t, "/var/other/blobs", fsys).Installation(t.Context()); err != nil || other == id {
+		t.Errorf("another store has id %q, %v", other, err)
+	}
+	told := d.Len()
+	for c := range d.Crashes(before, crashfs.Variants()) {
+		got, err := openAt(t, "/var/kontor/blobs", &crashfs.FS{Disk: c.Disk()}).Installation(t.Context())
+		if err != nil || c.At >= told && got != id {
+			t.Errorf("%s: %q, %v, want %q", c, got, err, id)
+		}
+	}
+	dir := t.TempDir()
+	for _, content := range []string{"", id, "x" + id[1:] + "\n", id + "\n\n"} {
+		if err := os.WriteFile(filepath.Join(dir, "installation"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := openAt(t, dir, nil).Installation(t.Context()); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("%q: %q, %v", content, got, err)
+		}
+	}
+}

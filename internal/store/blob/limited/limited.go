@@ -22,7 +22,11 @@ type Config struct {
 // are larger already can be read.
 type Store struct{ cfg Config }
 
-var _ blob.Store = (*Store)(nil)
+var (
+	_ blob.Store      = (*Store)(nil)
+	_ blob.Verifier   = (*Store)(nil)
+	_ blob.Redirector = (*Store)(nil)
+)
 
 // New returns a Store.
 func New(cfg Config) *Store { return &Store{cfg: cfg} }
@@ -54,6 +58,25 @@ func (s *Store) Delete(ctx context.Context, key blob.Key) error {
 // List implements blob.Store.
 func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 	return s.cfg.Blobs.List(ctx)
+}
+
+// Installation implements blob.Installed.
+func (s *Store) Installation(ctx context.Context) (string, error) {
+	return blob.InstallationOf(ctx, s.cfg.Blobs)
+}
+
+// Verified implements blob.Verifier for an inner store that does.
+func (s *Store) Verified() bool {
+	inner, ok := s.cfg.Blobs.(blob.Verifier)
+	return ok && inner.Verified()
+}
+
+// Redirect implements blob.Redirector for an inner store that does.
+func (s *Store) Redirect(ctx context.Context, key blob.Key) (string, error) {
+	if inner, ok := s.cfg.Blobs.(blob.Redirector); ok {
+		return inner.Redirect(ctx, key)
+	}
+	return "", nil
 }
 
 type writer struct {

@@ -1,6 +1,7 @@
 package limited_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -65,5 +66,31 @@ func TestLimit(t *testing.T) {
 	}
 	if _, err := w.Commit(ctx, ecr.DigestOf([]byte("1234567890"))); err != nil {
 		t.Error(err)
+	}
+}
+
+// capable is a store that redirects, and checks what it reads.
+type capable struct{ blob.Store }
+
+func (capable) Verified() bool { return true }
+func (capable) Redirect(_ context.Context, key blob.Key) (string, error) {
+	return "https://store/" + string(key), nil
+}
+
+// What the inner store can do beyond the contract can be done through the limit.
+func TestCapabilities(t *testing.T) {
+	inner := open(t, t.TempDir(), 10)
+	for _, c := range []struct {
+		blobs    blob.Store
+		verified bool
+		url      string
+	}{{inner, false, ""}, {capable{inner}, true, "https://store/k"}} {
+		s := limited.New(limited.Config{Blobs: c.blobs, MaxBytes: 10})
+		if s.Verified() != c.verified {
+			t.Errorf("%T: Verified is %v", c.blobs, s.Verified())
+		}
+		if url, err := s.Redirect(t.Context(), "k"); url != c.url || err != nil {
+			t.Errorf("%T: Redirect: %q, %v", c.blobs, url, err)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -331,4 +332,61 @@ func dropBlobs(t *testing.T, s meta.Store) {
 	if _, more := collect(t, s, noon, 10); len(more) > 0 {
 		t.Errorf("then %v were unused", more)
 	}
+}
+
+// orphans: a note is as old as its first making, and goes when it is not made again.
+func orphans(t *testing.T, s meta.Store) {
+	note := func(wait time.Duration, keys ...blob.Key) (due []blob.Key) {
+		t.Helper()
+		update(t, s, func(ctx context.Context, tx meta.Tx) (err error) {
+			due, err = tx.Retention().NoteOrphans(ctx, keys, wait)
+			return err
+		})
+		return due
+	}
+	forget := func(before time.Time, limit int) (n int) {
+		t.Helper()
+		update(t, s, func(ctx context.Context, tx meta.Tx) (err error) {
+			n, err = tx.Retention().ForgetOrphans(ctx, before, limit)
+			return err
+		})
+		return n
+	}
+	diff(t, []blob.Key(nil), note(time.Hour))
+	diff(t, []blob.Key(nil), note(time.Hour, "b", "a", "b", "c"))
+	first := databaseNow(t, s)
+	for databaseNow(t, s).Equal(first) { // until the clock moves on
+		continue
+	}
+	second := databaseNow(t, s)
+	diff(t, []blob.Key{"a", "b"}, note(0, "b", "a"))
+	diff(t, []blob.Key(nil), note(time.Hour, "b"))
+	if n := forget(second, 0); n != 0 {
+		t.Errorf("%d notes went, with a limit of none", n)
+	}
+	if n := forget(second, 10); n != 1 {
+		t.Errorf("%d notes went, want that of c", n)
+	}
+	if n := forget(databaseNow(t, s).Add(time.Hour), 1); n != 1 {
+		t.Errorf("%d notes went, with a limit of one", n)
+	}
+}
+
+func databaseNow(t *testing.T, s meta.Store) time.Time {
+	t.Helper()
+	return read(t, s, func(ctx context.Context, r meta.Reader) (time.Time, error) { return r.Retention().Now(ctx) })
+}
+
+// databaseTime: it is the time of a clock, in UTC, and goes on within a transaction.
+func databaseTime(t *testing.T, s meta.Store) {
+	if off := time.Until(databaseNow(t, s)); off > time.Minute || off < -time.Minute {
+		t.Errorf("the clock of the database is off by %s on the same machine", off)
+	}
+	update(t, s, func(ctx context.Context, tx meta.Tx) error {
+		first, err := tx.Retention().Now(ctx)
+		for now := first; err == nil && !now.After(first); {
+			now, err = tx.Retention().Now(ctx)
+		}
+		return err
+	})
 }

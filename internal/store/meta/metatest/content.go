@@ -192,11 +192,147 @@ func uploads(t *testing.T, s meta.Store) {
 	diff(t, u, get())
 	refused(t, s, meta.ErrNotFound, func(ctx context.Context, tx meta.Tx) error { return tx.AdvanceUpload(ctx, uploadOf(repo, 9), 0) })
 
-	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUpload(ctx, u.ID) }
+	remove := func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUpload(ctx, u.ID, u.Claim) }
 	update(t, s, remove)
 	refused(t, s, meta.ErrNotFound, remove)
 	refused(t, s, meta.ErrNotFound, advance(u.Progress.Offset))
 	count(0)
+}
+
+// uploadClaims: one claim at a time, each with a higher number; what an older one
+// changes is refused, and one that is over may be taken.
+func uploadClaims(t *testing.T, s meta.Store) { claims(t, s, s) }
+
+func replicasClaims(t *testing.T, a, b meta.Store) { claims(t, a, b) }
+
+func claims(t *testing.T, a, b meta.Store) {
+	repo, neighbour := newRepository(t, a, "app"), newRepository(t, a, "neighbour")
+	u := uploadOf(repo, 1)
+	update(t, a, func(ctx context.Context, tx meta.Tx) error { return tx.InsertUpload(ctx, u) })
+	claim := func(s meta.Store, d time.Duration) (got meta.Upload, ok bool) {
+		t.Helper()
+		update(t, s, func(ctx context.Context, tx meta.Tx) (err error) {
+			got, ok, err = tx.ClaimUpload(ctx, repo, u.ID, d)
+			return err
+		})
+		return got, ok
+	}
+	renew := func(s meta.Store, claim int64, d time.Duration) (wanted bool) {
+		t.Helper()
+		update(t, s, func(ctx context.Context, tx meta.Tx) (err error) {
+			wanted, err = tx.RenewUpload(ctx, u.ID, claim, d)
+			return err
+		})
+		return wanted
+	}
+	stored := func() meta.Upload {
+		t.Helper()
+		return read(t, b, func(ctx context.Context, r meta.Reader) (meta.Upload, error) { return r.Upload(ctx, repo, u.ID) })
+	}
+	first, ok := claim(a, time.Hour)
+	if !ok || first.Claim < 1 || !first.Claimed {
+		t.Fatalf("the first claim: %+v, %t", first, ok)
+	}
+	diff(t, first, stored())
+	if renew(a, first.Claim, time.Hour) {
+		t.Error("the upload is wanted, and nobody asked")
+	}
+	if got, ok := claim(b, time.Hour); ok || got.Claim != first.Claim {
+		t.Errorf("two claims at once: %+v", got)
+	}
+	if !renew(a, first.Claim, time.Microsecond) {
+		t.Error("the upload is not wanted, and another request asked")
+	}
+	for stored().Claimed { // until that microsecond is over
+		continue
+	}
+	second, ok := claim(b, time.Hour)
+	if !ok || second.Claim <= first.Claim {
+		t.Fatalf("a claim after one that is over: %+v, %t", second, ok)
+	}
+	if renew(b, second.Claim, time.Hour) {
+		t.Error("the new claim is wanted because the old one was")
+	}
+	later := first
+	later.Progress.Offset, later.UpdatedAt = 7, noon.Add(time.Hour)
+	for name, old := range map[string]func(ctx context.Context, tx meta.Tx) error{
+		"renew": func(ctx context.Context, tx meta.Tx) error {
+			_, err := tx.RenewUpload(ctx, u.ID, first.Claim, time.Hour)
+			return err
+		},
+		"advance": func(ctx context.Context, tx meta.Tx) error {
+			return tx.AdvanceUpload(ctx, later, first.Progress.Offset)
+		},
+		"delete": func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUpload(ctx, u.ID, first.Claim) },
+	} {
+		if err := a.Update(t.Context(), old); !errors.Is(err, meta.ErrConflict) {
+			t.Errorf("%s by the old claim: %v, want ErrConflict", name, err)
+		}
+	}
+	update(t, a, func(ctx context.Context, tx meta.Tx) error { return tx.ReleaseUpload(ctx, u.ID, first.Claim) })
+	diff(t, second, stored())
+	later = second
+	later.Progress.Offset, later.UpdatedAt = 7, noon.Add(time.Hour)
+	update(t, b, func(ctx context.Context, tx meta.Tx) error {
+		return tx.AdvanceUpload(ctx, later, second.Progress.Offset)
+	})
+	later.Claimed = false // advancing ends it
+	diff(t, later, stored())
+	third, ok := claim(a, time.Hour)
+	if !ok {
+		t.Fatal("no claim after one that ended")
+	}
+	update(t, a, func(ctx context.Context, tx meta.Tx) error { return tx.ReleaseUpload(ctx, u.ID, third.Claim) })
+	fourth, ok := claim(b, time.Hour)
+	if !ok {
+		t.Fatal("no claim after one that was released")
+	}
+	update(t, b, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUpload(ctx, u.ID, fourth.Claim) })
+	for name, gone := range map[string]func(ctx context.Context, tx meta.Tx) error{
+		"claim": func(ctx context.Context, tx meta.Tx) error {
+			_, _, err := tx.ClaimUpload(ctx, repo, u.ID, time.Hour)
+			return err
+		},
+		"claim in another repository": func(ctx context.Context, tx meta.Tx) error {
+			again := uploadOf(repo, 2)
+			if err := tx.InsertUpload(ctx, again); err != nil {
+				return err
+			}
+			_, _, err := tx.ClaimUpload(ctx, neighbour, again.ID, time.Hour)
+			return err
+		},
+		"renew": func(ctx context.Context, tx meta.Tx) error {
+			_, err := tx.RenewUpload(ctx, u.ID, fourth.Claim, time.Hour)
+			return err
+		},
+	} {
+		if err := a.Update(t.Context(), gone); !errors.Is(err, meta.ErrNotFound) {
+			t.Errorf("%s: %v, want ErrNotFound", name, err)
+		}
+	}
+
+	// Of many that claim at once, one has it.
+	update(t, a, func(ctx context.Context, tx meta.Tx) error { return tx.InsertUpload(ctx, u) })
+	won := make([]bool, 40)
+	for i, err := range race(len(won), func(i int) error {
+		return both(a, b)(i).Update(t.Context(), func(ctx context.Context, tx meta.Tx) (err error) {
+			_, won[i], err = tx.ClaimUpload(ctx, repo, u.ID, time.Hour)
+			return err
+		})
+	}) {
+		if err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	n := 0
+	for _, w := range won {
+		if w {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d of %d have the claim", n, len(won))
+	}
 }
 
 // uploadOrder: oldest first, and "before t" to the microsecond.

@@ -56,7 +56,7 @@ func errorPassedOver(t *testing.T, s meta.Store) {
 		broken.Blobs = []ecr.Digest{digest("unknown")}
 		_, exists := tx.InsertRepository(ctx, repositoryNamed("app"))
 		for i, err := range []error{
-			tx.DeleteManifest(ctx, repo, child.Image.Digest, noon), exists, tx.InsertManifest(ctx, broken), tx.DeleteUpload(ctx, "none"),
+			tx.DeleteManifest(ctx, repo, child.Image.Digest, noon), exists, tx.InsertManifest(ctx, broken), tx.DeleteUpload(ctx, "none", 0),
 		} {
 			if err == nil {
 				t.Errorf("step %d succeeded", i)

@@ -2,6 +2,10 @@
 // many replicas. It guarantees what package meta promises, also between
 // replicas: transactions are SERIALIZABLE and run again when they collide.
 //
+// It works through a pooler such as pgbouncer with one backend per transaction: no
+// state of a session is used, and statements are not prepared there. It follows a
+// failover: connections to a server that does not take writes are dropped.
+//
 // PostgreSQL 13 or newer. The user must be able to create tables in the first
 // schema of its search_path.
 //
@@ -51,20 +55,22 @@ func Open(ctx context.Context, cfg Config) (*sqlstore.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the address of the metadata database: %w", err)
 	}
+	if pc.ValidateConnect == nil { // target_session_attrs is not given
+		pc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	if _, ok := pc.RuntimeParams["application_name"]; !ok {
 		pc.RuntimeParams["application_name"] = "kontor"
 	}
-	// A sequential scan of a small table would put the whole of it at stake:
-	// whoever writes another row of it collides. Index scans read, and so
-	// guard, only what they need.
-	pc.RuntimeParams["enable_seqscan"] = "off"
 	if cfg.Writers <= 0 {
 		cfg.Writers = 2
 	}
 	if cfg.Readers <= 0 {
 		cfg.Readers = 16
 	}
-	db := stdlib.OpenDB(*pc, stdlib.OptionAfterConnect(durable))
+	if err := adapt(ctx, pc); err != nil {
+		return nil, fmt.Errorf("opening the metadata database %s on %s: %w", pc.Database, pc.Host, err)
+	}
+	db := stdlib.OpenDB(*pc)
 	s, err := sqlstore.New(ctx, sqlstore.Config{
 		Write: db, Read: db, Dialect: dialect(), Writers: cfg.Writers, Readers: cfg.Readers,
 	})
@@ -74,11 +80,32 @@ func Open(ctx context.Context, cfg Config) (*sqlstore.Store, error) {
 	return s, nil
 }
 
-// durable makes commits wait for the disk where the server's settings say
-// that they need not.
-func durable(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false)
-		WHERE current_setting('synchronous_commit') = 'off'`)
+// adapt chooses how statements are sent. A pooler hands each transaction to another
+// backend, where what was prepared for an earlier one is not there, or is in the way.
+// It is told by the id of its process, which is not that of the backend.
+func adapt(ctx context.Context, pc *pgx.ConnConfig) error {
+	if pc.DefaultQueryExecMode != pgx.QueryExecModeCacheStatement { // default_query_exec_mode is given
+		return nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, pc)
+	if err != nil {
+		return unavailable(err)
+	}
+	var backend uint32
+	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&backend)
+	if err != nil {
+		err = unavailable(err)
+	} else if backend != conn.PgConn().PID() {
+		pc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// unavailable adds the error of package meta that err amounts to.
+func unavailable(err error) error {
+	if f := classify(err); f.Is != nil {
+		return fmt.Errorf("%w: %w", f.Is, err)
+	}
 	return err
 }
 
@@ -94,13 +121,16 @@ func dialect() sqlstore.Dialect {
 		Goose:      goose.DialectPostgres,
 		Migrations: dir,
 		LockSchema: lockSchema,
-		BeginRead:  []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+		BeginRead:  []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + noScans},
 		// Without parameters pgx sends a text as it is, so that several
 		// statements are one round trip. LOCK TABLE comes before the snapshot
 		// is taken: who had to wait sees what it waited for.
 		BeginWrite:    []string{beginSerializable + "LOCK TABLE update_gate IN ROW SHARE MODE; SAVEPOINT fn"},
 		BeginAlone:    []string{beginSerializable + "LOCK TABLE update_gate IN EXCLUSIVE MODE; SAVEPOINT fn"},
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn; SAVEPOINT fn"},
+		Commit:        durable + "COMMIT",
+		Now:           "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+		SkipLocked:    "FOR UPDATE SKIP LOCKED",
 		In:            func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
 		Strings:       func(list []string) any { return list },
 		Rows: func(alias string, n int) string {
@@ -109,6 +139,8 @@ func dialect() sqlstore.Dialect {
 		PullRows: `(SELECT CAST(v ->> 0 AS BIGINT) AS repository_id, v ->> 1 AS digest, CAST(v ->> 2 AS BIGINT) AS at
 			FROM json_array_elements(CAST(CAST($1 AS TEXT) AS JSON)) AS e (v)) AS p`,
 		TransactionTimeout: 30 * time.Second,
+		SessionTime:        30 * time.Minute,
+		IdleTime:           5 * time.Minute,
 		Classify:           classify,
 		Closed: func(c any) bool {
 			conn, ok := c.(*stdlib.Conn)
@@ -117,24 +149,53 @@ func dialect() sqlstore.Dialect {
 	}
 }
 
-const beginSerializable = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; "
+const (
+	beginSerializable = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; " + noScans
+	// noScans: a sequential scan of a small table would put the whole of it at stake:
+	// whoever writes another row of it collides. Index scans read, and so guard, only
+	// what they need.
+	noScans = "SET LOCAL enable_seqscan = off; "
+	// durable makes a commit wait for the disk where the settings of the server say
+	// that it need not. It is sent with the commit: a query before would take the
+	// snapshot of the transaction too early.
+	durable = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'; "
+)
 
 // schemaLock is the number of the advisory lock: "kontor" as bytes.
 const schemaLock = 0x6b6f6e746f72
 
-// lockSchema takes a lock of the session, which ends with it at the latest.
+// lockRetry is how long a process waits before it tries again to lock the schema.
+const lockRetry = 100 * time.Millisecond
+
+// lockSchema takes a lock that ends with its transaction, which stays open next to
+// those of the migrations. A lock of the session would stay with the backend of a
+// pooler. Who has to wait has no transaction open meanwhile: a pooler may have fewer
+// backends than there are processes.
 func lockSchema(ctx context.Context, db *sql.DB) (func() error, error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		locked := false
+		_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
+		if err == nil {
+			err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(schemaLock)).Scan(&locked)
+		}
+		if locked && err == nil {
+			return tx.Rollback, nil
+		}
+		if err := errors.Join(err, tx.Rollback()); err != nil {
+			return nil, err
+		}
+		wait := time.NewTimer(lockRetry)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return nil, ctx.Err()
+		}
 	}
-	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(schemaLock)); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return func() error {
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(schemaLock))
-		return errors.Join(err, conn.Close())
-	}, nil
 }
 
 // classify explains PostgreSQL's error codes, and errors of the connection.
@@ -174,7 +235,10 @@ func classifyCode(code string) sqlstore.Fault {
 		return sqlstore.Fault{Scope: sqlstore.ScopeRetry, Is: meta.ErrExists}
 	case "23503", "23001": // foreign_key_violation, restrict_violation
 		return sqlstore.Fault{Scope: sqlstore.ScopeRetry, Is: meta.ErrReferenced}
-	case "25006", "25P03", "25P04", "58030": // read_only_sql_transaction (a standby), time-outs of the server, io_error
+	case "25006", "0A000": // read_only_sql_transaction, feature_not_supported (to write): the server is a standby now
+		// The latter is also what a prepared statement fails with after a migration.
+		return sqlstore.Fault{Scope: sqlstore.ScopeConnection, Is: meta.ErrUnavailable}
+	case "25P03", "25P04", "58030": // time-outs of the server, io_error
 		return sqlstore.Fault{Scope: sqlstore.ScopeTransaction, Is: meta.ErrUnavailable}
 	case "57014": // query_canceled: statement_timeout
 		return sqlstore.Fault{Scope: sqlstore.ScopeTransaction, Is: meta.ErrUnavailable}

@@ -205,9 +205,10 @@ func TestSynchronousCommit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// What a commit is sent with, but for the commit.
+		_, err = conn.Exec(t.Context(), beginSerializable+strings.TrimSuffix(dialect().Commit, "COMMIT"))
 		var got string
-		err = errors.Join(durable(t.Context(), conn), conn.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&got),
-			conn.Close(t.Context()))
+		err = errors.Join(err, conn.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&got), conn.Close(t.Context()))
 		if err != nil || got != want {
 			t.Errorf("%s became %s, %v; want %s", setting, got, err, want)
 		}
@@ -240,7 +241,8 @@ func TestClassify(t *testing.T) {
 		{"foreign_key_violation", code("23503"), sqlstore.ScopeRetry, meta.ErrReferenced},
 		{"disk_full", code("53100"), sqlstore.ScopeTransaction, meta.ErrUnavailable},
 		{"too_many_connections", code("53300"), sqlstore.ScopeTransaction, meta.ErrUnavailable},
-		{"read_only_sql_transaction", code("25006"), sqlstore.ScopeTransaction, meta.ErrUnavailable},
+		{"read_only_sql_transaction", code("25006"), sqlstore.ScopeConnection, meta.ErrUnavailable},
+		{"feature_not_supported", code("0A000"), sqlstore.ScopeConnection, meta.ErrUnavailable},
 		{"admin_shutdown", code("57P01"), sqlstore.ScopeConnection, meta.ErrUnavailable},
 		{"connection_failure", code("08006"), sqlstore.ScopeConnection, meta.ErrUnavailable},
 		{"syntax_error", code("42601"), sqlstore.ScopeSavepoint, nil},

@@ -127,7 +127,9 @@ func dialect() sqlstore.Dialect {
 		BeginWrite:    begin,
 		BeginAlone:    begin,
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn", "SAVEPOINT fn"},
+		Commit:        "COMMIT",
 		OneWriter:     true,
+		Now:           "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 		In: func(column string, n int) string {
 			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
 		},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -87,4 +88,25 @@ func (t retentionTx) DropBlobs(ctx context.Context, repo meta.RepositoryID, ds [
 	}
 	gone, err := t.deleteUnused(ctx, digests)
 	return gone, wrap(err, "dropping %d blobs", len(ds))
+}
+
+// NoteOrphans implements meta.Collector.
+func (t retentionTx) NoteOrphans(ctx context.Context, keys []blob.Key, wait time.Duration) ([]blob.Key, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	noted := t.s.d.Strings(distinct(keys))
+	_, err := t.s.exec(ctx, t.q.noteOrphans, noted)
+	if err != nil {
+		return nil, wrap(err, "noting %d orphans", len(keys))
+	}
+	due, err := list(ctx, t.s, scanString[blob.Key], t.q.dueOrphans, noted, wait.Microseconds())
+	return due, wrap(err, "looking for orphans among %d", len(keys))
+}
+
+// ForgetOrphans implements meta.Collector.
+func (t retentionTx) ForgetOrphans(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := t.s.exec(ctx, `DELETE FROM orphans WHERE key IN (SELECT key FROM orphans WHERE seen < $1 ORDER BY seen, key LIMIT $2)`,
+		microsUp(before), max(limit, 0))
+	return int(n), wrap(err, "removing notes of orphans")
 }

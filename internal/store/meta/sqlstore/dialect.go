@@ -28,11 +28,19 @@ type Dialect struct {
 	BeginWrite    []string
 	BeginAlone    []string
 	NextSavepoint []string
+	// Commit commits a transaction that BeginWrite or BeginAlone opened.
+	Commit string
 
 	// OneWriter says that no one else commits while a transaction is open
 	// that BeginWrite opened, so that it sees everything at any time.
 	OneWriter bool
 
+	// Now is an expression: the database's clock, in microseconds since 1970, when
+	// the statement runs.
+	Now string
+	// SkipLocked ends a query for the row to be changed: it locks the row, and passes
+	// over those that others have locked. Empty where one transaction writes at a time.
+	SkipLocked string
 	// In is a condition: column is among the strings of parameter $n, which
 	// holds what Strings made of them.
 	In      func(column string, n int) string
@@ -50,6 +58,11 @@ type Dialect struct {
 	// TransactionTimeout bounds one run of a shared transaction, so that a
 	// server that fell silent cannot hold up all writers. 0 means no bound.
 	TransactionTimeout time.Duration
+
+	// SessionTime is how long a connection is used at most, IdleTime how long one for
+	// reading is kept that is not needed. 0 is for ever.
+	SessionTime time.Duration
+	IdleTime    time.Duration
 
 	// Classify explains an error of the driver.
 	Classify func(err error) Fault

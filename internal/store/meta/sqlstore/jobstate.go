@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -28,6 +29,13 @@ func (t retentionTx) PutLifecyclePreview(ctx context.Context, p meta.LifecyclePr
 		started_at = excluded.started_at, results = excluded.results`,
 		int64(p.Repository), p.PolicyText, p.Status, micros(p.StartedAt), bytes(p.Results))
 	return wrap(orElse(n, err, meta.ErrReferenced), "storing a lifecycle preview of repository %d", p.Repository)
+}
+
+// Now implements meta.JobReader.
+func (r retentionReader) Now(ctx context.Context) (time.Time, error) {
+	var now int64
+	_, err := r.s.queryRow(ctx, []any{&now}, r.q.now)
+	return fromMicros(now), wrap(err, "reading the clock of the database")
 }
 
 // JobState implements meta.JobReader.

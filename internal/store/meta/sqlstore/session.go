@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 )
 
 // session is one connection with the state of its transaction. It is used by
@@ -14,6 +16,9 @@ type session struct {
 	d     *Dialect
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt // prepared statements by text; nil unless d.Prepare
+
+	expires time.Time // when it is to be replaced by another; zero for never
+	used    time.Time // when it was last given back. Guarded by pool.mu
 
 	// failed is the first error that spoiled the transaction, scope how much
 	// of it. Until the spoiled part is rolled back, every further statement
@@ -29,6 +34,9 @@ func newSession(ctx context.Context, db *sql.DB, d *Dialect) (*session, error) {
 		return nil, s.fail(ctx, err)
 	}
 	s := &session{d: d, conn: conn}
+	if d.SessionTime > 0 { // not all at once
+		s.expires = time.Now().Add(d.SessionTime/2 + rand.N(d.SessionTime/2))
+	}
 	if d.Prepare {
 		s.stmts = make(map[string]*sql.Stmt)
 	}
@@ -73,6 +81,10 @@ func (s *session) fail(ctx context.Context, err error) error {
 	}
 	return err
 }
+
+// expired reports whether the session is to be replaced: connections that live for
+// ever never find their way to a server that was added, or to where a name points now.
+func (s *session) expired(now time.Time) bool { return !s.expires.IsZero() && now.After(s.expires) }
 
 func (s *session) closed() bool {
 	if s.conn == nil || s.d.Closed == nil {

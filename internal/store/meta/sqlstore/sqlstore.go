@@ -77,6 +77,9 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// OneProcess implements meta.Store.
+func (s *Store) OneProcess() bool { return s.d.OneWriter }
+
 // Close implements meta.Store. Updates that wait are still run.
 func (s *Store) Close() error {
 	s.closing.Do(func() {

@@ -63,6 +63,18 @@ type queries struct {
 	anyLinks         string
 	blobsByKey       string
 	uploadKeys       string
+	selectUpload     string
+	claimUpload      string
+	renewUpload      string
+	noteOrphans      string
+	dueOrphans       string
+	now              string
+	jobLeases        string
+	takeJob          string
+	renewJob         string
+	endJob           string
+	queueLifecycle   string
+	takeLifecycle    string
 	useLinks         string
 	hideLinks        string
 	touchLinks       string
@@ -103,9 +115,32 @@ func makeQueries(d *Dialect) queries {
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
 		sharedBlobs: `SELECT DISTINCT digest FROM blob_links
 			WHERE repository_id <> $1 AND idle_since IS NULL AND ` + d.In("digest", 2) + ` ORDER BY digest`,
-		anyLinks:   `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
-		blobsByKey: `SELECT digest, key, size_bytes, created_at FROM blobs WHERE ` + d.In("key", 1) + ` ORDER BY key`,
-		uploadKeys: `SELECT key FROM uploads WHERE ` + d.In("key", 1) + ` ORDER BY key`,
+		anyLinks:     `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		blobsByKey:   `SELECT digest, key, size_bytes, created_at FROM blobs WHERE ` + d.In("key", 1) + ` ORDER BY key`,
+		uploadKeys:   `SELECT key FROM uploads WHERE ` + d.In("key", 1) + ` ORDER BY key`,
+		selectUpload: `SELECT ` + uploadColumns(d.Now) + `FROM uploads `,
+		claimUpload: `UPDATE uploads SET claim = claim + 1, claimed_until = ` + d.Now + ` + $3, wanted = FALSE
+			WHERE id = $1 AND repository_id = $2 AND claimed_until <= ` + d.Now + ` RETURNING ` + uploadColumns(d.Now),
+		renewUpload: `UPDATE uploads SET claimed_until = ` + d.Now + ` + $3 WHERE id = $1 AND claim = $2 RETURNING wanted`,
+		noteOrphans: `INSERT INTO orphans (key, since, seen) SELECT o.value, ` + d.Now + `, ` + d.Now + ` FROM ` + d.Rows("o", 1) + ` WHERE TRUE
+			ON CONFLICT (key) DO UPDATE SET seen = excluded.seen`,
+		dueOrphans: `SELECT key FROM orphans WHERE ` + d.In("key", 1) + ` AND since <= ` + d.Now + ` - $2 ORDER BY key`,
+		now:        `SELECT ` + d.Now,
+		jobLeases: `SELECT name, holder, until > ` + d.Now + `, began_at, progress, ended_at, removed, size_bytes, error
+			FROM job_leases ORDER BY name`,
+		takeJob: `INSERT INTO job_leases (name, holder, token, until, due_at, began_at, progress, ended_at, removed, size_bytes, error)
+			VALUES ($1, $2, 1, ` + d.Now + ` + $3, ` + d.Now + ` + $4, ` + d.Now + `, 0, 0, 0, 0, '')
+			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = job_leases.token + 1, until = excluded.until,
+			due_at = excluded.due_at, began_at = excluded.began_at, progress = 0
+			WHERE (job_leases.until <= ` + d.Now + ` OR $6 <> 0) AND (job_leases.due_at <= ` + d.Now + ` OR $5 <> 0) RETURNING token`,
+		renewJob: `UPDATE job_leases SET until = ` + d.Now + ` + $3, progress = $4 WHERE name = $1 AND token = $2`,
+		endJob: `UPDATE job_leases SET until = 0, ended_at = ` + d.Now + `, removed = $3, size_bytes = $4, error = $5
+			WHERE name = $1 AND token = $2`,
+		queueLifecycle: `INSERT INTO lifecycle_queue (repository_id, due_at, until, token)
+			SELECT id, ` + d.Now + `, 0, 0 FROM repositories WHERE id = $1 AND account <> '' ON CONFLICT DO NOTHING`,
+		takeLifecycle: `UPDATE lifecycle_queue SET until = ` + d.Now + ` + $1, token = token + 1 WHERE repository_id = (
+			SELECT q.repository_id FROM lifecycle_queue q WHERE q.until <= ` + d.Now + `
+			ORDER BY q.due_at, q.repository_id LIMIT 1 ` + d.SkipLocked + `) RETURNING repository_id, token`,
 		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
 			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
 		hideLinks: `UPDATE blob_links SET idle_since = $3, hidden = TRUE

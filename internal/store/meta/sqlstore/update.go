@@ -164,6 +164,9 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 		ctx, cancel = context.WithTimeout(ctx, t)
 		defer cancel()
 	}
+	if w.s != nil && w.s.expired(time.Now()) {
+		w.drop()
+	}
 	if w.s == nil {
 		if w.s, err = newSession(ctx, w.store.write, &w.store.d); err != nil {
 			return calls, never, fmt.Errorf("connecting to the database: %w", err)
@@ -226,7 +229,7 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 			clean = false
 		}
 	}
-	if err := w.s.end(ctx, "COMMIT"); err != nil {
+	if err := w.s.end(ctx, w.store.d.Commit); err != nil {
 		if w.s.scope == ScopeConnection {
 			w.drop()
 			return kept, never, fmt.Errorf("committing: the outcome is not known: %w", err)

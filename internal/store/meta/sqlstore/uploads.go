@@ -3,28 +3,32 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-const selectUpload = `SELECT id, repository_id, key, owner, received, parts, smallest_part, last_part, torn_bytes,
-	created_at, updated_at, state FROM uploads `
+// uploadColumns are those of scanUpload; now is the time of the database.
+func uploadColumns(now string) string {
+	return `id, repository_id, key, owner, received, parts, smallest_part, last_part, torn_bytes,
+	created_at, updated_at, state, claim, claimed_until > ` + now + ` `
+}
 
 func scanUpload(rows *sql.Rows) (meta.Upload, error) {
 	var u meta.Upload
 	var created, updated int64
 	var state []byte
 	err := rows.Scan(&u.ID, &u.Repository, &u.Key, &u.Owner, &u.Progress.Offset, &u.Parts, &u.SmallestPart, &u.LastPart, &u.TornBytes,
-		&created, &updated, &state)
+		&created, &updated, &state, &u.Claim, &u.Claimed)
 	u.CreatedAt, u.UpdatedAt, u.Progress.State = fromMicros(created), fromMicros(updated), nonEmpty(state)
 	return u, err
 }
 
 // Upload implements meta.UploadReader.
 func (r reader) Upload(ctx context.Context, repo meta.RepositoryID, id meta.UploadID) (meta.Upload, error) {
-	u, err := one(ctx, r.s, scanUpload, selectUpload+`WHERE id = $1 AND repository_id = $2`, string(id), int64(repo))
+	u, err := one(ctx, r.s, scanUpload, r.q.selectUpload+`WHERE id = $1 AND repository_id = $2`, string(id), int64(repo))
 	return u, wrap(err, "reading upload %s of repository %d", id, repo)
 }
 
@@ -33,7 +37,7 @@ func (r reader) ListUploads(ctx context.Context, before time.Time, limit int) ([
 	if limit <= 0 {
 		return nil, nil
 	}
-	all, err := list(ctx, r.s, scanUpload, selectUpload+`WHERE updated_at < $1 ORDER BY updated_at, id LIMIT $2`,
+	all, err := list(ctx, r.s, scanUpload, r.q.selectUpload+`WHERE updated_at < $1 ORDER BY updated_at, id LIMIT $2`,
 		microsUp(before), limit)
 	return all, wrap(err, "listing uploads")
 }
@@ -77,25 +81,64 @@ func (t txn) InsertUpload(ctx context.Context, u meta.Upload) error {
 	return wrap(err, "adding upload %s to repository %d", u.ID, u.Repository)
 }
 
+// ClaimUpload implements meta.UploadWriter.
+func (t txn) ClaimUpload(ctx context.Context, repo meta.RepositoryID, id meta.UploadID, d time.Duration) (meta.Upload, bool, error) {
+	u, err := one(ctx, t.s, scanUpload, t.q.claimUpload, string(id), int64(repo), d.Microseconds())
+	if err == nil {
+		return u, true, nil
+	}
+	if errors.Is(err, meta.ErrNotFound) {
+		if u, err = t.Upload(ctx, repo, id); err == nil {
+			_, err = t.s.exec(ctx, `UPDATE uploads SET wanted = TRUE WHERE id = $1 AND NOT wanted`, string(id))
+		}
+	}
+	return u, false, wrap(err, "claiming upload %s", id)
+}
+
+// RenewUpload implements meta.UploadWriter.
+func (t txn) RenewUpload(ctx context.Context, id meta.UploadID, claim int64, d time.Duration) (bool, error) {
+	wanted, err := one(ctx, t.s, func(rows *sql.Rows) (wanted bool, err error) { return wanted, rows.Scan(&wanted) },
+		t.q.renewUpload, string(id), claim, d.Microseconds())
+	if errors.Is(err, meta.ErrNotFound) {
+		err = t.changedUpload(ctx, id)
+	}
+	return wanted, wrap(err, "renewing claim %d on upload %s", claim, id)
+}
+
+// ReleaseUpload implements meta.UploadWriter.
+func (t txn) ReleaseUpload(ctx context.Context, id meta.UploadID, claim int64) error {
+	_, err := t.s.exec(ctx, `UPDATE uploads SET claimed_until = 0 WHERE id = $1 AND claim = $2`, string(id), claim)
+	return wrap(err, "releasing upload %s", id)
+}
+
 // AdvanceUpload implements meta.UploadWriter.
 func (t txn) AdvanceUpload(ctx context.Context, u meta.Upload, from int64) error {
 	n, err := t.s.exec(ctx, `UPDATE uploads SET received = $3, parts = $4, smallest_part = $5, last_part = $6,
-		updated_at = $7, state = $8, torn_bytes = $9 WHERE id = $1 AND received = $2`,
-		string(u.ID), from, u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart, micros(u.UpdatedAt), bytes(u.Progress.State), u.TornBytes)
+		updated_at = $7, state = $8, torn_bytes = $9, claimed_until = 0 WHERE id = $1 AND received = $2 AND claim = $10`,
+		string(u.ID), from, u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart, micros(u.UpdatedAt), bytes(u.Progress.State), u.TornBytes, u.Claim)
 	if err == nil && n == 0 {
-		var there bool
-		if there, err = t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM uploads WHERE id = $1)`, string(u.ID)); err == nil {
-			err = meta.ErrNotFound
-			if there {
-				err = meta.ErrConflict
-			}
-		}
+		err = t.changedUpload(ctx, u.ID)
 	}
 	return wrap(err, "advancing upload %s from %d", u.ID, from)
 }
 
 // DeleteUpload implements meta.UploadWriter.
-func (t txn) DeleteUpload(ctx context.Context, id meta.UploadID) error {
-	n, err := t.s.exec(ctx, `DELETE FROM uploads WHERE id = $1`, string(id))
-	return wrap(orElse(n, err, meta.ErrNotFound), "deleting upload %s", id)
+func (t txn) DeleteUpload(ctx context.Context, id meta.UploadID, claim int64) error {
+	n, err := t.s.exec(ctx, `DELETE FROM uploads WHERE id = $1 AND claim = $2`, string(id), claim)
+	if err == nil && n == 0 {
+		err = t.changedUpload(ctx, id)
+	}
+	return wrap(err, "deleting upload %s", id)
+}
+
+// changedUpload is why a change of an upload did not find it as it should be.
+func (t txn) changedUpload(ctx context.Context, id meta.UploadID) error {
+	there, err := t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM uploads WHERE id = $1)`, string(id))
+	switch {
+	case err != nil:
+		return err
+	case there:
+		return meta.ErrConflict
+	}
+	return meta.ErrNotFound
 }

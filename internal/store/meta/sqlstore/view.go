@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -96,11 +98,26 @@ func (p *pool) end(ctx context.Context, s *session) {
 	if s.scope == ScopeConnection || s.end(context.WithoutCancel(ctx), "ROLLBACK") != nil {
 		s.discard()
 	} else {
-		p.mu.Lock()
-		p.idle = append(p.idle, s)
-		p.mu.Unlock()
+		for _, old := range p.keep(s, time.Now()) {
+			old.discard()
+		}
 	}
 	<-p.places
+}
+
+// keep keeps s for the next View, and returns the sessions that are kept no longer.
+func (p *pool) keep(s *session, now time.Time) (old []*session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.used = now
+	p.idle = slices.DeleteFunc(append(p.idle, s), func(s *session) bool {
+		over := s.expired(now) || p.d.IdleTime > 0 && now.Sub(s.used) > p.d.IdleTime
+		if over {
+			old = append(old, s)
+		}
+		return over
+	})
+	return old
 }
 
 // close waits for the Views and closes their sessions.

@@ -1,0 +1,53 @@
+package host
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// ParseLifecycleEvery reads a duration or "off", for server.Config.LifecycleEvery;
+// "" is its default. So are those below.
+func ParseLifecycleEvery(s string) (time.Duration, error) {
+	switch s {
+	case "":
+		return 0, nil
+	case "off":
+		return -1, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Second {
+		return 0, fmt.Errorf("%s: want a duration from 1s, such as 15m or 1h, or off", s)
+	}
+	return d, nil
+}
+
+// maxRecycleDays is a hundred years.
+const maxRecycleDays = 36_500
+
+// ParseRecycleDays reads a number of days, for server.Config.RecycleTime.
+func ParseRecycleDays(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(s)
+	switch {
+	case err != nil || n < 0 || n > maxRecycleDays:
+		return 0, fmt.Errorf("%s: want a number of days from 0 to %d", s, maxRecycleDays)
+	case n == 0:
+		return -1, nil
+	}
+	return time.Duration(n) * 24 * time.Hour, nil
+}
+
+// ParseUploadAge reads a duration, for server.Config.UploadAge.
+func ParseUploadAge(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Minute {
+		return 0, fmt.Errorf("%s: want a duration of 1m or more, such as 24h", s)
+	}
+	return d, nil
+}

@@ -1,0 +1,296 @@
+package serve
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var update = flag.Bool("update", false, "write docs/serve.schema.json and the table of docs/serve.md")
+
+const docs = "../../../docs/"
+
+// folder has a master key, an administrator, and the files of a configuration.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := identity.CreateMasterKey(filepath.Join(dir, "master.key")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "administrator"), administrator)
+	return dir
+}
+
+const administrator = "[default]\naws_access_key_id = AKIASERVE0000000TEST\naws_secret_access_key = not-a-secret-but-long-enough\n"
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// load reads text, in which DIR stands for dir, and variables NAME=VALUE.
+func load(dir, text string, variables ...string) (*Config, error) {
+	getenv := func(name string) string {
+		for _, v := range variables {
+			if value, ok := strings.CutPrefix(v, name+"="); ok {
+				return strings.ReplaceAll(value, "DIR", dir)
+			}
+		}
+		return ""
+	}
+	return Load(&lang.Source{Name: "serve.yaml", Data: []byte(strings.ReplaceAll(text, "DIR", dir))}, getenv)
+}
+
+const one = "data: DIR\nregistries: [{account: \"111111111111\", region: us-east-2}]\n"
+
+func TestLoadRefuses(t *testing.T) {
+	dir := folder(t)
+	write(t, filepath.Join(dir, "empty"), "\n")
+	write(t, filepath.Join(dir, "nothing"), "# nothing\n")
+	write(t, filepath.Join(dir, "swapped"), "aws_access_key_id = not-a-key\naws_secret_access_key = not-a-secret-but-long-enough\n")
+	write(t, filepath.Join(dir, "secret-first"), "wJalrXUtnFEMI\n")
+	two := func(a, b string) string {
+		return "data: DIR\nregistries:\n  - {account: \"111111111111\", region: us-east-2" + a + "}\n  - {account: \"222222222222\", region: us-east-2" + b + "}\n"
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"not a mapping", "[1]", "serve.yaml:1:1: want a mapping, not a list"},
+		{"not YAML", "a: [", "serve.yaml:1:4: "},
+		{"an unknown field", one + "trusted_proxys: []", "serve.yaml:3:1: trusted_proxys: there is no such field: did you mean trusted_proxies?"},
+		{"an unknown field of a part", one + "tls: {certificate: a}", "serve.yaml:3:7: tls.certificate: there is no such field: the fields are cert, key"},
+		{"an unknown field of a registry", "data: DIR\nregistries: [{acount: 1, region: a}]", "serve.yaml:2:15: registries[0].acount: there is no such field: did you mean account?"},
+		{"a field twice", one + "data: DIR", "serve.yaml:3:1: data: given twice"},
+		{"a wrong type", one + "insecure_http: 1", "serve.yaml:3:16: insecure_http: want true or false, not the number 1"},
+		{"no list", one + "trusted_proxies: 10.0.0.0/8", "trusted_proxies: want a list, not the string"},
+		{"no registries", "data: DIR", "serve.yaml: registries: give at least one"},
+		{"no account", "data: DIR\nregistries: [{region: us-east-2}]", "serve.yaml:2:14: registries[0].account: required"},
+		{"an account", "data: DIR\nregistries: [{account: \"1\", region: us-east-2}]", "serve.yaml:2:24: registries[0].account: "},
+		{"a region", "data: DIR\nregistries: [{account: \"111111111111\", region: \"!\"}]", "registries[0].region: "},
+		{"compat", two(", compat: both", ""), `registries[0].compat: "both": want oci or ecr`},
+		{"two compats", two(", compat: ecr", ", compat: oci"), "registries[1].compat: oci, and that of the first registry is ecr"},
+		{"a registry twice", strings.ReplaceAll(two("", ""), "222222222222", "111111111111"), "registries[1]: the registry 111111111111-us-east-2 is that of registries[0] already"},
+		{"a host twice", two(", hosts: [a.example]", ", hosts: [A.example]"), "serve.yaml:4:58: registries[1].hosts[0]: the host name A.example is that of registries[0].hosts[0] already"},
+		{"a host", two(", hosts: [\"https://a.example\"]", ""), "registries[0].hosts[0]: \"https://a.example\": want a host name"},
+		{"listen", one + "listen: 5000", "serve.yaml:3:9: listen: 5000: want HOST:PORT"},
+		{"plain HTTP", one + "listen: 0.0.0.0:5000", "serve.yaml:3:9: listen: other machines would send passwords over plain HTTP: give tls, or insecure_http: true"},
+		{"plain HTTP of a registry", two("", ", listen: \":5000\""), "registries[1].listen: other machines would send passwords"},
+		{"external_url", one + "external_url: registry.example.com", "external_url: registry.example.com: want http://HOST:PORT"},
+		{"an ECR name of another registry", one + "external_url: https://222222222222.dkr.ecr.us-east-2.example.com", "its name is of account 222222222222"},
+		{"a proxy", one + "trusted_proxies: [proxy]", "trusted_proxies: proxy: want an address or a network"},
+		{"PROXY of strangers", one + "proxy_protocol: true", "proxy_protocol: give trusted_proxies"},
+		{"half of tls", one + "tls: {cert: DIR/administrator}", "tls: cert and key belong together"},
+		{"no certificate", one + "tls: {cert: DIR/none, key: DIR/none}", "serve.yaml:3:13: tls.cert: stat DIR/none: no such file"},
+		{"no data", "registries: [{account: \"111111111111\", region: us-east-2}]", "data: give a folder for SQLite"},
+		{"no blobs", "registries: [{account: \"111111111111\", region: us-east-2}]\ndatabase: {url: \"postgres:///a\"}", "data: give a folder for blobs"},
+		{"no audit", "registries: [{account: \"111111111111\", region: us-east-2}]\ndatabase: {url: \"postgres:///a\"}\nstorage: {s3: {bucket: b}}\n", "data: give a folder for the audit log, or audit: off"},
+		{"a database", one + "database: {url: \"postgres://a:secret@b:nope/c\"}", "serve.yaml:3:11: database: reading the address of the metadata database"},
+		{"a secret twice", one + "database: {url: a, url_file: b}", "database.url_file: database.url is given, too"},
+		{"no secret", one + "database: {url_file: DIR/none}", "serve.yaml:3:22: database.url_file: open DIR/none"},
+		{"an empty secret", one + "database: {url_file: DIR/empty}", "database.url_file: DIR/empty is empty"},
+		{"no bucket", one + "storage: {s3: {region: a}}", "storage.s3.bucket: required"},
+		{"half a key of a store", one + "storage: {s3: {bucket: b, access_key_id: a}}", "access_key_id and secret_access_key belong together"},
+		{"no master key", one + "master_key_file: DIR/none", "serve.yaml:3:18: master_key_file: DIR/none does not exist, and serve never makes one: restore it if there is data already, else write one with `kontor admin master-key new DIR/none`"},
+		{"not a master key", one + "master_key_file: DIR/empty", "1 bytes, want 32"},
+		{"no administrator", one + "administrator_file: DIR/none", "administrator_file: open DIR/none"},
+		{"nothing of an administrator", one + "administrator_file: DIR/nothing", "administrator_file: DIR/nothing: want aws_access_key_id = ID"},
+		{"a wrong key", one + "administrator_file: DIR/swapped", `profile default: access key "not-a-key": want AKIA`},
+		{"a line of an administrator", one + "administrator_file: DIR/secret-first", "administrator_file: DIR/secret-first: line 1: want aws_access_key_id = ID"},
+		{"identities", one + "identities: DIR/none", "identities: open DIR/none"},
+		{"a limit", one + "limits: {request: 1}", "serve.yaml:3:19: limits.request: request is not a limit"},
+		{"a limit's value", one + "limits: {requests: many}", `limits.requests: "many" is not a number`},
+		{"drain", one + "drain: 15", `serve.yaml:3:8: drain: "15": want a duration, such as 15s`},
+		{"grace", one + "grace: -1s", `grace: "-1s": want a duration`},
+		{"audit", one + "audit: some", "audit: "},
+		{"lifecycle_every", one + "lifecycle_every: 1ms", "lifecycle_every: 1ms: want a duration from 1s"},
+		{"max_expire", one + "max_expire: all", "max_expire: "},
+		{"recycle_days", one + "recycle_days: x", "recycle_days: x: want a number of days"},
+		{"upload_age", one + "upload_age: 1s", "upload_age: 1s: want a duration of 1m"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := load(dir, tt.text)
+			if want := strings.ReplaceAll(tt.want, "DIR", dir); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v\nwant %s", err, want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "wJalrXUtnFEMI") || strings.Contains(err.Error(), "not-a-secret")) {
+				t.Errorf("the error shows a secret: %v", err)
+			}
+		})
+	}
+	t.Run("all at once", func(t *testing.T) {
+		_, err := load(dir, one+"drain: x\ngrace: y\nlimits: {a: 1}")
+		if err == nil || strings.Count(err.Error(), "\n") != 2 {
+			t.Errorf("%v, want three errors", err)
+		}
+	})
+}
+
+// Each field has a variable, which takes precedence over the file.
+func TestEnvironment(t *testing.T) {
+	dir := folder(t)
+	write(t, filepath.Join(dir, "url"), "postgres:///from-a-file\n")
+	c, err := load(dir, one+"drain: 1s\ntls: {cert: nowhere, key: nowhere}\nstorage: {s3: {bucket: b, region: eu-west-1}}", "KONTOR_DRAIN=2s", "KONTOR_LISTEN=localhost:0",
+		"KONTOR_DATABASE_URL_FILE=DIR/url", "KONTOR_STORAGE_S3_BUCKET=other", "KONTOR_STORAGE_S3_PATH_STYLE=true",
+		"KONTOR_TLS_CERT=DIR/administrator", "KONTOR_TLS_KEY=DIR/administrator", "KONTOR_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
+		"KONTOR_LIMITS=requests=7,blob-bytes=1GiB", `KONTOR_REGISTRIES=[{"account": "333333333333", "region": "eu-west-1", "hosts": ["a.example"]}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Settings
+	got := fmt.Sprintln(c.Host.Server.Drain, s.Listen, s.Database.URL, *s.Storage.S3, c.Host.Server.TrustedProxies, c.Host.Server.Limits.Requests, c.Host.Server.Limits.BlobBytes, s.Registries)
+	want := "2s localhost:0 postgres:///from-a-file {other eu-west-1  true     } [10.0.0.0/8 fd00::/8] 7 1073741824 [{333333333333 eu-west-1 oci [a.example]  }]\n"
+	if got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	for variable, want := range map[string]string{
+		"KONTOR_INSECURE_HTTP=1": "KONTOR_INSECURE_HTTP: want true or false", "KONTOR_LIMITS=requests": "KONTOR_LIMITS: requests: want NAME=VALUE",
+		"KONTOR_REGISTRIES=[{acount: 1}]": "KONTOR_REGISTRIES:1:3: registries[0].acount", "KONTOR_DRAIN=x": "KONTOR_DRAIN: drain: ",
+	} {
+		if _, err := load(dir, one, variable); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", variable, err, want)
+		}
+	}
+	if _, err := Load(nil, func(string) string { return "" }); err == nil || !strings.HasPrefix(err.Error(), "environment: registries: give at least one") {
+		t.Error(err)
+	}
+	// A whole configuration without a file.
+	if _, err := Load(nil, func(name string) string {
+		return map[string]string{"KONTOR_DATA": dir, "KONTOR_REGISTRIES": `[{account: "111111111111", region: us-east-2}]`}[name]
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The URL of a registry has the name that clients can reach it by.
+func TestExternalURL(t *testing.T) {
+	dir := folder(t)
+	for _, tt := range []struct{ name, text, want string }{
+		{"none", one, "[]"},
+		{"one registry", one + "external_url: https://registry.example.com", "[https://registry.example.com]"},
+		{"its own", "data: DIR\nregistries: [{account: \"111111111111\", region: us-east-2, external_url: \"https://a.example\"}]\nexternal_url: https://b.example", "[https://a.example]"},
+		{"several", `data: DIR
+external_url: https://registry.example.com:8443
+registries:
+  - {account: "111111111111", region: us-east-2, hosts: [other.example, registry.example.com]}
+  - {account: "222222222222", region: us-east-2, hosts: [second.example]}
+  - {account: "333333333333", region: us-east-2}
+  - {account: "444444444444", region: us-east-2, listen: "localhost:5001"}
+`, "[https://registry.example.com:8443 https://second.example:8443 https://333333333333.dkr.ecr.us-east-2.registry.example.com:8443 https://registry.example.com:5001]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := load(dir, tt.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range c.Host.Registries {
+				if u := c.Host.External[r.Name]; u != nil {
+					got = append(got, u.String())
+				}
+			}
+			if fmt.Sprint(got) != tt.want {
+				t.Errorf("%v, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func compiled(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(Schema())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	if err := c.AddResource(SchemaID, doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile(SchemaID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// What Load takes, the schema takes; what the schema refuses, Load refuses.
+func TestSchema(t *testing.T) {
+	s, dir := compiled(t), folder(t)
+	for _, text := range []string{
+		one,
+		one + "listen: localhost:0\nexternal_url: https://a.example\ninsecure_http: true\ndrain: 15s\ngrace: 5m\naudit: off\nlimits: {requests: 100, blob-bytes: 10GiB}\nrecycle_days: 0\nlog: none\ntls: null",
+		one + "trusted_proxies: [10.0.0.0/8]\nproxy_protocol: true\nadministrator_file: DIR/administrator\nmaster_key_file: DIR/master.key\nstorage: {s3: {bucket: b, path_style: true}}\ndatabase: {url: \"postgres:///a\"}",
+		one + "unknown: 1", one + "drain: [1]", one + "external_url: a", one + "audit: some", "registries: [{account: \"1\", region: a}]\ndata: DIR", "data: DIR\nregistries: [{region: us-east-2}]",
+	} {
+		v, errs := lang.Parse(lang.Source{Name: "serve.yaml", Data: []byte(strings.ReplaceAll(text, "DIR", dir))})
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		b, err := v.AppendJSON(nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, lerr := load(dir, text)
+		if serr := s.Validate(doc); (serr == nil) != (lerr == nil) {
+			t.Errorf("%s\nschema: %v\nLoad: %v", text, serr, lerr)
+		}
+	}
+}
+
+// TestPublished holds docs/serve.schema.json and the table of docs/serve.md against
+// the settings.
+func TestPublished(t *testing.T) {
+	const begin, end = "<!-- Written by `go test ./internal/host/serve -run TestPublished -update` -->\n", "<!-- End -->\n"
+	page, err := os.ReadFile(docs + "serve.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(page), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("docs/serve.md has no place for the table")
+	}
+	for name, want := range map[string]string{"serve.schema.json": string(Schema()), "serve.md": before + begin + "\n" + Table() + "\n" + end + after} {
+		if *update {
+			if err := os.WriteFile(docs+name, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if have, err := os.ReadFile(docs + name); err != nil || string(have) != want {
+			t.Errorf("docs/%s is not that of the settings: run go test ./internal/host/serve -run TestPublished -update (%v)", name, err)
+		}
+	}
+	// Each field says what it is.
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for _, f := range fieldsOf(typ) {
+			if f.Tag.Get("about") == "" {
+				t.Errorf("%s has no text about it", f.name)
+			}
+			inner := f.Type
+			for inner.Kind() == reflect.Slice || inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			if inner.Kind() == reflect.Struct {
+				walk(inner)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Settings]())
+}

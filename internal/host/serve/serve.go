@@ -1,0 +1,298 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access/declared"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/datadir"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/host"
+	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
+)
+
+// Options are what the process gives a server.
+type Options struct {
+	Log      *slog.Logger
+	Observer server.Observer
+	// Wrap, where it is set, stands before the metadata store, to measure it.
+	Wrap   func(meta.Store) meta.Store
+	Getenv func(string) string
+}
+
+// Server is one that runs.
+type Server struct {
+	*host.Server
+	// Notices are further things that the operator should know.
+	Notices []string
+
+	stores *Stores
+}
+
+// Stores are the data of a configuration.
+type Stores struct {
+	Meta  meta.Store
+	Blobs blob.Store
+
+	dir   *datadir.Dir // nil for none
+	close []func() error
+}
+
+// Open opens the data of c, for one process, and makes sure that its parts belong
+// together.
+func (c *Config) Open(ctx context.Context) (_ *Stores, err error) {
+	s, installation, err := c.open(ctx, datadir.OpenWith)
+	if err == nil && installation != "" {
+		if err = bind(ctx, s.Meta, s.Blobs, installation); err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	return s, err
+}
+
+// OpenReader opens the data of c to read it, next to the servers that may use it.
+func (c *Config) OpenReader(ctx context.Context) (*Stores, error) {
+	s, _, err := c.open(ctx, datadir.OpenReaderWith)
+	return s, err
+}
+
+func (c *Config) open(ctx context.Context, folder func(context.Context, string, datadir.Given) (*datadir.Dir, error)) (s *Stores, installation string, err error) {
+	s = &Stores{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	var given datadir.Given
+	if filepath.Clean(c.Settings.MasterKeyFile) != filepath.Join(c.Settings.Data, "master.key") {
+		given.Key = &c.key
+	}
+	if c.Settings.Storage.S3 != nil {
+		return s, "", errors.New("storage.s3: this build of kontor keeps blobs in a folder only: leave storage out, and give data")
+	}
+	if at := c.Settings.Database.URL; at != "" {
+		db, err := postgres.Open(ctx, postgres.Config{URL: at})
+		if err != nil {
+			return s, "", err
+		}
+		given.Meta = db
+		s.close = append(s.close, db.Close)
+	}
+	s.Meta, s.Blobs = given.Meta, given.Blobs
+	if c.Settings.Data != "" {
+		if s.dir, err = folder(ctx, c.Settings.Data, given); err != nil {
+			return s, "", err
+		}
+		s.close = append(s.close, s.dir.Close)
+		s.Meta, s.Blobs, installation = s.dir.Meta, s.dir.Blobs, s.dir.Installation
+	}
+	return s, installation, nil
+}
+
+// Close closes them.
+func (s *Stores) Close() (err error) {
+	for _, f := range slices.Backward(s.close) {
+		err = errors.Join(err, f())
+	}
+	s.close = nil
+	return err
+}
+
+// binding is what a database keeps of the store that has its blobs.
+type binding struct {
+	Installation string `json:"installation"`
+}
+
+// bindingName is the name of that among the states of jobs.
+const bindingName = "blob store"
+
+// errUnbound: what a database does not know of is removed from its store.
+var errUnbound = errors.New("the database and the blobs do not belong together: a server with both would delete the blobs that this database does not know. " +
+	"Use the database and the blobs that were used together, or an empty database with an empty folder or bucket")
+
+// bind makes sure that db is used with the store of that installation and with
+// no other, and the other way round.
+func bind(ctx context.Context, db meta.Store, blobs blob.Store, installation string) error {
+	g := gate.New(gate.Config{Meta: db}).System("serve")
+	read := func(ctx context.Context, r meta.JobReader) (have binding, err error) {
+		b, err := r.JobState(ctx, bindingName)
+		if errors.Is(err, meta.ErrNotFound) {
+			return have, nil
+		}
+		if err == nil {
+			err = json.Unmarshal(b, &have)
+		}
+		return have, err
+	}
+	var have binding
+	err := g.Read(ctx, gate.Op("ReadBinding"), func(ctx context.Context, v *gate.View) (err error) {
+		have, err = read(ctx, v.Retention())
+		return err
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading which blobs the database belongs to: %w", err)
+	case have.Installation == installation:
+		return nil
+	case have.Installation != "":
+		return errUnbound
+	}
+	// A store that holds something has a database already.
+	for _, err := range blobs.List(ctx) {
+		if err != nil {
+			return fmt.Errorf("reading the blobs: %w", err)
+		}
+		return errUnbound
+	}
+	text, err := json.Marshal(binding{installation})
+	if err != nil {
+		return err
+	}
+	err = g.Change(ctx, gate.Op("Bind"), func(ctx context.Context, tx *gate.Tx) error {
+		have, err := read(ctx, tx.Retention())
+		if err == nil && have.Installation == "" {
+			return tx.Retention().PutJobState(ctx, bindingName, text)
+		}
+		if err == nil && have.Installation != installation {
+			return errUnbound // another server was faster
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("binding the database to its blobs: %w", err)
+	}
+	return nil
+}
+
+// Start opens the data of c and serves it until Close.
+func Start(ctx context.Context, c *Config, o Options) (_ *Server, err error) {
+	s := &Server{}
+	if s.stores, err = c.Open(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.stores.Close())
+		}
+	}()
+	if err := s.administrators(ctx, c); err != nil {
+		return nil, err
+	}
+	h := c.Host
+	h.Stores = &host.Stores{Meta: s.stores.Meta, Blobs: s.stores.Blobs, Key: c.key}
+	h.Wrap, h.Server.Log, h.Server.Observer = o.Wrap, o.Log, o.Observer
+	if s.Server, err = host.Start(ctx, h); err != nil {
+		return nil, err
+	}
+	first := s.Registries[0]
+	err = declared.Apply(ctx, declared.Config{IAM: s.IAM(first.Region), Account: first.Account, Getenv: o.Getenv}, c.identities)
+	if err == nil && s.stores.dir != nil {
+		err = s.stores.dir.Announce(s.Registries)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Server.Close())
+	}
+	return s, nil
+}
+
+// Close stops serving and closes the data.
+func (s *Server) Close() error { return errors.Join(s.Server.Close(), s.stores.Close()) }
+
+// administrators makes those that do not exist, and tells of those that have other
+// keys than the file.
+func (s *Server) administrators(ctx context.Context, c *Config) error {
+	users := identity.New(identity.Config{Meta: s.stores.Meta, Key: c.key, Now: time.Now})
+	for _, account := range slices.Sorted(maps.Keys(c.administrators)) {
+		differs, err := users.Bootstrap(ctx, account, c.administrators[account])
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Settings.AdministratorFile, err)
+		}
+		if differs {
+			s.Notices = append(s.Notices, fmt.Sprintf("%s counts at the first start only: the administrator of account %s exists and does not have the access key %s; change keys with `kontor admin user`",
+				c.Settings.AdministratorFile, account, c.administrators[account].AccessKeyID))
+		}
+	}
+	for _, r := range c.Host.Registries {
+		if _, given := c.administrators[r.Account]; given || c.Settings.Database.URL == "" {
+			continue
+		}
+		there, err := users.Administered(ctx, r.Account)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return fmt.Errorf("account %s has no administrator yet, and nobody could log in: give administrator_file, with aws_access_key_id and aws_secret_access_key of the profile %s", r.Account, profileOf(c, r.Account))
+		}
+	}
+	return nil
+}
+
+func profileOf(c *Config, account ecr.AccountID) string {
+	if account == c.Host.Registries[0].Account {
+		return "default"
+	}
+	return string(account)
+}
+
+// Line is one thing that would be served, or where data is.
+type Line struct {
+	What, Value string
+}
+
+// Lines say what c serves, for people.
+func (c *Config) Lines() []Line {
+	s := c.Settings
+	scheme := "http"
+	if c.Host.TLS.On() {
+		scheme = "https"
+	}
+	lines := []Line{{"listen", scheme + "://" + s.Listen}}
+	for i, r := range c.Host.Registries {
+		var names []string
+		if u := c.Host.External[r.Name]; u != nil {
+			names = append(names, u.String())
+		}
+		names = append(names, s.Registries[i].Hosts...)
+		switch own := s.Registries[i].Listen; {
+		case own != "":
+			names = append(names, scheme+"://"+own)
+		case c.Host.Shared:
+			names = append(names, fmt.Sprintf("%s.dkr.ecr.%s.*", r.Account, r.Region))
+		default:
+			names = append(names, "any host name")
+		}
+		lines = append(lines, Line{"registry", fmt.Sprintf("account %s, region %s, compat %s: %s", r.Account, r.Region, s.Registries[i].Compat, strings.Join(names, ", "))})
+	}
+	database := "SQLite in " + s.Data
+	if s.Database.URL != "" {
+		database = "PostgreSQL"
+		if u, err := url.Parse(s.Database.URL); err == nil && u.Scheme != "" {
+			database += " " + strings.TrimPrefix(u.Path, "/")
+			if u.Host != "" {
+				database += " at " + u.Host
+			}
+		}
+	}
+	blobs := "in " + s.Data
+	if x := s.Storage.S3; x != nil {
+		blobs = "S3 bucket " + x.Bucket
+		if x.Endpoint != "" {
+			blobs += " at " + x.Endpoint
+		}
+	}
+	return append(lines, Line{"database", database}, Line{"blobs", blobs}, Line{"key", s.MasterKeyFile})
+}

@@ -1,0 +1,87 @@
+// Package serve runs a registry as a service: what `kontor serve` does. A file of
+// settings, and environment variables over it, say which registries there are,
+// under which names clients reach them, and where their data is: metadata in
+// SQLite or PostgreSQL, blobs in a folder or in S3, in any mix.
+//
+// It guarantees that everything that is wrong with the settings is reported at
+// once, with its place; that nothing is opened before they are right; that a
+// master key is never made; and that a database is never used with the blobs of
+// another.
+package serve
+
+// Settings are what the file says. Their tags are the one description of it:
+// `field` is the name, `about` says what it is, `default` what holds without it,
+// and `form` what a text must look like. Its environment variable is KONTOR_ and
+// the names on the way to it, in capitals.
+type Settings struct {
+	Listen        string     `field:"listen" form:"listen" default:"localhost:5050" about:"HOST:PORT to serve on; port 0 is any free one"`
+	ExternalURL   string     `field:"external_url" form:"url" default:"the host that a request was sent to" about:"URL at which clients reach the server. With several registries, a registry has the host name of it that is among its hosts, else its first one of hosts, else ACCOUNT.dkr.ecr.REGION. before it"`
+	InsecureHTTP  bool       `field:"insecure_http" default:"false" about:"serve plain HTTP to other machines: where a proxy before the server ends TLS and the network between is trusted"`
+	Registries    []Registry `field:"registries" about:"registries to serve, at least one"`
+	Data          string     `field:"data" about:"folder of this one process: SQLite and blobs where nothing else is said, and the audit log"`
+	Database      Database   `field:"database" about:"where metadata is, instead of SQLite in data"`
+	Storage       Storage    `field:"storage" about:"where blobs are, instead of a folder in data"`
+	MasterKeyFile string     `field:"master_key_file" default:"master.key in data" about:"file of the master key, as kontor admin master-key new writes one; the same for all replicas"`
+
+	AdministratorFile string `field:"administrator_file" about:"file of the access keys with which the first start makes the administrators, in the form of AWS's shared credentials: the profile default for the first registry's account, the account's ID for others"`
+	Identities        string `field:"identities" about:"file of the users, roles and policies to make at each start, see access.md"`
+
+	TrustedProxies []string `field:"trusted_proxies" form:"network" about:"addresses and networks of proxies whose X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto count"`
+	ProxyProtocol  bool     `field:"proxy_protocol" default:"false" about:"connections of trusted_proxies begin with a header of the PROXY protocol, version 1 or 2"`
+	TLS            TLS      `field:"tls" about:"serve https"`
+
+	Drain Duration `field:"drain" default:"0s" about:"how long to go on serving after SIGTERM, with /readyz answering 503"`
+	Grace Duration `field:"grace" default:"15s" about:"how long running requests may go on after that"`
+
+	Limits         map[string]string `field:"limits" about:"limits by name, see limits.md; KONTOR_LIMITS=NAME=VALUE,NAME=VALUE"`
+	Audit          string            `field:"audit" form:"audit" default:"changes" about:"what to record in data: changes (and denials), all (reads too), strict (a read that cannot be recorded is refused) or off"`
+	Log            string            `field:"log" default:"-" about:"file for a line of JSON per request, - for stderr, or none"`
+	MetricsListen  string            `field:"metrics_listen" form:"listen" about:"HOST:PORT to serve metrics on, without a login"`
+	UploadAge      string            `field:"upload_age" form:"upload age" default:"24h" about:"remove uploads that had no writes for so long"`
+	LifecycleEvery string            `field:"lifecycle_every" form:"lifecycle" default:"1h" about:"run lifecycle policies so often, or only on request: off"`
+	MaxExpire      string            `field:"max_expire" form:"max expire" about:"stop a lifecycle run that would expire more images of a repository than this number, or than this share such as 10%"`
+	RecycleDays    string            `field:"recycle_days" form:"recycle days" default:"7" about:"keep deleted images in the recycle bin for so many days; 0 turns the bin off"`
+}
+
+// Registry is one of registries.
+type Registry struct {
+	Account     string   `field:"account" form:"account" required:"true" about:"12-digit account"`
+	Region      string   `field:"region" form:"region" required:"true" about:"region, such as us-east-2"`
+	Compat      string   `field:"compat" form:"compat" default:"oci" about:"what to follow where the two differ: oci (the OCI specification) or ecr (what works here works on ECR); the same for all registries"`
+	Hosts       []string `field:"hosts" form:"host" about:"host names of the registry, with a port or without, for any port. ACCOUNT.dkr.ecr.REGION.DOMAIN is one without being listed"`
+	Listen      string   `field:"listen" form:"listen" about:"HOST:PORT of its own; requests to that port are for this registry whatever their host"`
+	ExternalURL string   `field:"external_url" form:"url" about:"URL at which clients reach this registry"`
+}
+
+// Database is where metadata is.
+type Database struct {
+	URL     string `field:"url" secret:"true" about:"PostgreSQL, as postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full"`
+	URLFile string `field:"url_file" about:"file that holds url"`
+}
+
+// Storage is where blobs are.
+type Storage struct {
+	S3 *S3 `field:"s3" about:"a bucket of Amazon S3 or of a store that speaks its protocol"`
+}
+
+// S3 is a bucket.
+type S3 struct {
+	Bucket              string `field:"bucket" required:"true" about:"name of the bucket"`
+	Region              string `field:"region" default:"us-east-1" about:"region of the bucket"`
+	Endpoint            string `field:"endpoint" form:"url" default:"Amazon S3" about:"URL of the store"`
+	PathStyle           bool   `field:"path_style" default:"false" about:"put the bucket into the path and not into the host name"`
+	Prefix              string `field:"prefix" about:"what the names of all objects begin with"`
+	AccessKeyID         string `field:"access_key_id" secret:"true" default:"as the AWS SDK finds one" about:"access key of the store"`
+	AccessKeyIDFile     string `field:"access_key_id_file" about:"file that holds access_key_id"`
+	SecretAccessKey     string `field:"secret_access_key" secret:"true" about:"its secret"`
+	SecretAccessKeyFile string `field:"secret_access_key_file" about:"file that holds secret_access_key"`
+}
+
+// TLS is a certificate.
+type TLS struct {
+	Cert string `field:"cert" about:"file of the certificate chain, in PEM; loaded again when it changes"`
+	Key  string `field:"key" about:"file of its private key, in PEM"`
+}
+
+// Duration is a duration as Go writes it, such as "15s".
+type Duration string

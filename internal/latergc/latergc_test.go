@@ -1,0 +1,31 @@
+package latergc
+
+import (
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+)
+
+// After the first collection, the next ones are as usual.
+func TestUsualAfterTheFirst(t *testing.T) {
+	if os.Getenv("GOGC") != "" {
+		t.Fatal("unset GOGC: it overrides what is tested")
+	}
+	percent := func() uint64 {
+		s := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(s)
+		return s[0].Value.Uint64()
+	}
+	delay() // once more: testing has collected
+	if n := percent(); n != 400 {
+		t.Fatalf("a heap may grow by %d %% at first", n)
+	}
+	runtime.GC()
+	for end := time.Now().Add(time.Minute); percent() != 100; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("a heap may grow by %d %% after a collection", percent())
+		}
+	}
+}
