@@ -582,7 +582,7 @@ func (m *module) repositoryValue(label string, unknown func(string, ...any) *Fin
 			byKey[each.GetAttr("key").AsString()] = v
 		}
 	}
-	v := cty.EmptyTupleVal
+	var v cty.Value
 	switch {
 	case b.Body.Attributes["for_each"] != nil:
 		v = cty.ObjectVal(byKey)
