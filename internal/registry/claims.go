@@ -186,6 +186,15 @@ func (m *claim) drop(ctx context.Context, op gate.Operation) error {
 	return err
 }
 
+// notStored ends a request whose content the store did not take. A store that is
+// busy may take it later: then the upload stays as it was before the request.
+func (m *claim) notStored(ctx context.Context, op gate.Operation, w blob.Writer, err error) error {
+	if errors.Is(err, blob.ErrUnavailable) {
+		return errors.Join(spaceError(err), leave(ctx, w))
+	}
+	return errors.Join(spaceError(err), m.abandon(ctx, op, w))
+}
+
 // abandon ends an upload that cannot go on, with what was received. Where the
 // claim has passed to another request, that request goes on with it.
 func (m *claim) abandon(ctx context.Context, op gate.Operation, w blob.Writer) error {

@@ -92,7 +92,7 @@ func (c *Caller) AppendUpload(ctx context.Context, at ecr.Repo, id meta.UploadID
 	defer mine.end(ctx)
 	received := receive(w, mine.reader(body))
 	if received.store != nil {
-		return 0, errors.Join(spaceError(received.store), mine.abandon(ctx, opAppendUpload, w))
+		return 0, mine.notStored(ctx, opAppendUpload, w, received.store)
 	}
 	if err := c.suspend(ctx, opAppendUpload, at, mine, w, received.client); err != nil {
 		return 0, err
@@ -213,7 +213,7 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	defer mine.end(ctx)
 	received := receive(w, mine.reader(body))
 	if received.store != nil {
-		return BlobInfo{}, errors.Join(spaceError(received.store), mine.abandon(ctx, opCompleteUpload, w))
+		return BlobInfo{}, mine.notStored(ctx, opCompleteUpload, w, received.store)
 	}
 	if received.client != nil {
 		return BlobInfo{}, errors.Join(received.client, c.suspend(ctx, opCompleteUpload, at, mine, w, received.client))

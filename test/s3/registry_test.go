@@ -61,7 +61,18 @@ func TestRegistry(t *testing.T) {
 	testkit.WantCode(t, err, ecr.CodeUnavailable, "store is busy")
 	_, err = w.CompleteUpload(t.Context(), to, id, -1, nil, ecr.DigestOf(layer[1:]))
 	testkit.WantCode(t, err, ecr.CodeUnavailable, "store is busy")
+	other, err := w.StartUpload(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.AppendUpload(t.Context(), to, other, 0, bytes.NewReader(layer[2:]))
+	testkit.WantCode(t, err, ecr.CodeUnavailable, "store is busy")
+	_, err = w.CompleteUpload(t.Context(), to, other, 0, bytes.NewReader(layer[2:]), ecr.DigestOf(layer[2:]))
+	testkit.WantCode(t, err, ecr.CodeUnavailable, "store is busy")
 	proxy.Pick(nil)
+	if _, err = w.CompleteUpload(t.Context(), to, other, 0, bytes.NewReader(layer[2:]), ecr.DigestOf(layer[2:])); err != nil {
+		t.Errorf("sending it later: %v", err)
+	}
 	if _, err = w.CompleteUpload(t.Context(), to, id, -1, nil, ecr.DigestOf(layer[1:])); err != nil {
 		t.Errorf("completing it later: %v", err)
 	}
