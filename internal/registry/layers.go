@@ -117,13 +117,25 @@ func (r *Registry) promise(ctx context.Context, repo meta.RepositoryID, blobs ..
 var opOpenBlob = gate.Op("OpenBlob", "ecr:GetDownloadUrlForLayer")
 
 // OpenBlob opens a blob for download; the caller closes it. What it opens is
-// the whole content and what its digest says, see content.
+// the whole content and what its digest says, see content. Where the store lets
+// clients fetch it themselves, there is a URL in place of a file.
 // Errors: RepositoryNotFound, LayersNotFound; ServerException for a blob that
 // is damaged.
 func (c *Caller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
 	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
 	if err != nil {
 		return BlobInfo{}, nil, err
+	}
+	if store, ok := c.r.cfg.Blobs.(blob.Redirector); ok {
+		url, err := store.Redirect(ctx, b.Key)
+		if err != nil {
+			return BlobInfo{}, nil, fmt.Errorf("blob %s of %s/%s under key %s: %w", d, at.In, at.Name, b.Key, spaceError(err))
+		}
+		if url != "" {
+			found := info(b)
+			found.URL = url
+			return found, nil, nil
+		}
 	}
 	b, f, err := c.openBlob(ctx, opOpenBlob, at, b)
 	if err != nil {

@@ -191,6 +191,9 @@ type BlobInfo struct {
 	CreatedAt time.Time
 	// Known says of a completed upload that the repository had the blob before.
 	Known bool
+	// URL is where a blob that was opened can be fetched with GET, for some minutes;
+	// "" where it is served.
+	URL string
 }
 
 // LayerFailure is why one layer of a batch failed: code "InvalidLayerDigest"

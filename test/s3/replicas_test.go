@@ -28,7 +28,7 @@ import (
 )
 
 // startReplicas serves one database and one bucket n times, as n replicas of
-// kontor serve do.
+// kontor serve do. The last one lets clients fetch blobs from the bucket.
 func startReplicas(t *testing.T, n int) (all []*serve.Server) {
 	t.Helper()
 	dir, database, bucket := t.TempDir(), pgtest.Start(t), newBucket(t)
@@ -47,10 +47,10 @@ func startReplicas(t *testing.T, n int) (all []*serve.Server) {
 registries: [{account: "111111111111", region: us-east-2}]
 data: %[1]s/replica%[2]d
 database: {url: "%[3]s"}
-storage: {s3: {bucket: %[4]s, endpoint: "http://%[5]s", path_style: true, access_key_id: %[6]s, secret_access_key_file: %[1]s/secret}}
+storage: {s3: {bucket: %[4]s, endpoint: "http://%[5]s", path_style: true, access_key_id: %[6]s, secret_access_key_file: %[1]s/secret, redirect: %[7]v}}
 master_key_file: %[1]s/key
 administrator_file: %[1]s/administrator
-`, dir, i, database, bucket, gateway.addr, accessKey)
+`, dir, i, database, bucket, gateway.addr, accessKey, i == n-1)
 		c, err := serve.Load(&lang.Source{Name: "serve.yaml", Data: []byte(text)}, func(string) string { return "" })
 		if err != nil {
 			t.Fatal(err)
@@ -165,11 +165,60 @@ func TestPushOverReplicas(t *testing.T) {
 			t.Error("the layer is another")
 		}
 	}
+	redirected(t, api(1), replicas[1].Registries[0].Endpoint, user, password, layer)
 	// What is deleted at one is gone at the other.
 	if _, err := api(0).DeleteRepository(t.Context(), &ecr.DeleteRepositoryInput{RepositoryName: aws.String("app"), Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		send(http.StatusNotFound, http.MethodGet, "/v2/app/manifests/v1", nil)
+	}
+}
+
+// redirected checks that a replica sends who fetches a blob to the bucket, and
+// answers HEAD itself.
+func redirected(t *testing.T, api *ecr.Client, endpoint, user, password string, layer []byte) {
+	t.Helper()
+	digest := string(kecr.DigestOf(layer))
+	download, err := api.GetDownloadUrlForLayer(t.Context(), &ecr.GetDownloadUrlForLayerInput{RepositoryName: aws.String("app"), LayerDigest: &digest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	send := func(method, at string) (*http.Response, []byte) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, at, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(at, endpoint+"/v2/") {
+			r.SetBasicAuth(user, password)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		if cerr := resp.Body.Close(); err != nil || cerr != nil {
+			t.Fatal(err, cerr)
+		}
+		return resp, b
+	}
+	for _, at := range []string{endpoint + "/v2/app/blobs/" + digest, aws.ToString(download.DownloadUrl)} {
+		if resp, _ := send(http.MethodHead, at); resp.StatusCode != http.StatusOK || resp.ContentLength != int64(len(layer)) {
+			t.Errorf("HEAD %s: status %d, %d bytes", at, resp.StatusCode, resp.ContentLength)
+		}
+		resp, _ := send(http.MethodGet, at)
+		to := resp.Header.Get("Location")
+		if resp.StatusCode != http.StatusTemporaryRedirect || !strings.HasPrefix(to, "http://"+gateway.addr+"/") || resp.Header.Get("Docker-Content-Digest") != digest {
+			t.Errorf("GET %s: status %d, to %q", at, resp.StatusCode, to)
+			continue
+		}
+		if resp, got := send(http.MethodGet, to); resp.StatusCode != http.StatusOK || !bytes.Equal(got, layer) {
+			t.Errorf("GET from the bucket: status %d, %d bytes", resp.StatusCode, len(got))
+		}
+	}
+	if resp, _ := send(http.MethodGet, endpoint+"/v2/app/blobs/"+string(kecr.DigestOf(nil))); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a blob that is not there: status %d", resp.StatusCode)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -141,16 +142,26 @@ func (h *Handler) ServeDownload(w http.ResponseWriter, r *http.Request, t Ticket
 		h.refuseDownload(w, r, requestID, err)
 		return
 	}
+	head := w.Header()
+	head.Set("Docker-Content-Digest", string(info.Digest))
+	head.Set("Cache-Control", "private, no-store") // the URL is a secret
+	switch {
+	case info.URL != "" && r.Method == http.MethodHead: // the URL is for GET
+		head.Set("Content-Length", strconv.FormatInt(info.SizeBytes, 10))
+		w.WriteHeader(http.StatusOK)
+		return
+	case info.URL != "":
+		head.Set("Location", info.URL)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return
+	}
 	defer func() {
 		if err := f.Close(); err != nil {
 			h.cfg.Log.WarnContext(r.Context(), "closing a layer", "request_id", requestID, "error", err)
 		}
 	}()
-	head := w.Header()
 	head.Set("Content-Type", "application/octet-stream")
-	head.Set("Docker-Content-Digest", string(info.Digest))
 	head.Set("Etag", `"`+string(info.Digest)+`"`)
-	head.Set("Cache-Control", "private, no-store") // the URL is a secret
 	content.Serve(w, r, f)
 }
 

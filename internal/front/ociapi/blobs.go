@@ -18,6 +18,14 @@ func (x *exchange) getBlob() error {
 	if err != nil {
 		return x.blobError(err)
 	}
+	if info.URL != "" {
+		h := x.w.Header()
+		h.Set("Docker-Content-Digest", string(info.Digest))
+		h.Set("Location", info.URL)
+		h.Set("Cache-Control", "no-store") // the URL is a secret, and ends soon
+		x.empty(http.StatusTemporaryRedirect)
+		return nil
+	}
 	defer func() {
 		if err := f.Close(); err != nil {
 			x.h.cfg.Log.LogAttrs(x.r.Context(), slog.LevelWarn, "closing a blob", slog.String("request_id", x.requestID), slog.Any("error", err))
