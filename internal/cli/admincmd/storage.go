@@ -56,7 +56,7 @@ credentials are those of the two files, or those that the AWS CLI would use.`,
 	f.StringVar(&cfg.Endpoint, "storage-endpoint", "", "the `URL` of the store (default Amazon S3 in the region)")
 	f.BoolVar(&cfg.PathStyle, "path-style", false, "put the bucket into the path of URLs, not into the host name (default false)")
 	f.StringVar(&cfg.Prefix, "prefix", "", "what the names of objects begin with, as `PREFIX` (default none)")
-	f.StringVar(&cfg.PayloadSigning, "payload-signing", "", "sign what is sent: `always` or never (default over plain HTTP only)")
+	f.StringVar(&cfg.PayloadSigning, "payload-signing", "", "`WHEN` to sign what is sent: always or never (default over plain HTTP only)")
 	f.StringVar(&cfg.AccessKeyIDFile, "access-key-id-file", "", "read the access key id from `FILE` (default as the AWS CLI)")
 	f.StringVar(&cfg.SecretAccessKeyFile, "secret-access-key-file", "", "read the secret access key from `FILE` (default as the AWS CLI)")
 	command.JSONFlag(cmd, &asJSON)
