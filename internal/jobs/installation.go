@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,8 @@ var opInstallation = gate.Op("CheckInstallation")
 const installationJob = "installation"
 
 type installation struct {
-	Blobs string `json:"blobs"`
+	Database string `json:"database,omitempty"` // an id of the database
+	Blobs    string `json:"blobs,omitempty"`    // that of the blob store
 }
 
 // bindSample is how many blobs are looked for before a database is bound that knows
@@ -47,21 +49,42 @@ func (j *Jobs) CheckInstallation(ctx context.Context) error {
 		return err
 	}
 	system := j.cfg.Gate.System("installation")
-	err = system.Read(ctx, opInstallation, func(ctx context.Context, rd *gate.View) error { return read(ctx, rd.Retention()) })
-	if err == nil && known.Blobs == "" {
-		if err := j.mayBind(ctx, id); err != nil {
-			return err
-		}
-		err = system.Change(ctx, opInstallation, func(ctx context.Context, tx *gate.Tx) error {
-			if err := read(ctx, tx.Retention()); err != nil || known.Blobs != "" {
+	change := func(set func()) error {
+		return system.Change(ctx, opInstallation, func(ctx context.Context, tx *gate.Tx) error {
+			if err := read(ctx, tx.Retention()); err != nil {
 				return err
 			}
-			known.Blobs = id
+			set()
 			state, err := json.Marshal(known)
 			if err != nil {
 				return err
 			}
 			return tx.Retention().PutJobState(ctx, installationJob, state)
+		})
+	}
+	err = system.Read(ctx, opInstallation, func(ctx context.Context, rd *gate.View) error { return read(ctx, rd.Retention()) })
+	proven := false
+	if err == nil && known.Blobs == "" {
+		if proven, err = j.mayBind(ctx, id); err != nil {
+			return err
+		}
+	}
+	if err == nil && known.Database == "" {
+		err = change(func() { known.Database = cmp.Or(known.Database, string(blob.NewKey())) })
+	}
+	owner := ""
+	if err == nil && (known.Blobs == "" || known.Blobs == id) {
+		owner, err = blob.Bind(ctx, j.cfg.Blobs, known.Database)
+		if err == nil && owner != known.Database && !proven {
+			return fmt.Errorf("the blob store with installation id %s belongs to the database with id %s, and the database given has %s: "+
+				"start with the database and the blob store that were used together", id, owner, known.Database)
+		}
+	}
+	if err == nil && known.Blobs == "" {
+		err = change(func() {
+			if known.Blobs == "" {
+				known.Blobs, known.Database = id, owner
+			}
 		})
 	}
 	switch {
@@ -75,18 +98,19 @@ func (j *Jobs) CheckInstallation(ctx context.Context) error {
 }
 
 // mayBind is an error when what the database knows cannot be in the store, or what
-// is in the store cannot be of the database.
-func (j *Jobs) mayBind(ctx context.Context, id string) error {
+// is in the store cannot be of the database. It is proven that they belong together
+// when the store has a blob of the database.
+func (j *Jobs) mayBind(ctx context.Context, id string) (proven bool, err error) {
 	var blobs []meta.Blob
 	uploads := 0
-	err := j.cfg.Gate.System("installation").Read(ctx, opInstallation, func(ctx context.Context, rd *gate.View) (err error) {
+	err = j.cfg.Gate.System("installation").Read(ctx, opInstallation, func(ctx context.Context, rd *gate.View) (err error) {
 		if blobs, err = rd.ListBlobs(ctx, "", bindSample); err == nil {
 			uploads, err = rd.CountUploads(ctx, "")
 		}
 		return err
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, b := range blobs {
 		f, err := j.cfg.Blobs.Open(ctx, b.Key)
@@ -96,24 +120,24 @@ func (j *Jobs) mayBind(ctx context.Context, id string) error {
 		if err == nil {
 			err = f.Close()
 		}
-		return err
+		return err == nil, err
 	}
 	if len(blobs) > 0 {
-		return fmt.Errorf("the database has blobs, and the blob store with installation id %s has none of the first %d: "+
+		return false, fmt.Errorf("the database has blobs, and the blob store with installation id %s has none of the first %d: "+
 			"start with the database and the blob store that were used together", id, len(blobs))
 	}
 	if uploads > 0 {
-		return nil
+		return false, nil
 	}
 	for f, err := range j.cfg.Blobs.List(ctx) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !f.Upload {
-			return fmt.Errorf("the database is empty, and the blob store with installation id %s has content: "+
+			return false, fmt.Errorf("the database is empty, and the blob store with installation id %s has content: "+
 				"start with the database that it was used with, or with an empty blob store", id)
 		}
 		break
 	}
-	return nil
+	return false, nil
 }

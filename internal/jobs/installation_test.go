@@ -76,6 +76,16 @@ func TestAnotherInstallation(t *testing.T) {
 		})
 	}
 	bound(unbound) // it has its own blobs
+
+	// Two databases that begin with one store, before there is a blob.
+	first := bound(open())
+	second := *unbind(open())
+	second.Blobs = first.Blobs
+	second.Restart()
+	if err := second.Jobs.CheckInstallation(t.Context()); err == nil || !strings.Contains(err.Error(), "belongs to the database with id") {
+		t.Errorf("CheckInstallation = %v, want it to name the other database", err)
+	}
+	bound(first)
 }
 
 // What a database that was set back does not know stays for a while: it may be set

@@ -174,7 +174,7 @@ func objects(t testing.TB, bucket string) []string {
 			t.Fatal(err)
 		}
 		for _, o := range page.Contents {
-			if name := aws.ToString(o.Key); !strings.HasSuffix(name, "/kontor.json") {
+			if name := aws.ToString(o.Key); !strings.HasSuffix(name, "/kontor.json") && !strings.HasSuffix(name, "/database") {
 				names = append(names, name)
 			}
 		}

@@ -79,6 +79,21 @@ type Installed interface {
 	Installation(ctx context.Context) (string, error)
 }
 
+// Bound is a Store that knows the database it belongs to.
+type Bound interface {
+	// Bind makes the store belong to the database with an id, unless it belongs to
+	// one, and returns the id of the one that it belongs to.
+	Bind(ctx context.Context, database string) (string, error)
+}
+
+// Bind binds s, where it is one that can be, and returns the id of its database.
+func Bind(ctx context.Context, s Store, database string) (string, error) {
+	if b, ok := s.(Bound); ok {
+		return b.Bind(ctx, database)
+	}
+	return database, nil
+}
+
 // InstallationOf is the id of s, "" of a Store that has none.
 func InstallationOf(ctx context.Context, s Store) (string, error) {
 	if i, ok := s.(Installed); ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 
@@ -251,6 +252,7 @@ func testInstallation(t *testing.T, at place) {
 			})
 		}
 		noErr(t, "Installation", g.Wait())
+		testBind(t, open(t), open(t))
 		for _, id := range append(ids[:], installation(t, open(t))) {
 			if len(id) != 32 || id != ids[0] {
 				t.Errorf("Installation: %q, then %q", ids[0], id)
@@ -260,6 +262,32 @@ func testInstallation(t *testing.T, at place) {
 	}
 	if len(names) != 2 {
 		t.Errorf("two stores have the names %v", names)
+	}
+}
+
+// testBind: of several databases that ask at once, one has the store, and all are
+// told which.
+func testBind(t *testing.T, s, again blob.Store) {
+	t.Helper()
+	var (
+		g      errgroup.Group
+		asked  [8]string
+		owners [8]string
+	)
+	for i := range asked {
+		asked[i] = string(blob.NewKey())
+		g.Go(func() (err error) {
+			owners[i], err = blob.Bind(context.Background(), s, asked[i])
+			return err
+		})
+	}
+	noErr(t, "Bind", g.Wait())
+	last, err := blob.Bind(context.Background(), again, string(blob.NewKey()))
+	noErr(t, "Bind", err)
+	for _, owner := range append(owners[:], last) {
+		if owner != owners[0] || !slices.Contains(asked[:], owner) {
+			t.Errorf("Bind: %q, then %q of %q", owners[0], owner, asked)
+		}
 	}
 }
 

@@ -12,27 +12,40 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/blob"
 )
 
-var _ blob.Installed = (*Store)(nil)
+var (
+	_ blob.Installed = (*Store)(nil)
+	_ blob.Bound     = (*Store)(nil)
+)
 
 // Installation implements blob.Installed: the id is in the file DIR/installation.
 func (s *Store) Installation(ctx context.Context) (string, error) {
+	return s.id(ctx, "installation", string(blob.NewKey()))
+}
+
+// Bind implements blob.Bound: the id is in the file DIR/database.
+func (s *Store) Bind(ctx context.Context, database string) (string, error) {
+	return s.id(ctx, "database", database)
+}
+
+// id is what the file has, which is made with an id where it is not there.
+func (s *Store) id(ctx context.Context, file, first string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := filepath.Join(s.dir, "installation")
-	id, err := s.readInstallation(name)
+	name := filepath.Join(s.dir, file)
+	id, err := s.readID(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		id, err = s.writeInstallation(name)
+		id, err = first, s.writeID(name, first)
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the installation id of the blob store in %s: %w", s.dir, noSpace(err))
+		return "", fmt.Errorf("reading the %s id of the blob store in %s: %w", file, s.dir, noSpace(err))
 	}
 	return id, nil
 }
 
-func (s *Store) readInstallation(name string) (string, error) {
+func (s *Store) readID(name string) (string, error) {
 	f, err := s.fs.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return "", err
@@ -47,22 +60,21 @@ func (s *Store) readInstallation(name string) (string, error) {
 	return string(b[:32]), nil
 }
 
-// writeInstallation makes an id, whole and durable before it has its name.
-func (s *Store) writeInstallation(name string) (string, error) {
-	id := string(blob.NewKey())
+// writeID makes the file, whole and durable before it has its name.
+func (s *Store) writeID(name, id string) error {
 	f, err := s.fs.OpenFile(name+".new", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return "", err
+		return err
 	}
 	_, err = f.WriteAt([]byte(id+"\n"), 0)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
-		return "", err
+		return err
 	}
 	if err := s.fs.Rename(name+".new", name); err != nil {
-		return "", err
+		return err
 	}
-	return id, s.fs.SyncDir(s.dir)
+	return s.fs.SyncDir(s.dir)
 }

@@ -60,6 +60,11 @@ func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 	return s.cfg.Blobs.List(ctx)
 }
 
+// Bind implements blob.Bound for an inner store that does.
+func (s *Store) Bind(ctx context.Context, database string) (string, error) {
+	return blob.Bind(ctx, s.cfg.Blobs, database)
+}
+
 // Installation implements blob.Installed.
 func (s *Store) Installation(ctx context.Context) (string, error) {
 	return blob.InstallationOf(ctx, s.cfg.Blobs)
