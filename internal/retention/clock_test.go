@@ -215,6 +215,22 @@ func TestQueuedRunsWait(t *testing.T) {
 	queued("after a run by hand", "", 1)
 }
 
+// A repository whose run is under way in this process is passed over.
+func TestRunUnderWay(t *testing.T) {
+	w := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	busy, free := w.Repo("busy", ecr.Mutable), w.Repo("free", ecr.Mutable)
+	setRules(w, busy, oldUntagged)
+	setRules(w, free, oldUntagged)
+	callOff := w.Retention.Occupy(busy)
+	if sweep, err := w.Retention.RunAllLifecycle(t.Context()); err != nil || sweep.Repositories != 1 {
+		t.Errorf("%+v, %v, want one of the two repositories", sweep, err)
+	}
+	callOff()
+	if sweep, err := w.Retention.RunQueuedLifecycle(t.Context()); err != nil || sweep.Repositories != 0 {
+		t.Errorf("taken again at once: %+v, %v", sweep, err)
+	}
+}
+
 // Where processes share a database, one with another clock than the database's waits.
 func TestClockOfTheDatabase(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -153,6 +153,9 @@ func (s *Service) runQueued(ctx context.Context, sweep *LifecycleSweep) error {
 			break
 		}
 		at := task.Repository.Registry.Repo(task.Repository.Name)
+		if _, busy := s.running.Load(at.ARN()); busy {
+			continue // a run that takes longer than taskTime, or one by hand; it is looked at again later
+		}
 		if at.In.Account != "" && !state.holds(at.In) { // its deletion has not begun
 			if err := s.sweepOne(ctx, at, sweep); err != nil {
 				failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", at.ARN(), err))

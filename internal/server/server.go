@@ -211,8 +211,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.retention = retention.New(retention.Config{
 		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
 		DatabaseClock: !cfg.Meta.OneProcess(),
-		Dialect:     lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI},
-		RecycleTime: or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
+		Dialect:       lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI},
+		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
