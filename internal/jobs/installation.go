@@ -78,10 +78,15 @@ func (j *Jobs) CheckInstallation(ctx context.Context) error {
 // is in the store cannot be of the database.
 func (j *Jobs) mayBind(ctx context.Context, id string) error {
 	var blobs []meta.Blob
-	uploads := 0
+	uploads, empty := 0, true
 	err := j.cfg.Gate.System("installation").Read(ctx, opInstallation, func(ctx context.Context, rd *gate.View) (err error) {
 		if blobs, err = rd.ListBlobs(ctx, "", bindSample); err == nil {
 			uploads, err = rd.CountUploads(ctx, "")
+		}
+		if err == nil {
+			var repos []meta.Repository
+			repos, err = rd.AllRepositories(ctx, 0, 1)
+			empty = len(repos) == 0
 		}
 		return err
 	})
@@ -102,7 +107,7 @@ func (j *Jobs) mayBind(ctx context.Context, id string) error {
 		return fmt.Errorf("the database has blobs, and the blob store with installation id %s has none of the first %d: "+
 			"start with the database and the blob store that were used together", id, len(blobs))
 	}
-	if uploads > 0 {
+	if uploads > 0 || !empty { // what the store has may be left over
 		return nil
 	}
 	for f, err := range j.cfg.Blobs.List(ctx) {

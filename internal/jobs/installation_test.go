@@ -76,6 +76,10 @@ func TestAnotherInstallation(t *testing.T) {
 		})
 	}
 	bound(unbound) // it has its own blobs
+	leftOver := unbind(open())
+	leftOver.Repo("app", ecr.Mutable)
+	leftOver.Leave("of a push that was not finished", true)
+	bound(leftOver) // it is in use, though it has no blobs
 }
 
 // What a database that was set back does not know stays for a while: it may be set
