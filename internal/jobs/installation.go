@@ -102,10 +102,15 @@ func (j *Jobs) CheckInstallation(ctx context.Context) error {
 // when the store has a blob of the database.
 func (j *Jobs) mayBind(ctx context.Context, id string) (proven bool, err error) {
 	var blobs []meta.Blob
-	uploads := 0
+	uploads, empty := 0, true
 	err = j.cfg.Gate.System("installation").Read(ctx, opInstallation, func(ctx context.Context, rd *gate.View) (err error) {
 		if blobs, err = rd.ListBlobs(ctx, "", bindSample); err == nil {
 			uploads, err = rd.CountUploads(ctx, "")
+		}
+		if err == nil {
+			var repos []meta.Repository
+			repos, err = rd.AllRepositories(ctx, 0, 1)
+			empty = len(repos) == 0
 		}
 		return err
 	})
@@ -126,7 +131,7 @@ func (j *Jobs) mayBind(ctx context.Context, id string) (proven bool, err error) 
 		return false, fmt.Errorf("the database has blobs, and the blob store with installation id %s has none of the first %d: "+
 			"start with the database and the blob store that were used together", id, len(blobs))
 	}
-	if uploads > 0 {
+	if uploads > 0 || !empty { // what the store has may be left over
 		return false, nil
 	}
 	for f, err := range j.cfg.Blobs.List(ctx) {

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -31,9 +32,21 @@ func TestAnotherInstallation(t *testing.T) {
 		}
 		return w
 	}
-	unbind := func(w *testkit.World) *testkit.World { // as databases from before are
+	unbind := func(w *testkit.World) *testkit.World { // it knows no blob store, as databases from before
 		err := w.Meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-			return tx.Retention().PutJobState(ctx, "installation", []byte("{}"))
+			state, err := tx.Retention().JobState(ctx, "installation")
+			if err != nil {
+				return err
+			}
+			var known map[string]string
+			if err := json.Unmarshal(state, &known); err != nil {
+				return err
+			}
+			delete(known, "blobs")
+			if state, err = json.Marshal(known); err != nil {
+				return err
+			}
+			return tx.Retention().PutJobState(ctx, "installation", state)
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -86,6 +99,10 @@ func TestAnotherInstallation(t *testing.T) {
 		t.Errorf("CheckInstallation = %v, want it to name the other database", err)
 	}
 	bound(first)
+	leftOver := unbind(open())
+	leftOver.Repo("app", ecr.Mutable)
+	leftOver.Leave("of a push that was not finished", true)
+	bound(leftOver) // it is in use, though it has no blobs
 }
 
 // What a database that was set back does not know stays for a while: it may be set

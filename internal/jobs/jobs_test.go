@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,18 +16,26 @@ import (
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
-// brokenOnce panics at the first listing.
+// brokenOnce panics at the first listing of uploads.
 type brokenOnce struct {
 	meta.Store
-	broken bool
+	broken atomic.Bool
 }
 
 func (b *brokenOnce) View(ctx context.Context, fn func(context.Context, meta.Reader) error) error {
-	if !b.broken {
-		b.broken = true
+	return b.Store.View(ctx, func(ctx context.Context, r meta.Reader) error { return fn(ctx, brokenReader{r, b}) })
+}
+
+type brokenReader struct {
+	meta.Reader
+	b *brokenOnce
+}
+
+func (r brokenReader) ListUploads(ctx context.Context, before time.Time, limit int) ([]meta.Upload, error) {
+	if r.b.broken.CompareAndSwap(false, true) {
 		panic("the first time")
 	}
-	return b.Store.View(ctx, fn)
+	return r.Reader.ListUploads(ctx, before, limit)
 }
 
 // The jobs continue after one of them failed, and stop when told to.

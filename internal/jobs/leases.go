@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -53,7 +54,7 @@ func (j *Jobs) lead(ctx context.Context, job job, now bool) (removed Removed, ra
 	case ctx.Err() != nil:
 		result.Error = "the server was stopped"
 	case err != nil:
-		result.Error = err.Error()
+		result.Error = text(err)
 	}
 	ended := system.Change(context.WithoutCancel(ctx), opLease, func(ctx context.Context, tx *gate.Tx) error {
 		return tx.Retention().EndJob(ctx, job.name, token, result)
@@ -62,6 +63,18 @@ func (j *Jobs) lead(ctx context.Context, job job, now bool) (removed Removed, ra
 		ended = errLost
 	}
 	return removed, true, errors.Join(err, ended)
+}
+
+// maxErrorText bounds what is kept of an error, in bytes.
+const maxErrorText = 4 << 10
+
+// text is the text of err as every database takes it: short, valid UTF-8 without NUL.
+func text(err error) string {
+	s := strings.ReplaceAll(err.Error(), "\x00", "\uFFFD")
+	if len(s) > maxErrorText {
+		s = s[:maxErrorText-len("...")] + "..."
+	}
+	return strings.ToValidUTF8(s, "")
 }
 
 // keep renews a lease until stop is called. The context it returns ends when the

@@ -127,6 +127,22 @@ func TestJobTakenOver(t *testing.T) {
 	})
 }
 
+// What a job failed with is kept, whatever is in its text.
+func TestErrorTexts(t *testing.T) {
+	onBoth(t, func(t *testing.T, one, _ *testkit.World) {
+		_, ran, err := one.Jobs.Lead(t.Context(), "work", true, func(context.Context) (jobs.Removed, error) {
+			return jobs.Removed{}, errors.New("a\x00b \xff " + strings.Repeat("\u00e9", 1<<20))
+		})
+		if !ran || err == nil || strings.Contains(err.Error(), "ending") {
+			t.Errorf("%t, %.200v", ran, err)
+		}
+		l := listed(t, one)
+		if got := l.Last.Error; l.Held || !strings.HasPrefix(got, "a\ufffdb  \u00e9\u00e9") || !strings.HasSuffix(got, "\u00e9...") || len(got) > 4<<10 {
+			t.Errorf("held %t, %d bytes: %.40q", l.Held, len(got), got)
+		}
+	})
+}
+
 // Lifecycle runs are spread over the processes, each repository once.
 func TestLifecycleRunsAreSpread(t *testing.T) {
 	onBoth(t, func(t *testing.T, one, two *testkit.World) {

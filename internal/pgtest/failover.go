@@ -59,7 +59,8 @@ func (p *Pair) FailOver() {
 	if err := p.primary.kill(); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := p.standby.admin("SELECT pg_promote(true, 60)"); err != nil {
+	// Without a true result it was not promoted in time.
+	if err := p.standby.admin("DO $$ BEGIN IF NOT pg_promote(true, 120) THEN RAISE 'the standby was not promoted in time'; END IF; END $$"); err != nil {
 		p.t.Fatal(err)
 	}
 }

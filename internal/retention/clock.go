@@ -133,25 +133,42 @@ func (r reading) jump(since reading) time.Duration {
 	return r.image.Sub(since.image) - (r.passed - since.passed) - (r.offset - since.offset)
 }
 
-// look notes a reading and returns the jump since the last one. first is set
-// when there was none in this process.
-func (w *clockWatch) look(r reading) (jump time.Duration, first bool) {
+// peek returns the jump since the reading that was noted last. first is set when
+// there was none in this process.
+func (w *clockWatch) peek(r reading) (jump time.Duration, first bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.known {
 		jump = r.jump(w.last)
 	}
-	first = !w.known
+	return jump, !w.known
+}
+
+// note notes a reading.
+func (w *clockWatch) note(r reading) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.last, w.known = r, true
-	return jump, first
 }
 
 // Codes of clock findings.
 const (
-	FindingClockAhead = "clock-ahead"
-	FindingClockBack  = "clock-back"
-	FindingDowntime   = "downtime"
+	FindingClockAhead   = "clock-ahead"
+	FindingClockBack    = "clock-back"
+	FindingClockDiffers = "clock-differs"
+	FindingDowntime     = "downtime"
 )
+
+// judgeDifference says why a process has to wait whose clock is not that of the
+// database; nil when it need not.
+func judgeDifference(now reading, database time.Time) *RunFinding {
+	away := now.image.Add(-now.offset).Sub(database)
+	if away <= maxJump && away >= -maxBackJump {
+		return nil
+	}
+	return &RunFinding{FindingClockDiffers, fmt.Sprintf("the clock of this server differs by %s from the clock of the database, %s: scheduled lifecycle runs of this server wait until both agree",
+		away.Round(time.Second), database.Format(time.RFC3339))}
+}
 
 // judgeClock says why scheduled runs have to wait; nil when they need not.
 // ranAt is the image time of the last scheduled run of any process, zero for

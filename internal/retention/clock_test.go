@@ -1,12 +1,15 @@
 package retention_test
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
@@ -128,6 +131,130 @@ func TestClockJumps(t *testing.T) {
 			}
 			want("")
 			steps(t, m, want)
+		})
+	}
+}
+
+// What is queued waits as scheduled runs do, in a process that runs only what is
+// queued too.
+func TestQueuedRunsWait(t *testing.T) {
+	m := &machine{World: testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})}
+	m.restart()
+	m.to = m.Repo("app", ecr.Mutable)
+	setRules(m.World, m.to, oldUntagged)
+	if code := m.scheduled(); code != "" {
+		t.Fatal(code)
+	}
+	old := func() {
+		m.pushed++
+		body := m.Image(m.to, string(rune('a'+m.pushed)))
+		m.Advance(-1000 * testkit.Day)
+		m.MustPut(m.to, body)
+		m.Advance(1000 * testkit.Day)
+	}
+	queue := func() {
+		t.Helper()
+		err := m.Meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+			repo, err := tx.Repository(ctx, m.to.In, m.to.Name)
+			if err != nil {
+				return err
+			}
+			return tx.Retention().QueueLifecycle(ctx, []meta.RepositoryID{repo.ID})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	queued := func(when, code string, repositories int) {
+		t.Helper()
+		sweep, err := m.Retention.RunQueuedLifecycle(t.Context())
+		got := ""
+		if f := sweep.Findings[""]; len(f) > 0 {
+			got = f[0].Code
+		}
+		if err != nil || got != code || sweep.Repositories != repositories || sweep.Expired != repositories {
+			t.Fatalf("%s: %+v, %v, want finding %q and %d repositories", when, sweep, err, code, repositories)
+		}
+	}
+	old()
+	queue()
+	m.Advance(25 * time.Hour)
+	queued("after a jump", retention.FindingClockAhead, 0)
+	m.restart()
+	queued("after a restart", retention.FindingDowntime, 0)
+	m.Advance(-26 * time.Hour)
+	queued("on another clock", retention.FindingClockBack, 0)
+	m.Advance(time.Hour)
+	queued("on the right clock", "", 1)
+
+	old()
+	queue()
+	m.Advance(30 * testkit.Day)
+	m.restart()
+	if code := m.scheduled(); code != retention.FindingDowntime {
+		t.Fatalf("down for long: %q", code)
+	}
+	queued("down for long", retention.FindingDowntime, 0)
+	m.hours(1)
+	if code := m.scheduled(); code != "" {
+		t.Fatal(code)
+	}
+
+	old()
+	queue()
+	m.Advance(25 * time.Hour)
+	if code := m.scheduled(); code != retention.FindingClockAhead {
+		t.Fatalf("after a jump: %q", code)
+	}
+	queue()
+	queued("queued before the registry had to wait", "", 0)
+	runPolicy(m.World, m.to, retention.RunOptions{})
+	old()
+	queued("a task that ended", "", 0)
+	queue()
+	queued("after a run by hand", "", 1)
+}
+
+// A repository whose run is under way in this process is passed over.
+func TestRunUnderWay(t *testing.T) {
+	w := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+	busy, free := w.Repo("busy", ecr.Mutable), w.Repo("free", ecr.Mutable)
+	setRules(w, busy, oldUntagged)
+	setRules(w, free, oldUntagged)
+	callOff := w.Retention.Occupy(busy)
+	if sweep, err := w.Retention.RunAllLifecycle(t.Context()); err != nil || sweep.Repositories != 1 {
+		t.Errorf("%+v, %v, want one of the two repositories", sweep, err)
+	}
+	callOff()
+	if sweep, err := w.Retention.RunQueuedLifecycle(t.Context()); err != nil || sweep.Repositories != 0 {
+		t.Errorf("taken again at once: %+v, %v", sweep, err)
+	}
+}
+
+// Where processes share a database, one with another clock than the database's waits.
+func TestClockOfTheDatabase(t *testing.T) {
+	for name, tt := range map[string]struct {
+		off, offset time.Duration
+		waits       bool
+	}{
+		"right":             {},
+		"an hour ahead":     {off: time.Hour},
+		"two days ahead":    {off: 48 * time.Hour, waits: true},
+		"an hour back":      {off: -time.Hour, waits: true},
+		"a moved clock":     {offset: 48 * time.Hour},
+		"moved, and behind": {off: -48 * time.Hour, offset: 48 * time.Hour, waits: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
+			clock := retention.NewTestClock(func() time.Time { return time.Now().Add(tt.off) })
+			clock.Advance(tt.offset)
+			s := retention.New(retention.Config{Gate: w.Gate, Blobs: w.Blobs, Now: clock.Now, TestClock: clock, DatabaseClock: true, Log: slog.New(slog.DiscardHandler)})
+			for name, run := range map[string]func(context.Context) (retention.LifecycleSweep, error){"scheduled": s.RunAllLifecycle, "queued": s.RunQueuedLifecycle} {
+				sweep, err := run(t.Context())
+				if f := sweep.Findings[""]; err != nil || (len(f) == 1 && f[0].Code == retention.FindingClockDiffers) != tt.waits || len(f) > 1 {
+					t.Errorf("%s: %+v, %v", name, sweep, err)
+				}
+			}
 		})
 	}
 }

@@ -39,6 +39,10 @@ type Config struct {
 	// Passed is the time that has passed since some moment, whatever the
 	// clocks are set to; without it jumps of the image clock go unnoticed.
 	Passed func() time.Duration
+	// DatabaseClock has scheduled runs wait while the image clock, without the offset
+	// of a test clock, is far from the database's: for a database that several
+	// processes use.
+	DatabaseClock bool
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }

@@ -37,6 +37,8 @@ type lifecycleState struct {
 	Offset time.Duration `json:"offset,omitzero"`
 	// Hold keeps scheduled runs waiting.
 	Hold *clockHold `json:"hold,omitzero"`
+	// Downtime keeps what is queued waiting until the next scheduled run.
+	Downtime *RunFinding `json:"downtime,omitzero"`
 }
 
 // clockHold is a jump of the image clock that someone has to confirm.
@@ -60,7 +62,7 @@ func (s *Service) RunAllLifecycle(ctx context.Context) (LifecycleSweep, error) {
 		sweep.Findings[""] = []RunFinding{*wait}
 		s.cfg.Log.WarnContext(ctx, "lifecycle runs wait", "finding", wait.Code, "why", wait.Message)
 	}
-	if wait != nil && wait.Code == FindingDowntime {
+	if wait != nil && (wait.Code == FindingDowntime || wait.Code == FindingClockDiffers) {
 		return sweep, nil
 	}
 	if err := s.queueLifecycle(ctx, state); err != nil {
@@ -70,9 +72,19 @@ func (s *Service) RunAllLifecycle(ctx context.Context) (LifecycleSweep, error) {
 }
 
 // RunQueuedLifecycle runs the lifecycle policies that RunAllLifecycle queued, of this
-// process or of another, and that nobody else has taken.
+// process or of another, and that nobody else has taken. It waits, and reports why,
+// while the image clock of this process is in doubt.
 func (s *Service) RunQueuedLifecycle(ctx context.Context) (LifecycleSweep, error) {
 	sweep := LifecycleSweep{Findings: map[string][]RunFinding{}}
+	wait, err := s.peekAtClock(ctx)
+	if err != nil {
+		return sweep, fmt.Errorf("looking at the clock: %w", err)
+	}
+	if wait != nil {
+		sweep.Findings[""] = []RunFinding{*wait}
+		s.cfg.Log.WarnContext(ctx, "queued lifecycle runs wait", "finding", wait.Code, "why", wait.Message)
+		return sweep, nil
+	}
 	return sweep, s.runQueued(ctx, &sweep)
 }
 
@@ -117,17 +129,22 @@ const (
 )
 
 // runQueued runs what is queued, until nothing is left that this process may take.
+// What was queued before its registry had to wait is not run.
 func (s *Service) runQueued(ctx context.Context, sweep *LifecycleSweep) error {
 	var failed []error
 	for ctx.Err() == nil {
 		var (
-			task meta.LifecycleTask
-			ok   bool
+			task  meta.LifecycleTask
+			ok    bool
+			state lifecycleState
 		)
 		queue := s.cfg.Gate.System("lifecycle")
 		err := queue.Change(ctx, opSweep, func(ctx context.Context, tx *gate.Tx) (err error) {
-			task, ok, err = tx.Retention().TakeLifecycle(ctx, taskTime)
-			return err
+			state = lifecycleState{}
+			if task, ok, err = tx.Retention().TakeLifecycle(ctx, taskTime); err != nil || !ok {
+				return err
+			}
+			return job(ctx, tx.Retention(), lifecycleJob, &state)
 		})
 		if err != nil {
 			return errors.Join(append(failed, fmt.Errorf("taking a lifecycle run from the queue: %w", err))...)
@@ -136,7 +153,10 @@ func (s *Service) runQueued(ctx context.Context, sweep *LifecycleSweep) error {
 			break
 		}
 		at := task.Repository.Registry.Repo(task.Repository.Name)
-		if at.In.Account != "" { // its deletion has not begun
+		if _, busy := s.running.Load(at.ARN()); busy {
+			continue // a run that takes longer than taskTime, or one by hand; it is looked at again later
+		}
+		if at.In.Account != "" && !state.holds(at.In) { // its deletion has not begun
 			if err := s.sweepOne(ctx, at, sweep); err != nil {
 				failed = append(failed, fmt.Errorf("lifecycle run of %s: %w", at.ARN(), err))
 			}
@@ -187,32 +207,87 @@ func (s *Service) sweepOne(ctx context.Context, at ecr.Repo, sweep *LifecycleSwe
 // lookAtClock notes the time of a scheduled run, and says what keeps it
 // waiting: with state.Hold until someone confirms, otherwise this once.
 func (s *Service) lookAtClock(ctx context.Context) (state lifecycleState, wait *RunFinding, err error) {
-	now := reading{image: s.cfg.Now()}
-	if s.cfg.TestClock != nil {
-		now.offset = s.cfg.TestClock.Offset()
-	}
+	now := s.readClocks()
 	var jump time.Duration
 	first := false
 	if s.cfg.Passed != nil {
-		now.passed = s.cfg.Passed()
-		jump, first = s.watch.look(now)
+		jump, first = s.watch.peek(now)
 	}
 	err = s.cfg.Gate.System("lifecycle").Change(ctx, opSweep, func(ctx context.Context, tx *gate.Tx) error {
 		state = lifecycleState{}
+		if wait, err = s.compareClocks(ctx, tx.Retention(), now); err != nil || wait != nil {
+			return err
+		}
 		if err := job(ctx, tx.Retention(), lifecycleJob, &state); err != nil {
 			return err
 		}
-		wait = judgeClock(now, jump, first, state.RanAt, state.Offset)
+		wait, state.Downtime = judgeClock(now, jump, first, state.RanAt, state.Offset), nil
 		switch {
-		case wait != nil && wait.Code != FindingDowntime:
+		case wait != nil && wait.Code == FindingDowntime:
+			state.Downtime = wait
+		case wait != nil:
 			state.Hold = &clockHold{Finding: *wait}
-		case wait == nil && state.Hold != nil:
+		case state.Hold != nil:
 			wait = &state.Hold.Finding
 		}
 		state.RanAt, state.Offset = now.image, now.offset
 		return putJob(ctx, tx.Retention(), lifecycleJob, state)
 	})
+	if err == nil && (wait == nil || wait.Code != FindingClockDiffers) {
+		s.watch.note(now)
+	}
 	return state, wait, err
+}
+
+// peekAtClock says what keeps this process from running what is queued. It notes
+// nothing, so that the next scheduled run sees a jump too. state.Hold is not its
+// concern: that is looked at with each task.
+func (s *Service) peekAtClock(ctx context.Context) (wait *RunFinding, err error) {
+	now := s.readClocks()
+	var jump time.Duration
+	first := false
+	if s.cfg.Passed != nil {
+		jump, first = s.watch.peek(now)
+	}
+	err = s.cfg.Gate.System("lifecycle").Read(ctx, opSweep, func(ctx context.Context, rd *gate.View) error {
+		var state lifecycleState
+		if wait, err = s.compareClocks(ctx, rd.Retention(), now); err != nil || wait != nil {
+			return err
+		}
+		if err := job(ctx, rd.Retention(), lifecycleJob, &state); err != nil {
+			return err
+		}
+		if wait = judgeClock(now, jump, first, state.RanAt, state.Offset); wait == nil {
+			wait = state.Downtime
+		}
+		return nil
+	})
+	return wait, err
+}
+
+// readClocks reads the clocks of this process.
+func (s *Service) readClocks() reading {
+	now := reading{image: s.cfg.Now()}
+	if s.cfg.TestClock != nil {
+		now.offset = s.cfg.TestClock.Offset()
+	}
+	if s.cfg.Passed != nil {
+		now.passed = s.cfg.Passed()
+	}
+	return now
+}
+
+// compareClocks says how far the image clock is from the database's clock, where
+// that is another machine's; nil when it is near enough.
+func (s *Service) compareClocks(ctx context.Context, r meta.JobReader, now reading) (*RunFinding, error) {
+	if !s.cfg.DatabaseClock {
+		return nil, nil
+	}
+	database, err := r.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return judgeDifference(now, database), nil
 }
 
 // holds reports whether scheduled runs of a registry wait.

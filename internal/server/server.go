@@ -210,8 +210,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	passed := func() time.Duration { return time.Since(began) }
 	s.retention = retention.New(retention.Config{
 		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
-		Dialect:     lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI},
-		RecycleTime: or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
+		DatabaseClock: !cfg.Meta.OneProcess(),
+		Dialect:       lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI},
+		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,

@@ -429,10 +429,12 @@ type UploadWriter interface {
 	InsertUpload(ctx context.Context, u Upload) error
 	// ClaimUpload claims an upload of repo for d, and returns it with its new Claim.
 	// While another claim holds, ok is false, and its next renewal says that the
-	// upload is wanted. ErrNotFound.
+	// upload is wanted. A claim that ends more than twice d ahead counts as over: the
+	// database's clock was set back since. ErrNotFound.
 	ClaimUpload(ctx context.Context, repo RepositoryID, id UploadID, d time.Duration) (u Upload, ok bool, err error)
 	// RenewUpload makes the claim hold for d from now, and reports whether another
-	// request waits for it. ErrNotFound; ErrConflict when it is not the last one.
+	// request waits for it. ErrNotFound; ErrConflict when it is not the last one, or
+	// was released or ended.
 	RenewUpload(ctx context.Context, id UploadID, claim int64, d time.Duration) (wanted bool, err error)
 	// ReleaseUpload ends the claim, if it is still the last one.
 	ReleaseUpload(ctx context.Context, id UploadID, claim int64) error

@@ -301,7 +301,9 @@ type JobWriter interface {
 	// PutJobState replaces what is kept under name: a small JSON text.
 	PutJobState(ctx context.Context, name string, state []byte) error
 	// TakeJob begins a job on these terms. ok is false while another process does
-	// it, or when it is not due. Each token is greater than those before.
+	// it, or when it is not due. Each token is greater than those before. A lease that
+	// ends more than twice t.For ahead counts as over, and a beginning in the future as
+	// long ago: the database's clock was set back since.
 	TakeJob(ctx context.Context, t JobTerms) (token int64, ok bool, err error)
 	// RenewJob makes the lease hold for d from now, and notes the progress.
 	// ErrConflict when it is not the last one.
@@ -313,7 +315,8 @@ type JobWriter interface {
 	// that is queued already. Repositories that are gone are passed over.
 	QueueLifecycle(ctx context.Context, repos []RepositoryID) error
 	// TakeLifecycle takes, for d, the repository that is queued for longest and not
-	// taken by another process. ok is false when there is none.
+	// taken by another process. ok is false when there is none. A task that is taken
+	// for more than twice d from now counts as not taken, as with TakeJob.
 	TakeLifecycle(ctx context.Context, d time.Duration) (task LifecycleTask, ok bool, err error)
 	// EndLifecycle removes a task from the queue, unless it was taken again.
 	EndLifecycle(ctx context.Context, task LifecycleTask) error

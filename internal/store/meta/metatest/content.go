@@ -278,6 +278,14 @@ func claims(t *testing.T, a, b meta.Store) {
 	})
 	later.Claimed = false // advancing ends it
 	diff(t, later, stored())
+	err := b.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+		_, err := tx.RenewUpload(ctx, u.ID, second.Claim, time.Hour)
+		return err
+	})
+	if !errors.Is(err, meta.ErrConflict) {
+		t.Errorf("a renewal that comes after the claim has ended: %v, want ErrConflict", err)
+	}
+	diff(t, later, stored())
 	third, ok := claim(a, time.Hour)
 	if !ok {
 		t.Fatal("no claim after one that ended")
@@ -287,7 +295,15 @@ func claims(t *testing.T, a, b meta.Store) {
 	if !ok {
 		t.Fatal("no claim after one that was released")
 	}
-	update(t, b, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUpload(ctx, u.ID, fourth.Claim) })
+	renew(b, fourth.Claim, 24*time.Hour) // as on a clock that was set back since
+	fifth, ok := claim(a, time.Hour)
+	if !ok || fifth.Claim <= fourth.Claim {
+		t.Fatalf("a claim after one that ends further ahead than claims last: %+v, %t", fifth, ok)
+	}
+	if got, ok := claim(b, time.Hour); ok {
+		t.Fatalf("two claims at once: %+v", got)
+	}
+	update(t, b, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteUpload(ctx, u.ID, fifth.Claim) })
 	for name, gone := range map[string]func(ctx context.Context, tx meta.Tx) error{
 		"claim": func(ctx context.Context, tx meta.Tx) error {
 			_, _, err := tx.ClaimUpload(ctx, repo, u.ID, time.Hour)
@@ -302,7 +318,7 @@ func claims(t *testing.T, a, b meta.Store) {
 			return err
 		},
 		"renew": func(ctx context.Context, tx meta.Tx) error {
-			_, err := tx.RenewUpload(ctx, u.ID, fourth.Claim, time.Hour)
+			_, err := tx.RenewUpload(ctx, u.ID, fifth.Claim, time.Hour)
 			return err
 		},
 	} {

@@ -73,6 +73,25 @@ func leaseJobs(t *testing.T, a, b meta.Store) {
 	if !ok || fourth <= third {
 		t.Fatalf("a lease after one that is over: %d, %t", fourth, ok)
 	}
+	update(t, b, func(ctx context.Context, tx meta.Tx) error { // as on a clock that was set back since
+		return tx.Retention().RenewJob(ctx, "work", fourth, 24*time.Hour, 0)
+	})
+	fifth, ok := take(a, meta.JobTerms{Holder: "a", For: time.Hour})
+	if !ok || fifth <= fourth {
+		t.Fatalf("a lease after one that ends further ahead than leases last: %d, %t", fifth, ok)
+	}
+	update(t, a, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().EndJob(ctx, "work", fifth, result) })
+	sixth, ok := take(b, meta.JobTerms{Holder: "b", For: time.Hour, Every: time.Hour, Now: true})
+	if !ok {
+		t.Fatal("a job that ended is not begun")
+	}
+	update(t, b, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().EndJob(ctx, "work", sixth, result) })
+	if _, ok := take(a, meta.JobTerms{Holder: "a", For: time.Hour, Every: time.Hour}); ok {
+		t.Error("the job is begun before it is due")
+	}
+	if _, ok := take(a, meta.JobTerms{Holder: "a", For: time.Hour, Every: time.Microsecond}); !ok {
+		t.Error("a shorter interval waits for the end of the longer one before it")
+	}
 	for name, old := range map[string]func(ctx context.Context, tx meta.Tx) error{
 		"check": func(ctx context.Context, tx meta.Tx) error { return tx.Retention().CheckJob(ctx, "work", third) },
 		"renew": func(ctx context.Context, tx meta.Tx) error {
@@ -174,6 +193,16 @@ func queueLifecycles(t *testing.T, a, b meta.Store) {
 		t.Errorf("taken again: %+v", again)
 	}
 	queue(repos[0])
+	if task, ok := must(a, time.Hour); ok {
+		t.Errorf("%+v is taken by two", task)
+	}
+	end(b, again)
+	queue(repos[0])
+	must(a, 24*time.Hour) // as on a clock that was set back since
+	again, ok = must(b, time.Hour)
+	if !ok {
+		t.Fatal("a task that was taken for longer than tasks last is not taken")
+	}
 	if task, ok := must(a, time.Hour); ok {
 		t.Errorf("%+v is taken by two", task)
 	}

@@ -45,9 +45,9 @@ func TestFailover(t *testing.T) {
 // until repeats what fails while the servers change.
 func until(t *testing.T, do func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	for {
+	for ; ; time.Sleep(20 * time.Millisecond) {
 		err := do()
 		switch {
 		case err == nil:

@@ -150,7 +150,10 @@ func dialect() sqlstore.Dialect {
 }
 
 const (
-	beginSerializable = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; " + noScans
+	beginSerializable = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; " + noScans + endIdle
+	// endIdle: a process that was stopped within a transaction must not keep its locks
+	// from all others. Longer than TransactionTimeout.
+	endIdle = "SET LOCAL idle_in_transaction_session_timeout = '35s'; "
 	// noScans: a sequential scan of a small table would put the whole of it at stake:
 	// whoever writes another row of it collides. Index scans read, and so guard, only
 	// what they need.
@@ -178,7 +181,9 @@ func lockSchema(ctx context.Context, db *sql.DB) (func() error, error) {
 			return nil, err
 		}
 		locked := false
-		_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
+		_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0; "+
+			// Only the end of its machine ends it then: that is noticed within a minute.
+			"SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3")
 		if err == nil {
 			err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(schemaLock)).Scan(&locked)
 		}

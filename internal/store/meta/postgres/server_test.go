@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,6 +212,25 @@ func TestSynchronousCommit(t *testing.T) {
 		err = errors.Join(err, conn.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&got), conn.Close(t.Context()))
 		if err != nil || got != want {
 			t.Errorf("%s became %s, %v; want %s", setting, got, err, want)
+		}
+	}
+}
+
+// A process that is stopped within a transaction keeps its locks from others for a
+// bounded time, whatever the server is set to.
+func TestIdleInTransaction(t *testing.T) {
+	url := pgtest.Start(t)
+	closeStore(t, mustOpen(t, url)) // for its tables
+	for _, begin := range slices.Concat(dialect().BeginWrite, dialect().BeginAlone) {
+		conn, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Exec(t.Context(), begin)
+		var got string
+		err = errors.Join(err, conn.QueryRow(t.Context(), "SHOW idle_in_transaction_session_timeout").Scan(&got), conn.Close(t.Context()))
+		if err != nil || got != "35s" {
+			t.Errorf("%s: a time-out of %s, %v", begin, got, err)
 		}
 	}
 }

@@ -120,8 +120,9 @@ func makeQueries(d *Dialect) queries {
 		uploadKeys:   `SELECT key FROM uploads WHERE ` + d.In("key", 1) + ` ORDER BY key`,
 		selectUpload: `SELECT ` + uploadColumns(d.Now) + `FROM uploads `,
 		claimUpload: `UPDATE uploads SET claim = claim + 1, claimed_until = ` + d.Now + ` + $3, wanted = FALSE
-			WHERE id = $1 AND repository_id = $2 AND claimed_until <= ` + d.Now + ` RETURNING ` + uploadColumns(d.Now),
-		renewUpload: `UPDATE uploads SET claimed_until = ` + d.Now + ` + $3 WHERE id = $1 AND claim = $2 RETURNING wanted`,
+			WHERE id = $1 AND repository_id = $2 AND ` + over("claimed_until", d.Now, "$3") + ` RETURNING ` + uploadColumns(d.Now),
+		renewUpload: `UPDATE uploads SET claimed_until = ` + d.Now + ` + $3
+			WHERE id = $1 AND claim = $2 AND claimed_until <> 0 RETURNING wanted`,
 		noteOrphans: `INSERT INTO orphans (key, since, seen) SELECT o.value, ` + d.Now + `, ` + d.Now + ` FROM ` + d.Rows("o", 1) + ` WHERE TRUE
 			ON CONFLICT (key) DO UPDATE SET seen = excluded.seen`,
 		dueOrphans: `SELECT key FROM orphans WHERE ` + d.In("key", 1) + ` AND since <= ` + d.Now + ` - $2 ORDER BY key`,
@@ -132,14 +133,15 @@ func makeQueries(d *Dialect) queries {
 			VALUES ($1, $2, 1, ` + d.Now + ` + $3, ` + d.Now + ` + $4, ` + d.Now + `, 0, 0, 0, 0, '')
 			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = job_leases.token + 1, until = excluded.until,
 			due_at = excluded.due_at, began_at = excluded.began_at, progress = 0
-			WHERE (job_leases.until <= ` + d.Now + ` OR $6 <> 0) AND (job_leases.due_at <= ` + d.Now + ` OR $5 <> 0) RETURNING token`,
+			WHERE (` + over("job_leases.until", d.Now, "$3") + ` OR $6 <> 0)
+			AND (job_leases.began_at + $4 <= ` + d.Now + ` OR job_leases.began_at > ` + d.Now + ` OR $5 <> 0) RETURNING token`,
 		renewJob: `UPDATE job_leases SET until = ` + d.Now + ` + $3, progress = $4 WHERE name = $1 AND token = $2`,
 		endJob: `UPDATE job_leases SET until = 0, ended_at = ` + d.Now + `, removed = $3, size_bytes = $4, error = $5
 			WHERE name = $1 AND token = $2`,
 		queueLifecycle: `INSERT INTO lifecycle_queue (repository_id, due_at, until, token)
 			SELECT id, ` + d.Now + `, 0, 0 FROM repositories WHERE id = $1 AND account <> '' ON CONFLICT DO NOTHING`,
 		takeLifecycle: `UPDATE lifecycle_queue SET until = ` + d.Now + ` + $1, token = token + 1 WHERE repository_id = (
-			SELECT q.repository_id FROM lifecycle_queue q WHERE q.until <= ` + d.Now + `
+			SELECT q.repository_id FROM lifecycle_queue q WHERE ` + over("q.until", d.Now, "$1") + `
 			ORDER BY q.due_at, q.repository_id LIMIT 1 ` + d.SkipLocked + `) RETURNING repository_id, token`,
 		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
 			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
@@ -160,6 +162,14 @@ func makeQueries(d *Dialect) queries {
 		deleteManifests: `DELETE FROM manifests WHERE repository_id = $1 AND ` + d.In("digest", 2) + `
 			AND EXISTS (SELECT 1 FROM deleted_repositories WHERE repository_id = $1)`,
 	}
+}
+
+// over is a condition: the time column until is over, or so far ahead of what lasting
+// allows that the clock was set back since. What a wrong clock took would stay taken
+// until then otherwise. Twice lasting, so that small steps of the clock take nothing
+// from those who have it.
+func over(until, now, lasting string) string {
+	return "(" + until + " <= " + now + " OR " + until + " > " + now + " + " + lasting + " + " + lasting + ")"
 }
 
 // list collects the rows of a query.
