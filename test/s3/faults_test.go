@@ -295,13 +295,7 @@ func TestSeek(t *testing.T) {
 func TestWithoutChecksums(t *testing.T) {
 	bucket := newBucket(t)
 	proxy := faults.Start(t, gateway.addr)
-	proxy.Change(func(h http.Header) {
-		for name := range h {
-			if strings.HasPrefix(name, "X-Amz-Checksum-") {
-				delete(h, name)
-			}
-		}
-	})
+	proxy.Change(dropChecksums)
 	cfg := config(bucket)
 	cfg.Endpoint = proxy.URL
 	s := open(t, cfg)
@@ -360,6 +354,26 @@ func TestStall(t *testing.T) {
 	commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
 	if !happened() {
 		t.Error("the store did not stall")
+	}
+	for name, match := range map[string]func(*http.Request) bool{
+		"CreateMultipartUpload": func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Query().Has("uploads") },
+		"ListObjectsV2":         func(r *http.Request) bool { return r.URL.Query().Has("list-type") },
+	} {
+		happened := proxy.Next(faults.BodyStall, match)
+		b, key := content(1, 9*mib), blob.NewKey()
+		commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
+		for _, err := range s.List(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if !happened() {
+			t.Errorf("%s did not stall", name)
+		}
+	}
+	proxy.Next(faults.BodyStall, func(r *http.Request) bool { return r.Method == http.MethodGet })
+	if _, err := s3.Open(t.Context(), cfg); !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("Open of a store that stops in the middle of the marker: %v, want ErrUnavailable", err)
 	}
 	for _, fault := range []faults.Fault{faults.Stall, faults.BodyStall} {
 		happened := proxy.Next(fault, func(r *http.Request) bool { return r.Method == http.MethodGet })

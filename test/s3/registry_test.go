@@ -2,7 +2,9 @@ package s3
 
 import (
 	"bytes"
+	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,5 +144,57 @@ func TestPartsRemoved(t *testing.T) {
 			_, err = w.UploadOffset(t.Context(), to, id)
 			testkit.WantCode(t, err, ecr.CodeUploadNotFound, "does not exist")
 		})
+	}
+}
+
+// Of a store without checksums, a client that goes away does not stop the reading of
+// a blob: the next one need not wait for it.
+func TestReadingOutlivesItsClient(t *testing.T) {
+	proxy := faults.Start(t, gateway.addr)
+	proxy.Change(dropChecksums)
+	cfg := config(newBucket(t))
+	cfg.Endpoint = proxy.URL
+	settings := testkit.Keeping(0, 0, 0)
+	settings.Blobs = open(t, cfg)
+	w := testkit.Open(t, settings)
+	to, layer := w.Repo("app", ecr.Mutable), content(1, 9*mib)
+	d := w.Blob(to, layer)
+	w.Restart() // a new process
+
+	ctx, cancel := context.WithCancel(t.Context())
+	proxy.Pick(func(r *http.Request) faults.Fault {
+		if isGetBlob(r) && r.Header.Get("Range") != "" {
+			cancel()
+		}
+		return faults.None
+	})
+	if _, file, err := w.OpenBlob(ctx, to, d); err == nil {
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if ctx.Err() == nil {
+		t.Fatal("the blob was not read")
+	}
+	proxy.Pick(nil)
+	before := proxy.Forwarded.Load()
+	_, file, err := w.OpenBlob(t.Context(), to, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.ReadAll(file); !bytes.Equal(got, layer) {
+		t.Errorf("pulled %d bytes", len(got))
+	}
+	if n := proxy.Forwarded.Load() - before; n != 1 {
+		t.Errorf("%d requests to pull a blob that was read before, want 1", n)
+	}
+}
+
+// dropChecksums makes a store one that keeps no checksums.
+func dropChecksums(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") {
+			delete(h, name)
+		}
 	}
 }
