@@ -61,6 +61,9 @@ func newClient(ctx context.Context, cfg *Config) (*s3.Client, func(*s3.Options),
 			})
 		}),
 		config.WithLogger(logging.Nop{}),
+		// A URL for clients is valid no longer than the credentials that signed it:
+		// they are renewed while they last longer than that.
+		config.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 2 * redirectMax }),
 		// Whoever does not need a checksum may not know it; ours are computed here.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
