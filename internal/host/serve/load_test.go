@@ -101,6 +101,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"no secret", one + "database: {url_file: DIR/none}", "serve.yaml:3:22: database.url_file: open DIR/none"},
 		{"an empty secret", one + "database: {url_file: DIR/empty}", "database.url_file: DIR/empty is empty"},
 		{"no bucket", one + "storage: {s3: {region: a}}", "storage.s3.bucket: required"},
+		{"little memory for a store", one + "storage: {s3: {bucket: b, memory: 64MiB}}", "storage.s3.memory: \"64MiB\": want a size of at least 128MiB"},
 		{"half a key of a store", one + "storage: {s3: {bucket: b, access_key_id: a}}", "access_key_id and secret_access_key belong together"},
 		{"no master key", one + "master_key_file: DIR/none", "serve.yaml:3:18: master_key_file: DIR/none does not exist, and serve never makes one: restore it if there is data already, else write one with `kontor admin master-key new DIR/none`"},
 		{"not a master key", one + "master_key_file: DIR/empty", "1 bytes, want 32"},
@@ -231,7 +232,7 @@ func TestSchema(t *testing.T) {
 	for _, text := range []string{
 		one,
 		one + "listen: localhost:0\nexternal_url: https://a.example\ninsecure_http: true\ndrain: 15s\ngrace: 5m\naudit: off\nlimits: {requests: 100, blob-bytes: 10GiB}\nrecycle_days: 0\nlog: none\ntls: null",
-		one + "trusted_proxies: [10.0.0.0/8]\nproxy_protocol: true\nadministrator_file: DIR/administrator\nmaster_key_file: DIR/master.key\nstorage: {s3: {bucket: b, path_style: true}}\ndatabase: {url: \"postgres:///a\"}",
+		one + "trusted_proxies: [10.0.0.0/8]\nproxy_protocol: true\nadministrator_file: DIR/administrator\nmaster_key_file: DIR/master.key\nstorage: {s3: {bucket: b, path_style: true, memory: 1GiB}}\ndatabase: {url: \"postgres:///a\"}",
 		one + "unknown: 1", one + "drain: [1]", one + "external_url: a", one + "audit: some", "registries: [{account: \"1\", region: a}]\ndata: DIR", "data: DIR\nregistries: [{region: us-east-2}]",
 	} {
 		v, errs := lang.Parse(lang.Source{Name: "serve.yaml", Data: []byte(strings.ReplaceAll(text, "DIR", dir))})
