@@ -143,7 +143,7 @@ func TestEnvironment(t *testing.T) {
 	dir := folder(t)
 	write(t, filepath.Join(dir, "url"), "postgres:///from-a-file\n")
 	c, err := load(dir, one+"drain: 1s\ntls: {cert: nowhere, key: nowhere}\nstorage: {s3: {bucket: b, region: eu-west-1}}", "KONTOR_DRAIN=2s", "KONTOR_LISTEN=localhost:0",
-		"KONTOR_DATABASE_URL_FILE=DIR/url", "KONTOR_STORAGE_S3_BUCKET=other", "KONTOR_STORAGE_S3_PATH_STYLE=true",
+		"KONTOR_DATABASE_URL_FILE=DIR/url", "KONTOR_STORAGE_S3_BUCKET=other", "KONTOR_STORAGE_S3_PATH_STYLE=true", "KONTOR_STORAGE_S3_MEMORY=1GiB",
 		"KONTOR_TLS_CERT=DIR/administrator", "KONTOR_TLS_KEY=DIR/administrator", "KONTOR_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
 		"KONTOR_LIMITS=requests=7,blob-bytes=1GiB", `KONTOR_REGISTRIES=[{"account": "333333333333", "region": "eu-west-1", "hosts": ["a.example"]}]`)
 	if err != nil {
@@ -151,7 +151,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	s := c.Settings
 	got := fmt.Sprintln(c.Host.Server.Drain, s.Listen, s.Database.URL, *s.Storage.S3, c.Host.Server.TrustedProxies, c.Host.Server.Limits.Requests, c.Host.Server.Limits.BlobBytes, s.Registries)
-	want := "2s localhost:0 postgres:///from-a-file {other eu-west-1  true      false } [10.0.0.0/8 fd00::/8] 7 1073741824 [{333333333333 eu-west-1 oci [a.example]  }]\n"
+	want := "2s localhost:0 postgres:///from-a-file {other eu-west-1  true      false  1GiB} [10.0.0.0/8 fd00::/8] 7 1073741824 [{333333333333 eu-west-1 oci [a.example]  }]\n"
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
