@@ -192,7 +192,16 @@ func (m *claim) notStored(ctx context.Context, op gate.Operation, w blob.Writer,
 	if errors.Is(err, blob.ErrUnavailable) {
 		return errors.Join(spaceError(err), leave(ctx, w))
 	}
-	return errors.Join(spaceError(err), m.abandon(ctx, op, w))
+	return errors.Join(storeError(m.upload, err), m.abandon(ctx, op, w))
+}
+
+// notEnded ends a request whose writer could not be ended. An upload that the store
+// has lost goes; what it still has of it is left to the sweep of orphans.
+func (m *claim) notEnded(ctx context.Context, op gate.Operation, err error) error {
+	if lost(err) {
+		return errors.Join(storeError(m.upload, err), m.drop(ctx, op))
+	}
+	return spaceError(err)
 }
 
 // abandon ends an upload that cannot go on, with what was received. Where the

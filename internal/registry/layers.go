@@ -146,8 +146,12 @@ func (c *Caller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobI
 
 // openBlob opens b, or what has come in its place.
 func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b meta.Blob) (meta.Blob, blob.File, error) {
-	d := b.Digest
-	f, err := c.r.cfg.Blobs.Open(ctx, b.Key)
+	d, opening := b.Digest, ctx
+	if !c.r.verified() {
+		// Stores read with the context of Open, and verify outlives the client.
+		opening = context.WithoutCancel(ctx)
+	}
+	f, err := c.r.cfg.Blobs.Open(opening, b.Key)
 	if errors.Is(err, blob.ErrNotFound) {
 		// It may have been collected since, and even come again under another
 		// key. Rows go before files, so a row that is still there settles it.
@@ -157,7 +161,7 @@ func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b
 		}
 		if now.Key != b.Key {
 			b = now
-			f, err = c.r.cfg.Blobs.Open(ctx, b.Key)
+			f, err = c.r.cfg.Blobs.Open(opening, b.Key)
 		}
 	}
 	if err != nil {

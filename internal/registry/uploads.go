@@ -120,13 +120,24 @@ func (r *Registry) openClaimed(ctx context.Context, u meta.Upload, from int64) (
 		return nil, ecr.Errorf(ecr.CodeInvalidLayerPart, "First byte of the layer part is %d instead of %d", from, u.Progress.Offset)
 	}
 	w, err := r.cfg.Blobs.Append(ctx, u.Key, u.Progress)
-	switch {
-	case errors.Is(err, blob.ErrNotFound):
-		return nil, &ecr.Error{Code: ecr.CodeUploadNotFound, Message: "The upload with id '" + string(u.ID) + "' was lost; start another", Err: err}
-	case err != nil:
-		return nil, spaceError(err)
+	if err != nil {
+		return nil, storeError(u, err)
 	}
 	return w, nil
+}
+
+// lost reports whether the store has lost content of an upload, so that it cannot go
+// on.
+func lost(err error) bool {
+	return errors.Is(err, blob.ErrNotFound) && !errors.Is(err, blob.ErrUnavailable)
+}
+
+// storeError says that u was lost, and what spaceError says.
+func storeError(u meta.Upload, err error) error {
+	if lost(err) {
+		return &ecr.Error{Code: ecr.CodeUploadNotFound, Message: "The upload with id '" + string(u.ID) + "' was lost; start another", Err: err}
+	}
+	return spaceError(err)
 }
 
 // outcome tells whose fault it was that a body was not received whole.
@@ -171,7 +182,7 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	n := w.Offset() - from
 	p, err := w.Suspend(ctx)
 	if err != nil {
-		return spaceError(err)
+		return mine.notEnded(ctx, op, err)
 	}
 	if n == 0 || errors.Is(broken, errTakenOver) {
 		return nil
@@ -235,7 +246,7 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 		return BlobInfo{}, errors.Join(wrong, mine.drop(ctx, opCompleteUpload))
 	}
 	if err != nil {
-		return BlobInfo{}, spaceError(err)
+		return BlobInfo{}, mine.notEnded(ctx, opCompleteUpload, err)
 	}
 	return c.link(ctx, at, mine, digest, size)
 }

@@ -536,6 +536,12 @@ func (l *Limits) Set(name, value string) error {
 	return fmt.Errorf("%s is not a limit: want one of %s", name, strings.Join(LimitNames(), ", "))
 }
 
+// ParseSize reads a size in bytes above 0, such as 100, 64MiB or 10GiB.
+func ParseSize(s string) (int64, bool) {
+	n, ok := parseNumber(s, true)
+	return n, ok && n > 0
+}
+
 func parseNumber(s string, size bool) (int64, bool) {
 	if s == "none" {
 		return -1, true

@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io"
@@ -294,13 +295,7 @@ func TestSeek(t *testing.T) {
 func TestWithoutChecksums(t *testing.T) {
 	bucket := newBucket(t)
 	proxy := faults.Start(t, gateway.addr)
-	proxy.Change(func(h http.Header) {
-		for name := range h {
-			if strings.HasPrefix(name, "X-Amz-Checksum-") {
-				delete(h, name)
-			}
-		}
-	})
+	proxy.Change(dropChecksums)
 	cfg := config(bucket)
 	cfg.Endpoint = proxy.URL
 	s := open(t, cfg)
@@ -360,11 +355,135 @@ func TestStall(t *testing.T) {
 	if !happened() {
 		t.Error("the store did not stall")
 	}
+	for name, match := range map[string]func(*http.Request) bool{
+		"CreateMultipartUpload": func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Query().Has("uploads") },
+		"ListObjectsV2":         func(r *http.Request) bool { return r.URL.Query().Has("list-type") },
+	} {
+		happened := proxy.Next(faults.BodyStall, match)
+		b, key := content(1, 9*mib), blob.NewKey()
+		commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
+		for _, err := range s.List(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if !happened() {
+			t.Errorf("%s did not stall", name)
+		}
+	}
+	proxy.Next(faults.BodyStall, func(r *http.Request) bool { return r.Method == http.MethodGet })
+	if _, err := s3.Open(t.Context(), cfg); !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("Open of a store that stops in the middle of the marker: %v, want ErrUnavailable", err)
+	}
 	for _, fault := range []faults.Fault{faults.Stall, faults.BodyStall} {
 		happened := proxy.Next(fault, func(r *http.Request) bool { return r.Method == http.MethodGet })
 		wantContent(t, s, key, b)
 		if !happened() {
 			t.Errorf("fault %d did not happen", fault)
 		}
+	}
+}
+
+// digest512 is the sha512 of b.
+func digest512(b []byte) ecr.Digest {
+	return ecr.Digest(fmt.Sprintf("sha512:%x", sha512.Sum512(b)))
+}
+
+func isGetBlob(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/")
+}
+
+// The content is stored, and cannot be read for its sha512: it stays, and committing
+// again finds it.
+func TestDigestNotReadable(t *testing.T) {
+	bucket := newBucket(t)
+	proxy := faults.Start(t, gateway.addr)
+	cfg := config(bucket)
+	cfg.Endpoint, cfg.Attempts = proxy.URL, 1
+	s := open(t, cfg)
+	b, key := content(1, 9*mib), blob.NewKey()
+	p := suspend(t, appendTo(t, s, key, blob.Progress{}, b))
+	happened := proxy.Next(faults.SlowDown, isGetBlob)
+	if d, err := appendTo(t, s, key, p, nil).Commit(t.Context(), digest512(b)); !errors.Is(err, blob.ErrUnavailable) || !happened() {
+		t.Errorf("Commit: %q, %v, want ErrUnavailable", d, err)
+	}
+	wantContent(t, s, key, b)
+	if d, err := appendTo(t, s, key, p, nil).Commit(t.Context(), digest512(b)); err != nil || d != digest512(b) {
+		t.Errorf("committing again: %q, %v", d, err)
+	}
+	wantObjects(t, bucket, "registry/blobs/"+string(key[:2])+"/"+string(key))
+}
+
+// A replica with a wrong sha512 does not remove what another one has committed; its
+// own content it does.
+func TestWrongDigestOfAnothersContent(t *testing.T) {
+	bucket := newBucket(t)
+	b, key := content(1, 9*mib), blob.NewKey()
+	p := suspend(t, appendTo(t, open(t, config(bucket)), key, blob.Progress{}, b))
+	other := appendTo(t, open(t, config(bucket)), key, p, nil)
+	commit(t, appendTo(t, open(t, config(bucket)), key, p, nil), b)
+	wrong := digest512([]byte("other"))
+	if _, err := other.Commit(t.Context(), wrong); !errors.Is(err, blob.ErrDigestMismatch) {
+		t.Errorf("Commit: %v, want ErrDigestMismatch", err)
+	}
+	wantContent(t, open(t, config(bucket)), key, b)
+	if _, err := appendTo(t, open(t, config(bucket)), blob.NewKey(), blob.Progress{}, b).Commit(t.Context(), wrong); !errors.Is(err, blob.ErrDigestMismatch) {
+		t.Errorf("Commit: %v, want ErrDigestMismatch", err)
+	}
+	wantObjects(t, bucket, "registry/blobs/"+string(key[:2])+"/"+string(key))
+}
+
+// isConditional finds the requests that ask that there is no object yet.
+func isConditional(r *http.Request) bool { return r.Header.Get("If-None-Match") != "" }
+
+// A store that does not know If-None-Match is asked again without.
+func TestWithoutConditions(t *testing.T) {
+	for _, size := range []int{1000, 9 * mib} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			proxy := faults.Start(t, gateway.addr)
+			proxy.Pick(func(r *http.Request) faults.Fault {
+				if isConditional(r) {
+					return faults.NotImplemented
+				}
+				return faults.None
+			})
+			bucket := newBucket(t)
+			cfg := config(bucket)
+			cfg.Endpoint = proxy.URL
+			open(t, cfg) // makes the marker
+			s := open(t, cfg)
+			b, key := content(1, size), blob.NewKey()
+			commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
+			wantContent(t, s, key, b)
+			wantObjects(t, bucket, "registry/blobs/"+string(key[:2])+"/"+string(key))
+		})
+	}
+}
+
+// The store refuses a commit because of another one that is under way and fails: that
+// is no loss, and committing again succeeds.
+func TestConflictOfConditions(t *testing.T) {
+	for _, c := range []struct {
+		size  int
+		match func(*http.Request) bool
+	}{{1000, isPut}, {9 * mib, isComplete}} {
+		t.Run(fmt.Sprint(c.size), func(t *testing.T) {
+			proxy := faults.Start(t, gateway.addr)
+			cfg := config(newBucket(t))
+			cfg.Endpoint, cfg.Attempts = proxy.URL, 1
+			happened := proxy.Next(faults.Conflict, isConditional)
+			if _, err := s3.Open(t.Context(), cfg); !errors.Is(err, blob.ErrUnavailable) || !happened() {
+				t.Errorf("Open: %v, want ErrUnavailable", err)
+			}
+			s := open(t, cfg)
+			b, key := content(1, c.size), blob.NewKey()
+			p := suspend(t, appendTo(t, s, key, blob.Progress{}, b))
+			happened = proxy.Next(faults.Conflict, c.match)
+			if _, err := appendTo(t, s, key, p, nil).Commit(t.Context(), ecr.DigestOf(b)); !errors.Is(err, blob.ErrUnavailable) || !happened() {
+				t.Errorf("Commit: %v, want ErrUnavailable", err)
+			}
+			commit(t, appendTo(t, s, key, p, nil), b)
+			wantContent(t, s, key, b)
+		})
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/s3"
+	"github.com/kontor-registry/kontor/internal/testkit/faults"
 )
 
 // checks are the outcomes of a probe by their names.
@@ -292,4 +293,17 @@ func TestProbeCommand(t *testing.T) {
 	if out := run(2, args...); !strings.Contains(out, "--bucket") {
 		t.Error(out)
 	}
+}
+
+// Of a probe whose parts are refused, no multipart upload is left.
+func TestProbeThatFails(t *testing.T) {
+	bucket := newBucket(t)
+	proxy := faults.Start(t, gateway.addr)
+	cfg := config(bucket)
+	cfg.Endpoint, cfg.Attempts = proxy.URL, 1
+	happened := proxy.Next(faults.SlowDown, func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == "2" })
+	if _, by := checks(t, cfg); by["multipart"].Status != report.StorageFailed || !happened() {
+		t.Errorf("%+v", by["multipart"])
+	}
+	wantObjects(t, bucket)
 }

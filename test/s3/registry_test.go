@@ -2,12 +2,17 @@ package s3
 
 import (
 	"bytes"
+	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/testkit/faults"
 )
@@ -94,4 +99,102 @@ func TestRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantObjects(t, bucket)
+}
+
+// The bucket's rule removes the parts of an upload: the client learns that it was
+// lost, whatever it does next, and it is gone.
+func TestPartsRemoved(t *testing.T) {
+	layer := content(1, 18*mib)
+	for name, next := range map[string]func(w *testkit.World, to ecr.Repo, id meta.UploadID) error{
+		"append": func(w *testkit.World, to ecr.Repo, id meta.UploadID) error {
+			_, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer[9*mib:]))
+			return err
+		},
+		"append until a part is whole": func(w *testkit.World, to ecr.Repo, id meta.UploadID) error {
+			_, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer[9*mib:16*mib]))
+			return err
+		},
+		"complete": func(w *testkit.World, to ecr.Repo, id meta.UploadID) error {
+			_, err := w.CompleteUpload(t.Context(), to, id, -1, nil, ecr.DigestOf(layer[:9*mib]))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bucket := newBucket(t)
+			settings := testkit.Keeping(0, 0, 0)
+			settings.Blobs = open(t, config(bucket))
+			w := testkit.Open(t, settings)
+			to := w.Repo("app", ecr.Mutable)
+			id, err := w.StartUpload(t.Context(), to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer[:9*mib])); err != nil {
+				t.Fatal(err)
+			}
+			out, err := client().ListMultipartUploads(t.Context(), &awss3.ListMultipartUploadsInput{Bucket: &bucket})
+			if err != nil || len(out.Uploads) != 1 {
+				t.Fatalf("%d multipart uploads, %v", len(out.Uploads), err)
+			}
+			u := out.Uploads[0]
+			if _, err := client().AbortMultipartUpload(t.Context(), &awss3.AbortMultipartUploadInput{Bucket: &bucket, Key: u.Key, UploadId: u.UploadId}); err != nil {
+				t.Fatal(err)
+			}
+			testkit.WantCode(t, next(w, to, id), ecr.CodeUploadNotFound, "was lost; start another")
+			_, err = w.UploadOffset(t.Context(), to, id)
+			testkit.WantCode(t, err, ecr.CodeUploadNotFound, "does not exist")
+		})
+	}
+}
+
+// Of a store without checksums, a client that goes away does not stop the reading of
+// a blob: the next one need not wait for it.
+func TestReadingOutlivesItsClient(t *testing.T) {
+	proxy := faults.Start(t, gateway.addr)
+	proxy.Change(dropChecksums)
+	cfg := config(newBucket(t))
+	cfg.Endpoint = proxy.URL
+	settings := testkit.Keeping(0, 0, 0)
+	settings.Blobs = open(t, cfg)
+	w := testkit.Open(t, settings)
+	to, layer := w.Repo("app", ecr.Mutable), content(1, 9*mib)
+	d := w.Blob(to, layer)
+	w.Restart() // a new process
+
+	ctx, cancel := context.WithCancel(t.Context())
+	proxy.Pick(func(r *http.Request) faults.Fault {
+		if isGetBlob(r) && r.Header.Get("Range") != "" {
+			cancel()
+		}
+		return faults.None
+	})
+	if _, file, err := w.OpenBlob(ctx, to, d); err == nil {
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if ctx.Err() == nil {
+		t.Fatal("the blob was not read")
+	}
+	proxy.Pick(nil)
+	before := proxy.Forwarded.Load()
+	_, file, err := w.OpenBlob(t.Context(), to, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.ReadAll(file); !bytes.Equal(got, layer) {
+		t.Errorf("pulled %d bytes", len(got))
+	}
+	if n := proxy.Forwarded.Load() - before; n != 1 {
+		t.Errorf("%d requests to pull a blob that was read before, want 1", n)
+	}
+}
+
+// dropChecksums makes a store one that keeps no checksums.
+func dropChecksums(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") {
+			delete(h, name)
+		}
+	}
 }

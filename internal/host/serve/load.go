@@ -24,6 +24,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/blob/s3"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
 )
 
@@ -38,6 +40,7 @@ type Config struct {
 	identities declared.File
 	// administrators are the keys of administrator_file, by account.
 	administrators map[ecr.AccountID]identity.Credentials
+	uploadMemory   int64 // bytes; 0 for the store's default
 }
 
 // Load reads a file, nil for none, and the environment over it, and checks them.
@@ -102,13 +105,13 @@ func (c *Config) secrets(d *decoder) {
 	}
 	db := &c.Settings.Database
 	read("database.url", &db.URL, db.URLFile)
-	if s3 := c.Settings.Storage.S3; s3 != nil {
-		read("storage.s3.access_key_id", &s3.AccessKeyID, s3.AccessKeyIDFile)
-		read("storage.s3.secret_access_key", &s3.SecretAccessKey, s3.SecretAccessKeyFile)
-		if (s3.AccessKeyID == "") != (s3.SecretAccessKey == "") && len(d.errs) == 0 {
+	if x := c.Settings.Storage.S3; x != nil {
+		read("storage.s3.access_key_id", &x.AccessKeyID, x.AccessKeyIDFile)
+		read("storage.s3.secret_access_key", &x.SecretAccessKey, x.SecretAccessKeyFile)
+		if (x.AccessKeyID == "") != (x.SecretAccessKey == "") && len(d.errs) == 0 {
 			d.wrong("storage.s3", "access_key_id and secret_access_key belong together: give both, or none")
 		}
-		if s3.Bucket == "" {
+		if x.Bucket == "" {
 			d.wrong("storage.s3", "bucket is required")
 		}
 	}
@@ -309,6 +312,13 @@ func (c *Config) server(d *decoder) {
 		if err := to.Limits.Set(name, s.Limits[name]); err != nil {
 			d.wrong("limits."+name, "%s", strings.TrimPrefix(err.Error(), name+": "))
 		}
+	}
+	if x := s.Storage.S3; x != nil && x.Memory != "" {
+		n, ok := server.ParseSize(x.Memory)
+		if !ok || n < s3.LeastMemory {
+			d.wrong("storage.s3.memory", "%q: want a size of at least 128MiB, such as 256MiB or 1GiB", x.Memory)
+		}
+		c.uploadMemory = n
 	}
 	duration := func(way string, text Duration) time.Duration {
 		if text == "" {

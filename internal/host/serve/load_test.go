@@ -101,6 +101,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"no secret", one + "database: {url_file: DIR/none}", "serve.yaml:3:22: database.url_file: open DIR/none"},
 		{"an empty secret", one + "database: {url_file: DIR/empty}", "database.url_file: DIR/empty is empty"},
 		{"no bucket", one + "storage: {s3: {region: a}}", "storage.s3.bucket: required"},
+		{"little memory for a store", one + "storage: {s3: {bucket: b, memory: 64MiB}}", "storage.s3.memory: \"64MiB\": want a size of at least 128MiB"},
 		{"half a key of a store", one + "storage: {s3: {bucket: b, access_key_id: a}}", "access_key_id and secret_access_key belong together"},
 		{"no master key", one + "master_key_file: DIR/none", "serve.yaml:3:18: master_key_file: DIR/none does not exist, and serve never makes one: restore it if there is data already, else write one with `kontor admin master-key new DIR/none`"},
 		{"not a master key", one + "master_key_file: DIR/empty", "1 bytes, want 32"},
@@ -142,7 +143,7 @@ func TestEnvironment(t *testing.T) {
 	dir := folder(t)
 	write(t, filepath.Join(dir, "url"), "postgres:///from-a-file\n")
 	c, err := load(dir, one+"drain: 1s\ntls: {cert: nowhere, key: nowhere}\nstorage: {s3: {bucket: b, region: eu-west-1}}", "KONTOR_DRAIN=2s", "KONTOR_LISTEN=localhost:0",
-		"KONTOR_DATABASE_URL_FILE=DIR/url", "KONTOR_STORAGE_S3_BUCKET=other", "KONTOR_STORAGE_S3_PATH_STYLE=true",
+		"KONTOR_DATABASE_URL_FILE=DIR/url", "KONTOR_STORAGE_S3_BUCKET=other", "KONTOR_STORAGE_S3_PATH_STYLE=true", "KONTOR_STORAGE_S3_MEMORY=1GiB",
 		"KONTOR_TLS_CERT=DIR/administrator", "KONTOR_TLS_KEY=DIR/administrator", "KONTOR_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
 		"KONTOR_LIMITS=requests=7,blob-bytes=1GiB", `KONTOR_REGISTRIES=[{"account": "333333333333", "region": "eu-west-1", "hosts": ["a.example"]}]`)
 	if err != nil {
@@ -150,7 +151,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	s := c.Settings
 	got := fmt.Sprintln(c.Host.Server.Drain, s.Listen, s.Database.URL, *s.Storage.S3, c.Host.Server.TrustedProxies, c.Host.Server.Limits.Requests, c.Host.Server.Limits.BlobBytes, s.Registries)
-	want := "2s localhost:0 postgres:///from-a-file {other eu-west-1  true      false } [10.0.0.0/8 fd00::/8] 7 1073741824 [{333333333333 eu-west-1 oci [a.example]  }]\n"
+	want := "2s localhost:0 postgres:///from-a-file {other eu-west-1  true      false  1GiB} [10.0.0.0/8 fd00::/8] 7 1073741824 [{333333333333 eu-west-1 oci [a.example]  }]\n"
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -231,7 +232,7 @@ func TestSchema(t *testing.T) {
 	for _, text := range []string{
 		one,
 		one + "listen: localhost:0\nexternal_url: https://a.example\ninsecure_http: true\ndrain: 15s\ngrace: 5m\naudit: off\nlimits: {requests: 100, blob-bytes: 10GiB}\nrecycle_days: 0\nlog: none\ntls: null",
-		one + "trusted_proxies: [10.0.0.0/8]\nproxy_protocol: true\nadministrator_file: DIR/administrator\nmaster_key_file: DIR/master.key\nstorage: {s3: {bucket: b, path_style: true}}\ndatabase: {url: \"postgres:///a\"}",
+		one + "trusted_proxies: [10.0.0.0/8]\nproxy_protocol: true\nadministrator_file: DIR/administrator\nmaster_key_file: DIR/master.key\nstorage: {s3: {bucket: b, path_style: true, memory: 1GiB}}\ndatabase: {url: \"postgres:///a\"}",
 		one + "unknown: 1", one + "drain: [1]", one + "external_url: a", one + "audit: some", "registries: [{account: \"1\", region: a}]\ndata: DIR", "data: DIR\nregistries: [{region: us-east-2}]",
 	} {
 		v, errs := lang.Parse(lang.Source{Name: "serve.yaml", Data: []byte(strings.ReplaceAll(text, "DIR", dir))})

@@ -74,7 +74,7 @@ func (c *Config) open(ctx context.Context, folder func(context.Context, string, 
 	if x := c.Settings.Storage.S3; x != nil {
 		given.Blobs, err = s3.Open(ctx, s3.Config{
 			Bucket: x.Bucket, Region: cmp.Or(x.Region, "us-east-1"), Endpoint: x.Endpoint, PublicEndpoint: x.PublicEndpoint, PathStyle: x.PathStyle,
-			Prefix: x.Prefix, AccessKeyID: x.AccessKeyID, SecretAccessKey: x.SecretAccessKey, Redirect: x.Redirect, Log: c.Host.Server.Log,
+			Prefix: x.Prefix, AccessKeyID: x.AccessKeyID, SecretAccessKey: x.SecretAccessKey, Redirect: x.Redirect, MemoryBytes: c.uploadMemory, Log: c.Host.Server.Log,
 		})
 		if err != nil {
 			return s, err

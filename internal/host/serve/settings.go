@@ -77,6 +77,7 @@ type S3 struct {
 	SecretAccessKeyFile string `field:"secret_access_key_file" about:"file that holds secret_access_key"`
 	Redirect            bool   `field:"redirect" default:"false" about:"let clients fetch blobs from the store itself, by URLs that are valid for some minutes"`
 	PublicEndpoint      string `field:"public_endpoint" form:"url" default:"endpoint" about:"URL by which clients reach the store, for redirect"`
+	Memory              string `field:"memory" default:"256MiB" about:"memory for the buffers of all uploads together, at least 128MiB"`
 }
 
 // TLS is a certificate.

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -25,7 +26,9 @@ type Fault int
 // requests, and forwards nothing. Stall forwards nothing and does not answer, until
 // the client gives up. BodyCut breaks the connection in the middle of the answer's
 // body, BodyStall sends no more there until the client gives up. RequestLost breaks
-// the connection and forwards nothing.
+// the connection and forwards nothing. NotImplemented and Conflict answer as stores do
+// that do not know If-None-Match, or while another such write is under way, and
+// forward nothing.
 const (
 	None Fault = iota
 	AnswerLost
@@ -34,7 +37,19 @@ const (
 	BodyCut
 	Stall
 	BodyStall
+	NotImplemented
+	Conflict
 )
+
+// answers are those of the faults that are one.
+var answers = map[Fault]struct {
+	status        int
+	code, message string
+}{
+	SlowDown:       {http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate."},
+	NotImplemented: {http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not implemented."},
+	Conflict:       {http.StatusConflict, "ConditionalRequestConflict", "The conditional request cannot succeed due to a conflicting operation."},
+}
 
 // Proxy is a server that forwards to another.
 type Proxy struct {
@@ -122,12 +137,13 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	fault := p.fault(r)
-	switch fault {
-	case SlowDown:
+	if a, ok := answers[fault]; ok {
 		w.Header().Set("Content-Type", "application/xml")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`)
+		w.WriteHeader(a.status)
+		_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, a.code, a.message)
 		return
+	}
+	switch fault {
 	case Stall:
 		p.stall(r)
 	case RequestLost:

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -60,6 +61,9 @@ func newClient(ctx context.Context, cfg *Config) (*s3.Client, func(*s3.Options),
 			})
 		}),
 		config.WithLogger(logging.Nop{}),
+		// A URL for clients is valid no longer than the credentials that signed it:
+		// they are renewed while they last longer than that.
+		config.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 2 * redirectMax }),
 		// Whoever does not need a checksum may not know it; ours are computed here.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
@@ -77,7 +81,7 @@ func newClient(ctx context.Context, cfg *Config) (*s3.Client, func(*s3.Options),
 	}
 	unsigned := cfg.PayloadSigning == PayloadNever || cfg.PayloadSigning == "" && !strings.HasPrefix(cfg.Endpoint, "http://")
 	client := s3.NewFromConfig(loaded, func(o *s3.Options) {
-		o.UsePathStyle = cfg.PathStyle
+		o.UsePathStyle, o.HTTPClient = cfg.PathStyle, patient{loaded.HTTPClient, cfg.AnswerTimeout}
 		if cfg.Endpoint != "" {
 			o.BaseEndpoint = &cfg.Endpoint
 		}
@@ -85,8 +89,56 @@ func newClient(ctx context.Context, cfg *Config) (*s3.Client, func(*s3.Options),
 			o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 		}
 	})
-	slow := transport(completeTimeout)
+	slow := patient{transport(completeTimeout), completeTimeout}
 	return client, func(o *s3.Options) { o.HTTPClient = slow }, nil
+}
+
+// patient waits only so long for each piece of an answer's body. The client that it
+// wraps bounds the wait for the answer's beginning.
+type patient struct {
+	aws.HTTPClient
+	within time.Duration
+}
+
+func (c patient) Do(r *http.Request) (*http.Response, error) {
+	ctx, stop := context.WithCancelCause(r.Context())
+	res, err := c.HTTPClient.Do(r.WithContext(ctx))
+	if err != nil {
+		stop(nil)
+		return res, err
+	}
+	timer := time.AfterFunc(c.within, func() { stop(errStalled) })
+	timer.Stop()
+	res.Body = &patientBody{ReadCloser: res.Body, ctx: ctx, stop: stop, timer: timer, within: c.within}
+	return res, nil
+}
+
+// errStalled: the store began an answer, and sent no more of it.
+var errStalled = errors.New("the store stopped in the middle of its answer")
+
+type patientBody struct {
+	io.ReadCloser
+	ctx    context.Context // of the request
+	stop   context.CancelCauseFunc
+	timer  *time.Timer // stops the request when a Read takes too long
+	within time.Duration
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.within)
+	n, err := b.ReadCloser.Read(p)
+	b.timer.Stop()
+	if err != nil && errors.Is(context.Cause(b.ctx), errStalled) {
+		err = errStalled
+	}
+	return n, err
+}
+
+func (b *patientBody) Close() error {
+	b.timer.Stop()
+	err := b.ReadCloser.Close()
+	b.stop(nil)
+	return err
 }
 
 // credentials returns those of c; nil when it has none.

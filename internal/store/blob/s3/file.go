@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -56,22 +55,17 @@ type file struct {
 // body is the body of an answer, read up to at.
 type body struct {
 	io.ReadCloser
-	at     int64
-	stop   context.CancelFunc // ends the request
-	timer  *time.Timer        // stops it when a Read takes too long
-	within time.Duration
+	at   int64
+	stop context.CancelFunc // ends the request
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	b.timer.Reset(b.within)
 	n, err := b.ReadCloser.Read(p)
-	b.timer.Stop()
 	b.at += int64(n)
 	return n, err
 }
 
 func (b *body) Close() error {
-	b.timer.Stop()
 	err := b.ReadCloser.Close()
 	b.stop()
 	return err
@@ -132,10 +126,7 @@ func (f *file) get(ctx context.Context, off, n int64) (*body, *s3.GetObjectOutpu
 		}
 		return nil, nil, f.s.failed("s3:GetObject", f.name, err)
 	}
-	within := f.s.cfg.AnswerTimeout
-	timer := time.AfterFunc(within, stop)
-	timer.Stop()
-	b := &body{ReadCloser: out.Body, at: off, stop: stop, timer: timer, within: within}
+	b := &body{ReadCloser: out.Body, at: off, stop: stop}
 	if n >= 0 && aws.ToInt64(out.ContentLength) != n {
 		return nil, nil, errors.Join(fmt.Errorf("object %q in bucket %q: asked for %d bytes from byte %d, the store answers with %d", f.name, f.s.cfg.Bucket, n, off, aws.ToInt64(out.ContentLength)), b.Close())
 	}

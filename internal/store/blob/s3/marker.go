@@ -48,7 +48,9 @@ func (s *Store) open(ctx context.Context) error {
 		if err := s.makeMarker(ctx); err != nil {
 			return err
 		}
-		m, err = s.readMarker(ctx)
+		if m, err = s.readMarker(ctx); errors.Is(err, blob.ErrNotFound) {
+			err = fmt.Errorf("%w: another process is making %q, try again: %w", blob.ErrUnavailable, s.prefix+markerName, err)
+		}
 	}
 	if err != nil {
 		return err
@@ -104,11 +106,11 @@ func (s *Store) makeMarker(ctx context.Context) error {
 	}
 	name := s.prefix + markerName
 	in := &s3.PutObjectInput{
-		Bucket: &s.cfg.Bucket, Key: &name, Body: bytes.NewReader(b), ContentType: aws.String("application/json"),
+		Bucket: &s.cfg.Bucket, Key: &name, ContentType: aws.String("application/json"),
 		ChecksumCRC64NVME: aws.String(encodeCRC(crcOf(b))),
 	}
 	err = s.once(true, func(condition *string) error {
-		in.IfNoneMatch = condition
+		in.IfNoneMatch, in.Body = condition, bytes.NewReader(b)
 		_, err := s.client.PutObject(ctx, in)
 		return err
 	})
@@ -119,9 +121,13 @@ func (s *Store) makeMarker(ctx context.Context) error {
 }
 
 // exists reports whether a conditional write was refused because the object is
-// there. S3 answers 409 while another such write is under way.
-func exists(err error) bool {
-	return status(err) == http.StatusPreconditionFailed || status(err) == http.StatusConflict && code(err) == "ConditionalRequestConflict"
+// there, or is being written.
+func exists(err error) bool { return status(err) == http.StatusPreconditionFailed || conflict(err) }
+
+// conflict reports whether a conditional write was refused because another one was
+// under way, which may have failed since.
+func conflict(err error) bool {
+	return status(err) == http.StatusConflict && code(err) == "ConditionalRequestConflict"
 }
 
 // Installation implements blob.Installed.

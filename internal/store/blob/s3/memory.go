@@ -30,8 +30,8 @@ func partSize(n int) int {
 	return maxPart
 }
 
-// leastMemory is the least budget: the largest part, and as much for all others.
-const leastMemory = 2 * maxPart
+// LeastMemory is the least Config.MemoryBytes: the largest part, and as much for all others.
+const LeastMemory = 2 * maxPart
 
 // memory is the buffers of all uploads. A writer has one for parts and takes a
 // second only where there is room; while it has one it waits for no other. Before

@@ -190,6 +190,13 @@ func (p *prober) multipart() {
 	if p.failed(check, "s3:PutObject", name, err) {
 		return
 	}
+	completed := false
+	defer func() {
+		if !completed {
+			// The checks have said what is wrong; the bucket's rule removes what stays.
+			_, _ = p.s.client.AbortMultipartUpload(context.WithoutCancel(p.ctx), &s3.AbortMultipartUploadInput{Bucket: &p.s.cfg.Bucket, Key: &name, UploadId: up.UploadId})
+		}
+	}()
 	var parts []types.CompletedPart
 	for i, b := range [][]byte{content[:basePart], content[basePart:]} {
 		n := aws.Int32(int32(i + 1)) // 1 and 2
@@ -220,12 +227,14 @@ func (p *prober) multipart() {
 	other := slices.Clone(parts)
 	other[0].ETag = aws.String(`"` + strings.Repeat("0", 32) + `"`)
 	if complete(other) == nil {
+		completed = true
 		p.add(check, report.StorageFailed, "the store completes an upload with a part that was not listed: blobs could be wrong")
 		return
 	}
 	if p.failed(check, "s3:PutObject", name, complete(parts)) {
 		return
 	}
+	completed = true
 	head, err := p.s.client.HeadObject(p.ctx, &s3.HeadObjectInput{Bucket: &p.s.cfg.Bucket, Key: &name}, withChecksum)
 	switch {
 	case p.failed(check, "s3:GetObject", name, err):

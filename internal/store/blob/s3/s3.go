@@ -171,8 +171,8 @@ func (c *Config) check() error {
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = 256 << 20
 	}
-	if c.MemoryBytes < leastMemory {
-		return fmt.Errorf("%d bytes for buffers of uploads are too few: at least %d", c.MemoryBytes, leastMemory)
+	if c.MemoryBytes < LeastMemory {
+		return fmt.Errorf("%d bytes for buffers of uploads are too few: at least %d", c.MemoryBytes, LeastMemory)
 	}
 	switch {
 	case c.InlineBytes == 0:

@@ -293,13 +293,13 @@ func (s *Store) put(ctx context.Context, name string, b []byte, crc uint64, once
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	in := &s3.PutObjectInput{
-		Bucket: &s.cfg.Bucket, Key: &name, Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))), ContentType: aws.String(contentType),
+		Bucket: &s.cfg.Bucket, Key: &name, ContentLength: aws.Int64(int64(len(b))), ContentType: aws.String(contentType),
 	}
 	if s.checksums {
 		in.ChecksumCRC64NVME = aws.String(encodeCRC(crc))
 	}
 	return s.once(once, func(condition *string) error {
-		in.IfNoneMatch = condition
+		in.IfNoneMatch, in.Body = condition, bytes.NewReader(b)
 		_, err := s.client.PutObject(ctx, in)
 		return err
 	})
@@ -452,24 +452,46 @@ func (w *writer) commit(ctx context.Context, digests []ecr.Digest) (ecr.Digest, 
 		// Nothing has been stored yet: nothing needs to be removed.
 		return w.commitSmall(ctx, digests, is)
 	}
-	if err := w.store(ctx); err != nil {
+	created, err := w.store(ctx)
+	if err != nil {
 		return "", err
 	}
 	if !others {
 		return is, nil
 	}
-	d, err := w.s.match(ctx, w.key, digests, is)
-	if err != nil {
-		return "", errors.Join(err, w.s.remove(context.WithoutCancel(ctx), w.s.blob(w.key)))
+	return w.matchStored(ctx, created, digests, is)
+}
+
+// matchTimeout is how long reading a stored object for its digest may take.
+const matchTimeout = 30 * time.Minute
+
+// matchStored compares the stored content with digests. Of wrong content it removes
+// the object that this writer has created. One that was there before may be what
+// another replica acknowledged, and whatever else fails does not show that the
+// content is wrong: then the object stays, committing again finds it, and the sweep
+// of orphans removes it where nobody does.
+func (w *writer) matchStored(ctx context.Context, created bool, digests []ecr.Digest, is ecr.Digest) (ecr.Digest, error) {
+	ctx = context.WithoutCancel(ctx)
+	reading, cancel := context.WithTimeout(ctx, matchTimeout)
+	defer cancel()
+	d, err := w.s.match(reading, w.key, digests, is)
+	switch {
+	case err == nil:
+		return d, nil
+	case !errors.Is(err, blob.ErrDigestMismatch):
+		return "", errors.Join(errUnknown, fmt.Errorf("%w: comparing digests: %w", blob.ErrUnavailable, err))
+	case created:
+		return "", errors.Join(err, w.s.remove(ctx, w.s.blob(w.key)))
 	}
-	return d, nil
+	return "", err
 }
 
 // commitSmall is commit of content that is all in the buffer.
 func (w *writer) commitSmall(ctx context.Context, digests []ecr.Digest, is ecr.Digest) (ecr.Digest, error) {
 	for _, d := range digests {
 		if d == is || d.Algorithm() != "sha256" && d.Verifies(w.buf) {
-			return d, w.store(ctx)
+			_, err := w.store(ctx)
+			return d, err
 		}
 	}
 	return "", mismatch(digests, is)
@@ -513,32 +535,39 @@ func (s *Store) readInto(ctx context.Context, h io.Writer, key blob.Key) error {
 	return errors.Join(err, f.Close())
 }
 
-// store makes the content an object. It cannot be cancelled: the last request is
-// seen through, so that its outcome is known.
-func (w *writer) store(ctx context.Context) error {
+// store makes the content an object, and reports whether this writer created it.
+// It cannot be cancelled: the last request is seen through, so that its outcome is
+// known.
+func (w *writer) store(ctx context.Context) (created bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*completeTimeout)
 	defer cancel()
 	name := w.s.blob(w.key)
-	var err error
 	if w.st.UploadID == "" {
 		err = w.s.put(ctx, name, w.buf, w.st.CRC, true)
 	} else {
 		err = w.complete(ctx)
 	}
-	switch {
-	case err == nil:
-		return nil
-	case exists(err) || code(err) == "NoSuchUpload":
-		// An attempt before this one may have done it, whose answer was lost.
-		return w.compare(ctx, err)
-	case unknown(err):
-		if w.compare(ctx, err) == nil {
-			return nil
-		}
-		return errors.Join(errUnknown, w.s.failed("s3:PutObject", name, err))
+	if err == nil {
+		return true, nil
 	}
-	return w.s.failed("s3:PutObject", name, err)
+	if !exists(err) && code(err) != "NoSuchUpload" && !unknown(err) {
+		return false, w.s.failed("s3:PutObject", name, err)
+	}
+	// An attempt before this one may have done it, whose answer was lost.
+	is := w.compare(ctx, err)
+	switch {
+	case is == nil:
+		return false, nil
+	case errors.Is(is, errOther), errors.Is(is, blob.ErrNotFound) && !conflict(err) && !unknown(err):
+		return false, is
+	case unknown(err):
+		return false, errors.Join(errUnknown, w.s.failed("s3:PutObject", name, err))
+	}
+	return false, errors.Join(errUnknown, fmt.Errorf("%w: %w", blob.ErrUnavailable, is))
 }
+
+// errOther: other content was committed under the key.
+var errOther = fmt.Errorf("%w: other content was committed", blob.ErrNotFound)
 
 // complete sends what comes after the whole parts, and completes the multipart
 // upload. It lists what this upload's row and this writer have stored: a part that
@@ -601,7 +630,7 @@ func (w *writer) compare(ctx context.Context, cause error) error {
 		same = bytes.Equal(h.Sum(nil), w.sum.Sum(nil))
 	}
 	if !same {
-		return fmt.Errorf("%w: other content was committed", blob.ErrNotFound)
+		return errOther
 	}
 	return nil
 }
