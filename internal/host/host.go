@@ -172,7 +172,7 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 		case port != 0 && !c.Shared:
 			next++
 		}
-		b := server.Binding{Registry: r.ID(), TLS: secure.config(), External: external, Hosts: c.Hosts[r.Name], ByHost: c.Shared && !own}
+		b := server.Binding{Registry: r.ID(), TLS: secure.config(), External: external, Hosts: c.Hosts[r.Name], ByHost: c.Shared && !own, Own: own}
 		bound := shared
 		if !b.ByHost || bound == "" {
 			if b.Listeners, err = Listen(ctx, at, port); err != nil {

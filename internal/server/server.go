@@ -111,7 +111,10 @@ type Binding struct {
 	// ByHost: the server's registries share listeners. The name that a request is
 	// sent to says which registry it is for; docker's requests to other names are
 	// refused. The first binding has the listeners, others may have none.
-	ByHost    bool
+	ByHost bool
+	// Own: requests to the listeners are for this registry whatever their host,
+	// also that of another one's External.
+	Own       bool
 	Listeners []net.Listener
 	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
 	TLS *tls.Config
