@@ -258,6 +258,7 @@ func (c *Config) externals(d *decoder) {
 			}
 		}
 	}
+	c.names(d)
 }
 
 // data checks where data is, and loads the master key.

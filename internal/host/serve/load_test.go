@@ -73,8 +73,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown field of a part", one + "tls: {certificate: a}", "serve.yaml:3:7: tls.certificate: there is no such field: the fields are cert, key"},
 		{"an unknown field of a registry", "data: DIR\nregistries: [{acount: 1, region: a}]", "serve.yaml:2:15: registries[0].acount: there is no such field: did you mean account?"},
 		{"a field twice", one + "data: DIR", "serve.yaml:3:1: data: given twice"},
-		{"a wrong type", one + "insecure_http: 1", "serve.yaml:3:16: insecure_http: want true or false, not the number 1"},
-		{"no list", one + "trusted_proxies: 10.0.0.0/8", "trusted_proxies: want a list, not the string"},
+		{"a wrong type", one + "insecure_http: 1", "serve.yaml:3:16: insecure_http: want true or false, not a number"},
+		{"no list", one + "trusted_proxies: 10.0.0.0/8", "trusted_proxies: want a list, not a string"},
 		{"no registries", "data: DIR", "serve.yaml: registries: give at least one"},
 		{"no account", "data: DIR\nregistries: [{region: us-east-2}]", "serve.yaml:2:14: registries[0].account: required"},
 		{"an account", "data: DIR\nregistries: [{account: \"1\", region: us-east-2}]", "serve.yaml:2:24: registries[0].account: "},
@@ -83,6 +83,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"two compats", two(", compat: ecr", ", compat: oci"), "registries[1].compat: oci, and that of the first registry is ecr"},
 		{"a registry twice", strings.ReplaceAll(two("", ""), "222222222222", "111111111111"), "registries[1]: the registry 111111111111-us-east-2 is that of registries[0] already"},
 		{"a host twice", two(", hosts: [a.example]", ", hosts: [A.example]"), "serve.yaml:4:58: registries[1].hosts[0]: the host name A.example is that of registries[0].hosts[0] already"},
+		{"a host for any port and for one", two(", hosts: [registry.example]", ", hosts: [\"Registry.example:8443\"]"), "serve.yaml:4:58: registries[1].hosts[0]: Registry.example:8443 and registry.example of registries[0].hosts[0] are the same host name for some requests"},
+		{"another's ECR name", two(", hosts: [\"222222222222.dkr.ecr.us-east-2.a.example\"]", ""), "serve.yaml:3:58: registries[0].hosts[0]: 222222222222.dkr.ecr.us-east-2.a.example is a name of registries[1]"},
+		{"another's host in external_url", two(", external_url: \"https://a.example:8443\"", ", hosts: [a.example]"), "serve.yaml:4:58: registries[1].hosts[0]: a.example and a.example:8443 of registries[0].external_url are the same host name for some requests"},
+		{"the same external_url", two(", external_url: \"https://a.example\"", ", external_url: \"https://A.example\", listen: \"localhost:5001\""), "registries[1].external_url: https://A.example is the URL of registries[0] already"},
 		{"a host", two(", hosts: [\"https://a.example\"]", ""), "registries[0].hosts[0]: \"https://a.example\": want a host name"},
 		{"listen", one + "listen: 5000", "serve.yaml:3:9: listen: 5000: want HOST:PORT"},
 		{"plain HTTP", one + "listen: 0.0.0.0:5000", "serve.yaml:3:9: listen: other machines would send passwords over plain HTTP: give tls, or insecure_http: true"},
@@ -135,6 +139,25 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("%v, want three errors", err)
 		}
 	})
+}
+
+// Names that no request could mean both of are taken.
+func TestLoadTakesNames(t *testing.T) {
+	dir := folder(t)
+	for _, tt := range []struct{ name, a, b string }{
+		{"different ports", "hosts: [\"a.example:1\"]", "hosts: [\"a.example:2\"]"},
+		{"its own in external_url", "hosts: [a.example], external_url: \"https://a.example:8443\"", "hosts: [b.example]"},
+		{"the default port in external_url", "external_url: \"https://a.example\"", "hosts: [\"a.example:8443\"]"},
+		{"its own ECR name", "hosts: [\"111111111111.dkr.ecr.us-east-2.a.example\"]", "hosts: [b.example]"},
+		{"one with an own port", "hosts: [a.example]", "hosts: [\"a.example:8443\"], listen: \"localhost:8443\""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := "data: DIR\nregistries:\n  - {account: \"111111111111\", region: us-east-2, " + tt.a + "}\n  - {account: \"222222222222\", region: us-east-2, " + tt.b + "}\n"
+			if _, err := load(dir, text); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // Each field has a variable, which takes precedence over the file.
