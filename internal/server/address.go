@@ -23,10 +23,10 @@ func (s *Server) forwarded(r *http.Request, req *request) {
 	if req.proxied = s.proxied(r); !req.proxied {
 		return
 	}
-	if host := first(r.Header.Get("X-Forwarded-Host")); validHost(host) {
+	if host := last(r.Header.Values("X-Forwarded-Host")); validHost(host) {
 		r.Host = host
 	}
-	switch first(r.Header.Get("X-Forwarded-Proto")) {
+	switch last(r.Header.Values("X-Forwarded-Proto")) {
 	case "https":
 		req.https = true
 	case "http":
@@ -81,10 +81,11 @@ func contains(list []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// first is the first of a list of values, which is that of the client's side.
-func first(header string) string {
-	v, _, _ := strings.Cut(header, ",")
-	return strings.TrimSpace(v)
+// last is the last value of a header that is a list. The trusted proxy appended it;
+// those before it may be the client's invention.
+func last(values []string) string {
+	all := strings.Join(values, ",")
+	return strings.TrimSpace(all[strings.LastIndex(all, ",")+1:])
 }
 
 // validHost reports whether s is a host with or without a port.
