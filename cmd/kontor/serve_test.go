@@ -147,9 +147,13 @@ func TestServeDrains(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for {
-		if status, _ := k.get("/readyz", "a"); status == 503 {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		status, body := k.get("/readyz", "a")
+		if status == 503 {
 			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("still ready a minute after SIGTERM: %d %s", status, body)
 		}
 	}
 	if status, _ := k.get("/v2/", "registry.example.com"); status != 401 {

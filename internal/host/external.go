@@ -55,6 +55,15 @@ func (x Externals) Add(r datadir.Registry, text string) error {
 // ecrName is a host name of ECR's form.
 var ecrName = lazyregexp.New(`^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.`)
 
+// ECRName takes the account and the region out of a host name of ECR's form.
+func ECRName(host string) (account, region string, ok bool) {
+	m := ecrName.FindStringSubmatch(strings.ToLower(host))
+	if m == nil {
+		return "", "", false
+	}
+	return m[1], m[2], true
+}
+
 // of returns the URL of registry number i of all, nil for none.
 func (x Externals) of(all []datadir.Registry, i int) (*url.URL, error) {
 	r := all[i]

@@ -35,8 +35,8 @@ type Config struct {
 	Folder string
 	// Stores are served in place of the folder's. They stay open after Close.
 	Stores *Stores
-	// Host is where to listen, Port the first registry's port, which the others
-	// follow; 0 takes any.
+	// Host is where to listen, Port the port of the first registry without an
+	// address of its own, which the other such registries follow; 0 takes any.
 	Host string
 	Port int
 	// Shared has all registries on Port, except those of Own: the host name that
@@ -139,9 +139,15 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 // listen opens a port, or more, for each registry. With an error it returns
 // what it has opened by then.
 func (s *Server) listen(ctx context.Context, c Config, explain func(error) error) (bindings []server.Binding, err error) {
-	if last := c.Port + len(c.Registries) - 1; c.Port != 0 && last > maxPort && !c.Shared {
+	counted := 0 // registries that share, or follow, Port
+	for _, r := range c.Registries {
+		if c.Own[r.Name] == "" {
+			counted++
+		}
+	}
+	if last := c.Port + counted - 1; c.Port != 0 && last > maxPort && !c.Shared {
 		return nil, wrong("--listen: the %d registries of the file would need ports up to %d: choose a first port of at most %d",
-			len(c.Registries), last, maxPort-len(c.Registries)+1)
+			counted, last, maxPort-counted+1)
 	}
 	secure, err := c.TLS.open(c.Folder, reachable(c.Host), c.Server.Log)
 	if err != nil {
@@ -151,21 +157,22 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 		return nil, err
 	}
 	var shared string // the port, once it is open
+	next := c.Port    // of the next registry that follows
 	for i, r := range c.Registries {
 		external, err := c.External.of(c.Registries, i)
 		if err != nil {
 			return bindings, err
 		}
-		at, port, own := c.Host, c.Port, c.Own[r.Name] != ""
+		at, port, own := c.Host, next, c.Own[r.Name] != ""
 		switch {
 		case own:
 			if at, port, err = ParseListen(c.Own[r.Name]); err != nil {
 				return bindings, wrong("%v", err)
 			}
 		case port != 0 && !c.Shared:
-			port += i
+			next++
 		}
-		b := server.Binding{Registry: r.ID(), TLS: secure.config(), External: external, Hosts: c.Hosts[r.Name], ByHost: c.Shared && !own}
+		b := server.Binding{Registry: r.ID(), TLS: secure.config(), External: external, Hosts: c.Hosts[r.Name], ByHost: c.Shared && !own, Own: own}
 		bound := shared
 		if !b.ByHost || bound == "" {
 			if b.Listeners, err = Listen(ctx, at, port); err != nil {

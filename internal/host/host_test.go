@@ -294,3 +294,34 @@ func TestStartIsCancelled(t *testing.T) {
 	}
 	must(t, start(t, host.Config{Folder: folder, Registries: two}).Close())
 }
+
+// TestOwnPorts: a registry with an address of its own takes none of the ports that
+// are counted from Port.
+func TestOwnPorts(t *testing.T) {
+	free := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer func() { must(t, l.Close()) }()
+		return l.Addr().String()
+	}
+	own, rest := free(), free()
+	_, port, err := host.ParseListen(rest)
+	must(t, err)
+	for name, shared := range map[string]bool{"counted": false, "shared": true} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, host.Config{Folder: t.TempDir(), Port: port, Shared: shared, Registries: two, Own: map[string]string{"us": own}})
+			defer func() { must(t, s.Close()) }()
+			if us, eu := s.Registries[0].Endpoint, s.Registries[1].Endpoint; us != "http://"+own || eu != "http://"+rest {
+				t.Errorf("us is at %s, want %s; eu at %s, want %s", us, own, eu, rest)
+			}
+		})
+	}
+	t.Run("the last port", func(t *testing.T) {
+		s, err := host.Start(t.Context(), host.Config{Folder: t.TempDir(), Host: "127.0.0.1", Port: 65535, Registries: two, Own: map[string]string{"us": own}})
+		if err == nil {
+			must(t, s.Close())
+		} else if strings.Contains(err.Error(), "ports up to") {
+			t.Error(err)
+		}
+	})
+}

@@ -23,10 +23,10 @@ func (s *Server) forwarded(r *http.Request, req *request) {
 	if req.proxied = s.proxied(r); !req.proxied {
 		return
 	}
-	if host := first(r.Header.Get("X-Forwarded-Host")); validHost(host) {
+	if host := last(r.Header.Values("X-Forwarded-Host")); validHost(host) {
 		r.Host = host
 	}
-	switch first(r.Header.Get("X-Forwarded-Proto")) {
+	switch last(r.Header.Values("X-Forwarded-Proto")) {
 	case "https":
 		req.https = true
 	case "http":
@@ -81,10 +81,11 @@ func contains(list []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// first is the first of a list of values, which is that of the client's side.
-func first(header string) string {
-	v, _, _ := strings.Cut(header, ",")
-	return strings.TrimSpace(v)
+// last is the last value of a header that is a list. The trusted proxy appended it;
+// those before it may be the client's invention.
+func last(values []string) string {
+	all := strings.Join(values, ",")
+	return strings.TrimSpace(all[strings.LastIndex(all, ",")+1:])
 }
 
 // validHost reports whether s is a host with or without a port.
@@ -146,7 +147,7 @@ func portOf(host string) string {
 // same where it is one of b's, else b's name of ECR's form in the domain that the
 // client used, or b's first name, with the port that the client used.
 func nameFor(host string, b Binding) string {
-	if b.named(host) {
+	if b.names(host) != notNamed {
 		return host
 	}
 	name, port, err := net.SplitHostPort(host)
@@ -169,37 +170,60 @@ func nameFor(host string, b Binding) string {
 // ecrName is a host name of ECR's form, in any domain.
 var ecrName = lazyregexp.New(`^(?i)(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)$`)
 
-// named reports whether host, with or without a port, is a name of b.
-func (b Binding) named(host string) bool {
+// How a host that a request was sent to is a name of a binding.
+const (
+	notNamed     = iota
+	namedAnyPort // by a name without a port, or one of ECR's form
+	namedExactly
+)
+
+// names says how host, with or without a port, is a name of b.
+func (b Binding) names(host string) int {
 	if b.External != nil && strings.EqualFold(b.External.Host, host) {
-		return true
+		return namedExactly
 	}
 	name := host
 	if n, _, err := net.SplitHostPort(host); err == nil {
 		name = n
 	}
+	how := notNamed
 	for _, h := range b.Hosts {
-		if strings.EqualFold(h, host) || strings.EqualFold(h, name) {
-			return true
+		switch {
+		case strings.EqualFold(h, host):
+			return namedExactly
+		case strings.EqualFold(h, name):
+			how = namedAnyPort
 		}
 	}
 	m := ecrName.FindStringSubmatch(name)
-	return m != nil && m[1] == string(b.Registry.Account) && strings.EqualFold(m[2], string(b.Registry.Region))
+	if m != nil && m[1] == string(b.Registry.Account) && strings.EqualFold(m[2], string(b.Registry.Region)) {
+		how = namedAnyPort
+	}
+	return how
 }
 
-// boundTo is the binding that a request is for: the one with the name that the
-// request was sent to, or that of the listener. known is false where the
-// listener is for several registries and the name is none of theirs.
+// boundTo is the binding that a request to a listener of b is for. Where
+// registries share the listener, it is the one that has the host that the request
+// was sent to as a name, and known is false if none has. Otherwise it is b, but for
+// the external address of another one, unless the listener is Own.
 func (s *Server) boundTo(r *http.Request, b Binding) (_ Binding, known bool) {
-	if b.named(r.Host) {
+	if !b.ByHost {
+		if !b.Own && (b.External == nil || !strings.EqualFold(b.External.Host, r.Host)) {
+			for _, other := range s.cfg.Bindings {
+				if other.External != nil && strings.EqualFold(other.External.Host, r.Host) {
+					return other, true
+				}
+			}
+		}
 		return b, true
 	}
+	best := notNamed
 	for _, other := range s.cfg.Bindings {
-		if other.named(r.Host) {
-			return other, true
+		if how := other.names(r.Host); other.ByHost && how > best {
+			b, best = other, how
 		}
 	}
-	return b, !b.ByHost
+	return b, best != notNamed
 }
 
 // region is the one that a call of an API is about: that of the credential's

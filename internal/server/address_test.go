@@ -108,7 +108,8 @@ func TestAddresses(t *testing.T) {
 		{"by localhost", w, here, here, "localhost" + port(w, here), nil, plain(w.hosts[here])},
 		{"headers of a stranger", w, here, here, "registry.example:8080", []string{"X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil.example"}, plain("registry.example:8080")},
 		{"headers of a proxy", proxied, here, here, "127.0.0.1:1", []string{"X-Forwarded-Proto", "https", "X-Forwarded-Host", "signed.example"}, secure("signed.example")},
-		{"a proxy's scheme only", proxied, here, here, "registry.example", []string{"X-Forwarded-Proto", "https, http"}, secure("registry.example")},
+		{"a proxy's scheme only", proxied, here, here, "registry.example", []string{"X-Forwarded-Proto", "http, https"}, secure("registry.example")},
+		{"a client's inventions before a proxy's", proxied, here, here, "registry.example", []string{"X-Forwarded-Proto", "http, https", "X-Forwarded-Host", "evil.example, registry.example"}, secure("registry.example")},
 		{"a given name", named, here, near, named.hosts[here], nil, secure("222222222222.dkr.ecr.us-east-1.amazonaws.com:8443")},
 		{"a given name, asked under another", named, near, near, "registry.example", nil, secure("222222222222.dkr.ecr.us-east-1.amazonaws.com:8443")},
 	} {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -76,6 +77,57 @@ func TestRegistriesByHost(t *testing.T) {
 	// Load balancers ask by address.
 	for _, path := range []string{"/healthz", "/readyz"} {
 		w.want(w.do(w.request(here, "GET", path, "")), 200)
+	}
+}
+
+// A port of a registry's own is for it whatever the host of a request, and the
+// shared port is not for it. Of two names, the one with the port of the request
+// counts.
+func TestOwnPortWhateverTheHost(t *testing.T) {
+	external, err := url.Parse("https://us.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := startNear(t, func(c *server.Config) {
+		for _, l := range c.Bindings[1].Listeners {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Bindings[0].ByHost, c.Bindings[0].Hosts, c.Bindings[0].External = true, []string{"us.example", "registry.example"}, external
+		c.Bindings[1] = server.Binding{Registry: elsewhere, ByHost: true, Hosts: []string{"cn.example", "registry.example:8443"}}
+		c.Bindings[2].Own, c.Bindings[2].Hosts = true, []string{"near.example"}
+	})
+	w.hosts[elsewhere] = w.hosts[here]
+	w.names = map[ecr.RegistryID]string{here: "us.example", elsewhere: "cn.example"}
+	w.create(here, "ours")
+	w.create(elsewhere, "theirs")
+	w.create(near, "own")
+	for _, tt := range []struct {
+		name     string
+		at       ecr.RegistryID // whose port
+		host     string
+		of       ecr.RegistryID // whose password
+		contains string
+	}{
+		{"own port by address", near, w.hosts[near], near, `"own"`},
+		{"own port by its name", near, "near.example", near, `"own"`},
+		{"own port by another's name", near, "us.example", near, `"own"`},
+		{"own port by another's external name", near, "us.example.org", near, `"own"`},
+		{"own port by another's ECR name", near, "000000000000.dkr.ecr.us-east-1.example.org", near, `"own"`},
+		{"shared port by the own one's name", here, "near.example", near, "has the host name"},
+		{"shared port by the own one's ECR name", here, "222222222222.dkr.ecr.us-east-1.example.org", near, "has the host name"},
+		{"shared port by an external name", here, "us.example.org", here, `"ours"`},
+		{"a name for any port", here, "registry.example:8444", here, `"ours"`},
+		{"a name with a port", here, "registry.example:8443", elsewhere, `"theirs"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := w.basic(tt.at, w.password(tt.of, administrator), "GET", "/v2/_catalog", "")
+			r.Host = tt.host
+			if a := w.do(r); !strings.Contains(a.body, tt.contains) {
+				t.Errorf("%d %s, want %s", a.status, a.body, tt.contains)
+			}
+		})
 	}
 }
 

@@ -91,7 +91,7 @@ type Config struct {
 	// while /readyz answers 503 already: time for a load balancer to notice.
 	Drain time.Duration
 	// Grace is how long requests that run when the server is told to stop may
-	// go on. Default 15 seconds.
+	// go on. Default 15 seconds; negative is not at all.
 	Grace time.Duration
 }
 
@@ -111,7 +111,10 @@ type Binding struct {
 	// ByHost: the server's registries share listeners. The name that a request is
 	// sent to says which registry it is for; docker's requests to other names are
 	// refused. The first binding has the listeners, others may have none.
-	ByHost    bool
+	ByHost bool
+	// Own: requests to the listeners are for this registry whatever their host,
+	// also that of another one's External.
+	Own       bool
 	Listeners []net.Listener
 	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
 	TLS *tls.Config
@@ -175,9 +178,7 @@ const (
 
 // New prepares a server and makes sure that each account has its first users.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	if cfg.Grace == 0 {
-		cfg.Grace = defaultGrace
-	}
+	cfg.Grace = or(cfg.Grace, defaultGrace)
 	if cfg.TestClock != nil {
 		cfg.ImageNow = cfg.TestClock.Now
 	}

@@ -18,7 +18,7 @@ func (c *Config) readAdministrators(d *decoder) {
 	const way = "administrator_file"
 	b, err := os.ReadFile(filepath.Clean(c.Settings.AdministratorFile))
 	if err != nil {
-		d.wrong(way, "%v", err)
+		d.wrong(way, "%v: it has to hold [default], aws_access_key_id = ID and aws_secret_access_key = SECRET, each on a line", err)
 		return
 	}
 	profiles, err := parseCredentials(string(b))

@@ -68,13 +68,13 @@ func (d *decoder) value(v *lang.Value, into reflect.Value, way string) {
 		d.mapping(v, into, way)
 	case reflect.Bool:
 		if v.Kind != lang.Boolean {
-			d.errorf(v.At, way, "want true or false, not %s", v)
+			d.errorf(v.At, way, "want true or false, not %s", kind(v))
 			return
 		}
 		into.SetBool(v.True())
 	case reflect.Slice:
 		if v.Kind != lang.List {
-			d.errorf(v.At, way, "want a list, not %s", v)
+			d.errorf(v.At, way, "want a list, not %s", kind(v))
 			return
 		}
 		into.Set(reflect.MakeSlice(into.Type(), len(v.Items), len(v.Items)))
@@ -83,7 +83,7 @@ func (d *decoder) value(v *lang.Value, into reflect.Value, way string) {
 		}
 	case reflect.Map:
 		if v.Kind != lang.Mapping {
-			d.errorf(v.At, way, "want a mapping, not %s", v)
+			d.errorf(v.At, way, "want a mapping, not %s", kind(v))
 			return
 		}
 		into.Set(reflect.MakeMap(into.Type()))
@@ -97,14 +97,14 @@ func (d *decoder) value(v *lang.Value, into reflect.Value, way string) {
 		case lang.Text, lang.Integer:
 			into.SetString(v.Text)
 		default:
-			d.errorf(v.At, way, "want a string, not %s", v)
+			d.errorf(v.At, way, "want a string, not %s", kind(v))
 		}
 	}
 }
 
 func (d *decoder) mapping(v *lang.Value, into reflect.Value, way string) {
 	if v.Kind != lang.Mapping {
-		d.errorf(v.At, way, "want a mapping, not %s", v)
+		d.errorf(v.At, way, "want a mapping, not %s", kind(v))
 		return
 	}
 	fields := fieldsOf(into.Type())
@@ -210,4 +210,15 @@ func parts(text string) (all []string) {
 		}
 	}
 	return all
+}
+
+// kind says what v is. It does not show text, which may be a secret.
+func kind(v *lang.Value) string {
+	switch v.Kind {
+	case lang.Text:
+		return "a string"
+	case lang.Integer, lang.Number:
+		return "a number"
+	}
+	return v.String()
 }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,6 +115,11 @@ func (c *Config) secrets(d *decoder) {
 		}
 		if x.Bucket == "" {
 			d.wrong("storage.s3", "bucket is required")
+		} else if err := x.config().Check(); err != nil {
+			d.wrong("storage.s3", "%v", err)
+		}
+		if x.PublicEndpoint != "" && !x.Redirect {
+			d.wrong("storage.s3.public_endpoint", "it is for redirect only: give redirect: true, or leave it out")
 		}
 	}
 }
@@ -138,13 +145,21 @@ func (c *Config) addresses(d *decoder) {
 			delete(listens, way)
 		}
 	}
+	c.ports(d)
 	if (s.TLS.Cert == "") != (s.TLS.Key == "") {
 		d.wrong("tls", "cert and key belong together: give both")
 	}
 	c.Host.TLS = host.TLS{Cert: s.TLS.Cert, Key: s.TLS.Key}
+	there := s.TLS.Cert != "" && s.TLS.Key != ""
 	for _, file := range []struct{ way, name string }{{"tls.cert", s.TLS.Cert}, {"tls.key", s.TLS.Key}} {
 		if _, err := os.Stat(file.name); file.name != "" && err != nil {
 			d.wrong(file.way, "%v", err)
+			there = false
+		}
+	}
+	if there {
+		if _, err := tls.LoadX509KeyPair(s.TLS.Cert, s.TLS.Key); err != nil {
+			d.wrong("tls", "%s and %s: %v", s.TLS.Cert, s.TLS.Key, err)
 		}
 	}
 	for _, way := range slices.Sorted(maps.Keys(listens)) {
@@ -160,6 +175,40 @@ func (c *Config) addresses(d *decoder) {
 			d.wrong("proxy_protocol", "give trusted_proxies: only their connections begin with a header of the PROXY protocol")
 		}
 		c.Host.Listener = c.proxyProtocol
+	}
+}
+
+// ports finds addresses that two would listen on.
+func (c *Config) ports(d *decoder) {
+	s := &c.Settings
+	type place struct{ way, text string }
+	all := []place{{"listen", s.Listen}}
+	if len(s.Registries) > 0 && !slices.ContainsFunc(s.Registries, func(r Registry) bool { return r.Listen == "" }) {
+		all = nil // each registry has its own
+	}
+	for i, r := range s.Registries {
+		all = append(all, place{fmt.Sprintf("registries[%d].listen", i), r.Listen})
+	}
+	if s.MetricsListen != "" {
+		if _, _, err := host.ParseListen(s.MetricsListen); err != nil {
+			d.wrong("metrics_listen", "%v", err)
+		}
+		all = append(all, place{"metrics_listen", s.MetricsListen})
+	}
+	taken := map[string]string{} // with the way to the first
+	for _, p := range all {
+		at, port, err := host.ParseListen(p.text)
+		if err != nil || port == 0 {
+			continue
+		}
+		if ip := net.ParseIP(at); ip != nil && ip.IsUnspecified() {
+			at = ""
+		}
+		key := net.JoinHostPort(at, strconv.Itoa(port))
+		if first := taken[key]; first != "" {
+			d.wrong(p.way, "%s is that of %s already", p.text, first)
+		}
+		taken[key] = p.way
 	}
 }
 
@@ -261,6 +310,7 @@ func (c *Config) externals(d *decoder) {
 			}
 		}
 	}
+	c.names(d)
 }
 
 // data checks where data is, and loads the master key.
@@ -331,6 +381,9 @@ func (c *Config) server(d *decoder) {
 		return v
 	}
 	to.Drain, to.Grace = duration("drain", s.Drain), duration("grace", s.Grace)
+	if s.Grace != "" && to.Grace == 0 {
+		to.Grace = -1 // none, where 0 is the default
+	}
 	var err error
 	if to.UploadAge, err = host.ParseUploadAge(s.UploadAge); err != nil {
 		d.wrong("upload_age", "%v", err)

@@ -8,12 +8,14 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/pgtest"
+	"github.com/kontor-registry/kontor/internal/server"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -73,8 +75,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown field of a part", one + "tls: {certificate: a}", "serve.yaml:3:7: tls.certificate: there is no such field: the fields are cert, key"},
 		{"an unknown field of a registry", "data: DIR\nregistries: [{acount: 1, region: a}]", "serve.yaml:2:15: registries[0].acount: there is no such field: did you mean account?"},
 		{"a field twice", one + "data: DIR", "serve.yaml:3:1: data: given twice"},
-		{"a wrong type", one + "insecure_http: 1", "serve.yaml:3:16: insecure_http: want true or false, not the number 1"},
-		{"no list", one + "trusted_proxies: 10.0.0.0/8", "trusted_proxies: want a list, not the string"},
+		{"a wrong type", one + "insecure_http: 1", "serve.yaml:3:16: insecure_http: want true or false, not a number"},
+		{"no list", one + "trusted_proxies: 10.0.0.0/8", "trusted_proxies: want a list, not a string"},
 		{"no registries", "data: DIR", "serve.yaml: registries: give at least one"},
 		{"no account", "data: DIR\nregistries: [{region: us-east-2}]", "serve.yaml:2:14: registries[0].account: required"},
 		{"an account", "data: DIR\nregistries: [{account: \"1\", region: us-east-2}]", "serve.yaml:2:24: registries[0].account: "},
@@ -83,6 +85,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"two compats", two(", compat: ecr", ", compat: oci"), "registries[1].compat: oci, and that of the first registry is ecr"},
 		{"a registry twice", strings.ReplaceAll(two("", ""), "222222222222", "111111111111"), "registries[1]: the registry 111111111111-us-east-2 is that of registries[0] already"},
 		{"a host twice", two(", hosts: [a.example]", ", hosts: [A.example]"), "serve.yaml:4:58: registries[1].hosts[0]: the host name A.example is that of registries[0].hosts[0] already"},
+		{"a host for any port and for one", two(", hosts: [registry.example]", ", hosts: [\"Registry.example:8443\"]"), "serve.yaml:4:58: registries[1].hosts[0]: Registry.example:8443 and registry.example of registries[0].hosts[0] are the same host name for some requests"},
+		{"another's ECR name", two(", hosts: [\"222222222222.dkr.ecr.us-east-2.a.example\"]", ""), "serve.yaml:3:58: registries[0].hosts[0]: 222222222222.dkr.ecr.us-east-2.a.example is a name of registries[1]"},
+		{"another's host in external_url", two(", external_url: \"https://a.example:8443\"", ", hosts: [a.example]"), "serve.yaml:4:58: registries[1].hosts[0]: a.example and a.example:8443 of registries[0].external_url are the same host name for some requests"},
+		{"the same external_url", two(", external_url: \"https://a.example\"", ", external_url: \"https://A.example\", listen: \"localhost:5001\""), "registries[1].external_url: https://A.example is the URL of registries[0] already"},
 		{"a host", two(", hosts: [\"https://a.example\"]", ""), "registries[0].hosts[0]: \"https://a.example\": want a host name"},
 		{"listen", one + "listen: 5000", "serve.yaml:3:9: listen: 5000: want HOST:PORT"},
 		{"plain HTTP", one + "listen: 0.0.0.0:5000", "serve.yaml:3:9: listen: other machines would send passwords over plain HTTP: give tls, or insecure_http: true"},
@@ -98,6 +104,19 @@ func TestLoadRefuses(t *testing.T) {
 		{"no audit", "registries: [{account: \"111111111111\", region: us-east-2}]\ndatabase: {url: \"postgres:///a\"}\nstorage: {s3: {bucket: b}}\n", "data: give a folder for the audit log, or audit: off"},
 		{"a database", one + "database: {url: \"postgres://a:secret@b:nope/c\"}", "serve.yaml:3:11: database: reading the address of the metadata database"},
 		{"a secret twice", one + "database: {url: a, url_file: b}", "database.url_file: database.url is given, too"},
+		{"a database that is a string", one + "database: \"postgres://a:not-a-secret@b/c\"", "database: want a mapping, not a string"},
+		{"a database that cannot be read", one + "database: {url: \"postgres://a:not-a-secret/%@b:5432/c\"}", "serve.yaml:3:11: database: reading the address of the metadata database: want postgres://USER"},
+		{"an ambiguous database", one + "database: {url: \"postgres://a:x#not-a-secret@b:nope/c\"}", "reading the address of the metadata database"},
+		{"sslmode", one + "database: {url: \"postgres://a:not-a-secret@b/c?sslmode=some\"}", "sslmode is invalid"},
+		{"an endpoint", one + "storage: {s3: {bucket: b, endpoint: \"a:not-a-secret@b\"}}", "storage.s3: the endpoint is not a URL"},
+		{"an endpoint with a password", one + "storage: {s3: {bucket: b, endpoint: \"http://a:not-a-secret@b\"}}", "storage.s3: the endpoint has a user or a password in it"},
+		{"a public endpoint", one + "storage: {s3: {bucket: b, redirect: true, public_endpoint: b}}", "storage.s3: the public endpoint is not a URL"},
+		{"a public endpoint without redirect", one + "storage: {s3: {bucket: b, public_endpoint: \"http://b\"}}", "storage.s3.public_endpoint: it is for redirect only"},
+		{"a prefix", one + "storage: {s3: {bucket: b, prefix: a//b}}", "storage.s3: the prefix"},
+		{"metrics_listen", one + "metrics_listen: \"9090\"", "serve.yaml:3:17: metrics_listen: 9090: want HOST:PORT"},
+		{"metrics at the same address", one + "metrics_listen: \"localhost:5050\"", "metrics_listen: localhost:5050 is that of listen already"},
+		{"two at an address", two(", listen: \"127.0.0.1:5001\"", ", listen: \"127.0.0.1:5001\""), "registries[1].listen: 127.0.0.1:5001 is that of registries[0].listen already"},
+		{"not a certificate", one + "tls: {cert: DIR/administrator, key: DIR/administrator}", "serve.yaml:3:6: tls: DIR/administrator and DIR/administrator: tls: failed to find any PEM data"},
 		{"no secret", one + "database: {url_file: DIR/none}", "serve.yaml:3:22: database.url_file: open DIR/none"},
 		{"an empty secret", one + "database: {url_file: DIR/empty}", "database.url_file: DIR/empty is empty"},
 		{"no bucket", one + "storage: {s3: {region: a}}", "storage.s3.bucket: required"},
@@ -105,7 +124,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"half a key of a store", one + "storage: {s3: {bucket: b, access_key_id: a}}", "access_key_id and secret_access_key belong together"},
 		{"no master key", one + "master_key_file: DIR/none", "serve.yaml:3:18: master_key_file: DIR/none does not exist, and serve never makes one: restore it if there is data already, else write one with `kontor admin master-key new DIR/none`"},
 		{"not a master key", one + "master_key_file: DIR/empty", "1 bytes, want 32"},
-		{"no administrator", one + "administrator_file: DIR/none", "administrator_file: open DIR/none"},
+		{"no administrator", one + "administrator_file: DIR/none", "administrator_file: open DIR/none: no such file or directory: it has to hold [default], aws_access_key_id"},
 		{"nothing of an administrator", one + "administrator_file: DIR/nothing", "administrator_file: DIR/nothing: want aws_access_key_id = ID"},
 		{"a wrong key", one + "administrator_file: DIR/swapped", `profile default: access key "not-a-key": want AKIA`},
 		{"a line of an administrator", one + "administrator_file: DIR/secret-first", "administrator_file: DIR/secret-first: line 1: want aws_access_key_id = ID"},
@@ -138,13 +157,36 @@ func TestLoadRefuses(t *testing.T) {
 	})
 }
 
+// Names that no request could mean both of are taken.
+func TestLoadTakesNames(t *testing.T) {
+	dir := folder(t)
+	for _, tt := range []struct{ name, a, b string }{
+		{"different ports", "hosts: [\"a.example:1\"]", "hosts: [\"a.example:2\"]"},
+		{"its own in external_url", "hosts: [a.example], external_url: \"https://a.example:8443\"", "hosts: [b.example]"},
+		{"the default port in external_url", "external_url: \"https://a.example\"", "hosts: [\"a.example:8443\"]"},
+		{"its own ECR name", "hosts: [\"111111111111.dkr.ecr.us-east-2.a.example\"]", "hosts: [b.example]"},
+		{"one with an own port", "hosts: [a.example]", "hosts: [\"a.example:8443\"], listen: \"localhost:8443\""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := "data: DIR\nregistries:\n  - {account: \"111111111111\", region: us-east-2, " + tt.a + "}\n  - {account: \"222222222222\", region: us-east-2, " + tt.b + "}\n"
+			if _, err := load(dir, text); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // Each field has a variable, which takes precedence over the file.
 func TestEnvironment(t *testing.T) {
 	dir := folder(t)
 	write(t, filepath.Join(dir, "url"), "postgres:///from-a-file\n")
+	pair, err := server.LocalCA(filepath.Join(dir, "tls"), []string{"localhost"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
 	c, err := load(dir, one+"drain: 1s\ntls: {cert: nowhere, key: nowhere}\nstorage: {s3: {bucket: b, region: eu-west-1}}", "KONTOR_DRAIN=2s", "KONTOR_LISTEN=localhost:0",
 		"KONTOR_DATABASE_URL_FILE=DIR/url", "KONTOR_STORAGE_S3_BUCKET=other", "KONTOR_STORAGE_S3_PATH_STYLE=true", "KONTOR_STORAGE_S3_MEMORY=1GiB",
-		"KONTOR_TLS_CERT=DIR/administrator", "KONTOR_TLS_KEY=DIR/administrator", "KONTOR_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
+		"KONTOR_TLS_CERT="+pair.Cert, "KONTOR_TLS_KEY="+pair.Key, "KONTOR_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
 		"KONTOR_LIMITS=requests=7,blob-bytes=1GiB", `KONTOR_REGISTRIES=[{"account": "333333333333", "region": "eu-west-1", "hosts": ["a.example"]}]`)
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +196,10 @@ func TestEnvironment(t *testing.T) {
 	want := "2s localhost:0 postgres:///from-a-file {other eu-west-1  true      false  1GiB} [10.0.0.0/8 fd00::/8] 7 1073741824 [{333333333333 eu-west-1 oci [a.example]  }]\n"
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+	// No time is not the default.
+	if c, err := load(dir, one+"grace: 0s"); err != nil || c.Host.Server.Grace >= 0 {
+		t.Errorf("%v", err)
 	}
 	for variable, want := range map[string]string{
 		"KONTOR_INSECURE_HTTP=1": "KONTOR_INSECURE_HTTP: want true or false", "KONTOR_LIMITS=requests": "KONTOR_LIMITS: requests: want NAME=VALUE",

@@ -72,11 +72,9 @@ func (c *Config) open(ctx context.Context, folder func(context.Context, string, 
 		given.Key = &c.key
 	}
 	if x := c.Settings.Storage.S3; x != nil {
-		given.Blobs, err = s3.Open(ctx, s3.Config{
-			Bucket: x.Bucket, Region: cmp.Or(x.Region, "us-east-1"), Endpoint: x.Endpoint, PublicEndpoint: x.PublicEndpoint, PathStyle: x.PathStyle,
-			Prefix: x.Prefix, AccessKeyID: x.AccessKeyID, SecretAccessKey: x.SecretAccessKey, Redirect: x.Redirect, MemoryBytes: c.uploadMemory, Log: c.Host.Server.Log,
-		})
-		if err != nil {
+		bucket := x.config()
+		bucket.MemoryBytes, bucket.Log = c.uploadMemory, c.Host.Server.Log
+		if given.Blobs, err = s3.Open(ctx, bucket); err != nil {
 			return s, err
 		}
 	}
@@ -97,6 +95,13 @@ func (c *Config) open(ctx context.Context, folder func(context.Context, string, 
 		s.Meta, s.Blobs = s.dir.Meta, s.dir.Blobs
 	}
 	return s, nil
+}
+
+func (x *S3) config() s3.Config {
+	return s3.Config{
+		Bucket: x.Bucket, Region: cmp.Or(x.Region, "us-east-1"), Endpoint: x.Endpoint, PublicEndpoint: x.PublicEndpoint, PathStyle: x.PathStyle,
+		Prefix: x.Prefix, AccessKeyID: x.AccessKeyID, SecretAccessKey: x.SecretAccessKey, Redirect: x.Redirect,
+	}
 }
 
 // Close closes them.
@@ -211,7 +216,7 @@ func (c *Config) Lines() []Line {
 	database := "SQLite in " + s.Data
 	if s.Database.URL != "" {
 		database = "PostgreSQL"
-		if u, err := url.Parse(s.Database.URL); err == nil && u.Scheme != "" {
+		if u, err := url.Parse(s.Database.URL); err == nil && u.Scheme != "" && !strings.Contains(u.Path, "@") { // else a part of the password may be in it
 			database += " " + strings.TrimPrefix(u.Path, "/")
 			if u.Host != "" {
 				database += " at " + u.Host

@@ -21,6 +21,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net/url"
 	"path"
 	"strings"
 	"sync"
@@ -147,6 +148,9 @@ func newStore(ctx context.Context, cfg Config) (*Store, error) {
 	return s, err
 }
 
+// Check says what is wrong with c, without connecting to the store.
+func (c Config) Check() error { return c.check() }
+
 // check completes c, and says what is wrong with it.
 func (c *Config) check() error {
 	switch {
@@ -158,8 +162,16 @@ func (c *Config) check() error {
 		return fmt.Errorf("unknown payload signing %q: use %q, %q or nothing", c.PayloadSigning, PayloadAlways, PayloadNever)
 	}
 	for _, e := range []struct{ what, url string }{{"endpoint", c.Endpoint}, {"public endpoint", c.PublicEndpoint}} {
-		if e.url != "" && !strings.HasPrefix(e.url, "http://") && !strings.HasPrefix(e.url, "https://") {
-			return fmt.Errorf("the %s %q is not a URL that begins with http:// or https://", e.what, e.url)
+		if e.url == "" {
+			continue
+		}
+		// Errors do not show it: it may have a password.
+		u, err := url.Parse(e.url)
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+			return fmt.Errorf("the %s is not a URL that begins with http:// or https://", e.what)
+		case u.User != nil:
+			return fmt.Errorf("the %s has a user or a password in it: give access_key_id and secret_access_key instead", e.what)
 		}
 	}
 	if p := strings.Trim(c.Prefix, "/"); p != "" && (path.Clean(p) != p || strings.HasPrefix(p, ".")) {
