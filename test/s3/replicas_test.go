@@ -185,7 +185,13 @@ func redirected(t *testing.T, api *ecr.Client, endpoint, user, password string, 
 		t.Fatal(err)
 	}
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	send := func(method, at string) (*http.Response, []byte) {
+	type answer struct {
+		status int
+		length int64
+		header http.Header
+		body   []byte
+	}
+	send := func(method, at string) answer {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, at, nil)
 		if err != nil {
@@ -202,23 +208,23 @@ func redirected(t *testing.T, api *ecr.Client, endpoint, user, password string, 
 		if cerr := resp.Body.Close(); err != nil || cerr != nil {
 			t.Fatal(err, cerr)
 		}
-		return resp, b
+		return answer{resp.StatusCode, resp.ContentLength, resp.Header, b}
 	}
 	for _, at := range []string{endpoint + "/v2/app/blobs/" + digest, aws.ToString(download.DownloadUrl)} {
-		if resp, _ := send(http.MethodHead, at); resp.StatusCode != http.StatusOK || resp.ContentLength != int64(len(layer)) {
-			t.Errorf("HEAD %s: status %d, %d bytes", at, resp.StatusCode, resp.ContentLength)
+		if a := send(http.MethodHead, at); a.status != http.StatusOK || a.length != int64(len(layer)) {
+			t.Errorf("HEAD %s: status %d, %d bytes", at, a.status, a.length)
 		}
-		resp, _ := send(http.MethodGet, at)
-		to := resp.Header.Get("Location")
-		if resp.StatusCode != http.StatusTemporaryRedirect || !strings.HasPrefix(to, "http://"+gateway.addr+"/") || resp.Header.Get("Docker-Content-Digest") != digest {
-			t.Errorf("GET %s: status %d, to %q", at, resp.StatusCode, to)
+		a := send(http.MethodGet, at)
+		to := a.header.Get("Location")
+		if a.status != http.StatusTemporaryRedirect || !strings.HasPrefix(to, "http://"+gateway.addr+"/") || a.header.Get("Docker-Content-Digest") != digest {
+			t.Errorf("GET %s: status %d, to %q", at, a.status, to)
 			continue
 		}
-		if resp, got := send(http.MethodGet, to); resp.StatusCode != http.StatusOK || !bytes.Equal(got, layer) {
-			t.Errorf("GET from the bucket: status %d, %d bytes", resp.StatusCode, len(got))
+		if a := send(http.MethodGet, to); a.status != http.StatusOK || !bytes.Equal(a.body, layer) {
+			t.Errorf("GET from the bucket: status %d, %d bytes", a.status, len(a.body))
 		}
 	}
-	if resp, _ := send(http.MethodGet, endpoint+"/v2/app/blobs/"+string(kecr.DigestOf(nil))); resp.StatusCode != http.StatusNotFound {
-		t.Errorf("a blob that is not there: status %d", resp.StatusCode)
+	if a := send(http.MethodGet, endpoint+"/v2/app/blobs/"+string(kecr.DigestOf(nil))); a.status != http.StatusNotFound {
+		t.Errorf("a blob that is not there: status %d", a.status)
 	}
 }
