@@ -80,6 +80,7 @@ var rooms = map[string]int{
 	"internal/retention":           30,
 	"internal/registry":            31,
 	"internal/unconfigured":        32,
+	"internal/upstream":            32,
 	"internal/jobs":                35,
 	"internal/testkit":             36,
 	"internal/testkit/push":        37,
@@ -147,7 +148,7 @@ var confined = []struct {
 	imported string
 	rooms    []string
 }{
-	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/store/blob/s3", ""}},
+	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/store/blob/s3", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{

@@ -29,6 +29,14 @@ const (
 	CodeExclusionAlreadyExists       Code = "ExclusionAlreadyExistsException"
 	CodeExclusionNotFound            Code = "ExclusionNotFoundException"
 	CodePullThroughCacheRuleNotFound Code = "PullThroughCacheRuleNotFoundException"
+	CodePullThroughCacheRuleExists   Code = "PullThroughCacheRuleAlreadyExistsException"
+	CodeUnsupportedUpstream          Code = "UnsupportedUpstreamRegistryException"
+	CodeSecretNotFound               Code = "SecretNotFoundException"
+	CodeUnableToAccessSecret         Code = "UnableToAccessSecretException"
+	CodeUnableToDecryptSecret        Code = "UnableToDecryptSecretValueException"
+	CodeUpstreamImage                Code = "UnableToGetUpstreamImageException"
+	CodeUpstreamLayer                Code = "UnableToGetUpstreamLayerException"
+	CodeUpstreamReferrers            Code = "UnableToListUpstreamImageReferrersException"
 	CodeTemplateNotFound             Code = "TemplateNotFoundException"
 	CodeSigningConfigurationNotFound Code = "SigningConfigurationNotFoundException"
 	CodeReplicationBackfillNotFound  Code = "ReplicationBackfillNotFoundException"
@@ -82,6 +90,8 @@ func Codes() []Code {
 		CodePreviewNotFound, CodePreviewInProgress, CodeStorageClassNotSupported, CodeScanNotFound,
 		CodeExclusionAlreadyExists, CodeExclusionNotFound, CodePullThroughCacheRuleNotFound, CodeTemplateNotFound,
 		CodeSigningConfigurationNotFound, CodeReplicationBackfillNotFound,
+		CodePullThroughCacheRuleExists, CodeUnsupportedUpstream, CodeSecretNotFound, CodeUnableToAccessSecret,
+		CodeUnableToDecryptSecret, CodeUpstreamImage, CodeUpstreamLayer, CodeUpstreamReferrers,
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/version"
 )
 
@@ -35,9 +36,16 @@ type Metrics struct {
 	removed     *prometheus.CounterVec
 	uploads     prometheus.Gauge
 	pulls       prometheus.Gauge
+	upstreams   *prometheus.CounterVec
+	fetched     *prometheus.CounterVec
+	saved       *prometheus.CounterVec
+	quota       *prometheus.GaugeVec
 }
 
-var _ server.Observer = (*Metrics)(nil)
+var (
+	_ server.Observer   = (*Metrics)(nil)
+	_ upstream.Observer = (*Metrics)(nil)
+)
 
 // New returns figures that are all zero.
 func New() *Metrics {
@@ -62,12 +70,16 @@ func New() *Metrics {
 		uploads:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_uploads_open", Help: "Uploads begun and neither completed, cancelled nor expired."}),
 		pulls:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_pull_times_pending", Help: "Images pulled whose pull time is not stored yet."}),
 	}
+	m.upstreams = counter("kontor_upstream_pulls_total", "Manifests and blobs of pull-through caches asked for, by how they were answered: hit, compared, miss, stale or failed.", "upstream", "outcome")
+	m.fetched = counter("kontor_upstream_fetched_bytes_total", "Bytes that had to come from an upstream for a pull.", "upstream")
+	m.saved = counter("kontor_upstream_saved_bytes_total", "Bytes that did not have to come from an upstream.", "upstream")
+	m.quota = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_upstream_quota_left", Help: "Pulls that an upstream allows, as it said last."}, []string{"upstream"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.connections, m.database, build,
-		m.jobs, m.failures, m.removed, m.uploads, m.pulls,
+		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -104,6 +116,20 @@ func (m *Metrics) Pending(uploads int64, pulls int) {
 	m.uploads.Set(float64(uploads))
 	m.pulls.Set(float64(pulls))
 }
+
+// Pulled counts a manifest or blob of a pull-through cache.
+func (m *Metrics) Pulled(host string, how upstream.Outcome, size int64) {
+	m.upstreams.WithLabelValues(host, string(how)).Inc()
+	switch how {
+	case upstream.Miss:
+		m.fetched.WithLabelValues(host).Add(float64(size))
+	case upstream.Hit, upstream.Compared, upstream.Stale:
+		m.saved.WithLabelValues(host).Add(float64(size))
+	}
+}
+
+// Quota sets what an upstream said that it still allows.
+func (m *Metrics) Quota(host string, left int64) { m.quota.WithLabelValues(host).Set(float64(left)) }
 
 // Handler answers with the figures at /metrics.
 func (m *Metrics) Handler() http.Handler {

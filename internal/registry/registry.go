@@ -17,6 +17,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // Compat says whose behaviour counts where the OCI specification and Amazon
@@ -144,6 +145,9 @@ type NewImage struct {
 	// Strict refuses what changes nothing (the ECR API); otherwise putting
 	// the same image under the same mutable tag succeeds (docker).
 	Strict bool
+	// Sparse allows an index to list images that are not there, in CompatECR also:
+	// a pull-through cache has those that were pulled.
+	Sparse bool
 }
 
 // PutResult is an image as put.
@@ -158,6 +162,10 @@ type Manifest struct {
 	Digest    ecr.Digest
 	MediaType string
 	Body      []byte
+	// Repository and Settings are of where it was read, as they were then; zero in
+	// a batch. Settings are zero for the server's own jobs.
+	Repository meta.RepositoryID
+	Settings   meta.RegistrySettings
 }
 
 // ImageFailure is why one image of a batch failed. Code and Reason are

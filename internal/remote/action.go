@@ -17,6 +17,7 @@ const (
 	ListReferrers    Action = "list what refers to"
 	ListTags         Action = "list tags"
 	ListRepositories Action = "list repositories"
+	LogIn            Action = "log in"
 )
 
 // about is what is known of an action.
@@ -45,6 +46,7 @@ var actions = map[Action]about{
 	ListReferrers:    {iam: []access.Action{"ecr:ListImageReferrers", "ecr:BatchGetImage"}, scope: pull},
 	ListTags:         {iam: []access.Action{"ecr:ListImages"}, scope: pull},
 	ListRepositories: {iam: []access.Action{"ecr:DescribeRepositories"}},
+	LogIn:            {iam: []access.Action{"ecr:GetAuthorizationToken"}},
 }
 
 // Permissions are the actions of IAM that a call of the kind a needs.

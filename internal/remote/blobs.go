@@ -43,6 +43,40 @@ func (r *Repository) Exists(ctx context.Context, d ecr.Digest) (bool, error) {
 	return false, err
 }
 
+// StatBlob returns a blob with its size. Where HEAD does not tell the size, it is
+// that of the answer to a GET whose body is not read. Errors: LayersNotFound,
+// RepositoryNotFound, AccessDenied; InvalidParameter where no answer tells it.
+func (r *Repository) StatBlob(ctx context.Context, d ecr.Digest) (Blob, error) {
+	b := Blob{Digest: d, Size: -1}
+	size := func(resp *http.Response) error {
+		if resp.StatusCode == http.StatusOK {
+			b.Size = resp.ContentLength
+		}
+		return nil
+	}
+	c := r.blobCall(FindBlob, http.MethodHead, d)
+	c.expect = append(c.expect, http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect)
+	if err := r.registry.send(ctx, c, size); err != nil || b.Size >= 0 {
+		return b, err
+	}
+	c = r.blobCall(ReadBlob, http.MethodGet, d)
+	if err := r.registry.send(ctx, c, func(resp *http.Response) error {
+		err := size(resp)
+		if b.Size > maxErrorBody {
+			// Nothing of it is wanted: the connection is not worth its bytes.
+			err = resp.Body.Close()
+			resp.Body = http.NoBody
+		}
+		return err
+	}); err != nil {
+		return b, err
+	}
+	if b.Size < 0 {
+		return b, r.registry.newError(c, ecr.CodeInvalidParameter, errors.New("the registry does not tell the size"))
+	}
+	return b, nil
+}
+
 // OpenBlob reads a blob from offset on. Where the connection is cut, the rest is
 // asked for. A blob that is read from its beginning to its end is what its
 // digest says, or the last Read fails with ImageDigestDoesNotMatch. Errors:
@@ -158,7 +192,7 @@ func (b *blobReader) cut(err error) error {
 	r := b.repository.registry
 	e := r.transportError(b.call(), err)
 	b.failed++
-	pause, ok := again(e, b.failed)
+	pause, ok := r.again(e, b.failed)
 	if !ok {
 		return e
 	}

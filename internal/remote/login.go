@@ -56,6 +56,16 @@ func Docker(configs ...dockerauth.Config) Source {
 	})
 }
 
+// Ping reaches the registry and logs in to it (OCI distribution specification,
+// "end-1"). Errors: UnrecognizedClient, AccessDenied, Unavailable.
+func (r *Registry) Ping(ctx context.Context) error {
+	return r.send(ctx, call{action: LogIn, method: http.MethodGet, expect: []int{http.StatusOK}}, func(*http.Response) error { return nil })
+}
+
+// Wait returns how long the registry that answered with err wants to be left alone,
+// 0 where it did not say.
+func (e *Error) Wait() time.Duration { return e.after }
+
 // errSource marks a failure to get a credential.
 var errSource = errors.New("getting the password")
 

@@ -59,6 +59,9 @@ type Config struct {
 	// Silence is how long the registry may neither send nor take anything before
 	// a call is given up; 0 for DefaultSilence.
 	Silence time.Duration
+	// Patience is the longest pause before a call is tried again: a registry that
+	// wants a longer one is given up at once. 0 for as long as it says.
+	Patience time.Duration
 	// UserAgent names the program to the registry; "" for "kontor".
 	UserAgent string
 	// Now tells the time. Required.

@@ -86,7 +86,7 @@ func (r *Registry) send(ctx context.Context, c call, handle func(*http.Response)
 		if err == nil || !errors.As(err, &e) {
 			return err
 		}
-		pause, ok := again(e, attempt)
+		pause, ok := r.again(e, attempt)
 		if !ok {
 			return err
 		}
@@ -95,6 +95,12 @@ func (r *Registry) send(ctx context.Context, c call, handle func(*http.Response)
 			return err
 		}
 	}
+}
+
+// again is again within the registry's patience.
+func (r *Registry) again(e *Error, attempt int) (pause time.Duration, ok bool) {
+	pause, ok = again(e, attempt)
+	return pause, ok && (r.cfg.Patience == 0 || pause <= r.cfg.Patience)
 }
 
 func (r *Registry) waiting(err error, pause time.Duration) {

@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -87,6 +89,11 @@ type Config struct {
 	// TrustedProxies are those whose X-Forwarded-For, X-Forwarded-Host and
 	// X-Forwarded-Proto say who the client is and what it sent.
 	TrustedProxies []netip.Prefix
+	// Upstreams are the registries that pull-through cache rules may name besides
+	// those that AWS lists. UpstreamFolder is where blobs are kept while they come;
+	// "" for the system's.
+	Upstreams      []upstream.Host
+	UpstreamFolder string
 	// Drain is how long requests are still taken when the server is told to stop,
 	// while /readyz answers 503 already: time for a load balancer to notice.
 	Drain time.Duration
@@ -127,6 +134,7 @@ type Server struct {
 	registry  *registry.Registry
 	retention *retention.Service
 	jobs      *jobs.Jobs
+	upstreams *upstream.Service
 	identity  *identity.Service
 	users     map[string]*identity.Service // by partition, whose name is in users' ARNs
 	authn     map[string]*authn.Verifier   // by partition
@@ -235,9 +243,17 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.jobs.CheckInstallation(ctx); err != nil {
 		return nil, err
 	}
-	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Log: cfg.Log})
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
-	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
+	caches := upstream.Config{
+		Gate: s.gate, Registry: s.registry, Key: cfg.Key, Now: cfg.ImageNow, Passed: passed, Compat: s.registry.Compat(), Hosts: cfg.Upstreams,
+		Self: s.isSelf, ID: upstream.InstallationID(cfg.Key.DownloadKey()), MaxBlob: s.limits.BlobBytes, Folder: cfg.UpstreamFolder, Log: cfg.Log,
+	}
+	if o, ok := cfg.Observer.(upstream.Observer); ok {
+		caches.Observer = o
+	}
+	s.upstreams = upstream.New(caches)
+	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Log: cfg.Log})
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
@@ -331,6 +347,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var flusher sync.WaitGroup
 	flusher.Go(func() { s.flushPulls(flush) })
 	err := g.Wait()
+	s.upstreams.Close()
 	flushed()
 	flusher.Wait()
 	// Requests that ended last may have pulled.
@@ -353,6 +370,21 @@ func (s *Server) flushPulls(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// isSelf reports whether a host, with its port, is one of this server's own.
+func (s *Server) isSelf(host string) bool {
+	for _, b := range s.cfg.Bindings {
+		if strings.EqualFold(b.Host, host) || b.External != nil && strings.EqualFold(b.External.Host, host) {
+			return true
+		}
+		for _, name := range b.Hosts {
+			if strings.EqualFold(name, host) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // verifier tells who signed a request for a region.

@@ -5,6 +5,7 @@ package testkit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
@@ -25,6 +27,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -67,6 +70,13 @@ type Settings struct {
 	// Between, where it is set, stands between the gate and the database.
 	Between meta.Store
 	Log     *slog.Logger // by default nothing is logged
+	// UpstreamHosts are what rules may name besides what AWS lists; UpstreamObserver
+	// is told of pulls through them. Installation is that of a server; by default all
+	// are one.
+	UpstreamHosts    []upstream.Host
+	UpstreamObserver upstream.Observer
+	MaxBlob          int64
+	Installation     string
 }
 
 // The two callers have the same name in their packages.
@@ -88,6 +98,7 @@ type World struct {
 	Registry  *registry.Registry
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
+	Upstreams *upstream.Service
 	now       *time.Time // the image clock, of all processes
 	dir       string     // of Blobs
 }
@@ -203,6 +214,19 @@ func (w *World) build() {
 		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
 		Replica: s.Replica,
 	})
+	passed := s.Passed
+	if passed == nil {
+		passed = func() time.Duration { return 0 }
+	}
+	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	w.Upstreams = upstream.New(upstream.Config{
+		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Compat: s.Compat, Hosts: s.UpstreamHosts,
+		ID: cmp.Or(s.Installation, "testkit"), Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Log: s.Log,
+	})
+	w.T.Cleanup(w.Upstreams.Close) // before the stores
 	w.content, w.kept = w.Registry.As(Admin), w.Retention.As(Admin)
 }
 

@@ -4,8 +4,7 @@
 // configuration that says "none". What would configure such a feature is not here;
 // it is refused.
 //
-// The features are pull-through cache, repository creation templates, replication
-// and managed signing. One that gets built moves out.
+// The features are repository creation templates, replication and managed signing. One that gets built moves out.
 //
 // Errors are *ecr.Error. The API names these codes; ECR's texts are not known.
 package unconfigured
@@ -30,7 +29,6 @@ func As(g *gate.Gate, p access.Principal) *Caller { return &Caller{g.As(p)} }
 // holds the list against the methods of Caller.
 func Operations() []gate.Operation {
 	return []gate.Operation{
-		opDescribePullThroughCacheRules, opUpdatePullThroughCacheRule, opDeletePullThroughCacheRule, opValidatePullThroughCacheRule,
 		opDescribeCreationTemplates, opUpdateCreationTemplate, opDeleteCreationTemplate,
 		opClearReplication, opImageReplicationStatus, opListReplicationBackfills, opReplicationBackfill, opStopReplicationBackfill,
 		opSigningConfiguration, opClearSigning, opDeleteSigningConfiguration, opImageSigningStatus,
@@ -64,43 +62,6 @@ func (c *Caller) askImage(ctx context.Context, op gate.Operation, at ecr.Repo, i
 		}
 		return registry.FindImage(ctx, v, at, s.Row.ID, id)
 	})
-}
-
-func noRule(in ecr.RegistryID, prefix string) error {
-	return ecr.Errorf(ecr.CodePullThroughCacheRuleNotFound, "The pull through cache rule with prefix '%s' does not exist in the registry with id '%s'", prefix, in.Account)
-}
-
-var opDescribePullThroughCacheRules = gate.Op("DescribePullThroughCacheRules", "ecr:DescribePullThroughCacheRules")
-
-// DescribePullThroughCacheRules finds none of the rules with the given prefixes,
-// and of all rules none. Errors: PullThroughCacheRuleNotFound.
-func (c *Caller) DescribePullThroughCacheRules(ctx context.Context, in ecr.RegistryID, prefixes []string) error {
-	var err error
-	if len(prefixes) > 0 {
-		err = noRule(in, prefixes[0])
-	}
-	return c.ask(ctx, opDescribePullThroughCacheRules, in, err)
-}
-
-var opUpdatePullThroughCacheRule = gate.Op("UpdatePullThroughCacheRule", "ecr:UpdatePullThroughCacheRule")
-
-// UpdatePullThroughCacheRule errors: PullThroughCacheRuleNotFound.
-func (c *Caller) UpdatePullThroughCacheRule(ctx context.Context, in ecr.RegistryID, prefix string) error {
-	return c.ask(ctx, opUpdatePullThroughCacheRule, in, noRule(in, prefix))
-}
-
-var opDeletePullThroughCacheRule = gate.Op("DeletePullThroughCacheRule", "ecr:DeletePullThroughCacheRule")
-
-// DeletePullThroughCacheRule errors: PullThroughCacheRuleNotFound.
-func (c *Caller) DeletePullThroughCacheRule(ctx context.Context, in ecr.RegistryID, prefix string) error {
-	return c.ask(ctx, opDeletePullThroughCacheRule, in, noRule(in, prefix))
-}
-
-var opValidatePullThroughCacheRule = gate.Op("ValidatePullThroughCacheRule", "ecr:ValidatePullThroughCacheRule")
-
-// ValidatePullThroughCacheRule errors: PullThroughCacheRuleNotFound.
-func (c *Caller) ValidatePullThroughCacheRule(ctx context.Context, in ecr.RegistryID, prefix string) error {
-	return c.ask(ctx, opValidatePullThroughCacheRule, in, noRule(in, prefix))
 }
 
 func noTemplate(in ecr.RegistryID, prefix string) error {

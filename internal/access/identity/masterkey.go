@@ -85,6 +85,7 @@ type Kind string
 const (
 	KindAccessKey Kind = "access-key" // id: AKIA...
 	KindTokenKey  Kind = "token-key"
+	KindSecret    Kind = "secret" // id: its ARN
 )
 
 // Seal encrypts secret for the row kind and id. Layout: one byte of version,

@@ -20,6 +20,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
@@ -34,6 +35,8 @@ type Config struct {
 	// are required.
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
+	// Upstreams serves those on pull-through caches. Required.
+	Upstreams *upstream.Service
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }
@@ -54,7 +57,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -65,9 +68,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 // A call is one request: its caller and where it came in.
 type call struct {
 	*retention.Caller
-	jobs *jobs.Caller
-	p    access.Principal
-	at   ecr.RegistryID
+	jobs      *jobs.Caller
+	upstreams *upstream.Caller
+	p         access.Principal
+	at        ecr.RegistryID
 }
 
 // serve puts decoding before an operation.

@@ -17,5 +17,10 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"RunLifecycle":   serve((*call).runLifecycle),
 	"MoveClock":      serve((*call).moveClock),
 
+	"PutSecret":       serve((*call).putSecret),
+	"ListSecrets":     serve((*call).listSecrets),
+	"DeleteSecret":    serve((*call).deleteSecret),
+	"RefreshUpstream": serve((*call).refreshUpstream),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
 
@@ -30,6 +31,8 @@ type Config struct {
 	Registry *registry.Registry
 	// Gate lets callers ask for what is not configured. Required.
 	Gate *gate.Gate
+	// Upstreams serves those on pull-through caches. Required.
+	Upstreams *upstream.Service
 	// Retention serves those on lifecycle policies. Required.
 	Retention *retention.Service
 	// Log receives what no client is told. Required.
@@ -171,10 +174,12 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeregisterPullTimeUpdateExclusion": serve((*call).deregisterPullTimeUpdateExclusion),
 	"ListPullTimeUpdateExclusions":      serve((*call).listPullTimeUpdateExclusions),
 
-	"DescribePullThroughCacheRules":       serveFeature(features.describePullThroughCacheRules),
-	"UpdatePullThroughCacheRule":          serveFeature(features.updatePullThroughCacheRule),
-	"DeletePullThroughCacheRule":          serveFeature(features.deletePullThroughCacheRule),
-	"ValidatePullThroughCacheRule":        serveFeature(features.validatePullThroughCacheRule),
+	"CreatePullThroughCacheRule":    serve((*call).createPullThroughCacheRule),
+	"DescribePullThroughCacheRules": serve((*call).describePullThroughCacheRules),
+	"UpdatePullThroughCacheRule":    serve((*call).updatePullThroughCacheRule),
+	"DeletePullThroughCacheRule":    serve((*call).deletePullThroughCacheRule),
+	"ValidatePullThroughCacheRule":  serve((*call).validatePullThroughCacheRule),
+
 	"DescribeRepositoryCreationTemplates": serveFeature(features.describeRepositoryCreationTemplates),
 	"UpdateRepositoryCreationTemplate":    serveFeature(features.updateRepositoryCreationTemplate),
 	"DeleteRepositoryCreationTemplate":    serveFeature(features.deleteRepositoryCreationTemplate),

@@ -49,7 +49,24 @@ func (c *call) putImage(ctx context.Context, in *PutImageRequest) (*PutImageResp
 // image says what it is.
 func (c *call) batchGetImage(ctx context.Context, in *BatchGetImageRequest) (*BatchGetImageResponse, error) {
 	at := c.repo(in.RegistryId, in.RepositoryName)
-	images, failures, err := c.BatchGetImage(ctx, at, imageIDs(in.ImageIds))
+	ids := imageIDs(in.ImageIds)
+	images, failures, err := c.BatchGetImage(ctx, at, ids)
+	if noRepository := err; ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
+		// A rule may say that it is to be made.
+		failures, err = make([]registry.ImageFailure, len(ids)), nil
+		for i, id := range ids {
+			failures[i] = registry.ImageFailure{ID: id, Code: "ImageNotFound", Reason: "Requested image not found"}
+		}
+		var fetched []registry.GotImage
+		if fetched, failures, err = c.fetchImages(ctx, at, failures); err == nil && len(fetched) == 0 && !c.cached(ctx, at) {
+			err = noRepository
+		}
+		images = fetched
+	} else if err == nil && len(failures) > 0 {
+		var fetched []registry.GotImage
+		fetched, failures, err = c.fetchImages(ctx, at, failures)
+		images = append(images, fetched...)
+	}
 	if err != nil {
 		return nil, err
 	}

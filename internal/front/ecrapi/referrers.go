@@ -40,6 +40,11 @@ func (c *call) listImageReferrers(ctx context.Context, in *ListImageReferrersReq
 	} else if len(types) > 1 {
 		scan = referrersScan
 	}
+	if after == "" {
+		if _, err := c.h.cfg.Upstreams.For(c.h.cfg.Gate.As(c.p)).Referrers(ctx, at, subject); err != nil {
+			return nil, err
+		}
+	}
 	list, next, err := c.ListReferrers(ctx, at, subject, one, ecr.Digest(after), scan, statuses(filter.ArtifactStatus)...)
 	if err != nil {
 		return nil, err

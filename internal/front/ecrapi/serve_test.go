@@ -67,7 +67,7 @@ func newServer(t *testing.T, change ...func(*testkit.Settings)) *server {
 		}
 	})
 	return &server{
-		h:  New(Config{Gate: stores.Gate, Registry: stores.Registry, Retention: stores.Retention, Log: log, Now: now}),
+		h:  New(Config{Gate: stores.Gate, Registry: stores.Registry, Upstreams: stores.Upstreams, Retention: stores.Retention, Log: log, Now: now}),
 		p:  p,
 		at: atHome,
 	}

@@ -22,29 +22,6 @@ func serveFeature[In, Out any](operation func(features, context.Context, *In) (*
 	})
 }
 
-func (f features) describePullThroughCacheRules(ctx context.Context, in *DescribePullThroughCacheRulesRequest) (*DescribePullThroughCacheRulesResponse, error) {
-	at := f.call.in(in.RegistryId)
-	if err := noToken("DescribePullThroughCacheRules", at, in.NextToken); err != nil {
-		return nil, err
-	}
-	if err := f.Caller.DescribePullThroughCacheRules(ctx, at, in.EcrRepositoryPrefixes); err != nil {
-		return nil, err
-	}
-	return &DescribePullThroughCacheRulesResponse{PullThroughCacheRules: []PullThroughCacheRule{}}, nil
-}
-
-func (f features) updatePullThroughCacheRule(ctx context.Context, in *UpdatePullThroughCacheRuleRequest) (*UpdatePullThroughCacheRuleResponse, error) {
-	return nil, f.Caller.UpdatePullThroughCacheRule(ctx, f.call.in(in.RegistryId), *in.EcrRepositoryPrefix) // always an error
-}
-
-func (f features) deletePullThroughCacheRule(ctx context.Context, in *DeletePullThroughCacheRuleRequest) (*DeletePullThroughCacheRuleResponse, error) {
-	return nil, f.Caller.DeletePullThroughCacheRule(ctx, f.call.in(in.RegistryId), *in.EcrRepositoryPrefix) // always an error
-}
-
-func (f features) validatePullThroughCacheRule(ctx context.Context, in *ValidatePullThroughCacheRuleRequest) (*ValidatePullThroughCacheRuleResponse, error) {
-	return nil, f.Caller.ValidatePullThroughCacheRule(ctx, f.call.in(in.RegistryId), *in.EcrRepositoryPrefix) // always an error
-}
-
 func (f features) describeRepositoryCreationTemplates(ctx context.Context, in *DescribeRepositoryCreationTemplatesRequest) (*DescribeRepositoryCreationTemplatesResponse, error) {
 	at := f.call.in(nil)
 	if err := noToken("DescribeRepositoryCreationTemplates", at, in.NextToken); err != nil {

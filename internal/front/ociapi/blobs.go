@@ -14,7 +14,7 @@ import (
 const octetStream = "application/octet-stream"
 
 func (x *exchange) getBlob() error {
-	info, f, err := x.caller.OpenBlob(x.r.Context(), x.repo, x.digest)
+	info, f, err := x.openBlob()
 	if err != nil {
 		return x.blobError(err)
 	}
@@ -36,7 +36,7 @@ func (x *exchange) getBlob() error {
 }
 
 func (x *exchange) headBlob() error {
-	info, err := x.caller.StatBlob(x.r.Context(), x.repo, x.digest)
+	info, err := x.statBlob()
 	if err != nil {
 		return x.blobError(err)
 	}

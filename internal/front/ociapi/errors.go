@@ -47,6 +47,12 @@ var wires = map[ecr.Code]wire{
 	ecr.CodeUnknownOperation:         {http.StatusNotFound, "UNSUPPORTED"},
 	ecr.CodeUnavailable:              {http.StatusServiceUnavailable, "UNAVAILABLE"},
 
+	// The upstream of a pull-through cache refuses, or sends what is not right (ECR
+	// user guide, "Troubleshooting pull through cache issues": 403).
+	ecr.CodeUpstreamImage:     {http.StatusForbidden, "DENIED"},
+	ecr.CodeUpstreamLayer:     {http.StatusForbidden, "DENIED"},
+	ecr.CodeUpstreamReferrers: {http.StatusForbidden, "DENIED"},
+
 	// Answered by WriteUnauthorized.
 	ecr.CodeUnrecognizedClient:  {http.StatusUnauthorized, "UNAUTHORIZED"},
 	ecr.CodeInvalidSignature:    {http.StatusUnauthorized, "UNAUTHORIZED"},
@@ -64,6 +70,11 @@ var wires = map[ecr.Code]wire{
 	ecr.CodeExclusionAlreadyExists:       {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeExclusionNotFound:            {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodePullThroughCacheRuleNotFound: {http.StatusBadRequest, "UNSUPPORTED"},
+	ecr.CodePullThroughCacheRuleExists:   {http.StatusBadRequest, "UNSUPPORTED"},
+	ecr.CodeUnsupportedUpstream:          {http.StatusBadRequest, "UNSUPPORTED"},
+	ecr.CodeSecretNotFound:               {http.StatusBadRequest, "UNSUPPORTED"},
+	ecr.CodeUnableToAccessSecret:         {http.StatusBadRequest, "UNSUPPORTED"},
+	ecr.CodeUnableToDecryptSecret:        {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeTemplateNotFound:             {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeSigningConfigurationNotFound: {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeReplicationBackfillNotFound:  {http.StatusBadRequest, "UNSUPPORTED"},

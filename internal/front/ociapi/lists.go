@@ -92,6 +92,11 @@ func (x *exchange) listReferrers() error {
 			return inputError(digestInvalid, err)
 		}
 	}
+	if after == "" && x.puller != nil {
+		if err := x.pullReferrers(); err != nil {
+			return err
+		}
+	}
 	list, next, err := x.caller.ListReferrers(x.r.Context(), x.repo, x.digest, artifactType, after, referrersPage)
 	if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound && !x.ecrCompat() {
 		// "the registry MUST NOT return a 404 Not Found to a referrers API

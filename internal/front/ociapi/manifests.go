@@ -31,15 +31,22 @@ func (x *exchange) base() error {
 func (x *exchange) imageID() ecr.ImageID { return ecr.ImageID{Digest: x.digest, Tag: x.tag} }
 
 func (x *exchange) getManifest() error {
-	m, err := x.caller.Manifest(x.r.Context(), x.repo, x.imageID())
-	if err != nil {
-		return err
-	}
-	return x.writeManifest(m)
+	return x.readManifest(true)
 }
 
-func (x *exchange) headManifest() error {
-	m, err := x.caller.StatManifest(x.r.Context(), x.repo, x.imageID())
+func (x *exchange) headManifest() error { return x.readManifest(false) }
+
+// readManifest answers GET, which is a pull, and HEAD.
+func (x *exchange) readManifest(pull bool) (err error) {
+	var m registry.Manifest
+	switch {
+	case x.puller != nil:
+		m, err = x.pullManifest(pull)
+	case pull:
+		m, err = x.caller.Manifest(x.r.Context(), x.repo, x.imageID())
+	default:
+		m, err = x.caller.StatManifest(x.r.Context(), x.repo, x.imageID())
+	}
 	if err != nil {
 		return err
 	}

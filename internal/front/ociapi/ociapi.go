@@ -21,12 +21,16 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 // Config is what a Handler is made of.
 type Config struct {
 	// Registry does the work. Required.
 	Registry *registry.Registry
+	// Upstreams fetches what repositories of pull-through caches do not have. Without
+	// it there are none.
+	Upstreams *upstream.Service
 	// Log receives the causes of errors, which no client is told. Required.
 	Log *slog.Logger
 }
@@ -43,6 +47,9 @@ func New(cfg Config) *Handler { return &Handler{cfg: cfg} }
 // through it.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, caller *gate.Caller, at ecr.RegistryID, requestID string) {
 	x := &exchange{h: h, w: w, r: r, caller: h.cfg.Registry.For(caller), at: at, requestID: requestID}
+	if h.cfg.Upstreams != nil {
+		x.puller = h.cfg.Upstreams.For(caller)
+	}
 	setAPIVersion(w)
 	rt, ok := parsePath(r.URL.Path)
 	if !ok {
@@ -71,6 +78,7 @@ type exchange struct {
 	w         http.ResponseWriter
 	r         *http.Request
 	caller    *registry.Caller
+	puller    *upstream.Puller // nil without upstreams
 	at        ecr.RegistryID
 	requestID string
 
@@ -92,6 +100,11 @@ func (x *exchange) bind(rt route) error {
 		return inputError(nameInvalid, err)
 	}
 	x.repo = ecr.Repo{In: x.at, Name: name}
+	if ns := x.r.URL.Query().Get("ns"); ns != "" && x.puller != nil && reads(x.r.Method) {
+		if err := x.mirrored(ns, rt.name); err != nil {
+			return err
+		}
+	}
 	switch rt.kind {
 	case kindManifest:
 		if !isDigest(rt.ref) {

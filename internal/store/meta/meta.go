@@ -83,6 +83,7 @@ type ContentReader interface {
 	ImageReader
 	BlobReader
 	UploadReader
+	UpstreamReader
 }
 
 // ContentWriter changes what registries hold.
@@ -92,6 +93,7 @@ type ContentWriter interface {
 	ImageWriter
 	BlobWriter
 	UploadWriter
+	UpstreamWriter
 }
 
 // RegistrySettings are a registry's own settings, next to its repositories'.

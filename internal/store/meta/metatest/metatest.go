@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"lifecycle queue", lifecycleQueue},
 		{"lifecycle findings", lifecycleFindings},
 		{"orphans", orphans},
+		{"upstreams", upstreams},
 		{"database time", databaseTime},
 		{"uploads", uploads},
 		{"upload claims", uploadClaims},

@@ -1,0 +1,76 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+const secretColumns = `name, arn, sealed, created_at, updated_at`
+
+func scanSecret(in ecr.RegistryID) func(rows *sql.Rows) (meta.Secret, error) {
+	return func(rows *sql.Rows) (meta.Secret, error) {
+		s := meta.Secret{Registry: in}
+		var created, updated int64
+		err := rows.Scan(&s.Name, &s.ARN, &s.Sealed, &created, &updated)
+		s.CreatedAt, s.UpdatedAt = fromMicros(created), fromMicros(updated)
+		return s, err
+	}
+}
+
+// Secret implements meta.UpstreamReader.
+func (r reader) Secret(ctx context.Context, in ecr.RegistryID, name string) (meta.Secret, error) {
+	s, err := one(ctx, r.s, scanSecret(in), `SELECT `+secretColumns+` FROM secrets WHERE account = $1 AND region = $2 AND name = $3`,
+		string(in.Account), string(in.Region), name)
+	return s, wrap(err, "reading secret %s of %s", name, in)
+}
+
+// ListSecrets implements meta.UpstreamReader.
+func (r reader) ListSecrets(ctx context.Context, in ecr.RegistryID) ([]meta.Secret, error) {
+	all, err := list(ctx, r.s, scanSecret(in), `SELECT `+secretColumns+` FROM secrets WHERE account = $1 AND region = $2 ORDER BY name`,
+		string(in.Account), string(in.Region))
+	return all, wrap(err, "listing the secrets of %s", in)
+}
+
+// UpstreamChecked implements meta.UpstreamReader.
+func (r reader) UpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string) (time.Time, error) {
+	at, err := one(ctx, r.s, func(rows *sql.Rows) (at int64, err error) { return at, rows.Scan(&at) },
+		`SELECT checked_at FROM upstream_checks WHERE repository_id = $1 AND reference = $2`, int64(repo), reference)
+	if errors.Is(err, meta.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	return fromMicros(at), wrap(err, "reading when %s of repository %d was compared", reference, repo)
+}
+
+// PutSecret implements meta.UpstreamWriter.
+func (t txn) PutSecret(ctx context.Context, s meta.Secret) error {
+	_, err := t.s.exec(ctx, `INSERT INTO secrets (account, region, name, arn, sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (account, region, name) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at`,
+		string(s.Registry.Account), string(s.Registry.Region), s.Name, s.ARN, bytes(s.Sealed), micros(s.CreatedAt), micros(s.UpdatedAt))
+	return wrap(err, "storing secret %s of %s", s.Name, s.Registry)
+}
+
+// DeleteSecret implements meta.UpstreamWriter.
+func (t txn) DeleteSecret(ctx context.Context, in ecr.RegistryID, name string) error {
+	n, err := t.s.exec(ctx, `DELETE FROM secrets WHERE account = $1 AND region = $2 AND name = $3`, string(in.Account), string(in.Region), name)
+	return wrap(orElse(n, err, meta.ErrNotFound), "removing secret %s of %s", name, in)
+}
+
+// PutUpstreamChecked implements meta.UpstreamWriter.
+func (t txn) PutUpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string, at time.Time) error {
+	n, err := t.s.exec(ctx, `INSERT INTO upstream_checks (repository_id, reference, checked_at)
+		SELECT id, $2, $3 FROM repositories WHERE id = $1 AND account <> ''
+		ON CONFLICT (repository_id, reference) DO UPDATE SET checked_at = excluded.checked_at`,
+		int64(repo), reference, micros(at))
+	return wrap(orElse(n, err, meta.ErrReferenced), "storing when %s of repository %d was compared", reference, repo)
+}
+
+// ForgetUpstreamChecks implements meta.UpstreamWriter.
+func (t txn) ForgetUpstreamChecks(ctx context.Context, repo meta.RepositoryID) error {
+	_, err := t.s.exec(ctx, `DELETE FROM upstream_checks WHERE repository_id = $1`, int64(repo))
+	return wrap(err, "forgetting the comparisons of repository %d", repo)
+}

@@ -1,0 +1,45 @@
+package meta
+
+import (
+	"context"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Secret is a credential for another registry, sealed: the store never sees it in
+// plain. ARN is what rules name it by, such as
+// "arn:aws:secretsmanager:us-east-1:111111111111:secret:ecr-pullthroughcache/hub-a1B2c3".
+type Secret struct {
+	Registry  ecr.RegistryID
+	Name      string // such as "ecr-pullthroughcache/hub"
+	ARN       string
+	Sealed    []byte
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// UpstreamReader reads what pull-through caches keep.
+type UpstreamReader interface {
+	// Secret returns the secret of that name, or ErrNotFound.
+	Secret(ctx context.Context, in ecr.RegistryID, name string) (Secret, error)
+	// ListSecrets returns all secrets of a registry in byte order of their names.
+	ListSecrets(ctx context.Context, in ecr.RegistryID) ([]Secret, error)
+	// UpstreamChecked returns when a reference of repo was last compared with its
+	// upstream, zero for never. A reference is a tag, or the digest of a subject
+	// whose referrers were listed.
+	UpstreamChecked(ctx context.Context, repo RepositoryID, reference string) (time.Time, error)
+}
+
+// UpstreamWriter changes what pull-through caches keep.
+type UpstreamWriter interface {
+	// PutSecret stores a secret; of one that is there, ARN and CreatedAt stay.
+	PutSecret(ctx context.Context, s Secret) error
+	// DeleteSecret removes a secret. ErrNotFound.
+	DeleteSecret(ctx context.Context, in ecr.RegistryID, name string) error
+	// PutUpstreamChecked stores when a reference was compared. ErrReferenced when
+	// there is no such repository.
+	PutUpstreamChecked(ctx context.Context, repo RepositoryID, reference string, at time.Time) error
+	// ForgetUpstreamChecks makes every reference of repo one that was never compared.
+	ForgetUpstreamChecks(ctx context.Context, repo RepositoryID) error
+}
