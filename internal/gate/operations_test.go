@@ -18,13 +18,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/unconfigured"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/policy"
 )
 
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), upstream.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -37,6 +38,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"registry", reflect.TypeFor[*registry.Caller](), registry.Operations()},
 		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
+		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,7 +74,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
-	u := unconfigured.As(w.Gate, p)
+	u, up := unconfigured.As(w.Gate, p), w.Upstreams.As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
 	id := ecr.ImageID{Tag: tag}
 	return map[string]func(context.Context) error{
@@ -200,10 +202,21 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, _, err := c.ListPullTimeExclusions(ctx, to.In, "", 10)
 			return err
 		},
-		"DescribePullThroughCacheRules": func(ctx context.Context) error { return u.DescribePullThroughCacheRules(ctx, to.In, nil) },
-		"UpdatePullThroughCacheRule":    func(ctx context.Context) error { return u.UpdatePullThroughCacheRule(ctx, to.In, "quay") },
-		"DeletePullThroughCacheRule":    func(ctx context.Context) error { return u.DeletePullThroughCacheRule(ctx, to.In, "quay") },
-		"ValidatePullThroughCacheRule":  func(ctx context.Context) error { return u.ValidatePullThroughCacheRule(ctx, to.In, "quay") },
+		"CreateRule": func(ctx context.Context) error {
+			_, err := up.CreateRule(ctx, to.In, upstream.NewRule{Prefix: "quay", URL: "quay.io"})
+			return err
+		},
+		"Rules":        func(ctx context.Context) error { _, err := up.Rules(ctx, to.In, nil); return err },
+		"UpdateRule":   func(ctx context.Context) error { _, err := up.UpdateRule(ctx, to.In, "quay", "arn", ""); return err },
+		"DeleteRule":   func(ctx context.Context) error { _, err := up.DeleteRule(ctx, to.In, "quay"); return err },
+		"ValidateRule": func(ctx context.Context) error { _, _, err := up.ValidateRule(ctx, to.In, "quay"); return err },
+		"PutSecret": func(ctx context.Context) error {
+			_, err := up.PutSecret(ctx, to.In, "quay", upstream.Login{Username: "a", AccessToken: "b"})
+			return err
+		},
+		"Secrets":      func(ctx context.Context) error { _, err := up.Secrets(ctx, to.In); return err },
+		"DeleteSecret": func(ctx context.Context) error { return up.DeleteSecret(ctx, to.In, "quay") },
+		"Refresh":      func(ctx context.Context) error { _, err := up.Refresh(ctx, to, ""); return err },
 		"DescribeCreationTemplates":     func(ctx context.Context) error { return u.DescribeCreationTemplates(ctx, to.In) },
 		"UpdateCreationTemplate":        func(ctx context.Context) error { return u.UpdateCreationTemplate(ctx, to.In, "team") },
 		"DeleteCreationTemplate":        func(ctx context.Context) error { return u.DeleteCreationTemplate(ctx, to.In, "team") },
@@ -257,7 +270,7 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
-			"DescribePullThroughCacheRules", "UpdatePullThroughCacheRule", "DeletePullThroughCacheRule", "ValidatePullThroughCacheRule",
+			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "DeleteSecret",
 			"DescribeCreationTemplates", "UpdateCreationTemplate", "DeleteCreationTemplate", "ClearReplication", "ListReplicationBackfills",
 			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
 			continue // concern no repository

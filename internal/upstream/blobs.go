@@ -173,7 +173,10 @@ type flight struct {
 // flight returns a blob on its way, which the caller leaves. It begins if need be.
 func (s *Service) flight(ctx context.Context, at ecr.Repo, rule Rule, d ecr.Digest, size int64) (*flight, error) {
 	key := imageKey{at, d}
-	repo, reached := s.reach(ctx, at, rule)
+	repo, err := s.reach(ctx, at, rule)
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.blobs[key]; f != nil {
@@ -181,9 +184,6 @@ func (s *Service) flight(ctx context.Context, at ecr.Repo, rule Rule, d ecr.Dige
 		f.users++
 		f.mu.Unlock()
 		return f, nil
-	}
-	if reached != nil {
-		return nil, reached
 	}
 	if most := s.cfg.MaxBlob; most > 0 && size > most {
 		return nil, ecr.Errorf(ecr.CodeUpstreamLayer, "The layer '%s' of the upstream %s has %d bytes, and this registry takes %d at most", d, rule.Host, size, most)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/remote"
 )
 
@@ -119,10 +120,10 @@ func (s *Service) loops(ctx context.Context) error {
 	chain := viaOf(ctx)
 	hops := strings.Count(chain, via)
 	if strings.Contains(chain, via+s.cfg.ID) {
-		return errors.New("the request came back to the registry that it began at: the upstream of a pull through cache rule has this registry as its own upstream. Delete one of the two rules")
+		return ecr.Errorf(ecr.CodeUpstreamImage, "The request came back to the registry that it began at: pull through cache rules make each of the two the upstream of the other. Delete one of them")
 	}
 	if hops >= maxHops {
-		return fmt.Errorf("the request came through %d caches already", hops)
+		return ecr.Errorf(ecr.CodeUpstreamImage, "The request came through %d caches already: pull through cache rules may make no longer chain", hops)
 	}
 	return nil
 }

@@ -232,7 +232,7 @@ func (p *Puller) current(ctx context.Context, at ecr.Repo, rule Rule, id ecr.Ima
 
 // compare asks the upstream what a tag stands for now, and fetches that if it is not m.
 func (p *Puller) compare(ctx context.Context, at ecr.Repo, rule Rule, tag ecr.Tag, m registry.Manifest, read bool) (registry.Manifest, error) {
-	newer, err := p.s.once(ctx, tagKey{at, string(tag)}, comparing, func(ctx context.Context) (registry.Manifest, error) {
+	newer, err := p.s.once(ctx, tagKey{at: at, reference: string(tag)}, comparing, func(ctx context.Context) (registry.Manifest, error) {
 		repo, err := p.s.reach(ctx, at, rule)
 		if err != nil {
 			return registry.Manifest{}, err
@@ -284,7 +284,7 @@ func (p *Puller) pull(ctx context.Context, at ecr.Repo, rule Rule, id ecr.ImageI
 	}
 	c := p.s.coming(at, reference)
 	if c == nil {
-		m, err := p.s.once(ctx, tagKey{at, reference}, patience, func(ctx context.Context) (registry.Manifest, error) {
+		m, err := p.s.once(ctx, tagKey{at: at, reference: reference}, patience, func(ctx context.Context) (registry.Manifest, error) {
 			return p.s.fetch(ctx, p.local, at, rule, reference, id.Tag)
 		})
 		if err != nil {
@@ -302,7 +302,7 @@ func (p *Puller) pull(ctx context.Context, at ecr.Repo, rule Rule, id ecr.ImageI
 // there.
 func (s *Service) reach(ctx context.Context, at ecr.Repo, rule Rule) (*remote.Repository, error) {
 	if err := s.loops(ctx); err != nil {
-		return nil, &ecr.Error{Code: ecr.CodeUpstreamImage, Message: "The pull through cache rule with prefix '" + rule.Prefix + "' makes a loop: " + err.Error()}
+		return nil, err
 	}
 	return s.repository(at, rule)
 }
@@ -407,7 +407,9 @@ func (s *Service) store(ctx context.Context, c *pending) error {
 	return err
 }
 
-// call is a question to an upstream that several wait for.
+// call is a question to an upstream that several wait for. Requests of other caches
+// wait among themselves only: two that are each other's upstream would otherwise
+// wait for each other.
 type call struct {
 	done chan struct{}
 	m    registry.Manifest // set before done is closed, as err
@@ -417,6 +419,10 @@ type call struct {
 // once lets the first of those who ask for the same at a time run fn, and gives all
 // of them what it returns. A caller who goes away does not end it for the others.
 func (s *Service) once(ctx context.Context, key tagKey, limit time.Duration, fn func(context.Context) (registry.Manifest, error)) (registry.Manifest, error) {
+	if err := s.loops(ctx); err != nil {
+		return registry.Manifest{}, err
+	}
+	key.via = viaOf(ctx)
 	s.mu.Lock()
 	c := s.calls[key]
 	if c == nil {
@@ -477,6 +483,10 @@ func (s *Service) upstreamError(otherwise ecr.Code, rule Rule, err error) error 
 		what = "sent content that is not what its digest says"
 	case ecr.CodeUnrecognizedClient, ecr.CodeExpiredToken:
 		what = "does not accept the credential of the pull through cache rule"
+	}
+	var e *remote.Error
+	if code == otherwise && errors.As(err, &e) && e.Message != "" {
+		what += ": " + e.Message
 	}
 	s.cfg.Log.Warn("an upstream failed", "upstream", rule.Host, "error", err)
 	return &ecr.Error{Code: code, Message: fmt.Sprintf("The upstream registry %s %s", rule.Host, what), Err: err}

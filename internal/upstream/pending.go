@@ -42,7 +42,7 @@ func (s *Service) keep(c *pending) error {
 	c.since = s.cfg.Passed()
 	key := imageKey{c.at, c.m.Digest}
 	for _, t := range c.tags {
-		s.tags[tagKey{c.at, string(t)}] = tagged{c.m.Digest}
+		s.tags[tagKey{at: c.at, reference: string(t)}] = tagged{c.m.Digest}
 	}
 	if there := s.pending[key]; there != nil {
 		there.mu.Lock()
@@ -87,7 +87,7 @@ func (s *Service) coming(at ecr.Repo, reference string) *pending {
 	defer s.mu.Unlock()
 	d := ecr.Digest(reference)
 	if !strings.Contains(reference, ":") {
-		d = s.tags[tagKey{at, reference}].digest
+		d = s.tags[tagKey{at: at, reference: reference}].digest
 	}
 	return s.pending[imageKey{at, d}]
 }

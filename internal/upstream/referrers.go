@@ -64,7 +64,7 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 		return a, err
 	}
 	if err = p.s.rests(rule.Host); err == nil {
-		_, err = p.s.once(ctx, tagKey{at, "referrers of " + string(subject)}, referring, func(ctx context.Context) (registry.Manifest, error) {
+		_, err = p.s.once(ctx, tagKey{at: at, reference: "referrers of " + string(subject)}, referring, func(ctx context.Context) (registry.Manifest, error) {
 			if err := p.s.refer(ctx, p.local, at, rule, subject); err != nil {
 				return registry.Manifest{}, err
 			}

@@ -153,6 +153,7 @@ type imageKey struct {
 type tagKey struct {
 	at        ecr.Repo
 	reference string
+	via       string // of calls: the caches that the request came through
 }
 
 // New returns a Service.

@@ -14,7 +14,6 @@ func TestUnconfiguredFeatures(t *testing.T) {
 		nowhere  = `"repositoryName": "nowhere", "imageId": {"imageTag": "v1"}`
 		absent   = `"repositoryName": "app", "imageId": {"imageTag": "v2"}`
 		registry = `"registryId": "000000000000"`
-		rule     = "PullThroughCacheRuleNotFoundException: The pull through cache rule with prefix 'quay' does not exist in the registry with id '000000000000'"
 		template = "TemplateNotFoundException: The repository creation template with prefix 'team' does not exist in the registry with id '000000000000'"
 		signing  = "SigningConfigurationNotFoundException: Signing configuration does not exist in the registry with id '000000000000'"
 		backfill = "ReplicationBackfillNotFoundException: The replication backfill with id '12345678-1234-1234-1234-123456789012' does not exist in the registry with id '000000000000'"
@@ -24,14 +23,6 @@ func TestUnconfiguredFeatures(t *testing.T) {
 		refused  = " is not implemented by this registry"
 	)
 	for _, st := range []step{
-		{"DescribePullThroughCacheRules", `{}`, `{"pullThroughCacheRules": []}`},
-		{"DescribePullThroughCacheRules", `{"nextToken": "x"}`, token},
-		{"DescribePullThroughCacheRules", `{"ecrRepositoryPrefixes": ["quay"]}`, rule},
-		{"UpdatePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay", "credentialArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:ecr-pullthroughcache/quay"}`, rule},
-		{"DeletePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay"}`, rule},
-		{"ValidatePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay"}`, rule},
-		{"CreatePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"}`, "ValidationException: CreatePullThroughCacheRule" + refused},
-
 		{"DescribeRepositoryCreationTemplates", `{}`, `{` + registry + `, "repositoryCreationTemplates": []}`},
 		{"DescribeRepositoryCreationTemplates", `{"nextToken": "x"}`, token},
 		{"DescribeRepositoryCreationTemplates", `{"prefixes": ["team"]}`, `{` + registry + `, "repositoryCreationTemplates": []}`},

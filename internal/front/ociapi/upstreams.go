@@ -32,7 +32,9 @@ func (x *exchange) upstreamContext() context.Context {
 
 func (x *exchange) pullManifest(pull bool) (registry.Manifest, error) {
 	m, a, err := x.puller.Manifest(x.upstreamContext(), x.repo, x.imageID(), pull)
-	x.tellCache(a)
+	if err == nil {
+		x.tellCache(a)
+	}
 	return m, err
 }
 
@@ -41,7 +43,9 @@ func (x *exchange) openBlob() (registry.BlobInfo, io.ReadSeekCloser, error) {
 		return x.caller.OpenBlob(x.r.Context(), x.repo, x.digest)
 	}
 	b, a, err := x.puller.OpenBlob(x.upstreamContext(), x.repo, x.digest)
-	x.tellCache(a)
+	if err == nil {
+		x.tellCache(a)
+	}
 	return b.Info, b.Content, err
 }
 
@@ -54,7 +58,9 @@ func (x *exchange) statBlob() (registry.BlobInfo, error) {
 
 func (x *exchange) pullReferrers() error {
 	a, err := x.puller.Referrers(x.upstreamContext(), x.repo, x.digest)
-	x.tellCache(a)
+	if err == nil {
+		x.tellCache(a)
+	}
 	if ecr.CodeOf(err) == ecr.CodeImageNotFound || ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
 		return nil // the list that follows says so, to those who may know
 	}

@@ -43,7 +43,9 @@ func upstreams(t *testing.T, s meta.Store) {
 	})
 	checked := func(reference string) time.Time {
 		t.Helper()
-		return read(t, s, func(ctx context.Context, r meta.Reader) (time.Time, error) { return r.UpstreamChecked(ctx, repo, reference) })
+		return read(t, s, func(ctx context.Context, r meta.Reader) (time.Time, error) {
+			return r.UpstreamChecked(ctx, repo, reference)
+		})
 	}
 	put := func(ctx context.Context, tx meta.Tx) error { return tx.PutUpstreamChecked(ctx, repo, "latest", noon) }
 	diff(t, time.Time{}, checked("latest"))
