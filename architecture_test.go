@@ -28,6 +28,7 @@ var rooms = map[string]int{
 	"internal/jsonscan":   0,
 	"internal/latergc":    0,
 	"internal/lazyregexp": 0,
+	"internal/mirrors":    0,
 	"internal/spelling":   0,
 	"internal/race":       0,
 	"internal/version":    0,
@@ -128,6 +129,7 @@ var rooms = map[string]int{
 	"internal/cli/leasecmd":     72,
 	"internal/cli/lifecyclecmd": 72,
 	"internal/cli/logincmd":     72,
+	"internal/cli/upstreamcmd":  72,
 	"internal/cli":              75,
 	"internal/cli/clitest":      76,
 
@@ -156,7 +158,7 @@ var confined = []struct {
 		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load",
 		"internal/store/blob/s3",
 	}},
-	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "cmd/kontor"}},
+	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "internal/cli/upstreamcmd", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
 	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter", "internal/deploy/foreign"}},
 	{"oras.land/", []string{"internal/remote"}},
@@ -192,7 +194,7 @@ var closures = map[string]struct {
 	"internal/report":      {forbidden: deployers},
 	"internal/render/page": {forbidden: deployers},
 	"kontortest": {forbidden: []string{
-		"github.com/hashicorp/", "github.com/jackc/pgx", "oras.land/", "github.com/spf13/", "github.com/prometheus/",
+		"github.com/hashicorp/", "github.com/jackc/pgx", "github.com/spf13/", "github.com/prometheus/",
 		"github.com/aws/", "github.com/goccy/", module + "/internal/deploy", module + "/internal/cli",
 	}},
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli/leasecmd"
 	"github.com/kontor-registry/kontor/internal/cli/lifecyclecmd"
 	"github.com/kontor-registry/kontor/internal/cli/logincmd"
+	"github.com/kontor-registry/kontor/internal/cli/upstreamcmd"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
 	"github.com/kontor-registry/kontor/internal/host"
@@ -183,6 +184,8 @@ to its own ECR-compatible registry.`,
 		lifecyclecmd.Command(env),
 		accesscmd.Command(env),
 		leasecmd.Command(env),
+		upstreamcmd.Upstreams(env),
+		upstreamcmd.Mirrors(env),
 		admincmd.Command(env),
 	)
 	root.InitDefaultCompletionCmd()

@@ -22,6 +22,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 // Environment variables that stand in for flags of a server.
@@ -53,6 +54,9 @@ func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
 	if c.Server.TrustedProxies, err = host.ParseProxies(list(e, o.trustedProxies, envTrustedProxy)); err != nil {
 		return command.Usagef("%v", err)
 	}
+	if c.Server.Upstreams, err = parseUpstreams(e, o.upstreams); err != nil {
+		return err
+	}
 	if c.Server.Limits, err = parseLimits(e, o.limits); err != nil {
 		return err
 	}
@@ -79,6 +83,7 @@ func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
 const (
 	envExternalURL  = "KONTOR_EXTERNAL_URL"
 	envTrustedProxy = "KONTOR_TRUSTED_PROXY"
+	envUpstream     = "KONTOR_UPSTREAM"
 )
 
 // list is what a flag that may be given several times has, else the values of
@@ -93,6 +98,34 @@ func list(e *command.Env, flag []string, name string) (list []string) {
 		}
 	}
 	return list
+}
+
+// parseUpstreams reads --upstream.
+func parseUpstreams(e *command.Env, flags []string) ([]upstream.Host, error) {
+	if len(flags) == 0 {
+		flags = strings.Fields(e.Getenv(envUpstream))
+	}
+	var hosts []upstream.Host
+	for _, s := range flags {
+		name, options, _ := strings.Cut(s, "=")
+		h, err := upstream.ParseHost(name)
+		if err != nil {
+			return nil, command.Usagef("--upstream %v", err)
+		}
+		for option := range strings.SplitSeq(options, ",") {
+			switch option {
+			case "":
+			case "private":
+				h.Private = true
+			case "http":
+				h.PlainHTTP = true
+			default:
+				return nil, command.Usagef("--upstream %s: %q: want private, http, or both with a comma between them", s, option)
+			}
+		}
+		hosts = append(hosts, h)
+	}
+	return hosts, nil
 }
 
 // listenAddress takes --listen apart.

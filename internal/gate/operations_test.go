@@ -75,7 +75,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
 	u, up := unconfigured.As(w.Gate, p), w.Upstreams.As(p)
-	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
+	d, tag, upload := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
 	id := ecr.ImageID{Tag: tag}
 	return map[string]func(context.Context) error{
 		"CreateRepository": func(ctx context.Context) error {
@@ -188,9 +188,9 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			return err
 		},
 		"StartUpload":    func(ctx context.Context) error { _, err := c.StartUpload(ctx, to); return err },
-		"UploadOffset":   func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, up); return err },
-		"AppendUpload":   func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, up, 0, nil); return err },
-		"CompleteUpload": func(ctx context.Context) error { _, err := c.CompleteUpload(ctx, to, up, 0, nil, d); return err },
+		"UploadOffset":   func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, upload); return err },
+		"AppendUpload":   func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, upload, 0, nil); return err },
+		"CompleteUpload": func(ctx context.Context) error { _, err := c.CompleteUpload(ctx, to, upload, 0, nil, d); return err },
 		"RegisterPullTimeExclusion": func(ctx context.Context) error {
 			_, err := c.RegisterPullTimeExclusion(ctx, to.In, "arn:aws:iam::000000000000:role/scanner")
 			return err
@@ -214,22 +214,23 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := up.PutSecret(ctx, to.In, "quay", upstream.Login{Username: "a", AccessToken: "b"})
 			return err
 		},
-		"Secrets":      func(ctx context.Context) error { _, err := up.Secrets(ctx, to.In); return err },
-		"DeleteSecret": func(ctx context.Context) error { return up.DeleteSecret(ctx, to.In, "quay") },
-		"Refresh":      func(ctx context.Context) error { _, err := up.Refresh(ctx, to, ""); return err },
-		"DescribeCreationTemplates":     func(ctx context.Context) error { return u.DescribeCreationTemplates(ctx, to.In) },
-		"UpdateCreationTemplate":        func(ctx context.Context) error { return u.UpdateCreationTemplate(ctx, to.In, "team") },
-		"DeleteCreationTemplate":        func(ctx context.Context) error { return u.DeleteCreationTemplate(ctx, to.In, "team") },
-		"ClearReplication":              func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
-		"ImageReplicationStatus":        func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
-		"ListReplicationBackfills":      func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
-		"ReplicationBackfill":           func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
-		"StopReplicationBackfill":       func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
-		"SigningConfiguration":          func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
-		"ClearSigning":                  func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
-		"DeleteSigningConfiguration":    func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
-		"ImageSigningStatus":            func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
-		"CancelUpload":                  func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+		"Secrets":                    func(ctx context.Context) error { _, err := up.Secrets(ctx, to.In); return err },
+		"DeleteSecret":               func(ctx context.Context) error { return up.DeleteSecret(ctx, to.In, "quay") },
+		"SecretARN":                  func(ctx context.Context) error { _, err := up.SecretARN(ctx, to.In, "quay"); return err },
+		"Refresh":                    func(ctx context.Context) error { _, err := up.Refresh(ctx, to, ""); return err },
+		"DescribeCreationTemplates":  func(ctx context.Context) error { return u.DescribeCreationTemplates(ctx, to.In) },
+		"UpdateCreationTemplate":     func(ctx context.Context) error { return u.UpdateCreationTemplate(ctx, to.In, "team") },
+		"DeleteCreationTemplate":     func(ctx context.Context) error { return u.DeleteCreationTemplate(ctx, to.In, "team") },
+		"ClearReplication":           func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
+		"ImageReplicationStatus":     func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
+		"ListReplicationBackfills":   func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
+		"ReplicationBackfill":        func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
+		"StopReplicationBackfill":    func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
+		"SigningConfiguration":       func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
+		"ClearSigning":               func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
+		"DeleteSigningConfiguration": func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
+		"ImageSigningStatus":         func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
+		"CancelUpload":               func(ctx context.Context) error { return c.CancelUpload(ctx, to, upload) },
 	}
 }
 
@@ -270,7 +271,7 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
-			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "DeleteSecret",
+			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"DescribeCreationTemplates", "UpdateCreationTemplate", "DeleteCreationTemplate", "ClearReplication", "ListReplicationBackfills",
 			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
 			continue // concern no repository

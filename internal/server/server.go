@@ -244,7 +244,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	caches := upstream.Config{
-		Gate: s.gate, Registry: s.registry, Key: cfg.Key, Now: cfg.ImageNow, Passed: passed, Compat: s.registry.Compat(), Hosts: cfg.Upstreams,
+		Gate: s.gate, Registry: s.registry, Key: cfg.Key, Now: cfg.ImageNow, Passed: passed, Hosts: cfg.Upstreams,
 		Self: s.isSelf, ID: upstream.InstallationID(cfg.Key.DownloadKey()), MaxBlob: s.limits.BlobBytes, Folder: cfg.UpstreamFolder, Log: cfg.Log,
 	}
 	if o, ok := cfg.Observer.(upstream.Observer); ok {

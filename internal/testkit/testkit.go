@@ -223,7 +223,7 @@ func (w *World) build() {
 		w.T.Fatal(err)
 	}
 	w.Upstreams = upstream.New(upstream.Config{
-		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Compat: s.Compat, Hosts: s.UpstreamHosts,
+		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Hosts: s.UpstreamHosts,
 		ID: cmp.Or(s.Installation, "testkit"), Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Log: s.Log,
 	})
 	w.T.Cleanup(w.Upstreams.Close) // before the stores

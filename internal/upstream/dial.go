@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/internal/remote"
 )
 
@@ -28,6 +29,28 @@ type Host struct {
 	PlainHTTP bool
 	// Trust are certificate authorities to trust for it besides the system's.
 	Trust *x509.CertPool
+}
+
+var hostPattern = lazyregexp.New(`^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$`)
+
+// ParseHost reads HOST or HOST:PORT.
+func ParseHost(s string) (Host, error) {
+	if !hostPattern.MatchString(s) {
+		return Host{}, fmt.Errorf("%q: want a host, such as registry.example.com or registry.example.com:5000", s)
+	}
+	return Host{Host: s}, nil
+}
+
+// ParseTrust is the system's certificate authorities and those of pem.
+func ParseTrust(pem []byte) (*x509.CertPool, error) {
+	all, err := x509.SystemCertPool()
+	if err != nil {
+		all = x509.NewCertPool()
+	}
+	if !all.AppendCertsFromPEM(pem) {
+		return nil, errors.New("it has no certificate in PEM")
+	}
+	return all, nil
 }
 
 // host finds what the operator says of a host. ok in compat ecr is for what AWS

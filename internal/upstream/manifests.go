@@ -93,6 +93,9 @@ func (p *Puller) Mirrored(ctx context.Context, in ecr.RegistryID, host, name str
 	if err != nil {
 		return "", err
 	}
+	if rule, ok := rules.Match(ecr.RepositoryName(name)); ok && rule.Prefix != Root && canonicalHost(rule.Host) == canonicalHost(host) {
+		return ecr.RepositoryName(name), nil // with the rule's path before it (override_path)
+	}
 	local, ok := rules.OfHost(host, name)
 	if !ok {
 		return "", ecr.Errorf(ecr.CodeRepositoryNotFound, "No pull through cache rule in the registry with id '%s' is for the repository '%s' of the registry that ns names", in.Account, name)
@@ -203,7 +206,7 @@ func (p *Puller) current(ctx context.Context, at ecr.Repo, rule Rule, id ecr.Ima
 	}
 	var checked time.Time
 	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) (err error) {
-		checked, err = v.UpstreamChecked(ctx, m.Repository, string(id.Tag))
+		checked, err = v.Retention().UpstreamChecked(ctx, m.Repository, string(id.Tag))
 		return err
 	})
 	if age := p.s.cfg.Now().Sub(checked); err == nil && age >= 0 && age < fresh || !p.wouldImport(ctx, at) {
@@ -266,7 +269,7 @@ func (p *Puller) compare(ctx context.Context, at ecr.Repo, rule Rule, tag ecr.Ta
 // checked takes note that a reference was compared just now.
 func (s *Service) checked(ctx context.Context, repo meta.RepositoryID, reference string) error {
 	now := s.cfg.Now()
-	err := s.change(ctx, func(ctx context.Context, tx *gate.Tx) error { return tx.PutUpstreamChecked(ctx, repo, reference, now) })
+	err := s.change(ctx, func(ctx context.Context, tx *gate.Tx) error { return tx.Retention().PutUpstreamChecked(ctx, repo, reference, now) })
 	if errors.Is(err, meta.ErrReferenced) {
 		return nil // the repository went
 	}

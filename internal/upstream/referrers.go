@@ -49,7 +49,7 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 			return nil
 		}
 		if repo = row.ID; err == nil {
-			checked, err = v.UpstreamChecked(ctx, repo, string(subject))
+			checked, err = v.Retention().UpstreamChecked(ctx, repo, string(subject))
 		}
 		return err
 	})
@@ -191,7 +191,7 @@ func (c *Caller) Refresh(ctx context.Context, at ecr.Repo, tag ecr.Tag) (Refresh
 				return err
 			}
 		}
-		return tx.ForgetUpstreamChecks(ctx, s.Row.ID)
+		return tx.Retention().ForgetUpstreamChecks(ctx, s.Row.ID)
 	})
 	done := Refreshed{Upstream: rule.Host, Tag: tag, Before: before.Digest}
 	if err != nil || tag == "" {

@@ -197,6 +197,22 @@ type NewRule struct {
 	CredentialARN, CustomRoleARN string
 }
 
+var prefixPattern = lazyregexp.New(`^(?:[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*/?|ROOT)$`)
+
+// CheckPrefixes checks what the ECR API's constraints do: 2 to 30 characters, as in
+// names of repositories. Errors: InvalidParameter.
+func CheckPrefixes(n NewRule) error {
+	for _, m := range []struct{ path, value string }{{"ecrRepositoryPrefix", n.Prefix}, {"upstreamRepositoryPrefix", n.UpstreamPrefix}} {
+		if m.value == "" && m.path != "ecrRepositoryPrefix" {
+			continue
+		}
+		if len(m.value) < 2 || len(m.value) > 30 || !prefixPattern.MatchString(m.value) {
+			return ecr.InvalidParameter(m.path, "must be ROOT, or 2 to 30 characters as in the names of repositories")
+		}
+	}
+	return nil
+}
+
 func noRule(in ecr.RegistryID, prefix string) error {
 	return ecr.Errorf(ecr.CodePullThroughCacheRuleNotFound, "The pull through cache rule with prefix '%s' does not exist in the registry with id '%s'", prefix, in.Account)
 }
@@ -254,7 +270,7 @@ func (c *Caller) CreateRule(ctx context.Context, in ecr.RegistryID, n NewRule) (
 			return ecr.Errorf(ecr.CodeLimitExceeded, "The registry with id '%s' already has the maximum number of pull through cache rules, which is %d", in.Account, maxRules)
 		}
 		if rule.CredentialARN != "" {
-			if _, err := findSecret(ctx, tx, in, rule.CredentialARN); err != nil {
+			if _, err := findSecret(ctx, tx.Retention(), in, rule.CredentialARN); err != nil {
 				return err
 			}
 		}
@@ -286,7 +302,7 @@ func (s *Service) newRule(n NewRule, now time.Time) (Rule, error) {
 		return Rule{}, ecr.Errorf(ecr.CodeUnsupportedUpstream, "The upstream registry URL %s is this registry itself: it would be its own upstream. Specify another registry", n.URL)
 	case r.Prefix == Root && r.UpstreamPrefix != Root:
 		return Rule{}, ecr.Errorf(ecr.CodeValidation, "The upstreamRepositoryPrefix can only be set when the ecrRepositoryPrefix is not ROOT")
-	case secret && r.CredentialARN == "" && s.cfg.Compat == registry.CompatECR:
+	case secret && r.CredentialARN == "" && s.cfg.Registry.Compat() == registry.CompatECR:
 		return Rule{}, ecr.Errorf(ecr.CodeUnsupportedUpstream, "The specified upstream registry requires authentication. Specify a valid Secrets Manager ARN and try again")
 	}
 	r.Kind = kind
@@ -343,7 +359,7 @@ func (c *Caller) UpdateRule(ctx context.Context, in ecr.RegistryID, prefix, cred
 			return ecr.Errorf(ecr.CodeInvalidParameter, "Invalid parameter at 'credentialArn' failed to satisfy constraint: 'credentialArn or customRoleArn must be given'")
 		}
 		if credentialARN != "" {
-			if _, err := findSecret(ctx, tx, in, credentialARN); err != nil {
+			if _, err := findSecret(ctx, tx.Retention(), in, credentialARN); err != nil {
 				return err
 			}
 			r.CredentialARN = credentialARN

@@ -92,7 +92,7 @@ func (c *Caller) PutSecret(ctx context.Context, in ecr.RegistryID, name string, 
 		case len(login.Username)+len(login.AccessToken) > maxSecret:
 			return ecr.InvalidParameter("accessToken", "Member must have length less than or equal to %d", maxSecret)
 		}
-		row, err := tx.Secret(ctx, in, name)
+		row, err := tx.Retention().Secret(ctx, in, name)
 		if errors.Is(err, meta.ErrNotFound) {
 			row, err = meta.Secret{Registry: in, Name: name, ARN: secretARN(in, name), CreatedAt: now}, nil
 		}
@@ -105,7 +105,7 @@ func (c *Caller) PutSecret(ctx context.Context, in ecr.RegistryID, name string, 
 		}
 		row.Sealed, row.UpdatedAt = c.s.cfg.Key.Seal(identity.KindSecret, row.ARN, text), now
 		secret = secretOf(row)
-		return tx.PutSecret(ctx, row)
+		return tx.Retention().PutSecret(ctx, row)
 	})
 	if err == nil {
 		c.s.forgetLogin(in, secret.ARN)
@@ -121,7 +121,7 @@ func (c *Caller) Secrets(ctx context.Context, in ecr.RegistryID) (list []Secret,
 		if _, err := v.EnterRegistry(ctx, in); err != nil {
 			return err
 		}
-		rows, err := v.ListSecrets(ctx, in)
+		rows, err := v.Retention().ListSecrets(ctx, in)
 		list = nil
 		for _, r := range rows {
 			list = append(list, secretOf(r))
@@ -129,6 +129,27 @@ func (c *Caller) Secrets(ctx context.Context, in ecr.RegistryID) (list []Secret,
 		return err
 	})
 	return list, err
+}
+
+var opSecretARN = gate.Op("SecretARN", "kontor:ListSecrets")
+
+// SecretARN is the ARN of the credential of that name. Errors: SecretNotFound.
+func (c *Caller) SecretARN(ctx context.Context, in ecr.RegistryID, name string) (arn string, err error) {
+	if !strings.HasPrefix(name, SecretPrefix) {
+		name = SecretPrefix + name
+	}
+	err = c.gate.Read(ctx, opSecretARN, func(ctx context.Context, v *gate.View) error {
+		if _, err := v.EnterRegistry(ctx, in); err != nil {
+			return err
+		}
+		row, err := v.Retention().Secret(ctx, in, name)
+		if errors.Is(err, meta.ErrNotFound) {
+			return ecr.Errorf(ecr.CodeSecretNotFound, "There is no secret '%s' in the registry with id '%s': store one with kontor upstreams login", name, in.Account)
+		}
+		arn = row.ARN
+		return err
+	})
+	return arn, err
 }
 
 var opDeleteSecret = gate.Op("DeleteSecret", "kontor:DeleteSecret")
@@ -144,7 +165,7 @@ func (c *Caller) DeleteSecret(ctx context.Context, in ecr.RegistryID, name strin
 		if err != nil {
 			return err
 		}
-		row, err := tx.Secret(ctx, in, name)
+		row, err := tx.Retention().Secret(ctx, in, name)
 		if errors.Is(err, meta.ErrNotFound) {
 			return ecr.Errorf(ecr.CodeSecretNotFound, "There is no secret '%s' in the registry with id '%s'", name, in.Account)
 		}
@@ -160,7 +181,7 @@ func (c *Caller) DeleteSecret(ctx context.Context, in ecr.RegistryID, name strin
 				return ecr.InvalidParameter("name", "the rule with prefix '%s' uses the secret: change or delete it first", r.Prefix)
 			}
 		}
-		return tx.DeleteSecret(ctx, in, name)
+		return tx.Retention().DeleteSecret(ctx, in, name)
 	})
 }
 
@@ -173,7 +194,7 @@ func (s *Service) source(in ecr.RegistryID, arn string) remote.Source {
 	return remote.SourceFunc(func(ctx context.Context, _ string) (remote.Credential, error) {
 		var row meta.Secret
 		err := s.cfg.Gate.System(actor).Read(ctx, gate.Op("UpstreamSecret"), func(ctx context.Context, v *gate.View) (err error) {
-			row, err = findSecret(ctx, v, in, arn)
+			row, err = findSecret(ctx, v.Retention(), in, arn)
 			return err
 		})
 		if err != nil {

@@ -52,8 +52,6 @@ type Config struct {
 	// Passed is the time that has passed since some moment, whatever the clocks are
 	// set to. Required.
 	Passed func() time.Duration
-	// Compat is the registry's.
-	Compat registry.Compat
 	// Hosts are the registries that rules may name besides those that AWS lists; in
 	// CompatECR only what they say of those counts.
 	Hosts []Host
@@ -182,7 +180,7 @@ func InstallationID(secret []byte) string {
 // listed reports whether rules may name a host.
 func (s *Service) listed(host string) bool {
 	_, _, aws := kindOf(host)
-	return aws || s.cfg.Compat == registry.CompatOCI
+	return aws || s.cfg.Registry.Compat() == registry.CompatOCI
 }
 
 // client is the client of a rule's registry.
@@ -295,6 +293,6 @@ func (s *Service) As(p access.Principal) *Caller { return &Caller{s, s.cfg.Gate.
 func Operations() []gate.Operation {
 	return []gate.Operation{
 		opCreateRule, opRules, opUpdateRule, opDeleteRule, opValidateRule,
-		opPutSecret, opSecrets, opDeleteSecret, opRefresh,
+		opPutSecret, opSecrets, opSecretARN, opDeleteSecret, opRefresh,
 	}
 }

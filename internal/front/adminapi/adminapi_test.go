@@ -57,7 +57,7 @@ func newServer(t testing.TB) *server {
 		*p, _, err = users.Lookup(ctx, c.AccessKeyID)
 		fatal(err)
 	}
-	s.h = New(Config{Retention: stores.Retention, Jobs: stores.Jobs, Log: slog.New(slog.DiscardHandler)})
+	s.h = New(Config{Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, Log: slog.New(slog.DiscardHandler)})
 	stores.Repo("app", ecr.Mutable)
 	return s
 }

@@ -17,10 +17,14 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"RunLifecycle":   serve((*call).runLifecycle),
 	"MoveClock":      serve((*call).moveClock),
 
-	"PutSecret":       serve((*call).putSecret),
-	"ListSecrets":     serve((*call).listSecrets),
-	"DeleteSecret":    serve((*call).deleteSecret),
-	"RefreshUpstream": serve((*call).refreshUpstream),
+	"ListUpstreams":    serve((*call).listUpstreams),
+	"CreateUpstream":   serve((*call).createUpstream),
+	"DeleteUpstream":   serve((*call).deleteUpstream),
+	"ValidateUpstream": serve((*call).validateUpstream),
+	"PutSecret":        serve((*call).putSecret),
+	"ListSecrets":      serve((*call).listSecrets),
+	"DeleteSecret":     serve((*call).deleteSecret),
+	"RefreshUpstream":  serve((*call).refreshUpstream),
 
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

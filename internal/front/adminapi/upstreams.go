@@ -65,3 +65,68 @@ func (c *call) refreshUpstream(ctx context.Context, in *admin.RefreshUpstreamReq
 		RepositoryName: string(at.Name), Upstream: r.Upstream, ImageTag: string(r.Tag), DigestBefore: string(r.Before), DigestAfter: string(r.After),
 	}, nil
 }
+
+func upstreamOf(r upstream.Rule) admin.Upstream {
+	return admin.Upstream{
+		Prefix: r.Prefix, URL: r.Host, Registry: string(r.Kind), UpstreamPrefix: r.UpstreamPrefix, CredentialARN: r.CredentialARN,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+}
+
+func (c *call) listUpstreams(ctx context.Context, in *admin.ListUpstreamsRequest) (*admin.ListUpstreamsResponse, error) {
+	at, err := c.in(in.RegistryID)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := c.upstreams.Rules(ctx, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := &admin.ListUpstreamsResponse{Upstreams: []admin.Upstream{}}
+	for _, r := range rules {
+		out.Upstreams = append(out.Upstreams, upstreamOf(r))
+	}
+	return out, nil
+}
+
+func (c *call) createUpstream(ctx context.Context, in *admin.CreateUpstreamRequest) (*admin.CreateUpstreamResponse, error) {
+	at, err := c.in(in.RegistryID)
+	if err != nil {
+		return nil, err
+	}
+	n := upstream.NewRule{Prefix: in.Prefix, URL: in.URL, UpstreamPrefix: in.UpstreamPrefix}
+	if err := upstream.CheckPrefixes(n); err != nil {
+		return nil, err
+	}
+	if in.Secret != "" {
+		if n.CredentialARN, err = c.upstreams.SecretARN(ctx, at, in.Secret); err != nil {
+			return nil, err
+		}
+	}
+	r, err := c.upstreams.CreateRule(ctx, at, n)
+	if err != nil {
+		return nil, err
+	}
+	return &admin.CreateUpstreamResponse{Upstream: upstreamOf(r)}, nil
+}
+
+func (c *call) deleteUpstream(ctx context.Context, in *admin.DeleteUpstreamRequest) (*admin.DeleteUpstreamResponse, error) {
+	at, err := c.in(in.RegistryID)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.upstreams.DeleteRule(ctx, at, in.Prefix)
+	return &admin.DeleteUpstreamResponse{}, err
+}
+
+func (c *call) validateUpstream(ctx context.Context, in *admin.ValidateUpstreamRequest) (*admin.ValidateUpstreamResponse, error) {
+	at, err := c.in(in.RegistryID)
+	if err != nil {
+		return nil, err
+	}
+	r, failure, err := c.upstreams.ValidateRule(ctx, at, in.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	return &admin.ValidateUpstreamResponse{Upstream: upstreamOf(r), IsValid: failure == "", Failure: failure}, nil
+}

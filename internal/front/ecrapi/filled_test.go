@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 // neverFilled are the members of responses that this server leaves out, by
@@ -28,8 +29,8 @@ var neverFilled = map[string][]string{
 		"PutReplicationConfiguration", "DescribeImageReplicationStatus.replicationStatuses",
 		"ListReplicationBackfills.backfills", "ListReplicationBackfills.nextToken", "DescribeReplicationBackfillResults", "StopReplicationBackfill",
 	},
-	"nothing is cached": {
-		"DescribePullThroughCacheRules", "UpdatePullThroughCacheRule", "DeletePullThroughCacheRule", "ValidatePullThroughCacheRule",
+	"it dials an upstream, which the tests of package upstream do": {
+		"ValidatePullThroughCacheRule",
 	},
 	"there are no templates": {
 		"DescribeRepositoryCreationTemplates.repositoryCreationTemplates", "DescribeRepositoryCreationTemplates.nextToken",
@@ -165,6 +166,16 @@ func TestResponsesAreFilled(t *testing.T) {
 		do("DescribeImageReplicationStatus", `{"repositoryName": "app", "imageId": %s}`, id)
 		do("DescribeImageSigningStatus", `{"repositoryName": "app", "imageId": %s}`, id)
 	}
+	secret, err := s.h.cfg.Upstreams.As(s.p).PutSecret(t.Context(), home, "hub", upstream.Login{Username: "u", AccessToken: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, prefix := range []string{"hub", "hub2"} {
+		do("CreatePullThroughCacheRule", `{"ecrRepositoryPrefix": %q, "upstreamRegistryUrl": "registry-1.docker.io", "credentialArn": %q, "customRoleArn": "arn:aws:iam::111111111111:role/a"}`, prefix, secret.ARN)
+	}
+	do("UpdatePullThroughCacheRule", `{"ecrRepositoryPrefix": "hub", "credentialArn": %q}`, secret.ARN)
+	do("DescribePullThroughCacheRules", `{"maxResults": 1}`)
+	do("DeletePullThroughCacheRule", `{"ecrRepositoryPrefix": "hub"}`)
 	do("ListReplicationBackfills", `{}`)
 	do("DescribeRepositoryCreationTemplates", `{}`)
 	for _, name := range []string{"a", "b"} {

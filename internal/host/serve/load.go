@@ -29,6 +29,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/blob/s3"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 // Config is what to serve: settings that were checked, with what they name.
@@ -170,11 +171,40 @@ func (c *Config) addresses(d *decoder) {
 	if c.Host.Server.TrustedProxies, err = host.ParseProxies(s.TrustedProxies); err != nil {
 		d.wrong("trusted_proxies", "%s", strings.TrimPrefix(err.Error(), "--trusted-proxy "))
 	}
+	c.upstreams(d)
 	if s.ProxyProtocol {
 		if len(s.TrustedProxies) == 0 {
 			d.wrong("proxy_protocol", "give trusted_proxies: only their connections begin with a header of the PROXY protocol")
 		}
 		c.Host.Listener = c.proxyProtocol
+	}
+}
+
+// upstreams checks the registries that rules may name.
+func (c *Config) upstreams(d *decoder) {
+	for i, u := range c.Settings.Upstreams {
+		way := fmt.Sprintf("upstreams[%d]", i)
+		h, err := upstream.ParseHost(u.Host)
+		if err != nil {
+			d.wrong(way+".host", "%v", err)
+		}
+		h.Private, h.PlainHTTP = u.Private, u.InsecureHTTP
+		if u.CAFile != "" {
+			pem, err := os.ReadFile(filepath.Clean(u.CAFile))
+			if err == nil {
+				h.Trust, err = upstream.ParseTrust(pem)
+			}
+			if err != nil {
+				d.wrong(way+".ca_file", "%v", err)
+			}
+		}
+		c.Host.Server.Upstreams = append(c.Host.Server.Upstreams, h)
+	}
+	if folder := c.Settings.UpstreamFolder; folder != "" {
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			d.wrong("upstream_folder", "%s is no folder", folder)
+		}
+		c.Host.Server.UpstreamFolder = folder
 	}
 }
 

@@ -30,6 +30,9 @@ type Settings struct {
 	ProxyProtocol  bool     `field:"proxy_protocol" default:"false" about:"connections of trusted_proxies begin with a header of the PROXY protocol, version 1 or 2"`
 	TLS            TLS      `field:"tls" about:"serve https"`
 
+	Upstreams      []Upstream `field:"upstreams" about:"registries that pull-through cache rules may name besides those that AWS lists; with compat ecr what is said of those that AWS lists counts only"`
+	UpstreamFolder string     `field:"upstream_folder" default:"the system's folder for temporary files" about:"folder on a disk with room for the largest layers of upstream registries, which are kept there while they come"`
+
 	Drain Duration `field:"drain" default:"0s" about:"how long to go on serving after SIGTERM, with /readyz answering 503"`
 	Grace Duration `field:"grace" default:"15s" about:"how long running requests may go on after that"`
 
@@ -51,6 +54,14 @@ type Registry struct {
 	Hosts       []string `field:"hosts" form:"host" about:"host names of the registry, with a port or without, for any port. ACCOUNT.dkr.ecr.REGION.DOMAIN is one without being listed"`
 	Listen      string   `field:"listen" form:"listen" about:"HOST:PORT of its own; requests to that port are for this registry whatever their host"`
 	ExternalURL string   `field:"external_url" form:"url" about:"URL at which clients reach this registry"`
+}
+
+// Upstream is one of upstreams.
+type Upstream struct {
+	Host         string `field:"host" form:"host" required:"true" about:"host of the registry, with its port if it has one"`
+	Private      bool   `field:"private" default:"false" about:"dial it, and what it redirects to, at addresses of private networks and of this machine, too"`
+	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
 }
 
 // Database is where metadata is.

@@ -83,7 +83,6 @@ type ContentReader interface {
 	ImageReader
 	BlobReader
 	UploadReader
-	UpstreamReader
 }
 
 // ContentWriter changes what registries hold.
@@ -93,7 +92,6 @@ type ContentWriter interface {
 	ImageWriter
 	BlobWriter
 	UploadWriter
-	UpstreamWriter
 }
 
 // RegistrySettings are a registry's own settings, next to its repositories'.

@@ -16,6 +16,7 @@ type RetentionReader interface {
 	LeaseReader
 	PreviewReader
 	JobReader
+	UpstreamReader
 }
 
 // RetentionTx reads and changes it.
@@ -27,6 +28,7 @@ type RetentionTx interface {
 	LeaseWriter
 	PreviewWriter
 	JobWriter
+	UpstreamWriter
 }
 
 // JournalEntry records that an image went, or lost a tag, or that a blob was

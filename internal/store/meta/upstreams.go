@@ -33,6 +33,7 @@ type UpstreamReader interface {
 
 // UpstreamWriter changes what pull-through caches keep.
 type UpstreamWriter interface {
+
 	// PutSecret stores a secret; of one that is there, ARN and CreatedAt stay.
 	PutSecret(ctx context.Context, s Secret) error
 	// DeleteSecret removes a secret. ErrNotFound.

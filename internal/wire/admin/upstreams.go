@@ -58,3 +58,60 @@ type RefreshUpstreamResponse struct {
 	DigestBefore   string `json:"digestBefore,omitzero"`
 	DigestAfter    string `json:"digestAfter,omitzero"`
 }
+
+// Upstream is a pull-through cache rule, as the ECR API has it.
+type Upstream struct {
+	Prefix         string    `json:"ecrRepositoryPrefix"`
+	URL            string    `json:"upstreamRegistryUrl"`
+	Registry       string    `json:"upstreamRegistry,omitzero"`
+	UpstreamPrefix string    `json:"upstreamRepositoryPrefix"`
+	CredentialARN  string    `json:"credentialArn,omitzero"`
+	CreatedAt      time.Time `json:"createdAt"`
+	UpdatedAt      time.Time `json:"updatedAt,omitzero"`
+}
+
+// ListUpstreamsRequest asks for the rules of a registry.
+type ListUpstreamsRequest struct {
+	RegistryID string `json:"registryId,omitzero"`
+}
+
+// ListUpstreamsResponse is in the order of prefixes.
+type ListUpstreamsResponse struct {
+	Upstreams []Upstream `json:"upstreams"`
+}
+
+// CreateUpstreamRequest adds a rule. Secret is the name of a credential.
+type CreateUpstreamRequest struct {
+	RegistryID     string `json:"registryId,omitzero"`
+	Prefix         string `json:"ecrRepositoryPrefix"`
+	URL            string `json:"upstreamRegistryUrl"`
+	UpstreamPrefix string `json:"upstreamRepositoryPrefix,omitzero"`
+	Secret         string `json:"secret,omitzero"`
+}
+
+// CreateUpstreamResponse is the rule.
+type CreateUpstreamResponse struct {
+	Upstream Upstream `json:"upstream"`
+}
+
+// DeleteUpstreamRequest removes a rule. What was cached stays.
+type DeleteUpstreamRequest struct {
+	RegistryID string `json:"registryId,omitzero"`
+	Prefix     string `json:"ecrRepositoryPrefix"`
+}
+
+// DeleteUpstreamResponse is empty.
+type DeleteUpstreamResponse struct{}
+
+// ValidateUpstreamRequest reaches the registry of a rule and logs in to it.
+type ValidateUpstreamRequest struct {
+	RegistryID string `json:"registryId,omitzero"`
+	Prefix     string `json:"ecrRepositoryPrefix"`
+}
+
+// ValidateUpstreamResponse says what is wrong, if it is not valid.
+type ValidateUpstreamResponse struct {
+	Upstream Upstream `json:"upstream"`
+	IsValid  bool     `json:"isValid"`
+	Failure  string   `json:"failure,omitzero"`
+}

@@ -15,7 +15,7 @@ import (
 func upstreams(t *testing.T, s meta.Store) {
 	list := func() []meta.Secret {
 		t.Helper()
-		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Secret, error) { return r.ListSecrets(ctx, registry) })
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Secret, error) { return r.Retention().ListSecrets(ctx, registry) })
 	}
 	diff(t, 0, len(list()))
 	first := meta.Secret{Registry: registry, Name: "b", ARN: "arn:1", Sealed: []byte{0, 1}, CreatedAt: noon, UpdatedAt: noon}
@@ -23,15 +23,15 @@ func upstreams(t *testing.T, s meta.Store) {
 	another := meta.Secret{Registry: registry, Name: "a", ARN: "arn:3", Sealed: []byte{3}, CreatedAt: noon, UpdatedAt: noon}
 	foreign := meta.Secret{Registry: other, Name: "b", ARN: "arn:4", Sealed: []byte{4}, CreatedAt: noon, UpdatedAt: noon}
 	for _, secret := range []meta.Secret{first, another, foreign, second} {
-		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.PutSecret(ctx, secret) })
+		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().PutSecret(ctx, secret) })
 	}
 	kept := second
 	kept.ARN, kept.CreatedAt = first.ARN, first.CreatedAt
 	diff(t, []meta.Secret{another, kept}, list())
-	diff(t, foreign, read(t, s, func(ctx context.Context, r meta.Reader) (meta.Secret, error) { return r.Secret(ctx, other, "b") }))
-	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteSecret(ctx, registry, "b") })
+	diff(t, foreign, read(t, s, func(ctx context.Context, r meta.Reader) (meta.Secret, error) { return r.Retention().Secret(ctx, other, "b") }))
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().DeleteSecret(ctx, registry, "b") })
 	diff(t, []meta.Secret{another}, list())
-	err := s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return tx.DeleteSecret(ctx, registry, "b") })
+	err := s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return tx.Retention().DeleteSecret(ctx, registry, "b") })
 	if !errors.Is(err, meta.ErrNotFound) {
 		t.Errorf("removing a secret twice: %v", err)
 	}
@@ -44,19 +44,19 @@ func upstreams(t *testing.T, s meta.Store) {
 	checked := func(reference string) time.Time {
 		t.Helper()
 		return read(t, s, func(ctx context.Context, r meta.Reader) (time.Time, error) {
-			return r.UpstreamChecked(ctx, repo, reference)
+			return r.Retention().UpstreamChecked(ctx, repo, reference)
 		})
 	}
-	put := func(ctx context.Context, tx meta.Tx) error { return tx.PutUpstreamChecked(ctx, repo, "latest", noon) }
+	put := func(ctx context.Context, tx meta.Tx) error { return tx.Retention().PutUpstreamChecked(ctx, repo, "latest", noon) }
 	diff(t, time.Time{}, checked("latest"))
 	update(t, s, put)
 	diff(t, noon, checked("latest"))
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
-		return tx.PutUpstreamChecked(ctx, repo, "latest", noon.Add(time.Hour))
+		return tx.Retention().PutUpstreamChecked(ctx, repo, "latest", noon.Add(time.Hour))
 	})
 	diff(t, noon.Add(time.Hour), checked("latest"))
 	diff(t, time.Time{}, checked("1"))
-	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.ForgetUpstreamChecks(ctx, repo) })
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().ForgetUpstreamChecks(ctx, repo) })
 	diff(t, time.Time{}, checked("latest"))
 	update(t, s, put)
 	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteRepository(ctx, repo) })

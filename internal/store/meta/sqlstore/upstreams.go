@@ -23,21 +23,21 @@ func scanSecret(in ecr.RegistryID) func(rows *sql.Rows) (meta.Secret, error) {
 }
 
 // Secret implements meta.UpstreamReader.
-func (r reader) Secret(ctx context.Context, in ecr.RegistryID, name string) (meta.Secret, error) {
+func (r retentionReader) Secret(ctx context.Context, in ecr.RegistryID, name string) (meta.Secret, error) {
 	s, err := one(ctx, r.s, scanSecret(in), `SELECT `+secretColumns+` FROM secrets WHERE account = $1 AND region = $2 AND name = $3`,
 		string(in.Account), string(in.Region), name)
 	return s, wrap(err, "reading secret %s of %s", name, in)
 }
 
 // ListSecrets implements meta.UpstreamReader.
-func (r reader) ListSecrets(ctx context.Context, in ecr.RegistryID) ([]meta.Secret, error) {
+func (r retentionReader) ListSecrets(ctx context.Context, in ecr.RegistryID) ([]meta.Secret, error) {
 	all, err := list(ctx, r.s, scanSecret(in), `SELECT `+secretColumns+` FROM secrets WHERE account = $1 AND region = $2 ORDER BY name`,
 		string(in.Account), string(in.Region))
 	return all, wrap(err, "listing the secrets of %s", in)
 }
 
 // UpstreamChecked implements meta.UpstreamReader.
-func (r reader) UpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string) (time.Time, error) {
+func (r retentionReader) UpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string) (time.Time, error) {
 	at, err := one(ctx, r.s, func(rows *sql.Rows) (at int64, err error) { return at, rows.Scan(&at) },
 		`SELECT checked_at FROM upstream_checks WHERE repository_id = $1 AND reference = $2`, int64(repo), reference)
 	if errors.Is(err, meta.ErrNotFound) {
@@ -47,7 +47,7 @@ func (r reader) UpstreamChecked(ctx context.Context, repo meta.RepositoryID, ref
 }
 
 // PutSecret implements meta.UpstreamWriter.
-func (t txn) PutSecret(ctx context.Context, s meta.Secret) error {
+func (t retentionTx) PutSecret(ctx context.Context, s meta.Secret) error {
 	_, err := t.s.exec(ctx, `INSERT INTO secrets (account, region, name, arn, sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (account, region, name) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at`,
 		string(s.Registry.Account), string(s.Registry.Region), s.Name, s.ARN, bytes(s.Sealed), micros(s.CreatedAt), micros(s.UpdatedAt))
@@ -55,13 +55,13 @@ func (t txn) PutSecret(ctx context.Context, s meta.Secret) error {
 }
 
 // DeleteSecret implements meta.UpstreamWriter.
-func (t txn) DeleteSecret(ctx context.Context, in ecr.RegistryID, name string) error {
+func (t retentionTx) DeleteSecret(ctx context.Context, in ecr.RegistryID, name string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM secrets WHERE account = $1 AND region = $2 AND name = $3`, string(in.Account), string(in.Region), name)
 	return wrap(orElse(n, err, meta.ErrNotFound), "removing secret %s of %s", name, in)
 }
 
 // PutUpstreamChecked implements meta.UpstreamWriter.
-func (t txn) PutUpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string, at time.Time) error {
+func (t retentionTx) PutUpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string, at time.Time) error {
 	n, err := t.s.exec(ctx, `INSERT INTO upstream_checks (repository_id, reference, checked_at)
 		SELECT id, $2, $3 FROM repositories WHERE id = $1 AND account <> ''
 		ON CONFLICT (repository_id, reference) DO UPDATE SET checked_at = excluded.checked_at`,
@@ -70,7 +70,7 @@ func (t txn) PutUpstreamChecked(ctx context.Context, repo meta.RepositoryID, ref
 }
 
 // ForgetUpstreamChecks implements meta.UpstreamWriter.
-func (t txn) ForgetUpstreamChecks(ctx context.Context, repo meta.RepositoryID) error {
+func (t retentionTx) ForgetUpstreamChecks(ctx context.Context, repo meta.RepositoryID) error {
 	_, err := t.s.exec(ctx, `DELETE FROM upstream_checks WHERE repository_id = $1`, int64(repo))
 	return wrap(err, "forgetting the comparisons of repository %d", repo)
 }
