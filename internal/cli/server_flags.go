@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,7 +121,11 @@ func parseUpstreams(e *command.Env, flags []string) ([]upstream.Host, error) {
 			case "http":
 				h.PlainHTTP = true
 			default:
-				return nil, command.Usagef("--upstream %s: %q: want private, http, or both with a comma between them", s, option)
+				at, ok := strings.CutPrefix(option, "at=")
+				if _, _, err := net.SplitHostPort(at); !ok || err != nil {
+					return nil, command.Usagef("--upstream %s: %q: want private, http or at=HOST:PORT, with commas between them", s, option)
+				}
+				h.Address = at
 			}
 		}
 		hosts = append(hosts, h)

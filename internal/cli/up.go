@@ -80,7 +80,7 @@ them.`,
 	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("create the users, roles and policies that `FILE` declares (YAML or JSON; default none; env %s)", envIdentities))
 	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve metrics for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
 	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
-	f.StringArrayVar(&o.upstreams, "upstream", nil, fmt.Sprintf("with --compat oci, let pull-through cache rules name the registry `HOST`, besides those that AWS lists; HOST=private allows it addresses of private networks and of this machine, and HOST=private,http plain HTTP; may be given several times (default none; env %s, separated by spaces)", envUpstream))
+	f.StringArrayVar(&o.upstreams, "upstream", nil, fmt.Sprintf("with --compat oci, let pull-through cache rules name the registry `HOST`, besides those that AWS lists; HOST=private allows it addresses of private networks and of this machine, and HOST=private,http plain HTTP; at=HOST:PORT dials something else in its place; may be given several times (default none; env %s, separated by spaces)", envUpstream))
 	o.collection.flags(cmd)
 	command.CompleteWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd

@@ -27,6 +27,9 @@ type Host struct {
 	Private bool
 	// PlainHTTP speaks HTTP without TLS.
 	PlainHTTP bool
+	// Address, HOST:PORT, is dialled in place of Host; "" for Host itself. It is for
+	// what stands in for a registry, such as a mirror in the operator's own network.
+	Address string
 	// Trust are certificate authorities to trust for it besides the system's.
 	Trust *x509.CertPool
 }
@@ -183,9 +186,31 @@ func (s *Service) transport(h Host, name string) *transport {
 			return d.DialContext(ctx, network, address)
 		}
 	}
+	if h.Address != "" {
+		dial, instead := base.DialContext, standIn(h)
+		base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address == instead {
+				address = h.Address
+			}
+			return dial(ctx, network, address)
+		}
+	}
 	base.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: h.Trust}
 	base.MaxResponseHeaderBytes = 64 << 10
 	return &transport{base: base, service: s, host: h, name: name}
+}
+
+// standIn is the address of h that its Address stands in for.
+func standIn(h Host) string {
+	name := canonicalHost(h.Host)
+	if _, _, err := net.SplitHostPort(name); err == nil {
+		return name
+	}
+	port := "443"
+	if h.PlainHTTP {
+		port = "80"
+	}
+	return net.JoinHostPort(name, port)
 }
 
 // proxies reports whether address is a proxy that the environment names.

@@ -269,7 +269,9 @@ func (p *Puller) compare(ctx context.Context, at ecr.Repo, rule Rule, tag ecr.Ta
 // checked takes note that a reference was compared just now.
 func (s *Service) checked(ctx context.Context, repo meta.RepositoryID, reference string) error {
 	now := s.cfg.Now()
-	err := s.change(ctx, func(ctx context.Context, tx *gate.Tx) error { return tx.Retention().PutUpstreamChecked(ctx, repo, reference, now) })
+	err := s.change(ctx, func(ctx context.Context, tx *gate.Tx) error {
+		return tx.Retention().PutUpstreamChecked(ctx, repo, reference, now)
+	})
 	if errors.Is(err, meta.ErrReferenced) {
 		return nil // the repository went
 	}

@@ -17,10 +17,14 @@ import (
 // A first pull makes the repository, and gets everything byte for byte. The next one
 // asks nobody, not even when the upstream is gone.
 func TestFirstPull(t *testing.T) {
-	for _, compat := range []registry.Compat{registry.CompatOCI} {
+	for _, compat := range []registry.Compat{registry.CompatOCI, registry.CompatECR} {
 		t.Run(string(compat), func(t *testing.T) {
 			_, proxy, g := origin(t)
-			s := caching(t, proxy.Host)
+			s := open(t, func(o *testkit.Settings) {
+				o.Compat = compat
+				o.UpstreamHosts = []upstream.Host{{Host: "quay.io", Private: true, PlainHTTP: true, Address: proxy.Host}}
+			})
+			s.rule(t, "up", "quay.io")
 			same(t, "the index", s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; fwd=uri-miss"), g.Index.Body)
 			first := g.Platforms[0]
 			same(t, "a platform", s.want(t, "GET", "up/team/app/manifests/"+string(first.Digest), 200, "kontor; fwd=uri-miss"), first.Body)

@@ -199,9 +199,9 @@ type NewRule struct {
 
 var prefixPattern = lazyregexp.New(`^(?:[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*/?|ROOT)$`)
 
-// CheckPrefixes checks what the ECR API's constraints do: 2 to 30 characters, as in
+// checkPrefixes checks what the ECR API's constraints do: 2 to 30 characters, as in
 // names of repositories. Errors: InvalidParameter.
-func CheckPrefixes(n NewRule) error {
+func checkPrefixes(n NewRule) error {
 	for _, m := range []struct{ path, value string }{{"ecrRepositoryPrefix", n.Prefix}, {"upstreamRepositoryPrefix", n.UpstreamPrefix}} {
 		if m.value == "" && m.path != "ecrRepositoryPrefix" {
 			continue
@@ -290,6 +290,9 @@ func (s *Service) newRule(n NewRule, now time.Time) (Rule, error) {
 		r.UpstreamPrefix = Root
 	}
 	r.Host = canonicalHost(r.Host)
+	if err := checkPrefixes(n); err != nil {
+		return Rule{}, err
+	}
 	invalidURL := ecr.Errorf(ecr.CodeUnsupportedUpstream, "The upstream registry URL %s is invalid. Specify a valid upstream registry URL and try again", n.URL)
 	kind, secret, listed := kindOf(r.Host)
 	_, own := s.host(r.Host)

@@ -23,6 +23,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/testkit"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -145,7 +146,12 @@ func TestEveryOperationAsks(t *testing.T) {
 	s := newServer(t)
 	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[]}`
 	actions := map[string]bool{}
-	for _, op := range slices.Concat(retention.Operations(), jobs.Operations()) {
+	// Those on rules ask for what the ECR API's operations ask for.
+	also := map[string]string{
+		"ListUpstreams": "ecr:DescribePullThroughCacheRules", "CreateUpstream": "ecr:CreatePullThroughCacheRule",
+		"DeleteUpstream": "ecr:DeletePullThroughCacheRule", "ValidateUpstream": "ecr:ValidatePullThroughCacheRule",
+	}
+	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations()) {
 		for _, a := range op.Actions {
 			actions[string(a)] = true
 		}
@@ -155,8 +161,12 @@ func TestEveryOperationAsks(t *testing.T) {
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "AccessDeniedException") {
 			t.Errorf("%s by the pusher: %d %s", operation, w.Code, w.Body)
 		}
-		if !actions["kontor:"+operation] || !strings.Contains(w.Body.String(), "kontor:"+operation) {
-			t.Errorf("%s does not ask for kontor:%s: %s", operation, operation, w.Body)
+		want := "kontor:" + operation
+		if also[operation] != "" {
+			want = also[operation]
+		}
+		if !actions[want] || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s does not ask for %s: %s", operation, want, w.Body)
 		}
 	}
 	for a := range actions {

@@ -95,9 +95,6 @@ func (c *call) createUpstream(ctx context.Context, in *admin.CreateUpstreamReque
 		return nil, err
 	}
 	n := upstream.NewRule{Prefix: in.Prefix, URL: in.URL, UpstreamPrefix: in.UpstreamPrefix}
-	if err := upstream.CheckPrefixes(n); err != nil {
-		return nil, err
-	}
 	if in.Secret != "" {
 		if n.CredentialARN, err = c.upstreams.SecretARN(ctx, at, in.Secret); err != nil {
 			return nil, err

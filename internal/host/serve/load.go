@@ -188,7 +188,10 @@ func (c *Config) upstreams(d *decoder) {
 		if err != nil {
 			d.wrong(way+".host", "%v", err)
 		}
-		h.Private, h.PlainHTTP = u.Private, u.InsecureHTTP
+		h.Private, h.PlainHTTP, h.Address = u.Private, u.InsecureHTTP, u.Address
+		if _, _, err := net.SplitHostPort(u.Address); u.Address != "" && err != nil {
+			d.wrong(way+".address", "%q: want HOST:PORT", u.Address)
+		}
 		if u.CAFile != "" {
 			pem, err := os.ReadFile(filepath.Clean(u.CAFile))
 			if err == nil {

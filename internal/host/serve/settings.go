@@ -61,6 +61,7 @@ type Upstream struct {
 	Host         string `field:"host" form:"host" required:"true" about:"host of the registry, with its port if it has one"`
 	Private      bool   `field:"private" default:"false" about:"dial it, and what it redirects to, at addresses of private networks and of this machine, too"`
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
+	Address      string `field:"address" form:"host" default:"host" about:"HOST:PORT to dial in its place, of what stands in for the registry, such as a mirror"`
 	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
 }
 

@@ -15,7 +15,9 @@ import (
 func upstreams(t *testing.T, s meta.Store) {
 	list := func() []meta.Secret {
 		t.Helper()
-		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Secret, error) { return r.Retention().ListSecrets(ctx, registry) })
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Secret, error) {
+			return r.Retention().ListSecrets(ctx, registry)
+		})
 	}
 	diff(t, 0, len(list()))
 	first := meta.Secret{Registry: registry, Name: "b", ARN: "arn:1", Sealed: []byte{0, 1}, CreatedAt: noon, UpdatedAt: noon}
@@ -28,7 +30,9 @@ func upstreams(t *testing.T, s meta.Store) {
 	kept := second
 	kept.ARN, kept.CreatedAt = first.ARN, first.CreatedAt
 	diff(t, []meta.Secret{another, kept}, list())
-	diff(t, foreign, read(t, s, func(ctx context.Context, r meta.Reader) (meta.Secret, error) { return r.Retention().Secret(ctx, other, "b") }))
+	diff(t, foreign, read(t, s, func(ctx context.Context, r meta.Reader) (meta.Secret, error) {
+		return r.Retention().Secret(ctx, other, "b")
+	}))
 	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().DeleteSecret(ctx, registry, "b") })
 	diff(t, []meta.Secret{another}, list())
 	err := s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return tx.Retention().DeleteSecret(ctx, registry, "b") })
@@ -47,7 +51,9 @@ func upstreams(t *testing.T, s meta.Store) {
 			return r.Retention().UpstreamChecked(ctx, repo, reference)
 		})
 	}
-	put := func(ctx context.Context, tx meta.Tx) error { return tx.Retention().PutUpstreamChecked(ctx, repo, "latest", noon) }
+	put := func(ctx context.Context, tx meta.Tx) error {
+		return tx.Retention().PutUpstreamChecked(ctx, repo, "latest", noon)
+	}
 	diff(t, time.Time{}, checked("latest"))
 	update(t, s, put)
 	diff(t, noon, checked("latest"))
