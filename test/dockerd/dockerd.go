@@ -33,7 +33,10 @@ type Daemon struct {
 
 // Start starts a daemon with the environment env, and waits until it answers.
 // It takes root, because the daemon mounts. The caller stops it.
-func Start(env []string) (*Daemon, error) {
+func Start(env []string) (*Daemon, error) { return StartWith(env, "{}") }
+
+// StartWith is Start with a daemon.json.
+func StartWith(env []string, config string) (*Daemon, error) {
 	for _, path := range []string{Docker, program} {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%s is missing: as root, run `apt-get install docker.io`, or `go run ./test/all -only tools`", path)
@@ -49,7 +52,7 @@ func Start(env []string) (*Daemon, error) {
 		return nil, err
 	}
 	d := &Daemon{dir: dir, ended: make(chan error, 1)}
-	if err := d.start(env); err != nil {
+	if err := d.start(env, config); err != nil {
 		if d.cmd != nil && d.cmd.Process != nil {
 			return nil, errors.Join(err, d.Stop())
 		}
@@ -73,9 +76,9 @@ func Start(env []string) (*Daemon, error) {
 	}
 }
 
-func (d *Daemon) start(env []string) (failure error) {
+func (d *Daemon) start(env []string, config string) (failure error) {
 	// The machine's own configuration may contradict the flags.
-	if err := os.WriteFile(d.in("daemon.json"), []byte("{}"), 0o600); err != nil {
+	if err := os.WriteFile(d.in("daemon.json"), []byte(config), 0o600); err != nil {
 		return err
 	}
 	log, err := os.Create(d.in("log"))
