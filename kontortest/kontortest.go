@@ -26,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -33,6 +34,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -45,6 +47,9 @@ type Options struct {
 	// Dir keeps the data across several Starts; default a folder that goes
 	// with the test.
 	Dir string
+	// Upstreams are registries that pull-through cache rules may name, such as
+	// "127.0.0.1:5000=private,http": as --upstream of kontor up.
+	Upstreams []string
 	// Log receives the server's log; default nothing.
 	Log io.Writer
 }
@@ -100,10 +105,18 @@ func start(t testing.TB, o Options) (*Registry, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
+	var hosts []upstream.Host
+	for _, s := range o.Upstreams {
+		h, err := upstream.ParseOption(s)
+		if err != nil {
+			return nil, err
+		}
+		hosts = append(hosts, h)
+	}
 	r := &Registry{Account: string(id.Account), Region: string(id.Region), clock: retention.NewTestClock(time.Now)}
 	r.server, err = host.Start(ctx, host.Config{
 		Folder: o.Dir, Host: "127.0.0.1", Registries: []datadir.Registry{{Account: id.Account, Region: id.Region}},
-		Server: server.Config{Compat: registry.Compat(o.Compat), TestClock: r.clock, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
+		Server: server.Config{Compat: registry.Compat(o.Compat), TestClock: r.clock, Upstreams: hosts, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
 	})
 	if err != nil {
 		return nil, err
@@ -162,6 +175,27 @@ func (r *Registry) CreateRepository(t testing.TB, name string) {
 	})
 	if err != nil {
 		t.Fatalf("kontortest: creating repository %q: %v", name, err)
+	}
+}
+
+// CacheUpstream makes a pull-through cache rule for one of Options.Upstreams, or of the
+// registries that AWS lists, which needs no login: what is pulled below prefix comes from
+// there. The pusher may fetch, and make repositories, below prefix.
+func (r *Registry) CacheUpstream(t testing.TB, prefix, host string) {
+	t.Helper()
+	ctx := context.Background()
+	system := access.Principal{System: "kontortest"}
+	pusher, _, err := r.server.Identity().Lookup(ctx, r.Pusher.AccessKeyID)
+	if err != nil {
+		t.Fatalf("kontortest: %v", err)
+	}
+	_, err = r.server.Upstreams().As(system).CreateRule(ctx, r.id(), upstream.NewRule{Prefix: prefix, URL: host})
+	if err == nil {
+		_, err = r.server.Registry().As(system).SetRegistryPolicy(ctx, r.id(), fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},`+
+			`"Action":["ecr:CreateRepository","ecr:BatchImportUpstreamImage"],"Resource":"arn:aws:ecr:%s:%s:repository/%s/*"}]}`, pusher.ARN, r.Region, r.Account, prefix))
+	}
+	if err != nil {
+		t.Fatalf("kontortest: %v", err)
 	}
 }
 

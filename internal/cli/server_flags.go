@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,25 +107,9 @@ func parseUpstreams(e *command.Env, flags []string) ([]upstream.Host, error) {
 	}
 	var hosts []upstream.Host
 	for _, s := range flags {
-		name, options, _ := strings.Cut(s, "=")
-		h, err := upstream.ParseHost(name)
+		h, err := upstream.ParseOption(s)
 		if err != nil {
 			return nil, command.Usagef("--upstream %v", err)
-		}
-		for option := range strings.SplitSeq(options, ",") {
-			switch option {
-			case "":
-			case "private":
-				h.Private = true
-			case "http":
-				h.PlainHTTP = true
-			default:
-				at, ok := strings.CutPrefix(option, "at=")
-				if _, _, err := net.SplitHostPort(at); !ok || err != nil {
-					return nil, command.Usagef("--upstream %s: %q: want private, http or at=HOST:PORT, with commas between them", s, option)
-				}
-				h.Address = at
-			}
 		}
 		hosts = append(hosts, h)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 // Config says what to serve, and where.
@@ -267,6 +268,9 @@ func (s *Server) IAM(region ecr.Region) *iam.Service { return s.server.IAM(regio
 
 // Registry gives access to the operations.
 func (s *Server) Registry() *registry.Registry { return s.server.Registry() }
+
+// Upstreams gives access to the operations on pull-through caches.
+func (s *Server) Upstreams() *upstream.Service { return s.server.Upstreams() }
 
 // Retention gives access to the operations about keeping and removing.
 func (s *Server) Retention() *retention.Service { return s.server.Retention() }

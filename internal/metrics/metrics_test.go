@@ -15,6 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/metrics"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 func scrape(t *testing.T, m *metrics.Metrics) string {
@@ -40,6 +41,9 @@ func observed() *metrics.Metrics {
 	m.Job("upload expiry", jobs.Removed{Count: 3}, nil)
 	m.Job("upload expiry", jobs.Removed{Count: 1}, errors.New("no disk"))
 	m.Pending(5, 6)
+	m.Pulled("quay.io", upstream.Miss, 11)
+	m.Pulled("quay.io", upstream.Stale, 13)
+	m.Quota("quay.io", 17)
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -58,6 +62,10 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_job_failures_total{job="upload expiry"} 1`,
 		`kontor_job_removed_total{job="upload expiry"} 4`,
 		"kontor_uploads_open 5",
+		`kontor_upstream_pulls_total{outcome="stale",upstream="quay.io"} 1`,
+		`kontor_upstream_fetched_bytes_total{upstream="quay.io"} 11`,
+		`kontor_upstream_saved_bytes_total{upstream="quay.io"} 13`,
+		`kontor_upstream_quota_left{upstream="quay.io"} 17`,
 		"kontor_pull_times_pending 6",
 		`kontor_database_seconds_count{kind="update"} 0`,
 		"go_goroutines ",

@@ -279,6 +279,9 @@ func (s *Server) IAM(region ecr.Region) *iam.Service { return s.iams[region.Part
 // Registry gives access to the operations, as s's own principals.
 func (s *Server) Registry() *registry.Registry { return s.registry }
 
+// Upstreams gives access to the operations on pull-through caches, as s's own principals.
+func (s *Server) Upstreams() *upstream.Service { return s.upstreams }
+
 // Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }
 

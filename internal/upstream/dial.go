@@ -44,6 +44,32 @@ func ParseHost(s string) (Host, error) {
 	return Host{Host: s}, nil
 }
 
+// ParseOption reads HOST, or HOST= and what is said of it with commas between:
+// "private", "http", "at=HOST:PORT".
+func ParseOption(s string) (Host, error) {
+	name, options, _ := strings.Cut(s, "=")
+	h, err := ParseHost(name)
+	if err != nil {
+		return Host{}, err
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		switch option {
+		case "":
+		case "private":
+			h.Private = true
+		case "http":
+			h.PlainHTTP = true
+		default:
+			at, ok := strings.CutPrefix(option, "at=")
+			if _, _, err := net.SplitHostPort(at); !ok || err != nil {
+				return Host{}, fmt.Errorf("%s: %q: want private, http or at=HOST:PORT, with commas between them", s, option)
+			}
+			h.Address = at
+		}
+	}
+	return h, nil
+}
+
 // ParseTrust is the system's certificate authorities and those of pem.
 func ParseTrust(pem []byte) (*x509.CertPool, error) {
 	all, err := x509.SystemCertPool()
