@@ -76,6 +76,7 @@ type Settings struct {
 	UpstreamHosts    []upstream.Host
 	UpstreamObserver upstream.Observer
 	MaxBlob          int64
+	Comparing        time.Duration
 	Installation     string
 }
 
@@ -224,7 +225,7 @@ func (w *World) build() {
 	}
 	w.Upstreams = upstream.New(upstream.Config{
 		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Hosts: s.UpstreamHosts,
-		ID: cmp.Or(s.Installation, "testkit"), Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Log: s.Log,
+		ID: cmp.Or(s.Installation, "testkit"), Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Comparing: s.Comparing, Log: s.Log,
 	})
 	w.T.Cleanup(w.Upstreams.Close) // before the stores
 	w.content, w.kept = w.Registry.As(Admin), w.Retention.As(Admin)

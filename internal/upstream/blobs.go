@@ -220,8 +220,17 @@ func (f *flight) fetch(ctx context.Context, repo *remote.Repository) {
 	f.tell()
 }
 
+// source is what the blob is read from: this registry, where it came between the look
+// of who wants it and the begin of the flight; else the upstream.
+func (f *flight) source(ctx context.Context, repo *remote.Repository) (io.ReadCloser, error) {
+	if _, file, err := f.s.cfg.Registry.System(actor).OpenBlob(ctx, f.at, f.digest); err == nil && file != nil {
+		return file, nil
+	}
+	return repo.OpenBlob(ctx, remote.Blob{Digest: f.digest, Size: f.size}, 0)
+}
+
 func (f *flight) read(ctx context.Context, repo *remote.Repository) (err error) {
-	r, err := repo.OpenBlob(ctx, remote.Blob{Digest: f.digest, Size: f.size}, 0)
+	r, err := f.source(ctx, repo)
 	if err != nil {
 		return err
 	}
@@ -229,9 +238,7 @@ func (f *flight) read(ctx context.Context, repo *remote.Repository) (err error) 
 	for buffer := make([]byte, step); ; {
 		n, err := r.Read(buffer)
 		if n > 0 {
-			f.mu.Lock()
-			at := f.written
-			f.mu.Unlock()
+			at := f.have()
 			if at+int64(n) > f.size {
 				return ecr.Errorf(ecr.CodeImageDigestDoesNotMatch, "the upstream sends more than the %d bytes of %s", f.size, f.digest)
 			}
@@ -244,12 +251,21 @@ func (f *flight) read(ctx context.Context, repo *remote.Repository) (err error) 
 			f.mu.Unlock()
 		}
 		switch {
+		case errors.Is(err, io.EOF) && f.have() != f.size:
+			return ecr.Errorf(ecr.CodeImageDigestDoesNotMatch, "%s has not the %d bytes that its image says", f.digest, f.size)
 		case errors.Is(err, io.EOF):
-			return nil // the reader has compared it with its digest
+			return nil // whoever it came from has compared it with its digest
 		case err != nil:
 			return err
 		}
 	}
+}
+
+// have is how much has come.
+func (f *flight) have() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.written
 }
 
 // tell wakes those who wait. f.mu is held.

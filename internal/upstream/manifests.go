@@ -235,7 +235,7 @@ func (p *Puller) current(ctx context.Context, at ecr.Repo, rule Rule, id ecr.Ima
 
 // compare asks the upstream what a tag stands for now, and fetches that if it is not m.
 func (p *Puller) compare(ctx context.Context, at ecr.Repo, rule Rule, tag ecr.Tag, m registry.Manifest, read bool) (registry.Manifest, error) {
-	newer, err := p.s.once(ctx, tagKey{at: at, reference: string(tag)}, comparing, func(ctx context.Context) (registry.Manifest, error) {
+	newer, err := p.s.once(ctx, tagKey{at: at, reference: string(tag)}, p.s.cfg.Comparing, func(ctx context.Context) (registry.Manifest, error) {
 		repo, err := p.s.reach(ctx, at, rule)
 		if err != nil {
 			return registry.Manifest{}, err
@@ -290,6 +290,13 @@ func (p *Puller) pull(ctx context.Context, at ecr.Repo, rule Rule, id ecr.ImageI
 	c := p.s.coming(at, reference)
 	if c == nil {
 		m, err := p.s.once(ctx, tagKey{at: at, reference: reference}, patience, func(ctx context.Context) (registry.Manifest, error) {
+			// It may have come since the caller looked.
+			if c := p.s.coming(at, reference); c != nil {
+				return c.m, nil
+			}
+			if m, err := p.s.cfg.Registry.System(actor).StatManifest(ctx, at, id); err == nil {
+				return m, nil
+			}
 			return p.s.fetch(ctx, p.local, at, rule, reference, id.Tag)
 		})
 		if err != nil {

@@ -22,6 +22,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -61,6 +62,9 @@ type Config struct {
 	ID string
 	// MaxBlob is the size in bytes of the largest blob that is fetched; 0 for any.
 	MaxBlob int64
+	// Comparing is how long an upstream may take to say what a tag stands for, where
+	// there is something to serve instead. Default 10 seconds.
+	Comparing time.Duration
 	// Folder is where blobs are kept while they come; "" for the system's.
 	Folder string
 	// Observer is told what happens; may be nil.
@@ -98,8 +102,8 @@ const (
 	// fresh is how long a tag is not compared again. Source: ECR user guide: at most
 	// once in 24 hours.
 	fresh = 24 * time.Hour
-	// patience is how long a manifest may take to come; comparing is given less
-	// where there is something to serve instead.
+	// patience is how long a manifest may take to come; comparing is the default of
+	// Config.Comparing.
 	patience  = 30 * time.Second
 	comparing = 10 * time.Second
 	// silent is how long an upstream may say nothing.
@@ -156,6 +160,7 @@ type tagKey struct {
 
 // New returns a Service.
 func New(cfg Config) *Service {
+	cfg.Comparing = cmp.Or(cfg.Comparing, comparing)
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Service{
 		cfg: cfg, ctx: ctx, cancel: cancel, clients: map[clientKey]*remote.Registry{}, resting: map[string]repose{},

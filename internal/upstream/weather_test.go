@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
@@ -235,5 +236,20 @@ func TestCut(t *testing.T) {
 	for d, b := range blobsOf(t, g, g.Platforms[0]) {
 		proxy.On("GET .*/blobs/"+string(d), 1, remotetest.Cut(int64(len(b)/2)))
 		same(t, string(d), s.want(t, "GET", "up/team/app/blobs/"+string(d), 200, "kontor; "), b)
+	}
+}
+
+// An upstream that is silent does not keep what is here from being served.
+func TestSilent(t *testing.T) {
+	_, proxy, g := origin(t)
+	s := caching(t, proxy.Host, func(o *testkit.Settings) { o.Comparing = 50 * time.Millisecond })
+	s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; fwd=uri-miss")
+	s.pass(25 * testkit.Hour)
+	proxy.On("/manifests/v1", -1, remotetest.Hang)
+	same(t, "stale", s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; hit; fwd=stale"), g.Index.Body)
+	n := len(proxy.Requests())
+	same(t, "stale again", s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; hit; fwd=stale"), g.Index.Body)
+	if more := len(proxy.Requests()) - n; more != 0 {
+		t.Errorf("%d requests to an upstream that was just silent", more)
 	}
 }
