@@ -56,7 +56,7 @@ func steps() []step {
 		{name: "load", what: "mixed load on the binary, which is killed again and again", run: (*runner).load},
 		{name: "clients", what: "AWS CLI, SDKs, docker, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: (*runner).clients},
 		{name: "promote", what: "promotion between Kontor and three other registries", run: (*runner).promotion},
-		{name: "signatures", what: "cosign and notation sign at the source of a promotion, and verify at the destination", run: (*runner).signatures},
+		{name: "ecosystem", what: "helm, ko and flux keep what they make; cosign and notation sign what is promoted", run: (*runner).ecosystem},
 		{name: "s3", what: "the blob store on a server of the S3 protocol, and through faults", run: (*runner).s3},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
@@ -216,7 +216,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/promote", "test/s3", "test/signatures", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/ecosystem", "test/promote", "test/s3", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -256,17 +256,25 @@ func (r *runner) promotion(ctx context.Context) error {
 	return r.goTest(ctx, "test/promote", nil, "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-parallel", "16", "./...")
 }
 
-// signatures builds cosign, of the version in the go.mod of test/signatures.
-func (r *runner) signatures(ctx context.Context) error {
+// ecosystem builds cosign, helm and ko, of the versions in the go.mod of
+// test/ecosystem.
+func (r *runner) ecosystem(ctx context.Context) error {
 	binary, err := r.kontor(ctx)
 	if err != nil {
 		return err
 	}
-	cosign := filepath.Join(r.tmp, "cosign")
-	if err := r.command(ctx, "test/signatures", "go", "build", "-o", cosign, "github.com/sigstore/cosign/v3/cmd/cosign"); err != nil {
+	tools := filepath.Join(r.tmp, "ecosystem")
+	if err := os.MkdirAll(tools, 0o700); err != nil {
 		return err
 	}
-	return r.goTest(ctx, "test/signatures", []string{"KONTOR_BIN=" + binary, "COSIGN_BIN=" + cosign}, "./...")
+	if err := r.command(ctx, "test/ecosystem", "go", "build", "-o", tools, "tool"); err != nil {
+		return err
+	}
+	// The commands of the manual's page, which other runs of its test leave out.
+	if err := r.goTest(ctx, ".", []string{"DOCS_ECOSYSTEM_BIN=" + tools}, "-run", "TestCommandsOfThePages/docs/guides/helm.md", "./test/docs"); err != nil {
+		return err
+	}
+	return r.goTest(ctx, "test/ecosystem", []string{"KONTOR_BIN=" + binary, "ECOSYSTEM_BIN=" + tools}, "./...")
 }
 
 // s3 builds versitygw, of the version in the go.mod of test/s3.
