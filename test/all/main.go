@@ -11,11 +11,11 @@
 // skipped counts as failed. The slowest
 // packages and tests are named at the end.
 //
-//	go run ./test/all -only buildkit,release
+//	go run ./test/all -only buildkit,opentofu,release
 //
 // runs what takes more than every run should: BuildKit, which is built from
-// source, pushes to the binary, as root, to mount; and a release is built for
-// every platform.
+// source, pushes to the binary, as root, to mount; OpenTofu, too, is built from
+// source; and a release is built for every platform.
 package main
 
 import (
@@ -60,6 +60,7 @@ func steps() []step {
 		{name: "s3", what: "the blob store on a server of the S3 protocol, and through faults", run: (*runner).s3},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
+		{name: "opentofu", what: "OpenTofu imports what was exported for it, and plans no change; only when asked for", run: (*runner).opentofu, asked: true},
 		{name: "release", what: "a release for every platform; only when asked for", run: (*runner).release, asked: true},
 	}
 }
@@ -216,7 +217,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/ecosystem", "test/promote", "test/s3", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/ecosystem", "test/opentofu", "test/opentofu/provider", "test/promote", "test/s3", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -275,6 +276,22 @@ func (r *runner) ecosystem(ctx context.Context) error {
 		return err
 	}
 	return r.goTest(ctx, "test/ecosystem", []string{"KONTOR_BIN=" + binary, "ECOSYSTEM_BIN=" + tools}, "./...")
+}
+
+// opentofu builds OpenTofu and a stand-in for its AWS provider.
+func (r *runner) opentofu(ctx context.Context) error {
+	binary, err := r.kontor(ctx)
+	if err != nil {
+		return err
+	}
+	tofu, provider := filepath.Join(r.tmp, "tofu"), filepath.Join(r.tmp, "provider", "terraform-provider-aws")
+	if err := r.command(ctx, "test/opentofu", "go", "build", "-o", tofu, "github.com/opentofu/opentofu/cmd/tofu"); err != nil {
+		return err
+	}
+	if err := r.command(ctx, "test/opentofu/provider", "go", "build", "-o", provider, "."); err != nil {
+		return err
+	}
+	return r.goTest(ctx, "test/opentofu", []string{"KONTOR_BIN=" + binary, "TOFU_BIN=" + tofu, "PROVIDER_BIN=" + provider}, "./...")
 }
 
 // s3 builds versitygw, of the version in the go.mod of test/s3.
