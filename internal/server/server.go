@@ -56,6 +56,10 @@ type Config struct {
 	Bindings []Binding
 	// Compat defaults to registry.CompatECR.
 	Compat registry.Compat
+	// MachineCredentials, "on" or "off", says whether machine tokens of users and
+	// tokens of identity providers are docker passwords. Default "on" with
+	// registry.CompatOCI, and "off" with registry.CompatECR, as ECR knows neither.
+	MachineCredentials string
 	// ImageNow is the clock of push times and lifecycle, which tests may
 	// move; AuthNow the clock of signatures and tokens, which nobody moves.
 	ImageNow func() time.Time
@@ -142,6 +146,12 @@ type Server struct {
 	stopping  atomic.Bool // since Run's context is done
 }
 
+// What Config.MachineCredentials is.
+const (
+	On  = "on"
+	Off = "off"
+)
+
 // DefaultRecycleTime is the default of Config.RecycleTime.
 const DefaultRecycleTime = 7 * 24 * time.Hour
 
@@ -182,6 +192,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	cfg.Grace = or(cfg.Grace, defaultGrace)
 	if cfg.TestClock != nil {
 		cfg.ImageNow = cfg.TestClock.Now
+	}
+	if cfg.MachineCredentials == "" && cfg.Compat == registry.CompatOCI {
+		cfg.MachineCredentials = On
 	}
 	s := &Server{cfg: cfg, limits: newLimiter(cfg.Limits)}
 	if len(cfg.Bindings) == 0 {
@@ -236,7 +249,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.jobs.CheckInstallation(ctx); err != nil {
 		return nil, err
 	}
-	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Log: cfg.Log})
+	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, IAM: s.IAM, MachineTokens: cfg.MachineCredentials == On, Log: cfg.Log})
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention,
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})

@@ -37,7 +37,7 @@ func TestCreationTemplates(t *testing.T) {
 		step{"UpdateRepositoryCreationTemplate", `{"prefix": "ROOT"}`, template("ROOT", all+", "+policy)},
 		step{"UpdateRepositoryCreationTemplate", `{"prefix": "ROOT", "repositoryPolicy": ""}`, template("ROOT", all)},
 		step{"UpdateRepositoryCreationTemplate", `{"prefix": "ROOT", "lifecyclePolicy": "", "customRoleArn": "", "description": "", "resourceTags": [], "appliedFor": ["CREATE_ON_PUSH"],
-			"imageTagMutability": "MUTABLE", "imageTagMutabilityExclusionFilters": [], "encryptionConfiguration": {"encryptionType": "AES256", "kmsKey": ""}}`, template("ROOT", least)},
+			"imageTagMutability": "MUTABLE", "encryptionConfiguration": {"encryptionType": "AES256", "kmsKey": ""}}`, template("ROOT", least)},
 		step{"UpdateRepositoryCreationTemplate", `{"prefix": "none"}`, none},
 		step{"DeleteRepositoryCreationTemplate", `{"prefix": "none"}`, none},
 		step{"DeleteRepositoryCreationTemplate", `{"prefix": "team"}`, template("team/", least)},
