@@ -79,6 +79,7 @@ var rooms = map[string]int{
 	"internal/remote":              29,
 	"internal/retention":           30,
 	"internal/registry":            31,
+	"internal/templates":           32,
 	"internal/unconfigured":        32,
 	"internal/jobs":                35,
 	"internal/testkit":             36,

@@ -28,6 +28,7 @@ import (
 const (
 	envListen  = "KONTOR_LISTEN"
 	envCompat  = "KONTOR_COMPAT"
+	envMachine = "KONTOR_MACHINE_CREDENTIALS"
 	envLog     = "KONTOR_LOG"
 	envLimits  = "KONTOR_LIMITS"
 	envTLSCert = "KONTOR_TLS_CERT"
@@ -65,6 +66,11 @@ func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
 	c.Server.Compat = registry.Compat(e.Setting(o.compat, envCompat, string(registry.CompatECR)))
 	if c.Server.Compat != registry.CompatECR && c.Server.Compat != registry.CompatOCI {
 		return command.Usagef("--compat %s: want ecr or oci", c.Server.Compat)
+	}
+	switch c.Server.MachineCredentials = e.Setting(o.machines, envMachine, ""); c.Server.MachineCredentials {
+	case "", server.On, server.Off:
+	default:
+		return command.Usagef("--machine-credentials %s: want on or off", c.Server.MachineCredentials)
 	}
 	if c.Folder, err = e.DataDir(o.data); err != nil {
 		return err

@@ -14,12 +14,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/host/up"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/server"
 )
 
 // upOptions are the flags of `kontor up`.
 type upOptions struct {
 	command.FileOptions
 	data, listen, account, region, compat string
+	machines                              string
 	registryGiven                         bool // --account or --region was
 	logFile                               string
 	insecureHTTP                          bool
@@ -67,6 +69,7 @@ them.`,
 	f.StringVar(&o.account, "account", string(ecr.LocalRegistry().Account), "use account `ID` for the registry, unless the file has registries")
 	f.StringVar(&o.region, "region", string(ecr.LocalRegistry().Region), "use region `NAME` for the registry, unless the file has registries")
 	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("follow `WHAT` where the two differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
+	f.StringVar(&o.machines, "machine-credentials", "", fmt.Sprintf("accept machine tokens of users, and tokens of identity providers, as docker passwords: on or off (default on with --compat oci, off with --compat ecr; env %s)", envMachine))
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP to other machines, which sends passwords unencrypted (default false)")
 	f.StringArrayVar(&o.externalURLs, "external-url", nil, fmt.Sprintf("use `URL` as the address at which clients reach the registry, or NAME=URL for the registry NAME of the file; without NAME the other registries follow its port; may be given several times (default the host that a request was sent to; env %s, separated by commas)", envExternalURL))
@@ -80,6 +83,7 @@ them.`,
 	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve metrics for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
 	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
 	o.collection.flags(cmd)
+	command.CompleteWords(cmd, "machine-credentials", server.On, server.Off)
 	command.CompleteWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/policy"
@@ -24,7 +25,7 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -37,6 +38,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"registry", reflect.TypeFor[*registry.Caller](), registry.Operations()},
 		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
+		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,6 +75,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
 	u := unconfigured.As(w.Gate, p)
+	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
 	id := ecr.ImageID{Tag: tag}
 	return map[string]func(context.Context) error{
@@ -204,19 +207,27 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"UpdatePullThroughCacheRule":    func(ctx context.Context) error { return u.UpdatePullThroughCacheRule(ctx, to.In, "quay") },
 		"DeletePullThroughCacheRule":    func(ctx context.Context) error { return u.DeletePullThroughCacheRule(ctx, to.In, "quay") },
 		"ValidatePullThroughCacheRule":  func(ctx context.Context) error { return u.ValidatePullThroughCacheRule(ctx, to.In, "quay") },
-		"DescribeCreationTemplates":     func(ctx context.Context) error { return u.DescribeCreationTemplates(ctx, to.In) },
-		"UpdateCreationTemplate":        func(ctx context.Context) error { return u.UpdateCreationTemplate(ctx, to.In, "team") },
-		"DeleteCreationTemplate":        func(ctx context.Context) error { return u.DeleteCreationTemplate(ctx, to.In, "team") },
-		"ClearReplication":              func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
-		"ImageReplicationStatus":        func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
-		"ListReplicationBackfills":      func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
-		"ReplicationBackfill":           func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
-		"StopReplicationBackfill":       func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
-		"SigningConfiguration":          func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
-		"ClearSigning":                  func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
-		"DeleteSigningConfiguration":    func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
-		"ImageSigningStatus":            func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
-		"CancelUpload":                  func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+		"CreateTemplate": func(ctx context.Context) error {
+			_, err := t.CreateTemplate(ctx, to.In, meta.TemplateSettings{Given: "team", AppliedFor: []ecr.CreationReason{ecr.CreateOnPush}})
+			return err
+		},
+		"ListTemplates": func(ctx context.Context) error { _, _, err := t.ListTemplates(ctx, to.In, "", 10); return err },
+		"Templates":     func(ctx context.Context) error { _, err := t.Templates(ctx, to.In, []string{"team"}); return err },
+		"UpdateTemplate": func(ctx context.Context) error {
+			_, err := t.UpdateTemplate(ctx, to.In, "team", templates.Changes{})
+			return err
+		},
+		"DeleteTemplate":             func(ctx context.Context) error { _, err := t.DeleteTemplate(ctx, to.In, "team"); return err },
+		"ClearReplication":           func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
+		"ImageReplicationStatus":     func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
+		"ListReplicationBackfills":   func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
+		"ReplicationBackfill":        func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
+		"StopReplicationBackfill":    func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
+		"SigningConfiguration":       func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
+		"ClearSigning":               func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
+		"DeleteSigningConfiguration": func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
+		"ImageSigningStatus":         func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
+		"CancelUpload":               func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
 	}
 }
 
@@ -258,7 +269,7 @@ func TestMissingRepository(t *testing.T) {
 		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"DescribePullThroughCacheRules", "UpdatePullThroughCacheRule", "DeletePullThroughCacheRule", "ValidatePullThroughCacheRule",
-			"DescribeCreationTemplates", "UpdateCreationTemplate", "DeleteCreationTemplate", "ClearReplication", "ListReplicationBackfills",
+			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",
 			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
 			continue // concern no repository
 		}

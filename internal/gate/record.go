@@ -43,6 +43,9 @@ func (c *Caller) record(op Operation) audit.Record {
 	if a := c.p.Request.Source; a.IsValid() {
 		r.Source = a.String()
 	}
+	if t := c.p.Token; t != nil {
+		r.Token = t.Name
+	}
 	if s := c.p.Session; s != nil {
 		r.Session = &audit.Session{Role: s.RoleARN, IssuedAt: s.IssuedAt, MFA: s.MFA, SourceIdentity: s.SourceIdentity}
 	}

@@ -26,7 +26,7 @@ var reads = []string{
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "ListJobs", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
-	"ListPullTimeExclusions", "DescribePullThroughCacheRules", "DescribeCreationTemplates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
+	"ListPullTimeExclusions", "DescribePullThroughCacheRules", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
 }
 
 // recorded is w with an audit log in dir, each record in its own file.

@@ -137,6 +137,33 @@ func (q *Inquiry) EnterName(ctx context.Context, at ecr.Repo) (Scene, error) {
 	return s, err
 }
 
+// EnterOrDraft is Enter for an operation that makes the repository where it is not
+// there. draft returns the row as it would be, or meta.ErrNotFound where it cannot be
+// made, which is told as RepositoryNotFound. Of a draft, the caller is asked for the
+// actions of also, too, which do not go on record when they are allowed.
+func (q *Inquiry) EnterOrDraft(ctx context.Context, at ecr.Repo, draft func(ctx context.Context) (meta.Repository, error), also ...access.Action) (s Scene, drafted bool, err error) {
+	s, there, err := q.scene(ctx, at)
+	if err == nil && !there {
+		var row meta.Repository
+		switch row, err = draft(ctx); {
+		case err == nil:
+			s.Row, drafted = row, true
+		case errors.Is(err, meta.ErrNotFound):
+			err = nil
+		}
+	}
+	if err == nil {
+		err = q.May(s, q.op.Actions...)
+	}
+	if err == nil && drafted {
+		err = q.Would(s, also...)
+	}
+	if err == nil && !there && !drafted {
+		err = ecr.RepositoryNotFound(at.In, at.Name)
+	}
+	return s, drafted, err
+}
+
 func (q *Inquiry) scene(ctx context.Context, at ecr.Repo) (s Scene, there bool, err error) {
 	s.At = at
 	s.Row, err = q.r.Repository(ctx, at.In, at.Name)

@@ -28,7 +28,7 @@ var opStartUpload = gate.Op("StartUpload", "ecr:InitiateLayerUpload")
 func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, error) {
 	now := c.r.cfg.Now()
 	u := meta.Upload{ID: newUploadID(), Key: blob.NewKey(), CreatedAt: now, UpdatedAt: now}
-	err := c.gate.ChangeRepository(ctx, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+	err := c.r.pushTo(ctx, c.gate, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		u.Repository, u.Owner = repo.ID, tx.Principal().Owner()
 		return tx.InsertUpload(ctx, u)
 	})

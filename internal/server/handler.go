@@ -64,12 +64,14 @@ type request struct {
 	binding   Binding
 	operation string
 	principal access.Principal
-	limit     string // by which it was refused, "" for none
-	https     bool   // as the client sent it
-	proxied   bool   // the connection is a trusted proxy's
-	known     bool   // the host that it was sent to, or the port, says which registry it is for
-	memory    memory
-	shares    []func() // to give back what the request has of its owner's
+	// credential is the kind of a machine's, "" for others.
+	credential string
+	limit      string // by which it was refused, "" for none
+	https      bool   // as the client sent it
+	proxied    bool   // the connection is a trusted proxy's
+	known      bool   // the host that it was sent to, or the port, says which registry it is for
+	memory     memory
+	shares     []func() // to give back what the request has of its owner's
 	// refuse answers with an error, in the protocol of the request.
 	refuse func(error)
 }
@@ -161,10 +163,12 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	if !s.admitLogin(w, r, req) {
 		return
 	}
+	defer s.noteToken(r, req) // when the visit has ended, as it writes
 	visit := s.gate.Visit()
 	defer visit.End()
 	region := req.binding.Registry.Region
-	p, err := authn.VerifyBasic(r, s.users[region.Partition()].Tokens(visit), region)
+	tokens := s.users[region.Partition()].Tokens(visit)
+	p, err := authn.VerifyBasic(r, tokens, s.machines(r, req, tokens), region)
 	if err != nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		visit.End() // a client may take long to send a body
 	}

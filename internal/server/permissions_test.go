@@ -19,6 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
@@ -36,7 +37,7 @@ func newAuditor(t *testing.T) *auditor {
 		world: start(t, t.TempDir(), audited(t, dir, audit.All, 0), func(c *server.Config) { c.TestClock = retention.NewTestClock(time.Now) }),
 		dir:   dir, declared: map[string][]string{},
 	}
-	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations()) {
+	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations()) {
 		for _, action := range op.Actions {
 			a.declared[op.Name] = append(a.declared[op.Name], string(action))
 		}

@@ -43,6 +43,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -55,6 +56,10 @@ type Config struct {
 	Bindings []Binding
 	// Compat defaults to registry.CompatECR.
 	Compat registry.Compat
+	// MachineCredentials, "on" or "off", says whether machine tokens of users and
+	// tokens of identity providers are docker passwords. Default "on" with
+	// registry.CompatOCI, and "off" with registry.CompatECR, as ECR knows neither.
+	MachineCredentials string
 	// ImageNow is the clock of push times and lifecycle, which tests may
 	// move; AuthNow the clock of signatures and tokens, which nobody moves.
 	ImageNow func() time.Time
@@ -141,6 +146,12 @@ type Server struct {
 	stopping  atomic.Bool // since Run's context is done
 }
 
+// What Config.MachineCredentials is.
+const (
+	On  = "on"
+	Off = "off"
+)
+
 // DefaultRecycleTime is the default of Config.RecycleTime.
 const DefaultRecycleTime = 7 * 24 * time.Hour
 
@@ -182,6 +193,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.TestClock != nil {
 		cfg.ImageNow = cfg.TestClock.Now
 	}
+	if cfg.MachineCredentials == "" && cfg.Compat == registry.CompatOCI {
+		cfg.MachineCredentials = On
+	}
 	s := &Server{cfg: cfg, limits: newLimiter(cfg.Limits)}
 	if len(cfg.Bindings) == 0 {
 		return nil, errors.New("server: no registry to serve")
@@ -218,7 +232,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
-		Compat:        cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
+		Compat:        cfg.Compat, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
@@ -235,13 +249,25 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.jobs.CheckInstallation(ctx); err != nil {
 		return nil, err
 	}
-	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Log: cfg.Log})
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, IAM: s.IAM, MachineTokens: cfg.MachineCredentials == On, Log: cfg.Log})
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention,
+		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	return s, nil
+}
+
+// serviceRoles finds roles in the partition of the registry that they are used in.
+type serviceRoles map[string]*iam.Service
+
+func (r serviceRoles) ServiceRole(ctx context.Context, in meta.IdentityReader, roleARN, service string, at ecr.RegistryID) (access.Principal, bool, error) {
+	identities := r[at.Region.Partition()]
+	if identities == nil {
+		return access.Principal{}, false, nil
+	}
+	return identities.ServiceRole(ctx, in, roleARN, service, at)
 }
 
 // replica is a name of this process: that of its machine and a random part.

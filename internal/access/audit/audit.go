@@ -64,6 +64,9 @@ type Record struct {
 	// that it used, which for a failed login is the one that was claimed.
 	PrincipalID string `json:"principal_id,omitempty"`
 	AccessKey   string `json:"access_key,omitempty"`
+	// Token is the name of the machine token that it sent, whose id is in
+	// AccessKey.
+	Token string `json:"token,omitempty"`
 	// Session has what temporary credentials add.
 	Session *Session `json:"session,omitempty"`
 	// Source is the address that the request came from.

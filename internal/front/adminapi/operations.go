@@ -17,5 +17,9 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"RunLifecycle":   serve((*call).runLifecycle),
 	"MoveClock":      serve((*call).moveClock),
 
+	"CreateUserToken": serve((*call).createUserToken),
+	"ListUserTokens":  serve((*call).listUserTokens),
+	"DeleteUserToken": serve((*call).deleteUserToken),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

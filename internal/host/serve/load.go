@@ -269,6 +269,9 @@ func (c *Config) registries(d *decoder) {
 		c.Host.Shared = c.Host.Shared || r.Listen == "" && len(r.Hosts) > 0
 	}
 	c.Host.Server.Compat = registry.Compat(s.Registries[0].Compat)
+	if c.Host.Server.MachineCredentials = s.MachineCredentials; s.MachineCredentials != "" && s.MachineCredentials != server.On && s.MachineCredentials != server.Off {
+		d.wrong("machine_credentials", "%q: want on or off", s.MachineCredentials)
+	}
 	c.externals(d)
 }
 

@@ -80,6 +80,7 @@ type Tx interface {
 type ContentReader interface {
 	RegistryReader
 	RepositoryReader
+	TemplateReader
 	ImageReader
 	BlobReader
 	UploadReader
@@ -89,6 +90,7 @@ type ContentReader interface {
 type ContentWriter interface {
 	RegistryWriter
 	RepositoryWriter
+	TemplateWriter
 	ImageWriter
 	BlobWriter
 	UploadWriter

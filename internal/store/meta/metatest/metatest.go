@@ -62,6 +62,8 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"upload order", uploadOrder},
 		{"users", users},
 		{"access keys", accessKeys},
+		{"machine tokens", machineTokens},
+		{"creation templates", creationTemplates},
 		{"roles", roles},
 		{"changed users", changedUsers},
 		{"policies", policies},
