@@ -64,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"access keys", accessKeys},
 		{"roles", roles},
 		{"changed users", changedUsers},
+		{"sessions of the console", consoleSessions},
 		{"policies", policies},
 		{"issuers", issuers},
 		{"token keys", tokenKeys},
