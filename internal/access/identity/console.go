@@ -65,7 +65,8 @@ func (s *Service) CheckSecret(ctx context.Context, keyID, secret, token string) 
 
 // OpenConsole begins a session of p, or with link makes a one-time link to one, and
 // returns the secret for the browser. The session ends with p's access key.
-// UnrecognizedClient when p has no access key.
+// UnrecognizedClient when p has no access key. It asks for no permission and records
+// nothing: package iam does.
 func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool) (secret string, session meta.ConsoleSession, err error) {
 	if p.UniqueID == "" || p.KeyID == "" {
 		return "", session, errInvalidToken()
@@ -101,23 +102,28 @@ func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool
 // cut is s, at most n bytes of it.
 func cut(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }
 
-// OpenLink takes a one-time link and begins its session; info is how the browser
-// came. Of several who open it at once, one succeeds. ErrNoConsoleSession.
-func (s *Service) OpenLink(ctx context.Context, link string, info access.RequestInfo) (secret string, p access.Principal, err error) {
+// TakeLink uses up a one-time link and returns whose it is. Of several who open it
+// at once, one succeeds. ErrNoConsoleSession.
+func (s *Service) TakeLink(ctx context.Context, link string) (p access.Principal, err error) {
 	id := ConsoleID(link)
 	if p, _, err = s.console(ctx, id, true); err != nil {
-		return "", p, err
+		return p, err
 	}
 	err = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error { return tx.DeleteConsoleSession(ctx, id) })
 	if errors.Is(err, meta.ErrNotFound) {
-		return "", p, ErrNoConsoleSession
+		return access.Principal{}, ErrNoConsoleSession
 	}
 	if err != nil {
-		return "", p, storeError(err, "opening a link to the console")
+		return access.Principal{}, storeError(err, "opening a link to the console")
 	}
-	p.Request = info
-	secret, _, err = s.OpenConsole(ctx, p, false)
-	return secret, p, err
+	return p, nil
+}
+
+// LinkCaller returns who gets the session of a one-time link that nobody has opened
+// yet. ErrNoConsoleSession.
+func (s *Service) LinkCaller(ctx context.Context, link string) (access.Principal, error) {
+	p, _, err := s.console(ctx, ConsoleID(link), true)
+	return p, err
 }
 
 // ConsoleCaller returns who has the session with this secret, as the store knows
