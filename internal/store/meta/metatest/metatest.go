@@ -65,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"roles", roles},
 		{"changed users", changedUsers},
 		{"sessions of the console", consoleSessions},
+		{"tags with their images", tagImages},
 		{"policies", policies},
 		{"issuers", issuers},
 		{"token keys", tokenKeys},

@@ -1,5 +1,6 @@
 -- Logins to the console, and one-time links that become one. They refer to no user:
--- a session of a role is one, too.
+-- a session of a role is one, too. And the tags of a repository in the order in
+-- which they were set.
 
 -- +goose Up
 CREATE TABLE console_sessions (
@@ -18,3 +19,5 @@ CREATE TABLE console_sessions (
 );
 CREATE INDEX console_sessions_by_account ON console_sessions (account, id);
 CREATE INDEX console_sessions_by_end ON console_sessions (expires_at);
+
+CREATE INDEX tags_by_time ON tags (repository_id, tagged_at, tag);
