@@ -60,8 +60,8 @@ const (
 	checkLayer     access.Action = "ecr:BatchCheckLayerAvailability"
 )
 
-// mostSharing is how many other repositories are named of each layer.
-const mostSharing = 5
+// MostSharing is how many other repositories Sharing names of a blob.
+const MostSharing = 5
 
 // Images are the images of a repository, and what is known of their fates.
 type Images struct {
@@ -279,13 +279,13 @@ func (c *Caller) Sharing(ctx context.Context, at ecr.Repo, blobs []ecr.Digest) (
 		}
 		clear(out)
 		for _, d := range blobs {
-			rows, err := v.ListBlobRepositories(ctx, at.In, d, "", 4*mostSharing)
+			rows, err := v.ListBlobRepositories(ctx, at.In, d, "", 4*MostSharing)
 			if err != nil {
 				return err
 			}
 			for _, row := range rows {
 				other := gate.Scene{At: at.In.Repo(row.Name), Row: row, Settings: s.Settings}
-				if row.Name == at.Name || len(out[d]) == mostSharing {
+				if row.Name == at.Name || len(out[d]) == MostSharing {
 					continue
 				}
 				if yes, err := may(v, other, checkLayer); err != nil {

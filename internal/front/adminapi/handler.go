@@ -17,6 +17,7 @@ import (
 	"net/http"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -34,6 +35,9 @@ type Config struct {
 	// are required.
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
+	// IAM makes links to the console for callers of a region; nil where the console is
+	// off.
+	IAM func(ecr.Region) *iam.Service
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }
@@ -54,7 +58,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), iam: h.cfg.IAM, p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -66,6 +70,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 type call struct {
 	*retention.Caller
 	jobs *jobs.Caller
+	iam  func(ecr.Region) *iam.Service
 	p    access.Principal
 	at   ecr.RegistryID
 }

@@ -23,8 +23,9 @@ var patterns = map[string]string{
 
 // words are the values of forms that have few.
 var words = map[string][]any{
-	"compat": {"oci", "ecr"},
-	"audit":  {"changes", "all", "strict", "off"},
+	"compat":  {"oci", "ecr"},
+	"console": {"on", "off"},
+	"audit":   {"changes", "all", "strict", "off"},
 }
 
 // Schema is the JSON Schema (2020-12) of the file, for editors. What it takes may
