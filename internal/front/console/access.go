@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -152,7 +153,7 @@ func (v *visit) access() error {
 					break
 				}
 				_, name, _ := strings.Cut(c.Repository, ":repository/")
-				r := row{Cells: []cell{{Text: words.Principals(who, m.Unseen(i)), Raw: who}, {Text: name, Link: repoURL(ecr.RepositoryName(name), "access") + "?who=" + who}}}
+				r := row{Cells: []cell{v.whoCell(who, m.Unseen(i), ""), {Text: name, Link: repoURL(ecr.RepositoryName(name), "access") + "?who=" + url.QueryEscape(who)}}}
 				any := false
 				for _, right := range proof.Rights() {
 					r.Cells = append(r.Cells, outcome(c.Rights[right]))
@@ -232,7 +233,7 @@ func (v *visit) repositoryAccess() error {
 	x.Columns = append(x.Columns, column{Key: "why", Label: t("Through")})
 	for i, who := range m.Principals {
 		c := m.Row(i)[0]
-		r := row{Cells: []cell{{Text: words.Principals(who, m.Unseen(i)), Raw: who, Link: here + "?who=" + who}}}
+		r := row{Cells: []cell{v.whoCell(who, m.Unseen(i), here+"?who="+url.QueryEscape(who))}}
 		best := proof.Right("")
 		for _, right := range proof.Rights() {
 			r.Cells = append(r.Cells, outcome(c.Rights[right]))
@@ -256,6 +257,25 @@ func (v *visit) repositoryAccess() error {
 	return v.show("repoaccess", l)
 }
 
+// whoCell names a principal in a table.
+func (v *visit) whoCell(arn string, unseen bool, to string) cell {
+	text := words.Principals(arn, unseen)
+	if short := v.who(arn); strings.HasPrefix(arn, "arn:") && !unseen {
+		text = short
+	}
+	return cell{Text: text, Raw: arn, Link: to}
+}
+
+// statements are those that decided, as far as they were seen.
+func statements(x report.AccessAction) (names []string) {
+	for _, s := range []*report.Statement{x.Deny, x.IdentityAllow, x.ResourceAllow} {
+		if s != nil && s.Policy != proof.UnseenPolicies {
+			names = append(names, s.String())
+		}
+	}
+	return names
+}
+
 // through are the statements by which a principal has a right.
 func (v *visit) through(p *proof.Prover, who string, right proof.Right) (cell, error) {
 	actions, err := proof.ParseRight(string(right))
@@ -268,9 +288,9 @@ func (v *visit) through(p *proof.Prover, who string, right proof.Right) (cell, e
 	}
 	var names []string
 	for _, x := range report.NewAccess(string(right), a, "", nil).Actions {
-		for _, s := range []*report.Statement{x.Deny, x.IdentityAllow, x.ResourceAllow} {
-			if s != nil && !slices.Contains(names, s.String()) {
-				names = append(names, s.String())
+		for _, s := range statements(x) {
+			if !slices.Contains(names, s) {
+				names = append(names, s)
 			}
 		}
 	}
@@ -297,12 +317,7 @@ func (v *visit) check(p *proof.Prover, data map[string]any) error {
 	answer := report.NewAccess(right, a, "", nil)
 	x := &table{ID: "answer", Caption: t("Action by action"), Columns: []column{{Key: "action", Label: t("Action")}, {Key: "answer", Label: t("Answer")}, {Key: "by", Label: t("By")}, {Key: "lacking", Label: t("What is missing")}}}
 	for _, act := range answer.Actions {
-		var by, lacking []string
-		for _, s := range []*report.Statement{act.Deny, act.IdentityAllow, act.ResourceAllow} {
-			if s != nil {
-				by = append(by, s.String())
-			}
-		}
+		by, lacking := statements(act), []string(nil)
 		for _, s := range act.Lacking {
 			lacking = append(lacking, t("an allow in the %s", s))
 		}
@@ -336,7 +351,7 @@ func (v *visit) check(p *proof.Prover, data map[string]any) error {
 
 // sentence is an answer in words.
 func (v *visit) sentence(a report.Access) string {
-	who := words.Principal(a.Principal)
+	who := v.who(a.Principal)
 	if a.Principal == proof.Anyone {
 		who = t("Every other account")
 	}
@@ -383,7 +398,7 @@ func (v *visit) tryPolicy(w proof.World, l layout, data map[string]any) error {
 	list := func(id, caption, none string, all []proof.Difference) *table {
 		x := &table{ID: id, Caption: caption, Empty: none, Columns: []column{{Key: "who", Label: t("Who")}, {Key: "right", Label: t("Right")}, {Key: "before", Label: t("Now")}, {Key: "after", Label: t("Then")}}}
 		for _, d := range all {
-			x.Rows = append(x.Rows, row{Cells: []cell{{Text: words.Principal(d.Principal)}, {Text: string(d.Right)}, outcome(d.Before), outcome(d.After)}})
+			x.Rows = append(x.Rows, row{Cells: []cell{{Text: v.who(d.Principal)}, {Text: string(d.Right)}, outcome(d.Before), outcome(d.After)}})
 		}
 		x.Count = words.Count(len(all), t("change"), t("changes"))
 		return x

@@ -96,7 +96,7 @@ func (v *visit) bin() error {
 		}
 		x.Rows = append(x.Rows, row{Cells: []cell{
 			{Text: string(e.Name), Sub: words.Image(string(e.Image.Digest), tagTexts(e.Image.Tags)), Raw: string(e.Name) + "@" + string(e.Image.Digest)},
-			cellTime(now, e.DeletedAt), {Text: clean(e.Reason), Sub: words.Principal(e.Actor)}, {Text: size(e.Image.SizeBytes), Raw: strconv.FormatInt(e.Image.SizeBytes, 10)},
+			cellTime(now, e.DeletedAt), {Text: clean(e.Reason), Sub: v.who(e.Actor)}, {Text: size(e.Image.SizeBytes), Raw: strconv.FormatInt(e.Image.SizeBytes, 10)},
 			untilCell(now, e.ExpiresAt), restore,
 		}})
 	}
@@ -112,7 +112,7 @@ func (v *visit) bin() error {
 // untilCell is a time in the future.
 func untilCell(now, at time.Time) cell {
 	c := cellTime(now, at)
-	c.Text = t("until %s", words.Day(at))
+	c.Text, c.Sub = t("until %s", words.Day(at)), words.Distance(now, at)
 	return c
 }
 
@@ -203,7 +203,7 @@ func (v *visit) journalTable(list []retention.JournalEntry) *table {
 		if e.SizeBytes > 0 {
 			bytes = cell{Text: size(e.SizeBytes), Raw: strconv.FormatInt(e.SizeBytes, 10)}
 		}
-		x.Rows = append(x.Rows, row{Cells: []cell{cellTime(now, e.At), {Text: string(e.Op)}, image, {Text: clean(e.Reason)}, {Text: words.Principal(e.Actor)}, bytes}})
+		x.Rows = append(x.Rows, row{Cells: []cell{cellTime(now, e.At), {Text: string(e.Op)}, image, {Text: clean(e.Reason)}, {Text: v.who(e.Actor)}, bytes}})
 	}
 	return x
 }

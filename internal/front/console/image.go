@@ -53,7 +53,7 @@ func (v *visit) image(digest string) error {
 		return err
 	}
 	facts := []figure{{t("Kind"), kindOf(m), ""}, {t("Size"), size(m.SizeBytes), ""}, {t("Media type"), clean(m.MediaType), ""},
-		{t("Pushed"), words.Moment(m.PushedAt), words.When(v.now(), m.PushedAt)}, {t("Last pulled"), pulledText(m), ""}}
+		{t("Pushed"), words.Moment(m.PushedAt), words.Distance(v.now(), m.PushedAt)}, {t("Last pulled"), pulledText(m), ""}}
 	if m.Status != "" && m.Status != ecr.StatusActive {
 		facts = append(facts, figure{t("Storage class"), clean(string(m.Status)), ""})
 	}
@@ -349,7 +349,7 @@ func (v *visit) imageLeases(m ecr.Image, data map[string]any) error {
 		return err
 	}
 	x := &table{ID: "leases", Caption: t("In use by"), Columns: []column{{Key: "user", Label: t("Used by")}, {Key: "collector", Label: t("Reported by")}, {Key: "as", Label: t("As")}},
-		Empty: t("No lease names it."), Hint: t("Leases keep images in use from expiring:"), Command: "kontor lease from kubernetes --help"}
+		Empty: t("No lease names it.")}
 	for _, l := range all {
 		if l.Image.Digest == m.Digest || l.Image.Tag != "" && slices.Contains(m.Tags, l.Image.Tag) {
 			as := string(l.Image.Tag)

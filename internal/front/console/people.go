@@ -198,7 +198,7 @@ func (v *visit) sessions() error {
 }
 
 func (v *visit) sessionRow(s meta.ConsoleSession, since, used, until cell) row {
-	who := cell{Text: words.Principal(s.Principal), Sub: t("with %s", s.KeyID)}
+	who := cell{Text: v.who(s.Principal), Sub: t("with %s", s.KeyID)}
 	switch {
 	case s.Link:
 		who.Sub, used = t("a link that nobody has opened yet"), cell{}

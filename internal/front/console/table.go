@@ -40,15 +40,15 @@ type row struct {
 
 // cell is one value.
 type cell struct {
-	Text string
-	Sub  string // a second line
-	Link string
-	Kind string // of a badge: keep, soon, go, held or plain; "" for none
-	Soft bool
-	Mono bool
-	Time string // RFC 3339, with Full for people
-	Full string
-	Copy string // what a button copies
+	Text            string
+	Sub             string // a second line
+	Link            string
+	Kind            string // of a badge: keep, soon, go, held or plain; "" for none
+	Soft            bool
+	Mono            bool
+	Time            string // RFC 3339, with Full for people
+	Full            string
+	Copy, CopyLabel string // what a button copies, and says; "" for Copy
 	// Action is a button that posts.
 	Action *action
 	// Raw is the value in CSV; "" for Text.

@@ -74,7 +74,7 @@ func (v *visit) repoFigures(f *fates, all []ecr.Image) []figure {
 		out = append(out, figure{t("Takes"), size(u.BlobBytes), t("of that %s shared with other repositories", size(u.BlobBytes-u.OwnBytes))})
 	}
 	if !pushed.IsZero() {
-		out = append(out, figure{t("Last push"), words.When(v.now(), pushed), words.Day(pushed)})
+		out = append(out, figure{t("Last push"), words.Distance(v.now(), pushed), words.Day(pushed)})
 	}
 	if f.unknown == "" && !f.none {
 		next, n, ok := f.next()
@@ -281,7 +281,7 @@ func (v *visit) tagRow(now time.Time, r tagged) row {
 		Pick: string(r.tag), PickLabel: string(r.tag),
 		Cells: []cell{
 			name, cellTime(now, r.image.PushedAt), r.fate, {Text: size(r.image.SizeBytes), Raw: strconv.FormatInt(r.image.SizeBytes, 10)},
-			cellTime(now, r.image.LastPulledAt), {Text: short(string(r.image.Digest)), Mono: true, Sub: kind, Raw: string(r.image.Digest)}, {Copy: copied},
+			cellTime(now, r.image.LastPulledAt), {Text: short(string(r.image.Digest)), Mono: true, Sub: kind, Raw: string(r.image.Digest)}, {Copy: copied, CopyLabel: t("Copy pull")},
 		},
 	}
 }

@@ -36,7 +36,7 @@ func cellTime(now, at time.Time) cell {
 	if at.IsZero() {
 		return cell{Text: t("never"), Soft: true}
 	}
-	return cell{Text: words.When(now, at), Time: at.UTC().Format(time.RFC3339), Full: at.UTC().Format("2006-01-02 15:04:05 UTC")}
+	return cell{Text: words.Distance(now, at), Sub: words.Day(at), Time: at.UTC().Format(time.RFC3339), Full: at.UTC().Format("2006-01-02 15:04:05 UTC")}
 }
 
 // functions are what templates call.

@@ -109,7 +109,7 @@ func (v *visit) show(name string, l layout) error {
 	if l.Heading == "" {
 		l.Heading = l.Title
 	}
-	l.Who, l.Account, l.Registry = words.Principal(v.req.Principal.ARN), string(v.req.Principal.Account), v.req.Registry.String()
+	l.Who, l.Account, l.Registry = v.who(v.req.Principal.ARN), string(v.req.Principal.Account), v.req.Registry.String()
 	l.LogIn = v.req.Principal.ARN == ""
 	l.Nav = v.nav()
 	if l.Message == nil {
@@ -125,6 +125,15 @@ func (v *visit) show(name string, l layout) error {
 	}
 	_, _ = b.WriteTo(v.w) // the browser has gone
 	return nil
+}
+
+// who names a principal: one of the caller's account without the account.
+func (v *visit) who(arn string) string {
+	own := ":iam::" + string(v.req.Principal.Account) + ":"
+	if _, name, ok := strings.Cut(arn, own); ok && strings.HasPrefix(arn, "arn:") {
+		return clean(name)
+	}
+	return words.Principal(arn)
 }
 
 // nav is the navigation, with the entry of the page in hand marked.

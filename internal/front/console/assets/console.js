@@ -2,7 +2,13 @@
 // choosing all rows. Every page works without.
 "use strict";
 (() => {
-  const ready = () => document.documentElement.classList.add("js");
+  const narrow = matchMedia("(max-width: 56rem)");
+  const ready = () => {
+    document.documentElement.classList.add("js");
+    const menu = document.querySelector(".menu");
+    if (menu) menu.open = !narrow.matches;
+  };
+  narrow.addEventListener("change", () => ready());
   ready();
   document.addEventListener("click", async (e) => {
     const b = e.target.closest("[data-copy]");
