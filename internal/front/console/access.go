@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -244,7 +245,7 @@ func (v *visit) repositoryAccess() error {
 		why := cell{Text: t("no statement"), Soft: true}
 		if best != "" {
 			if why, err = v.through(p, who, best); err != nil {
-				return err
+				why = cell{Text: t("not shown"), Soft: true}
 			}
 		}
 		x.Rows = append(x.Rows, row{Cells: append(r.Cells, why)})
@@ -282,7 +283,7 @@ func (v *visit) through(p *proof.Prover, who string, right proof.Right) (cell, e
 	if err != nil {
 		return cell{}, err
 	}
-	a, err := p.Check(who, actions, v.req.Registry, v.repo.Name)
+	a, err := v.answer(p, who, actions)
 	if err != nil {
 		return cell{}, err
 	}
@@ -297,20 +298,35 @@ func (v *visit) through(p *proof.Prover, who string, right proof.Right) (cell, e
 	return cell{Text: clean(strings.Join(names, "; ")), Soft: true}, nil
 }
 
+// answer is what a principal may do here: one that can be asked about, or one of those
+// that a matrix has besides.
+func (v *visit) answer(p *proof.Prover, who string, actions []access.Action) (proof.Answer, error) {
+	if proof.CheckPrincipal(who) == nil {
+		return p.Check(who, actions, v.req.Registry, v.repo.Name)
+	}
+	all, err := p.WhoCan(actions, v.req.Registry, v.repo.Name)
+	for _, a := range all {
+		if a.Principal == who {
+			return a, err
+		}
+	}
+	if err == nil {
+		err = proof.CheckPrincipal(who)
+	}
+	return proof.Answer{}, err
+}
+
 // check answers whether someone may do something, and why not.
 func (v *visit) check(p *proof.Prover, data map[string]any) error {
 	who, right := v.query("who"), v.query("right")
 	if right == "" {
 		right = string(proof.Pull)
 	}
-	if err := proof.CheckPrincipal(who); err != nil && who != proof.Anyone {
-		return err
-	}
 	actions, err := proof.ParseRight(right)
 	if err != nil {
 		return err
 	}
-	a, err := p.Check(who, actions, v.req.Registry, v.repo.Name)
+	a, err := v.answer(p, who, actions)
 	if err != nil {
 		return err
 	}
