@@ -81,6 +81,7 @@ var rooms = map[string]int{
 	"internal/registry":            31,
 	"internal/templates":           32,
 	"internal/unconfigured":        32,
+	"internal/inspect":             32,
 	"internal/jobs":                35,
 	"internal/testkit":             36,
 	"internal/testkit/push":        37,
@@ -107,6 +108,7 @@ var rooms = map[string]int{
 	"internal/deploy/run":  45,
 
 	"internal/front/adminapi": 50,
+	"internal/front/console":  50,
 	"internal/front/ecrapi":   50,
 	"internal/front/iamapi":   50,
 	"internal/front/ociapi":   50,

@@ -228,6 +228,24 @@ type TagRow struct {
 	TaggedAt time.Time
 }
 
+// TagQuery says which tags to list, and in which order.
+type TagQuery struct {
+	// ByTime orders them by when they were set, and then by name; otherwise by name.
+	// Backward is the other way round.
+	ByTime, Backward bool
+	// After is the tag before the first one; the zero TagRow begins at the beginning.
+	// Its digest does not matter, nor does its time for an order by name.
+	After TagRow
+	// Prefix is what their names begin with; for an order by name only.
+	Prefix string
+}
+
+// TagImage is a tag and its image.
+type TagImage struct {
+	TagRow
+	Image ecr.Image // without tags
+}
+
 // ImageReader reads images and tags.
 type ImageReader interface {
 	// Manifest returns the image with body and tags, or ErrNotFound.
@@ -248,6 +266,10 @@ type ImageReader interface {
 	Tag(ctx context.Context, repo RepositoryID, tag ecr.Tag) (TagRow, error)
 	// ListTags returns at most limit tags in byte order, after the tag after.
 	ListTags(ctx context.Context, repo RepositoryID, after ecr.Tag, limit int) ([]TagRow, error)
+	// ListTagImages returns at most limit tags with their images, without bodies,
+	// annotations and other tags, as q says. What it costs does not grow with the
+	// number of tags.
+	ListTagImages(ctx context.Context, repo RepositoryID, q TagQuery, limit int) ([]TagImage, error)
 	// ListManifests returns at most limit images without bodies and annotations,
 	// with tags, in byte order of their digests, after the digest after.
 	ListManifests(ctx context.Context, repo RepositoryID, after ecr.Digest, limit int) ([]Manifest, error)

@@ -66,6 +66,8 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"creation templates", creationTemplates},
 		{"roles", roles},
 		{"changed users", changedUsers},
+		{"sessions of the console", consoleSessions},
+		{"tags with their images", tagImages},
 		{"policies", policies},
 		{"issuers", issuers},
 		{"token keys", tokenKeys},
