@@ -209,7 +209,7 @@ func (w *World) build() {
 // SQLite opens a new database.
 func SQLite(t testing.TB) meta.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "kontor.db")})
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "kontor.db"), Alone: true})
 	if err != nil {
 		t.Fatal(err)
 	}

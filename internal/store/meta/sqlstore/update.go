@@ -171,7 +171,12 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 		if w.s, err = newSession(ctx, w.store.write, &w.store.d); err != nil {
 			return calls, never, fmt.Errorf("connecting to the database: %w", err)
 		}
+		w.s.changes = w.store.changes
 	}
+	if w.store.changes != nil {
+		defer w.store.views.hold(ctx)()
+	}
+	w.s.touched = 0
 	if err := w.s.run(ctx, begin...); err != nil {
 		return calls, w.abandon(ctx), fmt.Errorf("beginning a transaction: %w", err)
 	}
@@ -229,6 +234,11 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 			clean = false
 		}
 	}
+	if c := w.store.changes; c != nil {
+		touched := w.s.touched
+		c.begin(touched)
+		defer c.end(touched)
+	}
 	if err := w.s.end(ctx, w.store.d.Commit); err != nil {
 		if w.s.scope == ScopeConnection {
 			w.drop()
@@ -249,7 +259,7 @@ func (s *Store) runCall(ctx context.Context, sess *session, c *call) {
 		inner, cancel = context.WithDeadline(inner, deadline)
 		defer cancel()
 	}
-	c.turn <- &txn{reader{&transaction{sess, &s.q}}, inner}
+	c.turn <- &txn{reader{&transaction{sess, &s.q, &s.rows}}, inner}
 	c.err = <-c.ran
 	c.gone = errors.Is(c.err, errPanicked)
 	if c.err == nil && sess.failed != nil {
