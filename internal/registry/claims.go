@@ -176,14 +176,33 @@ func (m *claim) end(ctx context.Context) {
 
 // drop deletes the upload's row, unless another request has claimed it.
 func (m *claim) drop(ctx context.Context, op gate.Operation) error {
-	err := m.c.gate.ChangeRepository(context.WithoutCancel(ctx), op, m.at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
-		if err := tx.DeleteUpload(ctx, m.upload.ID, m.upload.Claim); !errors.Is(err, meta.ErrNotFound) {
-			return changedUpload(m.at, m.upload, err)
+	err := m.c.gate.ChangeRepository(context.WithoutCancel(ctx), op, m.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+		if err := m.deleteRow(ctx, tx, repo); ecr.CodeOf(err) != ecr.CodeUploadNotFound {
+			return err
 		}
 		return nil
 	})
-	m.ended = err == nil
+	m.rowDeleted(err)
 	return err
+}
+
+// deleteRow removes the upload's row in a transaction on its repository. One that was
+// only begun has none.
+func (m *claim) deleteRow(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+	switch {
+	case !m.c.r.begun.has(m.upload.ID):
+		return changedUpload(m.at, m.upload, tx.DeleteUpload(ctx, m.upload.ID, m.upload.Claim))
+	case m.upload.Repository != repo.ID: // another repository has the name now
+		return uploadNotFound(m.at, m.upload.ID)
+	}
+	return nil
+}
+
+// rowDeleted notes how the transaction of deleteRow ended.
+func (m *claim) rowDeleted(err error) {
+	if m.ended = err == nil; m.ended {
+		m.c.r.begun.remove(m.upload.ID)
+	}
 }
 
 // notStored ends a request whose content the store did not take. A store that is

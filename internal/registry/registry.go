@@ -76,6 +76,7 @@ type TokenIssuer interface {
 type Registry struct {
 	cfg     Config
 	uploads writings
+	begun   begun // empty unless OneProcess
 	content content
 	bodies  memo.Table[ecr.Digest, struct{}, []byte] // manifests that are what their digests say
 }
