@@ -92,7 +92,7 @@ func openFile(ctx context.Context, cfg Config, pragmas []string) (*sqlstore.Stor
 
 // writerPragmas make commits durable, and cut the log back after a large one.
 func writerPragmas() []string {
-	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-16384)"}
+	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-16384)", "wal_autocheckpoint(8000)"}
 }
 
 // pool returns connections to the file, which check foreign keys and wait up
