@@ -152,7 +152,7 @@ func dialect() sqlstore.Dialect {
 }
 
 const (
-	beginRead         = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + noScans
+	beginRead         = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = off"
 	beginSerializable = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; " + noScans + endIdle
 	// endIdle: a process that was stopped within a transaction must not keep its locks
 	// from all others. Longer than TransactionTimeout.
@@ -167,14 +167,14 @@ const (
 	durable = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'; "
 )
 
-// beginStamped opens a transaction that reads, in one round trip with the stamps that
-// triggers draw, see migration 12.
-func beginStamped(ctx context.Context, driverConn any) (identities, settings [16]byte, err error) {
+// beginStamped opens a transaction, in one round trip with the stamps that triggers draw,
+// see migration 12. Reading them is what takes the snapshot of the transaction.
+func beginStamped(ctx context.Context, driverConn any, begin []string) (identities, settings [16]byte, err error) {
 	conn, ok := driverConn.(*stdlib.Conn)
 	if !ok {
 		return identities, settings, fmt.Errorf("a connection of another driver: %T", driverConn)
 	}
-	all, err := conn.Conn().PgConn().Exec(ctx, beginRead+"SELECT area, stamp FROM stamps").ReadAll()
+	all, err := conn.Conn().PgConn().Exec(ctx, strings.Join(begin, "; ")+"; SELECT area, stamp FROM stamps").ReadAll()
 	if err != nil {
 		return identities, settings, err
 	}

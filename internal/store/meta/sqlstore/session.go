@@ -24,10 +24,11 @@ type session struct {
 	// known. kept: the transaction is left open for the next reader.
 	stamps stamps
 	kept   bool
-	// changes are the store's, of a session that writes where it is the only one, and
-	// touched the areas that the transaction may have changed, as bits.
-	changes *changes
+	// write: it is a session that writes. touched are the areas that its transaction may
+	// have changed, as bits; changes are the store's where it is the only one that writes.
+	write   bool
 	touched uint8
+	changes *changes
 
 	// failed is the first error that spoiled the transaction, scope how much
 	// of it. Until the spoiled part is rolled back, every further statement
@@ -108,7 +109,7 @@ func (s *session) closed() bool {
 
 // touch notes what a statement may change.
 func (s *session) touch(text string) {
-	if s.changes != nil {
+	if s.write {
 		s.touched |= touches(text)
 	}
 }
@@ -118,12 +119,25 @@ func (s *session) stamp(a area) stamp {
 	switch {
 	case s.failed != nil:
 		return stamp{}
-	case s.changes == nil:
-		return s.stamps[a]
 	case s.touched&(1<<a) != 0:
 		return stamp{}
+	case s.changes != nil:
+		return s.changes.now()[a]
 	}
-	return s.changes.now()[a]
+	return s.stamps[a]
+}
+
+// begin opens a transaction with the statements of begin. Where the database keeps
+// stamps it sees this moment, and has them.
+func (s *session) begin(ctx context.Context, begin []string) error {
+	s.stamps, s.touched = stamps{}, 0
+	if s.d.BeginStamped == nil {
+		return s.run(ctx, begin...)
+	}
+	return s.raw(ctx, func(c any) (err error) {
+		s.stamps[areaIdentities], s.stamps[areaSettings], err = s.d.BeginStamped(ctx, c, begin)
+		return err
+	})
 }
 
 // run executes statements without parameters, one after another.

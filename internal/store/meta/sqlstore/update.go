@@ -171,14 +171,10 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 		if w.s, err = newSession(ctx, w.store.write, &w.store.d); err != nil {
 			return calls, never, fmt.Errorf("connecting to the database: %w", err)
 		}
-		w.s.changes = w.store.changes
+		w.s.write, w.s.changes = true, w.store.changes
 	}
 	if w.store.changes != nil {
 		defer w.store.views.hold(ctx)()
-	}
-	w.s.touched = 0
-	if err := w.s.run(ctx, begin...); err != nil {
-		return calls, w.abandon(ctx), fmt.Errorf("beginning a transaction: %w", err)
 	}
 	join := func() bool {
 		if !grow || len(calls) >= maxGroup {
@@ -192,11 +188,14 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 	}
 	if !w.store.d.OneWriter {
 		// What a caller was told to be done before it called must be seen. The
-		// transaction sees what was committed up to its first statement, so
-		// no one may join later.
+		// transaction sees what was committed when it begins, so no one may join
+		// later.
 		for join() {
 		}
 		grow = false
+	}
+	if err := w.s.begin(ctx, begin); err != nil {
+		return calls, w.abandon(ctx), fmt.Errorf("beginning a transaction: %w", err)
 	}
 	kept := calls[:0:0]
 	clean := true // nothing happened since the savepoint

@@ -90,18 +90,11 @@ func (p *pool) begin(ctx context.Context) (*session, error) {
 
 // look opens a transaction of s that sees this moment, with its stamps.
 func (p *pool) look(ctx context.Context, s *session) error {
-	s.stamps = stamps{}
-	if p.d.BeginStamped != nil {
-		return s.raw(ctx, func(c any) (err error) {
-			s.stamps[areaIdentities], s.stamps[areaSettings], err = p.d.BeginStamped(ctx, c)
-			return err
-		})
-	}
 	if p.changes == nil {
-		return s.run(ctx, p.d.BeginRead...)
+		return s.begin(ctx, p.d.BeginRead)
 	}
 	before := p.changes.now()
-	if err := s.run(ctx, p.d.BeginRead...); err != nil {
+	if err := s.begin(ctx, p.d.BeginRead); err != nil {
 		return err
 	}
 	if _, err := s.queryRow(ctx, nil, p.d.Look); err != nil {
