@@ -326,12 +326,14 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.W
 	u := claimed.upload
 	mine := meta.Blob{Digest: digest, Key: u.Key, SizeBytes: size, CreatedAt: c.r.cfg.Now()}
 	err := c.gate.ChangeRepository(ctx, opCompleteUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
-		_, err = tx.Blob(ctx, repo.ID, digest)
-		if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
-			return err
-		}
 		if kept, err = tx.AddBlob(ctx, mine); err != nil {
 			return err
+		}
+		if known = kept.Key != mine.Key; known { // otherwise no repository has it
+			_, err = tx.Blob(ctx, repo.ID, digest)
+			if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
+				return err
+			}
 		}
 		if err := tx.LinkBlob(ctx, repo.ID, digest, mine.CreatedAt); err != nil {
 			return err

@@ -132,18 +132,18 @@ func TestRoundTripsOfPostgreSQL(t *testing.T) {
 		{"blob", 3, get("GET", "/v2/app/blobs/"+string(layer))},
 		{"HEAD of a blob", 3, get("HEAD", "/v2/app/blobs/"+string(layer))},
 		{"begin of an upload", 5, func() func() { return func() { upload() } }},
-		{"blob in one request", 18, func() func() {
+		{"blob in one request", 14, func() func() {
 			content, d := fresh()
 			return func() {
 				w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/?digest="+string(d), content)), 201)
 			}
 		}},
-		{"part of an upload", 11, func() func() {
+		{"part of an upload", 8, func() func() {
 			content, _ := fresh()
 			at := upload()
 			return func() { w.want(w.do(w.basic(here, password, "PATCH", at, content)), 202) }
 		}},
-		{"end of an upload", 15, func() func() {
+		{"end of an upload", 11, func() func() {
 			content, d := fresh()
 			at := upload()
 			w.want(w.do(w.basic(here, password, "PATCH", at, content)), 202)
