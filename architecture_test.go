@@ -27,6 +27,7 @@ var rooms = map[string]int{
 	"internal/jsonpos":    0,
 	"internal/jsonscan":   0,
 	"internal/latergc":    0,
+	"internal/memo":       0,
 	"internal/lazyregexp": 0,
 	"internal/spelling":   0,
 	"internal/race":       0,

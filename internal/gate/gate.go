@@ -168,6 +168,32 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	return w.wait()
 }
 
+// Prepare changes what the server itself has to know before the caller carries out op
+// on at, such as a claim: nothing that a caller could see. It goes through only where op
+// would be allowed, and leaves no record: op asks, and is recorded, when it is carried
+// out. A caller who is denied is told by op, too; until it has asked, the error of
+// Prepare is not for it.
+func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) error {
+	if c.visit != nil {
+		c.visit.End() // as in Change
+	}
+	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		q := &Inquiry{c: c, op: op, r: tx}
+		s, there, err := q.scene(ctx, at)
+		if err == nil {
+			err = q.Would(s, op.Actions...)
+		}
+		if err == nil && !there {
+			err = ecr.RepositoryNotFound(at.In, at.Name)
+		}
+		if err != nil {
+			return err
+		}
+		return fn(ctx, &Tx{tx, q}, s.Row)
+	})
+	return c.g.explained(err)
+}
+
 // settle puts a denial on record, and makes err one for the caller. A denial
 // inside of another error, such as that of a policy that locks its author out,
 // is none of the caller's.

@@ -372,10 +372,11 @@ func (s *Server) Run(ctx context.Context) error {
 	err := g.Wait()
 	flushed()
 	flusher.Wait()
+	s.registry.StopReading()
 	// Requests that ended last may have pulled.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultGrace)
 	defer cancel()
-	return errors.Join(err, s.retention.FlushPulls(last))
+	return errors.Join(err, s.retention.FlushPulls(last), s.registry.StoreUploads(last))
 }
 
 func (s *Server) flushPulls(ctx context.Context) {

@@ -126,6 +126,10 @@ type TokenUse struct {
 // of the names, at most limit, after the name after.
 type IdentityReader interface {
 	ConsoleSessionReader
+	// Stamp names the state of all that an IdentityReader reads, except when access
+	// keys were used: where it is the same in two transactions, all that is the same.
+	// "" says that the state cannot be told from others.
+	Stamp(ctx context.Context) string
 	// User returns the user of that name, or ErrNotFound.
 	User(ctx context.Context, account ecr.AccountID, name string) (User, error)
 	// UserByID returns the user with the unique id, or ErrNotFound.

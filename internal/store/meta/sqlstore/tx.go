@@ -10,8 +10,9 @@ import (
 
 // transaction is a session with an open transaction.
 type transaction struct {
-	s *session // nil when the transaction is over
-	q *queries
+	s    *session // nil when the transaction is over
+	q    *queries
+	rows *rowTable
 }
 
 // reader is meta.Reader, txn is meta.Tx.
