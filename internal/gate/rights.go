@@ -15,7 +15,7 @@ func (c *Caller) Rights(ctx context.Context, at ecr.Repo, actions ...access.Acti
 	may := map[access.Action]bool{}
 	err := c.view(ctx, func(ctx context.Context, r meta.Reader) error {
 		clear(may)
-		q := &Inquiry{c: c, r: r}
+		q := &Inquiry{c: c, r: sceneReader{r, r.Registries()}}
 		s := Scene{At: at}
 		var err error
 		if at.Name == "" || at.Name == "*" {

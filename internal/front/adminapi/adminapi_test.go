@@ -60,7 +60,7 @@ func newServer(t testing.TB) *server {
 	}
 	identities := iam.New(iam.Config{Gate: stores.Gate, Identity: users, Now: func() time.Time { return start }, Partition: "aws"})
 	s.h = New(Config{
-		Retention: stores.Retention, Jobs: stores.Jobs, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: true,
+		Retention: stores.Retention, Jobs: stores.Jobs, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: true, Console: true,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	stores.Repo("app", ecr.Mutable)

@@ -64,6 +64,7 @@ type Store interface {
 // Reader reads within one transaction.
 type Reader interface {
 	ContentReader
+	Registries() RegistryReader
 	Identities() IdentityReader
 	Retention() RetentionReader
 }
@@ -72,15 +73,14 @@ type Reader interface {
 type Tx interface {
 	ContentReader
 	ContentWriter
+	Registries() RegistryTx
 	Identities() IdentityTx
 	Retention() RetentionTx
 }
 
 // ContentReader reads what registries hold: repositories, images and blobs.
 type ContentReader interface {
-	RegistryReader
 	RepositoryReader
-	TemplateReader
 	ImageReader
 	BlobReader
 	UploadReader
@@ -88,9 +88,7 @@ type ContentReader interface {
 
 // ContentWriter changes what registries hold.
 type ContentWriter interface {
-	RegistryWriter
 	RepositoryWriter
-	TemplateWriter
 	ImageWriter
 	BlobWriter
 	UploadWriter
@@ -102,15 +100,19 @@ type RegistrySettings struct {
 	Settings   map[string]string // account settings by name; nil when none
 }
 
-// RegistryReader reads settings of registries.
+// RegistryReader reads what registries have next to their repositories: settings and
+// templates.
 type RegistryReader interface {
+	TemplateReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
 }
 
-// RegistryWriter changes settings of registries.
-type RegistryWriter interface {
+// RegistryTx reads and changes what registries have next to their repositories.
+type RegistryTx interface {
+	RegistryReader
+	TemplateWriter
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }
