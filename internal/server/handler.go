@@ -164,8 +164,13 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	visit := s.gate.Visit()
 	defer visit.End()
 	region := req.binding.Registry.Region
-	p, err := authn.VerifyBasic(r, s.users[region.Partition()].Tokens(visit), region)
-	if err != nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	tokens := s.users[region.Partition()].Tokens(visit)
+	if !reads {
+		tokens = tokens.Stamped(s.cfg.Meta)
+	}
+	p, err := authn.VerifyBasic(r, tokens, region)
+	if err != nil || !reads {
 		visit.End() // a client may take long to send a body
 	}
 	switch code := ecr.CodeOf(err); {
