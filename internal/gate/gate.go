@@ -117,15 +117,29 @@ func (c *Caller) Read(ctx context.Context, op Operation, fn func(ctx context.Con
 // has when Ask returns nil: fn loads and asks as for Read, but what is allowed
 // is recorded as a change, and durably so.
 func (c *Caller) Ask(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) error {
-	q, err := c.look(ctx, op, fn)
+	w, err := c.ask(ctx, op, fn)
 	if err != nil {
 		return err
 	}
-	w := written{c: c, op: op}
-	if err := w.changes(q.allowed); err != nil {
-		return err
-	}
 	return w.wait()
+}
+
+// AskForNow is Ask for an effect that ends with this process, such as an upload that has
+// received nothing yet: its record is written first, too, but lasts no better than the
+// effect where the power fails.
+func (c *Caller) AskForNow(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) error {
+	_, err := c.ask(ctx, op, fn)
+	return err
+}
+
+// ask lets fn look and ask, and writes what was allowed.
+func (c *Caller) ask(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (*written, error) {
+	q, err := c.look(ctx, op, fn)
+	if err != nil {
+		return nil, err
+	}
+	w := &written{c: c, op: op}
+	return w, w.changes(q.allowed)
 }
 
 // look lets fn read and ask in one snapshot.

@@ -29,7 +29,7 @@ func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, e
 	now := c.r.cfg.Now()
 	u := meta.Upload{ID: newUploadID(), Key: blob.NewKey(), CreatedAt: now, UpdatedAt: now}
 	if c.r.cfg.OneProcess {
-		err := c.gate.Ask(ctx, opStartUpload, func(ctx context.Context, v *gate.View) error {
+		err := c.gate.AskForNow(ctx, opStartUpload, func(ctx context.Context, v *gate.View) error {
 			s, drafted, err := v.EnterOrDraft(ctx, at, c.r.pushDraft(v.Registries(), at), pushActions...)
 			if err == nil && drafted {
 				err = errDrafted

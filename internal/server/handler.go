@@ -174,9 +174,13 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	visit := s.gate.Visit()
 	defer visit.End()
 	region := req.binding.Registry.Region
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	tokens := s.users[region.Partition()].Tokens(visit)
+	if !reads {
+		tokens = tokens.Stamped(s.cfg.Meta)
+	}
 	p, err := authn.VerifyBasic(r, tokens, s.machines(r, req, tokens), region)
-	if err != nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if err != nil || !reads {
 		visit.End() // a client may take long to send a body
 	}
 	switch code := ecr.CodeOf(err); {

@@ -150,10 +150,20 @@ const tokenPurpose = "kontor docker token"
 type Tokens struct {
 	s  *Service
 	in Snapshots
+	at Stamps // nil for none
 }
 
+// Stamps tell the state of the identities, as meta.Store does.
+type Stamps interface {
+	IdentityStamp(ctx context.Context) (string, error)
+}
+
+// Stamped is t for a request that does not go on in the snapshot in which its token is
+// verified: where the token is known, the stamp of this moment is enough.
+func (t Tokens) Stamped(at Stamps) Tokens { return Tokens{t.s, t.in, at} }
+
 // Tokens verifies docker tokens by what is there in in.
-func (s *Service) Tokens(in Snapshots) Tokens { return Tokens{s, in} }
+func (s *Service) Tokens(in Snapshots) Tokens { return Tokens{s, in, nil} }
 
 // VerifyToken returns whom password was issued to, as the store knows them
 // now. UnrecognizedClient when it was not issued here or has been revoked:
@@ -168,6 +178,18 @@ func (t Tokens) VerifyToken(ctx context.Context, password string, region ecr.Reg
 	}
 	key := sha256.Sum256([]byte(password))
 	var v verified
+	if t.at != nil {
+		stamp, err := t.at.IdentityStamp(ctx)
+		if err != nil {
+			return access.Principal{}, storeError(err, "verifying a docker token")
+		}
+		if v, known := t.s.verified.Get(key, stamp); known && stamp != "" {
+			if err := v.usable(t.s.cfg.Now(), region); err != nil {
+				return access.Principal{}, err
+			}
+			return v.p, nil
+		}
+	}
 	err := t.in.View(ctx, func(ctx context.Context, all meta.Reader) (err error) {
 		r := all.Identities()
 		stamp := r.Stamp(ctx)

@@ -54,6 +54,9 @@ type Store interface {
 	// of what it may have read. fn must use the ctx it is given.
 	Update(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
 
+	// IdentityStamp returns the stamp that IdentityReader.Stamp has in a transaction that
+	// begins now. It may cost less than to begin one.
+	IdentityStamp(ctx context.Context) (string, error)
 	// OneProcess reports whether no other process can serve from the database.
 	OneProcess() bool
 

@@ -126,45 +126,60 @@ const (
 	// step how much it is given at once.
 	beside = 512 << 10
 	step   = 256 << 10
+	// short is how much is read at once before that.
+	short = 32 << 10
 )
 
-// steps are the buffers of ReadFrom, of step bytes.
-var steps = sync.Pool{New: func() any { b := make([]byte, step); return &b }}
+// The buffers of ReadFrom, of step and of short bytes.
+var (
+	steps  = sync.Pool{New: func() any { b := make([]byte, step); return &b }}
+	shorts = sync.Pool{New: func() any { b := make([]byte, short); return &b }}
+)
 
 // ReadFrom is io.Copy from r. What is long is hashed beside writing and reading on.
 func (w *writer) ReadFrom(r io.Reader) (n int64, err error) {
 	if w.ended || w.err != nil {
 		return 0, cmp.Or(w.err, errEnded)
 	}
-	buf := steps.Get().(*[]byte) //nolint:forcetypeassert // see steps
-	defer steps.Put(buf)
+	done, n, err := w.readShort(r)
+	if done || err != nil {
+		return n, err
+	}
+	m, err := w.readBeside(r)
+	return n + m, err
+}
+
+// readShort is ReadFrom for the first bytes; done says that there are no more.
+func (w *writer) readShort(r io.Reader) (done bool, n int64, err error) {
+	buf := shorts.Get().(*[]byte) //nolint:forcetypeassert // see shorts
+	defer shorts.Put(buf)
 	for n < beside {
-		m, err := r.Read((*buf)[:32<<10])
+		m, err := r.Read(*buf)
 		if m > 0 {
 			wrote, werr := w.Write((*buf)[:m])
 			n += int64(wrote)
 			if werr != nil {
-				return n, werr
+				return true, n, werr
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return n, nil
+			return true, n, nil
 		}
 		if err != nil {
-			return n, err
+			return true, n, err
 		}
 	}
-	m, err := w.readBeside(r, buf)
-	return n + m, err
+	return false, n, nil
 }
 
 // readBeside is ReadFrom with a goroutine that hashes one of two buffers while the
 // other is filled and written. It has ended when readBeside returns.
-func (w *writer) readBeside(r io.Reader, buf *[]byte) (n int64, err error) {
-	other := steps.Get().(*[]byte) //nolint:forcetypeassert // see steps
+func (w *writer) readBeside(r io.Reader) (n int64, err error) {
+	one, other := steps.Get().(*[]byte), steps.Get().(*[]byte) //nolint:forcetypeassert // see steps
+	defer steps.Put(one)
 	defer steps.Put(other)
 	full, free, over := make(chan []byte, 1), make(chan []byte, 2), make(chan struct{})
-	free <- *buf
+	free <- *one
 	free <- *other
 	go func() {
 		defer close(over)

@@ -53,7 +53,11 @@ func identityChanges() []struct {
 
 func identityStamp(t *testing.T, s meta.Store) string {
 	t.Helper()
-	return read(t, s, func(ctx context.Context, r meta.Reader) (string, error) { return r.Identities().Stamp(ctx), nil })
+	at := read(t, s, func(ctx context.Context, r meta.Reader) (string, error) { return r.Identities().Stamp(ctx), nil })
+	if now, err := s.IdentityStamp(t.Context()); err != nil || now != at {
+		t.Errorf("the stamp is %x in a transaction, and %x outside of it, %v", at, now, err)
+	}
+	return at
 }
 
 func identityStamps(t *testing.T, s meta.Store) { replicasStamps(t, s, s) }

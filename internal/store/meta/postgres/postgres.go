@@ -119,11 +119,12 @@ func dialect() sqlstore.Dialect {
 		panic(err) // the path is valid
 	}
 	return sqlstore.Dialect{
-		Goose:        goose.DialectPostgres,
-		Migrations:   dir,
-		LockSchema:   lockSchema,
-		BeginRead:    []string{beginRead},
-		BeginStamped: beginStamped,
+		Goose:         goose.DialectPostgres,
+		Migrations:    dir,
+		LockSchema:    lockSchema,
+		BeginRead:     []string{beginRead},
+		BeginStamped:  beginStamped,
+		IdentityStamp: "SELECT uuid_send(stamp) FROM stamps WHERE area = 'identities'",
 		// Without parameters pgx sends a text as it is, so that several
 		// statements are one round trip. LOCK TABLE comes before the snapshot
 		// is taken: who had to wait sees what it waited for.

@@ -40,6 +40,8 @@ type Dialect struct {
 	// BeginRead, BeginWrite or BeginAlone say, and returns the stamps that the database
 	// keeps, those of identities and settings. The transaction sees this moment.
 	BeginStamped func(ctx context.Context, driverConn any, begin []string) (identities, settings [16]byte, err error)
+	// IdentityStamp is a query for the first of them, as text or bytes, by itself.
+	IdentityStamp string
 
 	// Now is an expression: the database's clock, in microseconds since 1970, when
 	// the statement runs.

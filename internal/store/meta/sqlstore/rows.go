@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -115,10 +116,35 @@ func sizeOfImage(m meta.Manifest) int {
 func sizeOfBlob(meta.Blob) int { return 384 }
 
 // Stamp implements meta.IdentityReader.
-func (r identityReader) Stamp(context.Context) string {
-	at := r.s.stamp(areaIdentities)
-	if at == (stamp{}) {
+func (r identityReader) Stamp(context.Context) string { return r.s.stamp(areaIdentities).text() }
+
+// text is "" for a state that is not known.
+func (s stamp) text() string {
+	if s == (stamp{}) {
 		return ""
 	}
-	return string(at[:])
+	return string(s[:])
+}
+
+// IdentityStamp implements meta.Store.
+func (s *Store) IdentityStamp(ctx context.Context) (string, error) {
+	if s.changes != nil {
+		return s.changes.now()[areaIdentities].text(), nil
+	}
+	if s.d.IdentityStamp == "" {
+		return "", nil
+	}
+	var now []byte
+	sess, err := s.views.open(ctx, func(ctx context.Context, sess *session) error {
+		_, err := sess.queryRow(ctx, []any{&now}, s.d.IdentityStamp)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("reading the stamp of the identities: %w", err)
+	}
+	s.views.giveBack(sess)
+	if len(now) != len(stamp{}) {
+		return "", nil
+	}
+	return stamp(now).text(), nil
 }

@@ -51,7 +51,11 @@ type pool struct {
 }
 
 // begin returns a session with a transaction that sees one moment.
-func (p *pool) begin(ctx context.Context) (*session, error) {
+func (p *pool) begin(ctx context.Context) (*session, error) { return p.open(ctx, p.look) }
+
+// open returns a session with which first has succeeded, or one with a transaction that
+// sees this moment.
+func (p *pool) open(ctx context.Context, first func(ctx context.Context, s *session) error) (*session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -74,7 +78,7 @@ func (p *pool) begin(ctx context.Context) (*session, error) {
 			s.kept = false
 			return s, nil
 		}
-		if err = p.look(ctx, s); err == nil {
+		if err = first(ctx, s); err == nil {
 			return s, nil
 		}
 		lost := s.scope == ScopeConnection
@@ -128,10 +132,16 @@ func (p *pool) end(ctx context.Context, s *session) {
 	// Nothing was written, so there is nothing to lose but the connection.
 	if s.scope == ScopeConnection || s.end(context.WithoutCancel(ctx), "ROLLBACK") != nil {
 		s.discard()
-	} else {
-		for _, old := range p.keep(s, time.Now()) {
-			old.discard()
-		}
+		<-p.places
+		return
+	}
+	p.giveBack(s)
+}
+
+// giveBack keeps s, which has no transaction, for the next.
+func (p *pool) giveBack(s *session) {
+	for _, old := range p.keep(s, time.Now()) {
+		old.discard()
 	}
 	<-p.places
 }

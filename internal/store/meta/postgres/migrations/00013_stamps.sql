@@ -11,7 +11,7 @@ CREATE TABLE stamps (
 INSERT INTO stamps VALUES ('identities', gen_random_uuid()), ('settings', gen_random_uuid());
 
 -- +goose StatementBegin
-CREATE FUNCTION draw_stamp() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE FUNCTION draw_stamp() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE stamps SET stamp = gen_random_uuid() WHERE area = TG_ARGV[0];
     RETURN NULL;
