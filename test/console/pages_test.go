@@ -30,6 +30,12 @@ func TestPages(t *testing.T) {
 	b.do(chromedp.Navigate(w.URL + "/console/login"))
 	pages := pagesOf(repo, digest)
 	check := func(name string) {
+		for _, width := range []int64{1100, 1024, 768, 640} { // 640 is 1280 at 200 % zoom
+			b.look("light", width)
+			if wide := get[int](b, "document.documentElement.scrollWidth"); int64(wide) > width {
+				t.Errorf("%s: %d wide in a window of %d", name, wide, width)
+			}
+		}
 		for _, scheme := range []string{"light", "dark"} {
 			for _, width := range []int64{1280, 360} {
 				b.look(scheme, width)
