@@ -28,6 +28,7 @@ var needs = []need{
 	{"buildah", []string{"/usr/bin/buildah"}},
 	{"podman", []string{"/usr/bin/podman"}},
 	{"containerd", []string{"/usr/bin/ctr"}},
+	{"stargz-snapshotter", []string{"/usr/bin/ctr-remote"}},
 	{"docker.io", []string{"/usr/sbin/dockerd"}},
 	{"fish", []string{"/usr/bin/fish"}},
 	{"postgresql", []string{"/usr/lib/postgresql/*/bin/postgres"}},

@@ -11,11 +11,11 @@
 // skipped counts as failed. The slowest
 // packages and tests are named at the end.
 //
-//	go run ./test/all -only buildkit,release
+//	go run ./test/all -only buildkit,opentofu,release
 //
 // runs what takes more than every run should: BuildKit, which is built from
-// source, pushes to the binary, as root, to mount; and a release is built for
-// every platform.
+// source, pushes to the binary, as root, to mount; OpenTofu, too, is built from
+// source; and a release is built for every platform.
 package main
 
 import (
@@ -56,11 +56,12 @@ func steps() []step {
 		{name: "load", what: "mixed load on the binary, which is killed again and again", run: (*runner).load},
 		{name: "clients", what: "AWS CLI, SDKs, docker, skopeo, buildah, podman, ctr, crane, oras and regctl against the binary", run: (*runner).clients},
 		{name: "promote", what: "promotion between Kontor and three other registries", run: (*runner).promotion},
-		{name: "signatures", what: "cosign and notation sign at the source of a promotion, and verify at the destination", run: (*runner).signatures},
+		{name: "ecosystem", what: "helm, ko and flux keep what they make; cosign and notation sign what is promoted", run: (*runner).ecosystem},
 		{name: "s3", what: "the blob store on a server of the S3 protocol, and through faults", run: (*runner).s3},
 		{name: "console", what: "the web console in chromium: accessibility, keyboard, without scripts", run: (*runner).console},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
+		{name: "opentofu", what: "OpenTofu imports what was exported for it, and plans no change; only when asked for", run: (*runner).opentofu, asked: true},
 		{name: "release", what: "a release for every platform; only when asked for", run: (*runner).release, asked: true},
 	}
 }
@@ -217,7 +218,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/console", "test/promote", "test/s3", "test/signatures", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/console", "test/ecosystem", "test/opentofu", "test/opentofu/provider", "test/promote", "test/s3", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -257,17 +258,41 @@ func (r *runner) promotion(ctx context.Context) error {
 	return r.goTest(ctx, "test/promote", nil, "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-parallel", "16", "./...")
 }
 
-// signatures builds cosign, of the version in the go.mod of test/signatures.
-func (r *runner) signatures(ctx context.Context) error {
+// ecosystem builds cosign, helm and ko, of the versions in the go.mod of
+// test/ecosystem.
+func (r *runner) ecosystem(ctx context.Context) error {
 	binary, err := r.kontor(ctx)
 	if err != nil {
 		return err
 	}
-	cosign := filepath.Join(r.tmp, "cosign")
-	if err := r.command(ctx, "test/signatures", "go", "build", "-o", cosign, "github.com/sigstore/cosign/v3/cmd/cosign"); err != nil {
+	tools := filepath.Join(r.tmp, "ecosystem")
+	if err := os.MkdirAll(tools, 0o700); err != nil {
 		return err
 	}
-	return r.goTest(ctx, "test/signatures", []string{"KONTOR_BIN=" + binary, "COSIGN_BIN=" + cosign}, "./...")
+	if err := r.command(ctx, "test/ecosystem", "go", "build", "-o", tools, "tool"); err != nil {
+		return err
+	}
+	// The commands of the manual's page, which other runs of its test leave out.
+	if err := r.goTest(ctx, ".", []string{"DOCS_ECOSYSTEM_BIN=" + tools}, "-run", "TestCommandsOfThePages/docs/guides/helm.md", "./test/docs"); err != nil {
+		return err
+	}
+	return r.goTest(ctx, "test/ecosystem", []string{"KONTOR_BIN=" + binary, "ECOSYSTEM_BIN=" + tools}, "./...")
+}
+
+// opentofu builds OpenTofu and a stand-in for its AWS provider.
+func (r *runner) opentofu(ctx context.Context) error {
+	binary, err := r.kontor(ctx)
+	if err != nil {
+		return err
+	}
+	tofu, provider := filepath.Join(r.tmp, "tofu"), filepath.Join(r.tmp, "provider", "terraform-provider-aws")
+	if err := r.command(ctx, "test/opentofu", "go", "build", "-o", tofu, "github.com/opentofu/opentofu/cmd/tofu"); err != nil {
+		return err
+	}
+	if err := r.command(ctx, "test/opentofu/provider", "go", "build", "-o", provider, "."); err != nil {
+		return err
+	}
+	return r.goTest(ctx, "test/opentofu", []string{"KONTOR_BIN=" + binary, "TOFU_BIN=" + tofu, "PROVIDER_BIN=" + provider}, "./...")
 }
 
 // s3 builds versitygw, of the version in the go.mod of test/s3.

@@ -62,17 +62,31 @@ func TestRoleSessionPushes(t *testing.T) {
 	token := strings.TrimSpace(string(b.aws(c.AccessKeyId, c.SecretAccessKey, c.SessionToken, "ecr", "get-login-password")))
 	b.login(token)
 
-	digest := b.builds("app:v1", "--export-cache", "type=registry,mode=max,registry.insecure=true,ref="+b.host+"/cache:main")
+	digest := b.builds("app:v1")
 	if got := b.manifest("app", "v1", token); got != digest {
 		t.Errorf("app:v1 has the digest %s, BuildKit says %s", got, digest)
 	}
-	if b.manifest("cache", "main", token) == "" {
-		t.Error("the cache has no digest")
-	}
-	// Another builder, which has nothing but the cache, builds the same.
-	b.buildctl("prune", "--all")
-	if again := b.builds("app:v2", "--import-cache", "type=registry,registry.insecure=true,ref="+b.host+"/cache:main"); again != digest {
-		t.Errorf("with the cache of the first build, the digest is %s, not %s", again, digest)
+	// A cache is an image, or an index of blobs, or part of the image itself. Another
+	// builder, which has nothing but the cache, builds the same.
+	for name, export := range map[string]string{
+		"image":  "type=registry,mode=max,registry.insecure=true,image-manifest=true,oci-mediatypes=true,ref=" + b.host + "/cache:image",
+		"index":  "type=registry,mode=max,registry.insecure=true,image-manifest=false,ref=" + b.host + "/cache:index",
+		"inline": "type=inline",
+	} {
+		from := b.host + "/cache:" + name
+		if name == "inline" {
+			from = b.host + "/app:inline"
+		}
+		b.buildctl("prune", "--all")
+		built := b.builds("app:"+name, "--export-cache", export)
+		if name != "inline" && b.manifest("cache", name, token) == "" {
+			t.Errorf("%s: the cache has no digest", name)
+		}
+		b.buildctl("prune", "--all")
+		again := b.builds("app:from-"+name, "--import-cache", "type=registry,registry.insecure=true,ref="+from)
+		if name != "inline" && (built != digest || again != digest) {
+			t.Errorf("%s: built %s, and with the cache %s, not %s", name, built, again, digest)
+		}
 	}
 
 	b.change() // another image

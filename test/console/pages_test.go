@@ -45,6 +45,9 @@ func TestPages(t *testing.T) {
 				if wide := get[int](b, "document.documentElement.scrollWidth"); int64(wide) > width {
 					t.Errorf("%s %s: %d wide in a window of %d", name, scheme, wide, width)
 				}
+				if out := get[string](b, `Array.from(document.querySelectorAll("table")).filter(t => t.offsetWidth > t.parentElement.clientWidth + 1).map(t => t.innerText.slice(0, 100)).join("; ")`); out != "" {
+					t.Errorf("%s %s %d: a table is wider than its place: %s", name, scheme, width, out)
+				}
 				picture(t, b, name+"-"+scheme+map[int64]string{1280: "", 360: "-narrow"}[width])
 			}
 		}

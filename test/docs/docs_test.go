@@ -88,7 +88,7 @@ func TestNotRun(t *testing.T) {
 			t.Error(err)
 		}
 		for _, s := range steps {
-			if s.kind == notRun && !s.buildKit() {
+			if s.kind == notRun && !s.elsewhere() {
 				first, _, _ := strings.Cut(s.text, "\n")
 				t.Logf("%s:%d: not run: %s: %s", p.name, s.line, s.reason, first)
 			}

@@ -56,8 +56,8 @@ func (m machine) link(t *testing.T, program, name string) {
 }
 
 // addTools adds crane, oras and regctl, of the versions in test/clients, from
-// the folder CLIENTS_BIN or built here, and BuildKit if buildKitBin names a
-// folder with buildctl and buildkitd.
+// the folder CLIENTS_BIN or built here, and the programs of the folders that
+// buildKitBin and ecosystemBin name.
 func (m *machine) addTools(t *testing.T) {
 	t.Helper()
 	if built := os.Getenv("CLIENTS_BIN"); built != "" {
@@ -67,11 +67,18 @@ func (m *machine) addTools(t *testing.T) {
 	} else {
 		m.build(t, "test/clients", "tool")
 	}
+	m.has = map[string]bool{}
+	if dir := os.Getenv(ecosystemBin); dir != "" {
+		m.has[needsEcosystem] = true
+		for _, name := range []string{"helm", "ko"} {
+			m.link(t, filepath.Join(dir, name), name)
+		}
+	}
 	dir := os.Getenv(buildKitBin)
 	if dir == "" {
 		return
 	}
-	m.buildKit = true
+	m.has[needsBuildKit] = true
 	m.link(t, filepath.Join(dir, "buildctl"), "buildctl")
 	m.link(t, filepath.Join(dir, "buildkitd"), "buildkitd.real")
 	// What only a machine that is a container itself needs is said here.
@@ -82,14 +89,24 @@ func (m *machine) addTools(t *testing.T) {
 	}
 }
 
-// buildKitBin names the environment's folder with buildctl and buildkitd. `go
-// run ./test/all -only buildkit` builds them, which takes minutes, and sets it.
-const buildKitBin = "DOCS_BUILDKIT_BIN"
+// These name the environment's folders of programs that take minutes to build: with
+// buildctl and buildkitd, which `go run ./test/all -only buildkit` sets, and with
+// helm and ko, which `go run ./test/all -only ecosystem` sets.
+const (
+	buildKitBin  = "DOCS_BUILDKIT_BIN"
+	ecosystemBin = "DOCS_ECOSYSTEM_BIN"
+)
 
-// needsBuildKit is the reason of blocks that run where BuildKit is.
-const needsBuildKit = "needs BuildKit, with which `go run ./test/all -only buildkit` runs it"
+// These are the reasons of blocks that run where such programs are.
+const (
+	needsBuildKit  = "needs BuildKit, with which `go run ./test/all -only buildkit` runs it"
+	needsEcosystem = "needs helm and ko, with which `go run ./test/all -only ecosystem` runs it"
+)
 
-func (s step) buildKit() bool { return s.kind == notRun && s.reason == needsBuildKit }
+// elsewhere says that another step of the tests runs the block.
+func (s step) elsewhere() bool {
+	return s.kind == notRun && (s.reason == needsBuildKit || s.reason == needsEcosystem)
+}
 
 // settings are the environment by which the tools of containers keep to
 // scratch, and do without what a machine that is a container itself lacks.

@@ -21,9 +21,9 @@ const ready = "Press Ctrl-C to stop"
 
 // machine is what the blocks of a page run on.
 type machine struct {
-	bin      string   // first on PATH
-	env      []string // of the go command
-	buildKit bool     // bin has buildctl and buildkitd
+	bin string          // first on PATH
+	env []string        // of the go command
+	has map[string]bool // reasons of blocks whose programs bin has
 }
 
 // run runs the blocks of p, one after another in one shell that starts in
@@ -38,7 +38,7 @@ func (m machine) run(ctx context.Context, p page, dir, scratch string) (failure 
 		return nil
 	}
 	for i, s := range steps {
-		if s.buildKit() && m.buildKit {
+		if s.kind == notRun && m.has[s.reason] {
 			steps[i].kind = run
 		}
 	}

@@ -1,4 +1,4 @@
-package signatures
+package ecosystem
 
 import (
 	"bytes"
@@ -25,7 +25,9 @@ import (
 // Programs under test.
 var (
 	kontorBin = os.Getenv("KONTOR_BIN")
-	cosignBin = os.Getenv("COSIGN_BIN")
+	cosignBin = filepath.Join(os.Getenv("ECOSYSTEM_BIN"), "cosign")
+	helmBin   = filepath.Join(os.Getenv("ECOSYSTEM_BIN"), "helm")
+	koBin     = filepath.Join(os.Getenv("ECOSYSTEM_BIN"), "ko")
 )
 
 func TestMain(m *testing.M) {
@@ -36,8 +38,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if kontorBin == "" || cosignBin == "" {
-		fmt.Fprintln(os.Stderr, "KONTOR_BIN and COSIGN_BIN are not set: run `go run ./test/all -only signatures` in the root of the project")
+	if kontorBin == "" || os.Getenv("ECOSYSTEM_BIN") == "" {
+		fmt.Fprintln(os.Stderr, "KONTOR_BIN and ECOSYSTEM_BIN are not set: run `go run ./test/all -only ecosystem` in the root of the project")
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -66,7 +68,8 @@ promotions:
 type world struct {
 	t             *testing.T
 	home          string
-	staging, prod string // hosts
+	staging, prod string   // hosts
+	env           []string // of programs, next to what they always get
 }
 
 func start(t *testing.T) *world {
@@ -127,25 +130,72 @@ func (w *world) write(name, text string) {
 	}
 }
 
-func (w *world) environ() []string {
-	return []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + os.TempDir(), "COSIGN_PASSWORD=",
-		"AWS_CONFIG_FILE=" + filepath.Join(w.home, "aws.config"), "AWS_EC2_METADATA_DISABLED=true",
+func (w *world) path(name string) string { return filepath.Join(w.home, name) }
+
+func (w *world) mkdir(name string) {
+	w.t.Helper()
+	if err := os.Mkdir(w.path(name), 0o700); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
+func (w *world) read(name string) []byte {
+	w.t.Helper()
+	b, err := os.ReadFile(w.path(name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+// deploy makes the repositories of the account staging as the text says.
+func (w *world) deploy(repositories string) {
+	w.t.Helper()
+	w.write("kontor.yaml", fmt.Sprintf("stack: platform\nregistries:\n  - {name: staging, account: \"111111111111\", region: us-east-1, profile: staging, endpoint: \"http://%s\"}\n%s", w.staging, repositories))
+	w.ok(kontorBin, "apply", "--yes")
+}
+
+// password is what docker logs in to staging with.
+func (w *world) password() string {
+	w.t.Helper()
+	return strings.TrimSpace(w.ok(kontorBin, "login", "--data", "data", "--target", "staging", "--print-password"))
+}
+
+func (w *world) login() authn.Authenticator {
+	w.t.Helper()
+	return &authn.Basic{Username: "AWS", Password: w.password()}
+}
+
+func (w *world) environ() []string {
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + os.TempDir(), "COSIGN_PASSWORD=",
+		"AWS_CONFIG_FILE=" + filepath.Join(w.home, "aws.config"), "AWS_EC2_METADATA_DISABLED=true",
+	}, w.env...)
+}
+
 func (w *world) run(program string, args ...string) (string, error) {
+	return w.feed("", program, args...)
+}
+
+// feed runs a program that reads the text.
+func (w *world) feed(text, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Env = w.home, w.environ()
+	cmd.Dir, cmd.Env, cmd.Stdin = w.home, w.environ(), strings.NewReader(text)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
 func (w *world) ok(program string, args ...string) string {
 	w.t.Helper()
-	out, err := w.run(program, args...)
+	return w.pipe("", program, args...)
+}
+
+// pipe runs a program that reads the text, and must succeed.
+func (w *world) pipe(text, program string, args ...string) string {
+	w.t.Helper()
+	out, err := w.feed(text, program, args...)
 	if err != nil {
 		w.t.Fatalf("%s %s: %v\n%s", filepath.Base(program), strings.Join(args, " "), err, out)
 	}
@@ -175,8 +225,7 @@ func (w *world) push(tag string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	password := strings.TrimSpace(w.ok(kontorBin, "login", "--data", "data", "--target", "staging", "--print-password"))
-	if err := remote.WriteIndex(ref, index, remote.WithAuth(&authn.Basic{Username: "AWS", Password: password})); err != nil {
+	if err := remote.WriteIndex(ref, index, remote.WithAuth(w.login())); err != nil {
 		w.t.Fatal(err)
 	}
 	digest, err := index.Digest()

@@ -1,4 +1,4 @@
-package signatures
+package ecosystem
 
 import (
 	"os"
