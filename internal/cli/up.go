@@ -127,7 +127,7 @@ func runUp(ctx context.Context, e *command.Env, o upOptions) (err error) {
 	}
 	defer command.Closing(&err, u.Close)
 	e.Notices(u.Notices)
-	ready := render.Ready{TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(command.EnvData) == ""}
+	ready := render.Ready{NoConsole: c.Host.Server.NoConsole, TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(command.EnvData) == ""}
 	for i, r := range u.Registries {
 		ready.Registries = append(ready.Registries, render.ReadyRegistry{
 			Name: r.Name, ID: r.ID(), Host: r.Host, External: r.External, Repositories: u.Deployed[i].Repositories, Plan: u.Deployed[i].Plan,
