@@ -35,8 +35,17 @@ func (r countingReader) ListManifests(ctx context.Context, repo meta.RepositoryI
 	return list, err
 }
 
-func (r countingReader) ListTagImages(ctx context.Context, repo meta.RepositoryID, q meta.TagQuery, limit int) ([]meta.TagImage, error) {
-	list, err := r.Reader.ListTagImages(ctx, repo, q, limit)
+func (r countingReader) Retention() meta.RetentionReader {
+	return countingRetention{r.Reader.Retention(), r.rows}
+}
+
+type countingRetention struct {
+	meta.RetentionReader
+	rows *atomic.Int64
+}
+
+func (r countingRetention) ListTagImages(ctx context.Context, repo meta.RepositoryID, q meta.TagQuery, limit int) ([]meta.TagImage, error) {
+	list, err := r.RetentionReader.ListTagImages(ctx, repo, q, limit)
 	r.rows.Add(int64(len(list)))
 	return list, err
 }

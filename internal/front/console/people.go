@@ -164,10 +164,10 @@ func (v *visit) user(name string) error {
 
 // sessions lists logins to the console.
 func (v *visit) sessions() error {
-	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
+	ctx, as := v.r.Context(), v.req.IAM.Console(v.req.Principal)
 	if v.post() {
 		id := v.r.PostFormValue("id")
-		if err := as.EndConsoleSession(ctx, id); err != nil {
+		if err := as.End(ctx, id); err != nil {
 			return err
 		}
 		if id == v.req.Session.ID {
@@ -177,7 +177,7 @@ func (v *visit) sessions() error {
 		return v.finish(Root+"sessions?"+v.r.URL.RawQuery, "ended")
 	}
 	all := v.query("all") != ""
-	list, err := as.ConsoleSessions(ctx, all, v.query("after"), peoplePage)
+	list, err := as.Sessions(ctx, all, v.query("after"), peoplePage)
 	if err != nil {
 		return err
 	}
