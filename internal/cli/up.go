@@ -79,7 +79,7 @@ them.`,
 	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("create the users, roles and policies that `FILE` declares (YAML or JSON; default none; env %s)", envIdentities))
 	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve metrics for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
 	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
-	f.StringVar(&o.console, "console", "", fmt.Sprintf("on or off: serve the web console at /console/, or do not (default on; env %s)", envConsole))
+	f.StringVar(&o.console, "console", "", fmt.Sprintf("serve the web console at /console/; `SWITCH` is on or off (default on; env %s)", envConsole))
 	o.collection.flags(cmd)
 	command.CompleteWords(cmd, "console", "on", "off")
 	command.CompleteWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
