@@ -79,7 +79,7 @@ func (w *world) link() string {
 	return w.URL + out.Path
 }
 
-func (w *world) put(path, kind string, body []byte, method string) *http.Response {
+func (w *world) put(path, kind string, body []byte, method string) http.Header {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, w.URL+path, bytes.NewReader(body))
 	if err != nil {
@@ -95,13 +95,13 @@ func (w *world) put(path, kind string, body []byte, method string) *http.Respons
 	if err != nil || resp.Body.Close() != nil || resp.StatusCode >= 300 {
 		w.t.Fatalf("%s %s: %s %s %v", method, path, resp.Status, text, err)
 	}
-	return resp
+	return resp.Header
 }
 
 func (w *world) blob(repo string, content []byte) map[string]any {
 	w.t.Helper()
-	resp := w.put("/v2/"+repo+"/blobs/uploads/", "application/octet-stream", nil, http.MethodPost)
-	at := strings.TrimPrefix(resp.Header.Get("Location"), w.URL)
+	answer := w.put("/v2/"+repo+"/blobs/uploads/", "application/octet-stream", nil, http.MethodPost)
+	at := strings.TrimPrefix(answer.Get("Location"), w.URL)
 	sep := "?"
 	if strings.Contains(at, "?") {
 		sep = "&"

@@ -222,7 +222,7 @@ func (v *repoVisit) repositoryAccess() error {
 		return v.tryPolicy(w, l, data)
 	}
 	if v.query("who") != "" {
-		if err := v.check(p, l.Data.(map[string]any)); err != nil { //nolint:errcheck,forcetypeassert // it was made above
+		if err := v.check(p, l.Data.(map[string]any)); err != nil {
 			l.Message, v.status = &message{Kind: "bad", Text: clean(err.Error())}, http.StatusBadRequest
 		}
 	}

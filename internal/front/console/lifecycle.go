@@ -96,7 +96,7 @@ func (v *repoVisit) timeline(f *fates, usage bool, data map[string]any) error {
 	if err := page.ForecastInline(&picture, forecast); err != nil {
 		return err
 	}
-	data["Picture"] = template.HTML(picture.String()) //nolint:gosec // package page escapes what it writes
+	data["Picture"] = template.HTML(picture.String()) // package page escapes what it writes
 	data["Balance"], data["Premise"], data["Days"] = forecast.Balance(), words.Sentence(forecast.Premise()), strconv.Itoa(days)
 	if forecast.First != nil {
 		data["Warning"] = forecast.Warning()
