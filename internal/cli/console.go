@@ -105,7 +105,7 @@ func openBrowser(ctx context.Context, e *command.Env, link string) error {
 	if len(args) == 0 {
 		return errors.New(envBrowser + " is empty")
 	}
-	cmd := exec.CommandContext(ctx, args[0], append(args[1:], link)...) //nolint:gosec // the user's own program
+	cmd := exec.CommandContext(ctx, args[0], append(args[1:], link)...)
 	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
 	return cmd.Run()
 }

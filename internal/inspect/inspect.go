@@ -249,7 +249,7 @@ var opInspectTags = gate.Op("Tags", describeImages)
 // there are more. Errors: RepositoryNotFound.
 func (c *Caller) Tags(ctx context.Context, at ecr.Repo, q meta.TagQuery, limit int) (list []meta.TagImage, more bool, err error) {
 	err = c.gate.ReadRepository(ctx, opInspectTags, at, func(ctx context.Context, v *gate.View, repo meta.Repository) error {
-		if list, err = v.ListTagImages(ctx, repo.ID, q, limit+1); err != nil {
+		if list, err = v.Retention().ListTagImages(ctx, repo.ID, q, limit+1); err != nil {
 			return err
 		}
 		if more = len(list) > limit; more {

@@ -103,7 +103,7 @@ func (c *consoleLogins) LogIn(ctx context.Context, keyID, secret, token string) 
 	if err != nil {
 		return "", err
 	}
-	cookie, _, err := c.iam.As(p).OpenConsole(ctx, false)
+	cookie, _, err := c.iam.Console(p).Open(ctx, false)
 	return cookie, err
 }
 
@@ -121,7 +121,7 @@ func (c *consoleLogins) OpenLink(ctx context.Context, code string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	cookie, _, err := c.iam.As(p).OpenConsole(ctx, false)
+	cookie, _, err := c.iam.Console(p).Open(ctx, false)
 	return cookie, err
 }
 

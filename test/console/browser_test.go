@@ -157,7 +157,7 @@ func (b *browser) axe() []violation {
 	}
 	get[bool](b, source+"\n;true")
 	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`axe.run({resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r => JSON.stringify(r.violations.map(
-		v => ({id: v.id, help: v.help, nodes: v.nodes.slice(0, 4).map(n => n.html.slice(0, 300) + " " + n.failureSummary)}))))`, chromedp.EvaluateOption(chromedp.EvalAwaitPromise)))
+		v => ({id: v.id, help: v.help, nodes: v.nodes.slice(0, 4).map(n => n.html.slice(0, 300) + " " + n.failureSummary)}))))`, chromedp.EvalAwaitPromise))
 	if err != nil {
 		b.t.Fatal(err)
 	}

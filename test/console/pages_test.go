@@ -30,6 +30,12 @@ func TestPages(t *testing.T) {
 	b.do(chromedp.Navigate(w.URL + "/console/login"))
 	pages := pagesOf(repo, digest)
 	check := func(name string) {
+		for _, width := range []int64{1100, 1024, 768, 640} { // 640 is 1280 at 200 % zoom
+			b.look("light", width)
+			if wide := get[int](b, "document.documentElement.scrollWidth"); int64(wide) > width {
+				t.Errorf("%s: %d wide in a window of %d", name, wide, width)
+			}
+		}
 		for _, scheme := range []string{"light", "dark"} {
 			for _, width := range []int64{1280, 360} {
 				b.look(scheme, width)
@@ -38,6 +44,9 @@ func TestPages(t *testing.T) {
 				}
 				if wide := get[int](b, "document.documentElement.scrollWidth"); int64(wide) > width {
 					t.Errorf("%s %s: %d wide in a window of %d", name, scheme, wide, width)
+				}
+				if out := get[string](b, `Array.from(document.querySelectorAll("table")).filter(t => t.offsetWidth > t.parentElement.clientWidth + 1).map(t => t.innerText.slice(0, 100)).join("; ")`); out != "" {
+					t.Errorf("%s %s %d: a table is wider than its place: %s", name, scheme, width, out)
 				}
 				picture(t, b, name+"-"+scheme+map[int64]string{1280: "", 360: "-narrow"}[width])
 			}

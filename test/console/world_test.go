@@ -46,6 +46,7 @@ type world struct {
 	t    *testing.T
 	api  *awsecr.Client
 	http *http.Client
+	note string // what others write
 }
 
 // hostile is what others write who want more than to be read.
@@ -53,7 +54,7 @@ const hostile = `"><script>document.title='taken'</script><img src=x onerror="do
 
 func start(t *testing.T) *world {
 	t.Helper()
-	w := &world{Registry: kontortest.Start(t), t: t, http: http.DefaultClient}
+	w := &world{Registry: kontortest.Start(t), t: t, http: http.DefaultClient, note: hostile}
 	w.api = awsecr.New(awsecr.Options{
 		Region: w.Region, BaseEndpoint: &w.URL, Credentials: credentials.NewStaticCredentialsProvider(w.Admin.AccessKeyID, w.Admin.SecretAccessKey, ""),
 	})
@@ -78,7 +79,7 @@ func (w *world) link() string {
 	return w.URL + out.Path
 }
 
-func (w *world) put(path, kind string, body []byte, method string) *http.Response {
+func (w *world) put(path, kind string, body []byte, method string) http.Header {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, w.URL+path, bytes.NewReader(body))
 	if err != nil {
@@ -94,13 +95,13 @@ func (w *world) put(path, kind string, body []byte, method string) *http.Respons
 	if err != nil || resp.Body.Close() != nil || resp.StatusCode >= 300 {
 		w.t.Fatalf("%s %s: %s %s %v", method, path, resp.Status, text, err)
 	}
-	return resp
+	return resp.Header
 }
 
 func (w *world) blob(repo string, content []byte) map[string]any {
 	w.t.Helper()
-	resp := w.put("/v2/"+repo+"/blobs/uploads/", "application/octet-stream", nil, http.MethodPost)
-	at := strings.TrimPrefix(resp.Header.Get("Location"), w.URL)
+	answer := w.put("/v2/"+repo+"/blobs/uploads/", "application/octet-stream", nil, http.MethodPost)
+	at := strings.TrimPrefix(answer.Get("Location"), w.URL)
 	sep := "?"
 	if strings.Contains(at, "?") {
 		sep = "&"
@@ -213,19 +214,19 @@ func (w *world) fill() (repo string, digest string) {
 	}
 	var last []byte
 	for i := range 6 {
-		amd := w.image(repo, "amd64", map[uint64]int{1: 300_000, uint64(10 + i): 200_000 + 7000*i}, map[string]string{"org.opencontainers.image.title": hostile})
+		amd := w.image(repo, "amd64", map[uint64]int{1: 300_000, uint64(10 + i): 200_000 + 7000*i}, map[string]string{"org.opencontainers.image.title": w.note})
 		arm := w.image(repo, "arm64", map[uint64]int{2: 280_000, uint64(20 + i): 190_000 + 7000*i}, nil)
 		last = w.index(repo, amd, arm, fmt.Sprintf("v1.%d.0", i))
 		w.Advance(day)
 	}
 	w.image(repo, "amd64", map[uint64]int{1: 300_000, 99: 150_000}, nil, "pr-431")
-	w.attach(repo, "application/vnd.dev.cosign.artifact.sig.v1+json", indexType, last, map[string]string{"dev.cosign.note": hostile})
+	w.attach(repo, "application/vnd.dev.cosign.artifact.sig.v1+json", indexType, last, map[string]string{"dev.cosign.note": w.note})
 	w.attach(repo, "application/spdx+json", indexType, last, nil)
 	_, err = w.api.BatchDeleteImage(ctx, deleteTag("shop/api", "v1.0.0"))
 	must(err)
 	var leases admin.ReportLeasesResponse
 	w.admin("ReportLeases", admin.ReportLeasesRequest{Collector: "prod-cluster", TTLSeconds: 3600, Leases: []admin.Lease{
-		{RepositoryName: repo, ImageTag: "pr-410", User: "Deployment shop/web " + hostile},
+		{RepositoryName: repo, ImageTag: "pr-410", User: strings.TrimSpace("Deployment shop/web " + w.note)},
 	}}, &leases)
 	w.Advance(5 * day)
 	return repo, string(ecr.DigestOf(last))

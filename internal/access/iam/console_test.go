@@ -19,7 +19,7 @@ func TestSessionsOfTheConsole(t *testing.T) {
 	ctx := t.Context()
 	p := w.nobody
 	p.Request.Via = "console"
-	_, own, err := w.As(p).OpenConsole(ctx, false)
+	_, own, err := w.Console(p).Open(ctx, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,13 +27,13 @@ func TestSessionsOfTheConsole(t *testing.T) {
 	if !slices.Equal(actions(got), []string{"kontor:OpenConsole"}) || got[0].Via != "console" || got[0].Principal != w.nobody.ARN {
 		t.Errorf("on record: %+v", got)
 	}
-	_, admins, err := w.As(w.admin).OpenConsole(ctx, true)
+	_, admins, err := w.Console(w.admin).Open(ctx, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ids := func(p access.Principal, all bool) (out []string) {
 		t.Helper()
-		list, err := w.As(p).ConsoleSessions(ctx, all, "", 10)
+		list, err := w.Console(p).Sessions(ctx, all, "", 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,9 +52,9 @@ func TestSessionsOfTheConsole(t *testing.T) {
 		t.Errorf("all: %q", got)
 	}
 	w.records()
-	_, err = w.As(w.nobody).ConsoleSessions(ctx, true, "", 10)
+	_, err = w.Console(w.nobody).Sessions(ctx, true, "", 10)
 	wantCode(t, err, ecr.CodeAccessDenied, "kontor:ListConsoleSessions")
-	wantCode(t, w.As(w.nobody).EndConsoleSession(ctx, admins.ID), ecr.CodeAccessDenied, "kontor:EndConsoleSession")
+	wantCode(t, w.Console(w.nobody).End(ctx, admins.ID), ecr.CodeAccessDenied, "kontor:EndConsoleSession")
 	if got := actions(w.records()); !slices.Equal(got, []string{"!kontor:ListConsoleSessions", "!kontor:EndConsoleSession"}) {
 		t.Errorf("on record: %q", got)
 	}
@@ -62,11 +62,11 @@ func TestSessionsOfTheConsole(t *testing.T) {
 	if got := ids(foreign, true); got != nil {
 		t.Errorf("of another account: %q", got)
 	}
-	wantCode(t, w.As(foreign).EndConsoleSession(ctx, own.ID), iam.CodeNoSuchEntity)
-	if err := w.As(w.nobody).EndConsoleSession(ctx, own.ID); err != nil {
+	wantCode(t, w.Console(foreign).End(ctx, own.ID), iam.CodeNoSuchEntity)
+	if err := w.Console(w.nobody).End(ctx, own.ID); err != nil {
 		t.Error(err)
 	}
-	if err := w.As(w.admin).EndConsoleSession(ctx, admins.ID); err != nil {
+	if err := w.Console(w.admin).End(ctx, admins.ID); err != nil {
 		t.Error(err)
 	}
 	if got := ids(w.admin, true); got != nil {

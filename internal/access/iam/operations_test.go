@@ -22,7 +22,6 @@ import (
 // that sessions_test.go tries.
 var askNothing = []string{
 	"Partition", "OwnName", "BoundaryARN", "DecodeAuthorizationMessage", "EnsureAccessKey", "AssumeRole", "SessionToken",
-	"OpenConsole", "ConsoleSessions", "EndConsoleSession", // console_test.go
 }
 
 func TestEveryOperationIsTried(t *testing.T) {

@@ -137,7 +137,7 @@ func (s *Service) ConsoleCaller(ctx context.Context, secret string) (access.Prin
 	if now := s.cfg.Now().UTC().Truncate(time.Second); now.Sub(session.UsedAt) >= consoleUseStep {
 		session.UsedAt = now
 		// A database that cannot write now does not end the session.
-		_ = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error { return tx.UseConsoleSession(ctx, session.ID, now) }) //nolint:errcheck // as said
+		_ = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error { return tx.UseConsoleSession(ctx, session.ID, now) })
 	}
 	return p, session, nil
 }

@@ -163,6 +163,9 @@ func TestEveryOperationAsks(t *testing.T) {
 		actions[string(a)] = true
 	}
 	for operation := range served {
+		if operation == "CreateConsoleLink" {
+			continue // a login, which gives no rights but the caller's: see the tests of the server
+		}
 		w := s.as(s.pusher, operation, body)
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "AccessDeniedException") {
 			t.Errorf("%s by the pusher: %d %s", operation, w.Code, w.Body)

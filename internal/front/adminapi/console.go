@@ -14,7 +14,7 @@ func (c *call) createConsoleLink(ctx context.Context, _ *admin.CreateConsoleLink
 	if !c.h.cfg.Console {
 		return nil, ecr.Errorf(ecr.CodeValidation, "The web console of this server is off.")
 	}
-	secret, session, err := c.h.cfg.IAM(c.at.Region).As(c.p).OpenConsole(ctx, true)
+	secret, session, err := c.h.cfg.IAM(c.at.Region).Console(c.p).Open(ctx, true)
 	if err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func (v *visit) access() error {
 
 // repositoryAccess is who may do what in one repository, through which statements, and
 // what another policy would change.
-func (v *visit) repositoryAccess() error {
+func (v *repoVisit) repositoryAccess() error {
 	here := repoURL(v.repo.Name, "access")
 	as := v.h.cfg.Registry.As(v.req.Principal)
 	ctx := v.r.Context()
@@ -222,7 +222,7 @@ func (v *visit) repositoryAccess() error {
 		return v.tryPolicy(w, l, data)
 	}
 	if v.query("who") != "" {
-		if err := v.check(p, l.Data.(map[string]any)); err != nil { //nolint:errcheck,forcetypeassert // it was made above
+		if err := v.check(p, l.Data.(map[string]any)); err != nil {
 			l.Message, v.status = &message{Kind: "bad", Text: clean(err.Error())}, http.StatusBadRequest
 		}
 	}
@@ -278,7 +278,7 @@ func statements(x report.AccessAction) (names []string) {
 }
 
 // through are the statements by which a principal has a right.
-func (v *visit) through(p *proof.Prover, who string, right proof.Right) (cell, error) {
+func (v *repoVisit) through(p *proof.Prover, who string, right proof.Right) (cell, error) {
 	actions, err := proof.ParseRight(string(right))
 	if err != nil {
 		return cell{}, err
@@ -300,7 +300,7 @@ func (v *visit) through(p *proof.Prover, who string, right proof.Right) (cell, e
 
 // answer is what a principal may do here: one that can be asked about, or one of those
 // that a matrix has besides.
-func (v *visit) answer(p *proof.Prover, who string, actions []access.Action) (proof.Answer, error) {
+func (v *repoVisit) answer(p *proof.Prover, who string, actions []access.Action) (proof.Answer, error) {
 	if proof.CheckPrincipal(who) == nil {
 		return p.Check(who, actions, v.req.Registry, v.repo.Name)
 	}
@@ -317,7 +317,7 @@ func (v *visit) answer(p *proof.Prover, who string, actions []access.Action) (pr
 }
 
 // check answers whether someone may do something, and why not.
-func (v *visit) check(p *proof.Prover, data map[string]any) error {
+func (v *repoVisit) check(p *proof.Prover, data map[string]any) error {
 	who, right := v.query("who"), v.query("right")
 	if right == "" {
 		right = string(proof.Pull)
@@ -366,7 +366,7 @@ func (v *visit) check(p *proof.Prover, data map[string]any) error {
 }
 
 // sentence is an answer in words.
-func (v *visit) sentence(a report.Access) string {
+func (v *repoVisit) sentence(a report.Access) string {
 	who := v.who(a.Principal)
 	if a.Principal == proof.Anyone {
 		who = t("Every other account")
@@ -385,7 +385,7 @@ func (v *visit) sentence(a report.Access) string {
 }
 
 // tryPolicy says who gains and loses what by the policy in the form.
-func (v *visit) tryPolicy(w proof.World, l layout, data map[string]any) error {
+func (v *repoVisit) tryPolicy(w proof.World, l layout, data map[string]any) error {
 	text := v.r.PostFormValue("text")
 	data["Text"] = text
 	refuse := func(err error) error {

@@ -29,7 +29,7 @@ const (
 )
 
 // image is the page of one image.
-func (v *visit) image(digest string) error {
+func (v *repoVisit) image(digest string) error {
 	d, err := ecr.ParseDigest(digest)
 	if err != nil {
 		return noPage()
@@ -112,7 +112,7 @@ func (v *visit) may(at ecr.Repo, actions ...access.Action) (map[access.Action]bo
 }
 
 // explainImage says what becomes of an image, and why.
-func (v *visit) explainImage(m ecr.Image, data map[string]any) error {
+func (v *repoVisit) explainImage(m ecr.Image, data map[string]any) error {
 	most := whole
 	if v.query("explain") == "all" {
 		most = explain
@@ -181,7 +181,7 @@ func verdict(x lifecycle.Verdict) cell {
 }
 
 // manifestParts reads the manifest: platforms of an index, layers of an image.
-func (v *visit) manifestParts(m ecr.Image, may map[access.Action]bool, data map[string]any, facts []figure) ([]figure, error) {
+func (v *repoVisit) manifestParts(m ecr.Image, may map[access.Action]bool, data map[string]any, facts []figure) ([]figure, error) {
 	ctx, as := v.r.Context(), v.h.cfg.Registry.As(v.req.Principal)
 	got, err := as.StatManifest(ctx, v.repo, ecr.ImageID{Digest: m.Digest})
 	if ecr.CodeOf(err) == ecr.CodeImageNotFound || ecr.CodeOf(err) == ecr.CodeAccessDenied {
@@ -233,7 +233,7 @@ func cleanLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-func (v *visit) platforms(m manifest.Manifest) *table {
+func (v *repoVisit) platforms(m manifest.Manifest) *table {
 	x := &table{ID: "platforms", Caption: t("Platforms"), Count: words.Count(len(m.Children), t("entry"), t("entries")), Columns: []column{
 		{Key: "platform", Label: t("Platform")}, {Key: "digest", Label: t("Image")}, {Key: "type", Label: t("Media type")},
 	}, Empty: t("The index is empty.")}
@@ -258,7 +258,7 @@ func platformName(os, arch, variant string) string {
 }
 
 // platformOf is the platform that an image's config names; "" for none.
-func (v *visit) platformOf(config *manifest.Descriptor) string {
+func (v *repoVisit) platformOf(config *manifest.Descriptor) string {
 	if config.Size > mostConfig {
 		return ""
 	}
@@ -280,7 +280,7 @@ func (v *visit) platformOf(config *manifest.Descriptor) string {
 }
 
 // layers lists the layers with who else has them.
-func (v *visit) layers(m manifest.Manifest) (*table, error) {
+func (v *repoVisit) layers(m manifest.Manifest) (*table, error) {
 	var digests []ecr.Digest
 	list := m.Layers[:min(len(m.Layers), mostLayers)]
 	var total int64
@@ -316,7 +316,7 @@ func (v *visit) layers(m manifest.Manifest) (*table, error) {
 }
 
 // referrers lists what refers to an image: signatures, SBOMs and other artifacts.
-func (v *visit) referrers(d ecr.Digest, data map[string]any) error {
+func (v *repoVisit) referrers(d ecr.Digest, data map[string]any) error {
 	list, next, err := v.h.cfg.Registry.As(v.req.Principal).ListReferrers(v.r.Context(), v.repo, d, "", "", mostReferrers)
 	if err != nil {
 		return err
@@ -343,7 +343,7 @@ func (v *visit) referrers(d ecr.Digest, data map[string]any) error {
 }
 
 // imageLeases lists who uses the image.
-func (v *visit) imageLeases(m ecr.Image, data map[string]any) error {
+func (v *repoVisit) imageLeases(m ecr.Image, data map[string]any) error {
 	_, all, err := v.h.cfg.Retention.As(v.req.Principal).ListLeases(v.r.Context(), v.req.Registry, v.repo.Name)
 	if err != nil {
 		return err
@@ -365,7 +365,7 @@ func (v *visit) imageLeases(m ecr.Image, data map[string]any) error {
 }
 
 // history is what the journal has about the image and its tags.
-func (v *visit) history(m ecr.Image, data map[string]any) error {
+func (v *repoVisit) history(m ecr.Image, data map[string]any) error {
 	as := v.h.cfg.Retention.As(v.req.Principal)
 	seen := map[int64]bool{}
 	var all []retention.JournalEntry

@@ -19,7 +19,7 @@ const mostChanges = 100
 
 // lifecycle is the page about a repository's lifecycle policy: what it does when, and
 // what another one would do.
-func (v *visit) lifecycle() error {
+func (v *repoVisit) lifecycle() error {
 	if v.post() {
 		switch v.r.PostFormValue("do") {
 		case "save":
@@ -86,7 +86,7 @@ func indented(text string) string {
 }
 
 // timeline says what goes on which day, by which rule, and what each rule frees.
-func (v *visit) timeline(f *fates, usage bool, data map[string]any) error {
+func (v *repoVisit) timeline(f *fates, usage bool, data map[string]any) error {
 	days := 30
 	if n, err := strconv.Atoi(v.query("days")); err == nil && (n == 7 || n == foresight || n == 365) {
 		days = n
@@ -96,7 +96,7 @@ func (v *visit) timeline(f *fates, usage bool, data map[string]any) error {
 	if err := page.ForecastInline(&picture, forecast); err != nil {
 		return err
 	}
-	data["Picture"] = template.HTML(picture.String()) //nolint:gosec // package page escapes what it writes
+	data["Picture"] = template.HTML(picture.String()) // package page escapes what it writes
 	data["Balance"], data["Premise"], data["Days"] = forecast.Balance(), words.Sentence(forecast.Premise()), strconv.Itoa(days)
 	if forecast.First != nil {
 		data["Warning"] = forecast.Warning()
@@ -157,7 +157,7 @@ func (v *visit) timeline(f *fates, usage bool, data map[string]any) error {
 }
 
 // findings are what there is to say about a policy.
-func (v *visit) findings(f *fates, p lifecycle.Policy, text []byte) []figure {
+func (v *repoVisit) findings(f *fates, p lifecycle.Policy, text []byte) []figure {
 	found, err := f.Options.LintText(text, f.Images, f.At)
 	if err != nil {
 		found = f.Options.Lint(p, f.Images, f.At)
@@ -170,7 +170,7 @@ func (v *visit) findings(f *fates, p lifecycle.Policy, text []byte) []figure {
 }
 
 // tryLifecycle says what the policy in the form would change, without saving it.
-func (v *visit) tryLifecycle(i *inspect.Images, f *fates, l layout, data map[string]any) error {
+func (v *repoVisit) tryLifecycle(i *inspect.Images, f *fates, l layout, data map[string]any) error {
 	text := v.r.PostFormValue("text")
 	data["Text"] = text
 	p, err := v.h.cfg.Dialect.Parse([]byte(text))
@@ -233,7 +233,7 @@ func fateNow(m report.Image) cell {
 }
 
 // saveLifecycle stores the policy of the form.
-func (v *visit) saveLifecycle() error {
+func (v *repoVisit) saveLifecycle() error {
 	text := v.r.PostFormValue("text")
 	_, err := v.h.cfg.Retention.As(v.req.Principal).SetLifecyclePolicy(v.r.Context(), v.repo, text)
 	if ecr.CodeOf(err) == ecr.CodeInvalidParameter {

@@ -46,7 +46,7 @@ func (v *visit) people() error {
 	now := v.h.cfg.Now()
 	for _, u := range users {
 		x.Rows = append(x.Rows, row{Cells: []cell{
-			{Text: u.Name, Link: Root + "people/users/" + u.Name}, policyNames(attachedNames(u.Policies), u.Inline), cellTime(now, u.CreatedAt), {Text: identity.UserARN(as.Partition(), u), Mono: true, Soft: true},
+			{Text: u.Name, Link: Root + "people/users/" + u.Name}, policyNames(attachedNames(u.Policies), u.Inline), cellTime(now, u.CreatedAt), {Text: identity.UserARN(as.Partition(), u), Soft: true},
 		}})
 	}
 	if next != "" {
@@ -67,7 +67,7 @@ func (v *visit) people() error {
 			Count: words.Count(len(roles), t("role"), t("roles")), Empty: t("There are no roles."), Hint: t("A role lets workloads and people of other accounts in for a while:"), Command: "kontor admin role create NAME --trust WHO"}
 		for _, r := range roles {
 			y.Rows = append(y.Rows, row{Cells: []cell{
-				{Text: r.Name, Sub: clean(r.Description)}, policyNames(attachedNames(r.Policies), r.Inline), cellTime(now, r.CreatedAt), {Text: identity.RoleARN(as.Partition(), r), Mono: true, Soft: true},
+				{Text: r.Name, Sub: clean(r.Description)}, policyNames(attachedNames(r.Policies), r.Inline), cellTime(now, r.CreatedAt), {Text: identity.RoleARN(as.Partition(), r), Soft: true},
 			}})
 		}
 		if more != "" {
@@ -164,10 +164,10 @@ func (v *visit) user(name string) error {
 
 // sessions lists logins to the console.
 func (v *visit) sessions() error {
-	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
+	ctx, as := v.r.Context(), v.req.IAM.Console(v.req.Principal)
 	if v.post() {
 		id := v.r.PostFormValue("id")
-		if err := as.EndConsoleSession(ctx, id); err != nil {
+		if err := as.End(ctx, id); err != nil {
 			return err
 		}
 		if id == v.req.Session.ID {
@@ -177,7 +177,7 @@ func (v *visit) sessions() error {
 		return v.finish(Root+"sessions?"+v.r.URL.RawQuery, "ended")
 	}
 	all := v.query("all") != ""
-	list, err := as.ConsoleSessions(ctx, all, v.query("after"), peoplePage)
+	list, err := as.Sessions(ctx, all, v.query("after"), peoplePage)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ type tagged struct {
 }
 
 // tags lists the tags of a repository, and deletes those that were chosen.
-func (v *visit) tags() error {
+func (v *repoVisit) tags() error {
 	if v.post() {
 		return v.deleteTags()
 	}
@@ -55,7 +55,7 @@ func (v *visit) tags() error {
 type figure struct{ Label, Value, Sub string }
 
 // repoFigures say how a repository stands. all is nil where there are too many images.
-func (v *visit) repoFigures(f *fates, all []ecr.Image) []figure {
+func (v *repoVisit) repoFigures(f *fates, all []ecr.Image) []figure {
 	if all == nil {
 		return []figure{{t("Images"), t("over %d", whole), ""}}
 	}
@@ -99,7 +99,7 @@ func (v *visit) repoFigures(f *fates, all []ecr.Image) []figure {
 
 // tagTable is the list of tags: sorted as the URL says where all images can be looked
 // at, else in an order that can be read by key.
-func (v *visit) tagTable() (*table, *fates, []ecr.Image, error) {
+func (v *repoVisit) tagTable() (*table, *fates, []ecr.Image, error) {
 	i, err := v.h.cfg.Inspect.As(v.req.Principal).Images(v.r.Context(), v.repo, whole)
 	if err != nil {
 		return nil, nil, nil, err
@@ -147,7 +147,7 @@ func (v *visit) tagTable() (*table, *fates, []ecr.Image, error) {
 }
 
 // wholeRows are a page of all rows.
-func (v *visit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) []tagged {
+func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) []tagged {
 	part, refs := map[ecr.Digest]bool{}, map[ecr.Digest]int{}
 	for _, children := range i.Children {
 		for _, d := range children {
@@ -229,7 +229,7 @@ func (r tagged) key() string {
 }
 
 // keyedRows are a page that is read by key.
-func (v *visit) keyedRows(s sorting, f *fates, x *table) ([]tagged, error) {
+func (v *repoVisit) keyedRows(s sorting, f *fates, x *table) ([]tagged, error) {
 	limit := tagsPage
 	if v.query("format") == "csv" {
 		limit = mostCSV
@@ -261,7 +261,7 @@ func (v *visit) keyedRows(s sorting, f *fates, x *table) ([]tagged, error) {
 	return rows, nil
 }
 
-func (v *visit) tagRow(now time.Time, r tagged) row {
+func (v *repoVisit) tagRow(now time.Time, r tagged) row {
 	ref := v.req.Host + "/" + string(v.repo.Name)
 	to := repoURL(v.repo.Name, "images/"+string(r.image.Digest))
 	name := cell{Text: string(r.tag), Link: to, Copy: "docker pull " + ref + ":" + string(r.tag)}
@@ -309,7 +309,7 @@ const mostDeleted = 100
 
 // deleteTags shows what goes with the tags that were chosen, and deletes them when
 // that was confirmed.
-func (v *visit) deleteTags() error {
+func (v *repoVisit) deleteTags() error {
 	picks := v.r.PostForm["pick"]
 	back := repoURL(v.repo.Name, "tags")
 	if len(picks) == 0 {
@@ -345,7 +345,7 @@ func (v *visit) deleteTags() error {
 	return v.finish(back, "deleted")
 }
 
-func (v *visit) confirmDelete(ctx context.Context, ids []ecr.ImageID, picks []string) error {
+func (v *repoVisit) confirmDelete(ctx context.Context, ids []ecr.ImageID, picks []string) error {
 	list, err := v.h.cfg.Registry.As(v.req.Principal).DescribeImages(ctx, v.repo, ids)
 	if err != nil {
 		return err

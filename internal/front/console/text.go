@@ -36,7 +36,31 @@ func cellTime(now, at time.Time) cell {
 	if at.IsZero() {
 		return cell{Text: t("never"), Soft: true}
 	}
-	return cell{Text: words.Distance(now, at), Sub: words.Day(at), Time: at.UTC().Format(time.RFC3339), Full: at.UTC().Format("2006-01-02 15:04:05 UTC")}
+	return cell{Text: distance(now, at), Sub: words.Day(at), Time: at.UTC().Format(time.RFC3339), Full: at.UTC().Format("2006-01-02 15:04:05 UTC")}
+}
+
+// distance is how far away a time is, in days, or in less where it is less.
+func distance(now, at time.Time) string {
+	d, ago := at.Sub(now), false
+	if d < 0 {
+		d, ago = -d, true
+	}
+	if d >= 24*time.Hour {
+		return words.Distance(now, at)
+	}
+	text := words.Count(int(d/time.Hour), t("hour"), t("hours"))
+	switch {
+	case d < time.Minute && ago:
+		return t("just now")
+	case d < time.Minute:
+		return t("within a minute")
+	case d < time.Hour:
+		text = words.Count(int(d/time.Minute), t("minute"), t("minutes"))
+	}
+	if ago {
+		return t("%s ago", text)
+	}
+	return t("in %s", text)
 }
 
 // functions are what templates call.

@@ -63,7 +63,12 @@ type visit struct {
 	r      *http.Request
 	req    Request
 	status int // of the answer; 0 for 200
-	repo   ecr.Repo
+}
+
+// repoVisit is a visit of the pages of one repository.
+type repoVisit struct {
+	*visit
+	repo ecr.Repo
 }
 
 // link is one that is followed.
@@ -270,12 +275,12 @@ func (v *visit) serve() error {
 		if err != nil {
 			return noPage()
 		}
-		v.repo = v.req.Registry.Repo(repo)
+		in := &repoVisit{v, v.req.Registry.Repo(repo)}
 		if digest, ok := strings.CutPrefix(rest, "images/"); ok {
-			return v.image(digest)
+			return in.image(digest)
 		}
 		if page, ok := ofRepository[rest]; ok {
-			return page(v)
+			return page(in)
 		}
 		return noPage()
 	}
@@ -293,7 +298,10 @@ func noPage() error {
 }
 
 // The pages, by what follows Root, or /-/ for those of a repository.
-var strangers, ofRegistry, ofRepository map[string]func(*visit) error
+var (
+	strangers, ofRegistry map[string]func(*visit) error
+	ofRepository          map[string]func(*repoVisit) error
+)
 
 func init() {
 	strangers = map[string]func(*visit) error{"login": (*visit).login, "open": (*visit).open, "logout": (*visit).logout}
@@ -301,8 +309,8 @@ func init() {
 		"": (*visit).home, "repositories": (*visit).repositories, "bin": (*visit).bin, "journal": (*visit).journal,
 		"leases": (*visit).leases, "access": (*visit).access, "people": (*visit).people, "sessions": (*visit).sessions,
 	}
-	ofRepository = map[string]func(*visit) error{
-		"tags": (*visit).tags, "lifecycle": (*visit).lifecycle, "access": (*visit).repositoryAccess,
+	ofRepository = map[string]func(*repoVisit) error{
+		"tags": (*repoVisit).tags, "lifecycle": (*repoVisit).lifecycle, "access": (*repoVisit).repositoryAccess,
 	}
 }
 
@@ -312,7 +320,7 @@ func repoURL(name ecr.RepositoryName, page string) string {
 }
 
 // tabs are those of a repository's pages.
-func (v *visit) tabs(current string) []link {
+func (v *repoVisit) tabs(current string) []link {
 	all := []link{
 		{Label: t("Tags"), To: repoURL(v.repo.Name, "tags")}, {Label: t("Lifecycle"), To: repoURL(v.repo.Name, "lifecycle")},
 		{Label: t("Access"), To: repoURL(v.repo.Name, "access")},
@@ -324,7 +332,7 @@ func (v *visit) tabs(current string) []link {
 }
 
 // crumbs lead to a repository, folder by folder.
-func (v *visit) crumbs() []link {
+func (v *repoVisit) crumbs() []link {
 	out := []link{{Label: t("Repositories"), To: Root + "repositories"}}
 	folder := ""
 	parts := strings.Split(string(v.repo.Name), "/")

@@ -271,10 +271,6 @@ type ImageReader interface {
 	Tag(ctx context.Context, repo RepositoryID, tag ecr.Tag) (TagRow, error)
 	// ListTags returns at most limit tags in byte order, after the tag after.
 	ListTags(ctx context.Context, repo RepositoryID, after ecr.Tag, limit int) ([]TagRow, error)
-	// ListTagImages returns at most limit tags with their images, without bodies,
-	// annotations and other tags, as q says. What it costs does not grow with the
-	// number of tags.
-	ListTagImages(ctx context.Context, repo RepositoryID, q TagQuery, limit int) ([]TagImage, error)
 	// ListManifests returns at most limit images without bodies and annotations,
 	// with tags, in byte order of their digests, after the digest after.
 	ListManifests(ctx context.Context, repo RepositoryID, after ecr.Digest, limit int) ([]Manifest, error)

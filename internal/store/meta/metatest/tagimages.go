@@ -27,7 +27,7 @@ func tagImages(t *testing.T, s meta.Store) {
 	set("_", one, noon.Add(3*time.Minute))
 	list := func(q meta.TagQuery, limit int) []meta.TagImage {
 		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.TagImage, error) {
-			return r.ListTagImages(ctx, repo, q, limit)
+			return r.Retention().ListTagImages(ctx, repo, q, limit)
 		})
 	}
 	want := func(q meta.TagQuery, tags ...ecr.Tag) {

@@ -35,8 +35,8 @@ func (r reader) ListTags(ctx context.Context, repo meta.RepositoryID, after ecr.
 	return all, wrap(err, "listing tags of repository %d", repo)
 }
 
-// ListTagImages implements meta.ImageReader.
-func (r reader) ListTagImages(ctx context.Context, repo meta.RepositoryID, q meta.TagQuery, limit int) ([]meta.TagImage, error) {
+// ListTagImages implements meta.TagImageReader.
+func (r retentionReader) ListTagImages(ctx context.Context, repo meta.RepositoryID, q meta.TagQuery, limit int) ([]meta.TagImage, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
