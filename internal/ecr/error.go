@@ -38,6 +38,7 @@ const (
 	CodeUpstreamLayer                Code = "UnableToGetUpstreamLayerException"
 	CodeUpstreamReferrers            Code = "UnableToListUpstreamImageReferrersException"
 	CodeTemplateNotFound             Code = "TemplateNotFoundException"
+	CodeTemplateAlreadyExists        Code = "TemplateAlreadyExistsException"
 	CodeSigningConfigurationNotFound Code = "SigningConfigurationNotFoundException"
 	CodeReplicationBackfillNotFound  Code = "ReplicationBackfillNotFoundException"
 	CodeImageNotFound                Code = "ImageNotFoundException"
@@ -89,6 +90,7 @@ func Codes() []Code {
 		CodeInvalidSignature, CodeIncompleteSignature, CodeExpiredToken, CodeUnavailable,
 		CodePreviewNotFound, CodePreviewInProgress, CodeStorageClassNotSupported, CodeScanNotFound,
 		CodeExclusionAlreadyExists, CodeExclusionNotFound, CodePullThroughCacheRuleNotFound, CodeTemplateNotFound,
+		CodeTemplateAlreadyExists,
 		CodeSigningConfigurationNotFound, CodeReplicationBackfillNotFound,
 		CodePullThroughCacheRuleExists, CodeUnsupportedUpstream, CodeSecretNotFound, CodeUnableToAccessSecret,
 		CodeUnableToDecryptSecret, CodeUpstreamImage, CodeUpstreamLayer, CodeUpstreamReferrers,

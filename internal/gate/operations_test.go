@@ -12,10 +12,12 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -25,7 +27,7 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), upstream.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -39,7 +41,9 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
 		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
+		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
+		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			declared := map[string]bool{}
@@ -74,8 +78,10 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
-	u, up := unconfigured.As(w.Gate, p), w.Upstreams.As(p)
-	d, tag, upload := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
+	u, ups := unconfigured.As(w.Gate, p), w.Upstreams.As(p)
+	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
+	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
+	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
 	id := ecr.ImageID{Tag: tag}
 	return map[string]func(context.Context) error{
 		"CreateRepository": func(ctx context.Context) error {
@@ -134,6 +140,13 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := c.PutImage(ctx, to, registry.NewImage{Body: testkit.Index()})
 			return err
 		},
+		"Repositories": func(ctx context.Context) error {
+			_, _, err := look.Repositories(ctx, to.In, func(ecr.RepositoryName) bool { return true }, "", 10, 10)
+			return err
+		},
+		"Images":        func(ctx context.Context) error { _, err := look.Images(ctx, to, 10); return err },
+		"Tags":          func(ctx context.Context) error { _, _, err := look.Tags(ctx, to, meta.TagQuery{}, 10); return err },
+		"Sharing":       func(ctx context.Context) error { _, err := look.Sharing(ctx, to, []ecr.Digest{d}); return err },
 		"Manifest":      func(ctx context.Context) error { _, err := c.Manifest(ctx, to, id); return err },
 		"StatManifest":  func(ctx context.Context) error { _, err := c.StatManifest(ctx, to, id); return err },
 		"BatchGetImage": func(ctx context.Context) error { _, _, err := c.BatchGetImage(ctx, to, []ecr.ImageID{id}); return err },
@@ -188,9 +201,9 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			return err
 		},
 		"StartUpload":    func(ctx context.Context) error { _, err := c.StartUpload(ctx, to); return err },
-		"UploadOffset":   func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, upload); return err },
-		"AppendUpload":   func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, upload, 0, nil); return err },
-		"CompleteUpload": func(ctx context.Context) error { _, err := c.CompleteUpload(ctx, to, upload, 0, nil, d); return err },
+		"UploadOffset":   func(ctx context.Context) error { _, err := c.UploadOffset(ctx, to, up); return err },
+		"AppendUpload":   func(ctx context.Context) error { _, err := c.AppendUpload(ctx, to, up, 0, nil); return err },
+		"CompleteUpload": func(ctx context.Context) error { _, err := c.CompleteUpload(ctx, to, up, 0, nil, d); return err },
 		"RegisterPullTimeExclusion": func(ctx context.Context) error {
 			_, err := c.RegisterPullTimeExclusion(ctx, to.In, "arn:aws:iam::000000000000:role/scanner")
 			return err
@@ -203,24 +216,32 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			return err
 		},
 		"CreateRule": func(ctx context.Context) error {
-			_, err := up.CreateRule(ctx, to.In, upstream.NewRule{Prefix: "quay", URL: "quay.io"})
+			_, err := ups.CreateRule(ctx, to.In, upstream.NewRule{Prefix: "quay", URL: "quay.io"})
 			return err
 		},
-		"Rules":        func(ctx context.Context) error { _, err := up.Rules(ctx, to.In, nil); return err },
-		"UpdateRule":   func(ctx context.Context) error { _, err := up.UpdateRule(ctx, to.In, "quay", "arn", ""); return err },
-		"DeleteRule":   func(ctx context.Context) error { _, err := up.DeleteRule(ctx, to.In, "quay"); return err },
-		"ValidateRule": func(ctx context.Context) error { _, _, err := up.ValidateRule(ctx, to.In, "quay"); return err },
+		"Rules":        func(ctx context.Context) error { _, err := ups.Rules(ctx, to.In, nil); return err },
+		"UpdateRule":   func(ctx context.Context) error { _, err := ups.UpdateRule(ctx, to.In, "quay", "arn", ""); return err },
+		"DeleteRule":   func(ctx context.Context) error { _, err := ups.DeleteRule(ctx, to.In, "quay"); return err },
+		"ValidateRule": func(ctx context.Context) error { _, _, err := ups.ValidateRule(ctx, to.In, "quay"); return err },
 		"PutSecret": func(ctx context.Context) error {
-			_, err := up.PutSecret(ctx, to.In, "quay", upstream.Login{Username: "a", AccessToken: "b"})
+			_, err := ups.PutSecret(ctx, to.In, "quay", upstream.Login{Username: "a", AccessToken: "b"})
 			return err
 		},
-		"Secrets":                    func(ctx context.Context) error { _, err := up.Secrets(ctx, to.In); return err },
-		"DeleteSecret":               func(ctx context.Context) error { return up.DeleteSecret(ctx, to.In, "quay") },
-		"SecretARN":                  func(ctx context.Context) error { _, err := up.SecretARN(ctx, to.In, "quay"); return err },
-		"Refresh":                    func(ctx context.Context) error { _, err := up.Refresh(ctx, to, ""); return err },
-		"DescribeCreationTemplates":  func(ctx context.Context) error { return u.DescribeCreationTemplates(ctx, to.In) },
-		"UpdateCreationTemplate":     func(ctx context.Context) error { return u.UpdateCreationTemplate(ctx, to.In, "team") },
-		"DeleteCreationTemplate":     func(ctx context.Context) error { return u.DeleteCreationTemplate(ctx, to.In, "team") },
+		"Secrets":      func(ctx context.Context) error { _, err := ups.Secrets(ctx, to.In); return err },
+		"DeleteSecret": func(ctx context.Context) error { return ups.DeleteSecret(ctx, to.In, "quay") },
+		"SecretARN":    func(ctx context.Context) error { _, err := ups.SecretARN(ctx, to.In, "quay"); return err },
+		"Refresh":      func(ctx context.Context) error { _, err := ups.Refresh(ctx, to, ""); return err },
+		"CreateTemplate": func(ctx context.Context) error {
+			_, err := t.CreateTemplate(ctx, to.In, meta.TemplateSettings{Given: "team", AppliedFor: []ecr.CreationReason{ecr.CreateOnPush}})
+			return err
+		},
+		"ListTemplates": func(ctx context.Context) error { _, _, err := t.ListTemplates(ctx, to.In, "", 10); return err },
+		"Templates":     func(ctx context.Context) error { _, err := t.Templates(ctx, to.In, []string{"team"}); return err },
+		"UpdateTemplate": func(ctx context.Context) error {
+			_, err := t.UpdateTemplate(ctx, to.In, "team", templates.Changes{})
+			return err
+		},
+		"DeleteTemplate":             func(ctx context.Context) error { _, err := t.DeleteTemplate(ctx, to.In, "team"); return err },
 		"ClearReplication":           func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
 		"ImageReplicationStatus":     func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
 		"ListReplicationBackfills":   func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
@@ -230,7 +251,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"ClearSigning":               func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
 		"DeleteSigningConfiguration": func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
 		"ImageSigningStatus":         func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
-		"CancelUpload":               func(ctx context.Context) error { return c.CancelUpload(ctx, to, upload) },
+		"CancelUpload":               func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
 	}
 }
 
@@ -265,14 +286,14 @@ func TestMissingRepository(t *testing.T) {
 	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	for name, call := range everything(f, testkit.Admin, testkit.At("missing")) {
 		switch name {
-		case "CreateRepository", "ListRepositories", "TaggedRepositories", "Scanning": // which tells what is missing
+		case "CreateRepository", "ListRepositories", "Repositories", "TaggedRepositories", "Scanning": // which tells what is missing
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
 		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
-			"DescribeCreationTemplates", "UpdateCreationTemplate", "DeleteCreationTemplate", "ClearReplication", "ListReplicationBackfills",
+			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",
 			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
 			continue // concern no repository
 		}

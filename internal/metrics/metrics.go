@@ -29,6 +29,7 @@ type Metrics struct {
 	duration    *prometheus.HistogramVec
 	in, out     *prometheus.CounterVec
 	refused     *prometheus.CounterVec
+	machines    *prometheus.CounterVec
 	connections prometheus.Gauge
 	database    *prometheus.HistogramVec
 	jobs        *prometheus.CounterVec
@@ -62,6 +63,7 @@ func New() *Metrics {
 		in:          counter("kontor_received_bytes_total", "Bytes of request bodies.", "operation"),
 		out:         counter("kontor_sent_bytes_total", "Bytes of response bodies.", "operation"),
 		refused:     counter("kontor_refused_total", "Requests refused by a limit, by its name.", "limit"),
+		machines:    counter("kontor_machine_requests_total", "Requests with a machine token or a token of an identity provider as docker password.", "credential", "accepted"),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_connections", Help: "Connections open."}),
 		database:    histogram("kontor_database_seconds", "Time of transactions of the database, reads (view) and writes (update).", "kind"),
 		jobs:        counter("kontor_jobs_total", "Times that a job ran.", "job"),
@@ -78,7 +80,7 @@ func New() *Metrics {
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
-	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.connections, m.database, build,
+	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
 		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -93,6 +95,9 @@ func (m *Metrics) Request(o server.Observation) {
 	m.duration.WithLabelValues(o.Operation).Observe(o.Took.Seconds())
 	m.in.WithLabelValues(o.Operation).Add(float64(o.BytesIn))
 	m.out.WithLabelValues(o.Operation).Add(float64(o.BytesOut))
+	if o.Credential != "" {
+		m.machines.WithLabelValues(o.Credential, strconv.FormatBool(!o.Refused)).Inc()
+	}
 	if o.Limit != "" {
 		m.refused.WithLabelValues(o.Limit).Inc()
 	}
@@ -171,6 +176,8 @@ func (t timed) Update(ctx context.Context, fn func(context.Context, meta.Tx) err
 	defer func() { t.update.Observe(time.Since(began).Seconds()) }()
 	return t.store.Update(ctx, fn)
 }
+
+func (t timed) IdentityStamp(ctx context.Context) (string, error) { return t.store.IdentityStamp(ctx) }
 
 func (t timed) OneProcess() bool { return t.store.OneProcess() }
 

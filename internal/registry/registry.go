@@ -15,6 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/memo"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -38,6 +39,9 @@ type Config struct {
 	Retention *retention.Service
 	// Tokens issues docker tokens.
 	Tokens TokenIssuer
+	// Roles finds the roles that repository creation templates name. Without it
+	// there are none.
+	Roles RoleFinder
 	// Now is the image clock: push times, ages, lifecycle. Required.
 	Now func() time.Time
 	// Compat defaults to CompatECR.
@@ -71,12 +75,22 @@ type TokenIssuer interface {
 	IssueToken(ctx context.Context, p access.Principal, region ecr.Region) (password string, expires time.Time, err error)
 }
 
+// RoleFinder finds roles that this server acts as.
+type RoleFinder interface {
+	// ServiceRole returns a session of the role for a service of AWS, such as
+	// "ecr.amazonaws.com". ok is false when the role does not exist, or its trust
+	// policy does not let the service assume it.
+	ServiceRole(ctx context.Context, r meta.IdentityReader, roleARN, service string, in ecr.RegistryID) (p access.Principal, ok bool, err error)
+}
+
 // Registry serves any number of registries (accounts and regions) from one
 // store.
 type Registry struct {
 	cfg     Config
 	uploads writings
+	begun   begun // empty unless OneProcess
 	content content
+	bodies  memo.Table[ecr.Digest, struct{}, []byte] // manifests that are what their digests say
 }
 
 // New returns a Registry. It starts nothing.
@@ -87,7 +101,9 @@ func New(cfg Config) *Registry {
 	if cfg.ClaimTime == 0 {
 		cfg.ClaimTime = defaultClaimTime
 	}
-	return &Registry{cfg: cfg}
+	r := &Registry{cfg: cfg}
+	r.bodies.Max = bodyBytes
+	return r
 }
 
 // BlobGrace is how long a blob stays that no image refers to.

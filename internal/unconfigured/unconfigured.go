@@ -4,7 +4,7 @@
 // configuration that says "none". What would configure such a feature is not here;
 // it is refused.
 //
-// The features are repository creation templates, replication and managed signing. One that gets built moves out.
+// The features are replication and managed signing. One that gets built moves out.
 //
 // Errors are *ecr.Error. The API names these codes; ECR's texts are not known.
 package unconfigured
@@ -29,7 +29,6 @@ func As(g *gate.Gate, p access.Principal) *Caller { return &Caller{g.As(p)} }
 // holds the list against the methods of Caller.
 func Operations() []gate.Operation {
 	return []gate.Operation{
-		opDescribeCreationTemplates, opUpdateCreationTemplate, opDeleteCreationTemplate,
 		opClearReplication, opImageReplicationStatus, opListReplicationBackfills, opReplicationBackfill, opStopReplicationBackfill,
 		opSigningConfiguration, opClearSigning, opDeleteSigningConfiguration, opImageSigningStatus,
 	}
@@ -62,32 +61,6 @@ func (c *Caller) askImage(ctx context.Context, op gate.Operation, at ecr.Repo, i
 		}
 		return registry.FindImage(ctx, v, at, s.Row.ID, id)
 	})
-}
-
-func noTemplate(in ecr.RegistryID, prefix string) error {
-	return ecr.Errorf(ecr.CodeTemplateNotFound, "The repository creation template with prefix '%s' does not exist in the registry with id '%s'", prefix, in.Account)
-}
-
-var opDescribeCreationTemplates = gate.Op("DescribeCreationTemplates", "ecr:DescribeRepositoryCreationTemplates")
-
-// DescribeCreationTemplates finds none. The API has no error for prefixes without a
-// template.
-func (c *Caller) DescribeCreationTemplates(ctx context.Context, in ecr.RegistryID) error {
-	return c.ask(ctx, opDescribeCreationTemplates, in, nil)
-}
-
-var opUpdateCreationTemplate = gate.Op("UpdateCreationTemplate", "ecr:UpdateRepositoryCreationTemplate")
-
-// UpdateCreationTemplate errors: TemplateNotFound.
-func (c *Caller) UpdateCreationTemplate(ctx context.Context, in ecr.RegistryID, prefix string) error {
-	return c.ask(ctx, opUpdateCreationTemplate, in, noTemplate(in, prefix))
-}
-
-var opDeleteCreationTemplate = gate.Op("DeleteCreationTemplate", "ecr:DeleteRepositoryCreationTemplate")
-
-// DeleteCreationTemplate errors: TemplateNotFound.
-func (c *Caller) DeleteCreationTemplate(ctx context.Context, in ecr.RegistryID, prefix string) error {
-	return c.ask(ctx, opDeleteCreationTemplate, in, noTemplate(in, prefix))
 }
 
 var opClearReplication = gate.Op("ClearReplication", "ecr:PutReplicationConfiguration")

@@ -91,7 +91,7 @@ func (p *Puller) fetchBlob(ctx context.Context, at ecr.Repo, rule Rule, d ecr.Di
 	if err := p.mayImport(ctx, at); err != nil {
 		return nil, err
 	}
-	if _, err := p.s.ensure(ctx, p.local, at); err != nil {
+	if _, err := p.s.ensure(ctx, p.gate, at); err != nil {
 		return nil, err
 	}
 	size, err := p.s.size(ctx, at, rule, d)

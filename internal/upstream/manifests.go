@@ -84,7 +84,7 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 func (p *Puller) Mirrored(ctx context.Context, in ecr.RegistryID, host, name string) (ecr.RepositoryName, error) {
 	var rules Rules
 	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) error {
-		settings, err := v.RegistrySettings(ctx, in)
+		settings, err := v.Registries().RegistrySettings(ctx, in)
 		if err == nil {
 			rules, err = RulesOf(settings)
 		}
@@ -113,7 +113,7 @@ func (p *Puller) rule(ctx context.Context, at ecr.Repo, missing error) (rule Rul
 	}
 	var rules Rules
 	err = p.s.look(ctx, func(ctx context.Context, v *gate.View) error {
-		settings, err := v.RegistrySettings(ctx, at.In)
+		settings, err := v.Registries().RegistrySettings(ctx, at.In)
 		if err == nil {
 			rules, err = RulesOf(settings)
 		}
@@ -133,7 +133,7 @@ func (p *Puller) rule(ctx context.Context, at ecr.Repo, missing error) (rule Rul
 func (s *Service) Cached(ctx context.Context, at ecr.Repo) bool {
 	var rules Rules
 	err := s.look(ctx, func(ctx context.Context, v *gate.View) error {
-		settings, err := v.RegistrySettings(ctx, at.In)
+		settings, err := v.Registries().RegistrySettings(ctx, at.In)
 		if err == nil {
 			rules, err = RulesOf(settings)
 		}
@@ -256,7 +256,7 @@ func (p *Puller) compare(ctx context.Context, at ecr.Repo, rule Rule, tag ecr.Ta
 		if err != nil || d.Digest == m.Digest || immutable {
 			return m, errors.Join(err, p.s.checked(ctx, m.Repository, string(tag)))
 		}
-		return p.s.fetch(ctx, p.local, at, rule, string(d.Digest), tag)
+		return p.s.fetch(ctx, p.gate, at, rule, string(d.Digest), tag)
 	})
 	if err == nil && newer.Digest != m.Digest {
 		if c := p.s.comingDigest(at, newer.Digest); c != nil {
@@ -297,7 +297,7 @@ func (p *Puller) pull(ctx context.Context, at ecr.Repo, rule Rule, id ecr.ImageI
 			if m, err := p.s.cfg.Registry.System(actor).StatManifest(ctx, at, id); err == nil {
 				return m, nil
 			}
-			return p.s.fetch(ctx, p.local, at, rule, reference, id.Tag)
+			return p.s.fetch(ctx, p.gate, at, rule, reference, id.Tag)
 		})
 		if err != nil {
 			return m, p.s.imageError(at, rule, id, err)
@@ -321,7 +321,7 @@ func (s *Service) reach(ctx context.Context, at ecr.Repo, rule Rule) (*remote.Re
 
 // fetch reads a manifest upstream. One whose blobs are all here, and an index, are
 // stored at once; another one is on its way from then on, see begin.
-func (s *Service) fetch(ctx context.Context, as *registry.Caller, at ecr.Repo, rule Rule, reference string, tag ecr.Tag) (registry.Manifest, error) {
+func (s *Service) fetch(ctx context.Context, as *gate.Caller, at ecr.Repo, rule Rule, reference string, tag ecr.Tag) (registry.Manifest, error) {
 	repo, err := s.reach(ctx, at, rule)
 	if err != nil {
 		return registry.Manifest{}, err
@@ -369,7 +369,7 @@ func (s *Service) missing(ctx context.Context, repo meta.RepositoryID, m manifes
 }
 
 // ensure returns the repository, made if need be.
-func (s *Service) ensure(ctx context.Context, as *registry.Caller, at ecr.Repo) (id meta.RepositoryID, err error) {
+func (s *Service) ensure(ctx context.Context, as *gate.Caller, at ecr.Repo) (id meta.RepositoryID, err error) {
 	find := func(ctx context.Context, v *gate.View) error {
 		row, err := v.Repository(ctx, at.In, at.Name)
 		id = row.ID
@@ -385,15 +385,12 @@ func (s *Service) ensure(ctx context.Context, as *registry.Caller, at ecr.Repo) 
 	return id, s.look(ctx, find)
 }
 
-// createForPull makes the repository of a first pull, in the name of who pulls. What
-// a repository creation template with PULL_THROUGH_CACHE in its appliedFor says about
-// a repository of this name belongs here; without one it has ECR's defaults.
-func (s *Service) createForPull(ctx context.Context, as *registry.Caller, at ecr.Repo) error {
-	_, err := as.CreateRepository(ctx, registry.NewRepository{Repo: at})
-	switch ecr.CodeOf(err) {
-	case ecr.CodeRepositoryAlreadyExists:
-		return nil
-	case ecr.CodeAccessDenied:
+// createForPull makes the repository of a first pull, in the name of who pulls, as a
+// repository creation template with PULL_THROUGH_CACHE in its appliedFor says; without
+// one it has ECR's defaults.
+func (s *Service) createForPull(ctx context.Context, as *gate.Caller, at ecr.Repo) error {
+	err := s.cfg.Registry.CreateForPull(ctx, as, at)
+	if ecr.CodeOf(err) == ecr.CodeAccessDenied {
 		return ecr.RepositoryNotFound(at.In, at.Name)
 	}
 	return err

@@ -32,7 +32,7 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 		checked time.Time
 	)
 	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) error {
-		settings, err := v.RegistrySettings(ctx, at.In)
+		settings, err := v.Registries().RegistrySettings(ctx, at.In)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 	}
 	if err = p.s.rests(rule.Host); err == nil {
 		_, err = p.s.once(ctx, tagKey{at: at, reference: "referrers of " + string(subject)}, referring, func(ctx context.Context) (registry.Manifest, error) {
-			if err := p.s.refer(ctx, p.local, at, rule, subject); err != nil {
+			if err := p.s.refer(ctx, p.gate, at, rule, subject); err != nil {
 				return registry.Manifest{}, err
 			}
 			return registry.Manifest{}, p.s.checked(ctx, repo, string(subject))
@@ -80,7 +80,7 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 }
 
 // refer fetches what refers to subject.
-func (s *Service) refer(ctx context.Context, as *registry.Caller, at ecr.Repo, rule Rule, subject ecr.Digest) error {
+func (s *Service) refer(ctx context.Context, as *gate.Caller, at ecr.Repo, rule Rule, subject ecr.Digest) error {
 	repo, err := s.reach(ctx, at, rule)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (c *Caller) Refresh(ctx context.Context, at ecr.Repo, tag ecr.Tag) (Refresh
 		if err != nil {
 			return err
 		}
-		settings, err := tx.RegistrySettings(ctx, at.In)
+		settings, err := tx.Registries().RegistrySettings(ctx, at.In)
 		if err != nil {
 			return err
 		}

@@ -248,7 +248,7 @@ func (c *Caller) changeRules(ctx context.Context, op gate.Operation, in ecr.Regi
 			delete(settings, settingRules)
 		}
 		s.Settings.Settings = settings
-		return tx.PutRegistrySettings(ctx, in, s.Settings)
+		return tx.Registries().PutRegistrySettings(ctx, in, s.Settings)
 	})
 }
 

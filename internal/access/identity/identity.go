@@ -3,9 +3,10 @@
 //
 // It guarantees that no secret reaches the store unsealed (MasterKey), that
 // each sealed secret opens for its own row only, and that what the store
-// holds now decides: nothing read is kept between calls, so a key switched
-// off or a user deleted is refused by the next request, on every replica, and
-// a policy changed holds for it.
+// holds now decides: what is kept between calls holds only as long as no identity
+// has changed, which each call reads in its snapshot. So a key switched off or a user
+// deleted is refused by the next request, on every replica, and a policy changed
+// holds for it. See docs/design/0028.
 //
 // Texts and forms of ids follow AWS: IAM user guide, "IAM identifiers".
 package identity
@@ -47,6 +48,8 @@ type Config struct {
 type Service struct {
 	cfg Config
 
+	verified verifiedTable
+
 	mu   sync.Mutex
 	used map[string]time.Time // when a use of a key was stored last; guarded by mu
 }
@@ -56,7 +59,7 @@ func New(cfg Config) *Service {
 	if cfg.Partition == "" {
 		cfg.Partition = "aws"
 	}
-	return &Service{cfg: cfg, used: map[string]time.Time{}}
+	return &Service{cfg: cfg, verified: verifiedTable{Max: verifiedBytes}, used: map[string]time.Time{}}
 }
 
 // Snapshots are where identities are looked up: a meta.Store, or the visit of a
@@ -189,23 +192,29 @@ const useStep = 15 * time.Minute
 // use in useStep at most, and nothing while the store cannot write: what the
 // key is good for does not depend on it.
 func (s *Service) Used(ctx context.Context, keyID, service string, region ecr.Region) {
+	s.once(keyID, func(now time.Time) error {
+		return s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
+			return tx.RecordKeyUse(ctx, keyID, meta.KeyUse{At: now, Service: service, Region: string(region)})
+		})
+	})
+}
+
+// once stores a use of what has the id, unless one was stored within useStep.
+func (s *Service) once(id string, store func(now time.Time) error) {
 	now := s.cfg.Now().UTC().Truncate(time.Second)
 	s.mu.Lock()
-	due := now.Sub(s.used[keyID]) >= useStep
+	due := now.Sub(s.used[id]) >= useStep
 	if due {
-		s.used[keyID] = now
+		s.used[id] = now
 	}
 	s.mu.Unlock()
 	if !due {
 		return
 	}
-	err := s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
-		return tx.RecordKeyUse(ctx, keyID, meta.KeyUse{At: now, Service: service, Region: string(region)})
-	})
-	if err != nil { // the next request tries again
+	if err := store(now); err != nil { // the next request tries again
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.used, keyID)
+		delete(s.used, id)
 	}
 }
 

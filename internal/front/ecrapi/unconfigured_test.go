@@ -14,7 +14,6 @@ func TestUnconfiguredFeatures(t *testing.T) {
 		nowhere  = `"repositoryName": "nowhere", "imageId": {"imageTag": "v1"}`
 		absent   = `"repositoryName": "app", "imageId": {"imageTag": "v2"}`
 		registry = `"registryId": "000000000000"`
-		template = "TemplateNotFoundException: The repository creation template with prefix 'team' does not exist in the registry with id '000000000000'"
 		signing  = "SigningConfigurationNotFoundException: Signing configuration does not exist in the registry with id '000000000000'"
 		backfill = "ReplicationBackfillNotFoundException: The replication backfill with id '12345678-1234-1234-1234-123456789012' does not exist in the registry with id '000000000000'"
 		noRepo   = "RepositoryNotFoundException: The repository with name 'nowhere' does not exist in the registry with id '000000000000'"
@@ -23,12 +22,6 @@ func TestUnconfiguredFeatures(t *testing.T) {
 		refused  = " is not implemented by this registry"
 	)
 	for _, st := range []step{
-		{"DescribeRepositoryCreationTemplates", `{}`, `{` + registry + `, "repositoryCreationTemplates": []}`},
-		{"DescribeRepositoryCreationTemplates", `{"nextToken": "x"}`, token},
-		{"DescribeRepositoryCreationTemplates", `{"prefixes": ["team"]}`, `{` + registry + `, "repositoryCreationTemplates": []}`},
-		{"UpdateRepositoryCreationTemplate", `{"prefix": "team"}`, template},
-		{"DeleteRepositoryCreationTemplate", `{"prefix": "team"}`, template},
-		{"CreateRepositoryCreationTemplate", `{"prefix": "team", "appliedFor": ["REPLICATION"]}`, "ValidationException: CreateRepositoryCreationTemplate" + refused},
 
 		{"PutReplicationConfiguration", `{"replicationConfiguration": {"rules": []}}`, `{"replicationConfiguration": {"rules": []}}`},
 		{"PutReplicationConfiguration", `{"replicationConfiguration": {"rules": [{"destinations": [{"region": "eu-west-1", ` + registry + `}]}]}}`,

@@ -76,6 +76,7 @@ var wires = map[ecr.Code]wire{
 	ecr.CodeUnableToAccessSecret:         {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeUnableToDecryptSecret:        {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeTemplateNotFound:             {http.StatusBadRequest, "UNSUPPORTED"},
+	ecr.CodeTemplateAlreadyExists:        {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeSigningConfigurationNotFound: {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeReplicationBackfillNotFound:  {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeRegistryPolicyNotFound:       {http.StatusBadRequest, "UNSUPPORTED"},

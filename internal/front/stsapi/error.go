@@ -76,6 +76,7 @@ var outcomes = map[ecr.Code]outcome{
 	ecr.CodeUpstreamLayer:                internalFailure,
 	ecr.CodeUpstreamReferrers:            internalFailure,
 	ecr.CodeTemplateNotFound:             internalFailure,
+	ecr.CodeTemplateAlreadyExists:        internalFailure,
 	ecr.CodeSigningConfigurationNotFound: internalFailure,
 	ecr.CodeReplicationBackfillNotFound:  internalFailure,
 	ecr.CodeRegistryPolicyNotFound:       internalFailure,
