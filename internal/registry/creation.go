@@ -17,14 +17,9 @@ import (
 // create on push, or replication action". Where the guide is silent, a template that
 // is not for the reason at hand does not hide a shorter one that is.
 
-// templateReader is what finding a template reads.
-type templateReader interface {
-	CreationTemplates(ctx context.Context, in ecr.RegistryID, prefixes []string) ([]meta.CreationTemplate, error)
-}
-
 // FindTemplate returns the template for a repository that is created for reason: the
 // one with the longest prefix. meta.ErrNotFound.
-func FindTemplate(ctx context.Context, r templateReader, at ecr.Repo, reason ecr.CreationReason) (meta.CreationTemplate, error) {
+func FindTemplate(ctx context.Context, r meta.TemplateReader, at ecr.Repo, reason ecr.CreationReason) (meta.CreationTemplate, error) {
 	prefixes := ecr.TemplatePrefixes(at.Name)
 	all, err := r.CreationTemplates(ctx, at.In, prefixes)
 	if err != nil {
@@ -119,7 +114,7 @@ func (r *Registry) checkRole(ctx context.Context, tx *gate.Tx, row meta.Reposito
 var pushActions = []access.Action{"ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"}
 
 // pushDraft is the draft of a repository that a push creates, for gate.EnterOrDraft.
-func (r *Registry) pushDraft(from templateReader, at ecr.Repo) func(ctx context.Context) (meta.Repository, error) {
+func (r *Registry) pushDraft(from meta.TemplateReader, at ecr.Repo) func(ctx context.Context) (meta.Repository, error) {
 	return func(ctx context.Context) (meta.Repository, error) {
 		t, err := FindTemplate(ctx, from, at, ecr.CreateOnPush)
 		if err != nil {
@@ -136,7 +131,7 @@ func (r *Registry) pushTo(ctx context.Context, c *gate.Caller, op gate.Operation
 	return c.Change(ctx, op, func(ctx context.Context, tx *gate.Tx) error {
 		var t meta.CreationTemplate
 		s, drafted, err := tx.EnterOrDraft(ctx, at, func(ctx context.Context) (row meta.Repository, err error) {
-			if t, err = FindTemplate(ctx, tx, at, ecr.CreateOnPush); err != nil {
+			if t, err = FindTemplate(ctx, tx.Registries(), at, ecr.CreateOnPush); err != nil {
 				return row, err
 			}
 			return r.Draft(at, t)

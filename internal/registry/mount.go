@@ -76,7 +76,7 @@ func (c *Caller) FindBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (from 
 	for {
 		more := false
 		err := c.gate.Read(ctx, opFindBlob, func(ctx context.Context, v *gate.View) error {
-			here, _, err := v.EnterOrDraft(ctx, at, c.r.pushDraft(v, at), pushActions...)
+			here, _, err := v.EnterOrDraft(ctx, at, c.r.pushDraft(v.Registries(), at), pushActions...)
 			if err != nil {
 				return err
 			}

@@ -25,7 +25,9 @@ func (w *world) template(prefix, members string) {
 func (w *world) repositories() (names []string) {
 	w.t.Helper()
 	a := w.want(w.do(w.json(here, w.credentials(here, administrator), "DescribeRepositories", "{}")), 200)
-	var out struct{ Repositories []struct{ RepositoryName string } }
+	var out struct {
+		Repositories []struct{ RepositoryName string }
+	}
 	if err := json.Unmarshal([]byte(a.body), &out); err != nil {
 		w.t.Fatal(err)
 	}

@@ -85,14 +85,14 @@ func (c *Caller) CreateTemplate(ctx context.Context, in ecr.RegistryID, t meta.T
 		if err := c.s.registry.CheckTemplate(ctx, tx, in, &made.TemplateSettings); err != nil {
 			return err
 		}
-		all, err := tx.ListCreationTemplates(ctx, in, "", MaxTemplates)
+		all, err := tx.Registries().ListCreationTemplates(ctx, in, "", MaxTemplates)
 		if err != nil {
 			return err
 		}
 		if len(all) == MaxTemplates && !slices.ContainsFunc(all, func(t meta.CreationTemplate) bool { return t.Prefix == made.Prefix }) {
 			return ecr.Errorf(ecr.CodeLimitExceeded, "The maximum number of repository creation templates in the registry with id '%s' is %d", in.Account, MaxTemplates)
 		}
-		err = tx.InsertCreationTemplate(ctx, made)
+		err = tx.Registries().InsertCreationTemplate(ctx, made)
 		if errors.Is(err, meta.ErrExists) {
 			return ecr.Errorf(ecr.CodeTemplateAlreadyExists, "The repository creation template with prefix '%s' already exists in the registry with id '%s'", t.Given, in.Account)
 		}
@@ -162,7 +162,7 @@ func (c *Caller) ListTemplates(ctx context.Context, in ecr.RegistryID, after str
 		if _, err := v.EnterRegistry(ctx, in); err != nil {
 			return err
 		}
-		if list, err = v.ListCreationTemplates(ctx, in, after, limit+1); err != nil {
+		if list, err = v.Registries().ListCreationTemplates(ctx, in, after, limit+1); err != nil {
 			return err
 		}
 		if more = len(list) > limit; more {
@@ -186,7 +186,7 @@ func (c *Caller) Templates(ctx context.Context, in ecr.RegistryID, prefixes []st
 		if _, err := v.EnterRegistry(ctx, in); err != nil {
 			return err
 		}
-		if list, err = v.CreationTemplates(ctx, in, keys); err != nil {
+		if list, err = v.Registries().CreationTemplates(ctx, in, keys); err != nil {
 			return err
 		}
 		return show(ctx, v, in, list)
@@ -205,7 +205,7 @@ func show(ctx context.Context, v *gate.View, in ecr.RegistryID, list []meta.Crea
 
 // find reads the template of a prefix. Errors: TemplateNotFound.
 func find(ctx context.Context, tx *gate.Tx, in ecr.RegistryID, prefix string) (meta.CreationTemplate, error) {
-	list, err := tx.CreationTemplates(ctx, in, []string{key(prefix)})
+	list, err := tx.Registries().CreationTemplates(ctx, in, []string{key(prefix)})
 	if err == nil && len(list) == 0 {
 		err = notFound(in, prefix)
 	}
@@ -286,7 +286,7 @@ func (c *Caller) UpdateTemplate(ctx context.Context, in ecr.RegistryID, prefix s
 			checked.Policy = kept
 		}
 		t.TemplateSettings = checked
-		if err := tx.UpdateCreationTemplate(ctx, t); err != nil {
+		if err := tx.Registries().UpdateCreationTemplate(ctx, t); err != nil {
 			return err
 		}
 		t.Policy, err = registry.ShownPolicy(ctx, tx.Identities(), in, t.Policy)
@@ -310,7 +310,7 @@ func (c *Caller) DeleteTemplate(ctx context.Context, in ecr.RegistryID, prefix s
 		if t.Policy, err = registry.ShownPolicy(ctx, tx.Identities(), in, t.Policy); err != nil {
 			return err
 		}
-		return tx.DeleteCreationTemplate(ctx, in, t.Prefix)
+		return tx.Registries().DeleteCreationTemplate(ctx, in, t.Prefix)
 	})
 	return t, err
 }

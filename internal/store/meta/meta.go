@@ -64,6 +64,7 @@ type Store interface {
 // Reader reads within one transaction.
 type Reader interface {
 	ContentReader
+	Registries() TemplateReader
 	Identities() IdentityReader
 	Retention() RetentionReader
 }
@@ -72,6 +73,7 @@ type Reader interface {
 type Tx interface {
 	ContentReader
 	ContentWriter
+	Registries() RegistryTx
 	Identities() IdentityTx
 	Retention() RetentionTx
 }
@@ -80,7 +82,6 @@ type Tx interface {
 type ContentReader interface {
 	RegistryReader
 	RepositoryReader
-	TemplateReader
 	ImageReader
 	BlobReader
 	UploadReader
@@ -88,9 +89,7 @@ type ContentReader interface {
 
 // ContentWriter changes what registries hold.
 type ContentWriter interface {
-	RegistryWriter
 	RepositoryWriter
-	TemplateWriter
 	ImageWriter
 	BlobWriter
 	UploadWriter
@@ -107,6 +106,13 @@ type RegistryReader interface {
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
+}
+
+// RegistryTx changes what registries have next to repositories.
+type RegistryTx interface {
+	RegistryWriter
+	TemplateReader
+	TemplateWriter
 }
 
 // RegistryWriter changes settings of registries.

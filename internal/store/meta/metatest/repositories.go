@@ -32,7 +32,9 @@ func registrySettings(t *testing.T, s meta.Store) {
 		{Settings: map[string]string{"a": "b"}},
 		{},
 	} {
-		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.PutRegistrySettings(ctx, registry, want) })
+		update(t, s, func(ctx context.Context, tx meta.Tx) error {
+			return tx.Registries().PutRegistrySettings(ctx, registry, want)
+		})
 		diff(t, want, get(registry))
 		diff(t, meta.RegistrySettings{}, get(other))
 	}

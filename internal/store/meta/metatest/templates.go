@@ -11,11 +11,15 @@ import (
 )
 
 func creationTemplates(t *testing.T, s meta.Store) {
-	insert := func(tx meta.Tx) func(context.Context, meta.CreationTemplate) error { return tx.InsertCreationTemplate }
-	put := func(tx meta.Tx) func(context.Context, meta.CreationTemplate) error { return tx.UpdateCreationTemplate }
+	insert := func(tx meta.Tx) func(context.Context, meta.CreationTemplate) error {
+		return tx.Registries().InsertCreationTemplate
+	}
+	put := func(tx meta.Tx) func(context.Context, meta.CreationTemplate) error {
+		return tx.Registries().UpdateCreationTemplate
+	}
 	list := func(in ecr.RegistryID, after string, limit int) []meta.CreationTemplate {
 		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.CreationTemplate, error) {
-			return r.ListCreationTemplates(ctx, in, after, limit)
+			return r.Registries().ListCreationTemplates(ctx, in, after, limit)
 		})
 	}
 	diff(t, []meta.CreationTemplate(nil), list(registry, "", 10))
@@ -34,7 +38,7 @@ func creationTemplates(t *testing.T, s meta.Store) {
 	diff(t, []meta.CreationTemplate{root}, list(registry, "", 1))
 	diff(t, []meta.CreationTemplate{full}, list(registry, "ROOT", 10))
 	diff(t, []meta.CreationTemplate{full}, read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.CreationTemplate, error) {
-		return r.CreationTemplates(ctx, registry, []string{"team/app", "team/app", "none"})
+		return r.Registries().CreationTemplates(ctx, registry, []string{"team/app", "team/app", "none"})
 	}))
 
 	full.Policy, full.UpdatedAt = "", noon.Add(time.Hour)
@@ -44,7 +48,7 @@ func creationTemplates(t *testing.T, s meta.Store) {
 	refused(t, s, meta.ErrNotFound, change(put, meta.CreationTemplate{Registry: registry, Prefix: "none"}))
 
 	gone := func(ctx context.Context, tx meta.Tx) error {
-		return tx.DeleteCreationTemplate(ctx, registry, "team/app")
+		return tx.Registries().DeleteCreationTemplate(ctx, registry, "team/app")
 	}
 	update(t, s, gone)
 	refused(t, s, meta.ErrNotFound, gone)

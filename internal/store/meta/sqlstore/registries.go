@@ -25,7 +25,7 @@ func (r reader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.R
 }
 
 // PutRegistrySettings implements meta.RegistryWriter.
-func (t txn) PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s meta.RegistrySettings) error {
+func (t registryTx) PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s meta.RegistrySettings) error {
 	settings, err := toJSON(s.Settings)
 	if err != nil {
 		return err

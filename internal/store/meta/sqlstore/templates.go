@@ -26,14 +26,14 @@ func scanTemplate(in ecr.RegistryID) func(rows *sql.Rows) (meta.CreationTemplate
 }
 
 // CreationTemplates implements meta.TemplateReader.
-func (r reader) CreationTemplates(ctx context.Context, in ecr.RegistryID, prefixes []string) ([]meta.CreationTemplate, error) {
+func (r registryReader) CreationTemplates(ctx context.Context, in ecr.RegistryID, prefixes []string) ([]meta.CreationTemplate, error) {
 	all, err := list(ctx, r.s, scanTemplate(in), selectTemplate+r.s.d.In("prefix", 3)+` ORDER BY prefix`,
 		string(in.Account), string(in.Region), r.s.d.Strings(prefixes))
 	return all, wrap(err, "reading repository creation templates of %s", in)
 }
 
 // ListCreationTemplates implements meta.TemplateReader.
-func (r reader) ListCreationTemplates(ctx context.Context, in ecr.RegistryID, after string, limit int) ([]meta.CreationTemplate, error) {
+func (r registryReader) ListCreationTemplates(ctx context.Context, in ecr.RegistryID, after string, limit int) ([]meta.CreationTemplate, error) {
 	all, err := list(ctx, r.s, scanTemplate(in), selectTemplate+`prefix > $3 ORDER BY prefix LIMIT $4`,
 		string(in.Account), string(in.Region), after, limit)
 	return all, wrap(err, "listing the repository creation templates of %s", in)
@@ -48,7 +48,7 @@ func encodeTemplate(t meta.CreationTemplate) (string, error) {
 }
 
 // InsertCreationTemplate implements meta.TemplateWriter.
-func (t txn) InsertCreationTemplate(ctx context.Context, c meta.CreationTemplate) error {
+func (t registryTx) InsertCreationTemplate(ctx context.Context, c meta.CreationTemplate) error {
 	settings, err := encodeTemplate(c)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (t txn) InsertCreationTemplate(ctx context.Context, c meta.CreationTemplate
 }
 
 // UpdateCreationTemplate implements meta.TemplateWriter.
-func (t txn) UpdateCreationTemplate(ctx context.Context, c meta.CreationTemplate) error {
+func (t registryTx) UpdateCreationTemplate(ctx context.Context, c meta.CreationTemplate) error {
 	settings, err := encodeTemplate(c)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (t txn) UpdateCreationTemplate(ctx context.Context, c meta.CreationTemplate
 }
 
 // DeleteCreationTemplate implements meta.TemplateWriter.
-func (t txn) DeleteCreationTemplate(ctx context.Context, in ecr.RegistryID, prefix string) error {
+func (t registryTx) DeleteCreationTemplate(ctx context.Context, in ecr.RegistryID, prefix string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM creation_templates WHERE account = $1 AND region = $2 AND prefix = $3`,
 		string(in.Account), string(in.Region), prefix)
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting the repository creation template %s of %s", prefix, in)

@@ -25,6 +25,8 @@ type txn struct {
 // The identities and what is kept next to the content have their own types.
 type (
 	identityReader  struct{ *transaction }
+	registryReader  struct{ *transaction }
+	registryTx      struct{ registryReader }
 	identityTx      struct{ identityReader }
 	retentionReader struct{ *transaction }
 	retentionTx     struct{ retentionReader }
@@ -35,11 +37,17 @@ var (
 	_ meta.Tx     = txn{}
 )
 
+// Registries implements meta.Reader.
+func (r reader) Registries() meta.TemplateReader { return registryReader(r) }
+
 // Identities implements meta.Reader.
 func (r reader) Identities() meta.IdentityReader { return identityReader(r) }
 
 // Retention implements meta.Reader.
 func (r reader) Retention() meta.RetentionReader { return retentionReader(r) }
+
+// Registries implements meta.Tx.
+func (t txn) Registries() meta.RegistryTx { return registryTx{registryReader(t.reader)} }
 
 // Identities implements meta.Tx.
 func (t txn) Identities() meta.IdentityTx { return identityTx{identityReader(t.reader)} }
