@@ -86,6 +86,7 @@ type RequestInfo struct {
 	Source    netip.Addr // aws:SourceIp; invalid when it is not known
 	TLS       bool       // aws:SecureTransport
 	UserAgent string     // aws:UserAgent
+	Via       string     // "console" for a request of the console, for the audit log; "" for those of APIs
 	At        time.Time  // aws:CurrentTime and aws:EpochTime, authentication time
 	// Organizations are those of accounts, for aws:PrincipalOrgID and
 	// aws:ResourceOrgID; nil when the server was told of none.

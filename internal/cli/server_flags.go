@@ -33,6 +33,7 @@ const (
 	envLimits  = "KONTOR_LIMITS"
 	envTLSCert = "KONTOR_TLS_CERT"
 	envTLSKey  = "KONTOR_TLS_KEY"
+	envConsole = "KONTOR_CONSOLE"
 )
 
 // serverConfig fills in c as the flags say.
@@ -59,6 +60,9 @@ func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
 	}
 	if c.Audit, err = auditMode(e, o.audit); err != nil {
 		return err
+	}
+	if c.Server.NoConsole, err = host.ParseConsole(e.Setting(o.console, envConsole, "")); err != nil {
+		return command.Usagef("--console %v", err)
 	}
 	if err := collection(e, &c.Server, o.collection); err != nil {
 		return err

@@ -32,7 +32,7 @@ type upOptions struct {
 	tlsCert, tlsKey                       string
 	collection                            collectionFlags
 	identities                            string
-	metricsListen, uploadAge              string
+	metricsListen, uploadAge, console     string
 }
 
 func upCommand(e *command.Env) *cobra.Command {
@@ -82,8 +82,10 @@ them.`,
 	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("create the users, roles and policies that `FILE` declares (YAML or JSON; default none; env %s)", envIdentities))
 	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve metrics for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
 	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
+	f.StringVar(&o.console, "console", "", fmt.Sprintf("serve the web console at /console/; `SWITCH` is on or off (default on; env %s)", envConsole))
 	o.collection.flags(cmd)
 	command.CompleteWords(cmd, "machine-credentials", server.On, server.Off)
+	command.CompleteWords(cmd, "console", "on", "off")
 	command.CompleteWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
 }
@@ -129,7 +131,7 @@ func runUp(ctx context.Context, e *command.Env, o upOptions) (err error) {
 	}
 	defer command.Closing(&err, u.Close)
 	e.Notices(u.Notices)
-	ready := render.Ready{TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(command.EnvData) == ""}
+	ready := render.Ready{NoConsole: c.Host.Server.NoConsole, TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(command.EnvData) == ""}
 	for i, r := range u.Registries {
 		ready.Registries = append(ready.Registries, render.ReadyRegistry{
 			Name: r.Name, ID: r.ID(), Host: r.Host, External: r.External, Repositories: u.Deployed[i].Repositories, Plan: u.Deployed[i].Plan,

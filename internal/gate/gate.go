@@ -117,21 +117,35 @@ func (c *Caller) Read(ctx context.Context, op Operation, fn func(ctx context.Con
 // has when Ask returns nil: fn loads and asks as for Read, but what is allowed
 // is recorded as a change, and durably so.
 func (c *Caller) Ask(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) error {
-	q, err := c.look(ctx, op, fn)
+	w, err := c.ask(ctx, op, fn)
 	if err != nil {
-		return err
-	}
-	w := written{c: c, op: op}
-	if err := w.changes(q.allowed); err != nil {
 		return err
 	}
 	return w.wait()
 }
 
+// AskForNow is Ask for an effect that ends with this process, such as an upload that has
+// received nothing yet: its record is written first, too, but lasts no better than the
+// effect where the power fails.
+func (c *Caller) AskForNow(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) error {
+	_, err := c.ask(ctx, op, fn)
+	return err
+}
+
+// ask lets fn look and ask, and writes what was allowed.
+func (c *Caller) ask(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (*written, error) {
+	q, err := c.look(ctx, op, fn)
+	if err != nil {
+		return nil, err
+	}
+	w := &written{c: c, op: op}
+	return w, w.changes(q.allowed)
+}
+
 // look lets fn read and ask in one snapshot.
 func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (q *Inquiry, err error) {
 	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		q = &Inquiry{c: c, op: op, r: r}
+		q = &Inquiry{c: c, op: op, r: sceneReader{r, r.Registries()}}
 		if err := fn(ctx, &View{r, q}); err != nil {
 			return err
 		}
@@ -153,7 +167,7 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 		if err := fenced(ctx, tx); err != nil {
 			return err
 		}
-		q := &Inquiry{c: c, op: op, r: tx}
+		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
 		if err := fn(ctx, &Tx{tx, q}); err != nil {
 			return err
 		}
@@ -166,6 +180,32 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 		return err
 	}
 	return w.wait()
+}
+
+// Prepare changes what the server itself has to know before the caller carries out op
+// on at, such as a claim: nothing that a caller could see. It goes through only where op
+// would be allowed, and leaves no record: op asks, and is recorded, when it is carried
+// out. A caller who is denied is told by op, too; until it has asked, the error of
+// Prepare is not for it.
+func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) error {
+	if c.visit != nil {
+		c.visit.End() // as in Change
+	}
+	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
+		s, there, err := q.scene(ctx, at)
+		if err == nil {
+			err = q.Would(s, op.Actions...)
+		}
+		if err == nil && !there {
+			err = ecr.RepositoryNotFound(at.In, at.Name)
+		}
+		if err != nil {
+			return err
+		}
+		return fn(ctx, &Tx{tx, q}, s.Row)
+	})
+	return c.g.explained(err)
 }
 
 // settle puts a denial on record, and makes err one for the caller. A denial

@@ -147,7 +147,7 @@ func TestWhoIsAllowedNothingDoesNothing(t *testing.T) {
 				return write(ctx, tx, "written")
 			})
 			look := func(_ context.Context, v *gate.View) error { tt.ask(v.Inquiry); return nil }
-			for verb, err := range map[string]error{"Change": change, "Read": c.Read(t.Context(), op, look), "Ask": c.Ask(t.Context(), op, look)} {
+			for verb, err := range map[string]error{"Change": change, "Read": c.Read(t.Context(), op, look), "Ask": c.Ask(t.Context(), op, look), "AskForNow": c.AskForNow(t.Context(), op, look)} {
 				if ecr.CodeOf(err) != ecr.CodeServer || !strings.Contains(err.Error(), "defect: Operation ended without a permission") {
 					t.Errorf("%s: %v", verb, err)
 				}
@@ -196,6 +196,7 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 		{"a change", audit.Changes, change, false, []string{one, two}},
 		{"a change that runs twice", audit.Changes, change, true, []string{one, two}},
 		{"what is done elsewhere", audit.Changes, decide, false, []string{one, two}},
+		{"what ends with the process", audit.Changes, forNow, false, []string{one, two}},
 		{"a read, when reads are on record", audit.All, read, false, []string{one, two}},
 		{"a read, when they are not", audit.Changes, read, false, nil},
 	} {
@@ -227,6 +228,10 @@ func read(c *gate.Caller, ctx context.Context, fn func(q *gate.Inquiry) error) e
 
 func decide(c *gate.Caller, ctx context.Context, fn func(q *gate.Inquiry) error) error {
 	return c.Ask(ctx, op, func(_ context.Context, v *gate.View) error { return fn(v.Inquiry) })
+}
+
+func forNow(c *gate.Caller, ctx context.Context, fn func(q *gate.Inquiry) error) error {
+	return c.AskForNow(ctx, op, func(_ context.Context, v *gate.View) error { return fn(v.Inquiry) })
 }
 
 // twice is a store that loses every update once, as a database does when
@@ -264,7 +269,7 @@ func TestAnotherQuestionInAnotherRun(t *testing.T) {
 // A denial is on record once, with nothing of what was allowed before it, and
 // undoes what was written.
 func TestDenials(t *testing.T) {
-	for name, verb := range map[string]func(*gate.Caller, context.Context, func(*gate.Inquiry) error) error{"Change": change, "Read": read, "Ask": decide} {
+	for name, verb := range map[string]func(*gate.Caller, context.Context, func(*gate.Inquiry) error) error{"Change": change, "Read": read, "Ask": decide, "AskForNow": forNow} {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, audit.All, nil)
 			err := verb(w.As(nobody), t.Context(), func(q *gate.Inquiry) error {

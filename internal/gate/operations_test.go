@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -25,7 +26,7 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -40,6 +41,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
 		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
+		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			declared := map[string]bool{}
@@ -76,6 +78,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 	c := w.As(p)
 	u := unconfigured.As(w.Gate, p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
+	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
 	id := ecr.ImageID{Tag: tag}
 	return map[string]func(context.Context) error{
@@ -135,6 +138,13 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := c.PutImage(ctx, to, registry.NewImage{Body: testkit.Index()})
 			return err
 		},
+		"Repositories": func(ctx context.Context) error {
+			_, _, err := look.Repositories(ctx, to.In, func(ecr.RepositoryName) bool { return true }, "", 10, 10)
+			return err
+		},
+		"Images":        func(ctx context.Context) error { _, err := look.Images(ctx, to, 10); return err },
+		"Tags":          func(ctx context.Context) error { _, _, err := look.Tags(ctx, to, meta.TagQuery{}, 10); return err },
+		"Sharing":       func(ctx context.Context) error { _, err := look.Sharing(ctx, to, []ecr.Digest{d}); return err },
 		"Manifest":      func(ctx context.Context) error { _, err := c.Manifest(ctx, to, id); return err },
 		"StatManifest":  func(ctx context.Context) error { _, err := c.StatManifest(ctx, to, id); return err },
 		"BatchGetImage": func(ctx context.Context) error { _, _, err := c.BatchGetImage(ctx, to, []ecr.ImageID{id}); return err },
@@ -262,7 +272,7 @@ func TestMissingRepository(t *testing.T) {
 	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	for name, call := range everything(f, testkit.Admin, testkit.At("missing")) {
 		switch name {
-		case "CreateRepository", "ListRepositories", "TaggedRepositories", "Scanning": // which tells what is missing
+		case "CreateRepository", "ListRepositories", "Repositories", "TaggedRepositories", "Scanning": // which tells what is missing
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue

@@ -38,7 +38,7 @@ func (c *Caller) denied(op Operation, d *refusal) audit.Record {
 func (c *Caller) record(op Operation) audit.Record {
 	r := audit.Record{
 		Principal: c.p.String(), PrincipalID: c.p.UniqueID, AccessKey: c.p.KeyID,
-		RequestID: c.p.Request.ID, UserAgent: c.p.Request.UserAgent, Operation: op.Name,
+		RequestID: c.p.Request.ID, UserAgent: c.p.Request.UserAgent, Via: c.p.Request.Via, Operation: op.Name,
 	}
 	if a := c.p.Request.Source; a.IsValid() {
 		r.Source = a.String()

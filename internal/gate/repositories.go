@@ -22,9 +22,9 @@ type Scene struct {
 }
 
 // sceneReader reads scenes.
-type sceneReader interface {
-	meta.RegistryReader
+type sceneReader struct {
 	meta.RepositoryReader
+	registries meta.RegistryReader
 }
 
 // resource is the ARN that is acted on, "*" for none.
@@ -84,14 +84,14 @@ func (q *Inquiry) settings(ctx context.Context, in ecr.RegistryID) (meta.Registr
 	if q.c.p.System != "" {
 		return meta.RegistrySettings{}, nil
 	}
-	return q.r.RegistrySettings(ctx, in)
+	return q.r.registries.RegistrySettings(ctx, in)
 }
 
 // EnterRegistry asks for the operation where no repository is named.
 func (q *Inquiry) EnterRegistry(ctx context.Context, in ecr.RegistryID) (s Scene, err error) {
 	s.At.In = in
 	// Read for the server's own jobs, too: this is what the operation is about.
-	if s.Settings, err = q.r.RegistrySettings(ctx, in); err != nil {
+	if s.Settings, err = q.r.registries.RegistrySettings(ctx, in); err != nil {
 		return Scene{}, err
 	}
 	return s, q.May(s, q.op.Actions...)

@@ -22,7 +22,7 @@ const expireBatch = 500
 // continue an upload whose bytes are deleted; a file that a crash leaves behind is an
 // orphan. Several replicas may do this at once.
 func (j *Jobs) ExpireUploads(ctx context.Context, before time.Time) (Removed, error) {
-	var done Removed
+	done := Removed{Count: j.cfg.Registry.ForgetUploads(before)}
 	for limit := expireBatch; ; {
 		var list []meta.Upload
 		err := j.cfg.Gate.System("upload expiry").Read(ctx, opExpireUploads, func(ctx context.Context, rd *gate.View) (err error) {

@@ -151,6 +151,8 @@ func (t timed) Update(ctx context.Context, fn func(context.Context, meta.Tx) err
 	return t.store.Update(ctx, fn)
 }
 
+func (t timed) IdentityStamp(ctx context.Context) (string, error) { return t.store.IdentityStamp(ctx) }
+
 func (t timed) OneProcess() bool { return t.store.OneProcess() }
 
 func (t timed) Close() error { return t.store.Close() }

@@ -48,8 +48,10 @@ func (c *Caller) claimUpload(ctx context.Context, op gate.Operation, at ecr.Repo
 		return nil, err
 	}
 	mine := &claim{writing: w, c: c, at: at, release: release}
-	if mine.upload, err = c.upload(ctx, op, at, id); err == nil && !c.r.cfg.OneProcess {
-		err = mine.take(ctx)
+	if c.r.cfg.OneProcess {
+		mine.upload, err = c.upload(ctx, op, at, id)
+	} else {
+		err = mine.take(ctx, op, id)
 	}
 	if err != nil {
 		release()
@@ -58,8 +60,8 @@ func (c *Caller) claimUpload(ctx context.Context, op gate.Operation, at ecr.Repo
 	return mine, nil
 }
 
-// change changes the claim in the database. The operation that needs it has asked
-// for its permission before, and asks again when it changes the upload.
+// change changes a claim that the caller has. The operation that needs it asks for its
+// permission when it changes the upload.
 func (m *claim) change(ctx context.Context, fn func(ctx context.Context, tx *gate.Tx) error) error {
 	err := m.c.r.cfg.Gate.System("upload claims").Change(ctx, gate.Op("ClaimUpload"), fn)
 	switch {
@@ -73,15 +75,24 @@ func (m *claim) change(ctx context.Context, fn func(ctx context.Context, tx *gat
 
 // take claims the upload in the database. A request of another process that has
 // the claim learns that it is wanted, and stops as soon as it waits for its body.
-func (m *claim) take(ctx context.Context) error {
+func (m *claim) take(ctx context.Context, op gate.Operation, id meta.UploadID) error {
 	wait := time.NewTimer(takeOver)
 	defer wait.Stop()
 	for {
 		ok, at := false, m.c.r.passed()
-		err := m.change(ctx, func(ctx context.Context, tx *gate.Tx) (err error) {
-			m.upload, ok, err = tx.ClaimUpload(ctx, m.upload.Repository, m.upload.ID, m.c.r.cfg.ClaimTime)
+		err := m.c.gate.Prepare(ctx, op, m.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
+			m.upload, ok, err = tx.ClaimUpload(ctx, repo.ID, id, m.c.r.cfg.ClaimTime)
+			if errors.Is(err, meta.ErrNotFound) {
+				err = uploadNotFound(m.at, id)
+			}
 			return err
 		})
+		if code := ecr.CodeOf(err); err != nil && code != ecr.CodeUnavailable {
+			// The operation asks, and puts on record what is refused.
+			if _, asked := m.c.upload(ctx, op, m.at, id); asked != nil {
+				err = asked
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -176,14 +187,33 @@ func (m *claim) end(ctx context.Context) {
 
 // drop deletes the upload's row, unless another request has claimed it.
 func (m *claim) drop(ctx context.Context, op gate.Operation) error {
-	err := m.c.gate.ChangeRepository(context.WithoutCancel(ctx), op, m.at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
-		if err := tx.DeleteUpload(ctx, m.upload.ID, m.upload.Claim); !errors.Is(err, meta.ErrNotFound) {
-			return changedUpload(m.at, m.upload, err)
+	err := m.c.gate.ChangeRepository(context.WithoutCancel(ctx), op, m.at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+		if err := m.deleteRow(ctx, tx, repo); ecr.CodeOf(err) != ecr.CodeUploadNotFound {
+			return err
 		}
 		return nil
 	})
-	m.ended = err == nil
+	m.rowDeleted(err)
 	return err
+}
+
+// deleteRow removes the upload's row in a transaction on its repository. One that was
+// only begun has none.
+func (m *claim) deleteRow(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+	switch {
+	case !m.c.r.begun.has(m.upload.ID):
+		return changedUpload(m.at, m.upload, tx.DeleteUpload(ctx, m.upload.ID, m.upload.Claim))
+	case m.upload.Repository != repo.ID: // another repository has the name now
+		return uploadNotFound(m.at, m.upload.ID)
+	}
+	return nil
+}
+
+// rowDeleted notes how the transaction of deleteRow ended.
+func (m *claim) rowDeleted(err error) {
+	if m.ended = err == nil; m.ended {
+		m.c.r.begun.remove(m.upload.ID)
+	}
 }
 
 // notStored ends a request whose content the store did not take. A store that is

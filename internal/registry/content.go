@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -24,7 +25,13 @@ const (
 	contentMax = 1 << 14
 	// contentStep is how much is read at once.
 	contentStep = 256 << 10
+	// contentAtOnce is the size of the largest blob that is read before it is served.
+	// A larger one is read while it is served: no client waits for the whole of it.
+	contentAtOnce = 4 << 20
 )
+
+// errStopping: the server stops, and reading on would keep it from that.
+var errStopping = errors.New("the server is stopping")
 
 // content knows which blobs were found to be what their digests say, so that
 // what is served was read and compared at most contentFor ago, and its file
@@ -33,6 +40,41 @@ type content struct {
 	mu      sync.Mutex
 	seen    map[blob.Key]sighting      // guarded by mu
 	reading map[blob.Key]chan struct{} // guarded by mu; closed when it has been read
+	// serving are the files of blobs that are being read and served.
+	serving map[blob.Key][]blob.File // guarded by mu
+
+	beside   sync.WaitGroup // those that read while others serve
+	stopping atomic.Bool
+}
+
+// serve takes note that f is served while its blob is being read, and reports false
+// when that is over.
+func (c *content) serve(key blob.Key, f blob.File) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, on := c.reading[key]; !on {
+		return false
+	}
+	if c.serving == nil {
+		c.serving = map[blob.Key][]blob.File{}
+	}
+	c.serving[key] = append(c.serving[key], f)
+	return true
+}
+
+// served takes out the files that were served while the blob was being read.
+func (c *content) served(key blob.Key) []blob.File {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	files := c.serving[key]
+	delete(c.serving, key)
+	return files
+}
+
+// StopReading ends the reading of blobs that are being served, and waits for that.
+func (r *Registry) StopReading() {
+	r.content.stopping.Store(true)
+	r.content.beside.Wait()
 }
 
 // sighting is what was found of a file.
@@ -119,12 +161,18 @@ func (r *Registry) verified() bool {
 	return ok && v.Verified()
 }
 
-// noteWritten takes note of a blob that has just been committed: what was
+// noteWritten takes note of a blob that has just been committed by w: what was
 // written was compared with its digest. Not to know it costs no more than
 // reading it again.
-func (r *Registry) noteWritten(ctx context.Context, b meta.Blob) {
+func (r *Registry) noteWritten(ctx context.Context, b meta.Blob, w blob.Writer) {
 	if r.verified() {
 		return
+	}
+	if made, ok := w.(blob.Committed); ok {
+		if info := made.Committed(); info != nil {
+			r.content.note(b.Key, sighting{file: info, at: r.passed()})
+			return
+		}
 	}
 	f, err := r.cfg.Blobs.Open(ctx, b.Key)
 	if err != nil {
@@ -139,7 +187,8 @@ func (r *Registry) noteWritten(ctx context.Context, b meta.Blob) {
 }
 
 // verify makes sure that f is b's content: of its size, and what its digest
-// says. One request reads a file, others for the same wait for it. The position
+// says. One request reads a file, others for the same wait for it; a large one is read
+// beside, and served meanwhile. The position
 // of f stays at its beginning. A client that goes away does not stop the
 // reading: of a blob that takes longer than clients wait, nothing would ever be
 // known. Of a store that notices damage by itself only the size is compared.
@@ -161,18 +210,63 @@ func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
 			return fmt.Errorf("is damaged: %s", s.damage)
 		case known:
 			return nil
+		case wait != nil && b.SizeBytes > contentAtOnce:
+			if r.content.serve(b.Key, f) {
+				return nil
+			}
 		case wait != nil:
 			select {
 			case <-wait:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+		case b.SizeBytes > contentAtOnce:
+			r.content.serve(b.Key, f)
+			r.content.beside.Go(func() { r.readBeside(context.WithoutCancel(ctx), b, done) })
+			return nil
 		default:
 			if err := r.read(f, b, now, done); err != nil {
 				return fmt.Errorf("cannot be read: %w", err)
 			}
 		}
 	}
+}
+
+// readBeside reads b while it is served. If it is damaged, those who are being served
+// are cut off: they must not take it for whole, and who asks next is refused.
+func (r *Registry) readBeside(ctx context.Context, b meta.Blob, done func()) {
+	err := r.readAgain(ctx, b, done)
+	files := r.content.served(b.Key)
+	if errors.Is(err, errStopping) {
+		return // what was served is whole for all that is known
+	}
+	if err == nil && r.content.damaged(b.Key) {
+		err = errors.New("is damaged")
+	}
+	if err == nil {
+		return
+	}
+	r.cfg.Log.ErrorContext(ctx, "a blob that was being served is not what its digest says", "digest", b.Digest, "key", b.Key, "error", err, "cut_off", len(files))
+	for _, f := range files {
+		if _, ok := f.(*os.File); ok { // others may not be closed while they are read
+			_ = f.Close() // by whoever serves it, perhaps
+		}
+	}
+}
+
+// readAgain is read with a file of its own.
+func (r *Registry) readAgain(ctx context.Context, b meta.Blob, done func()) error {
+	f, err := r.cfg.Blobs.Open(ctx, b.Key)
+	if err != nil {
+		done()
+		return err
+	}
+	now, err := fileInfo(f)
+	if err != nil {
+		done()
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(r.read(f, b, now, done), f.Close())
 }
 
 // read reads b, whose file is now as it says, and notes whether it is damaged.
@@ -182,6 +276,9 @@ func (r *Registry) read(f io.ReaderAt, b meta.Blob, now fs.FileInfo, done func()
 	h := b.Digest.Hash()
 	all := io.NewSectionReader(f, 0, b.SizeBytes)
 	for step := make([]byte, min(contentStep, max(b.SizeBytes, 1))); ; {
+		if b.SizeBytes > contentAtOnce && r.content.stopping.Load() {
+			return errStopping
+		}
 		n, err := all.Read(step)
 		_, _ = h.Write(step[:n]) // never fails, see hash.Hash
 		if errors.Is(err, io.EOF) {

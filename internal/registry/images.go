@@ -37,15 +37,26 @@ func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.Rep
 	return r.StatManifest(ctx, repo, m.Image.Digest)
 }
 
+// bodyBytes bounds the memory of the manifests that are kept.
+const bodyBytes = 16 << 20
+
 // whole adds its body to an image that find found, and makes sure that it is
-// what its digest says.
-func whole(ctx context.Context, r meta.ImageReader, at ecr.Repo, m meta.Manifest) (meta.Manifest, error) {
+// what its digest says. Bodies that were are kept by their digests, which say all of
+// them; nobody changes one.
+func (r *Registry) whole(ctx context.Context, v meta.ImageReader, at ecr.Repo, m meta.Manifest) (meta.Manifest, error) {
 	if err := budget.Take(ctx, m.BodySizeBytes); err != nil {
 		return m, err
 	}
-	body, err := r.ManifestBody(ctx, m.Repository, m.Image.Digest)
+	var known bool
+	if m.Body, known = r.bodies.Get(m.Image.Digest, struct{}{}); known {
+		return m, nil
+	}
+	body, err := v.ManifestBody(ctx, m.Repository, m.Image.Digest)
 	if m.Body = body; err == nil {
 		err = wholeManifest(at, m)
+	}
+	if err == nil {
+		r.bodies.Put(m.Image.Digest, struct{}{}, body, len(body))
 	}
 	return m, err
 }
@@ -80,7 +91,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 			err = c.r.pullable(at, id, &m.Image)
 		}
 		if err == nil {
-			m, err = whole(ctx, r, at, m)
+			m, err = c.r.whole(ctx, r, at, m)
 		}
 		if err == nil && pulled {
 			pulled, err = c.counts(s.Settings)
@@ -155,7 +166,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 			if body, again := bodies[m.Image.Digest]; again {
 				m.Body = body
 			} else if err == nil {
-				m, err = whole(ctx, r, at, m)
+				m, err = c.r.whole(ctx, r, at, m)
 				bodies[m.Image.Digest] = m.Body
 			}
 			if err != nil {

@@ -51,7 +51,7 @@ func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest)
 			if err != nil || !used || at.In != from.In {
 				return err
 			}
-			s, err := tx.RegistrySettings(ctx, at.In)
+			s, err := tx.Registries().RegistrySettings(ctx, at.In)
 			if err != nil || accountSetting(s, SettingBlobMounting) != "ENABLED" {
 				return err
 			}

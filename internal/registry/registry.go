@@ -15,6 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/memo"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -87,7 +88,9 @@ type RoleFinder interface {
 type Registry struct {
 	cfg     Config
 	uploads writings
+	begun   begun // empty unless OneProcess
 	content content
+	bodies  memo.Table[ecr.Digest, struct{}, []byte] // manifests that are what their digests say
 }
 
 // New returns a Registry. It starts nothing.
@@ -98,7 +101,9 @@ func New(cfg Config) *Registry {
 	if cfg.ClaimTime == 0 {
 		cfg.ClaimTime = defaultClaimTime
 	}
-	return &Registry{cfg: cfg}
+	r := &Registry{cfg: cfg}
+	r.bodies.Max = bodyBytes
+	return r
 }
 
 // BlobGrace is how long a blob stays that no image refers to.

@@ -28,12 +28,31 @@ var opStartUpload = gate.Op("StartUpload", "ecr:InitiateLayerUpload")
 func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, error) {
 	now := c.r.cfg.Now()
 	u := meta.Upload{ID: newUploadID(), Key: blob.NewKey(), CreatedAt: now, UpdatedAt: now}
+	if c.r.cfg.OneProcess {
+		err := c.gate.AskForNow(ctx, opStartUpload, func(ctx context.Context, v *gate.View) error {
+			s, drafted, err := v.EnterOrDraft(ctx, at, c.r.pushDraft(v.Registries(), at), pushActions...)
+			if err == nil && drafted {
+				err = errDrafted
+			}
+			u.Repository, u.Owner = s.Row.ID, v.Principal().Owner()
+			return err
+		})
+		if err == nil {
+			c.r.begun.add(u)
+		}
+		if !errors.Is(err, errDrafted) {
+			return u.ID, err
+		}
+	}
 	err := c.r.pushTo(ctx, c.gate, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		u.Repository, u.Owner = repo.ID, tx.Principal().Owner()
 		return tx.InsertUpload(ctx, u)
 	})
 	return u.ID, err
 }
+
+// errDrafted: the upload is to create its repository, which takes a transaction.
+var errDrafted = errors.New("the repository is not there yet")
 
 // newUploadID makes a random UUID (RFC 9562, version 4).
 func newUploadID() meta.UploadID {
@@ -49,8 +68,11 @@ func uploadNotFound(at ecr.Repo, id meta.UploadID) error {
 		"The upload with id '%s' does not exist in the repository with name '%s' in the registry with id '%s'", id, at.Name, at.In.Account)
 }
 
-func findUpload(ctx context.Context, r meta.UploadReader, at ecr.Repo, repo meta.Repository, id meta.UploadID) (meta.Upload, error) {
-	u, err := r.Upload(ctx, repo.ID, id)
+func (r *Registry) findUpload(ctx context.Context, v meta.UploadReader, at ecr.Repo, repo meta.Repository, id meta.UploadID) (meta.Upload, error) {
+	if u, ok := r.begun.find(repo.ID, id); ok {
+		return u, nil
+	}
+	u, err := v.Upload(ctx, repo.ID, id)
 	if errors.Is(err, meta.ErrNotFound) {
 		return u, uploadNotFound(at, id)
 	}
@@ -68,7 +90,7 @@ func (c *Caller) UploadOffset(ctx context.Context, at ecr.Repo, id meta.UploadID
 func (c *Caller) upload(ctx context.Context, op gate.Operation, at ecr.Repo, id meta.UploadID) (meta.Upload, error) {
 	var u meta.Upload
 	err := c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
-		u, err = findUpload(ctx, r, at, repo, id)
+		u, err = c.r.findUpload(ctx, r, at, repo, id)
 		return err
 	})
 	return u, err
@@ -190,10 +212,24 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	u.Progress = p
 	addPart(&u, n, broken != nil)
 	u.UpdatedAt = c.r.cfg.Now()
-	err = c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, _ meta.Repository) error {
+	begun := c.r.begun.has(u.ID)
+	err = c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+		if begun && u.Repository != repo.ID {
+			return uploadNotFound(at, u.ID)
+		}
+		if begun {
+			err := tx.InsertUpload(ctx, u)
+			if errors.Is(err, meta.ErrExists) { // a commit whose outcome was not known has done it
+				c.r.begun.remove(u.ID)
+				return errBusy
+			}
+			return err
+		}
 		return changedUpload(at, u, tx.AdvanceUpload(ctx, u, from))
 	})
-	mine.ended = err == nil
+	if mine.ended = err == nil; mine.ended {
+		c.r.begun.remove(u.ID)
+	}
 	return err
 }
 
@@ -248,7 +284,7 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	if err != nil {
 		return BlobInfo{}, mine.notEnded(ctx, opCompleteUpload, err)
 	}
-	return c.link(ctx, at, mine, digest, size)
+	return c.link(ctx, at, mine, w, digest, size)
 }
 
 // addPart counts n more bytes as a part. When they are torn, the client meant to
@@ -290,7 +326,7 @@ func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
 // link makes committed content a blob of the repository, and ends the upload.
 // What the repository has already is linked again, so that it stays for the
 // image that is being pushed.
-func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, digest ecr.Digest, size int64) (BlobInfo, error) {
+func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.Writer, digest ecr.Digest, size int64) (BlobInfo, error) {
 	var (
 		kept  meta.Blob
 		known bool
@@ -298,23 +334,25 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, digest e
 	u := claimed.upload
 	mine := meta.Blob{Digest: digest, Key: u.Key, SizeBytes: size, CreatedAt: c.r.cfg.Now()}
 	err := c.gate.ChangeRepository(ctx, opCompleteUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
-		_, err = tx.Blob(ctx, repo.ID, digest)
-		if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
-			return err
-		}
 		if kept, err = tx.AddBlob(ctx, mine); err != nil {
 			return err
+		}
+		if known = kept.Key != mine.Key; known { // otherwise no repository has it
+			_, err = tx.Blob(ctx, repo.ID, digest)
+			if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
+				return err
+			}
 		}
 		if err := tx.LinkBlob(ctx, repo.ID, digest, mine.CreatedAt); err != nil {
 			return err
 		}
-		return changedUpload(at, u, tx.DeleteUpload(ctx, u.ID, u.Claim))
+		return claimed.deleteRow(ctx, tx, repo)
 	})
-	claimed.ended = err == nil
+	claimed.rowDeleted(err)
 	var refused *ecr.Error
 	switch {
 	case err == nil && kept.Key == mine.Key:
-		c.r.noteWritten(ctx, kept)
+		c.r.noteWritten(ctx, kept, w)
 		return info(kept), nil
 	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
 		// The content is known already, or not wanted. When the commit's

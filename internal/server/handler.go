@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
+	"github.com/kontor-registry/kontor/internal/front/console"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
@@ -98,6 +99,10 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	case path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")
+	case s.isConsole(r):
+		s.serveConsole(w, r, req)
+	case s.wantsPage(r):
+		http.Redirect(w, r, console.Root, http.StatusFound)
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		s.serveOCI(w, r, req)
 	case path == "/" && strings.HasPrefix(r.Header.Get(awsjson.TargetHeader), admin.TargetPrefix+"."):
@@ -121,6 +126,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 // stranger.
 func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, req *request) {
 	req.operation = "layer-download"
+	w.Header().Set("Content-Security-Policy", sandbox)
 	ok, leave := s.admit(w, r, req)
 	defer leave()
 	if !ok {
@@ -148,6 +154,7 @@ func (req *request) refusePlain(w http.ResponseWriter, err error) {
 // serveOCI serves the docker endpoint.
 func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) {
 	req.operation = "oci"
+	w.Header().Set("Content-Security-Policy", sandbox)
 	req.refuse = func(err error) { s.oci.WriteError(w, r, err, req.id) }
 	ok, leave := s.admit(w, r, req)
 	defer leave()
@@ -167,9 +174,13 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	visit := s.gate.Visit()
 	defer visit.End()
 	region := req.binding.Registry.Region
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	tokens := s.users[region.Partition()].Tokens(visit)
+	if !reads {
+		tokens = tokens.Stamped(s.cfg.Meta)
+	}
 	p, err := authn.VerifyBasic(r, tokens, s.machines(r, req, tokens), region)
-	if err != nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if err != nil || !reads {
 		visit.End() // a client may take long to send a body
 	}
 	switch code := ecr.CodeOf(err); {

@@ -28,6 +28,8 @@ const (
 type failures struct {
 	max int // that pass without a wait; below zero: any number
 
+	some atomic.Bool // byName has an entry
+
 	mu     sync.Mutex
 	byName map[string]failure // guarded by mu
 	swept  time.Time          // guarded by mu
@@ -69,6 +71,7 @@ func (f *failures) failed(name string, now time.Time) {
 		have.until = now.Add(min(firstWait<<min(more, 10), longestWait))
 	}
 	f.byName[name] = have
+	f.some.Store(true)
 }
 
 // succeeded forgets the failures of name.
@@ -76,6 +79,7 @@ func (f *failures) succeeded(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.byName, name)
+	f.some.Store(len(f.byName) > 0)
 }
 
 // sweep forgets what is long over, at most once a second, and reports whether
@@ -119,6 +123,9 @@ func login(r *http.Request) string {
 
 // admitLogin lets a request try its credentials, or answers it.
 func (s *Server) admitLogin(w http.ResponseWriter, r *http.Request, req *request) bool {
+	if !s.limits.logins.some.Load() {
+		return true // and the password need not be hashed
+	}
 	wait := s.limits.logins.wait(login(r), s.cfg.AuthNow())
 	if wait > 0 {
 		setRetryAfter(w.Header(), wait)
@@ -129,7 +136,9 @@ func (s *Server) admitLogin(w http.ResponseWriter, r *http.Request, req *request
 
 // loggedIn notes who sent r.
 func (s *Server) loggedIn(r *http.Request, req *request, p access.Principal) {
-	s.limits.logins.succeeded(login(r))
+	if s.limits.logins.some.Load() {
+		s.limits.logins.succeeded(login(r))
+	}
 	p.Request = s.info(r, req)
 	req.principal = p
 }
@@ -158,13 +167,18 @@ type attempts struct {
 // failedLogin counts a login that failed, and puts it on record. Requests
 // without any credentials are none: clients begin that way.
 func (s *Server) failedLogin(r *http.Request, req *request, err error) {
+	s.failedAs(r, req, login(r), claimedKey(r), err)
+}
+
+// failedAs is failedLogin under a name, with the access key that was claimed.
+func (s *Server) failedAs(r *http.Request, req *request, name, key string, err error) {
 	switch ecr.CodeOf(err) {
 	case ecr.CodeUnrecognizedClient, ecr.CodeInvalidSignature, ecr.CodeExpiredToken, ecr.CodeAccessDenied:
 	default:
 		return
 	}
 	now := s.cfg.AuthNow()
-	s.limits.logins.failed(login(r), now)
+	s.limits.logins.failed(name, now)
 	if s.cfg.Audit == nil {
 		return
 	}
@@ -174,7 +188,7 @@ func (s *Server) failedLogin(r *http.Request, req *request, err error) {
 	}
 	info := s.info(r, req)
 	record := audit.Record{
-		RequestID: req.id, AccessKey: claimedKey(r), UserAgent: info.UserAgent, Operation: "Login", Action: "kontor:Login",
+		RequestID: req.id, AccessKey: key, UserAgent: info.UserAgent, Operation: "Login", Action: "kontor:Login",
 		Resource: "*", Decision: audit.Denied, Reason: reason(err), Suppressed: s.limits.attempts.left.Swap(0),
 	}
 	if info.Source.IsValid() {

@@ -239,7 +239,7 @@ func (o *openUploads) count(ctx context.Context, owner string, look func(context
 func (s *Server) countUploads(ctx context.Context, owner string) (n int64, err error) {
 	err = s.gate.System("limit of open uploads").Read(ctx, gate.Op("CountUploads"), func(ctx context.Context, v *gate.View) error {
 		uploads, err := v.CountUploads(ctx, owner)
-		n = int64(uploads)
+		n = int64(uploads + s.registry.UploadsBegun(owner))
 		return err
 	})
 	return n, err

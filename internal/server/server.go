@@ -31,12 +31,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
+	"github.com/kontor-registry/kontor/internal/front/console"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
 	"github.com/kontor-registry/kontor/internal/front/tagapi"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -89,6 +91,8 @@ type Config struct {
 	// Organizations says which organization accounts are in; nil for none, then
 	// policies on organizations match nobody.
 	Organizations access.Organizations
+	// NoConsole turns the web console off.
+	NoConsole bool
 	// TrustedProxies are those whose X-Forwarded-For, X-Forwarded-Host and
 	// X-Forwarded-Proto say who the client is and what it sent.
 	TrustedProxies []netip.Prefix
@@ -141,6 +145,7 @@ type Server struct {
 	sts       *stsapi.Handler
 	iam       *iamapi.Handler
 	tags      *tagapi.Handler
+	console   *console.Handler        // nil where it is off
 	iams      map[string]*iam.Service // by partition
 	limits    *limiter
 	stopping  atomic.Bool // since Run's context is done
@@ -223,10 +228,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	began := time.Now() // monotonic, unlike the clocks
 	passed := func() time.Duration { return time.Since(began) }
+	dialect := lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI}
 	s.retention = retention.New(retention.Config{
 		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
 		DatabaseClock: !cfg.Meta.OneProcess(),
-		Dialect:       lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI},
+		Dialect:       dialect,
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
 	})
 	s.registry = registry.New(registry.Config{
@@ -249,13 +255,20 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.jobs.CheckInstallation(ctx); err != nil {
 		return nil, err
 	}
-	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, IAM: s.IAM, MachineTokens: cfg.MachineCredentials == On, Log: cfg.Log})
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention,
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, IAM: s.IAM,
+		MachineTokens: cfg.MachineCredentials == On, Console: !cfg.NoConsole, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
+	if !cfg.NoConsole {
+		s.console = console.New(console.Config{
+			Gate: s.gate, Inspect: inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow}), Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
+			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, Dialect: dialect, Log: cfg.Log,
+		})
+	}
 	return s, nil
 }
 
@@ -359,10 +372,11 @@ func (s *Server) Run(ctx context.Context) error {
 	err := g.Wait()
 	flushed()
 	flusher.Wait()
+	s.registry.StopReading()
 	// Requests that ended last may have pulled.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultGrace)
 	defer cancel()
-	return errors.Join(err, s.retention.FlushPulls(last))
+	return errors.Join(err, s.retention.FlushPulls(last), s.registry.StoreUploads(last))
 }
 
 func (s *Server) flushPulls(ctx context.Context) {

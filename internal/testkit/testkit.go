@@ -60,6 +60,7 @@ type Settings struct {
 	MaxExpire      retention.MaxExpire
 	TestClock      *retention.TestClock
 	Passed         func() time.Duration
+	OneProcess     bool // as servers on SQLite are
 	// Clock is the image clock; by default the one that World.Advance moves.
 	Clock func() time.Time
 	// Blobs is the store for blobs; nil is a folder of the test's own.
@@ -196,7 +197,7 @@ func (w *World) build() {
 	})
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
-		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, Passed: s.Passed, Log: s.Log,
+		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
 	})
 	w.Jobs = jobs.New(jobs.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
@@ -209,7 +210,7 @@ func (w *World) build() {
 // SQLite opens a new database.
 func SQLite(t testing.TB) meta.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "kontor.db")})
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "kontor.db"), Alone: true})
 	if err != nil {
 		t.Fatal(err)
 	}

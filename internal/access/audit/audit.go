@@ -72,6 +72,8 @@ type Record struct {
 	// Source is the address that the request came from.
 	Source    string `json:"source,omitempty"`
 	UserAgent string `json:"user_agent,omitempty"`
+	// Via is "console" for what was done in the web console; empty for the APIs.
+	Via string `json:"via,omitempty"`
 	// Operation is the server's name for what was asked, Action the IAM action
 	// that decided, Resource an ARN or "*".
 	Operation string   `json:"operation,omitempty"`

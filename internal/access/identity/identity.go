@@ -3,9 +3,10 @@
 //
 // It guarantees that no secret reaches the store unsealed (MasterKey), that
 // each sealed secret opens for its own row only, and that what the store
-// holds now decides: nothing read is kept between calls, so a key switched
-// off or a user deleted is refused by the next request, on every replica, and
-// a policy changed holds for it.
+// holds now decides: what is kept between calls holds only as long as no identity
+// has changed, which each call reads in its snapshot. So a key switched off or a user
+// deleted is refused by the next request, on every replica, and a policy changed
+// holds for it. See docs/design/0028.
 //
 // Texts and forms of ids follow AWS: IAM user guide, "IAM identifiers".
 package identity
@@ -47,6 +48,8 @@ type Config struct {
 type Service struct {
 	cfg Config
 
+	verified verifiedTable
+
 	mu   sync.Mutex
 	used map[string]time.Time // when a use of a key was stored last; guarded by mu
 }
@@ -56,7 +59,7 @@ func New(cfg Config) *Service {
 	if cfg.Partition == "" {
 		cfg.Partition = "aws"
 	}
-	return &Service{cfg: cfg, used: map[string]time.Time{}}
+	return &Service{cfg: cfg, verified: verifiedTable{Max: verifiedBytes}, used: map[string]time.Time{}}
 }
 
 // Snapshots are where identities are looked up: a meta.Store, or the visit of a

@@ -3,11 +3,13 @@ package identity
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
@@ -27,6 +29,9 @@ const (
 	tokenVersion  = "2"
 	tokenType     = "DATA_KEY"
 )
+
+// tokenBegins is how each password begins: {"payload in base64.
+const tokenBegins = "eyJwYXlsb2Fk"
 
 // envelope is a docker password, base64 of this as JSON: the members that
 // ECR's have. Clients treat it as opaque.
@@ -145,10 +150,20 @@ const tokenPurpose = "kontor docker token"
 type Tokens struct {
 	s  *Service
 	in Snapshots
+	at Stamps // nil for none
 }
 
+// Stamps tell the state of the identities, as meta.Store does.
+type Stamps interface {
+	IdentityStamp(ctx context.Context) (string, error)
+}
+
+// Stamped is t for a request that does not go on in the snapshot in which its token is
+// verified: where the token is known, the stamp of this moment is enough.
+func (t Tokens) Stamped(at Stamps) Tokens { return Tokens{t.s, t.in, at} }
+
 // Tokens verifies docker tokens by what is there in in.
-func (s *Service) Tokens(in Snapshots) Tokens { return Tokens{s, in} }
+func (s *Service) Tokens(in Snapshots) Tokens { return Tokens{s, in, nil} }
 
 // VerifyToken returns whom password was issued to, as the store knows them
 // now. UnrecognizedClient when it was not issued here or has been revoked:
@@ -156,45 +171,81 @@ func (s *Service) Tokens(in Snapshots) Tokens { return Tokens{s, in} }
 // key switched off or deleted, its role deleted, or its token key deleted.
 // ExpiredToken after TokenLifetime or with its session. AccessDenied for another region than it was issued for.
 func (t Tokens) VerifyToken(ctx context.Context, password string, region ecr.Region) (access.Principal, error) {
-	e, err := parseToken(password)
-	if err != nil {
-		invalid := errInvalidToken()
-		invalid.Err = err
-		return access.Principal{}, invalid
+	if len(password) > maxPassword || !strings.HasPrefix(password, tokenBegins) { // what strangers send costs no transaction
+		if _, err := parseToken(password); err != nil {
+			return access.Principal{}, notOurs(err)
+		}
 	}
-	var p access.Principal
-	err = t.in.View(ctx, func(ctx context.Context, all meta.Reader) error {
+	key := sha256.Sum256([]byte(password))
+	var v verified
+	if t.at != nil {
+		stamp, err := t.at.IdentityStamp(ctx)
+		if err != nil {
+			return access.Principal{}, storeError(err, "verifying a docker token")
+		}
+		if v, known := t.s.verified.Get(key, stamp); known && stamp != "" {
+			if err := v.usable(t.s.cfg.Now(), region); err != nil {
+				return access.Principal{}, err
+			}
+			return v.p, nil
+		}
+	}
+	err := t.in.View(ctx, func(ctx context.Context, all meta.Reader) (err error) {
 		r := all.Identities()
-		keys, err := r.TokenKeys(ctx)
-		if err != nil {
-			return err
+		stamp := r.Stamp(ctx)
+		known := false
+		if stamp != "" {
+			v, known = t.s.verified.Get(key, stamp)
 		}
-		c, err := t.s.openToken(keys, e)
-		if err != nil {
-			return err
+		if known {
+			return v.usable(t.s.cfg.Now(), region)
 		}
-		// Only now is e known to be ours and its expiration to be believed.
-		if now := t.s.cfg.Now(); !now.Before(time.Unix(e.Expiration, 0)) {
-			return ecr.Errorf(ecr.CodeExpiredToken, "Your authorization token has expired. Reauthenticate and try again.")
-		}
-		if c.Region != region {
-			return ecr.Errorf(ecr.CodeAccessDenied,
-				"The authorization token was issued for the region '%s'; this endpoint serves '%s'. Reauthenticate and try again.", c.Region, region)
-		}
-		if c.Session != nil {
-			p, _, err = t.s.session(ctx, r, keys, c.KeyID, c.Session)
-		} else {
-			_, p, err = t.s.principal(ctx, r, c.KeyID)
-		}
-		if err == nil && p.UniqueID != c.UniqueID {
-			return errInvalidToken()
+		if v, err = t.s.verify(ctx, r, password, region); err == nil && stamp != "" {
+			t.s.verified.Put(key, stamp, v, v.size())
 		}
 		return err
 	})
 	if err != nil {
 		return access.Principal{}, storeError(err, "verifying a docker token")
 	}
-	return p, nil
+	return v.p, nil
+}
+
+// verify finds out within one transaction whom password was issued to.
+func (s *Service) verify(ctx context.Context, r meta.IdentityReader, password string, region ecr.Region) (v verified, err error) {
+	e, err := parseToken(password)
+	if err != nil {
+		return v, notOurs(err)
+	}
+	keys, err := r.TokenKeys(ctx)
+	if err != nil {
+		return v, err
+	}
+	c, err := s.openToken(keys, e)
+	if err != nil {
+		return v, err
+	}
+	// Only now is e known to be ours and its expiration to be believed.
+	v.expires, v.region = time.Unix(e.Expiration, 0), c.Region
+	if err := v.usable(s.cfg.Now(), region); err != nil {
+		return v, err
+	}
+	if c.Session != nil {
+		v.p, _, err = s.session(ctx, r, keys, c.KeyID, c.Session) // its token ends with it, at the latest
+	} else {
+		_, v.p, err = s.principal(ctx, r, c.KeyID)
+	}
+	if err == nil && v.p.UniqueID != c.UniqueID {
+		return v, errInvalidToken()
+	}
+	return v, err
+}
+
+// notOurs is for what was not issued here.
+func notOurs(err error) error {
+	invalid := errInvalidToken()
+	invalid.Err = err
+	return invalid
 }
 
 // openToken finds e's token key among keys and decrypts the claims.

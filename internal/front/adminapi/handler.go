@@ -38,6 +38,8 @@ type Config struct {
 	// IAM serves the operations on machine tokens in the account of the caller, by
 	// the region's partition. Required.
 	IAM func(ecr.Region) *iam.Service
+	// Console: links to it are made. Otherwise none is.
+	Console bool
 	// MachineTokens: those of users are accepted as docker passwords. Otherwise none
 	// is made.
 	MachineTokens bool

@@ -73,6 +73,7 @@ func (c *Config) check(d *decoder) {
 	s := &c.Settings
 	c.secrets(d)
 	c.addresses(d)
+	c.console(d)
 	c.registries(d)
 	c.data(d)
 	c.server(d)
@@ -176,6 +177,15 @@ func (c *Config) addresses(d *decoder) {
 		}
 		c.Host.Listener = c.proxyProtocol
 	}
+}
+
+// console checks whether the web console is served.
+func (c *Config) console(d *decoder) {
+	off, err := host.ParseConsole(c.Settings.Console)
+	if err != nil {
+		d.wrong("console", "%v", err)
+	}
+	c.Host.Server.NoConsole = off
 }
 
 // ports finds addresses that two would listen on.

@@ -38,6 +38,7 @@ type Settings struct {
 	Audit              string            `field:"audit" form:"audit" default:"changes" about:"what to record in data: changes (and denials), all (reads too), strict (a read that cannot be recorded is refused) or off"`
 	Log                string            `field:"log" default:"-" about:"file for a line of JSON per request, - for stderr, or none"`
 	MetricsListen      string            `field:"metrics_listen" form:"listen" about:"HOST:PORT to serve metrics on, without a login"`
+	Console            string            `field:"console" form:"switch" default:"on" about:"on serves the web console at /console/ of every registry, off does not"`
 	UploadAge          string            `field:"upload_age" form:"upload age" default:"24h" about:"remove uploads that had no writes for so long"`
 	LifecycleEvery     string            `field:"lifecycle_every" form:"lifecycle" default:"1h" about:"run lifecycle policies so often, or only on request: off"`
 	MaxExpire          string            `field:"max_expire" form:"max expire" about:"stop a lifecycle run that would expire more images of a repository than this number, or than this share such as 10%"`

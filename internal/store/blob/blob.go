@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"iter"
 	"time"
 
@@ -100,6 +101,13 @@ func InstallationOf(ctx context.Context, s Store) (string, error) {
 		return i.Installation(ctx)
 	}
 	return "", nil
+}
+
+// Committed is a Writer that knows the file that Commit made, as who opens it would
+// find it.
+type Committed interface {
+	// Committed returns nil unless Commit returned nil, or where there is no file.
+	Committed() fs.FileInfo
 }
 
 // Verifier is a Store that may keep checksums of its own.

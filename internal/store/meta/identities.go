@@ -125,6 +125,11 @@ type TokenUse struct {
 // IdentityReader reads users, roles, policies and keys. Lists are in byte order
 // of the names, at most limit, after the name after.
 type IdentityReader interface {
+	ConsoleSessionReader
+	// Stamp names the state of all that an IdentityReader reads, except when access
+	// keys were used, sessions of the console and machine tokens: where it is the same in two transactions, all that is the same.
+	// "" says that the state cannot be told from others.
+	Stamp(ctx context.Context) string
 	// User returns the user of that name, or ErrNotFound.
 	User(ctx context.Context, account ecr.AccountID, name string) (User, error)
 	// UserByID returns the user with the unique id, or ErrNotFound.
@@ -163,6 +168,7 @@ type IdentityReader interface {
 
 // IdentityWriter changes users, roles, policies and keys.
 type IdentityWriter interface {
+	ConsoleSessionWriter
 	// InsertUser adds u. ErrExists for a name or unique id in use.
 	InsertUser(ctx context.Context, u User) error
 	// UpdateUser stores all of u but account and creation, found by its unique

@@ -54,6 +54,9 @@ type Store interface {
 	// of what it may have read. fn must use the ctx it is given.
 	Update(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
 
+	// IdentityStamp returns the stamp that IdentityReader.Stamp has in a transaction that
+	// begins now. It may cost less than to begin one.
+	IdentityStamp(ctx context.Context) (string, error)
 	// OneProcess reports whether no other process can serve from the database.
 	OneProcess() bool
 
@@ -64,7 +67,7 @@ type Store interface {
 // Reader reads within one transaction.
 type Reader interface {
 	ContentReader
-	Registries() TemplateReader
+	Registries() RegistryReader
 	Identities() IdentityReader
 	Retention() RetentionReader
 }
@@ -80,7 +83,6 @@ type Tx interface {
 
 // ContentReader reads what registries hold: repositories, images and blobs.
 type ContentReader interface {
-	RegistryReader
 	RepositoryReader
 	ImageReader
 	BlobReader
@@ -101,22 +103,19 @@ type RegistrySettings struct {
 	Settings   map[string]string // account settings by name; nil when none
 }
 
-// RegistryReader reads settings of registries.
+// RegistryReader reads what registries have next to their repositories: settings and
+// templates.
 type RegistryReader interface {
+	TemplateReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
 }
 
-// RegistryTx changes what registries have next to repositories.
+// RegistryTx reads and changes what registries have next to their repositories.
 type RegistryTx interface {
-	RegistryWriter
-	TemplateReader
+	RegistryReader
 	TemplateWriter
-}
-
-// RegistryWriter changes settings of registries.
-type RegistryWriter interface {
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }
@@ -232,6 +231,24 @@ type TagRow struct {
 	Tag      ecr.Tag
 	Digest   ecr.Digest
 	TaggedAt time.Time
+}
+
+// TagQuery says which tags to list, and in which order.
+type TagQuery struct {
+	// ByTime orders them by when they were set, and then by name; otherwise by name.
+	// Backward is the other way round.
+	ByTime, Backward bool
+	// After is the tag before the first one; the zero TagRow begins at the beginning.
+	// Its digest does not matter, nor does its time for an order by name.
+	After TagRow
+	// Prefix is what their names begin with; for an order by name only.
+	Prefix string
+}
+
+// TagImage is a tag and its image.
+type TagImage struct {
+	TagRow
+	Image ecr.Image // without tags
 }
 
 // ImageReader reads images and tags.

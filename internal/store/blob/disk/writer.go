@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -30,6 +32,7 @@ type writer struct {
 	start  int64 // the offset this writer began at; below it all is durable
 	err    error // why writing failed; what was written is taken back already
 	ended  bool
+	info   fs.FileInfo // of the file that was committed
 }
 
 // Append continues writing the upload key from p. A key that was committed is no
@@ -100,14 +103,121 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
+	n, err := w.write(p)
+	if err == nil {
+		w.hash.Write(p)
+	}
+	return n, err
+}
+
+// write is Write without the hash.
+func (w *writer) write(p []byte) (int, error) {
 	n, err := w.file.WriteAt(p, w.offset)
 	if err != nil {
 		w.err = fmt.Errorf("writing upload %s: %w", w.key, w.takeBack(err))
 		return n, w.err
 	}
-	w.hash.Write(p)
 	w.offset += int64(n)
 	return n, nil
+}
+
+const (
+	// beside is after how many bytes of one request a hash of its own goroutine pays,
+	// step how much it is given at once.
+	beside = 512 << 10
+	step   = 256 << 10
+	// short is how much is read at once before that.
+	short = 32 << 10
+)
+
+// The buffers of ReadFrom, of step and of short bytes.
+var (
+	steps  = sync.Pool{New: func() any { b := make([]byte, step); return &b }}
+	shorts = sync.Pool{New: func() any { b := make([]byte, short); return &b }}
+)
+
+// ReadFrom is io.Copy from r. What is long is hashed beside writing and reading on.
+func (w *writer) ReadFrom(r io.Reader) (n int64, err error) {
+	if w.ended || w.err != nil {
+		return 0, cmp.Or(w.err, errEnded)
+	}
+	done, n, err := w.readShort(r)
+	if done || err != nil {
+		return n, err
+	}
+	m, err := w.readBeside(r)
+	return n + m, err
+}
+
+// readShort is ReadFrom for the first bytes; done says that there are no more.
+func (w *writer) readShort(r io.Reader) (done bool, n int64, err error) {
+	buf := shorts.Get().(*[]byte) //nolint:forcetypeassert // see shorts
+	defer shorts.Put(buf)
+	for n < beside {
+		m, err := r.Read(*buf)
+		if m > 0 {
+			wrote, werr := w.Write((*buf)[:m])
+			n += int64(wrote)
+			if werr != nil {
+				return true, n, werr
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return true, n, nil
+		}
+		if err != nil {
+			return true, n, err
+		}
+	}
+	return false, n, nil
+}
+
+// readBeside is ReadFrom with a goroutine that hashes one of two buffers while the
+// other is filled and written. It has ended when readBeside returns.
+func (w *writer) readBeside(r io.Reader) (n int64, err error) {
+	one, other := steps.Get().(*[]byte), steps.Get().(*[]byte) //nolint:forcetypeassert // see steps
+	defer steps.Put(one)
+	defer steps.Put(other)
+	full, free, over := make(chan []byte, 1), make(chan []byte, 2), make(chan struct{})
+	free <- *one
+	free <- *other
+	go func() {
+		defer close(over)
+		for b := range full {
+			w.hash.Write(b)
+			free <- b[:step]
+		}
+	}()
+	defer func() { <-over }()
+	defer close(full)
+	for {
+		b := <-free
+		m, rerr := fill(r, b)
+		if m > 0 {
+			wrote, werr := w.write(b[:m])
+			n += int64(wrote)
+			if werr != nil {
+				return n, werr
+			}
+			full <- b[:m]
+		}
+		if errors.Is(rerr, io.EOF) {
+			return n, nil
+		}
+		if rerr != nil {
+			return n, rerr
+		}
+	}
+}
+
+// fill reads until b is full, or r ends or fails.
+func fill(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
+		n += m
+	}
+	return n, err
 }
 
 // Suspend makes the bytes durable and returns where to continue.
@@ -188,6 +298,12 @@ func (w *writer) finish(ctx context.Context) error {
 	if err := w.file.Sync(); err != nil {
 		return err
 	}
+	if s, ok := w.file.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		var err error
+		if w.info, err = s.Stat(); err != nil {
+			return err
+		}
+	}
 	if err := w.close(); err != nil { // Windows renames closed files only
 		return err
 	}
@@ -244,6 +360,9 @@ func copyContext(ctx context.Context, w io.Writer, r io.Reader) error {
 		}
 	}
 }
+
+// Committed implements blob.Committed.
+func (w *writer) Committed() fs.FileInfo { return w.info }
 
 // Abort removes everything received under the key.
 func (w *writer) Abort() error {

@@ -5,6 +5,8 @@ package limited
 
 import (
 	"context"
+	"io"
+	"io/fs"
 	"iter"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -92,12 +94,49 @@ type writer struct {
 
 func (w *writer) Write(p []byte) (int, error) {
 	if w.over == nil && int64(len(p)) > w.max-w.w.Offset() {
-		w.over = ecr.Errorf(ecr.CodeLimitExceeded, "The layer is larger than the limit of %d bytes", w.max)
+		w.over = tooLarge(w.max)
 	}
 	if w.over != nil {
 		return 0, w.over
 	}
 	return w.w.Write(p)
+}
+
+// ReadFrom is io.Copy from r. It lets an inner writer do so that can.
+func (w *writer) ReadFrom(r io.Reader) (int64, error) {
+	inner, ok := w.w.(io.ReaderFrom)
+	if !ok || w.over != nil {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	return inner.ReadFrom(&bounded{r: r, w: w, left: w.max - w.w.Offset()})
+}
+
+// bounded is what may be read of r.
+type bounded struct {
+	r    io.Reader
+	w    *writer
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		b.w.over = tooLarge(b.w.max)
+		return 0, b.w.over
+	}
+	return n, err
+}
+
+func tooLarge(most int64) error {
+	return ecr.Errorf(ecr.CodeLimitExceeded, "The layer is larger than the limit of %d bytes", most)
+}
+
+// Committed implements blob.Committed for an inner writer that does.
+func (w *writer) Committed() fs.FileInfo {
+	if inner, ok := w.w.(blob.Committed); ok {
+		return inner.Committed()
+	}
+	return nil
 }
 
 func (w *writer) Offset() int64 { return w.w.Offset() }

@@ -22,7 +22,7 @@ func registrySettings(t *testing.T, s meta.Store) {
 	get := func(in ecr.RegistryID) meta.RegistrySettings {
 		t.Helper()
 		return read(t, s, func(ctx context.Context, r meta.Reader) (meta.RegistrySettings, error) {
-			return r.RegistrySettings(ctx, in)
+			return r.Registries().RegistrySettings(ctx, in)
 		})
 	}
 	diff(t, meta.RegistrySettings{}, get(registry))

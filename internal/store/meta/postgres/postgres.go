@@ -28,6 +28,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
@@ -118,10 +119,12 @@ func dialect() sqlstore.Dialect {
 		panic(err) // the path is valid
 	}
 	return sqlstore.Dialect{
-		Goose:      goose.DialectPostgres,
-		Migrations: dir,
-		LockSchema: lockSchema,
-		BeginRead:  []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + noScans},
+		Goose:         goose.DialectPostgres,
+		Migrations:    dir,
+		LockSchema:    lockSchema,
+		BeginRead:     []string{beginRead},
+		BeginStamped:  beginStamped,
+		IdentityStamp: "SELECT uuid_send(stamp) FROM stamps WHERE area = 'identities'",
 		// Without parameters pgx sends a text as it is, so that several
 		// statements are one round trip. LOCK TABLE comes before the snapshot
 		// is taken: who had to wait sees what it waited for.
@@ -150,6 +153,7 @@ func dialect() sqlstore.Dialect {
 }
 
 const (
+	beginRead         = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = off"
 	beginSerializable = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; " + noScans + endIdle
 	// endIdle: a process that was stopped within a transaction must not keep its locks
 	// from all others. Longer than TransactionTimeout.
@@ -163,6 +167,32 @@ const (
 	// snapshot of the transaction too early.
 	durable = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'; "
 )
+
+// beginStamped opens a transaction, in one round trip with the stamps that triggers draw,
+// see migration 13. Reading them is what takes the snapshot of the transaction.
+func beginStamped(ctx context.Context, driverConn any, begin []string) (identities, settings [16]byte, err error) {
+	conn, ok := driverConn.(*stdlib.Conn)
+	if !ok {
+		return identities, settings, fmt.Errorf("a connection of another driver: %T", driverConn)
+	}
+	all, err := conn.Conn().PgConn().Exec(ctx, strings.Join(begin, "; ")+"; SELECT area, stamp FROM stamps").ReadAll()
+	if err != nil {
+		return identities, settings, err
+	}
+	for _, row := range all[len(all)-1].Rows {
+		var stamp pgtype.UUID
+		if err := stamp.Scan(string(row[1])); err != nil {
+			return identities, settings, fmt.Errorf("reading the stamp of %s: %w", row[0], err)
+		}
+		switch string(row[0]) {
+		case "identities":
+			identities = stamp.Bytes
+		case "settings":
+			settings = stamp.Bytes
+		}
+	}
+	return identities, settings, nil
+}
 
 // schemaLock is the number of the advisory lock: "kontor" as bytes.
 const schemaLock = 0x6b6f6e746f72

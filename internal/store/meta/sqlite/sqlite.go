@@ -39,6 +39,11 @@ type Config struct {
 	// made if it is not there, readable by its owner only; its folder must
 	// exist. Files named Path-wal and Path-shm appear next to it. Required.
 	Path string
+	// Alone: nothing else writes to the file as long as it is open here, which the
+	// owner's lock on its folder makes sure of. Then what was read is remembered until
+	// this Store changes it, and what another process wrote all the same, such as the
+	// sqlite3 shell, is seen after a start for certain.
+	Alone bool
 }
 
 // Open opens the database, and creates or migrates its schema. A database of
@@ -47,14 +52,15 @@ func Open(ctx context.Context, cfg Config) (*sqlstore.Store, error) { return ope
 
 // open is Open with more pragmas for the writer.
 func open(ctx context.Context, cfg Config, pragmas ...string) (*sqlstore.Store, error) {
-	s, err := openFile(ctx, cfg.Path, pragmas)
+	s, err := openFile(ctx, cfg, pragmas)
 	if err != nil {
 		return nil, fmt.Errorf("opening the metadata database %q: %w", cfg.Path, err)
 	}
 	return s, nil
 }
 
-func openFile(ctx context.Context, path string, pragmas []string) (*sqlstore.Store, error) {
+func openFile(ctx context.Context, cfg Config, pragmas []string) (*sqlstore.Store, error) {
+	path := cfg.Path
 	if path == "" {
 		return nil, errors.New("no path given")
 	}
@@ -80,13 +86,13 @@ func openFile(ctx context.Context, path string, pragmas []string) (*sqlstore.Sto
 		return nil, errors.Join(err, write.Close())
 	}
 	return sqlstore.New(ctx, sqlstore.Config{
-		Write: write, Read: read, Dialect: dialect(), Writers: 1, Readers: max(8, 2*runtime.GOMAXPROCS(0)),
+		Write: write, Read: read, Dialect: dialect(), Alone: cfg.Alone, Writers: 1, Readers: max(8, 2*runtime.GOMAXPROCS(0)),
 	})
 }
 
 // writerPragmas make commits durable, and cut the log back after a large one.
 func writerPragmas() []string {
-	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-16384)"}
+	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-16384)", "wal_autocheckpoint(8000)"}
 }
 
 // pool returns connections to the file, which check foreign keys and wait up
@@ -129,6 +135,7 @@ func dialect() sqlstore.Dialect {
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn", "SAVEPOINT fn"},
 		Commit:        "COMMIT",
 		OneWriter:     true,
+		Look:          "SELECT 1 FROM token_keys LIMIT 1",
 		Now:           "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 		In: func(column string, n int) string {
 			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)

@@ -22,6 +22,17 @@ func TestStore(t *testing.T) {
 	metatest.Run(t, func(t *testing.T) meta.Store { return mustOpen(t, filepath.Join(t.TempDir(), "meta.db")) })
 }
 
+// A Store that is alone remembers what it read, and must promise the same.
+func TestStoreAlone(t *testing.T) {
+	metatest.Run(t, func(t *testing.T) meta.Store {
+		s, err := Open(context.Background(), Config{Path: filepath.Join(t.TempDir(), "meta.db"), Alone: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
 func TestReopen(t *testing.T) {
 	metatest.RunReopen(t, func(t *testing.T) func() meta.Store {
 		path := filepath.Join(t.TempDir(), "meta.db")

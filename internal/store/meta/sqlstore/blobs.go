@@ -30,9 +30,12 @@ func scanBlob(rows *sql.Rows) (meta.Blob, error) {
 
 // Blob implements meta.BlobReader.
 func (r reader) Blob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Blob, error) {
-	b, err := one(ctx, r.s, scanLinked, `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since
-		FROM blob_links l JOIN blobs b ON b.digest = l.digest
-		WHERE l.repository_id = $1 AND l.digest = $2 AND NOT l.hidden`, int64(repo), string(d))
+	key := rowKey{what: rowBlob, a: string(d), repo: repo}
+	b, err := remembered(r.transaction, areaBlobs, key, sizeOfBlob, func() (meta.Blob, error) {
+		return one(ctx, r.s, scanLinked, `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since
+			FROM blob_links l JOIN blobs b ON b.digest = l.digest
+			WHERE l.repository_id = $1 AND l.digest = $2 AND NOT l.hidden`, int64(repo), string(d))
+	})
 	return b, wrap(err, "reading blob %s of repository %d", d, repo)
 }
 

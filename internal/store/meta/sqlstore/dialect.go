@@ -32,8 +32,16 @@ type Dialect struct {
 	Commit string
 
 	// OneWriter says that no one else commits while a transaction is open
-	// that BeginWrite opened, so that it sees everything at any time.
+	// that BeginWrite opened, so that it sees everything at any time. Look is a
+	// statement that makes a transaction which BeginRead opened see this moment.
 	OneWriter bool
+	Look      string
+	// BeginStamped, where there may be other processes, does what the statements of
+	// BeginRead, BeginWrite or BeginAlone say, and returns the stamps that the database
+	// keeps, those of identities and settings. The transaction sees this moment.
+	BeginStamped func(ctx context.Context, driverConn any, begin []string) (identities, settings [16]byte, err error)
+	// IdentityStamp is a query for the first of them, as text or bytes, by itself.
+	IdentityStamp string
 
 	// Now is an expression: the database's clock, in microseconds since 1970, when
 	// the statement runs.

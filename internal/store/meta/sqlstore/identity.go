@@ -31,8 +31,10 @@ func (r identityReader) User(ctx context.Context, account ecr.AccountID, name st
 
 // UserByID implements meta.IdentityReader.
 func (r identityReader) UserByID(ctx context.Context, uniqueID string) (meta.User, error) {
-	u, err := one(ctx, r.s, scanUser, selectUser+`WHERE unique_id = $1`, uniqueID)
-	return u, wrap(err, "reading user %s", uniqueID)
+	u, err := remembered(r.transaction, areaIdentities, rowKey{what: rowUser, a: uniqueID}, sizeOfUser, func() (meta.User, error) {
+		return one(ctx, r.s, scanUser, selectUser+`WHERE unique_id = $1`, uniqueID)
+	})
+	return ownUser(u), wrap(err, "reading user %s", uniqueID)
 }
 
 // ListUsers implements meta.IdentityReader.
@@ -75,15 +77,19 @@ func (r identityReader) ListAccessKeys(ctx context.Context, userUniqueID string)
 
 // TokenKeys implements meta.IdentityReader.
 func (r identityReader) TokenKeys(ctx context.Context) ([]meta.TokenKey, error) {
-	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.TokenKey, error) {
-		var k meta.TokenKey
-		var created int64
-		var sealed []byte
-		err := rows.Scan(&k.ID, &sealed, &created)
-		k.CreatedAt, k.Sealed = fromMicros(created), nonEmpty(sealed)
-		return k, err
-	}, `SELECT id, sealed, created_at FROM token_keys ORDER BY created_at DESC, id DESC`)
-	return all, wrap(err, "listing token keys")
+	all, err := remembered(r.transaction, areaIdentities, rowKey{what: rowTokenKeys}, sizeOfKeys, func() ([]meta.TokenKey, error) {
+		return list(ctx, r.s, scanTokenKey, `SELECT id, sealed, created_at FROM token_keys ORDER BY created_at DESC, id DESC`)
+	})
+	return slices.Clone(all), wrap(err, "listing token keys")
+}
+
+func scanTokenKey(rows *sql.Rows) (meta.TokenKey, error) {
+	var k meta.TokenKey
+	var created int64
+	var sealed []byte
+	err := rows.Scan(&k.ID, &sealed, &created)
+	k.CreatedAt, k.Sealed = fromMicros(created), nonEmpty(sealed)
+	return k, err
 }
 
 // granted is what users and roles have in common, in the form of columns.

@@ -57,15 +57,20 @@ func (r reader) StatManifest(ctx context.Context, repo meta.RepositoryID, d ecr.
 
 // FindImage implements meta.ImageReader.
 func (r reader) FindImage(ctx context.Context, repo meta.RepositoryID, id ecr.ImageID) (m meta.Manifest, err error) {
-	if id.Tag == "" {
-		m, err = one(ctx, r.s, scanListed,
-			`SELECT `+manifestColumns+fromManifests+`WHERE m.repository_id = $1 AND m.digest = $2`, int64(repo), string(id.Digest))
-	} else {
-		m, err = one(ctx, r.s, scanListed,
+	key := rowKey{what: rowImageByDigest, a: string(id.Digest), repo: repo}
+	if id.Tag != "" {
+		key = rowKey{what: rowImageByTag, a: string(id.Tag), repo: repo}
+	}
+	m, err = remembered(r.transaction, areaImages, key, sizeOfImage, func() (meta.Manifest, error) {
+		if id.Tag == "" {
+			return one(ctx, r.s, scanListed,
+				`SELECT `+manifestColumns+fromManifests+`WHERE m.repository_id = $1 AND m.digest = $2`, int64(repo), string(id.Digest))
+		}
+		return one(ctx, r.s, scanListed,
 			`SELECT `+manifestColumns+` FROM tags t JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
 			LEFT JOIN image_states s ON s.repository_id = m.repository_id AND s.digest = m.digest
 			WHERE t.repository_id = $1 AND t.tag = $2`, int64(repo), string(id.Tag))
-	}
+	})
 	return m, wrap(err, "finding image %s of repository %d", id, repo)
 }
 

@@ -10,18 +10,24 @@ import (
 )
 
 // RegistrySettings implements meta.RegistryReader.
-func (r reader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.RegistrySettings, error) {
-	s, err := one(ctx, r.s, func(rows *sql.Rows) (s meta.RegistrySettings, err error) {
-		var settings string
-		if err := rows.Scan(&s.PolicyText, &settings); err != nil {
-			return s, err
+func (r registryReader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.RegistrySettings, error) {
+	key := rowKey{what: rowRegistry, a: string(in.Account), b: string(in.Region)}
+	s, err := remembered(r.transaction, areaSettings, key, sizeOfSettings, func() (meta.RegistrySettings, error) {
+		s, err := one(ctx, r.s, scanSettings, `SELECT policy, settings FROM registries WHERE account = $1 AND region = $2`, key.a, key.b)
+		if errors.Is(err, meta.ErrNotFound) {
+			return meta.RegistrySettings{}, nil
 		}
-		return s, fromJSON(settings, &s.Settings)
-	}, `SELECT policy, settings FROM registries WHERE account = $1 AND region = $2`, string(in.Account), string(in.Region))
-	if errors.Is(err, meta.ErrNotFound) {
-		return meta.RegistrySettings{}, nil
+		return s, err
+	})
+	return ownSettings(s), wrap(err, "reading the settings of %s", in)
+}
+
+func scanSettings(rows *sql.Rows) (s meta.RegistrySettings, err error) {
+	var settings string
+	if err := rows.Scan(&s.PolicyText, &settings); err != nil {
+		return s, err
 	}
-	return s, wrap(err, "reading the settings of %s", in)
+	return s, fromJSON(settings, &s.Settings)
 }
 
 // PutRegistrySettings implements meta.RegistryWriter.

@@ -29,9 +29,11 @@ func scanRepository(rows *sql.Rows) (meta.Repository, error) {
 
 // Repository implements meta.RepositoryReader.
 func (r reader) Repository(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) (meta.Repository, error) {
-	repo, err := one(ctx, r.s, scanRepository, selectRepository+`WHERE account = $1 AND region = $2 AND name = $3`,
-		string(in.Account), string(in.Region), string(name))
-	return repo, wrap(err, "reading repository %s of %s", name, in)
+	key := rowKey{what: rowRepository, a: string(in.Account), b: string(in.Region), c: string(name)}
+	repo, err := remembered(r.transaction, areaSettings, key, sizeOfRepository, func() (meta.Repository, error) {
+		return one(ctx, r.s, scanRepository, selectRepository+`WHERE account = $1 AND region = $2 AND name = $3`, key.a, key.b, key.c)
+	})
+	return ownRepository(repo), wrap(err, "reading repository %s of %s", name, in)
 }
 
 // ListRepositories implements meta.RepositoryReader.

@@ -34,8 +34,10 @@ func (r identityReader) Role(ctx context.Context, account ecr.AccountID, name st
 
 // RoleByID implements meta.IdentityReader.
 func (r identityReader) RoleByID(ctx context.Context, uniqueID string) (meta.Role, error) {
-	role, err := one(ctx, r.s, scanRole, selectRole+`WHERE unique_id = $1`, uniqueID)
-	return role, wrap(err, "reading role %s", uniqueID)
+	role, err := remembered(r.transaction, areaIdentities, rowKey{what: rowRole, a: uniqueID}, sizeOfRole, func() (meta.Role, error) {
+		return one(ctx, r.s, scanRole, selectRole+`WHERE unique_id = $1`, uniqueID)
+	})
+	return ownRole(role), wrap(err, "reading role %s", uniqueID)
 }
 
 // ListRoles implements meta.IdentityReader.

@@ -20,6 +20,16 @@ type session struct {
 	expires time.Time // when it is to be replaced by another; zero for never
 	used    time.Time // when it was last given back. Guarded by pool.mu
 
+	// stamps are those of what a transaction that reads sees, unless they are not
+	// known. kept: the transaction is left open for the next reader.
+	stamps stamps
+	kept   bool
+	// write: it is a session that writes. touched are the areas that its transaction may
+	// have changed, as bits; changes are the store's where it is the only one that writes.
+	write   bool
+	touched uint8
+	changes *changes
+
 	// failed is the first error that spoiled the transaction, scope how much
 	// of it. Until the spoiled part is rolled back, every further statement
 	// answers with it: what a callback makes of the error does not matter.
@@ -97,6 +107,39 @@ func (s *session) closed() bool {
 	return gone
 }
 
+// touch notes what a statement may change.
+func (s *session) touch(text string) {
+	if s.write {
+		s.touched |= touches(text)
+	}
+}
+
+// stamp is that of what the transaction sees of an area; zero where it is not known.
+func (s *session) stamp(a area) stamp {
+	switch {
+	case s.failed != nil:
+		return stamp{}
+	case s.touched&(1<<a) != 0:
+		return stamp{}
+	case s.changes != nil:
+		return s.changes.now()[a]
+	}
+	return s.stamps[a]
+}
+
+// begin opens a transaction with the statements of begin. Where the database keeps
+// stamps it sees this moment, and has them.
+func (s *session) begin(ctx context.Context, begin []string) error {
+	s.stamps, s.touched = stamps{}, 0
+	if s.d.BeginStamped == nil {
+		return s.run(ctx, begin...)
+	}
+	return s.raw(ctx, func(c any) (err error) {
+		s.stamps[areaIdentities], s.stamps[areaSettings], err = s.d.BeginStamped(ctx, c, begin)
+		return err
+	})
+}
+
 // run executes statements without parameters, one after another.
 func (s *session) run(ctx context.Context, texts ...string) error {
 	for _, text := range texts {
@@ -107,11 +150,23 @@ func (s *session) run(ctx context.Context, texts ...string) error {
 	return nil
 }
 
+// raw calls fn with the driver's connection.
+func (s *session) raw(ctx context.Context, fn func(driverConn any) error) error {
+	if s.failed != nil {
+		return s.failed
+	}
+	if err := s.conn.Raw(fn); err != nil {
+		return s.fail(ctx, err)
+	}
+	return nil
+}
+
 // exec executes a statement and returns how many rows it changed.
 func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {
 	if s.failed != nil {
 		return 0, s.failed
 	}
+	s.touch(text)
 	var res sql.Result
 	var err error
 	if s.stmts == nil {
@@ -137,6 +192,7 @@ func (s *session) query(ctx context.Context, scan func(*sql.Rows) error, text st
 	if s.failed != nil {
 		return s.failed
 	}
+	s.touch(text)
 	var rows *sql.Rows
 	if s.stmts == nil {
 		rows, err = s.conn.QueryContext(ctx, text, args...)
@@ -160,7 +216,7 @@ func (s *session) query(ctx context.Context, scan func(*sql.Rows) error, text st
 	return nil
 }
 
-// queryRow scans the first row into dest and reports whether there was one.
+// queryRow scans the first row into dest, unless that is nil, and reports whether there was one.
 func (s *session) queryRow(ctx context.Context, dest []any, text string, args ...any) (bool, error) {
 	found := false
 	err := s.query(ctx, func(rows *sql.Rows) error {
@@ -168,6 +224,9 @@ func (s *session) queryRow(ctx context.Context, dest []any, text string, args ..
 			return nil
 		}
 		found = true
+		if dest == nil {
+			return nil
+		}
 		return rows.Scan(dest...)
 	}, text, args...)
 	return found, err

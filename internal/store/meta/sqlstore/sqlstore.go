@@ -29,6 +29,9 @@ type Config struct {
 	// Write serves Updates and migrations, Read serves Views.
 	Write, Read *sql.DB
 	Dialect     Dialect
+	// Alone, of a Dialect with OneWriter: no other Store or process changes the
+	// database, so that this one knows when what it has read is no longer so.
+	Alone bool
 	// Writers is how many transactions of Updates may run at once, at least 1.
 	// Readers is how many Views may.
 	Writers, Readers int
@@ -43,6 +46,8 @@ type Store struct {
 	queue   queue
 	writers sync.WaitGroup
 	views   pool
+	rows    rowTable
+	changes *changes // nil where other processes commit, too
 
 	closing  sync.Once
 	closeErr error
@@ -57,7 +62,11 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		d: cfg.Dialect, q: makeQueries(&cfg.Dialect), write: cfg.Write, read: cfg.Read,
 	}
 	s.queue.some.L = &s.queue.mu
-	s.views = pool{db: s.read, d: &s.d, places: make(chan struct{}, max(1, cfg.Readers))}
+	if cfg.Alone {
+		s.changes = &changes{}
+	}
+	s.rows.Max = rowBytes
+	s.views = pool{db: s.read, d: &s.d, changes: s.changes, places: make(chan struct{}, max(1, cfg.Readers))}
 	if err := migrate(ctx, s.write, &s.d); err != nil {
 		return nil, errors.Join(err, s.closePools())
 	}

@@ -10,8 +10,9 @@ import (
 
 // transaction is a session with an open transaction.
 type transaction struct {
-	s *session // nil when the transaction is over
-	q *queries
+	s    *session // nil when the transaction is over
+	q    *queries
+	rows *rowTable
 }
 
 // reader is meta.Reader, txn is meta.Tx.
@@ -22,11 +23,12 @@ type txn struct {
 	ctx context.Context // for the callback
 }
 
-// The identities and what is kept next to the content have their own types.
+// What registries have next to their repositories, the identities, and what is kept next
+// to the content have their own types.
 type (
-	identityReader  struct{ *transaction }
 	registryReader  struct{ *transaction }
 	registryTx      struct{ registryReader }
+	identityReader  struct{ *transaction }
 	identityTx      struct{ identityReader }
 	retentionReader struct{ *transaction }
 	retentionTx     struct{ retentionReader }
@@ -38,7 +40,7 @@ var (
 )
 
 // Registries implements meta.Reader.
-func (r reader) Registries() meta.TemplateReader { return registryReader(r) }
+func (r reader) Registries() meta.RegistryReader { return registryReader(r) }
 
 // Identities implements meta.Reader.
 func (r reader) Identities() meta.IdentityReader { return identityReader(r) }

@@ -171,9 +171,10 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 		if w.s, err = newSession(ctx, w.store.write, &w.store.d); err != nil {
 			return calls, never, fmt.Errorf("connecting to the database: %w", err)
 		}
+		w.s.write, w.s.changes = true, w.store.changes
 	}
-	if err := w.s.run(ctx, begin...); err != nil {
-		return calls, w.abandon(ctx), fmt.Errorf("beginning a transaction: %w", err)
+	if w.store.changes != nil {
+		defer w.store.views.hold(ctx)()
 	}
 	join := func() bool {
 		if !grow || len(calls) >= maxGroup {
@@ -187,11 +188,14 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 	}
 	if !w.store.d.OneWriter {
 		// What a caller was told to be done before it called must be seen. The
-		// transaction sees what was committed up to its first statement, so
-		// no one may join later.
+		// transaction sees what was committed when it begins, so no one may join
+		// later.
 		for join() {
 		}
 		grow = false
+	}
+	if err := w.s.begin(ctx, begin); err != nil {
+		return calls, w.abandon(ctx), fmt.Errorf("beginning a transaction: %w", err)
 	}
 	kept := calls[:0:0]
 	clean := true // nothing happened since the savepoint
@@ -229,6 +233,11 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 			clean = false
 		}
 	}
+	if c := w.store.changes; c != nil {
+		touched := w.s.touched
+		c.begin(touched)
+		defer c.end(touched)
+	}
 	if err := w.s.end(ctx, w.store.d.Commit); err != nil {
 		if w.s.scope == ScopeConnection {
 			w.drop()
@@ -249,7 +258,7 @@ func (s *Store) runCall(ctx context.Context, sess *session, c *call) {
 		inner, cancel = context.WithDeadline(inner, deadline)
 		defer cancel()
 	}
-	c.turn <- &txn{reader{&transaction{sess, &s.q}}, inner}
+	c.turn <- &txn{reader{&transaction{sess, &s.q, &s.rows}}, inner}
 	c.err = <-c.ran
 	c.gone = errors.Is(c.err, errPanicked)
 	if c.err == nil && sess.failed != nil {

@@ -28,7 +28,7 @@ func (s *Store) Snapshot(ctx context.Context) (meta.Reader, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := reader{&transaction{sess, &s.q}}
+	r := reader{&transaction{sess, &s.q, &s.rows}}
 	return r, func() {
 		r.s = nil
 		s.views.end(ctx, sess)
@@ -41,13 +41,24 @@ type pool struct {
 	d      *Dialect
 	places chan struct{} // one for each session in use
 
-	mu     sync.Mutex
-	idle   []*session // guarded by mu; the last used is last
-	closed bool       // guarded by mu
+	// changes are the store's, where no other process commits; nil otherwise.
+	changes *changes
+
+	mu      sync.Mutex
+	idle    []*session // guarded by mu; the last used is last
+	writing int        // guarded by mu; transactions that write
+	closed  bool       // guarded by mu
 }
 
 // begin returns a session with a transaction that sees one moment.
-func (p *pool) begin(ctx context.Context) (*session, error) {
+func (p *pool) begin(ctx context.Context) (*session, error) { return p.open(ctx, p.look) }
+
+// open returns a session with which first has succeeded, or one with a transaction that
+// sees this moment.
+func (p *pool) open(ctx context.Context, first func(ctx context.Context, s *session) error) (*session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case p.places <- struct{}{}:
 	case <-ctx.Done():
@@ -63,7 +74,11 @@ func (p *pool) begin(ctx context.Context) (*session, error) {
 			<-p.places
 			return nil, err
 		}
-		if err = s.run(ctx, p.d.BeginRead...); err == nil {
+		if s.kept {
+			s.kept = false
+			return s, nil
+		}
+		if err = first(ctx, s); err == nil {
 			return s, nil
 		}
 		lost := s.scope == ScopeConnection
@@ -75,6 +90,22 @@ func (p *pool) begin(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("beginning a transaction: %w", err)
 		}
 	}
+}
+
+// look opens a transaction of s that sees this moment, with its stamps.
+func (p *pool) look(ctx context.Context, s *session) error {
+	if p.changes == nil {
+		return s.begin(ctx, p.d.BeginRead)
+	}
+	before := p.changes.now()
+	if err := s.begin(ctx, p.d.BeginRead); err != nil {
+		return err
+	}
+	if _, err := s.queryRow(ctx, nil, p.d.Look); err != nil {
+		return err
+	}
+	s.stamps = before.same(p.changes.now())
+	return nil
 }
 
 func (p *pool) pop() (*session, error) {
@@ -94,15 +125,73 @@ func (p *pool) pop() (*session, error) {
 
 // end ends the transaction of s and keeps s for the next.
 func (p *pool) end(ctx context.Context, s *session) {
+	if p.leave(s) {
+		<-p.places
+		return
+	}
 	// Nothing was written, so there is nothing to lose but the connection.
 	if s.scope == ScopeConnection || s.end(context.WithoutCancel(ctx), "ROLLBACK") != nil {
 		s.discard()
-	} else {
+		<-p.places
+		return
+	}
+	p.giveBack(s)
+}
+
+// giveBack keeps s, which has no transaction, for the next.
+func (p *pool) giveBack(s *session) {
+	for _, old := range p.keep(s, time.Now()) {
+		old.discard()
+	}
+	<-p.places
+}
+
+// leave leaves the transaction of s open for the next reader, where no one has written
+// since it was opened, nor writes now, and reports whether it did: the moment that it
+// sees is still the present.
+func (p *pool) leave(s *session) bool {
+	if p.changes == nil || s.failed != nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.writing > 0 || p.closed || s.stamps != p.changes.now() {
+		return false
+	}
+	s.kept = true
+	p.idle = append(p.idle, s)
+	return true
+}
+
+// hold is called before a transaction that writes begins. It ends those transactions
+// that were left open, or the database could never begin its log anew, and leaves none
+// open until done is called.
+func (p *pool) hold(ctx context.Context) (done func()) {
+	p.mu.Lock()
+	p.writing++
+	var open []*session
+	p.idle = slices.DeleteFunc(p.idle, func(s *session) bool {
+		if s.kept {
+			open = append(open, s)
+		}
+		return s.kept
+	})
+	p.mu.Unlock()
+	for _, s := range open {
+		s.kept = false
+		if s.end(context.WithoutCancel(ctx), "ROLLBACK") != nil {
+			s.discard()
+			continue
+		}
 		for _, old := range p.keep(s, time.Now()) {
 			old.discard()
 		}
 	}
-	<-p.places
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.writing--
+	}
 }
 
 // keep keeps s for the next View, and returns the sessions that are kept no longer.
