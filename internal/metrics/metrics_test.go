@@ -36,7 +36,7 @@ func observed() *metrics.Metrics {
 	m.Connection(-1)
 	m.Request(server.Observation{
 		Registry: ecr.RegistryID{Account: "111111111111", Region: "us-east-1"}, Operation: "oci PUT manifest", Status: 429,
-		Took: 20 * time.Millisecond, BytesIn: 7, BytesOut: 9, Limit: "principal-rate",
+		Took: 20 * time.Millisecond, BytesIn: 7, BytesOut: 9, Limit: "principal-rate", Credential: "machine token", Refused: true,
 	})
 	m.Job("upload expiry", jobs.Removed{Count: 3}, nil)
 	m.Job("upload expiry", jobs.Removed{Count: 1}, errors.New("no disk"))
@@ -57,6 +57,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_received_bytes_total{operation="oci PUT manifest"} 7`,
 		`kontor_sent_bytes_total{operation="oci PUT manifest"} 9`,
 		`kontor_refused_total{limit="principal-rate"} 1`,
+		`kontor_machine_requests_total{accepted="false",credential="machine token"} 1`,
 		"kontor_connections 1",
 		`kontor_jobs_total{job="upload expiry"} 2`,
 		`kontor_job_failures_total{job="upload expiry"} 1`,
