@@ -65,10 +65,12 @@ func (s *Service) CheckSecret(ctx context.Context, keyID, secret, token string) 
 
 // OpenConsole begins a session of p, or with link makes a one-time link to one, and
 // returns the secret for the browser. The session ends with p's access key.
-// UnrecognizedClient when p has no access key. It asks for no permission and records
+// UnrecognizedClient when p has no access key, or came with a machine token. It asks for no permission and records
 // nothing: package iam does.
 func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool) (secret string, session meta.ConsoleSession, err error) {
-	if p.UniqueID == "" || p.KeyID == "" {
+	// What limits p must be in the row: a machine token, or a session without its token,
+	// would become one without limits.
+	if p.UniqueID == "" || p.KeyID == "" || p.Token != nil || p.Session != nil && p.Session.Token == nil {
 		return "", session, errInvalidToken()
 	}
 	now := s.cfg.Now().UTC().Truncate(time.Second)

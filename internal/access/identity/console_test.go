@@ -125,8 +125,13 @@ func TestConsoleSession(t *testing.T) {
 	if _, err := b.TakeLink(ctx, link); !errors.Is(err, identity.ErrNoConsoleSession) {
 		t.Errorf("link of a key that is off: %v", err)
 	}
-	if _, _, err := b.OpenConsole(ctx, access.Principal{System: "job"}, false); ecr.CodeOf(err) != ecr.CodeUnrecognizedClient {
-		t.Errorf("a job: %v", err)
+	machine, limited := p, p
+	machine.Token = &access.MachineToken{}
+	limited.Session = &access.Session{}
+	for name, p := range map[string]access.Principal{"a job": {System: "job"}, "a machine token": machine, "a session without its token": limited} {
+		if _, _, err := b.OpenConsole(ctx, p, false); ecr.CodeOf(err) != ecr.CodeUnrecognizedClient {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
