@@ -80,7 +80,9 @@ var rooms = map[string]int{
 	"internal/remote":              29,
 	"internal/retention":           30,
 	"internal/registry":            31,
+	"internal/templates":           32,
 	"internal/unconfigured":        32,
+	"internal/inspect":             32,
 	"internal/jobs":                35,
 	"internal/testkit":             36,
 	"internal/testkit/push":        37,
@@ -107,6 +109,7 @@ var rooms = map[string]int{
 	"internal/deploy/run":  45,
 
 	"internal/front/adminapi": 50,
+	"internal/front/console":  50,
 	"internal/front/ecrapi":   50,
 	"internal/front/iamapi":   50,
 	"internal/front/ociapi":   50,
@@ -131,15 +134,16 @@ var rooms = map[string]int{
 	"internal/cli":              75,
 	"internal/cli/clitest":      76,
 
-	"cmd/kontor":    80,
-	"bench/deploy":  80,
-	"bench/promote": 80,
-	"release":       80,
-	"test/all":      80,
-	"test/docs":     80,
-	"test/dockerd":  79,
-	"test/crash":    80,
-	"test/load":     80,
+	"cmd/kontor":     80,
+	"bench/deploy":   80,
+	"bench/promote":  80,
+	"bench/registry": 80,
+	"release":        80,
+	"test/all":       80,
+	"test/docs":      80,
+	"test/dockerd":   79,
+	"test/crash":     80,
+	"test/load":      80,
 }
 
 // confined are imports that only some rooms may have; "" represents every
@@ -153,7 +157,7 @@ var confined = []struct {
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
 		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",
-		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load",
+		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load", "bench/registry",
 		"internal/store/blob/s3",
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "cmd/kontor"}},

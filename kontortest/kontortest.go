@@ -42,6 +42,10 @@ type Options struct {
 	Region  string // default "us-east-1"
 	// Compat is "ecr" (the default: what works here works on ECR) or "oci".
 	Compat string
+	// MachineCredentials accepts machine tokens of users, and tokens of identity
+	// providers, as docker passwords, also with Compat "ecr". With "oci" they are
+	// accepted anyway.
+	MachineCredentials bool
 	// Dir keeps the data across several Starts; default a folder that goes
 	// with the test.
 	Dir string
@@ -101,9 +105,13 @@ func start(t testing.TB, o Options) (*Registry, error) {
 		o.Log = io.Discard
 	}
 	r := &Registry{Account: string(id.Account), Region: string(id.Region), clock: retention.NewTestClock(time.Now)}
+	machines := ""
+	if o.MachineCredentials {
+		machines = server.On
+	}
 	r.server, err = host.Start(ctx, host.Config{
 		Folder: o.Dir, Host: "127.0.0.1", Registries: []datadir.Registry{{Account: id.Account, Region: id.Region}},
-		Server: server.Config{Compat: registry.Compat(o.Compat), TestClock: r.clock, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
+		Server: server.Config{Compat: registry.Compat(o.Compat), MachineCredentials: machines, TestClock: r.clock, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
 	})
 	if err != nil {
 		return nil, err

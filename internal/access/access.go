@@ -35,6 +35,8 @@ type Principal struct {
 	Boundary *Document
 	// Session is set when the caller uses temporary credentials.
 	Session *Session
+	// Token is set when the caller sent a machine token of the user.
+	Token *MachineToken
 	// Tags of the user or role, and over them those of the session
 	// (aws:PrincipalTag).
 	Tags map[string]string
@@ -42,6 +44,14 @@ type Principal struct {
 	Request RequestInfo
 	// System is the reason a job of the server itself acts; empty for people.
 	System string
+}
+
+// MachineToken is a password of a user for machines.
+type MachineToken struct {
+	ID, Name string
+	// Scope limits what the caller may do, whatever the policies of both sides
+	// grant; nil for no limit.
+	Scope *Document
 }
 
 // Document is a policy's text and what it is called in decisions.
@@ -76,6 +86,7 @@ type RequestInfo struct {
 	Source    netip.Addr // aws:SourceIp; invalid when it is not known
 	TLS       bool       // aws:SecureTransport
 	UserAgent string     // aws:UserAgent
+	Via       string     // "console" for a request of the console, for the audit log; "" for those of APIs
 	At        time.Time  // aws:CurrentTime and aws:EpochTime, authentication time
 	// Organizations are those of accounts, for aws:PrincipalOrgID and
 	// aws:ResourceOrgID; nil when the server was told of none.

@@ -161,6 +161,7 @@ to its own ECR-compatible registry.`,
 	root.AddCommand(
 		upCommand(env),
 		serveCommand(env),
+		consoleCommand(env),
 		logincmd.Env(env),
 		logincmd.Login(env),
 		logincmd.CredentialProvider(env),

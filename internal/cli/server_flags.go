@@ -28,10 +28,12 @@ import (
 const (
 	envListen  = "KONTOR_LISTEN"
 	envCompat  = "KONTOR_COMPAT"
+	envMachine = "KONTOR_MACHINE_CREDENTIALS"
 	envLog     = "KONTOR_LOG"
 	envLimits  = "KONTOR_LIMITS"
 	envTLSCert = "KONTOR_TLS_CERT"
 	envTLSKey  = "KONTOR_TLS_KEY"
+	envConsole = "KONTOR_CONSOLE"
 )
 
 // serverConfig fills in c as the flags say.
@@ -59,12 +61,20 @@ func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
 	if c.Audit, err = auditMode(e, o.audit); err != nil {
 		return err
 	}
+	if c.Server.NoConsole, err = host.ParseConsole(e.Setting(o.console, envConsole, "")); err != nil {
+		return command.Usagef("--console %v", err)
+	}
 	if err := collection(e, &c.Server, o.collection); err != nil {
 		return err
 	}
 	c.Server.Compat = registry.Compat(e.Setting(o.compat, envCompat, string(registry.CompatECR)))
 	if c.Server.Compat != registry.CompatECR && c.Server.Compat != registry.CompatOCI {
 		return command.Usagef("--compat %s: want ecr or oci", c.Server.Compat)
+	}
+	switch c.Server.MachineCredentials = e.Setting(o.machines, envMachine, ""); c.Server.MachineCredentials {
+	case "", server.On, server.Off:
+	default:
+		return command.Usagef("--machine-credentials %s: want on or off", c.Server.MachineCredentials)
 	}
 	if c.Folder, err = e.DataDir(o.data); err != nil {
 		return err

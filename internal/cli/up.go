@@ -14,12 +14,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/host/up"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/server"
 )
 
 // upOptions are the flags of `kontor up`.
 type upOptions struct {
 	command.FileOptions
 	data, listen, account, region, compat string
+	machines                              string
 	registryGiven                         bool // --account or --region was
 	logFile                               string
 	insecureHTTP                          bool
@@ -30,7 +32,7 @@ type upOptions struct {
 	tlsCert, tlsKey                       string
 	collection                            collectionFlags
 	identities                            string
-	metricsListen, uploadAge              string
+	metricsListen, uploadAge, console     string
 }
 
 func upCommand(e *command.Env) *cobra.Command {
@@ -67,6 +69,7 @@ them.`,
 	f.StringVar(&o.account, "account", string(ecr.LocalRegistry().Account), "use account `ID` for the registry, unless the file has registries")
 	f.StringVar(&o.region, "region", string(ecr.LocalRegistry().Region), "use region `NAME` for the registry, unless the file has registries")
 	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("follow `WHAT` where the two differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
+	f.StringVar(&o.machines, "machine-credentials", "", fmt.Sprintf("accept machine tokens of users, and tokens of identity providers, as docker passwords: on or off (default on with --compat oci, off with --compat ecr; env %s)", envMachine))
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP to other machines, which sends passwords unencrypted (default false)")
 	f.StringArrayVar(&o.externalURLs, "external-url", nil, fmt.Sprintf("use `URL` as the address at which clients reach the registry, or NAME=URL for the registry NAME of the file; without NAME the other registries follow its port; may be given several times (default the host that a request was sent to; env %s, separated by commas)", envExternalURL))
@@ -79,7 +82,10 @@ them.`,
 	f.StringVar(&o.identities, "identities", "", fmt.Sprintf("create the users, roles and policies that `FILE` declares (YAML or JSON; default none; env %s)", envIdentities))
 	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve metrics for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
 	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
+	f.StringVar(&o.console, "console", "", fmt.Sprintf("serve the web console at /console/; `SWITCH` is on or off (default on; env %s)", envConsole))
 	o.collection.flags(cmd)
+	command.CompleteWords(cmd, "machine-credentials", server.On, server.Off)
+	command.CompleteWords(cmd, "console", "on", "off")
 	command.CompleteWords(cmd, "compat", string(registry.CompatECR), string(registry.CompatOCI))
 	return cmd
 }
@@ -125,7 +131,7 @@ func runUp(ctx context.Context, e *command.Env, o upOptions) (err error) {
 	}
 	defer command.Closing(&err, u.Close)
 	e.Notices(u.Notices)
-	ready := render.Ready{TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(command.EnvData) == ""}
+	ready := render.Ready{NoConsole: c.Host.Server.NoConsole, TLS: c.Host.TLS.On(), Authority: u.Authority(), DataDir: c.Host.Folder, Source: source, Default: o.data == "" && e.Getenv(command.EnvData) == ""}
 	for i, r := range u.Registries {
 		ready.Registries = append(ready.Registries, render.ReadyRegistry{
 			Name: r.Name, ID: r.ID(), Host: r.Host, External: r.External, Repositories: u.Deployed[i].Repositories, Plan: u.Deployed[i].Plan,

@@ -30,6 +30,7 @@ const (
 	CodeExclusionNotFound            Code = "ExclusionNotFoundException"
 	CodePullThroughCacheRuleNotFound Code = "PullThroughCacheRuleNotFoundException"
 	CodeTemplateNotFound             Code = "TemplateNotFoundException"
+	CodeTemplateAlreadyExists        Code = "TemplateAlreadyExistsException"
 	CodeSigningConfigurationNotFound Code = "SigningConfigurationNotFoundException"
 	CodeReplicationBackfillNotFound  Code = "ReplicationBackfillNotFoundException"
 	CodeImageNotFound                Code = "ImageNotFoundException"
@@ -81,6 +82,7 @@ func Codes() []Code {
 		CodeInvalidSignature, CodeIncompleteSignature, CodeExpiredToken, CodeUnavailable,
 		CodePreviewNotFound, CodePreviewInProgress, CodeStorageClassNotSupported, CodeScanNotFound,
 		CodeExclusionAlreadyExists, CodeExclusionNotFound, CodePullThroughCacheRuleNotFound, CodeTemplateNotFound,
+		CodeTemplateAlreadyExists,
 		CodeSigningConfigurationNotFound, CodeReplicationBackfillNotFound,
 	}
 }

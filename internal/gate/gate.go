@@ -145,7 +145,7 @@ func (c *Caller) ask(ctx context.Context, op Operation, fn func(ctx context.Cont
 // look lets fn read and ask in one snapshot.
 func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (q *Inquiry, err error) {
 	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		q = &Inquiry{c: c, op: op, r: r}
+		q = &Inquiry{c: c, op: op, r: sceneReader{r, r.Registries()}}
 		if err := fn(ctx, &View{r, q}); err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 		if err := fenced(ctx, tx); err != nil {
 			return err
 		}
-		q := &Inquiry{c: c, op: op, r: tx}
+		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
 		if err := fn(ctx, &Tx{tx, q}); err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func
 		c.visit.End() // as in Change
 	}
 	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		q := &Inquiry{c: c, op: op, r: tx}
+		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
 		s, there, err := q.scene(ctx, at)
 		if err == nil {
 			err = q.Would(s, op.Actions...)

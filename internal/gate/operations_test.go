@@ -12,10 +12,12 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/policy"
@@ -24,7 +26,7 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -37,7 +39,9 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"registry", reflect.TypeFor[*registry.Caller](), registry.Operations()},
 		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
+		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
+		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			declared := map[string]bool{}
@@ -73,6 +77,8 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
 	u := unconfigured.As(w.Gate, p)
+	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
+	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
 	id := ecr.ImageID{Tag: tag}
 	return map[string]func(context.Context) error{
@@ -132,6 +138,13 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := c.PutImage(ctx, to, registry.NewImage{Body: testkit.Index()})
 			return err
 		},
+		"Repositories": func(ctx context.Context) error {
+			_, _, err := look.Repositories(ctx, to.In, func(ecr.RepositoryName) bool { return true }, "", 10, 10)
+			return err
+		},
+		"Images":        func(ctx context.Context) error { _, err := look.Images(ctx, to, 10); return err },
+		"Tags":          func(ctx context.Context) error { _, _, err := look.Tags(ctx, to, meta.TagQuery{}, 10); return err },
+		"Sharing":       func(ctx context.Context) error { _, err := look.Sharing(ctx, to, []ecr.Digest{d}); return err },
 		"Manifest":      func(ctx context.Context) error { _, err := c.Manifest(ctx, to, id); return err },
 		"StatManifest":  func(ctx context.Context) error { _, err := c.StatManifest(ctx, to, id); return err },
 		"BatchGetImage": func(ctx context.Context) error { _, _, err := c.BatchGetImage(ctx, to, []ecr.ImageID{id}); return err },
@@ -204,19 +217,27 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"UpdatePullThroughCacheRule":    func(ctx context.Context) error { return u.UpdatePullThroughCacheRule(ctx, to.In, "quay") },
 		"DeletePullThroughCacheRule":    func(ctx context.Context) error { return u.DeletePullThroughCacheRule(ctx, to.In, "quay") },
 		"ValidatePullThroughCacheRule":  func(ctx context.Context) error { return u.ValidatePullThroughCacheRule(ctx, to.In, "quay") },
-		"DescribeCreationTemplates":     func(ctx context.Context) error { return u.DescribeCreationTemplates(ctx, to.In) },
-		"UpdateCreationTemplate":        func(ctx context.Context) error { return u.UpdateCreationTemplate(ctx, to.In, "team") },
-		"DeleteCreationTemplate":        func(ctx context.Context) error { return u.DeleteCreationTemplate(ctx, to.In, "team") },
-		"ClearReplication":              func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
-		"ImageReplicationStatus":        func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
-		"ListReplicationBackfills":      func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
-		"ReplicationBackfill":           func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
-		"StopReplicationBackfill":       func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
-		"SigningConfiguration":          func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
-		"ClearSigning":                  func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
-		"DeleteSigningConfiguration":    func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
-		"ImageSigningStatus":            func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
-		"CancelUpload":                  func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+		"CreateTemplate": func(ctx context.Context) error {
+			_, err := t.CreateTemplate(ctx, to.In, meta.TemplateSettings{Given: "team", AppliedFor: []ecr.CreationReason{ecr.CreateOnPush}})
+			return err
+		},
+		"ListTemplates": func(ctx context.Context) error { _, _, err := t.ListTemplates(ctx, to.In, "", 10); return err },
+		"Templates":     func(ctx context.Context) error { _, err := t.Templates(ctx, to.In, []string{"team"}); return err },
+		"UpdateTemplate": func(ctx context.Context) error {
+			_, err := t.UpdateTemplate(ctx, to.In, "team", templates.Changes{})
+			return err
+		},
+		"DeleteTemplate":             func(ctx context.Context) error { _, err := t.DeleteTemplate(ctx, to.In, "team"); return err },
+		"ClearReplication":           func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
+		"ImageReplicationStatus":     func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
+		"ListReplicationBackfills":   func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
+		"ReplicationBackfill":        func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
+		"StopReplicationBackfill":    func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
+		"SigningConfiguration":       func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
+		"ClearSigning":               func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
+		"DeleteSigningConfiguration": func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
+		"ImageSigningStatus":         func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
+		"CancelUpload":               func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
 	}
 }
 
@@ -251,14 +272,14 @@ func TestMissingRepository(t *testing.T) {
 	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	for name, call := range everything(f, testkit.Admin, testkit.At("missing")) {
 		switch name {
-		case "CreateRepository", "ListRepositories", "TaggedRepositories", "Scanning": // which tells what is missing
+		case "CreateRepository", "ListRepositories", "Repositories", "TaggedRepositories", "Scanning": // which tells what is missing
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
 		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"DescribePullThroughCacheRules", "UpdatePullThroughCacheRule", "DeletePullThroughCacheRule", "ValidatePullThroughCacheRule",
-			"DescribeCreationTemplates", "UpdateCreationTemplate", "DeleteCreationTemplate", "ClearReplication", "ListReplicationBackfills",
+			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",
 			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
 			continue // concern no repository
 		}

@@ -38,10 +38,13 @@ func (c *Caller) denied(op Operation, d *refusal) audit.Record {
 func (c *Caller) record(op Operation) audit.Record {
 	r := audit.Record{
 		Principal: c.p.String(), PrincipalID: c.p.UniqueID, AccessKey: c.p.KeyID,
-		RequestID: c.p.Request.ID, UserAgent: c.p.Request.UserAgent, Operation: op.Name,
+		RequestID: c.p.Request.ID, UserAgent: c.p.Request.UserAgent, Via: c.p.Request.Via, Operation: op.Name,
 	}
 	if a := c.p.Request.Source; a.IsValid() {
 		r.Source = a.String()
+	}
+	if t := c.p.Token; t != nil {
+		r.Token = t.Name
 	}
 	if s := c.p.Session; s != nil {
 		r.Session = &audit.Session{Role: s.RoleARN, IssuedAt: s.IssuedAt, MFA: s.MFA, SourceIdentity: s.SourceIdentity}

@@ -23,10 +23,11 @@ import (
 // changes.
 var reads = []string{
 	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "StartScan", "RegistryPolicy",
-	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage", "ListImages", "DescribeImages",
+	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage",
+	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "ListJobs", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
-	"ListPullTimeExclusions", "DescribePullThroughCacheRules", "DescribeCreationTemplates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
+	"ListPullTimeExclusions", "DescribePullThroughCacheRules", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
 }
 
 // recorded is w with an audit log in dir, each record in its own file.
@@ -117,6 +118,12 @@ func permissions(op gate.Operation) []string {
 	var list []string
 	for _, a := range op.Actions {
 		list = append(list, string(a))
+	}
+	switch op.Name { // what they tell besides
+	case "Repositories":
+		list = append(list, "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases")
+	case "Images":
+		list = append(list, "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases")
 	}
 	if op.Name == "MountBlob" {
 		list = append(list, "ecr:GetDownloadUrlForLayer") // where it mounts from

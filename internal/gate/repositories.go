@@ -22,9 +22,9 @@ type Scene struct {
 }
 
 // sceneReader reads scenes.
-type sceneReader interface {
-	meta.RegistryReader
+type sceneReader struct {
 	meta.RepositoryReader
+	registries meta.RegistryReader
 }
 
 // resource is the ARN that is acted on, "*" for none.
@@ -84,14 +84,14 @@ func (q *Inquiry) settings(ctx context.Context, in ecr.RegistryID) (meta.Registr
 	if q.c.p.System != "" {
 		return meta.RegistrySettings{}, nil
 	}
-	return q.r.RegistrySettings(ctx, in)
+	return q.r.registries.RegistrySettings(ctx, in)
 }
 
 // EnterRegistry asks for the operation where no repository is named.
 func (q *Inquiry) EnterRegistry(ctx context.Context, in ecr.RegistryID) (s Scene, err error) {
 	s.At.In = in
 	// Read for the server's own jobs, too: this is what the operation is about.
-	if s.Settings, err = q.r.RegistrySettings(ctx, in); err != nil {
+	if s.Settings, err = q.r.registries.RegistrySettings(ctx, in); err != nil {
 		return Scene{}, err
 	}
 	return s, q.May(s, q.op.Actions...)
@@ -135,6 +135,33 @@ func (q *Inquiry) EnterName(ctx context.Context, at ecr.Repo) (Scene, error) {
 		err = q.May(s, q.op.Actions...)
 	}
 	return s, err
+}
+
+// EnterOrDraft is Enter for an operation that makes the repository where it is not
+// there. draft returns the row as it would be, or meta.ErrNotFound where it cannot be
+// made, which is told as RepositoryNotFound. Of a draft, the caller is asked for the
+// actions of also, too, which do not go on record when they are allowed.
+func (q *Inquiry) EnterOrDraft(ctx context.Context, at ecr.Repo, draft func(ctx context.Context) (meta.Repository, error), also ...access.Action) (s Scene, drafted bool, err error) {
+	s, there, err := q.scene(ctx, at)
+	if err == nil && !there {
+		var row meta.Repository
+		switch row, err = draft(ctx); {
+		case err == nil:
+			s.Row, drafted = row, true
+		case errors.Is(err, meta.ErrNotFound):
+			err = nil
+		}
+	}
+	if err == nil {
+		err = q.May(s, q.op.Actions...)
+	}
+	if err == nil && drafted {
+		err = q.Would(s, also...)
+	}
+	if err == nil && !there && !drafted {
+		err = ecr.RepositoryNotFound(at.In, at.Name)
+	}
+	return s, drafted, err
 }
 
 func (q *Inquiry) scene(ctx context.Context, at ecr.Repo) (s Scene, there bool, err error) {

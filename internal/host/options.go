@@ -51,3 +51,15 @@ func ParseUploadAge(s string) (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// ParseConsole reads on, which is the default, or off, and reports whether the web
+// console is off.
+func ParseConsole(text string) (off bool, err error) {
+	switch text {
+	case "", "on":
+		return false, nil
+	case "off":
+		return true, nil
+	}
+	return false, fmt.Errorf("%q: want on or off", text)
+}

@@ -28,6 +28,7 @@ type Metrics struct {
 	duration    *prometheus.HistogramVec
 	in, out     *prometheus.CounterVec
 	refused     *prometheus.CounterVec
+	machines    *prometheus.CounterVec
 	connections prometheus.Gauge
 	database    *prometheus.HistogramVec
 	jobs        *prometheus.CounterVec
@@ -54,6 +55,7 @@ func New() *Metrics {
 		in:          counter("kontor_received_bytes_total", "Bytes of request bodies.", "operation"),
 		out:         counter("kontor_sent_bytes_total", "Bytes of response bodies.", "operation"),
 		refused:     counter("kontor_refused_total", "Requests refused by a limit, by its name.", "limit"),
+		machines:    counter("kontor_machine_requests_total", "Requests with a machine token or a token of an identity provider as docker password.", "credential", "accepted"),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_connections", Help: "Connections open."}),
 		database:    histogram("kontor_database_seconds", "Time of transactions of the database, reads (view) and writes (update).", "kind"),
 		jobs:        counter("kontor_jobs_total", "Times that a job ran.", "job"),
@@ -66,7 +68,7 @@ func New() *Metrics {
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
-	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.connections, m.database, build,
+	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
 		m.jobs, m.failures, m.removed, m.uploads, m.pulls,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -81,6 +83,9 @@ func (m *Metrics) Request(o server.Observation) {
 	m.duration.WithLabelValues(o.Operation).Observe(o.Took.Seconds())
 	m.in.WithLabelValues(o.Operation).Add(float64(o.BytesIn))
 	m.out.WithLabelValues(o.Operation).Add(float64(o.BytesOut))
+	if o.Credential != "" {
+		m.machines.WithLabelValues(o.Credential, strconv.FormatBool(!o.Refused)).Inc()
+	}
 	if o.Limit != "" {
 		m.refused.WithLabelValues(o.Limit).Inc()
 	}

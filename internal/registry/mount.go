@@ -28,7 +28,7 @@ func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest)
 		mounted bool
 		b       meta.Blob
 	)
-	err := c.gate.ChangeRepository(ctx, opMountBlob, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+	err := c.r.pushTo(ctx, c.gate, opMountBlob, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		mounted = false
 		source, err := tx.EnterFor(ctx, from, mountSource)
 		if code := ecr.CodeOf(err); code == ecr.CodeAccessDenied || code == ecr.CodeRepositoryNotFound {
@@ -51,7 +51,7 @@ func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest)
 			if err != nil || !used || at.In != from.In {
 				return err
 			}
-			s, err := tx.RegistrySettings(ctx, at.In)
+			s, err := tx.Registries().RegistrySettings(ctx, at.In)
 			if err != nil || accountSetting(s, SettingBlobMounting) != "ENABLED" {
 				return err
 			}
@@ -76,7 +76,7 @@ func (c *Caller) FindBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (from 
 	for {
 		more := false
 		err := c.gate.Read(ctx, opFindBlob, func(ctx context.Context, v *gate.View) error {
-			here, err := v.Enter(ctx, at)
+			here, _, err := v.EnterOrDraft(ctx, at, c.r.pushDraft(v.Registries(), at), pushActions...)
 			if err != nil {
 				return err
 			}

@@ -39,7 +39,7 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 	}
 	row := newRow(m, digest, n.Body)
 	row.Sparse = c.r.cfg.Compat == CompatOCI
-	err = c.gate.ChangeRepository(ctx, opPutImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+	err = c.r.pushTo(ctx, c.gate, opPutImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		row.Repository = repo.ID
 		row.Image.PushedAt = c.r.cfg.Now()
 		created, err := insertImage(ctx, tx, at, m, row)

@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/memo"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // Compat says whose behaviour counts where the OCI specification and Amazon
@@ -38,6 +39,9 @@ type Config struct {
 	Retention *retention.Service
 	// Tokens issues docker tokens.
 	Tokens TokenIssuer
+	// Roles finds the roles that repository creation templates name. Without it
+	// there are none.
+	Roles RoleFinder
 	// Now is the image clock: push times, ages, lifecycle. Required.
 	Now func() time.Time
 	// Compat defaults to CompatECR.
@@ -69,6 +73,14 @@ type Config struct {
 type TokenIssuer interface {
 	// IssueToken returns a docker password for p in region and its expiry.
 	IssueToken(ctx context.Context, p access.Principal, region ecr.Region) (password string, expires time.Time, err error)
+}
+
+// RoleFinder finds roles that this server acts as.
+type RoleFinder interface {
+	// ServiceRole returns a session of the role for a service of AWS, such as
+	// "ecr.amazonaws.com". ok is false when the role does not exist, or its trust
+	// policy does not let the service assume it.
+	ServiceRole(ctx context.Context, r meta.IdentityReader, roleARN, service string, in ecr.RegistryID) (p access.Principal, ok bool, err error)
 }
 
 // Registry serves any number of registries (accounts and regions) from one

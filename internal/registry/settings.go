@@ -32,7 +32,7 @@ func updateRegistry(ctx context.Context, c *gate.Caller, op gate.Operation, in e
 		if err := fn(tx, &s.Settings); err != nil {
 			return err
 		}
-		return tx.PutRegistrySettings(ctx, in, s.Settings)
+		return tx.Registries().PutRegistrySettings(ctx, in, s.Settings)
 	})
 }
 
@@ -81,7 +81,7 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 		if locked := tx.Would(s, opSetRegistryPolicy.Actions...); locked != nil {
 			return lockedOut(locked, "")
 		}
-		return tx.PutRegistrySettings(ctx, in, s.Settings)
+		return tx.Registries().PutRegistrySettings(ctx, in, s.Settings)
 	})
 }
 

@@ -30,21 +30,29 @@ func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, e
 	u := meta.Upload{ID: newUploadID(), Key: blob.NewKey(), CreatedAt: now, UpdatedAt: now}
 	if c.r.cfg.OneProcess {
 		err := c.gate.AskForNow(ctx, opStartUpload, func(ctx context.Context, v *gate.View) error {
-			s, err := v.Enter(ctx, at)
+			s, drafted, err := v.EnterOrDraft(ctx, at, c.r.pushDraft(v.Registries(), at), pushActions...)
+			if err == nil && drafted {
+				err = errDrafted
+			}
 			u.Repository, u.Owner = s.Row.ID, v.Principal().Owner()
 			return err
 		})
 		if err == nil {
 			c.r.begun.add(u)
 		}
-		return u.ID, err
+		if !errors.Is(err, errDrafted) {
+			return u.ID, err
+		}
 	}
-	err := c.gate.ChangeRepository(ctx, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+	err := c.r.pushTo(ctx, c.gate, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		u.Repository, u.Owner = repo.ID, tx.Principal().Owner()
 		return tx.InsertUpload(ctx, u)
 	})
 	return u.ID, err
 }
+
+// errDrafted: the upload is to create its repository, which takes a transaction.
+var errDrafted = errors.New("the repository is not there yet")
 
 // newUploadID makes a random UUID (RFC 9562, version 4).
 func newUploadID() meta.UploadID {

@@ -24,6 +24,7 @@ type Ready struct {
 	Authority string
 	// Registries are served now, each on its own port. Never empty.
 	Registries []ReadyRegistry
+	NoConsole  bool // the web console is off
 }
 
 // ReadyRegistry is one registry of Ready.
@@ -146,13 +147,17 @@ Log in with each tool itself:
   podman    kontor login{data}{target} --print-password | podman login --tls-verify=false -u AWS --password-stdin {host}
   skopeo    kontor login{data}{target} --print-password | skopeo login --tls-verify=false -u AWS --password-stdin {host}
 
-{desktop}AWS CLI and SDKs:
+{desktop}{console}AWS CLI and SDKs:
   eval "$(kontor env{data}{target})"
   aws --endpoint-url "$AWS_ENDPOINT_URL" ecr describe-repositories
 
 Press Ctrl-C to stop. The data stays.`
+	console := ""
+	if !r.NoConsole {
+		console = "Look at it in a browser:\n  kontor console" + data + target + "\n\n"
+	}
 	lines = strings.NewReplacer(append(insecure, "{ca}", quoteShell(authority), "{data}", data, "{target}", target, "{image}", image,
-		"{host}", first.Host, "{repo}", repo, "{desktop}", dockerDesktop(first, repo, secure))...).Replace(lines)
+		"{host}", first.Host, "{repo}", repo, "{console}", console, "{desktop}", dockerDesktop(first, repo, secure))...).Replace(lines)
 	return strings.Split(lines, "\n")
 }
 

@@ -71,7 +71,7 @@ func (c *Caller) changeExclusions(ctx context.Context, op gate.Operation, in ecr
 		}
 		settings[settingExclusions] = string(text)
 		s.Settings.Settings = settings
-		return tx.PutRegistrySettings(ctx, in, s.Settings)
+		return tx.Registries().PutRegistrySettings(ctx, in, s.Settings)
 	})
 }
 

@@ -19,15 +19,24 @@ var opSetLifecyclePolicy = gate.Op("SetLifecyclePolicy", "ecr:PutLifecyclePolicy
 // SetLifecyclePolicy sets the lifecycle policy and returns it as stored.
 // Errors: RepositoryNotFound, InvalidParameter.
 func (c *Caller) SetLifecyclePolicy(ctx context.Context, at ecr.Repo, text string) (string, error) {
-	p, err := c.s.cfg.Dialect.Parse([]byte(text))
+	stored, err := c.s.CheckLifecyclePolicy(text)
 	if err != nil {
-		return "", invalidLifecyclePolicy(err)
+		return "", err
 	}
-	stored := p.String()
 	return stored, c.gate.ChangeRepository(ctx, opSetLifecyclePolicy, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		repo.LifecycleText = stored
 		return tx.UpdateRepository(ctx, repo)
 	})
+}
+
+// CheckLifecyclePolicy returns a policy's text as SetLifecyclePolicy stores it.
+// Errors: InvalidParameter.
+func (s *Service) CheckLifecyclePolicy(text string) (string, error) {
+	p, err := s.cfg.Dialect.Parse([]byte(text))
+	if err != nil {
+		return "", invalidLifecyclePolicy(err)
+	}
+	return p.String(), nil
 }
 
 // invalidLifecyclePolicy says what ECR says.

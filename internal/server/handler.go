@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
+	"github.com/kontor-registry/kontor/internal/front/console"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
@@ -64,12 +65,14 @@ type request struct {
 	binding   Binding
 	operation string
 	principal access.Principal
-	limit     string // by which it was refused, "" for none
-	https     bool   // as the client sent it
-	proxied   bool   // the connection is a trusted proxy's
-	known     bool   // the host that it was sent to, or the port, says which registry it is for
-	memory    memory
-	shares    []func() // to give back what the request has of its owner's
+	// credential is the kind of a machine's, "" for others.
+	credential string
+	limit      string // by which it was refused, "" for none
+	https      bool   // as the client sent it
+	proxied    bool   // the connection is a trusted proxy's
+	known      bool   // the host that it was sent to, or the port, says which registry it is for
+	memory     memory
+	shares     []func() // to give back what the request has of its owner's
 	// refuse answers with an error, in the protocol of the request.
 	refuse func(error)
 }
@@ -96,6 +99,10 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	case path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")
+	case s.isConsole(r):
+		s.serveConsole(w, r, req)
+	case s.wantsPage(r):
+		http.Redirect(w, r, console.Root, http.StatusFound)
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		s.serveOCI(w, r, req)
 	case path == "/" && strings.HasPrefix(r.Header.Get(awsjson.TargetHeader), admin.TargetPrefix+"."):
@@ -119,6 +126,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 // stranger.
 func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, req *request) {
 	req.operation = "layer-download"
+	w.Header().Set("Content-Security-Policy", sandbox)
 	ok, leave := s.admit(w, r, req)
 	defer leave()
 	if !ok {
@@ -146,6 +154,7 @@ func (req *request) refusePlain(w http.ResponseWriter, err error) {
 // serveOCI serves the docker endpoint.
 func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) {
 	req.operation = "oci"
+	w.Header().Set("Content-Security-Policy", sandbox)
 	req.refuse = func(err error) { s.oci.WriteError(w, r, err, req.id) }
 	ok, leave := s.admit(w, r, req)
 	defer leave()
@@ -161,6 +170,7 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	if !s.admitLogin(w, r, req) {
 		return
 	}
+	defer s.noteToken(r, req) // when the visit has ended, as it writes
 	visit := s.gate.Visit()
 	defer visit.End()
 	region := req.binding.Registry.Region
@@ -169,7 +179,7 @@ func (s *Server) serveOCI(w http.ResponseWriter, r *http.Request, req *request) 
 	if !reads {
 		tokens = tokens.Stamped(s.cfg.Meta)
 	}
-	p, err := authn.VerifyBasic(r, tokens, region)
+	p, err := authn.VerifyBasic(r, tokens, s.machines(r, req, tokens), region)
 	if err != nil || !reads {
 		visit.End() // a client may take long to send a body
 	}

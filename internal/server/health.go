@@ -25,7 +25,7 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, req *request
 	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
 	defer cancel()
 	err := s.gate.System("readiness").Read(ctx, gate.Op("Ready"), func(ctx context.Context, v *gate.View) error {
-		_, err := v.RegistrySettings(ctx, req.binding.Registry)
+		_, err := v.Registries().RegistrySettings(ctx, req.binding.Registry)
 		return err
 	})
 	if err != nil {

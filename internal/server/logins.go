@@ -167,13 +167,18 @@ type attempts struct {
 // failedLogin counts a login that failed, and puts it on record. Requests
 // without any credentials are none: clients begin that way.
 func (s *Server) failedLogin(r *http.Request, req *request, err error) {
+	s.failedAs(r, req, login(r), claimedKey(r), err)
+}
+
+// failedAs is failedLogin under a name, with the access key that was claimed.
+func (s *Server) failedAs(r *http.Request, req *request, name, key string, err error) {
 	switch ecr.CodeOf(err) {
 	case ecr.CodeUnrecognizedClient, ecr.CodeInvalidSignature, ecr.CodeExpiredToken, ecr.CodeAccessDenied:
 	default:
 		return
 	}
 	now := s.cfg.AuthNow()
-	s.limits.logins.failed(login(r), now)
+	s.limits.logins.failed(name, now)
 	if s.cfg.Audit == nil {
 		return
 	}
@@ -183,7 +188,7 @@ func (s *Server) failedLogin(r *http.Request, req *request, err error) {
 	}
 	info := s.info(r, req)
 	record := audit.Record{
-		RequestID: req.id, AccessKey: claimedKey(r), UserAgent: info.UserAgent, Operation: "Login", Action: "kontor:Login",
+		RequestID: req.id, AccessKey: key, UserAgent: info.UserAgent, Operation: "Login", Action: "kontor:Login",
 		Resource: "*", Decision: audit.Denied, Reason: reason(err), Suppressed: s.limits.attempts.left.Swap(0),
 	}
 	if info.Source.IsValid() {

@@ -41,6 +41,10 @@ type Observation struct {
 	// Limit is the limit by which the request was refused, as --limit names
 	// it; "" for none.
 	Limit string
+	// Credential is "machine token" or "web identity" where such a docker password was
+	// sent, "" for others. Refused says of it that it was.
+	Credential string
+	Refused    bool
 }
 
 func (s *Server) observe(r *http.Request, req *request, w *recorder, took time.Duration) {
@@ -50,6 +54,7 @@ func (s *Server) observe(r *http.Request, req *request, w *recorder, took time.D
 	o := Observation{
 		Registry: req.binding.Registry, Operation: operationName(r, req.operation), Status: w.status,
 		Took: took, BytesOut: w.bytes, Limit: req.limit,
+		Credential: req.credential, Refused: req.principal.ARN == "",
 	}
 	if b, ok := r.Body.(*guardedBody); ok {
 		o.BytesIn = b.read

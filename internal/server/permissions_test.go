@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
@@ -19,6 +20,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
@@ -33,13 +35,19 @@ type auditor struct {
 func newAuditor(t *testing.T) *auditor {
 	dir := t.TempDir()
 	a := &auditor{
-		world: start(t, t.TempDir(), audited(t, dir, audit.All, 0), func(c *server.Config) { c.TestClock = retention.NewTestClock(time.Now) }),
-		dir:   dir, declared: map[string][]string{},
+		world: start(t, t.TempDir(), audited(t, dir, audit.All, 0), func(c *server.Config) {
+			c.TestClock, c.MachineCredentials = retention.NewTestClock(time.Now), server.On
+		}),
+		dir: dir, declared: map[string][]string{},
 	}
-	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations()) {
+	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations()) {
 		for _, action := range op.Actions {
 			a.declared[op.Name] = append(a.declared[op.Name], string(action))
 		}
+	}
+	for _, action := range iam.TokenActions() {
+		_, name, _ := strings.Cut(string(action), ":")
+		a.declared[name] = []string{string(action)}
 	}
 	return a
 }
@@ -80,7 +88,7 @@ func (a *auditor) check(api, name string, got answer, also ...string) bool {
 }
 
 // notConfigured is the answer of operations that never succeed here.
-var notConfigured = regexp.MustCompile(`"__type":"(PullThroughCacheRule|Template|SigningConfiguration|ReplicationBackfill)NotFoundException"`)
+var notConfigured = regexp.MustCompile(`"__type":"(PullThroughCacheRule|SigningConfiguration|ReplicationBackfill)NotFoundException"`)
 
 // Whatever way a request comes in: each permission that it needed is on record.
 func TestEachPermissionIsOnRecord(t *testing.T) {
@@ -149,6 +157,9 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 				}
 			case "RegisterPullTimeUpdateExclusion":
 				edit["principalArn"] = "arn:aws:iam::000000000000:role/mirror"
+			case "UpdateRepositoryCreationTemplate", "DeleteRepositoryCreationTemplate":
+				edit["prefix"] = "of-" + strings.ToLower(name)
+				a.want(a.do(a.json(here, root, "CreateRepositoryCreationTemplate", text(edit))), 200)
 			case "DescribeRepositories":
 				edit["repositoryNames"] = []string{"app"}
 			}
@@ -168,6 +179,9 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 				if err := job.DeleteManifest(t.Context(), app, image); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if edit["tokenName"] = name; name == "DeleteUserToken" {
+				a.token(iam.NewMachineToken{User: pusher, Name: name})
 			}
 			text := text(edit)
 			r := a.request(here, "POST", "/", text, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", admin.TargetPrefix+"."+name)

@@ -31,18 +31,21 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
+	"github.com/kontor-registry/kontor/internal/front/console"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
 	"github.com/kontor-registry/kontor/internal/front/tagapi"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -55,6 +58,10 @@ type Config struct {
 	Bindings []Binding
 	// Compat defaults to registry.CompatECR.
 	Compat registry.Compat
+	// MachineCredentials, "on" or "off", says whether machine tokens of users and
+	// tokens of identity providers are docker passwords. Default "on" with
+	// registry.CompatOCI, and "off" with registry.CompatECR, as ECR knows neither.
+	MachineCredentials string
 	// ImageNow is the clock of push times and lifecycle, which tests may
 	// move; AuthNow the clock of signatures and tokens, which nobody moves.
 	ImageNow func() time.Time
@@ -84,6 +91,8 @@ type Config struct {
 	// Organizations says which organization accounts are in; nil for none, then
 	// policies on organizations match nobody.
 	Organizations access.Organizations
+	// NoConsole turns the web console off.
+	NoConsole bool
 	// TrustedProxies are those whose X-Forwarded-For, X-Forwarded-Host and
 	// X-Forwarded-Proto say who the client is and what it sent.
 	TrustedProxies []netip.Prefix
@@ -136,10 +145,17 @@ type Server struct {
 	sts       *stsapi.Handler
 	iam       *iamapi.Handler
 	tags      *tagapi.Handler
+	console   *console.Handler        // nil where it is off
 	iams      map[string]*iam.Service // by partition
 	limits    *limiter
 	stopping  atomic.Bool // since Run's context is done
 }
+
+// What Config.MachineCredentials is.
+const (
+	On  = "on"
+	Off = "off"
+)
 
 // DefaultRecycleTime is the default of Config.RecycleTime.
 const DefaultRecycleTime = 7 * 24 * time.Hour
@@ -182,6 +198,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.TestClock != nil {
 		cfg.ImageNow = cfg.TestClock.Now
 	}
+	if cfg.MachineCredentials == "" && cfg.Compat == registry.CompatOCI {
+		cfg.MachineCredentials = On
+	}
 	s := &Server{cfg: cfg, limits: newLimiter(cfg.Limits)}
 	if len(cfg.Bindings) == 0 {
 		return nil, errors.New("server: no registry to serve")
@@ -209,16 +228,17 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	began := time.Now() // monotonic, unlike the clocks
 	passed := func() time.Duration { return time.Since(began) }
+	dialect := lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI}
 	s.retention = retention.New(retention.Config{
 		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
 		DatabaseClock: !cfg.Meta.OneProcess(),
-		Dialect:       lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI},
+		Dialect:       dialect,
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
-		Compat:        cfg.Compat, BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
+		Compat:        cfg.Compat, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
@@ -235,13 +255,32 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.jobs.CheckInstallation(ctx); err != nil {
 		return nil, err
 	}
-	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Log: cfg.Log})
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Retention: s.retention,
+		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, IAM: s.IAM,
+		MachineTokens: cfg.MachineCredentials == On, Console: !cfg.NoConsole, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
+	if !cfg.NoConsole {
+		s.console = console.New(console.Config{
+			Gate: s.gate, Inspect: inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow}), Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
+			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, Dialect: dialect, Log: cfg.Log,
+		})
+	}
 	return s, nil
+}
+
+// serviceRoles finds roles in the partition of the registry that they are used in.
+type serviceRoles map[string]*iam.Service
+
+func (r serviceRoles) ServiceRole(ctx context.Context, in meta.IdentityReader, roleARN, service string, at ecr.RegistryID) (access.Principal, bool, error) {
+	identities := r[at.Region.Partition()]
+	if identities == nil {
+		return access.Principal{}, false, nil
+	}
+	return identities.ServiceRole(ctx, in, roleARN, service, at)
 }
 
 // replica is a name of this process: that of its machine and a random part.

@@ -4,8 +4,8 @@
 // configuration that says "none". What would configure such a feature is not here;
 // it is refused.
 //
-// The features are pull-through cache, repository creation templates, replication
-// and managed signing. One that gets built moves out.
+// The features are pull-through cache, replication and managed signing. One that gets
+// built moves out.
 //
 // Errors are *ecr.Error. The API names these codes; ECR's texts are not known.
 package unconfigured
@@ -31,7 +31,6 @@ func As(g *gate.Gate, p access.Principal) *Caller { return &Caller{g.As(p)} }
 func Operations() []gate.Operation {
 	return []gate.Operation{
 		opDescribePullThroughCacheRules, opUpdatePullThroughCacheRule, opDeletePullThroughCacheRule, opValidatePullThroughCacheRule,
-		opDescribeCreationTemplates, opUpdateCreationTemplate, opDeleteCreationTemplate,
 		opClearReplication, opImageReplicationStatus, opListReplicationBackfills, opReplicationBackfill, opStopReplicationBackfill,
 		opSigningConfiguration, opClearSigning, opDeleteSigningConfiguration, opImageSigningStatus,
 	}
@@ -101,32 +100,6 @@ var opValidatePullThroughCacheRule = gate.Op("ValidatePullThroughCacheRule", "ec
 // ValidatePullThroughCacheRule errors: PullThroughCacheRuleNotFound.
 func (c *Caller) ValidatePullThroughCacheRule(ctx context.Context, in ecr.RegistryID, prefix string) error {
 	return c.ask(ctx, opValidatePullThroughCacheRule, in, noRule(in, prefix))
-}
-
-func noTemplate(in ecr.RegistryID, prefix string) error {
-	return ecr.Errorf(ecr.CodeTemplateNotFound, "The repository creation template with prefix '%s' does not exist in the registry with id '%s'", prefix, in.Account)
-}
-
-var opDescribeCreationTemplates = gate.Op("DescribeCreationTemplates", "ecr:DescribeRepositoryCreationTemplates")
-
-// DescribeCreationTemplates finds none. The API has no error for prefixes without a
-// template.
-func (c *Caller) DescribeCreationTemplates(ctx context.Context, in ecr.RegistryID) error {
-	return c.ask(ctx, opDescribeCreationTemplates, in, nil)
-}
-
-var opUpdateCreationTemplate = gate.Op("UpdateCreationTemplate", "ecr:UpdateRepositoryCreationTemplate")
-
-// UpdateCreationTemplate errors: TemplateNotFound.
-func (c *Caller) UpdateCreationTemplate(ctx context.Context, in ecr.RegistryID, prefix string) error {
-	return c.ask(ctx, opUpdateCreationTemplate, in, noTemplate(in, prefix))
-}
-
-var opDeleteCreationTemplate = gate.Op("DeleteCreationTemplate", "ecr:DeleteRepositoryCreationTemplate")
-
-// DeleteCreationTemplate errors: TemplateNotFound.
-func (c *Caller) DeleteCreationTemplate(ctx context.Context, in ecr.RegistryID, prefix string) error {
-	return c.ask(ctx, opDeleteCreationTemplate, in, noTemplate(in, prefix))
 }
 
 var opClearReplication = gate.Op("ClearReplication", "ecr:PutReplicationConfiguration")

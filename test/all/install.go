@@ -34,6 +34,8 @@ var needs = []need{
 	{"postgresql", []string{"/usr/lib/postgresql/*/bin/postgres"}},
 	{"pgbouncer", []string{"/usr/sbin/pgbouncer"}},
 	{"nodejs npm", []string{"npm"}},
+	{"chromium", []string{"/usr/bin/chromium"}},
+	{"fonts-dejavu-core", []string{"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"}},
 	{"zsh", []string{"/usr/bin/zsh", "/bin/zsh"}},
 }
 

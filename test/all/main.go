@@ -58,6 +58,7 @@ func steps() []step {
 		{name: "promote", what: "promotion between Kontor and three other registries", run: (*runner).promotion},
 		{name: "ecosystem", what: "helm, ko and flux keep what they make; cosign and notation sign what is promoted", run: (*runner).ecosystem},
 		{name: "s3", what: "the blob store on a server of the S3 protocol, and through faults", run: (*runner).s3},
+		{name: "console", what: "the web console in chromium: accessibility, keyboard, without scripts", run: (*runner).console},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
 		{name: "opentofu", what: "OpenTofu imports what was exported for it, and plans no change; only when asked for", run: (*runner).opentofu, asked: true},
@@ -217,7 +218,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/ecosystem", "test/opentofu", "test/opentofu/provider", "test/promote", "test/s3", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/console", "test/ecosystem", "test/opentofu", "test/opentofu/provider", "test/promote", "test/s3", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -309,6 +310,14 @@ func (r *runner) s3(ctx context.Context) error {
 	// down and has nothing to say about.
 	return errors.Join(r.goTest(ctx, "test/s3", env, "./..."),
 		r.goTest(ctx, "test/s3", env, "-race", "-run", "^(TestSuite|TestKilled|TestFaults)$/^(Concurrent|BusyRace|Cancelled|)$", "./..."))
+}
+
+// console needs axe-core, of the version in test/console/package-lock.json.
+func (r *runner) console(ctx context.Context) error {
+	if err := r.command(ctx, "test/console", "npm", "ci", "--no-audit", "--no-fund", "--silent"); err != nil {
+		return err
+	}
+	return r.goTest(ctx, "test/console", nil, "./...")
 }
 
 // load is the short form; `go run ./test/load -for 1h -kill-every 1m` the long.

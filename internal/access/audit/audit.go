@@ -64,11 +64,16 @@ type Record struct {
 	// that it used, which for a failed login is the one that was claimed.
 	PrincipalID string `json:"principal_id,omitempty"`
 	AccessKey   string `json:"access_key,omitempty"`
+	// Token is the name of the machine token that it sent, whose id is in
+	// AccessKey.
+	Token string `json:"token,omitempty"`
 	// Session has what temporary credentials add.
 	Session *Session `json:"session,omitempty"`
 	// Source is the address that the request came from.
 	Source    string `json:"source,omitempty"`
 	UserAgent string `json:"user_agent,omitempty"`
+	// Via is "console" for what was done in the web console; empty for the APIs.
+	Via string `json:"via,omitempty"`
 	// Operation is the server's name for what was asked, Action the IAM action
 	// that decided, Resource an ARN or "*".
 	Operation string   `json:"operation,omitempty"`

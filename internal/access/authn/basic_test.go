@@ -65,7 +65,7 @@ func TestBasic(t *testing.T) {
 			for _, h := range tt.headers(b.password(t)) {
 				r.Header.Add("Authorization", h)
 			}
-			p, err := authn.VerifyBasic(r, b.tokens(), region)
+			p, err := authn.VerifyBasic(r, b.tokens(), nil, region)
 			if missing := len(r.Header["Authorization"]) == 0; errors.Is(err, authn.ErrNoCredentials) != missing {
 				t.Errorf("err = %v", err)
 			}
@@ -88,17 +88,17 @@ func TestBasicEnds(t *testing.T) {
 	b := newBench(t)
 	r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
 	r.SetBasicAuth("AWS", b.password(t))
-	if _, err := authn.VerifyBasic(r, b.tokens(), region); err != nil {
+	if _, err := authn.VerifyBasic(r, b.tokens(), nil, region); err != nil {
 		t.Fatal(err)
 	}
-	_, err := authn.VerifyBasic(r, b.tokens(), "eu-west-1")
+	_, err := authn.VerifyBasic(r, b.tokens(), nil, "eu-west-1")
 	wantError(t, err, ecr.CodeAccessDenied, "issued for the region 'us-east-1'; this endpoint serves 'eu-west-1'")
 	b.now = b.now.Add(12 * time.Hour)
-	_, err = authn.VerifyBasic(r, b.tokens(), region)
+	_, err = authn.VerifyBasic(r, b.tokens(), nil, region)
 	wantError(t, err, ecr.CodeExpiredToken, expired)
 	b.now = b.now.Add(-time.Hour)
 	b.deactivate(t)
-	_, err = authn.VerifyBasic(r, b.tokens(), region)
+	_, err = authn.VerifyBasic(r, b.tokens(), nil, region)
 	wantError(t, err, ecr.CodeUnrecognizedClient, "The security token included in the request is invalid.")
 }
 
@@ -111,7 +111,7 @@ func FuzzVerifyBasic(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
 		r.Header.Set("Authorization", header)
-		p, err := authn.VerifyBasic(r, b.tokens(), region)
+		p, err := authn.VerifyBasic(r, b.tokens(), nil, region)
 		if err != nil && ecr.CodeOf(err) != ecr.CodeUnrecognizedClient {
 			t.Errorf("VerifyBasic(%q) = %v", header, err)
 		}

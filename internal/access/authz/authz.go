@@ -82,6 +82,9 @@ func Decide(r Request) Decision {
 	}
 	d := policy.Evaluate(r.question())
 	if d.Outcome == policy.Allowed {
+		if message, outside := outsideScope(r); outside {
+			return Decision{Message: message}
+		}
 		return Decision{Allowed: true, By: by(d)}
 	}
 	answer := Decision{By: d.Deny.String(), DependsOn: d.DependsOn, Message: denial(r, d)}
@@ -92,6 +95,25 @@ func Decide(r Request) Decision {
 		}
 	}
 	return answer
+}
+
+// outsideScope reports whether the caller's machine token does not reach as far as r,
+// and what it is told then. Unlike a session policy, the scope of a token limits also
+// what a repository policy grants to the user itself.
+func outsideScope(r Request) (message string, outside bool) {
+	t := r.Principal.Token
+	if t == nil || t.Scope == nil {
+		return "", false
+	}
+	q := r.question()
+	// As if the caller's own account had all there is: then the scope alone decides.
+	q.Owner, q.ResourceBased, q.Boundary, q.Session = string(r.Principal.Account), nil, policy.Named{}, nil
+	q.Identity = identityPolicies(nil, []access.Document{*t.Scope})
+	if policy.Evaluate(q).Outcome == policy.Allowed {
+		return "", false
+	}
+	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s because the scope of the token %s does not allow the %s action",
+		r.Principal.ARN, r.Action, r.Resource, t.Name, r.Action), true
 }
 
 // question is r as package policy understands it.

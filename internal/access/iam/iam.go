@@ -73,7 +73,10 @@ var words = gate.Words{
 }
 
 // Service is IAM and STS. It is safe for concurrent use.
-type Service struct{ cfg Config }
+type Service struct {
+	cfg    Config
+	logins logins
+}
 
 // New returns a Service.
 func New(cfg Config) *Service {

@@ -1,6 +1,7 @@
 package iam_test
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -26,7 +27,8 @@ var askNothing = []string{
 func TestEveryOperationIsTried(t *testing.T) {
 	tried := slices.Clone(askNothing)
 	for _, call := range everything() {
-		tried = append(tried, call.method)
+		method, _, _ := strings.Cut(call.method, ".")
+		tried = append(tried, method)
 	}
 	caller := reflect.TypeFor[*iam.Caller]()
 	for i := range caller.NumMethod() {
@@ -44,16 +46,27 @@ func TestEveryOperationIsTried(t *testing.T) {
 // isRead reports whether an action changes nothing.
 func isRead(action string) bool {
 	for _, prefix := range []string{"Get", "List", "Simulate"} {
-		if strings.HasPrefix(action, prefix) {
+		if strings.HasPrefix(bare(action), prefix) {
 			return true
 		}
 	}
 	return false
 }
 
+// bare is an action without the service.
+func bare(action string) string { return action[strings.IndexByte(action, ':')+1:] }
+
+// full is an action with its service, which is IAM unless it says another.
+func full(action string) string {
+	if strings.Contains(action, ":") {
+		return action
+	}
+	return "iam:" + action
+}
+
 func prefixed(prefix string, actions []string) (list []string) {
 	for _, a := range actions {
-		list = append(list, prefix+a)
+		list = append(list, prefix+full(a))
 	}
 	return list
 }
@@ -68,7 +81,7 @@ func TestPermissionsAreOnRecord(t *testing.T) {
 				if err := call.do(t.Context(), w.As(w.admin)); err != nil {
 					t.Fatalf("%s: %v", call.method, err)
 				}
-				want := prefixed("iam:", call.actions)
+				want := prefixed("", call.actions)
 				if mode == audit.Changes && isRead(call.actions[0]) {
 					want = nil
 				}
@@ -77,7 +90,7 @@ func TestPermissionsAreOnRecord(t *testing.T) {
 					t.Errorf("%s on record (-want +got):\n%s", call.method, d)
 				}
 				for _, r := range got {
-					if r.Operation != call.actions[0] || r.Principal != w.admin.ARN || r.RequestID != "request-1" || r.Resource == "" ||
+					if r.Operation != bare(call.actions[0]) || r.Principal != w.admin.ARN || r.RequestID != "request-1" || r.Resource == "" ||
 						r.Statement != "AdministratorAccess, statement 1" {
 						t.Errorf("%s: %+v", call.method, r)
 					}
@@ -95,10 +108,10 @@ func TestStrangersAreDenied(t *testing.T) {
 	denied := func(c call) string {
 		t.Helper()
 		err := c.do(t.Context(), w.As(w.nobody))
-		wantCode(t, err, ecr.CodeAccessDenied, "User: "+w.nobody.ARN+" is not authorized to perform: iam:"+c.actions[0]+" on resource: ",
-			" because no identity-based policy allows the iam:"+c.actions[0]+" action")
+		wantCode(t, err, ecr.CodeAccessDenied, "User: "+w.nobody.ARN+" is not authorized to perform: "+full(c.actions[0])+" on resource: ",
+			" because no identity-based policy allows the "+full(c.actions[0])+" action")
 		got := w.records()
-		if d := cmp.Diff(prefixed("!iam:", c.actions[:1]), actions(got)); d != "" || got[0].Operation != c.actions[0] || got[0].Principal != w.nobody.ARN || got[0].Reason == "" {
+		if d := cmp.Diff(prefixed("!", c.actions[:1]), actions(got)); d != "" || got[0].Operation != bare(c.actions[0]) || got[0].Principal != w.nobody.ARN || got[0].Reason == "" {
 			t.Errorf("%s on record (-want +got):\n%s%+v", c.method, d, got)
 		}
 		return err.Error()
@@ -303,4 +316,47 @@ func TestSessionsOfUsersCallNoIAM(t *testing.T) {
 	if got := w.records(); len(got) > 0 {
 		t.Errorf("on record: %+v", got)
 	}
+}
+
+func TestMachineTokensAreChecked(t *testing.T) {
+	w := open(t, audit.Changes)
+	w.user("ann")
+	c := w.System(home, "tests").Tokens()
+	const allowed = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`
+	for _, tt := range []struct {
+		name string
+		n    iam.NewMachineToken
+		code ecr.Code
+		text string
+	}{
+		{"no name", iam.NewMachineToken{User: "ann"}, ecr.CodeValidation, "'tokenName'"},
+		{"a name of other characters", iam.NewMachineToken{User: "ann", Name: "a b"}, ecr.CodeValidation, "tokenName"},
+		{"a long name", iam.NewMachineToken{User: "ann", Name: strings.Repeat("x", 65)}, ecr.CodeValidation, "less than or equal to 64"},
+		{"no such user", iam.NewMachineToken{User: "bob", Name: "x"}, iam.CodeNoSuchEntity, "bob"},
+		{"expired already", iam.NewMachineToken{User: "ann", Name: "x", Expires: w.now}, ecr.CodeValidation, "'expiresAt'"},
+		{"not a pattern", iam.NewMachineToken{User: "ann", Name: "x", Pull: []string{"Team/*"}}, ecr.CodeValidation, "'pull'"},
+		{"a pattern that ends the ARN", iam.NewMachineToken{User: "ann", Name: "x", Push: []string{`a","*`}}, ecr.CodeValidation, "'push'"},
+		{"a policy and patterns", iam.NewMachineToken{User: "ann", Name: "x", Pull: []string{"*"}, Policy: allowed}, ecr.CodeValidation, "either a policy or patterns"},
+		{"no policy", iam.NewMachineToken{User: "ann", Name: "x", Policy: "{}"}, iam.CodeMalformedPolicyDocument, ""},
+		{"a policy for resources", iam.NewMachineToken{User: "ann", Name: "x", Policy: strings.Replace(allowed, `"Action"`, `"Principal":"*","Action"`, 1)}, iam.CodeMalformedPolicyDocument, ""},
+		{"a long policy", iam.NewMachineToken{User: "ann", Name: "x", Policy: allowed + strings.Repeat(" ", 10240)}, ecr.CodeValidation, "10240"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := c.Create(t.Context(), tt.n)
+			wantCode(t, err, tt.code, tt.text)
+		})
+	}
+	for i := range 100 {
+		if _, _, err := c.Create(t.Context(), iam.NewMachineToken{User: "ann", Name: fmt.Sprint("token", i)}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			_, _, err := c.Create(t.Context(), iam.NewMachineToken{User: "ann", Name: "TOKEN0"})
+			wantCode(t, err, iam.CodeEntityAlreadyExists, "User ann has a token with the name TOKEN0 already.")
+		}
+	}
+	_, _, err := c.Create(t.Context(), iam.NewMachineToken{User: "ann", Name: "more"})
+	wantCode(t, err, iam.CodeLimitExceeded, "TokensPerUser: 100")
+	_, err = c.Delete(t.Context(), "ann", "more")
+	wantCode(t, err, iam.CodeNoSuchEntity, "User ann has no token with the name more.")
 }

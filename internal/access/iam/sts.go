@@ -362,3 +362,20 @@ func (c *Caller) DecodeAuthorizationMessage(message string) error {
 	}
 	return ecr.Errorf(CodeInvalidAuthorizationMessage, "%s", what)
 }
+
+// ServiceRole returns a session of a role for a service of AWS that acts in the
+// registry at, such as "ecr.amazonaws.com". ok is false when there is no such role in
+// the registry's account, or it does not let the service assume it.
+func (s *Service) ServiceRole(ctx context.Context, r meta.IdentityReader, roleARN, service string, at ecr.RegistryID) (p access.Principal, ok bool, err error) {
+	role, err := s.roleOf(ctx, r, roleARN)
+	if err != nil || role.UniqueID == "" || role.Account != at.Account {
+		return p, false, err
+	}
+	q := authz.Question(authz.Request{Action: "sts:AssumeRole", Resource: roleARN, Owner: role.Account, Region: at.Region, ResourceTags: role.Tags})
+	q.Principal = policy.Caller{Type: policy.Service, ARN: service}
+	if d := trusts(q, role, ""); !d.Allowed {
+		return p, false, nil
+	}
+	p, err = s.cfg.Identity.RolePrincipal(ctx, r, role, "ecr")
+	return p, err == nil, err
+}

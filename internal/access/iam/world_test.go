@@ -216,6 +216,15 @@ func everything() []call {
 			_, _, err := c.AccountDetails(ctx, []iam.DetailKind{iam.DetailUsers}, page)
 			return err
 		}},
+		{"Tokens.Create", []string{"kontor:CreateUserToken"}, func(ctx context.Context, c *iam.Caller) error {
+			_, _, err := c.Tokens().Create(ctx, iam.NewMachineToken{User: thing, Name: "flux"})
+			return err
+		}},
+		{"Tokens.List", []string{"kontor:ListUserTokens"}, func(ctx context.Context, c *iam.Caller) error { _, err := c.Tokens().List(ctx, thing); return err }},
+		{"Tokens.Delete", []string{"kontor:DeleteUserToken"}, func(ctx context.Context, c *iam.Caller) error {
+			_, err := c.Tokens().Delete(ctx, thing, "flux")
+			return err
+		}},
 		{"CreateAccessKey", []string{"CreateAccessKey"}, func(ctx context.Context, c *iam.Caller) error {
 			_, k, _, err := c.CreateAccessKey(ctx, thing)
 			key = k.ID

@@ -192,23 +192,29 @@ const useStep = 15 * time.Minute
 // use in useStep at most, and nothing while the store cannot write: what the
 // key is good for does not depend on it.
 func (s *Service) Used(ctx context.Context, keyID, service string, region ecr.Region) {
+	s.once(keyID, func(now time.Time) error {
+		return s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
+			return tx.RecordKeyUse(ctx, keyID, meta.KeyUse{At: now, Service: service, Region: string(region)})
+		})
+	})
+}
+
+// once stores a use of what has the id, unless one was stored within useStep.
+func (s *Service) once(id string, store func(now time.Time) error) {
 	now := s.cfg.Now().UTC().Truncate(time.Second)
 	s.mu.Lock()
-	due := now.Sub(s.used[keyID]) >= useStep
+	due := now.Sub(s.used[id]) >= useStep
 	if due {
-		s.used[keyID] = now
+		s.used[id] = now
 	}
 	s.mu.Unlock()
 	if !due {
 		return
 	}
-	err := s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
-		return tx.RecordKeyUse(ctx, keyID, meta.KeyUse{At: now, Service: service, Region: string(region)})
-	})
-	if err != nil { // the next request tries again
+	if err := store(now); err != nil { // the next request tries again
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.used, keyID)
+		delete(s.used, id)
 	}
 }
 

@@ -360,3 +360,14 @@ func (s *Service) UserPrincipal(ctx context.Context, r meta.IdentityReader, u me
 func (s *Service) RolePrincipal(ctx context.Context, r meta.IdentityReader, role meta.Role, session string) (access.Principal, error) {
 	return s.roleSession(ctx, r, sealed{Session: Session{UniqueID: role.UniqueID, Name: session}})
 }
+
+// WebSession is a session of a role, begun at the time issued for the holder of a token
+// of an identity provider, as a caller without credentials of its own. meta.ErrNotFound
+// when the role is gone.
+func (s *Service) WebSession(ctx context.Context, r meta.IdentityReader, session Session, issued time.Time) (access.Principal, error) {
+	p, err := s.roleSession(ctx, r, sealed{Session: session})
+	if err == nil {
+		p.Session.IssuedAt = issued
+	}
+	return p, err
+}

@@ -219,7 +219,7 @@ type sides struct {
 }
 
 var (
-	everything = policy.Named{Name: "policies that were not seen", Policy: policy.Compile(policy.Document{
+	everything = policy.Named{Name: UnseenPolicies, Policy: policy.Compile(policy.Document{
 		Version:    policy.Version2012,
 		Statements: []policy.Statement{{Effect: policy.Allow, Action: []string{"*"}, Resource: []string{"*"}}},
 	})}
@@ -281,3 +281,7 @@ func evaluate(who *principal, r *repository, action policy.Action, s sides, expl
 	}
 	return policy.Evaluate(q)
 }
+
+// UnseenPolicies is the name, in answers, of the policies that were not seen, and that
+// may allow everything.
+const UnseenPolicies = "policies that were not seen"

@@ -36,7 +36,7 @@ about its policies.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: command.RunGroup,
 	}
-	cmd.AddCommand(checkCommand(e), whoCanCommand(e), matrixCommand(e), testCommand(e))
+	cmd.AddCommand(checkCommand(e), whoCanCommand(e), matrixCommand(e), testCommand(e), tokenCommand(e))
 	return cmd
 }
 

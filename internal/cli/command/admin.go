@@ -33,6 +33,8 @@ func (o *AdminOptions) Flags(e *Env, cmd *cobra.Command) {
 // AdminClient calls the admin API of one registry.
 type AdminClient struct {
 	*adminclient.Client
+	// Endpoint is the URL of the registry's API.
+	Endpoint string
 	// Host is what stands before the first slash of the registry's images.
 	Host string
 	// Registry is the local one; its zero value is the caller's at an endpoint.
@@ -134,7 +136,7 @@ func OpenAdmin(ctx context.Context, e *Env, o AdminOptions) (*AdminClient, error
 	if err != nil {
 		return nil, err
 	}
-	c.Host, c.Registry = conn.Host, conn.Registry
+	c.Endpoint, c.Host, c.Registry = conn.Endpoint, conn.Host, conn.Registry
 	c.Client = adminclient.New(adminclient.Config{
 		Endpoint: conn.Endpoint, Region: string(conn.Registry.Region), HTTPClient: conn.HTTPClient, Now: e.Now,
 		Credentials: credentials.NewStaticCredentialsProvider(conn.AccessKeyID, conn.SecretAccessKey, ""),
@@ -156,7 +158,7 @@ func adminAt(ctx context.Context, e *Env, o AdminOptions) (*AdminClient, error) 
 		Client: adminclient.New(adminclient.Config{
 			Endpoint: strings.TrimRight(o.Endpoint, "/"), Region: cfg.Region, Credentials: cfg.Credentials, HTTPClient: cfg.HTTPClient, Now: e.Now,
 		}),
-		Host: at.Host, Close: func() error { return nil },
+		Endpoint: o.Endpoint, Host: at.Host, Close: func() error { return nil },
 	}, nil
 }
 

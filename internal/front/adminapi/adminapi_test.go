@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jobs"
@@ -57,7 +58,11 @@ func newServer(t testing.TB) *server {
 		*p, _, err = users.Lookup(ctx, c.AccessKeyID)
 		fatal(err)
 	}
-	s.h = New(Config{Retention: stores.Retention, Jobs: stores.Jobs, Log: slog.New(slog.DiscardHandler)})
+	identities := iam.New(iam.Config{Gate: stores.Gate, Identity: users, Now: func() time.Time { return start }, Partition: "aws"})
+	s.h = New(Config{
+		Retention: stores.Retention, Jobs: stores.Jobs, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: true, Console: true,
+		Log: slog.New(slog.DiscardHandler),
+	})
 	stores.Repo("app", ecr.Mutable)
 	return s
 }
@@ -117,6 +122,10 @@ func TestErrors(t *testing.T) {
 		{"no collector", "ReportLeases", `{"ttlSeconds":3600}`, 400, "InvalidParameterException", "'collector'"},
 		{"time to live that overflows", "ReportLeases", `{"collector":"c","ttlSeconds":9223372036854775807}`, 400, "InvalidParameterException", "'ttlSeconds'"},
 		{"lease on nothing", "ReportLeases", `{"collector":"c","ttlSeconds":3600,"leases":[{"repositoryName":"app","user":"x"}]}`, 400, "InvalidParameterException", "imageDigest or imageTag"},
+		{"no token's name", "CreateUserToken", `{"userName":"pusher"}`, 400, "ValidationException", "'tokenName'"},
+		{"no such user of a token", "CreateUserToken", `{"userName":"none","tokenName":"x"}`, 400, "NoSuchEntity", "none cannot be found"},
+		{"no user to list", "ListUserTokens", `{}`, 400, "ValidationException", "'userName'"},
+		{"no such token", "DeleteUserToken", `{"userName":"pusher","tokenName":"x"}`, 400, "NoSuchEntity", "no token with the name x"},
 		{"nobody to forget", "ForgetLeases", `{"collector":"c"}`, 400, "InvalidParameterException", "'collector'"},
 	}
 	for _, tt := range tests {
@@ -143,14 +152,20 @@ func TestErrors(t *testing.T) {
 // does not have.
 func TestEveryOperationAsks(t *testing.T) {
 	s := newServer(t)
-	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[]}`
+	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[],"userName":"pusher","tokenName":"flux"}`
 	actions := map[string]bool{}
 	for _, op := range slices.Concat(retention.Operations(), jobs.Operations()) {
 		for _, a := range op.Actions {
 			actions[string(a)] = true
 		}
 	}
+	for _, a := range iam.TokenActions() {
+		actions[string(a)] = true
+	}
 	for operation := range served {
+		if operation == "CreateConsoleLink" {
+			continue // a login, which gives no rights but the caller's: see the tests of the server
+		}
 		w := s.as(s.pusher, operation, body)
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "AccessDeniedException") {
 			t.Errorf("%s by the pusher: %d %s", operation, w.Code, w.Body)

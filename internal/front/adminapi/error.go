@@ -4,7 +4,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
@@ -33,7 +35,7 @@ func encodeError(err error, requestID string) (status int, kind ecr.Code, messag
 
 var codes = func() map[ecr.Code]bool {
 	all := map[ecr.Code]bool{}
-	for _, c := range ecr.Codes() {
+	for _, c := range slices.Concat(ecr.Codes(), iam.Codes()) {
 		all[c] = true
 	}
 	return all

@@ -17,6 +17,7 @@ import (
 	"net/http"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -34,6 +35,14 @@ type Config struct {
 	// are required.
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
+	// IAM serves the operations on machine tokens in the account of the caller, by
+	// the region's partition. Required.
+	IAM func(ecr.Region) *iam.Service
+	// Console: links to it are made. Otherwise none is.
+	Console bool
+	// MachineTokens: those of users are accepted as docker passwords. Otherwise none
+	// is made.
+	MachineTokens bool
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }
@@ -54,7 +63,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), h: h, p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -66,6 +75,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 type call struct {
 	*retention.Caller
 	jobs *jobs.Caller
+	h    *Handler
 	p    access.Principal
 	at   ecr.RegistryID
 }

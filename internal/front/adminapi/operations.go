@@ -10,12 +10,19 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"PurgeImage":     serve((*call).purgeImage),
 	"CollectGarbage": serve((*call).collectGarbage),
 	"ListJobs":       serve((*call).listJobs),
-	"DescribeUsage":  serve((*call).describeUsage),
-	"ReportLeases":   serve((*call).reportLeases),
-	"ListLeases":     serve((*call).listLeases),
-	"ForgetLeases":   serve((*call).forgetLeases),
-	"RunLifecycle":   serve((*call).runLifecycle),
-	"MoveClock":      serve((*call).moveClock),
+
+	"CreateConsoleLink": serve((*call).createConsoleLink),
+
+	"DescribeUsage": serve((*call).describeUsage),
+	"ReportLeases":  serve((*call).reportLeases),
+	"ListLeases":    serve((*call).listLeases),
+	"ForgetLeases":  serve((*call).forgetLeases),
+	"RunLifecycle":  serve((*call).runLifecycle),
+	"MoveClock":     serve((*call).moveClock),
+
+	"CreateUserToken": serve((*call).createUserToken),
+	"ListUserTokens":  serve((*call).listUserTokens),
+	"DeleteUserToken": serve((*call).deleteUserToken),
 
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

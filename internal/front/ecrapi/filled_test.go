@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
 // neverFilled are the members of responses that this server leaves out, by
@@ -30,10 +31,6 @@ var neverFilled = map[string][]string{
 	},
 	"nothing is cached": {
 		"DescribePullThroughCacheRules", "UpdatePullThroughCacheRule", "DeletePullThroughCacheRule", "ValidatePullThroughCacheRule",
-	},
-	"there are no templates": {
-		"DescribeRepositoryCreationTemplates.repositoryCreationTemplates", "DescribeRepositoryCreationTemplates.nextToken",
-		"UpdateRepositoryCreationTemplate", "DeleteRepositoryCreationTemplate",
 	},
 	"nothing is signed": {
 		"GetSigningConfiguration", "PutSigningConfiguration", "DeleteSigningConfiguration", "DescribeImageSigningStatus.signingStatuses",
@@ -166,7 +163,15 @@ func TestResponsesAreFilled(t *testing.T) {
 		do("DescribeImageSigningStatus", `{"repositoryName": "app", "imageId": %s}`, id)
 	}
 	do("ListReplicationBackfills", `{}`)
-	do("DescribeRepositoryCreationTemplates", `{}`)
+	for _, prefix := range []string{"team", "ROOT"} {
+		do("CreateRepositoryCreationTemplate", `{"prefix": "%s", "description": "d", "appliedFor": ["CREATE_ON_PUSH"], "customRoleArn": "arn:aws:iam::000000000000:role/r",
+			"encryptionConfiguration": {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000"},
+			"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION", "imageTagMutabilityExclusionFilters": [{"filter": "latest", "filterType": "WILDCARD"}],
+			"repositoryPolicy": %q, "lifecyclePolicy": %q, "resourceTags": [{"Key": "a", "Value": "b"}]}`, prefix, testkit.RepositoryPolicy, rule)
+		do("UpdateRepositoryCreationTemplate", `{"prefix": "%s"}`, prefix)
+	}
+	do("DescribeRepositoryCreationTemplates", `{"maxResults": 1}`)
+	do("DeleteRepositoryCreationTemplate", `{"prefix": "team"}`)
 	for _, name := range []string{"a", "b"} {
 		do("RegisterPullTimeUpdateExclusion", `{"principalArn": "arn:aws:iam::000000000000:user/%s"}`, name)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	Gate *gate.Gate
 	// Retention serves those on lifecycle policies. Required.
 	Retention *retention.Service
+	// Templates serves those on repository creation templates. Required.
+	Templates *templates.Service
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 	// Now is the authentication time, which download URLs expire by. Without
@@ -74,7 +77,7 @@ type Address struct {
 // It writes one response. Errors that are not told to the client are logged
 // under requestID.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string, body []byte, p access.Principal, at Endpoint, requestID string) {
-	c := &call{Caller: h.cfg.Registry.As(p), retention: h.cfg.Retention.As(p), h: h, p: p, at: at}
+	c := &call{Caller: h.cfg.Registry.As(p), retention: h.cfg.Retention.As(p), templates: h.cfg.Templates.As(p), h: h, p: p, at: at}
 	response, err := c.run(r.Context(), operation, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
@@ -87,6 +90,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 type call struct {
 	*registry.Caller
 	retention *retention.Caller
+	templates *templates.Caller
 	h         *Handler
 	p         access.Principal
 	at        Endpoint
@@ -171,22 +175,24 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeregisterPullTimeUpdateExclusion": serve((*call).deregisterPullTimeUpdateExclusion),
 	"ListPullTimeUpdateExclusions":      serve((*call).listPullTimeUpdateExclusions),
 
-	"DescribePullThroughCacheRules":       serveFeature(features.describePullThroughCacheRules),
-	"UpdatePullThroughCacheRule":          serveFeature(features.updatePullThroughCacheRule),
-	"DeletePullThroughCacheRule":          serveFeature(features.deletePullThroughCacheRule),
-	"ValidatePullThroughCacheRule":        serveFeature(features.validatePullThroughCacheRule),
-	"DescribeRepositoryCreationTemplates": serveFeature(features.describeRepositoryCreationTemplates),
-	"UpdateRepositoryCreationTemplate":    serveFeature(features.updateRepositoryCreationTemplate),
-	"DeleteRepositoryCreationTemplate":    serveFeature(features.deleteRepositoryCreationTemplate),
-	"PutReplicationConfiguration":         serveFeature(features.putReplicationConfiguration),
-	"DescribeImageReplicationStatus":      serveFeature(features.describeImageReplicationStatus),
-	"ListReplicationBackfills":            serveFeature(features.listReplicationBackfills),
-	"DescribeReplicationBackfillResults":  serveFeature(features.describeReplicationBackfillResults),
-	"StopReplicationBackfill":             serveFeature(features.stopReplicationBackfill),
-	"GetSigningConfiguration":             serveFeature(features.getSigningConfiguration),
-	"PutSigningConfiguration":             serveFeature(features.putSigningConfiguration),
-	"DeleteSigningConfiguration":          serveFeature(features.deleteSigningConfiguration),
-	"DescribeImageSigningStatus":          serveFeature(features.describeImageSigningStatus),
+	"CreateRepositoryCreationTemplate":    serve((*call).createRepositoryCreationTemplate),
+	"DescribeRepositoryCreationTemplates": serve((*call).describeRepositoryCreationTemplates),
+	"UpdateRepositoryCreationTemplate":    serve((*call).updateRepositoryCreationTemplate),
+	"DeleteRepositoryCreationTemplate":    serve((*call).deleteRepositoryCreationTemplate),
+
+	"DescribePullThroughCacheRules":      serveFeature(features.describePullThroughCacheRules),
+	"UpdatePullThroughCacheRule":         serveFeature(features.updatePullThroughCacheRule),
+	"DeletePullThroughCacheRule":         serveFeature(features.deletePullThroughCacheRule),
+	"ValidatePullThroughCacheRule":       serveFeature(features.validatePullThroughCacheRule),
+	"PutReplicationConfiguration":        serveFeature(features.putReplicationConfiguration),
+	"DescribeImageReplicationStatus":     serveFeature(features.describeImageReplicationStatus),
+	"ListReplicationBackfills":           serveFeature(features.listReplicationBackfills),
+	"DescribeReplicationBackfillResults": serveFeature(features.describeReplicationBackfillResults),
+	"StopReplicationBackfill":            serveFeature(features.stopReplicationBackfill),
+	"GetSigningConfiguration":            serveFeature(features.getSigningConfiguration),
+	"PutSigningConfiguration":            serveFeature(features.putSigningConfiguration),
+	"DeleteSigningConfiguration":         serveFeature(features.deleteSigningConfiguration),
+	"DescribeImageSigningStatus":         serveFeature(features.describeImageSigningStatus),
 }
 
 // serve puts decoding and checking before an operation.

@@ -14,12 +14,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/templates"
 )
 
 // Each of the 62 operations is served, or answers with an error that its model
 // names and that a client does not retry. None pretends to have succeeded.
 func TestEveryOperationAnswers(t *testing.T) {
-	h := New(Config{Gate: gate.New(gate.Config{}), Registry: registry.New(registry.Config{}), Retention: retention.New(retention.Config{}), Log: slog.New(slog.DiscardHandler)})
+	g, r := gate.New(gate.Config{}), registry.New(registry.Config{})
+	h := New(Config{Gate: g, Registry: r, Retention: retention.New(retention.Config{}), Templates: templates.New(g, r, nil), Log: slog.New(slog.DiscardHandler)})
 	ask := func(operation, body string) (int, errorBody) {
 		w := httptest.NewRecorder()
 		h.Serve(w, httptest.NewRequest(http.MethodPost, "/", nil), operation, []byte(body),

@@ -127,9 +127,13 @@ func (c *call) repository(r registry.Repository) Repository {
 		ImageScanningConfiguration: &ImageScanningConfiguration{ScanOnPush: &r.ScanOnPush},
 		EncryptionConfiguration:    &EncryptionConfiguration{EncryptionType: text(r.Encryption.Type), KmsKey: text(r.Encryption.KMSKey)},
 	}
-	for _, f := range r.Mutability.Filters {
-		out.ImageTagMutabilityExclusionFilters = append(out.ImageTagMutabilityExclusionFilters,
-			ImageTagMutabilityExclusionFilter{Filter: &f, FilterType: text("WILDCARD")})
+	out.ImageTagMutabilityExclusionFilters = exclusionFilters(r.Mutability)
+	return out
+}
+
+func exclusionFilters(m ecr.Mutability) (out []ImageTagMutabilityExclusionFilter) {
+	for _, f := range m.Filters {
+		out = append(out, ImageTagMutabilityExclusionFilter{Filter: &f, FilterType: text("WILDCARD")})
 	}
 	return out
 }

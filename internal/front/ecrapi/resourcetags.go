@@ -35,12 +35,17 @@ func (c *call) listTagsForResource(ctx context.Context, in *ListTagsForResourceR
 	if err != nil {
 		return nil, err
 	}
-	out := &ListTagsForResourceResponse{Tags: []Tag{}}
+	return &ListTagsForResourceResponse{Tags: tagList(tags)}, nil
+}
+
+// tagList is tags on the wire, in byte order of their keys.
+func tagList(tags map[string]string) []Tag {
+	out := []Tag{}
 	for _, k := range sortedKeys(tags) {
 		v := tags[k]
-		out.Tags = append(out.Tags, Tag{Key: &k, Value: &v})
+		out = append(out, Tag{Key: &k, Value: &v})
 	}
-	return out, nil
+	return out
 }
 
 // resource is the repository that an ARN names. An endpoint knows the

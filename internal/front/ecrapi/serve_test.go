@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
@@ -67,7 +68,10 @@ func newServer(t *testing.T, change ...func(*testkit.Settings)) *server {
 		}
 	})
 	return &server{
-		h:  New(Config{Gate: stores.Gate, Registry: stores.Registry, Retention: stores.Retention, Log: log, Now: now}),
+		h: New(Config{
+			Gate: stores.Gate, Registry: stores.Registry, Retention: stores.Retention,
+			Templates: templates.New(stores.Gate, stores.Registry, now), Log: log, Now: now,
+		}),
 		p:  p,
 		at: atHome,
 	}

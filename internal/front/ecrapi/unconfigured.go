@@ -45,25 +45,6 @@ func (f features) validatePullThroughCacheRule(ctx context.Context, in *Validate
 	return nil, f.Caller.ValidatePullThroughCacheRule(ctx, f.call.in(in.RegistryId), *in.EcrRepositoryPrefix) // always an error
 }
 
-func (f features) describeRepositoryCreationTemplates(ctx context.Context, in *DescribeRepositoryCreationTemplatesRequest) (*DescribeRepositoryCreationTemplatesResponse, error) {
-	at := f.call.in(nil)
-	if err := noToken("DescribeRepositoryCreationTemplates", at, in.NextToken); err != nil {
-		return nil, err
-	}
-	if err := f.Caller.DescribeCreationTemplates(ctx, at); err != nil {
-		return nil, err
-	}
-	return &DescribeRepositoryCreationTemplatesResponse{RegistryId: text(at.Account), RepositoryCreationTemplates: []RepositoryCreationTemplate{}}, nil
-}
-
-func (f features) updateRepositoryCreationTemplate(ctx context.Context, in *UpdateRepositoryCreationTemplateRequest) (*UpdateRepositoryCreationTemplateResponse, error) {
-	return nil, f.Caller.UpdateCreationTemplate(ctx, f.call.in(nil), *in.Prefix) // always an error
-}
-
-func (f features) deleteRepositoryCreationTemplate(ctx context.Context, in *DeleteRepositoryCreationTemplateRequest) (*DeleteRepositoryCreationTemplateResponse, error) {
-	return nil, f.Caller.DeleteCreationTemplate(ctx, f.call.in(nil), *in.Prefix) // always an error
-}
-
 // putReplicationConfiguration takes the configuration without rules, which
 // replicates nothing.
 func (f features) putReplicationConfiguration(ctx context.Context, in *PutReplicationConfigurationRequest) (*PutReplicationConfigurationResponse, error) {

@@ -15,7 +15,6 @@ func TestUnconfiguredFeatures(t *testing.T) {
 		absent   = `"repositoryName": "app", "imageId": {"imageTag": "v2"}`
 		registry = `"registryId": "000000000000"`
 		rule     = "PullThroughCacheRuleNotFoundException: The pull through cache rule with prefix 'quay' does not exist in the registry with id '000000000000'"
-		template = "TemplateNotFoundException: The repository creation template with prefix 'team' does not exist in the registry with id '000000000000'"
 		signing  = "SigningConfigurationNotFoundException: Signing configuration does not exist in the registry with id '000000000000'"
 		backfill = "ReplicationBackfillNotFoundException: The replication backfill with id '12345678-1234-1234-1234-123456789012' does not exist in the registry with id '000000000000'"
 		noRepo   = "RepositoryNotFoundException: The repository with name 'nowhere' does not exist in the registry with id '000000000000'"
@@ -31,13 +30,6 @@ func TestUnconfiguredFeatures(t *testing.T) {
 		{"DeletePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay"}`, rule},
 		{"ValidatePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay"}`, rule},
 		{"CreatePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"}`, "ValidationException: CreatePullThroughCacheRule" + refused},
-
-		{"DescribeRepositoryCreationTemplates", `{}`, `{` + registry + `, "repositoryCreationTemplates": []}`},
-		{"DescribeRepositoryCreationTemplates", `{"nextToken": "x"}`, token},
-		{"DescribeRepositoryCreationTemplates", `{"prefixes": ["team"]}`, `{` + registry + `, "repositoryCreationTemplates": []}`},
-		{"UpdateRepositoryCreationTemplate", `{"prefix": "team"}`, template},
-		{"DeleteRepositoryCreationTemplate", `{"prefix": "team"}`, template},
-		{"CreateRepositoryCreationTemplate", `{"prefix": "team", "appliedFor": ["REPLICATION"]}`, "ValidationException: CreateRepositoryCreationTemplate" + refused},
 
 		{"PutReplicationConfiguration", `{"replicationConfiguration": {"rules": []}}`, `{"replicationConfiguration": {"rules": []}}`},
 		{"PutReplicationConfiguration", `{"replicationConfiguration": {"rules": [{"destinations": [{"region": "eu-west-1", ` + registry + `}]}]}}`,

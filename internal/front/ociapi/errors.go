@@ -65,6 +65,7 @@ var wires = map[ecr.Code]wire{
 	ecr.CodeExclusionNotFound:            {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodePullThroughCacheRuleNotFound: {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeTemplateNotFound:             {http.StatusBadRequest, "UNSUPPORTED"},
+	ecr.CodeTemplateAlreadyExists:        {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeSigningConfigurationNotFound: {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeReplicationBackfillNotFound:  {http.StatusBadRequest, "UNSUPPORTED"},
 	ecr.CodeRegistryPolicyNotFound:       {http.StatusBadRequest, "UNSUPPORTED"},

@@ -68,6 +68,7 @@ var outcomes = map[ecr.Code]outcome{
 	ecr.CodeExclusionNotFound:            internalFailure,
 	ecr.CodePullThroughCacheRuleNotFound: internalFailure,
 	ecr.CodeTemplateNotFound:             internalFailure,
+	ecr.CodeTemplateAlreadyExists:        internalFailure,
 	ecr.CodeSigningConfigurationNotFound: internalFailure,
 	ecr.CodeReplicationBackfillNotFound:  internalFailure,
 	ecr.CodeRegistryPolicyNotFound:       internalFailure,

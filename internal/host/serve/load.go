@@ -73,6 +73,7 @@ func (c *Config) check(d *decoder) {
 	s := &c.Settings
 	c.secrets(d)
 	c.addresses(d)
+	c.console(d)
 	c.registries(d)
 	c.data(d)
 	c.server(d)
@@ -178,6 +179,15 @@ func (c *Config) addresses(d *decoder) {
 	}
 }
 
+// console checks whether the web console is served.
+func (c *Config) console(d *decoder) {
+	off, err := host.ParseConsole(c.Settings.Console)
+	if err != nil {
+		d.wrong("console", "%v", err)
+	}
+	c.Host.Server.NoConsole = off
+}
+
 // ports finds addresses that two would listen on.
 func (c *Config) ports(d *decoder) {
 	s := &c.Settings
@@ -269,6 +279,9 @@ func (c *Config) registries(d *decoder) {
 		c.Host.Shared = c.Host.Shared || r.Listen == "" && len(r.Hosts) > 0
 	}
 	c.Host.Server.Compat = registry.Compat(s.Registries[0].Compat)
+	if c.Host.Server.MachineCredentials = s.MachineCredentials; s.MachineCredentials != "" && s.MachineCredentials != server.On && s.MachineCredentials != server.Off {
+		d.wrong("machine_credentials", "%q: want on or off", s.MachineCredentials)
+	}
 	c.externals(d)
 }
 

@@ -134,6 +134,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"drain", one + "drain: 15", `serve.yaml:3:8: drain: "15": want a duration, such as 15s`},
 		{"grace", one + "grace: -1s", `grace: "-1s": want a duration`},
 		{"audit", one + "audit: some", "audit: "},
+		{"console", one + "console: maybe", "console: \"maybe\": want on or off"},
 		{"lifecycle_every", one + "lifecycle_every: 1ms", "lifecycle_every: 1ms: want a duration from 1s"},
 		{"max_expire", one + "max_expire: all", "max_expire: "},
 		{"recycle_days", one + "recycle_days: x", "recycle_days: x: want a number of days"},

@@ -24,6 +24,7 @@ var patterns = map[string]string{
 // words are the values of forms that have few.
 var words = map[string][]any{
 	"compat": {"oci", "ecr"},
+	"switch": {"on", "off"},
 	"audit":  {"changes", "all", "strict", "off"},
 }
 

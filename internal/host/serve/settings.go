@@ -33,14 +33,16 @@ type Settings struct {
 	Drain Duration `field:"drain" default:"0s" about:"how long to go on serving after SIGTERM, with /readyz answering 503"`
 	Grace Duration `field:"grace" default:"15s" about:"how long running requests may go on after that"`
 
-	Limits         map[string]string `field:"limits" about:"limits by name, see limits.md; KONTOR_LIMITS=NAME=VALUE,NAME=VALUE"`
-	Audit          string            `field:"audit" form:"audit" default:"changes" about:"what to record in data: changes (and denials), all (reads too), strict (a read that cannot be recorded is refused) or off"`
-	Log            string            `field:"log" default:"-" about:"file for a line of JSON per request, - for stderr, or none"`
-	MetricsListen  string            `field:"metrics_listen" form:"listen" about:"HOST:PORT to serve metrics on, without a login"`
-	UploadAge      string            `field:"upload_age" form:"upload age" default:"24h" about:"remove uploads that had no writes for so long"`
-	LifecycleEvery string            `field:"lifecycle_every" form:"lifecycle" default:"1h" about:"run lifecycle policies so often, or only on request: off"`
-	MaxExpire      string            `field:"max_expire" form:"max expire" about:"stop a lifecycle run that would expire more images of a repository than this number, or than this share such as 10%"`
-	RecycleDays    string            `field:"recycle_days" form:"recycle days" default:"7" about:"keep deleted images in the recycle bin for so many days; 0 turns the bin off"`
+	MachineCredentials string            `field:"machine_credentials" form:"switch" about:"accept machine tokens of users, and tokens of identity providers, as docker passwords: on or off; on with compat oci and off with compat ecr unless given"`
+	Limits             map[string]string `field:"limits" about:"limits by name, see limits.md; KONTOR_LIMITS=NAME=VALUE,NAME=VALUE"`
+	Audit              string            `field:"audit" form:"audit" default:"changes" about:"what to record in data: changes (and denials), all (reads too), strict (a read that cannot be recorded is refused) or off"`
+	Log                string            `field:"log" default:"-" about:"file for a line of JSON per request, - for stderr, or none"`
+	MetricsListen      string            `field:"metrics_listen" form:"listen" about:"HOST:PORT to serve metrics on, without a login"`
+	Console            string            `field:"console" form:"switch" default:"on" about:"on serves the web console at /console/ of every registry, off does not"`
+	UploadAge          string            `field:"upload_age" form:"upload age" default:"24h" about:"remove uploads that had no writes for so long"`
+	LifecycleEvery     string            `field:"lifecycle_every" form:"lifecycle" default:"1h" about:"run lifecycle policies so often, or only on request: off"`
+	MaxExpire          string            `field:"max_expire" form:"max expire" about:"stop a lifecycle run that would expire more images of a repository than this number, or than this share such as 10%"`
+	RecycleDays        string            `field:"recycle_days" form:"recycle days" default:"7" about:"keep deleted images in the recycle bin for so many days; 0 turns the bin off"`
 }
 
 // Registry is one of registries.

@@ -381,3 +381,22 @@ func (p *picture) legend(y int, busy []report.ForecastRule) {
 		p.text(x, float64(y), 12, softColor, "", "No image expires or is archived in this time.")
 	}
 }
+
+// ForecastInline draws what ForecastSVG draws as an element within a page that has
+// the colours as custom properties: --ink, --soft, --line, --surface, and --chart-
+// with stay, expire, archive, their pale ones and alarm.
+func ForecastInline(w io.Writer, f report.Forecast) error {
+	_, err := inlineColors.WriteString(w, forecastSVG(&f))
+	return err
+}
+
+var inlineColors = func() *strings.Replacer {
+	var pairs []string
+	for color, property := range map[string]string{
+		inkColor: "--ink", softColor: "--soft", lineColor: "--line", "#ffffff": "--surface", expireColor: "--chart-expire", archiveColor: "--chart-archive",
+		stayColor: "--chart-stay", alarmColor: "--chart-alarm", pale[expireColor]: "--chart-expire-pale", pale[archiveColor]: "--chart-archive-pale",
+	} {
+		pairs = append(pairs, `"`+color+`"`, `"var(`+property+`)"`)
+	}
+	return strings.NewReplacer(pairs...)
+}()

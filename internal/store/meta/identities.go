@@ -102,11 +102,32 @@ type TokenKey struct {
 	CreatedAt time.Time
 }
 
+// MachineToken is a user's password for machines. It holds what it may do at most;
+// what its user may do limits it too. The store never sees its secret. Names of a
+// user's tokens differ in more than letter case.
+type MachineToken struct {
+	ID           string // AMTK...
+	UserUniqueID string
+	Name         string
+	Hash         []byte // SHA-256 of the secret
+	Policy       string // text of the session policy; "" for no limit
+	CreatedAt    time.Time
+	ExpiresAt    time.Time // zero for never
+	LastUsed     TokenUse  // as an AccessKey's
+}
+
+// TokenUse is one use of a MachineToken.
+type TokenUse struct {
+	At   time.Time
+	From string // address of the client
+}
+
 // IdentityReader reads users, roles, policies and keys. Lists are in byte order
 // of the names, at most limit, after the name after.
 type IdentityReader interface {
+	ConsoleSessionReader
 	// Stamp names the state of all that an IdentityReader reads, except when access
-	// keys were used: where it is the same in two transactions, all that is the same.
+	// keys were used, sessions of the console and machine tokens: where it is the same in two transactions, all that is the same.
 	// "" says that the state cannot be told from others.
 	Stamp(ctx context.Context) string
 	// User returns the user of that name, or ErrNotFound.
@@ -137,18 +158,23 @@ type IdentityReader interface {
 	AccessKey(ctx context.Context, id string) (AccessKey, error)
 	// ListAccessKeys returns a user's keys, oldest first.
 	ListAccessKeys(ctx context.Context, userUniqueID string) ([]AccessKey, error)
+	// MachineToken returns the token, or ErrNotFound.
+	MachineToken(ctx context.Context, id string) (MachineToken, error)
+	// ListMachineTokens returns a user's tokens in byte order of their names.
+	ListMachineTokens(ctx context.Context, userUniqueID string) ([]MachineToken, error)
 	// TokenKeys returns all token keys, newest first.
 	TokenKeys(ctx context.Context) ([]TokenKey, error)
 }
 
 // IdentityWriter changes users, roles, policies and keys.
 type IdentityWriter interface {
+	ConsoleSessionWriter
 	// InsertUser adds u. ErrExists for a name or unique id in use.
 	InsertUser(ctx context.Context, u User) error
 	// UpdateUser stores all of u but account and creation, found by its unique
 	// id. ErrNotFound; ErrExists for a name in use.
 	UpdateUser(ctx context.Context, u User) error
-	// DeleteUser removes the user and its keys. ErrNotFound.
+	// DeleteUser removes the user, its keys and its tokens. ErrNotFound.
 	DeleteUser(ctx context.Context, uniqueID string) error
 	// InsertRole adds r. ErrExists for a name or unique id in use.
 	InsertRole(ctx context.Context, r Role) error
@@ -178,6 +204,14 @@ type IdentityWriter interface {
 	RecordKeyUse(ctx context.Context, id string, u KeyUse) error
 	// DeleteAccessKey removes a key. ErrNotFound.
 	DeleteAccessKey(ctx context.Context, id string) error
+	// InsertMachineToken adds t. ErrExists for an id in use, or a name that its user
+	// has for another; ErrReferenced without its user.
+	InsertMachineToken(ctx context.Context, t MachineToken) error
+	// RecordTokenUse stores u as the token's last use unless a later one is stored;
+	// a token that is gone is passed over.
+	RecordTokenUse(ctx context.Context, id string, u TokenUse) error
+	// DeleteMachineToken removes a token. ErrNotFound.
+	DeleteMachineToken(ctx context.Context, id string) error
 	// InsertTokenKey adds k. ErrExists.
 	InsertTokenKey(ctx context.Context, k TokenKey) error
 	// DeleteTokenKey removes a token key. ErrNotFound.

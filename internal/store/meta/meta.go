@@ -67,6 +67,7 @@ type Store interface {
 // Reader reads within one transaction.
 type Reader interface {
 	ContentReader
+	Registries() RegistryReader
 	Identities() IdentityReader
 	Retention() RetentionReader
 }
@@ -75,13 +76,13 @@ type Reader interface {
 type Tx interface {
 	ContentReader
 	ContentWriter
+	Registries() RegistryTx
 	Identities() IdentityTx
 	Retention() RetentionTx
 }
 
 // ContentReader reads what registries hold: repositories, images and blobs.
 type ContentReader interface {
-	RegistryReader
 	RepositoryReader
 	ImageReader
 	BlobReader
@@ -90,7 +91,6 @@ type ContentReader interface {
 
 // ContentWriter changes what registries hold.
 type ContentWriter interface {
-	RegistryWriter
 	RepositoryWriter
 	ImageWriter
 	BlobWriter
@@ -103,15 +103,19 @@ type RegistrySettings struct {
 	Settings   map[string]string // account settings by name; nil when none
 }
 
-// RegistryReader reads settings of registries.
+// RegistryReader reads what registries have next to their repositories: settings and
+// templates.
 type RegistryReader interface {
+	TemplateReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
 }
 
-// RegistryWriter changes settings of registries.
-type RegistryWriter interface {
+// RegistryTx reads and changes what registries have next to their repositories.
+type RegistryTx interface {
+	RegistryReader
+	TemplateWriter
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }
@@ -227,6 +231,24 @@ type TagRow struct {
 	Tag      ecr.Tag
 	Digest   ecr.Digest
 	TaggedAt time.Time
+}
+
+// TagQuery says which tags to list, and in which order.
+type TagQuery struct {
+	// ByTime orders them by when they were set, and then by name; otherwise by name.
+	// Backward is the other way round.
+	ByTime, Backward bool
+	// After is the tag before the first one; the zero TagRow begins at the beginning.
+	// Its digest does not matter, nor does its time for an order by name.
+	After TagRow
+	// Prefix is what their names begin with; for an order by name only.
+	Prefix string
+}
+
+// TagImage is a tag and its image.
+type TagImage struct {
+	TagRow
+	Image ecr.Image // without tags
 }
 
 // ImageReader reads images and tags.

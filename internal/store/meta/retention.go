@@ -11,6 +11,7 @@ import (
 // RetentionReader reads what is kept next to the content: what went and why,
 // what can be restored, what is in use, and what jobs remember.
 type RetentionReader interface {
+	TagImageReader
 	JournalReader
 	BinReader
 	LeaseReader
@@ -322,4 +323,12 @@ type JobWriter interface {
 	EndLifecycle(ctx context.Context, task LifecycleTask) error
 	// PutLifecycleFinding replaces the finding of repo; a zero one is removed.
 	PutLifecycleFinding(ctx context.Context, repo RepositoryID, f LifecycleFinding) error
+}
+
+// TagImageReader reads tags as people look at them.
+type TagImageReader interface {
+	// ListTagImages returns at most limit tags with their images, without bodies,
+	// annotations and other tags, as q says. What it costs does not grow with the
+	// number of tags.
+	ListTagImages(ctx context.Context, repo RepositoryID, q TagQuery, limit int) ([]TagImage, error)
 }

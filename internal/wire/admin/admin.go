@@ -333,6 +333,18 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
+// CreateConsoleLinkRequest asks for a one-time link to the web console, which opens it
+// as the caller.
+type CreateConsoleLinkRequest struct{}
+
+// CreateConsoleLinkResponse is such a link: a path with its query, below the URL at
+// which the server is reached. Who has it before ExpiresAt is logged in.
+type CreateConsoleLinkResponse struct {
+	Path      string    `json:"path"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	Principal string    `json:"principal"` // ARN of the caller
+}
+
 // ListJobsRequest asks for the background jobs of the server.
 type ListJobsRequest struct {
 	RegistryID string `json:"registryId,omitzero"`

@@ -22,7 +22,7 @@ func registrySettings(t *testing.T, s meta.Store) {
 	get := func(in ecr.RegistryID) meta.RegistrySettings {
 		t.Helper()
 		return read(t, s, func(ctx context.Context, r meta.Reader) (meta.RegistrySettings, error) {
-			return r.RegistrySettings(ctx, in)
+			return r.Registries().RegistrySettings(ctx, in)
 		})
 	}
 	diff(t, meta.RegistrySettings{}, get(registry))
@@ -32,7 +32,9 @@ func registrySettings(t *testing.T, s meta.Store) {
 		{Settings: map[string]string{"a": "b"}},
 		{},
 	} {
-		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.PutRegistrySettings(ctx, registry, want) })
+		update(t, s, func(ctx context.Context, tx meta.Tx) error {
+			return tx.Registries().PutRegistrySettings(ctx, registry, want)
+		})
 		diff(t, want, get(registry))
 		diff(t, meta.RegistrySettings{}, get(other))
 	}

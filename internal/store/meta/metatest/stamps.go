@@ -70,9 +70,14 @@ func replicasStamps(t *testing.T, a, b meta.Store) {
 		return
 	}
 	changes := identityChanges()
+	// These have no part in what a user or role may do, and are read each time.
+	apart := []string{
+		"InsertConsoleSession", "UseConsoleSession", "DeleteConsoleSession", "DeleteExpiredConsoleSessions",
+		"InsertMachineToken", "RecordTokenUse", "DeleteMachineToken",
+	}
 	writer := reflect.TypeFor[meta.IdentityWriter]()
 	for i := range writer.NumMethod() {
-		if name := writer.Method(i).Name; !slices.ContainsFunc(changes, func(c struct {
+		if name := writer.Method(i).Name; !slices.Contains(apart, name) && !slices.ContainsFunc(changes, func(c struct {
 			name   string
 			change func(ctx context.Context, tx meta.IdentityTx) error
 		}) bool {
@@ -153,10 +158,10 @@ func replicasRows(t *testing.T, a, b meta.Store) {
 			t.Errorf("after it was set to %q: %q, %v", text, now.PolicyText, err)
 		}
 		update(t, a, func(ctx context.Context, tx meta.Tx) error {
-			return tx.PutRegistrySettings(ctx, at, meta.RegistrySettings{PolicyText: text})
+			return tx.Registries().PutRegistrySettings(ctx, at, meta.RegistrySettings{PolicyText: text})
 		})
 		settings := read(t, b, func(ctx context.Context, r meta.Reader) (meta.RegistrySettings, error) {
-			return r.RegistrySettings(ctx, at)
+			return r.Registries().RegistrySettings(ctx, at)
 		})
 		if settings.PolicyText != text {
 			t.Errorf("settings after they were set to %q: %q", text, settings.PolicyText)

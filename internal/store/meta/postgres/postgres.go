@@ -169,7 +169,7 @@ const (
 )
 
 // beginStamped opens a transaction, in one round trip with the stamps that triggers draw,
-// see migration 12. Reading them is what takes the snapshot of the transaction.
+// see migration 13. Reading them is what takes the snapshot of the transaction.
 func beginStamped(ctx context.Context, driverConn any, begin []string) (identities, settings [16]byte, err error) {
 	conn, ok := driverConn.(*stdlib.Conn)
 	if !ok {

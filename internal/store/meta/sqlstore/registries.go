@@ -10,7 +10,7 @@ import (
 )
 
 // RegistrySettings implements meta.RegistryReader.
-func (r reader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.RegistrySettings, error) {
+func (r registryReader) RegistrySettings(ctx context.Context, in ecr.RegistryID) (meta.RegistrySettings, error) {
 	key := rowKey{what: rowRegistry, a: string(in.Account), b: string(in.Region)}
 	s, err := remembered(r.transaction, areaSettings, key, sizeOfSettings, func() (meta.RegistrySettings, error) {
 		s, err := one(ctx, r.s, scanSettings, `SELECT policy, settings FROM registries WHERE account = $1 AND region = $2`, key.a, key.b)
@@ -31,7 +31,7 @@ func scanSettings(rows *sql.Rows) (s meta.RegistrySettings, err error) {
 }
 
 // PutRegistrySettings implements meta.RegistryWriter.
-func (t txn) PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s meta.RegistrySettings) error {
+func (t registryTx) PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s meta.RegistrySettings) error {
 	settings, err := toJSON(s.Settings)
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"strconv"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -30,6 +32,51 @@ func (r reader) ListTags(ctx context.Context, repo meta.RepositoryID, after ecr.
 	}
 	all, err := list(ctx, r.s, scanTag, `SELECT tag, digest, tagged_at FROM tags
 		WHERE repository_id = $1 AND tag > $2 ORDER BY tag LIMIT $3`, int64(repo), string(after), limit)
+	return all, wrap(err, "listing tags of repository %d", repo)
+}
+
+// ListTagImages implements meta.TagImageReader.
+func (r retentionReader) ListTagImages(ctx context.Context, repo meta.RepositoryID, q meta.TagQuery, limit int) ([]meta.TagImage, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	text := `SELECT ` + manifestColumns + `, t.tag, t.tagged_at FROM tags t
+		JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
+		LEFT JOIN image_states s ON s.repository_id = m.repository_id AND s.digest = m.digest
+		WHERE t.repository_id = $1`
+	args := []any{int64(repo), limit}
+	and := func(condition string, values ...any) {
+		for _, v := range values {
+			args = append(args, v)
+			condition = strings.Replace(condition, "?", "$"+strconv.Itoa(len(args)), 1)
+		}
+		text += ` AND ` + condition
+	}
+	than, way := `>`, ``
+	if q.Backward {
+		than, way = `<`, ` DESC`
+	}
+	order := `t.tag` + way
+	switch {
+	case q.ByTime:
+		order = `t.tagged_at` + way + `, t.tag` + way
+		if q.After.Tag != "" {
+			and(`(t.tagged_at, t.tag) `+than+` (?, ?)`, micros(q.After.TaggedAt), string(q.After.Tag))
+		}
+	case q.After.Tag != "":
+		and(`t.tag `+than+` ?`, string(q.After.Tag))
+	}
+	if q.Prefix != "" && !q.ByTime {
+		// Tags are ASCII, so that DEL is after every character of theirs.
+		and(`t.tag >= ? AND t.tag < ?`, q.Prefix, q.Prefix+"\x7f")
+	}
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.TagImage, error) {
+		var t meta.TagImage
+		var at int64
+		m, err := scanManifest(rows, &t.Tag, &at)
+		t.Image, t.Digest, t.TaggedAt = m.Image, m.Image.Digest, fromMicros(at)
+		return t, err
+	}, text+` ORDER BY `+order+` LIMIT $2`, args...)
 	return all, wrap(err, "listing tags of repository %d", repo)
 }
 

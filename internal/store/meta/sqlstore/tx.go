@@ -23,8 +23,11 @@ type txn struct {
 	ctx context.Context // for the callback
 }
 
-// The identities and what is kept next to the content have their own types.
+// What registries have next to their repositories, the identities, and what is kept next
+// to the content have their own types.
 type (
+	registryReader  struct{ *transaction }
+	registryTx      struct{ registryReader }
 	identityReader  struct{ *transaction }
 	identityTx      struct{ identityReader }
 	retentionReader struct{ *transaction }
@@ -36,11 +39,17 @@ var (
 	_ meta.Tx     = txn{}
 )
 
+// Registries implements meta.Reader.
+func (r reader) Registries() meta.RegistryReader { return registryReader(r) }
+
 // Identities implements meta.Reader.
 func (r reader) Identities() meta.IdentityReader { return identityReader(r) }
 
 // Retention implements meta.Reader.
 func (r reader) Retention() meta.RetentionReader { return retentionReader(r) }
+
+// Registries implements meta.Tx.
+func (t txn) Registries() meta.RegistryTx { return registryTx{registryReader(t.reader)} }
 
 // Identities implements meta.Tx.
 func (t txn) Identities() meta.IdentityTx { return identityTx{identityReader(t.reader)} }

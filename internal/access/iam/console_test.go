@@ -1,0 +1,75 @@
+package iam_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// Who has no rights opens, sees and ends sessions of their own, on record with the
+// console's name; those of others need permission, and those of other accounts are
+// not there.
+func TestSessionsOfTheConsole(t *testing.T) {
+	w := open(t, audit.Changes)
+	ctx := t.Context()
+	p := w.nobody
+	p.Request.Via = "console"
+	_, own, err := w.Console(p).Open(ctx, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := w.records()
+	if !slices.Equal(actions(got), []string{"kontor:OpenConsole"}) || got[0].Via != "console" || got[0].Principal != w.nobody.ARN {
+		t.Errorf("on record: %+v", got)
+	}
+	_, admins, err := w.Console(w.admin).Open(ctx, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := func(p access.Principal, all bool) (out []string) {
+		t.Helper()
+		list, err := w.Console(p).Sessions(ctx, all, "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range list {
+			out = append(out, s.ID)
+		}
+		slices.Sort(out)
+		return out
+	}
+	both := []string{own.ID, admins.ID}
+	slices.Sort(both)
+	if got := ids(w.nobody, false); !slices.Equal(got, []string{own.ID}) {
+		t.Errorf("own: %q", got)
+	}
+	if got := ids(w.admin, true); !slices.Equal(got, both) {
+		t.Errorf("all: %q", got)
+	}
+	w.records()
+	_, err = w.Console(w.nobody).Sessions(ctx, true, "", 10)
+	wantCode(t, err, ecr.CodeAccessDenied, "kontor:ListConsoleSessions")
+	wantCode(t, w.Console(w.nobody).End(ctx, admins.ID), ecr.CodeAccessDenied, "kontor:EndConsoleSession")
+	if got := actions(w.records()); !slices.Equal(got, []string{"!kontor:ListConsoleSessions", "!kontor:EndConsoleSession"}) {
+		t.Errorf("on record: %q", got)
+	}
+	foreign := w.principal(other, identity.Administrator)
+	if got := ids(foreign, true); got != nil {
+		t.Errorf("of another account: %q", got)
+	}
+	wantCode(t, w.Console(foreign).End(ctx, own.ID), iam.CodeNoSuchEntity)
+	if err := w.Console(w.nobody).End(ctx, own.ID); err != nil {
+		t.Error(err)
+	}
+	if err := w.Console(w.admin).End(ctx, admins.ID); err != nil {
+		t.Error(err)
+	}
+	if got := ids(w.admin, true); got != nil {
+		t.Errorf("after their end: %q", got)
+	}
+}

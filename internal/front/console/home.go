@@ -1,0 +1,161 @@
+package console
+
+import (
+	"slices"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/words"
+)
+
+// homeRepositories is how many repositories the overview looks at.
+const homeRepositories = 100
+
+// home is the overview: what goes next, and what needs someone.
+func (v *visit) home() error {
+	ctx, p := v.r.Context(), v.req.Principal
+	may, err := v.may(v.req.Registry.Repo("*"), "ecr:DescribeRepositories", "kontor:ListRecycleBin")
+	if err != nil {
+		return err
+	}
+	of, err := v.may(v.req.Registry.Repo(""), "kontor:ListJobs", "kontor:ListLeases")
+	if err != nil {
+		return err
+	}
+	data := map[string]any{}
+	var figures []figure
+	if may["ecr:DescribeRepositories"] {
+		if figures, err = v.goesNext(data); err != nil {
+			return err
+		}
+	} else {
+		data["Unseen"] = t("You may not list repositories (ecr:DescribeRepositories). Open one by its address.")
+	}
+	if may["kontor:ListRecycleBin"] {
+		list, next, err := v.h.cfg.Retention.As(p).ListBin(ctx, v.req.Registry, "", 0, 200)
+		if err != nil {
+			return err
+		}
+		n, bytes := count(len(list)), int64(0)
+		for _, e := range list {
+			bytes += e.Image.SizeBytes
+		}
+		if next != 0 {
+			n = t("over %d", len(list))
+		}
+		figures = append(figures, figure{t("In the recycle bin"), n, size(bytes)})
+	}
+	if of["kontor:ListLeases"] {
+		collectors, leases, err := v.h.cfg.Retention.As(p).ListLeases(ctx, v.req.Registry, "")
+		if err != nil {
+			return err
+		}
+		silent := 0
+		for _, c := range collectors {
+			if c.Silent {
+				silent++
+			}
+		}
+		sub := t("no collector is silent")
+		if silent > 0 {
+			sub = words.Count(silent, t("collector is silent"), t("collectors are silent"))
+		}
+		if len(collectors) == 0 {
+			sub = t("nobody reports yet")
+		}
+		figures = append(figures, figure{t("Leases"), count(len(leases)), sub})
+	}
+	data["Figures"] = figures
+	if of["kontor:ListJobs"] {
+		if data["Jobs"], err = v.jobTable(); err != nil {
+			return err
+		}
+	}
+	return v.show("home", layout{Title: t("Overview"), Data: data, Commands: []command{
+		v.kontor(t("What the images take"), "admin usage"), v.kontor(t("The background jobs"), "admin jobs"),
+	}})
+}
+
+// goesNext is what goes first in the first repositories.
+func (v *visit) goesNext(data map[string]any) ([]figure, error) {
+	all := func(ecr.RepositoryName) bool { return true }
+	list, next, err := v.h.cfg.Inspect.As(v.req.Principal).Repositories(v.r.Context(), v.req.Registry, all, "", homeRepositories, glance)
+	if err != nil {
+		return nil, err
+	}
+	type going struct {
+		name ecr.RepositoryName
+		departure
+		n int
+	}
+	var gone []going
+	images, soonN, left := 0, 0, 0
+	var soonBytes int64
+	for i := range list {
+		r := &list[i]
+		images += len(r.Images.Images)
+		if r.Seen && !r.Images.Complete {
+			left++
+		}
+		f, err := fatesOf(string(r.Name), &r.Images)
+		if err != nil {
+			return nil, err
+		}
+		if !r.Seen || f.unknown != "" || f.none {
+			continue
+		}
+		f.look()
+		for _, m := range r.Images.Images {
+			if d, ok := f.days[string(m.Digest)]; ok && d.at.Sub(f.At) <= soon {
+				soonN, soonBytes = soonN+1, soonBytes+m.SizeBytes
+			}
+		}
+		if d, n, ok := f.next(); ok {
+			gone = append(gone, going{r.Name, d, n})
+		}
+	}
+	slices.SortStableFunc(gone, func(a, b going) int { return a.at.Compare(b.at) })
+	x := &table{ID: "next", Caption: t("What goes next"), Empty: t("No rule makes anything go within %d days.", foresight), Hint: t("Expiration rules are written in kontor.yaml:"), Command: "kontor lifecycle forecast REPOSITORY",
+		Columns: []column{{Key: "repository", Label: t("Repository")}, {Key: "when", Label: t("When")}, {Key: "images", Label: t("Images"), Number: true}, {Key: "rule", Label: t("Rule"), Number: true}}}
+	now := v.now()
+	for _, g := range gone[:min(len(gone), 15)] {
+		f := &fates{}
+		f.At = now
+		when := f.goes(g.departure)
+		when.Sub = words.Day(g.at)
+		x.Rows = append(x.Rows, row{Cells: []cell{{Text: string(g.name), Link: repoURL(g.name, "lifecycle")}, when, {Text: count(g.n)}, {Text: count(g.rule)}}})
+	}
+	x.Count = words.Count(len(gone), t("repository"), t("repositories"))
+	data["Next"] = x
+	sub := ""
+	value := count(len(list))
+	if next != "" {
+		value, sub = t("over %d", len(list)), t("the first %d are looked at here", len(list))
+	}
+	if left > 0 {
+		data["Left"] = t("%s with over %d images not looked at here: open them to see what goes.", words.Count(left, t("repository"), t("repositories")), glance)
+	}
+	return []figure{{t("Repositories"), value, sub}, {t("Go within 7 days"), words.Count(soonN, t("image"), t("images")), size(soonBytes)}}, nil
+}
+
+// jobTable is how the jobs of the server do.
+func (v *visit) jobTable() (*table, error) {
+	all, err := v.h.cfg.Jobs.As(v.req.Principal).ListJobs(v.r.Context(), v.req.Registry)
+	if err != nil {
+		return nil, err
+	}
+	x := &table{ID: "jobs", Caption: t("Background jobs"), Count: words.Count(len(all), t("job"), t("jobs")), Columns: []column{
+		{Key: "job", Label: t("Job")}, {Key: "state", Label: t("State")}, {Key: "ended", Label: t("Last ended")}, {Key: "removed", Label: t("Removed"), Number: true}, {Key: "error", Label: t("Error")},
+	}, Empty: t("No job has run yet.")}
+	now := v.h.cfg.Now()
+	for _, j := range all {
+		state := cell{Kind: "keep", Text: t("waits")}
+		switch {
+		case j.Held:
+			state = cell{Kind: "held", Text: t("runs")}
+		case j.Last.Error != "":
+			state = cell{Kind: "go", Text: t("failed")}
+		}
+		x.Rows = append(x.Rows, row{Cells: []cell{{Text: clean(j.Name)}, state, cellTime(now, j.EndedAt), {Text: count(j.Last.Removed)}, {Text: clean(j.Last.Error)}}})
+	}
+	return x, nil
+}

@@ -1,0 +1,250 @@
+package console
+
+import (
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/inspect"
+	"github.com/kontor-registry/kontor/internal/render/page"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/words"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+// mostChanges is how many images a comparison of policies names.
+const mostChanges = 100
+
+// lifecycle is the page about a repository's lifecycle policy: what it does when, and
+// what another one would do.
+func (v *repoVisit) lifecycle() error {
+	if v.post() {
+		switch v.r.PostFormValue("do") {
+		case "save":
+			return v.saveLifecycle()
+		case "remove":
+			if _, _, err := v.h.cfg.Retention.As(v.req.Principal).DeleteLifecyclePolicy(v.r.Context(), v.repo); err != nil {
+				return err
+			}
+			return v.finish(repoURL(v.repo.Name, "lifecycle"), "nolifecycle")
+		}
+	}
+	most := whole
+	if v.query("explain") == "all" {
+		most = explain
+	}
+	i, err := v.h.cfg.Inspect.As(v.req.Principal).Images(v.r.Context(), v.repo, most)
+	if err != nil {
+		return err
+	}
+	if !i.PolicySeen { // a denial, in the words of the API
+		_, _, err := v.h.cfg.Retention.As(v.req.Principal).LifecyclePolicy(v.r.Context(), v.repo)
+		return err
+	}
+	may, err := v.may(v.repo, "ecr:PutLifecyclePolicy", "ecr:DeleteLifecyclePolicy", "kontor:DescribeUsage")
+	if err != nil {
+		return err
+	}
+	f, err := fatesOf(string(v.repo.Name), &i)
+	if err != nil {
+		return err
+	}
+	data := map[string]any{
+		"Action": repoURL(v.repo.Name, "lifecycle"), "Text": indented(i.Policy), "Saved": i.Policy != "", "Notes": f.notes,
+		"MaySave": may["ecr:PutLifecyclePolicy"], "MayRemove": may["ecr:DeleteLifecyclePolicy"] && i.Policy != "",
+	}
+	name := quoted(string(v.repo.Name))
+	l := layout{Title: t("Lifecycle of %s", v.repo.Name), Heading: string(v.repo.Name), Crumbs: v.crumbs(), Tabs: v.tabs("lifecycle"), Data: data, Commands: []command{
+		v.kontor(t("The coming days"), "lifecycle forecast "+name),
+		v.kontor(t("What is suspicious in it"), "lifecycle lint "+name),
+		v.aws(t("The policy"), "ecr", "get-lifecycle-policy --repository-name "+name),
+	}}
+	if !i.Complete {
+		data["All"] = with(v.r.URL, "explain", "all")
+		return v.show("lifecycle", l)
+	}
+	if v.post() {
+		return v.tryLifecycle(&i, f, l, data)
+	}
+	if !f.none {
+		if err := v.timeline(f, may["kontor:DescribeUsage"], data); err != nil {
+			return err
+		}
+		data["Findings"] = v.findings(f, f.Policy, []byte(i.Policy))
+	}
+	return v.show("lifecycle", l)
+}
+
+// indented is a policy as people edit it.
+func indented(text string) string {
+	if text == "" {
+		return ""
+	}
+	return prettyJSON(text)
+}
+
+// timeline says what goes on which day, by which rule, and what each rule frees.
+func (v *repoVisit) timeline(f *fates, usage bool, data map[string]any) error {
+	days := 30
+	if n, err := strconv.Atoi(v.query("days")); err == nil && (n == 7 || n == foresight || n == 365) {
+		days = n
+	}
+	forecast := report.NewForecast(f.Lifecycle, days, lifecycle.RateNone)
+	var picture strings.Builder
+	if err := page.ForecastInline(&picture, forecast); err != nil {
+		return err
+	}
+	data["Picture"] = template.HTML(picture.String()) // package page escapes what it writes
+	data["Balance"], data["Premise"], data["Days"] = forecast.Balance(), words.Sentence(forecast.Premise()), strconv.Itoa(days)
+	if forecast.First != nil {
+		data["Warning"] = forecast.Warning()
+	} else {
+		data["Calm"] = forecast.Calm()
+	}
+	freed := map[int]int64{}
+	if usage {
+		u, err := v.h.cfg.Retention.As(v.req.Principal).Usage(v.r.Context(), v.repo)
+		if err != nil {
+			return err
+		}
+		for _, r := range u.Rules {
+			freed[r.Rule] = r.FreedBytes
+		}
+	}
+	rules := &table{ID: "rules", Caption: t("What each rule does"), Columns: []column{
+		{Key: "rule", Label: t("Rule")}, {Key: "says", Label: t("What it says")}, {Key: "now", Label: t("Frees now"), Number: true}, {Key: "images", Label: t("Images in this time"), Number: true}, {Key: "first", Label: t("First")}, {Key: "last", Label: t("Last")},
+	}, Count: words.Count(len(forecast.Rules), t("rule"), t("rules"))}
+	for _, r := range forecast.Rules {
+		frees := cell{Text: t("nothing"), Soft: true}
+		if n := freed[r.Priority]; n > 0 {
+			frees = cell{Text: size(n), Raw: strconv.FormatInt(n, 10)}
+		}
+		if !usage {
+			frees = cell{Text: t("not shown"), Soft: true}
+		}
+		rules.Rows = append(rules.Rows, row{Cells: []cell{
+			{Text: strconv.Itoa(r.Priority), Sub: clean(r.Description)}, {Text: r.Words}, frees, {Text: count(r.Images)}, {Text: r.First}, {Text: r.Last},
+		}})
+	}
+	data["Rules"] = rules
+	x := &table{ID: "days", Caption: t("Day by day"), Columns: []column{
+		{Key: "date", Label: t("Day")}, {Key: "rule", Label: t("Rule")}, {Key: "images", Label: t("Images"), Number: true}, {Key: "bytes", Label: t("Size"), Number: true}, {Key: "names", Label: t("Which")}, {Key: "left", Label: t("Then left"), Number: true},
+	}, Empty: t("Nothing goes within %d days.", days)}
+	for _, day := range forecast.Days {
+		for _, act := range day.Rules {
+			var names []string
+			for _, n := range act.Names[:min(len(act.Names), 5)] {
+				names = append(names, words.Image(n.Digest, n.Tags))
+			}
+			if more := len(act.Names) - len(names); more > 0 {
+				names = append(names, t("%d more", more))
+			}
+			verb := t("expires")
+			if act.Action == lifecycle.Transition {
+				verb = t("archives")
+			}
+			x.Rows = append(x.Rows, row{Cells: []cell{
+				{Text: day.Date}, {Text: strconv.Itoa(act.Priority), Sub: verb}, {Text: count(act.Images)}, {Text: size(act.Bytes), Raw: strconv.FormatInt(act.Bytes, 10)},
+				{Text: clean(words.And(names)), Soft: true}, {Text: count(day.ImagesLeft)},
+			}})
+		}
+	}
+	x.Count = t("Days on which something goes")
+	data["Timeline"] = x
+	return nil
+}
+
+// findings are what there is to say about a policy.
+func (v *repoVisit) findings(f *fates, p lifecycle.Policy, text []byte) []figure {
+	found, err := f.Options.LintText(text, f.Images, f.At)
+	if err != nil {
+		found = f.Options.Lint(p, f.Images, f.At)
+	}
+	var out []figure
+	for _, x := range found {
+		out = append(out, figure{string(x.Code), x.Message, x.Remedy})
+	}
+	return out
+}
+
+// tryLifecycle says what the policy in the form would change, without saving it.
+func (v *repoVisit) tryLifecycle(i *inspect.Images, f *fates, l layout, data map[string]any) error {
+	text := v.r.PostFormValue("text")
+	data["Text"] = text
+	p, err := v.h.cfg.Dialect.Parse([]byte(text))
+	if err != nil {
+		v.status = http.StatusBadRequest
+		l.Message = &message{Kind: "bad", Text: t("The policy is not valid: %s", clean(err.Error()))}
+		return v.show("lifecycle", l)
+	}
+	diff := report.NewLifecycleDiff(f.Lifecycle, p, t("the policy in the form"))
+	changes := func(id, caption, none string, list []report.FateChange) *table {
+		x := &table{ID: id, Caption: caption, Empty: none, Columns: []column{
+			{Key: "image", Label: t("Image")}, {Key: "before", Label: t("Now")}, {Key: "after", Label: t("Then")}, {Key: "size", Label: t("Size"), Number: true}, {Key: "pulled", Label: t("Pulled")},
+		}}
+		for _, c := range list[:min(len(list), mostChanges)] {
+			pulled := cell{Text: t("never"), Soft: true}
+			if c.After.PulledAt != nil {
+				pulled = cellTime(f.At, *c.After.PulledAt)
+			}
+			x.Rows = append(x.Rows, row{Cells: []cell{
+				{Text: clean(words.Image(c.Digest, c.Tags)), Link: repoURL(v.repo.Name, "images/"+c.Digest)}, fateNow(c.Before), fateNow(c.After), {Text: size(c.After.SizeBytes)}, pulled,
+			}})
+		}
+		x.Count = report.TallyOf(list).String()
+		if len(list) > mostChanges {
+			x.Count += t("; the first %d are shown", mostChanges)
+		}
+		return x
+	}
+	data["Lost"] = changes("lost", t("Images that would expire, and do not now"), t("No image would expire that does not now."), diff.Lost)
+	data["Gained"] = changes("gained", t("Images that would stay, and do not now"), t("No image would stay that does not now."), diff.Gained)
+	if len(diff.Changed) > 0 {
+		data["Changed"] = changes("changed", t("Images whose rule would be another"), "", diff.Changed)
+	}
+	then := *f
+	then.Policy, then.none = p, false
+	then.days = map[string]departure{}
+	then.look()
+	now, later := len(f.look().days), len(then.days)
+	data["Soon"] = t("Within %d days: %s go now, %s with this policy.", foresight, words.Count(now, t("image"), t("images")), words.Count(later, t("image"), t("images")))
+	data["Findings"] = v.findings(&then, p, []byte(text))
+	data["Tried"], data["Same"] = true, lifecycle.Equal(p, f.Policy) && i.Policy != ""
+	return v.show("lifecycle", l)
+}
+
+// fateNow is what happens to an image at the next run.
+func fateNow(m report.Image) cell {
+	rule := ""
+	if m.Rule != nil {
+		rule = t("rule %d", *m.Rule)
+	} else if m.Owner != nil {
+		rule = t("rule %d", *m.Owner)
+	}
+	switch m.Action {
+	case lifecycle.Expire:
+		return cell{Kind: "go", Text: t("expires"), Sub: rule}
+	case lifecycle.Transition:
+		return cell{Kind: "soon", Text: t("is archived"), Sub: rule}
+	}
+	return cell{Kind: "keep", Text: t("stays"), Sub: rule}
+}
+
+// saveLifecycle stores the policy of the form.
+func (v *repoVisit) saveLifecycle() error {
+	text := v.r.PostFormValue("text")
+	_, err := v.h.cfg.Retention.As(v.req.Principal).SetLifecyclePolicy(v.r.Context(), v.repo, text)
+	if ecr.CodeOf(err) == ecr.CodeInvalidParameter {
+		v.status = http.StatusBadRequest
+		return v.show("lifecycle", layout{
+			Title: t("Lifecycle of %s", v.repo.Name), Heading: string(v.repo.Name), Crumbs: v.crumbs(), Tabs: v.tabs("lifecycle"), Message: &message{Kind: "bad", Text: t("The policy is not valid: %s", clean(err.Error()))},
+			Data: map[string]any{"Action": repoURL(v.repo.Name, "lifecycle"), "Text": text, "MaySave": true},
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return v.finish(repoURL(v.repo.Name, "lifecycle"), "lifecycle")
+}

@@ -1,0 +1,214 @@
+package console
+
+import (
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/words"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+const peoplePage = 50
+
+// names are the last parts of ARNs or names of policies.
+func policyNames(ids []string, inline map[string]string) cell {
+	var out []string
+	for _, id := range ids {
+		out = append(out, id[strings.LastIndexByte(id, '/')+1:])
+	}
+	for name := range inline {
+		out = append(out, t("inline: %s", name))
+	}
+	if len(out) == 0 {
+		return cell{Text: t("none"), Soft: true}
+	}
+	return cell{Text: clean(strings.Join(out, ", "))}
+}
+
+// people lists users and roles of the caller's account.
+func (v *visit) people() error {
+	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
+	if v.post() {
+		u, err := as.CreateUser(ctx, iam.NewUser{Name: strings.TrimSpace(v.r.PostFormValue("name"))})
+		if err != nil {
+			return err
+		}
+		return v.finish(Root+"people/users/"+u.Name, "created")
+	}
+	users, next, err := as.Users(ctx, iam.Page{Limit: peoplePage, Marker: v.query("after")})
+	if err != nil {
+		return err
+	}
+	x := &table{ID: "users", Caption: t("Users"), Columns: []column{{Key: "user", Label: t("User")}, {Key: "policies", Label: t("Policies")}, {Key: "created", Label: t("Created")}, {Key: "arn", Label: t("ARN")}},
+		Count: words.Count(len(users), t("user"), t("users")), Empty: t("There are no users."), Hint: t("Create one:"), Command: "kontor admin user create NAME"}
+	now := v.h.cfg.Now()
+	for _, u := range users {
+		x.Rows = append(x.Rows, row{Cells: []cell{
+			{Text: u.Name, Link: Root + "people/users/" + u.Name}, policyNames(attachedNames(u.Policies), u.Inline), cellTime(now, u.CreatedAt), {Text: identity.UserARN(as.Partition(), u), Soft: true},
+		}})
+	}
+	if next != "" {
+		x.Next = with(v.r.URL, "after", next, "roles", "")
+	}
+	if wrote, err := v.csv("users", x); wrote || err != nil {
+		return err
+	}
+	data := map[string]any{"Users": x, "Account": v.req.Principal.Account}
+	roles, more, err := as.Roles(ctx, iam.Page{Limit: peoplePage, Marker: v.query("roles")})
+	switch {
+	case ecr.CodeOf(err) == ecr.CodeAccessDenied:
+		data["Unseen"] = clean(err.Error())
+	case err != nil:
+		return err
+	default:
+		y := &table{ID: "roles", Caption: t("Roles"), Columns: []column{{Key: "role", Label: t("Role")}, {Key: "policies", Label: t("Policies")}, {Key: "trusts", Label: t("Created")}, {Key: "arn", Label: t("ARN")}},
+			Count: words.Count(len(roles), t("role"), t("roles")), Empty: t("There are no roles."), Hint: t("A role lets workloads and people of other accounts in for a while:"), Command: "kontor admin role create NAME --trust WHO"}
+		for _, r := range roles {
+			y.Rows = append(y.Rows, row{Cells: []cell{
+				{Text: r.Name, Sub: clean(r.Description)}, policyNames(attachedNames(r.Policies), r.Inline), cellTime(now, r.CreatedAt), {Text: identity.RoleARN(as.Partition(), r), Soft: true},
+			}})
+		}
+		if more != "" {
+			y.Next = with(v.r.URL, "roles", more)
+		}
+		data["Roles"] = y
+	}
+	return v.show("people", layout{Title: t("Users and roles"), Data: data, Commands: []command{
+		{t("Users"), "kontor admin user list"}, v.aws(t("Users"), "iam", "list-users"),
+	}})
+}
+
+// attachedNames are policies as they are attached, without ids of customer-managed
+// ones, whose names need another look.
+func attachedNames(ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		if identity.IsPolicyID(id) {
+			id = t("a policy of the account")
+		}
+		out = append(out, id)
+	}
+	return out
+}
+
+// user is the page of one user, with its access keys.
+func (v *visit) user(name string) error {
+	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
+	here := Root + "people/users/" + name
+	var secret *identity.Credentials
+	if v.post() {
+		id := v.r.PostFormValue("key")
+		switch v.r.PostFormValue("do") {
+		case "create":
+			_, k, text, err := as.CreateAccessKey(ctx, name)
+			if err != nil {
+				return err
+			}
+			// Shown in the answer to the form, and nowhere again.
+			secret = &identity.Credentials{AccessKeyID: k.ID, SecretAccessKey: text}
+		case "off", "on":
+			on := v.r.PostFormValue("do") == "on"
+			if err := as.SetAccessKeyActive(ctx, name, id, on); err != nil {
+				return err
+			}
+			return v.finish(here, map[bool]string{true: "keyon", false: "keyoff"}[on])
+		case "delete":
+			if err := as.DeleteAccessKey(ctx, name, id); err != nil {
+				return err
+			}
+			return v.finish(here, "keygone")
+		}
+	}
+	u, keys, err := as.AccessKeys(ctx, name)
+	if err != nil {
+		return err
+	}
+	now := v.h.cfg.Now()
+	x := &table{ID: "keys", Caption: t("Access keys"), Count: words.Count(len(keys), t("access key"), t("access keys")), Columns: []column{
+		{Key: "key", Label: t("Key")}, {Key: "state", Label: t("State")}, {Key: "created", Label: t("Created")}, {Key: "used", Label: t("Last used")}, {Key: "switch", Label: ""}, {Key: "delete", Label: ""},
+	}, Empty: t("The user has no access key and cannot log in.")}
+	for _, k := range keys {
+		state, to := cell{Kind: "keep", Text: t("active")}, action{To: here, Label: t("Switch off"), Hidden: [][2]string{{"key", k.ID}, {"do", "off"}}}
+		if !k.Active {
+			state, to = cell{Kind: "plain", Text: t("off")}, action{To: here, Label: t("Switch on"), Hidden: [][2]string{{"key", k.ID}, {"do", "on"}}}
+		}
+		used := cellTime(now, k.LastUsed.At)
+		used.Sub = clean(strings.TrimSpace(k.LastUsed.Service + " " + k.LastUsed.Region))
+		gone := cell{}
+		if !k.Active { // first off, then away: what uses it is found in between
+			gone.Action = &action{To: here, Label: t("Delete"), Danger: true, Hidden: [][2]string{{"key", k.ID}, {"do", "delete"}}}
+		}
+		x.Rows = append(x.Rows, row{Cells: []cell{{Text: k.ID, Mono: true}, state, cellTime(now, k.CreatedAt), used, {Action: &to}, gone}})
+	}
+	attached, err := as.Attached(ctx, iam.OfUser, name)
+	policies := cell{Text: t("not shown")}
+	if err == nil {
+		var names []string
+		for _, m := range attached {
+			names = append(names, m.Name)
+		}
+		policies = policyNames(names, u.Inline)
+	} else if ecr.CodeOf(err) != ecr.CodeAccessDenied {
+		return err
+	}
+	return v.show("user", layout{
+		Title: t("User %s", u.Name), Crumbs: []link{{Label: t("Users and roles"), To: Root + "people"}},
+		Data: map[string]any{"Keys": x, "Policies": policies.Text, "ARN": identity.UserARN(as.Partition(), u), "To": here, "Secret": secret},
+		Commands: []command{
+			{t("A new key, and the old one off"), "kontor admin user keys rotate " + quoted(u.Name)}, v.aws(t("The keys"), "iam", "list-access-keys --user-name "+quoted(u.Name)),
+		},
+	})
+}
+
+// sessions lists logins to the console.
+func (v *visit) sessions() error {
+	ctx, as := v.r.Context(), v.req.IAM.Console(v.req.Principal)
+	if v.post() {
+		id := v.r.PostFormValue("id")
+		if err := as.End(ctx, id); err != nil {
+			return err
+		}
+		if id == v.req.Session.ID {
+			v.setCookie("")
+			return v.to(Root + "login")
+		}
+		return v.finish(Root+"sessions?"+v.r.URL.RawQuery, "ended")
+	}
+	all := v.query("all") != ""
+	list, err := as.Sessions(ctx, all, v.query("after"), peoplePage)
+	if err != nil {
+		return err
+	}
+	x := &table{ID: "sessions", Caption: t("Sessions"), Count: words.Count(len(list), t("session"), t("sessions")), Columns: []column{
+		{Key: "who", Label: t("Who")}, {Key: "from", Label: t("From")}, {Key: "since", Label: t("Logged in")}, {Key: "used", Label: t("Last request")}, {Key: "until", Label: t("Ends")}, {Key: "end", Label: ""},
+	}, Empty: t("There are no sessions.")}
+	now := v.h.cfg.Now()
+	for _, s := range list {
+		x.Rows = append(x.Rows, v.sessionRow(s, cellTime(now, s.CreatedAt), cellTime(now, s.UsedAt), cellTime(now, s.ExpiresAt)))
+	}
+	if len(list) == peoplePage {
+		x.Next = with(v.r.URL, "after", list[peoplePage-1].ID)
+	}
+	if wrote, err := v.csv("sessions", x); wrote || err != nil {
+		return err
+	}
+	return v.show("sessions", layout{Title: t("Sessions"), Data: map[string]any{"Table": x, "All": all}})
+}
+
+func (v *visit) sessionRow(s meta.ConsoleSession, since, used, until cell) row {
+	who := cell{Text: v.who(s.Principal), Sub: t("with %s", s.KeyID)}
+	switch {
+	case s.Link:
+		who.Sub, used = t("a link that nobody has opened yet"), cell{}
+	case s.ID == v.req.Session.ID:
+		who.Sub += ", " + t("this session")
+	}
+	to := Root + "sessions"
+	if v.query("all") != "" {
+		to += "?all=yes"
+	}
+	end := cell{Action: &action{To: to, Label: t("End"), Danger: true, Hidden: [][2]string{{"id", s.ID}}}}
+	return row{Cells: []cell{who, {Text: s.Source, Sub: clean(s.UserAgent)}, since, used, until, end}}
+}

@@ -1,0 +1,160 @@
+package console
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/inspect"
+	"github.com/kontor-registry/kontor/internal/report/words"
+)
+
+// Rows of a page, and of a CSV.
+const (
+	reposPage = 25
+	tagsPage  = 50
+	mostCSV   = 5000
+)
+
+// repositories lists those that the caller may see.
+func (v *visit) repositories() error {
+	q, folder := v.query("q"), ""
+	want := func(n ecr.RepositoryName) bool {
+		return strings.Contains(strings.ToLower(string(n)), strings.ToLower(q))
+	}
+	if strings.HasSuffix(q, "/") { // a folder of the tree
+		folder = q
+		want = func(n ecr.RepositoryName) bool { return strings.HasPrefix(string(n), q) }
+	}
+	limit, most := reposPage, glance
+	if v.query("format") == "csv" {
+		limit = 500
+	}
+	after := ecr.RepositoryName(v.query("after"))
+	if folder != "" && string(after) < folder {
+		after = ecr.RepositoryName(strings.TrimSuffix(folder, "/")) // nothing of the folder is before it
+	}
+	list, next, err := v.h.cfg.Inspect.As(v.req.Principal).Repositories(v.r.Context(), v.req.Registry, want, after, limit, most)
+	if err != nil {
+		return err
+	}
+	if folder != "" && next != "" && string(next) > folder && !strings.HasPrefix(string(next), folder) {
+		next = ""
+	}
+	x := &table{
+		ID: "repositories", Caption: t("Repositories"), Count: words.Count(len(list), t("repository"), t("repositories")),
+		Columns: []column{
+			{Key: "name", Label: t("Repository")}, {Key: "images", Label: t("Images"), Number: true}, {Key: "bytes", Label: t("Size"), Number: true},
+			{Key: "pushed", Label: t("Last push")}, {Key: "pulled", Label: t("Last pull")}, {Key: "next", Label: t("Next to go")}, {Key: "mutability", Label: t("Tags are")},
+		},
+		Empty: t("There are no repositories yet."), Hint: t("Name one in kontor.yaml and deploy it, or create one:"),
+		Command: v.aws("", "ecr", "create-repository --repository-name my-app").Text,
+	}
+	if q != "" {
+		x.Empty, x.Hint, x.Command = t("No repository has %s in its name.", clean(q)), t("Shorten the filter, or remove it."), ""
+	}
+	if next != "" {
+		x.Next = with(v.r.URL, "after", string(next), "format", "")
+		x.Count = t("%s on this page", x.Count)
+	}
+	for i := range list {
+		r, err := v.repositoryRow(&list[i])
+		if err != nil {
+			return err
+		}
+		x.Rows = append(x.Rows, r)
+	}
+	if wrote, err := v.csv("repositories", x); wrote || err != nil {
+		return err
+	}
+	l := layout{Title: t("Repositories"), Data: map[string]any{"Q": q, "Table": x, "Folders": folders(list, folder)}, Commands: []command{
+		v.aws(t("All repositories"), "ecr", "describe-repositories"),
+		v.kontor(t("What they take"), "admin usage"),
+	}}
+	return v.show("repositories", l)
+}
+
+// folders are the folders below folder that the repositories are in.
+func folders(list []inspect.Repository, folder string) []link {
+	n := map[string]int{}
+	for _, r := range list {
+		rest, _ := strings.CutPrefix(string(r.Name), folder)
+		if name, _, ok := strings.Cut(rest, "/"); ok {
+			n[folder+name+"/"]++
+		}
+	}
+	var out []link
+	for name := range n {
+		out = append(out, link{Label: name, To: Root + "repositories?q=" + name})
+	}
+	slices.SortFunc(out, func(a, b link) int { return cmp.Compare(a.Label, b.Label) })
+	if len(out) == 1 && len(list) == n[out[0].Label] {
+		return nil // they are all there
+	}
+	return out
+}
+
+func (v *visit) repositoryRow(r *inspect.Repository) (row, error) {
+	now := v.now()
+	out := row{Cells: make([]cell, 7)}
+	out.Cells[0] = cell{Text: string(r.Name), Link: repoURL(r.Name, "tags")}
+	out.Cells[6] = cell{Text: mutability(r.Mutability)}
+	if !r.Seen {
+		out.Cells[1] = cell{Text: t("not shown"), Soft: true}
+		return out, nil
+	}
+	if !r.Images.Complete {
+		out.Cells[1] = cell{Text: t("over %d", glance)}
+		out.Cells[5] = cell{Text: t("see its page"), Link: repoURL(r.Name, "lifecycle")}
+		return out, nil
+	}
+	var bytes int64
+	var pushed, pulled time.Time
+	for _, m := range r.Images.Images {
+		bytes += m.SizeBytes
+		pushed, pulled = later(pushed, m.PushedAt), later(pulled, m.LastPulledAt)
+	}
+	out.Cells[1] = cell{Text: count(len(r.Images.Images))}
+	out.Cells[2] = cell{Text: size(bytes), Raw: count(int(bytes))}
+	out.Cells[3], out.Cells[4] = cellTime(now, pushed), cellTime(now, pulled)
+	f, err := fatesOf(string(r.Name), &r.Images)
+	if err != nil {
+		return row{}, err
+	}
+	switch next, n, ok := f.look().next(); {
+	case f.unknown != "":
+		out.Cells[5] = cell{Text: t("not shown"), Soft: true}
+	case f.none:
+		out.Cells[5] = cell{Text: t("nothing"), Sub: t("no lifecycle policy"), Soft: true}
+	case !ok:
+		out.Cells[5] = cell{Text: t("nothing"), Sub: t("within %d days", foresight), Soft: true}
+	default:
+		c := f.goes(next)
+		c.Sub = words.Count(n, t("image"), t("images")) + ", " + t("rule %d", next.rule)
+		out.Cells[5] = c
+	}
+	return out, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// mutability says whether tags can move.
+func mutability(m ecr.Mutability) string {
+	switch m.Mode {
+	case ecr.Mutable:
+		return t("mutable")
+	case ecr.Immutable:
+		return t("immutable")
+	}
+	if strings.HasPrefix(string(m.Mode), "IMMUTABLE") {
+		return t("immutable, with exceptions")
+	}
+	return t("mutable, with exceptions")
+}

@@ -1,0 +1,385 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/inspect"
+	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/report/words"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// tagged is a row of the list of tags: a tag, or an image without one.
+type tagged struct {
+	tag   ecr.Tag
+	image ecr.Image
+	parts int // entries of an index
+	refs  int // images that refer to it
+	held  string
+	fate  cell
+	goes  time.Time // zero for not foreseen
+}
+
+// tags lists the tags of a repository, and deletes those that were chosen.
+func (v *repoVisit) tags() error {
+	if v.post() {
+		return v.deleteTags()
+	}
+	x, f, all, err := v.tagTable()
+	if err != nil {
+		return err
+	}
+	if wrote, err := v.csv(string(v.repo.Name)+"-tags", x); wrote || err != nil {
+		return err
+	}
+	name := quoted(string(v.repo.Name))
+	data := map[string]any{"Q": v.query("q"), "Table": x, "Notes": f.notes, "Unknown": f.unknown, "Figures": v.repoFigures(f, all), "Action": repoURL(v.repo.Name, "tags"), "Whole": all != nil,
+		"URI": v.req.Host + "/" + string(v.repo.Name)}
+	return v.show("tags", layout{
+		Title: string(v.repo.Name), Crumbs: v.crumbs(), Tabs: v.tabs("tags"), Data: data,
+		Commands: []command{
+			v.aws(t("The images"), "ecr", "describe-images --repository-name "+name),
+			v.kontor(t("What becomes of them"), "lifecycle preview "+name),
+		},
+	})
+}
+
+// figure is a number at the head of a page.
+type figure struct{ Label, Value, Sub string }
+
+// repoFigures say how a repository stands. all is nil where there are too many images.
+func (v *repoVisit) repoFigures(f *fates, all []ecr.Image) []figure {
+	if all == nil {
+		return []figure{{t("Images"), t("over %d", whole), ""}}
+	}
+	var pushed time.Time
+	for _, m := range all {
+		pushed = later(pushed, m.PushedAt)
+	}
+	out := []figure{{t("Images"), count(len(all)), ""}}
+	may, err := v.may(v.repo, "kontor:DescribeUsage")
+	if err != nil || !may["kontor:DescribeUsage"] {
+		may = nil
+	}
+	if may == nil {
+		// The rest says enough.
+	} else if u, err := v.h.cfg.Retention.As(v.req.Principal).Usage(v.r.Context(), v.repo); err == nil {
+		out = append(out, figure{t("Takes"), size(u.BlobBytes), t("of that %s shared with other repositories", size(u.BlobBytes-u.OwnBytes))})
+	}
+	if !pushed.IsZero() {
+		out = append(out, figure{t("Last push"), words.Distance(v.now(), pushed), words.Day(pushed)})
+	}
+	if f.unknown == "" && !f.none {
+		next, n, ok := f.next()
+		at, bytes := 0, int64(0)
+		for _, m := range all {
+			if d, ok := f.days[string(m.Digest)]; ok && d.at.Sub(f.At) <= soon {
+				at, bytes = at+1, bytes+m.SizeBytes
+			}
+		}
+		sub := t("nothing within %d days", foresight)
+		if ok {
+			sub = t("next: %s on %s", words.Count(n, t("image"), t("images")), words.Day(next.at))
+		}
+		value := count(at)
+		if at > 0 {
+			value += ", " + size(bytes)
+		}
+		out = append(out, figure{t("Go within 7 days"), value, sub})
+	}
+	return out
+}
+
+// tagTable is the list of tags: sorted as the URL says where all images can be looked
+// at, else in an order that can be read by key.
+func (v *repoVisit) tagTable() (*table, *fates, []ecr.Image, error) {
+	i, err := v.h.cfg.Inspect.As(v.req.Principal).Images(v.r.Context(), v.repo, whole)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	f, err := fatesOf(string(v.repo.Name), &i)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	f.look()
+	x := &table{
+		ID: "tags", Caption: t("Tags"), Form: repoURL(v.repo.Name, "tags"), Do: t("Delete the chosen tags…"),
+		Empty: t("There are no images yet."), Hint: t("Log in, then push one:"), Command: "docker push " + v.req.Host + "/" + string(v.repo.Name) + ":v1",
+	}
+	if q := v.query("q"); q != "" {
+		x.Empty, x.Hint, x.Command = t("No tag matches %s.", clean(q)), t("Shorten the filter, or remove it."), ""
+	}
+	columns := []column{
+		{Key: "tag", Label: t("Tag")}, {Key: "pushed", Label: t("Pushed")}, {Key: "expires", Label: t("What becomes of it")}, {Key: "size", Label: t("Size"), Number: true},
+		{Key: "pulled", Label: t("Pulled")}, {Key: "digest", Label: t("Image")}, {Key: "pull", Label: ""},
+	}
+	var rows []tagged
+	if i.Complete {
+		s := sortOf(v.r.URL.Query(), []string{"pushed", "tag", "size", "pulled", "expires"}, "pushed", "size", "pulled")
+		x.Columns = s.fill(v.r.URL, columns)
+		rows = v.wholeRows(&i, f, s, x)
+	} else {
+		s := sortOf(v.r.URL.Query(), []string{"pushed", "tag"}, "pushed")
+		if v.query("q") != "" {
+			s.key, s.keys = "tag", []string{"tag"}
+			s.desc = v.query("order") == "desc" && v.query("sort") == "tag"
+		}
+		x.Columns = s.fill(v.r.URL, columns)
+		if rows, err = v.keyedRows(s, f, x); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	now := v.now()
+	for _, r := range rows {
+		x.Rows = append(x.Rows, v.tagRow(now, r))
+	}
+	if !i.Complete {
+		return x, f, nil, nil
+	}
+	return x, f, i.Images, nil
+}
+
+// wholeRows are a page of all rows.
+func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) []tagged {
+	part, refs := map[ecr.Digest]bool{}, map[ecr.Digest]int{}
+	for _, children := range i.Children {
+		for _, d := range children {
+			part[d] = true
+		}
+	}
+	for _, m := range i.Images {
+		if m.Subject != "" {
+			refs[m.Subject]++
+		}
+	}
+	q := strings.ToLower(v.query("q"))
+	var all []tagged
+	folded := 0
+	for _, m := range i.Images {
+		d := string(m.Digest)
+		r := tagged{image: m, parts: len(i.Children[m.Digest]), refs: refs[m.Digest], held: i.Held[d], fate: f.of(d), goes: f.days[d].at}
+		if len(m.Tags) == 0 {
+			if part[m.Digest] || m.Subject != "" {
+				folded++ // shown with what it belongs to
+			} else if q == "" || strings.Contains(d, q) {
+				all = append(all, r)
+			}
+		}
+		for _, tag := range m.Tags {
+			if r.tag = tag; q == "" || strings.Contains(strings.ToLower(string(tag)), q) || strings.Contains(d, q) {
+				all = append(all, r)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b tagged) int {
+		n := 0
+		switch s.key {
+		case "pushed":
+			n = a.image.PushedAt.Compare(b.image.PushedAt)
+		case "pulled":
+			n = a.image.LastPulledAt.Compare(b.image.LastPulledAt)
+		case "size":
+			n = cmp.Compare(a.image.SizeBytes, b.image.SizeBytes)
+		case "expires":
+			switch {
+			case a.goes.IsZero() != b.goes.IsZero():
+				return map[bool]int{true: 1, false: -1}[a.goes.IsZero()] // what stays is last, either way
+			default:
+				n = a.goes.Compare(b.goes)
+			}
+		}
+		n = cmp.Or(n, cmp.Compare(a.tag, b.tag), cmp.Compare(a.image.Digest, b.image.Digest))
+		if s.desc {
+			return -n
+		}
+		return n
+	})
+	x.Count = words.Count(len(all), t("tag"), t("tags"))
+	if folded > 0 {
+		x.Count += t("; %s shown with what they belong to", words.Count(folded, t("platform image or artifact"), t("platform images and artifacts")))
+	}
+	if v.query("format") == "csv" {
+		return all
+	}
+	if after := v.query("after"); after != "" {
+		if at := slices.IndexFunc(all, func(r tagged) bool { return r.key() == after }); at >= 0 {
+			all = all[at+1:]
+		}
+	}
+	if len(all) > tagsPage {
+		all = all[:tagsPage]
+		x.Next = with(v.r.URL, "after", all[tagsPage-1].key(), "done", "")
+	}
+	return all
+}
+
+// key names a row in URLs.
+func (r tagged) key() string {
+	if r.tag != "" {
+		return string(r.tag)
+	}
+	return string(r.image.Digest)
+}
+
+// keyedRows are a page that is read by key.
+func (v *repoVisit) keyedRows(s sorting, f *fates, x *table) ([]tagged, error) {
+	limit := tagsPage
+	if v.query("format") == "csv" {
+		limit = mostCSV
+	}
+	q := meta.TagQuery{ByTime: s.key == "pushed", Backward: s.desc, Prefix: v.query("q")}
+	if at, tag, ok := strings.Cut(v.query("after"), "~"); ok {
+		micros, err := strconv.ParseInt(at, 10, 64)
+		if err != nil {
+			return nil, noPage()
+		}
+		q.After = meta.TagRow{Tag: ecr.Tag(tag), TaggedAt: time.UnixMicro(micros).UTC()}
+	}
+	list, more, err := v.h.cfg.Inspect.As(v.req.Principal).Tags(v.r.Context(), v.repo, q, limit)
+	if err != nil {
+		return nil, err
+	}
+	var rows []tagged
+	for _, r := range list {
+		rows = append(rows, tagged{tag: r.Tag, image: r.Image, fate: f.of(string(r.Digest))})
+	}
+	x.Count = t("%s on this page", words.Count(len(list), t("tag"), t("tags")))
+	if q.Prefix != "" {
+		x.Count = t("%s on this page that begin with %s", words.Count(len(list), t("tag"), t("tags")), clean(q.Prefix))
+	}
+	if more {
+		last := list[len(list)-1]
+		x.Next = with(v.r.URL, "after", strconv.FormatInt(last.TaggedAt.UnixMicro(), 10)+"~"+string(last.Tag), "done", "")
+	}
+	return rows, nil
+}
+
+func (v *repoVisit) tagRow(now time.Time, r tagged) row {
+	ref := v.req.Host + "/" + string(v.repo.Name)
+	to := repoURL(v.repo.Name, "images/"+string(r.image.Digest))
+	name := cell{Text: string(r.tag), Link: to, Copy: "docker pull " + ref + ":" + string(r.tag)}
+	if r.tag == "" {
+		name = cell{Text: t("untagged"), Link: to, Copy: "docker pull " + ref + "@" + string(r.image.Digest)}
+	}
+	kind := kindOf(r.image)
+	if r.parts > 0 {
+		kind = words.Count(r.parts, t("platform"), t("platforms"))
+	}
+	if r.refs > 0 {
+		kind += ", " + words.Count(r.refs, t("artifact attached"), t("artifacts attached"))
+	}
+	copied := name.Copy
+	name.Copy = ""
+	return row{
+		Pick: string(r.tag), PickLabel: string(r.tag),
+		Cells: []cell{
+			name, cellTime(now, r.image.PushedAt), r.fate, {Text: size(r.image.SizeBytes), Raw: strconv.FormatInt(r.image.SizeBytes, 10)},
+			cellTime(now, r.image.LastPulledAt), {Text: short(string(r.image.Digest)), Mono: true, Sub: kind, Raw: string(r.image.Digest)}, {Copy: copied, CopyLabel: t("Copy pull")},
+		},
+	}
+}
+
+// kindOf says what an image is: a chart or a signature is no container image.
+func kindOf(m ecr.Image) string {
+	switch a := m.ArtifactMediaType; {
+	case manifest.IsIndex(m.MediaType):
+		return t("index")
+	case a == "application/vnd.oci.image.config.v1+json" || a == "application/vnd.docker.container.image.v1+json" || a == "":
+		return t("image")
+	case a == "application/vnd.cncf.helm.config.v1+json":
+		return t("Helm chart")
+	case strings.Contains(a, "sigstore") || strings.Contains(a, "cosign") || strings.Contains(a, "notary"):
+		return t("signature")
+	case strings.Contains(a, "spdx") || strings.Contains(a, "cyclonedx"):
+		return t("SBOM")
+	default:
+		return clean(a)
+	}
+}
+
+// mostDeleted is how many tags one form deletes, as BatchDeleteImage.
+const mostDeleted = 100
+
+// deleteTags shows what goes with the tags that were chosen, and deletes them when
+// that was confirmed.
+func (v *repoVisit) deleteTags() error {
+	picks := v.r.PostForm["pick"]
+	back := repoURL(v.repo.Name, "tags")
+	if len(picks) == 0 {
+		return v.to(back)
+	}
+	if len(picks) > mostDeleted {
+		return ecr.InvalidParameter("pick", "%s", t("Choose at most %d tags at a time.", mostDeleted))
+	}
+	var ids []ecr.ImageID
+	for _, p := range picks {
+		tag, err := ecr.ParseTag(p)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, ecr.ImageID{Tag: tag})
+	}
+	as := v.h.cfg.Registry.As(v.req.Principal)
+	if v.r.PostFormValue("confirm") == "" {
+		return v.confirmDelete(v.r.Context(), ids, picks)
+	}
+	_, failures, err := as.BatchDeleteImage(v.r.Context(), v.repo, ids)
+	if err != nil {
+		return err
+	}
+	if len(failures) > 0 {
+		m := &message{Kind: "warn", Text: t("%d of %d tags were not deleted:", len(failures), len(ids)), Link: &link{Label: t("Back to the tags"), To: back}}
+		for _, f := range failures {
+			m.More = append(m.More, clean(string(f.ID.Tag)+": "+f.Reason))
+		}
+		v.status = http.StatusConflict
+		return v.show("delete", layout{Title: t("Not all tags were deleted"), Crumbs: v.crumbs(), Message: m, Data: map[string]any{}})
+	}
+	return v.finish(back, "deleted")
+}
+
+func (v *repoVisit) confirmDelete(ctx context.Context, ids []ecr.ImageID, picks []string) error {
+	list, err := v.h.cfg.Registry.As(v.req.Principal).DescribeImages(ctx, v.repo, ids)
+	if err != nil {
+		return err
+	}
+	x := &table{ID: "goes", Caption: t("What goes"), Columns: []column{
+		{Key: "image", Label: t("Image")}, {Key: "loses", Label: t("Tags that go")}, {Key: "keeps", Label: t("Tags that stay")}, {Key: "then", Label: t("Then")}, {Key: "size", Label: t("Size"), Number: true},
+	}}
+	gone := 0
+	for _, m := range list {
+		var loses, keeps []string
+		for _, tag := range m.Tags {
+			if slices.Contains(picks, string(tag)) {
+				loses = append(loses, string(tag))
+			} else {
+				keeps = append(keeps, string(tag))
+			}
+		}
+		then := cell{Kind: "keep", Text: t("the image stays")}
+		if len(keeps) == 0 {
+			then = cell{Kind: "go", Text: t("the image goes")}
+			gone++
+		}
+		x.Rows = append(x.Rows, row{Cells: []cell{
+			{Text: short(string(m.Digest)), Mono: true}, {Text: strings.Join(loses, ", ")}, {Text: strings.Join(keeps, ", ")}, then, {Text: size(m.SizeBytes)},
+		}})
+	}
+	x.Count = t("%s go, with %s", words.Count(len(picks), t("tag"), t("tags")), words.Count(gone, t("image"), t("images")))
+	var args []string
+	for _, p := range picks {
+		args = append(args, "imageTag="+p)
+	}
+	return v.show("delete", layout{
+		Title: t("Delete %s?", words.Count(len(picks), t("tag"), t("tags"))), Crumbs: v.crumbs(),
+		Data:     map[string]any{"Table": x, "Picks": picks, "To": repoURL(v.repo.Name, "tags")},
+		Commands: []command{v.aws(t("The same"), "ecr", "batch-delete-image --repository-name "+quoted(string(v.repo.Name))+" --image-ids "+strings.Join(args, " "))},
+	})
+}

@@ -1,0 +1,301 @@
+// Package inspect holds the operations with which people look at what is there:
+// repositories at a glance, images with what lifecycle rules, indexes and leases have
+// to do with them, tags in the order of time, and who else has a layer.
+//
+// It guarantees that nothing is told that the caller could not ask the APIs for: what
+// an operation tells besides is left out, and said to be, for those who lack the
+// permission of the API operation that has it. It reads a bounded number of rows,
+// which the caller chooses, and changes nothing, not even the time of a pull.
+package inspect
+
+import (
+	"context"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/lifecycle"
+)
+
+// Config is what a Service is made of. All fields are required.
+type Config struct {
+	Gate *gate.Gate
+	// Retention knows pulls that are not stored yet.
+	Retention *retention.Service
+	// Now is the image clock.
+	Now func() time.Time
+}
+
+// Service looks at registries. It is safe for concurrent use.
+type Service struct{ cfg Config }
+
+// New returns a Service.
+func New(cfg Config) *Service { return &Service{cfg} }
+
+// As returns the operations as p may use them.
+func (s *Service) As(p access.Principal) *Caller { return &Caller{s, s.cfg.Gate.As(p)} }
+
+// Caller is the operations in the name of one principal. It is safe for concurrent
+// use.
+type Caller struct {
+	s    *Service
+	gate *gate.Caller
+}
+
+// Operations lists every operation.
+func Operations() []gate.Operation {
+	return []gate.Operation{opInspectRepositories, opInspectImages, opInspectTags, opInspectSharing}
+}
+
+// Actions that operations ask for, some for what they tell besides.
+const (
+	describeImages access.Action = "ecr:DescribeImages"
+	getLifecycle   access.Action = "ecr:GetLifecyclePolicy"
+	batchGetImage  access.Action = "ecr:BatchGetImage"
+	listLeases     access.Action = "kontor:ListLeases"
+	describeRepo   access.Action = "ecr:DescribeRepositories"
+	checkLayer     access.Action = "ecr:BatchCheckLayerAvailability"
+)
+
+// MostSharing is how many other repositories Sharing names of a blob.
+const MostSharing = 5
+
+// Images are the images of a repository, and what is known of their fates.
+type Images struct {
+	Images []ecr.Image // in byte order of digests
+	// Complete: these are all. Otherwise there are more than were asked for, and
+	// nothing is said about fates, which hang on all of them.
+	Complete bool
+	// Policy is the text of the lifecycle policy, "" for none; PolicySeen is false
+	// where the caller may not read it.
+	Policy     string
+	PolicySeen bool
+	// Children are the entries of indexes; ChildrenSeen is false where the caller may
+	// not read manifests.
+	Children     map[ecr.Digest][]ecr.Digest
+	ChildrenSeen bool
+	// Held are leased images with who uses them; LeasesSeen is false where the caller
+	// may not list leases: then some may be kept that are said to go.
+	Held       lifecycle.Held
+	LeasesSeen bool
+	Now        time.Time // image time
+}
+
+// Lifecycle are the images as rules see them.
+func (i *Images) Lifecycle() []lifecycle.Image {
+	out := make([]lifecycle.Image, len(i.Images))
+	for k, m := range i.Images {
+		out[k] = lifecycle.Image{
+			Digest: string(m.Digest), PushedAt: m.PushedAt, LastPulledAt: m.LastPulledAt, LastActivatedAt: m.ActivatedAt,
+			LastArchivedAt: m.ArchivedAt, Status: lifecycle.Status(m.Status), MediaType: m.MediaType, ArtifactType: m.ArtifactMediaType,
+			SizeBytes: m.SizeBytes, Subject: string(m.Subject),
+		}
+		for _, tag := range m.Tags {
+			out[k].Tags = append(out[k].Tags, string(tag))
+		}
+		for _, d := range i.Children[m.Digest] {
+			out[k].Children = append(out[k].Children, string(d))
+		}
+	}
+	return out
+}
+
+var opInspectImages = gate.Op("Images", describeImages)
+
+// Images returns the images of a repository with what is known of their fates; where
+// there are more than most, most of them. Errors: RepositoryNotFound.
+func (c *Caller) Images(ctx context.Context, at ecr.Repo, most int) (Images, error) {
+	var out Images
+	err := c.gate.Read(ctx, opInspectImages, func(ctx context.Context, v *gate.View) error {
+		s, err := v.Enter(ctx, at)
+		if err != nil {
+			return err
+		}
+		out, err = c.images(ctx, v, s, most)
+		return err
+	})
+	return out, err
+}
+
+// images reads the images of s, which the caller may see.
+func (c *Caller) images(ctx context.Context, v *gate.View, s gate.Scene, most int) (Images, error) {
+	out := Images{Now: c.s.cfg.Now(), Held: lifecycle.Held{}}
+	rows, err := v.ListManifests(ctx, s.Row.ID, "", most+1)
+	if err != nil {
+		return out, err
+	}
+	if out.Complete = len(rows) <= most; !out.Complete {
+		rows = rows[:most]
+	}
+	byTag := map[ecr.Tag]ecr.Digest{}
+	for _, m := range rows {
+		retention.Settle(&m.Image, out.Now)
+		c.s.cfg.Retention.CountPulls(s.Row.ID, &m.Image)
+		out.Images = append(out.Images, m.Image)
+		for _, tag := range m.Image.Tags {
+			byTag[tag] = m.Image.Digest
+		}
+	}
+	if out.PolicySeen, err = may(v, s, getLifecycle); err != nil {
+		return out, err
+	} else if out.PolicySeen {
+		out.Policy = s.Row.LifecycleText
+	}
+	if out.ChildrenSeen, err = may(v, s, batchGetImage); err != nil {
+		return out, err
+	} else if out.ChildrenSeen && out.Complete {
+		if out.Children, err = meta.Children(ctx, v, s.Row.ID, 1000); err != nil {
+			return out, err
+		}
+	}
+	if out.LeasesSeen, err = may(v, s, listLeases); err != nil || !out.LeasesSeen || !out.Complete {
+		return out, err
+	}
+	leases, err := v.Retention().ListLeases(ctx, s.At.In, s.At.Name)
+	if err != nil {
+		return out, err
+	}
+	for _, l := range leases {
+		for _, d := range []ecr.Digest{l.Image.Digest, byTag[l.Image.Tag]} {
+			if d != "" {
+				out.Held[string(d)] = l.Collector + ": " + l.User
+			}
+		}
+	}
+	return out, nil
+}
+
+// may reports whether the caller has the permission, and uses it: it is on record as
+// asked for when there is one, and nothing is when there is none.
+func may(v *gate.View, s gate.Scene, a access.Action) (bool, error) {
+	if v.Would(s, a) != nil {
+		return false, nil
+	}
+	return true, v.May(s, a)
+}
+
+// Repository is a repository at a glance.
+type Repository struct {
+	ecr.Repo
+	CreatedAt  time.Time
+	Mutability ecr.Mutability
+	// Images are there where Seen.
+	Images Images
+	Seen   bool
+}
+
+var opInspectRepositories = gate.Op("Repositories", describeRepo)
+
+// scanPage is how many names one statement reads, and scanMost how many one page of a
+// list looks at for those that it wants.
+const (
+	scanPage = 500
+	scanMost = 5000
+)
+
+// Repositories returns at most limit repositories that the caller may see and whose
+// names want accepts, in byte order, after the name after, each with at most most images. next is the name to go
+// on after, "" at the end: the search for names that are wanted ends after some
+// thousands, so that a page can have fewer than limit and a next one.
+func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, want func(ecr.RepositoryName) bool, after ecr.RepositoryName, limit, most int) (list []Repository, next ecr.RepositoryName, err error) {
+	err = c.gate.Read(ctx, opInspectRepositories, func(ctx context.Context, v *gate.View) error {
+		list, next = nil, ""
+		scene, err := v.EnterNew(ctx, in.Repo("*"))
+		if err != nil {
+			return err
+		}
+		at, looked := after, 0
+		for {
+			rows, err := v.ListRepositories(ctx, in, at, scanPage)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				if len(list) == limit || looked == scanMost {
+					next = at
+					return nil
+				}
+				at = row.Name
+				looked++
+				r := Repository{Repo: in.Repo(row.Name), CreatedAt: row.CreatedAt, Mutability: row.Mutability}
+				s := gate.Scene{At: r.Repo, Row: row, Settings: scene.Settings}
+				if !want(row.Name) || v.Would(s, describeRepo) != nil {
+					continue
+				}
+				if r.Seen, err = may(v, s, describeImages); err != nil {
+					return err
+				}
+				if r.Seen {
+					if r.Images, err = c.images(ctx, v, s, most); err != nil {
+						return err
+					}
+				}
+				list = append(list, r)
+			}
+			if len(rows) < scanPage {
+				return nil
+			}
+		}
+	})
+	return list, next, err
+}
+
+var opInspectTags = gate.Op("Tags", describeImages)
+
+// Tags returns at most limit tags with their images, in the order of q, and whether
+// there are more. Errors: RepositoryNotFound.
+func (c *Caller) Tags(ctx context.Context, at ecr.Repo, q meta.TagQuery, limit int) (list []meta.TagImage, more bool, err error) {
+	err = c.gate.ReadRepository(ctx, opInspectTags, at, func(ctx context.Context, v *gate.View, repo meta.Repository) error {
+		if list, err = v.Retention().ListTagImages(ctx, repo.ID, q, limit+1); err != nil {
+			return err
+		}
+		if more = len(list) > limit; more {
+			list = list[:limit]
+		}
+		now := c.s.cfg.Now()
+		for i := range list {
+			retention.Settle(&list[i].Image, now)
+			c.s.cfg.Retention.CountPulls(repo.ID, &list[i].Image)
+		}
+		return nil
+	})
+	return list, more, err
+}
+
+var opInspectSharing = gate.Op("Sharing", batchGetImage)
+
+// Sharing returns, of each of the blobs, some of the other repositories of the
+// registry that have it and that the caller may ask about, in byte order of their
+// names, and whether there are more. Errors: RepositoryNotFound.
+func (c *Caller) Sharing(ctx context.Context, at ecr.Repo, blobs []ecr.Digest) (map[ecr.Digest][]ecr.RepositoryName, error) {
+	out := map[ecr.Digest][]ecr.RepositoryName{}
+	err := c.gate.Read(ctx, opInspectSharing, func(ctx context.Context, v *gate.View) error {
+		s, err := v.Enter(ctx, at)
+		if err != nil {
+			return err
+		}
+		clear(out)
+		for _, d := range blobs {
+			rows, err := v.ListBlobRepositories(ctx, at.In, d, "", 4*MostSharing)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				other := gate.Scene{At: at.In.Repo(row.Name), Row: row, Settings: s.Settings}
+				if row.Name == at.Name || len(out[d]) == MostSharing {
+					continue
+				}
+				if yes, err := may(v, other, checkLayer); err != nil {
+					return err
+				} else if yes {
+					out[d] = append(out[d], row.Name)
+				}
+			}
+		}
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/console"
+)
+
+// sandbox is the policy of answers whose content others pushed: a browser that is
+// led to one runs nothing of it, and it has no part in the console's origin.
+const sandbox = "default-src 'none'; sandbox"
+
+// isConsole reports whether r is for the console.
+func (s *Server) isConsole(r *http.Request) bool {
+	return s.console != nil && (r.URL.Path == strings.TrimSuffix(console.Root, "/") || strings.HasPrefix(r.URL.Path, console.Root))
+}
+
+// wantsPage reports whether r is a browser's for the first page of the host.
+func (s *Server) wantsPage(r *http.Request) bool {
+	return s.console != nil && r.Method == http.MethodGet && r.URL.Path == "/" && r.URL.RawQuery == "" &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// serveConsole serves the web console: pages for people, and what pages are made of.
+func (s *Server) serveConsole(w http.ResponseWriter, r *http.Request, req *request) {
+	req.operation = "console"
+	req.refuse = func(err error) { s.console.Refuse(w, r, err, req.id) }
+	ok, leave := s.admit(w, r, req)
+	defer leave()
+	if !ok {
+		return
+	}
+	if !strings.HasPrefix(r.URL.Path, console.Root) {
+		http.Redirect(w, r, console.Root, http.StatusMovedPermanently)
+		return
+	}
+	if console.IsAsset(r.URL.Path) {
+		if s.admitStranger(w, r, req) {
+			s.console.ServeAsset(w, r)
+		}
+		return
+	}
+	at := req.binding.Registry
+	users := s.users[at.Region.Partition()]
+	endpoint := s.address(r, req, at)
+	in := console.Request{
+		ID: req.id, Registry: at, Host: endpoint.Host, Endpoint: endpoint.Scheme + "://" + endpoint.Host, Secure: req.https, IAM: s.iams[at.Region.Partition()],
+	}
+	in.Logins = &consoleLogins{s: s, r: r, req: req, users: users, iam: in.IAM}
+	cookie := console.Cookie(r)
+	err := identity.ErrNoConsoleSession
+	if cookie != "" {
+		in.Principal, in.Session, err = users.ConsoleCaller(r.Context(), cookie)
+	}
+	switch {
+	case err == nil:
+		in.Principal.Request = s.consoleInfo(r, req)
+		req.principal = in.Principal
+		if !s.admitPrincipal(w, r, in.Principal, req) {
+			return
+		}
+	case errors.Is(err, identity.ErrNoConsoleSession):
+		if !s.admitStranger(w, r, req) {
+			return
+		}
+	default:
+		req.refuse(err)
+		return
+	}
+	s.console.Serve(w, r, in)
+}
+
+// consoleInfo is what policies may ask about a request of the console.
+func (s *Server) consoleInfo(r *http.Request, req *request) access.RequestInfo {
+	info := s.info(r, req)
+	info.Via = "console"
+	return info
+}
+
+// consoleLogins begins and ends sessions for one request, within the limits of logins
+// to the APIs: who tried an access key too often there waits here, too.
+type consoleLogins struct {
+	s     *Server
+	r     *http.Request
+	req   *request
+	users *identity.Service
+	iam   *iam.Service
+}
+
+// LogIn implements console.Logins.
+func (c *consoleLogins) LogIn(ctx context.Context, keyID, secret, token string) (string, error) {
+	if len(keyID) > maxKeyID {
+		keyID = ""
+	}
+	p, err := c.try(keyID, func() (access.Principal, error) { return c.users.CheckSecret(ctx, keyID, secret, token) })
+	if err != nil {
+		return "", err
+	}
+	cookie, _, err := c.iam.Console(p).Open(ctx, false)
+	return cookie, err
+}
+
+// linkLogin is the name under which failures with links count. No access key has it.
+const linkLogin = "console link"
+
+// LinkCaller implements console.Logins.
+func (c *consoleLogins) LinkCaller(ctx context.Context, code string) (access.Principal, error) {
+	return c.try(linkLogin, func() (access.Principal, error) { return c.users.LinkCaller(ctx, code) })
+}
+
+// OpenLink implements console.Logins.
+func (c *consoleLogins) OpenLink(ctx context.Context, code string) (string, error) {
+	p, err := c.try(linkLogin, func() (access.Principal, error) { return c.users.TakeLink(ctx, code) })
+	if err != nil {
+		return "", err
+	}
+	cookie, _, err := c.iam.Console(p).Open(ctx, false)
+	return cookie, err
+}
+
+// LogOut implements console.Logins.
+func (c *consoleLogins) LogOut(ctx context.Context) error {
+	cookie := console.Cookie(c.r)
+	if cookie == "" {
+		return nil
+	}
+	return c.users.EndConsole(ctx, cookie)
+}
+
+// try counts and records a login that fails.
+func (c *consoleLogins) try(key string, login func() (access.Principal, error)) (access.Principal, error) {
+	name := source(c.r.RemoteAddr) + " " + key
+	if c.s.limits.logins.wait(name, c.s.cfg.AuthNow()) > 0 {
+		return access.Principal{}, rateExceeded
+	}
+	p, err := login()
+	if errors.Is(err, identity.ErrNoConsoleSession) {
+		err = &ecr.Error{Code: ecr.CodeUnrecognizedClient, Message: "The link has been used, or its time is over.", Err: err}
+	}
+	if err != nil {
+		c.s.failedAs(c.r, c.req, name, key, err)
+		return access.Principal{}, err
+	}
+	c.s.limits.logins.succeeded(name)
+	p.Request = c.s.consoleInfo(c.r, c.req)
+	c.req.principal = p
+	return p, nil
+}

@@ -1,0 +1,303 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/server"
+)
+
+// page is a request of a browser with the cookie, which stays on the page it came to.
+func (w *world) page(cookie, method, path string, form url.Values, headers ...string) answer {
+	w.t.Helper()
+	r := w.request(here, method, path, form.Encode(), append([]string{"Accept", "text/html", "Sec-Fetch-Site", "same-origin"}, headers...)...)
+	if form != nil {
+		r.Header.Set("Content-Type", formType)
+	}
+	if cookie != "" {
+		r.Header.Set("Cookie", cookie)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return readAnswer(w.t, resp)
+}
+
+// logIn begins a session and returns its cookie.
+func (w *world) logIn(c aws.Credentials) string {
+	w.t.Helper()
+	a := w.want(w.page("", "POST", "/console/login", url.Values{"key": {c.AccessKeyID}, "secret": {c.SecretAccessKey}, "token": {c.SessionToken}}), 303)
+	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+	return cookie
+}
+
+func TestConsoleLogin(t *testing.T) {
+	w := start(t, t.TempDir())
+	admin := w.credentials(here, administrator)
+	if a := w.page("", "GET", "/", nil); a.status != 302 || a.header.Get("Location") != "/console/" {
+		t.Errorf("a browser at /: %d %s", a.status, a.header.Get("Location"))
+	}
+	if a := w.do(w.request(here, "GET", "/", "")); a.status != 404 {
+		t.Errorf("another client at /: %d", a.status)
+	}
+	if a := w.page("", "GET", "/console/bin?x=1", nil); a.status != 303 || a.header.Get("Location") != "/console/login?to=%2Fconsole%2Fbin%3Fx%3D1" {
+		t.Errorf("without a session: %d %s", a.status, a.header.Get("Location"))
+	}
+	if a := w.page("", "POST", "/console/bin", url.Values{"repository": {"x"}}); a.status != 401 {
+		t.Errorf("a form without a session: %d", a.status)
+	}
+	a := w.page("", "POST", "/console/login", url.Values{"key": {admin.AccessKeyID}, "secret": {admin.SecretAccessKey}, "to": {"/console/bin"}})
+	set := a.header.Get("Set-Cookie")
+	if a.status != 303 || a.header.Get("Location") != "/console/bin" || !strings.Contains(set, "; HttpOnly") || !strings.Contains(set, "; SameSite=Lax") || !strings.Contains(set, "; Path=/console;") {
+		t.Errorf("logged in: %d %s %s", a.status, a.header.Get("Location"), set)
+	}
+	for _, to := range []string{"https://elsewhere.example/", "//elsewhere.example/console/", "/console/../x", "/console//elsewhere.example", `/console/\elsewhere`} {
+		if a := w.page("", "POST", "/console/login", url.Values{"key": {admin.AccessKeyID}, "secret": {admin.SecretAccessKey}, "to": {to}}); a.header.Get("Location") != "/console/" {
+			t.Errorf("led to %q", a.header.Get("Location"))
+		}
+	}
+	cookie, _, _ := strings.Cut(set, ";")
+	a = w.want(w.page(cookie, "GET", "/console/", nil), 200)
+	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; script-src 'self'", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+		if !strings.Contains(a.header.Get(name), want) {
+			t.Errorf("%s: %q", name, a.header.Get(name))
+		}
+	}
+	if a := w.page(cookie, "POST", "/console/logout", url.Values{}, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
+		t.Errorf("a form of another site: %d", a.status)
+	}
+	if a := w.page(cookie, "DELETE", "/console/", nil); a.status != 405 {
+		t.Errorf("DELETE: %d", a.status)
+	}
+	w.want(w.page(cookie, "GET", "/console/nothing", nil), 404)
+	w.want(w.page(cookie, "POST", "/console/logout", url.Values{}), 303)
+	if a := w.page(cookie, "GET", "/console/", nil); a.status != 303 {
+		t.Errorf("after the logout: %d", a.status)
+	}
+	// What others push is on the console's origin, and has no part in it.
+	if a := w.do(w.request(here, "GET", "/v2/", "")); !strings.Contains(a.header.Get("Content-Security-Policy"), "sandbox") {
+		t.Errorf("/v2/: %v", a.header)
+	}
+}
+
+// A link logs in once, as who asked for it, and a look at it does not use it up.
+func TestConsoleLink(t *testing.T) {
+	w := start(t, t.TempDir())
+	link := func(c aws.Credentials) string {
+		r := w.request(here, "POST", "/", "{}", "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", "Kontor_V20261101.CreateConsoleLink")
+		a := w.want(w.do(w.sign(r, c, "{}", "ecr", here.Region, w.clock())), 200)
+		_, path, _ := strings.Cut(a.body, `"path":"`)
+		path, _, _ = strings.Cut(path, `"`)
+		return path
+	}
+	path := link(w.credentials(here, pusher))
+	for range 2 {
+		if a := w.want(w.page("", "GET", path, nil), 200); !strings.Contains(a.body, "user/pusher") {
+			t.Errorf("the page of the link: %s", a.body)
+		}
+	}
+	_, code, _ := strings.Cut(path, "code=")
+	a := w.want(w.page("", "POST", "/console/open", url.Values{"code": {code}}), 303)
+	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+	if a := w.want(w.page(cookie, "GET", "/console/sessions", nil), 200); !strings.Contains(a.body, "user/pusher") {
+		t.Errorf("sessions: %s", a.body)
+	}
+	w.want(w.page("", "POST", "/console/open", url.Values{"code": {code}}), 401)
+	late := link(w.credentials(here, pusher))
+	w.pass(identity.ConsoleLinkTime)
+	w.want(w.page("", "GET", late, nil), 401)
+	log := fmt.Sprint(w.requests()) + w.log.String()
+	for name, secret := range map[string]string{"link": code, "cookie": cookie[strings.IndexByte(cookie, '=')+1:]} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the %s is in the log", name)
+		}
+	}
+}
+
+func TestConsoleOff(t *testing.T) {
+	w := start(t, t.TempDir(), func(c *server.Config) { c.NoConsole = true })
+	if a := w.page("", "GET", "/console/", nil); a.status != 404 {
+		t.Errorf("/console/: %d", a.status)
+	}
+	if a := w.page("", "GET", "/", nil); a.status != 404 {
+		t.Errorf("/: %d", a.status)
+	}
+	r := w.request(here, "POST", "/", "{}", "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", "Kontor_V20261101.CreateConsoleLink")
+	if a := w.do(w.sign(r, w.credentials(here, administrator), "{}", "ecr", here.Region, w.clock())); a.status != 400 || !strings.Contains(a.body, "is off") {
+		t.Errorf("a link: %d %s", a.status, a.body)
+	}
+}
+
+// Guesses at a key in the console and at the API count together.
+func TestConsoleLoginsAreLimited(t *testing.T) {
+	w := start(t, t.TempDir(), func(c *server.Config) { c.Limits.FailedLogins = 4 })
+	c := w.credentials(here, pusher)
+	bad := c
+	bad.SecretAccessKey = "wrong"
+	form := url.Values{"key": {c.AccessKeyID}, "secret": {"wrong"}}
+	for range 2 {
+		w.want(w.page("", "POST", "/console/login", form), 401)
+		w.want(w.do(w.json(here, bad, "DescribeRegistry", "{}")), 400)
+	}
+	form.Set("secret", c.SecretAccessKey)
+	w.want(w.page("", "POST", "/console/login", form), 429)
+	if a := w.do(w.json(here, c, "DescribeRegistry", "{}")); !strings.Contains(a.body, "Throttling") {
+		t.Errorf("the API: %d %s", a.status, a.body)
+	}
+	w.pass(2 * time.Minute)
+	w.want(w.page("", "POST", "/console/login", form), 303)
+}
+
+// consoleFacts are texts that only someone with one of the permissions may read, and
+// what they are.
+func consoleFacts() map[string][]string {
+	return map[string][]string{
+		"marktag":         {"ecr:DescribeImages", "kontor:ListLeases"}, // leases name tags
+		"markdescription": {"ecr:GetLifecyclePolicy"},
+		"MarkSid":         {"ecr:GetRepositoryPolicy"},
+		"markuser":        {"kontor:ListLeases"},
+		"markannotation":  {"ecr:BatchGetImage"},
+		"markshare":       {"ecr:BatchCheckLayerAvailability", "ecr:DescribeRepositories"},
+		"markdeleted":     {"kontor:ListRecycleBin", "kontor:ListJournal"},
+		"markperson":      {"iam:ListUsers", "iam:GetAccountAuthorizationDetails"},
+		"markcollector":   {"kontor:ListLeases"},
+	}
+}
+
+// markers makes what consoleFacts is about and returns the digest of the image.
+func (w *world) markers() ecr.Digest {
+	w.t.Helper()
+	ctx := w.t.Context()
+	password := w.password(here, administrator)
+	for _, name := range []ecr.RepositoryName{"app", "markshare", "old"} {
+		w.create(here, name)
+	}
+	const layer = "shared by two repositories"
+	w.push(here, password, "markshare", "v1", layer)
+	w.push(here, password, "old", "markdeleted", "goes")
+	w.push(here, password, "app", "plain", layer)
+	body := strings.Replace(w.manifest(`{"architecture":"amd64","os":"linux"}`, layer), `{"config"`, `{"annotations":{"note":"markannotation<b>"},"config"`, 1)
+	w.want(w.do(w.basic(here, password, "PUT", "/v2/app/manifests/marktag", body, "Content-Type", manifestType)), 201)
+	at := here.Repo("app")
+	keep := w.server.Retention().System("test")
+	fatal := func(err error) {
+		w.t.Helper()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	_, err := keep.SetLifecyclePolicy(ctx, at, `{"rules":[{"rulePriority":7,"description":"markdescription","selection":{"tagStatus":"tagged","tagPatternList":["mark*"],"countType":"sinceImagePushed","countUnit":"days","countNumber":3},"action":{"type":"expire"}}]}`)
+	fatal(err)
+	_, err = w.server.Registry().System("test").SetPolicy(ctx, at, `{"Version":"2012-10-17","Statement":[{"Sid":"MarkSid","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:root"},"Action":"ecr:BatchGetImage"}]}`, false)
+	fatal(err)
+	_, err = keep.ReportLeases(ctx, here, "markcollector", time.Hour, []retention.Lease{{Repository: "app", Image: ecr.ImageID{Tag: "marktag"}, User: "markuser"}})
+	fatal(err)
+	_, _, err = w.server.Registry().System("test").BatchDeleteImage(ctx, here.Repo("old"), []ecr.ImageID{{Tag: "markdeleted"}})
+	fatal(err)
+	_, err = w.server.IAM(here.Region).System(here.Account, "test").CreateUser(ctx, iam.NewUser{Name: "markperson"})
+	fatal(err)
+	return ecr.DigestOf([]byte(body))
+}
+
+// consolePages are the pages with something of markers on them.
+func consolePages(digest ecr.Digest) []string {
+	const of = "/console/repositories/app/-/"
+	return []string{
+		"/console/", "/console/repositories", of + "tags", of + "images/" + string(digest), of + "lifecycle", of + "lifecycle?explain=all&days=90", of + "access", of + "access?who=arn:aws:iam::222222222222:root&right=pull",
+		"/console/access", "/console/bin", "/console/journal", "/console/leases", "/console/people", "/console/people/users/markperson", "/console/sessions", "/console/sessions?all=yes",
+		of + "tags?format=csv", "/console/repositories?format=csv", "/console/bin?format=csv", "/console/leases?format=csv", of + "access?format=csv", "/console/people?format=csv",
+	}
+}
+
+// Principals with random rights see on no page what the API would not tell them, and
+// each fact is seen by someone.
+func TestConsoleShowsWhatTheAPITells(t *testing.T) {
+	w := start(t, t.TempDir())
+	digest := w.markers()
+	actions := []string{
+		"ecr:DescribeRepositories", "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetRepositoryPolicy", "ecr:GetRegistryPolicy", "ecr:GetAccountSetting",
+		"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListRecycleBin", "kontor:ListJobs", "kontor:DescribeUsage", "iam:ListUsers", "iam:ListRoles",
+		"iam:GetAccountAuthorizationDetails", "iam:ListAccessKeys", "kontor:ListConsoleSessions",
+	}
+	people := w.server.IAM(here.Region).System(here.Account, "test")
+	from := rand.New(rand.NewPCG(1, 2))
+	seen := map[string]bool{}
+	try := func(name string, may map[string]bool) {
+		t.Helper()
+		ctx := context.Background()
+		if _, err := people.CreateUser(ctx, iam.NewUser{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		if len(may) > 0 {
+			text := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["` + strings.Join(slices.Sorted(maps.Keys(may)), `","`) + `"],"Resource":"*"}]}`
+			if err := people.PutInline(ctx, iam.OfUser, name, "rights", text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, _, err := people.CreateAccessKey(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		cookie := w.logIn(w.credentials(here, name))
+		for _, path := range consolePages(digest) {
+			a := w.page(cookie, "GET", path, nil)
+			if a.status >= 500 {
+				t.Errorf("%v: %s: %d", slices.Sorted(maps.Keys(may)), path, a.status)
+			}
+			if strings.Contains(a.body, "<b>") {
+				t.Errorf("%s: an annotation is markup", path)
+			}
+			for fact, permissions := range consoleFacts() {
+				if !strings.Contains(strings.ReplaceAll(a.body, path, ""), fact) || strings.Contains(path, fact) {
+					continue
+				}
+				seen[fact] = true
+				if !slices.ContainsFunc(permissions, func(p string) bool { return may[p] }) {
+					t.Errorf("%v see %s on %s", slices.Sorted(maps.Keys(may)), fact, path)
+				}
+			}
+		}
+	}
+	all := map[string]bool{}
+	for _, a := range actions {
+		all[a] = true
+	}
+	try("nobody", nil)
+	try("everything", all)
+	for i, a := range actions { // each alone, and each but it
+		try(fmt.Sprint("only-", i), map[string]bool{a: true, "ecr:DescribeImages": true})
+		if i%4 == 0 {
+			but := maps.Clone(all)
+			delete(but, a)
+			try(fmt.Sprint("but-", i), but)
+		}
+	}
+	for i := range 6 {
+		may := map[string]bool{}
+		for _, a := range actions {
+			if from.IntN(2) == 0 {
+				may[a] = true
+			}
+		}
+		try(fmt.Sprint("random-", i), may)
+	}
+	for fact := range consoleFacts() {
+		if !seen[fact] {
+			t.Errorf("%s is on no page", fact)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/access/identity"
+)
+
+// Kinds of credentials, as Observation names them.
+const (
+	credentialToken       = "machine token"
+	credentialWebIdentity = "web identity"
+)
+
+// machines verifies what machines log in with, for one request.
+type machines struct {
+	identity.Tokens
+	s   *Server
+	r   *http.Request
+	req *request
+}
+
+// machines returns nil when machine credentials are off.
+func (s *Server) machines(r *http.Request, req *request, tokens identity.Tokens) authn.Machines {
+	if s.cfg.MachineCredentials != On {
+		return nil
+	}
+	return machines{tokens, s, r, req}
+}
+
+// VerifyMachineToken implements authn.Machines.
+func (m machines) VerifyMachineToken(ctx context.Context, user, password string) (access.Principal, error) {
+	m.req.credential = credentialToken
+	return m.Tokens.VerifyMachineToken(ctx, user, password)
+}
+
+// VerifyWebIdentity implements authn.Machines.
+func (m machines) VerifyWebIdentity(ctx context.Context, role, token string) (access.Principal, error) {
+	m.req.credential = credentialWebIdentity
+	in := m.req.binding.Registry
+	return m.s.iams[in.Region.Partition()].WebLogin(ctx, iam.WebLogin{
+		Role: role, Account: in.Account, Token: token, Region: in.Region, Info: m.s.info(m.r, m.req),
+	})
+}
+
+// noteTime bounds how long noting the use of a token may take.
+const noteTime = 5 * time.Second
+
+// noteToken notes the use of the machine token that a request was sent with.
+func (s *Server) noteToken(r *http.Request, req *request) {
+	t := req.principal.Token
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), noteTime)
+	defer cancel()
+	s.users[req.binding.Registry.Region.Partition()].TokenUsed(ctx, t.ID, req.principal.Request.Source.String())
+}
