@@ -1,7 +1,6 @@
 package memo
 
 import (
-	"fmt"
 	"sync"
 	"testing"
 )
@@ -55,6 +54,6 @@ func TestSizeIsBounded(t *testing.T) {
 		total += k.size
 	}
 	if total != table.size || total > most || len(table.byKey) < 2 {
-		t.Error(fmt.Sprintf("%d values of %d bytes, which are believed to be %d", len(table.byKey), total, table.size))
+		t.Errorf("%d values of %d bytes, which are believed to be %d", len(table.byKey), total, table.size)
 	}
 }

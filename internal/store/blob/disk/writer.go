@@ -151,7 +151,7 @@ func (w *writer) ReadFrom(r io.Reader) (n int64, err error) {
 
 // readShort is ReadFrom for the first bytes; done says that there are no more.
 func (w *writer) readShort(r io.Reader) (done bool, n int64, err error) {
-	buf := shorts.Get().(*[]byte) //nolint:forcetypeassert // see shorts
+	buf := shorts.Get().(*[]byte)
 	defer shorts.Put(buf)
 	for n < beside {
 		m, err := r.Read(*buf)
@@ -175,7 +175,7 @@ func (w *writer) readShort(r io.Reader) (done bool, n int64, err error) {
 // readBeside is ReadFrom with a goroutine that hashes one of two buffers while the
 // other is filled and written. It has ended when readBeside returns.
 func (w *writer) readBeside(r io.Reader) (n int64, err error) {
-	one, other := steps.Get().(*[]byte), steps.Get().(*[]byte) //nolint:forcetypeassert // see steps
+	one, other := steps.Get().(*[]byte), steps.Get().(*[]byte)
 	defer steps.Put(one)
 	defer steps.Put(other)
 	full, free, over := make(chan []byte, 1), make(chan []byte, 2), make(chan struct{})

@@ -44,7 +44,7 @@ func remembered[T any](t *transaction, a area, key rowKey, size func(T) int, rea
 		return read()
 	}
 	if v, ok := t.rows.Get(key, at); ok {
-		return v.(T), nil //nolint:forcetypeassert // the key says what it is
+		return v.(T), nil // the key says what it is
 	}
 	v, err := read()
 	if err == nil && at == t.s.stamp(a) {
