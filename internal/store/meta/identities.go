@@ -127,8 +127,9 @@ type TokenUse struct {
 type IdentityReader interface {
 	ConsoleSessionReader
 	// Stamp names the state of all that an IdentityReader reads, except when access
-	// keys were used, sessions of the console and machine tokens: where it is the same in two transactions, all that is the same.
-	// "" says that the state cannot be told from others.
+	// keys were used, sessions of the console and machine tokens: where it is the same
+	// in two transactions, all that is the same. "" says that the state cannot be told
+	// from others.
 	Stamp(ctx context.Context) string
 	// User returns the user of that name, or ErrNotFound.
 	User(ctx context.Context, account ecr.AccountID, name string) (User, error)
