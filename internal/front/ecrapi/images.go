@@ -58,7 +58,7 @@ func (c *call) batchGetImage(ctx context.Context, in *BatchGetImageRequest) (*Ba
 			failures[i] = registry.ImageFailure{ID: id, Code: "ImageNotFound", Reason: "Requested image not found"}
 		}
 		var fetched []registry.GotImage
-		if fetched, failures, err = c.fetchImages(ctx, at, failures); err == nil && len(fetched) == 0 && !c.cached(ctx, at) {
+		if fetched, failures, err = c.fetchImages(ctx, at, failures); err == nil && len(fetched) == 0 && !c.h.cfg.Upstreams.Cached(ctx, at) {
 			err = noRepository
 		}
 		images = fetched
