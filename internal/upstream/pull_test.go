@@ -130,7 +130,7 @@ func TestStreams(t *testing.T) {
 		}
 		_, _ = x.W.Write(body[1<<20:])
 	})
-	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+s.host+"/v2/up/team/app/blobs/"+string(layer.Digest), nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.host+"/v2/up/team/app/blobs/"+string(layer.Digest), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestStreams(t *testing.T) {
 	same(t, "the rest", rest, c.Blobs[layer.Digest][1<<19:])
 	// A part of it, too.
 	got, body := s.get(t, "admin", "GET", "up/team/app/blobs/"+string(layer.Digest), "Range", "bytes=100-199")
-	if got.StatusCode != 206 {
+	if got.StatusCode != http.StatusPartialContent {
 		t.Errorf("a range: %d", got.StatusCode)
 	}
 	same(t, "a range", body, c.Blobs[layer.Digest][100:200])
@@ -246,7 +246,7 @@ func TestRights(t *testing.T) {
 	code := func(user, path, want string) {
 		t.Helper()
 		resp, body := s.get(t, user, "GET", path)
-		if !strings.Contains(string(body), want) || want == "" && resp.StatusCode != 200 {
+		if !strings.Contains(string(body), want) || want == "" && resp.StatusCode != http.StatusOK {
 			t.Errorf("%s of %s: %d %s, want %q", user, path, resp.StatusCode, body, want)
 		}
 	}
