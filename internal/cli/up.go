@@ -70,7 +70,7 @@ them.`,
 	f.StringVar(&o.account, "account", string(ecr.LocalRegistry().Account), "use account `ID` for the registry, unless the file has registries")
 	f.StringVar(&o.region, "region", string(ecr.LocalRegistry().Region), "use region `NAME` for the registry, unless the file has registries")
 	f.StringVar(&o.compat, "compat", "", fmt.Sprintf("follow `WHAT` where the two differ: ecr (what works here works on ECR) or oci (the OCI specification) (default %s; env %s)", registry.CompatECR, envCompat))
-	f.StringVar(&o.machines, "machine-credentials", "", fmt.Sprintf("accept machine tokens of users, and tokens of identity providers, as docker passwords: `WHAT` is on or off (default on with --compat oci, off with --compat ecr; env %s)", envMachine))
+	f.StringVar(&o.machines, "machine-credentials", "", fmt.Sprintf("accept machine tokens of users, and tokens of identity providers, as docker passwords: `SWITCH` is on or off (default on with --compat oci, off with --compat ecr; env %s)", envMachine))
 	f.StringVar(&o.logFile, "log", "", fmt.Sprintf("write a line per request, as JSON, to `FILE`, or - for stderr (default none; env %s)", envLog))
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "serve plain HTTP to other machines, which sends passwords unencrypted (default false)")
 	f.StringArrayVar(&o.externalURLs, "external-url", nil, fmt.Sprintf("use `URL` as the address at which clients reach the registry, or NAME=URL for the registry NAME of the file; without NAME the other registries follow its port; may be given several times (default the host that a request was sent to; env %s, separated by commas)", envExternalURL))

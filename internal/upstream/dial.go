@@ -94,7 +94,7 @@ func (s *Service) host(name string) (Host, bool) {
 }
 
 // errAddress refuses an address.
-type errAddress struct{ address, host string }
+type errAddress struct{ address string }
 
 func (e *errAddress) Error() string {
 	return fmt.Sprintf("%s is an address of a private network or of this machine, and is not dialled: the operator of this registry can allow it for this upstream with private: true", e.address)

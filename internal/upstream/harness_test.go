@@ -133,7 +133,7 @@ func origin(t *testing.T) (*site, *remotetest.Proxy, remotetest.Graph) {
 }
 
 // get asks for a path below /v2/, and returns the answer with its body.
-func (s *site) get(t *testing.T, user, method, path string, header ...string) (*http.Response, []byte) {
+func (s *site) get(t *testing.T, user, method, path string, header ...string) (answer, []byte) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.host+"/v2/"+path, nil)
 	if err != nil {
@@ -156,10 +156,17 @@ func (s *site) get(t *testing.T, user, method, path string, header ...string) (*
 	if cerr := resp.Body.Close(); cerr != nil {
 		t.Error(cerr)
 	}
+	a := answer{resp.StatusCode, resp.Header}
 	if err != nil {
-		resp.StatusCode = -1 // the body was cut
+		a.StatusCode = -1 // the body was cut
 	}
-	return resp, body
+	return a, body
+}
+
+// answer is an answer without its body.
+type answer struct {
+	StatusCode int
+	Header     http.Header
 }
 
 // want asks for a path and expects an answer.

@@ -10,6 +10,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/upstream"
 )
@@ -128,7 +130,7 @@ func TestStreams(t *testing.T) {
 		}
 		_, _ = x.W.Write(body[1<<20:])
 	})
-	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+s.host+"/v2/up/team/app/blobs/"+string(layer.Digest), nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.host+"/v2/up/team/app/blobs/"+string(layer.Digest), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +153,7 @@ func TestStreams(t *testing.T) {
 	same(t, "the rest", rest, c.Blobs[layer.Digest][1<<19:])
 	// A part of it, too.
 	got, body := s.get(t, "admin", "GET", "up/team/app/blobs/"+string(layer.Digest), "Range", "bytes=100-199")
-	if got.StatusCode != 206 {
+	if got.StatusCode != http.StatusPartialContent {
 		t.Errorf("a range: %d", got.StatusCode)
 	}
 	same(t, "a range", body, c.Blobs[layer.Digest][100:200])
@@ -244,7 +246,7 @@ func TestRights(t *testing.T) {
 	code := func(user, path, want string) {
 		t.Helper()
 		resp, body := s.get(t, user, "GET", path)
-		if !strings.Contains(string(body), want) || want == "" && resp.StatusCode != 200 {
+		if !strings.Contains(string(body), want) || want == "" && resp.StatusCode != http.StatusOK {
 			t.Errorf("%s of %s: %d %s, want %q", user, path, resp.StatusCode, body, want)
 		}
 	}
@@ -278,5 +280,28 @@ func TestMirrors(t *testing.T) {
 	s.want(t, "GET", "team/app/manifests/v1", 404, "")
 	if n := len(proxy.Requests()); n != 0 {
 		t.Errorf("%d requests", n)
+	}
+}
+
+// The repository of a first pull is as the template for such pulls says.
+func TestTemplate(t *testing.T) {
+	_, proxy, _ := origin(t)
+	s := caching(t, proxy.Host)
+	const lifecycle = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":9},"action":{"type":"expire"}}]}`
+	for prefix, why := range map[string]ecr.CreationReason{"up": ecr.CreateOnPull, "up/team": ecr.CreateOnPush} {
+		_, err := templates.New(s.Gate, s.Registry, s.Now).As(testkit.Admin).CreateTemplate(t.Context(), testkit.Home, meta.TemplateSettings{
+			Given: prefix, AppliedFor: []ecr.CreationReason{why}, Mutability: ecr.Mutability{Mode: ecr.Immutable}, Lifecycle: lifecycle,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; fwd=uri-miss")
+	repos, err := s.DescribeRepositories(t.Context(), testkit.Home, []ecr.RepositoryName{"up/team/app"})
+	if err != nil || repos[0].Mutability.Mode != ecr.Immutable {
+		t.Errorf("the repository is %+v, %v", repos, err)
+	}
+	if got, _, err := s.LifecyclePolicy(t.Context(), testkit.At("up/team/app")); err != nil || !strings.Contains(got, "imageCountMoreThan") {
+		t.Errorf("its lifecycle policy is %q, %v", got, err)
 	}
 }

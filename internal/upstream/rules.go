@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -426,12 +425,4 @@ func (c *Caller) ValidateRule(ctx context.Context, in ecr.RegistryID, prefix str
 		return rule, err.Error(), nil
 	}
 	return rule, "", nil
-}
-
-// hostOnly is the name of an address HOST:PORT.
-func hostOnly(address string) string {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return address
 }

@@ -87,7 +87,7 @@ func TestLies(t *testing.T) {
 				proxy.Reset()
 				proxy.On("GET .*/blobs/", -1, tt.lie(b))
 				resp, got := s.get(t, "admin", "GET", "up/team/app/blobs/"+string(d))
-				if resp.StatusCode == 200 {
+				if resp.StatusCode == http.StatusOK {
 					t.Errorf("%s was served with %d bytes", d, len(got))
 				}
 				if _, err := s.StatBlob(t.Context(), testkit.At("up/team/app"), d); ecr.CodeOf(err) != ecr.CodeLayersNotFound {
@@ -96,7 +96,7 @@ func TestLies(t *testing.T) {
 				proxy.Reset()
 				until(t, "the truth is served", func() bool {
 					resp, got := s.get(t, "admin", "GET", "up/team/app/blobs/"+string(d))
-					return resp.StatusCode == 200 && bytes.Equal(got, b)
+					return resp.StatusCode == http.StatusOK && bytes.Equal(got, b)
 				})
 			}
 		})
@@ -196,11 +196,11 @@ func TestLoops(t *testing.T) {
 		}
 	}
 	resp, body := a.get(t, "admin", "GET", "loop/app/manifests/v1")
-	if resp.StatusCode != 403 || !strings.Contains(string(body), "each of the two the upstream of the other") {
+	if resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "each of the two the upstream of the other") {
 		t.Errorf("a loop: %d %s", resp.StatusCode, body)
 	}
 	resp, body = b.get(t, "admin", "GET", "loop/app/manifests/v1", "Via", "1.1 kontor-"+b.host)
-	if resp.StatusCode != 403 || !strings.Contains(string(body), "The request came back to the registry that it began at") {
+	if resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "The request came back to the registry that it began at") {
 		t.Errorf("a request that came back: %d %s", resp.StatusCode, body)
 	}
 }

@@ -53,12 +53,12 @@ func (c *call) batchGetImage(ctx context.Context, in *BatchGetImageRequest) (*Ba
 	images, failures, err := c.BatchGetImage(ctx, at, ids)
 	if noRepository := err; ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
 		// A rule may say that it is to be made.
-		failures, err = make([]registry.ImageFailure, len(ids)), nil
+		failures = make([]registry.ImageFailure, len(ids))
 		for i, id := range ids {
 			failures[i] = registry.ImageFailure{ID: id, Code: "ImageNotFound", Reason: "Requested image not found"}
 		}
 		var fetched []registry.GotImage
-		if fetched, failures, err = c.fetchImages(ctx, at, failures); err == nil && len(fetched) == 0 && !c.cached(ctx, at) {
+		if fetched, failures, err = c.fetchImages(ctx, at, failures); err == nil && len(fetched) == 0 && !c.h.cfg.Upstreams.Cached(ctx, at) {
 			err = noRepository
 		}
 		images = fetched

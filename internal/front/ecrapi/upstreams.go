@@ -11,12 +11,12 @@ import (
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
 
-// upstreams are the operations on pull-through cache rules for the caller.
-func (c *call) upstreams() *upstream.Caller { return c.h.cfg.Upstreams.As(c.p) }
+// upstreamsOf are the operations on pull-through cache rules for the caller.
+func upstreamsOf(c *call) *upstream.Caller { return c.h.cfg.Upstreams.As(c.p) }
 
 func (c *call) createPullThroughCacheRule(ctx context.Context, in *CreatePullThroughCacheRuleRequest) (*CreatePullThroughCacheRuleResponse, error) {
 	at := c.in(in.RegistryId)
-	r, err := c.upstreams().CreateRule(ctx, at, upstream.NewRule{
+	r, err := upstreamsOf(c).CreateRule(ctx, at, upstream.NewRule{
 		Prefix: *in.EcrRepositoryPrefix, URL: *in.UpstreamRegistryUrl, UpstreamPrefix: value(in.UpstreamRepositoryPrefix),
 		Kind: upstream.Kind(value(in.UpstreamRegistry)), CredentialARN: value(in.CredentialArn), CustomRoleARN: value(in.CustomRoleArn),
 	})
@@ -44,7 +44,7 @@ func (c *call) describePullThroughCacheRules(ctx context.Context, in *DescribePu
 	if err != nil {
 		return nil, err
 	}
-	rules, err := c.upstreams().Rules(ctx, at, in.EcrRepositoryPrefixes)
+	rules, err := upstreamsOf(c).Rules(ctx, at, in.EcrRepositoryPrefixes)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (c *call) describePullThroughCacheRules(ctx context.Context, in *DescribePu
 
 func (c *call) updatePullThroughCacheRule(ctx context.Context, in *UpdatePullThroughCacheRuleRequest) (*UpdatePullThroughCacheRuleResponse, error) {
 	at := c.in(in.RegistryId)
-	r, err := c.upstreams().UpdateRule(ctx, at, *in.EcrRepositoryPrefix, value(in.CredentialArn), value(in.CustomRoleArn))
+	r, err := upstreamsOf(c).UpdateRule(ctx, at, *in.EcrRepositoryPrefix, value(in.CredentialArn), value(in.CustomRoleArn))
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (c *call) updatePullThroughCacheRule(ctx context.Context, in *UpdatePullThr
 
 func (c *call) deletePullThroughCacheRule(ctx context.Context, in *DeletePullThroughCacheRuleRequest) (*DeletePullThroughCacheRuleResponse, error) {
 	at := c.in(in.RegistryId)
-	r, err := c.upstreams().DeleteRule(ctx, at, *in.EcrRepositoryPrefix)
+	r, err := upstreamsOf(c).DeleteRule(ctx, at, *in.EcrRepositoryPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (c *call) deletePullThroughCacheRule(ctx context.Context, in *DeletePullThr
 
 func (c *call) validatePullThroughCacheRule(ctx context.Context, in *ValidatePullThroughCacheRuleRequest) (*ValidatePullThroughCacheRuleResponse, error) {
 	at := c.in(in.RegistryId)
-	r, failure, err := c.upstreams().ValidateRule(ctx, at, *in.EcrRepositoryPrefix)
+	r, failure, err := upstreamsOf(c).ValidateRule(ctx, at, *in.EcrRepositoryPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -148,9 +148,4 @@ func message(err error) string {
 		return e.Message
 	}
 	return ""
-}
-
-// cached reports whether a rule is for a repository.
-func (c *call) cached(ctx context.Context, at ecr.Repo) bool {
-	return c.h.cfg.Upstreams.Cached(ctx, at)
 }
