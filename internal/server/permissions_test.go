@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -22,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/unconfigured"
+	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -37,10 +40,12 @@ func newAuditor(t *testing.T) *auditor {
 	a := &auditor{
 		world: start(t, t.TempDir(), audited(t, dir, audit.All, 0), func(c *server.Config) {
 			c.TestClock, c.MachineCredentials = retention.NewTestClock(time.Now), server.On
+			// Nothing listens there: a rule can be made, and is found not to be valid.
+			c.Upstreams = []upstream.Host{{Host: "quay.io", Private: true, PlainHTTP: true, Address: "127.0.0.1:1"}}
 		}),
 		dir: dir, declared: map[string][]string{},
 	}
-	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations()) {
+	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), upstream.Operations()) {
 		for _, action := range op.Actions {
 			a.declared[op.Name] = append(a.declared[op.Name], string(action))
 		}
@@ -49,6 +54,7 @@ func newAuditor(t *testing.T) *auditor {
 		_, name, _ := strings.Cut(string(action), ":")
 		a.declared[name] = []string{string(action)}
 	}
+	a.declared["OpenConsole"] = []string{"kontor:OpenConsole"}
 	return a
 }
 
@@ -88,7 +94,7 @@ func (a *auditor) check(api, name string, got answer, also ...string) bool {
 }
 
 // notConfigured is the answer of operations that never succeed here.
-var notConfigured = regexp.MustCompile(`"__type":"(PullThroughCacheRule|SigningConfiguration|ReplicationBackfill)NotFoundException"`)
+var notConfigured = regexp.MustCompile(`"__type":"(SigningConfiguration|ReplicationBackfill)NotFoundException"`)
 
 // Whatever way a request comes in: each permission that it needed is on record.
 func TestEachPermissionIsOnRecord(t *testing.T) {
@@ -120,6 +126,25 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+	// rule makes another pull-through cache rule, and returns its prefix.
+	rules := 0
+	rule := func() string {
+		t.Helper()
+		rules++
+		prefix := fmt.Sprintf("rule-%d", rules)
+		if _, err := a.server.Upstreams().As(access.Principal{System: "tests"}).CreateRule(t.Context(), here, upstream.NewRule{Prefix: prefix, URL: "quay.io"}); err != nil {
+			t.Fatal(err)
+		}
+		return prefix
+	}
+	secret := func(name string) string {
+		t.Helper()
+		s, err := a.server.Upstreams().As(access.Principal{System: "tests"}).PutSecret(t.Context(), here, name, upstream.Login{Username: "u", AccessToken: "t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.ARN
 	}
 	text := func(edit map[string]any) string {
 		all := maps.Clone(body)
@@ -160,6 +185,10 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 			case "UpdateRepositoryCreationTemplate", "DeleteRepositoryCreationTemplate":
 				edit["prefix"] = "of-" + strings.ToLower(name)
 				a.want(a.do(a.json(here, root, "CreateRepositoryCreationTemplate", text(edit))), 200)
+			case "DescribePullThroughCacheRules":
+				edit["ecrRepositoryPrefix"] = rule()
+			case "UpdatePullThroughCacheRule", "DeletePullThroughCacheRule", "ValidatePullThroughCacheRule":
+				edit["ecrRepositoryPrefix"], edit["credentialArn"] = rule(), secret("permissions")
 			case "DescribeRepositories":
 				edit["repositoryNames"] = []string{"app"}
 			}
@@ -182,6 +211,20 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 			}
 			if edit["tokenName"] = name; name == "DeleteUserToken" {
 				a.token(iam.NewMachineToken{User: pusher, Name: name})
+			}
+			switch name {
+			case "CreateUpstream":
+				edit["ecrRepositoryPrefix"] = "new"
+			case "DeleteUpstream", "ValidateUpstream":
+				edit["ecrRepositoryPrefix"] = rule()
+			case "RefreshUpstream":
+				of := here.Repo(ecr.RepositoryName(rule() + "/app"))
+				if _, err := job.CreateRepository(t.Context(), registry.NewRepository{Repo: of}); err != nil {
+					t.Fatal(err)
+				}
+				edit["repositoryName"], edit["imageTag"] = of.Name, nil
+			case "DeleteSecret":
+				secret(body["name"].(string))
 			}
 			text := text(edit)
 			r := a.request(here, "POST", "/", text, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", admin.TargetPrefix+"."+name)
