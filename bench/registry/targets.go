@@ -230,7 +230,7 @@ func (t *target) launch(ctx context.Context) (time.Duration, error) {
 	t.client = newClient("http://" + t.address)
 	args := t.args(t.address, t.folder())
 	t.log.Reset()
-	t.cmd = exec.Command(args[0], args[1:]...) //nolint:gosec // a program of this machine, by its operator
+	t.cmd = exec.Command(args[0], args[1:]...)
 	t.cmd.Stdout, t.cmd.Stderr = &t.log, &t.log
 	if t.env != nil {
 		t.cmd.Env = append(os.Environ(), t.env(t.address, t.folder())...)
@@ -278,8 +278,11 @@ func (t *target) stop() error {
 		return nil
 	}
 	err := t.cmd.Process.Kill()
-	<-t.ended // killed
+	how := <-t.ended
 	t.cmd = nil
+	if exit := (*exec.ExitError)(nil); !errors.As(how, &exit) { // a process that was killed has such an error
+		err = errors.Join(err, how)
+	}
 	return err
 }
 

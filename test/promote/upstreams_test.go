@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
 	"github.com/kontor-registry/kontor/kontortest"
 )
@@ -83,7 +82,7 @@ func stored(t *testing.T, cache remotetest.Registry, images []remotetest.Manifes
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%s is not stored after a minute", ecr.Digest(m.Digest))
+				t.Fatalf("%s is not stored after a minute", m.Digest)
 			}
 		}
 	}
