@@ -85,7 +85,7 @@ func TestCallsOfTerraform(t *testing.T) {
 	}
 	arn := aws.String("arn:aws:ecr:us-east-1:000000000000:repository/app")
 	exclusion := aws.String("arn:aws:iam::000000000000:role/scanner")
-	template := aws.String("team")
+	template, quay := aws.String("team"), aws.String("quay")
 	for _, res := range []resource{
 		{
 			name: "aws_ecr_repository",
@@ -230,10 +230,23 @@ func TestCallsOfTerraform(t *testing.T) {
 			},
 		},
 		{
-			name: "aws_ecr_pull_through_cache_rule", lacks: "ValidationException",
+			name: "aws_ecr_pull_through_cache_rule", // updated only with a credential
 			create: func() error {
-				return only(c.CreatePullThroughCacheRule(ctx, &ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("quay"), UpstreamRegistryUrl: aws.String("quay.io")}))
+				return only(c.CreatePullThroughCacheRule(ctx, &ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: quay, UpstreamRegistryUrl: aws.String("quay.io")}))
 			},
+			read: func() (any, error) {
+				out, err := c.DescribePullThroughCacheRules(ctx, &ecr.DescribePullThroughCacheRulesInput{EcrRepositoryPrefixes: []string{*quay}})
+				if err != nil {
+					return nil, err
+				}
+				rule := out.PullThroughCacheRules[0]
+				return []any{*rule.EcrRepositoryPrefix, *rule.UpstreamRegistryUrl, *rule.UpstreamRepositoryPrefix, *rule.RegistryId, aws.ToString(rule.CredentialArn)}, nil
+			},
+			created: []any{"quay", "quay.io", "ROOT", r.Account, ""},
+			delete: func() error {
+				return only(c.DeletePullThroughCacheRule(ctx, &ecr.DeletePullThroughCacheRuleInput{EcrRepositoryPrefix: quay}))
+			},
+			gone: "PullThroughCacheRuleNotFoundException", again: "PullThroughCacheRuleNotFoundException",
 		},
 		{
 			name: "aws_ecr_replication_configuration", lacks: "ValidationException",
