@@ -26,10 +26,10 @@ func rows(t *testing.T, f *testkit.World) (n int) {
 }
 
 // hooked is a database whose next transaction has something done before it and after it,
-// each once.
+// and whose next snapshot is followed by something, each once.
 type hooked struct {
 	meta.Store
-	before, after func()
+	before, after, looked func()
 }
 
 func once(hook *func()) {
@@ -44,6 +44,13 @@ func (s *hooked) Update(ctx context.Context, fn func(context.Context, meta.Tx) e
 	err := s.Store.Update(ctx, fn)
 	once(&s.after)
 	return err
+}
+
+func (s *hooked) View(ctx context.Context, fn func(context.Context, meta.Reader) error) error {
+	return s.Store.View(ctx, func(ctx context.Context, r meta.Reader) error {
+		once(&s.looked)
+		return fn(ctx, r)
+	})
 }
 
 // Requests that go on when the grace of the stop is over end their uploads while those
@@ -102,6 +109,24 @@ func TestUploadsAreStoredWhileRequestsEnd(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An upload gets its row after another request has taken its snapshot: it is there for
+// that request, too.
+func TestUploadGetsItsRowWhileItIsAskedFor(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI, OneProcess: true})
+	between := &hooked{Store: f.Meta}
+	f.Set(func(s *testkit.Settings) { s.Between = between })
+	to := f.Repo("app", ecr.Mutable)
+	id := f.Upload(to)
+	between.looked = func() {
+		if n, err := f.AppendUpload(t.Context(), to, id, 0, strings.NewReader("the")); n != 3 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	}
+	if n, err := f.UploadOffset(t.Context(), to, id); n != 3 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 

@@ -84,6 +84,11 @@ var opUploadOffset = gate.Op("UploadOffset", "ecr:UploadLayerPart")
 // UploadOffset returns how many bytes an upload has. Errors: UploadNotFound.
 func (c *Caller) UploadOffset(ctx context.Context, at ecr.Repo, id meta.UploadID) (int64, error) {
 	u, err := c.upload(ctx, opUploadOffset, at, id)
+	if c.r.cfg.OneProcess && ecr.CodeOf(err) == ecr.CodeUploadNotFound {
+		// It may have got its row since the snapshot was taken, and was no longer among
+		// those that have none. Another snapshot has the row.
+		u, err = c.upload(ctx, opUploadOffset, at, id)
+	}
 	return u.Progress.Offset, err
 }
 
