@@ -15,13 +15,18 @@ import (
 // on the machine's clock, and that no row knows: what crashes and deleted
 // repositories leave.
 //
-// Files are listed first and rows are read afterwards. A file that is to be a
-// blob stands in the row of its upload until the transaction that makes it a
-// blob, and keys are never used again: so a file that stands in neither will
-// never be needed, and no push that is under way can lose anything. That holds
-// with any number of replicas.
+// Files are listed first and rows are read afterwards. Where several processes serve, a
+// file that is to be a blob has the row of its upload until the transaction that makes it
+// a blob, and keys are never used again: so a file that no row knows will never be needed,
+// and no push that is under way can lose anything, with any number of replicas.
 //
-// It holds for a database that was never set back. To one that was restored from a
+// Where one process serves, an upload has no row before it is suspended, or its content
+// is a blob (registry.Config.OneProcess). While its request writes, the store's lock
+// protects its file (ErrBusy). After that, until there is a row, the file's age does: the
+// job looks at files that were last written to more than 24 hours ago, and removes what
+// two sweeps find, Config.OrphanWait apart.
+//
+// All this holds for a database that was never set back. To one that was restored from a
 // backup, all that was pushed since is an orphan. So files are noted first, and go
 // when the note is Config.OrphanWait old: long enough to notice, and to restore a
 // later backup. Notes are in the database, so they are set back with it. With

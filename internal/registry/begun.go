@@ -5,9 +5,11 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -20,6 +22,8 @@ import (
 type begun struct {
 	mu   sync.Mutex
 	byID map[meta.UploadID]meta.Upload // guarded by mu
+	// storing is set when StoreUploads has begun: they may have rows from then on.
+	storing atomic.Bool
 }
 
 func (b *begun) add(u meta.Upload) {
@@ -102,14 +106,29 @@ func (r *Registry) ForgetUploads(t time.Time) (n int) {
 const storeStep = 500
 
 // StoreUploads gives a row to each upload that has received nothing yet, so that its
-// client can go on after a start. It is called when no request runs any longer.
+// client can go on after a start. It is called when the server stops. Requests that are
+// cut off then may still be ending theirs: an upload that has a row already keeps it, one
+// that has ended gets none.
 func (r *Registry) StoreUploads(ctx context.Context) error {
+	r.begun.storing.Store(true)
 	all := r.begun.list(r.cfg.Now().Add(time.Hour))
 	for step := range slices.Chunk(all, storeStep) {
 		err := r.cfg.Gate.System("uploads begun").Change(ctx, gate.Op("StoreUploads"), func(ctx context.Context, tx *gate.Tx) error {
+			keys := make([]blob.Key, len(step))
+			for i, u := range step {
+				keys[i] = u.Key
+			}
+			blobs, err := tx.BlobsByKey(ctx, keys)
+			if err != nil {
+				return err
+			}
 			for _, u := range step {
-				// Its repository may be gone.
-				if err := tx.InsertUpload(ctx, u); err != nil && !errors.Is(err, meta.ErrReferenced) {
+				if !r.begun.has(u.ID) || slices.ContainsFunc(blobs, func(b meta.Blob) bool { return b.Key == u.Key }) {
+					continue // it has ended
+				}
+				err := tx.InsertUpload(ctx, u)
+				// Its repository may be gone, or suspend may have given it its row.
+				if err != nil && !errors.Is(err, meta.ErrReferenced) && !errors.Is(err, meta.ErrExists) {
 					return err
 				}
 			}

@@ -25,6 +25,111 @@ func rows(t *testing.T, f *testkit.World) (n int) {
 	return n
 }
 
+// hooked is a database whose next transaction has something done before it and after it,
+// and whose next snapshot is followed by something, each once.
+type hooked struct {
+	meta.Store
+	before, after, looked func()
+}
+
+func once(hook *func()) {
+	if do := *hook; do != nil {
+		*hook = nil
+		do()
+	}
+}
+
+func (s *hooked) Update(ctx context.Context, fn func(context.Context, meta.Tx) error) error {
+	once(&s.before)
+	err := s.Store.Update(ctx, fn)
+	once(&s.after)
+	return err
+}
+
+func (s *hooked) View(ctx context.Context, fn func(context.Context, meta.Reader) error) error {
+	return s.Store.View(ctx, func(ctx context.Context, r meta.Reader) error {
+		once(&s.looked)
+		return fn(ctx, r)
+	})
+}
+
+// Requests that go on when the grace of the stop is over end their uploads while those
+// that were begun get rows, and others are stored all the same.
+func TestUploadsAreStoredWhileRequestsEnd(t *testing.T) {
+	const content = "the layer"
+	ctx := t.Context()
+	for _, when := range []string{"before", "after"} {
+		for _, ends := range []string{"continued", "completed", "cancelled"} {
+			t.Run(ends+" "+when, func(t *testing.T) {
+				f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI, OneProcess: true})
+				between := &hooked{Store: f.Meta}
+				f.Set(func(s *testkit.Settings) { s.Between = between })
+				to := f.Repo("app", ecr.Mutable)
+				var ids []meta.UploadID
+				for range 3 {
+					ids = append(ids, f.Upload(to))
+				}
+				end := func() {
+					var err error
+					switch ends {
+					case "continued":
+						_, err = f.AppendUpload(ctx, to, ids[1], 0, strings.NewReader(content))
+					case "completed":
+						_, err = f.CompleteUpload(ctx, to, ids[1], 0, strings.NewReader(content), ecr.DigestOf([]byte(content)))
+					case "cancelled":
+						err = f.CancelUpload(ctx, to, ids[1])
+					}
+					if busy := ends == "continued" && when == "after"; busy != (ecr.CodeOf(err) == ecr.CodeUnavailable) || !busy && err != nil {
+						t.Errorf("the request: %v", err)
+					}
+				}
+				if when == "before" {
+					between.before = end
+				} else {
+					between.after = end
+				}
+				if err := f.Registry.StoreUploads(ctx); err != nil {
+					t.Fatal(err)
+				}
+				f.Restart()
+				for i, id := range ids {
+					n, err := f.UploadOffset(ctx, to, id)
+					switch {
+					case i == 1 && ends != "continued":
+						if ecr.CodeOf(err) != ecr.CodeUploadNotFound {
+							t.Errorf("the upload that has ended: %v", err)
+						}
+					case i == 1 && when == "before":
+						if err != nil || n != int64(len(content)) {
+							t.Errorf("the upload that was continued has %d bytes, %v", n, err)
+						}
+					case err != nil || n != 0:
+						t.Errorf("upload %d has %d bytes, %v", i, n, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// An upload gets its row after another request has taken its snapshot: it is there for
+// that request, too.
+func TestUploadGetsItsRowWhileItIsAskedFor(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI, OneProcess: true})
+	between := &hooked{Store: f.Meta}
+	f.Set(func(s *testkit.Settings) { s.Between = between })
+	to := f.Repo("app", ecr.Mutable)
+	id := f.Upload(to)
+	between.looked = func() {
+		if n, err := f.AppendUpload(t.Context(), to, id, 0, strings.NewReader("the")); n != 3 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	}
+	if n, err := f.UploadOffset(t.Context(), to, id); n != 3 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
 // An upload of one process has no row before bytes of it were acknowledged, and is an
 // upload all the same.
 func TestUploadsBegun(t *testing.T) {

@@ -198,13 +198,17 @@ func (m *claim) drop(ctx context.Context, op gate.Operation) error {
 }
 
 // deleteRow removes the upload's row in a transaction on its repository. One that was
-// only begun has none.
+// only begun has none, unless the server is stopping.
 func (m *claim) deleteRow(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 	switch {
 	case !m.c.r.begun.has(m.upload.ID):
 		return changedUpload(m.at, m.upload, tx.DeleteUpload(ctx, m.upload.ID, m.upload.Claim))
 	case m.upload.Repository != repo.ID: // another repository has the name now
 		return uploadNotFound(m.at, m.upload.ID)
+	case m.c.r.begun.storing.Load():
+		if err := tx.DeleteUpload(ctx, m.upload.ID, m.upload.Claim); !errors.Is(err, meta.ErrNotFound) {
+			return err
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,9 @@ const (
 	// contentAtOnce is the size of the largest blob that is read before it is served.
 	// A larger one is read while it is served: no client waits for the whole of it.
 	contentAtOnce = 4 << 20
+	// besideMax is how many blobs may be read, or wait for that, while they are served.
+	// One that finds no place is served, and read when it is asked for again.
+	besideMax = 1000
 )
 
 // errStopping: the server stops, and reading on would keep it from that.
@@ -40,11 +44,14 @@ type content struct {
 	mu      sync.Mutex
 	seen    map[blob.Key]sighting      // guarded by mu
 	reading map[blob.Key]chan struct{} // guarded by mu; closed when it has been read
-	// serving are the files of blobs that are being read and served.
-	serving map[blob.Key][]blob.File // guarded by mu
+	// serving are the files of blobs that are being read and served, as far as they can
+	// be closed while they are read.
+	serving map[blob.Key][]*os.File // guarded by mu
 
-	beside   sync.WaitGroup // those that read while others serve
-	stopping atomic.Bool
+	stopping atomic.Bool    // set with mu; nothing begins to read beside afterwards
+	beside   sync.WaitGroup // those that read while others serve; Add with mu
+	besides  int            // guarded by mu; how many those are
+	places   chan struct{}  // one for each of them that reads, the others wait
 }
 
 // serve takes note that f is served while its blob is being read, and reports false
@@ -55,25 +62,58 @@ func (c *content) serve(key blob.Key, f blob.File) bool {
 	if _, on := c.reading[key]; !on {
 		return false
 	}
-	if c.serving == nil {
-		c.serving = map[blob.Key][]blob.File{}
-	}
-	c.serving[key] = append(c.serving[key], f)
+	c.serves(key, f)
 	return true
 }
 
-// served takes out the files that were served while the blob was being read.
-func (c *content) served(key blob.Key) []blob.File {
+// serves is called with mu. Files that were closed are forgotten before there is need of
+// more room.
+func (c *content) serves(key blob.Key, f blob.File) {
+	file, ok := f.(*os.File)
+	if !ok {
+		return
+	}
+	if c.serving == nil {
+		c.serving = map[blob.Key][]*os.File{}
+	}
+	files := c.serving[key]
+	if len(files) == cap(files) {
+		files = slices.DeleteFunc(files, func(f *os.File) bool {
+			_, err := f.Stat()
+			return errors.Is(err, os.ErrClosed)
+		})
+		files = slices.Grow(files, len(files)+1)
+	}
+	c.serving[key] = append(files, file)
+}
+
+// startBeside lets read run while f is served, unless too many do, or the server stops.
+func (c *content) startBeside(key blob.Key, f blob.File, read func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	files := c.serving[key]
-	delete(c.serving, key)
-	return files
+	if c.besides >= besideMax || c.stopping.Load() {
+		return false
+	}
+	c.serves(key, f)
+	c.besides++
+	c.beside.Go(func() {
+		defer func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.besides--
+		}()
+		c.places <- struct{}{}
+		defer func() { <-c.places }()
+		read()
+	})
+	return true
 }
 
 // StopReading ends the reading of blobs that are being served, and waits for that.
 func (r *Registry) StopReading() {
+	r.content.mu.Lock()
 	r.content.stopping.Store(true)
+	r.content.mu.Unlock()
 	r.content.beside.Wait()
 }
 
@@ -102,12 +142,21 @@ func (c *content) note(key blob.Key, s sighting) {
 		c.seen = map[blob.Key]sighting{}
 	}
 	if _, known := c.seen[key]; !known && len(c.seen) >= contentMax {
-		for any := range c.seen {
-			delete(c.seen, any)
+		c.forget()
+	}
+	c.seen[key] = s
+}
+
+// forget makes room for one more: it is called with mu. What is damaged is remembered
+// longest.
+func (c *content) forget() {
+	var one blob.Key
+	for key, s := range c.seen {
+		if one = key; s.damage == "" {
 			break
 		}
 	}
-	c.seen[key] = s
+	delete(c.seen, one)
 }
 
 // damaged reports whether the blob was damaged when it was read last.
@@ -118,8 +167,9 @@ func (c *content) damaged(key blob.Key) bool {
 }
 
 // begin returns what is known of the file, or the task to read it. While
-// another request reads it, it returns what to wait for.
-func (c *content) begin(key blob.Key, now fs.FileInfo, passed time.Duration) (s sighting, known bool, wait <-chan struct{}, done func()) {
+// another request reads it, it returns what to wait for. done ends the task, and
+// returns the files that were served meanwhile.
+func (c *content) begin(key blob.Key, now fs.FileInfo, passed time.Duration) (s sighting, known bool, wait <-chan struct{}, done func() []*os.File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s, known = c.seen[key]; known && s.holds(now, passed) {
@@ -133,11 +183,14 @@ func (c *content) begin(key blob.Key, now fs.FileInfo, passed time.Duration) (s 
 		c.reading = map[blob.Key]chan struct{}{}
 	}
 	c.reading[key] = read
-	return sighting{}, false, nil, func() {
+	return sighting{}, false, nil, func() []*os.File {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		files := c.serving[key]
+		delete(c.serving, key)
 		delete(c.reading, key)
 		close(read)
+		return files
 	}
 }
 
@@ -188,7 +241,7 @@ func (r *Registry) noteWritten(ctx context.Context, b meta.Blob, w blob.Writer) 
 
 // verify makes sure that f is b's content: of its size, and what its digest
 // says. One request reads a file, others for the same wait for it; a large one is read
-// beside, and served meanwhile. The position
+// beside, and served meanwhile, unless it was damaged when it was read last. The position
 // of f stays at its beginning. A client that goes away does not stop the
 // reading: of a blob that takes longer than clients wait, nothing would ever be
 // known. Of a store that notices damage by itself only the size is compared.
@@ -204,13 +257,14 @@ func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
 		if err != nil {
 			return fmt.Errorf("cannot be read: %w", err)
 		}
+		beside := b.SizeBytes > contentAtOnce && !r.content.damaged(b.Key)
 		s, known, wait, done := r.content.begin(b.Key, now, r.passed())
 		switch {
 		case known && s.damage != "":
 			return fmt.Errorf("is damaged: %s", s.damage)
 		case known:
 			return nil
-		case wait != nil && b.SizeBytes > contentAtOnce:
+		case wait != nil && beside:
 			if r.content.serve(b.Key, f) {
 				return nil
 			}
@@ -220,58 +274,66 @@ func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-		case b.SizeBytes > contentAtOnce:
-			r.content.serve(b.Key, f)
-			r.content.beside.Go(func() { r.readBeside(context.WithoutCancel(ctx), b, done) })
+		case beside:
+			lasting := context.WithoutCancel(ctx)
+			if !r.content.startBeside(b.Key, f, func() { r.readBeside(lasting, b, done) }) {
+				done()
+			}
 			return nil
 		default:
-			if err := r.read(f, b, now, done); err != nil {
+			err := func() error {
+				defer done()
+				return r.read(f, b, now)
+			}()
+			if err != nil {
 				return fmt.Errorf("cannot be read: %w", err)
 			}
 		}
 	}
 }
 
-// readBeside reads b while it is served. If it is damaged, those who are being served
-// are cut off: they must not take it for whole, and who asks next is refused.
-func (r *Registry) readBeside(ctx context.Context, b meta.Blob, done func()) {
-	err := r.readAgain(ctx, b, done)
-	files := r.content.served(b.Key)
-	if errors.Is(err, errStopping) {
+// readBeside reads b while it is served, with a file of its own. If it is damaged, those
+// who are being served are cut off: they must not take it for whole, and who asks next is
+// refused. What cannot be opened says nothing about the files that are open: a blob that
+// was collected meanwhile is whole for those who have it.
+func (r *Registry) readBeside(ctx context.Context, b meta.Blob, done func() []*os.File) {
+	opened, err := r.readAgain(ctx, b)
+	files := done()
+	switch {
+	case errors.Is(err, errStopping), errors.Is(err, blob.ErrNotFound):
 		return // what was served is whole for all that is known
-	}
-	if err == nil && r.content.damaged(b.Key) {
+	case err != nil && !opened:
+		r.cfg.Log.WarnContext(ctx, "a blob that is being served could not be opened to be checked", "digest", b.Digest, "key", b.Key, "error", err)
+		return
+	case err == nil && r.content.damaged(b.Key):
 		err = errors.New("is damaged")
-	}
-	if err == nil {
+	case err == nil:
 		return
 	}
 	r.cfg.Log.ErrorContext(ctx, "a blob that was being served is not what its digest says", "digest", b.Digest, "key", b.Key, "error", err, "cut_off", len(files))
 	for _, f := range files {
-		if _, ok := f.(*os.File); ok { // others may not be closed while they are read
-			_ = f.Close() // by whoever serves it, perhaps
-		}
+		_ = f.Close() // by whoever serves it, perhaps
 	}
 }
 
-// readAgain is read with a file of its own.
-func (r *Registry) readAgain(ctx context.Context, b meta.Blob, done func()) error {
+// readAgain is read with a file of its own, and reports whether there was one.
+func (r *Registry) readAgain(ctx context.Context, b meta.Blob) (opened bool, err error) {
+	if r.content.stopping.Load() {
+		return false, errStopping
+	}
 	f, err := r.cfg.Blobs.Open(ctx, b.Key)
 	if err != nil {
-		done()
-		return err
+		return false, err
 	}
 	now, err := fileInfo(f)
-	if err != nil {
-		done()
-		return errors.Join(err, f.Close())
+	if err == nil {
+		err = r.read(f, b, now)
 	}
-	return errors.Join(r.read(f, b, now, done), f.Close())
+	return true, errors.Join(err, f.Close())
 }
 
 // read reads b, whose file is now as it says, and notes whether it is damaged.
-func (r *Registry) read(f io.ReaderAt, b meta.Blob, now fs.FileInfo, done func()) error {
-	defer done()
+func (r *Registry) read(f io.ReaderAt, b meta.Blob, now fs.FileInfo) error {
 	s := sighting{file: now, at: r.passed()}
 	h := b.Digest.Hash()
 	all := io.NewSectionReader(f, 0, b.SizeBytes)

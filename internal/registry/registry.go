@@ -10,6 +10,7 @@ package registry
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
@@ -102,6 +103,7 @@ func New(cfg Config) *Registry {
 		cfg.ClaimTime = defaultClaimTime
 	}
 	r := &Registry{cfg: cfg}
+	r.content.places = make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))
 	r.bodies.Max = bodyBytes
 	return r
 }

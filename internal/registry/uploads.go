@@ -84,6 +84,11 @@ var opUploadOffset = gate.Op("UploadOffset", "ecr:UploadLayerPart")
 // UploadOffset returns how many bytes an upload has. Errors: UploadNotFound.
 func (c *Caller) UploadOffset(ctx context.Context, at ecr.Repo, id meta.UploadID) (int64, error) {
 	u, err := c.upload(ctx, opUploadOffset, at, id)
+	if c.r.cfg.OneProcess && ecr.CodeOf(err) == ecr.CodeUploadNotFound {
+		// It may have got its row since the snapshot was taken, and was no longer among
+		// those that have none. Another snapshot has the row.
+		u, err = c.upload(ctx, opUploadOffset, at, id)
+	}
 	return u.Progress.Offset, err
 }
 
@@ -368,8 +373,10 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.W
 
 // dropSurplus deletes committed content that no row knows. Another request may
 // have completed the same upload, so that the content is an acknowledged blob.
-// A key that neither an upload nor a blob has comes into no row later: only the
-// transaction that ends its upload makes it a blob's.
+// A key that neither an upload nor a blob has comes into no row later while this runs:
+// only the transaction that ends its upload makes it a blob's. An upload that was only
+// begun has no row, but belongs to this process, whose claim on it the caller still
+// holds: no other request can be ending it.
 func (r *Registry) dropSurplus(ctx context.Context, key blob.Key) error {
 	known := false
 	err := r.cfg.Gate.System("surplus blobs").Read(ctx, gate.Op("DropSurplus"), func(ctx context.Context, v *gate.View) error {

@@ -305,3 +305,67 @@ func TestMigrateHoldsGivenBlobs(t *testing.T) {
 	defer closeStore(t, s)
 	metatest.WantGivenBlobs(t, s)
 }
+
+// A transaction that an older process began before the stamps were there must not commit
+// a change without drawing one: the migration waits for it, and where that cannot be, as
+// for a person with psql, the change is refused.
+func TestMigrateStampsChangesUnderWay(t *testing.T) {
+	url := pgtest.Start(t)
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialect()
+	p, err := goose.NewProvider(d.Goose, db, d.Migrations, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 12); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(text string) *pgx.Conn {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), text+"; SELECT FROM users"); err != nil { // the snapshot is taken
+			t.Fatal(err)
+		}
+		return conn
+	}
+	byHand, older := begin(beginSerializable), begin(strings.Join(d.BeginWrite, "; "))
+	const change = "DELETE FROM users"
+	migrated := make(chan error, 1)
+	go func() {
+		_, err := p.UpTo(context.Background(), 13)
+		migrated <- err
+	}()
+	waits := func() bool {
+		return ask[bool](t, url, "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'update_gate'::regclass AND NOT granted)")
+	}
+	for until := time.Now().Add(time.Minute); !waits(); time.Sleep(time.Millisecond) {
+		select {
+		case err := <-migrated:
+			t.Fatalf("the migration does not wait for the older transaction: %v", err)
+		default:
+		}
+		if time.Now().After(until) {
+			t.Fatal("the migration neither waits nor ends")
+		}
+	}
+	if _, err := older.Exec(t.Context(), change+"; COMMIT"); err != nil {
+		t.Errorf("the older transaction: %v", err)
+	}
+	if err := <-migrated; err != nil {
+		t.Fatal(err)
+	}
+	_, err = byHand.Exec(t.Context(), change)
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.Code != "40001" {
+		t.Errorf("a change that draws no stamp: %v, want 40001", err)
+	}
+	if err := errors.Join(older.Close(t.Context()), byHand.Close(t.Context()), db.Close()); err != nil {
+		t.Error(err)
+	}
+}

@@ -4,6 +4,10 @@
 -- that changes by older processes and by hand count, too.
 
 -- +goose Up
+-- Transactions of older processes that are under way end first: their snapshots are from
+-- before the stamps.
+LOCK TABLE update_gate IN EXCLUSIVE MODE;
+
 CREATE TABLE stamps (
     area TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     stamp UUID NOT NULL
@@ -14,6 +18,9 @@ INSERT INTO stamps VALUES ('identities', gen_random_uuid()), ('settings', gen_ra
 CREATE FUNCTION draw_stamp() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE stamps SET stamp = gen_random_uuid() WHERE area = TG_ARGV[0];
+    IF NOT FOUND THEN -- the snapshot is from before the stamps: run again, it draws one
+        RAISE EXCEPTION 'stamps not visible' USING ERRCODE = '40001';
+    END IF;
     RETURN NULL;
 END
 $$;
