@@ -73,13 +73,24 @@ func TestConsoleLogin(t *testing.T) {
 	}
 	cookie, _, _ := strings.Cut(set, ";")
 	a = w.want(w.page(cookie, "GET", "/console/", nil), 200)
-	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; script-src 'self'", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; script-src 'self'", "Referrer-Policy": "same-origin", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
 		if !strings.Contains(a.header.Get(name), want) {
 			t.Errorf("%s: %q", name, a.header.Get(name))
 		}
 	}
 	if a := w.page(cookie, "POST", "/console/logout", url.Values{}, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
 		t.Errorf("a form of another site: %d", a.status)
+	}
+	for origin, want := range map[string]int{"http://" + w.hosts[here]: 401, "null": 403, "http://elsewhere.example": 403} {
+		// Over http, browsers send Sec-Fetch-Site to this machine only.
+		r := w.request(here, "POST", "/console/login", "key=x&secret=y", "Content-Type", formType, "Origin", origin)
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := readAnswer(t, resp); a.status != want {
+			t.Errorf("a form of %s: %d", origin, a.status)
+		}
 	}
 	if a := w.page(cookie, "DELETE", "/console/", nil); a.status != 405 {
 		t.Errorf("DELETE: %d", a.status)

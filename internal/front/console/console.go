@@ -126,7 +126,9 @@ func IsAsset(p string) bool { return strings.HasPrefix(p, Root+"assets/") }
 func secure(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
+	// With no-referrer, browsers name no origin of forms (Fetch, "append a request Origin
+	// header"), and over http on another host nothing else says where a form comes from.
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
