@@ -262,7 +262,7 @@ func (v *repoVisit) platformOf(config *manifest.Descriptor) string {
 	if config.Size > mostConfig {
 		return ""
 	}
-	_, f, err := v.h.cfg.Registry.As(v.req.Principal).OpenBlob(v.r.Context(), v.repo, config.Digest)
+	f, err := v.h.cfg.Registry.As(v.req.Principal).ReadBlob(v.r.Context(), v.repo, config.Digest)
 	if err != nil {
 		return ""
 	}
