@@ -2,11 +2,19 @@ package server_test
 
 import (
 	"context"
+	"fmt"
+	"html"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // redirecting is a store that lets clients fetch blobs themselves.
@@ -24,5 +32,147 @@ func TestConsoleReadsFromRedirectingStores(t *testing.T) {
 	cookie := w.logIn(w.credentials(here, administrator))
 	if a := w.want(w.page(cookie, "GET", "/console/repositories/app/-/images/"+string(image), nil), 200); !strings.Contains(a.body, "linux/amd64") {
 		t.Errorf("no platform: %s", a.body)
+	}
+}
+
+// crowd adds n images, with the tags t0 and so on, to a repository.
+func (w *world) crowd(name ecr.RepositoryName, n int) {
+	w.t.Helper()
+	err := w.meta.Update(w.t.Context(), func(ctx context.Context, tx meta.Tx) error {
+		repo, err := tx.Repository(ctx, here, name)
+		for i := 0; i < n && err == nil; i++ {
+			body := []byte(fmt.Sprintf(`{"image":%d}`, i))
+			m := ecr.Image{Digest: ecr.DigestOf(body), MediaType: manifestType, SizeBytes: 1, PushedAt: w.clock().Add(-time.Duration(n-i) * time.Minute)}
+			if err = tx.InsertManifest(ctx, meta.Manifest{Repository: repo.ID, Body: body, Image: m}); err == nil {
+				err = tx.PutTag(ctx, repo.ID, meta.TagRow{Tag: ecr.Tag(fmt.Sprint("t", i)), Digest: m.Digest, TaggedAt: m.PushedAt}, false)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// formOf are the hidden fields of a page's forms, and the text of its textarea.
+func formOf(body string) url.Values {
+	out := url.Values{}
+	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(body, -1) {
+		out.Add(m[1], html.UnescapeString(m[2]))
+	}
+	if _, rest, ok := strings.Cut(body, "<textarea"); ok {
+		_, rest, _ = strings.Cut(rest, ">")
+		rest, _, _ = strings.Cut(rest, "</textarea>")
+		out.Set("text", html.UnescapeString(rest))
+	}
+	return out
+}
+
+// expireAfter is a lifecycle policy.
+func expireAfter(days int) string {
+	return fmt.Sprintf(`{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":%d},"action":{"type":"expire"}}]}`, days)
+}
+
+// A policy can be tried and saved in a repository of many images, and is saved as it
+// was tried, against the policy that was in force.
+func TestConsoleSavesWhatWasTried(t *testing.T) {
+	w := start(t, t.TempDir())
+	w.create(here, "app")
+	w.crowd("app", 2001)
+	cookie := w.logIn(w.credentials(here, administrator))
+	keep := w.server.Retention().System("test")
+	saved := func() string {
+		t.Helper()
+		text, _, err := keep.LifecyclePolicy(t.Context(), here.Repo("app"))
+		if err != nil && ecr.CodeOf(err) != ecr.CodeLifecyclePolicyNotFound {
+			t.Fatal(err)
+		}
+		return text
+	}
+	const page = "/console/repositories/app/-/lifecycle"
+	post := func(form url.Values, do string) answer {
+		form.Set("do", do)
+		return w.page(cookie, "POST", page, form)
+	}
+	if a := w.want(w.page(cookie, "GET", page, nil), 200); !strings.Contains(a.body, "explain=all") {
+		t.Errorf("nothing says that the timeline needs all images: %s", a.body)
+	}
+	untried := url.Values{"text": {expireAfter(9)}}
+	if a := post(untried, "save"); a.status != 200 || !strings.Contains(a.body, "not saved yet") || saved() != "" {
+		t.Errorf("untried: %d, saved %s", a.status, saved())
+	}
+	form := formOf(w.want(post(url.Values{"text": {expireAfter(9)}}, "try"), 200).body)
+	other := formOf(w.want(post(url.Values{"text": {expireAfter(9)}}, "try"), 200).body)
+	other.Set("text", expireAfter(1))
+	if a := post(other, "save"); a.status != 200 || saved() != "" || formOf(a.body).Get("text") != expireAfter(1) {
+		t.Errorf("another text: %d, saved %s: %s", a.status, saved(), a.body)
+	}
+	form.Set("text", "\r\n"+form.Get("text")+"\r\n") // as browsers end lines
+	w.want(post(form, "save"), 303)
+	if strings.TrimSpace(saved()) != expireAfter(9) {
+		t.Errorf("saved %s", saved())
+	}
+	form = formOf(w.want(post(url.Values{"text": {expireAfter(5)}}, "try"), 200).body)
+	if _, err := keep.SetLifecyclePolicy(t.Context(), here.Repo("app"), expireAfter(7)); err != nil {
+		t.Fatal(err)
+	}
+	a := post(form, "save")
+	if a.status != 200 || !strings.Contains(a.body, "someone else") || saved() != expireAfter(7) {
+		t.Errorf("over another one's: %d, saved %s", a.status, saved())
+	}
+	w.want(post(formOf(a.body), "save"), 303)
+	if saved() != expireAfter(5) {
+		t.Errorf("saved %s", saved())
+	}
+	if a := post(url.Values{"text": {"typed"}}, "try"); a.status != 400 || !strings.Contains(a.body, ">typed</textarea>") {
+		t.Errorf("not a policy: %d %s", a.status, a.body)
+	}
+	if a := w.page(cookie, "GET", page+"?explain=all", nil); !strings.Contains(a.body, `name="explain" value="all"`) {
+		t.Errorf("the form of days forgets explain: %s", a.body)
+	}
+}
+
+// The same of a repository policy; one that is refused stays in the form.
+func TestConsoleSavesThePolicyThatWasTried(t *testing.T) {
+	w := start(t, t.TempDir())
+	w.create(here, "app")
+	cookie := w.logIn(w.credentials(here, administrator))
+	policy := func(action string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Sid":"x","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:root"},"Action":"` + action + `"}]}`
+	}
+	as := w.server.Registry().System("test")
+	saved := func() string {
+		t.Helper()
+		text, err := as.Policy(t.Context(), here.Repo("app"))
+		if err != nil && ecr.CodeOf(err) != ecr.CodeRepositoryPolicyNotFound {
+			t.Fatal(err)
+		}
+		return text
+	}
+	post := func(form url.Values, do string) answer {
+		form.Set("do", do)
+		return w.page(cookie, "POST", "/console/repositories/app/-/access", form)
+	}
+	form := formOf(w.want(post(url.Values{"text": {policy("ecr:BatchGetImage")}}, "try"), 200).body)
+	typed := form.Get("text")
+	form.Set("text", policy("ecr:*"))
+	if a := post(form, "save"); a.status != 200 || !strings.Contains(a.body, "not saved yet") || saved() != "" {
+		t.Errorf("another text: %d, saved %s", a.status, saved())
+	}
+	form.Set("text", typed)
+	w.want(post(form, "save"), 303)
+	if saved() == "" {
+		t.Error("it is not saved")
+	}
+	if a := post(form, "save"); a.status != 200 || !strings.Contains(a.body, "someone else") {
+		t.Errorf("over another one: %d", a.status)
+	}
+	people := w.server.IAM(here.Region).System(here.Account, "test")
+	if err := people.PutInline(t.Context(), iam.OfUser, administrator, "no", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"ecr:SetRepositoryPolicy","Resource":"*"}]}`); err != nil {
+		t.Fatal(err)
+	}
+	form = formOf(w.want(post(url.Values{"text": {policy("ecr:ListImages")}}, "try"), 200).body)
+	if a := post(form, "save"); a.status != 403 || !strings.Contains(a.body, "not saved:") || formOf(a.body).Get("text") != policy("ecr:ListImages") {
+		t.Errorf("refused: %d %s", a.status, a.body)
 	}
 }

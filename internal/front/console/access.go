@@ -183,19 +183,11 @@ func (v *repoVisit) repositoryAccess() error {
 	here := repoURL(v.repo.Name, "access")
 	as := v.h.cfg.Registry.As(v.req.Principal)
 	ctx := v.r.Context()
-	if v.post() {
-		switch v.r.PostFormValue("do") {
-		case "save":
-			if _, err := as.SetPolicy(ctx, v.repo, v.r.PostFormValue("text"), false); err != nil {
-				return err
-			}
-			return v.finish(here, "policy")
-		case "remove":
-			if _, err := as.DeletePolicy(ctx, v.repo); err != nil {
-				return err
-			}
-			return v.finish(here, "nopolicy")
+	if v.post() && v.r.PostFormValue("do") == "remove" {
+		if _, err := as.DeletePolicy(ctx, v.repo); err != nil {
+			return err
 		}
+		return v.finish(here, "nopolicy")
 	}
 	w, notes, err := v.world([]ecr.RepositoryName{v.repo.Name})
 	if err != nil {
@@ -210,6 +202,16 @@ func (v *repoVisit) repositoryAccess() error {
 		return err
 	}
 	policy := w.Repositories[0].Policy
+	var refused *message
+	if v.post() && v.r.PostFormValue("do") == "save" {
+		if refused = v.notTried(v.r.PostFormValue("text"), policy); refused == nil {
+			if _, err := as.SetPolicy(ctx, v.repo, v.r.PostFormValue("text"), false); err == nil {
+				return v.finish(here, "policy")
+			} else if refused, err = v.refused(err); err != nil {
+				return err
+			}
+		}
+	}
 	name := quoted(string(v.repo.Name))
 	data := map[string]any{
 		"Action": here, "Text": indented(policy), "Saved": policy != "", "Notes": notes, "MaySave": may["ecr:SetRepositoryPolicy"], "MayRemove": may["ecr:DeleteRepositoryPolicy"] && policy != "",
@@ -219,6 +221,7 @@ func (v *repoVisit) repositoryAccess() error {
 		v.kontor(t("Who may pull"), "access who-can pull "+name), v.aws(t("The policy"), "ecr", "get-repository-policy --repository-name "+name),
 	}}
 	if v.post() {
+		l.Message = refused
 		return v.tryPolicy(w, l, data)
 	}
 	if v.query("who") != "" {
@@ -429,7 +432,7 @@ func (v *repoVisit) tryPolicy(w proof.World, l layout, data map[string]any) erro
 	}
 	data["Gained"] = list("gained", t("Who gains"), t("Nobody gains anything."), gained)
 	data["Lost"] = list("lost", t("Who loses"), t("Nobody loses anything."), lost)
-	data["Tried"] = true
+	data["Tried"] = &tried{fingerprint(text), fingerprint(before.Policy)}
 	return v.show("repoaccess", l)
 }
 
