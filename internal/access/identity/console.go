@@ -144,6 +144,11 @@ func (s *Service) ConsoleCaller(ctx context.Context, secret string) (access.Prin
 	return p, session, nil
 }
 
+// ConsoleEnded reports whether the time of a session or a link is over at now.
+func ConsoleEnded(s meta.ConsoleSession, now time.Time) bool {
+	return !now.Before(s.ExpiresAt) || !s.Link && now.Sub(s.UsedAt) >= ConsoleIdle
+}
+
 func (s *Service) console(ctx context.Context, id string, link bool) (p access.Principal, session meta.ConsoleSession, err error) {
 	err = s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		session, err = r.ConsoleSession(ctx, id)
@@ -154,7 +159,7 @@ func (s *Service) console(ctx context.Context, id string, link bool) (p access.P
 			return err
 		}
 		now := s.cfg.Now()
-		if session.Link != link || !now.Before(session.ExpiresAt) || !link && now.Sub(session.UsedAt) >= ConsoleIdle {
+		if session.Link != link || ConsoleEnded(session, now) {
 			return ErrNoConsoleSession
 		}
 		if session.Token != nil {
