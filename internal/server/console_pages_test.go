@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,4 +176,118 @@ func TestConsoleSavesThePolicyThatWasTried(t *testing.T) {
 	if a := post(form, "save"); a.status != 403 || !strings.Contains(a.body, "not saved:") || formOf(a.body).Get("text") != policy("ecr:ListImages") {
 		t.Errorf("refused: %d %s", a.status, a.body)
 	}
+}
+
+// Tags are deleted as they were shown: one that has moved, or has become the last one
+// of its image, is shown again.
+func TestConsoleDeletesWhatWasShown(t *testing.T) {
+	w := start(t, t.TempDir())
+	w.create(here, "app")
+	w.crowd("app", 3)
+	cookie := w.logIn(w.credentials(here, administrator))
+	as := w.server.Registry().System("test")
+	move := func(tag ecr.Tag, to int) {
+		t.Helper()
+		err := w.meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+			repo, err := tx.Repository(ctx, here, "app")
+			if err != nil {
+				return err
+			}
+			return tx.PutTag(ctx, repo.ID, meta.TagRow{Tag: tag, Digest: ecr.DigestOf([]byte(fmt.Sprintf(`{"image":%d}`, to))), TaggedAt: w.clock()}, true)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func() (tags []string) {
+		t.Helper()
+		list, _, err := as.ListImages(t.Context(), here.Repo("app"), "", ecr.ImageID{}, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range list {
+			if id.Tag != "" {
+				tags = append(tags, string(id.Tag))
+			}
+		}
+		slices.Sort(tags)
+		return tags
+	}
+	post := func(form url.Values) answer { return w.page(cookie, "POST", "/console/repositories/app/-/tags", form) }
+	move("also", 0)
+	a := w.want(post(url.Values{"pick": {"t0"}}), 200)
+	move("t0", 1)
+	if a = w.want(post(formOf(a.body)), 200); !strings.Contains(a.body, "Nothing is deleted yet") || len(there()) != 4 {
+		t.Errorf("a tag that has moved: %q, %s", there(), a.body)
+	}
+	move("t1", 2) // t0 is the last tag of its image now
+	if a = w.want(post(formOf(a.body)), 200); !strings.Contains(a.body, "Nothing is deleted yet") || len(there()) != 4 {
+		t.Errorf("the last tag: %q, %s", there(), a.body)
+	}
+	w.want(post(formOf(a.body)), 303)
+	if got := there(); !slices.Equal(got, []string{"also", "t1", "t2"}) {
+		t.Errorf("left: %q", got)
+	}
+}
+
+// Lists begin with the newest entries, count what they say, and say when they are cut.
+func TestConsoleSaysWhatIsLeftOut(t *testing.T) {
+	w := start(t, t.TempDir())
+	for i := range 10 {
+		w.create(here, ecr.RepositoryName(fmt.Sprint("app", i)))
+	}
+	w.crowd("app0", 3)
+	digest := ecr.DigestOf([]byte(`{"image":1}`))
+	err := w.meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+		repo, err := tx.Repository(ctx, here, "app0")
+		if err == nil {
+			err = tx.DeleteTag(ctx, repo.ID, "t0")
+		}
+		for i := 0; i < 60 && err == nil; i++ {
+			err = tx.Retention().AppendJournal(ctx, meta.JournalEntry{
+				At: w.clock(), Registry: here, Name: "app0", Repository: repo.ID, Op: meta.JournalMoveTag, Digest: digest, Tags: []ecr.Tag{"t1"}, Reason: fmt.Sprintf("entry-%d.", i),
+			})
+		}
+		for i := 0; i < 210 && err == nil; i++ {
+			err = tx.Identities().InsertUser(ctx, meta.User{Account: here.Account, UniqueID: fmt.Sprintf("AIDA%03d", i), Name: fmt.Sprintf("u%03d", i), Path: "/", CreatedAt: w.clock()})
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := w.logIn(w.credentials(here, administrator))
+	get := func(path string) string {
+		t.Helper()
+		a := w.want(w.page(cookie, "GET", path, nil), 200)
+		return html.UnescapeString(a.header.Get("Content-Disposition") + a.body)
+	}
+	says := func(path string, want []string, not ...string) string {
+		t.Helper()
+		body := get(path)
+		for _, s := range want {
+			if !strings.Contains(body, s) {
+				t.Errorf("%s does not say %q: %.3000s", path, s, body)
+			}
+		}
+		for _, s := range not {
+			if strings.Contains(body, s) {
+				t.Errorf("%s says %q", path, s)
+			}
+		}
+		return body
+	}
+	first := says("/console/journal", []string{"entry-59.", "entry-10.", "(the newest 1000 rows)", "Next page"}, "entry-9.")
+	next := regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(first)
+	if next == nil {
+		t.Fatalf("no next page: %s", first)
+	}
+	second := says(next[1], []string{"entry-9.", "entry-0."}, "entry-10.")
+	if csv := regexp.MustCompile(`href="([^"]*format=csv[^"]*)"`).FindStringSubmatch(second); csv == nil || strings.Contains(csv[1], "after") {
+		t.Errorf("the CSV of the second page: %q", csv)
+	}
+	says("/console/repositories/app0/-/images/"+string(digest), []string{"entry-59.", "The newest 50 entries"}, "entry-9.")
+	says("/console/repositories/app0/-/tags", []string{"2 tags, 1 untagged image"})
+	says("/console/access?none=yes", []string{"The first 2000 rows", "every other AWS account"})
+	says("/console/access?none=yes&format=csv", []string{"There are more rows: these are the first 2000.", "\n*,app0"})
 }
