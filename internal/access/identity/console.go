@@ -88,6 +88,14 @@ func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool
 	session.UserAgent = cut(p.Request.UserAgent, 200)
 	if p.Session != nil {
 		session.Token = p.Session.Token
+		// The session ends when that key is switched off, for good.
+		claims, err := s.openSession(ctx, session.Token)
+		if err != nil {
+			return "", meta.ConsoleSession{}, storeError(err, "opening a session of the console")
+		}
+		if claims.Parent != "" {
+			session.KeyID = claims.Parent
+		}
 	}
 	err = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		if err := tx.DeleteExpiredConsoleSessions(ctx, now); err != nil {
@@ -167,8 +175,11 @@ func (s *Service) console(ctx context.Context, id string, link bool) (p access.P
 			if err != nil {
 				return err
 			}
-			p, _, err = s.session(ctx, r, keys, session.KeyID, session.Token)
+			claims, err := s.unseal(keys, session.Token)
 			if err != nil {
+				return err
+			}
+			if p, _, err = s.session(ctx, r, keys, claims.KeyID, session.Token); err != nil {
 				return err
 			}
 		} else if _, p, err = s.principal(ctx, r, session.KeyID); err != nil {
