@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/server"
@@ -290,4 +291,41 @@ func TestConsoleSaysWhatIsLeftOut(t *testing.T) {
 	says("/console/repositories/app0/-/tags", []string{"2 tags, 1 untagged image"})
 	says("/console/access?none=yes", []string{"The first 2000 rows", "every other AWS account"})
 	says("/console/access?none=yes&format=csv", []string{"There are more rows: these are the first 2000.", "\n*,app0"})
+}
+
+// Logging in and out is on record.
+func TestConsoleLogoutIsOnRecord(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, t.TempDir(), audited(t, dir, audit.Changes, 1<<20))
+	cookie := w.logIn(w.credentials(here, pusher))
+	w.want(w.page(cookie, "POST", "/console/logout", url.Values{}), 303)
+	w.want(w.page("", "POST", "/console/logout", url.Values{}), 303)
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range records(t, dir) {
+		if r.Via == "console" && strings.HasSuffix(r.Principal, ":user/"+pusher) {
+			got = append(got, r.Action)
+		}
+	}
+	if !slices.Equal(got, []string{"kontor:OpenConsole", "kontor:EndConsoleSession"}) {
+		t.Errorf("on record: %q", got)
+	}
+}
+
+// Browsers keep a file for long only under the URL that has its hash: another version of
+// the server may have another one.
+func TestConsoleFilesAreKeptByTheirHash(t *testing.T) {
+	w := start(t, t.TempDir())
+	of := regexp.MustCompile(`href="(/console/assets/console\.css)(\?[0-9a-f]+)"`).FindStringSubmatch(w.want(w.page("", "GET", "/console/login", nil), 200).body)
+	if of == nil {
+		t.Fatal("the page has no style sheet with a hash")
+	}
+	for query, want := range map[string]bool{of[2]: true, "": false, "?0123456789ab": false} {
+		a := w.want(w.page("", "GET", of[1]+query, nil), 200)
+		if got := a.header.Get("Cache-Control"); strings.Contains(got, "immutable") != want || strings.Contains(got, "no-store") == want {
+			t.Errorf("%s: %q", query, got)
+		}
+	}
 }

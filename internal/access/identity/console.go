@@ -202,14 +202,3 @@ func (s *Service) console(ctx context.Context, id string, link bool) (p access.P
 	}
 	return p, session, nil
 }
-
-// EndConsole ends the session with this secret, if there is one: logging out.
-func (s *Service) EndConsole(ctx context.Context, secret string) error {
-	err := s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
-		return tx.DeleteConsoleSession(ctx, ConsoleID(secret))
-	})
-	if err == nil || errors.Is(err, meta.ErrNotFound) {
-		return nil
-	}
-	return storeError(err, "ending a session of the console")
-}

@@ -22,8 +22,10 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/iam"
@@ -97,8 +99,8 @@ type Logins interface {
 	// the session. UnrecognizedClient for one that is none, or no longer.
 	LinkCaller(ctx context.Context, code string) (access.Principal, error)
 	OpenLink(ctx context.Context, code string) (string, error)
-	// LogOut ends the request's session.
-	LogOut(ctx context.Context) error
+	// LogOut ends p's session id.
+	LogOut(ctx context.Context, p access.Principal, id string) error
 }
 
 // CookieName is the name of the cookie at the host that r was sent to. Browsers share
@@ -157,9 +159,30 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, req Request) {
 		v.fail(ecr.Errorf(ecr.CodeUnknownOperation, "%s", t("Pages are read with GET and changed with POST.")))
 		return
 	}
+	if !isText(r) {
+		v.fail(ecr.Errorf(ecr.CodeInvalidParameter, "%s", t("The address or the form has bytes that are not text.")))
+		return
+	}
 	if err := v.serve(); err != nil {
 		v.fail(err)
 	}
+}
+
+// isText reports whether what a request says is UTF-8 without NUL: databases refuse
+// other bytes.
+func isText(r *http.Request) bool {
+	is := func(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+	if !is(r.URL.Path) {
+		return false
+	}
+	for _, values := range []url.Values{r.URL.Query(), r.PostForm} {
+		for name, all := range values {
+			if !is(name) || slices.ContainsFunc(all, func(s string) bool { return !is(s) }) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Refuse answers a request that did not come as far as Serve.
@@ -179,8 +202,9 @@ func (h *Handler) ServeAsset(w http.ResponseWriter, r *http.Request) {
 	}
 	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".LICENSE": "text/plain; charset=utf-8"}
 	w.Header().Set("Content-Type", kinds[path.Ext(name)])
-	// Pages name them with a hash of their content.
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	if assetURL(name) == r.URL.RequestURI() { // pages name them with a hash of their content
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
 }
 

@@ -275,7 +275,13 @@ func (v *visit) serve() error {
 		if v.post() {
 			return ecr.Errorf(ecr.CodeUnrecognizedClient, "%s", t("Your session has ended. Log in, then try again."))
 		}
-		return v.to(Root + "login?to=" + url.QueryEscape(v.r.URL.RequestURI()))
+		to := Root + "login?to=" + url.QueryEscape(v.r.URL.RequestURI())
+		if v.r.Header.Get("HX-Request") != "" { // for a part of a page, which the login page is not
+			v.w.Header().Set("HX-Redirect", to)
+			v.w.WriteHeader(http.StatusUnauthorized)
+			return nil
+		}
+		return v.to(to)
 	}
 	if name, rest, ok := strings.Cut(strings.TrimPrefix(p, "repositories/"), "/-/"); ok && strings.HasPrefix(p, "repositories/") {
 		repo, err := ecr.ParseRepositoryName(name)
