@@ -4,9 +4,11 @@
 // It guarantees that every page and every action goes through the operations that the
 // APIs have, in the name of who logged in, so that no one sees or does here what an
 // API denies; that what others wrote (tags, annotations, names) is shown as text; that
-// pages need no scripts; that no page reads more rows than a fixed number; and that
-// answers let a browser load nothing from elsewhere. It keeps no state: sessions are
-// package identity's.
+// pages need no scripts; that lists come in pages of a fixed number of rows, and say what
+// they leave out; that of a repository's images no more are read than a fixed number,
+// unless someone asks for all; that a policy is saved and tags are deleted as it was shown
+// before; and that answers let a browser load nothing from elsewhere. It keeps no state:
+// sessions are package identity's.
 //
 // It decides nothing and computes no report of its own: it asks inspect, registry,
 // retention, iam and jobs, and shows the values of package report. docs/design/0029
