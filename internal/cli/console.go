@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"html"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/render"
@@ -85,14 +88,15 @@ func runConsole(ctx context.Context, e *command.Env, o command.AdminOptions, onl
 	if _, err := fmt.Fprintln(e.Stdout, link.URL); err != nil || onlyIt {
 		return err
 	}
-	if err := openBrowser(ctx, e, link.URL); err != nil {
+	if err := openBrowser(e, link.URL); err != nil {
 		e.Notice("no browser could be started: open the link above within two minutes (%v)", err)
 	}
 	return nil
 }
 
-// openBrowser starts the user's browser.
-func openBrowser(ctx context.Context, e *command.Env, link string) error {
+// openBrowser starts the user's browser. Other users of the machine can read command
+// lines, so the browser gets a file of the user's that leads to the link.
+func openBrowser(e *command.Env, link string) error {
 	args := []string{"xdg-open"}
 	switch {
 	case e.Getenv(envBrowser) != "":
@@ -105,7 +109,44 @@ func openBrowser(ctx context.Context, e *command.Env, link string) error {
 	if len(args) == 0 {
 		return errors.New(envBrowser + " is empty")
 	}
-	cmd := exec.CommandContext(ctx, args[0], append(args[1:], link)...)
-	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
-	return cmd.Run()
+	page, err := linkPage(e, link)
+	if err != nil {
+		return err
+	}
+	// Not with the command's context: the browser stays when the command ends.
+	cmd := exec.Command(args[0], append(args[1:], page)...)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return cmd.Process.Release()
+}
+
+// linkPage writes a page that leads to link, for the user's eyes only, and returns its
+// path. Pages of earlier runs, whose links have ended, are removed.
+func linkPage(e *command.Env, link string) (_ string, err error) {
+	const prefix, suffix = "console-", ".html"
+	dir := e.UserDir("XDG_CACHE_HOME", ".cache")
+	if dir == "" {
+		return "", errors.New("neither HOME nor XDG_CACHE_HOME is set")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	old, err := filepath.Glob(filepath.Join(dir, prefix+"*"+suffix))
+	if err != nil {
+		return "", err
+	}
+	for _, name := range old {
+		if i, err := os.Stat(name); err == nil && e.Now().Sub(i.ModTime()) > identity.ConsoleLinkTime {
+			_ = os.Remove(name) // its link is of no use now
+		}
+	}
+	f, err := os.CreateTemp(dir, prefix+"*"+suffix) // mode 0600
+	if err != nil {
+		return "", err
+	}
+	defer command.Closing(&err, f.Close)
+	to := html.EscapeString(link)
+	_, err = fmt.Fprintf(f, `<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer"><meta http-equiv="refresh" content="0; url=%s"><title>Kontor</title><p><a href="%s">Open the console</a></p>`+"\n", to, to)
+	return f.Name(), err
 }

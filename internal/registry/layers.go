@@ -144,6 +144,19 @@ func (c *Caller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobI
 	return info(b), f, nil
 }
 
+var opReadBlob = gate.Op("ReadBlob", "ecr:GetDownloadUrlForLayer")
+
+// ReadBlob opens a blob as OpenBlob does, for a reader in this server: there is always
+// a file. The caller closes it. Errors: as OpenBlob.
+func (c *Caller) ReadBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (blob.File, error) {
+	_, b, err := c.linkedBlob(ctx, opReadBlob, at, d)
+	if err != nil {
+		return nil, err
+	}
+	_, f, err := c.openBlob(ctx, opReadBlob, at, b)
+	return f, err
+}
+
 // openBlob opens b, or what has come in its place.
 func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b meta.Blob) (meta.Blob, blob.File, error) {
 	d, opening := b.Digest, ctx

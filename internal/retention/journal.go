@@ -17,7 +17,8 @@ type JournalFilter = meta.JournalQuery
 var opJournal = gate.Op("Journal", "kontor:ListJournal")
 
 // Journal returns at most limit entries that f selects, oldest first, after
-// the sequence number after; and the number to continue after, 0 when that was
+// the sequence number after (with f.Backward newest first, before after or with 0
+// from the newest); and the number to continue after, 0 when that was
 // all. Repositories may be gone.
 func (c *Caller) Journal(ctx context.Context, f JournalFilter, after int64, limit int) (list []JournalEntry, next int64, err error) {
 	err = c.gate.Read(ctx, opJournal, func(ctx context.Context, r *gate.View) error {

@@ -99,57 +99,63 @@ func (c *consoleLogins) LogIn(ctx context.Context, keyID, secret, token string) 
 	if len(keyID) > maxKeyID {
 		keyID = ""
 	}
-	p, err := c.try(keyID, func() (access.Principal, error) { return c.users.CheckSecret(ctx, keyID, secret, token) })
+	name := source(c.r.RemoteAddr) + " " + keyID
+	if c.s.limits.logins.wait(name, c.s.cfg.AuthNow()) > 0 {
+		return "", rateExceeded
+	}
+	p, err := c.users.CheckSecret(ctx, keyID, secret, token)
 	if err != nil {
+		c.s.failedAs(c.r, c.req, name, keyID, err)
 		return "", err
 	}
+	c.s.limits.logins.succeeded(name)
+	p = c.known(p)
 	cookie, _, err := c.iam.Console(p).Open(ctx, false)
 	return cookie, err
 }
 
-// linkLogin is the name under which failures with links count. No access key has it.
-const linkLogin = "console link"
+// Failures with links are neither counted nor on record: a code has 256 random bits,
+// and any page could make a browser look at links, to lock its user out.
 
 // LinkCaller implements console.Logins.
 func (c *consoleLogins) LinkCaller(ctx context.Context, code string) (access.Principal, error) {
-	return c.try(linkLogin, func() (access.Principal, error) { return c.users.LinkCaller(ctx, code) })
+	p, err := c.users.LinkCaller(ctx, code)
+	if err != nil {
+		return p, linkError(err)
+	}
+	return c.known(p), nil
 }
 
 // OpenLink implements console.Logins.
 func (c *consoleLogins) OpenLink(ctx context.Context, code string) (string, error) {
-	p, err := c.try(linkLogin, func() (access.Principal, error) { return c.users.TakeLink(ctx, code) })
+	p, err := c.users.TakeLink(ctx, code)
 	if err != nil {
-		return "", err
+		return "", linkError(err)
 	}
-	cookie, _, err := c.iam.Console(p).Open(ctx, false)
+	cookie, _, err := c.iam.Console(c.known(p)).Open(ctx, false)
 	return cookie, err
 }
 
 // LogOut implements console.Logins.
-func (c *consoleLogins) LogOut(ctx context.Context) error {
-	cookie := console.Cookie(c.r)
-	if cookie == "" {
-		return nil
+func (c *consoleLogins) LogOut(ctx context.Context, p access.Principal, id string) error {
+	err := c.iam.Console(p).End(ctx, id)
+	if ecr.CodeOf(err) == iam.CodeNoSuchEntity || ecr.CodeOf(err) == ecr.CodeAccessDenied {
+		return nil // it was ended elsewhere meanwhile
 	}
-	return c.users.EndConsole(ctx, cookie)
+	return err
 }
 
-// try counts and records a login that fails.
-func (c *consoleLogins) try(key string, login func() (access.Principal, error)) (access.Principal, error) {
-	name := source(c.r.RemoteAddr) + " " + key
-	if c.s.limits.logins.wait(name, c.s.cfg.AuthNow()) > 0 {
-		return access.Principal{}, rateExceeded
-	}
-	p, err := login()
-	if errors.Is(err, identity.ErrNoConsoleSession) {
-		err = &ecr.Error{Code: ecr.CodeUnrecognizedClient, Message: "The link has been used, or its time is over.", Err: err}
-	}
-	if err != nil {
-		c.s.failedAs(c.r, c.req, name, key, err)
-		return access.Principal{}, err
-	}
-	c.s.limits.logins.succeeded(name)
+// known is p with what policies may ask about the request, which is its own now.
+func (c *consoleLogins) known(p access.Principal) access.Principal {
 	p.Request = c.s.consoleInfo(c.r, c.req)
 	c.req.principal = p
-	return p, nil
+	return p
+}
+
+// linkError is err as clients are told it.
+func linkError(err error) error {
+	if errors.Is(err, identity.ErrNoConsoleSession) {
+		return &ecr.Error{Code: ecr.CodeUnrecognizedClient, Message: "The link has been used, or its time is over.", Err: err}
+	}
+	return err
 }

@@ -71,15 +71,38 @@ func TestConsoleLogin(t *testing.T) {
 			t.Errorf("led to %q", a.header.Get("Location"))
 		}
 	}
+	if a := w.page("", "GET", "/console/repositories?q=a", nil, "Hx-Request", "true"); a.status != 401 || a.header.Get("HX-Redirect") != "/console/login?to=%2Fconsole%2Frepositories%3Fq%3Da" {
+		t.Errorf("a filter without a session: %d %v", a.status, a.header)
+	}
+	const to = "/console/access?q=a//b..c"
+	if a := w.page("", "POST", "/console/login", url.Values{"key": {admin.AccessKeyID}, "secret": {admin.SecretAccessKey}, "to": {to}}); a.header.Get("Location") != to {
+		t.Errorf("led to %q", a.header.Get("Location"))
+	}
 	cookie, _, _ := strings.Cut(set, ";")
+	for _, path := range []string{"/console/repositories?q=%ff", "/console/access?%00=x", "/console/repositories/app/-/tags?q=%00", "/console/people/users/%ff", "/console/people/users/a%00"} {
+		w.want(w.page(cookie, "GET", path, nil), 400)
+	}
+	w.want(w.page(cookie, "POST", "/console/people", url.Values{"name": {"a\x00"}}), 400)
+	w.want(w.page("", "POST", "/console/login", url.Values{"key": {"\xff"}}), 400)
 	a = w.want(w.page(cookie, "GET", "/console/", nil), 200)
-	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; script-src 'self'", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; script-src 'self'", "Referrer-Policy": "same-origin", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
 		if !strings.Contains(a.header.Get(name), want) {
 			t.Errorf("%s: %q", name, a.header.Get(name))
 		}
 	}
 	if a := w.page(cookie, "POST", "/console/logout", url.Values{}, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
 		t.Errorf("a form of another site: %d", a.status)
+	}
+	for origin, want := range map[string]int{"http://" + w.hosts[here]: 401, "null": 403, "http://elsewhere.example": 403} {
+		// Over http, browsers send Sec-Fetch-Site to this machine only.
+		r := w.request(here, "POST", "/console/login", "key=x&secret=y", "Content-Type", formType, "Origin", origin)
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := readAnswer(t, resp); a.status != want {
+			t.Errorf("a form of %s: %d", origin, a.status)
+		}
 	}
 	if a := w.page(cookie, "DELETE", "/console/", nil); a.status != 405 {
 		t.Errorf("DELETE: %d", a.status)
@@ -97,13 +120,16 @@ func TestConsoleLogin(t *testing.T) {
 
 // A link logs in once, as who asked for it, and a look at it does not use it up.
 func TestConsoleLink(t *testing.T) {
-	w := start(t, t.TempDir())
+	w := start(t, t.TempDir(), func(c *server.Config) { c.Limits.FailedLogins = 4 })
 	link := func(c aws.Credentials) string {
 		r := w.request(here, "POST", "/", "{}", "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", "Kontor_V20261101.CreateConsoleLink")
 		a := w.want(w.do(w.sign(r, c, "{}", "ecr", here.Region, w.clock())), 200)
 		_, path, _ := strings.Cut(a.body, `"path":"`)
 		path, _, _ = strings.Cut(path, `"`)
 		return path
+	}
+	for range 30 { // as the pictures of another site would
+		w.want(w.page("", "GET", "/console/open?code=guessed", nil, "Sec-Fetch-Site", "cross-site"), 401)
 	}
 	path := link(w.credentials(here, pusher))
 	for range 2 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/authz"
+	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -38,7 +39,8 @@ func (c *Console) Open(ctx context.Context, link bool) (secret string, session m
 }
 
 // Sessions lists the caller's sessions and links that have not been opened,
-// or with all those of the account, after the id after.
+// or with all those of the account, after the id after: at most limit of those that
+// have not ended.
 func (c *Console) Sessions(ctx context.Context, all bool, after string, limit int) (list []meta.ConsoleSession, err error) {
 	err = c.c.view(ctx, actionListSessions, func(ctx context.Context, r *reading) error {
 		who := c.c.p.UniqueID
@@ -50,15 +52,21 @@ func (c *Console) Sessions(ctx context.Context, all bool, after string, limit in
 		} else if err := r.Decided(actionListSessions, c.c.p.ARN, authz.Decision{Allowed: true}); err != nil {
 			return err
 		}
-		rows, err := r.ListConsoleSessions(ctx, c.c.p.Account, who, after, limit)
 		now := c.c.s.cfg.Now()
 		list = nil
-		for _, s := range rows {
-			if now.Before(s.ExpiresAt) {
-				list = append(list, s)
+		for after, rows := after, limit; rows == limit && len(list) < limit; {
+			page, err := r.ListConsoleSessions(ctx, c.c.p.Account, who, after, limit)
+			if err != nil {
+				return err
 			}
+			for _, s := range page {
+				if after = s.ID; !identity.ConsoleEnded(s, now) && len(list) < limit {
+					list = append(list, s)
+				}
+			}
+			rows = len(page)
 		}
-		return err
+		return nil
 	})
 	return list, err
 }

@@ -73,3 +73,41 @@ func TestSessionsOfTheConsole(t *testing.T) {
 		t.Errorf("after their end: %q", got)
 	}
 }
+
+// Sessions whose time is over are not listed, and do not shorten pages.
+func TestSessionsThatHaveEndedAreNotListed(t *testing.T) {
+	w := open(t, audit.Changes)
+	ctx := t.Context()
+	begin := func(n int) (ids []string) {
+		t.Helper()
+		for range n {
+			_, s, err := w.Console(w.nobody).Open(ctx, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, s.ID)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	begin(10)
+	if _, _, err := w.Console(w.nobody).Open(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(identity.ConsoleIdle)
+	want := begin(3)
+	var got []string
+	for after, n := "", 2; n == 2; {
+		list, err := w.Console(w.nobody).Sessions(ctx, false, after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range list {
+			got, after = append(got, s.ID), s.ID
+		}
+		n = len(list)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed %q, of %q", got, want)
+	}
+}

@@ -88,6 +88,14 @@ func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool
 	session.UserAgent = cut(p.Request.UserAgent, 200)
 	if p.Session != nil {
 		session.Token = p.Session.Token
+		// The session ends when that key is switched off, for good.
+		claims, err := s.openSession(ctx, session.Token)
+		if err != nil {
+			return "", meta.ConsoleSession{}, storeError(err, "opening a session of the console")
+		}
+		if claims.Parent != "" {
+			session.KeyID = claims.Parent
+		}
 	}
 	err = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		if err := tx.DeleteExpiredConsoleSessions(ctx, now); err != nil {
@@ -144,6 +152,11 @@ func (s *Service) ConsoleCaller(ctx context.Context, secret string) (access.Prin
 	return p, session, nil
 }
 
+// ConsoleEnded reports whether the time of a session or a link is over at now.
+func ConsoleEnded(s meta.ConsoleSession, now time.Time) bool {
+	return !now.Before(s.ExpiresAt) || !s.Link && now.Sub(s.UsedAt) >= ConsoleIdle
+}
+
 func (s *Service) console(ctx context.Context, id string, link bool) (p access.Principal, session meta.ConsoleSession, err error) {
 	err = s.view(ctx, func(ctx context.Context, r meta.IdentityReader) error {
 		session, err = r.ConsoleSession(ctx, id)
@@ -154,7 +167,7 @@ func (s *Service) console(ctx context.Context, id string, link bool) (p access.P
 			return err
 		}
 		now := s.cfg.Now()
-		if session.Link != link || !now.Before(session.ExpiresAt) || !link && now.Sub(session.UsedAt) >= ConsoleIdle {
+		if session.Link != link || ConsoleEnded(session, now) {
 			return ErrNoConsoleSession
 		}
 		if session.Token != nil {
@@ -162,8 +175,11 @@ func (s *Service) console(ctx context.Context, id string, link bool) (p access.P
 			if err != nil {
 				return err
 			}
-			p, _, err = s.session(ctx, r, keys, session.KeyID, session.Token)
+			claims, err := s.unseal(keys, session.Token)
 			if err != nil {
+				return err
+			}
+			if p, _, err = s.session(ctx, r, keys, claims.KeyID, session.Token); err != nil {
 				return err
 			}
 		} else if _, p, err = s.principal(ctx, r, session.KeyID); err != nil {
@@ -185,15 +201,4 @@ func (s *Service) console(ctx context.Context, id string, link bool) (p access.P
 		return access.Principal{}, meta.ConsoleSession{}, err
 	}
 	return p, session, nil
-}
-
-// EndConsole ends the session with this secret, if there is one: logging out.
-func (s *Service) EndConsole(ctx context.Context, secret string) error {
-	err := s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
-		return tx.DeleteConsoleSession(ctx, ConsoleID(secret))
-	})
-	if err == nil || errors.Is(err, meta.ErrNotFound) {
-		return nil
-	}
-	return storeError(err, "ending a session of the console")
 }

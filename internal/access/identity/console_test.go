@@ -94,10 +94,11 @@ func TestConsoleSession(t *testing.T) {
 	b.now = b.now.Add(identity.ConsoleIdle)
 	ended("without requests", secret)
 	secret = open(p, false)
-	for range 2 { // the second time it is gone
-		if err := b.EndConsole(ctx, secret); err != nil {
-			t.Fatal(err)
-		}
+	err := b.store.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		return tx.Identities().DeleteConsoleSession(ctx, identity.ConsoleID(secret))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	ended("logged out", secret)
 
@@ -113,6 +114,31 @@ func TestConsoleSession(t *testing.T) {
 	goes(secret)
 	b.now = b.now.Add(15 * time.Minute)
 	ended("with its credentials", secret)
+
+	// For good with the key, whose temporary credentials it may have come with.
+	if temporary, err = b.IssueSession(ctx, identity.Session{UniqueID: p.UniqueID, Parent: p.KeyID, Duration: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if short, err = b.CheckSecret(ctx, temporary.AccessKeyID, temporary.SecretAccessKey, temporary.SessionToken); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]string{"of a key": open(p, false), "of its temporary credentials": open(short, false)}
+	for _, active := range []bool{false, true} {
+		for _, secret := range before {
+			if !active {
+				goes(secret)
+			}
+		}
+		err = b.store.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+			return tx.Identities().SetAccessKeyActive(ctx, c.AccessKeyID, active)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, secret := range before {
+		ended(name+" that is on again", secret)
+	}
 
 	secret, link := open(p, false), open(p, true)
 	err = b.store.Update(ctx, func(ctx context.Context, tx meta.Tx) error {

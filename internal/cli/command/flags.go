@@ -124,3 +124,18 @@ func (e *Env) DataDir(flag string) (string, error) {
 	}
 	return "", Usagef("neither HOME nor XDG_STATE_HOME is set: pass --data DIR")
 }
+
+// UserDir is kontor's folder in one of the XDG base directories; "" where there
+// is not a home. A relative path is ignored, as the specification says.
+func (e *Env) UserDir(variable, fallback string) string {
+	if v := e.Getenv(variable); filepath.IsAbs(v) {
+		return filepath.Join(v, "kontor")
+	}
+	if v := e.Getenv("HOME"); v != "" {
+		return filepath.Join(v, fallback, "kontor")
+	}
+	if v := e.Getenv("LocalAppData"); v != "" { // Windows
+		return filepath.Join(v, "kontor")
+	}
+	return ""
+}

@@ -45,7 +45,7 @@ func NewHosts(e *command.Env, data string, keep bool) (*tokens.Hosts, error) {
 			}
 		}
 	}
-	if dir := userDir(e, "XDG_CACHE_HOME", ".cache"); keep && dir != "" && !h.Config.NoCache {
+	if dir := e.UserDir("XDG_CACHE_HOME", ".cache"); keep && dir != "" && !h.Config.NoCache {
 		h.Cache = &tokens.Cache{Path: filepath.Join(dir, "tokens.json"), Now: e.Now}
 	}
 	return h, nil
@@ -57,25 +57,10 @@ func credentialsFile(e *command.Env) (name string, given bool) {
 	if v := e.Getenv(envCredentials); v != "" {
 		return v, true
 	}
-	if dir := userDir(e, "XDG_CONFIG_HOME", ".config"); dir != "" {
+	if dir := e.UserDir("XDG_CONFIG_HOME", ".config"); dir != "" {
 		return filepath.Join(dir, "credentials.json"), false
 	}
 	return "", false
-}
-
-// userDir is kontor's folder in one of the XDG base directories; "" where there
-// is not a home. A relative path is ignored, as the specification says.
-func userDir(e *command.Env, variable, fallback string) string {
-	if v := e.Getenv(variable); filepath.IsAbs(v) {
-		return filepath.Join(v, "kontor")
-	}
-	if v := e.Getenv("HOME"); v != "" {
-		return filepath.Join(v, fallback, "kontor")
-	}
-	if v := e.Getenv("LocalAppData"); v != "" { // Windows
-		return filepath.Join(v, "kontor")
-	}
-	return ""
 }
 
 // localSource says how to ask the registry that runs on this machine, as the

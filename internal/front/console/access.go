@@ -18,11 +18,34 @@ import (
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
-// accessPage is how many repositories a matrix has, and mostPrincipals how many rows.
+// accessPage is how many repositories a matrix has, and mostAccess how many rows.
 const (
-	accessPage     = 10
-	mostPrincipals = 200
+	accessPage = 10
+	mostAccess = 2000
 )
+
+// anyoneFirst are the places of a matrix's principals: every other account first, which
+// concerns most people and must not be what is cut.
+func anyoneFirst(m report.Matrix) []int {
+	var order []int
+	for i, who := range m.Principals {
+		if who == proof.Anyone {
+			order = slices.Insert(order, 0, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	return order
+}
+
+// cutAt says that a matrix has more than n rows, which the table does not have.
+func (x *table) cutAt(n int) {
+	x.Cut, x.CSVHas = true, firstRows(n)
+	x.Count = t("The first %s", words.Count(n, t("row"), t("rows")))
+	last := row{Cells: make([]cell, len(x.Columns))}
+	last.Cells[0] = cell{Text: t("There are more rows: these are the first %d.", n), Soft: true}
+	x.Rows = append(x.Rows[:n], last)
+}
 
 // world is what the caller may see of who may do what, and notes on what it may not.
 func (v *visit) world(names []ecr.RepositoryName) (w proof.World, notes []string, err error) {
@@ -130,7 +153,7 @@ func (v *visit) access() error {
 	for _, right := range proof.Rights() {
 		x.Columns = append(x.Columns, column{Key: string(right), Label: words.Sentence(string(right))})
 	}
-	if next != "" {
+	if next != "" && v.query("format") != "csv" {
 		x.Next = with(v.r.URL, "after", string(next))
 	}
 	var notes []string
@@ -148,10 +171,11 @@ func (v *visit) access() error {
 			return err
 		}
 		m := report.NewMatrix(p.Matrix(), notes)
-		for i, who := range m.Principals {
+		for _, i := range anyoneFirst(m) {
+			who := m.Principals[i]
 			for _, c := range m.Row(i) {
-				if len(x.Rows) == mostPrincipals*accessPage {
-					break
+				if len(x.Rows) > mostAccess {
+					break // it is cut below
 				}
 				_, name, _ := strings.Cut(c.Repository, ":repository/")
 				r := row{Cells: []cell{v.whoCell(who, m.Unseen(i), ""), {Text: name, Link: repoURL(ecr.RepositoryName(name), "access") + "?who=" + url.QueryEscape(who)}}}
@@ -170,9 +194,14 @@ func (v *visit) access() error {
 	if v.query("none") != "" {
 		x.Count = words.Count(len(x.Rows), t("row"), t("rows"))
 	}
+	x.CSVHas = t("of these repositories")
+	if len(x.Rows) > mostAccess {
+		x.cutAt(mostAccess)
+	}
 	if wrote, err := v.csv("access", x); wrote || err != nil {
 		return err
 	}
+	x.CSV = with(v.r.URL, "format", "csv")
 	return v.show("access", layout{Title: t("Who may do what"), Data: map[string]any{"Q": q, "None": v.query("none"), "Table": x, "Notes": notes},
 		Commands: []command{v.kontor(t("The matrix"), "access matrix")}})
 }
@@ -183,19 +212,11 @@ func (v *repoVisit) repositoryAccess() error {
 	here := repoURL(v.repo.Name, "access")
 	as := v.h.cfg.Registry.As(v.req.Principal)
 	ctx := v.r.Context()
-	if v.post() {
-		switch v.r.PostFormValue("do") {
-		case "save":
-			if _, err := as.SetPolicy(ctx, v.repo, v.r.PostFormValue("text"), false); err != nil {
-				return err
-			}
-			return v.finish(here, "policy")
-		case "remove":
-			if _, err := as.DeletePolicy(ctx, v.repo); err != nil {
-				return err
-			}
-			return v.finish(here, "nopolicy")
+	if v.post() && v.r.PostFormValue("do") == "remove" {
+		if _, err := as.DeletePolicy(ctx, v.repo); err != nil {
+			return err
 		}
+		return v.finish(here, "nopolicy")
 	}
 	w, notes, err := v.world([]ecr.RepositoryName{v.repo.Name})
 	if err != nil {
@@ -210,6 +231,16 @@ func (v *repoVisit) repositoryAccess() error {
 		return err
 	}
 	policy := w.Repositories[0].Policy
+	var refused *message
+	if v.post() && v.r.PostFormValue("do") == "save" {
+		if refused = v.notTried(v.r.PostFormValue("text"), policy); refused == nil {
+			if _, err := as.SetPolicy(ctx, v.repo, v.r.PostFormValue("text"), false); err == nil {
+				return v.finish(here, "policy")
+			} else if refused, err = v.refused(err); err != nil {
+				return err
+			}
+		}
+	}
 	name := quoted(string(v.repo.Name))
 	data := map[string]any{
 		"Action": here, "Text": indented(policy), "Saved": policy != "", "Notes": notes, "MaySave": may["ecr:SetRepositoryPolicy"], "MayRemove": may["ecr:DeleteRepositoryPolicy"] && policy != "",
@@ -219,6 +250,7 @@ func (v *repoVisit) repositoryAccess() error {
 		v.kontor(t("Who may pull"), "access who-can pull "+name), v.aws(t("The policy"), "ecr", "get-repository-policy --repository-name "+name),
 	}}
 	if v.post() {
+		l.Message = refused
 		return v.tryPolicy(w, l, data)
 	}
 	if v.query("who") != "" {
@@ -232,8 +264,11 @@ func (v *repoVisit) repositoryAccess() error {
 		x.Columns = append(x.Columns, column{Key: string(right), Label: words.Sentence(string(right))})
 	}
 	x.Columns = append(x.Columns, column{Key: "why", Label: t("Through")})
-	for i, who := range m.Principals {
-		c := m.Row(i)[0]
+	for _, i := range anyoneFirst(m) {
+		if len(x.Rows) > mostAccess {
+			break // it is cut below
+		}
+		who, c := m.Principals[i], m.Row(i)[0]
 		r := row{Cells: []cell{v.whoCell(who, m.Unseen(i), here+"?who="+url.QueryEscape(who))}}
 		best := proof.Right("")
 		for _, right := range proof.Rights() {
@@ -251,6 +286,9 @@ func (v *repoVisit) repositoryAccess() error {
 		x.Rows = append(x.Rows, row{Cells: append(r.Cells, why)})
 	}
 	x.Count = words.Count(len(x.Rows), t("user, role or account"), t("users, roles and accounts"))
+	if len(x.Rows) > mostAccess {
+		x.cutAt(mostAccess)
+	}
 	if wrote, err := v.csv(string(v.repo.Name)+"-access", x); wrote || err != nil {
 		return err
 	}
@@ -429,7 +467,7 @@ func (v *repoVisit) tryPolicy(w proof.World, l layout, data map[string]any) erro
 	}
 	data["Gained"] = list("gained", t("Who gains"), t("Nobody gains anything."), gained)
 	data["Lost"] = list("lost", t("Who loses"), t("Nobody loses anything."), lost)
-	data["Tried"] = true
+	data["Tried"] = &tried{fingerprint(text), fingerprint(before.Policy)}
 	return v.show("repoaccess", l)
 }
 

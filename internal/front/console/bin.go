@@ -12,13 +12,19 @@ import (
 
 const keepingPage = 50
 
+// listCSV is how many rows the CSV of a list has that is read page by page.
+const listCSV = 1000
+
 // limit is how many rows the page or the CSV has.
 func (v *visit) limit(n int) int {
 	if v.query("format") == "csv" {
-		return 1000
+		return listCSV
 	}
 	return n
 }
+
+// firstRows says that a CSV has n rows at most.
+func firstRows(n int) string { return t("the first %d rows", n) }
 
 // named is the repository that the parameter repository names, "" for all.
 func (v *visit) named() (ecr.RepositoryName, error) {
@@ -71,7 +77,7 @@ func (v *visit) bin() error {
 		return err
 	}
 	x := &table{
-		ID: "bin", Caption: t("Deleted images"), Empty: t("The recycle bin is empty."), Hint: t("Images that a rule expires or someone deletes stay here for a while."),
+		ID: "bin", CSVHas: firstRows(listCSV), Caption: t("Deleted images"), Empty: t("The recycle bin is empty."), Hint: t("Images that a rule expires or someone deletes stay here for a while."),
 		Columns: []column{
 			{Key: "image", Label: t("Image")}, {Key: "deleted", Label: t("Deleted")}, {Key: "why", Label: t("Why, and by whom")}, {Key: "size", Label: t("Size"), Number: true}, {Key: "until", Label: t("Can be restored")}, {Key: "restore", Label: ""},
 		},
@@ -159,7 +165,7 @@ func (v *visit) journal() error {
 	if err != nil {
 		return err
 	}
-	f := retention.JournalFilter{Registry: v.req.Registry, Name: name, Op: meta.JournalOp(v.query("op"))}
+	f := retention.JournalFilter{Backward: true, Registry: v.req.Registry, Name: name, Op: meta.JournalOp(v.query("op"))}
 	since := v.query("since")
 	if since != "" {
 		if f.Since, err = time.Parse(time.DateOnly, since); err != nil {
@@ -186,7 +192,7 @@ func (v *visit) journal() error {
 // journalTable is a list of entries.
 func (v *visit) journalTable(list []retention.JournalEntry) *table {
 	x := &table{
-		ID: "journal", Caption: t("What went, moved or came back"), Empty: t("The journal has no such entry."), Count: words.Count(len(list), t("entry"), t("entries")),
+		ID: "journal", CSVHas: t("the newest %d rows", listCSV), Caption: t("What went, moved or came back"), Empty: t("The journal has no such entry."), Count: words.Count(len(list), t("entry"), t("entries")),
 		Columns: []column{
 			{Key: "at", Label: t("When")}, {Key: "what", Label: t("What")}, {Key: "image", Label: t("Image")}, {Key: "why", Label: t("Why")}, {Key: "who", Label: t("By whom")}, {Key: "size", Label: t("Size"), Number: true},
 		},
@@ -244,7 +250,7 @@ func (v *visit) leases() error {
 		}
 		who.Rows = append(who.Rows, row{Cells: []cell{{Text: clean(c.Name)}, cellTime(now, c.ReportedAt), cellTime(now, c.ExpectedAt), state, forget}})
 	}
-	x := &table{ID: "leases", Caption: t("Images in use"), Columns: []column{
+	x := &table{ID: "leases", CSVHas: firstRows(listCSV), Caption: t("Images in use"), Columns: []column{
 		{Key: "repository", Label: t("Repository")}, {Key: "image", Label: t("Image")}, {Key: "user", Label: t("Used by")}, {Key: "collector", Label: t("Reported by")},
 	}, Empty: t("No image is known to be in use.")}
 	limit := v.limit(2 * keepingPage)

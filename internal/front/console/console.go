@@ -4,9 +4,11 @@
 // It guarantees that every page and every action goes through the operations that the
 // APIs have, in the name of who logged in, so that no one sees or does here what an
 // API denies; that what others wrote (tags, annotations, names) is shown as text; that
-// pages need no scripts; that no page reads more rows than a fixed number; and that
-// answers let a browser load nothing from elsewhere. It keeps no state: sessions are
-// package identity's.
+// pages need no scripts; that lists come in pages of a fixed number of rows, and say what
+// they leave out; that of a repository's images no more are read than a fixed number,
+// unless someone asks for all; that a policy is saved and tags are deleted as it was shown
+// before; and that answers let a browser load nothing from elsewhere. It keeps no state:
+// sessions are package identity's.
 //
 // It decides nothing and computes no report of its own: it asks inspect, registry,
 // retention, iam and jobs, and shows the values of package report. docs/design/0029
@@ -22,8 +24,10 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/iam"
@@ -97,8 +101,8 @@ type Logins interface {
 	// the session. UnrecognizedClient for one that is none, or no longer.
 	LinkCaller(ctx context.Context, code string) (access.Principal, error)
 	OpenLink(ctx context.Context, code string) (string, error)
-	// LogOut ends the request's session.
-	LogOut(ctx context.Context) error
+	// LogOut ends p's session id.
+	LogOut(ctx context.Context, p access.Principal, id string) error
 }
 
 // CookieName is the name of the cookie at the host that r was sent to. Browsers share
@@ -126,7 +130,9 @@ func IsAsset(p string) bool { return strings.HasPrefix(p, Root+"assets/") }
 func secure(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
+	// With no-referrer, browsers name no origin of forms (Fetch, "append a request Origin
+	// header"), and over http on another host nothing else says where a form comes from.
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -155,9 +161,30 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, req Request) {
 		v.fail(ecr.Errorf(ecr.CodeUnknownOperation, "%s", t("Pages are read with GET and changed with POST.")))
 		return
 	}
+	if !isText(r) {
+		v.fail(ecr.Errorf(ecr.CodeInvalidParameter, "%s", t("The address or the form has bytes that are not text.")))
+		return
+	}
 	if err := v.serve(); err != nil {
 		v.fail(err)
 	}
+}
+
+// isText reports whether what a request says is UTF-8 without NUL: databases refuse
+// other bytes.
+func isText(r *http.Request) bool {
+	is := func(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+	if !is(r.URL.Path) {
+		return false
+	}
+	for _, values := range []url.Values{r.URL.Query(), r.PostForm} {
+		for name, all := range values {
+			if !is(name) || slices.ContainsFunc(all, func(s string) bool { return !is(s) }) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Refuse answers a request that did not come as far as Serve.
@@ -177,8 +204,9 @@ func (h *Handler) ServeAsset(w http.ResponseWriter, r *http.Request) {
 	}
 	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".LICENSE": "text/plain; charset=utf-8"}
 	w.Header().Set("Content-Type", kinds[path.Ext(name)])
-	// Pages name them with a hash of their content.
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	if assetURL(name) == r.URL.RequestURI() { // pages name them with a hash of their content
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
 }
 

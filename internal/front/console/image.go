@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"maps"
@@ -262,7 +263,7 @@ func (v *repoVisit) platformOf(config *manifest.Descriptor) string {
 	if config.Size > mostConfig {
 		return ""
 	}
-	_, f, err := v.h.cfg.Registry.As(v.req.Principal).OpenBlob(v.r.Context(), v.repo, config.Digest)
+	f, err := v.h.cfg.Registry.As(v.req.Principal).ReadBlob(v.r.Context(), v.repo, config.Digest)
 	if err != nil {
 		return ""
 	}
@@ -301,7 +302,7 @@ func (v *repoVisit) layers(m manifest.Manifest) (*table, error) {
 		for _, n := range shared[l.Digest] {
 			names = append(names, string(n))
 		}
-		where := cell{Text: t("this repository only"), Soft: true}
+		where := cell{Text: t("in no other repository that you may see"), Soft: true}
 		if len(names) > 0 {
 			where = cell{Text: words.And(names)}
 			if len(names) == inspect.MostSharing {
@@ -369,15 +370,17 @@ func (v *repoVisit) history(m ecr.Image, data map[string]any) error {
 	as := v.h.cfg.Retention.As(v.req.Principal)
 	seen := map[int64]bool{}
 	var all []retention.JournalEntry
-	filters := []retention.JournalFilter{{Registry: v.req.Registry, Name: v.repo.Name, Digest: m.Digest}}
+	filters := []retention.JournalFilter{{Backward: true, Registry: v.req.Registry, Name: v.repo.Name, Digest: m.Digest}}
 	for _, tag := range m.Tags[:min(len(m.Tags), 5)] {
-		filters = append(filters, retention.JournalFilter{Registry: v.req.Registry, Name: v.repo.Name, Tag: tag})
+		filters = append(filters, retention.JournalFilter{Backward: true, Registry: v.req.Registry, Name: v.repo.Name, Tag: tag})
 	}
+	older := false
 	for _, f := range filters {
-		list, _, err := as.Journal(v.r.Context(), f, 0, mostHistory)
+		list, next, err := as.Journal(v.r.Context(), f, 0, mostHistory)
 		if err != nil {
 			return err
 		}
+		older = older || next != 0
 		for _, e := range list {
 			if !seen[e.Seq] {
 				seen[e.Seq] = true
@@ -385,8 +388,14 @@ func (v *repoVisit) history(m ecr.Image, data map[string]any) error {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b retention.JournalEntry) int { return int(b.Seq - a.Seq) })
+	slices.SortFunc(all, func(a, b retention.JournalEntry) int { return cmp.Compare(b.Seq, a.Seq) })
+	if len(all) > mostHistory {
+		all, older = all[:mostHistory], true
+	}
 	x := v.journalTable(all)
+	if older {
+		x.Count = t("The newest %d entries; the journal has the others", len(all))
+	}
 	x.ID, x.Caption, x.Empty, x.Hint, x.Command = "history", t("What happened to its tags"), t("Its tags have not moved, and nothing of it was deleted."), "", ""
 	data["History"] = x
 	return nil

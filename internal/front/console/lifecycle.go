@@ -1,6 +1,8 @@
 package console
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"html/template"
 	"net/http"
 	"strconv"
@@ -20,10 +22,18 @@ const mostChanges = 100
 // lifecycle is the page about a repository's lifecycle policy: what it does when, and
 // what another one would do.
 func (v *repoVisit) lifecycle() error {
+	var refused *message
 	if v.post() {
 		switch v.r.PostFormValue("do") {
 		case "save":
-			return v.saveLifecycle()
+			why, err := v.saveLifecycle()
+			if err != nil {
+				return err
+			}
+			if why == nil {
+				return v.finish(repoURL(v.repo.Name, "lifecycle"), "lifecycle")
+			}
+			refused = why
 		case "remove":
 			if _, _, err := v.h.cfg.Retention.As(v.req.Principal).DeleteLifecyclePolicy(v.r.Context(), v.repo); err != nil {
 				return err
@@ -31,8 +41,8 @@ func (v *repoVisit) lifecycle() error {
 			return v.finish(repoURL(v.repo.Name, "lifecycle"), "nolifecycle")
 		}
 	}
-	most := whole
-	if v.query("explain") == "all" {
+	most, all := whole, v.post() || v.query("explain") == "all"
+	if all { // a form is sent by someone who wants the answer
 		most = explain
 	}
 	i, err := v.h.cfg.Inspect.As(v.req.Principal).Images(v.r.Context(), v.repo, most)
@@ -53,7 +63,7 @@ func (v *repoVisit) lifecycle() error {
 	}
 	data := map[string]any{
 		"Action": repoURL(v.repo.Name, "lifecycle"), "Text": indented(i.Policy), "Saved": i.Policy != "", "Notes": f.notes,
-		"MaySave": may["ecr:PutLifecyclePolicy"], "MayRemove": may["ecr:DeleteLifecyclePolicy"] && i.Policy != "",
+		"MaySave": may["ecr:PutLifecyclePolicy"], "MayRemove": may["ecr:DeleteLifecyclePolicy"] && i.Policy != "", "Explain": v.query("explain"),
 	}
 	name := quoted(string(v.repo.Name))
 	l := layout{Title: t("Lifecycle of %s", v.repo.Name), Heading: string(v.repo.Name), Crumbs: v.crumbs(), Tabs: v.tabs("lifecycle"), Data: data, Commands: []command{
@@ -61,11 +71,18 @@ func (v *repoVisit) lifecycle() error {
 		v.kontor(t("What is suspicious in it"), "lifecycle lint "+name),
 		v.aws(t("The policy"), "ecr", "get-lifecycle-policy --repository-name "+name),
 	}}
-	if !i.Complete {
+	l.Message = refused
+	switch {
+	case !i.Complete && all:
+		l.Message = &message{Kind: "warn", Text: t("The repository has over %d images, more than a page reads. Use kontor lifecycle diff to see what another policy changes, and the API to save it.", explain)}
+		if v.post() {
+			data["Text"] = v.r.PostFormValue("text")
+		}
+		return v.show("lifecycle", l)
+	case !i.Complete:
 		data["All"] = with(v.r.URL, "explain", "all")
 		return v.show("lifecycle", l)
-	}
-	if v.post() {
+	case v.post():
 		return v.tryLifecycle(&i, f, l, data)
 	}
 	if !f.none {
@@ -211,7 +228,7 @@ func (v *repoVisit) tryLifecycle(i *inspect.Images, f *fates, l layout, data map
 	now, later := len(f.look().days), len(then.days)
 	data["Soon"] = t("Within %d days: %s go now, %s with this policy.", foresight, words.Count(now, t("image"), t("images")), words.Count(later, t("image"), t("images")))
 	data["Findings"] = v.findings(&then, p, []byte(text))
-	data["Tried"], data["Same"] = true, lifecycle.Equal(p, f.Policy) && i.Policy != ""
+	data["Tried"], data["Same"] = &tried{fingerprint(text), fingerprint(i.Policy)}, lifecycle.Equal(p, f.Policy) && i.Policy != ""
 	return v.show("lifecycle", l)
 }
 
@@ -232,19 +249,51 @@ func fateNow(m report.Image) cell {
 	return cell{Kind: "keep", Text: t("stays"), Sub: rule}
 }
 
-// saveLifecycle stores the policy of the form.
-func (v *repoVisit) saveLifecycle() error {
+// saveLifecycle stores the policy of the form, or says why it did not.
+func (v *repoVisit) saveLifecycle() (*message, error) {
 	text := v.r.PostFormValue("text")
-	_, err := v.h.cfg.Retention.As(v.req.Principal).SetLifecyclePolicy(v.r.Context(), v.repo, text)
-	if ecr.CodeOf(err) == ecr.CodeInvalidParameter {
-		v.status = http.StatusBadRequest
-		return v.show("lifecycle", layout{
-			Title: t("Lifecycle of %s", v.repo.Name), Heading: string(v.repo.Name), Crumbs: v.crumbs(), Tabs: v.tabs("lifecycle"), Message: &message{Kind: "bad", Text: t("The policy is not valid: %s", clean(err.Error()))},
-			Data: map[string]any{"Action": repoURL(v.repo.Name, "lifecycle"), "Text": text, "MaySave": true},
-		})
+	as := v.h.cfg.Retention.As(v.req.Principal)
+	now, _, err := as.LifecyclePolicy(v.r.Context(), v.repo)
+	if err != nil && ecr.CodeOf(err) != ecr.CodeLifecyclePolicyNotFound {
+		return nil, err
 	}
-	if err != nil {
-		return err
+	if why := v.notTried(text, now); why != nil {
+		return why, nil
 	}
-	return v.finish(repoURL(v.repo.Name, "lifecycle"), "lifecycle")
+	if _, err := as.SetLifecyclePolicy(v.r.Context(), v.repo, text); err != nil {
+		return v.refused(err)
+	}
+	return nil, nil
+}
+
+// tried are fingerprints of a policy whose changes were shown and of the one that was
+// in force: a form has them, so that what is saved is what was seen.
+type tried struct{ Text, Saved string }
+
+// fingerprint is that of a policy, however the browser ends its lines.
+func fingerprint(text string) string {
+	sum := sha256.Sum256([]byte(strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))))
+	return hex.EncodeToString(sum[:16])
+}
+
+// notTried says why the form must be shown again before it is saved; nil for a policy
+// whose changes to the one in force were shown.
+func (v *repoVisit) notTried(text, inForce string) *message {
+	switch was := (tried{v.r.PostFormValue("tried"), v.r.PostFormValue("saved")}); {
+	case was.Text != fingerprint(text):
+		return &message{Kind: "warn", Text: t("It is not saved yet: the text has changed since you saw what it changes. Look at it, then save it.")}
+	case was.Saved != fingerprint(inForce):
+		return &message{Kind: "warn", Text: t("It is not saved yet: someone else has changed the policy in force. Look at what yours changes now, then save it.")}
+	}
+	return nil
+}
+
+// refused says that a policy was refused; other errors stay errors.
+func (v *repoVisit) refused(err error) (*message, error) {
+	status, code, text := told(err, v.req.ID)
+	if code == "" {
+		return nil, err
+	}
+	v.status = status
+	return &message{Kind: "bad", Text: t("The policy was not saved: %s", clean(text))}, nil
 }

@@ -12,7 +12,8 @@ import (
 // within is a path of the console that to names, else its first page: nobody is sent
 // elsewhere after a login.
 func within(to string) string {
-	if !strings.HasPrefix(to, Root) || strings.ContainsAny(to, "\\\r\n") || strings.Contains(to, "//") || strings.Contains(to, "..") {
+	path, _, _ := strings.Cut(to, "?")
+	if !strings.HasPrefix(path, Root) || strings.ContainsAny(to, "\\\r\n") || strings.Contains(path, "//") || strings.Contains(path, "..") {
 		return Root
 	}
 	return to
@@ -77,9 +78,6 @@ func (v *visit) open() error {
 	case ecr.CodeUnrecognizedClient:
 		v.status = http.StatusUnauthorized
 		return v.loginForm(&message{Kind: "bad", Text: t("This link has been used, or its two minutes are over. Run kontor console for another one.")}, "")
-	case ecr.CodeThrottling:
-		v.status = http.StatusTooManyRequests
-		return v.loginForm(&message{Kind: "bad", Text: t("Too many logins have failed. Wait a minute, then try again.")}, "")
 	}
 	if err != nil {
 		return err
@@ -93,8 +91,10 @@ func (v *visit) logout() error {
 	if !v.post() {
 		return v.to(Root)
 	}
-	if err := v.req.Logins.LogOut(v.r.Context()); err != nil {
-		return err
+	if p := v.req.Principal; p.ARN != "" {
+		if err := v.req.Logins.LogOut(v.r.Context(), p, v.req.Session.ID); err != nil {
+			return err
+		}
 	}
 	v.setCookie("")
 	return v.to(Root + "login")

@@ -37,11 +37,11 @@ func (v *visit) people() error {
 		}
 		return v.finish(Root+"people/users/"+u.Name, "created")
 	}
-	users, next, err := as.Users(ctx, iam.Page{Limit: peoplePage, Marker: v.query("after")})
+	users, next, err := as.Users(ctx, iam.Page{Limit: v.limit(peoplePage), Marker: v.query("after")})
 	if err != nil {
 		return err
 	}
-	x := &table{ID: "users", Caption: t("Users"), Columns: []column{{Key: "user", Label: t("User")}, {Key: "policies", Label: t("Policies")}, {Key: "created", Label: t("Created")}, {Key: "arn", Label: t("ARN")}},
+	x := &table{ID: "users", CSVHas: firstRows(listCSV), Caption: t("Users"), Columns: []column{{Key: "user", Label: t("User")}, {Key: "policies", Label: t("Policies")}, {Key: "created", Label: t("Created")}, {Key: "arn", Label: t("ARN")}},
 		Count: words.Count(len(users), t("user"), t("users")), Empty: t("There are no users."), Hint: t("Create one:"), Command: "kontor admin user create NAME"}
 	now := v.h.cfg.Now()
 	for _, u := range users {
@@ -177,19 +177,23 @@ func (v *visit) sessions() error {
 		return v.finish(Root+"sessions?"+v.r.URL.RawQuery, "ended")
 	}
 	all := v.query("all") != ""
-	list, err := as.Sessions(ctx, all, v.query("after"), peoplePage)
+	limit := v.limit(peoplePage)
+	list, err := as.Sessions(ctx, all, v.query("after"), limit+1)
 	if err != nil {
 		return err
 	}
-	x := &table{ID: "sessions", Caption: t("Sessions"), Count: words.Count(len(list), t("session"), t("sessions")), Columns: []column{
+	more := len(list) > limit
+	list = list[:min(len(list), limit)]
+	x := &table{ID: "sessions", CSVHas: firstRows(listCSV), Caption: t("Sessions"), Count: words.Count(len(list), t("session"), t("sessions")), Columns: []column{
 		{Key: "who", Label: t("Who")}, {Key: "from", Label: t("From")}, {Key: "since", Label: t("Logged in")}, {Key: "used", Label: t("Last request")}, {Key: "until", Label: t("Ends")}, {Key: "end", Label: ""},
 	}, Empty: t("There are no sessions.")}
 	now := v.h.cfg.Now()
 	for _, s := range list {
 		x.Rows = append(x.Rows, v.sessionRow(s, cellTime(now, s.CreatedAt), cellTime(now, s.UsedAt), cellTime(now, s.ExpiresAt)))
 	}
-	if len(list) == peoplePage {
-		x.Next = with(v.r.URL, "after", list[peoplePage-1].ID)
+	if more {
+		x.Next = with(v.r.URL, "after", list[limit-1].ID)
+		x.Count = t("%s on this page", x.Count)
 	}
 	if wrote, err := v.csv("sessions", x); wrote || err != nil {
 		return err

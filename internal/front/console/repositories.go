@@ -14,6 +14,7 @@ import (
 // Rows of a page, and of a CSV.
 const (
 	reposPage = 25
+	reposCSV  = 500
 	tagsPage  = 50
 	mostCSV   = 5000
 )
@@ -30,7 +31,7 @@ func (v *visit) repositories() error {
 	}
 	limit, most := reposPage, glance
 	if v.query("format") == "csv" {
-		limit = 500
+		limit = reposCSV
 	}
 	after := ecr.RepositoryName(v.query("after"))
 	if folder != "" && string(after) < folder {
@@ -44,7 +45,7 @@ func (v *visit) repositories() error {
 		next = ""
 	}
 	x := &table{
-		ID: "repositories", Caption: t("Repositories"), Count: words.Count(len(list), t("repository"), t("repositories")),
+		ID: "repositories", CSVHas: firstRows(reposCSV), Caption: t("Repositories"), Count: words.Count(len(list), t("repository"), t("repositories")),
 		Columns: []column{
 			{Key: "name", Label: t("Repository")}, {Key: "images", Label: t("Images"), Number: true}, {Key: "bytes", Label: t("Size"), Number: true},
 			{Key: "pushed", Label: t("Last push")}, {Key: "pulled", Label: t("Last pull")}, {Key: "next", Label: t("Next to go")}, {Key: "mutability", Label: t("Tags are")},

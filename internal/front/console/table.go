@@ -17,8 +17,11 @@ type table struct {
 	Count string
 	// Empty is what an empty list says, Hint what to do, and Command how.
 	Empty, Hint, Command string
-	// CSV, First and Next are links; "" for none.
-	CSV, First, Next string
+	// CSV, First and Next are links; "" for none. CSVHas says which rows the CSV has
+	// where it may not have all.
+	CSV, First, Next, CSVHas string
+	// Cut: rows are left out that no page has.
+	Cut bool
 	// Form is the action of the form around the table whose rows can be chosen; Do is
 	// what its button says.
 	Form, Do string

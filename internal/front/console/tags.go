@@ -2,7 +2,7 @@ package console
 
 import (
 	"cmp"
-	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -110,7 +110,7 @@ func (v *repoVisit) tagTable() (*table, *fates, []ecr.Image, error) {
 	}
 	f.look()
 	x := &table{
-		ID: "tags", Caption: t("Tags"), Form: repoURL(v.repo.Name, "tags"), Do: t("Delete the chosen tags…"),
+		ID: "tags", CSVHas: firstRows(mostCSV), Caption: t("Tags"), Form: repoURL(v.repo.Name, "tags"), Do: t("Delete the chosen tags…"),
 		Empty: t("There are no images yet."), Hint: t("Log in, then push one:"), Command: "docker push " + v.req.Host + "/" + string(v.repo.Name) + ":v1",
 	}
 	if q := v.query("q"); q != "" {
@@ -122,6 +122,7 @@ func (v *repoVisit) tagTable() (*table, *fates, []ecr.Image, error) {
 	}
 	var rows []tagged
 	if i.Complete {
+		x.CSVHas = "" // of all images
 		s := sortOf(v.r.URL.Query(), []string{"pushed", "tag", "size", "pulled", "expires"}, "pushed", "size", "pulled")
 		x.Columns = s.fill(v.r.URL, columns)
 		rows = v.wholeRows(&i, f, s, x)
@@ -201,7 +202,16 @@ func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) 
 		}
 		return n
 	})
-	x.Count = words.Count(len(all), t("tag"), t("tags"))
+	untagged := 0
+	for _, r := range all {
+		if r.tag == "" {
+			untagged++
+		}
+	}
+	x.Count = words.Count(len(all)-untagged, t("tag"), t("tags"))
+	if untagged > 0 {
+		x.Count += ", " + words.Count(untagged, t("untagged image"), t("untagged images"))
+	}
 	if folded > 0 {
 		x.Count += t("; %s shown with what they belong to", words.Count(folded, t("platform image or artifact"), t("platform images and artifacts")))
 	}
@@ -327,8 +337,12 @@ func (v *repoVisit) deleteTags() error {
 		ids = append(ids, ecr.ImageID{Tag: tag})
 	}
 	as := v.h.cfg.Registry.As(v.req.Principal)
-	if v.r.PostFormValue("confirm") == "" {
-		return v.confirmDelete(v.r.Context(), ids, picks)
+	list, err := as.DescribeImages(v.r.Context(), v.repo, ids)
+	if err != nil {
+		return err
+	}
+	if seen := v.r.PostFormValue("seen"); seen != fingerprint(deletion(list, picks)) {
+		return v.confirmDelete(list, picks, seen != "")
 	}
 	_, failures, err := as.BatchDeleteImage(v.r.Context(), v.repo, ids)
 	if err != nil {
@@ -345,24 +359,36 @@ func (v *repoVisit) deleteTags() error {
 	return v.finish(back, "deleted")
 }
 
-func (v *repoVisit) confirmDelete(ctx context.Context, ids []ecr.ImageID, picks []string) error {
-	list, err := v.h.cfg.Registry.As(v.req.Principal).DescribeImages(ctx, v.repo, ids)
-	if err != nil {
-		return err
+// parted are the tags of an image that picks names, and its others.
+func parted(m ecr.Image, picks []string) (loses, keeps []string) {
+	for _, tag := range m.Tags {
+		if slices.Contains(picks, string(tag)) {
+			loses = append(loses, string(tag))
+		} else {
+			keeps = append(keeps, string(tag))
+		}
 	}
+	return loses, keeps
+}
+
+// deletion is what goes and stays with the tags picks, as text to compare.
+func deletion(list []ecr.Image, picks []string) string {
+	var b strings.Builder
+	for _, m := range list {
+		loses, keeps := parted(m, picks)
+		fmt.Fprintln(&b, m.Digest, loses, keeps)
+	}
+	return b.String()
+}
+
+// confirmDelete shows what goes; changed: once more, as it is another thing now.
+func (v *repoVisit) confirmDelete(list []ecr.Image, picks []string, changed bool) error {
 	x := &table{ID: "goes", Caption: t("What goes"), Columns: []column{
 		{Key: "image", Label: t("Image")}, {Key: "loses", Label: t("Tags that go")}, {Key: "keeps", Label: t("Tags that stay")}, {Key: "then", Label: t("Then")}, {Key: "size", Label: t("Size"), Number: true},
 	}}
 	gone := 0
 	for _, m := range list {
-		var loses, keeps []string
-		for _, tag := range m.Tags {
-			if slices.Contains(picks, string(tag)) {
-				loses = append(loses, string(tag))
-			} else {
-				keeps = append(keeps, string(tag))
-			}
-		}
+		loses, keeps := parted(m, picks)
 		then := cell{Kind: "keep", Text: t("the image stays")}
 		if len(keeps) == 0 {
 			then = cell{Kind: "go", Text: t("the image goes")}
@@ -377,9 +403,14 @@ func (v *repoVisit) confirmDelete(ctx context.Context, ids []ecr.ImageID, picks 
 	for _, p := range picks {
 		args = append(args, "imageTag="+p)
 	}
+	var again *message
+	if changed {
+		again = &message{Kind: "warn", Text: t("Nothing is deleted yet: tags have moved since you saw what goes. Look at it again.")}
+	}
 	return v.show("delete", layout{
-		Title: t("Delete %s?", words.Count(len(picks), t("tag"), t("tags"))), Crumbs: v.crumbs(),
-		Data:     map[string]any{"Table": x, "Picks": picks, "To": repoURL(v.repo.Name, "tags")},
+		Message: again,
+		Title:   t("Delete %s?", words.Count(len(picks), t("tag"), t("tags"))), Crumbs: v.crumbs(),
+		Data:     map[string]any{"Table": x, "Picks": picks, "Seen": fingerprint(deletion(list, picks)), "To": repoURL(v.repo.Name, "tags")},
 		Commands: []command{v.aws(t("The same"), "ecr", "batch-delete-image --repository-name "+quoted(string(v.repo.Name))+" --image-ids "+strings.Join(args, " "))},
 	})
 }

@@ -246,15 +246,22 @@ func (v *visit) query(name string) string { return strings.TrimSpace(v.r.URL.Que
 
 // csv writes x as CSV where the URL asks for it; wrote says whether.
 func (v *visit) csv(name string, x *table) (wrote bool, err error) {
-	x.CSV = with(v.r.URL, "format", "csv", "done", "")
+	x.CSV = with(v.r.URL, "format", "csv", "after", "", "done", "") // from the beginning, where pages go on
 	if v.query("after") != "" {
 		x.First = with(v.r.URL, "after", "", "done", "")
+	}
+	if x.Next == "" && x.First == "" && !x.Cut {
+		x.CSVHas = "" // it has all
 	}
 	if v.query("format") != "csv" {
 		return false, nil
 	}
 	v.w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	v.w.Header().Set("Content-Disposition", `attachment; filename="`+strings.ReplaceAll(name, "/", "-")+`.csv"`)
+	name = strings.ReplaceAll(name, "/", "-")
+	if x.Next != "" || x.Cut {
+		name += "-first-" + count(len(x.Rows))
+	}
+	v.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
 	return true, x.writeCSV(v.w)
 }
 
@@ -268,7 +275,13 @@ func (v *visit) serve() error {
 		if v.post() {
 			return ecr.Errorf(ecr.CodeUnrecognizedClient, "%s", t("Your session has ended. Log in, then try again."))
 		}
-		return v.to(Root + "login?to=" + url.QueryEscape(v.r.URL.RequestURI()))
+		to := Root + "login?to=" + url.QueryEscape(v.r.URL.RequestURI())
+		if v.r.Header.Get("HX-Request") != "" { // for a part of a page, which the login page is not
+			v.w.Header().Set("HX-Redirect", to)
+			v.w.WriteHeader(http.StatusUnauthorized)
+			return nil
+		}
+		return v.to(to)
 	}
 	if name, rest, ok := strings.Cut(strings.TrimPrefix(p, "repositories/"), "/-/"); ok && strings.HasPrefix(p, "repositories/") {
 		repo, err := ecr.ParseRepositoryName(name)

@@ -175,7 +175,8 @@ type IdentityWriter interface {
 	// UpdateUser stores all of u but account and creation, found by its unique
 	// id. ErrNotFound; ErrExists for a name in use.
 	UpdateUser(ctx context.Context, u User) error
-	// DeleteUser removes the user, its keys and its tokens. ErrNotFound.
+	// DeleteUser removes the user, its keys, its tokens and its sessions of the
+	// console. ErrNotFound.
 	DeleteUser(ctx context.Context, uniqueID string) error
 	// InsertRole adds r. ErrExists for a name or unique id in use.
 	InsertRole(ctx context.Context, r Role) error
@@ -198,12 +199,13 @@ type IdentityWriter interface {
 	DeleteIssuer(ctx context.Context, account ecr.AccountID, url string) error
 	// InsertAccessKey adds k. ErrExists; ErrReferenced without its user.
 	InsertAccessKey(ctx context.Context, k AccessKey) error
-	// SetAccessKeyActive switches a key on or off. ErrNotFound.
+	// SetAccessKeyActive switches a key on or off. Off, it removes the sessions of
+	// the console that began with it. ErrNotFound.
 	SetAccessKeyActive(ctx context.Context, id string, active bool) error
 	// RecordKeyUse stores u as the key's last use unless a later one is stored;
 	// a key that is gone is passed over.
 	RecordKeyUse(ctx context.Context, id string, u KeyUse) error
-	// DeleteAccessKey removes a key. ErrNotFound.
+	// DeleteAccessKey removes a key and its sessions of the console. ErrNotFound.
 	DeleteAccessKey(ctx context.Context, id string) error
 	// InsertMachineToken adds t. ErrExists for an id in use, or a name that its user
 	// has for another; ErrReferenced without its user.

@@ -103,7 +103,7 @@ func Children(ctx context.Context, r ImageReader, repo RepositoryID, size int) (
 	return of, nil
 }
 
-// Journal yields the entries that q selects, in order of Seq.
+// Journal yields the entries that q selects, in the order of QueryJournal.
 func Journal(ctx context.Context, r JournalReader, q JournalQuery, after int64, size int) iter.Seq2[JournalEntry, error] {
 	return Pages(after, size, func(after int64, limit int) ([]JournalEntry, error) {
 		return r.QueryJournal(ctx, q, after, limit)

@@ -79,7 +79,8 @@ const (
 // JournalReader reads the journal.
 type JournalReader interface {
 	// QueryJournal returns at most limit entries that q selects, in order of
-	// Seq, after after. A repository's are those of all its incarnations.
+	// Seq, after after; with q.Backward the newest first, before after or with 0
+	// from the newest. A repository's are those of all its incarnations.
 	QueryJournal(ctx context.Context, q JournalQuery, after int64, limit int) ([]JournalEntry, error)
 }
 
@@ -94,6 +95,8 @@ type JournalQuery struct {
 	Op       JournalOp
 	Since    time.Time // at or after
 	Until    time.Time // before
+	// Backward asks for the newest first.
+	Backward bool
 	// Bodies asks for what selects nothing: Body of each entry, which is large.
 	Bodies bool
 }

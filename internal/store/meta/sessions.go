@@ -15,7 +15,8 @@ type ConsoleSession struct {
 	// Link: it is a one-time link that nobody has opened yet.
 	Link bool
 	// Account, UniqueID and Principal are those of who logged in, KeyID the access
-	// key used, and Token the session token of temporary credentials.
+	// key used, and Token the session token of temporary credentials: of those of a
+	// user, KeyID is the access key that they come from.
 	Account   ecr.AccountID
 	UniqueID  string
 	Principal string // ARN, for lists

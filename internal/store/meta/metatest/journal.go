@@ -56,6 +56,7 @@ func journalQueries(t *testing.T, s meta.Store) {
 		"until":             {meta.JournalQuery{Until: noon.Add(time.Hour)}, []int{0}},
 		"between":           {meta.JournalQuery{Since: noon.Add(1), Until: noon.Add(2*time.Hour + 1)}, []int{1, 2}},
 		"all of them":       {meta.JournalQuery{Name: "app", Tag: "v10", Digest: entries[1].Digest, Rule: 7, Op: meta.JournalDeleteImage, Since: noon, Until: noon.Add(2 * time.Hour)}, []int{1}},
+		"newest first":      {meta.JournalQuery{Name: "app", Backward: true}, []int{4, 3, 1, 0}},
 		"none":              {meta.JournalQuery{Name: "other", Rule: 7}, nil},
 		"wildcards are not": {meta.JournalQuery{Tag: "v_"}, nil},
 	} {
@@ -69,7 +70,7 @@ func journalQueries(t *testing.T, s meta.Store) {
 			}
 			got := query(test.q, 0, 10)
 			for i := range got {
-				if i > 0 && got[i].Seq <= got[i-1].Seq {
+				if i > 0 && (got[i].Seq <= got[i-1].Seq) != test.q.Backward {
 					t.Errorf("sequence %d after %d", got[i].Seq, got[i-1].Seq)
 				}
 			}

@@ -2,6 +2,7 @@ package metatest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -62,4 +63,23 @@ func consoleSessions(t *testing.T, s meta.Store) {
 	})
 	diff(t, []meta.ConsoleSession{c}, list(account, "", "", 10))
 	diff(t, []meta.ConsoleSession(nil), list(elsewhere, "", "", 10))
+
+	// They end for good with their access key and their user.
+	user := meta.User{Account: account, UniqueID: "AIDA9", Name: "sessions", Path: "/", CreatedAt: noon}
+	x, y, z := session("x", user.UniqueID, account), session("y", user.UniqueID, account), session("z", user.UniqueID, account)
+	x.KeyID, y.KeyID, z.KeyID = "AKIAOFF", "AKIADELETED", "AKIAON"
+	update(t, s, func(ctx context.Context, tx meta.Tx) error {
+		err := tx.Identities().InsertUser(ctx, user)
+		for _, c := range []meta.ConsoleSession{x, y, z} {
+			err = errors.Join(err, tx.Identities().InsertConsoleSession(ctx, c),
+				tx.Identities().InsertAccessKey(ctx, meta.AccessKey{UserUniqueID: user.UniqueID, ID: c.KeyID, Sealed: []byte("x"), Active: true, CreatedAt: noon}))
+		}
+		return err
+	})
+	update(t, s, func(ctx context.Context, tx meta.Tx) error {
+		return errors.Join(tx.Identities().SetAccessKeyActive(ctx, z.KeyID, true), tx.Identities().SetAccessKeyActive(ctx, x.KeyID, false), tx.Identities().DeleteAccessKey(ctx, y.KeyID))
+	})
+	diff(t, []meta.ConsoleSession{z}, list(account, user.UniqueID, "", 10))
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Identities().DeleteUser(ctx, user.UniqueID) })
+	diff(t, []meta.ConsoleSession{c}, list(account, "", "", 10))
 }

@@ -138,6 +138,9 @@ func (t identityTx) UpdateUser(ctx context.Context, u meta.User) error {
 // DeleteUser implements meta.IdentityWriter. The keys go by foreign key.
 func (t identityTx) DeleteUser(ctx context.Context, uniqueID string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM users WHERE unique_id = $1`, uniqueID)
+	if err == nil {
+		_, err = t.s.exec(ctx, `DELETE FROM console_sessions WHERE unique_id = $1`, uniqueID)
+	}
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting user %s", uniqueID)
 }
 
@@ -161,6 +164,9 @@ func (t identityTx) InsertAccessKey(ctx context.Context, k meta.AccessKey) error
 // SetAccessKeyActive implements meta.IdentityWriter.
 func (t identityTx) SetAccessKeyActive(ctx context.Context, id string, active bool) error {
 	n, err := t.s.exec(ctx, `UPDATE access_keys SET active = $2 WHERE id = $1`, id, active)
+	if err == nil && !active {
+		_, err = t.s.exec(ctx, `DELETE FROM console_sessions WHERE key_id = $1`, id)
+	}
 	return wrap(orElse(n, err, meta.ErrNotFound), "changing access key %s", id)
 }
 
@@ -174,6 +180,9 @@ func (t identityTx) RecordKeyUse(ctx context.Context, id string, u meta.KeyUse) 
 // DeleteAccessKey implements meta.IdentityWriter.
 func (t identityTx) DeleteAccessKey(ctx context.Context, id string) error {
 	n, err := t.s.exec(ctx, `DELETE FROM access_keys WHERE id = $1`, id)
+	if err == nil {
+		_, err = t.s.exec(ctx, `DELETE FROM console_sessions WHERE key_id = $1`, id)
+	}
 	return wrap(orElse(n, err, meta.ErrNotFound), "deleting access key %s", id)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -35,7 +36,14 @@ func (r retentionReader) QueryJournal(ctx context.Context, q meta.JournalQuery, 
 	if q.Bodies {
 		body = `body`
 	}
-	text, args := selectJournal+`, `+body+` FROM journal WHERE account = $1 AND region = $2 AND seq > $3`,
+	beyond, order := `seq > $3`, `seq`
+	if q.Backward {
+		beyond, order = `seq < $3`, `seq DESC`
+		if after == 0 {
+			after = math.MaxInt64
+		}
+	}
+	text, args := selectJournal+`, `+body+` FROM journal WHERE account = $1 AND region = $2 AND `+beyond,
 		[]any{string(q.Registry.Account), string(q.Registry.Region), after}
 	and := func(asked bool, condition string, value any) {
 		if asked {
@@ -52,7 +60,7 @@ func (r retentionReader) QueryJournal(ctx context.Context, q meta.JournalQuery, 
 	and(!q.Since.IsZero(), `at >= $%d`, microsUp(q.Since))
 	and(!q.Until.IsZero(), `at < $%d`, microsUp(q.Until))
 	args = append(args, limit)
-	all, err := list(ctx, r.s, scanJournal, text+fmt.Sprintf(` ORDER BY seq LIMIT $%d`, len(args)), args...)
+	all, err := list(ctx, r.s, scanJournal, text+fmt.Sprintf(` ORDER BY %s LIMIT $%d`, order, len(args)), args...)
 	return all, wrap(err, "querying the journal of %s", q.Registry)
 }
 
