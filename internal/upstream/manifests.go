@@ -16,15 +16,18 @@ import (
 )
 
 // Puller pulls in the name of one principal: what is here, and where a rule says so
-// what its upstream has. It is safe for concurrent use.
+// what its upstream has. It is of one request.
 type Puller struct {
 	s     *Service
 	gate  *gate.Caller
 	local *registry.Caller
+	own   bool // what came from an upstream is not for the request, see Mirrored
 }
 
 // For returns a Puller for a request.
-func (s *Service) For(c *gate.Caller) *Puller { return &Puller{s, c, s.cfg.Registry.For(c)} }
+func (s *Service) For(c *gate.Caller) *Puller {
+	return &Puller{s: s, gate: c, local: s.cfg.Registry.For(c)}
+}
 
 // Answer says where content came from; zero for a repository without a rule.
 type Answer struct {
@@ -79,28 +82,46 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 }
 
 // Mirrored is the repository here that caches the repository name of the registry
-// host, as a mirror is asked for it. Errors: RepositoryNotFound, where no rule is for
-// it.
+// host, as a mirror is asked for it. It is name itself where host is this server, or
+// where no rule is for host: mirrors are asked under this server's other names, too.
+// Errors: RepositoryNotFound, where rules are for host, and none for name.
 func (p *Puller) Mirrored(ctx context.Context, in ecr.RegistryID, host, name string) (ecr.RepositoryName, error) {
-	var rules Rules
-	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) error {
-		settings, err := v.Registries().RegistrySettings(ctx, in)
-		if err == nil {
-			rules, err = RulesOf(settings)
-		}
-		return err
-	})
+	same := ecr.RepositoryName(name)
+	if p.s.cfg.Self != nil && p.s.cfg.Self(host) {
+		return same, nil
+	}
+	rules, err := p.peekRules(ctx, in)
 	if err != nil {
 		return "", err
 	}
-	if rule, ok := rules.Match(ecr.RepositoryName(name)); ok && rule.Prefix != Root && canonicalHost(rule.Host) == canonicalHost(host) {
-		return ecr.RepositoryName(name), nil // with the rule's path before it (override_path)
+	rule, matches := rules.Match(same)
+	if !rules.name(host) {
+		// ROOT is for names of one registry only: content of that one is not what is
+		// asked for, but what was pushed here may be.
+		p.own = matches && rule.Prefix == Root
+		return same, nil
+	}
+	if matches && rule.Prefix != Root && canonicalHost(rule.Host) == canonicalHost(host) {
+		return same, nil // with the rule's path before it (override_path)
 	}
 	local, ok := rules.OfHost(host, name)
 	if !ok {
 		return "", ecr.Errorf(ecr.CodeRepositoryNotFound, "No pull through cache rule in the registry with id '%s' is for the repository '%s' of the registry that ns names", in.Account, name)
 	}
 	return local, nil
+}
+
+// peekRules reads the rules of a registry in the snapshot of the caller's visit: a
+// second one, while that is open, waits for itself where all are taken.
+func (p *Puller) peekRules(ctx context.Context, in ecr.RegistryID) (rules Rules, err error) {
+	err = p.gate.Peek(ctx, actor, opState, func(ctx context.Context, v *gate.View) error {
+		settings, err := v.Registries().RegistrySettings(ctx, in)
+		if err == nil {
+			rules, err = RulesOf(settings)
+		}
+		return err
+	})
+	return rules, err
 }
 
 // rule finds the rule by which something may come that is not here, as missing
@@ -122,7 +143,7 @@ func (p *Puller) rule(ctx context.Context, at ecr.Repo, missing error) (rule Rul
 	if err != nil {
 		return Rule{}, false, err
 	}
-	if rule, ok = rules.Match(at.Name); !ok {
+	if rule, ok = rules.Match(at.Name); !ok || p.own {
 		return Rule{}, false, missing
 	}
 	p.s.remember(at.In, rules)

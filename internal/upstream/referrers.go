@@ -31,7 +31,7 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 		repo    meta.RepositoryID
 		checked time.Time
 	)
-	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) error {
+	err := p.gate.Peek(ctx, actor, opState, func(ctx context.Context, v *gate.View) error {
 		settings, err := v.Registries().RegistrySettings(ctx, at.In)
 		if err != nil {
 			return err

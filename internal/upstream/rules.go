@@ -172,6 +172,17 @@ func (r Rules) OfHost(host, upstream string) (ecr.RepositoryName, bool) {
 	return name, name != ""
 }
 
+// name reports whether one of the rules is for a host, as image names have it.
+func (r Rules) name(host string) bool {
+	host = canonicalHost(host)
+	for _, rule := range r {
+		if canonicalHost(rule.Host) == host {
+			return true
+		}
+	}
+	return false
+}
+
 func upstreamPrefix(r Rule) string {
 	if r.UpstreamPrefix == Root {
 		return ""
