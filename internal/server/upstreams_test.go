@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -95,11 +96,7 @@ func TestOneReaderIsEnough(t *testing.T) {
 		missing := 404
 		if may {
 			missing = 503 // it tries
-			policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:user/pusher"},`+
-				`"Action":["ecr:CreateRepository","ecr:BatchImportUpstreamImage"],"Resource":"*"}]}`, here.Account)
-			if _, err := w.server.Registry().System("test").SetRegistryPolicy(ctx, here, policy); err != nil {
-				t.Fatal(err)
-			}
+			w.mayFetch("*")
 		}
 		ask("/v2/up/app/manifests/v1", 200)
 		ask("/v2/up/app/referrers/"+string(image), 200)
@@ -109,5 +106,45 @@ func TestOneReaderIsEnough(t *testing.T) {
 		ask("/v2/app/manifests/v2?ns="+up, missing)
 		ask("/v2/up/none/manifests/v2", missing)
 		ask("/v2/up/app/blobs/"+string(image), missing)
+	}
+}
+
+// A token that may pull can make first pulls, where its user may.
+func TestFirstPullWithMachineToken(t *testing.T) {
+	o := start(t, t.TempDir())
+	password := o.password(here, pusher)
+	o.create(here, "app")
+	image, _ := o.push(here, password, "app", "v1", "layer")
+	w := start(t, t.TempDir(), compatOCI, func(c *server.Config) {
+		c.Upstreams = []upstream.Host{{Host: o.hosts[here], Private: true, PlainHTTP: true}}
+	})
+	rules := w.server.Upstreams().As(access.Principal{System: "test"})
+	secret, err := rules.PutSecret(t.Context(), here, "origin", upstream.Login{Username: "AWS", AccessToken: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rules.CreateRule(t.Context(), here, upstream.NewRule{Prefix: "up", URL: o.hosts[here], CredentialARN: secret.ARN}); err != nil {
+		t.Fatal(err)
+	}
+	token := w.token(iam.NewMachineToken{User: pusher, Name: "flux", Pull: []string{"up/*"}})
+	elsewhere := w.token(iam.NewMachineToken{User: pusher, Name: "argo", Pull: []string{"team/*"}})
+	get := func(password string) answer {
+		return w.do(w.basic(here, password, "GET", "/v2/up/app/manifests/v1", ""))
+	}
+	w.want(get(token), 404)
+	w.mayFetch("up/*")
+	w.want(get(elsewhere), 403)
+	if got := w.want(get(token), 200).header.Get("Docker-Content-Digest"); got != string(image) {
+		t.Errorf("it gets %s, want %s", got, image)
+	}
+}
+
+// mayFetch lets the pusher make first pulls into the repositories of a pattern.
+func (w *world) mayFetch(pattern string) {
+	w.t.Helper()
+	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:user/pusher"},`+
+		`"Action":["ecr:CreateRepository","ecr:BatchImportUpstreamImage"],"Resource":"arn:aws:ecr:*:*:repository/%s"}]}`, here.Account, pattern)
+	if _, err := w.server.Registry().System("test").SetRegistryPolicy(w.t.Context(), here, policy); err != nil {
+		w.t.Fatal(err)
 	}
 }
