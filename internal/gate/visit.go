@@ -56,6 +56,32 @@ func (v *Visit) take() (meta.Reader, func()) {
 	return r, end
 }
 
+// Peek lets the server itself read what decides how c's request is served, before c has
+// read anything: in the snapshot of c's visit, which stays open for c's first Read. What
+// it reads must not be told to c before c has asked. reason names the job, as in
+// Gate.System.
+func (c *Caller) Peek(ctx context.Context, reason string, op Operation, fn func(ctx context.Context, v *View) error) error {
+	look := func(ctx context.Context, r meta.Reader) error {
+		return fn(ctx, &View{r, &Inquiry{c: c.g.System(reason), op: op, r: sceneReader{r, r.Registries()}}})
+	}
+	if c.visit != nil {
+		if open, err := c.visit.within(ctx, look); open {
+			return c.g.explained(err)
+		}
+	}
+	return c.g.explained(c.g.cfg.Meta.View(ctx, look))
+}
+
+// within lets fn read in the snapshot of the visit, if it is open.
+func (v *Visit) within(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) (open bool, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.r == nil {
+		return false, nil
+	}
+	return true, fn(ctx, v.r)
+}
+
 // view is meta.Store's View for c: in the snapshot of its visit, if there is
 // one.
 func (c *Caller) view(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error {

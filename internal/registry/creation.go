@@ -158,7 +158,7 @@ func (r *Registry) pushDraft(from meta.TemplateReader, at ecr.Repo) func(ctx con
 // pushTo is gate.ChangeRepository for the operations that begin a push: where the
 // repository is not there, a template may say that they create it. A push that may
 // not go on to its end, or that fails here, creates nothing.
-func (r *Registry) pushTo(ctx context.Context, c *gate.Caller, op gate.Operation, at ecr.Repo, fn func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error) error {
+func (r *Registry) pushTo(ctx context.Context, c *gate.Caller, op gate.Operation, at ecr.Repo, fn func(ctx context.Context, tx *gate.Tx, s gate.Scene) error) error {
 	return c.Change(ctx, op, func(ctx context.Context, tx *gate.Tx) error {
 		var t meta.CreationTemplate
 		s, drafted, err := tx.EnterOrDraft(ctx, at, func(ctx context.Context) (row meta.Repository, err error) {
@@ -173,7 +173,7 @@ func (r *Registry) pushTo(ctx context.Context, c *gate.Caller, op gate.Operation
 		if err != nil {
 			return err
 		}
-		return fn(ctx, tx, s.Row)
+		return fn(ctx, tx, s)
 	})
 }
 

@@ -81,16 +81,12 @@ func (c *Caller) StatManifest(ctx context.Context, at ecr.Repo, id ecr.ImageID) 
 }
 
 func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
-	var (
-		m        meta.Manifest
-		settings meta.RegistrySettings
-	)
+	var m meta.Manifest
 	err := c.gate.Read(ctx, op, func(ctx context.Context, r *gate.View) error {
 		s, err := r.Enter(ctx, at)
 		if err != nil {
 			return err
 		}
-		settings = s.Settings
 		if m, err = find(ctx, r, at, s.Row.ID, id); err == nil {
 			err = c.r.pullable(at, id, &m.Image)
 		}
@@ -108,7 +104,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 	if pulled {
 		c.r.cfg.Retention.Pulled(meta.Pull{Repository: m.Repository, Digest: m.Image.Digest, At: c.r.cfg.Now()})
 	}
-	return Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body, Repository: m.Repository, Settings: settings}, nil
+	return Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body, Repository: m.Repository}, nil
 }
 
 // counts reports whether what the caller pulls from a registry with the settings s

@@ -28,7 +28,7 @@ func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest)
 		mounted bool
 		b       meta.Blob
 	)
-	err := c.r.pushTo(ctx, c.gate, opMountBlob, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+	err := c.r.pushTo(ctx, c.gate, opMountBlob, at, func(ctx context.Context, tx *gate.Tx, s gate.Scene) error {
 		mounted = false
 		source, err := tx.EnterFor(ctx, from, mountSource)
 		if code := ecr.CodeOf(err); code == ecr.CodeAccessDenied || code == ecr.CodeRepositoryNotFound {
@@ -51,13 +51,13 @@ func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest)
 			if err != nil || !used || at.In != from.In {
 				return err
 			}
-			s, err := tx.Registries().RegistrySettings(ctx, at.In)
-			if err != nil || accountSetting(s, SettingBlobMounting) != "ENABLED" {
+			settings, err := tx.Registries().RegistrySettings(ctx, at.In)
+			if err != nil || accountSetting(settings, SettingBlobMounting) != "ENABLED" {
 				return err
 			}
 		}
 		mounted = true
-		return tx.LinkBlob(ctx, repo.ID, d, c.r.cfg.Now())
+		return tx.LinkBlob(ctx, s.Row.ID, d, c.r.cfg.Now())
 	})
 	return info(b), mounted && err == nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
@@ -39,7 +40,8 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 	}
 	row := newRow(m, digest, n.Body)
 	row.Sparse = n.Sparse || c.r.cfg.Compat == CompatOCI
-	err = c.r.pushTo(ctx, c.gate, opPutImage, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
+	err = c.r.pushTo(ctx, c.gate, opPutImage, at, func(ctx context.Context, tx *gate.Tx, s gate.Scene) error {
+		repo := s.Row
 		row.Repository = repo.ID
 		row.Image.PushedAt = c.r.cfg.Now()
 		created, err := insertImage(ctx, tx, at, m, row)
@@ -57,7 +59,19 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 			return imageAlreadyExists(at, digest, "")
 		}
 		for _, tag := range n.Tags {
+			if n.Cached {
+				here, err := pushedHere(ctx, tx, repo.ID, tag)
+				if err != nil {
+					return err
+				}
+				if here {
+					continue
+				}
+			}
 			if err := c.r.putTag(ctx, tx, at, repo, digest, tag, n.Strict); err != nil {
+				return err
+			}
+			if err := compare(ctx, tx, s, tag, n.Cached, row.Image.PushedAt); err != nil {
 				return err
 			}
 		}
@@ -67,6 +81,34 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 		return PutResult{}, err
 	}
 	return PutResult{Digest: digest, MediaType: m.MediaType, Subject: row.Image.Subject}, nil
+}
+
+// SettingUpstreamRules is where a registry's settings hold its pull-through cache rules,
+// a JSON object of rules by prefix: the decision about a pull reads the settings, so they
+// cost it nothing.
+const SettingUpstreamRules = "pullThroughCacheRules"
+
+// pushedHere reports whether there is a tag that did not come from an upstream.
+func pushedHere(ctx context.Context, tx *gate.Tx, repo meta.RepositoryID, tag ecr.Tag) (bool, error) {
+	if _, err := tx.Tag(ctx, repo, tag); errors.Is(err, meta.ErrNotFound) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	_, cached, err := tx.Retention().UpstreamChecked(ctx, repo, string(tag))
+	return !cached, err
+}
+
+// compare takes note whether a tag that was put just now is to be compared with an
+// upstream: one that a client pushed is not.
+func compare(ctx context.Context, tx *gate.Tx, s gate.Scene, tag ecr.Tag, cached bool, now time.Time) error {
+	switch {
+	case cached:
+		return tx.Retention().PutUpstreamChecked(ctx, s.Row.ID, string(tag), now)
+	case s.Settings.Settings[SettingUpstreamRules] != "":
+		return tx.Retention().DropUpstreamChecked(ctx, s.Row.ID, string(tag))
+	}
+	return nil
 }
 
 func newRow(m manifest.Manifest, digest ecr.Digest, body []byte) meta.Manifest {

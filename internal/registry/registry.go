@@ -166,6 +166,9 @@ type NewImage struct {
 	// Sparse allows an index to list images that are not there, in CompatECR also:
 	// a pull-through cache has those that were pulled.
 	Sparse bool
+	// Cached is for what comes from an upstream. Its tags are compared with it from then
+	// on; one that was pushed here stays what it is.
+	Cached bool
 }
 
 // PutResult is an image as put.
@@ -180,10 +183,8 @@ type Manifest struct {
 	Digest    ecr.Digest
 	MediaType string
 	Body      []byte
-	// Repository and Settings are of where it was read, as they were then; zero in
-	// a batch. Settings are zero for the server's own jobs.
+	// Repository is where it was read; zero in a batch.
 	Repository meta.RepositoryID
-	Settings   meta.RegistrySettings
 }
 
 // ImageFailure is why one image of a batch failed. Code and Reason are

@@ -44,8 +44,8 @@ func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, e
 			return u.ID, err
 		}
 	}
-	err := c.r.pushTo(ctx, c.gate, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
-		u.Repository, u.Owner = repo.ID, tx.Principal().Owner()
+	err := c.r.pushTo(ctx, c.gate, opStartUpload, at, func(ctx context.Context, tx *gate.Tx, s gate.Scene) error {
+		u.Repository, u.Owner = s.Row.ID, tx.Principal().Owner()
 		return tx.InsertUpload(ctx, u)
 	})
 	return u.ID, err

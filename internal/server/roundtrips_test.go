@@ -130,6 +130,7 @@ func TestRoundTripsOfPostgreSQL(t *testing.T) {
 		{"HEAD of a manifest by tag", 3, get("HEAD", "/v2/app/manifests/v1")},
 		{"manifest by digest", 3, get("GET", "/v2/app/manifests/"+string(image))},
 		{"blob", 3, get("GET", "/v2/app/blobs/"+string(layer))},
+		{"manifest by tag for a mirror", 3, get("GET", "/v2/app/manifests/v1?ns=localhost:5001")},
 		{"HEAD of a blob", 3, get("HEAD", "/v2/app/blobs/"+string(layer))},
 		{"begin of an upload", 4, func() func() { return func() { upload() } }},
 		{"blob in one request", 13, func() func() {

@@ -62,8 +62,12 @@ func TestTransactionsOfDownloads(t *testing.T) {
 		{"GET", "/v2/app/blobs/" + string(blob), 200},
 		{"HEAD", "/v2/app/blobs/" + string(blob), 200},
 		{"GET", "/v2/app/tags/list", 200},
+		{"GET", "/v2/app/manifests/v1?ns=localhost:5001", 200},
+		{"GET", "/v2/app/blobs/" + string(blob) + "?ns=localhost:5001", 200},
 		{"GET", "/v2/app/manifests/none", 404},
 		{"GET", "/v2/none/manifests/v1", 404},
+		{"GET", "/v2/app/blobs/" + string(image), 404},
+		{"HEAD", "/v2/app/blobs/" + string(image), 404},
 		{"GET", "/v2/app", 404},
 	} {
 		before := s.begun.Load()

@@ -33,16 +33,23 @@ type Blob struct {
 // says. Errors: those of registry.Caller.OpenBlob, UnableToGetUpstreamLayer,
 // Throttling, Unavailable.
 func (p *Puller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (Blob, Answer, error) {
+	rule, cached, err := p.rule(ctx, at)
+	if err != nil {
+		return Blob{}, Answer{}, err
+	}
 	info, file, err := p.local.OpenBlob(ctx, at, d)
 	if err == nil {
 		b := Blob{Info: info}
 		if file != nil {
 			b.Content = file
 		}
-		return b, p.s.hit(at, info.SizeBytes), nil
+		if !cached {
+			return b, Answer{}, nil
+		}
+		p.s.count(rule.Host, Hit, info.SizeBytes)
+		return b, Answer{How: Hit, Upstream: rule.Host}, nil
 	}
-	rule, ok, err := p.rule(ctx, at, err)
-	if !ok {
+	if !cached || !p.mayCome(err) {
 		return Blob{}, Answer{}, err
 	}
 	f, err := p.fetchBlob(ctx, at, rule, d)
@@ -55,26 +62,14 @@ func (p *Puller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (Blob,
 	return Blob{registry.BlobInfo{Digest: d, SizeBytes: f.size}, f.reader(ctx)}, a, nil
 }
 
-// hit counts what is served from here, by the rules as they were last seen.
-func (s *Service) hit(at ecr.Repo, size int64) Answer {
-	s.mu.Lock()
-	rule, ok := s.rules[at.In].Match(at.Name)
-	s.mu.Unlock()
-	if !ok {
-		return Answer{}
-	}
-	s.count(rule.Host, Hit, size)
-	return Answer{How: Hit, Upstream: rule.Host}
-}
-
 // StatBlob describes a blob. Errors: as OpenBlob.
 func (p *Puller) StatBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (registry.BlobInfo, error) {
-	info, err := p.local.StatBlob(ctx, at, d)
-	if err == nil {
-		return info, nil
+	rule, cached, err := p.rule(ctx, at)
+	if err != nil {
+		return registry.BlobInfo{}, err
 	}
-	rule, ok, err := p.rule(ctx, at, err)
-	if !ok {
+	info, err := p.local.StatBlob(ctx, at, d)
+	if err == nil || !cached || !p.mayCome(err) {
 		return info, err
 	}
 	if err := p.mayImport(ctx, at); err != nil {
@@ -91,21 +86,25 @@ func (p *Puller) fetchBlob(ctx context.Context, at ecr.Repo, rule Rule, d ecr.Di
 	if err := p.mayImport(ctx, at); err != nil {
 		return nil, err
 	}
-	if _, err := p.s.ensure(ctx, p.gate, at); err != nil {
-		return nil, err
-	}
 	size, err := p.s.size(ctx, at, rule, d)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := p.s.ensure(ctx, p.gate, at); err != nil {
 		return nil, err
 	}
 	return p.s.flight(ctx, at, rule, d, size)
 }
 
-// size is that of a blob which is not here: as an image on its way says, or the
+// size is that of a blob which was not here: as an image on its way says, or the
 // upstream.
 func (s *Service) size(ctx context.Context, at ecr.Repo, rule Rule, d ecr.Digest) (int64, error) {
 	if size, ok := s.promised(at, d); ok {
 		return size, nil
+	}
+	// It may have come since the caller looked.
+	if b, err := s.cfg.Registry.System(actor).StatBlob(ctx, at, d); err == nil {
+		return b.SizeBytes, nil
 	}
 	repo, err := s.reach(ctx, at, rule)
 	if err != nil {
@@ -114,7 +113,7 @@ func (s *Service) size(ctx context.Context, at ecr.Repo, rule Rule, d ecr.Digest
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
 	defer cancel()
 	b, err := repo.StatBlob(ctx, d)
-	s.note(rule.Host, err)
+	s.note(at.In, rule, err)
 	return b.Size, err
 }
 
@@ -213,7 +212,7 @@ func (s *Service) flight(ctx context.Context, at ecr.Repo, rule Rule, d ecr.Dige
 func (f *flight) fetch(ctx context.Context, repo *remote.Repository) {
 	defer f.leave()
 	err := f.read(ctx, repo)
-	f.s.note(f.rule.Host, err)
+	f.s.note(f.at.In, f.rule, err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.verified, f.err = err == nil, err

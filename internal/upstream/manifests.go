@@ -16,15 +16,18 @@ import (
 )
 
 // Puller pulls in the name of one principal: what is here, and where a rule says so
-// what its upstream has. It is safe for concurrent use.
+// what its upstream has. It is of one request.
 type Puller struct {
 	s     *Service
 	gate  *gate.Caller
 	local *registry.Caller
+	own   bool // what came from an upstream is not for the request, see Mirrored
 }
 
 // For returns a Puller for a request.
-func (s *Service) For(c *gate.Caller) *Puller { return &Puller{s, c, s.cfg.Registry.For(c)} }
+func (s *Service) For(c *gate.Caller) *Puller {
+	return &Puller{s: s, gate: c, local: s.cfg.Registry.For(c)}
+}
 
 // Answer says where content came from; zero for a repository without a rule.
 type Answer struct {
@@ -49,24 +52,26 @@ var (
 // or a look (HEAD). Errors: those of registry.Caller.Manifest, UnableToGetUpstreamImage,
 // Throttling, Unavailable.
 func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read bool) (registry.Manifest, Answer, error) {
+	rule, cached, err := p.rule(ctx, at)
+	if err != nil {
+		return registry.Manifest{}, Answer{}, err
+	}
 	get := p.local.StatManifest
 	if read {
 		get = p.local.Manifest
 	}
 	m, err := get(ctx, at, id)
-	if err == nil {
-		rules, err := RulesOf(m.Settings)
-		rule, ok := rules.Match(at.Name)
-		if err != nil || !ok {
-			return m, Answer{}, err
-		}
-		p.s.remember(at.In, rules)
+	if err == nil && cached {
 		m, a := p.current(ctx, at, rule, id, m, read)
-		p.s.count(rule.Host, a.How, int64(len(m.Body)))
+		if p.own && a.How != "" && id.Digest == "" {
+			return registry.Manifest{}, Answer{}, ecr.ImageNotFound(at.In, at.Name, id)
+		}
+		if a.How != "" {
+			p.s.count(rule.Host, a.How, int64(len(m.Body)))
+		}
 		return m, a, nil
 	}
-	rule, ok, err := p.rule(ctx, at, err)
-	if !ok {
+	if err == nil || !cached || !p.mayCome(err) {
 		return m, Answer{}, err
 	}
 	found, err := p.pull(ctx, at, rule, id, read)
@@ -79,22 +84,27 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 }
 
 // Mirrored is the repository here that caches the repository name of the registry
-// host, as a mirror is asked for it. Errors: RepositoryNotFound, where no rule is for
-// it.
+// host, as a mirror is asked for it. It is name itself where host is this server, or
+// where no rule is for host: mirrors are asked under this server's other names, too.
+// Errors: RepositoryNotFound, where rules are for host, and none for name.
 func (p *Puller) Mirrored(ctx context.Context, in ecr.RegistryID, host, name string) (ecr.RepositoryName, error) {
-	var rules Rules
-	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) error {
-		settings, err := v.Registries().RegistrySettings(ctx, in)
-		if err == nil {
-			rules, err = RulesOf(settings)
-		}
-		return err
-	})
+	same := ecr.RepositoryName(name)
+	if p.s.cfg.Self != nil && p.s.cfg.Self(host) {
+		return same, nil
+	}
+	rules, err := p.peekRules(ctx, in)
 	if err != nil {
 		return "", err
 	}
-	if rule, ok := rules.Match(ecr.RepositoryName(name)); ok && rule.Prefix != Root && canonicalHost(rule.Host) == canonicalHost(host) {
-		return ecr.RepositoryName(name), nil // with the rule's path before it (override_path)
+	rule, matches := rules.Match(same)
+	if !rules.name(host) {
+		// ROOT is for names of one registry only: content of that one is not what is
+		// asked for, but what was pushed here may be.
+		p.own = matches && rule.Prefix == Root
+		return same, nil
+	}
+	if matches && rule.Prefix != Root && canonicalHost(rule.Host) == canonicalHost(host) {
+		return same, nil // with the rule's path before it (override_path)
 	}
 	local, ok := rules.OfHost(host, name)
 	if !ok {
@@ -103,30 +113,34 @@ func (p *Puller) Mirrored(ctx context.Context, in ecr.RegistryID, host, name str
 	return local, nil
 }
 
-// rule finds the rule by which something may come that is not here, as missing
-// says. Without one it returns missing.
-func (p *Puller) rule(ctx context.Context, at ecr.Repo, missing error) (rule Rule, ok bool, err error) {
-	switch ecr.CodeOf(missing) {
-	case ecr.CodeRepositoryNotFound, ecr.CodeImageNotFound, ecr.CodeLayersNotFound:
-	default:
-		return Rule{}, false, missing
-	}
-	var rules Rules
-	err = p.s.look(ctx, func(ctx context.Context, v *gate.View) error {
-		settings, err := v.Registries().RegistrySettings(ctx, at.In)
+// peekRules reads the rules of a registry in the snapshot of the caller's visit: a
+// second one, while that is open, waits for itself where all are taken.
+func (p *Puller) peekRules(ctx context.Context, in ecr.RegistryID) (rules Rules, err error) {
+	err = p.gate.Peek(ctx, actor, opState, func(ctx context.Context, v *gate.View) error {
+		settings, err := v.Registries().RegistrySettings(ctx, in)
 		if err == nil {
 			rules, err = RulesOf(settings)
 		}
 		return err
 	})
-	if err != nil {
-		return Rule{}, false, err
+	return rules, err
+}
+
+// rule finds the rule of a repository, before anything else is read.
+func (p *Puller) rule(ctx context.Context, at ecr.Repo) (rule Rule, ok bool, err error) {
+	rules, err := p.peekRules(ctx, at.In)
+	rule, ok = rules.Match(at.Name)
+	return rule, ok, err
+}
+
+// mayCome reports whether missing says that something is not here, which may come from
+// an upstream.
+func (p *Puller) mayCome(missing error) bool {
+	switch ecr.CodeOf(missing) {
+	case ecr.CodeRepositoryNotFound, ecr.CodeImageNotFound, ecr.CodeLayersNotFound:
+		return !p.own
 	}
-	if rule, ok = rules.Match(at.Name); !ok {
-		return Rule{}, false, missing
-	}
-	p.s.remember(at.In, rules)
-	return rule, true, nil
+	return false
 }
 
 // Cached reports whether a rule is for a repository, whether it is there or not.
@@ -151,12 +165,6 @@ func (s *Service) look(ctx context.Context, fn func(context.Context, *gate.View)
 // change writes as the server itself.
 func (s *Service) change(ctx context.Context, fn func(context.Context, *gate.Tx) error) error {
 	return s.cfg.Gate.System(actor).Change(ctx, opState, fn)
-}
-
-func (s *Service) remember(in ecr.RegistryID, rules Rules) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rules[in] = rules
 }
 
 // mayImport asks for what the caller needs to fetch into a repository, and to make it
@@ -194,30 +202,38 @@ func (p *Puller) wouldImport(ctx context.Context, at ecr.Repo) (yes bool) {
 }
 
 // current makes sure that an image that is here is still what its upstream has, as
-// far as it can be known.
+// far as it can be known. The Answer for a tag that was pushed here is zero.
 func (p *Puller) current(ctx context.Context, at ecr.Repo, rule Rule, id ecr.ImageID, m registry.Manifest, read bool) (registry.Manifest, Answer) {
 	a := Answer{How: Hit, Upstream: rule.Host}
 	if id.Tag == "" || id.Digest != "" {
 		return m, a // a digest stands for the same for ever
 	}
-	if newer := p.s.coming(at, string(id.Tag)); newer != nil {
+	var (
+		checked time.Time
+		cached  bool
+	)
+	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) (err error) {
+		checked, cached, err = v.Retention().UpstreamChecked(ctx, m.Repository, string(id.Tag))
+		return err
+	})
+	if err == nil && !cached {
+		return m, Answer{} // pushed here: what the upstream has is something else
+	}
+	newer := p.s.coming(at, string(id.Tag))
+	age := p.s.cfg.Now().Sub(checked)
+	if err == nil && newer == nil && age >= 0 && age < fresh || p.own || !p.wouldImport(ctx, at) {
+		return m, a
+	}
+	if newer != nil {
 		p.s.begin(newer, read)
 		return newer.m, Answer{How: Miss, Upstream: rule.Host}
 	}
-	var checked time.Time
-	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) (err error) {
-		checked, err = v.Retention().UpstreamChecked(ctx, m.Repository, string(id.Tag))
-		return err
-	})
-	if age := p.s.cfg.Now().Sub(checked); err == nil && age >= 0 && age < fresh || !p.wouldImport(ctx, at) {
-		return m, a
-	}
 	if err == nil {
-		err = p.s.rests(rule.Host)
+		err = p.s.rests(at.In, rule)
 	}
-	var newer registry.Manifest
+	var now registry.Manifest
 	if err == nil {
-		newer, err = p.compare(ctx, at, rule, id.Tag, m, read)
+		now, err = p.compare(ctx, at, rule, id.Tag, m, read)
 	}
 	switch {
 	case err != nil:
@@ -225,12 +241,12 @@ func (p *Puller) current(ctx context.Context, at ecr.Repo, rule Rule, id ecr.Ima
 		p.s.cfg.Log.WarnContext(ctx, "serving an image that could not be compared with its upstream",
 			"upstream", rule.Host, "repository", at.Name, "tag", id.Tag, "error", err)
 		return m, a
-	case newer.Digest == m.Digest:
+	case now.Digest == m.Digest:
 		a.How = Compared
 		return m, a
 	}
 	a.How = Miss
-	return newer, a
+	return now, a
 }
 
 // compare asks the upstream what a tag stands for now, and fetches that if it is not m.
@@ -241,7 +257,7 @@ func (p *Puller) compare(ctx context.Context, at ecr.Repo, rule Rule, tag ecr.Ta
 			return registry.Manifest{}, err
 		}
 		d, err := repo.Resolve(ctx, string(tag))
-		if p.s.note(rule.Host, err); err != nil {
+		if p.s.note(at.In, rule, err); err != nil {
 			return registry.Manifest{}, err
 		}
 		immutable := false
@@ -254,7 +270,7 @@ func (p *Puller) compare(ctx context.Context, at ecr.Repo, rule Rule, tag ecr.Ta
 		}
 		// ECR user guide: a tag of an immutable repository is not refreshed.
 		if err != nil || d.Digest == m.Digest || immutable {
-			return m, errors.Join(err, p.s.checked(ctx, m.Repository, string(tag)))
+			return m, errors.Join(err, p.s.recheck(ctx, m.Repository, string(tag)))
 		}
 		return p.s.fetch(ctx, p.gate, at, rule, string(d.Digest), tag)
 	})
@@ -276,6 +292,18 @@ func (s *Service) checked(ctx context.Context, repo meta.RepositoryID, reference
 		return nil // the repository went
 	}
 	return err
+}
+
+// recheck is checked for a tag, unless another one was pushed here meanwhile.
+func (s *Service) recheck(ctx context.Context, repo meta.RepositoryID, tag string) error {
+	now := s.cfg.Now()
+	return s.change(ctx, func(ctx context.Context, tx *gate.Tx) error {
+		_, cached, err := tx.Retention().UpstreamChecked(ctx, repo, tag)
+		if err != nil || !cached {
+			return err
+		}
+		return tx.Retention().PutUpstreamChecked(ctx, repo, tag, now)
+	})
 }
 
 // pull fetches an image that is not here.
@@ -326,11 +354,11 @@ func (s *Service) fetch(ctx context.Context, as *gate.Caller, at ecr.Repo, rule 
 	if err != nil {
 		return registry.Manifest{}, err
 	}
-	if err := s.rests(rule.Host); ecr.CodeOf(err) == ecr.CodeThrottling {
+	if err := s.rests(at.In, rule); ecr.CodeOf(err) == ecr.CodeThrottling {
 		return registry.Manifest{}, err // it said how long
 	}
 	got, err := repo.Manifest(ctx, reference)
-	if s.note(rule.Host, err); err != nil {
+	if s.note(at.In, rule, err); err != nil {
 		return registry.Manifest{}, err
 	}
 	parsed, err := manifest.Parse(got.Body, got.MediaType)
@@ -402,16 +430,11 @@ func (s *Service) store(ctx context.Context, c *pending) error {
 	tags := c.tags
 	c.mu.Unlock()
 	caller := s.cfg.Registry.System(actor)
-	n := registry.NewImage{Body: c.m.Body, MediaType: c.m.MediaType, Digest: c.m.Digest, Tags: tags, Sparse: true}
+	n := registry.NewImage{Body: c.m.Body, MediaType: c.m.MediaType, Digest: c.m.Digest, Tags: tags, Sparse: true, Cached: true}
 	_, err := caller.PutImage(ctx, c.at, n)
 	if ecr.CodeOf(err) == ecr.CodeImageTagAlreadyExists {
 		n.Tags = nil // immutable: the image comes without it, as by replication
 		_, err = caller.PutImage(ctx, c.at, n)
-	}
-	for _, t := range tags {
-		if err == nil {
-			err = s.checked(ctx, c.m.Repository, string(t))
-		}
 	}
 	return err
 }
@@ -476,7 +499,7 @@ func (s *Service) imageError(at ecr.Repo, rule Rule, id ecr.ImageID, err error) 
 // fromUpstream reports whether an upstream is the cause of an error.
 func fromUpstream(err error) bool {
 	var e *remote.Error
-	return errors.As(err, &e) || errors.Is(err, errSlow)
+	return errors.As(err, &e) || errors.Is(err, errSlow) || errors.Is(err, errRests)
 }
 
 // upstreamError puts a failure of an upstream into words for a client: busy and
@@ -492,6 +515,10 @@ func (s *Service) upstreamError(otherwise ecr.Code, rule Rule, err error) error 
 		what = "sent content that is not what its digest says"
 	case ecr.CodeUnrecognizedClient, ecr.CodeExpiredToken:
 		what = "does not accept the credential of the pull through cache rule"
+		if rule.CredentialARN == "" {
+			// Docker Hub answers so for repositories that do not exist.
+			what = "has no such repository, or wants a login, which the pull through cache rule does not have"
+		}
 	}
 	var e *remote.Error
 	if code == otherwise && errors.As(err, &e) && e.Message != "" {

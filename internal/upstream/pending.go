@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +17,9 @@ import (
 const (
 	maxHeld  = 64 << 20
 	heldIdle = 10 * time.Minute
+	// lookedAt is how long what an upstream said of a tag holds for one that was only
+	// looked at.
+	lookedAt = time.Minute
 )
 
 // pending is an image on its way: its manifest is here, and not all of its blobs. It
@@ -33,7 +37,10 @@ type pending struct {
 }
 
 // tagged is what a tag of an image on its way stands for.
-type tagged struct{ digest ecr.Digest }
+type tagged struct {
+	digest ecr.Digest
+	since  time.Duration // on Config.Passed
+}
 
 // keep holds an image on its way.
 func (s *Service) keep(c *pending) error {
@@ -42,19 +49,24 @@ func (s *Service) keep(c *pending) error {
 	c.since = s.cfg.Passed()
 	key := imageKey{c.at, c.m.Digest}
 	for _, t := range c.tags {
-		s.tags[tagKey{at: c.at, reference: string(t)}] = tagged{c.m.Digest}
+		k := tagKey{at: c.at, reference: string(t)}
+		if old := s.tags[k]; old.digest != c.m.Digest {
+			s.pending[imageKey{c.at, old.digest}].untag(t)
+		}
+		s.tags[k] = tagged{c.m.Digest, c.since}
 	}
 	if there := s.pending[key]; there != nil {
 		there.mu.Lock()
-		there.tags = append(there.tags, c.tags...)
+		for _, t := range c.tags {
+			if !slices.Contains(there.tags, t) {
+				there.tags = append(there.tags, t)
+			}
+		}
 		there.mu.Unlock()
 		return nil
 	}
 	for k, p := range s.pending {
-		p.mu.Lock()
-		idle := !p.started && (c.since-p.since > heldIdle || s.held > maxHeld)
-		p.mu.Unlock()
-		if idle {
+		if p.idle() && (c.since-p.since > heldIdle || s.held > maxHeld) {
 			s.drop(k)
 		}
 	}
@@ -81,15 +93,59 @@ func (s *Service) drop(key imageKey) {
 	}
 }
 
-// coming finds an image on its way by tag or digest.
+// idle reports whether nobody has read an image on its way.
+func (c *pending) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.started
+}
+
+// untag takes a tag that stands for something else by now; c may be nil.
+func (c *pending) untag(t ecr.Tag) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tags = slices.DeleteFunc(slices.Clone(c.tags), func(other ecr.Tag) bool { return other == t })
+}
+
+// dropIdle forgets the images of a repository on their way that were only looked at.
+func (s *Service) dropIdle(at ecr.Repo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, c := range s.pending {
+		if k.at == at && c.idle() {
+			s.drop(k)
+		}
+	}
+}
+
+// coming finds an image on its way by tag or digest. One that was only looked at is
+// forgotten after a while: its tag may stand for something else.
 func (s *Service) coming(at ecr.Repo, reference string) *pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := ecr.Digest(reference)
-	if !strings.Contains(reference, ":") {
-		d = s.tags[tagKey{at: at, reference: reference}].digest
+	now, d, since := s.cfg.Passed(), ecr.Digest(reference), time.Duration(0)
+	holds := heldIdle
+	byTag := !strings.Contains(reference, ":")
+	if byTag {
+		t := s.tags[tagKey{at: at, reference: reference}]
+		d, since, holds = t.digest, t.since, lookedAt
 	}
-	return s.pending[imageKey{at, d}]
+	key := imageKey{at, d}
+	c := s.pending[key]
+	if c == nil {
+		return nil
+	}
+	if !byTag {
+		since = c.since
+	}
+	if now-since > holds && c.idle() {
+		s.drop(key)
+		return nil
+	}
+	return c
 }
 
 func (s *Service) comingDigest(at ecr.Repo, d ecr.Digest) *pending { return s.coming(at, string(d)) }

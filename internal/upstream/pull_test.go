@@ -6,7 +6,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
@@ -233,16 +232,9 @@ func TestReferrers(t *testing.T) {
 func TestRights(t *testing.T) {
 	_, proxy, g := origin(t)
 	s := caching(t, proxy.Host)
-	user := func(name string, actions string) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.people[name] = access.Principal{Account: testkit.Home.Account, ARN: "arn:aws:iam::000000000000:user/" + name, UniqueID: "AIDA" + name, Documents: []access.Document{{
-			Name: "inline", Text: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[` + actions + `],"Resource":"*"}]}`,
-		}}}
-	}
-	user("reader", `"ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"`)
-	user("importer", `"ecr:BatchGetImage","ecr:GetDownloadUrlForLayer","ecr:BatchImportUpstreamImage"`)
-	user("maker", `"ecr:BatchGetImage","ecr:GetDownloadUrlForLayer","ecr:BatchImportUpstreamImage","ecr:CreateRepository"`)
+	s.user("reader", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+	s.user("importer", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchImportUpstreamImage")
+	s.user("maker", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository")
 	code := func(user, path, want string) {
 		t.Helper()
 		resp, body := s.get(t, user, "GET", path)

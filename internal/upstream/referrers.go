@@ -22,16 +22,17 @@ const (
 )
 
 // Referrers makes sure that what refers to an image upstream is here, for the list
-// that follows. Where the upstream does not say, the answer says so. A repository
-// that is not here has none.
+// that follows. Where the upstream does not say, the answer says so. An image that is
+// not here has none.
 func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest) (Answer, error) {
 	var (
 		rule    Rule
 		cached  bool
 		repo    meta.RepositoryID
 		checked time.Time
+		missing []ecr.Digest
 	)
-	err := p.s.look(ctx, func(ctx context.Context, v *gate.View) error {
+	err := p.gate.Peek(ctx, actor, opState, func(ctx context.Context, v *gate.View) error {
 		settings, err := v.Registries().RegistrySettings(ctx, at.In)
 		if err != nil {
 			return err
@@ -49,11 +50,14 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 			return nil
 		}
 		if repo = row.ID; err == nil {
-			checked, err = v.Retention().UpstreamChecked(ctx, repo, string(subject))
+			checked, _, err = v.Retention().UpstreamChecked(ctx, repo, string(subject))
+		}
+		if err == nil {
+			missing, err = v.MissingManifests(ctx, repo, []ecr.Digest{subject})
 		}
 		return err
 	})
-	if err != nil || !cached {
+	if err != nil || !cached || len(missing) > 0 && p.s.comingDigest(at, subject) == nil {
 		return Answer{}, err
 	}
 	a := Answer{How: Hit, Upstream: rule.Host}
@@ -63,7 +67,7 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 	if err := p.mayImport(ctx, at); err != nil {
 		return a, err
 	}
-	if err = p.s.rests(rule.Host); err == nil {
+	if err = p.s.rests(at.In, rule); err == nil {
 		_, err = p.s.once(ctx, tagKey{at: at, reference: "referrers of " + string(subject)}, referring, func(ctx context.Context) (registry.Manifest, error) {
 			if err := p.s.refer(ctx, p.gate, at, rule, subject); err != nil {
 				return registry.Manifest{}, err
@@ -89,7 +93,7 @@ func (s *Service) refer(ctx context.Context, as *gate.Caller, at ecr.Repo, rule 
 	if err == nil && !api {
 		list, err = taggedReferrers(ctx, repo, subject)
 	}
-	if s.note(rule.Host, err); err != nil {
+	if s.note(at.In, rule, err); err != nil {
 		if code := ecr.CodeOf(err); code == ecr.CodeRepositoryNotFound || code == ecr.CodeImageNotFound {
 			return nil // what is not there has no referrers
 		}
@@ -194,12 +198,19 @@ func (c *Caller) Refresh(ctx context.Context, at ecr.Repo, tag ecr.Tag) (Refresh
 		return tx.Retention().ForgetUpstreamChecks(ctx, s.Row.ID)
 	})
 	done := Refreshed{Upstream: rule.Host, Tag: tag, Before: before.Digest}
-	if err != nil || tag == "" {
+	if err != nil {
 		return done, err
+	}
+	c.s.dropIdle(at)
+	if tag == "" {
+		return done, nil
 	}
 	m, a, err := c.s.For(c.gate).Manifest(ctx, at, ecr.ImageID{Tag: tag}, true)
 	if err == nil && a.How == Stale {
 		err = &ecr.Error{Code: ecr.CodeUpstreamImage, Message: "The upstream registry " + rule.Host + " could not be asked: " + a.Why}
+	}
+	if err == nil && a.How == "" {
+		err = ecr.InvalidParameter("imageTag", "the tag '%s' was pushed to this registry, and is not compared with the upstream %s", tag, rule.Host)
 	}
 	done.After = m.Digest
 	return done, err

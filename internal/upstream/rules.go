@@ -73,10 +73,6 @@ func kindOf(host string) (kind Kind, secret, ok bool) {
 	return "", false, false
 }
 
-// settingRules is where a registry's settings hold its rules, a JSON object of rules
-// by prefix: the decision about a pull reads the settings, so they cost it nothing.
-const settingRules = "pullThroughCacheRules"
-
 // maxRules is ECR's quota. Source: user guide, "Amazon ECR service quotas".
 const maxRules = 50
 
@@ -85,7 +81,7 @@ type Rules map[string]Rule
 
 // RulesOf reads them from the settings of a registry.
 func RulesOf(s meta.RegistrySettings) (Rules, error) {
-	text := s.Settings[settingRules]
+	text := s.Settings[registry.SettingUpstreamRules]
 	if text == "" {
 		return nil, nil
 	}
@@ -172,6 +168,17 @@ func (r Rules) OfHost(host, upstream string) (ecr.RepositoryName, bool) {
 	return name, name != ""
 }
 
+// name reports whether one of the rules is for a host, as image names have it.
+func (r Rules) name(host string) bool {
+	host = canonicalHost(host)
+	for _, rule := range r {
+		if canonicalHost(rule.Host) == host {
+			return true
+		}
+	}
+	return false
+}
+
 func upstreamPrefix(r Rule) string {
 	if r.UpstreamPrefix == Root {
 		return ""
@@ -243,8 +250,8 @@ func (c *Caller) changeRules(ctx context.Context, op gate.Operation, in ecr.Regi
 		if settings == nil {
 			settings = map[string]string{}
 		}
-		if settings[settingRules] = string(text); len(text) == 0 {
-			delete(settings, settingRules)
+		if settings[registry.SettingUpstreamRules] = string(text); len(text) == 0 {
+			delete(settings, registry.SettingUpstreamRules)
 		}
 		s.Settings.Settings = settings
 		return tx.Registries().PutRegistrySettings(ctx, in, s.Settings)

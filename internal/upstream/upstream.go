@@ -27,6 +27,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -126,19 +127,18 @@ type Service struct {
 
 	mu      sync.Mutex
 	clients map[clientKey]*remote.Registry // guarded by mu
-	resting map[string]repose              // by host; guarded by mu
+	resting map[clientKey]repose           // guarded by mu
 	pending map[imageKey]*pending          // guarded by mu
 	tags    map[tagKey]tagged              // of pending; guarded by mu
 	held    int64                          // bytes of pending manifests; guarded by mu
 	blobs   map[imageKey]*flight           // guarded by mu
 	calls   map[tagKey]*call               // guarded by mu
-	rules   map[ecr.RegistryID]Rules       // as last read, for figures only; guarded by mu
 }
 
-// repose is of an upstream that failed.
+// repose is of an upstream that failed. What it said is for who asked it then.
 type repose struct {
 	until time.Duration // on Config.Passed
-	err   error
+	code  ecr.Code      // Throttling or Unavailable
 }
 
 type clientKey struct {
@@ -163,9 +163,8 @@ func New(cfg Config) *Service {
 	cfg.Comparing = cmp.Or(cfg.Comparing, comparing)
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Service{
-		cfg: cfg, ctx: ctx, cancel: cancel, clients: map[clientKey]*remote.Registry{}, resting: map[string]repose{},
+		cfg: cfg, ctx: ctx, cancel: cancel, clients: map[clientKey]*remote.Registry{}, resting: map[clientKey]repose{},
 		pending: map[imageKey]*pending{}, tags: map[tagKey]tagged{}, blobs: map[imageKey]*flight{}, calls: map[tagKey]*call{},
-		rules: map[ecr.RegistryID]Rules{},
 	}
 }
 
@@ -188,9 +187,15 @@ func (s *Service) listed(host string) bool {
 	return aws || s.cfg.Registry.Compat() == registry.CompatOCI
 }
 
+// keyOf is what upstreams know those by who ask them: how one of them is treated says
+// nothing of the others.
+func keyOf(in ecr.RegistryID, rule Rule) clientKey {
+	return clientKey{in, rule.Host, rule.CredentialARN}
+}
+
 // client is the client of a rule's registry.
 func (s *Service) client(in ecr.RegistryID, rule Rule) (*remote.Registry, error) {
-	key := clientKey{in, rule.Host, rule.CredentialARN}
+	key := keyOf(in, rule)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.clients[key]; c != nil {
@@ -234,24 +239,36 @@ func (s *Service) forgetLogin(in ecr.RegistryID, arn string) {
 	}
 }
 
-// rests reports whether an upstream failed lately, and why.
-func (s *Service) rests(host string) error {
+// errRests is the cause of what is told while an upstream rests.
+var errRests = errors.New("the upstream failed a moment ago")
+
+// rests reports whether a rule's upstream failed lately, and how.
+func (s *Service) rests(in ecr.RegistryID, rule Rule) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, ok := s.resting[host]
-	if !ok || s.cfg.Passed() >= r.until {
+	r, ok := s.resting[keyOf(in, rule)]
+	left := r.until - s.cfg.Passed()
+	if !ok || left <= 0 {
 		return nil
 	}
-	return r.err
+	what := "failed"
+	if r.code == ecr.CodeThrottling {
+		what = "wanted fewer requests"
+	}
+	return &ecr.Error{Code: r.code, Err: errRests, Message: fmt.Sprintf(
+		"The upstream registry %s %s a moment ago, and is asked again in %v", rule.Host, what, left.Round(time.Second))}
 }
 
-// note takes note of how a call to an upstream came out.
-func (s *Service) note(host string, err error) {
+// note takes note of how a call to a rule's upstream came out.
+func (s *Service) note(in ecr.RegistryID, rule Rule, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	code := ecr.CodeOf(err)
-	if err == nil || code != ecr.CodeThrottling && code != ecr.CodeUnavailable && !errors.Is(err, context.DeadlineExceeded) {
-		delete(s.resting, host)
+	key, code := keyOf(in, rule), ecr.CodeOf(err)
+	if err != nil && errors.Is(err, context.DeadlineExceeded) {
+		code = ecr.CodeUnavailable
+	}
+	if err == nil || code != ecr.CodeThrottling && code != ecr.CodeUnavailable {
+		delete(s.resting, key)
 		return
 	}
 	wait := rest
@@ -259,7 +276,7 @@ func (s *Service) note(host string, err error) {
 	if errors.As(err, &e) && e.Wait() > 0 {
 		wait = min(e.Wait(), longRest)
 	}
-	s.resting[host] = repose{s.cfg.Passed() + wait, err}
+	s.resting[key] = repose{s.cfg.Passed() + wait, code}
 }
 
 // quota reads how many pulls are left. Source: Docker documentation, "Docker Hub

@@ -245,11 +245,13 @@ func TestSilent(t *testing.T) {
 	s := caching(t, proxy.Host, func(o *testkit.Settings) { o.Comparing = 50 * time.Millisecond })
 	s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; fwd=uri-miss")
 	s.pass(25 * testkit.Hour)
+	proxy.Reset()
 	proxy.On("/manifests/v1", -1, remotetest.Hang)
-	same(t, "stale", s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; hit; fwd=stale"), g.Index.Body)
-	n := len(proxy.Requests())
-	same(t, "stale again", s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; hit; fwd=stale"), g.Index.Body)
-	if more := len(proxy.Requests()) - n; more != 0 {
-		t.Errorf("%d requests to an upstream that was just silent", more)
+	for range 2 {
+		same(t, "stale", s.want(t, "GET", "up/team/app/manifests/v1", 200, "kontor; hit; fwd=stale"), g.Index.Body)
+	}
+	// The time may be over before it is asked.
+	if n := proxy.Count("HEAD .*/manifests/v1"); n > 1 {
+		t.Errorf("%d requests to an upstream that was just silent", n)
 	}
 }

@@ -30,6 +30,9 @@ var (
 	pullScope = []access.Action{
 		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeRepositories",
 		"ecr:GetDownloadUrlForLayer", "ecr:ListImageReferrers", "ecr:ListImages",
+		// What the first pull through a cache needs ("IAM permissions required to sync
+		// an upstream registry"); the user's own policies say who may.
+		"ecr:BatchImportUpstreamImage", "ecr:CreateRepository",
 	}
 	pushScope = []access.Action{"ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"}
 )

@@ -10,6 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 const (
@@ -92,12 +93,17 @@ func (x *exchange) listReferrers() error {
 			return inputError(digestInvalid, err)
 		}
 	}
+	var came upstream.Answer
 	if after == "" && x.puller != nil {
-		if err := x.pullReferrers(); err != nil {
+		var err error
+		if came, err = x.pullReferrers(); err != nil {
 			return err
 		}
 	}
 	list, next, err := x.caller.ListReferrers(x.r.Context(), x.repo, x.digest, artifactType, after, referrersPage)
+	if err == nil {
+		x.tellCache(came)
+	}
 	if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound && !x.ecrCompat() {
 		// "the registry MUST NOT return a 404 Not Found to a referrers API
 		// requests": clients would take it for a registry without the API.

@@ -56,15 +56,14 @@ func (x *exchange) statBlob() (registry.BlobInfo, error) {
 	return x.puller.StatBlob(x.upstreamContext(), x.repo, x.digest)
 }
 
-func (x *exchange) pullReferrers() error {
+// pullReferrers fetches what is to be listed. Its answer is for those only who get the
+// list: it tells what is here.
+func (x *exchange) pullReferrers() (upstream.Answer, error) {
 	a, err := x.puller.Referrers(x.upstreamContext(), x.repo, x.digest)
-	if err == nil {
-		x.tellCache(a)
-	}
 	if ecr.CodeOf(err) == ecr.CodeImageNotFound || ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
-		return nil // the list that follows says so, to those who may know
+		return upstream.Answer{}, nil // the list that follows says so, to those who may know
 	}
-	return err
+	return a, err
 }
 
 // maxDetail bounds what is told of an upstream's failure.

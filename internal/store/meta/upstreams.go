@@ -26,9 +26,10 @@ type UpstreamReader interface {
 	// ListSecrets returns all secrets of a registry in byte order of their names.
 	ListSecrets(ctx context.Context, in ecr.RegistryID) ([]Secret, error)
 	// UpstreamChecked returns when a reference of repo was last compared with its
-	// upstream, zero for never. A reference is a tag, or the digest of a subject
-	// whose referrers were listed.
-	UpstreamChecked(ctx context.Context, repo RepositoryID, reference string) (time.Time, error)
+	// upstream, zero for one that is to be compared. cached is false for one that did
+	// not come from there, and is not to be compared. A reference is a tag, or the
+	// digest of a subject whose referrers were listed.
+	UpstreamChecked(ctx context.Context, repo RepositoryID, reference string) (at time.Time, cached bool, err error)
 }
 
 // UpstreamWriter changes what pull-through caches keep.
@@ -41,6 +42,10 @@ type UpstreamWriter interface {
 	// PutUpstreamChecked stores when a reference was compared. ErrReferenced when
 	// there is no such repository.
 	PutUpstreamChecked(ctx context.Context, repo RepositoryID, reference string, at time.Time) error
-	// ForgetUpstreamChecks makes every reference of repo one that was never compared.
+	// ForgetUpstreamChecks makes every reference of repo that came from an upstream one
+	// that is to be compared.
 	ForgetUpstreamChecks(ctx context.Context, repo RepositoryID) error
+	// DropUpstreamChecked makes a reference one that did not come from an upstream. That
+	// it did not is no error.
+	DropUpstreamChecked(ctx context.Context, repo RepositoryID, reference string) error
 }

@@ -45,25 +45,38 @@ func upstreams(t *testing.T, s meta.Store) {
 		repo, err = tx.InsertRepository(ctx, meta.Repository{Registry: registry, Name: "hub/app", CreatedAt: noon, Mutability: ecr.Mutability{Mode: ecr.Mutable}, Encryption: ecr.Encryption{Type: "AES256"}})
 		return err
 	})
+	cached := false // as of what checked looked at last
 	checked := func(reference string) time.Time {
 		t.Helper()
-		return read(t, s, func(ctx context.Context, r meta.Reader) (time.Time, error) {
-			return r.Retention().UpstreamChecked(ctx, repo, reference)
+		return read(t, s, func(ctx context.Context, r meta.Reader) (at time.Time, err error) {
+			at, cached, err = r.Retention().UpstreamChecked(ctx, repo, reference)
+			return at, err
 		})
 	}
 	put := func(ctx context.Context, tx meta.Tx) error {
 		return tx.Retention().PutUpstreamChecked(ctx, repo, "latest", noon)
 	}
 	diff(t, time.Time{}, checked("latest"))
+	diff(t, false, cached)
 	update(t, s, put)
 	diff(t, noon, checked("latest"))
+	diff(t, true, cached)
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
 		return tx.Retention().PutUpstreamChecked(ctx, repo, "latest", noon.Add(time.Hour))
 	})
 	diff(t, noon.Add(time.Hour), checked("latest"))
 	diff(t, time.Time{}, checked("1"))
+	diff(t, false, cached)
 	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().ForgetUpstreamChecks(ctx, repo) })
 	diff(t, time.Time{}, checked("latest"))
+	diff(t, true, cached)
+	for range 2 {
+		update(t, s, func(ctx context.Context, tx meta.Tx) error {
+			return tx.Retention().DropUpstreamChecked(ctx, repo, "latest")
+		})
+		diff(t, time.Time{}, checked("latest"))
+		diff(t, false, cached)
+	}
 	update(t, s, put)
 	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.DeleteRepository(ctx, repo) })
 	if err := s.Update(t.Context(), put); !errors.Is(err, meta.ErrReferenced) {

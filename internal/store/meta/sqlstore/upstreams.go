@@ -37,13 +37,16 @@ func (r retentionReader) ListSecrets(ctx context.Context, in ecr.RegistryID) ([]
 }
 
 // UpstreamChecked implements meta.UpstreamReader.
-func (r retentionReader) UpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string) (time.Time, error) {
-	at, err := one(ctx, r.s, func(rows *sql.Rows) (at int64, err error) { return at, rows.Scan(&at) },
+func (r retentionReader) UpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string) (at time.Time, cached bool, err error) {
+	n, err := one(ctx, r.s, func(rows *sql.Rows) (at int64, err error) { return at, rows.Scan(&at) },
 		`SELECT checked_at FROM upstream_checks WHERE repository_id = $1 AND reference = $2`, int64(repo), reference)
 	if errors.Is(err, meta.ErrNotFound) {
-		return time.Time{}, nil
+		return time.Time{}, false, nil
 	}
-	return fromMicros(at), wrap(err, "reading when %s of repository %d was compared", reference, repo)
+	if n != 0 {
+		at = fromMicros(n)
+	}
+	return at, err == nil, wrap(err, "reading when %s of repository %d was compared", reference, repo)
 }
 
 // PutSecret implements meta.UpstreamWriter.
@@ -71,6 +74,12 @@ func (t retentionTx) PutUpstreamChecked(ctx context.Context, repo meta.Repositor
 
 // ForgetUpstreamChecks implements meta.UpstreamWriter.
 func (t retentionTx) ForgetUpstreamChecks(ctx context.Context, repo meta.RepositoryID) error {
-	_, err := t.s.exec(ctx, `DELETE FROM upstream_checks WHERE repository_id = $1`, int64(repo))
+	_, err := t.s.exec(ctx, `UPDATE upstream_checks SET checked_at = 0 WHERE repository_id = $1`, int64(repo))
 	return wrap(err, "forgetting the comparisons of repository %d", repo)
+}
+
+// DropUpstreamChecked implements meta.UpstreamWriter.
+func (t retentionTx) DropUpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string) error {
+	_, err := t.s.exec(ctx, `DELETE FROM upstream_checks WHERE repository_id = $1 AND reference = $2`, int64(repo), reference)
+	return wrap(err, "forgetting that %s of repository %d was cached", reference, repo)
 }
