@@ -167,7 +167,6 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		},
 		"StatBlob":          func(ctx context.Context) error { _, err := c.StatBlob(ctx, to, d); return err },
 		"OpenBlob":          func(ctx context.Context) error { _, _, err := c.OpenBlob(ctx, to, d); return err },
-		"ReadBlob":          func(ctx context.Context) error { _, err := c.ReadBlob(ctx, to, d); return err },
 		"MountBlob":         func(ctx context.Context) error { _, _, err := c.MountBlob(ctx, to, to, d); return err },
 		"DownloadableLayer": func(ctx context.Context) error { _, err := c.DownloadableLayer(ctx, to, d); return err },
 		"Scanning": func(ctx context.Context) error {

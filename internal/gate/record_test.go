@@ -25,7 +25,7 @@ var reads = []string{
 	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "StartScan", "RegistryPolicy",
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage",
 	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
-	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "ReadBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
+	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "ListJobs", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
 	"ListPullTimeExclusions", "Rules", "Secrets", "SecretARN", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
 }

@@ -144,16 +144,14 @@ func (c *Caller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobI
 	return info(b), f, nil
 }
 
-var opReadBlob = gate.Op("ReadBlob", "ecr:GetDownloadUrlForLayer")
-
-// ReadBlob opens a blob as OpenBlob does, for a reader in this server: there is always
-// a file. The caller closes it. Errors: as OpenBlob.
-func (c *Caller) ReadBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (blob.File, error) {
-	_, b, err := c.linkedBlob(ctx, opReadBlob, at, d)
+// ReadBlob is OpenBlob of c for a reader in this server: there is always a file, which
+// the caller closes. Errors: as OpenBlob.
+func ReadBlob(ctx context.Context, c *Caller, at ecr.Repo, d ecr.Digest) (blob.File, error) {
+	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
 	if err != nil {
 		return nil, err
 	}
-	_, f, err := c.openBlob(ctx, opReadBlob, at, b)
+	_, f, err := c.openBlob(ctx, opOpenBlob, at, b)
 	return f, err
 }
 

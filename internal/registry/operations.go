@@ -17,7 +17,7 @@ func Operations() []gate.Operation {
 		opPutImage, opManifest, opStatManifest, opBatchGetImage,
 		opBatchDeleteImage, opDeleteManifest, opDeleteTag,
 		opListImages, opDescribeImages, opListImageDetails, opListTags, opListReferrers,
-		opBatchCheckLayers, opStatBlob, opOpenBlob, opReadBlob, opMountBlob, opFindBlob, opDeleteBlob, opDownloadableLayer,
+		opBatchCheckLayers, opStatBlob, opOpenBlob, opMountBlob, opFindBlob, opDeleteBlob, opDownloadableLayer,
 		opStartUpload, opUploadOffset, opAppendUpload, opCompleteUpload, opCancelUpload,
 	}
 }

@@ -290,7 +290,7 @@ func TestConsoleSaysWhatIsLeftOut(t *testing.T) {
 	says("/console/repositories/app0/-/images/"+string(digest), []string{"entry-59.", "The newest 50 entries"}, "entry-9.")
 	says("/console/repositories/app0/-/tags", []string{"2 tags, 1 untagged image"})
 	says("/console/access?none=yes", []string{"The first 2000 rows", "every other AWS account"})
-	says("/console/access?none=yes&format=csv", []string{"There are more rows: these are the first 2000.", "\n*,app0"})
+	says("/console/access?none=yes&format=csv", []string{`filename="access-first-2000.csv"`, "There are more rows: these are the first 2000.", "\n*,app0"})
 }
 
 // Logging in and out is on record.

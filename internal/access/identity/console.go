@@ -65,8 +65,8 @@ func (s *Service) CheckSecret(ctx context.Context, keyID, secret, token string) 
 
 // OpenConsole begins a session of p, or with link makes a one-time link to one, and
 // returns the secret for the browser. The session ends with p's access key.
-// UnrecognizedClient when p has no access key, or came with a machine token. It asks for no permission and records
-// nothing: package iam does.
+// UnrecognizedClient when p has no access key, its key is off, or p came with a machine
+// token. It asks for no permission and records nothing: package iam does.
 func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool) (secret string, session meta.ConsoleSession, err error) {
 	// What limits p must be in the row: a machine token, or a session without its token,
 	// would become one without limits.
@@ -86,6 +86,7 @@ func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool
 		session.Source = a.String()
 	}
 	session.UserAgent = cut(p.Request.UserAgent, 200)
+	ofKey := true // of a key that the database has
 	if p.Session != nil {
 		session.Token = p.Session.Token
 		// The session ends when that key is switched off, for good.
@@ -93,13 +94,18 @@ func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool
 		if err != nil {
 			return "", meta.ConsoleSession{}, storeError(err, "opening a session of the console")
 		}
-		if claims.Parent != "" {
+		if ofKey = claims.Parent != ""; ofKey {
 			session.KeyID = claims.Parent
 		}
 	}
 	err = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		if err := tx.DeleteExpiredConsoleSessions(ctx, now); err != nil {
 			return err
+		}
+		if ofKey { // it may have been switched off since p was looked up
+			if _, _, err := s.principal(ctx, tx, session.KeyID); err != nil {
+				return err
+			}
 		}
 		return tx.InsertConsoleSession(ctx, session)
 	})

@@ -154,7 +154,7 @@ func TestConsoleSession(t *testing.T) {
 	machine, limited := p, p
 	machine.Token = &access.MachineToken{}
 	limited.Session = &access.Session{}
-	for name, p := range map[string]access.Principal{"a job": {System: "job"}, "a machine token": machine, "a session without its token": limited} {
+	for name, p := range map[string]access.Principal{"a job": {System: "job"}, "a key that is off": p, "a machine token": machine, "a session without its token": limited} {
 		if _, _, err := b.OpenConsole(ctx, p, false); ecr.CodeOf(err) != ecr.CodeUnrecognizedClient {
 			t.Errorf("%s: %v", name, err)
 		}

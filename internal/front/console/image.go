@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -263,7 +264,7 @@ func (v *repoVisit) platformOf(config *manifest.Descriptor) string {
 	if config.Size > mostConfig {
 		return ""
 	}
-	f, err := v.h.cfg.Registry.As(v.req.Principal).ReadBlob(v.r.Context(), v.repo, config.Digest)
+	f, err := registry.ReadBlob(v.r.Context(), v.h.cfg.Registry.As(v.req.Principal), v.repo, config.Digest)
 	if err != nil {
 		return ""
 	}

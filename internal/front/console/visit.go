@@ -258,7 +258,10 @@ func (v *visit) csv(name string, x *table) (wrote bool, err error) {
 	}
 	v.w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
 	name = strings.ReplaceAll(name, "/", "-")
-	if x.Next != "" || x.Cut {
+	switch {
+	case x.Cut: // the last row says so
+		name += "-first-" + count(len(x.Rows)-1)
+	case x.Next != "":
 		name += "-first-" + count(len(x.Rows))
 	}
 	v.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
