@@ -103,6 +103,44 @@ func TestVisitIsOneMoment(t *testing.T) {
 	}
 }
 
+// The server looks in the snapshot that is open, and leaves it open for the caller.
+// Where none is, it ends the one that it opens.
+func TestPeek(t *testing.T) {
+	w, c := openCounting(t)
+	w.put("one")
+	visit := w.Visit()
+	defer visit.End()
+	caller := visit.As(admin)
+	var seen []string
+	look := func(ctx context.Context, v *gate.View) error {
+		seen = append(seen, stateIn(ctx, v))
+		return nil
+	}
+	peek := func(open int) {
+		t.Helper()
+		if err := caller.Peek(t.Context(), "tests", op, look); err != nil || c.open != open {
+			t.Errorf("Peek = %v, and %d snapshots are open, want %d", err, c.open, open)
+		}
+	}
+	peek(0)
+	err := visit.View(t.Context(), func(ctx context.Context, r meta.Reader) error {
+		stateIn(ctx, r) // it begins
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put("two")
+	peek(1)
+	if err := caller.Read(t.Context(), op, func(ctx context.Context, v *gate.View) error { return errors.Join(look(ctx, v), ask(v, "ecr:One")) }); err != nil {
+		t.Fatal(err)
+	}
+	peek(0)
+	if want := []string{"one", "one", "one", "two"}; !slices.Equal(seen, want) || c.snapshots != 1 || c.views != 2 {
+		t.Errorf("seen: %q, want %q; %d snapshots and %d views", seen, want, c.snapshots, c.views)
+	}
+}
+
 // Whatever becomes of a request, its snapshot ends.
 func TestVisitEnds(t *testing.T) {
 	broken := errors.New("broken")

@@ -75,6 +75,9 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 				return err
 			}
 		}
+		if n.Cached {
+			return tx.Retention().PutUpstreamChecked(ctx, repo.ID, string(digest), time.Time{})
+		}
 		return nil
 	})
 	if err != nil {

@@ -166,8 +166,8 @@ type NewImage struct {
 	// Sparse allows an index to list images that are not there, in CompatECR also:
 	// a pull-through cache has those that were pulled.
 	Sparse bool
-	// Cached is for what comes from an upstream. Its tags are compared with it from then
-	// on; one that was pushed here stays what it is.
+	// Cached is for what comes from an upstream. Its tags and referrers are compared with
+	// it from then on; a tag that was pushed here stays what it is.
 	Cached bool
 }
 

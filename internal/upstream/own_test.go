@@ -78,6 +78,8 @@ func TestPushedHere(t *testing.T) {
 	// pushed here, and nothing that is another registry's.
 	proxy.Reset()
 	same(t, "by another name of this registry", s.want(t, "GET", "web/app/manifests/v1?ns=localhost:5001", 200, ""), own.Body)
+	s.want(t, "GET", "web/app/referrers/"+string(own.Digest), 200, "")
+	s.want(t, "GET", "team/app/referrers/"+string(g.Index.Digest)+"?ns=other.example", 200, "")
 	s.want(t, "GET", "team/app/manifests/v1?ns=other.example", 404, "")
 	s.want(t, "GET", "team/app/manifests/v2?ns=other.example", 404, "")
 	s.want(t, "GET", "web/other/manifests/v1?ns=other.example", 404, "")

@@ -22,15 +22,15 @@ const (
 )
 
 // Referrers makes sure that what refers to an image upstream is here, for the list
-// that follows. Where the upstream does not say, the answer says so. An image that is
-// not here has none.
+// that follows. Where the upstream does not say, the answer says so. It asks
+// about images that came from there only.
 func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest) (Answer, error) {
 	var (
 		rule    Rule
 		cached  bool
 		repo    meta.RepositoryID
 		checked time.Time
-		missing []ecr.Digest
+		came    bool
 	)
 	err := p.gate.Peek(ctx, actor, opState, func(ctx context.Context, v *gate.View) error {
 		settings, err := v.Registries().RegistrySettings(ctx, at.In)
@@ -50,14 +50,11 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 			return nil
 		}
 		if repo = row.ID; err == nil {
-			checked, _, err = v.Retention().UpstreamChecked(ctx, repo, string(subject))
-		}
-		if err == nil {
-			missing, err = v.MissingManifests(ctx, repo, []ecr.Digest{subject})
+			checked, came, err = v.Retention().UpstreamChecked(ctx, repo, string(subject))
 		}
 		return err
 	})
-	if err != nil || !cached || len(missing) > 0 && p.s.comingDigest(at, subject) == nil {
+	if err != nil || !cached || p.own || !came && p.s.comingDigest(at, subject) == nil {
 		return Answer{}, err
 	}
 	a := Answer{How: Hit, Upstream: rule.Host}

@@ -28,7 +28,7 @@ type UpstreamReader interface {
 	// UpstreamChecked returns when a reference of repo was last compared with its
 	// upstream, zero for one that is to be compared. cached is false for one that did
 	// not come from there, and is not to be compared. A reference is a tag, or the
-	// digest of a subject whose referrers were listed.
+	// digest of an image, whose referrers are compared.
 	UpstreamChecked(ctx context.Context, repo RepositoryID, reference string) (at time.Time, cached bool, err error)
 }
 
@@ -39,8 +39,8 @@ type UpstreamWriter interface {
 	PutSecret(ctx context.Context, s Secret) error
 	// DeleteSecret removes a secret. ErrNotFound.
 	DeleteSecret(ctx context.Context, in ecr.RegistryID, name string) error
-	// PutUpstreamChecked stores when a reference was compared. ErrReferenced when
-	// there is no such repository.
+	// PutUpstreamChecked stores when a reference was compared, zero for one that is to
+	// be. ErrReferenced when there is no such repository.
 	PutUpstreamChecked(ctx context.Context, repo RepositoryID, reference string, at time.Time) error
 	// ForgetUpstreamChecks makes every reference of repo that came from an upstream one
 	// that is to be compared.

@@ -70,6 +70,11 @@ func upstreams(t *testing.T, s meta.Store) {
 	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().ForgetUpstreamChecks(ctx, repo) })
 	diff(t, time.Time{}, checked("latest"))
 	diff(t, true, cached)
+	update(t, s, func(ctx context.Context, tx meta.Tx) error {
+		return tx.Retention().PutUpstreamChecked(ctx, repo, "sha256:1", time.Time{})
+	})
+	diff(t, time.Time{}, checked("sha256:1"))
+	diff(t, true, cached)
 	for range 2 {
 		update(t, s, func(ctx context.Context, tx meta.Tx) error {
 			return tx.Retention().DropUpstreamChecked(ctx, repo, "latest")

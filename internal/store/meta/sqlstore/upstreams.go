@@ -65,10 +65,14 @@ func (t retentionTx) DeleteSecret(ctx context.Context, in ecr.RegistryID, name s
 
 // PutUpstreamChecked implements meta.UpstreamWriter.
 func (t retentionTx) PutUpstreamChecked(ctx context.Context, repo meta.RepositoryID, reference string, at time.Time) error {
+	checked := int64(0)
+	if !at.IsZero() {
+		checked = micros(at)
+	}
 	n, err := t.s.exec(ctx, `INSERT INTO upstream_checks (repository_id, reference, checked_at)
 		SELECT id, $2, $3 FROM repositories WHERE id = $1 AND account <> ''
 		ON CONFLICT (repository_id, reference) DO UPDATE SET checked_at = excluded.checked_at`,
-		int64(repo), reference, micros(at))
+		int64(repo), reference, checked)
 	return wrap(orElse(n, err, meta.ErrReferenced), "storing when %s of repository %d was compared", reference, repo)
 }
 
