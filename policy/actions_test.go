@@ -30,12 +30,14 @@ func TestActions(t *testing.T) {
 		"ecr:PutImage": true, "ECR:putimage": true, "ecr:CreateRepository": true, "ecr:ListImageReferrers": true, "ecr:ReplicateImage": true,
 		"ecr:GetAuthorizationToken": false, "ecr:DescribeRegistry": false, "ecr:PutRegistryPolicy": false, "ecr:GetAccountSetting": false,
 	} {
-		if a, ok := policy.LookupAction(name); !ok || a.Repository != repository || !strings.EqualFold(a.Name, name) {
-			t.Errorf("%s: %+v, %v", name, a, ok)
-		}
-		if err := policy.CheckAction(name); err != nil {
-			t.Error(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if a, ok := policy.LookupAction(name); !ok || a.Repository != repository || !strings.EqualFold(a.Name, name) {
+				t.Errorf("%+v, %v", a, ok)
+			}
+			if err := policy.CheckAction(name); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	for name, want := range map[string]string{
 		"ecr:PutImages":              `Amazon ECR has no action "ecr:PutImages"; did you mean ecr:PutImage?`,
@@ -44,8 +46,10 @@ func TestActions(t *testing.T) {
 		"ecr:Fly":                    `Amazon ECR has no action "ecr:Fly"`,
 		"":                           `Amazon ECR has no action ""`,
 	} {
-		if err := policy.CheckAction(name); err == nil || err.Error() != want {
-			t.Errorf("CheckAction(%q) = %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := policy.CheckAction(name); err == nil || err.Error() != want {
+				t.Errorf("CheckAction(%q) = %v", name, err)
+			}
+		})
 	}
 }

@@ -127,18 +127,20 @@ func TestConditionOperators(t *testing.T) {
 		{"ForAnyValue:StringEquals", `[]`, nil, []string{"a", "-"}},
 		{"Null", `[]`, nil, []string{"a", "-"}},
 	} {
-		for i, list := range [][]string{c.yes, c.no} {
-			for _, v := range list {
-				var ctx policy.Context
-				if v != "-" {
-					ctx.Set("K:K", strings.Split(v, "|")...)
-				}
-				allow, deny := holds(t, policy.Version2012, `"`+c.operator+`":{"k:k":`+c.values+`}`, ctx)
-				if want := i == 0; allow != want || deny != want {
-					t.Errorf("%s %s of %q: allows %v, denies %v, want %v", c.operator, c.values, v, allow, deny, want)
+		t.Run(c.operator+" "+c.values, func(t *testing.T) {
+			for i, list := range [][]string{c.yes, c.no} {
+				for _, v := range list {
+					var ctx policy.Context
+					if v != "-" {
+						ctx.Set("K:K", strings.Split(v, "|")...)
+					}
+					allow, deny := holds(t, policy.Version2012, `"`+c.operator+`":{"k:k":`+c.values+`}`, ctx)
+					if want := i == 0; allow != want || deny != want {
+						t.Errorf("%s %s of %q: allows %v, denies %v, want %v", c.operator, c.values, v, allow, deny, want)
+					}
 				}
 			}
-		}
+		})
 	}
 }
 
@@ -151,11 +153,13 @@ func TestSeveralValuesWithoutSetOperator(t *testing.T) {
 		`"StringEqualsIfExists":{"k:k":"a"}`,
 		`"NumericLessThan":{"k:k":"1"}`,
 	} {
-		var ctx policy.Context
-		ctx.Set("k:k", "a", "b")
-		if allow, deny := holds(t, policy.Version2012, condition, ctx); allow || !deny {
-			t.Errorf("%s: allows %v, denies %v", condition, allow, deny)
-		}
+		t.Run(condition, func(t *testing.T) {
+			var ctx policy.Context
+			ctx.Set("k:k", "a", "b")
+			if allow, deny := holds(t, policy.Version2012, condition, ctx); allow || !deny {
+				t.Errorf("allows %v, denies %v", allow, deny)
+			}
+		})
 	}
 }
 
@@ -172,9 +176,11 @@ func TestSeveralConditions(t *testing.T) {
 		`"StringEquals":{"a:a":"2"},"NumericLessThan":{"b:b":"3"}`:      false,
 		`"StringEquals":{"a:a":"1"},"StringEqualsIfExists":{"c:c":"3"}`: true,
 	} {
-		if allow, deny := holds(t, policy.Version2012, condition, ctx); allow != want || deny != want {
-			t.Errorf("%s: allows %v, denies %v", condition, allow, deny)
-		}
+		t.Run(condition, func(t *testing.T) {
+			if allow, deny := holds(t, policy.Version2012, condition, ctx); allow != want || deny != want {
+				t.Errorf("allows %v, denies %v", allow, deny)
+			}
+		})
 	}
 }
 
@@ -230,8 +236,10 @@ func TestVariablesInConditions(t *testing.T) {
 		{`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::${aws:PrincipalAccount}:user/*/${aws:username}"}`, policy.Version2012, true, true},
 		{`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::${k:k}:user/*"}`, policy.Version2012, false, false},
 	} {
-		if allow, deny := holds(t, c.version, c.condition, ctx); allow != c.allow || deny != c.deny {
-			t.Errorf("%s %s: allows %v, denies %v", c.version, c.condition, allow, deny)
-		}
+		t.Run(string(c.version)+" "+c.condition, func(t *testing.T) {
+			if allow, deny := holds(t, c.version, c.condition, ctx); allow != c.allow || deny != c.deny {
+				t.Errorf("%s %s: allows %v, denies %v", c.version, c.condition, allow, deny)
+			}
+		})
 	}
 }

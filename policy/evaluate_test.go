@@ -197,11 +197,13 @@ func TestServiceControlLevels(t *testing.T) {
 		"allowed": {yes, append(no, yes...)},
 		"denied, lacking [service control policy]": {yes, no},
 	} {
-		got := policy.Evaluate(policy.Request{Principal: caller(t, alice), Action: "ecr:PutImage", Resource: repo,
-			Identity: named("p", compiled(t, ``)), ServiceControl: levels})
-		if verdict(got) != want {
-			t.Errorf("%s, want %s", verdict(got), want)
-		}
+		t.Run(want, func(t *testing.T) {
+			got := policy.Evaluate(policy.Request{Principal: caller(t, alice), Action: "ecr:PutImage", Resource: repo,
+				Identity: named("p", compiled(t, ``)), ServiceControl: levels})
+			if verdict(got) != want {
+				t.Errorf("%s, want %s", verdict(got), want)
+			}
+		})
 	}
 }
 
@@ -235,15 +237,17 @@ func TestRegistryPolicy(t *testing.T) {
 		{"ecr:BatchGetImage", "other", "denied, lacking [resource-based policy]"},
 		{"ecr:BatchGetImage", "locked/a", "denied by registry policy, statement 2"},
 	} {
-		r := policy.Request{Principal: caller(t, bob), Action: c.action, Owner: home,
-			Resource: "arn:aws:ecr:us-east-1:111111111111:repository/" + c.repository,
-			Identity: named("p", compiled(t, ``)), ResourceBased: named("registry policy", registry)}
-		if strings.HasPrefix(c.repository, "locked") {
-			r.ResourceBased = append(named("repository policy", repository), r.ResourceBased...)
-		}
-		if got := verdict(policy.Evaluate(r)); got != c.want {
-			t.Errorf("%s on %s: %s, want %s", c.action, c.repository, got, c.want)
-		}
+		t.Run(c.action+" "+c.repository, func(t *testing.T) {
+			r := policy.Request{Principal: caller(t, bob), Action: c.action, Owner: home,
+				Resource: "arn:aws:ecr:us-east-1:111111111111:repository/" + c.repository,
+				Identity: named("p", compiled(t, ``)), ResourceBased: named("registry policy", registry)}
+			if strings.HasPrefix(c.repository, "locked") {
+				r.ResourceBased = append(named("repository policy", repository), r.ResourceBased...)
+			}
+			if got := verdict(policy.Evaluate(r)); got != c.want {
+				t.Errorf("%s on %s: %s, want %s", c.action, c.repository, got, c.want)
+			}
+		})
 	}
 }
 
@@ -401,10 +405,12 @@ func TestInvalidDocuments(t *testing.T) {
 		t.Error(got)
 	}
 	for _, c := range []policy.Caller{{}, {Type: policy.User, ARN: alice}} {
-		if d := policy.Evaluate(policy.Request{Principal: c, Action: "ecr:PutImage", Resource: repo,
-			Identity: named("p", compiled(t, ``)), ResourceBased: named("r", compiled(t, `"Principal":"*"`))}); d.Outcome != policy.Denied {
-			t.Errorf("%+v: %s", c, verdict(d))
-		}
+		t.Run("type "+string(c.Type), func(t *testing.T) {
+			if d := policy.Evaluate(policy.Request{Principal: c, Action: "ecr:PutImage", Resource: repo,
+				Identity: named("p", compiled(t, ``)), ResourceBased: named("r", compiled(t, `"Principal":"*"`))}); d.Outcome != policy.Denied {
+				t.Errorf("%+v: %s", c, verdict(d))
+			}
+		})
 	}
 }
 
@@ -416,14 +422,18 @@ func TestParseCaller(t *testing.T) {
 		awayNode:                            {Type: policy.RoleSession, Account: away, ARN: awayNode, RoleARN: awayRole},
 		"codebuild.amazonaws.com":           {Type: policy.Service, ARN: "codebuild.amazonaws.com"},
 	} {
-		got, err := policy.ParseCaller(s)
-		if d := cmp.Diff(want, got); err != nil || d != "" {
-			t.Errorf("%s: %v\n%s", s, err, d)
-		}
+		t.Run(s, func(t *testing.T) {
+			got, err := policy.ParseCaller(s)
+			if d := cmp.Diff(want, got); err != nil || d != "" {
+				t.Errorf("%v\n%s", err, d)
+			}
+		})
 	}
 	for _, s := range []string{"", "*", "alice", ciRole, "arn:aws:iam::111111111111:group/g", "arn:aws:sts::111111111111:assumed-role/x", repo, "AIDAEXAMPLEUSER1"} {
-		if got, err := policy.ParseCaller(s); err == nil {
-			t.Errorf("%q is %+v", s, got)
-		}
+		t.Run(s, func(t *testing.T) {
+			if got, err := policy.ParseCaller(s); err == nil {
+				t.Errorf("%q is %+v", s, got)
+			}
+		})
 	}
 }

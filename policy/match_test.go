@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -58,15 +59,17 @@ func TestPrincipal(t *testing.T) {
 		{`"NotPrincipal":{"AWS":["` + ciSession + `","` + ciRole + `","111111111111"]}`, []string{"foreigner", "service"}, except("root", "session")},
 		{`"NotPrincipal":{"Service":"codebuild.amazonaws.com"}`, except("service"), except("service")},
 	} {
-		if c.deny == nil {
-			c.deny = c.allow
-		}
-		for _, name := range everybody {
-			allow, deny := applies(t, callers[name], "ecr:PutImage", repo, c.principal)
-			if allow != slices.Contains(c.allow, name) || deny != slices.Contains(c.deny, name) {
-				t.Errorf("%s and the %s: allows %v, denies %v", c.principal, name, allow, deny)
+		t.Run(c.principal, func(t *testing.T) {
+			if c.deny == nil {
+				c.deny = c.allow
 			}
-		}
+			for _, name := range everybody {
+				allow, deny := applies(t, callers[name], "ecr:PutImage", repo, c.principal)
+				if allow != slices.Contains(c.allow, name) || deny != slices.Contains(c.deny, name) {
+					t.Errorf("%s and the %s: allows %v, denies %v", c.principal, name, allow, deny)
+				}
+			}
+		})
 	}
 }
 
@@ -90,10 +93,12 @@ func TestAction(t *testing.T) {
 		{`"NotAction":["ecr:Get*","ecr:Put*"]`, "ecr:BatchGetImage", true},
 		{`"NotAction":"iam:*"`, "ecr:PutImage", true},
 	} {
-		allow, deny := applies(t, caller(t, alice), c.action, repo, `"Principal":"*",`+c.element)
-		if allow != c.want || deny != c.want {
-			t.Errorf("%s and %s: allows %v, denies %v", c.element, c.action, allow, deny)
-		}
+		t.Run(c.element+" "+c.action, func(t *testing.T) {
+			allow, deny := applies(t, caller(t, alice), c.action, repo, `"Principal":"*",`+c.element)
+			if allow != c.want || deny != c.want {
+				t.Errorf("%s and %s: allows %v, denies %v", c.element, c.action, allow, deny)
+			}
+		})
 	}
 }
 
@@ -151,12 +156,14 @@ func TestResource(t *testing.T) {
 		{`"Resource":"arn:aws:ecr:*:${aws:PrincipalAccount}:repository/*"`, repo, false}, // only after the fifth colon
 		{`"Resource":"arn:aws:ecr:*:${none, '111111111111'}:repository/*"`, repo, false},
 	} {
-		who := caller(t, alice)
-		who.Tags = map[string]string{"Team": "team"}
-		allow, deny := applies(t, who, "ecr:PutImage", c.resource, `"Principal":"*",`+c.element)
-		if allow != c.want || deny != c.want {
-			t.Errorf("%s and %s: allows %v, denies %v", c.element, c.resource, allow, deny)
-		}
+		t.Run(c.element+" "+c.resource, func(t *testing.T) {
+			who := caller(t, alice)
+			who.Tags = map[string]string{"Team": "team"}
+			allow, deny := applies(t, who, "ecr:PutImage", c.resource, `"Principal":"*",`+c.element)
+			if allow != c.want || deny != c.want {
+				t.Errorf("%s and %s: allows %v, denies %v", c.element, c.resource, allow, deny)
+			}
+		})
 	}
 	// "the resource that includes a policy variable with no value will not match
 	// any resource", and an empty value is none
@@ -171,9 +178,11 @@ func TestResource(t *testing.T) {
 		`"NotResource":"arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team}*"`:       true,
 		`"NotResource":["arn:aws:ecr:*:*:repository/${aws:none}","` + repo + `"]`:    false,
 	} {
-		if allow, deny := applies(t, who, "ecr:PutImage", repo, `"Principal":"*",`+element); allow != want || deny != want {
-			t.Errorf("%s: allows %v, denies %v", element, allow, deny)
-		}
+		t.Run(element, func(t *testing.T) {
+			if allow, deny := applies(t, who, "ecr:PutImage", repo, `"Principal":"*",`+element); allow != want || deny != want {
+				t.Errorf("allows %v, denies %v", allow, deny)
+			}
+		})
 	}
 }
 
@@ -194,10 +203,12 @@ func TestEmptyLists(t *testing.T) {
 		{`"NotPrincipal":{"AWS":[]}`, false, true},
 		{`"NotPrincipal":{}`, false, true},
 	} {
-		allow, deny := applies(t, caller(t, alice), "ecr:PutImage", repo, c.element)
-		if allow != c.allow || deny != c.deny {
-			t.Errorf("%s: allows %v, denies %v", c.element, allow, deny)
-		}
+		t.Run(c.element, func(t *testing.T) {
+			allow, deny := applies(t, caller(t, alice), "ecr:PutImage", repo, c.element)
+			if allow != c.allow || deny != c.deny {
+				t.Errorf("allows %v, denies %v", allow, deny)
+			}
+		})
 	}
 }
 
@@ -224,14 +235,16 @@ func TestNotPrincipalAndBoundaries(t *testing.T) {
 		{"codebuild.amazonaws.com", true, "Deny", `{"Service":"codebuild.amazonaws.com"}`, true},
 		{alice, true, "Allow", `{"AWS":"333333333333"}`, true},
 	} {
-		r := policy.Request{Principal: caller(t, c.who), Action: "ecr:PutImage", Resource: repo, Owner: home, Identity: named("all", all),
-			ResourceBased: named("r", compiled(t, `"Principal":"*"`, `"Effect":"`+c.effect+`","NotPrincipal":`+c.spared))}
-		if c.bounded {
-			r.Boundary = named("boundary", all)[0]
-		}
-		if d := policy.Evaluate(r); (d.Outcome == policy.Allowed) != c.want {
-			t.Errorf("%s, boundary %v, %s with NotPrincipal %s: %s", c.who, c.bounded, c.effect, c.spared, verdict(d))
-		}
+		t.Run(fmt.Sprintf("%s bounded %t %s %s", c.who, c.bounded, c.effect, c.spared), func(t *testing.T) {
+			r := policy.Request{Principal: caller(t, c.who), Action: "ecr:PutImage", Resource: repo, Owner: home, Identity: named("all", all),
+				ResourceBased: named("r", compiled(t, `"Principal":"*"`, `"Effect":"`+c.effect+`","NotPrincipal":`+c.spared))}
+			if c.bounded {
+				r.Boundary = named("boundary", all)[0]
+			}
+			if d := policy.Evaluate(r); (d.Outcome == policy.Allowed) != c.want {
+				t.Errorf("%s, boundary %v, %s with NotPrincipal %s: %s", c.who, c.bounded, c.effect, c.spared, verdict(d))
+			}
+		})
 	}
 }
 
@@ -256,15 +269,17 @@ func TestAnySession(t *testing.T) {
 		{`"Principal":"*","Condition":{"StringLike":{"aws:userid":"AROA*"}}`, "depends on aws:userid", "depends on aws:userid"},
 		{`"Principal":"*","Condition":{"ArnEquals":{"aws:PrincipalArn":"` + ciRole + `"}}`, "allowed", "denied by r, statement 1"},
 	} {
-		r := policy.Request{Principal: any, Action: "ecr:PutImage", Resource: repo, Owner: home, ResourceBased: named("r", compiled(t, c.statement))}
-		if got := verdict(policy.Evaluate(r)); got != c.allow {
-			t.Errorf("%s: %s, want %s", c.statement, got, c.allow)
-		}
-		r.Identity = named("all", compiled(t, ``))
-		r.ResourceBased = named("r", compiled(t, `"Effect":"Deny",`+c.statement))
-		if got := verdict(policy.Evaluate(r)); got != c.deny {
-			t.Errorf("Deny %s: %s, want %s", c.statement, got, c.deny)
-		}
+		t.Run(c.statement, func(t *testing.T) {
+			r := policy.Request{Principal: any, Action: "ecr:PutImage", Resource: repo, Owner: home, ResourceBased: named("r", compiled(t, c.statement))}
+			if got := verdict(policy.Evaluate(r)); got != c.allow {
+				t.Errorf("%s, want %s", got, c.allow)
+			}
+			r.Identity = named("all", compiled(t, ``))
+			r.ResourceBased = named("r", compiled(t, `"Effect":"Deny",`+c.statement))
+			if got := verdict(policy.Evaluate(r)); got != c.deny {
+				t.Errorf("Deny %s: %s, want %s", c.statement, got, c.deny)
+			}
+		})
 	}
 	// A boundary limits what is granted to the role, and not what is granted to
 	// the session.
@@ -295,15 +310,17 @@ func TestPrincipalKeys(t *testing.T) {
 		{caller(t, "codebuild.amazonaws.com"), map[string]string{"PrincipalArn": "-", "PrincipalAccount": "-", "PrincipalType": "-", "userid": "-",
 			"PrincipalIsAWSService": "true", "PrincipalServiceName": "codebuild.amazonaws.com", "PrincipalServiceNamesList": "codebuild.amazonaws.com"}},
 	} {
-		for key, value := range c.keys {
-			condition := `"Principal":"*","Condition":{"StringEquals":{"AWS:` + key + `":"` + value + `"}}`
-			if value == "-" {
-				condition = `"Principal":"*","Condition":{"Null":{"aws:` + key + `":"true"}}`
+		t.Run(c.who.ARN, func(t *testing.T) {
+			for key, value := range c.keys {
+				condition := `"Principal":"*","Condition":{"StringEquals":{"AWS:` + key + `":"` + value + `"}}`
+				if value == "-" {
+					condition = `"Principal":"*","Condition":{"Null":{"aws:` + key + `":"true"}}`
+				}
+				if allow, _ := applies(t, c.who, "ecr:PutImage", repo, condition); !allow {
+					t.Errorf("%s is not %q", key, value)
+				}
 			}
-			if allow, _ := applies(t, c.who, "ecr:PutImage", repo, condition); !allow {
-				t.Errorf("%s: %s is not %q", c.who.ARN, key, value)
-			}
-		}
+		})
 	}
 	// nobody says of himself who he is
 	r := policy.Request{Principal: caller(t, alice), Action: "ecr:PutImage", Resource: repo,
@@ -330,7 +347,9 @@ func TestManagedPolicies(t *testing.T) {
 			t.Errorf("%s: %v", m.Name, err)
 		}
 	}
-	may := func(name, action, resource string, set ...string) bool {
+	may := func(t *testing.T, name, action, resource string, set ...string) bool {
+		t.Helper()
+
 		i := slices.IndexFunc(all, func(m policy.ManagedPolicy) bool { return m.Name == name })
 		r := policy.Request{Principal: caller(t, alice), Action: action, Resource: resource, Identity: named(name, policy.Compile(all[i].Document))}
 		if len(set) > 0 {
@@ -360,9 +379,11 @@ func TestManagedPolicies(t *testing.T) {
 		{"AWSECRPullThroughCache_ServiceRolePolicy", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:111111111111:secret:ecr-pullthroughcache/x", nil, true},
 		{"AWSECRPullThroughCache_ServiceRolePolicy", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:111111111111:secret:other", nil, false},
 	} {
-		if got := may(c.name, c.action, c.resource, c.set...); got != c.want {
-			t.Errorf("%s %s: %v", c.name, c.action, got)
-		}
+		t.Run(c.name+" "+c.action, func(t *testing.T) {
+			if got := may(t, c.name, c.action, c.resource, c.set...); got != c.want {
+				t.Errorf("%s %s: %v", c.name, c.action, got)
+			}
+		})
 	}
 	if got := all[0].ARN("aws-cn"); got != "arn:aws-cn:iam::aws:policy/aws-service-role/AWSECRPullThroughCache_ServiceRolePolicy" {
 		t.Error(got)

@@ -386,9 +386,11 @@ func TestAccepted(t *testing.T) {
 			`"DateLessThan":{"a:b":["2026-03-01","1772366400","2026-03-01T12:00Z","2026"]},"NotIpAddress":{"a:b":["2001:db8::/32","192.0.2.1"]}}`),
 		"10240 characters, not bytes": statement(`"Sid":"a"`) + strings.Repeat(" ", 10_240-len(statement(`"Sid":"a"`))),
 	} {
-		if _, err := policy.ParseFor([]byte(text), policy.Repository); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := policy.ParseFor([]byte(text), policy.Repository); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	if policy.Size("ä\n ") != 3 {
 		t.Errorf("Size counts %d", policy.Size("ä\n "))
