@@ -215,13 +215,15 @@ func TestEvaluateOddPolicies(t *testing.T) {
 		"great count": {Priority: 1, Selection: lifecycle.Selection{TagStatus: lifecycle.Any, CountType: lifecycle.ImageCountMoreThan,
 			CountNumber: math.MaxInt32}, Action: lifecycle.Action{Type: lifecycle.Expire}},
 	} {
-		for _, o := range allOptions {
-			for _, out := range o.Evaluate(lifecycle.Policy{Rules: []lifecycle.Rule{r}}, old, testNow) {
-				if out.Action != lifecycle.Keep || out.Owner != 1 {
-					t.Errorf("%s: %+v", name, out)
+		t.Run(name, func(t *testing.T) {
+			for _, o := range allOptions {
+				for _, out := range o.Evaluate(lifecycle.Policy{Rules: []lifecycle.Rule{r}}, old, testNow) {
+					if out.Action != lifecycle.Keep || out.Owner != 1 {
+						t.Errorf("%+v", out)
+					}
 				}
 			}
-		}
+		})
 	}
 	if out := lifecycle.Evaluate(lifecycle.Policy{}, old, testNow); len(out) != 2 || out[0].Action != lifecycle.Keep || out[0].Owner != 0 {
 		t.Errorf("no rules: %+v", out)

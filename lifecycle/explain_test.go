@@ -28,7 +28,9 @@ func TestExplain(t *testing.T) {
 		{Digest: "d", Tags: []string{"app-4-rc"}, PushedAt: daysAgo(10)},
 		{Digest: "e", Tags: []string{"other"}, PushedAt: daysAgo(61)},
 	}
-	reasons := func(digest string) (lifecycle.Explanation, string) {
+	reasons := func(t *testing.T, digest string) (lifecycle.Explanation, string) {
+		t.Helper()
+
 		e, ok := lifecycle.Explain(p, images, testNow, digest)
 		if !ok {
 			t.Fatal("no such image")
@@ -59,16 +61,20 @@ func TestExplain(t *testing.T) {
 5 outranked met=false 0/0 missing[] pushed
 `,
 	} {
-		if _, got := reasons(digest); got != want {
-			t.Errorf("%s:\n%s", digest, gocmp.Diff(want, got))
-		}
+		t.Run(digest, func(t *testing.T) {
+			if _, got := reasons(t, digest); got != want {
+				t.Errorf("%s", gocmp.Diff(want, got))
+			}
+		})
 	}
 	for digest, want := range map[string]time.Time{"a": {}, "b": {}, "c": testNow, "d": daysAgo(-20), "e": testNow} {
-		if e, _ := reasons(digest); !e.Changes.Equal(want) {
-			t.Errorf("%s changes at %v, want %v", digest, e.Changes, want)
-		}
+		t.Run(digest, func(t *testing.T) {
+			if e, _ := reasons(t, digest); !e.Changes.Equal(want) {
+				t.Errorf("%s changes at %v, want %v", digest, e.Changes, want)
+			}
+		})
 	}
-	d, _ := reasons("d")
+	d, _ := reasons(t, "d")
 	if o := d.Owner(); o == nil || o.Rule.Priority != 2 || !o.Since.Equal(daysAgo(10)) || !o.Due.Equal(daysAgo(-20)) ||
 		gocmp.Diff([]lifecycle.Match{{Element: "app-*", Tag: "app-4-rc"}, {Element: "*-rc", Tag: "app-4-rc"}}, o.Matches) != "" {
 		t.Errorf("owner %+v", o)
@@ -95,33 +101,37 @@ func TestExplainArchived(t *testing.T) {
 		at, due time.Time
 		rule    int
 	}{"now": {testNow, daysAgo(-90), 2}, "later": {daysAgo(-20), daysAgo(-110), 2}, "stays": {testNow, time.Time{}, 0}} {
-		e, _ := lifecycle.Explain(p, images, testNow, digest)
-		switch a := e.Archived; {
-		case a == nil || !a.At.Equal(want.at) || (a.Owner == nil) != (want.rule == 0):
-			t.Errorf("%s: %+v", digest, a)
-		case a.Owner != nil && (a.Owner.Rule.Priority != want.rule || !a.Owner.Due.Equal(want.due) || !a.Owner.Since.Equal(want.at)):
-			t.Errorf("%s: %+v", digest, a.Owner)
-		}
-		gone := map[lifecycle.ActionType]time.Time{}
-		for _, run := range lifecycle.Forecast(p, images, testNow, lifecycle.Horizon{Days: 120}).Runs {
-			for _, d := range run.Gone {
-				if d.Image.Digest == digest {
-					gone[d.Outcome.Action] = run.At
+		t.Run(digest, func(t *testing.T) {
+			e, _ := lifecycle.Explain(p, images, testNow, digest)
+			switch a := e.Archived; {
+			case a == nil || !a.At.Equal(want.at) || (a.Owner == nil) != (want.rule == 0):
+				t.Errorf("%+v", a)
+			case a.Owner != nil && (a.Owner.Rule.Priority != want.rule || !a.Owner.Due.Equal(want.due) || !a.Owner.Since.Equal(want.at)):
+				t.Errorf("%+v", a.Owner)
+			}
+			gone := map[lifecycle.ActionType]time.Time{}
+			for _, run := range lifecycle.Forecast(p, images, testNow, lifecycle.Horizon{Days: 120}).Runs {
+				for _, d := range run.Gone {
+					if d.Image.Digest == digest {
+						gone[d.Outcome.Action] = run.At
+					}
 				}
 			}
-		}
-		day := 24 * time.Hour
-		if d := gone[lifecycle.Transition].Sub(want.at); d < 0 || d > day {
-			t.Errorf("%s is archived at %v, want %v", digest, gone[lifecycle.Transition], want.at)
-		}
-		if d := gone[lifecycle.Expire].Sub(want.due); want.rule != 0 && (d < 0 || d > 2*day) {
-			t.Errorf("%s expires at %v, want %v", digest, gone[lifecycle.Expire], want.due)
-		}
+			day := 24 * time.Hour
+			if d := gone[lifecycle.Transition].Sub(want.at); d < 0 || d > day {
+				t.Errorf("%s is archived at %v, want %v", digest, gone[lifecycle.Transition], want.at)
+			}
+			if d := gone[lifecycle.Expire].Sub(want.due); want.rule != 0 && (d < 0 || d > 2*day) {
+				t.Errorf("%s expires at %v, want %v", digest, gone[lifecycle.Expire], want.due)
+			}
+		})
 	}
 	for _, digest := range []string{"never", "bare"} {
-		if e, _ := lifecycle.Explain(p, images, testNow, digest); e.Archived != nil {
-			t.Errorf("%s: %+v", digest, e.Archived)
-		}
+		t.Run(digest, func(t *testing.T) {
+			if e, _ := lifecycle.Explain(p, images, testNow, digest); e.Archived != nil {
+				t.Errorf("%+v", e.Archived)
+			}
+		})
 	}
 }
 
@@ -141,20 +151,24 @@ func TestExplainGuarded(t *testing.T) {
 	}
 	for digest, want := range map[string]time.Time{"index": daysAgo(-20), "child": daysAgo(-20), "signature": daysAgo(-20), "kept": {}, "other": {},
 		"sbom": {}, "late": daysAgo(-28), "early": daysAgo(-20), "attestation": daysAgo(-25)} {
-		e, _ := lifecycle.Explain(p, images, testNow, digest)
-		if !e.Changes.Equal(want) {
-			t.Errorf("%s changes at %v, want %v", digest, e.Changes, want)
-		}
-		listed := digest == "child" || digest == "late"
-		if listed != (len(e.Indexes) == 1 && e.Indexes[0] == "index") {
-			t.Errorf("%s is in %v", digest, e.Indexes)
-		}
+		t.Run(digest, func(t *testing.T) {
+			e, _ := lifecycle.Explain(p, images, testNow, digest)
+			if !e.Changes.Equal(want) {
+				t.Errorf("%s changes at %v, want %v", digest, e.Changes, want)
+			}
+			listed := digest == "child" || digest == "late"
+			if listed != (len(e.Indexes) == 1 && e.Indexes[0] == "index") {
+				t.Errorf("%s is in %v", digest, e.Indexes)
+			}
+		})
 	}
 	o := lifecycle.Options{Held: lifecycle.Held{"child": "lease"}}
 	for _, digest := range []string{"index", "child", "signature"} {
-		if e, _ := o.Explain(p, images, testNow, digest); !e.Changes.IsZero() {
-			t.Errorf("%s is held and changes at %v", digest, e.Changes)
-		}
+		t.Run(digest, func(t *testing.T) {
+			if e, _ := o.Explain(p, images, testNow, digest); !e.Changes.IsZero() {
+				t.Errorf("%s is held and changes at %v", digest, e.Changes)
+			}
+		})
 	}
 }
 

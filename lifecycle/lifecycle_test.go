@@ -128,11 +128,13 @@ func TestDetail(t *testing.T) {
 		"schema before rules":                         {policy(rule(1, untagged+keepOne, expire), rule(2, untagged+keepOne, expire), rule(3, untagged+keepOne, `"type":"x"`)), `instance value ("x") not found in enum (possible values: ["expire","transition"])`},
 		"of the rules the first":                      {policy(rule(1, untagged+keepOne, expire), rule(1, untagged+keepOne, expire)), "Rule priorities must be unique."},
 	} {
-		_, err := lifecycle.Parse([]byte(c.text))
-		var es lifecycle.Errors
-		if !errors.As(err, &es) || es.Detail() != c.want {
-			t.Errorf("%s: %v\n got %q\nwant %q", name, err, es.Detail(), c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := lifecycle.Parse([]byte(c.text))
+			var es lifecycle.Errors
+			if !errors.As(err, &es) || es.Detail() != c.want {
+				t.Errorf("%v\n got %q\nwant %q", err, es.Detail(), c.want)
+			}
+		})
 	}
 }
 
@@ -295,9 +297,11 @@ func TestParseAllows(t *testing.T) {
 		"lists mixed over rules": policy(rule(1, tagged+`"tagPatternList":["a"],`+keepOne, expire), rule(2, tagged+`"tagPrefixList":["a"],`+keepOne, expire)),
 		"999999 kept":            policy(rule(1, tagged+`"tagPatternList":["a"],"countType":"imageCountMoreThan","countNumber":999999`, expire)),
 	} {
-		if _, err := lifecycle.Parse([]byte(text)); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := lifecycle.Parse([]byte(text)); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -201,23 +201,25 @@ func TestLintDescriptions(t *testing.T) {
 		{"rule 7 of our policy, see TICKET-123", anyImage + count5, false},
 		{"pull requests", anyImage + days14, false},
 	} {
-		text := policy(`{"description":` + fmt.Sprintf("%q", c.description) + "," + rule(2, c.selection, expire)[1:])
-		found, err := lifecycle.LintText([]byte(text), nil, testNow)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		for _, f := range found {
-			if f.Code == lifecycle.LintDescription {
-				got = f.Message
-				if f.Severity != lifecycle.Warning || f.Path != "rules[0].description" || f.Column < 2 {
-					t.Errorf("odd finding %+v", f)
+		t.Run(c.description, func(t *testing.T) {
+			text := policy(`{"description":` + fmt.Sprintf("%q", c.description) + "," + rule(2, c.selection, expire)[1:])
+			found, err := lifecycle.LintText([]byte(text), nil, testNow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, f := range found {
+				if f.Code == lifecycle.LintDescription {
+					got = f.Message
+					if f.Severity != lifecycle.Warning || f.Path != "rules[0].description" || f.Column < 2 {
+						t.Errorf("odd finding %+v", f)
+					}
 				}
 			}
-		}
-		if (got != "") != c.contradicts {
-			t.Errorf("%q of %s: %q", c.description, c.selection, got)
-		}
+			if (got != "") != c.contradicts {
+				t.Errorf("%q of %s: %q", c.description, c.selection, got)
+			}
+		})
 	}
 }
 

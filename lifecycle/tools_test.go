@@ -117,9 +117,11 @@ func TestHeldClose(t *testing.T) {
 	}
 	two := lifecycle.Held{"amd64": "web", "arm64": "api"}.Close(images)
 	for d, by := range map[string]string{"amd64": "web", "arm64": "api", "index": "api", "other": "api", "signature": "api"} {
-		if two[d] != by {
-			t.Errorf("%s is held by %q, want %q", d, two[d], by)
-		}
+		t.Run(d, func(t *testing.T) {
+			if two[d] != by {
+				t.Errorf("%s is held by %q, want %q", d, two[d], by)
+			}
+		})
 	}
 	if got := (lifecycle.Held)(nil).Close(images); got != nil {
 		t.Errorf("%v is held by no lease", got)
