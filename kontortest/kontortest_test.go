@@ -113,12 +113,14 @@ func TestDirKeepsTheData(t *testing.T) {
 }
 
 func TestCompat(t *testing.T) {
-	for compat, want := range map[string]int{"": 405, "ecr": 405, "oci": 200} { // ECR: n is 1000 at most
-		r := kontortest.Start(t, kontortest.Options{Compat: compat})
-		r.CreateRepository(t, "app")
-		if got := status(t, r, r.Password(t), "GET", "/v2/app/tags/list?n=1001"); got != want {
-			t.Errorf("compat %q: %d, want %d", compat, got, want)
-		}
+	for compat, want := range map[string]int{"": 405, "ecr": 405, "oci": 200} {
+		t.Run("compat "+compat, func(t *testing.T) { // ECR: n is 1000 at most
+			r := kontortest.Start(t, kontortest.Options{Compat: compat})
+			r.CreateRepository(t, "app")
+			if got := status(t, r, r.Password(t), "GET", "/v2/app/tags/list?n=1001"); got != want {
+				t.Errorf("compat %q: %d, want %d", compat, got, want)
+			}
+		})
 	}
 }
 
@@ -159,9 +161,11 @@ func TestAdvance(t *testing.T) {
 		t.Errorf("push times are %s apart", moved)
 	}
 	for name, p := range map[string]string{"old": password, "new": r.Password(t)} {
-		if got := status(t, r, p, "GET", "/v2/app/tags/list"); got != http.StatusOK {
-			t.Errorf("%s password: %d", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := status(t, r, p, "GET", "/v2/app/tags/list"); got != http.StatusOK {
+				t.Errorf("%s password: %d", name, got)
+			}
+		})
 	}
 	out, err := client.GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
@@ -207,9 +211,11 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		{kontortest.Options{Dir: file}, "kontortest: data folder " + file + " is not a folder"},
 	}
 	for _, tt := range tests {
-		if got := fails(t, tt.options); !strings.HasPrefix(got, tt.want) {
-			t.Errorf("%+v: %s, want %s", tt.options, got, tt.want)
-		}
+		t.Run(tt.want, func(t *testing.T) {
+			if got := fails(t, tt.options); !strings.HasPrefix(got, tt.want) {
+				t.Errorf("%+v: %s, want %s", tt.options, got, tt.want)
+			}
+		})
 	}
 	if got := fails(t, kontortest.Options{}, kontortest.Options{}); got != "kontortest: give one Options at most" {
 		t.Errorf("two Options: %s", got)
