@@ -128,17 +128,19 @@ func TestQuery(t *testing.T) {
 // Reads are on record in the modes that say so.
 func TestModes(t *testing.T) {
 	for mode, want := range map[audit.Mode][]string{audit.Changes: nil, "": nil, audit.All: {"*"}, audit.Strict: {"*"}} {
-		now, dir := newClock(), t.TempDir()
-		l := open(t, audit.Config{Dir: dir, Mode: mode, Now: now.Now})
-		if err := l.Read(audit.Record{Resource: "*", Decision: audit.Allowed}); err != nil {
-			t.Errorf("%q: %v", mode, err)
-		}
-		if d := cmp.Diff(want, query(t, dir, audit.Filter{})); d != "" {
-			t.Errorf("%q (-want +got):\n%s", mode, d)
-		}
-		if got, err := audit.ParseMode(string(mode)); err != nil || mode != "" && got != mode {
-			t.Errorf("ParseMode(%q) = %q %v", mode, got, err)
-		}
+		t.Run("mode "+string(mode), func(t *testing.T) {
+			now, dir := newClock(), t.TempDir()
+			l := open(t, audit.Config{Dir: dir, Mode: mode, Now: now.Now})
+			if err := l.Read(audit.Record{Resource: "*", Decision: audit.Allowed}); err != nil {
+				t.Errorf("%q: %v", mode, err)
+			}
+			if d := cmp.Diff(want, query(t, dir, audit.Filter{})); d != "" {
+				t.Errorf("%q (-want +got):\n%s", mode, d)
+			}
+			if got, err := audit.ParseMode(string(mode)); err != nil || mode != "" && got != mode {
+				t.Errorf("ParseMode(%q) = %q %v", mode, got, err)
+			}
+		})
 	}
 	if _, err := audit.ParseMode("ALL"); err == nil {
 		t.Error("ALL is a mode")
@@ -242,34 +244,36 @@ func TestRetention(t *testing.T) {
 // for reads. It passes when the folder is back.
 func TestFailure(t *testing.T) {
 	for _, mode := range []audit.Mode{audit.All, audit.Strict} {
-		now, dir := newClock(), filepath.Join(t.TempDir(), "audit")
-		l := open(t, audit.Config{Dir: dir, Mode: mode, Now: now.Now, MaxBytes: 1}) // each record begins a file
-		change(t, l, audit.Record{Resource: "before", Decision: audit.Allowed})
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-		now.pass(time.Second)
-		if _, err := l.Change(audit.Record{Resource: "lost", Decision: audit.Allowed}); err == nil {
-			t.Error("a change that is not on record")
-		}
-		if err := l.Denial(audit.Record{Resource: "lost", Decision: audit.Denied}); err == nil {
-			t.Error("a denial that is not on record")
-		}
-		l.Attempt(audit.Record{Resource: "lost", Decision: audit.Denied})
-		lost := int64(2)
-		if mode == audit.Strict {
-			lost = 1
-		}
-		if err := l.Read(audit.Record{Resource: "lost", Decision: audit.Allowed}); (err != nil) != (mode == audit.Strict) || l.Lost() != lost {
-			t.Errorf("%s: a read: %v, %d lost", mode, err, l.Lost())
-		}
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		change(t, l, audit.Record{Resource: "after", Decision: audit.Allowed})
-		if d := cmp.Diff([]string{"after"}, query(t, dir, audit.Filter{})); d != "" {
-			t.Errorf("%s (-want +got):\n%s", mode, d)
-		}
+		t.Run(string(mode), func(t *testing.T) {
+			now, dir := newClock(), filepath.Join(t.TempDir(), "audit")
+			l := open(t, audit.Config{Dir: dir, Mode: mode, Now: now.Now, MaxBytes: 1}) // each record begins a file
+			change(t, l, audit.Record{Resource: "before", Decision: audit.Allowed})
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			now.pass(time.Second)
+			if _, err := l.Change(audit.Record{Resource: "lost", Decision: audit.Allowed}); err == nil {
+				t.Error("a change that is not on record")
+			}
+			if err := l.Denial(audit.Record{Resource: "lost", Decision: audit.Denied}); err == nil {
+				t.Error("a denial that is not on record")
+			}
+			l.Attempt(audit.Record{Resource: "lost", Decision: audit.Denied})
+			lost := int64(2)
+			if mode == audit.Strict {
+				lost = 1
+			}
+			if err := l.Read(audit.Record{Resource: "lost", Decision: audit.Allowed}); (err != nil) != (mode == audit.Strict) || l.Lost() != lost {
+				t.Errorf("%s: a read: %v, %d lost", mode, err, l.Lost())
+			}
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			change(t, l, audit.Record{Resource: "after", Decision: audit.Allowed})
+			if d := cmp.Diff([]string{"after"}, query(t, dir, audit.Filter{})); d != "" {
+				t.Errorf("%s (-want +got):\n%s", mode, d)
+			}
+		})
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -266,9 +266,11 @@ func TestCheckIssuerURL(t *testing.T) {
 		"https://token.example.com": true, "https://example.com/a/b": true, "http://localhost:8080": true, "http://127.0.0.1:1": true,
 		"http://token.example.com": false, "https://": false, "ftp://localhost": false, "https://a?b": false, "https://u@a": false, "https://a#f": false, "x": false,
 	} {
-		if err := authn.CheckIssuerURL(url); (err == nil) != ok {
-			t.Errorf("%s: %v", url, err)
-		}
+		t.Run(url, func(t *testing.T) {
+			if err := authn.CheckIssuerURL(url); (err == nil) != ok {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -326,7 +326,9 @@ func (c *counting) Read(p []byte) (int, error) {
 func TestReadAndVerify(t *testing.T) {
 	b := newBench(t)
 	payload := strings.Repeat("x", 1000)
-	read := func(limit int64, edit func(r *http.Request, s *signing)) (string, int, error) {
+	read := func(t *testing.T, limit int64, edit func(r *http.Request, s *signing)) (string, int, error) {
+		t.Helper()
+
 		r, body := received(t, call(t, payload, edit))
 		c := &counting{Reader: bytes.NewReader(body)}
 		r.Body = io.NopCloser(c)
@@ -336,10 +338,10 @@ func TestReadAndVerify(t *testing.T) {
 		}
 		return string(got), c.n, err
 	}
-	if got, _, err := read(1000, nil); err != nil || got != payload {
+	if got, _, err := read(t, 1000, nil); err != nil || got != payload {
 		t.Errorf("at the limit: %d bytes, %v", len(got), err)
 	}
-	got, n, err := read(999, nil)
+	got, n, err := read(t, 999, nil)
 	wantError(t, err, ecr.CodeSerialization, "longer than the limit of 999 bytes")
 	if got != "" || n != 0 {
 		t.Errorf("over the limit: returned %d bytes, read %d", len(got), n)
@@ -349,11 +351,13 @@ func TestReadAndVerify(t *testing.T) {
 		"too old":        func(_ *http.Request, s *signing) { s.at = suiteTime.Add(-time.Hour) },
 		"another region": func(_ *http.Request, s *signing) { s.region = "eu-west-1" },
 	} {
-		if got, n, err := read(1000, edit); err == nil || got != "" || n != 0 {
-			t.Errorf("%s: returned %d bytes, read %d, %v", name, len(got), n, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, n, err := read(t, 1000, edit); err == nil || got != "" || n != 0 {
+				t.Errorf("returned %d bytes, read %d, %v", len(got), n, err)
+			}
+		})
 	}
-	if got, _, err := read(1000, func(_ *http.Request, s *signing) { s.credentials.SecretAccessKey = "x" }); err == nil || got != "" {
+	if got, _, err := read(t, 1000, func(_ *http.Request, s *signing) { s.credentials.SecretAccessKey = "x" }); err == nil || got != "" {
 		t.Errorf("wrong secret: returned %d bytes, %v", len(got), err)
 	}
 }

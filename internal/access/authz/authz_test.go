@@ -157,14 +157,18 @@ func TestPowerUserActions(t *testing.T) {
 		return authz.Decide(authz.Request{Principal: user(access.PolicyPushPull), Action: a, Resource: repository(own), Owner: own}).Allowed
 	}
 	for _, a := range may {
-		if !ask(a) {
-			t.Errorf("%s is denied", a)
-		}
+		t.Run(string(a), func(t *testing.T) {
+			if !ask(a) {
+				t.Errorf("%s is denied", a)
+			}
+		})
 	}
 	for _, a := range mayNot {
-		if ask(a) {
-			t.Errorf("%s is allowed", a)
-		}
+		t.Run(string(a), func(t *testing.T) {
+			if ask(a) {
+				t.Errorf("%s is allowed", a)
+			}
+		})
 	}
 }
 

@@ -110,13 +110,15 @@ func TestConditionKeys(t *testing.T) {
 	}
 	tested := map[string]bool{}
 	for _, tt := range tests {
-		if got := has(request(), tt.key, tt.operator, tt.session); got != tt.session {
-			t.Errorf("%s of a session: %s, want %s", tt.key, got, tt.session)
-		}
-		if got := has(user, tt.key, tt.operator, tt.user); got != tt.user {
-			t.Errorf("%s of a user without a request: %s, want %s", tt.key, got, tt.user)
-		}
-		tested[strings.ToLower(tt.key)] = true
+		t.Run(tt.key, func(t *testing.T) {
+			if got := has(request(), tt.key, tt.operator, tt.session); got != tt.session {
+				t.Errorf("%s of a session: %s, want %s", tt.key, got, tt.session)
+			}
+			if got := has(user, tt.key, tt.operator, tt.user); got != tt.user {
+				t.Errorf("%s of a user without a request: %s, want %s", tt.key, got, tt.user)
+			}
+			tested[strings.ToLower(tt.key)] = true
+		})
 	}
 	for _, key := range authz.Keys() {
 		if !tested[key] && !slices.ContainsFunc(tests, func(tt struct{ key, operator, session, user string }) bool {
@@ -130,14 +132,16 @@ func TestConditionKeys(t *testing.T) {
 	}
 	unknown := "aws:SourceVpce"
 	for _, tt := range tests {
-		doc := policy.Document{Version: policy.Version2012, Statements: []policy.Statement{
-			{Effect: policy.Allow, Condition: []policy.Condition{{Operator: "StringEquals", Key: unknown, Values: []string{"x"}}}},
-			{Effect: policy.Deny, Condition: []policy.Condition{{Operator: "StringEquals", Key: tt.key, Values: []string{"x"}}}},
-		}}
-		key, found := authz.DeniesByUnknown(doc, false)
-		if want := tt.session == "unknown"; found != want || want && key != tt.key {
-			t.Errorf("a Deny by %s: %s %v", tt.key, key, found)
-		}
+		t.Run(tt.key, func(t *testing.T) {
+			doc := policy.Document{Version: policy.Version2012, Statements: []policy.Statement{
+				{Effect: policy.Allow, Condition: []policy.Condition{{Operator: "StringEquals", Key: unknown, Values: []string{"x"}}}},
+				{Effect: policy.Deny, Condition: []policy.Condition{{Operator: "StringEquals", Key: tt.key, Values: []string{"x"}}}},
+			}}
+			key, found := authz.DeniesByUnknown(doc, false)
+			if want := tt.session == "unknown"; found != want || want && key != tt.key {
+				t.Errorf("a Deny by %s: %s %v", tt.key, key, found)
+			}
+		})
 	}
 }
 

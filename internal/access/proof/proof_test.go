@@ -167,13 +167,15 @@ func TestSeenAccounts(t *testing.T) {
 		{other, proof.Allowed, false},
 		{"arn:aws:iam::333333333333:user/bob", proof.Denied, false},
 	} {
-		a, err := prover(t, w).Check(c.who, proof.Pull.Actions(), in, "app")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a.Outcome != c.want || a.Missing != c.missing || a.Missing && a.Changes != nil {
-			t.Errorf("%s: %s, missing %v, changes %v; want %s, %v", c.who, a.Outcome, a.Missing, short(a.Changes), c.want, c.missing)
-		}
+		t.Run(c.who, func(t *testing.T) {
+			a, err := prover(t, w).Check(c.who, proof.Pull.Actions(), in, "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Outcome != c.want || a.Missing != c.missing || a.Missing && a.Changes != nil {
+				t.Errorf("%s, missing %v, changes %v; want %s, %v", a.Outcome, a.Missing, short(a.Changes), c.want, c.missing)
+			}
+		})
 	}
 	// Whoever policies name and is not there can do nothing.
 	w.Repositories[0].Policy = grant("arn:aws:iam::222222222222:user/rob")
@@ -194,15 +196,19 @@ func TestCheckErrors(t *testing.T) {
 		{"bob", "app", `"bob" is not the ARN of an account, a user or a role session`},
 		{owner, "ap", `there is no repository "ap" in 111111111111/us-east-1`},
 	} {
-		_, err := p.Check(c.who, proof.Pull.Actions(), in, ecr.RepositoryName(c.repo))
-		if err == nil || err.Error() != c.want {
-			t.Errorf("Check(%s, %s) = %v, want %s", c.who, c.repo, err, c.want)
-		}
+		t.Run(c.who+" "+c.repo, func(t *testing.T) {
+			_, err := p.Check(c.who, proof.Pull.Actions(), in, ecr.RepositoryName(c.repo))
+			if err == nil || err.Error() != c.want {
+				t.Errorf("Check(%s, %s) = %v, want %s", c.who, c.repo, err, c.want)
+			}
+		})
 	}
 	for _, s := range []string{"pul l", "fly", "ecr:pull", "ecr:", ""} {
-		if _, err := proof.ParseRight(s); err == nil {
-			t.Errorf("ParseRight took %q, which is no right", s)
-		}
+		t.Run(s, func(t *testing.T) {
+			if _, err := proof.ParseRight(s); err == nil {
+				t.Errorf("ParseRight took %q, which is no right", s)
+			}
+		})
 	}
 	if _, err := proof.New(world("{", "")); err == nil || !strings.Contains(err.Error(), `repository "app"`) {
 		t.Errorf("New took a broken policy: %v", err)
@@ -636,10 +642,12 @@ func TestServicesPull(t *testing.T) {
 	w := world(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"]}]}`, "")
 	p := prover(t, w)
 	for right, want := range map[proof.Right]proof.Outcome{proof.Pull: proof.Allowed, proof.Push: proof.Denied, proof.Admin: proof.Denied} {
-		a, err := p.Check("lambda.amazonaws.com", right.Actions(), in, "app")
-		if err != nil || a.Outcome != want || a.Outcome == proof.Denied && len(a.Changes) == 0 {
-			t.Errorf("%s: %s, %v, %v", right, a.Outcome, short(a.Changes), err)
-		}
+		t.Run(string(right), func(t *testing.T) {
+			a, err := p.Check("lambda.amazonaws.com", right.Actions(), in, "app")
+			if err != nil || a.Outcome != want || a.Outcome == proof.Denied && len(a.Changes) == 0 {
+				t.Errorf("%s: %s, %v, %v", right, a.Outcome, short(a.Changes), err)
+			}
+		})
 	}
 	if a, err := p.Check("lambda.amazonaws.com", []access.Action{"ecr:GetAuthorizationToken"}, in, "app"); err != nil || a.Outcome != proof.Denied {
 		t.Errorf("a token: %s, %v", a.Outcome, err)
@@ -678,9 +686,11 @@ func TestParseRight(t *testing.T) {
 	for s, want := range map[string]string{
 		"ecr:PutImage": "ecr:PutImage", "PutImage": "ecr:PutImage", "ECR:putimage": "ecr:PutImage", "delete": "ecr:BatchDeleteImage", "Delete": "ecr:BatchDeleteImage",
 	} {
-		if got, err := proof.ParseRight(s); err != nil || len(got) != 1 || string(got[0]) != want {
-			t.Errorf("ParseRight(%q) = %v, %v", s, got, err)
-		}
+		t.Run(s, func(t *testing.T) {
+			if got, err := proof.ParseRight(s); err != nil || len(got) != 1 || string(got[0]) != want {
+				t.Errorf("ParseRight(%q) = %v, %v", s, got, err)
+			}
+		})
 	}
 	for s, want := range map[string]string{
 		"ecr:PutImages": `Amazon ECR has no action "ecr:PutImages"; did you mean ecr:PutImage?`,
@@ -688,9 +698,11 @@ func TestParseRight(t *testing.T) {
 		"s3:GetObject":  `Amazon ECR has no action "s3:GetObject"`,
 		"pul":           `"pul" is not a right; want pull, push, delete, admin or an action such as ecr:PutImage`,
 	} {
-		if _, err := proof.ParseRight(s); err == nil || err.Error() != want {
-			t.Errorf("ParseRight(%q): %v", s, err)
-		}
+		t.Run(s, func(t *testing.T) {
+			if _, err := proof.ParseRight(s); err == nil || err.Error() != want {
+				t.Errorf("ParseRight(%q): %v", s, err)
+			}
+		})
 	}
 }
 
@@ -706,16 +718,18 @@ func TestUnseenPrincipals(t *testing.T) {
 		{"another role", grant("arn:aws:iam::333333333333:role/eks/node2"), node, "denied"},
 		{"roles of a path", open(`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::333333333333:role/eks/*"}`), node, "unseen on aws:PrincipalArn"},
 	} {
-		a, err := prover(t, world(c.policy, "")).Check(c.who, []access.Action{"ecr:BatchGetImage"}, in, "app")
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := string(a.Outcome)
-		if keys := a.Actions[0].DependsOn; keys != nil {
-			got += " on " + strings.Join(keys, ", ")
-		}
-		if got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			a, err := prover(t, world(c.policy, "")).Check(c.who, []access.Action{"ecr:BatchGetImage"}, in, "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := string(a.Outcome)
+			if keys := a.Actions[0].DependsOn; keys != nil {
+				got += " on " + strings.Join(keys, ", ")
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
 	}
 }
