@@ -58,10 +58,12 @@ func TestGetDownloadURLForLayer(t *testing.T) {
 		{http.MethodGet, "If-None-Match", `"` + digest + `"`, 304, ""},
 		{http.MethodPost, "", "", 405, "a layer can only be read here\n"},
 	} {
-		w := s.get(tc.method, address, tc.header, tc.value)
-		if w.Code != tc.status || w.Body.String() != tc.body {
-			t.Errorf("%s %s %s: %d %q", tc.method, tc.header, tc.value, w.Code, w.Body)
-		}
+		t.Run(tc.method+" "+tc.header+" "+tc.value, func(t *testing.T) {
+			w := s.get(tc.method, address, tc.header, tc.value)
+			if w.Code != tc.status || w.Body.String() != tc.body {
+				t.Errorf("%s %s %s: %d %q", tc.method, tc.header, tc.value, w.Code, w.Body)
+			}
+		})
 	}
 
 	// Nothing else opens it.
@@ -75,9 +77,11 @@ func TestGetDownloadURLForLayer(t *testing.T) {
 	for name, ticket := range map[string]string{
 		"none": "", "changed": string(flipped), "cut": sealed[:len(sealed)-2], "longer": sealed + "AA", "too long": sealed + strings.Repeat("A", 2000), "not base64": "!!",
 	} {
-		if w := s.get(http.MethodGet, DownloadPath+"?ticket="+ticket); w.Code != http.StatusForbidden {
-			t.Errorf("%s: %d %s", name, w.Code, w.Body)
-		}
+		t.Run(name, func(t *testing.T) {
+			if w := s.get(http.MethodGet, DownloadPath+"?ticket="+ticket); w.Code != http.StatusForbidden {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
 	}
 	other := New(s.h.cfg) // another process, with a key of its own
 	w := httptest.NewRecorder()
@@ -89,10 +93,12 @@ func TestGetDownloadURLForLayer(t *testing.T) {
 	// It ends with its time, and with the layer.
 	issued := s.h.cfg.Now()
 	for after, status := range map[time.Duration]int{0: 200, downloadLife - time.Second: 200, downloadLife: 403, 24 * time.Hour: 403} {
-		s.h.cfg.Now = func() time.Time { return issued.Add(after) }
-		if w := s.get(http.MethodGet, address); w.Code != status {
-			t.Errorf("after %s: %d, want %d", after, w.Code, status)
-		}
+		t.Run(after.String(), func(t *testing.T) {
+			s.h.cfg.Now = func() time.Time { return issued.Add(after) }
+			if w := s.get(http.MethodGet, address); w.Code != status {
+				t.Errorf("after %s: %d, want %d", after, w.Code, status)
+			}
+		})
 	}
 	s.h.cfg.Now = func() time.Time { return issued }
 	ok[DeleteRepositoryResponse](t, s, "DeleteRepository", `{"repositoryName": "team/app", "force": true}`)

@@ -110,7 +110,9 @@ func TestImageListings(t *testing.T) {
 	}
 	slices.Sort(pairs)
 
-	list := func(filter string, size int) []string {
+	list := func(t *testing.T, filter string, size int) []string {
+		t.Helper()
+
 		var all []string
 		token := ""
 		for pages := 0; ; pages++ {
@@ -127,7 +129,9 @@ func TestImageListings(t *testing.T) {
 			token = fmt.Sprintf(`, "nextToken": %q`, *out.NextToken)
 		}
 	}
-	describe := func(filter string, size int) map[string]bool {
+	describe := func(t *testing.T, filter string, size int) map[string]bool {
+		t.Helper()
+
 		all := map[string]bool{}
 		token := ""
 		for pages := 0; ; pages++ {
@@ -179,14 +183,16 @@ func TestImageListings(t *testing.T) {
 		{`, "filter": {"imageStatus": "ARCHIVED"}`, nil, map[string]bool{}},
 		{`, "filter": {"imageStatus": "ACTIVATING"}`, nil, map[string]bool{}},
 	} {
-		for _, size := range []int{1, 2, 1000} {
-			if diff := cmp.Diff(c.pairs, list(c.filter, size)); diff != "" {
-				t.Errorf("ListImages%s by %d (-want +got):\n%s", c.filter, size, diff)
+		t.Run("filter "+c.filter, func(t *testing.T) {
+			for _, size := range []int{1, 2, 1000} {
+				if diff := cmp.Diff(c.pairs, list(t, c.filter, size)); diff != "" {
+					t.Errorf("ListImages%s by %d (-want +got):\n%s", c.filter, size, diff)
+				}
+				if diff := cmp.Diff(c.images, describe(t, c.filter, size)); diff != "" {
+					t.Errorf("DescribeImages%s by %d (-want +got):\n%s", c.filter, size, diff)
+				}
 			}
-			if diff := cmp.Diff(c.images, describe(c.filter, size)); diff != "" {
-				t.Errorf("DescribeImages%s by %d (-want +got):\n%s", c.filter, size, diff)
-			}
-		}
+		})
 	}
 	ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "other"}`)
 	for _, operation := range []string{"ListImages", "DescribeImages"} {
@@ -245,35 +251,37 @@ func TestIndexAndReferrers(t *testing.T) {
 		{`, "filter": {"artifactTypes": ["a/none", "b/none"]}`, nil},
 		{`, "filter": {"artifactStatus": "ARCHIVED"}`, nil},
 	} {
-		for _, size := range []int{1, 2, 50} {
-			want, got := map[string]string{}, map[string]string{}
-			for d, kind := range kinds {
-				if slices.Contains(c.want, kind) {
-					want[d] = kind
-				}
-			}
-			token := ""
-			for pages := 0; ; pages++ {
-				out := ok[ListImageReferrersResponse](t, s, "ListImageReferrers",
-					fmt.Sprintf(`{"repositoryName": "app", "subjectId": {"imageDigest": %q}, "maxResults": %d%s%s}`, indexDigest, size, c.filter, token))
-				for _, r := range out.Referrers {
-					got[*r.Digest] = *r.ArtifactType
-					if *r.MediaType != imageType || *r.ArtifactStatus != "ACTIVE" || *r.Size == 0 || r.Annotations["kind"] != *r.ArtifactType {
-						t.Errorf("%+v", r)
+		t.Run("filter "+c.filter, func(t *testing.T) {
+			for _, size := range []int{1, 2, 50} {
+				want, got := map[string]string{}, map[string]string{}
+				for d, kind := range kinds {
+					if slices.Contains(c.want, kind) {
+						want[d] = kind
 					}
 				}
-				if len(out.Referrers) > size || pages > 10 {
-					t.Fatalf("%d entries on page %d", len(out.Referrers), pages)
+				token := ""
+				for pages := 0; ; pages++ {
+					out := ok[ListImageReferrersResponse](t, s, "ListImageReferrers",
+						fmt.Sprintf(`{"repositoryName": "app", "subjectId": {"imageDigest": %q}, "maxResults": %d%s%s}`, indexDigest, size, c.filter, token))
+					for _, r := range out.Referrers {
+						got[*r.Digest] = *r.ArtifactType
+						if *r.MediaType != imageType || *r.ArtifactStatus != "ACTIVE" || *r.Size == 0 || r.Annotations["kind"] != *r.ArtifactType {
+							t.Errorf("%+v", r)
+						}
+					}
+					if len(out.Referrers) > size || pages > 10 {
+						t.Fatalf("%d entries on page %d", len(out.Referrers), pages)
+					}
+					if out.NextToken == nil {
+						break
+					}
+					token = fmt.Sprintf(`, "nextToken": %q`, *out.NextToken)
 				}
-				if out.NextToken == nil {
-					break
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s by %d (-want +got):\n%s", c.filter, size, diff)
 				}
-				token = fmt.Sprintf(`, "nextToken": %q`, *out.NextToken)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s by %d (-want +got):\n%s", c.filter, size, diff)
-			}
-		}
+		})
 	}
 	subject := `{"repositoryName": "app", "subjectId": {"imageDigest": "` + indexDigest + `"}, `
 	out := ok[struct{ NextToken string }](t, s, "ListImageReferrers", subject+`"maxResults": 1}`)

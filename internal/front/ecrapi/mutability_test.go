@@ -28,40 +28,44 @@ func TestMutabilityByPutImage(t *testing.T) {
 		{`"imageTagMutability": "MUTABLE_WITH_EXCLUSION", "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "v*"}]`,
 			map[string]bool{"v1": true, "latest": false, "dev-v1": false}},
 	} {
-		s := newServer(t)
-		// Made so, and made so later, which is for later pushes.
-		ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "made", `+tc.mode+`}`)
-		ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "changed"}`)
-		ok[PutImageTagMutabilityResponse](t, s, "PutImageTagMutability", `{"repositoryName": "changed", `+tc.mode+`}`)
-		for _, repo := range []string{"made", "changed"} {
-			one, first := s.image(t, repo, "one", "")
-			two, second := s.image(t, repo, "two", "")
-			for _, tag := range slices.Sorted(maps.Keys(tc.fixed)) {
-				put := func(manifest, digest, want string) {
-					t.Helper()
-					if want == "" {
-						want = fmt.Sprintf(`{"image": {"registryId": "000000000000", "repositoryName": %q, "imageId": {"imageDigest": %q, "imageTag": %q},
+		t.Run(tc.mode, func(t *testing.T) {
+			s := newServer(t)
+			// Made so, and made so later, which is for later pushes.
+			ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "made", `+tc.mode+`}`)
+			ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "changed"}`)
+			ok[PutImageTagMutabilityResponse](t, s, "PutImageTagMutability", `{"repositoryName": "changed", `+tc.mode+`}`)
+			for _, repo := range []string{"made", "changed"} {
+				t.Run(repo, func(t *testing.T) {
+					one, first := s.image(t, repo, "one", "")
+					two, second := s.image(t, repo, "two", "")
+					for _, tag := range slices.Sorted(maps.Keys(tc.fixed)) {
+						put := func(manifest, digest, want string) {
+							t.Helper()
+							if want == "" {
+								want = fmt.Sprintf(`{"image": {"registryId": "000000000000", "repositoryName": %q, "imageId": {"imageDigest": %q, "imageTag": %q},
 							"imageManifest": %s, "imageManifestMediaType": %q}}`, repo, digest, tag, quoted(t, manifest), imageType)
+							}
+							s.steps(t, step{"PutImage", fmt.Sprintf(`{"repositoryName": %q, "imageTag": %q, "imageDigest": %q, "imageManifest": %s}`, repo, tag, digest, quoted(t, manifest)), want})
+						}
+						put(one, first, "")
+						moved, again := "", fmt.Sprintf("ImageAlreadyExistsException: Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '000000000000'", first, tag, repo)
+						if tc.fixed[tag] {
+							moved = fmt.Sprintf("ImageTagAlreadyExistsException: The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, repo)
+							again = moved
+						}
+						put(one, first, again)
+						put(two, second, moved)
+						out := ok[DescribeImagesResponse](t, s, "DescribeImages", fmt.Sprintf(`{"repositoryName": %q, "imageIds": [{"imageTag": %q}]}`, repo, tag))
+						if want := map[bool]string{true: first, false: second}[tc.fixed[tag]]; *out.ImageDetails[0].ImageDigest != want {
+							t.Errorf("%s, %s: the tag is at %s, want %s", tc.mode, tag, *out.ImageDetails[0].ImageDigest, want)
+						}
+						// Immutable tags can be deleted.
+						s.steps(t, step{"BatchDeleteImage", fmt.Sprintf(`{"repositoryName": %q, "imageIds": [{"imageTag": %q}]}`, repo, tag),
+							fmt.Sprintf(`{"imageIds": [{"imageDigest": %q, "imageTag": %q}], "failures": []}`, *out.ImageDetails[0].ImageDigest, tag)})
 					}
-					s.steps(t, step{"PutImage", fmt.Sprintf(`{"repositoryName": %q, "imageTag": %q, "imageDigest": %q, "imageManifest": %s}`, repo, tag, digest, quoted(t, manifest)), want})
-				}
-				put(one, first, "")
-				moved, again := "", fmt.Sprintf("ImageAlreadyExistsException: Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '000000000000'", first, tag, repo)
-				if tc.fixed[tag] {
-					moved = fmt.Sprintf("ImageTagAlreadyExistsException: The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, repo)
-					again = moved
-				}
-				put(one, first, again)
-				put(two, second, moved)
-				out := ok[DescribeImagesResponse](t, s, "DescribeImages", fmt.Sprintf(`{"repositoryName": %q, "imageIds": [{"imageTag": %q}]}`, repo, tag))
-				if want := map[bool]string{true: first, false: second}[tc.fixed[tag]]; *out.ImageDetails[0].ImageDigest != want {
-					t.Errorf("%s, %s: the tag is at %s, want %s", tc.mode, tag, *out.ImageDetails[0].ImageDigest, want)
-				}
-				// Immutable tags can be deleted.
-				s.steps(t, step{"BatchDeleteImage", fmt.Sprintf(`{"repositoryName": %q, "imageIds": [{"imageTag": %q}]}`, repo, tag),
-					fmt.Sprintf(`{"imageIds": [{"imageDigest": %q, "imageTag": %q}], "failures": []}`, *out.ImageDetails[0].ImageDigest, tag)})
+				})
 			}
-		}
+		})
 	}
 }
 
@@ -86,12 +90,14 @@ func TestPutImageBySHA512(t *testing.T) {
 	}
 	put(manifest, short, "short")
 	for tag, digest := range map[string]string{"long": long, "short": short} {
-		for _, id := range []string{fmt.Sprintf(`{"imageTag": %q}`, tag), fmt.Sprintf(`{"imageDigest": %q}`, digest)} {
-			got := ok[BatchGetImageResponse](t, s, "BatchGetImage", `{"repositoryName": "app", "imageIds": [`+id+`]}`)
-			if len(got.Images) != 1 || *got.Images[0].ImageId.ImageDigest != digest || *got.Images[0].ImageManifest != manifest {
-				t.Errorf("%s: %+v", id, got)
+		t.Run(tag, func(t *testing.T) {
+			for _, id := range []string{fmt.Sprintf(`{"imageTag": %q}`, tag), fmt.Sprintf(`{"imageDigest": %q}`, digest)} {
+				got := ok[BatchGetImageResponse](t, s, "BatchGetImage", `{"repositoryName": "app", "imageIds": [`+id+`]}`)
+				if len(got.Images) != 1 || *got.Images[0].ImageId.ImageDigest != digest || *got.Images[0].ImageManifest != manifest {
+					t.Errorf("%s: %+v", id, got)
+				}
 			}
-		}
+		})
 	}
 	referrer, _ := s.image(t, "app", "two", fmt.Sprintf(`,"artifactType":"a/b","subject":{"mediaType":%q,"digest":%q,"size":%d}`, imageType, long, len(manifest)))
 	put(referrer, sha512Of(referrer), "referrer")

@@ -22,7 +22,9 @@ import (
 func TestEveryOperationAnswers(t *testing.T) {
 	g, r := gate.New(gate.Config{}), registry.New(registry.Config{})
 	h := New(Config{Gate: g, Registry: r, Retention: retention.New(retention.Config{}), Templates: templates.New(g, r, nil), Log: slog.New(slog.DiscardHandler)})
-	ask := func(operation, body string) (int, errorBody) {
+	ask := func(t *testing.T, operation, body string) (int, errorBody) {
+		t.Helper()
+
 		w := httptest.NewRecorder()
 		h.Serve(w, httptest.NewRequest(http.MethodPost, "/", nil), operation, []byte(body),
 			access.Principal{Account: home.Account}, atHome, "request-1")
@@ -37,7 +39,7 @@ func TestEveryOperationAnswers(t *testing.T) {
 	}
 	for operation, errs := range modelled {
 		// No operation takes a list, so those served refuse it when decoding.
-		status, e := ask(operation, "[]")
+		status, e := ask(t, operation, "[]")
 		if served[operation] != nil {
 			if status != http.StatusBadRequest || e.Type != string(ecr.CodeSerialization) {
 				t.Errorf("%s: %d %s", operation, status, e.Type)
@@ -57,8 +59,10 @@ func TestEveryOperationAnswers(t *testing.T) {
 		}
 	}
 	for _, operation := range []string{"PutImages", "putImage", ""} {
-		if status, e := ask(operation, "{}"); status != http.StatusNotFound || e.Type != "UnknownOperationException" {
-			t.Errorf("%q: %d %s", operation, status, e.Type)
-		}
+		t.Run("operation "+operation, func(t *testing.T) {
+			if status, e := ask(t, operation, "{}"); status != http.StatusNotFound || e.Type != "UnknownOperationException" {
+				t.Errorf("%q: %d %s", operation, status, e.Type)
+			}
+		})
 	}
 }

@@ -52,9 +52,11 @@ func TestTokenIsBound(t *testing.T) {
 		"other repository": mustListing(t, "ListImages", home, request("other", "TAGGED")),
 		"other filter":     mustListing(t, "ListImages", home, request("app", "ANY")),
 	} {
-		if cursor, err := l.cursor(token); ecr.CodeOf(err) != ecr.CodeInvalidParameter {
-			t.Errorf("%s: %q, %v", name, cursor, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if cursor, err := l.cursor(token); ecr.CodeOf(err) != ecr.CodeInvalidParameter {
+				t.Errorf("%q, %v", cursor, err)
+			}
+		})
 	}
 	if _, err := mustListing(t, "ListImages", home, request("app", "TAGGED")).cursor(token); err != nil {
 		t.Errorf("same listing: %v", err)

@@ -149,21 +149,23 @@ func TestPolicies(t *testing.T) {
 func TestAuthorizationToken(t *testing.T) {
 	s := newServer(t)
 	for _, body := range []string{`{}`, `{"registryIds": ["000000000000"]}`} {
-		out := ok[GetAuthorizationTokenResponse](t, s, "GetAuthorizationToken", body)
-		if len(out.AuthorizationData) != 1 {
-			t.Fatalf("%s: %d tokens", body, len(out.AuthorizationData))
-		}
-		d := out.AuthorizationData[0]
-		b, err := base64.StdEncoding.DecodeString(*d.AuthorizationToken)
-		if err != nil || !strings.HasPrefix(string(b), "AWS:") || len(b) < 20 {
-			t.Errorf("%s: token %q, %v", body, b, err)
-		}
-		if *d.ProxyEndpoint != "http://localhost:5050" {
-			t.Errorf("%s: endpoint %s", body, *d.ProxyEndpoint)
-		}
-		if hours := d.ExpiresAt.Time().Unix() - 1563223656; hours != 12*60*60 {
-			t.Errorf("%s: expires after %d s", body, hours)
-		}
+		t.Run(body, func(t *testing.T) {
+			out := ok[GetAuthorizationTokenResponse](t, s, "GetAuthorizationToken", body)
+			if len(out.AuthorizationData) != 1 {
+				t.Fatalf("%d tokens", len(out.AuthorizationData))
+			}
+			d := out.AuthorizationData[0]
+			b, err := base64.StdEncoding.DecodeString(*d.AuthorizationToken)
+			if err != nil || !strings.HasPrefix(string(b), "AWS:") || len(b) < 20 {
+				t.Errorf("token %q, %v", b, err)
+			}
+			if *d.ProxyEndpoint != "http://localhost:5050" {
+				t.Errorf("endpoint %s", *d.ProxyEndpoint)
+			}
+			if hours := d.ExpiresAt.Time().Unix() - 1563223656; hours != 12*60*60 {
+				t.Errorf("expires after %d s", hours)
+			}
+		})
 	}
 	s.steps(t, step{"GetAuthorizationToken", `{"registryIds": ["111111111111"]}`,
 		"InvalidParameterException: Invalid parameter at 'registryIds' failed to satisfy constraint: '111111111111 is no registry of this server in us-east-1'"})

@@ -138,14 +138,16 @@ func TestErrorTexts(t *testing.T) {
 		{"TagResource", `{"resourceArn": "arn:aws:ecr:us-east-1:000000000000:repository/app", "tags": [{"Key": "", "Value": "a"}]}`,
 			"InvalidTagParameterException", "Tag parameters are invalid"},
 	} {
-		w := s.do(tc.operation, tc.body)
-		var got errorBody
-		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
-			t.Fatal(err)
-		}
-		if got.Message == nil || w.Code != http.StatusBadRequest || got.Type != tc.kind || *got.Message != tc.text {
-			t.Errorf("%s %.80s:\n got %d %s\nwant 400 %s: %s", tc.operation, tc.body, w.Code, w.Body, tc.kind, tc.text)
-		}
+		t.Run(fmt.Sprintf("%s %.80s", tc.operation, tc.body), func(t *testing.T) {
+			w := s.do(tc.operation, tc.body)
+			var got errorBody
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Message == nil || w.Code != http.StatusBadRequest || got.Type != tc.kind || *got.Message != tc.text {
+				t.Errorf("%s %.80s:\n got %d %s\nwant 400 %s: %s", tc.operation, tc.body, w.Code, w.Body, tc.kind, tc.text)
+			}
+		})
 	}
 	if fixedDigest != digest {
 		t.Errorf("the same manifest has the digests %s and %s", digest, fixedDigest)

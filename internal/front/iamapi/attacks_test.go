@@ -75,16 +75,18 @@ func TestDelegationByBoundary(t *testing.T) {
 		must(admin.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String(name), PermissionsBoundary: of}))(t)
 	}
 	for _, name := range []string{"bounded", "free", "other"} {
-		_, err := delegate.AttachUserPolicy(ctx, &iam.AttachUserPolicyInput{UserName: aws.String(name), PolicyArn: aws.String(administrator)})
-		_, perr := delegate.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: aws.String(name), PolicyName: aws.String("x"), PolicyDocument: aws.String(allow("*", "*"))})
-		if name == "bounded" {
-			if err != nil || perr != nil {
-				t.Errorf("%s: %v, %v", name, err, perr)
+		t.Run(name, func(t *testing.T) {
+			_, err := delegate.AttachUserPolicy(ctx, &iam.AttachUserPolicyInput{UserName: aws.String(name), PolicyArn: aws.String(administrator)})
+			_, perr := delegate.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: aws.String(name), PolicyName: aws.String("x"), PolicyDocument: aws.String(allow("*", "*"))})
+			if name == "bounded" {
+				if err != nil || perr != nil {
+					t.Errorf("%v, %v", err, perr)
+				}
+				return
 			}
-			continue
-		}
-		wantError(t, err, "AccessDenied", "iam:AttachUserPolicy")
-		wantError(t, perr, "AccessDenied", "iam:PutUserPolicy")
+			wantError(t, err, "AccessDenied", "iam:AttachUserPolicy")
+			wantError(t, perr, "AccessDenied", "iam:PutUserPolicy")
+		})
 	}
 	_, err := delegate.DeleteUserPermissionsBoundary(ctx, &iam.DeleteUserPermissionsBoundaryInput{UserName: aws.String("bounded")})
 	wantError(t, err, "AccessDenied", "with an explicit deny")

@@ -179,9 +179,11 @@ func TestRolesAndPolicies(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"push", "AdministratorAccess", "AmazonEC2ContainerRegistryPowerUser", "KontorListReferrers"} {
-		if !names[want] {
-			t.Errorf("%s is not listed among %v", want, names)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !names[want] {
+				t.Errorf("%s is not listed among %v", want, names)
+			}
+		})
 	}
 	used := must(c.ListPolicies(ctx, &iam.ListPoliciesInput{OnlyAttached: true, Scope: types.PolicyScopeTypeAws}))(t).Policies
 	if len(used) != 4 { // the administrator's, two of the pusher, and the role's

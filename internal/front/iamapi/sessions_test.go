@@ -406,9 +406,11 @@ func TestAudited(t *testing.T) {
 		{admin, "iam:CreateUser", me, "allowed"}, {admin, "iam:CreateAccessKey", me, "allowed"},
 		{me, "iam:ListUsers", "arn:aws:iam::111111111111:user/", "denied"}, {me, "sts:AssumeRole", "arn:aws:iam::111111111111:role/none", "denied"},
 	} {
-		if !found[want] {
-			t.Errorf("no record of %+v among %+v", want, found)
-		}
+		t.Run(want.Action, func(t *testing.T) {
+			if !found[want] {
+				t.Errorf("no record of %+v among %+v", want, found)
+			}
+		})
 	}
 }
 
@@ -515,12 +517,14 @@ func TestWebIdentity(t *testing.T) {
 
 	// Nothing else is to be had without credentials.
 	for _, form := range []string{"Action=AssumeRole&Version=2011-06-15", "Action=ListUsers&Version=2010-05-08", ""} {
-		resp, err := http.Post("http://"+w.hosts[accountA]+"/", "application/x-www-form-urlencoded", strings.NewReader(form))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusForbidden {
-			t.Errorf("%q: %d", form, resp.StatusCode)
-		}
+		t.Run("form "+form, func(t *testing.T) {
+			resp, err := http.Post("http://"+w.hosts[accountA]+"/", "application/x-www-form-urlencoded", strings.NewReader(form))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusForbidden {
+				t.Errorf("%q: %d", form, resp.StatusCode)
+			}
+		})
 	}
 }

@@ -162,13 +162,15 @@ func TestDownloadIsAFile(t *testing.T) {
 	d := w.pushBlob("app", "content")
 	h := ociapi.New(ociapi.Config{Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
 	for _, rng := range []string{"", "bytes=1-3"} {
-		out := &fileTaker{ResponseRecorder: httptest.NewRecorder()}
-		r := httptest.NewRequest(http.MethodGet, "/v2/app/blobs/"+string(d), nil)
-		r.Header.Set("Range", rng)
-		h.Serve(out, r, w.gate.As(admin), here, "id")
-		if out.files != 1 || !strings.Contains("content", out.Body.String()) || out.Body.Len() == 0 {
-			t.Errorf("range %q: %d files handed over, %d %q", rng, out.files, out.Code, out.Body)
-		}
+		t.Run("range "+rng, func(t *testing.T) {
+			out := &fileTaker{ResponseRecorder: httptest.NewRecorder()}
+			r := httptest.NewRequest(http.MethodGet, "/v2/app/blobs/"+string(d), nil)
+			r.Header.Set("Range", rng)
+			h.Serve(out, r, w.gate.As(admin), here, "id")
+			if out.files != 1 || !strings.Contains("content", out.Body.String()) || out.Body.Len() == 0 {
+				t.Errorf("range %q: %d files handed over, %d %q", rng, out.files, out.Code, out.Body)
+			}
+		})
 	}
 }
 
@@ -270,9 +272,12 @@ func TestUploadInParts(t *testing.T) {
 	w.want(w.do("PATCH", loc, "01234"), 202)
 	w.want(w.do("DELETE", loc, ""), 204)
 	for _, method := range []string{"GET", "PATCH", "DELETE"} {
-		if r := w.do(method, loc, ""); r.status != 404 || !strings.Contains(r.body, "BLOB_UPLOAD_UNKNOWN") {
-			t.Errorf("%s: %d %s", method, r.status, r.body)
-		}
+		t.Run(method, func(t *testing.T) {
+			w.within(t)
+			if r := w.do(method, loc, ""); r.status != 404 || !strings.Contains(r.body, "BLOB_UPLOAD_UNKNOWN") {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		})
 	}
 	w.want(w.do("PUT", loc+"?digest="+string(d), "x"), 404)
 	w.want(w.do("GET", "/v2/app/blobs/uploads/%00", ""), 404)
@@ -302,20 +307,23 @@ func TestUploadOfAnotherRepository(t *testing.T) {
 func TestClientHangsUp(t *testing.T) {
 	w := start(t, registry.CompatOCI, "app")
 	for _, headers := range []string{"Content-Length: 100\r\n", "Content-Length: 100\r\nContent-Range: 0-99\r\n"} {
-		loc := w.want(w.do("POST", "/v2/app/blobs/uploads/", ""), 202).header.Get("Location")
-		hangUp(t, w, "PATCH "+loc+" HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n0123456789")
-		deadline := time.Now().Add(10 * time.Second)
-		for {
-			r := w.do("GET", loc, "")
-			if r.status == 204 && r.header.Get("Range") == "0-9" {
-				break
+		t.Run(strings.TrimSpace(headers), func(t *testing.T) {
+			w.within(t)
+			loc := w.want(w.do("POST", "/v2/app/blobs/uploads/", ""), 202).header.Get("Location")
+			hangUp(t, w, "PATCH "+loc+" HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n0123456789")
+			deadline := time.Now().Add(10 * time.Second)
+			for {
+				r := w.do("GET", loc, "")
+				if r.status == 204 && r.header.Get("Range") == "0-9" {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("the upload has %d %v", r.status, r.header)
+				}
+				time.Sleep(5 * time.Millisecond)
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("the upload has %d %v", r.status, r.header)
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-		w.want(w.do("PATCH", loc, "abc", "Content-Range", "10-12"), 202)
+			w.want(w.do("PATCH", loc, "abc", "Content-Range", "10-12"), 202)
+		})
 	}
 	w.noServerErrors()
 }
@@ -435,9 +443,11 @@ func TestMount(t *testing.T) {
 		"not used by an image": mount(loose, "&from=from"), "not in the source": mount(ecr.DigestOf(nil), "&from=from"),
 		"no such source": mount(used, "&from=nowhere"), "no source": mount(used, ""),
 	} {
-		if r.status != 202 || !strings.HasPrefix(r.header.Get("Location"), "/v2/to/blobs/uploads/") {
-			t.Errorf("%s: %d %v", name, r.status, r.header)
-		}
+		t.Run(name, func(t *testing.T) {
+			if r.status != 202 || !strings.HasPrefix(r.header.Get("Location"), "/v2/to/blobs/uploads/") {
+				t.Errorf("%d %v", r.status, r.header)
+			}
+		})
 	}
 	r := w.want(mount(used, "&from=from"), 201)
 	if r.header.Get("Location") != "/v2/to/blobs/"+string(used) || r.header.Get("Docker-Content-Digest") != string(used) {

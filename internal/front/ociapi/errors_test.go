@@ -113,11 +113,13 @@ func TestSpecificationFormsInOCI(t *testing.T) {
 		t.Errorf("missing layers: %d %s", w.Code, w.Body)
 	}
 	for _, code := range []ecr.Code{ecr.CodeInvalidLayer, ecr.CodeImageDigestDoesNotMatch} {
-		w = httptest.NewRecorder()
-		h.WriteError(w, httptest.NewRequest(http.MethodPut, "/v2/app/manifests/1.0", nil), ecr.Errorf(code, "x"), "id")
-		if w.Code != 400 || !strings.Contains(w.Body.String(), `"DIGEST_INVALID"`) {
-			t.Errorf("%s: %d %s", code, w.Code, w.Body)
-		}
+		t.Run(string(code), func(t *testing.T) {
+			w = httptest.NewRecorder()
+			h.WriteError(w, httptest.NewRequest(http.MethodPut, "/v2/app/manifests/1.0", nil), ecr.Errorf(code, "x"), "id")
+			if w.Code != 400 || !strings.Contains(w.Body.String(), `"DIGEST_INVALID"`) {
+				t.Errorf("%s: %d %s", code, w.Code, w.Body)
+			}
+		})
 	}
 }
 

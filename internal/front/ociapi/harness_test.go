@@ -40,6 +40,13 @@ type world struct {
 	log      *testkit.Log
 }
 
+// within has w report to t, a subtest, until that is over.
+func (w *world) within(t *testing.T) {
+	whole := w.t
+	w.t = t
+	t.Cleanup(func() { w.t = whole })
+}
+
 // start returns a world with the repositories named; they are mutable.
 func start(t *testing.T, compat registry.Compat, repos ...ecr.RepositoryName) *world {
 	t.Helper()

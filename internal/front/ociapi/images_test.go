@@ -27,21 +27,24 @@ func TestPushAndPull(t *testing.T) {
 		t.Errorf("headers %v", r.header)
 	}
 	for ref, cache := range map[string]string{"1.0": "private, no-cache", string(d): "private, max-age=31536000, immutable"} {
-		want := map[string]string{"Content-Type": manifest.MediaTypeOCIManifest, "Docker-Content-Digest": string(d),
-			"Content-Length": fmt.Sprint(len(image)), "Etag": `"` + string(d) + `"`, "Cache-Control": cache}
-		for _, method := range []string{"GET", "HEAD"} {
-			// What is stored is served, whatever is accepted.
-			r := w.want(w.do(method, "/v2/team/app/manifests/"+ref, "", "Accept", manifest.MediaTypeDockerManifest), 200)
-			for k, v := range want {
-				if got := r.header.Get(k); got != v {
-					t.Errorf("%s %s: %s is %q, want %q", method, ref, k, got, v)
+		t.Run(ref, func(t *testing.T) {
+			w.within(t)
+			want := map[string]string{"Content-Type": manifest.MediaTypeOCIManifest, "Docker-Content-Digest": string(d),
+				"Content-Length": fmt.Sprint(len(image)), "Etag": `"` + string(d) + `"`, "Cache-Control": cache}
+			for _, method := range []string{"GET", "HEAD"} {
+				// What is stored is served, whatever is accepted.
+				r := w.want(w.do(method, "/v2/team/app/manifests/"+ref, "", "Accept", manifest.MediaTypeDockerManifest), 200)
+				for k, v := range want {
+					if got := r.header.Get(k); got != v {
+						t.Errorf("%s %s: %s is %q, want %q", method, ref, k, got, v)
+					}
+				}
+				if method == "GET" && r.body != image {
+					t.Errorf("the manifest came back as %q", r.body)
 				}
 			}
-			if method == "GET" && r.body != image {
-				t.Errorf("the manifest came back as %q", r.body)
-			}
-		}
-		w.want(w.do("GET", "/v2/team/app/manifests/"+ref, "", "If-None-Match", `"`+string(d)+`"`), 304)
+			w.want(w.do("GET", "/v2/team/app/manifests/"+ref, "", "If-None-Match", `"`+string(d)+`"`), 304)
+		})
 	}
 	// docker pushes an image again without a change: fine for a mutable tag.
 	w.want(w.putManifest("team/app", "1.0", manifest.MediaTypeOCIManifest, image), 201)
@@ -57,9 +60,12 @@ func TestPushByDigestWithTags(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for _, tag := range []string{"one", "two"} {
-		if r := w.want(w.do("GET", "/v2/app/manifests/"+tag, ""), 200); r.body != image {
-			t.Errorf("%s is %q", tag, r.body)
-		}
+		t.Run(tag, func(t *testing.T) {
+			w.within(t)
+			if r := w.want(w.do("GET", "/v2/app/manifests/"+tag, ""), 200); r.body != image {
+				t.Errorf("%s is %q", tag, r.body)
+			}
+		})
 	}
 	w.want(w.putManifest("app", d+"?tag=-", manifest.MediaTypeOCIManifest, image), 400)
 	w.want(w.putManifest("app", d+"?tag=t"+strings.Join(seq("&tag=t%d", 101), ""), manifest.MediaTypeOCIManifest, image), 414)
@@ -290,7 +296,7 @@ func TestListTags(t *testing.T) {
 	image := w.image("team/app", "a", "")
 	tags := []string{"A", "a", "b", "v1.0", "v1.0-rc", "v10"} // in byte order
 	w.want(w.putManifest("team/app", string(ecr.DigestOf([]byte(image)))+"?tag="+strings.Join(tags, "&tag="), manifest.MediaTypeOCIManifest, image), 201)
-	list := func(query string) (response, []string) {
+	list := func(t *testing.T, query string) (response, []string) {
 		t.Helper()
 		r := w.want(w.do("GET", "/v2/team/app/tags/list"+query, ""), 200)
 		var p struct {
@@ -319,10 +325,13 @@ func TestListTags(t *testing.T) {
 		{"?n=0", []string{}, ""},
 	}
 	for _, tt := range tests {
-		r, got := list(tt.query)
-		if diff := cmp.Diff(tt.want, got); diff != "" || r.header.Get("Link") != tt.link {
-			t.Errorf("%s: Link %q\n(-want +got)\n%s", tt.query, r.header.Get("Link"), diff)
-		}
+		t.Run("query "+tt.query, func(t *testing.T) {
+			w.within(t)
+			r, got := list(t, tt.query)
+			if diff := cmp.Diff(tt.want, got); diff != "" || r.header.Get("Link") != tt.link {
+				t.Errorf("%s: Link %q\n(-want +got)\n%s", tt.query, r.header.Get("Link"), diff)
+			}
+		})
 	}
 	if r := w.want(w.do("GET", "/v2/empty/tags/list", ""), 200); r.body != `{"name":"empty","tags":[]}` {
 		t.Errorf("no tags: %s", r.body)
@@ -420,23 +429,25 @@ func TestManifestTooLarge(t *testing.T) {
 	fits := image[:len(image)-1] + strings.Repeat(" ", manifest.MaxSize-len(image)) + "}"
 	w.push("app", "fits", fits)
 	for _, chunked := range []bool{false, true} {
-		req, err := http.NewRequest(http.MethodPut, w.url+"/v2/app/manifests/large", strings.NewReader(fits+" "))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if chunked {
-			req.ContentLength = -1
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := resp.Body.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if resp.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("chunked %v: %s", chunked, resp.Status)
-		}
+		t.Run(fmt.Sprint("chunked ", chunked), func(t *testing.T) {
+			req, err := http.NewRequest(http.MethodPut, w.url+"/v2/app/manifests/large", strings.NewReader(fits+" "))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if chunked {
+				req.ContentLength = -1
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := resp.Body.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != http.StatusRequestEntityTooLarge {
+				t.Errorf("chunked %v: %s", chunked, resp.Status)
+			}
+		})
 	}
 	w.want(w.do("HEAD", "/v2/app/manifests/large", ""), 404)
 }
@@ -452,15 +463,18 @@ func TestMethods(t *testing.T) {
 		"/v2/": "GET, HEAD", "/v2/_catalog": "GET, HEAD", "/v2/app/tags/list": "GET, HEAD", "/v2/app/manifests/x": "DELETE, GET, HEAD, PUT",
 		"/v2/app/blobs/" + d: "GET, HEAD", "/v2/app/blobs/uploads/": "POST", "/v2/app/blobs/uploads/1": "DELETE, GET, PATCH, PUT", "/v2/app/referrers/" + d: "GET, HEAD",
 	} {
-		r := w.do("TRACE", path, "")
-		w.wantError(r, 405, "UNSUPPORTED", "The operation is unsupported.")
-		if got := r.header.Get("Allow"); got != allow {
-			t.Errorf("%s: Allow is %q, want %q", path, got, allow)
-		}
-		for _, method := range strings.Split(allow, ", ") {
-			if r := w.do(method, path, ""); r.header.Get("Allow") != "" {
-				t.Errorf("%s %s is not served", method, path)
+		t.Run(path, func(t *testing.T) {
+			w.within(t)
+			r := w.do("TRACE", path, "")
+			w.wantError(r, 405, "UNSUPPORTED", "The operation is unsupported.")
+			if got := r.header.Get("Allow"); got != allow {
+				t.Errorf("Allow is %q, want %q", got, allow)
 			}
-		}
+			for _, method := range strings.Split(allow, ", ") {
+				if r := w.do(method, path, ""); r.header.Get("Allow") != "" {
+					t.Errorf("%s %s is not served", method, path)
+				}
+			}
+		})
 	}
 }

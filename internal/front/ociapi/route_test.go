@@ -64,14 +64,16 @@ func TestParsePath(t *testing.T) {
 		{"/v2/_catalog/", route{}, false},
 	}
 	for _, tt := range tests {
-		got, ok := parsePath(tt.path)
-		if ok != tt.ok {
-			t.Errorf("%q: ok is %v", tt.path, ok)
-			continue
-		}
-		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(route{})); ok && diff != "" {
-			t.Errorf("%q (-want +got)\n%s", tt.path, diff)
-		}
+		t.Run("path "+tt.path, func(t *testing.T) {
+			got, ok := parsePath(tt.path)
+			if ok != tt.ok {
+				t.Errorf("%q: ok is %v", tt.path, ok)
+				return
+			}
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(route{})); ok && diff != "" {
+				t.Errorf("%q (-want +got)\n%s", tt.path, diff)
+			}
+		})
 	}
 }
 
@@ -100,10 +102,12 @@ func TestParseContentRange(t *testing.T) {
 		{"bytes */4096", 0, 0, false},
 	}
 	for _, tt := range tests {
-		first, last, ok := parseContentRange(tt.header)
-		if ok != tt.ok || ok && (first != tt.first || last != tt.last) {
-			t.Errorf("%q: got %d, %d, %v", tt.header, first, last, ok)
-		}
+		t.Run("range "+tt.header, func(t *testing.T) {
+			first, last, ok := parseContentRange(tt.header)
+			if ok != tt.ok || ok && (first != tt.first || last != tt.last) {
+				t.Errorf("%q: got %d, %d, %v", tt.header, first, last, ok)
+			}
+		})
 	}
 }
 
@@ -111,11 +115,13 @@ func TestParseContentRange(t *testing.T) {
 func TestUploadIDs(t *testing.T) {
 	h := handler(registry.CompatECR, io.Discard) // it has no stores
 	for _, id := range []string{"%00", "%ff", "a%20b", strings.Repeat("a", 65), "%E2%82%AC"} {
-		w := httptest.NewRecorder()
-		h.Serve(w, httptest.NewRequest(http.MethodGet, "/v2/app/blobs/uploads/"+id, nil), gate.New(gate.Config{}).As(access.Principal{}), ecr.RegistryID{Account: "000000000000"}, "id")
-		if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "BLOB_UPLOAD_UNKNOWN") {
-			t.Errorf("%s: %d %s", id, w.Code, w.Body)
-		}
+		t.Run(id, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			h.Serve(w, httptest.NewRequest(http.MethodGet, "/v2/app/blobs/uploads/"+id, nil), gate.New(gate.Config{}).As(access.Principal{}), ecr.RegistryID{Account: "000000000000"}, "id")
+			if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "BLOB_UPLOAD_UNKNOWN") {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
 	}
 }
 

@@ -58,33 +58,35 @@ func TestGetResources(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, size := range []int{1, 100} {
-				var got []string
-				token := ""
-				for page := 0; page == 0 || token != ""; page++ {
-					body := fmt.Sprintf(`{"ResourcesPerPage":%d,"PaginationToken":%q,%s`, size, token, tt.body[1:])
-					w := s.call(testkit.Admin, "GetResources", strings.Replace(body, ",}", "}", 1))
-					var out struct {
-						PaginationToken        string
-						ResourceTagMappingList []struct {
-							ResourceARN string
-							Tags        []struct{ Key, Value string }
+				t.Run(fmt.Sprint("pages of ", size), func(t *testing.T) {
+					var got []string
+					token := ""
+					for page := 0; page == 0 || token != ""; page++ {
+						body := fmt.Sprintf(`{"ResourcesPerPage":%d,"PaginationToken":%q,%s`, size, token, tt.body[1:])
+						w := s.call(testkit.Admin, "GetResources", strings.Replace(body, ",}", "}", 1))
+						var out struct {
+							PaginationToken        string
+							ResourceTagMappingList []struct {
+								ResourceARN string
+								Tags        []struct{ Key, Value string }
+							}
 						}
-					}
-					if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || w.Code != http.StatusOK || page > 5 {
-						t.Fatalf("%d %s %v", w.Code, w.Body, err)
-					}
-					for _, m := range out.ResourceTagMappingList {
-						name, ok := strings.CutPrefix(m.ResourceARN, testkit.Home.RepositoryARN(""))
-						if !ok || len(m.Tags) == 0 || !slices.IsSortedFunc(m.Tags, func(a, b struct{ Key, Value string }) int { return strings.Compare(a.Key, b.Key) }) {
-							t.Errorf("%+v", m)
+						if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || w.Code != http.StatusOK || page > 5 {
+							t.Fatalf("%d %s %v", w.Code, w.Body, err)
 						}
-						got = append(got, name)
+						for _, m := range out.ResourceTagMappingList {
+							name, ok := strings.CutPrefix(m.ResourceARN, testkit.Home.RepositoryARN(""))
+							if !ok || len(m.Tags) == 0 || !slices.IsSortedFunc(m.Tags, func(a, b struct{ Key, Value string }) int { return strings.Compare(a.Key, b.Key) }) {
+								t.Errorf("%+v", m)
+							}
+							got = append(got, name)
+						}
+						token = out.PaginationToken
 					}
-					token = out.PaginationToken
-				}
-				if strings.Join(got, " ") != tt.want {
-					t.Errorf("in pages of %d: %q, want %q", size, got, tt.want)
-				}
+					if strings.Join(got, " ") != tt.want {
+						t.Errorf("in pages of %d: %q, want %q", size, got, tt.want)
+					}
+				})
 			}
 		})
 	}
