@@ -1,6 +1,7 @@
 package clusters_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -206,9 +207,11 @@ func TestPlanMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, code := range []plan.Code{plan.CodeRoleMissing, plan.CodeNoRoles, plan.CodeNoRoles} {
-		if f := got[i].Findings; len(f) != 1 || f[0].Code != code {
-			t.Errorf("cluster %d: findings %v, want %s", i, f, code)
-		}
+		t.Run(fmt.Sprint("cluster ", i), func(t *testing.T) {
+			if f := got[i].Findings; len(f) != 1 || f[0].Code != code {
+				t.Errorf("cluster %d: findings %v, want %s", i, f, code)
+			}
+		})
 	}
 	if len(got[0].Errors()) != 1 {
 		t.Error("a role that is not there is no error")

@@ -281,8 +281,10 @@ func TestRule(t *testing.T) {
 
 func TestTagFor(t *testing.T) {
 	for _, d := range []string{push.DigestOf("x"), "sha512:" + strings.Repeat("a", 128)} {
-		if _, err := kecr.ParseTag(leasetags.TagFor(d)); err != nil {
-			t.Errorf("%s: %v", d, err)
-		}
+		t.Run(fmt.Sprintf("%.10s", d), func(t *testing.T) {
+			if _, err := kecr.ParseTag(leasetags.TagFor(d)); err != nil {
+				t.Errorf("%s: %v", d, err)
+			}
+		})
 	}
 }

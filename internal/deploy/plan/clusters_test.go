@@ -61,11 +61,13 @@ func TestClustersFitThePublishedSchema(t *testing.T) {
 		"a detachment that leaves the policy": func(c *plan.Cluster) { c.Roles[3].After.Attached = true },
 		"a role that is none":                 func(c *plan.Cluster) { c.Roles[0].Role = "nodes" },
 	} {
-		bad := clusterSet()
-		spoil(&bad.Clusters[0])
-		if validate(s, bad) == nil {
-			t.Errorf("%s fits the schema", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			bad := clusterSet()
+			spoil(&bad.Clusters[0])
+			if validate(s, bad) == nil {
+				t.Errorf("%s fits the schema", name)
+			}
+		})
 	}
 }
 
@@ -77,14 +79,16 @@ func TestClustersThatSomebodyWroteIn(t *testing.T) {
 		"nothing, which is something":     func(c *plan.Cluster) { c.Roles[4].After.Attached = false },
 		"leaving what it is not in":       func(c *plan.Cluster) { c.Roles[2].Before = c.Roles[2].After },
 	} {
-		bad := clusterSet()
-		spoil(&bad.Clusters[0])
-		b, err := json.Marshal(bad)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := plan.ParseSet("my.plan", b); err == nil || !strings.HasPrefix(err.Error(), "my.plan: the plan for cluster apps: role arn:") {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			bad := clusterSet()
+			spoil(&bad.Clusters[0])
+			b, err := json.Marshal(bad)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := plan.ParseSet("my.plan", b); err == nil || !strings.HasPrefix(err.Error(), "my.plan: the plan for cluster apps: role arn:") {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -326,14 +326,16 @@ func TestParseSetRefuses(t *testing.T) {
 	good := plan.Set{Version: plan.SetVersion, Stack: "platform", Plans: []plan.Plan{
 		plan.DiffWith(wanted(), seen(free("left", "platform")), plan.Options{End: plan.LeftFile}),
 	}}
-	encode := func(s plan.Set) []byte {
+	encode := func(t *testing.T, s plan.Set) []byte {
+		t.Helper()
+
 		b, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
-	if _, err := plan.ParseSet("x.plan", encode(good)); err != nil {
+	if _, err := plan.ParseSet("x.plan", encode(t, good)); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*plan.Set){
@@ -345,14 +347,16 @@ func TestParseSetRefuses(t *testing.T) {
 		"an unknown operation":           func(s *plan.Set) { s.Plans[0].Changes[0].Op = "explode" },
 		"no settings":                    func(s *plan.Set) { s.Plans[0].Changes[0].Op = plan.OpUpdate },
 	} {
-		s, err := plan.ParseSet("x.plan", encode(good))
-		if err != nil {
-			t.Fatal(err)
-		}
-		spoil(&s)
-		if _, err := plan.ParseSet("x.plan", encode(s)); err == nil || !strings.Contains(err.Error(), "x.plan") {
-			t.Errorf("%s: error %v, want one that names the file", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			s, err := plan.ParseSet("x.plan", encode(t, good))
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoil(&s)
+			if _, err := plan.ParseSet("x.plan", encode(t, s)); err == nil || !strings.Contains(err.Error(), "x.plan") {
+				t.Errorf("error %v, want one that names the file", err)
+			}
+		})
 	}
 	if _, err := plan.ParseSet("x.plan", []byte("stack: a")); err == nil || !strings.Contains(err.Error(), "is not a plan") {
 		t.Errorf("YAML: %v", err)

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -215,17 +216,19 @@ func TestPlanRoundTrips(t *testing.T) {
 		seen(repo("api", "", other, days7), repo("same", "platform", "", ""), repo("theirs", "x", "", ""), repo("gone", "platform", "", "")),
 	)
 	for _, indent := range []string{"", "  "} {
-		b, err := json.MarshalIndent(p, "", indent)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back plan.Plan
-		if err := json.Unmarshal(b, &back); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(p, back); diff != "" {
-			t.Errorf("after a round trip (-before +after):\n%s", diff)
-		}
+		t.Run(fmt.Sprintf("indent %q", indent), func(t *testing.T) {
+			b, err := json.MarshalIndent(p, "", indent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var back plan.Plan
+			if err := json.Unmarshal(b, &back); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(p, back); diff != "" {
+				t.Errorf("after a round trip (-before +after):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -128,10 +128,12 @@ func TestTheSchemaRefuses(t *testing.T) {
 		},
 		"images of what is not ended": func(s *plan.Set) { s.Plans[0].Changes[0].Images = &plan.Images{} },
 	} {
-		set := good()
-		spoil(&set)
-		if validate(s, set) == nil {
-			t.Errorf("%s fits the schema", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			set := good()
+			spoil(&set)
+			if validate(s, set) == nil {
+				t.Errorf("%s fits the schema", name)
+			}
+		})
 	}
 }

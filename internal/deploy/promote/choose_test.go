@@ -180,9 +180,12 @@ func TestRefusals(t *testing.T) {
 	}
 
 	for _, from := range []string{"dev/website:", "dev/website:a b", "dev/website@sha256:1"} {
-		if _, err := w.promoter().Plan(t.Context(), []promote.Request{request(from, "prod/website:1.0")}); err == nil {
-			t.Errorf("%s is taken", from)
-		}
+		t.Run(from, func(t *testing.T) {
+			w.within(t)
+			if _, err := w.promoter().Plan(t.Context(), []promote.Request{request(from, "prod/website:1.0")}); err == nil {
+				t.Errorf("%s is taken", from)
+			}
+		})
 	}
 	if _, err := w.promoter().Plan(t.Context(), []promote.Request{request("elsewhere/website:1", "prod/website:1.0")}); err == nil || !strings.Contains(err.Error(), "no registry elsewhere") {
 		t.Error(err)

@@ -47,6 +47,13 @@ type world struct {
 	config    promote.Config
 }
 
+// within has w report to t, a subtest, until that is over.
+func (w *world) within(t *testing.T) {
+	whole := w.t
+	w.t = t
+	t.Cleanup(func() { w.t = whole })
+}
+
 // start starts both registries. The API is not asked, unless a test sets it.
 func start(t *testing.T, compat string) *world {
 	t.Helper()

@@ -1,6 +1,7 @@
 package promote_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -139,19 +140,22 @@ func TestTagGuard(t *testing.T) {
 		return r
 	}
 	for _, api := range []bool{false, true} {
-		if w.prod.API = nil; api {
-			w.prod.account(w)
-		}
-		w.dev.proxy.Reset()
-		w.prod.proxy.Reset()
-		refused(t, w.plan(w.promoter(), request("dev/website:1.0", "prod/website:1.0")), "KON4002", string(one.Index.Digest), string(two.Index.Digest), "another tag")
-		if n := len(w.dev.proxy.Requests()) + len(w.prod.proxy.Requests()); n > 5 {
-			t.Errorf("%d requests", n)
-		}
-		refused(t, w.plan(w.promoter(), request("dev/website:latest", "prod/website:latest")), "KON4002", "--move")
-		if writes := slices.Concat(w.dev.writes(), w.prod.writes()); len(writes) > 0 {
-			t.Errorf("writes: %q", writes)
-		}
+		t.Run(fmt.Sprint("api ", api), func(t *testing.T) {
+			w.within(t)
+			if w.prod.API = nil; api {
+				w.prod.account(w)
+			}
+			w.dev.proxy.Reset()
+			w.prod.proxy.Reset()
+			refused(t, w.plan(w.promoter(), request("dev/website:1.0", "prod/website:1.0")), "KON4002", string(one.Index.Digest), string(two.Index.Digest), "another tag")
+			if n := len(w.dev.proxy.Requests()) + len(w.prod.proxy.Requests()); n > 5 {
+				t.Errorf("%d requests", n)
+			}
+			refused(t, w.plan(w.promoter(), request("dev/website:latest", "prod/website:latest")), "KON4002", "--move")
+			if writes := slices.Concat(w.dev.writes(), w.prod.writes()); len(writes) > 0 {
+				t.Errorf("writes: %q", writes)
+			}
+		})
 	}
 	refused(t, w.plan(w.promoter(), move("1.0")), "KON4002", "immutable")
 	if writes := w.prod.writes(); len(writes) > 0 {
@@ -259,9 +263,11 @@ func TestFailuresAreSeparate(t *testing.T) {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	for i, want := range []promote.Outcome{promote.OutcomeFailed, promote.OutcomeDone, promote.OutcomeRefused} {
-		if got := result.Images[i]; got.Outcome != want || (got.Error == "") != (want == promote.OutcomeDone) {
-			t.Errorf("image %d: %+v", i, got)
-		}
+		t.Run(string(want), func(t *testing.T) {
+			if got := result.Images[i]; got.Outcome != want || (got.Error == "") != (want == promote.OutcomeDone) {
+				t.Errorf("image %d: %+v", i, got)
+			}
+		})
 	}
 	contains(t, result.Images[0].Error, "registry prod: repository website: write manifest "+string(one.Index.Digest), "MANIFEST_INVALID: not today")
 	w.prod.complete(t, "website", two)
@@ -314,45 +320,47 @@ func TestMounts(t *testing.T) {
 func TestSharedBlobs(t *testing.T) {
 	t.Parallel()
 	for _, on := range []bool{true, false} {
-		w := start(t, "ecr")
-		if !on {
-			w.prod.mounting(t, "DISABLED")
-		}
-		c := remotetest.NewContent(1)
-		base := c.Layer(300 << 10)
-		var requests []promote.Request
-		names := []string{"aa", "bb", "cc", "aa", "bb", "cc"}
-		for i, name := range names {
-			if i < 3 {
-				w.dev.create(t, name)
-				w.prod.create(t, name)
+		t.Run(fmt.Sprint("mounting ", on), func(t *testing.T) {
+			w := start(t, "ecr")
+			if !on {
+				w.prod.mounting(t, "DISABLED")
 			}
-			mine := remotetest.NewContent(uint64(10 + i))
-			mine.Blobs[base.Digest] = c.Blobs[base.Digest]
-			tag := string(rune('x' + i/3))
-			mine.Index(tag, mine.Image("linux", "amd64", base, mine.Layer(1000)))
-			w.dev.push(t, name, mine)
-			requests = append(requests, request("dev/"+name+":"+tag, "prod/"+name+":"+tag))
-		}
-		_, result := w.promote(requests...)
-		sent := 0
-		for _, r := range w.prod.proxy.Requests() {
-			if r.Method == http.MethodPut && strings.Contains(r.Path, strings.Replace(string(base.Digest), ":", "%3A", 1)) {
-				sent++
+			c := remotetest.NewContent(1)
+			base := c.Layer(300 << 10)
+			var requests []promote.Request
+			names := []string{"aa", "bb", "cc", "aa", "bb", "cc"}
+			for i, name := range names {
+				if i < 3 {
+					w.dev.create(t, name)
+					w.prod.create(t, name)
+				}
+				mine := remotetest.NewContent(uint64(10 + i))
+				mine.Blobs[base.Digest] = c.Blobs[base.Digest]
+				tag := string(rune('x' + i/3))
+				mine.Index(tag, mine.Image("linux", "amd64", base, mine.Layer(1000)))
+				w.dev.push(t, name, mine)
+				requests = append(requests, request("dev/"+name+":"+tag, "prod/"+name+":"+tag))
 			}
-		}
-		want := 1
-		if !on {
-			want = 3 // once for each repository
-		}
-		if sent != want {
-			t.Errorf("mounting %t: the layer was sent %d times, want %d: %+v", on, sent, want, result.Images)
-		}
-		for _, name := range []string{"aa", "bb", "cc"} {
-			if got := w.prod.direct.Blob(t, name, base.Digest); string(got) != string(c.Blobs[base.Digest]) {
-				t.Errorf("%s has %d bytes of the layer", name, len(got))
+			_, result := w.promote(requests...)
+			sent := 0
+			for _, r := range w.prod.proxy.Requests() {
+				if r.Method == http.MethodPut && strings.Contains(r.Path, strings.Replace(string(base.Digest), ":", "%3A", 1)) {
+					sent++
+				}
 			}
-		}
+			want := 1
+			if !on {
+				want = 3 // once for each repository
+			}
+			if sent != want {
+				t.Errorf("mounting %t: the layer was sent %d times, want %d: %+v", on, sent, want, result.Images)
+			}
+			for _, name := range []string{"aa", "bb", "cc"} {
+				if got := w.prod.direct.Blob(t, name, base.Digest); string(got) != string(c.Blobs[base.Digest]) {
+					t.Errorf("%s has %d bytes of the layer", name, len(got))
+				}
+			}
+		})
 	}
 }
 

@@ -82,9 +82,11 @@ func TestRoutes(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for i, tag := range []string{"1.0", "1.1", "2.0"} {
-		if got := w.prod.direct.Manifest(t, "mirror/website", tag); string(got) != string(content[i].Manifests[0].Body) {
-			t.Errorf("%s is %s", tag, got)
-		}
+		t.Run(tag, func(t *testing.T) {
+			if got := w.prod.direct.Manifest(t, "mirror/website", tag); string(got) != string(content[i].Manifests[0].Body) {
+				t.Errorf("%s is %s", tag, got)
+			}
+		})
 	}
 	for name, tt := range map[string]struct {
 		route promote.Route

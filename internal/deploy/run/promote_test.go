@@ -86,14 +86,16 @@ func TestPromoterNames(t *testing.T) {
 		"dev/website@sha256:1":                `website@sha256:1: "sha256:1" is not a digest: want sha256: and 64 hexadecimal digits`,
 		"dev/:1.0":                            "the repository is missing",
 	} {
-		ref, err := promoterOf(t, threeRegistries).Ref(name)
-		got := ref.String()
-		if err != nil {
-			got = err.Error()
-		}
-		if err == nil && got != want || err != nil && !strings.Contains(got, want) {
-			t.Errorf("%s: %s, want %s", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			ref, err := promoterOf(t, threeRegistries).Ref(name)
+			got := ref.String()
+			if err != nil {
+				got = err.Error()
+			}
+			if err == nil && got != want || err != nil && !strings.Contains(got, want) {
+				t.Errorf("%s, want %s", got, want)
+			}
+		})
 	}
 	// Without a file there is the registry of this machine.
 	if ref, err := promoterOf(t, "").Ref("local/website:1.0"); err != nil || ref.Registry != "local" {
@@ -154,9 +156,11 @@ func TestPromoterRights(t *testing.T) {
 		"the caller may not do ecr:GetDownloadUrlForLayer in " + dev.Host + "/website",
 		"the caller may not do ecr:UploadLayerPart and ecr:PutImage in " + prod.Host + "/website",
 	} {
-		if got := i.Findings[n]; got.Code != promote.CodeRights || got.Message != want {
-			t.Errorf("%s: %s, want %s", got.Code, got.Message, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if got := i.Findings[n]; got.Code != promote.CodeRights || got.Message != want {
+				t.Errorf("%s: %s, want %s", got.Code, got.Message, want)
+			}
+		})
 	}
 }
 

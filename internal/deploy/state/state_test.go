@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,9 +35,11 @@ func TestFor(t *testing.T) {
 		{"again", d.For(cn).For(cn), want(cn, "cn")},
 		{"unknown target", d.For(gov), want(gov, "us")},
 	} {
-		if diff := cmp.Diff(c.want, c.have); diff != "" {
-			t.Errorf("%s: %s", c.name, diff)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, c.have); diff != "" {
+				t.Errorf("%s", diff)
+			}
+		})
 	}
 }
 
@@ -46,9 +49,11 @@ func TestPositionString(t *testing.T) {
 		"kontor.yaml":      {File: "kontor.yaml"},
 		"":                 {},
 	} {
-		if got := p.String(); got != want {
-			t.Errorf("%+v is %q, want %q", p, got, want)
-		}
+		t.Run("position "+want, func(t *testing.T) {
+			if got := p.String(); got != want {
+				t.Errorf("%+v is %q, want %q", p, got, want)
+			}
+		})
 	}
 }
 
@@ -67,9 +72,11 @@ func TestBudget(t *testing.T) {
 		{state.Budget{Share: true, Percent: 0}, 0, 0, false},
 		{state.Budget{Share: true, Percent: 100}, 7, 7, false},
 	} {
-		if got := c.budget.Exceeded(c.n, c.all); got != c.want {
-			t.Errorf("%+v: %d of %d exceed it: %t", c.budget, c.n, c.all, got)
-		}
+		t.Run(fmt.Sprintf("%+v %d of %d", c.budget, c.n, c.all), func(t *testing.T) {
+			if got := c.budget.Exceeded(c.n, c.all); got != c.want {
+				t.Errorf("%+v: %d of %d exceed it: %t", c.budget, c.n, c.all, got)
+			}
+		})
 	}
 }
 
@@ -77,9 +84,11 @@ func TestWildcardsOfRepositories(t *testing.T) {
 	c := state.Cluster{Repositories: []string{"team/*", "base"}}
 	a := state.AccessTest{Repositories: c.Repositories}
 	for name, want := range map[ecr.RepositoryName]bool{"team/app": true, "base": true, "base/go": false, "team": false} {
-		if c.Pulls(name) != want || a.Covers(name) != want {
-			t.Errorf("%s: %t, %t", name, c.Pulls(name), a.Covers(name))
-		}
+		t.Run(string(name), func(t *testing.T) {
+			if c.Pulls(name) != want || a.Covers(name) != want {
+				t.Errorf("%s: %t, %t", name, c.Pulls(name), a.Covers(name))
+			}
+		})
 	}
 }
 
@@ -111,9 +120,11 @@ func TestWithPolicies(t *testing.T) {
 		{"before", d.For(cn), repo("b", "c")},
 		{"before, without ByTarget", plain.For(us), repo("a")},
 	} {
-		if diff := cmp.Diff(c.want, c.have.Repositories); diff != "" {
-			t.Errorf("%s: %s", c.name, diff)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, c.have.Repositories); diff != "" {
+				t.Errorf("%s", diff)
+			}
+		})
 	}
 	broken := errors.New("broken")
 	if _, err := d.WithPolicies(func(state.Target, state.Repository) (string, error) { return "", broken }); !errors.Is(err, broken) {

@@ -34,9 +34,11 @@ func TestParseConfig(t *testing.T) {
 	for host, profile := range map[string]string{
 		"111111111111.dkr.ecr.us-east-2.amazonaws.com": "prod", "222222222222.dkr.ecr.us-east-2.amazonaws.com": "", "registry.example:5000": "kontor",
 	} {
-		if e, ok := got.Find(host); !ok || e.Profile != profile {
-			t.Errorf("%s: %+v, %t", host, e, ok)
-		}
+		t.Run(host, func(t *testing.T) {
+			if e, ok := got.Find(host); !ok || e.Profile != profile {
+				t.Errorf("%+v, %t", e, ok)
+			}
+		})
 	}
 	if e, ok := got.Find("elsewhere.example"); ok {
 		t.Errorf("elsewhere.example has %+v", e)
@@ -65,10 +67,12 @@ func TestParseConfigRefuses(t *testing.T) {
 		`{"hosts": [{"match": "a", "local": true, "profile": "p"}]}`:                                            "local is a registry of this machine",
 		`{"hosts": [{"match": "a", "data": "d"}]}`:                                                              "set local, too",
 	} {
-		_, err := ParseConfig("c.json", []byte(text))
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "c.json:") {
-			t.Errorf("%s: error %v, want %q in it", text, err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			_, err := ParseConfig("c.json", []byte(text))
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "c.json:") {
+				t.Errorf("%s: error %v, want %q in it", text, err, want)
+			}
+		})
 	}
 }
 

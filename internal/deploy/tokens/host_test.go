@@ -27,14 +27,16 @@ func TestParseHost(t *testing.T) {
 		a + ".dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk":          {Account: a, Region: "eu-isoe-west-1"},
 		a + ".dkr.ecr.us-isof-south-1.csp.hci.ic.gov":         {Account: a, Region: "us-isof-south-1"},
 	} {
-		got, ok := kecr.ParseHost(host)
-		if !ok || got != want {
-			t.Errorf("%s: %+v, %t, want %+v", host, got, ok, want)
-		}
-		bare := strings.TrimSuffix(host, ":443")
-		if !slices.ContainsFunc(Patterns(), func(p string) bool { return matches(p, bare) }) {
-			t.Errorf("no pattern matches %s", bare)
-		}
+		t.Run(host, func(t *testing.T) {
+			got, ok := kecr.ParseHost(host)
+			if !ok || got != want {
+				t.Errorf("%+v, %t, want %+v", got, ok, want)
+			}
+			bare := strings.TrimSuffix(host, ":443")
+			if !slices.ContainsFunc(Patterns(), func(p string) bool { return matches(p, bare) }) {
+				t.Errorf("no pattern matches %s", bare)
+			}
+		})
 	}
 	for _, host := range []string{
 		"", "public.ecr.aws", "docker.io", "localhost:5050",
@@ -46,9 +48,11 @@ func TestParseHost(t *testing.T) {
 		"x" + a + ".dkr.ecr.us-east-2.amazonaws.com", a + ".dkr.ecr.us-east-2.amazonaws.com\n",
 		a + ".dkrxecr.us-east-2.amazonaws.com",
 	} {
-		if h, ok := kecr.ParseHost(host); ok {
-			t.Errorf("%q is taken for %+v", host, h)
-		}
+		t.Run("host "+host, func(t *testing.T) {
+			if h, ok := kecr.ParseHost(host); ok {
+				t.Errorf("%q is taken for %+v", host, h)
+			}
+		})
 	}
 }
 
@@ -74,9 +78,11 @@ func TestMatches(t *testing.T) {
 		{"*.dkr.ecr.*.amazonaws.com", "1.dkr.ecr.us-east-1.amazonaws.com.evil.example", false},
 		{"[::1]:5050", "[::1]:5050", true},
 	} {
-		if got := matches(c.pattern, c.host); got != c.want {
-			t.Errorf("%s for %s: %t", c.pattern, c.host, got)
-		}
+		t.Run(c.pattern+" "+c.host, func(t *testing.T) {
+			if got := matches(c.pattern, c.host); got != c.want {
+				t.Errorf("%s for %s: %t", c.pattern, c.host, got)
+			}
+		})
 	}
 }
 
@@ -85,17 +91,21 @@ func TestHosts(t *testing.T) {
 		"localhost:5050": "localhost:5050", "https://localhost:5050/v2/": "localhost:5050", "http://Registry.example": "registry.example",
 		"registry": "registry", "registry.example/v1/": "registry.example",
 	} {
-		if got := HostOf(in); got != want {
-			t.Errorf("HostOf(%q) = %q, want %q", in, got, want)
-		}
+		t.Run(in, func(t *testing.T) {
+			if got := HostOf(in); got != want {
+				t.Errorf("HostOf(%q) = %q, want %q", in, got, want)
+			}
+		})
 	}
 	for in, want := range map[string]string{
 		"localhost:5050/team/api:v1": "localhost:5050", "localhost/a": "localhost", "nginx": "docker.io", "nginx:1.2": "docker.io",
 		"team/api": "docker.io", "Registry.example/a@sha256:00": "registry.example",
 	} {
-		if got := ImageHost(in); got != want {
-			t.Errorf("ImageHost(%q) = %q, want %q", in, got, want)
-		}
+		t.Run(in, func(t *testing.T) {
+			if got := ImageHost(in); got != want {
+				t.Errorf("ImageHost(%q) = %q, want %q", in, got, want)
+			}
+		})
 	}
 }
 

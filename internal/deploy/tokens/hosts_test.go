@@ -71,9 +71,11 @@ func TestHosts(t *testing.T) {
 	}
 
 	for _, tt := range tests {
-		if h.Known(t.Context(), tt.host) == tt.unknown {
-			t.Errorf("%s is known: %t", tt.host, !tt.unknown)
-		}
+		t.Run(tt.host, func(t *testing.T) {
+			if h.Known(t.Context(), tt.host) == tt.unknown {
+				t.Errorf("%s is known: %t", tt.host, !tt.unknown)
+			}
+		})
 	}
 	if !h.Known(t.Context(), "111111111111.dkr.ecr.eu-west-1.amazonaws.com") {
 		t.Error("a host of Amazon ECR is not known")
@@ -110,9 +112,11 @@ func TestOr(t *testing.T) {
 		return remote.Credential{User: "ann", Password: "of " + host}, nil
 	})
 	for host, want := range map[string]string{"registry.example": "of registry.example", "broken.example": "of broken.example", "nobody.example": ""} {
-		if c, err := tokens.Or(h, docker).Credential(t.Context(), host); err != nil || c.Password != want {
-			t.Errorf("%s: %+v, %v", host, c, err)
-		}
+		t.Run(host, func(t *testing.T) {
+			if c, err := tokens.Or(h, docker).Credential(t.Context(), host); err != nil || c.Password != want {
+				t.Errorf("%+v, %v", c, err)
+			}
+		})
 	}
 	none := remote.SourceFunc(func(context.Context, string) (remote.Credential, error) { return remote.Credential{}, nil })
 	if _, err := tokens.Or(h, none).Credential(t.Context(), "broken.example"); err == nil || !strings.Contains(err.Error(), "has neither endpoint nor local") {

@@ -36,9 +36,11 @@ func TestCache(t *testing.T) {
 		"shifted fields":  Source{Host: "a.example", RoleARN: "p"}.Key("me"),
 		"split otherwise": a.Key("m", "e"),
 	} {
-		if _, ok := c.Get(key); ok {
-			t.Errorf("%s gets the password", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, ok := c.Get(key); ok {
+				t.Errorf("%s gets the password", name)
+			}
+		})
 	}
 	if diff := cmp.Diff(map[string]string{"a.example": "AWS", "b.example": "AWS"}, c.Users()); diff != "" {
 		t.Error(diff)
@@ -106,9 +108,11 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 func TestHowLongATokenIsKept(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	for left, want := range map[time.Duration]time.Duration{12 * time.Hour: 6 * time.Hour, time.Minute: 30 * time.Second, 0: 0, -time.Hour: 0} {
-		if got := (Token{ExpiresAt: now.Add(left)}).Life(now); got != want {
-			t.Errorf("with %s left: %s, want %s", left, got, want)
-		}
+		t.Run(left.String()+" left", func(t *testing.T) {
+			if got := (Token{ExpiresAt: now.Add(left)}).Life(now); got != want {
+				t.Errorf("with %s left: %s, want %s", left, got, want)
+			}
+		})
 	}
 }
 
@@ -120,15 +124,17 @@ func TestMalformedAnswers(t *testing.T) {
 		`{"authorizationData":[{"authorizationToken":"QVdTOnNlY3JldA=="}]}`,
 		`{"authorizationData":[{"authorizationToken":"secret!","expiresAt":1.7e9}]}`,
 	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-			_, _ = w.Write([]byte(body))
-		}))
-		_, err := Get(t.Context(), Source{Host: "r.example", Region: "us-east-1", Endpoint: server.URL, AccessKeyID: "AKID", SecretAccessKey: "sesame"})
-		server.Close()
-		if err == nil || err.Error() != "registry r.example: getting a password: the response is malformed" {
-			t.Errorf("%s: %v", body, err)
-		}
+		t.Run(body, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+				_, _ = w.Write([]byte(body))
+			}))
+			_, err := Get(t.Context(), Source{Host: "r.example", Region: "us-east-1", Endpoint: server.URL, AccessKeyID: "AKID", SecretAccessKey: "sesame"})
+			server.Close()
+			if err == nil || err.Error() != "registry r.example: getting a password: the response is malformed" {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -156,20 +162,22 @@ func TestEndpointsOfHosts(t *testing.T) {
 		"dkr.ecr.cn-north-1.amazonaws.com.cn":  "api.ecr.cn-north-1.amazonaws.com.cn cn-north-1",
 		"dkr.ecr.eusc-de-east-1.amazonaws.eu":  "api.ecr.eusc-de-east-1.amazonaws.eu eusc-de-east-1",
 	} {
-		h, ok := kecr.ParseHost("111111111111." + host)
-		if !ok {
-			t.Fatalf("%s is no host", host)
-		}
-		var a asked
-		// It would try again: a call that is over cannot.
-		ctx, cancel := context.WithCancel(t.Context())
-		_, err := Get(ctx, Source{Host: host, Region: h.Region, FIPS: h.FIPS, DualStack: h.DualStack, AccessKeyID: "AKID", SecretAccessKey: "sesame",
-			HTTPClient: doer(func(r *http.Request) (*http.Response, error) { cancel(); return a.Do(r) })})
-		cancel()
-		host, region, _ := strings.Cut(want, " ")
-		if err == nil || a.host != host || !strings.Contains(a.authorization, "/"+region+"/ecr/") {
-			t.Errorf("%s: asked %s, signed %s, %v, want %s", host, a.host, a.authorization, err, want)
-		}
+		t.Run(host, func(t *testing.T) {
+			h, ok := kecr.ParseHost("111111111111." + host)
+			if !ok {
+				t.Fatalf("%s is no host", host)
+			}
+			var a asked
+			// It would try again: a call that is over cannot.
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := Get(ctx, Source{Host: host, Region: h.Region, FIPS: h.FIPS, DualStack: h.DualStack, AccessKeyID: "AKID", SecretAccessKey: "sesame",
+				HTTPClient: doer(func(r *http.Request) (*http.Response, error) { cancel(); return a.Do(r) })})
+			cancel()
+			host, region, _ := strings.Cut(want, " ")
+			if err == nil || a.host != host || !strings.Contains(a.authorization, "/"+region+"/ecr/") {
+				t.Errorf("asked %s, signed %s, %v, want %s", a.host, a.authorization, err, want)
+			}
+		})
 	}
 }
 
