@@ -122,9 +122,11 @@ Plan: 0 to create, 0 to adopt, 2 to update, 1 to delete, 0 unchanged.
 		"        ~ afterwards 2 more may do such things",
 		"        ~ users were not seen",
 	} {
-		if !strings.Contains(whole, line+"\n") {
-			t.Errorf("-v lacks %q:\n%s", line, whole)
-		}
+		t.Run(strings.TrimSpace(line), func(t *testing.T) {
+			if !strings.Contains(whole, line+"\n") {
+				t.Errorf("-v lacks %q:\n%s", line, whole)
+			}
+		})
 	}
 	if strings.Contains(whole, "kontor plan -v") {
 		t.Errorf("-v leaves something out:\n%s", whole)

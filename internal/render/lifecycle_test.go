@@ -50,36 +50,40 @@ func hostile() report.Lifecycle {
 // nothing.
 func TestForecastPicturesAreInert(t *testing.T) {
 	for _, rate := range []lifecycle.Rate{lifecycle.RateNone, lifecycle.RatePresent} {
-		f := report.NewForecast(hostile(), 200, rate)
-		var svg, html, text, data strings.Builder
-		for _, err := range []error{
-			page.ForecastSVG(&svg, f), page.ForecastHTML(&html, f), render.Forecast(&text, f, render.Options{}), render.JSON(&data, f),
-		} {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		for name, s := range map[string]string{"svg": svg.String(), "html": html.String()} {
-			for _, bad := range []string{"<script", "\x00", "\x1b", "href", "src=", "url(", "@import", "onload"} {
-				if strings.Contains(s, bad) {
-					t.Errorf("%s holds %q", name, bad)
+		t.Run(string(rate), func(t *testing.T) {
+			f := report.NewForecast(hostile(), 200, rate)
+			var svg, html, text, data strings.Builder
+			for _, err := range []error{
+				page.ForecastSVG(&svg, f), page.ForecastHTML(&html, f), render.Forecast(&text, f, render.Options{}), render.JSON(&data, f),
+			} {
+				if err != nil {
+					t.Fatal(err)
 				}
 			}
-			if n := strings.Count(s, "http"); n > 2 || strings.Count(s, `xmlns="http://www.w3.org/2000/svg"`)+strings.Count(s, "http-equiv") != n {
-				t.Errorf("%s holds an address", name)
+			for name, s := range map[string]string{"svg": svg.String(), "html": html.String()} {
+				t.Run(name, func(t *testing.T) {
+					for _, bad := range []string{"<script", "\x00", "\x1b", "href", "src=", "url(", "@import", "onload"} {
+						if strings.Contains(s, bad) {
+							t.Errorf("%s holds %q", name, bad)
+						}
+					}
+					if n := strings.Count(s, "http"); n > 2 || strings.Count(s, `xmlns="http://www.w3.org/2000/svg"`)+strings.Count(s, "http-equiv") != n {
+						t.Errorf("%s holds an address", name)
+					}
+				})
 			}
-		}
-		d := xml.NewDecoder(strings.NewReader(svg.String()))
-		for {
-			if _, err := d.Token(); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("the SVG is not well-formed: %v", err)
+			d := xml.NewDecoder(strings.NewReader(svg.String()))
+			for {
+				if _, err := d.Token(); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					t.Fatalf("the SVG is not well-formed: %v", err)
+				}
 			}
-		}
-		if strings.ContainsAny(text.String(), "\x00\x1b") {
-			t.Error("the text holds escape sequences")
-		}
+			if strings.ContainsAny(text.String(), "\x00\x1b") {
+				t.Error("the text holds escape sequences")
+			}
+		})
 	}
 }
 
@@ -102,14 +106,18 @@ func TestForecastPicture(t *testing.T) {
 		"5 Mar: the first image pulled in the last week expires, by rule 1", "Rule 2 does nothing in this time.", "now 6 images, 6.0 MiB", "after 10 days 0 images",
 		">6</text>", ">now</text>", ">next run</text>", "\u201cpull &lt;requests&gt;\u201d",
 	} {
-		if !strings.Contains(svg.String(), want) {
-			t.Errorf("the picture does not say %q:\n%s", want, svg.String())
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(svg.String(), want) {
+				t.Errorf("the picture does not say %q:\n%s", want, svg.String())
+			}
+		})
 	}
 	for _, want := range []string{"<svg ", "<td>2026-03-05</td><td>1</td><td><details><summary>6 images</summary><ul><li>sha256:0 (pr-0)</li>", "Content-Security-Policy", "<small>\u201cpull &lt;requests&gt;\u201d</small>"} {
-		if !strings.Contains(html.String(), want) {
-			t.Errorf("the page does not say %q:\n%s", want, html.String())
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(html.String(), want) {
+				t.Errorf("the page does not say %q:\n%s", want, html.String())
+			}
+		})
 	}
 	want := `Lifecycle forecast of team/app at 2026-03-01 12:00 UTC, by policy.json
 For 10 days, with nothing pushed, pulled, tagged or deleted manually.
@@ -132,26 +140,30 @@ Now 6 images, 6.0 MiB; after 10 days 0 images.
 // Every bar has its number, however many there are and however high.
 func TestEveryBarHasItsNumber(t *testing.T) {
 	for _, images := range []int{1, 30, 3000} {
-		for _, days := range []int{1, 5, 30, 46, 60, 400} {
-			l := report.Lifecycle{Source: "policy.json", At: noon, Known: true, Policy: lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 7)}}}
-			for i := range images {
-				l.Images = append(l.Images, lifecycle.Image{Digest: fmt.Sprint("sha256:", i), Tags: []string{"x"}, PushedAt: noon.Add(-time.Duration(i) * 90 * time.Minute)})
+		t.Run(fmt.Sprint(images, " images"), func(t *testing.T) {
+			for _, days := range []int{1, 5, 30, 46, 60, 400} {
+				t.Run(fmt.Sprint(days, " days"), func(t *testing.T) {
+					l := report.Lifecycle{Source: "policy.json", At: noon, Known: true, Policy: lifecycle.Policy{Rules: []lifecycle.Rule{expireRule(1, 7)}}}
+					for i := range images {
+						l.Images = append(l.Images, lifecycle.Image{Digest: fmt.Sprint("sha256:", i), Tags: []string{"x"}, PushedAt: noon.Add(-time.Duration(i) * 90 * time.Minute)})
+					}
+					f := report.NewForecast(l, days, lifecycle.RateNone)
+					var svg strings.Builder
+					if err := page.ForecastSVG(&svg, f); err != nil {
+						t.Fatal(err)
+					}
+					// a bar's tip says its number, the next text is it
+					bars := regexp.MustCompile(`<g><title>[^<]* (\d+) images?</title>.*</g>\n<text [^>]*>(\d+)</text>`).FindAllStringSubmatch(svg.String(), -1)
+					if n := strings.Count(svg.String(), "<g>"); len(bars) != n || n == 0 && f.Rules[0].Images > 0 {
+						t.Errorf("%d images, %d days: %d bars have numbers, of %d", images, days, len(bars), n)
+					}
+					for _, b := range bars {
+						if b[1] != b[2] {
+							t.Errorf("%d images, %d days: a bar of %s says %s", images, days, b[1], b[2])
+						}
+					}
+				})
 			}
-			f := report.NewForecast(l, days, lifecycle.RateNone)
-			var svg strings.Builder
-			if err := page.ForecastSVG(&svg, f); err != nil {
-				t.Fatal(err)
-			}
-			// a bar's tip says its number, the next text is it
-			bars := regexp.MustCompile(`<g><title>[^<]* (\d+) images?</title>.*</g>\n<text [^>]*>(\d+)</text>`).FindAllStringSubmatch(svg.String(), -1)
-			if n := strings.Count(svg.String(), "<g>"); len(bars) != n || n == 0 && f.Rules[0].Images > 0 {
-				t.Errorf("%d images, %d days: %d bars have numbers, of %d", images, days, len(bars), n)
-			}
-			for _, b := range bars {
-				if b[1] != b[2] {
-					t.Errorf("%d images, %d days: a bar of %s says %s", images, days, b[1], b[2])
-				}
-			}
-		}
+		})
 	}
 }

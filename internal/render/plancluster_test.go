@@ -62,9 +62,11 @@ could not be read: no\n<b>
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"\x1b", "@team", "<b>"} {
-		if strings.Contains(b.String(), bad) {
-			t.Errorf("%q is in\n%s", bad, b.String())
-		}
+		t.Run(bad, func(t *testing.T) {
+			if strings.Contains(b.String(), bad) {
+				t.Errorf("%q is in\n%s", bad, b.String())
+			}
+		})
 	}
 	if !strings.Contains(b.String(), "| attach | arn:aws:iam::222222222222:role/new | 2 of 3 repositories |\n") {
 		t.Error(b.String())

@@ -112,9 +112,11 @@ func TestMarkdownSaysWhatChanges(t *testing.T) {
 		"+             account 666666666666\n",
 		"- **warning** KON2001: repository \"old/000\" belongs to stack s but is not in the file; it is left as it is; the same is so of 299 more: old/001, ",
 	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%q is missing in\n%s", want, got)
-		}
+		t.Run(strings.TrimSpace(want), func(t *testing.T) {
+			if !strings.Contains(got, want) {
+				t.Errorf("%q is missing in\n%s", want, got)
+			}
+		})
 	}
 	if strings.Contains(got, "too long") || strings.Contains(got, "left out") {
 		t.Errorf("something is left out of\n%s", got)

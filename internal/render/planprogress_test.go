@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -14,15 +15,17 @@ func TestReporter(t *testing.T) {
 	p := samplePlan()
 	done := deploy.RepositoryResult{Repository: "api", Op: plan.OpDelete, Status: deploy.StatusDone, Done: []deploy.Step{deploy.StepDelete}}
 	for _, bars := range []bool{false, true} {
-		var b strings.Builder
-		r := render.NewReporter(&b, []plan.Plan{p}, true, render.Options{}, bars)
-		r.Report("prod", done)
-		if err := r.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(b.String(), "prod: api: deleted\n") {
-			t.Errorf("with bars %t: %q", bars, b.String())
-		}
+		t.Run(fmt.Sprint("bars ", bars), func(t *testing.T) {
+			var b strings.Builder
+			r := render.NewReporter(&b, []plan.Plan{p}, true, render.Options{}, bars)
+			r.Report("prod", done)
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(b.String(), "prod: api: deleted\n") {
+				t.Errorf("with bars %t: %q", bars, b.String())
+			}
+		})
 	}
 	r := render.NewReporter(broken{}, []plan.Plan{p}, false, render.Options{}, false)
 	r.Report("prod", done)
@@ -57,8 +60,10 @@ func TestMarkdownBringsNoMarkupOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"<b>", "@team", "`x`", "[a](b)", "\x1b"} {
-		if strings.Contains(b.String(), bad) {
-			t.Errorf("%q is in\n%s", bad, b.String())
-		}
+		t.Run(bad, func(t *testing.T) {
+			if strings.Contains(b.String(), bad) {
+				t.Errorf("%q is in\n%s", bad, b.String())
+			}
+		})
 	}
 }

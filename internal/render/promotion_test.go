@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -91,22 +92,24 @@ func TestPromoting(t *testing.T) {
 	const want = "prod/website:1.0: promoted sha256:new, 1.0 KiB sent, 0 B mounted, repository created\n" +
 		"prod/website:2.0: refused: taken\nprod/website:a: is there already, sha256:a\n"
 	for _, bars := range []bool{false, true} {
-		var b strings.Builder
-		r := render.NewPromoting(&b, p, render.Options{}, bars)
-		r.Report(promote.Progress{Image: 0, Bytes: 10, Total: 1024})
-		r.Report(promote.Progress{Image: 0, Bytes: 1024, Total: 1024})
-		r.Report(promote.Progress{Image: 0, Result: &result.Images[0]})
-		if err := r.Close(result); err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(want) {
-			if strings.Count(b.String(), line) != 1 {
-				t.Errorf("with bars %t: no %q in %q", bars, line, b.String())
+		t.Run(fmt.Sprint("bars ", bars), func(t *testing.T) {
+			var b strings.Builder
+			r := render.NewPromoting(&b, p, render.Options{}, bars)
+			r.Report(promote.Progress{Image: 0, Bytes: 10, Total: 1024})
+			r.Report(promote.Progress{Image: 0, Bytes: 1024, Total: 1024})
+			r.Report(promote.Progress{Image: 0, Result: &result.Images[0]})
+			if err := r.Close(result); err != nil {
+				t.Fatal(err)
 			}
-		}
-		if !bars && b.String() != want {
-			t.Errorf("got %q", b.String())
-		}
+			for line := range strings.Lines(want) {
+				if strings.Count(b.String(), line) != 1 {
+					t.Errorf("with bars %t: no %q in %q", bars, line, b.String())
+				}
+			}
+			if !bars && b.String() != want {
+				t.Errorf("got %q", b.String())
+			}
+		})
 	}
 	r := render.NewPromoting(broken{}, p, render.Options{}, false)
 	r.Report(promote.Progress{Image: 0, Result: &result.Images[0]})

@@ -23,8 +23,10 @@ func TestQuestion(t *testing.T) {
 		"DELETE 1 repository of registry prod (account 111111111111, region us-east-2)?":                                         {at("prod", deletion)},
 		"Change 2 repositories and DELETE 1 repository with 3 images of 2 registries?":                                           {at("prod", update, withImages), at("europe", update)},
 	} {
-		if got := render.Question(todo, nil); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if got := render.Question(todo, nil); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
 	}
 }

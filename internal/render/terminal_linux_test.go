@@ -48,9 +48,11 @@ func TestColorOnATerminal(t *testing.T) {
 		{"a terminal that knows none", terminal, map[string]string{"TERM": "dumb"}, false},
 		{"a file", file, map[string]string{"TERM": "xterm-256color"}, false},
 	} {
-		if got := render.ColorFor(c.out, func(k string) string { return c.env[k] }); got != c.want {
-			t.Errorf("%s: colour %t", c.name, got)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := render.ColorFor(c.out, func(k string) string { return c.env[k] }); got != c.want {
+				t.Errorf("colour %t", got)
+			}
+		})
 	}
 }
 

@@ -141,11 +141,13 @@ func TestAccessReportsComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, who := range []string{"arn:aws:iam::111111111111:user/ann", "arn:aws:iam::111111111111:user/bob", "arn:aws:iam::222222222222:user/carl", "arn:aws:iam::222222222222:user/dora", "333333333333"} {
-		a, err := p.Check(who, proof.Push.Actions(), in, "api")
-		if err != nil {
-			t.Fatal(err)
-		}
-		comesBack(t, report.NewAccess("push", a, "push_principals: [...]", []string{"a note"}))
+		t.Run(who, func(t *testing.T) {
+			a, err := p.Check(who, proof.Push.Actions(), in, "api")
+			if err != nil {
+				t.Fatal(err)
+			}
+			comesBack(t, report.NewAccess("push", a, "push_principals: [...]", []string{"a note"}))
+		})
 	}
 	list, err := p.WhoCan(proof.Pull.Actions(), in, "api")
 	if err != nil {
