@@ -117,15 +117,17 @@ func TestLinksStay(t *testing.T) {
 		}
 	}
 	for link, file := range map[string]string{"config.json": "there.json", "missing.json": "missing.json", "chain.json": "chained.json"} {
-		path := filepath.Join(dir, "home", ".docker", link)
-		store(t, dockerauth.Config{Path: path}, "a:1")
-		info, err := os.Lstat(path)
-		if err != nil || info.Mode().Type() != os.ModeSymlink {
-			t.Errorf("%s is no link any more: %v, %v", link, info.Mode(), err)
-		}
-		if decoded(t, filepath.Join(dir, "dotfiles", file))["auths"] == nil {
-			t.Errorf("%s: nothing stored behind it", link)
-		}
+		t.Run(link, func(t *testing.T) {
+			path := filepath.Join(dir, "home", ".docker", link)
+			store(t, dockerauth.Config{Path: path}, "a:1")
+			info, err := os.Lstat(path)
+			if err != nil || info.Mode().Type() != os.ModeSymlink {
+				t.Errorf("%s is no link any more: %v, %v", link, info.Mode(), err)
+			}
+			if decoded(t, filepath.Join(dir, "dotfiles", file))["auths"] == nil {
+				t.Error("nothing stored behind it")
+			}
+		})
 	}
 	if decoded(t, filepath.Join(dir, "dotfiles", "there.json"))["k"] != 1.0 {
 		t.Error("the file lost a member")
@@ -221,10 +223,12 @@ func TestDefault(t *testing.T) {
 		{"HOME", map[string]string{"HOME": "/h"}, "/h/.docker/config.json"},
 	}
 	for _, tt := range tests {
-		got, err := dockerauth.Default(func(k string) string { return tt.env[k] })
-		if err != nil || filepath.ToSlash(got.Path) != tt.want {
-			t.Errorf("%s: %s, %v", tt.name, got.Path, err)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := dockerauth.Default(func(k string) string { return tt.env[k] })
+			if err != nil || filepath.ToSlash(got.Path) != tt.want {
+				t.Errorf("%s, %v", got.Path, err)
+			}
+		})
 	}
 }
 

@@ -63,9 +63,11 @@ func TestLoginWithHelpers(t *testing.T) {
 		"known2": {IdentityToken: "from some for known2"},
 		"other":  {User: "AWS", Password: "secret"}, // the helper does not know it, the file does
 	} {
-		if got, ok, err := c.Login(host); err != nil || !ok || got != want {
-			t.Errorf("%s: %+v, %t, %v, want %+v", host, got, ok, err, want)
-		}
+		t.Run(host, func(t *testing.T) {
+			if got, ok, err := c.Login(host); err != nil || !ok || got != want {
+				t.Errorf("%+v, %t, %v, want %+v", got, ok, err, want)
+			}
+		})
 	}
 	if got, ok, err := c.Login("unknown"); ok || err != nil {
 		t.Errorf("%+v, %t, %v", got, ok, err)

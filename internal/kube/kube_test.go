@@ -111,11 +111,13 @@ func static(s string) func() (string, error) { return func() (string, error) { r
 func TestImages(t *testing.T) {
 	c := startCluster(t, 8)
 	for _, gone := range []int32{0, 1, 3} {
-		c.gone.Store(gone)
-		got, err := images(t, kube.Config{Server: c.URL, CA: c.ca(), Token: static(token)})
-		if diff := cmp.Diff(c.pods, got); err != nil || diff != "" {
-			t.Errorf("%d tokens too old: %v (-want +got):\n%s", gone, err, diff)
-		}
+		t.Run(fmt.Sprint(gone, " tokens too old"), func(t *testing.T) {
+			c.gone.Store(gone)
+			got, err := images(t, kube.Config{Server: c.URL, CA: c.ca(), Token: static(token)})
+			if diff := cmp.Diff(c.pods, got); err != nil || diff != "" {
+				t.Errorf("%d tokens too old: %v (-want +got):\n%s", gone, err, diff)
+			}
+		})
 	}
 	c.gone.Store(100)
 	if _, err := images(t, kube.Config{Server: c.URL, CA: c.ca(), Token: static(token)}); err == nil || !strings.Contains(err.Error(), "too old") {
@@ -272,15 +274,17 @@ func TestCredentialPlugin(t *testing.T) {
 		`{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{}}`:                 "neither a token nor a certificate",
 		`{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"x"}}`: "was asked in",
 	} {
-		s.Run = func(string, []string, []string) ([]byte, error) {
-			if out == "" {
-				return nil, errors.New("exit")
+		t.Run(want, func(t *testing.T) {
+			s.Run = func(string, []string, []string) ([]byte, error) {
+				if out == "" {
+					return nil, errors.New("exit")
+				}
+				return []byte(out), nil
 			}
-			return []byte(out), nil
-		}
-		if _, err := kube.Load(s); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", out, err, want)
-		}
+			if _, err := kube.Load(s); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", out, err, want)
+			}
+		})
 	}
 }
 

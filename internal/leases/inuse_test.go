@@ -29,13 +29,15 @@ func TestInUse(t *testing.T) {
 				t.Fatal(err)
 			}
 			for hosts, want := range map[string]int{"localhost:5050": tt.here, "other.example": tt.other, "": tt.all} {
-				names := []string{hosts}
-				if hosts == "" {
-					names = nil
-				}
-				if got, err := leases.AllOn([]leases.InUse{u}, names); err != nil || len(got) != want {
-					t.Errorf("on %q: %+v, %v, want %d", hosts, got, err, want)
-				}
+				t.Run("hosts "+hosts, func(t *testing.T) {
+					names := []string{hosts}
+					if hosts == "" {
+						names = nil
+					}
+					if got, err := leases.AllOn([]leases.InUse{u}, names); err != nil || len(got) != want {
+						t.Errorf("on %q: %+v, %v, want %d", hosts, got, err, want)
+					}
+				})
 			}
 		})
 	}
@@ -47,8 +49,10 @@ func TestInUse(t *testing.T) {
 		`{"leases": [{"repositoryName": "APP", "imageTag": "v1"}]}`:   `used: a lease on "APP": that is not the name of a repository`,
 		`{"leases": [{"repositoryName": "app", "imageDigest": "x"}]}`: `used: a lease on app: "x" is not a digest`,
 	} {
-		if _, err := leases.ParseInUse("used", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", text, err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if _, err := leases.ParseInUse("used", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", text, err, want)
+			}
+		})
 	}
 }

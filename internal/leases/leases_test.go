@@ -77,10 +77,12 @@ func TestSelect(t *testing.T) {
 
 func TestSelectNamesTheUser(t *testing.T) {
 	for _, image := range []string{"localhost:5050/Team/App:v1", "localhost:5050/a b", ""} {
-		_, err := leases.Select([]leases.Use{{image, "Pod shop/web, container app"}}, []string{"localhost:5050"})
-		if err == nil || !strings.HasPrefix(err.Error(), "Pod shop/web, container app: ") {
-			t.Errorf("%q: %v", image, err)
-		}
+		t.Run("image "+image, func(t *testing.T) {
+			_, err := leases.Select([]leases.Use{{image, "Pod shop/web, container app"}}, []string{"localhost:5050"})
+			if err == nil || !strings.HasPrefix(err.Error(), "Pod shop/web, container app: ") {
+				t.Errorf("%q: %v", image, err)
+			}
+		})
 	}
 }
 
@@ -208,9 +210,11 @@ func TestList(t *testing.T) {
 		"\xff":                          "images.txt:1: the line is not UTF-8",
 		strings.Repeat("a", 5000):       "images.txt:1: the line has more than 4096 bytes",
 	} {
-		if _, err := leases.List("images.txt", []byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%.20q: %v, want %q", in, err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if _, err := leases.List("images.txt", []byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%.20q: %v, want %q", in, err, want)
+			}
+		})
 	}
 }
 

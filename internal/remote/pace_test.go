@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,18 +32,20 @@ func allowed(p *pace, t time.Time) int {
 
 func TestPaceOfECR(t *testing.T) {
 	for action, perSecond := range map[Action]float64{WriteManifest: 10, StartUpload: 100, MountBlob: 100, UploadBlob: 100} {
-		r, err := New(Config{Host: "111111111111.dkr.ecr.us-east-1.amazonaws.com", Now: time.Now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := r.paces[action]
-		sum := 0
-		for i := range 100 { // ten seconds
-			sum += allowed(p, noon.Add(time.Duration(i)*100*time.Millisecond))
-		}
-		if want := perSecond * 10; float64(sum) > want*1.1 || float64(sum) < want*0.9 {
-			t.Errorf("%s: %d calls in ten seconds, want %v", action, sum, want)
-		}
+		t.Run(fmt.Sprint(action), func(t *testing.T) {
+			r, err := New(Config{Host: "111111111111.dkr.ecr.us-east-1.amazonaws.com", Now: time.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := r.paces[action]
+			sum := 0
+			for i := range 100 { // ten seconds
+				sum += allowed(p, noon.Add(time.Duration(i)*100*time.Millisecond))
+			}
+			if want := perSecond * 10; float64(sum) > want*1.1 || float64(sum) < want*0.9 {
+				t.Errorf("%s: %d calls in ten seconds, want %v", action, sum, want)
+			}
+		})
 	}
 	r, err := New(Config{Host: "registry.example", Now: time.Now})
 	if err != nil {
@@ -140,20 +143,22 @@ func TestAgain(t *testing.T) {
 		"429, in an hour":  {Error{Code: ecr.CodeThrottling, Status: 429, after: time.Hour}, 0},
 		"429, in a minute": {Error{Code: ecr.CodeThrottling, Status: 429, after: time.Minute}, triesThrottled - 1},
 	} {
-		times := 0
-		for attempt := 1; ; attempt++ {
-			pause, ok := again(&tt.e, attempt)
-			if !ok {
-				break
+		t.Run(name, func(t *testing.T) {
+			times := 0
+			for attempt := 1; ; attempt++ {
+				pause, ok := again(&tt.e, attempt)
+				if !ok {
+					break
+				}
+				times++
+				if pause < tt.e.after || pause < firstPause || pause > max(longestPause*5/4, tt.e.after) {
+					t.Errorf("a pause of %s", pause)
+				}
 			}
-			times++
-			if pause < tt.e.after || pause < firstPause || pause > max(longestPause*5/4, tt.e.after) {
-				t.Errorf("%s: a pause of %s", name, pause)
+			if times != tt.times {
+				t.Errorf("tried again %d times, want %d", times, tt.times)
 			}
-		}
-		if times != tt.times {
-			t.Errorf("%s: tried again %d times, want %d", name, times, tt.times)
-		}
+		})
 	}
 }
 
@@ -164,12 +169,14 @@ func TestPaceOfHosts(t *testing.T) {
 	for host, want := range map[string]rate.Limit{
 		"111111111111.dkr.ecr.us-east-1.amazonaws.com": 10, "111111111111.dkr-ecr.us-east-1.on.aws": 10, "localhost:5050": rate.Inf,
 	} {
-		r, err := New(Config{Host: host, Registry: id, Now: time.Now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := r.paces[WriteManifest].limiter.Limit(); got != want {
-			t.Errorf("%s: %v manifests a second, want %v", host, got, want)
-		}
+		t.Run(host, func(t *testing.T) {
+			r, err := New(Config{Host: host, Registry: id, Now: time.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.paces[WriteManifest].limiter.Limit(); got != want {
+				t.Errorf("%v manifests a second, want %v", got, want)
+			}
+		})
 	}
 }

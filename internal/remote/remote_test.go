@@ -47,6 +47,13 @@ type world struct {
 
 var modes = []string{"ecr", "oci"}
 
+// within has w report to t, a subtest, until that is over.
+func (w *world) within(t *testing.T) {
+	whole := w.t
+	w.t = t
+	t.Cleanup(func() { w.t = whole })
+}
+
 // start starts a registry with repositories whose tags are immutable. change
 // may change how the client is made.
 func start(t *testing.T, compat string, change func(*remote.Config), repositories ...string) *world {
@@ -162,15 +169,18 @@ func TestEveryCall(t *testing.T) {
 			}
 			// What was put is what a plain request reads, and what is read back.
 			for _, reference := range []string{"1.0", string(g.Index.Digest)} {
-				d, err := app.Resolve(ctx, reference)
-				want := remote.Descriptor{MediaType: g.Index.MediaType, Digest: g.Index.Digest, Size: int64(g.Index.Size)}
-				if diff := cmp.Diff(want, d); err != nil || diff != "" {
-					t.Errorf("resolving %s: %v (-want +got)\n%s", reference, err, diff)
-				}
-				m, err := app.Manifest(ctx, reference)
-				if err != nil || m.MediaType != g.Index.MediaType || m.Digest != g.Index.Digest || !bytes.Equal(m.Body, g.Index.Body) {
-					t.Errorf("reading %s: %v, %s %s", reference, err, m.MediaType, m.Digest)
-				}
+				t.Run(reference, func(t *testing.T) {
+					w.within(t)
+					d, err := app.Resolve(ctx, reference)
+					want := remote.Descriptor{MediaType: g.Index.MediaType, Digest: g.Index.Digest, Size: int64(g.Index.Size)}
+					if diff := cmp.Diff(want, d); err != nil || diff != "" {
+						t.Errorf("resolving %s: %v (-want +got)\n%s", reference, err, diff)
+					}
+					m, err := app.Manifest(ctx, reference)
+					if err != nil || m.MediaType != g.Index.MediaType || m.Digest != g.Index.Digest || !bytes.Equal(m.Body, g.Index.Body) {
+						t.Errorf("reading %s: %v, %s %s", reference, err, m.MediaType, m.Digest)
+					}
+				})
 			}
 			if got := w.direct.Manifest(t, "team/app", "1.0"); !bytes.Equal(got, g.Index.Body) {
 				t.Errorf("the manifest became %s", got)
@@ -885,9 +895,11 @@ func TestOtherAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, reference := range []string{"1.0", string(m.Digest)} {
-			if d, err := app.Resolve(t.Context(), reference); err != nil || d.Digest != m.Digest || d.MediaType != m.MediaType {
-				t.Errorf("%s: %+v, %v", reference, d, err)
-			}
+			t.Run(reference, func(t *testing.T) {
+				if d, err := app.Resolve(t.Context(), reference); err != nil || d.Digest != m.Digest || d.MediaType != m.MediaType {
+					t.Errorf("%+v, %v", d, err)
+				}
+			})
 		}
 		w.proxy.Reset()
 	})
@@ -1027,17 +1039,21 @@ func TestNew(t *testing.T) {
 		"registry.example:5000": true, "[::1]:5000": true, "docker.io": true, "localhost": true,
 		"": false, "a/b": false, "https://a": false, "a b": false, "a:b": false, "user@a": false, "-a": false,
 	} {
-		if _, err := remote.New(remote.Config{Host: host, Now: time.Now}); (err == nil) != want {
-			t.Errorf("%q: %v", host, err)
-		}
+		t.Run("host "+host, func(t *testing.T) {
+			if _, err := remote.New(remote.Config{Host: host, Now: time.Now}); (err == nil) != want {
+				t.Errorf("%q: %v", host, err)
+			}
+		})
 	}
 	r := remotetest.Must[*remote.Registry](t)(remote.New(remote.Config{Host: "111111111111.dkr.ecr.eu-west-1.amazonaws.com", Now: time.Now}))
 	if id, ok := r.ECR(); !ok || id != (ecr.RegistryID{Account: "111111111111", Region: "eu-west-1"}) {
 		t.Errorf("%v, %t", id, ok)
 	}
 	for name, want := range map[string]bool{"a": true, "team/app": true, "": false, "../x": false, "Team": false, "a//b": false, strings.Repeat("a", 256): false} {
-		if _, err := r.Repository(ecr.RepositoryName(name)); (err == nil) != want {
-			t.Errorf("%q: %v", name, err)
-		}
+		t.Run("repository "+name, func(t *testing.T) {
+			if _, err := r.Repository(ecr.RepositoryName(name)); (err == nil) != want {
+				t.Errorf("%q: %v", name, err)
+			}
+		})
 	}
 }
