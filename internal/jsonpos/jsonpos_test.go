@@ -34,10 +34,12 @@ func TestParse(t *testing.T) {
 		{jsonpos.Path{"ä😀", "c"}, jsonpos.String, "x\n/", "2:41", `["ä😀"].c`},
 		{jsonpos.Path{"b"}, jsonpos.Boolean, "false", "2:55", "b"},
 	} {
-		got := v.Locate(c.path)
-		if got.Kind != c.kind || got.Text != c.text || got.Pos.String() != c.place || got.Path().String() != c.name {
-			t.Errorf("%v: got %v %q at %v, %v", c.path, got.Kind, got.Text, got.Pos, got.Path())
-		}
+		t.Run("path "+c.name, func(t *testing.T) {
+			got := v.Locate(c.path)
+			if got.Kind != c.kind || got.Text != c.text || got.Pos.String() != c.place || got.Path().String() != c.name {
+				t.Errorf("%v: got %v %q at %v, %v", c.path, got.Kind, got.Text, got.Pos, got.Path())
+			}
+		})
 	}
 	if v.Members[1].NamePos.String() != "2:2" {
 		t.Errorf("name at %v", v.Members[1].NamePos)
@@ -60,9 +62,11 @@ func TestLocateStopsWhereTheTextEnds(t *testing.T) {
 		"b": {"b", 1, "c"}, // beyond the list
 		"":  {"missing", "too"},
 	} {
-		if got := v.Locate(want).Path().String(); got != path {
-			t.Errorf("%v: got %q, want %q", want, got, path)
-		}
+		t.Run("path "+path, func(t *testing.T) {
+			if got := v.Locate(want).Path().String(); got != path {
+				t.Errorf("%v: got %q, want %q", want, got, path)
+			}
+		})
 	}
 }
 
@@ -97,11 +101,13 @@ func TestParseRefuses(t *testing.T) {
 		{"\xff", `1:1: byte 0xff where a value should be`},
 		{strings.Repeat("[", 101), "1:101: nested deeper than 100 levels"},
 	} {
-		_, err := jsonpos.Parse([]byte(c.text))
-		var syntax *jsonpos.SyntaxError
-		if !errors.As(err, &syntax) || err.Error() != c.want {
-			t.Errorf("%q:\n got %v\nwant %s", c.text, err, c.want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			_, err := jsonpos.Parse([]byte(c.text))
+			var syntax *jsonpos.SyntaxError
+			if !errors.As(err, &syntax) || err.Error() != c.want {
+				t.Errorf("%q:\n got %v\nwant %s", c.text, err, c.want)
+			}
+		})
 	}
 }
 

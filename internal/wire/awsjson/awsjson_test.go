@@ -3,6 +3,7 @@ package awsjson_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -162,14 +163,16 @@ func TestTime(t *testing.T) {
 		{time.Unix(0, 0), "0"},
 	}
 	for _, tt := range tests {
-		b, err := json.Marshal(awsjson.Time(tt.at))
-		if err != nil || string(b) != tt.want {
-			t.Errorf("Marshal(%v) = %s, %v; want %s", tt.at, b, err, tt.want)
-		}
-		var back awsjson.Time
-		if err := json.Unmarshal(b, &back); err != nil || !back.Time().Equal(tt.at.Truncate(time.Millisecond)) {
-			t.Errorf("Unmarshal(%s) = %v, %v", b, back.Time(), err)
-		}
+		t.Run(tt.want, func(t *testing.T) {
+			b, err := json.Marshal(awsjson.Time(tt.at))
+			if err != nil || string(b) != tt.want {
+				t.Errorf("Marshal(%v) = %s, %v; want %s", tt.at, b, err, tt.want)
+			}
+			var back awsjson.Time
+			if err := json.Unmarshal(b, &back); err != nil || !back.Time().Equal(tt.at.Truncate(time.Millisecond)) {
+				t.Errorf("Unmarshal(%s) = %v, %v", b, back.Time(), err)
+			}
+		})
 	}
 	if b, err := json.Marshal(struct {
 		A *awsjson.Time `json:"a,omitzero"`
@@ -221,13 +224,15 @@ func TestReadBody(t *testing.T) {
 		b, err := awsjson.ReadBody(r, limit)
 		return string(b), err
 	}
-	for _, length := range []int64{5, -1} { // known, and chunked
-		if got, err := read("12345", length, 5); got != "12345" || err != nil {
-			t.Errorf("at the limit, length %d: %q, %v", length, got, err)
-		}
-		if _, err := read("12345", length, 4); ecr.CodeOf(err) != ecr.CodeSerialization {
-			t.Errorf("over the limit, length %d: %v", length, err)
-		}
+	for _, length := range []int64{5, -1} {
+		t.Run(fmt.Sprint("length ", length), func(t *testing.T) { // known, and chunked
+			if got, err := read("12345", length, 5); got != "12345" || err != nil {
+				t.Errorf("at the limit, length %d: %q, %v", length, got, err)
+			}
+			if _, err := read("12345", length, 4); ecr.CodeOf(err) != ecr.CodeSerialization {
+				t.Errorf("over the limit, length %d: %v", length, err)
+			}
+		})
 	}
 	broken := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader("12"), failing{}))
 	if _, err := awsjson.ReadBody(broken, 5); !errors.Is(err, io.ErrUnexpectedEOF) {

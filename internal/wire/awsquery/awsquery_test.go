@@ -121,18 +121,20 @@ func TestWrite(t *testing.T) {
 // Parameters are counted before they are read.
 func TestFormOfManyParameters(t *testing.T) {
 	for n, ok := range map[int]bool{4999: true, 5000: true, 5001: false, 300_000: false} {
-		var b strings.Builder
-		for i := range n {
-			if i > 0 {
-				b.WriteByte('&')
+		t.Run(fmt.Sprint(n, " parameters"), func(t *testing.T) {
+			var b strings.Builder
+			for i := range n {
+				if i > 0 {
+					b.WriteByte('&')
+				}
+				fmt.Fprintf(&b, "%x=", i)
 			}
-			fmt.Fprintf(&b, "%x=", i)
-		}
-		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(b.String()))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		form, err := awsquery.Form(r, []byte(b.String()))
-		if (err == nil) != ok || ok && len(form) != n || !ok && ecr.CodeOf(err) != ecr.CodeSerialization {
-			t.Errorf("%d parameters: %d, %v", n, len(form), err)
-		}
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(b.String()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			form, err := awsquery.Form(r, []byte(b.String()))
+			if (err == nil) != ok || ok && len(form) != n || !ok && ecr.CodeOf(err) != ecr.CodeSerialization {
+				t.Errorf("%d parameters: %d, %v", n, len(form), err)
+			}
+		})
 	}
 }

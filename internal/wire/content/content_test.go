@@ -30,20 +30,22 @@ func TestServe(t *testing.T) {
 	} {
 		t.Run(tt.header+tt.ifRange, func(t *testing.T) {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
-				r := httptest.NewRequest(method, "/", nil)
-				r.Header.Set("Range", tt.header)
-				if tt.ifRange != "" {
-					r.Header.Set("If-Range", tt.ifRange)
-				}
-				w := httptest.NewRecorder()
-				w.Header().Set("Etag", `"this"`)
-				content.Serve(w, r, strings.NewReader("0123456789"))
-				if got := w.Header().Get("Content-Range"); w.Code != tt.status || tt.contentRange != "" && got != tt.contentRange {
-					t.Errorf("%s: %d, Content-Range %q", method, w.Code, got)
-				}
-				if body := w.Body.String(); method == http.MethodGet && tt.body != "" && body != tt.body {
-					t.Errorf("got %q", body)
-				}
+				t.Run(method, func(t *testing.T) {
+					r := httptest.NewRequest(method, "/", nil)
+					r.Header.Set("Range", tt.header)
+					if tt.ifRange != "" {
+						r.Header.Set("If-Range", tt.ifRange)
+					}
+					w := httptest.NewRecorder()
+					w.Header().Set("Etag", `"this"`)
+					content.Serve(w, r, strings.NewReader("0123456789"))
+					if got := w.Header().Get("Content-Range"); w.Code != tt.status || tt.contentRange != "" && got != tt.contentRange {
+						t.Errorf("%d, Content-Range %q", w.Code, got)
+					}
+					if body := w.Body.String(); method == http.MethodGet && tt.body != "" && body != tt.body {
+						t.Errorf("got %q", body)
+					}
+				})
 			}
 		})
 	}
