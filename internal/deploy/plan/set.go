@@ -42,7 +42,7 @@ func TargetOf(t state.Target) Target { return targetOf(t) }
 func (s Set) Pending() int {
 	n := 0
 	for _, p := range s.Plans {
-		n += len(p.Pending())
+		n += p.Work()
 	}
 	for _, c := range s.Clusters {
 		n += len(c.Pending())
@@ -74,10 +74,8 @@ func ParseSet(name string, b []byte) (Set, error) {
 		if p.Version != Version {
 			return Set{}, fmt.Errorf("%s: the plan for %s has version %d, this is for version %d: plan again", name, p.Target.Name, p.Version, Version)
 		}
-		for _, c := range p.Changes {
-			if err := c.check(p); err != nil {
-				return Set{}, fmt.Errorf("%s: the plan for %s: repository %s: %w", name, p.Target.Name, quoted(c.Repository), err)
-			}
+		if err := p.Check(); err != nil {
+			return Set{}, fmt.Errorf("%s: the plan for %s: %w", name, p.Target.Name, err)
 		}
 	}
 	for _, c := range s.Clusters {
@@ -122,6 +120,16 @@ func (p Plan) Check() error {
 	for _, c := range p.Changes {
 		if err := c.check(p); err != nil {
 			return fmt.Errorf("repository %s: %w", quoted(c.Repository), err)
+		}
+	}
+	for _, c := range p.Templates {
+		if err := c.check(p); err != nil {
+			return fmt.Errorf("the template for %s: %w", state.Below(c.Prefix), err)
+		}
+	}
+	for _, c := range p.Upstreams {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("the upstream rule %s: %w", c.Prefix, err)
 		}
 	}
 	return nil
