@@ -194,7 +194,7 @@ func whoCreates(t Template, prefix string) string {
 	for _, r := range []struct {
 		reason ecr.CreationReason
 		word   string
-	}{{ecr.CreateOnPush, "a push"}, {ecr.CreateOnPull, "a first pull through a cache"}, {ecr.CreateOnReplicate, "replication"}} {
+	}{{ecr.CreateOnPush, "a push to"}, {ecr.CreateOnPull, "a first pull of"}, {ecr.CreateOnReplicate, "replication to"}} {
 		if slices.Contains(t.AppliedFor, r.reason) {
 			list = append(list, r.word)
 		}
@@ -203,7 +203,7 @@ func whoCreates(t Template, prefix string) string {
 	if prefix == ecr.RootPrefix {
 		where = "that no other template is for"
 	}
-	return fmt.Sprintf("%s to a repository %s that does not exist", or(list), where)
+	return fmt.Sprintf("%s a repository %s that does not exist", or(list), where)
 }
 
 func or(list []string) string {

@@ -48,7 +48,7 @@ func (r *reader) upstream(prefix string, n node) upstream {
 	if len(r.errs) == before {
 		r.need(n, m, "an upstream", "registry")
 	}
-	u.Host = r.checked(m["registry"], badHost)
+	u.Host = state.CanonicalHost(r.checked(m["registry"], badHost))
 	u.UpstreamPrefix = strings.TrimSuffix(r.checked(m["upstream_prefix"], badUpstreamPrefix), "/")
 	if u.UpstreamPrefix == "" {
 		u.UpstreamPrefix = ecr.RootPrefix

@@ -92,8 +92,8 @@ func Below(prefix string) string {
 // IsARN reports whether a credential is given as an ARN and not as a name.
 func IsARN(credential string) bool { return strings.HasPrefix(credential, "arn:") }
 
-// canonical is a host in one spelling: Docker Hub has several.
-func canonical(host string) string {
+// CanonicalHost is a host in the spelling of ECR: Docker Hub has several.
+func CanonicalHost(host string) string {
 	switch host {
 	case "docker.io", "index.docker.io":
 		return "registry-1.docker.io"
@@ -104,7 +104,7 @@ func canonical(host string) string {
 // SameUpstream reports whether two rules are for the same part of the same
 // registry.
 func (u Upstream) SameUpstream(other Upstream) bool {
-	return canonical(u.Host) == canonical(other.Host) && prefixOr(u.UpstreamPrefix) == prefixOr(other.UpstreamPrefix)
+	return CanonicalHost(u.Host) == CanonicalHost(other.Host) && prefixOr(u.UpstreamPrefix) == prefixOr(other.UpstreamPrefix)
 }
 
 func prefixOr(prefix string) string {
