@@ -120,9 +120,12 @@ func fromRegistries(ctx context.Context, e *command.Env, o command.TargetsOption
 			}
 		}
 		for _, want := range wanted.Upstreams {
-			if u, ok := settings[i].Upstreams[want.Prefix]; ok {
+			u, ok := settings[i].Upstreams[want.Prefix]
+			switch {
+			case want.Removed:
+			case ok:
 				x.Upstreams = append(x.Upstreams, u)
-			} else if !want.Removed {
+			default:
 				e.Notices([]string{fmt.Sprintf("the upstream rule %s is not in registry %s, and is left out: apply the file first, or pass --offline", want.Prefix, seen.Target.Name)})
 			}
 		}

@@ -137,6 +137,7 @@ func (f *File) Desired(local ecr.RegistryID) state.Desired {
 			}
 		}
 	}
+	d.Wanted, d.WantedByTarget = f.wanted(d.Targets)
 	return d
 }
 
@@ -146,7 +147,6 @@ func (f *File) Frame(local ecr.RegistryID) state.Desired {
 		Stack: f.stack, StackExplicit: f.explicit, Targets: f.localOr(local),
 		Clusters: slices.Clone(f.clusters), AccessTests: slices.Clone(f.accessTests), Promotions: slices.Clone(f.promotions),
 	}
-	d.WantedByTarget = f.wanted(d.Targets)
 	if f.maxExpire != nil {
 		d.MaxExpire = new(state.Budget)
 		*d.MaxExpire = *f.maxExpire

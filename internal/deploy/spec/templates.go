@@ -111,19 +111,6 @@ func (t template) with(defaults settings) template {
 	return t
 }
 
-// desired are the templates of each target by its name.
-func (f *File) desiredTemplates(targets []state.Target) map[string][]state.Template {
-	out := map[string][]state.Template{}
-	for _, t := range f.templates {
-		for _, v := range t.whole.variants(targets, f.clusters) {
-			for _, target := range v.targets {
-				out[target.Name] = append(out[target.Name], t.compile(v, f.stack))
-			}
-		}
-	}
-	return out
-}
-
 func (t template) compile(v variant, stack string) state.Template {
 	r := v.compile(stack)
 	r.Tags = map[string]string{}

@@ -121,18 +121,37 @@ func (u upstream) in(targets []state.Target) []state.Target {
 	})
 }
 
-// wanted are the templates and upstreams of each target by its name.
-func (f *File) wanted(targets []state.Target) map[string]state.Wanted {
-	out := map[string]state.Wanted{}
-	templates := f.desiredTemplates(targets)
+// wanted are all templates and upstreams, each as the first of its targets has it, and
+// those of each target by its name.
+func (f *File) wanted(targets []state.Target) (all state.Wanted, byTarget map[string]state.Wanted) {
+	byTarget = map[string]state.Wanted{}
 	for _, t := range targets {
-		w := state.Wanted{Templates: templates[t.Name], TemplatesGiven: f.templatesGiven}
-		for _, u := range f.upstreams {
-			if len(u.in([]state.Target{t})) > 0 {
-				w.Upstreams = append(w.Upstreams, u.Upstream)
+		byTarget[t.Name] = state.Wanted{TemplatesGiven: f.templatesGiven}
+	}
+	all.TemplatesGiven = f.templatesGiven
+	for _, x := range f.templates {
+		for i, v := range x.whole.variants(targets, f.clusters) {
+			made := x.compile(v, f.stack)
+			if i == 0 {
+				all.Templates = append(all.Templates, made)
+			}
+			for _, t := range v.targets {
+				w := byTarget[t.Name]
+				w.Templates = append(w.Templates, made)
+				byTarget[t.Name] = w
 			}
 		}
-		out[t.Name] = w
 	}
-	return out
+	for _, u := range f.upstreams {
+		in := u.in(targets)
+		if len(in) > 0 {
+			all.Upstreams = append(all.Upstreams, u.Upstream)
+		}
+		for _, t := range in {
+			w := byTarget[t.Name]
+			w.Upstreams = append(w.Upstreams, u.Upstream)
+			byTarget[t.Name] = w
+		}
+	}
+	return all, byTarget
 }
