@@ -96,10 +96,10 @@ func (c Change) check(p Plan) error {
 	case OpNone:
 		return nil
 	case OpCreate, OpAdopt, OpUpdate:
-		switch {
-		case c.After == nil || (c.Op == OpCreate) != (c.Before == nil):
-			return fmt.Errorf("%s without what was there and what will be", c.Op)
-		case c.After.Tags[state.TagStack] != p.Stack:
+		if err := sides(c.Op, c.Before, c.After); err != nil {
+			return err
+		}
+		if c.After.Tags[state.TagStack] != p.Stack {
 			return fmt.Errorf("it would not belong to stack %s", p.Stack)
 		}
 		return nil
@@ -113,6 +113,14 @@ func (c Change) check(p Plan) error {
 		return nil
 	}
 	return fmt.Errorf("unknown operation %q", c.Op)
+}
+
+// sides refuses a change that is no deletion and has not the sides of its operation.
+func sides[T any](op Op, before, after *T) error {
+	if after == nil || (op == OpCreate) != (before == nil) {
+		return fmt.Errorf("%s without what was there and what will be", op)
+	}
+	return nil
 }
 
 // Check refuses a plan that DiffWith would not have made.

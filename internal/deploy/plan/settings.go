@@ -482,10 +482,10 @@ func (c TemplateChange) check(p Plan) error {
 	case OpNone:
 		return nil
 	case OpCreate, OpAdopt, OpUpdate:
-		switch {
-		case c.After == nil || (c.Op == OpCreate) != (c.Before == nil):
-			return fmt.Errorf("%s without what was there and what will be", c.Op)
-		case c.After.Stack != p.Stack || c.Before != nil && c.Before.Stack != "" && c.Before.Stack != p.Stack:
+		if err := sides(c.Op, c.Before, c.After); err != nil {
+			return err
+		}
+		if c.After.Stack != p.Stack || c.Before != nil && c.Before.Stack != "" && c.Before.Stack != p.Stack {
 			return fmt.Errorf("it does not belong to stack %s", p.Stack)
 		}
 		return nil
@@ -499,23 +499,24 @@ func (c TemplateChange) check(p Plan) error {
 }
 
 func (c UpstreamChange) check() error {
-	ok := false
 	switch c.Op {
 	case OpNone:
-		ok = true
-	case OpCreate:
-		ok = c.Before == nil && c.After != nil
-	case OpUpdate:
-		ok = c.Before != nil && c.After != nil && c.After.UpstreamPrefix == c.Before.UpstreamPrefix
+		return nil
+	case OpCreate, OpUpdate:
+		if err := sides(c.Op, c.Before, c.After); err != nil {
+			return err
+		}
+		if c.Op == OpUpdate && c.After.UpstreamPrefix != c.Before.UpstreamPrefix {
+			return errors.New("it would be another rule")
+		}
+		return nil
 	case OpDelete:
-		ok = c.Before != nil && c.After == nil
-	default:
-		return fmt.Errorf("unknown operation %q", c.Op)
+		if c.Before == nil || c.After != nil {
+			return errors.New("a deletion without what was there")
+		}
+		return nil
 	}
-	if !ok {
-		return fmt.Errorf("what was there and what will be are not those of %s", c.Op)
-	}
-	return nil
+	return fmt.Errorf("unknown operation %q", c.Op)
 }
 
 // PendingTemplates are the changes that do something.

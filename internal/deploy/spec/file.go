@@ -30,8 +30,11 @@ type reader struct {
 	templates      []template
 	templatesGiven bool
 	upstreams      []upstream
-	plan           *node
-	maxExpire      *state.Budget
+	// templatePrefixes and upstreamPrefixes are where their prefixes are given.
+	templatePrefixes, upstreamPrefixes map[string]state.Position
+
+	plan      *node
+	maxExpire *state.Budget
 	// named are names of repositories, routed those of registries, that must
 	// be in the files.
 	named, routed []node

@@ -26,7 +26,8 @@ type template struct {
 
 // entries are the members of a mapping whose keys are prefixes, with the prefixes
 // without the slash at their end. what says what the mapping leads to.
-func (r *reader) entries(n node, what string, check func(string) string, each func(prefix string, item node)) {
+// taken are the prefixes that there are already.
+func (r *reader) entries(n node, what string, taken map[string]state.Position, check func(string) string, each func(prefix string, item node)) {
 	if n.Kind != lang.Mapping {
 		r.wrong(n, "want a mapping from prefixes of repository names to %s, not %s", what, n)
 		return
@@ -37,20 +38,23 @@ func (r *reader) entries(n node, what string, check func(string) string, each fu
 			r.errorf(m.At, n.path, "%q is not a prefix: %s", lang.Clip(m.Key), why)
 			continue
 		}
-		each(prefix, node{m.Value, n.path.At(m.Key), m.At})
+		item := node{m.Value, n.path.At(m.Key), m.At}
+		if first, twice := taken[prefix]; twice {
+			r.errorf(m.At, item.path, "given twice, first at %s", from(first, m.At))
+			continue
+		}
+		taken[prefix] = m.At
+		each(prefix, item)
 	}
 }
 
 // templateMap reads templates.
 func (r *reader) templateMap(n node) {
 	r.templatesGiven = true
-	r.entries(n, "their settings", badTemplatePrefix, func(prefix string, item node) {
-		for _, other := range r.templates {
-			if other.prefix == prefix {
-				r.errorf(item.key, item.path, "given twice, first at %s", from(other.node.key, item.key))
-				return
-			}
-		}
+	if r.templatePrefixes == nil {
+		r.templatePrefixes = map[string]state.Position{}
+	}
+	r.entries(n, "their settings", r.templatePrefixes, badTemplatePrefix, func(prefix string, item node) {
 		r.templates = append(r.templates, r.template(prefix, item))
 	})
 }

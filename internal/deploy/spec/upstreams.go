@@ -17,18 +17,14 @@ type upstream struct {
 	registries setting[[]node]
 	credential setting[string]
 	roleARN    setting[string]
-	key        node
 }
 
 // upstreamMap reads upstreams.
 func (r *reader) upstreamMap(n node) {
-	r.entries(n, "the registries that are cached there", badUpstreamPrefix, func(prefix string, item node) {
-		for _, other := range r.upstreams {
-			if other.Prefix == prefix {
-				r.errorf(item.key, item.path, "given twice, first at %s", from(other.key.key, item.key))
-				return
-			}
-		}
+	if r.upstreamPrefixes == nil {
+		r.upstreamPrefixes = map[string]state.Position{}
+	}
+	r.entries(n, "the registries that are cached there", r.upstreamPrefixes, badUpstreamPrefix, func(prefix string, item node) {
 		r.upstreams = append(r.upstreams, r.upstream(prefix, item))
 	})
 }
@@ -42,7 +38,7 @@ func badUpstreamPrefix(s string) string {
 
 func (r *reader) upstream(prefix string, n node) upstream {
 	before := len(r.errs)
-	u := upstream{key: n}
+	u := upstream{}
 	u.Prefix, u.UpstreamPrefix, u.Origin = prefix, ecr.RootPrefix, n.origin()
 	m := r.object(n, "upstreams")
 	if len(r.errs) == before {
