@@ -158,7 +158,7 @@ to its own ECR-compatible registry.`,
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetUsageTemplate(usageTemplate)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.Usagef("%s", err) })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		upCommand(env),
 		serveCommand(env),
@@ -198,6 +198,15 @@ to its own ECR-compatible registry.`,
 		}
 	}
 	return root
+}
+
+// flagError is the error for flags that cannot be parsed. A group of commands has no
+// flags: where an argument stands before the flag, that is what is wrong.
+func flagError(cmd *cobra.Command, err error) error {
+	if args := cmd.Flags().Args(); cmd.HasSubCommands() && cmd.Annotations["runs"] == "" && len(args) > 0 {
+		return command.RunGroup(cmd, args)
+	}
+	return command.Usagef("%s", err)
 }
 
 // usageTemplate ends with the exit codes and an example.

@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy/exporter"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
@@ -40,8 +41,9 @@ each registry a template and a file for create-change-set --resources-to-import.
 awscli writes a script, apply.sh, and its input files; it can be run again.
 
 Everything is written that the tool needs to take the repositories over: settings,
-resource tags, repository policy and lifecycle policy. Settings of registries, such
-as replication, are not written.
+resource tags, repository policy and lifecycle policy, and the file's templates and
+upstreams. Other settings of registries, such as replication, are not written, and
+no password is.
 
 With --offline no registry is read: the file's settings are written, and ECR's
 defaults where it has none.`,
@@ -102,9 +104,31 @@ func fromRegistries(ctx context.Context, e *command.Env, o command.TargetsOption
 	if err != nil {
 		return nil, err
 	}
+	settings, err := r.FoundSettings(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []exporter.Registry
 	for i, seen := range found {
 		x := exporter.Registry{Target: seen.Target}
+		wanted := r.Registries[i].Desired().Wanted
+		for _, want := range wanted.Templates {
+			if t, ok := settings[i].Templates[want.Prefix]; ok {
+				x.Templates = append(x.Templates, t)
+			} else {
+				e.Notices([]string{fmt.Sprintf("the template for %s is not in registry %s, and is left out: apply the file first, or pass --offline", state.Below(want.Prefix), seen.Target.Name)})
+			}
+		}
+		for _, want := range wanted.Upstreams {
+			u, ok := settings[i].Upstreams[want.Prefix]
+			switch {
+			case want.Removed:
+			case ok:
+				x.Upstreams = append(x.Upstreams, u)
+			default:
+				e.Notices([]string{fmt.Sprintf("the upstream rule %s is not in registry %s, and is left out: apply the file first, or pass --offline", want.Prefix, seen.Target.Name)})
+			}
+		}
 		if x.Target.Local {
 			x.Target.Endpoint = "" // of a server that may be elsewhere the next time
 		}
@@ -139,7 +163,19 @@ func fromFile(_ context.Context, e *command.Env, o command.TargetsOptions) ([]ex
 	}
 	var out []exporter.Registry
 	for _, t := range targets {
-		out = append(out, exporter.Registry{Target: t, Repositories: d.For(t).Repositories})
+		of := d.For(t)
+		x := exporter.Registry{Target: t, Repositories: of.Repositories, Templates: of.Wanted.Templates}
+		for _, u := range of.Wanted.Upstreams {
+			if u.Removed {
+				continue
+			}
+			if u.Credential != "" && !state.IsARN(u.Credential) {
+				e.Notices([]string{fmt.Sprintf("the upstream rule %s is written without its credential %s, whose ARN only the registry knows: leave out --offline", u.Prefix, u.Credential)})
+				u.Credential = ""
+			}
+			x.Upstreams = append(x.Upstreams, u)
+		}
+		out = append(out, x)
 	}
 	return out, nil
 }

@@ -30,7 +30,8 @@ func importCommand(e *command.Env) *cobra.Command {
 		Use:   "import [flags] [SOURCE...]",
 		Short: "Write a file for repositories that exist, or that another tool declares",
 		Long: `Read the repositories of a registry and write the shortest file that means the
-same. Nothing in the registry is changed.
+same. Nothing in the registry is changed. Unless --repository is given, its
+creation templates and pull-through cache rules are written, too.
 
 The registry is the local one of --data, with --account and --region one on AWS,
 or with -f and --target an entry of a file's registries.
@@ -82,8 +83,11 @@ loses actions that only read.`,
 			if err := writeNew(output, f.Text); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(e.Stderr, "%s is written, with %s: kontor plan -f %s shows what applying it would change\n",
-				output, words.Count(f.Repositories, "repository", "repositories"), output)
+			holds := words.Count(f.Repositories, "repository", "repositories")
+			if f.Settings > 0 {
+				holds += " and " + words.Count(f.Settings, "template or upstream", "templates and upstreams")
+			}
+			_, err = fmt.Fprintf(e.Stderr, "%s is written, with %s: kontor plan -f %s shows what applying it would change\n", output, holds, output)
 			return err
 		},
 	}
@@ -167,8 +171,16 @@ func importFile(ctx context.Context, e *command.Env, o importOptions, language l
 	for _, name := range slices.Sorted(maps.Keys(seen.Hidden)) {
 		e.Notices([]string{fmt.Sprintf("repository %s: left out: %s", name, seen.Hidden[name])})
 	}
+	if len(o.repositories) == 0 {
+		if seen.Settings, err = r.Settings(ctx); err != nil {
+			return importer.File{}, err
+		}
+		if why := seen.Settings.TemplatesUnseen; why != "" {
+			e.Notices([]string{"the templates of the registry are left out: " + why})
+		}
+	}
 	f, err := writeImport(seen, opts)
-	if err == nil && f.Repositories == 0 {
+	if err == nil && f.Repositories+f.Settings == 0 {
 		return f, o.nothing(len(seen.Hidden) > 0)
 	}
 	return f, err

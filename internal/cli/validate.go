@@ -34,9 +34,18 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 					Valid        bool   `json:"valid"`
 					Stack        string `json:"stack"`
 					Repositories int    `json:"repositories"`
-				}{true, d.Stack, len(d.Repositories)})
+					Templates    int    `json:"templates"`
+					Upstreams    int    `json:"upstreams"`
+				}{true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams)})
 			}
-			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, words.Count(len(d.Repositories), "repository", "repositories"))
+			has := words.Count(len(d.Repositories), "repository", "repositories")
+			if n := len(d.Wanted.Templates); n > 0 {
+				has += ", " + words.Count(n, "template", "templates")
+			}
+			if n := len(d.Wanted.Upstreams); n > 0 {
+				has += ", " + words.Count(n, "upstream", "upstreams")
+			}
+			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, has)
 			return err
 		},
 	}

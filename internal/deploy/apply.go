@@ -34,7 +34,8 @@ type ApplyConfig struct {
 // Terraform's AWS provider waits as long for IAM.
 const Settle = 2 * time.Minute
 
-// Apply applies the pending changes of p, several repositories at a time. If one
+// Apply applies the pending changes of p, several repositories at a time, then the
+// templates and upstream rules. If one
 // fails, or changed since the plan, the others continue; the Result has the outcome
 // of each. The error is for a plan that cannot be applied at all (then nothing was
 // changed), or for ctx: when it ends, the repositories in progress are finished and
@@ -84,6 +85,7 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 	}
 	<-handed
 	_ = g.Wait() // its functions return no errors
+	result.Settings = settings{api, p}.apply(ctx)
 	return result, ctx.Err()
 }
 

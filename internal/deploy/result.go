@@ -59,6 +59,9 @@ type Result struct {
 	Target plan.Target `json:"target"`
 	// Repositories holds each pending change of the plan, in its order.
 	Repositories []RepositoryResult `json:"repositories"`
+	// Settings holds each pending change of a template or an upstream rule, in the
+	// order in which they were made.
+	Settings []SettingResult `json:"settings,omitempty"`
 }
 
 // Count returns how many repositories came out as s.
@@ -72,7 +75,7 @@ func (r Result) Count(s Status) int {
 	return n
 }
 
-// Lasting is how many repositories failed with what a further try does not help:
+// Lasting is how many repositories, templates and rules failed with what a further try does not help:
 // see Lasts.
 func (r Result) Lasting() int {
 	n := 0
@@ -81,13 +84,54 @@ func (r Result) Lasting() int {
 			n++
 		}
 	}
+	for _, x := range r.Settings {
+		if x.Status == StatusFailed && Lasts(x.Code) {
+			n++
+		}
+	}
 	return n
 }
 
 // OK reports whether everything was done.
-func (r Result) OK() bool { return r.Count(StatusDone) == len(r.Repositories) }
+func (r Result) OK() bool { return r.Undone() == 0 && r.UndoneSettings() == 0 }
+
+// Undone is how many repositories are not as planned.
+func (r Result) Undone() int { return len(r.Repositories) - r.Count(StatusDone) }
+
+// UndoneSettings is how many templates and upstream rules are not as planned.
+func (r Result) UndoneSettings() int { return len(r.Settings) - r.CountSettings(StatusDone) }
 
 // Progress is called for each pending change of the plan, in its order, as
 // soon as the change and all before it have come out. It is called by one
 // goroutine, and may be nil.
 type Progress func(RepositoryResult)
+
+// Kind is a kind of setting of a registry itself.
+type Kind string
+
+// The kinds.
+const (
+	KindTemplate Kind = "template"
+	KindUpstream Kind = "upstream"
+)
+
+// SettingResult is what became of a change of a template or of an upstream rule.
+type SettingResult struct {
+	Kind   Kind    `json:"kind"`
+	Prefix string  `json:"prefix"`
+	Op     plan.Op `json:"op"`
+	Status Status  `json:"status"`
+	Error  string  `json:"error,omitempty"`
+	Code   string  `json:"code,omitempty"`
+}
+
+// CountSettings returns how many templates and upstream rules came out as s.
+func (r Result) CountSettings(s Status) int {
+	n := 0
+	for _, x := range r.Settings {
+		if x.Status == s {
+			n++
+		}
+	}
+	return n
+}

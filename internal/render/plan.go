@@ -23,6 +23,10 @@ func Plan(w io.Writer, p rollout.Plan, o Options) error {
 		pr.linef(plain, "")
 		pr.group(g, p.RefreshOnly, o)
 	}
+	for _, x := range p.RegistrySettings {
+		pr.linef(plain, "")
+		pr.registrySetting(x, p.RefreshOnly, o)
+	}
 	if len(p.Findings) > 0 {
 		pr.linef(plain, "")
 		pr.findings(p.Findings)
@@ -76,7 +80,7 @@ func Plans(w io.Writer, s plan.Set, o Options) error {
 func total(s plan.Set) string {
 	changes := 0
 	for _, p := range s.Plans {
-		changes += len(p.Pending())
+		changes += p.Work()
 	}
 	line := fmt.Sprintf("All registries: %s", words.Count(changes, "change", "changes"))
 	if n := len(s.Refused()); n > 0 {
@@ -100,18 +104,25 @@ func Target(t plan.Target) string {
 
 // Summary is the counts of p in one line.
 func Summary(p rollout.Plan) string {
-	changes := len(p.Changes)
+	changes, settings := len(p.Changes), len(p.RegistrySettings)
 	if p.RefreshOnly {
-		if p.Errors > 0 {
+		switch {
+		case p.Errors > 0:
 			return fmt.Sprintf("Drift: %s, so apply cannot put it right.", words.Count(p.Errors, "error", "errors"))
-		}
-		if changes > 0 {
+		case changes > 0 && settings > 0:
+			return fmt.Sprintf("Drift: %s and %s differ from the file; apply changes that back.", words.Count(changes, "repository", "repositories"), words.Count(settings, "template or upstream", "templates and upstreams"))
+		case settings > 0:
+			return fmt.Sprintf("Drift: %s from the file; apply changes that back.", words.Count(settings, "template or upstream differs", "templates and upstreams differ"))
+		case changes > 0:
 			return fmt.Sprintf("Drift: %s from the file; apply changes that back.", words.Count(changes, "repository differs", "repositories differ"))
 		}
 		return "Drift: none."
 	}
 	if p.Errors > 0 {
 		return fmt.Sprintf("Plan: %s, so it cannot be applied.", words.Count(p.Errors, "error", "errors"))
+	}
+	if changes == 0 && settings > 0 {
+		return fmt.Sprintf("Plan: no repository to change. %s", settingsSummary(p))
 	}
 	if changes == 0 && p.End == plan.Everything {
 		return "Plan: nothing to delete."
@@ -127,7 +138,41 @@ func Summary(p rollout.Plan) string {
 	if p.Reword > 0 {
 		rewords = fmt.Sprintf("%d to reword with the same effect, ", p.Reword)
 	}
-	return fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %s%s%d unchanged.", p.Create, p.Adopt, p.Update, rewords, deletes, p.Unchanged)
+	line := fmt.Sprintf("Plan: %d to create, %d to adopt, %d to update, %s%s%d unchanged.", p.Create, p.Adopt, p.Update, rewords, deletes, p.Unchanged)
+	if settings > 0 {
+		line += " " + settingsSummary(p)
+	}
+	return line
+}
+
+// settingsSummary counts templates and upstream rules by what happens to them.
+func settingsSummary(p rollout.Plan) string {
+	n := map[plan.Op]int{}
+	for _, x := range p.RegistrySettings {
+		n[x.Op]++
+	}
+	var list []string
+	for _, op := range []plan.Op{plan.OpCreate, plan.OpAdopt, plan.OpUpdate, plan.OpDelete} {
+		if n[op] > 0 {
+			list = append(list, fmt.Sprintf("%d to %s", n[op], op))
+		}
+	}
+	return "Templates and upstreams: " + strings.Join(list, ", ") + "."
+}
+
+// registrySetting writes what changes in a template or an upstream rule.
+func (p *printer) registrySetting(x rollout.RegistrySetting, drift bool, o Options) {
+	if x.Op == plan.OpDelete {
+		p.linef(red, "- %s: delete", clean(x.Name))
+	} else {
+		mark, color := sign(plan.Modify)
+		if x.Op == plan.OpCreate {
+			mark, color = sign(plan.Add)
+		}
+		p.linef(color, "%s %s: %s", mark, clean(x.Name), what(x.Op, drift, "it exists and has no owner"))
+	}
+	p.differences(rollout.Change{Settings: x.Settings}, func(field string) string { return field }, o)
+	p.linef(plain, "    effect: %s", clean(x.Effect))
 }
 
 // change writes what changes in a repository; drift tells that as what became of it.
@@ -208,6 +253,8 @@ func settingName(f plan.Field, key string) string {
 		return "resource tag " + clean(key)
 	case plan.FieldMutability:
 		return "tag mutability"
+	case plan.FieldRole:
+		return "role"
 	}
 	return strings.ReplaceAll(string(f), "_", " ")
 }

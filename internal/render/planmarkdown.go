@@ -132,8 +132,15 @@ func (d *markdown) plan(p rollout.Plan) error {
 	if len(rows) > 0 {
 		d.add(rankTable, head, rows, "")
 	}
+	var settings []string
+	for _, x := range p.RegistrySettings {
+		settings = append(settings, fmt.Sprintf("| %s | %s | %s |\n", x.Op, escapeMarkdown(clean(x.Name)), escapeMarkdown(short(clean(x.Effect)))))
+	}
+	if len(settings) > 0 {
+		d.add(rankTable, "\n| | template or upstream | effect |\n|---|---|---|\n", settings, "")
+	}
 	d.findings(p.Findings)
-	if len(rows) == 0 {
+	if len(rows)+len(settings) == 0 {
 		return nil
 	}
 	var text strings.Builder

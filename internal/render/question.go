@@ -30,7 +30,22 @@ func Question(registries []plan.Plan, clusters []plan.Cluster) string {
 
 func repositoryQuestion(plans []plan.Plan) string {
 	changes, deletes, images := 0, 0, 0
+	settings, ends := 0, 0
 	for _, p := range plans {
+		for _, c := range p.PendingTemplates() {
+			if c.Op == plan.OpDelete {
+				ends++
+			} else {
+				settings++
+			}
+		}
+		for _, c := range p.PendingUpstreams() {
+			if c.Op == plan.OpDelete {
+				ends++
+			} else {
+				settings++
+			}
+		}
 		for _, c := range p.Pending() {
 			if c.Op != plan.OpDelete {
 				changes++
@@ -52,12 +67,18 @@ func repositoryQuestion(plans []plan.Plan) string {
 			parts[len(parts)-1] += " with " + words.Count(images, "image", "images")
 		}
 	}
+	if settings > 0 {
+		parts = append(parts, "change "+words.Count(settings, "template or upstream", "templates and upstreams"))
+	}
+	if ends > 0 {
+		parts = append(parts, "DELETE "+words.Count(ends, "template or upstream", "templates and upstreams"))
+	}
 	where := words.Count(len(plans), "registry", "registries")
 	if len(plans) == 1 {
 		t := plans[0].Target
 		where = fmt.Sprintf("registry %s (account %s, region %s)", t.Name, t.Account, t.Region)
 	}
-	return strings.Join(parts, " and ") + " of " + where
+	return words.And(parts) + " of " + where
 }
 
 func clusterQuestion(plans []plan.Cluster) string {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
@@ -97,19 +99,29 @@ func Result(w io.Writer, r deploy.Result, o Options) error { return ResultOf(w, 
 // ResultOf is Result; with several registries it names the one it is about.
 func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 	pr := newPrinter(o)
-	who := "Applied"
+	who, prefix := "Applied", ""
 	if several {
-		who = "Applied to " + clean(r.Target.Name)
+		who, prefix = "Applied to "+clean(r.Target.Name), clean(r.Target.Name)+": "
 	}
-	line := fmt.Sprintf("%s: %s done", who, words.Count(r.Count(deploy.StatusDone), "repository", "repositories"))
+	for _, x := range r.Settings {
+		pr.settingResult(prefix, x)
+	}
+	done := []string{}
+	if len(r.Repositories) > 0 || len(r.Settings) == 0 {
+		done = append(done, words.Count(r.Count(deploy.StatusDone), "repository", "repositories"))
+	}
+	if len(r.Settings) > 0 {
+		done = append(done, words.Count(r.CountSettings(deploy.StatusDone), "template or upstream", "templates and upstreams"))
+	}
+	line := fmt.Sprintf("%s: %s done", who, strings.Join(done, " and "))
 	c := green
 	for _, x := range []struct {
 		n    int
 		what string
 	}{
-		{r.Count(deploy.StatusFailed), "failed"},
-		{r.Count(deploy.StatusMoved), "moved since the plan"},
-		{r.Count(deploy.StatusSkipped), "not reached"},
+		{r.Count(deploy.StatusFailed) + r.CountSettings(deploy.StatusFailed), "failed"},
+		{r.Count(deploy.StatusMoved) + r.CountSettings(deploy.StatusMoved), "moved since the plan"},
+		{r.Count(deploy.StatusSkipped) + r.CountSettings(deploy.StatusSkipped), "not reached"},
 	} {
 		if x.n > 0 {
 			line += fmt.Sprintf(", %d %s", x.n, x.what)
@@ -121,6 +133,28 @@ func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 		pr.linef(yellow, "    not reached: %s", names)
 	}
 	return pr.flush(w)
+}
+
+// settingResult writes what became of a template or an upstream rule.
+func (p *printer) settingResult(prefix string, x deploy.SettingResult) {
+	name := prefix + string(x.Kind) + " " + state.Below(x.Prefix)
+	switch x.Status {
+	case deploy.StatusDone:
+		c, past := yellow, map[plan.Op]string{plan.OpCreate: "created", plan.OpAdopt: "adopted", plan.OpDelete: "deleted"}[x.Op]
+		switch x.Op {
+		case plan.OpCreate:
+			c = green
+		case plan.OpDelete:
+			c = red
+		}
+		p.linef(c, "%s: %s", name, cmp.Or(past, "updated"))
+	case deploy.StatusMoved:
+		p.linef(red, "%s: not changed: %s", name, clean(x.Error))
+	case deploy.StatusSkipped:
+		p.linef(yellow, "%s: not reached", name)
+	default:
+		p.linef(red, "%s: failed: %s", name, clean(x.Error))
+	}
 }
 
 // skipped names the repositories that apply did not come to, not all of many.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/report/rollout"
 )
@@ -30,27 +31,60 @@ func SettingsByTarget(w io.Writer, d state.Desired, o Options) error {
 }
 
 func (pr *printer) settings(d rollout.Settings) {
-	for i, r := range d.Repositories {
-		if i > 0 {
+	first := true
+	head := func(format string, args ...any) {
+		if !first {
 			pr.linef(plain, "")
 		}
-		pr.linef(bold, "%s", r.Repository)
-		rows := [][2]string{{"tag mutability", clean(rollout.TagMode(r.Mutability))}}
-		for _, k := range sortedKeys(r.Tags) {
-			rows = append(rows, [2]string{"resource tag " + clean(k), clean(r.Tags[k])})
+		first = false
+		pr.linef(bold, format, args...)
+	}
+	for _, r := range d.Repositories {
+		head("%s", r.Repository)
+		pr.repositorySettings(r, nil)
+	}
+	for _, t := range d.Templates {
+		head("template %s", clean(state.Below(t.Prefix)))
+		rows := [][2]string{{"description", clean(t.Description)}, {"applied for", clean(plan.Reasons(t.AppliedFor))}}
+		if t.RoleARN != "" {
+			rows = append(rows, [2]string{"role", clean(t.RoleARN)})
 		}
-		if r.ScanOnPush != nil {
-			rows = append(rows, [2]string{"scan on push", map[bool]string{true: "on", false: "off"}[*r.ScanOnPush]})
+		pr.repositorySettings(t.Settings, rows)
+	}
+	for _, u := range d.Upstreams {
+		head("upstream %s", clean(state.Below(u.Prefix)))
+		rows := [][2]string{{"registry", clean(u.Registry)}, {"upstream prefix", clean(u.UpstreamPrefix)}}
+		for _, f := range [][2]string{{"credential", u.Credential}, {"role", u.RoleARN}} {
+			if f[1] != "" {
+				rows = append(rows, [2]string{f[0], clean(f[1])})
+			}
 		}
-		if r.Encryption != nil {
-			rows = append(rows, [2]string{"encryption", clean(r.Encryption.String())})
+		if u.Removed {
+			rows = append(rows, [2]string{"removed", "yes"})
 		}
 		for _, l := range align("  ", rows) {
 			pr.linef(plain, "%s", l)
 		}
-		pr.text("repository policy", string(r.Policy))
-		pr.text("lifecycle policy", string(r.Lifecycle))
 	}
+}
+
+// repositorySettings writes the settings of a repository, after rows.
+func (pr *printer) repositorySettings(r rollout.RepositorySettings, rows [][2]string) {
+	rows = append(rows, [2]string{"tag mutability", clean(rollout.TagMode(r.Mutability))})
+	for _, k := range sortedKeys(r.Tags) {
+		rows = append(rows, [2]string{"resource tag " + clean(k), clean(r.Tags[k])})
+	}
+	if r.ScanOnPush != nil {
+		rows = append(rows, [2]string{"scan on push", map[bool]string{true: "on", false: "off"}[*r.ScanOnPush]})
+	}
+	if r.Encryption != nil {
+		rows = append(rows, [2]string{"encryption", clean(r.Encryption.String())})
+	}
+	for _, l := range align("  ", rows) {
+		pr.linef(plain, "%s", l)
+	}
+	pr.text("repository policy", string(r.Policy))
+	pr.text("lifecycle policy", string(r.Lifecycle))
 }
 
 // text writes a whole document.

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -70,7 +71,11 @@ func Up(w io.Writer, r Ready, o Options) error {
 		for _, l := range align("  ", rows) {
 			pr.linef(plain, "%s", l)
 		}
-		changes := rollout.NewPlan(reg.Plan).Changes
+		made := rollout.NewPlan(reg.Plan)
+		for _, x := range made.RegistrySettings {
+			pr.linef(plain, "  %s: %s", clean(x.Name), cmp.Or(done[x.Op], "deleted"))
+		}
+		changes := made.Changes
 		// what was there is gone
 		for _, g := range grouped(slices.DeleteFunc(changes, func(c rollout.Change) bool { return c.Op == plan.OpCreate }), o) {
 			pr.group(g, false, o)

@@ -95,35 +95,44 @@ registries must be among the upstreams of the server's configuration.`,
 	return cmd
 }
 
-func deleteCommand(e *command.Env) *cobra.Command {
-	return command.AdminCall(e, &cobra.Command{
-		Use: "delete PREFIX [flags]", Short: "Delete a pull-through cache rule",
-		Long:    "Delete a pull-through cache rule. The repositories and images that came by it stay.",
-		Example: "  kontor upstreams delete quay", Args: command.Between(1, 1),
-	}, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
-		var out admin.DeleteUpstreamResponse
-		err := c.Call(ctx, "DeleteUpstream", admin.DeleteUpstreamRequest{Prefix: args[0]}, &out)
-		return said(out, "deleted the rule %s; what came by it stays", args[0]), err
+// oneCommand is a command that makes one call about what its argument names, and says
+// what came of it.
+func oneCommand[Response any](e *command.Env, cmd *cobra.Command, op string, request func(name string) any, done func(name string, out Response) command.Shown) *cobra.Command {
+	cmd.Args = command.Between(1, 1)
+	return command.AdminCall(e, cmd, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
+		var out Response
+		if err := c.Call(ctx, op, request(args[0]), &out); err != nil {
+			return command.Shown{}, err
+		}
+		return done(args[0], out), nil
 	})
 }
 
+func deleteCommand(e *command.Env) *cobra.Command {
+	return oneCommand(e, &cobra.Command{
+		Use: "delete PREFIX [flags]", Short: "Delete a pull-through cache rule",
+		Long:    "Delete a pull-through cache rule. The repositories and images that came by it stay.",
+		Example: "  kontor upstreams delete quay",
+	}, "DeleteUpstream", func(prefix string) any { return admin.DeleteUpstreamRequest{Prefix: prefix} },
+		func(prefix string, out admin.DeleteUpstreamResponse) command.Shown {
+			return said(out, "deleted the rule %s; what came by it stays", prefix)
+		})
+}
+
 func validateCommand(e *command.Env) *cobra.Command {
-	return command.AdminCall(e, &cobra.Command{
+	return oneCommand(e, &cobra.Command{
 		Use: "validate PREFIX [flags]", Short: "Reach the registry of a rule and log in to it",
 		Long:    "Let the server reach the registry of a rule and log in to it. The exit code is 1 if\nthat fails.",
-		Example: "  kontor upstreams validate docker-hub", Args: command.Between(1, 1),
-	}, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
-		var out admin.ValidateUpstreamResponse
-		if err := c.Call(ctx, "ValidateUpstream", admin.ValidateUpstreamRequest{Prefix: args[0]}, &out); err != nil {
-			return command.Shown{}, err
-		}
-		if !out.IsValid {
-			s := said(out, "%s: %s", args[0], out.Failure)
-			s.Code = command.ExitFailed
-			return s, nil
-		}
-		return said(out, "%s: %s answers and accepts the login", args[0], out.Upstream.URL), nil
-	})
+		Example: "  kontor upstreams validate docker-hub",
+	}, "ValidateUpstream", func(prefix string) any { return admin.ValidateUpstreamRequest{Prefix: prefix} },
+		func(prefix string, out admin.ValidateUpstreamResponse) command.Shown {
+			if !out.IsValid {
+				s := said(out, "%s: %s", prefix, out.Failure)
+				s.Code = command.ExitFailed
+				return s
+			}
+			return said(out, "%s: %s answers and accepts the login", prefix, out.Upstream.URL)
+		})
 }
 
 func refreshCommand(e *command.Env) *cobra.Command {
@@ -215,13 +224,12 @@ func readPassword(e *command.Env, file, variable string) (string, error) {
 }
 
 func logoutCommand(e *command.Env) *cobra.Command {
-	return command.AdminCall(e, &cobra.Command{
+	return oneCommand(e, &cobra.Command{
 		Use: "logout NAME [flags]", Short: "Remove a credential for another registry",
 		Long:    "Remove a credential that no rule uses.",
-		Example: "  kontor upstreams logout hub", Args: command.Between(1, 1),
-	}, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
-		var out admin.DeleteSecretResponse
-		err := c.Call(ctx, "DeleteSecret", admin.DeleteSecretRequest{Name: args[0]}, &out)
-		return said(out, "removed the credential %s", args[0]), err
-	})
+		Example: "  kontor upstreams logout hub",
+	}, "DeleteSecret", func(name string) any { return admin.DeleteSecretRequest{Name: name} },
+		func(name string, out admin.DeleteSecretResponse) command.Shown {
+			return said(out, "removed the credential %s", name)
+		})
 }

@@ -74,6 +74,26 @@ repository() {
   fi
 }
 
+# template PREFIX FILE sets the creation template up from FILE.template.json.
+template() {
+  echo "template $1"
+  if [ -n "$(ecr describe-repository-creation-templates --prefixes "$1" --query 'repositoryCreationTemplates[].prefix' --output text)" ]; then
+    ecr update-repository-creation-template --cli-input-json "file://$2.template.json" >/dev/null
+  else
+    ecr create-repository-creation-template --cli-input-json "file://$2.template.json" >/dev/null
+  fi
+}
+
+# upstream PREFIX FILE makes the pull-through cache rule, or gives it its login.
+upstream() {
+  echo "upstream $1"
+  if ! ecr describe-pull-through-cache-rules --ecr-repository-prefixes "$1" >/dev/null 2>&1; then
+    ecr create-pull-through-cache-rule --cli-input-json "file://$2.upstream.json" >/dev/null
+  elif [ -e "$2.upstream-login.json" ]; then
+    ecr update-pull-through-cache-rule --cli-input-json "file://$2.upstream-login.json" >/dev/null
+  fi
+}
+
 # account ID ends the script unless the credentials are for that account.
 account() {
   have=$(call sts get-caller-identity --query Account --output text)
@@ -117,6 +137,11 @@ func AWSCLI(list []Registry) ([]File, error) {
 			out = append(out, files...)
 			fmt.Fprintf(&script, "repository %s %s\n", quoted(string(repo.Name)), quoted(base))
 		}
+		files, err := cliSettings(&script, folder, r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, files...)
 	}
 	return append([]File{{Name: "apply.sh", Data: []byte(script.String()), Executable: true}}, out...), nil
 }

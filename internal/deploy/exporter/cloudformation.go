@@ -10,15 +10,15 @@ import (
 // template is a CloudFormation template. Its resources are printed in the order
 // of their logical ids.
 type template struct {
-	Version   string                  `json:"AWSTemplateFormatVersion"`
-	Resources map[string]cfRepository `json:"Resources"`
+	Version   string                `json:"AWSTemplateFormatVersion"`
+	Resources map[string]cfResource `json:"Resources"`
 }
 
-type cfRepository struct {
-	Type                string       `json:"Type"`
-	DeletionPolicy      string       `json:"DeletionPolicy"`
-	UpdateReplacePolicy string       `json:"UpdateReplacePolicy"`
-	Properties          cfProperties `json:"Properties"`
+type cfResource struct {
+	Type                string `json:"Type"`
+	DeletionPolicy      string `json:"DeletionPolicy"`
+	UpdateReplacePolicy string `json:"UpdateReplacePolicy"`
+	Properties          any    `json:"Properties"`
 }
 
 type cfProperties struct {
@@ -68,21 +68,33 @@ type cfImport struct {
 // encryption is always given, because adding it later replaces the repository, and
 // so is the policy, because an import deletes one that the template does not have.
 func CloudFormation(list []Registry) ([]File, error) {
-	const kind = "AWS::ECR::Repository"
 	var out []File
 	files := names{}
 	for _, r := range list {
-		t := template{Version: "2010-09-09", Resources: map[string]cfRepository{}}
+		t := template{Version: "2010-09-09", Resources: map[string]cfResource{}}
 		imports := []cfImport{}
 		ids := names{}
+		add := func(kind, key, name string, properties any) {
+			id := ids.unique(logicalID(name), "N")
+			t.Resources[id] = cfResource{Type: kind, DeletionPolicy: "Retain", UpdateReplacePolicy: "Retain", Properties: properties}
+			imports = append(imports, cfImport{kind, id, map[string]string{key: name}})
+		}
 		for _, repo := range r.sorted() {
 			p, err := propertiesOf(repo)
 			if err != nil {
 				return nil, err
 			}
-			id := ids.unique(logicalID(string(repo.Name)), "N")
-			t.Resources[id] = cfRepository{Type: kind, DeletionPolicy: "Retain", UpdateReplacePolicy: "Retain", Properties: p}
-			imports = append(imports, cfImport{kind, id, map[string]string{"RepositoryName": string(repo.Name)}})
+			add("AWS::ECR::Repository", "RepositoryName", string(repo.Name), p)
+		}
+		for _, x := range r.Templates {
+			p, err := cfTemplateOf(x)
+			if err != nil {
+				return nil, err
+			}
+			add("AWS::ECR::RepositoryCreationTemplate", "Prefix", x.Prefix, p)
+		}
+		for _, u := range r.Upstreams {
+			add("AWS::ECR::PullThroughCacheRule", "EcrRepositoryPrefix", u.Prefix, cfUpstreamOf(u))
 		}
 		name := files.unique(r.Target.Name, "-")
 		for _, f := range []struct {
@@ -101,6 +113,7 @@ func CloudFormation(list []Registry) ([]File, error) {
 
 // logicalID is "TeamApi" for team/api: letters and digits only.
 func logicalID(name string) string {
+	name = strings.ToLower(name) // ROOT is the only one that is not
 	var b strings.Builder
 	upper := true
 	for _, c := range name {

@@ -1,14 +1,18 @@
-// Package exporter writes repositories for other tools: Terraform, CloudFormation
+// Package exporter writes repositories, creation templates and pull-through cache
+// rules for other tools: Terraform, CloudFormation
 // and the AWS CLI.
 //
 // What it writes describes the repositories completely, so that the other tool
 // takes them over without a change: nothing is created or deleted. The
-// same repositories give the same bytes. It is pure, and does not write settings of
-// registries, such as replication.
+// same repositories give the same bytes. It is pure, and does not write other settings
+// of registries, such as replication.
 //
 // Sources: Terraform AWS provider 6, resources aws_ecr_repository,
-// aws_ecr_lifecycle_policy and aws_ecr_repository_policy; CloudFormation registry
-// schema, AWS::ECR::Repository; ECR API model.
+// aws_ecr_lifecycle_policy, aws_ecr_repository_policy,
+// aws_ecr_repository_creation_template and aws_ecr_pull_through_cache_rule;
+// CloudFormation registry schema, AWS::ECR::Repository,
+// AWS::ECR::RepositoryCreationTemplate and AWS::ECR::PullThroughCacheRule; ECR API
+// model.
 package exporter
 
 import (
@@ -31,6 +35,10 @@ import (
 type Registry struct {
 	Target       state.Target
 	Repositories []state.Repository
+	// Templates have the mark of their stack in what is written; the Credential of
+	// Upstreams is an ARN or "".
+	Templates []state.Template
+	Upstreams []state.Upstream
 }
 
 // File is a file to write. Name has slashes, and is below a folder of the user's.

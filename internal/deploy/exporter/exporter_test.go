@@ -45,7 +45,8 @@ func registries(t *testing.T) []exporter.Registry {
 	d := f.Desired(ecr.LocalRegistry())
 	var out []exporter.Registry
 	for _, target := range d.Targets {
-		out = append(out, exporter.Registry{Target: target, Repositories: d.For(target).Repositories})
+		of := d.For(target)
+		out = append(out, exporter.Registry{Target: target, Repositories: of.Repositories, Templates: of.Wanted.Templates, Upstreams: of.Wanted.Upstreams})
 	}
 	return out
 }
@@ -167,7 +168,7 @@ func fits(t *testing.T, at string, body *hclsyntax.Body, want block, meta ...str
 			t.Errorf("%s has no attribute %s", at, name)
 		}
 		if v, diags := a.Expr.Value(nil); !diags.HasErrors() {
-			kind := map[string]bool{"string": v.Type() == cty.String, "bool": v.Type() == cty.Bool, "map(string)": v.Type().IsObjectType()}
+			kind := map[string]bool{"string": v.Type() == cty.String, "bool": v.Type() == cty.Bool, "map(string)": v.Type().IsObjectType(), "list(string)": v.Type().IsTupleType()}
 			if !kind[want.Attributes[name].Type] {
 				t.Errorf("%s.%s is a %s", at, name, v.Type().FriendlyName())
 			}
@@ -231,7 +232,12 @@ func TestTerraformSendsThePolicies(t *testing.T) {
 // CloudFormation's templates have what the schema of the resource allows, always
 // with the encryption, and the file of resources to import has each of them.
 func TestCloudFormationFitsTheSchema(t *testing.T) {
-	var schema struct{ Properties map[string]json.RawMessage }
+	var schema struct {
+		Resources map[string]struct {
+			Identifier string
+			Properties map[string]json.RawMessage
+		}
+	}
 	readJSON(t, "testdata/cloudformation-schema.json", &schema)
 	files, err := exporter.CloudFormation(registries(t))
 	if err != nil {
@@ -245,6 +251,7 @@ func TestCloudFormationFitsTheSchema(t *testing.T) {
 			}
 		}
 		var imports []struct {
+			ResourceType       string
 			LogicalResourceID  string `json:"LogicalResourceId"`
 			ResourceIdentifier map[string]string
 		}
@@ -254,21 +261,22 @@ func TestCloudFormationFitsTheSchema(t *testing.T) {
 			t.Errorf("%s: %d imports, %d resources", files[i].Name, len(imports), len(template.Resources))
 		}
 		for _, m := range imports {
-			if template.Resources[m.LogicalResourceID].Properties["RepositoryName"] != m.ResourceIdentifier["RepositoryName"] {
+			r, key := template.Resources[m.LogicalResourceID], schema.Resources[m.ResourceType].Identifier
+			if id := m.ResourceIdentifier[key]; id == "" || r.Type != m.ResourceType || r.Properties[key] != id {
 				t.Errorf("%+v", m)
 			}
 		}
 		for id, r := range template.Resources {
-			if r.DeletionPolicy != "Retain" || r.Properties["EncryptionConfiguration"] == nil || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
+			if r.DeletionPolicy != "Retain" || r.Type != "AWS::ECR::PullThroughCacheRule" && r.Properties["EncryptionConfiguration"] == nil || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
 				t.Errorf("%s: %+v", id, r)
 			}
 			for name, v := range r.Properties {
 				var p struct{ Type any }
-				if schema.Properties[name] == nil {
+				if schema.Resources[r.Type].Properties[name] == nil {
 					t.Errorf("%s has no property %s", r.Type, name)
 					continue
 				}
-				decode(t, schema.Properties[name], &p)
+				decode(t, schema.Resources[r.Type].Properties[name], &p)
 				typed(t, id+"."+name, p.Type, v)
 			}
 		}

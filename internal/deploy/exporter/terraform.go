@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Terraform writes a file with providers, and for each registry one with a
@@ -39,6 +40,9 @@ func Terraform(list []Registry) ([]File, error) {
 			if err := terraformRepository(f.Body(), alias, resources.unique(prefix+identifier(string(repo.Name)), "_"), repo); err != nil {
 				return nil, err
 			}
+		}
+		if err := terraformSettings(f.Body(), alias, prefix, resources, r); err != nil {
+			return nil, err
 		}
 		out = append(out, File{Name: alias + ".tf", Data: hclwrite.Format(f.Bytes())})
 	}
@@ -85,28 +89,12 @@ func terraformRepository(body *hclwrite.Body, alias, name string, r state.Reposi
 	b := terraformResource(body, "aws_ecr_repository", alias, name, r)
 	b.SetAttributeValue("name", cty.StringVal(string(r.Name)))
 	b.SetAttributeValue("image_tag_mutability", cty.StringVal(string(r.Mutability.Mode)))
-	for _, f := range r.Mutability.Filters {
-		b.AppendNewline()
-		x := b.AppendNewBlock("image_tag_mutability_exclusion_filter", nil).Body()
-		x.SetAttributeValue("filter", cty.StringVal(f))
-		x.SetAttributeValue("filter_type", cty.StringVal("WILDCARD"))
-	}
+	terraformFilters(b, r.Mutability)
 	b.AppendNewline()
 	b.AppendNewBlock("image_scanning_configuration", nil).Body().SetAttributeValue("scan_on_push", cty.BoolVal(scans(r)))
 	b.AppendNewline()
-	e := b.AppendNewBlock("encryption_configuration", nil).Body()
-	e.SetAttributeValue("encryption_type", cty.StringVal(encryption(r).Type))
-	if key := encryption(r).KMSKey; key != "" {
-		e.SetAttributeValue("kms_key", cty.StringVal(key))
-	}
-	if keys := tags(r); len(keys) > 0 {
-		m := map[string]cty.Value{}
-		for _, k := range keys {
-			m[k] = cty.StringVal(r.Tags[k])
-		}
-		b.AppendNewline()
-		b.SetAttributeValue("tags", cty.MapVal(m))
-	}
+	terraformEncryption(b, r)
+	terraformTags(b, "tags", r)
 	b.AppendNewline()
 	b.AppendNewBlock("lifecycle", nil).Body().SetAttributeValue("prevent_destroy", cty.True)
 
@@ -131,6 +119,36 @@ func terraformRepository(body *hclwrite.Body, alias, name string, r state.Reposi
 		b.SetAttributeRaw("policy", hclwrite.TokensForFunctionCall("jsonencode", expression(v)))
 	}
 	return nil
+}
+
+func terraformFilters(b *hclwrite.Body, m ecr.Mutability) {
+	for _, f := range m.Filters {
+		b.AppendNewline()
+		x := b.AppendNewBlock("image_tag_mutability_exclusion_filter", nil).Body()
+		x.SetAttributeValue("filter", cty.StringVal(f))
+		x.SetAttributeValue("filter_type", cty.StringVal("WILDCARD"))
+	}
+}
+
+func terraformEncryption(b *hclwrite.Body, r state.Repository) {
+	e := b.AppendNewBlock("encryption_configuration", nil).Body()
+	e.SetAttributeValue("encryption_type", cty.StringVal(encryption(r).Type))
+	if key := encryption(r).KMSKey; key != "" {
+		e.SetAttributeValue("kms_key", cty.StringVal(key))
+	}
+}
+
+func terraformTags(b *hclwrite.Body, field string, r state.Repository) {
+	keys := tags(r)
+	if len(keys) == 0 {
+		return
+	}
+	m := map[string]cty.Value{}
+	for _, k := range keys {
+		m[k] = cty.StringVal(r.Tags[k])
+	}
+	b.AppendNewline()
+	b.SetAttributeValue(field, cty.MapVal(m))
 }
 
 // terraformResource begins a resource, after its import block. The id of all

@@ -194,12 +194,12 @@ func scalar(text string) *lang.Value {
 // compilesAsWanted reports whether the entries with defaults come to the
 // settings that they come to without.
 func (w *writer) compilesAsWanted(defaults settings, entries []*entry) bool {
-	got, err := w.compileAll(defaults, entries)
-	if err != nil || len(got) != len(entries) {
+	got, err := w.desired(defaults, entries)
+	if err != nil || len(got.Repositories) != len(entries) || !w.sameTemplates(got) {
 		return false
 	}
 	for i, e := range entries {
-		if !same(got[i], e.want) {
+		if !same(got.Repositories[i], e.want) {
 			return false
 		}
 	}

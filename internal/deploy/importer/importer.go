@@ -45,21 +45,25 @@ type Options struct {
 // File is a file that was made.
 type File struct {
 	Text []byte
-	// Repositories are how many it declares.
-	Repositories int
+	// Repositories are how many it declares, Settings how many templates and
+	// upstreams.
+	Repositories, Settings int
 	// Notices are in the order of their first repositories.
 	Notices []Notice
 }
 
 // Notice is what the reader of a file should know that the file does not say.
 type Notice struct {
-	Repositories []ecr.RepositoryName // one at least
+	Repositories []ecr.RepositoryName // none for what is about something else
 	Message      string
 }
 
 // String is "repository NAME: MESSAGE", or for several "NAME, NAME, NAME and 9
 // more repositories: MESSAGE".
 func (n Notice) String() string {
+	if len(n.Repositories) == 0 {
+		return n.Message
+	}
 	const most = 3
 	names := make([]string, 0, most)
 	for _, name := range n.Repositories[:min(most, len(n.Repositories))] {
@@ -96,9 +100,10 @@ func Write(o state.Observed, opts Options) (File, error) {
 			entries = append(entries, e)
 		}
 	}
+	w.settings(stack)
 	defaults := w.hoist(entries)
 	text, err := w.print(stack, defaults, entries)
-	return File{Text: text, Repositories: len(entries), Notices: w.notices}, err
+	return File{Text: text, Repositories: len(entries), Settings: len(w.templates) + len(w.upstreams), Notices: w.notices}, err
 }
 
 // writer makes one file.
@@ -109,6 +114,8 @@ type writer struct {
 	// lifecycles and policies are what was chosen, by the text of the policy:
 	// most repositories share a few.
 	lifecycles, policies map[string]chosen
+	templates            []templateEntry
+	upstreams            []upstreamEntry
 }
 
 // chosen are the fields for a policy.
@@ -151,6 +158,11 @@ func (w *writer) stack(names []ecr.RepositoryName) (string, []ecr.RepositoryName
 		for _, n := range names {
 			if s := of(n); s != "" {
 				found[s] = true
+			}
+		}
+		for _, t := range w.observed.Settings.Templates {
+			if t.Stack != "" {
+				found[t.Stack] = true
 			}
 		}
 		if len(found) > 1 {
@@ -245,24 +257,26 @@ func (w *writer) tags(e *entry, r state.Repository) {
 
 // compile is what a repository with these fields comes to.
 func (w *writer) compile(name ecr.RepositoryName, s settings) (state.Repository, error) {
-	all, err := w.compileAll(nil, []*entry{{name: name, fields: s}})
+	d, err := w.desired(nil, []*entry{{name: name, fields: s}})
 	if err != nil {
 		return state.Repository{}, err
 	}
-	return all[0], nil
+	return d.Repositories[0], nil
 }
 
-// compileAll is what repositories with these fields and defaults come to.
-func (w *writer) compileAll(defaults settings, entries []*entry) ([]state.Repository, error) {
+// desired is what repositories with these fields and defaults come to, and the
+// templates and upstreams of w.
+func (w *writer) desired(defaults settings, entries []*entry) (state.Desired, error) {
 	text, err := lang.Print(lang.JSON, w.file("import", defaults, entries, false))
 	if err != nil {
-		return nil, err
+		return state.Desired{}, err
 	}
 	f, _, err := spec.Load(spec.Source{Name: "import.json", Data: text})
 	if err != nil {
-		return nil, firstOf(err)
+		return state.Desired{}, firstOf(err)
 	}
-	return f.Desired(w.observed.Target.Registry).Repositories, nil
+	d := f.Desired(w.observed.Target.Registry)
+	return d.For(d.Targets[0]), nil
 }
 
 // firstOf is what is wrong with a file that was not shown, without its place.
@@ -300,7 +314,8 @@ func (w *writer) file(stack string, defaults settings, entries []*entry, comment
 		repositories.Add(string(e.name), v)
 	}
 	repositories.Gap = comments
-	return root.Add("ecr_repositories", repositories)
+	root.Add("ecr_repositories", repositories)
+	return w.addSettings(root, comments)
 }
 
 // mapping are the fields in the order of the manual.

@@ -27,6 +27,7 @@ func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 	unseen := unseen(desired, observed)
 	if o.End == Everything {
 		desired.Repositories = nil
+		desired.Wanted.Templates = nil
 	}
 	p := Plan{
 		Version:        Version,
@@ -69,6 +70,11 @@ func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 		p.Changes = append(p.Changes, c)
 		p.Findings = append(p.Findings, findings...)
 	}
+	var found []Finding
+	p.Templates, found = diffTemplates(desired, observed, o)
+	p.Findings = append(p.Findings, found...)
+	p.Upstreams, found = diffUpstreams(desired, observed, o)
+	p.Findings = append(p.Findings, found...)
 	slices.SortStableFunc(p.Changes, func(a, b Change) int { return strings.Compare(string(a.Repository), string(b.Repository)) })
 	slices.SortFunc(p.Findings, func(a, b Finding) int {
 		if c := strings.Compare(string(a.Repository), string(b.Repository)); c != 0 {

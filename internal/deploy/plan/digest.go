@@ -24,13 +24,21 @@ func formOf(r state.Repository) repositoryForm {
 }
 
 // DigestDesired names what a file asks for: the stack and every repository
-// with its settings. Comments, order and layout of the file do not enter it,
+// with its settings, and the templates and upstreams. Comments, order and layout of the file do not enter it,
 // nor do the targets.
 func DigestDesired(d state.Desired) string {
 	form := struct {
 		Stack        string           `json:"stack"`
 		Repositories []repositoryForm `json:"repositories"`
-	}{Stack: d.Stack, Repositories: []repositoryForm{}}
+		Templates    map[string]any   `json:"templates,omitempty"`
+		Upstreams    map[string]any   `json:"upstreams,omitempty"`
+	}{Stack: d.Stack, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}}
+	for _, t := range d.Wanted.Templates {
+		form.Templates[t.Prefix] = templateOf(t)
+	}
+	for _, u := range d.Wanted.Upstreams {
+		form.Upstreams[u.Prefix] = []any{upstreamOf(u), u.Removed}
+	}
 	for _, r := range byName(d.Repositories) {
 		form.Repositories = append(form.Repositories, formOf(r))
 	}
@@ -43,7 +51,15 @@ func DigestObserved(o state.Observed) string {
 		Account      ecr.AccountID    `json:"account"`
 		Region       ecr.Region       `json:"region"`
 		Repositories []repositoryForm `json:"repositories"`
-	}{Account: o.Target.Registry.Account, Region: o.Target.Registry.Region, Repositories: []repositoryForm{}}
+		Templates    map[string]any   `json:"templates,omitempty"`
+		Upstreams    map[string]any   `json:"upstreams,omitempty"`
+	}{Account: o.Target.Registry.Account, Region: o.Target.Registry.Region, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}}
+	for prefix, t := range o.Settings.Templates {
+		form.Templates[prefix] = templateOf(t)
+	}
+	for prefix, u := range o.Settings.Upstreams {
+		form.Upstreams[prefix] = upstreamOf(u)
+	}
 	for _, name := range slices.Sorted(maps.Keys(o.Repositories)) {
 		form.Repositories = append(form.Repositories, formOf(o.Repositories[name]))
 	}

@@ -81,7 +81,7 @@ func sameTag(k string, a, b map[string]string) bool {
 func (p Plan) Stale(desired state.Desired, observed state.Observed) []string {
 	desired = desired.For(observed.Target)
 	if p.End == Everything {
-		desired.Repositories = nil
+		desired.Repositories, desired.Wanted.Templates = nil, nil
 	}
 	var out []string
 	sameFile := DigestDesired(desired) == p.DesiredDigest
@@ -97,8 +97,9 @@ func (p Plan) Stale(desired state.Desired, observed state.Observed) []string {
 		}
 	}
 	if len(out) == 0 && sameFile && DigestObserved(observed) == p.ObservedDigest {
-		return p.others(desired)
+		return append(p.others(desired), p.staleSettings(desired, observed)...)
 	}
+	out = append(out, p.staleSettings(desired, observed)...)
 	changes := map[ecr.RepositoryName]Change{}
 	for _, c := range p.Changes {
 		changes[c.Repository] = c

@@ -10,7 +10,9 @@
 //     that left the file is reported and left as it is, unless deleting is
 //     asked for: then only what is the stack's, not protected and, unless that
 //     is asked for too, empty;
-//   - everything that an existing repository would lose is named.
+//   - everything that an existing repository would lose is named;
+//   - a template with another stack's mark is never changed, nor is an upstream rule
+//     that the file does not name (docs/design/0032).
 //
 // The effects of a plan on images are for its callers to fill in, who can read
 // them: EffectsOf. It leaves out those on principals.
@@ -48,6 +50,10 @@ type Plan struct {
 	// Changes holds each repository of the file, in byte order of the names,
 	// also those with nothing to do, and those to delete.
 	Changes []Change `json:"changes"`
+	// Templates and Upstreams are the settings of the registry itself that the file
+	// names, in byte order of their prefixes, and the templates to delete.
+	Templates []TemplateChange `json:"templates,omitempty"`
+	Upstreams []UpstreamChange `json:"upstreams,omitempty"`
 	// Findings are ordered by repository, then code.
 	Findings []Finding `json:"findings"`
 }

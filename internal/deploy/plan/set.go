@@ -42,7 +42,7 @@ func TargetOf(t state.Target) Target { return targetOf(t) }
 func (s Set) Pending() int {
 	n := 0
 	for _, p := range s.Plans {
-		n += len(p.Pending())
+		n += p.Work()
 	}
 	for _, c := range s.Clusters {
 		n += len(c.Pending())
@@ -74,10 +74,8 @@ func ParseSet(name string, b []byte) (Set, error) {
 		if p.Version != Version {
 			return Set{}, fmt.Errorf("%s: the plan for %s has version %d, this is for version %d: plan again", name, p.Target.Name, p.Version, Version)
 		}
-		for _, c := range p.Changes {
-			if err := c.check(p); err != nil {
-				return Set{}, fmt.Errorf("%s: the plan for %s: repository %s: %w", name, p.Target.Name, quoted(c.Repository), err)
-			}
+		if err := p.Check(); err != nil {
+			return Set{}, fmt.Errorf("%s: the plan for %s: %w", name, p.Target.Name, err)
 		}
 	}
 	for _, c := range s.Clusters {
@@ -98,10 +96,10 @@ func (c Change) check(p Plan) error {
 	case OpNone:
 		return nil
 	case OpCreate, OpAdopt, OpUpdate:
-		switch {
-		case c.After == nil || (c.Op == OpCreate) != (c.Before == nil):
-			return fmt.Errorf("%s without what was there and what will be", c.Op)
-		case c.After.Tags[state.TagStack] != p.Stack:
+		if err := sides(c.Op, c.Before, c.After); err != nil {
+			return err
+		}
+		if c.After.Tags[state.TagStack] != p.Stack {
 			return fmt.Errorf("it would not belong to stack %s", p.Stack)
 		}
 		return nil
@@ -117,11 +115,29 @@ func (c Change) check(p Plan) error {
 	return fmt.Errorf("unknown operation %q", c.Op)
 }
 
+// sides refuses a change that is no deletion and has not the sides of its operation.
+func sides[T any](op Op, before, after *T) error {
+	if after == nil || (op == OpCreate) != (before == nil) {
+		return fmt.Errorf("%s without what was there and what will be", op)
+	}
+	return nil
+}
+
 // Check refuses a plan that DiffWith would not have made.
 func (p Plan) Check() error {
 	for _, c := range p.Changes {
 		if err := c.check(p); err != nil {
 			return fmt.Errorf("repository %s: %w", quoted(c.Repository), err)
+		}
+	}
+	for _, c := range p.Templates {
+		if err := c.check(p); err != nil {
+			return fmt.Errorf("the template for %s: %w", state.Below(c.Prefix), err)
+		}
+	}
+	for _, c := range p.Upstreams {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("the upstream rule %s: %w", c.Prefix, err)
 		}
 	}
 	return nil

@@ -46,7 +46,7 @@ func (r *Run) Apply(ctx context.Context, progress Progress) (Result, error) {
 	}
 	var todo []*Registry
 	for _, s := range r.Registries {
-		if s.Err == nil && ready(s.plan.Errors(), len(s.plan.Pending())) {
+		if s.Err == nil && ready(s.plan.Errors(), s.plan.Work()) {
 			todo = append(todo, s)
 		}
 	}
@@ -83,8 +83,15 @@ func (s *Registry) apply(ctx context.Context, progress Progress) (deploy.Result,
 
 // notDone says how much of a plan is left, and what to do.
 func notDone(p plan.Plan, r deploy.Result, stopped bool) error {
-	n := len(r.Repositories) - r.Count(deploy.StatusDone)
+	n, settings := r.Undone(), r.UndoneSettings()
 	left := words.Count(n, "repository is", "repositories are")
+	switch {
+	case n == 0:
+		left = words.Count(settings, "template or upstream is", "templates and upstreams are")
+	case settings > 0:
+		left = fmt.Sprintf("%s and %s are", words.Count(n, "repository", "repositories"), words.Count(settings, "template or upstream", "templates and upstreams"))
+	}
+	n += settings
 	what, again := "not as the file says", "run apply again"
 	if p.End == plan.Everything {
 		what, again = "not deleted", "run destroy again"

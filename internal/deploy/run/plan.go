@@ -64,7 +64,7 @@ func (p Planned) Failed() error { return p.failed }
 // no errors.
 func (p Planned) Todo() (registries []plan.Plan, nodes []plan.Cluster) {
 	for _, x := range p.Set.Plans {
-		if ready(x.Errors(), len(x.Pending())) {
+		if ready(x.Errors(), x.Work()) {
 			registries = append(registries, x)
 		}
 	}
@@ -169,7 +169,9 @@ func (r *Run) observe(ctx context.Context, end plan.End) {
 			scope.Tagged = s.Conn.Tagged
 		}
 		scope.Progress = func(read, known int) { progress(s.Target.Name, read, known) }
-		s.observed, s.Err = deploy.Observe(ctx, s.Conn.API, s.Conn.Target, scope)
+		if s.observed, s.Err = deploy.Observe(ctx, s.Conn.API, s.Conn.Target, scope); s.Err == nil {
+			s.observed.Settings, s.Err = s.observeSettings(ctx, end)
+		}
 	})
 }
 

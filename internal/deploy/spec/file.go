@@ -27,8 +27,14 @@ type reader struct {
 	clusters       []state.Cluster
 	accessTests    []state.AccessTest
 	promotions     []state.Promotion
-	plan           *node
-	maxExpire      *state.Budget
+	templates      []template
+	templatesGiven bool
+	upstreams      []upstream
+	// templatePrefixes and upstreamPrefixes are where their prefixes are given.
+	templatePrefixes, upstreamPrefixes map[string]state.Position
+
+	plan      *node
+	maxExpire *state.Budget
 	// named are names of repositories, routed those of registries, that must
 	// be in the files.
 	named, routed []node
@@ -102,6 +108,12 @@ func (r *reader) file(root node) {
 	}
 	if n, ok := top["ecr_repositories"]; ok {
 		r.repositoryMap(n)
+	}
+	if n, ok := top["templates"]; ok {
+		r.templateMap(n)
+	}
+	if n, ok := top["upstreams"]; ok {
+		r.upstreamMap(n)
 	}
 	if n, ok := top["lifecycle_tests"]; ok {
 		for _, item := range r.list(n, "tests {image, expect}") {
@@ -256,6 +268,12 @@ func (r *reader) finish(files []Source) *File {
 		f.repositories = append(f.repositories, d.with(r.defaultValue))
 	}
 	slices.SortFunc(f.repositories, func(a, b repository) int { return strings.Compare(string(a.name), string(b.name)) })
+	for _, t := range r.templates {
+		f.templates = append(f.templates, t.with(r.defaultValue))
+	}
+	slices.SortFunc(f.templates, func(a, b template) int { return strings.Compare(a.prefix, b.prefix) })
+	f.upstreams, f.templatesGiven = r.upstreams, r.templatesGiven
+	slices.SortFunc(f.upstreams, func(a, b upstream) int { return strings.Compare(a.Prefix, b.Prefix) })
 	return f
 }
 

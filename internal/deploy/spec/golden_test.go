@@ -105,7 +105,17 @@ func show(d state.Desired, notices spec.Notices) string {
 	fmt.Fprintf(&b, "stack %q explicit=%t\n", d.Stack, d.StackExplicit)
 	for _, t := range d.Targets {
 		fmt.Fprintf(&b, "\ntarget %+v\n", t)
-		for _, r := range d.For(t).Repositories {
+		w := d.For(t).Wanted
+		rs := d.For(t).Repositories
+		for _, x := range w.Templates {
+			fmt.Fprintf(&b, "template %s %q for %v, stack %s, role %q\n", x.Prefix, x.Description, x.AppliedFor, x.Stack, x.RoleARN)
+			rs = append(rs, x.Repository)
+		}
+		for _, u := range w.Upstreams {
+			type whole state.Upstream
+			fmt.Fprintf(&b, "upstream %+v\n", whole(u))
+		}
+		for _, r := range rs {
 			fmt.Fprintf(&b, "repository %s (%s)\n", r.Name, r.Origins.Repository)
 			fmt.Fprintln(&b, strings.Join(slices.Insert(slices.Clone(r.Mutability.Filters), 0, "  mutability", string(r.Mutability.Mode)), " "))
 			if r.ScanOnPush != nil {

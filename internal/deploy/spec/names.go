@@ -66,6 +66,14 @@ func (r *reader) checkNames() {
 	for _, d := range r.repositories {
 		check(&d.settings)
 	}
+	for _, t := range r.templates {
+		check(&t.settings)
+	}
+	for _, u := range r.upstreams {
+		for _, v := range u.registries.value {
+			r.registryExists(v, v.Text)
+		}
+	}
 }
 
 // registryExists reports a name that no registry has.

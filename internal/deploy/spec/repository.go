@@ -74,7 +74,11 @@ func (f settings) over(d settings) settings {
 
 // repository reads the settings of a repository, or defaults.
 func (d decoder) repository(n node) settings {
-	m := d.object(n, fields.Repository)
+	return d.settingsIn(d.object(n, fields.Repository))
+}
+
+// settingsIn reads the fields of a repository out of the members of an object.
+func (d decoder) settingsIn(m map[string]node) settings {
 	f := d.settings(m)
 	if v, ok := m["registries"]; ok {
 		f.registries = given(d.registryNames(v), v)

@@ -61,6 +61,10 @@ type File struct {
 	accessTests    []state.AccessTest
 	promotions     []state.Promotion
 	maxExpire      *state.Budget
+	// templates and upstreams in byte order of their prefixes.
+	templates      []template
+	templatesGiven bool
+	upstreams      []upstream
 }
 
 // Load reads the files as one: lists of registries and repositories are put
@@ -81,6 +85,16 @@ func Load(files ...Source) (*File, Notices, error) {
 			v.check(p)
 			v.note(p, f.clusters)
 		}
+	}
+	targets := f.localOr(ecr.RegistryID{})
+	for _, t := range f.templates {
+		for _, v := range t.whole.variants(targets, f.clusters) {
+			t.check(p, v, f.stack)
+			v.note(p, f.clusters)
+		}
+	}
+	for _, u := range f.upstreams {
+		u.check(p, targets)
 	}
 	errs, notices := p.sorted(files)
 	if len(errs) > 0 {
@@ -123,6 +137,7 @@ func (f *File) Desired(local ecr.RegistryID) state.Desired {
 			}
 		}
 	}
+	d.Wanted, d.WantedByTarget = f.wanted(d.Targets)
 	return d
 }
 

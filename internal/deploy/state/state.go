@@ -53,6 +53,10 @@ type Desired struct {
 	// order: those that are wanted there, with the overrides for that target
 	// and with principals of its partition.
 	ByTarget map[string][]Repository
+	// Wanted are the templates and upstreams, WantedByTarget those of each target
+	// by its name, as with Repositories and ByTarget.
+	Wanted         Wanted
+	WantedByTarget map[string]Wanted
 	// Clusters, AccessTests and Promotions are in the order of the files.
 	Clusters    []Cluster
 	AccessTests []AccessTest
@@ -70,26 +74,39 @@ func (d Desired) For(t Target) Desired {
 	if rs, ok := d.ByTarget[t.Name]; ok {
 		d.Repositories = rs
 	}
+	if w, ok := d.WantedByTarget[t.Name]; ok {
+		d.Wanted = w
+	}
 	d.Targets = []Target{t}
-	d.ByTarget = nil
+	d.ByTarget, d.WantedByTarget = nil, nil
 	return d
 }
 
 // WithPolicies is d with the repository policies that change returns, target by
-// target. The result shares memory with d.
+// target; it is asked for those of templates as well. The result shares memory with d.
 func (d Desired) WithPolicies(change func(t Target, r Repository) (policy string, err error)) (Desired, error) {
-	all := map[string][]Repository{}
+	all, wanted := map[string][]Repository{}, map[string]Wanted{}
 	for _, t := range d.Targets {
-		all[t.Name] = slices.Clone(d.For(t).Repositories)
+		of := d.For(t)
+		all[t.Name] = slices.Clone(of.Repositories)
+		w := of.Wanted
+		w.Templates = slices.Clone(w.Templates)
+		rs := make([]*Repository, 0, len(all[t.Name])+len(w.Templates))
 		for i := range all[t.Name] {
-			r := &all[t.Name][i]
+			rs = append(rs, &all[t.Name][i])
+		}
+		for i := range w.Templates {
+			rs = append(rs, &w.Templates[i].Repository)
+		}
+		for _, r := range rs {
 			var err error
 			if r.Policy, err = change(t, *r); err != nil {
 				return Desired{}, err
 			}
 		}
+		wanted[t.Name] = w
 	}
-	d.ByTarget = all
+	d.ByTarget, d.WantedByTarget = all, wanted
 	return d, nil
 }
 
@@ -158,4 +175,6 @@ type Observed struct {
 	// OthersUnseen is why repositories of the stack that nobody named were not
 	// looked for; "" when they were.
 	OthersUnseen string
+	// Settings are those of the registry itself, as far as they were to be read.
+	Settings Settings
 }

@@ -47,6 +47,28 @@ func NewRegistryOutput(target string, id ecr.RegistryID, host string, names []ec
 type Settings struct {
 	Stack        string               `json:"stack"`
 	Repositories []RepositorySettings `json:"repositories"`
+	Templates    []TemplateSettings   `json:"templates,omitempty"`
+	Upstreams    []UpstreamSettings   `json:"upstreams,omitempty"`
+}
+
+// TemplateSettings is what a file asks for in one repository creation template.
+type TemplateSettings struct {
+	Prefix      string               `json:"prefix"`
+	Description string               `json:"description"` // with the mark of the stack
+	AppliedFor  []ecr.CreationReason `json:"applied_for"`
+	RoleARN     string               `json:"role_arn,omitempty"`
+	// Settings are those of the repositories; their Repository is "team/*".
+	Settings RepositorySettings `json:"settings"`
+}
+
+// UpstreamSettings is what a file asks for in one pull-through cache rule.
+type UpstreamSettings struct {
+	Prefix         string `json:"prefix"`
+	Registry       string `json:"registry"`
+	UpstreamPrefix string `json:"upstream_prefix"`
+	Credential     string `json:"credential,omitempty"`
+	RoleARN        string `json:"role_arn,omitempty"`
+	Removed        bool   `json:"removed,omitempty"`
 }
 
 // RepositorySettings is what a file asks for in one repository.
@@ -73,29 +95,41 @@ func (e Encryption) String() string { return strings.TrimSpace(e.Type + " " + e.
 
 // NewSettings is what d asks for. Its policies are JSON.
 func NewSettings(d state.Desired) Settings {
-	out := Settings{d.Stack, []RepositorySettings{}}
+	out := Settings{Stack: d.Stack, Repositories: []RepositorySettings{}}
+	for _, r := range d.Repositories {
+		out.Repositories = append(out.Repositories, newRepositorySettings(r))
+	}
+	for _, t := range d.Wanted.Templates {
+		out.Templates = append(out.Templates, TemplateSettings{
+			Prefix: t.Prefix, Description: state.Marked(t.Description, t.Stack), AppliedFor: t.AppliedFor, RoleARN: t.RoleARN, Settings: newRepositorySettings(t.Repository),
+		})
+	}
+	for _, u := range d.Wanted.Upstreams {
+		out.Upstreams = append(out.Upstreams, UpstreamSettings{u.Prefix, u.Host, u.UpstreamPrefix, u.Credential, u.RoleARN, u.Removed})
+	}
+	return out
+}
+
+func newRepositorySettings(r state.Repository) RepositorySettings {
 	raw := func(doc string) json.RawMessage {
 		if doc == "" {
 			return json.RawMessage("null")
 		}
 		return json.RawMessage(doc)
 	}
-	for _, r := range d.Repositories {
-		tags := r.Tags
-		if tags == nil {
-			tags = map[string]string{}
-		}
-		s := RepositorySettings{
-			Repository: r.Name, Tags: tags, ScanOnPush: r.ScanOnPush,
-			Mutability: plan.Mutability{Mode: r.Mutability.Mode, Filters: r.Mutability.Filters},
-			Policy:     raw(r.Policy), Lifecycle: raw(r.Lifecycle),
-		}
-		if r.Encryption != nil {
-			s.Encryption = &Encryption{r.Encryption.Type, r.Encryption.KMSKey}
-		}
-		out.Repositories = append(out.Repositories, s)
+	tags := r.Tags
+	if tags == nil {
+		tags = map[string]string{}
 	}
-	return out
+	s := RepositorySettings{
+		Repository: r.Name, Tags: tags, ScanOnPush: r.ScanOnPush,
+		Mutability: plan.Mutability{Mode: r.Mutability.Mode, Filters: r.Mutability.Filters},
+		Policy:     raw(r.Policy), Lifecycle: raw(r.Lifecycle),
+	}
+	if r.Encryption != nil {
+		s.Encryption = &Encryption{r.Encryption.Type, r.Encryption.KMSKey}
+	}
+	return s
 }
 
 // Fields is what the manual says of the fields of a file.

@@ -35,6 +35,8 @@ type Plan struct {
 	Reword    int `json:"reword,omitempty"`
 	Delete    int `json:"delete"`
 	Unchanged int `json:"unchanged"`
+	// RegistrySettings are the changes of templates and upstream rules.
+	RegistrySettings []RegistrySetting `json:"registry_settings,omitempty"`
 	// RefreshOnly: the plan shows drift. End is what it deletes.
 	RefreshOnly bool     `json:"refresh_only,omitempty"`
 	End         plan.End `json:"end,omitempty"`
@@ -111,6 +113,7 @@ func NewPlan(p plan.Plan) Plan {
 		}
 		out.Changes = append(out.Changes, NewChange(c))
 	}
+	out.RegistrySettings = registrySettings(p)
 	return out
 }
 

@@ -64,10 +64,13 @@ func (f Field) Where() string {
 	case "":
 		return "the top of the file"
 	case Repository:
-		if f.Name == "registries" || f.Name == "overrides" {
-			return "a repository, or `defaults`"
+		switch {
+		case slices.Contains(NotOverridden, f.Name):
+			return "a repository, a template, or `defaults`"
+		case slices.Contains(NotTemplate, f.Name):
+			return "a repository, `defaults`, or `overrides`"
 		}
-		return "a repository, `defaults`, or `overrides`"
+		return "a repository, a template, `defaults`, or `overrides`"
 	case Principal:
 		return "an entry of `pull_principals` or `push_principals` that is a service"
 	case "encryption", "plan":
@@ -122,6 +125,7 @@ func IDs() []string {
 // The parts of paths that lead to fields.
 var (
 	repositoryPath = lazyregexp.New(`^(defaults|ecr_repositories(\["[^"]*"\]|\.[^.\[]+))\.`)
+	prefixPath     = lazyregexp.New(`^(templates|upstreams)(\["[^"]*"\]|\.[^.\[]+)\.`)
 	overridePath   = lazyregexp.New(`^overrides(\["[^"]*"\]|\.[^.\[]+)\.`)
 	indexes        = lazyregexp.New(`\[[^\]]*\]`)
 )
@@ -131,8 +135,12 @@ var (
 // For a name that is none it returns the ID that was probably meant, or "".
 func Find(name string) (found []Field, near string) {
 	name = repositoryPath.ReplaceAllString(name, "")
+	name = prefixPath.ReplaceAllString(name, "$1.")
 	name = overridePath.ReplaceAllString(name, "")
 	name = strings.Trim(indexes.ReplaceAllString(name, ""), ".")
+	if rest, ok := strings.CutPrefix(name, Template+"."); ok && slices.Contains(Names(Repository), rest) && !slices.Contains(NotTemplate, rest) {
+		name = rest
+	}
 	for _, p := range []string{"pull_principals.", "push_principals."} {
 		if rest, ok := strings.CutPrefix(name, p); ok {
 			name = Principal + "." + rest
@@ -172,6 +180,7 @@ var namesOfFields = sync.OnceValue(func() map[string][]string {
 		out[f.In] = append(out[f.In], f.Name)
 	}
 	out[Override] = slices.DeleteFunc(slices.Clone(out[Repository]), func(s string) bool { return slices.Contains(NotOverridden, s) })
+	out[Template] = append(out[Template], slices.DeleteFunc(slices.Clone(out[Repository]), func(s string) bool { return slices.Contains(NotTemplate, s) })...)
 	for in, names := range out {
 		out[in] = slices.Clip(names)
 	}

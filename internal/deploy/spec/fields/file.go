@@ -125,6 +125,70 @@ ecr_repositories:
 			"additionalProperties": orNull(object(Repository))},
 	},
 	{
+		Name: "templates", Type: "mapping from prefixes of repository names to settings", Default: "none",
+		Summary: "Settings for the repositories that the registry creates itself: for a push, for a first pull through a cache, or for replication.",
+		Becomes: "a repository creation template for each prefix, in each registry",
+		Limit:   "a prefix has 1 to 256 characters in the form of repository names; `ROOT` is for all repositories that no other prefix is for",
+		Details: []string{
+			"A template takes the fields of a repository, except `scan_on_push` and `delete_protection`, and the fields below. `defaults` apply to it as to a repository.",
+			"The longest prefix counts: `team/apps` before `team` for `team/apps/api`. A change applies to repositories created from then on; those that exist stay as they are.",
+			"A repository that the registry created belongs to no stack. To manage it, add it to `ecr_repositories`.",
+			"Kontor recognizes its templates by a mark at the end of their description, `[kontor:stack=NAME]`. A template with another stack's mark is never changed. A template that left the file is reported; `--prune` deletes it.",
+		},
+		Example: `stack: platform
+ecr_repositories: {}
+templates:
+  team:
+    description: Images of teams
+    expiration_rules:
+      - {tag_pattern: "pr-*", days: 7}
+    role_arn: arn:aws:iam::111111111111:role/ecr-templates
+  docker-hub:
+    applied_for: [PULL_THROUGH_CACHE]
+    is_immutable: false
+`,
+		schema: schema{"type": "object", "propertyNames": schema{"maxLength": MaxTemplatePrefix, "pattern": Prefix.String()}, "additionalProperties": orNull(object(Template))},
+	},
+	{Name: "description", In: Template, Type: "string", Default: "none", Summary: "What the template is for.",
+		Limit: "256 characters, with the mark of the stack", schema: textOf(0, MaxTemplateDescription)},
+	{Name: "applied_for", In: Template, Type: "list of `CREATE_ON_PUSH`, `PULL_THROUGH_CACHE` and `REPLICATION`", Default: "`[CREATE_ON_PUSH]`", Summary: "For what the registry creates repositories from the template.",
+		schema: schema{"type": "array", "minItems": 1, "uniqueItems": true, "items": schema{"enum": []any{"CREATE_ON_PUSH", "PULL_THROUGH_CACHE", "REPLICATION"}}}},
+	{Name: "role_arn", In: Template, Type: "ARN of a role", Default: "none", Summary: "The role with which the registry creates the repositories (`customRoleArn`). Amazon ECR needs one for `tags` and for a key of KMS.", schema: matching(RoleARN.String())},
+	{
+		Name: "upstreams", Type: "mapping from prefixes of repository names to upstreams", Default: "none",
+		Summary: "Pull-through caches: what is pulled below a prefix comes from another registry when it is not there yet.",
+		Becomes: "a pull-through cache rule for each prefix, in each registry",
+		Limit:   "50 rules in a registry; a prefix has 2 to 30 characters in the form of repository names; `ROOT` is for all repositories that no other prefix is for",
+		Details: []string{
+			"A rule has no tags and no description, so Kontor changes only rules that the file names, and only if they are for the same upstream. To delete one, set `removed: true`; without its entry the rule stays as it is. `destroy` deletes the rules that the file names.",
+			"ECR cannot change the upstream of a rule. A rule for another upstream is an error of the plan.",
+			"The password of an upstream is never in the file: [Pull through caches](../guides/upstreams.md) shows where it goes.",
+		},
+		Example: `registries:
+  - {name: prod, account: "111111111111", region: us-east-2}
+ecr_repositories: {}
+upstreams:
+  docker-hub:
+    registry: registry-1.docker.io
+    credential: arn:aws:secretsmanager:us-east-2:111111111111:secret:ecr-pullthroughcache/hub-AbCdEf
+  quay: {registry: quay.io, upstream_prefix: prometheus, registries: [prod]}
+  k8s: {registry: registry.k8s.io, removed: true}
+  base:
+    registry: 222222222222.dkr.ecr.us-east-2.amazonaws.com
+    role_arn: arn:aws:iam::111111111111:role/ecr-pull
+`,
+		schema: schema{"type": "object", "propertyNames": schema{"minLength": MinUpstreamPrefix, "maxLength": MaxUpstreamPrefix, "pattern": Prefix.String()}, "additionalProperties": object("upstreams")},
+	},
+	{Name: "registry", In: "upstreams", Required: true, Type: "host, with a port if it needs one", Summary: "The registry that is cached (`upstreamRegistryUrl`), such as `registry-1.docker.io`, `ghcr.io` or `quay.io`.", schema: matching(Host.String())},
+	{Name: "upstream_prefix", In: "upstreams", Type: "string", Default: "`ROOT`, the whole registry", Summary: "The part of the upstream that the prefix stands for (`upstreamRepositoryPrefix`).", Limit: "2 to 30 characters in the form of repository names",
+		schema: schema{"type": "string", "minLength": MinUpstreamPrefix, "maxLength": MaxUpstreamPrefix, "pattern": Prefix.String()}},
+	{Name: "credential", In: "upstreams", Type: "ARN of a secret, or name of a credential", Default: "none: no login, or the one that the rule has", Summary: "The login for the upstream (`credentialArn`).",
+		Details: []string{"On Amazon ECR it is the ARN of a secret in AWS Secrets Manager whose name begins with `ecr-pullthroughcache/`. On a Kontor registry it can also be the name of a credential of `kontor upstreams login`."},
+		schema:  textOf(1, MaxARN)},
+	{Name: "role_arn", In: "upstreams", Type: "ARN of a role", Default: "none, or the one that the rule has", Summary: "The role for an upstream that is a private Amazon ECR registry in another account (`customRoleArn`).", schema: matching(RoleARN.String())},
+	{Name: "removed", In: "upstreams", Type: "`true` or `false`", Default: "`false`", Summary: "Whether `apply` deletes the rule. Repositories and images that came by it stay.", schema: schema{"type": "boolean"}},
+	{Name: "registries", In: "upstreams", Type: "list of names", Default: "all", Summary: "The entries of `registries` at the top of the file that get the rule.", schema: uniqueListOf(schema{"type": "string"})},
+	{
 		Name: "lifecycle_tests", Type: "list of mappings", Default: "none",
 		Summary: "Expectations of what the lifecycle policies do to example images, so that a rule that would remove a release is found before it does.",
 		Becomes: "no setting: `kontor plan` and `kontor lifecycle test` run them",

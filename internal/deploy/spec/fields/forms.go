@@ -15,6 +15,12 @@ var (
 	// EKS API reference, CreateCluster, name
 	ClusterName    = lazyregexp.New(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 	RepositoryGlob = lazyregexp.New(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
+	// ECR API model, Prefix and PullThroughCacheRuleRepositoryPrefix
+	Prefix = lazyregexp.New(`^([a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*/?|ROOT)$`)
+	Host   = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
+	// ECR API model, CredentialArn; a Kontor registry keeps it below the same prefix
+	CredentialARN  = lazyregexp.New(`^arn:aws(-\w+)*:secretsmanager:[a-zA-Z0-9-:]+:secret:ecr-pullthroughcache/[a-zA-Z0-9/_+=.@-]+$`)
+	CredentialName = lazyregexp.New(`^[A-Za-z0-9/_+=.@-]{1,200}$`)
 	Right          = lazyregexp.New(`^(pull|push|delete|admin|ecr:[A-Za-z]+)$`)
 	Share          = lazyregexp.New(`^([0-9]{1,3}(\.[0-9]{1,4})?)%$`)
 
@@ -45,6 +51,13 @@ const (
 	MaxDaysAgo = 36_500        // days: about a hundred years
 
 	MaxAgeHours = 24 * MaxDaysAgo
+
+	// Prefixes and descriptions: ECR API model, Prefix, RepositoryTemplateDescription
+	// and PullThroughCacheRuleRepositoryPrefix.
+	MaxTemplatePrefix      = 256
+	MaxTemplateDescription = 256
+	MinUpstreamPrefix      = 2
+	MaxUpstreamPrefix      = 30
 
 	MaxARN     = 2048
 	MaxProfile = 256

@@ -17,6 +17,8 @@ func Hint(in, name string) string {
 		return "; it is a field of a repository, or of defaults"
 	case in == Repository && slices.Contains(Names(""), name):
 		return "; it belongs at the top of the file"
+	case in == Template && slices.Contains(NotTemplate, name):
+		return "; templates have no such setting: leave it out"
 	case in == Override && slices.Contains(NotOverridden, name):
 		return "; set it in the repository, outside overrides"
 	}
@@ -26,6 +28,8 @@ func Hint(in, name string) string {
 		objects = append(objects, Repository) // one level too high
 	case Override:
 		objects = []string{Repository}
+	case Template:
+		objects = append(objects, Repository)
 	}
 	bare := strings.TrimPrefix(snake(name), "repository_") // as terraform-aws-modules has it
 	for _, name := range []string{snake(name), bare} {

@@ -5,10 +5,15 @@ package fields
 const (
 	Principal = "principal"
 	Override  = "override"
+	Template  = "templates"
 )
 
 // NotOverridden are the fields of a repository that an override does not have.
 var NotOverridden = []string{"registries", "overrides"}
+
+// NotTemplate are those that a template does not have: ECR's templates have no
+// such settings.
+var NotTemplate = []string{"scan_on_push", "delete_protection"}
 
 const policyCharacters = "10,240 characters for the whole repository policy, about 300 accounts; if that is not enough, `pull_organization_ids` admits a whole organization in one statement"
 

@@ -82,7 +82,9 @@ func Schema() []byte {
 func objectSchema(in string) schema {
 	properties, required := schema{}, []any{}
 	for _, f := range slices.Concat(fileTable, repositoryTable) {
-		if f.In != in && !(in == Override && f.In == Repository && !slices.Contains(NotOverridden, f.Name)) {
+		taken := in == Override && f.In == Repository && !slices.Contains(NotOverridden, f.Name) ||
+			in == Template && f.In == Repository && !slices.Contains(NotTemplate, f.Name)
+		if f.In != in && !taken {
 			continue
 		}
 		s := maps.Clone(f.schema)

@@ -1,0 +1,158 @@
+package importer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
+)
+
+// templateEntry is a template of the file.
+type templateEntry struct {
+	prefix string
+	fields settings
+	above  []string
+	// want is what a file without defaults compiles to.
+	want state.Template
+}
+
+// upstreamEntry is an upstream of the file.
+type upstreamEntry struct {
+	prefix string
+	value  *lang.Value
+}
+
+// settings makes the templates and upstreams of the file. What cannot be expressed is
+// left out, with a notice.
+func (w *writer) settings(stack string) {
+	have := w.observed.Settings
+	for _, prefix := range slices.Sorted(maps.Keys(have.Templates)) {
+		t := have.Templates[prefix]
+		name := "template " + state.Below(prefix)
+		if t.Stack != "" && t.Stack != stack {
+			w.tell("%s: left out: owned by stack %s", name, t.Stack)
+			continue
+		}
+		e, err := w.templateEntry(name, t)
+		if err == nil && e.fields == nil {
+			continue // it was told
+		}
+		if err == nil {
+			alone := *w
+			alone.templates, alone.upstreams = []templateEntry{e}, nil
+			var d state.Desired
+			if d, err = alone.desired(nil, nil); err == nil {
+				e.want = d.Wanted.Templates[0]
+			}
+		}
+		if err != nil {
+			w.tell("%s: left out: %v", name, err)
+			continue
+		}
+		w.templates = append(w.templates, e)
+	}
+	for _, prefix := range slices.Sorted(maps.Keys(have.Upstreams)) {
+		e := upstreamEntry{prefix, upstreamValue(have.Upstreams[prefix])}
+		alone := *w
+		alone.templates, alone.upstreams = nil, []upstreamEntry{e}
+		if _, err := alone.desired(nil, nil); err != nil {
+			w.tell("upstream %s: left out: %v", state.Below(prefix), err)
+			continue
+		}
+		w.upstreams = append(w.upstreams, e)
+	}
+}
+
+// tell keeps a notice that is about no repository.
+func (w *writer) tell(format string, args ...any) {
+	w.notices = append(w.notices, Notice{Message: fmt.Sprintf(format, args...)})
+}
+
+// templateEntry makes the fields of a template: those of a repository with its
+// settings, and its own. They are nil when they cannot be expressed.
+func (w *writer) templateEntry(name string, t state.Template) (templateEntry, error) {
+	sub := &writer{observed: state.Observed{Target: w.observed.Target}, opts: w.opts, lifecycles: w.lifecycles, policies: w.policies}
+	r := t.Repository
+	r.Name = "template"
+	e := sub.entry(r)
+	for _, n := range sub.notices {
+		w.tell("%s: %s", name, n.Message)
+	}
+	if e == nil {
+		return templateEntry{}, nil
+	}
+	out := templateEntry{prefix: t.Prefix, fields: e.fields, above: e.above}
+	delete(out.fields, "delete_protection")
+	if t.Description != "" {
+		out.fields["description"] = lang.NewText(t.Description)
+	}
+	list := make([]string, len(t.AppliedFor))
+	for i, x := range t.AppliedFor {
+		list[i] = string(x)
+	}
+	slices.Sort(list)
+	if !slices.Equal(list, []string{string(ecr.CreateOnPush)}) {
+		out.fields["applied_for"] = texts(list)
+	}
+	if t.RoleARN != "" {
+		out.fields["role_arn"] = lang.NewText(t.RoleARN)
+	}
+	return out, nil
+}
+
+func upstreamValue(u state.Upstream) *lang.Value {
+	v := lang.NewMapping().Add("registry", lang.NewText(u.Host))
+	prefix := u.UpstreamPrefix
+	if prefix == ecr.RootPrefix {
+		prefix = ""
+	}
+	for _, f := range [][2]string{{"upstream_prefix", prefix}, {"credential", u.Credential}, {"role_arn", u.RoleARN}} {
+		if f[1] != "" {
+			v.Add(f[0], lang.NewText(f[1]))
+		}
+	}
+	v.Inline = len(v.Members) == 1
+	return v
+}
+
+// addSettings adds the templates and upstreams to the tree of a file.
+func (w *writer) addSettings(root *lang.Value, comments bool) *lang.Value {
+	if len(w.templates) > 0 {
+		templates := lang.NewMapping()
+		for _, e := range w.templates {
+			v := lang.NewMapping()
+			for _, name := range fields.Names(fields.Template) {
+				if value := e.fields[name]; value != nil {
+					v.Add(name, value)
+				}
+			}
+			if comments {
+				v.Above = e.above
+			}
+			templates.Add(e.prefix, v)
+		}
+		templates.Gap = comments
+		root.Add("templates", templates)
+	}
+	if len(w.upstreams) > 0 {
+		upstreams := lang.NewMapping()
+		for _, e := range w.upstreams {
+			upstreams.Add(e.prefix, e.value)
+		}
+		upstreams.Gap = comments
+		root.Add("upstreams", upstreams)
+	}
+	return root
+}
+
+// sameTemplates reports whether the templates of d are those that are wanted.
+func (w *writer) sameTemplates(d state.Desired) bool {
+	return slices.EqualFunc(d.Wanted.Templates, w.templates, func(a state.Template, e templateEntry) bool {
+		b := e.want
+		return a.Prefix == b.Prefix && a.Description == b.Description && a.RoleARN == b.RoleARN && slices.Equal(a.AppliedFor, b.AppliedFor) && same(a.Repository, b.Repository)
+	})
+}

@@ -1,0 +1,81 @@
+package rollout
+
+import (
+	"github.com/kontor-registry/kontor/internal/deploy/plan"
+	"github.com/kontor-registry/kontor/internal/deploy/state"
+)
+
+// RegistrySetting is a template or an upstream rule that changes.
+type RegistrySetting struct {
+	// Name is "template team/*" or "upstream docker-hub/*".
+	Name     string    `json:"name"`
+	Op       plan.Op   `json:"op"`
+	Settings []Setting `json:"settings,omitempty"`
+	// Effect says in a sentence, without its full stop, what the change does.
+	Effect string `json:"effect"`
+}
+
+func registrySettings(p plan.Plan) []RegistrySetting {
+	var out []RegistrySetting
+	for _, c := range p.PendingTemplates() {
+		out = append(out, templateSetting(c))
+	}
+	for _, c := range p.PendingUpstreams() {
+		out = append(out, upstreamSetting(c))
+	}
+	return out
+}
+
+func templateSetting(c plan.TemplateChange) RegistrySetting {
+	before, after := plan.Template{}, plan.Template{}
+	change := plan.Change{Op: c.Op}
+	if c.Before != nil {
+		before = *c.Before
+		change.Before = &before.Settings
+	}
+	if c.After != nil {
+		after = *c.After
+		change.After = &after.Settings
+	}
+	out := RegistrySetting{Name: "template " + state.Below(c.Prefix), Op: c.Op, Effect: c.Effect}
+	for _, d := range c.Differences {
+		s := Setting{Field: d.Field, Action: d.Action}
+		switch d.Field {
+		case plan.FieldDescription:
+			s.Before, s.After = before.Description, after.Description
+		case plan.FieldAppliedFor:
+			s.Before, s.After = plan.Reasons(before.AppliedFor), plan.Reasons(after.AppliedFor)
+		case plan.FieldRole:
+			s.Before, s.After = before.RoleARN, after.RoleARN
+		default:
+			change.Differences = []plan.Difference{d}
+			of := NewChange(change).Settings[0]
+			if d.Field == plan.FieldEncryption && change.Before != nil {
+				of.Before = before.Settings.Encryption.String()
+			}
+			out.Settings = append(out.Settings, of)
+			continue
+		}
+		out.Settings = append(out.Settings, s)
+	}
+	return out
+}
+
+func upstreamSetting(c plan.UpstreamChange) RegistrySetting {
+	before, after := plan.Upstream{}, plan.Upstream{}
+	if c.Before != nil {
+		before = *c.Before
+	}
+	if c.After != nil {
+		after = *c.After
+	}
+	out := RegistrySetting{Name: "upstream " + state.Below(c.Prefix), Op: c.Op, Effect: c.Effect}
+	for _, d := range c.Differences {
+		s := Setting{Field: d.Field, Action: d.Action, Before: before.RoleARN, After: after.RoleARN}
+		if d.Field == plan.FieldCredential {
+			s.Before, s.After = before.CredentialARN, after.CredentialARN
+		}
+		out.Settings = append(out.Settings, s)
+	}
+	return out
+}
