@@ -102,10 +102,9 @@ type ActivityWriter interface {
 	// CountPulls adds to what is stored for the same day, image and puller, and to the
 	// days of the repositories; images that are gone are passed over.
 	CountPulls(ctx context.Context, counts []PullCount) error
-	// TrimPulls removes at most limit rows of days before before, the oldest first.
-	// Without such rows it removes days of repositories before that day, and without
-	// those pullers who pulled nothing that is left. It returns how many, 0 when there
-	// is nothing to remove.
+	// TrimPulls removes rows of days before before, the oldest first, then days of
+	// repositories before that day, and then pullers who pulled nothing that is left:
+	// at most limit of all. It returns how many.
 	TrimPulls(ctx context.Context, before Day, limit int) (int, error)
 	// OldestPulls returns the first day such that most rows at most are of that day or
 	// later, and 0 when there are no more rows than that.

@@ -114,17 +114,24 @@ func (t retentionTx) TrimPulls(ctx context.Context, before meta.Day, limit int) 
 	if limit <= 0 {
 		return 0, nil
 	}
-	n, err := t.s.exec(ctx, `DELETE FROM pulls WHERE (day, repository_id, digest, puller_id) IN (
-		SELECT day, repository_id, digest, puller_id FROM pulls WHERE day < $1 ORDER BY day, repository_id, digest, puller_id LIMIT $2)`, int64(before), limit)
-	if err == nil && n == 0 {
-		n, err = t.s.exec(ctx, `DELETE FROM pull_days WHERE (day, repository_id) IN (
-			SELECT day, repository_id FROM pull_days WHERE day < $1 ORDER BY day, repository_id LIMIT $2)`, int64(before), limit)
+	total := 0
+	for _, step := range []struct {
+		text string
+		args []any
+	}{
+		{`DELETE FROM pulls WHERE (day, repository_id, digest, puller_id) IN (
+			SELECT day, repository_id, digest, puller_id FROM pulls WHERE day < $2 ORDER BY day, repository_id, digest, puller_id LIMIT $1)`, []any{int64(before)}},
+		{`DELETE FROM pull_days WHERE (day, repository_id) IN (
+			SELECT day, repository_id FROM pull_days WHERE day < $2 ORDER BY day, repository_id LIMIT $1)`, []any{int64(before)}},
+		{`DELETE FROM pullers WHERE id IN (
+			SELECT id FROM pullers q WHERE NOT EXISTS (SELECT 1 FROM pulls p WHERE p.puller_id = q.id) ORDER BY id LIMIT $1)`, nil},
+	} {
+		n, err := t.s.exec(ctx, step.text, append([]any{limit - total}, step.args...)...)
+		if total += int(n); err != nil || total == limit {
+			return total, wrap(err, "trimming pulls")
+		}
 	}
-	if err == nil && n == 0 {
-		n, err = t.s.exec(ctx, `DELETE FROM pullers WHERE id IN (
-			SELECT id FROM pullers q WHERE NOT EXISTS (SELECT 1 FROM pulls p WHERE p.puller_id = q.id) ORDER BY id LIMIT $1)`, limit)
-	}
-	return int(n), wrap(err, "trimming pulls")
+	return total, nil
 }
 
 // OldestPulls implements meta.ActivityWriter.
