@@ -210,12 +210,14 @@ const (
 	envLifecycleEvery = "KONTOR_LIFECYCLE_EVERY"
 	envMaxExpire      = "KONTOR_MAX_EXPIRE"
 	envRecycleDays    = "KONTOR_RECYCLE_DAYS"
+	envActivityDays   = "KONTOR_PULL_ACTIVITY_DAYS"
 )
 
 // collectionFlags are the flags of a server about what it removes on its own.
 type collectionFlags struct {
 	testClock                     bool
 	every, maxExpire, recycleDays string
+	activityDays                  string
 }
 
 func (o *collectionFlags) flags(cmd *cobra.Command) {
@@ -224,6 +226,7 @@ func (o *collectionFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&o.every, "lifecycle-every", "", fmt.Sprintf("run lifecycle policies every `DURATION`, such as 15m, or only on request: off (default %s; env %s)", jobs.DefaultLifecycleEvery, envLifecycleEvery))
 	f.StringVar(&o.maxExpire, "max-expire", "", fmt.Sprintf("stop a lifecycle run that would expire more than `N` images of a repository, or N%% of them (default no limit; env %s)", envMaxExpire))
 	f.StringVar(&o.recycleDays, "recycle-days", "", fmt.Sprintf("keep deleted images in the recycle bin for `N` days; 0 turns the bin off (default %d; env %s)", int(server.DefaultRecycleTime/(24*time.Hour)), envRecycleDays))
+	f.StringVar(&o.activityDays, "pull-activity-days", "", fmt.Sprintf("keep for `N` days who pulled which image; 0 records nothing (default %d; env %s)", server.DefaultActivityDays, envActivityDays))
 }
 
 // collection fills in c as the flags say.
@@ -240,6 +243,9 @@ func collection(e *command.Env, c *server.Config, o collectionFlags) error {
 	}
 	if c.RecycleTime, err = host.ParseRecycleDays(e.Setting(o.recycleDays, envRecycleDays, "")); err != nil {
 		return command.Usagef("--recycle-days %v", err)
+	}
+	if c.ActivityDays, err = host.ParseActivityDays(e.Setting(o.activityDays, envActivityDays, "")); err != nil {
+		return command.Usagef("--pull-activity-days %v", err)
 	}
 	return nil
 }

@@ -197,6 +197,14 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"ListJobs":          func(ctx context.Context) error { _, err := w.Jobs.As(p).ListJobs(ctx, to.In); return err },
 		"RestoreImage":      func(ctx context.Context) error { _, err := c.RestoreImage(ctx, to, d); return err },
 		"PurgeImage":        func(ctx context.Context) error { _, err := c.PurgeImage(ctx, to, d, "leaked"); return err },
+		"Activity": func(ctx context.Context) error {
+			_, _, err := c.Retention.As(p).Activity(ctx, retention.ActivityFilter{Registry: to.In, Name: to.Name}, meta.PullKey{}, 10)
+			return err
+		},
+		"PullDays": func(ctx context.Context) error {
+			_, _, err := c.Retention.As(p).PullDays(ctx, to.In, to.Name, 0)
+			return err
+		},
 		"Journal": func(ctx context.Context) error {
 			_, _, err := c.Journal(ctx, retention.JournalFilter{Registry: to.In, Name: to.Name}, 0, 10)
 			return err

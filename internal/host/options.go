@@ -22,22 +22,37 @@ func ParseLifecycleEvery(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// maxRecycleDays is a hundred years.
-const maxRecycleDays = 36_500
+// maxRecycleDays is a hundred years, maxActivityDays ten.
+const (
+	maxRecycleDays  = 36_500
+	maxActivityDays = 3_650
+)
 
 // ParseRecycleDays reads a number of days, for server.Config.RecycleTime.
 func ParseRecycleDays(s string) (time.Duration, error) {
+	n, err := parseDays(s, maxRecycleDays)
+	if n < 0 {
+		return -1, err
+	}
+	return time.Duration(n) * 24 * time.Hour, err
+}
+
+// ParseActivityDays reads a number of days, for server.Config.ActivityDays.
+func ParseActivityDays(s string) (int, error) { return parseDays(s, maxActivityDays) }
+
+// parseDays reads a number of days: 0 for "", which is the default, and -1 for none.
+func parseDays(s string, most int) (int, error) {
 	if s == "" {
 		return 0, nil
 	}
 	n, err := strconv.Atoi(s)
 	switch {
-	case err != nil || n < 0 || n > maxRecycleDays:
-		return 0, fmt.Errorf("%s: want a number of days from 0 to %d", s, maxRecycleDays)
+	case err != nil || n < 0 || n > most:
+		return 0, fmt.Errorf("%s: want a number of days from 0 to %d", s, most)
 	case n == 0:
 		return -1, nil
 	}
-	return time.Duration(n) * 24 * time.Hour, nil
+	return n, nil
 }
 
 // ParseUploadAge reads a duration, for server.Config.UploadAge.

@@ -163,3 +163,25 @@ func (j *Jobs) trimJournal(ctx context.Context, b bounds) (done Removed, err err
 	}
 	return done, err
 }
+
+// TrimActivity removes what is older, or more, than is kept of who pulled what, in bounded
+// batches as Collect does.
+func (j *Jobs) TrimActivity(ctx context.Context) (Removed, error) { return j.trimActivity(ctx, usual) }
+
+func (j *Jobs) trimActivity(ctx context.Context, b bounds) (done Removed, err error) {
+	const job = "pull activity trimming"
+	var before meta.Day
+	err = j.cfg.Gate.System(job).Change(ctx, gate.Op(job), func(ctx context.Context, tx *gate.Tx) (err error) {
+		before, err = j.cfg.Retention.ActivityBefore(ctx, tx)
+		return err
+	})
+	if err == nil {
+		err = j.batches(ctx, job, b, func(ctx context.Context, tx *gate.Tx) (int, error) {
+			return tx.Retention().TrimPulls(ctx, before, b.batch)
+		}, func(_ context.Context, n int) error { done.Count += n; return nil })
+	}
+	if err != nil {
+		err = fmt.Errorf("trimming pull activity: %w", err)
+	}
+	return done, err
+}

@@ -150,6 +150,7 @@ func (j *Jobs) schedule() []job {
 			return Removed{done.BinEntries + done.Links + done.Blobs, done.SizeBytes}, err
 		}},
 		{name: "journal trimming", every: trimEvery, do: j.TrimJournal},
+		{name: "pull activity trimming", every: trimEvery, do: j.TrimActivity},
 	}
 	if j.cfg.LifecycleEvery > 0 {
 		all = append(all, job{name: "lifecycle", every: j.cfg.LifecycleEvery, do: j.lifecycle},

@@ -82,6 +82,7 @@ func (c *Caller) StatManifest(ctx context.Context, at ecr.Repo, id ecr.ImageID) 
 
 func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, id ecr.ImageID, pulled bool) (Manifest, error) {
 	var m meta.Manifest
+	times := pulled
 	err := c.gate.Read(ctx, op, func(ctx context.Context, r *gate.View) error {
 		s, err := r.Enter(ctx, at)
 		if err != nil {
@@ -94,7 +95,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 			m, err = c.r.whole(ctx, r, at, m)
 		}
 		if err == nil && pulled {
-			pulled, err = c.counts(s.Settings)
+			times, err = c.counts(s.Settings)
 		}
 		return err
 	})
@@ -102,13 +103,13 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 		return Manifest{}, err
 	}
 	if pulled {
-		c.r.cfg.Retention.Pulled(meta.Pull{Repository: m.Repository, Digest: m.Image.Digest, At: c.r.cfg.Now()})
+		c.r.cfg.Retention.Pulled(c.gate.Principal(), times, meta.Pull{Repository: m.Repository, Digest: m.Image.Digest, At: c.r.cfg.Now()})
 	}
 	return Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body, Repository: m.Repository}, nil
 }
 
 // counts reports whether what the caller pulls from a registry with the settings s
-// counts as used.
+// counts as used. Activity has it in either case.
 func (c *Caller) counts(s meta.RegistrySettings) (bool, error) {
 	excluded, err := retention.ExclusionsOf(s)
 	return !excluded.Exclude(c.gate.Principal()), err
@@ -128,6 +129,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 		images   []GotImage
 		failures []ImageFailure
 		pulls    []meta.Pull
+		times    bool
 	)
 	err := c.gate.Read(ctx, opBatchGetImage, func(ctx context.Context, r *gate.View) error {
 		images, failures, pulls = nil, nil, nil
@@ -136,8 +138,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 			return err
 		}
 		repo := s.Row
-		counts, err := c.counts(s.Settings)
-		if err != nil {
+		if times, err = c.counts(s.Settings); err != nil {
 			return err
 		}
 		bodies := map[ecr.Digest][]byte{}
@@ -176,16 +177,14 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 				ID:       ecr.ImageID{Digest: m.Image.Digest, Tag: id.Tag},
 				Manifest: Manifest{Digest: m.Image.Digest, MediaType: m.Image.MediaType, Body: m.Body},
 			})
-			if counts {
-				pulls = append(pulls, meta.Pull{Repository: repo.ID, Digest: m.Image.Digest, At: c.r.cfg.Now()})
-			}
+			pulls = append(pulls, meta.Pull{Repository: repo.ID, Digest: m.Image.Digest, At: c.r.cfg.Now()})
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	c.r.cfg.Retention.Pulled(pulls...)
+	c.r.cfg.Retention.Pulled(c.gate.Principal(), times, pulls...)
 	return images, failures, nil
 }
 

@@ -66,6 +66,39 @@ func (p *printer) journalEntry(indent string, e admin.JournalEntry) {
 	p.linef(faint, "%s    %s", indent, because(e.Reason, e.Actor, e.RulePriority))
 }
 
+// Activity writes who pulled what, an image with its pullers by day.
+func Activity(w io.Writer, r report.Activity, o Options) error {
+	p := newPrinter(o)
+	day := ""
+	for i, e := range r.Entries {
+		if e.Day != day {
+			day = e.Day
+			p.linef(bold, "%s", clean(day))
+		}
+		if i == 0 || r.Entries[i-1].Day != e.Day || r.Entries[i-1].RepositoryName != e.RepositoryName || r.Entries[i-1].ImageDigest != e.ImageDigest {
+			var tags []string
+			if e.ImageTag != "" {
+				tags = []string{e.ImageTag}
+			}
+			p.linef(plain, "  %s", imageName(e.RepositoryName, e.ImageDigest, tags))
+		}
+		who := words.Principal(e.Principal)
+		if e.PrincipalDeleted {
+			who += " (deleted)"
+		}
+		p.linef(plain, "    %s by %s, last at %s", words.Count(int(e.Pulls), "pull", "pulls"), who, e.LastPulledAt.UTC().Format("15:04"))
+	}
+	switch {
+	case r.KeptDays == 0:
+		p.linef(faint, "This server does not record who pulls images: it runs with --pull-activity-days 0.")
+	case len(r.Entries) == 0:
+		p.linef(plain, "No pulls match. Pulls are kept for %s.", words.Count(r.KeptDays, "day", "days"))
+	default:
+		p.linef(bold, "%s", words.Count(int(r.Pulls()), "pull", "pulls"))
+	}
+	return p.flush(w)
+}
+
 // Bin writes what the recycle bin holds.
 func Bin(w io.Writer, r report.Bin, o Options) error {
 	p := newPrinter(o)

@@ -13,6 +13,21 @@ type Journal struct {
 	Entries []admin.JournalEntry `json:"entries"`
 }
 
+// Activity is who pulled what, in order of days.
+type Activity struct {
+	Entries []admin.PullActivity `json:"entries"`
+	// KeptDays is for how many days this is kept; 0 is not at all.
+	KeptDays int `json:"keptDays"`
+}
+
+// Pulls is their sum.
+func (a Activity) Pulls() (n int64) {
+	for _, e := range a.Entries {
+		n += e.Pulls
+	}
+	return n
+}
+
 // Bin is what the recycle bin holds, in the order of deletion.
 type Bin struct {
 	Entries []admin.BinEntry `json:"entries"`

@@ -159,6 +159,7 @@ func TestAccessReportsComeBack(t *testing.T) {
 }
 
 func TestRegistryReportsComeBack(t *testing.T) {
+	comesBack(t, report.Activity{Entries: []admin.PullActivity{{Day: "2026-11-30", RepositoryName: "app", Principal: "arn:aws:iam::000000000000:user/ci", Pulls: 3, LastPulledAt: noon}}, KeptDays: 90})
 	comesBack(t, report.Journal{Entries: []admin.JournalEntry{{Sequence: 1, At: noon, Operation: "delete-image", ImageTags: []string{"v1"}, RulePriority: 2}}})
 	bin := report.Bin{Entries: []admin.BinEntry{{ID: 1, ImageDigest: digest(1), ImageTags: []string{}, SizeBytes: 3, DeletedAt: noon}, {ID: 2, ImageTags: []string{}, SizeBytes: 4}}}
 	comesBack(t, bin)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -12,10 +13,12 @@ import (
 
 // pullRecorder gathers pulls, so that a pull never waits for a commit. What
 // was gathered since the last flush is lost when the process dies: seconds of
-// pull times, never content.
+// pull times and counts, never content.
 type pullRecorder struct {
 	mu   sync.Mutex
 	last map[pulled]time.Time // guarded by mu
+	// counts are pulls by image, day and puller.
+	counts map[pulledBy]pullCount // guarded by mu
 }
 
 type pulled struct {
@@ -23,10 +26,23 @@ type pulled struct {
 	digest ecr.Digest
 }
 
-// maxPulls bounds the memory of the recorder; beyond it pulls of further
-// images go unrecorded until the next flush.
+// pulledBy is what pulls are counted by.
+type pulledBy struct {
+	pulled
+	day meta.Day
+	by  meta.Puller
+}
+
+type pullCount struct {
+	n    int64
+	last time.Time
+}
+
+// maxPulls bounds the memory of the recorder, for each of its two maps; beyond it
+// pulls of further images go unrecorded until the next flush.
 const maxPulls = 100_000
 
+// record notes the time of pulls.
 func (r *pullRecorder) record(pulls ...meta.Pull) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -43,19 +59,60 @@ func (r *pullRecorder) record(pulls ...meta.Pull) {
 	}
 }
 
-func (r *pullRecorder) take() []meta.Pull {
+// count adds to the counts.
+func (r *pullRecorder) count(counts ...meta.PullCount) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range counts {
+		k := pulledBy{pulled{c.Repository, c.Digest}, c.Day, c.By}
+		old, known := r.counts[k]
+		if !known && len(r.counts) >= maxPulls {
+			continue
+		}
+		if r.counts == nil {
+			r.counts = make(map[pulledBy]pullCount)
+		}
+		old.n += c.Pulls
+		if c.LastAt.After(old.last) {
+			old.last = c.LastAt
+		}
+		r.counts[k] = old
+	}
+}
+
+func (r *pullRecorder) take() ([]meta.Pull, []meta.PullCount) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pulls := make([]meta.Pull, 0, len(r.last))
 	for k, at := range r.last {
 		pulls = append(pulls, meta.Pull{Repository: k.repo, Digest: k.digest, At: at})
 	}
-	r.last = nil
-	return pulls
+	counts := make([]meta.PullCount, 0, len(r.counts))
+	for k, c := range r.counts {
+		counts = append(counts, meta.PullCount{Day: k.day, Repository: k.repo, Digest: k.digest, By: k.by, Pulls: c.n, LastAt: c.last})
+	}
+	r.last, r.counts = nil, nil
+	return pulls, counts
 }
 
-// Pulled takes note of pulls, without waiting for a commit.
-func (s *Service) Pulled(pulls ...meta.Pull) { s.pulls.record(pulls...) }
+// Pulled takes note of pulls by p, without waiting for a commit. They are counted for
+// p, and with times they are the last pulls of their images, which lifecycle rules and
+// ECR's API tell of.
+func (s *Service) Pulled(p access.Principal, times bool, pulls ...meta.Pull) {
+	if times {
+		s.pulls.record(pulls...)
+	}
+	by := meta.Puller{UniqueID: p.Owner(), ARN: p.ARN}
+	if p.Session != nil && p.Session.RoleARN != "" {
+		by.ARN = p.Session.RoleARN // whatever its sessions are called
+	}
+	if s.cfg.ActivityDays <= 0 || p.System != "" || by.UniqueID == "" {
+		return
+	}
+	for _, pull := range pulls {
+		s.pulls.count(meta.PullCount{Day: meta.DayOf(pull.At), Repository: pull.Repository, Digest: pull.Digest, By: by, Pulls: 1, LastAt: pull.At})
+	}
+}
 
 // CountPulls gives an image of a repository the time of its last pull, where that
 // is not stored yet. Other processes on the same database know it once it is.
@@ -75,18 +132,22 @@ func (s *Service) PullsPending() int {
 	return len(s.pulls.last)
 }
 
-// FlushPulls stores the pull times gathered since the last call. The server
+// FlushPulls stores the pull times and counts gathered since the last call. The server
 // calls it every few seconds and when it stops.
 func (s *Service) FlushPulls(ctx context.Context) error {
-	pulls := s.pulls.take()
-	if len(pulls) == 0 {
+	pulls, counts := s.pulls.take()
+	if len(pulls) == 0 && len(counts) == 0 {
 		return nil
 	}
 	err := s.cfg.Gate.System("pull times").Change(ctx, gate.Op("FlushPulls"), func(ctx context.Context, tx *gate.Tx) error {
-		return tx.RecordPulls(ctx, pulls)
+		if err := tx.RecordPulls(ctx, pulls); err != nil {
+			return err
+		}
+		return tx.Retention().CountPulls(ctx, counts)
 	})
 	if err != nil {
 		s.pulls.record(pulls...)
+		s.pulls.count(counts...)
 	}
 	return err
 }

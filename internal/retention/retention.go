@@ -32,6 +32,8 @@ type Config struct {
 	Dialect lifecycle.Dialect
 	// RecycleTime is how long deleted images can be restored; 0 is not at all.
 	RecycleTime time.Duration
+	// ActivityDays is for how many days it is kept who pulled what; 0 is not at all.
+	ActivityDays int
 	// MaxExpire stops lifecycle runs that would expire more; zero means no limit.
 	MaxExpire MaxExpire
 	// TestClock is the clock behind Now, where it is one that may be moved.
@@ -82,7 +84,7 @@ func Operations() []gate.Operation {
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
 		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle,
 		opReportLeases, opListLeases, opForgetLeases, opMoveClock,
-		opListBin, opRestoreImage, opPurgeImage, opJournal, opUsage, opFreed, opIndexManifests,
+		opListBin, opRestoreImage, opPurgeImage, opJournal, opActivity, opPullDays, opUsage, opFreed, opIndexManifests,
 		opRegisterPullTimeExclusion, opDeregisterPullTimeExclusion, opListPullTimeExclusions,
 	}
 }

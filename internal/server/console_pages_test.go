@@ -329,3 +329,66 @@ func TestConsoleFilesAreKeptByTheirHash(t *testing.T) {
 		}
 	}
 }
+
+// The page of pulls says who pulled what: by filter, by page, as CSV, of who is gone,
+// and as the command says.
+func TestConsoleActivity(t *testing.T) {
+	w := start(t, t.TempDir())
+	w.create(here, "app")
+	w.crowd("app", 60)
+	today := meta.DayOf(w.clock())
+	err := w.meta.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+		repo, err := tx.Repository(ctx, here, "app")
+		if err != nil {
+			return err
+		}
+		images, err := tx.ListManifests(ctx, repo.ID, "", 60)
+		var counts []meta.PullCount
+		for i, m := range images {
+			by := meta.Puller{UniqueID: "AIDAGONE", ARN: "arn:aws:iam::000000000000:user/former"}
+			if i == 0 {
+				by.ARN, by.UniqueID = "arn:aws:iam::000000000000:role/node", "AROANODE"
+			}
+			counts = append(counts, meta.PullCount{Day: today - meta.Day(i%2), Repository: repo.ID, Digest: m.Image.Digest, By: by, Pulls: int64(100 + i), LastAt: w.clock().Add(-time.Duration(i%2) * 24 * time.Hour)})
+		}
+		if err == nil {
+			err = tx.Retention().CountPulls(ctx, counts)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := w.logIn(w.credentials(here, administrator))
+	get := func(path string) string {
+		t.Helper()
+		return html.UnescapeString(w.want(w.page(cookie, "GET", path, nil), 200).body)
+	}
+	has := func(body string, texts ...string) {
+		t.Helper()
+		for _, text := range texts {
+			if !strings.Contains(body, text) {
+				t.Errorf("no %q in\n%s", text, body)
+			}
+		}
+	}
+	const page = "/console/repositories/app/-/activity"
+	first := get(page)
+	has(first, "user/former", "role/node", `<span class="sub">deleted</span>`, "50 rows on this page", "<svg", "Pulls on each day", "7770 pulls", "kontor admin activity --repository app --days 30 --endpoint ")
+	next := regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(first)
+	if next == nil {
+		t.Fatal("no next page")
+	}
+	has(get(next[1]), "10 rows", "First page")
+	if a := get(page + "?principal=role/node&days=7"); strings.Contains(a, "user/former") || !strings.Contains(a, "1 row<") || !strings.Contains(a, "--principal role/node") {
+		t.Errorf("by one role: %s", a)
+	}
+	has(get("/console/activity?repository=app&tag=t1"), "user/former")
+	has(get(page+"?tag=none"), "Nobody pulled anything in this time.")
+	lines := strings.Split(strings.TrimSpace(get(page+"?format=csv&sort=day&order=asc")), "\n")
+	if len(lines) != 61 || strings.TrimSpace(lines[0]) != "day,image,principal,pulls,last" || !strings.HasPrefix(lines[1], (today-1).Time().Format(time.DateOnly)+",app@sha256:") {
+		t.Errorf("%d lines of CSV: %s", len(lines), lines[:2])
+	}
+	w.want(w.page(cookie, "GET", page+"?after=x", nil), 404)
+	w.want(w.page(cookie, "GET", "/console/activity?repository=none", nil), 404)
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // page is a request of a browser with the cookie, which stays on the page it came to.
@@ -193,7 +194,7 @@ func TestConsoleLoginsAreLimited(t *testing.T) {
 // what they are.
 func consoleFacts() map[string][]string {
 	return map[string][]string{
-		"marktag":         {"ecr:DescribeImages", "kontor:ListLeases"}, // leases name tags
+		"marktag":         {"ecr:DescribeImages", "kontor:ListLeases", "kontor:ListPullActivity"}, // these name tags
 		"markdescription": {"ecr:GetLifecyclePolicy"},
 		"MarkSid":         {"ecr:GetRepositoryPolicy"},
 		"markuser":        {"kontor:ListLeases"},
@@ -202,6 +203,7 @@ func consoleFacts() map[string][]string {
 		"markdeleted":     {"kontor:ListRecycleBin", "kontor:ListJournal"},
 		"markperson":      {"iam:ListUsers", "iam:GetAccountAuthorizationDetails"},
 		"markcollector":   {"kontor:ListLeases"},
+		"markpuller":      {"kontor:ListPullActivity"},
 	}
 }
 
@@ -237,6 +239,16 @@ func (w *world) markers() ecr.Digest {
 	fatal(err)
 	_, err = w.server.IAM(here.Region).System(here.Account, "test").CreateUser(ctx, iam.NewUser{Name: "markperson"})
 	fatal(err)
+	fatal(w.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		repo, err := tx.Repository(ctx, here, "app")
+		if err != nil {
+			return err
+		}
+		return tx.Retention().CountPulls(ctx, []meta.PullCount{{
+			Day: meta.DayOf(w.clock()), Repository: repo.ID, Digest: ecr.DigestOf([]byte(body)), Pulls: 3, LastAt: w.clock(),
+			By: meta.Puller{UniqueID: "AIDAGONE", ARN: "arn:aws:iam::000000000000:user/markpuller"},
+		}})
+	}))
 	return ecr.DigestOf([]byte(body))
 }
 
@@ -247,6 +259,7 @@ func consolePages(digest ecr.Digest) []string {
 		"/console/", "/console/repositories", of + "tags", of + "images/" + string(digest), of + "lifecycle", of + "lifecycle?explain=all&days=90", of + "access", of + "access?who=arn:aws:iam::222222222222:root&right=pull",
 		"/console/access", "/console/bin", "/console/journal", "/console/leases", "/console/people", "/console/people/users/markperson", "/console/sessions", "/console/sessions?all=yes",
 		of + "tags?format=csv", "/console/repositories?format=csv", "/console/bin?format=csv", "/console/leases?format=csv", of + "access?format=csv", "/console/people?format=csv",
+		"/console/activity", "/console/activity?days=7&sort=day&order=asc", "/console/activity?format=csv", of + "activity", of + "activity?tag=marktag", of + "activity?format=csv",
 	}
 }
 
@@ -257,7 +270,7 @@ func TestConsoleShowsWhatTheAPITells(t *testing.T) {
 	digest := w.markers()
 	actions := []string{
 		"ecr:DescribeRepositories", "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetRepositoryPolicy", "ecr:GetRegistryPolicy", "ecr:GetAccountSetting",
-		"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListRecycleBin", "kontor:ListJobs", "kontor:DescribeUsage", "iam:ListUsers", "iam:ListRoles",
+		"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListRecycleBin", "kontor:ListPullActivity", "kontor:ListJobs", "kontor:DescribeUsage", "iam:ListUsers", "iam:ListRoles",
 		"iam:GetAccountAuthorizationDetails", "iam:ListAccessKeys", "kontor:ListConsoleSessions",
 	}
 	people := w.server.IAM(here.Region).System(here.Account, "test")

@@ -82,6 +82,9 @@ type Config struct {
 	// RecycleTime is how long deleted images can be restored. Default 7 days;
 	// negative is not at all.
 	RecycleTime time.Duration
+	// ActivityDays is for how many days it is kept who pulled what. Default 90;
+	// negative is not at all.
+	ActivityDays int
 	// LifecycleEvery is how often lifecycle policies are carried out. Default
 	// 1 hour; negative is only by hand. MaxExpire stops a run of a repository
 	// that would expire more; zero is no limit.
@@ -168,6 +171,9 @@ const (
 // DefaultRecycleTime is the default of Config.RecycleTime.
 const DefaultRecycleTime = 7 * 24 * time.Hour
 
+// DefaultActivityDays is the default of Config.ActivityDays.
+const DefaultActivityDays = 90
+
 // What nobody has wanted otherwise yet: how long the journal is kept, how long
 // a blob stays that no image refers to, how long images take to come back from the
 // archive, and how long a file stays that no row knows.
@@ -179,7 +185,7 @@ const (
 )
 
 // or is d, 0 where d is negative, and fallback where it is not given.
-func or(d, fallback time.Duration) time.Duration {
+func or[T int | time.Duration](d, fallback T) T {
 	if d == 0 {
 		return fallback
 	}
@@ -241,7 +247,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
 		DatabaseClock: !cfg.Meta.OneProcess(),
 		Dialect:       dialect,
-		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), MaxExpire: cfg.MaxExpire,
+		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), ActivityDays: or(cfg.ActivityDays, DefaultActivityDays), MaxExpire: cfg.MaxExpire,
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,

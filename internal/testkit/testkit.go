@@ -52,6 +52,7 @@ type Settings struct {
 	Compat         registry.Compat
 	Audit          gate.Audit
 	Tokens         registry.TokenIssuer
+	ActivityDays   int // 0 for none
 	RecycleTime    time.Duration
 	JournalTime    time.Duration
 	BlobGrace      time.Duration
@@ -205,7 +206,7 @@ func (w *World) build() {
 	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit})
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
-		RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
+		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
 	})
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,

@@ -12,12 +12,13 @@ var update = flag.Bool("update", false, "make the pictures of the manual")
 
 // The pictures of the manual are there, and small. With -update they are made.
 func TestPicturesOfTheManual(t *testing.T) {
-	names := map[string]string{"tags": "", "image": ""}
+	names := map[string]string{"tags": "", "image": "", "activity": ""}
 	if *update {
 		w := start(t)
 		w.note = ""
 		repo, digest := w.fill()
 		names["tags"], names["image"] = "/console/repositories/"+repo+"/-/tags", "/console/repositories/"+repo+"/-/images/"+digest
+		names["activity"] = "/console/repositories/" + repo + "/-/activity"
 		b := open(t)
 		b.enter(w)
 		b.do(chromedp.EmulateViewport(1100, 760))

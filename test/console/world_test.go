@@ -217,9 +217,11 @@ func (w *world) fill() (repo string, digest string) {
 		amd := w.image(repo, "amd64", map[uint64]int{1: 300_000, uint64(10 + i): 200_000 + 7000*i}, map[string]string{"org.opencontainers.image.title": w.note})
 		arm := w.image(repo, "arm64", map[uint64]int{2: 280_000, uint64(20 + i): 190_000 + 7000*i}, nil)
 		last = w.index(repo, amd, arm, fmt.Sprintf("v1.%d.0", i))
+		w.pull(repo, fmt.Sprintf("v1.%d.0", i), 3+5*i%7)
 		w.Advance(day)
 	}
 	w.image(repo, "amd64", map[uint64]int{1: 300_000, 99: 150_000}, nil, "pr-431")
+	w.pull(repo, "v1.5.0", 9)
 	w.attach(repo, "application/vnd.dev.cosign.artifact.sig.v1+json", indexType, last, map[string]string{"dev.cosign.note": w.note})
 	w.attach(repo, "application/spdx+json", indexType, last, nil)
 	_, err = w.api.BatchDeleteImage(ctx, deleteTag("shop/api", "v1.0.0"))
@@ -230,6 +232,16 @@ func (w *world) fill() (repo string, digest string) {
 	}}, &leases)
 	w.Advance(5 * day)
 	return repo, string(ecr.DigestOf(last))
+}
+
+// pull pulls the manifest of a tag n times.
+func (w *world) pull(repo, tag string, n int) {
+	w.t.Helper()
+	for range n {
+		if _, err := w.api.BatchGetImage(context.Background(), &awsecr.BatchGetImageInput{RepositoryName: &repo, ImageIds: []types.ImageIdentifier{{ImageTag: &tag}}}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func deleteTag(repo, tag string) *awsecr.BatchDeleteImageInput {

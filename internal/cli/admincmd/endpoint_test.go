@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
 	"github.com/kontor-registry/kontor/internal/testkit/push"
 
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
@@ -42,10 +46,31 @@ func TestAdminEndpoint(t *testing.T) {
 	s.Want(s.Run("admin", "bin", "--endpoint", reg.URL, "--data", "x"), 2, "leave out --data and --target")
 	s.Want(s.Run("admin", "bin", "--region", "us-east-1"), 2, "--region needs --endpoint")
 
+	pulled := func() {
+		t.Helper()
+		if _, err := awstest.ECR(reg).BatchGetImage(t.Context(), &awsecr.BatchGetImageInput{RepositoryName: aws.String("team/app"), ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v1")}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pulled()
+	pulled()
+	activity := func(flags ...string) clitest.Result {
+		return s.Run(append(append([]string{"admin", "activity"}, at...), flags...)...)
+	}
+	s.Want(activity(), 0, " (v1)\n    2 pulls by arn:aws:iam::000000000000:user/administrator, last at ", "\n2 pulls\n")
+	s.Want(activity("--repository", "team/app", "--image", d, "--days", "1", "--json"), 0, `"imageTag": "v1"`, `"pulls": 2`, `"keptDays": 90`)
+	s.Want(activity("--repository", "team/app", "--image", "v1", "--principal", "user/administrator"), 0, "\n2 pulls\n")
+	s.Want(activity("--principal", "user/pusher"), 0, "No pulls match. Pulls are kept for 90 days.")
+	s.Want(activity("--until", "2020-01-01"), 0, "No pulls match.")
+	s.Want(activity("--repository", "none"), 1, "The repository with name 'none' does not exist")
+	s.Want(activity("--image", "v1"), 2, "--image needs --repository")
+	s.Want(activity("--days", "1", "--since", "1d"), 2, "give one of them")
+
 	// those who may push and pull may not look after the registry
 	clitest.AWSEnv(t, reg.Pusher)
 	s.Want(s.Run(append([]string{"admin", "bin"}, at...)...), 1, "is not authorized to perform: kontor:ListRecycleBin")
 	s.Want(s.Run(append([]string{"admin", "jobs"}, at...)...), 1, "is not authorized to perform: kontor:ListJobs")
+	s.Want(activity(), 1, "is not authorized to perform: kontor:ListPullActivity")
 	s.Want(s.Run(append([]string{"admin", "usage", "team/app"}, at...)...), 1, "kontor:DescribeUsage")
 }
 

@@ -129,6 +129,9 @@ func TestErrors(t *testing.T) {
 		{"no such user of a token", "CreateUserToken", `{"userName":"none","tokenName":"x"}`, 400, "NoSuchEntity", "none cannot be found"},
 		{"no user to list", "ListUserTokens", `{}`, 400, "ValidationException", "'userName'"},
 		{"no such token", "DeleteUserToken", `{"userName":"pusher","tokenName":"x"}`, 400, "NoSuchEntity", "no token with the name x"},
+		{"image of no repository", "ListPullActivity", `{"imageTag":"v1"}`, 400, "InvalidParameterException", "'repositoryName'"},
+		{"activity of no such repository", "ListPullActivity", `{"repositoryName":"none"}`, 400, "RepositoryNotFoundException", "'none'"},
+		{"wrong token of activity", "ListPullActivity", `{"nextToken":"AAAA"}`, 400, "InvalidParameterException", "'nextToken'"},
 		{"nobody to forget", "ForgetLeases", `{"collector":"c"}`, 400, "InvalidParameterException", "'collector'"},
 	}
 	for _, tt := range tests {

@@ -11,6 +11,8 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"CollectGarbage": serve((*call).collectGarbage),
 	"ListJobs":       serve((*call).listJobs),
 
+	"ListPullActivity": serve((*call).listPullActivity),
+
 	"CreateConsoleLink": serve((*call).createConsoleLink),
 
 	"DescribeUsage":      serve((*call).describeUsage),

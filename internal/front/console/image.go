@@ -42,7 +42,7 @@ func (v *repoVisit) image(digest string) error {
 		return err
 	}
 	m := found[0]
-	may, err := v.may(v.repo, "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal")
+	may, err := v.may(v.repo, "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListPullActivity")
 	if err != nil {
 		return err
 	}
@@ -69,6 +69,11 @@ func (v *repoVisit) image(digest string) error {
 	data["Facts"] = facts
 	if may["ecr:ListImageReferrers"] && may["ecr:BatchGetImage"] {
 		if err := v.referrers(d, data); err != nil {
+			return err
+		}
+	}
+	if may["kontor:ListPullActivity"] {
+		if err := v.imagePulls(d, data); err != nil {
 			return err
 		}
 	}

@@ -144,7 +144,7 @@ func (v *visit) who(arn string) string {
 // nav is the navigation, with the entry of the page in hand marked.
 func (v *visit) nav() []navGroup {
 	groups := []navGroup{
-		{"", []link{{Label: t("Overview"), To: Root}, {Label: t("Repositories"), To: Root + "repositories"}}},
+		{"", []link{{Label: t("Overview"), To: Root}, {Label: t("Repositories"), To: Root + "repositories"}, {Label: t("Activity"), To: Root + "activity"}}},
 		{t("Keeping"), []link{{Label: t("Recycle bin"), To: Root + "bin"}, {Label: t("Journal"), To: Root + "journal"}, {Label: t("Leases"), To: Root + "leases"}}},
 		{t("People"), []link{{Label: t("Who may do what"), To: Root + "access"}, {Label: t("Users and roles"), To: Root + "people"}, {Label: t("Sessions"), To: Root + "sessions"}}},
 	}
@@ -323,10 +323,10 @@ func init() {
 	strangers = map[string]func(*visit) error{"login": (*visit).login, "open": (*visit).open, "logout": (*visit).logout}
 	ofRegistry = map[string]func(*visit) error{
 		"": (*visit).home, "repositories": (*visit).repositories, "bin": (*visit).bin, "journal": (*visit).journal,
-		"leases": (*visit).leases, "access": (*visit).access, "people": (*visit).people, "sessions": (*visit).sessions,
+		"activity": (*visit).activity, "leases": (*visit).leases, "access": (*visit).access, "people": (*visit).people, "sessions": (*visit).sessions,
 	}
 	ofRepository = map[string]func(*repoVisit) error{
-		"tags": (*repoVisit).tags, "lifecycle": (*repoVisit).lifecycle, "access": (*repoVisit).repositoryAccess,
+		"tags": (*repoVisit).tags, "lifecycle": (*repoVisit).lifecycle, "access": (*repoVisit).repositoryAccess, "activity": (*repoVisit).activity,
 	}
 }
 
@@ -339,7 +339,7 @@ func repoURL(name ecr.RepositoryName, page string) string {
 func (v *repoVisit) tabs(current string) []link {
 	all := []link{
 		{Label: t("Tags"), To: repoURL(v.repo.Name, "tags")}, {Label: t("Lifecycle"), To: repoURL(v.repo.Name, "lifecycle")},
-		{Label: t("Access"), To: repoURL(v.repo.Name, "access")},
+		{Label: t("Access"), To: repoURL(v.repo.Name, "access")}, {Label: t("Activity"), To: repoURL(v.repo.Name, "activity")},
 	}
 	for i := range all {
 		all[i].Current = strings.HasSuffix(all[i].To, "/"+current)

@@ -443,4 +443,7 @@ func (c *Config) server(d *decoder) {
 	if to.RecycleTime, err = host.ParseRecycleDays(s.RecycleDays); err != nil {
 		d.wrong("recycle_days", "%v", err)
 	}
+	if to.ActivityDays, err = host.ParseActivityDays(s.PullActivityDays); err != nil {
+		d.wrong("pull_activity_days", "%v", err)
+	}
 }

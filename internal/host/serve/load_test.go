@@ -138,6 +138,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"lifecycle_every", one + "lifecycle_every: 1ms", "lifecycle_every: 1ms: want a duration from 1s"},
 		{"max_expire", one + "max_expire: all", "max_expire: "},
 		{"recycle_days", one + "recycle_days: x", "recycle_days: x: want a number of days"},
+		{"pull_activity_days", one + "pull_activity_days: -1", "pull_activity_days: -1: want a number of days from 0 to 3650"},
 		{"upload_age", one + "upload_age: 1s", "upload_age: 1s: want a duration of 1m"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

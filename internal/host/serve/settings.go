@@ -46,6 +46,7 @@ type Settings struct {
 	LifecycleEvery     string            `field:"lifecycle_every" form:"lifecycle" default:"1h" about:"run lifecycle policies so often, or only on request: off"`
 	MaxExpire          string            `field:"max_expire" form:"max expire" about:"stop a lifecycle run that would expire more images of a repository than this number, or than this share such as 10%"`
 	RecycleDays        string            `field:"recycle_days" form:"recycle days" default:"7" about:"keep deleted images in the recycle bin for so many days; 0 turns the bin off"`
+	PullActivityDays   string            `field:"pull_activity_days" form:"pull activity days" default:"90" about:"keep for so many days who pulled which image; 0 records nothing"`
 }
 
 // Registry is one of registries.

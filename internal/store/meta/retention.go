@@ -18,6 +18,7 @@ type RetentionReader interface {
 	PreviewReader
 	JobReader
 	UpstreamReader
+	ActivityReader
 }
 
 // RetentionTx reads and changes it.
@@ -30,6 +31,7 @@ type RetentionTx interface {
 	PreviewWriter
 	JobWriter
 	UpstreamWriter
+	ActivityWriter
 }
 
 // JournalEntry records that an image went, or lost a tag, or that a blob was

@@ -68,6 +68,48 @@ type JournalEntry struct {
 	Manifest       string    `json:"imageManifest,omitzero"`
 }
 
+// ListPullActivityRequest selects pulls that have everything that is given. A tag or
+// digest needs the repository's name.
+type ListPullActivityRequest struct {
+	RegistryID     string `json:"registryId,omitzero"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	// ImageTag selects the image that has the tag now.
+	ImageTag    string `json:"imageTag,omitzero"`
+	ImageDigest string `json:"imageDigest,omitzero"`
+	// Principal is the ARN of a user or role, or of one of the registry's account the
+	// end of it, such as user/ci.
+	Principal string `json:"principal,omitzero"`
+	// Since and Until are in days that count themselves.
+	Since       time.Time `json:"since,omitzero"`
+	Until       time.Time `json:"until,omitzero"`
+	NewestFirst bool      `json:"newestFirst,omitzero"`
+	MaxResults  int32     `json:"maxResults,omitzero"`
+	NextToken   string    `json:"nextToken,omitzero"`
+}
+
+// ListPullActivityResponse is in order of days.
+type ListPullActivityResponse struct {
+	Entries []PullActivity `json:"entries"`
+	// KeptDays is for how many days this is kept; 0 is not at all.
+	KeptDays  int    `json:"keptDays"`
+	NextToken string `json:"nextToken,omitzero"`
+}
+
+// PullActivity is how often a user or role pulled an image in one day.
+type PullActivity struct {
+	Day            string `json:"day"` // in UTC, such as 2026-11-30
+	RepositoryName string `json:"repositoryName"`
+	ImageDigest    string `json:"imageDigest"`
+	// ImageTag is the first of the image's tags now; absent for none.
+	ImageTag    string `json:"imageTag,omitzero"`
+	Principal   string `json:"principal"` // ARN of the user or role
+	PrincipalID string `json:"principalId"`
+	// PrincipalDeleted: there is no such user or role now.
+	PrincipalDeleted bool      `json:"principalDeleted,omitzero"`
+	Pulls            int64     `json:"pulls"`
+	LastPulledAt     time.Time `json:"lastPulledAt"`
+}
+
 // ListRecycleBinRequest asks for the bin of a repository, or of all.
 type ListRecycleBinRequest struct {
 	RegistryID     string `json:"registryId,omitzero"`

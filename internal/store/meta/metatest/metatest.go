@@ -36,6 +36,8 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"many tags", manyTags},
 		{"tags", tags},
 		{"pulls", pulls},
+		{"pull activity", pullActivity},
+		{"pull activity of what is gone", pullActivityGone},
 		{"blobs", blobs},
 		{"blob links", blobLinks},
 		{"repositories of a blob", blobRepositories},

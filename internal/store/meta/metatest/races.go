@@ -230,8 +230,8 @@ func replicasRepositoryRace(t *testing.T, a, b meta.Store) {
 	}
 }
 
-// replicasPulls: two replicas record pulls of the same images; the latest
-// stays.
+// replicasPulls: two replicas record and count pulls of the same images; the latest
+// stays, and none is lost.
 func replicasPulls(t *testing.T, a, b meta.Store) {
 	const n = 20
 	repo := newRepository(t, a, "app")
@@ -241,13 +241,28 @@ func replicasPulls(t *testing.T, a, b meta.Store) {
 	}
 	errs := race(20, func(i int) error {
 		var pulls []meta.Pull
+		var counts []meta.PullCount
 		for j := range n {
-			pulls = append(pulls, meta.Pull{Repository: repo, Digest: digests[(i+j)%n], At: noon.Add(time.Duration(i) * time.Second)})
+			p := meta.Pull{Repository: repo, Digest: digests[(i+j)%n], At: noon.Add(time.Duration(i) * time.Second)}
+			pulls = append(pulls, p)
+			counts = append(counts, meta.PullCount{Day: meta.DayOf(p.At), Repository: repo, Digest: p.Digest, By: pullers[(i+j)%2], Pulls: 1, LastAt: p.At})
 		}
-		return both(a, b)(i).Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return tx.RecordPulls(ctx, pulls) })
+		return both(a, b)(i).Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+			return errors.Join(tx.RecordPulls(ctx, pulls), tx.Retention().CountPulls(ctx, counts))
+		})
 	})
 	if err := errors.Join(errs...); err != nil {
 		t.Error(err)
+	}
+	total := int64(0)
+	for _, r := range activityOf(t, b, meta.PullQuery{Registry: registry}) {
+		total += r.Pulls
+	}
+	days := read(t, a, func(ctx context.Context, r meta.Reader) ([]meta.PullDay, error) {
+		return r.Retention().PullDays(ctx, registry, repo, 0, 10)
+	})
+	if total != 20*n || len(days) != 1 || days[0].Pulls != total {
+		t.Errorf("%d pulls are counted, want %d; by day %+v", total, 20*n, days)
 	}
 	for _, d := range digests {
 		if got := getImage(t, b, repo, d).Image.LastPulledAt; !got.Equal(noon.Add(19 * time.Second)) {

@@ -139,6 +139,9 @@ func dialect() sqlstore.Dialect {
 		Rows: func(alias string, n int) string {
 			return fmt.Sprintf("unnest(CAST($%d AS TEXT[])) AS %s (value)", n, alias)
 		},
+		CountRows: `(SELECT CAST(v ->> 0 AS BIGINT) AS day, CAST(v ->> 1 AS BIGINT) AS repository_id, v ->> 2 AS digest, v ->> 3 AS unique_id,
+			v ->> 4 AS arn, CAST(v ->> 5 AS BIGINT) AS pulls, CAST(v ->> 6 AS BIGINT) AS at
+			FROM json_array_elements(CAST(CAST($1 AS TEXT) AS JSON)) AS e (v)) AS p`,
 		PullRows: `(SELECT CAST(v ->> 0 AS BIGINT) AS repository_id, v ->> 1 AS digest, CAST(v ->> 2 AS BIGINT) AS at
 			FROM json_array_elements(CAST(CAST($1 AS TEXT) AS JSON)) AS e (v)) AS p`,
 		TransactionTimeout: 30 * time.Second,

@@ -147,7 +147,9 @@ func dialect() sqlstore.Dialect {
 			}
 			return string(b)
 		},
-		Rows:     func(alias string, n int) string { return fmt.Sprintf("json_each($%d) AS %s", n, alias) },
+		Rows: func(alias string, n int) string { return fmt.Sprintf("json_each($%d) AS %s", n, alias) },
+		CountRows: `(SELECT value ->> 0 AS day, value ->> 1 AS repository_id, value ->> 2 AS digest, value ->> 3 AS unique_id,
+			value ->> 4 AS arn, value ->> 5 AS pulls, value ->> 6 AS at FROM json_each($1)) AS p`,
 		PullRows: `(SELECT value ->> 0 AS repository_id, value ->> 1 AS digest, value ->> 2 AS at FROM json_each($1)) AS p`,
 		Prepare:  true,
 		Classify: classify,

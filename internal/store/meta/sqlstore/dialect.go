@@ -59,6 +59,9 @@ type Dialect struct {
 	// PullRows is a FROM item named p with the columns repository_id, digest
 	// and at, of parameter $1: a JSON array of arrays of these three.
 	PullRows string
+	// CountRows is a FROM item named p with the columns day, repository_id, digest,
+	// unique_id, arn, pulls and at, of parameter $1: a JSON array of arrays of these.
+	CountRows string
 
 	// Prepare says to keep statements prepared on each connection, for a
 	// driver that does not on its own.

@@ -69,6 +69,9 @@ type queries struct {
 	insertForeign    string
 	holdGiven        string
 	recordPulls      string
+	insertPullers    string
+	countPulls       string
+	countPullDays    string
 	sharedBlobs      string
 	anyLinks         string
 	blobsByKey       string
@@ -120,6 +123,21 @@ func makeQueries(d *Dialect) queries {
 		holdGiven: `INSERT INTO manifest_blobs (repository_id, manifest, blob)
 			SELECT l.repository_id, $2, l.digest FROM blob_links l
 			WHERE l.repository_id = $1 AND ` + d.In("l.digest", 3) + ` ON CONFLICT DO NOTHING`,
+		insertPullers: `INSERT INTO pullers (unique_id, arn) SELECT DISTINCT p.unique_id, p.arn FROM ` + d.CountRows + `
+			WHERE NOT EXISTS (SELECT 1 FROM pullers q WHERE q.unique_id = p.unique_id AND q.arn = p.arn)
+			ORDER BY p.unique_id, p.arn ON CONFLICT (unique_id, arn) DO NOTHING`,
+		countPulls: `INSERT INTO pulls (day, repository_id, digest, puller_id, pulls, last_at)
+			SELECT p.day, p.repository_id, p.digest, q.id, p.pulls, p.at FROM ` + d.CountRows + `
+			JOIN pullers q ON q.unique_id = p.unique_id AND q.arn = p.arn
+			JOIN manifests m ON m.repository_id = p.repository_id AND m.digest = p.digest
+			WHERE TRUE ORDER BY p.day, p.repository_id, p.digest, q.id
+			ON CONFLICT (day, repository_id, digest, puller_id) DO UPDATE SET pulls = pulls.pulls + excluded.pulls,
+			last_at = CASE WHEN excluded.last_at > pulls.last_at THEN excluded.last_at ELSE pulls.last_at END`,
+		countPullDays: `INSERT INTO pull_days (day, repository_id, pulls)
+			SELECT p.day, p.repository_id, SUM(p.pulls) FROM ` + d.CountRows + `
+			JOIN manifests m ON m.repository_id = p.repository_id AND m.digest = p.digest
+			WHERE TRUE GROUP BY p.day, p.repository_id ORDER BY p.day, p.repository_id
+			ON CONFLICT (day, repository_id) DO UPDATE SET pulls = pull_days.pulls + excluded.pulls`,
 		recordPulls: `UPDATE manifests SET last_pulled_at = p.at FROM ` + d.PullRows + `
 			WHERE manifests.repository_id = p.repository_id AND manifests.digest = p.digest
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
