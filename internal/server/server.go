@@ -95,6 +95,8 @@ type Config struct {
 	Organizations access.Organizations
 	// NoConsole turns the web console off.
 	NoConsole bool
+	// SignIn are the identity providers that people log in to the console with.
+	SignIn []authn.Provider
 	// TrustedProxies are those whose X-Forwarded-For, X-Forwarded-Host and
 	// X-Forwarded-Proto say who the client is and what it sent.
 	TrustedProxies []netip.Prefix
@@ -155,6 +157,7 @@ type Server struct {
 	tags      *tagapi.Handler
 	console   *console.Handler        // nil where it is off
 	iams      map[string]*iam.Service // by partition
+	issuers   *authn.Issuers
 	limits    *limiter
 	stopping  atomic.Bool // since Run's context is done
 }
@@ -220,7 +223,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.gate = gate.New(admission)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
-	issuers := authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
+	s.issuers = authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
 		if err := s.identity.EnsureAccount(ctx, b.Registry.Account); err != nil {
 			return nil, err
@@ -228,7 +231,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		partition := b.Registry.Region.Partition()
 		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
 		s.users[partition], s.authn[partition] = users, authn.New(authn.Config{Keys: users, Now: cfg.AuthNow})
-		s.iams[partition] = iam.New(iam.Config{Gate: s.gate, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers})
+		s.iams[partition] = iam.New(iam.Config{Gate: s.gate, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: s.issuers})
 	}
 	blobs := cfg.Blobs
 	if most := s.limits.BlobBytes; most > 0 {

@@ -76,6 +76,14 @@ func (i *Issuers) BeginSignIn(ctx context.Context, p Provider, redirect string) 
 	return p.client(about, redirect).AuthCodeURL(s.State, oauth2.S256ChallengeOption(s.Verifier), oauth2.SetAuthURLParam("nonce", s.Nonce)), s, nil
 }
 
+// ErrOtherSignIn: an answer of a provider is not to a login of this browser.
+var ErrOtherSignIn error = ecr.Errorf(ecr.CodeExpiredToken, "This login was not begun in this browser, was finished before, or has taken more than %d minutes. Log in again.", SignInTime/time.Minute)
+
+// Answers reports whether a provider's answer is to s, which has not ended at now.
+func (s SignIn) Answers(answer url.Values, now time.Time) bool {
+	return s.Verifier != "" && now.Before(s.Until) && subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(s.State)) == 1
+}
+
 // FinishSignIn exchanges what a browser came back with for an ID token, and verifies it:
 // signature, time, audience, and that it is of this login. answer are the parameters of
 // the redirect. Errors: AccessDenied; ExpiredToken; Unavailable.
@@ -86,8 +94,8 @@ func (i *Issuers) FinishSignIn(ctx context.Context, p Provider, s SignIn, answer
 	}
 	iss := answer.Get("iss")
 	switch {
-	case s.Verifier == "" || !i.cfg.Now().Before(s.Until), subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(s.State)) != 1:
-		return "", t, ecr.Errorf(ecr.CodeExpiredToken, "This login was not begun in this browser, or has taken more than %d minutes. Log in again.", SignInTime/time.Minute)
+	case !s.Answers(answer, i.cfg.Now()):
+		return "", t, ErrOtherSignIn
 	case iss != "" && iss != p.Issuer, iss == "" && about.NamesItself: // RFC 9207
 		return "", t, ecr.Errorf(ecr.CodeAccessDenied, "The answer came from another identity provider than %s. Log in again.", p.Issuer)
 	case answer.Get("error") == "access_denied":

@@ -53,10 +53,13 @@ func trustedIssuer(ctx context.Context, r meta.IdentityReader, account ecr.Accou
 // errUntrusted is for a role that does not trust a token.
 var errUntrusted = errors.New("iam: the role does not trust the token")
 
-// SignInRoles are the ARNs of the roles of the account that the person may assume, in the
+// SignInRole is a role that a person may assume.
+type SignInRole struct{ ARN, Name, Description string }
+
+// SignInRoles are the roles of the account that the person may assume, in the
 // order of their names; more says that there are others. Nothing goes on record: no one
 // asked for one of them yet. AccessDenied when the account does not know the provider.
-func (s *Service) SignInRoles(ctx context.Context, in SignIn) (arns []string, more bool, err error) {
+func (s *Service) SignInRoles(ctx context.Context, in SignIn) (roles []SignInRole, more bool, err error) {
 	t, err := authn.ParseWebToken(in.Token)
 	if err != nil {
 		return nil, false, err
@@ -66,7 +69,7 @@ func (s *Service) SignInRoles(ctx context.Context, in SignIn) (arns []string, mo
 		return nil, false, err
 	}
 	err = s.cfg.Gate.System("roles of a web identity").Read(ctx, operation(assumeByToken), func(ctx context.Context, v *gate.View) error {
-		arns, more = nil, false
+		roles, more = nil, false
 		r := v.Identities()
 		issuer, err := trustedIssuer(ctx, r, in.Account, t.Issuer, t.Audiences)
 		if err != nil {
@@ -87,11 +90,11 @@ func (s *Service) SignInRoles(ctx context.Context, in SignIn) (arns []string, mo
 					return nil
 				})
 				switch {
-				case err == nil && len(arns) == maxSignInRoles:
+				case err == nil && len(roles) == maxSignInRoles:
 					more = true
 					return nil
 				case err == nil:
-					arns = append(arns, w.arn)
+					roles = append(roles, SignInRole{w.arn, role.Name, role.Description})
 				case !errors.Is(err, errUntrusted):
 					return err
 				}
@@ -100,7 +103,7 @@ func (s *Service) SignInRoles(ctx context.Context, in SignIn) (arns []string, mo
 		}
 		return nil
 	})
-	return arns, more, err
+	return roles, more, err
 }
 
 // SignIn begins a session of a role for the person, as AssumeRoleWithWebIdentity does,
