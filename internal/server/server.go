@@ -95,6 +95,8 @@ type Config struct {
 	Organizations access.Organizations
 	// NoConsole turns the web console off.
 	NoConsole bool
+	// ConsoleApart serves the web console on listeners of its own only.
+	ConsoleApart bool
 	// SignIn are the identity providers that people log in to the console with.
 	SignIn []authn.Provider
 	// TrustedProxies are those whose X-Forwarded-For, X-Forwarded-Host and
@@ -134,6 +136,11 @@ type Binding struct {
 	// also that of another one's External.
 	Own       bool
 	Listeners []net.Listener
+	// Console, where Config.ConsoleApart is set, are what the web console is served on,
+	// and nothing else is. ConsolePort is their port, also where another binding's
+	// listeners are for this one, too.
+	Console     []net.Listener
+	ConsolePort string
 	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
 	TLS *tls.Config
 }
@@ -277,7 +284,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention,
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
-		MachineTokens: cfg.MachineCredentials == On, Console: !cfg.NoConsole, Log: cfg.Log})
+		MachineTokens: cfg.MachineCredentials == On, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
@@ -341,13 +348,22 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	for _, b := range s.cfg.Bindings {
-		if len(b.Listeners) == 0 {
-			continue // another's are for it, too
+	type entrance struct {
+		Binding
+		listeners []net.Listener
+		console   bool
+	}
+	var entrances []entrance
+	for _, b := range s.cfg.Bindings { // one without has another's
+		entrances = append(entrances, entrance{b, b.Listeners, false}, entrance{b, b.Console, true})
+	}
+	for _, b := range entrances {
+		if len(b.listeners) == 0 {
+			continue
 		}
 		waiting := &unused{}
 		hs := &http.Server{
-			Handler:           s.handler(b),
+			Handler:           s.handler(b.Binding, b.console),
 			ReadHeaderTimeout: s.limits.HeaderTime,
 			IdleTimeout:       s.limits.IdleTime,
 			MaxHeaderBytes:    maxHeader,
@@ -360,7 +376,7 @@ func (s *Server) Run(ctx context.Context) error {
 			TLSConfig:   b.TLS,
 			ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		}
-		for _, l := range b.Listeners {
+		for _, l := range b.listeners {
 			g.Go(func() error {
 				serve := hs.Serve
 				if b.TLS != nil {

@@ -69,7 +69,7 @@ func (c *consoleLogins) BeginSignIn(ctx context.Context, provider, back string) 
 	if err := c.iam.Trusted(ctx, c.req.binding.Registry.Account, p); err != nil {
 		return "", "", err
 	}
-	at := c.s.address(c.r, c.req, c.req.binding.Registry)
+	at := c.s.consoleURL(c.r, c.req)
 	to, begun, err := c.s.issuers.BeginSignIn(ctx, p, at.Scheme+"://"+at.Host+console.Root+console.SignInCallback)
 	if err != nil {
 		return "", "", err

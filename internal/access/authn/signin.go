@@ -33,15 +33,10 @@ type Provider struct {
 	Hosts []string
 }
 
-// Check says what is wrong with p.
-func (p Provider) Check() error {
-	if err := CheckIssuerURL(p.Issuer); err != nil {
-		return err
-	}
-	for _, h := range p.Hosts {
-		if u, err := url.Parse("//" + h); err != nil || u.Host != h || u.Hostname() == "" {
-			return fmt.Errorf("%q: want a host, such as oauth2.googleapis.com", h)
-		}
+// CheckHost says what is wrong with one of Provider.Hosts.
+func CheckHost(h string) error {
+	if u, err := url.Parse("//" + h); err != nil || u.Host != h || u.Hostname() == "" {
+		return fmt.Errorf("%q: want a host, such as oauth2.googleapis.com", h)
 	}
 	return nil
 }

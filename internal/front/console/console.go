@@ -83,7 +83,8 @@ type Request struct {
 	// Host is what the registry's image references begin with, Endpoint the URL of its
 	// API, for commands to copy.
 	Host, Endpoint string
-	Secure         bool // the browser came by https
+	Self           string // URL of the console's host
+	Secure         bool   // the browser came by https
 	// Principal is who has the session of the request's cookie; its zero value is
 	// nobody.
 	Principal access.Principal

@@ -28,9 +28,9 @@ func (v *visit) signIn() error {
 		return noPage()
 	}
 	// The provider sends the browser to one address, and cookies are those of a host.
-	if at := v.req.Host; v.r.Host != at && v.query("moved") == "" {
+	if scheme, at, _ := strings.Cut(v.req.Self, "://"); v.r.Host != at && v.query("moved") == "" {
 		u := *v.r.URL
-		u.Scheme, u.Host, _ = strings.Cut(v.req.Endpoint, "://")
+		u.Scheme, u.Host = scheme, at
 		q := u.Query()
 		q.Set("moved", "yes")
 		u.RawQuery = q.Encode()
