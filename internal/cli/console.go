@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,7 +83,14 @@ func runConsole(ctx context.Context, e *command.Env, o command.AdminOptions, onl
 	if err := c.Call(ctx, "CreateConsoleLink", admin.CreateConsoleLinkRequest{}, &made); err != nil {
 		return err
 	}
-	link := consoleLink{strings.TrimRight(c.Endpoint, "/") + made.Path, made}
+	at, err := url.Parse(c.Endpoint)
+	if err != nil {
+		return err
+	}
+	if made.Port != "" {
+		at.Host = net.JoinHostPort(at.Hostname(), made.Port)
+	}
+	link := consoleLink{strings.TrimRight(at.String(), "/") + made.Path, made}
 	if asJSON {
 		return render.JSON(e.Stdout, link)
 	}

@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,32 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/cli/clitest"
 )
+
+// A console with a port for itself is where the link leads.
+func TestConsoleListen(t *testing.T) {
+	s := clitest.New(t)
+	s.Write("kontor.yaml", clitest.LocalFile)
+	s.Env["KONTOR_DATA"] = filepath.Join(t.TempDir(), "registry")
+	s.Want(s.Run("up", "--listen", "localhost:0", "--console-listen", "0.0.0.0:0"), 2, "--console-listen 0.0.0.0:0: other machines would send passwords over plain HTTP")
+	s.Want(s.Run("up", "--console", "off", "--console-listen", "localhost:0"), 2, "the web console is off")
+	s.Up("--listen", "localhost:0", "--console-listen", "localhost:0")
+	link := strings.TrimSpace(s.Want(s.Run("console", "--print"), 0, "/console/open?code=").Out)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if cerr := resp.Body.Close(); err != nil || cerr != nil || resp.StatusCode != 200 || !strings.Contains(string(text), "user/administrator") {
+		t.Errorf("%s: %s %s %v %v", link, resp.Status, text, err, cerr)
+	}
+	if out := s.Want(s.Run("env"), 0, "AWS_ENDPOINT_URL").Out; strings.Contains(out, strings.Split(link, "/console")[0]+"'") || strings.Contains(out, strings.Split(link, "/console")[0]+"\n") {
+		t.Errorf("the console is where the registry is: %s, %s", link, out)
+	}
+}
 
 // The browser gets a page that only its user can read, not the link, which would be
 // on a command line that all users can read.

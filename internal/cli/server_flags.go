@@ -35,6 +35,8 @@ const (
 	envTLSCert = "KONTOR_TLS_CERT"
 	envTLSKey  = "KONTOR_TLS_KEY"
 	envConsole = "KONTOR_CONSOLE"
+
+	envConsoleListen = "KONTOR_CONSOLE_LISTEN"
 )
 
 // serverConfig fills in c as the flags say.
@@ -67,6 +69,10 @@ func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
 	}
 	if c.Server.NoConsole, err = host.ParseConsole(e.Setting(o.console, envConsole, "")); err != nil {
 		return command.Usagef("--console %v", err)
+	}
+	c.Console = e.Setting(o.consoleListen, envConsoleListen, "")
+	if err := host.CheckConsoleListen(c.Console, c.Server.NoConsole, o.insecureHTTP || c.TLS.On()); err != nil {
+		return command.Usagef("--console-listen %v", err)
 	}
 	if err := collection(e, &c.Server, o.collection); err != nil {
 		return err

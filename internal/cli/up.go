@@ -32,7 +32,8 @@ type upOptions struct {
 	tlsCert, tlsKey                       string
 	collection                            collectionFlags
 	identities                            string
-	metricsListen, uploadAge, console     string
+	metricsListen, uploadAge              string
+	console, consoleListen                string
 	upstreams                             []string
 }
 
@@ -85,6 +86,7 @@ them.`,
 	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
 	f.StringArrayVar(&o.upstreams, "upstream", nil, fmt.Sprintf("with --compat oci, let pull-through cache rules name the registry `HOST`, besides those that AWS lists; HOST=private allows it addresses of private networks and of this machine, and HOST=private,http plain HTTP; at=HOST:PORT dials something else in its place; may be given several times (default none; env %s, separated by spaces)", envUpstream))
 	f.StringVar(&o.console, "console", "", fmt.Sprintf("serve the web console at /console/; `SWITCH` is on or off (default on; env %s)", envConsole))
+	f.StringVar(&o.consoleListen, "console-listen", "", fmt.Sprintf("serve the web console on `HOST:PORT` and not where the registry is; the consoles of more registries follow its port (default where the registry is; env %s)", envConsoleListen))
 	o.collection.flags(cmd)
 	command.CompleteWords(cmd, "machine-credentials", server.On, server.Off)
 	command.CompleteWords(cmd, "console", "on", "off")

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
@@ -48,6 +49,9 @@ type Config struct {
 	// addresses, HOST:PORT, that a registry has for itself.
 	Hosts map[string][]string
 	Own   map[string]string
+	// Console is where to listen for the web console, HOST:PORT, if not where the
+	// registries are. Registries that share a port share it; others follow its port.
+	Console string
 	// Listener, where it is set, wraps what is listened on.
 	Listener func(net.Listener) net.Listener
 	// Registries are served, at least one. How they are reached is filled in.
@@ -122,7 +126,7 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 	}
 	if err != nil {
 		for _, b := range bindings {
-			for _, l := range b.Listeners {
+			for _, l := range slices.Concat(b.Listeners, b.Console) {
 				err = errors.Join(err, l.Close())
 			}
 		}
@@ -159,6 +163,10 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 	}
 	var shared string // the port, once it is open
 	next := c.Port    // of the next registry that follows
+	console, err := c.consoles()
+	if err != nil {
+		return nil, err
+	}
 	for i, r := range c.Registries {
 		external, err := c.External.of(c.Registries, i)
 		if err != nil {
@@ -188,6 +196,9 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 				}
 			}
 		}
+		if err == nil && c.Console != "" && !c.Server.NoConsole {
+			b.Console, b.ConsolePort, err = console.listen(ctx, c, b.ByHost)
+		}
 		bindings = append(bindings, b)
 		if err != nil {
 			return bindings, err
@@ -212,9 +223,55 @@ func (s *Server) listen(ctx context.Context, c Config, explain func(error) error
 	return bindings, nil
 }
 
+// consoles opens what the web console is served on.
+type consoles struct {
+	host   string
+	next   int    // port of the next
+	shared string // the port of registries that share theirs, once it is open
+}
+
+func (c Config) consoles() (*consoles, error) {
+	if c.Console == "" {
+		return &consoles{}, nil
+	}
+	host, port, err := ParseListen(c.Console)
+	if err != nil {
+		return nil, wrong("%v", err)
+	}
+	return &consoles{host: host, next: port}, nil
+}
+
+// listen opens the listeners of the next registry's console, none where it shares those
+// that are open, and returns their port.
+func (o *consoles) listen(ctx context.Context, c Config, shares bool) (ls []net.Listener, port string, err error) {
+	if shares && o.shared != "" {
+		return nil, o.shared, nil
+	}
+	if o.next > maxPort {
+		return nil, "", wrong("the consoles of the registries would need ports over %d: choose a lower port for the first", maxPort)
+	}
+	if ls, err = Listen(ctx, o.host, o.next); err != nil {
+		return nil, "", fmt.Errorf("the web console: %w", err)
+	}
+	if o.next != 0 {
+		o.next++
+	}
+	_, port, err = net.SplitHostPort(ls[0].Addr().String())
+	if shares {
+		o.shared = port
+	}
+	for i, l := range ls {
+		if c.Listener != nil {
+			ls[i] = c.Listener(l)
+		}
+	}
+	return ls, port, err
+}
+
 // config is c.Server with what was opened.
 func (s *Server) config(c Config, bindings []server.Binding) server.Config {
 	out := c.Server
+	out.ConsoleApart = c.Console != "" && !c.Server.NoConsole
 	out.Meta, out.Blobs, out.Key, out.Bindings, out.Audit = c.Stores.Meta, c.Stores.Blobs, c.Stores.Key, bindings, s.audit
 	if c.Wrap != nil {
 		out.Meta = c.Wrap(out.Meta)

@@ -67,6 +67,23 @@ func ParseUploadAge(s string) (time.Duration, error) {
 	return d, nil
 }
 
+// CheckConsoleListen says what is wrong with an address for the web console; "" is none.
+func CheckConsoleListen(text string, off, secure bool) error {
+	if text == "" {
+		return nil
+	}
+	name, _, err := ParseListen(text)
+	switch {
+	case err != nil:
+		return err
+	case off:
+		return fmt.Errorf("%s: the web console is off: turn it on, or leave the address out", text)
+	case !IsLoopback(name) && !secure:
+		return fmt.Errorf("%s: other machines would send passwords over plain HTTP: listen on localhost, or serve https", text)
+	}
+	return nil
+}
+
 // ParseConsole reads on, which is the default, or off, and reports whether the web
 // console is off.
 func ParseConsole(text string) (off bool, err error) {

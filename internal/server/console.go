@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/console"
+	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 )
 
 // sandbox is the policy of answers whose content others pushed: a browser that is
@@ -50,8 +52,10 @@ func (s *Server) serveConsole(w http.ResponseWriter, r *http.Request, req *reque
 	at := req.binding.Registry
 	users := s.users[at.Region.Partition()]
 	endpoint := s.address(r, req, at)
+	self := s.consoleURL(r, req)
 	in := console.Request{
-		ID: req.id, Registry: at, Host: endpoint.Host, Endpoint: endpoint.Scheme + "://" + endpoint.Host, Secure: req.https, IAM: s.iams[at.Region.Partition()],
+		Self: self.Scheme + "://" + self.Host,
+		ID:   req.id, Registry: at, Host: endpoint.Host, Endpoint: endpoint.Scheme + "://" + endpoint.Host, Secure: req.https, IAM: s.iams[at.Region.Partition()],
 	}
 	in.Logins = &consoleLogins{s: s, r: r, req: req, users: users, iam: in.IAM}
 	cookie := console.Cookie(r)
@@ -75,6 +79,33 @@ func (s *Server) serveConsole(w http.ResponseWriter, r *http.Request, req *reque
 		return
 	}
 	s.console.Serve(w, r, in)
+}
+
+// consolePort is the port of the console of a registry where it has one for itself, else
+// "".
+func (s *Server) consolePort(of ecr.RegistryID) string {
+	for _, b := range s.cfg.Bindings {
+		if b.Registry == of && s.cfg.ConsoleApart {
+			return b.ConsolePort
+		}
+	}
+	return ""
+}
+
+// consoleURL is where the browser that sent r finds the console: at the registry's
+// address, or where it came to, if the console has a listener for itself.
+func (s *Server) consoleURL(r *http.Request, req *request) ecrapi.Address {
+	if !req.console {
+		return s.address(r, req, req.binding.Registry)
+	}
+	at := ecrapi.Address{Scheme: "http", Host: r.Host}
+	if req.https {
+		at.Scheme = "https"
+	}
+	if !validHost(r.Host) {
+		at.Host = net.JoinHostPort("localhost", req.binding.ConsolePort)
+	}
+	return at
 }
 
 // consoleInfo is what policies may ask about a request of the console.

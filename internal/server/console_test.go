@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -168,6 +169,52 @@ func TestConsoleOff(t *testing.T) {
 	if a := w.do(w.sign(r, w.credentials(here, administrator), "{}", "ecr", here.Region, w.clock())); a.status != 400 || !strings.Contains(a.body, "is off") {
 		t.Errorf("a link: %d %s", a.status, a.body)
 	}
+}
+
+// With a listener for itself, the console is there and nowhere else, and nothing else is.
+func TestConsoleApart(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := start(t, t.TempDir(), func(c *server.Config) {
+		c.ConsoleApart = true
+		c.Bindings[0].Console = []net.Listener{l}
+		_, c.Bindings[0].ConsolePort, _ = net.SplitHostPort(l.Addr().String())
+	})
+	registry := w.hosts[here]
+	admin := w.credentials(here, administrator)
+	form := url.Values{"key": {admin.AccessKeyID}, "secret": {admin.SecretAccessKey}}
+	for _, path := range []string{"/", "/console/", "/console/login", "/console/assets/console.css"} {
+		w.want(w.page("", "GET", path, nil), 404)
+	}
+	w.want(w.page("", "POST", "/console/login", form), 404)
+	a := w.want(w.do(w.admin(here, "CreateConsoleLink", "{}")), 200)
+	if want := `"port":"` + portOf(l) + `"`; !strings.Contains(a.body, want) {
+		t.Errorf("the link has no %s: %s", want, a.body)
+	}
+	link := strings.Split(strings.Split(a.body, `"path":"`)[1], `"`)[0]
+
+	w.hosts[here] = l.Addr().String()
+	for path, status := range map[string]int{"/v2/": 404, "/healthz": 200, "/readyz": 200, "/x": 404, "/console/login": 200, "/": 302, "/console/assets/icon.svg": 200, link: 200} {
+		if a := w.page("", "GET", path, nil); a.status != status {
+			t.Errorf("GET %s of the console's listener: %d %s", path, a.status, a.body)
+		}
+	}
+	w.want(w.do(w.json(here, admin, "DescribeRegistry", "{}")), 404)
+	w.want(w.do(w.admin(here, "CreateConsoleLink", "{}")), 404)
+	cookie := w.logIn(admin)
+	if a := w.want(w.page(cookie, "GET", "/console/repositories", nil), 200); !strings.Contains(a.body, "http://"+registry) || strings.Contains(a.body, "http://"+l.Addr().String()) {
+		t.Errorf("commands do not name the registry's address %s: %s", registry, a.body)
+	}
+}
+
+func portOf(l net.Listener) string {
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		panic(err) // it is a listener's
+	}
+	return port
 }
 
 // Guesses at a key in the console and at the API count together.

@@ -32,11 +32,11 @@ import (
 // id, which every answer carries, one log line when it is over, an answer
 // should code panic, then routes. Each route authenticates in its protocol's
 // way before anything else.
-func (s *Server) handler(b Binding) http.Handler {
+func (s *Server) handler(b Binding, console bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A copy: net/http looks at its own request's body to decide what of it
 		// to read after the answer, and must find the one it made.
-		req := &request{id: newRequestID(), binding: b, memory: memory{all: s.limits.bodies, max: s.limits.BodyBytes, shares: s.limits.bodyShares}}
+		req := &request{id: newRequestID(), binding: b, console: console, memory: memory{all: s.limits.bodies, max: s.limits.BodyBytes, shares: s.limits.bodyShares}}
 		r = r.WithContext(budget.With(r.Context(), &req.memory))
 		defer req.memory.end()
 		s.forwarded(r, req)
@@ -70,6 +70,7 @@ type request struct {
 	limit      string // by which it was refused, "" for none
 	https      bool   // as the client sent it
 	proxied    bool   // the connection is a trusted proxy's
+	console    bool   // it came to a listener that is for the web console only
 	known      bool   // the host that it was sent to, or the port, says which registry it is for
 	memory     memory
 	shares     []func() // to give back what the request has of its owner's
@@ -90,7 +91,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	req.refuse = func(err error) { req.refusePlain(w, err) }
 	switch path := r.URL.Path; {
-	case path == ecrapi.DownloadPath:
+	case path == ecrapi.DownloadPath && !req.console:
 		s.serveDownload(w, r, req)
 	case path == "/readyz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		if s.admitStranger(w, r, req) {
@@ -99,10 +100,12 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	case path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")
-	case s.isConsole(r):
+	case s.isConsole(r) && req.console == s.cfg.ConsoleApart:
 		s.serveConsole(w, r, req)
-	case s.wantsPage(r):
+	case s.wantsPage(r) && req.console == s.cfg.ConsoleApart:
 		http.Redirect(w, r, console.Root, http.StatusFound)
+	case req.console:
+		s.refuseRest(w, r, req, "This is the web console of a Kontor registry: it is at "+console.Root+". Images and the AWS API are on another port.")
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		s.serveOCI(w, r, req)
 	case path == "/" && strings.HasPrefix(r.Header.Get(awsjson.TargetHeader), admin.TargetPrefix+"."):
@@ -114,11 +117,16 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	case path == "/" && (r.Method == http.MethodPost || r.URL.Query().Has("Action")):
 		s.serveQuery(w, r, req)
 	default:
-		ok, leave := s.admit(w, r, req)
-		defer leave()
-		if ok && s.admitStranger(w, r, req) {
-			http.Error(w, "This is a Kontor registry. Images are under /v2/, the AWS API is on POST /.", http.StatusNotFound)
-		}
+		s.refuseRest(w, r, req, "This is a Kontor registry. Images are under /v2/, the AWS API is on POST /.")
+	}
+}
+
+// refuseRest answers a request for what is not here.
+func (s *Server) refuseRest(w http.ResponseWriter, r *http.Request, req *request, text string) {
+	ok, leave := s.admit(w, r, req)
+	defer leave()
+	if ok && s.admitStranger(w, r, req) {
+		http.Error(w, text, http.StatusNotFound)
 	}
 }
 

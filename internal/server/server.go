@@ -98,6 +98,10 @@ type Config struct {
 	Organizations access.Organizations
 	// NoConsole turns the web console off.
 	NoConsole bool
+	// ConsoleApart serves the web console on listeners of its own only.
+	ConsoleApart bool
+	// SignIn are the identity providers that people log in to the console with.
+	SignIn []authn.Provider
 	// TrustedProxies are those whose X-Forwarded-For, X-Forwarded-Host and
 	// X-Forwarded-Proto say who the client is and what it sent.
 	TrustedProxies []netip.Prefix
@@ -135,6 +139,11 @@ type Binding struct {
 	// also that of another one's External.
 	Own       bool
 	Listeners []net.Listener
+	// Console, where Config.ConsoleApart is set, are what the web console is served on,
+	// and nothing else is. ConsolePort is their port, also where another binding's
+	// listeners are for this one, too.
+	Console     []net.Listener
+	ConsolePort string
 	// TLS, where it is set, is spoken on the listeners, with HTTP/2.
 	TLS *tls.Config
 }
@@ -158,6 +167,7 @@ type Server struct {
 	tags      *tagapi.Handler
 	console   *console.Handler        // nil where it is off
 	iams      map[string]*iam.Service // by partition
+	issuers   *authn.Issuers
 	limits    *limiter
 	stopping  atomic.Bool // since Run's context is done
 }
@@ -226,7 +236,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.gate = gate.New(admission)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
-	issuers := authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
+	s.issuers = authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
 		if err := s.identity.EnsureAccount(ctx, b.Registry.Account); err != nil {
 			return nil, err
@@ -234,7 +244,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		partition := b.Registry.Region.Partition()
 		users := identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow, Partition: partition})
 		s.users[partition], s.authn[partition] = users, authn.New(authn.Config{Keys: users, Now: cfg.AuthNow})
-		s.iams[partition] = iam.New(iam.Config{Gate: s.gate, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: issuers})
+		s.iams[partition] = iam.New(iam.Config{Gate: s.gate, Identity: users, Now: cfg.AuthNow, Partition: partition, Issuers: s.issuers})
 	}
 	blobs := cfg.Blobs
 	if most := s.limits.BlobBytes; most > 0 {
@@ -280,7 +290,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention,
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
-		MachineTokens: cfg.MachineCredentials == On, Console: !cfg.NoConsole, Log: cfg.Log})
+		MachineTokens: cfg.MachineCredentials == On, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
@@ -344,13 +354,22 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	for _, b := range s.cfg.Bindings {
-		if len(b.Listeners) == 0 {
-			continue // another's are for it, too
+	type entrance struct {
+		Binding
+		listeners []net.Listener
+		console   bool
+	}
+	var entrances []entrance
+	for _, b := range s.cfg.Bindings { // one without has another's
+		entrances = append(entrances, entrance{b, b.Listeners, false}, entrance{b, b.Console, true})
+	}
+	for _, b := range entrances {
+		if len(b.listeners) == 0 {
+			continue
 		}
 		waiting := &unused{}
 		hs := &http.Server{
-			Handler:           s.handler(b),
+			Handler:           s.handler(b.Binding, b.console),
 			ReadHeaderTimeout: s.limits.HeaderTime,
 			IdleTimeout:       s.limits.IdleTime,
 			MaxHeaderBytes:    maxHeader,
@@ -363,7 +382,7 @@ func (s *Server) Run(ctx context.Context) error {
 			TLSConfig:   b.TLS,
 			ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		}
-		for _, l := range b.Listeners {
+		for _, l := range b.listeners {
 			g.Go(func() error {
 				serve := hs.Serve
 				if b.TLS != nil {

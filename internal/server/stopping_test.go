@@ -34,7 +34,7 @@ func TestNotReadyWhileStopping(t *testing.T) {
 	ask := func(path string, status int, body string) {
 		t.Helper()
 		w := httptest.NewRecorder()
-		s.handler(b).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		s.handler(b, false).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != status || w.Body.String() != body {
 			t.Errorf("%s: %d %q, want %d %q", path, w.Code, w.Body, status, body)
 		}

@@ -59,9 +59,48 @@ type Issuers struct {
 type keySet struct {
 	mu   sync.Mutex
 	keys []publicKey // guarded by mu
-	at   time.Time   // when it said so; guarded by mu
-	try  time.Time   // the last; guarded by mu
-	err  error       // of the last try; guarded by mu
+	said asked       // keys; guarded by mu
+	// What it said of itself, for logins. Its keys were not asked for then: the hosts
+	// that it names are looked at first.
+	about discovery // guarded by mu
+	told  asked     // about; guarded by mu
+}
+
+// asked is when an issuer was asked for something.
+type asked struct {
+	at  time.Time // when it said so
+	try time.Time // the last
+	err error     // of the last try
+}
+
+// fresh reports whether what was said still holds.
+func (a asked) fresh(now time.Time) bool { return !a.at.IsZero() && now.Sub(a.at).Abs() < keysAge }
+
+// ask asks with ask, unless that was done a moment ago.
+func (a *asked) ask(ctx context.Context, now time.Time, ask func() error) error {
+	if !a.try.IsZero() && now.Sub(a.try).Abs() < keysAgain {
+		return a.err
+	}
+	err := ask()
+	if err != nil && ctx.Err() != nil {
+		return err // the caller gave up, which says nothing about the issuer
+	}
+	if a.try, a.err = now, err; err == nil {
+		a.at = now
+	}
+	return err
+}
+
+// discovery is what an issuer says of itself (OpenID Connect Discovery 1.0, 3).
+type discovery struct {
+	Issuer    string `json:"issuer"`
+	Keys      string `json:"jwks_uri"`
+	Authorize string `json:"authorization_endpoint"`
+	Token     string `json:"token_endpoint"`
+	// Methods are the ways in which a client says its secret; none is "client_secret_basic".
+	Methods []string `json:"token_endpoint_auth_methods_supported"`
+	// NamesItself: it says in each answer which issuer it is (RFC 9207, 3).
+	NamesItself bool `json:"authorization_response_iss_parameter_supported"`
 }
 
 // NewIssuers returns Issuers that know no keys yet.
@@ -126,10 +165,11 @@ func (i *Issuers) Verify(ctx context.Context, t WebToken, audiences []string) er
 	return ecr.Errorf(CodeInvalidIdentityToken, "Incorrect token audience")
 }
 
-// keys are those that may have signed t.
-func (i *Issuers) keys(ctx context.Context, t WebToken, now time.Time) ([]publicKey, error) {
+// set is what is kept of an issuer.
+func (i *Issuers) set(issuer string) *keySet {
 	i.mu.Lock()
-	set := i.sets[t.Issuer]
+	defer i.mu.Unlock()
+	set := i.sets[issuer]
 	if set == nil {
 		for other := range i.sets { // any, where there are too many
 			if len(i.sets) < maxIssuers {
@@ -138,57 +178,84 @@ func (i *Issuers) keys(ctx context.Context, t WebToken, now time.Time) ([]public
 			delete(i.sets, other)
 		}
 		set = &keySet{}
-		i.sets[t.Issuer] = set
+		i.sets[issuer] = set
 	}
-	i.mu.Unlock()
+	return set
+}
 
+// keys are those that may have signed t.
+func (i *Issuers) keys(ctx context.Context, t WebToken, now time.Time) ([]publicKey, error) {
+	set := i.set(t.Issuer)
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	found := t.matching(set.keys)
-	if len(found) > 0 && now.Sub(set.at).Abs() < keysAge {
+	if found := t.matching(set.keys); len(found) > 0 && set.said.fresh(now) {
 		return found, nil
 	}
-	if !set.try.IsZero() && now.Sub(set.try).Abs() < keysAgain {
-		return nil, set.err
-	}
-	keys, err := i.fetch(ctx, t.Issuer)
-	if err != nil && ctx.Err() != nil {
-		return nil, err // the caller gave up, which says nothing about the issuer
-	}
-	set.try, set.err = now, err
+	err := set.said.ask(ctx, now, func() error {
+		keys, err := i.fetch(ctx, t.Issuer)
+		if err == nil {
+			set.keys = keys
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	set.keys, set.at = keys, now
-	return t.matching(keys), nil
+	return t.matching(set.keys), nil
+}
+
+// discover is what an issuer said of itself in the last hour.
+func (i *Issuers) discover(ctx context.Context, issuer string) (discovery, error) {
+	set, now := i.set(issuer), i.cfg.Now()
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if set.told.fresh(now) {
+		return set.about, nil
+	}
+	err := set.told.ask(ctx, now, func() (err error) {
+		limited, cancel := context.WithTimeout(ctx, fetchTime)
+		defer cancel()
+		about, err := i.describe(limited, issuer)
+		if err == nil {
+			set.about = about
+		}
+		return err
+	})
+	return set.about, err
 }
 
 // fetch asks the issuer where its keys are, and for them.
 func (i *Issuers) fetch(ctx context.Context, issuer string) ([]publicKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	text, err := i.get(ctx, strings.TrimSuffix(issuer, "/")+discoverPath)
+	about, err := i.describe(ctx, issuer)
 	if err != nil {
 		return nil, err
-	}
-	var about struct {
-		Issuer string `json:"issuer"`
-		Keys   string `json:"jwks_uri"`
-	}
-	if err := json.Unmarshal(text, &about); err != nil {
-		return nil, fmt.Errorf("configuration of %s: %w", issuer, err)
-	}
-	if about.Issuer != issuer { // OpenID Connect Discovery 1.0, 4.3
-		return nil, fmt.Errorf("configuration of %s: its issuer is %.200q", issuer, about.Issuer)
 	}
 	// Only an issuer on this machine may send the server to addresses of it.
 	if !strings.HasPrefix(about.Keys, "https://") && !strings.HasPrefix(issuer, "http://") {
 		return nil, fmt.Errorf("configuration of %s: its keys are at %.200q, not at https://", issuer, about.Keys)
 	}
-	if text, err = i.get(ctx, about.Keys); err != nil {
+	text, err := i.get(ctx, about.Keys)
+	if err != nil {
 		return nil, err
 	}
 	return parseKeys(text)
+}
+
+// describe asks the issuer what it says of itself.
+func (i *Issuers) describe(ctx context.Context, issuer string) (about discovery, err error) {
+	text, err := i.get(ctx, strings.TrimSuffix(issuer, "/")+discoverPath)
+	if err != nil {
+		return about, err
+	}
+	if err := json.Unmarshal(text, &about); err != nil {
+		return about, fmt.Errorf("configuration of %s: %w", issuer, err)
+	}
+	if about.Issuer != issuer { // OpenID Connect Discovery 1.0, 4.3
+		return about, fmt.Errorf("configuration of %s: its issuer is %.200q", issuer, about.Issuer)
+	}
+	return about, nil
 }
 
 func (i *Issuers) get(ctx context.Context, from string) (_ []byte, err error) {

@@ -33,6 +33,10 @@ type WebToken struct {
 	Subject   string
 	Audiences []string
 	AMR       []string
+	// Nonce and Party are for logins in a browser: what the request for the token had,
+	// and the client that it was made for (OpenID Connect Core 1.0, 2).
+	Nonce string
+	Party string
 	// Tags are those that the session is to have, TransitiveTags the names of those
 	// that it hands on (IAM user guide, "Pass session tags in AWS STS").
 	Tags           map[string]string
@@ -99,6 +103,8 @@ func ParseWebToken(text string) (WebToken, error) {
 		Sub string     `json:"sub"`
 		Aud textOrList `json:"aud"`
 		Amr []string   `json:"amr"`
+		Non string     `json:"nonce"`
+		Azp string     `json:"azp"`
 		Exp *float64   `json:"exp"`
 		Nbf *float64   `json:"nbf"`
 		Iat *float64   `json:"iat"`
@@ -112,7 +118,7 @@ func ParseWebToken(text string) (WebToken, error) {
 		}
 	}
 	t := WebToken{
-		Issuer: claims.Iss, Subject: claims.Sub, Audiences: claims.Aud, AMR: claims.Amr,
+		Issuer: claims.Iss, Subject: claims.Sub, Audiences: claims.Aud, AMR: claims.Amr, Nonce: claims.Non, Party: claims.Azp,
 		algorithm: header.Alg, keyID: header.Kid, signed: []byte(parts[0] + "." + parts[1]), signature: raw[2],
 	}
 	for _, at := range []struct {

@@ -311,31 +311,14 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 		return Assumed{}, err
 	}
 	arn := s.ProviderARN(role.Account, issuer.URL)
-	keys := a.context()
-	name := providerName(issuer.URL)
-	keys.Set(name+":sub", t.Subject)
-	meant := slices.DeleteFunc(slices.Clone(t.Audiences), func(a string) bool { return !slices.Contains(issuer.Audiences, a) })
-	keys.Set(name+":aud", meant...)
-	keys.Set(name+":amr", t.AMR...)
-	actions := []access.Action{assumeByToken}
-	if len(t.Tags) > 0 {
-		actions = append(actions, "sts:TagSession")
-	}
 	who := s.cfg.Gate.As(access.Principal{ARN: arn + ":" + t.Subject, Request: info})
 	err = who.Ask(ctx, operation(assumeByToken), func(ctx context.Context, v *gate.View) (err error) {
 		// As it is now: the issuer took its time.
 		if role, err = s.roleOf(ctx, v.Identities(), a.RoleARN); err != nil {
 			return err
 		}
-		for _, action := range actions {
-			q := authz.Question(authz.Request{
-				Principal: access.Principal{Request: info}, Action: action, Resource: a.RoleARN,
-				Owner: role.Account, Region: a.Region, ResourceTags: role.Tags, RequestTags: t.Tags, TagKeys: tagKeys(a.Tags), Context: keys,
-			})
-			q.Principal = policy.Caller{Type: policy.Federated, ARN: arn}
-			if err := v.Decided(action, a.RoleARN, trusts(q, role, "Not authorized to perform "+string(action))); err != nil {
-				return err
-			}
+		if err := s.askTrust(webRole{role: role, arn: a.RoleARN, issuer: issuer}, t, a, info, v.Decided); err != nil {
+			return err
 		}
 		return s.checkSession(ctx, v.Identities(), role, a)
 	})
@@ -346,7 +329,7 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, info access.Req
 		UniqueID: role.UniqueID, Name: a.SessionName, Policy: a.Policy, PolicyARNs: a.PolicyARNs, Duration: a.Duration,
 		Tags: t.Tags, Transitive: a.Transitive,
 	})
-	out.Subject, out.Audience, out.Provider = t.Subject, meant[0], arn
+	out.Subject, out.Audience, out.Provider = t.Subject, meant(t, issuer.Audiences)[0], arn
 	return out, err
 }
 

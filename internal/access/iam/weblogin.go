@@ -49,7 +49,7 @@ func (s *Service) WebLogin(ctx context.Context, l WebLogin) (access.Principal, e
 	if s.cfg.Issuers == nil {
 		return access.Principal{}, notTrusted(t.Issuer)
 	}
-	if err := s.cfg.Issuers.Verify(ctx, t, w.audiences); err != nil {
+	if err := s.cfg.Issuers.Verify(ctx, t, w.issuer.Audiences); err != nil {
 		return access.Principal{}, loginError(err)
 	}
 	return s.enterRole(ctx, l, t, w.role.Account)
@@ -80,10 +80,9 @@ func loginError(err error) error {
 
 // webRole is a role, and what its account knows of a provider.
 type webRole struct {
-	role      meta.Role
-	arn       string // "" for a role that does not exist
-	issuer    meta.Issuer
-	audiences []string
+	role   meta.Role
+	arn    string // "" for a role that does not exist
+	issuer meta.Issuer
 }
 
 // webRole reads the role of a login, and the provider of its token. The role may not
@@ -120,7 +119,6 @@ func (s *Service) readWebRole(ctx context.Context, r meta.IdentityReader, l WebL
 	if errors.Is(err, meta.ErrNotFound) {
 		return w, notTrusted(t.Issuer)
 	}
-	w.audiences = w.issuer.Audiences
 	return w, err
 }
 
@@ -139,32 +137,12 @@ func (s *Service) enterRole(ctx context.Context, l WebLogin, t authn.WebToken, a
 			return err
 		}
 		session := sessionName(t.Subject)
-		a := AssumeRole{SessionName: session, Tags: Tags(t.Tags), Transitive: t.TransitiveTags}
+		a := AssumeRole{SessionName: session, Region: l.Region, Tags: Tags(t.Tags), Transitive: t.TransitiveTags}
 		if _, err := checkTags(nil, a.Tags); err != nil {
 			return err
 		}
-		keys := a.context()
-		name := providerName(w.issuer.URL)
-		keys.Set(name+":sub", t.Subject)
-		keys.Set(name+":aud", meant(t, w.audiences)...)
-		keys.Set(name+":amr", t.AMR...)
-		actions := []access.Action{assumeByToken}
-		if len(t.Tags) > 0 {
-			actions = append(actions, "sts:TagSession")
-		}
-		resource := w.arn
-		if resource == "" {
-			resource = "*"
-		}
-		for _, action := range actions {
-			q := authz.Question(authz.Request{
-				Principal: access.Principal{Request: l.Info}, Action: action, Resource: resource,
-				Owner: w.role.Account, Region: l.Region, ResourceTags: w.role.Tags, RequestTags: t.Tags, TagKeys: tagKeys(a.Tags), Context: keys,
-			})
-			q.Principal = policy.Caller{Type: policy.Federated, ARN: s.ProviderARN(w.role.Account, w.issuer.URL)}
-			if err := v.Decided(action, resource, trusts(q, w.role, "Not authorized to perform "+string(action))); err != nil {
-				return err
-			}
+		if err := s.askTrust(w, t, a, l.Info, v.Decided); err != nil {
+			return err
 		}
 		p, err = s.cfg.Identity.WebSession(ctx, v.Identities(), identity.Session{
 			UniqueID: w.role.UniqueID, Name: session, Tags: t.Tags, Transitive: a.Transitive,
@@ -175,6 +153,35 @@ func (s *Service) enterRole(ctx context.Context, l WebLogin, t authn.WebToken, a
 		s.logins.add(key, t.Expires)
 	}
 	return p, err
+}
+
+// askTrust asks the trust policy of w's role whether the holder of t may begin the session
+// a, action by action, and tells decided. The first error of decided ends it.
+func (s *Service) askTrust(w webRole, t authn.WebToken, a AssumeRole, info access.RequestInfo, decided func(access.Action, string, authz.Decision) error) error {
+	keys := a.context()
+	name := providerName(w.issuer.URL)
+	keys.Set(name+":sub", t.Subject)
+	keys.Set(name+":aud", meant(t, w.issuer.Audiences)...)
+	keys.Set(name+":amr", t.AMR...)
+	actions := []access.Action{assumeByToken}
+	if len(t.Tags) > 0 {
+		actions = append(actions, "sts:TagSession")
+	}
+	resource := w.arn
+	if resource == "" {
+		resource = "*"
+	}
+	for _, action := range actions {
+		q := authz.Question(authz.Request{
+			Principal: access.Principal{Request: info}, Action: action, Resource: resource,
+			Owner: w.role.Account, Region: a.Region, ResourceTags: w.role.Tags, RequestTags: t.Tags, TagKeys: tagKeys(a.Tags), Context: keys,
+		})
+		q.Principal = policy.Caller{Type: policy.Federated, ARN: s.ProviderARN(w.role.Account, w.issuer.URL)}
+		if err := decided(action, resource, trusts(q, w.role, "Not authorized to perform "+string(action))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // meant are those of a token's audiences that the account knows.

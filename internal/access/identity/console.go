@@ -97,6 +97,9 @@ func (s *Service) OpenConsole(ctx context.Context, p access.Principal, link bool
 		if ofKey = claims.Parent != ""; ofKey {
 			session.KeyID = claims.Parent
 		}
+		if ends := claims.expires(); ends.Before(session.ExpiresAt) {
+			session.ExpiresAt = ends
+		}
 	}
 	err = s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
 		if err := tx.DeleteExpiredConsoleSessions(ctx, now); err != nil {

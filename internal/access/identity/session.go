@@ -88,30 +88,16 @@ func (s *Service) IssueSession(ctx context.Context, session Session) (Temporary,
 	if packed > 100 {
 		return Temporary{}, ecr.Errorf(CodePackedPolicyTooLarge, "Packed policy consumes %d%% of allotted space, please use smaller policy.", packed)
 	}
-	key, err := s.newestTokenKey(ctx)
-	if err != nil {
-		return Temporary{}, storeError(err, "reading the token key")
-	}
-	secret, err := s.cfg.Key.Open(KindTokenKey, key.ID, key.Sealed)
-	if err != nil {
-		return Temporary{}, err
-	}
 	now := s.cfg.Now().UTC().Truncate(time.Second)
 	out := Temporary{
 		Credentials: Credentials{AccessKeyID: newSessionKeyID(), SecretAccessKey: newSecret()},
 		Expires:     now.Add(session.Duration), Packed: packed,
 	}
-	body, err := pack(sealed{session, out.AccessKeyID, out.SecretAccessKey, now.Unix(), out.Expires.Unix()})
+	raw, err := s.seal(ctx, sessionPurpose, sealed{session, out.AccessKeyID, out.SecretAccessKey, now.Unix(), out.Expires.Unix()})
 	if err != nil {
-		return Temporary{}, fmt.Errorf("issuing a session: %w", err)
+		return Temporary{}, err
 	}
-	salt := random(tokenSaltSize)
-	aead, err := deriveAEAD(secret, salt, sessionPurpose)
-	if err != nil {
-		return Temporary{}, fmt.Errorf("issuing a session: %w", err)
-	}
-	head := append([]byte(key.ID), salt...)
-	out.SessionToken = base64.StdEncoding.EncodeToString(aead.Seal(bytes.Clone(head), nil, body, head))
+	out.SessionToken = base64.StdEncoding.EncodeToString(raw)
 	return out, nil
 }
 
@@ -198,40 +184,10 @@ func (s *Service) openSession(ctx context.Context, raw []byte) (out sealed, err 
 	return out, err
 }
 
-// unseal finds the token key among keys and decrypts the token.
-func (s *Service) unseal(keys []meta.TokenKey, raw []byte) (sealed, error) {
-	const head = tokenKeyIDLen + tokenSaltSize
-	invalid := func(err error) (sealed, error) {
-		refused := errInvalidToken()
-		refused.Err = err
-		return sealed{}, refused
-	}
-	if len(raw) < head {
-		return invalid(errors.New("session token: too short"))
-	}
-	for _, k := range keys {
-		if k.ID != string(raw[:tokenKeyIDLen]) {
-			continue
-		}
-		secret, err := s.cfg.Key.Open(KindTokenKey, k.ID, k.Sealed)
-		if err != nil {
-			return sealed{}, err
-		}
-		aead, err := deriveAEAD(secret, raw[tokenKeyIDLen:head], sessionPurpose)
-		if err != nil {
-			return sealed{}, err
-		}
-		body, err := aead.Open(nil, nil, raw[head:], raw[:head])
-		if err != nil {
-			return invalid(fmt.Errorf("session token: %w", err))
-		}
-		var out sealed
-		if err := unpack(body, &out); err != nil {
-			return sealed{}, fmt.Errorf("claims of a session token: %w", err)
-		}
-		return out, nil
-	}
-	return invalid(errors.New("session token: its token key is not there"))
+// unseal decrypts the token.
+func (s *Service) unseal(keys []meta.TokenKey, raw []byte) (out sealed, err error) {
+	err = s.open(keys, sessionPurpose, raw, &out)
+	return out, err
 }
 
 // session reads what a token represents within one transaction.

@@ -18,7 +18,12 @@ func (c *call) createConsoleLink(ctx context.Context, _ *admin.CreateConsoleLink
 	if err != nil {
 		return nil, err
 	}
+	port := ""
+	if c.h.cfg.ConsolePort != nil {
+		port = c.h.cfg.ConsolePort(c.at)
+	}
 	return &admin.CreateConsoleLinkResponse{
 		Path: "/console/open?code=" + url.QueryEscape(secret), ExpiresAt: session.ExpiresAt, Principal: session.Principal,
+		Port: port,
 	}, nil
 }

@@ -43,6 +43,9 @@ type Config struct {
 	IAM func(ecr.Region) *iam.Service
 	// Console: links to it are made. Otherwise none is.
 	Console bool
+	// ConsolePort is the port of the console of a registry where it has one for itself,
+	// else ""; nil where none has.
+	ConsolePort func(ecr.RegistryID) string
 	// MachineTokens: those of users are accepted as docker passwords. Otherwise none
 	// is made.
 	MachineTokens bool

@@ -83,7 +83,8 @@ type Request struct {
 	// Host is what the registry's image references begin with, Endpoint the URL of its
 	// API, for commands to copy.
 	Host, Endpoint string
-	Secure         bool // the browser came by https
+	Self           string // URL of the console's host
+	Secure         bool   // the browser came by https
 	// Principal is who has the session of the request's cookie; its zero value is
 	// nobody.
 	Principal access.Principal
@@ -101,8 +102,29 @@ type Logins interface {
 	// the session. UnrecognizedClient for one that is none, or no longer.
 	LinkCaller(ctx context.Context, code string) (access.Principal, error)
 	OpenLink(ctx context.Context, code string) (string, error)
+	// Providers are the names of the identity providers that people may log in with.
+	Providers() []string
+	// BeginSignIn begins a login with one of Providers, which leads to the page back. It
+	// returns where to send the browser, and what the browser keeps until it comes back.
+	// AccessDenied; Unavailable when the provider does not answer.
+	BeginSignIn(ctx context.Context, provider, back string) (to, kept string, err error)
+	// FinishSignIn takes the answer of the provider. ChooseRole begins the session where
+	// there were several roles. ExpiredToken, AccessDenied, Unavailable.
+	FinishSignIn(ctx context.Context, kept string, answer url.Values) (SignedIn, error)
+	ChooseRole(ctx context.Context, kept, ticket, role string) (SignedIn, error)
 	// LogOut ends p's session id.
 	LogOut(ctx context.Context, p access.Principal, id string) error
+}
+
+// SignedIn is a login with an identity provider that succeeded.
+type SignedIn struct {
+	Cookie string // of the session; "" where a role must be chosen first
+	Back   string // the page that the person came for
+	// Roles are those to choose from, Ticket what the form has that chooses one, and Kept
+	// what the browser keeps until then. More: there are other roles.
+	Roles        []iam.SignInRole
+	More         bool
+	Ticket, Kept string
 }
 
 // CookieName is the name of the cookie at the host that r was sent to. Browsers share

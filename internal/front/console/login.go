@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -56,7 +57,7 @@ func (v *visit) loginForm(m *message, key string) error {
 	if v.post() {
 		to = v.r.PostFormValue("to")
 	}
-	return v.show("login", layout{Title: t("Log in"), Message: m, Data: map[string]string{"To": within(to), "Key": key}})
+	return v.show("login", layout{Title: t("Log in"), Message: m, Data: map[string]any{"To": within(to), "Key": key, "Providers": v.providers(within(to))}})
 }
 
 // open turns a one-time link into a session. It is looked at first, so that neither a
@@ -101,9 +102,12 @@ func (v *visit) logout() error {
 }
 
 // setCookie gives the browser a session, or with "" takes it away.
-func (v *visit) setCookie(value string) {
+func (v *visit) setCookie(value string) { v.cookie(CookieName(v.r), value, identity.ConsoleLifetime) }
+
+// cookie gives the browser a cookie of the console's pages, or with "" takes it away.
+func (v *visit) cookie(name, value string, lasts time.Duration) {
 	c := &http.Cookie{
-		Name: CookieName(v.r), Value: value, Path: strings.TrimSuffix(Root, "/"), MaxAge: int(identity.ConsoleLifetime.Seconds()),
+		Name: name, Value: value, Path: strings.TrimSuffix(Root, "/"), MaxAge: int(lasts.Seconds()),
 		HttpOnly: true, Secure: v.req.Secure, SameSite: http.SameSiteLaxMode,
 	}
 	if value == "" {

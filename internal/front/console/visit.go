@@ -320,7 +320,8 @@ var (
 )
 
 func init() {
-	strangers = map[string]func(*visit) error{"login": (*visit).login, "open": (*visit).open, "logout": (*visit).logout}
+	strangers = map[string]func(*visit) error{"login": (*visit).login, "open": (*visit).open, "logout": (*visit).logout,
+		"sso": (*visit).signIn, SignInCallback: (*visit).signedIn, "sso/role": (*visit).chooseRole}
 	ofRegistry = map[string]func(*visit) error{
 		"": (*visit).home, "repositories": (*visit).repositories, "bin": (*visit).bin, "journal": (*visit).journal,
 		"activity": (*visit).activity, "leases": (*visit).leases, "access": (*visit).access, "people": (*visit).people, "sessions": (*visit).sessions,

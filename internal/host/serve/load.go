@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/declared"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
@@ -106,6 +107,10 @@ func (c *Config) secrets(d *decoder) {
 		if *value = strings.TrimSpace(string(b)); *value == "" {
 			d.wrong(way+"_file", "%s is empty", file)
 		}
+	}
+	for i := range c.Settings.SingleSignOn {
+		p := &c.Settings.SingleSignOn[i]
+		read(fmt.Sprintf("single_sign_on[%d].client_secret", i), &p.ClientSecret, p.ClientSecretFile)
 	}
 	db := &c.Settings.Database
 	read("database.url", &db.URL, db.URLFile)
@@ -219,6 +224,41 @@ func (c *Config) console(d *decoder) {
 		d.wrong("console", "%v", err)
 	}
 	c.Host.Server.NoConsole = off
+	if err := host.CheckConsoleListen(c.Settings.ConsoleListen, off, c.Host.TLS.On() || c.Settings.InsecureHTTP); err != nil {
+		d.wrong("console_listen", "%v", err)
+	}
+	c.Host.Console = c.Settings.ConsoleListen
+	c.singleSignOn(d)
+}
+
+// singleSignOn checks the providers that people log in with.
+func (c *Config) singleSignOn(d *decoder) {
+	names, clients := map[string]bool{}, map[string]bool{}
+	for i, s := range c.Settings.SingleSignOn {
+		way := fmt.Sprintf("single_sign_on[%d]", i)
+		p := authn.Provider{Name: s.Name, Issuer: s.Issuer, ClientID: s.ClientID, ClientSecret: s.ClientSecret, Scopes: s.Scopes, Hosts: s.Hosts}
+		if err := authn.CheckIssuerURL(s.Issuer); err != nil {
+			d.wrong(way+".issuer", "%v", err)
+		}
+		for j, h := range s.Hosts {
+			if err := authn.CheckHost(h); err != nil {
+				d.wrong(fmt.Sprintf("%s.hosts[%d]", way, j), "%v", err)
+			}
+		}
+		if names[s.Name] {
+			d.wrong(way+".name", "%s is another provider's already", s.Name)
+		}
+		if client := s.Issuer + "\x00" + s.ClientID; clients[client] {
+			d.wrong(way, "the client %s of %s is given already", s.ClientID, s.Issuer)
+		} else {
+			clients[client] = true
+		}
+		names[s.Name] = true
+		c.Host.Server.SignIn = append(c.Host.Server.SignIn, p)
+	}
+	if c.Host.Server.NoConsole && len(c.Settings.SingleSignOn) > 0 {
+		d.wrong("single_sign_on", "it is for the web console, which is off: give console: on, or leave it out")
+	}
 }
 
 // ports finds addresses that two would listen on.
@@ -231,6 +271,9 @@ func (c *Config) ports(d *decoder) {
 	}
 	for i, r := range s.Registries {
 		all = append(all, place{fmt.Sprintf("registries[%d].listen", i), r.Listen})
+	}
+	if s.ConsoleListen != "" {
+		all = append(all, place{"console_listen", s.ConsoleListen})
 	}
 	if s.MetricsListen != "" {
 		if _, _, err := host.ParseListen(s.MetricsListen); err != nil {

@@ -230,5 +230,15 @@ func (c *Config) Lines() []Line {
 			blobs += " at " + x.Endpoint
 		}
 	}
-	return append(lines, Line{"database", database}, Line{"blobs", blobs}, Line{"key", s.MasterKeyFile})
+	lines = append(lines, Line{"database", database}, Line{"blobs", blobs}, Line{"key", s.MasterKeyFile})
+	switch {
+	case c.Host.Server.NoConsole:
+		lines = append(lines, Line{"console", "off"})
+	case s.ConsoleListen != "":
+		lines = append(lines, Line{"console", scheme + "://" + s.ConsoleListen})
+	}
+	for _, p := range s.SingleSignOn {
+		lines = append(lines, Line{"sign-in", fmt.Sprintf("%s: client %s of %s", p.Name, p.ClientID, p.Issuer)})
+	}
+	return lines
 }

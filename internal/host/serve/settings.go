@@ -42,6 +42,8 @@ type Settings struct {
 	Log                string            `field:"log" default:"-" about:"file for a line of JSON per request, - for stderr, or none"`
 	MetricsListen      string            `field:"metrics_listen" form:"listen" about:"HOST:PORT to serve metrics on, without a login"`
 	Console            string            `field:"console" form:"switch" default:"on" about:"on serves the web console at /console/ of every registry, off does not"`
+	ConsoleListen      string            `field:"console_listen" form:"listen" default:"where the registries are" about:"HOST:PORT of the web console's own, so that it can be kept from those who pull and push; nothing else is served there. Registries with a listen of their own have the following ports"`
+	SingleSignOn       []SingleSignOn    `field:"single_sign_on" about:"OpenID Connect providers that people log in to the web console with, see guides/single-sign-on.md"`
 	UploadAge          string            `field:"upload_age" form:"upload age" default:"24h" about:"remove uploads that had no writes for so long"`
 	LifecycleEvery     string            `field:"lifecycle_every" form:"lifecycle" default:"1h" about:"run lifecycle policies so often, or only on request: off"`
 	MaxExpire          string            `field:"max_expire" form:"max expire" about:"stop a lifecycle run that would expire more images of a repository than this number, or than this share such as 10%"`
@@ -66,6 +68,17 @@ type Upstream struct {
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	Address      string `field:"address" form:"host" default:"host" about:"HOST:PORT to dial in its place, of what stands in for the registry, such as a mirror"`
 	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+}
+
+// SingleSignOn is one of single_sign_on.
+type SingleSignOn struct {
+	Name             string   `field:"name" required:"true" about:"name of the provider on the login page, such as Example Inc."`
+	Issuer           string   `field:"issuer" required:"true" about:"URL of the issuer, as the identity provider of the account has it"`
+	ClientID         string   `field:"client_id" required:"true" about:"ID of the client that the server is at the provider; an audience of the identity provider of the account"`
+	ClientSecret     string   `field:"client_secret" secret:"true" about:"secret of the client; none for a client that has none and relies on PKCE"`
+	ClientSecretFile string   `field:"client_secret_file" about:"file that holds client_secret"`
+	Scopes           []string `field:"scopes" about:"scopes to ask for besides openid, for providers that put claims into the token for them"`
+	Hosts            []string `field:"hosts" form:"host" about:"hosts of the provider besides that of issuer, with a port if it has one, such as oauth2.googleapis.com and www.googleapis.com; the server asks no others, and sends no browser there"`
 }
 
 // Database is where metadata is.

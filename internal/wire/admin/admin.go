@@ -405,6 +405,9 @@ type CreateConsoleLinkResponse struct {
 	Path      string    `json:"path"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	Principal string    `json:"principal"` // ARN of the caller
+	// Port is that of the console where it has one for itself: the link has it in place of
+	// the server's.
+	Port string `json:"port,omitzero"`
 }
 
 // ListJobsRequest asks for the background jobs of the server.
