@@ -280,8 +280,8 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 		// ECR knows layers by their sha256 only. Without one nothing matches.
 		digests = slices.DeleteFunc(slices.Clone(digests), func(d ecr.Digest) bool { return d.Algorithm() != "sha256" })
 	}
-	size := w.Offset()
-	digest, err := w.Commit(ctx, digests...)
+	b := meta.Blob{Key: mine.upload.Key, SizeBytes: w.Offset(), CreatedAt: c.r.cfg.Now()}
+	b.Digest, b.Content, err = commit(ctx, w, digests)
 	if errors.Is(err, blob.ErrDigestMismatch) {
 		wrong := &ecr.Error{Code: ecr.CodeInvalidLayer, Message: "None of the provided layer digests match the calculated layer digest", Err: err}
 		return BlobInfo{}, errors.Join(wrong, mine.drop(ctx, opCompleteUpload))
@@ -289,7 +289,31 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	if err != nil {
 		return BlobInfo{}, mine.notEnded(ctx, opCompleteUpload, err)
 	}
-	return c.link(ctx, at, mine, w, digest, size)
+	if b.Content != nil {
+		b.Key = blob.NewDatabaseKey(b.CreatedAt)
+	}
+	return c.link(ctx, at, mine, w, b)
+}
+
+// commit ends w, and returns which of digests is that of its content. Small content is
+// compared and returned, for the database: docs/design/0033. Other content is durable
+// in the store.
+func commit(ctx context.Context, w blob.Writer, digests []ecr.Digest) (ecr.Digest, []byte, error) {
+	var content []byte
+	if holder, ok := w.(blob.Holder); ok {
+		content, _ = holder.Held()
+	}
+	if content == nil {
+		d, err := w.Commit(ctx, digests...)
+		return d, nil, err
+	}
+	if err := w.Abort(); err != nil {
+		return "", nil, err
+	}
+	if i := slices.IndexFunc(digests, func(d ecr.Digest) bool { return d.Verifies(content) }); i >= 0 {
+		return digests[i], content, nil
+	}
+	return "", nil, fmt.Errorf("%w: want one of %q, it is %s", blob.ErrDigestMismatch, digests, ecr.DigestOf(content))
 }
 
 // addPart counts n more bytes as a part. When they are torn, the client meant to
@@ -328,27 +352,26 @@ func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
 	return nil
 }
 
-// link makes committed content a blob of the repository, and ends the upload.
+// link makes committed content, or mine.Content, a blob of the repository, and ends the
+// upload.
 // What the repository has already is linked again, so that it stays for the
 // image that is being pushed.
-func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.Writer, digest ecr.Digest, size int64) (BlobInfo, error) {
+func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.Writer, mine meta.Blob) (BlobInfo, error) {
 	var (
 		kept  meta.Blob
 		known bool
 	)
-	u := claimed.upload
-	mine := meta.Blob{Digest: digest, Key: u.Key, SizeBytes: size, CreatedAt: c.r.cfg.Now()}
 	err := c.gate.ChangeRepository(ctx, opCompleteUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
 		if kept, err = tx.AddBlob(ctx, mine); err != nil {
 			return err
 		}
 		if known = kept.Key != mine.Key; known { // otherwise no repository has it
-			_, err = tx.Blob(ctx, repo.ID, digest)
+			_, err = tx.Blob(ctx, repo.ID, mine.Digest)
 			if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
 				return err
 			}
 		}
-		if err := tx.LinkBlob(ctx, repo.ID, digest, mine.CreatedAt); err != nil {
+		if err := tx.LinkBlob(ctx, repo.ID, mine.Digest, mine.CreatedAt); err != nil {
 			return err
 		}
 		return claimed.deleteRow(ctx, tx, repo)
@@ -357,8 +380,11 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.W
 	var refused *ecr.Error
 	switch {
 	case err == nil && kept.Key == mine.Key:
-		c.r.noteWritten(ctx, kept, w)
+		if mine.Content == nil {
+			c.r.noteWritten(ctx, kept, w)
+		}
 		return info(kept), nil
+	case mine.Content != nil: // it came with the row, or not at all
 	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
 		// The content is known already, or not wanted. When the commit's
 		// outcome is unknown the file stays: better surplus than missing.
