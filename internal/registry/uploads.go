@@ -207,6 +207,7 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	u := mine.upload
 	from := u.Progress.Offset
 	n := w.Offset() - from
+	held := isHeld(w)
 	p, err := w.Suspend(ctx)
 	if err != nil {
 		return mine.notEnded(ctx, op, err)
@@ -218,6 +219,9 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	addPart(&u, n, broken != nil)
 	u.UpdatedAt = c.r.cfg.Now()
 	begun := c.r.begun.has(u.ID)
+	if begun && held && c.r.begun.mayHold(u.ID, n) {
+		return c.hold(ctx, op, at, u)
+	}
 	err = c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		if begun && u.Repository != repo.ID {
 			return uploadNotFound(at, u.ID)
@@ -234,6 +238,33 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	})
 	if mine.ended = err == nil; mine.ended {
 		c.r.begun.remove(u.ID)
+	}
+	return err
+}
+
+// isHeld reports whether what w received is in memory, so that the state of its upload
+// has all of it.
+func isHeld(w blob.Writer) bool {
+	holder, ok := w.(blob.Holder)
+	if !ok {
+		return false
+	}
+	_, held := holder.Held()
+	return held
+}
+
+// hold keeps an upload in memory that was only begun so far, with what it has received:
+// a small push would pay for its row with a commit.
+func (c *Caller) hold(ctx context.Context, op gate.Operation, at ecr.Repo, u meta.Upload) error {
+	err := c.gate.AskForNow(ctx, op, func(ctx context.Context, v *gate.View) error {
+		s, err := v.Enter(ctx, at)
+		if err == nil && s.Row.ID != u.Repository {
+			err = uploadNotFound(at, u.ID)
+		}
+		return err
+	})
+	if err == nil && !c.r.begun.hold(u) {
+		err = errBusy // the server is stopping
 	}
 	return err
 }
