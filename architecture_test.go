@@ -61,6 +61,7 @@ var rooms = map[string]int{
 	"internal/store/blob/disk":     19,
 	"internal/store/blob/s3":       29,
 	"internal/store/blob/limited":  21,
+	"internal/store/blob/small":    21,
 	"internal/store/meta/metatest": 20,
 	"internal/store/meta/sqlstore": 20,
 	"internal/deploy/lang":         19,

@@ -26,6 +26,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
+	"github.com/kontor-registry/kontor/internal/store/blob/small"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
 )
@@ -123,15 +124,13 @@ func (d *Dir) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if d.given.Blobs != nil {
-		d.Blobs = d.given.Blobs
-		return nil
+	blobs := d.given.Blobs
+	if blobs == nil {
+		if blobs, err = disk.Open(disk.Config{Dir: d.file("blobs")}); err != nil {
+			return err
+		}
 	}
-	blobs, err := disk.Open(disk.Config{Dir: d.file("blobs")})
-	if err != nil {
-		return err
-	}
-	d.Blobs = blobs
+	d.Blobs = small.New(small.Config{Blobs: blobs, Meta: d.Meta})
 	return nil
 }
 
@@ -153,7 +152,7 @@ func OpenReader(ctx context.Context, path string) (*Dir, error) {
 // OpenReaderWith is OpenReader for who is given some of what the folder would
 // have.
 func OpenReaderWith(ctx context.Context, path string, given Given) (*Dir, error) {
-	d := &Dir{Path: path, given: given, Meta: given.Meta, Blobs: given.Blobs}
+	d := &Dir{Path: path, given: given, Meta: given.Meta}
 	switch {
 	case d.Meta != nil:
 	case !d.has("kontor.db"):
@@ -173,11 +172,12 @@ func OpenReaderWith(ctx context.Context, path string, given Given) (*Dir, error)
 	if err == nil && d.Meta == nil {
 		err = d.openMeta(ctx)
 	}
-	if err == nil && d.Blobs == nil {
-		var blobs *disk.Store
-		if blobs, err = disk.OpenReader(disk.Config{Dir: d.file("blobs")}); err == nil {
-			d.Blobs = blobs
-		}
+	blobs := given.Blobs
+	if err == nil && blobs == nil {
+		blobs, err = disk.OpenReader(disk.Config{Dir: d.file("blobs")})
+	}
+	if err == nil {
+		d.Blobs = small.New(small.Config{Blobs: blobs, Meta: d.Meta})
 	}
 	if err != nil {
 		return nil, errors.Join(explain(path, err), d.Close())

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -117,6 +118,8 @@ func (j *Jobs) mayBind(ctx context.Context, id string) (proven bool, err error) 
 	if err != nil {
 		return false, err
 	}
+	// What the database has says nothing about the store.
+	blobs = slices.DeleteFunc(blobs, func(b meta.Blob) bool { return b.Key.InDatabase() })
 	for _, b := range blobs {
 		f, err := j.cfg.Blobs.Open(ctx, b.Key)
 		if errors.Is(err, blob.ErrNotFound) {

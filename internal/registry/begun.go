@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -13,15 +14,17 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// begun are uploads that have received nothing yet. Where one process serves, they need
-// no row: a small push would pay with a commit to say that it begins, and with another
-// to say that it has ended. The row comes with the first bytes that are acknowledged
-// before the end (suspend), or when the server stops (StoreUploads). A process that is
-// killed forgets them; their clients begin again, and nothing was acknowledged but that
-// they may.
+// begun are uploads that have received nothing yet, or so little that it is in their
+// Progress (blob.Holder). Where one process serves, they need no row: a small push would
+// pay with a commit to say that it begins, with another for its content, and with another
+// to say that it has ended. The row comes when more is received (suspend), or when the
+// server stops (StoreUploads). A process that is killed forgets them, and their clients
+// begin again: docs/design/0033.
 type begun struct {
 	mu   sync.Mutex
 	byID map[meta.UploadID]meta.Upload // guarded by mu
+	held int64                         // guarded by mu; bytes that they have received
+	most int64                         // guarded by mu; of held, 0 for heldMax
 	// storing is set when StoreUploads has begun: they may have rows from then on.
 	storing atomic.Bool
 }
@@ -33,6 +36,32 @@ func (b *begun) add(u meta.Upload) {
 		b.byID = map[meta.UploadID]meta.Upload{}
 	}
 	b.byID[u.ID] = u
+}
+
+// heldMax bounds the bytes that uploads without rows have received. What comes then gets
+// its row at once.
+const heldMax = 32 << 20
+
+// mayHold reports whether n more bytes may be held for an upload. Those who ask at once
+// may come to a little more.
+func (b *begun) mayHold(id meta.UploadID, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.storing.Load() && b.held+n <= cmp.Or(b.most, heldMax)
+}
+
+// hold replaces an upload that is there by u, which has received more. It is false when
+// they may have rows already, or one has ended.
+func (b *begun) hold(u meta.Upload) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was, ok := b.byID[u.ID]
+	if !ok || b.storing.Load() {
+		return false
+	}
+	b.held += u.Progress.Offset - was.Progress.Offset
+	b.byID[u.ID] = u
+	return true
 }
 
 // find returns the upload, if it belongs to repo.
@@ -55,15 +84,16 @@ func (b *begun) has(id meta.UploadID) bool {
 func (b *begun) remove(id meta.UploadID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.held -= b.byID[id].Progress.Offset
 	delete(b.byID, id)
 }
 
-// list returns those that were begun before t, oldest first.
+// list returns those that were last touched before t, oldest first.
 func (b *begun) list(t time.Time) (all []meta.Upload) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, u := range b.byID {
-		if u.CreatedAt.Before(t) {
+		if u.UpdatedAt.Before(t) {
 			all = append(all, u)
 		}
 	}
@@ -71,8 +101,8 @@ func (b *begun) list(t time.Time) (all []meta.Upload) {
 	return all
 }
 
-// UploadsBegun counts the uploads of owner that have received nothing yet and have no
-// row, or all of them unless owner is given.
+// UploadsBegun counts the uploads of owner that have no row, because they have received
+// little or nothing, or all of them unless owner is given.
 func (r *Registry) UploadsBegun(owner string) (n int) {
 	r.begun.mu.Lock()
 	defer r.begun.mu.Unlock()
@@ -87,8 +117,8 @@ func (r *Registry) UploadsBegun(owner string) (n int) {
 	return n
 }
 
-// ForgetUploads ends the uploads that were begun before t, have received nothing and
-// have no row, except those that a request is writing to, and returns how many.
+// ForgetUploads ends the uploads that were last touched before t and have no row, except
+// those that a request is writing to, and returns how many.
 func (r *Registry) ForgetUploads(t time.Time) (n int) {
 	for _, u := range r.begun.list(t) {
 		if release, ok := r.HoldUpload(u.ID); ok {
@@ -105,8 +135,8 @@ func (r *Registry) ForgetUploads(t time.Time) (n int) {
 // storeStep is how many uploads StoreUploads writes in one transaction.
 const storeStep = 500
 
-// StoreUploads gives a row to each upload that has received nothing yet, so that its
-// client can go on after a start. It is called when the server stops. Requests that are
+// StoreUploads gives a row to each upload that has none, so that its client can go on
+// after a start. It is called when the server stops. Requests that are
 // cut off then may still be ending theirs: an upload that has a row already keeps it, one
 // that has ended gets none.
 func (r *Registry) StoreUploads(ctx context.Context) error {

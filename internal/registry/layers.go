@@ -10,6 +10,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/blob/small"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -72,11 +73,14 @@ var opStatBlob = gate.Op("StatBlob", "ecr:BatchCheckLayerAvailability")
 // does. Errors: RepositoryNotFound, LayersNotFound; ServerException for one
 // that was found to be damaged.
 func (c *Caller) StatBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, error) {
-	repo, b, err := c.linkedBlob(ctx, opStatBlob, at, d)
+	repo, b, err := c.linkedBlob(ctx, opStatBlob, at, d, false)
 	if err == nil && c.r.content.damaged(b.Key) {
 		// It may have been put right since.
 		var f blob.File
-		if b, f, err = c.openBlob(ctx, opStatBlob, at, b); err == nil {
+		if repo, b, err = c.linkedBlob(ctx, opStatBlob, at, d, true); err == nil {
+			b, f, err = c.openBlob(ctx, opStatBlob, at, b)
+		}
+		if err == nil {
 			err = f.Close()
 		}
 	}
@@ -122,7 +126,7 @@ var opOpenBlob = gate.Op("OpenBlob", "ecr:GetDownloadUrlForLayer")
 // Errors: RepositoryNotFound, LayersNotFound; ServerException for a blob that
 // is damaged.
 func (c *Caller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, blob.File, error) {
-	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
+	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d, true)
 	if err != nil {
 		return BlobInfo{}, nil, err
 	}
@@ -147,7 +151,7 @@ func (c *Caller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobI
 // ReadBlob is OpenBlob of c for a reader in this server: there is always a file, which
 // the caller closes. Errors: as OpenBlob.
 func ReadBlob(ctx context.Context, c *Caller, at ecr.Repo, d ecr.Digest) (blob.File, error) {
-	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d)
+	_, b, err := c.linkedBlob(ctx, opOpenBlob, at, d, true)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +159,13 @@ func ReadBlob(ctx context.Context, c *Caller, at ecr.Repo, d ecr.Digest) (blob.F
 	return f, err
 }
 
-// openBlob opens b, or what has come in its place.
+// openBlob opens b, which linkedBlob has returned with its content, or what has come in
+// its place.
 func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b meta.Blob) (meta.Blob, blob.File, error) {
+	if b.Key.InDatabase() {
+		f, err := c.r.openContent(at, b)
+		return b, f, err
+	}
 	d, opening := b.Digest, ctx
 	if !c.r.verified() {
 		// Stores read with the context of Open, and verify outlives the client.
@@ -166,9 +175,12 @@ func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b
 	if errors.Is(err, blob.ErrNotFound) {
 		// It may have been collected since, and even come again under another
 		// key. Rows go before files, so a row that is still there settles it.
-		_, now, rowErr := c.linkedBlob(ctx, op, at, d)
+		_, now, rowErr := c.linkedBlob(ctx, op, at, d, true)
 		if rowErr != nil {
 			return b, nil, rowErr
+		}
+		if now.Key.InDatabase() {
+			return c.openBlob(ctx, op, at, now)
 		}
 		if now.Key != b.Key {
 			b = now
@@ -186,6 +198,19 @@ func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b
 	return b, f, nil
 }
 
+// openContent opens b, whose content the database had. It is compared with its digest
+// each time: nothing tells whether it has changed.
+func (r *Registry) openContent(at ecr.Repo, b meta.Blob) (blob.File, error) {
+	if !b.Digest.Verifies(b.Content) {
+		r.content.note(b.Key, sighting{at: r.passed(), damage: "its content is " + string(ecr.DigestOf(b.Content))})
+		return nil, fmt.Errorf("blob %s of %s/%s under key %s is damaged in the database: its content is %s", b.Digest, at.In, at.Name, b.Key, ecr.DigestOf(b.Content))
+	}
+	if r.content.damaged(b.Key) {
+		r.content.note(b.Key, sighting{at: r.passed()})
+	}
+	return small.NewFile(b.Content), nil
+}
+
 // checkSize makes sure that a file was neither cut nor grown: what is damaged
 // is an error, not a shorter answer.
 func checkSize(f io.Seeker, want int64) error {
@@ -199,12 +224,17 @@ func checkSize(f io.Seeker, want int64) error {
 	return err
 }
 
-func (c *Caller) linkedBlob(ctx context.Context, op gate.Operation, at ecr.Repo, d ecr.Digest) (id meta.RepositoryID, b meta.Blob, err error) {
+// linkedBlob returns a blob of a repository, if content is set with what the database has
+// of its content.
+func (c *Caller) linkedBlob(ctx context.Context, op gate.Operation, at ecr.Repo, d ecr.Digest, content bool) (id meta.RepositoryID, b meta.Blob, err error) {
 	err = c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		id = repo.ID
 		b, err = r.Blob(ctx, repo.ID, d)
 		if errors.Is(err, meta.ErrNotFound) {
 			return layerNotFound(at, d)
+		}
+		if err == nil && content && b.Key.InDatabase() {
+			b.Content, err = r.BlobContent(ctx, b.Key)
 		}
 		return err
 	})

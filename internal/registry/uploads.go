@@ -207,6 +207,7 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	u := mine.upload
 	from := u.Progress.Offset
 	n := w.Offset() - from
+	held := isHeld(w)
 	p, err := w.Suspend(ctx)
 	if err != nil {
 		return mine.notEnded(ctx, op, err)
@@ -218,6 +219,9 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	addPart(&u, n, broken != nil)
 	u.UpdatedAt = c.r.cfg.Now()
 	begun := c.r.begun.has(u.ID)
+	if begun && held && c.r.begun.mayHold(u.ID, n) {
+		return c.hold(ctx, op, at, u)
+	}
 	err = c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		if begun && u.Repository != repo.ID {
 			return uploadNotFound(at, u.ID)
@@ -234,6 +238,33 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	})
 	if mine.ended = err == nil; mine.ended {
 		c.r.begun.remove(u.ID)
+	}
+	return err
+}
+
+// isHeld reports whether what w received is in memory, so that the state of its upload
+// has all of it.
+func isHeld(w blob.Writer) bool {
+	holder, ok := w.(blob.Holder)
+	if !ok {
+		return false
+	}
+	_, held := holder.Held()
+	return held
+}
+
+// hold keeps an upload in memory that was only begun so far, with what it has received:
+// a small push would pay for its row with a commit.
+func (c *Caller) hold(ctx context.Context, op gate.Operation, at ecr.Repo, u meta.Upload) error {
+	err := c.gate.AskForNow(ctx, op, func(ctx context.Context, v *gate.View) error {
+		s, err := v.Enter(ctx, at)
+		if err == nil && s.Row.ID != u.Repository {
+			err = uploadNotFound(at, u.ID)
+		}
+		return err
+	})
+	if err == nil && !c.r.begun.hold(u) {
+		err = errBusy // the server is stopping
 	}
 	return err
 }
@@ -280,8 +311,8 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 		// ECR knows layers by their sha256 only. Without one nothing matches.
 		digests = slices.DeleteFunc(slices.Clone(digests), func(d ecr.Digest) bool { return d.Algorithm() != "sha256" })
 	}
-	size := w.Offset()
-	digest, err := w.Commit(ctx, digests...)
+	b := meta.Blob{Key: mine.upload.Key, SizeBytes: w.Offset(), CreatedAt: c.r.cfg.Now()}
+	b.Digest, b.Content, err = commit(ctx, w, digests)
 	if errors.Is(err, blob.ErrDigestMismatch) {
 		wrong := &ecr.Error{Code: ecr.CodeInvalidLayer, Message: "None of the provided layer digests match the calculated layer digest", Err: err}
 		return BlobInfo{}, errors.Join(wrong, mine.drop(ctx, opCompleteUpload))
@@ -289,7 +320,31 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	if err != nil {
 		return BlobInfo{}, mine.notEnded(ctx, opCompleteUpload, err)
 	}
-	return c.link(ctx, at, mine, w, digest, size)
+	if b.Content != nil {
+		b.Key = blob.NewDatabaseKey(b.CreatedAt)
+	}
+	return c.link(ctx, at, mine, w, b)
+}
+
+// commit ends w, and returns which of digests is that of its content. Small content is
+// compared and returned, for the database: docs/design/0033. Other content is durable
+// in the store.
+func commit(ctx context.Context, w blob.Writer, digests []ecr.Digest) (ecr.Digest, []byte, error) {
+	var content []byte
+	if holder, ok := w.(blob.Holder); ok {
+		content, _ = holder.Held()
+	}
+	if content == nil {
+		d, err := w.Commit(ctx, digests...)
+		return d, nil, err
+	}
+	if err := w.Abort(); err != nil {
+		return "", nil, err
+	}
+	if i := slices.IndexFunc(digests, func(d ecr.Digest) bool { return d.Verifies(content) }); i >= 0 {
+		return digests[i], content, nil
+	}
+	return "", nil, fmt.Errorf("%w: want one of %q, it is %s", blob.ErrDigestMismatch, digests, ecr.DigestOf(content))
 }
 
 // addPart counts n more bytes as a part. When they are torn, the client meant to
@@ -328,27 +383,26 @@ func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
 	return nil
 }
 
-// link makes committed content a blob of the repository, and ends the upload.
+// link makes committed content, or mine.Content, a blob of the repository, and ends the
+// upload.
 // What the repository has already is linked again, so that it stays for the
 // image that is being pushed.
-func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.Writer, digest ecr.Digest, size int64) (BlobInfo, error) {
+func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.Writer, mine meta.Blob) (BlobInfo, error) {
 	var (
 		kept  meta.Blob
 		known bool
 	)
-	u := claimed.upload
-	mine := meta.Blob{Digest: digest, Key: u.Key, SizeBytes: size, CreatedAt: c.r.cfg.Now()}
 	err := c.gate.ChangeRepository(ctx, opCompleteUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
 		if kept, err = tx.AddBlob(ctx, mine); err != nil {
 			return err
 		}
 		if known = kept.Key != mine.Key; known { // otherwise no repository has it
-			_, err = tx.Blob(ctx, repo.ID, digest)
+			_, err = tx.Blob(ctx, repo.ID, mine.Digest)
 			if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
 				return err
 			}
 		}
-		if err := tx.LinkBlob(ctx, repo.ID, digest, mine.CreatedAt); err != nil {
+		if err := tx.LinkBlob(ctx, repo.ID, mine.Digest, mine.CreatedAt); err != nil {
 			return err
 		}
 		return claimed.deleteRow(ctx, tx, repo)
@@ -357,8 +411,11 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.W
 	var refused *ecr.Error
 	switch {
 	case err == nil && kept.Key == mine.Key:
-		c.r.noteWritten(ctx, kept, w)
+		if mine.Content == nil {
+			c.r.noteWritten(ctx, kept, w)
+		}
 		return info(kept), nil
+	case mine.Content != nil: // it came with the row, or not at all
 	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
 		// The content is known already, or not wanted. When the commit's
 		// outcome is unknown the file stays: better surplus than missing.

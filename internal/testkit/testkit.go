@@ -24,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
+	"github.com/kontor-registry/kontor/internal/store/blob/small"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
@@ -69,6 +70,8 @@ type Settings struct {
 	Clock func() time.Time
 	// Blobs is the store for blobs; nil is a folder of the test's own.
 	Blobs blob.Store
+	// Small: small blobs lie in the database, as those of servers do.
+	Small bool
 	// Between, where it is set, stands between the gate and the database.
 	Between meta.Store
 	Log     *slog.Logger // by default nothing is logged
@@ -136,6 +139,9 @@ func OpenOn(t testing.TB, s Settings, m meta.Store) *World {
 		}
 	})
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	if s.Small {
+		b = small.New(small.Config{Blobs: b, Meta: m})
+	}
 	w := &World{T: t, Settings: s, Meta: m, Blobs: b, now: &noon, dir: dir}
 	w.build()
 	if err := w.Jobs.CheckInstallation(t.Context()); err != nil { // as a server does when it starts
@@ -178,8 +184,12 @@ func (w *World) Replica(change func(*Settings), wrap func(blob.Store) blob.Store
 		w.T.Fatal(err)
 	}
 	other := *w
-	if other.Blobs = b; wrap != nil {
-		other.Blobs = wrap(b)
+	other.Blobs = b
+	if w.Settings.Small {
+		other.Blobs = small.New(small.Config{Blobs: b, Meta: w.Meta})
+	}
+	if wrap != nil {
+		other.Blobs = wrap(other.Blobs)
 	}
 	return other.Set(change)
 }

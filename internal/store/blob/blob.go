@@ -13,9 +13,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -38,8 +40,38 @@ var (
 	ErrUnavailable = errors.New("blob: the store is busy or does not answer")
 )
 
-// Key is an opaque name: 32 lower-case hex digits, random.
+// Key is an opaque name: 32 lower-case hex digits, random. Content that the database
+// has, next to the blob's row, has a key that begins with InDatabase.
 type Key string
+
+// InDatabase is what the keys of content begin with that lies in the database.
+const InDatabase = "db-"
+
+// InDatabase reports whether content under k lies in the database, and not in a Store.
+func (k Key) InDatabase() bool { return strings.HasPrefix(string(k), InDatabase) }
+
+// NewDatabaseKey makes a key that was never used before, for content in the database.
+// It begins with the time, so that rows that come after each other lie next to each
+// other: 12 hex digits for milliseconds since 1970, and 20 that are random.
+func NewDatabaseKey(now time.Time) Key {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return Key(fmt.Sprintf("%s%012x%x", InDatabase, max(now.UnixMilli(), 0), b))
+}
+
+// Valid reports whether k is 32 lower-case hex digits. Nothing else ever becomes part of
+// a path.
+func (k Key) Valid() bool {
+	if len(k) != 32 {
+		return false
+	}
+	for i := range len(k) {
+		if c := k[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
 
 // NewKey makes a key that was never used before.
 func NewKey() Key {
@@ -108,6 +140,15 @@ func InstallationOf(ctx context.Context, s Store) (string, error) {
 type Committed interface {
 	// Committed returns nil unless Commit returned nil, or where there is no file.
 	Committed() fs.FileInfo
+}
+
+// Holder is a Writer that may have all of its content in memory.
+type Holder interface {
+	// Held returns everything that was received, in this request and before, if it is
+	// in memory and nothing of it in the store: then Abort leaves nothing behind, and
+	// the State of what Suspend returns is all that is needed to go on. The caller must
+	// not change it, and may use it after the Writer has ended.
+	Held() (content []byte, ok bool)
 }
 
 // Verifier is a Store that may keep checksums of its own.

@@ -342,6 +342,9 @@ type Blob struct {
 	// which refers to it, when its link was made or last touched. Otherwise
 	// zero. Filled by Blob and Blobs.
 	IdleSince time.Time
+	// Content is that of a blob whose Key says that the database has it, and nil of
+	// others. Filled for writes only.
+	Content []byte
 }
 
 // Reference is a blob that an image refers to.
@@ -378,6 +381,9 @@ type BlobReader interface {
 	SharedBlobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
 	// BlobIsUsed reports whether a manifest of repo refers to d.
 	BlobIsUsed(ctx context.Context, repo RepositoryID, d ecr.Digest) (bool, error)
+	// BlobContent returns the content of a blob whose key says that the database has
+	// it, or ErrNotFound. The caller must not change it.
+	BlobContent(ctx context.Context, key blob.Key) ([]byte, error)
 	// ListBlobs returns at most limit blobs of the whole store in byte order
 	// of their keys, after the key after.
 	ListBlobs(ctx context.Context, after blob.Key, limit int) ([]Blob, error)
@@ -390,7 +396,8 @@ type BlobReader interface {
 type BlobWriter interface {
 	// AddBlob records b, unless content of that digest is recorded already;
 	// it returns the blob recorded now. When its key is not b.Key, the
-	// caller's file is surplus and may be deleted after the commit.
+	// caller's file is surplus and may be deleted after the commit. b.Content is
+	// kept with it, and goes when the blob goes.
 	AddBlob(ctx context.Context, b Blob) (Blob, error)
 	// LinkBlob lets repo see the blob d. Linking again makes a hidden link
 	// visible, and an idle one idle since at. An image of repo that lists d as

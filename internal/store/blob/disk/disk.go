@@ -180,19 +180,8 @@ func (s *Store) fan(key blob.Key) string { return filepath.Join(s.blobs(), strin
 
 func (s *Store) blob(key blob.Key) string { return filepath.Join(s.fan(key), string(key)) }
 
-// isKey reports whether s is 32 lower-case hex digits. Nothing else ever
-// becomes part of a path.
-func isKey(s string) bool {
-	if len(s) != 32 {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
+// isKey reports whether s is a key. Nothing else ever becomes part of a path.
+func isKey(s string) bool { return blob.Key(s).Valid() }
 
 // check is the beginning of every operation.
 func check(ctx context.Context, key blob.Key) error {

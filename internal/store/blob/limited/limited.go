@@ -139,6 +139,14 @@ func (w *writer) Committed() fs.FileInfo {
 	return nil
 }
 
+// Held implements blob.Holder for an inner writer that does.
+func (w *writer) Held() ([]byte, bool) {
+	if inner, ok := w.w.(blob.Holder); ok && w.over == nil {
+		return inner.Held()
+	}
+	return nil, false
+}
+
 func (w *writer) Offset() int64 { return w.w.Offset() }
 
 func (w *writer) Suspend(ctx context.Context) (blob.Progress, error) { return w.w.Suspend(ctx) }

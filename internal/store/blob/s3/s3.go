@@ -219,11 +219,8 @@ func (s *Store) blob(key blob.Key) string {
 // upload is what the names of an upload's objects begin with.
 func (s *Store) upload(key blob.Key) string { return s.prefix + "uploads/" + string(key) + "/" }
 
-// isKey reports whether s is 32 lower-case hex digits. Nothing else ever
-// becomes part of a name.
-func isKey(s string) bool {
-	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
-}
+// isKey reports whether s is a key. Nothing else ever becomes part of a path.
+func isKey(s string) bool { return blob.Key(s).Valid() }
 
 // check is the beginning of every operation.
 func check(ctx context.Context, key blob.Key) error {

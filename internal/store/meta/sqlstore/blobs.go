@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -120,12 +121,27 @@ func (r reader) BlobsByKey(ctx context.Context, keys []blob.Key) ([]meta.Blob, e
 	return all, wrap(err, "looking for %d keys among the blobs", len(keys))
 }
 
+// BlobContent implements meta.BlobReader.
+func (r reader) BlobContent(ctx context.Context, key blob.Key) ([]byte, error) {
+	content, err := remembered(r.transaction, areaBlobs, rowKey{what: rowContent, a: string(key)}, sizeOfContent, func() ([]byte, error) {
+		return one(ctx, r.s, func(rows *sql.Rows) (content []byte, err error) { return content, rows.Scan(&content) },
+			`SELECT content FROM blob_contents WHERE key = $1`, string(key))
+	})
+	return content, wrap(err, "reading the content under key %s", key)
+}
+
 // AddBlob implements meta.BlobWriter.
 func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
+	if b.Key.InDatabase() != (b.Content != nil) {
+		return b, fmt.Errorf("recording blob %s: content and key %s do not belong together", b.Digest, b.Key)
+	}
 	n, err := t.s.exec(ctx, `INSERT INTO blobs (digest, key, size_bytes, created_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT DO NOTHING`, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
+	if err == nil && n > 0 && b.Content != nil {
+		_, err = t.s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
+	}
 	if err == nil && n > 0 {
-		b.CreatedAt = fromMicros(micros(b.CreatedAt))
+		b.CreatedAt, b.Content = fromMicros(micros(b.CreatedAt)), nil
 		return b, nil
 	}
 	var known []meta.Blob

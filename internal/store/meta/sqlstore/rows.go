@@ -34,6 +34,7 @@ const (
 	rowImageByTag
 	rowImageByDigest
 	rowBlob
+	rowContent
 )
 
 // remembered is what read returns, or what it returned in another transaction that saw
@@ -114,6 +115,8 @@ func sizeOfImage(m meta.Manifest) int {
 }
 
 func sizeOfBlob(meta.Blob) int { return 384 }
+
+func sizeOfContent(content []byte) int { return 256 + len(content) }
 
 // Stamp implements meta.IdentityReader.
 func (r identityReader) Stamp(context.Context) string { return r.s.stamp(areaIdentities).text() }

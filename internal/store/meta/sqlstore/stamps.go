@@ -34,7 +34,7 @@ var tables = map[string]area{
 	"access_keys": areaIdentities, "token_keys": areaIdentities,
 	"repositories": areaSettings, "registries": areaSettings,
 	"manifests": areaImages, "tags": areaImages, "image_states": areaImages,
-	"blobs": areaBlobs, "blob_links": areaBlobs,
+	"blobs": areaBlobs, "blob_links": areaBlobs, "blob_contents": areaBlobs,
 
 	"manifest_blobs": noArea, "manifest_children": noArea, "foreign_layers": noArea, "uploads": noArea, "journal": noArea,
 	"deleted_repositories": noArea, "orphans": noArea, "job_leases": noArea, "job_states": noArea, "lifecycle_queue": noArea,

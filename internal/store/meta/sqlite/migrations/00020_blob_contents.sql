@@ -1,0 +1,8 @@
+-- Small blobs in the database: docs/design/0033. Their keys begin with the time, so that
+-- new rows come at the end.
+
+-- +goose Up
+CREATE TABLE blob_contents (
+    key TEXT NOT NULL PRIMARY KEY REFERENCES blobs (key) ON DELETE CASCADE,
+    content BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
