@@ -52,7 +52,7 @@ func MoveProgress(p move.Progress) string {
 	switch p.Phase {
 	case move.PhaseRows:
 		return "rows: " + p.Table
-	case move.PhaseChange:
+	case move.PhaseFence, move.PhaseChange:
 		return string(p.Phase)
 	}
 	return fmt.Sprintf("%s: %d of %d (%s of %s)", p.Phase, p.Blobs, p.AllBlobs, words.Bytes(p.SizeBytes), words.Bytes(p.AllSizeBytes))

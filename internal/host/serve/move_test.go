@@ -159,8 +159,15 @@ func TestMoveThereAndBack(t *testing.T) {
 			t.Fatalf("%v, %+v", err, r)
 		}
 		fill(t, c, draw, fmt.Sprint("late/", i)) // the server takes writes as ever
-		want := everything(t, c)
-		before := sums(t, m.From.Rows)
+		// And until the very moment in which they end.
+		var want []string
+		var before map[string]transfer.Sum
+		m.Progress = func(p move.Progress) {
+			if p.Phase == move.PhaseFence {
+				fill(t, c, draw, fmt.Sprint("last/", i))
+				want, before = everything(t, c), sums(t, m.From.Rows)
+			}
+		}
 		r, err = move.Finish(t.Context(), m.Config)
 		if err != nil || !r.Finished || r.Copied == 0 || r.Copied == r.Blobs {
 			t.Fatalf("%v, %+v", err, r)

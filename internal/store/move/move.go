@@ -54,7 +54,8 @@ type Phase string
 
 // The parts of a move, in their order.
 const (
-	PhaseBlobs  Phase = "blobs"      // servers run as ever
+	PhaseBlobs  Phase = "blobs" // servers run as ever
+	PhaseFence  Phase = "stopping writes"
 	PhaseStop   Phase = "last blobs" // no writes are taken, from here on
 	PhaseRows   Phase = "rows"       // the rows are copied and compared
 	PhaseChange Phase = "changing over"
@@ -184,6 +185,7 @@ func Finish(ctx context.Context, cfg Config) (r Report, err error) {
 	if n := len(m.report().Damaged); n > 0 && !cfg.LeaveDamaged {
 		return m.report(), fmt.Errorf("%w: %d; writes were not stopped", ErrDamaged, n)
 	}
+	m.setPhase(PhaseFence)
 	if err := cfg.From.Rows.Fence(ctx); err != nil {
 		return m.report(), err
 	}
