@@ -64,6 +64,7 @@ var rooms = map[string]int{
 	"internal/store/blob/small":    21,
 	"internal/store/meta/metatest": 20,
 	"internal/store/meta/sqlstore": 20,
+	"internal/store/meta/transfer": 19,
 	"internal/deploy/lang":         19,
 	"internal/deploy/spec":         20,
 	"internal/deploy/plan":         20,
@@ -87,6 +88,7 @@ var rooms = map[string]int{
 	"internal/upstream":            32,
 	"internal/inspect":             32,
 	"internal/jobs":                35,
+	"internal/store/move":          36,
 	"internal/testkit":             36,
 	"internal/testkit/push":        37,
 	"internal/testkit/faults":      40,
@@ -157,7 +159,7 @@ var confined = []struct {
 	rooms    []string
 }{
 	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/store/blob/s3", ""}},
-	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
+	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/transfer", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
 		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",

@@ -135,7 +135,7 @@ func (d *Dir) open(ctx context.Context) (err error) {
 }
 
 func (d *Dir) openMeta(ctx context.Context) error {
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: d.file("kontor.db"), Alone: true})
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: d.file("kontor.db"), Alone: d.lock != nil, Reader: d.lock == nil})
 	if err != nil {
 		return err // and no nil *Store in the interface
 	}

@@ -15,11 +15,12 @@ import (
 
 var opInstallation = gate.Op("CheckInstallation")
 
-// installationJob is the name of the state that says which blob store the database
-// belongs to.
-const installationJob = "installation"
+// InstallationState is the name of the state that says which blob store the database
+// belongs to: an Installation in JSON.
+const InstallationState = "installation"
 
-type installation struct {
+// Installation says which database and which blob store belong together.
+type Installation struct {
 	Database string `json:"database,omitempty"` // an id of the database
 	Blobs    string `json:"blobs,omitempty"`    // that of the blob store
 }
@@ -37,10 +38,10 @@ func (j *Jobs) CheckInstallation(ctx context.Context) error {
 	if err != nil || id == "" {
 		return err
 	}
-	var known installation
+	var known Installation
 	read := func(ctx context.Context, r meta.JobReader) error {
-		known = installation{}
-		state, err := r.JobState(ctx, installationJob)
+		known = Installation{}
+		state, err := r.JobState(ctx, InstallationState)
 		if errors.Is(err, meta.ErrNotFound) {
 			return nil
 		}
@@ -60,7 +61,7 @@ func (j *Jobs) CheckInstallation(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			return tx.Retention().PutJobState(ctx, installationJob, state)
+			return tx.Retention().PutJobState(ctx, InstallationState, state)
 		})
 	}
 	err = system.Read(ctx, opInstallation, func(ctx context.Context, rd *gate.View) error { return read(ctx, rd.Retention()) })

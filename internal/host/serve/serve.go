@@ -53,14 +53,16 @@ type Stores struct {
 }
 
 // Open opens the data of c, for one process.
-func (c *Config) Open(ctx context.Context) (*Stores, error) { return c.open(ctx, datadir.OpenWith) }
+func (c *Config) Open(ctx context.Context) (*Stores, error) {
+	return c.open(ctx, datadir.OpenWith, false)
+}
 
 // OpenReader opens the data of c to read it, next to the servers that may use it.
 func (c *Config) OpenReader(ctx context.Context) (*Stores, error) {
-	return c.open(ctx, datadir.OpenReaderWith)
+	return c.open(ctx, datadir.OpenReaderWith, true)
 }
 
-func (c *Config) open(ctx context.Context, folder func(context.Context, string, datadir.Given) (*datadir.Dir, error)) (s *Stores, err error) {
+func (c *Config) open(ctx context.Context, folder func(context.Context, string, datadir.Given) (*datadir.Dir, error), reader bool) (s *Stores, err error) {
 	s = &Stores{}
 	defer func() {
 		if err != nil {
@@ -79,7 +81,7 @@ func (c *Config) open(ctx context.Context, folder func(context.Context, string, 
 		}
 	}
 	if at := c.Settings.Database.URL; at != "" {
-		db, err := postgres.Open(ctx, postgres.Config{URL: at})
+		db, err := postgres.Open(ctx, postgres.Config{URL: at, Reader: reader})
 		if err != nil {
 			return s, err
 		}

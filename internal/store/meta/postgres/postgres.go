@@ -46,21 +46,18 @@ type Config struct {
 	Writers int
 	// Readers is how many reads run at once. Default 16.
 	Readers int
+	// Reader: nothing is going to be written. A database that was moved, and refuses
+	// writes, is opened only then.
+	Reader bool
 }
 
 // Open connects to the database, and creates or migrates its schema; replicas
 // that start together wait for one of them to do it. A database of a newer
 // program is refused.
 func Open(ctx context.Context, cfg Config) (*sqlstore.Store, error) {
-	pc, err := pgx.ParseConfig(cfg.URL) // its errors do not show the password
+	pc, err := parse(cfg.URL)
 	if err != nil {
-		return nil, fmt.Errorf("reading the address of the metadata database: %w", err)
-	}
-	if pc.ValidateConnect == nil { // target_session_attrs is not given
-		pc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	if _, ok := pc.RuntimeParams["application_name"]; !ok {
-		pc.RuntimeParams["application_name"] = "kontor"
+		return nil, err
 	}
 	if cfg.Writers <= 0 {
 		cfg.Writers = 2
@@ -73,12 +70,27 @@ func Open(ctx context.Context, cfg Config) (*sqlstore.Store, error) {
 	}
 	db := stdlib.OpenDB(*pc)
 	s, err := sqlstore.New(ctx, sqlstore.Config{
-		Write: db, Read: db, Dialect: dialect(), Writers: cfg.Writers, Readers: cfg.Readers,
+		Write: db, Read: db, Dialect: dialect(), Reader: cfg.Reader, Writers: cfg.Writers, Readers: cfg.Readers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the metadata database %s on %s: %w", pc.Database, pc.Host, err)
 	}
 	return s, nil
+}
+
+// parse reads the address of a database that takes writes.
+func parse(address string) (*pgx.ConnConfig, error) {
+	pc, err := pgx.ParseConfig(address) // its errors do not show the password
+	if err != nil {
+		return nil, fmt.Errorf("reading the address of the metadata database: %w", err)
+	}
+	if pc.ValidateConnect == nil { // target_session_attrs is not given
+		pc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	if _, ok := pc.RuntimeParams["application_name"]; !ok {
+		pc.RuntimeParams["application_name"] = "kontor"
+	}
+	return pc, nil
 }
 
 // adapt chooses how statements are sent. A pooler hands each transaction to another
@@ -122,6 +134,7 @@ func dialect() sqlstore.Dialect {
 		Goose:         goose.DialectPostgres,
 		Migrations:    dir,
 		LockSchema:    lockSchema,
+		Fenced:        fenced,
 		BeginRead:     []string{beginRead},
 		BeginStamped:  beginStamped,
 		IdentityStamp: "SELECT uuid_send(stamp) FROM stamps WHERE area = 'identities'",
@@ -277,6 +290,8 @@ func classifyCode(code string) sqlstore.Fault {
 		// The latter is also what a prepared statement fails with after a migration.
 		return sqlstore.Fault{Scope: sqlstore.ScopeConnection, Is: meta.ErrUnavailable}
 	case "25P03", "25P04", "58030": // time-outs of the server, io_error
+		return sqlstore.Fault{Scope: sqlstore.ScopeTransaction, Is: meta.ErrUnavailable}
+	case movedCode: // the database is fenced
 		return sqlstore.Fault{Scope: sqlstore.ScopeTransaction, Is: meta.ErrUnavailable}
 	case "57014": // query_canceled: statement_timeout
 		return sqlstore.Fault{Scope: sqlstore.ScopeTransaction, Is: meta.ErrUnavailable}

@@ -31,6 +31,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlstore"
+	"github.com/kontor-registry/kontor/internal/store/meta/transfer"
 )
 
 // Config says where the database is.
@@ -44,6 +45,9 @@ type Config struct {
 	// this Store changes it, and what another process wrote all the same, such as the
 	// sqlite3 shell, is seen after a start for certain.
 	Alone bool
+	// Reader: nothing is going to be written. A database that was moved, and refuses
+	// writes, is opened only then.
+	Reader bool
 }
 
 // Open opens the database, and creates or migrates its schema. A database of
@@ -86,7 +90,7 @@ func openFile(ctx context.Context, cfg Config, pragmas []string) (*sqlstore.Stor
 		return nil, errors.Join(err, write.Close())
 	}
 	return sqlstore.New(ctx, sqlstore.Config{
-		Write: write, Read: read, Dialect: dialect(), Alone: cfg.Alone, Writers: 1, Readers: max(8, 2*runtime.GOMAXPROCS(0)),
+		Write: write, Read: read, Dialect: dialect(), Alone: cfg.Alone, Reader: cfg.Reader, Writers: 1, Readers: max(8, 2*runtime.GOMAXPROCS(0)),
 	})
 }
 
@@ -129,6 +133,7 @@ func dialect() sqlstore.Dialect {
 	return sqlstore.Dialect{
 		Goose:         goose.DialectSQLite3,
 		Migrations:    dir,
+		Fenced:        fenced,
 		BeginRead:     []string{"BEGIN DEFERRED"},
 		BeginWrite:    begin,
 		BeginAlone:    begin,
@@ -162,6 +167,10 @@ func classify(err error) sqlstore.Fault {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return sqlstore.Fault{Scope: sqlstore.ScopeTransaction}
+	}
+	// The code of the fence is also that of RESTRICT; the text is the fence's own.
+	if e.Code() == sqlite3.SQLITE_CONSTRAINT_TRIGGER && strings.Contains(e.Error(), transfer.Refusal) {
+		return sqlstore.Fault{Scope: sqlstore.ScopeStatement, Is: meta.ErrUnavailable}
 	}
 	switch e.Code() {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:

@@ -19,6 +19,10 @@ type Dialect struct {
 	// the same database until unlock is called.
 	LockSchema func(ctx context.Context, db *sql.DB) (unlock func() error, err error)
 
+	// Fenced is a query for the number of fences, with which the database refuses
+	// writes: see package transfer.
+	Fenced string
+
 	// BeginRead opens a transaction that sees one moment, BeginWrite a
 	// serializable one with a savepoint named fn; BeginAlone does so when no
 	// other is open, and keeps others out until it ends. NextSavepoint

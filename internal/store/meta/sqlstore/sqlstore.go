@@ -21,6 +21,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/store/meta/transfer"
 )
 
 // Config is what a Store is made of. The Store owns both pools and closes
@@ -32,6 +33,9 @@ type Config struct {
 	// Alone, of a Dialect with OneWriter: no other Store or process changes the
 	// database, so that this one knows when what it has read is no longer so.
 	Alone bool
+	// Reader opens a database that refuses writes, too. Without it, such a database is
+	// refused.
+	Reader bool
 	// Writers is how many transactions of Updates may run at once, at least 1.
 	// Readers is how many Views may.
 	Writers, Readers int
@@ -70,6 +74,11 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if err := migrate(ctx, s.write, &s.d); err != nil {
 		return nil, errors.Join(err, s.closePools())
 	}
+	if !cfg.Reader {
+		if err := s.takesWrites(ctx); err != nil {
+			return nil, errors.Join(err, s.closePools())
+		}
+	}
 	// From here on connections are kept as sessions, which notice when they
 	// are lost. One idle in the pools could be lost unnoticed.
 	s.write.SetMaxIdleConns(-1)
@@ -84,6 +93,18 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		})
 	}
 	return s, nil
+}
+
+// takesWrites is an error where the database refuses writes: see package transfer.
+func (s *Store) takesWrites(ctx context.Context) error {
+	var fences int64
+	switch err := s.write.QueryRowContext(ctx, s.d.Fenced).Scan(&fences); {
+	case err != nil:
+		return fmt.Errorf("asking whether the database takes writes: %w", classified(&s.d, err))
+	case fences > 0:
+		return errors.New(transfer.Refusal)
+	}
+	return nil
 }
 
 // OneProcess implements meta.Store.
