@@ -36,6 +36,7 @@ var needs = []need{
 	{"nodejs npm", []string{"npm"}},
 	{"chromium", []string{"/usr/bin/chromium"}},
 	{"fonts-dejavu-core", []string{"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"}},
+	{"prometheus", []string{"/usr/bin/promtool"}},
 	{"zsh", []string{"/usr/bin/zsh", "/bin/zsh"}},
 }
 
