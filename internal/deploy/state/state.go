@@ -155,7 +155,7 @@ type Observed struct {
 	// what is known of them, for example "exists, but the caller may not read it:
 	// ...". They are not in Repositories.
 	Hidden map[ecr.RepositoryName]string
-	// OthersUnseen is why repositories of the stack that nobody named were not
-	// looked for; "" when they were.
+	// OthersUnseen is why repositories of the stack that were not asked for by name
+	// were not looked for; "" when they were.
 	OthersUnseen string
 }
