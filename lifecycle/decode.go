@@ -161,8 +161,8 @@ func (d *decoder) wrongType(v *jsonpos.Value, want string) {
 		have, quoted(want)), "")
 }
 
-// object checks that v is an object with all the required members and none
-// besides them except the optional ones. It is false only when v is not an object.
+// object checks that v is an object that has all the required members, and otherwise
+// only optional ones. It is false only when v is not an object.
 func (d *decoder) object(v *jsonpos.Value, required, optional []string) bool {
 	if !d.kind(v, jsonpos.Object) {
 		return false

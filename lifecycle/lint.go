@@ -28,7 +28,7 @@ const (
 	LintUsedUp LintCode = "KON3012"
 	// A count rule takes an image that was pulled lately or is in use.
 	LintCountInUse LintCode = "KON3013"
-	// A count counts signatures, charts, caches or parts of indexes besides images.
+	// A count includes signatures, charts, caches or parts of indexes.
 	LintCountsOthers LintCode = "KON3014"
 	LintNoSuchTag    LintCode = "KON3015" // an element of a list that no tag can meet
 	LintEmpties      LintCode = "KON3016" // nothing is left when pushes stop

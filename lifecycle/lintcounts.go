@@ -92,7 +92,7 @@ func (l *linter) usedUp(id int, counted []int) {
 		fmt.Sprintf("choose a countNumber of %d or more, or tags that no rule above selects", limit+len(others)))
 }
 
-// The kinds of artifacts besides images.
+// The kinds of artifacts that are not images.
 const (
 	kindSignature = "signatures and attestations"
 	kindChart     = "charts"

@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -63,14 +64,16 @@ func TestTrials(t *testing.T) {
 		{Tags: []string{"x"}, AgeDays: 14, Expect: lifecycle.Kept},
 		{Tags: []string{"x"}, AgeDays: 14.1, Expect: lifecycle.Expired},
 	} {
-		got := c.Run(p, testNow)
-		if !got.Passed || got.Got != c.Expect || got.Why.Image.Digest != "test" {
-			t.Errorf("%+v: %+v", c, got)
-		}
-		c.Expect = "other"
-		if got := c.Run(p, testNow); got.Passed {
-			t.Errorf("%+v passes", c)
-		}
+		t.Run(fmt.Sprintf("%v of %v days is %s", c.Tags, c.AgeDays, c.Expect), func(t *testing.T) {
+			got := c.Run(p, testNow)
+			if !got.Passed || got.Got != c.Expect || got.Why.Image.Digest != "test" {
+				t.Errorf("%+v: %+v", c, got)
+			}
+			c.Expect = "other"
+			if got := c.Run(p, testNow); got.Passed {
+				t.Errorf("%+v passes", c)
+			}
+		})
 	}
 	among := []lifecycle.Image{image("1", 1, "main-7"), image("2", 1, "main-8"), image("3", 1, "main-9")}
 	main := lifecycle.Test{Tags: []string{"main-1"}, AgeDays: 300, Expect: lifecycle.Expired}

@@ -39,7 +39,7 @@ type TestResult struct {
 // of the test is the one that is explained; its digest is "test".
 func (t Test) Run(p Policy, now time.Time) TestResult { return t.RunAmong(p, nil, now) }
 
-// RunAmong is Run with images besides those of the test, which p counts.
+// RunAmong is Run with more images, which p counts together with those of the test.
 func (t Test) RunAmong(p Policy, images []Image, now time.Time) TestResult {
 	const digest = "test"
 	ago := func(days float64) time.Time { return now.Add(-time.Duration(days * float64(24*time.Hour))) }

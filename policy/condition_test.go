@@ -101,8 +101,8 @@ func TestConditionOperators(t *testing.T) {
 		{"ForAnyValue:Null", `"false"`, nil, []string{"-", "a", ""}},
 		{"ForAllValues:Null", `"true"`, []string{"-", "a", "a|b"}, nil},
 		{"ForAllValues:Null", `false`, []string{"-", "a", "a|b"}, nil},
-		// a value that is not of the operator's type matches nothing, and the others
-		// beside it count ("evaluated using a logical OR"); absent keys come first
+		// a value that is not of the operator's type matches nothing; the other values
+		// still count ("evaluated using a logical OR"); absent keys come first
 		{"Bool", `"yes"`, nil, []string{"true", "false", "yes", "", "-"}},
 		{"Bool", `["yes","true"]`, []string{"true"}, []string{"false", "-"}},
 		{"BoolIfExists", `"1"`, []string{"-"}, []string{"true", "false", "1"}},

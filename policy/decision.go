@@ -21,7 +21,7 @@ type Decision struct {
 	// IdentityAllow and ResourceAllow are the statements by which either side
 	// certainly allows, whatever the outcome; the zero Ref for none. An allowed
 	// request has both across accounts and at least one in one account, except
-	// that the root user needs no policy of its own account.
+	// that the root user needs no policy in its account.
 	IdentityAllow, ResourceAllow Ref
 	// Lacking are the kinds of policies that would have had to allow and did not,
 	// the most decisive first. Empty when allowed, and for an explicit deny.

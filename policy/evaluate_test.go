@@ -90,7 +90,7 @@ func TestWhoMustAllow(t *testing.T) {
 		elsewhere  = `"Action":"s3:*"` // allows nothing here
 		forbidding = `"Effect":"Deny"` // denies all
 		everyone   = `"Principal":"*"` // in the repository's policy
-		nobody     = `"Principal":"*",` + elsewhere
+		unmatched  = `"Principal":"*",` + elsewhere
 	)
 	to := func(arn string) string { return `"Principal":{"AWS":"` + arn + `"}` }
 	for _, c := range []struct {
@@ -102,7 +102,7 @@ func TestWhoMustAllow(t *testing.T) {
 		// "By default, all requests are implicitly denied with the exception of the AWS account root user, which has full access."
 		{name: "nothing at all", who: alice, want: "denied, lacking [identity-based policy]"},
 		{name: "root user", who: rootHome, want: "allowed"},
-		{name: "root user, and a policy for others", who: rootHome, repo: nobody, want: "allowed"},
+		{name: "root user, and a policy for others", who: rootHome, repo: unmatched, want: "allowed"},
 		{name: "root user, denied", who: rootHome, repo: forbidding + "," + everyone, want: "denied by repository policy, statement 1"},
 		{name: "root user, beyond the organization", who: rootHome, scp: elsewhere, want: "denied, lacking [service control policy]"},
 		{name: "root user of another account", who: rootAway, want: "denied, lacking [resource-based policy]"},
@@ -112,7 +112,7 @@ func TestWhoMustAllow(t *testing.T) {
 		{name: "identity only", who: alice, identity: all, want: "allowed"},
 		{name: "resource only", who: alice, repo: to(alice), want: "allowed"},
 		{name: "both", who: alice, identity: all, repo: to(alice), want: "allowed"},
-		{name: "one allows, the other is about something else", who: alice, identity: all, repo: nobody, want: "allowed"},
+		{name: "one allows, the other is about something else", who: alice, identity: all, repo: unmatched, want: "allowed"},
 		// "An explicit deny in either of these policies overrides the allow."
 		{name: "identity denies", who: alice, identity: forbidding, repo: to(alice), want: "denied by identity, statement 1"},
 		{name: "resource denies", who: alice, identity: all, repo: forbidding + "," + to(alice), want: "denied by repository policy, statement 1"},

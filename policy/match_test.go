@@ -322,12 +322,12 @@ func TestPrincipalKeys(t *testing.T) {
 			}
 		})
 	}
-	// nobody says of himself who he is
+	// a caller cannot set its own global keys
 	r := policy.Request{Principal: caller(t, alice), Action: "ecr:PutImage", Resource: repo,
 		Identity: named("p", compiled(t, `"Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-1"}}`))}
 	r.Context.Set("aws:PrincipalOrgID", "o-1")
 	if d := policy.Evaluate(r); d.Outcome != policy.Denied {
-		t.Errorf("with a key of its own: %s", verdict(d))
+		t.Errorf("with an aws: key set by the caller: %s", verdict(d))
 	}
 	r.Context.Set("a:b", "c")
 	r.Context.Set("A:B")

@@ -64,10 +64,12 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("described as %+v, %v", a, err)
 	}
 	for _, bad := range []string{"yesterday", "-1", "1.5"} {
-		t.Setenv("SOURCE_DATE_EPOCH", bad)
-		if _, err := describe(context.Background(), "v1.2.3"); err == nil || !strings.Contains(err.Error(), bad) {
-			t.Errorf("SOURCE_DATE_EPOCH=%s: error %v", bad, err)
-		}
+		t.Run(bad, func(t *testing.T) {
+			t.Setenv("SOURCE_DATE_EPOCH", bad)
+			if _, err := describe(context.Background(), "v1.2.3"); err == nil || !strings.Contains(err.Error(), bad) {
+				t.Errorf("SOURCE_DATE_EPOCH=%s: error %v", bad, err)
+			}
+		})
 	}
 	t.Setenv("SOURCE_DATE_EPOCH", "")
 	t.Chdir(t.TempDir()) // no checkout

@@ -30,7 +30,7 @@ type options struct {
 	images int
 	rounds int
 	base   int // bytes of the layer that the images of a platform share
-	layer  int // bytes of the layer that each image has of its own
+	layer  int // bytes of the layer that only one image has
 	compat string
 	kontor string
 	crane  string
@@ -39,10 +39,10 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.images, "images", 10, "how many images are copied, each from a repository of its own")
+	flag.IntVar(&o.images, "images", 10, "how many images are copied, each from another repository")
 	flag.IntVar(&o.rounds, "rounds", 7, "how often all is measured")
 	flag.IntVar(&o.base, "base", 8<<20, "`bytes` of the layer that the images of a platform share")
-	flag.IntVar(&o.layer, "layer", 1<<20, "`bytes` of the layer that each image of a platform has of its own")
+	flag.IntVar(&o.layer, "layer", 1<<20, "`bytes` of the layer that only one image has")
 	flag.StringVar(&o.compat, "compat", "ecr", "ecr or oci")
 	flag.StringVar(&o.crane, "crane", "", "the `FILE` of crane; built from the module of test/clients when empty")
 	flag.StringVar(&o.skopeo, "skopeo", "skopeo", "the `FILE` of skopeo")
@@ -130,7 +130,7 @@ func median(times []time.Duration) time.Duration {
 }
 
 func print(w io.Writer, o options, figures []*figure) error {
-	_, err := fmt.Fprintf(w, "%d images of 4 platforms, a layer of %d KiB shared and one of %d KiB of their own, compat %s; medians of %d rounds\n\n",
+	_, err := fmt.Fprintf(w, "%d images of 4 platforms, a layer of %d KiB shared and one of %d KiB for each image, compat %s; medians of %d rounds\n\n",
 		o.images, o.base>>10, o.layer>>10, o.compat, o.rounds)
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, e := fmt.Fprintf(tab, "tool\tfirst copy\tratio\tagain\tratio\tmemory\t\n")

@@ -32,7 +32,7 @@ func TestMetricsOfAServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err = startServer(t.TempDir(), env, "up", "--data", data, "--listen", "localhost:0", "--metrics-listen", host)
-		if err != nil && (try == 10 || !strings.Contains(err.Error(), "in use")) { // somebody else's by now
+		if err != nil && (try == 10 || !strings.Contains(err.Error(), "in use")) { // another process took the port
 			t.Fatal(err)
 		}
 	}
@@ -67,9 +67,11 @@ func TestMetricsOfAServer(t *testing.T) {
 		}
 	}
 	for _, want := range []string{counted, "kontor_build_info{", "kontor_connections ", "kontor_database_seconds_count{", "process_open_fds ", "go_goroutines "} {
-		if !strings.Contains(figures, "\n"+want) {
-			t.Errorf("no %s in\n%s", want, figures)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(figures, "\n"+want) {
+				t.Errorf("no %s in\n%s", want, figures)
+			}
+		})
 	}
 	if strings.Contains(get(vars["AWS_ENDPOINT_URL"]+"/metrics"), "kontor_requests_total") {
 		t.Error("figures are served where images are")

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"kontor": main, "docker-credential-kontor": main})
 }
 
-// TestScripts runs testdata/script. Each script has a home and a folder of its
-// own, no one's AWS configuration, and these commands besides testscript's:
+// TestScripts runs testdata/script. Each script has its own home and folder, no
+// AWS configuration, and these commands in addition to testscript's:
 //
 //	server-start [args]    kontor up --data $WORK/data --listen localhost:0 args,
 //	                       until it is ready; then sets what kontor env prints

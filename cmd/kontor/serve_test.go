@@ -74,7 +74,7 @@ func (k *kontorServe) start() *server {
 	return s
 }
 
-// get asks on a connection of its own.
+// get opens a new connection for the request.
 func (k *kontorServe) get(path, host string) (status int, body string) {
 	k.t.Helper()
 	r, err := http.NewRequestWithContext(k.t.Context(), http.MethodGet, k.url+path, nil)

@@ -122,7 +122,7 @@ func TestLinksStay(t *testing.T) {
 			store(t, dockerauth.Config{Path: path}, "a:1")
 			info, err := os.Lstat(path)
 			if err != nil || info.Mode().Type() != os.ModeSymlink {
-				t.Errorf("%s is no link any more: %v, %v", link, info.Mode(), err)
+				t.Errorf("%s is not a link: %v, %v", link, info.Mode(), err)
 			}
 			if decoded(t, filepath.Join(dir, "dotfiles", file))["auths"] == nil {
 				t.Error("nothing stored behind it")
@@ -168,9 +168,11 @@ func TestStoreWithHelpers(t *testing.T) {
 		some: `{"ServerURL":"b","Username":"AWS","Secret":"secret"}` + "\n\n",
 	}
 	for dir, stored := range want {
-		if d := cmp.Diff(stored, read(t, filepath.Join(dir, "stored"))); d != "" {
-			t.Errorf("(-want +got):\n%s", d)
-		}
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			if d := cmp.Diff(stored, read(t, filepath.Join(dir, "stored"))); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
 	}
 	// As docker does: the file names the hosts, and has no password.
 	wantFile := map[string]any{

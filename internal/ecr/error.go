@@ -9,8 +9,7 @@ import (
 // Code is the name of an ECR exception, as in the API's "__type".
 type Code string
 
-// Codes of the ECR model that Kontor raises, and the common AWS errors beside
-// them. Every front end has one table from Code to its wire form; Codes lists
+// Codes of the ECR model that Kontor returns, and the common AWS errors. Every front end has one table from Code to its wire form; Codes lists
 // them all for the tests that walk those tables.
 const (
 	CodeServer                       Code = "ServerException"

@@ -16,7 +16,7 @@ type Host struct {
 func (h Host) Registry() RegistryID { return RegistryID{Account: h.Account, Region: h.Region} }
 
 // Forms of host names: ECR user guide, "Making requests to Amazon ECR" and
-// "Amazon ECR endpoints"; the partitions besides AWS's public ones as in the
+// "Amazon ECR endpoints"; partitions that are not public as in the
 // regular expressions of AWS's own helpers.
 var (
 	singleStack = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr(-fips)?\.([a-z0-9][a-z0-9-]{1,24})\.(amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$`)

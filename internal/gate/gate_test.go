@@ -3,6 +3,7 @@ package gate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -166,17 +167,19 @@ func TestSystem(t *testing.T) {
 	w := open(t, audit.All, nil)
 	job := w.System("test run")
 	for _, asks := range []bool{false, true} {
-		err := job.Change(t.Context(), op, func(ctx context.Context, tx *gate.Tx) error {
-			if asks {
-				if err := ask(tx, "ecr:One"); err != nil {
-					return err
+		t.Run(fmt.Sprint("asks ", asks), func(t *testing.T) {
+			err := job.Change(t.Context(), op, func(ctx context.Context, tx *gate.Tx) error {
+				if asks {
+					if err := ask(tx, "ecr:One"); err != nil {
+						return err
+					}
 				}
+				return write(ctx, tx, "written")
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
-			return write(ctx, tx, "written")
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	if got := w.state(); got != "written" {
 		t.Errorf("state %q", got)

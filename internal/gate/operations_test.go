@@ -289,7 +289,7 @@ func TestStrangersAreDenied(t *testing.T) {
 		})
 	}
 	if _, err := f.DescribeRepositories(t.Context(), testkit.Home, []ecr.RepositoryName{"there"}); err != nil {
-		t.Errorf("somebody changed it: %v", err)
+		t.Errorf("it was changed: %v", err)
 	}
 }
 

@@ -119,7 +119,7 @@ func permissions(op gate.Operation) []string {
 	for _, a := range op.Actions {
 		list = append(list, string(a))
 	}
-	switch op.Name { // what they tell besides
+	switch op.Name { // permissions that only add to the response
 	case "Repositories":
 		list = append(list, "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases")
 	case "Images":

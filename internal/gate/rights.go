@@ -10,7 +10,8 @@ import (
 
 // Rights says which of the actions the caller may do on a repository, on all ("*"), or
 // with the name "" in the registry. It asks for nothing and records nothing: it is for
-// pages that leave out what would be denied. It tells nobody more than trying would.
+// pages that leave out what would be denied. Callers learn no more from it than
+// from trying.
 func (c *Caller) Rights(ctx context.Context, at ecr.Repo, actions ...access.Action) (map[access.Action]bool, error) {
 	may := map[access.Action]bool{}
 	err := c.view(ctx, func(ctx context.Context, r meta.Reader) error {

@@ -36,8 +36,8 @@ func (v *Visit) View(ctx context.Context, fn func(ctx context.Context, r meta.Re
 }
 
 // As returns the way in for p, who makes the visit. The first time that it
-// reads, it does so in the visit's snapshot, and ends it; each further time in
-// one of its own, which shows what has changed meanwhile.
+// reads, it uses the visit's snapshot and ends it. Each later read takes a new
+// snapshot, which shows what has changed in the meantime.
 func (v *Visit) As(p access.Principal) *Caller { return &Caller{g: v.g, p: p, visit: v} }
 
 // End ends the snapshot, if one is open.

@@ -60,9 +60,11 @@ func TestEverythingTogether(t *testing.T) {
 			g.Wait()
 			t.Logf("done: %v", w.done.n)
 			for _, job := range crowdJobs {
-				if w.done.n[job.name] == 0 {
-					t.Errorf("%s was never done", job.name)
-				}
+				t.Run(job.name, func(t *testing.T) {
+					if w.done.n[job.name] == 0 {
+						t.Errorf("%s was never done", job.name)
+					}
+				})
 			}
 			w.verify(ctx)
 		})
@@ -233,7 +235,7 @@ func (w *crowd) pull(ctx context.Context, p *testkit.World) error {
 	})
 	for _, body := range kept {
 		if err := f.Whole(ctx, testkit.At(crowdKept), body); err != nil {
-			return fmt.Errorf("an image that nobody deletes: %w", err)
+			return fmt.Errorf("an image that is never deleted: %w", err)
 		}
 	}
 	from := testkit.At(crowdRepos[rand.N(3)])
@@ -355,7 +357,7 @@ func (w *crowd) verify(ctx context.Context) {
 	}
 	w.kept.Range(func(d, _ any) bool {
 		if !there[d.(ecr.Digest)] {
-			w.T.Errorf("the image %s, which nobody deletes, is gone", d)
+			w.T.Errorf("the image %s, which is never deleted, is gone", d)
 		}
 		return true
 	})

@@ -175,7 +175,7 @@ func (s Source) config(c cluster, u user) (Config, error) {
 	}
 	switch {
 	case u.TokenFile != "":
-		out.Token = tokenFile(beside(u.dir, u.TokenFile))
+		out.Token = tokenFile(inFolder(u.dir, u.TokenFile))
 	case u.Token != "":
 		out.Token = func() (string, error) { return u.Token, nil }
 	case u.Exec != nil:

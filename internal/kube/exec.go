@@ -70,7 +70,7 @@ func (s Source) exec(p plugin, c cluster, dir string, out *Config) error {
 	}
 	command := p.Command
 	if strings.ContainsRune(command, filepath.Separator) {
-		command = beside(dir, command) // others are looked up in PATH
+		command = inFolder(dir, command) // others are looked up in PATH
 	}
 	text, err := s.Run(command, p.Args, env)
 	if err != nil {
@@ -109,7 +109,7 @@ func material(data, name, dir string) ([]byte, error) {
 		}
 		return b, nil
 	case name != "":
-		b, err := os.ReadFile(beside(dir, name))
+		b, err := os.ReadFile(inFolder(dir, name))
 		if err != nil {
 			return nil, fmt.Errorf("reading what the kubeconfig names: %w", err)
 		}
@@ -118,8 +118,8 @@ func material(data, name, dir string) ([]byte, error) {
 	return nil, nil
 }
 
-// beside is the file name, from dir where it is relative.
-func beside(dir, name string) string {
+// inFolder is the file name, in dir if it is relative.
+func inFolder(dir, name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}

@@ -193,13 +193,15 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, user := range []string{"{token: " + token + "}", `{tokenFile: "` + filepath.Join(dir, "token") + `"}`} {
-		cfg, err := kube.Load(source(t, c.kubeconfig(user)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := images(t, cfg); err != nil || !slices.Equal(got, c.pods) {
-			t.Errorf("%s: %v, %v", user, got, err)
-		}
+		t.Run(user[1:strings.IndexByte(user, ':')], func(t *testing.T) {
+			cfg, err := kube.Load(source(t, c.kubeconfig(user)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := images(t, cfg); err != nil || !slices.Equal(got, c.pods) {
+				t.Errorf("%s: %v, %v", user, got, err)
+			}
+		})
 	}
 }
 

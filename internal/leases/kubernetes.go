@@ -129,8 +129,8 @@ func Kubernetes(text []byte) (Objects, error) {
 	}
 }
 
-// document looks at one object, or at those of a list. Objects of a list that
-// the API made have no kind of their own.
+// document looks at one object, or at those of a list. In a list that the API made,
+// the objects have no kind.
 func (o *Objects) document(raw json.RawMessage) error {
 	var h head
 	if err := json.Unmarshal(raw, &h); err != nil {

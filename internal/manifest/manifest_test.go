@@ -69,7 +69,7 @@ func TestParse(t *testing.T) {
 			Manifest{MediaType: MediaTypeOCIManifest, Kind: Image, ArtifactMediaType: "application/spdx+json", ArtifactType: "application/spdx+json",
 				Config: &Descriptor{MediaType: MediaTypeEmpty, Digest: dA, Size: 2}, Layers: []Descriptor{{MediaType: MediaTypeEmpty, Digest: dA, Size: 2}},
 				Subject: &Descriptor{MediaType: MediaTypeOCIManifest, Digest: dB, Size: 9}, Annotations: map[string]string{"k": "v"}, LayerSizeBytes: 4}},
-		{"artifact: artifactType beside a config of its own", image(`,"artifactType":"application/vnd.example"`), "",
+		{"artifact: artifactType and its own config", image(`,"artifactType":"application/vnd.example"`), "",
 			Manifest{MediaType: MediaTypeOCIManifest, Kind: Image, ArtifactMediaType: "application/vnd.example", ArtifactType: "application/vnd.example",
 				Config: config(ociConfig), Layers: []Descriptor{layer}, LayerSizeBytes: 107}},
 		{"OCI index",

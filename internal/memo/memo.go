@@ -23,7 +23,7 @@ type kept[S comparable, V any] struct {
 	size  int
 }
 
-// overhead is about what an entry needs besides its value.
+// overhead is about how many bytes an entry needs in addition to its value.
 const overhead = 128
 
 // Get returns the value of key that was put in with the stamp.

@@ -268,7 +268,7 @@ func (r *Repository) startUpload(ctx context.Context, c call, done ...int) (*Upl
 // Opener opens a blob's content at its beginning.
 type Opener func(context.Context) (io.ReadCloser, error)
 
-// PutBlob uploads a blob, in the session that Mount began, or in one of its own
+// PutBlob uploads a blob, in the session that Mount began, or in a new one
 // when that is nil. When sending fails, a new session begins, with the content
 // from its beginning; what open or the content fails with is returned as it is.
 // sent, if it is not nil, is told how many bytes are on their way; a new session

@@ -122,7 +122,7 @@ func (r *Repository) Referrers(ctx context.Context, d ecr.Digest) (list []Descri
 	c.path = fmt.Sprintf("%s/referrers/%s", r.name, d)
 	c.header = http.Header{"Accept": {manifest.MediaTypeOCIIndex}}
 	pages := paged(ctx, r.registry, c, func(resp *http.Response) ([]Descriptor, error) {
-		// Some answer any path with a page of their own.
+		// Some registries answer every path with an HTML page.
 		if mediaType(resp) != manifest.MediaTypeOCIIndex {
 			return nil, r.registry.newError(c, ecr.CodeUnknownOperation, errNoReferrersAPI)
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/dockerauth"
 )
 
-// Credential is what a registry is logged in to with. The zero Credential is
-// nobody's: what needs no login can be had.
+// Credential logs in to a registry. The zero Credential is anonymous: it gets only
+// what needs no login.
 type Credential struct {
 	User, Password string
 	// IdentityToken is used in place of a password, to get tokens with.
@@ -40,7 +40,8 @@ func (f SourceFunc) Credential(ctx context.Context, host string) (Credential, er
 }
 
 // Docker is what docker, or podman, is logged in with: the first of the
-// configurations that knows the host. A host that none knows is nobody's.
+// configurations that knows the host. For a host that none
+// knows, requests are anonymous.
 func Docker(configs ...dockerauth.Config) Source {
 	return SourceFunc(func(_ context.Context, host string) (Credential, error) {
 		for _, c := range configs {

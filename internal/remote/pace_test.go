@@ -122,9 +122,11 @@ func TestRetryAfter(t *testing.T) {
 		noon.Add(90 * time.Second).Format("Mon, 02 Jan 2006 15:04:05 GMT"): 90 * time.Second,
 		noon.Add(-time.Hour).Format("Mon, 02 Jan 2006 15:04:05 GMT"):       0,
 	} {
-		if got := retryAfter(s, noon); got != want {
-			t.Errorf("%q: %s, want %s", s, got, want)
-		}
+		t.Run("value "+s, func(t *testing.T) {
+			if got := retryAfter(s, noon); got != want {
+				t.Errorf("%q: %s, want %s", s, got, want)
+			}
+		})
 	}
 }
 

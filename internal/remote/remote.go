@@ -51,7 +51,7 @@ type Config struct {
 	// permissions then are IAM's. Zero for what the host's name says, if it is
 	// one of Amazon ECR's.
 	Registry ecr.RegistryID
-	// Credentials may be nil: then nobody logs in.
+	// Credentials may be nil: then requests are anonymous.
 	Credentials Source
 	// Transport makes the connections; nil for one of the registry's own. It
 	// must not ask for compressed answers: NewTransport makes one.

@@ -429,7 +429,7 @@ func TestCredentialsAreRenewed(t *testing.T) {
 		})
 	})
 	app := w.repository("app")
-	resolve := func() {
+	resolve := func(t *testing.T) {
 		t.Helper()
 		if _, err := app.Resolve(t.Context(), string(m.Digest)); err != nil {
 			t.Fatal(err)
@@ -441,12 +441,12 @@ func TestCredentialsAreRenewed(t *testing.T) {
 			t.Errorf("credentials were asked for %d times, want %d", got, n)
 		}
 	}
-	resolve()
+	resolve(t)
 	now.Store(int64(8 * time.Hour))
-	resolve()
+	resolve(t)
 	want(1)
 	now.Store(int64(9 * time.Hour))
-	resolve()
+	resolve(t)
 	want(2)
 
 	// The key is gone, and its password with it: the next one is used, for the
@@ -455,7 +455,7 @@ func TestCredentialsAreRenewed(t *testing.T) {
 	name := aws.String("ci")
 	password.Store(w.user(*name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`))
 	now.Store(int64(18 * time.Hour))
-	resolve()
+	resolve(t)
 	want(3)
 	keys := remotetest.Must[*iam.ListAccessKeysOutput](t)(users.ListAccessKeys(t.Context(), &iam.ListAccessKeysInput{UserName: name}))
 	remotetest.Must[*iam.DeleteAccessKeyOutput](t)(users.DeleteAccessKey(t.Context(), &iam.DeleteAccessKeyInput{UserName: name, AccessKeyId: keys.AccessKeyMetadata[0].AccessKeyId}))
@@ -468,13 +468,16 @@ func TestCredentialsAreRenewed(t *testing.T) {
 
 	// As ECR says it, to a GET and, without a body, to a HEAD.
 	for _, method := range []string{"GET", "HEAD"} {
-		w.proxy.On("^"+method, 1, remotetest.Answer(403, `{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}`))
-		password.Store(w.token(w.kontor.Pusher.AccessKeyID, w.kontor.Pusher.SecretAccessKey))
-		now.Add(int64(time.Minute))
-		if _, err := app.Manifest(t.Context(), string(m.Digest)); err != nil {
-			t.Error(err)
-		}
-		resolve()
+		t.Run(method, func(t *testing.T) {
+			w.within(t)
+			w.proxy.On("^"+method, 1, remotetest.Answer(403, `{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}`))
+			password.Store(w.token(w.kontor.Pusher.AccessKeyID, w.kontor.Pusher.SecretAccessKey))
+			now.Add(int64(time.Minute))
+			if _, err := app.Manifest(t.Context(), string(m.Digest)); err != nil {
+				t.Error(err)
+			}
+			resolve(t)
+		})
 	}
 	want(6)
 }
@@ -781,7 +784,7 @@ func TestTriesAgain(t *testing.T) {
 		_, err := remotetest.Must[*remote.Repository](t)(r.Repository("app")).Resolve(t.Context(), "x")
 		contains(t, err, "the server speaks no TLS")
 	})
-	t.Run("a certificate of nobody", func(t *testing.T) {
+	t.Run("an unknown authority", func(t *testing.T) {
 		s := httptest.NewTLSServer(http.NotFoundHandler())
 		defer s.Close()
 		s.Config.ErrorLog = nil

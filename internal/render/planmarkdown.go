@@ -11,7 +11,7 @@ import (
 )
 
 // MarkdownLimit is the most bytes that PlanMarkdown writes. A comment on GitHub
-// has at most 65,536 characters, and a workflow may put words of its own around.
+// has at most 65,536 characters, and a workflow may add its own text.
 const MarkdownLimit = 64_000
 
 // PlanMarkdown writes s for a pull request: what it does to images and people in a

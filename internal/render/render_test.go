@@ -163,7 +163,7 @@ func TestOutputsEnvRefusesOneVariableForTwo(t *testing.T) {
 		t.Errorf("error %v, want one that names KONTOR_URI_A_B", err)
 	}
 	if b.Len() > 0 {
-		t.Errorf("wrote %q besides the error", b.String())
+		t.Errorf("wrote %q in addition to the error", b.String())
 	}
 }
 

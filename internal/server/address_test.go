@@ -18,7 +18,7 @@ type addresses struct{ uri, proxy, download string }
 // near is another account of here's region.
 var near = ecr.RegistryID{Account: "222222222222", Region: "us-east-1"}
 
-// startNear is start with a third registry, on a port of its own.
+// startNear is start with a third registry, on its own port.
 func startNear(t *testing.T, change ...func(*server.Config)) *world {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

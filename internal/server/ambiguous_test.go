@@ -26,42 +26,45 @@ func TestConnectionsAfterBothLengths(t *testing.T) {
 		"a length":         {length, "hello", false},
 		"chunks":           {chunked, "5\r\nhello\r\n0\r\n\r\n", false},
 	} {
-		for _, pieces := range []int{1, 7, 100_000} {
-			conn := w.dial()
-			answers := bufio.NewReader(conn)
-			request := "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: x\r\n" + tt.header + "\r\n" + tt.body
-			go func() {
-				for i := 0; i < len(request); i += pieces {
-					if _, err := io.WriteString(conn, request[i:min(len(request), i+pieces)]); err != nil {
-						return
+		t.Run(name, func(t *testing.T) {
+			w.within(t)
+			for _, pieces := range []int{1, 7, 100_000} {
+				conn := w.dial()
+				answers := bufio.NewReader(conn)
+				request := "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: x\r\n" + tt.header + "\r\n" + tt.body
+				go func() {
+					for i := 0; i < len(request); i += pieces {
+						if _, err := io.WriteString(conn, request[i:min(len(request), i+pieces)]); err != nil {
+							return
+						}
+					}
+				}()
+				read := func() (status int, closes bool) {
+					resp, err := http.ReadResponse(answers, nil)
+					if err != nil {
+						t.Fatalf("%s in pieces of %d: %v", name, pieces, err)
+					}
+					_, err = io.Copy(io.Discard, resp.Body)
+					if err := errors.Join(err, resp.Body.Close()); err != nil {
+						t.Error(err)
+					}
+					return resp.StatusCode, resp.Close
+				}
+				if status, closes := read(); status != http.StatusUnauthorized || closes != tt.closed {
+					t.Errorf("%s in pieces of %d: %d, close %v, want %v", name, pieces, status, closes, tt.closed)
+				}
+				if !tt.closed {
+					if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+						t.Fatal(err)
+					}
+					if status, _ := read(); status != http.StatusOK {
+						t.Errorf("the next request: %d", status)
 					}
 				}
-			}()
-			read := func() (status int, closes bool) {
-				resp, err := http.ReadResponse(answers, nil)
-				if err != nil {
-					t.Fatalf("%s in pieces of %d: %v", name, pieces, err)
-				}
-				_, err = io.Copy(io.Discard, resp.Body)
-				if err := errors.Join(err, resp.Body.Close()); err != nil {
+				if err := conn.Close(); err != nil {
 					t.Error(err)
 				}
-				return resp.StatusCode, resp.Close
 			}
-			if status, closes := read(); status != http.StatusUnauthorized || closes != tt.closed {
-				t.Errorf("%s in pieces of %d: %d, close %v, want %v", name, pieces, status, closes, tt.closed)
-			}
-			if !tt.closed {
-				if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-					t.Fatal(err)
-				}
-				if status, _ := read(); status != http.StatusOK {
-					t.Errorf("%s: the next request: %d", name, status)
-				}
-			}
-			if err := conn.Close(); err != nil {
-				t.Error(err)
-			}
-		}
+		})
 	}
 }

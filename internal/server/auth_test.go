@@ -34,30 +34,33 @@ func TestDockerChallenge(t *testing.T) {
 		{"a guessed bearer token", "Bearer eyJhbGciOiJub25lIn0.e30."},
 	}
 	for _, tt := range tests {
-		for _, method := range []string{"GET", "HEAD", "PUT"} {
-			r := w.request(here, method, "/v2/app/manifests/v1", "")
-			if tt.authorization != "" {
-				r.Header.Set("Authorization", tt.authorization)
+		t.Run(tt.name, func(t *testing.T) {
+			w.within(t)
+			for _, method := range []string{"GET", "HEAD", "PUT"} {
+				r := w.request(here, method, "/v2/app/manifests/v1", "")
+				if tt.authorization != "" {
+					r.Header.Set("Authorization", tt.authorization)
+				}
+				a := w.do(r)
+				body := "Not Authorized\n"
+				if method == "HEAD" {
+					body = ""
+				}
+				want := map[string]string{
+					"Www-Authenticate":                `Basic realm="https://` + w.hosts[here] + `/",service="ecr.amazonaws.com"`,
+					"Docker-Distribution-Api-Version": "registry/2.0",
+					"Content-Type":                    "text/plain; charset=utf-8",
+					"Content-Length":                  "15",
+				}
+				got := map[string]string{}
+				for k := range want {
+					got[k] = a.header.Get(k)
+				}
+				if d := cmp.Diff(want, got); d != "" || a.status != 401 || a.body != body {
+					t.Errorf("%s, %s: %d %q (-want +got):\n%s", tt.name, method, a.status, a.body, d)
+				}
 			}
-			a := w.do(r)
-			body := "Not Authorized\n"
-			if method == "HEAD" {
-				body = ""
-			}
-			want := map[string]string{
-				"Www-Authenticate":                `Basic realm="https://` + w.hosts[here] + `/",service="ecr.amazonaws.com"`,
-				"Docker-Distribution-Api-Version": "registry/2.0",
-				"Content-Type":                    "text/plain; charset=utf-8",
-				"Content-Length":                  "15",
-			}
-			got := map[string]string{}
-			for k := range want {
-				got[k] = a.header.Get(k)
-			}
-			if d := cmp.Diff(want, got); d != "" || a.status != 401 || a.body != body {
-				t.Errorf("%s, %s: %d %q (-want +got):\n%s", tt.name, method, a.status, a.body, d)
-			}
-		}
+		})
 	}
 }
 
@@ -208,16 +211,19 @@ func TestUnknownOperations(t *testing.T) {
 		"AmazonEC2ContainerRegistry_V20150921.":        `{"__type":"UnknownOperationException","message":"The target 'AmazonEC2ContainerRegistry_V20150921.' names no operation of AmazonEC2ContainerRegistry_V20150921"}`,
 		"DynamoDB_20120810.ListTables":                 `{"__type":"UnknownOperationException","message":"The target 'DynamoDB_20120810.ListTables' names no operation of AmazonEC2ContainerRegistry_V20150921"}`,
 	} {
-		r := w.request(here, "POST", "/", "{}", "X-Amz-Target", target)
-		a := w.do(w.sign(r, admin, "{}", "ecr", here.Region, w.clock()))
-		if a.status != 404 || strings.TrimSpace(a.body) != want {
-			t.Errorf("%s: %d %s", target, a.status, a.body)
-		}
-		// Strangers learn nothing about operations.
-		a = w.do(w.request(here, "POST", "/", "{}", "X-Amz-Target", target))
-		if a.status != 400 || !strings.Contains(a.body, "Missing Authentication Token") {
-			t.Errorf("%s, not signed: %d %s", target, a.status, a.body)
-		}
+		t.Run(target, func(t *testing.T) {
+			w.within(t)
+			r := w.request(here, "POST", "/", "{}", "X-Amz-Target", target)
+			a := w.do(w.sign(r, admin, "{}", "ecr", here.Region, w.clock()))
+			if a.status != 404 || strings.TrimSpace(a.body) != want {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			// Strangers learn nothing about operations.
+			a = w.do(w.request(here, "POST", "/", "{}", "X-Amz-Target", target))
+			if a.status != 400 || !strings.Contains(a.body, "Missing Authentication Token") {
+				t.Errorf("%s, not signed: %d %s", target, a.status, a.body)
+			}
+		})
 	}
 	a := w.do(w.query(here, admin, "Action=AssumeRoleWithSAML&Version=2011-06-15"))
 	if a.status != 400 || !strings.Contains(a.body, "<Code>InvalidAction</Code>") {
@@ -308,26 +314,32 @@ func TestWhatThePusherMayNot(t *testing.T) {
 		return fmt.Sprintf("User: arn:aws:iam::000000000000:user/pusher is not authorized to perform: ecr:%s on resource: %s because no identity-based policy allows the ecr:%[1]s action", action, resource)
 	}
 	for _, tt := range api {
-		a := w.do(w.json(here, small, tt.operation, tt.body))
-		var got struct {
-			Type    string `json:"__type"`
-			Message string `json:"message"`
-		}
-		if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 400 || got.Type != "AccessDeniedException" || got.Message != denied(tt.operation, tt.resource) {
-			t.Errorf("%s: %d %s (%v)", tt.operation, a.status, a.body, err)
-		}
+		t.Run(tt.operation, func(t *testing.T) {
+			w.within(t)
+			a := w.do(w.json(here, small, tt.operation, tt.body))
+			var got struct {
+				Type    string `json:"__type"`
+				Message string `json:"message"`
+			}
+			if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 400 || got.Type != "AccessDeniedException" || got.Message != denied(tt.operation, tt.resource) {
+				t.Errorf("%d %s (%v)", a.status, a.body, err)
+			}
+		})
 	}
 	docker := []struct{ method, path string }{
 		{"DELETE", "/v2/app/manifests/" + string(second)},
 		{"DELETE", "/v2/app/manifests/v2"},
 	}
 	for _, tt := range docker {
-		a := w.do(w.basic(here, password, tt.method, tt.path, ""))
-		if a.status != 403 || !strings.Contains(a.body, `"DENIED"`) || !strings.Contains(a.body, denied("BatchDeleteImage", arn)) {
-			t.Errorf("%s %s: %d %s", tt.method, tt.path, a.status, a.body)
-		}
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			w.within(t)
+			a := w.do(w.basic(here, password, tt.method, tt.path, ""))
+			if a.status != 403 || !strings.Contains(a.body, `"DENIED"`) || !strings.Contains(a.body, denied("BatchDeleteImage", arn)) {
+				t.Errorf("%s %s: %d %s", tt.method, tt.path, a.status, a.body)
+			}
+		})
 	}
-	// On ECR nobody deletes a blob; that the pusher does not is what counts.
+	// ECR deletes no blobs on request; what counts is that the pusher cannot.
 	if a := w.do(w.basic(here, password, "DELETE", "/v2/app/blobs/"+string(layer), "")); a.status < 400 {
 		t.Errorf("DELETE of a blob: %d", a.status)
 	}
@@ -345,7 +357,7 @@ func TestWhatThePusherMayNot(t *testing.T) {
 	}
 }
 
-// Nobody of one account may do anything in another.
+// Principals of one account have no access to another account.
 func TestAccountsAreApart(t *testing.T) {
 	w := start(t, t.TempDir())
 	w.create(elsewhere, "app")

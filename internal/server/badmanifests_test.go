@@ -50,29 +50,32 @@ func TestBadManifests(t *testing.T) {
 		{"member twice", with(`"layers":[]`), manifestType, 405, "UNSUPPORTED", "layers is there twice"},
 	}
 	for _, tt := range tests {
-		a := w.do(w.basic(here, password, "PUT", "/v2/app/manifests/bad", tt.body, "Content-Type", tt.contentType))
-		var said struct {
-			Errors []struct{ Code, Message string }
-		}
-		err := json.Unmarshal([]byte(a.body), &said)
-		if err != nil || a.status != tt.status || len(said.Errors) != 1 || said.Errors[0].Code != tt.code || said.Errors[0].Message == "" || !strings.Contains(said.Errors[0].Message, tt.text) {
-			t.Errorf("%s by docker: %d %.300s (%v)", tt.name, a.status, a.body, err)
-		}
-		if tt.name == "invalid UTF-8" {
-			continue // in a string of JSON there is none
-		}
-		in, err := json.Marshal(fields{"repositoryName": "app", "imageTag": "bad", "imageManifest": tt.body})
-		if err != nil {
-			t.Fatal(err)
-		}
-		a = w.do(w.json(here, admin, "PutImage", string(in)))
-		var refused struct {
-			Type    string `json:"__type"`
-			Message string `json:"message"`
-		}
-		if err := json.Unmarshal([]byte(a.body), &refused); err != nil || a.status != 400 || refused.Type != "InvalidParameterException" && refused.Type != "UnsupportedImageTypeException" || refused.Message == "" {
-			t.Errorf("%s by the API: %d %.300s (%v)", tt.name, a.status, a.body, err)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			w.within(t)
+			a := w.do(w.basic(here, password, "PUT", "/v2/app/manifests/bad", tt.body, "Content-Type", tt.contentType))
+			var said struct {
+				Errors []struct{ Code, Message string }
+			}
+			err := json.Unmarshal([]byte(a.body), &said)
+			if err != nil || a.status != tt.status || len(said.Errors) != 1 || said.Errors[0].Code != tt.code || said.Errors[0].Message == "" || !strings.Contains(said.Errors[0].Message, tt.text) {
+				t.Errorf("%s by docker: %d %.300s (%v)", tt.name, a.status, a.body, err)
+			}
+			if tt.name == "invalid UTF-8" {
+				return // in a string of JSON there is none
+			}
+			in, err := json.Marshal(fields{"repositoryName": "app", "imageTag": "bad", "imageManifest": tt.body})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a = w.do(w.json(here, admin, "PutImage", string(in)))
+			var refused struct {
+				Type    string `json:"__type"`
+				Message string `json:"message"`
+			}
+			if err := json.Unmarshal([]byte(a.body), &refused); err != nil || a.status != 400 || refused.Type != "InvalidParameterException" && refused.Type != "UnsupportedImageTypeException" || refused.Message == "" {
+				t.Errorf("%s by the API: %d %.300s (%v)", tt.name, a.status, a.body, err)
+			}
+		})
 	}
 	w.want(w.do(w.basic(here, password, "PUT", "/v2/app/manifests/sha256:"+strings.Repeat("0", 64), good, "Content-Type", manifestType)), 400)
 	a := w.want(w.do(w.basic(here, password, "GET", "/v2/app/tags/list", "")), 200)

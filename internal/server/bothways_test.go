@@ -92,36 +92,39 @@ func TestBothWaysSeeTheSameImages(t *testing.T) {
 		ImageManifestMediaType: manifestType, ArtifactMediaType: "application/vnd.oci.image.config.v1+json", ImageStatus: "ACTIVE",
 	}
 	for _, repo := range []string{"docker", "api"} {
-		if d := cmp.Diff(want, w.detail(repo, "v1")); d != "" {
-			t.Errorf("%s (-want +got):\n%s", repo, d)
-		}
-		// Pulled by docker.
-		a := w.want(w.do(w.basic(here, password, "GET", "/v2/"+repo+"/manifests/v1", "")), 200)
-		if a.body != manifest || a.header.Get("Docker-Content-Digest") != string(image) {
-			t.Errorf("%s: %s with digest %s", repo, a.body, a.header.Get("Docker-Content-Digest"))
-		}
-		if a = w.want(w.do(w.basic(here, password, "GET", "/v2/"+repo+"/blobs/"+string(blob), "")), 200); a.body != layer {
-			t.Errorf("%s: layer %q", repo, a.body)
-		}
-		// Pulled by the API.
-		var got struct {
-			Images []struct{ ImageManifest string }
-		}
-		w.call("BatchGetImage", fields{"repositoryName": repo, "imageIds": []fields{{"imageTag": "v1"}}}, &got)
-		if len(got.Images) != 1 || got.Images[0].ImageManifest != manifest {
-			t.Errorf("%s: %+v", repo, got)
-		}
-		var url struct{ DownloadURL string }
-		w.call("GetDownloadUrlForLayer", fields{"repositoryName": repo, "layerDigest": blob}, &url)
-		r := w.request(here, "GET", "/", "")
-		target, err := r.URL.Parse(url.DownloadURL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.URL = target
-		if a = w.want(w.do(r), 200); a.body != layer {
-			t.Errorf("%s: downloaded %q", repo, a.body)
-		}
+		t.Run(repo, func(t *testing.T) {
+			w.within(t)
+			if d := cmp.Diff(want, w.detail(repo, "v1")); d != "" {
+				t.Errorf("%s (-want +got):\n%s", repo, d)
+			}
+			// Pulled by docker.
+			a := w.want(w.do(w.basic(here, password, "GET", "/v2/"+repo+"/manifests/v1", "")), 200)
+			if a.body != manifest || a.header.Get("Docker-Content-Digest") != string(image) {
+				t.Errorf("%s with digest %s", a.body, a.header.Get("Docker-Content-Digest"))
+			}
+			if a = w.want(w.do(w.basic(here, password, "GET", "/v2/"+repo+"/blobs/"+string(blob), "")), 200); a.body != layer {
+				t.Errorf("layer %q", a.body)
+			}
+			// Pulled by the API.
+			var got struct {
+				Images []struct{ ImageManifest string }
+			}
+			w.call("BatchGetImage", fields{"repositoryName": repo, "imageIds": []fields{{"imageTag": "v1"}}}, &got)
+			if len(got.Images) != 1 || got.Images[0].ImageManifest != manifest {
+				t.Errorf("%+v", got)
+			}
+			var url struct{ DownloadURL string }
+			w.call("GetDownloadUrlForLayer", fields{"repositoryName": repo, "layerDigest": blob}, &url)
+			r := w.request(here, "GET", "/", "")
+			target, err := r.URL.Parse(url.DownloadURL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.URL = target
+			if a = w.want(w.do(r), 200); a.body != layer {
+				t.Errorf("downloaded %q", a.body)
+			}
+		})
 	}
 	// Each adds a tag to the other's image an hour later. ECR keeps the time of
 	// the first push (ECR.md 7).
@@ -130,15 +133,18 @@ func TestBothWaysSeeTheSameImages(t *testing.T) {
 	w.want(w.do(w.basic(here, password, "PUT", "/v2/api/manifests/v2", manifest, "Content-Type", manifestType)), 201)
 	want.ImageTags = []string{"v1", "v2"}
 	for _, repo := range []string{"docker", "api"} {
-		got := w.detail(repo, "v2")
-		got.LastRecordedPullTime = 0
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("%s with another tag (-want +got):\n%s", repo, d)
-		}
-		a := w.want(w.do(w.basic(here, password, "GET", "/v2/"+repo+"/tags/list", "")), 200)
-		if tags := fmt.Sprintf(`{"name":%q,"tags":["v1","v2"]}`, repo); a.body != tags && a.body != tags+"\n" {
-			t.Errorf("tags %s, want %s", a.body, tags)
-		}
+		t.Run(repo+" with another tag", func(t *testing.T) {
+			w.within(t)
+			got := w.detail(repo, "v2")
+			got.LastRecordedPullTime = 0
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("%s with another tag (-want +got):\n%s", repo, d)
+			}
+			a := w.want(w.do(w.basic(here, password, "GET", "/v2/"+repo+"/tags/list", "")), 200)
+			if tags := fmt.Sprintf(`{"name":%q,"tags":["v1","v2"]}`, repo); a.body != tags && a.body != tags+"\n" {
+				t.Errorf("tags %s, want %s", a.body, tags)
+			}
+		})
 	}
 }
 
@@ -152,8 +158,8 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// A running server stores pull times by itself, so that a crash costs seconds
-// of them, and tells how many wait.
+// A running server stores pull times regularly, so that a crash loses only the
+// last seconds, and reports how many wait.
 func TestPullTimesAreStoredWhileServing(t *testing.T) {
 	f := &figures{}
 	w := start(t, t.TempDir(), func(c *server.Config) { c.Observer = f })
@@ -163,7 +169,7 @@ func TestPullTimesAreStoredWhileServing(t *testing.T) {
 	w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "")), 202)
 	w.want(w.do(w.basic(here, password, "GET", "/v2/app/manifests/v1", "")), 200)
 	until(t, "the pull time was not stored", func() bool { return w.detail("app", "v1").LastRecordedPullTime != 0 })
-	until(t, "nobody was told of what waits", func() bool {
+	until(t, "the waiting pull times were not reported", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.uploads == 1 && f.pulls == 1

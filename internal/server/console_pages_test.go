@@ -323,10 +323,13 @@ func TestConsoleFilesAreKeptByTheirHash(t *testing.T) {
 		t.Fatal("the page has no style sheet with a hash")
 	}
 	for query, want := range map[string]bool{of[2]: true, "": false, "?0123456789ab": false} {
-		a := w.want(w.page("", "GET", of[1]+query, nil), 200)
-		if got := a.header.Get("Cache-Control"); strings.Contains(got, "immutable") != want || strings.Contains(got, "no-store") == want {
-			t.Errorf("%s: %q", query, got)
-		}
+		t.Run("query "+query, func(t *testing.T) {
+			w.within(t)
+			a := w.want(w.page("", "GET", of[1]+query, nil), 200)
+			if got := a.header.Get("Cache-Control"); strings.Contains(got, "immutable") != want || strings.Contains(got, "no-store") == want {
+				t.Errorf("%s: %q", query, got)
+			}
+		})
 	}
 }
 

@@ -69,9 +69,12 @@ func TestConsoleLogin(t *testing.T) {
 		t.Errorf("logged in: %d %s %s", a.status, a.header.Get("Location"), set)
 	}
 	for _, to := range []string{"https://elsewhere.example/", "//elsewhere.example/console/", "/console/../x", "/console//elsewhere.example", `/console/\elsewhere`} {
-		if a := w.page("", "POST", "/console/login", url.Values{"key": {admin.AccessKeyID}, "secret": {admin.SecretAccessKey}, "to": {to}}); a.header.Get("Location") != "/console/" {
-			t.Errorf("led to %q", a.header.Get("Location"))
-		}
+		t.Run("to "+to, func(t *testing.T) {
+			w.within(t)
+			if a := w.page("", "POST", "/console/login", url.Values{"key": {admin.AccessKeyID}, "secret": {admin.SecretAccessKey}, "to": {to}}); a.header.Get("Location") != "/console/" {
+				t.Errorf("led to %q", a.header.Get("Location"))
+			}
+		})
 	}
 	if a := w.page("", "GET", "/console/repositories?q=a", nil, "Hx-Request", "true"); a.status != 401 || a.header.Get("HX-Redirect") != "/console/login?to=%2Fconsole%2Frepositories%3Fq%3Da" {
 		t.Errorf("a filter without a session: %d %v", a.status, a.header)
@@ -88,23 +91,31 @@ func TestConsoleLogin(t *testing.T) {
 	w.want(w.page("", "POST", "/console/login", url.Values{"key": {"\xff"}}), 400)
 	a = w.want(w.page(cookie, "GET", "/console/", nil), 200)
 	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; script-src 'self'", "Referrer-Policy": "same-origin", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
-		if !strings.Contains(a.header.Get(name), want) {
-			t.Errorf("%s: %q", name, a.header.Get(name))
-		}
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(a.header.Get(name), want) {
+				t.Errorf("%q", a.header.Get(name))
+			}
+		})
 	}
 	if a := w.page(cookie, "POST", "/console/logout", url.Values{}, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
 		t.Errorf("a form of another site: %d", a.status)
 	}
-	for origin, want := range map[string]int{"http://" + w.hosts[here]: 401, "null": 403, "http://elsewhere.example": 403} {
-		// Over http, browsers send Sec-Fetch-Site to this machine only.
-		r := w.request(here, "POST", "/console/login", "key=x&secret=y", "Content-Type", formType, "Origin", origin)
-		resp, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a := readAnswer(t, resp); a.status != want {
-			t.Errorf("a form of %s: %d", origin, a.status)
-		}
+	for _, tt := range []struct {
+		name, origin string
+		status       int
+	}{{"this server", "http://" + w.hosts[here], 401}, {"none", "null", 403}, {"elsewhere", "http://elsewhere.example", 403}} {
+		t.Run(tt.name, func(t *testing.T) {
+			w.within(t)
+			// Over http, browsers send Sec-Fetch-Site to this machine only.
+			r := w.request(here, "POST", "/console/login", "key=x&secret=y", "Content-Type", formType, "Origin", tt.origin)
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := readAnswer(t, resp); a.status != tt.status {
+				t.Errorf("a form of %s: %d", tt.origin, a.status)
+			}
+		})
 	}
 	if a := w.page(cookie, "DELETE", "/console/", nil); a.status != 405 {
 		t.Errorf("DELETE: %d", a.status)
@@ -151,9 +162,11 @@ func TestConsoleLink(t *testing.T) {
 	w.want(w.page("", "GET", late, nil), 401)
 	log := fmt.Sprint(w.requests()) + w.log.String()
 	for name, secret := range map[string]string{"link": code, "cookie": cookie[strings.IndexByte(cookie, '=')+1:]} {
-		if strings.Contains(log, secret) {
-			t.Errorf("the %s is in the log", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if strings.Contains(log, secret) {
+				t.Errorf("the %s is in the log", name)
+			}
+		})
 	}
 }
 

@@ -109,8 +109,8 @@ func iamForm(action string) string {
 var unauthorized = regexp.MustCompile(`User: arn:aws:iam::000000000000:user/nobody is not authorized to perform: (kontor|ecr):`)
 
 // No operation of the AWS APIs and the admin API, and no route of the docker endpoint answers
-// somebody who has no rights, be it in the account or as the administrator of
-// another, and what they are told is AWS's.
+// a principal without permissions, whether it is a user of the account or the
+// administrator of another. The errors are those of AWS.
 func TestEveryWayInAsks(t *testing.T) {
 	var key identity.MasterKey
 	w := start(t, t.TempDir(), func(c *server.Config) { key = c.Key })
@@ -194,18 +194,21 @@ func TestEveryWayInAsks(t *testing.T) {
 	}
 	refused := 0
 	for _, path := range routes {
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LINK"} {
-			a := w.do(w.request(here, method, path, "{}", "Authorization", "Basic "+strange.AuthorizationData[0].AuthorizationToken, "Content-Type", manifestType))
-			switch {
-			case a.status == http.StatusForbidden && (method == "HEAD" || strings.Contains(a.body, `"code":"DENIED"`) &&
-				strings.Contains(a.body, "because no resource-based policy allows the ecr:")):
-				refused++
-			case a.status == http.StatusMethodNotAllowed, a.status == http.StatusNotFound && a.body != "" && !strings.Contains(a.body, "_UNKNOWN"),
-				a.status == http.StatusBadRequest:
-			default:
-				t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
+		t.Run(path, func(t *testing.T) {
+			w.within(t)
+			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LINK"} {
+				a := w.do(w.request(here, method, path, "{}", "Authorization", "Basic "+strange.AuthorizationData[0].AuthorizationToken, "Content-Type", manifestType))
+				switch {
+				case a.status == http.StatusForbidden && (method == "HEAD" || strings.Contains(a.body, `"code":"DENIED"`) &&
+					strings.Contains(a.body, "because no resource-based policy allows the ecr:")):
+					refused++
+				case a.status == http.StatusMethodNotAllowed, a.status == http.StatusNotFound && a.body != "" && !strings.Contains(a.body, "_UNKNOWN"),
+					a.status == http.StatusBadRequest:
+				default:
+					t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
+				}
 			}
-		}
+		})
 	}
 	if refused < 17 {
 		t.Errorf("only %d routes refuse", refused)
@@ -220,7 +223,7 @@ func TestConditionsOnRequests(t *testing.T) {
 	w.create(here, "app")
 	password, admin := w.password(here, administrator), w.credentials(here, administrator)
 	w.push(here, password, "app", "v1", "layer")
-	deny := func(condition string) {
+	deny := func(t *testing.T, condition string) {
 		t.Helper()
 		_, err := w.server.Registry().System("test").SetPolicy(t.Context(), ecr.Repo{In: here, Name: "app"},
 			`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":["ecr:BatchGetImage","ecr:ListImages"],"Condition":{`+condition+`}}]}`, true)
@@ -245,21 +248,24 @@ func TestConditionsOnRequests(t *testing.T) {
 	headers := []string{"User-Agent", "test-client/1", "X-Forwarded-For", "192.0.2.1", "X-Real-Ip", "192.0.2.1", "Forwarded", "for=192.0.2.1;proto=https",
 		"X-Forwarded-Proto", "https", "X-Amz-Source-Ip", "192.0.2.1", "True-Client-Ip", "192.0.2.1"}
 	for _, tt := range tests {
-		deny(tt.condition)
-		docker, api := 200, 200
-		if tt.denied {
-			docker, api = 403, 400
-		}
-		if a := w.do(w.basic(here, password, "GET", "/v2/app/manifests/v1", "", headers...)); a.status != docker {
-			t.Errorf("%s, docker: %d %s", tt.name, a.status, a.body)
-		}
-		r := w.json(here, admin, "ListImages", `{"repositoryName":"app"}`)
-		for i := 0; i < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
-		if a := w.do(r); a.status != api {
-			t.Errorf("%s, ECR API: %d %s", tt.name, a.status, a.body)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			w.within(t)
+			deny(t, tt.condition)
+			docker, api := 200, 200
+			if tt.denied {
+				docker, api = 403, 400
+			}
+			if a := w.do(w.basic(here, password, "GET", "/v2/app/manifests/v1", "", headers...)); a.status != docker {
+				t.Errorf("%s, docker: %d %s", tt.name, a.status, a.body)
+			}
+			r := w.json(here, admin, "ListImages", `{"repositoryName":"app"}`)
+			for i := 0; i < len(headers); i += 2 {
+				r.Header.Set(headers[i], headers[i+1])
+			}
+			if a := w.do(r); a.status != api {
+				t.Errorf("%s, ECR API: %d %s", tt.name, a.status, a.body)
+			}
+		})
 	}
 }
 
@@ -402,15 +408,18 @@ func TestHeaderAndPathTricks(t *testing.T) {
 		"/v2/app%2F..%2Fsecret/manifests/v1", "/v2/./secret/manifests/v1", "/v2/app/%2e%2e/secret/manifests/v1", "/v2/secret/manifests/%761",
 		"/v2/secret/manifests/v1/", "/V2/secret/manifests/v1", "/v2/secret;x/manifests/v1", "/v2/app%00/../secret/manifests/v1",
 	} {
-		r := w.basic(here, password, "GET", "/", "")
-		r.URL.Opaque = "//" + w.hosts[here] + path
-		resp, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a := readAnswer(t, resp); a.status < 300 || strings.Contains(a.body, "schemaVersion") {
-			t.Errorf("%s: %d %s", path, a.status, a.body)
-		}
+		t.Run(path, func(t *testing.T) {
+			w.within(t)
+			r := w.basic(here, password, "GET", "/", "")
+			r.URL.Opaque = "//" + w.hosts[here] + path
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := readAnswer(t, resp); a.status < 300 || strings.Contains(a.body, "schemaVersion") {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
 	}
 
 	const body = `{"repositoryName":"app"}`
@@ -444,9 +453,11 @@ func TestHeaderAndPathTricks(t *testing.T) {
 		"another method": func(r *http.Request) { r.Method = "PUT" },
 	}
 	for name, change := range tests {
-		if got := signed(change); strings.Contains(got, "imageTag") || !strings.Contains(got, "__type") {
-			t.Errorf("%s: %s", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := signed(change); strings.Contains(got, "imageTag") || !strings.Contains(got, "__type") {
+				t.Errorf("%s", got)
+			}
+		})
 	}
 	// An unsigned body that the signature itself calls so.
 	r := w.request(here, "POST", "/", body, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921.ListImages",
@@ -461,10 +472,13 @@ func TestHeaderAndPathTricks(t *testing.T) {
 		"a password with an end":     {basicHeader("AWS", password+"A")},
 		"no scheme":                  {password},
 	} {
-		r := w.request(here, "GET", "/v2/app/tags/list", "")
-		r.Header["Authorization"] = headers
-		if a := w.do(r); a.status != 401 {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
-		}
+		t.Run(name, func(t *testing.T) {
+			w.within(t)
+			r := w.request(here, "GET", "/v2/app/tags/list", "")
+			r.Header["Authorization"] = headers
+			if a := w.do(r); a.status != 401 {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
 	}
 }

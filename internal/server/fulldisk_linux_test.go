@@ -18,8 +18,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// inTmpfs runs the calling test again in a process of its own that has a
-// filesystem of size bytes nobody else sees, and returns its folder there; in
+// inTmpfs runs the calling test again in a separate process that has a private
+// filesystem of size bytes, and returns its folder there; in
 // the first process it returns "" when that is over. Without root it takes a
 // user namespace, see user_namespaces(7).
 func inTmpfs(t *testing.T, size int) string {

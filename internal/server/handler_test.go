@@ -43,7 +43,7 @@ func TestRoutes(t *testing.T) {
 		{"health, POST", w.request(here, "POST", "/healthz", ""), 404, nothingHere},
 		{"a browser", w.request(here, "GET", "/", ""), 404, nothingHere},
 		{"docker's old API", w.request(here, "GET", "/v1/_ping", ""), 404, nothingHere},
-		{"beside the docker endpoint", w.request(here, "GET", "/v2x", ""), 404, nothingHere},
+		{"a path next to the docker endpoint", w.request(here, "GET", "/v2x", ""), 404, nothingHere},
 	}
 	seen := map[string]string{}
 	for _, tt := range tests {
@@ -82,7 +82,9 @@ func TestLogLine(t *testing.T) {
 	long := w.do(w.request(here, "GET", "/"+strings.Repeat("x", 10_000), ""))
 
 	logged := w.requests()
-	line := func(a answer) map[string]any {
+	line := func(t *testing.T, a answer) map[string]any {
+		t.Helper()
+
 		m := logged[a.header.Get("X-Amzn-Requestid")]
 		if m == nil {
 			t.Fatalf("no line for %+v", a)
@@ -113,10 +115,12 @@ func TestLogLine(t *testing.T) {
 			"path": "/" + strings.Repeat("x", 511), "status": 404.0, "bytes": float64(len(long.body)), "agent": goClient}},
 	}
 	for _, tt := range tests {
-		tt.want["level"], tt.want["msg"], tt.want["registry"] = "INFO", "request", here.String()
-		if d := cmp.Diff(tt.want, line(tt.a)); d != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, d)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			tt.want["level"], tt.want["msg"], tt.want["registry"] = "INFO", "request", here.String()
+			if d := cmp.Diff(tt.want, line(t, tt.a)); d != "" {
+				t.Errorf("%s (-want +got):\n%s", tt.name, d)
+			}
+		})
 	}
 
 	// No tokens, no signatures, no bodies.
@@ -126,9 +130,11 @@ func TestLogLine(t *testing.T) {
 		"secret key": admin.SecretAccessKey, "signature": signature, "presigned signature": "0123456789abcdef",
 		"layer": "the layer's bytes", "manifest": "schemaVersion", "request body": "imageIds",
 	} {
-		if len(secret) < 8 || strings.Contains(w.log.String(), secret) {
-			t.Errorf("the log has the %s %q:\n%s", what, secret, w.log)
-		}
+		t.Run(what, func(t *testing.T) {
+			if len(secret) < 8 || strings.Contains(w.log.String(), secret) {
+				t.Errorf("the log has the %s %q:\n%s", what, secret, w.log)
+			}
+		})
 	}
 }
 
@@ -156,20 +162,29 @@ func TestPanicIsAnswered(t *testing.T) {
 	f := &faulty{}
 	w := start(t, t.TempDir(), func(c *server.Config) { f.Store = c.Meta; c.Meta = f })
 	admin, password := w.credentials(here, administrator), w.password(here, pusher)
-	requests := map[string]*http.Request{
-		`{"errors":[{"code":"UNKNOWN","message":"An internal error occurred. Request id: ID"}]}`:                                                            w.basic(here, password, "GET", "/v2/", ""),
-		`{"__type":"ServerException","message":"The server could not process this request. Its operator finds the reason in the log under request id ID."}`: w.json(here, admin, "DescribeRepositories", "{}"),
-		`<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Receiver</Type><Code>InternalFailure</Code>` +
-			`<Message>The server could not process this request. Its operator finds the reason in the log under request id ID.</Message></Error>` +
-			`<RequestId>ID</RequestId></ErrorResponse>`: w.query(here, admin, "Action=GetCallerIdentity&Version=2011-06-15"),
+	tests := []struct {
+		name    string
+		request *http.Request
+		want    string
+	}{
+		{"docker", w.basic(here, password, "GET", "/v2/", ""), `{"errors":[{"code":"UNKNOWN","message":"An internal error occurred. Request id: ID"}]}`},
+		{"ECR", w.json(here, admin, "DescribeRepositories", "{}"),
+			`{"__type":"ServerException","message":"The server could not process this request. Its operator finds the reason in the log under request id ID."}`},
+		{"STS", w.query(here, admin, "Action=GetCallerIdentity&Version=2011-06-15"),
+			`<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Receiver</Type><Code>InternalFailure</Code>` +
+				`<Message>The server could not process this request. Its operator finds the reason in the log under request id ID.</Message></Error>` +
+				`<RequestId>ID</RequestId></ErrorResponse>`},
 	}
 	f.panics = true
-	for want, r := range requests {
-		a := w.do(r)
-		id := a.header.Get("X-Amzn-Requestid")
-		if got := strings.TrimSpace(strings.ReplaceAll(a.body, id, "ID")); a.status != 500 || id == "" || got != want {
-			t.Errorf("%d %s, want %s", a.status, got, want)
-		}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w.within(t)
+			a := w.do(tt.request)
+			id := a.header.Get("X-Amzn-Requestid")
+			if got := strings.TrimSpace(strings.ReplaceAll(a.body, id, "ID")); a.status != 500 || id == "" || got != tt.want {
+				t.Errorf("%d %s, want %s", a.status, got, tt.want)
+			}
+		})
 	}
 	f.panics = false
 	w.want(w.do(w.basic(here, password, "GET", "/v2/", "")), 200)
@@ -177,7 +192,7 @@ func TestPanicIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	panics := w.log.records(t, "panic")
-	if len(panics) != len(requests) {
+	if len(panics) != len(tests) {
 		t.Fatalf("%d panics in the log:\n%s", len(panics), w.log)
 	}
 	for _, p := range panics {

@@ -65,6 +65,13 @@ func (s announcing) Append(ctx context.Context, key blob.Key, p blob.Progress) (
 	return s.Store.Append(ctx, key, p)
 }
 
+// within has w report to t, a subtest, until that is over.
+func (w *world) within(t *testing.T) {
+	whole := w.t
+	w.t = t
+	t.Cleanup(func() { w.t = whole })
+}
+
 // start serves the folder dir. Each of change may change the configuration.
 func start(t *testing.T, dir string, change ...func(*server.Config)) *world {
 	t.Helper()

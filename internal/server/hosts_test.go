@@ -230,11 +230,14 @@ func TestPoliciesBehindProxies(t *testing.T) {
 	}{
 		{"192.0.2.7", "https", 200}, {"198.51.100.1", "https", 400}, {"192.0.2.7", "http", 400}, {"192.0.2.7, 198.51.100.1", "https", 400},
 	} {
-		r := w.json(here, admin, "ListImages", `{"repositoryName":"app"}`)
-		r.Header.Set("X-Forwarded-For", tt.client)
-		r.Header.Set("X-Forwarded-Proto", tt.proto)
-		if a := w.do(r); a.status != tt.status {
-			t.Errorf("%s over %s: %d %s, want %d", tt.client, tt.proto, a.status, a.body, tt.status)
-		}
+		t.Run(tt.client+" over "+tt.proto, func(t *testing.T) {
+			w.within(t)
+			r := w.json(here, admin, "ListImages", `{"repositoryName":"app"}`)
+			r.Header.Set("X-Forwarded-For", tt.client)
+			r.Header.Set("X-Forwarded-Proto", tt.proto)
+			if a := w.do(r); a.status != tt.status {
+				t.Errorf("%s over %s: %d %s, want %d", tt.client, tt.proto, a.status, a.body, tt.status)
+			}
+		})
 	}
 }

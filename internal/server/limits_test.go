@@ -64,7 +64,7 @@ func TestRateOfAPrincipal(t *testing.T) {
 	w.refused(w.do(w.basic(here, password, "GET", "/v2/", "")), 429, ociRate)
 }
 
-// ECR throttles each operation of an account by itself (user guide, "Amazon ECR
+// ECR throttles each operation of an account separately (user guide, "Amazon ECR
 // service quotas"), so that one is held back and the others are not.
 func TestRateOfAnOperation(t *testing.T) {
 	w := start(t, t.TempDir(), with(server.Limits{OperationRate: 3}))
@@ -378,22 +378,26 @@ func TestStalledDownload(t *testing.T) {
 func TestSetLimits(t *testing.T) {
 	var got server.Limits
 	for _, s := range []string{"requests=100", "connections=none", "blob-bytes=10GiB", "body-bytes=4096", "stall-time=30s", "idle-time=none"} {
-		name, value, _ := strings.Cut(s, "=")
-		if err := got.Set(name, value); err != nil {
-			t.Errorf("%s: %v", s, err)
-		}
+		t.Run(s, func(t *testing.T) {
+			name, value, _ := strings.Cut(s, "=")
+			if err := got.Set(name, value); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	want := server.Limits{Requests: 100, Connections: -1, BlobBytes: 10 << 30, BodyBytes: 4096, StallTime: 30 * time.Second, IdleTime: -1}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	for _, s := range []string{"request=1", "requests=0", "requests=-1", "requests=1KiB", "requests=", "blob-bytes=9999999999TiB", "blob-bytes=1.5GiB", "stall-time=30", "stall-time=0s", "stall-time=-1s"} {
-		name, value, _ := strings.Cut(s, "=")
-		if err := got.Set(name, value); err == nil {
-			t.Errorf("%s is taken", s)
-		} else if !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v does not name it", s, err)
-		}
+		t.Run(s, func(t *testing.T) {
+			name, value, _ := strings.Cut(s, "=")
+			if err := got.Set(name, value); err == nil {
+				t.Errorf("%s is taken", s)
+			} else if !strings.Contains(err.Error(), name) {
+				t.Errorf("%v does not name it", err)
+			}
+		})
 	}
 }
 
@@ -473,46 +477,48 @@ func TestShares(t *testing.T) {
 	})
 	t.Run("connections", func(t *testing.T) {
 		for _, proxies := range [][]netip.Prefix{nil, {netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}} {
-			count := &openConnections{}
-			w := start(t, t.TempDir(), with(server.Limits{Connections: 8}), func(c *server.Config) { c.TrustedProxies, c.Observer = proxies, count })
-			one, other := w.password(here, pusher), w.password(here, administrator)
-			// A connection becomes idle a moment after its answer was read.
-			until(t, "the server still has connections", func() bool {
-				http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-				return count.n.Load() == 0
-			})
-			// Each client has one connection, and keeps it.
-			client := func() func(password string) answer {
-				keep := &http.Transport{MaxConnsPerHost: 1}
-				t.Cleanup(keep.CloseIdleConnections)
-				return func(password string) answer {
-					resp, err := keep.RoundTrip(w.basic(here, password, "GET", "/v2/", ""))
-					if err != nil {
-						t.Fatal(err)
+			t.Run(fmt.Sprint("proxies ", len(proxies)), func(t *testing.T) {
+				count := &openConnections{}
+				w := start(t, t.TempDir(), with(server.Limits{Connections: 8}), func(c *server.Config) { c.TrustedProxies, c.Observer = proxies, count })
+				one, other := w.password(here, pusher), w.password(here, administrator)
+				// A connection becomes idle a moment after its answer was read.
+				until(t, "the server still has connections", func() bool {
+					http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+					return count.n.Load() == 0
+				})
+				// Each client has one connection, and keeps it.
+				client := func() func(password string) answer {
+					keep := &http.Transport{MaxConnsPerHost: 1}
+					t.Cleanup(keep.CloseIdleConnections)
+					return func(password string) answer {
+						resp, err := keep.RoundTrip(w.basic(here, password, "GET", "/v2/", ""))
+						if err != nil {
+							t.Fatal(err)
+						}
+						return readAnswer(t, resp)
 					}
-					return readAnswer(t, resp)
 				}
-			}
-			var kept []func(string) answer
-			for range 6 {
-				c := client()
-				w.want(c(one), 200)
-				w.want(c(one), 200)
-				kept = append(kept, c)
-			}
-			next := client()
-			if proxies != nil {
-				w.want(next(one), 200)
-				continue
-			}
-			if a := w.want(next(one), 503); a.header.Get("Retry-After") != "1" || !strings.Contains(a.body, "one user has its whole share of the limit connections") {
-				t.Errorf("%v %s", a.header, a.body)
-			}
-			w.want(next(other), 200)
-			w.want(kept[0](one), 200)
-			// One that serves another, or is closed, is the user's no more.
-			w.want(kept[0](other), 200)
-			w.want(client()(one), 200)
+				var kept []func(string) answer
+				for range 6 {
+					c := client()
+					w.want(c(one), 200)
+					w.want(c(one), 200)
+					kept = append(kept, c)
+				}
+				next := client()
+				if proxies != nil {
+					w.want(next(one), 200)
+					return
+				}
+				if a := w.want(next(one), 503); a.header.Get("Retry-After") != "1" || !strings.Contains(a.body, "one user has its whole share of the limit connections") {
+					t.Errorf("%v %s", a.header, a.body)
+				}
+				w.want(next(other), 200)
+				w.want(kept[0](one), 200)
+				// One that serves another, or is closed, is the user's no more.
+				w.want(kept[0](other), 200)
+				w.want(client()(one), 200)
+			})
 		}
 	})
 	for name, limits := range map[string]server.Limits{"requests": {Requests: 4}, "uploads": {Uploads: 4}} {
@@ -543,29 +549,35 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// Routes without a protocol of their own are within the limits, too.
+// The limits also apply to routes that belong to no protocol.
 func TestLimitsOfOtherRoutes(t *testing.T) {
 	w := start(t, t.TempDir(), with(server.Limits{SourceRate: 1, SourceBurst: 3}))
 	for _, path := range []string{"/layer-downloads?ticket=AAAA", "/nothing", "/readyz"} {
-		w.pass(time.Minute)
-		for range 3 {
-			if a := w.do(w.request(here, "GET", path, "")); a.status == 429 {
-				t.Errorf("%s: %d at once", path, a.status)
+		t.Run(path, func(t *testing.T) {
+			w.within(t)
+			w.pass(time.Minute)
+			for range 3 {
+				if a := w.do(w.request(here, "GET", path, "")); a.status == 429 {
+					t.Errorf("%d at once", a.status)
+				}
 			}
-		}
-		if a := w.want(w.do(w.request(here, "GET", path, "")), 429); a.header.Get("Retry-After") == "" {
-			t.Errorf("%s: %v", path, a.header)
-		}
-		w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
+			if a := w.want(w.do(w.request(here, "GET", path, "")), 429); a.header.Get("Retry-After") == "" {
+				t.Error(a.header)
+			}
+			w.want(w.do(w.request(here, "GET", "/healthz", "")), 200)
+		})
 	}
 
 	w = start(t, t.TempDir(), with(server.Limits{Requests: 1}))
 	w.create(here, "app")
 	conn := w.holdBody(w.password(here, pusher), "PUT", "/v2/app/manifests/v1", 10)
 	for _, path := range []string{"/layer-downloads?ticket=AAAA", "/nothing"} {
-		if a := w.want(w.do(w.request(here, "GET", path, "")), 503); a.header.Get("Retry-After") == "" {
-			t.Errorf("%s: %v", path, a.header)
-		}
+		t.Run("all taken: "+path, func(t *testing.T) {
+			w.within(t)
+			if a := w.want(w.do(w.request(here, "GET", path, "")), 503); a.header.Get("Retry-After") == "" {
+				t.Errorf("%s: %v", path, a.header)
+			}
+		})
 	}
 	w.want(w.do(w.request(here, "GET", "/readyz", "")), 200)
 	if err := conn.Close(); err != nil {

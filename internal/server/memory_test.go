@@ -28,7 +28,7 @@ const memoryBound = 4*(32<<20) + 200*(1<<20) + 300*(100<<10) + 25_000_000
 
 const memoryChild = "KONTOR_TEST_MEMORY_SERVER"
 
-// TestMemoryIsBounded loads a server of its own process, with 64 uploads of 8
+// TestMemoryIsBounded loads a server in a separate process, with 64 uploads of 8
 // MiB and 64 manifests of 4 MiB at once, and asks it how much memory it ever
 // had of the system. That figure never shrinks, so that nothing has to be
 // looked at in time. With the race detector these are 10 each: more than the

@@ -64,9 +64,12 @@ func TestDownloadURLOnEveryReplica(t *testing.T) {
 		t.Fatal(url.DownloadUrl)
 	}
 	for name, w := range map[string]*world{"its own": one, "the other": two} {
-		if a := w.do(w.request(here, http.MethodGet, path, "")); a.status != http.StatusOK || a.body != "the layer" {
-			t.Errorf("%s replica: %d %s", name, a.status, a.body)
-		}
+		t.Run(name, func(t *testing.T) {
+			w.within(t)
+			if a := w.do(w.request(here, http.MethodGet, path, "")); a.status != http.StatusOK || a.body != "the layer" {
+				t.Errorf("%s replica: %d %s", name, a.status, a.body)
+			}
+		})
 	}
 }
 

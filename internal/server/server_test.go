@@ -229,22 +229,28 @@ func TestDownloadsAreSentAsFiles(t *testing.T) {
 	password := w.password(here, pusher)
 	content := strings.Repeat("0123456789", 100_000)
 	_, layer := w.push(here, password, "app", "v1", content)
-	for i, tt := range []struct {
+	sent := map[string]int{} // bytes, by request
+	for _, tt := range []struct {
 		rng    string
 		status int
 		want   string
 	}{{"", 200, content}, {"bytes=10-500009", 206, content[10:500010]}} {
-		a := w.want(w.do(w.basic(here, password, "GET", "/v2/app/blobs/"+string(layer), "", "Range", tt.rng)), tt.status)
-		if a.body != tt.want || files.Load() != int32(i+1) {
-			t.Errorf("range %q: %d bytes, %d files sent so far", tt.rng, len(a.body), files.Load())
-		}
-		// The log counts what went this way.
-		id := a.header.Get("X-Amzn-Requestid")
-		t.Cleanup(func() {
-			if got := w.requests()[id]["bytes"]; got != float64(len(tt.want)) {
-				t.Errorf("range %q: %v bytes in the log, want %d", tt.rng, got, len(tt.want))
+		t.Run("range "+tt.rng, func(t *testing.T) {
+			w.within(t)
+			before := files.Load()
+			a := w.want(w.do(w.basic(here, password, "GET", "/v2/app/blobs/"+string(layer), "", "Range", tt.rng)), tt.status)
+			if n := files.Load() - before; a.body != tt.want || n != 1 {
+				t.Errorf("%d bytes, %d files sent", len(a.body), n)
 			}
+			sent[a.header.Get("X-Amzn-Requestid")] = len(tt.want)
 		})
+	}
+	// The log counts the bytes of a file.
+	logged := w.requests()
+	for id, want := range sent {
+		if got := logged[id]["bytes"]; got != float64(want) {
+			t.Errorf("%v bytes in the log, want %d", got, want)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func TestSlowHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	// On a busy machine the header of another may not come in time either.
-	until(t, "nobody else is served", func() bool {
+	until(t, "other clients are not served", func() bool {
 		resp, err := http.DefaultClient.Do(w.request(here, "GET", "/healthz", ""))
 		return err == nil && readAnswer(t, resp).status == 200
 	})
@@ -130,7 +130,7 @@ func TestConnectionFlood(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	until(t, "nobody is served after the flood", func() bool {
+	until(t, "requests are not served after the flood", func() bool {
 		resp, err := http.DefaultClient.Do(w.request(here, "GET", "/healthz", ""))
 		if err != nil {
 			return false
@@ -149,25 +149,28 @@ func TestSilentWriterGivesWay(t *testing.T) {
 		method, query, body string
 		status              int
 	}{{"PATCH", "", "0123456789", 202}, {"PUT", "?digest=" + string(ecr.DigestOf([]byte("0123456789"))), "0123456789", 201}, {"DELETE", "", "", 204}} {
-		at := w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "")), 202).header.Get("Location")
-		silent := w.dial()
-		w.untilAppending(func() {
-			_, err := io.WriteString(silent, "PATCH "+at+" HTTP/1.1\r\nHost: x\r\nAuthorization: "+basicHeader("AWS", password)+
-				"\r\nContent-Range: 0-9\r\nContent-Length: 10\r\n\r\n0123")
-			if err != nil {
-				t.Fatal(err)
+		t.Run(retry.method, func(t *testing.T) {
+			w.within(t)
+			at := w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/", "")), 202).header.Get("Location")
+			silent := w.dial()
+			w.untilAppending(func() {
+				_, err := io.WriteString(silent, "PATCH "+at+" HTTP/1.1\r\nHost: x\r\nAuthorization: "+basicHeader("AWS", password)+
+					"\r\nContent-Range: 0-9\r\nContent-Length: 10\r\n\r\n0123")
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+			var headers []string
+			if retry.body != "" {
+				headers = []string{"Content-Range", "0-9"}
+			}
+			w.want(w.do(w.basic(here, password, retry.method, at+retry.query, retry.body, headers...)), retry.status)
+			if b, err := io.ReadAll(silent); err != nil || strings.Contains(string(b), " 202 ") {
+				t.Errorf("the silent one: %q, %v", b, err)
+			}
+			if err := silent.Close(); err != nil {
+				t.Error(err)
 			}
 		})
-		var headers []string
-		if retry.body != "" {
-			headers = []string{"Content-Range", "0-9"}
-		}
-		w.want(w.do(w.basic(here, password, retry.method, at+retry.query, retry.body, headers...)), retry.status)
-		if b, err := io.ReadAll(silent); err != nil || strings.Contains(string(b), " 202 ") {
-			t.Errorf("the silent one: %q, %v", b, err)
-		}
-		if err := silent.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 }

@@ -70,16 +70,19 @@ func TestTransactionsOfDownloads(t *testing.T) {
 		{"HEAD", "/v2/app/blobs/" + string(image), 404},
 		{"GET", "/v2/app", 404},
 	} {
-		before := s.begun.Load()
-		w.want(w.do(w.basic(here, password, tt.method, tt.path, "")), tt.status)
-		if n := s.begun.Load() - before; n != 1 {
-			t.Errorf("%s %s: %d snapshots", tt.method, tt.path, n)
-		}
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			w.within(t)
+			before := s.begun.Load()
+			w.want(w.do(w.basic(here, password, tt.method, tt.path, "")), tt.status)
+			if n := s.begun.Load() - before; n != 1 {
+				t.Errorf("%s %s: %d snapshots", tt.method, tt.path, n)
+			}
+		})
 	}
 	before := s.begun.Load()
 	w.want(w.do(w.request(here, "GET", "/v2/", "")), 401)
 	if n := s.begun.Load() - before; n != 0 {
-		t.Errorf("somebody without credentials costs %d snapshots", n)
+		t.Errorf("a request without credentials takes %d snapshots", n)
 	}
 	w.want(w.do(w.basic(here, password+"x", "GET", "/v2/app/manifests/v1", "")), 401)
 

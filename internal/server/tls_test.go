@@ -16,7 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
-// trusting is a client that trusts the authority in the file, and nobody else.
+// trusting returns a client that trusts only the authority in the file.
 func trusting(t *testing.T, ca string) *http.Client {
 	t.Helper()
 	b, err := os.ReadFile(ca)
@@ -99,7 +99,7 @@ func TestTLS(t *testing.T) {
 func TestLocalCA(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	at := func(now time.Time, hosts ...string) (ca, cert string) {
+	at := func(t *testing.T, now time.Time, hosts ...string) (ca, cert string) {
 		t.Helper()
 		f, err := server.LocalCA(dir, hosts, now)
 		if err != nil {
@@ -117,7 +117,7 @@ func TestLocalCA(t *testing.T) {
 		}
 		return string(a), string(b)
 	}
-	ca, cert := at(now, "localhost", "127.0.0.1")
+	ca, cert := at(t, now, "localhost", "127.0.0.1")
 	tests := []struct {
 		name  string
 		now   time.Time
@@ -130,14 +130,16 @@ func TestLocalCA(t *testing.T) {
 		{"near its end", now.Add(320 * 24 * time.Hour), []string{"localhost"}, false},
 	}
 	for _, tt := range tests {
-		gotCA, got := at(tt.now, tt.hosts...)
-		if gotCA != ca {
-			t.Errorf("%s: another authority", tt.name)
-		}
-		if (got == cert) != tt.same {
-			t.Errorf("%s: the same certificate: %v", tt.name, got == cert)
-		}
-		cert = got
+		t.Run(tt.name, func(t *testing.T) {
+			gotCA, got := at(t, tt.now, tt.hosts...)
+			if gotCA != ca {
+				t.Error("another authority")
+			}
+			if (got == cert) != tt.same {
+				t.Errorf("the same certificate: %v", got == cert)
+			}
+			cert = got
+		})
 	}
 	if _, err := server.LocalCA(dir, []string{"localhost"}, now.Add(9*365*24*time.Hour)); err == nil || !strings.Contains(err.Error(), "remove the folder to make another") {
 		t.Errorf("near the authority's end: %v", err)

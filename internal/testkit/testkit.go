@@ -75,7 +75,7 @@ type Settings struct {
 	// Between, where it is set, stands between the gate and the database.
 	Between meta.Store
 	Log     *slog.Logger // by default nothing is logged
-	// UpstreamHosts are what rules may name besides what AWS lists; UpstreamObserver
+	// UpstreamHosts are what rules may name in addition to what AWS lists; UpstreamObserver
 	// is told of pulls through them. Installation is that of a server; by default all
 	// are one.
 	UpstreamHosts    []upstream.Host
@@ -175,7 +175,7 @@ func (w *World) With(change func(*Settings)) *World {
 	return other.Set(change)
 }
 
-// Replica is With, with a blob store of its own on w's files: only the database
+// Replica is With, with a separate blob store on w's files: only the database
 // knows what the other process does. wrap, where it is set, stands before the store.
 func (w *World) Replica(change func(*Settings), wrap func(blob.Store) blob.Store) *World {
 	w.T.Helper()

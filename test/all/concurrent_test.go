@@ -31,9 +31,11 @@ func TestSplit(t *testing.T) {
 		"teststarts":     "imports split/starts, which starts a goroutine (starts.go:3)",
 	}
 	for pkg, why := range want {
-		if got := p.racing["split/"+pkg]; got != why {
-			t.Errorf("%s: %q, want %q", pkg, got, why)
-		}
+		t.Run(pkg, func(t *testing.T) {
+			if got := p.racing["split/"+pkg]; got != why {
+				t.Errorf("%q, want %q", got, why)
+			}
+		})
 	}
 	if len(p.racing) != len(want) {
 		t.Errorf("%d packages with the detector, want %d: %v", len(p.racing), len(want), p.racing)
@@ -47,14 +49,18 @@ func TestSplitOfTheProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pkg := range []string{"lifecycle", "policy", "internal/deploy/plan"} {
-		if !slices.Contains(p.quiet, module+"/"+pkg) {
-			t.Errorf("%s is tested with the detector: %s", pkg, p.racing[module+"/"+pkg])
-		}
+		t.Run(pkg, func(t *testing.T) {
+			if !slices.Contains(p.quiet, module+"/"+pkg) {
+				t.Errorf("%s is tested with the detector: %s", pkg, p.racing[module+"/"+pkg])
+			}
+		})
 	}
 	for _, pkg := range []string{"internal/registry", "internal/server", "internal/store/meta/postgres", "cmd/kontor"} {
-		if p.racing[module+"/"+pkg] == "" {
-			t.Errorf("%s is tested without the detector: %s", pkg, strings.Join(p.quiet, ", "))
-		}
+		t.Run(pkg, func(t *testing.T) {
+			if p.racing[module+"/"+pkg] == "" {
+				t.Errorf("%s is tested without the detector: %s", pkg, strings.Join(p.quiet, ", "))
+			}
+		})
 	}
 }
 
@@ -70,9 +76,11 @@ func TestTestsThatDoLess(t *testing.T) {
 		"internal/store/blob/disk": "TestContract",                          // runs another package's tests, which draw
 		"internal/deploy/promote":  "TestKilledAtEveryRequest",              // looks at race.Enabled
 	} {
-		if found := p.less[module+"/"+pkg]; !slices.Contains(found, name) {
-			t.Errorf("%s: %q, and not %s", pkg, found, name)
-		}
+		t.Run(pkg, func(t *testing.T) {
+			if found := p.less[module+"/"+pkg]; !slices.Contains(found, name) {
+				t.Errorf("%q, and not %s", found, name)
+			}
+		})
 	}
 	if found := p.less[module+"/internal/registry"]; slices.Contains(found, "TestDelete") {
 		t.Errorf("of the registry %q", found)

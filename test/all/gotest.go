@@ -130,8 +130,8 @@ func (r *results) end(at test, e event) {
 	}
 	switch {
 	case e.Action == "fail" && at.name == "":
-		// Whatever is left of its tests: those that were running when one of
-		// them panicked, or all took too long, have no end of their own.
+		// The tests that are left: those that were running when one panicked
+		// or the package timed out. No event reports their end.
 		r.printLeft(func(t test) bool { return t.pkg == at.pkg })
 	case e.Action == "fail":
 		r.failed++
@@ -152,7 +152,7 @@ func (r *results) print(at test) {
 	}
 }
 
-// printLeft prints what tests printed that have no end of their own.
+// printLeft prints the output of tests whose end no event reports.
 func (r *results) printLeft(of func(test) bool) {
 	left := slices.SortedFunc(maps.Keys(r.output), func(a, b test) int {
 		return cmp.Or(strings.Compare(a.pkg, b.pkg), strings.Compare(a.name, b.name))

@@ -89,9 +89,11 @@ func TestDriftByHand(t *testing.T) {
 		"tag mutability: MUTABLE -> IMMUTABLE", "ByHand", "999999999999",
 		"Drift: 4 repositories differ from the file; apply changes that back.",
 	} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the drift does not say %q:\n%s", want, out)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("the drift does not say %q:\n%s", want, out)
+			}
+		})
 	}
 	k.ok(kontorBin, deployer("apply", "-y")...)
 	k.ok(kontorBin, deployer("plan", "--refresh-only", "--exit-code")...)

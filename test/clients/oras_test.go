@@ -28,9 +28,11 @@ func oras(t *testing.T, k *kontor) {
 		a1, "readme.txt:text/plain", "data.bin")
 	k.ok(orasBin, "pull", "--no-tty", "--output", "back", a1)
 	for _, name := range []string{"readme.txt", "data.bin"} {
-		if want, got := k.read(name), k.read(filepath.Join("back", name)); !bytes.Equal(got, want) {
-			t.Errorf("%s came back changed", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if want, got := k.read(name), k.read(filepath.Join("back", name)); !bytes.Equal(got, want) {
+				t.Errorf("%s came back changed", name)
+			}
+		})
 	}
 	manifest := k.ok(orasBin, "manifest", "fetch", a1)
 	if want := k.read("pushed.json"); !bytes.Equal(manifest, want) {

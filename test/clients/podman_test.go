@@ -39,7 +39,7 @@ func podman(t *testing.T, k *kontor) {
 	}
 	image := k.host + "/website:built"
 
-	// A login of its own, as `podman login` stores it.
+	// A separate login, as `podman login` stores it.
 	login := func(password string) []string {
 		return []string{"login", insecure, "--authfile", filepath.Join(k.home, "auth.json"), "-u", "AWS", "-p", password, k.host}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is one tab of a chromium of its own.
+// browser is one tab of a chromium that the test starts.
 type browser struct {
 	t   *testing.T
 	ctx context.Context

@@ -1,6 +1,6 @@
 // Package crash kills the real binary while clients push, and looks whether
 // anything that it acknowledged is gone or damaged, or anything else is served
-// in part. What the loss of power would drop besides is tested on the blob
+// in part. What else a power failure could lose is tested on the blob
 // store with a replayed filesystem.
 package crash
 

@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package dockerd starts docker daemons for tests. A daemon keeps to a folder
-// of its own, and leaves no process, mount or file when it is stopped. It has no
+// Package dockerd starts docker daemons for tests. Each daemon has
+// its own folder, and leaves no process, mount or file when it is stopped. It has no
 // network for containers: what runs in one needs --network=none.
 package dockerd
 

@@ -210,7 +210,7 @@ func freePort(ctx context.Context) (int, error) {
 			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("no %d free ports beside each other", ports)
+	return 0, fmt.Errorf("no %d consecutive free ports", ports)
 }
 
 // ports are how many registries a page may run.

@@ -19,7 +19,7 @@ func TestCosign(t *testing.T) {
 			w.ok(cosignBin, "generate-key-pair")
 			w.routes(append([]string{cosignBin, "verify", "--key", "cosign.pub", "--insecure-ignore-tlog=true"}, args.verify...)...)
 			digest := w.push("1.0")
-			// Nobody has signed it.
+			// It is not signed yet.
 			w.fails("website:1.0 is not promoted: signature: there is none", kontorBin, "promote", "website:1.0", "--to", "prod")
 			sign := append([]string{"sign", "--yes", "--recursive", "--tlog-upload=false", "--use-signing-config=false"}, args.sign...)
 			w.ok(cosignBin, append(sign, "--key", "cosign.key", w.staging+"/website@"+digest)...)

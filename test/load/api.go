@@ -129,7 +129,7 @@ func (c *client) batch(ctx context.Context, l *life) (change, error) {
 		return change{}, err
 	}
 	repo := first.repo
-	ids := []types.ImageIdentifier{{ImageDigest: aws.String(string(kecr.DigestOf([]byte("nobody's"))))}}
+	ids := []types.ImageIdentifier{{ImageDigest: aws.String(string(kecr.DigestOf([]byte("no such image"))))}}
 	for range 5 {
 		k, err := c.one(func(k imageKey) bool { return k.repo == repo })
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 // maxImages is how many images a client keeps: at more it deletes.
 const maxImages = 400
 
-// client works on images of its own, in repositories that all share.
+// client works on its own images, in repositories that all clients share.
 type client struct {
 	load   *load
 	number int

@@ -14,7 +14,7 @@ type imageKey struct{ repo, digest string }
 // tagKey names a tag of a repository.
 type tagKey struct{ repo, tag string }
 
-// model is what one client knows of its own images: no one else touches them.
+// model is what one client knows about its images. Other clients never change them.
 type model struct {
 	images   map[imageKey]bool // true: must be there; false: was deleted
 	tags     map[tagKey]string // digests; "" for a deleted tag

@@ -17,7 +17,7 @@ func newAPI(c *http.Client, url, region string, who aws.CredentialsProvider) *ec
 	})
 }
 
-// sdkClient sends the SDK's requests with bodies of its own. smithy-go (1.28)
+// sdkClient replaces the bodies of the SDK's requests. smithy-go (1.28)
 // closes the body it gave away as soon as the header of the answer is there,
 // and a write that finds it closed ends with io.EOF: net/http, still waiting
 // for the end of the body when a server answers fast, takes that for a failed

@@ -82,9 +82,11 @@ func TestExport(t *testing.T) {
 	back := w.read("back.yaml")
 	for _, setting := range []string{"website:", "team/api:", "team.api:", "keep_last_images: 20", "expire_untagged_after_days: 3", "expire_all_images: true",
 		"mutable_tags:", "scan_on_push: true", `additional_push_account_ids: ["444444444444"]`, "release-*", "pr-*"} {
-		if !strings.Contains(back, setting) {
-			t.Errorf("what was read of the state lacks %s:\n%s", setting, back)
-		}
+		t.Run(setting, func(t *testing.T) {
+			if !strings.Contains(back, setting) {
+				t.Errorf("what was read of the state lacks %s:\n%s", setting, back)
+			}
+		})
 	}
 
 	w.write("kontor.yaml", strings.Replace(w.read("kontor.yaml"), "scan_on_push: true", "scan_on_push: false", 1))

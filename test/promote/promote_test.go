@@ -94,7 +94,7 @@ func (f foreign) start(t *testing.T, name string) *side {
 	return newSide(t, name, remotetest.Registry{Host: strings.TrimPrefix(server.URL, "http://")}, false)
 }
 
-// newDistribution is distribution v3, on files of its own.
+// newDistribution starts distribution v3 with its own files.
 func newDistribution(t *testing.T) http.Handler {
 	t.Helper()
 	logrus.SetLevel(logrus.PanicLevel)

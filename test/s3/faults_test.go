@@ -43,8 +43,8 @@ func (s *storm) pick(r *http.Request) faults.Fault {
 	request := r.Method + r.URL.String() + r.Header.Get("Range")
 	fault := faults.Fault(s.rand.IntN(16)) // None beyond BodyCut
 	if fault > faults.BodyCut || s.rows[request] == 2 ||
-		// Nobody knows the id of a multipart upload whose first answer was lost: the
-		// bucket's own rule removes it.
+		// When the first answer is lost, the id of the multipart upload is unknown:
+		// the bucket's own rule removes the upload.
 		(fault == faults.AnswerLost || fault == faults.BodyCut) && r.Method == http.MethodPost && r.URL.Query().Has("uploads") {
 		fault = faults.None
 	}
@@ -114,9 +114,11 @@ func TestFaults(t *testing.T) {
 	}
 	wantObjects(t, bucket)
 	for _, f := range []faults.Fault{faults.AnswerLost, faults.SlowDown, faults.RequestLost, faults.BodyCut} {
-		if s.seen[f] == 0 {
-			t.Errorf("fault %d never happened", f)
-		}
+		t.Run(fmt.Sprint("fault ", f), func(t *testing.T) {
+			if s.seen[f] == 0 {
+				t.Errorf("fault %d never happened", f)
+			}
+		})
 	}
 }
 
@@ -306,33 +308,35 @@ func TestWithoutChecksums(t *testing.T) {
 		size  int
 		match func(*http.Request) bool
 	}{{1000, isPut}, {9 * mib, isComplete}} {
-		b, key := content(1, c.size), blob.NewKey()
-		happened := proxy.Next(faults.AnswerLost, c.match)
-		commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
-		if !happened() {
-			t.Error("no answer was lost")
-		}
-		wantContent(t, s, key, b)
-		other := content(2, c.size)
-		_, err := appendTo(t, s, key, blob.Progress{}, other).Commit(t.Context(), ecr.DigestOf(other))
-		if !errors.Is(err, blob.ErrNotFound) {
-			t.Errorf("other content under the same key: %v", err)
-		}
-		wantContent(t, s, key, b)
+		t.Run(fmt.Sprint(c.size, " bytes"), func(t *testing.T) {
+			b, key := content(1, c.size), blob.NewKey()
+			happened := proxy.Next(faults.AnswerLost, c.match)
+			commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
+			if !happened() {
+				t.Error("no answer was lost")
+			}
+			wantContent(t, s, key, b)
+			other := content(2, c.size)
+			_, err := appendTo(t, s, key, blob.Progress{}, other).Commit(t.Context(), ecr.DigestOf(other))
+			if !errors.Is(err, blob.ErrNotFound) {
+				t.Errorf("other content under the same key: %v", err)
+			}
+			wantContent(t, s, key, b)
 
-		// As the registry reads it: steps that follow each other are two requests.
-		f, err := s.Open(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := proxy.Forwarded.Load()
-		got, err := io.ReadAll(io.NewSectionReader(f, 0, int64(c.size)))
-		if err := errors.Join(err, f.Close()); err != nil || !bytes.Equal(got, b) {
-			t.Errorf("read %d bytes, %v", len(got), err)
-		}
-		if n := proxy.Forwarded.Load() - before; n > 2 {
-			t.Errorf("%d requests", n)
-		}
+			// As the registry reads it: steps that follow each other are two requests.
+			f, err := s.Open(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := proxy.Forwarded.Load()
+			got, err := io.ReadAll(io.NewSectionReader(f, 0, int64(c.size)))
+			if err := errors.Join(err, f.Close()); err != nil || !bytes.Equal(got, b) {
+				t.Errorf("read %d bytes, %v", len(got), err)
+			}
+			if n := proxy.Forwarded.Load() - before; n > 2 {
+				t.Errorf("%d requests", n)
+			}
+		})
 	}
 	cfg.Prefix = "probe"
 	_, by := checks(t, cfg)
@@ -359,28 +363,32 @@ func TestStall(t *testing.T) {
 		"CreateMultipartUpload": func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Query().Has("uploads") },
 		"ListObjectsV2":         func(r *http.Request) bool { return r.URL.Query().Has("list-type") },
 	} {
-		happened := proxy.Next(faults.BodyStall, match)
-		b, key := content(1, 9*mib), blob.NewKey()
-		commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
-		for _, err := range s.List(t.Context()) {
-			if err != nil {
-				t.Error(err)
+		t.Run(name, func(t *testing.T) {
+			happened := proxy.Next(faults.BodyStall, match)
+			b, key := content(1, 9*mib), blob.NewKey()
+			commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
+			for _, err := range s.List(t.Context()) {
+				if err != nil {
+					t.Error(err)
+				}
 			}
-		}
-		if !happened() {
-			t.Errorf("%s did not stall", name)
-		}
+			if !happened() {
+				t.Errorf("%s did not stall", name)
+			}
+		})
 	}
 	proxy.Next(faults.BodyStall, func(r *http.Request) bool { return r.Method == http.MethodGet })
 	if _, err := s3.Open(t.Context(), cfg); !errors.Is(err, blob.ErrUnavailable) {
 		t.Errorf("Open of a store that stops in the middle of the marker: %v, want ErrUnavailable", err)
 	}
 	for _, fault := range []faults.Fault{faults.Stall, faults.BodyStall} {
-		happened := proxy.Next(fault, func(r *http.Request) bool { return r.Method == http.MethodGet })
-		wantContent(t, s, key, b)
-		if !happened() {
-			t.Errorf("fault %d did not happen", fault)
-		}
+		t.Run(fmt.Sprint("fault ", fault), func(t *testing.T) {
+			happened := proxy.Next(fault, func(r *http.Request) bool { return r.Method == http.MethodGet })
+			wantContent(t, s, key, b)
+			if !happened() {
+				t.Errorf("fault %d did not happen", fault)
+			}
+		})
 	}
 }
 

@@ -43,9 +43,11 @@ func TestProbe(t *testing.T) {
 	bucket := newBucket(t)
 	r, by := checks(t, config(bucket))
 	for _, name := range []string{"write", "read", "checksums", "list", "conditional writes", "multipart", "versioning", "clock", "delete"} {
-		if by[name].Status != report.StorageOK {
-			t.Errorf("%s: %+v", name, by[name])
-		}
+		t.Run(name, func(t *testing.T) {
+			if by[name].Status != report.StorageOK {
+				t.Errorf("%+v", by[name])
+			}
+		})
 	}
 	if r.Failed() || r.ReadMillis <= 0 || r.WriteMillis <= 0 {
 		t.Errorf("%+v", r)
@@ -154,7 +156,7 @@ func TestOpenErrors(t *testing.T) {
 		{"not ours", func(c *s3.Config) { c.Bucket, c.Prefix = foreign, "other" }, "is not Kontor's", nil},
 		{"newer", func(c *s3.Config) { c.Bucket, c.Prefix = foreign, "newer" }, "layout 2", nil},
 		{"without its marker", func(c *s3.Config) { c.Bucket, c.Prefix = foreign, "lost" }, "restore that object", nil},
-		{"nobody there", func(c *s3.Config) { c.Endpoint, c.Attempts = "http://127.0.0.1:1", 1 }, "", blob.ErrUnavailable},
+		{"no server", func(c *s3.Config) { c.Endpoint, c.Attempts = "http://127.0.0.1:1", 1 }, "", blob.ErrUnavailable},
 		{"endpoint", func(c *s3.Config) { c.Endpoint = "127.0.0.1:9000" }, "begins with http://", nil},
 		{"prefix", func(c *s3.Config) { c.Prefix = "a//b" }, "dotted parts", nil},
 		{"memory", func(c *s3.Config) { c.MemoryBytes = 1 }, "too few", nil},

@@ -24,7 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/testkit/faults"
 )
 
-// medium is a bucket of its own.
+// medium creates a bucket for each test.
 func medium(change func(*s3.Config)) func(t testing.TB) blobtest.Medium {
 	return func(t testing.TB) blobtest.Medium {
 		cfg := config(newBucket(t))
@@ -44,7 +44,7 @@ func TestSuiteWithTails(t *testing.T) {
 	blobtest.RunWith(t, blobtest.Traits{Shared: true}, medium(func(c *s3.Config) { c.InlineBytes = -1 }))
 }
 
-// wantObjects checks what the bucket holds, besides the marker.
+// wantObjects checks what the bucket holds, except for the marker.
 func wantObjects(t *testing.T, bucket string, want ...string) {
 	t.Helper()
 	if got := objects(t, bucket); !slices.Equal(got, want) || multiparts(t, bucket) > 0 {

@@ -31,7 +31,7 @@ const (
 	secretKey = "kontor-test-secret"
 )
 
-// gateway is the server that all tests share. Each test has a bucket of its own.
+// gateway is the server that all tests share. Each test has its own bucket.
 var gateway struct {
 	addr string // host and port
 	dir  string
@@ -63,7 +63,7 @@ func withGateway(run func() int) (code int, err error) {
 		}
 	}
 	gateway.dir = filepath.Join(dir, "data")
-	// It takes no port that is free by itself: another process may be quicker.
+	// The gateway cannot choose a free port, and another process may take this one first.
 	for range 5 {
 		if gateway.addr, err = freePort(); err != nil {
 			return 1, err

@@ -50,9 +50,11 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	for place, messages := range got {
-		for _, message := range messages {
-			t.Errorf("%s: unexpected: %s", place, message)
-		}
+		t.Run(place, func(t *testing.T) {
+			for _, message := range messages {
+				t.Errorf("unexpected: %s", message)
+			}
+		})
 	}
 	for _, c := range checks() {
 		if !found[c.name] {

@@ -246,7 +246,7 @@ func TestIssuerKeysTurnOver(t *testing.T) {
 	now = now.Add(2 * time.Hour)
 	wantError(t, verify(), authn.CodeIDPCommunicationError, "") // but a key is not good for ever
 	i.broken.Store(false)
-	i.claimed = "https://somebody.else.example"
+	i.claimed = "https://other.example"
 	now = now.Add(2 * time.Minute)
 	wantError(t, verify(), authn.CodeIDPCommunicationError, "")
 	ctx, cancel := context.WithCancel(t.Context())

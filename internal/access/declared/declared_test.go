@@ -210,7 +210,7 @@ func TestErrors(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"policy that is none", "identities: [{users: [{name: a, policies: [None]}]}]", `identities of account 111111111111: user a: there is no managed policy "None"`},
 		{"malformed policy", "identities: [{policies: [{name: p, document: {Statement: x}}]}]", "policy p: Syntax errors in policy."},
-		{"trust nobody", `identities: [{roles: [{name: r, trust: {Version: "2012-10-17", Statement: [{Effect: Allow, Principal: {AWS: "arn:aws:iam::111111111111:user/x"}, Action: "sts:AssumeRole"}]}}], users: [{name: a}]}]`, "Invalid principal in policy"},
+		{"trust an unknown user", `identities: [{roles: [{name: r, trust: {Version: "2012-10-17", Statement: [{Effect: Allow, Principal: {AWS: "arn:aws:iam::111111111111:user/x"}, Action: "sts:AssumeRole"}]}}], users: [{name: a}]}]`, "Invalid principal in policy"},
 		{"no such variable", "identities: [{users: [{name: a, access_keys: [{id: AKIAIOSFODNN7EXAMPLE, secret_env: NONE}]}]}]", "NONE holds no secret"},
 		{"key of another user", "identities: [{users: [{name: a, access_keys: [{id: AKIAIOSFODNN7EXAMPLE, secret: 0123456789abcdef}]}]}, {account: \"222222222222\", users: [{name: b, access_keys: [{id: AKIAIOSFODNN7EXAMPL3, secret: 0123456789abcdef}]}]}]", ""},
 	} {

@@ -12,7 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// Actions of the console. Nobody needs them for sessions of their own.
+// Actions of the console. Users need none of them for their own sessions.
 const (
 	actionOpenConsole  access.Action = "kontor:OpenConsole"
 	actionListSessions access.Action = "kontor:ListConsoleSessions"

@@ -11,9 +11,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// Who has no rights opens, sees and ends sessions of their own, on record with the
-// console's name; those of others need permission, and those of other accounts are
-// not there.
+// A user without permissions opens, sees and ends its own sessions, on record with the
+// console's name. Sessions of other users need permission, and those of other accounts
+// do not exist.
 func TestSessionsOfTheConsole(t *testing.T) {
 	w := open(t, audit.Changes)
 	ctx := t.Context()

@@ -22,7 +22,7 @@ type Simulation struct {
 	// alone.
 	Source   string
 	Policies []string // texts; next to those of Source
-	// Boundaries limit; of Source, they take the place of its own.
+	// Boundaries limit; with Source, they replace its boundary.
 	Boundaries []string
 	Actions    []string
 	Resources  []string // none is "*"

@@ -78,7 +78,7 @@ func (p *Prover) named() []string {
 	for i := range p.repositories {
 		names = append(names, namesOf(&p.repositories[i])...)
 	}
-	for _, r := range p.beside {
+	for _, r := range p.alsoNaming {
 		names = append(names, namesOf(r)...)
 	}
 	return names

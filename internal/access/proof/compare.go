@@ -77,7 +77,7 @@ func (p *Prover) Compare(before, after Repository) (Comparison, error) {
 	// Whoever one side names is asked about on the other as well, and known by what
 	// both say.
 	both := *p
-	both.beside = []*repository{old, now}
+	both.alsoNaming = []*repository{old, now}
 	p = &both
 	was := map[string]principal{}
 	for _, who := range p.candidates(old, namesOf(now)...) {

@@ -150,10 +150,10 @@ func TestCompareIsWhoCan(t *testing.T) {
 		if again, err := p.Compare(one, two); err != nil || !cmp.Equal(got, again) {
 			rt.Fatalf("another comparison is another: %s, %v", cmp.Diff(got, again), err)
 		}
-		outcomes := func(r, beside proof.Repository) map[string]proof.Outcome {
+		outcomes := func(r, other proof.Repository) map[string]proof.Outcome {
 			w := w
-			beside.Name = "beside" // what it names is known of
-			w.Repositories = []proof.Repository{r, beside}
+			other.Name = "other" // the principals that it names are known
+			w.Repositories = []proof.Repository{r, other}
 			p, err := proof.New(w)
 			if err != nil {
 				rt.Fatal(err)

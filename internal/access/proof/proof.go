@@ -193,7 +193,7 @@ type ActionAnswer struct {
 // Prover answers questions about one World. It is safe for concurrent use.
 type Prover struct {
 	repositories []repository
-	beside       []*repository // more that name principals
+	alsoNaming   []*repository // more repositories that name principals
 	powers       *sync.Map     // []Held of a principal who has the same everywhere, by heldIn
 	registries   map[ecr.RegistryID]registry
 	principals   []principal
@@ -218,7 +218,7 @@ type named struct {
 	doc policy.Document
 }
 
-// principal is someone to ask about, with the policies of its own.
+// principal is one that can be asked about, with its own policies.
 type principal struct {
 	Principal
 	caller   policy.Caller

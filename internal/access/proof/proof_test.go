@@ -100,8 +100,8 @@ func TestCheck(t *testing.T) {
 		{"a deny of the registry", world(grant(other), denyBob, user(other, "bob", pullText)), bob, "pull", proof.Partly, []string{
 			"111111111111 resource-based policy: remove registry policy, statement 1",
 		}},
-		{"an account nobody sees", world(grant(other), ""), bob, "pull", proof.Unseen, nil},
-		{"an account nobody sees, not granted", world("", ""), bob, "pull", proof.Denied, []string{
+		{"an unseen account", world(grant(other), ""), bob, "pull", proof.Unseen, nil},
+		{"an unseen account, not granted", world("", ""), bob, "pull", proof.Denied, []string{
 			"111111111111 resource-based policy: allow ecr:BatchGetImage,ecr:GetDownloadUrlForLayer on  to " + bob,
 			"222222222222 identity-based policy: allow ecr:GetAuthorizationToken on * to  (unseen)",
 			"222222222222 identity-based policy: allow ecr:BatchGetImage,ecr:GetDownloadUrlForLayer on " + repoARN + " to  (unseen)",
@@ -222,7 +222,7 @@ func TestWhoCan(t *testing.T) {
 		policy string
 		want   []string
 	}{
-		{"nobody but the owner", "", []string{"111111111111 allowed", "arn:aws:iam::111111111111:user/ann allowed"}},
+		{"only the owner", "", []string{"111111111111 allowed", "arn:aws:iam::111111111111:user/ann allowed"}},
 		{"an account", grant(other), []string{"111111111111 allowed", "222222222222 unseen", "arn:aws:iam::111111111111:user/ann allowed"}},
 		{"everyone", everyone, []string{"* unseen", "111111111111 allowed", "arn:aws:iam::111111111111:user/ann allowed", "arn:aws:iam::111111111111:user/carl allowed"}},
 	} {
@@ -551,7 +551,7 @@ func TestWhoCanByConditions(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, policy string
-		want         []string // beside those of the own account
+		want         []string // in addition to those of the own account
 	}{
 		{"an account", open(`"StringEquals":{"aws:PrincipalAccount":"333333333333"}`), []string{"333333333333 unseen"}},
 		{"an account that was seen", open(`"StringEquals":{"aws:PrincipalAccount":"222222222222"}`), []string{
@@ -560,7 +560,7 @@ func TestWhoCanByConditions(t *testing.T) {
 		{"accounts by wildcard", open(`"StringLike":{"aws:PrincipalAccount":"3*"}`), []string{"* unseen on aws:PrincipalAccount"}},
 		{"a user", open(`"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::333333333333:user/zoe"}`), []string{"arn:aws:iam::333333333333:user/zoe unseen"}},
 		{"roles of an account", open(`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::333333333333:role/ci-*"}`), []string{"333333333333 unseen on aws:PrincipalArn"}},
-		{"all of an account, but for a deny", denyAllBut(`"StringNotLike":{"aws:PrincipalArn":"arn:aws:iam::333333333333:*"}`), []string{"333333333333 unseen"}},
+		{"all of an account, except for a deny", denyAllBut(`"StringNotLike":{"aws:PrincipalArn":"arn:aws:iam::333333333333:*"}`), []string{"333333333333 unseen"}},
 		{"roles of any account", open(`"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/ci"}`), []string{
 			"* unseen on aws:PrincipalArn", "arn:aws:iam::222222222222:role/ci allowed"}},
 		{"an organization", open(`"StringEquals":{"aws:PrincipalOrgID":"o-1"}`), []string{
@@ -580,36 +580,38 @@ func TestWhoCanByConditions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ci := role(other, "ci", assumeOnly, nil, all)
-			for _, seen := range []bool{true, false} { // the own account
-				w := world(c.policy, "", user(other, "bob", all), ci)
-				w.Seen = []string{other}
-				if seen {
-					w.Principals = append(w.Principals, user(owner, "ann"))
-					w.Seen = append(w.Seen, owner)
-				}
-				list, err := prover(t, w).WhoCan([]access.Action{"ecr:BatchGetImage"}, in, "app")
-				if err != nil {
-					t.Fatal(err)
-				}
-				var got []string
-				own := false
-				for _, a := range list {
-					if proof.AccountOf(a.Principal) == owner {
-						own = own || a.Principal == owner && a.Outcome == proof.Unseen
-						continue
+			for _, seen := range []bool{true, false} {
+				t.Run(fmt.Sprint("seen ", seen), func(t *testing.T) { // the own account
+					w := world(c.policy, "", user(other, "bob", all), ci)
+					w.Seen = []string{other}
+					if seen {
+						w.Principals = append(w.Principals, user(owner, "ann"))
+						w.Seen = append(w.Seen, owner)
 					}
-					s := a.Principal + " " + string(a.Outcome)
-					if keys := a.Actions[0].DependsOn; keys != nil {
-						s += " on " + strings.Join(keys, ", ")
+					list, err := prover(t, w).WhoCan([]access.Action{"ecr:BatchGetImage"}, in, "app")
+					if err != nil {
+						t.Fatal(err)
 					}
-					got = append(got, s)
-				}
-				if diff := cmp.Diff(c.want, got); diff != "" {
-					t.Errorf("(-want +got):\n%s", diff)
-				}
-				if denied := strings.Contains(c.policy, `"Deny"`) && !strings.Contains(c.policy, owner); !seen && own == denied {
-					t.Errorf("users and roles of the own account, which were not seen, are listed: %v", own)
-				}
+					var got []string
+					own := false
+					for _, a := range list {
+						if proof.AccountOf(a.Principal) == owner {
+							own = own || a.Principal == owner && a.Outcome == proof.Unseen
+							continue
+						}
+						s := a.Principal + " " + string(a.Outcome)
+						if keys := a.Actions[0].DependsOn; keys != nil {
+							s += " on " + strings.Join(keys, ", ")
+						}
+						got = append(got, s)
+					}
+					if diff := cmp.Diff(c.want, got); diff != "" {
+						t.Errorf("(-want +got):\n%s", diff)
+					}
+					if denied := strings.Contains(c.policy, `"Deny"`) && !strings.Contains(c.policy, owner); !seen && own == denied {
+						t.Errorf("users and roles of the own account, which were not seen, are listed: %v", own)
+					}
+				})
 			}
 		})
 	}

@@ -225,7 +225,7 @@ func TestBrokenOff(t *testing.T) {
 				}
 				apply(t, b, come, "one", deploy.StatusFailed)
 				if attached, stacks := have(t, api, "nodes"); attached && len(stacks) == 0 {
-					t.Error("it is attached, and nobody knows for whom")
+					t.Error("it is attached without the mark of a stack")
 				}
 				if !again {
 					roles := []string{nodes}
@@ -270,15 +270,17 @@ func (m meanwhile) UntagRole(ctx context.Context, in *iam.UntagRoleInput, o ...f
 func TestStacksAtOnce(t *testing.T) {
 	t.Run("one comes while the last one leaves", func(t *testing.T) {
 		for _, call := range []string{"detach", "untag"} {
-			api, nodes := account(t)
-			apply(t, api, planned(t, api, "one", nodes), "one", deploy.StatusDone)
-			m := meanwhile{api, map[string]func(){call: func() {
-				apply(t, api, planned(t, api, "two", nodes), "two", deploy.StatusDone)
-			}}}
-			apply(t, m, planned(t, api, "one"), "one", deploy.StatusDone)
-			if attached, stacks := have(t, api, "nodes"); !attached || !slices.Equal(stacks, []string{"two"}) {
-				t.Errorf("before %s: attached %t, stacks %v", call, attached, stacks)
-			}
+			t.Run(call, func(t *testing.T) {
+				api, nodes := account(t)
+				apply(t, api, planned(t, api, "one", nodes), "one", deploy.StatusDone)
+				m := meanwhile{api, map[string]func(){call: func() {
+					apply(t, api, planned(t, api, "two", nodes), "two", deploy.StatusDone)
+				}}}
+				apply(t, m, planned(t, api, "one"), "one", deploy.StatusDone)
+				if attached, stacks := have(t, api, "nodes"); !attached || !slices.Equal(stacks, []string{"two"}) {
+					t.Errorf("before %s: attached %t, stacks %v", call, attached, stacks)
+				}
+			})
 		}
 	})
 	t.Run("two leave", func(t *testing.T) {

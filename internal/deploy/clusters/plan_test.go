@@ -93,8 +93,8 @@ func TestPlan(t *testing.T) {
 		{name: "of this stack already", role: proof.Principal{Documents: []access.Document{pullOnly}, Tags: marks("one")}, op: plan.RoleNone, before: has(true, "one"), after: has(true, "one"), counts: of(2, 2)},
 		{name: "of another stack", role: proof.Principal{Documents: []access.Document{pullOnly}, Tags: marks("two")}, op: plan.RoleJoin, before: has(true, "two"), after: has(true, "one", "two"), counts: of(2, 2)},
 		{name: "detached by hand", role: proof.Principal{Tags: marks("one", "two")}, op: plan.RoleAttach, before: has(false, "one", "two"), after: has(true, "one", "two"), counts: of(0, 2)},
-		{name: "in place of which somebody gave more", role: proof.Principal{Documents: []access.Document{readOnly}, Tags: marks("one")}, op: plan.RoleLeave, before: has(false, "one"), counts: of(2, 2)},
-		{name: "drift of its own", role: proof.Principal{Tags: marks("one")}, change: func(o *clusters.Options) { o.RefreshOnly = true }, op: plan.RoleAttach, before: has(false, "one"), after: has(true, "one"), counts: of(0, 2)},
+		{name: "a wider policy was attached instead", role: proof.Principal{Documents: []access.Document{readOnly}, Tags: marks("one")}, op: plan.RoleLeave, before: has(false, "one"), counts: of(2, 2)},
+		{name: "drift", role: proof.Principal{Tags: marks("one")}, change: func(o *clusters.Options) { o.RefreshOnly = true }, op: plan.RoleAttach, before: has(false, "one"), after: has(true, "one"), counts: of(0, 2)},
 		{name: "what lost its mark is drift, too", change: func(o *clusters.Options) { o.RefreshOnly = true }, op: plan.RoleAttach, after: has(true, "one"), counts: of(0, 2)},
 		{
 			// IAM user guide, "Permissions boundaries for IAM entities"
@@ -165,7 +165,7 @@ func TestPlanLeaves(t *testing.T) {
 		{"a role left its cluster", []string{arn + "a"}, clusters.Options{Explicit: true, Leave: true}, map[string]plan.RoleOp{"a": plan.RoleNone, "b": plan.RoleLeave}},
 		{"the stack ends", []string{arn + "a"}, clusters.Options{Explicit: true, Leave: true, End: plan.Everything}, map[string]plan.RoleOp{"a": plan.RoleDetach, "b": plan.RoleLeave}},
 		{"not all clusters were seen", []string{arn + "a"}, clusters.Options{Explicit: true}, map[string]plan.RoleOp{"a": plan.RoleNone}},
-		{"a stack without a name of its own", []string{arn + "a"}, clusters.Options{Leave: true}, map[string]plan.RoleOp{"a": plan.RoleNone}},
+		{"a stack without a name", []string{arn + "a"}, clusters.Options{Leave: true}, map[string]plan.RoleOp{"a": plan.RoleNone}},
 		{"drift", []string{arn + "a"}, clusters.Options{Explicit: true, Leave: true, RefreshOnly: true}, map[string]plan.RoleOp{"a": plan.RoleNone, "b": plan.RoleLeave}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func TestOfPeople(t *testing.T) {
 			}},
 			Holders: []plan.Holder{owner},
 		}},
-		{"push besides", granting(plan.OpUpdate, pull, push), plan.AccessEffects{
+		{"push in addition", granting(plan.OpUpdate, pull, push), plan.AccessEffects{
 			Changes: []plan.AccessChange{{
 				Principal: "222222222222", Rights: []plan.RightChange{right("push", "denied", "unseen")},
 				MustAllow: &plan.MustAllow{Account: "222222222222", Policy: pushHome},

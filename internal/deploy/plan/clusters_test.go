@@ -71,7 +71,7 @@ func TestClustersFitThePublishedSchema(t *testing.T) {
 	}
 }
 
-func TestClustersThatSomebodyWroteIn(t *testing.T) {
+func TestEditedClusters(t *testing.T) {
 	for name, spoil := range map[string]func(*plan.Cluster){
 		"a mark of another stack":         func(c *plan.Cluster) { c.Roles[1].After.Stacks = []string{"s"} },
 		"a detachment others rely on":     func(c *plan.Cluster) { c.Roles[3].Before.Stacks = []string{"s", "t"} },

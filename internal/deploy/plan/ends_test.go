@@ -89,16 +89,18 @@ func TestFindingsSayWhatToDo(t *testing.T) {
 		{free("team/app", "platform"), []string{`"team/app": would delete 3 images (30 bytes)`, "--delete-images"}},
 		{repo("team/app", "platform", "", ""), []string{`"team/app" is protected`, "delete_protection: false"}},
 	} {
-		p := plan.DiffWith(wanted(), seen(c.have), o)
-		if len(p.Findings) != 1 || len(p.Pending()) > 0 {
-			t.Errorf("plan %q", brief(p))
-			continue
-		}
-		for _, w := range c.words {
-			if !strings.Contains(p.Findings[0].Message, w) {
-				t.Errorf("%q, want %q in it", p.Findings[0].Message, w)
+		t.Run(c.words[1], func(t *testing.T) {
+			p := plan.DiffWith(wanted(), seen(c.have), o)
+			if len(p.Findings) != 1 || len(p.Pending()) > 0 {
+				t.Errorf("plan %q", brief(p))
+				return
 			}
-		}
+			for _, w := range c.words {
+				if !strings.Contains(p.Findings[0].Message, w) {
+					t.Errorf("%q, want %q in it", p.Findings[0].Message, w)
+				}
+			}
+		})
 	}
 }
 
@@ -233,9 +235,9 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
-// A tag that the file does not name stays, and is told once: whoever took it out of
-// the file learns that. Tags of AWS and of Kontor are nobody's to name, and those of
-// repositories that are not the stack's say nothing.
+// A tag that the file does not name stays, and is reported once, so that whoever removed
+// it from the file knows. Tags of AWS and of Kontor cannot be in a file, and tags of
+// repositories outside the stack are not reported.
 func TestTagsThatStay(t *testing.T) {
 	tagged := func(name, stack string, keys ...string) state.Repository {
 		return with(repo(name, stack, "", ""), func(r *state.Repository) {
@@ -297,7 +299,7 @@ func TestStale(t *testing.T) {
 		{"one is gone", wanted(want...), seen(have[1:]...), []string{"repository old is gone since the plan was made; plan again"}},
 		{"one that is not in the file came", wanted(want...), seen(append(have, repo("left", "platform", "", ""))...), nil},
 		{"one is hidden", wanted(want...), hidden(seen(have...), "new"), []string{"repository new exists, but a Deny hides it"}},
-		{"somebody made one", wanted(want...), seen(append(have, repo("new", "", "", ""))...), []string{"repository new was created by someone else since the plan was made; plan again"}},
+		{"one was created", wanted(want...), seen(append(have, repo("new", "", "", ""))...), []string{"repository new was created by someone else since the plan was made; plan again"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -313,7 +315,7 @@ func TestStale(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	})
-	t.Run("a plan that somebody wrote in", func(t *testing.T) {
+	t.Run("an edited plan", func(t *testing.T) {
 		p := plan.Diff(wanted(want...), seen(have...))
 		p.Changes[0].After.Policy = other
 		if got := p.Stale(wanted(want...), seen(have...)); len(got) != 1 || !strings.Contains(got[0], "repository new is not what the file asks for") {
@@ -339,13 +341,13 @@ func TestParseSetRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*plan.Set){
-		"another version":                func(s *plan.Set) { s.Version = 9 },
-		"another version of the plan":    func(s *plan.Set) { s.Plans[0].Version = 9 },
-		"a deletion that nobody allowed": func(s *plan.Set) { s.Plans[0].End = plan.Nothing },
-		"a deletion of another's":        func(s *plan.Set) { s.Plans[0].Changes[0].Before.Tags[state.TagStack] = "website" },
-		"a deletion of a protected one":  func(s *plan.Set) { delete(s.Plans[0].Changes[0].Before.Tags, state.TagProtection) },
-		"an unknown operation":           func(s *plan.Set) { s.Plans[0].Changes[0].Op = "explode" },
-		"no settings":                    func(s *plan.Set) { s.Plans[0].Changes[0].Op = plan.OpUpdate },
+		"another version":                 func(s *plan.Set) { s.Version = 9 },
+		"another version of the plan":     func(s *plan.Set) { s.Plans[0].Version = 9 },
+		"a deletion that was not allowed": func(s *plan.Set) { s.Plans[0].End = plan.Nothing },
+		"a deletion of another's":         func(s *plan.Set) { s.Plans[0].Changes[0].Before.Tags[state.TagStack] = "website" },
+		"a deletion of a protected one":   func(s *plan.Set) { delete(s.Plans[0].Changes[0].Before.Tags, state.TagProtection) },
+		"an unknown operation":            func(s *plan.Set) { s.Plans[0].Changes[0].Op = "explode" },
+		"no settings":                     func(s *plan.Set) { s.Plans[0].Changes[0].Op = plan.OpUpdate },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := plan.ParseSet("x.plan", encode(t, good))

@@ -141,8 +141,8 @@ func (p Plan) Stale(desired state.Desired, observed state.Observed) []string {
 	return out
 }
 
-// others lists the changes of p that lead to something else than the file asks
-// for: somebody wrote in the plan.
+// others lists the changes of p that do not lead to what the file asks for: the
+// plan was edited.
 func (p Plan) others(desired state.Desired) []string {
 	want := map[ecr.RepositoryName]Settings{}
 	for _, r := range desired.Repositories {

@@ -119,7 +119,7 @@ type Change struct {
 	// Images are those that OpDelete deletes with the repository; nil when it
 	// is to go only if it is empty.
 	Images *Images `json:"images,omitempty"`
-	// Effects are those of another lifecycle policy; nil when nobody looked.
+	// Effects are those of another lifecycle policy; nil when they were not computed.
 	Effects *Effects `json:"effects,omitempty"`
 }
 

@@ -58,7 +58,7 @@ func RegistryOf(ctx context.Context, api Registry, in kecr.RegistryID) (r proof.
 	return r, fmt.Sprintf("the account setting %s of %s was not seen: %s", proof.KeyScope, in, why), nil
 }
 
-// Names lists the repositories of a registry, and those of known besides, which the
+// Names lists the repositories of a registry, and adds those of known, which the
 // list may leave out. note says what could not be listed; "" when all was.
 func Names(ctx context.Context, api Registry, in kecr.RegistryID, known []kecr.RepositoryName) (names []kecr.RepositoryName, note string, err error) {
 	pages := ecr.NewDescribeRepositoriesPaginator(api, &ecr.DescribeRepositoriesInput{RegistryId: aws.String(string(in.Account)), MaxResults: aws.Int32(1000)})

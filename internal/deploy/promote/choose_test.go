@@ -422,8 +422,8 @@ func TestExpiry(t *testing.T) {
 	i = plan("main-2")
 	contains(t, finding(i, "KON4013"), "rule 3", "at its next run", "its age counts from")
 
-	// A tag that moves leaves the image that has it: that one takes no place
-	// among the newest any more.
+	// A tag that moves leaves its image, which then no longer counts among the
+	// newest.
 	w.prod.create(t, "moves", "*")
 	const newest = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"tagged","tagPatternList":["main-*"],"countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`
 	if _, err := w.prod.api.PutLifecyclePolicy(t.Context(), &ecrapi.PutLifecyclePolicyInput{RepositoryName: aws.String("moves"), LifecyclePolicyText: aws.String(newest)}); err != nil {

@@ -104,7 +104,7 @@ func TestTargetWithoutReferrersAPI(t *testing.T) {
 	g := remotetest.NewGraph(1, "1.0")
 	w.dev.push(t, "website", g.Content)
 	w.prod.hide()
-	// The target has a signature of its own already.
+	// The target already has its own signature.
 	own := remotetest.NewContent(8)
 	mine := own.Referrer(remotetest.SignatureType, g.Index)
 	list(own, g.Index, mine)

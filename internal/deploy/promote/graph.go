@@ -20,7 +20,7 @@ import (
 // Kind says what a manifest is to the image that is promoted.
 type Kind string
 
-// The kinds. An attestation is what buildx keeps in the index beside an image; a
+// The kinds. An attestation is what buildx keeps in the index next to an image; a
 // signature is what cosign keeps under a tag, SBOMs and attestations among it.
 const (
 	KindImage       Kind = "image"
@@ -102,7 +102,7 @@ func walk(ctx context.Context, from *repository, d remote.Descriptor, chosen []b
 	return g, nil
 }
 
-// expand looks at v's children and at what refers to it, each beside others.
+// expand looks at v's children and at what refers to it, concurrently.
 func (w *walker) expand(v *vertex, limit chan struct{}) {
 	do := func(f func() error) {
 		w.g.Go(func() error {

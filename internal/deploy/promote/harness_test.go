@@ -110,8 +110,8 @@ func (s *side) account(w *world, wanted ...state.Repository) amazon.Account {
 	return a
 }
 
-// create makes a repository whose tags are immutable, but for those of the
-// wildcards.
+// create makes a repository whose tags are immutable, except for those that match
+// the wildcards.
 func (s *side) create(t *testing.T, name string, mutable ...string) {
 	t.Helper()
 	in := &ecrapi.CreateRepositoryInput{RepositoryName: &name, ImageTagMutability: types.ImageTagMutabilityImmutable}

@@ -111,7 +111,7 @@ type Blob struct {
 	Mount ecr.RepositoryName `json:"mount,omitempty"`
 }
 
-// Signature is a manifest that is written under a tag of its own.
+// Signature is a manifest that is written under a separate tag.
 type Signature struct {
 	Tag ecr.Tag `json:"tag"`
 	Manifest

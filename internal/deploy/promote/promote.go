@@ -11,7 +11,7 @@
 //   - an image goes with all that belongs to it: its platforms, and signatures,
 //     SBOMs and attestations of it, of its platforms and of each other, in all
 //     forms in which registries keep them;
-//   - the tag is set once and last, so that nobody sees it while something of
+//   - the tag is set once and last, so that it is never visible while part of
 //     its image is missing. A promotion that was interrupted is finished by
 //     another one;
 //   - what is there is not sent again; nothing is ever deleted;

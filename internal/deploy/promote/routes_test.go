@@ -247,7 +247,7 @@ func TestPlanThatMoved(t *testing.T) {
 	w.dev.untag(t, "website", "1.0")
 	_, err = w.promoter().Execute(t.Context(), approved, promote.ExecuteOptions{Whole: true})
 	contains(t, fmt.Sprint(err), "dev/website:1.0: it moved since the plan was made: it is gone")
-	// The target has the tag meanwhile: of somebody else, or by this plan.
+	// The target has the tag in the meantime: from another push, or from this plan.
 	if err := w.dev.direct.PushManifest("website", "1.0", one.Index); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestPlanThatMoved(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if got := w.prod.direct.Manifest(t, "website", "7.0"); string(got) != string(two.Index.Body) {
-		t.Error("the tag of somebody else was moved")
+		t.Error("a tag of another push was moved")
 	}
 }
 

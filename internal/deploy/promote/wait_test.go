@@ -90,12 +90,15 @@ func TestWait(t *testing.T) {
 			ecr.CodeAccessDenied:       remotetest.Answer(403, `{"errors":[{"code":"DENIED","message":"no"}]}`),
 			ecr.CodeRepositoryNotFound: func(x *remotetest.Exchange) { x.R.URL.Path = "/v2/nowhere/manifests/1.0"; x.Pass() },
 		} {
-			w.dev.proxy.Reset()
-			w.dev.proxy.On("manifests", -1, effect)
-			_, err := w.promoter().Wait(t.Context(), promote.WaitFor{Image: ref("dev/website:2.0"), Timeout: time.Hour, Interval: time.Hour})
-			if ecr.CodeOf(err) != code {
-				t.Errorf("%v, want %s", err, code)
-			}
+			t.Run(string(code), func(t *testing.T) {
+				w.within(t)
+				w.dev.proxy.Reset()
+				w.dev.proxy.On("manifests", -1, effect)
+				_, err := w.promoter().Wait(t.Context(), promote.WaitFor{Image: ref("dev/website:2.0"), Timeout: time.Hour, Interval: time.Hour})
+				if ecr.CodeOf(err) != code {
+					t.Errorf("%v, want %s", err, code)
+				}
+			})
 		}
 		w.dev.proxy.Reset()
 		w.dev.proxy.On("referrers", -1, remotetest.Answer(403, `{"errors":[{"code":"DENIED","message":"no"}]}`))

@@ -169,7 +169,7 @@ func (p place) tags() map[string]map[string]string {
 	return all
 }
 
-// create makes a repository with both policies, as somebody else would.
+// create makes a repository with both policies, outside of the deployer.
 func (p place) create(name string, tags map[string]string) {
 	p.t.Helper()
 	in := &ecr.CreateRepositoryInput{RepositoryName: &name}
@@ -416,7 +416,7 @@ func TestEveryCallOfDestroyFails(t *testing.T) {
 					t.Errorf("call %d: %s is said to be gone, and is there", call, y.Repository)
 				}
 				if y.Status != deploy.StatusDone && y.Error == "" {
-					t.Errorf("call %d: nobody says why %s is %s", call, y.Repository, y.Status)
+					t.Errorf("call %d: no error says why %s is %s", call, y.Repository, y.Status)
 				}
 			}
 		}

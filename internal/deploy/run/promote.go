@@ -36,7 +36,7 @@ type PromoteConfig struct {
 	// Credentials are those for registries that are neither in the file nor on
 	// this machine.
 	Credentials remote.Source
-	// PlainHTTP are hosts that speak HTTP without TLS, besides this machine's.
+	// PlainHTTP are hosts that speak HTTP without TLS, in addition to this machine's.
 	PlainHTTP []string
 	// Getenv tells which of AWS's endpoints to use.
 	Getenv func(string) string

@@ -101,7 +101,7 @@ func TestPromoterNames(t *testing.T) {
 	if ref, err := promoterOf(t, "").Ref("local/website:1.0"); err != nil || ref.Registry != "local" {
 		t.Errorf("%v, %v", ref, err)
 	}
-	// A tag beside a digest says what the copy is called.
+	// A tag with a digest is the tag of the copy.
 	from, to, err := promoterOf(t, threeRegistries).Pair("dev/website:1.0@"+digest, "prod/website")
 	if err != nil || from.String() != "dev/website@"+digest || to.String() != "prod/website:1.0" {
 		t.Errorf("%v, %v, %v", from, to, err)
@@ -156,7 +156,7 @@ func TestPromoterRights(t *testing.T) {
 		"the caller may not do ecr:GetDownloadUrlForLayer in " + dev.Host + "/website",
 		"the caller may not do ecr:UploadLayerPart and ecr:PutImage in " + prod.Host + "/website",
 	} {
-		t.Run(want, func(t *testing.T) {
+		t.Run(fmt.Sprint("finding ", n), func(t *testing.T) {
 			if got := i.Findings[n]; got.Code != promote.CodeRights || got.Message != want {
 				t.Errorf("%s: %s, want %s", got.Code, got.Message, want)
 			}

@@ -172,8 +172,8 @@ type Observed struct {
 	// what is known of them, for example "exists, but the caller may not read it:
 	// ...". They are not in Repositories.
 	Hidden map[ecr.RepositoryName]string
-	// OthersUnseen is why repositories of the stack that nobody named were not
-	// looked for; "" when they were.
+	// OthersUnseen is why repositories of the stack that were not asked for by name
+	// were not looked for; "" when they were.
 	OthersUnseen string
 	// Settings are those of the registry itself, as far as they were to be read.
 	Settings Settings

@@ -31,7 +31,7 @@ func TestCache(t *testing.T) {
 		t.Errorf("%+v, %t", got, ok)
 	}
 	for name, key := range map[string]string{
-		"somebody else":   a.Key("you"),
+		"another user":    a.Key("you"),
 		"another profile": Source{Host: "a.example", Profile: "q"}.Key("me"),
 		"shifted fields":  Source{Host: "a.example", RoleARN: "p"}.Key("me"),
 		"split otherwise": a.Key("m", "e"),

@@ -83,7 +83,7 @@ func TestGetDownloadURLForLayer(t *testing.T) {
 			}
 		})
 	}
-	other := New(s.h.cfg) // another process, with a key of its own
+	other := New(s.h.cfg) // another process, with its own key
 	w := httptest.NewRecorder()
 	serveDownload(other, w, httptest.NewRequest(http.MethodGet, address, nil))
 	if w.Code != http.StatusForbidden {

@@ -38,8 +38,8 @@ var neverFilled = map[string][]string{
 	},
 }
 
-// leaves are the members of a shape that are filled with values, not with
-// members of their own, by path.
+// leaves are the members of a shape that have values and no further members,
+// by path.
 func (m modelFile) leaves(name, path string, into map[string]bool) {
 	s := m.Shapes[name]
 	switch s.Type {

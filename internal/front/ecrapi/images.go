@@ -192,7 +192,7 @@ func imageDetail(at ecr.Repo, i ecr.Image) ImageDetail {
 	return d
 }
 
-// imageIDs takes identifiers as they come: a malformed one fails by itself.
+// imageIDs takes identifiers as they come: a malformed one does not fail the others.
 func imageIDs(list []ImageIdentifier) []ecr.ImageID {
 	ids := make([]ecr.ImageID, len(list))
 	for i, id := range list {

@@ -18,7 +18,7 @@ import (
 )
 
 // A modelFile is the API model as the generator reads it. The tests here read
-// it by themselves: they hold the code against the model, not against the
+// it directly: they hold the code against the model, not against the
 // tables generated from it.
 type modelFile struct {
 	Operations map[string]struct{ Input, Output string }
@@ -155,8 +155,8 @@ func (m modelFile) breaches(t *testing.T, name string) []breach {
 		text := func(n int64) any { return strings.Repeat("a", int(n)) }
 		switch {
 		case len(s.Enum) > 0:
-			// ECR has the values in an order of its own, to which TestErrorTexts
-			// and the generator's tests hold the table.
+			// ECR lists the values in another order, which TestErrorTexts
+			// and the generator's tests check.
 			values := shapes[name].enum
 			if !slices.Equal(slices.Sorted(slices.Values(values)), slices.Sorted(slices.Values(s.Enum))) {
 				t.Errorf("%s: the table has the values %v, the model %v", name, values, s.Enum)

@@ -74,7 +74,7 @@ func sha512Of(s string) string {
 	return "sha512:" + hex.EncodeToString(sum[:])
 }
 
-// The same content under its sha512: an image of its own, which is found,
+// The same content under its sha512: a separate image, which is found,
 // listed and pulled by it, also as a subject. ECR has no such images.
 func TestPutImageBySHA512(t *testing.T) {
 	s := newServer(t, func(s *testkit.Settings) { s.Compat = registry.CompatOCI })

@@ -154,7 +154,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// The members that InvalidLayerPartException has beside its message.
+// The members that InvalidLayerPartException has in addition to its message.
 func TestInvalidLayerPartSaysHowToGoOn(t *testing.T) {
 	s := newServer(t)
 	ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "app"}`)

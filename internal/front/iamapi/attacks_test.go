@@ -20,9 +20,9 @@ import (
 
 const administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
 
-// Nobody gets more by IAM than IAM's own actions allow: not from nothing, not
-// past a boundary, and not by a session that asks for more.
-func TestNobodyRaisesItself(t *testing.T) {
+// Principals cannot use IAM to get more than IAM's own actions allow: not without any
+// permission, not past a boundary, and not by a session that asks for more.
+func TestPrincipalsCannotRaiseThemselves(t *testing.T) {
 	w := start(t)
 	ctx := t.Context()
 	admin := iam.NewFromConfig(w.admin(accountA))
@@ -157,9 +157,11 @@ func TestReadsAreOnRecord(t *testing.T) {
 				}
 			}
 			for action, want := range map[string]int{"iam:ListUsers": recorded, "iam:GetUser": recorded, "sts:GetSessionToken": recorded, "sts:GetCallerIdentity": 0} {
-				if found[action] != want {
-					t.Errorf("%d records of %s, want %d", found[action], action, want)
-				}
+				t.Run(action, func(t *testing.T) {
+					if found[action] != want {
+						t.Errorf("%d records of %s, want %d", found[action], action, want)
+					}
+				})
 			}
 		})
 	}

@@ -250,7 +250,7 @@ func TestErrors(t *testing.T) {
 			_, err := c.CreateUser(ctx, &iam.CreateUserInput{UserName: s("ann")})
 			return err
 		}},
-		{"user twice but for case", "EntityAlreadyExists", "User with name ANN already exists.", func() error {
+		{"user twice, in another case", "EntityAlreadyExists", "User with name ANN already exists.", func() error {
 			_, err := c.CreateUser(ctx, &iam.CreateUserInput{UserName: s("ANN")})
 			return err
 		}},
@@ -331,11 +331,11 @@ func TestErrors(t *testing.T) {
 			_, err := c.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: s(pullOnly), VersionId: s("v9")})
 			return err
 		}},
-		{"key of nobody", "NoSuchEntity", "The Access Key with id AKIAIOSFODNN7EXAMPLE cannot be found.", func() error {
+		{"unknown key", "NoSuchEntity", "The Access Key with id AKIAIOSFODNN7EXAMPLE cannot be found.", func() error {
 			_, err := c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: s("ann"), AccessKeyId: s("AKIAIOSFODNN7EXAMPLE")})
 			return err
 		}},
-		{"key of somebody else", "NoSuchEntity", "cannot be found.", func() error {
+		{"key of another user", "NoSuchEntity", "cannot be found.", func() error {
 			u := must(c.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: s("ann")}))(t).AccessKeyMetadata[0]
 			_, err := c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: s("pusher"), AccessKeyId: u.AccessKeyId})
 			return err

@@ -60,7 +60,7 @@ func TestWhoMayAssume(t *testing.T) {
 		{"the account, and its user may not", trust("111111111111", ""), bob, nil, false},
 		{"the user itself", trust(bobARN, ""), bob, nil, true},
 		{"another user", trust(annARN, ""), bob, nil, false},
-		{"nobody of this account", trust(stranger, ""), ann, nil, false},
+		{"no principal of this account", trust(stranger, ""), ann, nil, false},
 		{"another account, and its user may", trust("arn:aws:iam::222222222222:root", ""), carl, nil, true},
 		{"another account, and its user may not", trust("222222222222", ""), dora, nil, false},
 		{"a user of another account without own right", trust(doraARN, ""), dora, nil, false},

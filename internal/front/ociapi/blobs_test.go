@@ -328,7 +328,7 @@ func TestClientHangsUp(t *testing.T) {
 	w.noServerErrors()
 }
 
-// The same in a single POST, whose upload nobody can go on with.
+// The same in a single POST, whose upload cannot be continued.
 func TestClientHangsUpInSinglePost(t *testing.T) {
 	w := start(t, registry.CompatOCI, "app")
 	hangUp(t, w, "POST /v2/app/blobs/uploads/?digest="+string(ecr.DigestOf(nil))+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n0123456789")

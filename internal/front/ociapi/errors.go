@@ -106,7 +106,7 @@ var (
 	unsupported     = wire{http.StatusBadRequest, "UNSUPPORTED"}
 )
 
-// wireError is an error with a form of its own, whatever its code.
+// wireError is an error whose wire form does not depend on its code.
 type wireError struct {
 	form wire
 	err  *ecr.Error

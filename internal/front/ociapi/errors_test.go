@@ -17,8 +17,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 )
 
-// codes of the OCI specification, and those of distribution and ECR beside
-// them.
+// codes of the OCI specification, and those that distribution and ECR
+// add.
 var knownCodes = map[string]bool{
 	"BLOB_UNKNOWN": true, "BLOB_UPLOAD_INVALID": true, "BLOB_UPLOAD_UNKNOWN": true, "DIGEST_INVALID": true,
 	"MANIFEST_BLOB_UNKNOWN": true, "MANIFEST_INVALID": true, "MANIFEST_UNKNOWN": true, "NAME_INVALID": true,

@@ -40,7 +40,7 @@ func TestMutabilityOnEveryPath(t *testing.T) {
 				d1, d2 := string(ecr.DigestOf([]byte(first))), string(ecr.DigestOf([]byte(second)))
 				for tag, fixed := range tc.fixed {
 					w.push("app", string(tag), first)
-					for name, ref := range map[string]string{"by tag": string(tag), "as a parameter": d2 + "?tag=" + string(tag), "beside a new tag": d2 + "?tag=new-" + string(tag) + "&tag=" + string(tag)} {
+					for name, ref := range map[string]string{"by tag": string(tag), "as a parameter": d2 + "?tag=" + string(tag), "with a new tag": d2 + "?tag=new-" + string(tag) + "&tag=" + string(tag)} {
 						r := w.putManifest("app", ref, manifest.MediaTypeOCIManifest, second)
 						switch {
 						case !fixed:

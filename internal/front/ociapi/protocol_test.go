@@ -168,50 +168,52 @@ func TestSHA512(t *testing.T) {
 	strict.wantError(strict.putManifest("app", string(digest512(body)), manifest.MediaTypeOCIManifest, body), 400, "MANIFEST_INVALID",
 		"The image with digest '"+string(digest512(body))+"' in repository 'app' and registry ID '000000000000' does not match the image digest that Amazon ECR has calculated.")
 	for _, compat := range []registry.Compat{registry.CompatOCI} {
-		w := start(t, compat, "app", "other")
-		push := func(content string) ecr.Digest {
-			t.Helper()
-			d := digest512(content)
-			loc := w.want(w.do("POST", "/v2/app/blobs/uploads/?digest-algorithm=sha512", ""), 202).header.Get("Location")
-			w.want(w.do("PUT", loc+"?digest="+string(d), content), 201)
-			if r := w.want(w.do("GET", "/v2/app/blobs/"+string(d), ""), 200); r.body != content || r.header.Get("Docker-Content-Digest") != string(d) {
-				t.Errorf("blob: %q %v", r.body, r.header)
+		t.Run(fmt.Sprint(compat), func(t *testing.T) {
+			w := start(t, compat, "app", "other")
+			push := func(content string) ecr.Digest {
+				t.Helper()
+				d := digest512(content)
+				loc := w.want(w.do("POST", "/v2/app/blobs/uploads/?digest-algorithm=sha512", ""), 202).header.Get("Location")
+				w.want(w.do("PUT", loc+"?digest="+string(d), content), 201)
+				if r := w.want(w.do("GET", "/v2/app/blobs/"+string(d), ""), 200); r.body != content || r.header.Get("Docker-Content-Digest") != string(d) {
+					t.Errorf("blob: %q %v", r.body, r.header)
+				}
+				return d
 			}
-			return d
-		}
-		image := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},`+
-			`"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":%q,"size":5}]}`, manifest.MediaTypeOCIManifest, push("{}"), push("layer"))
-		d := digest512(image)
-		r := w.want(w.putManifest("app", string(d)+"?tag=v1", manifest.MediaTypeOCIManifest, image), 201)
-		if r.header.Get("Location") != "/v2/app/manifests/"+string(d) || r.header.Get("Docker-Content-Digest") != string(d) {
-			t.Errorf("headers %v", r.header)
-		}
-		for _, ref := range []string{"v1", string(d)} {
-			if r := w.want(w.do("GET", "/v2/app/manifests/"+ref, ""), 200); r.body != image || r.header.Get("Docker-Content-Digest") != string(d) {
-				t.Errorf("%s: %q %v", ref, r.body, r.header)
+			image := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},`+
+				`"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":%q,"size":5}]}`, manifest.MediaTypeOCIManifest, push("{}"), push("layer"))
+			d := digest512(image)
+			r := w.want(w.putManifest("app", string(d)+"?tag=v1", manifest.MediaTypeOCIManifest, image), 201)
+			if r.header.Get("Location") != "/v2/app/manifests/"+string(d) || r.header.Get("Docker-Content-Digest") != string(d) {
+				t.Errorf("headers %v", r.header)
 			}
-		}
-		idx := index(d)
-		w.want(w.putManifest("app", string(digest512(idx)), manifest.MediaTypeOCIIndex, idx), 201)
-		referrer := strings.TrimSuffix(image, "}") + fmt.Sprintf(`,"artifactType":"a/b","subject":{"mediaType":%q,"digest":%q,"size":%d}}`, manifest.MediaTypeOCIManifest, d, len(image))
-		r = w.want(w.putManifest("app", string(digest512(referrer)), manifest.MediaTypeOCIManifest, referrer), 201)
-		if r.header.Get("Oci-Subject") != string(d) {
-			t.Errorf("headers %v", r.header)
-		}
-		if r := w.want(w.do("GET", "/v2/app/referrers/"+string(d), ""), 200); !strings.Contains(r.body, string(digest512(referrer))) {
-			t.Errorf("referrers %s", r.body)
-		}
-		// Wrong ones are refused, and leave nothing.
-		wrong := digest512("wrong")
-		w.want(w.do("POST", "/v2/app/blobs/uploads/?digest="+string(wrong), "right"), 400)
-		w.want(w.putManifest("app", string(wrong), manifest.MediaTypeOCIManifest, image), 400)
-		w.want(w.do("HEAD", "/v2/app/manifests/"+string(wrong), ""), 404)
-		w.want(w.do("GET", "/v2/app/blobs/sha512:"+strings.Repeat("a", 64), ""), 400)
-		// Mounted under the same name.
-		layer := digest512("layer")
-		w.want(w.do("POST", "/v2/other/blobs/uploads/?from=app&mount="+string(layer), ""), 201)
-		w.want(w.do("HEAD", "/v2/other/blobs/"+string(layer), ""), 200)
-		w.noServerErrors()
+			for _, ref := range []string{"v1", string(d)} {
+				if r := w.want(w.do("GET", "/v2/app/manifests/"+ref, ""), 200); r.body != image || r.header.Get("Docker-Content-Digest") != string(d) {
+					t.Errorf("%s: %q %v", ref, r.body, r.header)
+				}
+			}
+			idx := index(d)
+			w.want(w.putManifest("app", string(digest512(idx)), manifest.MediaTypeOCIIndex, idx), 201)
+			referrer := strings.TrimSuffix(image, "}") + fmt.Sprintf(`,"artifactType":"a/b","subject":{"mediaType":%q,"digest":%q,"size":%d}}`, manifest.MediaTypeOCIManifest, d, len(image))
+			r = w.want(w.putManifest("app", string(digest512(referrer)), manifest.MediaTypeOCIManifest, referrer), 201)
+			if r.header.Get("Oci-Subject") != string(d) {
+				t.Errorf("headers %v", r.header)
+			}
+			if r := w.want(w.do("GET", "/v2/app/referrers/"+string(d), ""), 200); !strings.Contains(r.body, string(digest512(referrer))) {
+				t.Errorf("referrers %s", r.body)
+			}
+			// Wrong ones are refused, and leave nothing.
+			wrong := digest512("wrong")
+			w.want(w.do("POST", "/v2/app/blobs/uploads/?digest="+string(wrong), "right"), 400)
+			w.want(w.putManifest("app", string(wrong), manifest.MediaTypeOCIManifest, image), 400)
+			w.want(w.do("HEAD", "/v2/app/manifests/"+string(wrong), ""), 404)
+			w.want(w.do("GET", "/v2/app/blobs/sha512:"+strings.Repeat("a", 64), ""), 400)
+			// Mounted under the same name.
+			layer := digest512("layer")
+			w.want(w.do("POST", "/v2/other/blobs/uploads/?from=app&mount="+string(layer), ""), 201)
+			w.want(w.do("HEAD", "/v2/other/blobs/"+string(layer), ""), 200)
+			w.noServerErrors()
+		})
 	}
 }
 

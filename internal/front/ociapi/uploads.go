@@ -15,8 +15,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// cleanupTimeout bounds how long an upload that nobody can go on with is
-// being removed after its request ended.
+// cleanupTimeout bounds the removal of an upload that cannot be continued, after
+// its request ended.
 const cleanupTimeout = 10 * time.Second
 
 // startUpload answers POST: a mount, a whole blob in one request, or the
@@ -73,7 +73,7 @@ func (x *exchange) mount(digest, from string) (bool, error) {
 	return true, nil
 }
 
-// uploadWhole takes a blob in one POST. Nobody knows the upload's id, so
+// uploadWhole takes a blob in one POST. The client never learns the upload's id, so
 // nothing may be left of one that failed.
 func (x *exchange) uploadWhole(digest string) error {
 	d, err := ecr.ParseDigest(digest)

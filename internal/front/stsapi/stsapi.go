@@ -45,7 +45,7 @@ type Request struct {
 	// IAM is that of the partition, Region that of the endpoint.
 	IAM    *iam.Service
 	Region ecr.Region
-	// Principal signed it; for AssumeRoleWithWebIdentity, which nobody signs,
+	// Principal signed it; for AssumeRoleWithWebIdentity, which is not signed,
 	// only its Request is filled.
 	Principal access.Principal
 	Form      url.Values // awsquery.Form

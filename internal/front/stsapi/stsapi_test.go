@@ -95,8 +95,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// Every code has a wire form; those nothing here raises are the server's
-// fault, and only codes with a form of their own tell their message.
+// Every code has a wire form. Codes that STS does not return become server errors,
+// and only the message of the others is sent.
 func TestServeErrorKnowsEveryCode(t *testing.T) {
 	for _, code := range append(ecr.Codes(), iam.Codes()...) {
 		t.Run(string(code), func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestServeError(t *testing.T) {
 		{"wrong signature", ecr.Errorf(ecr.CodeInvalidSignature, "m"), 403, "SignatureDoesNotMatch", false},
 		{"bad form", ecr.Errorf(ecr.CodeSerialization, "m"), 400, "MalformedQueryString", false},
 		{"anything else", errors.New("disk on fire"), 500, "InternalFailure", true},
-		{"a code nobody knows", ecr.Errorf("NewException", "m"), 500, "InternalFailure", true},
+		{"an unknown code", ecr.Errorf("NewException", "m"), 500, "InternalFailure", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

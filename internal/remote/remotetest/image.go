@@ -36,7 +36,7 @@ type Descriptor struct {
 type Manifest struct {
 	Descriptor
 	Body []byte
-	// Tag is what it is pushed under besides its digest; "" for nothing.
+	// Tag is what it is pushed under in addition to its digest; "" for none.
 	Tag string
 }
 
@@ -93,8 +93,8 @@ func (c *Content) Image(os, arch string, layers ...Descriptor) Manifest {
 	return m
 }
 
-// Attestation adds what buildx writes beside an image: a manifest of its own in
-// the same index.
+// Attestation adds what buildx writes for an image: a separate manifest in the same
+// index.
 func (c *Content) Attestation(of Manifest) Manifest {
 	config := c.Blob(ConfigType, fmt.Appendf(nil, `{"os":"unknown","architecture":"unknown","n":%d}`, c.random.Uint64()))
 	statement := c.Blob("application/vnd.in-toto+json", fmt.Appendf(nil, `{"predicateType":"https://slsa.dev/provenance/v0.2","n":%d}`, c.random.Uint64()))

@@ -95,7 +95,7 @@ func (p *Proxy) On(expression string, times int, e Effect) {
 
 // OnFirst has the effect on the first of each kind of request that the
 // expression matches: what goes to the same address is of one kind, and so are
-// the uploads of a blob, each to an address of its own.
+// the uploads of a blob, although each has its own address.
 func (p *Proxy) OnFirst(expression string, e Effect) {
 	// distribution keeps a session's state in its address.
 	re, session := regexp.MustCompile(expression), regexp.MustCompile(`/uploads/[^?]+|_state=[^&]+`)

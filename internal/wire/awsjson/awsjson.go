@@ -67,8 +67,8 @@ func Operation(r *http.Request, prefix string) (string, error) {
 	return "", ecr.Errorf(ecr.CodeUnknownOperation, "The target '%s' names no operation of %s", strings.Join(targets, ","), prefix)
 }
 
-// WriteJSON answers with v as JSON. Errors of the connection are no one's to
-// handle any more; a v that cannot be encoded is a server error.
+// WriteJSON answers with v as JSON. Errors of the connection are ignored: the
+// client is gone. A v that cannot be encoded is a server error.
 func WriteJSON(w http.ResponseWriter, status int, requestID string, v any) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -152,8 +152,8 @@ func (c *cursor) structure(v reflect.Value, at *path) error {
 	return nil
 }
 
-// mapEntry is what an entry of a map takes beside its key and value, the map's
-// growth included.
+// mapEntry is how many bytes an entry of a map takes in addition to its key and value,
+// including the map's growth.
 const mapEntry = 150
 
 func (c *cursor) dictionary(v reflect.Value, at *path) error {

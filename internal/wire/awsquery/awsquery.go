@@ -149,8 +149,8 @@ func WriteError(w http.ResponseWriter, requestID, namespace string, e Error) {
 	write(w, e.Status, requestID, body)
 }
 
-// write sends a whole response. Errors of the connection are no one's to
-// handle any more.
+// write sends a whole response. Errors of the connection are ignored: the
+// client is gone.
 func write(w http.ResponseWriter, status int, requestID string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", ContentType)

@@ -73,8 +73,8 @@ type Chosen struct {
 	LeftOut []ecr.Digest
 }
 
-// Choose takes platforms out of the index m: the one image itself, or as an
-// index of its own those wanted, with what buildx attests of them. The error is
+// Choose takes platforms out of the index m: one image is taken as it is; several
+// become a new index, with the attestations that buildx made for them. The error is
 // an *Error, or one of a malformed index.
 func Choose(m remote.Manifest, wanted []string, newIndex bool) (Chosen, error) {
 	if _, err := manifest.ParseElsewhere(m.Body, m.MediaType); err != nil {
@@ -106,7 +106,7 @@ func Choose(m remote.Manifest, wanted []string, newIndex bool) (Chosen, error) {
 		return makeIndex(m, doc, children, takes)
 	}
 	if len(takes) > 1 {
-		return Chosen{}, Errorf("%s match %s: several go as an index of their own, with another digest, to which signatures of the old one do not apply: say --new-index, or choose one",
+		return Chosen{}, Errorf("%s match %s: several images become a new index, with another digest, and signatures of the old index do not apply to it: pass --new-index, or choose one image",
 			words.Count(len(takes), "image", "images"), words.And(wanted))
 	}
 	var out Chosen
