@@ -69,15 +69,49 @@ func importSources(e *command.Env, o importOptions, names []string, language lan
 			seen.Repositories[r.Name] = r.Repository
 		}
 	}
+	seen.Settings = settingsOf(found, target, len(o.repositories) == 0, func(at state.Position, format string, args ...any) {
+		notices = append(notices, fmt.Sprintf("%s: ", at)+fmt.Sprintf(format, args...))
+	})
 	if !known {
 		notices = append(notices, "the files do not say which registry they are for: pass --account and --region, or add registries to the file")
 	}
 	e.Notices(notices)
 	f, err := writeImport(seen, opts)
-	if err == nil && f.Repositories == 0 {
+	if err == nil && f.Repositories+f.Settings == 0 {
 		return f, fmt.Errorf("nothing to import: no repository of %s can be read", words.And(names))
 	}
 	return f, err
+}
+
+// settingsOf are the templates and rules that files declare for the registry of target.
+// With all false nothing but repositories is wanted.
+func settingsOf(found foreign.Found, target state.Target, all bool, notef func(at state.Position, format string, args ...any)) state.Settings {
+	out := state.Settings{Templates: map[string]state.Template{}, Upstreams: map[string]state.Upstream{}}
+	if !all {
+		return out
+	}
+	here := func(what, prefix string, at state.Position, account ecr.AccountID, region ecr.Region, twice bool) bool {
+		switch {
+		case account != "" && account != target.Registry.Account, region != "" && region != target.Registry.Region:
+			notef(at, "%s %s: left out: it is in account %s, region %s", what, state.Below(prefix), cmp.Or(string(account), "?"), cmp.Or(string(region), "?"))
+			return false
+		case twice:
+			notef(at, "%s %s: left out: it is declared twice", what, state.Below(prefix))
+			return false
+		}
+		return true
+	}
+	for _, t := range found.Templates {
+		if _, twice := out.Templates[t.Prefix]; here("template", t.Prefix, t.At, t.Account, t.Region, twice) {
+			out.Templates[t.Prefix] = t.Template
+		}
+	}
+	for _, u := range found.Upstreams {
+		if _, twice := out.Upstreams[u.Prefix]; here("upstream", u.Prefix, u.At, u.Account, u.Region, twice) {
+			out.Upstreams[u.Prefix] = u.Upstream
+		}
+	}
+	return out
 }
 
 // importTarget is the registry that the flags name; known is false when they name

@@ -27,7 +27,11 @@ var accessColors = map[proof.Outcome]color{
 // would allow what is denied.
 func Access(w io.Writer, a report.Access, o Options) error {
 	p := newPrinter(o)
-	p.linef(accessColors[a.Outcome], "%s %s %s %s", words.Principal(a.Principal), accessWords[a.Outcome], clean(a.Right), clean(a.Repository))
+	who := words.Principal(a.Principal)
+	if a.Token != nil {
+		who = "token " + clean(a.Token.Name) + " of " + who
+	}
+	p.linef(accessColors[a.Outcome], "%s %s %s %s", who, accessWords[a.Outcome], clean(a.Right), clean(a.Repository))
 	p.linef(plain, "")
 	rows := make([][2]string, len(a.Actions))
 	for i, action := range a.Actions {
@@ -37,6 +41,10 @@ func Access(w io.Writer, a report.Access, o Options) error {
 		p.linef(accessColors[a.Actions[i].Outcome], "%s", line)
 	}
 	p.near(a)
+	if len(a.Tokens) > 0 {
+		p.linef(plain, "")
+		p.tokens(a.Tokens, "")
+	}
 	if a.Missing {
 		p.linef(plain, "")
 		p.linef(plain, "There is no such user or role in its account.")
@@ -48,6 +56,13 @@ func Access(w io.Writer, a report.Access, o Options) error {
 			if change.Grants() && a.Field != "" {
 				p.linef(faint, "    in the file: %s", clean(a.Field))
 			}
+		}
+	} else if a.Token != nil && (a.Outcome == proof.Denied || a.Outcome == proof.Partly) {
+		p.linef(plain, "")
+		if a.Token.Expired {
+			p.linef(plain, "The token has expired. Create another one: kontor access token create.")
+		} else {
+			p.linef(plain, "A token keeps its scope. Create another one: kontor access token create.")
 		}
 	} else if a.Outcome == proof.Denied || a.Outcome == proof.Partly {
 		p.linef(plain, "")
@@ -154,6 +169,7 @@ func WhoCan(w io.Writer, r report.WhoCan, o Options) error {
 	}
 	for i, line := range align("", rows) {
 		p.linef(accessColors[r.Answers[i].Outcome], "%s", line)
+		p.tokens(r.Answers[i].Tokens, "  ")
 	}
 	if len(r.Answers) == 0 {
 		p.linef(plain, "No one can %s.", clean(r.Right))
@@ -162,6 +178,26 @@ func WhoCan(w io.Writer, r report.WhoCan, o Options) error {
 		p.linef(faint, "note: %s", clean(n))
 	}
 	return p.flush(w)
+}
+
+// tokens writes what the machine tokens of a user may, a line for each.
+func (p *printer) tokens(list []report.AccessToken, indent string) {
+	rows := make([][2]string, len(list))
+	for i, t := range list {
+		why := ""
+		switch {
+		case t.Expired:
+			why = "it has expired"
+		case t.Outcome == proof.Partly, t.Outcome == proof.Denied:
+			why = "not " + clean(strings.Join(t.Denied, ", "))
+		case len(t.DependsOn) > 0:
+			why = "on " + clean(strings.Join(t.DependsOn, ", "))
+		}
+		rows[i] = [2]string{"token " + clean(t.Name), strings.TrimSpace(fmt.Sprintf("%-8s %s", t.Outcome, why))}
+	}
+	for i, line := range align(indent, rows) {
+		p.linef(accessColors[list[i].Outcome], "%s", line)
+	}
 }
 
 // summaryOf names each reason once.

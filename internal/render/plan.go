@@ -127,6 +127,9 @@ func Summary(p rollout.Plan) string {
 	if changes == 0 && p.End == plan.Everything {
 		return "Plan: nothing to delete."
 	}
+	if changes == 0 && p.UnchangedSettings > 0 {
+		return fmt.Sprintf("Plan: nothing to do, %s and %s are as the file says.", words.Count(p.Unchanged, "repository", "repositories"), words.Count(p.UnchangedSettings, "template or upstream", "templates and upstreams"))
+	}
 	if changes == 0 {
 		return fmt.Sprintf("Plan: nothing to do, %s as the file says.", words.Count(p.Unchanged, "repository is", "repositories are"))
 	}

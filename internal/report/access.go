@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/policy"
@@ -25,6 +26,39 @@ type Access struct {
 	Field string `json:"field,omitempty"`
 	// Notes are what could not be seen, and why.
 	Notes []string `json:"notes,omitempty"`
+	// Token is the machine token of Principal that was asked about; nil for the
+	// principal itself. Tokens are those of a user.
+	Token  *AccessToken  `json:"token,omitempty"`
+	Tokens []AccessToken `json:"tokens,omitempty"`
+}
+
+// AccessToken is what a machine token leaves of the rights of its user.
+type AccessToken struct {
+	ID        string        `json:"id"`
+	Name      string        `json:"name"`
+	Outcome   proof.Outcome `json:"outcome"`
+	ExpiresAt time.Time     `json:"expires_at,omitzero"`
+	Expired   bool          `json:"expired,omitempty"`
+	// Denied are the actions that are denied with the token.
+	Denied []string `json:"denied,omitempty"`
+	// DependsOn are the condition keys that decide.
+	DependsOn []string `json:"depends_on,omitempty"`
+}
+
+// NewAccessToken is the report of an answer about a token.
+func NewAccessToken(t proof.Token, a proof.Answer) AccessToken {
+	out := AccessToken{ID: t.ID, Name: t.Name, Outcome: a.Outcome, ExpiresAt: t.ExpiresAt, Expired: t.Expired}
+	for _, x := range a.Actions {
+		if x.Outcome == proof.Denied {
+			out.Denied = append(out.Denied, string(x.Action))
+		}
+		for _, key := range x.DependsOn {
+			if !slices.Contains(out.DependsOn, key) {
+				out.DependsOn = append(out.DependsOn, key)
+			}
+		}
+	}
+	return out
 }
 
 // AccessAction is the decision about one action, by which statements.

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
-	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
@@ -137,20 +136,7 @@ func enter(ctx context.Context, tx *gate.Tx, in ecr.RegistryID, prefix string, t
 	if err := tx.Would(s, actions...); err != nil || t.RoleARN == "" {
 		return err
 	}
-	if owner, ok := roleAccount(t.RoleARN); !ok || owner != in.Account {
-		return ecr.InvalidParameter("customRoleArn", "%q must be the ARN of a role in account %s, such as arn:%s:iam::%s:role/ecr-templates",
-			t.RoleARN, in.Account, in.Region.Partition(), in.Account)
-	}
-	return tx.Ask(authz.Request{Action: "iam:PassRole", Resource: t.RoleARN, Owner: in.Account, Region: in.Region})
-}
-
-// roleAccount is the account of a role's ARN.
-func roleAccount(arn string) (ecr.AccountID, bool) {
-	p := strings.SplitN(arn, ":", 6)
-	if len(p) < 6 || p[0] != "arn" || p[2] != "iam" || !strings.HasPrefix(p[5], "role/") || len(p[5]) == len("role/") {
-		return "", false
-	}
-	return ecr.AccountID(p[4]), true
+	return registry.PassRole(tx, in, t.RoleARN, "ecr-templates")
 }
 
 var opListTemplates = gate.Op("ListTemplates", "ecr:DescribeRepositoryCreationTemplates")

@@ -212,3 +212,25 @@ func TestNoCredential(t *testing.T) {
 		t.Errorf("it says %s", body)
 	}
 }
+
+// A rule with a role needs iam:PassRole on it, when it is made and when it changes.
+func TestRoleOfRuleIsPassed(t *testing.T) {
+	s := open(t)
+	const role, other = "arn:aws:iam::000000000000:role/pull", "arn:aws:iam::000000000000:role/other"
+	s.user("maker", "ecr:CreatePullThroughCacheRule", "ecr:UpdatePullThroughCacheRule")
+	s.user("passer", "ecr:CreatePullThroughCacheRule", "ecr:UpdatePullThroughCacheRule", "iam:PassRole")
+	maker, passer := s.Upstreams.As(s.people["maker"]), s.Upstreams.As(s.people["passer"])
+	rule := upstream.NewRule{Prefix: "quay", URL: "quay.io", CustomRoleARN: role}
+	if _, err := maker.CreateRule(t.Context(), testkit.Home, rule); ecr.CodeOf(err) != ecr.CodeAccessDenied || !strings.Contains(err.Error(), "iam:PassRole on resource: "+role) {
+		t.Errorf("made without iam:PassRole: %v", err)
+	}
+	if made, err := passer.CreateRule(t.Context(), testkit.Home, rule); err != nil || made.CustomRoleARN != role {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	if _, err := maker.UpdateRule(t.Context(), testkit.Home, "quay", "", other); ecr.CodeOf(err) != ecr.CodeAccessDenied {
+		t.Errorf("changed without iam:PassRole: %v", err)
+	}
+	if changed, err := passer.UpdateRule(t.Context(), testkit.Home, "quay", "", other); err != nil || changed.CustomRoleARN != other {
+		t.Errorf("%+v, %v", changed, err)
+	}
+}

@@ -260,8 +260,10 @@ func (c *Caller) changeRules(ctx context.Context, op gate.Operation, in ecr.Regi
 
 var opCreateRule = gate.Op("CreateRule", "ecr:CreatePullThroughCacheRule")
 
-// CreateRule adds a rule. Errors: PullThroughCacheRuleAlreadyExists,
-// UnsupportedUpstreamRegistry, SecretNotFound, LimitExceeded, Validation.
+// CreateRule adds a rule. With a role it asks for iam:PassRole on it as well; the role
+// is kept and shown, and has no effect: this server has no identity in AWS. Errors:
+// PullThroughCacheRuleAlreadyExists, UnsupportedUpstreamRegistry, SecretNotFound,
+// LimitExceeded, InvalidParameter, Validation.
 func (c *Caller) CreateRule(ctx context.Context, in ecr.RegistryID, n NewRule) (Rule, error) {
 	now := c.s.cfg.Now().Truncate(time.Millisecond)
 	rule, invalid := c.s.newRule(n, now)
@@ -277,6 +279,11 @@ func (c *Caller) CreateRule(ctx context.Context, in ecr.RegistryID, n NewRule) (
 		}
 		if rule.CredentialARN != "" {
 			if _, err := findSecret(ctx, tx.Retention(), in, rule.CredentialARN); err != nil {
+				return err
+			}
+		}
+		if rule.CustomRoleARN != "" {
+			if err := registry.PassRole(tx, in, rule.CustomRoleARN, "ecr-upstream"); err != nil {
 				return err
 			}
 		}
@@ -356,7 +363,7 @@ func (c *Caller) Rules(ctx context.Context, in ecr.RegistryID, prefixes []string
 var opUpdateRule = gate.Op("UpdateRule", "ecr:UpdatePullThroughCacheRule")
 
 // UpdateRule changes the credential of a rule, or its role; "" leaves what is there.
-// Errors: PullThroughCacheRuleNotFound, SecretNotFound, Validation.
+// Errors: PullThroughCacheRuleNotFound, SecretNotFound, InvalidParameter, Validation.
 func (c *Caller) UpdateRule(ctx context.Context, in ecr.RegistryID, prefix, credentialARN, customRoleARN string) (rule Rule, err error) {
 	now := c.s.cfg.Now().Truncate(time.Millisecond)
 	err = c.changeRules(ctx, opUpdateRule, in, func(ctx context.Context, tx *gate.Tx, rules Rules) error {
@@ -374,6 +381,9 @@ func (c *Caller) UpdateRule(ctx context.Context, in ecr.RegistryID, prefix, cred
 			r.CredentialARN = credentialARN
 		}
 		if customRoleARN != "" {
+			if err := registry.PassRole(tx, in, customRoleARN, "ecr-upstream"); err != nil {
+				return err
+			}
 			r.CustomRoleARN = customRoleARN
 		}
 		r.UpdatedAt = now

@@ -9,11 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/deploy"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/policy"
 )
 
@@ -58,7 +60,13 @@ func (o *options) flags(e *command.Env, cmd *cobra.Command) {
 // evidence reads both sides: of the registries of the file, or without one of
 // the local registry. repository is read alone where it is given; asked are the
 // principals that a question names.
-func evidence(ctx context.Context, e *command.Env, o options, repository string, asked ...string) (ev run.Evidence, err error) {
+func evidence(ctx context.Context, e *command.Env, o options, repository string, asked ...string) (run.Evidence, error) {
+	return evidenceWith(ctx, e, o, func(*run.Run, run.Evidence) error { return nil }, repository, asked...)
+}
+
+// evidenceWith is evidence, and calls use with it as long as the registries can be
+// reached.
+func evidenceWith(ctx context.Context, e *command.Env, o options, use func(*run.Run, run.Evidence) error, repository string, asked ...string) (ev run.Evidence, err error) {
 	cfg := run.Config{Parallel: o.Parallel}
 	if err := o.EndpointOptions.Check(); err != nil {
 		return ev, err
@@ -82,7 +90,27 @@ func evidence(ctx context.Context, e *command.Env, o options, repository string,
 		return ev, err
 	}
 	defer command.Closing(&err, r.Close)
-	return r.Evidence(ctx, run.AccessConfig{Planned: o.planned, Repository: ecr.RepositoryName(repository), Asked: asked})
+	if ev, err = r.Evidence(ctx, run.AccessConfig{Planned: o.planned, Repository: ecr.RepositoryName(repository), Asked: asked}); err != nil {
+		return ev, err
+	}
+	return ev, use(r, ev)
+}
+
+// tokens adds to the answer about a user what the user's machine tokens may, and returns
+// a note about what could not be seen, "" for nothing.
+func tokens(ctx context.Context, r *run.Run, ev run.Evidence, a *report.Access, actions []access.Action, repo proof.Repository) (note string, err error) {
+	list, unseen, err := r.Tokens(ctx, repo.In, a.Principal)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range list {
+		answer, err := ev.Prover.CheckToken(a.Principal, t, actions, repo.In, repo.Name)
+		if err != nil {
+			return "", err
+		}
+		a.Tokens = append(a.Tokens, report.NewAccessToken(t, answer))
+	}
+	return unseen, nil
 }
 
 // one is the only repository of that name.

@@ -1,5 +1,6 @@
 // Package foreign reads repositories from the files of other tools: the state, the
-// plan and the code of Terraform and OpenTofu, and templates of CloudFormation.
+// plan and the code of Terraform and OpenTofu, and templates of CloudFormation. Of
+// Terraform it reads creation templates and pull-through cache rules as well.
 //
 // It reads what a file says, and nothing else. A value that the file does not have,
 // such as a variable's or what another resource exports, is a Finding with its
@@ -16,7 +17,6 @@
 package foreign
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -56,6 +56,8 @@ func (f Finding) String() string { return f.Position.String() + ": " + f.Message
 // Found is what files declare, both in the order of the files.
 type Found struct {
 	Repositories []Repository
+	Templates    []Template
+	Upstreams    []Upstream
 	Findings     []Finding
 }
 
@@ -159,10 +161,10 @@ const (
 	policyType     = "aws_ecr_repository_policy"
 )
 
-// registryTypes are settings of registries, which are not read.
+// registryTypes are other settings of registries, which are not read.
 var registryTypes = []string{
 	"aws_ecr_registry_policy", "aws_ecr_replication_configuration", "aws_ecr_registry_scanning_configuration",
-	"aws_ecr_pull_through_cache_rule", "aws_ecr_repository_creation_template", "aws_ecr_account_setting",
+	"aws_ecr_account_setting",
 }
 
 // resource is one resource with the attributes of Terraform's AWS provider.
@@ -275,7 +277,8 @@ func (r *reader) assemble() Found {
 			repo.Policy = text
 		}
 	}
-	found := Found{Findings: r.findings}
+	templates, upstreams := r.settings()
+	found := Found{Templates: templates, Upstreams: upstreams, Findings: r.findings}
 	for i, repo := range out {
 		if !left[i] {
 			found.Repositories = append(found.Repositories, repo)
@@ -324,25 +327,14 @@ func (r *reader) repository(x resource) (Repository, bool) {
 	out := Repository{Repository: state.Repository{Name: name, Tags: map[string]string{}}, Module: x.module}
 	out.Origins.Repository = x.at
 	out.Account, out.Region = x.registry()
-	out.Mutability.Mode = ecr.TagMutability(cmp.Or(x.text("image_tag_mutability"), string(ecr.Mutable)))
-	filters, _ := x.values["image_tag_mutability_exclusion_filter"].([]any)
-	for _, f := range filters {
-		if m, ok := f.(map[string]any); ok {
-			if s, ok := m["filter"].(string); ok {
-				out.Mutability.Filters = append(out.Mutability.Filters, s)
-			}
-		}
-	}
+	out.Mutability = x.mutability()
 	if b := x.block("image_scanning_configuration"); b != nil {
 		if scan, ok := boolean(b["scan_on_push"]); ok {
 			out.ScanOnPush = &scan
 		}
 	}
-	if _, bad := x.unknown["encryption_configuration"]; !bad && x.block("encryption_configuration") != nil {
-		b := x.block("encryption_configuration")
-		kind, _ := b["encryption_type"].(string)
-		key, _ := b["kms_key"].(string)
-		out.Encryption = &ecr.Encryption{Type: cmp.Or(kind, "AES256"), KMSKey: key}
+	if _, bad := x.unknown["encryption_configuration"]; !bad {
+		out.Encryption = x.encryption()
 	}
 	for _, attribute := range []string{"tags", "tags_all"} { // the second has those of the provider, too
 		m, _ := x.values[attribute].(map[string]any)

@@ -199,11 +199,21 @@ func whole(v cty.Value) (int, bool) {
 	return int(n), accuracy == 0
 }
 
+// attributes are those that are read of resources of ECR, blocks apart.
+var attributes = []string{
+	"name", "image_tag_mutability", "tags", "repository", "policy", "region",
+	"prefix", "description", "applied_for", "custom_role_arn", "repository_policy", "lifecycle_policy", "resource_tags",
+	"ecr_repository_prefix", "upstream_registry_url", "upstream_repository_prefix", "credential_arn",
+}
+
+// blocks are the blocks that are read of them.
+var blocks = []string{"image_tag_mutability_exclusion_filter", "image_scanning_configuration", "encryption_configuration"}
+
 // resource reads a resource block of ECR.
 func (m *module) resource(b *hclsyntax.Block) {
 	address := b.Labels[0] + "." + b.Labels[1]
 	place := at(b.TypeRange)
-	if !slices.Contains([]string{repositoryType, lifecycleType, policyType}, b.Labels[0]) {
+	if !slices.Contains([]string{repositoryType, lifecycleType, policyType, templateType, upstreamType}, b.Labels[0]) {
 		m.take(resource{kind: b.Labels[0], at: place, name: address})
 		return
 	}
@@ -217,12 +227,12 @@ func (m *module) resource(b *hclsyntax.Block) {
 		if p := b.Body.Attributes["provider"]; p != nil {
 			x.provider = traversal(p.Expr)
 		}
-		for _, name := range []string{"name", "image_tag_mutability", "tags", "repository", "policy", "region"} {
+		for _, name := range attributes {
 			if a := b.Body.Attributes[name]; a != nil {
 				m.set(&x, name, a.Expr, s)
 			}
 		}
-		for _, name := range []string{"image_tag_mutability_exclusion_filter", "image_scanning_configuration", "encryption_configuration"} {
+		for _, name := range blocks {
 			list, bad := m.nested(b.Body, name, s)
 			switch {
 			case bad != nil:

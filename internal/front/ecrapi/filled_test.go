@@ -168,7 +168,7 @@ func TestResponsesAreFilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, prefix := range []string{"hub", "hub2"} {
-		do("CreatePullThroughCacheRule", `{"ecrRepositoryPrefix": %q, "upstreamRegistryUrl": "registry-1.docker.io", "credentialArn": %q, "customRoleArn": "arn:aws:iam::111111111111:role/a"}`, prefix, secret.ARN)
+		do("CreatePullThroughCacheRule", `{"ecrRepositoryPrefix": %q, "upstreamRegistryUrl": "registry-1.docker.io", "credentialArn": %q, "customRoleArn": "arn:aws:iam::000000000000:role/a"}`, prefix, secret.ARN)
 	}
 	do("UpdatePullThroughCacheRule", `{"ecrRepositoryPrefix": "hub", "credentialArn": %q}`, secret.ARN)
 	do("DescribePullThroughCacheRules", `{"maxResults": 1}`)

@@ -1,6 +1,7 @@
 package ecrapi
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/kontor-registry/kontor/internal/testkit"
@@ -18,8 +19,10 @@ func TestPullThroughCacheRules(t *testing.T) {
 	const (
 		missing = "PullThroughCacheRuleNotFoundException: The pull through cache rule with prefix 'quay' does not exist in the registry with id '000000000000'"
 		quay    = `"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io", "upstreamRepositoryPrefix": "ROOT", "registryId": "000000000000", "createdAt": ` + created
+		k8s     = `"ecrRepositoryPrefix": "k8s", "upstreamRegistryUrl": "registry.k8s.io", "upstreamRepositoryPrefix": "ROOT", "registryId": "000000000000", "customRoleArn": "arn:aws:iam::000000000000:role/pull"`
 		unknown = "arn:aws:secretsmanager:us-east-1:000000000000:secret:ecr-pullthroughcache/none-abcdef"
 	)
+	const foreignRole = `InvalidParameterException: Invalid parameter at 'customRoleArn' failed to satisfy constraint: '"arn:aws:iam::111111111111:role/pull" must be the ARN of a role in account 000000000000, such as arn:aws:iam::000000000000:role/ecr-upstream'`
 	hub := `"ecrRepositoryPrefix": "docker-hub", "upstreamRegistryUrl": "registry-1.docker.io", "upstreamRepositoryPrefix": "ROOT", "registryId": "000000000000", "credentialArn": "` + secret.ARN + `"`
 	s.steps(t,
 		step{"DescribePullThroughCacheRules", `{}`, `{"pullThroughCacheRules": []}`},
@@ -50,6 +53,13 @@ func TestPullThroughCacheRules(t *testing.T) {
 			`{"ecrRepositoryPrefix": "quay", "upstreamRepositoryPrefix": "ROOT", "registryId": "000000000000", "updatedAt": ` + created + `, "credentialArn": "` + secret.ARN + `"}`},
 		step{"UpdatePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay"}`,
 			"InvalidParameterException: Invalid parameter at 'credentialArn' failed to satisfy constraint: 'credentialArn or customRoleArn must be given'"},
+		step{"UpdatePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay", "customRoleArn": "arn:aws:iam::111111111111:role/pull"}`, foreignRole},
+		step{"CreatePullThroughCacheRule", `{"ecrRepositoryPrefix": "k8s", "upstreamRegistryUrl": "registry.k8s.io", "customRoleArn": "arn:aws:iam::111111111111:role/pull"}`, foreignRole},
+		step{"CreatePullThroughCacheRule", `{"ecrRepositoryPrefix": "k8s", "upstreamRegistryUrl": "registry.k8s.io", "customRoleArn": "arn:aws:iam::000000000000:role/pull"}`,
+			`{"upstreamRegistry": "k8s", "createdAt": ` + created + `, ` + k8s + `}`},
+		step{"UpdatePullThroughCacheRule", `{"ecrRepositoryPrefix": "k8s", "customRoleArn": "arn:aws:iam::000000000000:role/path/other"}`,
+			`{"ecrRepositoryPrefix": "k8s", "upstreamRepositoryPrefix": "ROOT", "registryId": "000000000000", "updatedAt": ` + created + `, "customRoleArn": "arn:aws:iam::000000000000:role/path/other"}`},
+		step{"DeletePullThroughCacheRule", `{"ecrRepositoryPrefix": "k8s"}`, `{"createdAt": ` + created + `, ` + strings.Replace(k8s, "role/pull", "role/path/other", 1) + `}`},
 		step{"DeletePullThroughCacheRule", `{"ecrRepositoryPrefix": "quay"}`, `{` + quay + `, "credentialArn": "` + secret.ARN + `"}`},
 		step{"DescribePullThroughCacheRules", `{"ecrRepositoryPrefixes": ["quay"]}`, missing},
 	)

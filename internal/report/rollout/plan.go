@@ -35,6 +35,8 @@ type Plan struct {
 	Reword    int `json:"reword,omitempty"`
 	Delete    int `json:"delete"`
 	Unchanged int `json:"unchanged"`
+	// UnchangedSettings are the templates and upstream rules with nothing to do.
+	UnchangedSettings int `json:"unchanged_settings,omitempty"`
 	// RegistrySettings are the changes of templates and upstream rules.
 	RegistrySettings []RegistrySetting `json:"registry_settings,omitempty"`
 	// RefreshOnly: the plan shows drift. End is what it deletes.
@@ -114,6 +116,7 @@ func NewPlan(p plan.Plan) Plan {
 		out.Changes = append(out.Changes, NewChange(c))
 	}
 	out.RegistrySettings = registrySettings(p)
+	out.UnchangedSettings = len(p.Templates) + len(p.Upstreams) - len(out.RegistrySettings)
 	return out
 }
 
