@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/inspect"
@@ -200,6 +201,10 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, _, err := c.Retention.As(p).Activity(ctx, retention.ActivityFilter{Registry: to.In, Name: to.Name}, meta.PullKey{}, 10)
 			return err
 		},
+		"AuditRecords": func(ctx context.Context) error {
+			_, err := look.AuditRecords(ctx, to.In, audit.Filter{}, audit.Place{}, 1)
+			return err
+		},
 		"PullDays": func(ctx context.Context) error {
 			_, _, err := c.Retention.As(p).PullDays(ctx, to.In, to.Name, 0)
 			return err
@@ -298,7 +303,7 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
-		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
+		case "DescribeRegistry", "AuditRecords", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",

@@ -392,3 +392,48 @@ func TestConsoleActivity(t *testing.T) {
 	w.want(w.page(cookie, "GET", page+"?after=x", nil), 404)
 	w.want(w.page(cookie, "GET", "/console/activity?repository=none", nil), 404)
 }
+
+// The page of the audit log says who asked for what and what decided, of the registry
+// that it is of and of no other, and goes on where it ended.
+func TestConsoleAudit(t *testing.T) {
+	w := start(t, t.TempDir(), audited(t, t.TempDir(), audit.Changes, 4<<10)) // in many files
+	for i := range 60 {
+		w.create(here, ecr.RepositoryName(fmt.Sprint("app-", i)))
+	}
+	w.create(elsewhere, "elsewhere")
+	w.want(w.do(w.json(here, w.credentials(here, pusher), "DeleteRepository", `{"repositoryName":"<b>hostile"}`)), 400)
+	w.want(w.do(w.json(here, w.credentials(here, pusher), "DeleteRepository", `{"repositoryName":"app-7"}`)), 400)
+	cookie := w.logIn(w.credentials(here, administrator))
+	get := func(path string) string {
+		t.Helper()
+		return html.UnescapeString(w.want(w.page(cookie, "GET", path, nil), 200).body)
+	}
+	denied := get("/console/audit?decision=denied")
+	for _, text := range []string{"ecr:DeleteRepository", "app-7", "user/pusher", "denied", "nothing allows it", "1 record<", "admin audit --decision denied --endpoint "} {
+		if !strings.Contains(denied, text) {
+			t.Errorf("no %q in %s", text, denied)
+		}
+	}
+	seen := map[string]bool{}
+	for path, pages := "/console/audit?action=ecr:CreateRepository", 0; path != ""; pages++ {
+		body := get(path)
+		if strings.Contains(body, "elsewhere") || pages > 9 {
+			t.Fatalf("page %d: %s", pages, body)
+		}
+		for _, m := range regexp.MustCompile(`app-\d+`).FindAllString(body, -1) {
+			seen[m] = true
+		}
+		next := regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(body)
+		if path = ""; next != nil {
+			path = next[1]
+		}
+	}
+	if len(seen) != 60 {
+		t.Errorf("%d of 60 records", len(seen))
+	}
+	if lines := strings.Split(strings.TrimSpace(get("/console/audit?action=ecr:CreateRepository&resource=app-1?&format=csv")), "\n"); len(lines) != 11 || !strings.Contains(lines[1], ":repository/app-19,allowed,") {
+		t.Errorf("CSV: %q", lines)
+	}
+	w.want(w.page(cookie, "GET", "/console/audit?since=yesterday", nil), 400)
+	w.want(w.page(w.logIn(w.credentials(here, pusher)), "GET", "/console/audit", nil), 403)
+}
