@@ -26,7 +26,7 @@ var reads = []string{
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage",
 	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
-	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
+	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "LifecyclePreview", "ListLeases", "LeasePage", "IndexManifests",
 	"ListPullTimeExclusions", "Rules", "Secrets", "SecretARN", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
 }
 
@@ -121,7 +121,7 @@ func permissions(op gate.Operation) []string {
 	}
 	switch op.Name { // what they tell besides
 	case "Repositories":
-		list = append(list, "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases")
+		list = append(list, "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases", "kontor:DescribeUsage")
 	case "Images":
 		list = append(list, "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases")
 	}

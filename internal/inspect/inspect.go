@@ -61,7 +61,11 @@ const (
 	listLeases     access.Action = "kontor:ListLeases"
 	describeRepo   access.Action = "ecr:DescribeRepositories"
 	checkLayer     access.Action = "ecr:BatchCheckLayerAvailability"
+	describeUsage  access.Action = "kontor:DescribeUsage"
 )
+
+// linkedMost is how many layers of a repository are added up.
+const linkedMost = 2000
 
 // MostSharing is how many other repositories Sharing names of a blob.
 const MostSharing = 5
@@ -188,6 +192,10 @@ type Repository struct {
 	// Images are there where Seen.
 	Images Images
 	Seen   bool
+	// Takes is what its layers take, where the caller may ask for usage
+	// (TakesSeen).
+	Takes     meta.Linked
+	TakesSeen bool
 }
 
 var opInspectRepositories = gate.Op("Repositories", describeRepo)
@@ -235,6 +243,12 @@ func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, want func(
 					if r.Images, err = c.images(ctx, v, s, most); err != nil {
 						return err
 					}
+				}
+				if r.TakesSeen, err = may(v, s, describeUsage); err == nil && r.TakesSeen {
+					r.Takes, err = v.Retention().LinkedBytes(ctx, row.ID, linkedMost)
+				}
+				if err != nil {
+					return err
 				}
 				list = append(list, r)
 			}
