@@ -84,7 +84,7 @@ func Operations() []gate.Operation {
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
 		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle,
 		opReportLeases, opListLeases, opLeasePage, opForgetLeases, opMoveClock,
-		opListBin, opRestoreImage, opPurgeImage, opJournal, opActivity, opPullDays, opUsage, opIndexManifests,
+		opListBin, opRestoreImage, opPurgeImage, opJournal, opActivity, opPullDays, opUsage, opFreed, opIndexManifests,
 		opRegisterPullTimeExclusion, opDeregisterPullTimeExclusion, opListPullTimeExclusions,
 	}
 }
