@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -54,6 +55,9 @@ type Options struct {
 	// Upstreams are registries that pull-through cache rules may name, such as
 	// "127.0.0.1:5000=private,http": as --upstream of kontor up.
 	Upstreams []string
+	// Audit records changes and denials in the folder audit of Dir, for `kontor admin
+	// audit` and the console.
+	Audit bool
 	// Log receives the server's log; default nothing.
 	Log io.Writer
 }
@@ -122,8 +126,12 @@ func start(t testing.TB, o Options) (*Registry, error) {
 	if o.MachineCredentials {
 		machines = server.On
 	}
+	var recorded audit.Mode
+	if o.Audit {
+		recorded = audit.Changes
+	}
 	r.server, err = host.Start(ctx, host.Config{
-		Folder: o.Dir, Host: "127.0.0.1", Registries: []datadir.Registry{{Account: id.Account, Region: id.Region}},
+		Folder: o.Dir, Audit: recorded, Host: "127.0.0.1", Registries: []datadir.Registry{{Account: id.Account, Region: id.Region}},
 		Server: server.Config{Compat: registry.Compat(o.Compat), MachineCredentials: machines, TestClock: r.clock, Upstreams: hosts, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/inspect"
@@ -129,7 +130,11 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := c.ReportLeases(ctx, to.In, "cluster", time.Hour, nil)
 			return err
 		},
-		"ListLeases":            func(ctx context.Context) error { _, _, err := c.ListLeases(ctx, to.In, to.Name); return err },
+		"ListLeases": func(ctx context.Context) error { _, _, err := c.ListLeases(ctx, to.In, to.Name); return err },
+		"LeasePage": func(ctx context.Context) error {
+			_, _, _, err := c.Retention.As(p).LeasePage(ctx, to.In, to.Name, retention.Lease{}, 10)
+			return err
+		},
 		"ForgetLeases":          func(ctx context.Context) error { _, err := c.ForgetLeases(ctx, to.In, "cluster"); return err },
 		"MoveClock":             func(ctx context.Context) error { _, err := c.MoveClock(ctx, to.In, 0); return err },
 		"DeleteLifecyclePolicy": func(ctx context.Context) error { _, _, err := c.DeleteLifecyclePolicy(ctx, to); return err },
@@ -199,6 +204,10 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"PurgeImage":        func(ctx context.Context) error { _, err := c.PurgeImage(ctx, to, d, "leaked"); return err },
 		"Activity": func(ctx context.Context) error {
 			_, _, err := c.Retention.As(p).Activity(ctx, retention.ActivityFilter{Registry: to.In, Name: to.Name}, meta.PullKey{}, 10)
+			return err
+		},
+		"AuditRecords": func(ctx context.Context) error {
+			_, err := look.AuditRecords(ctx, to.In, audit.Filter{}, audit.Place{}, 1)
 			return err
 		},
 		"PullDays": func(ctx context.Context) error {
@@ -301,8 +310,8 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
-		case "DescribeRegistry", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
-			"ReportLeases", "ListLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
+		case "DescribeRegistry", "AuditRecords", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
+			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",
 			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":

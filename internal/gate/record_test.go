@@ -26,7 +26,7 @@ var reads = []string{
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage",
 	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
-	"ListBin", "Journal", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "IndexManifests",
+	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "LeasePage", "IndexManifests",
 	"ListPullTimeExclusions", "Rules", "Secrets", "SecretARN", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
 }
 
@@ -121,7 +121,7 @@ func permissions(op gate.Operation) []string {
 	}
 	switch op.Name { // permissions that only add to the response
 	case "Repositories":
-		list = append(list, "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases")
+		list = append(list, "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases", "kontor:DescribeUsage")
 	case "Images":
 		list = append(list, "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases")
 	}

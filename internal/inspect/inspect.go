@@ -1,6 +1,6 @@
 // Package inspect holds the operations with which people look at what is there:
 // repositories at a glance, images with what lifecycle rules, indexes and leases have
-// to do with them, tags in the order of time, and who else has a layer.
+// to do with them, tags in the order of time, who else has a layer, and the audit log.
 //
 // It guarantees that nothing is told that the caller could not ask the APIs for: what
 // an operation tells besides is left out, and said to be, for those who lack the
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -20,13 +21,15 @@ import (
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
-// Config is what a Service is made of. All fields are required.
+// Config is what a Service is made of. All fields but Audit are required.
 type Config struct {
 	Gate *gate.Gate
 	// Retention knows pulls that are not stored yet.
 	Retention *retention.Service
 	// Now is the image clock.
 	Now func() time.Time
+	// Audit is the log of this process; nil for none.
+	Audit *audit.Log
 }
 
 // Service looks at registries. It is safe for concurrent use.
@@ -47,7 +50,7 @@ type Caller struct {
 
 // Operations lists every operation.
 func Operations() []gate.Operation {
-	return []gate.Operation{opInspectRepositories, opInspectImages, opInspectTags, opInspectSharing}
+	return []gate.Operation{opInspectRepositories, opInspectImages, opInspectTags, opInspectSharing, opAuditRecords}
 }
 
 // Actions that operations ask for, some for what they tell besides.
@@ -58,7 +61,11 @@ const (
 	listLeases     access.Action = "kontor:ListLeases"
 	describeRepo   access.Action = "ecr:DescribeRepositories"
 	checkLayer     access.Action = "ecr:BatchCheckLayerAvailability"
+	describeUsage  access.Action = "kontor:DescribeUsage"
 )
+
+// linkedMost is how many layers of a repository are added up.
+const linkedMost = 2000
 
 // MostSharing is how many other repositories Sharing names of a blob.
 const MostSharing = 5
@@ -185,6 +192,10 @@ type Repository struct {
 	// Images are there where Seen.
 	Images Images
 	Seen   bool
+	// Takes is what its layers take, where the caller may ask for usage
+	// (TakesSeen).
+	Takes     meta.Linked
+	TakesSeen bool
 }
 
 var opInspectRepositories = gate.Op("Repositories", describeRepo)
@@ -232,6 +243,12 @@ func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, want func(
 					if r.Images, err = c.images(ctx, v, s, most); err != nil {
 						return err
 					}
+				}
+				if r.TakesSeen, err = may(v, s, describeUsage); err == nil && r.TakesSeen {
+					r.Takes, err = v.Retention().LinkedBytes(ctx, row.ID, linkedMost)
+				}
+				if err != nil {
+					return err
 				}
 				list = append(list, r)
 			}

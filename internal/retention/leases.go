@@ -147,6 +147,38 @@ func (c *Caller) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.Rep
 	return collectors, leases, err
 }
 
+var opLeasePage = gate.Op("LeasePage", "kontor:ListLeases")
+
+// LeasePage returns the collectors and at most limit of the leases of ListLeases, after
+// the lease after, and whether there are more.
+func (c *Caller) LeasePage(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after Lease, limit int) (collectors []Collector, leases []Lease, more bool, err error) {
+	err = c.gate.Read(ctx, opLeasePage, func(ctx context.Context, r *gate.View) error {
+		collectors = nil
+		shown, err := r.EnterNames(ctx, in, name)
+		if err != nil {
+			return err
+		}
+		known, err := r.Retention().LeaseCollectors(ctx, in)
+		if err != nil {
+			return err
+		}
+		now := c.s.cfg.Now()
+		for _, row := range known {
+			collectors = append(collectors, newCollector(row, now))
+		}
+		from := meta.Lease{Repository: after.Repository, Image: after.Image, Collector: after.Collector, User: after.User}
+		rows, found, err := meta.Take(meta.Pages(from, limit+1, func(after meta.Lease, limit int) ([]meta.Lease, error) {
+			return r.Retention().LeasesAfter(ctx, in, name, after, limit)
+		}, func(l meta.Lease) meta.Lease { return l }), limit, func(l *meta.Lease) (bool, error) { return shown(l.Repository) })
+		leases, more = make([]Lease, len(rows)), found
+		for i, row := range rows {
+			leases[i] = Lease{Repository: row.Repository, Image: row.Image, User: row.User, Collector: row.Collector}
+		}
+		return err
+	})
+	return collectors, leases, more, err
+}
+
 var opForgetLeases = gate.Op("ForgetLeases", "kontor:ForgetLeases")
 
 // ForgetLeases removes the collector name, which will not report again, with

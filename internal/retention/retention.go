@@ -83,7 +83,7 @@ func Operations() []gate.Operation {
 	return []gate.Operation{
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
 		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle,
-		opReportLeases, opListLeases, opForgetLeases, opMoveClock,
+		opReportLeases, opListLeases, opLeasePage, opForgetLeases, opMoveClock,
 		opListBin, opRestoreImage, opPurgeImage, opJournal, opActivity, opPullDays, opUsage, opFreed, opIndexManifests,
 		opRegisterPullTimeExclusion, opDeregisterPullTimeExclusion, opListPullTimeExclusions,
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -394,4 +395,120 @@ func TestConsoleActivity(t *testing.T) {
 	}
 	w.want(w.page(cookie, "GET", page+"?after=x", nil), 404)
 	w.want(w.page(cookie, "GET", "/console/activity?repository=none", nil), 404)
+}
+
+// The page of the audit log says who asked for what and what decided, of the registry
+// that it is of and of no other, and goes on where it ended.
+func TestConsoleAudit(t *testing.T) {
+	w := start(t, t.TempDir(), audited(t, t.TempDir(), audit.Changes, 4<<10)) // in many files
+	for i := range 60 {
+		w.create(here, ecr.RepositoryName(fmt.Sprint("app-", i)))
+	}
+	w.create(elsewhere, "elsewhere")
+	w.want(w.do(w.json(here, w.credentials(here, pusher), "DeleteRepository", `{"repositoryName":"<b>hostile"}`)), 400)
+	w.want(w.do(w.json(here, w.credentials(here, pusher), "DeleteRepository", `{"repositoryName":"app-7"}`)), 400)
+	cookie := w.logIn(w.credentials(here, administrator))
+	get := func(path string) string {
+		t.Helper()
+		return html.UnescapeString(w.want(w.page(cookie, "GET", path, nil), 200).body)
+	}
+	denied := get("/console/audit?decision=denied")
+	for _, text := range []string{"ecr:DeleteRepository", "app-7", "user/pusher", "denied", "nothing allows it", "1 record<", "admin audit --decision denied --endpoint "} {
+		if !strings.Contains(denied, text) {
+			t.Errorf("no %q in %s", text, denied)
+		}
+	}
+	seen := map[string]bool{}
+	for path, pages := "/console/audit?action=ecr:CreateRepository", 0; path != ""; pages++ {
+		body := get(path)
+		if strings.Contains(body, "elsewhere") || pages > 9 {
+			t.Fatalf("page %d: %s", pages, body)
+		}
+		for _, m := range regexp.MustCompile(`app-\d+`).FindAllString(body, -1) {
+			seen[m] = true
+		}
+		next := regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(body)
+		if path = ""; next != nil {
+			path = next[1]
+		}
+	}
+	if len(seen) != 60 {
+		t.Errorf("%d of 60 records", len(seen))
+	}
+	if lines := strings.Split(strings.TrimSpace(get("/console/audit?action=ecr:CreateRepository&resource=app-1?&format=csv")), "\n"); len(lines) != 11 || !strings.Contains(lines[1], ":repository/app-19,allowed,") {
+		t.Errorf("CSV: %q", lines)
+	}
+	w.want(w.page(cookie, "GET", "/console/audit?since=yesterday", nil), 400)
+	w.want(w.page(w.logIn(w.credentials(here, pusher)), "GET", "/console/audit", nil), 403)
+}
+
+// Repositories can be sorted by what is in them, unless there are too many, and their
+// sizes say what is theirs alone to those who may ask for usage.
+func TestConsoleSortsRepositories(t *testing.T) {
+	w := start(t, t.TempDir())
+	password := w.password(here, administrator)
+	for i, name := range []ecr.RepositoryName{"b-large", "c-shared", "a-small"} {
+		w.create(here, name)
+		w.push(here, password, string(name), "v1", []string{strings.Repeat("x", 50_000), "shared", "shared"}[i])
+	}
+	cookie := w.logIn(w.credentials(here, administrator))
+	rows := func(path string) (names []string) {
+		t.Helper()
+		lines := strings.Split(strings.TrimSpace(w.want(w.page(cookie, "GET", path+"&format=csv", nil), 200).body), "\n")
+		for _, line := range lines[1:] {
+			name, _, _ := strings.Cut(line, ",")
+			names = append(names, name)
+		}
+		return names
+	}
+	for path, want := range map[string][]string{
+		"?q=":                          {"a-small", "b-large", "c-shared"},
+		"?sort=name&order=desc":        {"c-shared", "b-large", "a-small"},
+		"?sort=bytes":                  {"b-large", "a-small", "c-shared"},
+		"?sort=bytes&order=asc&q=-":    {"a-small", "c-shared", "b-large"},
+		"?sort=pushed&order=asc&q=b-l": {"b-large"},
+	} {
+		if got := rows("/console/repositories" + path); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	body := w.want(w.page(cookie, "GET", "/console/repositories?sort=bytes", nil), 200).body
+	if !strings.Contains(body, `aria-sort="descending"`) || !strings.Contains(body, "49 KiB its own") || !regexp.MustCompile(`c-shared(.|\n)*?<span class="sub">\d+ B its own`).MatchString(body) {
+		t.Errorf("sizes: %s", body)
+	}
+	for i := range 100 {
+		w.create(here, ecr.RepositoryName(fmt.Sprint("more-", i)))
+	}
+	body = w.want(w.page(cookie, "GET", "/console/repositories?sort=bytes", nil), 200).body
+	if !strings.Contains(body, "Only lists of up to 100 repositories are sorted") || strings.Contains(body, `aria-sort="descending"`) {
+		t.Errorf("too many: %s", body)
+	}
+}
+
+// The page of leases goes on after the last one that it showed, whatever they are called.
+func TestConsoleLeasesByKey(t *testing.T) {
+	w := start(t, t.TempDir())
+	var list []retention.Lease
+	for i := range 230 {
+		list = append(list, retention.Lease{Repository: "app", Image: ecr.ImageID{Tag: "v1"}, User: fmt.Sprintf("a|b %%%03d&", i)})
+	}
+	if _, err := w.server.Retention().System("test").ReportLeases(t.Context(), here, "c|d", time.Hour, list); err != nil {
+		t.Fatal(err)
+	}
+	cookie := w.logIn(w.credentials(here, administrator))
+	seen, pages := map[string]bool{}, 0
+	for path := "/console/leases"; path != ""; pages++ {
+		body := html.UnescapeString(w.want(w.page(cookie, "GET", path, nil), 200).body)
+		for _, m := range regexp.MustCompile(`a\|b %\d+&`).FindAllString(body[strings.Index(body, "<tbody"):], -1) {
+			seen[m] = true
+		}
+		next := regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(body)
+		if path = ""; next != nil && pages < 9 {
+			path = next[1]
+		}
+	}
+	if len(seen) != 230 || pages != 3 {
+		t.Errorf("%d of 230 leases on %d pages", len(seen), pages)
+	}
+	w.want(w.page(cookie, "GET", "/console/leases?after=x", nil), 404)
 }

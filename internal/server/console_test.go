@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -259,10 +260,11 @@ func consoleFacts() map[string][]string {
 		"MarkSid":         {"ecr:GetRepositoryPolicy"},
 		"markuser":        {"kontor:ListLeases"},
 		"markannotation":  {"ecr:BatchGetImage"},
-		"markshare":       {"ecr:BatchCheckLayerAvailability", "ecr:DescribeRepositories"},
+		"markshare":       {"ecr:BatchCheckLayerAvailability", "ecr:DescribeRepositories", "kontor:ListAuditRecords"},
 		"markdeleted":     {"kontor:ListRecycleBin", "kontor:ListJournal"},
-		"markperson":      {"iam:ListUsers", "iam:GetAccountAuthorizationDetails"},
+		"markperson":      {"iam:ListUsers", "iam:GetAccountAuthorizationDetails", "kontor:ListAuditRecords"},
 		"markcollector":   {"kontor:ListLeases"},
+		"markaudited":     {"kontor:ListAuditRecords"},
 		"markpuller":      {"kontor:ListPullActivity"},
 	}
 }
@@ -299,6 +301,7 @@ func (w *world) markers() ecr.Digest {
 	fatal(err)
 	_, err = w.server.IAM(here.Region).System(here.Account, "test").CreateUser(ctx, iam.NewUser{Name: "markperson"})
 	fatal(err)
+	w.want(w.do(w.json(here, w.credentials(here, pusher), "DeleteRepository", `{"repositoryName":"markaudited"}`)), 400)
 	fatal(w.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		repo, err := tx.Repository(ctx, here, "app")
 		if err != nil {
@@ -319,6 +322,7 @@ func consolePages(digest ecr.Digest) []string {
 		"/console/", "/console/repositories", of + "tags", of + "images/" + string(digest), of + "lifecycle", of + "lifecycle?explain=all&days=90", of + "access", of + "access?who=arn:aws:iam::222222222222:root&right=pull",
 		"/console/access", "/console/bin", "/console/journal", "/console/leases", "/console/people", "/console/people/users/markperson", "/console/sessions", "/console/sessions?all=yes",
 		of + "tags?format=csv", "/console/repositories?format=csv", "/console/bin?format=csv", "/console/leases?format=csv", of + "access?format=csv", "/console/people?format=csv",
+		"/console/audit", "/console/audit?decision=denied&format=csv",
 		"/console/activity", "/console/activity?days=7&sort=day&order=asc", "/console/activity?format=csv", of + "activity", of + "activity?tag=marktag", of + "activity?format=csv",
 	}
 }
@@ -326,11 +330,11 @@ func consolePages(digest ecr.Digest) []string {
 // Principals with random rights see on no page what the API would not tell them, and
 // each fact is seen by someone.
 func TestConsoleShowsWhatTheAPITells(t *testing.T) {
-	w := start(t, t.TempDir())
+	w := start(t, t.TempDir(), audited(t, t.TempDir(), audit.Changes, 1<<20))
 	digest := w.markers()
 	actions := []string{
 		"ecr:DescribeRepositories", "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetRepositoryPolicy", "ecr:GetRegistryPolicy", "ecr:GetAccountSetting",
-		"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListRecycleBin", "kontor:ListPullActivity", "kontor:ListJobs", "kontor:DescribeUsage", "iam:ListUsers", "iam:ListRoles",
+		"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListRecycleBin", "kontor:ListPullActivity", "kontor:ListAuditRecords", "kontor:ListJobs", "kontor:DescribeUsage", "iam:ListUsers", "iam:ListRoles",
 		"iam:GetAccountAuthorizationDetails", "iam:ListAccessKeys", "kontor:ListConsoleSessions",
 	}
 	people := w.server.IAM(here.Region).System(here.Account, "test")

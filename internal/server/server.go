@@ -289,7 +289,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.upstreams = upstream.New(caches)
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention,
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
-	s.admin = adminapi.New(adminapi.Config{Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
+	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
 		MachineTokens: cfg.MachineCredentials == On, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
@@ -297,7 +298,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	if !cfg.NoConsole {
 		s.console = console.New(console.Config{
-			Gate: s.gate, Inspect: inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow}), Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
+			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
 			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, Dialect: dialect, Log: cfg.Log,
 		})
 	}

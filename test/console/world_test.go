@@ -54,7 +54,7 @@ const hostile = `"><script>document.title='taken'</script><img src=x onerror="do
 
 func start(t *testing.T) *world {
 	t.Helper()
-	w := &world{Registry: kontortest.Start(t), t: t, http: http.DefaultClient, note: hostile}
+	w := &world{Registry: kontortest.Start(t, kontortest.Options{Audit: true}), t: t, http: http.DefaultClient, note: hostile}
 	w.api = awsecr.New(awsecr.Options{
 		Region: w.Region, BaseEndpoint: &w.URL, Credentials: credentials.NewStaticCredentialsProvider(w.Admin.AccessKeyID, w.Admin.SecretAccessKey, ""),
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Place is where a record is in a folder: the name of its file, and where in it the
@@ -30,15 +31,15 @@ type Look struct {
 // lookBlock is how much of a file is read at once.
 const lookBlock = 64 << 10
 
-// Newest returns at most limit records of the log that keep accepts, newest first, before
-// the place before. It reads no more than most bytes, and a block, so that it may return
+// Newest returns at most limit records of the log that f and keep accept, newest first,
+// before the place before. It reads no more than most bytes, and a block, so that it may return
 // fewer and a place to go on before. Each record has a place that stays; a file that was
 // removed since is passed over.
-func (l *Log) Newest(keep func(Record) bool, before Place, limit int, most int64) (Look, error) {
-	return newest(l.cfg.Dir, keep, before, limit, most)
+func (l *Log) Newest(f Filter, keep func(Record) bool, before Place, limit int, most int64) (Look, error) {
+	return newest(l.cfg.Dir, func(r Record) bool { return f.Matches(r) && keep(r) }, f.Since, before, limit, most)
 }
 
-func newest(dir string, keep func(Record) bool, before Place, limit int, most int64) (look Look, err error) {
+func newest(dir string, keep func(Record) bool, since time.Time, before Place, limit int, most int64) (look Look, err error) {
 	names, err := files(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return look, nil
@@ -57,18 +58,18 @@ func newest(dir string, keep func(Record) bool, before Place, limit int, most in
 		if name == before.File {
 			end = before.Offset
 		}
-		full, err := newestOf(dir, name, end, keep, limit, &most, &look)
+		look.Next = Place{}
+		full, err := newestOf(dir, name, end, keep, since, limit, &most, &look)
 		if err != nil || full {
 			return look, err
 		}
 	}
-	look.Next = Place{}
 	return look, nil
 }
 
 // newestOf reads the lines of one file, the last one that ends at end first, or with -1
 // from its end. full reports that there is no need to go on.
-func newestOf(dir, name string, end int64, keep func(Record) bool, limit int, most *int64, look *Look) (full bool, err error) {
+func newestOf(dir, name string, end int64, keep func(Record) bool, since time.Time, limit int, most *int64, look *Look) (full bool, err error) {
 	file, err := os.Open(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // removed since, because of its age
@@ -95,6 +96,8 @@ func newestOf(dir, name string, end int64, keep func(Record) bool, limit int, mo
 			switch {
 			case err != nil && whole:
 				look.Unreadable++
+			case err == nil && r.Time.Add(time.Second).Before(since): // the clock may have been set
+				return true, nil
 			case err == nil && keep(r):
 				look.Records = append(look.Records, r)
 				if len(look.Records) == limit {

@@ -42,7 +42,7 @@ func TestNewest(t *testing.T) {
 	walk := func(keep func(Record) bool, limit int, most int64) (got []string, unreadable, pages int) {
 		t.Helper()
 		for before := (Place{}); ; pages++ {
-			look, err := newest(dir, keep, before, limit, most)
+			look, err := newest(dir, keep, time.Time{}, before, limit, most)
 			if err != nil || len(look.Records) > limit || pages > 1000 {
 				t.Fatalf("%d records, page %d: %v", len(look.Records), pages, err)
 			}
@@ -67,15 +67,18 @@ func TestNewest(t *testing.T) {
 	if got, _, pages := walk(func(r Record) bool { return r.Resource == "r0" }, 10, 1); !slices.Equal(got, []string{"r0"}) || pages < 3 {
 		t.Errorf("%q in %d pages: it is looked for in bounded steps", got, pages)
 	}
-	look, err := newest(filepath.Join(dir, "none"), all, Place{}, 1, 1)
+	look, err := newest(filepath.Join(dir, "none"), all, time.Time{}, Place{}, 1, 1)
 	if err != nil || len(look.Records) > 0 {
 		t.Errorf("%+v %v", look, err)
+	}
+	if look, err = newest(dir, all, at.Add(100*time.Second), Place{}, 1000, 1<<30); err != nil || len(look.Records) != 21 || look.Next != (Place{}) {
+		t.Errorf("since: %d records, next %v, %v", len(look.Records), look.Next, err)
 	}
 	// The place of a file that went.
 	if err := os.Remove(filepath.Join(dir, "20261124T004439.123Z-0.jsonl")); err != nil {
 		t.Fatal(err)
 	}
-	if look, err = newest(dir, all, Place{"20261124T004439.123Z-0.jsonl", 5}, 1, 1<<20); err != nil || len(look.Records) != 1 || look.Records[0].Resource != "r39" {
+	if look, err = newest(dir, all, time.Time{}, Place{"20261124T004439.123Z-0.jsonl", 5}, 1, 1<<20); err != nil || len(look.Records) != 1 || look.Records[0].Resource != "r39" {
 		t.Errorf("%+v %v", look, err)
 	}
 }

@@ -7,13 +7,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/adminclient"
 	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/render"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
 // auditOptions are the flags of `kontor admin audit`.
 type auditOptions struct {
+	command.EndpointOptions
 	data, decision, since, until string
 	asJSON                       bool
 	filter                       audit.Filter
@@ -29,7 +32,11 @@ denial and each failed login, with the policy statement that decided. The server
 also records reads when it runs with --audit all.
 
 Names may contain the wildcards * and ?. Lines of the log that cannot be read,
-such as one left by a crash, are reported on stderr, and the command exits with 1.`,
+such as one left by a crash, are reported on stderr, and the command exits with 1.
+
+With --endpoint, the records come from a registry elsewhere, newest first: those of
+this registry, without failed logins. Your credentials need the permission
+kontor:ListAuditRecords. Each replica of a registry has its own log.`,
 		Example: `  kontor admin audit --decision denied --since 24h
   kontor admin audit --principal '*:user/ci' --action 'ecr:Put*' --resource 'team/*'
   kontor admin audit --json | jq -r .principal | sort | uniq -c`,
@@ -37,6 +44,7 @@ such as one left by a crash, are reported on stderr, and the command exits with 
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAudit(e, cmd, o) },
 	}
 	command.DataFlag(e, cmd, &o.data)
+	o.EndpointOptions.Flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.filter.Principal, "principal", "", "show only records of the principal `NAME`: an ARN, a unique id or an access key (default all)")
 	f.StringVar(&o.filter.Action, "action", "", "show only records of the IAM action `NAME`, such as ecr:PutImage (default all)")
@@ -50,9 +58,8 @@ such as one left by a crash, are reported on stderr, and the command exits with 
 	return cmd
 }
 
-func runAudit(e *command.Env, cmd *cobra.Command, o auditOptions) error {
-	path, err := e.DataDir(o.data)
-	if err != nil {
+func runAudit(e *command.Env, cmd *cobra.Command, o auditOptions) (err error) {
+	if err := o.EndpointOptions.Check(o.data, ""); err != nil {
 		return err
 	}
 	switch d := audit.Decision(o.decision); d {
@@ -67,7 +74,14 @@ func runAudit(e *command.Env, cmd *cobra.Command, o auditOptions) error {
 	if o.filter.Until, err = command.ParseWhen("--until", o.until, e.Now()); err != nil {
 		return err
 	}
-	options, bad := e.Options(e.Stdout), 0
+	if o.Endpoint != "" {
+		return auditElsewhere(e, cmd, o)
+	}
+	path, err := e.DataDir(o.data)
+	if err != nil {
+		return err
+	}
+	bad := 0
 	for r, err := range audit.Query(host.AuditDir(path), o.filter) {
 		var unreadable *audit.Unreadable
 		switch {
@@ -81,12 +95,8 @@ func runAudit(e *command.Env, cmd *cobra.Command, o auditOptions) error {
 			return fmt.Errorf("reading the audit log: %w", err)
 		case cmd.Context().Err() != nil:
 			return cmd.Context().Err()
-		case o.asJSON:
-			err = render.AuditJSON(e.Stdout, r)
-		default:
-			err = render.Audit(e.Stdout, r, options)
 		}
-		if err != nil {
+		if err = o.show(e, r); err != nil {
 			return err
 		}
 	}
@@ -94,4 +104,46 @@ func runAudit(e *command.Env, cmd *cobra.Command, o auditOptions) error {
 		return command.Exit(command.ExitFailed)
 	}
 	return nil
+}
+
+// show writes one record.
+func (o *auditOptions) show(e *command.Env, r audit.Record) error {
+	if o.asJSON {
+		return render.AuditJSON(e.Stdout, r)
+	}
+	return render.Audit(e.Stdout, r, e.Options(e.Stdout))
+}
+
+// auditElsewhere shows the records of a registry at an endpoint.
+func auditElsewhere(e *command.Env, cmd *cobra.Command, o auditOptions) (err error) {
+	c, err := command.OpenAdmin(cmd.Context(), e, command.AdminOptions{EndpointOptions: o.EndpointOptions})
+	if err != nil {
+		return err
+	}
+	defer command.Closing(&err, c.Close)
+	bad := 0
+	in := admin.ListAuditRecordsRequest{
+		Principal: o.filter.Principal, Action: o.filter.Action, Resource: o.filter.Resource, RequestID: o.filter.RequestID,
+		Decision: string(o.filter.Decision), Since: o.filter.Since, Until: o.filter.Until, MaxResults: admin.MaxPage,
+	}
+	err = adminclient.Pages(cmd.Context(), c.Client, "ListAuditRecords", &in, &in.NextToken, func(out *admin.ListAuditRecordsResponse) (string, error) {
+		bad += out.UnreadableLines
+		for _, line := range out.Records {
+			r, err := audit.ParseRecord(line)
+			if err == nil {
+				err = o.show(e, r)
+			}
+			if err != nil {
+				return "", err
+			}
+		}
+		return out.NextToken, nil
+	})
+	if err == nil && bad > 0 {
+		if _, err := fmt.Fprintf(e.Stderr, "%d lines of the server's audit log are not records. `kontor admin audit` on the server names them.\n", bad); err != nil {
+			return err
+		}
+		return command.Exit(command.ExitFailed)
+	}
+	return err
 }

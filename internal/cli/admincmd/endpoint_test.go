@@ -22,7 +22,7 @@ import (
 // TestAdminEndpoint asks a registry elsewhere, with the AWS credentials of the
 // environment.
 func TestAdminEndpoint(t *testing.T) {
-	reg := kontortest.Start(t)
+	reg := kontortest.Start(t, kontortest.Options{Audit: true})
 	reg.CreateRepository(t, "team/app")
 	s := clitest.New(t)
 	clitest.AWSEnv(t, reg.Admin)
@@ -70,6 +70,12 @@ func TestAdminEndpoint(t *testing.T) {
 	clitest.AWSEnv(t, reg.Pusher)
 	s.Want(s.Run(append([]string{"admin", "bin"}, at...)...), 1, "is not authorized to perform: kontor:ListRecycleBin")
 	s.Want(s.Run(append([]string{"admin", "jobs"}, at...)...), 1, "is not authorized to perform: kontor:ListJobs")
+	s.Want(s.Run(append([]string{"admin", "audit"}, at...)...), 1, "is not authorized to perform: kontor:ListAuditRecords")
+	clitest.AWSEnv(t, reg.Admin)
+	s.Want(s.Run(append([]string{"admin", "audit", "--decision", "denied"}, at...)...), 0, "denied  kontor:ListAuditRecords", "user/pusher")
+	s.Want(s.Run(append([]string{"admin", "audit", "--action", "ecr:PutImage", "--json"}, at...)...), 0, `"action":"ecr:PutImage"`)
+	s.Want(s.Run(append([]string{"admin", "audit", "--data", "x"}, at...)...), 2, "leave out --data")
+	clitest.AWSEnv(t, reg.Pusher)
 	s.Want(activity(), 1, "is not authorized to perform: kontor:ListPullActivity")
 	s.Want(s.Run(append([]string{"admin", "usage", "team/app"}, at...)...), 1, "kontor:DescribeUsage")
 }

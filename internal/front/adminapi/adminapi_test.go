@@ -21,6 +21,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/testkit"
@@ -61,6 +62,7 @@ func newServer(t testing.TB) *server {
 	}
 	identities := iam.New(iam.Config{Gate: stores.Gate, Identity: users, Now: func() time.Time { return start }, Partition: "aws"})
 	s.h = New(Config{
+		Inspect:   inspect.New(inspect.Config{Gate: stores.Gate, Retention: stores.Retention, Now: s.clock.Now}),
 		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: true, Console: true,
 		Log: slog.New(slog.DiscardHandler),
 	})
@@ -131,6 +133,8 @@ func TestErrors(t *testing.T) {
 		{"no such token", "DeleteUserToken", `{"userName":"pusher","tokenName":"x"}`, 400, "NoSuchEntity", "no token with the name x"},
 		{"image of no repository", "ListPullActivity", `{"imageTag":"v1"}`, 400, "InvalidParameterException", "'repositoryName'"},
 		{"activity of no such repository", "ListPullActivity", `{"repositoryName":"none"}`, 400, "RepositoryNotFoundException", "'none'"},
+		{"decision of the log", "ListAuditRecords", `{"decision":"maybe"}`, 400, "InvalidParameterException", "[allowed, denied]"},
+		{"no log", "ListAuditRecords", `{}`, 400, "InvalidParameterException", "audit off"},
 		{"wrong token of activity", "ListPullActivity", `{"nextToken":"AAAA"}`, 400, "InvalidParameterException", "'nextToken'"},
 		{"nobody to forget", "ForgetLeases", `{"collector":"c"}`, 400, "InvalidParameterException", "'collector'"},
 	}
@@ -165,7 +169,7 @@ func TestEveryOperationAsks(t *testing.T) {
 		"ListUpstreams": "ecr:DescribePullThroughCacheRules", "CreateUpstream": "ecr:CreatePullThroughCacheRule",
 		"DeleteUpstream": "ecr:DeletePullThroughCacheRule", "ValidateUpstream": "ecr:ValidatePullThroughCacheRule",
 	}
-	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations()) {
+	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations()) {
 		for _, a := range op.Actions {
 			actions[string(a)] = true
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -36,6 +37,8 @@ type Config struct {
 	// are required.
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
+	// Inspect serves the records of the audit log. Required.
+	Inspect *inspect.Service
 	// Upstreams serves those on pull-through caches. Required.
 	Upstreams *upstream.Service
 	// IAM serves the operations on machine tokens in the account of the caller, by

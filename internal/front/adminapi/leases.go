@@ -49,7 +49,11 @@ func (c *call) listLeases(ctx context.Context, in *admin.ListLeasesRequest) (*ad
 	if err != nil {
 		return nil, err
 	}
-	collectors, leases, err := c.ListLeases(ctx, at.In, at.Name)
+	after, err := leaseAfter(l.after)
+	if err != nil {
+		return nil, err
+	}
+	collectors, leases, more, err := c.LeasePage(ctx, at.In, at.Name, after, l.limit)
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +61,10 @@ func (c *call) listLeases(ctx context.Context, in *admin.ListLeasesRequest) (*ad
 	for i, who := range collectors {
 		out.Collectors[i] = collector(who)
 	}
-	var rest []retention.Lease
-	for _, lease := range leases {
-		if leaseKey(lease) > l.after || l.after == "" {
-			rest = append(rest, lease)
-		}
+	if more {
+		out.NextToken = l.token(leaseKey(leases[len(leases)-1]))
 	}
-	rest, out.NextToken = page(l, rest, leaseKey)
-	for _, lease := range rest {
+	for _, lease := range leases {
 		out.Leases = append(out.Leases, admin.Lease{
 			RepositoryName: string(lease.Repository), ImageDigest: string(lease.Image.Digest), ImageTag: string(lease.Image.Tag),
 			Collector: lease.Collector, User: lease.User,
@@ -89,4 +89,18 @@ func (c *call) forgetLeases(ctx context.Context, in *admin.ForgetLeasesRequest) 
 		return nil, err
 	}
 	return &admin.ForgetLeasesResponse{Collector: in.Collector, Leases: n}, nil
+}
+
+// leaseAfter is the lease whose key it is; the zero one for "".
+func leaseAfter(key string) (retention.Lease, error) {
+	if key == "" {
+		return retention.Lease{}, nil
+	}
+	parts := strings.Split(key, "\x00")
+	if len(parts) != 5 {
+		return retention.Lease{}, badToken()
+	}
+	return retention.Lease{
+		Repository: ecr.RepositoryName(parts[0]), Image: ecr.ImageID{Digest: ecr.Digest(parts[1]), Tag: ecr.Tag(parts[2])}, Collector: parts[3], User: parts[4],
+	}, nil
 }

@@ -12,6 +12,7 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"ListJobs":       serve((*call).listJobs),
 
 	"ListPullActivity": serve((*call).listPullActivity),
+	"ListAuditRecords": serve((*call).listAuditRecords),
 
 	"CreateConsoleLink": serve((*call).createConsoleLink),
 

@@ -1,7 +1,9 @@
 package console
 
 import (
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -227,7 +229,11 @@ func (v *visit) leases() error {
 	if err != nil {
 		return err
 	}
-	collectors, leases, err := as.ListLeases(v.r.Context(), v.req.Registry, name)
+	after, err := leaseOf(v.query("after"))
+	if err != nil {
+		return err
+	}
+	collectors, leases, more, err := as.LeasePage(v.r.Context(), v.req.Registry, name, after, v.limit(2*keepingPage))
 	if err != nil {
 		return err
 	}
@@ -253,15 +259,7 @@ func (v *visit) leases() error {
 	x := &table{ID: "leases", CSVHas: firstRows(listCSV), Caption: t("Images in use"), Columns: []column{
 		{Key: "repository", Label: t("Repository")}, {Key: "image", Label: t("Image")}, {Key: "user", Label: t("Used by")}, {Key: "collector", Label: t("Reported by")},
 	}, Empty: t("No image is known to be in use.")}
-	limit := v.limit(2 * keepingPage)
-	start := 0
-	if n, err := v.after(); err != nil {
-		return err
-	} else if n > 0 && n < int64(len(leases)) {
-		start = int(n)
-	}
-	shown := leases[start:min(len(leases), start+limit)]
-	for _, l := range shown {
+	for _, l := range leases {
 		image, to := cell{Text: string(l.Image.Tag)}, ""
 		if l.Image.Digest != "" {
 			to = repoURL(l.Repository, "images/"+string(l.Image.Digest))
@@ -270,8 +268,9 @@ func (v *visit) leases() error {
 		x.Rows = append(x.Rows, row{Cells: []cell{{Text: string(l.Repository), Link: repoURL(l.Repository, "tags")}, image, {Text: clean(l.User)}, {Text: clean(l.Collector)}}})
 	}
 	x.Count = words.Count(len(leases), t("lease"), t("leases"))
-	if start+limit < len(leases) {
-		x.Next = with(v.r.URL, "after", strconv.Itoa(start+limit))
+	if more {
+		x.Next = with(v.r.URL, "after", leaseKey(leases[len(leases)-1]))
+		x.Count = t("%s on this page", x.Count)
 	}
 	if wrote, err := v.csv("leases", x); wrote || err != nil {
 		return err
@@ -279,4 +278,31 @@ func (v *visit) leases() error {
 	data := v.ofOne(x, Root+"leases", name)
 	data["Second"] = who
 	return v.show("list", layout{Title: t("Leases"), Data: data, Commands: []command{v.kontor(t("The leases"), "lease list")}})
+}
+
+// leaseKey is a lease in the URL of the page after it.
+func leaseKey(l retention.Lease) string {
+	var parts []string
+	for _, s := range []string{string(l.Repository), string(l.Image.Digest), string(l.Image.Tag), l.Collector, l.User} {
+		parts = append(parts, url.QueryEscape(s))
+	}
+	return strings.Join(parts, "|")
+}
+
+// leaseOf is the lease whose key it is; the zero one for "".
+func leaseOf(key string) (retention.Lease, error) {
+	if key == "" {
+		return retention.Lease{}, nil
+	}
+	parts := strings.Split(key, "|")
+	for i, s := range parts {
+		var err error
+		if parts[i], err = url.QueryUnescape(s); err != nil {
+			return retention.Lease{}, noPage()
+		}
+	}
+	if len(parts) != 5 {
+		return retention.Lease{}, noPage()
+	}
+	return retention.Lease{Repository: ecr.RepositoryName(parts[0]), Image: ecr.ImageID{Digest: ecr.Digest(parts[1]), Tag: ecr.Tag(parts[2])}, Collector: parts[3], User: parts[4]}, nil
 }

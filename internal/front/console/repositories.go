@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,8 +16,11 @@ import (
 const (
 	reposPage = 25
 	reposCSV  = 500
-	tagsPage  = 50
-	mostCSV   = 5000
+	// reposSorted is how many repositories a list may have to be sorted by what is in
+	// them.
+	reposSorted = 100
+	tagsPage    = 50
+	mostCSV     = 5000
 )
 
 // repositories lists those that the caller may see.
@@ -33,6 +37,10 @@ func (v *visit) repositories() error {
 	if v.query("format") == "csv" {
 		limit = reposCSV
 	}
+	order := sortOf(v.r.URL.Query(), []string{"name", "images", "bytes", "pushed", "pulled"}, "images", "bytes", "pushed", "pulled")
+	if sorted := order.key != "name" || order.desc; sorted {
+		limit = max(limit, reposSorted)
+	}
 	after := ecr.RepositoryName(v.query("after"))
 	if folder != "" && string(after) < folder {
 		after = ecr.RepositoryName(strings.TrimSuffix(folder, "/")) // nothing of the folder is before it
@@ -41,15 +49,24 @@ func (v *visit) repositories() error {
 	if err != nil {
 		return err
 	}
+	notes := []string(nil)
+	switch {
+	case order.key == "name" && !order.desc:
+	case next == "" && v.query("after") == "":
+		sortRepositories(list, order)
+	default: // some are not here, so that no other order is right
+		notes = []string{t("Only lists of up to %d repositories are sorted. Filter by name, or choose a folder.", reposSorted)}
+		order = sortOf(nil, order.keys, "images", "bytes", "pushed", "pulled")
+	}
 	if folder != "" && next != "" && string(next) > folder && !strings.HasPrefix(string(next), folder) {
 		next = ""
 	}
 	x := &table{
 		ID: "repositories", CSVHas: firstRows(reposCSV), Caption: t("Repositories"), Count: words.Count(len(list), t("repository"), t("repositories")),
-		Columns: []column{
+		Columns: order.fill(v.r.URL, []column{
 			{Key: "name", Label: t("Repository")}, {Key: "images", Label: t("Images"), Number: true}, {Key: "bytes", Label: t("Size"), Number: true},
 			{Key: "pushed", Label: t("Last push")}, {Key: "pulled", Label: t("Last pull")}, {Key: "next", Label: t("Next to go")}, {Key: "mutability", Label: t("Tags are")},
-		},
+		}),
 		Empty: t("There are no repositories yet."), Hint: t("Name one in kontor.yaml and deploy it, or create one:"),
 		Command: v.aws("", "ecr", "create-repository --repository-name my-app").Text,
 	}
@@ -70,11 +87,47 @@ func (v *visit) repositories() error {
 	if wrote, err := v.csv("repositories", x); wrote || err != nil {
 		return err
 	}
-	l := layout{Title: t("Repositories"), Data: map[string]any{"Q": q, "Table": x, "Folders": folders(list, folder)}, Commands: []command{
+	l := layout{Title: t("Repositories"), Data: map[string]any{"Q": q, "Table": x, "Folders": folders(list, folder), "Notes": notes}, Commands: []command{
 		v.aws(t("All repositories"), "ecr", "describe-repositories"),
 		v.kontor(t("What they take"), "admin usage"),
 	}}
 	return v.show("repositories", l)
+}
+
+// sortRepositories puts all repositories of a list into another order than that of their
+// names. Those of which it is not known come last.
+func sortRepositories(list []inspect.Repository, order sorting) {
+	value := func(r *inspect.Repository) (n int64, known bool) {
+		var bytes int64
+		var pushed, pulled time.Time
+		for _, m := range r.Images.Images {
+			bytes += m.SizeBytes
+			pushed, pulled = later(pushed, m.PushedAt), later(pulled, m.LastPulledAt)
+		}
+		switch {
+		case order.key == "bytes" && r.TakesSeen && r.Takes.Complete:
+			return r.Takes.SizeBytes, true
+		case !r.Seen || !r.Images.Complete && order.key != "images":
+			return 0, false
+		}
+		return map[string]int64{"images": int64(len(r.Images.Images)), "bytes": bytes, "pushed": pushed.UnixMicro(), "pulled": pulled.UnixMicro()}[order.key], true
+	}
+	slices.SortStableFunc(list, func(a, b inspect.Repository) int {
+		if order.key == "name" {
+			return cmp.Compare(b.Name, a.Name) // another order than it has
+		}
+		x, knownX := value(&a)
+		y, knownY := value(&b)
+		switch {
+		case knownX != knownY && knownX:
+			return -1
+		case knownX != knownY:
+			return 1
+		case order.desc:
+			return cmp.Compare(y, x)
+		}
+		return cmp.Compare(x, y)
+	})
 }
 
 // folders are the folders below folder that the repositories are in.
@@ -106,6 +159,9 @@ func (v *visit) repositoryRow(r *inspect.Repository) (row, error) {
 		out.Cells[1] = cell{Text: t("not shown"), Soft: true}
 		return out, nil
 	}
+	if r.TakesSeen && r.Takes.Complete {
+		out.Cells[2] = cell{Text: size(r.Takes.SizeBytes), Sub: t("%s its own", size(r.Takes.OwnBytes)), Raw: strconv.FormatInt(r.Takes.SizeBytes, 10)}
+	}
 	if !r.Images.Complete {
 		out.Cells[1] = cell{Text: t("over %d", glance)}
 		out.Cells[5] = cell{Text: t("see its page"), Link: repoURL(r.Name, "lifecycle")}
@@ -118,7 +174,9 @@ func (v *visit) repositoryRow(r *inspect.Repository) (row, error) {
 		pushed, pulled = later(pushed, m.PushedAt), later(pulled, m.LastPulledAt)
 	}
 	out.Cells[1] = cell{Text: count(len(r.Images.Images))}
-	out.Cells[2] = cell{Text: size(bytes), Raw: count(int(bytes))}
+	if out.Cells[2].Void() { // images that share layers count these twice
+		out.Cells[2] = cell{Text: size(bytes), Raw: strconv.FormatInt(bytes, 10)}
+	}
 	out.Cells[3], out.Cells[4] = cellTime(now, pushed), cellTime(now, pulled)
 	f, err := fatesOf(string(r.Name), &r.Images)
 	if err != nil {

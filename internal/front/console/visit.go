@@ -146,7 +146,7 @@ func (v *visit) nav() []navGroup {
 	groups := []navGroup{
 		{"", []link{{Label: t("Overview"), To: Root}, {Label: t("Repositories"), To: Root + "repositories"}, {Label: t("Activity"), To: Root + "activity"}}},
 		{t("Keeping"), []link{{Label: t("Recycle bin"), To: Root + "bin"}, {Label: t("Journal"), To: Root + "journal"}, {Label: t("Leases"), To: Root + "leases"}}},
-		{t("People"), []link{{Label: t("Who may do what"), To: Root + "access"}, {Label: t("Users and roles"), To: Root + "people"}, {Label: t("Sessions"), To: Root + "sessions"}}},
+		{t("People"), []link{{Label: t("Who may do what"), To: Root + "access"}, {Label: t("Users and roles"), To: Root + "people"}, {Label: t("Sessions"), To: Root + "sessions"}, {Label: t("Audit log"), To: Root + "audit"}}},
 	}
 	if v.r == nil {
 		return groups
@@ -324,7 +324,7 @@ func init() {
 		"sso": (*visit).signIn, SignInCallback: (*visit).signedIn, "sso/role": (*visit).chooseRole}
 	ofRegistry = map[string]func(*visit) error{
 		"": (*visit).home, "repositories": (*visit).repositories, "bin": (*visit).bin, "journal": (*visit).journal,
-		"activity": (*visit).activity, "leases": (*visit).leases, "access": (*visit).access, "people": (*visit).people, "sessions": (*visit).sessions,
+		"activity": (*visit).activity, "audit": (*visit).audit, "leases": (*visit).leases, "access": (*visit).access, "people": (*visit).people, "sessions": (*visit).sessions,
 	}
 	ofRepository = map[string]func(*repoVisit) error{
 		"tags": (*repoVisit).tags, "lifecycle": (*repoVisit).lifecycle, "access": (*repoVisit).repositoryAccess, "activity": (*repoVisit).activity,

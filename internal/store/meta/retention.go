@@ -19,6 +19,7 @@ type RetentionReader interface {
 	JobReader
 	UpstreamReader
 	ActivityReader
+	LinkedReader
 }
 
 // RetentionTx reads and changes it.
@@ -208,6 +209,8 @@ type LeaseReader interface {
 	// name is empty, in byte order of repository, digest, tag, collector and
 	// user.
 	ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) ([]Lease, error)
+	// LeasesAfter returns at most limit of what ListLeases does, after the lease after.
+	LeasesAfter(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after Lease, limit int) ([]Lease, error)
 	// LeaseCollectors returns the collectors in byte order of their names.
 	LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]LeaseCollector, error)
 }
@@ -338,4 +341,19 @@ type TagImageReader interface {
 	// annotations and other tags, as q says. What it costs does not grow with the
 	// number of tags.
 	ListTagImages(ctx context.Context, repo RepositoryID, q TagQuery, limit int) ([]TagImage, error)
+}
+
+// Linked is what the blobs of a repository's images take, each counted once.
+type Linked struct {
+	SizeBytes int64
+	// OwnBytes are those of SizeBytes that no image of another repository refers to.
+	OwnBytes int64
+	// Complete: all blobs were looked at.
+	Complete bool
+}
+
+// LinkedReader adds up what repositories take.
+type LinkedReader interface {
+	// LinkedBytes adds up the blobs that images of repo refer to, most of them at most.
+	LinkedBytes(ctx context.Context, repo RepositoryID, most int) (Linked, error)
 }

@@ -8,7 +8,10 @@
 // given; registryId is then the caller's account.
 package admin
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // TargetPrefix precedes the operation in the X-Amz-Target header, with a dot
 // between them.
@@ -108,6 +111,31 @@ type PullActivity struct {
 	PrincipalDeleted bool      `json:"principalDeleted,omitzero"`
 	Pulls            int64     `json:"pulls"`
 	LastPulledAt     time.Time `json:"lastPulledAt"`
+}
+
+// ListAuditRecordsRequest selects records of the audit log that have everything that is
+// given. Names may have the wildcards * and ?.
+type ListAuditRecordsRequest struct {
+	RegistryID string    `json:"registryId,omitzero"`
+	Principal  string    `json:"principal,omitzero"`
+	Action     string    `json:"action,omitzero"`
+	Resource   string    `json:"resource,omitzero"`
+	RequestID  string    `json:"requestId,omitzero"`
+	Decision   string    `json:"decision,omitzero"` // allowed or denied
+	Since      time.Time `json:"since,omitzero"`
+	Until      time.Time `json:"until,omitzero"`
+	MaxResults int32     `json:"maxResults,omitzero"`
+	NextToken  string    `json:"nextToken,omitzero"`
+}
+
+// ListAuditRecordsResponse is newest first. It may have fewer records than were asked
+// for, and a token.
+type ListAuditRecordsResponse struct {
+	// Records are lines of the log, as docs/audit.md says.
+	Records []json.RawMessage `json:"records"`
+	// UnreadableLines counts lines of the log that are no records.
+	UnreadableLines int    `json:"unreadableLines"`
+	NextToken       string `json:"nextToken,omitzero"`
 }
 
 // ListRecycleBinRequest asks for the bin of a repository, or of all.

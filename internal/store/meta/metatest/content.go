@@ -587,3 +587,25 @@ func times(t *testing.T, s meta.Store) {
 		}
 	}
 }
+
+// linkedBytes: each blob of a repository's images once, and those that no image of
+// another has; what is only uploaded does not count on either side.
+func linkedBytes(t *testing.T, s meta.Store) {
+	repo, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
+	takes := func(repo meta.RepositoryID, most int) meta.Linked {
+		return read(t, s, func(ctx context.Context, r meta.Reader) (meta.Linked, error) {
+			return r.Retention().LinkedBytes(ctx, repo, most)
+		})
+	}
+	diff(t, meta.Linked{Complete: true}, takes(repo, 10))
+	a, b := newBlob(t, s, repo, "a"), newBlob(t, s, repo, "b")
+	diff(t, meta.Linked{Complete: true}, takes(repo, 10)) // no image has them
+	imageWith(t, s, repo, "one", a, b)
+	imageWith(t, s, repo, "two", a)
+	newBlob(t, s, neighbour, "a")
+	diff(t, meta.Linked{SizeBytes: 6, OwnBytes: 6, Complete: true}, takes(repo, 2))
+	imageWith(t, s, neighbour, "n", a)
+	diff(t, meta.Linked{SizeBytes: 6, OwnBytes: 3, Complete: true}, takes(repo, 2))
+	diff(t, meta.Linked{SizeBytes: 3, Complete: true}, takes(neighbour, 2))
+	diff(t, meta.Linked{}, takes(repo, 1))
+}

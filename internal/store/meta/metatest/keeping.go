@@ -2,6 +2,7 @@ package metatest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -116,8 +117,17 @@ func leases(t *testing.T, s meta.Store) {
 		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().PutLeases(ctx, c, leases) })
 	}
 	list := func(in ecr.RegistryID, name ecr.RepositoryName) []meta.Lease {
+		t.Helper()
 		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Lease, error) {
-			return r.Retention().ListLeases(ctx, in, name)
+			all, err := r.Retention().ListLeases(ctx, in, name)
+			var paged []meta.Lease // the same, page by page
+			for l, perr := range meta.Pages(meta.Lease{}, 7, func(after meta.Lease, limit int) ([]meta.Lease, error) {
+				return r.Retention().LeasesAfter(ctx, in, name, after, limit)
+			}, func(l meta.Lease) meta.Lease { return l }) {
+				err, paged = errors.Join(err, perr), append(paged, l)
+			}
+			diff(t, all, paged)
+			return all, err
 		})
 	}
 	collectors := func() []meta.LeaseCollector {

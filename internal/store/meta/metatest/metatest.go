@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"hidden links", hiddenLinks},
 		{"given blobs", givenBlobs},
 		{"references", references},
+		{"bytes of repositories", linkedBytes},
 		{"collection", collection},
 		{"dropped blobs", dropBlobs},
 		{"collection against pushes", collectionRace},

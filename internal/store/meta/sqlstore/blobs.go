@@ -208,3 +208,17 @@ func (t txn) UnlinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Diges
 	}
 	return wrap(err, "unlinking blob %s from repository %d", d, repo)
 }
+
+// LinkedBytes implements meta.LinkedReader.
+func (r retentionReader) LinkedBytes(ctx context.Context, repo meta.RepositoryID, most int) (l meta.Linked, err error) {
+	var n int
+	_, err = r.s.queryRow(ctx, []any{&n, &l.SizeBytes, &l.OwnBytes}, `SELECT COUNT(*), CAST(COALESCE(SUM(b.size_bytes), 0) AS BIGINT),
+		CAST(COALESCE(SUM(CASE WHEN EXISTS (SELECT 1 FROM blob_links o WHERE o.digest = l.digest AND o.repository_id <> $1 AND o.idle_since IS NULL)
+			THEN 0 ELSE b.size_bytes END), 0) AS BIGINT)
+		FROM (SELECT digest FROM blob_links WHERE repository_id = $1 AND idle_since IS NULL ORDER BY digest LIMIT $2) AS l
+		JOIN blobs b ON b.digest = l.digest`, int64(repo), most+1)
+	if l.Complete = n <= most; !l.Complete {
+		l.SizeBytes, l.OwnBytes = 0, 0
+	}
+	return l, wrap(err, "adding up the blobs of repository %d", repo)
+}

@@ -13,18 +13,39 @@ import (
 
 // ListLeases implements meta.LeaseReader.
 func (r retentionReader) ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) ([]meta.Lease, error) {
-	scan := func(rows *sql.Rows) (meta.Lease, error) {
+	text, args := selectLeases, []any{string(in.Account), string(in.Region)}
+	if name != "" {
+		text, args = text+` AND repository = $3`, append(args, string(name))
+	}
+	all, err := list(ctx, r.s, scanLease(in), text+leaseOrder, args...)
+	return all, wrap(err, "listing the leases of %s", in)
+}
+
+const (
+	selectLeases = `SELECT repository, digest, tag, collector, holder FROM leases WHERE account = $1 AND region = $2`
+	leaseOrder   = ` ORDER BY repository, digest, tag, collector, holder`
+)
+
+func scanLease(in ecr.RegistryID) func(*sql.Rows) (meta.Lease, error) {
+	return func(rows *sql.Rows) (meta.Lease, error) {
 		l := meta.Lease{Registry: in}
 		err := rows.Scan(&l.Repository, &l.Image.Digest, &l.Image.Tag, &l.Collector, &l.User)
 		return l, err
 	}
-	text, args := `SELECT repository, digest, tag, collector, holder FROM leases WHERE account = $1 AND region = $2`,
-		[]any{string(in.Account), string(in.Region)}
-	if name != "" {
-		text, args = text+` AND repository = $3`, append(args, string(name))
+}
+
+// LeasesAfter implements meta.LeaseReader.
+func (r retentionReader) LeasesAfter(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after meta.Lease, limit int) ([]meta.Lease, error) {
+	if limit <= 0 {
+		return nil, nil
 	}
-	all, err := list(ctx, r.s, scan, text+` ORDER BY repository, digest, tag, collector, holder`, args...)
-	return all, wrap(err, "listing the leases of %s", in)
+	text := selectLeases + ` AND (repository, digest, tag, collector, holder) > ($3, $4, $5, $6, $7)`
+	args := []any{string(in.Account), string(in.Region), string(after.Repository), string(after.Image.Digest), string(after.Image.Tag), after.Collector, after.User, limit}
+	if name != "" {
+		text, args = text+` AND repository = $9`, append(args, string(name))
+	}
+	all, err := list(ctx, r.s, scanLease(in), text+leaseOrder+` LIMIT $8`, args...)
+	return all, wrap(err, "listing leases of %s", in)
 }
 
 // LeaseCollectors implements meta.LeaseReader.
