@@ -134,9 +134,11 @@ func (v *visit) show(name string, l layout) error {
 
 // who names a principal: one of the caller's account without the account.
 func (v *visit) who(arn string) string {
-	own := ":iam::" + string(v.req.Principal.Account) + ":"
-	if _, name, ok := strings.Cut(arn, own); ok && strings.HasPrefix(arn, "arn:") {
-		return clean(name)
+	for _, service := range []string{":iam::", ":sts::"} {
+		own := service + string(v.req.Principal.Account) + ":"
+		if _, name, ok := strings.Cut(arn, own); ok && strings.HasPrefix(arn, "arn:") {
+			return clean(name)
+		}
 	}
 	return words.Principal(arn)
 }
