@@ -199,6 +199,7 @@ var dones = map[string]func() string{
 	"deleted": func() string {
 		return t("The images were deleted. They can be restored from the recycle bin for a while.")
 	},
+	"tagged":      func() string { return t("The image has the tag.") },
 	"forgotten":   func() string { return t("The collector is forgotten: its leases keep nothing now.") },
 	"ended":       func() string { return t("The session has ended.") },
 	"lifecycle":   func() string { return t("The lifecycle policy is saved. The next run acts by it.") },
