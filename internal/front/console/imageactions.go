@@ -15,6 +15,7 @@ import (
 type question struct {
 	To, Back string
 	Says     []string // what becomes of what
+	Tables   []*table
 	Hidden   [][2]string
 	Reason   string // label of a text to give, "" for none
 	Do       string

@@ -199,6 +199,11 @@ var dones = map[string]func() string{
 	"deleted": func() string {
 		return t("The images were deleted. They can be restored from the recycle bin for a while.")
 	},
+	"attached":    func() string { return t("The policy is attached. It counts for the next request.") },
+	"detached":    func() string { return t("The policy is detached. It counts for the next request.") },
+	"saved":       func() string { return t("The inline policy is saved. It counts for the next request.") },
+	"unput":       func() string { return t("The inline policy is deleted.") },
+	"revoked":     func() string { return t("The token is revoked. What uses it is refused from now on.") },
 	"tagged":      func() string { return t("The image has the tag.") },
 	"forgotten":   func() string { return t("The collector is forgotten: its leases keep nothing now.") },
 	"ended":       func() string { return t("The session has ended.") },
