@@ -60,7 +60,7 @@ func TestConsoleChangesImages(t *testing.T) {
 	holds("stable", second)
 	post(page(first), url.Values{"do": {"tag"}, "tag": {"final"}}, 200, "cannot be moved to another image afterwards")
 
-	form = formOf(post(page(second), url.Values{"do": {"delete"}}, 200, "Its tags go with it: stable, v2.").body)
+	form = formOf(post(page(second), url.Values{"do": {"delete"}}, 200, "Its tags are deleted with it: stable, v2.").body)
 	holds("v2", second)
 	post(page(second), form, 303, "")
 	holds("v2", "")

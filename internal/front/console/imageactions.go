@@ -113,12 +113,12 @@ func (v *repoVisit) deleteImage(m ecr.Image) error {
 	here := v.imageURL(m.Digest)
 	tags := tagTexts(m.Tags)
 	q := question{To: here, Back: here, Do: t("Delete"), Danger: true, Hidden: [][2]string{{"do", "delete"}}, Says: []string{
-		t("The image %s goes, of %s.", short(string(m.Digest)), size(m.SizeBytes)),
+		t("The image %s is deleted, with its %s.", short(string(m.Digest)), size(m.SizeBytes)),
 	}}
 	if len(tags) > 0 {
-		q.Says = append(q.Says, t("Its tags go with it: %s.", strings.Join(tags, ", ")))
+		q.Says = append(q.Says, t("Its tags are deleted with it: %s.", strings.Join(tags, ", ")))
 	}
-	q.Says = append(q.Says, t("Signatures and other artifacts attached to it, and platforms of it that no other image has, are removed later, if the lifecycle policy removes untagged images."),
+	q.Says = append(q.Says, t("Platform images of it that have no tag of their own, and artifacts attached to it, stay until the lifecycle policy removes them."),
 		t("It stays in the recycle bin for a while and can be restored from there, unless the bin is off."))
 	seen := fingerprint(deletion([]ecr.Image{m}, tags))
 	if have := v.r.PostFormValue("seen"); have != seen {
@@ -146,7 +146,7 @@ func (v *visit) purge(at ecr.Repo, d ecr.Digest) error {
 		To: Root + "bin", Back: Root + "bin", Do: t("Delete for good"), Danger: true, Reason: t("Reason, for the journal"),
 		Hidden: [][2]string{{"do", "purge"}, {"repository", string(at.Name)}, {"digest", string(d)}},
 		Says: []string{
-			t("%s goes from the recycle bin, and from its repository if it is there again.", ref),
+			t("%s is removed from the recycle bin, and from its repository if it is there again.", ref),
 			t("Layers that no other image uses are removed from the storage at once. This cannot be undone."),
 		},
 	}

@@ -216,7 +216,7 @@ func (v *visit) policyTable(user string, attached []iam.ManagedPolicy, inline []
 	for _, m := range attached {
 		kind := t("of the account")
 		if m.AWS {
-			kind = t("everybody's")
+			kind = t("built in")
 		}
 		x.Rows = append(x.Rows, row{Cells: []cell{{Text: m.Name, Sub: m.ARN}, {Text: kind}, {}, {Action: &action{To: to, Label: t("Detach"), Danger: true, Hidden: [][2]string{{"do", "detach"}, {"arn", m.ARN}}}}}})
 	}
