@@ -92,6 +92,7 @@ var rooms = map[string]int{
 	"internal/testkit":             36,
 	"internal/testkit/push":        37,
 	"internal/testkit/faults":      40,
+	"internal/testkit/idp":         40,
 	"internal/deploy":              30,
 	"internal/deploy/clusters":     31,
 	"internal/deploy/tokens":       31,

@@ -299,7 +299,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if !cfg.NoConsole {
 		s.console = console.New(console.Config{
 			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
-			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, Dialect: dialect, Log: cfg.Log,
+			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, Dialect: dialect, MachineTokens: cfg.MachineCredentials == On, Log: cfg.Log,
 		})
 	}
 	return s, nil

@@ -30,37 +30,7 @@ func TestPages(t *testing.T) {
 	b := open(t)
 	b.do(chromedp.Navigate(w.URL + "/console/login"))
 	pages := pagesOf(repo, digest)
-	check := func(name string) {
-		for _, width := range []int64{1100, 1024, 768, 640} { // 640 is 1280 at 200 % zoom
-			b.look("light", width)
-			if wide := get[int](b, "document.documentElement.scrollWidth"); int64(wide) > width {
-				t.Errorf("%s: %d wide in a window of %d", name, wide, width)
-			}
-		}
-		for _, scheme := range []string{"light", "dark"} {
-			for _, width := range []int64{1280, 360} {
-				b.look(scheme, width)
-				for _, v := range b.axe() {
-					t.Errorf("%s %s %d: %s: %s\n%s", name, scheme, width, v.ID, v.Help, strings.Join(v.Nodes, "\n"))
-				}
-				if wide := get[int](b, "document.documentElement.scrollWidth"); int64(wide) > width {
-					t.Errorf("%s %s: %d wide in a window of %d", name, scheme, wide, width)
-				}
-				if out := get[string](b, `Array.from(document.querySelectorAll("table")).filter(t => t.offsetWidth > t.parentElement.clientWidth + 1).map(t => t.innerText.slice(0, 100)).join("; ")`); out != "" {
-					t.Errorf("%s %s %d: a table is wider than its place: %s", name, scheme, width, out)
-				}
-				picture(t, b, name+"-"+scheme+map[int64]string{1280: "", 360: "-narrow"}[width])
-			}
-		}
-		if title := get[string](b, "document.title"); strings.Contains(title, "taken") {
-			t.Errorf("%s: a script of others ran", name)
-		}
-		for _, said := range b.complaints() {
-			if name != "missing" || !strings.Contains(said, "404") {
-				t.Errorf("%s: %s", name, said)
-			}
-		}
-	}
+	check := func(name string) { t.Helper(); checkPage(t, b, name) }
 	check("login")
 	b.enter(w)
 	for name, path := range pages {
@@ -69,6 +39,40 @@ func TestPages(t *testing.T) {
 		}
 		b.do(chromedp.Navigate(w.URL + path))
 		check(name)
+	}
+}
+
+// checkPage looks at the page that b is at, in both schemes and at all widths.
+func checkPage(t *testing.T, b *browser, name string) {
+	t.Helper()
+	for _, width := range []int64{1100, 1024, 768, 640} { // 640 is 1280 at 200 % zoom
+		b.look("light", width)
+		if wide := get[int](b, "document.documentElement.scrollWidth"); int64(wide) > width {
+			t.Errorf("%s: %d wide in a window of %d", name, wide, width)
+		}
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{1280, 360} {
+			b.look(scheme, width)
+			for _, v := range b.axe() {
+				t.Errorf("%s %s %d: %s: %s\n%s", name, scheme, width, v.ID, v.Help, strings.Join(v.Nodes, "\n"))
+			}
+			if wide := get[int](b, "document.documentElement.scrollWidth"); int64(wide) > width {
+				t.Errorf("%s %s: %d wide in a window of %d", name, scheme, wide, width)
+			}
+			if out := get[string](b, `Array.from(document.querySelectorAll("table")).filter(t => t.offsetWidth > t.parentElement.clientWidth + 1).map(t => t.innerText.slice(0, 100)).join("; ")`); out != "" {
+				t.Errorf("%s %s %d: a table is wider than its place: %s", name, scheme, width, out)
+			}
+			picture(t, b, name+"-"+scheme+map[int64]string{1280: "", 360: "-narrow"}[width])
+		}
+	}
+	if title := get[string](b, "document.title"); strings.Contains(title, "taken") {
+		t.Errorf("%s: a script of others ran", name)
+	}
+	for _, said := range b.complaints() {
+		if name != "missing" || !strings.Contains(said, "404") {
+			t.Errorf("%s: %s", name, said)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -60,6 +61,9 @@ func (v *visit) bin() error {
 		if err != nil {
 			return err
 		}
+		if v.r.PostFormValue("do") == "purge" {
+			return v.purge(v.req.Registry.Repo(name), d)
+		}
 		done, err := as.RestoreImage(v.r.Context(), v.req.Registry.Repo(name), d)
 		if err != nil {
 			return err
@@ -81,7 +85,7 @@ func (v *visit) bin() error {
 	x := &table{
 		ID: "bin", CSVHas: firstRows(listCSV), Caption: t("Deleted images"), Empty: t("The recycle bin is empty."), Hint: t("Images that a rule expires or someone deletes stay here for a while."),
 		Columns: []column{
-			{Key: "image", Label: t("Image")}, {Key: "deleted", Label: t("Deleted")}, {Key: "why", Label: t("Why, and by whom")}, {Key: "size", Label: t("Size"), Number: true}, {Key: "until", Label: t("Can be restored")}, {Key: "restore", Label: ""},
+			{Key: "image", Label: t("Image")}, {Key: "deleted", Label: t("Deleted")}, {Key: "why", Label: t("Why, and by whom")}, {Key: "size", Label: t("Size"), Number: true}, {Key: "until", Label: t("Can be restored")}, {Key: "restore", Label: ""}, {Key: "purge", Label: ""},
 		},
 		Count: words.Count(len(list), t("image"), t("images")),
 	}
@@ -89,23 +93,26 @@ func (v *visit) bin() error {
 		x.Next = with(v.r.URL, "after", strconv.FormatInt(next, 10))
 		x.Count = t("%s on this page", x.Count)
 	}
-	now, may := v.now(), map[ecr.RepositoryName]bool{}
+	now, may := v.now(), map[ecr.RepositoryName]map[access.Action]bool{}
 	for _, e := range list {
 		if _, known := may[e.Name]; !known {
-			rights, err := v.may(v.req.Registry.Repo(e.Name), "kontor:RestoreImage")
+			rights, err := v.may(v.req.Registry.Repo(e.Name), "kontor:RestoreImage", "kontor:PurgeImage")
 			if err != nil {
 				return err
 			}
-			may[e.Name] = rights["kontor:RestoreImage"]
+			may[e.Name] = rights
 		}
-		restore := cell{}
-		if may[e.Name] {
+		restore, purge := cell{}, cell{}
+		if may[e.Name]["kontor:PurgeImage"] {
+			purge.Action = &action{To: Root + "bin", Label: t("Delete for good"), Danger: true, Hidden: [][2]string{{"do", "purge"}, {"repository", string(e.Name)}, {"digest", string(e.Image.Digest)}}}
+		}
+		if may[e.Name]["kontor:RestoreImage"] {
 			restore.Action = &action{To: Root + "bin", Label: t("Restore"), Hidden: [][2]string{{"repository", string(e.Name)}, {"digest", string(e.Image.Digest)}}}
 		}
 		x.Rows = append(x.Rows, row{Cells: []cell{
 			{Text: string(e.Name), Sub: words.Image(string(e.Image.Digest), tagTexts(e.Image.Tags)), Raw: string(e.Name) + "@" + string(e.Image.Digest)},
 			cellTime(now, e.DeletedAt), {Text: clean(e.Reason), Sub: v.who(e.Actor)}, {Text: size(e.Image.SizeBytes), Raw: strconv.FormatInt(e.Image.SizeBytes, 10)},
-			untilCell(now, e.ExpiresAt), restore,
+			untilCell(now, e.ExpiresAt), restore, purge,
 		}})
 	}
 	if wrote, err := v.csv("recycle-bin", x); wrote || err != nil {

@@ -62,6 +62,8 @@ type Config struct {
 	Jobs      *jobs.Jobs
 	// Now is the clock of sessions, ImageNow that of images.
 	Now, ImageNow func() time.Time
+	// MachineTokens: those of users are accepted. Otherwise none is made.
+	MachineTokens bool
 	// Dialect is the one in which lifecycle policies are read.
 	Dialect lifecycle.Dialect
 	Log     *slog.Logger

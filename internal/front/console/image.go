@@ -36,17 +36,23 @@ func (v *repoVisit) image(digest string) error {
 	if err != nil {
 		return noPage()
 	}
+	if v.post() {
+		return v.changeImage(d)
+	}
 	ctx, p := v.r.Context(), v.req.Principal
 	found, err := v.h.cfg.Registry.As(p).DescribeImages(ctx, v.repo, []ecr.ImageID{{Digest: d}})
 	if err != nil {
 		return err
 	}
 	m := found[0]
-	may, err := v.may(v.repo, "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListPullActivity")
+	may, err := v.may(v.repo, "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListPullActivity",
+		"ecr:PutImage", "ecr:BatchDeleteImage", "ecr:DescribeRepositories")
 	if err != nil {
 		return err
 	}
-	data := map[string]any{"Tags": m.Tags, "Host": v.req.Host, "Repo": v.repo.Name, "Digest": digest}
+	data := map[string]any{"Tags": m.Tags, "Host": v.req.Host, "Repo": v.repo.Name, "Digest": digest,
+		"Here": v.imageURL(d), "TagsURL": repoURL(v.repo.Name, "tags"), "MayDelete": may["ecr:BatchDeleteImage"],
+		"MayTag": may["ecr:PutImage"] && may["ecr:BatchGetImage"] && may["ecr:DescribeRepositories"]}
 	title := short(digest)
 	if len(m.Tags) > 0 {
 		title = string(m.Tags[0])
@@ -94,6 +100,7 @@ func (v *repoVisit) image(digest string) error {
 		Commands: []command{
 			{t("Pull it"), "docker pull " + v.req.Host + "/" + string(v.repo.Name) + ref},
 			v.kontor(t("Why it stays or goes"), "lifecycle explain "+name+ref),
+			{t("Copy it to another repository or registry"), "kontor promote " + quoted(v.req.Host+"/"+string(v.repo.Name)+ref) + " DESTINATION"},
 			v.aws(t("Describe it"), "ecr", "describe-images --repository-name "+name+" --image-ids imageDigest="+digest),
 		},
 	})

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access/iam"
@@ -96,8 +97,10 @@ func attachedNames(ids []string) []string {
 // user is the page of one user, with its access keys.
 func (v *visit) user(name string) error {
 	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
-	here := Root + "people/users/" + name
+	here := userURL(name)
 	var secret *identity.Credentials
+	token, editName, editText := "", v.query("policy"), ""
+	l := layout{}
 	if v.post() {
 		id := v.r.PostFormValue("key")
 		switch v.r.PostFormValue("do") {
@@ -119,6 +122,24 @@ func (v *visit) user(name string) error {
 				return err
 			}
 			return v.finish(here, "keygone")
+		case "token":
+			var err error
+			if token, err = v.createToken(name); err != nil {
+				return err
+			}
+		case "revoke":
+			if _, err := as.Tokens().Delete(ctx, name, v.r.PostFormValue("token")); err != nil {
+				return err
+			}
+			return v.finish(here, "revoked")
+		default:
+			bad, err := v.changePolicies(name)
+			if err != nil || bad == "" {
+				return err
+			}
+			v.status = http.StatusBadRequest
+			l.Message = &message{Kind: "bad", Text: t("The policy is not valid: %s", bad)}
+			editName, editText = v.r.PostFormValue("policy"), v.r.PostFormValue("text")
 		}
 	}
 	u, keys, err := as.AccessKeys(ctx, name)
@@ -142,24 +163,40 @@ func (v *visit) user(name string) error {
 		}
 		x.Rows = append(x.Rows, row{Cells: []cell{{Text: k.ID, Mono: true}, state, cellTime(now, k.CreatedAt), used, {Action: &to}, gone}})
 	}
-	attached, err := as.Attached(ctx, iam.OfUser, name)
-	policies := cell{Text: t("not shown")}
-	if err == nil {
-		var names []string
-		for _, m := range attached {
-			names = append(names, m.Name)
+	data := map[string]any{"Keys": x, "ARN": identity.UserARN(as.Partition(), u), "To": here, "Secret": secret, "Token": token, "TokensOn": v.h.cfg.MachineTokens}
+	switch attached, err := as.Attached(ctx, iam.OfUser, name); {
+	case err == nil:
+		inline, err := as.InlineNames(ctx, iam.OfUser, name)
+		if err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
+			return err
 		}
-		policies = policyNames(names, u.Inline)
-	} else if ecr.CodeOf(err) != ecr.CodeAccessDenied {
+		data["Policies"] = v.policyTable(name, attached, inline)
+		if data["Attachable"], err = v.attachable(attached); err != nil {
+			return err
+		}
+		if !v.post() && editName != "" {
+			if editText, err = as.Inline(ctx, iam.OfUser, name, editName); err != nil {
+				return err
+			}
+			editText = prettyJSON(editText)
+		}
+		data["InlineName"], data["InlineText"] = editName, editText
+	case ecr.CodeOf(err) != ecr.CodeAccessDenied:
 		return err
 	}
-	return v.show("user", layout{
-		Title: t("User %s", u.Name), Crumbs: []link{{Label: t("Users and roles"), To: Root + "people"}},
-		Data: map[string]any{"Keys": x, "Policies": policies.Text, "ARN": identity.UserARN(as.Partition(), u), "To": here, "Secret": secret},
-		Commands: []command{
-			{t("A new key, and the old one off"), "kontor admin user keys rotate " + quoted(u.Name)}, v.aws(t("The keys"), "iam", "list-access-keys --user-name "+quoted(u.Name)),
-		},
-	})
+	tokens, err := v.tokenTable(name)
+	if err != nil {
+		return err
+	}
+	if tokens != nil {
+		data["Tokens"] = tokens
+	}
+	l.Title, l.Crumbs, l.Data = t("User %s", u.Name), []link{{Label: t("Users and roles"), To: Root + "people"}}, data
+	l.Commands = []command{
+		{t("A new key, and the old one off"), "kontor admin user keys rotate " + quoted(u.Name)}, v.aws(t("The keys"), "iam", "list-access-keys --user-name "+quoted(u.Name)),
+		{t("A machine token"), "kontor access token create NAME --user " + quoted(u.Name)},
+	}
+	return v.show("user", l)
 }
 
 // sessions lists logins to the console.

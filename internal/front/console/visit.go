@@ -134,9 +134,11 @@ func (v *visit) show(name string, l layout) error {
 
 // who names a principal: one of the caller's account without the account.
 func (v *visit) who(arn string) string {
-	own := ":iam::" + string(v.req.Principal.Account) + ":"
-	if _, name, ok := strings.Cut(arn, own); ok && strings.HasPrefix(arn, "arn:") {
-		return clean(name)
+	for _, service := range []string{":iam::", ":sts::"} {
+		own := service + string(v.req.Principal.Account) + ":"
+		if _, name, ok := strings.Cut(arn, own); ok && strings.HasPrefix(arn, "arn:") {
+			return clean(name)
+		}
 	}
 	return words.Principal(arn)
 }
@@ -197,6 +199,12 @@ var dones = map[string]func() string{
 	"deleted": func() string {
 		return t("The images were deleted. They can be restored from the recycle bin for a while.")
 	},
+	"attached":    func() string { return t("The policy is attached. It counts for the next request.") },
+	"detached":    func() string { return t("The policy is detached. It counts for the next request.") },
+	"saved":       func() string { return t("The inline policy is saved. It counts for the next request.") },
+	"unput":       func() string { return t("The inline policy is deleted.") },
+	"revoked":     func() string { return t("The token is revoked. What uses it is refused from now on.") },
+	"tagged":      func() string { return t("The image has the tag.") },
 	"forgotten":   func() string { return t("The collector is forgotten: its leases keep nothing now.") },
 	"ended":       func() string { return t("The session has ended.") },
 	"lifecycle":   func() string { return t("The lifecycle policy is saved. The next run acts by it.") },

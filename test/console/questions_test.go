@@ -1,0 +1,82 @@
+package console
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// Tags are set, an image deleted for good, and policies attached, by keyboard alone.
+func TestQuestions(t *testing.T) { questions(t, true) }
+
+// The same with scripts off.
+func TestQuestionsWithoutScripts(t *testing.T) { questions(t, false) }
+
+func questions(t *testing.T, scripts bool) {
+	w := start(t)
+	w.note = ""
+	w.CreateRepository(t, "app")
+	w.image("app", "amd64", map[uint64]int{1: 3000}, nil, "v1")
+	b := open(t)
+	b.enter(w)
+	b.scripts(scripts)
+	check := func(name string) {
+		t.Helper()
+		if scripts { // axe is one
+			checkPage(t, b, name)
+			b.look("light", 1280)
+		}
+	}
+	b.do(chromedp.Navigate(w.URL + "/console/repositories/app/-/tags"))
+	b.tabTo("#tags tbody th a")
+	b.press()
+	b.until("document.querySelector('#change') !== null")
+	b.tabTo("#tag")
+	b.do(chromedp.KeyEvent("stable"))
+	b.press()
+	b.until("document.querySelector('h1').innerText === 'Set the tag stable?'")
+	check("ask-tag")
+	b.tabTo("main button.first")
+	b.press()
+	b.until("location.search.includes('done=tagged')")
+	b.tabTo("button[value=delete]")
+	b.press()
+	b.until("document.querySelector('h1').innerText === 'Delete this image?'")
+	if text := get[string](b, "document.querySelector('main').innerText"); !strings.Contains(text, "stable, v1") {
+		t.Errorf("what goes: %s", text)
+	}
+	check("ask-delete")
+	b.tabTo("main button.danger")
+	b.press()
+	b.until("location.search.includes('done=deleted')")
+	b.do(chromedp.Navigate(w.URL + "/console/bin"))
+	b.tabTo("#bin button.danger")
+	b.press()
+	b.until("document.querySelector('#reason') !== null")
+	check("ask-purge")
+	b.tabTo("#reason")
+	b.do(chromedp.KeyEvent("a key in it"))
+	b.press()
+	b.until("document.querySelector('.message')?.innerText.includes('gone for good')")
+
+	b.do(chromedp.Navigate(w.URL + "/console/people/users/pusher"))
+	b.tabTo("#policies button.danger")
+	b.press()
+	b.until("document.querySelector('#lost') !== null")
+	check("ask-detach")
+	b.tabTo("main button.danger")
+	b.press()
+	b.until("location.search.includes('done=detached')")
+	b.tabTo("#arn")
+	b.tabTo("form:has(#arn) button")
+	b.press()
+	b.until("document.querySelector('#gained') !== null")
+	b.tabTo("main button.first")
+	b.press()
+	b.until("location.search.includes('done=attached')")
+	check("user-changed")
+	for _, said := range b.complaints() {
+		t.Error(said)
+	}
+}
