@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"tags", tags},
 		{"pulls", pulls},
 		{"blobs", blobs},
+		{"blob contents", blobContents},
 		{"blob links", blobLinks},
 		{"repositories of a blob", blobRepositories},
 		{"hidden links", hiddenLinks},

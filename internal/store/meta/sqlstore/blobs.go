@@ -121,12 +121,34 @@ func (r reader) BlobsByKey(ctx context.Context, keys []blob.Key) ([]meta.Blob, e
 	return all, wrap(err, "looking for %d keys among the blobs", len(keys))
 }
 
-// BlobContent implements meta.BlobReader.
-func (r reader) BlobContent(ctx context.Context, key blob.Key) ([]byte, error) {
-	content, err := remembered(r.transaction, areaBlobs, rowKey{what: rowContent, a: string(key)}, sizeOfContent, func() ([]byte, error) {
-		return one(ctx, r.s, func(rows *sql.Rows) (content []byte, err error) { return content, rows.Scan(&content) },
-			`SELECT content FROM blob_contents WHERE key = $1`, string(key))
+// BlobAndContent implements meta.BlobReader.
+func (r reader) BlobAndContent(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Blob, error) {
+	key := rowKey{what: rowContent, a: string(d), repo: repo}
+	size := func(b meta.Blob) int { return sizeOfBlob(b) + len(b.Content) }
+	b, err := remembered(r.transaction, areaBlobs, key, size, func() (meta.Blob, error) {
+		return one(ctx, r.s, func(rows *sql.Rows) (b meta.Blob, err error) {
+			var created int64
+			var idle sql.NullInt64
+			err = rows.Scan(&b.Digest, &b.Key, &b.SizeBytes, &created, &idle, &b.Content)
+			b.CreatedAt, b.IdleSince = fromMicros(created), timeOrZero(idle)
+			if err == nil && b.Key.InDatabase() && b.Content == nil {
+				b.Content = []byte{} // it is empty, or missing, which its digest tells
+			}
+			return b, err
+		}, `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since, c.content
+			FROM blob_links l JOIN blobs b ON b.digest = l.digest LEFT JOIN blob_contents c ON c.key = b.key
+			WHERE l.repository_id = $1 AND l.digest = $2 AND NOT l.hidden`, int64(repo), string(d))
 	})
+	return b, wrap(err, "reading blob %s of repository %d with its content", d, repo)
+}
+
+// BlobContent implements meta.ContentOfKeys.
+func (r retentionReader) BlobContent(ctx context.Context, key blob.Key) ([]byte, error) {
+	var content []byte
+	found, err := r.s.queryRow(ctx, []any{&content}, `SELECT content FROM blob_contents WHERE key = $1`, string(key))
+	if err == nil && !found {
+		err = meta.ErrNotFound
+	}
 	return content, wrap(err, "reading the content under key %s", key)
 }
 
