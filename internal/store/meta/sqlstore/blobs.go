@@ -180,18 +180,21 @@ func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 // LinkBlob implements meta.BlobWriter.
 func (t txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
 	// A link in use stays as it is, so that many pushes may link one blob at
-	// once.
-	n, err := t.s.exec(ctx, `INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden)
+	// once. Whether images wait for the blob is asked at once, as few do.
+	waited := true
+	linked, err := t.s.queryRow(ctx, []any{&waited}, `INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden)
 		SELECT r.id, b.digest, $3, $3, FALSE FROM repositories r, blobs b WHERE r.id = $1 AND r.account <> '' AND b.digest = $2
 		ON CONFLICT (repository_id, digest) DO UPDATE SET hidden = FALSE, idle_since = excluded.idle_since
-		WHERE blob_links.idle_since < excluded.idle_since OR blob_links.hidden`, int64(repo), string(d), micros(at))
-	if err == nil && n == 0 {
+		WHERE blob_links.idle_since < excluded.idle_since OR blob_links.hidden
+		RETURNING EXISTS (SELECT 1 FROM manifest_children WHERE repository_id = $1 AND child = $2)
+		OR EXISTS (SELECT 1 FROM foreign_layers WHERE repository_id = $1 AND layer = $2)`, int64(repo), string(d), micros(at))
+	if err == nil && !linked {
 		var there bool
 		if there, err = t.s.truth(ctx, hasLink+`)`, int64(repo), string(d)); err == nil && !there {
 			err = meta.ErrReferenced
 		}
 	}
-	if err == nil {
+	if err == nil && waited {
 		err = t.holdGiven(ctx, repo, d)
 	}
 	return wrap(err, "linking blob %s to repository %d", d, repo)
