@@ -157,11 +157,7 @@ func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 	if b.Key.InDatabase() != (b.Content != nil) {
 		return b, fmt.Errorf("recording blob %s: content and key %s do not belong together", b.Digest, b.Key)
 	}
-	n, err := t.s.exec(ctx, `INSERT INTO blobs (digest, key, size_bytes, created_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT DO NOTHING`, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
-	if err == nil && n > 0 && b.Content != nil {
-		_, err = t.s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
-	}
+	n, err := t.insertBlob(ctx, b)
 	if err == nil && n > 0 {
 		b.CreatedAt, b.Content = fromMicros(micros(b.CreatedAt)), nil
 		return b, nil
@@ -175,6 +171,24 @@ func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 		err = meta.ErrExists // the key is another blob's
 	}
 	return first(known), wrap(err, "recording blob %s under key %s", b.Digest, b.Key)
+}
+
+const insertBlob = `INSERT INTO blobs (digest, key, size_bytes, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+
+// insertBlobAndContent is one round trip for a database that is elsewhere.
+const insertBlobAndContent = `WITH b AS (` + insertBlob + ` RETURNING key)
+	INSERT INTO blob_contents (key, content) SELECT key, CAST($5 AS BYTEA) FROM b`
+
+// insertBlob inserts the blob with its content, and returns 1, or 0 when it is there.
+func (t txn) insertBlob(ctx context.Context, b meta.Blob) (int64, error) {
+	if b.Content != nil && !t.s.d.OneWriter {
+		return t.s.exec(ctx, insertBlobAndContent, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt), b.Content)
+	}
+	n, err := t.s.exec(ctx, insertBlob, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
+	if err == nil && n > 0 && b.Content != nil {
+		_, err = t.s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
+	}
+	return n, err
 }
 
 // LinkBlob implements meta.BlobWriter.
