@@ -24,6 +24,7 @@ var transactions = map[string]string{
 	"internal/store/meta/sqlstore": "implements them",
 	"internal/store/check":         "reads everything again, for nobody",
 	"internal/store/move":          "copies everything as it is, for whoever has both databases",
+	"internal/store/blob/small":    "is a store whose content the database has",
 	"internal/metrics":             "measures them",
 	"internal/testkit":             "looks at rows for tests",
 }

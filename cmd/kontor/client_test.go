@@ -159,9 +159,13 @@ type manifest struct {
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
+// push pushes an image with one layer: CONTENT, or what the file has for @FILE.
 func push(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: push IMAGE CONTENT")
+	}
+	if name, ok := strings.CutPrefix(args[1], "@"); ok {
+		args[1] = ts.ReadFile(name)
 	}
 	i, err := parseImage(ts, args[0])
 	ts.Check(err)

@@ -58,10 +58,11 @@ func (s *hooked) View(ctx context.Context, fn func(context.Context, meta.Reader)
 func TestUploadsAreStoredWhileRequestsEnd(t *testing.T) {
 	const content = "the layer"
 	ctx := t.Context()
-	for _, when := range []string{"before", "after"} {
+	for _, when := range []string{"before", "after", "before, small", "after, small"} {
 		for _, ends := range []string{"continued", "completed", "cancelled"} {
 			t.Run(ends+" "+when, func(t *testing.T) {
-				f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI, OneProcess: true})
+				when, small := strings.CutSuffix(when, ", small")
+				f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI, OneProcess: true, Small: small})
 				between := &hooked{Store: f.Meta}
 				f.Set(func(s *testkit.Settings) { s.Between = between })
 				to := f.Repo("app", ecr.Mutable)

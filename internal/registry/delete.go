@@ -82,10 +82,11 @@ func (r *Registry) deleteOne(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo
 
 // deleteImage deletes an image that resolve found: its manifest goes on record.
 func (r *Registry) deleteImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, why retention.Cause) error {
-	m, err := tx.Manifest(ctx, m.Repository, m.Image.Digest)
+	body, err := tx.ManifestBody(ctx, m.Repository, m.Image.Digest)
 	if err != nil {
 		return err
 	}
+	m.Body = body
 	return r.cfg.Retention.DeleteImage(ctx, tx, at, m, why)
 }
 

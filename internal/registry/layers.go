@@ -229,12 +229,13 @@ func checkSize(f io.Seeker, want int64) error {
 func (c *Caller) linkedBlob(ctx context.Context, op gate.Operation, at ecr.Repo, d ecr.Digest, content bool) (id meta.RepositoryID, b meta.Blob, err error) {
 	err = c.gate.ReadRepository(ctx, op, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
 		id = repo.ID
-		b, err = r.Blob(ctx, repo.ID, d)
+		find := r.Blob
+		if content {
+			find = r.BlobAndContent
+		}
+		b, err = find(ctx, repo.ID, d)
 		if errors.Is(err, meta.ErrNotFound) {
 			return layerNotFound(at, d)
-		}
-		if err == nil && content && b.Key.InDatabase() {
-			b.Content, err = r.BlobContent(ctx, b.Key)
 		}
 		return err
 	})

@@ -58,12 +58,12 @@ func readBlob(t *testing.T, f *testkit.World, at ecr.Repo, d ecr.Digest) []byte 
 func TestSmallBlobs(t *testing.T) {
 	ctx := t.Context()
 	for _, one := range []bool{true, false} {
-		for _, size := range []int{0, 1, small.DefaultMaxBytes, small.DefaultMaxBytes + 1} {
+		settings := testkit.Keeping(0, 0, 0)
+		settings.Small, settings.OneProcess = true, one
+		f := testkit.Open(t, settings)
+		to := f.Repo("app", ecr.Mutable)
+		for _, size := range []int{0, small.DefaultMaxBytes, small.DefaultMaxBytes + 1} {
 			for parts := range 3 {
-				settings := testkit.Keeping(0, 0, 0)
-				settings.Small, settings.OneProcess = true, one
-				f := testkit.Open(t, settings)
-				to := f.Repo("app", ecr.Mutable)
 				content := bytes.Repeat([]byte{'x'}, size)
 				digest := ecr.DigestOf(content)
 				id := f.Upload(to)

@@ -220,7 +220,7 @@ func (c *Caller) suspend(ctx context.Context, op gate.Operation, at ecr.Repo, mi
 	u.UpdatedAt = c.r.cfg.Now()
 	begun := c.r.begun.has(u.ID)
 	if begun && held && c.r.begun.mayHold(u.ID, n) {
-		return c.hold(ctx, op, at, u)
+		return mine.hold(ctx, op, u)
 	}
 	err = c.gate.ChangeRepository(ctx, op, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		if begun && u.Repository != repo.ID {
@@ -255,15 +255,15 @@ func isHeld(w blob.Writer) bool {
 
 // hold keeps an upload in memory that was only begun so far, with what it has received:
 // a small push would pay for its row with a commit.
-func (c *Caller) hold(ctx context.Context, op gate.Operation, at ecr.Repo, u meta.Upload) error {
-	err := c.gate.AskForNow(ctx, op, func(ctx context.Context, v *gate.View) error {
-		s, err := v.Enter(ctx, at)
+func (m *claim) hold(ctx context.Context, op gate.Operation, u meta.Upload) error {
+	err := m.c.gate.AskForNow(ctx, op, func(ctx context.Context, v *gate.View) error {
+		s, err := v.Enter(ctx, m.at)
 		if err == nil && s.Row.ID != u.Repository {
-			err = uploadNotFound(at, u.ID)
+			err = uploadNotFound(m.at, u.ID)
 		}
 		return err
 	})
-	if err == nil && !c.r.begun.hold(u) {
+	if err == nil && !m.c.r.begun.hold(u) {
 		err = errBusy // the server is stopping
 	}
 	return err

@@ -22,7 +22,11 @@ func Check(w io.Writer, r check.Report, o Options) error {
 		for _, t := range d.Tags {
 			details = append(details, "tag "+string(t))
 		}
-		if d.Key != "" {
+		switch {
+		case d.Key == "":
+		case d.Key.InDatabase():
+			details = append(details, "in the database, "+string(d.Key))
+		default:
 			details = append(details, "file "+string(d.Key))
 		}
 		if len(details) > 0 {

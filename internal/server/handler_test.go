@@ -227,7 +227,7 @@ func TestPanicInTheMiddle(t *testing.T) {
 	w := start(t, t.TempDir(), func(c *server.Config) { c.Blobs = tripwire{c.Blobs} })
 	w.create(here, "app")
 	password := w.password(here, pusher)
-	_, layer := w.push(here, password, "app", "v1", strings.Repeat("content ", 100))
+	_, layer := w.push(here, password, "app", "v1", strings.Repeat("content ", 10_000))
 	resp, err := http.DefaultClient.Do(w.basic(here, password, "GET", "/v2/app/blobs/"+string(layer), ""))
 	if err == nil {
 		_, err = io.ReadAll(resp.Body)

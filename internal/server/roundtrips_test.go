@@ -133,7 +133,7 @@ func TestRoundTripsOfPostgreSQL(t *testing.T) {
 		{"manifest by tag for a mirror", 3, get("GET", "/v2/app/manifests/v1?ns=localhost:5001")},
 		{"HEAD of a blob", 3, get("HEAD", "/v2/app/blobs/"+string(layer))},
 		{"begin of an upload", 4, func() func() { return func() { upload() } }},
-		{"blob in one request", 13, func() func() {
+		{"blob in one request", 12, func() func() {
 			content, d := fresh()
 			return func() {
 				w.want(w.do(w.basic(here, password, "POST", "/v2/app/blobs/uploads/?digest="+string(d), content)), 201)
@@ -144,7 +144,7 @@ func TestRoundTripsOfPostgreSQL(t *testing.T) {
 			at := upload()
 			return func() { w.want(w.do(w.basic(here, password, "PATCH", at, content)), 202) }
 		}},
-		{"end of an upload", 10, func() func() {
+		{"end of an upload", 9, func() func() {
 			content, d := fresh()
 			at := upload()
 			w.want(w.do(w.basic(here, password, "PATCH", at, content)), 202)

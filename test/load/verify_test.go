@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,7 +85,7 @@ var losses = []struct {
 		return b.digest, func() { must(t, os.WriteFile(path, was, 0o600)) }
 	}},
 	{"a blob that no image has yet", func(ctx context.Context, t *testing.T, c *client, l *life) (string, func()) {
-		b, err := c.upload(ctx, l, repositories[0], newContent(c.rnd, 1000))
+		b, err := c.upload(ctx, l, repositories[0], newContent(c.rnd, 40_000))
 		must(t, err)
 		return "/blobs/" + b.digest, hideFile(t, c.fileOf(t, b.digest))
 	}},
@@ -177,12 +178,24 @@ func wantFinding(t *testing.T, got error, want string) {
 	}
 }
 
-// aLayer is a blob of an image that is there, of more than nothing.
+// aLayer is a blob of an image that is there, and has a file: small ones lie in the
+// database.
 func (c *client) aLayer(t *testing.T) imageKey {
 	t.Helper()
-	k, err := c.one(func(k imageKey) bool { return len(c.model.layers[k]) > 0 })
+	files := map[string]bool{}
+	err := filepath.WalkDir(filepath.Join(c.load.server.o.data, "blobs"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		files[string(ecr.DigestOf(b))] = true
+		return err
+	})
 	must(t, err)
-	return imageKey{k.repo, c.model.layers[k][0]}
+	hasFile := func(digest string) bool { return files[digest] }
+	k, err := c.one(func(k imageKey) bool { return slices.ContainsFunc(c.model.layers[k], hasFile) })
+	must(t, err)
+	return imageKey{k.repo, c.model.layers[k][slices.IndexFunc(c.model.layers[k], hasFile)]}
 }
 
 // aTag is a tag of an image that is there.

@@ -153,7 +153,7 @@ func TestBlobsOfAnotherDatabase(t *testing.T) {
 	first, second := pgtest.Start(t), pgtest.Start(t)
 	s := serving(t, dir, with("a", first))
 	create(t, client(s, "111111111111"), "app")
-	push.To(t, client(s, "111111111111"), "app").Image("layer", "", "v1")
+	push.To(t, client(s, "111111111111"), "app").Image(strings.Repeat("layer", 10_000), "", "v1") // a file
 	end(t, s)
 	refused(t, dir, with("a", second), "the database is empty, and the blob store with installation id")
 	refused(t, dir, with("b", first), "the database belongs to the blob store with installation id")

@@ -58,7 +58,7 @@ const (
 type Damage struct {
 	Kind   Kind       `json:"kind"`
 	Digest ecr.Digest `json:"digest"`
-	// Key is the name of a blob's file.
+	// Key is the name of a blob's file, or says that the database has its content.
 	Key blob.Key `json:"key,omitzero"`
 	// Registry and Repository are those of an image or tag.
 	Registry   string             `json:"registry,omitzero"` // "111111111111/us-east-1"
@@ -150,7 +150,10 @@ func (c *checker) readBlob(ctx context.Context, b meta.Blob) (n int64, problem s
 	f, err := c.cfg.Blobs.Open(ctx, b.Key)
 	if errors.Is(err, blob.ErrNotFound) {
 		there, err := c.still(ctx, b)
-		if there {
+		switch {
+		case there && b.Key.InDatabase():
+			problem = "its content is missing in the database"
+		case there:
 			problem = "its file is missing"
 		}
 		return 0, problem, err

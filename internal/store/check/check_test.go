@@ -2,7 +2,9 @@ package check_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
+	"github.com/kontor-registry/kontor/internal/store/blob/small"
 	"github.com/kontor-registry/kontor/internal/store/check"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
@@ -151,6 +154,45 @@ func TestNothingIsDamaged(t *testing.T) {
 	want := check.Report{Blobs: 3, BlobBytes: 21, Repositories: 1, Images: 1, Tags: 1, Damaged: []check.Damage{}}
 	if d := cmp.Diff(want, s.run()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// What the database has of the blobs is read and compared, too.
+func TestContentInTheDatabase(t *testing.T) {
+	s := open(t)
+	s.blobs = small.New(small.Config{Blobs: s.blobs, Meta: s.meta})
+	config := s.blob("{}")
+	layer := meta.Blob{Digest: ecr.DigestOf([]byte("a layer")), Key: blob.NewDatabaseKey(noon), SizeBytes: 7, CreatedAt: noon, Content: []byte("a lager")}
+	whole := meta.Blob{Digest: ecr.DigestOf([]byte("whole")), Key: blob.NewDatabaseKey(noon), SizeBytes: 5, CreatedAt: noon, Content: []byte("whole")}
+	s.update(func(ctx context.Context, tx meta.Tx) error {
+		for _, b := range []meta.Blob{layer, whole} {
+			if _, err := tx.AddBlob(ctx, b); err != nil {
+				return err
+			}
+			if err := tx.LinkBlob(ctx, s.repo.ID, b.Digest, noon); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	d := s.image("v1", config, layer, "", config.Digest, layer.Digest)
+	want := check.Report{Blobs: 3, BlobBytes: 14, Repositories: 1, Images: 1, Tags: 1, Damaged: []check.Damage{
+		{Kind: check.KindBlob, Digest: layer.Digest, Key: layer.Key, Problem: "its content is " + string(ecr.DigestOf(layer.Content))},
+		{Kind: check.KindImage, Digest: d, Registry: "111111111111/eu-west-1", Repository: "team/app", Tags: []ecr.Tag{"v1"}, Problem: "its blob " + string(layer.Digest) + " is damaged"},
+	}}
+	if diff := cmp.Diff(want, s.run()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// A row without its content.
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "kontor.db"))
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), "DELETE FROM blob_contents WHERE key = ?", string(layer.Key))
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.run().Damaged; len(got) == 0 || got[0].Problem != "its content is missing in the database" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -343,7 +343,7 @@ type Blob struct {
 	// zero. Filled by Blob and Blobs.
 	IdleSince time.Time
 	// Content is that of a blob whose Key says that the database has it, and nil of
-	// others. Filled for writes only.
+	// others. Filled for writes and by BlobAndContent.
 	Content []byte
 }
 
@@ -361,6 +361,9 @@ type Reference struct {
 type BlobReader interface {
 	// Blob returns the blob if it is linked to repo, else ErrNotFound.
 	Blob(ctx context.Context, repo RepositoryID, d ecr.Digest) (Blob, error)
+	// BlobAndContent is Blob with Content, of a blob whose content the database has.
+	// The caller must not change it.
+	BlobAndContent(ctx context.Context, repo RepositoryID, d ecr.Digest) (Blob, error)
 	// Blobs returns those of ds that are linked to repo, each once, in no
 	// particular order.
 	Blobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]Blob, error)
@@ -381,9 +384,6 @@ type BlobReader interface {
 	SharedBlobs(ctx context.Context, repo RepositoryID, ds []ecr.Digest) ([]ecr.Digest, error)
 	// BlobIsUsed reports whether a manifest of repo refers to d.
 	BlobIsUsed(ctx context.Context, repo RepositoryID, d ecr.Digest) (bool, error)
-	// BlobContent returns the content of a blob whose key says that the database has
-	// it, or ErrNotFound. The caller must not change it.
-	BlobContent(ctx context.Context, key blob.Key) ([]byte, error)
 	// ListBlobs returns at most limit blobs of the whole store in byte order
 	// of their keys, after the key after.
 	ListBlobs(ctx context.Context, after blob.Key, limit int) ([]Blob, error)

@@ -20,6 +20,14 @@ type RetentionReader interface {
 	UpstreamReader
 	ActivityReader
 	LinkedReader
+	ContentOfKeys
+}
+
+// ContentOfKeys reads what the database has of the blob store.
+type ContentOfKeys interface {
+	// BlobContent returns the content of a blob whose key says that the database has
+	// it, or ErrNotFound. The caller must not change it.
+	BlobContent(ctx context.Context, key blob.Key) ([]byte, error)
 }
 
 // RetentionTx reads and changes it.

@@ -130,7 +130,7 @@ func (s *Store) Open(ctx context.Context, key blob.Key) (blob.File, error) {
 	}
 	var content []byte
 	err := s.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
-		content, err = r.BlobContent(ctx, key)
+		content, err = r.Retention().BlobContent(ctx, key)
 		return err
 	})
 	switch {

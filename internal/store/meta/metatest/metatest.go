@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"pull activity", pullActivity},
 		{"pull activity of what is gone", pullActivityGone},
 		{"blobs", blobs},
+		{"blob contents", blobContents},
 		{"blob links", blobLinks},
 		{"repositories of a blob", blobRepositories},
 		{"hidden links", hiddenLinks},

@@ -121,12 +121,34 @@ func (r reader) BlobsByKey(ctx context.Context, keys []blob.Key) ([]meta.Blob, e
 	return all, wrap(err, "looking for %d keys among the blobs", len(keys))
 }
 
-// BlobContent implements meta.BlobReader.
-func (r reader) BlobContent(ctx context.Context, key blob.Key) ([]byte, error) {
-	content, err := remembered(r.transaction, areaBlobs, rowKey{what: rowContent, a: string(key)}, sizeOfContent, func() ([]byte, error) {
-		return one(ctx, r.s, func(rows *sql.Rows) (content []byte, err error) { return content, rows.Scan(&content) },
-			`SELECT content FROM blob_contents WHERE key = $1`, string(key))
+// BlobAndContent implements meta.BlobReader.
+func (r reader) BlobAndContent(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) (meta.Blob, error) {
+	key := rowKey{what: rowContent, a: string(d), repo: repo}
+	size := func(b meta.Blob) int { return sizeOfBlob(b) + len(b.Content) }
+	b, err := remembered(r.transaction, areaBlobs, key, size, func() (meta.Blob, error) {
+		return one(ctx, r.s, func(rows *sql.Rows) (b meta.Blob, err error) {
+			var created int64
+			var idle sql.NullInt64
+			err = rows.Scan(&b.Digest, &b.Key, &b.SizeBytes, &created, &idle, &b.Content)
+			b.CreatedAt, b.IdleSince = fromMicros(created), timeOrZero(idle)
+			if err == nil && b.Key.InDatabase() && b.Content == nil {
+				b.Content = []byte{} // it is empty, or missing, which its digest tells
+			}
+			return b, err
+		}, `SELECT b.digest, b.key, b.size_bytes, b.created_at, l.idle_since, c.content
+			FROM blob_links l JOIN blobs b ON b.digest = l.digest LEFT JOIN blob_contents c ON c.key = b.key
+			WHERE l.repository_id = $1 AND l.digest = $2 AND NOT l.hidden`, int64(repo), string(d))
 	})
+	return b, wrap(err, "reading blob %s of repository %d with its content", d, repo)
+}
+
+// BlobContent implements meta.ContentOfKeys.
+func (r retentionReader) BlobContent(ctx context.Context, key blob.Key) ([]byte, error) {
+	var content []byte
+	found, err := r.s.queryRow(ctx, []any{&content}, `SELECT content FROM blob_contents WHERE key = $1`, string(key))
+	if err == nil && !found {
+		err = meta.ErrNotFound
+	}
 	return content, wrap(err, "reading the content under key %s", key)
 }
 
@@ -135,11 +157,7 @@ func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 	if b.Key.InDatabase() != (b.Content != nil) {
 		return b, fmt.Errorf("recording blob %s: content and key %s do not belong together", b.Digest, b.Key)
 	}
-	n, err := t.s.exec(ctx, `INSERT INTO blobs (digest, key, size_bytes, created_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT DO NOTHING`, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
-	if err == nil && n > 0 && b.Content != nil {
-		_, err = t.s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
-	}
+	n, err := t.insertBlob(ctx, b)
 	if err == nil && n > 0 {
 		b.CreatedAt, b.Content = fromMicros(micros(b.CreatedAt)), nil
 		return b, nil
@@ -155,21 +173,42 @@ func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 	return first(known), wrap(err, "recording blob %s under key %s", b.Digest, b.Key)
 }
 
+const insertBlob = `INSERT INTO blobs (digest, key, size_bytes, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+
+// insertBlobAndContent is one round trip for a database that is elsewhere.
+const insertBlobAndContent = `WITH b AS (` + insertBlob + ` RETURNING key)
+	INSERT INTO blob_contents (key, content) SELECT key, CAST($5 AS BYTEA) FROM b`
+
+// insertBlob inserts the blob with its content, and returns 1, or 0 when it is there.
+func (t txn) insertBlob(ctx context.Context, b meta.Blob) (int64, error) {
+	if b.Content != nil && !t.s.d.OneWriter {
+		return t.s.exec(ctx, insertBlobAndContent, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt), b.Content)
+	}
+	n, err := t.s.exec(ctx, insertBlob, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
+	if err == nil && n > 0 && b.Content != nil {
+		_, err = t.s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
+	}
+	return n, err
+}
+
 // LinkBlob implements meta.BlobWriter.
 func (t txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
 	// A link in use stays as it is, so that many pushes may link one blob at
-	// once.
-	n, err := t.s.exec(ctx, `INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden)
+	// once. Whether images wait for the blob is asked at once, as few do.
+	waited := true
+	linked, err := t.s.queryRow(ctx, []any{&waited}, `INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden)
 		SELECT r.id, b.digest, $3, $3, FALSE FROM repositories r, blobs b WHERE r.id = $1 AND r.account <> '' AND b.digest = $2
 		ON CONFLICT (repository_id, digest) DO UPDATE SET hidden = FALSE, idle_since = excluded.idle_since
-		WHERE blob_links.idle_since < excluded.idle_since OR blob_links.hidden`, int64(repo), string(d), micros(at))
-	if err == nil && n == 0 {
+		WHERE blob_links.idle_since < excluded.idle_since OR blob_links.hidden
+		RETURNING EXISTS (SELECT 1 FROM manifest_children WHERE repository_id = $1 AND child = $2)
+		OR EXISTS (SELECT 1 FROM foreign_layers WHERE repository_id = $1 AND layer = $2)`, int64(repo), string(d), micros(at))
+	if err == nil && !linked {
 		var there bool
 		if there, err = t.s.truth(ctx, hasLink+`)`, int64(repo), string(d)); err == nil && !there {
 			err = meta.ErrReferenced
 		}
 	}
-	if err == nil {
+	if err == nil && waited {
 		err = t.holdGiven(ctx, repo, d)
 	}
 	return wrap(err, "linking blob %s to repository %d", d, repo)

@@ -116,8 +116,6 @@ func sizeOfImage(m meta.Manifest) int {
 
 func sizeOfBlob(meta.Blob) int { return 384 }
 
-func sizeOfContent(content []byte) int { return 256 + len(content) }
-
 // Stamp implements meta.IdentityReader.
 func (r identityReader) Stamp(context.Context) string { return r.s.stamp(areaIdentities).text() }
 

@@ -74,6 +74,9 @@ func touchedBy(text string) uint8 {
 		return words[i]
 	}
 	var table string
+	if text == insertBlobAndContent {
+		return 1 << areaBlobs
+	}
 	switch word(0) {
 	case "SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT", "PRAGMA":
 		return 0
