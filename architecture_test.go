@@ -105,9 +105,10 @@ var rooms = map[string]int{
 	"internal/report/rollout": 38,
 	"internal/render/page":    39,
 
-	"internal/render":  40,
-	"internal/datadir": 40,
-	"internal/kube":    40,
+	"internal/render":       40,
+	"internal/datadir":      38,
+	"internal/store/backup": 39,
+	"internal/kube":         40,
 
 	"internal/adminclient": 41,
 	"internal/deploy/run":  45,
