@@ -148,6 +148,7 @@ var rooms = map[string]int{
 	"test/all":       80,
 	"test/docs":      80,
 	"test/dockerd":   79,
+	"test/cluster":   79,
 	"test/crash":     80,
 	"test/load":      80,
 }
