@@ -38,7 +38,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
-	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 //go:generate npm --prefix web ci
@@ -62,9 +61,7 @@ type Config struct {
 	Jobs      *jobs.Jobs
 	// Now is the clock of sessions, ImageNow that of images.
 	Now, ImageNow func() time.Time
-	// Dialect is the one in which lifecycle policies are read.
-	Dialect lifecycle.Dialect
-	Log     *slog.Logger
+	Log           *slog.Logger
 }
 
 // Handler serves the console. It is safe for concurrent use.
