@@ -219,7 +219,11 @@ func TestBinHasItsOwnRights(t *testing.T) {
 			_, _, err := keeping.Journal(ctx, retention.JournalFilter{Registry: testkit.Home}, 0, 1)
 			return err
 		},
-		"kontor:DescribeUsage":  func() error { _, err := keeping.Usage(ctx, to); return err },
+		"kontor:DescribeUsage": func() error { _, err := keeping.Usage(ctx, to); return err },
+		"kontor:EstimateFreedBytes": func() error {
+			_, err := keeping.FreedBytes(ctx, to, nil)
+			return err
+		},
 		"kontor:ListJobs":       func() error { _, err := f.Jobs.As(power).ListJobs(ctx, testkit.Home); return err },
 		"kontor:CollectGarbage": func() error { _, err := f.Jobs.As(power).Collect(ctx, testkit.Home); return err },
 	} {

@@ -85,7 +85,7 @@ func Operations() []gate.Operation {
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
 		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle,
 		opReportLeases, opListLeases, opForgetLeases, opMoveClock,
-		opListBin, opRestoreImage, opPurgeImage, opJournal, opUsage, opIndexManifests,
+		opListBin, opRestoreImage, opPurgeImage, opJournal, opUsage, opFreed, opIndexManifests,
 		opRegisterPullTimeExclusion, opDeregisterPullTimeExclusion, opListPullTimeExclusions,
 	}
 }

@@ -66,6 +66,39 @@ func (c *Caller) Usage(ctx context.Context, at ecr.Repo) (RepositoryUsage, error
 	return u, err
 }
 
+// MostFreed is how many images FreedBytes takes, over all sets.
+const MostFreed = 100_000
+
+var opFreed = gate.Op("FreedBytes", "kontor:EstimateFreedBytes")
+
+// FreedBytes says for each set of images how many bytes would be free without
+// them: those of the blobs that no other image of the registry's store refers to,
+// each once. Images that are not there count for nothing.
+// Errors: RepositoryNotFound, InvalidParameter for more than MostFreed images.
+func (c *Caller) FreedBytes(ctx context.Context, at ecr.Repo, sets [][]ecr.Digest) ([]int64, error) {
+	n := 0
+	for _, set := range sets {
+		n += len(set)
+	}
+	if n > MostFreed {
+		return nil, ecr.InvalidParameter("imageSets", "Member must have at most %d images over all sets", MostFreed)
+	}
+	var freed []int64
+	err := c.gate.ReadRepository(ctx, opFreed, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
+		s, err := survey(ctx, r, repo)
+		if err != nil {
+			return err
+		}
+		freed = make([]int64, len(sets))
+		for i, set := range sets {
+			slices.Sort(set) // an image that is named twice counts once
+			freed[i] = s.own(s.uses(slices.Compact(set)))
+		}
+		return nil
+	})
+	return freed, err
+}
+
 // inventory is a repository's images and what they refer to.
 type inventory struct {
 	images   []meta.Manifest // without bodies

@@ -67,6 +67,23 @@ func TestUsage(t *testing.T) {
 		t.Error(diff)
 	}
 
+	freed, err := f.FreedBytes(ctx, to, [][]ecr.Digest{
+		{ecr.DigestOf(a)}, // the index lists it, and has no blobs
+		{ecr.DigestOf(b)}, // four is a's, too, and eight another repository's
+		{ecr.DigestOf(b), ecr.DigestOf(a), ecr.DigestOf(b)},        // each once
+		{ecr.DigestOf(a), ecr.DigestOf(b), ecr.DigestOf(untagged)}, // all that is not shared with another repository
+		{ecr.DigestOf([]byte("absent"))},
+		{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int64{2, 0, 6, 23, 0, 0}, freed); diff != "" {
+		t.Errorf("freed bytes (-want +got):\n%s", diff)
+	}
+	_, err = f.FreedBytes(ctx, to, [][]ecr.Digest{make([]ecr.Digest, retention.MostFreed), {""}})
+	testkit.WantCode(t, err, ecr.CodeInvalidParameter, "at most 100000 images")
+
 	if _, err := f.SetLifecyclePolicy(ctx, to, pruning); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +97,7 @@ func TestUsage(t *testing.T) {
 	f.Advance(3 * testkit.Day)
 	// b shares eight with another repository, and four with a; the index goes.
 	rules(retention.RuleUsage{Rule: 1}, retention.RuleUsage{Rule: 2, Images: 1, FreedBytes: 16}, retention.RuleUsage{Rule: 3, Images: 2})
-	err := f.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = f.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		return tx.Retention().PutLeases(ctx, meta.LeaseCollector{Registry: testkit.Home, Name: "prod", ReportedAt: f.Now(), TTL: time.Hour}, []meta.Lease{
 			{Repository: "app", Image: ecr.ImageID{Digest: ecr.DigestOf(untagged)}, User: "Pod a/b"},
 			{Repository: "app", Image: ecr.ImageID{Tag: "list"}, User: "Pod a/c"},

@@ -54,10 +54,11 @@ func MayTouchImages(c plan.Change) bool {
 	return c.Before != nil && (c.Op == plan.OpDelete || c.Has(plan.FieldLifecycle) || c.Has(plan.FieldMutability))
 }
 
-// OfImages is what c does to the images. The error says which lifecycle policy
-// cannot be read.
-func OfImages(c plan.Change, images Images) (*plan.ImageEffects, error) {
-	e := &plan.ImageEffects{At: images.At, Count: len(images.List)}
+// OfImages is what c does to the images. gone are the digests of each horizon of
+// Expire, or of Deleted: all of them, where Going may be cut. The error says which
+// lifecycle policy cannot be read.
+func OfImages(c plan.Change, images Images) (e *plan.ImageEffects, gone [][]string, err error) {
+	e = &plan.ImageEffects{At: images.At, Count: len(images.List)}
 	l := look{Images: images, newest: newest(images.List)}
 	switch {
 	case c.Op == plan.OpDelete:
@@ -65,10 +66,10 @@ func OfImages(c plan.Change, images Images) (*plan.ImageEffects, error) {
 		for i := range images.List {
 			e.Going = append(e.Going, l.going(&h, &images.List[i], departure{}))
 		}
-		e.Deleted = &h
+		e.Deleted, gone = &h, [][]string{digests(images.List)}
 	case c.Has(plan.FieldLifecycle):
-		if err := l.lifecycle(e, c.Before.Lifecycle, c.After.Lifecycle); err != nil {
-			return nil, err
+		if gone, err = l.lifecycle(e, c.Before.Lifecycle, c.After.Lifecycle); err != nil {
+			return nil, nil, err
 		}
 	}
 	if c.After != nil && c.Has(plan.FieldMutability) {
@@ -80,7 +81,15 @@ func OfImages(c plan.Change, images Images) (*plan.ImageEffects, error) {
 	if n := len(e.Going) - mostGoing; n > 0 {
 		e.Going, e.Unlisted = e.Going[:mostGoing], n
 	}
-	return e, nil
+	return e, gone, nil
+}
+
+func digests(list []lifecycle.Image) []string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = list[i].Digest
+	}
+	return out
 }
 
 // weight orders what goes: what is in use first, then what was pulled lately.
@@ -122,17 +131,19 @@ func (l *look) departures(text string) (map[string]departure, error) {
 	return out, nil
 }
 
-// lifecycle compares what two policies' texts, "" for none, expire.
-func (l *look) lifecycle(e *plan.ImageEffects, before, after string) error {
+// lifecycle compares what two policies' texts, "" for none, expire. gone are the
+// digests of each horizon of e.Expire.
+func (l *look) lifecycle(e *plan.ImageEffects, before, after string) (gone [][]string, err error) {
 	old, err := l.departures(before)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now, err := l.departures(after)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	all := Horizons()
+	gone = make([][]string, len(all))
 	e.Expire, e.Saved = make([]plan.Horizon, len(all)), make([]plan.Horizon, len(all))
 	for i := range l.List {
 		m := &l.List[i]
@@ -145,6 +156,7 @@ func (l *look) lifecycle(e *plan.ImageEffects, before, after string) error {
 			switch {
 			case afterwards && !then:
 				g := l.going(&e.Expire[k], m, is)
+				gone[k] = append(gone[k], m.Digest)
 				if !listed {
 					e.Going, listed = append(e.Going, g), true
 				}
@@ -156,7 +168,7 @@ func (l *look) lifecycle(e *plan.ImageEffects, before, after string) error {
 	for k, days := range all { // also without images
 		e.Expire[k].Days, e.Saved[k].Days = days, days
 	}
-	return nil
+	return gone, nil
 }
 
 // going describes m and counts it in h.

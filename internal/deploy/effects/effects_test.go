@@ -144,7 +144,7 @@ expire 0:0/0B 7:0/0B 30:0/0B
 saved 0:0/0B 7:0/0B 30:0/0B`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := effects.OfImages(another(c.before, c.after), effects.Images{List: c.images, Linked: !c.unlinked, At: now, InUse: c.held})
+			got, _, err := effects.OfImages(another(c.before, c.after), effects.Images{List: c.images, Linked: !c.unlinked, At: now, InUse: c.held})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +154,7 @@ saved 0:0/0B 7:0/0B 30:0/0B`},
 		})
 	}
 	for _, side := range [][2]string{{"{", keep(1)}, {keep(1), "{"}} {
-		if _, err := effects.OfImages(another(side[0], side[1]), effects.Images{List: five, At: now}); err == nil {
+		if _, _, err := effects.OfImages(another(side[0], side[1]), effects.Images{List: five, At: now}); err == nil {
 			t.Errorf("a policy that cannot be read has effects: %q", side)
 		}
 	}
@@ -163,7 +163,7 @@ saved 0:0/0B 7:0/0B 30:0/0B`},
 // A deletion takes everything, whatever the rules.
 func TestOfADeletion(t *testing.T) {
 	images := []lifecycle.Image{image("a", 1), image("b", 2, "prod")}
-	got, err := effects.OfImages(plan.Change{Repository: "app", Op: plan.OpDelete}, effects.Images{List: images, At: now, InUse: lifecycle.Held{"sha256:a": "host db1"}})
+	got, _, err := effects.OfImages(plan.Change{Repository: "app", Op: plan.OpDelete}, effects.Images{List: images, At: now, InUse: lifecycle.Held{"sha256:a": "host db1"}})
 	want := &plan.ImageEffects{
 		At: now, Count: 2, Deleted: &plan.Horizon{Images: plan.Images{Count: 2, SizeBytes: 20}, InUse: 1, Deployed: 1},
 		Going: []plan.Going{
@@ -183,7 +183,7 @@ func TestBoundOfNames(t *testing.T) {
 		images[i] = image(fmt.Sprint(i), 9)
 	}
 	images[5002].Tags = []string{"prod"}
-	got, err := effects.OfImages(plan.Change{Op: plan.OpDelete}, effects.Images{List: images, At: now})
+	got, _, err := effects.OfImages(plan.Change{Op: plan.OpDelete}, effects.Images{List: images, At: now})
 	if err != nil || len(got.Going) != 5000 || got.Unlisted != 3 || got.Deleted.Count != 5003 || got.Going[0].Digest != "sha256:5002" {
 		t.Errorf("%d named, %d not, %+v, %v", len(got.Going), got.Unlisted, got.Deleted, err)
 	}
@@ -204,7 +204,7 @@ func TestOfMutability(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := effects.OfImages(plan.Change{
+			got, _, err := effects.OfImages(plan.Change{
 				Op: plan.OpUpdate, Before: &plan.Settings{Mutability: c.before}, After: &plan.Settings{Mutability: c.after},
 				Differences: []plan.Difference{{Field: plan.FieldMutability, Action: plan.Modify}},
 			}, effects.Images{List: images, At: now})

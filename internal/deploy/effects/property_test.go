@@ -89,7 +89,7 @@ func TestThePlanAgreesWithTheForecast(t *testing.T) {
 			}
 			return
 		}
-		e, err := effects.OfImages(c, effects.Images{List: images, Linked: true, At: now, Options: options})
+		e, _, err := effects.OfImages(c, effects.Images{List: images, Linked: true, At: now, Options: options})
 		if err != nil {
 			t.Fatal(err)
 		}

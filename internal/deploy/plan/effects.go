@@ -44,6 +44,11 @@ type Horizon struct {
 	// Days ahead; 0 for the next run.
 	Days int `json:"within_days"`
 	Images
+	// FreedBytes are those of the layers that only these images have, each counted
+	// once: what is free when they are gone. Images.SizeBytes is the sum of the
+	// images' sizes, which is at least as much. It is nil where it is not known, as
+	// on Amazon ECR, and for images that stay.
+	FreedBytes *int64 `json:"freed_bytes,omitempty"`
 	// Of them, those that are in use by a lease, were pulled in the seven days
 	// before, have a tag of a version or environment, and are the newest of their
 	// line of tags.

@@ -30,6 +30,7 @@ type cost struct {
 // looked is what came of looking at the images of one repository.
 type looked struct {
 	effects *plan.ImageEffects
+	gone    [][]string // digests, as of effects.OfImages
 	inUse   error
 }
 
@@ -124,6 +125,9 @@ func (s *Registry) costOf(ctx context.Context, c *plan.Change, leased, bound, to
 	switch {
 	case err == nil:
 		if told {
+			if err := s.freed(ctx, c.Repository, seen); err != nil {
+				return nil, nil, err
+			}
 			setImages(c, seen.effects)
 		}
 		if bound {
@@ -142,7 +146,7 @@ func (s *Registry) look(c plan.Change, snapshot images.Snapshot, leased bool) (o
 	if leased {
 		out.inUse = leasedChange(c, snapshot, all, s.leases)
 	}
-	out.effects, err = effects.OfImages(c, effects.Images{
+	out.effects, out.gone, err = effects.OfImages(c, effects.Images{
 		List: all, Linked: snapshot.Linked(), At: snapshot.Taken, Options: predicted(snapshot), InUse: leases.Held(s.leases, c.Repository, all),
 	})
 	return out, err
@@ -166,6 +170,9 @@ func (s *Registry) ending(ctx context.Context, names []ecr.RepositoryName) (map[
 			}
 			if err == nil {
 				found[i], err = s.look(plan.Change{Repository: name, Op: plan.OpDelete}, snapshot, s.leased(name))
+			}
+			if err == nil && found[i].effects != nil {
+				err = s.freed(gctx, name, found[i])
 			}
 			return err
 		})

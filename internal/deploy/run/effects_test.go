@@ -11,12 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/kontor-registry/kontor/internal/adminclient"
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/kontortest/awstest"
 )
 
@@ -158,6 +161,31 @@ func within(e plan.ImageEffects, days int) []string {
 	return out
 }
 
+// layerBytes is what the layers of a repository's images take.
+func (b *bench) layerBytes(repo string) int64 {
+	b.t.Helper()
+	c := adminclient.New(adminclient.Config{
+		Endpoint: b.reg.URL, Region: b.reg.Region, Now: time.Now,
+		Credentials: credentials.NewStaticCredentialsProvider(b.reg.Admin.AccessKeyID, b.reg.Admin.SecretAccessKey, ""),
+	})
+	var out admin.DescribeUsageResponse
+	if err := c.Call(b.t.Context(), "DescribeUsage", &admin.DescribeUsageRequest{RepositoryName: repo}, &out); err != nil {
+		b.t.Fatal(err)
+	}
+	return out.LayerBytes
+}
+
+// freed compares what a plan says would be free with what is, of what was stored.
+func (b *bench) freed(h plan.Horizon, stored int64) {
+	b.t.Helper()
+	if h.FreedBytes == nil {
+		b.t.Fatalf("it is not known what %d images free", h.Count)
+	}
+	if got := stored - b.layerBytes("app"); *h.FreedBytes != got || h.Count > 0 && *h.FreedBytes >= h.SizeBytes {
+		b.t.Errorf("%d images of %d bytes are said to free %d bytes, and free %d: their configuration is shared", h.Count, h.SizeBytes, *h.FreedBytes, got)
+	}
+}
+
 // TestThePlanIsWhatTheServerDoes: what a plan says of the next run and of the next 7
 // days is what the server removes: at once, and when its image clock is moved.
 func TestThePlanIsWhatTheServerDoes(t *testing.T) {
@@ -190,11 +218,13 @@ ecr_repositories:
 				}
 			}
 			b.apply(file)
+			stored := b.layerBytes("app")
 			gone := b.reg.RunLifecycle(t, "app")
 			slices.Sort(gone)
 			if diff := cmp.Diff(within(e, 0), gone, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("the next run (-plan +server):\n%s", diff)
 			}
+			b.freed(plan.At(e.Expire, 0), stored)
 			for range 7 {
 				b.reg.Advance(24 * time.Hour)
 				gone = append(gone, b.reg.RunLifecycle(t, "app")...)
@@ -203,6 +233,7 @@ ecr_repositories:
 			if diff := cmp.Diff(within(e, 7), gone); diff != "" || len(gone) == 0 {
 				t.Errorf("within 7 days (-plan +server):\n%s", diff)
 			}
+			b.freed(plan.At(e.Expire, 7), stored)
 		})
 	}
 }
@@ -291,9 +322,62 @@ ecr_repositories:
 
 	// A deletion takes everything.
 	_, p = b.plan("stack: shop\necr_repositories: {}\n", plan.Options{End: plan.LeftFile, DeleteImages: true})
-	if d := images(t, p).Deleted; d == nil || d.Count != 3 || d.InUse != 1 || len(p.Refusals) != 1 {
-		t.Errorf("a deletion: %+v, %v", d, p.Refusals)
+	d := images(t, p).Deleted
+	if d == nil || d.Count != 3 || d.InUse != 1 || len(p.Refusals) != 1 {
+		t.Fatalf("a deletion: %+v, %v", d, p.Refusals)
 	}
+	if d.FreedBytes == nil || *d.FreedBytes != b.layerBytes("app") {
+		t.Errorf("a deletion frees %v bytes, want all %d", d.FreedBytes, b.layerBytes("app"))
+	}
+}
+
+// TestFreedIsNotKnown: without the right to ask, and at a server that does not know the
+// question, a plan has the sum of the sizes alone. An answer that makes no sense stops it.
+func TestFreedIsNotKnown(t *testing.T) {
+	const (
+		before = "stack: shop\necr_repositories: {app: {}}\n"
+		file   = "stack: shop\necr_repositories: {app: {expiration_rules: [{tag_pattern: \"v*\", keep_last: 1}]}}\n"
+	)
+	for _, c := range []struct{ name, answer string }{
+		{"not allowed", `{"__type":"AccessDeniedException","message":"no"}`},
+		{"an older server", `{"__type":"UnknownOperationException","message":"no"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			b.apply(before)
+			b.image("app", "one", "v1")
+			b.image("app", "two", "v2")
+			b.http.answer = func(op string) string {
+				if op == "EstimateFreedBytes" {
+					return c.answer
+				}
+				return ""
+			}
+			_, p := b.plan(file, plan.Options{})
+			if next := plan.At(images(t, p).Expire, 0); p.Err() != nil || next.Count != 1 || next.SizeBytes == 0 || next.FreedBytes != nil {
+				t.Errorf("%+v, %v", next, p.Err())
+			}
+			if n := b.http.take()["EstimateFreedBytes"]; n != 1 {
+				t.Errorf("it was asked %d times", n)
+			}
+		})
+	}
+	t.Run("internal failure", func(t *testing.T) {
+		b := newBench(t)
+		b.apply(before)
+		b.image("app", "one", "v1")
+		b.image("app", "two", "v2")
+		b.http.answer = func(op string) string {
+			if op == "EstimateFreedBytes" {
+				return `{"__type":"ValidationException","message":"out of order"}`
+			}
+			return ""
+		}
+		_, p := b.plan(file, plan.Options{})
+		if p.Err() == nil || !strings.Contains(p.Err().Error(), "out of order") {
+			t.Errorf("%v", p.Err())
+		}
+	})
 }
 
 // TestRefusalsNameEffects: what refuses a plan says which images and whose access it

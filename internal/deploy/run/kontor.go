@@ -61,6 +61,43 @@ func (s *Registry) indexes() deploy.IndexReader {
 	}
 }
 
+// mostFreed is how many images one call of EstimateFreedBytes takes.
+const mostFreed = 100_000
+
+// freed asks a Kontor registry how many bytes are free without the images that go,
+// and tells l.effects. Where it cannot or may not say, the effects have the sum of
+// the images' sizes only.
+func (s *Registry) freed(ctx context.Context, name ecr.RepositoryName, l looked) error {
+	c := s.admin()
+	in := admin.EstimateFreedBytesRequest{RepositoryName: string(name)}
+	n := 0
+	for _, set := range l.gone {
+		in.ImageSets = append(in.ImageSets, admin.ImageSet{ImageDigests: append([]string{}, set...)})
+		n += len(set)
+	}
+	if c == nil || n == 0 || n > mostFreed {
+		return nil
+	}
+	var out admin.EstimateFreedBytesResponse
+	err := c.Call(ctx, "EstimateFreedBytes", &in, &out)
+	switch code := ecr.CodeOf(err); {
+	case s.noAdmin(err) || code == ecr.CodeAccessDenied || code == ecr.CodeRepositoryNotFound:
+		return nil
+	case err != nil:
+		return fmt.Errorf("asking what would be free without images of repository %s: %w", name, err)
+	case len(out.FreedBytes) != len(l.gone):
+		return fmt.Errorf("asking what would be free without images of repository %s: %d answers for %d questions", name, len(out.FreedBytes), len(l.gone))
+	}
+	if l.effects.Deleted != nil {
+		l.effects.Deleted.FreedBytes = &out.FreedBytes[0]
+		return nil
+	}
+	for i := range l.effects.Expire {
+		l.effects.Expire[i].FreedBytes = &out.FreedBytes[i]
+	}
+	return nil
+}
+
 // hear keeps a notice for Notices.
 func (s *Registry) hear(format string, args ...any) {
 	s.mu.Lock()

@@ -108,6 +108,8 @@ func TestErrors(t *testing.T) {
 		{"wrong repository", "RestoreImage", `{"repositoryName":"A","imageDigest":"` + aDigest + `"}`, 400, "InvalidParameterException", "'repositoryName'"},
 		{"no repository", "DescribeUsage", `{}`, 400, "InvalidParameterException", "'repositoryName'"},
 		{"no such repository", "DescribeUsage", `{"repositoryName":"none"}`, 400, "RepositoryNotFoundException", "The repository with name 'none' does not exist"},
+		{"no such repository of images", "EstimateFreedBytes", `{"repositoryName":"none","imageSets":[]}`, 400, "RepositoryNotFoundException", ""},
+		{"wrong digest of a set", "EstimateFreedBytes", `{"repositoryName":"app","imageSets":[{"imageDigests":["x"]}]}`, 400, "InvalidParameterException", "'imageSets'"},
 		{"wrong digest", "PurgeImage", `{"repositoryName":"app","imageDigest":"x","reason":"y"}`, 400, "InvalidParameterException", "'imageDigest'"},
 		{"no reason", "PurgeImage", `{"repositoryName":"app","imageDigest":"` + aDigest + `"}`, 400, "InvalidParameterException", "'reason'"},
 		{"long reason", "PurgeImage", `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"` + strings.Repeat("x", 1025) + `"}`, 400, "InvalidParameterException", "equal to 1024"},

@@ -13,12 +13,13 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 
 	"CreateConsoleLink": serve((*call).createConsoleLink),
 
-	"DescribeUsage": serve((*call).describeUsage),
-	"ReportLeases":  serve((*call).reportLeases),
-	"ListLeases":    serve((*call).listLeases),
-	"ForgetLeases":  serve((*call).forgetLeases),
-	"RunLifecycle":  serve((*call).runLifecycle),
-	"MoveClock":     serve((*call).moveClock),
+	"DescribeUsage":      serve((*call).describeUsage),
+	"EstimateFreedBytes": serve((*call).estimateFreedBytes),
+	"ReportLeases":       serve((*call).reportLeases),
+	"ListLeases":         serve((*call).listLeases),
+	"ForgetLeases":       serve((*call).forgetLeases),
+	"RunLifecycle":       serve((*call).runLifecycle),
+	"MoveClock":          serve((*call).moveClock),
 
 	"CreateUserToken": serve((*call).createUserToken),
 	"ListUserTokens":  serve((*call).listUserTokens),

@@ -3,6 +3,7 @@ package adminapi
 import (
 	"context"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
@@ -61,4 +62,26 @@ func (c *call) describeUsage(ctx context.Context, in *admin.DescribeUsageRequest
 		out.Rules[i] = admin.RuleUsage{RulePriority: r.Rule, Images: r.Images, FreedBytes: r.FreedBytes}
 	}
 	return out, nil
+}
+
+func (c *call) estimateFreedBytes(ctx context.Context, in *admin.EstimateFreedBytesRequest) (*admin.EstimateFreedBytesResponse, error) {
+	at, err := c.repo(in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	sets := make([][]ecr.Digest, len(in.ImageSets))
+	for i, set := range in.ImageSets {
+		for _, text := range set.ImageDigests {
+			d, err := ecr.ParseDigest(text)
+			if err != nil {
+				return nil, ecr.InvalidParameter("imageSets", "Member must satisfy regular expression pattern: [a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")
+			}
+			sets[i] = append(sets[i], d)
+		}
+	}
+	freed, err := c.FreedBytes(ctx, at, sets)
+	if err != nil {
+		return nil, err
+	}
+	return &admin.EstimateFreedBytesResponse{FreedBytes: freed}, nil
 }

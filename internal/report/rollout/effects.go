@@ -181,9 +181,19 @@ func Ago(now, t time.Time) string {
 	}
 }
 
-// sized is "3 images (1.2 GiB)".
+// sized is "3 images (1.2 GiB, frees 80 MiB)".
 func sized(h plan.Horizon) string {
-	return fmt.Sprintf("%s (%s)", words.Count(h.Count, "image", "images"), words.Bytes(h.SizeBytes))
+	return fmt.Sprintf("%s (%s)", words.Count(h.Count, "image", "images"), bytes(h))
+}
+
+// bytes is the size of images, and what is free without them where that is known and
+// less.
+func bytes(h plan.Horizon) string {
+	text := words.Bytes(h.SizeBytes)
+	if h.FreedBytes == nil || words.Bytes(*h.FreedBytes) == text {
+		return text
+	}
+	return text + ", frees " + words.Bytes(*h.FreedBytes)
 }
 
 // within is when a horizon ends.
@@ -202,9 +212,9 @@ func ahead(list []plan.Horizon) string {
 		if h.Count == 0 || h.Count == last {
 			continue
 		}
-		text := fmt.Sprintf("%d (%s) %s", h.Count, words.Bytes(h.SizeBytes), within(h))
+		text := fmt.Sprintf("%d (%s) %s", h.Count, bytes(h), within(h))
 		if len(out) == 0 {
-			text = fmt.Sprintf("%d %s (%s) %s", h.Count, words.Plural(h.Count, "expires", "expire"), words.Bytes(h.SizeBytes), within(h))
+			text = fmt.Sprintf("%d %s (%s) %s", h.Count, words.Plural(h.Count, "expires", "expire"), bytes(h), within(h))
 		}
 		out, last = append(out, text), h.Count
 	}

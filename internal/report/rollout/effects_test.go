@@ -35,3 +35,33 @@ func TestManyPrincipals(t *testing.T) {
 		t.Errorf("%d lines of all (-want +got):\n%s", all, diff)
 	}
 }
+
+// The size of images that go has what is free without them, where that is known and
+// another size.
+func TestFreedBytes(t *testing.T) {
+	bytes := func(n int64) *int64 { return &n }
+	horizon := func(days, count int, size int64, freed *int64) plan.Horizon {
+		return plan.Horizon{Days: days, Images: plan.Images{Count: count, SizeBytes: size}, FreedBytes: freed}
+	}
+	for _, c := range []struct {
+		name string
+		e    plan.ImageEffects
+		want string
+	}{
+		{"less than the sum", plan.ImageEffects{Count: 5, Expire: []plan.Horizon{horizon(0, 1, 3<<20, bytes(1<<20)), horizon(7, 2, 6<<20, bytes(0))}},
+			"of 5 images, 1 expires (3.0 MiB, frees 1.0 MiB) at the next run, 2 (6.0 MiB, frees 0 B) within 7 days, which the old policy keeps"},
+		{"the sum", plan.ImageEffects{Count: 5, Expire: []plan.Horizon{horizon(0, 1, 3<<20, bytes(3<<20))}},
+			"of 5 images, 1 expires (3.0 MiB) at the next run, which the old policy keeps"},
+		{"not known", plan.ImageEffects{Count: 5, Expire: []plan.Horizon{horizon(0, 1, 3<<20, nil)}},
+			"of 5 images, 1 expires (3.0 MiB) at the next run, which the old policy keeps"},
+		{"a deletion", plan.ImageEffects{Count: 2, Deleted: &plan.Horizon{Images: plan.Images{Count: 2, SizeBytes: 3 << 20}, FreedBytes: bytes(2 << 20)}},
+			"2 images (3.0 MiB, frees 2.0 MiB) deleted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := rollout.EffectsOf(&plan.Effects{Images: &c.e})
+			if len(got) != 1 || got[0].Text != c.want {
+				t.Errorf("%+v, want %q", got, c.want)
+			}
+		})
+	}
+}

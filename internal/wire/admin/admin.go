@@ -262,6 +262,26 @@ type RuleUsage struct {
 	FreedBytes   int64 `json:"freedLayerBytes"`
 }
 
+// EstimateFreedBytesRequest asks what would be free without each of some sets of a
+// repository's images. There may be 100,000 images over all sets.
+type EstimateFreedBytesRequest struct {
+	RegistryID     string     `json:"registryId,omitzero"`
+	RepositoryName string     `json:"repositoryName"`
+	ImageSets      []ImageSet `json:"imageSets"`
+}
+
+// ImageSet are images by their digests.
+type ImageSet struct {
+	ImageDigests []string `json:"imageDigests"`
+}
+
+// EstimateFreedBytesResponse has for each set, in their order, the bytes of the
+// layers that no other image has, each counted once. Images that are not there
+// count for nothing.
+type EstimateFreedBytesResponse struct {
+	FreedBytes []int64 `json:"freedLayerBytes"`
+}
+
 // ListIndexManifestsRequest asks for the manifests of a repository's indexes.
 type ListIndexManifestsRequest struct {
 	RegistryID     string `json:"registryId,omitzero"`
