@@ -107,9 +107,10 @@ var rooms = map[string]int{
 	"internal/report/rollout": 38,
 	"internal/render/page":    39,
 
-	"internal/render":  40,
-	"internal/datadir": 40,
-	"internal/kube":    40,
+	"internal/render":       40,
+	"internal/datadir":      38,
+	"internal/store/backup": 39,
+	"internal/kube":         40,
 
 	"internal/adminclient": 41,
 	"internal/deploy/run":  45,
@@ -149,6 +150,7 @@ var rooms = map[string]int{
 	"test/all":       80,
 	"test/docs":      80,
 	"test/dockerd":   79,
+	"test/cluster":   79,
 	"test/crash":     80,
 	"test/load":      80,
 }

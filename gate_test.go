@@ -23,6 +23,7 @@ var transactions = map[string]string{
 	"internal/store/meta/metatest": "tests them",
 	"internal/store/meta/sqlstore": "implements them",
 	"internal/store/check":         "reads everything again, for nobody",
+	"internal/store/backup":        "lists the blobs of a copy of the database, which nobody serves",
 	"internal/store/move":          "copies everything as it is, for whoever has both databases",
 	"internal/store/blob/small":    "is a store whose content the database has",
 	"internal/metrics":             "measures them",

@@ -17,6 +17,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,6 +72,19 @@ const lookTime = 100 * time.Millisecond
 // Open opens the folder for the one server on it, and makes what is missing.
 // ErrInUse.
 func Open(ctx context.Context, path string) (*Dir, error) { return OpenWith(ctx, path, Given{}) }
+
+// Lock takes the lock of a folder without opening it. ErrInUse.
+func Lock(ctx context.Context, path string) (io.Closer, error) {
+	var f *os.File
+	err := poll(ctx, lookTime, func() (done bool, err error) {
+		f, err = acquire(filepath.Join(path, "lock"), owner{pid: os.Getpid(), run: rand.Text()})
+		return !errors.Is(err, ErrInUse), err
+	})
+	if err != nil {
+		return nil, explain(path, err)
+	}
+	return f, nil
+}
 
 // OpenWith is Open for a server that is given some of what the folder would have.
 func OpenWith(ctx context.Context, path string, given Given) (*Dir, error) {

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/check"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
@@ -30,45 +32,64 @@ var together = flag.Duration("together", 3*time.Second, "how long TestEverything
 // the end every image is whole and the disk holds exactly what is referred to.
 func TestEverythingTogether(t *testing.T) {
 	for name, database := range testkit.Databases {
-		t.Run(name, func(t *testing.T) {
-			w := newCrowd(t, database(t))
-			// The collector gives a push 20 ms between two of its steps. On a slow
-			// machine none may succeed later.
-			for w.nothingKept() {
-				if err := w.push(t.Context(), w.processes[0]); err != nil {
-					t.Fatal(err)
-				}
+		t.Run(name, func(t *testing.T) { newCrowd(t, database(t), nil).together(t) })
+	}
+	// The second process knows the first by the database and the files only.
+	t.Run("replicas", func(t *testing.T) {
+		url := pgtest.Start(t)
+		var stores [2]meta.Store
+		for i := range stores {
+			s, err := postgres.Open(context.Background(), postgres.Config{URL: url})
+			if err != nil {
+				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), *together)
-			defer cancel()
-			var g sync.WaitGroup
-			for _, job := range crowdJobs {
-				for i := range job.workers {
-					g.Go(func() {
-						for first := true; first || ctx.Err() == nil && !t.Failed(); first = false {
-							// What is begun is done whole: what it acknowledges is to be
-							// verified.
-							if err := job.do(w, t.Context(), w.processes[i%len(w.processes)]); err != nil {
-								t.Errorf("%s: %v", job.name, err)
-							}
-							w.done.count(job.name)
-							time.Sleep(job.rest)
-						}
-					})
-				}
+			stores[i] = s
+		}
+		t.Cleanup(func() { // when nothing uses it any longer
+			if err := stores[1].Close(); err != nil {
+				t.Error(err)
 			}
-			g.Wait()
-			t.Logf("done: %v", w.done.n)
-			for _, job := range crowdJobs {
-				t.Run(job.name, func(t *testing.T) {
-					if w.done.n[job.name] == 0 {
-						t.Errorf("%s was never done", job.name)
+		})
+		newCrowd(t, stores[0], stores[1]).together(t)
+	})
+}
+
+func (w *crowd) together(t *testing.T) {
+	// The collector gives a push 20 ms between two of its steps. On a slow
+	// machine none may succeed later.
+	for w.nothingKept() {
+		if err := w.push(t.Context(), w.processes[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), *together)
+	defer cancel()
+	var g sync.WaitGroup
+	for _, job := range crowdJobs {
+		for i := range job.workers {
+			g.Go(func() {
+				for first := true; first || ctx.Err() == nil && !t.Failed(); first = false {
+					// What is begun is done whole: what it acknowledges is to be
+					// verified.
+					if err := job.do(w, t.Context(), w.processes[i%len(w.processes)]); err != nil {
+						t.Errorf("%s: %v", job.name, err)
 					}
-				})
+					w.done.count(job.name)
+					time.Sleep(job.rest)
+				}
+			})
+		}
+	}
+	g.Wait()
+	t.Logf("done: %v", w.done.n)
+	for _, job := range crowdJobs {
+		t.Run(job.name, func(t *testing.T) {
+			if w.done.n[job.name] == 0 {
+				t.Errorf("%s was never done", job.name)
 			}
-			w.verify(ctx)
 		})
 	}
+	w.verify(ctx)
 }
 
 // crowdJob is something that workers do again and again.
@@ -118,7 +139,9 @@ const (
 
 var crowdRepos = []string{"one", "two", crowdScratch, crowdKept}
 
-func newCrowd(t *testing.T, m meta.Store) *crowd {
+// newCrowd has two processes on the same stores or, with another connection to the
+// database, two replicas.
+func newCrowd(t *testing.T, m, other meta.Store) *crowd {
 	t.Helper()
 	w := &crowd{done: tally{n: map[string]int{}}}
 	w.World = testkit.OpenOn(t, testkit.Settings{
@@ -127,6 +150,9 @@ func newCrowd(t *testing.T, m meta.Store) *crowd {
 		RecycleTime: 300 * time.Millisecond, BlobGrace: 20 * time.Millisecond,
 	}, m)
 	w.processes = []*testkit.World{w.World, w.With(func(*testkit.Settings) {})}
+	if other != nil {
+		w.processes[1] = w.Replica(func(s *testkit.Settings) { s.Between, s.Replica = other, "other" }, nil)
+	}
 	for _, name := range crowdRepos {
 		w.Repo(name, ecr.Mutable)
 	}

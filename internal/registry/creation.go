@@ -201,7 +201,7 @@ func (r *Registry) CheckTemplate(ctx context.Context, tx *gate.Tx, in ecr.Regist
 	}
 	if t.Lifecycle != "" {
 		var err error
-		if t.Lifecycle, err = r.cfg.Retention.CheckLifecyclePolicy(t.Lifecycle); err != nil {
+		if t.Lifecycle, err = r.cfg.Retention.CheckLifecyclePolicy(in, t.Lifecycle); err != nil {
 			return err
 		}
 	}

@@ -44,7 +44,7 @@ func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest)
 		if err != nil {
 			return err
 		}
-		if c.r.cfg.Compat == CompatECR {
+		if c.r.Compat(at.In) == CompatECR {
 			// ECR mounts only what an image of the source refers to, within
 			// one registry, and unless the registry's setting forbids it.
 			used, err := tx.BlobIsUsed(ctx, source.Row.ID, d)
@@ -80,7 +80,7 @@ func (c *Caller) FindBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (from 
 			if err != nil {
 				return err
 			}
-			if c.r.cfg.Compat == CompatECR {
+			if c.r.Compat(at.In) == CompatECR {
 				return nil
 			}
 			list, err := v.ListBlobRepositories(ctx, at.In, d, after, findPage)
@@ -113,7 +113,7 @@ var opDeleteBlob = gate.Op("DeleteBlob", "ecr:BatchDeleteImage")
 // InvalidParameter in CompatECR.
 func (c *Caller) DeleteBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) error {
 	return c.gate.ChangeRepository(ctx, opDeleteBlob, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
-		if c.r.cfg.Compat == CompatECR {
+		if c.r.Compat(at.In) == CompatECR {
 			return ecr.InvalidParameter("layerDigest", "layers cannot be deleted; the registry collects those that no image refers to")
 		}
 		b, err := tx.Blob(ctx, repo.ID, d)

@@ -25,13 +25,13 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 	if err != nil {
 		return PutResult{}, err
 	}
-	if c.r.cfg.Compat == CompatECR && m.Kind == manifest.Image && len(m.Layers) == 0 {
+	if c.r.Compat(at.In) == CompatECR && m.Kind == manifest.Image && len(m.Layers) == 0 {
 		return PutResult{}, ecr.InvalidParameter("ImageManifest", "Image has to have at least 1 layer")
 	}
 	digest := ecr.DigestOf(n.Body)
 	if n.Digest != "" && n.Digest != digest {
 		// ECR knows images by their sha256 only.
-		if c.r.cfg.Compat == CompatECR || !n.Digest.Verifies(n.Body) {
+		if c.r.Compat(at.In) == CompatECR || !n.Digest.Verifies(n.Body) {
 			return PutResult{}, ecr.Errorf(ecr.CodeImageDigestDoesNotMatch,
 				"The image with digest '%s' in repository '%s' and registry ID '%s' does not match the image digest that Amazon ECR has calculated.",
 				n.Digest, at.Name, at.In.Account)
@@ -39,7 +39,7 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 		digest = n.Digest
 	}
 	row := newRow(m, digest, n.Body)
-	row.Sparse = n.Sparse || c.r.cfg.Compat == CompatOCI
+	row.Sparse = n.Sparse || c.r.Compat(at.In) == CompatOCI
 	err = c.r.pushTo(ctx, c.gate, opPutImage, at, func(ctx context.Context, tx *gate.Tx, s gate.Scene) error {
 		repo := s.Row
 		row.Repository = repo.ID
@@ -182,7 +182,7 @@ func (r *Registry) putTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo me
 	}
 	exists := err == nil
 	switch {
-	case exists && immutable && (old.Digest != digest || r.cfg.Compat == CompatECR):
+	case exists && immutable && (old.Digest != digest || r.Compat(at.In) == CompatECR):
 		return ecr.ImageTagAlreadyExists(at.Name, tag)
 	case exists && old.Digest == digest && strict:
 		return imageAlreadyExists(at, digest, tag)

@@ -45,8 +45,9 @@ type Config struct {
 	Roles RoleFinder
 	// Now is the image clock: push times, ages, lifecycle. Required.
 	Now func() time.Time
-	// Compat defaults to CompatECR.
-	Compat Compat
+	// Compat defaults to CompatECR. Compats are those of registries that have another.
+	Compat  Compat
+	Compats map[ecr.RegistryID]Compat
 	// Organizations: callers' requests say which organization accounts are in,
 	// so that a Deny may depend on it.
 	Organizations bool
@@ -111,8 +112,13 @@ func New(cfg Config) *Registry {
 // BlobGrace is how long a blob stays that no image refers to.
 func (r *Registry) BlobGrace() time.Duration { return r.cfg.BlobGrace }
 
-// Compat returns the registry's compatibility mode.
-func (r *Registry) Compat() Compat { return r.cfg.Compat }
+// Compat returns the compatibility mode of a registry.
+func (r *Registry) Compat(in ecr.RegistryID) Compat {
+	if c, other := r.cfg.Compats[in]; other {
+		return c
+	}
+	return r.cfg.Compat
+}
 
 // As returns the operations as p may use them.
 func (r *Registry) As(p access.Principal) *Caller { return r.For(r.cfg.Gate.As(p)) }

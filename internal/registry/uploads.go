@@ -307,7 +307,7 @@ func (c *Caller) CompleteUpload(ctx context.Context, at ecr.Repo, id meta.Upload
 	if err := mine.holds(ctx); err != nil {
 		return BlobInfo{}, errors.Join(err, leave(ctx, w))
 	}
-	if c.r.cfg.Compat == CompatECR {
+	if c.r.Compat(at.In) == CompatECR {
 		// ECR knows layers by their sha256 only. Without one nothing matches.
 		digests = slices.DeleteFunc(slices.Clone(digests), func(d ecr.Digest) bool { return d.Algorithm() != "sha256" })
 	}
@@ -368,7 +368,7 @@ func addPart(u *meta.Upload, n int64, torn bool) {
 // checkParts refuses what ECR refuses: uploads of nothing, and small parts
 // before the last.
 func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
-	if c.r.cfg.Compat != CompatECR {
+	if c.r.Compat(at.In) != CompatECR {
 		return nil
 	}
 	if w.Offset() == 0 {

@@ -19,7 +19,7 @@ var opSetLifecyclePolicy = gate.Op("SetLifecyclePolicy", "ecr:PutLifecyclePolicy
 // SetLifecyclePolicy sets the lifecycle policy and returns it as stored.
 // Errors: RepositoryNotFound, InvalidParameter.
 func (c *Caller) SetLifecyclePolicy(ctx context.Context, at ecr.Repo, text string) (string, error) {
-	stored, err := c.s.CheckLifecyclePolicy(text)
+	stored, err := c.s.CheckLifecyclePolicy(at.In, text)
 	if err != nil {
 		return "", err
 	}
@@ -29,10 +29,18 @@ func (c *Caller) SetLifecyclePolicy(ctx context.Context, at ecr.Repo, text strin
 	})
 }
 
+// Dialect is the language of a registry's lifecycle policies.
+func (s *Service) Dialect(in ecr.RegistryID) lifecycle.Dialect {
+	if d, other := s.cfg.Dialects[in]; other {
+		return d
+	}
+	return s.cfg.Dialect
+}
+
 // CheckLifecyclePolicy returns a policy's text as SetLifecyclePolicy stores it.
 // Errors: InvalidParameter.
-func (s *Service) CheckLifecyclePolicy(text string) (string, error) {
-	p, err := s.cfg.Dialect.Parse([]byte(text))
+func (s *Service) CheckLifecyclePolicy(in ecr.RegistryID, text string) (string, error) {
+	p, err := s.Dialect(in).Parse([]byte(text))
 	if err != nil {
 		return "", invalidLifecyclePolicy(err)
 	}

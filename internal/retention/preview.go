@@ -131,7 +131,7 @@ func (c *Caller) StartLifecyclePreview(ctx context.Context, at ecr.Repo, text st
 		policy lifecycle.Policy
 	)
 	parse := func(text string) (err error) {
-		if policy, err = c.s.cfg.Dialect.Parse([]byte(text)); err != nil {
+		if policy, err = c.s.Dialect(at.In).Parse([]byte(text)); err != nil {
 			return invalidLifecyclePolicy(err)
 		}
 		return nil

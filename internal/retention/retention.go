@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -28,8 +29,10 @@ type Config struct {
 	Blobs blob.Store
 	// Now is the image clock: push times, ages, lifecycle. Required.
 	Now func() time.Time
-	// Dialect is the language of lifecycle policies. The zero value is ECR's.
-	Dialect lifecycle.Dialect
+	// Dialect is the language of lifecycle policies. The zero value is ECR's. Dialects
+	// are those of registries that have another.
+	Dialect  lifecycle.Dialect
+	Dialects map[ecr.RegistryID]lifecycle.Dialect
 	// RecycleTime is how long deleted images can be restored; 0 is not at all.
 	RecycleTime time.Duration
 	// ActivityDays is for how many days it is kept who pulled what; 0 is not at all.

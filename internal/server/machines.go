@@ -9,6 +9,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
 )
 
 // Kinds of credentials, as Observation names them.
@@ -27,10 +29,18 @@ type machines struct {
 
 // machines returns nil when machine credentials are off.
 func (s *Server) machines(r *http.Request, req *request, tokens identity.Tokens) authn.Machines {
-	if s.cfg.MachineCredentials != On {
+	if !s.takesMachines(req.binding.Registry) {
 		return nil
 	}
 	return machines{tokens, s, r, req}
+}
+
+// takesMachines reports whether machine credentials are on in a registry.
+func (s *Server) takesMachines(in ecr.RegistryID) bool {
+	if s.cfg.MachineCredentials != "" {
+		return s.cfg.MachineCredentials == On
+	}
+	return s.registry.Compat(in) == registry.CompatOCI
 }
 
 // VerifyMachineToken implements authn.Machines.

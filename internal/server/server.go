@@ -58,8 +58,10 @@ type Config struct {
 	Blobs    blob.Store
 	Key      identity.MasterKey
 	Bindings []Binding
-	// Compat defaults to registry.CompatECR.
-	Compat registry.Compat
+	// Compat defaults to registry.CompatECR. Compats are those of registries that have
+	// another.
+	Compat  registry.Compat
+	Compats map[ecr.RegistryID]registry.Compat
 	// MachineCredentials, "on" or "off", says whether machine tokens of users and
 	// tokens of identity providers are docker passwords. Default "on" with
 	// registry.CompatOCI, and "off" with registry.CompatECR, as ECR knows neither.
@@ -222,9 +224,6 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.TestClock != nil {
 		cfg.ImageNow = cfg.TestClock.Now
 	}
-	if cfg.MachineCredentials == "" && cfg.Compat == registry.CompatOCI {
-		cfg.MachineCredentials = On
-	}
 	s := &Server{cfg: cfg, limits: newLimiter(cfg.Limits)}
 	if len(cfg.Bindings) == 0 {
 		return nil, errors.New("server: no registry to serve")
@@ -252,17 +251,24 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	began := time.Now() // monotonic, unlike the clocks
 	passed := func() time.Duration { return time.Since(began) }
-	dialect := lifecycle.Dialect{PulledExpire: cfg.Compat == registry.CompatOCI}
+	dialect := func(c registry.Compat) lifecycle.Dialect {
+		return lifecycle.Dialect{PulledExpire: c == registry.CompatOCI}
+	}
+	dialects := map[ecr.RegistryID]lifecycle.Dialect{}
+	for in, c := range cfg.Compats {
+		dialects[in] = dialect(c)
+	}
 	s.retention = retention.New(retention.Config{
 		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
 		DatabaseClock: !cfg.Meta.OneProcess(),
-		Dialect:       dialect,
+		Dialect:       dialect(cfg.Compat),
+		Dialects:      dialects,
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), ActivityDays: or(cfg.ActivityDays, DefaultActivityDays), MaxExpire: cfg.MaxExpire,
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
-		Compat:        cfg.Compat, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
+		Compat:        cfg.Compat, Compats: cfg.Compats, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
@@ -291,7 +297,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
 	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
-		MachineTokens: cfg.MachineCredentials == On, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
+		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
@@ -299,7 +305,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if !cfg.NoConsole {
 		s.console = console.New(console.Config{
 			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
-			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, Dialect: dialect, MachineTokens: cfg.MachineCredentials == On, Log: cfg.Log,
+			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, MachineTokens: s.takesMachines, Log: cfg.Log,
 		})
 	}
 	return s, nil

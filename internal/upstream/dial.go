@@ -84,10 +84,10 @@ func ParseTrust(pem []byte) (*x509.CertPool, error) {
 
 // host finds what the operator says of a host. ok in compat ecr is for what AWS
 // lists only, as there.
-func (s *Service) host(name string) (Host, bool) {
+func (s *Service) host(in ecr.RegistryID, name string) (Host, bool) {
 	for _, h := range s.cfg.Hosts {
 		if canonicalHost(h.Host) == name {
-			return h, s.listed(name)
+			return h, s.listed(in, name)
 		}
 	}
 	return Host{}, false

@@ -266,7 +266,7 @@ var opCreateRule = gate.Op("CreateRule", "ecr:CreatePullThroughCacheRule")
 // LimitExceeded, InvalidParameter, Validation.
 func (c *Caller) CreateRule(ctx context.Context, in ecr.RegistryID, n NewRule) (Rule, error) {
 	now := c.s.cfg.Now().Truncate(time.Millisecond)
-	rule, invalid := c.s.newRule(n, now)
+	rule, invalid := c.s.newRule(in, n, now)
 	err := c.changeRules(ctx, opCreateRule, in, func(ctx context.Context, tx *gate.Tx, rules Rules) error {
 		if invalid != nil {
 			return invalid
@@ -294,7 +294,7 @@ func (c *Caller) CreateRule(ctx context.Context, in ecr.RegistryID, n NewRule) (
 }
 
 // newRule checks everything of a rule that needs no store.
-func (s *Service) newRule(n NewRule, now time.Time) (Rule, error) {
+func (s *Service) newRule(in ecr.RegistryID, n NewRule, now time.Time) (Rule, error) {
 	r := Rule{
 		Prefix: trimPrefix(n.Prefix), Host: strings.TrimSuffix(strings.TrimPrefix(n.URL, "https://"), "/"), UpstreamPrefix: trimPrefix(n.UpstreamPrefix),
 		CredentialARN: n.CredentialARN, CustomRoleARN: n.CustomRoleARN, CreatedAt: now,
@@ -308,7 +308,7 @@ func (s *Service) newRule(n NewRule, now time.Time) (Rule, error) {
 	}
 	invalidURL := ecr.Errorf(ecr.CodeUnsupportedUpstream, "The upstream registry URL %s is invalid. Specify a valid upstream registry URL and try again", n.URL)
 	kind, secret, listed := kindOf(r.Host)
-	_, own := s.host(r.Host)
+	_, own := s.host(in, r.Host)
 	switch {
 	case strings.Contains(r.Host, "/"), !listed && !own:
 		return Rule{}, invalidURL
@@ -318,7 +318,7 @@ func (s *Service) newRule(n NewRule, now time.Time) (Rule, error) {
 		return Rule{}, ecr.Errorf(ecr.CodeUnsupportedUpstream, "The upstream registry URL %s is this registry itself: it would be its own upstream. Specify another registry", n.URL)
 	case r.Prefix == Root && r.UpstreamPrefix != Root:
 		return Rule{}, ecr.Errorf(ecr.CodeValidation, "The upstreamRepositoryPrefix can only be set when the ecrRepositoryPrefix is not ROOT")
-	case secret && r.CredentialARN == "" && s.cfg.Registry.Compat() == registry.CompatECR:
+	case secret && r.CredentialARN == "" && s.cfg.Registry.Compat(in) == registry.CompatECR:
 		return Rule{}, ecr.Errorf(ecr.CodeUnsupportedUpstream, "The specified upstream registry requires authentication. Specify a valid Secrets Manager ARN and try again")
 	}
 	r.Kind = kind

@@ -181,10 +181,10 @@ func InstallationID(secret []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// listed reports whether rules may name a host.
-func (s *Service) listed(host string) bool {
+// listed reports whether rules of a registry may name a host.
+func (s *Service) listed(in ecr.RegistryID, host string) bool {
 	_, _, aws := kindOf(host)
-	return aws || s.cfg.Registry.Compat() == registry.CompatOCI
+	return aws || s.cfg.Registry.Compat(in) == registry.CompatOCI
 }
 
 // keyOf is what upstreams know those by who ask them: how one of them is treated says
@@ -201,7 +201,7 @@ func (s *Service) client(in ecr.RegistryID, rule Rule) (*remote.Registry, error)
 	if c := s.clients[key]; c != nil {
 		return c, nil
 	}
-	h, ok := s.host(rule.Host)
+	h, ok := s.host(in, rule.Host)
 	if _, _, aws := kindOf(rule.Host); !ok && !aws {
 		return nil, errors.New("the operator of this registry does not list the upstream " + rule.Host)
 	}

@@ -29,7 +29,11 @@ func (r *runner) clients(ctx context.Context) error {
 	if err := r.command(ctx, "test/clients", "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"); err != nil {
 		return fmt.Errorf("installing the SDK for JavaScript: %w", err)
 	}
-	return r.goTest(ctx, "test/clients", []string{"KONTOR_BIN=" + binary, "KONTOR_IMAGE=" + image, "CLIENTS_BIN=" + tools}, "./...")
+	gateway, err := r.gateway(ctx)
+	if err != nil {
+		return err
+	}
+	return r.goTest(ctx, "test/clients", []string{"KONTOR_BIN=" + binary, "KONTOR_IMAGE=" + image, "CLIENTS_BIN=" + tools, "VERSITYGW_BIN=" + gateway}, "./...")
 }
 
 // clientTools builds crane, oras and regctl, of the versions in the go.mod of

@@ -295,14 +295,20 @@ func (r *runner) opentofu(ctx context.Context) error {
 	return r.goTest(ctx, "test/opentofu", []string{"KONTOR_BIN=" + binary, "TOFU_BIN=" + tofu, "PROVIDER_BIN=" + provider}, "./...")
 }
 
-// s3 builds versitygw, of the version in the go.mod of test/s3.
+// gateway builds versitygw, of the version in the go.mod of test/s3.
+func (r *runner) gateway(ctx context.Context) (string, error) {
+	name := filepath.Join(r.tmp, "versitygw")
+	return name, r.command(ctx, "test/s3", "go", "build", "-o", name, "github.com/versity/versitygw/cmd/versitygw")
+}
+
+// s3 tests the blob store, and replicas that share one.
 func (r *runner) s3(ctx context.Context) error {
 	binary, err := r.kontor(ctx)
 	if err != nil {
 		return err
 	}
-	gateway := filepath.Join(r.tmp, "versitygw")
-	if err := r.command(ctx, "test/s3", "go", "build", "-o", gateway, "github.com/versity/versitygw/cmd/versitygw"); err != nil {
+	gateway, err := r.gateway(ctx)
+	if err != nil {
 		return err
 	}
 	env := []string{"KONTOR_BIN=" + binary, "VERSITYGW_BIN=" + gateway}

@@ -16,8 +16,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/kontor-registry/kontor/internal/pgtest"
 )
 
 // Programs under test and their peers, by absolute path where a user's own
@@ -48,7 +51,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Run(m.Run))
 }
 
 const file = `
@@ -76,6 +79,10 @@ type kontor struct {
 	env  map[string]string // of `kontor env`
 	home string
 	log  string // the request log, where there is one
+	// stop ends the process, once.
+	stop func()
+	// password is the docker password of the user of env, where no data folder has it.
+	password string
 }
 
 // up starts the binary on a fresh folder, in the mode that it has on its own,
@@ -106,7 +113,7 @@ func upWith(t *testing.T, m mode, file string, args ...string) *kontor {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
+	k.stop = sync.OnceFunc(func() {
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Errorf("stopping kontor: %v", err)
 		}
@@ -114,6 +121,7 @@ func upWith(t *testing.T, m mode, file string, args ...string) *kontor {
 			t.Errorf("kontor up ended with %v", err)
 		}
 	})
+	t.Cleanup(k.stop)
 	select {
 	case <-ready:
 	case err := <-ended:

@@ -213,7 +213,9 @@ func dockerTool(t *testing.T, k *kontor) {
 	d.refuses("manifest unknown: Requested image not found", "pull", website+":v9")
 
 	d.manifestLists(password)
-	d.credentialHelper()
+	if k.password == "" { // it asks the server of a data folder
+		d.credentialHelper()
+	}
 }
 
 // manifestLists has `docker manifest` make a list of two images, built0 and

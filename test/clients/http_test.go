@@ -47,6 +47,9 @@ func (k *kontor) do(method, url, password string, body []byte, contentType strin
 // pusherPassword is a docker password of the user who may push and pull.
 func (k *kontor) pusherPassword() string {
 	k.t.Helper()
+	if k.password != "" {
+		return k.password
+	}
 	return strings.TrimSpace(string(k.ok(kontorBin, "login", "--data", k.data, "--print-password")))
 }
 

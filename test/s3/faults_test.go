@@ -59,7 +59,7 @@ func (s *storm) pick(r *http.Request) faults.Fault {
 // stormy is a store behind a proxy that does wrong.
 func stormy(t testing.TB, bucket string, s *storm) s3.Config {
 	t.Helper()
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	proxy.Pick(s.pick)
 	cfg := config(bucket)
 	cfg.Endpoint, cfg.Attempts, cfg.AnswerTimeout, cfg.MaxBackoff = proxy.URL, 10, 5*time.Minute, 5*time.Millisecond
@@ -179,7 +179,7 @@ func TestAnswerOfCommitLost(t *testing.T) {
 		for _, attempts := range []int{1, 5} {
 			t.Run(fmt.Sprintf("%s, %d attempts", c.name, attempts), func(t *testing.T) {
 				bucket := newBucket(t)
-				proxy := faults.Start(t, gateway.addr)
+				proxy := faults.Start(t, gateway.Addr)
 				cfg := config(bucket)
 				cfg.Endpoint, cfg.Attempts = proxy.URL, attempts
 				s := open(t, cfg)
@@ -202,7 +202,7 @@ func TestBusyStore(t *testing.T) {
 	for _, size := range []int{1000, 100_000, 9 * mib} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			bucket := newBucket(t)
-			proxy := faults.Start(t, gateway.addr)
+			proxy := faults.Start(t, gateway.Addr)
 			cfg := config(bucket)
 			cfg.Endpoint, cfg.Attempts, cfg.MaxBackoff = proxy.URL, 2, time.Millisecond
 			s := open(t, cfg)
@@ -234,7 +234,7 @@ func TestBusyStore(t *testing.T) {
 // between is an error and not a mixture.
 func TestReadingResumes(t *testing.T) {
 	bucket := newBucket(t)
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	cfg := config(bucket)
 	cfg.Endpoint = proxy.URL
 	s := open(t, cfg)
@@ -265,7 +265,7 @@ func TestReadingResumes(t *testing.T) {
 
 // Ranges are requested as such, after the one request that opens.
 func TestSeek(t *testing.T) {
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	cfg := config(newBucket(t))
 	cfg.Endpoint = proxy.URL
 	s := open(t, cfg)
@@ -296,7 +296,7 @@ func TestSeek(t *testing.T) {
 // answers are settled by reading what is there.
 func TestWithoutChecksums(t *testing.T) {
 	bucket := newBucket(t)
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	proxy.Change(dropChecksums)
 	cfg := config(bucket)
 	cfg.Endpoint = proxy.URL
@@ -348,7 +348,7 @@ func TestWithoutChecksums(t *testing.T) {
 // A store that stops to answer, before an answer or in the middle of it, is asked
 // again.
 func TestStall(t *testing.T) {
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	cfg := config(newBucket(t))
 	// Busy machines time out too: there are attempts enough for that.
 	cfg.Endpoint, cfg.AnswerTimeout, cfg.Attempts = proxy.URL, time.Second, 100
@@ -405,7 +405,7 @@ func isGetBlob(r *http.Request) bool {
 // again finds it.
 func TestDigestNotReadable(t *testing.T) {
 	bucket := newBucket(t)
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	cfg := config(bucket)
 	cfg.Endpoint, cfg.Attempts = proxy.URL, 1
 	s := open(t, cfg)
@@ -448,7 +448,7 @@ func isConditional(r *http.Request) bool { return r.Header.Get("If-None-Match") 
 func TestWithoutConditions(t *testing.T) {
 	for _, size := range []int{1000, 9 * mib} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			proxy := faults.Start(t, gateway.addr)
+			proxy := faults.Start(t, gateway.Addr)
 			proxy.Pick(func(r *http.Request) faults.Fault {
 				if isConditional(r) {
 					return faults.NotImplemented
@@ -476,7 +476,7 @@ func TestConflictOfConditions(t *testing.T) {
 		match func(*http.Request) bool
 	}{{1000, isPut}, {9 * mib, isComplete}} {
 		t.Run(fmt.Sprint(c.size), func(t *testing.T) {
-			proxy := faults.Start(t, gateway.addr)
+			proxy := faults.Start(t, gateway.Addr)
 			cfg := config(newBucket(t))
 			cfg.Endpoint, cfg.Attempts = proxy.URL, 1
 			happened := proxy.Next(faults.Conflict, isConditional)

@@ -88,7 +88,7 @@ func user(t *testing.T, name string) (id, secret string) {
 	t.Helper()
 	id, secret = name, "secret-of-"+name
 	out, err := exec.CommandContext(t.Context(), os.Getenv("VERSITYGW_BIN"), "admin", "--access", accessKey, "--secret", secretKey,
-		"--endpoint-url", "http://"+gateway.addr, "create-user", "--access", id, "--secret", secret, "--role", "user").CombinedOutput()
+		"--endpoint-url", "http://"+gateway.Addr, "create-user", "--access", id, "--secret", secret, "--role", "user").CombinedOutput()
 	if err != nil {
 		t.Fatalf("making user %s: %v\n%s", name, err, out)
 	}
@@ -221,7 +221,7 @@ func TestDamageIsNoticed(t *testing.T) {
 	}
 	b, key := content(1, 100_000), blob.NewKey()
 	commit(t, appendTo(t, s, key, blob.Progress{}, b), b)
-	name := gateway.dir + "/" + bucket + "/registry/blobs/" + string(key[:2]) + "/" + string(key)
+	name := gateway.Dir + "/" + bucket + "/registry/blobs/" + string(key[:2]) + "/" + string(key)
 	file, err := os.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +275,7 @@ func TestProbeCommand(t *testing.T) {
 		}
 		return string(out)
 	}
-	args := []string{"--prefix", "registry/eu", "--storage-endpoint", "http://" + gateway.addr, "--path-style",
+	args := []string{"--prefix", "registry/eu", "--storage-endpoint", "http://" + gateway.Addr, "--path-style",
 		"--access-key-id-file", "id", "--secret-access-key-file", "secret"}
 	bucket := newBucket(t)
 	good := append(args, "--bucket", bucket)
@@ -300,7 +300,7 @@ func TestProbeCommand(t *testing.T) {
 // Of a probe whose parts are refused, no multipart upload is left.
 func TestProbeThatFails(t *testing.T) {
 	bucket := newBucket(t)
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	cfg := config(bucket)
 	cfg.Endpoint, cfg.Attempts = proxy.URL, 1
 	happened := proxy.Next(faults.SlowDown, func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == "2" })

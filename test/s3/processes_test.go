@@ -58,7 +58,7 @@ func configuration(t *testing.T, dir, name string, lines ...string) string {
 
 // inBucket is the line that keeps blobs in a bucket.
 func inBucket(dir, bucket string) string {
-	return fmt.Sprintf("storage: {s3: {bucket: %s, endpoint: \"http://%s\", path_style: true, access_key_id: %s, secret_access_key_file: %s/secret}}", bucket, gateway.addr, accessKey, dir)
+	return fmt.Sprintf("storage: {s3: {bucket: %s, endpoint: \"http://%s\", path_style: true, access_key_id: %s, secret_access_key_file: %s/secret}}", bucket, gateway.Addr, accessKey, dir)
 }
 
 func inDatabase(url string) string { return fmt.Sprintf("database: {url: %q}", url) }
@@ -68,6 +68,7 @@ func kontor(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Getenv("KONTOR_BIN"), args...)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+adminKey, "AWS_SECRET_ACCESS_KEY="+adminSecret)
 	var out, messages strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &messages
 	if err := cmd.Run(); err != nil {
@@ -148,9 +149,11 @@ func (p *process) kill() {
 	p.gone <- err
 }
 
-func apiOf(url string) *ecr.Client {
+func apiOf(url string) *ecr.Client { return apiWith(url, adminKey, adminSecret) }
+
+func apiWith(url, key, secret string) *ecr.Client {
 	return ecr.New(ecr.Options{
-		Region: "us-east-2", BaseEndpoint: aws.String(url), Credentials: credentials.NewStaticCredentialsProvider(adminKey, adminSecret, ""),
+		Region: "us-east-2", BaseEndpoint: aws.String(url), Credentials: credentials.NewStaticCredentialsProvider(key, secret, ""),
 		HTTPClient: &http.Client{Timeout: time.Minute},
 	})
 }
@@ -162,7 +165,13 @@ type dockerClient struct {
 
 func dockerAt(t *testing.T, url string) dockerClient {
 	t.Helper()
-	out, err := apiOf(url).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{})
+	return dockerOf(t, url, adminKey, adminSecret)
+}
+
+// dockerOf is a client with the login of an access key.
+func dockerOf(t *testing.T, url, key, secret string) dockerClient {
+	t.Helper()
+	out, err := apiWith(url, key, secret).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
 		t.Fatal(err)
 	}

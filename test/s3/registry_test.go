@@ -21,7 +21,7 @@ import (
 // the sweep, and answers that say "later" when the store is busy.
 func TestRegistry(t *testing.T) {
 	bucket := newBucket(t)
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	cfg := config(bucket)
 	cfg.Endpoint, cfg.Attempts = proxy.URL, 2
 	settings := testkit.Keeping(0, 0, 0)
@@ -150,7 +150,7 @@ func TestPartsRemoved(t *testing.T) {
 // Of a store without checksums, a client that goes away does not stop the reading of a
 // blob that is read before it is served: the next one need not wait for it.
 func TestReadingOutlivesItsClient(t *testing.T) {
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	proxy.Change(dropChecksums)
 	cfg := config(newBucket(t))
 	cfg.Endpoint = proxy.URL

@@ -50,7 +50,7 @@ database: {url: "%[3]s"}
 storage: {s3: {bucket: %[4]s, endpoint: "http://%[5]s", path_style: true, access_key_id: %[6]s, secret_access_key_file: %[1]s/secret, redirect: %[7]v}}
 master_key_file: %[1]s/key
 administrator_file: %[1]s/administrator
-`, dir, i, database, bucket, gateway.addr, accessKey, i == n-1)
+`, dir, i, database, bucket, gateway.Addr, accessKey, i == n-1)
 		c, err := serve.Load(&lang.Source{Name: "serve.yaml", Data: []byte(text)}, func(string) string { return "" })
 		if err != nil {
 			t.Fatal(err)
@@ -216,7 +216,7 @@ func redirected(t *testing.T, api *ecr.Client, endpoint, user, password string, 
 		}
 		a := send(http.MethodGet, at)
 		to := a.header.Get("Location")
-		if a.status != http.StatusTemporaryRedirect || !strings.HasPrefix(to, "http://"+gateway.addr+"/") || a.header.Get("Docker-Content-Digest") != digest {
+		if a.status != http.StatusTemporaryRedirect || !strings.HasPrefix(to, "http://"+gateway.Addr+"/") || a.header.Get("Docker-Content-Digest") != digest {
 			t.Errorf("GET %s: status %d, to %q", at, a.status, to)
 			continue
 		}

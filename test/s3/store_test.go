@@ -121,7 +121,7 @@ func crc64nvme(b []byte) uint64 { return crc64.Checksum(b, crc64.MakeTable(0x9a6
 // A layer that is pushed as docker pushes it, the content and then the end, and one
 // pushed at once: the first needs the object of its end in addition.
 func TestRequestsOfAPush(t *testing.T) {
-	proxy := faults.Start(t, gateway.addr)
+	proxy := faults.Start(t, gateway.Addr)
 	cfg := config(newBucket(t))
 	cfg.Endpoint = proxy.URL
 	s := open(t, cfg)

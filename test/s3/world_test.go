@@ -3,14 +3,9 @@ package s3
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,21 +19,26 @@ import (
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/s3"
+	"github.com/kontor-registry/kontor/test/cluster"
 )
 
 const (
-	accessKey = "KONTORTESTKEY"
-	secretKey = "kontor-test-secret"
+	accessKey = cluster.AccessKey
+	secretKey = cluster.SecretKey
 )
 
 // gateway is the server that all tests share. Each test has its own bucket.
-var gateway struct {
-	addr string // host and port
-	dir  string
-}
+var gateway cluster.Gateway
 
 func TestMain(m *testing.M) {
-	code, err := withGateway(func() int { return pgtest.Run(m.Run) })
+	if os.Getenv("KONTOR_BIN") == "" {
+		fmt.Fprintln(os.Stderr, "KONTOR_BIN is not set: run `go run ./test/all -only s3` in the root of the project")
+		os.Exit(1)
+	}
+	code, err := cluster.Run(func(g cluster.Gateway) int {
+		gateway = g
+		return pgtest.Run(m.Run)
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -46,81 +46,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// withGateway runs run while versitygw runs, on a port that it chose.
-func withGateway(run func() int) (code int, err error) {
-	binary := os.Getenv("VERSITYGW_BIN")
-	if binary == "" || os.Getenv("KONTOR_BIN") == "" {
-		return 1, errors.New("VERSITYGW_BIN and KONTOR_BIN are not set: run `go run ./test/all -only s3` in the root of the project")
-	}
-	dir, err := os.MkdirTemp("", "kontor-s3-")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	for _, name := range []string{"data", "versions", "iam"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			return 1, err
-		}
-	}
-	gateway.dir = filepath.Join(dir, "data")
-	// The gateway cannot choose a free port, and another process may take this one first.
-	for range 5 {
-		if gateway.addr, err = freePort(); err != nil {
-			return 1, err
-		}
-		cmd := exec.Command(binary, "--quiet", "--access", accessKey, "--secret", secretKey, "--port", gateway.addr, "--iam-dir", filepath.Join(dir, "iam"),
-			"posix", "--versioning-dir", filepath.Join(dir, "versions"), gateway.dir)
-		var out strings.Builder
-		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Start(); err != nil {
-			return 1, err
-		}
-		gone := make(chan error, 1)
-		go func() { gone <- cmd.Wait() }()
-		if err = answers(gone); err == nil {
-			code = run()
-			return code, errors.Join(cmd.Process.Kill(), ended(<-gone))
-		}
-		if kill := cmd.Process.Kill(); kill == nil {
-			err = errors.Join(err, ended(<-gone))
-		}
-		err = fmt.Errorf("versitygw at %s: %w\n%s", gateway.addr, err, &out)
-	}
-	return 1, err
-}
-
 // ended forgives that a process was killed.
-func ended(err error) error {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == -1 {
-		return nil
-	}
-	return err
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// answers waits until the gateway answers, or has ended.
-func answers(gone <-chan error) error {
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		select {
-		case err := <-gone:
-			return fmt.Errorf("it has ended: %w", err)
-		default:
-		}
-		res, err := http.Get("http://" + gateway.addr + "/")
-		if err == nil {
-			return res.Body.Close()
-		}
-	}
-	return errors.New("it does not answer")
-}
+func ended(err error) error { return cluster.Killed(err) }
 
 var buckets atomic.Int64
 
@@ -141,7 +68,7 @@ var client = sync.OnceValue(func() *awss3.Client {
 
 func clientOf(id, secret string) *awss3.Client {
 	return awss3.New(awss3.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://" + gateway.addr), UsePathStyle: true,
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + gateway.Addr), UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
 	})
 }
@@ -149,7 +76,7 @@ func clientOf(id, secret string) *awss3.Client {
 // config is that of a store in bucket.
 func config(bucket string) s3.Config {
 	return s3.Config{
-		Bucket: bucket, Region: "us-east-1", Endpoint: "http://" + gateway.addr, PathStyle: true, Prefix: "registry",
+		Bucket: bucket, Region: "us-east-1", Endpoint: "http://" + gateway.Addr, PathStyle: true, Prefix: "registry",
 		AccessKeyID: accessKey, SecretAccessKey: secretKey, AnswerTimeout: time.Minute, MaxBackoff: 50 * time.Millisecond,
 	}
 }

@@ -63,7 +63,7 @@ func newServer(t testing.TB) *server {
 	identities := iam.New(iam.Config{Gate: stores.Gate, Identity: users, Now: func() time.Time { return start }, Partition: "aws"})
 	s.h = New(Config{
 		Inspect:   inspect.New(inspect.Config{Gate: stores.Gate, Retention: stores.Retention, Now: s.clock.Now}),
-		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: true, Console: true,
+		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: func(ecr.RegistryID) bool { return true }, Console: true,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	stores.Repo("app", ecr.Mutable)

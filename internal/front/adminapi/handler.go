@@ -51,7 +51,7 @@ type Config struct {
 	ConsolePort func(ecr.RegistryID) string
 	// MachineTokens: those of users are accepted as docker passwords. Otherwise none
 	// is made.
-	MachineTokens bool
+	MachineTokens func(ecr.RegistryID) bool
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }

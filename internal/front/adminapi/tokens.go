@@ -17,7 +17,7 @@ func (c *call) tokens() (*iam.Service, iam.Tokens) {
 func (c *call) createUserToken(ctx context.Context, in *admin.CreateUserTokenRequest) (*admin.CreateUserTokenResponse, error) {
 	s, tokens := c.tokens()
 	made, password, err := tokens.Create(ctx, iam.NewMachineToken{
-		User: in.UserName, Name: in.TokenName, Policy: in.Policy, Pull: in.Pull, Push: in.Push, Expires: in.ExpiresAt, Off: !c.h.cfg.MachineTokens,
+		User: in.UserName, Name: in.TokenName, Policy: in.Policy, Pull: in.Pull, Push: in.Push, Expires: in.ExpiresAt, Off: !c.h.cfg.MachineTokens(c.at),
 	})
 	if err != nil {
 		return nil, err

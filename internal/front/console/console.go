@@ -38,7 +38,6 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
-	"github.com/kontor-registry/kontor/lifecycle"
 )
 
 //go:generate npm --prefix web ci
@@ -63,10 +62,8 @@ type Config struct {
 	// Now is the clock of sessions, ImageNow that of images.
 	Now, ImageNow func() time.Time
 	// MachineTokens: those of users are accepted. Otherwise none is made.
-	MachineTokens bool
-	// Dialect is the one in which lifecycle policies are read.
-	Dialect lifecycle.Dialect
-	Log     *slog.Logger
+	MachineTokens func(ecr.RegistryID) bool
+	Log           *slog.Logger
 }
 
 // Handler serves the console. It is safe for concurrent use.

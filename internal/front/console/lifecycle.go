@@ -190,7 +190,7 @@ func (v *repoVisit) findings(f *fates, p lifecycle.Policy, text []byte) []figure
 func (v *repoVisit) tryLifecycle(i *inspect.Images, f *fates, l layout, data map[string]any) error {
 	text := v.r.PostFormValue("text")
 	data["Text"] = text
-	p, err := v.h.cfg.Dialect.Parse([]byte(text))
+	p, err := v.h.cfg.Retention.Dialect(v.repo.In).Parse([]byte(text))
 	if err != nil {
 		v.status = http.StatusBadRequest
 		l.Message = &message{Kind: "bad", Text: t("The policy is not valid: %s", clean(err.Error()))}

@@ -163,7 +163,7 @@ func (v *visit) user(name string) error {
 		}
 		x.Rows = append(x.Rows, row{Cells: []cell{{Text: k.ID, Mono: true}, state, cellTime(now, k.CreatedAt), used, {Action: &to}, gone}})
 	}
-	data := map[string]any{"Keys": x, "ARN": identity.UserARN(as.Partition(), u), "To": here, "Secret": secret, "Token": token, "TokensOn": v.h.cfg.MachineTokens}
+	data := map[string]any{"Keys": x, "ARN": identity.UserARN(as.Partition(), u), "To": here, "Secret": secret, "Token": token, "TokensOn": v.h.cfg.MachineTokens(v.req.Registry)}
 	switch attached, err := as.Attached(ctx, iam.OfUser, name); {
 	case err == nil:
 		inline, err := as.InlineNames(ctx, iam.OfUser, name)

@@ -244,7 +244,7 @@ func (v *visit) attachable(attached []iam.ManagedPolicy) (out []link, err error)
 
 // createToken makes a machine token of a user; its password is shown in the answer.
 func (v *visit) createToken(user string) (made string, err error) {
-	n := iam.NewMachineToken{User: user, Name: strings.TrimSpace(v.r.PostFormValue("name")), Off: !v.h.cfg.MachineTokens,
+	n := iam.NewMachineToken{User: user, Name: strings.TrimSpace(v.r.PostFormValue("name")), Off: !v.h.cfg.MachineTokens(v.req.Registry),
 		Pull: strings.Fields(v.r.PostFormValue("pull")), Push: strings.Fields(v.r.PostFormValue("push"))}
 	if days := strings.TrimSpace(v.r.PostFormValue("days")); days != "" {
 		d, err := strconv.Atoi(days)

@@ -129,4 +129,4 @@ func (x *exchange) bind(rt route) error {
 
 // ecrCompat reports whether ECR's behaviour counts where the specification
 // and ECR differ.
-func (x *exchange) ecrCompat() bool { return x.h.cfg.Registry.Compat() == registry.CompatECR }
+func (x *exchange) ecrCompat() bool { return x.h.cfg.Registry.Compat(x.at) == registry.CompatECR }

@@ -330,7 +330,10 @@ func (c *Config) registries(d *decoder) {
 		if compat := registry.Compat(r.Compat); compat != registry.CompatECR && compat != registry.CompatOCI {
 			d.wrong(way+".compat", "%q: want oci or ecr", r.Compat)
 		} else if r.Compat != s.Registries[0].Compat {
-			d.wrong(way+".compat", "%s, and that of the first registry is %s: all registries of a server have the same", r.Compat, s.Registries[0].Compat)
+			if c.Host.Server.Compats == nil {
+				c.Host.Server.Compats = map[ecr.RegistryID]registry.Compat{}
+			}
+			c.Host.Server.Compats[ecr.RegistryID{Account: account, Region: region}] = compat
 		}
 		of := datadir.Registry{Name: r.Account + "-" + r.Region, Account: account, Region: region}
 		take(way, "the registry", of.Name)

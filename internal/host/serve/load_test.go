@@ -93,7 +93,6 @@ func TestLoadRefuses(t *testing.T) {
 		{"an account", "data: DIR\nregistries: [{account: \"1\", region: us-east-2}]", "serve.yaml:2:24: registries[0].account: "},
 		{"a region", "data: DIR\nregistries: [{account: \"111111111111\", region: \"!\"}]", "registries[0].region: "},
 		{"compat", two(", compat: both", ""), `registries[0].compat: "both": want oci or ecr`},
-		{"two compats", two(", compat: ecr", ", compat: oci"), "registries[1].compat: oci, and that of the first registry is ecr"},
 		{"a registry twice", strings.ReplaceAll(two("", ""), "222222222222", "111111111111"), "registries[1]: the registry 111111111111-us-east-2 is that of registries[0] already"},
 		{"a host twice", two(", hosts: [a.example]", ", hosts: [A.example]"), "serve.yaml:4:58: registries[1].hosts[0]: the host name A.example is that of registries[0].hosts[0] already"},
 		{"a host for any port and for one", two(", hosts: [registry.example]", ", hosts: [\"Registry.example:8443\"]"), "serve.yaml:4:58: registries[1].hosts[0]: Registry.example:8443 and registry.example of registries[0].hosts[0] are the same host name for some requests"},

@@ -262,3 +262,45 @@ func TestPorts(t *testing.T) {
 		t.Errorf("host %s", got)
 	}
 }
+
+// Each registry follows what its configuration says, where ECR and the specification
+// differ: in what is pushed and deleted, in lifecycle policies and in what logs in.
+func TestCompatOfEachRegistry(t *testing.T) {
+	dir := folder(t)
+	write(t, filepath.Join(dir, "administrator"), administrator+"[222222222222]\naws_access_key_id = AKIASECOND000000TEST\naws_secret_access_key = not-a-secret-but-long-enough\n")
+	s := serving(t, dir, "data: DIR/data\nmaster_key_file: DIR/master.key\nadministrator_file: DIR/administrator\nregistries:\n"+
+		"  - {account: \"111111111111\", region: us-east-2, compat: ecr, hosts: [strict.example]}\n  - {account: \"222222222222\", region: us-east-2, hosts: [open.example]}\n")
+	defer end(t, s)
+	for _, tt := range []struct {
+		account, host string
+		status        int // of deleting a blob that is not there
+		pulled        bool
+	}{
+		{"111111111111", "strict.example", http.StatusMethodNotAllowed, false}, {"222222222222", "open.example", http.StatusNotFound, true},
+	} {
+		c := client(s, tt.account)
+		create(t, c, "app")
+		out, err := c.GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.Registries[0].Endpoint+"/v2/app/blobs/"+push.DigestOf("none"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = tt.host
+		r.Header.Set("Authorization", "Basic "+aws.ToString(out.AuthorizationData[0].AuthorizationToken))
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.Close(); err != nil || resp.StatusCode != tt.status {
+			t.Errorf("%s: %v, deleting a blob: status %d, want %d", tt.host, err, resp.StatusCode, tt.status)
+		}
+		_, err = c.PutLifecyclePolicy(t.Context(), &ecr.PutLifecyclePolicyInput{RepositoryName: aws.String("app"), LifecyclePolicyText: aws.String(
+			`{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"sinceImagePulled","countUnit":"days","countNumber":9},"action":{"type":"expire"}}]}`)})
+		if (err == nil) != tt.pulled {
+			t.Errorf("%s: a policy that expires by pulls: %v", tt.host, err)
+		}
+	}
+}

@@ -55,7 +55,7 @@ type Settings struct {
 type Registry struct {
 	Account     string   `field:"account" form:"account" required:"true" about:"12-digit account"`
 	Region      string   `field:"region" form:"region" required:"true" about:"region, such as us-east-2"`
-	Compat      string   `field:"compat" form:"compat" default:"oci" about:"what to follow where the two differ: oci (the OCI specification) or ecr (what works here works on ECR); the same for all registries"`
+	Compat      string   `field:"compat" form:"compat" default:"oci" about:"what to follow where the two differ: oci (the OCI specification) or ecr (what works here works on ECR)"`
 	Hosts       []string `field:"hosts" form:"host" about:"host names of the registry, with a port or without, for any port. ACCOUNT.dkr.ecr.REGION.DOMAIN is one without being listed"`
 	Listen      string   `field:"listen" form:"listen" about:"HOST:PORT of its own; requests to that port are for this registry whatever their host"`
 	ExternalURL string   `field:"external_url" form:"url" about:"URL at which clients reach this registry"`

@@ -55,6 +55,10 @@ type Config struct {
 // that start together wait for one of them to do it. A database of a newer
 // program is refused.
 func Open(ctx context.Context, cfg Config) (*sqlstore.Store, error) {
+	return openWith(ctx, cfg, dialect())
+}
+
+func openWith(ctx context.Context, cfg Config, d sqlstore.Dialect) (*sqlstore.Store, error) {
 	pc, err := parse(cfg.URL)
 	if err != nil {
 		return nil, err
@@ -70,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*sqlstore.Store, error) {
 	}
 	db := stdlib.OpenDB(*pc)
 	s, err := sqlstore.New(ctx, sqlstore.Config{
-		Write: db, Read: db, Dialect: dialect(), Reader: cfg.Reader, Writers: cfg.Writers, Readers: cfg.Readers,
+		Write: db, Read: db, Dialect: d, Reader: cfg.Reader, Writers: cfg.Writers, Readers: cfg.Readers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the metadata database %s on %s: %w", pc.Database, pc.Host, err)
@@ -132,7 +136,10 @@ func dialect() sqlstore.Dialect {
 	}
 	return sqlstore.Dialect{
 		Goose:         goose.DialectPostgres,
-		Migrations:    dir,
+		Migrations:    impatient{dir},
+		Needs:         schemaNeeds,
+		HasTable:      "SELECT COUNT(*) FROM pg_class WHERE relname = $1 AND relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace",
+		LockTimeout:   lockTimeout,
 		LockSchema:    lockSchema,
 		Fenced:        fenced,
 		BeginRead:     []string{beginRead},

@@ -3,13 +3,11 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/kontor-registry/kontor/internal/store/meta/transfer"
@@ -58,10 +56,7 @@ func rowsDialect() transfer.Dialect {
 		Fence:  fence,
 		Lift:   lift,
 		Fenced: fenced,
-		Busy: func(err error) bool {
-			var e *pgconn.PgError
-			return errors.As(err, &e) && (e.Code == "55P03" || e.Code == "40P01") // lock_not_available, deadlock_detected
-		},
+		Busy:   lockTimeout,
 	}
 }
 

@@ -183,6 +183,7 @@ func TestNewerSchema(t *testing.T) {
 	url := pgtest.Start(t)
 	closeStore(t, mustOpen(t, url))
 	ask[int](t, url, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true) RETURNING 1")
+	ask[int](t, url, `UPDATE job_states SET state = '{"needs":999}' WHERE name = 'schema' RETURNING 1`)
 	s, err := Open(t.Context(), Config{URL: url})
 	if err == nil {
 		closeStore(t, s)

@@ -117,6 +117,7 @@ func TestNewerSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "meta.db")
 	closeStore(t, mustOpen(t, path))
 	query[int](t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
+	query[int](t, path, `UPDATE job_states SET state = CAST('{"needs":999}' AS BLOB) WHERE name = 'schema'`)
 	s, err := Open(t.Context(), Config{Path: path})
 	if err == nil {
 		closeStore(t, s)

@@ -121,6 +121,23 @@ func fileURI(path string) string {
 	return "file://" + (&url.URL{Path: path}).EscapedPath()
 }
 
+// schemaNeeds is sqlstore.Dialect.Needs.
+const schemaNeeds = 20
+
+// Schema says which schema the database at path has. It changes nothing.
+func Schema(ctx context.Context, path string) (s sqlstore.Schema, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return s, err
+	}
+	db, err := Rows(path)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	d := dialect()
+	return sqlstore.SchemaOf(ctx, db.DB, &d)
+}
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -133,6 +150,8 @@ func dialect() sqlstore.Dialect {
 	return sqlstore.Dialect{
 		Goose:         goose.DialectSQLite3,
 		Migrations:    dir,
+		Needs:         schemaNeeds,
+		HasTable:      "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
 		Fenced:        fenced,
 		BeginRead:     []string{"BEGIN DEFERRED"},
 		BeginWrite:    begin,

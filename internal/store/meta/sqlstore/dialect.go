@@ -15,6 +15,15 @@ type Dialect struct {
 	// Goose names the dialect of the migrations; Migrations holds them.
 	Goose      goose.Dialect
 	Migrations fs.FS
+	// Needs is the version of the schema that programs have to know at least, once this
+	// program has migrated the database: raise it with a migration that programs before
+	// it cannot live with. Until then older programs go on, and may be started again.
+	Needs int64
+	// HasTable is a query for the number of tables of a name, of parameter $1.
+	HasTable string
+	// LockTimeout reports whether a migration waited too long for locks, so that it may
+	// succeed when it is tried again. Optional.
+	LockTimeout func(err error) bool
 	// LockSchema, if set, holds off other processes that are about to migrate
 	// the same database until unlock is called.
 	LockSchema func(ctx context.Context, db *sql.DB) (unlock func() error, err error)

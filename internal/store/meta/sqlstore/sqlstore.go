@@ -18,8 +18,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/pressly/goose/v3"
-
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/transfer"
 )
@@ -71,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.rows.Max = rowBytes
 	s.views = pool{db: s.read, d: &s.d, changes: s.changes, places: make(chan struct{}, max(1, cfg.Readers))}
-	if err := migrate(ctx, s.write, &s.d); err != nil {
+	if err := migrate(ctx, s.write, &s.d, cfg.Reader); err != nil {
 		return nil, errors.Join(err, s.closePools())
 	}
 	if !cfg.Reader {
@@ -126,34 +124,6 @@ func (s *Store) closePools() error {
 		err = errors.Join(err, s.write.Close()) // last, so that SQLite's checkpoint is complete
 	}
 	return err
-}
-
-// migrate brings the schema up to this program's, and refuses a newer one.
-func migrate(ctx context.Context, db *sql.DB, d *Dialect) (err error) {
-	if d.LockSchema != nil {
-		unlock, err := d.LockSchema(ctx, db)
-		if err != nil {
-			return fmt.Errorf("locking the schema: %w", classified(d, err))
-		}
-		defer func() { err = errors.Join(err, unlock()) }()
-	}
-	p, err := goose.NewProvider(d.Goose, db, d.Migrations, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
-	}
-	have, want, err := p.GetVersions(ctx)
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading the schema's version: %w", classified(d, err))
-	case have > want:
-		return fmt.Errorf("the database has schema version %d, and this program knows versions up to %d: run the newer version of the program that created it", have, want)
-	case have == want:
-		return nil
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrating the schema from version %d to %d: %w", have, want, classified(d, err))
-	}
-	return nil
 }
 
 // classified adds the error of package meta that err amounts to.
