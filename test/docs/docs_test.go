@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package docs runs the commands of the manual: README.md, CONTRIBUTING.md and
-// everything below docs/. The blocks of a page run in order, in one POSIX
+// Package docs runs the commands of the manual: README.md, CONTRIBUTING.md,
+// everything below docs/, and pages of contrib. The blocks of a page run in order, in one POSIX
 // shell, with their own home and a freshly built kontor on PATH; what a
 // page shows as output must be printed. See page.steps for the info strings.
 package docs
@@ -49,7 +49,8 @@ func pages(t *testing.T) []page {
 // change notes quote code as they like.
 func isManual(name string) bool {
 	return name == "README.md" || name == "CONTRIBUTING.md" ||
-		strings.HasPrefix(name, "docs/") && !strings.HasPrefix(name, "docs/design/")
+		strings.HasPrefix(name, "docs/") && !strings.HasPrefix(name, "docs/design/") ||
+		slices.Contains([]string{"contrib/helm/kontor/README.md", "contrib/kubernetes/README.md", "contrib/compose/README.md"}, name)
 }
 
 func TestCommandsOfThePages(t *testing.T) {

@@ -104,8 +104,8 @@ func TestChartIsLinted(t *testing.T) {
 // TestChart renders the chart, and runs its configuration as its Deployment would.
 func TestChart(t *testing.T) {
 	for name, set := range map[string][]string{
-		"plain-values.yaml": nil,
-		"whole-values.yaml": nil,
+		"plain-values.yaml":                            nil,
+		"whole-values.yaml":                            nil,
 		"plain-values.yaml without keys of the bucket": {"secrets.s3.name=", "secrets.administrator.name=", "serviceAccount.create=false"},
 		"plain-values.yaml with an audit log":          {"audit.mode=changes", "networkPolicy.enabled=false", "podDisruptionBudget.enabled=false"},
 		"whole-values.yaml over plain HTTP":            {"secrets.tls.name=", "ingress.enabled=false", "caCertificates.configMap="},
