@@ -117,13 +117,13 @@ func TestMemoryIsBounded(t *testing.T) {
 			pad := strings.Repeat("x", 4<<20-2_000)
 			body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"a":"%d%s"}}`, i, pad)
 			// Refused ones come again, as real clients would.
-			for range 100 {
+			for range 1000 {
 				status, err := send("PUT", fmt.Sprintf("/v2/app/manifests/t%d", i), "application/vnd.oci.image.index.v1+json", []byte(body))
 				note("manifest", status, err)
 				if err == nil && status != 503 {
 					return
 				}
-				time.Sleep(time.Second)
+				time.Sleep(100 * time.Millisecond)
 			}
 		})
 	}

@@ -166,7 +166,7 @@ func TestKilledAtEveryRequest(t *testing.T) {
 	tagged, finished := 0, false
 	n, step := 1, 1
 	if race.Enabled {
-		step = 6 // of the requests, every sixth
+		step = 12 // of the requests, every twelfth
 	}
 	for ; !finished; n += step {
 		if n > 500 {

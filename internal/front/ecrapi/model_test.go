@@ -14,6 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/kontor-registry/kontor/internal/race"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
 )
 
@@ -219,7 +220,8 @@ func (m modelFile) walk(t *testing.T, name, path string, with func(any) any, fn 
 
 // Every constraint of the model's requests is one of the server's: what breaks
 // it is refused in ECR's words, and what just does not break it goes by.
-// Operations that are served answer so before they do anything.
+// Operations that are served answer so before they do anything; with the race
+// detector one request of four is served.
 func TestEveryConstraintOfTheModel(t *testing.T) {
 	m := readModel(t)
 	s := newServer(t)
@@ -252,7 +254,7 @@ func TestEveryConstraintOfTheModel(t *testing.T) {
 			if err == nil || err.Error() != "InvalidParameterException: "+want {
 				t.Errorf("%s: %s: %.100s:\n got %v\nwant %s", operation, path, body, err, want)
 			}
-			if served[operation] == nil {
+			if served[operation] == nil || race.Enabled && tried%4 != 0 {
 				return
 			}
 			w := s.do(operation, string(body))
