@@ -53,7 +53,7 @@ func (c *Caller) Activity(ctx context.Context, f ActivityFilter, after meta.Pull
 var opPullDays = gate.Op("PullDays", "kontor:ListPullActivity")
 
 // maxPullDays is how many rows PullDays looks at.
-const maxPullDays = 20_000
+const maxPullDays = 5_000
 
 // PullDays returns how many pulls there were on each day since since of the repository
 // name, or where name is empty of those repositories that the caller may see. Pulls of

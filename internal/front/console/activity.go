@@ -19,8 +19,9 @@ import (
 
 // Bounds of what pages show of pulls.
 const (
-	mostPullers   = 20 // in the sums by user and role
-	imageActivity = 30 // days that the page of an image looks back
+	mostPullers   = 20  // in the sums by user and role
+	mostPullRows  = 500 // that are added up
+	imageActivity = 30  // days that the page of an image looks back
 )
 
 // activity is who pulled what in the registry.
@@ -100,14 +101,14 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 	}
 	all, more := list, next
 	if after != (meta.PullKey{}) || next != (meta.PullKey{}) { // the page has not all
-		if all, more, err = as.Activity(v.r.Context(), f, meta.PullKey{}, whole); err != nil {
+		if all, more, err = as.Activity(v.r.Context(), f, meta.PullKey{}, mostPullRows); err != nil {
 			return err
 		}
 	}
 	if more == (meta.PullKey{}) {
 		data["Sums"] = v.pullers(all, v.r.URL)
 	} else {
-		data["Notes"] = []string{t("There are more than %d rows in this time, so they are not added up by user and role. Choose fewer days, or a repository.", whole)}
+		data["Notes"] = []string{t("There are more than %d rows in this time, so they are not added up by user and role. Choose fewer days, or a repository.", mostPullRows)}
 	}
 	sums, complete := daysOf(all), more == (meta.PullKey{})
 	if f.Principal == "" && f.Image == (ecr.ImageID{}) { // images that are gone count, too
@@ -219,7 +220,7 @@ func (v *repoVisit) imagePulls(d ecr.Digest, data map[string]any) error {
 	}
 	today := meta.DayOf(v.now())
 	f := retention.ActivityFilter{Registry: v.req.Registry, Name: v.repo.Name, Image: ecr.ImageID{Digest: d}, Since: today - imageActivity + 1, Backward: true}
-	all, more, err := v.h.cfg.Retention.As(v.req.Principal).Activity(v.r.Context(), f, meta.PullKey{}, whole)
+	all, more, err := v.h.cfg.Retention.As(v.req.Principal).Activity(v.r.Context(), f, meta.PullKey{}, mostPullRows)
 	if err != nil {
 		return err
 	}

@@ -49,11 +49,17 @@ func (r retentionReader) PullActivity(ctx context.Context, q meta.PullQuery, aft
 	if limit <= 0 {
 		return nil, nil
 	}
+	// SQLite takes the tables of a CROSS JOIN in their order: a plan that began with the
+	// repositories would read all pulls and sort them.
+	from := `pulls p CROSS JOIN pullers q`
+	if q.ARN != "" {
+		from = `pullers q CROSS JOIN pulls p`
+	}
 	text := `SELECT p.day, p.repository_id, p.digest, p.puller_id, p.pulls, p.last_at, r.name, q.unique_id, q.arn,
 		NOT EXISTS (SELECT 1 FROM users u WHERE u.unique_id = q.unique_id) AND NOT EXISTS (SELECT 1 FROM roles o WHERE o.unique_id = q.unique_id),
 		COALESCE((SELECT MIN(t.tag) FROM tags t WHERE t.repository_id = p.repository_id AND t.digest = p.digest), '')
-		FROM pulls p JOIN repositories r ON r.id = p.repository_id JOIN pullers q ON q.id = p.puller_id
-		WHERE r.account = $1 AND r.region = $2 AND p.day >= $3`
+		FROM ` + from + ` CROSS JOIN repositories r
+		WHERE q.id = p.puller_id AND r.id = p.repository_id AND r.account = $1 AND r.region = $2 AND p.day >= $3`
 	args := []any{string(q.Registry.Account), string(q.Registry.Region), int64(q.Since)}
 	param := func(v any) string {
 		args = append(args, v)
@@ -97,8 +103,8 @@ func (r retentionReader) PullDays(ctx context.Context, in ecr.RegistryID, repo m
 	if limit <= 0 {
 		return nil, nil
 	}
-	text := `SELECT p.day, r.name, p.pulls FROM pull_days p JOIN repositories r ON r.id = p.repository_id
-		WHERE r.account = $1 AND r.region = $2 AND p.day >= $3`
+	text := `SELECT p.day, r.name, p.pulls FROM pull_days p CROSS JOIN repositories r
+		WHERE r.id = p.repository_id AND r.account = $1 AND r.region = $2 AND p.day >= $3`
 	args := []any{string(in.Account), string(in.Region), int64(since), limit}
 	if repo != 0 {
 		text, args = text+` AND p.repository_id = $5`, append(args, int64(repo))
