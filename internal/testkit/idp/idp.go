@@ -218,6 +218,9 @@ func (p *Provider) Sign(claims map[string]any) (string, error) {
 	return signed + "." + raw(signature), err
 }
 
+// Calm ends bad weather.
+func (p *Provider) Calm() { p.Claims, p.Discovery, p.Hijack, p.forged = nil, nil, nil, nil }
+
 // Forge lets the provider sign with a key that it does not show.
 func (p *Provider) Forge(t testing.TB) {
 	t.Helper()
