@@ -266,6 +266,8 @@ func consoleFacts() map[string][]string {
 		"markcollector":   {"kontor:ListLeases"},
 		"markaudited":     {"kontor:ListAuditRecords"},
 		"markpuller":      {"kontor:ListPullActivity"},
+		"markinline":      {"iam:ListUserPolicies", "iam:GetAccountAuthorizationDetails"},
+		"marktoken":       {"kontor:ListUserTokens"},
 	}
 }
 
@@ -299,7 +301,11 @@ func (w *world) markers() ecr.Digest {
 	fatal(err)
 	_, _, err = w.server.Registry().System("test").BatchDeleteImage(ctx, here.Repo("old"), []ecr.ImageID{{Tag: "markdeleted"}})
 	fatal(err)
-	_, err = w.server.IAM(here.Region).System(here.Account, "test").CreateUser(ctx, iam.NewUser{Name: "markperson"})
+	people := w.server.IAM(here.Region).System(here.Account, "test")
+	_, err = people.CreateUser(ctx, iam.NewUser{Name: "markperson"})
+	fatal(err)
+	fatal(people.PutInline(ctx, iam.OfUser, "markperson", "markinline", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"ecr:DeleteRepository","Resource":"*"}]}`))
+	_, _, err = people.Tokens().Create(ctx, iam.NewMachineToken{User: "markperson", Name: "marktoken"})
 	fatal(err)
 	w.want(w.do(w.json(here, w.credentials(here, pusher), "DeleteRepository", `{"repositoryName":"markaudited"}`)), 400)
 	fatal(w.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
@@ -336,6 +342,7 @@ func TestConsoleShowsWhatTheAPITells(t *testing.T) {
 		"ecr:DescribeRepositories", "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetRepositoryPolicy", "ecr:GetRegistryPolicy", "ecr:GetAccountSetting",
 		"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListRecycleBin", "kontor:ListPullActivity", "kontor:ListAuditRecords", "kontor:ListJobs", "kontor:DescribeUsage", "iam:ListUsers", "iam:ListRoles",
 		"iam:GetAccountAuthorizationDetails", "iam:ListAccessKeys", "kontor:ListConsoleSessions",
+		"iam:ListAttachedUserPolicies", "iam:ListUserPolicies", "iam:ListPolicies", "kontor:ListUserTokens",
 	}
 	people := w.server.IAM(here.Region).System(here.Account, "test")
 	from := rand.New(rand.NewPCG(1, 2))

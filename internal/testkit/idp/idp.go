@@ -61,13 +61,29 @@ type Provider struct {
 // grant is what a code was given for.
 type grant struct{ person, nonce, challenge, redirect string }
 
-// Start starts a provider that ends with the test.
-func Start(t testing.TB) *Provider {
+// keys are made once: they take long.
+var keys = sync.OnceValues(func() (out [2]*rsa.PrivateKey, err error) {
+	for i := range out {
+		if out[i], err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+})
+
+func keyOf(t testing.TB, i int) *rsa.PrivateKey {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	all, err := keys()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return all[i]
+}
+
+// Start starts a provider that ends with the test.
+func Start(t testing.TB) *Provider {
+	t.Helper()
+	key := keyOf(t, 0)
 	p := &Provider{Now: time.Now, People: map[string]map[string]any{"ann": {}, "bob": {}}, key: key, codes: map[string]grant{}, asked: map[string]int{}}
 	s := httptest.NewServer(p)
 	t.Cleanup(s.Close)
@@ -202,13 +218,13 @@ func (p *Provider) Sign(claims map[string]any) (string, error) {
 	return signed + "." + raw(signature), err
 }
 
+// Calm ends bad weather.
+func (p *Provider) Calm() { p.Claims, p.Discovery, p.Hijack, p.forged = nil, nil, nil, nil }
+
 // Forge lets the provider sign with a key that it does not show.
 func (p *Provider) Forge(t testing.TB) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.forged = key
+	t.Helper()
+	p.forged = keyOf(t, 1)
 }
 
 // Approve logs a person in at the page to which a browser was sent, and returns where
