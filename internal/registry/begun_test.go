@@ -59,7 +59,11 @@ func TestUploadsAreStoredWhileRequestsEnd(t *testing.T) {
 	const content = "the layer"
 	ctx := t.Context()
 	for _, when := range []string{"before", "after", "before, small", "after, small"} {
-		for _, ends := range []string{"continued", "completed", "cancelled"} {
+		endings := []string{"continued", "completed", "cancelled"}
+		if strings.HasSuffix(when, "small") {
+			endings = endings[:1] // the others do as without
+		}
+		for _, ends := range endings {
 			t.Run(ends+" "+when, func(t *testing.T) {
 				when, small := strings.CutSuffix(when, ", small")
 				f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI, OneProcess: true, Small: small})
