@@ -131,6 +131,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			return err
 		},
 		"ListLeases": func(ctx context.Context) error { _, _, err := c.ListLeases(ctx, to.In, to.Name); return err },
+		"FreedBytes": func(ctx context.Context) error { _, err := c.Retention.As(p).FreedBytes(ctx, to, nil); return err },
 		"LeasePage": func(ctx context.Context) error {
 			_, _, _, err := c.Retention.As(p).LeasePage(ctx, to.In, to.Name, retention.Lease{}, 10)
 			return err

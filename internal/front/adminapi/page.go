@@ -82,13 +82,3 @@ func (l listing) token(key string) string {
 	b := append([]byte{tokenVersion}, l.bound[:]...)
 	return base64.RawURLEncoding.EncodeToString(append(b, key...))
 }
-
-// page cuts list, of which one element more than asked for was read, to its
-// limit, and returns the token for the rest if there is one.
-func page[T any](l listing, list []T, key func(T) string) ([]T, string) {
-	if len(list) <= l.limit {
-		return list, ""
-	}
-	list = list[:l.limit]
-	return list, l.token(key(list[l.limit-1]))
-}
