@@ -31,7 +31,7 @@ func TestConsoleListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := io.ReadAll(resp.Body)
-	if cerr := resp.Body.Close(); err != nil || cerr != nil || resp.StatusCode != 200 || !strings.Contains(string(text), "user/administrator") {
+	if cerr := resp.Body.Close(); err != nil || cerr != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(text), "user/administrator") {
 		t.Errorf("%s: %s %s %v %v", link, resp.Status, text, err, cerr)
 	}
 	if out := s.Want(s.Run("env"), 0, "AWS_ENDPOINT_URL").Out; strings.Contains(out, strings.Split(link, "/console")[0]+"'") || strings.Contains(out, strings.Split(link, "/console")[0]+"\n") {

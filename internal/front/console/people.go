@@ -106,7 +106,8 @@ func attachedNames(ids []string) []string {
 }
 
 // user is the page of one user, with its access keys.
-func (v *visit) user(name string) error {
+func (v *userVisit) page() error {
+	name := v.user
 	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
 	here := userURL(name)
 	var secret *identity.Credentials
@@ -135,7 +136,7 @@ func (v *visit) user(name string) error {
 			return v.finish(here, "keygone")
 		case "token":
 			var err error
-			if token, err = v.createToken(name); err != nil {
+			if token, err = v.createToken(); err != nil {
 				return err
 			}
 		case "revoke":
@@ -144,7 +145,7 @@ func (v *visit) user(name string) error {
 			}
 			return v.finish(here, "revoked")
 		default:
-			bad, err := v.changePolicies(name)
+			bad, err := v.changePolicies()
 			if err != nil || bad == "" {
 				return err
 			}
@@ -181,7 +182,7 @@ func (v *visit) user(name string) error {
 		if err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
 			return err
 		}
-		data["Policies"] = v.policyTable(name, attached, inline)
+		data["Policies"] = v.policyTable(attached, inline)
 		if data["Attachable"], err = v.attachable(attached); err != nil {
 			return err
 		}
@@ -195,14 +196,14 @@ func (v *visit) user(name string) error {
 	case ecr.CodeOf(err) != ecr.CodeAccessDenied:
 		return err
 	}
-	tokens, err := v.tokenTable(name)
+	tokens, err := v.tokenTable()
 	if err != nil {
 		return err
 	}
 	if tokens != nil {
 		data["Tokens"] = tokens
 	}
-	l.Title, l.Crumbs, l.Data = t("User %s", u.Name), []link{{Label: t("Users and roles"), To: Root + "people"}}, data
+	l.Title, l.Crumbs, l.Data = t("User %s", u.Name), peopleCrumbs(), data
 	l.Commands = []command{
 		{t("A new key, and the old one off"), "kontor admin user keys rotate " + quoted(u.Name)}, v.aws(t("The keys"), "iam", "list-access-keys --user-name "+quoted(u.Name)),
 		{t("A machine token"), "kontor access token create NAME --user " + quoted(u.Name)},

@@ -23,6 +23,12 @@ import (
 // compared is how many repositories a change of a user's policies is shown for.
 const compared = 25
 
+// userVisit is a visit of the page of one user.
+type userVisit struct {
+	*visit
+	user string
+}
+
 // userURL is the page of a user.
 func userURL(name string) string { return Root + "people/users/" + url.PathEscape(name) }
 
@@ -39,13 +45,13 @@ type policyChange struct {
 
 // changePolicies shows who a change of a user's policies makes gain and lose what, and
 // makes it when that was confirmed. bad is what is wrong with a policy in the form.
-func (v *visit) changePolicies(name string) (bad string, err error) {
+func (v *userVisit) changePolicies() (bad string, err error) {
 	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
-	u, err := as.User(ctx, name)
+	u, err := as.User(ctx, v.user)
 	if err != nil {
 		return "", err
 	}
-	attached, err := as.Attached(ctx, iam.OfUser, name)
+	attached, err := as.Attached(ctx, iam.OfUser, v.user)
 	if err != nil {
 		return "", err
 	}
@@ -67,21 +73,20 @@ func (v *visit) changePolicies(name string) (bad string, err error) {
 		if err := c.apply(); err != nil {
 			return "", err
 		}
-		return "", v.finish(userURL(name), c.done)
+		return "", v.finish(userURL(v.user), c.done)
 	}
 	if c.question.Tables, c.question.Says, err = v.gains(identity.UserARN(as.Partition(), u), c.documents); err != nil {
 		return "", err
 	}
-	c.question.To, c.question.Back = userURL(name), userURL(name)
-	return "", v.ask(c.question, seen, have != "", layout{Title: c.title, Crumbs: v.userCrumbs(name), Commands: []command{c.command}})
+	c.question.To, c.question.Back = userURL(v.user), userURL(v.user)
+	return "", v.ask(c.question, seen, have != "", layout{Title: c.title, Crumbs: append(peopleCrumbs(), link{Label: v.user, To: userURL(v.user)}), Commands: []command{c.command}})
 }
 
-func (v *visit) userCrumbs(name string) []link {
-	return []link{{Label: t("Users and roles"), To: Root + "people"}, {Label: name, To: userURL(name)}}
-}
+// peopleCrumbs lead to a user.
+func peopleCrumbs() []link { return []link{{Label: t("Users and roles"), To: Root + "people"}} }
 
 // policyChange reads the change from the form.
-func (v *visit) policyChange(u meta.User, attached []iam.ManagedPolicy) (c policyChange, bad string, err error) {
+func (v *userVisit) policyChange(u meta.User, attached []iam.ManagedPolicy) (c policyChange, bad string, err error) {
 	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
 	do, arn, name, text := v.r.PostFormValue("do"), v.r.PostFormValue("arn"), strings.TrimSpace(v.r.PostFormValue("policy")), v.r.PostFormValue("text")
 	user := quoted(u.Name)
@@ -142,7 +147,7 @@ func (v *visit) policyChange(u meta.User, attached []iam.ManagedPolicy) (c polic
 
 // gains are the rights that a user gains and loses with other policies, repository by
 // repository.
-func (v *visit) gains(arn string, change func([]access.Document) []access.Document) (tables []*table, says []string, err error) {
+func (v *userVisit) gains(arn string, change func([]access.Document) []access.Document) (tables []*table, says []string, err error) {
 	list, next, err := v.h.cfg.Inspect.As(v.req.Principal).Repositories(v.r.Context(), v.req.Registry, func(ecr.RepositoryName) bool { return true }, "", compared, 0)
 	if err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
 		return nil, nil, err
@@ -209,8 +214,8 @@ func (v *visit) gains(arn string, change func([]access.Document) []access.Docume
 }
 
 // policyTable are the policies of a user.
-func (v *visit) policyTable(user string, attached []iam.ManagedPolicy, inline []string) *table {
-	to := userURL(user)
+func (v *userVisit) policyTable(attached []iam.ManagedPolicy, inline []string) *table {
+	to := userURL(v.user)
 	x := &table{ID: "policies", Caption: t("Policies"), Columns: []column{{Key: "policy", Label: t("Policy")}, {Key: "kind", Label: t("Kind")}, {Key: "edit", Label: ""}, {Key: "remove", Label: ""}},
 		Empty: t("The user has no policy and may do only what repository policies allow it."), Count: words.Count(len(attached)+len(inline), t("policy"), t("policies"))}
 	for _, m := range attached {
@@ -228,7 +233,7 @@ func (v *visit) policyTable(user string, attached []iam.ManagedPolicy, inline []
 }
 
 // attachable are managed policies that the user does not have.
-func (v *visit) attachable(attached []iam.ManagedPolicy) (out []link, err error) {
+func (v *userVisit) attachable(attached []iam.ManagedPolicy) (out []link, err error) {
 	list, _, err := v.req.IAM.As(v.req.Principal).ManagedPolicies(v.r.Context(), iam.Page{}, iam.ScopeAll, false)
 	if ecr.CodeOf(err) == ecr.CodeAccessDenied {
 		return nil, nil
@@ -243,8 +248,8 @@ func (v *visit) attachable(attached []iam.ManagedPolicy) (out []link, err error)
 }
 
 // createToken makes a machine token of a user; its password is shown in the answer.
-func (v *visit) createToken(user string) (made string, err error) {
-	n := iam.NewMachineToken{User: user, Name: strings.TrimSpace(v.r.PostFormValue("name")), Off: !v.h.cfg.MachineTokens(v.req.Registry),
+func (v *userVisit) createToken() (made string, err error) {
+	n := iam.NewMachineToken{User: v.user, Name: strings.TrimSpace(v.r.PostFormValue("name")), Off: !v.h.cfg.MachineTokens(v.req.Registry),
 		Pull: strings.Fields(v.r.PostFormValue("pull")), Push: strings.Fields(v.r.PostFormValue("push"))}
 	if days := strings.TrimSpace(v.r.PostFormValue("days")); days != "" {
 		d, err := strconv.Atoi(days)
@@ -258,8 +263,8 @@ func (v *visit) createToken(user string) (made string, err error) {
 }
 
 // tokenTable are the machine tokens of a user; nil where the caller may not list them.
-func (v *visit) tokenTable(user string) (*table, error) {
-	list, err := v.req.IAM.As(v.req.Principal).Tokens().List(v.r.Context(), user)
+func (v *userVisit) tokenTable() (*table, error) {
+	list, err := v.req.IAM.As(v.req.Principal).Tokens().List(v.r.Context(), v.user)
 	if ecr.CodeOf(err) == ecr.CodeAccessDenied || errors.Is(err, meta.ErrNotFound) {
 		return nil, nil
 	}
@@ -284,7 +289,7 @@ func (v *visit) tokenTable(user string) (*table, error) {
 			used.Sub = t("from %s", clean(k.LastUsed.From))
 		}
 		x.Rows = append(x.Rows, row{Cells: []cell{{Text: k.Name, Sub: k.ID}, scope, cellTime(now, k.CreatedAt), ends, used,
-			{Action: &action{To: userURL(user), Label: t("Revoke"), Danger: true, Hidden: [][2]string{{"do", "revoke"}, {"token", k.ID}}}}}})
+			{Action: &action{To: userURL(v.user), Label: t("Revoke"), Danger: true, Hidden: [][2]string{{"do", "revoke"}, {"token", k.ID}}}}}})
 	}
 	return x, nil
 }

@@ -309,7 +309,7 @@ func (v *visit) serve() error {
 		return noPage()
 	}
 	if name, ok := strings.CutPrefix(p, "people/users/"); ok {
-		return v.user(name)
+		return (&userVisit{v, name}).page()
 	}
 	if page, ok := ofRegistry[p]; ok {
 		return page(v)
