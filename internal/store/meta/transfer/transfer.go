@@ -381,6 +381,7 @@ func read(ctx context.Context, c *sql.Conn, t Table) iter.Seq2[[]any, error] {
 			yield(nil, err)
 			return
 		}
+		enough := false
 		values, pointers := make([]any, len(columns)), make([]any, len(columns))
 		for i := range values {
 			pointers[i] = &values[i]
@@ -389,11 +390,14 @@ func read(ctx context.Context, c *sql.Conn, t Table) iter.Seq2[[]any, error] {
 			if err = rows.Scan(pointers...); err == nil {
 				err = normalize(t, values)
 			}
-			if err != nil || !yield(slices.Clone(values), nil) {
+			if err != nil {
+				break
+			}
+			if enough = !yield(slices.Clone(values), nil); enough {
 				break
 			}
 		}
-		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil && !enough { //nolint:sqlclosecheck // its error is told
 			yield(nil, err)
 		}
 	}
@@ -471,7 +475,7 @@ func (s *summer) add(row []any) {
 		case nil:
 			head[0] = 'n'
 		case int64:
-			head[0], body = 'i', binary.BigEndian.AppendUint64(nil, uint64(x)) //nolint:gosec // all bits, whatever they mean
+			head[0], body = 'i', binary.BigEndian.AppendUint64(nil, uint64(x))
 		case float64:
 			head[0], body = 'f', fmt.Append(nil, x)
 		case string:
