@@ -301,7 +301,7 @@ func (m *mover) copyBlob(ctx context.Context, b meta.Blob) (problem string, err 
 
 // reader reads until ctx is done, and keeps the error.
 type reader struct {
-	ctx  context.Context //nolint:containedctx // of one copy
+	ctx  context.Context // of one copy
 	from io.Reader
 	err  error
 }

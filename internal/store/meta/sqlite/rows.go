@@ -96,14 +96,15 @@ func list(ctx context.Context, c *sql.Conn, text string, args ...any) (all []str
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var s string
-		if err = rows.Scan(&s); err != nil {
-			break
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
 		}
 		all = append(all, s)
 	}
-	return all, errors.Join(err, rows.Err(), rows.Close())
+	return all, rows.Err()
 }
 
 func describe(ctx context.Context, c *sql.Conn) (tables []transfer.Table, err error) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"github.com/kontor-registry/kontor/internal/store/meta/transfer"
 )
 
 // Schema says which schema a database has, and what a program makes of it.
@@ -37,9 +39,7 @@ func (s Schema) refusal() error {
 		s.Version, max(s.Needs, s.Knows+1), s.Knows)
 }
 
-// schemaState is the row of job_states that says what the schema needs.
-const schemaState = "schema"
-
+// schemaNeeds is what the row transfer.SchemaState of job_states holds.
 type schemaNeeds struct {
 	Needs int64 `json:"needs"`
 }
@@ -87,7 +87,7 @@ func needs(ctx context.Context, db *sql.DB, d *Dialect) (int64, error) {
 		return 0, err
 	}
 	var text []byte
-	err = db.QueryRowContext(ctx, "SELECT state FROM job_states WHERE name = $1", schemaState).Scan(&text)
+	err = db.QueryRowContext(ctx, "SELECT state FROM job_states WHERE name = $1", transfer.SchemaState).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -156,7 +156,7 @@ func up(ctx context.Context, db *sql.DB, d *Dialect) error {
 func raise(ctx context.Context, db *sql.DB, d *Dialect, want int64) error {
 	text, err := json.Marshal(schemaNeeds{want})
 	if err == nil {
-		_, err = db.ExecContext(ctx, "INSERT INTO job_states (name, state) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state", schemaState, text)
+		_, err = db.ExecContext(ctx, "INSERT INTO job_states (name, state) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state", transfer.SchemaState, text)
 	}
 	if err != nil {
 		return fmt.Errorf("writing down which programs can use the schema: %w", classified(d, err))

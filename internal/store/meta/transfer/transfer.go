@@ -209,7 +209,7 @@ func (d *Database) full(ctx context.Context, c *sql.Conn) (string, error) {
 	}
 	for _, t := range tables {
 		var some int
-		err := c.QueryRowContext(ctx, "SELECT 1 FROM "+t.Name+" LIMIT 1").Scan(&some)
+		err := c.QueryRowContext(ctx, "SELECT 1 FROM "+t.Name+where(t)+" LIMIT 1").Scan(&some)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 		case err != nil:
@@ -368,19 +368,31 @@ func replace(t Table, row []any, states map[string][]byte) {
 	}
 }
 
+// SchemaState is the row of job_states about the schema: each database has its own.
+const SchemaState = "schema"
+
+// where leaves out what is the database's own.
+func where(t Table) string {
+	if t.Name == "job_states" {
+		return " WHERE name <> '" + SchemaState + "'"
+	}
+	return ""
+}
+
 // read yields the rows of a table in the order of its key.
 func read(ctx context.Context, c *sql.Conn, t Table) iter.Seq2[[]any, error] {
 	var columns []string
 	for _, c := range t.Columns {
 		columns = append(columns, c.Name)
 	}
-	text := "SELECT " + strings.Join(columns, ", ") + " FROM " + t.Name + " ORDER BY " + strings.Join(t.Key, ", ")
+	text := "SELECT " + strings.Join(columns, ", ") + " FROM " + t.Name + where(t) + " ORDER BY " + strings.Join(t.Key, ", ")
 	return func(yield func([]any, error) bool) {
 		rows, err := c.QueryContext(ctx, text)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
+		enough := false
 		values, pointers := make([]any, len(columns)), make([]any, len(columns))
 		for i := range values {
 			pointers[i] = &values[i]
@@ -389,11 +401,14 @@ func read(ctx context.Context, c *sql.Conn, t Table) iter.Seq2[[]any, error] {
 			if err = rows.Scan(pointers...); err == nil {
 				err = normalize(t, values)
 			}
-			if err != nil || !yield(slices.Clone(values), nil) {
+			if err != nil {
+				break
+			}
+			if enough = !yield(slices.Clone(values), nil); enough {
 				break
 			}
 		}
-		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil && !enough { //nolint:sqlclosecheck // its error is told
 			yield(nil, err)
 		}
 	}
@@ -471,7 +486,7 @@ func (s *summer) add(row []any) {
 		case nil:
 			head[0] = 'n'
 		case int64:
-			head[0], body = 'i', binary.BigEndian.AppendUint64(nil, uint64(x)) //nolint:gosec // all bits, whatever they mean
+			head[0], body = 'i', binary.BigEndian.AppendUint64(nil, uint64(x))
 		case float64:
 			head[0], body = 'f', fmt.Append(nil, x)
 		case string:
