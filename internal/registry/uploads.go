@@ -359,6 +359,9 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.W
 	case err == nil && kept.Key == mine.Key:
 		c.r.noteWritten(ctx, kept, w)
 		return info(kept), nil
+	case err == nil && c.r.content.damaged(kept.Key) && c.r.heal(ctx, kept, mine):
+		c.r.noteWritten(ctx, mine, w)
+		return info(mine), nil
 	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
 		// The content is known already, or not wanted. When the commit's
 		// outcome is unknown the file stays: better surplus than missing.

@@ -392,6 +392,11 @@ type BlobWriter interface {
 	// it returns the blob recorded now. When its key is not b.Key, the
 	// caller's file is surplus and may be deleted after the commit.
 	AddBlob(ctx context.Context, b Blob) (Blob, error)
+	// ReplaceBlob says that the blob d, whose content is damaged, is kept under the key
+	// to from now on, and no longer under from. ErrNotFound when d is not kept under
+	// from; ErrExists when to is another blob's. The content under from is surplus
+	// after the commit.
+	ReplaceBlob(ctx context.Context, d ecr.Digest, from, to blob.Key) error
 	// LinkBlob lets repo see the blob d. Linking again makes a hidden link
 	// visible, and an idle one idle since at. An image of repo that lists d as
 	// a foreign layer, or an index that lists it as an entry, refers to it

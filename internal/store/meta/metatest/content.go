@@ -52,6 +52,31 @@ func blobs(t *testing.T, s meta.Store) {
 	diff(t, []meta.Blob(nil), read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) { return r.BlobsByKey(ctx, nil) }))
 }
 
+// replacedBlobs are kept under another key from then on, and under no third.
+func replacedBlobs(t *testing.T, s meta.Store) {
+	repo := newRepository(t, s, "app")
+	d, other := newBlob(t, s, repo, "layer"), newBlob(t, s, repo, "other")
+	row := func(d ecr.Digest) meta.Blob {
+		t.Helper()
+		return read(t, s, func(ctx context.Context, r meta.Reader) (meta.Blob, error) { return r.Blob(ctx, repo, d) })
+	}
+	before, key := row(d), blob.NewKey()
+	replace := func(d ecr.Digest, from, to blob.Key) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error { return tx.ReplaceBlob(ctx, d, from, to) }
+	}
+	refused(t, s, meta.ErrNotFound, replace(d, blob.NewKey(), key))
+	refused(t, s, meta.ErrNotFound, replace(digest("unknown"), before.Key, key))
+	refused(t, s, meta.ErrExists, replace(d, before.Key, row(other).Key))
+	update(t, s, replace(d, before.Key, key))
+	after := before
+	after.Key = key
+	diff(t, after, row(d))
+	refused(t, s, meta.ErrNotFound, replace(d, before.Key, blob.NewKey()))
+	diff(t, []meta.Blob(nil), read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) {
+		return r.BlobsByKey(ctx, []blob.Key{before.Key})
+	}))
+}
+
 func blobLinks(t *testing.T, s meta.Store) {
 	repo, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
 	d := newBlob(t, s, repo, "layer")

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"pulls", pulls},
 		{"blobs", blobs},
 		{"blob links", blobLinks},
+		{"replaced blobs", replacedBlobs},
 		{"repositories of a blob", blobRepositories},
 		{"hidden links", hiddenLinks},
 		{"given blobs", givenBlobs},

@@ -139,6 +139,20 @@ func (t txn) AddBlob(ctx context.Context, b meta.Blob) (meta.Blob, error) {
 	return first(known), wrap(err, "recording blob %s under key %s", b.Digest, b.Key)
 }
 
+// ReplaceBlob implements meta.BlobWriter.
+func (t txn) ReplaceBlob(ctx context.Context, d ecr.Digest, from, to blob.Key) error {
+	taken, err := t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM blobs WHERE key = $1 AND digest <> $2)`, string(to), string(d))
+	if err == nil && taken {
+		err = meta.ErrExists
+	}
+	if err == nil {
+		var n int64
+		n, err = t.s.exec(ctx, `UPDATE blobs SET key = $3 WHERE digest = $1 AND key = $2`, string(d), string(from), string(to))
+		err = orElse(n, err, meta.ErrNotFound)
+	}
+	return wrap(err, "keeping blob %s under key %s in place of %s", d, to, from)
+}
+
 // LinkBlob implements meta.BlobWriter.
 func (t txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
 	// A link in use stays as it is, so that many pushes may link one blob at
