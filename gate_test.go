@@ -23,6 +23,7 @@ var transactions = map[string]string{
 	"internal/store/meta/metatest": "tests them",
 	"internal/store/meta/sqlstore": "implements them",
 	"internal/store/check":         "reads everything again, for nobody",
+	"internal/store/repair":        "puts content in the place of damaged content, for who has the data",
 	"internal/metrics":             "measures them",
 	"internal/testkit":             "looks at rows for tests",
 }

@@ -14,9 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/remote"
 	"github.com/kontor-registry/kontor/internal/render"
-	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/check"
-	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/repair"
 )
 
@@ -69,15 +67,16 @@ func runRepair(ctx context.Context, e *command.Env, o repairOptions) error {
 	if err != nil {
 		return err
 	}
-	report, err := repairStores(ctx, e, o, func(ctx context.Context, m meta.Store, b blob.Store) (r render.Repaired, err error) {
-		found, err := check.Run(ctx, check.Config{Meta: m, Blobs: b})
+	report, err := repairStores(ctx, e, o, func(ctx context.Context, at repair.Config) (r render.Repaired, err error) {
+		at.From, at.DryRun = from, o.dryRun
+		found, err := check.Run(ctx, check.Config{Meta: at.Meta, Blobs: at.Blobs})
 		if err != nil {
 			return r, err
 		}
 		r = render.Repaired{DryRun: o.dryRun, Before: found, After: found}
-		r.Outcomes, err = repair.Blobs(ctx, repair.Config{Meta: m, Blobs: b, From: from, DryRun: o.dryRun}, found.Damaged)
+		r.Outcomes, err = repair.Blobs(ctx, at, found.Damaged)
 		if err == nil && !o.dryRun && len(r.Outcomes) > 0 {
-			r.After, err = check.Run(ctx, check.Config{Meta: m, Blobs: b})
+			r.After, err = check.Run(ctx, check.Config{Meta: at.Meta, Blobs: at.Blobs})
 		}
 		return r, err
 	})
@@ -120,7 +119,7 @@ func repairSource(e *command.Env, o repairOptions) (*remote.Registry, error) {
 }
 
 // repairStores opens the data, to change it, and calls do.
-func repairStores(ctx context.Context, e *command.Env, o repairOptions, do func(context.Context, meta.Store, blob.Store) (render.Repaired, error)) (r render.Repaired, err error) {
+func repairStores(ctx context.Context, e *command.Env, o repairOptions, do func(context.Context, repair.Config) (render.Repaired, error)) (r render.Repaired, err error) {
 	if o.config != "" {
 		c, err := e.ServeConfig(o.config)
 		if err != nil {
@@ -131,7 +130,7 @@ func repairStores(ctx context.Context, e *command.Env, o repairOptions, do func(
 			return r, err
 		}
 		defer command.Closing(&err, data.Close)
-		return do(ctx, data.Meta, data.Blobs)
+		return do(ctx, repair.Config{Meta: data.Meta, Blobs: data.Blobs})
 	}
 	path, err := e.DataDir(o.data)
 	if err != nil {
@@ -149,5 +148,5 @@ func repairStores(ctx context.Context, e *command.Env, o repairOptions, do func(
 		return r, err
 	}
 	defer command.Closing(&err, dir.Close)
-	return do(ctx, dir.Meta, dir.Blobs)
+	return do(ctx, repair.Config{Meta: dir.Meta, Blobs: dir.Blobs})
 }
