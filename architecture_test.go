@@ -56,6 +56,7 @@ var rooms = map[string]int{
 	"internal/access/iam":          25,
 	"internal/access/declared":     26,
 	"internal/store/check":         20,
+	"internal/store/repair":        30,
 	"internal/store/blob/blobtest": 20,
 	"internal/store/blob/crashfs":  20,
 	"internal/store/blob/disk":     19,

@@ -26,6 +26,7 @@ var transactions = map[string]string{
 	"internal/store/backup":        "lists the blobs of a copy of the database, which nobody serves",
 	"internal/store/move":          "copies everything as it is, for whoever has both databases",
 	"internal/store/blob/small":    "is a store whose content the database has",
+	"internal/store/repair":        "puts content in the place of damaged content, for who has the data",
 	"internal/metrics":             "measures them",
 	"internal/testkit":             "looks at rows for tests",
 }

@@ -198,7 +198,6 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"DeleteBlob":        func(ctx context.Context) error { return c.DeleteBlob(ctx, to, d) },
 		"ListBin":           func(ctx context.Context) error { _, _, err := c.ListBin(ctx, to.In, to.Name, 0, 10); return err },
 		"Usage":             func(ctx context.Context) error { _, err := c.Usage(ctx, to); return err },
-		"FreedBytes":        func(ctx context.Context) error { _, err := c.FreedBytes(ctx, to, [][]ecr.Digest{{d}}); return err },
 		"Collect":           func(ctx context.Context) error { _, err := w.Jobs.As(p).Collect(ctx, to.In); return err },
 		"ListJobs":          func(ctx context.Context) error { _, err := w.Jobs.As(p).ListJobs(ctx, to.In); return err },
 		"RestoreImage":      func(ctx context.Context) error { _, err := c.RestoreImage(ctx, to, d); return err },

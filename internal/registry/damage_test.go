@@ -200,8 +200,8 @@ func TestChangedBlobIsNotOpened(t *testing.T) {
 				!strings.Contains(err.Error(), "is damaged: its content is sha256:") {
 				t.Fatalf("OpenBlob = %v, %v", got, err)
 			}
-			if _, err := f.StatBlob(ctx, to, d); ecr.CodeOf(err) != ecr.CodeServer {
-				t.Errorf("StatBlob = %v", err)
+			if _, err := f.StatBlob(ctx, to, d); ecr.CodeOf(err) != ecr.CodeLayersNotFound {
+				t.Errorf("StatBlob = %v, want that it is to be pushed again", err)
 			}
 		}
 	}

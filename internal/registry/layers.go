@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -59,6 +60,7 @@ func (c *Caller) BatchCheckLayers(ctx context.Context, at ecr.Repo, digests []st
 	if err != nil {
 		return nil, nil, err
 	}
+	blobs = slices.DeleteFunc(blobs, func(b meta.Blob) bool { return c.r.content.damaged(b.Key) })
 	c.r.promise(ctx, id, blobs...)
 	var found []BlobInfo
 	for _, b := range blobs {
@@ -70,18 +72,22 @@ func (c *Caller) BatchCheckLayers(ctx context.Context, at ecr.Repo, digests []st
 var opStatBlob = gate.Op("StatBlob", "ecr:BatchCheckLayerAvailability")
 
 // StatBlob describes a blob, and keeps it for a while as BatchCheckLayers
-// does. Errors: RepositoryNotFound, LayersNotFound; ServerException for one
-// that was found to be damaged.
+// does. Errors: RepositoryNotFound, LayersNotFound, also for one that was found to
+// be damaged: clients then push it again, and it is whole.
 func (c *Caller) StatBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (BlobInfo, error) {
 	repo, b, err := c.linkedBlob(ctx, opStatBlob, at, d, false)
 	if err == nil && c.r.content.damaged(b.Key) {
 		// It may have been put right since.
-		var f blob.File
-		if repo, b, err = c.linkedBlob(ctx, opStatBlob, at, d, true); err == nil {
-			b, f, err = c.openBlob(ctx, opStatBlob, at, b)
-		}
-		if err == nil {
-			err = f.Close()
+		var (
+			f   blob.File
+			now meta.Blob
+		)
+		if _, now, err = c.linkedBlob(ctx, opStatBlob, at, d, true); err == nil {
+			if now, f, err = c.openBlob(ctx, opStatBlob, at, now); err == nil {
+				b, err = now, f.Close()
+			} else {
+				err = c.r.lost(ctx, at, b, err)
+			}
 		}
 	}
 	if err != nil {
@@ -186,6 +192,9 @@ func (c *Caller) openBlob(ctx context.Context, op gate.Operation, at ecr.Repo, b
 			b = now
 			f, err = c.r.cfg.Blobs.Open(opening, b.Key)
 		}
+	}
+	if errors.Is(err, blob.ErrNotFound) {
+		c.r.content.note(b.Key, sighting{at: c.r.passed(), damage: "its file is missing"})
 	}
 	if err != nil {
 		// The row says it is there: the store has lost it, which is no

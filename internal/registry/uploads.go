@@ -415,6 +415,11 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.W
 			c.r.noteWritten(ctx, kept, w)
 		}
 		return info(kept), nil
+	case err == nil && c.r.content.damaged(kept.Key) && c.r.heal(ctx, kept, mine):
+		if mine.Content == nil {
+			c.r.noteWritten(ctx, mine, w)
+		}
+		return info(mine), nil
 	case mine.Content != nil: // it came with the row, or not at all
 	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
 		// The content is known already, or not wanted. When the commit's

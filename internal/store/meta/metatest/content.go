@@ -52,6 +52,60 @@ func blobs(t *testing.T, s meta.Store) {
 	diff(t, []meta.Blob(nil), read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) { return r.BlobsByKey(ctx, nil) }))
 }
 
+// replacedBlobs are kept under another key from then on, and under no third.
+func replacedBlobs(t *testing.T, s meta.Store) {
+	repo := newRepository(t, s, "app")
+	d, other := newBlob(t, s, repo, "layer"), newBlob(t, s, repo, "other")
+	row := func(d ecr.Digest) meta.Blob {
+		t.Helper()
+		return read(t, s, func(ctx context.Context, r meta.Reader) (meta.Blob, error) { return r.Blob(ctx, repo, d) })
+	}
+	before, key := row(d), blob.NewKey()
+	replace := func(d ecr.Digest, from, to blob.Key) func(context.Context, meta.Tx) error {
+		return func(ctx context.Context, tx meta.Tx) error {
+			return tx.ReplaceBlob(ctx, from, meta.Blob{Digest: d, Key: to})
+		}
+	}
+	refused(t, s, meta.ErrNotFound, replace(d, blob.NewKey(), key))
+	refused(t, s, meta.ErrNotFound, replace(digest("unknown"), before.Key, key))
+	refused(t, s, meta.ErrExists, replace(d, before.Key, row(other).Key))
+	update(t, s, replace(d, before.Key, key))
+	after := before
+	after.Key = key
+	diff(t, after, row(d))
+	refused(t, s, meta.ErrNotFound, replace(d, before.Key, blob.NewKey()))
+
+	// The database takes the content of one, gives it up for another's, and for a file.
+	content := func(key blob.Key) ([]byte, error) {
+		return tryRead(t, s, func(ctx context.Context, r meta.Reader) ([]byte, error) { return r.Retention().BlobContent(ctx, key) })
+	}
+	from := key
+	for _, text := range []string{"one", "two"} {
+		b := meta.Blob{Digest: d, Key: blob.NewDatabaseKey(noon), Content: []byte(text)}
+		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.ReplaceBlob(ctx, from, b) })
+		if got, err := content(b.Key); err != nil || string(got) != text {
+			t.Errorf("the database has %q of it, %v", got, err)
+		}
+		if got, err := content(from); !errors.Is(err, meta.ErrNotFound) {
+			t.Errorf("the database still has %q under %s, %v", got, from, err)
+		}
+		from = b.Key
+	}
+	if err := s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
+		return tx.ReplaceBlob(ctx, from, meta.Blob{Digest: d, Key: blob.NewDatabaseKey(noon)})
+	}); err == nil {
+		t.Error("a key of the database without content is taken")
+	}
+	update(t, s, replace(d, from, key))
+	if got, err := content(from); !errors.Is(err, meta.ErrNotFound) {
+		t.Errorf("the database still has %q, %v", got, err)
+	}
+	diff(t, after, row(d))
+	diff(t, []meta.Blob(nil), read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Blob, error) {
+		return r.BlobsByKey(ctx, []blob.Key{before.Key})
+	}))
+}
+
 func blobLinks(t *testing.T, s meta.Store) {
 	repo, neighbour := newRepository(t, s, "app"), newRepository(t, s, "neighbour")
 	d := newBlob(t, s, repo, "layer")

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"blobs", blobs},
 		{"blob contents", blobContents},
 		{"blob links", blobLinks},
+		{"replaced blobs", replacedBlobs},
 		{"repositories of a blob", blobRepositories},
 		{"hidden links", hiddenLinks},
 		{"given blobs", givenBlobs},

@@ -186,9 +186,37 @@ func (t txn) insertBlob(ctx context.Context, b meta.Blob) (int64, error) {
 	}
 	n, err := t.s.exec(ctx, insertBlob, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
 	if err == nil && n > 0 && b.Content != nil {
-		_, err = t.s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
+		err = t.insertContent(ctx, b)
 	}
 	return n, err
+}
+
+func (t txn) insertContent(ctx context.Context, b meta.Blob) error {
+	_, err := t.s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
+	return err
+}
+
+// ReplaceBlob implements meta.BlobWriter.
+func (t txn) ReplaceBlob(ctx context.Context, from blob.Key, b meta.Blob) error {
+	if b.Key.InDatabase() != (b.Content != nil) {
+		return fmt.Errorf("keeping blob %s: content and key %s do not belong together", b.Digest, b.Key)
+	}
+	taken, err := t.s.truth(ctx, `SELECT EXISTS (SELECT 1 FROM blobs WHERE key = $1 AND digest <> $2)`, string(b.Key), string(b.Digest))
+	if err == nil && taken {
+		err = meta.ErrExists
+	}
+	if err == nil && from.InDatabase() {
+		_, err = t.s.exec(ctx, `DELETE FROM blob_contents WHERE key = (SELECT key FROM blobs WHERE digest = $1 AND key = $2)`, string(b.Digest), string(from))
+	}
+	if err == nil {
+		var n int64
+		n, err = t.s.exec(ctx, `UPDATE blobs SET key = $3 WHERE digest = $1 AND key = $2`, string(b.Digest), string(from), string(b.Key))
+		err = orElse(n, err, meta.ErrNotFound)
+	}
+	if err == nil && b.Content != nil {
+		err = t.insertContent(ctx, b)
+	}
+	return wrap(err, "keeping blob %s under key %s in place of %s", b.Digest, b.Key, from)
 }
 
 // LinkBlob implements meta.BlobWriter.
