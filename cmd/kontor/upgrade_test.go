@@ -97,7 +97,7 @@ func TestSchemas(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	said := string(out)
 	if err == nil || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "kontor: data folder "+dir+": ") ||
-		!strings.Contains(said, "the database has schema version 999, and this program knows versions up to ") || !strings.HasSuffix(said, ": run the newer version of the program that created it\n") {
+		!strings.Contains(said, "the database has schema version 999, which needs a program that knows version ") || !strings.HasSuffix(said, ": run the newer version of kontor that migrated it\n") {
 		t.Errorf("%v:\n%s", err, said)
 	}
 }

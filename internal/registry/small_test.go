@@ -200,12 +200,29 @@ func TestChangedSmallBlobIsNotServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, openErr := f.OpenBlob(ctx, to, d)
-	_, statErr := f.StatBlob(ctx, to, d)
-	for _, err := range []error{openErr, statErr} {
-		if ecr.CodeOf(err) != ecr.CodeServer || !strings.Contains(err.Error(), "is damaged in the database") {
-			t.Errorf("%v", err)
-		}
+	if _, _, err := f.OpenBlob(ctx, to, d); ecr.CodeOf(err) != ecr.CodeServer || !strings.Contains(err.Error(), "is damaged in the database") {
+		t.Errorf("%v", err)
+	}
+	// Who would push it is told that it is missing, and what comes takes its place.
+	if _, err := f.StatBlob(ctx, to, d); ecr.CodeOf(err) != ecr.CodeLayersNotFound {
+		t.Errorf("%v", err)
+	}
+	if got := f.Blob(to, []byte("the layer")); got != d {
+		t.Fatalf("pushed %s", got)
+	}
+	_, file, err := f.OpenBlob(ctx, to, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(file)
+	if err := errors.Join(err, file.Close()); err != nil || string(got) != "the layer" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := f.StatBlob(ctx, to, d); err != nil {
+		t.Error(err)
+	}
+	if blobs, files := stored(t, f); len(blobs) != 1 || files != 0 {
+		t.Errorf("%+v, and %d files", blobs, files)
 	}
 }
 

@@ -4,7 +4,8 @@
 // It guarantees that the backup is one moment of the registry, with every blob that the
 // database of that moment knows; that each blob that is copied has its digest; and that
 // a backup that breaks off leaves the one before as it was. What is there already is not
-// copied again. It leaves out what is in PostgreSQL or S3.
+// copied again. Small blobs are saved with the database that has them, as they are. It
+// leaves out what is in PostgreSQL or S3.
 package backup
 
 import (
@@ -210,7 +211,7 @@ func (s *saver) blobs(ctx context.Context, last bool) (err error) {
 		s.mu.Lock()
 		there := s.have[b.Key]
 		s.mu.Unlock()
-		if there {
+		if there || b.Key.InDatabase() {
 			continue
 		}
 		g.Go(func() error {

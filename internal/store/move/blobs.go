@@ -29,7 +29,7 @@ const (
 type id [16]byte
 
 func idOf(key blob.Key) (i id, err error) {
-	_, err = hex.Decode(i[:], []byte(key))
+	_, err = hex.Decode(i[:], []byte(strings.TrimPrefix(string(key), blob.InDatabase)))
 	return i, err
 }
 
@@ -98,6 +98,9 @@ func (m *mover) begin(ctx context.Context) error {
 			left = append(left, f.Key)
 			continue
 		}
+		if f.Key.InDatabase() {
+			continue
+		}
 		key, err := idOf(f.Key)
 		if err != nil {
 			return err
@@ -130,6 +133,9 @@ func (m *mover) mine(ctx context.Context) error {
 	for b, err := range m.sources(ctx) {
 		if err != nil {
 			return err
+		}
+		if b.Key.InDatabase() {
+			continue
 		}
 		key, err := idOf(b.Key)
 		if err != nil {
@@ -206,8 +212,42 @@ func (m *mover) seen(key id) bool {
 	return ok || bad
 }
 
+// inDatabase reads a blob whose content is in the database. It goes where the database
+// goes, and is compared there with all rows.
+func (m *mover) inDatabase(ctx context.Context, key id, b meta.Blob) error {
+	var content []byte
+	err := m.cfg.Meta.View(ctx, func(ctx context.Context, r meta.Reader) (err error) {
+		content, err = r.Retention().BlobContent(ctx, b.Key)
+		return err
+	})
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
+		there, err := m.still(ctx, b)
+		if err == nil && there {
+			m.broken(key, b, gone)
+		}
+		return err
+	case err != nil:
+		return err
+	case !b.Digest.Verifies(content):
+		m.broken(key, b, "has other content than its digest says")
+		return nil
+	}
+	m.moved(key, b, false)
+	return nil
+}
+
+func (m *mover) broken(key id, b meta.Blob, problem string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.damaged[key] = Damaged{Digest: string(b.Digest), Key: b.Key, Problem: problem}
+}
+
 // move brings one blob to the destination, and reads it there.
 func (m *mover) move(ctx context.Context, key id, b meta.Blob) error {
+	if b.Key.InDatabase() {
+		return m.inDatabase(ctx, key, b)
+	}
 	if _, there := m.there[key]; there {
 		problem, err := read(ctx, m.cfg.To.Blobs, b)
 		if err != nil {
@@ -226,9 +266,7 @@ func (m *mover) move(ctx context.Context, key id, b meta.Blob) error {
 		return err
 	}
 	if problem != "" {
-		m.mu.Lock()
-		m.damaged[key] = Damaged{Digest: string(b.Digest), Key: b.Key, Problem: problem}
-		m.mu.Unlock()
+		m.broken(key, b, problem)
 		return nil
 	}
 	switch problem, err = read(ctx, m.cfg.To.Blobs, b); {
