@@ -29,7 +29,7 @@ func (r *Registry) lost(ctx context.Context, at ecr.Repo, b meta.Blob, err error
 func (r *Registry) heal(ctx context.Context, damaged, b meta.Blob) bool {
 	ctx = context.WithoutCancel(ctx)
 	err := r.cfg.Gate.System("damaged blobs").Change(ctx, gate.Op("ReplaceBlob"), func(ctx context.Context, tx *gate.Tx) error {
-		return tx.ReplaceBlob(ctx, damaged.Key, b)
+		return tx.Retention().ReplaceBlob(ctx, damaged.Key, b)
 	})
 	if err != nil {
 		r.cfg.Log.WarnContext(ctx, "a damaged blob was not replaced", "digest", b.Digest, "key", damaged.Key, "error", err)

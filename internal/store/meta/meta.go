@@ -399,12 +399,6 @@ type BlobWriter interface {
 	// caller's file is surplus and may be deleted after the commit. b.Content is
 	// kept with it, and goes when the blob goes.
 	AddBlob(ctx context.Context, b Blob) (Blob, error)
-	// ReplaceBlob says that the blob of b's digest, whose content is damaged, is kept
-	// under b.Key from now on, with b.Content if the database has it, and no longer
-	// under from. ErrNotFound when it is not kept under from; ErrExists when b.Key is
-	// another blob's. The content under from is surplus after the commit; what the
-	// database had of it is gone.
-	ReplaceBlob(ctx context.Context, from blob.Key, b Blob) error
 	// LinkBlob lets repo see the blob d. Linking again makes a hidden link
 	// visible, and an idle one idle since at. An image of repo that lists d as
 	// a foreign layer, or an index that lists it as an entry, refers to it

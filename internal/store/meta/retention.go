@@ -30,6 +30,16 @@ type ContentOfKeys interface {
 	BlobContent(ctx context.Context, key blob.Key) ([]byte, error)
 }
 
+// ContentKeeper heals damaged content.
+type ContentKeeper interface {
+	// ReplaceBlob says that the blob of b's digest, whose content is damaged, is kept
+	// under b.Key from now on, with b.Content if the database has it, and no longer
+	// under from. ErrNotFound when it is not kept under from; ErrExists when b.Key is
+	// another blob's. The content under from is surplus after the commit; what the
+	// database had of it is gone.
+	ReplaceBlob(ctx context.Context, from blob.Key, b Blob) error
+}
+
 // RetentionTx reads and changes it.
 type RetentionTx interface {
 	RetentionReader
@@ -41,6 +51,7 @@ type RetentionTx interface {
 	JobWriter
 	UpstreamWriter
 	ActivityWriter
+	ContentKeeper
 }
 
 // JournalEntry records that an image went, or lost a tag, or that a blob was

@@ -176,7 +176,7 @@ func (c Config) fetch(ctx context.Context, at *remote.Repository, b remote.Blob)
 // replace lets the blob's row name the new content, and removes the old.
 func (c Config) replace(ctx context.Context, d check.Damage, key blob.Key) error {
 	err := c.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
-		return tx.ReplaceBlob(ctx, d.Key, meta.Blob{Digest: d.Digest, Key: key})
+		return tx.Retention().ReplaceBlob(ctx, d.Key, meta.Blob{Digest: d.Digest, Key: key})
 	})
 	if errors.Is(err, meta.ErrNotFound) {
 		return errors.Join(errors.New("it was removed or replaced meanwhile"), c.Blobs.Delete(ctx, key))

@@ -63,7 +63,7 @@ func replacedBlobs(t *testing.T, s meta.Store) {
 	before, key := row(d), blob.NewKey()
 	replace := func(d ecr.Digest, from, to blob.Key) func(context.Context, meta.Tx) error {
 		return func(ctx context.Context, tx meta.Tx) error {
-			return tx.ReplaceBlob(ctx, from, meta.Blob{Digest: d, Key: to})
+			return tx.Retention().ReplaceBlob(ctx, from, meta.Blob{Digest: d, Key: to})
 		}
 	}
 	refused(t, s, meta.ErrNotFound, replace(d, blob.NewKey(), key))
@@ -82,7 +82,7 @@ func replacedBlobs(t *testing.T, s meta.Store) {
 	from := key
 	for _, text := range []string{"one", "two"} {
 		b := meta.Blob{Digest: d, Key: blob.NewDatabaseKey(noon), Content: []byte(text)}
-		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.ReplaceBlob(ctx, from, b) })
+		update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Retention().ReplaceBlob(ctx, from, b) })
 		if got, err := content(b.Key); err != nil || string(got) != text {
 			t.Errorf("the database has %q of it, %v", got, err)
 		}
@@ -92,7 +92,7 @@ func replacedBlobs(t *testing.T, s meta.Store) {
 		from = b.Key
 	}
 	if err := s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error {
-		return tx.ReplaceBlob(ctx, from, meta.Blob{Digest: d, Key: blob.NewDatabaseKey(noon)})
+		return tx.Retention().ReplaceBlob(ctx, from, meta.Blob{Digest: d, Key: blob.NewDatabaseKey(noon)})
 	}); err == nil {
 		t.Error("a key of the database without content is taken")
 	}

@@ -186,18 +186,18 @@ func (t txn) insertBlob(ctx context.Context, b meta.Blob) (int64, error) {
 	}
 	n, err := t.s.exec(ctx, insertBlob, string(b.Digest), string(b.Key), b.SizeBytes, micros(b.CreatedAt))
 	if err == nil && n > 0 && b.Content != nil {
-		err = t.insertContent(ctx, b)
+		err = insertContent(ctx, t.s, b)
 	}
 	return n, err
 }
 
-func (t txn) insertContent(ctx context.Context, b meta.Blob) error {
-	_, err := t.s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
+func insertContent(ctx context.Context, s *session, b meta.Blob) error {
+	_, err := s.exec(ctx, `INSERT INTO blob_contents (key, content) VALUES ($1, $2)`, string(b.Key), b.Content)
 	return err
 }
 
-// ReplaceBlob implements meta.BlobWriter.
-func (t txn) ReplaceBlob(ctx context.Context, from blob.Key, b meta.Blob) error {
+// ReplaceBlob implements meta.ContentKeeper.
+func (t retentionTx) ReplaceBlob(ctx context.Context, from blob.Key, b meta.Blob) error {
 	if b.Key.InDatabase() != (b.Content != nil) {
 		return fmt.Errorf("keeping blob %s: content and key %s do not belong together", b.Digest, b.Key)
 	}
@@ -214,7 +214,7 @@ func (t txn) ReplaceBlob(ctx context.Context, from blob.Key, b meta.Blob) error 
 		err = orElse(n, err, meta.ErrNotFound)
 	}
 	if err == nil && b.Content != nil {
-		err = t.insertContent(ctx, b)
+		err = insertContent(ctx, t.s, b)
 	}
 	return wrap(err, "keeping blob %s under key %s in place of %s", b.Digest, b.Key, from)
 }
