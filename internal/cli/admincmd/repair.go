@@ -47,7 +47,7 @@ still damaged.`,
 	}
 	command.DataFlag(e, cmd, &o.data)
 	f := cmd.Flags()
-	f.StringVar(&o.from, "from", "", "fetch blobs from the registry at `HOST[:PORT]` (required)")
+	f.StringVar(&o.from, "from", "", "fetch blobs from the registry at `HOST` (required)")
 	f.StringVar(&o.config, "config", "", "repair the data of the kontor serve whose configuration is in `FILE` (default that in --data)")
 	command.Must(cmd.MarkFlagFilename("config", "yaml", "yml", "json"))
 	f.BoolVar(&o.plainHTTP, "plain-http", false, "speak HTTP without TLS to the registry, as is done with this machine (default false)")

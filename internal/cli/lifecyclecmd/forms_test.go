@@ -301,14 +301,14 @@ func TestPlanTellsWhichImagesGo(t *testing.T) {
 		reg.Advance(time.Hour)
 	}
 	s.Write("kontor.yaml", strings.Replace(clitest.RemoteFile(reg), "  website:", "    expiration_rules:\n      - {tag_pattern: \"v*\", keep_last: 2}\n  website:", 1))
-	const goes = "        - of 5 images, 3 expire (27 B) at the next run, which the old policy keeps\n"
+	const goes = "        - of 5 images, 3 expire (27 B, frees 21 B) at the next run, which the old policy keeps\n"
 	r := s.Want(s.Run("plan"), 0, goes)
 	for _, tag := range []string{"v0", "v1", "v2"} {
 		if !strings.Contains(r.Out[strings.Index(r.Out, goes):], tag) {
 			t.Errorf("%s is not named:\n%s", tag, r.Out)
 		}
 	}
-	s.Want(s.Run("plan", "--markdown"), 0, "\n**3 images expire at the next run.**\n", "| of 5 images, 3 expire (27 B) at the next run, which the old policy keeps |")
+	s.Want(s.Run("plan", "--markdown"), 0, "\n**3 images expire at the next run.**\n", "| of 5 images, 3 expire (27 B, frees 21 B) at the next run, which the old policy keeps |")
 	got := decode[struct {
 		Plans []struct {
 			Changes []struct {
