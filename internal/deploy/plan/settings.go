@@ -379,6 +379,18 @@ func (c UpstreamChange) Moved(have state.Upstream, exists bool) string {
 	return moved("the upstream rule "+c.Prefix, c.Before, after, &now, exists, c.Op == OpDelete, func(a, b *Upstream) bool { return *a == *b })
 }
 
+// done reports whether a template is as c, which is no deletion, leaves it.
+func (c TemplateChange) done(have state.Template, exists bool) bool {
+	now := templateOf(have)
+	return exists && c.After != nil && now.Stack == c.After.Stack && len(templateDifferences(now, *c.After)) == 0
+}
+
+// done is TemplateChange.done for a rule.
+func (c UpstreamChange) done(have state.Upstream, exists bool) bool {
+	now := upstreamOf(have)
+	return exists && c.After != nil && c.Leaves(now) == now
+}
+
 // UpstreamOf is u as plans have it.
 func UpstreamOf(u state.Upstream) Upstream { return upstreamOf(u) }
 
@@ -426,7 +438,8 @@ func (p Plan) staleSettings(desired state.Desired, observed state.Observed) []st
 		was, ok := planned[c.Prefix]
 		delete(planned, c.Prefix)
 		have, exists := observed.Settings.Templates[c.Prefix]
-		out = append(out, staleSetting("the template for "+state.Below(c.Prefix), ok, was.Op, c.Op, was.After, c.After, func() string { return was.Moved(have, exists) })...)
+		done := was.done(have, exists)
+		out = append(out, staleSetting("the template for "+state.Below(c.Prefix), ok, was.Op, c.Op, was.After, c.After, done, func() string { return was.Moved(have, exists) })...)
 	}
 	for prefix, was := range planned {
 		if have, exists := observed.Settings.Templates[prefix]; was.Op == OpDelete && !exists && have.Stack == "" {
@@ -443,7 +456,8 @@ func (p Plan) staleSettings(desired state.Desired, observed state.Observed) []st
 		was, ok := rules[c.Prefix]
 		delete(rules, c.Prefix)
 		have, exists := observed.Settings.Upstreams[c.Prefix]
-		out = append(out, staleSetting("the upstream rule "+c.Prefix, ok, was.Op, c.Op, was.After, c.After, func() string { return was.Moved(have, exists) })...)
+		done := was.done(have, exists)
+		out = append(out, staleSetting("the upstream rule "+c.Prefix, ok, was.Op, c.Op, was.After, c.After, done, func() string { return was.Moved(have, exists) })...)
 	}
 	for prefix, was := range rules {
 		if _, exists := observed.Settings.Upstreams[prefix]; was.Op == OpDelete && !exists {
@@ -456,8 +470,8 @@ func (p Plan) staleSettings(desired state.Desired, observed state.Observed) []st
 }
 
 // staleSetting compares what was planned for one object with what would be planned
-// now.
-func staleSetting[T any](what string, planned bool, was, is Op, then, now *T, moved func() string) []string {
+// now. done: the object is as the plan leaves it.
+func staleSetting[T any](what string, planned bool, was, is Op, then, now *T, done bool, moved func() string) []string {
 	switch {
 	case !planned:
 		return []string{what + " came into the file since the plan was made"}
@@ -472,6 +486,9 @@ func staleSetting[T any](what string, planned bool, was, is Op, then, now *T, mo
 	}
 	if why := moved(); why != "" {
 		return []string{why}
+	}
+	if is == OpNone && !done {
+		return []string{"the plan's change of " + what + " is not what the file asks for"} // which is what there is
 	}
 	return nil
 }

@@ -177,8 +177,6 @@ func TestApplyingSettingsGivesDesired(t *testing.T) {
 		if stale := p.Stale(d, o); len(stale) > 0 && len(p.Errors()) == 0 {
 			t.Fatalf("stale at once: %q", stale)
 		}
-		after := o
-		after.Settings.Templates, after.Settings.Upstreams = maps.Clone(o.Settings.Templates), maps.Clone(o.Settings.Upstreams)
 		for _, c := range p.PendingTemplates() {
 			have, exists := o.Settings.Templates[c.Prefix]
 			if have.Stack == "others" || c.Op == plan.OpDelete && have.Stack != "platform" {
@@ -187,20 +185,14 @@ func TestApplyingSettingsGivesDesired(t *testing.T) {
 			if why := c.Moved(have, exists); why != "" {
 				t.Fatal(why)
 			}
-			if delete(after.Settings.Templates, c.Prefix); c.After != nil {
-				after.Settings.Templates[c.Prefix] = d.Wanted.Templates[slices.IndexFunc(d.Wanted.Templates, func(t state.Template) bool { return t.Prefix == c.Prefix })]
-			}
 		}
 		for _, c := range p.PendingUpstreams() {
 			have, exists := o.Settings.Upstreams[c.Prefix]
 			if why := c.Moved(have, exists); why != "" {
 				t.Fatal(why)
 			}
-			if delete(after.Settings.Upstreams, c.Prefix); c.After != nil {
-				now := c.Leaves(plan.UpstreamOf(have))
-				after.Settings.Upstreams[c.Prefix] = state.Upstream{Prefix: c.Prefix, Host: now.Registry, UpstreamPrefix: now.UpstreamPrefix, Credential: now.CredentialARN, RoleARN: now.RoleARN}
-			}
 		}
+		after := applySettings(p, d, o)
 		again := plan.DiffWith(d, after, plan.Options{End: end})
 		if again.Work() > 0 {
 			t.Fatalf("still to do: %q", briefSettings(again))
@@ -209,7 +201,72 @@ func TestApplyingSettingsGivesDesired(t *testing.T) {
 		if stale := p.Stale(d, after); len(stale) > 0 && len(p.Errors()) == 0 {
 			t.Fatalf("stale when it was carried out: %q", stale)
 		}
+		// One that is applied for another file does what that file asks for.
+		changed := varySettings(t, d, o)
+		if len(p.Errors()) == 0 && len(p.Stale(changed, o)) == 0 {
+			if again := plan.DiffWith(changed, applySettings(p, d, o), plan.Options{End: end}); again.Work() > 0 {
+				t.Fatalf("not stale for a file that asks for something else: %q", briefSettings(again))
+			}
+		}
 	})
+}
+
+// applySettings is what o becomes when p, which was made for d, is carried out. It does
+// not change o.
+func applySettings(p plan.Plan, d state.Desired, o state.Observed) state.Observed {
+	o.Settings.Templates, o.Settings.Upstreams = maps.Clone(o.Settings.Templates), maps.Clone(o.Settings.Upstreams)
+	for _, c := range p.PendingTemplates() {
+		if delete(o.Settings.Templates, c.Prefix); c.After != nil {
+			o.Settings.Templates[c.Prefix] = d.Wanted.Templates[slices.IndexFunc(d.Wanted.Templates, func(t state.Template) bool { return t.Prefix == c.Prefix })]
+		}
+	}
+	for _, c := range p.PendingUpstreams() {
+		have := o.Settings.Upstreams[c.Prefix]
+		if delete(o.Settings.Upstreams, c.Prefix); c.After != nil {
+			now := c.Leaves(plan.UpstreamOf(have))
+			o.Settings.Upstreams[c.Prefix] = state.Upstream{Prefix: c.Prefix, Host: now.Registry, UpstreamPrefix: now.UpstreamPrefix, Credential: now.CredentialARN, RoleARN: now.RoleARN}
+		}
+	}
+	return o
+}
+
+// varySettings is d with some of its templates and rules left out, some as o has them,
+// and rules that are to go or to stay.
+func varySettings(t *rapid.T, d state.Desired, o state.Observed) state.Desired {
+	const keep, drop, asItIs, other = 0, 1, 2, 3
+	templates, upstreams := []state.Template{}, []state.Upstream{}
+	for _, x := range d.Wanted.Templates {
+		have, exists := o.Settings.Templates[x.Prefix]
+		switch how := rapid.IntRange(keep, other).Draw(t, "template "+x.Prefix); {
+		case how == drop:
+			continue
+		case how == asItIs && exists:
+			x = have
+			x.Stack = d.Stack
+		case how == other:
+			x.Description = "other"
+		}
+		templates = append(templates, x)
+	}
+	for _, x := range d.Wanted.Upstreams {
+		have, exists := o.Settings.Upstreams[x.Prefix]
+		switch how := rapid.IntRange(keep, other).Draw(t, "upstream "+x.Prefix); {
+		case how == drop:
+			continue
+		case how == asItIs && exists:
+			x = have
+		case how == other:
+			x.Removed = !x.Removed
+		}
+		upstreams = append(upstreams, x)
+	}
+	for _, prefix := range slices.Sorted(maps.Keys(o.Settings.Templates)) {
+		have := o.Settings.Templates[prefix]
+		if have.Stack == d.Stack && !slices.ContainsFunc(templates, func(t state.Template) bool { return t.Prefix == prefix }) && rapid.Bool().Draw(t, "again "+prefix) {
+			templates = append(templates, have)
+		}
+	}
+	return withSettings(d, templates, upstreams...)
 }
 
 func TestStaleSettings(t *testing.T) {
@@ -248,5 +305,37 @@ func TestStaleSettings(t *testing.T) {
 	}
 	if got := p.Stale(d, o); len(got) > 0 {
 		t.Errorf("%q", got)
+	}
+}
+
+// A plan is out of date when the file asks again for what there is.
+func TestStaleSettingsOfAFileChangedBack(t *testing.T) {
+	team := template("team", "platform")
+	described := template("team", "platform", func(t *state.Template) { t.Description = "new" })
+	hub := state.Upstream{Prefix: "hub", Host: "quay.io", UpstreamPrefix: "ROOT"}
+	removed, login, other := hub, hub, hub
+	removed.Removed, login.Credential, other.Host = true, secret, "ghcr.io"
+	list := func(ts ...state.Template) []state.Template { return ts }
+	o := seenSettings(seen(), list(team), hub)
+	for name, tt := range map[string]struct {
+		then, now state.Desired
+		end       plan.End
+		want      string
+	}{
+		"a rule to remove":           {then: withSettings(wanted(), list(team), removed), now: withSettings(wanted(), list(team), hub), want: "upstream rule hub is not what the file asks for"},
+		"one of another registry":    {then: withSettings(wanted(), list(team), removed), now: withSettings(wanted(), list(team), other), want: "upstream rule hub is not what the file asks for"},
+		"a template to prune":        {then: withSettings(wanted(), nil, hub), now: withSettings(wanted(), list(team), hub), end: plan.LeftFile, want: "template for team/* is not what the file asks for"},
+		"a setting of a template":    {then: withSettings(wanted(), list(described), hub), now: withSettings(wanted(), list(team), hub), want: "template for team/* is not what the file asks for"},
+		"the credential of a rule":   {then: withSettings(wanted(), list(team), login), now: withSettings(wanted(), list(team), hub), want: "upstream rule hub is not what the file asks for"},
+		"the file is as it was":      {then: withSettings(wanted(), list(described), login), now: withSettings(wanted(), list(described), login)},
+		"and asks for what is there": {then: withSettings(wanted(), list(team), hub), now: withSettings(wanted(), list(team), hub)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plan.DiffWith(tt.then, o, plan.Options{End: tt.end})
+			got := strings.Join(p.Stale(tt.now, o), "\n")
+			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+				t.Errorf("%q", got)
+			}
+		})
 	}
 }
