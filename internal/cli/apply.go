@@ -64,7 +64,9 @@ If the file or a registry has changed since, nothing is applied.
 Repositories that are not in the file are never changed, except that --prune
 deletes those of the file's stack; the file must name the stack. Protected
 repositories are not deleted, and repositories with images only with
---delete-images.
+--delete-images. --prune also deletes the stack's repository creation templates
+that are no longer in the file. A pull-through cache rule is deleted only where
+the file says removed: true, no matter who created it: rules have no owner.
 
 A file with registries: is applied to all of them, or to those given with
 --target. A file without registries: is applied to the local registry of --data,

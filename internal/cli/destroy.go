@@ -23,7 +23,12 @@ deleted. Repositories are protected unless they were applied with
 delete_protection: false. If one of them is protected, or holds images and
 --delete-images is not given, nothing in its registry is deleted. Nothing at all
 is deleted if an image in use would be deleted: one that --leases names or that
-has a lease in the registry.`,
+has a lease in the registry.
+
+Repository creation templates with the mark of the stack are deleted, too, and so
+are the pull-through cache rules that the file names under upstreams: rules have
+no owner, so they are deleted no matter who created them or which other files
+name them. Repositories and images that came by them stay.`,
 		Example: `  kontor destroy --target staging
   kontor destroy --target staging --delete-images --yes`,
 		Args: command.NoArgs,

@@ -23,7 +23,7 @@ type endOptions struct {
 }
 
 func (o *endOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.prune, "prune", false, "delete repositories of the stack that are no longer in the file (default false)")
+	cmd.Flags().BoolVar(&o.prune, "prune", false, "delete repositories and templates of the stack that are no longer in the file (default false)")
 	o.imagesFlag(cmd)
 }
 
@@ -74,6 +74,10 @@ and then fails.
 neither the file nor the registries have changed. --refresh-only shows drift:
 everything that apply would change, including repositories that were deleted or
 have lost their owner's tag.
+
+--prune plans to delete the stack's repositories and repository creation templates
+that are no longer in the file. A pull-through cache rule is deleted where the file
+says removed: true, no matter who created it: rules have no owner.
 
 plan runs the file's lifecycle_tests and fails if one of them fails. It also fails
 if a change would expire, within a year, an image in use: one that --leases names

@@ -199,11 +199,11 @@ func whoCreates(t Template, prefix string) string {
 			list = append(list, r.word)
 		}
 	}
-	where := "below " + prefix + "/"
+	where := "below " + prefix + "/ that does not exist"
 	if prefix == ecr.RootPrefix {
-		where = "that no other template is for"
+		where = "that does not exist and that no other template is for"
 	}
-	return fmt.Sprintf("%s a repository %s that does not exist", or(list), where)
+	return fmt.Sprintf("%s a repository %s", or(list), where)
 }
 
 func or(list []string) string {
@@ -273,18 +273,19 @@ func diffUpstreams(desired state.Desired, observed state.Observed, o Options) (c
 			continue
 		case exists && !have.SameUpstream(want):
 			f := Finding{Code: CodeOtherUpstream, Severity: Error, Field: want.Origin.Field, Message: fmt.Sprintf(
-				"the upstream rule %s is for %s, and the file's is for %s; ECR cannot change that: correct the file, or delete the rule with `aws ecr delete-pull-through-cache-rule --ecr-repository-prefix %s`",
-				want.Prefix, upstreamOf(have).from(), upstreamOf(want).from(), want.Prefix)}
-			if o.End == Everything {
-				f.Severity, f.Message = Warning, fmt.Sprintf("the upstream rule %s is for %s, and the file's is for %s; it is left as it is",
-					want.Prefix, upstreamOf(have).from(), upstreamOf(want).from())
+				"the upstream rule %s is for %s, and the file's is for %s; ECR cannot change that: correct the file, or delete the rule with `%s`",
+				want.Prefix, upstreamOf(have).from(), upstreamOf(want).from(), deleteRule(observed.Target, want.Prefix))}
+			if gone {
+				f.Severity, f.Message = Warning, fmt.Sprintf("the upstream rule %s is for %s, and the file's is for %s; it is left as it is: `%s` deletes it",
+					want.Prefix, upstreamOf(have).from(), upstreamOf(want).from(), deleteRule(observed.Target, want.Prefix))
 			}
 			changes, findings = append(changes, c), append(findings, f)
 			continue
 		case gone:
 			before := upstreamOf(have)
+			pulls, _ := pullsOf(want.Prefix)
 			c = UpstreamChange{Prefix: want.Prefix, Op: OpDelete, Before: &before, Effect: fmt.Sprintf(
-				"pulls of %s would no longer come from %s; images that are there stay", state.Below(want.Prefix), before.from())}
+				"%s would no longer come from %s; images that are there stay (rules have no owner: other files may name it)", pulls, before.from())}
 			changes = append(changes, c)
 			continue
 		}
@@ -297,6 +298,27 @@ func diffUpstreams(desired state.Desired, observed state.Observed, o Options) (c
 		changes, findings = append(changes, c), append(findings, kept...)
 	}
 	return changes, findings
+}
+
+// deleteRule is the command that deletes a rule of t.
+func deleteRule(t state.Target, prefix string) string {
+	switch {
+	case t.Local:
+		return "kontor upstreams delete " + prefix
+	case t.Endpoint != "":
+		return fmt.Sprintf("kontor upstreams delete %s --endpoint %s --region %s", prefix, withoutUser(t.Endpoint), t.Registry.Region)
+	}
+	return fmt.Sprintf("aws ecr delete-pull-through-cache-rule --registry-id %s --region %s --ecr-repository-prefix %s", t.Registry.Account, t.Registry.Region, prefix)
+}
+
+// pullsOf says which pulls a rule is for, and which of these fetch an image.
+func pullsOf(prefix string) (all, missing string) {
+	if prefix == ecr.RootPrefix {
+		all = "pulls of images that no other rule is for"
+		return all, all + " and that are not there yet"
+	}
+	all = "pulls of " + state.Below(prefix)
+	return all, all + " that are not there yet"
 }
 
 func diffUpstream(prefix string, after Upstream, have state.Upstream, exists bool) (c UpstreamChange, findings []Finding) {
@@ -320,19 +342,20 @@ func diffUpstream(prefix string, after Upstream, have state.Upstream, exists boo
 			c.Differences = append(c.Differences, Difference{Field: x.field, Action: action(x.old, x.now)})
 		}
 	}
+	pulls, missing := pullsOf(prefix)
 	login := "without a login"
 	if after.CredentialARN != "" {
 		login = "with the login of " + after.CredentialARN
 	}
 	switch {
 	case !exists:
-		c.Effect = fmt.Sprintf("pulls of %s that are not there yet would come from %s, %s", state.Below(prefix), after.from(), login)
+		c.Effect = fmt.Sprintf("%s would come from %s, %s", missing, after.from(), login)
 	case len(c.Differences) == 0:
 		return UpstreamChange{Prefix: prefix, Op: OpNone}, findings
 	case c.Differences[0].Field == FieldCredential:
-		c.Effect = fmt.Sprintf("pulls of %s would come from %s %s", state.Below(prefix), after.from(), login)
+		c.Effect = fmt.Sprintf("%s would come from %s %s", pulls, after.from(), login)
 	default:
-		c.Effect = fmt.Sprintf("pulls of %s would come from %s with the role %s", state.Below(prefix), after.from(), after.RoleARN)
+		c.Effect = fmt.Sprintf("%s would come from %s with the role %s", pulls, after.from(), after.RoleARN)
 	}
 	return c, findings
 }

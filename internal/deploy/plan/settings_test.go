@@ -106,7 +106,7 @@ func TestDiffOfSettings(t *testing.T) {
 		"a rule that the file does not name":   {d: withSettings(wanted(), nil), o: seenSettings(seen(), nil, hub), opts: plan.Options{End: plan.Everything}},
 		"a rule to remove":                     {d: withSettings(wanted(), nil, removed), o: seenSettings(seen(), nil, hub), want: []string{"upstream hub delete"}},
 		"to remove, and gone":                  {d: withSettings(wanted(), nil, removed), o: seenSettings(seen(), nil)},
-		"to remove, but for another registry":  {d: withSettings(wanted(), nil, removed), o: seenSettings(seen(), nil, elsewhere), want: []string{"upstream hub none", "error KON2014"}},
+		"to remove, but for another registry":  {d: withSettings(wanted(), nil, removed), o: seenSettings(seen(), nil, elsewhere), want: []string{"upstream hub none", "warning KON2014"}},
 		"destroy":                              {d: withSettings(wanted(), list(template("team", "platform")), hub), o: seenSettings(seen(), list(template("team", "platform")), hub), opts: plan.Options{End: plan.Everything}, want: []string{"template team delete", "upstream hub delete"}},
 		"destroy leaves what is of others":     {d: withSettings(wanted(), list(template("team", "platform")), hub), o: seenSettings(seen(), list(template("team", "others")), elsewhere), opts: plan.Options{End: plan.Everything}, want: []string{"upstream hub none", "warning KON2014"}},
 		"what was not read is not known of it": {d: wanted(), o: func() state.Observed { o := seen(); o.Settings.TemplatesUnseen = "denied"; return o }(), want: []string{"info KON2013"}},
@@ -123,6 +123,48 @@ func TestDiffOfSettings(t *testing.T) {
 				if c.Effect == "" {
 					t.Errorf("%+v", c)
 				}
+			}
+		})
+	}
+}
+
+// The sentences of the whole registry, and the command for a rule of another upstream.
+func TestWordsOfSettings(t *testing.T) {
+	root := state.Upstream{Prefix: "ROOT", Host: "quay.io", UpstreamPrefix: "ROOT"}
+	login, removed, other := root, root, root
+	login.Credential, removed.Removed, other.Host = secret, true, "ghcr.io"
+	amazon := seenSettings(seen(), nil, other)
+	amazon.Target.Registry = ecr.RegistryID{Account: "111111111111", Region: "us-east-2"}
+	server, local := amazon, amazon
+	server.Target.Endpoint, local.Target.Local = "https://ann:s3cr3t@kontor.example.com", true
+	for name, tt := range map[string]struct {
+		d    state.Desired
+		o    state.Observed
+		want string
+	}{
+		"a template": {withSettings(wanted(), []state.Template{template("ROOT", "platform")}), seenSettings(seen(), nil),
+			"a push to a repository that does not exist and that no other template is for would create a repository with"},
+		"a new rule":             {withSettings(wanted(), nil, root), seenSettings(seen(), nil), "pulls of images that no other rule is for and that are not there yet would come from quay.io, without a login"},
+		"its credential":         {withSettings(wanted(), nil, login), seenSettings(seen(), nil, root), "pulls of images that no other rule is for would come from quay.io with the login of " + secret},
+		"one that goes":          {withSettings(wanted(), nil, removed), seenSettings(seen(), nil, root), "pulls of images that no other rule is for would no longer come from quay.io; images that are there stay (rules have no owner: other files may name it)"},
+		"another one, on Amazon": {withSettings(wanted(), nil, root), amazon, "`aws ecr delete-pull-through-cache-rule --registry-id 111111111111 --region us-east-2 --ecr-repository-prefix ROOT`"},
+		"on a server":            {withSettings(wanted(), nil, removed), server, "it is left as it is: `kontor upstreams delete ROOT --endpoint https://kontor.example.com --region us-east-2` deletes it"},
+		"and here":               {withSettings(wanted(), nil, root), local, "`kontor upstreams delete ROOT`"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plan.Diff(tt.d, tt.o)
+			var got []string
+			for _, c := range p.Templates {
+				got = append(got, c.Effect)
+			}
+			for _, c := range p.Upstreams {
+				got = append(got, c.Effect)
+			}
+			for _, f := range p.Findings {
+				got = append(got, f.Message)
+			}
+			if !strings.Contains(strings.Join(got, "\n"), tt.want) {
+				t.Errorf("%q", got)
 			}
 		})
 	}
