@@ -133,7 +133,7 @@ ecr_repositories:
 			"A template takes the fields of a repository, except `scan_on_push` and `delete_protection`, and the fields below. `defaults` apply to it as to a repository.",
 			"The longest prefix counts: `team/apps` before `team` for `team/apps/api`. A change applies to repositories created from then on; those that exist stay as they are.",
 			"A repository that the registry created belongs to no stack. To manage it, add it to `ecr_repositories`.",
-			"Kontor recognizes its templates by a mark at the end of their description, `[kontor:stack=NAME]`. A template with another stack's mark is never changed. A template that left the file is reported; `--prune` deletes it.",
+			"Kontor recognizes its templates by a mark at the end of their description, `[kontor:stack=NAME]`. A template with another stack's mark is never changed. A template that left the file is reported as long as the file has the field `templates`, even without entries (`templates: {}`); `--prune` deletes it, even if the field is gone.",
 		},
 		Example: `stack: platform
 ecr_repositories: {}
