@@ -314,6 +314,10 @@ func TestChartRefuses(t *testing.T) {
 		"neither tag nor digest":           {"image.tag=", "/image/tag"},
 		"a field of the chart's":           {"config.listen=0.0.0.0:80", "the chart sets this field"},
 		"a secret among the configuration": {"config.storage.s3.secret_access_key=x", "put the keys of the bucket into a Secret"},
+		"a secret of single sign-on":       {"config.single_sign_on[0].client_secret=x", "put the secret of the client into a Secret and name it in secrets.singleSignOn"},
+		"a file of such a secret":          {"config.single_sign_on[0].client_secret_file=x", "secrets.singleSignOn"},
+		"a secret of no provider":          {"secrets.singleSignOn.name=x", "config.single_sign_on has no provider 0"},
+		"a port of the console":            {"config.console_listen=0.0.0.0:80", "the chart has no port for it"},
 		"an ingress without hosts":         {"ingress.enabled=true", "/ingress/hosts"},
 	} {
 		t.Run(name, func(t *testing.T) {

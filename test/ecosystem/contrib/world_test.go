@@ -84,7 +84,7 @@ func secret(t *testing.T, name string) string {
 		return "[default]\naws_access_key_id = AKIAEXAMPLE0000000000\naws_secret_access_key = a-secret-of-16-to-128-characters\n"
 	case "s3-access-key-id":
 		return "AKIASTORE\n"
-	case "s3-secret-access-key":
+	case "s3-secret-access-key", "single-sign-on-1":
 		return "a-secret\n"
 	default:
 		t.Fatalf("the configuration has a secret %q", name)

@@ -46,6 +46,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail (printf "config.%s: the chart sets this field; see values.yaml for the value that it comes from" $field) -}}
 {{- end -}}
 {{- end -}}
+{{- if hasKey $c "console_listen" -}}
+{{- fail "config.console_listen: the chart has no port for it; leave it out, and the console is where the registries are" -}}
+{{- end -}}
+{{- range $i, $provider := $c.single_sign_on -}}
+{{- range $field := list "client_secret" "client_secret_file" -}}
+{{- if hasKey $provider $field -}}
+{{- fail (printf "config.single_sign_on[%d].%s: put the secret of the client into a Secret and name it in secrets.singleSignOn" $i $field) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.secrets.singleSignOn.name -}}
+{{- range $i, $key := .Values.secrets.singleSignOn.keys -}}
+{{- if ge $i (len ($c.single_sign_on | default list)) -}}
+{{- fail (printf "secrets.singleSignOn.keys[%d]: config.single_sign_on has no provider %d" $i $i) -}}
+{{- end -}}
+{{- if $key -}}
+{{- $_ := set (index $c.single_sign_on $i) "client_secret_file" (printf "/etc/kontor/secrets/single-sign-on-%d" $i) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if not $c.external_url -}}{{- $_ := unset $c "external_url" -}}{{- end -}}
 {{- $_ := set $c "listen" "0.0.0.0:5050" -}}
 {{- $_ := set $c "metrics_listen" "0.0.0.0:9464" -}}
