@@ -59,7 +59,9 @@ func Access(w io.Writer, a report.Access, o Options) error {
 		}
 	} else if a.Token != nil && (a.Outcome == proof.Denied || a.Outcome == proof.Partly) {
 		p.linef(plain, "")
-		if a.Token.Expired {
+		if a.Token.Off {
+			p.linef(plain, "%s", clean(report.TokensOff))
+		} else if a.Token.Expired {
 			p.linef(plain, "The token has expired. Create another one: kontor access token create.")
 		} else {
 			p.linef(plain, "A token keeps its scope. Create another one: kontor access token create.")
@@ -186,6 +188,8 @@ func (p *printer) tokens(list []report.AccessToken, indent string) {
 	for i, t := range list {
 		why := ""
 		switch {
+		case t.Off:
+			why = "machine tokens are off"
 		case t.Expired:
 			why = "it has expired"
 		case t.Outcome == proof.Partly, t.Outcome == proof.Denied:

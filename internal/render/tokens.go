@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
@@ -34,6 +35,8 @@ func Tokens(w io.Writer, r admin.ListUserTokensResponse, o Options) error {
 	}
 	if len(r.Tokens) == 0 {
 		p.linef(plain, "User %s has no tokens.", clean(r.UserName))
+	} else if r.Off {
+		p.linef(yellow, "%s", report.TokensOff)
 	}
 	return p.flush(w)
 }

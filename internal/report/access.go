@@ -32,6 +32,9 @@ type Access struct {
 	Tokens []AccessToken `json:"tokens,omitempty"`
 }
 
+// TokensOff is the note about tokens that the server does not accept.
+const TokensOff = "The server does not accept machine tokens: start it with --machine-credentials on (kontor up), or machine_credentials: \"on\" (kontor serve)."
+
 // AccessToken is what a machine token leaves of the rights of its user.
 type AccessToken struct {
 	ID        string        `json:"id"`
@@ -39,6 +42,8 @@ type AccessToken struct {
 	Outcome   proof.Outcome `json:"outcome"`
 	ExpiresAt time.Time     `json:"expires_at,omitzero"`
 	Expired   bool          `json:"expired,omitempty"`
+	// Off: the server does not accept machine tokens.
+	Off bool `json:"off,omitempty"`
 	// Denied are the actions that are denied with the token.
 	Denied []string `json:"denied,omitempty"`
 	// DependsOn are the condition keys that decide.
@@ -47,7 +52,7 @@ type AccessToken struct {
 
 // NewAccessToken is the report of an answer about a token.
 func NewAccessToken(t proof.Token, a proof.Answer) AccessToken {
-	out := AccessToken{ID: t.ID, Name: t.Name, Outcome: a.Outcome, ExpiresAt: t.ExpiresAt, Expired: t.Expired}
+	out := AccessToken{ID: t.ID, Name: t.Name, Outcome: a.Outcome, ExpiresAt: t.ExpiresAt, Expired: t.Expired, Off: t.Off}
 	for _, x := range a.Actions {
 		if x.Outcome == proof.Denied {
 			out.Denied = append(out.Denied, string(x.Action))

@@ -19,20 +19,27 @@ type Token struct {
 	// ExpiresAt is zero for never.
 	ExpiresAt time.Time
 	Expired   bool
+	// Off: the server does not accept machine tokens.
+	Off bool
 }
 
-// TokenScope is, in ActionAnswer.Lacking, the scope of a token.
-const TokenScope policy.Source = "scope of the token"
+// In ActionAnswer.Lacking, TokenScope is the scope of a token, and TokenSetting the
+// server's setting that accepts tokens.
+const (
+	TokenScope   policy.Source = "scope of the token"
+	TokenSetting policy.Source = "setting that accepts machine tokens"
+)
 
 // CheckToken is Check for the holder of a token of the user arn: both the user's policies
 // and the token's scope must allow. A login with a token takes no GetAuthorizationToken,
-// so that action is asked about only if it is the only one. An expired token may nothing.
+// so that action is asked about only if it is the only one. An expired token, and
+// one that the server does not accept, may nothing.
 func (p *Prover) CheckToken(arn string, t Token, list []access.Action, in ecr.RegistryID, name ecr.RepositoryName) (Answer, error) {
 	if len(list) > 1 {
 		list = slices.DeleteFunc(slices.Clone(list), func(a access.Action) bool { return a == token })
 	}
 	a, err := p.Check(arn, list, in, name)
-	if err != nil || t.Scope == "" && !t.Expired {
+	if err != nil || t.Scope == "" && !t.Expired && !t.Off {
 		return a, err
 	}
 	who, err := p.principal(arn)
@@ -50,8 +57,12 @@ func (p *Prover) CheckToken(arn string, t Token, list []access.Action, in ecr.Re
 	}
 	for j := range a.Actions {
 		x := &a.Actions[j]
-		if t.Expired {
-			*x = ActionAnswer{Action: x.Action, Resource: x.Resource, Outcome: Denied, Lacking: []policy.Source{TokenScope}}
+		if t.Expired || t.Off {
+			lacking := TokenScope
+			if t.Off {
+				lacking = TokenSetting
+			}
+			*x = ActionAnswer{Action: x.Action, Resource: x.Resource, Outcome: Denied, Lacking: []policy.Source{lacking}}
 			continue
 		}
 		narrow(x, scopeOf(who, &p.repositories[i], x.Action, *scope))

@@ -29,6 +29,7 @@ func TestCheckToken(t *testing.T) {
 		"another repository":                        {world("", "", admin), admin.ARN, proof.Token{Name: "t", Scope: pullElse}, "pull", proof.Denied},
 		"a scope that denies":                       {world("", "", admin), admin.ARN, proof.Token{Name: "t", Scope: denyApp}, "pull", proof.Denied},
 		"a scope with a condition":                  {world("", "", admin), admin.ARN, proof.Token{Name: "t", Scope: office}, "pull", proof.Depends},
+		"not accepted":                              {world("", "", admin), admin.ARN, proof.Token{Name: "t", Off: true}, "pull", proof.Denied},
 		"expired":                                   {world("", "", admin), admin.ARN, proof.Token{Name: "t", Expired: true}, "pull", proof.Denied},
 		"a user who may nothing":                    {world("", "", weak), weak.ARN, proof.Token{Name: "t", Scope: all}, "pull", proof.Denied},
 		"what the repository grants to the user":    {world(grant(weak.ARN), "", weak), weak.ARN, proof.Token{Name: "t", Scope: pullApp}, "pull", proof.Allowed},

@@ -97,7 +97,7 @@ func evidenceWith(ctx context.Context, e *command.Env, o options, use func(*run.
 }
 
 // tokens adds to the answer about a user what the user's machine tokens may, and returns
-// a note about what could not be seen, "" for nothing.
+// a note about what could not be seen or is off, "" for nothing.
 func tokens(ctx context.Context, r *run.Run, ev run.Evidence, a *report.Access, actions []access.Action, repo proof.Repository) (note string, err error) {
 	list, unseen, err := r.Tokens(ctx, repo.In, a.Principal)
 	if err != nil {
@@ -109,6 +109,9 @@ func tokens(ctx context.Context, r *run.Run, ev run.Evidence, a *report.Access, 
 			return "", err
 		}
 		a.Tokens = append(a.Tokens, report.NewAccessToken(t, answer))
+		if t.Off {
+			unseen = report.TokensOff
+		}
 	}
 	return unseen, nil
 }

@@ -39,7 +39,7 @@ func (r *Run) Tokens(ctx context.Context, in ecr.RegistryID, arn string) (list [
 			return nil, "", fmt.Errorf("reading the machine tokens of %s: %w", user, err)
 		}
 		for _, t := range out.Tokens {
-			list = append(list, proof.Token{ID: t.ID, Name: t.Name, Scope: t.Policy, ExpiresAt: t.ExpiresAt, Expired: t.Expired})
+			list = append(list, proof.Token{ID: t.ID, Name: t.Name, Scope: t.Policy, ExpiresAt: t.ExpiresAt, Expired: t.Expired, Off: out.Off})
 		}
 	}
 	return list, "", nil

@@ -31,7 +31,7 @@ func (c *call) listUserTokens(ctx context.Context, in *admin.ListUserTokensReque
 	if err != nil {
 		return nil, err
 	}
-	out := &admin.ListUserTokensResponse{UserName: in.UserName, Tokens: []admin.UserToken{}}
+	out := &admin.ListUserTokensResponse{UserName: in.UserName, Tokens: []admin.UserToken{}, Off: !c.h.cfg.MachineTokens(c.at)}
 	for _, t := range list {
 		out.Tokens = append(out.Tokens, userToken(s, in.UserName, t))
 	}

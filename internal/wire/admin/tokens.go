@@ -31,6 +31,8 @@ type ListUserTokensRequest struct {
 type ListUserTokensResponse struct {
 	UserName string      `json:"userName"`
 	Tokens   []UserToken `json:"tokens"`
+	// Off: the server does not accept machine tokens.
+	Off bool `json:"off,omitzero"`
 }
 
 // DeleteUserTokenRequest names a token, by its name or id.
