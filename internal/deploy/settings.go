@@ -76,6 +76,7 @@ func ObserveSettings(ctx context.Context, api SettingsAPI, in kecr.RegistryID, s
 		list, err := rules(ctx, api, in)
 		switch {
 		case scope.Upstreams == Wished && (denied(err) || isCode(err, kecr.CodeUnknownOperation)):
+			out.UpstreamsUnseen = err.Error()
 		case err != nil:
 			return out, err
 		default:

@@ -148,6 +148,10 @@ func TestSettingsDenied(t *testing.T) {
 	if len(p.Findings) != 1 || p.Findings[0].Code != plan.CodeTemplatesUnseen {
 		t.Errorf("%+v", p.Findings)
 	}
+	seen, err := deploy.ObserveSettings(t.Context(), conn.API, conn.Target.Registry, deploy.SettingsScope{Templates: deploy.Wished, Upstreams: deploy.Wished})
+	if err != nil || !strings.Contains(seen.TemplatesUnseen, "ecr:DescribeRepositoryCreationTemplates") || !strings.Contains(seen.UpstreamsUnseen, "ecr:DescribePullThroughCacheRules") {
+		t.Errorf("%+v, %v", seen, err)
+	}
 	if _, err := deploy.ObserveSettings(t.Context(), conn.API, conn.Target.Registry, deploy.SettingsScopeOf(d, plan.Nothing)); err == nil || !strings.Contains(err.Error(), "ecr:DescribeRepositoryCreationTemplates") {
 		t.Errorf("%v", err)
 	}

@@ -179,7 +179,7 @@ func drawSettings(t *rapid.T, stacks ...string) ([]state.Template, []state.Upstr
 		x.Repository = drawRepository(t, "", "")
 		x.ScanOnPush, x.Unprotected = nil, false
 		x.Stack = rapid.SampledFrom(stacks).Draw(t, "stack")
-		x.Description = rapid.SampledFrom([]string{"", "a b", "x]"}).Draw(t, "description")
+		x.Description = rapid.SampledFrom([]string{"", "a b", "x]", " a"}).Draw(t, "description")
 		x.AppliedFor = rapid.SliceOfNDistinct(rapid.SampledFrom(ecr.CreationReasons()), 1, 3, rapid.ID).Draw(t, "reasons")
 		slices.Sort(x.AppliedFor)
 		templates = append(templates, x)

@@ -45,7 +45,11 @@ func Marked(description, stack string) string {
 	if stack == "" {
 		return description
 	}
-	return strings.TrimLeft(description+" "+markBegin+stack+markEnd, " ")
+	mark := markBegin + stack + markEnd
+	if description == "" {
+		return mark
+	}
+	return description + " " + mark
 }
 
 // Unmarked takes the mark out of a description, if there is one.
@@ -134,8 +138,8 @@ type Settings struct {
 	Credentials   map[string]string
 	NoCredentials string
 	// TemplatesUnseen is why the templates could not be read, where the file
-	// names none; "" when they were.
-	TemplatesUnseen string
+	// names none; "" when they were. UpstreamsUnseen is the same of the rules.
+	TemplatesUnseen, UpstreamsUnseen string
 }
 
 // NamesCredentials reports whether a rule names its credential, and not its ARN.

@@ -43,6 +43,18 @@ func TestFor(t *testing.T) {
 	}
 }
 
+// What a description is, and whose mark it has, is read as it was written.
+func TestMarked(t *testing.T) {
+	for _, stack := range []string{"", "platform"} {
+		for _, description := range []string{"", " ", "  a", "a ", "a b", "]", "[kontor:stack=]", "a [kontor:stack"} {
+			marked := state.Marked(description, stack)
+			if got, owner := state.Unmarked(marked); got != description || owner != stack {
+				t.Errorf("%q of %q is read as %q of %q", description, stack, got, owner)
+			}
+		}
+	}
+}
+
 func TestPositionString(t *testing.T) {
 	for want, p := range map[string]state.Position{
 		"kontor.yaml:3:14": {File: "kontor.yaml", Line: 3, Column: 14},
