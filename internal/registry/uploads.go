@@ -421,6 +421,10 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.W
 		return claimed.deleteRow(ctx, tx, repo)
 	}
 	var err error
+	if mine.Content != nil { // its key is another than the upload's
+		c.r.begun.end(claimed.upload.ID, true)
+		defer func() { c.r.begun.end(claimed.upload.ID, false) }() // after the row
+	}
 	for {
 		// Another replica may have replaced what was looked at: then it has another key.
 		if err = c.gate.ChangeRepository(ctx, opCompleteUpload, at, change); !errors.Is(err, errNotLooked) {
