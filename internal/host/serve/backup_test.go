@@ -164,4 +164,26 @@ func TestBackupAgain(t *testing.T) {
 	if _, err := backup.Run(t.Context(), backup.Config{Folder: filepath.Join(dir, "other"), To: dir}); !errors.Is(err, backup.ErrOther) {
 		t.Errorf("%v", err)
 	}
+	// Nor is a data folder overwritten: the one that is saved, or one that served.
+	first := filepath.Join(dir, "data")
+	if err := os.Symlink(first, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{first, filepath.Join(dir, "link"), filepath.Join(dir, "other")} {
+		if _, err := backup.Run(t.Context(), backup.Config{Folder: first, To: to}); !errors.Is(err, backup.ErrOther) {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	// A backup that a server was started on is a data folder.
+	if err := os.Rename(first, filepath.Join(dir, "lost")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(cfg.To, first); err != nil {
+		t.Fatal(err)
+	}
+	s = serving(t, dir, "data: DIR/data\n"+movedTo)
+	end(t, s)
+	if _, err := backup.Run(t.Context(), backup.Config{Folder: filepath.Join(dir, "lost"), To: first}); !errors.Is(err, backup.ErrOther) {
+		t.Errorf("%v", err)
+	}
 }
