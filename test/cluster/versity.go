@@ -3,6 +3,8 @@
 package cluster
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +14,10 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // The credentials of the server's administrator.
@@ -96,9 +102,34 @@ func (g Gateway) answers(gone <-chan error) error {
 		default:
 		}
 		res, err := http.Get("http://" + g.Addr + "/")
-		if err == nil {
-			return res.Body.Close()
+		if err != nil {
+			continue
+		}
+		// Another process may have the port, and answer. Then the gateway cannot listen,
+		// and has ended or is about to: only what it has made itself tells.
+		if err := res.Body.Close(); err != nil {
+			return err
+		}
+		if g.isOurs() {
+			return nil
 		}
 	}
 	return errors.New("it does not answer")
+}
+
+// isOurs reports whether who answers at Addr is a gateway on Dir: it takes our
+// credentials, and shows a bucket whose folder was made there.
+func (g Gateway) isOurs() bool {
+	name := "probe-" + strings.ToLower(rand.Text())
+	folder := filepath.Join(g.Dir, name)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return false
+	}
+	defer func() { _ = os.Remove(folder) }() // empty
+	c := s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + g.Addr), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
+	})
+	_, err := c.ListObjectsV2(context.Background(), &s3.ListObjectsV2Input{Bucket: &name})
+	return err == nil
 }

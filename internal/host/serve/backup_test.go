@@ -66,26 +66,25 @@ func TestBackupAndRestore(t *testing.T) {
 				t.Fatalf("%v, %+v", err, first)
 			}
 			// Pushes go on while it is saved again.
-			pushed, stop := make(chan struct{}), make(chan struct{})
 			if _, err := c.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: aws.String("busy")}); err != nil {
 				t.Fatal(err)
 			}
 			fill(t, c, draw, "bb")
 			want := everything(t, c)
+			var second backup.Report
+			saved := make(chan struct{})
 			go func() {
-				defer close(pushed) // also when a push fails
-				for i := 0; ; i++ {
-					select {
-					case <-stop:
-						return
-					default:
-						push.To(t, c, "busy").Image(fmt.Sprint("busy ", i), "", fmt.Sprint("v", i))
-					}
-				}
+				defer close(saved)
+				second, err = backup.Run(t.Context(), cfg)
 			}()
-			second, err := backup.Run(t.Context(), cfg)
-			close(stop)
-			<-pushed
+			for i, on := 0, true; on; i++ {
+				push.To(t, c, "busy").Image(fmt.Sprint("busy ", i), "", fmt.Sprint("v", i))
+				select {
+				case <-saved:
+					on = false
+				default:
+				}
+			}
 			if err != nil || second.Copied == 0 || second.Copied >= second.Blobs {
 				t.Fatalf("%v, %+v", err, second)
 			}
