@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -16,8 +17,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // The credentials of the server's administrator.
@@ -126,10 +126,19 @@ func (g Gateway) isOurs() bool {
 		return false
 	}
 	defer func() { _ = os.Remove(folder) }() // empty
-	c := s3.New(s3.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://" + g.Addr), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
-	})
-	_, err := c.ListObjectsV2(context.Background(), &s3.ListObjectsV2Input{Bucket: &name})
-	return err == nil
+	req, err := http.NewRequest(http.MethodGet, "http://"+g.Addr+"/"+name+"?list-type=2", nil)
+	if err != nil {
+		return false
+	}
+	nothing := fmt.Sprintf("%x", sha256.Sum256(nil))
+	req.Header.Set("X-Amz-Content-Sha256", nothing)
+	me := aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey}
+	if err := v4.NewSigner().SignHTTP(context.Background(), me, req, nothing, "s3", "us-east-1", time.Now()); err != nil {
+		return false
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	return res.Body.Close() == nil && res.StatusCode == http.StatusOK
 }
