@@ -65,6 +65,10 @@ type Given struct {
 	Key *identity.MasterKey
 }
 
+// BackupMarker is a file by which a folder that a backup was saved in is told from one
+// that a server was started on, which removes it.
+const BackupMarker = "backup"
+
 // lookTime is how long someone who looks who has the folder may have its
 // lock: see held.
 const lookTime = 100 * time.Millisecond
@@ -96,6 +100,11 @@ func OpenWith(ctx context.Context, path string, given Given) (*Dir, error) {
 		d.lock, err = acquire(filepath.Join(path, "lock"), d.me)
 		return !errors.Is(err, ErrInUse), err
 	})
+	if err == nil {
+		if err = os.Remove(d.file(BackupMarker)); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
 	if err == nil {
 		err = d.open(ctx)
 	}

@@ -23,8 +23,10 @@ import (
 type begun struct {
 	mu   sync.Mutex
 	byID map[meta.UploadID]meta.Upload // guarded by mu
-	held int64                         // guarded by mu; bytes that they have received
-	most int64                         // guarded by mu; of held, 0 for heldMax
+	// ending are those whose end is being committed, or was, with their content.
+	ending map[meta.UploadID]struct{} // guarded by mu
+	held   int64                      // guarded by mu; bytes that they have received
+	most   int64                      // guarded by mu; of held, 0 for heldMax
 	// storing is set when StoreUploads has begun: they may have rows from then on.
 	storing atomic.Bool
 }
@@ -72,6 +74,29 @@ func (b *begun) find(repo meta.RepositoryID, id meta.UploadID) (meta.Upload, boo
 	return u, ok && u.Repository == repo
 }
 
+// end notes whether the end of the upload is being committed. It gets no row then.
+func (b *begun) end(id meta.UploadID, ending bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ending == nil {
+		b.ending = map[meta.UploadID]struct{}{}
+	}
+	if _, ok := b.byID[id]; ok && ending {
+		b.ending[id] = struct{}{}
+	} else {
+		delete(b.ending, id)
+	}
+}
+
+// stays reports whether the upload is one of them and not ending.
+func (b *begun) stays(id meta.UploadID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.byID[id]
+	_, ending := b.ending[id]
+	return ok && !ending
+}
+
 // has reports whether the upload is one of them. Only who writes to it changes that.
 func (b *begun) has(id meta.UploadID) bool {
 	b.mu.Lock()
@@ -86,6 +111,21 @@ func (b *begun) remove(id meta.UploadID) {
 	defer b.mu.Unlock()
 	b.held -= b.byID[id].Progress.Offset
 	delete(b.byID, id)
+	delete(b.ending, id)
+}
+
+// forget takes the upload out if it is there and was last touched before t: a request may
+// have added to it since it was listed.
+func (b *begun) forget(id meta.UploadID, t time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	u, ok := b.byID[id]
+	if !ok || !u.UpdatedAt.Before(t) {
+		return false
+	}
+	b.held -= u.Progress.Offset
+	delete(b.byID, id)
+	return true
 }
 
 // list returns those that were last touched before t, oldest first.
@@ -122,8 +162,7 @@ func (r *Registry) UploadsBegun(owner string) (n int) {
 func (r *Registry) ForgetUploads(t time.Time) (n int) {
 	for _, u := range r.begun.list(t) {
 		if release, ok := r.HoldUpload(u.ID); ok {
-			if r.begun.has(u.ID) {
-				r.begun.remove(u.ID)
+			if r.begun.forget(u.ID, t) {
 				n++
 			}
 			release()
@@ -153,7 +192,7 @@ func (r *Registry) StoreUploads(ctx context.Context) error {
 				return err
 			}
 			for _, u := range step {
-				if !r.begun.has(u.ID) || slices.ContainsFunc(blobs, func(b meta.Blob) bool { return b.Key == u.Key }) {
+				if !r.begun.stays(u.ID) || slices.ContainsFunc(blobs, func(b meta.Blob) bool { return b.Key == u.Key }) {
 					continue // it has ended
 				}
 				err := tx.InsertUpload(ctx, u)
@@ -168,7 +207,9 @@ func (r *Registry) StoreUploads(ctx context.Context) error {
 			return err
 		}
 		for _, u := range step {
-			r.begun.remove(u.ID)
+			if r.begun.stays(u.ID) {
+				r.begun.remove(u.ID)
+			}
 		}
 	}
 	return nil

@@ -117,6 +117,27 @@ func TestUploadsAreStoredWhileRequestsEnd(t *testing.T) {
 	}
 }
 
+// A small upload whose end has just been committed, and whose content has another key,
+// gets no row.
+func TestEndedUploadIsNotStored(t *testing.T) {
+	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI, OneProcess: true, Small: true})
+	between := &hooked{Store: f.Meta}
+	f.Set(func(s *testkit.Settings) { s.Between = between })
+	to := f.Repo("app", ecr.Mutable)
+	id := f.Upload(to)
+	between.after = func() {
+		if err := f.Registry.StoreUploads(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := f.CompleteUpload(t.Context(), to, id, 0, strings.NewReader("the layer"), ecr.DigestOf([]byte("the layer"))); err != nil {
+		t.Fatal(err)
+	}
+	if n := rows(t, f); n != 0 {
+		t.Errorf("%d uploads have rows", n)
+	}
+}
+
 // An upload gets its row after another request has taken its snapshot: it is there for
 // that request, too.
 func TestUploadGetsItsRowWhileItIsAskedFor(t *testing.T) {

@@ -246,6 +246,15 @@ func (r *Registry) noteWritten(ctx context.Context, b meta.Blob, w blob.Writer) 
 // reading: of a blob that takes longer than clients wait, nothing would ever be
 // known. Of a store that notices damage by itself only the size is compared.
 func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
+	return r.verifyAs(ctx, f, b, b.SizeBytes > contentAtOnce && !r.content.damaged(b.Key))
+}
+
+// verifyNow is verify, which reads a large blob, too, before it returns.
+func (r *Registry) verifyNow(ctx context.Context, f blob.File, b meta.Blob) error {
+	return r.verifyAs(ctx, f, b, false)
+}
+
+func (r *Registry) verifyAs(ctx context.Context, f blob.File, b meta.Blob, beside bool) error {
 	if err := checkSize(f, b.SizeBytes); err != nil {
 		return fmt.Errorf("is damaged: %w", err)
 	}
@@ -257,7 +266,6 @@ func (r *Registry) verify(ctx context.Context, f blob.File, b meta.Blob) error {
 		if err != nil {
 			return fmt.Errorf("cannot be read: %w", err)
 		}
-		beside := b.SizeBytes > contentAtOnce && !r.content.damaged(b.Key)
 		s, known, wait, done := r.content.begin(b.Key, now, r.passed())
 		switch {
 		case known && s.damage != "":

@@ -24,20 +24,58 @@ func (r *Registry) lost(ctx context.Context, at ecr.Repo, b meta.Blob, err error
 	return layerNotFound(at, b.Digest)
 }
 
-// heal keeps b, which was just committed, in place of damaged content, and reports
-// whether it does. The content of b is durable, and what its digest says.
-func (r *Registry) heal(ctx context.Context, damaged, b meta.Blob) bool {
-	ctx = context.WithoutCancel(ctx)
-	err := r.cfg.Gate.System("damaged blobs").Change(ctx, gate.Op("ReplaceBlob"), func(ctx context.Context, tx *gate.Tx) error {
-		return tx.Retention().ReplaceBlob(ctx, damaged.Key, b)
-	})
-	if err != nil {
-		r.cfg.Log.WarnContext(ctx, "a damaged blob was not replaced", "digest", b.Digest, "key", damaged.Key, "error", err)
+// errNotLooked: before a pushed copy is dropped, the content that the registry has
+// already has to be looked at, which no transaction can wait for.
+var errNotLooked = errors.New("it is not known whether the content is whole")
+
+// isWhole looks at content that the registry has, and reports whether a pushed copy of it
+// is surplus: it is there, has its size, and was read by this process within contentFor
+// or is read now. Whoever asked for it may have asked another replica, or before a start:
+// what they found is not known here. Content that cannot be read now is not whole.
+func (r *Registry) isWhole(ctx context.Context, b meta.Blob) bool {
+	if r.content.damaged(b.Key) {
 		return false
 	}
-	r.cfg.Log.InfoContext(ctx, "a damaged blob was replaced by what was pushed", "digest", b.Digest, "key", b.Key)
-	if err := r.cfg.Blobs.Delete(ctx, damaged.Key); err != nil { // an orphan, then
-		r.cfg.Log.WarnContext(ctx, "surplus blob not deleted", "key", damaged.Key, "error", err)
+	ctx = context.WithoutCancel(ctx)
+	err := r.look(ctx, b)
+	if err != nil {
+		r.cfg.Log.WarnContext(ctx, "a blob is replaced by what was pushed", "digest", b.Digest, "key", b.Key, "error", err)
 	}
-	return true
+	return err == nil
+}
+
+func (r *Registry) look(ctx context.Context, b meta.Blob) (err error) {
+	if b.Key.InDatabase() {
+		return r.lookInDatabase(ctx, b)
+	}
+	f, err := r.cfg.Blobs.Open(ctx, b.Key)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if r.verified() {
+		return checkSize(f, b.SizeBytes)
+	}
+	return r.verifyNow(ctx, f, b)
+}
+
+func (r *Registry) lookInDatabase(ctx context.Context, b meta.Blob) error {
+	return r.cfg.Gate.System("known blobs").Read(ctx, gate.Op("LookAtBlob"), func(ctx context.Context, v *gate.View) error {
+		content, err := v.Retention().BlobContent(ctx, b.Key)
+		if err == nil && !b.Digest.Verifies(content) {
+			err = errors.New("is damaged in the database")
+		}
+		return err
+	})
+}
+
+// replaced ends old, in whose place b was put by a transaction that was committed.
+func (r *Registry) replaced(ctx context.Context, old, b meta.Blob) {
+	r.cfg.Log.InfoContext(ctx, "a damaged blob was replaced by what was pushed", "digest", b.Digest, "key", b.Key)
+	if old.Key.InDatabase() { // it went with the transaction
+		return
+	}
+	if err := r.dropSurplus(context.WithoutCancel(ctx), old.Key); err != nil { // an orphan, then
+		r.cfg.Log.WarnContext(ctx, "surplus blob not deleted", "key", old.Key, "error", err)
+	}
 }

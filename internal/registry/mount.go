@@ -20,8 +20,8 @@ const mountTarget access.Action = "ecr:InitiateLayerUpload"
 var opMountBlob = gate.Op("MountBlob", mountTarget)
 
 // MountBlob makes a blob of from visible in at. It reports false, without an
-// error, when the caller must upload it instead: the blob is not there, or the
-// caller may not read it there. What a caller cannot read it cannot mount, and
+// error, when the caller must upload it instead: the blob is not there, was found to be
+// damaged, or the caller may not read it there. What a caller cannot read it cannot mount, and
 // the answer does not tell which of the two it was.
 func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest) (BlobInfo, bool, error) {
 	var (
@@ -38,7 +38,7 @@ func (c *Caller) MountBlob(ctx context.Context, at, from ecr.Repo, d ecr.Digest)
 			return err
 		}
 		b, err = tx.Blob(ctx, source.Row.ID, d)
-		if errors.Is(err, meta.ErrNotFound) {
+		if errors.Is(err, meta.ErrNotFound) || err == nil && c.r.content.damaged(b.Key) {
 			return nil
 		}
 		if err != nil {
@@ -90,8 +90,9 @@ func (c *Caller) FindBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (from 
 			for _, row := range list {
 				from = row.Registry.Repo(row.Name)
 				if v.Would(gate.Scene{At: from, Row: row, Settings: here.Settings}, mountSource) == nil {
-					found = true
-					return nil
+					b, err := v.Blob(ctx, row.ID, d)
+					found = err == nil && !c.r.content.damaged(b.Key)
+					return err
 				}
 				after = row.Name
 			}

@@ -386,27 +386,52 @@ func (c *Caller) checkParts(at ecr.Repo, u meta.Upload, w blob.Writer) error {
 // link makes committed content, or mine.Content, a blob of the repository, and ends the
 // upload.
 // What the repository has already is linked again, so that it stays for the
-// image that is being pushed.
+// image that is being pushed. Content of this digest that is not whole is replaced by mine.
 func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.Writer, mine meta.Blob) (BlobInfo, error) {
 	var (
-		kept  meta.Blob
-		known bool
+		kept, old meta.Blob
+		known     bool
+		looked    = map[blob.Key]bool{} // whether content that the registry has is whole
 	)
-	err := c.gate.ChangeRepository(ctx, opCompleteUpload, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
+	change := func(ctx context.Context, tx *gate.Tx, repo meta.Repository) (err error) {
+		old, known = meta.Blob{}, false
 		if kept, err = tx.AddBlob(ctx, mine); err != nil {
 			return err
 		}
-		if known = kept.Key != mine.Key; known { // otherwise no repository has it
-			_, err = tx.Blob(ctx, repo.ID, mine.Digest)
-			if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
-				return err
+		if kept.Key != mine.Key { // otherwise no repository has it
+			whole, told := looked[kept.Key]
+			switch {
+			case !told:
+				return errNotLooked
+			case whole:
+				_, err = tx.Blob(ctx, repo.ID, mine.Digest)
+				if known = err == nil; !known && !errors.Is(err, meta.ErrNotFound) {
+					return err
+				}
+			default:
+				if err := tx.Retention().ReplaceBlob(ctx, kept.Key, mine); err != nil {
+					return err
+				}
+				old, kept = kept, mine
 			}
 		}
 		if err := tx.LinkBlob(ctx, repo.ID, mine.Digest, mine.CreatedAt); err != nil {
 			return err
 		}
 		return claimed.deleteRow(ctx, tx, repo)
-	})
+	}
+	var err error
+	if mine.Content != nil { // its key is another than the upload's
+		c.r.begun.end(claimed.upload.ID, true)
+		defer func() { c.r.begun.end(claimed.upload.ID, false) }() // after the row
+	}
+	for {
+		// Another replica may have replaced what was looked at: then it has another key.
+		if err = c.gate.ChangeRepository(ctx, opCompleteUpload, at, change); !errors.Is(err, errNotLooked) {
+			break
+		}
+		looked[kept.Key] = c.r.isWhole(ctx, kept)
+	}
 	claimed.rowDeleted(err)
 	var refused *ecr.Error
 	switch {
@@ -414,12 +439,10 @@ func (c *Caller) link(ctx context.Context, at ecr.Repo, claimed *claim, w blob.W
 		if mine.Content == nil {
 			c.r.noteWritten(ctx, kept, w)
 		}
-		return info(kept), nil
-	case err == nil && c.r.content.damaged(kept.Key) && c.r.heal(ctx, kept, mine):
-		if mine.Content == nil {
-			c.r.noteWritten(ctx, mine, w)
+		if old.Key != "" {
+			c.r.replaced(ctx, old, mine)
 		}
-		return info(mine), nil
+		return info(kept), nil
 	case mine.Content != nil: // it came with the row, or not at all
 	case err == nil || errors.As(err, &refused) && refused.Code != ecr.CodeUnavailable:
 		// The content is known already, or not wanted. When the commit's

@@ -42,6 +42,8 @@ func Balance(servers ...string) (*Balancer, error) {
 			r.SetXForwarded()
 		},
 		FlushInterval: -1,
+		// A connection that is idle may be one of a server that was killed.
+		Transport: &http.Transport{DisableKeepAlives: true},
 	}}
 	go func() { _ = b.server.Serve(l) }() // until Close
 	return b, nil

@@ -3,6 +3,9 @@
 package cluster
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +15,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // The credentials of the server's administrator.
@@ -96,9 +102,43 @@ func (g Gateway) answers(gone <-chan error) error {
 		default:
 		}
 		res, err := http.Get("http://" + g.Addr + "/")
-		if err == nil {
-			return res.Body.Close()
+		if err != nil {
+			continue
+		}
+		// Another process may have the port, and answer. Then the gateway cannot listen,
+		// and has ended or is about to: only what it has made itself tells.
+		if err := res.Body.Close(); err != nil {
+			return err
+		}
+		if g.isOurs() {
+			return nil
 		}
 	}
 	return errors.New("it does not answer")
+}
+
+// isOurs reports whether who answers at Addr is a gateway on Dir: it takes our
+// credentials, and shows a bucket whose folder was made there.
+func (g Gateway) isOurs() bool {
+	name := "probe-" + strings.ToLower(rand.Text())
+	folder := filepath.Join(g.Dir, name)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return false
+	}
+	defer func() { _ = os.Remove(folder) }() // empty
+	req, err := http.NewRequest(http.MethodGet, "http://"+g.Addr+"/"+name+"?list-type=2", nil)
+	if err != nil {
+		return false
+	}
+	nothing := fmt.Sprintf("%x", sha256.Sum256(nil))
+	req.Header.Set("X-Amz-Content-Sha256", nothing)
+	me := aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey}
+	if err := v4.NewSigner().SignHTTP(context.Background(), me, req, nothing, "s3", "us-east-1", time.Now()); err != nil {
+		return false
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	return res.Body.Close() == nil && res.StatusCode == http.StatusOK
 }

@@ -66,15 +66,23 @@ func inDatabase(url string) string { return fmt.Sprintf("database: {url: %q}", u
 // kontor runs a command that has to succeed.
 func kontor(t *testing.T, dir string, args ...string) string {
 	t.Helper()
+	out, err := tryKontor(dir, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func tryKontor(dir string, args ...string) (string, error) {
 	cmd := exec.Command(os.Getenv("KONTOR_BIN"), args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+adminKey, "AWS_SECRET_ACCESS_KEY="+adminSecret)
 	var out, messages strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &messages
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("kontor %s: %v\n%s%s", strings.Join(args, " "), err, &out, &messages)
+		return "", fmt.Errorf("kontor %s: %w\n%s%s", strings.Join(args, " "), err, &out, &messages)
 	}
-	return out.String()
+	return out.String(), nil
 }
 
 // process is a kontor serve that runs.

@@ -28,7 +28,8 @@ import (
 )
 
 // startReplicas serves one database and one bucket n times, as n replicas of
-// kontor serve do. The last one lets clients fetch blobs from the bucket.
+// kontor serve do. The last one lets clients fetch blobs from the bucket, and has no
+// folder.
 func startReplicas(t *testing.T, n int) (all []*serve.Server) {
 	t.Helper()
 	dir, database, bucket := t.TempDir(), pgtest.Start(t), newBucket(t)
@@ -43,14 +44,18 @@ func startReplicas(t *testing.T, n int) (all []*serve.Server) {
 		}
 	}
 	for i := range n {
+		data := fmt.Sprintf("data: %s/replica%d", dir, i)
+		if i == n-1 {
+			data = `audit: "off"`
+		}
 		text := fmt.Sprintf(`listen: 127.0.0.1:0
 registries: [{account: "111111111111", region: us-east-2}]
-data: %[1]s/replica%[2]d
+%[2]s
 database: {url: "%[3]s"}
 storage: {s3: {bucket: %[4]s, endpoint: "http://%[5]s", path_style: true, access_key_id: %[6]s, secret_access_key_file: %[1]s/secret, redirect: %[7]v}}
 master_key_file: %[1]s/key
 administrator_file: %[1]s/administrator
-`, dir, i, database, bucket, gateway.Addr, accessKey, i == n-1)
+`, dir, data, database, bucket, gateway.Addr, accessKey, i == n-1)
 		c, err := serve.Load(&lang.Source{Name: "serve.yaml", Data: []byte(text)}, func(string) string { return "" })
 		if err != nil {
 			t.Fatal(err)
@@ -163,6 +168,10 @@ func TestPushOverReplicas(t *testing.T) {
 	for range 2 {
 		if _, got := send(http.StatusOK, http.MethodGet, "/v2/app/blobs/"+string(kecr.DigestOf(layer)), nil); !bytes.Equal(got, layer) {
 			t.Error("the layer is another")
+		}
+		// It is small, and in the database.
+		if _, got := send(http.StatusOK, http.MethodGet, "/v2/app/blobs/"+string(kecr.DigestOf(config)), nil); !bytes.Equal(got, config) {
+			t.Errorf("the configuration is %s", got)
 		}
 	}
 	redirected(t, api(1), replicas[1].Registries[0].Endpoint, user, password, layer)

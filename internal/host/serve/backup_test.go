@@ -66,26 +66,25 @@ func TestBackupAndRestore(t *testing.T) {
 				t.Fatalf("%v, %+v", err, first)
 			}
 			// Pushes go on while it is saved again.
-			pushed, stop := make(chan struct{}), make(chan struct{})
 			if _, err := c.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: aws.String("busy")}); err != nil {
 				t.Fatal(err)
 			}
 			fill(t, c, draw, "bb")
 			want := everything(t, c)
+			var second backup.Report
+			saved := make(chan struct{})
 			go func() {
-				defer close(pushed) // also when a push fails
-				for i := 0; ; i++ {
-					select {
-					case <-stop:
-						return
-					default:
-						push.To(t, c, "busy").Image(fmt.Sprint("busy ", i), "", fmt.Sprint("v", i))
-					}
-				}
+				defer close(saved)
+				second, err = backup.Run(t.Context(), cfg)
 			}()
-			second, err := backup.Run(t.Context(), cfg)
-			close(stop)
-			<-pushed
+			for i, on := 0, true; on; i++ {
+				push.To(t, c, "busy").Image(fmt.Sprint("busy ", i), "", fmt.Sprint("v", i))
+				select {
+				case <-saved:
+					on = false
+				default:
+				}
+			}
 			if err != nil || second.Copied == 0 || second.Copied >= second.Blobs {
 				t.Fatalf("%v, %+v", err, second)
 			}
@@ -162,6 +161,28 @@ func TestBackupAgain(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, err := backup.Run(t.Context(), backup.Config{Folder: filepath.Join(dir, "other"), To: dir}); !errors.Is(err, backup.ErrOther) {
+		t.Errorf("%v", err)
+	}
+	// Nor is a data folder overwritten: the one that is saved, or one that served.
+	first := filepath.Join(dir, "data")
+	if err := os.Symlink(first, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{first, filepath.Join(dir, "link"), filepath.Join(dir, "other")} {
+		if _, err := backup.Run(t.Context(), backup.Config{Folder: first, To: to}); !errors.Is(err, backup.ErrOther) {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	// A backup that a server was started on is a data folder.
+	if err := os.Rename(first, filepath.Join(dir, "lost")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(cfg.To, first); err != nil {
+		t.Fatal(err)
+	}
+	s = serving(t, dir, "data: DIR/data\n"+movedTo)
+	end(t, s)
+	if _, err := backup.Run(t.Context(), backup.Config{Folder: filepath.Join(dir, "lost"), To: first}); !errors.Is(err, backup.ErrOther) {
 		t.Errorf("%v", err)
 	}
 }

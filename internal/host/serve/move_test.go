@@ -52,6 +52,14 @@ func openMove(t *testing.T, dir, from, to string) *Move {
 	return m
 }
 
+// drawing draws other numbers each time, and says which.
+func drawing(t *testing.T, stream uint64) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d, %d", stream, seed)
+	return rand.New(rand.NewPCG(stream, seed))
+}
+
 // fill pushes, moves tags and deletes, at random.
 func fill(t *testing.T, c *ecr.Client, draw *rand.Rand, repos ...string) {
 	t.Helper()
@@ -62,7 +70,11 @@ func fill(t *testing.T, c *ecr.Client, draw *rand.Rand, repos ...string) {
 		}
 		var digests []string
 		for i := range 4 + draw.IntN(4) {
-			layer := fmt.Sprintf("%s %d %s", name, i, strings.Repeat("x", draw.IntN(50_000)))
+			size := draw.IntN(50_000)
+			if i == 0 {
+				size += 32 << 10 // is in the blob store, whatever was drawn
+			}
+			layer := fmt.Sprintf("%s %d %s", name, i, strings.Repeat("x", size))
 			digests = append(digests, push.To(t, c, name).Image(layer, "", fmt.Sprint("v", draw.IntN(5)), fmt.Sprint("t", i)))
 		}
 		push.To(t, c, name).Index("all", digests[0], digests[1])
@@ -145,7 +157,7 @@ func TestMoveThereAndBack(t *testing.T) {
 	places := []string{
 		"data: DIR/first\n", "data: DIR/second\ndatabase: {url: \"" + database + "\"}\n", "data: DIR/third\n",
 	}
-	draw := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	draw := drawing(t, 1)
 	old := serving(t, dir, places[0]+movedTo)
 	fill(t, client(old, "111111111111"), draw, "aa", "team/b")
 	for i := range 2 {
@@ -165,7 +177,10 @@ func TestMoveThereAndBack(t *testing.T) {
 		m.Progress = func(p move.Progress) {
 			if p.Phase == move.PhaseFence {
 				fill(t, c, draw, fmt.Sprint("last/", i))
-				want, before = everything(t, c), sums(t, m.From.Rows)
+				want = everything(t, c)
+			}
+			if p.Phase == move.PhaseStop && before == nil { // pulls of everything may have been written down until now
+				before = sums(t, m.From.Rows)
 			}
 		}
 		r, err = move.Finish(t.Context(), m.Config)
@@ -235,7 +250,7 @@ func TestMoveHalves(t *testing.T) {
 	dir := folder(t)
 	database := "database: {url: \"" + pgtest.Start(t) + "\"}\n"
 	places := []string{"data: DIR/first\n", "data: DIR/first\n" + database, "data: DIR/second\n" + database}
-	draw := rand.New(rand.NewPCG(2, uint64(time.Now().UnixNano())))
+	draw := drawing(t, 2)
 	old := serving(t, dir, places[0]+movedTo)
 	c := client(old, "111111111111")
 	fill(t, c, draw, "aa")
@@ -340,6 +355,78 @@ func TestMoveRefused(t *testing.T) {
 			t.Error(err)
 		}
 		writable(t, s)
+	})
+}
+
+// A move that is cancelled while it finishes has moved nothing, and can be run again. So
+// has one in whose place another one has stopped writes.
+func TestMoveCancelledMeanwhile(t *testing.T) {
+	database := "database: {url: \"" + pgtest.Start(t) + "\"}\n"
+	for name, tt := range map[string]struct {
+		from, to string
+		when     func(move.Progress) bool
+		again    bool // another run stops writes, too
+	}{
+		"SQLite":                {"data: DIR/first\n", "data: DIR/second\n", func(p move.Progress) bool { return p.Phase == move.PhaseRows && p.Table != "" }, false},
+		"SQLite, another begun": {"data: DIR/first\n", "data: DIR/second\n", func(p move.Progress) bool { return p.Phase == move.PhaseStop }, true},
+		"PostgreSQL":            {"data: DIR/first\n" + database, "data: DIR/second\n", func(p move.Progress) bool { return p.Phase == move.PhaseStop }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := folder(t)
+			s := serving(t, dir, tt.from+movedTo)
+			defer endMoved(t, s)
+			fill(t, client(s, "111111111111"), rand.New(rand.NewPCG(9, 10)), "aa")
+			m := openMove(t, dir, tt.from+movedTo, tt.to+movedTo)
+			cancelled := false
+			m.Progress = func(p move.Progress) {
+				if cancelled || !tt.when(p) {
+					return
+				}
+				cancelled = true
+				if err := move.Cancel(t.Context(), m.From.Rows); err != nil {
+					t.Error(err)
+				}
+				writable(t, s)
+				if tt.again {
+					if _, err := m.From.Rows.Fence(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if r, err := move.Finish(t.Context(), m.Config); !errors.Is(err, transfer.ErrLifted) || r.Finished || !cancelled {
+				t.Errorf("%v, %+v", err, r)
+			}
+			if empty, err := m.To.Rows.Empty(t.Context()); err != nil || !empty {
+				t.Errorf("%v, empty %v", err, empty)
+			}
+			if r, err := move.Finish(t.Context(), m.Config); err != nil || !r.Finished {
+				t.Errorf("%v, %+v", err, r)
+			}
+		})
+	}
+	t.Run("blobs", func(t *testing.T) {
+		dir := folder(t)
+		database := "database: {url: \"" + pgtest.Start(t) + "\"}\n"
+		from, to := "data: DIR/first\n"+database+movedTo, "data: DIR/third\n"+database+movedTo
+		s := serving(t, dir, from)
+		fill(t, client(s, "111111111111"), rand.New(rand.NewPCG(9, 10)), "aa")
+		end(t, s)
+		m := openMove(t, dir, from, to)
+		m.Progress = func(p move.Progress) {
+			if p.Phase != move.PhaseChange {
+				return
+			}
+			if err := move.Cancel(t.Context(), m.From.Rows); err != nil {
+				t.Error(err)
+			}
+		}
+		if r, err := move.Finish(t.Context(), m.Config); !errors.Is(err, transfer.ErrLifted) || r.Finished {
+			t.Errorf("%v, %+v", err, r)
+		}
+		m.Progress = nil
+		if r, err := move.Finish(t.Context(), m.Config); err != nil || !r.Finished {
+			t.Errorf("%v, %+v", err, r)
+		}
 	})
 }
 

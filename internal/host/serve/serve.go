@@ -21,6 +21,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/s3"
+	"github.com/kontor-registry/kontor/internal/store/blob/small"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
 )
@@ -95,6 +96,8 @@ func (c *Config) open(ctx context.Context, folder func(context.Context, string, 
 		}
 		s.close = append(s.close, s.dir.Close)
 		s.Meta, s.Blobs = s.dir.Meta, s.dir.Blobs
+	} else { // as a data folder does it
+		s.Blobs = small.New(small.Config{Blobs: given.Blobs, Meta: given.Meta})
 	}
 	return s, nil
 }

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -78,6 +79,9 @@ func Run(ctx context.Context, cfg Config) (r Report, err error) {
 	if err := disk.MakeDir(cfg.To); err != nil {
 		return r, err
 	}
+	if err := cfg.separate(); err != nil {
+		return r, err
+	}
 	if err := clear(cfg.To); err != nil {
 		return r, err
 	}
@@ -87,6 +91,9 @@ func Run(ctx context.Context, cfg Config) (r Report, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := mark(cfg.To); err != nil {
+		return r, err
+	}
 	s := saver{cfg: cfg, report: &r, database: database, fresh: filepath.Join(cfg.To, "kontor.db.new")}
 	if !cfg.NoBlobs {
 		if err := s.open(ctx); err != nil {
@@ -104,14 +111,45 @@ func Run(ctx context.Context, cfg Config) (r Report, err error) {
 	return r, s.finish(ctx)
 }
 
-// clear refuses a folder with other things, and removes what a backup that broke off
-// left.
+// separate is an error where the backup would be the data folder.
+func (cfg Config) separate() error {
+	from, err := os.Stat(cfg.Folder)
+	if err != nil {
+		return err
+	}
+	to, err := os.Stat(cfg.To)
+	if err == nil && os.SameFile(from, to) {
+		err = fmt.Errorf("%s: %w: it is the data folder: give another one", cfg.To, ErrOther)
+	}
+	return err
+}
+
+// mark makes the marker, durably.
+func mark(folder string) (err error) {
+	f, err := os.OpenFile(filepath.Join(folder, datadir.BackupMarker), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("kontor admin backup saves a data folder here.\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return durable.SyncDir(folder)
+}
+
+// clear refuses a folder with other things, and one whose database no backup has saved.
 func clear(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{"kontor.db": true, "blobs": true, "audit": true, "master.key": true, "lock": true, "server.json": true, "tls": true}
+	known := map[string]bool{datadir.BackupMarker: true, "kontor.db": true, "blobs": true, "audit": true, "master.key": true, "lock": true, "server.json": true, "tls": true}
+	has := func(name string) bool {
+		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name })
+	}
+	if has("kontor.db") && !has(datadir.BackupMarker) {
+		return fmt.Errorf("%s: %w: a server was started on it, or its kontor.db was not saved by kontor admin backup: give another folder", folder, ErrOther)
+	}
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case filepath.Ext(name) == ".new", name == "kontor.db-wal", name == "kontor.db-shm", name == "kontor.db.new-wal", name == "kontor.db.new-shm":
@@ -193,7 +231,7 @@ func (s *saver) snapshot(ctx context.Context) error {
 // blobs saves those of the copy of the database. One that is gone is an error in the
 // last copy only.
 func (s *saver) blobs(ctx context.Context, last bool) (err error) {
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: s.fresh, Reader: true})
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: s.fresh, Reader: true, Migrate: true})
 	if err != nil {
 		return err
 	}

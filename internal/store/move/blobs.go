@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type mover struct {
 	state   state
 	tables  []transfer.Sum
 	uploads int64
+	fence   string          // the id of the fence that this run has put up
 	there   map[id]struct{} // what the destination had at the beginning; read only from then on
 
 	mu       sync.Mutex
@@ -237,6 +239,16 @@ func (m *mover) inDatabase(ctx context.Context, key id, b meta.Blob) error {
 	return nil
 }
 
+// unreadable begins the problem of a blob that could not be read, which may be over.
+const unreadable = "cannot be read: "
+
+// readAgain makes the next pass try the blobs again that could not be read.
+func (m *mover) readAgain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.damaged, func(_ id, d Damaged) bool { return strings.HasPrefix(d.Problem, unreadable) })
+}
+
 func (m *mover) broken(key id, b meta.Blob, problem string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -323,7 +335,7 @@ func (m *mover) copyBlob(ctx context.Context, b meta.Blob) (problem string, err 
 	if err != nil {
 		err = errors.Join(err, w.Abort())
 		if source.err != nil && ctx.Err() == nil && !errors.Is(source.err, blob.ErrUnavailable) {
-			return "cannot be read: " + source.err.Error(), nil
+			return unreadable + source.err.Error(), nil
 		}
 		return "", err
 	}

@@ -170,7 +170,8 @@ func Copy(ctx context.Context, cfg Config) (Report, error) {
 
 // Finish does what Copy does, stops writes, and moves what is left. When it returns
 // nil, servers with the new configuration can be started. ErrDamaged, unless
-// LeaveDamaged is set; then writes were not stopped.
+// LeaveDamaged is set; then writes were not stopped. transfer.ErrLifted where Cancel let
+// servers write meanwhile: nothing has moved then.
 func Finish(ctx context.Context, cfg Config) (r Report, err error) {
 	m := &mover{cfg: cfg}
 	if err := m.look(ctx); err != nil {
@@ -186,7 +187,7 @@ func Finish(ctx context.Context, cfg Config) (r Report, err error) {
 		return m.report(), fmt.Errorf("%w: %d; writes were not stopped", ErrDamaged, n)
 	}
 	m.setPhase(PhaseFence)
-	if err := cfg.From.Rows.Fence(ctx); err != nil {
+	if m.fence, err = cfg.From.Rows.Fence(ctx); err != nil {
 		return m.report(), err
 	}
 	stopped := cfg.Now()
@@ -198,12 +199,13 @@ func Finish(ctx context.Context, cfg Config) (r Report, err error) {
 }
 
 // Cancel lets the old database take writes again.
-func Cancel(ctx context.Context, from *transfer.Database) error { return from.Lift(ctx, nil) }
+func Cancel(ctx context.Context, from *transfer.Database) error { return from.Lift(ctx, "", nil) }
 
 // changeOver is what follows when no writes are taken any longer.
 func (m *mover) changeOver(ctx context.Context) error {
 	if !m.cfg.SameBlobs {
 		m.setPhase(PhaseStop)
+		m.readAgain()
 		if _, err := m.pass(ctx); err != nil {
 			return err
 		}
@@ -222,10 +224,10 @@ func (m *mover) changeOver(ctx context.Context) error {
 	states := map[string][]byte{jobs.InstallationState: now}
 	if m.cfg.SameDatabase {
 		m.setPhase(PhaseChange)
-		return m.cfg.From.Rows.Lift(ctx, states)
+		return m.cfg.From.Rows.Lift(ctx, m.fence, states)
 	}
 	m.setPhase(PhaseRows)
-	plan := transfer.Plan{States: states, Progress: func(s transfer.Sum) { m.told(s.Table) }}
+	plan := transfer.Plan{States: states, Fence: m.fence, Progress: func(s transfer.Sum) { m.told(s.Table) }}
 	if m.cfg.SameBlobs {
 		m.uploads = 0 // they go on
 	} else {

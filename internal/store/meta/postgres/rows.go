@@ -56,13 +56,16 @@ func rowsDialect() transfer.Dialect {
 		Fence:  fence,
 		Lift:   lift,
 		Fenced: fenced,
-		Busy:   lockTimeout,
+		FencedAs: `SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+			WHERE t.tgname = 'moved' AND c.relnamespace = current_schema()::regnamespace AND strpos(p.prosrc, '/* ' || $1 || ' */') > 0) THEN 1 ELSE 0 END`,
+		Busy: lockTimeout,
 	}
 }
 
-func fence(tables []transfer.Table) []string {
+// fence has the id in a comment of the function.
+func fence(tables []transfer.Table, id string) []string {
 	all := []string{fmt.Sprintf(`CREATE OR REPLACE FUNCTION refuse_moved() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-		BEGIN RAISE EXCEPTION '%s' USING ERRCODE = '%s'; END $$`, transfer.Refusal, movedCode)}
+		BEGIN /* %s */ RAISE EXCEPTION '%s' USING ERRCODE = '%s'; END $$`, id, transfer.Refusal, movedCode)}
 	for _, t := range tables {
 		all = append(all, "DROP TRIGGER IF EXISTS moved ON "+t.Name,
 			"CREATE TRIGGER moved BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON "+t.Name+" EXECUTE FUNCTION refuse_moved()")

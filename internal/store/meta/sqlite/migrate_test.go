@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,4 +162,40 @@ func TestMigrateHoldsGivenBlobs(t *testing.T) {
 		}
 	}()
 	metatest.WantGivenBlobs(t, s)
+}
+
+// Who only reads does not migrate, and says what to do, unless the file is its own copy.
+func TestReaderDoesNotMigrate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kontor.db")
+	db, err := pool(path, writerPragmas())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialect()
+	p, err := goose.NewProvider(d.Goose, db, d.Migrations, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Config{Path: path, Reader: true}); err == nil || !strings.Contains(err.Error(), "has schema version 4,") || !strings.Contains(err.Error(), "kontor admin schema up") {
+		t.Errorf("%v", err)
+	}
+	if s, err := Schema(t.Context(), path); err != nil || s.Version != 4 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	s, err := Open(t.Context(), Config{Path: path, Reader: true, Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if s, err := Schema(t.Context(), path); err != nil || s.Version != s.Knows {
+		t.Errorf("%+v, %v", s, err)
+	}
 }

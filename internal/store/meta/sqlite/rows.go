@@ -65,9 +65,12 @@ func rowsDialect() transfer.Dialect {
 			_, err := c.ExecContext(ctx, "INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)", t.Name, last)
 			return err
 		},
-		Fence:  func(tables []transfer.Table) []string { return fences(tables, fenceText) },
-		Lift:   func(tables []transfer.Table) []string { return fences(tables, liftText) },
-		Fenced: fenced,
+		Fence: func(tables []transfer.Table, id string) []string {
+			return append(fences(tables, liftText), fences(tables, func(name, event, table string) string { return fenceText(name, event, table, id) })...)
+		},
+		Lift:     func(tables []transfer.Table) []string { return fences(tables, liftText) },
+		Fenced:   fenced,
+		FencedAs: "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'moved_%' AND instr(sql, '/* ' || $1 || ' */') > 0)",
 		Busy: func(err error) bool {
 			var e *sqlite.Error
 			return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
@@ -75,8 +78,9 @@ func rowsDialect() transfer.Dialect {
 	}
 }
 
-func fenceText(name, event, table string) string {
-	return fmt.Sprintf("CREATE TRIGGER IF NOT EXISTS %s BEFORE %s ON %s BEGIN SELECT RAISE(ABORT, '%s'); END", name, event, table, transfer.Refusal)
+// fenceText has the id in a comment, which the schema keeps.
+func fenceText(name, event, table, id string) string {
+	return fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s BEGIN SELECT /* %s */ RAISE(ABORT, '%s'); END", name, event, table, id, transfer.Refusal)
 }
 
 func liftText(name, _, _ string) string { return "DROP TRIGGER IF EXISTS " + name }

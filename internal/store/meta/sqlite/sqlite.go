@@ -46,8 +46,9 @@ type Config struct {
 	// sqlite3 shell, is seen after a start for certain.
 	Alone bool
 	// Reader: nothing is going to be written. A database that was moved, and refuses
-	// writes, is opened only then.
-	Reader bool
+	// writes, is opened only then. One with an older schema is refused, unless Migrate is
+	// set: then it is migrated all the same.
+	Reader, Migrate bool
 }
 
 // Open opens the database, and creates or migrates its schema. A database of
@@ -90,7 +91,7 @@ func openFile(ctx context.Context, cfg Config, pragmas []string) (*sqlstore.Stor
 		return nil, errors.Join(err, write.Close())
 	}
 	return sqlstore.New(ctx, sqlstore.Config{
-		Write: write, Read: read, Dialect: dialect(), Alone: cfg.Alone, Reader: cfg.Reader, Writers: 1, Readers: max(8, 2*runtime.GOMAXPROCS(0)),
+		Write: write, Read: read, Dialect: dialect(), Alone: cfg.Alone, Reader: cfg.Reader, Migrate: cfg.Migrate, Writers: 1, Readers: max(8, 2*runtime.GOMAXPROCS(0)),
 	})
 }
 

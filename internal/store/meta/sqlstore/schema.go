@@ -102,8 +102,9 @@ func needs(ctx context.Context, db *sql.DB, d *Dialect) (int64, error) {
 }
 
 // migrate brings the schema up to this program's, while older programs use the
-// database, and refuses a newer one that this program cannot use.
-func migrate(ctx context.Context, db *sql.DB, d *Dialect, reader bool) (err error) {
+// database, and refuses a newer one that this program cannot use. With asIs, it changes
+// nothing, and refuses an older one.
+func migrate(ctx context.Context, db *sql.DB, d *Dialect, reader, asIs bool) (err error) {
 	if d.LockSchema != nil {
 		unlock, err := d.LockSchema(ctx, db)
 		if err != nil {
@@ -119,6 +120,8 @@ func migrate(ctx context.Context, db *sql.DB, d *Dialect, reader bool) (err erro
 		return s.refusal()
 	case s.Version > s.Knows:
 		return nil
+	case s.Version < s.Knows && asIs:
+		return fmt.Errorf("the database has schema version %d, and this program reads version %d: start the server with this version of kontor, or run kontor admin schema up", s.Version, s.Knows)
 	case s.Version < s.Knows:
 		if err := up(ctx, db, d); err != nil {
 			return fmt.Errorf("migrating the schema from version %d to %d: %w", s.Version, s.Knows, classified(d, err))

@@ -32,8 +32,8 @@ type Config struct {
 	// database, so that this one knows when what it has read is no longer so.
 	Alone bool
 	// Reader opens a database that refuses writes, too. Without it, such a database is
-	// refused.
-	Reader bool
+	// refused. A Reader does not migrate, unless Migrate is set.
+	Reader, Migrate bool
 	// Writers is how many transactions of Updates may run at once, at least 1.
 	// Readers is how many Views may.
 	Writers, Readers int
@@ -69,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.rows.Max = rowBytes
 	s.views = pool{db: s.read, d: &s.d, changes: s.changes, places: make(chan struct{}, max(1, cfg.Readers))}
-	if err := migrate(ctx, s.write, &s.d, cfg.Reader); err != nil {
+	if err := migrate(ctx, s.write, &s.d, cfg.Reader, cfg.Reader && !cfg.Migrate); err != nil {
 		return nil, errors.Join(err, s.closePools())
 	}
 	if !cfg.Reader {

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -19,18 +20,60 @@ const Refusal = "the registry is being moved to another database or blob store, 
 // end; each waits for some seconds.
 const fenceTries = 12
 
+// ErrLifted: the database took writes while it was moved.
+var ErrLifted = errors.New("the move was cancelled, or another one was begun: servers may have written to the old database")
+
 // Fence makes the database refuse all writes, also those of servers that run: what was
-// committed before it returns is all there will be. Reading goes on.
-func (d *Database) Fence(ctx context.Context) error {
-	if err := d.change(ctx, d.Dialect.Fence); err != nil {
-		return fmt.Errorf("stopping writes to the database: %w", err)
+// committed before it returns is all there will be, as long as the fence with the id
+// that it returns is there. Reading goes on.
+func (d *Database) Fence(ctx context.Context) (id string, err error) {
+	id = rand.Text()
+	err = d.change(ctx, nil, func(tables []Table) []string { return d.Dialect.Fence(tables, id) })
+	if err != nil {
+		return "", fmt.Errorf("stopping writes to the database: %w", err)
+	}
+	return id, nil
+}
+
+// has is ErrLifted where the database has no fence with the id.
+func (d *Database) has(ctx context.Context, c *sql.Conn, id string) error {
+	var n int64
+	if err := c.QueryRowContext(ctx, d.Dialect.FencedAs, id).Scan(&n); err != nil {
+		return fmt.Errorf("asking whether the database takes writes: %w", err)
+	}
+	if n == 0 {
+		return ErrLifted
 	}
 	return nil
 }
 
-// Lift takes the fence away, and replaces rows of job_states in the same moment.
-func (d *Database) Lift(ctx context.Context, states map[string][]byte) error {
-	err := d.change(ctx, d.Dialect.Lift, func(c *sql.Conn) error {
+// fencedAs runs f while the database has the fence with the id and keeps it: ErrLifted.
+func (d *Database) fencedAs(ctx context.Context, id string, f func() error) error {
+	for try := 1; ; try++ {
+		began := false
+		err := d.in(ctx, d.Dialect.BeginWrite, false, func(c *sql.Conn) error {
+			began = true
+			if err := d.has(ctx, c, id); err != nil {
+				return err
+			}
+			return f()
+		})
+		if err == nil || began || try == fenceTries || !d.Dialect.Busy(err) {
+			return err
+		}
+	}
+}
+
+// Lift takes the fence away, and replaces rows of job_states in the same moment. Unless
+// id is "", the fence must be that one: ErrLifted.
+func (d *Database) Lift(ctx context.Context, id string, states map[string][]byte) error {
+	mine := func(c *sql.Conn) error {
+		if id == "" {
+			return nil
+		}
+		return d.has(ctx, c, id)
+	}
+	err := d.change(ctx, mine, d.Dialect.Lift, func(c *sql.Conn) error {
 		for name, state := range states {
 			if _, err := c.ExecContext(ctx, "UPDATE job_states SET state = $2 WHERE name = $1", name, state); err != nil {
 				return err
@@ -44,10 +87,16 @@ func (d *Database) Lift(ctx context.Context, states map[string][]byte) error {
 	return nil
 }
 
-// change runs statements for all tables in one transaction, and then more.
-func (d *Database) change(ctx context.Context, statements func([]Table) []string, more ...func(*sql.Conn) error) (err error) {
+// change runs statements for all tables in one transaction, after first and before more.
+// first may be nil.
+func (d *Database) change(ctx context.Context, first func(*sql.Conn) error, statements func([]Table) []string, more ...func(*sql.Conn) error) (err error) {
 	for try := 1; ; try++ {
 		err = d.in(ctx, d.Dialect.BeginWrite, true, func(c *sql.Conn) error {
+			if first != nil {
+				if err := first(c); err != nil {
+					return err
+				}
+			}
 			tables, err := d.tables(ctx, c)
 			if err != nil {
 				return err

@@ -68,10 +68,12 @@ type Dialect struct {
 	Counter    func(ctx context.Context, c *sql.Conn, t Table) (int64, error)
 	SetCounter func(ctx context.Context, c *sql.Conn, t Table, last int64) error
 	// Fence are statements that make the database refuse writes to the tables, Lift
-	// those that undo them; both may be run again. Fenced is a query for the number of
-	// fences.
-	Fence, Lift func(tables []Table) []string
-	Fenced      string
+	// those that undo them; both may be run again. A fence has an id, of letters and
+	// digits, and takes the place of an earlier one. Fenced is a query for the number of
+	// fences, FencedAs for whether there is one with the id $1, as 0 or 1.
+	Fence            func(tables []Table, id string) []string
+	Lift             func(tables []Table) []string
+	Fenced, FencedAs string
 	// Busy reports whether a statement failed because others hold locks, so that it
 	// may succeed when it is tried again.
 	Busy func(err error) bool
@@ -106,6 +108,8 @@ type Plan struct {
 	States map[string][]byte
 	// Progress is told of each table that was copied and compared. Optional.
 	Progress func(Sum)
+	// Fence is the id of the fence that the source must have all the time; "" for none.
+	Fence string
 }
 
 // Version is the number of the last migration of the schema.
@@ -119,7 +123,18 @@ func (d *Database) Version(ctx context.Context) (version int64, err error) {
 
 // in runs f on one connection, in a transaction that begin opened: committed where
 // commit is set and f returned nil.
-func (d *Database) in(ctx context.Context, begin string, commit bool, f func(c *sql.Conn) error) (err error) {
+func (d *Database) in(ctx context.Context, begin string, commit bool, f func(c *sql.Conn) error) error {
+	return d.begin(ctx, begin, func(c *sql.Conn, done func() error) error {
+		if err := f(c); err != nil || !commit {
+			return err
+		}
+		return done()
+	})
+}
+
+// begin runs f on one connection, in a transaction that begin opened and that commit
+// commits. Without that, it is rolled back.
+func (d *Database) begin(ctx context.Context, begin string, f func(c *sql.Conn, commit func() error) error) (err error) {
 	c, err := d.DB.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connecting to the database: %w", err)
@@ -128,11 +143,16 @@ func (d *Database) in(ctx context.Context, begin string, commit bool, f func(c *
 	if _, err := c.ExecContext(ctx, begin); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
-	if err = f(c); err == nil && commit {
-		if _, err = c.ExecContext(ctx, "COMMIT"); err == nil {
-			return nil
+	committed := false
+	err = f(c, func() error {
+		if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
+			return fmt.Errorf("committing: %w", err)
 		}
-		err = fmt.Errorf("committing: %w", err)
+		committed = true
+		return nil
+	})
+	if committed {
+		return err
 	}
 	// The connection is closed for good when this fails.
 	if _, rerr := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); rerr != nil {
@@ -241,12 +261,19 @@ func (d *Database) Sums(ctx context.Context) (sums []Sum, err error) {
 	return sums, err
 }
 
-// Copy copies all rows of from to the empty database to. ErrNotEmpty.
+// Copy copies all rows of from to the empty database to. ErrNotEmpty, ErrLifted.
 func Copy(ctx context.Context, from, to *Database, plan Plan) (sums []Sum, err error) {
 	err = from.in(ctx, from.Dialect.BeginRead, false, func(source *sql.Conn) error {
-		return to.in(ctx, to.Dialect.BeginWrite, true, func(target *sql.Conn) error {
-			sums, err = copyAll(ctx, ends{from, to, source, target}, plan)
-			return err
+		return to.begin(ctx, to.Dialect.BeginWrite, func(target *sql.Conn, commit func() error) error {
+			if sums, err = copyAll(ctx, ends{from, to, source, target}, plan); err != nil {
+				return err
+			}
+			if plan.Fence == "" {
+				return commit()
+			}
+			// The source's snapshot would not see that the fence is gone. This transaction
+			// does, and nothing can take it away before it ends, after the commit.
+			return from.fencedAs(ctx, plan.Fence, commit)
 		})
 	})
 	return sums, err
