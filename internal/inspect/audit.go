@@ -36,17 +36,31 @@ func (c *Caller) AuditRecords(ctx context.Context, in ecr.RegistryID, f audit.Fi
 		return Records{Off: true}, err
 	}
 	look, err := c.s.cfg.Audit.Newest(f, func(r audit.Record) bool { return concerns(in, r) }, before, limit, auditBytes)
+	for i := range look.Records {
+		look.Records[i] = told(in, look.Records[i])
+	}
 	return Records{Look: look}, err
+}
+
+// told is what those who look after the registry are told of a record: not which policy
+// of another account decided about what is in that account.
+func told(in ecr.RegistryID, r audit.Record) audit.Record {
+	if account := part(r.Resource, 4); account != "" && account != string(in.Account) {
+		r.Statement, r.DependsOn = "", nil
+	}
+	return r
+}
+
+// part is a part of an ARN, arn:PARTITION:SERVICE:REGION:ACCOUNT:..., and "" of other texts.
+func part(arn string, i int) string {
+	if all := strings.SplitN(arn, ":", 6); len(all) == 6 && all[0] == "arn" {
+		return all[i]
+	}
+	return ""
 }
 
 // concerns reports whether a record is for those who look after the registry.
 func concerns(in ecr.RegistryID, r audit.Record) bool {
-	part := func(arn string, i int) string { // arn:PARTITION:SERVICE:REGION:ACCOUNT:
-		if all := strings.SplitN(arn, ":", 6); len(all) == 6 && all[0] == "arn" {
-			return all[i]
-		}
-		return ""
-	}
 	if region := part(r.Resource, 3); region != "" && region != string(in.Region) {
 		return false
 	}

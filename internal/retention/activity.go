@@ -26,13 +26,23 @@ type ActivityFilter struct {
 
 var opActivity = gate.Op("Activity", "kontor:ListPullActivity")
 
+// activityPage is how many rows one statement reads, and mostActivity how many one call
+// of Activity looks at for those that the caller may see.
+const (
+	activityPage = 500
+	mostActivity = 5_000
+)
+
 // Activity returns at most limit rows that f selects, by day, after the row after; and
-// the row to continue after, zero when that was all. Pulls of images and repositories
-// that are deleted are gone; principals that are gone are said to be.
+// the row to continue after, zero when that was all. Where the caller may not see most of
+// them, there are fewer than limit and a row to continue after. Pulls of images and
+// repositories that are deleted are gone; principals that are gone are said to be.
 func (c *Caller) Activity(ctx context.Context, f ActivityFilter, after meta.PullKey, limit int) (list []meta.PullActivity, next meta.PullKey, err error) {
-	if err := c.s.FlushPulls(ctx); err != nil { // pulls of the last seconds count
-		return nil, next, err
-	}
+	return c.activity(ctx, f, after, limit, mostActivity)
+}
+
+func (c *Caller) activity(ctx context.Context, f ActivityFilter, after meta.PullKey, limit, most int) (list []meta.PullActivity, next meta.PullKey, err error) {
+	c.s.flushForPage(ctx)
 	err = c.gate.Read(ctx, opActivity, func(ctx context.Context, r *gate.View) error {
 		list, next = nil, meta.PullKey{}
 		id, shown, err := enterSome(ctx, r, f.Registry, f.Name)
@@ -40,12 +50,27 @@ func (c *Caller) Activity(ctx context.Context, f ActivityFilter, after meta.Pull
 			return err
 		}
 		q := meta.PullQuery{Registry: f.Registry, Repository: id, Digest: f.Image.Digest, Tag: f.Image.Tag, ARN: principalARN(f.Registry, f.Principal), Since: f.Since, Until: f.Until, Backward: f.Backward}
-		var more bool
-		list, more, err = meta.Take(meta.Activity(ctx, r.Retention(), q, after, limit+1), limit, func(a *meta.PullActivity) (bool, error) { return shown(a.Name) })
-		if more {
-			next = list[limit-1].Key()
+		looked, at := 0, after
+		for a, err := range meta.Activity(ctx, r.Retention(), q, after, activityPage) {
+			if err != nil {
+				return err
+			}
+			if looked == most {
+				next = at
+				return nil
+			}
+			looked, at = looked+1, a.Key()
+			switch yes, err := shown(a.Name); {
+			case err != nil:
+				return err
+			case yes && len(list) == limit:
+				next = list[limit-1].Key()
+				return nil
+			case yes:
+				list = append(list, a)
+			}
 		}
-		return err
+		return nil
 	})
 	return list, next, err
 }
@@ -60,9 +85,7 @@ const maxPullDays = 5_000
 // images that are deleted count. complete is false where there are too many
 // repositories to say.
 func (c *Caller) PullDays(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, since meta.Day) (days map[meta.Day]int64, complete bool, err error) {
-	if err := c.s.FlushPulls(ctx); err != nil {
-		return nil, false, err
-	}
+	c.s.flushForPage(ctx)
 	err = c.gate.Read(ctx, opPullDays, func(ctx context.Context, r *gate.View) error {
 		days = map[meta.Day]int64{}
 		id, shown, err := enterSome(ctx, r, in, name)

@@ -1,6 +1,7 @@
 package retention_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -112,6 +113,21 @@ func TestActivity(t *testing.T) {
 	if diff := cmp.Diff([]string{ofWeb}, rows(some, retention.ActivityFilter{})); diff != "" {
 		t.Error(diff)
 	}
+	// One call looks at some rows, and says where to go on.
+	var seen []int
+	for after := (meta.PullKey{}); len(seen) < 10; {
+		list, next, err := f.Retention.As(some).ActivityOf(ctx, retention.ActivityFilter{Registry: testkit.Home}, after, 2, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, len(list))
+		if after = next; next == (meta.PullKey{}) {
+			break
+		}
+	}
+	if diff := cmp.Diff([]int{0, 0, 1}, seen); diff != "" {
+		t.Error(diff)
+	}
 	days := func(p access.Principal, name ecr.RepositoryName) map[meta.Day]int64 {
 		t.Helper()
 		got, complete, err := f.Retention.As(p).PullDays(ctx, testkit.Home, name, 0)
@@ -135,7 +151,18 @@ func TestActivity(t *testing.T) {
 	if err := f.Retention.FlushPulls(ctx); err == nil {
 		t.Error("it was stored")
 	}
+	if got := days(testkit.Admin, "web"); got[today+1] != 1 { // shown without it
+		t.Errorf("pulls of today: %d, want 1", got[today+1])
+	}
+	if got := rows(testkit.Admin, retention.ActivityFilter{Name: "web"}); !slices.Equal(got, []string{ofWeb}) {
+		t.Errorf("%q", got)
+	}
 	store.refuse.Store(false)
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := f.Retention.FlushPulls(cancelled); err != nil {
+		t.Errorf("for a caller who has gone: %v", err)
+	}
 	if got := days(testkit.Admin, "web"); got[today+1] != 2 {
 		t.Errorf("pulls of today: %d, want 2", got[today+1])
 	}

@@ -3,6 +3,7 @@ package retention_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -263,6 +264,8 @@ func TestPurge(t *testing.T) {
 
 	_, err := f.PurgeImage(ctx, to, d, "")
 	testkit.WantCode(t, err, ecr.CodeInvalidParameter, "reason")
+	_, err = f.PurgeImage(ctx, to, d, strings.Repeat("x", retention.MostReason+1))
+	testkit.WantCode(t, err, ecr.CodeInvalidParameter)
 	_, err = f.PurgeImage(ctx, to, d, "a key leaked")
 	testkit.WantCode(t, err, ecr.CodeReferencedByManifestList, string(ecr.DigestOf(list)))
 	f.DeleteImages(to, ecr.DigestOf(list))

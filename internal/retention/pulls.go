@@ -132,13 +132,19 @@ func (s *Service) PullsPending() int {
 	return len(s.pulls.last)
 }
 
+// flushTime is how long storing pulls may take.
+const flushTime = 10 * time.Second
+
 // FlushPulls stores the pull times and counts gathered since the last call. The server
-// calls it every few seconds and when it stops.
+// calls it every few seconds and when it stops. It goes on when ctx is cancelled: a
+// transaction that is given up may have been committed, and its pulls would count twice.
 func (s *Service) FlushPulls(ctx context.Context) error {
 	pulls, counts := s.pulls.take()
 	if len(pulls) == 0 && len(counts) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	defer cancel()
 	err := s.cfg.Gate.System("pull times").Change(ctx, gate.Op("FlushPulls"), func(ctx context.Context, tx *gate.Tx) error {
 		if err := tx.RecordPulls(ctx, pulls); err != nil {
 			return err
@@ -150,4 +156,12 @@ func (s *Service) FlushPulls(ctx context.Context) error {
 		s.pulls.count(counts...)
 	}
 	return err
+}
+
+// flushForPage stores pulls for an operation that shows who pulled. Where that fails,
+// the pulls of the last seconds are not shown yet.
+func (s *Service) flushForPage(ctx context.Context) {
+	if err := s.FlushPulls(ctx); err != nil {
+		s.cfg.Log.WarnContext(ctx, "pulls not stored yet", "error", err)
+	}
 }

@@ -1,16 +1,14 @@
 package retention
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
 
-import "fmt"
-
-import "github.com/kontor-registry/kontor/internal/store/meta"
-
-import "context"
-
-import "github.com/kontor-registry/kontor/internal/gate"
-
-import "github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
 
 // Purged is what a purge removed.
 type Purged struct {
@@ -23,6 +21,9 @@ type Purged struct {
 	SizeBytes int64
 }
 
+// MostReason is how many bytes the reason of a purge has at most.
+const MostReason = 1024
+
 var opPurgeImage = gate.Op("PurgeImage", "kontor:PurgeImage")
 
 // PurgeImage removes the image d at once and for good, from the repository and
@@ -30,7 +31,7 @@ var opPurgeImage = gate.Op("PurgeImage", "kontor:PurgeImage")
 // secrets that leaked, and for erasure. The journal says that it happened, and
 // why, and has its manifest no more. The repository may be gone.
 // Errors: ImageNotFound, ReferencedByManifestList, InvalidParameter without a
-// reason.
+// reason, and for one of more than MostReason bytes.
 func (c *Caller) PurgeImage(ctx context.Context, at ecr.Repo, d ecr.Digest, reason string) (Purged, error) {
 	var (
 		done  Purged
@@ -44,6 +45,9 @@ func (c *Caller) PurgeImage(ctx context.Context, at ecr.Repo, d ecr.Digest, reas
 		}
 		if reason == "" {
 			return ecr.InvalidParameter("reason", "must have length greater than or equal to 1")
+		}
+		if len(reason) > MostReason {
+			return ecr.InvalidParameter("reason", "must have length less than or equal to %d", MostReason)
 		}
 		if err := settled(ctx, tx, at); err != nil {
 			return err

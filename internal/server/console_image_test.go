@@ -68,6 +68,12 @@ func TestConsoleChangesImages(t *testing.T) {
 	form = formOf(post("/console/bin", url.Values{"do": {"purge"}, "repository": {"app"}, "digest": {string(second)}}, 200, "Reason").body)
 	post("/console/bin", form, 200, "This cannot be undone") // without a reason
 	form.Set("reason", "a key in it")
+	w.push(here, password, "app", "again", "two") // meanwhile
+	form = formOf(post("/console/bin", form, 200, "something has changed since").body)
+	post("/console/bin", form, 200, "Its tags are deleted with it: again.")
+	form.Set("reason", strings.Repeat("x", 1025))
+	post("/console/bin", form, 400, "1024")
+	form.Set("reason", "a key in it")
 	post("/console/bin", form, 200, "The image is gone for good")
 	if a := w.want(w.page(cookie, "GET", "/console/bin", nil), 200); strings.Contains(a.body, string(second)) {
 		t.Errorf("it is in the bin: %s", a.body)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -71,6 +72,28 @@ func TestConsoleChangesPolicies(t *testing.T) {
 	post(post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "The user loses nothing."), 303) // "more" gives it all
 	held(0, 1)
 	post(url.Values{"do": {"attach"}, "arn": {"arn:aws:iam::aws:policy/None"}}, 404)
+
+	// A policy that has changed is shown again, and one of two of a name is detached.
+	if err := c.DeleteInline(t.Context(), iam.OfUser, "ann", "more"); err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.CreatePolicy(t.Context(), "AmazonEC2ContainerRegistryReadOnly", "/", "", inline("Allow", "arn:aws:ecr:*:*:repository/other"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form = post(url.Values{"do": {"attach"}, "arn": {m.ARN}}, 200, "What the user gains")
+	if _, err := c.CreatePolicyVersion(t.Context(), m.ARN, inline("Deny", "*"), true); err != nil {
+		t.Fatal(err)
+	}
+	post(post(form, 200, "something has changed since", "The user gains nothing."), 303)
+	post(post(url.Values{"do": {"attach"}, "arn": {readOnly}}, 200), 303)
+	post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "The user gains nothing.", "The user loses nothing.")
+	post(post(url.Values{"do": {"detach"}, "arn": {m.ARN}}, 200, "team/app", "The user loses nothing."), 303)
+	post(post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "The user gains nothing.", "team/app"), 303)
+	held(0, 0)
+	if err := c.PutInline(t.Context(), iam.OfUser, "ann", "more", inline("Allow", "*")); err != nil {
+		t.Fatal(err)
+	}
 	post(url.Values{"do": {"nothing"}}, 404)
 
 	// Who may not change users is denied, and sees no policies.
@@ -81,6 +104,38 @@ func TestConsoleChangesPolicies(t *testing.T) {
 	post(url.Values{"do": {"attach"}, "arn": {readOnly}}, 403)
 	post(url.Values{"do": {"put"}, "policy": {"x"}, "text": {inline("Allow", "*")}}, 403)
 	w.want(w.page(cookie, "GET", page, nil), 403)
+}
+
+// A key is shown to who may make it and see nothing else, and inline policies that may not
+// be listed are not said to be none.
+func TestConsoleShowsWhatTheCallerMay(t *testing.T) {
+	w := start(t, t.TempDir(), compatOCI)
+	c := w.identities()
+	as := func(name, actions string) (cookie string) {
+		t.Helper()
+		_, err := c.CreateUser(t.Context(), iam.NewUser{Name: name})
+		_, _, _, err2 := c.CreateAccessKey(t.Context(), name)
+		err3 := c.PutInline(t.Context(), iam.OfUser, name, "rights", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[`+actions+`],"Resource":"*"}]}`)
+		if err := errors.Join(err, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		return w.logIn(w.credentials(here, name))
+	}
+	maker := as("maker", `"iam:CreateAccessKey","kontor:CreateUserToken"`)
+	a := w.want(w.page(maker, "POST", "/console/people/users/pusher", url.Values{"do": {"create"}}), 200)
+	if !strings.Contains(a.body, "The secret is shown once") || !strings.Contains(a.body, "The rest of the page cannot be shown") {
+		t.Errorf("the key: %s", a.body)
+	}
+	a = w.want(w.page(maker, "POST", "/console/people/users/pusher", url.Values{"do": {"token"}, "name": {"flux"}}), 200)
+	if !strings.Contains(a.body, "<code>kontor_") {
+		t.Errorf("the token: %s", a.body)
+	}
+	w.want(w.page(maker, "GET", "/console/people/users/pusher", nil), 403)
+	viewer := as("viewer", `"iam:GetUser","iam:ListAccessKeys","iam:ListAttachedUserPolicies"`)
+	a = w.want(w.page(viewer, "GET", "/console/people/users/viewer", nil), 200)
+	if strings.Contains(a.body, "The user has no policy") || !strings.Contains(a.body, "iam:ListUserPolicies") {
+		t.Errorf("the page: %s", a.body)
+	}
 }
 
 // Machine tokens are made, shown once, listed and revoked.

@@ -10,8 +10,8 @@ import (
 )
 
 // A blob of which a byte has changed on disk is served on no way: not whole,
-// not in parts, and HEAD does not say that it is there once that is known. What
-// is whole is served as before.
+// not in parts, and once that is known HEAD says that it is not there, so that clients
+// send it again. What is whole is served as before.
 func TestDamagedBlobIsNotServed(t *testing.T) {
 	dir := t.TempDir()
 	w := start(t, dir)
@@ -53,7 +53,7 @@ func TestDamagedBlobIsNotServed(t *testing.T) {
 			}
 		})
 	}
-	if a := w.do(w.basic(here, password, "HEAD", path, "")); a.status != 500 {
+	if a := w.do(w.basic(here, password, "HEAD", path, "")); a.status != 404 {
 		t.Errorf("HEAD: %d", a.status)
 	}
 	w.want(w.do(w.basic(here, password, "GET", "/v2/app/blobs/"+string(other), "")), 200)

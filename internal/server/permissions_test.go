@@ -18,6 +18,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -45,7 +46,7 @@ func newAuditor(t *testing.T) *auditor {
 		}),
 		dir: dir, declared: map[string][]string{},
 	}
-	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), upstream.Operations()) {
+	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations()) {
 		for _, action := range op.Actions {
 			a.declared[op.Name] = append(a.declared[op.Name], string(action))
 		}

@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/authn"
@@ -52,9 +55,40 @@ func (c *consoleLogins) provider(fits func(authn.Provider) bool) (authn.Provider
 	return authn.Provider{}, ecr.Errorf(ecr.CodeAccessDenied, "This server has no such identity provider. Log in with another one, or with an access key.")
 }
 
-// failuresOf is the name under which failed logins with p count.
+// failuresOf is the name under which failed logins with p count, as long as it is not
+// known who logs in.
 func (c *consoleLogins) failuresOf(p authn.Provider) string {
 	return source(c.r.RemoteAddr) + " sign-in " + p.Issuer
+}
+
+// failuresBy is the name under which failed logins of one person count, so that they lock
+// out no one else behind the same address. The token was verified.
+func (c *consoleLogins) failuresBy(p authn.Provider, t authn.WebToken) string {
+	sum := sha256.Sum256([]byte(t.Subject))
+	return c.failuresOf(p) + " " + hex.EncodeToString(sum[:])
+}
+
+// wait is rateExceeded where too many logins have failed under the name.
+func (c *consoleLogins) wait(name string) error {
+	if c.s.limits.logins.wait(name, c.s.cfg.AuthNow()) > 0 {
+		return rateExceeded
+	}
+	return nil
+}
+
+// maxCause is how many bytes of the cause of a failed login are logged: it may hold all
+// that a provider answered.
+const maxCause = 500
+
+// logCause logs why a login failed, where the person is not told all of it.
+func (c *consoleLogins) logCause(ctx context.Context, p authn.Provider, err error) {
+	cause := errors.Unwrap(err)
+	if cause == nil {
+		return
+	}
+	text := cause.Error()
+	text = strings.ToValidUTF8(text[:min(len(text), maxCause)], "")
+	c.s.cfg.Log.InfoContext(ctx, "login with an identity provider failed", "request_id", c.req.id, "issuer", p.Issuer, "error", text)
 }
 
 // BeginSignIn implements console.Logins.
@@ -63,8 +97,8 @@ func (c *consoleLogins) BeginSignIn(ctx context.Context, provider, back string) 
 	if err != nil {
 		return "", "", err
 	}
-	if c.s.limits.logins.wait(c.failuresOf(p), c.s.cfg.AuthNow()) > 0 {
-		return "", "", rateExceeded
+	if err := c.wait(c.failuresOf(p)); err != nil {
+		return "", "", err
 	}
 	if err := c.iam.Trusted(ctx, c.req.binding.Registry.Account, p); err != nil {
 		return "", "", err
@@ -72,6 +106,7 @@ func (c *consoleLogins) BeginSignIn(ctx context.Context, provider, back string) 
 	at := c.s.consoleURL(c.r, c.req)
 	to, begun, err := c.s.issuers.BeginSignIn(ctx, p, at.Scheme+"://"+at.Host+console.Root+console.SignInCallback)
 	if err != nil {
+		c.logCause(ctx, p, err)
 		return "", "", err
 	}
 	kept, err = c.users.Sealed(ctx, signInPurpose, keptSignIn{begun, back})
@@ -102,19 +137,21 @@ func (c *consoleLogins) FinishSignIn(ctx context.Context, kept string, answer ur
 		return done, authn.ErrOtherSignIn
 	}
 	name := c.failuresOf(p)
-	if c.s.limits.logins.wait(name, c.s.cfg.AuthNow()) > 0 {
-		return done, rateExceeded
+	if err := c.wait(name); err != nil {
+		return done, err
 	}
 	defer func() {
 		if err != nil {
 			c.s.failedAs(c.r, c.req, name, "", err)
-			if cause := errors.Unwrap(err); cause != nil {
-				c.s.cfg.Log.InfoContext(ctx, "login with an identity provider failed", "request_id", c.req.id, "issuer", p.Issuer, "error", cause)
-			}
+			c.logCause(ctx, p, err)
 		}
 	}()
 	token, t, err := c.s.issuers.FinishSignIn(ctx, p, k.SignIn, answer)
 	if err != nil {
+		return done, err
+	}
+	name = c.failuresBy(p, t)
+	if err := c.wait(name); err != nil {
 		return done, err
 	}
 	in := c.person(token)
@@ -126,7 +163,7 @@ func (c *consoleLogins) FinishSignIn(ctx context.Context, kept string, answer ur
 	case 0:
 		return done, ecr.Errorf(ecr.CodeAccessDenied, "%s knows you as %.200s, but no role of account %s lets you in. Ask an administrator to name this subject in the trust policy of a role.", p.Name, t.Subject, in.Account)
 	case 1:
-		return c.signIn(ctx, p, in, done.Roles[0].ARN, k.Back)
+		return c.signIn(ctx, p, name, in, done.Roles[0].ARN, k.Back)
 	}
 	// The code is used up, so that the answer is of no use again.
 	k.Verifier, k.Nonce, k.Redirect = "", "", ""
@@ -152,9 +189,17 @@ func (c *consoleLogins) ChooseRole(ctx context.Context, kept, text, role string)
 	case err != nil:
 		return done, err
 	}
-	done, err = c.signIn(ctx, p, c.person(t.Token), role, k.Back)
+	who, err := authn.ParseWebToken(t.Token)
 	if err != nil {
-		c.s.failedAs(c.r, c.req, c.failuresOf(p), "", err)
+		return done, err
+	}
+	name := c.failuresBy(p, who)
+	if err := c.wait(name); err != nil {
+		return done, err
+	}
+	done, err = c.signIn(ctx, p, name, c.person(t.Token), role, k.Back)
+	if err != nil {
+		c.s.failedAs(c.r, c.req, name, "", err)
 	}
 	return done, err
 }
@@ -165,13 +210,14 @@ func (c *consoleLogins) person(token string) iam.SignIn {
 	return iam.SignIn{Account: at.Account, Region: at.Region, Token: token, Info: c.s.consoleInfo(c.r, c.req)}
 }
 
-// signIn begins the session.
-func (c *consoleLogins) signIn(ctx context.Context, p authn.Provider, in iam.SignIn, role, back string) (done console.SignedIn, err error) {
+// signIn begins the session of a person whose failures count under the name.
+func (c *consoleLogins) signIn(ctx context.Context, p authn.Provider, name string, in iam.SignIn, role, back string) (done console.SignedIn, err error) {
 	cookie, who, err := c.iam.SignIn(ctx, in, role)
 	if err != nil {
 		return done, err
 	}
 	c.req.principal = who
 	c.s.limits.logins.succeeded(c.failuresOf(p))
+	c.s.limits.logins.succeeded(name)
 	return console.SignedIn{Cookie: cookie, Back: back}, nil
 }

@@ -315,7 +315,7 @@ func TestSignInAnswers(t *testing.T) {
 		refused(w.browser(), "/console/sso/callback?code=x&state=y")
 	}
 	victim := w.browser()
-	victim.begin()
+	mine := victim.back(p, "ann")
 	refused(victim, stolen) // the login of another browser (login CSRF)
 	u, _ := url.Parse(b.back(p, "ann"))
 	q := u.Query()
@@ -324,6 +324,7 @@ func TestSignInAnswers(t *testing.T) {
 	if n := p.Asked("/token"); n != 0 {
 		t.Errorf("the provider was asked %d times", n)
 	}
+	w.want(victim.get(mine), 303) // the login that was under way goes on
 	uri := b.back(p, "ann")
 	w.want(b.get(uri), 303)
 	refused(b, uri) // a replay: also by the same browser
@@ -358,6 +359,41 @@ func TestSignInAnswers(t *testing.T) {
 	w.pass(2 * time.Minute)
 	b = w.browser()
 	w.want(b.get(b.back(p, "ann")), 303)
+}
+
+// Who is known to the provider and may not log in locks out no one else behind the same
+// address.
+func TestSignInFailuresOfOnePerson(t *testing.T) {
+	p := idp.Start(t)
+	w := start(t, t.TempDir(), signsIn(p), func(c *server.Config) { c.Limits.FailedLogins = 4 })
+	w.people(p, map[string][]string{"dev": {"ann", "eve"}, "ops": {"ann"}})
+	p.People["eve"], p.People["stranger"] = map[string]any{}, map[string]any{}
+	choose := func(b *browser, status int) (choice func(role string, status int)) {
+		t.Helper()
+		a := w.want(b.get(b.back(p, "ann")), status)
+		_, ticket, _ := strings.Cut(a.body, `name="ticket" value="`)
+		ticket, _, _ = strings.Cut(ticket, `"`)
+		return func(role string, status int) {
+			t.Helper()
+			w.want(b.send("POST", "/console/sso/role", url.Values{"ticket": {ticket}, "role": {"arn:aws:iam::000000000000:role/" + role}}), status)
+		}
+	}
+	for range 4 {
+		b := w.browser()
+		if a := w.want(b.get(b.back(p, "stranger")), 401); !strings.Contains(a.body, "knows you as stranger") {
+			t.Errorf("%s", a.body)
+		}
+	}
+	b := w.browser()
+	w.want(b.get(b.back(p, "stranger")), 429)
+	begun := choose(w.browser(), 200)
+	for range 4 {
+		choose(w.browser(), 200)("none", 401)
+	}
+	begun("dev", 429) // also of who has begun before
+	choose(w.browser(), 429)
+	b = w.browser()
+	w.want(b.get(b.back(p, "eve")), 303)
 }
 
 // Until the account trusts the provider, the page says what to do.

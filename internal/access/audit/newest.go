@@ -67,6 +67,9 @@ func newest(dir string, keep func(Record) bool, since time.Time, before Place, l
 	return look, nil
 }
 
+// maxLine is more bytes than a line of the log has. Longer ones cannot be read.
+const maxLine = 1 << 20
+
 // newestOf reads the lines of one file, the last one that ends at end first, or with -1
 // from its end. full reports that there is no need to go on.
 func newestOf(dir, name string, end int64, keep func(Record) bool, since time.Time, limit int, most *int64, look *Look) (full bool, err error) {
@@ -85,8 +88,8 @@ func newestOf(dir, name string, end int64, keep func(Record) bool, since time.Ti
 	if end < 0 || end > info.Size() {
 		end = info.Size()
 	}
-	var text []byte // of the file from start on, up to a line that is done
-	start := end
+	var text []byte            // of the file from start on, up to a line that is done
+	start, skips := end, false // skips: a line that is too long
 	for {
 		for cut := bytes.LastIndexByte(bytes.TrimSuffix(text, []byte("\n")), '\n'); cut >= 0 || start == 0 && len(text) > 0; cut = bytes.LastIndexByte(bytes.TrimSuffix(text, []byte("\n")), '\n') {
 			line := text[cut+1:]
@@ -120,6 +123,14 @@ func newestOf(dir, name string, end int64, keep func(Record) bool, since time.Ti
 		}
 		start -= n
 		*most -= n
+		if skips {
+			cut := bytes.LastIndexByte(block, '\n')
+			block, skips = block[:cut+1], cut < 0
+		}
 		text = append(block, text...)
+		if len(text) > maxLine && bytes.IndexByte(text[:len(text)-1], '\n') < 0 {
+			look.Unreadable++
+			text, skips = nil, true
+		}
 	}
 }

@@ -82,3 +82,19 @@ func TestNewest(t *testing.T) {
 		t.Errorf("%+v %v", look, err)
 	}
 }
+
+// Lines that are too long cannot be read, and the others are, whatever is read at once.
+func TestNewestOfLongLines(t *testing.T) {
+	dir := t.TempDir()
+	line := func(name string) string {
+		return fmt.Sprintf(`{"time":"2026-11-23T00:00:00Z","action":"ecr:PutImage","resource":%q,"decision":"allowed"}`+"\n", name)
+	}
+	long := strings.Repeat("x", 2*maxLine+1) + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "20261123T004439.123Z-0.jsonl"), []byte(long+line("a")+long+line("b")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	look, err := newest(dir, func(Record) bool { return true }, time.Time{}, Place{}, 10, 1<<30)
+	if err != nil || len(look.Records) != 2 || look.Records[0].Resource != "b" || look.Records[1].Resource != "a" || look.Unreadable != 2 || look.Next != (Place{}) {
+		t.Errorf("%+v, %v", look, err)
+	}
+}

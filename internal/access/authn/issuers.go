@@ -54,16 +54,31 @@ type Issuers struct {
 	sets map[string]*keySet // by issuer; guarded by mu
 }
 
-// keySet is what an issuer said last. Its lock is held while it is asked, so
-// that others wait for the answer rather than ask, too.
+// keySet is what an issuer said last. The locks asking and telling are held while it is
+// asked for keys and for what it says of itself, so that others wait for the answer
+// rather than ask, too. Logins, which strangers begin, hold up no verification of
+// tokens, and who needs only what is known waits for no one.
 type keySet struct {
-	mu   sync.Mutex
+	asking, telling sync.Mutex
+
+	mu   sync.Mutex  // is held for moments
 	keys []publicKey // guarded by mu
-	said asked       // keys; guarded by mu
+	kept time.Time   // when keys were said; guarded by mu
+	said asked       // keys; guarded by asking
 	// What it said of itself, for logins. Its keys were not asked for then: the hosts
 	// that it names are looked at first.
-	about discovery // guarded by mu
-	told  asked     // about; guarded by mu
+	about discovery // guarded by telling
+	told  asked     // about; guarded by telling
+}
+
+// known are the keys that may have signed t, where those that are kept still hold.
+func (s *keySet) known(t WebToken, now time.Time) []publicKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !(asked{at: s.kept}).fresh(now) {
+		return nil
+	}
+	return t.matching(s.keys)
 }
 
 // asked is when an issuer was asked for something.
@@ -76,15 +91,15 @@ type asked struct {
 // fresh reports whether what was said still holds.
 func (a asked) fresh(now time.Time) bool { return !a.at.IsZero() && now.Sub(a.at).Abs() < keysAge }
 
-// ask asks with ask, unless that was done a moment ago.
-func (a *asked) ask(ctx context.Context, now time.Time, ask func() error) error {
+// ask asks with ask, unless that was done a moment ago. It takes fetchTime at most, and
+// goes on when ctx is cancelled: others may wait for the answer.
+func (a *asked) ask(ctx context.Context, now time.Time, ask func(context.Context) error) error {
 	if !a.try.IsZero() && now.Sub(a.try).Abs() < keysAgain {
 		return a.err
 	}
-	err := ask()
-	if err != nil && ctx.Err() != nil {
-		return err // the caller gave up, which says nothing about the issuer
-	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
+	defer cancel()
+	err := ask(ctx)
 	if a.try, a.err = now, err; err == nil {
 		a.at = now
 	}
@@ -136,8 +151,14 @@ func CheckIssuerURL(text string) error {
 // Errors: InvalidIdentityToken, ExpiredTokenException, IDPCommunicationError
 // when the issuer's keys cannot be read.
 func (i *Issuers) Verify(ctx context.Context, t WebToken, audiences []string) error {
+	return i.verify(ctx, t, audiences, func(discovery) error { return nil })
+}
+
+// verify is Verify that asks for keys only where check accepts what the issuer says of
+// itself.
+func (i *Issuers) verify(ctx context.Context, t WebToken, audiences []string, check func(discovery) error) error {
 	now := i.cfg.Now()
-	keys, err := i.keys(ctx, t, now)
+	keys, err := i.keys(ctx, t, now, check)
 	if err != nil {
 		return &ecr.Error{Code: CodeIDPCommunicationError, Message: "Could not read the keys of the identity provider " + t.Issuer + ". Try again later.", Err: err}
 	}
@@ -184,38 +205,42 @@ func (i *Issuers) set(issuer string) *keySet {
 }
 
 // keys are those that may have signed t.
-func (i *Issuers) keys(ctx context.Context, t WebToken, now time.Time) ([]publicKey, error) {
+func (i *Issuers) keys(ctx context.Context, t WebToken, now time.Time, check func(discovery) error) ([]publicKey, error) {
 	set := i.set(t.Issuer)
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	if found := t.matching(set.keys); len(found) > 0 && set.said.fresh(now) {
+	if found := set.known(t, now); len(found) > 0 {
 		return found, nil
 	}
-	err := set.said.ask(ctx, now, func() error {
-		keys, err := i.fetch(ctx, t.Issuer)
-		if err == nil {
-			set.keys = keys
+	set.asking.Lock()
+	defer set.asking.Unlock()
+	if found := set.known(t, now); len(found) > 0 { // others have asked
+		return found, nil
+	}
+	err := set.said.ask(ctx, now, func(ctx context.Context) error {
+		keys, err := i.fetch(ctx, t.Issuer, check)
+		if err != nil {
+			return err
 		}
-		return err
+		set.mu.Lock()
+		defer set.mu.Unlock()
+		set.keys, set.kept = keys, now
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return t.matching(set.keys), nil
+	return set.known(t, now), nil
 }
 
 // discover is what an issuer said of itself in the last hour.
 func (i *Issuers) discover(ctx context.Context, issuer string) (discovery, error) {
 	set, now := i.set(issuer), i.cfg.Now()
-	set.mu.Lock()
-	defer set.mu.Unlock()
+	set.telling.Lock()
+	defer set.telling.Unlock()
 	if set.told.fresh(now) {
 		return set.about, nil
 	}
-	err := set.told.ask(ctx, now, func() (err error) {
-		limited, cancel := context.WithTimeout(ctx, fetchTime)
-		defer cancel()
-		about, err := i.describe(limited, issuer)
+	err := set.told.ask(ctx, now, func(ctx context.Context) error {
+		about, err := i.describe(ctx, issuer)
 		if err == nil {
 			set.about = about
 		}
@@ -224,12 +249,13 @@ func (i *Issuers) discover(ctx context.Context, issuer string) (discovery, error
 	return set.about, err
 }
 
-// fetch asks the issuer where its keys are, and for them.
-func (i *Issuers) fetch(ctx context.Context, issuer string) ([]publicKey, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTime)
-	defer cancel()
+// fetch asks the issuer where its keys are, and for them where check accepts that.
+func (i *Issuers) fetch(ctx context.Context, issuer string, check func(discovery) error) ([]publicKey, error) {
 	about, err := i.describe(ctx, issuer)
 	if err != nil {
+		return nil, err
+	}
+	if err := check(about); err != nil {
 		return nil, err
 	}
 	// Only an issuer on this machine may send the server to addresses of it.

@@ -127,7 +127,7 @@ func (i *Issuers) checkSignIn(ctx context.Context, p Provider, s SignIn, t WebTo
 	if t.Issuer != p.Issuer {
 		return p.badToken(fmt.Errorf("it is of the issuer %.200q", t.Issuer))
 	}
-	if err := i.Verify(ctx, t, []string{p.ClientID}); err != nil {
+	if err := i.verify(ctx, t, []string{p.ClientID}, p.checkHosts); err != nil {
 		var known *ecr.Error
 		switch {
 		case !errors.As(err, &known):

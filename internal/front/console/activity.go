@@ -95,6 +95,9 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 	if next != (meta.PullKey{}) {
 		x.Next = with(v.r.URL, "after", strings.TrimSpace(fmt.Sprintln(next.Day, next.Repository, next.Digest, next.PullerID)))
 		x.Count = t("%s on this page", x.Count)
+		if len(list) == 0 {
+			x.Empty, x.Hint = t("Nothing that you may see was found so far."), t("Only a part of the pulls was searched.")
+		}
 	}
 	if wrote, err := v.csv("activity", x); wrote || err != nil {
 		return err
@@ -108,7 +111,7 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 	if more == (meta.PullKey{}) {
 		data["Sums"] = v.pullers(all, v.r.URL)
 	} else {
-		data["Notes"] = []string{t("There are more than %d rows in this time, so they are not added up by user and role. Choose fewer days, or a repository.", mostPullRows)}
+		data["Notes"] = []string{t("There are too many rows in this time to add them up by user and role. Choose fewer days, or a repository.")}
 	}
 	sums, complete := daysOf(all), more == (meta.PullKey{})
 	if f.Principal == "" && f.Image == (ecr.ImageID{}) { // images that are gone count, too

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -140,7 +141,11 @@ func (v *repoVisit) deleteImage(m ecr.Image) error {
 // purge removes an image of the recycle bin for good.
 func (v *visit) purge(at ecr.Repo, d ecr.Digest) error {
 	reason := strings.TrimSpace(v.r.PostFormValue("reason"))
-	seen := fingerprint("purge " + string(at.Name) + "@" + string(d))
+	there, err := v.purged(at, d)
+	if err != nil {
+		return err
+	}
+	seen := fingerprint("purge " + string(at.Name) + "@" + string(d) + "\n" + strings.Join(there, "\n"))
 	ref := string(at.Name) + "@" + string(d)
 	q := question{
 		To: Root + "bin", Back: Root + "bin", Do: t("Delete for good"), Danger: true, Reason: t("Reason, for the journal"),
@@ -150,8 +155,9 @@ func (v *visit) purge(at ecr.Repo, d ecr.Digest) error {
 			t("Layers that no other image uses are removed from the storage at once. This cannot be undone."),
 		},
 	}
-	if v.r.PostFormValue("seen") != seen || reason == "" {
-		return v.ask(q, seen, false, layout{Title: t("Delete this image for good?"), Commands: []command{v.kontor(t("The same"), "admin purge "+quoted(ref)+" --reason TEXT")}})
+	q.Says = append(q.Says, there...)
+	if have := v.r.PostFormValue("seen"); have != seen || reason == "" {
+		return v.ask(q, seen, have != "" && have != seen, layout{Title: t("Delete this image for good?"), Commands: []command{v.kontor(t("The same"), "admin purge "+quoted(ref)+" --reason TEXT")}})
 	}
 	done, err := v.h.cfg.Retention.As(v.req.Principal).PurgeImage(v.r.Context(), at, d, reason)
 	if err != nil {
@@ -160,4 +166,34 @@ func (v *visit) purge(at ecr.Repo, d ecr.Digest) error {
 	m := &message{Kind: "good", Text: t("The image is gone for good, with %s (%s) that nothing else used.", words.Count(done.Blobs, t("layer or config"), t("layers and configs")), size(done.SizeBytes)),
 		Link: &link{Label: t("Back to the recycle bin"), To: Root + "bin"}}
 	return v.show("list", layout{Title: t("Deleted for good"), Message: m, Data: map[string]any{}})
+}
+
+// purged says what goes of an image that is in its repository again: its tags, and who
+// uses it.
+func (v *visit) purged(at ecr.Repo, d ecr.Digest) (says []string, err error) {
+	found, err := v.h.cfg.Registry.As(v.req.Principal).DescribeImages(v.r.Context(), at, []ecr.ImageID{{Digest: d}})
+	switch ecr.CodeOf(err) {
+	case ecr.CodeImageNotFound, ecr.CodeRepositoryNotFound:
+		return nil, nil
+	case ecr.CodeAccessDenied:
+		return []string{t("You may not see whether it is in its repository, with which tags (ecr:DescribeImages).")}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := found[0]
+	says = []string{t("It is in its repository, without a tag.")}
+	if tags := tagTexts(m.Tags); len(tags) > 0 {
+		says[0] = t("It is in its repository. Its tags are deleted with it: %s.", strings.Join(tags, ", "))
+	}
+	_, leases, err := v.h.cfg.Retention.As(v.req.Principal).ListLeases(v.r.Context(), at.In, at.Name)
+	if ecr.CodeOf(err) == ecr.CodeAccessDenied {
+		return append(says, t("You may not see who uses it (kontor:ListLeases).")), nil
+	}
+	for _, l := range leases {
+		if l.Image.Digest == d || l.Image.Tag != "" && slices.Contains(m.Tags, l.Image.Tag) {
+			says = append(says, t("It is in use by %s, as %s reports.", clean(l.User), clean(l.Collector)))
+		}
+	}
+	return says, err
 }

@@ -156,7 +156,7 @@ func (v *userVisit) page() error {
 	}
 	u, keys, err := as.AccessKeys(ctx, name)
 	if err != nil {
-		return err
+		return v.failedPage(err, secret, token)
 	}
 	now := v.h.cfg.Now()
 	x := &table{ID: "keys", Caption: t("Access keys"), Count: words.Count(len(keys), t("access key"), t("access keys")), Columns: []column{
@@ -179,26 +179,27 @@ func (v *userVisit) page() error {
 	switch attached, err := as.Attached(ctx, iam.OfUser, name); {
 	case err == nil:
 		inline, err := as.InlineNames(ctx, iam.OfUser, name)
+		seen := err == nil
 		if err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
-			return err
+			return v.failedPage(err, secret, token)
 		}
-		data["Policies"] = v.policyTable(attached, inline)
+		data["Policies"] = v.policyTable(attached, inline, seen)
 		if data["Attachable"], err = v.attachable(attached); err != nil {
-			return err
+			return v.failedPage(err, secret, token)
 		}
 		if !v.post() && editName != "" {
 			if editText, err = as.Inline(ctx, iam.OfUser, name, editName); err != nil {
-				return err
+				return v.failedPage(err, secret, token)
 			}
 			editText = prettyJSON(editText)
 		}
 		data["InlineName"], data["InlineText"] = editName, editText
 	case ecr.CodeOf(err) != ecr.CodeAccessDenied:
-		return err
+		return v.failedPage(err, secret, token)
 	}
 	tokens, err := v.tokenTable()
 	if err != nil {
-		return err
+		return v.failedPage(err, secret, token)
 	}
 	if tokens != nil {
 		data["Tokens"] = tokens
@@ -209,6 +210,19 @@ func (v *userVisit) page() error {
 		{t("A machine token"), "kontor access token create NAME --user " + quoted(u.Name)},
 	}
 	return v.show("user", l)
+}
+
+// failedPage is the page of a user of which the rest cannot be shown because of err. A
+// secret that was just made is shown all the same: it is shown nowhere again.
+func (v *userVisit) failedPage(err error, secret *identity.Credentials, token string) error {
+	if secret == nil && token == "" {
+		return err
+	}
+	_, _, text := told(err, v.req.ID)
+	return v.show("user", layout{
+		Title: t("User %s", v.user), Crumbs: peopleCrumbs(), Message: &message{Kind: "warn", Text: t("The rest of the page cannot be shown. %s", clean(text))},
+		Data: map[string]any{"To": userURL(v.user), "Secret": secret, "Token": token},
+	})
 }
 
 // sessions lists logins to the console.

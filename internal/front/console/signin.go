@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -109,7 +110,9 @@ func (v *visit) refuseSignIn(err error) error {
 	default:
 		return err
 	}
-	v.keepSignIn("")
+	if !errors.Is(err, authn.ErrOtherSignIn) { // any page leads browsers here: the login that is under way goes on
+		v.keepSignIn("")
+	}
 	_, _, text := told(err, v.req.ID)
 	return v.loginForm(&message{Kind: "bad", Text: clean(text)}, "")
 }

@@ -41,6 +41,7 @@ type policyChange struct {
 	documents func([]access.Document) []access.Document
 	question  question
 	command   command
+	state     string // what else it is of
 }
 
 // changePolicies shows who a change of a user's policies makes gain and lose what, and
@@ -62,8 +63,9 @@ func (v *userVisit) changePolicies() (bad string, err error) {
 	// What the change is of: if it differs, it is shown again.
 	var state strings.Builder
 	for _, m := range attached {
-		fmt.Fprintln(&state, m.ARN, m.Default)
+		fmt.Fprintln(&state, m.ARN, m.Default, m.Versions[m.Default].Text)
 	}
+	fmt.Fprintln(&state, c.state)
 	for _, n := range slices.Sorted(maps.Keys(u.Inline)) {
 		fmt.Fprintln(&state, n, u.Inline[n])
 	}
@@ -104,6 +106,7 @@ func (v *userVisit) policyChange(u meta.User, attached []iam.ManagedPolicy) (c p
 			return c, "", err
 		}
 		c.title, c.done, c.question.Do = t("Attach %s to %s?", m.Name, u.Name), "attached", t("Attach")
+		c.state = fmt.Sprintln(m.ARN, m.Default, m.Versions[m.Default].Text)
 		c.documents = func(all []access.Document) []access.Document {
 			if slices.ContainsFunc(attached, func(a iam.ManagedPolicy) bool { return a.ARN == arn }) {
 				return all
@@ -115,7 +118,7 @@ func (v *userVisit) policyChange(u meta.User, attached []iam.ManagedPolicy) (c p
 		c.question.Hidden = append(c.question.Hidden, [2]string{"arn", arn})
 	case "detach":
 		c.title, c.done, c.question.Do, c.question.Danger = t("Detach %s from %s?", arn[strings.LastIndexByte(arn, '/')+1:], u.Name), "detached", t("Detach"), true
-		c.documents = without(arn[strings.LastIndexByte(arn, '/')+1:])
+		c.documents = func(all []access.Document) []access.Document { return withoutPolicy(all, attached, arn) }
 		c.apply = func() error { return as.Detach(ctx, iam.OfUser, u.Name, arn) }
 		c.command = v.aws(t("The same"), "iam", "detach-user-policy --user-name "+user+" --policy-arn "+quoted(arn))
 		c.question.Hidden = append(c.question.Hidden, [2]string{"arn", arn})
@@ -143,6 +146,24 @@ func (v *userVisit) policyChange(u meta.User, attached []iam.ManagedPolicy) (c p
 		err = noPage()
 	}
 	return c, "", err
+}
+
+// withoutPolicy are documents without that of one attached policy. Policies of the
+// account may have the names of built-in ones.
+func withoutPolicy(all []access.Document, attached []iam.ManagedPolicy, arn string) []access.Document {
+	at := slices.IndexFunc(attached, func(m iam.ManagedPolicy) bool { return m.ARN == arn })
+	if at < 0 {
+		return all
+	}
+	m := attached[at]
+	gone := slices.Index(all, access.Document{Name: m.Name, Text: m.Versions[m.Default].Text})
+	if gone < 0 {
+		gone = slices.IndexFunc(all, func(d access.Document) bool { return d.Name == m.Name })
+	}
+	if gone < 0 {
+		return all
+	}
+	return slices.Delete(slices.Clone(all), gone, gone+1)
 }
 
 // gains are the rights that a user gains and loses with other policies, repository by
@@ -213,11 +234,16 @@ func (v *userVisit) gains(arn string, change func([]access.Document) []access.Do
 	return []*table{gained, lost}, says, nil
 }
 
-// policyTable are the policies of a user.
-func (v *userVisit) policyTable(attached []iam.ManagedPolicy, inline []string) *table {
+// policyTable are the policies of a user; seen is false where the caller may not list
+// the inline ones.
+func (v *userVisit) policyTable(attached []iam.ManagedPolicy, inline []string, seen bool) *table {
 	to := userURL(v.user)
 	x := &table{ID: "policies", Caption: t("Policies"), Columns: []column{{Key: "policy", Label: t("Policy")}, {Key: "kind", Label: t("Kind")}, {Key: "edit", Label: ""}, {Key: "remove", Label: ""}},
 		Empty: t("The user has no policy and may do only what repository policies allow it."), Count: words.Count(len(attached)+len(inline), t("policy"), t("policies"))}
+	if !seen {
+		x.Count = t("%s, inline policies not shown", words.Count(len(attached), t("managed policy"), t("managed policies")))
+		x.Empty = t("No managed policy is attached. Inline policies are not shown: you may not list them (iam:ListUserPolicies).")
+	}
 	for _, m := range attached {
 		kind := t("of the account")
 		if m.AWS {

@@ -175,9 +175,9 @@ type world struct {
 	host, metrics string
 	password      string
 	out           *output
-	deadline      time.Time // of queries
 }
 
+// port is an address for metrics: kontor does not print where they are served.
 func port(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -190,19 +190,33 @@ func port(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// printed waits for a program to say where it listens.
+func printed(t *testing.T, out *output, pattern string) (address string) {
+	t.Helper()
+	find := regexp.MustCompile(pattern)
+	eventually(t, pattern, out, func() bool {
+		if m := find.FindStringSubmatch(out.String()); m != nil {
+			address = m[1]
+		}
+		return address != ""
+	})
+	return address
+}
+
 // served starts a server, pushes and pulls an image, and gives it something to
 // refuse.
 func served(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{host: port(t), metrics: port(t)}
+	w := &world{metrics: port(t)}
 	ok(t, dir, nil, kontorBin, "admin", "master-key", "new", dir+"/master.key")
 	write(t, dir+"/administrator", secret(t, "administrator"))
 	write(t, dir+"/data/file", "")
-	write(t, dir+"/serve.yaml", fmt.Sprintf("listen: %s\nmetrics_listen: %s\ndata: data\nmaster_key_file: master.key\nadministrator_file: administrator\nlimits: {source-rate: \"1\", source-burst: \"20\"}\n"+
-		"registries:\n  - {account: \"111111111111\", region: us-east-2}\n", w.host, w.metrics))
+	write(t, dir+"/serve.yaml", fmt.Sprintf("listen: 127.0.0.1:0\nmetrics_listen: %s\ndata: data\nmaster_key_file: master.key\nadministrator_file: administrator\nlimits: {source-rate: \"1\", source-burst: \"20\"}\n"+
+		"registries:\n  - {account: \"111111111111\", region: us-east-2}\n", w.metrics))
 	w.out = start(t, dir, kontorBin, "serve", "--config", "serve.yaml")
 	eventually(t, "kontor serve", w.out, func() bool { return strings.Contains(w.out.String(), "Press Ctrl-C") })
+	w.host = printed(t, w.out, `(?m)^listen +http://(\S+)$`)
 	env := []string{"AWS_SHARED_CREDENTIALS_FILE=" + dir + "/administrator", "AWS_REGION=us-east-2", "AWS_DEFAULT_REGION=us-east-2", "AWS_EC2_METADATA_DISABLED=true"}
 	write(t, dir+"/kontor.yaml", fmt.Sprintf("registries:\n  - {name: team, account: \"111111111111\", region: us-east-2, endpoint: \"http://%s\"}\necr_repositories:\n  website: {}\n", w.host))
 	ok(t, dir, env, kontorBin, "apply", "--yes")
@@ -290,10 +304,11 @@ func (w *world) refused(t *testing.T) {
 // and returns its URL.
 func (w *world) prometheus(t *testing.T) string {
 	t.Helper()
-	dir, at := t.TempDir(), port(t)
+	dir := t.TempDir()
 	write(t, dir+"/kontor.rules.yaml", string(read(t, rules)))
 	write(t, dir+"/prometheus.yml", fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [kontor.rules.yaml]\nscrape_configs:\n  - job_name: kontor\n    static_configs: [{targets: [%q]}]\n", w.metrics))
-	out := start(t, dir, filepath.Join(filepath.Dir(promtool(t)), "prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+at)
+	out := start(t, dir, filepath.Join(filepath.Dir(promtool(t)), "prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0")
+	at := printed(t, out, `msg="Listening on" address=(\S+)`)
 	eventually(t, "prometheus", out, func() bool {
 		res, err := http.Get("http://" + at + "/-/ready")
 		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
@@ -301,16 +316,13 @@ func (w *world) prometheus(t *testing.T) string {
 	return "http://" + at
 }
 
-// eventuallySome waits until a query has a result, at most until a minute after the
-// first one was asked.
+// eventuallySome waits until a query has a result, for a minute at most.
 func (w *world) eventuallySome(t *testing.T, prometheus, where, expr string) {
 	t.Helper()
-	if w.deadline.IsZero() {
-		w.deadline = time.Now().Add(time.Minute)
-	}
+	deadline := time.Now().Add(time.Minute)
 	w.pull(t)
 	n, err := ask(t, prometheus, expr)
-	for ; n == 0 && err == nil && time.Now().Before(w.deadline); time.Sleep(100 * time.Millisecond) {
+	for ; n == 0 && err == nil && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		w.pull(t)
 		n, err = ask(t, prometheus, expr)
 	}
