@@ -167,7 +167,7 @@ var confined = []struct {
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
 		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",
-		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load", "bench/registry",
+		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load", "bench/registry", "test/cluster",
 		"internal/store/blob/s3",
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "internal/cli/upstreamcmd", "cmd/kontor"}},

@@ -141,7 +141,7 @@ func (v *repoVisit) deleteImage(m ecr.Image) error {
 // purge removes an image of the recycle bin for good.
 func (v *visit) purge(at ecr.Repo, d ecr.Digest) error {
 	reason := strings.TrimSpace(v.r.PostFormValue("reason"))
-	there, err := v.purged(at, d)
+	there, err := purged(v, at, d)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (v *visit) purge(at ecr.Repo, d ecr.Digest) error {
 
 // purged says what goes of an image that is in its repository again: its tags, and who
 // uses it.
-func (v *visit) purged(at ecr.Repo, d ecr.Digest) (says []string, err error) {
+func purged(v *visit, at ecr.Repo, d ecr.Digest) (says []string, err error) {
 	found, err := v.h.cfg.Registry.As(v.req.Principal).DescribeImages(v.r.Context(), at, []ecr.ImageID{{Digest: d}})
 	switch ecr.CodeOf(err) {
 	case ecr.CodeImageNotFound, ecr.CodeRepositoryNotFound:
