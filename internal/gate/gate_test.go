@@ -351,11 +351,13 @@ func TestUnavailable(t *testing.T) {
 		w.Gate: "The registry cannot store this now. Try again later.",
 		w.Speaking(gate.Words{Unavailable: "Sorry."}): "Sorry.",
 	} {
-		err := read(g.As(admin), t.Context(), fails)
-		var e *ecr.Error
-		if !errors.As(err, &e) || e.Code != ecr.CodeUnavailable || e.Message != text || !errors.Is(err, meta.ErrUnavailable) {
-			t.Errorf("%v, want %q", err, text)
-		}
+		t.Run(text, func(t *testing.T) {
+			err := read(g.As(admin), t.Context(), fails)
+			var e *ecr.Error
+			if !errors.As(err, &e) || e.Code != ecr.CodeUnavailable || e.Message != text || !errors.Is(err, meta.ErrUnavailable) {
+				t.Errorf("%v, want %q", err, text)
+			}
+		})
 	}
 	other := errors.New("other")
 	if err := read(w.As(admin), t.Context(), func(*gate.Inquiry) error { return other }); !errors.Is(err, other) || ecr.CodeOf(err) != ecr.CodeServer {

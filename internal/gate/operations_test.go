@@ -192,6 +192,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"DeleteBlob":        func(ctx context.Context) error { return c.DeleteBlob(ctx, to, d) },
 		"ListBin":           func(ctx context.Context) error { _, _, err := c.ListBin(ctx, to.In, to.Name, 0, 10); return err },
 		"Usage":             func(ctx context.Context) error { _, err := c.Usage(ctx, to); return err },
+		"FreedBytes":        func(ctx context.Context) error { _, err := c.FreedBytes(ctx, to, [][]ecr.Digest{{d}}); return err },
 		"Collect":           func(ctx context.Context) error { _, err := w.Jobs.As(p).Collect(ctx, to.In); return err },
 		"ListJobs":          func(ctx context.Context) error { _, err := w.Jobs.As(p).ListJobs(ctx, to.In); return err },
 		"RestoreImage":      func(ctx context.Context) error { _, err := c.RestoreImage(ctx, to, d); return err },
@@ -261,21 +262,23 @@ func TestStrangersAreDenied(t *testing.T) {
 	f.Repo("there", ecr.Mutable)
 	nobody := access.Principal{Account: testkit.Home.Account, ARN: "arn:aws:iam::000000000000:user/nobody"}
 	for _, p := range []access.Principal{testkit.Alien, nobody} {
-		missing, existing := everything(f, p, testkit.At("missing")), everything(f, p, testkit.At("there"))
-		for _, op := range operations() {
-			if op.Name == "AuthorizationToken" {
-				continue // concerns no repository; see the test of the server
+		t.Run(p.ARN, func(t *testing.T) {
+			missing, existing := everything(f, p, testkit.At("missing")), everything(f, p, testkit.At("there"))
+			for _, op := range operations() {
+				if op.Name == "AuthorizationToken" {
+					continue // concerns no repository; see the test of the server
+				}
+				if existing[op.Name] == nil {
+					t.Errorf("%s is not tried", op.Name)
+					continue
+				}
+				errThere, errMissing := existing[op.Name](t.Context()), missing[op.Name](t.Context())
+				testkit.WantCode(t, errThere, ecr.CodeAccessDenied, p.ARN+" is not authorized to perform: ")
+				if got, want := strings.ReplaceAll(fmt.Sprint(errMissing), "/missing", "/there"), fmt.Sprint(errThere); got != want {
+					t.Errorf("%s tells %s whether a repository exists:\n%s\n%s", op.Name, p.ARN, got, want)
+				}
 			}
-			if existing[op.Name] == nil {
-				t.Errorf("%s is not tried", op.Name)
-				continue
-			}
-			errThere, errMissing := existing[op.Name](t.Context()), missing[op.Name](t.Context())
-			testkit.WantCode(t, errThere, ecr.CodeAccessDenied, p.ARN+" is not authorized to perform: ")
-			if got, want := strings.ReplaceAll(fmt.Sprint(errMissing), "/missing", "/there"), fmt.Sprint(errThere); got != want {
-				t.Errorf("%s tells %s whether a repository exists:\n%s\n%s", op.Name, p.ARN, got, want)
-			}
-		}
+		})
 	}
 	if _, err := f.DescribeRepositories(t.Context(), testkit.Home, []ecr.RepositoryName{"there"}); err != nil {
 		t.Errorf("somebody changed it: %v", err)

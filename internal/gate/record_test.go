@@ -26,7 +26,7 @@ var reads = []string{
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage",
 	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
-	"ListBin", "Journal", "ListJobs", "Usage", "LifecyclePreview", "ListLeases", "IndexManifests",
+	"ListBin", "Journal", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "IndexManifests",
 	"ListPullTimeExclusions", "Rules", "Secrets", "SecretARN", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
 }
 
@@ -189,78 +189,80 @@ func TestPermissionsAreOnRecord(t *testing.T) {
 // and change nothing; reads continue, unless the log is strict.
 func TestWithoutARecordNothingHappens(t *testing.T) {
 	for _, mode := range []audit.Mode{audit.Changes, audit.All, audit.Strict} {
-		f, dir := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR}), filepath.Join(t.TempDir(), "audit")
-		to := f.Repo("there", ecr.Mutable)
-		d := f.MustPut(to, f.Image(to, "x"), "v1")
-		reg, log := recorded(f, dir, mode)
-		change := reg.As(testkit.Admin)
-		if err := change.SetScanOnPush(t.Context(), to, false); err != nil {
-			t.Fatal(err) // the first record has its file already
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-		look := func() any {
-			t.Helper()
-			repos, _, err := f.ListRepositories(t.Context(), testkit.Home, "", 100)
-			if err != nil {
+		t.Run(string(mode), func(t *testing.T) {
+			f, dir := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR}), filepath.Join(t.TempDir(), "audit")
+			to := f.Repo("there", ecr.Mutable)
+			d := f.MustPut(to, f.Image(to, "x"), "v1")
+			reg, log := recorded(f, dir, mode)
+			change := reg.As(testkit.Admin)
+			if err := change.SetScanOnPush(t.Context(), to, false); err != nil {
+				t.Fatal(err) // the first record has its file already
+			}
+			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)
 			}
-			images, _, err := f.ListImages(t.Context(), to, "", ecr.ImageID{}, 100)
-			if err != nil {
-				t.Fatal(err)
+			look := func() any {
+				t.Helper()
+				repos, _, err := f.ListRepositories(t.Context(), testkit.Home, "", 100)
+				if err != nil {
+					t.Fatal(err)
+				}
+				images, _, err := f.ListImages(t.Context(), to, "", ecr.ImageID{}, 100)
+				if err != nil {
+					t.Fatal(err)
+				}
+				tags, err := f.ResourceTags(t.Context(), to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				policy, _ := f.Policy(t.Context(), to)
+				lifecycle, _, _ := f.LifecyclePolicy(t.Context(), to)
+				registryPolicy, _ := f.RegistryPolicy(t.Context(), testkit.Home)
+				return []any{repos, images, tags, policy, lifecycle, registryPolicy}
 			}
-			tags, err := f.ResourceTags(t.Context(), to)
-			if err != nil {
-				t.Fatal(err)
+			before := look()
+			calls := everything(reg, testkit.Admin, to)
+			calls["CreateRepository"] = func(ctx context.Context) error {
+				_, err := change.CreateRepository(ctx, registry.NewRepository{Repo: testkit.At("another")})
+				return err
 			}
-			policy, _ := f.Policy(t.Context(), to)
-			lifecycle, _, _ := f.LifecyclePolicy(t.Context(), to)
-			registryPolicy, _ := f.RegistryPolicy(t.Context(), testkit.Home)
-			return []any{repos, images, tags, policy, lifecycle, registryPolicy}
-		}
-		before := look()
-		calls := everything(reg, testkit.Admin, to)
-		calls["CreateRepository"] = func(ctx context.Context) error {
-			_, err := change.CreateRepository(ctx, registry.NewRepository{Repo: testkit.At("another")})
-			return err
-		}
-		refused := 0
-		for _, op := range operations() {
-			if calls[op.Name] == nil {
-				continue
+			refused := 0
+			for _, op := range operations() {
+				if calls[op.Name] == nil {
+					continue
+				}
+				err := calls[op.Name](t.Context())
+				changes := !slices.Contains(reads, op.Name)
+				switch {
+				case changes && err == nil:
+					t.Errorf("%s: %s goes on without a record", mode, op.Name)
+				case ecr.CodeOf(err) == ecr.CodeUnavailable && (changes || mode == audit.Strict):
+					refused++
+				case ecr.CodeOf(err) == ecr.CodeUnavailable:
+					t.Errorf("%s: %s, a read: %v", mode, op.Name, err)
+				case !changes && mode == audit.Strict && err == nil:
+					t.Errorf("%s goes on without a record", op.Name)
+				}
 			}
-			err := calls[op.Name](t.Context())
-			changes := !slices.Contains(reads, op.Name)
-			switch {
-			case changes && err == nil:
-				t.Errorf("%s: %s goes on without a record", mode, op.Name)
-			case ecr.CodeOf(err) == ecr.CodeUnavailable && (changes || mode == audit.Strict):
-				refused++
-			case ecr.CodeOf(err) == ecr.CodeUnavailable:
-				t.Errorf("%s: %s, a read: %v", mode, op.Name, err)
-			case !changes && mode == audit.Strict && err == nil:
-				t.Errorf("%s goes on without a record", op.Name)
+			if refused < 15 {
+				t.Errorf("%s: only %d operations are refused", mode, refused)
 			}
-		}
-		if refused < 15 {
-			t.Errorf("%s: only %d operations are refused", mode, refused)
-		}
-		if (log.Lost() > 0) != (mode == audit.All) {
-			t.Errorf("%s: %d reads lost", mode, log.Lost())
-		}
-		if d := cmp.Diff(before, look()); d != "" {
-			t.Errorf("%s: something changed (-before +after):\n%s", mode, d)
-		}
-		// Who is denied is not told so, but gets nothing either.
-		_, err := reg.As(testkit.Alien).Manifest(t.Context(), to, ecr.ImageID{Digest: d})
-		testkit.WantCode(t, err, ecr.CodeUnavailable, "cannot put this on record")
+			if (log.Lost() > 0) != (mode == audit.All) {
+				t.Errorf("%s: %d reads lost", mode, log.Lost())
+			}
+			if d := cmp.Diff(before, look()); d != "" {
+				t.Errorf("%s: something changed (-before +after):\n%s", mode, d)
+			}
+			// Who is denied is not told so, but gets nothing either.
+			_, err := reg.As(testkit.Alien).Manifest(t.Context(), to, ecr.ImageID{Digest: d})
+			testkit.WantCode(t, err, ecr.CodeUnavailable, "cannot put this on record")
 
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := change.SetScanOnPush(t.Context(), to, true); err != nil {
-			t.Errorf("%s, when there is room again: %v", mode, err)
-		}
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := change.SetScanOnPush(t.Context(), to, true); err != nil {
+				t.Errorf("%s, when there is room again: %v", mode, err)
+			}
+		})
 	}
 }
