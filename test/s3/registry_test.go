@@ -132,18 +132,75 @@ func TestPartsRemoved(t *testing.T) {
 			if _, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer[:9*mib])); err != nil {
 				t.Fatal(err)
 			}
-			out, err := client().ListMultipartUploads(t.Context(), &awss3.ListMultipartUploadsInput{Bucket: &bucket})
-			if err != nil || len(out.Uploads) != 1 {
-				t.Fatalf("%d multipart uploads, %v", len(out.Uploads), err)
-			}
-			u := out.Uploads[0]
-			if _, err := client().AbortMultipartUpload(t.Context(), &awss3.AbortMultipartUploadInput{Bucket: &bucket, Key: u.Key, UploadId: u.UploadId}); err != nil {
-				t.Fatal(err)
-			}
+			abortUploads(t, bucket)
 			testkit.WantCode(t, next(w, to, id), ecr.CodeUploadNotFound, "was lost; start another")
 			_, err = w.UploadOffset(t.Context(), to, id)
 			testkit.WantCode(t, err, ecr.CodeUploadNotFound, "does not exist")
 		})
+	}
+}
+
+// A store that refuses a part may break the connection before it has read the body,
+// and its answer is lost. Whether the upload is still there is then asked.
+func TestPartsBrokenOff(t *testing.T) {
+	for name, removed := range map[string]bool{"upload removed": true, "upload there": false} {
+		t.Run(name, func(t *testing.T) {
+			proxy := faults.Start(t, gateway.Addr)
+			bucket := newBucket(t)
+			cfg := config(bucket)
+			cfg.Endpoint = proxy.URL
+			settings := testkit.Keeping(0, 0, 0)
+			settings.Blobs = open(t, cfg)
+			w := testkit.Open(t, settings)
+			to, layer := w.Repo("app", ecr.Mutable), content(1, 18*mib)
+			id, err := w.StartUpload(t.Context(), to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer[:9*mib])); err != nil {
+				t.Fatal(err)
+			}
+			if removed {
+				abortUploads(t, bucket)
+			}
+			proxy.Pick(func(r *http.Request) faults.Fault {
+				if r.URL.Query().Has("partNumber") && r.ContentLength != 0 {
+					return faults.RequestLost
+				}
+				return faults.None
+			})
+			_, err = w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer[9*mib:]))
+			if removed {
+				testkit.WantCode(t, err, ecr.CodeUploadNotFound, "was lost; start another")
+				return
+			}
+			testkit.WantCode(t, err, ecr.CodeUnavailable, "Try again later")
+			proxy.Pick(nil)
+			at, err := w.UploadOffset(t.Context(), to, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.AppendUpload(t.Context(), to, id, -1, bytes.NewReader(layer[at:])); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.CompleteUpload(t.Context(), to, id, -1, nil, ecr.DigestOf(layer)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// abortUploads removes the one multipart upload of a bucket, as a rule of the bucket
+// does.
+func abortUploads(t *testing.T, bucket string) {
+	t.Helper()
+	out, err := client().ListMultipartUploads(t.Context(), &awss3.ListMultipartUploadsInput{Bucket: &bucket})
+	if err != nil || len(out.Uploads) != 1 {
+		t.Fatalf("%d multipart uploads, %v", len(out.Uploads), err)
+	}
+	u := out.Uploads[0]
+	if _, err := client().AbortMultipartUpload(t.Context(), &awss3.AbortMultipartUploadInput{Bucket: &bucket, Key: u.Key, UploadId: u.UploadId}); err != nil {
+		t.Fatal(err)
 	}
 }
 

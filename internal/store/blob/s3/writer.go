@@ -334,9 +334,27 @@ func (s *Store) sendPart(ctx context.Context, key blob.Key, id string, n int, b 
 	}
 	out, err := s.client.UploadPart(ctx, in)
 	if err != nil {
-		return part{}, s.failed("s3:PutObject", name, err)
+		return part{}, s.failed("s3:PutObject", name, s.reason(ctx, &name, &id, err))
 	}
 	return part{ETag: aws.ToString(out.ETag), CRC: crc}, nil
+}
+
+// reason is why a part was not stored. A store that refuses one may close the
+// connection before it has read the body, and then its answer can be lost with the
+// rest of the body: an empty part is small enough to be answered. It takes the last
+// number, which Complete lists only for the largest upload there can be, and needs
+// no right that the other parts do not need.
+func (s *Store) reason(ctx context.Context, name, id *string, err error) error {
+	if status(err) != 0 || ctx.Err() != nil {
+		return err
+	}
+	_, because := s.client.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &s.cfg.Bucket, Key: name, UploadId: id, PartNumber: aws.Int32(maxParts), ContentLength: aws.Int64(0), Body: bytes.NewReader(nil),
+	})
+	if code(because) == "NoSuchUpload" {
+		return because
+	}
+	return err
 }
 
 // Suspend makes the bytes durable and returns where to continue.
