@@ -1,4 +1,4 @@
-package console
+package people
 
 import (
 	"encoding/json"
@@ -16,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -30,7 +31,7 @@ type userVisit struct {
 }
 
 // userURL is the page of a user.
-func userURL(name string) string { return Root + "people/users/" + url.PathEscape(name) }
+func userURL(name string) string { return parts.Root + "people/users/" + url.PathEscape(name) }
 
 // policyChange is a change of a user's policies that a form asks for.
 type policyChange struct {
@@ -39,15 +40,15 @@ type policyChange struct {
 	apply func() error
 	// documents are those of the user with the change.
 	documents func([]access.Document) []access.Document
-	question  question
-	command   command
+	question  parts.Question
+	command   parts.Command
 	state     string // what else it is of
 }
 
 // changePolicies shows who a change of a user's policies makes gain and lose what, and
 // makes it when that was confirmed. bad is what is wrong with a policy in the form.
 func (v *userVisit) changePolicies() (bad string, err error) {
-	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
+	ctx, as := v.R.Context(), v.Req.IAM.As(v.Req.Principal)
 	u, err := as.User(ctx, v.user)
 	if err != nil {
 		return "", err
@@ -69,29 +70,31 @@ func (v *userVisit) changePolicies() (bad string, err error) {
 	for _, n := range slices.Sorted(maps.Keys(u.Inline)) {
 		fmt.Fprintln(&state, n, u.Inline[n])
 	}
-	seen := fingerprint(fmt.Sprint(c.question.Hidden) + state.String())
-	have := v.r.PostFormValue("seen")
+	seen := parts.Fingerprint(fmt.Sprint(c.question.Hidden) + state.String())
+	have := v.R.PostFormValue("seen")
 	if have == seen {
 		if err := c.apply(); err != nil {
 			return "", err
 		}
-		return "", v.finish(userURL(v.user), c.done)
+		return "", v.Finish(userURL(v.user), c.done)
 	}
 	if c.question.Tables, c.question.Says, err = v.gains(identity.UserARN(as.Partition(), u), c.documents); err != nil {
 		return "", err
 	}
 	c.question.To, c.question.Back = userURL(v.user), userURL(v.user)
-	return "", v.ask(c.question, seen, have != "", layout{Title: c.title, Crumbs: append(peopleCrumbs(), link{Label: v.user, To: userURL(v.user)}), Commands: []command{c.command}})
+	return "", v.Ask(c.question, seen, have != "", parts.Layout{Title: c.title, Crumbs: append(peopleCrumbs(), parts.Link{Label: v.user, To: userURL(v.user)}), Commands: []parts.Command{c.command}})
 }
 
 // peopleCrumbs lead to a user.
-func peopleCrumbs() []link { return []link{{Label: t("Users and roles"), To: Root + "people"}} }
+func peopleCrumbs() []parts.Link {
+	return []parts.Link{{Label: t("Users and roles"), To: parts.Root + "people"}}
+}
 
 // policyChange reads the change from the form.
 func (v *userVisit) policyChange(u meta.User, attached []iam.ManagedPolicy) (c policyChange, bad string, err error) {
-	ctx, as := v.r.Context(), v.req.IAM.As(v.req.Principal)
-	do, arn, name, text := v.r.PostFormValue("do"), v.r.PostFormValue("arn"), strings.TrimSpace(v.r.PostFormValue("policy")), v.r.PostFormValue("text")
-	user := quoted(u.Name)
+	ctx, as := v.R.Context(), v.Req.IAM.As(v.Req.Principal)
+	do, arn, name, text := v.R.PostFormValue("do"), v.R.PostFormValue("arn"), strings.TrimSpace(v.R.PostFormValue("policy")), v.R.PostFormValue("text")
+	user := parts.Quoted(u.Name)
 	without := func(gone string) func([]access.Document) []access.Document {
 		return func(all []access.Document) []access.Document {
 			return slices.DeleteFunc(slices.Clone(all), func(d access.Document) bool { return d.Name == gone })
@@ -114,36 +117,36 @@ func (v *userVisit) policyChange(u meta.User, attached []iam.ManagedPolicy) (c p
 			return append(slices.Clone(all), access.Document{Name: m.Name, Text: m.Versions[m.Default].Text})
 		}
 		c.apply = func() error { return as.Attach(ctx, iam.OfUser, u.Name, arn) }
-		c.command = v.aws(t("The same"), "iam", "attach-user-policy --user-name "+user+" --policy-arn "+quoted(arn))
+		c.command = v.AWS(t("The same"), "iam", "attach-user-policy --user-name "+user+" --policy-arn "+parts.Quoted(arn))
 		c.question.Hidden = append(c.question.Hidden, [2]string{"arn", arn})
 	case "detach":
 		c.title, c.done, c.question.Do, c.question.Danger = t("Detach %s from %s?", arn[strings.LastIndexByte(arn, '/')+1:], u.Name), "detached", t("Detach"), true
 		c.documents = func(all []access.Document) []access.Document { return withoutPolicy(all, attached, arn) }
 		c.apply = func() error { return as.Detach(ctx, iam.OfUser, u.Name, arn) }
-		c.command = v.aws(t("The same"), "iam", "detach-user-policy --user-name "+user+" --policy-arn "+quoted(arn))
+		c.command = v.AWS(t("The same"), "iam", "detach-user-policy --user-name "+user+" --policy-arn "+parts.Quoted(arn))
 		c.question.Hidden = append(c.question.Hidden, [2]string{"arn", arn})
 	case "put":
 		if !json.Valid([]byte(text)) {
 			return c, t("it is not JSON"), nil
 		}
 		if _, err := proof.New(proof.World{Principals: []proof.Principal{{ARN: identity.UserARN(as.Partition(), u), Documents: []access.Document{{Name: inline, Text: text}}}}}); err != nil {
-			return c, clean(err.Error()), nil
+			return c, parts.Clean(err.Error()), nil
 		}
 		c.title, c.done, c.question.Do = t("Save the inline policy %s of %s?", name, u.Name), "saved", t("Save this policy")
 		c.documents = func(all []access.Document) []access.Document {
 			return append(without(inline)(all), access.Document{Name: inline, Text: text})
 		}
 		c.apply = func() error { return as.PutInline(ctx, iam.OfUser, u.Name, name, text) }
-		c.command = v.aws(t("The same"), "iam", "put-user-policy --user-name "+user+" --policy-name "+quoted(name)+" --policy-document file://policy.json")
+		c.command = v.AWS(t("The same"), "iam", "put-user-policy --user-name "+user+" --policy-name "+parts.Quoted(name)+" --policy-document file://policy.json")
 		c.question.Hidden = append(c.question.Hidden, [2]string{"policy", name}, [2]string{"text", text})
 	case "unput":
 		c.title, c.done, c.question.Do, c.question.Danger = t("Delete the inline policy %s of %s?", name, u.Name), "unput", t("Delete"), true
 		c.documents = without(inline)
 		c.apply = func() error { return as.DeleteInline(ctx, iam.OfUser, u.Name, name) }
-		c.command = v.aws(t("The same"), "iam", "delete-user-policy --user-name "+user+" --policy-name "+quoted(name))
+		c.command = v.AWS(t("The same"), "iam", "delete-user-policy --user-name "+user+" --policy-name "+parts.Quoted(name))
 		c.question.Hidden = append(c.question.Hidden, [2]string{"policy", name})
 	default:
-		err = noPage()
+		err = parts.NoPage()
 	}
 	return c, "", err
 }
@@ -168,14 +171,14 @@ func withoutPolicy(all []access.Document, attached []iam.ManagedPolicy, arn stri
 
 // gains are the rights that a user gains and loses with other policies, repository by
 // repository.
-func (v *userVisit) gains(arn string, change func([]access.Document) []access.Document) (tables []*table, says []string, err error) {
-	list, next, err := v.h.cfg.Inspect.As(v.req.Principal).Repositories(v.r.Context(), v.req.Registry, func(ecr.RepositoryName) bool { return true }, "", compared, 0)
+func (v *userVisit) gains(arn string, change func([]access.Document) []access.Document) (tables []*parts.Table, says []string, err error) {
+	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, func(ecr.RepositoryName) bool { return true }, "", compared, 0)
 	if err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied {
 		return nil, nil, err
 	}
 	var names []ecr.RepositoryName
 	for _, r := range list {
-		may, err := v.may(r.Repo, "ecr:GetRepositoryPolicy")
+		may, err := v.May(r.Repo, "ecr:GetRepositoryPolicy")
 		if err != nil {
 			return nil, nil, err
 		}
@@ -199,16 +202,16 @@ func (v *userVisit) gains(arn string, change func([]access.Document) []access.Do
 	w.Principals[at].Documents = change(w.Principals[at].Documents)
 	after, err := proof.New(w)
 	if err != nil {
-		return nil, nil, ecr.Errorf(iam.CodeMalformedPolicyDocument, "%s", clean(err.Error()))
+		return nil, nil, ecr.Errorf(iam.CodeMalformedPolicyDocument, "%s", parts.Clean(err.Error()))
 	}
-	columns := []column{{Key: "repository", Label: t("Repository")}, {Key: "right", Label: t("Right")}, {Key: "before", Label: t("Now")}, {Key: "after", Label: t("Then")}}
-	gained := &table{ID: "gained", Caption: t("What the user gains"), Empty: t("The user gains nothing."), Columns: columns}
-	lost := &table{ID: "lost", Caption: t("What the user loses"), Empty: t("The user loses nothing."), Columns: columns}
+	columns := []parts.Column{{Key: "repository", Label: t("Repository")}, {Key: "right", Label: t("Right")}, {Key: "before", Label: t("Now")}, {Key: "after", Label: t("Then")}}
+	gained := &parts.Table{ID: "gained", Caption: t("What the user gains"), Empty: t("The user gains nothing."), Columns: columns}
+	lost := &parts.Table{ID: "lost", Caption: t("What the user loses"), Empty: t("The user loses nothing."), Columns: columns}
 	for _, name := range names {
 		for _, right := range proof.Rights() {
 			var out [2]proof.Outcome
 			for i, p := range []*proof.Prover{before, after} {
-				a, err := p.Check(arn, right.Actions(), v.req.Registry, name)
+				a, err := p.Check(arn, right.Actions(), v.Req.Registry, name)
 				if err != nil {
 					return nil, nil, err
 				}
@@ -221,24 +224,24 @@ func (v *userVisit) gains(arn string, change func([]access.Document) []access.Do
 			if slices.Index(fromNone, out[1]) > slices.Index(fromNone, out[0]) {
 				x = gained
 			}
-			x.Rows = append(x.Rows, row{Cells: []cell{{Text: string(name)}, {Text: string(right)}, outcome(out[0]), outcome(out[1])}})
+			x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: string(name)}, {Text: string(right)}, outcome(out[0]), outcome(out[1])}})
 		}
 	}
-	for _, x := range []*table{gained, lost} {
+	for _, x := range []*parts.Table{gained, lost} {
 		x.Count = words.Count(len(x.Rows), t("change"), t("changes"))
 	}
 	says = append(notes, t("Compared for %s. Rights outside repositories, such as those over users, are not compared.", words.Count(len(names), t("repository"), t("repositories"))))
 	if next != "" {
 		says = append(says, t("There are more repositories: these are the first, by name."))
 	}
-	return []*table{gained, lost}, says, nil
+	return []*parts.Table{gained, lost}, says, nil
 }
 
 // policyTable are the policies of a user; seen is false where the caller may not list
 // the inline ones.
-func (v *userVisit) policyTable(attached []iam.ManagedPolicy, inline []string, seen bool) *table {
+func (v *userVisit) policyTable(attached []iam.ManagedPolicy, inline []string, seen bool) *parts.Table {
 	to := userURL(v.user)
-	x := &table{ID: "policies", Caption: t("Policies"), Columns: []column{{Key: "policy", Label: t("Policy")}, {Key: "kind", Label: t("Kind")}, {Key: "edit", Label: ""}, {Key: "remove", Label: ""}},
+	x := &parts.Table{ID: "policies", Caption: t("Policies"), Columns: []parts.Column{{Key: "policy", Label: t("Policy")}, {Key: "kind", Label: t("Kind")}, {Key: "edit", Label: ""}, {Key: "remove", Label: ""}},
 		Empty: t("The user has no policy and may do only what repository policies allow it."), Count: words.Count(len(attached)+len(inline), t("policy"), t("policies"))}
 	if !seen {
 		x.Count = t("%s, inline policies not shown", words.Count(len(attached), t("managed policy"), t("managed policies")))
@@ -249,25 +252,25 @@ func (v *userVisit) policyTable(attached []iam.ManagedPolicy, inline []string, s
 		if m.AWS {
 			kind = t("built in")
 		}
-		x.Rows = append(x.Rows, row{Cells: []cell{{Text: m.Name, Sub: m.ARN}, {Text: kind}, {}, {Action: &action{To: to, Label: t("Detach"), Danger: true, Hidden: [][2]string{{"do", "detach"}, {"arn", m.ARN}}}}}})
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: m.Name, Sub: m.ARN}, {Text: kind}, {}, {Action: &parts.Action{To: to, Label: t("Detach"), Danger: true, Hidden: [][2]string{{"do", "detach"}, {"arn", m.ARN}}}}}})
 	}
 	for _, name := range inline {
-		x.Rows = append(x.Rows, row{Cells: []cell{{Text: name}, {Text: t("inline")}, {Text: t("Edit"), Link: to + "?policy=" + url.QueryEscape(name) + "#inline"},
-			{Action: &action{To: to, Label: t("Delete"), Danger: true, Hidden: [][2]string{{"do", "unput"}, {"policy", name}}}}}})
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: name}, {Text: t("inline")}, {Text: t("Edit"), Link: to + "?policy=" + url.QueryEscape(name) + "#inline"},
+			{Action: &parts.Action{To: to, Label: t("Delete"), Danger: true, Hidden: [][2]string{{"do", "unput"}, {"policy", name}}}}}})
 	}
 	return x
 }
 
 // attachable are managed policies that the user does not have.
-func (v *userVisit) attachable(attached []iam.ManagedPolicy) (out []link, err error) {
-	list, _, err := v.req.IAM.As(v.req.Principal).ManagedPolicies(v.r.Context(), iam.Page{}, iam.ScopeAll, false)
+func (v *userVisit) attachable(attached []iam.ManagedPolicy) (out []parts.Link, err error) {
+	list, _, err := v.Req.IAM.As(v.Req.Principal).ManagedPolicies(v.R.Context(), iam.Page{}, iam.ScopeAll, false)
 	if ecr.CodeOf(err) == ecr.CodeAccessDenied {
 		return nil, nil
 	}
 	for _, m := range list {
 		linked := strings.HasPrefix(m.Path, "/aws-service-role/") // for AWS's own roles only
 		if !linked && !slices.ContainsFunc(attached, func(a iam.ManagedPolicy) bool { return a.ARN == m.ARN }) {
-			out = append(out, link{Label: m.Name, To: m.ARN})
+			out = append(out, parts.Link{Label: m.Name, To: m.ARN})
 		}
 	}
 	return out, err
@@ -275,47 +278,47 @@ func (v *userVisit) attachable(attached []iam.ManagedPolicy) (out []link, err er
 
 // createToken makes a machine token of a user; its password is shown in the answer.
 func (v *userVisit) createToken() (made string, err error) {
-	n := iam.NewMachineToken{User: v.user, Name: strings.TrimSpace(v.r.PostFormValue("name")), Off: !v.h.cfg.MachineTokens(v.req.Registry),
-		Pull: strings.Fields(v.r.PostFormValue("pull")), Push: strings.Fields(v.r.PostFormValue("push"))}
-	if days := strings.TrimSpace(v.r.PostFormValue("days")); days != "" {
+	n := iam.NewMachineToken{User: v.user, Name: strings.TrimSpace(v.R.PostFormValue("name")), Off: !v.Config.MachineTokens(v.Req.Registry),
+		Pull: strings.Fields(v.R.PostFormValue("pull")), Push: strings.Fields(v.R.PostFormValue("push"))}
+	if days := strings.TrimSpace(v.R.PostFormValue("days")); days != "" {
 		d, err := strconv.Atoi(days)
 		if err != nil || d < 1 || d > 3650 {
 			return "", ecr.InvalidParameter("days", "%s", t("write a number of days from 1 to 3650, or nothing"))
 		}
-		n.Expires = v.h.cfg.Now().Add(time.Duration(d) * 24 * time.Hour)
+		n.Expires = v.Config.Now().Add(time.Duration(d) * 24 * time.Hour)
 	}
-	_, made, err = v.req.IAM.As(v.req.Principal).Tokens().Create(v.r.Context(), n)
+	_, made, err = v.Req.IAM.As(v.Req.Principal).Tokens().Create(v.R.Context(), n)
 	return made, err
 }
 
 // tokenTable are the machine tokens of a user; nil where the caller may not list them.
-func (v *userVisit) tokenTable() (*table, error) {
-	list, err := v.req.IAM.As(v.req.Principal).Tokens().List(v.r.Context(), v.user)
+func (v *userVisit) tokenTable() (*parts.Table, error) {
+	list, err := v.Req.IAM.As(v.Req.Principal).Tokens().List(v.R.Context(), v.user)
 	if ecr.CodeOf(err) == ecr.CodeAccessDenied || errors.Is(err, meta.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	x := &table{ID: "tokens", Caption: t("Machine tokens"), Count: words.Count(len(list), t("token"), t("tokens")), Empty: t("The user has no machine token."), Columns: []column{
+	x := &parts.Table{ID: "tokens", Caption: t("Machine tokens"), Count: words.Count(len(list), t("token"), t("tokens")), Empty: t("The user has no machine token."), Columns: []parts.Column{
 		{Key: "token", Label: t("Name")}, {Key: "scope", Label: t("Scope")}, {Key: "created", Label: t("Created")}, {Key: "ends", Label: t("Ends")}, {Key: "used", Label: t("Last used")}, {Key: "revoke", Label: ""},
 	}}
-	now := v.h.cfg.Now()
+	now := v.Config.Now()
 	for _, k := range list {
-		scope := cell{Text: t("what the user may")}
+		scope := parts.Cell{Text: t("what the user may")}
 		if k.Policy != "" {
-			scope = cell{Text: clean(scopeText(k.Policy))}
+			scope = parts.Cell{Text: parts.Clean(scopeText(k.Policy))}
 		}
-		ends := cellTime(now, k.ExpiresAt)
-		if v.req.IAM.Expired(k) {
-			ends = cell{Kind: "go", Text: t("expired")}
+		ends := parts.CellTime(now, k.ExpiresAt)
+		if v.Req.IAM.Expired(k) {
+			ends = parts.Cell{Kind: "go", Text: t("expired")}
 		}
-		used := cellTime(now, k.LastUsed.At)
+		used := parts.CellTime(now, k.LastUsed.At)
 		if k.LastUsed.From != "" {
-			used.Sub = t("from %s", clean(k.LastUsed.From))
+			used.Sub = t("from %s", parts.Clean(k.LastUsed.From))
 		}
-		x.Rows = append(x.Rows, row{Cells: []cell{{Text: k.Name, Sub: k.ID}, scope, cellTime(now, k.CreatedAt), ends, used,
-			{Action: &action{To: userURL(v.user), Label: t("Revoke"), Danger: true, Hidden: [][2]string{{"do", "revoke"}, {"token", k.ID}}}}}})
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: k.Name, Sub: k.ID}, scope, parts.CellTime(now, k.CreatedAt), ends, used,
+			{Action: &parts.Action{To: userURL(v.user), Label: t("Revoke"), Danger: true, Hidden: [][2]string{{"do", "revoke"}, {"token", k.ID}}}}}})
 	}
 	return x, nil
 }

@@ -1,9 +1,10 @@
-package console
+package browse
 
 import (
 	"slices"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
@@ -12,17 +13,17 @@ const homeRepositories = 100
 
 // home is the overview: what goes next, and what needs someone.
 func (v *visit) home() error {
-	ctx, p := v.r.Context(), v.req.Principal
-	may, err := v.may(v.req.Registry.Repo("*"), "ecr:DescribeRepositories", "kontor:ListRecycleBin")
+	ctx, p := v.R.Context(), v.Req.Principal
+	may, err := v.May(v.Req.Registry.Repo("*"), "ecr:DescribeRepositories", "kontor:ListRecycleBin")
 	if err != nil {
 		return err
 	}
-	of, err := v.may(v.req.Registry.Repo(""), "kontor:ListJobs", "kontor:ListLeases")
+	of, err := v.May(v.Req.Registry.Repo(""), "kontor:ListJobs", "kontor:ListLeases")
 	if err != nil {
 		return err
 	}
 	data := map[string]any{}
-	var figures []figure
+	var figures []parts.Figure
 	if may["ecr:DescribeRepositories"] {
 		if figures, err = v.goesNext(data); err != nil {
 			return err
@@ -31,21 +32,21 @@ func (v *visit) home() error {
 		data["Unseen"] = t("You may not list repositories (ecr:DescribeRepositories). Open one by its address.")
 	}
 	if may["kontor:ListRecycleBin"] {
-		list, next, err := v.h.cfg.Retention.As(p).ListBin(ctx, v.req.Registry, "", 0, 200)
+		list, next, err := v.Config.Retention.As(p).ListBin(ctx, v.Req.Registry, "", 0, 200)
 		if err != nil {
 			return err
 		}
-		n, bytes := count(len(list)), int64(0)
+		n, bytes := parts.Count(len(list)), int64(0)
 		for _, e := range list {
 			bytes += e.Image.SizeBytes
 		}
 		if next != 0 {
 			n = t("over %d", len(list))
 		}
-		figures = append(figures, figure{t("In the recycle bin"), n, size(bytes)})
+		figures = append(figures, parts.Figure{Label: t("In the recycle bin"), Value: n, Sub: parts.Size(bytes)})
 	}
 	if of["kontor:ListLeases"] {
-		collectors, leases, err := v.h.cfg.Retention.As(p).ListLeases(ctx, v.req.Registry, "")
+		collectors, leases, err := v.Config.Retention.As(p).ListLeases(ctx, v.Req.Registry, "")
 		if err != nil {
 			return err
 		}
@@ -62,7 +63,7 @@ func (v *visit) home() error {
 		if len(collectors) == 0 {
 			sub = t("nobody reports yet")
 		}
-		figures = append(figures, figure{t("Leases"), count(len(leases)), sub})
+		figures = append(figures, parts.Figure{Label: t("Leases"), Value: parts.Count(len(leases)), Sub: sub})
 	}
 	data["Figures"] = figures
 	if of["kontor:ListJobs"] {
@@ -70,15 +71,15 @@ func (v *visit) home() error {
 			return err
 		}
 	}
-	return v.show("home", layout{Title: t("Overview"), Data: data, Commands: []command{
-		v.kontor(t("What the images take"), "admin usage"), v.kontor(t("The background jobs"), "admin jobs"),
+	return v.show("home", parts.Layout{Title: t("Overview"), Data: data, Commands: []parts.Command{
+		v.Kontor(t("What the images take"), "admin usage"), v.Kontor(t("The background jobs"), "admin jobs"),
 	}})
 }
 
 // goesNext is what goes first in the first repositories.
-func (v *visit) goesNext(data map[string]any) ([]figure, error) {
+func (v *visit) goesNext(data map[string]any) ([]parts.Figure, error) {
 	all := func(ecr.RepositoryName) bool { return true }
-	list, next, err := v.h.cfg.Inspect.As(v.req.Principal).Repositories(v.r.Context(), v.req.Registry, all, "", homeRepositories, glance)
+	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, all, "", homeRepositories, glance)
 	if err != nil {
 		return nil, err
 	}
@@ -114,48 +115,48 @@ func (v *visit) goesNext(data map[string]any) ([]figure, error) {
 		}
 	}
 	slices.SortStableFunc(gone, func(a, b going) int { return a.at.Compare(b.at) })
-	x := &table{ID: "next", Caption: t("What goes next"), Empty: t("No rule makes anything go within %d days.", foresight), Hint: t("Expiration rules are written in kontor.yaml:"), Command: "kontor lifecycle forecast REPOSITORY",
-		Columns: []column{{Key: "repository", Label: t("Repository")}, {Key: "when", Label: t("When")}, {Key: "images", Label: t("Images"), Number: true}, {Key: "rule", Label: t("Rule"), Number: true}}}
-	now := v.now()
+	x := &parts.Table{ID: "next", Caption: t("What goes next"), Empty: t("No rule makes anything go within %d days.", foresight), Hint: t("Expiration rules are written in kontor.yaml:"), Command: "kontor lifecycle forecast REPOSITORY",
+		Columns: []parts.Column{{Key: "repository", Label: t("Repository")}, {Key: "when", Label: t("When")}, {Key: "images", Label: t("Images"), Number: true}, {Key: "rule", Label: t("Rule"), Number: true}}}
+	now := v.Now()
 	for _, g := range gone[:min(len(gone), 15)] {
 		f := &fates{}
 		f.At = now
 		when := f.goes(g.departure)
 		when.Sub = words.Day(g.at)
-		x.Rows = append(x.Rows, row{Cells: []cell{{Text: string(g.name), Link: repoURL(g.name, "lifecycle")}, when, {Text: count(g.n)}, {Text: count(g.rule)}}})
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: string(g.name), Link: parts.RepoURL(g.name, "lifecycle")}, when, {Text: parts.Count(g.n)}, {Text: parts.Count(g.rule)}}})
 	}
 	x.Count = words.Count(len(gone), t("repository"), t("repositories"))
 	data["Next"] = x
 	sub := ""
-	value := count(len(list))
+	value := parts.Count(len(list))
 	if next != "" {
 		value, sub = t("over %d", len(list)), t("the first %d are looked at here", len(list))
 	}
 	if left > 0 {
 		data["Left"] = t("%s with over %d images not looked at here: open them to see what goes.", words.Count(left, t("repository"), t("repositories")), glance)
 	}
-	return []figure{{t("Repositories"), value, sub}, {t("Go within 7 days"), words.Count(soonN, t("image"), t("images")), size(soonBytes)}}, nil
+	return []parts.Figure{{Label: t("Repositories"), Value: value, Sub: sub}, {Label: t("Go within 7 days"), Value: words.Count(soonN, t("image"), t("images")), Sub: parts.Size(soonBytes)}}, nil
 }
 
 // jobTable is how the jobs of the server do.
-func (v *visit) jobTable() (*table, error) {
-	all, err := v.h.cfg.Jobs.As(v.req.Principal).ListJobs(v.r.Context(), v.req.Registry)
+func (v *visit) jobTable() (*parts.Table, error) {
+	all, err := v.Config.Jobs.As(v.Req.Principal).ListJobs(v.R.Context(), v.Req.Registry)
 	if err != nil {
 		return nil, err
 	}
-	x := &table{ID: "jobs", Caption: t("Background jobs"), Count: words.Count(len(all), t("job"), t("jobs")), Columns: []column{
+	x := &parts.Table{ID: "jobs", Caption: t("Background jobs"), Count: words.Count(len(all), t("job"), t("jobs")), Columns: []parts.Column{
 		{Key: "job", Label: t("Job")}, {Key: "state", Label: t("State")}, {Key: "ended", Label: t("Last ended")}, {Key: "removed", Label: t("Removed"), Number: true}, {Key: "error", Label: t("Error")},
 	}, Empty: t("No job has run yet.")}
-	now := v.h.cfg.Now()
+	now := v.Config.Now()
 	for _, j := range all {
-		state := cell{Kind: "keep", Text: t("waits")}
+		state := parts.Cell{Kind: "keep", Text: t("waits")}
 		switch {
 		case j.Held:
-			state = cell{Kind: "held", Text: t("runs")}
+			state = parts.Cell{Kind: "held", Text: t("runs")}
 		case j.Last.Error != "":
-			state = cell{Kind: "go", Text: t("failed")}
+			state = parts.Cell{Kind: "go", Text: t("failed")}
 		}
-		x.Rows = append(x.Rows, row{Cells: []cell{{Text: clean(j.Name)}, state, cellTime(now, j.EndedAt), {Text: count(j.Last.Removed)}, {Text: clean(j.Last.Error)}}})
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: parts.Clean(j.Name)}, state, parts.CellTime(now, j.EndedAt), {Text: parts.Count(j.Last.Removed)}, {Text: parts.Clean(j.Last.Error)}}})
 	}
 	return x, nil
 }

@@ -1,4 +1,4 @@
-package console
+package browse
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/report/words"
@@ -23,58 +24,55 @@ type tagged struct {
 	parts int // entries of an index
 	refs  int // images that refer to it
 	held  string
-	fate  cell
+	fate  parts.Cell
 	goes  time.Time // zero for not foreseen
 }
 
 // tags lists the tags of a repository, and deletes those that were chosen.
 func (v *repoVisit) tags() error {
-	if v.post() {
+	if v.Post() {
 		return v.deleteTags()
 	}
 	x, f, all, err := v.tagTable()
 	if err != nil {
 		return err
 	}
-	if wrote, err := v.csv(string(v.repo.Name)+"-tags", x); wrote || err != nil {
+	if wrote, err := v.CSV(string(v.repo.Name)+"-tags", x); wrote || err != nil {
 		return err
 	}
-	name := quoted(string(v.repo.Name))
-	data := map[string]any{"Q": v.query("q"), "Table": x, "Notes": f.notes, "Unknown": f.unknown, "Figures": v.repoFigures(f, all), "Action": repoURL(v.repo.Name, "tags"), "Whole": all != nil,
-		"URI": v.req.Host + "/" + string(v.repo.Name)}
-	return v.show("tags", layout{
-		Title: string(v.repo.Name), Crumbs: v.crumbs(), Tabs: v.tabs("tags"), Data: data,
-		Commands: []command{
-			v.aws(t("The images"), "ecr", "describe-images --repository-name "+name),
-			v.kontor(t("What becomes of them"), "lifecycle preview "+name),
+	name := parts.Quoted(string(v.repo.Name))
+	data := map[string]any{"Q": v.Query("q"), "Table": x, "Notes": f.notes, "Unknown": f.unknown, "Figures": v.repoFigures(f, all), "Action": parts.RepoURL(v.repo.Name, "tags"), "Whole": all != nil,
+		"URI": v.Req.Host + "/" + string(v.repo.Name)}
+	return v.show("tags", parts.Layout{
+		Title: string(v.repo.Name), Crumbs: parts.Crumbs(v.repo.Name), Tabs: parts.Tabs(v.repo.Name, "tags"), Data: data,
+		Commands: []parts.Command{
+			v.AWS(t("The images"), "ecr", "describe-images --repository-name "+name),
+			v.Kontor(t("What becomes of them"), "lifecycle preview "+name),
 		},
 	})
 }
 
-// figure is a number at the head of a page.
-type figure struct{ Label, Value, Sub string }
-
 // repoFigures say how a repository stands. all is nil where there are too many images.
-func (v *repoVisit) repoFigures(f *fates, all []ecr.Image) []figure {
+func (v *repoVisit) repoFigures(f *fates, all []ecr.Image) []parts.Figure {
 	if all == nil {
-		return []figure{{t("Images"), t("over %d", whole), ""}}
+		return []parts.Figure{{Label: t("Images"), Value: t("over %d", whole), Sub: ""}}
 	}
 	var pushed time.Time
 	for _, m := range all {
-		pushed = later(pushed, m.PushedAt)
+		pushed = parts.Later(pushed, m.PushedAt)
 	}
-	out := []figure{{t("Images"), count(len(all)), ""}}
-	may, err := v.may(v.repo, "kontor:DescribeUsage")
+	out := []parts.Figure{{Label: t("Images"), Value: parts.Count(len(all)), Sub: ""}}
+	may, err := v.May(v.repo, "kontor:DescribeUsage")
 	if err != nil || !may["kontor:DescribeUsage"] {
 		may = nil
 	}
 	if may == nil {
 		// The rest says enough.
-	} else if u, err := v.h.cfg.Retention.As(v.req.Principal).Usage(v.r.Context(), v.repo); err == nil {
-		out = append(out, figure{t("Takes"), size(u.BlobBytes), t("of that %s shared with other repositories", size(u.BlobBytes-u.OwnBytes))})
+	} else if u, err := v.Config.Retention.As(v.Req.Principal).Usage(v.R.Context(), v.repo); err == nil {
+		out = append(out, parts.Figure{Label: t("Takes"), Value: parts.Size(u.BlobBytes), Sub: t("of that %s shared with other repositories", parts.Size(u.BlobBytes-u.OwnBytes))})
 	}
 	if !pushed.IsZero() {
-		out = append(out, figure{t("Last push"), words.Distance(v.now(), pushed), words.Day(pushed)})
+		out = append(out, parts.Figure{Label: t("Last push"), Value: words.Distance(v.Now(), pushed), Sub: words.Day(pushed)})
 	}
 	if f.unknown == "" && !f.none {
 		next, n, ok := f.next()
@@ -88,19 +86,19 @@ func (v *repoVisit) repoFigures(f *fates, all []ecr.Image) []figure {
 		if ok {
 			sub = t("next: %s on %s", words.Count(n, t("image"), t("images")), words.Day(next.at))
 		}
-		value := count(at)
+		value := parts.Count(at)
 		if at > 0 {
-			value += ", " + size(bytes)
+			value += ", " + parts.Size(bytes)
 		}
-		out = append(out, figure{t("Go within 7 days"), value, sub})
+		out = append(out, parts.Figure{Label: t("Go within 7 days"), Value: value, Sub: sub})
 	}
 	return out
 }
 
 // tagTable is the list of tags: sorted as the URL says where all images can be looked
 // at, else in an order that can be read by key.
-func (v *repoVisit) tagTable() (*table, *fates, []ecr.Image, error) {
-	i, err := v.h.cfg.Inspect.As(v.req.Principal).Images(v.r.Context(), v.repo, whole)
+func (v *repoVisit) tagTable() (*parts.Table, *fates, []ecr.Image, error) {
+	i, err := v.Config.Inspect.As(v.Req.Principal).Images(v.R.Context(), v.repo, whole)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -109,35 +107,35 @@ func (v *repoVisit) tagTable() (*table, *fates, []ecr.Image, error) {
 		return nil, nil, nil, err
 	}
 	f.look()
-	x := &table{
-		ID: "tags", CSVHas: firstRows(mostCSV), Caption: t("Tags"), Form: repoURL(v.repo.Name, "tags"), Do: t("Delete the chosen tags…"),
-		Empty: t("There are no images yet."), Hint: t("Log in, then push one:"), Command: "docker push " + v.req.Host + "/" + string(v.repo.Name) + ":v1",
+	x := &parts.Table{
+		ID: "tags", CSVHas: parts.FirstRows(mostCSV), Caption: t("Tags"), Form: parts.RepoURL(v.repo.Name, "tags"), Do: t("Delete the chosen tags…"),
+		Empty: t("There are no images yet."), Hint: t("Log in, then push one:"), Command: "docker push " + v.Req.Host + "/" + string(v.repo.Name) + ":v1",
 	}
-	if q := v.query("q"); q != "" {
-		x.Empty, x.Hint, x.Command = t("No tag matches %s.", clean(q)), t("Shorten the filter, or remove it."), ""
+	if q := v.Query("q"); q != "" {
+		x.Empty, x.Hint, x.Command = t("No tag matches %s.", parts.Clean(q)), t("Shorten the filter, or remove it."), ""
 	}
-	columns := []column{
+	columns := []parts.Column{
 		{Key: "tag", Label: t("Tag")}, {Key: "pushed", Label: t("Pushed")}, {Key: "expires", Label: t("What becomes of it")}, {Key: "size", Label: t("Size"), Number: true},
 		{Key: "pulled", Label: t("Pulled")}, {Key: "digest", Label: t("Image")}, {Key: "pull", Label: ""},
 	}
 	var rows []tagged
 	if i.Complete {
 		x.CSVHas = "" // of all images
-		s := sortOf(v.r.URL.Query(), []string{"pushed", "tag", "size", "pulled", "expires"}, "pushed", "size", "pulled")
-		x.Columns = s.fill(v.r.URL, columns)
+		s := parts.SortOf(v.R.URL.Query(), []string{"pushed", "tag", "size", "pulled", "expires"}, "pushed", "size", "pulled")
+		x.Columns = s.Fill(v.R.URL, columns)
 		rows = v.wholeRows(&i, f, s, x)
 	} else {
-		s := sortOf(v.r.URL.Query(), []string{"pushed", "tag"}, "pushed")
-		if v.query("q") != "" {
-			s.key, s.keys = "tag", []string{"tag"}
-			s.desc = v.query("order") == "desc" && v.query("sort") == "tag"
+		s := parts.SortOf(v.R.URL.Query(), []string{"pushed", "tag"}, "pushed")
+		if v.Query("q") != "" {
+			s.Key, s.Keys = "tag", []string{"tag"}
+			s.Desc = v.Query("order") == "desc" && v.Query("sort") == "tag"
 		}
-		x.Columns = s.fill(v.r.URL, columns)
+		x.Columns = s.Fill(v.R.URL, columns)
 		if rows, err = v.keyedRows(s, f, x); err != nil {
 			return nil, nil, nil, err
 		}
 	}
-	now := v.now()
+	now := v.Now()
 	for _, r := range rows {
 		x.Rows = append(x.Rows, v.tagRow(now, r))
 	}
@@ -148,7 +146,7 @@ func (v *repoVisit) tagTable() (*table, *fates, []ecr.Image, error) {
 }
 
 // wholeRows are a page of all rows.
-func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) []tagged {
+func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s parts.Sorting, x *parts.Table) []tagged {
 	part, refs := map[ecr.Digest]bool{}, map[ecr.Digest]int{}
 	for _, children := range i.Children {
 		for _, d := range children {
@@ -160,7 +158,7 @@ func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) 
 			refs[m.Subject]++
 		}
 	}
-	q := strings.ToLower(v.query("q"))
+	q := strings.ToLower(v.Query("q"))
 	var all []tagged
 	folded := 0
 	for _, m := range i.Images {
@@ -181,7 +179,7 @@ func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) 
 	}
 	slices.SortStableFunc(all, func(a, b tagged) int {
 		n := 0
-		switch s.key {
+		switch s.Key {
 		case "pushed":
 			n = a.image.PushedAt.Compare(b.image.PushedAt)
 		case "pulled":
@@ -197,7 +195,7 @@ func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) 
 			}
 		}
 		n = cmp.Or(n, cmp.Compare(a.tag, b.tag), cmp.Compare(a.image.Digest, b.image.Digest))
-		if s.desc {
+		if s.Desc {
 			return -n
 		}
 		return n
@@ -215,17 +213,17 @@ func (v *repoVisit) wholeRows(i *inspect.Images, f *fates, s sorting, x *table) 
 	if folded > 0 {
 		x.Count += t("; %s shown with what they belong to", words.Count(folded, t("platform image or artifact"), t("platform images and artifacts")))
 	}
-	if v.query("format") == "csv" {
+	if v.Query("format") == "csv" {
 		return all
 	}
-	if after := v.query("after"); after != "" {
+	if after := v.Query("after"); after != "" {
 		if at := slices.IndexFunc(all, func(r tagged) bool { return r.key() == after }); at >= 0 {
 			all = all[at+1:]
 		}
 	}
 	if len(all) > tagsPage {
 		all = all[:tagsPage]
-		x.Next = with(v.r.URL, "after", all[tagsPage-1].key(), "done", "")
+		x.Next = parts.With(v.R.URL, "after", all[tagsPage-1].key(), "done", "")
 	}
 	return all
 }
@@ -239,20 +237,20 @@ func (r tagged) key() string {
 }
 
 // keyedRows are a page that is read by key.
-func (v *repoVisit) keyedRows(s sorting, f *fates, x *table) ([]tagged, error) {
+func (v *repoVisit) keyedRows(s parts.Sorting, f *fates, x *parts.Table) ([]tagged, error) {
 	limit := tagsPage
-	if v.query("format") == "csv" {
+	if v.Query("format") == "csv" {
 		limit = mostCSV
 	}
-	q := meta.TagQuery{ByTime: s.key == "pushed", Backward: s.desc, Prefix: v.query("q")}
-	if at, tag, ok := strings.Cut(v.query("after"), "~"); ok {
+	q := meta.TagQuery{ByTime: s.Key == "pushed", Backward: s.Desc, Prefix: v.Query("q")}
+	if at, tag, ok := strings.Cut(v.Query("after"), "~"); ok {
 		micros, err := strconv.ParseInt(at, 10, 64)
 		if err != nil {
-			return nil, noPage()
+			return nil, parts.NoPage()
 		}
 		q.After = meta.TagRow{Tag: ecr.Tag(tag), TaggedAt: time.UnixMicro(micros).UTC()}
 	}
-	list, more, err := v.h.cfg.Inspect.As(v.req.Principal).Tags(v.r.Context(), v.repo, q, limit)
+	list, more, err := v.Config.Inspect.As(v.Req.Principal).Tags(v.R.Context(), v.repo, q, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -262,21 +260,21 @@ func (v *repoVisit) keyedRows(s sorting, f *fates, x *table) ([]tagged, error) {
 	}
 	x.Count = t("%s on this page", words.Count(len(list), t("tag"), t("tags")))
 	if q.Prefix != "" {
-		x.Count = t("%s on this page that begin with %s", words.Count(len(list), t("tag"), t("tags")), clean(q.Prefix))
+		x.Count = t("%s on this page that begin with %s", words.Count(len(list), t("tag"), t("tags")), parts.Clean(q.Prefix))
 	}
 	if more {
 		last := list[len(list)-1]
-		x.Next = with(v.r.URL, "after", strconv.FormatInt(last.TaggedAt.UnixMicro(), 10)+"~"+string(last.Tag), "done", "")
+		x.Next = parts.With(v.R.URL, "after", strconv.FormatInt(last.TaggedAt.UnixMicro(), 10)+"~"+string(last.Tag), "done", "")
 	}
 	return rows, nil
 }
 
-func (v *repoVisit) tagRow(now time.Time, r tagged) row {
-	ref := v.req.Host + "/" + string(v.repo.Name)
-	to := repoURL(v.repo.Name, "images/"+string(r.image.Digest))
-	name := cell{Text: string(r.tag), Link: to, Copy: "docker pull " + ref + ":" + string(r.tag)}
+func (v *repoVisit) tagRow(now time.Time, r tagged) parts.Row {
+	ref := v.Req.Host + "/" + string(v.repo.Name)
+	to := parts.RepoURL(v.repo.Name, "images/"+string(r.image.Digest))
+	name := parts.Cell{Text: string(r.tag), Link: to, Copy: "docker pull " + ref + ":" + string(r.tag)}
 	if r.tag == "" {
-		name = cell{Text: t("untagged"), Link: to, Copy: "docker pull " + ref + "@" + string(r.image.Digest)}
+		name = parts.Cell{Text: t("untagged"), Link: to, Copy: "docker pull " + ref + "@" + string(r.image.Digest)}
 	}
 	kind := kindOf(r.image)
 	if r.parts > 0 {
@@ -287,11 +285,11 @@ func (v *repoVisit) tagRow(now time.Time, r tagged) row {
 	}
 	copied := name.Copy
 	name.Copy = ""
-	return row{
+	return parts.Row{
 		Pick: string(r.tag), PickLabel: string(r.tag),
-		Cells: []cell{
-			name, cellTime(now, r.image.PushedAt), r.fate, {Text: size(r.image.SizeBytes), Raw: strconv.FormatInt(r.image.SizeBytes, 10)},
-			cellTime(now, r.image.LastPulledAt), {Text: short(string(r.image.Digest)), Mono: true, Sub: kind, Raw: string(r.image.Digest)}, {Copy: copied, CopyLabel: t("Copy pull")},
+		Cells: []parts.Cell{
+			name, parts.CellTime(now, r.image.PushedAt), r.fate, {Text: parts.Size(r.image.SizeBytes), Raw: strconv.FormatInt(r.image.SizeBytes, 10)},
+			parts.CellTime(now, r.image.LastPulledAt), {Text: parts.Short(string(r.image.Digest)), Mono: true, Sub: kind, Raw: string(r.image.Digest)}, {Copy: copied, CopyLabel: t("Copy pull")},
 		},
 	}
 }
@@ -310,7 +308,7 @@ func kindOf(m ecr.Image) string {
 	case strings.Contains(a, "spdx") || strings.Contains(a, "cyclonedx"):
 		return t("SBOM")
 	default:
-		return clean(a)
+		return parts.Clean(a)
 	}
 }
 
@@ -320,10 +318,10 @@ const mostDeleted = 100
 // deleteTags shows what goes with the tags that were chosen, and deletes them when
 // that was confirmed.
 func (v *repoVisit) deleteTags() error {
-	picks := v.r.PostForm["pick"]
-	back := repoURL(v.repo.Name, "tags")
+	picks := v.R.PostForm["pick"]
+	back := parts.RepoURL(v.repo.Name, "tags")
 	if len(picks) == 0 {
-		return v.to(back)
+		return v.To(back)
 	}
 	if len(picks) > mostDeleted {
 		return ecr.InvalidParameter("pick", "%s", t("Choose at most %d tags at a time.", mostDeleted))
@@ -336,27 +334,27 @@ func (v *repoVisit) deleteTags() error {
 		}
 		ids = append(ids, ecr.ImageID{Tag: tag})
 	}
-	as := v.h.cfg.Registry.As(v.req.Principal)
-	list, err := as.DescribeImages(v.r.Context(), v.repo, ids)
+	as := v.Config.Registry.As(v.Req.Principal)
+	list, err := as.DescribeImages(v.R.Context(), v.repo, ids)
 	if err != nil {
 		return err
 	}
-	if seen := v.r.PostFormValue("seen"); seen != fingerprint(deletion(list, picks)) {
+	if seen := v.R.PostFormValue("seen"); seen != parts.Fingerprint(deletion(list, picks)) {
 		return v.confirmDelete(list, picks, seen != "")
 	}
-	_, failures, err := as.BatchDeleteImage(v.r.Context(), v.repo, ids)
+	_, failures, err := as.BatchDeleteImage(v.R.Context(), v.repo, ids)
 	if err != nil {
 		return err
 	}
 	if len(failures) > 0 {
-		m := &message{Kind: "warn", Text: t("%d of %d tags were not deleted:", len(failures), len(ids)), Link: &link{Label: t("Back to the tags"), To: back}}
+		m := &parts.Message{Kind: "warn", Text: t("%d of %d tags were not deleted:", len(failures), len(ids)), Link: &parts.Link{Label: t("Back to the tags"), To: back}}
 		for _, f := range failures {
-			m.More = append(m.More, clean(string(f.ID.Tag)+": "+f.Reason))
+			m.More = append(m.More, parts.Clean(string(f.ID.Tag)+": "+f.Reason))
 		}
-		v.status = http.StatusConflict
-		return v.show("delete", layout{Title: t("Not all tags were deleted"), Crumbs: v.crumbs(), Message: m, Data: map[string]any{}})
+		v.Status = http.StatusConflict
+		return v.show("delete", parts.Layout{Title: t("Not all tags were deleted"), Crumbs: parts.Crumbs(v.repo.Name), Message: m, Data: map[string]any{}})
 	}
-	return v.finish(back, "deleted")
+	return v.Finish(back, "deleted")
 }
 
 // parted are the tags of an image that picks names, and its others.
@@ -383,19 +381,19 @@ func deletion(list []ecr.Image, picks []string) string {
 
 // confirmDelete shows what goes; changed: once more, as it is another thing now.
 func (v *repoVisit) confirmDelete(list []ecr.Image, picks []string, changed bool) error {
-	x := &table{ID: "goes", Caption: t("What goes"), Columns: []column{
+	x := &parts.Table{ID: "goes", Caption: t("What goes"), Columns: []parts.Column{
 		{Key: "image", Label: t("Image")}, {Key: "loses", Label: t("Tags that go")}, {Key: "keeps", Label: t("Tags that stay")}, {Key: "then", Label: t("Then")}, {Key: "size", Label: t("Size"), Number: true},
 	}}
 	gone := 0
 	for _, m := range list {
 		loses, keeps := parted(m, picks)
-		then := cell{Kind: "keep", Text: t("the image stays")}
+		then := parts.Cell{Kind: "keep", Text: t("the image stays")}
 		if len(keeps) == 0 {
-			then = cell{Kind: "go", Text: t("the image goes")}
+			then = parts.Cell{Kind: "go", Text: t("the image goes")}
 			gone++
 		}
-		x.Rows = append(x.Rows, row{Cells: []cell{
-			{Text: short(string(m.Digest)), Mono: true}, {Text: strings.Join(loses, ", ")}, {Text: strings.Join(keeps, ", ")}, then, {Text: size(m.SizeBytes)},
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{
+			{Text: parts.Short(string(m.Digest)), Mono: true}, {Text: strings.Join(loses, ", ")}, {Text: strings.Join(keeps, ", ")}, then, {Text: parts.Size(m.SizeBytes)},
 		}})
 	}
 	x.Count = t("%s go, with %s", words.Count(len(picks), t("tag"), t("tags")), words.Count(gone, t("image"), t("images")))
@@ -403,14 +401,14 @@ func (v *repoVisit) confirmDelete(list []ecr.Image, picks []string, changed bool
 	for _, p := range picks {
 		args = append(args, "imageTag="+p)
 	}
-	var again *message
+	var again *parts.Message
 	if changed {
-		again = &message{Kind: "warn", Text: t("Nothing is deleted yet: tags have moved since you saw what goes. Look at it again.")}
+		again = &parts.Message{Kind: "warn", Text: t("Nothing is deleted yet: tags have moved since you saw what goes. Look at it again.")}
 	}
-	return v.show("delete", layout{
+	return v.show("delete", parts.Layout{
 		Message: again,
-		Title:   t("Delete %s?", words.Count(len(picks), t("tag"), t("tags"))), Crumbs: v.crumbs(),
-		Data:     map[string]any{"Table": x, "Picks": picks, "Seen": fingerprint(deletion(list, picks)), "To": repoURL(v.repo.Name, "tags")},
-		Commands: []command{v.aws(t("The same"), "ecr", "batch-delete-image --repository-name "+quoted(string(v.repo.Name))+" --image-ids "+strings.Join(args, " "))},
+		Title:   t("Delete %s?", words.Count(len(picks), t("tag"), t("tags"))), Crumbs: parts.Crumbs(v.repo.Name),
+		Data:     map[string]any{"Table": x, "Picks": picks, "Seen": parts.Fingerprint(deletion(list, picks)), "To": parts.RepoURL(v.repo.Name, "tags")},
+		Commands: []parts.Command{v.AWS(t("The same"), "ecr", "batch-delete-image --repository-name "+parts.Quoted(string(v.repo.Name))+" --image-ids "+strings.Join(args, " "))},
 	})
 }

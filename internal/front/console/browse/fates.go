@@ -1,9 +1,10 @@
-package console
+package browse
 
 import (
 	"fmt"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/report/words"
@@ -107,12 +108,12 @@ func (f *fates) next() (first departure, n int, ok bool) {
 const soon = 7 * 24 * time.Hour
 
 // of is the fate of one image, for a table.
-func (f *fates) of(digest string) cell {
+func (f *fates) of(digest string) parts.Cell {
 	if f.unknown != "" {
-		return cell{Text: t("not shown"), Soft: true}
+		return parts.Cell{Text: t("not shown"), Soft: true}
 	}
 	if f.none {
-		return cell{Kind: "keep", Text: t("Kept"), Sub: t("no lifecycle policy")}
+		return parts.Cell{Kind: "keep", Text: t("Kept"), Sub: t("no lifecycle policy")}
 	}
 	m := f.now[digest]
 	if g := m.GuardedBy; g != nil {
@@ -121,22 +122,22 @@ func (f *fates) of(digest string) cell {
 			would = t("rule %d would archive it", *m.Rule)
 		}
 		if g.Kind == lifecycle.GuardHeld {
-			return cell{Kind: "held", Text: t("In use"), Sub: clean(g.By) + "; " + would}
+			return parts.Cell{Kind: "held", Text: t("In use"), Sub: parts.Clean(g.By) + "; " + would}
 		}
-		return cell{Kind: "keep", Text: t("Kept"), Sub: t("belongs to %s; %s", short(g.By), would)}
+		return parts.Cell{Kind: "keep", Text: t("Kept"), Sub: t("belongs to %s; %s", parts.Short(g.By), would)}
 	}
 	if d, ok := f.days[digest]; ok {
 		return f.goes(d)
 	}
 	if m.Owner != nil {
-		return cell{Kind: "keep", Text: t("Kept"), Sub: t("by rule %d", *m.Owner)}
+		return parts.Cell{Kind: "keep", Text: t("Kept"), Sub: t("by rule %d", *m.Owner)}
 	}
-	return cell{Kind: "keep", Text: t("Kept"), Sub: t("no rule selects it")}
+	return parts.Cell{Kind: "keep", Text: t("Kept"), Sub: t("no rule selects it")}
 }
 
 // goes is a departure for a table.
-func (f *fates) goes(d departure) cell {
-	c := cell{Kind: "plain", Sub: t("%s, rule %d", words.Day(d.at), d.rule)}
+func (f *fates) goes(d departure) parts.Cell {
+	c := parts.Cell{Kind: "plain", Sub: t("%s, rule %d", words.Day(d.at), d.rule)}
 	archive := d.action == lifecycle.Transition
 	switch {
 	case !d.at.After(f.At):

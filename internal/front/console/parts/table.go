@@ -1,18 +1,32 @@
-package console
+package parts
 
 import (
 	"encoding/csv"
 	"io"
 	"net/url"
 	"strings"
+
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
-// table is a list on a page, as HTML and as CSV.
-type table struct {
+// CutAt says that a matrix has more than n rows, which the table does not have.
+func (x *Table) CutAt(n int) {
+	x.Cut, x.CSVHas = true, FirstRows(n)
+	x.Count = t("The first %s", words.Count(n, t("row"), t("rows")))
+	last := Row{Cells: make([]Cell, len(x.Columns))}
+	last.Cells[0] = Cell{Text: t("There are more rows: these are the first %d.", n), Soft: true}
+	x.Rows = append(x.Rows[:n], last)
+}
+
+// FirstRows says that a CSV has n rows at most.
+func FirstRows(n int) string { return t("the first %d rows", n) }
+
+// Table is a list on a page, as HTML and as CSV.
+type Table struct {
 	ID      string // in URLs and of the element
 	Caption string
-	Columns []column
-	Rows    []row
+	Columns []Column
+	Rows    []Row
 	// Count says how many rows there are, in words.
 	Count string
 	// Empty is what an empty list says, Hint what to do, and Command how.
@@ -27,22 +41,22 @@ type table struct {
 	Form, Do string
 }
 
-type column struct {
+type Column struct {
 	Key, Label string
 	Number     bool
 	Sort       string // link that sorts by it; "" for none
 	Order      string // "ascending", "descending" or "", as aria-sort
 }
 
-// row is its cells, one for each column. The first one names it.
-type row struct {
-	Cells []cell
+// Row is its cells, one for each column. The first one names it.
+type Row struct {
+	Cells []Cell
 	// Pick is the value of the row's checkbox, PickLabel what it is called; "" for none.
 	Pick, PickLabel string
 }
 
-// cell is one value.
-type cell struct {
+// Cell is one value.
+type Cell struct {
 	Text            string
 	Sub             string // a second line
 	Link            string
@@ -53,13 +67,13 @@ type cell struct {
 	Full            string
 	Copy, CopyLabel string // what a button copies, and says; "" for Copy
 	// Action is a button that posts.
-	Action *action
+	Action *Action
 	// Raw is the value in CSV; "" for Text.
 	Raw string
 }
 
-// action is a form with one button.
-type action struct {
+// Action is a form with one button.
+type Action struct {
 	To     string // URL
 	Label  string
 	Hidden [][2]string
@@ -67,9 +81,9 @@ type action struct {
 }
 
 // Void reports whether there is nothing in the cell.
-func (c cell) Void() bool { return c.Text == "" && c.Sub == "" && c.Action == nil && c.Copy == "" }
+func (c Cell) Void() bool { return c.Text == "" && c.Sub == "" && c.Action == nil && c.Copy == "" }
 
-func (c cell) csv() string {
+func (c Cell) csv() string {
 	s := c.Text
 	switch {
 	case c.Raw != "":
@@ -88,7 +102,7 @@ func (c cell) csv() string {
 }
 
 // writeCSV writes the rows, after a line with the names of columns.
-func (x *table) writeCSV(w io.Writer) error {
+func (x *Table) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	var head []string
 	for _, c := range x.Columns {
@@ -115,7 +129,7 @@ func (x *table) writeCSV(w io.Writer) error {
 }
 
 // Filled reports whether the column at i has something in some row.
-func (x *table) Filled(i int) bool {
+func (x *Table) Filled(i int) bool {
 	for _, r := range x.Rows {
 		if !r.Cells[i].Void() {
 			return true
@@ -124,8 +138,8 @@ func (x *table) Filled(i int) bool {
 	return false
 }
 
-// with is the URL of u with a parameter set, or without it where value is "".
-func with(u *url.URL, pairs ...string) string {
+// With is the URL of u with a parameter set, or without it where value is "".
+func With(u *url.URL, pairs ...string) string {
 	q := u.Query()
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] == "" {
@@ -138,54 +152,78 @@ func with(u *url.URL, pairs ...string) string {
 	return to.String()
 }
 
-// sorting is how a table can be ordered.
-type sorting struct {
-	keys []string // that there are; the first is the default
+// Sorting is how a table can be ordered.
+type Sorting struct {
+	Keys []string // that there are; the first is the default
 	back map[string]bool
-	key  string
-	desc bool
+	Key  string
+	Desc bool
 }
 
-// sortOf reads the parameters sort and order. back are the keys that begin with the
+// SortOf reads the parameters sort and order. back are the keys that begin with the
 // greatest.
-func sortOf(q url.Values, keys []string, back ...string) sorting {
-	s := sorting{keys: keys, back: map[string]bool{}, key: keys[0]}
+func SortOf(q url.Values, keys []string, back ...string) Sorting {
+	s := Sorting{Keys: keys, back: map[string]bool{}, Key: keys[0]}
 	for _, k := range back {
 		s.back[k] = true
 	}
 	for _, k := range keys {
 		if q.Get("sort") == k {
-			s.key = k
+			s.Key = k
 		}
 	}
-	s.desc = s.back[s.key]
+	s.Desc = s.back[s.Key]
 	switch q.Get("order") {
 	case "asc":
-		s.desc = false
+		s.Desc = false
 	case "desc":
-		s.desc = true
+		s.Desc = true
 	}
 	return s
 }
 
-// fill gives the columns that can be sorted by their links.
-func (s sorting) fill(u *url.URL, columns []column) []column {
+// Fill gives the columns that can be sorted by their links.
+func (s Sorting) Fill(u *url.URL, columns []Column) []Column {
 	for i := range columns {
 		c := &columns[i]
-		for _, k := range s.keys {
+		for _, k := range s.Keys {
 			if k != c.Key {
 				continue
 			}
 			desc := s.back[k]
-			if k == s.key {
-				desc = !s.desc
+			if k == s.Key {
+				desc = !s.Desc
 				c.Order = "ascending"
-				if s.desc {
+				if s.Desc {
 					c.Order = "descending"
 				}
 			}
-			c.Sort = with(u, "sort", k, "order", map[bool]string{true: "desc", false: "asc"}[desc], "after", "")
+			c.Sort = With(u, "sort", k, "order", map[bool]string{true: "desc", false: "asc"}[desc], "after", "")
 		}
 	}
 	return columns
+}
+
+// CSV writes x as CSV where the URL asks for it; wrote says whether.
+func (v *Visit) CSV(name string, x *Table) (wrote bool, err error) {
+	x.CSV = With(v.R.URL, "format", "csv", "after", "", "done", "") // from the beginning, where pages go on
+	if v.Query("after") != "" {
+		x.First = With(v.R.URL, "after", "", "done", "")
+	}
+	if x.Next == "" && x.First == "" && !x.Cut {
+		x.CSVHas = "" // it has all
+	}
+	if v.Query("format") != "csv" {
+		return false, nil
+	}
+	v.W.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
+	name = strings.ReplaceAll(name, "/", "-")
+	switch {
+	case x.Cut: // the last row says so
+		name += "-first-" + Count(len(x.Rows)-1)
+	case x.Next != "":
+		name += "-first-" + Count(len(x.Rows))
+	}
+	v.W.Header().Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
+	return true, x.writeCSV(v.W)
 }

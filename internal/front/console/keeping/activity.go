@@ -1,4 +1,4 @@
-package console
+package keeping
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/render/page"
 	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -26,96 +27,96 @@ const (
 
 // activity is who pulled what in the registry.
 func (v *visit) activity() error {
-	name, err := v.named()
+	name, err := v.Named()
 	if err != nil {
 		return err
 	}
-	f := retention.ActivityFilter{Registry: v.req.Registry, Name: name, Principal: v.query("principal")}
-	data := map[string]any{"Action": Root + "activity", "Repository": string(name), "HasRepository": true}
+	f := retention.ActivityFilter{Registry: v.Req.Registry, Name: name, Principal: v.Query("principal")}
+	data := map[string]any{"Action": parts.Root + "activity", "Repository": string(name), "HasRepository": true}
 	flags := ""
 	if name != "" {
-		flags = " --repository " + quoted(string(name))
+		flags = " --repository " + parts.Quoted(string(name))
 	}
-	return v.showActivity(f, data, layout{Title: t("Activity")}, flags)
+	return v.showActivity(f, data, parts.Layout{Title: t("Activity")}, flags)
 }
 
 // activity is who pulled what from a repository.
 func (v *repoVisit) activity() error {
-	f := retention.ActivityFilter{Registry: v.req.Registry, Name: v.repo.Name, Principal: v.query("principal")}
-	data := map[string]any{"Action": repoURL(v.repo.Name, "activity")}
-	if tag := v.query("tag"); tag != "" {
+	f := retention.ActivityFilter{Registry: v.Req.Registry, Name: v.repo.Name, Principal: v.Query("principal")}
+	data := map[string]any{"Action": parts.RepoURL(v.repo.Name, "activity")}
+	if tag := v.Query("tag"); tag != "" {
 		var err error
 		if f.Image.Tag, err = ecr.ParseTag(tag); err != nil {
 			return err
 		}
 	}
 	data["Tag"], data["HasTag"] = string(f.Image.Tag), true
-	flags := " --repository " + quoted(string(v.repo.Name))
+	flags := " --repository " + parts.Quoted(string(v.repo.Name))
 	if f.Image.Tag != "" {
-		flags += " --image " + quoted(string(f.Image.Tag))
+		flags += " --image " + parts.Quoted(string(f.Image.Tag))
 	}
-	return v.showActivity(f, data, layout{Title: t("Activity"), Heading: string(v.repo.Name), Crumbs: v.crumbs(), Tabs: v.tabs("activity")}, flags)
+	return v.showActivity(f, data, parts.Layout{Title: t("Activity"), Heading: string(v.repo.Name), Crumbs: parts.Crumbs(v.repo.Name), Tabs: parts.Tabs(v.repo.Name, "activity")}, flags)
 }
 
 // showActivity shows the pulls that f selects, of as many days as the URL says: on each
 // day, by user and role, and row by row.
-func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l layout, flags string) error {
-	as := v.h.cfg.Retention.As(v.req.Principal)
+func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l parts.Layout, flags string) error {
+	as := v.Config.Retention.As(v.Req.Principal)
 	days := 30
-	if n, err := strconv.Atoi(v.query("days")); err == nil && (n == 1 || n == 7 || n == 90 || n == 365) {
+	if n, err := strconv.Atoi(v.Query("days")); err == nil && (n == 1 || n == 7 || n == 90 || n == 365) {
 		days = n
 	}
-	today := meta.DayOf(v.now())
+	today := meta.DayOf(v.Now())
 	f.Since = today - meta.Day(days) + 1
-	order := sortOf(v.r.URL.Query(), []string{"day"}, "day")
-	f.Backward = order.desc
+	order := parts.SortOf(v.R.URL.Query(), []string{"day"}, "day")
+	f.Backward = order.Desc
 	var after meta.PullKey
-	if text := v.query("after"); text != "" {
+	if text := v.Query("after"); text != "" {
 		if _, err := fmt.Sscan(text, &after.Day, &after.Repository, &after.Digest, &after.PullerID); err != nil {
-			return noPage()
+			return parts.NoPage()
 		}
 	}
-	list, next, err := as.Activity(v.r.Context(), f, after, v.limit(keepingPage))
+	list, next, err := as.Activity(v.R.Context(), f, after, v.Limit(parts.KeepingPage))
 	if err != nil {
 		return err
 	}
-	x := &table{
-		ID: "activity", CSVHas: firstRows(listCSV), Caption: t("Day by day"), Count: words.Count(len(list), t("row"), t("rows")),
-		Columns: order.fill(v.r.URL, []column{
+	x := &parts.Table{
+		ID: "activity", CSVHas: parts.FirstRows(parts.ListCSV), Caption: t("Day by day"), Count: words.Count(len(list), t("row"), t("rows")),
+		Columns: order.Fill(v.R.URL, []parts.Column{
 			{Key: "day", Label: t("Day")}, {Key: "image", Label: t("Image")}, {Key: "principal", Label: t("Pulled by")}, {Key: "pulls", Label: t("Pulls"), Number: true}, {Key: "last", Label: t("Last pull")},
 		}),
 		Empty: t("Nobody pulled anything in this time."), Hint: t("Choose more days, or remove a filter."),
 	}
-	if v.h.cfg.Retention.ActivityDays() == 0 {
+	if v.Config.Retention.ActivityDays() == 0 {
 		x.Empty, x.Hint = t("This server does not record who pulls images."), t("It runs with pull_activity_days 0.")
 	}
 	for _, a := range list {
 		x.Rows = append(x.Rows, v.pullRow(&a))
 	}
 	if next != (meta.PullKey{}) {
-		x.Next = with(v.r.URL, "after", strings.TrimSpace(fmt.Sprintln(next.Day, next.Repository, next.Digest, next.PullerID)))
+		x.Next = parts.With(v.R.URL, "after", strings.TrimSpace(fmt.Sprintln(next.Day, next.Repository, next.Digest, next.PullerID)))
 		x.Count = t("%s on this page", x.Count)
 		if len(list) == 0 {
 			x.Empty, x.Hint = t("Nothing that you may see was found so far."), t("Only a part of the pulls was searched.")
 		}
 	}
-	if wrote, err := v.csv("activity", x); wrote || err != nil {
+	if wrote, err := v.CSV("activity", x); wrote || err != nil {
 		return err
 	}
 	all, more := list, next
 	if after != (meta.PullKey{}) || next != (meta.PullKey{}) { // the page has not all
-		if all, more, err = as.Activity(v.r.Context(), f, meta.PullKey{}, mostPullRows); err != nil {
+		if all, more, err = as.Activity(v.R.Context(), f, meta.PullKey{}, mostPullRows); err != nil {
 			return err
 		}
 	}
 	if more == (meta.PullKey{}) {
-		data["Sums"] = v.pullers(all, v.r.URL)
+		data["Sums"] = v.pullers(all, v.R.URL)
 	} else {
 		data["Notes"] = []string{t("There are too many rows in this time to add them up by user and role. Choose fewer days, or a repository.")}
 	}
 	sums, complete := daysOf(all), more == (meta.PullKey{})
 	if f.Principal == "" && f.Image == (ecr.ImageID{}) { // images that are gone count, too
-		if sums, complete, err = as.PullDays(v.r.Context(), f.Registry, f.Name, f.Since); err != nil {
+		if sums, complete, err = as.PullDays(v.R.Context(), f.Registry, f.Name, f.Since); err != nil {
 			return err
 		}
 	}
@@ -127,26 +128,26 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 	data["Table"], data["Days"], data["Principal"] = x, strconv.Itoa(days), f.Principal
 	flags += " --days " + strconv.Itoa(days)
 	if f.Principal != "" {
-		flags += " --principal " + quoted(f.Principal)
+		flags += " --principal " + parts.Quoted(f.Principal)
 	}
-	l.Data, l.Commands = data, []command{v.kontor(t("The same"), "admin activity"+flags)}
+	l.Data, l.Commands = data, []parts.Command{v.Kontor(t("The same"), "admin activity"+flags)}
 	return v.show("activity", l)
 }
 
 // pullRow is a row of the list of pulls.
-func (v *visit) pullRow(a *meta.PullActivity) row {
+func (v *visit) pullRow(a *meta.PullActivity) parts.Row {
 	name := string(a.Name)
-	image := cell{Text: name + ":" + string(a.Tag), Sub: short(string(a.Digest)), Raw: name + "@" + string(a.Digest), Link: repoURL(a.Name, "images/"+string(a.Digest))}
+	image := parts.Cell{Text: name + ":" + string(a.Tag), Sub: parts.Short(string(a.Digest)), Raw: name + "@" + string(a.Digest), Link: parts.RepoURL(a.Name, "images/"+string(a.Digest))}
 	if a.Tag == "" {
-		image.Text, image.Sub = name, short(string(a.Digest))+", "+t("untagged")
+		image.Text, image.Sub = name, parts.Short(string(a.Digest))+", "+t("untagged")
 	}
-	return row{Cells: []cell{
-		{Text: a.Day.Time().Format(time.DateOnly)}, image, v.pullerCell(a), {Text: strconv.FormatInt(a.Pulls, 10)}, cellTime(v.now(), a.LastAt),
+	return parts.Row{Cells: []parts.Cell{
+		{Text: a.Day.Time().Format(time.DateOnly)}, image, v.pullerCell(a), {Text: strconv.FormatInt(a.Pulls, 10)}, parts.CellTime(v.Now(), a.LastAt),
 	}}
 }
 
-func (v *visit) pullerCell(a *meta.PullActivity) cell {
-	c := cell{Text: v.who(a.By.ARN), Raw: a.By.ARN}
+func (v *visit) pullerCell(a *meta.PullActivity) parts.Cell {
+	c := parts.Cell{Text: v.Who(a.By.ARN), Raw: a.By.ARN}
 	if a.Gone {
 		c.Sub = t("deleted")
 	}
@@ -155,7 +156,7 @@ func (v *visit) pullerCell(a *meta.PullActivity) cell {
 
 // pullers are sums of pulls by user and role. here is the page whose filter names one;
 // nil for none.
-func (v *visit) pullers(all []meta.PullActivity, here *url.URL) *table {
+func (v *visit) pullers(all []meta.PullActivity, here *url.URL) *parts.Table {
 	type sum struct {
 		first  meta.PullActivity
 		pulls  int64
@@ -171,7 +172,7 @@ func (v *visit) pullers(all []meta.PullActivity, here *url.URL) *table {
 		}
 		s.pulls += a.Pulls
 		s.images[a.Digest] = true
-		s.last = later(s.last, a.LastAt)
+		s.last = parts.Later(s.last, a.LastAt)
 	}
 	var list []*sum
 	for _, s := range by {
@@ -180,7 +181,7 @@ func (v *visit) pullers(all []meta.PullActivity, here *url.URL) *table {
 	slices.SortFunc(list, func(a, b *sum) int {
 		return cmp.Or(cmp.Compare(b.pulls, a.pulls), cmp.Compare(a.first.By.ARN, b.first.By.ARN), cmp.Compare(a.first.PullerID, b.first.PullerID))
 	})
-	x := &table{ID: "pullers", Caption: t("By user and role"), Count: words.Count(len(list), t("user or role"), t("users and roles")), Columns: []column{
+	x := &parts.Table{ID: "pullers", Caption: t("By user and role"), Count: words.Count(len(list), t("user or role"), t("users and roles")), Columns: []parts.Column{
 		{Key: "principal", Label: t("Pulled by")}, {Key: "pulls", Label: t("Pulls"), Number: true}, {Key: "images", Label: t("Images"), Number: true}, {Key: "last", Label: t("Last pull")},
 	}, Empty: t("Nobody pulled anything in this time.")}
 	if len(list) > mostPullers {
@@ -190,9 +191,9 @@ func (v *visit) pullers(all []meta.PullActivity, here *url.URL) *table {
 	for _, s := range list {
 		c := v.pullerCell(&s.first)
 		if here != nil {
-			c.Link = with(here, "principal", s.first.By.ARN, "after", "", "format", "")
+			c.Link = parts.With(here, "principal", s.first.By.ARN, "after", "", "format", "")
 		}
-		x.Rows = append(x.Rows, row{Cells: []cell{c, {Text: strconv.FormatInt(s.pulls, 10)}, {Text: count(len(s.images))}, cellTime(v.now(), s.last)}})
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{c, {Text: strconv.FormatInt(s.pulls, 10)}, {Text: parts.Count(len(s.images))}, parts.CellTime(v.Now(), s.last)}})
 	}
 	return x
 }
@@ -218,12 +219,12 @@ func pullPicture(sums map[meta.Day]int64, first, last meta.Day) (template.HTML, 
 
 // imagePulls adds who pulled an image lately.
 func (v *repoVisit) imagePulls(d ecr.Digest, data map[string]any) error {
-	if v.h.cfg.Retention.ActivityDays() == 0 {
+	if v.Config.Retention.ActivityDays() == 0 {
 		return nil
 	}
-	today := meta.DayOf(v.now())
-	f := retention.ActivityFilter{Registry: v.req.Registry, Name: v.repo.Name, Image: ecr.ImageID{Digest: d}, Since: today - imageActivity + 1, Backward: true}
-	all, more, err := v.h.cfg.Retention.As(v.req.Principal).Activity(v.r.Context(), f, meta.PullKey{}, mostPullRows)
+	today := meta.DayOf(v.Now())
+	f := retention.ActivityFilter{Registry: v.Req.Registry, Name: v.repo.Name, Image: ecr.ImageID{Digest: d}, Since: today - imageActivity + 1, Backward: true}
+	all, more, err := v.Config.Retention.As(v.Req.Principal).Activity(v.R.Context(), f, meta.PullKey{}, mostPullRows)
 	if err != nil {
 		return err
 	}

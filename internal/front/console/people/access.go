@@ -1,0 +1,118 @@
+package people
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/kontor-registry/kontor/internal/access/proof"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
+	"github.com/kontor-registry/kontor/internal/report"
+	"github.com/kontor-registry/kontor/internal/report/words"
+)
+
+// accessPage is how many repositories a matrix has, and mostAccess how many rows.
+const (
+	accessPage = 10
+	mostAccess = 2000
+)
+
+// anyoneFirst are the places of a matrix's principals: every other account first, which
+// concerns most people and must not be what is cut.
+func anyoneFirst(m report.Matrix) []int {
+	var order []int
+	for i, who := range m.Principals {
+		if who == proof.Anyone {
+			order = slices.Insert(order, 0, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	return order
+}
+
+// access is the matrix of all repositories.
+func (v *visit) access() error {
+	q := v.Query("q")
+	want := func(n ecr.RepositoryName) bool { return strings.Contains(string(n), q) }
+	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, want, ecr.RepositoryName(v.Query("after")), accessPage, 0)
+	if err != nil {
+		return err
+	}
+	var names []ecr.RepositoryName
+	for _, r := range list {
+		may, err := v.May(r.Repo, "ecr:GetRepositoryPolicy")
+		if err != nil {
+			return err
+		}
+		if may["ecr:GetRepositoryPolicy"] {
+			names = append(names, r.Name)
+		}
+	}
+	x := &parts.Table{ID: "matrix", Caption: t("Who may do what"), Empty: t("There is no repository whose policy you may read."), Hint: t("Permission to read policies is ecr:GetRepositoryPolicy."),
+		Columns: []parts.Column{{Key: "principal", Label: t("Who")}, {Key: "repository", Label: t("Repository")}}}
+	for _, right := range proof.Rights() {
+		x.Columns = append(x.Columns, parts.Column{Key: string(right), Label: words.Sentence(string(right))})
+	}
+	if next != "" && v.Query("format") != "csv" {
+		x.Next = parts.With(v.R.URL, "after", string(next))
+	}
+	var notes []string
+	if len(names) < len(list) {
+		notes = append(notes, t("Repositories whose policy you may not read are left out."))
+	}
+	if len(names) > 0 {
+		w, unseen, err := v.world(names)
+		if err != nil {
+			return err
+		}
+		notes = append(notes, unseen...)
+		p, err := proof.New(w)
+		if err != nil {
+			return err
+		}
+		m := report.NewMatrix(p.Matrix(), notes)
+		for _, i := range anyoneFirst(m) {
+			who := m.Principals[i]
+			for _, c := range m.Row(i) {
+				if len(x.Rows) > mostAccess {
+					break // it is cut below
+				}
+				_, name, _ := strings.Cut(c.Repository, ":repository/")
+				r := parts.Row{Cells: []parts.Cell{v.whoCell(who, m.Unseen(i), ""), {Text: name, Link: parts.RepoURL(ecr.RepositoryName(name), "access") + "?who=" + url.QueryEscape(who)}}}
+				any := false
+				for _, right := range proof.Rights() {
+					r.Cells = append(r.Cells, outcome(c.Rights[right]))
+					any = any || c.Rights[right] != proof.Denied
+				}
+				if any || v.Query("none") != "" {
+					x.Rows = append(x.Rows, r)
+				}
+			}
+		}
+	}
+	x.Count = t("%s of %s; those who may do nothing are left out", words.Count(len(x.Rows), t("row"), t("rows")), words.Count(len(names), t("repository"), t("repositories")))
+	if v.Query("none") != "" {
+		x.Count = words.Count(len(x.Rows), t("row"), t("rows"))
+	}
+	x.CSVHas = t("of these repositories")
+	if len(x.Rows) > mostAccess {
+		x.CutAt(mostAccess)
+	}
+	if wrote, err := v.CSV("access", x); wrote || err != nil {
+		return err
+	}
+	x.CSV = parts.With(v.R.URL, "format", "csv")
+	return v.show("access", parts.Layout{Title: t("Who may do what"), Data: map[string]any{"Q": q, "None": v.Query("none"), "Table": x, "Notes": notes},
+		Commands: []parts.Command{v.Kontor(t("The matrix"), "access matrix")}})
+}
+
+// whoCell names a principal in a table.
+func (v *visit) whoCell(arn string, unseen bool, to string) parts.Cell {
+	text := words.Principals(arn, unseen)
+	if short := v.Who(arn); strings.HasPrefix(arn, "arn:") && !unseen {
+		text = short
+	}
+	return parts.Cell{Text: text, Raw: arn, Link: to}
+}
