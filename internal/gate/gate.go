@@ -162,9 +162,16 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	if c.visit != nil {
 		c.visit.End() // no snapshot is held while others write
 	}
+	if inside(ctx) != nil {
+		return errInside
+	}
 	w := written{c: c, op: op}
-	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	made := func() {}
+	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
 		if err := fenced(ctx, tx); err != nil {
+			return err
+		}
+		if made, err = provided(ctx, tx); err != nil {
 			return err
 		}
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
@@ -179,6 +186,7 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	if err = c.settle(op, err); err != nil {
 		return err
 	}
+	made()
 	return w.wait()
 }
 
@@ -188,6 +196,9 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 // out. A caller who is denied is told by op, too; until it has asked, the error of
 // Prepare is not for it.
 func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) error {
+	if inside(ctx) != nil {
+		return errInside
+	}
 	if c.visit != nil {
 		c.visit.End() // as in Change
 	}
