@@ -147,7 +147,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			return err
 		},
 		"Repositories": func(ctx context.Context) error {
-			_, _, err := look.Repositories(ctx, to.In, func(ecr.RepositoryName) bool { return true }, "", 10, 10)
+			_, _, err := look.Repositories(ctx, to.In, inspect.Listing{Limit: 10, Images: 10, Usage: true})
 			return err
 		},
 		"Images":        func(ctx context.Context) error { _, err := look.Images(ctx, to, 10); return err },
