@@ -86,6 +86,9 @@ func (h *Handler) serve(v *visit) error {
 	if name, ok := strings.CutPrefix(p, "people/users/"); ok {
 		return people.User(v.Visit, name)
 	}
+	if name, ok := strings.CutPrefix(p, "people/roles/"); ok {
+		return people.Role(v.Visit, name)
+	}
 	if page, ok := h.routes.ofRegistry[p]; ok {
 		return page(v.Visit)
 	}

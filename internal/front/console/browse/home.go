@@ -5,11 +5,16 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/report/words"
+	"github.com/kontor-registry/kontor/internal/retention"
 )
 
-// homeRepositories is how many repositories the overview looks at.
-const homeRepositories = 100
+// The overview looks at the first repositories, and counts up to a number.
+const (
+	homeRepositories = 100
+	homeCounted      = 200
+)
 
 // home is the overview: what goes next, and what needs someone.
 func (v *visit) home() error {
@@ -32,7 +37,7 @@ func (v *visit) home() error {
 		data["Unseen"] = t("You may not list repositories (ecr:DescribeRepositories). Open one by its address.")
 	}
 	if may["kontor:ListRecycleBin"] {
-		list, next, err := v.Config.Retention.As(p).ListBin(ctx, v.Req.Registry, "", 0, 200)
+		list, next, err := v.Config.Retention.As(p).ListBin(ctx, v.Req.Registry, "", 0, homeCounted)
 		if err != nil {
 			return err
 		}
@@ -46,7 +51,7 @@ func (v *visit) home() error {
 		figures = append(figures, parts.Figure{Label: t("In the recycle bin"), Value: n, Sub: parts.Size(bytes)})
 	}
 	if of["kontor:ListLeases"] {
-		collectors, leases, err := v.Config.Retention.As(p).ListLeases(ctx, v.Req.Registry, "")
+		collectors, leases, more, err := v.Config.Retention.As(p).LeasePage(ctx, v.Req.Registry, "", retention.Lease{}, homeCounted)
 		if err != nil {
 			return err
 		}
@@ -61,9 +66,13 @@ func (v *visit) home() error {
 			sub = words.Count(silent, t("collector is silent"), t("collectors are silent"))
 		}
 		if len(collectors) == 0 {
-			sub = t("nobody reports yet")
+			sub = t("no cluster reports yet")
 		}
-		figures = append(figures, parts.Figure{Label: t("Leases"), Value: parts.Count(len(leases)), Sub: sub})
+		n := parts.Count(len(leases))
+		if more {
+			n = t("over %d", len(leases))
+		}
+		figures = append(figures, parts.Figure{Label: t("Leases"), Value: n, Sub: sub})
 	}
 	data["Figures"] = figures
 	if of["kontor:ListJobs"] {
@@ -78,8 +87,7 @@ func (v *visit) home() error {
 
 // goesNext is what goes first in the first repositories.
 func (v *visit) goesNext(data map[string]any) ([]parts.Figure, error) {
-	all := func(ecr.RepositoryName) bool { return true }
-	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, all, "", homeRepositories, glance)
+	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, inspect.Listing{Limit: homeRepositories, Images: glance, Governed: true})
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,12 @@
 package browse
 
 import (
+	"context"
 	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
 
-	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/render/page"
@@ -187,6 +187,28 @@ func (v *repoVisit) tryLifecycle(i *inspect.Images, f *fates, l parts.Layout, da
 		l.Message = &parts.Message{Kind: "bad", Text: t("The policy is not valid: %s", parts.Clean(err.Error()))}
 		return v.show("lifecycle", l)
 	}
+	changes := v.compare(f, p)
+	data["Lost"], data["Gained"] = changes.lost, changes.gained
+	if changes.changed != nil {
+		data["Changed"] = changes.changed
+	}
+	then := *f
+	then.Policy, then.none = p, false
+	then.days = map[string]departure{}
+	then.look()
+	now, later := len(f.look().days), len(then.days)
+	data["Soon"] = t("Within %d days: %s go now, %s with this policy.", foresight, words.Count(now, t("image"), t("images")), words.Count(later, t("image"), t("images")))
+	data["Findings"] = v.findings(&then, p, []byte(text))
+	tried, err := changes.tried(text, i.Policy)
+	if err != nil {
+		return err
+	}
+	data["Tried"], data["Same"] = &tried, lifecycle.Equal(p, f.Policy) && i.Policy != ""
+	return v.show("lifecycle", l)
+}
+
+// compare says what a policy would change.
+func (v *repoVisit) compare(f *fates, p lifecycle.Policy) comparison {
 	diff := report.NewLifecycleDiff(f.Lifecycle, p, t("the policy in the form"))
 	changes := func(id, caption, none string, list []report.FateChange) *parts.Table {
 		x := &parts.Table{ID: id, Caption: caption, Empty: none, Columns: []parts.Column{
@@ -207,20 +229,12 @@ func (v *repoVisit) tryLifecycle(i *inspect.Images, f *fates, l parts.Layout, da
 		}
 		return x
 	}
-	data["Lost"] = changes("lost", t("Images that would expire, and do not now"), t("No image would expire that does not now."), diff.Lost)
-	data["Gained"] = changes("gained", t("Images that would stay, and do not now"), t("No image would stay that does not now."), diff.Gained)
+	c := comparison{lost: changes("lost", t("Images that would expire, and do not now"), t("No image would expire that does not now."), diff.Lost),
+		gained: changes("gained", t("Images that would stay, and do not now"), t("No image would stay that does not now."), diff.Gained)}
 	if len(diff.Changed) > 0 {
-		data["Changed"] = changes("changed", t("Images whose rule would be another"), "", diff.Changed)
+		c.changed = changes("changed", t("Images whose rule would be another"), "", diff.Changed)
 	}
-	then := *f
-	then.Policy, then.none = p, false
-	then.days = map[string]departure{}
-	then.look()
-	now, later := len(f.look().days), len(then.days)
-	data["Soon"] = t("Within %d days: %s go now, %s with this policy.", foresight, words.Count(now, t("image"), t("images")), words.Count(later, t("image"), t("images")))
-	data["Findings"] = v.findings(&then, p, []byte(text))
-	data["Tried"], data["Same"] = &parts.Tried{Text: parts.Fingerprint(text), Saved: parts.Fingerprint(i.Policy)}, lifecycle.Equal(p, f.Policy) && i.Policy != ""
-	return v.show("lifecycle", l)
+	return c
 }
 
 // fateNow is what happens to an image at the next run.
@@ -243,16 +257,45 @@ func fateNow(m report.Image) parts.Cell {
 // saveLifecycle stores the policy of the form, or says why it did not.
 func (v *repoVisit) saveLifecycle() (*parts.Message, error) {
 	text := v.R.PostFormValue("text")
-	as := v.Config.Retention.As(v.Req.Principal)
-	now, _, err := as.LifecyclePolicy(v.R.Context(), v.repo)
-	if err != nil && ecr.CodeOf(err) != ecr.CodeLifecyclePolicyNotFound {
-		return nil, err
+	return v.SaveTried(func(in *parts.Visit) (parts.Tried, error) {
+		i, err := in.Config.Inspect.As(in.Req.Principal).Images(in.R.Context(), v.repo, explain)
+		if err != nil {
+			return parts.Tried{}, err
+		}
+		if !i.PolicySeen || !i.Complete { // nothing was shown
+			return parts.Tried{Saved: parts.Fingerprint(i.Policy)}, nil
+		}
+		f, err := fatesOf(string(v.repo.Name), &i)
+		if err != nil {
+			return parts.Tried{}, err
+		}
+		p, err := in.Config.Retention.Dialect(v.repo.In).Parse([]byte(text))
+		if err != nil { // the API says it, too
+			return parts.Tried{Saved: parts.Fingerprint(i.Policy)}, nil
+		}
+		return v.compare(f, p).tried(text, i.Policy)
+	}, func(ctx context.Context) error {
+		_, err := v.Config.Retention.As(v.Req.Principal).SetLifecyclePolicy(ctx, v.repo, text)
+		return err
+	})
+}
+
+// comparison is what another policy changes.
+type comparison struct{ lost, gained, changed *parts.Table }
+
+// tried are the fingerprints of a comparison: of the images that would go and stay, not of
+// when they were pulled.
+func (c comparison) tried(text, inForce string) (parts.Tried, error) {
+	var tables []*parts.Table
+	for _, x := range []*parts.Table{c.lost, c.gained, c.changed} {
+		if x == nil {
+			continue
+		}
+		bare := &parts.Table{ID: x.ID + x.Count, Columns: x.Columns[:3]}
+		for _, r := range x.Rows {
+			bare.Rows = append(bare.Rows, parts.Row{Cells: r.Cells[:3]})
+		}
+		tables = append(tables, bare)
 	}
-	if why := v.NotTried(text, now); why != nil {
-		return why, nil
-	}
-	if _, err := as.SetLifecyclePolicy(v.R.Context(), v.repo, text); err != nil {
-		return v.Refused(err)
-	}
-	return nil, nil
+	return parts.NewTried(text, inForce, tables...)
 }

@@ -25,6 +25,9 @@ type repoVisit struct {
 	repo ecr.Repo
 }
 
+// on is v with another visit: see parts.Visit.In.
+func (v *repoVisit) on(in *parts.Visit) *repoVisit { return &repoVisit{&visit{in}, v.repo} }
+
 // show writes one of these pages.
 func (v *visit) show(name string, l parts.Layout) error { return v.Show(pages, name, l) }
 

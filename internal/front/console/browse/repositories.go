@@ -34,7 +34,7 @@ func (v *visit) repositories() error {
 		folder = q
 		want = func(n ecr.RepositoryName) bool { return strings.HasPrefix(string(n), q) }
 	}
-	limit, most := reposPage, glance
+	limit := reposPage
 	if v.Query("format") == "csv" {
 		limit = reposCSV
 	}
@@ -46,7 +46,7 @@ func (v *visit) repositories() error {
 	if folder != "" && string(after) < folder {
 		after = ecr.RepositoryName(strings.TrimSuffix(folder, "/")) // nothing of the folder is before it
 	}
-	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, want, after, limit, most)
+	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, inspect.Listing{Want: want, After: after, Limit: limit, Images: glance, Usage: true})
 	if err != nil {
 		return err
 	}

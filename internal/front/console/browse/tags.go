@@ -2,7 +2,7 @@ package browse
 
 import (
 	"cmp"
-	"fmt"
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,6 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/manifest"
+	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -334,25 +335,20 @@ func (v *repoVisit) deleteTags() error {
 		}
 		ids = append(ids, ecr.ImageID{Tag: tag})
 	}
-	as := v.Config.Registry.As(v.Req.Principal)
-	list, err := as.DescribeImages(v.R.Context(), v.repo, ids)
-	if err != nil {
+	var failures []registry.ImageFailure
+	done, err := v.Confirm(func(in *parts.Visit) (parts.Question, error) { return v.on(in).deleteTagsQuestion(ids, picks) }, func(ctx context.Context) (err error) {
+		_, failures, err = v.Config.Registry.As(v.Req.Principal).BatchDeleteImage(ctx, v.repo, ids)
 		return err
-	}
-	if seen := v.R.PostFormValue("seen"); seen != parts.Fingerprint(deletion(list, picks)) {
-		return v.confirmDelete(list, picks, seen != "")
-	}
-	_, failures, err := as.BatchDeleteImage(v.R.Context(), v.repo, ids)
-	if err != nil {
+	})
+	switch {
+	case !done:
 		return err
-	}
-	if len(failures) > 0 {
-		m := &parts.Message{Kind: "warn", Text: t("%d of %d tags were not deleted:", len(failures), len(ids)), Link: &parts.Link{Label: t("Back to the tags"), To: back}}
+	case len(failures) > 0:
+		q := parts.Question{Status: http.StatusConflict, Layout: parts.Layout{Title: t("Not all tags were deleted"), Crumbs: parts.Crumbs(v.repo.Name)}, Back: back, Says: []string{t("%d of %d tags were not deleted:", len(failures), len(ids))}}
 		for _, f := range failures {
-			m.More = append(m.More, parts.Clean(string(f.ID.Tag)+": "+f.Reason))
+			q.Says = append(q.Says, parts.Clean(string(f.ID.Tag)+": "+f.Reason))
 		}
-		v.Status = http.StatusConflict
-		return v.show("delete", parts.Layout{Title: t("Not all tags were deleted"), Crumbs: parts.Crumbs(v.repo.Name), Message: m, Data: map[string]any{}})
+		return v.Tell(q)
 	}
 	return v.Finish(back, "deleted")
 }
@@ -369,18 +365,13 @@ func parted(m ecr.Image, picks []string) (loses, keeps []string) {
 	return loses, keeps
 }
 
-// deletion is what goes and stays with the tags picks, as text to compare.
-func deletion(list []ecr.Image, picks []string) string {
-	var b strings.Builder
-	for _, m := range list {
-		loses, keeps := parted(m, picks)
-		fmt.Fprintln(&b, m.Digest, loses, keeps)
+// deleteTagsQuestion says what goes with tags.
+func (v *repoVisit) deleteTagsQuestion(ids []ecr.ImageID, picks []string) (parts.Question, error) {
+	to := parts.RepoURL(v.repo.Name, "tags")
+	list, err := v.Config.Registry.As(v.Req.Principal).DescribeImages(v.R.Context(), v.repo, ids)
+	if err != nil {
+		return parts.Question{}, err
 	}
-	return b.String()
-}
-
-// confirmDelete shows what goes; changed: once more, as it is another thing now.
-func (v *repoVisit) confirmDelete(list []ecr.Image, picks []string, changed bool) error {
 	x := &parts.Table{ID: "goes", Caption: t("What goes"), Columns: []parts.Column{
 		{Key: "image", Label: t("Image")}, {Key: "loses", Label: t("Tags that go")}, {Key: "keeps", Label: t("Tags that stay")}, {Key: "then", Label: t("Then")}, {Key: "size", Label: t("Size"), Number: true},
 	}}
@@ -393,22 +384,18 @@ func (v *repoVisit) confirmDelete(list []ecr.Image, picks []string, changed bool
 			gone++
 		}
 		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{
-			{Text: parts.Short(string(m.Digest)), Mono: true}, {Text: strings.Join(loses, ", ")}, {Text: strings.Join(keeps, ", ")}, then, {Text: parts.Size(m.SizeBytes)},
+			{Text: parts.Short(string(m.Digest)), Mono: true, Raw: string(m.Digest)}, {Text: strings.Join(loses, ", ")}, {Text: strings.Join(keeps, ", ")}, then, {Text: parts.Size(m.SizeBytes)},
 		}})
 	}
 	x.Count = t("%s go, with %s", words.Count(len(picks), t("tag"), t("tags")), words.Count(gone, t("image"), t("images")))
+	q := parts.Question{To: to, Back: to, Do: t("Delete"), Danger: true, Tables: []*parts.Table{x},
+		Says: []string{t("Deleted images stay in the recycle bin for a while and can be restored from there, unless the bin is off.")}}
 	var args []string
 	for _, p := range picks {
 		args = append(args, "imageTag="+p)
+		q.Hidden = append(q.Hidden, [2]string{"pick", p})
 	}
-	var again *parts.Message
-	if changed {
-		again = &parts.Message{Kind: "warn", Text: t("Nothing is deleted yet: tags have moved since you saw what goes. Look at it again.")}
-	}
-	return v.show("delete", parts.Layout{
-		Message: again,
-		Title:   t("Delete %s?", words.Count(len(picks), t("tag"), t("tags"))), Crumbs: parts.Crumbs(v.repo.Name),
-		Data:     map[string]any{"Table": x, "Picks": picks, "Seen": parts.Fingerprint(deletion(list, picks)), "To": parts.RepoURL(v.repo.Name, "tags")},
-		Commands: []parts.Command{v.AWS(t("The same"), "ecr", "batch-delete-image --repository-name "+parts.Quoted(string(v.repo.Name))+" --image-ids "+strings.Join(args, " "))},
-	})
+	q.Layout = parts.Layout{Title: t("Delete %s?", words.Count(len(picks), t("tag"), t("tags"))), Crumbs: parts.Crumbs(v.repo.Name),
+		Commands: []parts.Command{v.AWS(t("The same"), "ecr", "batch-delete-image --repository-name "+parts.Quoted(string(v.repo.Name))+" --image-ids "+strings.Join(args, " "))}}
+	return q, nil
 }

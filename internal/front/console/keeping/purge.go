@@ -1,42 +1,43 @@
 package keeping
 
 import (
+	"context"
 	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/report/words"
+	"github.com/kontor-registry/kontor/internal/retention"
 )
 
 // purge removes an image of the recycle bin for good.
 func (v *visit) purge(at ecr.Repo, d ecr.Digest) error {
-	reason := strings.TrimSpace(v.R.PostFormValue("reason"))
-	there, err := purged(v, at, d)
-	if err != nil {
+	var gone retention.Purged
+	done, err := v.Confirm(func(in *parts.Visit) (parts.Question, error) { return purgeQuestion(&visit{in}, at, d) }, func(ctx context.Context) (err error) {
+		gone, err = v.Config.Retention.As(v.Req.Principal).PurgeImage(ctx, at, d, strings.TrimSpace(v.R.PostFormValue("reason")))
+		return err
+	})
+	if !done {
 		return err
 	}
-	seen := parts.Fingerprint("purge " + string(at.Name) + "@" + string(d) + "\n" + strings.Join(there, "\n"))
-	ref := string(at.Name) + "@" + string(d)
-	q := parts.Question{
-		To: parts.Root + "bin", Back: parts.Root + "bin", Do: t("Delete for good"), Danger: true, Reason: t("Reason, for the journal"),
-		Hidden: [][2]string{{"do", "purge"}, {"repository", string(at.Name)}, {"digest", string(d)}},
-		Says: []string{
-			t("%s is removed from the recycle bin, and from its repository if it is there again.", ref),
-			t("Layers that no other image uses are removed from the storage at once. This cannot be undone."),
-		},
-	}
-	q.Says = append(q.Says, there...)
-	if have := v.R.PostFormValue("seen"); have != seen || reason == "" {
-		return v.Ask(q, seen, have != "" && have != seen, parts.Layout{Title: t("Delete this image for good?"), Commands: []parts.Command{v.Kontor(t("The same"), "admin purge "+parts.Quoted(ref)+" --reason TEXT")}})
-	}
-	done, err := v.Config.Retention.As(v.Req.Principal).PurgeImage(v.R.Context(), at, d, reason)
-	if err != nil {
-		return err
-	}
-	m := &parts.Message{Kind: "good", Text: t("The image is gone for good, with %s (%s) that nothing else used.", words.Count(done.Blobs, t("layer or config"), t("layers and configs")), parts.Size(done.SizeBytes)),
+	m := &parts.Message{Kind: "good", Text: t("The image is gone for good, with %s (%s) that nothing else used.", words.Count(gone.Blobs, t("layer or config"), t("layers and configs")), parts.Size(gone.SizeBytes)),
 		Link: &parts.Link{Label: t("Back to the recycle bin"), To: parts.Root + "bin"}}
 	return v.show("list", parts.Layout{Title: t("Deleted for good"), Message: m, Data: map[string]any{}})
+}
+
+func purgeQuestion(v *visit, at ecr.Repo, d ecr.Digest) (parts.Question, error) {
+	there, err := purged(v, at, d)
+	ref := string(at.Name) + "@" + string(d)
+	return parts.Question{
+		Layout: parts.Layout{Title: t("Delete this image for good?"), Commands: []parts.Command{v.Kontor(t("The same"), "admin purge "+parts.Quoted(ref)+" --reason TEXT")}},
+		To:     parts.Root + "bin", Back: parts.Root + "bin", Do: t("Delete for good"), Danger: true, Reason: t("Reason, for the journal"),
+		Hidden: [][2]string{{"do", "purge"}, {"repository", string(at.Name)}, {"digest", string(d)}}, Of: strings.Join(there, "\n"),
+		Says: append([]string{
+			t("%s is removed from the recycle bin, and from its repository if it is there again.", ref),
+			t("Layers that no other image uses are removed from the storage at once. This cannot be undone."),
+		}, there...),
+	}, err
 }
 
 // purged says what goes of an image that is in its repository again: its tags, and who

@@ -206,9 +206,9 @@ func (s Sorting) Fill(u *url.URL, columns []Column) []Column {
 
 // CSV writes x as CSV where the URL asks for it; wrote says whether.
 func (v *Visit) CSV(name string, x *Table) (wrote bool, err error) {
-	x.CSV = With(v.R.URL, "format", "csv", "after", "", "done", "") // from the beginning, where pages go on
-	if v.Query("after") != "" {
-		x.First = With(v.R.URL, "after", "", "done", "")
+	x.CSV = With(v.R.URL, "format", "csv", "after", "", "from", "", "done", "") // from the beginning, where pages go on
+	if v.Query("after") != "" || v.Query("from") != "" {
+		x.First = With(v.R.URL, "after", "", "from", "", "done", "")
 	}
 	if x.Next == "" && x.First == "" && !x.Cut {
 		x.CSVHas = "" // it has all

@@ -4,6 +4,7 @@ package parts
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -66,6 +67,13 @@ func (v *Visit) Who(arn string) string {
 		}
 	}
 	return words.Principal(arn)
+}
+
+// In is the visit with another context, for what reads in a transaction.
+func (v *Visit) In(ctx context.Context) *Visit {
+	in := *v
+	in.R = v.R.WithContext(ctx)
+	return &in
 }
 
 // To sends the browser to another page.

@@ -8,14 +8,17 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
+	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/report"
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
-// accessPage is how many repositories a matrix has, and mostAccess how many rows.
+// accessPage is how many repositories a matrix has, holdersPage how many users and roles
+// a page, and mostAccess how many rows a CSV.
 const (
-	accessPage = 10
-	mostAccess = 2000
+	accessPage  = 10
+	holdersPage = 50
+	mostAccess  = 2000
 )
 
 // anyoneFirst are the places of a matrix's principals: every other account first, which
@@ -36,7 +39,7 @@ func anyoneFirst(m report.Matrix) []int {
 func (v *visit) access() error {
 	q := v.Query("q")
 	want := func(n ecr.RepositoryName) bool { return strings.Contains(string(n), q) }
-	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, want, ecr.RepositoryName(v.Query("after")), accessPage, 0)
+	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, inspect.Listing{Want: want, After: ecr.RepositoryName(v.Query("after")), Limit: accessPage})
 	if err != nil {
 		return err
 	}
@@ -55,30 +58,19 @@ func (v *visit) access() error {
 	for _, right := range proof.Rights() {
 		x.Columns = append(x.Columns, parts.Column{Key: string(right), Label: words.Sentence(string(right))})
 	}
-	if next != "" && v.Query("format") != "csv" {
-		x.Next = parts.With(v.R.URL, "after", string(next))
-	}
 	var notes []string
 	if len(names) < len(list) {
 		notes = append(notes, t("Repositories whose policy you may not read are left out."))
 	}
+	more := ""
 	if len(names) > 0 {
-		w, unseen, err := v.world(names)
+		w, said, err := v.sides(names)
 		if err != nil {
 			return err
 		}
-		notes = append(notes, unseen...)
-		p, err := proof.New(w)
-		if err != nil {
-			return err
-		}
-		m := report.NewMatrix(p.Matrix(), notes)
-		for _, i := range anyoneFirst(m) {
+		said2, next, err := v.matrix(w, func(m report.Matrix, _ *proof.Prover, i int) error {
 			who := m.Principals[i]
 			for _, c := range m.Row(i) {
-				if len(x.Rows) > mostAccess {
-					break // it is cut below
-				}
 				_, name, _ := strings.Cut(c.Repository, ":repository/")
 				r := parts.Row{Cells: []parts.Cell{v.whoCell(who, m.Unseen(i), ""), {Text: name, Link: parts.RepoURL(ecr.RepositoryName(name), "access") + "?who=" + url.QueryEscape(who)}}}
 				any := false
@@ -90,7 +82,19 @@ func (v *visit) access() error {
 					x.Rows = append(x.Rows, r)
 				}
 			}
+			return nil
+		}, x)
+		if err != nil {
+			return err
 		}
+		notes, more = append(append(notes, said...), said2...), next
+	}
+	switch {
+	case v.Query("format") == "csv":
+	case more != "":
+		x.Next = parts.With(v.R.URL, "from", more)
+	case next != "":
+		x.Next = parts.With(v.R.URL, "after", string(next), "from", "")
 	}
 	x.Count = t("%s of %s; those who may do nothing are left out", words.Count(len(x.Rows), t("row"), t("rows")), words.Count(len(names), t("repository"), t("repositories")))
 	if v.Query("none") != "" {
@@ -103,9 +107,44 @@ func (v *visit) access() error {
 	if wrote, err := v.CSV("access", x); wrote || err != nil {
 		return err
 	}
-	x.CSV = parts.With(v.R.URL, "format", "csv")
+	x.CSV = parts.With(v.R.URL, "format", "csv", "from", "")
 	return v.show("access", parts.Layout{Title: t("Who may do what"), Data: map[string]any{"Q": q, "None": v.Query("none"), "Table": x, "Notes": notes},
 		Commands: []parts.Command{v.Kontor(t("The matrix"), "access matrix")}})
+}
+
+// matrix calls row for each principal of w, and of a page of users and roles, which the URL
+// says. Of a CSV it goes through all pages, until x has too many rows.
+func (v *visit) matrix(w proof.World, row func(m report.Matrix, p *proof.Prover, i int) error, x *parts.Table) (notes []string, next string, err error) {
+	from := v.Query("from")
+	for {
+		page := w
+		next, said, err := v.some(&page, from, holdersPage)
+		if err != nil {
+			return nil, "", err
+		}
+		if notes == nil {
+			notes = said
+		}
+		p, err := proof.New(page)
+		if err != nil {
+			return nil, "", err
+		}
+		m := report.NewMatrix(p.Matrix(), nil)
+		for _, i := range anyoneFirst(m) {
+			// Those that policies name are on the first page.
+			here := from == "" || slices.ContainsFunc(page.Principals, func(p proof.Principal) bool { return p.ARN == m.Principals[i] })
+			if !here || len(x.Rows) > mostAccess {
+				continue
+			}
+			if err := row(m, p, i); err != nil {
+				return nil, "", err
+			}
+		}
+		if next == "" || v.Query("format") != "csv" || len(x.Rows) > mostAccess {
+			return notes, next, nil
+		}
+		from = next
+	}
 }
 
 // whoCell names a principal in a table.

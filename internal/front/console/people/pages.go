@@ -5,6 +5,7 @@ package people
 import (
 	"embed"
 
+	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
 )
@@ -24,6 +25,9 @@ type repoVisit struct {
 	*visit
 	repo ecr.Repo
 }
+
+// on is v with another visit: see parts.Visit.In.
+func (v *repoVisit) on(in *parts.Visit) *repoVisit { return &repoVisit{&visit{in}, v.repo} }
 
 // show writes one of these pages.
 func (v *visit) show(name string, l parts.Layout) error { return v.Show(pages, name, l) }
@@ -52,4 +56,11 @@ func OfRepository() map[string]parts.RepoPage {
 }
 
 // User is the page of a user.
-func User(v *parts.Visit, name string) error { return (&userVisit{&visit{v}, name}).page() }
+func User(v *parts.Visit, name string) error {
+	return (&holderVisit{&visit{v}, iam.OfUser, name}).userPage()
+}
+
+// Role is the page of a role.
+func Role(v *parts.Visit, name string) error {
+	return (&holderVisit{&visit{v}, iam.OfRole, name}).rolePage()
+}

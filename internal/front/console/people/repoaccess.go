@@ -1,6 +1,7 @@
 package people
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,14 +23,10 @@ import (
 func (v *repoVisit) repositoryAccess() error {
 	here := parts.RepoURL(v.repo.Name, "access")
 	as := v.Config.Registry.As(v.Req.Principal)
-	ctx := v.R.Context()
 	if v.Post() && v.R.PostFormValue("do") == "remove" {
-		if _, err := as.DeletePolicy(ctx, v.repo); err != nil {
-			return err
-		}
-		return v.Finish(here, "nopolicy")
+		return v.removePolicy()
 	}
-	w, notes, err := v.world([]ecr.RepositoryName{v.repo.Name})
+	w, notes, err := v.sides([]ecr.RepositoryName{v.repo.Name})
 	if err != nil {
 		return err
 	}
@@ -37,48 +34,53 @@ func (v *repoVisit) repositoryAccess() error {
 	if err != nil {
 		return err
 	}
-	p, err := proof.New(w)
-	if err != nil {
-		return err
-	}
 	policy := w.Repositories[0].Policy
 	var refused *parts.Message
 	if v.Post() && v.R.PostFormValue("do") == "save" {
-		if refused = v.NotTried(v.R.PostFormValue("text"), policy); refused == nil {
-			if _, err := as.SetPolicy(ctx, v.repo, v.R.PostFormValue("text"), false); err == nil {
-				return v.Finish(here, "policy")
-			} else if refused, err = v.Refused(err); err != nil {
-				return err
-			}
+		text := v.R.PostFormValue("text")
+		refused, err = v.SaveTried(func(in *parts.Visit) (parts.Tried, error) { return v.on(in).tried(text) }, func(ctx context.Context) error {
+			_, err := as.SetPolicy(ctx, v.repo, text, false)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if refused == nil {
+			return v.Finish(here, "policy")
 		}
 	}
 	name := parts.Quoted(string(v.repo.Name))
 	data := map[string]any{
-		"Action": here, "Text": parts.Indented(policy), "Saved": policy != "", "Notes": notes, "MaySave": may["ecr:SetRepositoryPolicy"], "MayRemove": may["ecr:DeleteRepositoryPolicy"] && policy != "",
+		"Action": here, "Text": parts.Indented(policy), "Saved": policy != "", "MaySave": may["ecr:SetRepositoryPolicy"], "MayRemove": may["ecr:DeleteRepositoryPolicy"] && policy != "",
 		"Who": v.Query("who"), "Right": v.Query("right"), "Rights": proof.Rights(),
 	}
 	l := parts.Layout{Title: t("Access to %s", v.repo.Name), Heading: string(v.repo.Name), Crumbs: parts.Crumbs(v.repo.Name), Tabs: parts.Tabs(v.repo.Name, "access"), Data: data, Commands: []parts.Command{
 		v.Kontor(t("Who may pull"), "access who-can pull "+name), v.AWS(t("The policy"), "ecr", "get-repository-policy --repository-name "+name),
 	}}
 	if v.Post() {
-		l.Message = refused
-		return v.tryPolicy(w, l, data)
+		l.Message, data["Notes"] = refused, notes
+		return v.tryPolicy(l, data)
 	}
-	if v.Query("who") != "" {
-		if err := v.check(p, l.Data.(map[string]any)); err != nil {
+	if who := v.Query("who"); who != "" {
+		of := w
+		if _, err := v.one(&of, who); err != nil {
+			return err
+		}
+		p, err := proof.New(of)
+		if err == nil {
+			err = v.check(p, data)
+		}
+		if err != nil {
 			l.Message, v.Status = &parts.Message{Kind: "bad", Text: parts.Clean(err.Error())}, http.StatusBadRequest
 		}
+		l.Commands = append(l.Commands, v.Kontor(t("This question"), "access check "+parts.Quoted(who)+" "+parts.Quoted(data["Right"].(string))+" "+name))
 	}
-	m := report.NewMatrix(p.Matrix(), notes)
 	x := &parts.Table{ID: "matrix", Caption: t("Who may do what here"), Columns: []parts.Column{{Key: "principal", Label: t("Who")}}, Empty: t("Nobody is known who may do anything here.")}
 	for _, right := range proof.Rights() {
 		x.Columns = append(x.Columns, parts.Column{Key: string(right), Label: words.Sentence(string(right))})
 	}
 	x.Columns = append(x.Columns, parts.Column{Key: "why", Label: t("Through")})
-	for _, i := range anyoneFirst(m) {
-		if len(x.Rows) > mostAccess {
-			break // it is cut below
-		}
+	said, next, err := v.matrix(w, func(m report.Matrix, p *proof.Prover, i int) error {
 		who, c := m.Principals[i], m.Row(i)[0]
 		r := parts.Row{Cells: []parts.Cell{v.whoCell(who, m.Unseen(i), here+"?who="+url.QueryEscape(who))}}
 		best := proof.Right("")
@@ -90,13 +92,26 @@ func (v *repoVisit) repositoryAccess() error {
 		}
 		why := parts.Cell{Text: t("no statement"), Soft: true}
 		if best != "" {
+			var err error
 			if why, err = v.through(p, who, best); err != nil {
 				why = parts.Cell{Text: t("not shown"), Soft: true}
 			}
 		}
 		x.Rows = append(x.Rows, parts.Row{Cells: append(r.Cells, why)})
+		return nil
+	}, x)
+	if err != nil {
+		return err
 	}
+	data["Notes"] = append(notes, said...)
 	x.Count = words.Count(len(x.Rows), t("user, role or account"), t("users, roles and accounts"))
+	if next != "" {
+		x.Count = t("%s on this page", x.Count)
+		if v.Query("format") != "csv" {
+			x.Next = parts.With(v.R.URL, "from", next)
+		}
+	}
+	x.CSVHas = parts.FirstRows(mostAccess)
 	if len(x.Rows) > mostAccess {
 		x.CutAt(mostAccess)
 	}
@@ -225,31 +240,71 @@ func (v *repoVisit) sentence(a report.Access) string {
 }
 
 // tryPolicy says who gains and loses what by the policy in the form.
-func (v *repoVisit) tryPolicy(w proof.World, l parts.Layout, data map[string]any) error {
+func (v *repoVisit) tryPolicy(l parts.Layout, data map[string]any) error {
 	text := v.R.PostFormValue("text")
 	data["Text"] = text
-	refuse := func(err error) error {
+	gained, lost, inForce, err := v.compare(text)
+	var bad badPolicy
+	if errors.As(err, &bad) {
 		v.Status = http.StatusBadRequest
-		l.Message = &parts.Message{Kind: "bad", Text: t("The policy is not valid: %s", parts.Clean(err.Error()))}
+		l.Message = &parts.Message{Kind: "bad", Text: t("The policy is not valid: %s", parts.Clean(bad.Error()))}
 		return v.show("repoaccess", l)
 	}
-	if !json.Valid([]byte(text)) {
-		return refuse(errors.New(t("it is not JSON")))
+	if err != nil {
+		return err
+	}
+	tried, err := parts.NewTried(text, inForce, gained, lost)
+	if err != nil {
+		return err
+	}
+	data["Gained"], data["Lost"], data["Tried"] = gained, lost, &tried
+	return v.show("repoaccess", l)
+}
+
+// badPolicy is what is wrong with a policy of a form.
+type badPolicy struct{ error }
+
+// tried are the fingerprints of a policy and of what it changes now.
+func (v *repoVisit) tried(text string) (parts.Tried, error) {
+	gained, lost, inForce, err := v.compare(text)
+	var bad badPolicy
+	if errors.As(err, &bad) { // the API says it, too
+		return parts.Tried{Saved: parts.Fingerprint(inForce)}, nil
+	}
+	if err != nil {
+		return parts.Tried{}, err
+	}
+	return parts.NewTried(text, inForce, gained, lost)
+}
+
+// compare says who gains and loses what by another policy; "" for none. It looks at
+// all users and roles.
+func (v *repoVisit) compare(text string) (gained, lost *parts.Table, inForce string, err error) {
+	w, _, err := v.sides([]ecr.RepositoryName{v.repo.Name})
+	if err == nil {
+		_, _, err = v.some(&w, "", 0)
+	}
+	if err != nil {
+		return nil, nil, "", err
 	}
 	before, after := w.Repositories[0], w.Repositories[0]
+	inForce = before.Policy
+	if text != "" && !json.Valid([]byte(text)) {
+		return nil, nil, inForce, badPolicy{errors.New(t("it is not JSON"))}
+	}
 	after.Policy = text
 	then := w
 	then.Repositories = []proof.Repository{after}
 	if _, err := proof.New(then); err != nil {
-		return refuse(err)
+		return nil, nil, inForce, badPolicy{err}
 	}
 	p, err := proof.New(w)
 	if err != nil {
-		return fmt.Errorf("policies of %s: %w", v.repo.Name, err)
+		return nil, nil, inForce, fmt.Errorf("policies of %s: %w", v.repo.Name, err)
 	}
 	c, err := p.Compare(before, after)
 	if err != nil {
-		return refuse(err)
+		return nil, nil, inForce, badPolicy{err}
 	}
 	list := func(id, caption, none string, all []proof.Difference) *parts.Table {
 		x := &parts.Table{ID: id, Caption: caption, Empty: none, Columns: []parts.Column{{Key: "who", Label: t("Who")}, {Key: "right", Label: t("Right")}, {Key: "before", Label: t("Now")}, {Key: "after", Label: t("Then")}}}
@@ -259,16 +314,35 @@ func (v *repoVisit) tryPolicy(w proof.World, l parts.Layout, data map[string]any
 		x.Count = words.Count(len(all), t("change"), t("changes"))
 		return x
 	}
-	var gained, lost []proof.Difference
+	var more, less []proof.Difference
 	for _, d := range c.Differences {
 		if slices.Index(fromNone, d.After) > slices.Index(fromNone, d.Before) {
-			gained = append(gained, d)
+			more = append(more, d)
 		} else {
-			lost = append(lost, d)
+			less = append(less, d)
 		}
 	}
-	data["Gained"] = list("gained", t("Who gains"), t("Nobody gains anything."), gained)
-	data["Lost"] = list("lost", t("Who loses"), t("Nobody loses anything."), lost)
-	data["Tried"] = &parts.Tried{Text: parts.Fingerprint(text), Saved: parts.Fingerprint(before.Policy)}
-	return v.show("repoaccess", l)
+	return list("gained", t("Who gains"), t("Nobody gains anything."), more), list("lost", t("Who loses"), t("Nobody loses anything."), less), inForce, nil
+}
+
+// removePolicy removes the policy, after it was shown who loses what.
+func (v *repoVisit) removePolicy() error {
+	here := parts.RepoURL(v.repo.Name, "access")
+	done, err := v.Confirm(func(in *parts.Visit) (parts.Question, error) {
+		gained, lost, inForce, err := v.on(in).compare("")
+		return parts.Question{
+			Layout: parts.Layout{Title: t("Remove the repository policy?"), Crumbs: parts.Crumbs(v.repo.Name), Commands: []parts.Command{
+				v.AWS(t("The same"), "ecr", "delete-repository-policy --repository-name "+parts.Quoted(string(v.repo.Name))),
+			}},
+			To: here, Back: here, Do: t("Remove the policy"), Danger: true, Hidden: [][2]string{{"do", "remove"}}, Of: inForce, Tables: []*parts.Table{lost, gained},
+			Says: []string{t("Other accounts lose what the policy gives them. The policy is kept in the journal.")},
+		}, err
+	}, func(ctx context.Context) error {
+		_, err := v.Config.Registry.As(v.Req.Principal).DeletePolicy(ctx, v.repo)
+		return err
+	})
+	if !done {
+		return err
+	}
+	return v.Finish(here, "nopolicy")
 }

@@ -1,6 +1,8 @@
 package people
 
 import (
+	"strings"
+
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/proof"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -9,8 +11,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
-// world is what the caller may see of who may do what, and notes on what it may not.
-func (v *visit) world(names []ecr.RepositoryName) (w proof.World, notes []string, err error) {
+// sides is what the caller may see of who may do what with repositories, without users and
+// roles, and notes on what it may not.
+func (v *visit) sides(names []ecr.RepositoryName) (w proof.World, notes []string, err error) {
 	ctx, in := v.R.Context(), v.Req.Registry
 	as := v.Config.Registry.As(v.Req.Principal)
 	registry := proof.Registry{}
@@ -56,23 +59,80 @@ func (v *visit) world(names []ecr.RepositoryName) (w proof.World, notes []string
 		}
 		w.Repositories = append(w.Repositories, r)
 	}
+	return w, notes, nil
+}
+
+// unseen is a note for who may not read users and roles; "" for other errors.
+func unseen(err error) string {
+	if ecr.CodeOf(err) == ecr.CodeAccessDenied || ecr.CodeOf(err) == ecr.CodeUnrecognizedClient {
+		return t("You may not read users and roles (iam:GetAccountAuthorizationDetails), so only those that policies name are shown.")
+	}
+	return ""
+}
+
+// some adds a page of the users and roles of the caller's account to w, and says where the
+// next one begins. limit 0 is for all.
+func (v *visit) some(w *proof.World, from string, limit int) (next string, notes []string, err error) {
 	people := v.Req.IAM.As(v.Req.Principal)
-	for marker := ""; ; {
-		d, next, err := people.AccountDetails(ctx, []iam.DetailKind{iam.DetailUsers, iam.DetailRoles}, iam.Page{Marker: marker})
-		if ecr.CodeOf(err) == ecr.CodeAccessDenied || ecr.CodeOf(err) == ecr.CodeUnrecognizedClient {
-			return w, append(notes, t("You may not read users and roles (iam:GetAccountAuthorizationDetails), so only those that policies name are shown.")), nil
+	all := limit == 0
+	for {
+		d, next, err := people.AccountDetails(v.R.Context(), []iam.DetailKind{iam.DetailUsers, iam.DetailRoles}, iam.Page{Marker: from, Limit: limit})
+		if note := unseen(err); note != "" {
+			return "", []string{note}, nil
 		}
 		if err != nil {
-			return w, nil, err
+			return "", nil, err
 		}
 		for _, h := range d.Holders {
 			w.Principals = append(w.Principals, h.Principal(people.Partition()))
 		}
-		if marker = next; marker == "" {
+		if from = next; from == "" || !all {
+			// Others of the account have a page of their own.
 			w.Seen = append(w.Seen, string(v.Req.Principal.Account))
-			return w, notes, nil
+			return next, nil, nil
 		}
 	}
+}
+
+// one adds a user or role to w, if arn is one of the caller's account.
+func (v *visit) one(w *proof.World, arn string) (notes []string, err error) {
+	of, name := holderOf(arn, string(v.Req.Principal.Account))
+	if name == "" {
+		_, notes, err = v.some(w, "", 1) // whether the account can be seen
+		w.Principals = nil
+		return notes, err
+	}
+	people := v.Req.IAM.As(v.Req.Principal)
+	h, err := iam.DetailsOf(v.R.Context(), people, of, name)
+	if note := unseen(err); note != "" {
+		return []string{note}, nil
+	}
+	if err == nil {
+		w.Principals = append(w.Principals, h.Principal(people.Partition()))
+	}
+	if err == nil || ecr.CodeOf(err) == iam.CodeNoSuchEntity {
+		w.Seen, err = append(w.Seen, string(v.Req.Principal.Account)), nil
+	}
+	return nil, err
+}
+
+// holderOf is the user or role of the account that an ARN is of; "" for others.
+func holderOf(arn, account string) (of iam.Holder, name string) {
+	p := strings.SplitN(arn, ":", 6)
+	if len(p) != 6 || p[4] != account {
+		return "", ""
+	}
+	kind, rest, _ := strings.Cut(p[5], "/")
+	switch kind {
+	case "user":
+		return iam.OfUser, rest[strings.LastIndexByte(rest, '/')+1:]
+	case "role":
+		return iam.OfRole, rest[strings.LastIndexByte(rest, '/')+1:]
+	case "assumed-role":
+		name, _, _ = strings.Cut(rest, "/")
+		return iam.OfRole, name
+	}
+	return "", ""
 }
 
 // outcome is an answer for a table.
