@@ -80,6 +80,9 @@ func (v *visit) home() error {
 			return err
 		}
 	}
+	if wrote, err := v.Parts("overview", data["Next"], data["Jobs"]); wrote || err != nil {
+		return err
+	}
 	return v.show("home", parts.Layout{Title: t("Overview"), Data: data, Commands: []parts.Command{
 		v.Kontor(t("What the images take"), "admin usage"), v.Kontor(t("The background jobs"), "admin jobs"),
 	}})
@@ -134,6 +137,7 @@ func (v *visit) goesNext(data map[string]any) ([]parts.Figure, error) {
 		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: string(g.name), Link: parts.RepoURL(g.name, "lifecycle")}, when, {Text: parts.Count(g.n)}, {Text: parts.Count(g.rule)}}})
 	}
 	x.Count = words.Count(len(gone), t("repository"), t("repositories"))
+	x.Same = v.Same("lifecycle forecast", "", "")
 	data["Next"] = x
 	sub := ""
 	value := parts.Count(len(list))
@@ -154,7 +158,7 @@ func (v *visit) jobTable() (*parts.Table, error) {
 	}
 	x := &parts.Table{ID: "jobs", Caption: t("Background jobs"), Count: words.Count(len(all), t("job"), t("jobs")), Columns: []parts.Column{
 		{Key: "job", Label: t("Job")}, {Key: "state", Label: t("State")}, {Key: "ended", Label: t("Last ended")}, {Key: "removed", Label: t("Removed"), Number: true}, {Key: "error", Label: t("Error")},
-	}, Empty: t("No job has run yet.")}
+	}, Empty: t("No job has run yet."), Same: v.Same("admin jobs", "", "")}
 	now := v.Config.Now()
 	for _, j := range all {
 		state := parts.Cell{Kind: "keep", Text: t("waits")}

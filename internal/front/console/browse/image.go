@@ -82,6 +82,19 @@ func (v *repoVisit) image(digest string) error {
 		return err
 	}
 	ref, name := "@"+digest, parts.Quoted(string(v.repo.Name))
+	for id, same := range map[string][]parts.Command{
+		"Rules": v.Same("lifecycle explain "+name+ref, "", ""), "Platforms": v.manifestCommand(name, digest), "Layers": v.manifestCommand(name, digest),
+		"Referrers": v.Same("", "ecr", "list-image-referrers --repository-name "+name+" --subject-id imageDigest="+digest),
+		"Pullers":   v.Same("admin activity --repository "+name+" --image "+digest, "", ""), "Leases": v.Same("lease list "+name, "", ""), "History": v.Same("admin journal --repository "+name, "", ""),
+	} {
+		if x, ok := data[id].(*parts.Table); ok {
+			x.Same = same
+		}
+	}
+	file := string(v.repo.Name) + "-" + strings.TrimPrefix(digest, "sha256:")[:12]
+	if wrote, err := v.Parts(file, data["Rules"], data["Platforms"], data["Layers"], data["Referrers"], data["Pullers"], data["Leases"], data["History"]); wrote || err != nil {
+		return err
+	}
 	return v.show("image", parts.Layout{
 		Title: title, Heading: string(v.repo.Name) + imageName(title, m), Crumbs: append(parts.Crumbs(v.repo.Name), parts.Link{Label: string(v.repo.Name), To: parts.RepoURL(v.repo.Name, "tags")}),
 		Data: data,
@@ -92,6 +105,11 @@ func (v *repoVisit) image(digest string) error {
 			v.AWS(t("Describe it"), "ecr", "describe-images --repository-name "+name+" --image-ids imageDigest="+digest),
 		},
 	})
+}
+
+// manifestCommand prints the manifest.
+func (v *repoVisit) manifestCommand(name, digest string) []parts.Command {
+	return v.Same("", "ecr", "batch-get-image --repository-name "+name+" --image-ids imageDigest="+digest+" --query 'images[0].imageManifest' --output text")
 }
 
 func imageName(title string, m ecr.Image) string {
@@ -150,7 +168,7 @@ func (v *repoVisit) explainImage(m ecr.Image, data map[string]any) error {
 	data["Answer"], data["Kind"], data["Change"], data["Places"], data["Afterwards"], data["Caveats"] = x.Answer, kind, x.Change, x.Places, x.Afterwards, x.Caveats
 	rules := &parts.Table{ID: "rules", Caption: t("What each rule has to do with it"), Columns: []parts.Column{
 		{Key: "rule", Label: t("Rule")}, {Key: "verdict", Label: t("Verdict")}, {Key: "says", Label: t("What it says")}, {Key: "due", Label: t("Due")},
-	}, Count: t("The rules in their order; the first that selects the image decides.")}
+	}, Count: t("The rules in their order; the first that selects the image decides."), Ordered: true}
 	for _, r := range x.Rules {
 		due := parts.Cell{}
 		if r.Due != nil {
@@ -281,7 +299,7 @@ func (v *repoVisit) layers(m manifest.Manifest) (*parts.Table, error) {
 	}
 	x := &parts.Table{ID: "layers", Caption: t("Layers"), Columns: []parts.Column{
 		{Key: "number", Label: t("Layer"), Number: true}, {Key: "digest", Label: t("Digest")}, {Key: "size", Label: t("Size"), Number: true}, {Key: "shared", Label: t("Also in")},
-	}, Empty: t("It has no layers.")}
+	}, Empty: t("It has no layers."), Ordered: true}
 	x.Count = t("%s, %s", words.Count(len(m.Layers), t("layer"), t("layers")), parts.Size(total))
 	for i, l := range list {
 		var names []string

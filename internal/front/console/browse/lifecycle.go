@@ -90,6 +90,9 @@ func (v *repoVisit) lifecycle() error {
 		}
 		data["Findings"] = v.findings(f, f.Policy, []byte(i.Policy))
 	}
+	if wrote, err := v.Parts(string(v.repo.Name)+"-lifecycle", data["Rules"], data["Timeline"]); wrote || err != nil {
+		return err
+	}
 	return v.show("lifecycle", l)
 }
 
@@ -160,6 +163,9 @@ func (v *repoVisit) timeline(f *fates, usage bool, data map[string]any) error {
 		}
 	}
 	x.Count = t("Days on which something goes")
+	name := parts.Quoted(string(v.repo.Name))
+	rules.Ordered, x.Ordered = true, true // by priority, and by day
+	rules.Same, x.Same = v.Same("admin usage "+name, "ecr", "get-lifecycle-policy --repository-name "+name), v.Same("lifecycle forecast "+name+" --days "+strconv.Itoa(days), "", "")
 	data["Timeline"] = x
 	return nil
 }

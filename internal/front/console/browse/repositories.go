@@ -63,7 +63,7 @@ func (v *visit) repositories() error {
 		next = ""
 	}
 	x := &parts.Table{
-		ID: "repositories", CSVHas: parts.FirstRows(reposCSV), Caption: t("Repositories"), Count: words.Count(len(list), t("repository"), t("repositories")),
+		ID: "repositories", Filtered: true, Same: v.Same("admin usage", "ecr", "describe-repositories"), CSVHas: parts.FirstRows(reposCSV), Caption: t("Repositories"), Count: words.Count(len(list), t("repository"), t("repositories")),
 		Columns: order.Fill(v.R.URL, []parts.Column{
 			{Key: "name", Label: t("Repository")}, {Key: "images", Label: t("Images"), Number: true}, {Key: "bytes", Label: t("Size"), Number: true},
 			{Key: "pushed", Label: t("Last push")}, {Key: "pulled", Label: t("Last pull")}, {Key: "next", Label: t("Next to go")}, {Key: "mutability", Label: t("Tags are")},

@@ -109,7 +109,7 @@ func (v *repoVisit) tagTable() (*parts.Table, *fates, []ecr.Image, error) {
 	}
 	f.look()
 	x := &parts.Table{
-		ID: "tags", CSVHas: parts.FirstRows(mostCSV), Caption: t("Tags"), Form: parts.RepoURL(v.repo.Name, "tags"), Do: t("Delete the chosen tags…"),
+		ID: "tags", Filtered: true, Same: v.Same("lifecycle preview "+parts.Quoted(string(v.repo.Name)), "ecr", "describe-images --repository-name "+parts.Quoted(string(v.repo.Name))), CSVHas: parts.FirstRows(mostCSV), Caption: t("Tags"), Form: parts.RepoURL(v.repo.Name, "tags"), Do: t("Delete the chosen tags…"),
 		Empty: t("There are no images yet."), Hint: t("Log in, then push one:"), Command: "docker push " + v.Req.Host + "/" + string(v.repo.Name) + ":v1",
 	}
 	if q := v.Query("q"); q != "" {

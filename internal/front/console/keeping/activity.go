@@ -81,7 +81,7 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 		return err
 	}
 	x := &parts.Table{
-		ID: "activity", CSVHas: parts.FirstRows(parts.ListCSV), Caption: t("Day by day"), Count: words.Count(len(list), t("row"), t("rows")),
+		ID: "activity", Filtered: true, CSVHas: parts.FirstRows(parts.ListCSV), Caption: t("Day by day"), Count: words.Count(len(list), t("row"), t("rows")),
 		Columns: order.Fill(v.R.URL, []parts.Column{
 			{Key: "day", Label: t("Day")}, {Key: "image", Label: t("Image")}, {Key: "principal", Label: t("Pulled by")}, {Key: "pulls", Label: t("Pulls"), Number: true}, {Key: "last", Label: t("Last pull")},
 		}),
@@ -100,6 +100,11 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 			x.Empty, x.Hint = t("Nothing that you may see was found so far."), t("Only a part of the pulls was searched.")
 		}
 	}
+	flags += " --days " + strconv.Itoa(days)
+	if f.Principal != "" {
+		flags += " --principal " + parts.Quoted(f.Principal)
+	}
+	x.Same = v.Same("admin activity"+flags, "", "")
 	if wrote, err := v.CSV("activity", x); wrote || err != nil {
 		return err
 	}
@@ -110,7 +115,11 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 		}
 	}
 	if more == (meta.PullKey{}) {
-		data["Sums"] = v.pullers(all, v.R.URL)
+		sums := v.pullers(all, v.R.URL)
+		sums.Same, data["Sums"] = x.Same, sums
+		if wrote, err := v.Part("activity", sums); wrote || err != nil {
+			return err
+		}
 	} else {
 		data["Notes"] = []string{t("There are too many rows in this time to add them up by user and role. Choose fewer days, or a repository.")}
 	}
@@ -126,10 +135,6 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 		}
 	}
 	data["Table"], data["Days"], data["Principal"] = x, strconv.Itoa(days), f.Principal
-	flags += " --days " + strconv.Itoa(days)
-	if f.Principal != "" {
-		flags += " --principal " + parts.Quoted(f.Principal)
-	}
 	l.Data, l.Commands = data, []parts.Command{v.Kontor(t("The same"), "admin activity"+flags)}
 	return v.show("activity", l)
 }

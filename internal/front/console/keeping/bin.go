@@ -45,7 +45,7 @@ func (v *visit) bin() error {
 		return err
 	}
 	x := &parts.Table{
-		ID: "bin", CSVHas: parts.FirstRows(parts.ListCSV), Caption: t("Deleted images"), Empty: t("The recycle bin is empty."), Hint: t("Images that a rule expires or someone deletes stay here for a while."),
+		ID: "bin", Filtered: true, Same: v.Same("admin bin"+binArgument(name), "", ""), CSVHas: parts.FirstRows(parts.ListCSV), Caption: t("Deleted images"), Empty: t("The recycle bin is empty."), Hint: t("Images that a rule expires or someone deletes stay here for a while."),
 		Columns: []parts.Column{
 			{Key: "image", Label: t("Image")}, {Key: "deleted", Label: t("Deleted")}, {Key: "why", Label: t("Why, and by whom")}, {Key: "size", Label: t("Size"), Number: true}, {Key: "until", Label: t("Can be restored")}, {Key: "restore", Label: ""}, {Key: "purge", Label: ""},
 		},
@@ -91,6 +91,14 @@ func untilCell(now, at time.Time) parts.Cell {
 	c := parts.CellTime(now, at)
 	c.Text, c.Sub = t("until %s", words.Day(at)), words.Distance(now, at)
 	return c
+}
+
+// binArgument is a repository as an argument of a command.
+func binArgument(name ecr.RepositoryName) string {
+	if name == "" {
+		return ""
+	}
+	return " " + parts.Quoted(string(name))
 }
 
 // restored says what came back.

@@ -42,6 +42,14 @@ func (v *visit) journal() error {
 		x.Next = parts.With(v.R.URL, "after", strconv.FormatInt(next, 10))
 		x.Count = t("%s on this page", x.Count)
 	}
+	flags := ""
+	if name != "" {
+		flags += " --repository " + parts.Quoted(string(name))
+	}
+	if since != "" {
+		flags += " --since " + since
+	}
+	x.Same, x.Filtered = v.Same("admin journal"+flags, "", ""), true
 	if wrote, err := v.CSV("journal", x); wrote || err != nil {
 		return err
 	}

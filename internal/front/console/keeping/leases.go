@@ -67,6 +67,10 @@ func (v *visit) leases() error {
 		x.Next = parts.With(v.R.URL, "after", leaseKey(leases[len(leases)-1]))
 		x.Count = t("%s on this page", x.Count)
 	}
+	x.Same, x.Filtered, who.Same = v.Same("lease list"+binArgument(name), "", ""), true, v.Same("lease list", "", "")
+	if wrote, err := v.Part("leases", who); wrote || err != nil {
+		return err
+	}
 	if wrote, err := v.CSV("leases", x); wrote || err != nil {
 		return err
 	}

@@ -36,11 +36,20 @@ type Table struct {
 	CSV, First, Next, CSVHas string
 	// Cut: rows are left out that no page has.
 	Cut bool
+	// Same are commands that say the same.
+	Same []Command
+	// Filtered: the page has a form of its own that filters the table. Ordered: it has an
+	// order that says something, and no other. Filter is the text that filters it else,
+	// Hidden what its form repeats.
+	Filtered, Ordered bool
+	Filter            string
+	Hidden            [][2]string
 	// Form is the action of the form around the table whose rows can be chosen; Do is
 	// what its button says.
 	Form, Do string
 }
 
+// Column is a column of a table: Key names it in URLs and CSV.
 type Column struct {
 	Key, Label string
 	Number     bool
@@ -202,28 +211,4 @@ func (s Sorting) Fill(u *url.URL, columns []Column) []Column {
 		}
 	}
 	return columns
-}
-
-// CSV writes x as CSV where the URL asks for it; wrote says whether.
-func (v *Visit) CSV(name string, x *Table) (wrote bool, err error) {
-	x.CSV = With(v.R.URL, "format", "csv", "after", "", "from", "", "done", "") // from the beginning, where pages go on
-	if v.Query("after") != "" || v.Query("from") != "" {
-		x.First = With(v.R.URL, "after", "", "from", "", "done", "")
-	}
-	if x.Next == "" && x.First == "" && !x.Cut {
-		x.CSVHas = "" // it has all
-	}
-	if v.Query("format") != "csv" {
-		return false, nil
-	}
-	v.W.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	name = strings.ReplaceAll(name, "/", "-")
-	switch {
-	case x.Cut: // the last row says so
-		name += "-first-" + Count(len(x.Rows)-1)
-	case x.Next != "":
-		name += "-first-" + Count(len(x.Rows))
-	}
-	v.W.Header().Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
-	return true, x.writeCSV(v.W)
 }

@@ -104,6 +104,18 @@ func (v *Visit) AWS(label, service, text string) Command {
 	return Command{label, fmt.Sprintf("aws --endpoint-url %s --region %s %s %s", v.Req.Endpoint, v.Req.Registry.Region, service, text)}
 }
 
+// Same are commands that say what a table says: of kontor, and of the AWS CLI where the
+// service is not "".
+func (v *Visit) Same(kontor, service, aws string) (out []Command) {
+	if kontor != "" {
+		out = append(out, Command{Label: "kontor", Text: v.Kontor("", kontor).Text})
+	}
+	if service != "" {
+		out = append(out, Command{Label: "aws", Text: v.AWS("", service, aws).Text})
+	}
+	return out
+}
+
 // Kontor is a command of kontor about the registry.
 func (v *Visit) Kontor(label, text string) Command {
 	return Command{label, fmt.Sprintf("kontor %s --endpoint %s --region %s", text, v.Req.Endpoint, v.Req.Registry.Region)}

@@ -104,6 +104,7 @@ func (v *visit) access() error {
 	if len(x.Rows) > mostAccess {
 		x.CutAt(mostAccess)
 	}
+	x.Filtered, x.Same = true, v.Same("access matrix", "", "")
 	if wrote, err := v.CSV("access", x); wrote || err != nil {
 		return err
 	}

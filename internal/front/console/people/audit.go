@@ -44,14 +44,15 @@ func (v *visit) audit() error {
 			x.Hint = t("Only a part of the log was searched.")
 		}
 	}
-	if wrote, err := v.CSV("audit", x); wrote || err != nil {
-		return err
-	}
 	flags := ""
 	for _, flag := range [][2]string{{"principal", f.Principal}, {"action", f.Action}, {"resource", f.Resource}, {"request", f.RequestID}, {"decision", string(f.Decision)}, {"since", since}} {
 		if flag[1] != "" {
 			flags += " --" + flag[0] + " " + parts.Quoted(flag[1])
 		}
+	}
+	x.Same, x.Filtered = v.Same("admin audit"+flags, "", ""), true
+	if wrote, err := v.CSV("audit", x); wrote || err != nil {
+		return err
 	}
 	data := map[string]any{"Table": x, "Principal": f.Principal, "Action": f.Action, "Resource": f.Resource, "Decision": string(f.Decision), "Since": since}
 	return v.show("audit", parts.Layout{Title: t("Audit log"), Data: data, Commands: []parts.Command{v.Kontor(t("The same"), "admin audit"+flags)}})

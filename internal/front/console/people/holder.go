@@ -29,6 +29,7 @@ func (v *holderVisit) policiesPart(data map[string]any, name, text string) error
 		return err
 	}
 	data["Policies"] = v.policyTable(attached, inline, err == nil)
+	data["Policies"].(*parts.Table).Same = []parts.Command{{Label: "aws", Text: v.cli("", "list-attached-*-policies", "").Text}}
 	if data["Attachable"], err = v.attachable(attached); err != nil {
 		return err
 	}

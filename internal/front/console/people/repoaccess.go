@@ -115,6 +115,13 @@ func (v *repoVisit) repositoryAccess() error {
 	if len(x.Rows) > mostAccess {
 		x.CutAt(mostAccess)
 	}
+	x.Same = v.Same("access matrix", "ecr", "get-repository-policy --repository-name "+name)
+	if answer, ok := data["Actions"].(*parts.Table); ok {
+		answer.Same = v.Same("access check "+parts.Quoted(v.Query("who"))+" "+parts.Quoted(data["Right"].(string))+" "+name, "", "")
+		if wrote, err := v.Part(string(v.repo.Name)+"-access", answer); wrote || err != nil {
+			return err
+		}
+	}
 	if wrote, err := v.CSV(string(v.repo.Name)+"-access", x); wrote || err != nil {
 		return err
 	}

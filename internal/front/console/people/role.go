@@ -56,6 +56,11 @@ func (v *holderVisit) rolePage() error {
 	if err := v.policiesPart(data, editName, editText); err != nil {
 		return err
 	}
+	trust := data["TrustTable"].(*parts.Table)
+	trust.Same = []parts.Command{{Label: "aws", Text: v.cli("", "get-*", "").Text}}
+	if wrote, err := v.Parts("role-"+v.name, trust, data["Policies"]); wrote || err != nil {
+		return err
+	}
 	l.Title, l.Crumbs, l.Data = t("Role %s", role.Name), peopleCrumbs(), data
 	l.Commands = []parts.Command{v.cli(t("The role"), "get-*", ""), v.cli(t("Its managed policies"), "list-attached-*-policies", ""), v.cli(t("Its inline policies"), "list-*-policies", "")}
 	return v.show("role", l)

@@ -92,6 +92,13 @@ func (v *holderVisit) userPage() error {
 	if tokens != nil {
 		data["Tokens"] = tokens
 	}
+	x.Same = v.Same("", "iam", "list-access-keys --user-name "+parts.Quoted(name))
+	if tokens != nil {
+		tokens.Same = v.Same("access token list --user "+parts.Quoted(name), "", "")
+	}
+	if wrote, err := v.Parts("user-"+name, x, data["Policies"], tokens); wrote || err != nil {
+		return err
+	}
 	l.Title, l.Crumbs, l.Data = t("User %s", u.Name), peopleCrumbs(), data
 	l.Commands = []parts.Command{
 		{Label: t("A new key, and the old one off"), Text: "kontor admin user keys rotate " + parts.Quoted(u.Name)}, v.AWS(t("The keys"), "iam", "list-access-keys --user-name "+parts.Quoted(u.Name)),

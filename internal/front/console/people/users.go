@@ -66,6 +66,7 @@ func (v *visit) people() error {
 	if next != "" {
 		x.Next = parts.With(v.R.URL, "after", next, "roles", "")
 	}
+	x.Same = v.Same("admin user list", "iam", "list-users")
 	if wrote, err := v.CSV("users", x); wrote || err != nil {
 		return err
 	}
@@ -86,6 +87,13 @@ func (v *visit) people() error {
 		}
 		if more != "" {
 			y.Next = parts.With(v.R.URL, "roles", more)
+		}
+		y.Same = v.Same("admin role list", "iam", "list-roles")
+		if more != "" || v.Query("roles") != "" {
+			y.Ordered = true // by name, page by page
+		}
+		if wrote, err := v.Part("roles", y); wrote || err != nil {
+			return err
 		}
 		data["Roles"] = y
 	}
