@@ -298,7 +298,7 @@ func (v *holderVisit) policyTable(attached []iam.ManagedPolicy, inline []string,
 
 // attachable are managed policies that the user does not have.
 func (v *holderVisit) attachable(attached []iam.ManagedPolicy) (out []parts.Link, err error) {
-	list, _, err := v.Req.IAM.As(v.Req.Principal).ManagedPolicies(v.R.Context(), iam.Page{}, iam.ScopeAll, false)
+	list, _, err := v.Req.IAM.As(v.Req.Principal).ManagedPolicies(v.R.Context(), iam.Page{Uncounted: true}, iam.ScopeAll, false)
 	if ecr.CodeOf(err) == ecr.CodeAccessDenied {
 		return nil, nil
 	}
