@@ -248,6 +248,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"Secrets":      func(ctx context.Context) error { _, err := ups.Secrets(ctx, to.In); return err },
 		"DeleteSecret": func(ctx context.Context) error { return ups.DeleteSecret(ctx, to.In, "quay") },
 		"SecretARN":    func(ctx context.Context) error { _, err := ups.SecretARN(ctx, to.In, "quay"); return err },
+		"Figures":      func(ctx context.Context) error { _, err := ups.Figures(ctx, to.In); return err },
 		"Refresh":      func(ctx context.Context) error { _, err := ups.Refresh(ctx, to, ""); return err },
 		"CreateTemplate": func(ctx context.Context) error {
 			_, err := t.CreateTemplate(ctx, to.In, meta.TemplateSettings{Given: "team", AppliedFor: []ecr.CreationReason{ecr.CreateOnPush}})

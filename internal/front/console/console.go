@@ -16,8 +16,8 @@
 //
 // This package routes requests and has the pages of logins. The others are in packages
 // by what they are about: browse (overview, repositories, tags, images, lifecycle), keeping
-// (recycle bin, journal, leases, activity) and people (rights, users, roles, sessions, audit
-// log). All are made of parts: the frame, tables, texts, forms.
+// (recycle bin, journal, leases, activity), sources (upstreams, creation templates) and people
+// (rights, users, roles, sessions, audit log). All are made of parts: the frame, tables, texts, forms.
 package console
 
 import (

@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/console/keeping"
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/front/console/people"
+	"github.com/kontor-registry/kontor/internal/front/console/sources"
 )
 
 //go:embed templates
@@ -42,7 +43,7 @@ func newRoutes() routes {
 		},
 		ofRegistry: map[string]parts.Page{}, ofRepository: map[string]parts.RepoPage{},
 	}
-	for _, some := range []map[string]parts.Page{browse.Pages(), keeping.Pages(), people.Pages()} {
+	for _, some := range []map[string]parts.Page{browse.Pages(), keeping.Pages(), people.Pages(), sources.Pages()} {
 		maps.Copy(to.ofRegistry, some)
 	}
 	for _, some := range []map[string]parts.RepoPage{browse.OfRepository(), keeping.OfRepository(), people.OfRepository()} {

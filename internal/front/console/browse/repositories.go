@@ -155,7 +155,7 @@ func (v *visit) repositoryRow(r *inspect.Repository) (parts.Row, error) {
 	now := v.Now()
 	out := parts.Row{Cells: make([]parts.Cell, 7)}
 	out.Cells[0] = parts.Cell{Text: string(r.Name), Link: parts.RepoURL(r.Name, "tags")}
-	out.Cells[6] = parts.Cell{Text: mutability(r.Mutability)}
+	out.Cells[6] = parts.Cell{Text: parts.Mutability(r.Mutability)}
 	if !r.Seen {
 		out.Cells[1] = parts.Cell{Text: t("not shown"), Soft: true}
 		return out, nil
@@ -196,18 +196,4 @@ func (v *visit) repositoryRow(r *inspect.Repository) (parts.Row, error) {
 		out.Cells[5] = c
 	}
 	return out, nil
-}
-
-// mutability says whether tags can move.
-func mutability(m ecr.Mutability) string {
-	switch m.Mode {
-	case ecr.Mutable:
-		return t("mutable")
-	case ecr.Immutable:
-		return t("immutable")
-	}
-	if strings.HasPrefix(string(m.Mode), "IMMUTABLE") {
-		return t("immutable, with exceptions")
-	}
-	return t("mutable, with exceptions")
 }

@@ -22,12 +22,17 @@ var dones = map[string]func() string{
 	"nolifecycle": func() string { return t("The lifecycle policy is removed: nothing expires now.") },
 	"policy":      func() string { return t("The repository policy is saved. It holds for the next request.") },
 	"nopolicy":    func() string { return t("The repository policy is removed.") },
-	"gone":        func() string { return t("It is deleted.") },
-	"trust":       func() string { return t("The trust policy is saved. It counts for the next session.") },
-	"created":     func() string { return t("It is created.") },
-	"keyoff":      func() string { return t("The access key is switched off. What uses it is refused from now on.") },
-	"keyon":       func() string { return t("The access key is switched on.") },
-	"keygone":     func() string { return t("The access key is deleted.") },
+	"credential": func() string {
+		return t("The credential is stored. It is used from the next login to its registry on.")
+	},
+	"pinned":   func() string { return t("The image is pinned: no lifecycle rule expires it.") },
+	"unpinned": func() string { return t("The pin is removed.") },
+	"gone":     func() string { return t("It is deleted.") },
+	"trust":    func() string { return t("The trust policy is saved. It counts for the next session.") },
+	"created":  func() string { return t("It is created.") },
+	"keyoff":   func() string { return t("The access key is switched off. What uses it is refused from now on.") },
+	"keyon":    func() string { return t("The access key is switched on.") },
+	"keygone":  func() string { return t("The access key is deleted.") },
 }
 
 // done is the message after an action, nil for none.

@@ -15,6 +15,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/templates"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 // Root is the path below which everything is.
@@ -27,6 +29,8 @@ type Config struct {
 	Registry  *registry.Registry
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
+	Upstreams *upstream.Service
+	Templates *templates.Service
 	// Now is the clock of sessions, ImageNow that of images.
 	Now, ImageNow func() time.Time
 	// MachineTokens: those of users are accepted. Otherwise none is made.

@@ -24,7 +24,7 @@ var functions = template.FuncMap{
 }
 
 //go:embed templates
-var templates embed.FS
+var frames embed.FS
 
 // Pages are the templates of pages by name, each with the layout.
 type Pages func() map[string]*template.Template
@@ -37,7 +37,7 @@ func PagesOf(files embed.FS) Pages {
 		if err != nil {
 			panic(err) // the pattern is right
 		}
-		frame := template.Must(template.New("").Funcs(functions).ParseFS(templates, "templates/layout.html", "templates/parts.html"))
+		frame := template.Must(template.New("").Funcs(functions).ParseFS(frames, "templates/layout.html", "templates/parts.html"))
 		for _, name := range names {
 			base := strings.TrimSuffix(path.Base(name), ".html")
 			if base != "layout" && base != "parts" {
@@ -49,7 +49,7 @@ func PagesOf(files embed.FS) Pages {
 }
 
 // Shared are the pages that are not of one group: a question, and an error.
-var Shared = PagesOf(templates)
+var Shared = PagesOf(frames)
 
 // assetURLs are the URLs of assets, by name, with a hash of their content.
 var assetURLs = sync.OnceValue(func() map[string]string {

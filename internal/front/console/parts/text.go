@@ -111,3 +111,17 @@ func PrettyJSON(text string) string {
 	}
 	return b.String()
 }
+
+// Mutability says whether tags can move.
+func Mutability(m ecr.Mutability) string {
+	switch m.Mode {
+	case ecr.Mutable:
+		return t("mutable")
+	case ecr.Immutable:
+		return t("immutable")
+	}
+	if strings.HasPrefix(string(m.Mode), "IMMUTABLE") {
+		return t("immutable, with exceptions")
+	}
+	return t("mutable, with exceptions")
+}
