@@ -81,6 +81,9 @@ func (v *repoVisit) image(digest string) error {
 	if err := keeping.OfImage(v.Visit, v.repo, m, data); err != nil {
 		return err
 	}
+	if err := v.pins(d, data); err != nil {
+		return err
+	}
 	ref, name := "@"+digest, parts.Quoted(string(v.repo.Name))
 	for id, same := range map[string][]parts.Command{
 		"Rules": v.Same("lifecycle explain "+name+ref, "", ""), "Platforms": v.manifestCommand(name, digest), "Layers": v.manifestCommand(name, digest),
@@ -101,7 +104,7 @@ func (v *repoVisit) image(digest string) error {
 		Commands: []parts.Command{
 			{Label: t("Pull it"), Text: "docker pull " + v.Req.Host + "/" + string(v.repo.Name) + ref},
 			v.Kontor(t("Why it stays or goes"), "lifecycle explain "+name+ref),
-			{Label: t("Copy it to another repository or registry"), Text: "kontor promote " + parts.Quoted(v.Req.Host+"/"+string(v.repo.Name)+ref) + " DESTINATION"},
+			{Label: t("Copy it to another repository or registry: this needs the rights and the gates there, which the command checks first"), Text: "kontor promote " + parts.Quoted(v.Req.Host+"/"+string(v.repo.Name)+ref) + " DESTINATION"},
 			v.AWS(t("Describe it"), "ecr", "describe-images --repository-name "+name+" --image-ids imageDigest="+digest),
 		},
 	})

@@ -21,6 +21,10 @@ func (v *repoVisit) changeImage(d ecr.Digest) error {
 	switch v.R.PostFormValue("do") {
 	case "tag":
 		return v.tagImage(found[0])
+	case "pin":
+		return v.pin(found[0])
+	case "unpin":
+		return v.unpin(d)
 	case "delete":
 		return v.deleteImage(d)
 	}

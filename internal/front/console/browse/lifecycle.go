@@ -34,10 +34,7 @@ func (v *repoVisit) lifecycle() error {
 			}
 			refused = why
 		case "remove":
-			if _, _, err := v.Config.Retention.As(v.Req.Principal).DeleteLifecyclePolicy(v.R.Context(), v.repo); err != nil {
-				return err
-			}
-			return v.Finish(parts.RepoURL(v.repo.Name, "lifecycle"), "nolifecycle")
+			return v.removeLifecycle()
 		}
 	}
 	most, all := whole, v.Post() || v.Query("explain") == "all"
@@ -258,6 +255,34 @@ func fateNow(m report.Image) parts.Cell {
 		return parts.Cell{Kind: "soon", Text: t("is archived"), Sub: rule}
 	}
 	return parts.Cell{Kind: "keep", Text: t("stays"), Sub: rule}
+}
+
+// removeLifecycle removes the policy, after it was shown what stays then.
+func (v *repoVisit) removeLifecycle() error {
+	here := parts.RepoURL(v.repo.Name, "lifecycle")
+	done, err := v.Confirm(func(in *parts.Visit) (q parts.Question, err error) {
+		i, err := in.Config.Inspect.As(in.Req.Principal).Images(in.R.Context(), v.repo, whole)
+		if err != nil {
+			return q, err
+		}
+		q = parts.Question{To: here, Back: here, Do: t("Remove the policy"), Danger: true, Hidden: [][2]string{{"do", "remove"}}, Of: i.Policy, Says: []string{t("Without a policy nothing expires. The policy is kept in the journal.")}}
+		q.Layout = parts.Layout{Title: t("Remove the lifecycle policy?"), Crumbs: parts.Crumbs(v.repo.Name), Commands: []parts.Command{
+			v.AWS(t("The same"), "ecr", "delete-lifecycle-policy --repository-name "+parts.Quoted(string(v.repo.Name))),
+		}}
+		f, err := fatesOf(string(v.repo.Name), &i)
+		if err != nil || f.unknown != "" || f.none {
+			return q, err
+		}
+		q.Says = append(q.Says, t("%s that would go within %d days stay.", words.Count(len(f.look().days), t("image"), t("images")), foresight))
+		return q, nil
+	}, func(ctx context.Context) error {
+		_, _, err := v.Config.Retention.As(v.Req.Principal).DeleteLifecyclePolicy(ctx, v.repo)
+		return err
+	})
+	if !done {
+		return err
+	}
+	return v.Finish(here, "nolifecycle")
 }
 
 // saveLifecycle stores the policy of the form, or says why it did not.

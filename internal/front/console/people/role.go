@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
@@ -51,7 +52,7 @@ func (v *holderVisit) rolePage() error {
 	}
 	data := map[string]any{
 		"To": v.url(), "ARN": identity.RoleARN(as.Partition(), role), "Description": parts.Clean(role.Description), "Created": words.Moment(role.CreatedAt),
-		"Session": role.MaxSession.String(), "Boundary": lastPart(role.Boundary), "Tags": tagTexts(role.Tags), "Trust": trustText, "TrustTable": trustTable("trust", t("Who may assume the role"), t("No statement lets anyone assume the role."), trusted(role.Trust)),
+		"Session": span(role.MaxSession), "Boundary": lastPart(role.Boundary), "Tags": tagTexts(role.Tags), "Trust": trustText, "TrustTable": trustTable("trust", t("Who may assume the role"), t("No statement lets anyone assume the role."), trusted(role.Trust)),
 	}
 	if err := v.policiesPart(data, editName, editText); err != nil {
 		return err
@@ -64,6 +65,14 @@ func (v *holderVisit) rolePage() error {
 	l.Title, l.Crumbs, l.Data = t("Role %s", role.Name), peopleCrumbs(), data
 	l.Commands = []parts.Command{v.cli(t("The role"), "get-*", ""), v.cli(t("Its managed policies"), "list-attached-*-policies", ""), v.cli(t("Its inline policies"), "list-*-policies", "")}
 	return v.show("role", l)
+}
+
+// span is a time span in hours, or in less.
+func span(d time.Duration) string {
+	if d%time.Hour == 0 {
+		return words.Count(int(d/time.Hour), t("hour"), t("hours"))
+	}
+	return words.Count(int(d/time.Minute), t("minute"), t("minutes"))
 }
 
 // trust is one way in to a role.
