@@ -234,6 +234,10 @@ func (w *world) fill() (repo string, digest string) {
 	w.admin("ReportLeases", admin.ReportLeasesRequest{Collector: "prod-cluster", TTLSeconds: 3600, Leases: []admin.Lease{
 		{RepositoryName: repo, ImageTag: "pr-410", User: strings.TrimSpace("Deployment shop/web " + w.note)},
 	}}, &leases)
+	_, err = w.api.CreatePullThroughCacheRule(ctx, &awsecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("quay"), UpstreamRegistryUrl: aws.String("quay.io")})
+	must(err)
+	_, err = w.api.CreateRepositoryCreationTemplate(ctx, &awsecr.CreateRepositoryCreationTemplateInput{Prefix: aws.String("team"), Description: aws.String("Of the teams " + w.note), AppliedFor: []types.RCTAppliedFor{types.RCTAppliedForCreateOnPush}})
+	must(err)
 	people := awsiam.New(awsiam.Options{Region: w.Region, BaseEndpoint: &w.URL, Credentials: credentials.NewStaticCredentialsProvider(w.Admin.AccessKeyID, w.Admin.SecretAccessKey, "")})
 	_, err = people.CreateRole(ctx, &awsiam.CreateRoleInput{RoleName: aws.String("ci"), Description: aws.String("Builds and pushes " + w.note), AssumeRolePolicyDocument: aws.String(trustText)})
 	must(err)
