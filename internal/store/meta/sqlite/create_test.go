@@ -29,8 +29,7 @@ func TestNewFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		case "first":
-			RememberNew()
-			defer func() { remembered.wanted, remembered.content = false, nil }()
+			remembered.content = nil
 		}
 		s, err := Open(t.Context(), Config{Path: path})
 		if err != nil {
