@@ -67,6 +67,7 @@ func (v *Visit) Fail(err error) {
 	}
 }
 
+// NoPage is the error of an address that nothing is at.
 func NoPage() error {
 	return ecr.Errorf(codeNoPage, "%s", t("The console has no page at this address."))
 }

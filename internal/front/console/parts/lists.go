@@ -6,6 +6,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
+// KeepingPage is how many rows a page of a list has.
 const KeepingPage = 50
 
 // ListCSV is how many rows the CSV of a list has that is read page by page.

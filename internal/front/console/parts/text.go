@@ -39,6 +39,7 @@ func Indented(text string) string {
 	return PrettyJSON(text)
 }
 
+// Later is the later of two times.
 func Later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b

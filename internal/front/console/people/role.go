@@ -87,7 +87,7 @@ func trusted(text string) (out []trust) {
 	for _, s := range doc.Statements {
 		var when []string
 		for _, c := range s.Condition {
-			when = append(when, strings.TrimSpace(string(c.Operator)+" "+c.Key+": "+strings.Join(c.Values, ", ")))
+			when = append(when, strings.TrimSpace(c.Operator+" "+c.Key+": "+strings.Join(c.Values, ", ")))
 		}
 		who := slices.Concat(s.Principal.AWS, s.Principal.Federated, s.Principal.Service)
 		for _, n := range slices.Concat(s.NotPrincipal.AWS, s.NotPrincipal.Federated, s.NotPrincipal.Service) {
