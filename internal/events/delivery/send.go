@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/events"
+	"github.com/kontor-registry/kontor/internal/lazyregexp"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/version"
 )
@@ -30,6 +31,17 @@ type Host struct {
 	PlainHTTP bool
 	// Trust are the certificate authorities to trust; nil for the system's.
 	Trust *x509.CertPool
+}
+
+var hostPattern = lazyregexp.New(`^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$`)
+
+// ParseHost reads HOST or HOST:PORT, or for plain HTTP one of them with "=http".
+func ParseHost(s string) (Host, error) {
+	name, option, given := strings.Cut(s, "=")
+	if !hostPattern.MatchString(name) || given && option != "http" {
+		return Host{}, fmt.Errorf("%q: want a host, such as hooks.example.com or hooks.example.com:8443, with =http behind it for plain HTTP", s)
+	}
+	return Host{Host: name, PlainHTTP: given}, nil
 }
 
 // Bounds of what a receiver may send.
