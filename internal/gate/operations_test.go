@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
@@ -28,7 +29,7 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(), delivery.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -44,6 +45,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
 		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
+		{"events", reflect.TypeFor[*delivery.Caller](), delivery.Operations()},
 		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,7 +81,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
-	u, ups := unconfigured.As(w.Gate, p), w.Upstreams.As(p)
+	u, ups, ev := unconfigured.As(w.Gate, p), w.Upstreams.As(p), w.Events.As(p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
@@ -245,6 +247,21 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := ups.PutSecret(ctx, to.In, "quay", upstream.Login{Username: "a", AccessToken: "b"})
 			return err
 		},
+		"PutEventReceiver": func(ctx context.Context) error {
+			_, _, err := ev.PutEventReceiver(ctx, to.In, delivery.NewReceiver{Name: "hook", URL: "https://hooks.example.com/"})
+			return err
+		},
+		"EventReceivers":      func(ctx context.Context) error { _, err := ev.EventReceivers(ctx, to.In); return err },
+		"DeleteEventReceiver": func(ctx context.Context) error { return ev.DeleteEventReceiver(ctx, to.In, "hook") },
+		"TestEventReceiver":   func(ctx context.Context) error { _, err := ev.TestEventReceiver(ctx, to.In, "hook"); return err },
+		"EventDeliveries": func(ctx context.Context) error {
+			_, _, _, err := ev.EventDeliveries(ctx, to.In, "hook", meta.DeliveryQuery{}, 0, 10)
+			return err
+		},
+		"RedeliverEvents": func(ctx context.Context) error {
+			_, err := ev.RedeliverEvents(ctx, to.In, "hook", meta.DeliveryQuery{})
+			return err
+		},
 		"Secrets":      func(ctx context.Context) error { _, err := ups.Secrets(ctx, to.In); return err },
 		"DeleteSecret": func(ctx context.Context) error { return ups.DeleteSecret(ctx, to.In, "quay") },
 		"SecretARN":    func(ctx context.Context) error { _, err := ups.SecretARN(ctx, to.In, "quay"); return err },
@@ -313,6 +330,7 @@ func TestMissingRepository(t *testing.T) {
 		case "DescribeRegistry", "AuditRecords", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
+			"PutEventReceiver", "EventReceivers", "DeleteEventReceiver", "TestEventReceiver", "EventDeliveries", "RedeliverEvents",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",
 			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
 			continue // concern no repository

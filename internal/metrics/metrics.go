@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -41,11 +42,15 @@ type Metrics struct {
 	fetched     *prometheus.CounterVec
 	saved       *prometheus.CounterVec
 	quota       *prometheus.GaugeVec
+	events      *prometheus.CounterVec
+	queued      *prometheus.GaugeVec
+	oldest      *prometheus.GaugeVec
 }
 
 var (
 	_ server.Observer   = (*Metrics)(nil)
 	_ upstream.Observer = (*Metrics)(nil)
+	_ delivery.Observer = (*Metrics)(nil)
 )
 
 // New returns figures that are all zero.
@@ -76,12 +81,15 @@ func New() *Metrics {
 	m.fetched = counter("kontor_upstream_fetched_bytes_total", "Bytes that had to come from an upstream for a pull.", "upstream")
 	m.saved = counter("kontor_upstream_saved_bytes_total", "Bytes that did not have to come from an upstream.", "upstream")
 	m.quota = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_upstream_quota_left", Help: "Pulls that an upstream allows, as it said last."}, []string{"upstream"})
+	m.events = counter("kontor_event_deliveries_total", "Attempts to deliver events, by result: delivered, retried, failed (given up) or dropped (the queue was full).", "receiver", "result")
+	m.queued = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_events_queued", Help: "Events that wait for a receiver."}, []string{"receiver"})
+	m.oldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_events_oldest_seconds", Help: "How long the first event in the queue of a receiver has waited."}, []string{"receiver"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
-		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota,
+		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.events, m.queued, m.oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -135,6 +143,17 @@ func (m *Metrics) Pulled(host string, how upstream.Outcome, size int64) {
 
 // Quota sets what an upstream said that it still allows.
 func (m *Metrics) Quota(host string, left int64) { m.quota.WithLabelValues(host).Set(float64(left)) }
+
+// Delivered counts attempts to deliver events.
+func (m *Metrics) Delivered(receiver, result string, n int) {
+	m.events.WithLabelValues(receiver, result).Add(float64(n))
+}
+
+// Queued tells how many events wait for a receiver.
+func (m *Metrics) Queued(receiver string, n int, oldest time.Duration) {
+	m.queued.WithLabelValues(receiver).Set(float64(n))
+	m.oldest.WithLabelValues(receiver).Set(oldest.Seconds())
+}
 
 // Handler answers with the figures at /metrics.
 func (m *Metrics) Handler() http.Handler {

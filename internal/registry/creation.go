@@ -65,6 +65,7 @@ func (r *Registry) Create(ctx context.Context, tx *gate.Tx, row meta.Repository,
 	}
 	var err error
 	row.ID, err = tx.InsertRepository(ctx, row)
+	created(tx, at, by.By)
 	return row, err
 }
 
@@ -89,6 +90,7 @@ func (r *Registry) CreateForPull(ctx context.Context, c *gate.Caller, at ecr.Rep
 			_, err = r.Create(ctx, tx, row, t)
 		} else {
 			_, err = tx.InsertRepository(ctx, row)
+			created(tx, at, "first pull through a cache")
 		}
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -58,6 +59,15 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 		if !created && n.Strict && len(n.Tags) == 0 {
 			return imageAlreadyExists(at, digest, "")
 		}
+		tell := func(tag ecr.Tag) {
+			for _, e := range pushed(at, m, row, n) {
+				e.Tag = tag
+				tx.Emit(e)
+			}
+		}
+		if created && len(n.Tags) == 0 {
+			tell("")
+		}
 		for _, tag := range n.Tags {
 			if n.Cached {
 				here, err := pushedHere(ctx, tx, repo.ID, tag)
@@ -68,8 +78,12 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 					continue
 				}
 			}
-			if err := c.r.putTag(ctx, tx, at, repo, digest, tag, n.Strict); err != nil {
+			set, err := c.r.putTag(ctx, tx, at, repo, digest, tag, n.Strict)
+			if err != nil {
 				return err
+			}
+			if created || set {
+				tell(tag)
 			}
 			if err := compare(ctx, tx, s, tag, n.Cached, row.Image.PushedAt); err != nil {
 				return err
@@ -84,6 +98,20 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 		return PutResult{}, err
 	}
 	return PutResult{Digest: digest, MediaType: m.MediaType, Subject: row.Image.Subject}, nil
+}
+
+// pushed are the events of a push, or of what came from an upstream.
+func pushed(at ecr.Repo, m manifest.Manifest, row meta.Manifest, n NewImage) []events.Event {
+	e := events.Event{
+		Type: events.ImagePushed, At: row.Image.PushedAt, Registry: at.In, Repository: at.Name, Digest: row.Image.Digest,
+		MediaType: m.MediaType, ArtifactType: m.ArtifactMediaType, Subject: row.Image.Subject, SizeBytes: row.Image.SizeBytes,
+	}
+	if !n.Cached {
+		return []events.Event{e}
+	}
+	cached := e
+	cached.Type, cached.Prefix, cached.Upstream = events.CachePulled, n.Prefix, n.Upstream
+	return []events.Event{e, cached}
 }
 
 // SettingUpstreamRules is where a registry's settings hold its pull-through cache rules,
@@ -173,33 +201,35 @@ func insertImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m manifest.Manif
 	return true, nil
 }
 
-// putTag points tag to digest if the repository's mutability lets it.
-func (r *Registry) putTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) error {
+// putTag points tag to digest if the repository's mutability lets it, and reports whether
+// it pointed elsewhere before.
+func (r *Registry) putTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) (set bool, err error) {
 	immutable := repo.Mutability.IsImmutable(tag)
 	old, err := tx.Tag(ctx, repo.ID, tag)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
-		return err
+		return false, err
 	}
 	exists := err == nil
 	switch {
 	case exists && immutable && (old.Digest != digest || r.Compat(at.In) == CompatECR):
-		return ecr.ImageTagAlreadyExists(at.Name, tag)
+		return false, ecr.ImageTagAlreadyExists(at.Name, tag)
 	case exists && old.Digest == digest && strict:
-		return imageAlreadyExists(at, digest, tag)
+		return false, imageAlreadyExists(at, digest, tag)
 	case exists && old.Digest == digest:
-		return nil
+		return false, nil
 	}
 	now := r.cfg.Now()
 	err = tx.PutTag(ctx, repo.ID, meta.TagRow{Tag: tag, Digest: digest, TaggedAt: now}, !immutable)
 	if errors.Is(err, meta.ErrExists) {
-		return ecr.ImageTagAlreadyExists(at.Name, tag)
+		return false, ecr.ImageTagAlreadyExists(at.Name, tag)
 	}
 	if err != nil || !exists {
-		return err
+		return err == nil, err
 	}
+	tx.Emit(events.Event{Type: events.TagMoved, At: now, Registry: at.In, Repository: at.Name, Tag: tag, Digest: digest, Previous: old.Digest})
 	e := retention.Entry(tx, at, repo.ID, meta.JournalMoveTag, retention.Cause{At: now, Reason: fmt.Sprintf("tag moved to %s", digest)})
 	e.Digest, e.Tags = old.Digest, []ecr.Tag{tag}
-	return tx.Retention().AppendJournal(ctx, e)
+	return true, tx.Retention().AppendJournal(ctx, e)
 }
 
 func imageAlreadyExists(at ecr.Repo, d ecr.Digest, tag ecr.Tag) error {

@@ -31,6 +31,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/console"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
@@ -112,6 +114,11 @@ type Config struct {
 	// "" for the system's.
 	Upstreams      []upstream.Host
 	UpstreamFolder string
+	// Events says where receivers of events may be, how many events may wait for each, and
+	// how long the log of what was sent is kept; the rest of it is filled in.
+	Events delivery.Config
+	// EventReceivers are those of the configuration file; nil for none.
+	EventReceivers []delivery.Declared
 	// Drain is how long requests are still taken when the server is told to stop,
 	// while /readyz answers 503 already: time for a load balancer to notice.
 	Drain time.Duration
@@ -158,6 +165,7 @@ type Server struct {
 	retention *retention.Service
 	jobs      *jobs.Jobs
 	upstreams *upstream.Service
+	events    *delivery.Service
 	identity  *identity.Service
 	users     map[string]*identity.Service // by partition, whose name is in users' ARNs
 	authn     map[string]*authn.Verifier   // by partition
@@ -233,7 +241,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
 	}
+	admission.Events = events.NewOutbox(cfg.AuthNow)
 	s.gate = gate.New(admission)
+	s.events = s.receivers(cfg, admission.Events)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	s.issuers = authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
@@ -281,9 +291,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Observer != nil {
 		work.Done = cfg.Observer.Job
 	}
+	work.Events = s.events
 	s.jobs = jobs.New(work)
 	if err := s.jobs.CheckInstallation(ctx); err != nil {
 		return nil, err
+	}
+	if err := s.events.Declare(ctx, cfg.EventReceivers); err != nil {
+		return nil, fmt.Errorf("adding the event receivers of the configuration file: %w", err)
 	}
 	caches := upstream.Config{
 		Gate: s.gate, Registry: s.registry, Key: cfg.Key, Now: cfg.ImageNow, Passed: passed, Hosts: cfg.Upstreams,
@@ -296,7 +310,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention,
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Events: s.events, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
@@ -309,6 +323,19 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		})
 	}
 	return s, nil
+}
+
+// receivers makes what sends events.
+func (s *Server) receivers(cfg Config, out *events.Outbox) *delivery.Service {
+	d := cfg.Events
+	d.Gate, d.Outbox, d.Key, d.ImageNow, d.Log = s.gate, out, cfg.Key, cfg.ImageNow, cfg.Log
+	for _, b := range cfg.Bindings {
+		d.Registries = append(d.Registries, b.Registry)
+	}
+	if o, ok := cfg.Observer.(delivery.Observer); ok {
+		d.Observer = o
+	}
+	return delivery.New(d)
 }
 
 // serviceRoles finds roles in the partition of the registry that they are used in.

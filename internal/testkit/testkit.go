@@ -17,6 +17,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/pgtest"
@@ -80,7 +82,9 @@ type Settings struct {
 	// UpstreamHosts are what rules may name in addition to what AWS lists; UpstreamObserver
 	// is told of pulls through them. Installation is that of a server; by default all
 	// are one.
-	UpstreamHosts    []upstream.Host
+	UpstreamHosts []upstream.Host
+	// Events are the hosts of receivers of events, and bounds.
+	Events           delivery.Config
 	UpstreamObserver upstream.Observer
 	MaxBlob          int64
 	Comparing        time.Duration
@@ -103,6 +107,7 @@ type World struct {
 	Meta      meta.Store
 	Blobs     blob.Store
 	Gate      *gate.Gate
+	Events    *delivery.Service
 	Registry  *registry.Registry
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
@@ -215,7 +220,12 @@ func (w *World) build() {
 	if s.Clock == nil {
 		s.Clock = w.Now
 	}
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit})
+	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	out := events.NewOutbox(s.Clock)
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out})
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
@@ -224,18 +234,17 @@ func (w *World) build() {
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
 	})
+	told := s.Events
+	told.Gate, told.Outbox, told.Key, told.ImageNow, told.Log, told.Registries = w.Gate, out, key, s.Clock, s.Log, []ecr.RegistryID{Home}
+	w.Events = delivery.New(told)
 	w.Jobs = jobs.New(jobs.Config{
-		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
+		Gate: w.Gate, Events: w.Events, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
 		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
 		Replica: s.Replica,
 	})
 	passed := s.Passed
 	if passed == nil {
 		passed = func() time.Duration { return 0 }
-	}
-	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
-	if err != nil {
-		w.T.Fatal(err)
 	}
 	w.Upstreams = upstream.New(upstream.Config{
 		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Hosts: s.UpstreamHosts,

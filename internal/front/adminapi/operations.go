@@ -37,5 +37,12 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteSecret":     serve((*call).deleteSecret),
 	"RefreshUpstream":  serve((*call).refreshUpstream),
 
+	"PutEventReceiver":    serve((*call).putEventReceiver),
+	"ListEventReceivers":  serve((*call).listEventReceivers),
+	"DeleteEventReceiver": serve((*call).deleteEventReceiver),
+	"TestEventReceiver":   serve((*call).testEventReceiver),
+	"ListEventDeliveries": serve((*call).listEventDeliveries),
+	"RedeliverEvents":     serve((*call).redeliverEvents),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

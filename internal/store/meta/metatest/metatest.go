@@ -70,6 +70,8 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"access keys", accessKeys},
 		{"machine tokens", machineTokens},
 		{"creation templates", creationTemplates},
+		{"deliveries", deliveries},
+		{"deliveries are bounded", deliveriesAreBounded},
 		{"roles", roles},
 		{"changed users", changedUsers},
 		{"sessions of the console", consoleSessions},
