@@ -88,6 +88,7 @@ var rooms = map[string]int{
 	"internal/templates":           32,
 	"internal/unconfigured":        32,
 	"internal/upstream":            32,
+	"internal/replication":         32,
 	"internal/inspect":             32,
 	"internal/events/delivery":     32,
 	"internal/jobs":                35,

@@ -37,14 +37,6 @@ func updateRegistry(ctx context.Context, c *gate.Caller, op gate.Operation, in e
 	})
 }
 
-var opDescribeRegistry = gate.Op("DescribeRegistry", "ecr:DescribeRegistry")
-
-// DescribeRegistry answers whether the caller may look at the registry. There
-// is no more to tell: this server replicates nothing.
-func (c *Caller) DescribeRegistry(ctx context.Context, in ecr.RegistryID) error {
-	return viewRegistry(ctx, c.gate, opDescribeRegistry, in, func(*gate.View, meta.RegistrySettings) error { return nil })
-}
-
 func noRegistryPolicy(in ecr.RegistryID) error {
 	return ecr.Errorf(ecr.CodeRegistryPolicyNotFound, "Registry policy does not exist in the registry with id '%s'", in.Account)
 }

@@ -37,7 +37,23 @@ func (s *Service) DeleteImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m m
 	if err := s.recycle(ctx, tx, at, m, why); err != nil {
 		return err
 	}
+	if err := s.deleted(ctx, tx, at, m, append(slices.Clone(m.Image.Tags), "")...); err != nil {
+		return err
+	}
 	return tx.DeleteManifest(ctx, m.Repository, m.Image.Digest, why.At)
+}
+
+// deleted tells Config.Deleted.
+func (s *Service) deleted(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, tags ...ecr.Tag) error {
+	if s.cfg.Deleted == nil {
+		return nil
+	}
+	for _, tag := range tags {
+		if err := s.cfg.Deleted(ctx, tx, at, m.Repository, ecr.ImageID{Digest: m.Image.Digest, Tag: tag}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recycle records an image that is about to be deleted, and moves it to the bin.
@@ -58,6 +74,9 @@ func (s *Service) recycle(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.
 // DeleteTag takes a tag from the image m, and puts that on record.
 func (s *Service) DeleteTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, tag ecr.Tag) error {
 	if err := recordImage(ctx, tx, at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, s.byRequest()); err != nil {
+		return err
+	}
+	if err := s.deleted(ctx, tx, at, m, tag); err != nil {
 		return err
 	}
 	return tx.DeleteTag(ctx, m.Repository, tag)

@@ -44,6 +44,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
@@ -119,6 +120,9 @@ type Config struct {
 	Events delivery.Config
 	// EventReceivers are those of the configuration file; nil for none.
 	EventReceivers []delivery.Declared
+	// Replication are the registries elsewhere that replication rules may name, by the
+	// account and region that they name them by.
+	Replication map[ecr.RegistryID]replication.Elsewhere
 	// Drain is how long requests are still taken when the server is told to stop,
 	// while /readyz answers 503 already: time for a load balancer to notice.
 	Drain time.Duration
@@ -159,27 +163,28 @@ type Binding struct {
 
 // Server serves registries. Make it with New, then call Run once.
 type Server struct {
-	cfg       Config
-	gate      *gate.Gate
-	registry  *registry.Registry
-	retention *retention.Service
-	jobs      *jobs.Jobs
-	upstreams *upstream.Service
-	events    *delivery.Service
-	identity  *identity.Service
-	users     map[string]*identity.Service // by partition, whose name is in users' ARNs
-	authn     map[string]*authn.Verifier   // by partition
-	ecr       *ecrapi.Handler
-	admin     *adminapi.Handler
-	oci       *ociapi.Handler
-	sts       *stsapi.Handler
-	iam       *iamapi.Handler
-	tags      *tagapi.Handler
-	console   *console.Handler        // nil where it is off
-	iams      map[string]*iam.Service // by partition
-	issuers   *authn.Issuers
-	limits    *limiter
-	stopping  atomic.Bool // since Run's context is done
+	cfg         Config
+	gate        *gate.Gate
+	registry    *registry.Registry
+	retention   *retention.Service
+	jobs        *jobs.Jobs
+	upstreams   *upstream.Service
+	events      *delivery.Service
+	replication *replication.Service
+	identity    *identity.Service
+	users       map[string]*identity.Service // by partition, whose name is in users' ARNs
+	authn       map[string]*authn.Verifier   // by partition
+	ecr         *ecrapi.Handler
+	admin       *adminapi.Handler
+	oci         *ociapi.Handler
+	sts         *stsapi.Handler
+	iam         *iamapi.Handler
+	tags        *tagapi.Handler
+	console     *console.Handler        // nil where it is off
+	iams        map[string]*iam.Service // by partition
+	issuers     *authn.Issuers
+	limits      *limiter
+	stopping    atomic.Bool // since Run's context is done
 }
 
 // What Config.MachineCredentials is.
@@ -268,17 +273,20 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	for in, c := range cfg.Compats {
 		dialects[in] = dialect(c)
 	}
+	queue := replication.NewQueue()
 	s.retention = retention.New(retention.Config{
 		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
 		DatabaseClock: !cfg.Meta.OneProcess(),
 		Dialect:       dialect(cfg.Compat),
 		Dialects:      dialects,
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), ActivityDays: or(cfg.ActivityDays, DefaultActivityDays), MaxExpire: cfg.MaxExpire,
+		Deleted: queue.Deleted,
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
 		Compat:        cfg.Compat, Compats: cfg.Compats, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
+		Pushed: queue.Pushed, Stored: queue.Stored,
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
@@ -307,7 +315,15 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		caches.Observer = o
 	}
 	s.upstreams = upstream.New(caches)
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention,
+	copies := replication.Config{
+		Gate: s.gate, Registry: s.registry, Retention: s.retention, Queue: queue, Now: cfg.ImageNow, Passed: passed, Serves: s.serves,
+		Elsewhere: cfg.Replication, Log: cfg.Log,
+	}
+	if o, ok := cfg.Observer.(replication.Observer); ok {
+		copies.Observer = o
+	}
+	s.replication = replication.New(copies)
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Replication: s.replication, Retention: s.retention,
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
 	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Events: s.events, IAM: s.IAM,
@@ -370,6 +386,9 @@ func (s *Server) Registry() *registry.Registry { return s.registry }
 
 // Upstreams gives access to the operations on pull-through caches, as s's own principals.
 func (s *Server) Upstreams() *upstream.Service { return s.upstreams }
+
+// Replication gives access to the operations on replication, as s's own principals.
+func (s *Server) Replication() *replication.Service { return s.replication }
 
 // Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }
@@ -443,6 +462,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return s.jobs.Run(ctx) })
+	g.Go(func() error { return s.replication.Run(ctx) })
 	// As long as there are requests.
 	flush, flushed := context.WithCancel(context.WithoutCancel(ctx))
 	var flusher sync.WaitGroup

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
@@ -89,6 +91,11 @@ type Settings struct {
 	MaxBlob          int64
 	Comparing        time.Duration
 	Installation     string
+	// Elsewhere are the registries of rules of replication that are not this server's;
+	// NotServed those that nobody reaches. ReplicationObserver is told of replications.
+	Elsewhere           map[ecr.RegistryID]replication.Elsewhere
+	NotServed           []ecr.RegistryID
+	ReplicationObserver replication.Observer
 }
 
 // The two callers have the same name in their packages.
@@ -112,8 +119,11 @@ type World struct {
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
-	now       *time.Time // the image clock, of all processes
-	dir       string     // of Blobs
+	// Replication does nothing unless a test says so; every registry counts as one of the
+	// server but those of Settings.Elsewhere.
+	Replication *replication.Service
+	now         *time.Time // the image clock, of all processes
+	dir         string     // of Blobs
 }
 
 // Keeping are the settings of a registry that restores what it deleted for so
@@ -226,13 +236,16 @@ func (w *World) build() {
 	}
 	out := events.NewOutbox(s.Clock)
 	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out})
+	queue := replication.NewQueue()
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
+		Deleted: queue.Deleted,
 	})
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
+		Pushed: queue.Pushed, Stored: queue.Stored,
 	})
 	told := s.Events
 	told.Gate, told.Outbox, told.Key, told.ImageNow, told.Log, told.Registries = w.Gate, out, key, s.Clock, s.Log, []ecr.RegistryID{Home}
@@ -249,6 +262,11 @@ func (w *World) build() {
 	w.Upstreams = upstream.New(upstream.Config{
 		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Hosts: s.UpstreamHosts,
 		ID: cmp.Or(s.Installation, "testkit"), Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Comparing: s.Comparing, Log: s.Log,
+	})
+	w.Replication = replication.New(replication.Config{
+		Gate: w.Gate, Registry: w.Registry, Retention: w.Retention, Queue: queue, Now: s.Clock, Passed: passed,
+		Serves: func(in ecr.RegistryID) bool { return !slices.Contains(s.NotServed, in) && s.Elsewhere[in].Host == "" }, Elsewhere: s.Elsewhere,
+		Observer: s.ReplicationObserver, Log: s.Log,
 	})
 	w.T.Cleanup(w.Upstreams.Close) // before the stores
 	w.content, w.kept = w.Registry.As(Admin), w.Retention.As(Admin)

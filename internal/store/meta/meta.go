@@ -104,10 +104,11 @@ type RegistrySettings struct {
 }
 
 // RegistryReader reads what registries have next to their repositories: settings,
-// templates, and events for others.
+// templates, events for others, and what is replicated.
 type RegistryReader interface {
 	TemplateReader
 	EventReader
+	ReplicationReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
@@ -118,6 +119,7 @@ type RegistryTx interface {
 	RegistryReader
 	TemplateWriter
 	EventWriter
+	ReplicationWriter
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }

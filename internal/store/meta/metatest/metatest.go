@@ -62,6 +62,8 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"lifecycle findings", lifecycleFindings},
 		{"orphans", orphans},
 		{"upstreams", upstreams},
+		{"replications", replications},
+		{"replication backfills", replicationBackfills},
 		{"database time", databaseTime},
 		{"uploads", uploads},
 		{"upload claims", uploadClaims},
