@@ -24,7 +24,7 @@ type Pair struct {
 // StartPair starts a Pair with an empty database, and waits until the standby has it.
 func StartPair(t testing.TB) *Pair {
 	t.Helper()
-	p := &Pair{t: t, primary: &server{}, standby: &server{}}
+	p := &Pair{t: t, primary: &server{vacuums: true}, standby: &server{vacuums: true}}
 	t.Cleanup(func() {
 		if err := errors.Join(p.primary.stop(), p.standby.stop()); err != nil {
 			t.Error(err)
@@ -87,7 +87,7 @@ func (p *Pair) TakeOver() error {
 	}
 	p.mu.Lock()
 	old := p.primary
-	p.primary, p.standby = p.standby, &server{}
+	p.primary, p.standby = p.standby, &server{vacuums: true}
 	p.mu.Unlock()
 	if err := old.stop(); err != nil {
 		return err

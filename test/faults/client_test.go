@@ -196,7 +196,21 @@ type image struct {
 	repo     string
 	manifest []byte
 	digest   string
-	blobs    [][]byte
+	blobs    []content
+}
+
+// content is that of a blob: a text, or noise, which is made again when it is needed.
+type content struct {
+	text string
+	seed uint64
+	size int
+}
+
+func (c content) bytes() []byte {
+	if c.text != "" {
+		return []byte(c.text)
+	}
+	return noise(c.seed, c.size)
 }
 
 var images atomic.Int64
@@ -205,18 +219,18 @@ var images atomic.Int64
 func (c *client) newImage(repo string) image {
 	n := images.Add(1)
 	i := image{repo: repo}
-	describe := func(mediaType string, content []byte) string {
-		i.blobs = append(i.blobs, content)
-		return fmt.Sprintf(`{"mediaType": %q, "digest": %q, "size": %d}`, mediaType, kecr.DigestOf(content), len(content))
+	describe := func(mediaType string, b content) string {
+		i.blobs = append(i.blobs, b)
+		return fmt.Sprintf(`{"mediaType": %q, "digest": %q, "size": %d}`, mediaType, kecr.DigestOf(b.bytes()), len(b.bytes()))
 	}
-	config := describe("application/vnd.oci.image.config.v1+json", fmt.Appendf(nil, `{"os": "linux", "number": %d, "seed": %d}`, n, c.w.seed))
+	config := describe("application/vnd.oci.image.config.v1+json", content{text: fmt.Sprintf(`{"os": "linux", "number": %d, "seed": %d}`, n, c.w.seed)})
 	size := 1 + c.rand.IntN(200_000)
-	if c.rand.IntN(40) == 0 {
+	if c.rand.IntN(100) == 0 {
 		size = 8<<20 + c.rand.IntN(2<<20) // more than one part
 	}
-	layers := describe("application/vnd.oci.image.layer.v1.tar", noise(c.w.seed+uint64(n), size))
+	layers := describe("application/vnd.oci.image.layer.v1.tar", content{seed: c.w.seed + uint64(n), size: size})
 	if c.rand.IntN(2) == 0 && repo != plainRepo {
-		layers += ", " + describe("application/vnd.oci.image.layer.v1.tar", noise(uint64(c.rand.IntN(8)), 50_000))
+		layers += ", " + describe("application/vnd.oci.image.layer.v1.tar", content{seed: uint64(c.rand.IntN(8)), size: 50_000})
 	}
 	i.manifest = fmt.Appendf(nil, `{"schemaVersion": 2, "mediaType": %q, "config": %s, "layers": [%s]}`, manifestType, config, layers)
 	i.digest = string(kecr.DigestOf(i.manifest))

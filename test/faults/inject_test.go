@@ -47,7 +47,7 @@ func (w *world) inject(ctx context.Context, r *rand.Rand, faults []fault, over <
 			return fmt.Errorf("after %s: %w", f.name, err)
 		}
 		w.report.happened(f.name, time.Since(whole))
-		if time.Since(whole) > 5*time.Second || *every {
+		if time.Since(whole) > 5*time.Second || *each {
 			w.t.Logf("%s from %s to %s, and whole %s later", f.name, began, w.history.now()-time.Since(whole), time.Since(whole))
 		}
 	}
@@ -118,7 +118,7 @@ func (w *world) upgraded() fault {
 			n.turn.Lock()
 			began := time.Now()
 			err := n.stop()
-			if took := time.Since(began); *every {
+			if took := time.Since(began); *each {
 				w.t.Logf("%s ended %s after SIGTERM", n.name, took)
 			}
 			if err == nil {

@@ -50,7 +50,7 @@ func newReplicas(t *testing.T, g cluster.Gateway) *replicas {
 	if err := os.Mkdir(filepath.Join(g.Dir, "blobs"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	w.bucket = newVolume(t, filepath.Join(g.Dir, "blobs"), 6<<30)
+	w.bucket = newVolume(t, filepath.Join(g.Dir, "blobs"), 14<<30)
 	short, err := os.MkdirTemp("", "kf") // the path of a socket has to be short
 	if err == nil {
 		err = os.Chmod(short, 0o755)
@@ -67,7 +67,7 @@ func newReplicas(t *testing.T, g cluster.Gateway) *replicas {
 	if err := os.Mkdir(disk, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w.database = newVolume(t, disk, 3<<30)
+	w.database = newVolume(t, disk, 8<<30)
 	t.Setenv("TMPDIR", disk)
 	w.pair = pgtest.StartPair(t)
 	t.Setenv("TMPDIR", "")
@@ -110,7 +110,7 @@ func (w *replicas) test() {
 	t := w.t
 	w.start()
 	w.under(8,
-		[]fault{w.killed(), w.killed(), w.upgraded()},
+		[]fault{w.killed(), w.killed(), w.killed(), w.killed(), w.upgraded()},
 		[]fault{w.frozen()},
 		[]fault{w.restarted(), w.failover(), w.terminated(), w.held(), w.silent(), w.filledDatabase()},
 		[]fault{w.slowdown(), w.storm(), w.filledBucket(), w.skewed()},

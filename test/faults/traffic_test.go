@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
@@ -55,7 +57,7 @@ func (c *client) work(ctx context.Context, stop <-chan struct{}) error {
 func (c *client) pushTag(ctx context.Context, o object) error {
 	i := c.newImage(o.repo)
 	for _, b := range i.blobs {
-		if err := c.upload(ctx, o.repo, b); err != nil || ctx.Err() != nil {
+		if err := c.upload(ctx, o.repo, b.bytes()); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -206,7 +208,7 @@ func (c *client) plain(ctx context.Context, epoch int64, roll int) error {
 			c.w.offer(epoch, i)
 		}
 		for _, b := range i.blobs {
-			if err := c.upload(ctx, plainRepo, b); err != nil || ctx.Err() != nil {
+			if err := c.upload(ctx, plainRepo, b.bytes()); err != nil || ctx.Err() != nil {
 				return err
 			}
 		}
@@ -227,28 +229,56 @@ func (c *client) plain(ctx context.Context, epoch int64, roll int) error {
 // final reads every object that anybody put at every server, into the history, and every
 // image that was acknowledged byte for byte. It returns what is missing or wrong.
 func (w *world) final(ctx context.Context) (wrong []string) {
-	c := newClient(w, len(w.clients), w.seed)
 	seen := map[object]bool{}
 	for _, e := range w.history.all() {
 		seen[e.object] = true
 	}
+	objects, lasting := slices.Collect(maps.Keys(seen)), w.lasting()
+	var all sync.WaitGroup
+	var mu sync.Mutex
 	for _, n := range w.nodes {
-		for o := range seen {
-			for until := c.deadline(); ; c.pause() {
-				_, ok, err := c.see(n, o)
-				if err == nil && !ok && until() {
-					continue
-				}
-				if err != nil || !ok {
-					wrong = append(wrong, fmt.Sprintf("%s at %s: %v", o, n.name, err))
-				}
-				break
-			}
+		for part := range readers {
+			all.Go(func() {
+				c := newClient(w, len(w.clients)+part, w.seed)
+				found := c.final(ctx, n, every(objects, part), every(lasting, part))
+				mu.Lock()
+				defer mu.Unlock()
+				wrong = append(wrong, found...)
+			})
 		}
-		for _, i := range w.lasting() {
-			if err := c.whole(ctx, n, i); err != nil {
-				wrong = append(wrong, fmt.Sprintf("image %s of %s at %s: %v", i.digest, i.repo, n.name, err))
+	}
+	all.Wait()
+	w.t.Logf("%d objects and %d images read at %d servers and compared", len(objects), len(lasting), len(w.nodes))
+	return wrong
+}
+
+// readers is how many clients read at each server in the end.
+const readers = 4
+
+// every is the part of all that reader number part has.
+func every[E any](all []E, part int) (some []E) {
+	for i := part; i < len(all); i += readers {
+		some = append(some, all[i])
+	}
+	return some
+}
+
+func (c *client) final(ctx context.Context, n *node, objects []object, images []image) (wrong []string) {
+	for _, o := range objects {
+		for until := c.deadline(); ; c.pause() {
+			_, ok, err := c.see(n, o)
+			if err == nil && !ok && until() {
+				continue
 			}
+			if err != nil || !ok {
+				wrong = append(wrong, fmt.Sprintf("%s at %s: %v", o, n.name, err))
+			}
+			break
+		}
+	}
+	for _, i := range images {
+		if err := c.whole(ctx, n, i); err != nil {
+			wrong = append(wrong, fmt.Sprintf("image %s of %s at %s: %v", i.digest, i.repo, n.name, err))
 		}
 	}
 	return wrong
@@ -276,7 +306,7 @@ func (c *client) whole(ctx context.Context, n *node, i image) error {
 	}
 	err := read("/manifests/"+i.digest, manifestType, i.manifest)
 	for _, b := range i.blobs {
-		err = errors.Join(err, read("/blobs/"+string(kecr.DigestOf(b)), "", b))
+		err = errors.Join(err, read("/blobs/"+string(kecr.DigestOf(b.bytes())), "", b.bytes()))
 	}
 	return err
 }

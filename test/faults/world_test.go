@@ -28,7 +28,7 @@ var (
 	stopTime  = flag.Duration("stopped", 0, "how long a server is stopped by SIGSTOP: 2 s unless -for is 10m or more, else 90 s")
 	seedFlag  = flag.Uint64("seed", 0, "of what clients and faults do; 0 for one by the clock")
 	previous  = flag.String("previous", "", "the binary of the version before, for rolling upgrades; the same one when empty")
-	every     = flag.Bool("each", false, "print each fault")
+	each      = flag.Bool("each", false, "print each fault")
 	reportTo  = flag.String("report", "", "file that the report is added to")
 	otherBins = os.Getenv("KONTOR_FAULTS_BIN")
 )
@@ -128,7 +128,7 @@ master_key_file: %[1]s/key
 administrator_file: %[1]s/administrator
 recycle_days: "0"
 audit: "off"
-grace: 20s
+grace: 5s
 console: "off"
 `, w.dir)
 }
@@ -272,9 +272,14 @@ func (w *world) under(clients int, tracks ...[]fault) {
 			}
 		})
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(*runTime):
+	for end := began.Add(*runTime); ctx.Err() == nil && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(time.Until(end), 5*time.Minute)):
+			w.report.took = time.Since(began)
+			w.report.finish(w)
+			w.t.Logf("so far: %s", w.report)
+		}
 	}
 	close(over)
 	breaking.Wait() // what was broken is whole again
@@ -285,7 +290,6 @@ func (w *world) under(clients int, tracks ...[]fault) {
 	if w.t.Failed() {
 		return
 	}
-	w.t.Logf("%s", w.report)
 	for _, n := range w.nodes {
 		for until := time.Now().Add(time.Minute); !n.ready(); time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(until) {
