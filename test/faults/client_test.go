@@ -48,10 +48,12 @@ type client struct {
 	w      *world
 	rand   *rand.Rand
 	http   *http.Client
+	// patience is how long it tries one request again and again.
+	patience time.Duration
 }
 
 func newClient(w *world, number int, seed uint64) *client {
-	return &client{number: number, w: w, rand: rand.New(rand.NewPCG(seed, uint64(number))), http: &http.Client{
+	return &client{number: number, w: w, patience: patience, rand: rand.New(rand.NewPCG(seed, uint64(number))), http: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 5 * time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -111,13 +113,13 @@ func (c *client) any() *node {
 // errGone: the registry does not have what it acknowledged.
 var errGone = errors.New("acknowledged, and not there")
 
-// patience is how long a client tries one request again and again.
+// patience is that of clients.
 const patience = 90 * time.Second
 
 // persist sends a request that may be repeated until there is an answer.
 func (c *client) persist(ctx context.Context, method, path string, body []byte, mediaType string) (answer, error) {
 	var a answer
-	for deadline := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(deadline); c.pause() {
+	for deadline := time.Now().Add(c.patience); ctx.Err() == nil && time.Now().Before(deadline); c.pause() {
 		if a = c.do(c.any(), method, path, body, mediaType); !a.failed() {
 			return a, nil
 		}
@@ -131,7 +133,7 @@ func (c *client) pause() { time.Sleep(time.Duration(20+c.rand.IntN(200)) * time.
 // and completes. What was interrupted it begins again.
 func (c *client) upload(ctx context.Context, repo string, content []byte) error {
 	digest := string(kecr.DigestOf(content))
-	for deadline := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(deadline); c.pause() {
+	for deadline := time.Now().Add(c.patience); ctx.Err() == nil && time.Now().Before(deadline); c.pause() {
 		if a := c.do(c.any(), http.MethodHead, "/v2/"+repo+"/blobs/"+digest, nil, ""); a.err == nil && a.status == http.StatusOK {
 			return nil
 		}

@@ -9,6 +9,7 @@ require (
 	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.15
 	github.com/aws/aws-sdk-go-v2/service/ecr v1.67.4
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/kontor-registry/kontor v0.0.0-00010101000000-000000000000
 )
 

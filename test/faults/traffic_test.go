@@ -101,7 +101,7 @@ func (c *client) put(ctx context.Context, o object, i image) error {
 
 // deadline returns what reports whether to try again.
 func (c *client) deadline() func() bool {
-	end := c.w.history.now() + patience
+	end := c.w.history.now() + c.patience
 	return func() bool { return c.w.history.now() < end }
 }
 
