@@ -99,11 +99,11 @@ func (c *client) do(at *node, method, path string, body []byte, mediaType string
 	return a
 }
 
-// any is one of the servers, as a load balancer chooses: one that says it is ready, or
-// said so a moment ago.
+// any is one of the servers, as a load balancer chooses: one that was ready when it was
+// asked last, if there is any.
 func (c *client) any() *node {
-	for range c.rand.IntN(3) {
-		if n := c.w.nodes[c.rand.IntN(len(c.w.nodes))]; n.ready() {
+	for _, i := range c.rand.Perm(len(c.w.nodes)) {
+		if n := c.w.nodes[i]; n.wasReady.Load() {
 			return n
 		}
 	}
@@ -114,7 +114,7 @@ func (c *client) any() *node {
 var errGone = errors.New("acknowledged, and not there")
 
 // patience is that of clients.
-const patience = 90 * time.Second
+const patience = 5 * time.Minute
 
 // persist sends a request that may be repeated until there is an answer.
 func (c *client) persist(ctx context.Context, method, path string, body []byte, mediaType string) (answer, error) {

@@ -101,6 +101,7 @@ func (w *world) frozen() fault {
 			return err
 		}
 		time.Sleep(stopped())
+		defer time.Sleep(stopped() / 4) // for others to have a turn with all servers
 		return syscall.Kill(n.cmd.Process.Pid, syscall.SIGCONT)
 	}}
 }

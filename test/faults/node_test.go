@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -26,6 +28,8 @@ type node struct {
 	mu  sync.Mutex
 	url string // guarded by mu; of the process that runs, or ran last
 	log *tail
+
+	wasReady atomic.Bool // when the load balancer asked last
 
 	cmd  *exec.Cmd  // owned by who has turn
 	gone chan error // as cmd
@@ -161,6 +165,17 @@ func (n *node) ready() bool {
 		return false
 	}
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+}
+
+// watch asks the server again and again whether it is ready, until ctx is done.
+func (n *node) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		n.wasReady.Store(n.ready())
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // readiness asks for nothing else, as a load balancer does.

@@ -250,7 +250,12 @@ func (w *world) under(clients int, tracks ...[]fault) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()
 	stop, over := make(chan struct{}), make(chan struct{})
-	var working, breaking sync.WaitGroup
+	var working, breaking, watching sync.WaitGroup
+	for _, n := range w.nodes {
+		watching.Go(func() { n.watch(ctx) })
+	}
+	defer watching.Wait()
+	defer cancel()
 	began := time.Now()
 	w.report.begin()
 	for i := range clients {
