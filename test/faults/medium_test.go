@@ -145,8 +145,11 @@ func TestFullAtEveryWrite(t *testing.T) {
 	w, c := onBroken(t, b, false)
 	n := w.nodes[0]
 	var before *image
-	refusals := 0
-	for k := 0; ; k++ {
+	refusals, step := 0, 3
+	if long() {
+		step = 1
+	}
+	for k := 0; ; k += step {
 		i, tag := c.threeBlobs(), fmt.Sprint("full-at-", k)
 		happened := b.arm(k, true)
 		err := c.push(n, i, tag)

@@ -18,14 +18,14 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/blob/crashfs"
 )
 
-var crashes = flag.Int("crashes", 40, "at how many moments to cut the power; 0 is after every operation of the disk")
+var crashes = flag.Int("crashes", 20, "at how many moments to cut the power; 0 is after every operation of the disk")
 
 // A server on one machine starts after a loss of power at any moment, and has all that
 // it acknowledged: its files, its database, its log, whatever of the writes that were not
 // synced is left.
 func TestPowerLoss(t *testing.T) {
 	p := newPower(t, nil)
-	p.work(12)
+	p.work(6)
 	p.cut(*crashes)
 }
 

@@ -24,7 +24,7 @@ import (
 )
 
 var (
-	runTime   = flag.Duration("for", 25*time.Second, "how long clients work; the long form is 60m")
+	runTime   = flag.Duration("for", 15*time.Second, "how long clients work; the long form is 60m")
 	stopTime  = flag.Duration("stopped", 0, "how long a server is stopped by SIGSTOP: 2 s unless -for is 10m or more, else 90 s")
 	seedFlag  = flag.Uint64("seed", 0, "of what clients and faults do; 0 for one by the clock")
 	previous  = flag.String("previous", "", "the binary of the version before, for rolling upgrades; the same one when empty")
