@@ -78,6 +78,8 @@ type Config struct {
 	Limits Limits
 	// Observer is told of requests, connections and jobs; may be nil.
 	Observer Observer
+	// Tracer follows requests; may be nil.
+	Tracer Tracer
 	// UploadAge is how long an upload may lie untouched before it is removed.
 	// Default 24 hours.
 	UploadAge time.Duration
@@ -232,6 +234,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	admission := gate.Config{Meta: cfg.Meta}
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
+	}
+	if cfg.Tracer != nil {
+		admission.Tracer = cfg.Tracer
 	}
 	s.gate = gate.New(admission)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
