@@ -129,6 +129,7 @@ var rooms = map[string]int{
 
 	"internal/server":  60,
 	"internal/metrics": 61,
+	"internal/traces":  61,
 	"internal/host":    62,
 	"internal/host/up": 65,
 

@@ -41,6 +41,25 @@ type Config struct {
 	Audit Audit
 	// Events receives what Emit and Tell say; without it nobody is told.
 	Events *events.Outbox
+	// Tracer is told of each operation; nil for none.
+	Tracer Tracer
+}
+
+// Tracer follows operations. It is called by many at once, and must not wait.
+type Tracer interface {
+	// Operation is called when an operation begins, which goes on with the context, and
+	// end when it was decided and carried out, or why not.
+	Operation(ctx context.Context, name string) (_ context.Context, end func(error))
+}
+
+func untraced(error) {}
+
+// began tells the tracer, if there is one.
+func (g *Gate) began(ctx context.Context, op Operation) (context.Context, func(error)) {
+	if g.cfg.Tracer == nil {
+		return ctx, untraced
+	}
+	return g.cfg.Tracer.Operation(ctx, op.Name)
 }
 
 // Words are what callers are told of failures that are not theirs.
@@ -147,6 +166,8 @@ func (c *Caller) ask(ctx context.Context, op Operation, fn func(ctx context.Cont
 
 // look lets fn read and ask in one snapshot.
 func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (q *Inquiry, err error) {
+	ctx, end := c.g.began(ctx, op)
+	defer func() { end(err) }()
 	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
 		q = &Inquiry{c: c, op: op, r: sceneReader{r, r.Registries()}}
 		if err := fn(ctx, &View{r, q}); err != nil {
@@ -161,13 +182,15 @@ func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Con
 // as meta.Store.Update says. The records are written when fn has returned nil
 // and before the commit, each once however often fn runs, and are durable when
 // Change returns nil. When the commit fails, they say more than happened.
-func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.Context, tx *Tx) error) error {
+func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.Context, tx *Tx) error) (err error) {
+	ctx, end := c.g.began(ctx, op)
+	defer func() { end(err) }()
 	if c.visit != nil {
 		c.visit.End() // no snapshot is held while others write
 	}
 	w := written{c: c, op: op}
 	told := 0
-	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		if err := fenced(ctx, tx); err != nil {
 			return err
 		}
@@ -198,11 +221,13 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 // would be allowed, and leaves no record: op asks, and is recorded, when it is carried
 // out. A caller who is denied is told by op, too; until it has asked, the error of
 // Prepare is not for it.
-func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) error {
+func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) (err error) {
+	ctx, end := c.g.began(ctx, op)
+	defer func() { end(err) }()
 	if c.visit != nil {
 		c.visit.End() // as in Change
 	}
-	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
 		s, there, err := q.scene(ctx, at)
 		if err == nil {

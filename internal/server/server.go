@@ -81,6 +81,8 @@ type Config struct {
 	Limits Limits
 	// Observer is told of requests, connections and jobs; may be nil.
 	Observer Observer
+	// Tracer follows requests; may be nil.
+	Tracer Tracer
 	// UploadAge is how long an upload may lie untouched before it is removed.
 	// Default 24 hours.
 	UploadAge time.Duration
@@ -247,6 +249,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		admission.Audit = cfg.Audit
 	}
 	admission.Events = events.NewOutbox(cfg.AuthNow)
+	if cfg.Tracer != nil {
+		admission.Tracer = cfg.Tracer
+	}
 	s.gate = gate.New(admission)
 	s.events = s.receivers(cfg, admission.Events)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}

@@ -43,6 +43,7 @@ type Settings struct {
 	Audit              string            `field:"audit" form:"audit" default:"changes" about:"what to record in data: changes (and denials), all (reads too), strict (a read that cannot be recorded is refused) or off"`
 	Log                string            `field:"log" default:"-" about:"file for a line of JSON per request, - for stderr, or none"`
 	MetricsListen      string            `field:"metrics_listen" form:"listen" about:"HOST:PORT to serve metrics on, without a login"`
+	Traces             Traces            `field:"traces" about:"send traces to a collector of OpenTelemetry"`
 	Console            string            `field:"console" form:"switch" default:"on" about:"on serves the web console at /console/ of every registry, off does not"`
 	ConsoleListen      string            `field:"console_listen" form:"listen" default:"where the registries are" about:"HOST:PORT of the web console's own, so that it can be kept from those who pull and push; nothing else is served there. Registries with a listen of their own have the following ports"`
 	SingleSignOn       []SingleSignOn    `field:"single_sign_on" about:"OpenID Connect providers that people log in to the web console with, see guides/single-sign-on.md"`
@@ -137,6 +138,11 @@ type S3 struct {
 	Redirect            bool   `field:"redirect" default:"false" about:"let clients fetch blobs from the store itself, by URLs that are valid for some minutes"`
 	PublicEndpoint      string `field:"public_endpoint" form:"url" default:"endpoint" about:"URL by which clients reach the store, for redirect"`
 	Memory              string `field:"memory" default:"256MiB" about:"memory for the buffers of all uploads together, at least 128MiB"`
+}
+
+// Traces are where to send traces.
+type Traces struct {
+	Endpoint string `field:"endpoint" form:"url" default:"OTEL_EXPORTER_OTLP_ENDPOINT, else traces are off" about:"URL of a collector that takes OTLP over HTTP, such as http://localhost:4318; /v1/traces is added"`
 }
 
 // TLS is a certificate.

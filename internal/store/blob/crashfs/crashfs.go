@@ -72,6 +72,15 @@ func (c Crash) String() string {
 // Crashes yields every crash from operation from on, in each of the variants,
 // in the order of time. Operations are those of the log when it is called.
 func (d *Disk) Crashes(from int, variants []Variant) iter.Seq[Crash] {
+	return d.crashes(from, variants, func() bool { return true })
+}
+
+// Sample yields those of all crashes for which take, asked about each in turn, is true.
+func (d *Disk) Sample(variants []Variant, take func() bool) iter.Seq[Crash] {
+	return d.crashes(0, variants, take)
+}
+
+func (d *Disk) crashes(from int, variants []Variant, take func() bool) iter.Seq[Crash] {
 	d.mu.Lock()
 	log := slices.Clone(d.log)
 	s := d.initial.crash(Variant{})
@@ -80,7 +89,7 @@ func (d *Disk) Crashes(from int, variants []Variant) iter.Seq[Crash] {
 		for at := 0; ; at++ {
 			if at >= from {
 				for _, v := range variants {
-					if !yield(Crash{At: at, Variant: v, state: s.crash(v)}) {
+					if take() && !yield(Crash{At: at, Variant: v, state: s.crash(v)}) {
 						return
 					}
 				}

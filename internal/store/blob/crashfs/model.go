@@ -73,11 +73,15 @@ func (c change) apply(b []byte) []byte {
 	return b
 }
 
-// resize cuts b, or fills it up with zeros. The result is not b's memory.
+// resize cuts b, or fills it up with zeros. b must not be used any longer.
 func resize(b []byte, size int64) []byte {
-	r := make([]byte, size)
-	copy(r, b)
-	return r
+	if size <= int64(len(b)) {
+		return b[:size]
+	}
+	old := len(b)
+	b = slices.Grow(b, int(size)-old)[:size]
+	clear(b[old:])
+	return b
 }
 
 // state is a whole disk; node 0 is the root folder.
