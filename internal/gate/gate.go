@@ -188,10 +188,16 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	if c.visit != nil {
 		c.visit.End() // no snapshot is held while others write
 	}
+	if inside(ctx) != nil {
+		return errInside
+	}
 	w := written{c: c, op: op}
-	told := 0
-	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	told, made := 0, func() {}
+	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
 		if err := fenced(ctx, tx); err != nil {
+			return err
+		}
+		if made, err = provided(ctx, tx); err != nil {
 			return err
 		}
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
@@ -201,7 +207,6 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 		if err := q.complete(); err != nil {
 			return err
 		}
-		var err error
 		if told, err = q.flush(ctx, tx); err != nil {
 			return err
 		}
@@ -213,6 +218,7 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	if err = c.settle(ctx, op, err); err != nil {
 		return err
 	}
+	made()
 	return w.wait()
 }
 
@@ -224,6 +230,9 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) (err error) {
 	ctx, end := c.g.began(ctx, op)
 	defer func() { end(err) }()
+	if inside(ctx) != nil {
+		return errInside
+	}
 	if c.visit != nil {
 		c.visit.End() // as in Change
 	}

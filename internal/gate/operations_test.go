@@ -152,7 +152,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			return err
 		},
 		"Repositories": func(ctx context.Context) error {
-			_, _, err := look.Repositories(ctx, to.In, func(ecr.RepositoryName) bool { return true }, "", 10, 10)
+			_, _, err := look.Repositories(ctx, to.In, inspect.Listing{Limit: 10, Images: 10, Usage: true})
 			return err
 		},
 		"Images":        func(ctx context.Context) error { _, err := look.Images(ctx, to, 10); return err },
@@ -267,6 +267,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"Secrets":      func(ctx context.Context) error { _, err := ups.Secrets(ctx, to.In); return err },
 		"DeleteSecret": func(ctx context.Context) error { return ups.DeleteSecret(ctx, to.In, "quay") },
 		"SecretARN":    func(ctx context.Context) error { _, err := ups.SecretARN(ctx, to.In, "quay"); return err },
+		"Figures":      func(ctx context.Context) error { _, err := ups.Figures(ctx, to.In); return err },
 		"Refresh":      func(ctx context.Context) error { _, err := ups.Refresh(ctx, to, ""); return err },
 		"CreateTemplate": func(ctx context.Context) error {
 			_, err := t.CreateTemplate(ctx, to.In, meta.TemplateSettings{Given: "team", AppliedFor: []ecr.CreationReason{ecr.CreateOnPush}})

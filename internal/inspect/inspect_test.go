@@ -112,7 +112,7 @@ func TestRepositories(t *testing.T) {
 	even := func(n ecr.RepositoryName) bool { return n != "team/app0" }
 	var got []string
 	for after := ecr.RepositoryName(""); ; {
-		list, next, err := looking(w, p).Repositories(t.Context(), testkit.Home, even, after, 2, 10)
+		list, next, err := looking(w, p).Repositories(t.Context(), testkit.Home, inspect.Listing{Want: even, After: after, Limit: 2, Images: 10})
 		if err != nil || len(list) > 2 {
 			t.Fatal(len(list), err)
 		}

@@ -114,7 +114,7 @@ func TestRowsDoNotGrow(t *testing.T) {
 		}
 		count("images", func() error { _, err := look.Images(ctx, at, 50); return err })
 		count("repositories", func() error {
-			_, _, err := look.Repositories(ctx, testkit.Home, func(ecr.RepositoryName) bool { return true }, "", 10, 50)
+			_, _, err := look.Repositories(ctx, testkit.Home, inspect.Listing{Limit: 10, Images: 50})
 			return err
 		})
 		return out

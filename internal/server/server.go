@@ -35,6 +35,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/console"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
@@ -328,8 +329,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		copies.Observer = o
 	}
 	s.replication = replication.New(copies)
+	creation := templates.New(s.gate, s.registry, cfg.ImageNow)
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Replication: s.replication, Retention: s.retention,
-		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+		Templates: creation, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
 	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Events: s.events, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
@@ -338,8 +340,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	if !cfg.NoConsole {
-		s.console = console.New(console.Config{
-			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
+		s.console = console.New(parts.Config{
+			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Templates: creation,
 			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, MachineTokens: s.takesMachines, Log: cfg.Log,
 		})
 	}

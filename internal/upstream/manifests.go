@@ -68,7 +68,7 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 			return registry.Manifest{}, Answer{}, ecr.ImageNotFound(at.In, at.Name, id)
 		}
 		if a.How != "" {
-			p.s.count(rule.Host, a.How, int64(len(m.Body)))
+			p.s.count(at.In, rule.Host, a.How, int64(len(m.Body)))
 		}
 		return m, a, nil
 	}
@@ -80,7 +80,7 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 	if err != nil {
 		a.How = Failed
 	}
-	p.s.count(rule.Host, a.How, int64(len(found.Body)))
+	p.s.count(at.In, rule.Host, a.How, int64(len(found.Body)))
 	return found, a, err
 }
 
