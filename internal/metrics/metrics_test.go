@@ -44,6 +44,8 @@ func observed() *metrics.Metrics {
 	m.Pulled("quay.io", upstream.Miss, 11)
 	m.Pulled("quay.io", upstream.Stale, 13)
 	m.Quota("quay.io", 17)
+	m.Delivered("deploy", "dropped", 19)
+	m.Queued("deploy", 23, 29*time.Second)
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -67,6 +69,9 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_upstream_fetched_bytes_total{upstream="quay.io"} 11`,
 		`kontor_upstream_saved_bytes_total{upstream="quay.io"} 13`,
 		`kontor_upstream_quota_left{upstream="quay.io"} 17`,
+		`kontor_event_deliveries_total{receiver="deploy",result="dropped"} 19`,
+		`kontor_events_queued{receiver="deploy"} 23`,
+		`kontor_events_oldest_seconds{receiver="deploy"} 29`,
 		"kontor_pull_times_pending 6",
 		`kontor_database_seconds_count{kind="update"} 0`,
 		"go_goroutines ",
