@@ -21,6 +21,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -41,6 +42,8 @@ type Config struct {
 	Inspect *inspect.Service
 	// Upstreams serves those on pull-through caches. Required.
 	Upstreams *upstream.Service
+	// Replication serves those on replication. Required.
+	Replication *replication.Service
 	// IAM serves the operations on machine tokens in the account of the caller, by
 	// the region's partition. Required.
 	IAM func(ecr.Region) *iam.Service

@@ -37,5 +37,14 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteSecret":     serve((*call).deleteSecret),
 	"RefreshUpstream":  serve((*call).refreshUpstream),
 
+	"ListReplications":      serveReplication(replications.list),
+	"DescribeReplication":   serveReplication(replications.describe),
+	"PutReplicationOptions": serveReplication(replications.putOptions),
+	"RetryReplications":     serveReplication(replications.retry),
+	"StartBackfill":         serveReplication(replications.startBackfill),
+	"StopBackfill":          serveReplication(replications.stopBackfill),
+	"DescribeBackfill":      serveReplication(replications.describeBackfill),
+	"ListBackfills":         serveReplication(replications.listBackfills),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }
