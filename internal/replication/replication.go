@@ -53,6 +53,8 @@ type Config struct {
 	// Elsewhere are registries that are not on this server, by the account and region
 	// that rules name them by.
 	Elsewhere map[ecr.RegistryID]Elsewhere
+	// OneProcess: no other process works on the database.
+	OneProcess bool
 	// Replicated is called in the transaction in which an image is complete at its
 	// destination or has failed: the place for the event "ECR Replication Action". It may
 	// be nil.

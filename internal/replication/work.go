@@ -52,6 +52,12 @@ func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	trimmed := s.cfg.Passed()
+	if s.cfg.OneProcess { // what this process did when it was killed waits for nothing
+		err := s.system().Change(ctx, opWork, func(ctx context.Context, tx *gate.Tx) error { return tx.Registries().FreeReplications(ctx) })
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "images not replicated yet", "error", err)
+		}
+	}
 	for {
 		if err := s.Advance(ctx); err != nil && ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, "images not replicated yet", "error", err)

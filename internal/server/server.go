@@ -323,7 +323,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.upstreams = upstream.New(caches)
 	copies := replication.Config{
 		Gate: s.gate, Registry: s.registry, Retention: s.retention, Queue: queue, Now: cfg.ImageNow, Passed: passed, Serves: s.serves,
-		Elsewhere: cfg.Replication, Log: cfg.Log,
+		Elsewhere: cfg.Replication, OneProcess: cfg.Meta.OneProcess(), Log: cfg.Log,
 	}
 	if o, ok := cfg.Observer.(replication.Observer); ok {
 		copies.Observer = o
@@ -333,7 +333,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Replication: s.replication, Retention: s.retention,
 		Templates: creation, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Events: s.events, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Events: s.events, Replication: s.replication, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})

@@ -34,13 +34,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Fatal("SIGKILL is needed")
 	}
-	bin := os.Getenv("KONTOR_BIN")
-	if bin == "" {
-		bin = filepath.Join(t.TempDir(), "kontor")
-		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../cmd/kontor").CombinedOutput(); err != nil {
-			t.Fatalf("building kontor: %v\n%s", err, out)
-		}
-	}
+	bin := binary(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	l := &ledger{pushes: map[string]*push{}}
@@ -67,6 +61,19 @@ func TestKilledServerLosesNothing(t *testing.T) {
 		t.Errorf("only %d images were acknowledged: the test did not get to push", acknowledged)
 	}
 	s.kill(t)
+}
+
+// binary is the program, which is built unless it is given.
+func binary(t *testing.T) string {
+	t.Helper()
+	bin := os.Getenv("KONTOR_BIN")
+	if bin == "" {
+		bin = filepath.Join(t.TempDir(), "kontor")
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../cmd/kontor").CombinedOutput(); err != nil {
+			t.Fatalf("building kontor: %v\n%s", err, out)
+		}
+	}
+	return bin
 }
 
 // server is the binary on one data folder.

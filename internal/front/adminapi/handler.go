@@ -22,6 +22,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -44,6 +45,8 @@ type Config struct {
 	Upstreams *upstream.Service
 	// Events serves those on receivers of events. Required.
 	Events *delivery.Service
+	// Replication serves those on replication. Required.
+	Replication *replication.Service
 	// IAM serves the operations on machine tokens in the account of the caller, by
 	// the region's partition. Required.
 	IAM func(ecr.Region) *iam.Service

@@ -44,5 +44,14 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"ListEventDeliveries": serve((*call).listEventDeliveries),
 	"RedeliverEvents":     serve((*call).redeliverEvents),
 
+	"ListReplications":      serveReplication(replications.list),
+	"DescribeReplication":   serveReplication(replications.describe),
+	"PutReplicationOptions": serveReplication(replications.putOptions),
+	"RetryReplications":     serveReplication(replications.retry),
+	"StartBackfill":         serveReplication(replications.startBackfill),
+	"StopBackfill":          serveReplication(replications.stopBackfill),
+	"DescribeBackfill":      serveReplication(replications.describeBackfill),
+	"ListBackfills":         serveReplication(replications.listBackfills),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

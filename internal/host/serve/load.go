@@ -184,6 +184,7 @@ func (c *Config) addresses(d *decoder) {
 		d.wrong("trusted_proxies", "%s", strings.TrimPrefix(err.Error(), "--trusted-proxy "))
 	}
 	c.upstreams(d)
+	c.replication(d)
 	if s.ProxyProtocol {
 		if len(s.TrustedProxies) == 0 {
 			d.wrong("proxy_protocol", "give trusted_proxies: only their connections begin with a header of the PROXY protocol")

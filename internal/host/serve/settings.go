@@ -33,7 +33,8 @@ type Settings struct {
 	Upstreams      []Upstream `field:"upstreams" about:"registries that pull-through cache rules may name besides those that AWS lists; with compat ecr what is said of those that AWS lists counts only"`
 	UpstreamFolder string     `field:"upstream_folder" default:"the system's folder for temporary files" about:"folder on a disk with room for the largest layers of upstream registries, which are kept there while they come"`
 
-	Events Events `field:"events" about:"webhooks that are told of pushes, deletions and more, see guides/events.md"`
+	Events                  Events                   `field:"events" about:"webhooks that are told of pushes, deletions and more, see guides/events.md"`
+	ReplicationDestinations []ReplicationDestination `field:"replication_destinations" about:"registries that are not on this server and that replication rules may name, see guides/replication.md"`
 
 	Drain Duration `field:"drain" default:"0s" about:"how long to go on serving after SIGTERM, with /readyz answering 503"`
 	Grace Duration `field:"grace" default:"15s" about:"how long running requests may go on after that"`
@@ -100,6 +101,19 @@ type EventReceiver struct {
 	Repositories []string          `field:"repositories" about:"names or patterns of repositories, such as team/*; all unless given"`
 	Accounts     []string          `field:"accounts" form:"account" about:"accounts of the registries whose events are sent; all unless given"`
 	Headers      map[string]string `field:"headers" secret:"true" about:"headers to send in addition, such as Authorization"`
+}
+
+// ReplicationDestination is one of replication_destinations.
+type ReplicationDestination struct {
+	Account      string `field:"account" form:"account" required:"true" about:"12-digit account that rules name it by: its own for a registry of Amazon ECR or of another Kontor, any for other registries"`
+	Region       string `field:"region" form:"region" required:"true" about:"region that rules name it by"`
+	Host         string `field:"host" form:"host" required:"true" about:"host of the registry, with its port if it has one"`
+	Prefix       string `field:"prefix" about:"what stands before the names of repositories there, such as mirror/"`
+	Username     string `field:"username" about:"user name to log in with; none for no login"`
+	Password     string `field:"password" secret:"true" about:"password to log in with"`
+	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it, as for Amazon ECR"`
+	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
 }
 
 // SingleSignOn is one of single_sign_on.

@@ -130,6 +130,9 @@ type ReplicationWriter interface {
 	// none of the destinations resting. ok is false when there is nothing. What was taken
 	// for more than twice d from now counts as not taken, as with TakeJob.
 	TakeReplication(ctx context.Context, d time.Duration, resting []ecr.RegistryID) (r Replication, ok bool, err error)
+	// FreeReplications lets everything be taken at once that was taken: for the only process
+	// on the database, when it starts.
+	FreeReplications(ctx context.Context) error
 	// RenewReplication keeps r for d from now. ErrConflict when it was queued or taken
 	// again.
 	RenewReplication(ctx context.Context, r Replication, d time.Duration) error

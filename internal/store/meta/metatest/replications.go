@@ -80,6 +80,14 @@ func replications(t *testing.T, s meta.Store) {
 		t.Errorf("taken twice, or too early: %+v", more)
 	}
 
+	// What a process that is gone had taken is free for the only other one.
+	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Registries().FreeReplications(ctx) })
+	for _, taken := range []*meta.Replication{&first, &second, &third} {
+		*taken, _ = takeReplication(t, s)
+	}
+	diff(t, north, first.To)
+	diff(t, 2, first.Attempts)
+
 	// Complete stays complete, unless something is new.
 	first.Status = meta.ReplicationComplete
 	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Registries().EndReplication(ctx, first) })
@@ -106,7 +114,7 @@ func replications(t *testing.T, s meta.Store) {
 	})
 	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Registries().PutOffReplication(ctx, second, 0) })
 	again, ok := takeReplication(t, s, north)
-	if !ok || again.ID != second.ID || again.Attempts != 2 || again.Code != "Unavailable" || again.Token <= second.Token {
+	if !ok || again.ID != second.ID || again.Attempts != 3 || again.Code != "Unavailable" || again.Token <= second.Token {
 		t.Errorf("after it was put off: %v %+v", ok, again)
 	}
 	again.Status, again.Code = meta.ReplicationFailed, "AccessDenied"

@@ -107,7 +107,13 @@ func (t registryTx) TakeReplication(ctx context.Context, d time.Duration, restin
 	return r, err == nil, wrap(err, "taking a replication")
 }
 
-// update changes r unless it was queued or taken again.
+// FreeReplications implements meta.ReplicationWriter.
+func (t registryTx) FreeReplications(ctx context.Context) error {
+	_, err := t.s.exec(ctx, `UPDATE replications SET until = 0 WHERE status = 'IN_PROGRESS' AND until <> 0`)
+	return wrap(err, "freeing replications")
+}
+
+// updateReplication changes r unless it was queued or taken again.
 func (t registryTx) updateReplication(ctx context.Context, r meta.Replication, what, set string, args ...any) error {
 	n, err := t.s.exec(ctx, set+` WHERE id = $1 AND token = $2`, append([]any{r.ID, r.Token}, args...)...)
 	return wrap(orElse(n, err, meta.ErrConflict), "%s replication %d", what, r.ID)
