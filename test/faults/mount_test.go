@@ -62,6 +62,7 @@ var (
 	_ fs.NodeUnlinker       = (*entry)(nil)
 	_ fs.NodeRmdirer        = (*entry)(nil)
 	_ fs.NodeRenamer        = (*entry)(nil)
+	_ fs.NodeLinker         = (*entry)(nil)
 	_ fs.NodeOpendirHandler = (*entry)(nil)
 	_ fs.NodeStatfser       = (*entry)(nil)
 )
@@ -192,6 +193,20 @@ func (e *entry) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entr
 // Unlink is of fs.NodeUnlinker.
 func (e *entry) Unlink(_ context.Context, name string) syscall.Errno {
 	return errno(e.fs.Remove(path.Join(e.path(), name)))
+}
+
+// Link is of fs.NodeLinker.
+func (e *entry) Link(_ context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	at := path.Join(e.path(), name)
+	if err := e.fs.Link("/"+target.EmbeddedInode().Path(nil), at); err != nil {
+		return nil, errno(err)
+	}
+	info, err := e.fs.Stat(at)
+	if err != nil {
+		return nil, errno(err)
+	}
+	attributes(info, &out.Attr)
+	return target.EmbeddedInode(), 0
 }
 
 // Rmdir is of fs.NodeRmdirer.

@@ -11,7 +11,7 @@
 // and fsync(2) of Linux says that an explicit fsync of the folder is needed.)
 // A sync that fails loses for good what it should have kept.
 //
-// It leaves out permissions, links, times and whatever else disk does not use.
+// It leaves out permissions, symbolic links, times and whatever else disk does not use.
 package crashfs
 
 import (
@@ -254,6 +254,32 @@ func (f *FS) rename(from, to string, err error) error {
 		return err
 	}
 	f.Disk.do(op{kind: opRename, node: dir, name: name, to: toDir, dest: toName})
+	return nil
+}
+
+// Link is os.Link.
+func (f *FS) Link(from, to string) error {
+	_, err := f.begin("Link", from)
+	defer f.Disk.mu.Unlock()
+	return pathError("link", from, f.link(from, to, err))
+}
+
+func (f *FS) link(from, to string, err error) error {
+	if err != nil {
+		return err
+	}
+	id, err := f.Disk.find(from)
+	if err != nil {
+		return err
+	}
+	dir, name, err := f.Disk.parent(to)
+	if err != nil {
+		return err
+	}
+	if _, ok := f.Disk.now.nodes[dir].entries[name]; ok {
+		return fs.ErrExist
+	}
+	f.Disk.do(op{kind: opLink, node: dir, name: name, to: id})
 	return nil
 }
 
