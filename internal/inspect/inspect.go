@@ -73,8 +73,8 @@ const MostSharing = 5
 // Images are the images of a repository, and what is known of their fates.
 type Images struct {
 	Images []ecr.Image // in byte order of digests
-	// Complete: these are all. Otherwise there are more than were asked for, and
-	// nothing is said about fates, which hang on all of them.
+	// Complete: these are all. Otherwise there are more than were asked for, and none is
+	// here: what becomes of one hangs on all of them.
 	Complete bool
 	// Policy is the text of the lifecycle policy, "" for none; PolicySeen is false
 	// where the caller may not read it.
@@ -113,7 +113,7 @@ func (i *Images) Lifecycle() []lifecycle.Image {
 var opInspectImages = gate.Op("Images", describeImages)
 
 // Images returns the images of a repository with what is known of their fates; where
-// there are more than most, most of them. Errors: RepositoryNotFound.
+// there are more than most, none. Errors: RepositoryNotFound.
 func (c *Caller) Images(ctx context.Context, at ecr.Repo, most int) (Images, error) {
 	var out Images
 	err := c.gate.Read(ctx, opInspectImages, func(ctx context.Context, v *gate.View) error {
@@ -130,12 +130,16 @@ func (c *Caller) Images(ctx context.Context, at ecr.Repo, most int) (Images, err
 // images reads the images of s, which the caller may see.
 func (c *Caller) images(ctx context.Context, v *gate.View, s gate.Scene, most int) (Images, error) {
 	out := Images{Now: c.s.cfg.Now(), Held: lifecycle.Held{}}
-	rows, err := v.ListManifests(ctx, s.Row.ID, "", most+1)
+	more, err := v.Retention().MoreImages(ctx, s.Row.ID, most)
 	if err != nil {
 		return out, err
 	}
-	if out.Complete = len(rows) <= most; !out.Complete {
-		rows = rows[:most]
+	out.Complete = !more
+	var rows []meta.Manifest
+	if out.Complete { // nothing can be said of some
+		if rows, err = v.ListManifests(ctx, s.Row.ID, "", most); err != nil {
+			return out, err
+		}
 	}
 	byTag := map[ecr.Tag]ecr.Digest{}
 	for _, m := range rows {

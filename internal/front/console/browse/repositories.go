@@ -106,6 +106,8 @@ func sortRepositories(list []inspect.Repository, order parts.Sorting) {
 			pushed, pulled = parts.Later(pushed, m.PushedAt), parts.Later(pulled, m.LastPulledAt)
 		}
 		switch {
+		case order.Key == "images" && r.Seen && !r.Images.Complete:
+			return glance + 1, true // at least
 		case order.Key == "bytes" && r.TakesSeen && r.Takes.Complete:
 			return r.Takes.SizeBytes, true
 		case !r.Seen || !r.Images.Complete && order.Key != "images":
