@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -42,13 +43,19 @@ func (s *Server) handler(b Binding, console bool) http.Handler {
 		s.forwarded(r, req)
 		req.binding, req.known = s.boundTo(r, b)
 		rec := newRecorder(w, s.limits.StallTime)
+		traced := func(string, Observation) {}
+		if s.cfg.Tracer != nil {
+			var ctx context.Context
+			ctx, traced = s.cfg.Tracer.Request(r)
+			r = r.WithContext(ctx)
+		}
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
 		closeAmbiguous(w, r)
 		defer func() {
 			took := time.Since(start)
 			s.logRequest(r, req, rec, took)
-			s.observe(r, req, rec, took)
+			s.observe(r, req, rec, took, traced)
 		}()
 		defer s.answerPanic(rec, r, req)
 		s.route(rec, r, req)
