@@ -27,7 +27,7 @@ var reads = []string{
 	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "LeasePage", "IndexManifests",
-	"ListPullTimeExclusions", "Rules", "Figures", "Secrets", "Figures", "SecretARN", "ListTemplates", "Templates", "EventReceivers", "EventDeliveries",
+	"ListPullTimeExclusions", "Rules", "Figures", "Secrets", "SecretARN", "ListTemplates", "Templates", "EventReceivers", "EventDeliveries",
 	"ImageReplicationStatus", "BackfillResults", "ListBackfills", "Replications", "ImageSigningStatus",
 }
 
