@@ -62,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"lifecycle findings", lifecycleFindings},
 		{"orphans", orphans},
 		{"upstreams", upstreams},
+		{"image scans", imageScans},
 		{"database time", databaseTime},
 		{"uploads", uploads},
 		{"upload claims", uploadClaims},
