@@ -1,6 +1,9 @@
 package ecr
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Severity is how bad a finding of a scan is.
 type Severity string
@@ -38,6 +41,17 @@ var ordered = append([]Severity{Unscanned}, append(Severities(), SeverityNone, U
 // what cannot be scanned the best.
 func (s Severity) Compare(other Severity) int {
 	return slices.Index(ordered, s) - slices.Index(ordered, other)
+}
+
+// Scan is what is known of the scan of an image.
+type Scan struct {
+	Status ScanStatus
+	Reason string // why it failed the last time; "" when it did not
+	// CompletedAt, Severity and Result are those of the last scan that was completed,
+	// zero for none. Severity is the highest one found. Result is the engine's.
+	CompletedAt time.Time
+	Severity    Severity
+	Result      []byte
 }
 
 // ScanStatus is the state of the scan of an image.

@@ -17,6 +17,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
@@ -28,7 +29,7 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(), scanning.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -41,6 +42,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"registry", reflect.TypeFor[*registry.Caller](), registry.Operations()},
 		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
+		{"scanning", reflect.TypeFor[*scanning.Caller](), scanning.Operations()},
 		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
 		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
@@ -79,7 +81,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
-	u, ups := unconfigured.As(w.Gate, p), w.Upstreams.As(p)
+	u, ups, scans := unconfigured.As(w.Gate, p), w.Upstreams.As(p), w.Scans.As(p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
@@ -184,8 +186,9 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"SetRegistryScanning": func(ctx context.Context) error {
 			return c.SetRegistryScanning(ctx, to.In, registry.RegistryScan{Type: registry.ScanBasic})
 		},
-		"StartScan":            func(ctx context.Context) error { return c.StartScan(ctx, to, id) },
-		"ScanFindings":         func(ctx context.Context) error { return c.ScanFindings(ctx, to, id) },
+		"StartScan":            func(ctx context.Context) error { _, err := scans.StartScan(ctx, to, id); return err },
+		"ScanFindings":         func(ctx context.Context) error { _, _, _, err := scans.ScanFindings(ctx, to, id, 0, 1); return err },
+		"ScannerStatus":        func(ctx context.Context) error { _, err := scans.ScannerStatus(ctx, to.In); return err },
 		"RegistryPolicy":       func(ctx context.Context) error { _, err := c.RegistryPolicy(ctx, to.In); return err },
 		"DeleteRegistryPolicy": func(ctx context.Context) error { _, err := c.DeleteRegistryPolicy(ctx, to.In); return err },
 		"SetRegistryPolicy": func(ctx context.Context) error {
@@ -310,7 +313,7 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
-		case "DescribeRegistry", "AuditRecords", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
+		case "DescribeRegistry", "AuditRecords", "ScannerStatus", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -41,11 +42,15 @@ type Metrics struct {
 	fetched     *prometheus.CounterVec
 	saved       *prometheus.CounterVec
 	quota       *prometheus.GaugeVec
+	scans       *prometheus.CounterVec
+	scanTime    *prometheus.HistogramVec
+	scanQueue   *prometheus.GaugeVec
 }
 
 var (
 	_ server.Observer   = (*Metrics)(nil)
 	_ upstream.Observer = (*Metrics)(nil)
+	_ scanning.Observer = (*Metrics)(nil)
 )
 
 // New returns figures that are all zero.
@@ -76,12 +81,15 @@ func New() *Metrics {
 	m.fetched = counter("kontor_upstream_fetched_bytes_total", "Bytes that had to come from an upstream for a pull.", "upstream")
 	m.saved = counter("kontor_upstream_saved_bytes_total", "Bytes that did not have to come from an upstream.", "upstream")
 	m.quota = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_upstream_quota_left", Help: "Pulls that an upstream allows, as it said last."}, []string{"upstream"})
+	m.scans = counter("kontor_scans_total", "Times that the scanner was asked, by what came of it: complete, unsupported, retried or failed.", "outcome")
+	m.scanTime = histogram("kontor_scan_seconds", "Time that the scanner took, by what came of it.", "outcome")
+	m.scanQueue = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_scans_queued", Help: "Scans of all replicas that wait, or run."}, []string{"state"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
-		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota,
+		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.scans, m.scanTime, m.scanQueue,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -135,6 +143,18 @@ func (m *Metrics) Pulled(host string, how upstream.Outcome, size int64) {
 
 // Quota sets what an upstream said that it still allows.
 func (m *Metrics) Quota(host string, left int64) { m.quota.WithLabelValues(host).Set(float64(left)) }
+
+// Scan counts a time that the scanner was asked.
+func (m *Metrics) Scan(outcome string, took time.Duration) {
+	m.scans.WithLabelValues(outcome).Inc()
+	m.scanTime.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// ScanQueue tells how many scans are not over.
+func (m *Metrics) ScanQueue(waiting, running int) {
+	m.scanQueue.WithLabelValues("waiting").Set(float64(waiting))
+	m.scanQueue.WithLabelValues("running").Set(float64(running))
+}
 
 // Handler answers with the figures at /metrics.
 func (m *Metrics) Handler() http.Handler {

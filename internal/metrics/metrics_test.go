@@ -44,6 +44,8 @@ func observed() *metrics.Metrics {
 	m.Pulled("quay.io", upstream.Miss, 11)
 	m.Pulled("quay.io", upstream.Stale, 13)
 	m.Quota("quay.io", 17)
+	m.Scan("complete", 20*time.Second)
+	m.ScanQueue(3, 2)
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -67,6 +69,10 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_upstream_fetched_bytes_total{upstream="quay.io"} 11`,
 		`kontor_upstream_saved_bytes_total{upstream="quay.io"} 13`,
 		`kontor_upstream_quota_left{upstream="quay.io"} 17`,
+		`kontor_scans_total{outcome="complete"} 1`,
+		`kontor_scan_seconds_bucket{outcome="complete",le="30"} 1`,
+		`kontor_scans_queued{state="waiting"} 3`,
+		`kontor_scans_queued{state="running"} 2`,
 		"kontor_pull_times_pending 6",
 		`kontor_database_seconds_count{kind="update"} 0`,
 		"go_goroutines ",

@@ -40,7 +40,9 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 	}
 	row := newRow(m, digest, n.Body)
 	row.Sparse = n.Sparse || c.r.Compat(at.In) == CompatOCI
+	var pushed func()
 	err = c.r.pushTo(ctx, c.gate, opPutImage, at, func(ctx context.Context, tx *gate.Tx, s gate.Scene) error {
+		pushed = nil
 		repo := s.Row
 		row.Repository = repo.ID
 		row.Image.PushedAt = c.r.cfg.Now()
@@ -52,6 +54,11 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 		// manifest brings it back at once.
 		if !created {
 			if created, err = c.r.cfg.Retention.Reactivate(ctx, tx, at, repo.ID, digest); err != nil {
+				return err
+			}
+		}
+		if created && c.r.cfg.Pushed != nil {
+			if pushed, err = c.r.cfg.Pushed(ctx, tx, s, digest, m); err != nil {
 				return err
 			}
 		}
@@ -82,6 +89,9 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 	})
 	if err != nil {
 		return PutResult{}, err
+	}
+	if pushed != nil {
+		pushed()
 	}
 	return PutResult{Digest: digest, MediaType: m.MediaType, Subject: row.Image.Subject}, nil
 }

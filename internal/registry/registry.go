@@ -16,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/memo"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -43,6 +44,9 @@ type Config struct {
 	// Roles finds the roles that repository creation templates name. Without it
 	// there are none.
 	Roles RoleFinder
+	// Pushed is told, in the transaction of the push, of each container image or index
+	// that was not there before, and calls done after the commit; may be nil.
+	Pushed func(ctx context.Context, tx *gate.Tx, s gate.Scene, d ecr.Digest, m manifest.Manifest) (done func(), err error)
 	// Now is the image clock: push times, ages, lifecycle. Required.
 	Now func() time.Time
 	// Compat defaults to CompatECR. Compats are those of registries that have another.

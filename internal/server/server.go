@@ -28,6 +28,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -43,6 +44,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -112,6 +114,8 @@ type Config struct {
 	// "" for the system's.
 	Upstreams      []upstream.Host
 	UpstreamFolder string
+	// Scanner says how images are scanned; nil for not at all.
+	Scanner *ScannerConfig
 	// Drain is how long requests are still taken when the server is told to stop,
 	// while /readyz answers 503 already: time for a load balancer to notice.
 	Drain time.Duration
@@ -158,6 +162,7 @@ type Server struct {
 	retention *retention.Service
 	jobs      *jobs.Jobs
 	upstreams *upstream.Service
+	scanning  *scanning.Service
 	identity  *identity.Service
 	users     map[string]*identity.Service // by partition, whose name is in users' ARNs
 	authn     map[string]*authn.Verifier   // by partition
@@ -229,7 +234,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.New("server: no registry to serve")
 	}
 	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
-	admission := gate.Config{Meta: cfg.Meta}
+	admission := gate.Config{Meta: cfg.Meta, ImageKeys: map[string]gate.ImageKey{authz.KeyMaxSeverity: scanning.MaxSeverity}}
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
 	}
@@ -266,16 +271,19 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), ActivityDays: or(cfg.ActivityDays, DefaultActivityDays), MaxExpire: cfg.MaxExpire,
 	})
 	s.registry = registry.New(registry.Config{
-		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
+		Pushed: s.pushed,
+		Gate:   s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
 		Compat:        cfg.Compat, Compats: cfg.Compats, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
 	})
+	s.scanning = s.newScanning()
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
 	}
 	work := jobs.Config{
 		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
 		UploadAge: cfg.UploadAge, OrphanWait: orphanWait, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+		Scans:   s.scanning,
 		Replica: replica(), OneProcess: cfg.Meta.OneProcess(),
 	}
 	if cfg.Observer != nil {
@@ -293,10 +301,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		caches.Observer = o
 	}
 	s.upstreams = upstream.New(caches)
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention,
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Scanning: s.scanning, Retention: s.retention,
 		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Scanning: s.scanning, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
@@ -440,6 +448,7 @@ func (s *Server) flushPulls(ctx context.Context) {
 			return
 		case <-tick.C:
 			s.observePending(ctx)
+			s.scanning.Observe(ctx)
 			if err := s.retention.FlushPulls(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.WarnContext(ctx, "pull times not stored yet", "error", err)
 			}

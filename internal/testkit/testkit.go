@@ -15,13 +15,16 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/blob/small"
@@ -78,6 +81,12 @@ type Settings struct {
 	// UpstreamHosts are what rules may name in addition to what AWS lists; UpstreamObserver
 	// is told of pulls through them. Installation is that of a server; by default all
 	// are one.
+	// Scanner scans images, in ScanSlots slots that tests run by hand (World.Scans).
+	// ScanFinished is told of scans that are over.
+	Scanner          scanning.Scanner
+	ScanSlots        int
+	ScanTimeout      time.Duration
+	ScanFinished     func(ctx context.Context, tx *gate.Tx, f scanning.Finished) error
 	UpstreamHosts    []upstream.Host
 	UpstreamObserver upstream.Observer
 	MaxBlob          int64
@@ -105,6 +114,7 @@ type World struct {
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
+	Scans     *scanning.Service
 	now       *time.Time // the image clock, of all processes
 	dir       string     // of Blobs
 }
@@ -213,17 +223,26 @@ func (w *World) build() {
 	if s.Clock == nil {
 		s.Clock = w.Now
 	}
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit})
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, ImageKeys: map[string]gate.ImageKey{authz.KeyMaxSeverity: scanning.MaxSeverity}})
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
 	})
+	var scans *scanning.Service
 	w.Registry = registry.New(registry.Config{
+		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, d ecr.Digest, m manifest.Manifest) (func(), error) {
+			return scans.Pushed(ctx, tx, at, d, m)
+		},
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
 	})
+	scans = scanning.New(scanning.Config{
+		Gate: w.Gate, Registry: w.Registry, Scanner: s.Scanner, Name: "test", Slots: s.ScanSlots, Timeout: s.ScanTimeout, Now: s.Clock, Finished: s.ScanFinished, Log: s.Log,
+	})
+	w.Scans = scans
 	w.Jobs = jobs.New(jobs.Config{
-		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
+		Scans: scans,
+		Gate:  w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
 		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
 		Replica: s.Replica,
 	})

@@ -24,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -63,7 +64,7 @@ func newServer(t testing.TB) *server {
 	identities := iam.New(iam.Config{Gate: stores.Gate, Identity: users, Now: func() time.Time { return start }, Partition: "aws"})
 	s.h = New(Config{
 		Inspect:   inspect.New(inspect.Config{Gate: stores.Gate, Retention: stores.Retention, Now: s.clock.Now}),
-		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: func(ecr.RegistryID) bool { return true }, Console: true,
+		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, Scanning: stores.Scans, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: func(ecr.RegistryID) bool { return true }, Console: true,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	stores.Repo("app", ecr.Mutable)
@@ -169,7 +170,7 @@ func TestEveryOperationAsks(t *testing.T) {
 		"ListUpstreams": "ecr:DescribePullThroughCacheRules", "CreateUpstream": "ecr:CreatePullThroughCacheRule",
 		"DeleteUpstream": "ecr:DeletePullThroughCacheRule", "ValidateUpstream": "ecr:ValidatePullThroughCacheRule",
 	}
-	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations()) {
+	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations(), scanning.Operations()) {
 		for _, a := range op.Actions {
 			actions[string(a)] = true
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -41,6 +42,8 @@ type Config struct {
 	Inspect *inspect.Service
 	// Upstreams serves those on pull-through caches. Required.
 	Upstreams *upstream.Service
+	// Scanning serves those on the scanner. Required.
+	Scanning *scanning.Service
 	// IAM serves the operations on machine tokens in the account of the caller, by
 	// the region's partition. Required.
 	IAM func(ecr.Region) *iam.Service

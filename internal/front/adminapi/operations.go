@@ -37,5 +37,7 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteSecret":     serve((*call).deleteSecret),
 	"RefreshUpstream":  serve((*call).refreshUpstream),
 
+	"GetScanner": serve((*call).getScanner),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

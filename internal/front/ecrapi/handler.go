@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -34,6 +35,8 @@ type Config struct {
 	Gate *gate.Gate
 	// Upstreams serves those on pull-through caches. Required.
 	Upstreams *upstream.Service
+	// Scanning serves those on scans. Required.
+	Scanning *scanning.Service
 	// Retention serves those on lifecycle policies. Required.
 	Retention *retention.Service
 	// Templates serves those on repository creation templates. Required.

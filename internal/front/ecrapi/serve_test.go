@@ -69,7 +69,7 @@ func newServer(t *testing.T, change ...func(*testkit.Settings)) *server {
 	})
 	return &server{
 		h: New(Config{
-			Gate: stores.Gate, Registry: stores.Registry, Upstreams: stores.Upstreams, Retention: stores.Retention,
+			Gate: stores.Gate, Registry: stores.Registry, Upstreams: stores.Upstreams, Scanning: stores.Scans, Retention: stores.Retention,
 			Templates: templates.New(stores.Gate, stores.Registry, now), Log: log, Now: now,
 		}),
 		p:  p,

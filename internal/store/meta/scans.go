@@ -12,18 +12,12 @@ import (
 type Scan struct {
 	Repository RepositoryID
 	Digest     ecr.Digest
-	Status     ecr.ScanStatus
+	ecr.Scan
 	// Slot names the job that does the scan, or did it when it was killed; "" for none.
 	Slot     string
 	Attempts int       // that were begun
 	AskedAt  time.Time // when it was asked for
 	DueAt    time.Time // it is not begun before
-	Reason   string    // why it failed the last time; "" when it did not
-	// CompletedAt, Severity and Result are those of the last scan that was completed,
-	// zero for none. Severity is the highest one found. Result is the engine's.
-	CompletedAt time.Time
-	Severity    ecr.Severity
-	Result      []byte
 }
 
 // ScanQueue is how many scans wait or run.

@@ -45,13 +45,13 @@ func imageScans(t *testing.T, s meta.Store) {
 	if _, err := scan(a); !errors.Is(err, meta.ErrNotFound) {
 		t.Errorf("a scan of what was not scanned: %v", err)
 	}
-	first := meta.Scan{Repository: repo, Digest: a, Status: ecr.ScanInProgress, AskedAt: noon, DueAt: noon.Add(time.Minute)}
-	second := meta.Scan{Repository: repo, Digest: b, Status: ecr.ScanInProgress, AskedAt: noon.Add(time.Second), DueAt: noon.Add(time.Second), Reason: "the ü of an error"}
+	first := meta.Scan{Repository: repo, Digest: a, Scan: ecr.Scan{Status: ecr.ScanInProgress}, AskedAt: noon, DueAt: noon.Add(time.Minute)}
+	second := meta.Scan{Repository: repo, Digest: b, Scan: ecr.Scan{Status: ecr.ScanInProgress, Reason: "the ü of an error"}, AskedAt: noon.Add(time.Second), DueAt: noon.Add(time.Second)}
 	for _, w := range []meta.Scan{first, second} {
 		do(func(ctx context.Context, tx meta.ScanWriter) error { return tx.PutScan(ctx, w) })
 	}
 	if err := change(func(ctx context.Context, tx meta.ScanWriter) error {
-		return tx.PutScan(ctx, meta.Scan{Repository: repo, Digest: digest("none"), Status: ecr.ScanInProgress, AskedAt: noon, DueAt: noon})
+		return tx.PutScan(ctx, meta.Scan{Repository: repo, Digest: digest("none"), Scan: ecr.Scan{Status: ecr.ScanInProgress}, AskedAt: noon, DueAt: noon})
 	}); !errors.Is(err, meta.ErrReferenced) {
 		t.Errorf("a scan of no image: %v", err)
 	}
