@@ -112,6 +112,9 @@ func (c *Config) secrets(d *decoder) {
 		p := &c.Settings.SingleSignOn[i]
 		read(fmt.Sprintf("single_sign_on[%d].client_secret", i), &p.ClientSecret, p.ClientSecretFile)
 	}
+	if s := c.Settings.Scanner; s != nil {
+		read("scanner.authorization", &s.Authorization, s.AuthorizationFile)
+	}
 	db := &c.Settings.Database
 	read("database.url", &db.URL, db.URLFile)
 	if x := c.Settings.Storage.S3; x != nil {
@@ -178,6 +181,7 @@ func (c *Config) addresses(d *decoder) {
 		d.wrong("trusted_proxies", "%s", strings.TrimPrefix(err.Error(), "--trusted-proxy "))
 	}
 	c.upstreams(d)
+	c.scanner(d)
 	if s.ProxyProtocol {
 		if len(s.TrustedProxies) == 0 {
 			d.wrong("proxy_protocol", "give trusted_proxies: only their connections begin with a header of the PROXY protocol")
