@@ -9,7 +9,7 @@ func Operations() []gate.Operation {
 		opAuthorizationToken,
 		opCreateRepository, opDescribeRepositories, opListRepositories, opDeleteRepository,
 		opSetTagMutability, opSetScanOnPush, opScanning,
-		opDescribeRegistry, opRegistryScanning, opSetRegistryScanning, opSetRegistryPolicy, opRegistryPolicy, opDeleteRegistryPolicy,
+		opRegistryScanning, opSetRegistryScanning, opSetRegistryPolicy, opRegistryPolicy, opDeleteRegistryPolicy,
 		opAccountSetting, opSetAccountSetting,
 		opSetPolicy, opPolicy, opDeletePolicy,
 		opSetStorageClass,

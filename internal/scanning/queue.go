@@ -169,7 +169,7 @@ func (s *Service) end(ctx context.Context, slot string, t Target, scan meta.Scan
 		if err != nil {
 			return err
 		}
-		f := Finished{At: t.At, Digest: scan.Digest, Tags: row.Image.Tags, Status: scan.Status}
+		f := Finished{Time: s.cfg.Now(), At: t.At, Digest: scan.Digest, Tags: row.Image.Tags, Status: scan.Status}
 		if scan.Status == ecr.ScanComplete {
 			told, err := SummaryOf(scan.Scan)
 			if err != nil {

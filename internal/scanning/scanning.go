@@ -67,6 +67,7 @@ type Finished struct {
 	At     ecr.Repo
 	Digest ecr.Digest
 	Tags   []ecr.Tag
+	Time   time.Time
 	Status ecr.ScanStatus // ScanComplete, ScanFailed or ScanUnsupported
 	// Counts are the findings by severity, those that are not zero; nil for a scan that
 	// found nothing or failed.
@@ -165,28 +166,42 @@ func (s *Service) some() {
 
 func slot(i int) string { return strconv.Itoa(i + 1) }
 
-// Pushed is registry.Config.Pushed: it has an image scanned where the repository, or a
-// rule of the registry, wants that. done is called after the commit.
-func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, d ecr.Digest, m manifest.Manifest) (done func(), err error) {
-	if s.cfg.Scanner == nil || !m.IsContainerImage() {
-		return nil, nil
+// Pushed is registry.Config.Pushed: it has an image scanned that never was, where the
+// repository, or a rule of the registry, wants that.
+func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p registry.Pushed) error {
+	if s.cfg.Scanner == nil || !p.Changed {
+		return nil
 	}
-	rules, err := registry.ScanOf(scene.Settings)
+	settings := scene.Settings
 	if tx.Principal().System != "" { // the gate reads none for it
-		settings, rerr := tx.Registries().RegistrySettings(ctx, scene.At.In)
-		if err = rerr; err == nil {
-			rules, err = registry.ScanOf(settings)
+		var err error
+		if settings, err = tx.Registries().RegistrySettings(ctx, scene.At.In); err != nil {
+			return err
 		}
 	}
+	rules, err := registry.ScanOf(settings)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r := registry.Repository{Repo: scene.At, ScanOnPush: scene.Row.ScanOnPush}
 	if f := rules.Of(r).Frequency; f != registry.ScanOnPush && f != registry.ScanContinuous {
-		return nil, nil
+		return nil
 	}
-	return s.some, s.queue(ctx, tx, scene.Row.ID, d, meta.Scan{})
+	body, err := tx.ManifestBody(ctx, scene.Row.ID, p.Digest)
+	if err != nil {
+		return err
+	}
+	if m, err := manifest.Parse(body, ""); err != nil || !m.IsContainerImage() {
+		return nil //nolint:nilerr // what cannot be read is not scanned
+	}
+	if _, err := tx.Retention().Scans().Scan(ctx, scene.Row.ID, p.Digest); !errors.Is(err, meta.ErrNotFound) {
+		return err
+	}
+	return s.queue(ctx, tx, scene.Row.ID, p.Digest, meta.Scan{})
 }
+
+// Stored is registry.Config.Stored: something may wait.
+func (s *Service) Stored() { s.some() }
 
 // queue has an image scanned; last is what is known of it.
 func (s *Service) queue(ctx context.Context, tx *gate.Tx, repo meta.RepositoryID, d ecr.Digest, last meta.Scan) error {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
-	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/scanning"
 )
 
@@ -28,7 +28,7 @@ type ScannerConfig struct {
 
 // newScanning is the engine of scans, with or without a scanner.
 func (s *Server) newScanning() *scanning.Service {
-	cfg := scanning.Config{Gate: s.gate, Registry: s.registry, Now: s.cfg.ImageNow, Log: s.cfg.Log}
+	cfg := scanning.Config{Gate: s.gate, Registry: s.registry, Now: s.cfg.ImageNow, Finished: tellScan, Log: s.cfg.Log}
 	if o, ok := s.cfg.Observer.(scanning.Observer); ok {
 		cfg.Observer = o
 	}
@@ -48,9 +48,20 @@ func (s *Server) newScanning() *scanning.Service {
 	return scanning.New(cfg)
 }
 
-// pushed is registry.Config.Pushed.
-func (s *Server) pushed(ctx context.Context, tx *gate.Tx, at gate.Scene, d ecr.Digest, m manifest.Manifest) (func(), error) {
-	return s.scanning.Pushed(ctx, tx, at, d, m)
+// tellScan puts a scan that is over among the events.
+func tellScan(_ context.Context, tx *gate.Tx, f scanning.Finished) error {
+	e := events.Event{Type: events.ImageScanned, At: f.Time, Registry: f.At.In, Repository: f.At.Name, Digest: f.Digest, ScanStatus: string(f.Status)}
+	for severity, n := range f.Counts {
+		if e.Findings == nil {
+			e.Findings = map[string]int{}
+		}
+		e.Findings[string(severity)] = n
+	}
+	if len(f.Tags) > 0 {
+		e.Tag = f.Tags[0]
+	}
+	tx.Emit(e)
+	return nil
 }
 
 // scannerAddress is how the scanner reaches a registry.

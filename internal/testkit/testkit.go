@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,11 +19,13 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
-	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/store/blob"
@@ -85,15 +88,22 @@ type Settings struct {
 	// are one.
 	// Scanner scans images, in ScanSlots slots that tests run by hand (World.Scans).
 	// ScanFinished is told of scans that are over.
-	Scanner          scanning.Scanner
-	ScanSlots        int
-	ScanTimeout      time.Duration
-	ScanFinished     func(ctx context.Context, tx *gate.Tx, f scanning.Finished) error
-	UpstreamHosts    []upstream.Host
+	Scanner       scanning.Scanner
+	ScanSlots     int
+	ScanTimeout   time.Duration
+	ScanFinished  func(ctx context.Context, tx *gate.Tx, f scanning.Finished) error
+	UpstreamHosts []upstream.Host
+	// Events are the hosts of receivers of events, and bounds.
+	Events           delivery.Config
 	UpstreamObserver upstream.Observer
 	MaxBlob          int64
 	Comparing        time.Duration
 	Installation     string
+	// Elsewhere are the registries of rules of replication that are not this server's;
+	// NotServed those that nobody reaches. ReplicationObserver is told of replications.
+	Elsewhere           map[ecr.RegistryID]replication.Elsewhere
+	NotServed           []ecr.RegistryID
+	ReplicationObserver replication.Observer
 }
 
 // The two callers have the same name in their packages.
@@ -112,13 +122,17 @@ type World struct {
 	Meta      meta.Store
 	Blobs     blob.Store
 	Gate      *gate.Gate
+	Events    *delivery.Service
 	Registry  *registry.Registry
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
 	Scans     *scanning.Service
-	now       *time.Time // the image clock, of all processes
-	dir       string     // of Blobs
+	// Replication does nothing unless a test says so; every registry counts as one of the
+	// server but those of Settings.Elsewhere.
+	Replication *replication.Service
+	now         *time.Time // the image clock, of all processes
+	dir         string     // of Blobs
 }
 
 // Keeping are the settings of a registry that restores what it deleted for so
@@ -225,26 +239,37 @@ func (w *World) build() {
 	if s.Clock == nil {
 		s.Clock = w.Now
 	}
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, ImageKeys: map[string]gate.ImageKey{authz.KeyMaxSeverity: scanning.MaxSeverity}})
+	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	out := events.NewOutbox(s.Clock)
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeyMaxSeverity: scanning.MaxSeverity}})
+	queue := replication.NewQueue()
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
+		Deleted: queue.Deleted,
 	})
 	var scans *scanning.Service
 	w.Registry = registry.New(registry.Config{
-		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, d ecr.Digest, m manifest.Manifest) (func(), error) {
-			return scans.Pushed(ctx, tx, at, d, m)
-		},
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
+		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return errors.Join(queue.Pushed(ctx, tx, at, p), scans.Pushed(ctx, tx, at, p))
+		},
+		Stored: func() { queue.Stored(); scans.Stored() },
 	})
 	scans = scanning.New(scanning.Config{
 		Gate: w.Gate, Registry: w.Registry, Scanner: s.Scanner, Name: "test", Slots: s.ScanSlots, Timeout: s.ScanTimeout, Now: s.Clock, Finished: s.ScanFinished, Log: s.Log,
 	})
 	w.Scans = scans
+	told := s.Events
+	told.Gate, told.Outbox, told.Key, told.ImageNow, told.Log, told.Registries = w.Gate, out, key, s.Clock, s.Log, []ecr.RegistryID{Home}
+	w.Events = delivery.New(told)
 	w.Jobs = jobs.New(jobs.Config{
 		Scans: scans,
-		Gate:  w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
+		Gate:  w.Gate, Events: w.Events, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
 		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
 		Replica: s.Replica,
 	})
@@ -252,13 +277,14 @@ func (w *World) build() {
 	if passed == nil {
 		passed = func() time.Duration { return 0 }
 	}
-	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
-	if err != nil {
-		w.T.Fatal(err)
-	}
 	w.Upstreams = upstream.New(upstream.Config{
 		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Hosts: s.UpstreamHosts,
 		ID: cmp.Or(s.Installation, "testkit"), Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Comparing: s.Comparing, Log: s.Log,
+	})
+	w.Replication = replication.New(replication.Config{
+		Gate: w.Gate, Registry: w.Registry, Retention: w.Retention, Queue: queue, Now: s.Clock, Passed: passed,
+		Serves: func(in ecr.RegistryID) bool { return !slices.Contains(s.NotServed, in) && s.Elsewhere[in].Host == "" }, Elsewhere: s.Elsewhere,
+		Observer: s.ReplicationObserver, Log: s.Log,
 	})
 	w.T.Cleanup(w.Upstreams.Close) // before the stores
 	w.content, w.kept = w.Registry.As(Admin), w.Retention.As(Admin)

@@ -79,6 +79,7 @@ func (c *Config) check(d *decoder) {
 	c.registries(d)
 	c.data(d)
 	c.server(d)
+	c.events(d)
 	if s.AdministratorFile != "" {
 		c.readAdministrators(d)
 	}
@@ -114,6 +115,11 @@ func (c *Config) secrets(d *decoder) {
 	}
 	if s := c.Settings.Scanner; s != nil {
 		read("scanner.authorization", &s.Authorization, s.AuthorizationFile)
+	}
+	for i := range c.Settings.Events.Receivers {
+		r := &c.Settings.Events.Receivers[i]
+		read(fmt.Sprintf("events.receivers[%d].url", i), &r.URL, r.URLFile)
+		read(fmt.Sprintf("events.receivers[%d].secret", i), &r.Secret, r.SecretFile)
 	}
 	db := &c.Settings.Database
 	read("database.url", &db.URL, db.URLFile)
@@ -181,6 +187,7 @@ func (c *Config) addresses(d *decoder) {
 		d.wrong("trusted_proxies", "%s", strings.TrimPrefix(err.Error(), "--trusted-proxy "))
 	}
 	c.upstreams(d)
+	c.replication(d)
 	c.scanner(d)
 	if s.ProxyProtocol {
 		if len(s.TrustedProxies) == 0 {

@@ -33,7 +33,9 @@ type Settings struct {
 	Upstreams      []Upstream `field:"upstreams" about:"registries that pull-through cache rules may name besides those that AWS lists; with compat ecr what is said of those that AWS lists counts only"`
 	UpstreamFolder string     `field:"upstream_folder" default:"the system's folder for temporary files" about:"folder on a disk with room for the largest layers of upstream registries, which are kept there while they come"`
 
-	Scanner *Scanner `field:"scanner" about:"what scans images for vulnerabilities, see guides/scanning.md; without it none is scanned"`
+	Events                  Events                   `field:"events" about:"webhooks that are told of pushes, deletions and more, see guides/events.md"`
+	ReplicationDestinations []ReplicationDestination `field:"replication_destinations" about:"registries that are not on this server and that replication rules may name, see guides/replication.md"`
+	Scanner                 *Scanner                 `field:"scanner" about:"what scans images for vulnerabilities, see guides/scanning.md; without it none is scanned"`
 
 	Drain Duration `field:"drain" default:"0s" about:"how long to go on serving after SIGTERM, with /readyz answering 503"`
 	Grace Duration `field:"grace" default:"15s" about:"how long running requests may go on after that"`
@@ -43,6 +45,7 @@ type Settings struct {
 	Audit              string            `field:"audit" form:"audit" default:"changes" about:"what to record in data: changes (and denials), all (reads too), strict (a read that cannot be recorded is refused) or off"`
 	Log                string            `field:"log" default:"-" about:"file for a line of JSON per request, - for stderr, or none"`
 	MetricsListen      string            `field:"metrics_listen" form:"listen" about:"HOST:PORT to serve metrics on, without a login"`
+	Traces             Traces            `field:"traces" about:"send traces to a collector of OpenTelemetry"`
 	Console            string            `field:"console" form:"switch" default:"on" about:"on serves the web console at /console/ of every registry, off does not"`
 	ConsoleListen      string            `field:"console_listen" form:"listen" default:"where the registries are" about:"HOST:PORT of the web console's own, so that it can be kept from those who pull and push; nothing else is served there. Registries with a listen of their own have the following ports"`
 	SingleSignOn       []SingleSignOn    `field:"single_sign_on" about:"OpenID Connect providers that people log in to the web console with, see guides/single-sign-on.md"`
@@ -89,6 +92,48 @@ type Scanner struct {
 	Concurrency       string   `field:"concurrency" default:"2" about:"scans at a time, of all replicas together, from 1 to 32"`
 }
 
+// Events says who may be told of what happens.
+type Events struct {
+	Hosts     []EventHost     `field:"hosts" about:"hosts that receivers may be on, whatever addresses they have; no others are reached"`
+	Receivers []EventReceiver `field:"receivers" about:"receivers of events, besides those that administrators add with kontor admin events"`
+	Queue     string          `field:"queue" form:"number" default:"10000" about:"how many events may wait for a receiver; when there are more, the oldest are dropped. The log keeps as many"`
+	LogDays   string          `field:"log_days" form:"number" default:"7" about:"keep for so many days what was sent to receivers"`
+}
+
+// EventHost is one of events.hosts.
+type EventHost struct {
+	Host         string `field:"host" form:"host" required:"true" about:"host of receivers, with its port if that is not the usual one"`
+	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"allow plain HTTP"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+}
+
+// EventReceiver is one of events.receivers.
+type EventReceiver struct {
+	Name         string            `field:"name" required:"true" about:"name of the receiver, such as deploy"`
+	URL          string            `field:"url" secret:"true" about:"URL that events are sent to, on one of hosts"`
+	URLFile      string            `field:"url_file" about:"file that holds url"`
+	Secret       string            `field:"secret" secret:"true" about:"secret that requests are signed with, at least 16 characters"`
+	SecretFile   string            `field:"secret_file" about:"file that holds secret"`
+	Format       string            `field:"format" form:"event format" default:"eventbridge" about:"form of the events: eventbridge, cloudevents or cloudevents-binary"`
+	Types        []string          `field:"types" about:"types of events, such as image.pushed or \"image.*\"; all unless given"`
+	Repositories []string          `field:"repositories" about:"names or patterns of repositories, such as team/*; all unless given"`
+	Accounts     []string          `field:"accounts" form:"account" about:"accounts of the registries whose events are sent; all unless given"`
+	Headers      map[string]string `field:"headers" secret:"true" about:"headers to send in addition, such as Authorization"`
+}
+
+// ReplicationDestination is one of replication_destinations.
+type ReplicationDestination struct {
+	Account      string `field:"account" form:"account" required:"true" about:"12-digit account that rules name it by: its own for a registry of Amazon ECR or of another Kontor, any for other registries"`
+	Region       string `field:"region" form:"region" required:"true" about:"region that rules name it by"`
+	Host         string `field:"host" form:"host" required:"true" about:"host of the registry, with its port if it has one"`
+	Prefix       string `field:"prefix" about:"what stands before the names of repositories there, such as mirror/"`
+	Username     string `field:"username" about:"user name to log in with; none for no login"`
+	Password     string `field:"password" secret:"true" about:"password to log in with"`
+	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it, as for Amazon ECR"`
+	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+}
+
 // SingleSignOn is one of single_sign_on.
 type SingleSignOn struct {
 	Name             string   `field:"name" required:"true" about:"name of the provider on the login page, such as Example Inc."`
@@ -125,6 +170,11 @@ type S3 struct {
 	Redirect            bool   `field:"redirect" default:"false" about:"let clients fetch blobs from the store itself, by URLs that are valid for some minutes"`
 	PublicEndpoint      string `field:"public_endpoint" form:"url" default:"endpoint" about:"URL by which clients reach the store, for redirect"`
 	Memory              string `field:"memory" default:"256MiB" about:"memory for the buffers of all uploads together, at least 128MiB"`
+}
+
+// Traces are where to send traces.
+type Traces struct {
+	Endpoint string `field:"endpoint" form:"url" default:"OTEL_EXPORTER_OTLP_ENDPOINT, else traces are off" about:"URL of a collector that takes OTLP over HTTP, such as http://localhost:4318; /v1/traces is added"`
 }
 
 // TLS is a certificate.
