@@ -91,6 +91,7 @@ var rooms = map[string]int{
 	"internal/replication":         32,
 	"internal/inspect":             32,
 	"internal/events/delivery":     32,
+	"internal/scanning":            33,
 	"internal/jobs":                35,
 	"internal/store/move":          36,
 	"internal/testkit":             36,
@@ -166,7 +167,7 @@ var confined = []struct {
 	imported string
 	rooms    []string
 }{
-	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/events/delivery", "internal/store/blob/s3", ""}},
+	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/scanning", "internal/events/delivery", "internal/store/blob/s3", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/transfer", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{

@@ -19,6 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
@@ -31,7 +32,7 @@ import (
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
 	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(),
-		delivery.Operations(), replication.Operations())
+		delivery.Operations(), replication.Operations(), scanning.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -44,6 +45,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"registry", reflect.TypeFor[*registry.Caller](), registry.Operations()},
 		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
+		{"scanning", reflect.TypeFor[*scanning.Caller](), scanning.Operations()},
 		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
 		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
@@ -85,6 +87,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
 	u, ups, ev, copies := unconfigured.As(w.Gate, p), w.Upstreams.As(p), w.Events.As(p), w.Replication.As(p)
+	scans := w.Scans.As(p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
@@ -188,8 +191,9 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"SetRegistryScanning": func(ctx context.Context) error {
 			return c.SetRegistryScanning(ctx, to.In, registry.RegistryScan{Type: registry.ScanBasic})
 		},
-		"StartScan":            func(ctx context.Context) error { return c.StartScan(ctx, to, id) },
-		"ScanFindings":         func(ctx context.Context) error { return c.ScanFindings(ctx, to, id) },
+		"StartScan":            func(ctx context.Context) error { _, err := scans.StartScan(ctx, to, id); return err },
+		"ScanFindings":         func(ctx context.Context) error { _, _, _, err := scans.ScanFindings(ctx, to, id, 0, 1); return err },
+		"ScannerStatus":        func(ctx context.Context) error { _, err := scans.ScannerStatus(ctx, to.In); return err },
 		"RegistryPolicy":       func(ctx context.Context) error { _, err := c.RegistryPolicy(ctx, to.In); return err },
 		"DeleteRegistryPolicy": func(ctx context.Context) error { _, err := c.DeleteRegistryPolicy(ctx, to.In); return err },
 		"SetRegistryPolicy": func(ctx context.Context) error {
@@ -340,7 +344,7 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
-		case "DescribeRegistry", "AuditRecords", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
+		case "DescribeRegistry", "AuditRecords", "ScannerStatus", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "Figures", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"PutEventReceiver", "EventReceivers", "DeleteEventReceiver", "TestEventReceiver", "EventDeliveries", "RedeliverEvents",

@@ -40,6 +40,8 @@ type Config struct {
 	Retention *retention.Service
 	// Events has the receivers of events; nil for none.
 	Events *delivery.Service
+	// Scans scans images; nil for none.
+	Scans Scans
 	// ImageNow is the clock of the rows, Now that of the machine's files. Both
 	// are required.
 	ImageNow func() time.Time
@@ -63,6 +65,15 @@ type Config struct {
 	// Done is told of each time that a job was done or failed: its name, what
 	// it removed and why it failed. It must not wait. May be nil.
 	Done func(name string, removed Removed, err error)
+}
+
+// Scans are scans of images that wait, which slots share. Package scanning has them.
+type Scans interface {
+	// Slots is how many there are; Wake is sent to when slot i may have something to do.
+	Slots() int
+	Wake(i int) <-chan struct{}
+	// RunSlot does what is due, and returns how many scans were over.
+	RunSlot(ctx context.Context, i int) (int, error)
 }
 
 // Removed is what a job removed.
@@ -90,6 +101,8 @@ const (
 	deletionsEvery = time.Minute
 	// overdueEvery is how often collectors of leases are looked for that did not report.
 	overdueEvery = time.Minute
+	// scansEvery is for scans that another process queued or began, or that failed.
+	scansEvery = 15 * time.Second
 	// orphanAge is how old a file must be before it can be an orphan.
 	orphanAge = 24 * time.Hour
 )
@@ -177,6 +190,14 @@ func (j *Jobs) schedule() []job {
 			job{name: "queued lifecycle runs", every: queueEvery, do: func(ctx context.Context) (Removed, error) {
 				return j.swept(ctx, j.cfg.Retention.RunQueuedLifecycle)
 			}, all: true})
+	}
+	if j.cfg.Scans != nil {
+		for i := range j.cfg.Scans.Slots() {
+			all = append(all, job{name: fmt.Sprintf("image scans %d", i+1), every: scansEvery, do: func(ctx context.Context) (Removed, error) {
+				_, err := j.cfg.Scans.RunSlot(ctx, i)
+				return Removed{}, err // it removes nothing
+			}, now: j.cfg.Scans.Wake(i), atStart: true})
+		}
 	}
 	return all
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/replication"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -47,6 +48,9 @@ type Metrics struct {
 	events                         *prometheus.CounterVec
 	queued                         *prometheus.GaugeVec
 	oldest                         *prometheus.GaugeVec
+	scans                          *prometheus.CounterVec
+	scanTime                       *prometheus.HistogramVec
+	scanQueue                      *prometheus.GaugeVec
 	replicated, replicatedBytes    *prometheus.CounterVec
 	replicating, replicationOldest *prometheus.GaugeVec
 }
@@ -55,6 +59,7 @@ var (
 	_ server.Observer      = (*Metrics)(nil)
 	_ upstream.Observer    = (*Metrics)(nil)
 	_ delivery.Observer    = (*Metrics)(nil)
+	_ scanning.Observer    = (*Metrics)(nil)
 	_ replication.Observer = (*Metrics)(nil)
 )
 
@@ -93,6 +98,9 @@ func New() *Metrics {
 	m.replicatedBytes = counter("kontor_replication_sent_bytes_total", "Bytes of layers sent to destinations outside of the server.", "destination")
 	m.replicating = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replications_waiting", Help: "Images that wait to be replicated to a destination."}, []string{"destination"})
 	m.replicationOldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replication_oldest_timestamp_seconds", Help: "When the image was queued that waits for longest."}, []string{"destination"})
+	m.scans = counter("kontor_scans_total", "Times that the scanner was asked, by what came of it: complete, unsupported, retried or failed.", "outcome")
+	m.scanTime = histogram("kontor_scan_seconds", "Time that the scanner took, by what came of it.", "outcome")
+	m.scanQueue = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_scans_queued", Help: "Scans of all replicas that wait, or run."}, []string{"state"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
@@ -100,6 +108,7 @@ func New() *Metrics {
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
 		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.events, m.queued, m.oldest,
 		m.replicated, m.replicatedBytes, m.replicating, m.replicationOldest,
+		m.scans, m.scanTime, m.scanQueue,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -153,6 +162,18 @@ func (m *Metrics) Pulled(host string, how upstream.Outcome, size int64) {
 
 // Quota sets what an upstream said that it still allows.
 func (m *Metrics) Quota(host string, left int64) { m.quota.WithLabelValues(host).Set(float64(left)) }
+
+// Scan counts a time that the scanner was asked.
+func (m *Metrics) Scan(outcome string, took time.Duration) {
+	m.scans.WithLabelValues(outcome).Inc()
+	m.scanTime.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// ScanQueue tells how many scans are not over.
+func (m *Metrics) ScanQueue(waiting, running int) {
+	m.scanQueue.WithLabelValues("waiting").Set(float64(waiting))
+	m.scanQueue.WithLabelValues("running").Set(float64(running))
+}
 
 // Delivered counts attempts to deliver events.
 func (m *Metrics) Delivered(receiver, result string, n int) {

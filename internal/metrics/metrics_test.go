@@ -52,6 +52,8 @@ func observed() *metrics.Metrics {
 	m.Replicated(west, replication.Complete, 19)
 	m.Replicated(west, replication.Failed, 0)
 	m.ReplicationWaiting([]meta.ReplicationQueue{{To: west, Waiting: 23, Oldest: time.Unix(29, 0)}})
+	m.Scan("complete", 20*time.Second)
+	m.ScanQueue(3, 2)
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -78,6 +80,10 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_event_deliveries_total{receiver="deploy",result="dropped"} 19`,
 		`kontor_events_queued{receiver="deploy"} 23`,
 		`kontor_events_oldest_seconds{receiver="deploy"} 29`,
+		`kontor_scans_total{outcome="complete"} 1`,
+		`kontor_scan_seconds_bucket{outcome="complete",le="30"} 1`,
+		`kontor_scans_queued{state="waiting"} 3`,
+		`kontor_scans_queued{state="running"} 2`,
 		"kontor_pull_times_pending 6",
 		`kontor_replications_total{destination="111111111111/eu-west-1",outcome="complete"} 1`,
 		`kontor_replications_total{destination="111111111111/eu-west-1",outcome="failed"} 1`,

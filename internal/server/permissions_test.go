@@ -23,6 +23,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/unconfigured"
@@ -47,7 +48,7 @@ func newAuditor(t *testing.T) *auditor {
 		}),
 		dir: dir, declared: map[string][]string{},
 	}
-	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations()) {
+	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations()) {
 		for _, action := range op.Actions {
 			a.declared[op.Name] = append(a.declared[op.Name], string(action))
 		}
@@ -195,7 +196,7 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 				edit["repositoryNames"] = []string{"app"}
 			}
 			got := a.do(a.json(here, root, name, text(edit)))
-			never := name == "StartImageScan" || name == "DescribeImageScanFindings" || notConfigured.MatchString(got.body)
+			never := name == "StartImageScan" /* no scanner */ || name == "DescribeImageScanFindings" || notConfigured.MatchString(got.body)
 			if !a.check("ECR", name, got, also...) && !never && !strings.Contains(got.body, "not implemented") {
 				t.Errorf("%s: %d %s", name, got.status, got.body)
 			}

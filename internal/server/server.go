@@ -28,6 +28,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -47,6 +48,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -126,6 +128,8 @@ type Config struct {
 	// Replication are the registries elsewhere that replication rules may name, by the
 	// account and region that they name them by.
 	Replication map[ecr.RegistryID]replication.Elsewhere
+	// Scanner says how images are scanned; nil for not at all.
+	Scanner *ScannerConfig
 	// Drain is how long requests are still taken when the server is told to stop,
 	// while /readyz answers 503 already: time for a load balancer to notice.
 	Drain time.Duration
@@ -174,6 +178,7 @@ type Server struct {
 	upstreams   *upstream.Service
 	events      *delivery.Service
 	replication *replication.Service
+	scanning    *scanning.Service
 	identity    *identity.Service
 	users       map[string]*identity.Service // by partition, whose name is in users' ARNs
 	authn       map[string]*authn.Verifier   // by partition
@@ -245,7 +250,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.New("server: no registry to serve")
 	}
 	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
-	admission := gate.Config{Meta: cfg.Meta}
+	admission := gate.Config{Meta: cfg.Meta, ImageKeys: map[string]gate.ImageKey{authz.KeyMaxSeverity: scanning.MaxSeverity}}
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
 	}
@@ -292,14 +297,19 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
 		Compat:        cfg.Compat, Compats: cfg.Compats, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
-		Pushed: queue.Pushed, Stored: queue.Stored,
+		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return errors.Join(queue.Pushed(ctx, tx, at, p), s.scanning.Pushed(ctx, tx, at, p))
+		},
+		Stored: func() { queue.Stored(); s.scanning.Stored() },
 	})
+	s.scanning = s.newScanning()
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
 	}
 	work := jobs.Config{
 		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
 		UploadAge: cfg.UploadAge, OrphanWait: orphanWait, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+		Scans:   s.scanning,
 		Replica: replica(), OneProcess: cfg.Meta.OneProcess(),
 	}
 	if cfg.Observer != nil {
@@ -330,10 +340,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.replication = replication.New(copies)
 	creation := templates.New(s.gate, s.registry, cfg.ImageNow)
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Replication: s.replication, Retention: s.retention,
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Scanning: s.scanning, Replication: s.replication, Retention: s.retention,
 		Templates: creation, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Events: s.events, Replication: s.replication, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Scanning: s.scanning, Events: s.events, Replication: s.replication, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
@@ -494,6 +504,7 @@ func (s *Server) flushPulls(ctx context.Context) {
 			return
 		case <-tick.C:
 			s.observePending(ctx)
+			s.scanning.Observe(ctx)
 			if err := s.retention.FlushPulls(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.WarnContext(ctx, "pull times not stored yet", "error", err)
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/events"
@@ -26,6 +27,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/blob/small"
@@ -84,6 +86,12 @@ type Settings struct {
 	// UpstreamHosts are what rules may name in addition to what AWS lists; UpstreamObserver
 	// is told of pulls through them. Installation is that of a server; by default all
 	// are one.
+	// Scanner scans images, in ScanSlots slots that tests run by hand (World.Scans).
+	// ScanFinished is told of scans that are over.
+	Scanner       scanning.Scanner
+	ScanSlots     int
+	ScanTimeout   time.Duration
+	ScanFinished  func(ctx context.Context, tx *gate.Tx, f scanning.Finished) error
 	UpstreamHosts []upstream.Host
 	// Events are the hosts of receivers of events, and bounds.
 	Events           delivery.Config
@@ -119,6 +127,7 @@ type World struct {
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
+	Scans     *scanning.Service
 	// Replication does nothing unless a test says so; every registry counts as one of the
 	// server but those of Settings.Elsewhere.
 	Replication *replication.Service
@@ -235,23 +244,32 @@ func (w *World) build() {
 		w.T.Fatal(err)
 	}
 	out := events.NewOutbox(s.Clock)
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out})
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeyMaxSeverity: scanning.MaxSeverity}})
 	queue := replication.NewQueue()
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
 		Deleted: queue.Deleted,
 	})
+	var scans *scanning.Service
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
-		Pushed: queue.Pushed, Stored: queue.Stored,
+		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return errors.Join(queue.Pushed(ctx, tx, at, p), scans.Pushed(ctx, tx, at, p))
+		},
+		Stored: func() { queue.Stored(); scans.Stored() },
 	})
+	scans = scanning.New(scanning.Config{
+		Gate: w.Gate, Registry: w.Registry, Scanner: s.Scanner, Name: "test", Slots: s.ScanSlots, Timeout: s.ScanTimeout, Now: s.Clock, Finished: s.ScanFinished, Log: s.Log,
+	})
+	w.Scans = scans
 	told := s.Events
 	told.Gate, told.Outbox, told.Key, told.ImageNow, told.Log, told.Registries = w.Gate, out, key, s.Clock, s.Log, []ecr.RegistryID{Home}
 	w.Events = delivery.New(told)
 	w.Jobs = jobs.New(jobs.Config{
-		Gate: w.Gate, Events: w.Events, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
+		Scans: scans,
+		Gate:  w.Gate, Events: w.Events, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
 		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
 		Replica: s.Replica,
 	})

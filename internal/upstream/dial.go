@@ -127,6 +127,10 @@ func public(a netip.Addr) bool {
 	return true
 }
 
+// Dialer is what connections to configured hosts are made with: to public addresses
+// only, unless private.
+func Dialer(private bool) *net.Dialer { return dialer(private) }
+
 // dialer dials public addresses only, unless private. It looks at the address that
 // a connection is made to, after names were resolved: a name that resolves to
 // something else the second time gains nothing.

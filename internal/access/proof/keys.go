@@ -65,6 +65,8 @@ func lookup(who *principal, r *repository, action policy.Action) func(key string
 			return nil, service || who.caller.UniqueID != ""
 		case "aws:tagkeys":
 			return nil, !tags(action)
+		case "kontor:maxseverity":
+			return nil, action.Name != "ecr:BatchGetImage" // of the image
 		case "ecr:accountsetting":
 			return nil, action.Name != "ecr:GetAccountSetting" && action.Name != "ecr:PutAccountSetting"
 		}

@@ -52,6 +52,7 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"StopBackfill":          serveReplication(replications.stopBackfill),
 	"DescribeBackfill":      serveReplication(replications.describeBackfill),
 	"ListBackfills":         serveReplication(replications.listBackfills),
+	"GetScanner":            serve((*call).getScanner),
 
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

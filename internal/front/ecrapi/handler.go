@@ -13,6 +13,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -37,6 +38,8 @@ type Config struct {
 	Upstreams *upstream.Service
 	// Replication serves those on replication. Required.
 	Replication *replication.Service
+	// Scanning serves those on scans. Required.
+	Scanning *scanning.Service
 	// Retention serves those on lifecycle policies. Required.
 	Retention *retention.Service
 	// Templates serves those on repository creation templates. Required.

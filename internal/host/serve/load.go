@@ -113,6 +113,9 @@ func (c *Config) secrets(d *decoder) {
 		p := &c.Settings.SingleSignOn[i]
 		read(fmt.Sprintf("single_sign_on[%d].client_secret", i), &p.ClientSecret, p.ClientSecretFile)
 	}
+	if s := c.Settings.Scanner; s != nil {
+		read("scanner.authorization", &s.Authorization, s.AuthorizationFile)
+	}
 	for i := range c.Settings.Events.Receivers {
 		r := &c.Settings.Events.Receivers[i]
 		read(fmt.Sprintf("events.receivers[%d].url", i), &r.URL, r.URLFile)
@@ -185,6 +188,7 @@ func (c *Config) addresses(d *decoder) {
 	}
 	c.upstreams(d)
 	c.replication(d)
+	c.scanner(d)
 	if s.ProxyProtocol {
 		if len(s.TrustedProxies) == 0 {
 			d.wrong("proxy_protocol", "give trusted_proxies: only their connections begin with a header of the PROXY protocol")

@@ -271,6 +271,13 @@ func (c *Config) Lines() []Line {
 	case s.ConsoleListen != "":
 		lines = append(lines, Line{"console", scheme + "://" + s.ConsoleListen})
 	}
+	if p := s.Scanner; p != nil {
+		how := p.URL
+		if how == "" {
+			how = strings.Join(p.Command, " ")
+		}
+		lines = append(lines, Line{"scanner", how})
+	}
 	for _, p := range s.SingleSignOn {
 		lines = append(lines, Line{"sign-in", fmt.Sprintf("%s: client %s of %s", p.Name, p.ClientID, p.Issuer)})
 	}

@@ -35,6 +35,7 @@ type Settings struct {
 
 	Events                  Events                   `field:"events" about:"webhooks that are told of pushes, deletions and more, see guides/events.md"`
 	ReplicationDestinations []ReplicationDestination `field:"replication_destinations" about:"registries that are not on this server and that replication rules may name, see guides/replication.md"`
+	Scanner                 *Scanner                 `field:"scanner" about:"what scans images for vulnerabilities, see guides/scanning.md; without it none is scanned"`
 
 	Drain Duration `field:"drain" default:"0s" about:"how long to go on serving after SIGTERM, with /readyz answering 503"`
 	Grace Duration `field:"grace" default:"15s" about:"how long running requests may go on after that"`
@@ -72,6 +73,23 @@ type Upstream struct {
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	Address      string `field:"address" form:"host" default:"host" about:"HOST:PORT to dial in its place, of what stands in for the registry, such as a mirror"`
 	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+}
+
+// Scanner is what scans images: a web service or a program.
+type Scanner struct {
+	Name              string   `field:"name" default:"scanner" about:"name of the scanner in reports"`
+	URL               string   `field:"url" about:"URL of a web service that speaks Harbor's scanner API, whose paths begin with /api/v1 below it"`
+	Private           bool     `field:"private" default:"false" about:"dial url at addresses of private networks and of this machine, too"`
+	CAFile            string   `field:"ca_file" about:"file of certificate authorities to trust for url besides the system's, in PEM"`
+	Authorization     string   `field:"authorization" secret:"true" about:"Authorization header for url, such as Bearer TOKEN"`
+	AuthorizationFile string   `field:"authorization_file" about:"file that holds authorization"`
+	RegistryURL       string   `field:"registry_url" form:"url" default:"as clients reach the registry" about:"URL at which the web service reaches this server"`
+	Command           []string `field:"command" about:"instead of url, a program and its arguments that reads the OCI layout in the folder {layout} and prints a report of Trivy, Grype or Harbor in JSON; {digest} is the image's digest, {folder} an empty folder to work in"`
+	SBOMCommand       []string `field:"sbom_command" about:"what to run instead of command for images with an SPDX or CycloneDX referrer in JSON, whose file is {sbom}"`
+	Folder            string   `field:"folder" default:"the system's folder for temporary files" about:"folder on a disk with room for the images that are scanned at a time"`
+	Memory            string   `field:"memory" about:"most memory that each process of command may have, such as 2GiB; on Linux only"`
+	Timeout           Duration `field:"timeout" default:"15m" about:"how long a scan may take"`
+	Concurrency       string   `field:"concurrency" default:"2" about:"scans at a time, of all replicas together, from 1 to 32"`
 }
 
 // Events says who may be told of what happens.

@@ -19,6 +19,8 @@ type RetentionReader interface {
 	JobReader
 	UpstreamReader
 	ActivityReader
+	// Scans reads scans of images.
+	Scans() ScanReader
 	LinkedReader
 	ContentOfKeys
 }
@@ -51,6 +53,8 @@ type RetentionTx interface {
 	JobWriter
 	UpstreamWriter
 	ActivityWriter
+	// ScanWriter changes scans of images.
+	ScanWriter() ScanWriter
 	ContentKeeper
 }
 

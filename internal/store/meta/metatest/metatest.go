@@ -64,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"upstreams", upstreams},
 		{"replications", replications},
 		{"replication backfills", replicationBackfills},
+		{"image scans", imageScans},
 		{"database time", databaseTime},
 		{"uploads", uploads},
 		{"upload claims", uploadClaims},

@@ -165,6 +165,7 @@ func dialect() sqlstore.Dialect {
 		OneWriter:     true,
 		Look:          "SELECT 1 FROM token_keys LIMIT 1",
 		Now:           "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+		NoBytes:       "x''",
 		In: func(column string, n int) string {
 			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
 		},
