@@ -103,10 +103,11 @@ type RegistrySettings struct {
 	Settings   map[string]string // account settings by name; nil when none
 }
 
-// RegistryReader reads what registries have next to their repositories: settings and
-// templates.
+// RegistryReader reads what registries have next to their repositories: settings,
+// templates and signers.
 type RegistryReader interface {
 	TemplateReader
+	SignerReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
@@ -116,6 +117,7 @@ type RegistryReader interface {
 type RegistryTx interface {
 	RegistryReader
 	TemplateWriter
+	SignerWriter
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }

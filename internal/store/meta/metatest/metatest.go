@@ -70,6 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"access keys", accessKeys},
 		{"machine tokens", machineTokens},
 		{"creation templates", creationTemplates},
+		{"signers", signers},
 		{"roles", roles},
 		{"changed users", changedUsers},
 		{"sessions of the console", consoleSessions},
