@@ -84,6 +84,8 @@ var rooms = map[string]int{
 	"internal/remote":              29,
 	"internal/retention":           30,
 	"internal/registry":            31,
+	"internal/signing":             32,
+	"internal/signing/trust":       12,
 	"internal/templates":           32,
 	"internal/unconfigured":        32,
 	"internal/upstream":            32,

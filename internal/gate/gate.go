@@ -38,6 +38,8 @@ type Config struct {
 	Meta meta.Store // required
 	// Audit receives what was decided; without it nothing is on record.
 	Audit Audit
+	// ImageKeys answer the condition keys about images, by their names in lower case.
+	ImageKeys map[string]ImageKey
 }
 
 // Words are what callers are told of failures that are not theirs.
@@ -144,12 +146,14 @@ func (c *Caller) ask(ctx context.Context, op Operation, fn func(ctx context.Cont
 
 // look lets fn read and ask in one snapshot.
 func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (q *Inquiry, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		q = &Inquiry{c: c, op: op, r: sceneReader{r, r.Registries()}}
-		if err := fn(ctx, &View{r, q}); err != nil {
-			return err
-		}
-		return q.complete()
+	err = again(ctx, func() error {
+		return c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+			q = &Inquiry{c: c, op: op, r: sceneReader{r, r.Registries()}}
+			if err := fn(ctx, &View{r, q}); err != nil {
+				return err
+			}
+			return q.complete()
+		})
 	})
 	return q, c.settle(op, err)
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/trust"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
@@ -28,7 +30,7 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(), signing.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -44,6 +46,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
 		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
+		{"signing", reflect.TypeFor[*signing.Caller](), signing.Operations()},
 		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,10 +79,16 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 	}
 }
 
+// signingKey is a public key.
+const signingKey = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnZiA7uqyJgd3xln7v902z21QqzYX
+VCioHo35GFs5GZQ+mfmNcrZQddHZ6ej7eX6r8yyGqY1gh5Rfuoxg882EaA==
+-----END PUBLIC KEY-----`
+
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
-	u, ups := unconfigured.As(w.Gate, p), w.Upstreams.As(p)
+	u, ups, sign := unconfigured.As(w.Gate, p), w.Upstreams.As(p), w.Signing.As(p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
@@ -265,11 +274,18 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"ListReplicationBackfills":   func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
 		"ReplicationBackfill":        func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
 		"StopReplicationBackfill":    func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
-		"SigningConfiguration":       func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
-		"ClearSigning":               func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
-		"DeleteSigningConfiguration": func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
-		"ImageSigningStatus":         func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
-		"CancelUpload":               func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+		"SigningConfiguration":       func(ctx context.Context) error { return sign.SigningConfiguration(ctx, to.In) },
+		"ClearSigning":               func(ctx context.Context) error { return sign.ClearSigning(ctx, to.In, 0) },
+		"DeleteSigningConfiguration": func(ctx context.Context) error { return sign.DeleteSigningConfiguration(ctx, to.In) },
+		"ImageSigningStatus":         func(ctx context.Context) error { _, err := sign.ImageSigningStatus(ctx, to, id); return err },
+		"ImageSignatures":            func(ctx context.Context) error { _, err := sign.ImageSignatures(ctx, to, id); return err },
+		"PutSigner": func(ctx context.Context) error {
+			_, err := sign.PutSigner(ctx, to.In, trust.Signer{Name: "release", Key: signingKey})
+			return err
+		},
+		"ListSigners":  func(ctx context.Context) error { _, err := sign.ListSigners(ctx, to.In); return err },
+		"DeleteSigner": func(ctx context.Context) error { return sign.DeleteSigner(ctx, to.In, "release") },
+		"CancelUpload": func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
 	}
 }
 
@@ -314,7 +330,8 @@ func TestMissingRepository(t *testing.T) {
 			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",
-			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
+			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration",
+			"PutSigner", "ListSigners", "DeleteSigner":
 			continue // concern no repository
 		}
 		testkit.WantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")

@@ -27,7 +27,7 @@ var reads = []string{
 	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "LeasePage", "IndexManifests",
-	"ListPullTimeExclusions", "Rules", "Secrets", "SecretARN", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
+	"ListPullTimeExclusions", "Rules", "Secrets", "SecretARN", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus", "ImageSignatures", "ListSigners",
 }
 
 // recorded is w with an audit log in dir, each record in its own file.

@@ -28,6 +28,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -43,6 +44,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -158,6 +160,7 @@ type Server struct {
 	retention *retention.Service
 	jobs      *jobs.Jobs
 	upstreams *upstream.Service
+	signing   *signing.Service
 	identity  *identity.Service
 	users     map[string]*identity.Service // by partition, whose name is in users' ARNs
 	authn     map[string]*authn.Verifier   // by partition
@@ -233,7 +236,14 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
 	}
+	proofs := signing.Config{Blobs: cfg.Blobs, Now: cfg.AuthNow}
+	if o, ok := cfg.Observer.(signing.Observer); ok {
+		proofs.Observer = o
+	}
+	signatures := signing.NewVerifier(proofs)
+	admission.ImageKeys = map[string]gate.ImageKey{authz.KeySignedBy: signatures.SignedBy}
 	s.gate = gate.New(admission)
+	s.signing = signing.New(s.gate, signatures, cfg.ImageNow)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	s.issuers = authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
@@ -294,9 +304,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.upstreams = upstream.New(caches)
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention,
-		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Signing: s.signing, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Signing: s.signing, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
@@ -343,6 +353,9 @@ func (s *Server) Registry() *registry.Registry { return s.registry }
 
 // Upstreams gives access to the operations on pull-through caches, as s's own principals.
 func (s *Server) Upstreams() *upstream.Service { return s.upstreams }
+
+// Signing gives access to the operations on signers, as s's own principals.
+func (s *Server) Signing() *signing.Service { return s.signing }
 
 // Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
@@ -22,6 +23,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/blob/small"
@@ -105,6 +107,7 @@ type World struct {
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
+	Signing   *signing.Service
 	now       *time.Time // the image clock, of all processes
 	dir       string     // of Blobs
 }
@@ -213,7 +216,9 @@ func (w *World) build() {
 	if s.Clock == nil {
 		s.Clock = w.Now
 	}
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit})
+	signatures := signing.NewVerifier(signing.Config{Blobs: w.Blobs, Now: s.Clock})
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, ImageKeys: map[string]gate.ImageKey{authz.KeySignedBy: signatures.SignedBy}})
+	w.Signing = signing.New(w.Gate, signatures, s.Clock)
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,

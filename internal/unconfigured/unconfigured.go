@@ -4,7 +4,7 @@
 // configuration that says "none". What would configure such a feature is not here;
 // it is refused.
 //
-// The features are replication and managed signing. One that gets built moves out.
+// The feature is replication. One that gets built moves out.
 //
 // Errors are *ecr.Error. The API names these codes; ECR's texts are not known.
 package unconfigured
@@ -30,7 +30,6 @@ func As(g *gate.Gate, p access.Principal) *Caller { return &Caller{g.As(p)} }
 func Operations() []gate.Operation {
 	return []gate.Operation{
 		opClearReplication, opImageReplicationStatus, opListReplicationBackfills, opReplicationBackfill, opStopReplicationBackfill,
-		opSigningConfiguration, opClearSigning, opDeleteSigningConfiguration, opImageSigningStatus,
 	}
 }
 
@@ -101,37 +100,4 @@ var opStopReplicationBackfill = gate.Op("StopReplicationBackfill", "ecr:StopRepl
 // StopReplicationBackfill errors: ReplicationBackfillNotFound.
 func (c *Caller) StopReplicationBackfill(ctx context.Context, in ecr.RegistryID, id string) error {
 	return c.ask(ctx, opStopReplicationBackfill, in, noBackfill(in, id))
-}
-
-func noSigning(in ecr.RegistryID) error {
-	return ecr.Errorf(ecr.CodeSigningConfigurationNotFound, "Signing configuration does not exist in the registry with id '%s'", in.Account)
-}
-
-var opSigningConfiguration = gate.Op("SigningConfiguration", "ecr:GetSigningConfiguration")
-
-// SigningConfiguration errors: SigningConfigurationNotFound.
-func (c *Caller) SigningConfiguration(ctx context.Context, in ecr.RegistryID) error {
-	return c.ask(ctx, opSigningConfiguration, in, noSigning(in))
-}
-
-var opClearSigning = gate.Op("ClearSigning", "ecr:PutSigningConfiguration")
-
-// ClearSigning accepts that nothing is signed.
-func (c *Caller) ClearSigning(ctx context.Context, in ecr.RegistryID) error {
-	return c.accept(ctx, opClearSigning, in)
-}
-
-var opDeleteSigningConfiguration = gate.Op("DeleteSigningConfiguration", "ecr:DeleteSigningConfiguration")
-
-// DeleteSigningConfiguration errors: SigningConfigurationNotFound.
-func (c *Caller) DeleteSigningConfiguration(ctx context.Context, in ecr.RegistryID) error {
-	return c.ask(ctx, opDeleteSigningConfiguration, in, noSigning(in))
-}
-
-var opImageSigningStatus = gate.Op("ImageSigningStatus", "ecr:DescribeImageSigningStatus")
-
-// ImageSigningStatus finds no signing profile that an image was signed with.
-// Errors: RepositoryNotFound, ImageNotFound.
-func (c *Caller) ImageSigningStatus(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
-	return c.askImage(ctx, opImageSigningStatus, at, id)
 }

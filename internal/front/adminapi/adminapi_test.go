@@ -24,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -62,6 +63,7 @@ func newServer(t testing.TB) *server {
 	}
 	identities := iam.New(iam.Config{Gate: stores.Gate, Identity: users, Now: func() time.Time { return start }, Partition: "aws"})
 	s.h = New(Config{
+		Signing:   stores.Signing,
 		Inspect:   inspect.New(inspect.Config{Gate: stores.Gate, Retention: stores.Retention, Now: s.clock.Now}),
 		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: func(ecr.RegistryID) bool { return true }, Console: true,
 		Log: slog.New(slog.DiscardHandler),
@@ -164,12 +166,13 @@ func TestEveryOperationAsks(t *testing.T) {
 	s := newServer(t)
 	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[],"userName":"pusher","tokenName":"flux"}`
 	actions := map[string]bool{}
-	// Those on rules ask for what the ECR API's operations ask for.
+	// Those on rules and signatures ask for what the ECR API's operations ask for.
 	also := map[string]string{
 		"ListUpstreams": "ecr:DescribePullThroughCacheRules", "CreateUpstream": "ecr:CreatePullThroughCacheRule",
 		"DeleteUpstream": "ecr:DeletePullThroughCacheRule", "ValidateUpstream": "ecr:ValidatePullThroughCacheRule",
+		"ListImageSignatures": "ecr:DescribeImageSigningStatus",
 	}
-	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations()) {
+	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations(), signing.Operations()) {
 		for _, a := range op.Actions {
 			actions[string(a)] = true
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -41,6 +42,8 @@ type Config struct {
 	Inspect *inspect.Service
 	// Upstreams serves those on pull-through caches. Required.
 	Upstreams *upstream.Service
+	// Signing serves those on signers and signatures. Required.
+	Signing *signing.Service
 	// IAM serves the operations on machine tokens in the account of the caller, by
 	// the region's partition. Required.
 	IAM func(ecr.Region) *iam.Service
@@ -72,7 +75,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), h: h, p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), signing: h.cfg.Signing.As(p), h: h, p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -85,6 +88,7 @@ type call struct {
 	*retention.Caller
 	jobs      *jobs.Caller
 	upstreams *upstream.Caller
+	signing   *signing.Caller
 	h         *Handler
 	p         access.Principal
 	at        ecr.RegistryID

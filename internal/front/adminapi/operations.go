@@ -37,5 +37,10 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteSecret":     serve((*call).deleteSecret),
 	"RefreshUpstream":  serve((*call).refreshUpstream),
 
+	"PutSigner":           serve((*call).putSigner),
+	"ListSigners":         serve((*call).listSigners),
+	"DeleteSigner":        serve((*call).deleteSigner),
+	"ListImageSignatures": serve((*call).listImageSignatures),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -38,6 +39,8 @@ type Config struct {
 	Retention *retention.Service
 	// Templates serves those on repository creation templates. Required.
 	Templates *templates.Service
+	// Signing serves those on signatures. Required.
+	Signing *signing.Service
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 	// Now is the authentication time, which download URLs expire by. Without
@@ -194,10 +197,10 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"ListReplicationBackfills":           serveFeature(features.listReplicationBackfills),
 	"DescribeReplicationBackfillResults": serveFeature(features.describeReplicationBackfillResults),
 	"StopReplicationBackfill":            serveFeature(features.stopReplicationBackfill),
-	"GetSigningConfiguration":            serveFeature(features.getSigningConfiguration),
-	"PutSigningConfiguration":            serveFeature(features.putSigningConfiguration),
-	"DeleteSigningConfiguration":         serveFeature(features.deleteSigningConfiguration),
-	"DescribeImageSigningStatus":         serveFeature(features.describeImageSigningStatus),
+	"GetSigningConfiguration":            serveSignatures(signatures.getSigningConfiguration),
+	"PutSigningConfiguration":            serveSignatures(signatures.putSigningConfiguration),
+	"DeleteSigningConfiguration":         serveSignatures(signatures.deleteSigningConfiguration),
+	"DescribeImageSigningStatus":         serveSignatures(signatures.describeImageSigningStatus),
 }
 
 // serve puts decoding and checking before an operation.

@@ -63,37 +63,6 @@ func (f features) stopReplicationBackfill(ctx context.Context, in *StopReplicati
 	return nil, f.Caller.StopReplicationBackfill(ctx, f.call.in(in.RegistryId), *in.ReplicationBackfillId) // always an error
 }
 
-func (f features) getSigningConfiguration(ctx context.Context, _ *GetSigningConfigurationRequest) (*GetSigningConfigurationResponse, error) {
-	return nil, f.Caller.SigningConfiguration(ctx, f.call.in(nil)) // always an error
-}
-
-// putSigningConfiguration takes the configuration without rules, which signs
-// nothing.
-func (f features) putSigningConfiguration(ctx context.Context, in *PutSigningConfigurationRequest) (*PutSigningConfigurationResponse, error) {
-	if len(in.SigningConfiguration.Rules) > 0 {
-		return nil, notServed("PutSigningConfiguration", modelled["PutSigningConfiguration"])
-	}
-	if err := f.Caller.ClearSigning(ctx, f.call.in(nil)); err != nil {
-		return nil, err
-	}
-	return &PutSigningConfigurationResponse{SigningConfiguration: &SigningConfiguration{Rules: []SigningRule{}}}, nil
-}
-
-func (f features) deleteSigningConfiguration(ctx context.Context, _ *DeleteSigningConfigurationRequest) (*DeleteSigningConfigurationResponse, error) {
-	return nil, f.Caller.DeleteSigningConfiguration(ctx, f.call.in(nil)) // always an error
-}
-
-func (f features) describeImageSigningStatus(ctx context.Context, in *DescribeImageSigningStatusRequest) (*DescribeImageSigningStatusResponse, error) {
-	at := f.call.repo(in.RegistryId, in.RepositoryName)
-	id := imageIDs([]ImageIdentifier{*in.ImageId})[0]
-	if err := f.Caller.ImageSigningStatus(ctx, at, id); err != nil {
-		return nil, err
-	}
-	return &DescribeImageSigningStatusResponse{
-		ImageId: in.ImageId, RegistryId: text(at.In.Account), RepositoryName: in.RepositoryName, SigningStatuses: []ImageSigningStatus{},
-	}, nil
-}
-
 // noToken refuses every token of a list that is always empty, because none was
 // given out.
 func noToken(operation string, in ecr.RegistryID, token *string) error {

@@ -38,7 +38,7 @@ func TestUnconfiguredFeatures(t *testing.T) {
 		{"DeleteSigningConfiguration", `{}`, signing},
 		{"PutSigningConfiguration", `{"signingConfiguration": {"rules": []}}`, `{"signingConfiguration": {"rules": []}}`},
 		{"PutSigningConfiguration", `{"signingConfiguration": {"rules": [{"signingProfileArn": "arn:aws:signer:us-east-1:000000000000:/signing-profiles/release"}]}}`,
-			"ValidationException: PutSigningConfiguration" + refused},
+			"ValidationException: This registry does not sign images itself. Sign them with cosign or notation, and name the signers that it trusts with `kontor signers put`."},
 		{"DescribeImageSigningStatus", `{` + app + `}`, `{` + registry + `, ` + app + `, "signingStatuses": []}`},
 		{"DescribeImageSigningStatus", `{` + nowhere + `}`, noRepo},
 		{"DescribeImageSigningStatus", `{` + absent + `}`, noImage},
