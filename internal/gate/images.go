@@ -3,13 +3,16 @@ package gate
 import (
 	"context"
 	"errors"
+	"slices"
 
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // ImageKey answers a condition key about the image that id names in the repository
-// of s. An image that is not there has no values. It is asked only where a policy
-// depends on the key.
+// of s. It is asked only where a policy depends on the key.
+// Errors: meta.ErrNotFound for an image that is not there.
 type ImageKey func(ctx context.Context, v *View, s Scene, id ecr.ImageID) ([]string, error)
 
 // Later is the error of an ImageKey that has to do more than to read the database. Do is
@@ -43,7 +46,7 @@ func again(ctx context.Context, look func() error) error {
 
 // EnterImage is Enter for an operation on images of a repository, of each of which the
 // caller is asked for the operation's actions: policies may depend on the image. The
-// images need not be there.
+// images need not be there; what depends on one that is not is then no denial.
 // Errors: RepositoryNotFound.
 func (v *View) EnterImage(ctx context.Context, at ecr.Repo, ids ...ecr.ImageID) (Scene, error) {
 	s, there, err := v.scene(ctx, at)
@@ -68,17 +71,35 @@ func (v *View) mayImage(ctx context.Context, s Scene, id ecr.ImageID) error {
 	of := s
 	of.image = func(key string) ([]string, bool) {
 		answer := v.c.g.cfg.ImageKeys[key]
-		if answer == nil || failed != nil {
-			return nil, false
+		if answer == nil || failed != nil || s.Row.ID == 0 {
+			return nil, s.Row.ID == 0
 		}
 		var values []string
-		if s.Row.ID != 0 {
-			values, failed = answer(ctx, v, s, id)
-		}
+		values, failed = answer(ctx, v, s, id)
 		return values, failed == nil
 	}
-	if err := v.May(of, v.op.Actions...); failed == nil {
-		return err
+	for _, a := range v.op.Actions {
+		r := v.request(of, a)
+		d := authz.Decide(r)
+		switch {
+		case errors.Is(failed, meta.ErrNotFound):
+			// There is nothing to decide on: who may pull some images is told that this
+			// one is not there, and may push it.
+			if failed = nil; !d.Allowed && onImageOnly(d) {
+				d = authz.Decision{Allowed: true, By: "no image that policies could ask for"}
+			}
+		case failed != nil:
+			return failed
+		}
+		if err := v.Decided(a, r.Resource, d); err != nil {
+			return err
+		}
 	}
-	return failed // which is why the value was not known
+	return nil
+}
+
+// onImageOnly reports whether a request is denied for want of nothing but what is known
+// of an image.
+func onImageOnly(d authz.Decision) bool {
+	return len(d.DependsOn) > 0 && !slices.ContainsFunc(d.DependsOn, func(k string) bool { return !authz.IsImageKey(k) })
 }

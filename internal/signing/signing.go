@@ -136,9 +136,6 @@ func (v *Verifier) compile(s meta.Signer) (*trust.Verifier, error) {
 // signatures an image has, in byte order.
 func (v *Verifier) SignedBy(ctx context.Context, r *gate.View, s gate.Scene, id ecr.ImageID) ([]string, error) {
 	m, err := r.FindImage(ctx, s.Row.ID, id)
-	if errors.Is(err, meta.ErrNotFound) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

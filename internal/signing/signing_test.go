@@ -124,6 +124,12 @@ func TestPullsAskForSignatures(t *testing.T) {
 					t.Errorf("the exempt principal: %v", err)
 				}
 			}
+			// What is not there is not there, and may be pushed: clients look before.
+			_, err := puller.Manifest(t.Context(), to, ecr.ImageID{Tag: "v1"})
+			testkit.WantCode(t, err, ecr.CodeImageNotFound)
+			if _, failures, err := puller.BatchGetImage(t.Context(), to, []ecr.ImageID{{Tag: "v1"}}); err != nil || len(failures) != 1 {
+				t.Errorf("a batch of what is not there: %v, %v", failures, err)
+			}
 			one, two := w.Image(to, "one"), w.Image(to, "two")
 			d := w.MustPut(to, one, "v1")
 			pulls(d, false)

@@ -68,6 +68,10 @@ var tagKeys = map[string]func(r *Request) map[string]string{
 // imageKeys are those about the image that is acted on, which are Kontor's own.
 var imageKeys = []string{KeySignedBy}
 
+// IsImageKey reports whether key, in any letter case, is one about the image that is
+// acted on.
+func IsImageKey(key string) bool { return slices.Contains(imageKeys, strings.ToLower(key)) }
+
 // KeySignedBy is the names of the signers whose signatures an image has, in lower case.
 const KeySignedBy = "kontor:signedby"
 
