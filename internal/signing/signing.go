@@ -205,26 +205,25 @@ type layer struct {
 	content []byte
 }
 
-// image looks for signatures of m.
+// image looks for signatures of m, of the indexes that list it, and of the image that it
+// is attached to.
 func (s *search) image(ctx context.Context, m meta.Manifest) error {
-	if of, form, err := s.signed(ctx, m); err != nil || of != "" {
-		if err == nil {
-			err = s.holder(ctx, of, m.Image.Digest, form)
-		}
-		return err
-	}
 	seen := []ecr.Digest{m.Image.Digest}
 	for i := 0; i < len(seen); i++ {
 		if err := s.of(ctx, seen[i]); err != nil {
 			return err
 		}
-		parents, err := s.r.Parents(ctx, s.repo, seen[i])
+		over, err := s.r.Parents(ctx, s.repo, seen[i])
 		if err != nil {
 			return err
 		}
-		for _, p := range parents {
-			if len(seen) <= maxIndexes && !slices.Contains(seen, p) {
-				seen = append(seen, p)
+		to, err := s.attachedTo(ctx, seen[i])
+		if err != nil {
+			return err
+		}
+		for _, d := range append(over, to...) {
+			if len(seen) <= maxIndexes && !slices.Contains(seen, d) {
+				seen = append(seen, d)
 			}
 		}
 	}
@@ -234,26 +233,45 @@ func (s *search) image(ctx context.Context, m meta.Manifest) error {
 // tagSuffix is what the tags of cosign's signatures end in.
 const tagSuffix = ".sig"
 
-// signed is the image that m holds signatures of, "" for an image that holds none.
-func (s *search) signed(ctx context.Context, m meta.Manifest) (ecr.Digest, trust.Form, error) {
-	if form := formOf(m.Image.ArtifactMediaType); m.Image.Subject != "" && form != "" {
-		return m.Image.Subject, form, nil
+// attachedTo is the image that d belongs to, as a signature or an SBOM does: its subject,
+// or the image that its tag names. Who can push must not get a program past a policy by
+// calling it a signature: what has a layer that a runtime would unpack belongs to none.
+func (s *search) attachedTo(ctx context.Context, d ecr.Digest) (to []ecr.Digest, err error) {
+	row, err := s.r.StatManifest(ctx, s.repo, d)
+	if errors.Is(err, meta.ErrNotFound) {
+		return nil, nil // a subject need not be there
 	}
-	if manifest.IsIndex(m.Image.MediaType) {
-		return "", "", nil
+	if err != nil || manifest.IsIndex(row.Image.MediaType) || row.BodySizeBytes > MaxBytes {
+		return nil, err
 	}
-	row, err := s.r.StatManifest(ctx, s.repo, m.Image.Digest)
-	if err != nil {
-		return "", "", err
+	if row.Image.Subject != "" {
+		to = append(to, row.Image.Subject)
 	}
 	for _, t := range row.Image.Tags {
 		if text, ok := strings.CutSuffix(string(t), tagSuffix); ok {
-			if d, err := ecr.ParseDigest(strings.Replace(text, "-", ":", 1)); err == nil {
-				return d, trust.CosignTag, nil
+			if of, err := ecr.ParseDigest(strings.Replace(text, "-", ":", 1)); err == nil {
+				to = append(to, of)
 			}
 		}
 	}
-	return "", "", nil
+	if len(to) == 0 {
+		return nil, nil
+	}
+	body, err := s.r.ManifestBody(ctx, s.repo, d)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := manifest.Parse(body, row.Image.MediaType)
+	if err != nil || len(parsed.Layers) == 0 || slices.ContainsFunc(parsed.Layers, func(l manifest.Descriptor) bool { return unpacked(l.MediaType) }) {
+		return nil, nil
+	}
+	return to, nil
+}
+
+// unpacked reports whether a runtime may unpack a layer of the type.
+func unpacked(mediaType string) bool {
+	return strings.Contains(mediaType, "image.layer") || strings.Contains(mediaType, "image.rootfs") || strings.Contains(mediaType, "tar") ||
+		strings.HasPrefix(mediaType, "application/vnd.docker.") || strings.HasPrefix(mediaType, "application/octet-stream")
 }
 
 // formOf is the form of the signatures in artifacts of a type, "" for none.
@@ -377,7 +395,6 @@ func (s *search) read(ctx context.Context, h *holder) error {
 	for i, d := range parsed.Layers {
 		l := layer{Descriptor: d, notes: notes.Layers[i].Annotations}
 		if !fits(h.form, d.MediaType) {
-			// Who can push must not get a program past a policy by calling it a signature.
 			h.layers, h.refused = nil, fmt.Sprintf("its manifest has a layer of the type %s, which is not a signature", d.MediaType)
 			return nil
 		}

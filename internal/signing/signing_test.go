@@ -169,6 +169,15 @@ func TestPullsAskForSignatures(t *testing.T) {
 			pulls(child, true)
 			pulls(ref, true)
 
+			// What is attached to a signed image can be pulled with it.
+			sbom := holder(w, to)
+			w.Blob(to, []byte("{}"))
+			sbom["artifactType"], sbom["subject"] = "application/spdx+json", testkit.DescOf(testkit.IndexType, index)
+			sbom["layers"] = []map[string]any{{"mediaType": "application/spdx+json", "digest": ecr.DigestOf([]byte("{}")), "size": 2}}
+			pulls(w.MustPut(to, testkit.JSON(sbom)), true)
+			sbom["subject"] = testkit.DescOf(testkit.ImageType, []byte("gone"))
+			pulls(w.MustPut(to, testkit.JSON(sbom)), false)
+
 			// A program that calls itself a signature is none.
 			program := holder(w, to, release.layer(w, to, i))
 			w.Blob(to, []byte("layer"))
