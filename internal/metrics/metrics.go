@@ -17,6 +17,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/version"
@@ -41,11 +42,13 @@ type Metrics struct {
 	fetched     *prometheus.CounterVec
 	saved       *prometheus.CounterVec
 	quota       *prometheus.GaugeVec
+	signatures  *prometheus.CounterVec
 }
 
 var (
 	_ server.Observer   = (*Metrics)(nil)
 	_ upstream.Observer = (*Metrics)(nil)
+	_ signing.Observer  = (*Metrics)(nil)
 )
 
 // New returns figures that are all zero.
@@ -76,12 +79,13 @@ func New() *Metrics {
 	m.fetched = counter("kontor_upstream_fetched_bytes_total", "Bytes that had to come from an upstream for a pull.", "upstream")
 	m.saved = counter("kontor_upstream_saved_bytes_total", "Bytes that did not have to come from an upstream.", "upstream")
 	m.quota = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_upstream_quota_left", Help: "Pulls that an upstream allows, as it said last."}, []string{"upstream"})
+	m.signatures = counter("kontor_signatures_verified_total", "Signatures of images that were verified, by their form and whether a signer made them; remembered ones do not count.", "form", "accepted")
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
-		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota,
+		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.signatures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -131,6 +135,11 @@ func (m *Metrics) Pulled(host string, how upstream.Outcome, size int64) {
 	case upstream.Hit, upstream.Compared, upstream.Stale:
 		m.saved.WithLabelValues(host).Add(float64(size))
 	}
+}
+
+// SignatureVerified counts a signature.
+func (m *Metrics) SignatureVerified(form string, accepted bool) {
+	m.signatures.WithLabelValues(form, strconv.FormatBool(accepted)).Inc()
 }
 
 // Quota sets what an upstream said that it still allows.
