@@ -44,6 +44,7 @@ func observed() *metrics.Metrics {
 	m.Pulled("quay.io", upstream.Miss, 11)
 	m.Pulled("quay.io", upstream.Stale, 13)
 	m.Quota("quay.io", 17)
+	m.SignatureVerified("cosign tag", true)
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -67,6 +68,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_upstream_fetched_bytes_total{upstream="quay.io"} 11`,
 		`kontor_upstream_saved_bytes_total{upstream="quay.io"} 13`,
 		`kontor_upstream_quota_left{upstream="quay.io"} 17`,
+		`kontor_signatures_verified_total{accepted="true",form="cosign tag"} 1`,
 		"kontor_pull_times_pending 6",
 		`kontor_database_seconds_count{kind="update"} 0`,
 		"go_goroutines ",

@@ -35,8 +35,11 @@ type SignerChange struct {
 	Effect      string       `json:"effect,omitempty"`
 }
 
-// CodeSigners: the signers of the registry are not known, or it cannot have any.
-const CodeSigners Code = "KON2021"
+// The findings about signers.
+const (
+	// CodeSigners: the signers of the registry are not known, or it cannot have any.
+	CodeSigners Code = "KON2021"
+)
 
 func signerOf(s state.Signer) Signer {
 	return Signer{slices.Clone(s.Repositories), s.Key, s.Identity, s.Issuer, s.TrustedRoot, s.Certificates, s.Subject}

@@ -198,16 +198,38 @@ upstreams:
 			"Kontor changes only signers that the file names. To delete one, set `removed: true`; without its entry the signer stays as it is. `destroy` deletes the signers that the file names.",
 			"[Let only signed images be pulled](../guides/signatures.md) shows the policies.",
 		},
-		Example: `ecr_repositories: {}
+		Example: `registries:
+  - {name: prod, account: "111111111111", region: us-east-2, endpoint: "https://registry.example"}
+ecr_repositories: {}
 signers:
   release:
     repositories: ["prod/*"]
     key: |
       -----BEGIN PUBLIC KEY-----
-      MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEoOLnFR5JEoLbv1emSbdYdqBkLOr/
-      F/BOGrLdWWeDRNsJYUO9PSYZVgWR1sDjVwYvpYFULpYp3gKPQGiFJ2KAMA==
+      MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEz9iXeQ/sKSYXtw5FX08cWumbSASr
+      xu17GK9fbRltUMwaz9f/vGt+u2YdfdWcXCfjW9IDvjqy1iiKrQXR2dztew==
       -----END PUBLIC KEY-----
-  former: {removed: true}
+  ops:
+    certificates: |
+      -----BEGIN CERTIFICATE-----
+      MIIBszCCAVmgAwIBAgIUVQL8y/6cd09DAU79EQB3OhAp+tAwCgYIKoZIzj0EAwIw
+      LjELMAkGA1UEBhMCREUxEDAOBgNVBAoMB0V4YW1wbGUxDTALBgNVBAMMBHJvb3Qw
+      IBcNMjYxMjAxMDYwMjQwWhgPMjEyNjExMDcwNjAyNDBaMC4xCzAJBgNVBAYTAkRF
+      MRAwDgYDVQQKDAdFeGFtcGxlMQ0wCwYDVQQDDARyb290MFkwEwYHKoZIzj0CAQYI
+      KoZIzj0DAQcDQgAEz9iXeQ/sKSYXtw5FX08cWumbSASrxu17GK9fbRltUMwaz9f/
+      vGt+u2YdfdWcXCfjW9IDvjqy1iiKrQXR2dzte6NTMFEwHQYDVR0OBBYEFBtxdRYm
+      GtnaesWjj6u+w0/kQznoMB8GA1UdIwQYMBaAFBtxdRYmGtnaesWjj6u+w0/kQzno
+      MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAMlXRrGemmGWYDpG
+      uYD+jgtY60wBeHmwOHBgkU8Eta9KAiAMjbzUmzbBwMhqESzTVrtkbj2/MX8gJmTN
+      G1plNpoukA==
+      -----END CERTIFICATE-----
+    subject: C=DE, O=Example, CN=release
+    registries: [prod]
+  former:
+    identity: https://github.com/example/app/.github/workflows/*
+    issuer: https://token.actions.githubusercontent.com
+    trusted_root: '{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
+    removed: true
 `,
 		schema: schema{"type": "object", "propertyNames": schema{"pattern": SignerName.String()}, "additionalProperties": object("signers")},
 	},
