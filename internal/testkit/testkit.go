@@ -34,6 +34,8 @@ import (
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
+func init() { sqlite.RememberNew() } // most tests open one
+
 // Home is the registry that tests work in.
 var Home = ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}
 
