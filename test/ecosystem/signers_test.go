@@ -29,13 +29,14 @@ promotions:
   - name: release
     from: staging
     to: [prod]
+    require: {verify: [%q, signers, verify, "{image}", --by, release, --data, data, --target, staging]}
 `
 
 // What real clients sign can be pulled, and nothing else: in each form in which cosign
 // and notation keep signatures. The signer is exempt, as it reads what is not signed yet.
 func TestSignersArePolicy(t *testing.T) {
 	w := start(t)
-	w.write("kontor.yaml", fmt.Sprintf(denyUnsigned, w.staging, w.prod))
+	w.write("kontor.yaml", fmt.Sprintf(denyUnsigned, w.staging, w.prod, kontorBin))
 	w.ok(kontorBin, "apply", "--yes")
 	signers := func(account string, args ...string) string {
 		return w.ok(kontorBin, append(append([]string{"signers"}, args...), "--data", "data", "--target", account)...)

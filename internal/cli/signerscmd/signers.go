@@ -156,17 +156,19 @@ func verifyCommand(e *command.Env) *cobra.Command {
 		Use: "verify IMAGE [flags]", Short: "Show who signed an image, and which signatures are refused",
 		Long: `Show whose signatures an image has, as the registry verified them with the signers that
 are trusted in the repository, and why others are refused. A signature of an index is
-one of each image that the index lists. IMAGE is REPOSITORY:TAG or REPOSITORY@DIGEST.
+one of each image that the index lists. IMAGE is REPOSITORY:TAG or REPOSITORY@DIGEST,
+with or without the host of the registry.
 
 The exit code is 1 if no trusted signer signed the image, or not the one of --by.`,
 		Example: `  kontor signers verify website:1.4.2
   kontor signers verify website:1.4.2 --by release`,
 		Args: command.Between(1, 1),
 	}, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
-		in := admin.ListImageSignaturesRequest{RepositoryName: args[0]}
-		if name, digest, ok := strings.Cut(args[0], "@"); ok {
+		image := strings.TrimPrefix(args[0], c.Host+"/")
+		var in admin.ListImageSignaturesRequest
+		if name, digest, ok := strings.Cut(image, "@"); ok {
 			in.RepositoryName, in.ImageDigest = name, digest
-		} else if name, tag, ok := strings.Cut(args[0], ":"); ok {
+		} else if name, tag, ok := strings.Cut(image, ":"); ok {
 			in.RepositoryName, in.ImageTag = name, tag
 		} else {
 			return command.Shown{}, command.Usagef("%q names no image: write REPOSITORY:TAG or REPOSITORY@DIGEST", args[0])
