@@ -29,7 +29,6 @@ var transactions = map[string]string{
 	"internal/store/repair":        "puts content in the place of damaged content, for who has the data",
 	"internal/metrics":             "measures them",
 	"internal/traces":              "follows them",
-	"internal/scanning":            "answers policies about images, in the snapshot of the gate",
 	"internal/testkit":             "looks at rows for tests",
 }
 

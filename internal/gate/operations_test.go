@@ -20,10 +20,11 @@ import (
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/trust"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
-	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -31,8 +32,8 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(),
-		delivery.Operations(), replication.Operations(), scanning.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(),
+		delivery.Operations(), replication.Operations(), scanning.Operations(), signing.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -48,9 +49,9 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"scanning", reflect.TypeFor[*scanning.Caller](), scanning.Operations()},
 		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
 		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
-		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
 		{"events", reflect.TypeFor[*delivery.Caller](), delivery.Operations()},
 		{"replication", reflect.TypeFor[*replication.Caller](), replication.Operations()},
+		{"signing", reflect.TypeFor[*signing.Caller](), signing.Operations()},
 		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -83,11 +84,17 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 	}
 }
 
+// signingKey is a public key.
+const signingKey = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnZiA7uqyJgd3xln7v902z21QqzYX
+VCioHo35GFs5GZQ+mfmNcrZQddHZ6ej7eX6r8yyGqY1gh5Rfuoxg882EaA==
+-----END PUBLIC KEY-----`
+
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
-	u, ups, ev, copies := unconfigured.As(w.Gate, p), w.Upstreams.As(p), w.Events.As(p), w.Replication.As(p)
-	scans := w.Scans.As(p)
+	ups, ev, copies := w.Upstreams.As(p), w.Events.As(p), w.Replication.As(p)
+	scans, sign := w.Scans.As(p), w.Signing.As(p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
@@ -299,11 +306,18 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"SetReplicationOptions": func(ctx context.Context) error {
 			return copies.SetReplicationOptions(ctx, to.In, away, replication.Options{})
 		},
-		"SigningConfiguration":       func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
-		"ClearSigning":               func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
-		"DeleteSigningConfiguration": func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
-		"ImageSigningStatus":         func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
-		"CancelUpload":               func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+		"SigningConfiguration":       func(ctx context.Context) error { return sign.SigningConfiguration(ctx, to.In) },
+		"ClearSigning":               func(ctx context.Context) error { return sign.ClearSigning(ctx, to.In, 0) },
+		"DeleteSigningConfiguration": func(ctx context.Context) error { return sign.DeleteSigningConfiguration(ctx, to.In) },
+		"ImageSigningStatus":         func(ctx context.Context) error { _, err := sign.ImageSigningStatus(ctx, to, id); return err },
+		"ImageSignatures":            func(ctx context.Context) error { _, err := sign.ImageSignatures(ctx, to, id); return err },
+		"PutSigner": func(ctx context.Context) error {
+			_, err := sign.PutSigner(ctx, to.In, trust.Signer{Name: "release", Key: signingKey})
+			return err
+		},
+		"ListSigners":  func(ctx context.Context) error { _, err := sign.ListSigners(ctx, to.In); return err },
+		"DeleteSigner": func(ctx context.Context) error { return sign.DeleteSigner(ctx, to.In, "release") },
+		"CancelUpload": func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
 	}
 }
 
@@ -349,7 +363,8 @@ func TestMissingRepository(t *testing.T) {
 			"CreateRule", "Rules", "Figures", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"PutEventReceiver", "EventReceivers", "DeleteEventReceiver", "TestEventReceiver", "EventDeliveries", "RedeliverEvents",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "PutReplication", "StartBackfill", "StopBackfill", "BackfillResults", "ListBackfills",
-			"Replications", "RetryReplications", "SetReplicationOptions", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
+			"Replications", "RetryReplications", "SetReplicationOptions", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration",
+			"PutSigner", "ListSigners", "DeleteSigner":
 			continue // concern no repository
 		}
 		testkit.WantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")

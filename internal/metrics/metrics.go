@@ -21,6 +21,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/version"
@@ -49,6 +50,7 @@ type Metrics struct {
 	queued                         *prometheus.GaugeVec
 	oldest                         *prometheus.GaugeVec
 	scans                          *prometheus.CounterVec
+	signatures                     *prometheus.CounterVec
 	scanTime                       *prometheus.HistogramVec
 	scanQueue                      *prometheus.GaugeVec
 	replicated, replicatedBytes    *prometheus.CounterVec
@@ -60,6 +62,7 @@ var (
 	_ upstream.Observer    = (*Metrics)(nil)
 	_ delivery.Observer    = (*Metrics)(nil)
 	_ scanning.Observer    = (*Metrics)(nil)
+	_ signing.Observer     = (*Metrics)(nil)
 	_ replication.Observer = (*Metrics)(nil)
 )
 
@@ -101,6 +104,7 @@ func New() *Metrics {
 	m.scans = counter("kontor_scans_total", "Times that the scanner was asked, by what came of it: complete, unsupported, retried or failed.", "outcome")
 	m.scanTime = histogram("kontor_scan_seconds", "Time that the scanner took, by what came of it.", "outcome")
 	m.scanQueue = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_scans_queued", Help: "Scans of all replicas that wait, or run."}, []string{"state"})
+	m.signatures = counter("kontor_signatures_verified_total", "Signatures of images that were verified, by their form and whether a signer made them; remembered ones do not count.", "form", "accepted")
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
@@ -108,7 +112,7 @@ func New() *Metrics {
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
 		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.events, m.queued, m.oldest,
 		m.replicated, m.replicatedBytes, m.replicating, m.replicationOldest,
-		m.scans, m.scanTime, m.scanQueue,
+		m.signatures, m.scans, m.scanTime, m.scanQueue,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -158,6 +162,11 @@ func (m *Metrics) Pulled(host string, how upstream.Outcome, size int64) {
 	case upstream.Hit, upstream.Compared, upstream.Stale:
 		m.saved.WithLabelValues(host).Add(float64(size))
 	}
+}
+
+// SignatureVerified counts a signature.
+func (m *Metrics) SignatureVerified(form string, accepted bool) {
+	m.signatures.WithLabelValues(form, strconv.FormatBool(accepted)).Inc()
 }
 
 // Quota sets what an upstream said that it still allows.

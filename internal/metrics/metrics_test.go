@@ -54,6 +54,7 @@ func observed() *metrics.Metrics {
 	m.ReplicationWaiting([]meta.ReplicationQueue{{To: west, Waiting: 23, Oldest: time.Unix(29, 0)}})
 	m.Scan("complete", 20*time.Second)
 	m.ScanQueue(3, 2)
+	m.SignatureVerified("cosign tag", true)
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -84,6 +85,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_scan_seconds_bucket{outcome="complete",le="30"} 1`,
 		`kontor_scans_queued{state="waiting"} 3`,
 		`kontor_scans_queued{state="running"} 2`,
+		`kontor_signatures_verified_total{accepted="true",form="cosign tag"} 1`,
 		"kontor_pull_times_pending 6",
 		`kontor_replications_total{destination="111111111111/eu-west-1",outcome="complete"} 1`,
 		`kontor_replications_total{destination="111111111111/eu-west-1",outcome="failed"} 1`,

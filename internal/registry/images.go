@@ -94,7 +94,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 	var m meta.Manifest
 	times := pulled
 	err := c.gate.Read(ctx, op, func(ctx context.Context, r *gate.View) error {
-		s, err := r.EnterImage(ctx, r, at, id)
+		s, err := r.EnterImage(ctx, at, id)
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 	)
 	err := c.gate.Read(ctx, opBatchGetImage, func(ctx context.Context, r *gate.View) error {
 		images, failures, pulls = nil, nil, nil
-		s, err := r.EnterImage(ctx, r, at, slices.DeleteFunc(slices.Clone(ids), func(id ecr.ImageID) bool { _, bad := malformed(id); return bad })...)
+		s, err := r.EnterImage(ctx, at, slices.DeleteFunc(slices.Clone(ids), func(id ecr.ImageID) bool { _, bad := malformed(id); return bad })...)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ var opListReferrers = gate.Op("ListReferrers", "ecr:ListImageReferrers", "ecr:Ba
 // meta.MaxListedAnnotations bytes, those of its first image apart.
 func (c *Caller) ListReferrers(ctx context.Context, at ecr.Repo, d ecr.Digest, artifactType string, after ecr.Digest, limit int, of ...ecr.ImageStatus) (list []Referrer, next ecr.Digest, err error) {
 	err = c.gate.Read(ctx, opListReferrers, func(ctx context.Context, r *gate.View) error {
-		s, err := r.EnterImage(ctx, r, at, ecr.ImageID{Digest: d})
+		s, err := r.EnterImage(ctx, at, ecr.ImageID{Digest: d})
 		if err != nil {
 			return err
 		}

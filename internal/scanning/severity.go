@@ -14,7 +14,7 @@ import (
 // last completed scan of the image found, UNSCANNED without one. That of an index is the
 // worst of its container images. An image that is not here is not scanned: a cache would
 // fetch it.
-func MaxSeverity(ctx context.Context, r meta.Reader, s gate.Scene, id ecr.ImageID) ([]string, error) {
+func MaxSeverity(ctx context.Context, r *gate.View, s gate.Scene, id ecr.ImageID) ([]string, error) {
 	m, err := r.FindImage(ctx, s.Row.ID, id)
 	if errors.Is(err, meta.ErrNotFound) {
 		return []string{string(ecr.Unscanned)}, nil

@@ -49,6 +49,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -179,6 +180,7 @@ type Server struct {
 	events      *delivery.Service
 	replication *replication.Service
 	scanning    *scanning.Service
+	signing     *signing.Service
 	identity    *identity.Service
 	users       map[string]*identity.Service // by partition, whose name is in users' ARNs
 	authn       map[string]*authn.Verifier   // by partition
@@ -250,15 +252,22 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.New("server: no registry to serve")
 	}
 	s.identity = identity.New(identity.Config{Meta: cfg.Meta, Key: cfg.Key, Now: cfg.AuthNow})
-	admission := gate.Config{Meta: cfg.Meta, ImageKeys: map[string]gate.ImageKey{authz.KeyMaxSeverity: scanning.MaxSeverity}}
+	admission := gate.Config{Meta: cfg.Meta}
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
 	}
+	proofs := signing.Config{Blobs: cfg.Blobs, Now: cfg.AuthNow}
+	if o, ok := cfg.Observer.(signing.Observer); ok {
+		proofs.Observer = o
+	}
+	signatures := signing.NewVerifier(proofs)
+	admission.ImageKeys = map[string]gate.ImageKey{authz.KeySignedBy: signatures.SignedBy, authz.KeyMaxSeverity: scanning.MaxSeverity}
 	admission.Events = events.NewOutbox(cfg.AuthNow)
 	if cfg.Tracer != nil {
 		admission.Tracer = cfg.Tracer
 	}
 	s.gate = gate.New(admission)
+	s.signing = signing.New(s.gate, signatures, cfg.ImageNow)
 	s.events = s.receivers(cfg, admission.Events)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	s.issuers = authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
@@ -341,9 +350,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.replication = replication.New(copies)
 	creation := templates.New(s.gate, s.registry, cfg.ImageNow)
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Scanning: s.scanning, Replication: s.replication, Retention: s.retention,
-		Templates: creation, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+		Templates: creation, Signing: s.signing, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Scanning: s.scanning, Events: s.events, Replication: s.replication, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Signing: s.signing, Scanning: s.scanning, Events: s.events, Replication: s.replication, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
@@ -406,6 +415,9 @@ func (s *Server) Upstreams() *upstream.Service { return s.upstreams }
 
 // Replication gives access to the operations on replication, as s's own principals.
 func (s *Server) Replication() *replication.Service { return s.replication }
+
+// Signing gives access to the operations on signers, as s's own principals.
+func (s *Server) Signing() *signing.Service { return s.signing }
 
 // Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }

@@ -28,6 +28,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/blob/small"
@@ -127,6 +128,7 @@ type World struct {
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
+	Signing   *signing.Service
 	Scans     *scanning.Service
 	// Replication does nothing unless a test says so; every registry counts as one of the
 	// server but those of Settings.Elsewhere.
@@ -243,8 +245,10 @@ func (w *World) build() {
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	signatures := signing.NewVerifier(signing.Config{Blobs: w.Blobs, Now: s.Clock})
 	out := events.NewOutbox(s.Clock)
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeyMaxSeverity: scanning.MaxSeverity}})
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeySignedBy: signatures.SignedBy, authz.KeyMaxSeverity: scanning.MaxSeverity}})
+	w.Signing = signing.New(w.Gate, signatures, s.Clock)
 	queue := replication.NewQueue()
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},

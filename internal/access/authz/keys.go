@@ -66,11 +66,18 @@ var tagKeys = map[string]func(r *Request) map[string]string{
 }
 
 // imageKeys are those about the image that is acted on, which are Kontor's own.
-var imageKeys = []string{KeyMaxSeverity}
+var imageKeys = []string{KeySignedBy, KeyMaxSeverity}
 
 // KeyMaxSeverity is the highest severity that the last scan of an image found, or
 // UNSCANNED, NONE or UNSUPPORTED: see ecr.Severity.
 const KeyMaxSeverity = "kontor:maxseverity"
+
+// IsImageKey reports whether key, in any letter case, is one about the image that is
+// acted on.
+func IsImageKey(key string) bool { return slices.Contains(imageKeys, strings.ToLower(key)) }
+
+// KeySignedBy is the names of the signers whose signatures an image has, in lower case.
+const KeySignedBy = "kontor:signedby"
 
 func some(s string) []string {
 	if s == "" {

@@ -32,7 +32,9 @@ func request() authz.Request {
 		Action: "ecr:TagResource", Resource: repository(own), Owner: own, Region: "us-east-1",
 		ResourceTags: map[string]string{"Color": "red"}, RequestTags: map[string]string{"Stage": "test"}, TagKeys: []string{"Stage"},
 		AccountSetting: "BLOB_MOUNTING",
-		Image:          func(key string) ([]string, bool) { return []string{"build", "release"}, key == authz.KeyMaxSeverity },
+		Image: func(key string) ([]string, bool) {
+			return []string{"build", "release"}, key == authz.KeySignedBy || key == authz.KeyMaxSeverity
+		},
 	}
 }
 
@@ -100,6 +102,7 @@ func TestConditionKeys(t *testing.T) {
 		{"aws:TagKeys", "ForAnyValue:StringEquals", "Stage", "absent"},
 		{"ecr:AccountSetting", equals, "BLOB_MOUNTING", "absent"},
 		{"kontor:MaxSeverity", "ForAnyValue:StringEquals", "release", "absent"},
+		{"kontor:SignedBy", "ForAnyValue:StringEquals", "release", "absent"},
 		// No one here knows these.
 		{"aws:PrincipalOrgID", equals, "unknown", "unknown"},
 		{"aws:SourceVpce", equals, "unknown", "unknown"},

@@ -69,6 +69,14 @@ func lookup(who *principal, r *repository, action policy.Action) func(key string
 			return nil, action.Name != "ecr:BatchGetImage" // of the image
 		case "ecr:accountsetting":
 			return nil, action.Name != "ecr:GetAccountSetting" && action.Name != "ecr:PutAccountSetting"
+		case "kontor:signedby":
+			if action.Name == "ecr:BatchGetImage" && r.image == nil {
+				return nil, false
+			}
+			if action.Name == "ecr:BatchGetImage" {
+				return r.image.signedBy, true
+			}
+			return nil, true // of images only
 		}
 		prefix, tag, _ := strings.Cut(key, "/")
 		switch prefix {

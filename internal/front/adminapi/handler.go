@@ -25,6 +25,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -50,6 +51,8 @@ type Config struct {
 	Replication *replication.Service
 	// Scanning serves those on the scanner. Required.
 	Scanning *scanning.Service
+	// Signing serves those on signers and signatures. Required.
+	Signing *signing.Service
 	// IAM serves the operations on machine tokens in the account of the caller, by
 	// the region's partition. Required.
 	IAM func(ecr.Region) *iam.Service
@@ -81,7 +84,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), events: h.cfg.Events.As(p), h: h, p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), signing: h.cfg.Signing.As(p), events: h.cfg.Events.As(p), h: h, p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -95,6 +98,7 @@ type call struct {
 	jobs      *jobs.Caller
 	upstreams *upstream.Caller
 	events    *delivery.Caller
+	signing   *signing.Caller
 	h         *Handler
 	p         access.Principal
 	at        ecr.RegistryID

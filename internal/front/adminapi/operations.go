@@ -54,5 +54,10 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"ListBackfills":         serveReplication(replications.listBackfills),
 	"GetScanner":            serve((*call).getScanner),
 
+	"PutSigner":           serve((*call).putSigner),
+	"ListSigners":         serve((*call).listSigners),
+	"DeleteSigner":        serve((*call).deleteSigner),
+	"ListImageSignatures": serve((*call).listImageSignatures),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

@@ -104,11 +104,12 @@ type RegistrySettings struct {
 }
 
 // RegistryReader reads what registries have next to their repositories: settings,
-// templates, events for others, and what is replicated.
+// templates, signers, events for others, and what is replicated.
 type RegistryReader interface {
 	TemplateReader
 	EventReader
 	ReplicationReader
+	SignerReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
@@ -120,6 +121,7 @@ type RegistryTx interface {
 	TemplateWriter
 	EventWriter
 	ReplicationWriter
+	SignerWriter
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }

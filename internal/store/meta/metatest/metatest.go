@@ -75,6 +75,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"creation templates", creationTemplates},
 		{"deliveries", deliveries},
 		{"deliveries are bounded", deliveriesAreBounded},
+		{"signers", signers},
 		{"roles", roles},
 		{"changed users", changedUsers},
 		{"sessions of the console", consoleSessions},
