@@ -46,6 +46,7 @@ var rooms = map[string]int{
 	"internal/deploy/state": 10,
 	"internal/store/meta":   11,
 	"internal/leases":       12,
+	"internal/events":       12,
 
 	"internal/access/authn":        20,
 	"internal/access/authz":        20,
@@ -87,7 +88,9 @@ var rooms = map[string]int{
 	"internal/templates":           32,
 	"internal/unconfigured":        32,
 	"internal/upstream":            32,
+	"internal/replication":         32,
 	"internal/inspect":             32,
+	"internal/events/delivery":     32,
 	"internal/jobs":                35,
 	"internal/store/move":          36,
 	"internal/testkit":             36,
@@ -163,7 +166,7 @@ var confined = []struct {
 	imported string
 	rooms    []string
 }{
-	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/store/blob/s3", ""}},
+	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/events/delivery", "internal/store/blob/s3", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/transfer", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{

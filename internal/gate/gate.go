@@ -20,6 +20,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -38,6 +39,8 @@ type Config struct {
 	Meta meta.Store // required
 	// Audit receives what was decided; without it nothing is on record.
 	Audit Audit
+	// Events receives what Emit and Tell say; without it nobody is told.
+	Events *events.Outbox
 	// Tracer is told of each operation; nil for none.
 	Tracer Tracer
 }
@@ -172,7 +175,7 @@ func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Con
 		}
 		return q.complete()
 	})
-	return q, c.settle(op, err)
+	return q, c.settle(ctx, op, err)
 }
 
 // Change reads and writes in one transaction, which fn may run several times,
@@ -185,9 +188,16 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	if c.visit != nil {
 		c.visit.End() // no snapshot is held while others write
 	}
+	if inside(ctx) != nil {
+		return errInside
+	}
 	w := written{c: c, op: op}
-	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	told, made := 0, func() {}
+	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
 		if err := fenced(ctx, tx); err != nil {
+			return err
+		}
+		if made, err = provided(ctx, tx); err != nil {
 			return err
 		}
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
@@ -197,11 +207,18 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 		if err := q.complete(); err != nil {
 			return err
 		}
+		if told, err = q.flush(ctx, tx); err != nil {
+			return err
+		}
 		return w.changes(q.allowed)
 	})
-	if err = c.settle(op, err); err != nil {
+	if err == nil && told > 0 {
+		c.g.cfg.Events.Wake()
+	}
+	if err = c.settle(ctx, op, err); err != nil {
 		return err
 	}
+	made()
 	return w.wait()
 }
 
@@ -213,6 +230,9 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) (err error) {
 	ctx, end := c.g.began(ctx, op)
 	defer func() { end(err) }()
+	if inside(ctx) != nil {
+		return errInside
+	}
 	if c.visit != nil {
 		c.visit.End() // as in Change
 	}
@@ -236,7 +256,7 @@ func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func
 // settle puts a denial on record, and makes err one for the caller. A denial
 // inside of another error, such as that of a policy that locks its author out,
 // is none of the caller's.
-func (c *Caller) settle(op Operation, err error) error {
+func (c *Caller) settle(ctx context.Context, op Operation, err error) error {
 	var denied *refusal
 	if ecr.CodeOf(err) != ecr.CodeAccessDenied || !errors.As(err, &denied) {
 		return c.g.explained(err)
@@ -245,6 +265,9 @@ func (c *Caller) settle(op Operation, err error) error {
 		if err := c.g.cfg.Audit.Denial(c.denied(op, denied)); err != nil {
 			return c.g.unrecorded(err)
 		}
+	}
+	if err := c.tellDenial(ctx, op, denied); err != nil {
+		return c.g.unrecorded(err)
 	}
 	return denied.err
 }

@@ -12,10 +12,12 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
@@ -28,7 +30,8 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(),
+		delivery.Operations(), replication.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -44,6 +47,8 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
 		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
 		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
+		{"events", reflect.TypeFor[*delivery.Caller](), delivery.Operations()},
+		{"replication", reflect.TypeFor[*replication.Caller](), replication.Operations()},
 		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,11 +84,11 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
-	u, ups := unconfigured.As(w.Gate, p), w.Upstreams.As(p)
+	u, ups, ev, copies := unconfigured.As(w.Gate, p), w.Upstreams.As(p), w.Events.As(p), w.Replication.As(p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
-	id := ecr.ImageID{Tag: tag}
+	id, away := ecr.ImageID{Tag: tag}, ecr.RegistryID{Account: to.In.Account, Region: "eu-west-1"}
 	return map[string]func(context.Context) error{
 		"CreateRepository": func(ctx context.Context) error {
 			_, err := c.CreateRepository(ctx, registry.NewRepository{Repo: to})
@@ -147,7 +152,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			return err
 		},
 		"Repositories": func(ctx context.Context) error {
-			_, _, err := look.Repositories(ctx, to.In, func(ecr.RepositoryName) bool { return true }, "", 10, 10)
+			_, _, err := look.Repositories(ctx, to.In, inspect.Listing{Limit: 10, Images: 10, Usage: true})
 			return err
 		},
 		"Images":        func(ctx context.Context) error { _, err := look.Images(ctx, to, 10); return err },
@@ -179,7 +184,6 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, _, err := c.Scanning(ctx, to.In, []ecr.RepositoryName{to.Name})
 			return err
 		},
-		"DescribeRegistry": func(ctx context.Context) error { return c.DescribeRegistry(ctx, to.In) },
 		"RegistryScanning": func(ctx context.Context) error { _, err := c.RegistryScanning(ctx, to.In); return err },
 		"SetRegistryScanning": func(ctx context.Context) error {
 			return c.SetRegistryScanning(ctx, to.In, registry.RegistryScan{Type: registry.ScanBasic})
@@ -245,9 +249,25 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := ups.PutSecret(ctx, to.In, "quay", upstream.Login{Username: "a", AccessToken: "b"})
 			return err
 		},
+		"PutEventReceiver": func(ctx context.Context) error {
+			_, _, err := ev.PutEventReceiver(ctx, to.In, delivery.NewReceiver{Name: "hook", URL: "https://hooks.example.com/"})
+			return err
+		},
+		"EventReceivers":      func(ctx context.Context) error { _, err := ev.EventReceivers(ctx, to.In); return err },
+		"DeleteEventReceiver": func(ctx context.Context) error { return ev.DeleteEventReceiver(ctx, to.In, "hook") },
+		"TestEventReceiver":   func(ctx context.Context) error { _, err := ev.TestEventReceiver(ctx, to.In, "hook"); return err },
+		"EventDeliveries": func(ctx context.Context) error {
+			_, _, _, err := ev.EventDeliveries(ctx, to.In, "hook", meta.DeliveryQuery{}, 0, 10)
+			return err
+		},
+		"RedeliverEvents": func(ctx context.Context) error {
+			_, err := ev.RedeliverEvents(ctx, to.In, "hook", meta.DeliveryQuery{})
+			return err
+		},
 		"Secrets":      func(ctx context.Context) error { _, err := ups.Secrets(ctx, to.In); return err },
 		"DeleteSecret": func(ctx context.Context) error { return ups.DeleteSecret(ctx, to.In, "quay") },
 		"SecretARN":    func(ctx context.Context) error { _, err := ups.SecretARN(ctx, to.In, "quay"); return err },
+		"Figures":      func(ctx context.Context) error { _, err := ups.Figures(ctx, to.In); return err },
 		"Refresh":      func(ctx context.Context) error { _, err := ups.Refresh(ctx, to, ""); return err },
 		"CreateTemplate": func(ctx context.Context) error {
 			_, err := t.CreateTemplate(ctx, to.In, meta.TemplateSettings{Given: "team", AppliedFor: []ecr.CreationReason{ecr.CreateOnPush}})
@@ -259,12 +279,22 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := t.UpdateTemplate(ctx, to.In, "team", templates.Changes{})
 			return err
 		},
-		"DeleteTemplate":             func(ctx context.Context) error { _, err := t.DeleteTemplate(ctx, to.In, "team"); return err },
-		"ClearReplication":           func(ctx context.Context) error { return u.ClearReplication(ctx, to.In) },
-		"ImageReplicationStatus":     func(ctx context.Context) error { return u.ImageReplicationStatus(ctx, to, id) },
-		"ListReplicationBackfills":   func(ctx context.Context) error { return u.ListReplicationBackfills(ctx, to.In) },
-		"ReplicationBackfill":        func(ctx context.Context) error { return u.ReplicationBackfill(ctx, to.In, "id") },
-		"StopReplicationBackfill":    func(ctx context.Context) error { return u.StopReplicationBackfill(ctx, to.In, "id") },
+		"DeleteTemplate":         func(ctx context.Context) error { _, err := t.DeleteTemplate(ctx, to.In, "team"); return err },
+		"DescribeRegistry":       func(ctx context.Context) error { _, err := copies.DescribeRegistry(ctx, to.In); return err },
+		"PutReplication":         func(ctx context.Context) error { return copies.PutReplication(ctx, to.In, replication.Configuration{}) },
+		"ImageReplicationStatus": func(ctx context.Context) error { _, err := copies.ImageReplicationStatus(ctx, to, id); return err },
+		"StartBackfill":          func(ctx context.Context) error { _, err := copies.StartBackfill(ctx, to.In, away); return err },
+		"StopBackfill":           func(ctx context.Context) error { _, err := copies.StopBackfill(ctx, to.In, "id"); return err },
+		"BackfillResults": func(ctx context.Context) error {
+			_, _, _, err := copies.BackfillResults(ctx, to.In, "id", "", 0, 10)
+			return err
+		},
+		"ListBackfills":     func(ctx context.Context) error { _, _, err := copies.ListBackfills(ctx, to.In, "", 10); return err },
+		"Replications":      func(ctx context.Context) error { _, err := copies.Replications(ctx, to.In, 0, 10); return err },
+		"RetryReplications": func(ctx context.Context) error { _, err := copies.RetryReplications(ctx, to.In, away); return err },
+		"SetReplicationOptions": func(ctx context.Context) error {
+			return copies.SetReplicationOptions(ctx, to.In, away, replication.Options{})
+		},
 		"SigningConfiguration":       func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
 		"ClearSigning":               func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
 		"DeleteSigningConfiguration": func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
@@ -312,9 +342,10 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "DescribeRegistry", "AuditRecords", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
-			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
-			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "ClearReplication", "ListReplicationBackfills",
-			"ReplicationBackfill", "StopReplicationBackfill", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
+			"CreateRule", "Rules", "Figures", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
+			"PutEventReceiver", "EventReceivers", "DeleteEventReceiver", "TestEventReceiver", "EventDeliveries", "RedeliverEvents",
+			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "PutReplication", "StartBackfill", "StopBackfill", "BackfillResults", "ListBackfills",
+			"Replications", "RetryReplications", "SetReplicationOptions", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
 			continue // concern no repository
 		}
 		testkit.WantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")

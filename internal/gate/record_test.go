@@ -27,7 +27,8 @@ var reads = []string{
 	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "LeasePage", "IndexManifests",
-	"ListPullTimeExclusions", "Rules", "Secrets", "SecretARN", "ListTemplates", "Templates", "ImageReplicationStatus", "ListReplicationBackfills", "ImageSigningStatus",
+	"ListPullTimeExclusions", "Rules", "Figures", "Secrets", "SecretARN", "ListTemplates", "Templates", "EventReceivers", "EventDeliveries",
+	"ImageReplicationStatus", "BackfillResults", "ListBackfills", "Replications", "ImageSigningStatus",
 }
 
 // recorded is w with an audit log in dir, each record in its own file.

@@ -15,7 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -24,28 +27,35 @@ import (
 
 // Metrics are the figures of one process. It is a server.Observer.
 type Metrics struct {
-	all         *prometheus.Registry
-	requests    *prometheus.CounterVec
-	duration    *prometheus.HistogramVec
-	in, out     *prometheus.CounterVec
-	refused     *prometheus.CounterVec
-	machines    *prometheus.CounterVec
-	connections prometheus.Gauge
-	database    *prometheus.HistogramVec
-	jobs        *prometheus.CounterVec
-	failures    *prometheus.CounterVec
-	removed     *prometheus.CounterVec
-	uploads     prometheus.Gauge
-	pulls       prometheus.Gauge
-	upstreams   *prometheus.CounterVec
-	fetched     *prometheus.CounterVec
-	saved       *prometheus.CounterVec
-	quota       *prometheus.GaugeVec
+	all                            *prometheus.Registry
+	requests                       *prometheus.CounterVec
+	duration                       *prometheus.HistogramVec
+	in, out                        *prometheus.CounterVec
+	refused                        *prometheus.CounterVec
+	machines                       *prometheus.CounterVec
+	connections                    prometheus.Gauge
+	database                       *prometheus.HistogramVec
+	jobs                           *prometheus.CounterVec
+	failures                       *prometheus.CounterVec
+	removed                        *prometheus.CounterVec
+	uploads                        prometheus.Gauge
+	pulls                          prometheus.Gauge
+	upstreams                      *prometheus.CounterVec
+	fetched                        *prometheus.CounterVec
+	saved                          *prometheus.CounterVec
+	quota                          *prometheus.GaugeVec
+	events                         *prometheus.CounterVec
+	queued                         *prometheus.GaugeVec
+	oldest                         *prometheus.GaugeVec
+	replicated, replicatedBytes    *prometheus.CounterVec
+	replicating, replicationOldest *prometheus.GaugeVec
 }
 
 var (
-	_ server.Observer   = (*Metrics)(nil)
-	_ upstream.Observer = (*Metrics)(nil)
+	_ server.Observer      = (*Metrics)(nil)
+	_ upstream.Observer    = (*Metrics)(nil)
+	_ delivery.Observer    = (*Metrics)(nil)
+	_ replication.Observer = (*Metrics)(nil)
 )
 
 // New returns figures that are all zero.
@@ -76,12 +86,20 @@ func New() *Metrics {
 	m.fetched = counter("kontor_upstream_fetched_bytes_total", "Bytes that had to come from an upstream for a pull.", "upstream")
 	m.saved = counter("kontor_upstream_saved_bytes_total", "Bytes that did not have to come from an upstream.", "upstream")
 	m.quota = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_upstream_quota_left", Help: "Pulls that an upstream allows, as it said last."}, []string{"upstream"})
+	m.events = counter("kontor_event_deliveries_total", "Attempts to deliver events, by result: delivered, retried, failed (given up) or dropped (the queue was full).", "receiver", "result")
+	m.queued = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_events_queued", Help: "Events that wait for a receiver."}, []string{"receiver"})
+	m.oldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_events_oldest_seconds", Help: "How long the first event in the queue of a receiver has waited."}, []string{"receiver"})
+	m.replicated = counter("kontor_replications_total", "Images replicated to a destination, by how that came out: complete, failed or put off.", "destination", "outcome")
+	m.replicatedBytes = counter("kontor_replication_sent_bytes_total", "Bytes of layers sent to destinations outside of the server.", "destination")
+	m.replicating = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replications_waiting", Help: "Images that wait to be replicated to a destination."}, []string{"destination"})
+	m.replicationOldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replication_oldest_timestamp_seconds", Help: "When the image was queued that waits for longest."}, []string{"destination"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
-		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota,
+		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.events, m.queued, m.oldest,
+		m.replicated, m.replicatedBytes, m.replicating, m.replicationOldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -135,6 +153,33 @@ func (m *Metrics) Pulled(host string, how upstream.Outcome, size int64) {
 
 // Quota sets what an upstream said that it still allows.
 func (m *Metrics) Quota(host string, left int64) { m.quota.WithLabelValues(host).Set(float64(left)) }
+
+// Delivered counts attempts to deliver events.
+func (m *Metrics) Delivered(receiver, result string, n int) {
+	m.events.WithLabelValues(receiver, result).Add(float64(n))
+}
+
+// Queued tells how many events wait for a receiver.
+func (m *Metrics) Queued(receiver string, n int, oldest time.Duration) {
+	m.queued.WithLabelValues(receiver).Set(float64(n))
+	m.oldest.WithLabelValues(receiver).Set(oldest.Seconds())
+}
+
+// Replicated counts a try to replicate an image.
+func (m *Metrics) Replicated(to ecr.RegistryID, how replication.Result, sent int64) {
+	m.replicated.WithLabelValues(to.String(), string(how)).Inc()
+	m.replicatedBytes.WithLabelValues(to.String()).Add(float64(sent))
+}
+
+// ReplicationWaiting sets what waits to be replicated. Replicas of a server say the same.
+func (m *Metrics) ReplicationWaiting(queues []meta.ReplicationQueue) {
+	m.replicating.Reset()
+	m.replicationOldest.Reset()
+	for _, q := range queues {
+		m.replicating.WithLabelValues(q.To.String()).Set(float64(q.Waiting))
+		m.replicationOldest.WithLabelValues(q.To.String()).Set(float64(q.Oldest.Unix()))
+	}
+}
 
 // Handler answers with the figures at /metrics.
 func (m *Metrics) Handler() http.Handler {

@@ -14,7 +14,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/metrics"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
@@ -44,6 +46,12 @@ func observed() *metrics.Metrics {
 	m.Pulled("quay.io", upstream.Miss, 11)
 	m.Pulled("quay.io", upstream.Stale, 13)
 	m.Quota("quay.io", 17)
+	m.Delivered("deploy", "dropped", 19)
+	m.Queued("deploy", 23, 29*time.Second)
+	west := ecr.RegistryID{Account: "111111111111", Region: "eu-west-1"}
+	m.Replicated(west, replication.Complete, 19)
+	m.Replicated(west, replication.Failed, 0)
+	m.ReplicationWaiting([]meta.ReplicationQueue{{To: west, Waiting: 23, Oldest: time.Unix(29, 0)}})
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -67,7 +75,15 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_upstream_fetched_bytes_total{upstream="quay.io"} 11`,
 		`kontor_upstream_saved_bytes_total{upstream="quay.io"} 13`,
 		`kontor_upstream_quota_left{upstream="quay.io"} 17`,
+		`kontor_event_deliveries_total{receiver="deploy",result="dropped"} 19`,
+		`kontor_events_queued{receiver="deploy"} 23`,
+		`kontor_events_oldest_seconds{receiver="deploy"} 29`,
 		"kontor_pull_times_pending 6",
+		`kontor_replications_total{destination="111111111111/eu-west-1",outcome="complete"} 1`,
+		`kontor_replications_total{destination="111111111111/eu-west-1",outcome="failed"} 1`,
+		`kontor_replication_sent_bytes_total{destination="111111111111/eu-west-1"} 19`,
+		`kontor_replications_waiting{destination="111111111111/eu-west-1"} 23`,
+		`kontor_replication_oldest_timestamp_seconds{destination="111111111111/eu-west-1"} 29`,
 		`kontor_database_seconds_count{kind="update"} 0`,
 		"go_goroutines ",
 	} {

@@ -65,6 +65,7 @@ func (r *Registry) Create(ctx context.Context, tx *gate.Tx, row meta.Repository,
 	}
 	var err error
 	row.ID, err = tx.InsertRepository(ctx, row)
+	created(tx, at, by.By)
 	return row, err
 }
 
@@ -76,19 +77,9 @@ func (r *Registry) CreateForPull(ctx context.Context, c *gate.Caller, at ecr.Rep
 		if _, err := tx.EnterNew(ctx, at); err != nil {
 			return err
 		}
-		t, err := FindTemplate(ctx, tx.Registries(), at, ecr.CreateOnPull)
-		templated := err == nil
-		if !templated && !errors.Is(err, meta.ErrNotFound) {
-			return err
-		}
-		row, err := r.Draft(at, t)
-		if err != nil {
-			return err
-		}
-		if templated {
-			_, err = r.Create(ctx, tx, row, t)
-		} else {
-			_, err = tx.InsertRepository(ctx, row)
+		row, t, err := r.DraftFor(ctx, tx.Registries(), at, ecr.CreateOnPull)
+		if err == nil {
+			_, err = r.CreateDraft(ctx, tx, row, t, "first pull through a cache")
 		}
 		return err
 	})
@@ -96,6 +87,31 @@ func (r *Registry) CreateForPull(ctx context.Context, c *gate.Caller, at ecr.Rep
 		return nil
 	}
 	return err
+}
+
+// DraftFor is the row of a repository that is created for reason: as a template for it
+// says, else with ECR's defaults, and then there is no template.
+func (r *Registry) DraftFor(ctx context.Context, from meta.TemplateReader, at ecr.Repo, reason ecr.CreationReason) (row meta.Repository, t *meta.CreationTemplate, err error) {
+	found, err := FindTemplate(ctx, from, at, reason)
+	if err == nil {
+		t = &found
+	} else if !errors.Is(err, meta.ErrNotFound) {
+		return row, nil, err
+	}
+	row, err = r.Draft(at, found)
+	return row, t, err
+}
+
+// CreateDraft stores what DraftFor returned; cause is why, for its event. The caller has
+// asked for the right to create the repository. Errors: those of Create; meta.ErrExists.
+func (r *Registry) CreateDraft(ctx context.Context, tx *gate.Tx, row meta.Repository, t *meta.CreationTemplate, cause string) (meta.Repository, error) {
+	if t != nil {
+		return r.Create(ctx, tx, row, *t)
+	}
+	var err error
+	row.ID, err = tx.InsertRepository(ctx, row)
+	created(tx, row.Registry.Repo(row.Name), cause)
+	return row, err
 }
 
 // serviceECR is who assumes the role of a template.

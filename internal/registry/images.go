@@ -37,6 +37,16 @@ func resolve(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.Rep
 	return r.StatManifest(ctx, repo, m.Image.Digest)
 }
 
+// ImageDigest is the digest of the image that id names in the repository.
+// Errors: ImageNotFound, InvalidParameter.
+func ImageDigest(ctx context.Context, r meta.ImageReader, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) (ecr.Digest, error) {
+	if f, bad := malformed(id); bad {
+		return "", ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
+	}
+	m, err := find(ctx, r, at, repo, id)
+	return m.Image.Digest, err
+}
+
 // bodyBytes bounds the memory of the manifests that are kept.
 const bodyBytes = 16 << 20
 

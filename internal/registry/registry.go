@@ -43,6 +43,11 @@ type Config struct {
 	// Roles finds the roles that repository creation templates name. Without it
 	// there are none.
 	Roles RoleFinder
+	// Pushed is called in the transaction of each push, and of each return from the
+	// archive, such as to queue what is replicated; nil for nothing.
+	Pushed func(ctx context.Context, tx *gate.Tx, s gate.Scene, p Pushed) error
+	// Stored is called after such a transaction of a push; nil for nothing.
+	Stored func()
 	// Now is the image clock: push times, ages, lifecycle. Required.
 	Now func() time.Time
 	// Compat defaults to CompatECR. Compats are those of registries that have another.
@@ -175,6 +180,8 @@ type NewImage struct {
 	// Cached is for what comes from an upstream. Its tags and referrers are compared with
 	// it from then on; a tag that was pushed here stays what it is.
 	Cached bool
+	// Prefix and Upstream are of the rule by which it came, with Cached.
+	Prefix, Upstream string
 }
 
 // PutResult is an image as put.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/policy"
@@ -34,14 +35,6 @@ func updateRegistry(ctx context.Context, c *gate.Caller, op gate.Operation, in e
 		}
 		return tx.Registries().PutRegistrySettings(ctx, in, s.Settings)
 	})
-}
-
-var opDescribeRegistry = gate.Op("DescribeRegistry", "ecr:DescribeRegistry")
-
-// DescribeRegistry answers whether the caller may look at the registry. There
-// is no more to tell: this server replicates nothing.
-func (c *Caller) DescribeRegistry(ctx context.Context, in ecr.RegistryID) error {
-	return viewRegistry(ctx, c.gate, opDescribeRegistry, in, func(*gate.View, meta.RegistrySettings) error { return nil })
 }
 
 func noRegistryPolicy(in ecr.RegistryID) error {
@@ -81,6 +74,7 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 		if locked := tx.Would(s, opSetRegistryPolicy.Actions...); locked != nil {
 			return lockedOut(locked, "")
 		}
+		tx.Emit(events.Event{Type: events.PolicyChanged, Registry: in, Policy: "registry"})
 		return tx.Registries().PutRegistrySettings(ctx, in, s.Settings)
 	})
 }
@@ -112,6 +106,7 @@ func (c *Caller) DeleteRegistryPolicy(ctx context.Context, in ecr.RegistryID) (s
 		}
 		text, err = shown(ctx, tx.Identities(), in.Region.Partition(), s.PolicyText)
 		s.PolicyText = ""
+		tx.Emit(events.Event{Type: events.PolicyChanged, Registry: in, Policy: "registry", Deleted: true})
 		return err
 	})
 	return text, err

@@ -50,8 +50,12 @@ func (c *Caller) SetStorageClass(ctx context.Context, at ecr.Repo, id ecr.ImageI
 	if f, bad := malformed(id); bad {
 		return image, ecr.Errorf(ecr.CodeInvalidParameter, "%s", f.Reason)
 	}
-	err := c.gate.ChangeRepository(ctx, opSetStorageClass, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
-		m, err := resolve(ctx, tx, at, repo.ID, id)
+	err := c.gate.Change(ctx, opSetStorageClass, func(ctx context.Context, tx *gate.Tx) error {
+		s, err := tx.Enter(ctx, at)
+		if err != nil {
+			return err
+		}
+		m, err := resolve(ctx, tx, at, s.Row.ID, id)
 		if err != nil {
 			return err
 		}
@@ -73,7 +77,11 @@ func (c *Caller) SetStorageClass(ctx context.Context, at ecr.Repo, id ecr.ImageI
 		if m.Image.Status != ecr.StatusArchived {
 			return classNotSupported(at, id, "it is "+string(m.Image.Status)+", not ARCHIVED")
 		}
-		return c.r.cfg.Retention.Activate(ctx, tx, at, m, reason, now.Add(c.r.cfg.ActivationTime))
+		err = c.r.cfg.Retention.Activate(ctx, tx, at, m, reason, now.Add(c.r.cfg.ActivationTime))
+		if err == nil && c.r.cfg.Pushed != nil {
+			err = c.r.cfg.Pushed(ctx, tx, s, Pushed{m.Image.Digest, m.Image.Subject, m.Image.Tags, true})
+		}
+		return err
 	})
 	return image, err
 }

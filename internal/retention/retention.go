@@ -20,6 +20,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
 
@@ -48,6 +49,9 @@ type Config struct {
 	// of a test clock, is far from the database's: for a database that several
 	// processes use.
 	DatabaseClock bool
+	// Deleted is called in the transaction in which an image goes, or with a tag in id that
+	// tag; nil for nothing.
+	Deleted func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) error
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }

@@ -116,4 +116,7 @@ func (s *Server) observePending(ctx context.Context) {
 		return
 	}
 	s.cfg.Observer.Pending(uploads, s.retention.PullsPending())
+	if err := s.events.Observe(ctx); err != nil && ctx.Err() == nil {
+		s.cfg.Log.WarnContext(ctx, "event queues not counted", "error", err)
+	}
 }

@@ -31,8 +31,11 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/console"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
@@ -42,6 +45,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
@@ -114,6 +118,14 @@ type Config struct {
 	// "" for the system's.
 	Upstreams      []upstream.Host
 	UpstreamFolder string
+	// Events says where receivers of events may be, how many events may wait for each, and
+	// how long the log of what was sent is kept; the rest of it is filled in.
+	Events delivery.Config
+	// EventReceivers are those of the configuration file; nil for none.
+	EventReceivers []delivery.Declared
+	// Replication are the registries elsewhere that replication rules may name, by the
+	// account and region that they name them by.
+	Replication map[ecr.RegistryID]replication.Elsewhere
 	// Drain is how long requests are still taken when the server is told to stop,
 	// while /readyz answers 503 already: time for a load balancer to notice.
 	Drain time.Duration
@@ -154,26 +166,28 @@ type Binding struct {
 
 // Server serves registries. Make it with New, then call Run once.
 type Server struct {
-	cfg       Config
-	gate      *gate.Gate
-	registry  *registry.Registry
-	retention *retention.Service
-	jobs      *jobs.Jobs
-	upstreams *upstream.Service
-	identity  *identity.Service
-	users     map[string]*identity.Service // by partition, whose name is in users' ARNs
-	authn     map[string]*authn.Verifier   // by partition
-	ecr       *ecrapi.Handler
-	admin     *adminapi.Handler
-	oci       *ociapi.Handler
-	sts       *stsapi.Handler
-	iam       *iamapi.Handler
-	tags      *tagapi.Handler
-	console   *console.Handler        // nil where it is off
-	iams      map[string]*iam.Service // by partition
-	issuers   *authn.Issuers
-	limits    *limiter
-	stopping  atomic.Bool // since Run's context is done
+	cfg         Config
+	gate        *gate.Gate
+	registry    *registry.Registry
+	retention   *retention.Service
+	jobs        *jobs.Jobs
+	upstreams   *upstream.Service
+	events      *delivery.Service
+	replication *replication.Service
+	identity    *identity.Service
+	users       map[string]*identity.Service // by partition, whose name is in users' ARNs
+	authn       map[string]*authn.Verifier   // by partition
+	ecr         *ecrapi.Handler
+	admin       *adminapi.Handler
+	oci         *ociapi.Handler
+	sts         *stsapi.Handler
+	iam         *iamapi.Handler
+	tags        *tagapi.Handler
+	console     *console.Handler        // nil where it is off
+	iams        map[string]*iam.Service // by partition
+	issuers     *authn.Issuers
+	limits      *limiter
+	stopping    atomic.Bool // since Run's context is done
 }
 
 // What Config.MachineCredentials is.
@@ -235,10 +249,12 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
 	}
+	admission.Events = events.NewOutbox(cfg.AuthNow)
 	if cfg.Tracer != nil {
 		admission.Tracer = cfg.Tracer
 	}
 	s.gate = gate.New(admission)
+	s.events = s.receivers(cfg, admission.Events)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	s.issuers = authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
@@ -263,17 +279,20 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	for in, c := range cfg.Compats {
 		dialects[in] = dialect(c)
 	}
+	queue := replication.NewQueue()
 	s.retention = retention.New(retention.Config{
 		Gate: s.gate, Blobs: blobs, Now: cfg.ImageNow, TestClock: cfg.TestClock, Passed: passed, Log: cfg.Log,
 		DatabaseClock: !cfg.Meta.OneProcess(),
 		Dialect:       dialect(cfg.Compat),
 		Dialects:      dialects,
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), ActivityDays: or(cfg.ActivityDays, DefaultActivityDays), MaxExpire: cfg.MaxExpire,
+		Deleted: queue.Deleted,
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
 		Compat:        cfg.Compat, Compats: cfg.Compats, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
+		Pushed: queue.Pushed, Stored: queue.Stored,
 	})
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
@@ -286,9 +305,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Observer != nil {
 		work.Done = cfg.Observer.Job
 	}
+	work.Events = s.events
 	s.jobs = jobs.New(work)
 	if err := s.jobs.CheckInstallation(ctx); err != nil {
 		return nil, err
+	}
+	if err := s.events.Declare(ctx, cfg.EventReceivers); err != nil {
+		return nil, fmt.Errorf("adding the event receivers of the configuration file: %w", err)
 	}
 	caches := upstream.Config{
 		Gate: s.gate, Registry: s.registry, Key: cfg.Key, Now: cfg.ImageNow, Passed: passed, Hosts: cfg.Upstreams,
@@ -298,22 +321,44 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		caches.Observer = o
 	}
 	s.upstreams = upstream.New(caches)
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Retention: s.retention,
-		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+	copies := replication.Config{
+		Gate: s.gate, Registry: s.registry, Retention: s.retention, Queue: queue, Now: cfg.ImageNow, Passed: passed, Serves: s.serves,
+		Elsewhere: cfg.Replication, OneProcess: cfg.Meta.OneProcess(), Log: cfg.Log,
+	}
+	if o, ok := cfg.Observer.(replication.Observer); ok {
+		copies.Observer = o
+	}
+	s.replication = replication.New(copies)
+	creation := templates.New(s.gate, s.registry, cfg.ImageNow)
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Replication: s.replication, Retention: s.retention,
+		Templates: creation, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Events: s.events, Replication: s.replication, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	if !cfg.NoConsole {
-		s.console = console.New(console.Config{
-			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
+		s.console = console.New(parts.Config{
+			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Templates: creation,
 			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, MachineTokens: s.takesMachines, Log: cfg.Log,
 		})
 	}
 	return s, nil
+}
+
+// receivers makes what sends events.
+func (s *Server) receivers(cfg Config, out *events.Outbox) *delivery.Service {
+	d := cfg.Events
+	d.Gate, d.Outbox, d.Key, d.ImageNow, d.Log = s.gate, out, cfg.Key, cfg.ImageNow, cfg.Log
+	for _, b := range cfg.Bindings {
+		d.Registries = append(d.Registries, b.Registry)
+	}
+	if o, ok := cfg.Observer.(delivery.Observer); ok {
+		d.Observer = o
+	}
+	return delivery.New(d)
 }
 
 // serviceRoles finds roles in the partition of the registry that they are used in.
@@ -348,6 +393,9 @@ func (s *Server) Registry() *registry.Registry { return s.registry }
 
 // Upstreams gives access to the operations on pull-through caches, as s's own principals.
 func (s *Server) Upstreams() *upstream.Service { return s.upstreams }
+
+// Replication gives access to the operations on replication, as s's own principals.
+func (s *Server) Replication() *replication.Service { return s.replication }
 
 // Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }
@@ -421,6 +469,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return s.jobs.Run(ctx) })
+	g.Go(func() error { return s.replication.Run(ctx) })
 	// As long as there are requests.
 	flush, flushed := context.WithCancel(context.WithoutCancel(ctx))
 	var flusher sync.WaitGroup

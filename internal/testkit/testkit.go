@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,13 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
@@ -80,11 +84,18 @@ type Settings struct {
 	// UpstreamHosts are what rules may name in addition to what AWS lists; UpstreamObserver
 	// is told of pulls through them. Installation is that of a server; by default all
 	// are one.
-	UpstreamHosts    []upstream.Host
+	UpstreamHosts []upstream.Host
+	// Events are the hosts of receivers of events, and bounds.
+	Events           delivery.Config
 	UpstreamObserver upstream.Observer
 	MaxBlob          int64
 	Comparing        time.Duration
 	Installation     string
+	// Elsewhere are the registries of rules of replication that are not this server's;
+	// NotServed those that nobody reaches. ReplicationObserver is told of replications.
+	Elsewhere           map[ecr.RegistryID]replication.Elsewhere
+	NotServed           []ecr.RegistryID
+	ReplicationObserver replication.Observer
 }
 
 // The two callers have the same name in their packages.
@@ -103,12 +114,16 @@ type World struct {
 	Meta      meta.Store
 	Blobs     blob.Store
 	Gate      *gate.Gate
+	Events    *delivery.Service
 	Registry  *registry.Registry
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
-	now       *time.Time // the image clock, of all processes
-	dir       string     // of Blobs
+	// Replication does nothing unless a test says so; every registry counts as one of the
+	// server but those of Settings.Elsewhere.
+	Replication *replication.Service
+	now         *time.Time // the image clock, of all processes
+	dir         string     // of Blobs
 }
 
 // Keeping are the settings of a registry that restores what it deleted for so
@@ -215,17 +230,28 @@ func (w *World) build() {
 	if s.Clock == nil {
 		s.Clock = w.Now
 	}
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit})
+	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	out := events.NewOutbox(s.Clock)
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out})
+	queue := replication.NewQueue()
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
+		Deleted: queue.Deleted,
 	})
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
+		Pushed: queue.Pushed, Stored: queue.Stored,
 	})
+	told := s.Events
+	told.Gate, told.Outbox, told.Key, told.ImageNow, told.Log, told.Registries = w.Gate, out, key, s.Clock, s.Log, []ecr.RegistryID{Home}
+	w.Events = delivery.New(told)
 	w.Jobs = jobs.New(jobs.Config{
-		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
+		Gate: w.Gate, Events: w.Events, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
 		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
 		Replica: s.Replica,
 	})
@@ -233,13 +259,14 @@ func (w *World) build() {
 	if passed == nil {
 		passed = func() time.Duration { return 0 }
 	}
-	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
-	if err != nil {
-		w.T.Fatal(err)
-	}
 	w.Upstreams = upstream.New(upstream.Config{
 		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Hosts: s.UpstreamHosts,
 		ID: cmp.Or(s.Installation, "testkit"), Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Comparing: s.Comparing, Log: s.Log,
+	})
+	w.Replication = replication.New(replication.Config{
+		Gate: w.Gate, Registry: w.Registry, Retention: w.Retention, Queue: queue, Now: s.Clock, Passed: passed,
+		Serves: func(in ecr.RegistryID) bool { return !slices.Contains(s.NotServed, in) && s.Elsewhere[in].Host == "" }, Elsewhere: s.Elsewhere,
+		Observer: s.ReplicationObserver, Log: s.Log,
 	})
 	w.T.Cleanup(w.Upstreams.Close) // before the stores
 	w.content, w.kept = w.Registry.As(Admin), w.Retention.As(Admin)

@@ -4,7 +4,7 @@
 // configuration that says "none". What would configure such a feature is not here;
 // it is refused.
 //
-// The features are replication and managed signing. One that gets built moves out.
+// The feature is managed signing. One that gets built moves out.
 //
 // Errors are *ecr.Error. The API names these codes; ECR's texts are not known.
 package unconfigured
@@ -29,7 +29,6 @@ func As(g *gate.Gate, p access.Principal) *Caller { return &Caller{g.As(p)} }
 // holds the list against the methods of Caller.
 func Operations() []gate.Operation {
 	return []gate.Operation{
-		opClearReplication, opImageReplicationStatus, opListReplicationBackfills, opReplicationBackfill, opStopReplicationBackfill,
 		opSigningConfiguration, opClearSigning, opDeleteSigningConfiguration, opImageSigningStatus,
 	}
 }
@@ -61,46 +60,6 @@ func (c *Caller) askImage(ctx context.Context, op gate.Operation, at ecr.Repo, i
 		}
 		return registry.FindImage(ctx, v, at, s.Row.ID, id)
 	})
-}
-
-var opClearReplication = gate.Op("ClearReplication", "ecr:PutReplicationConfiguration")
-
-// ClearReplication accepts that nothing is replicated.
-func (c *Caller) ClearReplication(ctx context.Context, in ecr.RegistryID) error {
-	return c.accept(ctx, opClearReplication, in)
-}
-
-var opImageReplicationStatus = gate.Op("ImageReplicationStatus", "ecr:DescribeImageReplicationStatus")
-
-// ImageReplicationStatus finds no destination of an image.
-// Errors: RepositoryNotFound, ImageNotFound.
-func (c *Caller) ImageReplicationStatus(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
-	return c.askImage(ctx, opImageReplicationStatus, at, id)
-}
-
-var opListReplicationBackfills = gate.Op("ListReplicationBackfills", "ecr:ListReplicationBackfills")
-
-// ListReplicationBackfills finds none.
-func (c *Caller) ListReplicationBackfills(ctx context.Context, in ecr.RegistryID) error {
-	return c.ask(ctx, opListReplicationBackfills, in, nil)
-}
-
-func noBackfill(in ecr.RegistryID, id string) error {
-	return ecr.Errorf(ecr.CodeReplicationBackfillNotFound, "The replication backfill with id '%s' does not exist in the registry with id '%s'", id, in.Account)
-}
-
-var opReplicationBackfill = gate.Op("ReplicationBackfill", "ecr:DescribeReplicationBackfillResults")
-
-// ReplicationBackfill errors: ReplicationBackfillNotFound.
-func (c *Caller) ReplicationBackfill(ctx context.Context, in ecr.RegistryID, id string) error {
-	return c.ask(ctx, opReplicationBackfill, in, noBackfill(in, id))
-}
-
-var opStopReplicationBackfill = gate.Op("StopReplicationBackfill", "ecr:StopReplicationBackfill")
-
-// StopReplicationBackfill errors: ReplicationBackfillNotFound.
-func (c *Caller) StopReplicationBackfill(ctx context.Context, in ecr.RegistryID, id string) error {
-	return c.ask(ctx, opStopReplicationBackfill, in, noBackfill(in, id))
 }
 
 func noSigning(in ecr.RegistryID) error {

@@ -70,6 +70,16 @@ func TestCallsOfTerraform(t *testing.T) {
 			return only(c.PutRegistryPolicy(ctx, &ecr.PutRegistryPolicyInput{PolicyText: &text}))
 		}
 	}
+	replicate := func(prefixes ...string) error {
+		rules := []types.ReplicationRule{} // the provider destroys with an empty list
+		for _, p := range prefixes {
+			rules = append(rules, types.ReplicationRule{
+				Destinations:      []types.ReplicationDestination{{Region: aws.String("eu-west-1"), RegistryId: account}},
+				RepositoryFilters: []types.RepositoryFilter{{Filter: &p, FilterType: types.RepositoryFilterTypePrefixMatch}},
+			})
+		}
+		return only(c.PutReplicationConfiguration(ctx, &ecr.PutReplicationConfigurationInput{ReplicationConfiguration: &types.ReplicationConfiguration{Rules: rules}}))
+	}
 	putSetting := func(value string) func() error {
 		return func() error {
 			return only(c.PutAccountSetting(ctx, &ecr.PutAccountSettingInput{Name: aws.String("REGISTRY_POLICY_SCOPE"), Value: &value}))
@@ -249,12 +259,25 @@ func TestCallsOfTerraform(t *testing.T) {
 			gone: "PullThroughCacheRuleNotFoundException", again: "PullThroughCacheRuleNotFoundException",
 		},
 		{
-			name: "aws_ecr_replication_configuration", lacks: "ValidationException",
-			create: func() error {
-				return only(c.PutReplicationConfiguration(ctx, &ecr.PutReplicationConfigurationInput{ReplicationConfiguration: &types.ReplicationConfiguration{
-					Rules: []types.ReplicationRule{{Destinations: []types.ReplicationDestination{{Region: aws.String("eu-west-1"), RegistryId: account}}}},
-				}}))
+			// Destroyed by a configuration without rules.
+			name: "aws_ecr_replication_configuration",
+			create: func() error { return replicate("prod") },
+			read: func() (any, error) {
+				out, err := c.DescribeRegistry(ctx, &ecr.DescribeRegistryInput{})
+				if err != nil {
+					return nil, err
+				}
+				var read []any
+				for _, r := range out.ReplicationConfiguration.Rules {
+					read = append(read, *r.Destinations[0].Region, *r.Destinations[0].RegistryId, *r.RepositoryFilters[0].Filter, r.RepositoryFilters[0].FilterType)
+				}
+				return read, nil
 			},
+			created: []any{"eu-west-1", r.Account, "prod", types.RepositoryFilterTypePrefixMatch},
+			update:  func() error { return replicate("prod", "test") },
+			updated: []any{"eu-west-1", r.Account, "prod", types.RepositoryFilterTypePrefixMatch, "eu-west-1", r.Account, "test", types.RepositoryFilterTypePrefixMatch},
+			delete:  func() error { return replicate() },
+			gone:    []any(nil),
 		},
 		{
 			name: "aws_ecr_signing_configuration", lacks: "ValidationException",

@@ -19,8 +19,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -41,6 +43,10 @@ type Config struct {
 	Inspect *inspect.Service
 	// Upstreams serves those on pull-through caches. Required.
 	Upstreams *upstream.Service
+	// Events serves those on receivers of events. Required.
+	Events *delivery.Service
+	// Replication serves those on replication. Required.
+	Replication *replication.Service
 	// IAM serves the operations on machine tokens in the account of the caller, by
 	// the region's partition. Required.
 	IAM func(ecr.Region) *iam.Service
@@ -72,7 +78,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), h: h, p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), events: h.cfg.Events.As(p), h: h, p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -85,6 +91,7 @@ type call struct {
 	*retention.Caller
 	jobs      *jobs.Caller
 	upstreams *upstream.Caller
+	events    *delivery.Caller
 	h         *Handler
 	p         access.Principal
 	at        ecr.RegistryID

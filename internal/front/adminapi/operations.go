@@ -37,5 +37,21 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteSecret":     serve((*call).deleteSecret),
 	"RefreshUpstream":  serve((*call).refreshUpstream),
 
+	"PutEventReceiver":    serve((*call).putEventReceiver),
+	"ListEventReceivers":  serve((*call).listEventReceivers),
+	"DeleteEventReceiver": serve((*call).deleteEventReceiver),
+	"TestEventReceiver":   serve((*call).testEventReceiver),
+	"ListEventDeliveries": serve((*call).listEventDeliveries),
+	"RedeliverEvents":     serve((*call).redeliverEvents),
+
+	"ListReplications":      serveReplication(replications.list),
+	"DescribeReplication":   serveReplication(replications.describe),
+	"PutReplicationOptions": serveReplication(replications.putOptions),
+	"RetryReplications":     serveReplication(replications.retry),
+	"StartBackfill":         serveReplication(replications.startBackfill),
+	"StopBackfill":          serveReplication(replications.stopBackfill),
+	"DescribeBackfill":      serveReplication(replications.describeBackfill),
+	"ListBackfills":         serveReplication(replications.listBackfills),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

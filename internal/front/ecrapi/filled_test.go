@@ -25,10 +25,9 @@ var neverFilled = map[string][]string{
 	"a layer's media type is that of the manifests that refer to it, of which there may be none": {
 		"BatchCheckLayerAvailability.layers.mediaType",
 	},
-	"nothing is replicated": {
-		"DescribeRegistry.replicationConfiguration.rules.destinations", "DescribeRegistry.replicationConfiguration.rules.repositoryFilters",
-		"PutReplicationConfiguration", "DescribeImageReplicationStatus.replicationStatuses",
-		"ListReplicationBackfills.backfills", "ListReplicationBackfills.nextToken", "DescribeReplicationBackfillResults", "StopReplicationBackfill",
+	"a backfill as a whole does not fail, and the parts of an image have no codes of their own": {
+		"ListReplicationBackfills.backfills.failureCode", "DescribeReplicationBackfillResults.failureCode",
+		"DescribeReplicationBackfillResults.results.subImageFailureCodes",
 	},
 	"it dials an upstream, which the tests of package upstream do": {
 		"ValidatePullThroughCacheRule",
@@ -173,7 +172,26 @@ func TestResponsesAreFilled(t *testing.T) {
 	do("UpdatePullThroughCacheRule", `{"ecrRepositoryPrefix": "hub", "credentialArn": %q}`, secret.ARN)
 	do("DescribePullThroughCacheRules", `{"maxResults": 1}`)
 	do("DeletePullThroughCacheRule", `{"ecrRepositoryPrefix": "hub"}`)
-	do("ListReplicationBackfills", `{}`)
+	const away, rest = `{"region": "eu-west-1", "registryId": "000000000000"}`, `{"region": "eu-north-1", "registryId": "999999999999"}`
+	do("PutReplicationConfiguration", `{"replicationConfiguration": {"rules": [{"destinations": [%s, %s], "repositoryFilters": [{"filter": "app", "filterType": "PREFIX_MATCH"}]}]}}`, away, rest)
+	do("DescribeRegistry", `{}`)
+	put(manifest, "replicated")
+	do("StartReplicationBackfill", `{"destination": %s}`, away)
+	do("StartReplicationBackfill", `{"destination": %s}`, rest)
+	for running := true; running; { // what refers to an image waits for it
+		if err := s.stores.Replication.Advance(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		running = slices.ContainsFunc(ok[ListReplicationBackfillsResponse](t, s, "ListReplicationBackfills", `{}`).Backfills, func(b ReplicationBackfillSummary) bool { return b.EndedAt == nil })
+	}
+	do("DescribeImageReplicationStatus", `{"repositoryName": "app", "imageId": {"imageTag": "replicated"}}`)
+	list := ok[ListReplicationBackfillsResponse](t, s, "ListReplicationBackfills", `{}`)
+	for _, b := range list.Backfills {
+		do("DescribeReplicationBackfillResults", `{"replicationBackfillId": %q, "maxResults": 1}`, *b.ReplicationBackfillId)
+	}
+	do("ListReplicationBackfills", `{"maxResults": 1}`)
+	do("StartReplicationBackfill", `{"destination": %s}`, away)
+	do("StopReplicationBackfill", `{"replicationBackfillId": %q}`, *ok[ListReplicationBackfillsResponse](t, s, "ListReplicationBackfills", `{}`).Backfills[0].ReplicationBackfillId)
 	for _, prefix := range []string{"team", "ROOT"} {
 		do("CreateRepositoryCreationTemplate", `{"prefix": "%s", "description": "d", "appliedFor": ["CREATE_ON_PUSH"], "customRoleArn": "arn:aws:iam::000000000000:role/r",
 			"encryptionConfiguration": {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000"},

@@ -11,6 +11,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -34,6 +35,8 @@ type Config struct {
 	Gate *gate.Gate
 	// Upstreams serves those on pull-through caches. Required.
 	Upstreams *upstream.Service
+	// Replication serves those on replication. Required.
+	Replication *replication.Service
 	// Retention serves those on lifecycle policies. Required.
 	Retention *retention.Service
 	// Templates serves those on repository creation templates. Required.
@@ -128,7 +131,7 @@ func notServed(operation string, errs []string) error {
 var served = map[string]func(ctx context.Context, c *call, body []byte) (any, error){
 	"GetAuthorizationToken": serve((*call).getAuthorizationToken),
 
-	"DescribeRegistry":                        serve((*call).describeRegistry),
+	"DescribeRegistry":                        serveReplication(replications.describeRegistry),
 	"PutRegistryPolicy":                       serve((*call).putRegistryPolicy),
 	"GetRegistryPolicy":                       serve((*call).getRegistryPolicy),
 	"DeleteRegistryPolicy":                    serve((*call).deleteRegistryPolicy),
@@ -189,15 +192,17 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"UpdateRepositoryCreationTemplate":    serve((*call).updateRepositoryCreationTemplate),
 	"DeleteRepositoryCreationTemplate":    serve((*call).deleteRepositoryCreationTemplate),
 
-	"PutReplicationConfiguration":        serveFeature(features.putReplicationConfiguration),
-	"DescribeImageReplicationStatus":     serveFeature(features.describeImageReplicationStatus),
-	"ListReplicationBackfills":           serveFeature(features.listReplicationBackfills),
-	"DescribeReplicationBackfillResults": serveFeature(features.describeReplicationBackfillResults),
-	"StopReplicationBackfill":            serveFeature(features.stopReplicationBackfill),
-	"GetSigningConfiguration":            serveFeature(features.getSigningConfiguration),
-	"PutSigningConfiguration":            serveFeature(features.putSigningConfiguration),
-	"DeleteSigningConfiguration":         serveFeature(features.deleteSigningConfiguration),
-	"DescribeImageSigningStatus":         serveFeature(features.describeImageSigningStatus),
+	"PutReplicationConfiguration":        serveReplication(replications.putReplicationConfiguration),
+	"DescribeImageReplicationStatus":     serveReplication(replications.describeImageReplicationStatus),
+	"StartReplicationBackfill":           serveReplication(replications.startReplicationBackfill),
+	"StopReplicationBackfill":            serveReplication(replications.stopReplicationBackfill),
+	"DescribeReplicationBackfillResults": serveReplication(replications.describeReplicationBackfillResults),
+	"ListReplicationBackfills":           serveReplication(replications.listReplicationBackfills),
+
+	"GetSigningConfiguration":    serveFeature(features.getSigningConfiguration),
+	"PutSigningConfiguration":    serveFeature(features.putSigningConfiguration),
+	"DeleteSigningConfiguration": serveFeature(features.deleteSigningConfiguration),
+	"DescribeImageSigningStatus": serveFeature(features.describeImageSigningStatus),
 }
 
 // serve puts decoding and checking before an operation.

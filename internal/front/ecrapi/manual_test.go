@@ -20,7 +20,7 @@ func TestManualNamesWhatIsNotServed(t *testing.T) {
 	if section == nil {
 		t.Fatal("the page has no section of operations that are not served")
 	}
-	var named, missing []string
+	named, missing := []string{}, []string{}
 	for _, m := range regexp.MustCompile("`([A-Z][A-Za-z]+)`").FindAllSubmatch(section[1], -1) {
 		if name := string(m[1]); Known(name) {
 			named = append(named, name)

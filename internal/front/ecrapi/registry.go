@@ -2,15 +2,6 @@ package ecrapi
 
 import "context"
 
-// describeRegistry tells of no replication: this server replicates nothing.
-func (c *call) describeRegistry(ctx context.Context, _ *DescribeRegistryRequest) (*DescribeRegistryResponse, error) {
-	in := c.in(nil)
-	if err := c.DescribeRegistry(ctx, in); err != nil {
-		return nil, err
-	}
-	return &DescribeRegistryResponse{RegistryId: text(in.Account), ReplicationConfiguration: &ReplicationConfiguration{Rules: []ReplicationRule{}}}, nil
-}
-
 func (c *call) putRegistryPolicy(ctx context.Context, in *PutRegistryPolicyRequest) (*PutRegistryPolicyResponse, error) {
 	at := c.in(nil)
 	policy, err := c.SetRegistryPolicy(ctx, at, *in.PolicyText)

@@ -28,6 +28,8 @@ type server struct {
 	h  *Handler
 	p  access.Principal
 	at Endpoint
+
+	stores *testkit.World
 }
 
 // atHome is the endpoint of home, the only registry of its server.
@@ -68,8 +70,9 @@ func newServer(t *testing.T, change ...func(*testkit.Settings)) *server {
 		}
 	})
 	return &server{
+		stores: stores,
 		h: New(Config{
-			Gate: stores.Gate, Registry: stores.Registry, Upstreams: stores.Upstreams, Retention: stores.Retention,
+			Gate: stores.Gate, Registry: stores.Registry, Upstreams: stores.Upstreams, Replication: stores.Replication, Retention: stores.Retention,
 			Templates: templates.New(stores.Gate, stores.Registry, now), Log: log, Now: now,
 		}),
 		p:  p,

@@ -15,25 +15,11 @@ func TestUnconfiguredFeatures(t *testing.T) {
 		absent   = `"repositoryName": "app", "imageId": {"imageTag": "v2"}`
 		registry = `"registryId": "000000000000"`
 		signing  = "SigningConfigurationNotFoundException: Signing configuration does not exist in the registry with id '000000000000'"
-		backfill = "ReplicationBackfillNotFoundException: The replication backfill with id '12345678-1234-1234-1234-123456789012' does not exist in the registry with id '000000000000'"
 		noRepo   = "RepositoryNotFoundException: The repository with name 'nowhere' does not exist in the registry with id '000000000000'"
 		noImage  = "ImageNotFoundException: The image with imageId {imageDigest:'null', imageTag:'v2'} does not exist within the repository with name 'app' in the registry with id '000000000000'"
-		token    = "InvalidParameterException: Invalid parameter at 'nextToken' failed to satisfy constraint: 'must be a token that this operation returned for the same parameters'"
 		refused  = " is not implemented by this registry"
 	)
 	for _, st := range []step{
-
-		{"PutReplicationConfiguration", `{"replicationConfiguration": {"rules": []}}`, `{"replicationConfiguration": {"rules": []}}`},
-		{"PutReplicationConfiguration", `{"replicationConfiguration": {"rules": [{"destinations": [{"region": "eu-west-1", ` + registry + `}]}]}}`,
-			"ValidationException: PutReplicationConfiguration" + refused},
-		{"DescribeRegistry", `{}`, `{` + registry + `, "replicationConfiguration": {"rules": []}}`},
-		{"DescribeImageReplicationStatus", `{` + app + `}`, `{` + app + `, "replicationStatuses": []}`},
-		{"DescribeImageReplicationStatus", `{` + nowhere + `}`, noRepo},
-		{"DescribeImageReplicationStatus", `{` + absent + `}`, noImage},
-		{"ListReplicationBackfills", `{}`, `{` + registry + `, "backfills": []}`},
-		{"DescribeReplicationBackfillResults", `{"replicationBackfillId": "12345678-1234-1234-1234-123456789012"}`, backfill},
-		{"StopReplicationBackfill", `{"replicationBackfillId": "12345678-1234-1234-1234-123456789012"}`, backfill},
-
 		{"GetSigningConfiguration", `{}`, signing},
 		{"DeleteSigningConfiguration", `{}`, signing},
 		{"PutSigningConfiguration", `{"signingConfiguration": {"rules": []}}`, `{"signingConfiguration": {"rules": []}}`},

@@ -33,6 +33,9 @@ type Settings struct {
 	Upstreams      []Upstream `field:"upstreams" about:"registries that pull-through cache rules may name besides those that AWS lists; with compat ecr what is said of those that AWS lists counts only"`
 	UpstreamFolder string     `field:"upstream_folder" default:"the system's folder for temporary files" about:"folder on a disk with room for the largest layers of upstream registries, which are kept there while they come"`
 
+	Events                  Events                   `field:"events" about:"webhooks that are told of pushes, deletions and more, see guides/events.md"`
+	ReplicationDestinations []ReplicationDestination `field:"replication_destinations" about:"registries that are not on this server and that replication rules may name, see guides/replication.md"`
+
 	Drain Duration `field:"drain" default:"0s" about:"how long to go on serving after SIGTERM, with /readyz answering 503"`
 	Grace Duration `field:"grace" default:"15s" about:"how long running requests may go on after that"`
 
@@ -68,6 +71,48 @@ type Upstream struct {
 	Private      bool   `field:"private" default:"false" about:"dial it, and what it redirects to, at addresses of private networks and of this machine, too"`
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	Address      string `field:"address" form:"host" default:"host" about:"HOST:PORT to dial in its place, of what stands in for the registry, such as a mirror"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+}
+
+// Events says who may be told of what happens.
+type Events struct {
+	Hosts     []EventHost     `field:"hosts" about:"hosts that receivers may be on, whatever addresses they have; no others are reached"`
+	Receivers []EventReceiver `field:"receivers" about:"receivers of events, besides those that administrators add with kontor admin events"`
+	Queue     string          `field:"queue" form:"number" default:"10000" about:"how many events may wait for a receiver; when there are more, the oldest are dropped. The log keeps as many"`
+	LogDays   string          `field:"log_days" form:"number" default:"7" about:"keep for so many days what was sent to receivers"`
+}
+
+// EventHost is one of events.hosts.
+type EventHost struct {
+	Host         string `field:"host" form:"host" required:"true" about:"host of receivers, with its port if that is not the usual one"`
+	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"allow plain HTTP"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+}
+
+// EventReceiver is one of events.receivers.
+type EventReceiver struct {
+	Name         string            `field:"name" required:"true" about:"name of the receiver, such as deploy"`
+	URL          string            `field:"url" secret:"true" about:"URL that events are sent to, on one of hosts"`
+	URLFile      string            `field:"url_file" about:"file that holds url"`
+	Secret       string            `field:"secret" secret:"true" about:"secret that requests are signed with, at least 16 characters"`
+	SecretFile   string            `field:"secret_file" about:"file that holds secret"`
+	Format       string            `field:"format" form:"event format" default:"eventbridge" about:"form of the events: eventbridge, cloudevents or cloudevents-binary"`
+	Types        []string          `field:"types" about:"types of events, such as image.pushed or \"image.*\"; all unless given"`
+	Repositories []string          `field:"repositories" about:"names or patterns of repositories, such as team/*; all unless given"`
+	Accounts     []string          `field:"accounts" form:"account" about:"accounts of the registries whose events are sent; all unless given"`
+	Headers      map[string]string `field:"headers" secret:"true" about:"headers to send in addition, such as Authorization"`
+}
+
+// ReplicationDestination is one of replication_destinations.
+type ReplicationDestination struct {
+	Account      string `field:"account" form:"account" required:"true" about:"12-digit account that rules name it by: its own for a registry of Amazon ECR or of another Kontor, any for other registries"`
+	Region       string `field:"region" form:"region" required:"true" about:"region that rules name it by"`
+	Host         string `field:"host" form:"host" required:"true" about:"host of the registry, with its port if it has one"`
+	Prefix       string `field:"prefix" about:"what stands before the names of repositories there, such as mirror/"`
+	Username     string `field:"username" about:"user name to log in with; none for no login"`
+	Password     string `field:"password" secret:"true" about:"password to log in with"`
+	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it, as for Amazon ECR"`
+	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
 }
 

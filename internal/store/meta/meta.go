@@ -103,10 +103,12 @@ type RegistrySettings struct {
 	Settings   map[string]string // account settings by name; nil when none
 }
 
-// RegistryReader reads what registries have next to their repositories: settings and
-// templates.
+// RegistryReader reads what registries have next to their repositories: settings,
+// templates, events for others, and what is replicated.
 type RegistryReader interface {
 	TemplateReader
+	EventReader
+	ReplicationReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
@@ -116,6 +118,8 @@ type RegistryReader interface {
 type RegistryTx interface {
 	RegistryReader
 	TemplateWriter
+	EventWriter
+	ReplicationWriter
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }

@@ -373,6 +373,8 @@ type Linked struct {
 
 // LinkedReader adds up what repositories take.
 type LinkedReader interface {
+	// MoreImages reports whether a repository has more than n images.
+	MoreImages(ctx context.Context, repo RepositoryID, n int) (bool, error)
 	// LinkedBytes adds up the blobs that images of repo refer to, most of them at most.
 	LinkedBytes(ctx context.Context, repo RepositoryID, most int) (Linked, error)
 }

@@ -1,0 +1,93 @@
+package replication
+
+import (
+	"context"
+
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+)
+
+// Queue takes note of what pushes have to be replicated. It is safe for concurrent use.
+type Queue struct{ some chan struct{} }
+
+// NewQueue returns a Queue.
+func NewQueue() *Queue { return &Queue{make(chan struct{}, 1)} }
+
+// Stored is called after a transaction that may have queued something.
+func (q *Queue) Stored() {
+	select {
+	case q.some <- struct{}{}:
+	default: // it is known already
+	}
+}
+
+// settingsOf are the settings of the registry of a scene. The server's own jobs, such as
+// pull-through caches, do not read them to decide.
+func settingsOf(ctx context.Context, tx *gate.Tx, s gate.Scene) (stored, error) {
+	settings := s.Settings
+	if tx.Principal().System != "" {
+		var err error
+		if settings, err = tx.Registries().RegistrySettings(ctx, s.At.In); err != nil {
+			return stored{}, err
+		}
+	}
+	return read(settings)
+}
+
+// Pushed queues an image that was pushed, in the transaction of the push: once for each
+// tag and destination. What is complete at a destination is not copied again where the
+// push changed nothing; what failed is.
+func (q *Queue) Pushed(ctx context.Context, tx *gate.Tx, s gate.Scene, p registry.Pushed) error {
+	c, err := settingsOf(ctx, tx, s)
+	if err != nil || len(c.Rules) == 0 {
+		return err
+	}
+	tags := p.Tags
+	if len(tags) == 0 {
+		tags = []ecr.Tag{""}
+	}
+	for _, to := range c.destinations(s.At.Name) {
+		for _, tag := range tags {
+			if !c.takes(to, tag, p.Subject) {
+				continue
+			}
+			err := tx.Registries().QueueReplication(ctx, meta.Replication{
+				Kind: meta.ReplicateImage, Source: s.At.In, Repository: s.Row.ID, Name: s.At.Name, Image: ecr.ImageID{Digest: p.Digest, Tag: tag}, To: to,
+			}, 0, p.Changed)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Deleted queues the deletion of an image, or with a tag of that tag, for the
+// destinations whose options say so. A deletion that was replicated is not replicated on.
+func (q *Queue) Deleted(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) error {
+	if tx.Operation().Name == opReplicateDeletion.Name {
+		return nil
+	}
+	settings, err := tx.Registries().RegistrySettings(ctx, at.In)
+	if err != nil {
+		return err
+	}
+	c, err := read(settings)
+	if err != nil {
+		return err
+	}
+	for _, to := range c.destinations(at.Name) {
+		if !c.Options[to.String()].Deletions {
+			continue
+		}
+		err := tx.Registries().QueueReplication(ctx, meta.Replication{
+			Kind: meta.ReplicateDelete, Source: at.In, Repository: repo, Name: at.Name, Image: id, To: to,
+		}, 0, true)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
