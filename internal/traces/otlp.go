@@ -205,7 +205,7 @@ func keyValue(a attribute.KeyValue) []byte {
 	case attribute.FLOAT64:
 		value = protowire.AppendFixed64(protowire.AppendTag(nil, 4, protowire.Fixed64Type), math.Float64bits(a.Value.AsFloat64()))
 	default:
-		value = message(nil, 1, []byte(a.Value.Emit()))
+		value = message(nil, 1, []byte(a.Value.String()))
 	}
 	return message(text(nil, 1, string(a.Key)), 2, value)
 }

@@ -110,6 +110,9 @@ func (c *client) any() *node {
 	return c.w.nodes[c.rand.IntN(len(c.w.nodes))]
 }
 
+// errSilent: the registry did not answer as it should for too long.
+var errSilent = errors.New("no success")
+
 // errGone: the registry does not have what it acknowledged.
 var errGone = errors.New("acknowledged, and not there")
 
@@ -124,7 +127,7 @@ func (c *client) persist(ctx context.Context, method, path string, body []byte, 
 			return a, nil
 		}
 	}
-	return a, fmt.Errorf("%s %s: no answer for %s: %v %d %.200s", method, path, patience, a.err, a.status, a.body)
+	return a, fmt.Errorf("%s %s: no answer for %s: status %d, %.200s, %w", method, path, c.patience, a.status, a.body, errors.Join(a.err, errSilent))
 }
 
 func (c *client) pause() { time.Sleep(time.Duration(20+c.rand.IntN(200)) * time.Millisecond) }

@@ -89,7 +89,7 @@ func TestManySlowClients(t *testing.T) {
 			refused.Add(1)
 			return nil
 		}
-		if answered(r, http.StatusContinue) == nil {
+		if answered(r, http.StatusContinue) == nil { //nolint:bodyclose // "100 Continue" has no body
 			return nil
 		}
 		taken.Add(1)

@@ -109,7 +109,7 @@ func (c *client) gaveUp(ctx context.Context, what string, a answer) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	return fmt.Errorf("%s: no answer for %s: %v %d %.200s", what, patience, a.err, a.status, a.body)
+	return fmt.Errorf("%s: no answer for %s: status %d, %.200s, %w", what, c.patience, a.status, a.body, errors.Join(a.err, errSilent))
 }
 
 // see reads an object by its name at a server and notes what was seen, "" for nothing.

@@ -128,6 +128,7 @@ master_key_file: %[1]s/key
 administrator_file: %[1]s/administrator
 recycle_days: "0"
 audit: "off"
+upload_age: 2m # clients leave many behind, and those that are open are limited
 grace: 5s
 console: "off"
 `, w.dir)
