@@ -136,7 +136,7 @@ func (c *command) run(ctx context.Context, line []string, at map[string]string) 
 	for i, a := range line {
 		args[i] = strings.NewReplacer(pairs...).Replace(a)
 	}
-	cmd := exec.CommandContext(ctx, line[0], args[1:]...) //nolint:gosec // the operator's, whose it is to say
+	cmd := exec.CommandContext(ctx, line[0], args[1:]...) // the operator's, whose it is to say
 	cmd.Dir, cmd.Env = at[inFolder], environment(at[inFolder])
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

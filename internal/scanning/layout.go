@@ -107,7 +107,7 @@ func (c content) copyBlob(ctx context.Context, at ecr.Repo, d ecr.Digest, to str
 
 // reader ends with its context.
 type reader struct {
-	ctx context.Context //nolint:containedctx // of one copy
+	ctx context.Context // of one copy
 	io.Reader
 }
 

@@ -192,7 +192,7 @@ func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p r
 		return err
 	}
 	if m, err := manifest.Parse(body, ""); err != nil || !m.IsContainerImage() {
-		return nil //nolint:nilerr // what cannot be read is not scanned
+		return nil // what cannot be read is not scanned
 	}
 	if _, err := tx.Retention().Scans().Scan(ctx, scene.Row.ID, p.Digest); !errors.Is(err, meta.ErrNotFound) {
 		return err

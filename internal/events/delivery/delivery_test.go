@@ -221,7 +221,7 @@ func TestSignatures(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := standardwebhooks.New(sha256.New, key)
-		fmt.Fprintf(m, "%s.%s.%s", g.id, g.stamp, g.body)
+		_, _ = fmt.Fprintf(m, "%s.%s.%s", g.id, g.stamp, g.body)
 		return "v1," + base64.StdEncoding.EncodeToString(m.Sum(nil))
 	}
 	w.Advance(25 * time.Hour) // the one before the first is over
@@ -273,12 +273,15 @@ func TestFaultyReceivers(t *testing.T) {
 		says   string
 	}{
 		"it hangs": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 0, "it did not answer in time"},
-		"it fails": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, 500, "it answered 500 Internal Server Error"},
+		"it fails": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, http.StatusInternalServerError, "it answered 500 Internal Server Error"},
 		"it redirects": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://localhost:1/")
-			w.WriteHeader(307)
-		}, 307, "redirects are not followed"},
-		"it fails with much to say":  {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); endless(w, r) }, 500, "it answered 500"},
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}, http.StatusTemporaryRedirect, "redirects are not followed"},
+		"it fails with much to say": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			endless(w, r)
+		}, http.StatusInternalServerError, "it answered 500"},
 		"it breaks the connection":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0, "EOF"},
 		"it sends too large headers": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, 0, "header"},
 	} {
@@ -610,7 +613,9 @@ func TestTest(t *testing.T) {
 	if err != nil || r.Error != "" || r.Status != 200 || !slices.Equal(h.types(), []string{"receiver.test"}) {
 		t.Errorf("%+v, %v", r, err)
 	}
-	h.says(func(w http.ResponseWriter, _ *http.Request, _ int) { http.Error(w, "wrong secret", 401) })
+	h.says(func(w http.ResponseWriter, _ *http.Request, _ int) {
+		http.Error(w, "wrong secret", http.StatusUnauthorized)
+	})
 	if r, err = caller.TestEventReceiver(t.Context(), testkit.Home, "a"); err != nil || r.Status != 401 || !strings.Contains(r.Answer, "wrong secret") || r.Error == "" {
 		t.Errorf("%+v, %v", r, err)
 	}

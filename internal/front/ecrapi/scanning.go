@@ -166,7 +166,7 @@ func scanStatus(s scanning.Summary) *ImageScanStatus {
 func severityCounts(s scanning.Summary) map[string]int32 {
 	out := map[string]int32{}
 	for severity, n := range s.Counts {
-		out[string(severity)] = int32(n) //nolint:gosec // bounded by the engine
+		out[string(severity)] = int32(n) // bounded by the engine
 	}
 	return out
 }

@@ -35,7 +35,7 @@ func create(ctx context.Context, path string) (err error) {
 	}
 	// Another process may have been faster. Not every file system has links.
 	if err := os.Link(f.Name(), path); err != nil {
-		return nil //nolint:nilerr // it is made in its place then
+		return nil // it is made in its place then
 	}
 	return durable.SyncDir(filepath.Dir(path))
 }
