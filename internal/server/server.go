@@ -416,9 +416,6 @@ func (s *Server) Upstreams() *upstream.Service { return s.upstreams }
 // Replication gives access to the operations on replication, as s's own principals.
 func (s *Server) Replication() *replication.Service { return s.replication }
 
-// Signing gives access to the operations on signers, as s's own principals.
-func (s *Server) Signing() *signing.Service { return s.signing }
-
 // Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }
 
