@@ -46,6 +46,7 @@ var rooms = map[string]int{
 	"internal/deploy/state": 10,
 	"internal/store/meta":   11,
 	"internal/leases":       12,
+	"internal/events":       12,
 
 	"internal/access/authn":        20,
 	"internal/access/authz":        20,
@@ -84,11 +85,14 @@ var rooms = map[string]int{
 	"internal/remote":              29,
 	"internal/retention":           30,
 	"internal/registry":            31,
+	"internal/signing":             32,
+	"internal/signing/trust":       12,
 	"internal/templates":           32,
-	"internal/unconfigured":        32,
 	"internal/upstream":            32,
 	"internal/replication":         32,
 	"internal/inspect":             32,
+	"internal/events/delivery":     32,
+	"internal/scanning":            33,
 	"internal/jobs":                35,
 	"internal/store/move":          36,
 	"internal/testkit":             36,
@@ -127,6 +131,7 @@ var rooms = map[string]int{
 
 	"internal/server":  60,
 	"internal/metrics": 61,
+	"internal/traces":  61,
 	"internal/host":    62,
 	"internal/host/up": 65,
 
@@ -140,6 +145,7 @@ var rooms = map[string]int{
 	"internal/cli/leasecmd":     72,
 	"internal/cli/lifecyclecmd": 72,
 	"internal/cli/logincmd":     72,
+	"internal/cli/signerscmd":   72,
 	"internal/cli/upstreamcmd":  72,
 	"internal/cli":              75,
 	"internal/cli/clitest":      76,
@@ -163,7 +169,7 @@ var confined = []struct {
 	imported string
 	rooms    []string
 }{
-	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/store/blob/s3", ""}},
+	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/scanning", "internal/events/delivery", "internal/store/blob/s3", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/transfer", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
@@ -171,7 +177,7 @@ var confined = []struct {
 		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load", "bench/registry", "test/cluster",
 		"internal/store/blob/s3",
 	}},
-	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "internal/cli/upstreamcmd", "cmd/kontor"}},
+	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "internal/cli/signerscmd", "internal/cli/upstreamcmd", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},
 	{"github.com/hashicorp/hcl", []string{"internal/deploy/lang", "internal/deploy/exporter", "internal/deploy/foreign"}},
 	{"oras.land/", []string{"internal/remote"}},

@@ -28,6 +28,7 @@ var transactions = map[string]string{
 	"internal/store/blob/small":    "is a store whose content the database has",
 	"internal/store/repair":        "puts content in the place of damaged content, for who has the data",
 	"internal/metrics":             "measures them",
+	"internal/traces":              "follows them",
 	"internal/testkit":             "looks at rows for tests",
 }
 

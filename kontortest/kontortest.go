@@ -35,6 +35,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
@@ -103,6 +104,7 @@ func Start(t testing.TB, opts ...Options) *Registry {
 
 func start(t testing.TB, o Options) (*Registry, error) {
 	ctx := context.Background()
+	sqlite.RememberNew()
 	id, err := o.registryID()
 	if err != nil {
 		return nil, err

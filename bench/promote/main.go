@@ -29,8 +29,9 @@ import (
 type options struct {
 	images int
 	rounds int
-	base   int // bytes of the layer that the images of a platform share
-	layer  int // bytes of the layer that only one image has
+	base   int           // bytes of the layer that the images of a platform share
+	layer  int           // bytes of the layer that only one image has
+	delay  time.Duration // of a request's way to a registry and back
 	compat string
 	kontor string
 	crane  string
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 7, "how often all is measured")
 	flag.IntVar(&o.base, "base", 8<<20, "`bytes` of the layer that the images of a platform share")
 	flag.IntVar(&o.layer, "layer", 1<<20, "`bytes` of the layer that only one image has")
+	flag.DurationVar(&o.delay, "delay", 0, "how much longer each request and each new connection takes, as over a network with such a round trip")
 	flag.StringVar(&o.compat, "compat", "ecr", "ecr or oci")
 	flag.StringVar(&o.crane, "crane", "", "the `FILE` of crane; built from the module of test/clients when empty")
 	flag.StringVar(&o.skopeo, "skopeo", "skopeo", "the `FILE` of skopeo")
@@ -71,8 +73,9 @@ func report(ctx context.Context, o options, w io.Writer) (err error) {
 			continue
 		}
 		*b.file = filepath.Join(dir, filepath.Base(b.path))
-		build := exec.CommandContext(ctx, "go", "build", "-o", *b.file, b.path)
-		build.Dir = b.module
+		// Both as they are released, without cgo.
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", *b.file, b.path)
+		build.Dir, build.Env = b.module, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w\n%s", b.path, err, out)
 		}
@@ -130,8 +133,8 @@ func median(times []time.Duration) time.Duration {
 }
 
 func print(w io.Writer, o options, figures []*figure) error {
-	_, err := fmt.Fprintf(w, "%d images of 4 platforms, a layer of %d KiB shared and one of %d KiB for each image, compat %s; medians of %d rounds\n\n",
-		o.images, o.base>>10, o.layer>>10, o.compat, o.rounds)
+	_, err := fmt.Fprintf(w, "%d images of 4 platforms, a layer of %d KiB shared and one of %d KiB for each image, compat %s, %v of delay; medians of %d rounds\n\n",
+		o.images, o.base>>10, o.layer>>10, o.compat, o.delay, o.rounds)
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, e := fmt.Fprintf(tab, "tool\tfirst copy\tratio\tagain\tratio\tmemory\t\n")
 	err = errors.Join(err, e)

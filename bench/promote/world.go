@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
@@ -49,7 +50,7 @@ func open(ctx context.Context, dir string, o options) (*world, error) {
 		}
 		id := ecr.RegistryID{Account: ecr.AccountID(fmt.Sprintf("11111111111%d", i)), Region: "us-east-1"}
 		w.accounts = append(w.accounts, id)
-		bindings = append(bindings, server.Binding{Registry: id, Host: l.Addr().String(), Listeners: []net.Listener{l}})
+		bindings = append(bindings, server.Binding{Registry: id, Host: l.Addr().String(), Listeners: []net.Listener{distant{l, o.delay}}})
 	}
 	w.from, w.to = bindings[0].Host, bindings[1].Host
 	w.server, err = server.New(ctx, server.Config{
@@ -66,6 +67,40 @@ func open(ctx context.Context, dir string, o options) (*world, error) {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
+}
+
+// distant is a listener as if it were far away: a new connection, and each request
+// after an answer, take delay longer. The rate of bodies is as it is.
+type distant struct {
+	net.Listener
+	delay time.Duration
+}
+
+func (l distant) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil || l.delay == 0 {
+		return c, err
+	}
+	far := &distantConn{Conn: c, delay: l.delay}
+	far.wait.Store(int64(2 * l.delay)) // one for the connection
+	return far, nil
+}
+
+type distantConn struct {
+	net.Conn
+	delay time.Duration
+	wait  atomic.Int64 // before the next Read returns
+}
+
+func (c *distantConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	time.Sleep(time.Duration(c.wait.Swap(0)))
+	return n, err
+}
+
+func (c *distantConn) Write(p []byte) (int, error) {
+	c.wait.Store(int64(c.delay))
+	return c.Conn.Write(p)
 }
 
 func (w *world) close() error {

@@ -54,6 +54,16 @@ type MachineToken struct {
 	Scope *Document
 }
 
+// ScannerUser is the name of the user whose tokens scanners read an image with, and
+// ScannerToken what the names of these begin with: no one else can make such a token.
+const (
+	ScannerUser  = "kontor-scanner"
+	ScannerToken = "kontor-scan:"
+)
+
+// OfScanner reports whether t was made for one scan.
+func (t *MachineToken) OfScanner() bool { return strings.HasPrefix(t.Name, ScannerToken) }
+
 // Document is a policy's text and what it is called in decisions.
 type Document struct {
 	Name string // such as "deployer" or "inline policy push"

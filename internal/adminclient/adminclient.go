@@ -198,6 +198,11 @@ func (c *Client) Repositories(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// ECR is a client of the registry's ECR API.
+func (c *Client) ECR() *awsecr.Client {
+	return awsecr.New(awsecr.Options{Region: c.cfg.Region, BaseEndpoint: &c.cfg.Endpoint, Credentials: c.cfg.Credentials, HTTPClient: c.cfg.HTTPClient})
+}
+
 // IAM is a client of the registry's IAM API.
 func (c *Client) IAM() *iam.Client {
 	return iam.New(iam.Options{Region: c.cfg.Region, BaseEndpoint: &c.cfg.Endpoint, Credentials: c.cfg.Credentials, HTTPClient: c.cfg.HTTPClient})

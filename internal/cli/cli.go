@@ -24,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/cli/leasecmd"
 	"github.com/kontor-registry/kontor/internal/cli/lifecyclecmd"
 	"github.com/kontor-registry/kontor/internal/cli/logincmd"
+	"github.com/kontor-registry/kontor/internal/cli/signerscmd"
 	"github.com/kontor-registry/kontor/internal/cli/upstreamcmd"
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/spec"
@@ -187,6 +188,7 @@ to its own ECR-compatible registry.`,
 		leasecmd.Command(env),
 		upstreamcmd.Upstreams(env),
 		upstreamcmd.Mirrors(env),
+		signerscmd.Signers(env),
 		admincmd.Command(env),
 	)
 	root.InitDefaultCompletionCmd()

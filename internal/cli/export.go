@@ -16,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/run"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/report/words"
 )
 
 // exportForms are the arguments of export.
@@ -129,6 +130,7 @@ func fromRegistries(ctx context.Context, e *command.Env, o command.TargetsOption
 				e.Notices([]string{fmt.Sprintf("the upstream rule %s is not in registry %s, and is left out: apply the file first, or pass --offline", want.Prefix, seen.Target.Name)})
 			}
 		}
+		signersLeftOut(e, wanted)
 		if x.Target.Local {
 			x.Target.Endpoint = "" // of a server that may be elsewhere the next time
 		}
@@ -175,9 +177,17 @@ func fromFile(_ context.Context, e *command.Env, o command.TargetsOptions) ([]ex
 			}
 			x.Upstreams = append(x.Upstreams, u)
 		}
+		signersLeftOut(e, of.Wanted)
 		out = append(out, x)
 	}
 	return out, nil
+}
+
+// signersLeftOut says that signers are not written: other tools know none.
+func signersLeftOut(e *command.Env, w state.Wanted) {
+	if n := len(w.Signers); n > 0 {
+		e.Notices([]string{words.Count(n, "signer is", "signers are") + " left out: only Kontor has signers"})
+	}
 }
 
 // scriptMode is the mode of a script: it holds no secrets.

@@ -85,7 +85,7 @@ loses actions that only read.`,
 			}
 			holds := words.Count(f.Repositories, "repository", "repositories")
 			if f.Settings > 0 {
-				holds += " and " + words.Count(f.Settings, "template or upstream", "templates and upstreams")
+				holds += " and " + words.Count(f.Settings, "registry setting", "registry settings")
 			}
 			_, err = fmt.Fprintf(e.Stderr, "%s is written, with %s: kontor plan -f %s shows what applying it would change\n", output, holds, output)
 			return err

@@ -16,6 +16,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/declared"
 	"github.com/kontor-registry/kontor/internal/cli/command"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/metrics"
@@ -61,6 +62,9 @@ func serverConfig(e *command.Env, c *host.Config, o upOptions) (err error) {
 	if c.Server.Upstreams, err = parseUpstreams(e, o.upstreams); err != nil {
 		return err
 	}
+	if c.Server.Events.Hosts, err = parseEventHosts(e, o.eventHosts); err != nil {
+		return err
+	}
 	if c.Server.Limits, err = parseLimits(e, o.limits); err != nil {
 		return err
 	}
@@ -100,6 +104,7 @@ const (
 	envExternalURL  = "KONTOR_EXTERNAL_URL"
 	envTrustedProxy = "KONTOR_TRUSTED_PROXY"
 	envUpstream     = "KONTOR_UPSTREAM"
+	envEventHost    = "KONTOR_EVENT_HOST"
 )
 
 // list is what a flag that may be given several times has, else the values of
@@ -126,6 +131,18 @@ func parseUpstreams(e *command.Env, flags []string) ([]upstream.Host, error) {
 		h, err := upstream.ParseOption(s)
 		if err != nil {
 			return nil, command.Usagef("--upstream %v", err)
+		}
+		hosts = append(hosts, h)
+	}
+	return hosts, nil
+}
+
+// parseEventHosts reads --event-host.
+func parseEventHosts(e *command.Env, flags []string) (hosts []delivery.Host, err error) {
+	for _, s := range list(e, flags, envEventHost) {
+		h, err := delivery.ParseHost(s)
+		if err != nil {
+			return nil, command.Usagef("--event-host %v", err)
 		}
 		hosts = append(hosts, h)
 	}

@@ -34,7 +34,7 @@ type upOptions struct {
 	identities                            string
 	metricsListen, uploadAge              string
 	console, consoleListen                string
-	upstreams                             []string
+	upstreams, eventHosts                 []string
 }
 
 func upCommand(e *command.Env) *cobra.Command {
@@ -85,6 +85,7 @@ them.`,
 	f.StringVar(&o.metricsListen, "metrics-listen", "", fmt.Sprintf("serve metrics for Prometheus at http://`HOST:PORT`/metrics, without a login (default none; env %s)", envMetricsListen))
 	f.StringVar(&o.uploadAge, "upload-age", "", fmt.Sprintf("remove uploads that had no writes for `TIME` (default 24h; env %s)", envUploadAge))
 	f.StringArrayVar(&o.upstreams, "upstream", nil, fmt.Sprintf("with --compat oci, let pull-through cache rules name the registry `HOST`, besides those that AWS lists; HOST=private allows it addresses of private networks and of this machine, and HOST=private,http plain HTTP; at=HOST:PORT dials something else in its place; may be given several times (default none; env %s, separated by spaces)", envUpstream))
+	f.StringArrayVar(&o.eventHosts, "event-host", nil, fmt.Sprintf("let receivers of events be on `HOST`, with its port if that is not the usual one; HOST=http allows plain HTTP; may be given several times (default none; env %s, separated by commas)", envEventHost))
 	f.StringVar(&o.console, "console", "", fmt.Sprintf("serve the web console at /console/; `SWITCH` is on or off (default on; env %s)", envConsole))
 	f.StringVar(&o.consoleListen, "console-listen", "", fmt.Sprintf("serve the web console on `HOST:PORT` and not where the registry is; the consoles of more registries follow its port (default where the registry is; env %s)", envConsoleListen))
 	o.collection.flags(cmd)

@@ -36,7 +36,8 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 					Repositories int    `json:"repositories"`
 					Templates    int    `json:"templates"`
 					Upstreams    int    `json:"upstreams"`
-				}{true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams)})
+					Signers      int    `json:"signers"`
+				}{true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams), len(d.Wanted.Signers)})
 			}
 			has := words.Count(len(d.Repositories), "repository", "repositories")
 			if n := len(d.Wanted.Templates); n > 0 {
@@ -44,6 +45,9 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 			}
 			if n := len(d.Wanted.Upstreams); n > 0 {
 				has += ", " + words.Count(n, "upstream", "upstreams")
+			}
+			if n := len(d.Wanted.Signers); n > 0 {
+				has += ", " + words.Count(n, "signer", "signers")
 			}
 			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, has)
 			return err

@@ -28,6 +28,8 @@ type ApplyConfig struct {
 	// Settle is how long a principal of a policy may take, from the first that is
 	// not found, until ECR knows it; 0 for Settle.
 	Settle time.Duration
+	// Signers are those of a registry of Kontor; nil for none.
+	Signers SignersAPI
 }
 
 // Settle is how long ECR may take to know a role or user that was just created.
@@ -85,7 +87,7 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 	}
 	<-handed
 	_ = g.Wait() // its functions return no errors
-	result.Settings = settings{api, p}.apply(ctx)
+	result.Settings = settings{api, c.Signers, p}.apply(ctx)
 	return result, ctx.Err()
 }
 

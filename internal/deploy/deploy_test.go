@@ -19,6 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/race"
 	"github.com/kontor-registry/kontor/kontortest"
 )
 
@@ -447,6 +448,9 @@ func TestEveryCallMayFail(t *testing.T) {
 		{"throttled", throttled, true},
 		{"refused", refused, false},
 		{"lost", lost, false},
+	}
+	if race.Enabled {
+		kinds = kinds[1:2]
 	}
 	changed := repo("", policyB, rulesB)
 	changed.Mutability.Mode = kecr.Mutable

@@ -25,9 +25,14 @@ var ErrNoIndexes = errors.New("the registry does not list the manifests of index
 func (c *Conn) Images(ctx context.Context, name kecr.RepositoryName, manifests bool, now time.Time) (images.Snapshot, error) {
 	s, err := c.ImagesUnder(ctx, name, "", manifests, now)
 	if err == nil {
-		s.Policy, err = repository{c.API, c.Target.Registry, name}.lifecycle(ctx)
+		s.Policy, err = c.Lifecycle(ctx, name)
 	}
 	return s, err
+}
+
+// Lifecycle reads the lifecycle policy of a repository; "" where it has none.
+func (c *Conn) Lifecycle(ctx context.Context, name kecr.RepositoryName) (string, error) {
+	return repository{c.API, c.Target.Registry, name}.lifecycle(ctx)
 }
 
 // ImagesUnder is Images for a caller who has read the lifecycle policy.

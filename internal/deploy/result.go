@@ -113,6 +113,7 @@ type Kind string
 const (
 	KindTemplate Kind = "template"
 	KindUpstream Kind = "upstream"
+	KindSigner   Kind = "signer" // Prefix is its name
 )
 
 // SettingResult is what became of a change of a template or of an upstream rule.

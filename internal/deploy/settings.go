@@ -152,8 +152,9 @@ func trimmed(prefix *string) string { return strings.TrimSuffix(aws.ToString(pre
 
 // settings applies the changes of templates and upstreams.
 type settings struct {
-	api  SettingsAPI
-	plan plan.Plan
+	api     SettingsAPI
+	signers SignersAPI // nil for none
+	plan    plan.Plan
 }
 
 // apply makes the changes, one after the other: templates before the rules that use
@@ -176,6 +177,11 @@ func (s settings) apply(ctx context.Context) (results []SettingResult) {
 			return s.run(ctx, KindUpstream, c.Prefix, c.Op, func(ctx context.Context) (string, error) { return s.upstream(ctx, c) })
 		})
 	}
+	for _, c := range s.plan.PendingSigners() {
+		rules = append(rules, func() SettingResult {
+			return s.run(ctx, KindSigner, c.Name, c.Op, func(ctx context.Context) (string, error) { return s.signer(ctx, c) })
+		})
+	}
 	for _, list := range [][]func() SettingResult{creating, rules, deleting} {
 		for _, step := range list {
 			results = append(results, step())
@@ -195,7 +201,11 @@ func (s settings) run(ctx context.Context, kind Kind, prefix string, op plan.Op,
 	moved, err := change(context.WithoutCancel(ctx))
 	switch {
 	case err != nil:
-		err = explain(err, fmt.Sprintf("%s %s", kind, state.Below(prefix)))
+		what := state.Below(prefix)
+		if kind == KindSigner {
+			what = prefix
+		}
+		err = explain(err, fmt.Sprintf("%s %s", kind, what))
 		out.Status, out.Error, out.Code = StatusFailed, err.Error(), CodeOf(err)
 	case moved != "":
 		out.Status, out.Error = StatusMoved, moved

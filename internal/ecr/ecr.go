@@ -326,6 +326,8 @@ type Image struct {
 	PushedAt     time.Time // UTC; not changed by retagging
 	LastPulledAt time.Time // zero when never pulled
 	Subject      Digest    // of a referrer; empty otherwise
+	// Scan is that of the image, where the reader wants it; nil for none.
+	Scan *Scan
 	// Status is the image's storage class. ArchivedAt and ActivatedAt are when
 	// it was last archived and last brought back; zero for never.
 	Status      ImageStatus

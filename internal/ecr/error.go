@@ -25,6 +25,8 @@ const (
 	CodePreviewInProgress                Code = "LifecyclePolicyPreviewInProgressException"
 	CodeStorageClassNotSupported         Code = "ImageStorageClassUpdateNotSupportedException"
 	CodeScanNotFound                     Code = "ScanNotFoundException"
+	CodeUnsupportedImageType             Code = "UnsupportedImageTypeException"
+	CodeImageArchived                    Code = "ImageArchivedException"
 	CodeExclusionAlreadyExists           Code = "ExclusionAlreadyExistsException"
 	CodeExclusionNotFound                Code = "ExclusionNotFoundException"
 	CodePullThroughCacheRuleNotFound     Code = "PullThroughCacheRuleNotFoundException"
@@ -89,7 +91,7 @@ func Codes() []Code {
 		CodeLimitExceeded, CodeTooManyTags, CodeInvalidTagParameter, CodeUnknownOperation, CodeAccessDenied,
 		CodeThrottling, CodeSerialization, CodeReferencedByManifestList, CodeUnrecognizedClient,
 		CodeInvalidSignature, CodeIncompleteSignature, CodeExpiredToken, CodeUnavailable,
-		CodePreviewNotFound, CodePreviewInProgress, CodeStorageClassNotSupported, CodeScanNotFound,
+		CodePreviewNotFound, CodePreviewInProgress, CodeStorageClassNotSupported, CodeScanNotFound, CodeUnsupportedImageType, CodeImageArchived,
 		CodeExclusionAlreadyExists, CodeExclusionNotFound, CodePullThroughCacheRuleNotFound, CodeTemplateNotFound,
 		CodeTemplateAlreadyExists,
 		CodeSigningConfigurationNotFound, CodeReplicationBackfillNotFound, CodeReplicationBackfillInProgress, CodeReplicationBackfillInvalidStatus,

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -38,6 +39,29 @@ type Config struct {
 	Meta meta.Store // required
 	// Audit receives what was decided; without it nothing is on record.
 	Audit Audit
+	// ImageKeys answer the condition keys about images, by their names in lower case.
+	ImageKeys map[string]ImageKey
+	// Events receives what Emit and Tell say; without it nobody is told.
+	Events *events.Outbox
+	// Tracer is told of each operation; nil for none.
+	Tracer Tracer
+}
+
+// Tracer follows operations. It is called by many at once, and must not wait.
+type Tracer interface {
+	// Operation is called when an operation begins, which goes on with the context, and
+	// end when it was decided and carried out, or why not.
+	Operation(ctx context.Context, name string) (_ context.Context, end func(error))
+}
+
+func untraced(error) {}
+
+// began tells the tracer, if there is one.
+func (g *Gate) began(ctx context.Context, op Operation) (context.Context, func(error)) {
+	if g.cfg.Tracer == nil {
+		return ctx, untraced
+	}
+	return g.cfg.Tracer.Operation(ctx, op.Name)
 }
 
 // Words are what callers are told of failures that are not theirs.
@@ -144,27 +168,40 @@ func (c *Caller) ask(ctx context.Context, op Operation, fn func(ctx context.Cont
 
 // look lets fn read and ask in one snapshot.
 func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (q *Inquiry, err error) {
-	err = c.view(ctx, func(ctx context.Context, r meta.Reader) error {
-		q = &Inquiry{c: c, op: op, r: sceneReader{r, r.Registries()}}
-		if err := fn(ctx, &View{r, q}); err != nil {
-			return err
-		}
-		return q.complete()
+	ctx, end := c.g.began(ctx, op)
+	defer func() { end(err) }()
+	err = again(ctx, func() error {
+		return c.view(ctx, func(ctx context.Context, r meta.Reader) error {
+			q = &Inquiry{c: c, op: op, r: sceneReader{r, r.Registries()}}
+			if err := fn(ctx, &View{r, q}); err != nil {
+				return err
+			}
+			return q.complete()
+		})
 	})
-	return q, c.settle(op, err)
+	return q, c.settle(ctx, op, err)
 }
 
 // Change reads and writes in one transaction, which fn may run several times,
 // as meta.Store.Update says. The records are written when fn has returned nil
 // and before the commit, each once however often fn runs, and are durable when
 // Change returns nil. When the commit fails, they say more than happened.
-func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.Context, tx *Tx) error) error {
+func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.Context, tx *Tx) error) (err error) {
+	ctx, end := c.g.began(ctx, op)
+	defer func() { end(err) }()
 	if c.visit != nil {
 		c.visit.End() // no snapshot is held while others write
 	}
+	if inside(ctx) != nil {
+		return errInside
+	}
 	w := written{c: c, op: op}
-	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	told, made := 0, func() {}
+	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
 		if err := fenced(ctx, tx); err != nil {
+			return err
+		}
+		if made, err = provided(ctx, tx); err != nil {
 			return err
 		}
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
@@ -174,11 +211,18 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 		if err := q.complete(); err != nil {
 			return err
 		}
+		if told, err = q.flush(ctx, tx); err != nil {
+			return err
+		}
 		return w.changes(q.allowed)
 	})
-	if err = c.settle(op, err); err != nil {
+	if err == nil && told > 0 {
+		c.g.cfg.Events.Wake()
+	}
+	if err = c.settle(ctx, op, err); err != nil {
 		return err
 	}
+	made()
 	return w.wait()
 }
 
@@ -187,11 +231,16 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 // would be allowed, and leaves no record: op asks, and is recorded, when it is carried
 // out. A caller who is denied is told by op, too; until it has asked, the error of
 // Prepare is not for it.
-func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) error {
+func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func(ctx context.Context, tx *Tx, repo meta.Repository) error) (err error) {
+	ctx, end := c.g.began(ctx, op)
+	defer func() { end(err) }()
+	if inside(ctx) != nil {
+		return errInside
+	}
 	if c.visit != nil {
 		c.visit.End() // as in Change
 	}
-	err := c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
 		s, there, err := q.scene(ctx, at)
 		if err == nil {
@@ -211,7 +260,7 @@ func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func
 // settle puts a denial on record, and makes err one for the caller. A denial
 // inside of another error, such as that of a policy that locks its author out,
 // is none of the caller's.
-func (c *Caller) settle(op Operation, err error) error {
+func (c *Caller) settle(ctx context.Context, op Operation, err error) error {
 	var denied *refusal
 	if ecr.CodeOf(err) != ecr.CodeAccessDenied || !errors.As(err, &denied) {
 		return c.g.explained(err)
@@ -220,6 +269,9 @@ func (c *Caller) settle(op Operation, err error) error {
 		if err := c.g.cfg.Audit.Denial(c.denied(op, denied)); err != nil {
 			return c.g.unrecorded(err)
 		}
+	}
+	if err := c.tellDenial(ctx, op, denied); err != nil {
+		return c.g.unrecorded(err)
 	}
 	return denied.err
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/authz"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -27,6 +28,7 @@ type Inquiry struct {
 	r  sceneReader
 	// allowed is what was asked for and allowed, each once and in that order.
 	allowed []permission
+	events  []events.Event // that were emitted
 }
 
 // Principal is who asks.

@@ -12,16 +12,19 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/trust"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
-	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/policy"
 )
@@ -29,7 +32,8 @@ import (
 // operations are those of all packages that callers reach through the gate, but
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
-	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(), replication.Operations())
+	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(),
+		delivery.Operations(), replication.Operations(), scanning.Operations(), signing.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -42,10 +46,12 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"registry", reflect.TypeFor[*registry.Caller](), registry.Operations()},
 		{"retention", reflect.TypeFor[*retention.Caller](), retention.Operations()},
 		{"jobs", reflect.TypeFor[*jobs.Caller](), jobs.Operations()},
+		{"scanning", reflect.TypeFor[*scanning.Caller](), scanning.Operations()},
 		{"upstream", reflect.TypeFor[*upstream.Caller](), upstream.Operations()},
 		{"templates", reflect.TypeFor[*templates.Caller](), templates.Operations()},
-		{"unconfigured", reflect.TypeFor[*unconfigured.Caller](), unconfigured.Operations()},
+		{"events", reflect.TypeFor[*delivery.Caller](), delivery.Operations()},
 		{"replication", reflect.TypeFor[*replication.Caller](), replication.Operations()},
+		{"signing", reflect.TypeFor[*signing.Caller](), signing.Operations()},
 		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,10 +84,17 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 	}
 }
 
+// signingKey is a public key.
+const signingKey = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnZiA7uqyJgd3xln7v902z21QqzYX
+VCioHo35GFs5GZQ+mfmNcrZQddHZ6ej7eX6r8yyGqY1gh5Rfuoxg882EaA==
+-----END PUBLIC KEY-----`
+
 // everything calls every operation that works on a repository.
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
-	u, ups, copies := unconfigured.As(w.Gate, p), w.Upstreams.As(p), w.Replication.As(p)
+	ups, ev, copies := w.Upstreams.As(p), w.Events.As(p), w.Replication.As(p)
+	scans, sign := w.Scans.As(p), w.Signing.As(p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
@@ -149,7 +162,7 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			return err
 		},
 		"Repositories": func(ctx context.Context) error {
-			_, _, err := look.Repositories(ctx, to.In, func(ecr.RepositoryName) bool { return true }, "", 10, 10)
+			_, _, err := look.Repositories(ctx, to.In, inspect.Listing{Limit: 10, Images: 10, Usage: true})
 			return err
 		},
 		"Images":        func(ctx context.Context) error { _, err := look.Images(ctx, to, 10); return err },
@@ -185,8 +198,9 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"SetRegistryScanning": func(ctx context.Context) error {
 			return c.SetRegistryScanning(ctx, to.In, registry.RegistryScan{Type: registry.ScanBasic})
 		},
-		"StartScan":            func(ctx context.Context) error { return c.StartScan(ctx, to, id) },
-		"ScanFindings":         func(ctx context.Context) error { return c.ScanFindings(ctx, to, id) },
+		"StartScan":            func(ctx context.Context) error { _, err := scans.StartScan(ctx, to, id); return err },
+		"ScanFindings":         func(ctx context.Context) error { _, _, _, err := scans.ScanFindings(ctx, to, id, 0, 1); return err },
+		"ScannerStatus":        func(ctx context.Context) error { _, err := scans.ScannerStatus(ctx, to.In); return err },
 		"RegistryPolicy":       func(ctx context.Context) error { _, err := c.RegistryPolicy(ctx, to.In); return err },
 		"DeleteRegistryPolicy": func(ctx context.Context) error { _, err := c.DeleteRegistryPolicy(ctx, to.In); return err },
 		"SetRegistryPolicy": func(ctx context.Context) error {
@@ -246,9 +260,25 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, err := ups.PutSecret(ctx, to.In, "quay", upstream.Login{Username: "a", AccessToken: "b"})
 			return err
 		},
+		"PutEventReceiver": func(ctx context.Context) error {
+			_, _, err := ev.PutEventReceiver(ctx, to.In, delivery.NewReceiver{Name: "hook", URL: "https://hooks.example.com/"})
+			return err
+		},
+		"EventReceivers":      func(ctx context.Context) error { _, err := ev.EventReceivers(ctx, to.In); return err },
+		"DeleteEventReceiver": func(ctx context.Context) error { return ev.DeleteEventReceiver(ctx, to.In, "hook") },
+		"TestEventReceiver":   func(ctx context.Context) error { _, err := ev.TestEventReceiver(ctx, to.In, "hook"); return err },
+		"EventDeliveries": func(ctx context.Context) error {
+			_, _, _, err := ev.EventDeliveries(ctx, to.In, "hook", meta.DeliveryQuery{}, 0, 10)
+			return err
+		},
+		"RedeliverEvents": func(ctx context.Context) error {
+			_, err := ev.RedeliverEvents(ctx, to.In, "hook", meta.DeliveryQuery{})
+			return err
+		},
 		"Secrets":      func(ctx context.Context) error { _, err := ups.Secrets(ctx, to.In); return err },
 		"DeleteSecret": func(ctx context.Context) error { return ups.DeleteSecret(ctx, to.In, "quay") },
 		"SecretARN":    func(ctx context.Context) error { _, err := ups.SecretARN(ctx, to.In, "quay"); return err },
+		"Figures":      func(ctx context.Context) error { _, err := ups.Figures(ctx, to.In); return err },
 		"Refresh":      func(ctx context.Context) error { _, err := ups.Refresh(ctx, to, ""); return err },
 		"CreateTemplate": func(ctx context.Context) error {
 			_, err := t.CreateTemplate(ctx, to.In, meta.TemplateSettings{Given: "team", AppliedFor: []ecr.CreationReason{ecr.CreateOnPush}})
@@ -276,11 +306,18 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"SetReplicationOptions": func(ctx context.Context) error {
 			return copies.SetReplicationOptions(ctx, to.In, away, replication.Options{})
 		},
-		"SigningConfiguration":       func(ctx context.Context) error { return u.SigningConfiguration(ctx, to.In) },
-		"ClearSigning":               func(ctx context.Context) error { return u.ClearSigning(ctx, to.In) },
-		"DeleteSigningConfiguration": func(ctx context.Context) error { return u.DeleteSigningConfiguration(ctx, to.In) },
-		"ImageSigningStatus":         func(ctx context.Context) error { return u.ImageSigningStatus(ctx, to, id) },
-		"CancelUpload":               func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
+		"SigningConfiguration":       func(ctx context.Context) error { return sign.SigningConfiguration(ctx, to.In) },
+		"ClearSigning":               func(ctx context.Context) error { return sign.ClearSigning(ctx, to.In, 0) },
+		"DeleteSigningConfiguration": func(ctx context.Context) error { return sign.DeleteSigningConfiguration(ctx, to.In) },
+		"ImageSigningStatus":         func(ctx context.Context) error { _, err := sign.ImageSigningStatus(ctx, to, id); return err },
+		"ImageSignatures":            func(ctx context.Context) error { _, err := sign.ImageSignatures(ctx, to, id); return err },
+		"PutSigner": func(ctx context.Context) error {
+			_, err := sign.PutSigner(ctx, to.In, trust.Signer{Name: "release", Key: signingKey})
+			return err
+		},
+		"ListSigners":  func(ctx context.Context) error { _, err := sign.ListSigners(ctx, to.In); return err },
+		"DeleteSigner": func(ctx context.Context) error { return sign.DeleteSigner(ctx, to.In, "release") },
+		"CancelUpload": func(ctx context.Context) error { return c.CancelUpload(ctx, to, up) },
 	}
 }
 
@@ -321,11 +358,13 @@ func TestMissingRepository(t *testing.T) {
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
-		case "DescribeRegistry", "AuditRecords", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
+		case "DescribeRegistry", "AuditRecords", "ScannerStatus", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
 			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
-			"CreateRule", "Rules", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
+			"CreateRule", "Rules", "Figures", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
+			"PutEventReceiver", "EventReceivers", "DeleteEventReceiver", "TestEventReceiver", "EventDeliveries", "RedeliverEvents",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "PutReplication", "StartBackfill", "StopBackfill", "BackfillResults", "ListBackfills",
-			"Replications", "RetryReplications", "SetReplicationOptions", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration":
+			"Replications", "RetryReplications", "SetReplicationOptions", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration",
+			"PutSigner", "ListSigners", "DeleteSigner":
 			continue // concern no repository
 		}
 		testkit.WantCode(t, call(t.Context()), ecr.CodeRepositoryNotFound, "The repository with name 'missing' does not exist in the registry with id '000000000000'")

@@ -22,12 +22,13 @@ import (
 // reads are the operations that change nothing; all others are recorded as
 // changes.
 var reads = []string{
-	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "StartScan", "RegistryPolicy",
+	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "ScannerStatus", "RegistryPolicy",
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage",
 	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "LeasePage", "IndexManifests",
-	"ListPullTimeExclusions", "Rules", "Secrets", "SecretARN", "ListTemplates", "Templates", "ImageReplicationStatus", "BackfillResults", "ListBackfills", "Replications", "ImageSigningStatus",
+	"ListPullTimeExclusions", "Rules", "Figures", "Secrets", "SecretARN", "ListTemplates", "Templates", "EventReceivers", "EventDeliveries",
+	"ImageReplicationStatus", "BackfillResults", "ListBackfills", "Replications", "ImageSigningStatus", "ImageSignatures", "ListSigners",
 }
 
 // recorded is w with an audit log in dir, each record in its own file.

@@ -19,6 +19,7 @@ type Scene struct {
 	At       ecr.Repo
 	Row      meta.Repository
 	Settings meta.RegistrySettings
+	image    func(key string) ([]string, bool) // nil where none is acted on
 }
 
 // sceneReader reads scenes.
@@ -48,7 +49,7 @@ func (q *Inquiry) request(s Scene, action access.Action) authz.Request {
 	r := authz.Request{
 		Principal: q.c.p, Action: action, Resource: s.resource(), Owner: s.At.In.Account, Region: s.At.In.Region,
 		RepositoryPolicy: s.Row.PolicyText, ResourceTags: s.Row.Tags,
-		RequestTags: q.c.said.Tags, TagKeys: q.c.said.TagKeys, AccountSetting: q.c.said.AccountSetting,
+		RequestTags: q.c.said.Tags, TagKeys: q.c.said.TagKeys, AccountSetting: q.c.said.AccountSetting, Image: s.image,
 	}
 	if a, _ := policy.LookupAction(string(action)); a.RegistryV1 || s.Settings.Settings[SettingPolicyScope] != ScopeV1 {
 		r.RegistryPolicy = s.Settings.PolicyText

@@ -69,6 +69,9 @@ func (c *Caller) Peek(ctx context.Context, reason string, op Operation, fn func(
 			return c.g.explained(err)
 		}
 	}
+	if r := inside(ctx); r != nil {
+		return c.g.explained(look(ctx, r))
+	}
 	return c.g.explained(c.g.cfg.Meta.View(ctx, look))
 }
 
@@ -83,8 +86,11 @@ func (v *Visit) within(ctx context.Context, fn func(ctx context.Context, r meta.
 }
 
 // view is meta.Store's View for c: in the snapshot of its visit, if there is
-// one.
+// one, or in the transaction that ctx is of.
 func (c *Caller) view(ctx context.Context, fn func(ctx context.Context, r meta.Reader) error) error {
+	if r := inside(ctx); r != nil { // see Provided
+		return fn(ctx, r)
+	}
 	if c.visit != nil {
 		if r, end := c.visit.take(); r != nil {
 			defer end()

@@ -73,8 +73,8 @@ const MostSharing = 5
 // Images are the images of a repository, and what is known of their fates.
 type Images struct {
 	Images []ecr.Image // in byte order of digests
-	// Complete: these are all. Otherwise there are more than were asked for, and
-	// nothing is said about fates, which hang on all of them.
+	// Complete: these are all. Otherwise there are more than were asked for, and none is
+	// here: what becomes of one hangs on all of them.
 	Complete bool
 	// Policy is the text of the lifecycle policy, "" for none; PolicySeen is false
 	// where the caller may not read it.
@@ -113,7 +113,7 @@ func (i *Images) Lifecycle() []lifecycle.Image {
 var opInspectImages = gate.Op("Images", describeImages)
 
 // Images returns the images of a repository with what is known of their fates; where
-// there are more than most, most of them. Errors: RepositoryNotFound.
+// there are more than most, none. Errors: RepositoryNotFound.
 func (c *Caller) Images(ctx context.Context, at ecr.Repo, most int) (Images, error) {
 	var out Images
 	err := c.gate.Read(ctx, opInspectImages, func(ctx context.Context, v *gate.View) error {
@@ -130,12 +130,16 @@ func (c *Caller) Images(ctx context.Context, at ecr.Repo, most int) (Images, err
 // images reads the images of s, which the caller may see.
 func (c *Caller) images(ctx context.Context, v *gate.View, s gate.Scene, most int) (Images, error) {
 	out := Images{Now: c.s.cfg.Now(), Held: lifecycle.Held{}}
-	rows, err := v.ListManifests(ctx, s.Row.ID, "", most+1)
+	more, err := v.Retention().MoreImages(ctx, s.Row.ID, most)
 	if err != nil {
 		return out, err
 	}
-	if out.Complete = len(rows) <= most; !out.Complete {
-		rows = rows[:most]
+	out.Complete = !more
+	var rows []meta.Manifest
+	if out.Complete { // nothing can be said of some
+		if rows, err = v.ListManifests(ctx, s.Row.ID, "", most); err != nil {
+			return out, err
+		}
 	}
 	byTag := map[ecr.Tag]ecr.Digest{}
 	for _, m := range rows {
@@ -207,25 +211,37 @@ const (
 	scanMost = 5000
 )
 
-// Repositories returns at most limit repositories that the caller may see and whose
-// names want accepts, in byte order, after the name after, each with at most most images. next is the name to go
+// Listing is what Repositories lists.
+type Listing struct {
+	Want  func(ecr.RepositoryName) bool // nil for all
+	After ecr.RepositoryName            // "" for from the beginning
+	Limit int
+	// Images is how many images are read of each, at most; 0 for none. Governed: only of
+	// those with a lifecycle policy that the caller may read. Usage: what the layers
+	// take is read, too.
+	Images          int
+	Governed, Usage bool
+}
+
+// Repositories returns at most Limit repositories that the caller may see and whose
+// names are wanted, in byte order. next is the name to go
 // on after, "" at the end: the search for names that are wanted ends after some
-// thousands, so that a page can have fewer than limit and a next one.
-func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, want func(ecr.RepositoryName) bool, after ecr.RepositoryName, limit, most int) (list []Repository, next ecr.RepositoryName, err error) {
+// thousands, so that a page can have fewer than Limit and a next one.
+func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, l Listing) (list []Repository, next ecr.RepositoryName, err error) {
 	err = c.gate.Read(ctx, opInspectRepositories, func(ctx context.Context, v *gate.View) error {
 		list, next = nil, ""
 		scene, err := v.EnterNew(ctx, in.Repo("*"))
 		if err != nil {
 			return err
 		}
-		at, looked := after, 0
+		at, looked := l.After, 0
 		for {
 			rows, err := v.ListRepositories(ctx, in, at, scanPage)
 			if err != nil {
 				return err
 			}
 			for _, row := range rows {
-				if len(list) == limit || looked == scanMost {
+				if len(list) == l.Limit || looked == scanMost {
 					next = at
 					return nil
 				}
@@ -233,21 +249,10 @@ func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, want func(
 				looked++
 				r := Repository{Repo: in.Repo(row.Name), CreatedAt: row.CreatedAt, Mutability: row.Mutability}
 				s := gate.Scene{At: r.Repo, Row: row, Settings: scene.Settings}
-				if !want(row.Name) || v.Would(s, describeRepo) != nil {
+				if l.Want != nil && !l.Want(row.Name) || v.Would(s, describeRepo) != nil {
 					continue
 				}
-				if r.Seen, err = may(v, s, describeImages); err != nil {
-					return err
-				}
-				if r.Seen {
-					if r.Images, err = c.images(ctx, v, s, most); err != nil {
-						return err
-					}
-				}
-				if r.TakesSeen, err = may(v, s, describeUsage); err == nil && r.TakesSeen {
-					r.Takes, err = v.Retention().LinkedBytes(ctx, row.ID, linkedMost)
-				}
-				if err != nil {
+				if err := c.look(ctx, v, s, l, &r); err != nil {
 					return err
 				}
 				list = append(list, r)
@@ -258,6 +263,25 @@ func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, want func(
 		}
 	})
 	return list, next, err
+}
+
+// look reads of a repository what l asks for.
+func (c *Caller) look(ctx context.Context, v *gate.View, s gate.Scene, l Listing, r *Repository) (err error) {
+	read := l.Images > 0
+	if read && l.Governed {
+		read = s.Row.LifecycleText != "" && v.Would(s, getLifecycle) == nil
+	}
+	if read {
+		if r.Seen, err = may(v, s, describeImages); err == nil && r.Seen {
+			r.Images, err = c.images(ctx, v, s, l.Images)
+		}
+	}
+	if err == nil && l.Usage {
+		if r.TakesSeen, err = may(v, s, describeUsage); err == nil && r.TakesSeen {
+			r.Takes, err = v.Retention().LinkedBytes(ctx, s.Row.ID, linkedMost)
+		}
+	}
+	return err
 }
 
 var opInspectTags = gate.Op("Tags", describeImages)

@@ -1,6 +1,6 @@
 // Package jobs runs the background jobs of a registry on a schedule: it runs
-// lifecycle policies, and removes abandoned uploads, unreferenced blobs and files,
-// and expired entries of the recycle bin and the journal. It contains the schedule
+// lifecycle policies, sends events, and removes abandoned uploads, unreferenced blobs and
+// files, and expired entries of the recycle bin and the journal. It contains the schedule
 // and the jobs, except for lifecycle runs, which are in package retention.
 //
 // It guarantees that of all processes one at a time does a job, that a job that fails
@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -37,6 +38,10 @@ type Config struct {
 	// lifecycle policies. Both are required.
 	Registry  *registry.Registry
 	Retention *retention.Service
+	// Events has the receivers of events; nil for none.
+	Events *delivery.Service
+	// Scans scans images; nil for none.
+	Scans Scans
 	// ImageNow is the clock of the rows, Now that of the machine's files. Both
 	// are required.
 	ImageNow func() time.Time
@@ -62,6 +67,15 @@ type Config struct {
 	Done func(name string, removed Removed, err error)
 }
 
+// Scans are scans of images that wait, which slots share. Package scanning has them.
+type Scans interface {
+	// Slots is how many there are; Wake is sent to when slot i may have something to do.
+	Slots() int
+	Wake(i int) <-chan struct{}
+	// RunSlot does what is due, and returns how many scans were over.
+	RunSlot(ctx context.Context, i int) (int, error)
+}
+
 // Removed is what a job removed.
 type Removed struct {
 	Count     int
@@ -85,6 +99,10 @@ const (
 	queueEvery = time.Minute
 	// deletionsEvery is for those that another process began and did not finish.
 	deletionsEvery = time.Minute
+	// overdueEvery is how often collectors of leases are looked for that did not report.
+	overdueEvery = time.Minute
+	// scansEvery is for scans that another process queued or began, or that failed.
+	scansEvery = 15 * time.Second
 	// orphanAge is how old a file must be before it can be an orphan.
 	orphanAge = 24 * time.Hour
 )
@@ -116,6 +134,9 @@ type job struct {
 	atStart bool
 	// all: every process does it, without a lease.
 	all bool
+	// due, where it is set, is asked at each time whether there is something to do; then
+	// it is done, however short a time ago it was done last.
+	due func(context.Context) bool
 }
 
 // Run does every job at its time until ctx is done, and waits for those that
@@ -152,11 +173,31 @@ func (j *Jobs) schedule() []job {
 		{name: "journal trimming", every: trimEvery, do: j.TrimJournal},
 		{name: "pull activity trimming", every: trimEvery, do: j.TrimActivity},
 	}
+	if events := j.cfg.Events; events != nil {
+		all = append(all, job{name: "event delivery", every: delivery.Every, do: func(ctx context.Context) (Removed, error) {
+			_, err := events.Deliver(ctx)
+			return Removed{}, err
+		}, now: events.Written(), due: events.Due}, job{name: "event log trimming", every: collectEvery, do: func(ctx context.Context) (Removed, error) {
+			n, err := events.Trim(ctx)
+			return Removed{Count: n}, err
+		}}, job{name: "overdue leases", every: overdueEvery, do: func(ctx context.Context) (Removed, error) {
+			_, err := events.FindOverdue(ctx)
+			return Removed{}, err
+		}, due: events.WantsOverdue})
+	}
 	if j.cfg.LifecycleEvery > 0 {
 		all = append(all, job{name: "lifecycle", every: j.cfg.LifecycleEvery, do: j.lifecycle},
 			job{name: "queued lifecycle runs", every: queueEvery, do: func(ctx context.Context) (Removed, error) {
 				return j.swept(ctx, j.cfg.Retention.RunQueuedLifecycle)
 			}, all: true})
+	}
+	if j.cfg.Scans != nil {
+		for i := range j.cfg.Scans.Slots() {
+			all = append(all, job{name: fmt.Sprintf("image scans %d", i+1), every: scansEvery, do: func(ctx context.Context) (Removed, error) {
+				_, err := j.cfg.Scans.RunSlot(ctx, i)
+				return Removed{}, err // it removes nothing
+			}, now: j.cfg.Scans.Wake(i), atStart: true})
+		}
 	}
 	return all
 }
@@ -188,6 +229,12 @@ func (j *Jobs) loop(ctx context.Context, job job) {
 			return
 		case <-tick.C:
 		case <-job.now:
+			now = true
+		}
+		if job.due != nil {
+			if !job.due(ctx) {
+				continue
+			}
 			now = true
 		}
 		j.once(ctx, job, now)

@@ -20,6 +20,7 @@ import (
 	"math"
 	"mime"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -111,6 +112,16 @@ type Platform struct {
 	OSVersion    string   `json:"os.version"`
 	OSFeatures   []string `json:"os.features"`
 	Variant      string   `json:"variant"`
+}
+
+// rootfs are the configs of container images.
+var rootfs = []string{"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+
+// IsContainerImage reports whether container runtimes can run m, whatever it says of
+// itself: an index, signature, bill of materials, attestation or chart they cannot.
+func (m Manifest) IsContainerImage() bool {
+	return m.Kind == Image && m.Config != nil && slices.Contains(rootfs, m.Config.MediaType) &&
+		(len(m.Layers) == 0 || slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return strings.Contains(l.MediaType, "tar") }))
 }
 
 // Blobs returns the digests of the blobs that must be in the repository: the

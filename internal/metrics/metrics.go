@@ -16,9 +16,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/replication"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/version"
@@ -26,32 +29,40 @@ import (
 
 // Metrics are the figures of one process. It is a server.Observer.
 type Metrics struct {
-	all         *prometheus.Registry
-	requests    *prometheus.CounterVec
-	duration    *prometheus.HistogramVec
-	in, out     *prometheus.CounterVec
-	refused     *prometheus.CounterVec
-	machines    *prometheus.CounterVec
-	connections prometheus.Gauge
-	database    *prometheus.HistogramVec
-	jobs        *prometheus.CounterVec
-	failures    *prometheus.CounterVec
-	removed     *prometheus.CounterVec
-	uploads     prometheus.Gauge
-	pulls       prometheus.Gauge
-	upstreams   *prometheus.CounterVec
-
-	replicated, replicatedBytes    *prometheus.CounterVec
-	replicating, replicationOldest *prometheus.GaugeVec
+	all                            *prometheus.Registry
+	requests                       *prometheus.CounterVec
+	duration                       *prometheus.HistogramVec
+	in, out                        *prometheus.CounterVec
+	refused                        *prometheus.CounterVec
+	machines                       *prometheus.CounterVec
+	connections                    prometheus.Gauge
+	database                       *prometheus.HistogramVec
+	jobs                           *prometheus.CounterVec
+	failures                       *prometheus.CounterVec
+	removed                        *prometheus.CounterVec
+	uploads                        prometheus.Gauge
+	pulls                          prometheus.Gauge
+	upstreams                      *prometheus.CounterVec
 	fetched                        *prometheus.CounterVec
 	saved                          *prometheus.CounterVec
 	quota                          *prometheus.GaugeVec
+	events                         *prometheus.CounterVec
+	queued                         *prometheus.GaugeVec
+	oldest                         *prometheus.GaugeVec
+	scans                          *prometheus.CounterVec
+	signatures                     *prometheus.CounterVec
+	scanTime                       *prometheus.HistogramVec
+	scanQueue                      *prometheus.GaugeVec
+	replicated, replicatedBytes    *prometheus.CounterVec
+	replicating, replicationOldest *prometheus.GaugeVec
 }
 
 var (
-	_ server.Observer   = (*Metrics)(nil)
-	_ upstream.Observer = (*Metrics)(nil)
-
+	_ server.Observer      = (*Metrics)(nil)
+	_ upstream.Observer    = (*Metrics)(nil)
+	_ delivery.Observer    = (*Metrics)(nil)
+	_ scanning.Observer    = (*Metrics)(nil)
+	_ signing.Observer     = (*Metrics)(nil)
 	_ replication.Observer = (*Metrics)(nil)
 )
 
@@ -83,17 +94,25 @@ func New() *Metrics {
 	m.fetched = counter("kontor_upstream_fetched_bytes_total", "Bytes that had to come from an upstream for a pull.", "upstream")
 	m.saved = counter("kontor_upstream_saved_bytes_total", "Bytes that did not have to come from an upstream.", "upstream")
 	m.quota = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_upstream_quota_left", Help: "Pulls that an upstream allows, as it said last."}, []string{"upstream"})
+	m.events = counter("kontor_event_deliveries_total", "Attempts to deliver events, by result: delivered, retried, failed (given up) or dropped (the queue was full).", "receiver", "result")
+	m.queued = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_events_queued", Help: "Events that wait for a receiver."}, []string{"receiver"})
+	m.oldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_events_oldest_seconds", Help: "How long the first event in the queue of a receiver has waited."}, []string{"receiver"})
 	m.replicated = counter("kontor_replications_total", "Images replicated to a destination, by how that came out: complete, failed or put off.", "destination", "outcome")
 	m.replicatedBytes = counter("kontor_replication_sent_bytes_total", "Bytes of layers sent to destinations outside of the server.", "destination")
 	m.replicating = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replications_waiting", Help: "Images that wait to be replicated to a destination."}, []string{"destination"})
 	m.replicationOldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replication_oldest_timestamp_seconds", Help: "When the image was queued that waits for longest."}, []string{"destination"})
+	m.scans = counter("kontor_scans_total", "Times that the scanner was asked, by what came of it: complete, unsupported, retried or failed.", "outcome")
+	m.scanTime = histogram("kontor_scan_seconds", "Time that the scanner took, by what came of it.", "outcome")
+	m.scanQueue = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_scans_queued", Help: "Scans of all replicas that wait, or run."}, []string{"state"})
+	m.signatures = counter("kontor_signatures_verified_total", "Signatures of images that were verified, by their form and whether a signer made them; remembered ones do not count.", "form", "accepted")
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
-		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota,
+		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.events, m.queued, m.oldest,
 		m.replicated, m.replicatedBytes, m.replicating, m.replicationOldest,
+		m.signatures, m.scans, m.scanTime, m.scanQueue,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -145,8 +164,36 @@ func (m *Metrics) Pulled(host string, how upstream.Outcome, size int64) {
 	}
 }
 
+// SignatureVerified counts a signature.
+func (m *Metrics) SignatureVerified(form string, accepted bool) {
+	m.signatures.WithLabelValues(form, strconv.FormatBool(accepted)).Inc()
+}
+
 // Quota sets what an upstream said that it still allows.
 func (m *Metrics) Quota(host string, left int64) { m.quota.WithLabelValues(host).Set(float64(left)) }
+
+// Scan counts a time that the scanner was asked.
+func (m *Metrics) Scan(outcome string, took time.Duration) {
+	m.scans.WithLabelValues(outcome).Inc()
+	m.scanTime.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// ScanQueue tells how many scans are not over.
+func (m *Metrics) ScanQueue(waiting, running int) {
+	m.scanQueue.WithLabelValues("waiting").Set(float64(waiting))
+	m.scanQueue.WithLabelValues("running").Set(float64(running))
+}
+
+// Delivered counts attempts to deliver events.
+func (m *Metrics) Delivered(receiver, result string, n int) {
+	m.events.WithLabelValues(receiver, result).Add(float64(n))
+}
+
+// Queued tells how many events wait for a receiver.
+func (m *Metrics) Queued(receiver string, n int, oldest time.Duration) {
+	m.queued.WithLabelValues(receiver).Set(float64(n))
+	m.oldest.WithLabelValues(receiver).Set(oldest.Seconds())
+}
 
 // Replicated counts a try to replicate an image.
 func (m *Metrics) Replicated(to ecr.RegistryID, how replication.Result, sent int64) {

@@ -46,10 +46,15 @@ func observed() *metrics.Metrics {
 	m.Pulled("quay.io", upstream.Miss, 11)
 	m.Pulled("quay.io", upstream.Stale, 13)
 	m.Quota("quay.io", 17)
+	m.Delivered("deploy", "dropped", 19)
+	m.Queued("deploy", 23, 29*time.Second)
 	west := ecr.RegistryID{Account: "111111111111", Region: "eu-west-1"}
 	m.Replicated(west, replication.Complete, 19)
 	m.Replicated(west, replication.Failed, 0)
 	m.ReplicationWaiting([]meta.ReplicationQueue{{To: west, Waiting: 23, Oldest: time.Unix(29, 0)}})
+	m.Scan("complete", 20*time.Second)
+	m.ScanQueue(3, 2)
+	m.SignatureVerified("cosign tag", true)
 	m.Timed(nil) // the families of transactions
 	return m
 }
@@ -73,6 +78,14 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_upstream_fetched_bytes_total{upstream="quay.io"} 11`,
 		`kontor_upstream_saved_bytes_total{upstream="quay.io"} 13`,
 		`kontor_upstream_quota_left{upstream="quay.io"} 17`,
+		`kontor_event_deliveries_total{receiver="deploy",result="dropped"} 19`,
+		`kontor_events_queued{receiver="deploy"} 23`,
+		`kontor_events_oldest_seconds{receiver="deploy"} 29`,
+		`kontor_scans_total{outcome="complete"} 1`,
+		`kontor_scan_seconds_bucket{outcome="complete",le="30"} 1`,
+		`kontor_scans_queued{state="waiting"} 3`,
+		`kontor_scans_queued{state="running"} 2`,
+		`kontor_signatures_verified_total{accepted="true",form="cosign tag"} 1`,
 		"kontor_pull_times_pending 6",
 		`kontor_replications_total{destination="111111111111/eu-west-1",outcome="complete"} 1`,
 		`kontor_replications_total{destination="111111111111/eu-west-1",outcome="failed"} 1`,

@@ -48,6 +48,7 @@ unix_socket_dir = %s
 auth_type = any
 pool_mode = transaction
 max_client_conn = 1000
+server_login_retry = 1
 `, u.Query().Get("host"), backends, dir)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -14,14 +15,16 @@ import (
 
 // Pair is a PostgreSQL server and a hot standby that follows it, for one test.
 type Pair struct {
-	t                testing.TB
-	primary, standby *server
+	t testing.TB
+
+	mu               sync.Mutex
+	primary, standby *server // guarded by mu; changed by one goroutine at a time
 }
 
 // StartPair starts a Pair with an empty database, and waits until the standby has it.
 func StartPair(t testing.TB) *Pair {
 	t.Helper()
-	p := &Pair{t, &server{}, &server{}}
+	p := &Pair{t: t, primary: &server{vacuums: true}, standby: &server{vacuums: true}}
 	t.Cleanup(func() {
 		if err := errors.Join(p.primary.stop(), p.standby.stop()); err != nil {
 			t.Error(err)
@@ -52,17 +55,103 @@ func (p *Pair) URL(standbyFirst bool) string {
 // Standby is the URL of the standby.
 func (p *Pair) Standby() string { return p.standby.url("pair") }
 
-// FailOver kills the primary as soon as the standby has all that was acknowledged,
-// and promotes the standby.
+// FailOver kills the primary, whose commits wait for the standby, and promotes the
+// standby.
 func (p *Pair) FailOver() {
 	p.t.Helper()
+	err := p.primary.kill()
+	if err == nil {
+		err = p.standby.promote()
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TakeOver is FailOver again and again: the standby becomes the primary, and a new
+// standby follows it. Before that it waits until the standby has everything, also what
+// a cancelled commit did not wait for.
+func (p *Pair) TakeOver() error {
+	err := p.primary.admin(`DO $$ DECLARE want pg_lsn := pg_current_wal_lsn(); BEGIN
+		FOR i IN 1..6000 LOOP
+			IF EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn >= want) THEN RETURN; END IF;
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+		RAISE 'the standby is behind';
+	END $$`)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(p.primary.kill(), p.standby.promote()); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	old := p.primary
+	p.primary, p.standby = p.standby, &server{vacuums: true}
+	p.mu.Unlock()
+	if err := old.stop(); err != nil {
+		return err
+	}
+	return p.standby.follow(p.primary)
+}
+
+// Restart ends the primary as a crash does, and starts it again.
+func (p *Pair) Restart() error {
 	if err := p.primary.kill(); err != nil {
-		p.t.Fatal(err)
+		return err
 	}
+	return p.primary.again()
+}
+
+// Revive starts the servers that have ended, as for want of space, and waits until both
+// answer.
+func (p *Pair) Revive() error {
+	for _, s := range []*server{p.primary, p.standby} {
+		err := s.admin("SELECT 1")
+		for deadline := time.Now().Add(time.Minute); err != nil && time.Now().Before(deadline); err = s.admin("SELECT 1") {
+			select {
+			case <-s.exited: //nolint:errcheck // it has ended
+				if err := s.again(); err != nil {
+					return err
+				}
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again starts the server, which has ended, on its data.
+func (s *server) again() error {
+	bin, err := binaries()
+	if err != nil {
+		return err
+	}
+	run, err := dropRoot(s.dir)
+	if err != nil {
+		return err
+	}
+	return s.run(bin, filepath.Join(s.dir, "data"), run)
+}
+
+// Terminate ends all connections to the database but its own.
+func (p *Pair) Terminate() error {
+	return p.primary.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'pair' AND pid <> pg_backend_pid()")
+}
+
+// Primary is the socket of the server that is the primary now.
+func (p *Pair) Primary() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return filepath.Join(p.primary.dir, ".s.PGSQL.5432")
+}
+
+func (s *server) promote() error {
 	// Without a true result it was not promoted in time.
-	if err := p.standby.admin("DO $$ BEGIN IF NOT pg_promote(true, 120) THEN RAISE 'the standby was not promoted in time'; END IF; END $$"); err != nil {
-		p.t.Fatal(err)
-	}
+	return s.admin("DO $$ BEGIN IF NOT pg_promote(true, 120) THEN RAISE 'the standby was not promoted in time'; END IF; END $$")
 }
 
 // kill ends the server at once, as a crash does.

@@ -107,6 +107,7 @@ type server struct {
 	exited    chan error
 	log       bytes.Buffer // read only after exited
 	icu       bool
+	vacuums   bool // for databases that live for longer
 	databases atomic.Int64
 }
 
@@ -206,7 +207,7 @@ func (s *server) start() error {
 func (s *server) run(bin, data string, run *syscall.SysProcAttr) error {
 	s.postgres = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=32MB",
-		"-c", "autovacuum=off", "-c", "log_min_messages=fatal", "-c", "log_min_error_statement=panic")
+		"-c", "autovacuum="+strconv.FormatBool(s.vacuums), "-c", "wal_retrieve_retry_interval=200ms", "-c", "log_min_messages=fatal", "-c", "log_min_error_statement=panic")
 	s.postgres.Dir, s.postgres.SysProcAttr = s.dir, run
 	s.postgres.Stdout, s.postgres.Stderr = &s.log, &s.log
 	s.exited = make(chan error, 1)

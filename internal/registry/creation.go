@@ -65,6 +65,7 @@ func (r *Registry) Create(ctx context.Context, tx *gate.Tx, row meta.Repository,
 	}
 	var err error
 	row.ID, err = tx.InsertRepository(ctx, row)
+	created(tx, at, by.By)
 	return row, err
 }
 
@@ -78,7 +79,7 @@ func (r *Registry) CreateForPull(ctx context.Context, c *gate.Caller, at ecr.Rep
 		}
 		row, t, err := r.DraftFor(ctx, tx.Registries(), at, ecr.CreateOnPull)
 		if err == nil {
-			_, err = r.CreateDraft(ctx, tx, row, t)
+			_, err = r.CreateDraft(ctx, tx, row, t, "first pull through a cache")
 		}
 		return err
 	})
@@ -101,14 +102,15 @@ func (r *Registry) DraftFor(ctx context.Context, from meta.TemplateReader, at ec
 	return row, t, err
 }
 
-// CreateDraft stores what DraftFor returned. The caller has asked for the right to create
-// the repository. Errors: those of Create; meta.ErrExists.
-func (r *Registry) CreateDraft(ctx context.Context, tx *gate.Tx, row meta.Repository, t *meta.CreationTemplate) (meta.Repository, error) {
+// CreateDraft stores what DraftFor returned; cause is why, for its event. The caller has
+// asked for the right to create the repository. Errors: those of Create; meta.ErrExists.
+func (r *Registry) CreateDraft(ctx context.Context, tx *gate.Tx, row meta.Repository, t *meta.CreationTemplate, cause string) (meta.Repository, error) {
 	if t != nil {
 		return r.Create(ctx, tx, row, *t)
 	}
 	var err error
 	row.ID, err = tx.InsertRepository(ctx, row)
+	created(tx, row.Registry.Repo(row.Name), cause)
 	return row, err
 }
 

@@ -94,7 +94,7 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 	var m meta.Manifest
 	times := pulled
 	err := c.gate.Read(ctx, op, func(ctx context.Context, r *gate.View) error {
-		s, err := r.Enter(ctx, at)
+		s, err := r.EnterImage(ctx, at, id)
 		if err != nil {
 			return err
 		}
@@ -121,6 +121,9 @@ func (c *Caller) manifest(ctx context.Context, op gate.Operation, at ecr.Repo, i
 // counts reports whether what the caller pulls from a registry with the settings s
 // counts as used. Activity has it in either case.
 func (c *Caller) counts(s meta.RegistrySettings) (bool, error) {
+	if t := c.gate.Principal().Token; t != nil && t.OfScanner() {
+		return false, nil
+	}
 	excluded, err := retention.ExclusionsOf(s)
 	return !excluded.Exclude(c.gate.Principal()), err
 }
@@ -143,7 +146,7 @@ func (c *Caller) BatchGetImage(ctx context.Context, at ecr.Repo, ids []ecr.Image
 	)
 	err := c.gate.Read(ctx, opBatchGetImage, func(ctx context.Context, r *gate.View) error {
 		images, failures, pulls = nil, nil, nil
-		s, err := r.Enter(ctx, at)
+		s, err := r.EnterImage(ctx, at, slices.DeleteFunc(slices.Clone(ids), func(id ecr.ImageID) bool { _, bad := malformed(id); return bad })...)
 		if err != nil {
 			return err
 		}
@@ -321,7 +324,7 @@ func (c *Caller) DescribeImages(ctx context.Context, at ecr.Repo, ids []ecr.Imag
 				images = append(images, m.Image)
 			}
 		}
-		return nil
+		return addScans(ctx, r.Retention().Scans(), repo.ID, images)
 	})
 	return images, err
 }
@@ -345,6 +348,9 @@ func (c *Caller) ListImageDetails(ctx context.Context, at ecr.Repo, status ecr.T
 		}
 		if more {
 			next = images[limit-1].Digest
+		}
+		if err == nil {
+			err = addScans(ctx, r.Retention().Scans(), repo.ID, images)
 		}
 		return err
 	})

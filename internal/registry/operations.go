@@ -9,7 +9,7 @@ func Operations() []gate.Operation {
 		opAuthorizationToken,
 		opCreateRepository, opDescribeRepositories, opListRepositories, opDeleteRepository,
 		opSetTagMutability, opSetScanOnPush, opScanning,
-		opRegistryScanning, opSetRegistryScanning, opStartScan, opScanFindings, opSetRegistryPolicy, opRegistryPolicy, opDeleteRegistryPolicy,
+		opRegistryScanning, opSetRegistryScanning, opSetRegistryPolicy, opRegistryPolicy, opDeleteRegistryPolicy,
 		opAccountSetting, opSetAccountSetting,
 		opSetPolicy, opPolicy, opDeletePolicy,
 		opSetStorageClass,

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -37,6 +38,7 @@ func (c *Caller) SetPolicy(ctx context.Context, at ecr.Repo, text string, force 
 		if locked := tx.Would(s, opSetPolicy.Actions...); locked != nil && !force {
 			return lockedOut(locked, "; set it with force if that is meant")
 		}
+		tx.Emit(events.Event{Type: events.PolicyChanged, Registry: at.In, Repository: at.Name, Policy: "repository"})
 		return tx.UpdateRepository(ctx, s.Row)
 	})
 }
@@ -76,7 +78,7 @@ func (c *Caller) DeletePolicy(ctx context.Context, at ecr.Repo) (string, error) 
 		}
 		e := retention.Entry(tx, at, repo.ID, meta.JournalDeletePolicy, c.r.byRequest())
 		e.Body = []byte(text)
-		if err := tx.Retention().AppendJournal(ctx, e); err != nil {
+		if err := retention.Record(ctx, tx, e, ecr.Image{}); err != nil {
 			return err
 		}
 		repo.PolicyText = ""

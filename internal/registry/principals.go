@@ -19,8 +19,12 @@ import (
 func invalidPolicy(kind string, err error) error {
 	text := "Invalid " + kind + " policy provided"
 	var unknown *unknownKey
-	if errors.As(err, &unknown) {
+	var image *imageKey
+	switch {
+	case errors.As(err, &unknown):
 		text += ": " + unknown.Error()
+	case errors.As(err, &image):
+		text += ": " + image.Error()
 	}
 	e := ecr.InvalidParameter("PolicyText", "%s", text)
 	e.Err = err
@@ -44,7 +48,17 @@ func (r *Registry) checkKeys(doc policy.Document) error {
 	if key, found := authz.DeniesByUnknown(doc, r.cfg.Organizations); found {
 		return &unknownKey{key}
 	}
+	if key, found := authz.OnImageKey(doc); found {
+		return &imageKey{key}
+	}
 	return nil
+}
+
+// imageKey is a condition key about images in a Deny of other actions.
+type imageKey struct{ key string }
+
+func (e *imageKey) Error() string {
+	return fmt.Sprintf("the condition key '%s' has a value only for ecr:BatchGetImage, so a Deny that depends on it must name that action and no other", e.key)
 }
 
 // bind makes sure that the users and roles that doc names exist, and names them

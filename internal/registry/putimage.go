@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -102,19 +103,29 @@ func (r *Registry) put(ctx context.Context, tx *gate.Tx, s gate.Scene, n prepare
 	at, repo, row, digest := s.At, s.Row, n.row, n.row.Image.Digest
 	row.Repository = repo.ID
 	row.Image.PushedAt = r.cfg.Now()
-	changed, err = insertImage(ctx, tx, at, n.m, row)
+	created, err := insertImage(ctx, tx, at, n.m, row)
 	if err != nil {
 		return false, err
 	}
 	// Amazon ECR user guide, "Restoring an archived image": a push of its
 	// manifest brings it back at once.
-	if !changed {
-		if changed, err = r.cfg.Retention.Reactivate(ctx, tx, at, repo.ID, digest); err != nil {
+	if !created {
+		if created, err = r.cfg.Retention.Reactivate(ctx, tx, at, repo.ID, digest); err != nil {
 			return false, err
 		}
 	}
-	if !changed && n.Strict && len(n.Tags) == 0 {
+	if !created && n.Strict && len(n.Tags) == 0 {
 		return false, imageAlreadyExists(at, digest, "")
+	}
+	tell := func(tag ecr.Tag) {
+		changed = true
+		for _, e := range pushed(at, n.m, row, n.NewImage) {
+			e.Tag = tag
+			tx.Emit(e)
+		}
+	}
+	if created && len(n.Tags) == 0 {
+		tell("")
 	}
 	for _, tag := range n.Tags {
 		if n.Cached {
@@ -130,15 +141,32 @@ func (r *Registry) put(ctx context.Context, tx *gate.Tx, s gate.Scene, n prepare
 		if err != nil {
 			return false, err
 		}
-		changed = changed || set
+		if created || set {
+			tell(tag)
+		}
 		if err := compare(ctx, tx, s, tag, n.Cached, row.Image.PushedAt); err != nil {
 			return false, err
 		}
 	}
+	changed = changed || created
 	if n.Cached {
 		return changed, tx.Retention().PutUpstreamChecked(ctx, repo.ID, string(digest), time.Time{})
 	}
 	return changed, nil
+}
+
+// pushed are the events of a push, or of what came from an upstream.
+func pushed(at ecr.Repo, m manifest.Manifest, row meta.Manifest, n NewImage) []events.Event {
+	e := events.Event{
+		Type: events.ImagePushed, At: row.Image.PushedAt, Registry: at.In, Repository: at.Name, Digest: row.Image.Digest,
+		MediaType: m.MediaType, ArtifactType: m.ArtifactMediaType, Subject: row.Image.Subject, SizeBytes: row.Image.SizeBytes,
+	}
+	if !n.Cached {
+		return []events.Event{e}
+	}
+	cached := e
+	cached.Type, cached.Prefix, cached.Upstream = events.CachePulled, n.Prefix, n.Upstream
+	return []events.Event{e, cached}
 }
 
 // SettingUpstreamRules is where a registry's settings hold its pull-through cache rules,
@@ -229,7 +257,7 @@ func insertImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m manifest.Manif
 }
 
 // putTag points tag to digest if the repository's mutability lets it, and reports whether
-// it did not before.
+// it pointed elsewhere before.
 func (r *Registry) putTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, digest ecr.Digest, tag ecr.Tag, strict bool) (set bool, err error) {
 	immutable := repo.Mutability.IsImmutable(tag)
 	old, err := tx.Tag(ctx, repo.ID, tag)
@@ -253,6 +281,7 @@ func (r *Registry) putTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo me
 	if err != nil || !exists {
 		return err == nil, err
 	}
+	tx.Emit(events.Event{Type: events.TagMoved, At: now, Registry: at.In, Repository: at.Name, Tag: tag, Digest: digest, Previous: old.Digest})
 	e := retention.Entry(tx, at, repo.ID, meta.JournalMoveTag, retention.Cause{At: now, Reason: fmt.Sprintf("tag moved to %s", digest)})
 	e.Digest, e.Tags = old.Digest, []ecr.Tag{tag}
 	return true, tx.Retention().AppendJournal(ctx, e)

@@ -21,10 +21,14 @@ var opListReferrers = gate.Op("ListReferrers", "ecr:ListImageReferrers", "ecr:Ba
 // and yet not be the last: its annotations have no more than
 // meta.MaxListedAnnotations bytes, those of its first image apart.
 func (c *Caller) ListReferrers(ctx context.Context, at ecr.Repo, d ecr.Digest, artifactType string, after ecr.Digest, limit int, of ...ecr.ImageStatus) (list []Referrer, next ecr.Digest, err error) {
-	err = c.gate.ReadRepository(ctx, opListReferrers, at, func(ctx context.Context, r *gate.View, repo meta.Repository) (err error) {
+	err = c.gate.Read(ctx, opListReferrers, func(ctx context.Context, r *gate.View) error {
+		s, err := r.EnterImage(ctx, at, ecr.ImageID{Digest: d})
+		if err != nil {
+			return err
+		}
 		p := referrersPage{artifactType: artifactType, statuses: of, limit: limit, now: c.r.cfg.Now()}
 		for done := false; !done; {
-			rows, err := r.ListReferrers(ctx, repo.ID, d, after, limit+1)
+			rows, err := r.ListReferrers(ctx, s.Row.ID, d, after, limit+1)
 			if err != nil {
 				return err
 			}

@@ -180,6 +180,8 @@ type NewImage struct {
 	// Cached is for what comes from an upstream. Its tags and referrers are compared with
 	// it from then on; a tag that was pushed here stays what it is.
 	Cached bool
+	// Prefix and Upstream are of the rule by which it came, with Cached.
+	Prefix, Upstream string
 }
 
 // PutResult is an image as put.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -65,12 +66,18 @@ func (c *Caller) CreateRepository(ctx context.Context, n NewRepository) (Reposit
 		if errors.Is(err, meta.ErrExists) {
 			return ecr.RepositoryAlreadyExists(n.In, n.Name)
 		}
+		created(tx, n.Repo, "")
 		return err
 	})
 	if err != nil {
 		return Repository{}, err
 	}
 	return describe(n.Repo, row), nil
+}
+
+// created has those told who want to know of new repositories.
+func created(tx *gate.Tx, at ecr.Repo, why string) {
+	tx.Emit(events.Event{Type: events.RepositoryCreated, Registry: at.In, Repository: at.Name, Reason: why})
 }
 
 var opDescribeRepositories = gate.Op("DescribeRepositories", "ecr:DescribeRepositories")

@@ -13,8 +13,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// How a registry scans its images. This server keeps what is configured and
-// tells which repositories it concerns, as ECR does; it scans nothing.
+// How a registry scans its images: what is configured, and which repositories it
+// concerns. Package scanning scans.
 // Source: Amazon ECR user guide, "Scan images for software vulnerabilities".
 
 // ScanType is how a registry scans: by ECR itself or by Amazon Inspector.
@@ -75,8 +75,8 @@ func (s RegistryScan) check() error {
 	return nil
 }
 
-// scanOf reads how a registry scans.
-func scanOf(s meta.RegistrySettings) (RegistryScan, error) {
+// ScanOf reads how a registry scans.
+func ScanOf(s meta.RegistrySettings) (RegistryScan, error) {
 	scan := RegistryScan{Type: ScanBasic}
 	if text := s.Settings[settingScanning]; text != "" {
 		if err := json.Unmarshal([]byte(text), &scan); err != nil {
@@ -91,7 +91,7 @@ var opRegistryScanning = gate.Op("RegistryScanning", "ecr:GetRegistryScanningCon
 // RegistryScanning returns how the registry scans.
 func (c *Caller) RegistryScanning(ctx context.Context, in ecr.RegistryID) (scan RegistryScan, err error) {
 	err = viewRegistry(ctx, c.gate, opRegistryScanning, in, func(_ *gate.View, s meta.RegistrySettings) (err error) {
-		scan, err = scanOf(s)
+		scan, err = ScanOf(s)
 		return err
 	})
 	return scan, err
@@ -126,10 +126,10 @@ type RepositoryScan struct {
 	Filters   []string // of the registry's rules, those that match its name
 }
 
-// of is how scan concerns a repository. Of two rules that match, the
+// Of is how s concerns a repository. Of two rules that match, the
 // continuous one counts; a repository's own setting counts with basic
 // scanning only.
-func (s RegistryScan) of(r Repository) RepositoryScan {
+func (s RegistryScan) Of(r Repository) RepositoryScan {
 	out := RepositoryScan{Repository: r, Frequency: ScanManual}
 	if s.Type == ScanBasic && r.ScanOnPush {
 		out.Frequency = ScanOnPush
@@ -178,52 +178,15 @@ func (c *Caller) Scanning(ctx context.Context, in ecr.RegistryID, names []ecr.Re
 			if err != nil {
 				return err
 			}
-			scan, err := scanOf(s.Settings)
+			scan, err := ScanOf(s.Settings)
 			if err != nil {
 				return err
 			}
-			list = append(list, scan.of(describe(s.At, s.Row)))
+			list = append(list, scan.Of(describe(s.At, s.Row)))
 		}
 		return nil
 	})
 	return list, missing, err
-}
-
-var opStartScan = gate.Op("StartScan", "ecr:StartImageScan")
-
-// StartScan refuses to scan an image, as ECR does where a registry's scanning
-// is enhanced. Errors: RepositoryNotFound, ImageNotFound, else always
-// Validation.
-func (c *Caller) StartScan(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
-	return c.gate.Read(ctx, opStartScan, func(ctx context.Context, v *gate.View) error {
-		s, err := v.Enter(ctx, at)
-		if err != nil {
-			return err
-		}
-		if err := FindImage(ctx, v, at, s.Row.ID, id); err != nil {
-			return err
-		}
-		scan, err := scanOf(s.Settings)
-		if err == nil && scan.Type == ScanEnhanced {
-			err = ecr.Errorf(ecr.CodeValidation, "This feature is disabled")
-		} else if err == nil {
-			err = ecr.Errorf(ecr.CodeValidation, "This registry does not scan images")
-		}
-		return err
-	})
-}
-
-var opScanFindings = gate.Op("ScanFindings", "ecr:DescribeImageScanFindings")
-
-// ScanFindings says that an image was not scanned: none is.
-// Errors: RepositoryNotFound, ImageNotFound, else always ScanNotFound.
-func (c *Caller) ScanFindings(ctx context.Context, at ecr.Repo, id ecr.ImageID) error {
-	return c.gate.ReadRepository(ctx, opScanFindings, at, func(ctx context.Context, r *gate.View, repo meta.Repository) error {
-		if err := FindImage(ctx, r, at, repo.ID, id); err != nil {
-			return err
-		}
-		return ecr.Errorf(ecr.CodeScanNotFound, "Image scan does not exist for the image with '%s' in the repository with name '%s' in the registry with id '%s'", id, at.Name, at.In.Account)
-	})
 }
 
 // FindImage is nil when the image that id names is in the repository.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/policy"
@@ -73,6 +74,7 @@ func (c *Caller) SetRegistryPolicy(ctx context.Context, in ecr.RegistryID, text 
 		if locked := tx.Would(s, opSetRegistryPolicy.Actions...); locked != nil {
 			return lockedOut(locked, "")
 		}
+		tx.Emit(events.Event{Type: events.PolicyChanged, Registry: in, Policy: "registry"})
 		return tx.Registries().PutRegistrySettings(ctx, in, s.Settings)
 	})
 }
@@ -104,6 +106,7 @@ func (c *Caller) DeleteRegistryPolicy(ctx context.Context, in ecr.RegistryID) (s
 		}
 		text, err = shown(ctx, tx.Identities(), in.Region.Partition(), s.PolicyText)
 		s.PolicyText = ""
+		tx.Emit(events.Event{Type: events.PolicyChanged, Registry: in, Policy: "registry", Deleted: true})
 		return err
 	})
 	return text, err

@@ -110,9 +110,9 @@ func Summary(p rollout.Plan) string {
 		case p.Errors > 0:
 			return fmt.Sprintf("Drift: %s, so apply cannot put it right.", words.Count(p.Errors, "error", "errors"))
 		case changes > 0 && settings > 0:
-			return fmt.Sprintf("Drift: %s and %s differ from the file; apply changes that back.", words.Count(changes, "repository", "repositories"), words.Count(settings, "template or upstream", "templates and upstreams"))
+			return fmt.Sprintf("Drift: %s and %s differ from the file; apply changes that back.", words.Count(changes, "repository", "repositories"), words.Count(settings, "registry setting", "registry settings"))
 		case settings > 0:
-			return fmt.Sprintf("Drift: %s from the file; apply changes that back.", words.Count(settings, "template or upstream differs", "templates and upstreams differ"))
+			return fmt.Sprintf("Drift: %s from the file; apply changes that back.", words.Count(settings, "registry setting differs", "registry settings differ"))
 		case changes > 0:
 			return fmt.Sprintf("Drift: %s from the file; apply changes that back.", words.Count(changes, "repository differs", "repositories differ"))
 		}
@@ -128,7 +128,7 @@ func Summary(p rollout.Plan) string {
 		return "Plan: nothing to delete."
 	}
 	if changes == 0 && p.UnchangedSettings > 0 {
-		return fmt.Sprintf("Plan: nothing to do, %s and %s are as the file says.", words.Count(p.Unchanged, "repository", "repositories"), words.Count(p.UnchangedSettings, "template or upstream", "templates and upstreams"))
+		return fmt.Sprintf("Plan: nothing to do, %s and %s are as the file says.", words.Count(p.Unchanged, "repository", "repositories"), words.Count(p.UnchangedSettings, "registry setting", "registry settings"))
 	}
 	if changes == 0 {
 		return fmt.Sprintf("Plan: nothing to do, %s as the file says.", words.Count(p.Unchanged, "repository is", "repositories are"))
@@ -160,7 +160,7 @@ func settingsSummary(p rollout.Plan) string {
 			list = append(list, fmt.Sprintf("%d to %s", n[op], op))
 		}
 	}
-	return "Templates and upstreams: " + strings.Join(list, ", ") + "."
+	return "Registry settings: " + strings.Join(list, ", ") + "."
 }
 
 // registrySetting writes what changes in a template or an upstream rule.

@@ -137,7 +137,7 @@ func (d *markdown) plan(p rollout.Plan) error {
 		settings = append(settings, fmt.Sprintf("| %s | %s | %s |\n", x.Op, escapeMarkdown(clean(x.Name)), escapeMarkdown(short(clean(x.Effect)))))
 	}
 	if len(settings) > 0 {
-		d.add(rankTable, "\n| | template or upstream | effect |\n|---|---|---|\n", settings, "")
+		d.add(rankTable, "\n| | registry setting | effect |\n|---|---|---|\n", settings, "")
 	}
 	d.findings(p.Findings)
 	if len(rows)+len(settings) == 0 {

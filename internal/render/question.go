@@ -46,6 +46,13 @@ func repositoryQuestion(plans []plan.Plan) string {
 				settings++
 			}
 		}
+		for _, c := range p.PendingSigners() {
+			if c.Op == plan.OpDelete {
+				ends++
+			} else {
+				settings++
+			}
+		}
 		for _, c := range p.Pending() {
 			if c.Op != plan.OpDelete {
 				changes++
@@ -68,10 +75,10 @@ func repositoryQuestion(plans []plan.Plan) string {
 		}
 	}
 	if settings > 0 {
-		parts = append(parts, "change "+words.Count(settings, "template or upstream", "templates and upstreams"))
+		parts = append(parts, "change "+words.Count(settings, "registry setting", "registry settings"))
 	}
 	if ends > 0 {
-		parts = append(parts, "DELETE "+words.Count(ends, "template or upstream", "templates and upstreams"))
+		parts = append(parts, "DELETE "+words.Count(ends, "registry setting", "registry settings"))
 	}
 	where := words.Count(len(plans), "registry", "registries")
 	if len(plans) == 1 {

@@ -111,7 +111,7 @@ func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 		done = append(done, words.Count(r.Count(deploy.StatusDone), "repository", "repositories"))
 	}
 	if len(r.Settings) > 0 {
-		done = append(done, words.Count(r.CountSettings(deploy.StatusDone), "template or upstream", "templates and upstreams"))
+		done = append(done, words.Count(r.CountSettings(deploy.StatusDone), "registry setting", "registry settings"))
 	}
 	line := fmt.Sprintf("%s: %s done", who, strings.Join(done, " and "))
 	c := green
@@ -138,6 +138,9 @@ func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 // settingResult writes what became of a template or an upstream rule.
 func (p *printer) settingResult(prefix string, x deploy.SettingResult) {
 	name := prefix + string(x.Kind) + " " + state.Below(x.Prefix)
+	if x.Kind == deploy.KindSigner {
+		name = prefix + "signer " + clean(x.Prefix)
+	}
 	switch x.Status {
 	case deploy.StatusDone:
 		c, past := yellow, map[plan.Op]string{plan.OpCreate: "created", plan.OpAdopt: "adopted", plan.OpDelete: "deleted"}[x.Op]

@@ -66,6 +66,16 @@ func (pr *printer) settings(d rollout.Settings) {
 			pr.linef(plain, "%s", l)
 		}
 	}
+	for _, g := range d.Signers {
+		head("signer %s", clean(g.Name))
+		rows := [][2]string{{"removed", "yes"}}
+		if !g.Removed {
+			rows = [][2]string{{"known by", clean(g.KnownBy)}, {"trusted in", Where(g.Repositories)}}
+		}
+		for _, l := range align("  ", rows) {
+			pr.linef(plain, "%s", l)
+		}
+	}
 }
 
 // repositorySettings writes the settings of a repository, after rows.

@@ -240,7 +240,7 @@ func (s *Service) enter(ctx context.Context, tx *gate.Tx, to ecr.Repo) (gate.Sce
 	if err := tx.May(scene, asked...); err != nil {
 		return scene, err
 	}
-	scene.Row, err = s.cfg.Registry.CreateDraft(ctx, tx, scene.Row, template)
+	scene.Row, err = s.cfg.Registry.CreateDraft(ctx, tx, scene.Row, template, "replication")
 	return scene, err
 }
 

@@ -191,7 +191,11 @@ func TestAnotherAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
+	defer func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	w := open(t, func(s *testkit.Settings) { s.Audit = log })
 	app := w.Repo("app", ecr.Mutable)
 	w.rules(testkit.Home, to(alien))

@@ -29,7 +29,7 @@ var opActivity = gate.Op("Activity", "kontor:ListPullActivity")
 // activityPage is how many rows one statement reads, and mostActivity how many one call
 // of Activity looks at for those that the caller may see.
 const (
-	activityPage = 500
+	activityPage = 501
 	mostActivity = 5_000
 )
 
@@ -51,7 +51,7 @@ func (c *Caller) activity(ctx context.Context, f ActivityFilter, after meta.Pull
 		}
 		q := meta.PullQuery{Registry: f.Registry, Repository: id, Digest: f.Image.Digest, Tag: f.Image.Tag, ARN: principalARN(f.Registry, f.Principal), Since: f.Since, Until: f.Until, Backward: f.Backward}
 		looked, at := 0, after
-		for a, err := range meta.Activity(ctx, r.Retention(), q, after, activityPage) {
+		for a, err := range meta.Activity(ctx, r.Retention(), q, after, min(limit+1, activityPage)) {
 			if err != nil {
 				return err
 			}

@@ -29,7 +29,8 @@ func (s *Service) Archive(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.
 func (s *Service) Activate(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, reason string, ready time.Time) error {
 	why := Cause{At: s.cfg.Now(), Reason: reason}
 	return withReferrers(ctx, tx, m, func(m meta.Manifest) error {
-		if err := tx.Retention().AppendJournal(ctx, imageEntry(tx, at, m, meta.JournalActivateImage, m.Image.Tags, why)); err != nil {
+		m.Image.ActivatedAt = ready
+		if err := recordImage(ctx, tx, at, m, meta.JournalActivateImage, m.Image.Tags, why); err != nil {
 			return err
 		}
 		return tx.SetImageStatus(ctx, m.Repository, m.Image.Digest, ecr.StatusActive, ready)
@@ -76,7 +77,7 @@ func withReferrers(ctx context.Context, tx *gate.Tx, m meta.Manifest, do func(me
 
 // archive moves one image to the archive, and puts that on record.
 func archive(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, why Cause) error {
-	if err := tx.Retention().AppendJournal(ctx, imageEntry(tx, at, m, meta.JournalArchiveImage, m.Image.Tags, why)); err != nil {
+	if err := recordImage(ctx, tx, at, m, meta.JournalArchiveImage, m.Image.Tags, why); err != nil {
 		return err
 	}
 	return tx.SetImageStatus(ctx, m.Repository, m.Image.Digest, ecr.StatusArchived, why.At)

@@ -162,7 +162,7 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 		return false, err
 	}
 	why := Cause{At: r.now, Reason: "restored from the recycle bin"}
-	if err := r.tx.Retention().AppendJournal(ctx, imageEntry(r.tx, r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why)); err != nil {
+	if err := recordImage(ctx, r.tx, r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why); err != nil {
 		return false, err
 	}
 	return true, r.referrers(ctx, e)

@@ -42,7 +42,7 @@ func (s *Service) DeleteRepository(ctx context.Context, tx *gate.Tx, repo meta.R
 	if err != nil {
 		return false, err
 	}
-	return done, tx.Retention().AppendJournal(ctx, Entry(tx, repo.Registry.Repo(repo.Name), repo.ID, meta.JournalDeleteRepository, ByRequest(d.At)))
+	return done, Record(ctx, tx, Entry(tx, repo.Registry.Repo(repo.Name), repo.ID, meta.JournalDeleteRepository, ByRequest(d.At)), ecr.Image{})
 }
 
 // deleteSome removes at most limit images of a repository whose deletion has

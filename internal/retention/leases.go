@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -57,12 +58,50 @@ func (c *Caller) ReportLeases(ctx context.Context, in ecr.RegistryID, name strin
 			return err
 		}
 		row.ReportedAt = c.s.cfg.Now()
+		if err := tellLeases(ctx, tx, in, name, rows, ""); err != nil {
+			return err
+		}
 		return tx.Retention().PutLeases(ctx, row, rows)
 	})
 	if err != nil {
 		return Collector{}, err
 	}
 	return newCollector(row, row.ReportedAt), nil
+}
+
+// tellLeases has those told who want to know what begins and what ends when a collector
+// has the leases now in place of those that it has.
+func tellLeases(ctx context.Context, tx *gate.Tx, in ecr.RegistryID, collector string, now []meta.Lease, why string) error {
+	wanted, err := tx.Wanted(ctx, in, events.LeaseTaken, events.LeaseEnded)
+	if err != nil || !wanted {
+		return err
+	}
+	had, err := tx.Retention().ListLeases(ctx, in, "")
+	if err != nil {
+		return err
+	}
+	tell := func(t events.Type, l meta.Lease) {
+		tx.Emit(events.Event{Type: t, Registry: in, Repository: l.Repository, Digest: l.Image.Digest, Tag: l.Image.Tag, Collector: collector, Workload: l.User, Reason: why})
+	}
+	known := map[meta.Lease]bool{}
+	for _, l := range had {
+		if l.Collector == collector {
+			known[meta.Lease{Repository: l.Repository, Image: l.Image, User: l.User}] = true
+		}
+	}
+	stay := map[meta.Lease]bool{}
+	for _, l := range now {
+		if !known[l] && !stay[l] {
+			tell(events.LeaseTaken, l)
+		}
+		stay[l] = true
+	}
+	for _, l := range had {
+		if l.Collector == collector && !stay[meta.Lease{Repository: l.Repository, Image: l.Image, User: l.User}] {
+			tell(events.LeaseEnded, l)
+		}
+	}
+	return nil
 }
 
 func leaseRows(name string, ttl time.Duration, leases []Lease) ([]meta.Lease, error) {
@@ -199,6 +238,9 @@ func (c *Caller) ForgetLeases(ctx context.Context, in ecr.RegistryID, name strin
 			if row.Collector == name {
 				n++
 			}
+		}
+		if err := tellLeases(ctx, tx, in, name, nil, "the collector was forgotten"); err != nil {
+			return err
 		}
 		err = tx.Retention().DeleteLeaseCollector(ctx, in, name)
 		if errors.Is(err, meta.ErrNotFound) {

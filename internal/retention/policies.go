@@ -14,6 +14,8 @@ import "context"
 
 import "github.com/kontor-registry/kontor/internal/gate"
 
+import "github.com/kontor-registry/kontor/internal/events"
+
 var opSetLifecyclePolicy = gate.Op("SetLifecyclePolicy", "ecr:PutLifecyclePolicy")
 
 // SetLifecyclePolicy sets the lifecycle policy and returns it as stored.
@@ -25,6 +27,7 @@ func (c *Caller) SetLifecyclePolicy(ctx context.Context, at ecr.Repo, text strin
 	}
 	return stored, c.gate.ChangeRepository(ctx, opSetLifecyclePolicy, at, func(ctx context.Context, tx *gate.Tx, repo meta.Repository) error {
 		repo.LifecycleText = stored
+		tx.Emit(events.Event{Type: events.PolicyChanged, Registry: at.In, Repository: at.Name, Policy: "lifecycle"})
 		return tx.UpdateRepository(ctx, repo)
 	})
 }
@@ -92,7 +95,7 @@ func (c *Caller) DeleteLifecyclePolicy(ctx context.Context, at ecr.Repo) (text s
 		}
 		e := Entry(tx, at, repo.ID, meta.JournalDeleteLifecycle, c.s.byRequest())
 		e.Body = []byte(text)
-		if err := tx.Retention().AppendJournal(ctx, e); err != nil {
+		if err := Record(ctx, tx, e, ecr.Image{}); err != nil {
 			return err
 		}
 		repo.LifecycleText = ""

@@ -117,5 +117,5 @@ func (s *Service) purge(ctx context.Context, tx *gate.Tx, at gate.Scene, d ecr.D
 	if err := tx.Retention().EmptyJournal(ctx, at.At.In, at.At.Name, d); err != nil {
 		return done, nil, err
 	}
-	return done, files, tx.Retention().AppendJournal(ctx, imageEntry(tx, at.At, m, meta.JournalPurgeImage, m.Image.Tags, why))
+	return done, files, recordImage(ctx, tx, at.At, m, meta.JournalPurgeImage, m.Image.Tags, why)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -58,7 +59,7 @@ func (s *Service) deleted(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.
 // recycle records an image that is about to be deleted, and moves it to the bin.
 func (s *Service) recycle(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, why Cause) error {
 	e := imageEntry(tx, at, m, meta.JournalDeleteImage, m.Image.Tags, why)
-	if err := tx.Retention().AppendJournal(ctx, e); err != nil || s.cfg.RecycleTime <= 0 {
+	if err := Record(ctx, tx, e, m.Image); err != nil || s.cfg.RecycleTime <= 0 {
 		return err
 	}
 	b := meta.BinEntry{
@@ -72,7 +73,7 @@ func (s *Service) recycle(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.
 
 // DeleteTag takes a tag from the image m, and puts that on record.
 func (s *Service) DeleteTag(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, tag ecr.Tag) error {
-	if err := tx.Retention().AppendJournal(ctx, imageEntry(tx, at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, s.byRequest())); err != nil {
+	if err := recordImage(ctx, tx, at, m, meta.JournalDeleteTag, []ecr.Tag{tag}, s.byRequest()); err != nil {
 		return err
 	}
 	if err := s.deleted(ctx, tx, at, m, tag); err != nil {
@@ -104,7 +105,21 @@ func Entry(tx *gate.Tx, at ecr.Repo, repo meta.RepositoryID, op meta.JournalOp, 
 	return e
 }
 
-// imageEntry records what happens to m, or to tags of it.
+// Record puts e, which is about image or where that is zero about none, on record, and
+// has those told who want to know.
+func Record(ctx context.Context, tx *gate.Tx, e meta.JournalEntry, image ecr.Image) error {
+	if told, ok := events.OfJournal(e, image); ok {
+		tx.Emit(told)
+	}
+	return tx.Retention().AppendJournal(ctx, e)
+}
+
+// recordImage is Record for what happens to m, or to tags of it.
+func recordImage(ctx context.Context, tx *gate.Tx, at ecr.Repo, m meta.Manifest, op meta.JournalOp, tags []ecr.Tag, why Cause) error {
+	return Record(ctx, tx, imageEntry(tx, at, m, op, tags, why), m.Image)
+}
+
+// imageEntry is what the journal says of m, or of tags of it.
 func imageEntry(tx *gate.Tx, at ecr.Repo, m meta.Manifest, op meta.JournalOp, tags []ecr.Tag, why Cause) meta.JournalEntry {
 	e := Entry(tx, at, m.Repository, op, why)
 	e.Digest, e.Tags, e.MediaType, e.SizeBytes = m.Image.Digest, slices.Clone(tags), m.Image.MediaType, m.Image.SizeBytes

@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/console"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 )
 
@@ -21,7 +22,7 @@ const sandbox = "default-src 'none'; sandbox"
 
 // isConsole reports whether r is for the console.
 func (s *Server) isConsole(r *http.Request) bool {
-	return s.console != nil && (r.URL.Path == strings.TrimSuffix(console.Root, "/") || strings.HasPrefix(r.URL.Path, console.Root))
+	return s.console != nil && (r.URL.Path == strings.TrimSuffix(parts.Root, "/") || strings.HasPrefix(r.URL.Path, parts.Root))
 }
 
 // wantsPage reports whether r is a browser's for the first page of the host.
@@ -39,8 +40,8 @@ func (s *Server) serveConsole(w http.ResponseWriter, r *http.Request, req *reque
 	if !ok {
 		return
 	}
-	if !strings.HasPrefix(r.URL.Path, console.Root) {
-		http.Redirect(w, r, console.Root, http.StatusMovedPermanently)
+	if !strings.HasPrefix(r.URL.Path, parts.Root) {
+		http.Redirect(w, r, parts.Root, http.StatusMovedPermanently)
 		return
 	}
 	if console.IsAsset(r.URL.Path) {
@@ -53,12 +54,12 @@ func (s *Server) serveConsole(w http.ResponseWriter, r *http.Request, req *reque
 	users := s.users[at.Region.Partition()]
 	endpoint := s.address(r, req, at)
 	self := s.consoleURL(r, req)
-	in := console.Request{
+	in := parts.Request{
 		Self: self.Scheme + "://" + self.Host,
 		ID:   req.id, Registry: at, Host: endpoint.Host, Endpoint: endpoint.Scheme + "://" + endpoint.Host, Secure: req.https, IAM: s.iams[at.Region.Partition()],
 	}
 	in.Logins = &consoleLogins{s: s, r: r, req: req, users: users, iam: in.IAM}
-	cookie := console.Cookie(r)
+	cookie := parts.Cookie(r)
 	err := identity.ErrNoConsoleSession
 	if cookie != "" {
 		in.Principal, in.Session, err = users.ConsoleCaller(r.Context(), cookie)

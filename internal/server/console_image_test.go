@@ -79,6 +79,20 @@ func TestConsoleChangesImages(t *testing.T) {
 		t.Errorf("it is in the bin: %s", a.body)
 	}
 
+	// A pin keeps an image, as a lease of its own that says who needs it.
+	form = formOf(post(page(first), url.Values{"do": {"pin"}}, 200, "No lifecycle rule expires the image").body)
+	form = formOf(post(page(first), form, 200, "No lifecycle rule").body) // without a reason
+	form.Set("reason", "audit <b> of 2026")
+	post(page(first), form, 303, "")
+	if a := w.want(w.page(cookie, "GET", page(first), nil), 200); !strings.Contains(a.body, "audit &lt;b&gt; of 2026, for user/administrator") || !strings.Contains(a.body, "Remove the pin") || strings.Contains(a.body, "Pin the image") {
+		t.Errorf("pinned: %s", a.body)
+	}
+	form = formOf(post(page(first), url.Values{"do": {"unpin"}}, 200, "kontor lease forget").body)
+	post(page(first), form, 303, "")
+	if a := w.want(w.page(cookie, "GET", page(first), nil), 200); !strings.Contains(a.body, "Pin the image") || strings.Contains(a.body, "of 2026") {
+		t.Errorf("not pinned: %s", a.body)
+	}
+
 	// Who may look only is offered nothing, and denied.
 	users := w.identities()
 	if _, err := users.CreateUser(t.Context(), iam.NewUser{Name: "viewer"}); err != nil {
@@ -91,7 +105,7 @@ func TestConsoleChangesImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	viewer := w.logIn(w.credentials(here, "viewer"))
-	if a := w.want(w.page(viewer, "GET", page(first), nil), 200); strings.Contains(a.body, "Set this tag") || strings.Contains(a.body, "Delete the image") {
+	if a := w.want(w.page(viewer, "GET", page(first), nil), 200); strings.Contains(a.body, "Set this tag") || strings.Contains(a.body, "Delete the image") || strings.Contains(a.body, "Pin the image") {
 		t.Errorf("offered to a viewer: %s", a.body)
 	}
 	form = formOf(w.want(w.page(viewer, "POST", page(first), url.Values{"do": {"tag"}, "tag": {"mine"}}), 200).body)
@@ -102,4 +116,7 @@ func TestConsoleChangesImages(t *testing.T) {
 	form.Set("reason", "a key in it")
 	w.want(w.page(viewer, "POST", "/console/bin", form), 403)
 	holds("v1", first)
+	form = formOf(w.want(w.page(viewer, "POST", page(first), url.Values{"do": {"pin"}}), 200).body)
+	form.Set("reason", "mine")
+	w.want(w.page(viewer, "POST", page(first), form), 403)
 }

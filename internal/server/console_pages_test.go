@@ -38,16 +38,21 @@ func TestConsoleReadsFromRedirectingStores(t *testing.T) {
 	}
 }
 
-// crowd adds n images, with the tags t0 and so on, to a repository.
-func (w *world) crowd(name ecr.RepositoryName, n int) {
+// crowd adds n images, with the tags t0 and so on, to a repository: pushed one a minute
+// until now, or some time ago, with other tags then.
+func (w *world) crowd(name ecr.RepositoryName, n int, ago ...time.Duration) {
 	w.t.Helper()
+	tag, body, before := "t%d", `{"image":%d}`, time.Duration(0)
+	if len(ago) > 0 {
+		tag, body, before = "old%d", `{"old":%d}`, ago[0]
+	}
 	err := w.meta.Update(w.t.Context(), func(ctx context.Context, tx meta.Tx) error {
 		repo, err := tx.Repository(ctx, here, name)
 		for i := 0; i < n && err == nil; i++ {
-			body := []byte(fmt.Sprintf(`{"image":%d}`, i))
-			m := ecr.Image{Digest: ecr.DigestOf(body), MediaType: manifestType, SizeBytes: 1, PushedAt: w.clock().Add(-time.Duration(n-i) * time.Minute)}
-			if err = tx.InsertManifest(ctx, meta.Manifest{Repository: repo.ID, Body: body, Image: m}); err == nil {
-				err = tx.PutTag(ctx, repo.ID, meta.TagRow{Tag: ecr.Tag(fmt.Sprint("t", i)), Digest: m.Digest, TaggedAt: m.PushedAt}, false)
+			text := fmt.Appendf(nil, body, i)
+			m := ecr.Image{Digest: ecr.DigestOf(text), MediaType: manifestType, SizeBytes: 1, PushedAt: w.clock().Add(-time.Duration(n-i)*time.Minute - before)}
+			if err = tx.InsertManifest(ctx, meta.Manifest{Repository: repo.ID, Body: text, Image: m}); err == nil {
+				err = tx.PutTag(ctx, repo.ID, meta.TagRow{Tag: ecr.Tag(fmt.Sprintf(tag, i)), Digest: m.Digest, TaggedAt: m.PushedAt}, false)
 			}
 		}
 		return err
@@ -125,6 +130,16 @@ func TestConsoleSavesWhatWasTried(t *testing.T) {
 	}
 	w.want(post(formOf(a.body), "save"), 303)
 	if saved() != expireAfter(5) {
+		t.Errorf("saved %s", saved())
+	}
+	// What it changes is another thing when images have come meanwhile.
+	form = formOf(w.want(post(url.Values{"text": {expireAfter(1)}}, "try"), 200).body)
+	w.crowd("app", 2, 3*24*time.Hour)
+	if a = post(form, "save"); a.status != 200 || !strings.Contains(a.body, "is not what you saw") || saved() != expireAfter(5) {
+		t.Errorf("with other images: %d, saved %s", a.status, saved())
+	}
+	w.want(post(formOf(a.body), "save"), 303)
+	if saved() != expireAfter(1) {
 		t.Errorf("saved %s", saved())
 	}
 	if a := post(url.Values{"text": {"typed"}}, "try"); a.status != 400 || !strings.Contains(a.body, ">typed</textarea>") {
@@ -219,11 +234,11 @@ func TestConsoleDeletesWhatWasShown(t *testing.T) {
 	move("also", 0)
 	a := w.want(post(url.Values{"pick": {"t0"}}), 200)
 	move("t0", 1)
-	if a = w.want(post(formOf(a.body)), 200); !strings.Contains(a.body, "Nothing is deleted yet") || len(there()) != 4 {
+	if a = w.want(post(formOf(a.body)), 200); !strings.Contains(a.body, "Nothing is done yet") || len(there()) != 4 {
 		t.Errorf("a tag that has moved: %q, %s", there(), a.body)
 	}
 	move("t1", 2) // t0 is the last tag of its image now
-	if a = w.want(post(formOf(a.body)), 200); !strings.Contains(a.body, "Nothing is deleted yet") || len(there()) != 4 {
+	if a = w.want(post(formOf(a.body)), 200); !strings.Contains(a.body, "Nothing is done yet") || len(there()) != 4 {
 		t.Errorf("the last tag: %q, %s", there(), a.body)
 	}
 	w.want(post(formOf(a.body)), 303)
@@ -290,7 +305,19 @@ func TestConsoleSaysWhatIsLeftOut(t *testing.T) {
 	}
 	says("/console/repositories/app0/-/images/"+string(digest), []string{"entry-59.", "The newest 50 entries"}, "entry-9.")
 	says("/console/repositories/app0/-/tags", []string{"2 tags, 1 untagged image"})
-	says("/console/access?none=yes", []string{"The first 2000 rows", "every other AWS account"})
+	rest := says("/console/access?none=yes", []string{"every other AWS account", "u000"}, "u210", "u100")
+	users := 0
+	for pages := 0; ; pages++ { // a page of users and roles after another
+		users += strings.Count(rest, ">user/u")
+		next := regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(rest)
+		if next == nil || pages > 9 {
+			break
+		}
+		rest = says(next[1], nil, "every other AWS account")
+	}
+	if users != 2100 {
+		t.Errorf("%d rows of 210 users and 10 repositories", users)
+	}
 	says("/console/access?none=yes&format=csv", []string{`filename="access-first-2000.csv"`, "There are more rows: these are the first 2000.", "\n*,app0"})
 }
 

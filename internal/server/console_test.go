@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
@@ -22,6 +23,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
 // page is a request of a browser with the cookie, which stays on the page it came to.
@@ -268,6 +270,11 @@ func consoleFacts() map[string][]string {
 		"markpuller":      {"kontor:ListPullActivity"},
 		"markinline":      {"iam:ListUserPolicies", "iam:GetAccountAuthorizationDetails"},
 		"marktoken":       {"kontor:ListUserTokens"},
+		"markrole":        {"iam:ListRoles", "iam:GetRole", "iam:GetAccountAuthorizationDetails", "kontor:ListAuditRecords"},
+		"marktrusted":     {"iam:GetRole"},
+		"markcache":       {"ecr:DescribePullThroughCacheRules"},
+		"marksecret":      {"kontor:ListSecrets"},
+		"marktemplate":    {"ecr:DescribeRepositoryCreationTemplates"},
 	}
 }
 
@@ -305,6 +312,13 @@ func (w *world) markers() ecr.Digest {
 	_, err = people.CreateUser(ctx, iam.NewUser{Name: "markperson"})
 	fatal(err)
 	fatal(people.PutInline(ctx, iam.OfUser, "markperson", "markinline", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"ecr:DeleteRepository","Resource":"*"}]}`))
+	_, err = people.CreateRole(ctx, iam.NewRole{Name: "markrole", Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:root"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"marktrusted"}}}]}`})
+	fatal(err)
+	_, err = w.server.Upstreams().As(access.Principal{System: "test"}).CreateRule(ctx, here, upstream.NewRule{Prefix: "markcache", URL: "quay.io"})
+	fatal(err)
+	_, err = w.server.Upstreams().As(access.Principal{System: "test"}).PutSecret(ctx, here, "marksecret", upstream.Login{Username: "x", AccessToken: "markneverseen"})
+	fatal(err)
+	w.want(w.do(w.json(here, w.credentials(here, administrator), "CreateRepositoryCreationTemplate", `{"prefix":"team","description":"marktemplate","appliedFor":["CREATE_ON_PUSH"]}`)), 200)
 	_, _, err = people.Tokens().Create(ctx, iam.NewMachineToken{User: "markperson", Name: "marktoken"})
 	fatal(err)
 	w.want(w.do(w.json(here, w.credentials(here, pusher), "DeleteRepository", `{"repositoryName":"markaudited"}`)), 400)
@@ -326,7 +340,7 @@ func consolePages(digest ecr.Digest) []string {
 	const of = "/console/repositories/app/-/"
 	return []string{
 		"/console/", "/console/repositories", of + "tags", of + "images/" + string(digest), of + "lifecycle", of + "lifecycle?explain=all&days=90", of + "access", of + "access?who=arn:aws:iam::222222222222:root&right=pull",
-		"/console/access", "/console/bin", "/console/journal", "/console/leases", "/console/people", "/console/people/users/markperson", "/console/sessions", "/console/sessions?all=yes",
+		"/console/access", "/console/bin", "/console/journal", "/console/leases", "/console/people", "/console/people/users/markperson", "/console/people/roles/markrole", "/console/upstreams", "/console/templates", "/console/upstreams?format=csv&table=credentials", "/console/people?format=csv&table=roles", "/console/sessions", "/console/sessions?all=yes",
 		of + "tags?format=csv", "/console/repositories?format=csv", "/console/bin?format=csv", "/console/leases?format=csv", of + "access?format=csv", "/console/people?format=csv",
 		"/console/audit", "/console/audit?decision=denied&format=csv",
 		"/console/activity", "/console/activity?days=7&sort=day&order=asc", "/console/activity?format=csv", of + "activity", of + "activity?tag=marktag", of + "activity?format=csv",
@@ -342,7 +356,7 @@ func TestConsoleShowsWhatTheAPITells(t *testing.T) {
 		"ecr:DescribeRepositories", "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "ecr:ListImageReferrers", "ecr:GetRepositoryPolicy", "ecr:GetRegistryPolicy", "ecr:GetAccountSetting",
 		"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListRecycleBin", "kontor:ListPullActivity", "kontor:ListAuditRecords", "kontor:ListJobs", "kontor:DescribeUsage", "iam:ListUsers", "iam:ListRoles",
 		"iam:GetAccountAuthorizationDetails", "iam:ListAccessKeys", "kontor:ListConsoleSessions",
-		"iam:ListAttachedUserPolicies", "iam:ListUserPolicies", "iam:ListPolicies", "kontor:ListUserTokens",
+		"iam:ListAttachedUserPolicies", "iam:ListUserPolicies", "iam:ListPolicies", "kontor:ListUserTokens", "iam:GetRole", "iam:ListAttachedRolePolicies", "ecr:DescribePullThroughCacheRules", "kontor:ListSecrets", "ecr:DescribeRepositoryCreationTemplates",
 	}
 	people := w.server.IAM(here.Region).System(here.Account, "test")
 	from := rand.New(rand.NewPCG(1, 2))
@@ -367,6 +381,9 @@ func TestConsoleShowsWhatTheAPITells(t *testing.T) {
 			a := w.page(cookie, "GET", path, nil)
 			if a.status >= 500 {
 				t.Errorf("%v: %s: %d", slices.Sorted(maps.Keys(may)), path, a.status)
+			}
+			if strings.Contains(a.body, "markneverseen") {
+				t.Errorf("%s: a credential is shown", path)
 			}
 			if strings.Contains(a.body, "<b>") {
 				t.Errorf("%s: an annotation is markup", path)

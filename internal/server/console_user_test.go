@@ -40,10 +40,10 @@ func TestConsoleChangesPolicies(t *testing.T) {
 		}
 	}
 	const readOnly = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
-	if a := w.want(w.page(cookie, "GET", page, nil), 200); !strings.Contains(a.body, `<option value="`+readOnly) || !strings.Contains(a.body, "The user has no policy") {
+	if a := w.want(w.page(cookie, "GET", page, nil), 200); !strings.Contains(a.body, `<option value="`+readOnly) || !strings.Contains(a.body, "ann has no policy") {
 		t.Errorf("the page: %s", a.body)
 	}
-	form := post(url.Values{"do": {"attach"}, "arn": {readOnly}}, 200, "What the user gains", "team/app", "pull", "The user loses nothing.", "attach-user-policy")
+	form := post(url.Values{"do": {"attach"}, "arn": {readOnly}}, 200, "What ann gains", "team/app", "pull", "ann loses nothing.", "attach-user-policy")
 	held(0, 0)
 	post(form, 303)
 	held(1, 0)
@@ -52,7 +52,7 @@ func TestConsoleChangesPolicies(t *testing.T) {
 		return `{"Version":"2012-10-17","Statement":[{"Effect":"` + effect + `","Action":"ecr:*","Resource":"` + resource + `"}]}`
 	}
 	put := url.Values{"do": {"put"}, "policy": {"rights"}, "text": {inline("Deny", "arn:aws:ecr:*:*:repository/other")}}
-	form = post(put, 200, "What the user loses", "other", "The user gains nothing.")
+	form = post(put, 200, "What ann loses", "other", "ann gains nothing.")
 	held(1, 0)
 	// Meanwhile another changes what the user has.
 	if err := c.PutInline(t.Context(), iam.OfUser, "ann", "more", inline("Allow", "*")); err != nil {
@@ -68,8 +68,8 @@ func TestConsoleChangesPolicies(t *testing.T) {
 	if a := w.want(w.page(cookie, "GET", page+"?policy=rights", nil), 200); !strings.Contains(a.body, "repository/other") {
 		t.Errorf("the editor: %s", a.body)
 	}
-	post(post(url.Values{"do": {"unput"}, "policy": {"rights"}}, 200, "What the user gains", "other"), 303)
-	post(post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "The user loses nothing."), 303) // "more" gives it all
+	post(post(url.Values{"do": {"unput"}, "policy": {"rights"}}, 200, "What ann gains", "other"), 303)
+	post(post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "ann loses nothing."), 303) // "more" gives it all
 	held(0, 1)
 	post(url.Values{"do": {"attach"}, "arn": {"arn:aws:iam::aws:policy/None"}}, 404)
 
@@ -81,15 +81,15 @@ func TestConsoleChangesPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	form = post(url.Values{"do": {"attach"}, "arn": {m.ARN}}, 200, "What the user gains")
+	form = post(url.Values{"do": {"attach"}, "arn": {m.ARN}}, 200, "What ann gains")
 	if _, err := c.CreatePolicyVersion(t.Context(), m.ARN, inline("Deny", "*"), true); err != nil {
 		t.Fatal(err)
 	}
-	post(post(form, 200, "something has changed since", "The user gains nothing."), 303)
+	post(post(form, 200, "something has changed since", "ann gains nothing."), 303)
 	post(post(url.Values{"do": {"attach"}, "arn": {readOnly}}, 200), 303)
-	post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "The user gains nothing.", "The user loses nothing.")
-	post(post(url.Values{"do": {"detach"}, "arn": {m.ARN}}, 200, "team/app", "The user loses nothing."), 303)
-	post(post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "The user gains nothing.", "team/app"), 303)
+	post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "ann gains nothing.", "ann loses nothing.")
+	post(post(url.Values{"do": {"detach"}, "arn": {m.ARN}}, 200, "team/app", "ann loses nothing."), 303)
+	post(post(url.Values{"do": {"detach"}, "arn": {readOnly}}, 200, "ann gains nothing.", "team/app"), 303)
 	held(0, 0)
 	if err := c.PutInline(t.Context(), iam.OfUser, "ann", "more", inline("Allow", "*")); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestConsoleShowsWhatTheCallerMay(t *testing.T) {
 	w.want(w.page(maker, "GET", "/console/people/users/pusher", nil), 403)
 	viewer := as("viewer", `"iam:GetUser","iam:ListAccessKeys","iam:ListAttachedUserPolicies"`)
 	a = w.want(w.page(viewer, "GET", "/console/people/users/viewer", nil), 200)
-	if strings.Contains(a.body, "The user has no policy") || !strings.Contains(a.body, "iam:ListUserPolicies") {
+	if strings.Contains(a.body, "has no policy") || !strings.Contains(a.body, "iam:ListUserPolicies") {
 		t.Errorf("the page: %s", a.body)
 	}
 }

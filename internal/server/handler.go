@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/budget"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
-	"github.com/kontor-registry/kontor/internal/front/console"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
 	"github.com/kontor-registry/kontor/internal/front/stsapi"
@@ -42,13 +43,19 @@ func (s *Server) handler(b Binding, console bool) http.Handler {
 		s.forwarded(r, req)
 		req.binding, req.known = s.boundTo(r, b)
 		rec := newRecorder(w, s.limits.StallTime)
+		traced := func(string, Observation) {}
+		if s.cfg.Tracer != nil {
+			var ctx context.Context
+			ctx, traced = s.cfg.Tracer.Request(r)
+			r = r.WithContext(ctx)
+		}
 		start := time.Now()
 		w.Header().Set(awsjson.RequestIDHeader, req.id)
 		closeAmbiguous(w, r)
 		defer func() {
 			took := time.Since(start)
 			s.logRequest(r, req, rec, took)
-			s.observe(r, req, rec, took)
+			s.observe(r, req, rec, took, traced)
 		}()
 		defer s.answerPanic(rec, r, req)
 		s.route(rec, r, req)
@@ -103,9 +110,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, req *request) {
 	case s.isConsole(r) && req.console == s.cfg.ConsoleApart:
 		s.serveConsole(w, r, req)
 	case s.wantsPage(r) && req.console == s.cfg.ConsoleApart:
-		http.Redirect(w, r, console.Root, http.StatusFound)
+		http.Redirect(w, r, parts.Root, http.StatusFound)
 	case req.console:
-		s.refuseRest(w, r, req, "This is the web console of a Kontor registry: it is at "+console.Root+". Images and the AWS API are on another port.")
+		s.refuseRest(w, r, req, "This is the web console of a Kontor registry: it is at "+parts.Root+". Images and the AWS API are on another port.")
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		s.serveOCI(w, r, req)
 	case path == "/" && strings.HasPrefix(r.Header.Get(awsjson.TargetHeader), admin.TargetPrefix+"."):

@@ -30,10 +30,34 @@ type machines struct {
 // machines returns nil when machine credentials are off.
 func (s *Server) machines(r *http.Request, req *request, tokens identity.Tokens) authn.Machines {
 	if !s.takesMachines(req.binding.Registry) {
-		return nil
+		if s.cfg.Scanner == nil || s.cfg.Scanner.Adapter == nil {
+			return nil
+		}
+		return scannersOnly{machines{tokens, s, r, req}}
 	}
 	return machines{tokens, s, r, req}
 }
+
+// scannersOnly accepts what the server itself gave a scanner, where the credentials of
+// other machines are off.
+type scannersOnly struct{ machines }
+
+// VerifyMachineToken implements authn.Machines.
+func (m scannersOnly) VerifyMachineToken(ctx context.Context, user, password string) (access.Principal, error) {
+	p, err := m.machines.VerifyMachineToken(ctx, user, password)
+	if err == nil && !p.Token.OfScanner() {
+		return access.Principal{}, errMachinesOff
+	}
+	return p, err
+}
+
+// VerifyWebIdentity implements authn.Machines.
+func (m scannersOnly) VerifyWebIdentity(context.Context, string, string) (access.Principal, error) {
+	return access.Principal{}, errMachinesOff
+}
+
+// errMachinesOff is what is answered where machine credentials are off.
+var errMachinesOff = &ecr.Error{Code: ecr.CodeUnrecognizedClient, Message: "Your Authorization Token is invalid."}
 
 // takesMachines reports whether machine credentials are on in a registry.
 func (s *Server) takesMachines(in ecr.RegistryID) bool {

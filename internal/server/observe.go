@@ -8,6 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 )
 
@@ -47,8 +48,17 @@ type Observation struct {
 	Refused    bool
 }
 
-func (s *Server) observe(r *http.Request, req *request, w *recorder, took time.Duration) {
-	if s.cfg.Observer == nil {
+// Tracer follows requests, for a service that shows where their time went. It is called
+// on the way of requests, by many at once, and must not wait.
+type Tracer interface {
+	gate.Tracer
+	// Request is called when a request has come, which goes on with the context, and end
+	// when it is over, with the request's id.
+	Request(r *http.Request) (_ context.Context, end func(id string, o Observation))
+}
+
+func (s *Server) observe(r *http.Request, req *request, w *recorder, took time.Duration, traced func(string, Observation)) {
+	if s.cfg.Observer == nil && s.cfg.Tracer == nil {
 		return
 	}
 	o := Observation{
@@ -59,7 +69,10 @@ func (s *Server) observe(r *http.Request, req *request, w *recorder, took time.D
 	if b, ok := r.Body.(*guardedBody); ok {
 		o.BytesIn = b.read
 	}
-	s.cfg.Observer.Request(o)
+	traced(req.id, o)
+	if s.cfg.Observer != nil {
+		s.cfg.Observer.Request(o)
+	}
 }
 
 // operationName bounds what a client can make of an operation's name.
@@ -103,4 +116,7 @@ func (s *Server) observePending(ctx context.Context) {
 		return
 	}
 	s.cfg.Observer.Pending(uploads, s.retention.PullsPending())
+	if err := s.events.Observe(ctx); err != nil && ctx.Err() == nil {
+		s.cfg.Log.WarnContext(ctx, "event queues not counted", "error", err)
+	}
 }

@@ -23,9 +23,11 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/trust"
 	"github.com/kontor-registry/kontor/internal/templates"
-	"github.com/kontor-registry/kontor/internal/unconfigured"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
@@ -47,7 +49,7 @@ func newAuditor(t *testing.T) *auditor {
 		}),
 		dir: dir, declared: map[string][]string{},
 	}
-	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), unconfigured.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations()) {
+	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations(), signing.Operations()) {
 		for _, action := range op.Actions {
 			a.declared[op.Name] = append(a.declared[op.Name], string(action))
 		}
@@ -94,6 +96,12 @@ func (a *auditor) check(api, name string, got answer, also ...string) bool {
 	}
 	return true
 }
+
+// signingKey is a public key.
+const signingKey = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnZiA7uqyJgd3xln7v902z21QqzYX
+VCioHo35GFs5GZQ+mfmNcrZQddHZ6ej7eX6r8yyGqY1gh5Rfuoxg882EaA==
+-----END PUBLIC KEY-----`
 
 // notConfigured is the answer of operations that never succeed here.
 var notConfigured = regexp.MustCompile(`"__type":"(SigningConfiguration|ReplicationBackfill)NotFoundException"`)
@@ -195,7 +203,7 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 				edit["repositoryNames"] = []string{"app"}
 			}
 			got := a.do(a.json(here, root, name, text(edit)))
-			never := name == "StartImageScan" || name == "DescribeImageScanFindings" || notConfigured.MatchString(got.body)
+			never := name == "StartImageScan" /* no scanner */ || name == "DescribeImageScanFindings" || name == "PutSigningConfiguration" || notConfigured.MatchString(got.body)
 			if !a.check("ECR", name, got, also...) && !never && !strings.Contains(got.body, "not implemented") {
 				t.Errorf("%s: %d %s", name, got.status, got.body)
 			}
@@ -225,6 +233,15 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 					t.Fatal(err)
 				}
 				edit["repositoryName"], edit["imageTag"] = of.Name, nil
+			case "PutSigner":
+				edit["signer"] = map[string]string{"name": "release", "key": signingKey}
+			case "DeleteSigner":
+				edit["name"] = "release"
+				if _, err := a.server.Signing().As(access.Principal{System: "tests"}).PutSigner(t.Context(), here, trust.Signer{Name: "release", Key: signingKey}); err != nil {
+					t.Fatal(err)
+				}
+			case "ListImageSignatures":
+				edit["imageTag"] = nil
 			case "DeleteSecret":
 				secret(body["name"].(string))
 			}

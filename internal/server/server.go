@@ -28,11 +28,15 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/authn"
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/console"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/front/ecrapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
@@ -44,6 +48,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -79,6 +85,8 @@ type Config struct {
 	Limits Limits
 	// Observer is told of requests, connections and jobs; may be nil.
 	Observer Observer
+	// Tracer follows requests; may be nil.
+	Tracer Tracer
 	// UploadAge is how long an upload may lie untouched before it is removed.
 	// Default 24 hours.
 	UploadAge time.Duration
@@ -113,9 +121,16 @@ type Config struct {
 	// "" for the system's.
 	Upstreams      []upstream.Host
 	UpstreamFolder string
+	// Events says where receivers of events may be, how many events may wait for each, and
+	// how long the log of what was sent is kept; the rest of it is filled in.
+	Events delivery.Config
+	// EventReceivers are those of the configuration file; nil for none.
+	EventReceivers []delivery.Declared
 	// Replication are the registries elsewhere that replication rules may name, by the
 	// account and region that they name them by.
 	Replication map[ecr.RegistryID]replication.Elsewhere
+	// Scanner says how images are scanned; nil for not at all.
+	Scanner *ScannerConfig
 	// Drain is how long requests are still taken when the server is told to stop,
 	// while /readyz answers 503 already: time for a load balancer to notice.
 	Drain time.Duration
@@ -162,7 +177,10 @@ type Server struct {
 	retention   *retention.Service
 	jobs        *jobs.Jobs
 	upstreams   *upstream.Service
+	events      *delivery.Service
 	replication *replication.Service
+	scanning    *scanning.Service
+	signing     *signing.Service
 	identity    *identity.Service
 	users       map[string]*identity.Service // by partition, whose name is in users' ARNs
 	authn       map[string]*authn.Verifier   // by partition
@@ -238,7 +256,19 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Audit != nil {
 		admission.Audit = cfg.Audit
 	}
+	proofs := signing.Config{Blobs: cfg.Blobs, Now: cfg.AuthNow}
+	if o, ok := cfg.Observer.(signing.Observer); ok {
+		proofs.Observer = o
+	}
+	signatures := signing.NewVerifier(proofs)
+	admission.ImageKeys = map[string]gate.ImageKey{authz.KeySignedBy: signatures.SignedBy, authz.KeyMaxSeverity: scanning.MaxSeverity}
+	admission.Events = events.NewOutbox(cfg.AuthNow)
+	if cfg.Tracer != nil {
+		admission.Tracer = cfg.Tracer
+	}
 	s.gate = gate.New(admission)
+	s.signing = signing.New(s.gate, signatures, cfg.ImageNow)
+	s.events = s.receivers(cfg, admission.Events)
 	s.users, s.authn, s.iams = map[string]*identity.Service{}, map[string]*authn.Verifier{}, map[string]*iam.Service{}
 	s.issuers = authn.NewIssuers(authn.IssuersConfig{Now: cfg.AuthNow})
 	for _, b := range cfg.Bindings {
@@ -276,22 +306,31 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
 		Organizations: cfg.Organizations != nil,
 		Compat:        cfg.Compat, Compats: cfg.Compats, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
-		Pushed: queue.Pushed, Stored: queue.Stored,
+		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return errors.Join(queue.Pushed(ctx, tx, at, p), s.scanning.Pushed(ctx, tx, at, p))
+		},
+		Stored: func() { queue.Stored(); s.scanning.Stored() },
 	})
+	s.scanning = s.newScanning()
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
 	}
 	work := jobs.Config{
 		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
 		UploadAge: cfg.UploadAge, OrphanWait: orphanWait, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
+		Scans:   s.scanning,
 		Replica: replica(), OneProcess: cfg.Meta.OneProcess(),
 	}
 	if cfg.Observer != nil {
 		work.Done = cfg.Observer.Job
 	}
+	work.Events = s.events
 	s.jobs = jobs.New(work)
 	if err := s.jobs.CheckInstallation(ctx); err != nil {
 		return nil, err
+	}
+	if err := s.events.Declare(ctx, cfg.EventReceivers); err != nil {
+		return nil, fmt.Errorf("adding the event receivers of the configuration file: %w", err)
 	}
 	caches := upstream.Config{
 		Gate: s.gate, Registry: s.registry, Key: cfg.Key, Now: cfg.ImageNow, Passed: passed, Hosts: cfg.Upstreams,
@@ -303,28 +342,42 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.upstreams = upstream.New(caches)
 	copies := replication.Config{
 		Gate: s.gate, Registry: s.registry, Retention: s.retention, Queue: queue, Now: cfg.ImageNow, Passed: passed, Serves: s.serves,
-		Elsewhere: cfg.Replication, OneProcess: cfg.Meta.OneProcess(), Log: cfg.Log,
+		Elsewhere: cfg.Replication, OneProcess: cfg.Meta.OneProcess(), Replicated: s.tellReplicated, Log: cfg.Log,
 	}
 	if o, ok := cfg.Observer.(replication.Observer); ok {
 		copies.Observer = o
 	}
 	s.replication = replication.New(copies)
-	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Replication: s.replication, Retention: s.retention,
-		Templates: templates.New(s.gate, s.registry, cfg.ImageNow), Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+	creation := templates.New(s.gate, s.registry, cfg.ImageNow)
+	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Scanning: s.scanning, Replication: s.replication, Retention: s.retention,
+		Templates: creation, Signing: s.signing, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Replication: s.replication, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Signing: s.signing, Scanning: s.scanning, Events: s.events, Replication: s.replication, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
 	s.iam = iamapi.New(iamapi.Config{Log: cfg.Log})
 	s.tags = tagapi.New(tagapi.Config{Registry: s.registry, Log: cfg.Log})
 	if !cfg.NoConsole {
-		s.console = console.New(console.Config{
-			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs,
+		s.console = console.New(parts.Config{
+			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Templates: creation,
 			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, MachineTokens: s.takesMachines, Log: cfg.Log,
 		})
 	}
 	return s, nil
+}
+
+// receivers makes what sends events.
+func (s *Server) receivers(cfg Config, out *events.Outbox) *delivery.Service {
+	d := cfg.Events
+	d.Gate, d.Outbox, d.Key, d.ImageNow, d.Log = s.gate, out, cfg.Key, cfg.ImageNow, cfg.Log
+	for _, b := range cfg.Bindings {
+		d.Registries = append(d.Registries, b.Registry)
+	}
+	if o, ok := cfg.Observer.(delivery.Observer); ok {
+		d.Observer = o
+	}
+	return delivery.New(d)
 }
 
 // serviceRoles finds roles in the partition of the registry that they are used in.
@@ -362,6 +415,9 @@ func (s *Server) Upstreams() *upstream.Service { return s.upstreams }
 
 // Replication gives access to the operations on replication, as s's own principals.
 func (s *Server) Replication() *replication.Service { return s.replication }
+
+// Signing gives access to the operations on signers, as s's own principals.
+func (s *Server) Signing() *signing.Service { return s.signing }
 
 // Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }
@@ -460,6 +516,7 @@ func (s *Server) flushPulls(ctx context.Context) {
 			return
 		case <-tick.C:
 			s.observePending(ctx)
+			s.scanning.Observe(ctx)
 			if err := s.retention.FlushPulls(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.WarnContext(ctx, "pull times not stored yet", "error", err)
 			}

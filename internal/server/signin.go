@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/console"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 )
 
 // What browsers keep of a login with an identity provider, and what their forms have, is
@@ -104,7 +105,7 @@ func (c *consoleLogins) BeginSignIn(ctx context.Context, provider, back string) 
 		return "", "", err
 	}
 	at := c.s.consoleURL(c.r, c.req)
-	to, begun, err := c.s.issuers.BeginSignIn(ctx, p, at.Scheme+"://"+at.Host+console.Root+console.SignInCallback)
+	to, begun, err := c.s.issuers.BeginSignIn(ctx, p, at.Scheme+"://"+at.Host+parts.Root+console.SignInCallback)
 	if err != nil {
 		c.logCause(ctx, p, err)
 		return "", "", err
@@ -128,7 +129,7 @@ func (c *consoleLogins) opened(ctx context.Context, kept string) (k keptSignIn, 
 
 // FinishSignIn implements console.Logins. An answer to a login that this browser did not
 // begin is not counted as a failed login: any page can lead a browser here.
-func (c *consoleLogins) FinishSignIn(ctx context.Context, kept string, answer url.Values) (done console.SignedIn, err error) {
+func (c *consoleLogins) FinishSignIn(ctx context.Context, kept string, answer url.Values) (done parts.SignedIn, err error) {
 	k, p, err := c.opened(ctx, kept)
 	if err != nil {
 		return done, err
@@ -175,7 +176,7 @@ func (c *consoleLogins) FinishSignIn(ctx context.Context, kept string, answer ur
 }
 
 // ChooseRole implements console.Logins.
-func (c *consoleLogins) ChooseRole(ctx context.Context, kept, text, role string) (done console.SignedIn, err error) {
+func (c *consoleLogins) ChooseRole(ctx context.Context, kept, text, role string) (done parts.SignedIn, err error) {
 	k, p, err := c.opened(ctx, kept)
 	if err != nil {
 		return done, err
@@ -211,7 +212,7 @@ func (c *consoleLogins) person(token string) iam.SignIn {
 }
 
 // signIn begins the session of a person whose failures count under the name.
-func (c *consoleLogins) signIn(ctx context.Context, p authn.Provider, name string, in iam.SignIn, role, back string) (done console.SignedIn, err error) {
+func (c *consoleLogins) signIn(ctx context.Context, p authn.Provider, name string, in iam.SignIn, role, back string) (done parts.SignedIn, err error) {
 	cookie, who, err := c.iam.SignIn(ctx, in, role)
 	if err != nil {
 		return done, err
@@ -219,5 +220,5 @@ func (c *consoleLogins) signIn(ctx context.Context, p authn.Provider, name strin
 	c.req.principal = who
 	c.s.limits.logins.succeeded(c.failuresOf(p))
 	c.s.limits.logins.succeeded(name)
-	return console.SignedIn{Cookie: cookie, Back: back}, nil
+	return parts.SignedIn{Cookie: cookie, Back: back}, nil
 }

@@ -16,14 +16,19 @@ import (
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
+	"github.com/kontor-registry/kontor/internal/access/authz"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/pgtest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/blob/small"
@@ -33,6 +38,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/lifecycle"
 )
+
+func init() { sqlite.RememberNew() } // most tests open one
 
 // Home is the registry that tests work in.
 var Home = ecr.RegistryID{Account: "000000000000", Region: "us-east-1"}
@@ -80,7 +87,15 @@ type Settings struct {
 	// UpstreamHosts are what rules may name in addition to what AWS lists; UpstreamObserver
 	// is told of pulls through them. Installation is that of a server; by default all
 	// are one.
-	UpstreamHosts    []upstream.Host
+	// Scanner scans images, in ScanSlots slots that tests run by hand (World.Scans).
+	// ScanFinished is told of scans that are over.
+	Scanner       scanning.Scanner
+	ScanSlots     int
+	ScanTimeout   time.Duration
+	ScanFinished  func(ctx context.Context, tx *gate.Tx, f scanning.Finished) error
+	UpstreamHosts []upstream.Host
+	// Events are the hosts of receivers of events, and bounds.
+	Events           delivery.Config
 	UpstreamObserver upstream.Observer
 	MaxBlob          int64
 	Comparing        time.Duration
@@ -108,10 +123,13 @@ type World struct {
 	Meta      meta.Store
 	Blobs     blob.Store
 	Gate      *gate.Gate
+	Events    *delivery.Service
 	Registry  *registry.Registry
 	Retention *retention.Service
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
+	Signing   *signing.Service
+	Scans     *scanning.Service
 	// Replication does nothing unless a test says so; every registry counts as one of the
 	// server but those of Settings.Elsewhere.
 	Replication *replication.Service
@@ -223,30 +241,45 @@ func (w *World) build() {
 	if s.Clock == nil {
 		s.Clock = w.Now
 	}
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit})
+	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	signatures := signing.NewVerifier(signing.Config{Blobs: w.Blobs, Now: s.Clock})
+	out := events.NewOutbox(s.Clock)
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeySignedBy: signatures.SignedBy, authz.KeyMaxSeverity: scanning.MaxSeverity}})
+	w.Signing = signing.New(w.Gate, signatures, s.Clock)
 	queue := replication.NewQueue()
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
 		Deleted: queue.Deleted,
 	})
+	var scans *scanning.Service
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
-		Pushed: queue.Pushed, Stored: queue.Stored,
+		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return errors.Join(queue.Pushed(ctx, tx, at, p), scans.Pushed(ctx, tx, at, p))
+		},
+		Stored: func() { queue.Stored(); scans.Stored() },
 	})
+	scans = scanning.New(scanning.Config{
+		Gate: w.Gate, Registry: w.Registry, Scanner: s.Scanner, Name: "test", Slots: s.ScanSlots, Timeout: s.ScanTimeout, Now: s.Clock, Finished: s.ScanFinished, Log: s.Log,
+	})
+	w.Scans = scans
+	told := s.Events
+	told.Gate, told.Outbox, told.Key, told.ImageNow, told.Log, told.Registries = w.Gate, out, key, s.Clock, s.Log, []ecr.RegistryID{Home}
+	w.Events = delivery.New(told)
 	w.Jobs = jobs.New(jobs.Config{
-		Gate: w.Gate, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
+		Scans: scans,
+		Gate:  w.Gate, Events: w.Events, Blobs: w.Blobs, Registry: w.Registry, Retention: w.Retention, ImageNow: s.Clock, Now: time.Now,
 		UploadAge: s.UploadAge, OrphanWait: s.OrphanWait, JournalTime: s.JournalTime, Log: s.Log,
 		Replica: s.Replica,
 	})
 	passed := s.Passed
 	if passed == nil {
 		passed = func() time.Duration { return 0 }
-	}
-	key, err := identity.NewMasterKey(make([]byte, identity.MasterKeySize))
-	if err != nil {
-		w.T.Fatal(err)
 	}
 	w.Upstreams = upstream.New(upstream.Config{
 		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Hosts: s.UpstreamHosts,

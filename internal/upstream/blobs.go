@@ -46,7 +46,7 @@ func (p *Puller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (Blob,
 		if !cached {
 			return b, Answer{}, nil
 		}
-		p.s.count(rule.Host, Hit, info.SizeBytes)
+		p.s.count(at.In, rule.Host, Hit, info.SizeBytes)
 		return b, Answer{How: Hit, Upstream: rule.Host}, nil
 	}
 	if !cached || !p.mayCome(err) {
@@ -55,10 +55,10 @@ func (p *Puller) OpenBlob(ctx context.Context, at ecr.Repo, d ecr.Digest) (Blob,
 	f, err := p.fetchBlob(ctx, at, rule, d)
 	a := Answer{How: Miss, Upstream: rule.Host}
 	if err != nil {
-		p.s.count(rule.Host, Failed, 0)
+		p.s.count(at.In, rule.Host, Failed, 0)
 		return Blob{}, a, p.s.layerError(at, rule, d, err)
 	}
-	p.s.count(rule.Host, Miss, f.size)
+	p.s.count(at.In, rule.Host, Miss, f.size)
 	return Blob{registry.BlobInfo{Digest: d, SizeBytes: f.size}, f.reader(ctx)}, a, nil
 }
 

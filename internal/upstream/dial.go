@@ -127,6 +127,10 @@ func public(a netip.Addr) bool {
 	return true
 }
 
+// Dialer is what connections to configured hosts are made with: to public addresses
+// only, unless private.
+func Dialer(private bool) *net.Dialer { return dialer(private) }
+
 // dialer dials public addresses only, unless private. It looks at the address that
 // a connection is made to, after names were resolved: a name that resolves to
 // something else the second time gains nothing.
@@ -186,9 +190,10 @@ type transport struct {
 	service *Service
 	host    Host
 	name    string // of the upstream, in figures
+	in      ecr.RegistryID
 }
 
-func (s *Service) transport(h Host, name string) *transport {
+func (s *Service) transport(in ecr.RegistryID, h Host, name string) *transport {
 	base := remote.NewTransport()
 	d := dialer(h.Private)
 	base.DialContext = d.DialContext
@@ -223,7 +228,7 @@ func (s *Service) transport(h Host, name string) *transport {
 	}
 	base.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: h.Trust}
 	base.MaxResponseHeaderBytes = 64 << 10
-	return &transport{base: base, service: s, host: h, name: name}
+	return &transport{base: base, service: s, host: h, name: name, in: in}
 }
 
 // standIn is the address of h that its Address stands in for.
@@ -276,6 +281,6 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	t.service.quota(t.name, resp.Header)
+	t.service.quota(t.in, t.name, resp.Header)
 	return resp, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
@@ -67,7 +68,7 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 			return registry.Manifest{}, Answer{}, ecr.ImageNotFound(at.In, at.Name, id)
 		}
 		if a.How != "" {
-			p.s.count(rule.Host, a.How, int64(len(m.Body)))
+			p.s.count(at.In, rule.Host, a.How, int64(len(m.Body)))
 		}
 		return m, a, nil
 	}
@@ -79,7 +80,7 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 	if err != nil {
 		a.How = Failed
 	}
-	p.s.count(rule.Host, a.How, int64(len(found.Body)))
+	p.s.count(at.In, rule.Host, a.How, int64(len(found.Body)))
 	return found, a, err
 }
 
@@ -328,6 +329,7 @@ func (p *Puller) pull(ctx context.Context, at ecr.Repo, rule Rule, id ecr.ImageI
 			return p.s.fetch(ctx, p.gate, at, rule, reference, id.Tag)
 		})
 		if err != nil {
+			p.failed(ctx, at, rule, id, err)
 			return m, p.s.imageError(at, rule, id, err)
 		}
 		if c = p.s.comingDigest(at, m.Digest); c == nil {
@@ -336,6 +338,21 @@ func (p *Puller) pull(ctx context.Context, at ecr.Repo, rule Rule, id ecr.ImageI
 	}
 	p.s.begin(c, read)
 	return c.m, nil
+}
+
+// failed has those told who want to know that an upstream did not have, or did not give,
+// an image.
+func (p *Puller) failed(ctx context.Context, at ecr.Repo, rule Rule, id ecr.ImageID, why error) {
+	if !fromUpstream(why) || ctx.Err() != nil {
+		return
+	}
+	err := p.gate.Tell(ctx, events.Event{
+		Type: events.CachePulled, Registry: at.In, Repository: at.Name, Digest: id.Digest, Tag: id.Tag, Prefix: rule.Prefix, Upstream: rule.Host,
+		FailureCode: string(ecr.CodeOf(why)), Failure: oneLine(why),
+	})
+	if err != nil {
+		p.s.cfg.Log.WarnContext(ctx, "the event of a failed pull was not written", "repository", at.Name, "error", err)
+	}
 }
 
 // reach is where a rule's upstream has a repository, unless the request came from
@@ -430,7 +447,7 @@ func (s *Service) store(ctx context.Context, c *pending) error {
 	tags := c.tags
 	c.mu.Unlock()
 	caller := s.cfg.Registry.System(actor)
-	n := registry.NewImage{Body: c.m.Body, MediaType: c.m.MediaType, Digest: c.m.Digest, Tags: tags, Sparse: true, Cached: true}
+	n := registry.NewImage{Body: c.m.Body, MediaType: c.m.MediaType, Digest: c.m.Digest, Tags: tags, Sparse: true, Cached: true, Prefix: c.rule.Prefix, Upstream: c.rule.Host}
 	_, err := caller.PutImage(ctx, c.at, n)
 	if ecr.CodeOf(err) == ecr.CodeImageTagAlreadyExists {
 		n.Tags = nil // immutable: the image comes without it, as by replication

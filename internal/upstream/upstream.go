@@ -133,6 +133,9 @@ type Service struct {
 	held    int64                          // bytes of pending manifests; guarded by mu
 	blobs   map[imageKey]*flight           // guarded by mu
 	calls   map[tagKey]*call               // guarded by mu
+
+	began   time.Time
+	figures map[ecr.RegistryID]map[string]Figures // by host; guarded by mu
 }
 
 // repose is of an upstream that failed. What it said is for who asked it then.
@@ -165,6 +168,7 @@ func New(cfg Config) *Service {
 	return &Service{
 		cfg: cfg, ctx: ctx, cancel: cancel, clients: map[clientKey]*remote.Registry{}, resting: map[clientKey]repose{},
 		pending: map[imageKey]*pending{}, tags: map[tagKey]tagged{}, blobs: map[imageKey]*flight{}, calls: map[tagKey]*call{},
+		began: cfg.Now(), figures: map[ecr.RegistryID]map[string]Figures{},
 	}
 }
 
@@ -207,7 +211,7 @@ func (s *Service) client(in ecr.RegistryID, rule Rule) (*remote.Registry, error)
 	}
 	c, err := remote.New(remote.Config{
 		Host: rule.Host, Name: rule.Host, PlainHTTP: h.PlainHTTP, Credentials: s.source(in, rule.CredentialARN),
-		Transport: s.transport(h, rule.Host), Silence: silent, Patience: retry, UserAgent: "kontor", Now: s.cfg.Now,
+		Transport: s.transport(in, h, rule.Host), Silence: silent, Patience: retry, UserAgent: "kontor", Now: s.cfg.Now,
 	})
 	if err == nil {
 		s.clients[key] = c
@@ -281,24 +285,21 @@ func (s *Service) note(in ecr.RegistryID, rule Rule, err error) {
 
 // quota reads how many pulls are left. Source: Docker documentation, "Docker Hub
 // usage and limits": "ratelimit-remaining: 99;w=21600".
-func (s *Service) quota(upstream string, h http.Header) {
+func (s *Service) quota(in ecr.RegistryID, upstream string, h http.Header) {
 	text, _, _ := strings.Cut(h.Get("Ratelimit-Remaining"), ";")
-	if text == "" || s.cfg.Observer == nil {
+	if text == "" {
 		return
 	}
 	if n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64); err == nil && n >= 0 {
-		s.cfg.Observer.Quota(upstream, n)
+		s.add(in, upstream, func(f *Figures) { f.QuotaLeft, f.Limited = n, true })
+		if s.cfg.Observer != nil {
+			s.cfg.Observer.Quota(upstream, n)
+		}
 	}
 }
 
 // oneLine is an error for a log or a header.
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
-
-func (s *Service) count(upstream string, how Outcome, size int64) {
-	if s.cfg.Observer != nil {
-		s.cfg.Observer.Pulled(upstream, how, size)
-	}
-}
 
 // Caller is the operations on rules and credentials in the name of one principal. It
 // is safe for concurrent use.
@@ -315,6 +316,6 @@ func (s *Service) As(p access.Principal) *Caller { return &Caller{s, s.cfg.Gate.
 func Operations() []gate.Operation {
 	return []gate.Operation{
 		opCreateRule, opRules, opUpdateRule, opDeleteRule, opValidateRule,
-		opPutSecret, opSecrets, opSecretARN, opDeleteSecret, opRefresh,
+		opPutSecret, opSecrets, opSecretARN, opDeleteSecret, opRefresh, opFigures,
 	}
 }

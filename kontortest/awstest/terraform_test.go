@@ -260,7 +260,7 @@ func TestCallsOfTerraform(t *testing.T) {
 		},
 		{
 			// Destroyed by a configuration without rules.
-			name: "aws_ecr_replication_configuration",
+			name:   "aws_ecr_replication_configuration",
 			create: func() error { return replicate("prod") },
 			read: func() (any, error) {
 				out, err := c.DescribeRegistry(ctx, &ecr.DescribeRegistryInput{})

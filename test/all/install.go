@@ -33,6 +33,7 @@ var needs = []need{
 	{"fish", []string{"/usr/bin/fish"}},
 	{"postgresql", []string{"/usr/lib/postgresql/*/bin/postgres"}},
 	{"pgbouncer", []string{"/usr/sbin/pgbouncer"}},
+	{"e2fsprogs", []string{"/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"}},
 	{"nodejs npm", []string{"npm"}},
 	{"chromium", []string{"/usr/bin/chromium"}},
 	{"fonts-dejavu-core", []string{"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"}},

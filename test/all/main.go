@@ -58,6 +58,7 @@ func steps() []step {
 		{name: "promote", what: "promotion between Kontor and three other registries", run: (*runner).promotion},
 		{name: "ecosystem", what: "helm, ko and flux keep what they make; cosign and notation sign what is promoted", run: (*runner).ecosystem},
 		{name: "s3", what: "the blob store on a server of the S3 protocol, and through faults", run: (*runner).s3},
+		{name: "faults", what: "replicas and one machine under faults, with a checker of what clients saw; loss of power", run: (*runner).faults},
 		{name: "console", what: "the web console in chromium: accessibility, keyboard, without scripts", run: (*runner).console},
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
@@ -218,7 +219,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/console", "test/ecosystem", "test/opentofu", "test/opentofu/provider", "test/promote", "test/s3", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/console", "test/ecosystem", "test/faults", "test/opentofu", "test/opentofu/provider", "test/promote", "test/s3", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -316,6 +317,19 @@ func (r *runner) s3(ctx context.Context) error {
 	// down and has nothing to say about.
 	return errors.Join(r.goTest(ctx, "test/s3", env, "./..."),
 		r.goTest(ctx, "test/s3", env, "-race", "-run", "^(TestSuite|TestKilled|TestFaults)$/^(Concurrent|BusyRace|Cancelled|)$", "./..."))
+}
+
+// faults is the short form; the long one: see docs/reliability.md. What is tested is busy
+// in processes of its own, so the race detector has nothing to say.
+func (r *runner) faults(ctx context.Context) error {
+	if os.Geteuid() != 0 {
+		return errors.New("disks are mounted to be filled up and cut off: run it as root")
+	}
+	gateway, err := r.gateway(ctx)
+	if err != nil {
+		return err
+	}
+	return r.goTest(ctx, "test/faults", []string{"VERSITYGW_BIN=" + gateway}, "./...")
 }
 
 // console needs axe-core, of the version in test/console/package-lock.json.

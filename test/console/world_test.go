@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/kontor-registry/kontor/internal/adminclient"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -187,6 +188,9 @@ const policyText = `{"rules":[
 const repositoryPolicy = `{"Version":"2012-10-17","Statement":[{"Sid":"AllowPullFromStaging","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:root"},
  "Action":["ecr:BatchCheckLayerAvailability","ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"]}]}`
 
+// The trust policy of the example role.
+const trustText = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:root"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"build"}}}]}`
+
 // fill pushes what the pages of the tests show; repo is the repository of most of it.
 func (w *world) fill() (repo string, digest string) {
 	w.t.Helper()
@@ -230,6 +234,13 @@ func (w *world) fill() (repo string, digest string) {
 	w.admin("ReportLeases", admin.ReportLeasesRequest{Collector: "prod-cluster", TTLSeconds: 3600, Leases: []admin.Lease{
 		{RepositoryName: repo, ImageTag: "pr-410", User: strings.TrimSpace("Deployment shop/web " + w.note)},
 	}}, &leases)
+	_, err = w.api.CreatePullThroughCacheRule(ctx, &awsecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("quay"), UpstreamRegistryUrl: aws.String("quay.io")})
+	must(err)
+	_, err = w.api.CreateRepositoryCreationTemplate(ctx, &awsecr.CreateRepositoryCreationTemplateInput{Prefix: aws.String("team"), Description: aws.String("Of the teams " + w.note), AppliedFor: []types.RCTAppliedFor{types.RCTAppliedForCreateOnPush}})
+	must(err)
+	people := awsiam.New(awsiam.Options{Region: w.Region, BaseEndpoint: &w.URL, Credentials: credentials.NewStaticCredentialsProvider(w.Admin.AccessKeyID, w.Admin.SecretAccessKey, "")})
+	_, err = people.CreateRole(ctx, &awsiam.CreateRoleInput{RoleName: aws.String("ci"), Description: aws.String("Builds and pushes " + w.note), AssumeRolePolicyDocument: aws.String(trustText)})
+	must(err)
 	w.Advance(5 * day)
 	return repo, string(ecr.DigestOf(last))
 }

@@ -1,6 +1,6 @@
 // Package crash kills the real binary while clients push, and looks whether
-// anything that it acknowledged is gone or damaged, or anything else is served
-// in part. What else a power failure could lose is tested on the blob
+// anything that it acknowledged is gone or damaged, anything else is served in part, or
+// its events say something else than what happened. What else a power failure could lose is tested on the blob
 // store with a replayed filesystem.
 package crash
 
@@ -38,10 +38,14 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	l := &ledger{pushes: map[string]*push{}}
-	s := &server{bin: bin, data: t.TempDir()}
+	told := newListener(t)
+	s := &server{bin: bin, data: t.TempDir(), eventHost: told.host()}
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for i := range *kills {
 		s.start(t)
+		if i == 0 {
+			told.add(t, s)
+		}
 		l.verify(t, s, i)
 		l.pushUntilKilled(t, s, i, rnd)
 		if t.Failed() {
@@ -50,6 +54,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	}
 	s.start(t)
 	l.verify(t, s, 0) // all rounds
+	told.verify(t, s, l)
 	acknowledged, inFlight := l.count()
 	t.Logf("%d kills, %d images acknowledged and intact, %d in flight when killed", *kills, acknowledged, inFlight)
 	if acknowledged < *kills/2 {
@@ -74,6 +79,7 @@ func binary(t *testing.T) string {
 // server is the binary on one data folder.
 type server struct {
 	bin, data string
+	eventHost string // of a receiver of events
 	cmd       *exec.Cmd
 	url       string
 	password  string
@@ -82,7 +88,7 @@ type server struct {
 // start runs `kontor up` and waits until it serves.
 func (s *server) start(t *testing.T) {
 	t.Helper()
-	s.cmd = exec.Command(s.bin, "up", "--data", s.data, "--listen", "localhost:0")
+	s.cmd = exec.Command(s.bin, "up", "--data", s.data, "--listen", "localhost:0", "--event-host", s.eventHost+"=http")
 	var out bytes.Buffer
 	s.cmd.Stdout, s.cmd.Stderr = &out, &out
 	if err := s.cmd.Start(); err != nil {

@@ -48,8 +48,7 @@ func (s *service) start(more string) {
 		if err != nil {
 			return false
 		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
+		return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 	})
 }
 
@@ -78,8 +77,11 @@ func free(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 // A server that is killed while it copies an image goes on with it when it starts again.
@@ -98,7 +100,7 @@ func TestKilledReplicationCompletes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
+	defer func() { _ = silent.Close() }()
 	asked := make(chan struct{}, 1)
 	go func() {
 		for {
@@ -106,7 +108,7 @@ func TestKilledReplicationCompletes(t *testing.T) {
 			if err != nil {
 				return
 			}
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			select {
 			case asked <- struct{}{}:
 			default:

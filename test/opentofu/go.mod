@@ -9,7 +9,7 @@ godebug (
 
 tool github.com/opentofu/opentofu/cmd/tofu
 
-require github.com/opentofu/opentofu v1.12.6
+require github.com/opentofu/opentofu v1.12.6 // indirect
 
 require (
 	cel.dev/expr v0.25.1 // indirect

@@ -41,6 +41,10 @@ type Request struct {
 	TagKeys                   []string
 	// AccountSetting is the name of the one that is asked for or set.
 	AccountSetting string
+	// Image answers the condition keys about the image acted on, in lower case: an
+	// operation that acts on none has no values. It is called only where a policy
+	// depends on one.
+	Image func(key string) (values []string, known bool)
 	// Context holds further condition keys.
 	Context policy.Context
 }

@@ -65,6 +65,20 @@ var tagKeys = map[string]func(r *Request) map[string]string{
 	"aws:principaltag/": func(*Request) map[string]string { return nil }, // package policy has them
 }
 
+// imageKeys are those about the image that is acted on, which are Kontor's own.
+var imageKeys = []string{KeySignedBy, KeyMaxSeverity}
+
+// KeyMaxSeverity is the highest severity that the last scan of an image found, or
+// UNSCANNED, NONE or UNSUPPORTED: see ecr.Severity.
+const KeyMaxSeverity = "kontor:maxseverity"
+
+// IsImageKey reports whether key, in any letter case, is one about the image that is
+// acted on.
+func IsImageKey(key string) bool { return slices.Contains(imageKeys, strings.ToLower(key)) }
+
+// KeySignedBy is the names of the signers whose signatures an image has, in lower case.
+const KeySignedBy = "kontor:signedby"
+
 func some(s string) []string {
 	if s == "" {
 		return nil
@@ -108,6 +122,12 @@ func (r *Request) lookup(key string) ([]string, bool) {
 	if f := requestKeys[key]; f != nil {
 		return f(r)
 	}
+	if slices.Contains(imageKeys, key) {
+		if r.Image == nil {
+			return nil, true
+		}
+		return r.Image(key)
+	}
 	for prefix, of := range tagKeys {
 		name, ok := strings.CutPrefix(key, prefix)
 		if !ok {
@@ -135,7 +155,7 @@ func supplied(key string, organizations bool) bool {
 	if slices.Contains(organizationKeys, key) {
 		return organizations
 	}
-	if requestKeys[key] != nil || slices.Contains(absent, key) || slices.Contains(principalKeys, key) {
+	if requestKeys[key] != nil || slices.Contains(absent, key) || slices.Contains(principalKeys, key) || slices.Contains(imageKeys, key) {
 		return true
 	}
 	for prefix := range tagKeys {
@@ -150,9 +170,31 @@ func supplied(key string, organizations bool) bool {
 // surely do not have; those that end in "/" go on with a tag's name.
 func Keys() []string {
 	known := slices.DeleteFunc(slices.Collect(maps.Keys(requestKeys)), func(k string) bool { return slices.Contains(organizationKeys, k) })
-	keys := slices.Concat(known, slices.Collect(maps.Keys(tagKeys)), principalKeys, absent)
+	keys := slices.Concat(known, slices.Collect(maps.Keys(tagKeys)), principalKeys, absent, imageKeys)
 	slices.Sort(keys)
 	return keys
+}
+
+// imageActions are the actions for which imageKeys have values.
+var imageActions = []string{"ecr:BatchGetImage"}
+
+// OnImageKey returns a condition key about images on which a Deny of doc depends that
+// is not for reading images alone: what it denies next to that never has a value, so
+// that it would be denied always, or never.
+func OnImageKey(doc policy.Document) (key string, found bool) {
+	for _, s := range doc.Statements {
+		if s.Effect != policy.Deny || len(s.Action) > 0 && !slices.ContainsFunc(s.Action, func(a string) bool {
+			return !slices.ContainsFunc(imageActions, func(b string) bool { return strings.EqualFold(a, b) })
+		}) {
+			continue
+		}
+		for _, k := range policy.KeysOf(s, doc.Version) {
+			if slices.Contains(imageKeys, strings.ToLower(k)) {
+				return k, true
+			}
+		}
+	}
+	return "", false
 }
 
 // DeniesByUnknown returns the first condition key on which a Deny of doc

@@ -32,6 +32,9 @@ func request() authz.Request {
 		Action: "ecr:TagResource", Resource: repository(own), Owner: own, Region: "us-east-1",
 		ResourceTags: map[string]string{"Color": "red"}, RequestTags: map[string]string{"Stage": "test"}, TagKeys: []string{"Stage"},
 		AccountSetting: "BLOB_MOUNTING",
+		Image: func(key string) ([]string, bool) {
+			return []string{"build", "release"}, key == authz.KeySignedBy || key == authz.KeyMaxSeverity
+		},
 	}
 }
 
@@ -59,7 +62,7 @@ func TestConditionKeys(t *testing.T) {
 	user := request()
 	user.Principal.ARN, user.Principal.UniqueID, user.Principal.Session, user.Principal.Tags = "arn:aws:iam::111122223333:user/team/jane", "AIDAJANE", nil, nil
 	user.Principal.Request = access.RequestInfo{}
-	user.Region, user.ResourceTags, user.RequestTags, user.TagKeys, user.AccountSetting = "", nil, nil, nil, ""
+	user.Region, user.ResourceTags, user.RequestTags, user.TagKeys, user.AccountSetting, user.Image = "", nil, nil, nil, "", nil
 	const equals = "StringEquals"
 	tests := []struct{ key, operator, session, user string }{
 		{"aws:SourceIp", "IpAddress", "192.0.2.7", "unknown"},
@@ -98,6 +101,8 @@ func TestConditionKeys(t *testing.T) {
 		{"aws:RequestTag/Color", equals, "absent", "absent"},
 		{"aws:TagKeys", "ForAnyValue:StringEquals", "Stage", "absent"},
 		{"ecr:AccountSetting", equals, "BLOB_MOUNTING", "absent"},
+		{"kontor:MaxSeverity", "ForAnyValue:StringEquals", "release", "absent"},
+		{"kontor:SignedBy", "ForAnyValue:StringEquals", "release", "absent"},
 		// No one here knows these.
 		{"aws:PrincipalOrgID", equals, "unknown", "unknown"},
 		{"aws:SourceVpce", equals, "unknown", "unknown"},

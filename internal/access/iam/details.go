@@ -2,8 +2,10 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"strings"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -135,4 +137,38 @@ func (r *reading) hold(ctx context.Context, d *Details, h HeldBy, policies []str
 	}
 	d.Holders = append(d.Holders, h)
 	return nil
+}
+
+// DetailsOf are those of one user or role, for who may read those of all: see
+// AccountDetails. Errors: NoSuchEntity.
+func DetailsOf(ctx context.Context, c *Caller, of Holder, name string) (HeldBy, error) {
+	var d Details
+	err := c.view(ctx, "iam:GetAccountAuthorizationDetails", func(ctx context.Context, r *reading) error {
+		d = Details{}
+		if err := r.may(question{resource: "*"}); err != nil {
+			return err
+		}
+		if of == OfRole {
+			role, err := r.Role(ctx, r.c.p.Account, name)
+			if errors.Is(err, meta.ErrNotFound) {
+				return ecr.Errorf(CodeNoSuchEntity, "The role with name %s cannot be found.", name)
+			}
+			if err != nil {
+				return err
+			}
+			return r.hold(ctx, &d, HeldBy{Role: &role}, role.Policies, role.Boundary)
+		}
+		u, err := r.User(ctx, r.c.p.Account, name)
+		if errors.Is(err, meta.ErrNotFound) {
+			return ecr.Errorf(CodeNoSuchEntity, "The user with name %s cannot be found.", name)
+		}
+		if err != nil {
+			return err
+		}
+		return r.hold(ctx, &d, HeldBy{User: &u}, u.Policies, u.Boundary)
+	})
+	if err != nil {
+		return HeldBy{}, err
+	}
+	return d.Holders[0], nil
 }

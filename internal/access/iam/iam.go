@@ -265,6 +265,7 @@ type Page struct {
 	PathPrefix string
 	Marker     string
 	Limit      int
+	Uncounted  bool // ManagedPolicies leaves out how often policies are attached
 }
 
 const (

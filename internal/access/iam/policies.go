@@ -270,9 +270,12 @@ func (c *Caller) ManagedPolicies(ctx context.Context, p Page, scope string, only
 		if err := r.may(question{resource: "*"}); err != nil {
 			return err
 		}
-		used, err := r.counts(ctx)
-		if err != nil {
-			return err
+		var used counts
+		var err error
+		if !p.Uncounted || onlyAttached {
+			if used, err = r.counts(ctx); err != nil {
+				return err
+			}
 		}
 		list, next, err = collect(p, func(after string, limit int) (out []ManagedPolicy, err error) {
 			if name, of := strings.CutPrefix(after, aws); scope != ScopeLocal && (after == "" || of) {

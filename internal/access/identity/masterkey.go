@@ -85,7 +85,8 @@ type Kind string
 const (
 	KindAccessKey Kind = "access-key" // id: AKIA...
 	KindTokenKey  Kind = "token-key"
-	KindSecret    Kind = "secret" // id: its ARN
+	KindSecret    Kind = "secret"         // id: its ARN
+	KindReceiver  Kind = "event receiver" // id: its id
 )
 
 // Seal encrypts secret for the row kind and id. Layout: one byte of version,

@@ -65,8 +65,18 @@ func lookup(who *principal, r *repository, action policy.Action) func(key string
 			return nil, service || who.caller.UniqueID != ""
 		case "aws:tagkeys":
 			return nil, !tags(action)
+		case "kontor:maxseverity":
+			return nil, action.Name != "ecr:BatchGetImage" // of the image
 		case "ecr:accountsetting":
 			return nil, action.Name != "ecr:GetAccountSetting" && action.Name != "ecr:PutAccountSetting"
+		case "kontor:signedby":
+			if action.Name == "ecr:BatchGetImage" && r.image == nil {
+				return nil, false
+			}
+			if action.Name == "ecr:BatchGetImage" {
+				return r.image.signedBy, true
+			}
+			return nil, true // of images only
 		}
 		prefix, tag, _ := strings.Cut(key, "/")
 		switch prefix {

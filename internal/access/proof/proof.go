@@ -205,7 +205,11 @@ type repository struct {
 	own      *named // its policy; nil for none
 	added    []named
 	registry registry
+	image    *image // that is asked about; nil for none
 }
+
+// image is what is known of the image that is asked about.
+type image struct{ signedBy []string }
 
 type registry struct {
 	Registry
@@ -268,6 +272,17 @@ func New(w World) (*Prover, error) {
 		p.principals = append(p.principals, compiled)
 	}
 	return p, nil
+}
+
+// SignedBy is p for images that have the signatures of these signers, and no others: it
+// answers what depends on kontor:SignedBy.
+func (p *Prover) SignedBy(signers ...string) *Prover {
+	of := *p
+	of.repositories, of.powers = slices.Clone(p.repositories), &sync.Map{}
+	for i := range of.repositories {
+		of.repositories[i].image = &image{slices.Clone(signers)}
+	}
+	return &of
 }
 
 // newPrincipal is one of whom only that is known.

@@ -57,6 +57,26 @@ func (o *options) flags(e *command.Env, cmd *cobra.Command) {
 	command.JSONFlag(cmd, &o.asJSON)
 }
 
+// imageFlags are what is known of the image that a question is about.
+type imageFlags struct {
+	signedBy []string
+	unsigned bool
+}
+
+func (i *imageFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&i.signedBy, "signed-by", nil, "ask about an image that the signer `NAME` signed; may be given several times (default any image)")
+	cmd.Flags().BoolVar(&i.unsigned, "unsigned", false, "ask about an image that no signer signed (default false: any image)")
+	cmd.MarkFlagsMutuallyExclusive("signed-by", "unsigned")
+}
+
+// of is p for such an image.
+func (i *imageFlags) of(p *proof.Prover) *proof.Prover {
+	if i.unsigned || len(i.signedBy) > 0 {
+		return p.SignedBy(i.signedBy...)
+	}
+	return p
+}
+
 // evidence reads both sides: of the registries of the file, or without one of
 // the local registry. repository is read alone where it is given; asked are the
 // principals that a question names.

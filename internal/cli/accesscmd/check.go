@@ -18,6 +18,7 @@ import (
 func checkCommand(e *command.Env) *cobra.Command {
 	var o options
 	var token string
+	var image imageFlags
 	cmd := &cobra.Command{
 		Use:   "check PRINCIPAL RIGHT REPOSITORY [flags]",
 		Short: "Check whether a principal has a permission in a repository, and why",
@@ -50,6 +51,7 @@ Machine tokens of a user are listed with what their scope leaves of the right. W
 				if err != nil {
 					return err
 				}
+				ev.Prover = image.of(ev.Prover)
 				if token != "" {
 					r, err = checkToken(cmd.Context(), in, ev, who, token, right, repo)
 					return err
@@ -80,6 +82,7 @@ Machine tokens of a user are listed with what their scope leaves of the right. W
 		},
 	}
 	o.flags(e, cmd)
+	image.flags(cmd)
 	cmd.Flags().StringVar(&token, "token", "", "check the machine token `NAME` of PRINCIPAL (default none)")
 	cmd.ValidArgsFunction = complete(e, &o, 1)
 	return cmd

@@ -14,6 +14,7 @@ import (
 
 func whoCanCommand(e *command.Env) *cobra.Command {
 	var o options
+	var image imageFlags
 	cmd := &cobra.Command{
 		Use:   "who-can RIGHT REPOSITORY [flags]",
 		Short: "List who has a permission in a repository, and which statements grant it",
@@ -37,6 +38,7 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 				if err != nil {
 					return err
 				}
+				ev.Prover = image.of(ev.Prover)
 				list, err := ev.Prover.WhoCan(actions, repo.In, repo.Name)
 				if err != nil {
 					return err
@@ -63,6 +65,7 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 		},
 	}
 	o.flags(e, cmd)
+	image.flags(cmd)
 	cmd.ValidArgsFunction = complete(e, &o, 0)
 	return cmd
 }

@@ -32,12 +32,16 @@ func DigestDesired(d state.Desired) string {
 		Repositories []repositoryForm `json:"repositories"`
 		Templates    map[string]any   `json:"templates,omitempty"`
 		Upstreams    map[string]any   `json:"upstreams,omitempty"`
-	}{Stack: d.Stack, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}}
+		Signers      map[string]any   `json:"signers,omitempty"`
+	}{Stack: d.Stack, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}, Signers: map[string]any{}}
 	for _, t := range d.Wanted.Templates {
 		form.Templates[t.Prefix] = templateOf(t)
 	}
 	for _, u := range d.Wanted.Upstreams {
 		form.Upstreams[u.Prefix] = []any{upstreamOf(u), u.Removed}
+	}
+	for _, g := range d.Wanted.Signers {
+		form.Signers[g.Name] = []any{signerOf(g), g.Removed}
 	}
 	for _, r := range byName(d.Repositories) {
 		form.Repositories = append(form.Repositories, formOf(r))
@@ -53,12 +57,16 @@ func DigestObserved(o state.Observed) string {
 		Repositories []repositoryForm `json:"repositories"`
 		Templates    map[string]any   `json:"templates,omitempty"`
 		Upstreams    map[string]any   `json:"upstreams,omitempty"`
-	}{Account: o.Target.Registry.Account, Region: o.Target.Registry.Region, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}}
+		Signers      map[string]any   `json:"signers,omitempty"`
+	}{Account: o.Target.Registry.Account, Region: o.Target.Registry.Region, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}, Signers: map[string]any{}}
 	for prefix, t := range o.Settings.Templates {
 		form.Templates[prefix] = templateOf(t)
 	}
 	for prefix, u := range o.Settings.Upstreams {
 		form.Upstreams[prefix] = upstreamOf(u)
+	}
+	for name, g := range o.Settings.Signers {
+		form.Signers[name] = signerOf(g)
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Repositories)) {
 		form.Repositories = append(form.Repositories, formOf(o.Repositories[name]))

@@ -54,6 +54,8 @@ type Plan struct {
 	// names, in byte order of their prefixes, and the templates to delete.
 	Templates []TemplateChange `json:"templates,omitempty"`
 	Upstreams []UpstreamChange `json:"upstreams,omitempty"`
+	// Signers are those that the file names, in byte order.
+	Signers []SignerChange `json:"signers,omitempty"`
 	// Findings are ordered by repository, then code.
 	Findings []Finding `json:"findings"`
 }

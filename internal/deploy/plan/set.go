@@ -140,5 +140,10 @@ func (p Plan) Check() error {
 			return fmt.Errorf("the upstream rule %s: %w", c.Prefix, err)
 		}
 	}
+	for _, c := range p.Signers {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("the signer %s: %w", c.Name, err)
+		}
+	}
 	return nil
 }

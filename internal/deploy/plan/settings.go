@@ -488,6 +488,7 @@ func (p Plan) staleSettings(desired state.Desired, observed state.Observed) []st
 		}
 		out = append(out, fmt.Sprintf("the upstream rule %s left the file since the plan was made", prefix))
 	}
+	out = append(out, p.staleSigners(desired, observed)...)
 	slices.Sort(out)
 	return out
 }
@@ -571,5 +572,5 @@ func (p Plan) PendingUpstreams() []UpstreamChange {
 
 // Work is how many changes p makes in all.
 func (p Plan) Work() int {
-	return len(p.Pending()) + len(p.PendingTemplates()) + len(p.PendingUpstreams())
+	return len(p.Pending()) + len(p.PendingTemplates()) + len(p.PendingUpstreams()) + len(p.PendingSigners())
 }

@@ -54,7 +54,9 @@ func (x *planner) destination(ctx context.Context) (s images.Snapshot, ok bool, 
 	if err != nil || v == nil {
 		return images.Snapshot{}, false, err
 	}
-	return v.snapshot, true, nil
+	s = v.snapshot
+	s.Policy, err = x.to.lifecycle(ctx)
+	return s, err == nil, err
 }
 
 // arrived are the images of the destination when the image has come.

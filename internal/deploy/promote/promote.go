@@ -68,9 +68,11 @@ type API interface {
 	// Mutability is that of the repository's tags; ok is false when it does not
 	// exist.
 	Mutability(ctx context.Context, name ecr.RepositoryName) (m ecr.Mutability, ok bool, err error)
-	// Images are those of the repository, and its lifecycle policy. Manifests
-	// need not be read.
+	// Images are those of the repository. Neither its manifests nor its lifecycle
+	// policy need be read.
 	Images(ctx context.Context, name ecr.RepositoryName) (images.Snapshot, error)
+	// Lifecycle is the repository's lifecycle policy; "" where it has none.
+	Lifecycle(ctx context.Context, name ecr.RepositoryName) (string, error)
 }
 
 // Creator makes repositories with the settings that the file has for them.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,8 @@ type repository struct {
 	// index is made of what the ECR API tells; nil before it was asked for.
 	// Guarded by mu.
 	index *inventory
+	// policy is the lifecycle policy; nil before it was asked for. Guarded by mu.
+	policy *string
 	// noAPI: the registry has no referrers API. Guarded by mu.
 	noAPI bool
 }
@@ -83,11 +86,39 @@ func (r *repository) inventory(ctx context.Context) (*inventory, error) {
 	return v, nil
 }
 
+// lifecycle asks the ECR API for the lifecycle policy, once.
+func (r *repository) lifecycle(ctx context.Context) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.policy == nil {
+		text, err := r.registry.API.Lifecycle(ctx, r.name)
+		if err != nil {
+			return "", err
+		}
+		r.policy = &text
+	}
+	return *r.policy, nil
+}
+
 // known is the inventory if it was asked for.
 func (r *repository) known() *inventory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.index
+}
+
+// allTags are the tags of all images, as the ECR API tells them, with what they
+// stand for. Who may not ask it gets the list of tags alone.
+func (r *repository) allTags(ctx context.Context) ([]ecr.Tag, error) {
+	known, err := r.inventory(ctx)
+	switch {
+	case err != nil && ecr.CodeOf(err) != ecr.CodeAccessDenied:
+		return nil, err
+	case known != nil:
+		return slices.Collect(maps.Keys(known.byTag)), nil
+	}
+	tags, err := r.listTags(ctx, true)
+	return slices.Collect(maps.Keys(tags)), err
 }
 
 // listTags reads the tags, once: all of them, or when whole is false only if

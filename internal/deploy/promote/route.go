@@ -256,8 +256,12 @@ func (p *Promoter) repositoriesOf(ctx context.Context, r Route, s Select) ([]str
 }
 
 // many is how many tags make it worth to read all that the ECR API tells of a
-// repository, in place of asking for each.
-const many = 4
+// repository, in place of asking for each; few is how many images of a repository
+// it tells with one call, which is less than asking for one tag costs.
+const (
+	many = 4
+	few  = 1000
+)
 
 // tagsOf are the tags of a repository that take the route, and those that do
 // not.
@@ -273,11 +277,11 @@ func (p *Promoter) tagsOf(ctx context.Context, r Route, s Select, name string) (
 	drop := func(tag ecr.Tag, format string, args ...any) {
 		dropped = append(dropped, Dropped{Route: r.Name, From: from.ref(tag), Why: fmt.Sprintf(format, args...)})
 	}
-	all, err := from.listTags(ctx, true)
+	all, err := from.allTags(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	for tag := range all {
+	for _, tag := range all {
 		switch {
 		case isSignatureTag(tag):
 			drop(tag, "it goes with the image that it belongs to")
@@ -393,17 +397,25 @@ func created(ctx context.Context, from *repository, tag ecr.Tag) (time.Time, ecr
 }
 
 // readTargets reads all that there is to know of repositories that many images
-// go to. One that does not exist, or may not be listed, is asked about image by
-// image.
-func (p *Promoter) readTargets(ctx context.Context, requests []Request) error {
-	n := map[place]int{}
-	for _, r := range requests {
-		n[place{r.To.Registry, r.To.Repository}]++
+// go to, or whose source has few images: they are much alike. One that does not
+// exist, or may not be listed, is asked about image by image.
+func (p *Promoter) readTargets(ctx context.Context, list []Request) error {
+	n, large := map[place]int{}, map[place]bool{}
+	for _, r := range list {
+		at := place{r.To.Registry, r.To.Repository}
+		n[at]++
+		from, err := p.repository(ctx, r.From.Registry, r.From.Repository)
+		if err != nil {
+			return err
+		}
+		if known := from.known(); known == nil || len(known.byDigest) > few {
+			large[at] = true
+		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.cfg.Images)
+	g.SetLimit(requests)
 	for at, n := range n {
-		if n < many {
+		if n < many && large[at] {
 			continue
 		}
 		g.Go(func() error {

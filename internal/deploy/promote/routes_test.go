@@ -1,6 +1,7 @@
 package promote_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kontor-registry/kontor/internal/deploy/images"
 	"github.com/kontor-registry/kontor/internal/deploy/promote"
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
@@ -202,12 +204,33 @@ func TestUnchangedTagsAreCheap(t *testing.T) {
 	if pl := run(); pl.Count(promote.StatusThere) != tags+1 || count() > 10 {
 		t.Errorf("%d there, %d requests", pl.Count(promote.StatusThere), count())
 	}
+	// Nor does one tag of a small repository need more than that, unless the caller
+	// may not ask the ECR API for images.
+	all := r
+	r.Tags = []string{"v7"}
+	if pl := run(); pl.Count(promote.StatusThere) != 1 || count() != 0 {
+		t.Errorf("%d there, %d docker requests for one tag", pl.Count(promote.StatusThere), count())
+	}
+	api := w.dev.API
+	w.dev.API = noImages{api}
+	if pl := run(); pl.Count(promote.StatusThere) != 1 || count() == 0 {
+		t.Errorf("%d there, %d docker requests for one tag without ecr:DescribeImages", pl.Count(promote.StatusThere), count())
+	}
+	w.dev.API, r = api, all
 	// What came to one of them since then is seen nevertheless.
 	late := w.late(t, g)
 	if pl := run(); pl.Count(promote.StatusPending) != 1 || pl.Images[0].To.Tag != "v0" {
 		t.Errorf("%d to do", pl.Count(promote.StatusPending))
 	}
 	w.prod.refers(t, "website", g.Platforms[2], late)
+}
+
+// noImages is an API whose caller may not describe images.
+type noImages struct{ promote.API }
+
+// Images is refused.
+func (noImages) Images(context.Context, ecr.RepositoryName) (images.Snapshot, error) {
+	return images.Snapshot{}, ecr.Errorf(ecr.CodeAccessDenied, "not authorized to perform: ecr:DescribeImages")
 }
 
 // A plan that is carried out later is carried out as it was approved, or not at

@@ -62,7 +62,7 @@ func (r *Run) Apply(ctx context.Context, progress Progress) (Result, error) {
 // apply carries out the plan of s.
 func (s *Registry) apply(ctx context.Context, progress Progress) (deploy.Result, error) {
 	r, err := deploy.Apply(ctx, s.Conn.API, s.plan, deploy.ApplyConfig{
-		Parallel: s.run.cfg.Parallel,
+		Parallel: s.run.cfg.Parallel, Signers: s.signers(),
 		Progress: func(r deploy.RepositoryResult) {
 			if progress != nil {
 				progress(s.Target.Name, r)
@@ -87,9 +87,9 @@ func notDone(p plan.Plan, r deploy.Result, stopped bool) error {
 	left := words.Count(n, "repository is", "repositories are")
 	switch {
 	case n == 0:
-		left = words.Count(settings, "template or upstream is", "templates and upstreams are")
+		left = words.Count(settings, "registry setting is", "registry settings are")
 	case settings > 0:
-		left = fmt.Sprintf("%s and %s are", words.Count(n, "repository", "repositories"), words.Count(settings, "template or upstream", "templates and upstreams"))
+		left = fmt.Sprintf("%s and %s are", words.Count(n, "repository", "repositories"), words.Count(settings, "registry setting", "registry settings"))
 	}
 	n += settings
 	what, again := "not as the file says", "run apply again"

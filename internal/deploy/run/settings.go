@@ -20,6 +20,9 @@ const secretPrefix = "ecr-pullthroughcache/"
 func (s *Registry) observeSettings(ctx context.Context, end plan.End) (state.Settings, error) {
 	desired := s.Desired()
 	out, err := deploy.ObserveSettings(ctx, s.Conn.API, s.Conn.Target.Registry, deploy.SettingsScopeOf(desired, end))
+	if err == nil && len(desired.Wanted.Signers) > 0 {
+		out.Signers, out.NoSigners, err = s.observeSigners(ctx)
+	}
 	if err != nil || !desired.Wanted.NamesCredentials() {
 		return out, err
 	}

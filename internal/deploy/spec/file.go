@@ -30,6 +30,8 @@ type reader struct {
 	templates      []template
 	templatesGiven bool
 	upstreams      []upstream
+	signers        []signer
+	signerNames    map[string]state.Position
 	// templatePrefixes and upstreamPrefixes are where their prefixes are given.
 	templatePrefixes, upstreamPrefixes map[string]state.Position
 
@@ -114,6 +116,9 @@ func (r *reader) file(root node) {
 	}
 	if n, ok := top["upstreams"]; ok {
 		r.upstreamMap(n)
+	}
+	if n, ok := top["signers"]; ok {
+		r.signerMap(n)
 	}
 	if n, ok := top["lifecycle_tests"]; ok {
 		for _, item := range r.list(n, "tests {image, expect}") {
@@ -273,6 +278,8 @@ func (r *reader) finish(files []Source) *File {
 	}
 	slices.SortFunc(f.templates, func(a, b template) int { return strings.Compare(a.prefix, b.prefix) })
 	f.upstreams, f.templatesGiven = r.upstreams, r.templatesGiven
+	f.signers = r.signers
+	slices.SortFunc(f.signers, byName)
 	slices.SortFunc(f.upstreams, func(a, b upstream) int { return strings.Compare(a.Prefix, b.Prefix) })
 	return f
 }

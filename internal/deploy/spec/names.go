@@ -74,6 +74,11 @@ func (r *reader) checkNames() {
 			r.registryExists(v, v.Text)
 		}
 	}
+	for _, s := range r.signers {
+		for _, v := range s.registries.value {
+			r.registryExists(v, v.Text)
+		}
+	}
 }
 
 // registryExists reports a name that no registry has.

@@ -65,6 +65,7 @@ type File struct {
 	templates      []template
 	templatesGiven bool
 	upstreams      []upstream
+	signers        []signer // in byte order of their names
 }
 
 // Load reads the files as one: lists of registries and repositories are put

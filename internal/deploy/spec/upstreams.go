@@ -117,7 +117,7 @@ func (u upstream) in(targets []state.Target) []state.Target {
 	})
 }
 
-// wanted are all templates and upstreams, each as the first of its targets has it, and
+// wanted are all templates, upstreams and signers, each as the first of its targets has it, and
 // those of each target by its name.
 func (f *File) wanted(targets []state.Target) (all state.Wanted, byTarget map[string]state.Wanted) {
 	byTarget = map[string]state.Wanted{}
@@ -146,6 +146,17 @@ func (f *File) wanted(targets []state.Target) (all state.Wanted, byTarget map[st
 		for _, t := range in {
 			w := byTarget[t.Name]
 			w.Upstreams = append(w.Upstreams, u.Upstream)
+			byTarget[t.Name] = w
+		}
+	}
+	for _, s := range f.signers {
+		in := s.in(targets)
+		if len(in) > 0 {
+			all.Signers = append(all.Signers, s.Signer)
+		}
+		for _, t := range in {
+			w := byTarget[t.Name]
+			w.Signers = append(w.Signers, s.Signer)
 			byTarget[t.Name] = w
 		}
 	}

@@ -123,6 +123,8 @@ type Wanted struct {
 	// Templates and Upstreams are in byte order of their prefixes.
 	Templates []Template
 	Upstreams []Upstream
+	// Signers are in byte order of their names.
+	Signers []Signer
 	// TemplatesGiven: the file has the field, so that its stack's templates are
 	// looked for also where it lists none there.
 	TemplatesGiven bool
@@ -133,6 +135,9 @@ type Settings struct {
 	// Templates and Upstreams are by prefix; nil when they were not read.
 	Templates map[string]Template
 	Upstreams map[string]Upstream
+	// Signers are by name; nil when they were not read, and then NoSigners says why.
+	Signers   map[string]Signer
+	NoSigners string
 	// Credentials are the ARNs of a Kontor registry's credentials, by name; nil
 	// when they were not read, and then NoCredentials says why.
 	Credentials   map[string]string

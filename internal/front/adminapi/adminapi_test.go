@@ -21,10 +21,13 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -63,8 +66,9 @@ func newServer(t testing.TB) *server {
 	}
 	identities := iam.New(iam.Config{Gate: stores.Gate, Identity: users, Now: func() time.Time { return start }, Partition: "aws"})
 	s.h = New(Config{
+		Signing:   stores.Signing,
 		Inspect:   inspect.New(inspect.Config{Gate: stores.Gate, Retention: stores.Retention, Now: s.clock.Now}),
-		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, Replication: stores.Replication, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: func(ecr.RegistryID) bool { return true }, Console: true,
+		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, Scanning: stores.Scans, Events: stores.Events, Replication: stores.Replication, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: func(ecr.RegistryID) bool { return true }, Console: true,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	stores.Repo("app", ecr.Mutable)
@@ -137,7 +141,7 @@ func TestErrors(t *testing.T) {
 		{"decision of the log", "ListAuditRecords", `{"decision":"maybe"}`, 400, "InvalidParameterException", "[allowed, denied]"},
 		{"no log", "ListAuditRecords", `{}`, 400, "InvalidParameterException", "audit off"},
 		{"wrong token of activity", "ListPullActivity", `{"nextToken":"AAAA"}`, 400, "InvalidParameterException", "'nextToken'"},
-		{"no destination", "StartBackfill", `{"destination":"eu"}`, 400, "InvalidParameterException", "want ACCOUNT/REGION"},
+		{"no destination", "StartBackfill", `{"destination":"a/b/c"}`, 400, "InvalidParameterException", "want ACCOUNT/REGION"},
 		{"no rule for options", "PutReplicationOptions", `{"destination":"eu-west-1","options":{"deletions":true}}`, 400, "InvalidParameterException", "no rule of the registry"},
 		{"no such backfill", "DescribeBackfill", `{"replicationBackfillId":"x"}`, 400, "ReplicationBackfillNotFoundException", "'x'"},
 		{"wrong token of replications", "ListReplications", `{"nextToken":"x"}`, 400, "InvalidParameterException", "'nextToken'"},
@@ -167,16 +171,17 @@ func TestErrors(t *testing.T) {
 // does not have.
 func TestEveryOperationAsks(t *testing.T) {
 	s := newServer(t)
-	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[],"destination":"eu-west-1","userName":"pusher","tokenName":"flux"}`
+	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[],"destination":"eu-west-1","userName":"pusher","tokenName":"flux","deliveryId":7}`
 	actions := map[string]bool{}
-	// Those on rules ask for what the ECR API's operations ask for.
+	// Those on rules and signatures ask for what the ECR API's operations ask for.
 	also := map[string]string{
 		"ListUpstreams": "ecr:DescribePullThroughCacheRules", "CreateUpstream": "ecr:CreatePullThroughCacheRule",
 		"DeleteUpstream": "ecr:DeletePullThroughCacheRule", "ValidateUpstream": "ecr:ValidatePullThroughCacheRule",
+		"ListImageSignatures": "ecr:DescribeImageSigningStatus",
 		"DescribeReplication": "ecr:DescribeImageReplicationStatus", "StartBackfill": "ecr:StartReplicationBackfill", "StopBackfill": "ecr:StopReplicationBackfill",
 		"DescribeBackfill": "ecr:DescribeReplicationBackfillResults", "ListBackfills": "ecr:ListReplicationBackfills",
 	}
-	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations()) {
+	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations(), delivery.Operations(), signing.Operations()) {
 		for _, a := range op.Actions {
 			actions[string(a)] = true
 		}

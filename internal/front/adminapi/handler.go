@@ -19,10 +19,13 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -42,8 +45,14 @@ type Config struct {
 	Inspect *inspect.Service
 	// Upstreams serves those on pull-through caches. Required.
 	Upstreams *upstream.Service
+	// Events serves those on receivers of events. Required.
+	Events *delivery.Service
 	// Replication serves those on replication. Required.
 	Replication *replication.Service
+	// Scanning serves those on the scanner. Required.
+	Scanning *scanning.Service
+	// Signing serves those on signers and signatures. Required.
+	Signing *signing.Service
 	// IAM serves the operations on machine tokens in the account of the caller, by
 	// the region's partition. Required.
 	IAM func(ecr.Region) *iam.Service
@@ -75,7 +84,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, operation string
 		h.Refuse(w, r, operation, ecr.Errorf(ecr.CodeUnknownOperation, "%s is not an operation of %s", operation, admin.TargetPrefix), requestID)
 		return
 	}
-	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), h: h, p: p, at: at}, body)
+	response, err := serve(r.Context(), &call{Caller: h.cfg.Retention.As(p), jobs: h.cfg.Jobs.As(p), upstreams: h.cfg.Upstreams.As(p), signing: h.cfg.Signing.As(p), events: h.cfg.Events.As(p), h: h, p: p, at: at}, body)
 	if err != nil {
 		h.Refuse(w, r, operation, err, requestID)
 		return
@@ -88,6 +97,8 @@ type call struct {
 	*retention.Caller
 	jobs      *jobs.Caller
 	upstreams *upstream.Caller
+	events    *delivery.Caller
+	signing   *signing.Caller
 	h         *Handler
 	p         access.Principal
 	at        ecr.RegistryID

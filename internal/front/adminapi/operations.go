@@ -37,6 +37,13 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteSecret":     serve((*call).deleteSecret),
 	"RefreshUpstream":  serve((*call).refreshUpstream),
 
+	"PutEventReceiver":    serve((*call).putEventReceiver),
+	"ListEventReceivers":  serve((*call).listEventReceivers),
+	"DeleteEventReceiver": serve((*call).deleteEventReceiver),
+	"TestEventReceiver":   serve((*call).testEventReceiver),
+	"ListEventDeliveries": serve((*call).listEventDeliveries),
+	"RedeliverEvents":     serve((*call).redeliverEvents),
+
 	"ListReplications":      serveReplication(replications.list),
 	"DescribeReplication":   serveReplication(replications.describe),
 	"PutReplicationOptions": serveReplication(replications.putOptions),
@@ -45,6 +52,12 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"StopBackfill":          serveReplication(replications.stopBackfill),
 	"DescribeBackfill":      serveReplication(replications.describeBackfill),
 	"ListBackfills":         serveReplication(replications.listBackfills),
+	"GetScanner":            serve((*call).getScanner),
+
+	"PutSigner":           serve((*call).putSigner),
+	"ListSigners":         serve((*call).listSigners),
+	"DeleteSigner":        serve((*call).deleteSigner),
+	"ListImageSignatures": serve((*call).listImageSignatures),
 
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

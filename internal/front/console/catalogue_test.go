@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 )
 
 var update = flag.Bool("update", false, "write catalogue.txt")
@@ -21,14 +23,21 @@ var update = flag.Bool("update", false, "write catalogue.txt")
 // words are letters that people would read.
 var readable = regexp.MustCompile(`[A-Za-z]{2,}`)
 
+// glob are the files that match.
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %d files, %v", pattern, len(names), err)
+	}
+	return names
+}
+
 // Every text on a page comes through the catalogue, which catalogue.txt lists.
 func TestCatalogue(t *testing.T) {
 	texts := map[string]bool{}
 	files := token.NewFileSet()
-	names, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	names := append(glob(t, "*.go"), glob(t, "*/*.go")...)
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -58,10 +67,7 @@ func TestCatalogue(t *testing.T) {
 			return true
 		})
 	}
-	pages, err := filepath.Glob("templates/*.html")
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := append(glob(t, "templates/*.html"), glob(t, "*/templates/*.html")...)
 	call := regexp.MustCompile(`\{\{t "([^"]*)"\}\}`)
 	action := regexp.MustCompile(`\{\{[^}]*\}\}`)
 	tag := regexp.MustCompile(`<[^>]*>`)
@@ -104,12 +110,12 @@ func TestCatalogue(t *testing.T) {
 // What browsers load is small, and htmx comes with its licence.
 func TestAssets(t *testing.T) {
 	total := 0
-	files, err := assets.ReadDir("assets")
+	files, err := parts.Assets.ReadDir("assets")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		b, err := assets.ReadFile("assets/" + f.Name())
+		b, err := parts.Assets.ReadFile("assets/" + f.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +126,7 @@ func TestAssets(t *testing.T) {
 	if total > 60<<10 || total < 10<<10 {
 		t.Errorf("assets have %d bytes, of 60 KiB at most", total)
 	}
-	licence, err := assets.ReadFile("assets/htmx.LICENSE")
+	licence, err := parts.Assets.ReadFile("assets/htmx.LICENSE")
 	if err != nil || !strings.Contains(string(licence), "BSD") {
 		t.Errorf("%s %v", licence, err)
 	}

@@ -9,15 +9,16 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/authn"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/front/console/parts"
 )
 
 // SignInCallback is the page, below Root, that identity providers send browsers to.
 const SignInCallback = "sso/callback"
 
 // providers are the links that begin a login with an identity provider.
-func (v *visit) providers(to string) (all []link) {
-	for _, name := range v.req.Logins.Providers() {
-		all = append(all, link{Label: t("Log in with %s", clean(name)), To: Root + "sso?" + url.Values{"provider": {name}, "to": {to}}.Encode()})
+func (v *visit) providers(to string) (all []parts.Link) {
+	for _, name := range v.Req.Logins.Providers() {
+		all = append(all, parts.Link{Label: t("Log in with %s", parts.Clean(name)), To: parts.Root + "sso?" + url.Values{"provider": {name}, "to": {to}}.Encode()})
 	}
 	return all
 }
@@ -25,32 +26,32 @@ func (v *visit) providers(to string) (all []link) {
 // signIn sends the browser to an identity provider. It is a link, because browsers do
 // not let forms lead to other sites here (form-action in secure).
 func (v *visit) signIn() error {
-	if v.post() {
-		return noPage()
+	if v.Post() {
+		return parts.NoPage()
 	}
 	// The provider sends the browser to one address, and cookies are those of a host.
-	if scheme, at, _ := strings.Cut(v.req.Self, "://"); v.r.Host != at && v.query("moved") == "" {
-		u := *v.r.URL
+	if scheme, at, _ := strings.Cut(v.Req.Self, "://"); v.R.Host != at && v.Query("moved") == "" {
+		u := *v.R.URL
 		u.Scheme, u.Host = scheme, at
 		q := u.Query()
 		q.Set("moved", "yes")
 		u.RawQuery = q.Encode()
-		return v.to(u.String())
+		return v.To(u.String())
 	}
-	to, kept, err := v.req.Logins.BeginSignIn(v.r.Context(), v.query("provider"), within(v.query("to")))
+	to, kept, err := v.Req.Logins.BeginSignIn(v.R.Context(), v.Query("provider"), within(v.Query("to")))
 	if err != nil {
 		return v.refuseSignIn(err)
 	}
 	v.keepSignIn(kept)
-	return v.to(to)
+	return v.To(to)
 }
 
 // signedIn takes the answer of an identity provider.
 func (v *visit) signedIn() error {
-	if v.post() {
-		return noPage()
+	if v.Post() {
+		return parts.NoPage()
 	}
-	done, err := v.req.Logins.FinishSignIn(v.r.Context(), v.keptSignIn(), v.r.URL.Query())
+	done, err := v.Req.Logins.FinishSignIn(v.R.Context(), v.keptSignIn(), v.R.URL.Query())
 	if err != nil {
 		return v.refuseSignIn(err)
 	}
@@ -61,28 +62,28 @@ func (v *visit) signedIn() error {
 	return v.roleForm(done)
 }
 
-func (v *visit) roleForm(s SignedIn) error {
+func (v *visit) roleForm(s parts.SignedIn) error {
 	data := struct {
 		Ticket string
 		Roles  []iam.SignInRole
 		More   string
 	}{Ticket: s.Ticket}
 	for i, r := range s.Roles {
-		s.Roles[i].Description = clean(r.Description)
+		s.Roles[i].Description = parts.Clean(r.Description)
 	}
 	data.Roles = s.Roles
 	if s.More {
 		data.More = t("You may assume more than %d roles. The first of them, by name, are here.", len(s.Roles))
 	}
-	return v.show("roles", layout{Title: t("Choose a role"), Data: data})
+	return v.show("roles", parts.Layout{Title: t("Choose a role"), Data: data})
 }
 
 // chooseRole begins the session with one of several roles.
 func (v *visit) chooseRole() error {
-	if !v.post() {
-		return v.to(Root + "login")
+	if !v.Post() {
+		return v.To(parts.Root + "login")
 	}
-	done, err := v.req.Logins.ChooseRole(v.r.Context(), v.keptSignIn(), v.r.PostFormValue("ticket"), v.r.PostFormValue("role"))
+	done, err := v.Req.Logins.ChooseRole(v.R.Context(), v.keptSignIn(), v.R.PostFormValue("ticket"), v.R.PostFormValue("role"))
 	if err != nil {
 		return v.refuseSignIn(err)
 	}
@@ -90,38 +91,38 @@ func (v *visit) chooseRole() error {
 }
 
 // enter gives the browser its session.
-func (v *visit) enter(s SignedIn) error {
+func (v *visit) enter(s parts.SignedIn) error {
 	v.keepSignIn("")
-	v.setCookie(s.Cookie)
-	return v.to(within(s.Back))
+	v.SetCookie(s.Cookie)
+	return v.To(within(s.Back))
 }
 
 // refuseSignIn says on the login page why a login failed.
 func (v *visit) refuseSignIn(err error) error {
 	switch ecr.CodeOf(err) {
 	case ecr.CodeAccessDenied, ecr.CodeExpiredToken, ecr.CodeUnrecognizedClient:
-		v.status = http.StatusUnauthorized
+		v.Status = http.StatusUnauthorized
 	case ecr.CodeThrottling:
-		v.status = http.StatusTooManyRequests
+		v.Status = http.StatusTooManyRequests
 		v.keepSignIn("")
-		return v.loginForm(&message{Kind: "bad", Text: t("Too many logins have failed. Wait a minute, then try again.")}, "")
+		return v.loginForm(&parts.Message{Kind: "bad", Text: t("Too many logins have failed. Wait a minute, then try again.")}, "")
 	case ecr.CodeUnavailable:
-		v.status = http.StatusServiceUnavailable
+		v.Status = http.StatusServiceUnavailable
 	default:
 		return err
 	}
 	if !errors.Is(err, authn.ErrOtherSignIn) { // any page leads browsers here: the login that is under way goes on
 		v.keepSignIn("")
 	}
-	_, _, text := told(err, v.req.ID)
-	return v.loginForm(&message{Kind: "bad", Text: clean(text)}, "")
+	_, _, text := parts.Told(err, v.Req.ID)
+	return v.loginForm(&parts.Message{Kind: "bad", Text: parts.Clean(text)}, "")
 }
 
 // signInCookie is the name of the cookie of a login with an identity provider.
-func (v *visit) signInCookie() string { return "sso-" + CookieName(v.r) }
+func (v *visit) signInCookie() string { return "sso-" + parts.CookieName(v.R) }
 
 func (v *visit) keptSignIn() string {
-	c, err := v.r.Cookie(v.signInCookie())
+	c, err := v.R.Cookie(v.signInCookie())
 	if err != nil {
 		return ""
 	}
@@ -130,5 +131,5 @@ func (v *visit) keptSignIn() string {
 
 // keepSignIn lets the browser keep what a login needs, or with "" forget it.
 func (v *visit) keepSignIn(kept string) {
-	v.cookie(v.signInCookie(), kept, authn.SignInTime)
+	v.PutCookie(v.signInCookie(), kept, authn.SignInTime)
 }

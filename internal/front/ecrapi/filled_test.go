@@ -18,9 +18,11 @@ import (
 // neverFilled are the members of responses that this server leaves out, by
 // what it would have to do, or to know, to fill them.
 var neverFilled = map[string][]string{
-	"nothing is scanned": {
-		"DescribeImages.imageDetails.imageScanStatus", "DescribeImages.imageDetails.imageScanFindingsSummary",
-		"DescribeImageScanFindings", "StartImageScan",
+	"a scan that has just been asked for needs no description": {
+		"StartImageScan.imageScanStatus.description",
+	},
+	"nothing is scanned by Amazon Inspector": {
+		"DescribeImageScanFindings.imageScanFindings.enhancedFindings",
 	},
 	"a layer's media type is that of the manifests that refer to it, of which there may be none": {
 		"BatchCheckLayerAvailability.layers.mediaType",
@@ -77,7 +79,7 @@ func note(v any, path string, into map[string]bool, leaves map[string]bool) {
 // Each member that the responses of the operations that are served may have is
 // filled where there is something to fill it with, and only those listed never.
 func TestResponsesAreFilled(t *testing.T) {
-	m, s := readModel(t), newServer(t)
+	m, s := readModel(t), newServer(t, func(s *testkit.Settings) { s.Scanner = reporting{} })
 	leaves, filled := map[string]bool{}, map[string]bool{}
 	for operation := range served {
 		m.leaves(m.Operations[operation].Output, operation, leaves)
@@ -143,6 +145,14 @@ func TestResponsesAreFilled(t *testing.T) {
 		referrer, _ := s.image(t, "app", content, subject)
 		put(referrer, content)
 	}
+	do("CreateRepository", `{"repositoryName": "manual"}`)
+	scanned, _ := s.image(t, "manual", "scanned", "")
+	do("PutImage", `{"repositoryName": "manual", "imageTag": "v1", "imageManifest": %s}`, quoted(t, scanned))
+	do("StartImageScan", `{"repositoryName": "manual", "imageId": {"imageTag": "v1"}}`)
+	if _, err := s.h.cfg.Scanning.RunSlot(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	do("DescribeImageScanFindings", `{"repositoryName": "manual", "imageId": {"imageTag": "v1"}, "maxResults": 1}`)
 	do("GetDownloadUrlForLayer", `{"repositoryName": "app", "layerDigest": %q}`, layer)
 	do("BatchGetImage", `{"repositoryName": "app", "imageIds": [{"imageTag": "v1"}, {"imageTag": "none", "imageDigest": "sha256"}]}`)
 	if err := s.h.cfg.Retention.FlushPulls(t.Context()); err != nil {

@@ -13,6 +13,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -37,10 +39,14 @@ type Config struct {
 	Upstreams *upstream.Service
 	// Replication serves those on replication. Required.
 	Replication *replication.Service
+	// Scanning serves those on scans. Required.
+	Scanning *scanning.Service
 	// Retention serves those on lifecycle policies. Required.
 	Retention *retention.Service
 	// Templates serves those on repository creation templates. Required.
 	Templates *templates.Service
+	// Signing serves those on signatures. Required.
+	Signing *signing.Service
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 	// Now is the authentication time, which download URLs expire by. Without
@@ -199,10 +205,10 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DescribeReplicationBackfillResults": serveReplication(replications.describeReplicationBackfillResults),
 	"ListReplicationBackfills":           serveReplication(replications.listReplicationBackfills),
 
-	"GetSigningConfiguration":    serveFeature(features.getSigningConfiguration),
-	"PutSigningConfiguration":    serveFeature(features.putSigningConfiguration),
-	"DeleteSigningConfiguration": serveFeature(features.deleteSigningConfiguration),
-	"DescribeImageSigningStatus": serveFeature(features.describeImageSigningStatus),
+	"GetSigningConfiguration":    serveSignatures(signatures.getSigningConfiguration),
+	"PutSigningConfiguration":    serveSignatures(signatures.putSigningConfiguration),
+	"DeleteSigningConfiguration": serveSignatures(signatures.deleteSigningConfiguration),
+	"DescribeImageSigningStatus": serveSignatures(signatures.describeImageSigningStatus),
 }
 
 // serve puts decoding and checking before an operation.

@@ -155,7 +155,11 @@ func (c *call) describeImages(ctx context.Context, in *DescribeImagesRequest) (*
 		out.NextToken = walk.token(string(next))
 	}
 	for _, i := range images {
-		out.ImageDetails = append(out.ImageDetails, imageDetail(at, i))
+		d := imageDetail(at, i)
+		if err := addScan(&d, i.Scan); err != nil {
+			return nil, err
+		}
+		out.ImageDetails = append(out.ImageDetails, d)
 	}
 	return out, nil
 }

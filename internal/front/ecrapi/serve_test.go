@@ -72,8 +72,8 @@ func newServer(t *testing.T, change ...func(*testkit.Settings)) *server {
 	return &server{
 		stores: stores,
 		h: New(Config{
-			Gate: stores.Gate, Registry: stores.Registry, Upstreams: stores.Upstreams, Replication: stores.Replication, Retention: stores.Retention,
-			Templates: templates.New(stores.Gate, stores.Registry, now), Log: log, Now: now,
+			Gate: stores.Gate, Registry: stores.Registry, Upstreams: stores.Upstreams, Scanning: stores.Scans, Replication: stores.Replication, Retention: stores.Retention,
+			Templates: templates.New(stores.Gate, stores.Registry, now), Signing: stores.Signing, Log: log, Now: now,
 		}),
 		p:  p,
 		at: atHome,

@@ -79,6 +79,7 @@ func (c *Config) check(d *decoder) {
 	c.registries(d)
 	c.data(d)
 	c.server(d)
+	c.events(d)
 	if s.AdministratorFile != "" {
 		c.readAdministrators(d)
 	}
@@ -111,6 +112,14 @@ func (c *Config) secrets(d *decoder) {
 	for i := range c.Settings.SingleSignOn {
 		p := &c.Settings.SingleSignOn[i]
 		read(fmt.Sprintf("single_sign_on[%d].client_secret", i), &p.ClientSecret, p.ClientSecretFile)
+	}
+	if s := c.Settings.Scanner; s != nil {
+		read("scanner.authorization", &s.Authorization, s.AuthorizationFile)
+	}
+	for i := range c.Settings.Events.Receivers {
+		r := &c.Settings.Events.Receivers[i]
+		read(fmt.Sprintf("events.receivers[%d].url", i), &r.URL, r.URLFile)
+		read(fmt.Sprintf("events.receivers[%d].secret", i), &r.Secret, r.SecretFile)
 	}
 	db := &c.Settings.Database
 	read("database.url", &db.URL, db.URLFile)
@@ -179,6 +188,7 @@ func (c *Config) addresses(d *decoder) {
 	}
 	c.upstreams(d)
 	c.replication(d)
+	c.scanner(d)
 	if s.ProxyProtocol {
 		if len(s.TrustedProxies) == 0 {
 			d.wrong("proxy_protocol", "give trusted_proxies: only their connections begin with a header of the PROXY protocol")

@@ -26,6 +26,8 @@ var words = map[string][]any{
 	"compat": {"oci", "ecr"},
 	"switch": {"on", "off"},
 	"audit":  {"changes", "all", "strict", "off"},
+
+	"event format": {"eventbridge", "cloudevents", "cloudevents-binary"},
 }
 
 // Schema is the JSON Schema (2020-12) of the file, for editors. What it takes may

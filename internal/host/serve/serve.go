@@ -24,6 +24,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/blob/small"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/postgres"
+	"github.com/kontor-registry/kontor/internal/traces"
 )
 
 // Options are what the process gives a server.
@@ -42,6 +43,8 @@ type Server struct {
 	Notices []string
 
 	stores *Stores
+	traces *traces.Traces // nil for none
+	log    *slog.Logger
 }
 
 // Stores are the data of a configuration.
@@ -120,14 +123,14 @@ func (s *Stores) Close() (err error) {
 
 // Start opens the data of c and serves it until Close.
 func Start(ctx context.Context, c *Config, o Options) (_ *Server, err error) {
-	s := &Server{}
+	s := &Server{log: o.Log}
 	c.Host.Server.Log = o.Log
 	if s.stores, err = c.Open(ctx); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.stores.Close())
+			err = errors.Join(err, s.endTraces(), s.stores.Close())
 		}
 	}()
 	if err := s.administrators(ctx, c); err != nil {
@@ -136,6 +139,18 @@ func Start(ctx context.Context, c *Config, o Options) (_ *Server, err error) {
 	h := c.Host
 	h.Stores = &host.Stores{Meta: s.stores.Meta, Blobs: s.stores.Blobs, Key: c.key}
 	h.Wrap, h.Server.Observer = o.Wrap, o.Observer
+	if s.traces, err = traces.Start(ctx, traces.Config{Endpoint: c.Settings.Traces.Endpoint, Getenv: o.Getenv, Log: o.Log}); err != nil {
+		return nil, err
+	}
+	if t := s.traces; t != nil {
+		h.Server.Tracer, h.Stores.Blobs = t, t.Blobs(h.Stores.Blobs)
+		h.Wrap = func(m meta.Store) meta.Store {
+			if o.Wrap != nil {
+				m = o.Wrap(m)
+			}
+			return t.Store(m)
+		}
+	}
 	if s.Server, err = host.Start(ctx, h); err != nil {
 		return nil, err
 	}
@@ -151,7 +166,21 @@ func Start(ctx context.Context, c *Config, o Options) (_ *Server, err error) {
 }
 
 // Close stops serving and closes the data.
-func (s *Server) Close() error { return errors.Join(s.Server.Close(), s.stores.Close()) }
+func (s *Server) Close() error {
+	return errors.Join(s.Server.Close(), s.endTraces(), s.stores.Close())
+}
+
+// endTraces sends the traces that are left. That the collector is gone is no failure of
+// the registry.
+func (s *Server) endTraces() error {
+	if s.traces == nil {
+		return nil
+	}
+	if err := s.traces.Close(); err != nil {
+		s.log.Warn("traces not sent", "error", err)
+	}
+	return nil
+}
 
 // administrators makes those that do not exist, and tells of those that have other
 // keys than the file.
@@ -241,6 +270,13 @@ func (c *Config) Lines() []Line {
 		lines = append(lines, Line{"console", "off"})
 	case s.ConsoleListen != "":
 		lines = append(lines, Line{"console", scheme + "://" + s.ConsoleListen})
+	}
+	if p := s.Scanner; p != nil {
+		how := p.URL
+		if how == "" {
+			how = strings.Join(p.Command, " ")
+		}
+		lines = append(lines, Line{"scanner", how})
 	}
 	for _, p := range s.SingleSignOn {
 		lines = append(lines, Line{"sign-in", fmt.Sprintf("%s: client %s of %s", p.Name, p.ClientID, p.Issuer)})

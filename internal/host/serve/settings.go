@@ -33,7 +33,9 @@ type Settings struct {
 	Upstreams      []Upstream `field:"upstreams" about:"registries that pull-through cache rules may name besides those that AWS lists; with compat ecr what is said of those that AWS lists counts only"`
 	UpstreamFolder string     `field:"upstream_folder" default:"the system's folder for temporary files" about:"folder on a disk with room for the largest layers of upstream registries, which are kept there while they come"`
 
+	Events                  Events                   `field:"events" about:"webhooks that are told of pushes, deletions and more, see guides/events.md"`
 	ReplicationDestinations []ReplicationDestination `field:"replication_destinations" about:"registries that are not on this server and that replication rules may name, see guides/replication.md"`
+	Scanner                 *Scanner                 `field:"scanner" about:"what scans images for vulnerabilities, see guides/scanning.md; without it none is scanned"`
 
 	Drain Duration `field:"drain" default:"0s" about:"how long to go on serving after SIGTERM, with /readyz answering 503"`
 	Grace Duration `field:"grace" default:"15s" about:"how long running requests may go on after that"`
@@ -43,6 +45,7 @@ type Settings struct {
 	Audit              string            `field:"audit" form:"audit" default:"changes" about:"what to record in data: changes (and denials), all (reads too), strict (a read that cannot be recorded is refused) or off"`
 	Log                string            `field:"log" default:"-" about:"file for a line of JSON per request, - for stderr, or none"`
 	MetricsListen      string            `field:"metrics_listen" form:"listen" about:"HOST:PORT to serve metrics on, without a login"`
+	Traces             Traces            `field:"traces" about:"send traces to a collector of OpenTelemetry"`
 	Console            string            `field:"console" form:"switch" default:"on" about:"on serves the web console at /console/ of every registry, off does not"`
 	ConsoleListen      string            `field:"console_listen" form:"listen" default:"where the registries are" about:"HOST:PORT of the web console's own, so that it can be kept from those who pull and push; nothing else is served there. Registries with a listen of their own have the following ports"`
 	SingleSignOn       []SingleSignOn    `field:"single_sign_on" about:"OpenID Connect providers that people log in to the web console with, see guides/single-sign-on.md"`
@@ -70,6 +73,52 @@ type Upstream struct {
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	Address      string `field:"address" form:"host" default:"host" about:"HOST:PORT to dial in its place, of what stands in for the registry, such as a mirror"`
 	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+}
+
+// Scanner is what scans images: a web service or a program.
+type Scanner struct {
+	Name              string   `field:"name" default:"scanner" about:"name of the scanner in reports"`
+	URL               string   `field:"url" about:"URL of a web service that speaks Harbor's scanner API, whose paths begin with /api/v1 below it"`
+	Private           bool     `field:"private" default:"false" about:"dial url at addresses of private networks and of this machine, too"`
+	CAFile            string   `field:"ca_file" about:"file of certificate authorities to trust for url besides the system's, in PEM"`
+	Authorization     string   `field:"authorization" secret:"true" about:"Authorization header for url, such as Bearer TOKEN"`
+	AuthorizationFile string   `field:"authorization_file" about:"file that holds authorization"`
+	RegistryURL       string   `field:"registry_url" form:"url" default:"as clients reach the registry" about:"URL at which the web service reaches this server"`
+	Command           []string `field:"command" about:"instead of url, a program and its arguments that reads the OCI layout in the folder {layout} and prints a report of Trivy, Grype or Harbor in JSON; {digest} is the image's digest, {folder} an empty folder to work in"`
+	SBOMCommand       []string `field:"sbom_command" about:"what to run instead of command for images with an SPDX or CycloneDX referrer in JSON, whose file is {sbom}"`
+	Folder            string   `field:"folder" default:"the system's folder for temporary files" about:"folder on a disk with room for the images that are scanned at a time"`
+	Memory            string   `field:"memory" about:"most memory that each process of command may have, such as 2GiB; on Linux only"`
+	Timeout           Duration `field:"timeout" default:"15m" about:"how long a scan may take"`
+	Concurrency       string   `field:"concurrency" default:"2" about:"scans at a time, of all replicas together, from 1 to 32"`
+}
+
+// Events says who may be told of what happens.
+type Events struct {
+	Hosts     []EventHost     `field:"hosts" about:"hosts that receivers may be on, whatever addresses they have; no others are reached"`
+	Receivers []EventReceiver `field:"receivers" about:"receivers of events, besides those that administrators add with kontor admin events"`
+	Queue     string          `field:"queue" form:"number" default:"10000" about:"how many events may wait for a receiver; when there are more, the oldest are dropped. The log keeps as many"`
+	LogDays   string          `field:"log_days" form:"number" default:"7" about:"keep for so many days what was sent to receivers"`
+}
+
+// EventHost is one of events.hosts.
+type EventHost struct {
+	Host         string `field:"host" form:"host" required:"true" about:"host of receivers, with its port if that is not the usual one"`
+	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"allow plain HTTP"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+}
+
+// EventReceiver is one of events.receivers.
+type EventReceiver struct {
+	Name         string            `field:"name" required:"true" about:"name of the receiver, such as deploy"`
+	URL          string            `field:"url" secret:"true" about:"URL that events are sent to, on one of hosts"`
+	URLFile      string            `field:"url_file" about:"file that holds url"`
+	Secret       string            `field:"secret" secret:"true" about:"secret that requests are signed with, at least 16 characters"`
+	SecretFile   string            `field:"secret_file" about:"file that holds secret"`
+	Format       string            `field:"format" form:"event format" default:"eventbridge" about:"form of the events: eventbridge, cloudevents or cloudevents-binary"`
+	Types        []string          `field:"types" about:"types of events, such as image.pushed or \"image.*\"; all unless given"`
+	Repositories []string          `field:"repositories" about:"names or patterns of repositories, such as team/*; all unless given"`
+	Accounts     []string          `field:"accounts" form:"account" about:"accounts of the registries whose events are sent; all unless given"`
+	Headers      map[string]string `field:"headers" secret:"true" about:"headers to send in addition, such as Authorization"`
 }
 
 // ReplicationDestination is one of replication_destinations.
@@ -121,6 +170,11 @@ type S3 struct {
 	Redirect            bool   `field:"redirect" default:"false" about:"let clients fetch blobs from the store itself, by URLs that are valid for some minutes"`
 	PublicEndpoint      string `field:"public_endpoint" form:"url" default:"endpoint" about:"URL by which clients reach the store, for redirect"`
 	Memory              string `field:"memory" default:"256MiB" about:"memory for the buffers of all uploads together, at least 128MiB"`
+}
+
+// Traces are where to send traces.
+type Traces struct {
+	Endpoint string `field:"endpoint" form:"url" default:"OTEL_EXPORTER_OTLP_ENDPOINT, else traces are off" about:"URL of a collector that takes OTLP over HTTP, such as http://localhost:4318; /v1/traces is added"`
 }
 
 // TLS is a certificate.

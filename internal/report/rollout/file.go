@@ -49,6 +49,15 @@ type Settings struct {
 	Repositories []RepositorySettings `json:"repositories"`
 	Templates    []TemplateSettings   `json:"templates,omitempty"`
 	Upstreams    []UpstreamSettings   `json:"upstreams,omitempty"`
+	Signers      []SignerSettings     `json:"signers,omitempty"`
+}
+
+// SignerSettings is what a file asks for in one signer.
+type SignerSettings struct {
+	Name         string   `json:"name"`
+	Repositories []string `json:"repositories,omitempty"`
+	KnownBy      string   `json:"known_by,omitempty"`
+	Removed      bool     `json:"removed,omitempty"`
 }
 
 // TemplateSettings is what a file asks for in one repository creation template.
@@ -106,6 +115,13 @@ func NewSettings(d state.Desired) Settings {
 	}
 	for _, u := range d.Wanted.Upstreams {
 		out.Upstreams = append(out.Upstreams, UpstreamSettings{u.Prefix, u.Host, u.UpstreamPrefix, u.Credential, u.RoleARN, u.Removed})
+	}
+	for _, g := range d.Wanted.Signers {
+		x := SignerSettings{Name: g.Name, Repositories: g.Repositories, Removed: g.Removed}
+		if !g.Removed {
+			x.KnownBy = g.Known()
+		}
+		out.Signers = append(out.Signers, x)
 	}
 	return out
 }

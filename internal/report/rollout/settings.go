@@ -5,7 +5,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 )
 
-// RegistrySetting is a template or an upstream rule that changes.
+// RegistrySetting is a template, an upstream rule or a signer that changes.
 type RegistrySetting struct {
 	// Name is "template team/*" or "upstream docker-hub/*".
 	Name     string    `json:"name"`
@@ -22,6 +22,9 @@ func registrySettings(p plan.Plan) []RegistrySetting {
 	}
 	for _, c := range p.PendingUpstreams() {
 		out = append(out, upstreamSetting(c))
+	}
+	for _, c := range p.PendingSigners() {
+		out = append(out, signerSetting(c))
 	}
 	return out
 }
@@ -74,6 +77,28 @@ func upstreamSetting(c plan.UpstreamChange) RegistrySetting {
 		s := Setting{Field: d.Field, Action: d.Action, Before: before.RoleARN, After: after.RoleARN}
 		if d.Field == plan.FieldCredential {
 			s.Before, s.After = before.CredentialARN, after.CredentialARN
+		}
+		out.Settings = append(out.Settings, s)
+	}
+	return out
+}
+
+func signerSetting(c plan.SignerChange) RegistrySetting {
+	before, after := plan.Signer{}, plan.Signer{}
+	if c.Before != nil {
+		before = *c.Before
+	}
+	if c.After != nil {
+		after = *c.After
+	}
+	out := RegistrySetting{Name: "signer " + c.Name, Op: c.Op, Effect: c.Effect}
+	for _, d := range c.Differences {
+		s := Setting{Field: d.Field, Action: d.Action, Before: before.Where(), After: after.Where()}
+		if d.Field == plan.FieldKnownBy {
+			s.Before, s.After = before.Known(), after.Known()
+			if s.Before == s.After {
+				s.Before = "another " + s.Before
+			}
 		}
 		out.Settings = append(out.Settings, s)
 	}

@@ -104,10 +104,12 @@ type RegistrySettings struct {
 }
 
 // RegistryReader reads what registries have next to their repositories: settings,
-// templates, and what is replicated.
+// templates, signers, events for others, and what is replicated.
 type RegistryReader interface {
 	TemplateReader
+	EventReader
 	ReplicationReader
+	SignerReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
@@ -117,7 +119,9 @@ type RegistryReader interface {
 type RegistryTx interface {
 	RegistryReader
 	TemplateWriter
+	EventWriter
 	ReplicationWriter
+	SignerWriter
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }

@@ -19,6 +19,8 @@ type RetentionReader interface {
 	JobReader
 	UpstreamReader
 	ActivityReader
+	// Scans reads scans of images.
+	Scans() ScanReader
 	LinkedReader
 	ContentOfKeys
 }
@@ -51,6 +53,8 @@ type RetentionTx interface {
 	JobWriter
 	UpstreamWriter
 	ActivityWriter
+	// ScanWriter changes scans of images.
+	ScanWriter() ScanWriter
 	ContentKeeper
 }
 
@@ -373,6 +377,8 @@ type Linked struct {
 
 // LinkedReader adds up what repositories take.
 type LinkedReader interface {
+	// MoreImages reports whether a repository has more than n images.
+	MoreImages(ctx context.Context, repo RepositoryID, n int) (bool, error)
 	// LinkedBytes adds up the blobs that images of repo refer to, most of them at most.
 	LinkedBytes(ctx context.Context, repo RepositoryID, most int) (Linked, error)
 }

@@ -38,7 +38,12 @@ func (a Account) Mutability(ctx context.Context, name ecr.RepositoryName) (ecr.M
 // Images are those of a repository. Manifests are not read: on ECR that counts as
 // pulling them.
 func (a Account) Images(ctx context.Context, name ecr.RepositoryName) (images.Snapshot, error) {
-	return a.Conn.Images(ctx, name, false, a.Now())
+	return a.Conn.ImagesUnder(ctx, name, "", false, a.Now())
+}
+
+// Lifecycle is a repository's lifecycle policy; "" where it has none.
+func (a Account) Lifecycle(ctx context.Context, name ecr.RepositoryName) (string, error) {
+	return a.Conn.Lifecycle(ctx, name)
 }
 
 // Wanted are the settings that the file has for a repository.

@@ -189,6 +189,60 @@ upstreams:
 	{Name: "removed", In: "upstreams", Type: "`true` or `false`", Default: "`false`", Summary: "Whether `apply` deletes the rule. Repositories and images that came by it stay.", schema: schema{"type": "boolean"}},
 	{Name: "registries", In: "upstreams", Type: "list of names", Default: "all", Summary: "The entries of `registries` at the top of the file that get the rule.", schema: uniqueListOf(schema{"type": "string"})},
 	{
+		Name: "signers", Type: "mapping from names to signers", Default: "none",
+		Summary: "Whose signatures of images are trusted. Policies ask for them with the condition key `kontor:SignedBy`.",
+		Becomes: "a signer of each registry of Kontor; Amazon ECR has none, which is an error of the plan",
+		Limit:   "100 signers in a registry; a name has 2 to 64 letters, digits and underscores",
+		Details: []string{
+			"A signer is known by exactly one of `key`, `identity` and `certificates`. Keys and certificates are public, so they are in the file itself.",
+			"Kontor changes only signers that the file names. To delete one, set `removed: true`; without its entry the signer stays as it is. `destroy` deletes the signers that the file names.",
+			"[Let only signed images be pulled](../guides/signatures.md) shows the policies.",
+		},
+		Example: `registries:
+  - {name: prod, account: "111111111111", region: us-east-2, endpoint: "https://registry.example"}
+ecr_repositories: {}
+signers:
+  release:
+    repositories: ["prod/*"]
+    key: |
+      -----BEGIN PUBLIC KEY-----
+      MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEz9iXeQ/sKSYXtw5FX08cWumbSASr
+      xu17GK9fbRltUMwaz9f/vGt+u2YdfdWcXCfjW9IDvjqy1iiKrQXR2dztew==
+      -----END PUBLIC KEY-----
+  ops:
+    certificates: |
+      -----BEGIN CERTIFICATE-----
+      MIIBszCCAVmgAwIBAgIUVQL8y/6cd09DAU79EQB3OhAp+tAwCgYIKoZIzj0EAwIw
+      LjELMAkGA1UEBhMCREUxEDAOBgNVBAoMB0V4YW1wbGUxDTALBgNVBAMMBHJvb3Qw
+      IBcNMjYxMjAxMDYwMjQwWhgPMjEyNjExMDcwNjAyNDBaMC4xCzAJBgNVBAYTAkRF
+      MRAwDgYDVQQKDAdFeGFtcGxlMQ0wCwYDVQQDDARyb290MFkwEwYHKoZIzj0CAQYI
+      KoZIzj0DAQcDQgAEz9iXeQ/sKSYXtw5FX08cWumbSASrxu17GK9fbRltUMwaz9f/
+      vGt+u2YdfdWcXCfjW9IDvjqy1iiKrQXR2dzte6NTMFEwHQYDVR0OBBYEFBtxdRYm
+      GtnaesWjj6u+w0/kQznoMB8GA1UdIwQYMBaAFBtxdRYmGtnaesWjj6u+w0/kQzno
+      MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAMlXRrGemmGWYDpG
+      uYD+jgtY60wBeHmwOHBgkU8Eta9KAiAMjbzUmzbBwMhqESzTVrtkbj2/MX8gJmTN
+      G1plNpoukA==
+      -----END CERTIFICATE-----
+    subject: C=DE, O=Example, CN=release
+    registries: [prod]
+  former:
+    identity: https://github.com/example/app/.github/workflows/*
+    issuer: https://token.actions.githubusercontent.com
+    trusted_root: '{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
+    removed: true
+`,
+		schema: schema{"type": "object", "propertyNames": schema{"pattern": SignerName.String()}, "additionalProperties": object("signers")},
+	},
+	{Name: "repositories", In: "signers", Type: "list of patterns", Default: "all", Summary: "The repositories that the signer is trusted in; `*` stands for any characters.", Limit: "100 patterns", schema: uniqueListOf(schema{"type": "string"})},
+	{Name: "key", In: "signers", Type: "public key in PEM", Default: "none", Summary: "The key that the signer signs with, such as `cosign.pub`.", schema: textOf(1, MaxSignerText)},
+	{Name: "identity", In: "signers", Type: "string", Default: "none", Summary: "The subject of the signer's certificates, an address or a URL; `*` stands for any characters. It needs `issuer` and `trusted_root`.", schema: textOf(1, MaxSignerText)},
+	{Name: "issuer", In: "signers", Type: "URL", Default: "none", Summary: "The OpenID Connect issuer that knows the identity.", schema: textOf(1, MaxSignerText)},
+	{Name: "trusted_root", In: "signers", Type: "JSON as a string", Default: "none", Summary: "The trusted root of the Sigstore instance that makes the certificates; `cosign trusted-root create` writes one.", schema: textOf(1, MaxSignerText)},
+	{Name: "certificates", In: "signers", Type: "certificates in PEM", Default: "none", Summary: "The root certificates of signatures of notation.", Limit: "20 certificates", schema: textOf(1, MaxSignerText)},
+	{Name: "subject", In: "signers", Type: "string", Default: "any", Summary: "Attributes that the subject of the certificate must have, such as `C=DE, O=Example, CN=release`.", schema: textOf(1, MaxARN)},
+	{Name: "removed", In: "signers", Type: "`true` or `false`", Default: "`false`", Summary: "Whether `apply` deletes the signer.", schema: schema{"type": "boolean"}},
+	{Name: "registries", In: "signers", Type: "list of names", Default: "all", Summary: "The entries of `registries` at the top of the file that get the signer.", schema: uniqueListOf(schema{"type": "string"})},
+	{
 		Name: "lifecycle_tests", Type: "list of mappings", Default: "none",
 		Summary: "Expectations of what the lifecycle policies do to example images, so that a rule that would remove a release is found before it does.",
 		Becomes: "no setting: `kontor plan` and `kontor lifecycle test` run them",

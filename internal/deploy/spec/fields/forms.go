@@ -17,7 +17,9 @@ var (
 	RepositoryGlob = lazyregexp.New(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
 	// ECR API model, Prefix and PullThroughCacheRuleRepositoryPrefix
 	Prefix = lazyregexp.New(`^([a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*/?|ROOT)$`)
-	Host   = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
+	// SignerName is that of trust.CheckName.
+	SignerName = lazyregexp.New(`^[a-zA-Z0-9_]{2,64}$`)
+	Host       = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
 	// ECR API model, CredentialArn; a Kontor registry keeps it below the same prefix
 	CredentialARN  = lazyregexp.New(`^arn:aws(-\w+)*:secretsmanager:[a-zA-Z0-9-:]+:secret:ecr-pullthroughcache/[a-zA-Z0-9/_+=.@-]+$`)
 	CredentialName = lazyregexp.New(`^[A-Za-z0-9/_+=.@-]{1,200}$`)
@@ -59,9 +61,11 @@ const (
 	MinUpstreamPrefix      = 2
 	MaxUpstreamPrefix      = 30
 
-	MaxARN     = 2048
-	MaxProfile = 256
-	MaxPattern = 128 // the length of the longest tag
+	MaxARN = 2048
+	// MaxSignerText is trust.MaxRootBytes.
+	MaxSignerText = 256 << 10
+	MaxProfile    = 256
+	MaxPattern    = 128 // the length of the longest tag
 
 	// Resource tags: ECR API model, Tag; the characters are those of "Tag naming
 	// limits and requirements" in the AWS guide to tagging.

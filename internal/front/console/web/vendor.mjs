@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { transform } from "esbuild";
 
 const from = new URL("node_modules/htmx.org/", import.meta.url);
-const to = new URL("../assets/", import.meta.url);
+const to = new URL("../parts/assets/", import.meta.url);
 const { version } = JSON.parse(await readFile(new URL("package.json", from), "utf8"));
 const source = await readFile(new URL("dist/htmx.js", from), "utf8");
 const { code } = await transform(source, { minify: true, target: "es2022", legalComments: "none" });

@@ -11,7 +11,7 @@
 // and fsync(2) of Linux says that an explicit fsync of the folder is needed.)
 // A sync that fails loses for good what it should have kept.
 //
-// It leaves out permissions, links, times and whatever else disk does not use.
+// It leaves out permissions, symbolic links, times and whatever else disk does not use.
 package crashfs
 
 import (
@@ -72,6 +72,15 @@ func (c Crash) String() string {
 // Crashes yields every crash from operation from on, in each of the variants,
 // in the order of time. Operations are those of the log when it is called.
 func (d *Disk) Crashes(from int, variants []Variant) iter.Seq[Crash] {
+	return d.crashes(from, variants, func() bool { return true })
+}
+
+// Sample yields those of all crashes for which take, asked about each in turn, is true.
+func (d *Disk) Sample(variants []Variant, take func() bool) iter.Seq[Crash] {
+	return d.crashes(0, variants, take)
+}
+
+func (d *Disk) crashes(from int, variants []Variant, take func() bool) iter.Seq[Crash] {
 	d.mu.Lock()
 	log := slices.Clone(d.log)
 	s := d.initial.crash(Variant{})
@@ -80,7 +89,7 @@ func (d *Disk) Crashes(from int, variants []Variant) iter.Seq[Crash] {
 		for at := 0; ; at++ {
 			if at >= from {
 				for _, v := range variants {
-					if !yield(Crash{At: at, Variant: v, state: s.crash(v)}) {
+					if take() && !yield(Crash{At: at, Variant: v, state: s.crash(v)}) {
 						return
 					}
 				}
@@ -245,6 +254,32 @@ func (f *FS) rename(from, to string, err error) error {
 		return err
 	}
 	f.Disk.do(op{kind: opRename, node: dir, name: name, to: toDir, dest: toName})
+	return nil
+}
+
+// Link is os.Link.
+func (f *FS) Link(from, to string) error {
+	_, err := f.begin("Link", from)
+	defer f.Disk.mu.Unlock()
+	return pathError("link", from, f.link(from, to, err))
+}
+
+func (f *FS) link(from, to string, err error) error {
+	if err != nil {
+		return err
+	}
+	id, err := f.Disk.find(from)
+	if err != nil {
+		return err
+	}
+	dir, name, err := f.Disk.parent(to)
+	if err != nil {
+		return err
+	}
+	if _, ok := f.Disk.now.nodes[dir].entries[name]; ok {
+		return fs.ErrExist
+	}
+	f.Disk.do(op{kind: opLink, node: dir, name: name, to: id})
 	return nil
 }
 

@@ -13,7 +13,7 @@ type op struct {
 	kind kind
 	node int    // what is written to, cut, or synced; the folder of an entry
 	name string // the entry
-	to   int    // rename: the folder of the new entry
+	to   int    // rename: the folder of the new entry; link: the file
 	dest string // rename: the new entry
 	off  int64  // write: where; truncate: the new size
 	data []byte
@@ -28,6 +28,7 @@ const (
 	opTruncate
 	opRename
 	opRemove
+	opLink
 	opSync     // of a file or a folder
 	opLoseSync // a sync that failed: what it should have kept never will be
 )
@@ -73,11 +74,15 @@ func (c change) apply(b []byte) []byte {
 	return b
 }
 
-// resize cuts b, or fills it up with zeros. The result is not b's memory.
+// resize cuts b, or fills it up with zeros. b must not be used any longer.
 func resize(b []byte, size int64) []byte {
-	r := make([]byte, size)
-	copy(r, b)
-	return r
+	if size <= int64(len(b)) {
+		return b[:size]
+	}
+	old := len(b)
+	b = slices.Grow(b, int(size)-old)[:size]
+	clear(b[old:])
+	return b
 }
 
 // state is a whole disk; node 0 is the root folder.
@@ -116,6 +121,8 @@ func (s *state) apply(o op) {
 		moved := n.entries[o.name]
 		s.link(o.node, o.name, -1)
 		s.link(o.to, o.dest, moved)
+	case opLink:
+		s.link(o.node, o.name, o.to)
 	case opRemove:
 		s.link(o.node, o.name, -1)
 	case opSync:

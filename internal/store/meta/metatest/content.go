@@ -662,4 +662,7 @@ func linkedBytes(t *testing.T, s meta.Store) {
 	diff(t, meta.Linked{SizeBytes: 6, OwnBytes: 3, Complete: true}, takes(repo, 2))
 	diff(t, meta.Linked{SizeBytes: 3, Complete: true}, takes(neighbour, 2))
 	diff(t, meta.Linked{}, takes(repo, 1))
+	for n, want := range []bool{true, true, false, false} { // it has two images
+		diff(t, want, read(t, s, func(ctx context.Context, r meta.Reader) (bool, error) { return r.Retention().MoreImages(ctx, repo, n) }))
+	}
 }

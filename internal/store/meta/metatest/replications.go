@@ -109,7 +109,9 @@ func replications(t *testing.T, s meta.Store) {
 
 	// What was put off is taken again when it is due, and failures are listed and retried.
 	second.Code, second.Message = "Unavailable", "no answer"
-	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Registries().RenewReplication(ctx, second, time.Hour) })
+	update(t, s, func(ctx context.Context, tx meta.Tx) error {
+		return tx.Registries().RenewReplication(ctx, second, time.Hour)
+	})
 	update(t, s, func(ctx context.Context, tx meta.Tx) error { return tx.Registries().PutOffReplication(ctx, second, 0) })
 	again, ok := takeReplication(t, s, north)
 	if !ok || again.ID != second.ID || again.Attempts != 3 || again.Code != "Unavailable" || again.Token <= second.Token {
@@ -227,7 +229,9 @@ func replicationBackfills(t *testing.T, s meta.Store) {
 
 	unended := func() []meta.Backfill {
 		t.Helper()
-		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Backfill, error) { return r.Registries().UnendedBackfills(ctx) })
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Backfill, error) {
+			return r.Registries().UnendedBackfills(ctx)
+		})
 	}
 	diff(t, []meta.Backfill{began}, unended())
 	began.Status, began.AfterName, began.AfterImage = meta.BackfillStopped, "app", ecr.ImageID{Digest: d, Tag: "c"}
@@ -249,5 +253,7 @@ func replicationBackfills(t *testing.T, s meta.Store) {
 		diff(t, 3, n)
 		return err
 	})
-	diff(t, 0, len(read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Backfill, error) { return r.Registries().Backfills(ctx, registry) })))
+	diff(t, 0, len(read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Backfill, error) {
+		return r.Registries().Backfills(ctx, registry)
+	})))
 }

@@ -153,6 +153,7 @@ func dialect() sqlstore.Dialect {
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn; SAVEPOINT fn"},
 		Commit:        durable + "COMMIT",
 		Now:           "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+		NoBytes:       "''::bytea",
 		SkipLocked:    "FOR UPDATE SKIP LOCKED",
 		In:            func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
 		Strings:       func(list []string) any { return list },

@@ -73,6 +73,9 @@ func openFile(ctx context.Context, cfg Config, pragmas []string) (*sqlstore.Stor
 	if err != nil {
 		return nil, err
 	}
+	if err := create(ctx, path); err != nil {
+		return nil, err
+	}
 	// SQLite would make it readable for all; -wal and -shm follow its mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -162,6 +165,7 @@ func dialect() sqlstore.Dialect {
 		OneWriter:     true,
 		Look:          "SELECT 1 FROM token_keys LIMIT 1",
 		Now:           "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+		NoBytes:       "x''",
 		In: func(column string, n int) string {
 			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
 		},

@@ -9,6 +9,8 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta/metatest"
 )
 
+func init() { RememberNew() } // the suite opens many
+
 func mustOpen(t testing.TB, path string) meta.Store {
 	t.Helper()
 	s, err := Open(context.Background(), Config{Path: path})

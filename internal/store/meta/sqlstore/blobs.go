@@ -276,6 +276,12 @@ func (t txn) UnlinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Diges
 	return wrap(err, "unlinking blob %s from repository %d", d, repo)
 }
 
+// MoreImages implements meta.LinkedReader.
+func (r retentionReader) MoreImages(ctx context.Context, repo meta.RepositoryID, n int) (bool, error) {
+	more, err := r.s.queryRow(ctx, nil, `SELECT 1 FROM manifests WHERE repository_id = $1 ORDER BY digest LIMIT 1 OFFSET $2`, int64(repo), n)
+	return more, wrap(err, "counting the images of repository %d", repo)
+}
+
 // LinkedBytes implements meta.LinkedReader.
 func (r retentionReader) LinkedBytes(ctx context.Context, repo meta.RepositoryID, most int) (l meta.Linked, err error) {
 	var n int

@@ -56,6 +56,9 @@ type Dialect struct {
 	// IdentityStamp is a query for the first of them, as text or bytes, by itself.
 	IdentityStamp string
 
+	// NoBytes is an expression: bytes, none of them.
+	NoBytes string
+
 	// Now is an expression: the database's clock, in microseconds since 1970, when
 	// the statement runs.
 	Now string

@@ -101,6 +101,11 @@ func needs(ctx context.Context, db *sql.DB, d *Dialect) (int64, error) {
 	return n.Needs, nil
 }
 
+// Migrate gives a new database, that nothing else uses, the schema of this program.
+func Migrate(ctx context.Context, db *sql.DB, d *Dialect) error {
+	return migrate(ctx, db, d, false, false)
+}
+
 // migrate brings the schema up to this program's, while older programs use the
 // database, and refuses a newer one that this program cannot use. With asIs, it changes
 // nothing, and refuses an older one.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type session struct {
 	touched uint8
 	changes *changes
 
+	read *atomic.Int64 // counts rows; see Store.RowsRead
+
 	// failed is the first error that spoiled the transaction, scope how much
 	// of it. Until the spoiled part is rolled back, every further statement
 	// answers with it: what a callback makes of the error does not matter.
@@ -37,13 +40,13 @@ type session struct {
 	scope  Scope
 }
 
-func newSession(ctx context.Context, db *sql.DB, d *Dialect) (*session, error) {
+func newSession(ctx context.Context, db *sql.DB, d *Dialect, read *atomic.Int64) (*session, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		s := &session{d: d}
 		return nil, s.fail(ctx, err)
 	}
-	s := &session{d: d, conn: conn}
+	s := &session{d: d, conn: conn, read: read}
 	if d.SessionTime > 0 { // not all at once
 		s.expires = time.Now().Add(d.SessionTime/2 + rand.N(d.SessionTime/2))
 	}
@@ -206,6 +209,7 @@ func (s *session) query(ctx context.Context, scan func(*sql.Rows) error, text st
 		return s.fail(ctx, err)
 	}
 	for rows.Next() {
+		s.read.Add(1)
 		if err := scan(rows); err != nil {
 			return s.fail(ctx, errors.Join(err, rows.Close()))
 		}

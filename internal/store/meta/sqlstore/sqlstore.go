@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/store/meta/transfer"
@@ -41,15 +42,16 @@ type Config struct {
 
 // Store is a meta.Store. Open one with package sqlite or postgres.
 type Store struct {
-	d       Dialect
-	q       queries
-	write   *sql.DB
-	read    *sql.DB
-	queue   queue
-	writers sync.WaitGroup
-	views   pool
-	rows    rowTable
-	changes *changes // nil where other processes commit, too
+	d        Dialect
+	q        queries
+	write    *sql.DB
+	read     *sql.DB
+	queue    queue
+	writers  sync.WaitGroup
+	views    pool
+	rows     rowTable
+	rowsRead atomic.Int64
+	changes  *changes // nil where other processes commit, too
 
 	closing  sync.Once
 	closeErr error
@@ -68,7 +70,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		s.changes = &changes{}
 	}
 	s.rows.Max = rowBytes
-	s.views = pool{db: s.read, d: &s.d, changes: s.changes, places: make(chan struct{}, max(1, cfg.Readers))}
+	s.views = pool{db: s.read, d: &s.d, read: &s.rowsRead, changes: s.changes, places: make(chan struct{}, max(1, cfg.Readers))}
 	if err := migrate(ctx, s.write, &s.d, cfg.Reader, cfg.Reader && !cfg.Migrate); err != nil {
 		return nil, errors.Join(err, s.closePools())
 	}
@@ -104,6 +106,9 @@ func (s *Store) takesWrites(ctx context.Context) error {
 	}
 	return nil
 }
+
+// RowsRead is how many rows statements have returned since the store was opened.
+func (s *Store) RowsRead() int64 { return s.rowsRead.Load() }
 
 // OneProcess implements meta.Store.
 func (s *Store) OneProcess() bool { return s.d.OneWriter }

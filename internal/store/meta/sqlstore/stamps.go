@@ -39,8 +39,8 @@ var tables = map[string]area{
 	"manifest_blobs": noArea, "manifest_children": noArea, "foreign_layers": noArea, "uploads": noArea, "journal": noArea,
 	"deleted_repositories": noArea, "orphans": noArea, "job_leases": noArea, "job_states": noArea, "lifecycle_queue": noArea,
 	"lifecycle_findings": noArea, "lifecycle_previews": noArea, "leases": noArea, "lease_collectors": noArea,
-	"creation_templates": noArea, "console_sessions": noArea, "machine_tokens": noArea, "secrets": noArea, // read each time
-	"replications": noArea, "replication_backfills": noArea, // read each time
+	"creation_templates": noArea, "event_deliveries": noArea, "console_sessions": noArea, "machine_tokens": noArea, "secrets": noArea, "signers": noArea, // read each time
+	"image_scans": noArea, "replications": noArea, "replication_backfills": noArea, // read each time
 	"pullers": noArea, "pulls": noArea, "pull_days": noArea, "upstream_checks": noArea, "bin": noArea, "bin_blobs": noArea, "loose_blobs": noArea, "update_gate": noArea, "stamps": noArea,
 }
 

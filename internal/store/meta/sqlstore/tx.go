@@ -97,6 +97,9 @@ type queries struct {
 	dropOwn          string
 	dropHidden       string
 	deleteManifests  string
+	scansOf          string
+	putScan          string
+	freeScans        string
 }
 
 func makeQueries(d *Dialect) queries {
@@ -189,6 +192,13 @@ func makeQueries(d *Dialect) queries {
 		dropHidden: `DELETE FROM blob_links WHERE hidden AND ` + d.In("digest", 1),
 		deleteManifests: `DELETE FROM manifests WHERE repository_id = $1 AND ` + d.In("digest", 2) + `
 			AND EXISTS (SELECT 1 FROM deleted_repositories WHERE repository_id = $1)`,
+		scansOf: selectScan + `WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		putScan: `INSERT INTO image_scans (repository_id, digest, status, slot, attempts, asked_at, due_at, reason, completed_at, severity, result, findings)
+			SELECT repository_id, digest, $3, $4, $5, $6, $7, $8, $9, $10, $11, ` + d.NoBytes + ` FROM manifests WHERE repository_id = $1 AND digest = $2
+			ON CONFLICT (repository_id, digest) DO UPDATE SET status = excluded.status, slot = excluded.slot, attempts = excluded.attempts,
+			asked_at = excluded.asked_at, due_at = excluded.due_at, reason = excluded.reason, completed_at = excluded.completed_at,
+			severity = excluded.severity, result = excluded.result`,
+		freeScans: `UPDATE image_scans SET slot = '' WHERE slot <> '' AND NOT (` + d.In("slot", 1) + `)`,
 	}
 }
 

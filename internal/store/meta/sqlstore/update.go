@@ -168,7 +168,7 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 		w.drop()
 	}
 	if w.s == nil {
-		if w.s, err = newSession(ctx, w.store.write, &w.store.d); err != nil {
+		if w.s, err = newSession(ctx, w.store.write, &w.store.d, &w.store.rowsRead); err != nil {
 			return calls, never, fmt.Errorf("connecting to the database: %w", err)
 		}
 		w.s.write, w.s.changes = true, w.store.changes

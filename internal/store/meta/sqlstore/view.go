@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -40,6 +41,7 @@ type pool struct {
 	db     *sql.DB
 	d      *Dialect
 	places chan struct{} // one for each session in use
+	read   *atomic.Int64 // counts rows; see Store.RowsRead
 
 	// changes are the store's, where no other process commits; nil otherwise.
 	changes *changes
@@ -68,7 +70,7 @@ func (p *pool) open(ctx context.Context, first func(ctx context.Context, s *sess
 		s, err := p.pop()
 		used := s != nil
 		if err == nil && !used {
-			s, err = newSession(ctx, p.db, p.d)
+			s, err = newSession(ctx, p.db, p.d, p.read)
 		}
 		if err != nil {
 			<-p.places

@@ -1,0 +1,101 @@
+package ecosystem
+
+import (
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/notaryproject/notation-core-go/signature/cose"
+	"github.com/notaryproject/notation-core-go/signature/jws"
+)
+
+// denyUnsigned lets only the signer's images be pulled, but by the user that signs.
+const denyUnsigned = `stack: platform
+registries:
+  - {name: staging, account: "111111111111", region: us-east-1, profile: staging, endpoint: "http://%s"}
+  - {name: prod, account: "222222222222", region: us-east-1, profile: prod, endpoint: "http://%s"}
+ecr_repositories:
+  website:
+    extra_policy_statements:
+      - Sid: SignedOnly
+        Effect: Deny
+        Principal: "*"
+        Action: ecr:BatchGetImage
+        Condition:
+          ForAllValues:StringNotEquals: {"kontor:SignedBy": release}
+          ArnNotLike: {"aws:PrincipalArn": "arn:aws:iam::*:user/pusher"}
+promotions:
+  - name: release
+    from: staging
+    to: [prod]
+    require: {verify: [%q, signers, verify, "{image}", --by, release, --data, data, --target, staging]}
+`
+
+// What real clients sign can be pulled, and nothing else: in each form in which cosign
+// and notation keep signatures. The signer is exempt, as it reads what is not signed yet.
+func TestSignersArePolicy(t *testing.T) {
+	w := start(t)
+	w.write("kontor.yaml", fmt.Sprintf(denyUnsigned, w.staging, w.prod, kontorBin))
+	w.ok(kontorBin, "apply", "--yes")
+	signers := func(account string, args ...string) string {
+		return w.ok(kontorBin, append(append([]string{"signers"}, args...), "--data", "data", "--target", account)...)
+	}
+	denied := func(tag string) {
+		t.Helper()
+		w.fails("ecr:BatchGetImage", kontorBin, "promote", "website:"+tag, "--to", "prod")
+		if got := w.ok(kontorBin, "admin", "audit", "--data", "data", "--decision", "denied"); !strings.Contains(got, `"SignedOnly"`) {
+			t.Errorf("the audit log does not name the statement:\n%s", got)
+		}
+	}
+	trust := func(args ...string) {
+		t.Helper()
+		for _, account := range []string{"staging", "prod"} {
+			signers(account, append([]string{"put", "release"}, args...)...)
+		}
+	}
+	w.ok(cosignBin, "generate-key-pair")
+	trust("--key", "cosign.pub")
+	tag := 0
+	next := func() (string, string) {
+		tag++
+		name := fmt.Sprintf("%d.0", tag)
+		return name, w.push(name)
+	}
+	for _, form := range []struct {
+		name string
+		args []string
+	}{
+		{"cosign tag", []string{"--new-bundle-format=false"}},
+		{"cosign referrer", []string{"--new-bundle-format=false", "--registry-referrers-mode=oci-1-1"}},
+		{"sigstore bundle", []string{"--new-bundle-format=true"}},
+	} {
+		t.Run(form.name, func(t *testing.T) {
+			w.env = []string{"COSIGN_EXPERIMENTAL=1"} // for the mode of referrers
+			name, digest := next()
+			denied(name)
+			sign := append([]string{"sign", "--yes", "--tlog-upload=false", "--use-signing-config=false", "--key", "cosign.key"}, form.args...)
+			w.ok(cosignBin, append(sign, w.staging+"/website@"+digest)...)
+			w.ok(kontorBin, "promote", "website:"+name, "--to", "prod")
+			for _, account := range []string{"staging", "prod"} {
+				if got := signers(account, "verify", "website:"+name, "--by", "release"); !strings.Contains(got, "is signed by release") || !strings.Contains(got, form.name) {
+					t.Errorf("%s: %s", account, got)
+				}
+			}
+		})
+	}
+	for form, envelope := range map[string]string{"JWS": jws.MediaTypeEnvelope, "COSE": cose.MediaTypeEnvelope} {
+		t.Run(form, func(t *testing.T) {
+			k := newNotationKey(t)
+			w.write("release.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: k.cert.Raw})))
+			trust("--certificates", "release.crt", "--subject", "O=Example, CN=release")
+			name, digest := next()
+			newNotationKey(t).sign(t, w, w.staging+"/website@"+digest, envelope)
+			denied(name)
+			w.fails("none of the certificates of the signer", kontorBin, "signers", "verify", "website:"+name, "--data", "data", "--target", "staging")
+			k.sign(t, w, w.staging+"/website@"+digest, envelope)
+			w.ok(kontorBin, "promote", "website:"+name, "--to", "prod")
+			signers("prod", "verify", "website:"+name, "--by", "release")
+		})
+	}
+}
