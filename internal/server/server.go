@@ -342,7 +342,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.upstreams = upstream.New(caches)
 	copies := replication.Config{
 		Gate: s.gate, Registry: s.registry, Retention: s.retention, Queue: queue, Now: cfg.ImageNow, Passed: passed, Serves: s.serves,
-		Elsewhere: cfg.Replication, OneProcess: cfg.Meta.OneProcess(), Replicated: s.tellReplicated, Log: cfg.Log,
+		Elsewhere: cfg.Replication, OneProcess: cfg.Meta.OneProcess(), Replicated: tellReplicated(s.serves), Log: cfg.Log,
 	}
 	if o, ok := cfg.Observer.(replication.Observer); ok {
 		copies.Observer = o

@@ -142,7 +142,7 @@ func TestErrors(t *testing.T) {
 		{"no log", "ListAuditRecords", `{}`, 400, "InvalidParameterException", "audit off"},
 		{"wrong token of activity", "ListPullActivity", `{"nextToken":"AAAA"}`, 400, "InvalidParameterException", "'nextToken'"},
 		{"no destination", "StartBackfill", `{"destination":"a/b/c"}`, 400, "InvalidParameterException", "want ACCOUNT/REGION"},
-		{"no rule for options", "PutReplicationOptions", `{"destination":"eu-west-1","options":{"deletions":true}}`, 400, "InvalidParameterException", "no rule of the registry"},
+		{"no rule for options", "PutReplicationOptions", `{"replicationDestination":"eu-west-1","options":{"deletions":true}}`, 400, "InvalidParameterException", "no rule of the registry"},
 		{"no such backfill", "DescribeBackfill", `{"replicationBackfillId":"x"}`, 400, "ReplicationBackfillNotFoundException", "'x'"},
 		{"wrong token of replications", "ListReplications", `{"nextToken":"x"}`, 400, "InvalidParameterException", "'nextToken'"},
 		{"nobody to forget", "ForgetLeases", `{"collector":"c"}`, 400, "InvalidParameterException", "'collector'"},
@@ -171,7 +171,7 @@ func TestErrors(t *testing.T) {
 // does not have.
 func TestEveryOperationAsks(t *testing.T) {
 	s := newServer(t)
-	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[],"destination":"eu-west-1","userName":"pusher","tokenName":"flux","deliveryId":7}`
+	body := `{"repositoryName":"app","imageDigest":"` + aDigest + `","reason":"x","collector":"c","ttlSeconds":3600,"leases":[],"replicationDestination":"eu-west-1","userName":"pusher","tokenName":"flux","deliveryId":7}`
 	actions := map[string]bool{}
 	// Those on rules and signatures ask for what the ECR API's operations ask for.
 	also := map[string]string{

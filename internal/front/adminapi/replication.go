@@ -37,7 +37,7 @@ func destination(in ecr.RegistryID, text string) (ecr.RegistryID, error) {
 			return ecr.RegistryID{Account: a, Region: r}, nil
 		}
 	}
-	return ecr.RegistryID{}, ecr.InvalidParameter("destination", "want ACCOUNT/REGION, or REGION for the registry's own account, not '%s'", text)
+	return ecr.RegistryID{}, ecr.InvalidParameter("replicationDestination", "want ACCOUNT/REGION, or REGION for the registry's own account, not '%s'", text)
 }
 
 func optionsOf(o replication.Options) admin.ReplicationOptions {

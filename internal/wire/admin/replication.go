@@ -78,7 +78,7 @@ type ReplicationStatus struct {
 // account is a region of the registry's own.
 type PutReplicationOptionsRequest struct {
 	RegistryID  string             `json:"registryId,omitzero"`
-	Destination string             `json:"destination"`
+	Destination string             `json:"replicationDestination"`
 	Options     ReplicationOptions `json:"options"`
 }
 
@@ -91,7 +91,7 @@ type PutReplicationOptionsResponse struct {
 // RetryReplicationsRequest queues again what failed, for one destination or for all.
 type RetryReplicationsRequest struct {
 	RegistryID  string `json:"registryId,omitzero"`
-	Destination string `json:"destination,omitzero"`
+	Destination string `json:"replicationDestination,omitzero"`
 }
 
 // RetryReplicationsResponse says how much that is.
@@ -102,7 +102,7 @@ type RetryReplicationsResponse struct {
 // StartBackfillRequest begins to replicate the images that are there already.
 type StartBackfillRequest struct {
 	RegistryID  string `json:"registryId,omitzero"`
-	Destination string `json:"destination"`
+	Destination string `json:"replicationDestination"`
 }
 
 // BackfillRequest names a backfill.
