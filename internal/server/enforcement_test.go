@@ -79,7 +79,7 @@ func apiBody(arn string) string {
 		"targetStorageClass": "ARCHIVE", "imageDigest": string(ecr.DigestOf([]byte(index))), "collector": "tests", "ttlSeconds": 60, "reason": "tests", "name": "BLOB_MOUNTING", "value": "ENABLED", "scanType": "BASIC", "rules": []string{}, "replicationConfiguration": map[string]any{"rules": []string{}},
 		"signingConfiguration": map[string]any{"rules": []string{}}, "principalArn": "arn:aws:iam::000000000000:role/scanner",
 		"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io", "username": "u", "accessToken": "t", "prefix": "team", "appliedFor": []string{"CREATE_ON_PUSH"}, "userName": "pusher", "tokenName": "flux", "replicationBackfillId": "12345678-1234-1234-1234-123456789012",
-		"destination": map[string]string{"region": "eu-west-1", "registryId": "000000000000"}, "replicationDestination": "eu-north-1",
+		"destination": map[string]string{"region": "eu-west-1", "registryId": "000000000000"}, "replicationDestination": "eu-north-1", "state": "failed",
 	})
 	if err != nil {
 		panic(err) // texts and maps

@@ -17,6 +17,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/front/adminapi"
 	"github.com/kontor-registry/kontor/internal/front/iamapi"
 	"github.com/kontor-registry/kontor/internal/inspect"
@@ -45,11 +46,12 @@ func newAuditor(t *testing.T) *auditor {
 		world: start(t, t.TempDir(), audited(t, dir, audit.All, 0), func(c *server.Config) {
 			c.TestClock, c.MachineCredentials = retention.NewTestClock(time.Now), server.On
 			// Nothing listens there: a rule can be made, and is found not to be valid.
+			c.Events.Hosts = []delivery.Host{{Host: "127.0.0.1:1", PlainHTTP: true}}
 			c.Upstreams = []upstream.Host{{Host: "quay.io", Private: true, PlainHTTP: true, Address: "127.0.0.1:1"}}
 		}),
 		dir: dir, declared: map[string][]string{},
 	}
-	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations(), signing.Operations()) {
+	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations(), signing.Operations(), delivery.Operations()) {
 		for _, action := range op.Actions {
 			a.declared[op.Name] = append(a.declared[op.Name], string(action))
 		}
@@ -222,6 +224,10 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 	})
 
 	t.Run("admin", func(t *testing.T) {
+		admit := func(name, text string) answer {
+			r := a.request(here, "POST", "/", text, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", admin.TargetPrefix+"."+name)
+			return a.do(a.sign(r, root, text, "ecr", here.Region, a.clock()))
+		}
 		for _, name := range adminapi.Operations() {
 			prepare()
 			edit := map[string]any{"imageDigest": image}
@@ -248,9 +254,12 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 				edit["signer"] = map[string]string{"name": "release", "key": signingKey}
 			case "DeleteSigner":
 				edit["name"] = "release"
-				put := `{"signer": {"name": "release", "key": ` + strconv.Quote(signingKey) + `}}`
-				r := a.request(here, "POST", "/", put, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", admin.TargetPrefix+".PutSigner")
-				a.want(a.do(a.sign(r, root, put, "ecr", here.Region, a.clock())), 200)
+				a.want(admit("PutSigner", `{"signer": {"name": "release", "key": `+strconv.Quote(signingKey)+`}}`), 200)
+			case "PutEventReceiver":
+				edit["name"], edit["url"] = "hook", "http://127.0.0.1:1/"
+			case "DeleteEventReceiver", "ListEventDeliveries", "RedeliverEvents", "TestEventReceiver":
+				edit["name"] = "hook"
+				a.want(admit("PutEventReceiver", `{"name": "hook", "url": "http://127.0.0.1:1/"}`), 200)
 			case "ListImageSignatures":
 				edit["imageTag"] = nil
 			case "DeleteSecret":
@@ -260,9 +269,7 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 			case "StartBackfill":
 				replicate()
 			}
-			text := text(edit)
-			r := a.request(here, "POST", "/", text, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", admin.TargetPrefix+"."+name)
-			if got := a.do(a.sign(r, root, text, "ecr", here.Region, a.clock())); !a.check("admin", name, got) && !notConfigured.MatchString(got.body) {
+			if got := admit(name, text(edit)); !a.check("admin", name, got) && !notConfigured.MatchString(got.body) {
 				t.Errorf("%s: %d %s", name, got.status, got.body)
 			}
 		}
