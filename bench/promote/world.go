@@ -38,7 +38,10 @@ func service(i int) string { return fmt.Sprintf("service-%02d", i) }
 // open starts the server and pushes the images.
 func open(ctx context.Context, dir string, o options) (*world, error) {
 	w := &world{dir: dir, compat: o.compat, ended: make(chan error, 1)}
-	var err error
+	err := os.Mkdir(dir, 0o700)
+	if err != nil {
+		return nil, err
+	}
 	if w.data, err = datadir.Open(ctx, filepath.Join(dir, "data")); err != nil {
 		return nil, err
 	}
