@@ -36,7 +36,7 @@ func at(s string) time.Time {
 }
 
 // The samples are those of the Amazon ECR user guide, "Amazon ECR events and EventBridge":
-// events that say the same are written like them, but for what Kontor adds under "kontor".
+// events that say the same are written like them, except for what Kontor adds under "kontor".
 // (The date of the cache's sample there does not exist, and it is no JSON.)
 func TestSamplesOfECR(t *testing.T) {
 	activated := at("2025-10-10T19:13:02.74Z")

@@ -203,7 +203,7 @@ func (v *repoVisit) check(p *proof.Prover, data map[string]any) error {
 			lacking = append(lacking, t("a statement denies it"))
 		}
 		for _, n := range act.Near {
-			lacking = append(lacking, t("%s would, but for its %s", n.Statement.String(), strings.TrimSpace(n.Element+" "+n.Key)))
+			lacking = append(lacking, t("%s would, except for its %s", n.Statement.String(), strings.TrimSpace(n.Element+" "+n.Key)))
 		}
 		lacking = append(lacking, act.DependsOn...)
 		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: act.Action}, outcome(act.Outcome), {Text: parts.Clean(strings.Join(by, "; ")), Soft: true}, {Text: parts.Clean(strings.Join(lacking, "; "))}}})
