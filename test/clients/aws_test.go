@@ -88,14 +88,18 @@ func TestAWSCLI(t *testing.T) {
 	k.ok(skopeoBin, "login", "--tls-verify=false", "--authfile", filepath.Join(k.home, "other.json"), "-u", "AWS", "-p", password, k.host)
 	k.fails(nil, skopeoBin, "login", "--tls-verify=false", "--authfile", filepath.Join(k.home, "other.json"), "-u", "AWS", "-p", password+"x", k.host)
 
-	// What is not built says so, and never succeeds; "none" is what there is.
-	var none struct{ ReplicationConfiguration struct{ Rules []any } }
-	k.aws(&none, "ecr", "put-replication-configuration", "--replication-configuration", "rules=[]")
-	if none.ReplicationConfiguration.Rules == nil {
-		t.Error("put-replication-configuration without rules answers none")
+	// Rules of replication read back as they were put.
+	type configuration struct{ ReplicationConfiguration struct{ Rules []any } }
+	var put, described configuration
+	k.aws(&put, "ecr", "put-replication-configuration", "--replication-configuration", "rules=[{destinations=[{region=eu-west-1,registryId=000000000000}]}]")
+	k.aws(&described, "ecr", "describe-registry")
+	if d := cmp.Diff(put, described); d != "" || len(put.ReplicationConfiguration.Rules) != 1 {
+		t.Errorf("%d rules were put (-put +described):\n%s", len(put.ReplicationConfiguration.Rules), d)
 	}
-	k.fails([]string{"PutReplicationConfiguration"}, awsBin, k.awsArgs([]string{"ecr", "put-replication-configuration",
-		"--replication-configuration", "rules=[{destinations=[{region=eu-west-1,registryId=000000000000}]}]"})...)
+	k.aws(&described, "ecr", "put-replication-configuration", "--replication-configuration", "rules=[]")
+	if described.ReplicationConfiguration.Rules == nil || len(described.ReplicationConfiguration.Rules) > 0 {
+		t.Error("put-replication-configuration without rules does not answer none")
+	}
 }
 
 // TestAWSCLIRetag follows the documented recipe: the manifest of one tag, put
