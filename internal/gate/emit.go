@@ -79,13 +79,7 @@ func (q *Inquiry) delivery(e events.Event) (meta.Delivery, error) {
 	if e.At.IsZero() {
 		e.At = now
 	}
-	if e.Actor == "" {
-		e.Actor, e.RequestID = q.c.p.String(), q.c.p.Request.ID
-	}
-	if a := q.c.p.Request.Source; a.IsValid() && e.Source == "" {
-		e.Source = a.String()
-	}
-	e = e.Bounded()
+	e = q.c.by(e).Bounded()
 	body, err := json.Marshal(e)
 	if err != nil {
 		return meta.Delivery{}, fmt.Errorf("encoding an event: %w", err)
@@ -95,11 +89,29 @@ func (q *Inquiry) delivery(e events.Event) (meta.Delivery, error) {
 	}}, nil
 }
 
+// by is e with who asked, where it does not say so.
+func (c *Caller) by(e events.Event) events.Event {
+	if e.Actor == "" {
+		e.Actor, e.RequestID = c.p.String(), c.p.Request.ID
+	}
+	if a := c.p.Request.Source; a.IsValid() && e.Source == "" {
+		e.Source = a.String()
+	}
+	return e
+}
+
 // Tell writes events of what is no change of the store, such as something that failed, in
-// a transaction of their own, if anybody wants them.
+// a transaction of their own, if there is a receiver for them. In the check of Provided,
+// that is when the transaction of the check is over.
 func (c *Caller) Tell(ctx context.Context, all ...events.Event) error {
 	out := c.g.cfg.Events
 	if out == nil || len(all) == 0 {
+		return nil
+	}
+	if n := nestedIn(ctx); n != nil {
+		for _, e := range all {
+			n.told = append(n.told, c.by(e))
+		}
 		return nil
 	}
 	if c.visit != nil {

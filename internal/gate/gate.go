@@ -197,11 +197,12 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	}
 	w := written{c: c, op: op}
 	told, made := 0, func() {}
+	var ofCheck []events.Event
 	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
 		if err := fenced(ctx, tx); err != nil {
 			return err
 		}
-		if made, err = provided(ctx, tx); err != nil {
+		if made, ofCheck, err = provided(ctx, tx); err != nil {
 			return err
 		}
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
@@ -218,6 +219,9 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	})
 	if err == nil && told > 0 {
 		c.g.cfg.Events.Wake()
+	}
+	if failed := c.Tell(ctx, ofCheck...); failed != nil && err != nil {
+		return c.g.unrecorded(failed)
 	}
 	if err = c.settle(ctx, op, err); err != nil {
 		return err

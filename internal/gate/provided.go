@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -18,6 +19,12 @@ type condition struct {
 	met   bool // by a change that was made
 }
 
+// nested is the transaction that a check reads in.
+type nested struct {
+	r    meta.Reader
+	told []events.Event // by the check, such as of denials; written when the transaction is over
+}
+
 // Provided returns a context with which the first Change changes something only if check
 // returns nil in its transaction; else it returns the error of check. What check reads
 // through a gate with the context that it is given, it reads in that transaction, so
@@ -27,15 +34,16 @@ func Provided(ctx context.Context, check func(ctx context.Context) error) contex
 	return context.WithValue(ctx, conditionKey{}, &condition{check: check})
 }
 
-// provided makes sure of what ctx provides, and returns what to call when the change
-// was made.
-func provided(ctx context.Context, tx meta.Tx) (made func(), err error) {
+// provided makes sure of what ctx provides. It returns what to call when the change was
+// made, and what the check told of.
+func provided(ctx context.Context, tx meta.Tx) (made func(), told []events.Event, err error) {
 	c, ok := ctx.Value(conditionKey{}).(*condition)
 	if !ok || c.met {
-		return func() {}, nil
+		return func() {}, nil, nil
 	}
-	inside := context.WithValue(context.WithValue(ctx, conditionKey{}, nil), insideKey{}, meta.Reader(reading{tx, tx}))
-	return func() { c.met = true }, c.check(inside)
+	n := &nested{r: reading{tx, tx}}
+	err = c.check(context.WithValue(context.WithValue(ctx, conditionKey{}, nil), insideKey{}, n))
+	return func() { c.met = true }, n.told, err
 }
 
 // reading is a transaction to read in.
@@ -50,8 +58,15 @@ func (r reading) Retention() meta.RetentionReader { return r.tx.Retention() }
 
 // inside is the transaction that ctx reads in; nil for none.
 func inside(ctx context.Context) meta.Reader {
-	r, _ := ctx.Value(insideKey{}).(meta.Reader)
-	return r
+	if n := nestedIn(ctx); n != nil {
+		return n.r
+	}
+	return nil
+}
+
+func nestedIn(ctx context.Context) *nested {
+	n, _ := ctx.Value(insideKey{}).(*nested)
+	return n
 }
 
 // errInside is for a check that changes something.

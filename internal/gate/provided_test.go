@@ -2,10 +2,17 @@ package gate_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/audit"
+	"github.com/kontor-registry/kontor/internal/access/authz"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -80,4 +87,74 @@ type before struct {
 func (b *before) Update(ctx context.Context, fn func(context.Context, meta.Tx) error) error {
 	b.fn()
 	return b.Store.Update(ctx, fn)
+}
+
+// A denial of the check is told when the transaction is over, once however often it ran.
+func TestDeniedInTheCheck(t *testing.T) {
+	w := open(t, audit.Changes, nil)
+	now := func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+	through := gate.New(gate.Config{Meta: w.meta, Events: events.NewOutbox(now)})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := through.System("test").Change(ctx, op, func(ctx context.Context, tx *gate.Tx) error {
+		var s meta.RegistrySettings
+		if err := events.SetReceivers(&s, []events.Receiver{{ID: "r", Name: "all"}}); err != nil {
+			return err
+		}
+		return tx.Registries().PutRegistrySettings(ctx, home, s)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// From here on, each transaction runs twice.
+	twice := gate.New(gate.Config{Meta: again{w.meta}, Events: events.NewOutbox(now)})
+	who := nobody
+	who.Request.ID = "request-2"
+	check := func(ctx context.Context) error {
+		return twice.As(who).Read(ctx, op, func(_ context.Context, v *gate.View) error {
+			return v.Ask(authz.Request{Action: "ecr:Two", Resource: home.Repo("app").ARN(), Owner: home.Account, Region: home.Region})
+		})
+	}
+	change := func(ctx context.Context, tx *gate.Tx) error { return ask(tx, "ecr:One") }
+	if err := twice.As(admin).Change(gate.Provided(ctx, check), op, change); ecr.CodeOf(err) != ecr.CodeAccessDenied {
+		t.Fatal(err)
+	}
+	// One that the check makes nothing of.
+	passed := gate.Provided(ctx, func(ctx context.Context) error { _ = check(ctx); return nil })
+	if err := twice.As(admin).Change(passed, op, change); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	err = w.meta.View(ctx, func(ctx context.Context, r meta.Reader) error {
+		list, err := r.Registries().DueDeliveries(ctx, "r", now(), 10)
+		for _, d := range list {
+			var e events.Event
+			if err := json.Unmarshal(d.Event.Body, &e); err != nil {
+				return err
+			}
+			told = append(told, fmt.Sprint(e.Type, " ", e.Actor, " ", e.RequestID))
+		}
+		return err
+	})
+	want := "access.denied " + nobody.ARN + " request-2"
+	if err != nil || !slices.Equal(told, []string{want, want}) {
+		t.Errorf("told %q, %v", told, err)
+	}
+}
+
+// again runs each transaction that writes twice: the first time is rolled back.
+type again struct{ meta.Store }
+
+func (a again) Update(ctx context.Context, fn func(context.Context, meta.Tx) error) error {
+	rolledBack := errors.New("the commit failed")
+	err := a.Store.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+		if err := fn(ctx, tx); err != nil {
+			return errors.Join(rolledBack, err)
+		}
+		return rolledBack
+	})
+	if !errors.Is(err, rolledBack) {
+		return err
+	}
+	return a.Store.Update(ctx, fn)
 }

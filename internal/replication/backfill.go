@@ -77,7 +77,7 @@ func (c *Caller) StartBackfill(ctx context.Context, in, to ecr.RegistryID) (b me
 		b, err = tx.Registries().InsertBackfill(ctx, meta.Backfill{ID: id, Source: in, To: to, Status: meta.BackfillPreparing})
 		return err
 	})
-	c.s.cfg.Queue.Stored()
+	c.s.cfg.Queue.wake()
 	return b, err
 }
 
@@ -203,23 +203,24 @@ func (c *Caller) BackfillResults(ctx context.Context, in ecr.RegistryID, id stri
 
 var opBackfill = gate.Op("Backfill")
 
-// advance goes on with all backfills that have not ended: it lists images to be copied,
-// and sees which have been. Several processes may do it at a time.
-func (s *Service) advance(ctx context.Context) error {
+// advance takes a step of each backfill that has not ended: it lists images to be copied,
+// or sees which have been; and reports whether there are steps to take now. Several
+// processes may do it at a time. One that fails does not hold up the others.
+func (s *Service) advance(ctx context.Context) (more bool, err error) {
 	var all []meta.Backfill
-	err := s.system().Read(ctx, opBackfill, func(ctx context.Context, v *gate.View) (err error) {
+	err = s.system().Read(ctx, opBackfill, func(ctx context.Context, v *gate.View) (err error) {
 		all, err = v.Registries().UnendedBackfills(ctx)
 		return err
 	})
 	for _, b := range all {
-		for more := true; more && err == nil && ctx.Err() == nil; {
-			err = s.system().Change(ctx, opBackfill, func(ctx context.Context, tx *gate.Tx) (err error) {
-				more, err = s.step(ctx, tx, b.Source, b.ID)
-				return err
-			})
-		}
+		next := false
+		failed := s.system().Change(ctx, opBackfill, func(ctx context.Context, tx *gate.Tx) (err error) {
+			next, err = s.step(ctx, tx, b.Source, b.ID)
+			return err
+		})
+		more, err = more || next && failed == nil, errors.Join(err, failed)
 	}
-	return err
+	return more, err
 }
 
 // step takes one step of a backfill, and reports whether there is another to take now.

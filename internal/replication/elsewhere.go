@@ -141,6 +141,12 @@ func (x *sending) image(ctx context.Context, p part) error {
 			return err
 		}
 		if !has {
+			if x.task.Attempts > 1 {
+				// An earlier try may have set the tag, and then not have come to confirm.
+				if err := x.confirm(ctx, p); err != nil {
+					return err
+				}
+			}
 			p.tag = ""
 		}
 	}

@@ -2,15 +2,18 @@ package replication_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/remote"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
@@ -154,5 +157,98 @@ func until(t *testing.T, reached func() bool) {
 		if time.Now().After(end) {
 			t.Fatal("it does not come to that")
 		}
+	}
+}
+
+// A registry elsewhere that does not answer takes a part of the workers only: what goes to
+// another destination arrives, also what comes while the others hang.
+func TestSlowDestination(t *testing.T) {
+	f := openFar(t, registry.CompatECR)
+	w := open(t, elsewhere(f))
+	app := w.Repo("app", ecr.Mutable)
+	w.rules(testkit.Home, to(west, north))
+	var held, most atomic.Int32
+	release := make(chan struct{})
+	f.proxy.On(`.*`, -1, func(x *remotetest.Exchange) {
+		if n := held.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer held.Add(-1)
+		select {
+		case <-release:
+		case <-x.R.Context().Done():
+		}
+		x.W.WriteHeader(http.StatusServiceUnavailable)
+	})
+	push := func(tags ...ecr.Tag) {
+		for _, tag := range tags {
+			w.MustPut(app, w.Image(app, string(tag)), tag)
+		}
+	}
+	push("v1", "v2", "v3", "v4", "v5", "v6")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Replication.Run(ctx) }()
+	until(t, func() bool { return len(w.tags(north.Repo("app"))) == 6 && held.Load() > 0 })
+	push("v7")
+	until(t, func() bool { return len(w.tags(north.Repo("app"))) == 7 })
+	close(release)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := most.Load(); n > 2 {
+		t.Errorf("%d workers were busy with the destination that did not answer", n)
+	}
+}
+
+// A process that dies when it has set a tag that was moved meanwhile leaves the old image
+// there: the next one sends what the tag stands for now once more.
+func TestTagMovedAndProcessDied(t *testing.T) {
+	f := openFar(t, registry.CompatECR)
+	w := open(t, elsewhere(f))
+	if _, err := f.CreateRepository(t.Context(), registry.NewRepository{Repo: testkit.At("app")}); err != nil {
+		t.Fatal(err)
+	}
+	app := w.Repo("app", ecr.Mutable)
+	w.rules(testkit.Home, to(west))
+	first, second := w.Image(app, "first"), w.Image(app, "second")
+	w.MustPut(app, first, "v1")
+	other := world{w.With(func(*testkit.Settings) {})}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f.proxy.On(`^PUT .*/manifests/v1`, 1, func(x *remotetest.Exchange) {
+		w.MustPut(app, second, "v1")
+		other.work()
+		if resp, err := x.Forward(); err != nil {
+			t.Error(err)
+		} else if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	})
+	if err := w.Replication.Advance(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	at := func() ecr.Digest {
+		m, err := f.Manifest(t.Context(), testkit.At("app"), tagged("v1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Digest
+	}
+	if at() != ecr.DigestOf(first) {
+		t.Fatal("the older image did not arrive last")
+	}
+	// Its lease is over.
+	err := w.Gate.System("test").Change(t.Context(), gate.Op("Free"), func(ctx context.Context, tx *gate.Tx) error {
+		return tx.Registries().FreeReplications(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.work()
+	if at() != ecr.DigestOf(second) {
+		t.Error("the tag stands for the older image")
 	}
 }

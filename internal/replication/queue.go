@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
@@ -10,13 +11,24 @@ import (
 )
 
 // Queue takes note of what pushes have to be replicated. It is safe for concurrent use.
-type Queue struct{ some chan struct{} }
+type Queue struct {
+	some chan struct{}
+	used atomic.Bool // something was queued in this process
+}
 
 // NewQueue returns a Queue.
-func NewQueue() *Queue { return &Queue{make(chan struct{}, 1)} }
+func NewQueue() *Queue { return &Queue{some: make(chan struct{}, 1)} }
 
-// Stored is called after a transaction that may have queued something.
+// Stored is called after a transaction that may have queued something. Where no push
+// ever has, as without a rule, nobody is woken.
 func (q *Queue) Stored() {
+	if q.used.Load() {
+		q.wake()
+	}
+}
+
+// wake has Run look.
+func (q *Queue) wake() {
 	select {
 	case q.some <- struct{}{}:
 	default: // it is known already
@@ -53,6 +65,7 @@ func (q *Queue) Pushed(ctx context.Context, tx *gate.Tx, s gate.Scene, p registr
 			if !c.takes(to, tag, p.Subject) {
 				continue
 			}
+			q.used.Store(true)
 			err := tx.Registries().QueueReplication(ctx, meta.Replication{
 				Kind: meta.ReplicateImage, Source: s.At.In, Repository: s.Row.ID, Name: s.At.Name, Image: ecr.ImageID{Digest: p.Digest, Tag: tag}, To: to,
 			}, 0, p.Changed)
@@ -82,6 +95,7 @@ func (q *Queue) Deleted(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta
 		if !c.Options[to.String()].Deletions {
 			continue
 		}
+		q.used.Store(true)
 		err := tx.Registries().QueueReplication(ctx, meta.Replication{
 			Kind: meta.ReplicateDelete, Source: at.In, Repository: repo, Name: at.Name, Image: id, To: to,
 		}, 0, true)

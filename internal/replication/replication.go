@@ -100,14 +100,20 @@ const actor = "replication"
 type Service struct {
 	cfg Config
 
+	taking sync.Mutex // held while an image is taken
+
 	mu      sync.Mutex
+	working int                                 // workers of Run; guarded by mu
+	busy    map[ecr.RegistryID]int              // how many images are copied to it; guarded by mu
 	resting map[ecr.RegistryID]time.Duration    // guarded by mu: until when, on Config.Passed
 	clients map[ecr.RegistryID]*remote.Registry // guarded by mu
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, resting: map[ecr.RegistryID]time.Duration{}, clients: map[ecr.RegistryID]*remote.Registry{}}
+	return &Service{
+		cfg: cfg, busy: map[ecr.RegistryID]int{}, resting: map[ecr.RegistryID]time.Duration{}, clients: map[ecr.RegistryID]*remote.Registry{},
+	}
 }
 
 // Caller is the operations in the name of one principal. It is safe for concurrent use.

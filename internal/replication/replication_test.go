@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -515,4 +517,34 @@ func TestLeases(t *testing.T) {
 	other := world{w.With(func(*testkit.Settings) {})}
 	other.work()
 	w.wantStatus(app, tagged("v1"), west.String()+" COMPLETE")
+}
+
+// A backfill that cannot go on holds up neither another one nor what is pushed.
+func TestBrokenBackfill(t *testing.T) {
+	w := open(t)
+	app := w.Repo("app", ecr.Mutable)
+	before := w.Image(app, "before")
+	w.MustPut(app, before, "before")
+	w.rules(west, to(north))
+	w.rules(testkit.Home, to(north))
+	for _, in := range []ecr.RegistryID{west, testkit.Home} {
+		if _, err := w.Replication.As(testkit.Admin).StartBackfill(t.Context(), in, north); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.MustPut(app, w.Image(app, "one"), "v1")
+	err := w.Gate.System("test").Change(t.Context(), gate.Op("Break"), func(ctx context.Context, tx *gate.Tx) error {
+		return tx.Registries().PutRegistrySettings(ctx, west, meta.RegistrySettings{Settings: map[string]string{"replicationConfiguration": "{"}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // each takes the steps that it can, and says what it cannot
+		if err := w.Replication.Advance(t.Context()); err == nil || !strings.Contains(err.Error(), "reading the replication configuration") {
+			t.Fatal(err)
+		}
+	}
+	if tags := w.tags(north.Repo("app")); tags["v1"] == "" || tags["before"] == "" {
+		t.Errorf("tags there: %v", tags)
+	}
 }

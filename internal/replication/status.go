@@ -135,6 +135,6 @@ func (c *Caller) RetryReplications(ctx context.Context, in, to ecr.RegistryID) (
 		n, err = tx.Registries().RetryReplications(ctx, in, to)
 		return err
 	})
-	c.s.cfg.Queue.Stored()
+	c.s.cfg.Queue.wake()
 	return n, err
 }

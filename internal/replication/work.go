@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	// workers is how many images a process copies at a time.
-	workers = 4
+	// workers is how many images a process copies at a time, without those that go to
+	// registries elsewhere: for each of these there are workersElsewhere, so that one that
+	// is slow holds up neither another one nor what is copied within the server.
+	workers          = 4
+	workersElsewhere = 2
 	// lookEvery is how often a process looks for what others queued, or put off.
 	lookEvery = 5 * time.Second
 	// trimEvery is how often a process removes what is not needed any longer.
@@ -58,10 +61,17 @@ func (s *Service) Run(ctx context.Context) error {
 			s.cfg.Log.WarnContext(ctx, "images not replicated yet", "error", err)
 		}
 	}
+	var running sync.WaitGroup
+	defer running.Wait()
 	for {
-		if err := s.Advance(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Log.WarnContext(ctx, "images not replicated yet", "error", err)
+		more, err := s.advance(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "backfills not advanced yet", "error", err)
 		}
+		if more {
+			s.cfg.Queue.wake()
+		}
+		s.employ(ctx, &running)
 		if s.cfg.Passed()-trimmed > trimEvery {
 			if _, err := s.trim(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.WarnContext(ctx, "old replications not removed yet", "error", err)
@@ -78,14 +88,54 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Advance does everything that is due: it goes on with backfills, and replicates what is
-// queued.
+// employ starts a worker, unless there are enough; each that finds something starts the
+// next one. Run does not wait for them: what takes long holds up nothing else.
+func (s *Service) employ(ctx context.Context, running *sync.WaitGroup) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.working >= s.most() || ctx.Err() != nil {
+		return
+	}
+	s.working++
+	running.Go(func() {
+		done, err := s.worker(ctx, func() { s.employ(ctx, running) })
+		s.mu.Lock()
+		s.working--
+		s.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "images not replicated yet", "error", err)
+		}
+		if done > 0 && err == nil {
+			s.cfg.Queue.wake() // a backfill may be complete, and something may have come
+		}
+	})
+}
+
+// most is how many workers there are at most.
+func (s *Service) most() int { return workers + workersElsewhere*len(s.cfg.Elsewhere) }
+
+// worker does what is due until nothing is, and returns how much that was. found is called
+// each time that it has taken something.
+func (s *Service) worker(ctx context.Context, found func()) (done int, err error) {
+	for ctx.Err() == nil {
+		ok, err := s.one(ctx, found)
+		if ok {
+			done++
+		}
+		if !ok || err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// Advance does everything that is due, and waits for it: it goes on with backfills, and
+// replicates what is queued.
 func (s *Service) Advance(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := s.advance(ctx); err != nil {
-			return err
-		}
-		if done, err := s.Work(ctx); err != nil || done == 0 {
+		more, failed := s.advance(ctx)
+		done, err := s.Work(ctx)
+		if err = errors.Join(failed, err); err != nil || done == 0 && !more {
 			return err
 		}
 	}
@@ -97,20 +147,12 @@ func (s *Service) Advance(ctx context.Context) error {
 func (s *Service) Work(ctx context.Context) (done int, err error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for range workers {
+	for range s.most() {
 		wg.Go(func() {
-			for ctx.Err() == nil {
-				ok, failed := s.one(ctx)
-				mu.Lock()
-				if ok {
-					done++
-				}
-				err = errors.Join(err, failed)
-				mu.Unlock()
-				if !ok || failed != nil {
-					return
-				}
-			}
+			n, failed := s.worker(ctx, func() {})
+			mu.Lock()
+			defer mu.Unlock()
+			done, err = done+n, errors.Join(err, failed)
 		})
 	}
 	wg.Wait()
@@ -122,17 +164,36 @@ var opWork = gate.Op("Replicate")
 // system is for what the server has to know itself.
 func (s *Service) system() *gate.Caller { return s.cfg.Gate.System(actor) }
 
-// one takes one image that is due and does it.
-func (s *Service) one(ctx context.Context) (ok bool, err error) {
-	var task meta.Replication
-	resting := s.asleep()
+// take takes one image that is due, for a destination that neither rests nor is busy.
+func (s *Service) take(ctx context.Context) (task meta.Replication, ok bool, err error) {
+	s.taking.Lock() // two at a time would take more of one destination than it may have
+	defer s.taking.Unlock()
+	leave := s.left()
 	err = s.system().Change(ctx, opWork, func(ctx context.Context, tx *gate.Tx) (err error) {
-		task, ok, err = tx.Registries().TakeReplication(ctx, leaseTime, resting)
+		task, ok, err = tx.Registries().TakeReplication(ctx, leaseTime, leave)
 		return err
 	})
 	if err != nil || !ok {
+		return task, false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy[task.To]++
+	return task, true, nil
+}
+
+// one takes one image that is due and does it. found is called in between.
+func (s *Service) one(ctx context.Context, found func()) (ok bool, err error) {
+	task, ok, err := s.take(ctx)
+	if err != nil || !ok {
 		return false, err
 	}
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.busy[task.To]--
+	}()
+	found()
 	work, stop := s.keep(ctx, task)
 	sent, err := s.protected(work, task)
 	lost := errors.Is(context.Cause(work), errLost)
@@ -289,7 +350,7 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64,
 		return nil // queued again meanwhile
 	}
 	if how == PutOff && wait < lookEvery {
-		time.AfterFunc(wait, s.cfg.Queue.Stored)
+		time.AfterFunc(wait, s.cfg.Queue.wake)
 	}
 	if err == nil && how != "" && s.cfg.Observer != nil {
 		s.cfg.Observer.Replicated(task.To, how, sent)
@@ -335,8 +396,9 @@ func (s *Service) rest(to ecr.RegistryID, err error) time.Duration {
 	return wait
 }
 
-// asleep are the destinations that rest.
-func (s *Service) asleep() []ecr.RegistryID {
+// left are the destinations that rest, and those elsewhere that all their workers are
+// busy with.
+func (s *Service) left() []ecr.RegistryID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []ecr.RegistryID
@@ -346,6 +408,11 @@ func (s *Service) asleep() []ecr.RegistryID {
 			continue
 		}
 		all = append(all, to)
+	}
+	for to, n := range s.busy {
+		if _, elsewhere := s.cfg.Elsewhere[to]; elsewhere && n >= workersElsewhere {
+			all = append(all, to)
+		}
 	}
 	return all
 }
