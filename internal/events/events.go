@@ -50,11 +50,10 @@ const (
 
 	// CachePulled: an image came from an upstream, or (Failure) did not.
 	CachePulled Type = "cache.pulled"
-	// ImageReplicated, ImageScanned and ImageSigned are for what replicates, scans and
-	// signs images.
+	// ImageReplicated: an image is complete at a destination, or (Failure) has failed.
+	// ImageScanned: a scan is over.
 	ImageReplicated Type = "image.replicated"
 	ImageScanned    Type = "image.scanned"
-	ImageSigned     Type = "image.signed"
 
 	// EventsDropped: the queue of the receiver was too long.
 	EventsDropped Type = "events.dropped"
@@ -66,7 +65,7 @@ const (
 var Types = []Type{
 	ImagePushed, ImageDeleted, ImageExpired, ImageRestored, ImagePurged, ImageArchived, ImageActivated, TagMoved, TagDeleted,
 	RepositoryCreated, RepositoryDeleted, PolicyChanged, PullDenied, PushDenied, AccessDenied,
-	LeaseTaken, LeaseEnded, LeaseOverdue, CachePulled, ImageReplicated, ImageScanned, ImageSigned,
+	LeaseTaken, LeaseEnded, LeaseOverdue, CachePulled, ImageReplicated, ImageScanned,
 }
 
 // Event is something that happened in a registry. The fields that do not apply are zero.
@@ -126,8 +125,6 @@ type Event struct {
 	// ScanStatus and Findings, by severity, are of a scan.
 	ScanStatus string         `json:"scanStatus,omitzero"`
 	Findings   map[string]int `json:"findings,omitzero"`
-	// Signer is who signed, or SigningProfile what was signed with.
-	Signer string `json:"signer,omitzero"`
 	// ActivatedAt is when the image came back from the archive.
 	ActivatedAt time.Time `json:"activatedAt,omitzero"`
 

@@ -135,7 +135,6 @@ type facts struct {
 	SourceRegion       string         `json:"sourceRegion,omitzero"`
 	ScanStatus         string         `json:"scanStatus,omitzero"`
 	Findings           map[string]int `json:"findingSeverityCounts,omitzero"`
-	Signer             string         `json:"signer,omitzero"`
 	TargetStorageClass string         `json:"targetStorageClass,omitzero"`
 	Dropped            int            `json:"droppedEvents,omitzero"`
 	Since              string         `json:"since,omitzero"`
@@ -156,7 +155,7 @@ func factsOf(e Event) facts {
 		Subject: string(e.Subject), SizeBytes: e.SizeBytes, Previous: string(e.Previous), Actor: e.Actor, RequestID: e.RequestID, Source: e.Source,
 		Reason: e.Reason, Rule: e.Rule, Operation: e.Operation, Action: e.Action, Statement: e.Statement, Policy: e.Policy, PolicyDeleted: e.Deleted,
 		Collector: e.Collector, Workload: e.Workload, Expected: moment(e.Expected), FailureCode: e.FailureCode, Failure: e.Failure, Prefix: e.Prefix, Upstream: e.Upstream,
-		SourceRegistry: string(e.From.Account), SourceRegion: string(e.From.Region), ScanStatus: e.ScanStatus, Findings: e.Findings, Signer: e.Signer,
+		SourceRegistry: string(e.From.Account), SourceRegion: string(e.From.Region), ScanStatus: e.ScanStatus, Findings: e.Findings,
 		TargetStorageClass: class, Dropped: e.Dropped, Since: moment(e.Since), Until: moment(e.Until),
 	}
 }

@@ -50,7 +50,15 @@ func (s *Server) newScanning() *scanning.Service {
 
 // tellScan puts a scan that is over among the events.
 func tellScan(_ context.Context, tx *gate.Tx, f scanning.Finished) error {
-	e := events.Event{Type: events.ImageScanned, At: f.Time, Registry: f.At.In, Repository: f.At.Name, Digest: f.Digest, ScanStatus: string(f.Status)}
+	tx.Emit(scanEvent(f))
+	return nil
+}
+
+// scanEvent is the event of a scan that is over.
+func scanEvent(f scanning.Finished) events.Event {
+	e := events.Event{
+		Type: events.ImageScanned, At: f.Time, Registry: f.At.In, Repository: f.At.Name, Digest: f.Digest, Tags: f.Tags, ScanStatus: string(f.Status),
+	}
 	for severity, n := range f.Counts {
 		if e.Findings == nil {
 			e.Findings = map[string]int{}
@@ -60,8 +68,7 @@ func tellScan(_ context.Context, tx *gate.Tx, f scanning.Finished) error {
 	if len(f.Tags) > 0 {
 		e.Tag = f.Tags[0]
 	}
-	tx.Emit(e)
-	return nil
+	return e
 }
 
 // scannerAddress is how the scanner reaches a registry.

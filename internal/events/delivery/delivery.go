@@ -76,8 +76,10 @@ const (
 	actor = "events"
 	// Every is how often a process looks for what is due.
 	Every = 2 * time.Second
-	// boundEvery is how often the queues are bounded while events are sent.
+	// boundEvery is how often the queues are bounded while events are sent, lookEvery how
+	// often that is looked at while none are.
 	boundEvery = 10 * time.Second
+	lookEvery  = time.Minute
 	// batch is how many deliveries are read at a time, width how many repositories of a
 	// receiver are told of at a time.
 	batch = 100
@@ -101,6 +103,7 @@ type Service struct {
 	mu     sync.Mutex
 	paused map[string]pause // by the receiver's id; guarded by mu
 	shown  map[string]bool  // receivers that Observer knows; guarded by mu
+	looked time.Time        // when Due looked for long queues; guarded by mu
 }
 
 // pause is of a receiver that could not be reached.
@@ -180,10 +183,34 @@ func (s *Service) due(ctx context.Context) (list []target, err error) {
 	return list, err
 }
 
-// Due reports whether something is to be sent now. It only reads.
+// Due reports whether something is to be sent now, or dropped. It only reads.
 func (s *Service) Due(ctx context.Context) bool {
 	list, err := s.due(ctx)
-	return err != nil || len(list) > 0 // who delivers finds the error again, and reports it
+	return err != nil || len(list) > 0 || s.tooLong(ctx) // who delivers finds the error again, and reports it
+}
+
+// tooLong reports now and then whether a queue is too long: where all that waits is put
+// off, nothing is due for a while.
+func (s *Service) tooLong(ctx context.Context) bool {
+	now := s.cfg.Outbox.Now()
+	s.mu.Lock()
+	wait := now.Sub(s.looked).Abs() < lookEvery
+	if !wait {
+		s.looked = now
+	}
+	s.mu.Unlock()
+	if wait {
+		return false
+	}
+	all, err := s.targets(ctx)
+	if err != nil || len(all) == 0 {
+		return err != nil
+	}
+	queues, err := s.queues(ctx)
+	return err != nil || slices.ContainsFunc(queues, func(q meta.DeliveryQueue) bool {
+		_, known := all[q.Receiver]
+		return known && q.Queued > s.cfg.Queue
+	})
 }
 
 // Deliver sends what is due until nothing is, and returns how many events were taken. It
@@ -237,29 +264,24 @@ type laneEnd struct {
 	err  error
 }
 
-// lane sends what is due to one receiver, until nothing is or it cannot be reached.
+// lane sends a batch of what is due to one receiver. There is no second one: the receiver
+// may have another URL or secret by then.
 func (s *Service) lane(ctx context.Context, t target) (sent int, err error) {
-	for ctx.Err() == nil {
-		now := s.cfg.Outbox.Now()
-		var list []meta.Delivery
-		err := s.look(ctx, func(ctx context.Context, v *gate.View) (err error) {
-			list, err = v.Registries().DueDeliveries(ctx, t.ID, now, batch)
-			return err
-		})
-		if err != nil || len(list) == 0 {
-			return sent, err
-		}
-		n, goes, err := s.round(ctx, t, list)
-		if sent += n; err != nil || !goes {
-			return sent, err
-		}
+	now := s.cfg.Outbox.Now()
+	var list []meta.Delivery
+	err = s.look(ctx, func(ctx context.Context, v *gate.View) (err error) {
+		list, err = v.Registries().DueDeliveries(ctx, t.ID, now, batch)
+		return err
+	})
+	if err != nil {
+		return 0, err
 	}
-	return sent, nil
+	return s.round(ctx, t, list)
 }
 
-// round sends list, whose events of one key go one after the other. goes is false when
-// the receiver could not be reached.
-func (s *Service) round(ctx context.Context, t target, list []meta.Delivery) (sent int, goes bool, err error) {
+// round sends list, whose events of one key go one after the other, until the receiver
+// cannot be reached or is deleted.
+func (s *Service) round(ctx context.Context, t target, list []meta.Delivery) (sent int, err error) {
 	byKey := map[string][]meta.Delivery{}
 	var order []string
 	for _, d := range list {
@@ -273,7 +295,7 @@ func (s *Service) round(ctx context.Context, t target, list []meta.Delivery) (se
 		keys <- k
 	}
 	close(keys)
-	goes = true
+	goes := true
 	var (
 		mu   sync.Mutex
 		work sync.WaitGroup
@@ -295,10 +317,10 @@ func (s *Service) round(ctx context.Context, t target, list []meta.Delivery) (se
 					if how == taken {
 						sent++
 					}
-					goes = goes && how != unreachable
+					goes = goes && how != unreachable && how != deleted
 					err = cmp.Or(err, failed)
 					mu.Unlock()
-					if how == refused || how == unreachable {
+					if how == refused {
 						break
 					}
 				}
@@ -306,7 +328,7 @@ func (s *Service) round(ctx context.Context, t target, list []meta.Delivery) (se
 		})
 	}
 	work.Wait()
-	return sent, goes, err
+	return sent, err
 }
 
 // outcome is how an attempt ended.
@@ -317,6 +339,7 @@ const (
 	refused             // it is tried again
 	unreachable         // so are all others of the receiver
 	over                // it was given up
+	deleted             // the receiver was
 )
 
 // one sends a delivery once, and notes how that ended.
@@ -352,7 +375,8 @@ func (s *Service) one(ctx context.Context, t target, d meta.Delivery) (outcome, 
 	err := s.change(ctx, func(ctx context.Context, tx *gate.Tx) error {
 		err := tx.Registries().PutDelivery(ctx, d)
 		if gone(err) {
-			return nil // the receiver was deleted
+			how = deleted
+			return nil
 		}
 		return err
 	})

@@ -153,20 +153,25 @@ func newSecret() string {
 	return secretPrefix + base64.StdEncoding.EncodeToString(b[:])
 }
 
-// shownURL is a URL without the values of its query.
+// shownURL is a URL without the values of its query. What has no name is a value, too.
 func shownURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return ""
 	}
-	if q := u.Query(); len(q) > 0 {
-		for k := range q {
-			q.Set(k, "...")
+	parts := strings.FieldsFunc(u.RawQuery, betweenValues)
+	for i, p := range parts {
+		name, _, named := strings.Cut(p, "=")
+		if parts[i] = "..."; named {
+			parts[i] = name + "=..."
 		}
-		u.RawQuery = q.Encode()
 	}
+	u.RawQuery = strings.Join(parts, "&")
 	return u.String()
 }
+
+// betweenValues is what separates the values of a query; some servers take semicolons.
+func betweenValues(r rune) bool { return r == '&' || r == ';' }
 
 // changed is r as n changes it, and the secret if it is a new one.
 func (s *Service) changed(r events.Receiver, n NewReceiver, now time.Time) (events.Receiver, string, error) {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,7 +149,40 @@ func (s *Service) send(ctx context.Context, t target, e events.Event, d meta.Del
 	for k, v := range open.Headers {
 		r.Header.Set(k, v)
 	}
-	return do(c, r)
+	a := do(c, r)
+	hide := open.hidden(to)
+	a.err, a.answer = hide.Replace(a.err), hide.Replace(a.answer)
+	return a
+}
+
+// hidden replaces what must not be in the log, although a receiver may answer with what
+// it was sent.
+func (o secrets) hidden(u *url.URL) *strings.Replacer {
+	const shortest = 4 // less is part of many words
+	all := []string{o.Secret, o.Previous}
+	for _, v := range o.Headers {
+		_, credentials, _ := strings.Cut(v, " ") // of a scheme, such as Bearer
+		all = append(all, v, credentials)
+	}
+	for _, p := range strings.FieldsFunc(u.RawQuery, betweenValues) {
+		_, value, named := strings.Cut(p, "=")
+		if !named {
+			value = p
+		}
+		all = append(all, value)
+		if plain, err := url.QueryUnescape(value); err == nil {
+			all = append(all, plain)
+		}
+	}
+	// The longest first: one may be part of another.
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, s := range all {
+		if len(s) >= shortest {
+			pairs = append(pairs, s, "...")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // do sends r and reads the beginning of what is answered.
