@@ -3,7 +3,7 @@
 //	go run ./test/all
 //
 // It first installs what the tests need, as root on Debian, or says in one
-// line what to install. Then it runs, in this order, and prints each runner's
+// line what to install, or that the disk is too full. Then it runs, in this order, and prints each runner's
 // own summary: format, vet, lint, tests, tests with the race detector (fuzz
 // seeds, the commands of the manual and PostgreSQL included), mixed load on a
 // binary that is killed, other people's clients and the OCI conformance suite
@@ -121,6 +121,13 @@ func run(ctx context.Context, only string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.tmp)) }()
+	before, err := rooms(r.tmp)
+	if err != nil {
+		return err
+	}
+	if full := lacking(before, roomNeeded); wanted == nil && full != "" {
+		return errors.New(full)
+	}
 	var failed, times []string
 	began := time.Now()
 	for _, s := range steps() {
@@ -146,6 +153,9 @@ func run(ctx context.Context, only string) (err error) {
 	r.printSlowest("tests", r.tests)
 	fmt.Fprintf(r.out, "=== %s in all: %s\n", time.Since(began).Round(time.Second), strings.Join(times, ", "))
 	if len(failed) > 0 {
+		if after, err := rooms(r.tmp); err == nil && lacking(after, 1<<30) != "" {
+			fmt.Fprintln(r.out, "===", lacking(after, 1<<30))
+		}
 		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
 	}
 	return ctx.Err()
