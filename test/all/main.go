@@ -107,6 +107,9 @@ func run(ctx context.Context, only string) (err error) {
 	if err := enterRoot(); err != nil {
 		return err
 	}
+	if err := trimPaths(); err != nil {
+		return err
+	}
 	var wanted []string
 	if only != "" {
 		wanted = strings.Split(only, ",")
@@ -186,6 +189,17 @@ func enterRoot() error {
 	return os.Chdir(filepath.Dir(mod))
 }
 
+// trimPaths makes the go command leave the folder of the checkout out of what it
+// builds, as releases do. So what it keeps serves every checkout: without, each one
+// compiles and vets the whole project again.
+func trimPaths() error {
+	out, err := exec.Command("go", "env", "GOFLAGS").Output()
+	if err != nil {
+		return fmt.Errorf("go env: %w", err)
+	}
+	return os.Setenv("GOFLAGS", strings.TrimSpace(string(out)+" -trimpath"))
+}
+
 // command runs a program in dir and shows what it prints.
 func (r *runner) command(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -248,11 +262,11 @@ func (r *runner) vet(ctx context.Context) error {
 }
 
 // lint is a vet of our own. The go command keeps what it finds in a package,
-// for as long as neither that nor the linter changes: hence -trimpath, which
-// makes the same linter in every folder.
+// for as long as neither that nor the linter changes: hence no version control in
+// it, so that every commit makes the same linter.
 func (r *runner) lint(ctx context.Context) error {
 	linter := filepath.Join(r.tmp, "lint")
-	if err := r.command(ctx, "tools", "go", "build", "-trimpath", "-buildvcs=false", "-o", linter, "./lint"); err != nil {
+	if err := r.command(ctx, "tools", "go", "build", "-buildvcs=false", "-o", linter, "./lint"); err != nil {
 		return err
 	}
 	for _, m := range modules {
