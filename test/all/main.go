@@ -336,7 +336,7 @@ func (r *runner) s3(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := []string{"KONTOR_BIN=" + binary, "VERSITYGW_BIN=" + gateway}
+	env := []string{"KONTOR_BIN=" + binary, "VERSITYGW_BIN=" + gateway, "RAPID_CHECKS=20"}
 	// Most of it is hashes and copies of large content, which the detector slows
 	// down and has nothing to say about.
 	return errors.Join(r.goTest(ctx, "test/s3", env, "./..."),
