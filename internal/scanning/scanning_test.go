@@ -209,6 +209,9 @@ func TestMaxSeverity(t *testing.T) {
 	}
 	may("ann", map[ecr.Tag]bool{"one": false, "two": false, "index": false, "signature": true})
 	may("kontor-scanner", map[ecr.Tag]bool{"one": true, "index": true})
+	// What is not there is no denial: whoever pushes looks before.
+	_, err := w.Registry.As(user("ann")).StatManifest(t.Context(), app, ecr.ImageID{Tag: "new"})
+	testkit.WantCode(t, err, ecr.CodeImageNotFound)
 	scan("one", found(ecr.SeverityHigh, ecr.SeverityUndefined), nil)
 	may("ann", map[ecr.Tag]bool{"one": true, "two": false, "index": false})
 	scan("two", found(), errors.New("broken"))
