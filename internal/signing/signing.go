@@ -260,19 +260,6 @@ func (s *search) layer(ctx context.Context, d manifest.Descriptor) (layer, error
 	return l, nil
 }
 
-// formOf is the form of the signatures in artifacts of a type, "" for none.
-func formOf(artifactType string) trust.Form {
-	switch {
-	case artifactType == trust.TypeCosignArtifact:
-		return trust.CosignReferrer
-	case artifactType == trust.TypeNotation:
-		return trust.Notation
-	case strings.HasPrefix(artifactType, trust.TypeBundlePrefix):
-		return trust.Bundle
-	}
-	return ""
-}
-
 // of looks for the manifests that hold signatures of d.
 func (s *search) of(ctx context.Context, d ecr.Digest) error {
 	tag, err := s.r.Tag(ctx, s.repo, ecr.Tag(strings.Replace(string(d), ":", "-", 1)+tagSuffix))
@@ -293,7 +280,7 @@ func (s *search) of(ctx context.Context, d ecr.Digest) error {
 		}
 		for _, row := range rows {
 			after = row.Image.Digest
-			if form := formOf(row.Image.ArtifactMediaType); form != "" && held < MaxSignatures {
+			if form := trust.FormOf(row.Image.ArtifactMediaType); form != "" && held < MaxSignatures {
 				held++
 				if err := s.holder(ctx, d, row.Image.Digest, form); err != nil {
 					return err
@@ -391,7 +378,7 @@ func (s *search) read(ctx context.Context, h *holder, row meta.Manifest) error {
 		return nil
 	}
 	for i, d := range parsed.Layers {
-		if !fits(h.form, d.MediaType) {
+		if !h.form.Fits(d.MediaType) {
 			h.layers, h.refused = nil, fmt.Sprintf("its manifest has a layer of the type %s, which is not a signature", d.MediaType)
 			return nil
 		}
@@ -403,19 +390,6 @@ func (s *search) read(ctx context.Context, h *holder, row meta.Manifest) error {
 		h.layers = append(h.layers, l)
 	}
 	return nil
-}
-
-// fits reports whether layers of the type are signatures of the form.
-func fits(form trust.Form, mediaType string) bool {
-	switch form {
-	case trust.CosignTag, trust.CosignReferrer:
-		return mediaType == trust.TypeSimpleSigning
-	case trust.Bundle:
-		return strings.HasPrefix(mediaType, trust.TypeBundlePrefix)
-	case trust.Notation:
-		return mediaType == trust.TypeJWS || mediaType == trust.TypeCOSE
-	}
-	return false
 }
 
 // verify reads and verifies what was missing, and remembers it. The transaction has
