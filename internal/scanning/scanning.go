@@ -166,7 +166,7 @@ func (s *Service) some() {
 
 func slot(i int) string { return strconv.Itoa(i + 1) }
 
-// Pushed is registry.Config.Pushed: it has an image scanned that never was, where the
+// Pushed is registry.Config.Pushed and Arrived: it has an image scanned that never was, where the
 // repository, or a rule of the registry, wants that.
 func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p registry.Pushed) error {
 	if s.cfg.Scanner == nil || !p.Changed {

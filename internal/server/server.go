@@ -309,6 +309,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
 			return errors.Join(queue.Pushed(ctx, tx, at, p), s.scanning.Pushed(ctx, tx, at, p))
 		},
+		Arrived: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return s.scanning.Pushed(ctx, tx, at, p)
+		},
 		Stored: func() { queue.Stored(); s.scanning.Stored() },
 	})
 	s.scanning = s.newScanning()

@@ -262,6 +262,9 @@ func (w *World) build() {
 		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
 			return errors.Join(queue.Pushed(ctx, tx, at, p), scans.Pushed(ctx, tx, at, p))
 		},
+		Arrived: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return scans.Pushed(ctx, tx, at, p)
+		},
 		Stored: func() { queue.Stored(); scans.Stored() },
 	})
 	scans = scanning.New(scanning.Config{
