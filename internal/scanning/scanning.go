@@ -200,6 +200,16 @@ func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p r
 	return s.queue(ctx, tx, scene.Row.ID, p.Digest, meta.Scan{})
 }
 
+// Restored is retention.Config.Restored: an image that comes back is scanned as if it was
+// pushed, as its findings went with it.
+func (s *Service) Restored(ctx context.Context, tx *gate.Tx, at ecr.Repo, row meta.Repository, d ecr.Digest) error {
+	settings, err := tx.Registries().RegistrySettings(ctx, at.In)
+	if err != nil {
+		return err
+	}
+	return s.Pushed(ctx, tx, gate.Scene{At: at, Row: row, Settings: settings}, registry.Pushed{Digest: d, Changed: true})
+}
+
 // Stored is registry.Config.Stored: something may wait.
 func (s *Service) Stored() { s.some() }
 
