@@ -34,6 +34,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -59,6 +60,10 @@ type Options struct {
 	// Audit records changes and denials in the folder audit of Dir, for `kontor admin
 	// audit` and the console.
 	Audit bool
+	// Scanner is a program and its arguments that scans images: {layout} in it is the
+	// folder of the image's OCI layout, and it prints a report of Trivy, of Grype, or in
+	// Harbor's format. Without one, images are not scanned.
+	Scanner []string
 	// Log receives the server's log; default nothing.
 	Log io.Writer
 }
@@ -132,9 +137,17 @@ func start(t testing.TB, o Options) (*Registry, error) {
 	if o.Audit {
 		recorded = audit.Changes
 	}
+	var scanner *server.ScannerConfig
+	if len(o.Scanner) > 0 {
+		command := scanning.CommandConfig{Command: o.Scanner}
+		if err := command.Check(); err != nil {
+			return nil, fmt.Errorf("scanner: %w", err)
+		}
+		scanner = &server.ScannerConfig{Name: "scanner", Command: &command}
+	}
 	r.server, err = host.Start(ctx, host.Config{
 		Folder: o.Dir, Audit: recorded, Host: "127.0.0.1", Registries: []datadir.Registry{{Account: id.Account, Region: id.Region}},
-		Server: server.Config{Compat: registry.Compat(o.Compat), MachineCredentials: machines, TestClock: r.clock, Upstreams: hosts, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
+		Server: server.Config{Compat: registry.Compat(o.Compat), MachineCredentials: machines, TestClock: r.clock, Upstreams: hosts, Scanner: scanner, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
 	})
 	if err != nil {
 		return nil, err

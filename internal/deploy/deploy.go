@@ -52,6 +52,7 @@ type API interface {
 	DeleteRepository(context.Context, *ecr.DeleteRepositoryInput, ...func(*ecr.Options)) (*ecr.DeleteRepositoryOutput, error)
 
 	SettingsAPI
+	EvidenceAPI
 }
 
 var _ API = (*ecr.Client)(nil)

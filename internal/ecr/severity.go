@@ -64,3 +64,6 @@ const (
 	ScanFailed      ScanStatus = "FAILED"
 	ScanUnsupported ScanStatus = "UNSUPPORTED_IMAGE"
 )
+
+// IsSeverity reports whether s is a severity of findings.
+func IsSeverity(s Severity) bool { return slices.Contains(Severities(), s) }

@@ -170,7 +170,7 @@ func (c *Caller) ask(ctx context.Context, op Operation, fn func(ctx context.Cont
 func (c *Caller) look(ctx context.Context, op Operation, fn func(ctx context.Context, v *View) error) (q *Inquiry, err error) {
 	ctx, end := c.g.began(ctx, op)
 	defer func() { end(err) }()
-	err = again(ctx, func() error {
+	err = again(ctx, func(ctx context.Context) error {
 		return c.view(ctx, func(ctx context.Context, r meta.Reader) error {
 			q = &Inquiry{c: c, op: op, r: sceneReader{r, r.Registries()}}
 			if err := fn(ctx, &View{r, q}); err != nil {

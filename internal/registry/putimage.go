@@ -56,7 +56,10 @@ func (r *Registry) PutWithin(ctx context.Context, tx *gate.Tx, s gate.Scene, n N
 	if err != nil {
 		return false, err
 	}
-	return r.put(ctx, tx, s, image)
+	if changed, err = r.put(ctx, tx, s, image); err == nil && r.cfg.Arrived != nil {
+		err = r.cfg.Arrived(ctx, tx, s, Pushed{image.row.Image.Digest, image.row.Image.Subject, n.Tags, changed})
+	}
+	return changed, err
 }
 
 // prepared is an image to be put that was looked at.

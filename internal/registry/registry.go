@@ -46,6 +46,9 @@ type Config struct {
 	// Pushed is called in the transaction of each push, and of each return from the
 	// archive, such as to queue what is replicated; nil for nothing.
 	Pushed func(ctx context.Context, tx *gate.Tx, s gate.Scene, p Pushed) error
+	// Arrived is called in the transaction in which an image comes without a push, such
+	// as by replication; nil for nothing.
+	Arrived func(ctx context.Context, tx *gate.Tx, s gate.Scene, p Pushed) error
 	// Stored is called after such a transaction of a push; nil for nothing.
 	Stored func()
 	// Now is the image clock: push times, ages, lifecycle. Required.

@@ -14,6 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/replication"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/testkit"
@@ -548,3 +549,40 @@ func TestBrokenBackfill(t *testing.T) {
 		t.Errorf("tags there: %v", tags)
 	}
 }
+
+// What arrives is scanned where its new repository, or a rule of its new registry, wants
+// that, whatever those of its old one want.
+func TestArrivalsAreScanned(t *testing.T) {
+	w := open(t, func(s *testkit.Settings) { s.Scanner, s.ScanSlots = noScanner{}, 1 })
+	w.Repo("prod/app", ecr.Mutable)
+	w.Repo("test/app", ecr.Mutable)
+	rule := registry.ScanRule{Frequency: registry.ScanOnPush, Filters: []string{"prod/*"}}
+	if err := w.SetRegistryScanning(t.Context(), west, registry.RegistryScan{Type: registry.ScanBasic, Rules: []registry.ScanRule{rule}}); err != nil {
+		t.Fatal(err)
+	}
+	w.rules(testkit.Home, to(west))
+	for name, want := range map[ecr.RepositoryName]ecr.Code{"prod/app": "", "test/app": ecr.CodeScanNotFound} {
+		at := testkit.Home.Repo(name)
+		body := w.Image(at, "image")
+		w.MustPut(at, body, "v1")
+		w.work()
+		id := ecr.ImageID{Digest: ecr.DigestOf(body)}
+		if _, _, _, err := w.Scans.As(testkit.Admin).ScanFindings(t.Context(), at, id, 0, 1); ecr.CodeOf(err) != ecr.CodeScanNotFound {
+			t.Errorf("%s: %v", at, err)
+		}
+		if s, _, _, err := w.Scans.As(testkit.Admin).ScanFindings(t.Context(), west.Repo(name), id, 0, 1); ecr.CodeOf(err) != want || want == "" && s.Status != ecr.ScanInProgress {
+			t.Errorf("%s in %s: %+v %v, want %q", name, west, s, err, want)
+		}
+	}
+}
+
+// noScanner is a scanner that nothing asks.
+type noScanner struct{}
+
+// Scan implements scanning.Scanner.
+func (noScanner) Scan(context.Context, scanning.Target) (scanning.Report, error) {
+	return scanning.Report{}, scanning.ErrUnsupported
+}
+
+// About implements scanning.Scanner.
+func (noScanner) About(context.Context) (scanning.About, error) { return scanning.About{}, nil }

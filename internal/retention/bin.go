@@ -92,7 +92,7 @@ func (c *Caller) RestoreImage(ctx context.Context, at ecr.Repo, d ecr.Digest) (R
 		if err := settled(ctx, tx, at); err != nil {
 			return err
 		}
-		restore := &restoration{tx: tx, at: at, repo: repo.ID, now: c.s.cfg.Now(), seen: map[ecr.Digest]bool{}}
+		restore := &restoration{tx: tx, at: at, repo: repo.ID, row: repo, told: c.s.cfg.Restored, now: c.s.cfg.Now(), seen: map[ecr.Digest]bool{}}
 		found, err := restore.image(ctx, d)
 		if err == nil && !found {
 			return notInBin(at, d)
@@ -116,6 +116,8 @@ type restoration struct {
 	now  time.Time
 	seen map[ecr.Digest]bool
 	done Restored
+	row  meta.Repository
+	told func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, d ecr.Digest) error
 }
 
 // image brings d back with all that belongs to it, and reports whether it was
@@ -154,6 +156,11 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 	}
 	if err := r.tx.InsertManifest(ctx, m); err != nil && !errors.Is(err, meta.ErrExists) {
 		return false, err
+	}
+	if r.told != nil {
+		if err := r.told(ctx, r.tx, r.at, r.row, d); err != nil {
+			return false, err
+		}
 	}
 	if err := r.tags(ctx, m, &r.done.Images[place]); err != nil {
 		return false, err

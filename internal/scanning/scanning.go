@@ -166,7 +166,7 @@ func (s *Service) some() {
 
 func slot(i int) string { return strconv.Itoa(i + 1) }
 
-// Pushed is registry.Config.Pushed: it has an image scanned that never was, where the
+// Pushed is registry.Config.Pushed and Arrived: it has an image scanned that never was, where the
 // repository, or a rule of the registry, wants that.
 func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p registry.Pushed) error {
 	if s.cfg.Scanner == nil || !p.Changed {
@@ -198,6 +198,16 @@ func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p r
 		return err
 	}
 	return s.queue(ctx, tx, scene.Row.ID, p.Digest, meta.Scan{})
+}
+
+// Restored is retention.Config.Restored: an image that comes back is scanned as if it was
+// pushed, as its findings went with it.
+func (s *Service) Restored(ctx context.Context, tx *gate.Tx, at ecr.Repo, row meta.Repository, d ecr.Digest) error {
+	settings, err := tx.Registries().RegistrySettings(ctx, at.In)
+	if err != nil {
+		return err
+	}
+	return s.Pushed(ctx, tx, gate.Scene{At: at, Row: row, Settings: settings}, registry.Pushed{Digest: d, Changed: true})
 }
 
 // Stored is registry.Config.Stored: something may wait.

@@ -124,6 +124,25 @@ func TestScanOnPush(t *testing.T) {
 	}
 }
 
+// An image that comes back from the recycle bin is scanned again.
+func TestRestoredImage(t *testing.T) {
+	f := &fake{report: found(ecr.SeverityLow)}
+	w := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR, Scanner: f, RecycleTime: testkit.Day})
+	app := w.Repo("app", ecr.Mutable)
+	if err := w.SetScanOnPush(t.Context(), app, true); err != nil {
+		t.Fatal(err)
+	}
+	d := w.MustPut(app, w.Image(app, "one"), "v1")
+	run(t, w)
+	w.DeleteImages(app, d)
+	if _, err := w.RestoreImage(t.Context(), app, d); err != nil {
+		t.Fatal(err)
+	}
+	if n := run(t, w); n != 1 {
+		t.Errorf("%d scans", n)
+	}
+}
+
 // An image that is removed while it waits, or is scanned, takes its scan with it.
 func TestRemovedImage(t *testing.T) {
 	f := &fake{}
@@ -209,6 +228,9 @@ func TestMaxSeverity(t *testing.T) {
 	}
 	may("ann", map[ecr.Tag]bool{"one": false, "two": false, "index": false, "signature": true})
 	may("kontor-scanner", map[ecr.Tag]bool{"one": true, "index": true})
+	// What is not there is no denial: whoever pushes looks before.
+	_, err := w.Registry.As(user("ann")).StatManifest(t.Context(), app, ecr.ImageID{Tag: "new"})
+	testkit.WantCode(t, err, ecr.CodeImageNotFound)
 	scan("one", found(ecr.SeverityHigh, ecr.SeverityUndefined), nil)
 	may("ann", map[ecr.Tag]bool{"one": true, "two": false, "index": false})
 	scan("two", found(), errors.New("broken"))

@@ -10,15 +10,15 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-// MaxSeverity is the gate.ImageKey of authz.KeyMaxSeverity: the highest severity that the
-// last completed scan of the image found, UNSCANNED without one. That of an index is the
-// worst of its container images. An image that is not here is not scanned: a cache would
-// fetch it.
-func MaxSeverity(ctx context.Context, r *gate.View, s gate.Scene, id ecr.ImageID) ([]string, error) {
+// Key is authz.KeyMaxSeverity: the highest severity that the last completed scan of an
+// image found, UNSCANNED without one. That of an index is the worst of its container
+// images. What is to come from an upstream was not scanned.
+func Key() gate.ImageKey {
+	return gate.ImageKey{Of: keyOf, Coming: []string{string(ecr.Unscanned)}}
+}
+
+func keyOf(ctx context.Context, r *gate.View, s gate.Scene, id ecr.ImageID) ([]string, error) {
 	m, err := r.FindImage(ctx, s.Row.ID, id)
-	if errors.Is(err, meta.ErrNotFound) {
-		return []string{string(ecr.Unscanned)}, nil
-	}
 	if err != nil {
 		return nil, err
 	}

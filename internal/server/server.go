@@ -261,7 +261,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		proofs.Observer = o
 	}
 	signatures := signing.NewVerifier(proofs)
-	admission.ImageKeys = map[string]gate.ImageKey{authz.KeySignedBy: signatures.SignedBy, authz.KeyMaxSeverity: scanning.MaxSeverity}
+	admission.ImageKeys = map[string]gate.ImageKey{authz.KeySignedBy: signatures.Key(), authz.KeyMaxSeverity: scanning.Key()}
 	admission.Events = events.NewOutbox(cfg.AuthNow)
 	if cfg.Tracer != nil {
 		admission.Tracer = cfg.Tracer
@@ -301,6 +301,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Dialects:      dialects,
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), ActivityDays: or(cfg.ActivityDays, DefaultActivityDays), MaxExpire: cfg.MaxExpire,
 		Deleted: queue.Deleted,
+		Restored: func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, d ecr.Digest) error {
+			return s.scanning.Restored(ctx, tx, at, repo, d)
+		},
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,
@@ -308,6 +311,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Compat:        cfg.Compat, Compats: cfg.Compats, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
 		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
 			return errors.Join(queue.Pushed(ctx, tx, at, p), s.scanning.Pushed(ctx, tx, at, p))
+		},
+		Arrived: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return s.scanning.Pushed(ctx, tx, at, p)
 		},
 		Stored: func() { queue.Stored(); s.scanning.Stored() },
 	})

@@ -44,6 +44,9 @@ const (
 	maxReferrers = 1000
 	// maxIndexes bounds the indexes that an image is signed through.
 	maxIndexes = 16
+	// maxVerified bounds how many signatures are verified in one go, each by each signer:
+	// who may push must not keep the server busy with what nobody signed.
+	maxVerified = 5000
 	// mended is how long it is believed that content is damaged: it may be repaired.
 	mended = time.Minute
 	// memory bounds what is remembered of signatures, and of signers.
@@ -70,20 +73,24 @@ type Verifier struct {
 	cfg     Config
 	signers memo.Table[string, struct{}, *trust.Verifier] // by their settings
 	known   memo.Table[knownKey, struct{}, []Signature]
+	inert   memo.Table[inertKey, struct{}, inertness]
 }
 
 // knownKey is what a verdict depends on, but for the time.
 type knownKey struct {
 	image     ecr.Digest
 	signature ecr.Digest // of the manifest
-	form      trust.Form
-	version   string // of the trust
+	// Of both: the type is not always in what the digest is of, and then another
+	// repository may have another one.
+	imageType, signatureType string
+	form                     trust.Form
+	version                  string // of the trust
 }
 
 // NewVerifier returns a Verifier.
 func NewVerifier(cfg Config) *Verifier {
 	v := &Verifier{cfg: cfg}
-	v.signers.Max, v.known.Max = memory, memory
+	v.signers.Max, v.known.Max, v.inert.Max = memory, memory, memory/8
 	return v
 }
 
@@ -132,9 +139,11 @@ func (v *Verifier) compile(s meta.Signer) (*trust.Verifier, error) {
 	return one, nil
 }
 
-// SignedBy implements gate.ImageKey for kontor:SignedBy: the names of the signers whose
-// signatures an image has, in byte order.
-func (v *Verifier) SignedBy(ctx context.Context, r *gate.View, s gate.Scene, id ecr.ImageID) ([]string, error) {
+// Key is authz.KeySignedBy: the names of the signers whose signatures an image has, in
+// byte order. What is to come from an upstream has none.
+func (v *Verifier) Key() gate.ImageKey { return gate.ImageKey{Of: v.signedBy} }
+
+func (v *Verifier) signedBy(ctx context.Context, r *gate.View, s gate.Scene, id ecr.ImageID) ([]string, error) {
 	m, err := r.FindImage(ctx, s.Row.ID, id)
 	if err != nil {
 		return nil, err
@@ -169,7 +178,7 @@ func (v *Verifier) signatures(ctx context.Context, r *gate.View, at ecr.Repo, m 
 	if err := found.image(ctx, m); err != nil {
 		return nil, err
 	}
-	if len(found.missing) > 0 {
+	if len(found.missing) > 0 || len(found.unread) > 0 {
 		return nil, &gate.Later{Do: found.verify}
 	}
 	return found.list, nil
@@ -184,16 +193,19 @@ type search struct {
 	signers []*trust.Verifier
 
 	list    []Signature
-	missing []holder // to be read and verified
+	missing []holder   // to be read and verified
+	unread  []artifact // to be read
 }
 
 // holder is a manifest with signatures of an image.
 type holder struct {
-	of       trust.Image
-	manifest ecr.Digest
-	form     trust.Form
-	layers   []layer
-	refused  string // why the manifest has none, "" where it has layers
+	of        trust.Image
+	manifest  ecr.Digest
+	form      trust.Form
+	layers    []layer
+	refused   string    // why the manifest has none, "" where it has layers
+	until     time.Time // what refused says holds; zero for ever
+	mediaType string    // of the manifest
 }
 
 // layer is the place of a signature.
@@ -230,61 +242,22 @@ func (s *search) image(ctx context.Context, m meta.Manifest) error {
 	return nil
 }
 
-// tagSuffix is what the tags of cosign's signatures end in.
-const tagSuffix = ".sig"
-
-// attachedTo is the image that d belongs to, as a signature or an SBOM does: its subject,
-// or the image that its tag names. Who can push must not get a program past a policy by
-// calling it a signature: what has a layer that a runtime would unpack belongs to none.
-func (s *search) attachedTo(ctx context.Context, d ecr.Digest) (to []ecr.Digest, err error) {
-	row, err := s.r.StatManifest(ctx, s.repo, d)
-	if errors.Is(err, meta.ErrNotFound) {
-		return nil, nil // a subject need not be there
+// layer finds the content of a layer.
+func (s *search) layer(ctx context.Context, d manifest.Descriptor) (layer, error) {
+	l := layer{Descriptor: d}
+	if d.Size > MaxBytes {
+		return l, nil
 	}
-	if err != nil || manifest.IsIndex(row.Image.MediaType) || row.BodySizeBytes > MaxBytes {
-		return nil, err
+	b, err := s.r.BlobAndContent(ctx, s.repo, d.Digest)
+	if err != nil && !errors.Is(err, meta.ErrNotFound) {
+		return l, err
 	}
-	if row.Image.Subject != "" {
-		to = append(to, row.Image.Subject)
-	}
-	for _, t := range row.Image.Tags {
-		if text, ok := strings.CutSuffix(string(t), tagSuffix); ok {
-			if of, err := ecr.ParseDigest(strings.Replace(text, "-", ":", 1)); err == nil {
-				to = append(to, of)
-			}
+	if b.SizeBytes <= MaxBytes {
+		if l.content = b.Content; l.content == nil {
+			l.key = b.Key
 		}
 	}
-	if len(to) == 0 {
-		return nil, nil
-	}
-	body, err := s.r.ManifestBody(ctx, s.repo, d)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := manifest.Parse(body, row.Image.MediaType)
-	if err != nil || len(parsed.Layers) == 0 || slices.ContainsFunc(parsed.Layers, func(l manifest.Descriptor) bool { return unpacked(l.MediaType) }) {
-		return nil, nil
-	}
-	return to, nil
-}
-
-// unpacked reports whether a runtime may unpack a layer of the type.
-func unpacked(mediaType string) bool {
-	return strings.Contains(mediaType, "image.layer") || strings.Contains(mediaType, "image.rootfs") || strings.Contains(mediaType, "tar") ||
-		strings.HasPrefix(mediaType, "application/vnd.docker.") || strings.HasPrefix(mediaType, "application/octet-stream")
-}
-
-// formOf is the form of the signatures in artifacts of a type, "" for none.
-func formOf(artifactType string) trust.Form {
-	switch {
-	case artifactType == trust.TypeCosignArtifact:
-		return trust.CosignReferrer
-	case artifactType == trust.TypeNotation:
-		return trust.Notation
-	case strings.HasPrefix(artifactType, trust.TypeBundlePrefix):
-		return trust.Bundle
-	}
-	return ""
+	return l, nil
 }
 
 // of looks for the manifests that hold signatures of d.
@@ -307,7 +280,7 @@ func (s *search) of(ctx context.Context, d ecr.Digest) error {
 		}
 		for _, row := range rows {
 			after = row.Image.Digest
-			if form := formOf(row.Image.ArtifactMediaType); form != "" && held < MaxSignatures {
+			if form := trust.FormOf(row.Image.ArtifactMediaType); form != "" && held < MaxSignatures {
 				held++
 				if err := s.holder(ctx, d, row.Image.Digest, form); err != nil {
 					return err
@@ -324,9 +297,24 @@ func (s *search) of(ctx context.Context, d ecr.Digest) error {
 // holder takes what is known of the signatures of the image of in a manifest, and takes
 // note of what is to be verified.
 func (s *search) holder(ctx context.Context, of, holding ecr.Digest, form trust.Form) error {
+	image, err := s.r.FindImage(ctx, s.repo, ecr.ImageID{Digest: of})
+	if errors.Is(err, meta.ErrNotFound) {
+		for _, signer := range s.signers { // not remembered: the image may come
+			s.list = append(s.list, Signature{Of: of, Manifest: holding, Form: form, Signer: signer.Name, Verdict: trust.Verdict{Refused: "the image that it signs is not in the repository"}})
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	held, err := s.r.FindImage(ctx, s.repo, ecr.ImageID{Digest: holding})
+	if err != nil {
+		return err
+	}
+	h := holder{of: trust.Image{Digest: of, MediaType: image.Image.MediaType, SizeBytes: image.BodySizeBytes}, manifest: holding, mediaType: held.Image.MediaType, form: form}
 	unknown := false
 	for _, signer := range s.signers {
-		list, known := s.v.known.Get(knownKey{of, holding, form, signer.Version}, struct{}{})
+		list, known := s.known(ctx, h.key(signer))
 		for _, g := range list {
 			// It was verified for another signer perhaps, who is known by the same.
 			g.Signer = signer.Name
@@ -338,30 +326,27 @@ func (s *search) holder(ctx context.Context, of, holding ecr.Digest, form trust.
 	if !unknown {
 		return nil
 	}
-	row, err := s.r.FindImage(ctx, s.repo, ecr.ImageID{Digest: of})
-	if errors.Is(err, meta.ErrNotFound) {
-		for _, signer := range s.signers { // not remembered: the image may come
-			s.list = append(s.list, Signature{Of: of, Manifest: holding, Form: form, Signer: signer.Name, Verdict: trust.Verdict{Refused: "the image that it signs is not in the repository"}})
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	h := holder{of: trust.Image{Digest: of, MediaType: row.Image.MediaType, SizeBytes: row.BodySizeBytes}, manifest: holding, form: form}
-	if err := s.read(ctx, &h); err != nil {
+	if err := s.read(ctx, &h, held); err != nil {
 		return err
 	}
 	s.missing = append(s.missing, h)
 	return nil
 }
 
-// read reads where the signatures of h lie.
-func (s *search) read(ctx context.Context, h *holder) error {
-	row, err := s.r.FindImage(ctx, s.repo, ecr.ImageID{Digest: h.manifest})
-	if err != nil {
-		return err
+func (h holder) key(signer *trust.Verifier) knownKey {
+	return knownKey{h.of.Digest, h.manifest, h.of.MediaType, h.mediaType, h.form, signer.Version}
+}
+
+// known is what is known of signatures: by this operation, or by an earlier one.
+func (s *search) known(ctx context.Context, key knownKey) ([]Signature, bool) {
+	if list, ok := gate.Kept(ctx, key).([]Signature); ok {
+		return list, true
 	}
+	return s.v.known.Get(key, struct{}{})
+}
+
+// read reads where the signatures of h lie.
+func (s *search) read(ctx context.Context, h *holder, row meta.Manifest) error {
 	if row.BodySizeBytes > MaxBytes {
 		h.refused = fmt.Sprintf("its manifest has %d bytes; at most %d are read", row.BodySizeBytes, MaxBytes)
 		return nil
@@ -372,7 +357,7 @@ func (s *search) read(ctx context.Context, h *holder) error {
 	}
 	parsed, err := manifest.Parse(body, row.Image.MediaType)
 	if err != nil || !h.manifest.Verifies(body) {
-		h.refused = "its manifest is damaged"
+		h.refused, h.until = "its manifest is damaged", s.now.Add(mended)
 		return nil
 	}
 	if parsed.Kind != manifest.Image || len(parsed.Layers) == 0 {
@@ -393,43 +378,29 @@ func (s *search) read(ctx context.Context, h *holder) error {
 		return nil
 	}
 	for i, d := range parsed.Layers {
-		l := layer{Descriptor: d, notes: notes.Layers[i].Annotations}
-		if !fits(h.form, d.MediaType) {
+		if !h.form.Fits(d.MediaType) {
 			h.layers, h.refused = nil, fmt.Sprintf("its manifest has a layer of the type %s, which is not a signature", d.MediaType)
 			return nil
 		}
-		if d.Size <= MaxBytes {
-			b, err := s.r.BlobAndContent(ctx, s.repo, d.Digest)
-			if err != nil && !errors.Is(err, meta.ErrNotFound) {
-				return err
-			}
-			if b.SizeBytes <= MaxBytes {
-				if l.content = b.Content; l.content == nil {
-					l.key = b.Key
-				}
-			}
+		l, err := s.layer(ctx, d)
+		if err != nil {
+			return err
 		}
+		l.notes = notes.Layers[i].Annotations
 		h.layers = append(h.layers, l)
 	}
 	return nil
 }
 
-// fits reports whether layers of the type are signatures of the form.
-func fits(form trust.Form, mediaType string) bool {
-	switch form {
-	case trust.CosignTag, trust.CosignReferrer:
-		return mediaType == trust.TypeSimpleSigning
-	case trust.Bundle:
-		return strings.HasPrefix(mediaType, trust.TypeBundlePrefix)
-	case trust.Notation:
-		return mediaType == trust.TypeJWS || mediaType == trust.TypeCOSE
-	}
-	return false
-}
-
 // verify reads and verifies what was missing, and remembers it. The transaction has
 // ended.
 func (s *search) verify(ctx context.Context) error {
+	for _, a := range s.unread {
+		if err := s.v.readArtifact(ctx, a, s.now); err != nil {
+			return err
+		}
+	}
+	left := maxVerified
 	for _, h := range s.missing {
 		contents := make([][]byte, len(h.layers))
 		for i, l := range h.layers {
@@ -439,25 +410,16 @@ func (s *search) verify(ctx context.Context) error {
 			}
 		}
 		for _, signer := range s.signers {
-			var list []Signature
-			add := func(l ecr.Digest, v trust.Verdict) {
-				list = append(list, Signature{Of: h.of.Digest, Manifest: h.manifest, Layer: l, Form: h.form, Signer: signer.Name, Verdict: v})
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			if h.refused != "" {
-				add("", trust.Verdict{Refused: h.refused})
-			}
-			for i, l := range h.layers {
-				if contents[i] == nil {
-					add(l.Digest, trust.Verdict{Refused: fmt.Sprintf("its content is missing, damaged or larger than %d bytes", MaxBytes), Until: s.now.Add(mended)})
-					continue
-				}
-				add(l.Digest, signer.Verify(h.of, trust.Signature{Form: h.form, MediaType: l.MediaType, Content: contents[i], Annotations: l.notes}, s.now))
-			}
+			list := s.judge(h, contents, signer, &left)
 			size := 0
 			for _, g := range list {
 				size += len(g.Refused) + len(g.As) + 400
 			}
-			s.v.known.Put(knownKey{h.of.Digest, h.manifest, h.form, signer.Version}, struct{}{}, list, size)
+			gate.Keep(ctx, h.key(signer), list)
+			s.v.known.Put(h.key(signer), struct{}{}, list, size)
 			if s.v.cfg.Observer != nil && signer.Takes(h.form) {
 				for _, g := range list {
 					s.v.cfg.Observer.SignatureVerified(string(h.form), g.Refused == "")
@@ -466,6 +428,31 @@ func (s *search) verify(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// judge verifies the signatures in h, as far as no more than left are verified in all.
+func (s *search) judge(h holder, contents [][]byte, signer *trust.Verifier, left *int) (list []Signature) {
+	add := func(l ecr.Digest, v trust.Verdict) {
+		list = append(list, Signature{Of: h.of.Digest, Manifest: h.manifest, Layer: l, Form: h.form, Signer: signer.Name, Verdict: v})
+	}
+	if h.refused != "" {
+		add("", trust.Verdict{Refused: h.refused, Until: h.until})
+	}
+	for i, l := range h.layers {
+		switch {
+		case contents[i] == nil:
+			add(l.Digest, trust.Verdict{Refused: fmt.Sprintf("its content is missing, damaged or larger than %d bytes", MaxBytes), Until: s.now.Add(mended)})
+			continue
+		case *left == 0:
+			add(l.Digest, trust.Verdict{Refused: fmt.Sprintf("the image has too many signatures: %d are verified at a time, those of every signer", maxVerified), Until: s.now.Add(mended)})
+			continue
+		}
+		if signer.Takes(h.form) {
+			*left--
+		}
+		add(l.Digest, signer.Verify(h.of, trust.Signature{Form: h.form, MediaType: l.MediaType, Content: contents[i], Annotations: l.notes}, s.now))
+	}
+	return list
 }
 
 // content returns the content of a signature, nil where it is not there or not what its

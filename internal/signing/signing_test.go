@@ -178,6 +178,21 @@ func TestPullsAskForSignatures(t *testing.T) {
 			sbom["subject"] = testkit.DescOf(testkit.ImageType, []byte("gone"))
 			pulls(w.MustPut(to, testkit.JSON(sbom)), false)
 
+			// Runtimes unpack layers of whatever type where the config is that of an image,
+			// and Docker does not care for the letter case of types.
+			sbom["subject"] = testkit.DescOf(testkit.IndexType, index)
+			for _, l := range []struct{ mediaType, content string }{
+				{"application/spdx+json", "a tar archive\x00"}, {"application/vnd.oci.IMAGE.LAYER.v1.TAR", "{}"}, {"application/vnd.oci.image.program", "{}"}, {"", "{}"},
+			} {
+				w.Blob(to, []byte(l.content))
+				sbom["layers"] = []map[string]any{{"mediaType": l.mediaType, "digest": ecr.DigestOf([]byte(l.content)), "size": len(l.content)}}
+				if d, err := w.PutImage(t.Context(), to, registry.NewImage{Body: testkit.JSON(sbom)}); err == nil {
+					pulls(d.Digest, false)
+				} else if l.mediaType != "" {
+					t.Error(err)
+				}
+			}
+
 			// A program that calls itself a signature is none.
 			program := holder(w, to, release.layer(w, to, i))
 			w.Blob(to, []byte("layer"))
@@ -239,4 +254,46 @@ func TestStatusOfSignatures(t *testing.T) {
 		_, err := w.SetPolicy(t.Context(), to, strings.Replace(denyUnsigned, `"ecr:BatchGetImage"`, action, 1), false)
 		testkit.WantCode(t, err, ecr.CodeInvalidParameter, "'kontor:SignedBy' has a value only for ecr:BatchGetImage")
 	}
+}
+
+// What is read for the images of a batch is read at once, and is there when the operation
+// begins again, whatever others push out of the memory.
+func TestBatchOfSignedImages(t *testing.T) {
+	w := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
+	to, release := w.Repo("app", ecr.Mutable), newSigner(t)
+	if _, err := w.Signing.As(testkit.Admin).PutSigner(t.Context(), testkit.Home, trust.Signer{Name: "release", Key: release.public()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.SetPolicy(t.Context(), to, denyUnsigned, false); err != nil {
+		t.Fatal(err)
+	}
+	w.Signing.Forgetful()
+	var ids []ecr.ImageID
+	for i := range 8 {
+		d := w.MustPut(to, w.Image(to, fmt.Sprint(i)))
+		held := w.MustPut(to, testkit.JSON(holder(w, to, release.layer(w, to, d))), sigTag(d))
+		ids = append(ids, ecr.ImageID{Digest: d}, ecr.ImageID{Digest: held})
+	}
+	images, failures, err := w.As(person("puller")).BatchGetImage(t.Context(), to, ids)
+	if err != nil || len(failures) > 0 || len(images) != len(ids) {
+		t.Errorf("%d images, %v, %v", len(images), failures, err)
+	}
+	_, _, err = w.As(person("puller")).BatchGetImage(t.Context(), to, append(ids, ecr.ImageID{Digest: w.MustPut(to, w.Image(to, "unsigned"))}))
+	testkit.WantCode(t, err, ecr.CodeAccessDenied)
+}
+
+// A policy of the registry about signatures does not deny what is not there: whoever
+// pushes looks before, and a repository may be made by the push.
+func TestNoRepositoryToSign(t *testing.T) {
+	w := testkit.Open(t, testkit.Settings{Compat: registry.CompatOCI})
+	text := strings.Replace(denyUnsigned, `"Action":"ecr:BatchGetImage"`, `"Action":"ecr:BatchGetImage","Resource":"arn:aws:ecr:us-east-1:000000000000:repository/*"`, 1)
+	if _, err := w.SetRegistryPolicy(t.Context(), testkit.Home, text); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.As(person("puller")).StatManifest(t.Context(), testkit.At("new"), ecr.ImageID{Tag: "v1"})
+	testkit.WantCode(t, err, ecr.CodeRepositoryNotFound)
+	to := w.Repo("there", ecr.Mutable)
+	w.MustPut(to, w.Image(to, "one"), "v1")
+	_, err = w.As(person("puller")).StatManifest(t.Context(), to, ecr.ImageID{Tag: "v1"})
+	testkit.WantCode(t, err, ecr.CodeAccessDenied)
 }

@@ -247,20 +247,26 @@ func (w *World) build() {
 	}
 	signatures := signing.NewVerifier(signing.Config{Blobs: w.Blobs, Now: s.Clock})
 	out := events.NewOutbox(s.Clock)
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeySignedBy: signatures.SignedBy, authz.KeyMaxSeverity: scanning.MaxSeverity}})
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeySignedBy: signatures.Key(), authz.KeyMaxSeverity: scanning.Key()}})
 	w.Signing = signing.New(w.Gate, signatures, s.Clock)
 	queue := replication.NewQueue()
+	var scans *scanning.Service
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
 		Deleted: queue.Deleted,
+		Restored: func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, d ecr.Digest) error {
+			return scans.Restored(ctx, tx, at, repo, d)
+		},
 	})
-	var scans *scanning.Service
 	w.Registry = registry.New(registry.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
 		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
 			return errors.Join(queue.Pushed(ctx, tx, at, p), scans.Pushed(ctx, tx, at, p))
+		},
+		Arrived: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
+			return scans.Pushed(ctx, tx, at, p)
 		},
 		Stored: func() { queue.Stored(); scans.Stored() },
 	})

@@ -63,7 +63,13 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 	}
 	m, err := get(ctx, at, id)
 	if err == nil && cached {
+		here := m.Digest
 		m, a := p.current(ctx, at, rule, id, m, read)
+		if m.Digest != here {
+			if err := p.mayGet(ctx, at, m.Digest); err != nil {
+				return registry.Manifest{}, a, err
+			}
+		}
 		if p.own && a.How != "" && id.Digest == "" {
 			return registry.Manifest{}, Answer{}, ecr.ImageNotFound(at.In, at.Name, id)
 		}
@@ -79,6 +85,8 @@ func (p *Puller) Manifest(ctx context.Context, at ecr.Repo, id ecr.ImageID, read
 	a := Answer{How: Miss, Upstream: rule.Host}
 	if err != nil {
 		a.How = Failed
+	} else if err = p.mayGet(ctx, at, found.Digest); err != nil {
+		return registry.Manifest{}, a, err
 	}
 	p.s.count(at.In, rule.Host, a.How, int64(len(found.Body)))
 	return found, a, err
@@ -176,7 +184,7 @@ func (p *Puller) mayImport(ctx context.Context, at ecr.Repo) error {
 	err := p.gate.Ask(ctx, opImport, func(ctx context.Context, v *gate.View) error {
 		s, err := v.EnterName(ctx, at)
 		if err == nil {
-			err = v.May(s, "ecr:BatchGetImage")
+			err = v.May(v.Coming(s), "ecr:BatchGetImage")
 		}
 		if err == nil && s.Row.ID == 0 {
 			if err = v.May(s, "ecr:CreateRepository"); err != nil {
@@ -193,13 +201,22 @@ func (p *Puller) mayImport(ctx context.Context, at ecr.Repo) error {
 
 // wouldImport is mayImport for an image that is here: that somebody may not import
 // is no denial then.
-func (p *Puller) wouldImport(ctx context.Context, at ecr.Repo) (yes bool) {
+func (p *Puller) wouldImport(ctx context.Context, at ecr.Repo, id ecr.ImageID) (yes bool) {
 	err := p.gate.Read(ctx, opCompare, func(ctx context.Context, v *gate.View) error {
-		s, err := v.Enter(ctx, at)
+		s, err := v.EnterImage(ctx, at, id)
 		yes = err == nil && v.Would(s, importAction) == nil
 		return err
 	})
 	return err == nil && yes
+}
+
+// mayGet asks for an image that came in place of what the caller has asked for, or is on
+// its way: it is another one than policies were asked about.
+func (p *Puller) mayGet(ctx context.Context, at ecr.Repo, d ecr.Digest) error {
+	return p.gate.Read(ctx, opCompare, func(ctx context.Context, v *gate.View) error {
+		_, err := v.EnterComing(ctx, at, ecr.ImageID{Digest: d})
+		return err
+	})
 }
 
 // current makes sure that an image that is here is still what its upstream has, as
@@ -222,7 +239,7 @@ func (p *Puller) current(ctx context.Context, at ecr.Repo, rule Rule, id ecr.Ima
 	}
 	newer := p.s.coming(at, string(id.Tag))
 	age := p.s.cfg.Now().Sub(checked)
-	if err == nil && newer == nil && age >= 0 && age < fresh || p.own || !p.wouldImport(ctx, at) {
+	if err == nil && newer == nil && age >= 0 && age < fresh || p.own || !p.wouldImport(ctx, at, ecr.ImageID{Digest: m.Digest}) {
 		return m, a
 	}
 	if newer != nil {

@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,7 +9,9 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/upstream"
 )
@@ -233,4 +236,53 @@ func TestRoleOfRuleIsPassed(t *testing.T) {
 	if changed, err := passer.UpdateRule(t.Context(), testkit.Home, "quay", "", other); err != nil || changed.CustomRoleARN != other {
 		t.Errorf("%+v, %v", changed, err)
 	}
+}
+
+// A policy that depends on the image is asked about the image that the caller gets: not
+// about the one that its tag stood for before it moved upstream.
+func TestPoliciesAskForWhatComes(t *testing.T) {
+	o, proxy, _ := origin(t)
+	o.push(t, "team/app", "v2", 21)
+	s := caching(t, proxy.Host)
+	s.user("puller", "ecr:*")
+	at := testkit.At("up/team/app")
+	m := s.want(t, "GET", "up/team/app/manifests/v2", 200, "kontor; fwd=uri-miss")
+	s.stored(t, at.Name, ecr.DigestOf(m))
+	const text = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:BatchGetImage","Condition":{
+		"StringEquals":{"kontor:MaxSeverity":["CRITICAL","UNSCANNED"]},"ArnNotEquals":{"aws:PrincipalArn":"` + "arn:aws:iam::000000000000:user/administrator" + `"}}}]}`
+	if _, err := s.SetPolicy(t.Context(), at, text, true); err != nil {
+		t.Fatal(err)
+	}
+	pulls := func(reference string, want int) {
+		t.Helper()
+		for _, method := range []string{"HEAD", "GET"} {
+			if got, body := s.get(t, "puller", method, "up/team/app/manifests/"+reference); got.StatusCode != want {
+				t.Errorf("%s %s: %d, want %d: %s", method, reference, got.StatusCode, want, body)
+			}
+		}
+	}
+	pulls("v2", 403)
+	err := s.Gate.System("test").Change(t.Context(), gate.Op("Test"), func(ctx context.Context, tx *gate.Tx) error {
+		row, err := tx.Repository(ctx, at.In, at.Name)
+		if err != nil {
+			return err
+		}
+		return tx.Retention().ScanWriter().PutScan(ctx, meta.Scan{Repository: row.ID, Digest: ecr.DigestOf(m), Scan: ecr.Scan{
+			Status: ecr.ScanInProgress, CompletedAt: s.Now(), Severity: ecr.SeverityNone, Result: []byte("{}"),
+		}, AskedAt: s.Now(), DueAt: s.Now()})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulls("v2", 200)
+	// Compared a day later, it is still the same, and that is no denial.
+	s.pass(25 * testkit.Hour)
+	pulls("v2", 200)
+	s.want(t, "GET", "up/team/app/manifests/v2", 200, "kontor; hit")
+
+	o.push(t, "team/app", "v2", 22)
+	s.pass(25 * testkit.Hour)
+	pulls("v2", 403)
+	pulls(string(ecr.DigestOf(m)), 200)
+	pulls("v1", 404) // it is not here, and may not come for the caller
 }

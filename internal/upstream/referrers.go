@@ -58,7 +58,7 @@ func (p *Puller) Referrers(ctx context.Context, at ecr.Repo, subject ecr.Digest)
 		return Answer{}, err
 	}
 	a := Answer{How: Hit, Upstream: rule.Host}
-	if age := p.s.cfg.Now().Sub(checked); age >= 0 && age < fresh || !p.wouldImport(ctx, at) {
+	if age := p.s.cfg.Now().Sub(checked); age >= 0 && age < fresh || !p.wouldImport(ctx, at, ecr.ImageID{Digest: subject}) {
 		return a, nil
 	}
 	if err := p.mayImport(ctx, at); err != nil {

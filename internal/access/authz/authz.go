@@ -85,10 +85,12 @@ func Decide(r Request) Decision {
 		return Decision{Message: denial(r, policy.Decision{Lacking: []policy.Source{policy.ResourceBased}})} // nothing is no one's
 	}
 	d := policy.Evaluate(r.question())
-	if d.Outcome == policy.Allowed {
+	if d.Outcome != policy.Denied { // what the scope leaves out depends on nothing
 		if message, outside := outsideScope(r); outside {
 			return Decision{Message: message}
 		}
+	}
+	if d.Outcome == policy.Allowed {
 		return Decision{Allowed: true, By: by(d)}
 	}
 	answer := Decision{By: d.Deny.String(), DependsOn: d.DependsOn, Message: denial(r, d)}

@@ -218,3 +218,22 @@ func TestZeroPrincipal(t *testing.T) {
 		t.Errorf("an ARN of another account: %+v", d)
 	}
 }
+
+// What the scope of a machine token leaves out is denied, and depends on nothing: not on
+// an image either.
+func TestScopeDependsOnNothing(t *testing.T) {
+	p := user(access.PolicyAdministrator)
+	p.Token = &access.MachineToken{Name: "ci", Scope: &access.Document{Name: "scope", Text: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"arn:aws:ecr:us-east-1:111122223333:repository/other"}]}`}}
+	r := authz.Request{
+		Principal: p, Action: "ecr:BatchGetImage", Resource: repository(own), Owner: own, Region: "us-east-1",
+		RepositoryPolicy: `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:BatchGetImage","Condition":{"Null":{"kontor:SignedBy":"true"}}}]}`,
+		Image:            func(string) ([]string, bool) { return nil, false },
+	}
+	if d := authz.Decide(r); d.Allowed || len(d.DependsOn) > 0 || !strings.Contains(d.Message, "the scope of the token ci") {
+		t.Errorf("%+v", d)
+	}
+	r.Resource = "arn:aws:ecr:us-east-1:111122223333:repository/other"
+	if d := authz.Decide(r); d.Allowed || len(d.DependsOn) != 1 {
+		t.Errorf("%+v", d)
+	}
+}

@@ -16,7 +16,7 @@ import (
 // when all others are met.
 func (x *planner) checkGates(ctx context.Context) error {
 	r := x.request.Require
-	gate := func(name string, met bool, format string, args ...any) {
+	var gate judgement = func(name string, met bool, format string, args ...any) {
 		g := history.Gate{Name: name, Met: met, Detail: fmt.Sprintf(format, args...)}
 		x.image.Gates = append(x.image.Gates, g)
 		if !met {
@@ -50,11 +50,24 @@ func (x *planner) checkGates(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(r.SignedBy) > 0 {
+		if err := x.checkSigners(ctx, gate); err != nil {
+			return err
+		}
+	}
+	if r.Scanned || r.MaxSeverity != "" {
+		if err := x.checkScans(ctx, gate); err != nil {
+			return err
+		}
+	}
 	if len(r.Verify) > 0 && x.image.Status == StatusPending {
 		return x.verify(ctx)
 	}
 	return nil
 }
+
+// judgement takes note of a condition that is met, or not.
+type judgement func(name string, met bool, format string, args ...any)
 
 // lacking are the platforms wanted that are not there.
 func lacking(wanted, have []string) []string {
@@ -157,7 +170,7 @@ func isSBOMType(s string) bool {
 }
 
 // checkAge compares how long the image has been where it comes from.
-func (x *planner) checkAge(ctx context.Context, gate func(string, bool, string, ...any)) error {
+func (x *planner) checkAge(ctx context.Context, gate judgement) error {
 	v, err := x.from.inventory(ctx)
 	if err != nil {
 		return err

@@ -55,10 +55,10 @@ func (w *world) within(t *testing.T) {
 }
 
 // start starts both registries. The API is not asked, unless a test sets it.
-func start(t *testing.T, compat string) *world {
+func start(t *testing.T, compat string, change ...func(dev *kontortest.Options)) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Now()}
-	w.dev, w.prod = w.side("dev", "111111111111", compat), w.side("prod", "222222222222", compat)
+	w.dev, w.prod = w.side("dev", "111111111111", compat, change...), w.side("prod", "222222222222", compat)
 	w.config = promote.Config{
 		Open: func(_ context.Context, name string) (*promote.Registry, error) {
 			for _, s := range []*side{w.dev, w.prod} {
@@ -73,9 +73,13 @@ func start(t *testing.T, compat string) *world {
 	return w
 }
 
-func (w *world) side(name, account, compat string) *side {
+func (w *world) side(name, account, compat string, change ...func(*kontortest.Options)) *side {
 	w.t.Helper()
-	k := kontortest.Start(w.t, kontortest.Options{Account: account, Compat: compat})
+	options := kontortest.Options{Account: account, Compat: compat}
+	for _, c := range change {
+		c(&options)
+	}
+	k := kontortest.Start(w.t, options)
 	s := &side{kontor: k, proxy: remotetest.Start(w.t, k.Host), direct: remotetest.Registry{Host: k.Host, User: "AWS", Password: k.Password(w.t)}, api: awstest.ECR(k)}
 	client, err := remote.New(remote.Config{
 		Host: s.proxy.Host, Name: name, PlainHTTP: true, Now: time.Now, Silence: 20 * time.Second,

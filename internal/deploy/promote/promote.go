@@ -38,6 +38,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/remote"
 	"github.com/kontor-registry/kontor/internal/report/words"
+	"github.com/kontor-registry/kontor/internal/signing/trust"
 )
 
 // Registry is a registry that images are promoted from or to.
@@ -73,6 +74,10 @@ type API interface {
 	Images(ctx context.Context, name ecr.RepositoryName) (images.Snapshot, error)
 	// Lifecycle is the repository's lifecycle policy; "" where it has none.
 	Lifecycle(ctx context.Context, name ecr.RepositoryName) (string, error)
+	// Scan is what the scan of an image found.
+	Scan(ctx context.Context, name ecr.RepositoryName, d ecr.Digest) (images.Scan, error)
+	// Signed is whose signatures the registry has verified, or made.
+	Signed(ctx context.Context, name ecr.RepositoryName, d ecr.Digest) ([]images.Signed, error)
 }
 
 // Creator makes repositories with the settings that the file has for them.
@@ -124,6 +129,9 @@ type Config struct {
 	// Run runs the command of a gate and returns what it prints; nil runs it as
 	// a process.
 	Run func(ctx context.Context, command []string) (output []byte, err error)
+	// Signers are those whose signatures are verified here, by name. For others the
+	// registry is asked that the image comes from.
+	Signers map[string]*trust.Verifier
 	// Progress is told what Execute does, from several goroutines. It may be
 	// nil.
 	Progress func(Progress)
@@ -279,6 +287,13 @@ type Require struct {
 	// Signature and SBOM must exist, in whatever form. Neither is verified.
 	Signature bool `json:"signature,omitempty"`
 	SBOM      bool `json:"sbom,omitempty"`
+	// SignedBy are names of signers, each of whom must have signed it: the registry that
+	// it comes from says so, or the promoter has verified it.
+	SignedBy []string `json:"signed_by,omitempty"`
+	// Scanned: a scan of it, or of each of its platforms, must be complete.
+	// MaxSeverity is the highest severity that such a scan may have found.
+	Scanned     bool         `json:"scanned,omitempty"`
+	MaxSeverity ecr.Severity `json:"max_severity,omitempty"`
 	// MinAge is how long it must have been where it comes from.
 	MinAge time.Duration `json:"min_age,omitempty"`
 	// Verify is a command that must succeed; "{image}" in it becomes the image's

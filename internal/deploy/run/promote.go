@@ -79,7 +79,11 @@ func NewPromoter(cfg PromoteConfig) *Promoter {
 		p.targets = frame.Targets
 		p.routes = p.routesOf(frame.Promotions)
 	}
-	p.Promoter = promote.New(promote.Config{Open: p.registry, Now: cfg.Now, Images: cfg.Images, Blobs: cfg.Blobs, Progress: cfg.Progress})
+	config := promote.Config{Open: p.registry, Now: cfg.Now, Images: cfg.Images, Blobs: cfg.Blobs, Progress: cfg.Progress}
+	if cfg.File != nil {
+		config.Signers = cfg.File.Trusted()
+	}
+	p.Promoter = promote.New(config)
 	return p
 }
 
@@ -114,6 +118,7 @@ func (p *Promoter) routesOf(list []state.Promotion) []promote.Route {
 			Require: promote.Require{
 				Platforms: x.Require.Platforms, Referrers: x.Require.Referrers, Signature: x.Require.Signature, SBOM: x.Require.SBOM,
 				MinAge: time.Duration(x.Require.MinAgeHours) * time.Hour, Verify: x.Require.Verify,
+				SignedBy: x.Require.SignedBy, Scanned: x.Require.Scanned, MaxSeverity: x.Require.MaxSeverity,
 			},
 		}
 		for _, to := range x.To {

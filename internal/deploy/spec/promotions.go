@@ -8,6 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // promotion reads an entry of promotions.
@@ -129,6 +130,25 @@ func (r *reader) requirements(n node) (q state.Requirements) {
 		if ok && q.MinAgeHours > fields.MaxAgeHours {
 			r.wrong(v, "want at most %d hours, not %s", fields.MaxAgeHours, lang.Clip(v.Text))
 		}
+	}
+	if v, ok := m["signed_by"]; ok {
+		q.SignedBy = r.texts(v, "names of signers", func(s string) string {
+			if !fields.SignerName.MatchString(s) {
+				return strconv.Quote(lang.Clip(s)) + " is not the name of a signer: want 2 to 64 letters, digits and underscores"
+			}
+			return ""
+		})
+	}
+	if v, ok := m["scanned"]; ok {
+		q.Scanned, _ = r.boolean(v)
+	}
+	if v, ok := m["max_severity"]; ok {
+		q.MaxSeverity = ecr.Severity(r.checked(v, func(s string) string {
+			if !slices.Contains(fields.Severities, s) {
+				return strconv.Quote(lang.Clip(s)) + " is not a severity; want one of " + strings.Join(fields.Severities, ", ")
+			}
+			return ""
+		}))
 	}
 	if v, ok := m["verify"]; ok {
 		q.Verify = r.texts(v, "the command and its arguments, each a string", func(string) string { return "" })

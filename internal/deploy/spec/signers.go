@@ -79,6 +79,17 @@ func trusted(s state.Signer) trust.Signer {
 	return out
 }
 
+// Trusted are the signers of the file by their names, but for those that are removed.
+func (f *File) Trusted() map[string]*trust.Verifier {
+	out := map[string]*trust.Verifier{}
+	for _, s := range f.signers {
+		if v, err := trust.Compile(trusted(s.Signer)); !s.Removed && err == nil { // the file was checked
+			out[s.Name] = v
+		}
+	}
+	return out
+}
+
 // in are the targets that have s.
 func (s signer) in(targets []state.Target) []state.Target {
 	return slices.DeleteFunc(slices.Clone(targets), func(t state.Target) bool {

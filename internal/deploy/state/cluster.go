@@ -74,5 +74,8 @@ type Requirements struct {
 	Signature   bool
 	SBOM        bool
 	MinAgeHours int
-	Verify      []string // a command; "{image}" stands for the image
+	SignedBy    []string     // names of signers
+	Scanned     bool         // a scan must be complete
+	MaxSeverity ecr.Severity // that a scan may have found; "" for any
+	Verify      []string     // a command; "{image}" stands for the image
 }

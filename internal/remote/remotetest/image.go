@@ -1,7 +1,13 @@
 package remotetest
 
 import (
+	"crypto/ecdsa"
+	crand "crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -207,4 +213,25 @@ func Must[T any](t testing.TB) func(v T, err error) T {
 		}
 		return v
 	}
+}
+
+// Signed adds a signature of a manifest under cosign's tag, made with a key on P-256, and
+// returns the public key in PEM.
+func (c *Content) Signed(subject Manifest, key *ecdsa.PrivateKey) (m Manifest, public string) {
+	payload := fmt.Appendf(nil, `{"critical":{"identity":{"docker-reference":"team/app"},"image":{"docker-manifest-digest":%q},"type":"cosign container image signature"},"optional":null}`, subject.Digest)
+	hash := sha256.Sum256(payload)
+	signature, err := ecdsa.SignASN1(crand.Reader, key, hash[:])
+	if err != nil {
+		panic(err) // of a key that is none
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		panic(err)
+	}
+	l := c.Blob(CosignType, payload)
+	l.Annotations = map[string]string{"dev.cosignproject.cosign/signature": base64.StdEncoding.EncodeToString(signature)}
+	m = c.manifest(manifest.MediaTypeOCIManifest, CosignTag(subject.Digest, "sig"), map[string]any{
+		"schemaVersion": 2, "mediaType": manifest.MediaTypeOCIManifest, "config": c.Blob(ConfigType, []byte(`{"os":"","architecture":""}`)), "layers": []Descriptor{l},
+	})
+	return m, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }

@@ -137,6 +137,32 @@ const (
 	TypeCOSE           = "application/cose"
 )
 
+// FormOf is the form of the signatures in artifacts of a type, "" for none.
+func FormOf(artifactType string) Form {
+	switch {
+	case artifactType == TypeCosignArtifact:
+		return CosignReferrer
+	case artifactType == TypeNotation:
+		return Notation
+	case strings.HasPrefix(artifactType, TypeBundlePrefix):
+		return Bundle
+	}
+	return ""
+}
+
+// Fits reports whether layers of a type are signatures of the form.
+func (f Form) Fits(mediaType string) bool {
+	switch f {
+	case CosignTag, CosignReferrer:
+		return mediaType == TypeSimpleSigning
+	case Bundle:
+		return strings.HasPrefix(mediaType, TypeBundlePrefix)
+	case Notation:
+		return mediaType == TypeJWS || mediaType == TypeCOSE
+	}
+	return false
+}
+
 // Image is what is signed.
 type Image struct {
 	Digest    ecr.Digest

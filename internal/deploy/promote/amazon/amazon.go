@@ -46,6 +46,16 @@ func (a Account) Lifecycle(ctx context.Context, name ecr.RepositoryName) (string
 	return a.Conn.Lifecycle(ctx, name)
 }
 
+// Scan is what the scan of an image found.
+func (a Account) Scan(ctx context.Context, name ecr.RepositoryName, d ecr.Digest) (images.Scan, error) {
+	return a.Conn.Scan(ctx, name, d)
+}
+
+// Signed is whose signatures of an image the registry has verified, or made.
+func (a Account) Signed(ctx context.Context, name ecr.RepositoryName, d ecr.Digest) ([]images.Signed, error) {
+	return a.Conn.Signed(ctx, name, d)
+}
+
 // Wanted are the settings that the file has for a repository.
 func (a Account) Wanted(name ecr.RepositoryName) (state.Repository, bool) {
 	for _, r := range a.Desired.Repositories {

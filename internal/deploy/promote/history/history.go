@@ -38,10 +38,11 @@ type Record struct {
 
 // Gate is a condition and how it was met.
 type Gate struct {
-	// Name is platforms, referrers, signature, sbom, min_age or verify.
+	// Name is platforms, referrers, signature, sbom, min_age, signed_by, scanned,
+	// max_severity or verify.
 	Name string `json:"name"`
 	Met  bool   `json:"met"`
-	// Verified: a command said so. Otherwise it was only seen to exist.
+	// Verified: a command said so, or for signed_by the registry or the promoter. Otherwise it was only seen to exist.
 	Verified bool   `json:"verified,omitempty"`
 	Detail   string `json:"detail"`
 }

@@ -318,6 +318,9 @@ promotions:
       sbom: true
       referrers: [application/spdx+json]
       min_age_hours: 24
+      signed_by: [release]
+      scanned: true
+      max_severity: HIGH
       verify: [cosign, verify, --key, cosign.pub, "{image}"]
   - {name: trial, from: staging, to: [prod], repositories: ["trial/*"], record: false}
   - {name: mirror, from: docker.io/library, to: [prod/mirror], repositories: [alpine], tags: ["3.*"], newest: 3}
@@ -335,9 +338,12 @@ promotions:
 	{Name: "require", In: "promotions", Type: "mapping", Default: "none", Summary: "Conditions for an image to be promoted. One that does not meet all of them is refused, and nothing of it is sent.", schema: object("promotions.require")},
 	{Name: "platforms", In: "promotions.require", Type: "list of platforms", Default: "none", Summary: "The platforms that the image must have, as `OS/ARCHITECTURE` or `OS/ARCHITECTURE/VARIANT`.", schema: listOf(matching(Platform.String()))},
 	{Name: "referrers", In: "promotions.require", Type: "list of artifact types", Default: "none", Summary: "The artifacts that must refer to the image, or to each of its platforms, by their types.", schema: listOf(matching(ArtifactType.String()))},
-	{Name: "signature", In: "promotions.require", Type: "boolean", Default: "`false`", Summary: "A signature of cosign or notation must exist. It is not verified: `verify` does that.", schema: schema{"type": "boolean"}},
+	{Name: "signature", In: "promotions.require", Type: "boolean", Default: "`false`", Summary: "A signature of cosign or notation must exist. It is not verified: `signed_by` and `verify` do that.", schema: schema{"type": "boolean"}},
 	{Name: "sbom", In: "promotions.require", Type: "boolean", Default: "`false`", Summary: "An SBOM in SPDX or CycloneDX must exist: as a referrer, as an attestation of buildx or cosign, or under cosign's tag.", schema: schema{"type": "boolean"}},
 	{Name: "min_age_hours", In: "promotions.require", Type: "whole number", Default: "none", Summary: "Hours that the image must have been in the registry that it comes from, counted from its push.", schema: integerOf(1, MaxAgeHours)},
+	{Name: "signed_by", In: "promotions.require", Type: "list of names", Default: "none", Summary: "Signers, each of whom must have signed the image. Signatures of a signer that the file has under `signers` are verified here, wherever the image comes from. Of others, the registry is asked that it comes from: for its own signers if it is Kontor, for signing profiles of AWS Signer if it is Amazon ECR.", schema: listOf(matching(SignerName.String()))},
+	{Name: "scanned", In: "promotions.require", Type: "boolean", Default: "`false`", Summary: "A scan of the image must be complete in the registry that it comes from: of an index, those of all its platforms.", schema: schema{"type": "boolean"}},
+	{Name: "max_severity", In: "promotions.require", Type: "severity", Default: "none", Summary: "The highest severity that the scan may have found: `CRITICAL`, `HIGH`, `MEDIUM`, `LOW`, `INFORMATIONAL`, `UNDEFINED`, or `NONE` for no finding. The scan must be complete.", schema: schema{"enum": Severities}},
 	{Name: "verify", In: "promotions.require", Type: "list of strings", Default: "none", Summary: "A command that must succeed, and its arguments. `{image}` in it becomes the image's name with its digest. It is run without a shell, after all other conditions.", schema: listOf(schema{"type": "string"})},
 	{
 		Name: "plan", Type: "mapping", Default: "none",

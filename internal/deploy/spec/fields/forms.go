@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/lazyregexp"
 )
 
@@ -82,3 +83,13 @@ const (
 
 // a Duration must hold what a lifecycle test asks for.
 const _ = uint64(math.MaxInt64/(24*time.Hour)) - MaxDaysAgo
+
+// Severities are those that a scan may find at most, the worst first.
+var Severities = severities()
+
+func severities() (list []string) {
+	for _, s := range append(ecr.Severities(), ecr.SeverityNone) {
+		list = append(list, string(s))
+	}
+	return list
+}
