@@ -87,6 +87,7 @@ var rooms = map[string]int{
 	"internal/registry":            31,
 	"internal/signing":             32,
 	"internal/signing/trust":       12,
+	"internal/signing/managed":     33,
 	"internal/templates":           32,
 	"internal/upstream":            32,
 	"internal/replication":         32,

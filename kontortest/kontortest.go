@@ -36,6 +36,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/lifecycle"
@@ -228,6 +229,17 @@ func (r *Registry) CacheUpstream(t testing.TB, prefix, host string) {
 	if err != nil {
 		t.Fatalf("kontortest: %v", err)
 	}
+}
+
+// SigningProfile makes a key to sign images with, and returns its ARN for the rules of
+// PutSigningConfiguration. On AWS, AWS Signer has it.
+func (r *Registry) SigningProfile(t testing.TB, name string) string {
+	t.Helper()
+	p, err := r.server.Managed().As(access.Principal{System: "kontortest"}).CreateProfile(context.Background(), r.id(), managed.NewProfile{Name: name})
+	if err != nil {
+		t.Fatalf("kontortest: %v", err)
+	}
+	return p.ARN
 }
 
 func (r *Registry) id() ecr.RegistryID {

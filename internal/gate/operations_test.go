@@ -21,6 +21,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/signing/trust"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
@@ -33,7 +34,7 @@ import (
 // for IAM's, which its own tests walk.
 func operations() []gate.Operation {
 	return slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), templates.Operations(), inspect.Operations(), upstream.Operations(),
-		delivery.Operations(), replication.Operations(), scanning.Operations(), signing.Operations())
+		delivery.Operations(), replication.Operations(), scanning.Operations(), signing.Operations(), managed.Operations())
 }
 
 func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
@@ -52,6 +53,7 @@ func TestEveryMethodIsAnOperationWithActions(t *testing.T) {
 		{"events", reflect.TypeFor[*delivery.Caller](), delivery.Operations()},
 		{"replication", reflect.TypeFor[*replication.Caller](), replication.Operations()},
 		{"signing", reflect.TypeFor[*signing.Caller](), signing.Operations()},
+		{"managed signing", reflect.TypeFor[*managed.Caller](), managed.Operations()},
 		{"inspect", reflect.TypeFor[*inspect.Caller](), inspect.Operations()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -94,7 +96,7 @@ VCioHo35GFs5GZQ+mfmNcrZQddHZ6ej7eX6r8yyGqY1gh5Rfuoxg882EaA==
 func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]func(context.Context) error {
 	c := w.As(p)
 	ups, ev, copies := w.Upstreams.As(p), w.Events.As(p), w.Replication.As(p)
-	scans, sign := w.Scans.As(p), w.Signing.As(p)
+	scans, sign, keys := w.Scans.As(p), w.Signing.As(p), w.Managed.As(p)
 	t := templates.New(w.Gate, w.Registry, w.Now).As(p)
 	look := inspect.New(inspect.Config{Gate: w.Gate, Retention: w.Retention, Now: w.Now}).As(p)
 	d, tag, up := ecr.DigestOf([]byte("x")), ecr.Tag("v1"), meta.UploadID("00000000-0000-4000-8000-000000000000")
@@ -306,11 +308,19 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		"SetReplicationOptions": func(ctx context.Context) error {
 			return copies.SetReplicationOptions(ctx, to.In, away, replication.Options{})
 		},
-		"SigningConfiguration":       func(ctx context.Context) error { return sign.SigningConfiguration(ctx, to.In) },
-		"ClearSigning":               func(ctx context.Context) error { return sign.ClearSigning(ctx, to.In, 0) },
-		"DeleteSigningConfiguration": func(ctx context.Context) error { return sign.DeleteSigningConfiguration(ctx, to.In) },
-		"ImageSigningStatus":         func(ctx context.Context) error { _, err := sign.ImageSigningStatus(ctx, to, id); return err },
-		"ImageSignatures":            func(ctx context.Context) error { _, err := sign.ImageSignatures(ctx, to, id); return err },
+		"SigningConfiguration": func(ctx context.Context) error { _, err := keys.SigningConfiguration(ctx, to.In); return err },
+		"PutSigningConfiguration": func(ctx context.Context) error {
+			return keys.PutSigningConfiguration(ctx, to.In, managed.Configuration{})
+		},
+		"DeleteSigningConfiguration": func(ctx context.Context) error { _, err := keys.DeleteSigningConfiguration(ctx, to.In); return err },
+		"CreateProfile": func(ctx context.Context) error {
+			_, err := keys.CreateProfile(ctx, to.In, managed.NewProfile{Name: "release"})
+			return err
+		},
+		"Profiles":           func(ctx context.Context) error { _, err := keys.Profiles(ctx, to.In, ""); return err },
+		"DeleteProfile":      func(ctx context.Context) error { return keys.DeleteProfile(ctx, to.In, "release") },
+		"ImageSigningStatus": func(ctx context.Context) error { _, err := sign.ImageSigningStatus(ctx, to, id); return err },
+		"ImageSignatures":    func(ctx context.Context) error { _, err := sign.ImageSignatures(ctx, to, id); return err },
 		"PutSigner": func(ctx context.Context) error {
 			_, err := sign.PutSigner(ctx, to.In, trust.Signer{Name: "release", Key: signingKey})
 			return err
@@ -363,7 +373,7 @@ func TestMissingRepository(t *testing.T) {
 			"CreateRule", "Rules", "Figures", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"PutEventReceiver", "EventReceivers", "DeleteEventReceiver", "TestEventReceiver", "EventDeliveries", "RedeliverEvents",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "PutReplication", "StartBackfill", "StopBackfill", "BackfillResults", "ListBackfills",
-			"Replications", "RetryReplications", "SetReplicationOptions", "SigningConfiguration", "ClearSigning", "DeleteSigningConfiguration",
+			"Replications", "RetryReplications", "SetReplicationOptions", "SigningConfiguration", "PutSigningConfiguration", "DeleteSigningConfiguration", "CreateProfile", "Profiles", "DeleteProfile",
 			"PutSigner", "ListSigners", "DeleteSigner":
 			continue // concern no repository
 		}

@@ -28,7 +28,7 @@ var reads = []string{
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
 	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "LeasePage", "IndexManifests",
 	"ListPullTimeExclusions", "Rules", "Figures", "Secrets", "SecretARN", "ListTemplates", "Templates", "EventReceivers", "EventDeliveries",
-	"ImageReplicationStatus", "BackfillResults", "ListBackfills", "Replications", "ImageSigningStatus", "ImageSignatures", "ListSigners",
+	"ImageReplicationStatus", "BackfillResults", "ListBackfills", "Replications", "ImageSigningStatus", "ImageSignatures", "ListSigners", "SigningConfiguration", "Profiles",
 }
 
 // recorded is w with an audit log in dir, each record in its own file.

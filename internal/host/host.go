@@ -25,6 +25,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -325,6 +326,10 @@ func (s *Server) IAM(region ecr.Region) *iam.Service { return s.server.IAM(regio
 
 // Registry gives access to the operations.
 func (s *Server) Registry() *registry.Registry { return s.server.Registry() }
+
+// Managed gives access to the operations on managed signing, as the server's own
+// principals.
+func (s *Server) Managed() *managed.Service { return s.server.Managed() }
 
 // Upstreams gives access to the operations on pull-through caches.
 func (s *Server) Upstreams() *upstream.Service { return s.server.Upstreams() }

@@ -42,6 +42,8 @@ type Config struct {
 	Events *delivery.Service
 	// Scans scans images; nil for none.
 	Scans Scans
+	// Signing signs images; nil for none.
+	Signing Signing
 	// ImageNow is the clock of the rows, Now that of the machine's files. Both
 	// are required.
 	ImageNow func() time.Time
@@ -76,6 +78,14 @@ type Scans interface {
 	RunSlot(ctx context.Context, i int) (int, error)
 }
 
+// Signing are signatures of images that wait to be made. Package managed has them.
+type Signing interface {
+	// Wake is sent to when there may be something to do.
+	Wake() <-chan struct{}
+	// Run does what is due, and returns how many signatures were made.
+	Run(ctx context.Context) (int, error)
+}
+
 // Removed is what a job removed.
 type Removed struct {
 	Count     int
@@ -103,6 +113,8 @@ const (
 	overdueEvery = time.Minute
 	// scansEvery is for scans that another process queued or began, or that failed.
 	scansEvery = 15 * time.Second
+	// signingEvery is for signatures that another process queued, or that failed.
+	signingEvery = 5 * time.Second
 	// orphanAge is how old a file must be before it can be an orphan.
 	orphanAge = 24 * time.Hour
 )
@@ -190,6 +202,12 @@ func (j *Jobs) schedule() []job {
 			job{name: "queued lifecycle runs", every: queueEvery, do: func(ctx context.Context) (Removed, error) {
 				return j.swept(ctx, j.cfg.Retention.RunQueuedLifecycle)
 			}, all: true})
+	}
+	if j.cfg.Signing != nil {
+		all = append(all, job{name: "image signing", every: signingEvery, do: func(ctx context.Context) (Removed, error) {
+			_, err := j.cfg.Signing.Run(ctx)
+			return Removed{}, err // it removes nothing
+		}, now: j.cfg.Signing.Wake(), atStart: true})
 	}
 	if j.cfg.Scans != nil {
 		for i := range j.cfg.Scans.Slots() {

@@ -22,6 +22,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/version"
@@ -51,6 +52,8 @@ type Metrics struct {
 	oldest                         *prometheus.GaugeVec
 	scans                          *prometheus.CounterVec
 	signatures                     *prometheus.CounterVec
+	signed                         *prometheus.CounterVec
+	signingQueue                   prometheus.Gauge
 	scanTime                       *prometheus.HistogramVec
 	scanQueue                      *prometheus.GaugeVec
 	replicated, replicatedBytes    *prometheus.CounterVec
@@ -63,6 +66,7 @@ var (
 	_ delivery.Observer    = (*Metrics)(nil)
 	_ scanning.Observer    = (*Metrics)(nil)
 	_ signing.Observer     = (*Metrics)(nil)
+	_ managed.Observer     = (*Metrics)(nil)
 	_ replication.Observer = (*Metrics)(nil)
 )
 
@@ -105,6 +109,8 @@ func New() *Metrics {
 	m.scanTime = histogram("kontor_scan_seconds", "Time that the scanner took, by what came of it.", "outcome")
 	m.scanQueue = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_scans_queued", Help: "Scans of all replicas that wait, or run."}, []string{"state"})
 	m.signatures = counter("kontor_signatures_verified_total", "Signatures of images that were verified, by their form and whether a signer made them; remembered ones do not count.", "form", "accepted")
+	m.signed = counter("kontor_images_signed_total", "Times that an image was to be signed with a signing profile, by what came of it: complete, retried or failed.", "outcome")
+	m.signingQueue = prometheus.NewGauge(prometheus.GaugeOpts{Name: "kontor_signatures_queued", Help: "Signatures of signing profiles that all replicas have to make."})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kontor_build_info", Help: "1, with the version of the running server.", ConstLabels: prometheus.Labels{"version": version.String()},
 	})
@@ -112,7 +118,7 @@ func New() *Metrics {
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
 		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.events, m.queued, m.oldest,
 		m.replicated, m.replicatedBytes, m.replicating, m.replicationOldest,
-		m.signatures, m.scans, m.scanTime, m.scanQueue,
+		m.signatures, m.signed, m.signingQueue, m.scans, m.scanTime, m.scanQueue,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -171,6 +177,12 @@ func (m *Metrics) SignatureVerified(form string, accepted bool) {
 
 // Quota sets what an upstream said that it still allows.
 func (m *Metrics) Quota(host string, left int64) { m.quota.WithLabelValues(host).Set(float64(left)) }
+
+// Signed counts a time that an image was to be signed.
+func (m *Metrics) Signed(outcome string) { m.signed.WithLabelValues(outcome).Inc() }
+
+// SigningQueue tells how many signatures are to be made.
+func (m *Metrics) SigningQueue(waiting int) { m.signingQueue.Set(float64(waiting)) }
 
 // Scan counts a time that the scanner was asked.
 func (m *Metrics) Scan(outcome string, took time.Duration) {

@@ -55,6 +55,8 @@ func observed() *metrics.Metrics {
 	m.Scan("complete", 20*time.Second)
 	m.ScanQueue(3, 2)
 	m.SignatureVerified("cosign tag", true)
+	m.Signed("complete")
+	m.SigningQueue(1)
 	m.Timed(nil) // the families of transactions
 	return m
 }

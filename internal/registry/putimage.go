@@ -28,6 +28,9 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 	}
 	err = c.r.pushTo(ctx, c.gate, opPutImage, at, func(ctx context.Context, tx *gate.Tx, s gate.Scene) error {
 		changed, err := c.r.put(ctx, tx, s, image)
+		if err == nil && n.Within != nil {
+			err = n.Within(ctx, tx)
+		}
 		if err == nil && c.r.cfg.Pushed != nil {
 			err = c.r.cfg.Pushed(ctx, tx, s, Pushed{image.row.Image.Digest, image.row.Image.Subject, n.Tags, changed})
 		}

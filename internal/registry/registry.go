@@ -185,6 +185,9 @@ type NewImage struct {
 	Cached bool
 	// Prefix and Upstream are of the rule by which it came, with Cached.
 	Prefix, Upstream string
+	// Within runs in the transaction that stores the image, after it; may be nil. Its
+	// error keeps the image out.
+	Within func(ctx context.Context, tx *gate.Tx) error
 }
 
 // PutResult is an image as put.

@@ -28,6 +28,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -51,7 +52,7 @@ func newAuditor(t *testing.T) *auditor {
 		}),
 		dir: dir, declared: map[string][]string{},
 	}
-	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations(), signing.Operations(), delivery.Operations()) {
+	for _, op := range slices.Concat(registry.Operations(), retention.Operations(), jobs.Operations(), templates.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations(), signing.Operations(), managed.Operations(), delivery.Operations()) {
 		for _, action := range op.Actions {
 			a.declared[op.Name] = append(a.declared[op.Name], string(action))
 		}
@@ -262,6 +263,8 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 				a.want(admit("PutEventReceiver", `{"name": "hook", "url": "http://127.0.0.1:1/"}`), 200)
 			case "ListImageSignatures":
 				edit["imageTag"] = nil
+			case "ListSigningProfiles":
+				edit["name"] = nil // of all
 			case "DeleteSecret":
 				secret(body["name"].(string))
 			case "DescribeReplication":

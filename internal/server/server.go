@@ -50,6 +50,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -181,6 +182,7 @@ type Server struct {
 	replication *replication.Service
 	scanning    *scanning.Service
 	signing     *signing.Service
+	managed     *managed.Service
 	identity    *identity.Service
 	users       map[string]*identity.Service // by partition, whose name is in users' ARNs
 	authn       map[string]*authn.Verifier   // by partition
@@ -310,21 +312,21 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Organizations: cfg.Organizations != nil,
 		Compat:        cfg.Compat, Compats: cfg.Compats, Roles: serviceRoles(s.iams), BlobGrace: blobGrace, ActivationTime: activationTime, OneProcess: cfg.Meta.OneProcess(),
 		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
-			return errors.Join(queue.Pushed(ctx, tx, at, p), s.scanning.Pushed(ctx, tx, at, p))
+			return errors.Join(queue.Pushed(ctx, tx, at, p), s.scanning.Pushed(ctx, tx, at, p), s.managed.Pushed(ctx, tx, at, p))
 		},
 		Arrived: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
 			return s.scanning.Pushed(ctx, tx, at, p)
 		},
-		Stored: func() { queue.Stored(); s.scanning.Stored() },
+		Stored: func() { queue.Stored(); s.scanning.Stored(); s.managed.Stored() },
 	})
-	s.scanning = s.newScanning()
+	s.scanning, s.managed = s.newScanning(), newManaged(s)
 	if err := s.retention.RestoreClock(ctx); err != nil {
 		return nil, err
 	}
 	work := jobs.Config{
 		Gate: s.gate, Blobs: blobs, Registry: s.registry, Retention: s.retention, ImageNow: cfg.ImageNow, Now: cfg.AuthNow, Log: cfg.Log,
 		UploadAge: cfg.UploadAge, OrphanWait: orphanWait, JournalTime: journalTime, LifecycleEvery: cfg.LifecycleEvery,
-		Scans:   s.scanning,
+		Scans: s.scanning, Signing: s.managed,
 		Replica: replica(), OneProcess: cfg.Meta.OneProcess(),
 	}
 	if cfg.Observer != nil {
@@ -356,9 +358,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.replication = replication.New(copies)
 	creation := templates.New(s.gate, s.registry, cfg.ImageNow)
 	s.ecr = ecrapi.New(ecrapi.Config{Gate: s.gate, Registry: s.registry, Upstreams: s.upstreams, Scanning: s.scanning, Replication: s.replication, Retention: s.retention,
-		Templates: creation, Signing: s.signing, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
+		Templates: creation, Signing: s.signing, Managed: s.managed, Log: cfg.Log, Now: cfg.AuthNow, DownloadKey: cfg.Key.DownloadKey()})
 	look := inspect.New(inspect.Config{Gate: s.gate, Retention: s.retention, Now: cfg.ImageNow, Audit: cfg.Audit})
-	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Signing: s.signing, Scanning: s.scanning, Events: s.events, Replication: s.replication, IAM: s.IAM,
+	s.admin = adminapi.New(adminapi.Config{Inspect: look, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Signing: s.signing, Managed: s.managed, Scanning: s.scanning, Events: s.events, Replication: s.replication, IAM: s.IAM,
 		MachineTokens: s.takesMachines, Console: !cfg.NoConsole, ConsolePort: s.consolePort, Log: cfg.Log})
 	s.oci = ociapi.New(ociapi.Config{Registry: s.registry, Upstreams: s.upstreams, Log: cfg.Log})
 	s.sts = stsapi.New(stsapi.Config{Log: cfg.Log})
@@ -421,6 +423,9 @@ func (s *Server) Upstreams() *upstream.Service { return s.upstreams }
 
 // Replication gives access to the operations on replication, as s's own principals.
 func (s *Server) Replication() *replication.Service { return s.replication }
+
+// Managed gives access to the operations on managed signing, as s's own principals.
+func (s *Server) Managed() *managed.Service { return s.managed }
 
 // Retention gives access to the operations about keeping and removing, as s's own principals.
 func (s *Server) Retention() *retention.Service { return s.retention }
@@ -520,6 +525,7 @@ func (s *Server) flushPulls(ctx context.Context) {
 		case <-tick.C:
 			s.observePending(ctx)
 			s.scanning.Observe(ctx)
+			s.managed.Observe(ctx)
 			if err := s.retention.FlushPulls(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.WarnContext(ctx, "pull times not stored yet", "error", err)
 			}

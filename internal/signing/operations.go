@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
@@ -39,8 +40,7 @@ func (s *Service) As(p access.Principal) *Caller { return &Caller{s, s.gate.As(p
 // list against the methods of Caller.
 func Operations() []gate.Operation {
 	return []gate.Operation{
-		opPutSigner, opListSigners, opDeleteSigner, opImageSignatures,
-		opSigningConfiguration, opClearSigning, opDeleteSigningConfiguration, opImageSigningStatus,
+		opPutSigner, opListSigners, opDeleteSigner, opImageSignatures, opImageSigningStatus,
 	}
 }
 
@@ -141,6 +141,8 @@ type Report struct {
 	Trusted []string
 	// Signatures are all that were found, by each signer that can have made them.
 	Signatures []Signature
+	// made are those of signing profiles, or their want.
+	made []meta.Signing
 }
 
 var opImageSignatures = gate.Op("ImageSignatures", "ecr:DescribeImageSigningStatus")
@@ -178,6 +180,9 @@ func (c *Caller) report(ctx context.Context, op gate.Operation, at ecr.Repo, id 
 		if err != nil {
 			return err
 		}
+		if out.made, err = v.Registries().Signings().Signings(ctx, s.Row.ID, m.Image.Digest); err != nil {
+			return err
+		}
 		out.Image, out.SignedBy = m.Image.Digest, Names(all)
 		out.Signatures = slices.DeleteFunc(all, func(g Signature) bool { return !kinds[g.Signer].Takes(g.Form) })
 		return nil
@@ -185,85 +190,57 @@ func (c *Caller) report(ctx context.Context, op gate.Operation, at ecr.Repo, id 
 	return out, err
 }
 
-// Status is what became of the signatures of a signer.
+// Status is what became of the signature of an image by a signer or a signing profile.
 type Status struct {
-	ARN string
-	// Refused is why the image has no signature of the signer; "" if it has one.
-	Refused string
+	ARN   string
+	State ecr.SigningStatus
+	// Code and Reason say why the image has no signature that counts, with SigningFailed.
+	Code, Reason string
 }
+
+// codeRefused is the Code of signatures that were not accepted. AWS has no list of them.
+const codeRefused = "SignatureNotTrusted"
 
 var opImageSigningStatus = gate.Op("ImageSigningStatus", "ecr:DescribeImageSigningStatus")
 
-// ImageSigningStatus returns a status of each signer that is trusted in the repository
-// and whose signature the image has, or seems to have: one that was refused. Signers of
-// whom it has none are left out. Errors: RepositoryNotFound, ImageNotFound.
+// ImageSigningStatus returns a status of each signing profile that signs the image, or
+// was to, and of each signer that is trusted in the repository and whose signature the
+// image has, or seems to have: one that was refused. Signers of whom it has none are left
+// out. It is in byte order of the ARNs. Errors: RepositoryNotFound, ImageNotFound.
 func (c *Caller) ImageSigningStatus(ctx context.Context, at ecr.Repo, id ecr.ImageID) ([]Status, error) {
 	r, err := c.report(ctx, opImageSigningStatus, at, id)
 	if err != nil {
 		return nil, err
 	}
 	statuses := []Status{}
+	for _, m := range r.made {
+		s := Status{ARN: m.Profile, State: m.Status}
+		if m.Status == ecr.SigningFailed {
+			s.Code, s.Reason = m.Code, m.Reason
+		}
+		statuses = append(statuses, s)
+	}
 	for _, name := range r.Trusted {
-		status := Status{ARN: trust.ARN(at.In, name)}
+		s := Status{ARN: trust.ARN(at.In, name), State: ecr.SigningFailed, Code: codeRefused}
+		// Of a profile and a signer of one name, the profile counts.
+		if slices.ContainsFunc(statuses, func(of Status) bool { return of.ARN == s.ARN }) {
+			continue
+		}
 		there := false
 		for _, g := range r.Signatures {
 			if g.Signer != name {
 				continue
 			}
 			there = true
-			if status.Refused = g.Refused; g.Refused == "" {
+			if s.Reason = g.Refused; g.Refused == "" {
+				s.State, s.Code = ecr.SigningComplete, ""
 				break
 			}
 		}
 		if there {
-			statuses = append(statuses, status)
+			statuses = append(statuses, s)
 		}
 	}
+	slices.SortFunc(statuses, func(a, b Status) int { return strings.Compare(a.ARN, b.ARN) })
 	return statuses, nil
-}
-
-func noConfiguration(in ecr.RegistryID) error {
-	return ecr.Errorf(ecr.CodeSigningConfigurationNotFound, "Signing configuration does not exist in the registry with id '%s'", in.Account)
-}
-
-// ask asks for the permission that op needs on the registry, and answers err.
-func (c *Caller) ask(ctx context.Context, op gate.Operation, in ecr.RegistryID, err error) error {
-	return c.gate.Read(ctx, op, func(ctx context.Context, v *gate.View) error {
-		if _, refused := v.EnterRegistry(ctx, in); refused != nil {
-			return refused
-		}
-		return err
-	})
-}
-
-var opSigningConfiguration = gate.Op("SigningConfiguration", "ecr:GetSigningConfiguration")
-
-// SigningConfiguration finds none: this registry signs nothing.
-// Errors: SigningConfigurationNotFound.
-func (c *Caller) SigningConfiguration(ctx context.Context, in ecr.RegistryID) error {
-	return c.ask(ctx, opSigningConfiguration, in, noConfiguration(in))
-}
-
-var opClearSigning = gate.Op("ClearSigning", "ecr:PutSigningConfiguration")
-
-// errSigns: AWS Signer, which makes the signatures on ECR, is not here.
-var errSigns = ecr.Errorf(ecr.CodeValidation, "This registry does not sign images itself. Sign them with cosign or notation, and name the signers that it trusts with `kontor signers put`.")
-
-// ClearSigning accepts that nothing is signed. rules is how many rules say otherwise.
-// Errors: Validation, for any.
-func (c *Caller) ClearSigning(ctx context.Context, in ecr.RegistryID, rules int) error {
-	return c.gate.Change(ctx, opClearSigning, func(ctx context.Context, tx *gate.Tx) error {
-		_, err := tx.EnterRegistry(ctx, in)
-		if err == nil && rules > 0 {
-			err = errSigns
-		}
-		return err
-	})
-}
-
-var opDeleteSigningConfiguration = gate.Op("DeleteSigningConfiguration", "ecr:DeleteSigningConfiguration")
-
-// DeleteSigningConfiguration errors: SigningConfigurationNotFound.
-func (c *Caller) DeleteSigningConfiguration(ctx context.Context, in ecr.RegistryID) error {
-	return c.ask(ctx, opDeleteSigningConfiguration, in, noConfiguration(in))
 }

@@ -8,7 +8,7 @@
 // verified is no signature, and has a reason. The work for an image is bounded, and what
 // was verified is remembered by the digest of the signature and the version of the trust.
 //
-// Left out: signing, and services that would be asked over the network. Package trust
+// Left out: signing, which package managed does, and services that would be asked over the network. Package trust
 // verifies.
 package signing
 
@@ -258,6 +258,16 @@ func (s *search) layer(ctx context.Context, d manifest.Descriptor) (layer, error
 		}
 	}
 	return l, nil
+}
+
+// IsSignature reports whether an image of the artifact type, with the tags, holds
+// signatures of another one.
+func IsSignature(artifactType string, tags []ecr.Tag) bool {
+	return trust.FormOf(artifactType) != "" || slices.ContainsFunc(tags, func(t ecr.Tag) bool {
+		digest, ok := strings.CutSuffix(string(t), tagSuffix)
+		_, err := ecr.ParseDigest(strings.Replace(digest, "-", ":", 1))
+		return ok && err == nil
+	})
 }
 
 // of looks for the manifests that hold signatures of d.

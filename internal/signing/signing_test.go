@@ -244,7 +244,8 @@ func TestStatusOfSignatures(t *testing.T) {
 	status()
 	w.MustPut(to, testkit.JSON(holder(w, to, s.layer(w, to, d))), sigTag(d))
 	const arn = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/"
-	status(signing.Status{ARN: arn + "other", Refused: "the signature is not of this key"}, signing.Status{ARN: arn + "release"})
+	status(signing.Status{ARN: arn + "other", State: ecr.SigningFailed, Code: "SignatureNotTrusted", Reason: "the signature is not of this key"},
+		signing.Status{ARN: arn + "release", State: ecr.SigningComplete})
 	if err := w.DeleteTag(t.Context(), to, sigTag(d)); err != nil {
 		t.Fatal(err)
 	}

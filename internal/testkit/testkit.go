@@ -29,6 +29,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/store/blob"
 	"github.com/kontor-registry/kontor/internal/store/blob/disk"
 	"github.com/kontor-registry/kontor/internal/store/blob/small"
@@ -129,7 +130,9 @@ type World struct {
 	Jobs      *jobs.Jobs
 	Upstreams *upstream.Service
 	Signing   *signing.Service
-	Scans     *scanning.Service
+	// Managed signs what is pushed when a test runs it.
+	Managed *managed.Service
+	Scans   *scanning.Service
 	// Replication does nothing unless a test says so; every registry counts as one of the
 	// server but those of Settings.Elsewhere.
 	Replication *replication.Service
@@ -250,7 +253,10 @@ func (w *World) build() {
 	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeySignedBy: signatures.Key(), authz.KeyMaxSeverity: scanning.Key()}})
 	w.Signing = signing.New(w.Gate, signatures, s.Clock)
 	queue := replication.NewQueue()
-	var scans *scanning.Service
+	var (
+		scans  *scanning.Service
+		signer *managed.Service
+	)
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
@@ -263,17 +269,18 @@ func (w *World) build() {
 		Gate: w.Gate, Blobs: w.Blobs, Retention: w.Retention, Tokens: s.Tokens, Now: s.Clock, Compat: s.Compat, BlobGrace: s.BlobGrace,
 		ActivationTime: s.ActivationTime, ClaimTime: s.ClaimTime, OneProcess: s.OneProcess, Passed: s.Passed, Log: s.Log,
 		Pushed: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
-			return errors.Join(queue.Pushed(ctx, tx, at, p), scans.Pushed(ctx, tx, at, p))
+			return errors.Join(queue.Pushed(ctx, tx, at, p), scans.Pushed(ctx, tx, at, p), signer.Pushed(ctx, tx, at, p))
 		},
 		Arrived: func(ctx context.Context, tx *gate.Tx, at gate.Scene, p registry.Pushed) error {
 			return scans.Pushed(ctx, tx, at, p)
 		},
-		Stored: func() { queue.Stored(); scans.Stored() },
+		Stored: func() { queue.Stored(); scans.Stored(); signer.Stored() },
 	})
 	scans = scanning.New(scanning.Config{
 		Gate: w.Gate, Registry: w.Registry, Scanner: s.Scanner, Name: "test", Slots: s.ScanSlots, Timeout: s.ScanTimeout, Now: s.Clock, Finished: s.ScanFinished, Log: s.Log,
 	})
-	w.Scans = scans
+	signer = managed.New(managed.Config{Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Log: s.Log})
+	w.Scans, w.Managed = scans, signer
 	told := s.Events
 	told.Gate, told.Outbox, told.Key, told.ImageNow, told.Log, told.Registries = w.Gate, out, key, s.Clock, s.Log, []ecr.RegistryID{Home}
 	w.Events = delivery.New(told)

@@ -83,10 +83,11 @@ type Kind string
 
 // The secrets the database keeps.
 const (
-	KindAccessKey Kind = "access-key" // id: AKIA...
-	KindTokenKey  Kind = "token-key"
-	KindSecret    Kind = "secret"         // id: its ARN
-	KindReceiver  Kind = "event receiver" // id: its id
+	KindAccessKey  Kind = "access-key" // id: AKIA...
+	KindTokenKey   Kind = "token-key"
+	KindSecret     Kind = "secret"         // id: its ARN
+	KindReceiver   Kind = "event receiver" // id: its id
+	KindSigningKey Kind = "signing key"    // id: the ARN of its profile
 )
 
 // Seal encrypts secret for the row kind and id. Layout: one byte of version,

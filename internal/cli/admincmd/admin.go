@@ -30,7 +30,7 @@ command if it is not running, or another one with --endpoint.`,
 	cmd.AddCommand(journalCommand(e), binCommand(e), restoreCommand(e), purgeCommand(e), usageCommand(e), gcCommand(e), jobsCommand(e),
 		lifecycleCommand(e), clockCommand(e))
 	cmd.AddCommand(eventsCommand(e), activityCommand(e), auditCommand(e), replicationCommand(e), storageCommand(e), migrateCommand(e), backupCommand(e), schemaCommand(e))
-	cmd.AddCommand(scannerCommand(e), userCommand(e), roleCommand(e), masterKeyCommand(e))
+	cmd.AddCommand(scannerCommand(e), userCommand(e), roleCommand(e), masterKeyCommand(e), signingProfileCommand(e))
 	return cmd
 }
 

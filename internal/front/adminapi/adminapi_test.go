@@ -28,6 +28,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/admin"
@@ -67,6 +68,7 @@ func newServer(t testing.TB) *server {
 	identities := iam.New(iam.Config{Gate: stores.Gate, Identity: users, Now: func() time.Time { return start }, Partition: "aws"})
 	s.h = New(Config{
 		Signing:   stores.Signing,
+		Managed:   stores.Managed,
 		Inspect:   inspect.New(inspect.Config{Gate: stores.Gate, Retention: stores.Retention, Now: s.clock.Now}),
 		Retention: stores.Retention, Jobs: stores.Jobs, Upstreams: stores.Upstreams, Scanning: stores.Scans, Events: stores.Events, Replication: stores.Replication, IAM: func(ecr.Region) *iam.Service { return identities }, MachineTokens: func(ecr.RegistryID) bool { return true }, Console: true,
 		Log: slog.New(slog.DiscardHandler),
@@ -181,7 +183,7 @@ func TestEveryOperationAsks(t *testing.T) {
 		"DescribeReplication": "ecr:DescribeImageReplicationStatus", "StartBackfill": "ecr:StartReplicationBackfill", "StopBackfill": "ecr:StopReplicationBackfill",
 		"DescribeBackfill": "ecr:DescribeReplicationBackfillResults", "ListBackfills": "ecr:ListReplicationBackfills",
 	}
-	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations(), delivery.Operations(), signing.Operations()) {
+	for _, op := range slices.Concat(retention.Operations(), jobs.Operations(), upstream.Operations(), inspect.Operations(), replication.Operations(), scanning.Operations(), delivery.Operations(), signing.Operations(), managed.Operations()) {
 		for _, a := range op.Actions {
 			actions[string(a)] = true
 		}

@@ -59,5 +59,9 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DeleteSigner":        serve((*call).deleteSigner),
 	"ListImageSignatures": serve((*call).listImageSignatures),
 
+	"CreateSigningProfile": serve((*call).createSigningProfile),
+	"ListSigningProfiles":  serve((*call).listSigningProfiles),
+	"DeleteSigningProfile": serve((*call).deleteSigningProfile),
+
 	"ListIndexManifests": serve((*call).listIndexManifests),
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/upstream"
 	"github.com/kontor-registry/kontor/internal/wire/awsjson"
@@ -47,6 +48,8 @@ type Config struct {
 	Templates *templates.Service
 	// Signing serves those on signatures. Required.
 	Signing *signing.Service
+	// Managed serves those on the signing configuration. Required.
+	Managed *managed.Service
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 	// Now is the authentication time, which download URLs expire by. Without
@@ -205,9 +208,9 @@ var served = map[string]func(ctx context.Context, c *call, body []byte) (any, er
 	"DescribeReplicationBackfillResults": serveReplication(replications.describeReplicationBackfillResults),
 	"ListReplicationBackfills":           serveReplication(replications.listReplicationBackfills),
 
-	"GetSigningConfiguration":    serveSignatures(signatures.getSigningConfiguration),
-	"PutSigningConfiguration":    serveSignatures(signatures.putSigningConfiguration),
-	"DeleteSigningConfiguration": serveSignatures(signatures.deleteSigningConfiguration),
+	"GetSigningConfiguration":    serveManaged(managedSigning.getSigningConfiguration),
+	"PutSigningConfiguration":    serveManaged(managedSigning.putSigningConfiguration),
+	"DeleteSigningConfiguration": serveManaged(managedSigning.deleteSigningConfiguration),
 	"DescribeImageSigningStatus": serveSignatures(signatures.describeImageSigningStatus),
 }
 

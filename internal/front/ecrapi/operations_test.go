@@ -15,6 +15,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/templates"
 )
 
@@ -22,7 +23,7 @@ import (
 // names and that a client does not retry. None pretends to have succeeded.
 func TestEveryOperationAnswers(t *testing.T) {
 	g, r := gate.New(gate.Config{}), registry.New(registry.Config{})
-	h := New(Config{Gate: g, Registry: r, Retention: retention.New(retention.Config{}), Templates: templates.New(g, r, nil), Signing: signing.New(g, nil, nil), Log: slog.New(slog.DiscardHandler)})
+	h := New(Config{Gate: g, Registry: r, Retention: retention.New(retention.Config{}), Templates: templates.New(g, r, nil), Signing: signing.New(g, nil, nil), Managed: managed.New(managed.Config{Gate: g}), Log: slog.New(slog.DiscardHandler)})
 	ask := func(t *testing.T, operation, body string) (int, errorBody) {
 		t.Helper()
 

@@ -73,7 +73,7 @@ func newServer(t *testing.T, change ...func(*testkit.Settings)) *server {
 		stores: stores,
 		h: New(Config{
 			Gate: stores.Gate, Registry: stores.Registry, Upstreams: stores.Upstreams, Scanning: stores.Scans, Replication: stores.Replication, Retention: stores.Retention,
-			Templates: templates.New(stores.Gate, stores.Registry, now), Signing: stores.Signing, Log: log, Now: now,
+			Templates: templates.New(stores.Gate, stores.Registry, now), Signing: stores.Signing, Managed: stores.Managed, Log: log, Now: now,
 		}),
 		p:  p,
 		at: atHome,

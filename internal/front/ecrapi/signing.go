@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/kontor-registry/kontor/internal/signing"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 )
 
 // signatures are the operations on signatures.
@@ -19,32 +20,73 @@ func serveSignatures[In, Out any](operation func(signatures, context.Context, *I
 	})
 }
 
-func (s signatures) getSigningConfiguration(ctx context.Context, _ *GetSigningConfigurationRequest) (*GetSigningConfigurationResponse, error) {
-	return nil, s.Caller.SigningConfiguration(ctx, s.call.in(nil)) // always an error
+// managedSigning are the operations on what the registry signs.
+type managedSigning struct {
+	*managed.Caller
+	call *call
 }
 
-// putSigningConfiguration takes the configuration without rules, which signs nothing.
-func (s signatures) putSigningConfiguration(ctx context.Context, in *PutSigningConfigurationRequest) (*PutSigningConfigurationResponse, error) {
-	if err := s.Caller.ClearSigning(ctx, s.call.in(nil), len(in.SigningConfiguration.Rules)); err != nil {
+// serveManaged is serve for operations of managedSigning.
+func serveManaged[In, Out any](operation func(managedSigning, context.Context, *In) (*Out, error)) func(context.Context, *call, []byte) (any, error) {
+	return serve(func(c *call, ctx context.Context, in *In) (*Out, error) {
+		return operation(managedSigning{c.h.cfg.Managed.As(c.p), c}, ctx, in)
+	})
+}
+
+// wildcardMatch is the one type of filters of signing rules.
+const wildcardMatch = "WILDCARD_MATCH"
+
+func wireSigning(c managed.Configuration) *SigningConfiguration {
+	out := &SigningConfiguration{Rules: []SigningRule{}}
+	for _, r := range c.Rules {
+		rule := SigningRule{SigningProfileArn: text(r.Profile)}
+		for _, f := range r.Filters {
+			rule.RepositoryFilters = append(rule.RepositoryFilters, SigningRepositoryFilter{Filter: text(f), FilterType: text(wildcardMatch)})
+		}
+		out.Rules = append(out.Rules, rule)
+	}
+	return out
+}
+
+func (s managedSigning) getSigningConfiguration(ctx context.Context, _ *GetSigningConfigurationRequest) (*GetSigningConfigurationResponse, error) {
+	at := s.call.in(nil)
+	c, err := s.SigningConfiguration(ctx, at)
+	if err != nil {
 		return nil, err
 	}
-	return &PutSigningConfigurationResponse{SigningConfiguration: &SigningConfiguration{Rules: []SigningRule{}}}, nil
+	return &GetSigningConfigurationResponse{RegistryId: text(at.Account), SigningConfiguration: wireSigning(c)}, nil
 }
 
-func (s signatures) deleteSigningConfiguration(ctx context.Context, _ *DeleteSigningConfigurationRequest) (*DeleteSigningConfigurationResponse, error) {
-	return nil, s.Caller.DeleteSigningConfiguration(ctx, s.call.in(nil)) // always an error
+func (s managedSigning) putSigningConfiguration(ctx context.Context, in *PutSigningConfigurationRequest) (*PutSigningConfigurationResponse, error) {
+	var c managed.Configuration
+	for _, given := range in.SigningConfiguration.Rules {
+		rule := managed.Rule{Profile: *given.SigningProfileArn}
+		for _, f := range given.RepositoryFilters {
+			rule.Filters = append(rule.Filters, *f.Filter)
+		}
+		c.Rules = append(c.Rules, rule)
+	}
+	if err := s.PutSigningConfiguration(ctx, s.call.in(nil), c); err != nil {
+		return nil, err
+	}
+	return &PutSigningConfigurationResponse{SigningConfiguration: wireSigning(c)}, nil
 }
 
-// refusedCode is the failureCode of signatures that were not accepted. AWS has no list
-// of them.
-const refusedCode = "SignatureNotTrusted"
+func (s managedSigning) deleteSigningConfiguration(ctx context.Context, _ *DeleteSigningConfigurationRequest) (*DeleteSigningConfigurationResponse, error) {
+	at := s.call.in(nil)
+	was, err := s.DeleteSigningConfiguration(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return &DeleteSigningConfigurationResponse{RegistryId: text(at.Account), SigningConfiguration: wireSigning(was)}, nil
+}
 
-// describeImageSigningStatus answers with the signatures that were verified: each signer
-// is a signing profile.
+// describeImageSigningStatus answers with the signatures of signing profiles, and with
+// those that were verified: each signer stands for a signing profile.
 func (s signatures) describeImageSigningStatus(ctx context.Context, in *DescribeImageSigningStatusRequest) (*DescribeImageSigningStatusResponse, error) {
 	at := s.call.repo(in.RegistryId, in.RepositoryName)
 	id := imageIDs([]ImageIdentifier{*in.ImageId})[0]
-	statuses, err := s.Caller.ImageSigningStatus(ctx, at, id)
+	statuses, err := s.ImageSigningStatus(ctx, at, id)
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +94,9 @@ func (s signatures) describeImageSigningStatus(ctx context.Context, in *Describe
 		ImageId: in.ImageId, RegistryId: text(at.In.Account), RepositoryName: in.RepositoryName, SigningStatuses: []ImageSigningStatus{},
 	}
 	for _, of := range statuses {
-		status := ImageSigningStatus{SigningProfileArn: text(of.ARN), Status: text("COMPLETE")}
-		if of.Refused != "" {
-			status.Status, status.FailureCode, status.FailureReason = text("FAILED"), text(refusedCode), text(of.Refused)
+		status := ImageSigningStatus{SigningProfileArn: text(of.ARN), Status: text(of.State)}
+		if of.Code != "" {
+			status.FailureCode, status.FailureReason = text(of.Code), text(of.Reason)
 		}
 		out.SigningStatuses = append(out.SigningStatuses, status)
 	}

@@ -13,11 +13,13 @@ import (
 	"testing"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/signing/managed"
 	"github.com/kontor-registry/kontor/internal/signing/trust"
 	"github.com/kontor-registry/kontor/internal/testkit"
 )
 
-// Nothing is signed here, and what was signed elsewhere is told by signer.
+// What is signed with which profile is told as it was put, what the registry signed by
+// profile, and what was signed elsewhere by signer.
 func TestSigning(t *testing.T) {
 	s := newServer(t)
 	ok[CreateRepositoryResponse](t, s, "CreateRepository", `{"repositoryName": "app"}`)
@@ -37,8 +39,11 @@ func TestSigning(t *testing.T) {
 		{"GetSigningConfiguration", `{}`, none},
 		{"DeleteSigningConfiguration", `{}`, none},
 		{"PutSigningConfiguration", `{"signingConfiguration": {"rules": []}}`, `{"signingConfiguration": {"rules": []}}`},
+		{"GetSigningConfiguration", `{}`, `{` + registry + `, "signingConfiguration": {"rules": []}}`},
 		{"PutSigningConfiguration", `{"signingConfiguration": {"rules": [{` + profile + `release"}]}}`,
-			"ValidationException: This registry does not sign images itself. Sign them with cosign or notation, and name the signers that it trusts with `kontor signers put`."},
+			"ValidationException: The signing profile 'arn:aws:signer:us-east-1:000000000000:/signing-profiles/release' does not exist. Create it with kontor admin signing-profile create release"},
+		{"DeleteSigningConfiguration", `{}`, `{` + registry + `, "signingConfiguration": {"rules": []}}`},
+		{"DeleteSigningConfiguration", `{}`, none},
 		{"DescribeImageSigningStatus", `{` + app + `}`, `{` + registry + `, ` + app + `, "signingStatuses": []}`},
 		{"DescribeImageSigningStatus", `{` + nowhere + `}`, noRepo},
 		{"DescribeImageSigningStatus", `{` + absent + `}`, noImage},
@@ -57,6 +62,22 @@ func TestSigning(t *testing.T) {
 	s.steps(t, step{"DescribeImageSigningStatus", `{` + app + `}`, `{` + registry + `, ` + app + `, "signingStatuses": [
 		{` + profile + `other", "status": "FAILED", "failureCode": "SignatureNotTrusted", "failureReason": "the signature is not of this key"},
 		{` + profile + `release", "status": "COMPLETE"}]}`})
+
+	keys := s.stores.Managed.As(testkit.Admin)
+	if _, err := keys.CreateProfile(t.Context(), testkit.Home, managed.NewProfile{Name: "ours"}); err != nil {
+		t.Fatal(err)
+	}
+	const rules = `"signingConfiguration": {"rules": [{` + profile + `ours", "repositoryFilters": [{"filter": "a*", "filterType": "WILDCARD_MATCH"}]}]}`
+	s.steps(t, step{"PutSigningConfiguration", `{` + rules + `}`, `{` + rules + `}`}, step{"GetSigningConfiguration", `{}`, `{` + registry + `, ` + rules + `}`})
+	pushed, _ := s.image(t, "app", "another layer", "")
+	ok[PutImageResponse](t, s, "PutImage", `{"repositoryName": "app", "imageTag": "v2", "imageManifest": `+quoted(t, pushed)+`}`)
+	const v2 = `"repositoryName": "app", "imageId": {"imageTag": "v2"}`
+	s.steps(t, step{"DescribeImageSigningStatus", `{` + v2 + `}`, `{` + registry + `, ` + v2 + `, "signingStatuses": [{` + profile + `ours", "status": "IN_PROGRESS"}]}`})
+	if n, err := s.stores.Managed.Run(t.Context()); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	s.steps(t, step{"DescribeImageSigningStatus", `{` + v2 + `}`, `{` + registry + `, ` + v2 + `, "signingStatuses": [{` + profile + `ours", "status": "COMPLETE"}]}`},
+		step{"DeleteSigningConfiguration", `{}`, `{` + registry + `, ` + rules + `}`})
 }
 
 func signingKey(t *testing.T) (key *ecdsa.PrivateKey, public string) {

@@ -18,12 +18,12 @@ import (
 	notaryx509 "github.com/notaryproject/notation-core-go/x509"
 )
 
-// typeNotaryPayload is what envelopes of the Notary Project hold.
-const typeNotaryPayload = "application/vnd.cncf.notary.payload.v1+json"
+// TypePayload is what envelopes of the Notary Project hold.
+const TypePayload = "application/vnd.cncf.notary.payload.v1+json"
 
 // byCertificates verifies envelopes of the Notary Project with root certificates.
 func byCertificates(text, subject string) (func(Image, Signature, time.Time) Verdict, error) {
-	roots, err := parseCertificates(text)
+	roots, err := ParseCertificates(text)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,8 @@ func byCertificates(text, subject string) (func(Image, Signature, time.Time) Ver
 	}, nil
 }
 
-func parseCertificates(text string) (roots []*x509.Certificate, err error) {
+// ParseCertificates reads certificates in PEM, at most MaxCertificates.
+func ParseCertificates(text string) (roots []*x509.Certificate, err error) {
 	if len(text) > MaxRootBytes {
 		return nil, fmt.Errorf("the certificates have %d bytes; at most %d are read", len(text), MaxRootBytes)
 	}
@@ -100,6 +101,23 @@ func attributes(subject string) (list []attribute, err error) {
 		list = append(list, a)
 	}
 	return list, nil
+}
+
+// ParseSubject reads a subject such as "C=DE, ST=HH, O=Example, CN=release".
+func ParseSubject(subject string) (n pkix.Name, err error) {
+	list, err := attributes(subject)
+	if err != nil {
+		return n, err
+	}
+	many := map[string]*[]string{"C": &n.Country, "ST": &n.Province, "L": &n.Locality, "O": &n.Organization, "OU": &n.OrganizationalUnit}
+	for _, a := range list {
+		if to := many[a.name]; to != nil {
+			*to = append(*to, a.value)
+		} else {
+			n.CommonName = a.value
+		}
+	}
+	return n, nil
 }
 
 // fields are the values of an attribute in the subject of a certificate.
@@ -176,7 +194,7 @@ func verifyEnvelope(roots []*x509.Certificate, want []attribute, image Image, g 
 
 // ofImage is the digest that the payload is about.
 func ofImage(image Image, p signature.Payload) (digest, refused string) {
-	if p.ContentType != typeNotaryPayload {
+	if p.ContentType != TypePayload {
 		return "", fmt.Sprintf("the envelope holds %s, which says nothing of an image", orNothing(p.ContentType))
 	}
 	var payload struct {

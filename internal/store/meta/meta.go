@@ -110,6 +110,8 @@ type RegistryReader interface {
 	EventReader
 	ReplicationReader
 	SignerReader
+	// Signings reads what the registry signs images with, and which.
+	Signings() SigningReader
 	// RegistrySettings returns the settings of a registry; those of one that
 	// has none are the zero value.
 	RegistrySettings(ctx context.Context, in ecr.RegistryID) (RegistrySettings, error)
@@ -122,6 +124,8 @@ type RegistryTx interface {
 	EventWriter
 	ReplicationWriter
 	SignerWriter
+	// SigningWriter changes what the registry signs images with, and which.
+	SigningWriter() SigningWriter
 	// PutRegistrySettings replaces the settings of a registry.
 	PutRegistrySettings(ctx context.Context, in ecr.RegistryID, s RegistrySettings) error
 }

@@ -76,6 +76,8 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"deliveries", deliveries},
 		{"deliveries are bounded", deliveriesAreBounded},
 		{"signers", signers},
+		{"signing profiles", signingProfiles},
+		{"image signings", imageSignings},
 		{"roles", roles},
 		{"changed users", changedUsers},
 		{"sessions of the console", consoleSessions},

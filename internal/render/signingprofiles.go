@@ -1,0 +1,23 @@
+package render
+
+import (
+	"io"
+
+	"github.com/kontor-registry/kontor/internal/report/words"
+	"github.com/kontor-registry/kontor/internal/wire/admin"
+)
+
+// SigningProfiles writes the keys that a registry signs images with.
+func SigningProfiles(w io.Writer, r admin.ListSigningProfilesResponse, o Options) error {
+	p := newPrinter(o)
+	if len(r.Profiles) == 0 {
+		p.linef(plain, "There are no signing profiles.")
+	}
+	for _, s := range r.Profiles {
+		p.linef(plain, "%s  valid until %s", clean(s.Name), words.Moment(s.NotAfter))
+		p.linef(faint, "    %s", clean(s.ARN))
+		p.linef(faint, "    certificate of %s", clean(s.Subject))
+		p.linef(faint, "    stored %s", words.Moment(s.UpdatedAt))
+	}
+	return p.flush(w)
+}
