@@ -34,7 +34,9 @@ type Operation struct {
 }
 
 // Op is the operation name with its actions.
-func Op(name string, actions ...access.Action) Operation { return Operation{Name: name, Actions: actions} }
+func Op(name string, actions ...access.Action) Operation {
+	return Operation{Name: name, Actions: actions}
+}
 
 // Hot is op as one of those that happen all day, whose changes hold their invariants in
 // READ COMMITTED transactions, too: see meta.Hot. Where a change hangs on more than what

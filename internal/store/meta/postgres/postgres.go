@@ -165,8 +165,8 @@ func dialect() sqlstore.Dialect {
 			return `WITH gone AS (DELETE FROM blob_links WHERE ` + unheld + ` RETURNING repository_id, digest, linked_at)
 				INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden) SELECT repository_id, digest, linked_at, $3, TRUE FROM gone`
 		},
-		In:            func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
-		Strings:       func(list []string) any { return list },
+		In:      func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
+		Strings: func(list []string) any { return list },
 		Rows: func(alias string, n int) string {
 			return fmt.Sprintf("unnest(CAST($%d AS TEXT[])) AS %s (value)", n, alias)
 		},

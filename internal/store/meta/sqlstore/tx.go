@@ -79,40 +79,40 @@ type queries struct {
 	// that who deletes one of these at the same time collides.
 	insertChildrenHot string
 	insertSparseHot   string
-	insertForeign    string
-	holdGiven        string
-	recordPulls      string
-	insertPullers    string
-	countPulls       string
-	countPullDays    string
-	sharedBlobs      string
-	anyLinks         string
-	blobsByKey       string
-	uploadKeys       string
-	selectUpload     string
-	claimUpload      string
-	renewUpload      string
-	noteOrphans      string
-	dueOrphans       string
-	now              string
-	jobLeases        string
-	takeJob          string
-	renewJob         string
-	endJob           string
-	queueLifecycle   string
-	takeLifecycle    string
-	useLinks         string
-	hideLinks        string
-	touchLinks       string
-	loosen           string
-	unused           string
-	settle           string
-	dropOwn          string
-	dropHidden       string
-	deleteManifests  string
-	scansOf          string
-	putScan          string
-	freeScans        string
+	insertForeign     string
+	holdGiven         string
+	recordPulls       string
+	insertPullers     string
+	countPulls        string
+	countPullDays     string
+	sharedBlobs       string
+	anyLinks          string
+	blobsByKey        string
+	uploadKeys        string
+	selectUpload      string
+	claimUpload       string
+	renewUpload       string
+	noteOrphans       string
+	dueOrphans        string
+	now               string
+	jobLeases         string
+	takeJob           string
+	renewJob          string
+	endJob            string
+	queueLifecycle    string
+	takeLifecycle     string
+	useLinks          string
+	hideLinks         string
+	touchLinks        string
+	loosen            string
+	unused            string
+	settle            string
+	dropOwn           string
+	dropHidden        string
+	deleteManifests   string
+	scansOf           string
+	putScan           string
+	freeScans         string
 }
 
 // unlisted is a condition on blob_links: no image of the repository lists the blob as
