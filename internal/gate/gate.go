@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -29,10 +30,43 @@ import (
 type Operation struct {
 	Name    string
 	Actions []access.Action
+	hot     bool
 }
 
 // Op is the operation name with its actions.
-func Op(name string, actions ...access.Action) Operation { return Operation{name, actions} }
+func Op(name string, actions ...access.Action) Operation {
+	return Operation{Name: name, Actions: actions}
+}
+
+// Hot is op as one of those that happen all day, whose changes hold their invariants in
+// READ COMMITTED transactions, too: see meta.Hot. Where a change hangs on more than what
+// the operation itself reads (Fenced, Provided), it is serializable all the same.
+func (op Operation) Hot() Operation {
+	op.hot = true
+	return op
+}
+
+// lane is ctx for the transaction of op.
+func (g *Gate) lane(ctx context.Context, op Operation) context.Context {
+	if !op.hot || ctx.Value(fenceKey{}) != nil || ctx.Value(conditionKey{}) != nil {
+		return ctx
+	}
+	if _, told := g.told.Load(op.Name); told {
+		return ctx
+	}
+	return meta.Hot(ctx)
+}
+
+// remember notes for lane whether op told someone.
+func (g *Gate) remember(op Operation, told int) {
+	switch {
+	case !op.hot:
+	case told > 0:
+		g.told.Store(op.Name, true)
+	default:
+		g.told.Delete(op.Name)
+	}
+}
 
 // Config is what a Gate is made of.
 type Config struct {
@@ -80,13 +114,16 @@ var words = Words{
 type Gate struct {
 	cfg   Config
 	words Words
+	// told are the names of hot operations that told someone last time, which takes a
+	// serializable transaction: a receiver may be removed at the same time.
+	told *sync.Map
 }
 
 // New returns a Gate that speaks for a registry.
-func New(cfg Config) *Gate { return &Gate{cfg, words} }
+func New(cfg Config) *Gate { return &Gate{cfg, words, &sync.Map{}} }
 
 // Speaking is g in other words.
-func (g *Gate) Speaking(w Words) *Gate { return &Gate{g.cfg, w} }
+func (g *Gate) Speaking(w Words) *Gate { return &Gate{g.cfg, w, g.told} }
 
 // As returns the way in for p.
 func (g *Gate) As(p access.Principal) *Caller { return &Caller{g: g, p: p} }
@@ -198,7 +235,7 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	w := written{c: c, op: op}
 	told, made := 0, func() {}
 	var ofCheck []events.Event
-	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) (err error) {
+	err = c.g.cfg.Meta.Update(c.g.lane(ctx, op), func(ctx context.Context, tx meta.Tx) (err error) {
 		if err := fenced(ctx, tx); err != nil {
 			return err
 		}
@@ -217,6 +254,9 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 		}
 		return w.changes(q.allowed)
 	})
+	if err == nil {
+		c.g.remember(op, told)
+	}
 	if err == nil && told > 0 {
 		c.g.cfg.Events.Wake()
 	}
@@ -244,7 +284,7 @@ func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func
 	if c.visit != nil {
 		c.visit.End() // as in Change
 	}
-	err = c.g.cfg.Meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
+	err = c.g.cfg.Meta.Update(c.g.lane(ctx, op), func(ctx context.Context, tx meta.Tx) error {
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
 		s, there, err := q.scene(ctx, at)
 		if err == nil {

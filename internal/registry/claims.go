@@ -63,7 +63,7 @@ func (c *Caller) claimUpload(ctx context.Context, op gate.Operation, at ecr.Repo
 // change changes a claim that the caller has. The operation that needs it asks for its
 // permission when it changes the upload.
 func (m *claim) change(ctx context.Context, fn func(ctx context.Context, tx *gate.Tx) error) error {
-	err := m.c.r.cfg.Gate.System("upload claims").Change(ctx, gate.Op("ClaimUpload"), fn)
+	err := m.c.r.cfg.Gate.System("upload claims").Change(ctx, gate.Op("ClaimUpload").Hot(), fn)
 	switch {
 	case errors.Is(err, meta.ErrNotFound):
 		return uploadNotFound(m.at, m.upload.ID)

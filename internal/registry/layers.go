@@ -116,7 +116,7 @@ func (r *Registry) promise(ctx context.Context, repo meta.RepositoryID, blobs ..
 	if len(stale) == 0 {
 		return
 	}
-	err := r.cfg.Gate.System("promised blobs").Change(ctx, gate.Op("TouchBlobs"), func(ctx context.Context, tx *gate.Tx) error {
+	err := r.cfg.Gate.System("promised blobs").Change(ctx, gate.Op("TouchBlobs").Hot(), func(ctx context.Context, tx *gate.Tx) error {
 		return tx.TouchBlobs(ctx, repo, stale, now)
 	})
 	if err != nil && ctx.Err() == nil {

@@ -17,7 +17,7 @@ const mountSource access.Action = "ecr:GetDownloadUrlForLayer"
 // mountTarget is what mounting asks for in the repository mounted to.
 const mountTarget access.Action = "ecr:InitiateLayerUpload"
 
-var opMountBlob = gate.Op("MountBlob", mountTarget)
+var opMountBlob = gate.Op("MountBlob", mountTarget).Hot()
 
 // MountBlob makes a blob of from visible in at. It reports false, without an
 // error, when the caller must upload it instead: the blob is not there, was found to be

@@ -14,7 +14,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-var opPutImage = gate.Op("PutImage", "ecr:PutImage")
+var opPutImage = gate.Op("PutImage", "ecr:PutImage").Hot()
 
 // PutImage stores an image and points tags to it, as a whole or not at all.
 // Errors: RepositoryNotFound, InvalidParameter, ImageAlreadyExists,

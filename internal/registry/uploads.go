@@ -22,7 +22,7 @@ const AnyOffset int64 = -1
 // in CompatECR.
 const MinPart = 5 << 20
 
-var opStartUpload = gate.Op("StartUpload", "ecr:InitiateLayerUpload")
+var opStartUpload = gate.Op("StartUpload", "ecr:InitiateLayerUpload").Hot()
 
 // StartUpload begins an upload. Errors: RepositoryNotFound.
 func (c *Caller) StartUpload(ctx context.Context, at ecr.Repo) (meta.UploadID, error) {
@@ -101,7 +101,7 @@ func (c *Caller) upload(ctx context.Context, op gate.Operation, at ecr.Repo, id 
 	return u, err
 }
 
-var opAppendUpload = gate.Op("AppendUpload", "ecr:UploadLayerPart")
+var opAppendUpload = gate.Op("AppendUpload", "ecr:UploadLayerPart").Hot()
 
 // AppendUpload appends body to an upload that must have exactly from bytes
 // (or AnyOffset), and returns how many it has now. When reading body fails,
@@ -280,7 +280,7 @@ func changedUpload(at ecr.Repo, u meta.Upload, err error) error {
 	return err
 }
 
-var opCompleteUpload = gate.Op("CompleteUpload", "ecr:CompleteLayerUpload")
+var opCompleteUpload = gate.Op("CompleteUpload", "ecr:CompleteLayerUpload").Hot()
 
 // CompleteUpload appends body (which may be nil) as AppendUpload does, and
 // turns the upload into a blob of the repository if its content has one of the
@@ -479,7 +479,7 @@ func (r *Registry) dropSurplus(ctx context.Context, key blob.Key) error {
 	return r.cfg.Blobs.Delete(ctx, key)
 }
 
-var opCancelUpload = gate.Op("CancelUpload", "ecr:UploadLayerPart")
+var opCancelUpload = gate.Op("CancelUpload", "ecr:UploadLayerPart").Hot()
 
 // CancelUpload drops an upload. Errors: UploadNotFound.
 func (c *Caller) CancelUpload(ctx context.Context, at ecr.Repo, id meta.UploadID) error {

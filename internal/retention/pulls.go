@@ -145,7 +145,7 @@ func (s *Service) FlushPulls(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
-	err := s.cfg.Gate.System("pull times").Change(ctx, gate.Op("FlushPulls"), func(ctx context.Context, tx *gate.Tx) error {
+	err := s.cfg.Gate.System("pull times").Change(ctx, gate.Op("FlushPulls").Hot(), func(ctx context.Context, tx *gate.Tx) error {
 		if err := tx.RecordPulls(ctx, pulls); err != nil {
 			return err
 		}

@@ -193,7 +193,7 @@ const useStep = 15 * time.Minute
 // key is good for does not depend on it.
 func (s *Service) Used(ctx context.Context, keyID, service string, region ecr.Region) {
 	s.once(keyID, func(now time.Time) error {
-		return s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
+		return s.update(meta.Hot(ctx), func(ctx context.Context, tx meta.IdentityTx) error {
 			return tx.RecordKeyUse(ctx, keyID, meta.KeyUse{At: now, Service: service, Region: string(region)})
 		})
 	})

@@ -112,7 +112,7 @@ func (t Tokens) VerifyMachineToken(ctx context.Context, user, password string) (
 // TokenUsed records that a machine token was accepted from an address, as Used does.
 func (s *Service) TokenUsed(ctx context.Context, id, from string) {
 	s.once(id, func(now time.Time) error {
-		return s.update(ctx, func(ctx context.Context, tx meta.IdentityTx) error {
+		return s.update(meta.Hot(ctx), func(ctx context.Context, tx meta.IdentityTx) error {
 			return tx.RecordTokenUse(ctx, id, meta.TokenUse{At: now, From: from})
 		})
 	})

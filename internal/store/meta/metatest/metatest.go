@@ -224,13 +224,15 @@ func refused(t *testing.T, s meta.Store, want error, fn func(ctx context.Context
 	}
 	// The same again, in a transaction that continues afterwards: an error of
 	// the contract is an answer, it does not spoil the transaction.
+	var got error
 	update(t, s, func(ctx context.Context, tx meta.Tx) error {
-		if err := fn(ctx, tx); !errors.Is(err, want) {
-			t.Errorf("in a transaction that goes on: got %v, want %v", err, want)
-		}
+		got = fn(ctx, tx)
 		_, err := tx.CountUploads(ctx, "")
 		return err
 	})
+	if !errors.Is(got, want) {
+		t.Errorf("in a transaction that goes on: got %v, want %v", got, want)
+	}
 }
 
 func read[T any](t *testing.T, s meta.Store, fn func(ctx context.Context, r meta.Reader) (T, error)) T {

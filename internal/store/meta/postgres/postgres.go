@@ -150,13 +150,23 @@ func dialect() sqlstore.Dialect {
 		// is taken: who had to wait sees what it waited for.
 		BeginWrite:    []string{beginSerializable + "LOCK TABLE update_gate IN ROW SHARE MODE; SAVEPOINT fn"},
 		BeginAlone:    []string{beginSerializable + "LOCK TABLE update_gate IN EXCLUSIVE MODE; SAVEPOINT fn"},
+		BeginHot:      []string{beginHot + "LOCK TABLE update_gate IN ROW SHARE MODE; SAVEPOINT fn"},
+		BeginHotAlone: []string{beginHot + "LOCK TABLE update_gate IN EXCLUSIVE MODE; SAVEPOINT fn"},
 		NextSavepoint: []string{"RELEASE SAVEPOINT fn; SAVEPOINT fn"},
 		Commit:        durable + "COMMIT",
 		Now:           "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		NoBytes:       "''::bytea",
 		SkipLocked:    "FOR UPDATE SKIP LOCKED",
-		In:            func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
-		Strings:       func(list []string) any { return list },
+		KeyShare:      "FOR KEY SHARE",
+		ForUpdate:     "FOR UPDATE",
+		// Deleting the row has PostgreSQL look for images that refer to it now, which a
+		// snapshot does not see: the foreign key of manifest_blobs.
+		HideLinks: func(unheld string) string {
+			return `WITH gone AS (DELETE FROM blob_links WHERE ` + unheld + ` RETURNING repository_id, digest, linked_at)
+				INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden) SELECT repository_id, digest, linked_at, $3, TRUE FROM gone`
+		},
+		In:      func(column string, n int) string { return fmt.Sprintf("%s = ANY($%d)", column, n) },
+		Strings: func(list []string) any { return list },
 		Rows: func(alias string, n int) string {
 			return fmt.Sprintf("unnest(CAST($%d AS TEXT[])) AS %s (value)", n, alias)
 		},
@@ -179,6 +189,7 @@ func dialect() sqlstore.Dialect {
 const (
 	beginRead         = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = off"
 	beginSerializable = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; " + noScans + endIdle
+	beginHot          = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; " + noScans + endIdle
 	// endIdle: a process that was stopped within a transaction must not keep its locks
 	// from all others. Longer than TransactionTimeout.
 	endIdle = "SET LOCAL idle_in_transaction_session_timeout = '35s'; "

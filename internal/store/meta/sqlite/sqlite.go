@@ -166,6 +166,9 @@ func dialect() sqlstore.Dialect {
 		Look:          "SELECT 1 FROM token_keys LIMIT 1",
 		Now:           "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 		NoBytes:       "x''",
+		HideLinks: func(unheld string) string {
+			return "UPDATE blob_links SET idle_since = $3, hidden = TRUE WHERE " + unheld
+		},
 		In: func(column string, n int) string {
 			return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
 		},

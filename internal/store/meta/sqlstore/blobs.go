@@ -223,9 +223,12 @@ func (t retentionTx) ReplaceBlob(ctx context.Context, from blob.Key, b meta.Blob
 func (t txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
 	// A link in use stays as it is, so that many pushes may link one blob at
 	// once. Whether images wait for the blob is asked at once, as few do.
-	waited := true
+	waited, lock := true, t.s.locking(t.s.d.KeyShare)
+	if lock != "" {
+		lock += " OF r"
+	}
 	linked, err := t.s.queryRow(ctx, []any{&waited}, `INSERT INTO blob_links (repository_id, digest, linked_at, idle_since, hidden)
-		SELECT r.id, b.digest, $3, $3, FALSE FROM repositories r, blobs b WHERE r.id = $1 AND r.account <> '' AND b.digest = $2
+		SELECT r.id, b.digest, $3, $3, FALSE FROM repositories r, blobs b WHERE r.id = $1 AND r.account <> '' AND b.digest = $2`+lock+`
 		ON CONFLICT (repository_id, digest) DO UPDATE SET hidden = FALSE, idle_since = excluded.idle_since
 		WHERE blob_links.idle_since < excluded.idle_since OR blob_links.hidden
 		RETURNING EXISTS (SELECT 1 FROM manifest_children WHERE repository_id = $1 AND child = $2)
@@ -243,7 +246,7 @@ func (t txn) LinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest,
 }
 
 // holdGiven makes those images refer to a linked blob that were waiting for it.
-func (t txn) holdGiven(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
+func (t *transaction) holdGiven(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
 	n, err := t.s.exec(ctx, `INSERT INTO manifest_blobs (repository_id, manifest, blob)
 		SELECT repository_id, parent, child FROM manifest_children WHERE repository_id = $1 AND child = $2
 		UNION SELECT repository_id, manifest, layer FROM foreign_layers WHERE repository_id = $1 AND layer = $2
@@ -259,8 +262,7 @@ const hasLink = `SELECT EXISTS (SELECT 1 FROM blob_links WHERE repository_id = $
 
 // UnlinkBlob implements meta.BlobWriter.
 func (t txn) UnlinkBlob(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) error {
-	n, err := t.s.exec(ctx, `DELETE FROM blob_links WHERE repository_id = $1 AND digest = $2 AND NOT hidden
-		AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE repository_id = $1 AND blob = $2)`, int64(repo), string(d))
+	n, err := t.s.exec(ctx, `DELETE FROM blob_links WHERE repository_id = $1 AND digest = $2 AND NOT hidden AND `+unheld, int64(repo), string(d))
 	if err == nil && n == 0 {
 		var there bool
 		if there, err = t.s.truth(ctx, hasLink+` AND NOT hidden)`, int64(repo), string(d)); err == nil {

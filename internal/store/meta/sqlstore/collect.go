@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -40,14 +41,35 @@ func (t retentionTx) DeleteIdleLinks(ctx context.Context, before time.Time, limi
 	if limit <= 0 {
 		return 0, nil
 	}
+	if err := t.holdListed(ctx, before, limit); err != nil {
+		return 0, wrap(err, "looking for idle links that images wait for")
+	}
 	gone, err := list(ctx, t.s, scanString[ecr.Digest], `DELETE FROM blob_links WHERE (repository_id, digest) IN (
 			SELECT l.repository_id, l.digest FROM blob_links l WHERE l.idle_since < $1
-			ORDER BY l.idle_since, l.repository_id, l.digest LIMIT $2)
+			ORDER BY l.idle_since, l.repository_id, l.digest LIMIT $2) AND `+unlisted+`
 		RETURNING digest`, microsUp(before), limit)
 	if err == nil {
 		err = t.loosen(ctx, distinct(gone))
 	}
 	return len(gone), wrap(err, "removing idle links")
+}
+
+// holdListed holds those of the first idle links for the images that list their blobs:
+// see unlisted.
+func (t retentionTx) holdListed(ctx context.Context, before time.Time, limit int) error {
+	type link struct {
+		repo   meta.RepositoryID
+		digest ecr.Digest
+	}
+	all, err := list(ctx, t.s, func(rows *sql.Rows) (l link, err error) { return l, rows.Scan(&l.repo, &l.digest) },
+		`SELECT repository_id, digest FROM (SELECT repository_id, digest FROM blob_links WHERE idle_since < $1
+			ORDER BY idle_since, repository_id, digest LIMIT $2) AS blob_links WHERE NOT (`+unlisted+`)`, microsUp(before), limit)
+	for _, l := range all {
+		if err == nil {
+			err = t.holdGiven(ctx, l.repo, l.digest)
+		}
+	}
+	return err
 }
 
 // DeleteUnusedBlobs implements meta.Collector.

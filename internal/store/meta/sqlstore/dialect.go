@@ -41,7 +41,11 @@ type Dialect struct {
 	BeginWrite    []string
 	BeginAlone    []string
 	NextSavepoint []string
-	// Commit commits a transaction that BeginWrite or BeginAlone opened.
+	// BeginHot and BeginHotAlone are like BeginWrite and BeginAlone, but the transaction is
+	// READ COMMITTED. Without them, all transactions are serializable: see meta.Hot.
+	BeginHot      []string
+	BeginHotAlone []string
+	// Commit commits a transaction that one of these opened.
 	Commit string
 
 	// OneWriter says that no one else commits while a transaction is open
@@ -65,6 +69,15 @@ type Dialect struct {
 	// SkipLocked ends a query for the row to be changed: it locks the row, and passes
 	// over those that others have locked. Empty where one transaction writes at a time.
 	SkipLocked string
+	// HideLinks hides those links among the digests of $2, in the repository $1, that no
+	// image refers to, since $3; unheld is that condition, on blob_links.
+	HideLinks func(unheld string) string
+	// KeyShare ends a query for rows that the transaction refers to: they stay, with their
+	// keys, until it ends. Used by hot transactions only.
+	KeyShare string
+	// ForUpdate ends a query for rows that the transaction is about to change. Used by hot
+	// transactions only.
+	ForUpdate string
 	// In is a condition: column is among the strings of parameter $n, which
 	// holds what Strings made of them.
 	In      func(column string, n int) string

@@ -246,7 +246,7 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 	pulled := microsOrNull(m.Image.LastPulledAt)
 	n, err := t.s.exec(ctx, `INSERT INTO manifests (repository_id, digest, media_type, artifact_media_type, size_bytes,
 		pushed_at, last_pulled_at, subject, annotations, body)
-		SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 AND account <> '' ON CONFLICT DO NOTHING`,
+		SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $1 AND account <> ''`+t.s.locking(t.s.d.KeyShare)+` ON CONFLICT DO NOTHING`,
 		repo, digest, m.Image.MediaType, m.Image.ArtifactMediaType, m.Image.SizeBytes, micros(m.Image.PushedAt), pulled,
 		string(m.Image.Subject), annotations, bytes(m.Body))
 	if err != nil {
@@ -263,8 +263,13 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		return fmt.Errorf("%w: there is no such repository", meta.ErrReferenced)
 	}
 	insertChildren := t.q.insertChildren
-	if m.Sparse {
+	switch {
+	case m.Sparse && t.s.hot:
+		insertChildren = t.q.insertSparseHot
+	case m.Sparse:
 		insertChildren = t.q.insertSparse
+	case t.s.hot:
+		insertChildren = t.q.insertChildrenHot
 	}
 	for _, refs := range []struct {
 		what, insert string
@@ -285,7 +290,7 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 			continue
 		}
 		// The references go with the image: nothing is left.
-		if _, err := t.s.exec(ctx, `DELETE FROM manifests WHERE repository_id = $1 AND digest = $2`, repo, digest); err != nil {
+		if _, err := t.s.exec(ctx, dropIncomplete, repo, digest); err != nil {
 			return err
 		}
 		return fmt.Errorf("%w: %d of its %d %s are not in the repository", meta.ErrReferenced, want-n, want, refs.what)
@@ -302,6 +307,9 @@ func (t txn) insertManifest(ctx context.Context, m meta.Manifest) error {
 		microsOrNull(i.ArchivedAt), microsOrNull(i.ActivatedAt))
 	return err
 }
+
+// dropIncomplete takes away an image that this transaction added.
+const dropIncomplete = `DELETE FROM manifests WHERE repository_id = $1 AND digest = $2`
 
 // holdBlobs makes the image refer to what the repository was given of its
 // entries and foreign layers, and the links of all its blobs used.
@@ -329,7 +337,9 @@ func (t txn) holdBlobs(ctx context.Context, m meta.Manifest) error {
 // DeleteManifest implements meta.ImageWriter. Tags and references go by
 // foreign key. That no index lists the image is for the condition to see: a
 // child need not be there, so no foreign key can say it. An index added
-// meanwhile collides with it, because both transactions are serializable.
+// meanwhile collides with it, because both transactions are serializable, or the index's
+// changed the row of the image (insertChildrenHot). That no image refers to a link which
+// is hidden, the link's foreign key says where there are hot transactions (hideLinks).
 func (t txn) DeleteManifest(ctx context.Context, repo meta.RepositoryID, d ecr.Digest, at time.Time) error {
 	return wrap(t.deleteManifest(ctx, repo, d, at), "deleting image %s of repository %d", d, repo)
 }

@@ -57,9 +57,12 @@ func (t identityTx) InsertMachineToken(ctx context.Context, m meta.MachineToken)
 	return wrap(err, "adding token %s to user %s", m.Name, m.UserUniqueID)
 }
 
+// tokenUse is the beginning of the statement that says when a token was used last.
+const tokenUse = `UPDATE machine_tokens SET used_at`
+
 // RecordTokenUse implements meta.IdentityWriter.
 func (t identityTx) RecordTokenUse(ctx context.Context, id string, u meta.TokenUse) error {
-	_, err := t.s.exec(ctx, `UPDATE machine_tokens SET used_at = $2, used_from = $3 WHERE id = $1 AND used_at < $2`, id, micros(u.At), u.From)
+	_, err := t.s.exec(ctx, tokenUse+` = $2, used_from = $3 WHERE id = $1 AND used_at < $2`, id, micros(u.At), u.From)
 	return wrap(err, "recording a use of token %s", id)
 }
 

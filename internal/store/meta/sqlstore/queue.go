@@ -29,11 +29,17 @@ func (q *queue) add(c *call) error {
 	return nil
 }
 
-// take returns the next call, or nil.
-func (q *queue) take() *call {
+// take returns the next call that is hot or not, or nil.
+func (q *queue) take(hot bool) *call {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.pop()
+	i := slices.IndexFunc(q.calls, func(c *call) bool { return c.hot == hot })
+	if i < 0 {
+		return nil
+	}
+	c := q.calls[i]
+	q.calls = slices.Delete(q.calls, i, i+1)
+	return c
 }
 
 // wait returns the next call when there is one, or nil when the queue is

@@ -48,7 +48,7 @@ func remembered[T any](t *transaction, a area, key rowKey, size func(T) int, rea
 		return v.(T), nil // the key says what it is
 	}
 	v, err := read()
-	if err == nil && at == t.s.stamp(a) {
+	if err == nil && !t.s.hot && at == t.s.stamp(a) { // a hot one may see a later moment
 		t.rows.Put(key, at, v, size(v))
 	}
 	return v, err

@@ -30,6 +30,8 @@ type session struct {
 	write   bool
 	touched uint8
 	changes *changes
+	// hot: its transaction is READ COMMITTED.
+	hot bool
 
 	read *atomic.Int64 // counts rows; see Store.RowsRead
 
@@ -169,6 +171,9 @@ func (s *session) exec(ctx context.Context, text string, args ...any) (int64, er
 	if s.failed != nil {
 		return 0, s.failed
 	}
+	if err := s.allowed(text); err != nil {
+		return 0, err
+	}
 	s.touch(text)
 	var res sql.Result
 	var err error
@@ -194,6 +199,9 @@ func (s *session) exec(ctx context.Context, text string, args ...any) (int64, er
 func (s *session) query(ctx context.Context, scan func(*sql.Rows) error, text string, args ...any) (err error) {
 	if s.failed != nil {
 		return s.failed
+	}
+	if err := s.allowed(text); err != nil {
+		return err
 	}
 	s.touch(text)
 	var rows *sql.Rows

@@ -52,6 +52,9 @@ type Store struct {
 	rows     rowTable
 	rowsRead atomic.Int64
 	changes  *changes // nil where other processes commit, too
+	// attempts are transactions that Updates began, lost those that were rolled back, to
+	// be run again.
+	attempts, lost atomic.Int64
 
 	closing  sync.Once
 	closeErr error
@@ -109,6 +112,10 @@ func (s *Store) takesWrites(ctx context.Context) error {
 
 // RowsRead is how many rows statements have returned since the store was opened.
 func (s *Store) RowsRead() int64 { return s.rowsRead.Load() }
+
+// Attempts is how many transactions Updates began since the store was opened, and how
+// many of them were lost, most of them against other transactions.
+func (s *Store) Attempts() (all, lost int64) { return s.attempts.Load(), s.lost.Load() }
 
 // OneProcess implements meta.Store.
 func (s *Store) OneProcess() bool { return s.d.OneWriter }

@@ -68,6 +68,26 @@ const (
 )
 
 func touchedBy(text string) uint8 {
+	verb, table := change(text)
+	a, known := tables[table]
+	switch {
+	case verb == "":
+		return 0
+	case !known:
+		return everything
+	case a == noArea || strings.HasPrefix(text, keyUse):
+		return 0
+	}
+	return 1 << a
+}
+
+// change says what a statement changes: "INSERT", "UPDATE" or "DELETE" of a table, no verb
+// for nothing, and another verb where it is not known. Of a statement WITH others, it is
+// the first of these; what else they change belongs to it.
+func change(text string) (verb, table string) {
+	if with, rest, ok := strings.Cut(text, " AS ("); ok && strings.HasPrefix(with, "WITH ") {
+		text = rest
+	}
 	words := strings.Fields(text)
 	word := func(i int) string {
 		if i >= len(words) {
@@ -75,27 +95,16 @@ func touchedBy(text string) uint8 {
 		}
 		return words[i]
 	}
-	var table string
-	if text == insertBlobAndContent {
-		return 1 << areaBlobs
-	}
-	switch word(0) {
+	switch verb = word(0); verb {
 	case "SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT", "PRAGMA":
-		return 0
+		return "", ""
 	case "UPDATE":
 		table = word(1)
 	case "INSERT", "DELETE":
 		table = word(2)
 	}
 	table, _, _ = strings.Cut(table, "(")
-	a, known := tables[table]
-	switch {
-	case !known:
-		return everything
-	case a == noArea || strings.HasPrefix(text, keyUse):
-		return 0
-	}
-	return 1 << a
+	return verb, table
 }
 
 // changes counts what the one writer of a database did to each area. A count is odd

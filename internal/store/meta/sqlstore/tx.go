@@ -13,6 +13,15 @@ type transaction struct {
 	s    *session // nil when the transaction is over
 	q    *queries
 	rows *rowTable
+	// free are tags that a hot transaction found not to be there.
+	free map[tagKey]bool
+}
+
+func (t *transaction) found(free tagKey) {
+	if t.free == nil {
+		t.free = map[tagKey]bool{}
+	}
+	t.free[free] = true
 }
 
 // reader is meta.Reader, txn is meta.Tx.
@@ -66,41 +75,56 @@ type queries struct {
 	insertBlobs      string
 	insertChildren   string
 	insertSparse     string
-	insertForeign    string
-	holdGiven        string
-	recordPulls      string
-	insertPullers    string
-	countPulls       string
-	countPullDays    string
-	sharedBlobs      string
-	anyLinks         string
-	blobsByKey       string
-	uploadKeys       string
-	selectUpload     string
-	claimUpload      string
-	renewUpload      string
-	noteOrphans      string
-	dueOrphans       string
-	now              string
-	jobLeases        string
-	takeJob          string
-	renewJob         string
-	endJob           string
-	queueLifecycle   string
-	takeLifecycle    string
-	useLinks         string
-	hideLinks        string
-	touchLinks       string
-	loosen           string
-	unused           string
-	settle           string
-	dropOwn          string
-	dropHidden       string
-	deleteManifests  string
-	scansOf          string
-	putScan          string
-	freeScans        string
+	// Those of hot transactions change the rows of the images that an index lists, so
+	// that who deletes one of these at the same time collides.
+	insertChildrenHot string
+	insertSparseHot   string
+	insertForeign     string
+	holdGiven         string
+	recordPulls       string
+	insertPullers     string
+	countPulls        string
+	countPullDays     string
+	sharedBlobs       string
+	anyLinks          string
+	blobsByKey        string
+	uploadKeys        string
+	selectUpload      string
+	claimUpload       string
+	renewUpload       string
+	noteOrphans       string
+	dueOrphans        string
+	now               string
+	jobLeases         string
+	takeJob           string
+	renewJob          string
+	endJob            string
+	queueLifecycle    string
+	takeLifecycle     string
+	useLinks          string
+	hideLinks         string
+	touchLinks        string
+	loosen            string
+	unused            string
+	settle            string
+	dropOwn           string
+	dropHidden        string
+	deleteManifests   string
+	scansOf           string
+	putScan           string
+	freeScans         string
 }
+
+// unlisted is a condition on blob_links: no image of the repository lists the blob as
+// what it holds where it is there. An image and the link may have come at the same
+// moment, so that neither saw the other: then manifest_blobs lacks the row until
+// someone is about to remove the link.
+const unlisted = `NOT EXISTS (SELECT 1 FROM manifest_children c WHERE c.repository_id = blob_links.repository_id AND c.child = blob_links.digest)
+			AND NOT EXISTS (SELECT 1 FROM foreign_layers f WHERE f.repository_id = blob_links.repository_id AND f.layer = blob_links.digest)`
+
+// unheld is a condition on blob_links: no image of the repository needs the blob.
+const unheld = `NOT EXISTS (SELECT 1 FROM manifest_blobs m WHERE m.repository_id = blob_links.repository_id AND m.blob = blob_links.digest)
+			AND ` + unlisted
 
 func makeQueries(d *Dialect) queries {
 	return queries{
@@ -121,6 +145,12 @@ func makeQueries(d *Dialect) queries {
 			WHERE m.repository_id = $1 AND ` + d.In("m.digest", 3),
 		insertSparse: `INSERT INTO manifest_children (repository_id, parent, child)
 			SELECT $1, $2, c.value FROM ` + d.Rows("c", 3),
+		insertChildrenHot: `WITH held AS (UPDATE manifests SET size_bytes = size_bytes
+			WHERE repository_id = $1 AND ` + d.In("digest", 3) + ` RETURNING repository_id, digest)
+			INSERT INTO manifest_children (repository_id, parent, child) SELECT repository_id, $2, digest FROM held`,
+		insertSparseHot: `WITH held AS (UPDATE manifests SET size_bytes = size_bytes
+			WHERE repository_id = $1 AND ` + d.In("digest", 3) + `)
+			INSERT INTO manifest_children (repository_id, parent, child) SELECT $1, $2, c.value FROM ` + d.Rows("c", 3),
 		insertForeign: `INSERT INTO foreign_layers (repository_id, manifest, layer)
 			SELECT $1, $2, c.value FROM ` + d.Rows("c", 3),
 		holdGiven: `INSERT INTO manifest_blobs (repository_id, manifest, blob)
@@ -176,9 +206,7 @@ func makeQueries(d *Dialect) queries {
 			ORDER BY q.due_at, q.repository_id LIMIT 1 ` + d.SkipLocked + `) RETURNING repository_id, token`,
 		useLinks: `UPDATE blob_links SET idle_since = NULL, hidden = FALSE
 			WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
-		hideLinks: `UPDATE blob_links SET idle_since = $3, hidden = TRUE
-			WHERE repository_id = $1 AND ` + d.In("digest", 2) + ` AND NOT EXISTS (SELECT 1 FROM manifest_blobs m
-			WHERE m.repository_id = blob_links.repository_id AND m.blob = blob_links.digest)`,
+		hideLinks: d.HideLinks(`repository_id = $1 AND ` + d.In("digest", 2) + ` AND ` + unheld),
 		touchLinks: `UPDATE blob_links SET idle_since = $3
 			WHERE repository_id = $1 AND idle_since < $3 AND NOT hidden AND ` + d.In("digest", 2),
 		loosen: `INSERT INTO loose_blobs SELECT b.digest FROM blobs b WHERE ` + d.In("b.digest", 1) + `
@@ -188,8 +216,8 @@ func makeQueries(d *Dialect) queries {
 			AND NOT EXISTS (SELECT 1 FROM bin_blobs n WHERE n.digest = blobs.digest)
 			RETURNING digest, key, size_bytes, created_at`,
 		settle:     `DELETE FROM loose_blobs WHERE ` + d.In("digest", 1),
-		dropOwn:    `DELETE FROM blob_links WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2),
-		dropHidden: `DELETE FROM blob_links WHERE hidden AND ` + d.In("digest", 1),
+		dropOwn:    `DELETE FROM blob_links WHERE repository_id = $1 AND idle_since IS NOT NULL AND ` + d.In("digest", 2) + ` AND ` + unlisted,
+		dropHidden: `DELETE FROM blob_links WHERE hidden AND ` + d.In("digest", 1) + ` AND ` + unlisted,
 		deleteManifests: `DELETE FROM manifests WHERE repository_id = $1 AND ` + d.In("digest", 2) + `
 			AND EXISTS (SELECT 1 FROM deleted_repositories WHERE repository_id = $1)`,
 		scansOf: selectScan + `WHERE repository_id = $1 AND ` + d.In("digest", 2),

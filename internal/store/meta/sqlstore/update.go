@@ -37,6 +37,9 @@ type call struct {
 
 	started bool // a committer runs fn, or has. Guarded by queue.mu
 	left    bool // given up before it was started. Guarded by queue.mu
+
+	// hot: it runs READ COMMITTED, see meta.Hot. Owned by the committer once it is queued.
+	hot bool
 }
 
 var errPanicked = errors.New("meta: the callback of Update panicked")
@@ -52,6 +55,7 @@ func (s *Store) Update(ctx context.Context, fn func(ctx context.Context, tx meta
 		return errors.New("meta: Update called within Update, which would wait for itself")
 	}
 	c := &call{ctx: ctx, fn: fn, turn: make(chan *txn), ran: make(chan error), done: make(chan error, 1)}
+	c.hot = s.d.BeginHot != nil && meta.IsHot(ctx)
 	if err := s.queue.add(c); err != nil {
 		return err
 	}
@@ -92,12 +96,22 @@ func (c *call) outcome(err error) {
 type writer struct {
 	store *Store
 	s     *session // nil when there is no usable connection
+	// later are calls that are to be run again, serializable.
+	later []*call
 }
 
 // work commits calls until the queue is closed and empty.
 func (w *writer) work() {
 	for c := w.store.queue.wait(); c != nil; c = w.store.queue.wait() {
 		w.commit([]*call{c}, true)
+		for len(w.later) > 0 {
+			again := w.later
+			w.later = nil
+			for _, c := range again {
+				c.hot = false
+				w.commit([]*call{c}, false)
+			}
+		}
 	}
 }
 
@@ -106,10 +120,16 @@ func (w *writer) work() {
 func (w *writer) commit(calls []*call, grow bool) {
 	var err error
 	connects := 0
+	hot := calls[0].hot
 	for run := 1; ; run++ {
 		var again again
 		begin := w.store.d.BeginWrite
-		if run > runsAmongOthers {
+		switch {
+		case hot && run > runsAmongOthers:
+			begin = w.store.d.BeginHotAlone
+		case hot:
+			begin = w.store.d.BeginHot
+		case run > runsAmongOthers:
 			begin = w.store.d.BeginAlone
 		}
 		calls, again, err = w.attempt(calls, begin, grow && run == 1)
@@ -180,7 +200,7 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 		if !grow || len(calls) >= maxGroup {
 			return false
 		}
-		c := w.store.queue.take()
+		c := w.store.queue.take(calls[0].hot)
 		if c != nil {
 			calls = append(calls, c)
 		}
@@ -194,6 +214,8 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 		}
 		grow = false
 	}
+	w.s.hot = calls[0].hot
+	w.store.attempts.Add(1)
 	if err := w.s.begin(ctx, begin); err != nil {
 		return calls, w.abandon(ctx), fmt.Errorf("beginning a transaction: %w", err)
 	}
@@ -217,7 +239,11 @@ func (w *writer) attempt(calls []*call, begin []string, grow bool) (_ []*call, _
 			}
 		}
 		w.store.runCall(ctx, w.s, c)
-		if !c.gone {
+		switch {
+		case c.gone:
+		case errors.Is(w.s.failed, errNotHot):
+			w.later = append(w.later, c)
+		default:
 			kept = append(kept, c)
 		}
 		switch {
@@ -258,7 +284,7 @@ func (s *Store) runCall(ctx context.Context, sess *session, c *call) {
 		inner, cancel = context.WithDeadline(inner, deadline)
 		defer cancel()
 	}
-	c.turn <- &txn{reader{&transaction{sess, &s.q, &s.rows}}, inner}
+	c.turn <- &txn{reader{&transaction{s: sess, q: &s.q, rows: &s.rows}}, inner}
 	c.err = <-c.ran
 	c.gone = errors.Is(c.err, errPanicked)
 	if c.err == nil && sess.failed != nil {
@@ -268,6 +294,7 @@ func (s *Store) runCall(ctx context.Context, sess *session, c *call) {
 
 // abandon rolls the transaction back after a failure and says what may help.
 func (w *writer) abandon(ctx context.Context) again {
+	w.store.lost.Add(1)
 	scope, unavailable := w.s.scope, errors.Is(w.s.failed, meta.ErrUnavailable)
 	switch {
 	case ctx.Err() != nil: // it took too long; once is enough

@@ -66,7 +66,7 @@ func (r reader) CountUploads(ctx context.Context, owner string) (int, error) {
 func (t txn) InsertUpload(ctx context.Context, u meta.Upload) error {
 	n, err := t.s.exec(ctx, `INSERT INTO uploads (id, repository_id, key, received, parts, smallest_part, last_part,
 		torn_bytes, created_at, updated_at, state, owner)
-		SELECT $2, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM repositories WHERE id = $1 AND account <> '' ON CONFLICT DO NOTHING`,
+		SELECT $2, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM repositories WHERE id = $1 AND account <> ''`+t.s.locking(t.s.d.KeyShare)+` ON CONFLICT DO NOTHING`,
 		int64(u.Repository), string(u.ID), string(u.Key), u.Progress.Offset, u.Parts, u.SmallestPart, u.LastPart,
 		u.TornBytes, micros(u.CreatedAt), micros(u.UpdatedAt), bytes(u.Progress.State), u.Owner)
 	if err == nil && n == 0 {

@@ -29,7 +29,7 @@ func (s *Store) Snapshot(ctx context.Context) (meta.Reader, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := reader{&transaction{sess, &s.q, &s.rows}}
+	r := reader{&transaction{s: sess, q: &s.q, rows: &s.rows}}
 	return r, func() {
 		r.s = nil
 		s.views.end(ctx, sess)
