@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -20,8 +21,38 @@ func TestRootsWithoutSystem(t *testing.T) {
 		}
 		return
 	}
+	trustFallback()
 	roots, err := x509.SystemCertPool()
 	if err != nil || roots.Equal(x509.NewCertPool()) {
 		t.Errorf("no authority is trusted: %v", err)
+	}
+}
+
+// Only certificates count as such: a file that is empty or has something else is what
+// crypto/x509 would find no authority in.
+func TestSystemRoots(t *testing.T) {
+	file := func(content string) string {
+		name := filepath.Join(t.TempDir(), "roots")
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	certificates := file("# Mozilla's\n-----BEGIN CERTIFICATE-----\n")
+	for _, tt := range []struct {
+		name  string
+		files []string
+		want  bool
+	}{
+		{"none", []string{"/none"}, false},
+		{"second", []string{"/none", certificates}, true},
+		{"empty", []string{file(""), certificates}, false},
+		{"other", []string{file("-----BEGIN PRIVATE KEY-----\n")}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := hasRoots(tt.files); got != tt.want {
+				t.Errorf("%t", got)
+			}
+		})
 	}
 }

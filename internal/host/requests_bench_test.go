@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +27,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/server"
+	"github.com/kontor-registry/kontor/internal/store/blob"
+	"github.com/kontor-registry/kontor/internal/store/meta"
+	"github.com/kontor-registry/kontor/internal/store/meta/sqlite"
 )
 
 // wireClient sends requests over one connection and looks at nothing but the status
@@ -120,16 +125,82 @@ func parallel(b *testing.B, clients int, connect func() *wireClient, op func(c *
 	}
 }
 
+var already = flag.Int("images", 0, "how many images of four blobs BenchmarkRequests finds in the registry, ten in each repository")
+
+// seed adds images to the database in folder, without content.
+func seed(b *testing.B, folder string, in ecr.RegistryID, images int) {
+	store, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(folder, "kontor.db")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
+	at := time.Now()
+	add := func(ctx context.Context, tx meta.Tx, first int) error {
+		repo, err := tx.InsertRepository(ctx, meta.Repository{Registry: in, Name: ecr.RepositoryName(fmt.Sprintf("team/app-%06d", first)), CreatedAt: at, Mutability: ecr.Mutability{Mode: ecr.Mutable}})
+		for i := first; i < first+10 && err == nil; i++ {
+			m := meta.Manifest{Repository: repo, Image: ecr.Image{MediaType: "application/vnd.oci.image.manifest.v1+json", SizeBytes: 16 << 10, PushedAt: at}}
+			for l := range 4 {
+				d := ecr.DigestOf(fmt.Appendf(nil, "layer %d of seeded %d", l, i))
+				_, err = tx.AddBlob(ctx, meta.Blob{Digest: d, Key: blob.NewKey(), SizeBytes: 4096, CreatedAt: at})
+				if err == nil {
+					err = tx.LinkBlob(ctx, repo, d, at)
+				}
+				if err != nil {
+					return err
+				}
+				m.Blobs = append(m.Blobs, d)
+			}
+			m.Body = fmt.Appendf(nil, "%0900d", i)
+			m.Image.Digest = ecr.DigestOf(m.Body)
+			if err = tx.InsertManifest(ctx, m); err == nil {
+				err = tx.PutTag(ctx, repo, meta.TagRow{Tag: ecr.Tag(fmt.Sprintf("v%d", i)), Digest: m.Image.Digest, TaggedAt: at}, true)
+			}
+		}
+		return err
+	}
+	// What a statement costs grows with its transaction: docs/design/0048.
+	const atOnce = 50
+	for first := 0; first < images; first += atOnce {
+		err := store.Update(b.Context(), func(ctx context.Context, tx meta.Tx) error {
+			for i := first; i < min(first+atOnce, images); i += 10 {
+				if err := add(ctx, tx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkRequests asks a server as users run it: with logins, policies, the audit
 // log and durable writes.
 func BenchmarkRequests(b *testing.B) {
 	r := two[0]
-	s, err := host.Start(b.Context(), host.Config{
-		Folder: b.TempDir(), Host: "127.0.0.1", Registries: two[:1], Audit: audit.Changes,
-		Server: server.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil))},
-	})
-	if err != nil {
-		b.Fatal(err)
+	folder := b.TempDir()
+	start := func() *host.Server {
+		s, err := host.Start(b.Context(), host.Config{
+			Folder: folder, Host: "127.0.0.1", Registries: two[:1], Audit: audit.Changes,
+			Server: server.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil))},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return s
+	}
+	s := start()
+	if *already > 0 {
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		seed(b, folder, r.ID(), *already)
+		s = start()
 	}
 	defer func() {
 		if err := s.Close(); err != nil {
@@ -140,19 +211,22 @@ func BenchmarkRequests(b *testing.B) {
 	if _, err := s.Registry().System("test").CreateRepository(ctx, registry.NewRepository{Repo: ecr.Repo{In: r.ID(), Name: "app"}}); err != nil {
 		b.Fatal(err)
 	}
-	var user access.Principal
-	creds, err := s.Identity().Credentials(ctx, r.Account, identity.Pusher)
-	if err == nil {
-		user, _, err = s.Identity().Lookup(ctx, creds.AccessKeyID)
+	login := func(name string) string {
+		var user access.Principal
+		creds, err := s.Identity().Credentials(ctx, r.Account, name)
+		if err == nil {
+			user, _, err = s.Identity().Lookup(ctx, creds.AccessKeyID)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		password, _, err := s.Identity().IssueToken(ctx, user, r.Region)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte("AWS:"+password))
 	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	password, _, err := s.Identity().IssueToken(ctx, user, r.Region)
-	if err != nil {
-		b.Fatal(err)
-	}
-	auth := "Basic " + base64.StdEncoding.EncodeToString([]byte("AWS:"+password))
+	auth, administrator := login(identity.Pusher), login(identity.Administrator)
 	connect := func() *wireClient {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.Registries[0].Endpoint, "http://"))
 		if err != nil {
@@ -194,7 +268,14 @@ func BenchmarkRequests(b *testing.B) {
 		{"manifest HEAD by tag", func(c *wireClient, _ int64) { c.do(http.MethodHead, "/v2/app/manifests/t0", "", "", 200) }},
 		{"manifest GET by tag", func(c *wireClient, _ int64) { c.do(http.MethodGet, "/v2/app/manifests/t0", "", "", 200) }},
 		{"blob GET of 4 KiB", func(c *wireClient, _ int64) { c.do(http.MethodGet, "/v2/app/blobs/"+layer, "", "", 200) }},
+		{"page of 100 repositories", func(c *wireClient, _ int64) { c.do(http.MethodGet, "/v2/_catalog?n=100", "", "", 200) }},
 		{"push of a small image", func(c *wireClient, n int64) { push(c, n) }},
+		{"push and deletion of a small image", func(c *wireClient, n int64) {
+			push(c, n)
+			mayDelete := *c
+			mayDelete.auth = administrator
+			mayDelete.do(http.MethodDelete, fmt.Sprintf("/v2/app/manifests/t%d", n), "", "", 202)
+		}},
 	} {
 		for _, clients := range []int{1, 32} {
 			b.Run(fmt.Sprintf("%s/clients=%d", tt.name, clients), func(b *testing.B) { parallel(b, clients, connect, tt.op) })

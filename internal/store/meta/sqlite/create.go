@@ -73,7 +73,7 @@ func fill(ctx context.Context, f *os.File) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := pool(path, []string{"journal_mode(OFF)", "synchronous(OFF)"})
+	db, err := pool(path, []string{fmt.Sprintf("page_size(%d)", pageSize), "journal_mode(OFF)", "synchronous(OFF)"})
 	if err != nil {
 		return err
 	}

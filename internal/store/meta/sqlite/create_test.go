@@ -16,6 +16,26 @@ import (
 // schema is everything that a database consists of.
 const schema = "SELECT group_concat(sql, '; ') FROM (SELECT sql FROM sqlite_master ORDER BY name)"
 
+// Files of earlier versions keep their pages, and the log has its length in bytes.
+func TestLogOfEarlierFiles(t *testing.T) {
+	for _, size := range []int{512, pageSize, 4096, 65536} {
+		path := filepath.Join(t.TempDir(), "x")
+		query[int](t, path, "VACUUM", fmt.Sprintf("page_size(%d)", size))
+		s, err := Open(t.Context(), Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := logPages(path)
+		if length := n * (size + 24); err != nil || length > logBytes || length < logBytes-size-24 {
+			t.Errorf("pages of %d bytes: a log of %d pages, %v", size, n, err)
+		}
+		closeStore(t, s)
+		if got := query[int](t, path, "PRAGMA page_size"); got != size {
+			t.Errorf("pages of %d bytes have %d now", size, got)
+		}
+	}
+}
+
 // A new file is the same whether it is made whole, from what is remembered, or by
 // migrations in its place.
 func TestNewFiles(t *testing.T) {
@@ -48,6 +68,9 @@ func TestNewFiles(t *testing.T) {
 		}
 		if mode := query[string](t, path, "PRAGMA journal_mode"); mode != "wal" {
 			t.Errorf("%s: journal mode %s", name, mode)
+		}
+		if size := query[int](t, path, "PRAGMA page_size"); name != "in-place" && size != pageSize {
+			t.Errorf("%s: pages of %d bytes", name, size)
 		}
 	}
 	if remembered.content == nil {

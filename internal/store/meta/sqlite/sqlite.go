@@ -15,9 +15,11 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -84,7 +86,11 @@ func openFile(ctx context.Context, cfg Config, pragmas []string) (*sqlstore.Stor
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	write, err := pool(path, append(writerPragmas(), pragmas...))
+	log, err := logPages(path)
+	if err != nil {
+		return nil, err
+	}
+	write, err := pool(path, append(append(writerPragmas(), fmt.Sprintf("wal_autocheckpoint(%d)", log)), pragmas...))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +106,38 @@ func openFile(ctx context.Context, cfg Config, pragmas []string) (*sqlstore.Stor
 
 // writerPragmas make commits durable, and cut the log back after a large one.
 func writerPragmas() []string {
-	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-16384)", "wal_autocheckpoint(8000)"}
+	return []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)", "cache_size(-16384)"}
+}
+
+const (
+	// pageSize is that of files that are made whole. A commit writes each page that it changes whole, and
+	// of most pages of an index a push changes one row: docs/design/0048.
+	pageSize = 1024
+	// logBytes is how long the log becomes before its pages go into the file. What a
+	// server that was killed reads first is no longer.
+	logBytes = 62 << 20
+)
+
+// logPages is logBytes in pages of the file.
+func logPages(path string) (n int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	// https://sqlite.org/fileformat2.html#page_size
+	var header [18]byte
+	size := 4096 // SQLite's own, for a file that is empty
+	switch n, err := io.ReadFull(f, header[:]); {
+	case err == nil:
+		if size = int(binary.BigEndian.Uint16(header[16:])); size <= 1 {
+			size = 65536
+		}
+	case n == 0 && errors.Is(err, io.EOF):
+	default:
+		return 0, fmt.Errorf("reading its header: %w", err)
+	}
+	return logBytes / (size + 24), nil // with the frame's header
 }
 
 // pool returns connections to the file, which check foreign keys and wait up
