@@ -28,7 +28,7 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "of what clients and faults do; 0 for one by the clock")
 	previous  = flag.String("previous", "", "the binary of the version before, for rolling upgrades; the same one when empty")
 	each      = flag.Bool("each", false, "print each fault")
-	reportTo  = flag.String("report", "", "file that the report is added to, or a folder, which gets report.txt")
+	reportTo  = flag.String("report", "", "`FILE` that the report is added to, or a folder, which gets report.txt")
 	otherBins = os.Getenv("KONTOR_FAULTS_BIN")
 )
 
