@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -89,6 +91,22 @@ func (r *report) String() string {
 	return b.String()
 }
 
+// reportFile is the file that -report names: the file itself, or report.txt in the folder.
+// It returns an error when it cannot be written.
+func reportFile(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		name = filepath.Join(name, "report.txt")
+	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", err
+	}
+	return name, f.Close()
+}
+
 // write adds the report to the file of -report.
 func (r *report) write() error {
 	if *reportTo == "" {
@@ -103,4 +121,22 @@ func (r *report) write() error {
 		return err
 	}
 	return f.Close()
+}
+
+// -report takes a file or a folder, and what cannot be written is refused before the run.
+func TestReportFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ name, want string }{
+		{"", ""},
+		{dir, filepath.Join(dir, "report.txt")},
+		{filepath.Join(dir, "other"), filepath.Join(dir, "other")},
+		{filepath.Join(dir, "report.txt"), filepath.Join(dir, "report.txt")},
+	} {
+		if got, err := reportFile(c.name); got != c.want || err != nil {
+			t.Errorf("%q: %q, %v, want %q", c.name, got, err, c.want)
+		}
+	}
+	if got, err := reportFile(filepath.Join(dir, "missing", "report.txt")); err == nil {
+		t.Errorf("a file in a folder that is missing: %q, and no error", got)
+	}
 }
