@@ -11,10 +11,10 @@
 // skipped counts as failed. The slowest
 // packages and tests are named at the end.
 //
-//	go run ./test/all -only buildkit,opentofu,release
+//	go run ./test/all -only buildkit,opentofu,scanners,release
 //
 // runs what takes more than every run should: BuildKit, which is built from
-// source, pushes to the binary, as root, to mount; OpenTofu, too, is built from
+// source, pushes to the binary, as root, to mount; OpenTofu and Trivy, too, are built from
 // source; and a release is built for every platform.
 package main
 
@@ -63,6 +63,7 @@ func steps() []step {
 		{name: "conformance", what: "the OCI distribution conformance suite against the binary", run: (*runner).conformance},
 		{name: "buildkit", what: "BuildKit pushes by a role session; only when asked for", run: (*runner).buildkit, asked: true},
 		{name: "opentofu", what: "OpenTofu imports what was exported for it, and plans no change; only when asked for", run: (*runner).opentofu, asked: true},
+		{name: "scanners", what: "Trivy scans what is pushed, with a database of one vulnerability; only when asked for", run: (*runner).scanners, asked: true},
 		{name: "release", what: "a release for every platform; only when asked for", run: (*runner).release, asked: true},
 	}
 }
@@ -243,7 +244,7 @@ func (r *runner) format(ctx context.Context) error {
 }
 
 // modules are the folders with a go.mod that hold our code.
-var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/console", "test/ecosystem", "test/faults", "test/opentofu", "test/opentofu/provider", "test/promote", "test/s3", "tools"}
+var modules = []string{".", "test/buildkit", "test/clients", "test/conformance", "test/console", "test/ecosystem", "test/faults", "test/opentofu", "test/opentofu/provider", "test/promote", "test/s3", "test/scanners", "tools"}
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
@@ -318,6 +319,20 @@ func (r *runner) opentofu(ctx context.Context) error {
 		return err
 	}
 	return r.goTest(ctx, "test/opentofu", []string{"KONTOR_BIN=" + binary, "TOFU_BIN=" + tofu, "PROVIDER_BIN=" + provider}, "./...")
+}
+
+// scanners builds Trivy, of the version in the go.mod of test/scanners.
+func (r *runner) scanners(ctx context.Context) error {
+	binary, err := r.kontor(ctx)
+	if err != nil {
+		return err
+	}
+	trivy := filepath.Join(r.tmp, "trivy")
+	// As its own makefile builds it.
+	if err := r.command(ctx, "test/scanners", "env", "GOEXPERIMENT=jsonv2", "CGO_ENABLED=0", "go", "build", "-o", trivy, "github.com/aquasecurity/trivy/cmd/trivy"); err != nil {
+		return err
+	}
+	return r.goTest(ctx, "test/scanners", []string{"KONTOR_BIN=" + binary, "TRIVY_BIN=" + trivy}, "./...")
 }
 
 // gateway builds versitygw, of the version in the go.mod of test/s3.

@@ -66,11 +66,17 @@ func lookup(who *principal, r *repository, action policy.Action) func(key string
 		case "aws:tagkeys":
 			return nil, !tags(action)
 		case "kontor:maxseverity":
-			return nil, action.Name != "ecr:BatchGetImage" // of the image
+			if action.Name != "ecr:BatchGetImage" {
+				return nil, true // of images only
+			}
+			if r.image == nil || r.image.severity == "" {
+				return nil, false
+			}
+			return []string{r.image.severity}, true
 		case "ecr:accountsetting":
 			return nil, action.Name != "ecr:GetAccountSetting" && action.Name != "ecr:PutAccountSetting"
 		case "kontor:signedby":
-			if action.Name == "ecr:BatchGetImage" && r.image == nil {
+			if action.Name == "ecr:BatchGetImage" && (r.image == nil || r.image.signedBy == nil) {
 				return nil, false
 			}
 			if action.Name == "ecr:BatchGetImage" {

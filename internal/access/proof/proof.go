@@ -209,7 +209,10 @@ type repository struct {
 }
 
 // image is what is known of the image that is asked about.
-type image struct{ signedBy []string }
+type image struct {
+	signedBy []string // nil where it is not known
+	severity string   // "" where it is not known
+}
 
 type registry struct {
 	Registry
@@ -277,10 +280,26 @@ func New(w World) (*Prover, error) {
 // SignedBy is p for images that have the signatures of these signers, and no others: it
 // answers what depends on kontor:SignedBy.
 func (p *Prover) SignedBy(signers ...string) *Prover {
+	return p.about(func(i *image) { i.signedBy = append([]string{}, signers...) })
+}
+
+// MaxSeverity is p for images in which a scan found no worse than this: it answers what
+// depends on kontor:MaxSeverity.
+func (p *Prover) MaxSeverity(s ecr.Severity) *Prover {
+	return p.about(func(i *image) { i.severity = string(s) })
+}
+
+// about is p for images of which set says more.
+func (p *Prover) about(set func(*image)) *Prover {
 	of := *p
 	of.repositories, of.powers = slices.Clone(p.repositories), &sync.Map{}
 	for i := range of.repositories {
-		of.repositories[i].image = &image{slices.Clone(signers)}
+		var known image
+		if of.repositories[i].image != nil {
+			known = *of.repositories[i].image
+		}
+		set(&known)
+		of.repositories[i].image = &known
 	}
 	return &of
 }

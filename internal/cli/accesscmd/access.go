@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -61,18 +62,36 @@ func (o *options) flags(e *command.Env, cmd *cobra.Command) {
 type imageFlags struct {
 	signedBy []string
 	unsigned bool
+	severity string
 }
 
-func (i *imageFlags) flags(cmd *cobra.Command) {
+func (i *imageFlags) flags(e *command.Env, o *options, cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&i.signedBy, "signed-by", nil, "ask about an image that the signer `NAME` signed; may be given several times (default any image)")
 	cmd.Flags().BoolVar(&i.unsigned, "unsigned", false, "ask about an image that no signer signed (default false: any image)")
 	cmd.MarkFlagsMutuallyExclusive("signed-by", "unsigned")
+	command.Must(cmd.RegisterFlagCompletionFunc("signed-by", command.CompleteSigners(e, &o.FileOptions)))
+	words := []string{string(ecr.Unscanned), string(ecr.SeverityNone), string(ecr.Unscannable)}
+	for _, s := range ecr.Severities() {
+		words = append(words, string(s))
+	}
+	slices.Sort(words)
+	cmd.Flags().StringVar(&i.severity, "max-severity", "", "ask about an image whose kontor:MaxSeverity is `SEVERITY`: "+strings.Join(words, ", ")+" (default any image)")
+	command.CompleteWords(cmd, "max-severity", words...)
+	command.Checked(cmd, func() error {
+		if i.severity != "" && !slices.Contains(words, i.severity) {
+			return command.Usagef("--max-severity: %q is none of %s", i.severity, strings.Join(words, ", "))
+		}
+		return nil
+	})
 }
 
 // of is p for such an image.
 func (i *imageFlags) of(p *proof.Prover) *proof.Prover {
 	if i.unsigned || len(i.signedBy) > 0 {
-		return p.SignedBy(i.signedBy...)
+		p = p.SignedBy(i.signedBy...)
+	}
+	if i.severity != "" {
+		p = p.MaxSeverity(ecr.Severity(i.severity))
 	}
 	return p
 }

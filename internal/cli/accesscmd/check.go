@@ -82,7 +82,7 @@ Machine tokens of a user are listed with what their scope leaves of the right. W
 		},
 	}
 	o.flags(e, cmd)
-	image.flags(cmd)
+	image.flags(e, &o, cmd)
 	cmd.Flags().StringVar(&token, "token", "", "check the machine token `NAME` of PRINCIPAL (default none)")
 	cmd.ValidArgsFunction = complete(e, &o, 1)
 	return cmd

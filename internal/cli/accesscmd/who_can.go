@@ -65,7 +65,7 @@ RIGHT is pull, push, delete, admin or an action such as ecr:PutImage.`,
 		},
 	}
 	o.flags(e, cmd)
-	image.flags(cmd)
+	image.flags(e, &o, cmd)
 	cmd.ValidArgsFunction = complete(e, &o, 0)
 	return cmd
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,26 @@ func CompleteTargets(e *Env, o *FileOptions) cobra.CompletionFunc {
 		}
 		return names
 	})
+}
+
+// CompleteSigners offers the signers of the file.
+func CompleteSigners(e *Env, o *FileOptions) cobra.CompletionFunc {
+	return CompleteFrom(e, o, cobra.ShellCompDirectiveNoFileComp, func(f *spec.File, _ []string) []string {
+		return slices.Sorted(maps.Keys(f.Trusted()))
+	})
+}
+
+// Checked has cmd check its flags, after what it checks already.
+func Checked(cmd *cobra.Command, check func() error) {
+	before := cmd.PreRunE
+	cmd.PreRunE = func(c *cobra.Command, args []string) error {
+		if before != nil {
+			if err := before(c, args); err != nil {
+				return err
+			}
+		}
+		return check()
+	}
 }
 
 // CompleteRepositories offers the repositories of the file that are not among

@@ -66,7 +66,8 @@ A * in --identity and --repository stands for any characters.`,
   kontor signers put release --key cosign.pub --repository 'prod/*'
   kontor signers put ci --identity 'https://github.com/example/app/*' --issuer https://token.actions.githubusercontent.com --trusted-root trusted_root.json
   kontor signers put ops --certificates ca.crt --subject 'C=DE, O=Example, CN=release'`,
-		Args: command.Between(1, 1),
+		Args:              command.Between(1, 1),
+		ValidArgsFunction: command.CompleteSigners(e, &command.FileOptions{}),
 	}, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
 		in.Name = args[0]
 		for file, to := range map[*string]*string{&key: &in.Key, &certificates: &in.Certificates, &root: &keyless.TrustedRoot} {
@@ -143,6 +144,7 @@ func deleteCommand(e *command.Env) *cobra.Command {
 		Long: `Stop trusting a signer. Images that it signed count as not signed by it from then on,
 so policies that ask for it deny their pulls.`,
 		Example: "  kontor signers delete release", Args: command.Between(1, 1),
+		ValidArgsFunction: command.CompleteSigners(e, &command.FileOptions{}),
 	}, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
 		var out admin.DeleteSignerResponse
 		err := c.Call(ctx, "DeleteSigner", admin.DeleteSignerRequest{Name: args[0]}, &out)
@@ -162,7 +164,8 @@ with or without the host of the registry.
 The exit code is 1 if no trusted signer signed the image, or not the one of --by.`,
 		Example: `  kontor signers verify website:1.4.2
   kontor signers verify website:1.4.2 --by release`,
-		Args: command.Between(1, 1),
+		Args:              command.Between(1, 1),
+		ValidArgsFunction: command.CompleteRepository(e, &command.FileOptions{}),
 	}, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
 		image := strings.TrimPrefix(args[0], c.Host+"/")
 		var in admin.ListImageSignaturesRequest
@@ -191,5 +194,6 @@ The exit code is 1 if no trusted signer signed the image, or not the one of --by
 		return shown, nil
 	})
 	cmd.Flags().StringVar(&by, "by", "", "succeed only if the signer `NAME` signed the image (default any signer)")
+	command.Must(cmd.RegisterFlagCompletionFunc("by", command.CompleteSigners(e, &command.FileOptions{})))
 	return cmd
 }
