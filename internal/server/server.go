@@ -342,7 +342,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	caches := upstream.Config{
 		Gate: s.gate, Registry: s.registry, Key: cfg.Key, Now: cfg.ImageNow, Passed: passed, Hosts: cfg.Upstreams,
-		Self: s.isSelf, ID: upstream.InstallationID(cfg.Key.DownloadKey()), MaxBlob: s.limits.BlobBytes, Folder: cfg.UpstreamFolder, Log: cfg.Log,
+		Self: s.isSelf, ID: upstream.InstallationID(cfg.Key.DownloadKey()), Shared: !cfg.Meta.OneProcess(), MaxBlob: s.limits.BlobBytes, Folder: cfg.UpstreamFolder, Log: cfg.Log,
 	}
 	if o, ok := cfg.Observer.(upstream.Observer); ok {
 		caches.Observer = o

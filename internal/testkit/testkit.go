@@ -101,6 +101,8 @@ type Settings struct {
 	MaxBlob          int64
 	Comparing        time.Duration
 	Installation     string
+	// Shared: pull-through caches share what they fetch with other processes on the database.
+	Shared bool
 	// Elsewhere are the registries of rules of replication that are not this server's;
 	// NotServed those that nobody reaches. ReplicationObserver is told of replications.
 	Elsewhere           map[ecr.RegistryID]replication.Elsewhere
@@ -296,7 +298,7 @@ func (w *World) build() {
 	}
 	w.Upstreams = upstream.New(upstream.Config{
 		Gate: w.Gate, Registry: w.Registry, Key: key, Now: s.Clock, Passed: passed, Hosts: s.UpstreamHosts,
-		ID: cmp.Or(s.Installation, "testkit"), Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Comparing: s.Comparing, Log: s.Log,
+		ID: cmp.Or(s.Installation, "testkit"), Shared: s.Shared, Folder: w.T.TempDir(), Observer: s.UpstreamObserver, MaxBlob: s.MaxBlob, Comparing: s.Comparing, Log: s.Log,
 	})
 	w.Replication = replication.New(replication.Config{
 		Gate: w.Gate, Registry: w.Registry, Retention: w.Retention, Queue: queue, Now: s.Clock, Passed: passed,

@@ -200,18 +200,29 @@ func (s *Service) flight(ctx context.Context, at ecr.Repo, rule Rule, d ecr.Dige
 	s.work.Go(func() {
 		defer cancel()
 		defer stop()
+		mine, _ := s.claim(inner, at, string(d), blobTime)
+		defer mine.done(inner)
+		here := f.here(inner)
+		if here != nil {
+			f.fetch(inner, func(context.Context) (io.ReadCloser, error) { return here, nil })
+			f.kept(nil)
+			f.leave() // in place of keep
+			return
+		}
 		var more sync.WaitGroup
 		more.Go(func() { f.keep(inner) })
-		f.fetch(inner, repo)
+		f.fetch(inner, func(ctx context.Context) (io.ReadCloser, error) {
+			return repo.OpenBlob(ctx, remote.Blob{Digest: d, Size: size}, 0)
+		})
 		more.Wait()
 	})
 	return f, nil
 }
 
-// fetch reads the blob from the upstream.
-func (f *flight) fetch(ctx context.Context, repo *remote.Repository) {
+// fetch reads the blob from the upstream, or from where it is.
+func (f *flight) fetch(ctx context.Context, source func(context.Context) (io.ReadCloser, error)) {
 	defer f.leave()
-	err := f.read(ctx, repo)
+	err := f.read(ctx, source)
 	f.s.note(f.at.In, f.rule, err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -219,17 +230,17 @@ func (f *flight) fetch(ctx context.Context, repo *remote.Repository) {
 	f.tell()
 }
 
-// source is what the blob is read from: this registry, where it came between the look
-// of who wants it and the begin of the flight; else the upstream.
-func (f *flight) source(ctx context.Context, repo *remote.Repository) (io.ReadCloser, error) {
+// here is the blob as this registry has it, where it came between the look of who wants
+// it and the begin of the flight, perhaps by another replica; nil where it did not.
+func (f *flight) here(ctx context.Context) io.ReadCloser {
 	if _, file, err := f.s.cfg.Registry.System(actor).OpenBlob(ctx, f.at, f.digest); err == nil && file != nil {
-		return file, nil
+		return file
 	}
-	return repo.OpenBlob(ctx, remote.Blob{Digest: f.digest, Size: f.size}, 0)
+	return nil
 }
 
-func (f *flight) read(ctx context.Context, repo *remote.Repository) (err error) {
-	r, err := f.source(ctx, repo)
+func (f *flight) read(ctx context.Context, source func(context.Context) (io.ReadCloser, error)) (err error) {
+	r, err := source(ctx)
 	if err != nil {
 		return err
 	}
@@ -276,7 +287,12 @@ func (f *flight) tell() {
 // keep stores the blob as it comes.
 func (f *flight) keep(ctx context.Context) {
 	r := f.reader(ctx)
-	err := f.upload(ctx, r)
+	f.kept(f.upload(ctx, r))
+	_ = r.Close() // never fails
+}
+
+// kept says that the blob is stored, or why not.
+func (f *flight) kept(err error) {
 	f.mu.Lock()
 	f.unstored = err
 	f.mu.Unlock()
@@ -284,7 +300,6 @@ func (f *flight) keep(ctx context.Context) {
 	delete(f.s.blobs, imageKey{f.at, f.digest})
 	f.s.mu.Unlock()
 	close(f.stored)
-	_ = r.Close() // never fails
 }
 
 func (f *flight) upload(ctx context.Context, r io.Reader) error {

@@ -391,8 +391,8 @@ func (s *Service) fetch(ctx context.Context, as *gate.Caller, at ecr.Repo, rule 
 	if err := s.rests(at.In, rule); ecr.CodeOf(err) == ecr.CodeThrottling {
 		return registry.Manifest{}, err // it said how long
 	}
-	got, err := repo.Manifest(ctx, reference)
-	if s.note(at.In, rule, err); err != nil {
+	got, err := s.manifest(ctx, at, rule, repo, reference)
+	if err != nil {
 		return registry.Manifest{}, err
 	}
 	parsed, err := manifest.Parse(got.Body, got.MediaType)
@@ -415,6 +415,25 @@ func (s *Service) fetch(ctx context.Context, as *gate.Caller, at ecr.Repo, rule 
 		return m, s.store(ctx, c)
 	}
 	return m, s.keep(c)
+}
+
+// manifest reads a manifest upstream, or takes the one that another replica has read a
+// moment ago.
+func (s *Service) manifest(ctx context.Context, at ecr.Repo, rule Rule, repo *remote.Repository, reference string) (remote.Manifest, error) {
+	c, there := s.claim(ctx, at, reference, manifestTime)
+	if there.Content != nil {
+		m := remote.Manifest{MediaType: there.MediaType, Digest: ecr.DigestOf(there.Content), Body: there.Content}
+		if d, err := ecr.ParseDigest(reference); err == nil && d.Verifies(m.Body) {
+			m.Digest = d
+		}
+		return m, nil
+	}
+	defer c.done(ctx)
+	got, err := repo.Manifest(ctx, reference)
+	if s.note(at.In, rule, err); err == nil {
+		c.share(ctx, got)
+	}
+	return got, err
 }
 
 // missing are the blobs of an image that its repository lacks.

@@ -4,8 +4,9 @@
 // What it guarantees:
 //   - content counts as stored when it is what its digest says; what an upstream
 //     sends otherwise is neither stored nor, to its end, served;
-//   - many pulls of the same thing at a time are one request upstream, of each
-//     process, and each gets the bytes as they come;
+//   - many pulls of the same thing at a time are one request upstream, and each gets the
+//     bytes as they come; replicas share what they fetch as well, and those that do not
+//     fetch wait until it is stored, but not for long;
 //   - a tag is compared with its upstream when it was last compared a day ago, or
 //     after Refresh. When the upstream refuses, fails or is silent, what is here is
 //     served, and the answer says so;
@@ -61,6 +62,8 @@ type Config struct {
 	Self func(host string) bool
 	// ID is of this installation, the same for all replicas.
 	ID string
+	// Shared: other processes are on the database, with which fetches are shared.
+	Shared bool
 	// MaxBlob is the size in bytes of the largest blob that is fetched; 0 for any.
 	MaxBlob int64
 	// Comparing is how long an upstream may take to say what a tag stands for, where

@@ -3,6 +3,7 @@ package ecosystem
 import (
 	"encoding/pem"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -98,4 +99,43 @@ func TestSignersArePolicy(t *testing.T) {
 			signers("prod", "verify", "website:"+name, "--by", "release")
 		})
 	}
+}
+
+// What the registry signs on push is what notation signs: its own library verifies it
+// under a strict trust policy, and kontor:SignedBy counts it.
+func TestTheRegistrySigns(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := start(t)
+	t.Setenv("DOCKER_CONFIG", w.path(".docker"))
+	w.write("kontor.yaml", fmt.Sprintf(denyUnsigned, w.staging, w.prod, kontorBin))
+	w.ok(kontorBin, "apply", "--yes")
+	admin := func(args ...string) string {
+		return w.ok(kontorBin, append(append([]string{"admin", "signing-profile"}, args...), "--data", "data", "--target", "staging")...)
+	}
+	admin("create", "release", "--subject", "C=DE, ST=HH, O=Example, CN=release")
+	admin("rules", "release=web*")
+	w.write("release.crt", admin("show", "release", "--certificates"))
+	for _, account := range []string{"staging", "prod"} {
+		w.ok(kontorBin, "signers", "put", "release", "--certificates", "release.crt", "--data", "data", "--target", account)
+	}
+	if err := os.MkdirAll(w.path("notation/truststore/x509/ca/releases"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.write("notation/truststore/x509/ca/releases/release.crt", admin("show", "release", "--certificates"))
+	w.write("notation/trustpolicy.json", notationTrust)
+
+	// The pusher may push, and not sign.
+	unsigned := w.push("1.0")
+	w.fails("ecr:BatchGetImage", kontorBin, "promote", "website:1.0", "--to", "prod")
+	w.fails("signature", self, verifyCommand, "notation", w.staging+"/website@"+unsigned)
+
+	w.ok(kontorBin, "admin", "user", "attach", "pusher", "AdministratorAccess", "--data", "data", "--target", "staging")
+	digest := w.push("2.0")
+	w.ok(kontorBin, "wait", "staging/website:2.0", "--signed")
+	w.ok(self, verifyCommand, "notation", w.staging+"/website@"+digest)
+	w.ok(kontorBin, "promote", "website:2.0", "--to", "prod")
+	w.ok(kontorBin, "signers", "verify", "website:2.0", "--by", "release", "--data", "data", "--target", "prod")
 }

@@ -2,12 +2,17 @@ package admincmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/spf13/cobra"
 
 	"github.com/kontor-registry/kontor/internal/cli/command"
@@ -22,14 +27,14 @@ func signingProfileCommand(e *command.Env) *cobra.Command {
 		Short: "Manage the keys that the registry signs images with",
 		Long: `Manage signing profiles: the keys that the registry signs images with when they are
 pushed. Which profile signs the images of which repositories is the registry's signing
-configuration, which kontor apply, Terraform and the AWS CLI set. The guide
+configuration, which the command rules, Terraform and the AWS CLI set. The guide
 docs/guides/managed-signing.md shows how.`,
 		Example: `  kontor admin signing-profile create release
-  kontor admin signing-profile list`,
+  kontor admin signing-profile rules 'release=prod/*'`,
 		Args: cobra.ArbitraryArgs,
 		RunE: command.RunGroup,
 	}
-	cmd.AddCommand(profileCreateCommand(e), profileListCommand(e), profileShowCommand(e), profileDeleteCommand(e))
+	cmd.AddCommand(profileCreateCommand(e), profileListCommand(e), profileShowCommand(e), profileDeleteCommand(e), profileRulesCommand(e))
 	return cmd
 }
 
@@ -145,4 +150,87 @@ signing configuration names is not deleted. Signatures that were made with it st
 		err := c.Call(ctx, "DeleteSigningProfile", admin.DeleteSigningProfileRequest{Name: args[0]}, &out)
 		return said(out, "%s is deleted", args[0]), err
 	})
+}
+
+func profileRulesCommand(e *command.Env) *cobra.Command {
+	none := false
+	cmd := command.AdminCall(e, &cobra.Command{
+		Use: "rules [NAME[=PATTERN,...]]... [flags]", Short: "Show or set which profiles sign the images of which repositories",
+		Long: `Show the signing configuration of the registry, or replace it. Each argument is a rule:
+the name of a profile, and patterns of the repositories whose images it signs when they are
+pushed. A * in a pattern stands for any characters. Without a pattern, the profile signs
+the images of all repositories. With --none, nothing is signed.
+
+Amazon ECR, Terraform and the AWS CLI call the same setting PutSigningConfiguration.`,
+		Example: `  kontor admin signing-profile rules
+  kontor admin signing-profile rules 'release=prod/*,base/*' all
+  kontor admin signing-profile rules --none`,
+		Args: cobra.ArbitraryArgs,
+		PreRunE: func(_ *cobra.Command, args []string) error {
+			if none && len(args) > 0 {
+				return command.Usagef("--none removes all rules, and there are arguments: give one of them")
+			}
+			return nil
+		},
+	}, func(ctx context.Context, c *command.AdminClient, args []string) (command.Shown, error) {
+		out, err := signingRules(ctx, c, args, none)
+		if err != nil {
+			return command.Shown{}, inOwnWords(err)
+		}
+		return command.Show(out, render.SigningRules), nil
+	})
+	cmd.Flags().BoolVar(&none, "none", false, "remove all rules (default false)")
+	return cmd
+}
+
+// signingRules sets the rules of the arguments, if there are any, and returns those that
+// hold.
+func signingRules(ctx context.Context, c *command.AdminClient, args []string, none bool) ([]render.SigningRule, error) {
+	api, noneYet := c.ECR(), new(types.SigningConfigurationNotFoundException)
+	switch {
+	case none:
+		_, err := api.DeleteSigningConfiguration(ctx, &awsecr.DeleteSigningConfigurationInput{})
+		if err != nil && !errors.As(err, &noneYet) {
+			return nil, err
+		}
+	case len(args) > 0:
+		var profiles admin.ListSigningProfilesResponse
+		if err := c.Call(ctx, "ListSigningProfiles", admin.ListSigningProfilesRequest{}, &profiles); err != nil {
+			return nil, err
+		}
+		to := types.SigningConfiguration{Rules: []types.SigningRule{}}
+		for _, arg := range args {
+			name, patterns, limited := strings.Cut(arg, "=")
+			i := slices.IndexFunc(profiles.Profiles, func(p admin.SigningProfile) bool { return p.Name == name || p.ARN == name })
+			if i < 0 {
+				return nil, fmt.Errorf("there is no signing profile %q: create it with kontor admin signing-profile create", name)
+			}
+			rule := types.SigningRule{SigningProfileArn: &profiles.Profiles[i].ARN}
+			if limited {
+				for _, p := range strings.Split(patterns, ",") {
+					rule.RepositoryFilters = append(rule.RepositoryFilters, types.SigningRepositoryFilter{Filter: &p, FilterType: types.SigningRepositoryFilterTypeWildcardMatch})
+				}
+			}
+			to.Rules = append(to.Rules, rule)
+		}
+		if _, err := api.PutSigningConfiguration(ctx, &awsecr.PutSigningConfigurationInput{SigningConfiguration: &to}); err != nil {
+			return nil, err
+		}
+	}
+	out, err := api.GetSigningConfiguration(ctx, &awsecr.GetSigningConfigurationInput{})
+	if errors.As(err, &noneYet) {
+		return []render.SigningRule{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list := []render.SigningRule{}
+	for _, r := range out.SigningConfiguration.Rules {
+		rule := render.SigningRule{Profile: aws.ToString(r.SigningProfileArn)}
+		for _, f := range r.RepositoryFilters {
+			rule.Patterns = append(rule.Patterns, aws.ToString(f.Filter))
+		}
+		list = append(list, rule)
+	}
+	return list, nil
 }

@@ -19,6 +19,37 @@ type Secret struct {
 	UpdatedAt time.Time
 }
 
+// Fetch is something that is fetched from an upstream for a repository, which may not be
+// there yet: a tag, or the digest of a manifest or blob.
+type Fetch struct {
+	At        ecr.Repo
+	Reference string
+	// Holder is drawn for each claim: what another one took over is not the holder's.
+	Holder string
+}
+
+// Fetched is a manifest that came.
+type Fetched struct {
+	MediaType string
+	Content   []byte
+}
+
+// FetchClaims settle which process fetches something, so that the others need not. The
+// times are those of the database's clock.
+type FetchClaims interface {
+	// ClaimFetch gives f to its holder for d. Where another one has it, mine is false,
+	// and there is what came, if it came: its Content is nil otherwise.
+	ClaimFetch(ctx context.Context, f Fetch, d time.Duration) (mine bool, there Fetched, err error)
+	// KeepFetch has the holder keep f for d from now. ErrConflict when another one has it.
+	KeepFetch(ctx context.Context, f Fetch, d time.Duration) error
+	// ShareFetch ends the claim of the holder, and shows what came to others for d.
+	// ErrConflict as before.
+	ShareFetch(ctx context.Context, f Fetch, came Fetched, d time.Duration) error
+	// EndFetch ends the claim of the holder, if it has it, and removes what ended long
+	// ago.
+	EndFetch(ctx context.Context, f Fetch) error
+}
+
 // UpstreamReader reads what pull-through caches keep.
 type UpstreamReader interface {
 	// Secret returns the secret of that name, or ErrNotFound.
@@ -34,7 +65,8 @@ type UpstreamReader interface {
 
 // UpstreamWriter changes what pull-through caches keep.
 type UpstreamWriter interface {
-
+	// FetchClaims settle which process fetches something.
+	FetchClaims() FetchClaims
 	// PutSecret stores a secret; of one that is there, ARN and CreatedAt stay.
 	PutSecret(ctx context.Context, s Secret) error
 	// DeleteSecret removes a secret. ErrNotFound.

@@ -62,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"lifecycle findings", lifecycleFindings},
 		{"orphans", orphans},
 		{"upstreams", upstreams},
+		{"claims on fetches", fetchClaims},
 		{"replications", replications},
 		{"replication backfills", replicationBackfills},
 		{"image scans", imageScans},

@@ -89,3 +89,59 @@ func upstreams(t *testing.T, s meta.Store) {
 	}
 	diff(t, time.Time{}, checked("latest"))
 }
+
+// A fetch has one holder at a time, whose claim ends with its time, and shows what came.
+func fetchClaims(t *testing.T, s meta.Store) {
+	f := func(reference, holder string) meta.Fetch {
+		return meta.Fetch{At: registry.Repo("cache/app"), Reference: reference, Holder: holder}
+	}
+	claims := func(fn func(ctx context.Context, c meta.FetchClaims) error) error {
+		return s.Update(t.Context(), func(ctx context.Context, tx meta.Tx) error { return fn(ctx, tx.Retention().FetchClaims()) })
+	}
+	claim := func(of meta.Fetch, d time.Duration, want bool, there meta.Fetched) {
+		t.Helper()
+		var mine bool
+		var got meta.Fetched
+		if err := claims(func(ctx context.Context, c meta.FetchClaims) (err error) {
+			mine, got, err = c.ClaimFetch(ctx, of, d)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		diff(t, want, mine)
+		diff(t, there, got)
+	}
+	is := func(want, err error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	keep := func(of meta.Fetch) error {
+		return claims(func(ctx context.Context, c meta.FetchClaims) error { return c.KeepFetch(ctx, of, time.Hour) })
+	}
+	end := func(of meta.Fetch) error {
+		return claims(func(ctx context.Context, c meta.FetchClaims) error { return c.EndFetch(ctx, of) })
+	}
+	share := func(of meta.Fetch, d time.Duration) error {
+		return claims(func(ctx context.Context, c meta.FetchClaims) error {
+			return c.ShareFetch(ctx, of, meta.Fetched{MediaType: "a/b", Content: []byte{0, 1}}, d)
+		})
+	}
+	claim(f("v1", "a"), time.Hour, true, meta.Fetched{})
+	claim(f("v1", "b"), time.Hour, false, meta.Fetched{})
+	claim(f("v2", "b"), time.Hour, true, meta.Fetched{}) // something else
+	is(nil, keep(f("v1", "a")))
+	is(meta.ErrConflict, keep(f("v1", "b")))
+	is(meta.ErrConflict, share(f("v1", "b"), time.Hour))
+	is(nil, end(f("v1", "b"))) // of one who has no claim
+	claim(f("v1", "b"), time.Hour, false, meta.Fetched{})
+	is(nil, share(f("v1", "a"), time.Hour))
+	claim(f("v1", "b"), time.Hour, false, meta.Fetched{MediaType: "a/b", Content: []byte{0, 1}})
+	is(nil, end(f("v1", "a")))
+	claim(f("v1", "b"), 0, true, meta.Fetched{}) // and over at once
+	claim(f("v1", "c"), time.Hour, true, meta.Fetched{})
+	is(meta.ErrConflict, keep(f("v1", "b")))
+	is(nil, share(f("v1", "c"), -time.Second)) // what came is old
+	claim(f("v1", "d"), time.Hour, true, meta.Fetched{})
+}

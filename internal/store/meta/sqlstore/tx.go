@@ -113,6 +113,11 @@ type queries struct {
 	scansOf           string
 	putScan           string
 	freeScans         string
+	claimFetch        string
+	keepFetch         string
+	shareFetch        string
+	endFetch          string
+	fetched           string
 }
 
 // unlisted is a condition on blob_links: no image of the repository lists the blob as
@@ -226,6 +231,18 @@ func makeQueries(d *Dialect) queries {
 			ON CONFLICT (repository_id, digest) DO UPDATE SET status = excluded.status, slot = excluded.slot, attempts = excluded.attempts,
 			asked_at = excluded.asked_at, due_at = excluded.due_at, reason = excluded.reason, completed_at = excluded.completed_at,
 			severity = excluded.severity, result = excluded.result`,
+		claimFetch: `INSERT INTO upstream_fetches (account, region, repository, reference, holder, until, media_type, content)
+			VALUES ($1, $2, $3, $4, $5, ` + d.Now + ` + $6, '', ` + d.NoBytes + `) ON CONFLICT (account, region, repository, reference)
+			DO UPDATE SET holder = excluded.holder, until = excluded.until, media_type = '', content = excluded.content
+			WHERE ` + over("upstream_fetches.until", d.Now, "$6") + ` RETURNING holder`,
+		keepFetch: `UPDATE upstream_fetches SET until = ` + d.Now + ` + $6
+			WHERE account = $1 AND region = $2 AND repository = $3 AND reference = $4 AND holder = $5`,
+		shareFetch: `UPDATE upstream_fetches SET until = ` + d.Now + ` + $6, media_type = $7, content = $8
+			WHERE account = $1 AND region = $2 AND repository = $3 AND reference = $4 AND holder = $5`,
+		endFetch: `DELETE FROM upstream_fetches WHERE account = $1 AND region = $2 AND repository = $3
+			AND (reference = $4 AND holder = $5 OR until < ` + d.Now + ` - $6)`,
+		fetched: `SELECT media_type, content FROM upstream_fetches
+			WHERE account = $1 AND region = $2 AND repository = $3 AND reference = $4`,
 		freeScans: `UPDATE image_scans SET slot = '' WHERE slot <> '' AND NOT (` + d.In("slot", 1) + `)`,
 	}
 }

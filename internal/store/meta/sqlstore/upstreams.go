@@ -87,3 +87,46 @@ func (t retentionTx) DropUpstreamChecked(ctx context.Context, repo meta.Reposito
 	_, err := t.s.exec(ctx, `DELETE FROM upstream_checks WHERE repository_id = $1 AND reference = $2`, int64(repo), reference)
 	return wrap(err, "forgetting that %s of repository %d was cached", reference, repo)
 }
+
+type fetchClaims struct{ *transaction }
+
+// FetchClaims implements meta.UpstreamWriter.
+func (t retentionTx) FetchClaims() meta.FetchClaims { return fetchClaims(t.retentionReader) }
+
+// forgotten is how long after its end the row of a fetch may stay.
+const forgotten = time.Hour
+
+func fetchKey(f meta.Fetch, more ...any) []any {
+	return append([]any{string(f.At.In.Account), string(f.At.In.Region), string(f.At.Name), f.Reference}, more...)
+}
+
+// ClaimFetch implements meta.FetchClaims.
+func (t fetchClaims) ClaimFetch(ctx context.Context, f meta.Fetch, d time.Duration) (mine bool, there meta.Fetched, err error) {
+	_, err = one(ctx, t.s, scanString[string], t.q.claimFetch, fetchKey(f, f.Holder, d.Microseconds())...)
+	if err == nil {
+		return true, there, nil
+	}
+	if errors.Is(err, meta.ErrNotFound) {
+		there, err = one(ctx, t.s, func(rows *sql.Rows) (v meta.Fetched, err error) { return v, rows.Scan(&v.MediaType, &v.Content) }, t.q.fetched, fetchKey(f)...)
+		there.Content = nonEmpty(there.Content)
+	}
+	return false, there, wrap(err, "claiming the fetch of %s for %s", f.Reference, f.At)
+}
+
+// KeepFetch implements meta.FetchClaims.
+func (t fetchClaims) KeepFetch(ctx context.Context, f meta.Fetch, d time.Duration) error {
+	n, err := t.s.exec(ctx, t.q.keepFetch, fetchKey(f, f.Holder, d.Microseconds())...)
+	return wrap(orElse(n, err, meta.ErrConflict), "keeping the fetch of %s for %s", f.Reference, f.At)
+}
+
+// ShareFetch implements meta.FetchClaims.
+func (t fetchClaims) ShareFetch(ctx context.Context, f meta.Fetch, came meta.Fetched, d time.Duration) error {
+	n, err := t.s.exec(ctx, t.q.shareFetch, fetchKey(f, f.Holder, d.Microseconds(), came.MediaType, bytes(came.Content))...)
+	return wrap(orElse(n, err, meta.ErrConflict), "sharing the fetch of %s for %s", f.Reference, f.At)
+}
+
+// EndFetch implements meta.FetchClaims.
+func (t fetchClaims) EndFetch(ctx context.Context, f meta.Fetch) error {
+	_, err := t.s.exec(ctx, t.q.endFetch, fetchKey(f, f.Holder, forgotten.Microseconds())...)
+	return wrap(err, "ending the fetch of %s for %s", f.Reference, f.At)
+}

@@ -36,5 +36,7 @@ CREATE TABLE upstream_fetches (
     reference TEXT COLLATE "C" NOT NULL, -- a tag, or a digest of a manifest or blob
     holder TEXT COLLATE "C" NOT NULL, -- drawn for each claim
     until BIGINT NOT NULL,
+    media_type TEXT COLLATE "C" NOT NULL, -- of content
+    content BYTEA NOT NULL, -- a manifest that came, for the other processes; empty for none
     PRIMARY KEY (account, region, repository, reference)
 );

@@ -36,5 +36,7 @@ CREATE TABLE upstream_fetches (
     reference TEXT NOT NULL, -- a tag, or a digest of a manifest or blob
     holder TEXT NOT NULL, -- drawn for each claim
     until INTEGER NOT NULL,
+    media_type TEXT NOT NULL, -- of content
+    content BLOB NOT NULL, -- a manifest that came, for the other processes; empty for none
     PRIMARY KEY (account, region, repository, reference)
 ) STRICT;
