@@ -157,7 +157,7 @@ func (c *Caller) decideRun(ctx context.Context, r *gate.View, at ecr.Repo, repo 
 	d := &decision{repo: repo, now: c.s.cfg.Now(), policy: p, referrers: map[ecr.Digest][]ecr.Digest{}}
 	// The clock may be set back a little while the run continues.
 	d.since = d.now.Add(-time.Minute)
-	if d.seq, err = lastEntry(ctx, r.Retention(), at, d.since); err != nil {
+	if d.seq, err = lastEntry(ctx, r.Retention(), at); err != nil {
 		return nil, err
 	}
 	images, err := c.lifecycleImages(ctx, r, repo, d)
@@ -311,16 +311,13 @@ func silent(ctx context.Context, r meta.LeaseReader, in ecr.RegistryID, leases [
 // journalPage is how many entries of the journal one statement reads.
 const journalPage = 500
 
-// lastEntry is the newest entry of a repository's journal, of those not older
-// than since; 0 for none.
-func lastEntry(ctx context.Context, r meta.JournalReader, at ecr.Repo, since time.Time) (seq int64, err error) {
-	for e, err := range meta.Journal(ctx, r, meta.JournalQuery{Registry: at.In, Name: at.Name, Since: since}, 0, journalPage) {
-		if err != nil {
-			return 0, err
-		}
-		seq = e.Seq
+// lastEntry is the newest entry of a repository's journal; 0 for none.
+func lastEntry(ctx context.Context, r meta.JournalReader, at ecr.Repo) (seq int64, err error) {
+	list, err := r.QueryJournal(ctx, meta.JournalQuery{Registry: at.In, Name: at.Name, Backward: true}, 0, 1)
+	if err != nil || len(list) == 0 {
+		return 0, err
 	}
-	return seq, nil
+	return list[0].Seq, nil
 }
 
 var opRunLifecycle = gate.Op("RunLifecycle", "kontor:RunLifecycle")

@@ -45,7 +45,7 @@ type Store interface {
 	// until end, which must be called once, and by one goroutine at a time.
 	Snapshot(ctx context.Context) (r Reader, end func(), err error)
 
-	// Update calls fn in a serializable transaction and returns nil only when
+	// Update calls fn in a transaction, serializable unless ctx is Hot, and returns nil only when
 	// the transaction is durable. fn may run several times, also after an
 	// earlier run returned nil; it must have no effect outside tx but on
 	// variables that it sets again in each run. Several callers' fns may share

@@ -1,6 +1,7 @@
 // Package postgres keeps the metadata in PostgreSQL, for registries of one or
 // many replicas. It guarantees what package meta promises, also between
-// replicas: transactions are SERIALIZABLE and run again when they collide.
+// replicas: transactions are SERIALIZABLE and run again when they collide, but for hot
+// ones (meta.Hot), which are READ COMMITTED and lock what they rest on.
 //
 // It works through a pooler such as pgbouncer with one backend per transaction: no
 // state of a session is used, and statements are not prepared there. It follows a
@@ -246,11 +247,13 @@ func lockSchema(ctx context.Context, db *sql.DB) (func() error, error) {
 			return nil, err
 		}
 		locked := false
-		_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0; "+
-			// Only the end of its machine ends it then: that is noticed within a minute.
-			"SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3")
-		if err == nil {
-			err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(schemaLock)).Scan(&locked)
+		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(schemaLock)).Scan(&locked)
+		if locked && err == nil {
+			// This message ends the snapshot of the query, too: CREATE INDEX CONCURRENTLY
+			// would wait for it for ever.
+			_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0; "+
+				// Only the end of its machine ends it then: that is noticed within a minute.
+				"SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3")
 		}
 		if locked && err == nil {
 			return tx.Rollback, nil

@@ -179,8 +179,8 @@ func makeQueries(d *Dialect) queries {
 		recordPulls: `UPDATE manifests SET last_pulled_at = p.at FROM ` + d.PullRows + `
 			WHERE manifests.repository_id = p.repository_id AND manifests.digest = p.digest
 			AND (manifests.last_pulled_at IS NULL OR manifests.last_pulled_at < p.at)`,
-		sharedBlobs: `SELECT DISTINCT digest FROM blob_links
-			WHERE repository_id <> $1 AND idle_since IS NULL AND ` + d.In("digest", 2) + ` ORDER BY digest`,
+		sharedBlobs: `SELECT b.digest FROM blobs b WHERE ` + d.In("b.digest", 2) + ` AND EXISTS (SELECT 1 FROM blob_links l
+			WHERE l.digest = b.digest AND l.repository_id <> $1 AND l.idle_since IS NULL) ORDER BY b.digest`,
 		anyLinks:     `SELECT digest FROM blob_links WHERE repository_id = $1 AND ` + d.In("digest", 2),
 		blobsByKey:   `SELECT digest, key, size_bytes, created_at FROM blobs WHERE ` + d.In("key", 1) + ` ORDER BY key`,
 		uploadKeys:   `SELECT key FROM uploads WHERE ` + d.In("key", 1) + ` ORDER BY key`,
