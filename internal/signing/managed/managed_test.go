@@ -271,7 +271,7 @@ func TestPusherNeedsSignPayload(t *testing.T) {
 	if got := signedBy(t, w, app, d); len(got) != 1 {
 		t.Errorf("signed by %v after it was allowed", got)
 	}
-	// What the server itself stores, such as images of a cache, nobody has signed.
+	// What the server itself stores, such as images of a cache, is not signed.
 	if _, err := w.Registry.System("test").PutImage(t.Context(), app, registry.NewImage{Body: w.Image(app, "two"), Tags: []ecr.Tag{"v2"}}); err != nil {
 		t.Fatal(err)
 	}

@@ -171,7 +171,7 @@ type descriptor struct {
 	Size      int64      `json:"size"`
 }
 
-// made is a signature on its way into the registry.
+// artifact is a signature on its way into the registry.
 type artifact struct {
 	manifest, config, envelope []byte
 }
