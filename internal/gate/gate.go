@@ -57,6 +57,21 @@ func (g *Gate) lane(ctx context.Context, op Operation) context.Context {
 	return meta.Hot(ctx)
 }
 
+// update runs fn in the transaction of op. What a hot one found to be there may be gone
+// at its next statement: then fn is asked again, serializable, and sees one moment.
+func (g *Gate) update(ctx context.Context, op Operation, fn func(context.Context, meta.Tx) error) error {
+	lane := g.lane(ctx, op)
+	err := g.cfg.Meta.Update(lane, fn)
+	var known *ecr.Error
+	if !meta.IsHot(lane) || errors.As(err, &known) {
+		return err
+	}
+	if errors.Is(err, meta.ErrReferenced) || errors.Is(err, meta.ErrNotFound) || errors.Is(err, meta.ErrExists) {
+		return g.cfg.Meta.Update(ctx, fn)
+	}
+	return err
+}
+
 // remember notes for lane whether op told someone.
 func (g *Gate) remember(op Operation, told int) {
 	switch {
@@ -235,7 +250,7 @@ func (c *Caller) Change(ctx context.Context, op Operation, fn func(ctx context.C
 	w := written{c: c, op: op}
 	told, made := 0, func() {}
 	var ofCheck []events.Event
-	err = c.g.cfg.Meta.Update(c.g.lane(ctx, op), func(ctx context.Context, tx meta.Tx) (err error) {
+	err = c.g.update(ctx, op, func(ctx context.Context, tx meta.Tx) (err error) {
 		if err := fenced(ctx, tx); err != nil {
 			return err
 		}
@@ -284,7 +299,7 @@ func (c *Caller) Prepare(ctx context.Context, op Operation, at ecr.Repo, fn func
 	if c.visit != nil {
 		c.visit.End() // as in Change
 	}
-	err = c.g.cfg.Meta.Update(c.g.lane(ctx, op), func(ctx context.Context, tx meta.Tx) error {
+	err = c.g.update(ctx, op, func(ctx context.Context, tx meta.Tx) error {
 		q := &Inquiry{c: c, op: op, r: sceneReader{tx, tx.Registries()}}
 		s, there, err := q.scene(ctx, at)
 		if err == nil {

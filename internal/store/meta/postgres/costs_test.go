@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -147,27 +148,27 @@ func BenchmarkCosts(b *testing.B) {
 				}
 			})
 		}
-		if n == costSizes(b)[len(costSizes(b))-1] {
-			logBytes(b, url)
-		}
+		bytesPerRow(b, url, n)
 		if err := s.Close(); err != nil {
 			b.Error(err)
 		}
 	}
 }
 
-// logBytes says how many bytes a row of each large table takes, with its indexes.
-func logBytes(b *testing.B, url string) {
-	conn, err := pgx.Connect(b.Context(), url)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(b.Context())) }()
+// bytesPerRow says how many bytes a row of each large table takes, with its indexes.
+func bytesPerRow(b *testing.B, url string, n int) {
 	for _, table := range []string{"manifests", "manifest_blobs", "blob_links", "blobs", "tags", "journal"} {
-		var bytes, rows int64
-		if err := conn.QueryRow(b.Context(), `SELECT pg_total_relation_size($1::regclass), (SELECT COUNT(*) FROM `+table+`)`, table).Scan(&bytes, &rows); err != nil {
-			b.Fatal(err)
-		}
-		b.Logf("%s: %d bytes for each of %d rows", table, bytes/max(rows, 1), rows)
+		b.Run(fmt.Sprintf("bytes of %s/%d", table, n), func(b *testing.B) {
+			conn, err := pgx.Connect(b.Context(), url)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var bytes, rows int64
+			err = conn.QueryRow(b.Context(), `SELECT pg_total_relation_size($1::regclass), (SELECT COUNT(*) FROM `+table+`)`, table).Scan(&bytes, &rows)
+			if err := errors.Join(err, conn.Close(context.WithoutCancel(b.Context()))); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(bytes)/float64(max(rows, 1)), "B/row")
+		})
 	}
 }

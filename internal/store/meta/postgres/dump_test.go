@@ -40,7 +40,7 @@ func TestDumpAndRestore(t *testing.T) {
 	repo := l.repository("app")
 	layer := ecr.DigestOf([]byte("layer"))
 	before, later := l.image(repo, "before", layer), l.image(repo, "later", layer)
-	l.must(addBlob(repo, layer, laneTime, nil), insert1(before), putTag(repo, "v1", before, false))
+	l.must(addBlob(repo, layer, laneTime, nil), putImage(before), putTag(repo, "v1", before, false))
 	command := func(name string, args ...string) {
 		t.Helper()
 		if out, err := exec.CommandContext(t.Context(), tool(t, name), args...).CombinedOutput(); err != nil {
@@ -48,7 +48,7 @@ func TestDumpAndRestore(t *testing.T) {
 		}
 	}
 	command("pg_dump", "--format=custom", "--file="+file, url)
-	l.must(insert1(later))
+	l.must(putImage(later))
 
 	to := pgtest.Start(t)
 	command("pg_restore", "--exit-on-error", "--no-owner", "--dbname="+to, file)

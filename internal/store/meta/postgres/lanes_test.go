@@ -71,7 +71,6 @@ type lanes struct {
 	t    *testing.T
 	a, b meta.Store
 	db   *sql.DB
-	n    int
 }
 
 type change func(ctx context.Context, tx meta.Tx) error
@@ -117,10 +116,9 @@ func (l *lanes) blocked() bool {
 }
 
 // meet runs two transactions in an order, and returns their errors.
-func (l *lanes) meet(o order, first, second competitor) (error, error) {
-	switch o {
-	case secondHolds, secondStale:
-		err2, err1 := l.meet(o-1, second, first)
+func (l *lanes) meet(o order, first, second competitor) (err1, err2 error) {
+	if o == secondHolds || o == secondStale {
+		err2, err1 = l.meet(o-1, second, first)
 		return err1, err2
 	}
 	reached, release, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
@@ -143,7 +141,6 @@ func (l *lanes) meet(o order, first, second competitor) (error, error) {
 	<-reached
 	other := make(chan error, 1)
 	go func() { other <- l.run(l.b, second, second.fn) }()
-	var err2 error
 	ended := false
 	for until := time.Now().Add(time.Minute); !ended && time.Now().Before(until); {
 		select {
@@ -156,7 +153,7 @@ func (l *lanes) meet(o order, first, second competitor) (error, error) {
 		}
 	}
 	close(release)
-	err1 := <-done
+	err1 = <-done
 	if !ended {
 		err2 = <-other
 	}
@@ -206,7 +203,7 @@ func (l *lanes) view(fn func(ctx context.Context, r meta.Reader) error) {
 	}
 }
 
-func insert1(m meta.Manifest) change {
+func putImage(m meta.Manifest) change {
 	return func(ctx context.Context, tx meta.Tx) error { return tx.InsertManifest(ctx, m) }
 }
 
@@ -266,8 +263,8 @@ func TestInvariantsOfLanes(t *testing.T) {
 		{"a link that an image needs is not hidden", func(l *lanes, o order, repo meta.RepositoryID) {
 			d := ecr.DigestOf(fmt.Append(nil, "layer", repo))
 			old, added := l.image(repo, "old", d), l.image(repo, "new", d)
-			l.must(addBlob(repo, d, laneTime, nil), insert1(old))
-			pushed, deleted := l.meet(o, competitor{true, insert1(added)}, competitor{false, deleteImage(old)})
+			l.must(addBlob(repo, d, laneTime, nil), putImage(old))
+			pushed, deleted := l.meet(o, competitor{true, putImage(added)}, competitor{false, deleteImage(old)})
 			if pushed != nil || deleted != nil {
 				l.t.Errorf("pushed: %v, deleted: %v", pushed, deleted)
 			}
@@ -282,8 +279,8 @@ func TestInvariantsOfLanes(t *testing.T) {
 		{"what an index lists is not deleted", func(l *lanes, o order, repo meta.RepositoryID) {
 			child, index := l.image(repo, "child"), l.image(repo, "index")
 			index.Children = []ecr.Digest{child.Image.Digest}
-			l.must(insert1(child))
-			pushed, deleted := l.meet(o, competitor{true, insert1(index)}, competitor{false, deleteImage(child)})
+			l.must(putImage(child))
+			pushed, deleted := l.meet(o, competitor{true, putImage(index)}, competitor{false, deleteImage(child)})
 			ok := pushed == nil && errors.Is(deleted, meta.ErrReferenced) || deleted == nil && errors.Is(pushed, meta.ErrReferenced)
 			if !ok {
 				l.t.Errorf("pushed: %v, deleted: %v", pushed, deleted)
@@ -292,8 +289,8 @@ func TestInvariantsOfLanes(t *testing.T) {
 		{"what a sparse index found is not deleted", func(l *lanes, o order, repo meta.RepositoryID) {
 			child, index := l.image(repo, "child"), l.image(repo, "index")
 			index.Children, index.Sparse = []ecr.Digest{child.Image.Digest}, true
-			l.must(insert1(child))
-			pushed, deleted := l.meet(o, competitor{true, insert1(index)}, competitor{false, deleteImage(child)})
+			l.must(putImage(child))
+			pushed, deleted := l.meet(o, competitor{true, putImage(index)}, competitor{false, deleteImage(child)})
 			first := o == firstHolds || o == secondStale // the push was first
 			if pushed != nil || first != errors.Is(deleted, meta.ErrReferenced) || !first && deleted != nil {
 				l.t.Errorf("pushed: %v, deleted: %v", pushed, deleted)
@@ -301,7 +298,7 @@ func TestInvariantsOfLanes(t *testing.T) {
 		}},
 		{"an image that gets a tag is not deleted as untagged", func(l *lanes, o order, repo meta.RepositoryID) {
 			m := l.image(repo, "m")
-			l.must(insert1(m))
+			l.must(putImage(m))
 			tagged, deleted := l.meet(o, competitor{true, putTag(repo, "v1", m, true)}, competitor{false, func(ctx context.Context, tx meta.Tx) error {
 				found, err := tx.StatManifest(ctx, repo, m.Image.Digest)
 				if err != nil || len(found.Image.Tags) > 0 {
@@ -320,7 +317,7 @@ func TestInvariantsOfLanes(t *testing.T) {
 		{"two moves of a tag that was free know of each other", func(l *lanes, o order, repo meta.RepositoryID) { movesOfTag(l, o, repo, false) }},
 		{"an immutable tag is put once", func(l *lanes, o order, repo meta.RepositoryID) {
 			x, y := l.image(repo, "x"), l.image(repo, "y")
-			l.must(insert1(x), insert1(y))
+			l.must(putImage(x), putImage(y))
 			first, second := l.meet(o, competitor{true, putTag(repo, "v1", x, false)}, competitor{true, putTag(repo, "v1", y, false)})
 			ok := first == nil && errors.Is(second, meta.ErrExists) || second == nil && errors.Is(first, meta.ErrExists)
 			if !ok {
@@ -347,7 +344,7 @@ func TestInvariantsOfLanes(t *testing.T) {
 			d := ecr.DigestOf(fmt.Append(nil, "needed", repo))
 			m := l.image(repo, "m", d)
 			l.must(addBlob(repo, d, laneTime, nil))
-			pushed, collected := l.meet(o, competitor{true, insert1(m)}, competitor{false, collectAll})
+			pushed, collected := l.meet(o, competitor{true, putImage(m)}, competitor{false, collectAll})
 			if collected != nil || pushed != nil && !errors.Is(pushed, meta.ErrReferenced) {
 				l.t.Errorf("pushed: %v, collected: %v", pushed, collected)
 			}
@@ -359,7 +356,7 @@ func TestInvariantsOfLanes(t *testing.T) {
 			d := ecr.DigestOf(fmt.Append(nil, "listed", repo))
 			index := l.image(repo, "index")
 			index.Children, index.Sparse = []ecr.Digest{d}, true
-			pushed, linked := l.meet(o, competitor{true, insert1(index)}, competitor{true, addBlob(repo, d, laneTime, nil)})
+			pushed, linked := l.meet(o, competitor{true, putImage(index)}, competitor{true, addBlob(repo, d, laneTime, nil)})
 			if pushed != nil || linked != nil {
 				l.t.Errorf("pushed: %v, linked: %v", pushed, linked)
 			}
@@ -377,7 +374,7 @@ func TestInvariantsOfLanes(t *testing.T) {
 		}},
 		{"a repository is deleted as empty, or pushed to", func(l *lanes, o order, repo meta.RepositoryID) {
 			errNotEmpty := errors.New("not empty")
-			pushed, deleted := l.meet(o, competitor{true, insert1(l.image(repo, "m"))}, competitor{false, func(ctx context.Context, tx meta.Tx) error {
+			pushed, deleted := l.meet(o, competitor{true, putImage(l.image(repo, "m"))}, competitor{false, func(ctx context.Context, tx meta.Tx) error {
 				if has, err := tx.HasImages(ctx, repo); err != nil || has {
 					return errors.Join(err, errNotEmpty)
 				}
@@ -389,7 +386,7 @@ func TestInvariantsOfLanes(t *testing.T) {
 			}
 		}},
 		{"no image comes into a repository whose deletion has begun", func(l *lanes, o order, repo meta.RepositoryID) {
-			intoDeleted(l, o, repo, insert1(l.image(repo, "m")))
+			intoDeleted(l, o, repo, putImage(l.image(repo, "m")))
 		}},
 		{"no upload comes into a repository whose deletion has begun", func(l *lanes, o order, repo meta.RepositoryID) {
 			u := meta.Upload{ID: meta.UploadID(fmt.Sprint("late", repo)), Repository: repo, Key: blob.NewKey(), CreatedAt: laneTime, UpdatedAt: laneTime}
@@ -447,7 +444,7 @@ func TestInvariantsOfLanes(t *testing.T) {
 // the other the image of the first.
 func movesOfTag(l *lanes, o order, repo meta.RepositoryID, there bool) {
 	old, x, y := l.image(repo, "old"), l.image(repo, "x"), l.image(repo, "y")
-	l.must(insert1(old), insert1(x), insert1(y))
+	l.must(putImage(old), putImage(x), putImage(y))
 	before := ecr.Digest("")
 	if there {
 		before = old.Image.Digest
