@@ -106,6 +106,8 @@ func TestServe(t *testing.T) {
 	k.run(1, "key exists and is not replaced", "admin", "master-key", "new", "key")
 	k.run(0, "the configuration is right", "serve", "--config", "serve.yaml", "--check")
 	before := k.env
+	k.env = append(slices.Clip(before), "KONTOR_METRICS_LISTEN=localhost:9464")
+	k.run(0, "metrics   http://localhost:9464\n", "serve", "--config", "serve.yaml", "--check")
 	k.env = append(slices.Clip(before), "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318/secret")
 	k.run(0, "traces    http://collector:4318\n", "serve", "--config", "serve.yaml", "--check")
 	k.env = append(k.env, "OTEL_TRACES_SAMPLER=sometimes")

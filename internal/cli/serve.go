@@ -92,6 +92,11 @@ func runServe(ctx context.Context, e *command.Env, o serveOptions) (err error) {
 	e.Notices(s.Notices)
 	lines := c.Lines()
 	lines[0].Value = s.Registries[0].Endpoint
+	for i := range lines {
+		if lines[i].What == serve.MetricsLine && figures != nil {
+			lines[i].Value = "http://" + figures.Addr() // with the port that was chosen
+		}
+	}
 	if err := sayLines(e, lines); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,26 +25,33 @@ import (
 type service struct {
 	t        *testing.T
 	bin, dir string
-	address  string // of the first registry
+	address  string // host and port where the process listens
 	cmd      *exec.Cmd
-	out      bytes.Buffer
+	out      *said
 }
 
 // start starts it with a configuration, and waits until it is ready.
 func (s *service) start(more string) {
 	s.t.Helper()
 	config := filepath.Join(s.dir, "serve.yaml")
-	text := fmt.Sprintf("listen: %s\ndata: %s\nmaster_key_file: %s\nadministrator_file: %s\n%s", s.address, filepath.Join(s.dir, "data"),
+	text := fmt.Sprintf("listen: 127.0.0.1:0\ndata: %s\nmaster_key_file: %s\nadministrator_file: %s\n%s", filepath.Join(s.dir, "data"),
 		filepath.Join(s.dir, "master.key"), filepath.Join(s.dir, "administrator"), more)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 	s.cmd = exec.Command(s.bin, "serve", "--config", config)
-	s.out.Reset()
-	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
+	s.out = &said{}
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	s.until("the server says where it listens", func() bool {
+		at := listens.FindStringSubmatch(s.out.String())
+		if at != nil {
+			s.address = at[1]
+		}
+		return at != nil
+	})
 	s.until("the server is ready", func() bool {
 		resp, err := http.Get("http://" + s.address + "/readyz")
 		if err != nil {
@@ -51,6 +60,9 @@ func (s *service) start(more string) {
 		return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 	})
 }
+
+// listens is what it says of that.
+var listens = regexp.MustCompile(`(?m)^listen +http://(\S+)$`)
 
 func (s *service) kill() {
 	if s.cmd != nil {
@@ -65,28 +77,32 @@ func (s *service) until(what string, reached func() bool) {
 	for end := time.Now().Add(time.Minute); !reached(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.kill()
-			s.t.Fatalf("%s: it does not come to that\n%s", what, &s.out)
+			s.t.Fatalf("%s: it does not come to that\n%s", what, s.out)
 		}
 	}
 }
 
-// free is an address that nothing listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return address
+// said keeps what a process says, and can be read while it speaks.
+type said struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(b)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // A server that is killed while it copies an image goes on with it when it starts again.
 func TestKilledReplicationCompletes(t *testing.T) {
-	s := &service{t: t, bin: binary(t), dir: t.TempDir(), address: free(t)}
+	s := &service{t: t, bin: binary(t), dir: t.TempDir()}
 	defer s.kill()
 	if out, err := exec.CommandContext(t.Context(), s.bin, "admin", "master-key", "new", filepath.Join(s.dir, "master.key")).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -131,13 +147,16 @@ func TestKilledReplicationCompletes(t *testing.T) {
 	select {
 	case <-asked: // the copy is under way
 	case <-time.After(time.Minute):
-		t.Fatalf("nothing is copied\n%s", &s.out)
+		t.Fatalf("nothing is copied\n%s", s.out)
 	}
 	s.kill()
 
-	west := free(t)
-	s.start("registries:\n" + home + "  - {account: \"111111111111\", region: eu-west-1, listen: \"" + west + "\"}\n")
-	there := client(west, "eu-west-1")
+	s.start("registries:\n" + home + "  - {account: \"111111111111\", region: eu-west-1, hosts: [localhost]}\n")
+	_, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := client(net.JoinHostPort("localhost", port), "eu-west-1")
 	s.until("the image is at its destination", func() bool {
 		out, err := there.BatchGetImage(t.Context(), &awsecr.BatchGetImageInput{RepositoryName: aws.String("app"), ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v1")}}})
 		return err == nil && len(out.Images) == 1

@@ -53,7 +53,7 @@ type client struct {
 }
 
 func newClient(w *world, number int, seed uint64) *client {
-	return &client{number: number, w: w, patience: patience, rand: rand.New(rand.NewPCG(seed, uint64(number))), http: &http.Client{
+	return &client{number: number, w: w, patience: w.patience, rand: rand.New(rand.NewPCG(seed, uint64(number))), http: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 5 * time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -116,7 +116,7 @@ var errSilent = errors.New("no success")
 // errGone: the registry does not have what it acknowledged.
 var errGone = errors.New("acknowledged, and not there")
 
-// patience is that of clients.
+// patience is that of clients, unless a world says otherwise.
 const patience = 5 * time.Minute
 
 // persist sends a request that may be repeated until there is an answer.

@@ -1,9 +1,15 @@
 package faults
 
 import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Each kind of loss is found, and what only looks like one is not.
@@ -85,4 +91,103 @@ func TestLossAmongOthers(t *testing.T) {
 	if wrong := checkHistory(h.all()); len(wrong) != 1 || !strings.HasPrefix(wrong[0], mutableRepo+":two:") {
 		t.Errorf("%q", wrong)
 	}
+}
+
+// The reads at the end of a run find what a server has lost: a file that is gone, a byte
+// that changed, a tag that went, and a tag that came to another image.
+func TestLossesAreRead(t *testing.T) {
+	w := newWorld(t)
+	data := filepath.Join(w.dir, "data")
+	n := newNode(w.dir, "server", w.settings()+"data: "+data+"\n")
+	w.nodes = []*node{n}
+	w.start()
+	n.wasReady.Store(true)
+	c := newClient(w, 0, w.seed)
+	pushed := map[string]image{}
+	const whole, gone, changed, lost, moved = "whole", "gone", "changed", "lost", "moved"
+	for k, name := range []string{whole, gone, changed, lost, moved} {
+		i := layered(100_000 + k)
+		if err := c.upload(t.Context(), mutableRepo, i.blobs[0].bytes()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.put(t.Context(), object{mutableRepo, name}, i); err != nil {
+			t.Fatal(err)
+		}
+		pushed[name] = i
+	}
+	if wrong := append(w.final(t.Context()), checkHistory(w.history.all())...); len(wrong) > 0 {
+		t.Fatalf("nothing was lost, and the reads say\n%s", strings.Join(wrong, "\n"))
+	}
+	// None of this is in the history.
+	if a := c.do(n, http.MethodDelete, "/v2/"+mutableRepo+"/manifests/"+lost, nil, ""); a.status != http.StatusAccepted {
+		t.Fatal(a.err, a.status)
+	}
+	if a := c.do(n, http.MethodPut, "/v2/"+mutableRepo+"/manifests/"+moved, pushed[whole].manifest, manifestType); a.status != http.StatusCreated {
+		t.Fatal(a.err, a.status)
+	}
+	if err := n.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(fileOf(t, data, pushed[gone])); err != nil {
+		t.Fatal(err)
+	}
+	name := fileOf(t, data, pushed[changed])
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[500] ^= 1
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.start(w.binary); err != nil {
+		t.Fatal(err)
+	}
+	w.patience = time.Second // damaged content stays damaged
+	wrong := append(w.final(t.Context()), checkHistory(w.history.all())...)
+	for _, want := range []string{
+		"image " + pushed[gone].digest, "image " + pushed[changed].digest, mutableRepo + ":" + lost, mutableRepo + ":" + moved,
+	} {
+		found := 0
+		for _, text := range wrong {
+			if strings.HasPrefix(text, want) {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("%s is found %d times in\n%s", want, found, strings.Join(wrong, "\n"))
+		}
+	}
+	if len(wrong) != 4 {
+		t.Errorf("%d findings, want 4:\n%s", len(wrong), strings.Join(wrong, "\n"))
+	}
+}
+
+// layered is an image of one layer.
+func layered(size int) image {
+	layer := content{seed: uint64(size), size: size}
+	i := image{repo: mutableRepo, blobs: []content{layer}}
+	descriptor := fmt.Sprintf(`"digest": %q, "size": %d}`, kecr.DigestOf(layer.bytes()), size)
+	i.manifest = fmt.Appendf(nil, `{"schemaVersion": 2, "mediaType": %q, "config": {"mediaType": "application/vnd.oci.image.config.v1+json", %[2]s, "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", %[2]s]}`, manifestType, descriptor)
+	i.digest = string(kecr.DigestOf(i.manifest))
+	return i
+}
+
+// fileOf is the file of an image's layer, which no other file has the size of.
+func fileOf(t *testing.T, data string, i image) (found string) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(data, "blobs"), func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() == int64(i.blobs[0].size) {
+			found = name
+		}
+		return err
+	})
+	if err != nil || found == "" {
+		t.Fatalf("no file of %d bytes: %v", i.blobs[0].size, err)
+	}
+	return found
 }

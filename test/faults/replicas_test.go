@@ -3,11 +3,13 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,12 +111,7 @@ func (w *replicas) pipe(network, at string, socket func() string) *faults.Pipe {
 func (w *replicas) test() {
 	t := w.t
 	w.start()
-	w.under(8,
-		[]fault{w.killed(), w.killed(), w.killed(), w.killed(), w.upgraded()},
-		[]fault{w.frozen()},
-		[]fault{w.restarted(), w.failover(), w.terminated(), w.held(), w.silent(), w.filledDatabase()},
-		[]fault{w.slowdown(), w.storm(), w.filledBucket(), w.skewed()},
-	)
+	w.under(8, w.tracks()...)
 	if t.Failed() {
 		return
 	}
@@ -134,6 +131,40 @@ func (w *replicas) test() {
 	}
 	w.inspect(m, small.New(small.Config{Blobs: b, Meta: m}))
 	w.written()
+}
+
+// tracks are the faults that happen, one of each track at a time.
+func (w *replicas) tracks() [][]fault {
+	return [][]fault{
+		{w.killed(), w.killed(), w.killed(), w.killed(), w.upgraded()},
+		{w.frozen()},
+		{w.restarted(), w.failover(), w.terminated(), w.held(), w.silent(), w.filledDatabase()},
+		{w.slowdown(), w.storm(), w.filledBucket(), w.skewed()},
+	}
+}
+
+// The manual's page names every fault that happens, and no other one.
+func TestFaultsOfThePage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/reliability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| fault | |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	named := map[string]bool{}
+	for line := range strings.SplitSeq(table, "\n") {
+		cell, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		named[cell] = true
+	}
+	happen := map[string]bool{}
+	for _, track := range (&replicas{world: &world{}}).tracks() {
+		for _, f := range track {
+			happen[f.name] = true
+		}
+	}
+	if !maps.Equal(named, happen) {
+		t.Errorf("docs/reliability.md names the faults\n%q\nand these happen:\n%q", slices.Sorted(maps.Keys(named)), slices.Sorted(maps.Keys(happen)))
+	}
 }
 
 // restarted is an immediate restart of PostgreSQL, which recovers as after a crash.

@@ -59,6 +59,20 @@ func (r *report) happened(fault string, recovery time.Duration) {
 	r.slowest[fault] = max(r.slowest[fault], recovery)
 }
 
+// missing are the faults of tracks that never happened.
+func (r *report) missing(tracks [][]fault) (names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, track := range tracks {
+		for _, f := range track {
+			if r.faults[f.name] == 0 && !slices.Contains(names, f.name) {
+				names = append(names, f.name)
+			}
+		}
+	}
+	return names
+}
+
 // finish counts what the clients did.
 func (r *report) finish(w *world) {
 	events := w.history.all()

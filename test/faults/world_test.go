@@ -91,6 +91,7 @@ type world struct {
 	history  *history
 	report   *report
 	counts   struct{ operations, blobs atomic.Int64 }
+	patience time.Duration // of clients that are made from now on
 
 	mu      sync.Mutex
 	images  map[string]image // by digest; guarded by mu
@@ -108,7 +109,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, seed: *seedFlag, dir: t.TempDir(), history: newHistory(), report: newReport(t.Name()),
-		images: map[string]image{}, acked: map[string]bool{}, removed: map[string]bool{}, offered: map[string]image{},
+		patience: patience, images: map[string]image{}, acked: map[string]bool{}, removed: map[string]bool{}, offered: map[string]image{},
 	}
 	if w.seed == 0 {
 		w.seed = uint64(time.Now().UnixNano())
@@ -295,6 +296,11 @@ func (w *world) under(clients int, tracks ...[]fault) {
 	}
 	close(over)
 	breaking.Wait() // what was broken is whole again
+	if long() && !w.t.Failed() {
+		for _, name := range w.report.missing(tracks) {
+			w.t.Errorf("%s never happened", name)
+		}
+	}
 	close(stop)
 	working.Wait()
 	w.report.took = time.Since(began)

@@ -1,16 +1,12 @@
 package s3
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"os/exec"
+	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,13 +18,14 @@ import (
 // pusher pushes images until the registry refuses, and knows what was acknowledged.
 type pusher struct {
 	done  chan struct{}
+	first chan struct{} // closed when one was acknowledged
 	stop  chan struct{}
 	err   error             // why it ended; set before done is closed
 	acked map[string]string // manifests by tag; read after done is closed
 }
 
 func startPusher(c dockerClient, repo, name string) *pusher {
-	p := &pusher{done: make(chan struct{}), stop: make(chan struct{}), acked: map[string]string{}}
+	p := &pusher{done: make(chan struct{}), first: make(chan struct{}), stop: make(chan struct{}), acked: map[string]string{}}
 	go func() {
 		defer close(p.done)
 		for i := 0; ; i++ {
@@ -43,6 +40,9 @@ func startPusher(c dockerClient, repo, name string) *pusher {
 				return
 			}
 			p.acked[tag] = m
+			if i == 0 {
+				close(p.first)
+			}
 		}
 	}()
 	return p
@@ -52,11 +52,24 @@ func startPusher(c dockerClient, repo, name string) *pusher {
 // while a client pushes. It is killed in each of its parts, and run again: what was
 // acknowledged before the end is there, and everything else is, too.
 func TestMigrateKilled(t *testing.T) {
-	dir := site(t)
+	dir, bucket := site(t), newBucket(t)
+	database := pgtest.Bouncer(t, pgtest.Start(t), 10)
 	places := []string{
 		configuration(t, dir, "first.yaml", "data: "+dir+"/first"),
-		configuration(t, dir, "second.yaml", "audit: off", inDatabase(pgtest.Bouncer(t, pgtest.Start(t), 10)), inBucket(dir, newBucket(t))),
+		configuration(t, dir, "second.yaml", "audit: off", inDatabase(database), inBucket(dir, bucket)),
 		configuration(t, dir, "third.yaml", "data: "+dir+"/third"),
+	}
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newTrap(t, database)
+	through := configuration(t, dir, "through.yaml", "audit: off", h.inDatabase(u.Path), h.inBucket(dir, bucket))
+	// What is held, in either way: the first blob, and rows after others were copied. The
+	// way back also when writes are being stopped, and after that.
+	moments := [][]at{
+		{{method: http.MethodPut}, {statement: `copy "tags"`}},
+		{{method: http.MethodGet}, {statement: "EXECUTE FUNCTION refuse_moved()"}, {statement: "COUNT(*) FROM uploads"}, {statement: "FROM tags ORDER BY"}},
 	}
 	server := serveProcess(t, places[0])
 	if _, err := apiOf(server.URL).CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: aws.String("app")}); err != nil {
@@ -74,13 +87,18 @@ func TestMigrateKilled(t *testing.T) {
 	for way := range 2 {
 		from, to := places[way], places[way+1]
 		p := startPusher(dockerAt(t, server.URL), "app", fmt.Sprint("way", way))
+		select {
+		case <-p.first:
+		case <-p.done:
+			t.Fatal(p.err)
+		}
 		if out := kontor(t, dir, "admin", "migrate", "--from", from, "--to", to, "--check"); !strings.Contains(out, "Both configurations can be used.") {
 			t.Errorf("%s", out)
 		}
-		for _, part := range []string{"blobs: ", "last blobs: ", "rows: "} {
-			if !migrateUntil(t, dir, from, to, part) {
-				t.Logf("way %d: the run came to its end before it was killed at %q", way, part)
-			}
+		ends := []string{from, to}
+		ends[1-way] = through
+		for _, moment := range moments[way] {
+			h.killed(dir, moment, "admin", "migrate", "--from", ends[0], "--to", ends[1], "--finish")
 		}
 		var report struct {
 			Finished bool
@@ -94,9 +112,6 @@ func TestMigrateKilled(t *testing.T) {
 		var refused *errAnswer
 		if !errors.As(p.err, &refused) || refused.status != http.StatusServiceUnavailable {
 			t.Errorf("the pusher ended with %v, want status 503", p.err)
-		}
-		if len(p.acked) == 0 {
-			t.Error("nothing was pushed meanwhile")
 		}
 		for tag, m := range p.acked {
 			all[tag] = m
@@ -125,35 +140,4 @@ func pullAll(t *testing.T, c dockerClient, want map[string]string) {
 			t.Errorf("%s: %v\n%s\nwant %s", tag, err, got, m)
 		}
 	}
-}
-
-// migrateUntil runs a migration to the end, but kills it when it says that it has come
-// to a part. It returns whether it was in time.
-func migrateUntil(t *testing.T, dir, from, to, part string) (killed bool) {
-	t.Helper()
-	cmd := exec.Command(os.Getenv("KONTOR_BIN"), "admin", "migrate", "--from", from, "--to", to, "--finish")
-	cmd.Dir = dir
-	said, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var kill sync.Once
-	var text strings.Builder
-	for lines := bufio.NewScanner(io.TeeReader(said, &text)); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), part) {
-			kill.Do(func() {
-				if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-					t.Error(err)
-				}
-			})
-		}
-	}
-	err = cmd.Wait()
-	if err != nil && ended(err) != nil {
-		t.Errorf("migrating until %q: %v\n%s", part, err, &text)
-	}
-	return err != nil
 }

@@ -3,6 +3,7 @@ package s3
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -169,6 +170,7 @@ func apiWith(url, key, secret string) *ecr.Client {
 // dockerClient pushes and pulls as docker does, at one address.
 type dockerClient struct {
 	url, user, password string
+	http                *http.Client // dockerHTTP where it is nil
 }
 
 func dockerAt(t testing.TB, url string) dockerClient {
@@ -219,7 +221,8 @@ func (c dockerClient) do(method, path string, body []byte, mediaType string, wan
 		r.Header.Set("Content-Type", mediaType)
 		r.Header.Set("Accept", mediaType)
 	}
-	resp, err := dockerHTTP.Do(r)
+	client := cmp.Or(c.http, dockerHTTP)
+	resp, err := client.Do(r)
 	if err != nil {
 		return nil, "", err
 	}

@@ -233,6 +233,9 @@ func (c *Config) Traces(getenv func(string) string) ([]Line, error) {
 	return []Line{{"traces", at}}, nil
 }
 
+// MetricsLine is what Lines says where metrics are served.
+const MetricsLine = "metrics"
+
 // Lines say what c serves, for people.
 func (c *Config) Lines() []Line {
 	s := c.Settings
@@ -280,6 +283,9 @@ func (c *Config) Lines() []Line {
 		lines = append(lines, Line{"console", "off"})
 	case s.ConsoleListen != "":
 		lines = append(lines, Line{"console", scheme + "://" + s.ConsoleListen})
+	}
+	if s.MetricsListen != "" {
+		lines = append(lines, Line{MetricsLine, "http://" + s.MetricsListen})
 	}
 	if p := s.Scanner; p != nil {
 		how := p.URL

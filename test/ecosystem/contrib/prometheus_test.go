@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -177,19 +176,6 @@ type world struct {
 	out           *output
 }
 
-// port is an address for metrics: kontor does not print where they are served.
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
-}
-
 // printed waits for a program to say where it listens.
 func printed(t *testing.T, out *output, pattern string) (address string) {
 	t.Helper()
@@ -208,15 +194,16 @@ func printed(t *testing.T, out *output, pattern string) (address string) {
 func served(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{metrics: port(t)}
+	w := &world{}
 	ok(t, dir, nil, kontorBin, "admin", "master-key", "new", dir+"/master.key")
 	write(t, dir+"/administrator", secret(t, "administrator"))
 	write(t, dir+"/data/file", "")
-	write(t, dir+"/serve.yaml", fmt.Sprintf("listen: 127.0.0.1:0\nmetrics_listen: %s\ndata: data\nmaster_key_file: master.key\nadministrator_file: administrator\nlimits: {source-rate: \"1\", source-burst: \"20\"}\n"+
-		"registries:\n  - {account: \"111111111111\", region: us-east-2}\n", w.metrics))
+	write(t, dir+"/serve.yaml", "listen: 127.0.0.1:0\nmetrics_listen: localhost:0\ndata: data\nmaster_key_file: master.key\nadministrator_file: administrator\nlimits: {source-rate: \"1\", source-burst: \"20\"}\n"+
+		"registries:\n  - {account: \"111111111111\", region: us-east-2}\n")
 	w.out = start(t, dir, kontorBin, "serve", "--config", "serve.yaml")
 	eventually(t, "kontor serve", w.out, func() bool { return strings.Contains(w.out.String(), "Press Ctrl-C") })
 	w.host = printed(t, w.out, `(?m)^listen +http://(\S+)$`)
+	w.metrics = printed(t, w.out, `(?m)^metrics +http://(\S+)$`)
 	env := []string{"AWS_SHARED_CREDENTIALS_FILE=" + dir + "/administrator", "AWS_REGION=us-east-2", "AWS_DEFAULT_REGION=us-east-2", "AWS_EC2_METADATA_DISABLED=true"}
 	write(t, dir+"/kontor.yaml", fmt.Sprintf("registries:\n  - {name: team, account: \"111111111111\", region: us-east-2, endpoint: \"http://%s\"}\necr_repositories:\n  website: {}\n", w.host))
 	ok(t, dir, env, kontorBin, "apply", "--yes")
