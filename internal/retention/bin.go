@@ -92,7 +92,7 @@ func (c *Caller) RestoreImage(ctx context.Context, at ecr.Repo, d ecr.Digest) (R
 		if err := settled(ctx, tx, at); err != nil {
 			return err
 		}
-		restore := &restoration{tx: tx, at: at, repo: repo.ID, now: c.s.cfg.Now(), seen: map[ecr.Digest]bool{}}
+		restore := &restoration{s: c.s, tx: tx, at: at, repo: repo.ID, now: c.s.cfg.Now(), seen: map[ecr.Digest]bool{}}
 		found, err := restore.image(ctx, d)
 		if err == nil && !found {
 			return notInBin(at, d)
@@ -110,6 +110,7 @@ func notInBin(at ecr.Repo, d ecr.Digest) error {
 
 // restoration is one RestoreImage in its transaction.
 type restoration struct {
+	s    *Service
 	tx   *gate.Tx
 	at   ecr.Repo
 	repo meta.RepositoryID
@@ -164,6 +165,11 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 	why := Cause{At: r.now, Reason: "restored from the recycle bin"}
 	if err := recordImage(ctx, r.tx, r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why); err != nil {
 		return false, err
+	}
+	if told := r.s.cfg.Restored; told != nil {
+		if err := told(ctx, r.tx, r.at, m, r.done.Images[place].Tags); err != nil {
+			return false, err
+		}
 	}
 	return true, r.referrers(ctx, e)
 }

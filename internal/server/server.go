@@ -300,7 +300,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Dialect:       dialect(cfg.Compat),
 		Dialects:      dialects,
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), ActivityDays: or(cfg.ActivityDays, DefaultActivityDays), MaxExpire: cfg.MaxExpire,
-		Deleted: queue.Deleted,
+		Deleted: queue.Deleted, Restored: queue.Restored,
 	})
 	s.registry = registry.New(registry.Config{
 		Gate: s.gate, Blobs: blobs, Retention: s.retention, Tokens: s.identity, Now: cfg.ImageNow, Passed: passed, Log: cfg.Log,

@@ -253,7 +253,7 @@ func (w *World) build() {
 	w.Retention = retention.New(retention.Config{
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
-		Deleted: queue.Deleted,
+		Deleted: queue.Deleted, Restored: queue.Restored,
 	})
 	var scans *scanning.Service
 	w.Registry = registry.New(registry.Config{
