@@ -328,7 +328,7 @@ func TestArchive(t *testing.T) {
 
 // An image that comes back from the recycle bin is replicated as if it were pushed.
 func TestRestored(t *testing.T) {
-	w := open(t)
+	w := open(t, func(s *testkit.Settings) { s.RecycleTime = 7 * testkit.Day })
 	app, there := w.Repo("app", ecr.Mutable), west.Repo("app")
 	w.rules(testkit.Home, to(west))
 	image := w.Image(app, "one")
