@@ -97,6 +97,7 @@ var rooms = map[string]int{
 	"internal/store/move":          36,
 	"internal/testkit":             36,
 	"internal/testkit/push":        37,
+	"internal/testkit/histories":   37,
 	"internal/testkit/faults":      40,
 	"internal/testkit/idp":         40,
 	"internal/deploy":              30,

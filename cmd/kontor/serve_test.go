@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,6 +105,12 @@ func TestServe(t *testing.T) {
 	k.run(0, "key is written", "admin", "master-key", "new", "key")
 	k.run(1, "key exists and is not replaced", "admin", "master-key", "new", "key")
 	k.run(0, "the configuration is right", "serve", "--config", "serve.yaml", "--check")
+	before := k.env
+	k.env = append(slices.Clip(before), "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318/secret")
+	k.run(0, "traces    http://collector:4318\n", "serve", "--config", "serve.yaml", "--check")
+	k.env = append(k.env, "OTEL_TRACES_SAMPLER=sometimes")
+	k.run(1, `OTEL_TRACES_SAMPLER: "sometimes": want one of always_off,`, "serve", "--config", "serve.yaml", "--check")
+	k.env = before
 	if _, err := os.Stat(filepath.Join(k.dir, "data")); err == nil {
 		t.Error("--check made the data folder")
 	}

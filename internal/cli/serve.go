@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +56,11 @@ func runServe(ctx context.Context, e *command.Env, o serveOptions) (err error) {
 		return err
 	}
 	if o.check {
-		return sayLines(e, append(c.Lines(), serve.Line{What: "check", Value: "the configuration is right"}))
+		traces, err := c.Traces(e.Getenv)
+		if err != nil {
+			return err
+		}
+		return sayLines(e, slices.Concat(c.Lines(), traces, []serve.Line{{What: "check", Value: "the configuration is right"}}))
 	}
 	figures, err := listenMetrics(ctx, c.Settings.MetricsListen, true)
 	if err != nil {

@@ -67,11 +67,11 @@ func (e *elapsed) pass(d time.Duration) { e.mu.Lock(); defer e.mu.Unlock(); e.d 
 // repository that is created there. What it has is not sent again.
 func TestElsewhere(t *testing.T) {
 	f := openFar(t, registry.CompatECR)
-	created := 0
+	var created atomic.Int64 // several workers may find it missing
 	w := open(t, elsewhere(f, func(e *replication.Elsewhere) {
 		e.Prefix = "mirror/"
 		e.Create = func(ctx context.Context, name ecr.RepositoryName) error {
-			created++
+			created.Add(1)
 			_, err := f.CreateRepository(ctx, registry.NewRepository{Repo: testkit.Home.Repo(name)})
 			return err
 		}
@@ -93,7 +93,7 @@ func TestElsewhere(t *testing.T) {
 	for _, body := range [][]byte{amd, arm, index, signature} {
 		f.WantWhole(there, body)
 	}
-	if created == 0 {
+	if created.Load() == 0 {
 		t.Error("the repository was not created")
 	}
 	if m, err := f.Manifest(t.Context(), there, tagged("latest")); err != nil || m.Digest != ecr.DigestOf(index) {

@@ -16,7 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,6 +69,48 @@ func Start(ctx context.Context, cfg Config) (*Traces, error) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { cfg.Log.Warn("traces not sent", "error", err) }))
 	p := sdk.NewTracerProvider(sdk.WithBatcher(e), sdk.WithResource(r))
 	return &Traces{provider: p, tracer: p.Tracer("github.com/kontor-registry/kontor")}, nil
+}
+
+// samplers are those of the SDK, and whether OTEL_TRACES_SAMPLER_ARG is a ratio for it.
+var samplers = map[string]bool{
+	"always_on": false, "always_off": false, "traceidratio": true,
+	"parentbased_always_on": false, "parentbased_always_off": false, "parentbased_traceidratio": true,
+}
+
+// Check returns where Start would send traces, "" for nowhere, without a user, query or
+// path, which may be secret. It is stricter than Start: OpenTelemetry's SDK only logs a
+// variable that it does not understand, and takes the default.
+//
+// Errors name the field or variable, and no value of OTEL_EXPORTER_OTLP_HEADERS.
+func Check(cfg Config) (string, error) {
+	e, err := newExporter(cfg)
+	if e == nil || err != nil {
+		return "", err
+	}
+	ratio := false
+	if name := cfg.Getenv("OTEL_TRACES_SAMPLER"); name != "" {
+		known := false
+		if ratio, known = samplers[name]; !known {
+			return "", fmt.Errorf("OTEL_TRACES_SAMPLER: %q: want one of %s", name, strings.Join(slices.Sorted(maps.Keys(samplers)), ", "))
+		}
+	}
+	if text := cfg.Getenv("OTEL_TRACES_SAMPLER_ARG"); text != "" && ratio {
+		if n, err := strconv.ParseFloat(text, 64); err != nil || !(n >= 0 && n <= 1) {
+			return "", fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: %q: want the part of the requests to trace, from 0 to 1", text)
+		}
+	}
+	for _, name := range []string{"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"} {
+		if text := cfg.Getenv(name); text != "" {
+			if n, err := strconv.Atoi(text); err != nil || n <= 0 {
+				return "", fmt.Errorf("%s: %q: want a whole number above 0", name, text)
+			}
+		}
+	}
+	u, err := url.Parse(e.url)
+	if err != nil {
+		return "", fmt.Errorf("traces: %w", err)
+	}
+	return u.Scheme + "://" + u.Host, nil
 }
 
 // closeTime is how long spans that are left may take to be sent.

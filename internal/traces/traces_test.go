@@ -64,6 +64,32 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
+// Check finds what Start would refuse, and what the SDK would pass over.
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		env   []string
+		want  string
+		wrong string
+	}{
+		{"nowhere", nil, "", ""},
+		{"a secret in the URL", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "https://me:secret@collector/secret"}, "https://collector", ""},
+		{"a part of the requests", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_TRACES_SAMPLER", "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG", "0.01"}, "http://c", ""},
+		{"no sampler", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_TRACES_SAMPLER", "sometimes"}, "", `OTEL_TRACES_SAMPLER: "sometimes": want one of always_off, always_on, `},
+		{"no ratio", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_TRACES_SAMPLER", "traceidratio", "OTEL_TRACES_SAMPLER_ARG", "1%"}, "", `OTEL_TRACES_SAMPLER_ARG: "1%": want the part of the requests to trace, from 0 to 1`},
+		{"no number", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_BSP_MAX_QUEUE_SIZE", "many"}, "", `OTEL_BSP_MAX_QUEUE_SIZE: "many": want a whole number above 0`},
+		{"gRPC", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, "", "OTEL_EXPORTER_OTLP_PROTOCOL"},
+		{"turned off", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_SDK_DISABLED", "true", "OTEL_TRACES_SAMPLER", "sometimes"}, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at, err := Check(Config{Getenv: environment(c.env...)})
+			if at != c.want || (err == nil) != (c.wrong == "") || err != nil && !strings.HasPrefix(err.Error(), c.wrong) {
+				t.Errorf("%q, %v; want %q, %s", at, err, c.want, c.wrong)
+			}
+		})
+	}
+}
+
 // A collector that is busy is asked again, with the headers of the environment; one that
 // refuses is not.
 func TestCollectorIsAskedAgain(t *testing.T) {

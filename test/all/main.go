@@ -3,7 +3,7 @@
 //	go run ./test/all
 //
 // It first installs what the tests need, as root on Debian, or says in one
-// line what to install. Then it runs, in this order, and prints each runner's
+// line what to install, or that the disk is too full. Then it runs, in this order, and prints each runner's
 // own summary: format, vet, lint, tests, tests with the race detector (fuzz
 // seeds, the commands of the manual and PostgreSQL included), mixed load on a
 // binary that is killed, other people's clients and the OCI conformance suite
@@ -107,6 +107,9 @@ func run(ctx context.Context, only string) (err error) {
 	if err := enterRoot(); err != nil {
 		return err
 	}
+	if err := trimPaths(); err != nil {
+		return err
+	}
 	var wanted []string
 	if only != "" {
 		wanted = strings.Split(only, ",")
@@ -121,6 +124,13 @@ func run(ctx context.Context, only string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.tmp)) }()
+	before, err := rooms(r.tmp)
+	if err != nil {
+		return err
+	}
+	if full := lacking(before, roomNeeded); wanted == nil && full != "" {
+		return errors.New(full)
+	}
 	var failed, times []string
 	began := time.Now()
 	for _, s := range steps() {
@@ -146,6 +156,9 @@ func run(ctx context.Context, only string) (err error) {
 	r.printSlowest("tests", r.tests)
 	fmt.Fprintf(r.out, "=== %s in all: %s\n", time.Since(began).Round(time.Second), strings.Join(times, ", "))
 	if len(failed) > 0 {
+		if after, err := rooms(r.tmp); err == nil && lacking(after, 1<<30) != "" {
+			fmt.Fprintln(r.out, "===", lacking(after, 1<<30))
+		}
 		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
 	}
 	return ctx.Err()
@@ -174,6 +187,17 @@ func enterRoot() error {
 		return fmt.Errorf("run it inside the checkout")
 	}
 	return os.Chdir(filepath.Dir(mod))
+}
+
+// trimPaths makes the go command leave the folder of the checkout out of what it
+// builds, as releases do. So what it keeps serves every checkout: without, each one
+// compiles and vets the whole project again.
+func trimPaths() error {
+	out, err := exec.Command("go", "env", "GOFLAGS").Output()
+	if err != nil {
+		return fmt.Errorf("go env: %w", err)
+	}
+	return os.Setenv("GOFLAGS", strings.TrimSpace(string(out)+" -trimpath"))
 }
 
 // command runs a program in dir and shows what it prints.
@@ -238,11 +262,11 @@ func (r *runner) vet(ctx context.Context) error {
 }
 
 // lint is a vet of our own. The go command keeps what it finds in a package,
-// for as long as neither that nor the linter changes: hence -trimpath, which
-// makes the same linter in every folder.
+// for as long as neither that nor the linter changes: hence no version control in
+// it, so that every commit makes the same linter.
 func (r *runner) lint(ctx context.Context) error {
 	linter := filepath.Join(r.tmp, "lint")
-	if err := r.command(ctx, "tools", "go", "build", "-trimpath", "-buildvcs=false", "-o", linter, "./lint"); err != nil {
+	if err := r.command(ctx, "tools", "go", "build", "-buildvcs=false", "-o", linter, "./lint"); err != nil {
 		return err
 	}
 	for _, m := range modules {
@@ -312,7 +336,7 @@ func (r *runner) s3(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := []string{"KONTOR_BIN=" + binary, "VERSITYGW_BIN=" + gateway}
+	env := []string{"KONTOR_BIN=" + binary, "VERSITYGW_BIN=" + gateway, "RAPID_CHECKS=20"}
 	// Most of it is hashes and copies of large content, which the detector slows
 	// down and has nothing to say about.
 	return errors.Join(r.goTest(ctx, "test/s3", env, "./..."),

@@ -29,7 +29,7 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "of what clients and faults do; 0 for one by the clock")
 	previous  = flag.String("previous", "", "the binary of the version before, for rolling upgrades; the same one when empty")
 	each      = flag.Bool("each", false, "print each fault")
-	reportTo  = flag.String("report", "", "file that the report is added to")
+	reportTo  = flag.String("report", "", "`FILE` that the report is added to")
 	otherBins = os.Getenv("KONTOR_FAULTS_BIN")
 )
 
@@ -59,6 +59,16 @@ var scratch string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if *reportTo != "" { // now, not after an hour
+		f, err := os.OpenFile(*reportTo, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "-report:", err)
+			os.Exit(1)
+		}
+	}
 	dir, err := os.MkdirTemp("", "kontor-faults-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

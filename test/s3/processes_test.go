@@ -30,7 +30,7 @@ const (
 )
 
 // site is a folder with what configurations of kontor serve name.
-func site(t *testing.T) string {
+func site(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	kontor(t, dir, "admin", "master-key", "new", "key")
@@ -45,7 +45,7 @@ func site(t *testing.T) string {
 }
 
 // configuration writes one, and returns its name. More lines may follow.
-func configuration(t *testing.T, dir, name string, lines ...string) string {
+func configuration(t testing.TB, dir, name string, lines ...string) string {
 	t.Helper()
 	text := "listen: 127.0.0.1:0\nregistries: [{account: \"111111111111\", region: us-east-2}]\nmaster_key_file: " + dir + "/key\nadministrator_file: " + dir + "/administrator\n" +
 		strings.Join(lines, "\n") + "\n"
@@ -64,7 +64,7 @@ func inBucket(dir, bucket string) string {
 func inDatabase(url string) string { return fmt.Sprintf("database: {url: %q}", url) }
 
 // kontor runs a command that has to succeed.
-func kontor(t *testing.T, dir string, args ...string) string {
+func kontor(t testing.TB, dir string, args ...string) string {
 	t.Helper()
 	out, err := tryKontor(dir, args...)
 	if err != nil {
@@ -87,7 +87,7 @@ func tryKontor(dir string, args ...string) (string, error) {
 
 // process is a kontor serve that runs.
 type process struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	URL  string
 	gone chan error
@@ -97,7 +97,7 @@ type process struct {
 }
 
 // serveProcess starts one and waits until it serves. It is killed at the end.
-func serveProcess(t *testing.T, config string) *process {
+func serveProcess(t testing.TB, config string) *process {
 	t.Helper()
 	p := &process{t: t, gone: make(chan error, 1)}
 	p.cmd = exec.Command(os.Getenv("KONTOR_BIN"), "serve", "--config", config)
@@ -171,13 +171,13 @@ type dockerClient struct {
 	url, user, password string
 }
 
-func dockerAt(t *testing.T, url string) dockerClient {
+func dockerAt(t testing.TB, url string) dockerClient {
 	t.Helper()
 	return dockerOf(t, url, adminKey, adminSecret)
 }
 
 // dockerOf is a client with the login of an access key.
-func dockerOf(t *testing.T, url, key, secret string) dockerClient {
+func dockerOf(t testing.TB, url, key, secret string) dockerClient {
 	t.Helper()
 	out, err := apiWith(url, key, secret).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
@@ -203,7 +203,7 @@ func (e *errAnswer) Error() string {
 	return fmt.Sprintf("%s: status %d: %s", e.request, e.status, e.body)
 }
 
-var dockerHTTP = &http.Client{Timeout: time.Minute}
+var dockerHTTP = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 // do sends a request, and returns the body and where an answer points to.
 func (c dockerClient) do(method, path string, body []byte, mediaType string, want int) (answer []byte, location string, err error) {

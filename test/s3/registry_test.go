@@ -11,10 +11,12 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/blob/limited"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/testkit"
 	"github.com/kontor-registry/kontor/internal/testkit/faults"
+	"github.com/kontor-registry/kontor/internal/testkit/histories"
 )
 
 // A registry on a bucket: pushes in chunks, pulls with one request, collection and
@@ -254,4 +256,15 @@ func dropChecksums(h http.Header) {
 			delete(h, name)
 		}
 	}
+}
+
+// TestHistories draws what clients do on PostgreSQL and a bucket, and compares with a
+// model, as the test of that name in internal/jobs does on other stores.
+func TestHistories(t *testing.T) {
+	settings := testkit.Settings{Compat: registry.CompatOCI, Blobs: open(t, config(newBucket(t)))}
+	w := testkit.OpenOn(t, settings, testkit.Databases["postgres"](t))
+	histories.Check(t, w, func(ctx context.Context, w *testkit.World) error {
+		_, err := w.Jobs.Collect(ctx)
+		return err
+	})
 }

@@ -223,6 +223,16 @@ type Line struct {
 	What, Value string
 }
 
+// Traces says where traces would be sent; no line for nowhere. Errors name the field or
+// the variable of OpenTelemetry in the environment.
+func (c *Config) Traces(getenv func(string) string) ([]Line, error) {
+	at, err := traces.Check(traces.Config{Endpoint: c.Settings.Traces.Endpoint, Getenv: getenv})
+	if at == "" || err != nil {
+		return nil, err
+	}
+	return []Line{{"traces", at}}, nil
+}
+
 // Lines say what c serves, for people.
 func (c *Config) Lines() []Line {
 	s := c.Settings

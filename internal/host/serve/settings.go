@@ -30,7 +30,7 @@ type Settings struct {
 	ProxyProtocol  bool     `field:"proxy_protocol" default:"false" about:"connections of trusted_proxies begin with a header of the PROXY protocol, version 1 or 2"`
 	TLS            TLS      `field:"tls" about:"serve https"`
 
-	Upstreams      []Upstream `field:"upstreams" about:"registries that pull-through cache rules may name besides those that AWS lists; with compat ecr what is said of those that AWS lists counts only"`
+	Upstreams      []Upstream `field:"upstreams" about:"registries that pull-through cache rules may name in addition to those that AWS lists; with compat ecr what is said of those that AWS lists counts only"`
 	UpstreamFolder string     `field:"upstream_folder" default:"the system's folder for temporary files" about:"folder on a disk with room for the largest layers of upstream registries, which are kept there while they come"`
 
 	Events                  Events                   `field:"events" about:"webhooks that are told of pushes, deletions and more, see guides/events.md"`
@@ -72,7 +72,7 @@ type Upstream struct {
 	Private      bool   `field:"private" default:"false" about:"dial it, and what it redirects to, at addresses of private networks and of this machine, too"`
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	Address      string `field:"address" form:"host" default:"host" about:"HOST:PORT to dial in its place, of what stands in for the registry, such as a mirror"`
-	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it in addition to the system's, in PEM"`
 }
 
 // Scanner is what scans images: a web service or a program.
@@ -80,7 +80,7 @@ type Scanner struct {
 	Name              string   `field:"name" default:"scanner" about:"name of the scanner in reports"`
 	URL               string   `field:"url" about:"URL of a web service that speaks Harbor's scanner API, whose paths begin with /api/v1 below it"`
 	Private           bool     `field:"private" default:"false" about:"dial url at addresses of private networks and of this machine, too"`
-	CAFile            string   `field:"ca_file" about:"file of certificate authorities to trust for url besides the system's, in PEM"`
+	CAFile            string   `field:"ca_file" about:"file of certificate authorities to trust for url in addition to the system's, in PEM"`
 	Authorization     string   `field:"authorization" secret:"true" about:"Authorization header for url, such as Bearer TOKEN"`
 	AuthorizationFile string   `field:"authorization_file" about:"file that holds authorization"`
 	RegistryURL       string   `field:"registry_url" form:"url" default:"as clients reach the registry" about:"URL at which the web service reaches this server"`
@@ -95,7 +95,7 @@ type Scanner struct {
 // Events says who may be told of what happens.
 type Events struct {
 	Hosts     []EventHost     `field:"hosts" about:"hosts that receivers may be on, whatever addresses they have; no others are reached"`
-	Receivers []EventReceiver `field:"receivers" about:"receivers of events, besides those that administrators add with kontor admin events"`
+	Receivers []EventReceiver `field:"receivers" about:"receivers of events, in addition to those that administrators add with kontor admin events"`
 	Queue     string          `field:"queue" form:"number" default:"10000" about:"how many events may wait for a receiver; when there are more, the oldest are dropped. The log keeps as many"`
 	LogDays   string          `field:"log_days" form:"number" default:"7" about:"keep for so many days what was sent to receivers"`
 }
@@ -104,7 +104,7 @@ type Events struct {
 type EventHost struct {
 	Host         string `field:"host" form:"host" required:"true" about:"host of receivers, with its port if that is not the usual one"`
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"allow plain HTTP"`
-	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it in addition to the system's, in PEM"`
 }
 
 // EventReceiver is one of events.receivers.
@@ -131,7 +131,7 @@ type ReplicationDestination struct {
 	Password     string `field:"password" secret:"true" about:"password to log in with"`
 	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it, as for Amazon ECR"`
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
-	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it besides the system's, in PEM"`
+	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it in addition to the system's, in PEM"`
 }
 
 // SingleSignOn is one of single_sign_on.
@@ -141,8 +141,8 @@ type SingleSignOn struct {
 	ClientID         string   `field:"client_id" required:"true" about:"ID of the client that the server is at the provider; an audience of the identity provider of the account"`
 	ClientSecret     string   `field:"client_secret" secret:"true" about:"secret of the client; none for a client that has none and relies on PKCE"`
 	ClientSecretFile string   `field:"client_secret_file" about:"file that holds client_secret"`
-	Scopes           []string `field:"scopes" about:"scopes to ask for besides openid, for providers that put claims into the token for them"`
-	Hosts            []string `field:"hosts" form:"host" about:"hosts of the provider besides that of issuer, with a port if it has one, such as oauth2.googleapis.com and www.googleapis.com; the server asks no others, and sends no browser there"`
+	Scopes           []string `field:"scopes" about:"scopes to ask for in addition to openid, for providers that put claims into the token for them"`
+	Hosts            []string `field:"hosts" form:"host" about:"hosts of the provider in addition to that of issuer, with a port if it has one, such as oauth2.googleapis.com and www.googleapis.com; the server asks no others, and sends no browser there"`
 }
 
 // Database is where metadata is.

@@ -19,6 +19,7 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	apps "k8s.io/api/apps/v1"
 	autoscaling "k8s.io/api/autoscaling/v2"
+	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
@@ -59,7 +60,7 @@ func objects(t *testing.T, text string) map[string]any {
 			continue // comments
 		}
 		into := map[string]any{
-			"apps/v1 Deployment": &apps.Deployment{}, "v1 ConfigMap": &core.ConfigMap{}, "v1 Service": &core.Service{},
+			"apps/v1 Deployment": &apps.Deployment{}, "batch/v1 Job": &batch.Job{}, "v1 ConfigMap": &core.ConfigMap{}, "v1 Service": &core.Service{},
 			"v1 ServiceAccount": &core.ServiceAccount{}, "policy/v1 PodDisruptionBudget": &policy.PodDisruptionBudget{},
 			"autoscaling/v2 HorizontalPodAutoscaler": &autoscaling.HorizontalPodAutoscaler{}, "networking.k8s.io/v1 NetworkPolicy": &networking.NetworkPolicy{},
 			"networking.k8s.io/v1 Ingress": &networking.Ingress{}, "monitoring.coreos.com/v1 ServiceMonitor": &monitoring.ServiceMonitor{},
@@ -115,20 +116,42 @@ func TestChart(t *testing.T) {
 			all := objects(t, render(t, file, set...))
 			d := sole[*apps.Deployment](t, all)
 			hardened(t, d.Spec.Template.Spec)
-			if want := sole[*core.ConfigMap](t, all); len(want.Data) == 0 {
-				t.Error("the ConfigMap is empty")
-			}
 			selected(t, all, d)
 			if len(d.Spec.Template.Spec.TopologySpreadConstraints) == 0 {
 				t.Error("the pods are not spread")
 			}
-			checked(t, d.Spec.Template.Spec, sole[*core.ConfigMap](t, all).Data)
+			checked(t, d.Spec.Template.Spec, configOf(t, all, d.Spec.Template.Spec))
 		})
 	}
 }
 
-// hardened checks what a pod may do.
+// configOf is the ConfigMap that a pod has its configuration from.
+func configOf(t *testing.T, all map[string]any, p core.PodSpec) map[string]string {
+	t.Helper()
+	for _, v := range p.Volumes {
+		if v.Name == "config" {
+			if c, ok := all["ConfigMap "+v.ConfigMap.Name].(*core.ConfigMap); ok && c.Data["serve.yaml"] != "" {
+				return c.Data
+			}
+		}
+	}
+	t.Fatal("the pod has no configuration")
+	return nil
+}
+
+// hardened checks what a server's pod may do.
 func hardened(t *testing.T, p core.PodSpec) {
+	t.Helper()
+	confined(t, p)
+	for what, probe := range map[string]*core.Probe{"/healthz startup": p.Containers[0].StartupProbe, "/healthz liveness": p.Containers[0].LivenessProbe, "/readyz readiness": p.Containers[0].ReadinessProbe} {
+		if path, _, _ := strings.Cut(what, " "); probe == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port != intstr.FromString("registry") {
+			t.Errorf("%s: %+v", what, probe)
+		}
+	}
+}
+
+// confined checks what any pod may do.
+func confined(t *testing.T, p core.PodSpec) {
 	t.Helper()
 	s, c := p.SecurityContext, p.Containers[0].SecurityContext
 	if len(p.Containers) != 1 || len(p.InitContainers) != 0 || s == nil || c == nil {
@@ -146,11 +169,6 @@ func hardened(t *testing.T, p core.PodSpec) {
 	for _, v := range p.Volumes {
 		if v.PersistentVolumeClaim != nil || v.HostPath != nil {
 			t.Errorf("the volume %s outlives the pod", v.Name)
-		}
-	}
-	for what, probe := range map[string]*core.Probe{"/healthz startup": p.Containers[0].StartupProbe, "/healthz liveness": p.Containers[0].LivenessProbe, "/readyz readiness": p.Containers[0].ReadinessProbe} {
-		if path, _, _ := strings.Cut(what, " "); probe == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port != intstr.FromString("registry") {
-			t.Errorf("%s: %+v", what, probe)
 		}
 	}
 	if p.Containers[0].Resources.Limits.Memory().IsZero() {
@@ -222,11 +240,24 @@ func subset(want, has map[string]string) bool {
 	return true
 }
 
-// checked puts the files of a pod where it would have them, below a folder, and lets
-// the binary check the configuration with the pod's arguments and environment.
+// checked lets the binary check the configuration with the arguments and environment
+// of a server's pod.
 func checked(t *testing.T, p core.PodSpec, config map[string]string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir, env, args := placed(t, p, config)
+	out := ok(t, dir, env, kontorBin, append(args, "--check")...)
+	for _, want := range []string{"0.0.0.0:5050", "PostgreSQL kontor at db.example.com", "S3 bucket registry-blobs", "the configuration is right"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("kontor serve --check does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+// placed puts the files of a pod where it would have them, below the folder dir, and
+// returns its environment and arguments for there.
+func placed(t *testing.T, p core.PodSpec, config map[string]string) (dir string, list, args []string) {
+	t.Helper()
+	dir = t.TempDir()
 	under := func(text string) string {
 		return strings.NewReplacer("/etc/kontor", dir+"/etc/kontor", "/data/", dir+"/data/").Replace(text)
 	}
@@ -268,20 +299,59 @@ func checked(t *testing.T, p core.PodSpec, config map[string]string) {
 	if env["KONTOR_DATA"] != "" {
 		t.Errorf("the data folder is %s, of the image", env["KONTOR_DATA"])
 	}
-	var list []string
 	for k, v := range env {
 		list = append(list, k+"="+v)
 	}
-	args := make([]string, 0, len(c.Args)+1)
 	for _, a := range c.Args {
 		args = append(args, under(a))
 	}
-	out := ok(t, dir, list, kontorBin, append(args, "--check")...)
-	for _, want := range []string{"0.0.0.0:5050", "PostgreSQL kontor at db.example.com", "S3 bucket registry-blobs", "the configuration is right"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("kontor serve --check does not say %q:\n%s", want, out)
-		}
+	return dir, list, args
+}
+
+// TestChartsSchemaJob runs the job's container with what is there before the other
+// objects of the chart: it goes to the database. The tests of the command say what it
+// does there.
+func TestChartsSchemaJob(t *testing.T) {
+	for _, values := range []string{"plain-values.yaml", "whole-values.yaml"} {
+		t.Run(values, func(t *testing.T) {
+			all := objects(t, render(t, values))
+			job := sole[*batch.Job](t, all)
+			pod := job.Spec.Template.Spec
+			confined(t, pod)
+			if pod.RestartPolicy != core.RestartPolicyOnFailure || *job.Spec.ActiveDeadlineSeconds == 0 {
+				t.Errorf("the job is %+v", job.Spec)
+			}
+			server := sole[*apps.Deployment](t, all)
+			if pod.Containers[0].Image != server.Spec.Template.Spec.Containers[0].Image {
+				t.Errorf("the job runs %s", pod.Containers[0].Image)
+			}
+			if subset(server.Spec.Selector.MatchLabels, job.Spec.Template.Labels) {
+				t.Error("the Service sends requests to the job")
+			}
+			early := map[string]string{"helm.sh/hook": "pre-install,pre-upgrade", "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded"}
+			for _, o := range []map[string]string{job.Annotations, all["ConfigMap "+job.Name].(*core.ConfigMap).Annotations} {
+				if !subset(early, o) {
+					t.Errorf("what comes before the chart's objects has the annotations %v", o)
+				}
+			}
+			// What a pod needs that the chart makes is not there yet.
+			if pod.ServiceAccountName != "" {
+				t.Errorf("the job has the service account %s", pod.ServiceAccountName)
+			}
+			dir, env, args := placed(t, pod, configOf(t, all, pod))
+			write(t, filepath.Join(dir, "etc/kontor/secrets/database"), "postgres:///kontor?host="+dir+"/nowhere\n")
+			if out, err := run(t, dir, env, kontorBin, args...); err == nil || !strings.Contains(out, dir+"/nowhere") || strings.Contains(out, "serve.yaml:") {
+				t.Errorf("the job says %v: %s", err, out)
+			}
+		})
 	}
+	t.Run("off", func(t *testing.T) {
+		for name := range objects(t, render(t, "plain-values.yaml", "schemaJob.enabled=false")) {
+			if strings.HasPrefix(name, "Job ") || strings.HasSuffix(name, "-schema") {
+				t.Errorf("there is a %s", name)
+			}
+		}
+	})
 }
 
 // certificate is a certificate and its key, in PEM.
@@ -354,7 +424,7 @@ func equal(t *testing.T, path string, want []byte) {
 // TestManifests holds the plain manifests against the chart.
 func TestManifests(t *testing.T) {
 	var lines []string
-	for line := range strings.Lines(render(t, "plain-values.yaml")) {
+	for line := range strings.Lines(render(t, "plain-values.yaml", "schemaJob.enabled=false")) {
 		switch word := strings.TrimSpace(line); {
 		case strings.HasPrefix(word, "app.kubernetes.io/managed-by:"), strings.HasPrefix(word, "helm.sh/chart:"), strings.HasPrefix(word, "# Source:"):
 		default:

@@ -103,3 +103,61 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* How many connections to PostgreSQL a server has at most. */}}
 {{- define "kontor.connections" -}}20{{- end -}}
+
+{{/* The keys of the Secrets, in one folder. */}}
+{{- define "kontor.secretsVolume" -}}
+# Readable for the user's group, as the server demands of the master key.
+- name: secrets
+  projected:
+    defaultMode: 0440
+    sources:
+      - secret:
+          name: {{ .Values.secrets.database.name }}
+          items: [{key: {{ .Values.secrets.database.key }}, path: database}]
+      - secret:
+          name: {{ .Values.secrets.masterKey.name }}
+          items: [{key: {{ .Values.secrets.masterKey.key }}, path: master.key}]
+      {{- with .Values.secrets.administrator }}
+      {{- if .name }}
+      - secret:
+          name: {{ .name }}
+          items: [{key: {{ .key }}, path: administrator}]
+      {{- end }}
+      {{- end }}
+      {{- with .Values.secrets.s3 }}
+      {{- if .name }}
+      - secret:
+          name: {{ .name }}
+          items:
+            - {key: {{ .accessKeyID }}, path: s3-access-key-id}
+            - {key: {{ .secretAccessKey }}, path: s3-secret-access-key}
+      {{- end }}
+      {{- end }}
+      {{- with .Values.secrets.singleSignOn }}
+      {{- if .name }}
+      - secret:
+          name: {{ .name }}
+          items:
+            {{- range $i, $key := .keys }}
+            {{- if $key }}
+            - {key: {{ $key }}, path: single-sign-on-{{ $i }}}
+            {{- end }}
+            {{- end }}
+      {{- end }}
+      {{- end }}
+{{- end -}}
+
+{{- define "kontor.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "kontor.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}

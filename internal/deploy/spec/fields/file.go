@@ -335,7 +335,7 @@ access_tests:
 		Limit:   "none",
 		Details: []string{
 			"`kontor promote IMAGE --to REGISTRY` and `kontor promote --route NAME` use them: [Promote images](../guides/promotion.md).",
-			"An image keeps its tag, and its repository's name, but for the parts in `from` and `to`. A repository that does not exist at the destination is created with the settings of the file, if the file has it for that registry.",
+			"An image keeps its tag, and its repository's name, except for the parts in `from` and `to`. A repository that does not exist at the destination is created with the settings of the file, if the file has it for that registry.",
 		},
 		Example: `registries:
   - {name: staging, account: "111111111111", region: us-east-2}
