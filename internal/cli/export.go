@@ -188,6 +188,9 @@ func signersLeftOut(e *command.Env, w state.Wanted) {
 	if n := len(w.Signers); n > 0 {
 		e.Notices([]string{words.Count(n, "signer is", "signers are") + " left out: only Kontor has signers"})
 	}
+	if r := w.Replication; r != nil && len(r.Rules) > 0 {
+		e.Notices([]string{"the replication is left out: export writes repositories, templates and upstreams"})
+	}
 }
 
 // scriptMode is the mode of a script: it holds no secrets.

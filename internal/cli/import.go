@@ -181,6 +181,9 @@ func importFile(ctx context.Context, e *command.Env, o importOptions, language l
 		if why := seen.Settings.UpstreamsUnseen; why != "" {
 			e.Notices([]string{"the upstreams of the registry are left out: " + why})
 		}
+		if why := seen.Settings.ReplicationUnseen; why != "" {
+			e.Notices([]string{"the replication of the registry is left out: " + why})
+		}
 	}
 	f, err := writeImport(seen, opts)
 	if err == nil && f.Repositories+f.Settings == 0 {

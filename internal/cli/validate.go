@@ -37,7 +37,8 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 					Templates    int    `json:"templates"`
 					Upstreams    int    `json:"upstreams"`
 					Signers      int    `json:"signers"`
-				}{true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams), len(d.Wanted.Signers)})
+					Replication  int    `json:"replication_rules"`
+				}{true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams), len(d.Wanted.Signers), d.Wanted.ReplicationRules})
 			}
 			has := words.Count(len(d.Repositories), "repository", "repositories")
 			if n := len(d.Wanted.Templates); n > 0 {
@@ -48,6 +49,9 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 			}
 			if n := len(d.Wanted.Signers); n > 0 {
 				has += ", " + words.Count(n, "signer", "signers")
+			}
+			if n := d.Wanted.ReplicationRules; n > 0 {
+				has += ", " + words.Count(n, "replication rule", "replication rules")
 			}
 			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, has)
 			return err

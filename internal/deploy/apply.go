@@ -30,6 +30,8 @@ type ApplyConfig struct {
 	Settle time.Duration
 	// Signers are those of a registry of Kontor; nil for none.
 	Signers SignersAPI
+	// Replication sets the options of a registry of Kontor; nil for none.
+	Replication ReplicationAPI
 }
 
 // Settle is how long ECR may take to know a role or user that was just created.
@@ -87,7 +89,7 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 	}
 	<-handed
 	_ = g.Wait() // its functions return no errors
-	result.Settings = settings{api, c.Signers, p}.apply(ctx)
+	result.Settings = settings{api, c.Signers, c.Replication, p}.apply(ctx)
 	return result, ctx.Err()
 }
 

@@ -114,6 +114,8 @@ const (
 	KindTemplate Kind = "template"
 	KindUpstream Kind = "upstream"
 	KindSigner   Kind = "signer" // Prefix is its name
+	// KindReplication is the replication configuration, of which there is one; Prefix is "".
+	KindReplication Kind = "replication"
 )
 
 // SettingResult is what became of a change of a template or of an upstream rule.

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,8 +13,8 @@ import (
 	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
-// SettingsAPI is the part of ECR's API about creation templates and pull-through
-// cache rules.
+// SettingsAPI is the part of ECR's API about creation templates, pull-through
+// cache rules and replication.
 type SettingsAPI interface {
 	ecr.DescribeRepositoryCreationTemplatesAPIClient
 	CreateRepositoryCreationTemplate(context.Context, *ecr.CreateRepositoryCreationTemplateInput, ...func(*ecr.Options)) (*ecr.CreateRepositoryCreationTemplateOutput, error)
@@ -26,6 +25,12 @@ type SettingsAPI interface {
 	CreatePullThroughCacheRule(context.Context, *ecr.CreatePullThroughCacheRuleInput, ...func(*ecr.Options)) (*ecr.CreatePullThroughCacheRuleOutput, error)
 	UpdatePullThroughCacheRule(context.Context, *ecr.UpdatePullThroughCacheRuleInput, ...func(*ecr.Options)) (*ecr.UpdatePullThroughCacheRuleOutput, error)
 	DeletePullThroughCacheRule(context.Context, *ecr.DeletePullThroughCacheRuleInput, ...func(*ecr.Options)) (*ecr.DeletePullThroughCacheRuleOutput, error)
+
+	DescribeRegistry(context.Context, *ecr.DescribeRegistryInput, ...func(*ecr.Options)) (*ecr.DescribeRegistryOutput, error)
+	PutReplicationConfiguration(context.Context, *ecr.PutReplicationConfigurationInput, ...func(*ecr.Options)) (*ecr.PutReplicationConfigurationOutput, error)
+	GetRegistryPolicy(context.Context, *ecr.GetRegistryPolicyInput, ...func(*ecr.Options)) (*ecr.GetRegistryPolicyOutput, error)
+	PutRegistryPolicy(context.Context, *ecr.PutRegistryPolicyInput, ...func(*ecr.Options)) (*ecr.PutRegistryPolicyOutput, error)
+	DeleteRegistryPolicy(context.Context, *ecr.DeleteRegistryPolicyInput, ...func(*ecr.Options)) (*ecr.DeleteRegistryPolicyOutput, error)
 }
 
 // Needed says whether to read something of a registry.
@@ -39,7 +44,7 @@ const (
 )
 
 // SettingsScope says which settings of the registry itself to observe.
-type SettingsScope struct{ Templates, Upstreams Needed }
+type SettingsScope struct{ Templates, Upstreams, Replication, RegistryPolicy Needed }
 
 // SettingsScopeOf is what a plan for d must know. Where the plan deletes, the
 // templates of the stack are looked for also if the file has no templates.
@@ -51,6 +56,12 @@ func SettingsScopeOf(d state.Desired, end plan.End) (s SettingsScope) {
 	}
 	if len(d.Wanted.Upstreams) > 0 {
 		s.Upstreams = Needs
+	}
+	if d.Wanted.Replication != nil {
+		s.Replication = Needs
+		if len(d.Wanted.ReplicationAccounts) > 0 {
+			s.RegistryPolicy = Wished
+		}
 	}
 	return s
 }
@@ -87,7 +98,7 @@ func ObserveSettings(ctx context.Context, api SettingsAPI, in kecr.RegistryID, s
 			}
 		}
 	}
-	return out, nil
+	return out, observeReplication(ctx, api, in, scope, &out)
 }
 
 func templates(ctx context.Context, api SettingsAPI, in kecr.RegistryID) (list []types.RepositoryCreationTemplate, err error) {
@@ -153,7 +164,8 @@ func trimmed(prefix *string) string { return strings.TrimSuffix(aws.ToString(pre
 // settings applies the changes of templates and upstreams.
 type settings struct {
 	api     SettingsAPI
-	signers SignersAPI // nil for none
+	signers SignersAPI     // nil for none
+	options ReplicationAPI // nil for none
 	plan    plan.Plan
 }
 
@@ -182,6 +194,11 @@ func (s settings) apply(ctx context.Context) (results []SettingResult) {
 			return s.run(ctx, KindSigner, c.Name, c.Op, func(ctx context.Context) (string, error) { return s.signer(ctx, c) })
 		})
 	}
+	if c, ok := s.plan.PendingReplication(); ok {
+		rules = append(rules, func() SettingResult {
+			return s.run(ctx, KindReplication, "", c.Op, func(ctx context.Context) (string, error) { return s.replication(ctx, c) })
+		})
+	}
 	for _, list := range [][]func() SettingResult{creating, rules, deleting} {
 		for _, step := range list {
 			results = append(results, step())
@@ -201,11 +218,14 @@ func (s settings) run(ctx context.Context, kind Kind, prefix string, op plan.Op,
 	moved, err := change(context.WithoutCancel(ctx))
 	switch {
 	case err != nil:
-		what := state.Below(prefix)
-		if kind == KindSigner {
-			what = prefix
+		what := string(kind) + " " + state.Below(prefix)
+		switch kind {
+		case KindSigner:
+			what = string(kind) + " " + prefix
+		case KindReplication:
+			what = "the replication of " + s.plan.Target.Registry().String()
 		}
-		err = explain(err, fmt.Sprintf("%s %s", kind, what))
+		err = explain(err, what)
 		out.Status, out.Error, out.Code = StatusFailed, err.Error(), CodeOf(err)
 	case moved != "":
 		out.Status, out.Error = StatusMoved, moved

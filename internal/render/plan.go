@@ -259,6 +259,9 @@ func settingName(f plan.Field, key string) string {
 	case plan.FieldRole:
 		return "role"
 	}
+	if key != "" {
+		return string(f) + " " + clean(key)
+	}
 	return strings.ReplaceAll(string(f), "_", " ")
 }
 

@@ -53,6 +53,11 @@ func repositoryQuestion(plans []plan.Plan) string {
 				settings++
 			}
 		}
+		if c, ok := p.PendingReplication(); ok && c.Op == plan.OpDelete {
+			ends++
+		} else if ok {
+			settings++
+		}
 		for _, c := range p.Pending() {
 			if c.Op != plan.OpDelete {
 				changes++

@@ -138,8 +138,11 @@ func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 // settingResult writes what became of a template or an upstream rule.
 func (p *printer) settingResult(prefix string, x deploy.SettingResult) {
 	name := prefix + string(x.Kind) + " " + state.Below(x.Prefix)
-	if x.Kind == deploy.KindSigner {
+	switch x.Kind {
+	case deploy.KindSigner:
 		name = prefix + "signer " + clean(x.Prefix)
+	case deploy.KindReplication:
+		name = prefix + "replication"
 	}
 	switch x.Status {
 	case deploy.StatusDone:

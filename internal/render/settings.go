@@ -66,6 +66,22 @@ func (pr *printer) settings(d rollout.Settings) {
 			pr.linef(plain, "%s", l)
 		}
 	}
+	if r := d.Replication; r != nil {
+		head("replication")
+		rows := [][2]string{}
+		for _, x := range r.Rules {
+			rows = append(rows, [2]string{"rule", clean(x.String())})
+		}
+		for _, to := range sortedKeys(r.Options) {
+			rows = append(rows, [2]string{"to " + clean(to), clean(r.Options[to].String())})
+		}
+		if len(rows) == 0 {
+			rows = append(rows, [2]string{"rules", "none"})
+		}
+		for _, l := range align("  ", rows) {
+			pr.linef(plain, "%s", l)
+		}
+	}
 	for _, g := range d.Signers {
 		head("signer %s", clean(g.Name))
 		rows := [][2]string{{"removed", "yes"}}

@@ -36,6 +36,9 @@ type Options struct {
 	Exclude []string `json:"exclude,omitempty"`
 	// Deletions replicates deletions of images and tags.
 	Deletions bool `json:"deletions,omitempty"`
+	// BeforeRule: no rule needs to have the destination yet, so that none sends there what
+	// the options leave out.
+	BeforeRule bool `json:"-"`
 }
 
 // None reports whether o says nothing.
@@ -219,7 +222,7 @@ const maxOptions = 100
 func (c *Caller) SetReplicationOptions(ctx context.Context, in, to ecr.RegistryID, o Options) error {
 	return c.change(ctx, opSetReplicationOptions, in, func(now *stored) error {
 		switch {
-		case !now.names(to) && !o.None():
+		case !o.BeforeRule && !now.names(to) && !o.None():
 			return ecr.InvalidParameter("destination", "no rule of the registry %s replicates to %s: add it with PutReplicationConfiguration first", in, to)
 		case len(o.Tags) > maxOptions || len(o.Exclude) > maxOptions:
 			return ecr.InvalidParameter("options", "Member must have length less than or equal to %d", maxOptions)

@@ -53,21 +53,35 @@ func settingsOf(ctx context.Context, tx *gate.Tx, s gate.Scene) (stored, error) 
 // push changed nothing; what failed is.
 func (q *Queue) Pushed(ctx context.Context, tx *gate.Tx, s gate.Scene, p registry.Pushed) error {
 	c, err := settingsOf(ctx, tx, s)
-	if err != nil || len(c.Rules) == 0 {
+	if err != nil {
 		return err
 	}
+	return q.add(ctx, tx, c, s.At, s.Row.ID, p)
+}
+
+// Restored is Pushed for an image that came back from the recycle bin.
+func (q *Queue) Restored(ctx context.Context, tx *gate.Tx, at gate.Scene, m meta.Manifest, tags []ecr.Tag) error {
+	c, err := settingsOf(ctx, tx, at)
+	if err != nil {
+		return err
+	}
+	return q.add(ctx, tx, c, at.At, m.Repository, registry.Pushed{Digest: m.Image.Digest, Subject: m.Image.Subject, Tags: tags, Changed: true})
+}
+
+// add queues an image of the repository at for each tag and destination.
+func (q *Queue) add(ctx context.Context, tx *gate.Tx, c stored, at ecr.Repo, repo meta.RepositoryID, p registry.Pushed) error {
 	tags := p.Tags
 	if len(tags) == 0 {
 		tags = []ecr.Tag{""}
 	}
-	for _, to := range c.destinations(s.At.Name) {
+	for _, to := range c.destinations(at.Name) {
 		for _, tag := range tags {
 			if !c.takes(to, tag, p.Subject) {
 				continue
 			}
 			q.used.Store(true)
 			err := tx.Registries().QueueReplication(ctx, meta.Replication{
-				Kind: meta.ReplicateImage, Source: s.At.In, Repository: s.Row.ID, Name: s.At.Name, Image: ecr.ImageID{Digest: p.Digest, Tag: tag}, To: to,
+				Kind: meta.ReplicateImage, Source: at.In, Repository: repo, Name: at.Name, Image: ecr.ImageID{Digest: p.Digest, Tag: tag}, To: to,
 			}, 0, p.Changed)
 			if err != nil {
 				return err

@@ -327,6 +327,26 @@ func TestArchive(t *testing.T) {
 	w.WantWhole(there, image)
 }
 
+// An image that comes back from the recycle bin is replicated as if it were pushed.
+func TestRestored(t *testing.T) {
+	w := open(t, func(s *testkit.Settings) { s.RecycleTime = 7 * testkit.Day })
+	app, there := w.Repo("app", ecr.Mutable), west.Repo("app")
+	w.rules(testkit.Home, to(west))
+	image := w.Image(app, "one")
+	d := w.MustPut(app, image, "v1", "v2")
+	w.work()
+	w.DeleteImages(there, d)
+	w.DeleteImages(app, d)
+	if _, err := w.RestoreImage(t.Context(), app, d); err != nil {
+		t.Fatal(err)
+	}
+	w.work()
+	w.WantWhole(there, image)
+	if got := w.tags(there); len(got) != 2 {
+		t.Errorf("tags there: %v", got)
+	}
+}
+
 // What a rule may not say.
 func TestInvalidConfiguration(t *testing.T) {
 	w := open(t)

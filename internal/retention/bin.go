@@ -92,7 +92,13 @@ func (c *Caller) RestoreImage(ctx context.Context, at ecr.Repo, d ecr.Digest) (R
 		if err := settled(ctx, tx, at); err != nil {
 			return err
 		}
-		restore := &restoration{tx: tx, at: at, repo: repo.ID, row: repo, told: c.s.cfg.Restored, now: c.s.cfg.Now(), seen: map[ecr.Digest]bool{}}
+		settings, err := tx.Registries().RegistrySettings(ctx, at.In)
+		if err != nil {
+			return err
+		}
+		restore := &restoration{
+			s: c.s, tx: tx, at: at, repo: repo.ID, scene: gate.Scene{At: at, Row: repo, Settings: settings}, now: c.s.cfg.Now(), seen: map[ecr.Digest]bool{},
+		}
 		found, err := restore.image(ctx, d)
 		if err == nil && !found {
 			return notInBin(at, d)
@@ -110,14 +116,14 @@ func notInBin(at ecr.Repo, d ecr.Digest) error {
 
 // restoration is one RestoreImage in its transaction.
 type restoration struct {
-	tx   *gate.Tx
-	at   ecr.Repo
-	repo meta.RepositoryID
-	now  time.Time
-	seen map[ecr.Digest]bool
-	done Restored
-	row  meta.Repository
-	told func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, d ecr.Digest) error
+	s     *Service
+	tx    *gate.Tx
+	at    ecr.Repo
+	repo  meta.RepositoryID
+	scene gate.Scene
+	now   time.Time
+	seen  map[ecr.Digest]bool
+	done  Restored
 }
 
 // image brings d back with all that belongs to it, and reports whether it was
@@ -157,11 +163,6 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 	if err := r.tx.InsertManifest(ctx, m); err != nil && !errors.Is(err, meta.ErrExists) {
 		return false, err
 	}
-	if r.told != nil {
-		if err := r.told(ctx, r.tx, r.at, r.row, d); err != nil {
-			return false, err
-		}
-	}
 	if err := r.tags(ctx, m, &r.done.Images[place]); err != nil {
 		return false, err
 	}
@@ -171,6 +172,11 @@ func (r *restoration) image(ctx context.Context, d ecr.Digest) (bool, error) {
 	why := Cause{At: r.now, Reason: "restored from the recycle bin"}
 	if err := recordImage(ctx, r.tx, r.at, m, meta.JournalRestoreImage, r.done.Images[place].Tags, why); err != nil {
 		return false, err
+	}
+	if told := r.s.cfg.Restored; told != nil {
+		if err := told(ctx, r.tx, r.scene, m, r.done.Images[place].Tags); err != nil {
+			return false, err
+		}
 	}
 	return true, r.referrers(ctx, e)
 }

@@ -52,9 +52,9 @@ type Config struct {
 	// Deleted is called in the transaction in which an image goes, or with a tag in id that
 	// tag; nil for nothing.
 	Deleted func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.RepositoryID, id ecr.ImageID) error
-	// Restored is called in the transaction in which an image comes back from the recycle
-	// bin; nil for nothing.
-	Restored func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, d ecr.Digest) error
+	// Restored is called in the transaction in which an image comes back from the bin with
+	// these tags, after the images that it lists; may be nil.
+	Restored func(ctx context.Context, tx *gate.Tx, at gate.Scene, m meta.Manifest, tags []ecr.Tag) error
 	// Log receives what no client is told. Required.
 	Log *slog.Logger
 }

@@ -202,12 +202,8 @@ func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p r
 
 // Restored is retention.Config.Restored: an image that comes back is scanned as if it was
 // pushed, as its findings went with it.
-func (s *Service) Restored(ctx context.Context, tx *gate.Tx, at ecr.Repo, row meta.Repository, d ecr.Digest) error {
-	settings, err := tx.Registries().RegistrySettings(ctx, at.In)
-	if err != nil {
-		return err
-	}
-	return s.Pushed(ctx, tx, gate.Scene{At: at, Row: row, Settings: settings}, registry.Pushed{Digest: d, Changed: true})
+func (s *Service) Restored(ctx context.Context, tx *gate.Tx, at gate.Scene, m meta.Manifest, _ []ecr.Tag) error {
+	return s.Pushed(ctx, tx, at, registry.Pushed{Digest: m.Image.Digest, Changed: true})
 }
 
 // Stored is registry.Config.Stored: something may wait.

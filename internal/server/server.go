@@ -303,8 +303,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		Dialects:      dialects,
 		RecycleTime:   or(cfg.RecycleTime, DefaultRecycleTime), ActivityDays: or(cfg.ActivityDays, DefaultActivityDays), MaxExpire: cfg.MaxExpire,
 		Deleted: queue.Deleted,
-		Restored: func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, d ecr.Digest) error {
-			return s.scanning.Restored(ctx, tx, at, repo, d)
+		Restored: func(ctx context.Context, tx *gate.Tx, at gate.Scene, m meta.Manifest, tags []ecr.Tag) error {
+			return errors.Join(queue.Restored(ctx, tx, at, m, tags), s.scanning.Restored(ctx, tx, at, m, tags))
 		},
 	})
 	s.registry = registry.New(registry.Config{

@@ -263,8 +263,8 @@ func (w *World) build() {
 		Gate: w.Gate, Blobs: w.Blobs, Now: s.Clock, Dialect: lifecycle.Dialect{PulledExpire: s.Compat == registry.CompatOCI},
 		ActivityDays: s.ActivityDays, RecycleTime: s.RecycleTime, MaxExpire: s.MaxExpire, TestClock: s.TestClock, Passed: s.Passed, Log: s.Log,
 		Deleted: queue.Deleted,
-		Restored: func(ctx context.Context, tx *gate.Tx, at ecr.Repo, repo meta.Repository, d ecr.Digest) error {
-			return scans.Restored(ctx, tx, at, repo, d)
+		Restored: func(ctx context.Context, tx *gate.Tx, at gate.Scene, m meta.Manifest, tags []ecr.Tag) error {
+			return errors.Join(queue.Restored(ctx, tx, at, m, tags), scans.Restored(ctx, tx, at, m, tags))
 		},
 	})
 	w.Registry = registry.New(registry.Config{

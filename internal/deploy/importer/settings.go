@@ -65,6 +65,67 @@ func (w *writer) settings(stack string) {
 		}
 		w.upstreams = append(w.upstreams, e)
 	}
+	if have.Replication == nil || len(have.Replication.Rules) == 0 {
+		return
+	}
+	alone := *w
+	alone.templates, alone.upstreams, alone.replication = nil, nil, replicationValue(w.observed.Target, *have.Replication)
+	if _, err := alone.desired(nil, nil); err != nil {
+		w.tell("replication: left out: %v", err)
+		return
+	}
+	w.replication = alone.replication
+	if len(w.replication.Items) > len(have.Replication.Rules) {
+		w.tell("replication: destinations with other options have rules of their own in the file, which a plan shows as a difference")
+	}
+}
+
+// rules is 1 if the file has replication.
+func (w *writer) rules() int {
+	if w.replication == nil {
+		return 0
+	}
+	return 1
+}
+
+// replicationValue are the rules of a registry.
+func replicationValue(in state.Target, r state.Replication) *lang.Value {
+	var rules []*lang.Value
+	for _, rule := range r.Rules {
+		// destinations with the same options share a rule
+		var left []ecr.RegistryID
+		left = append(left, rule.To...)
+		for len(left) > 0 {
+			o := r.Options[left[0]]
+			var to []string
+			rest := left[:0:0]
+			for _, d := range left {
+				switch name := d.String(); {
+				case !r.Options[d].Equal(o):
+					rest = append(rest, d)
+				case d.Account == in.Registry.Account:
+					to = append(to, string(d.Region))
+				default:
+					to = append(to, name)
+				}
+			}
+			left = rest
+			v := lang.NewMapping().Add("to", texts(to))
+			for _, f := range []struct {
+				name string
+				list []string
+			}{{"prefixes", rule.Prefixes}, {"tags", o.Tags}, {"exclude", o.Exclude}} {
+				if len(f.list) > 0 {
+					v.Add(f.name, texts(f.list))
+				}
+			}
+			if o.Deletions {
+				v.Add("deletions", lang.NewBoolean(true))
+			}
+			rules = append(rules, v)
+		}
+	}
+	return lang.NewList(rules...)
 }
 
 // tell keeps a notice that is about no repository.
@@ -145,6 +206,9 @@ func (w *writer) addSettings(root *lang.Value, comments bool) *lang.Value {
 		}
 		upstreams.Gap = comments
 		root.Add("upstreams", upstreams)
+	}
+	if w.replication != nil {
+		root.Add("replication", w.replication)
 	}
 	return root
 }

@@ -33,6 +33,7 @@ func DigestDesired(d state.Desired) string {
 		Templates    map[string]any   `json:"templates,omitempty"`
 		Upstreams    map[string]any   `json:"upstreams,omitempty"`
 		Signers      map[string]any   `json:"signers,omitempty"`
+		Replication  any              `json:"replication,omitempty"`
 	}{Stack: d.Stack, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}, Signers: map[string]any{}}
 	for _, t := range d.Wanted.Templates {
 		form.Templates[t.Prefix] = templateOf(t)
@@ -42,6 +43,9 @@ func DigestDesired(d state.Desired) string {
 	}
 	for _, g := range d.Wanted.Signers {
 		form.Signers[g.Name] = []any{signerOf(g), g.Removed}
+	}
+	if d.Wanted.Replication != nil {
+		form.Replication = []any{replicationOf(d.Wanted.Replication, nil), d.Wanted.ReplicatedFrom}
 	}
 	for _, r := range byName(d.Repositories) {
 		form.Repositories = append(form.Repositories, formOf(r))
@@ -58,6 +62,7 @@ func DigestObserved(o state.Observed) string {
 		Templates    map[string]any   `json:"templates,omitempty"`
 		Upstreams    map[string]any   `json:"upstreams,omitempty"`
 		Signers      map[string]any   `json:"signers,omitempty"`
+		Replication  any              `json:"replication,omitempty"`
 	}{Account: o.Target.Registry.Account, Region: o.Target.Registry.Region, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}, Signers: map[string]any{}}
 	for prefix, t := range o.Settings.Templates {
 		form.Templates[prefix] = templateOf(t)
@@ -67,6 +72,9 @@ func DigestObserved(o state.Observed) string {
 	}
 	for name, g := range o.Settings.Signers {
 		form.Signers[name] = signerOf(g)
+	}
+	if r := o.Settings.Replication; r != nil {
+		form.Replication = replicationOf(r, Grants(o.Settings.RegistryPolicy))
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Repositories)) {
 		form.Repositories = append(form.Repositories, formOf(o.Repositories[name]))

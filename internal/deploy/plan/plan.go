@@ -56,6 +56,8 @@ type Plan struct {
 	Upstreams []UpstreamChange `json:"upstreams,omitempty"`
 	// Signers are those that the file names, in byte order.
 	Signers []SignerChange `json:"signers,omitempty"`
+	// Replication is nil where the file has none.
+	Replication *ReplicationChange `json:"replication,omitempty"`
 	// Findings are ordered by repository, then code.
 	Findings []Finding `json:"findings"`
 }

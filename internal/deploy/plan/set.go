@@ -140,6 +140,11 @@ func (p Plan) Check() error {
 			return fmt.Errorf("the upstream rule %s: %w", c.Prefix, err)
 		}
 	}
+	if p.Replication != nil {
+		if err := p.Replication.check(); err != nil {
+			return fmt.Errorf("the replication: %w", err)
+		}
+	}
 	for _, c := range p.Signers {
 		if err := c.check(); err != nil {
 			return fmt.Errorf("the signer %s: %w", c.Name, err)

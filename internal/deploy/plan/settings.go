@@ -489,6 +489,7 @@ func (p Plan) staleSettings(desired state.Desired, observed state.Observed) []st
 		out = append(out, fmt.Sprintf("the upstream rule %s left the file since the plan was made", prefix))
 	}
 	out = append(out, p.staleSigners(desired, observed)...)
+	out = append(out, p.staleReplication(desired, observed)...)
 	slices.Sort(out)
 	return out
 }
@@ -572,5 +573,9 @@ func (p Plan) PendingUpstreams() []UpstreamChange {
 
 // Work is how many changes p makes in all.
 func (p Plan) Work() int {
-	return len(p.Pending()) + len(p.PendingTemplates()) + len(p.PendingUpstreams()) + len(p.PendingSigners())
+	n := len(p.Pending()) + len(p.PendingTemplates()) + len(p.PendingUpstreams()) + len(p.PendingSigners())
+	if _, ok := p.PendingReplication(); ok {
+		n++
+	}
+	return n
 }

@@ -32,6 +32,9 @@ type reader struct {
 	upstreams      []upstream
 	signers        []signer
 	signerNames    map[string]state.Position
+	replication    []replicationRule
+	// replicationGiven: some file has the field.
+	replicationGiven bool
 	// templatePrefixes and upstreamPrefixes are where their prefixes are given.
 	templatePrefixes, upstreamPrefixes map[string]state.Position
 
@@ -119,6 +122,9 @@ func (r *reader) file(root node) {
 	}
 	if n, ok := top["signers"]; ok {
 		r.signerMap(n)
+	}
+	if n, ok := top["replication"]; ok {
+		r.replicationRules(n)
 	}
 	if n, ok := top["lifecycle_tests"]; ok {
 		for _, item := range r.list(n, "tests {image, expect}") {
@@ -278,7 +284,7 @@ func (r *reader) finish(files []Source) *File {
 	}
 	slices.SortFunc(f.templates, func(a, b template) int { return strings.Compare(a.prefix, b.prefix) })
 	f.upstreams, f.templatesGiven = r.upstreams, r.templatesGiven
-	f.signers = r.signers
+	f.signers, f.replication, f.replicationGiven = r.signers, r.replication, r.replicationGiven
 	slices.SortFunc(f.signers, byName)
 	slices.SortFunc(f.upstreams, func(a, b upstream) int { return strings.Compare(a.Prefix, b.Prefix) })
 	return f

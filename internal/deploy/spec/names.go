@@ -79,6 +79,7 @@ func (r *reader) checkNames() {
 			r.registryExists(v, v.Text)
 		}
 	}
+	r.checkReplication()
 }
 
 // registryExists reports a name that no registry has.

@@ -66,6 +66,9 @@ type File struct {
 	templatesGiven bool
 	upstreams      []upstream
 	signers        []signer // in byte order of their names
+	replication    []replicationRule
+	// replicationGiven: the files have the field.
+	replicationGiven bool
 }
 
 // Load reads the files as one: lists of registries and repositories are put
@@ -96,6 +99,11 @@ func Load(files ...Source) (*File, Notices, error) {
 	}
 	for _, u := range f.upstreams {
 		u.check(p, targets)
+	}
+	for _, t := range targets {
+		if len(p.errs) == 0 { // with the names of all destinations
+			f.replicationOf(t, targets, p.failf)
+		}
 	}
 	errs, notices := p.sorted(files)
 	if len(errs) > 0 {

@@ -160,5 +160,10 @@ func (f *File) wanted(targets []state.Target) (all state.Wanted, byTarget map[st
 			byTarget[t.Name] = w
 		}
 	}
+	f.addReplication(targets, byTarget)
+	all.ReplicationRules = len(f.replication)
+	if len(targets) > 0 {
+		all.Replication = byTarget[targets[0].Name].Replication
+	}
 	return all, byTarget
 }

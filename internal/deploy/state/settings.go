@@ -125,6 +125,17 @@ type Wanted struct {
 	Upstreams []Upstream
 	// Signers are in byte order of their names.
 	Signers []Signer
+	// Replication is the whole of it; nil where the file has none. ReplicatedFrom are
+	// the other accounts whose registries, by the file, replicate into the registry, in
+	// byte order.
+	Replication *Replication
+	// ReplicationRules is how many rules the file has; only in those of all targets.
+	ReplicationRules int
+	ReplicatedFrom   []ReplicationSource
+	// ReplicationAccounts are those of the file's registries. BothWays are the names of
+	// the registries to which the registry replicates what they replicate to it.
+	ReplicationAccounts []ecr.AccountID
+	BothWays            []string
 	// TemplatesGiven: the file has the field, so that its stack's templates are
 	// looked for also where it lists none there.
 	TemplatesGiven bool
@@ -142,9 +153,19 @@ type Settings struct {
 	// when they were not read, and then NoCredentials says why.
 	Credentials   map[string]string
 	NoCredentials string
+	// Replication is nil when it was not read. NoReplicationOptions says why its Options
+	// are not known.
+	Replication          *Replication
+	NoReplicationOptions string
+	// RegistryPolicy is the text, "" for none; RegistryPolicySeen is false when it was
+	// not read, and RegistryPolicyUnseen says why if that was tried.
+	RegistryPolicy       string
+	RegistryPolicySeen   bool
+	RegistryPolicyUnseen string
 	// TemplatesUnseen is why the templates could not be read, where the file
-	// names none; "" when they were. UpstreamsUnseen is the same of the rules.
-	TemplatesUnseen, UpstreamsUnseen string
+	// names none; "" when they were. UpstreamsUnseen and
+	// ReplicationUnseen are the same of the rules.
+	TemplatesUnseen, UpstreamsUnseen, ReplicationUnseen string
 }
 
 // NamesCredentials reports whether a rule names its credential, and not its ARN.

@@ -526,12 +526,16 @@ func TestFilters(t *testing.T) {
 // Only hosts of the list are reached, and only as the list says.
 func TestHosts(t *testing.T) {
 	w := world(t, nil, func(s *testkit.Settings) {
-		s.Events.Hosts = []delivery.Host{{Host: "hooks.example.com"}, {Host: "in.example.com:8080", PlainHTTP: true}}
+		s.Events.Hosts = []delivery.Host{{Host: "hooks.example.com"}, {Host: "in.example.com:8080", PlainHTTP: true}, {Host: "port.example.com:443"}, {Host: "[2001:db8::1]"}}
 	})
 	for url, says := range map[string]string{
 		"https://hooks.example.com/x":        "",
 		"https://HOOKS.example.com:443/x":    "",
 		"http://in.example.com:8080/":        "",
+		"https://port.example.com/x":         "",
+		"https://port.example.com:443/x":     "",
+		"http://port.example.com/x":          "does not list",
+		"https://[2001:db8::1]:443/x":        "",
 		"http://hooks.example.com/x":         "allows https only",
 		"https://hooks.example.com:8443/x":   "does not list",
 		"https://other.example.com/x":        "does not list",

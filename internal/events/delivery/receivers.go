@@ -153,7 +153,15 @@ func newSecret() string {
 	return secretPrefix + base64.StdEncoding.EncodeToString(b[:])
 }
 
-// shownURL is a URL without the values of its query. What has no name is a value, too.
+// secretPart reports whether a part of a path may be a secret, as in URLs of chats: it is
+// long, and not made of lower-case words.
+func secretPart(p string) bool {
+	const least = 16
+	return len(p) >= least && strings.ContainsFunc(p, func(r rune) bool { return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' })
+}
+
+// shownURL is a URL without the values of its query and without the parts of its path that
+// may be secrets. What has no name in a query is a value, too.
 func shownURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -167,7 +175,14 @@ func shownURL(text string) string {
 		}
 	}
 	u.RawQuery = strings.Join(parts, "&")
-	return u.String()
+	path := strings.Split(u.EscapedPath(), "/")
+	for i, p := range path {
+		if secretPart(p) {
+			path[i] = "..."
+		}
+	}
+	u.Path, u.RawPath = "", ""
+	return strings.TrimSuffix(u.Scheme+"://"+u.Host+strings.Join(path, "/")+"?"+u.RawQuery, "?")
 }
 
 // betweenValues is what separates the values of a query; some servers take semicolons.

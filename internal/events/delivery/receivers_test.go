@@ -30,6 +30,16 @@ func TestShownURLs(t *testing.T) {
 			t.Errorf("%s is shown as %s, %v", query, r.Host, err)
 		}
 	}
+	for path, want := range map[string]string{
+		"/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX": "/services/T00000000/B00000000/...",
+		"/hooks/0123456789abcdef0%2F23456789?x=y":                "/hooks/...?x=...",
+		"/a-path-of-lower-case-words":                            "/a-path-of-lower-case-words",
+	} {
+		r, _, err := w.Events.As(testkit.Admin).PutEventReceiver(t.Context(), testkit.Home, delivery.NewReceiver{Name: "a", URL: "https://hooks.example.com" + path})
+		if err != nil || r.Host != "https://hooks.example.com"+want {
+			t.Errorf("%s is shown as %s, %v", path, r.Host, err)
+		}
+	}
 }
 
 // A receiver that answers with what it was sent does not bring secrets into the log.
@@ -40,7 +50,7 @@ func TestAnswersWithSecrets(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = fmt.Fprintln(w, "refused:", r.Header.Get("Authorization"), r.URL, r.URL.Query().Get("token"), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	})
-	add(t, w, delivery.NewReceiver{Name: "a", URL: h.URL + "/?token=in%2Fquery", Headers: map[string]string{"Authorization": "Bearer in-header"}})
+	add(t, w, delivery.NewReceiver{Name: "a", URL: h.URL + "/services/T0000000000/inPath000000000000?token=in%2Fquery", Headers: map[string]string{"Authorization": "Bearer in-header"}})
 	w.Repo("app", ecr.Mutable)
 	deliver(t, w)
 	tested, err := w.Events.As(testkit.Admin).TestEventReceiver(t.Context(), testkit.Home, "a")
@@ -48,7 +58,7 @@ func TestAnswersWithSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, answer := range []string{logOf(t, w, "a", meta.DeliveryQuery{})[0].Answer, tested.Answer} {
-		if !strings.Contains(answer, "refused:") || strings.Contains(answer, "query") || strings.Contains(answer, "in-header") {
+		if !strings.Contains(answer, "refused:") || strings.Contains(answer, "query") || strings.Contains(answer, "inPath") || strings.Contains(answer, "in-header") {
 			t.Errorf("the log has %q", answer)
 		}
 	}

@@ -82,7 +82,7 @@ func newClient(hosts []Host, timeout time.Duration) *client {
 // to is the client for a URL. Its error is for the administrator of the registry.
 func (c *client) to(u *url.URL) (*http.Client, error) {
 	for _, h := range c.hosts {
-		if !strings.EqualFold(h.Host, hostOf(u)) {
+		if !sameHost(h.Host, u) {
 			continue
 		}
 		if u.Scheme != "https" && !h.PlainHTTP {
@@ -93,10 +93,16 @@ func (c *client) to(u *url.URL) (*http.Client, error) {
 	return nil, fmt.Errorf("the operator of this server does not list %s as a host of receivers", hostOf(u))
 }
 
+// sameHost reports whether a host of the list, with a port or without one for the usual, is
+// that of a URL.
+func sameHost(listed string, u *url.URL) bool {
+	return strings.EqualFold(hostOf(&url.URL{Scheme: u.Scheme, Host: listed}), hostOf(u))
+}
+
 // hostOf is the host of a URL as lists have it: with its port, unless that is the usual.
 func hostOf(u *url.URL) string {
 	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
-		return u.Hostname()
+		return strings.TrimSuffix(u.Host, ":"+u.Port())
 	}
 	return u.Host
 }
@@ -172,6 +178,14 @@ func (o secrets) hidden(u *url.URL) *strings.Replacer {
 		all = append(all, value)
 		if plain, err := url.QueryUnescape(value); err == nil {
 			all = append(all, plain)
+		}
+	}
+	for _, p := range strings.Split(u.EscapedPath(), "/") {
+		if secretPart(p) {
+			all = append(all, p)
+			if plain, err := url.PathUnescape(p); err == nil {
+				all = append(all, plain)
+			}
 		}
 	}
 	// The longest first: one may be part of another.

@@ -127,7 +127,7 @@ func (r replications) putOptions(ctx context.Context, in *admin.PutReplicationOp
 	if err != nil {
 		return nil, err
 	}
-	o := replication.Options{Tags: in.Options.ImageTags, Exclude: in.Options.ExcludePrefixes, Deletions: in.Options.Deletions}
+	o := replication.Options{Tags: in.Options.ImageTags, Exclude: in.Options.ExcludePrefixes, Deletions: in.Options.Deletions, BeforeRule: in.BeforeRule}
 	if err := r.SetReplicationOptions(ctx, at, to, o); err != nil {
 		return nil, err
 	}

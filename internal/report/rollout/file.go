@@ -50,6 +50,8 @@ type Settings struct {
 	Templates    []TemplateSettings   `json:"templates,omitempty"`
 	Upstreams    []UpstreamSettings   `json:"upstreams,omitempty"`
 	Signers      []SignerSettings     `json:"signers,omitempty"`
+	// Replication is null where the file has none.
+	Replication *plan.Replication `json:"replication,omitempty"`
 }
 
 // SignerSettings is what a file asks for in one signer.
@@ -122,6 +124,10 @@ func NewSettings(d state.Desired) Settings {
 			x.KnownBy = g.Known()
 		}
 		out.Signers = append(out.Signers, x)
+	}
+	if r := d.Wanted.Replication; r != nil {
+		x := plan.ReplicationOf(*r)
+		out.Replication = &x
 	}
 	return out
 }

@@ -117,6 +117,9 @@ func NewPlan(p plan.Plan) Plan {
 	}
 	out.RegistrySettings = registrySettings(p)
 	out.UnchangedSettings = len(p.Templates) + len(p.Upstreams) + len(p.Signers) - len(out.RegistrySettings)
+	if p.Replication != nil {
+		out.UnchangedSettings++
+	}
 	return out
 }
 

@@ -1,6 +1,9 @@
 package rollout
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 )
@@ -26,6 +29,69 @@ func registrySettings(p plan.Plan) []RegistrySetting {
 	for _, c := range p.PendingSigners() {
 		out = append(out, signerSetting(c))
 	}
+	if c, ok := p.PendingReplication(); ok {
+		out = append(out, replicationSetting(c))
+	}
+	return out
+}
+
+// replicationSetting tells each rule, destination and account that changes.
+func replicationSetting(c plan.ReplicationChange) RegistrySetting {
+	before, after := plan.Replication{}, plan.Replication{}
+	if c.Before != nil {
+		before = *c.Before
+	}
+	if c.After != nil {
+		after = *c.After
+	}
+	out := RegistrySetting{Name: "replication", Op: c.Op, Effect: c.Effect}
+	if c.Op == plan.OpDelete {
+		return out
+	}
+	list := func(field plan.Field, before, after map[string]string) {
+		for _, key := range slices.Sorted(maps.Keys(before)) {
+			if now, ok := after[key]; !ok {
+				out.Settings = append(out.Settings, Setting{Field: field, Key: key, Action: plan.Remove, Before: before[key]})
+			} else if now != before[key] {
+				out.Settings = append(out.Settings, Setting{Field: field, Key: key, Action: plan.Modify, Before: before[key], After: now})
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(after)) {
+			if _, ok := before[key]; !ok {
+				out.Settings = append(out.Settings, Setting{Field: field, Key: key, Action: plan.Add, After: after[key]})
+			}
+		}
+	}
+	rules := func(action plan.Action, of, other plan.Replication) {
+		for _, x := range of.Rules {
+			if slices.ContainsFunc(other.Rules, func(y plan.ReplicationRule) bool { return x.String() == y.String() }) {
+				continue
+			}
+			s := Setting{Field: "rule", Action: action, After: x.String()}
+			if action == plan.Remove {
+				s.Before, s.After = s.After, ""
+			}
+			out.Settings = append(out.Settings, s)
+		}
+	}
+	options := func(r plan.Replication) map[string]string {
+		m := map[string]string{}
+		for to, o := range r.Options {
+			m[to] = o.String()
+		}
+		return m
+	}
+	accounts := func(r plan.Replication) map[string]string {
+		m := map[string]string{}
+		for account, text := range r.Accounts {
+			m[account] = plan.GrantWords(text)
+		}
+		return m
+	}
+	rules(plan.Remove, before, after)
+	rules(plan.Add, after, before)
+	list("destination", options(before), options(after))
+	list("account", accounts(before), accounts(after))
 	return out
 }
 

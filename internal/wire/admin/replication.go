@@ -80,6 +80,8 @@ type PutReplicationOptionsRequest struct {
 	RegistryID  string             `json:"registryId,omitzero"`
 	Destination string             `json:"replicationDestination"`
 	Options     ReplicationOptions `json:"options"`
+	// BeforeRule: no rule needs to have the destination yet.
+	BeforeRule bool `json:"beforeRule,omitzero"`
 }
 
 // PutReplicationOptionsResponse is what they are now.

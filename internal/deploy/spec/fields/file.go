@@ -243,6 +243,44 @@ signers:
 	{Name: "removed", In: "signers", Type: "`true` or `false`", Default: "`false`", Summary: "Whether `apply` deletes the signer.", schema: schema{"type": "boolean"}},
 	{Name: "registries", In: "signers", Type: "list of names", Default: "all", Summary: "The entries of `registries` at the top of the file that get the signer.", schema: uniqueListOf(schema{"type": "string"})},
 	{
+		Name: "replication", Type: "list of rules", Default: "none",
+		Summary: "What the registries copy to other registries as it is pushed.",
+		Becomes: "the replication configuration of each registry, and statements of the registry policies of destinations in other accounts",
+		Limit:   "10 rules and 25 destinations in a registry, 100 prefixes in a rule",
+		Details: []string{
+			"With this field, the file has the whole replication configuration of each of its registries: rules that it does not list are removed. `replication: []` removes all. Without the field, Kontor leaves replication alone. `destroy` removes the rules that the file lists.",
+			"A destination in another account must let images in. If it is a registry of the file, `apply` adds a statement to its registry policy, unless the policy allows it already. Its Sid is `KontorReplicationFrom` and the account. Other statements stay.",
+			"`tags`, `exclude` and `deletions` are options of a destination, which only registries of Kontor have. Amazon ECR has none, which is an error of the plan. Rules with the same destination need the same options.",
+			"Images that were pushed before the rule are not copied: `kontor admin replication backfill start` copies them. [Replicate images](../guides/replication.md) has the rest.",
+		},
+		Example: `registries:
+  - {name: prod, account: "111111111111", region: us-east-1, endpoint: "https://registry.example"}
+  - {name: standby, account: "111111111111", region: eu-west-1, endpoint: "https://standby.example"}
+  - {name: partner, account: "222222222222", region: us-east-1, endpoint: "https://partner.example"}
+ecr_repositories:
+  prod/api: {}
+  shared/base: {}
+replication:
+  - to: [standby]
+    registries: [prod]
+    exclude: [prod/scratch/]
+    deletions: true
+  - to: [partner, 333333333333/us-east-1]
+    registries: [prod]
+    prefixes: [shared/]
+    tags: ["v*"]
+`,
+		schema: listOf(object("replication")),
+	},
+	{Name: "to", In: "replication", Required: true, Type: "list of registries", Summary: "The destinations: names of `registries` of the file, `ACCOUNT/REGION`, or `REGION` for another region of the registry's own account.",
+		Details: []string{"A registry is not a destination of its own rules. So a rule for all registries with all of them as destinations copies each to the others."},
+		schema:  schema{"type": "array", "items": textOf(1, MaxARN), "minItems": 1}},
+	{Name: "prefixes", In: "replication", Type: "list of prefixes of repository names", Default: "all repositories", Summary: "Which repositories are copied: those whose names begin with one of them.", Limit: "100 prefixes", schema: listOf(prefixSchema)},
+	{Name: "registries", In: "replication", Type: "list of names", Default: "all", Summary: "The entries of `registries` at the top of the file that have the rule.", schema: uniqueListOf(schema{"type": "string"})},
+	{Name: "tags", In: "replication", Type: "list of patterns", Default: "all images", Summary: "Only images with a tag that matches one of them are copied, and what belongs to these; `*` stands for any characters. Only on registries of Kontor.", schema: listOf(matching(ExclusionPattern.String()))},
+	{Name: "exclude", In: "replication", Type: "list of prefixes of repository names", Default: "none", Summary: "Repositories that are not copied to these destinations. Only on registries of Kontor.", schema: listOf(prefixSchema)},
+	{Name: "deletions", In: "replication", Type: "`true` or `false`", Default: "`false`", Summary: "Whether images and tags that are deleted in the registry are deleted at the destinations. Only on registries of Kontor, and for destinations on the same server.", schema: schema{"type": "boolean"}},
+	{
 		Name: "lifecycle_tests", Type: "list of mappings", Default: "none",
 		Summary: "Expectations of what the lifecycle policies do to example images, so that a rule that would remove a release is found before it does.",
 		Becomes: "no setting: `kontor plan` and `kontor lifecycle test` run them",

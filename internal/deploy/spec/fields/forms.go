@@ -18,6 +18,8 @@ var (
 	RepositoryGlob = lazyregexp.New(`^[a-z0-9._/*-]{1,256}$`) // of names of repositories
 	// ECR API model, Prefix and PullThroughCacheRuleRepositoryPrefix
 	Prefix = lazyregexp.New(`^([a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*/?|ROOT)$`)
+	// ECR API model, RepositoryFilterValue
+	ReplicationPrefix = lazyregexp.New(`^(?:[a-z0-9]+(?:[._-][a-z0-9]*)*/)*[a-z0-9]*(?:[._-][a-z0-9]*)*$`)
 	// SignerName is that of trust.CheckName.
 	SignerName = lazyregexp.New(`^[a-zA-Z0-9_]{2,64}$`)
 	Host       = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
@@ -63,6 +65,12 @@ const (
 	MaxUpstreamPrefix      = 30
 
 	MaxARN = 2048
+	// Limits of replication: Amazon ECR user guide, "Amazon ECR service quotas".
+	MaxReplicationRules        = 10
+	MaxReplicationDestinations = 25
+	MaxReplicationPrefixes     = 100
+	// ECR API model, RepositoryFilterValue.
+	MinReplicationPrefix, MaxReplicationPrefix = 2, 256
 	// MaxSignerText is trust.MaxRootBytes.
 	MaxSignerText = 256 << 10
 	MaxProfile    = 256

@@ -19,6 +19,9 @@ const SchemaID = "https://github.com/kontor-registry/kontor/docs/kontor.schema.j
 // matching is a text that the regular expression re matches.
 func matching(re string) schema { return schema{"type": "string", "pattern": re} }
 
+// prefixSchema is a prefix of names of repositories, as replication has it.
+var prefixSchema = schema{"type": "string", "minLength": MinReplicationPrefix, "maxLength": MaxReplicationPrefix, "pattern": ReplicationPrefix.String()}
+
 func textOf(least, most int) schema {
 	return schema{"type": "string", "minLength": least, "maxLength": most}
 }
