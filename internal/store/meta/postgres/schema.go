@@ -12,8 +12,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta/sqlstore"
 )
 
-// schemaNeeds is sqlstore.Dialect.Needs.
-const schemaNeeds = 20
+// schemaNeeds is sqlstore.Dialect.Needs. Programs that know only earlier versions hide
+// links by UPDATE, which a push that runs READ COMMITTED does not notice (0047).
+const schemaNeeds = 32
 
 // Schema says which schema the database at an address has. It changes nothing.
 func Schema(ctx context.Context, address string) (s sqlstore.Schema, err error) {
