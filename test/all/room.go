@@ -31,7 +31,7 @@ func rooms(tmp string) ([]room, error) {
 		if err := syscall.Statfs(path, &fs); err != nil {
 			return nil, fmt.Errorf("free space of %s: %w", path, err)
 		}
-		found = append(found, room{path: path, free: int64(fs.Bavail) * int64(fs.Bsize)})
+		found = append(found, room{path: path, free: int64(fs.Bavail) * fs.Bsize})
 	}
 	return found, nil
 }

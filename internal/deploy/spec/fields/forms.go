@@ -70,7 +70,8 @@ const (
 	MaxReplicationDestinations = 25
 	MaxReplicationPrefixes     = 100
 	// ECR API model, RepositoryFilterValue.
-	MinReplicationPrefix, MaxReplicationPrefix = 2, 256
+	MinReplicationPrefix = 2
+	MaxReplicationPrefix = 256
 	// MaxSignerText is trust.MaxRootBytes.
 	MaxSignerText = 256 << 10
 	MaxProfile    = 256
