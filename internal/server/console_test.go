@@ -1,7 +1,11 @@
 package server_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -9,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +25,9 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -275,6 +282,11 @@ func consoleFacts() map[string][]string {
 		"markcache":       {"ecr:DescribePullThroughCacheRules"},
 		"marksecret":      {"kontor:ListSecrets"},
 		"marktemplate":    {"ecr:DescribeRepositoryCreationTemplates"},
+		"marksigner":      {"kontor:ListSigners", "ecr:DescribeImageSigningStatus"},
+		"markreceiver":    {"kontor:ListEventReceivers", "kontor:ListEventDeliveries"},
+		"markdelivery":    {"kontor:ListEventDeliveries"},
+		"markreplication": {"kontor:ListReplications"},
+		"markfinding":     {"ecr:DescribeImageScanFindings"},
 	}
 }
 
@@ -322,6 +334,8 @@ func (w *world) markers() ecr.Digest {
 	_, _, err = people.Tokens().Create(ctx, iam.NewMachineToken{User: "markperson", Name: "marktoken"})
 	fatal(err)
 	w.want(w.do(w.json(here, w.credentials(here, pusher), "DeleteRepository", `{"repositoryName":"markaudited"}`)), 400)
+	w.want(w.do(w.json(here, w.credentials(here, administrator), "PutReplicationConfiguration", `{"replicationConfiguration":{"rules":[{"destinations":[{"region":"eu-west-1","registryId":"`+string(here.Account)+`"}]}]}}`)), 200)
+	w.sent(ecr.DigestOf([]byte(body)))
 	fatal(w.meta.Update(ctx, func(ctx context.Context, tx meta.Tx) error {
 		repo, err := tx.Repository(ctx, here, "app")
 		if err != nil {
@@ -335,12 +349,66 @@ func (w *world) markers() ecr.Digest {
 	return ecr.DigestOf([]byte(body))
 }
 
+// sent is what of markers goes elsewhere, and what others say of the image: a signer, a
+// receiver of events, a replication that failed, and a scan.
+func (w *world) sent(d ecr.Digest) {
+	w.t.Helper()
+	findings, err := json.Marshal([]scanning.Finding{{Name: "markfinding", Description: "<b>", Severity: ecr.SeverityHigh, Package: "openssl", Version: "1.0"}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(findings); err != nil || z.Close() != nil {
+		w.t.Fatal("packing the findings")
+	}
+	now := w.clock()
+	err = w.meta.Update(w.t.Context(), func(ctx context.Context, tx meta.Tx) error {
+		repo, err := tx.Repository(ctx, here, "app")
+		if err != nil {
+			return err
+		}
+		settings, err := tx.Registries().RegistrySettings(ctx, here)
+		if err != nil {
+			return err
+		}
+		err = errors.Join(
+			events.SetReceivers(&settings, []events.Receiver{{ID: "id", Name: "markreceiver", Host: "hooks.example.com", Types: []string{"none.*"}, CreatedAt: now, UpdatedAt: now}}),
+			tx.Registries().PutRegistrySettings(ctx, here, settings),
+			tx.Registries().QueueDelivery(ctx, meta.Delivery{Receiver: "id", Event: meta.DeliveryEvent{ID: "markdelivery", At: now, Type: "image.pushed", Repository: "app", Digest: d, Key: "app", Body: []byte("{}")},
+				State: meta.DeliveryQueued, QueuedAt: now, DueAt: now.Add(1000 * time.Hour)}),
+			tx.Registries().PutSigner(ctx, meta.Signer{Registry: here, Name: "marksigner", CreatedAt: now, UpdatedAt: now, Settings: []byte(`{"name":"marksigner","key":` + strconv.Quote(signingKey) + `}`)}),
+			tx.Retention().ScanWriter().PutScan(ctx, meta.Scan{Repository: repo.ID, Digest: d, Scan: ecr.Scan{Status: ecr.ScanInProgress}, AskedAt: now, DueAt: now}),
+			tx.Registries().QueueReplication(ctx, meta.Replication{Kind: meta.ReplicateImage, Source: here, Repository: repo.ID, Name: "app", Image: ecr.ImageID{Digest: d}, To: ecr.RegistryID{Account: here.Account, Region: "eu-west-1"}}, 0, true))
+		if err != nil {
+			return err
+		}
+		failed, ok, err := tx.Registries().TakeReplication(ctx, time.Hour, nil)
+		if err != nil || !ok {
+			return fmt.Errorf("nothing to replicate: %w", err)
+		}
+		failed.Status, failed.Code, failed.Message = meta.ReplicationFailed, "Unavailable", "markreplication"
+		if err := tx.Registries().EndReplication(ctx, failed); err != nil {
+			return err
+		}
+		scan, _, err := tx.Retention().ScanWriter().TakeScan(ctx, "slot", now)
+		if err != nil {
+			return err
+		}
+		scan.Scan, scan.Slot = ecr.Scan{Status: ecr.ScanComplete, CompletedAt: now, Severity: ecr.SeverityHigh, Result: []byte(`{"counts":{"HIGH":1},"scanner":"Test v1"}`)}, ""
+		return tx.Retention().ScanWriter().EndScan(ctx, "slot", scan, packed.Bytes())
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // consolePages are the pages with something of markers on them.
 func consolePages(digest ecr.Digest) []string {
 	const of = "/console/repositories/app/-/"
 	return []string{
 		"/console/", "/console/repositories", of + "tags", of + "images/" + string(digest), of + "lifecycle", of + "lifecycle?explain=all&days=90", of + "access", of + "access?who=arn:aws:iam::222222222222:root&right=pull",
-		"/console/access", "/console/bin", "/console/journal", "/console/leases", "/console/people", "/console/people/users/markperson", "/console/people/roles/markrole", "/console/upstreams", "/console/templates", "/console/upstreams?format=csv&table=credentials", "/console/people?format=csv&table=roles", "/console/sessions", "/console/sessions?all=yes",
+		"/console/access", "/console/bin", "/console/journal", "/console/leases", "/console/people", "/console/people/users/markperson", "/console/people/roles/markrole", "/console/upstreams", "/console/templates", "/console/upstreams?format=csv&table=credentials", "/console/signers", "/console/replication", "/console/replication?format=csv&table=failed", "/console/events", "/console/events/deliveries?receiver=markreceiver", "/console/events?format=csv", "/console/people?format=csv&table=roles", "/console/sessions", "/console/sessions?all=yes",
 		of + "tags?format=csv", "/console/repositories?format=csv", "/console/bin?format=csv", "/console/leases?format=csv", of + "access?format=csv", "/console/people?format=csv",
 		"/console/audit", "/console/audit?decision=denied&format=csv",
 		"/console/activity", "/console/activity?days=7&sort=day&order=asc", "/console/activity?format=csv", of + "activity", of + "activity?tag=marktag", of + "activity?format=csv",
@@ -357,6 +425,7 @@ func TestConsoleShowsWhatTheAPITells(t *testing.T) {
 		"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "kontor:ListLeases", "kontor:ListJournal", "kontor:ListRecycleBin", "kontor:ListPullActivity", "kontor:ListAuditRecords", "kontor:ListJobs", "kontor:DescribeUsage", "iam:ListUsers", "iam:ListRoles",
 		"iam:GetAccountAuthorizationDetails", "iam:ListAccessKeys", "kontor:ListConsoleSessions",
 		"iam:ListAttachedUserPolicies", "iam:ListUserPolicies", "iam:ListPolicies", "kontor:ListUserTokens", "iam:GetRole", "iam:ListAttachedRolePolicies", "ecr:DescribePullThroughCacheRules", "kontor:ListSecrets", "ecr:DescribeRepositoryCreationTemplates",
+		"kontor:ListSigners", "ecr:DescribeImageSigningStatus", "kontor:ListEventReceivers", "kontor:ListEventDeliveries", "kontor:ListReplications", "ecr:DescribeImageScanFindings",
 	}
 	people := w.server.IAM(here.Region).System(here.Account, "test")
 	from := rand.New(rand.NewPCG(1, 2))

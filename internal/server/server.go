@@ -369,6 +369,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if !cfg.NoConsole {
 		s.console = console.New(parts.Config{
 			Gate: s.gate, Inspect: look, Registry: s.registry, Retention: s.retention, Jobs: s.jobs, Upstreams: s.upstreams, Templates: creation,
+			Signing: s.signing, Scanning: s.scanning, Replication: s.replication, Events: s.events,
 			Now: cfg.AuthNow, ImageNow: cfg.ImageNow, MachineTokens: s.takesMachines, Log: cfg.Log,
 		})
 	}

@@ -238,6 +238,14 @@ func (w *world) fill() (repo string, digest string) {
 	must(err)
 	_, err = w.api.CreateRepositoryCreationTemplate(ctx, &awsecr.CreateRepositoryCreationTemplateInput{Prefix: aws.String("team"), Description: aws.String("Of the teams " + w.note), AppliedFor: []types.RCTAppliedFor{types.RCTAppliedForCreateOnPush}})
 	must(err)
+	_, err = w.api.PutReplicationConfiguration(ctx, &awsecr.PutReplicationConfigurationInput{ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{{
+		Destinations:      []types.ReplicationDestination{{Region: aws.String("eu-west-1"), RegistryId: aws.String("222222222222")}},
+		RepositoryFilters: []types.RepositoryFilter{{Filter: aws.String("shop/"), FilterType: types.RepositoryFilterTypePrefixMatch}},
+	}}}})
+	must(err)
+	for name, key := range map[string]string{"release": signingKey, "ci": signingKey} {
+		w.admin("PutSigner", admin.PutSignerRequest{Signer: admin.Signer{Name: name, Key: key, Repositories: []string{"shop/*"}}}, &admin.PutSignerResponse{})
+	}
 	people := awsiam.New(awsiam.Options{Region: w.Region, BaseEndpoint: &w.URL, Credentials: credentials.NewStaticCredentialsProvider(w.Admin.AccessKeyID, w.Admin.SecretAccessKey, "")})
 	_, err = people.CreateRole(ctx, &awsiam.CreateRoleInput{RoleName: aws.String("ci"), Description: aws.String("Builds and pushes " + w.note), AssumeRolePolicyDocument: aws.String(trustText)})
 	must(err)
@@ -258,3 +266,9 @@ func (w *world) pull(repo, tag string, n int) {
 func deleteTag(repo, tag string) *awsecr.BatchDeleteImageInput {
 	return &awsecr.BatchDeleteImageInput{RepositoryName: &repo, ImageIds: []types.ImageIdentifier{{ImageTag: &tag}}}
 }
+
+// signingKey is a public key.
+const signingKey = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnZiA7uqyJgd3xln7v902z21QqzYX
+VCioHo35GFs5GZQ+mfmNcrZQddHZ6ej7eX6r8yyGqY1gh5Rfuoxg882EaA==
+-----END PUBLIC KEY-----`

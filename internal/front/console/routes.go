@@ -12,6 +12,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/console/keeping"
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/front/console/people"
+	"github.com/kontor-registry/kontor/internal/front/console/sending"
 	"github.com/kontor-registry/kontor/internal/front/console/sources"
 )
 
@@ -43,7 +44,7 @@ func newRoutes() routes {
 		},
 		ofRegistry: map[string]parts.Page{}, ofRepository: map[string]parts.RepoPage{},
 	}
-	for _, some := range []map[string]parts.Page{browse.Pages(), keeping.Pages(), people.Pages(), sources.Pages()} {
+	for _, some := range []map[string]parts.Page{browse.Pages(), keeping.Pages(), people.Pages(), sources.Pages(), sending.Pages()} {
 		maps.Copy(to.ofRegistry, some)
 	}
 	for _, some := range []map[string]parts.RepoPage{browse.OfRepository(), keeping.OfRepository(), people.OfRepository()} {

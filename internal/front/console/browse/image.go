@@ -78,6 +78,12 @@ func (v *repoVisit) image(digest string) error {
 			return err
 		}
 	}
+	if err := v.scan(d, data); err != nil {
+		return err
+	}
+	if err := v.signatures(d, data); err != nil {
+		return err
+	}
 	if err := keeping.OfImage(v.Visit, v.repo, m, data); err != nil {
 		return err
 	}
@@ -87,15 +93,17 @@ func (v *repoVisit) image(digest string) error {
 	ref, name := "@"+digest, parts.Quoted(string(v.repo.Name))
 	for id, same := range map[string][]parts.Command{
 		"Rules": v.Same("lifecycle explain "+name+ref, "", ""), "Platforms": v.manifestCommand(name, digest), "Layers": v.manifestCommand(name, digest),
-		"Referrers": v.Same("", "ecr", "list-image-referrers --repository-name "+name+" --subject-id imageDigest="+digest),
-		"Pullers":   v.Same("admin activity --repository "+name+" --image "+digest, "", ""), "Leases": v.Same("lease list "+name, "", ""), "History": v.Same("admin journal --repository "+name, "", ""),
+		"Referrers":  v.Same("", "ecr", "list-image-referrers --repository-name "+name+" --subject-id imageDigest="+digest),
+		"Findings":   v.Same("admin scanner findings "+name+ref, "ecr", "describe-image-scan-findings --repository-name "+name+" --image-id imageDigest="+digest),
+		"Signatures": v.Same("signers verify "+name+ref, "ecr", "describe-image-signing-status --repository-name "+name+" --image-id imageDigest="+digest),
+		"Pullers":    v.Same("admin activity --repository "+name+" --image "+digest, "", ""), "Leases": v.Same("lease list "+name, "", ""), "History": v.Same("admin journal --repository "+name, "", ""),
 	} {
 		if x, ok := data[id].(*parts.Table); ok {
 			x.Same = same
 		}
 	}
 	file := string(v.repo.Name) + "-" + strings.TrimPrefix(digest, "sha256:")[:12]
-	if wrote, err := v.Parts(file, data["Rules"], data["Platforms"], data["Layers"], data["Referrers"], data["Pullers"], data["Leases"], data["History"]); wrote || err != nil {
+	if wrote, err := v.Parts(file, data["Rules"], data["Platforms"], data["Layers"], data["Referrers"], data["Findings"], data["Signatures"], data["Pullers"], data["Leases"], data["History"]); wrote || err != nil {
 		return err
 	}
 	return v.show("image", parts.Layout{

@@ -25,6 +25,11 @@ func (v *repoVisit) changeImage(d ecr.Digest) error {
 		return v.pin(found[0])
 	case "unpin":
 		return v.unpin(d)
+	case "scan":
+		if _, err := v.Config.Scanning.As(v.Req.Principal).StartScan(v.R.Context(), v.repo, ecr.ImageID{Digest: d}); err != nil {
+			return err
+		}
+		return v.Finish(v.imageURL(d), "scan")
 	case "delete":
 		return v.deleteImage(d)
 	}

@@ -27,6 +27,8 @@ var dones = map[string]func() string{
 	},
 	"pinned":   func() string { return t("The image is pinned: no lifecycle rule expires it.") },
 	"unpinned": func() string { return t("The pin is removed.") },
+	"scan":     func() string { return t("The image will be scanned. Load the page again to see how it went.") },
+	"queued":   func() string { return t("It is queued, and will be sent soon.") },
 	"gone":     func() string { return t("It is deleted.") },
 	"trust":    func() string { return t("The trust policy is saved. It counts for the next session.") },
 	"created":  func() string { return t("It is created.") },

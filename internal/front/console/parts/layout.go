@@ -54,7 +54,8 @@ func (v *Visit) nav() []navGroup {
 		{"", []Link{{Label: t("Overview"), To: Root}, {Label: t("Repositories"), To: Root + "repositories"}, {Label: t("Activity"), To: Root + "activity"}}},
 		{t("Keeping"), []Link{{Label: t("Recycle bin"), To: Root + "bin"}, {Label: t("Journal"), To: Root + "journal"}, {Label: t("Leases"), To: Root + "leases"}}},
 		{t("Sources"), []Link{{Label: t("Upstreams"), To: Root + "upstreams"}, {Label: t("Creation templates"), To: Root + "templates"}}},
-		{t("People"), []Link{{Label: t("Who may do what"), To: Root + "access"}, {Label: t("Users and roles"), To: Root + "people"}, {Label: t("Sessions"), To: Root + "sessions"}, {Label: t("Audit log"), To: Root + "audit"}}},
+		{t("Sending"), []Link{{Label: t("Replication"), To: Root + "replication"}, {Label: t("Events"), To: Root + "events"}}},
+		{t("People"), []Link{{Label: t("Who may do what"), To: Root + "access"}, {Label: t("Users and roles"), To: Root + "people"}, {Label: t("Signers"), To: Root + "signers"}, {Label: t("Sessions"), To: Root + "sessions"}, {Label: t("Audit log"), To: Root + "audit"}}},
 	}
 	if v.R == nil {
 		return groups

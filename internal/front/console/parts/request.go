@@ -9,11 +9,15 @@ import (
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/iam"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/jobs"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/retention"
+	"github.com/kontor-registry/kontor/internal/scanning"
+	"github.com/kontor-registry/kontor/internal/signing"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 	"github.com/kontor-registry/kontor/internal/templates"
 	"github.com/kontor-registry/kontor/internal/upstream"
@@ -24,13 +28,17 @@ const Root = "/console/"
 
 // Config is what a Handler is made of. All fields are required.
 type Config struct {
-	Gate      *gate.Gate
-	Inspect   *inspect.Service
-	Registry  *registry.Registry
-	Retention *retention.Service
-	Jobs      *jobs.Jobs
-	Upstreams *upstream.Service
-	Templates *templates.Service
+	Gate        *gate.Gate
+	Inspect     *inspect.Service
+	Registry    *registry.Registry
+	Retention   *retention.Service
+	Jobs        *jobs.Jobs
+	Upstreams   *upstream.Service
+	Templates   *templates.Service
+	Signing     *signing.Service
+	Scanning    *scanning.Service
+	Replication *replication.Service
+	Events      *delivery.Service
 	// Now is the clock of sessions, ImageNow that of images.
 	Now, ImageNow func() time.Time
 	// MachineTokens: those of users are accepted. Otherwise none is made.

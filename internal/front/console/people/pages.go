@@ -42,6 +42,7 @@ func Pages() map[string]parts.Page {
 		"people":   of((*visit).people),
 		"sessions": of((*visit).sessions),
 		"audit":    of((*visit).audit),
+		"signers":  of((*visit).signers),
 	}
 }
 
