@@ -260,6 +260,36 @@ func TestConsoleLoginsAreLimited(t *testing.T) {
 	w.want(w.page("", "POST", "/console/login", form), 303)
 }
 
+// visitor is logged in to the console.
+type visitor struct {
+	*world
+	cookie string
+}
+
+// post sends a form, and returns that of the answer. The answer has the texts.
+func (b visitor) post(path string, form url.Values, status int, texts ...string) url.Values {
+	b.t.Helper()
+	a := b.want(b.page(b.cookie, "POST", path, form), status)
+	for _, text := range texts {
+		if !strings.Contains(a.body, text) {
+			b.t.Errorf("%v: no %q in %s", form, text, a.body)
+		}
+	}
+	return formOf(a.body)
+}
+
+// get reads a page, which has the texts.
+func (b visitor) get(path string, texts ...string) string {
+	b.t.Helper()
+	a := b.want(b.page(b.cookie, "GET", path, nil), 200)
+	for _, text := range texts {
+		if !strings.Contains(a.body, text) {
+			b.t.Errorf("%s: no %q in %s", path, text, a.body)
+		}
+	}
+	return a.body
+}
+
 // consoleFacts are texts that only someone with one of the permissions may read, and
 // what they are.
 func consoleFacts() map[string][]string {
