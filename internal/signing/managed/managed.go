@@ -30,6 +30,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/access"
@@ -90,10 +91,11 @@ const (
 type Service struct {
 	cfg  Config
 	wake chan struct{}
+	used atomic.Bool // a push here was to be signed
 }
 
 // New returns a Service.
-func New(cfg Config) *Service { return &Service{cfg, make(chan struct{}, 1)} }
+func New(cfg Config) *Service { return &Service{cfg: cfg, wake: make(chan struct{}, 1)} }
 
 // Caller is the operations in the name of one principal. It is safe for concurrent use.
 type Caller struct {
@@ -157,6 +159,7 @@ func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p r
 			job.Status, job.Code, job.Reason = ecr.SigningFailed, codeDenied, fmt.Sprintf("%s may not perform %s on %s. Allow it and push the image again.", tx.Principal().ARN, signPayload, arn)
 			s.observe("failed")
 		}
+		s.used.Store(true)
 		if err := tx.Registries().SigningWriter().PutSigning(ctx, job); err != nil {
 			return err
 		}
@@ -182,8 +185,12 @@ func isSigned(ctx context.Context, tx *gate.Tx, repo meta.RepositoryID, known []
 	return false, nil
 }
 
-// Stored is registry.Config.Stored: something may wait.
+// Stored is registry.Config.Stored: something may wait, unless no push ever was to be
+// signed.
 func (s *Service) Stored() {
+	if !s.used.Load() {
+		return
+	}
 	select {
 	case s.wake <- struct{}{}:
 	default: // it was told and has not looked yet
