@@ -99,14 +99,18 @@ func (h *trap) killed(dir string, moment at, args ...string) {
 		if err := cmd.Process.Kill(); err != nil {
 			h.t.Error(err)
 		}
-		<-gone
+		if err := ended(<-gone); err != nil {
+			h.t.Error(err)
+		}
 	case err := <-gone:
 		h.t.Errorf("the command ended, with %v, and never came to %v\n%s", err, moment, &said)
 	case <-time.After(2 * time.Minute):
 		if err := cmd.Process.Kill(); err != nil {
 			h.t.Error(err)
 		}
-		<-gone
+		if err := ended(<-gone); err != nil {
+			h.t.Error(err)
+		}
 		h.t.Errorf("the command does not come to %v\n%s", moment, &said)
 	}
 	h.mu.Lock()
