@@ -47,7 +47,7 @@ func (x *planner) checkSigners(ctx context.Context, gate judgement) error {
 		return err
 	}
 	for _, name := range asked {
-		why := "there is no signature of this signer"
+		why := "the image is not signed by it"
 		for _, s := range all {
 			if s.By == name {
 				if why = s.Reason; s.Verified {
@@ -105,7 +105,7 @@ func (g *graph) parts() (list []*vertex) {
 
 // refusedFor is refusedBy for the signatures of one manifest.
 func (x *planner) refusedFor(ctx context.Context, signer *trust.Verifier, of *vertex) (why string, err error) {
-	why = "there is no signature that it can have made"
+	why = "the image has no signature of the kind that it makes"
 	image := trust.Image{Digest: of.Digest, MediaType: of.MediaType, SizeBytes: of.Size}
 	if of.body != nil {
 		image.SizeBytes = int64(len(of.body))

@@ -94,7 +94,7 @@ func TestSignersAndScans(t *testing.T) {
 	}{
 		{"the registry says so", nil, promote.Require{SignedBy: []string{"release"}}, "signed_by", "", "release, verified by registry dev", true},
 		{"one platform only", nil, promote.Require{SignedBy: []string{"build"}}, "signed_by", "signed_by: build: the signature is not of this key", "", false},
-		{"nobody knows the signer", nil, promote.Require{SignedBy: []string{"nobody"}}, "signed_by", "signed_by: nobody: there is no signature of this signer", "", false},
+		{"nobody knows the signer", nil, promote.Require{SignedBy: []string{"nobody"}}, "signed_by", "signed_by: nobody: the image is not signed by it", "", false},
 		{"verified here", nil, promote.Require{SignedBy: []string{"ours"}}, "signed_by", "", "ours, verified here", true},
 		{"another key", nil, promote.Require{SignedBy: []string{"wrong"}}, "signed_by", "signed_by: wrong: the signature is not of this key", "", false},
 		{"not trusted here", nil, promote.Require{SignedBy: []string{"elsewhere"}}, "signed_by", "is not trusted in the repository website", "", false},
