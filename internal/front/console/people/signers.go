@@ -8,7 +8,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/signing"
-	signer "github.com/kontor-registry/kontor/internal/signing/trust"
+	signingtrust "github.com/kontor-registry/kontor/internal/signing/trust"
 )
 
 const signersURL = parts.Root + "signers"
@@ -68,11 +68,11 @@ func (v *visit) signers() error {
 }
 
 // knownBy says how signatures of a signer are told from others.
-func knownBy(s signer.Signer) parts.Cell {
+func knownBy(s signingtrust.Signer) parts.Cell {
 	switch s.Kind() {
-	case signer.ByKey:
+	case signingtrust.ByKey:
 		return parts.Cell{Text: t("a public key")}
-	case signer.ByIdentity:
+	case signingtrust.ByIdentity:
 		return parts.Cell{Text: parts.Clean(s.Keyless.Identity), Sub: parts.Clean(s.Keyless.Issuer)}
 	}
 	c := parts.Cell{Text: t("certificates")}
