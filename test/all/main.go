@@ -125,11 +125,11 @@ func run(ctx context.Context, only string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.tmp)) }()
-	before, err := rooms(r.tmp)
+	before, err := freeSpace(r.tmp)
 	if err != nil {
 		return err
 	}
-	if full := lacking(before, roomNeeded); wanted == nil && full != "" {
+	if full := lacking(before, spaceNeeded); wanted == nil && full != "" {
 		return errors.New(full)
 	}
 	var failed, times []string
@@ -157,7 +157,7 @@ func run(ctx context.Context, only string) (err error) {
 	r.printSlowest("tests", r.tests)
 	fmt.Fprintf(r.out, "=== %s in all: %s\n", time.Since(began).Round(time.Second), strings.Join(times, ", "))
 	if len(failed) > 0 {
-		if after, err := rooms(r.tmp); err == nil && lacking(after, 1<<30) != "" {
+		if after, err := freeSpace(r.tmp); err == nil && lacking(after, 1<<30) != "" {
 			fmt.Fprintln(r.out, "===", lacking(after, 1<<30))
 		}
 		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))

@@ -6,7 +6,7 @@ import (
 )
 
 func TestLacking(t *testing.T) {
-	here, err := rooms(t.TempDir())
+	here, err := freeSpace(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -15,11 +15,11 @@ func TestLacking(t *testing.T) {
 			t.Errorf("%s has %d bytes free", r.path, r.free)
 		}
 	}
-	full := []room{{"/tmp", 40 << 30}, {"/cache", 1 << 30}}
-	if got := lacking(full, roomNeeded); !strings.HasPrefix(got, "/cache has 1.0 GiB free, and a run needs 6:") {
+	full := []space{{"/tmp", 40 << 30}, {"/cache", 1 << 30}}
+	if got := lacking(full, spaceNeeded); !strings.HasPrefix(got, "/cache has 1.0 GiB free, and a run needs 6:") {
 		t.Errorf("a full disk: %q", got)
 	}
 	if got := lacking(full, 1<<30); got != "" {
-		t.Errorf("with room on all disks: %q", got)
+		t.Errorf("with space on all disks: %q", got)
 	}
 }
