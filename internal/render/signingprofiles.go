@@ -39,5 +39,8 @@ func SigningRules(w io.Writer, rules []SigningRule, o Options) error {
 		_, name, _ := strings.Cut(r.Profile, ":/signing-profiles/")
 		p.linef(plain, "%s signs %s", clean(name), Where(r.Patterns))
 	}
+	if len(rules) > 0 {
+		p.linef(faint, "It signs for those who may: a push without signer:SignPayload on the profile goes on unsigned.")
+	}
 	return p.flush(w)
 }

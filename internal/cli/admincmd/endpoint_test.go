@@ -46,6 +46,24 @@ func TestAdminEndpoint(t *testing.T) {
 	s.Want(s.Run("admin", "bin", "--endpoint", reg.URL, "--data", "x"), 2, "leave out --data and --target")
 	s.Want(s.Run("admin", "bin", "--region", "us-east-1"), 2, "--region needs --endpoint")
 
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"admin", "scanner", "scan", "team/app:v2"}, 1, "kontor: team/app:v2: ImageNotFoundException: The image with imageId"},
+		{[]string{"admin", "scanner", "findings", "team/app:v1"}, 1, "kontor: team/app:v1: ScanNotFoundException: Image scan does not exist"},
+		{[]string{"admin", "signing-profile", "rules"}, 0, "Nothing is signed."},
+		{[]string{"admin", "signing-profile", "rules", "release=team/*"}, 1, `there is no signing profile "release"`},
+		{[]string{"admin", "signing-profile", "create", "release"}, 0, ":/signing-profiles/release"},
+		{[]string{"admin", "signing-profile", "rules", "release=team/*"}, 0, "release signs team/*\nIt signs for those who may: a push without signer:SignPayload"},
+		{[]string{"admin", "signing-profile", "delete", "release"}, 1, "the signing configuration names the profile 'release'"},
+		{[]string{"admin", "signing-profile", "rules", "--none"}, 0, "Nothing is signed."},
+		{[]string{"admin", "signing-profile", "delete", "release"}, 0, ""},
+	} {
+		s.Want(s.Run(append(c.args, at...)...), c.code, c.want)
+	}
+
 	pulled := func() {
 		t.Helper()
 		if _, err := awstest.ECR(reg).BatchGetImage(t.Context(), &awsecr.BatchGetImageInput{RepositoryName: aws.String("team/app"), ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v1")}}}); err != nil {

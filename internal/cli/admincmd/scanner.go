@@ -110,7 +110,7 @@ after a scan that failed.`,
 		}
 		out, err := c.ECR().StartImageScan(ctx, &awsecr.StartImageScanInput{RepositoryName: repository, ImageId: id})
 		if err != nil {
-			return command.Shown{}, fmt.Errorf("scanning %s: %w", args[0], err)
+			return command.Shown{}, fmt.Errorf("%s: %w", args[0], inOwnWords(err))
 		}
 		r := report.Scan{Repository: *repository, Digest: aws.ToString(out.ImageId.ImageDigest), Status: string(out.ImageScanStatus.Status), Findings: []report.ScanFinding{}}
 		return said(r, "%s is going to be scanned", args[0]), nil
@@ -136,7 +136,7 @@ never scanned.`,
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				return command.Shown{}, fmt.Errorf("findings of %s: %w", args[0], err)
+				return command.Shown{}, fmt.Errorf("%s: %w", args[0], inOwnWords(err))
 			}
 			addPage(&r, page)
 		}
