@@ -72,6 +72,8 @@ func steps() []step {
 type runner struct {
 	out io.Writer
 	tmp string // a folder for what is built, which is removed at the end
+	// goFlags are those of the user, without what trimPaths adds.
+	goFlags string
 	// timeout is how long the tests of one package may take.
 	timeout time.Duration
 	// Once a step has built them: kontor, and a folder with other clients.
@@ -108,7 +110,8 @@ func run(ctx context.Context, only string) (err error) {
 	if err := enterRoot(); err != nil {
 		return err
 	}
-	if err := trimPaths(); err != nil {
+	goFlags, err := trimPaths()
+	if err != nil {
 		return err
 	}
 	var wanted []string
@@ -120,7 +123,7 @@ func run(ctx context.Context, only string) (err error) {
 			}
 		}
 	}
-	r := &runner{out: os.Stdout, timeout: 15 * time.Minute}
+	r := &runner{out: os.Stdout, timeout: 15 * time.Minute, goFlags: goFlags}
 	if r.tmp, err = os.MkdirTemp("", "kontor-test-"); err != nil {
 		return err
 	}
@@ -192,13 +195,34 @@ func enterRoot() error {
 
 // trimPaths makes the go command leave the folder of the checkout out of what it
 // builds, as releases do. So what it keeps serves every checkout: without, each one
-// compiles and vets the whole project again.
-func trimPaths() error {
+// compiles and vets the whole project again. It returns GOFLAGS as it was.
+func trimPaths() (before string, err error) {
 	out, err := exec.Command("go", "env", "GOFLAGS").Output()
 	if err != nil {
-		return fmt.Errorf("go env: %w", err)
+		return "", fmt.Errorf("go env: %w", err)
 	}
-	return os.Setenv("GOFLAGS", strings.TrimSpace(string(out)+" -trimpath"))
+	before = strings.TrimSpace(string(out))
+	return before, os.Setenv("GOFLAGS", strings.TrimSpace(before+" -trimpath"))
+}
+
+// vetted runs go vet in a module. Findings that the go command has kept name files of the
+// checkout in which they were made: where there are any, it looks again, in this one.
+func (r *runner) vetted(ctx context.Context, module string, args ...string) error {
+	vet := func(env ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "go", append([]string{"vet"}, args...)...)
+		cmd.Dir, cmd.Env = module, append(os.Environ(), env...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("go vet %s in %s: %w", strings.Join(args, " "), module, err)
+		}
+		return string(out), err
+	}
+	if _, err := vet(); err == nil {
+		return nil
+	}
+	out, err := vet("GOFLAGS=" + r.goFlags)
+	fmt.Fprint(r.out, out)
+	return err
 }
 
 // command runs a program in dir and shows what it prints.
@@ -248,7 +272,7 @@ var modules = []string{".", "test/buildkit", "test/clients", "test/conformance",
 
 func (r *runner) vet(ctx context.Context) error {
 	for _, m := range modules {
-		if err := r.command(ctx, m, "go", "vet", "./..."); err != nil {
+		if err := r.vetted(ctx, m, "./..."); err != nil {
 			return err
 		}
 	}
@@ -271,11 +295,12 @@ func (r *runner) lint(ctx context.Context) error {
 		return err
 	}
 	for _, m := range modules {
-		if err := r.command(ctx, m, "go", "vet", "-vettool="+linter, "./..."); err != nil {
+		if err := r.vetted(ctx, m, "-vettool="+linter, "./..."); err != nil {
 			return err
 		}
 	}
-	return r.goTest(ctx, "tools", []string{"LINT_BIN=" + linter}, "./...")
+	// Its tests look where findings are.
+	return r.goTest(ctx, "tools", []string{"LINT_BIN=" + linter, "GOFLAGS=" + r.goFlags}, "./...")
 }
 
 // promotion runs with the race detector: what it tests is busy in parallel. Its
