@@ -35,6 +35,11 @@ func (j *Jobs) Do(ctx context.Context, name string) (Removed, error) {
 	panic("there is no job " + name)
 }
 
+// Wanted asks due as the loop of a job does.
+func Wanted(ctx context.Context, due func(context.Context) bool) bool {
+	return wanted(ctx, job{due: due})
+}
+
 // RenewOften has leases renewed, and progress noted, all the time.
 func (j *Jobs) RenewOften() { j.renewEvery = time.Millisecond }
 

@@ -82,6 +82,9 @@ type Scans interface {
 type Signing interface {
 	// Wake is sent to when there may be something to do.
 	Wake() <-chan struct{}
+	// Due reports whether a signature is to be made. It only reads, so that servers that
+	// sign nothing write nothing.
+	Due(ctx context.Context) bool
 	// Run does what is due, and returns how many signatures were made.
 	Run(ctx context.Context) (int, error)
 }
@@ -114,7 +117,7 @@ const (
 	// scansEvery is for scans that another process queued or began, or that failed.
 	scansEvery = 15 * time.Second
 	// signingEvery is for signatures that another process queued, or that failed.
-	signingEvery = 5 * time.Second
+	signingEvery = 15 * time.Second
 	// orphanAge is how old a file must be before it can be an orphan.
 	orphanAge = 24 * time.Hour
 )
@@ -207,7 +210,7 @@ func (j *Jobs) schedule() []job {
 		all = append(all, job{name: "image signing", every: signingEvery, do: func(ctx context.Context) (Removed, error) {
 			_, err := j.cfg.Signing.Run(ctx)
 			return Removed{}, err // it removes nothing
-		}, now: j.cfg.Signing.Wake(), atStart: true})
+		}, now: j.cfg.Signing.Wake(), due: j.cfg.Signing.Due})
 	}
 	if j.cfg.Scans != nil {
 		for i := range j.cfg.Scans.Slots() {
@@ -250,13 +253,24 @@ func (j *Jobs) loop(ctx context.Context, job job) {
 			now = true
 		}
 		if job.due != nil {
-			if !job.due(ctx) {
+			if !wanted(ctx, job) {
 				continue
 			}
 			now = true
 		}
 		j.once(ctx, job, now)
 	}
+}
+
+// wanted asks whether there is something to do. A defect in the question must not end the
+// registry: then the job is done, which reports it.
+func wanted(ctx context.Context, job job) (yes bool) {
+	defer func() {
+		if recover() != nil {
+			yes = true
+		}
+	}()
+	return job.due(ctx)
 }
 
 // once does a job once, if that is for this process; now, also when another one did

@@ -114,3 +114,22 @@ func TestCollectionAndTrimmingAreScheduled(t *testing.T) {
 	do("collection", jobs.Removed{Count: 2, SizeBytes: 5}) // a link and a blob
 	do("journal trimming", jobs.Removed{Count: 1})
 }
+
+// What asks whether there is something to do may fail, and does not end the registry: the
+// job finds out.
+func TestWanted(t *testing.T) {
+	for name, c := range map[string]struct {
+		due  func(context.Context) bool
+		want bool
+	}{
+		"nothing to do": {func(context.Context) bool { return false }, false},
+		"some":          {func(context.Context) bool { return true }, true},
+		"a panic":       {func(context.Context) bool { panic("on purpose") }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := jobs.Wanted(t.Context(), c.due); got != c.want {
+				t.Errorf("wanted: %v", got)
+			}
+		})
+	}
+}

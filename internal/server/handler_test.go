@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,18 +142,18 @@ func TestLogLine(t *testing.T) {
 // faulty panics at every read while it is told to.
 type faulty struct {
 	meta.Store
-	panics bool
+	panics atomic.Bool
 }
 
 func (f *faulty) View(ctx context.Context, fn func(context.Context, meta.Reader) error) error {
-	if f.panics {
+	if f.panics.Load() {
 		panic("view of secret\nthings")
 	}
 	return f.Store.View(ctx, fn)
 }
 
 func (f *faulty) Snapshot(ctx context.Context) (meta.Reader, func(), error) {
-	if f.panics {
+	if f.panics.Load() {
 		panic("snapshot of secret\nthings")
 	}
 	return f.Store.Snapshot(ctx)
@@ -175,7 +176,7 @@ func TestPanicIsAnswered(t *testing.T) {
 				`<Message>The server could not process this request. Its operator finds the reason in the log under request id ID.</Message></Error>` +
 				`<RequestId>ID</RequestId></ErrorResponse>`},
 	}
-	f.panics = true
+	f.panics.Store(true)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w.within(t)
@@ -186,7 +187,7 @@ func TestPanicIsAnswered(t *testing.T) {
 			}
 		})
 	}
-	f.panics = false
+	f.panics.Store(false)
 	w.want(w.do(w.basic(here, password, "GET", "/v2/", "")), 200)
 	if err := w.stop(); err != nil {
 		t.Fatal(err)

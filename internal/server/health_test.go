@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/kontor-registry/kontor/internal/server"
@@ -12,11 +13,11 @@ import (
 // unreadable fails at every read while it is told to.
 type unreadable struct {
 	meta.Store
-	fails bool
+	fails atomic.Bool
 }
 
 func (u *unreadable) View(ctx context.Context, fn func(context.Context, meta.Reader) error) error {
-	if u.fails {
+	if u.fails.Load() {
 		return errors.New("no such disk")
 	}
 	return u.Store.View(ctx, fn)
@@ -32,9 +33,9 @@ func TestReady(t *testing.T) {
 		}
 	}
 	ask("/readyz", 200, "ready\n")
-	u.fails = true
+	u.fails.Store(true)
 	ask("/readyz", 503, "the database cannot be read\n")
 	ask("/healthz", 200, "ok\n")
-	u.fails = false
+	u.fails.Store(false)
 	ask("/readyz", 200, "ready\n")
 }

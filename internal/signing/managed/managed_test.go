@@ -99,6 +99,9 @@ func TestPushedImagesAreSigned(t *testing.T) {
 			w := testkit.OpenOn(t, testkit.Settings{Compat: registry.CompatECR}, open(t))
 			app, tool := w.Repo("prod/app", ecr.Immutable), w.Repo("tool", ecr.Mutable)
 			early := w.MustPut(app, w.Image(app, "early"), "early")
+			if w.Managed.Due(t.Context()) {
+				t.Error("a signature is due where nothing is signed")
+			}
 			all, prod := profile(t, w, managed.NewProfile{Name: "all"}), profile(t, w, managed.NewProfile{Name: "prod", Subject: "C=DE, ST=HH, O=Example, CN=release"})
 			rules(t, w, managed.Rule{Profile: all}, managed.Rule{Profile: prod, Filters: []string{"test/*", "prod/*"}}, managed.Rule{Profile: all, Filters: []string{"prod/app"}})
 
@@ -108,8 +111,14 @@ func TestPushedImagesAreSigned(t *testing.T) {
 			if got := status(t, w, app, one); got["prod"].State != ecr.SigningInProgress || got["all"].State != ecr.SigningInProgress {
 				t.Errorf("before the job: %v", got)
 			}
+			if !w.Managed.Due(t.Context()) {
+				t.Error("no signature is due after a push")
+			}
 			if n := run(t, w); n != 5 {
 				t.Errorf("%d signatures were made, not 5", n)
+			}
+			if w.Managed.Due(t.Context()) {
+				t.Error("a signature is due after all were made")
 			}
 			for _, c := range []struct {
 				at   ecr.Repo

@@ -24,6 +24,15 @@ import (
 
 var opSignImage = gate.Op("SignImage")
 
+// Due reports whether a signature is to be made now, or that is not known.
+func (s *Service) Due(ctx context.Context) bool {
+	err := s.cfg.Gate.System(actor).Read(ctx, opSignImage, func(ctx context.Context, v *gate.View) error {
+		_, _, err := v.Registries().Signings().DueSigning(ctx, s.cfg.Now())
+		return err
+	})
+	return !errors.Is(err, meta.ErrNotFound)
+}
+
 // Run signs what is due, one after the other, until there is nothing, and returns how many
 // signatures were made. Only one process at a time may run it: the jobs see to that, with
 // a lease that ctx is fenced with.
