@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -168,11 +169,24 @@ func (s *Service) system() *gate.Caller { return s.cfg.Gate.System(actor) }
 func (s *Service) take(ctx context.Context) (task meta.Replication, ok bool, err error) {
 	s.taking.Lock() // two at a time would take more of one destination than it may have
 	defer s.taking.Unlock()
-	leave := s.left()
+	resting := s.left()
+	var waiting map[ecr.RegistryID]time.Duration
 	err = s.system().Change(ctx, opWork, func(ctx context.Context, tx *gate.Tx) (err error) {
+		if waiting, err = s.waitingForRate(ctx, tx.Registries(), true, false); err != nil {
+			return err
+		}
+		leave := slices.AppendSeq(slices.Clone(resting), maps.Keys(waiting))
 		task, ok, err = tx.Registries().TakeReplication(ctx, leaseTime, leave)
+		if err == nil && ok {
+			err = s.spendImage(ctx, tx, task.To)
+		}
 		return err
 	})
+	if err == nil && !ok {
+		for _, wait := range waiting {
+			s.wakeIn(wait)
+		}
+	}
 	if err != nil || !ok {
 		return task, false, err
 	}
@@ -180,6 +194,22 @@ func (s *Service) take(ctx context.Context) (task meta.Replication, ok bool, err
 	defer s.mu.Unlock()
 	s.busy[task.To]++
 	return task, true, nil
+}
+
+// wakeIn has Run look again after d, unless it does before.
+func (s *Service) wakeIn(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waking || d > lookEvery {
+		return
+	}
+	s.waking = true
+	time.AfterFunc(d, func() {
+		s.mu.Lock()
+		s.waking = false
+		s.mu.Unlock()
+		s.cfg.Queue.wake()
+	})
 }
 
 // one takes one image that is due and does it. found is called in between.
@@ -195,17 +225,17 @@ func (s *Service) one(ctx context.Context, found func()) (ok bool, err error) {
 	}()
 	found()
 	work, stop := s.keep(ctx, task)
-	sent, err := s.protected(work, task)
+	d, err := s.protected(work, task)
 	lost := errors.Is(context.Cause(work), errLost)
 	stop()
 	if lost || ctx.Err() != nil {
 		return !lost, nil // another process has it, or it is for the next start
 	}
-	return true, s.settle(ctx, task, sent, err)
+	return true, s.settle(ctx, task, d, err)
 }
 
 // protected is do, with an error in place of a panic.
-func (s *Service) protected(ctx context.Context, task meta.Replication) (sent int64, err error) {
+func (s *Service) protected(ctx context.Context, task meta.Replication) (d done, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
@@ -256,8 +286,8 @@ type refusedTags struct{ error }
 
 func (r refusedTags) Unwrap() error { return r.error }
 
-// do replicates one image, and returns how many bytes went over the network.
-func (s *Service) do(ctx context.Context, task meta.Replication) (sent int64, err error) {
+// do replicates one image.
+func (s *Service) do(ctx context.Context, task meta.Replication) (d done, err error) {
 	var c stored
 	var row meta.Repository
 	err = s.system().Read(ctx, opWork, func(ctx context.Context, v *gate.View) error {
@@ -274,26 +304,26 @@ func (s *Service) do(ctx context.Context, task meta.Replication) (sent int64, er
 	switch {
 	case errors.Is(err, meta.ErrNotFound) || err == nil && row.ID != task.Repository:
 		if task.Kind == meta.ReplicateImage {
-			return 0, errGone
+			return d, errGone
 		}
 	case err != nil:
-		return 0, err
+		return d, err
 	}
 	if !slices.Contains(c.destinations(task.Name), task.To) {
-		return 0, &ecr.Error{Code: codeNotConfigured, Message: "No rule of the registry replicates the repository to " + task.To.String() + " now"}
+		return d, &ecr.Error{Code: codeNotConfigured, Message: "No rule of the registry replicates the repository to " + task.To.String() + " now"}
 	}
 	elsewhere, listed := s.cfg.Elsewhere[task.To]
 	switch {
 	case s.cfg.Serves(task.To) && task.Kind == meta.ReplicateDelete:
-		return 0, s.deleteHere(ctx, task)
+		return d, s.deleteHere(ctx, task)
 	case s.cfg.Serves(task.To):
-		return 0, s.copyHere(ctx, task, c)
+		return s.copyHere(ctx, task, c)
 	case listed && task.Kind == meta.ReplicateDelete:
-		return 0, ecr.Errorf(ecr.CodeUnknownOperation, "Deletions are replicated to registries of this server only")
+		return d, ecr.Errorf(ecr.CodeUnknownOperation, "Deletions are replicated to registries of this server only")
 	case listed:
 		return s.copyElsewhere(ctx, task, c, elsewhere)
 	}
-	return 0, &ecr.Error{Code: codeNotServed, Message: task.To.String() + " is not a registry of this server, and its operator lists no address for it"}
+	return d, &ecr.Error{Code: codeNotServed, Message: task.To.String() + " is not a registry of this server, and its operator lists no address for it"}
 }
 
 // permanent are the codes of failures that trying again does not mend.
@@ -303,10 +333,16 @@ var permanent = []ecr.Code{
 }
 
 // settle stores what came of a task.
-func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64, err error) error {
+func (s *Service) settle(ctx context.Context, task meta.Replication, d done, err error) error {
 	how, wait := Complete, time.Duration(0)
-	var refused refusedTags
+	var lacking failedImages
 	code := ecr.CodeOf(err)
+	// Nothing was asked of the destination.
+	unused := errors.Is(err, errGone) || errors.Is(err, errSubjectFirst) || code == codeNotConfigured
+	task.SubCodes = nil
+	if errors.As(err, &lacking) {
+		task.SubCodes = lacking.codes
+	}
 	switch {
 	case err == nil:
 		task.Status, task.Code, task.Message = meta.ReplicationComplete, "", ""
@@ -317,7 +353,7 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64,
 		code, task.Code, task.Message = "", "", err.Error()
 	case code == codeNotConfigured && task.Backfill == "":
 		how = ""
-	case errors.As(err, &refused), slices.Contains(permanent, code), task.Attempts >= maxAttempts:
+	case final(err), task.Attempts >= maxAttempts:
 		how = Failed
 		task.Status, task.Code, task.Message = meta.ReplicationFailed, string(code), messageOf(err)
 	default:
@@ -330,6 +366,16 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64,
 			"attempt", task.Attempts, "result", how, "error", err)
 	}
 	err = s.system().Change(ctx, opWork, func(ctx context.Context, tx *gate.Tx) error {
+		for _, other := range d.others {
+			if err := tx.Registries().SettleReplication(ctx, other); err != nil {
+				return err
+			}
+		}
+		if unused {
+			if err := s.giveBack(ctx, tx, task.To); err != nil {
+				return err
+			}
+		}
 		switch how {
 		case "":
 			return tx.Registries().DropReplication(ctx, task)
@@ -353,7 +399,7 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64,
 		time.AfterFunc(wait, s.cfg.Queue.wake)
 	}
 	if err == nil && how != "" && s.cfg.Observer != nil {
-		s.cfg.Observer.Replicated(task.To, how, sent)
+		s.cfg.Observer.Replicated(task.To, how, d.sent)
 	}
 	return err
 }
@@ -424,10 +470,25 @@ func (s *Service) observe(ctx context.Context) {
 	}
 	var queues []meta.ReplicationQueue
 	err := s.system().Read(ctx, opWork, func(ctx context.Context, v *gate.View) (err error) {
-		queues, err = v.Registries().ReplicationQueues(ctx, ecr.RegistryID{})
+		queues, err = s.queues(ctx, v.Registries(), ecr.RegistryID{})
 		return err
 	})
 	if err == nil {
 		s.cfg.Observer.ReplicationWaiting(queues)
 	}
+}
+
+// queues are what waits in a registry, by destination, and whether that is because of its
+// rate.
+func (s *Service) queues(ctx context.Context, r meta.ReplicationReader, in ecr.RegistryID) ([]meta.ReplicationQueue, error) {
+	all, err := r.ReplicationQueues(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := s.waitingForRate(ctx, r, true, true)
+	for i, q := range all {
+		_, waits := waiting[q.To]
+		all[i].WaitsForRate = waits && q.Due > 0
+	}
+	return all, err
 }

@@ -80,6 +80,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"a destination without its password", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, username: u}]", "replication_destinations[0]: give username together with password"},
 		{"a URL for a destination", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: \"https://a.example\"}]", "replication_destinations[0].host: \"https://a.example\": want"},
 		{"a wrong prefix of a destination", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, prefix: A/}]", "replication_destinations[0].prefix"},
+		{"a rate of no images", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, images_per_minute: 0}]", "replication_destinations[0].images_per_minute: \"0\": want a number from 1 to 60000"},
+		{"a rate of few bytes", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, bytes_per_second: 100}]", "replication_destinations[0].bytes_per_second: \"100\": want a size of at least 1KiB"},
 		{"a scanner that is none", one + "scanner: {name: a}", "scanner: give url for a web service, or command for a program"},
 		{"a scanner that is two", one + "scanner: {url: \"https://a.example\", command: [a, \"{layout}\"]}", "scanner.command: url is given, too"},
 		{"a scanner that is told of no image", one + "scanner: {command: [trivy, image]}", "scanner.command: no argument holds {layout}"},

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/remote"
 	"github.com/kontor-registry/kontor/internal/replication"
+	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/upstream"
 )
 
@@ -53,11 +56,39 @@ func (c *Config) replication(d *decoder) {
 		if r.Username != "" {
 			to.Login = login(r)
 		}
+		to.Rate = rate(d, way, r)
 		if c.Host.Server.Replication == nil {
 			c.Host.Server.Replication = map[ecr.RegistryID]replication.Elsewhere{}
 		}
 		c.Host.Server.Replication[in] = to
 	}
+}
+
+// The limits of a destination's rate. leastBytes is what keeps a copy going: a registry
+// that gets less gives uploads up.
+const (
+	mostImages = 60_000
+	leastBytes = 1 << 10
+)
+
+// rate checks the rate of a destination.
+func rate(d *decoder, way string, r ReplicationDestination) (rate replication.Rate) {
+	if r.ImagesPerMinute != "" {
+		n, err := strconv.Atoi(r.ImagesPerMinute)
+		if err != nil || n < 1 || n > mostImages {
+			d.wrong(way+".images_per_minute", "%q: want a number from 1 to %d", r.ImagesPerMinute, mostImages)
+			n = 1
+		}
+		rate.ImageEvery = time.Minute / time.Duration(n)
+	}
+	if r.BytesPerSecond != "" {
+		n, ok := server.ParseSize(r.BytesPerSecond)
+		if !ok || n < leastBytes {
+			d.wrong(way+".bytes_per_second", "%q: want a size of at least 1KiB, such as 500KiB or 10MiB", r.BytesPerSecond)
+		}
+		rate.BytesPerSecond = n
+	}
+	return rate
 }
 
 // login reads the password again each time that it is needed.

@@ -132,6 +132,9 @@ type ReplicationDestination struct {
 	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it, as for Amazon ECR"`
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it in addition to the system's, in PEM"`
+
+	ImagesPerMinute string `field:"images_per_minute" form:"number" default:"no limit" about:"most images that begin to be sent there in a minute, by all servers on the database together"`
+	BytesPerSecond  string `field:"bytes_per_second" default:"no limit" about:"most bytes of layers that are sent there in a second, such as 10MiB, by all servers on the database together"`
 }
 
 // SingleSignOn is one of single_sign_on.

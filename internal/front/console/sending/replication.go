@@ -63,7 +63,11 @@ func (v *visit) replication() error {
 			if q.Waiting > 0 {
 				oldest = parts.CellTime(now, q.Oldest)
 			}
-			rules.Rows = append(rules.Rows, parts.Row{Cells: []parts.Cell{{Text: to.String()}, what, only, {Text: strconv.Itoa(q.Waiting)}, oldest}})
+			waiting := parts.Cell{Text: strconv.Itoa(q.Waiting)}
+			if q.WaitsForRate {
+				waiting.Sub = t("because of the rate, %s", state.Rates[to].String())
+			}
+			rules.Rows = append(rules.Rows, parts.Row{Cells: []parts.Cell{{Text: to.String()}, what, only, waiting, oldest}})
 		}
 	}
 	rules.Count = words.Count(len(rules.Rows), t("destination"), t("destinations"))
