@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -26,7 +25,7 @@ type Manifest struct {
 	Digest    ecr.Digest
 	Body      []byte
 	// Header is sent with it, in addition; nil for none.
-	Header http.Header
+	Header map[string]string
 }
 
 func (r *Repository) call(a Action, method, object string) call {
@@ -134,7 +133,9 @@ func readAll(resp *http.Response) ([]byte, error) {
 func (r *Repository) PutManifest(ctx context.Context, m Manifest, reference string) error {
 	c := r.manifestCall(WriteManifest, http.MethodPut, reference)
 	c.header = http.Header{"Content-Type": {m.MediaType}}
-	maps.Copy(c.header, m.Header)
+	for name, value := range m.Header {
+		c.header.Set(name, value)
+	}
 	c.body, c.expect = m.Body, []int{http.StatusCreated}
 	err := r.registry.send(ctx, c, func(resp *http.Response) error {
 		d, err := ecr.ParseDigest(resp.Header.Get("Docker-Content-Digest"))

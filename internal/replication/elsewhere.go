@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -160,7 +159,7 @@ func (x *sending) image(ctx context.Context, p part) error {
 	err = x.blobs(ctx, parsed)
 	if err == nil {
 		err = x.to.PutManifest(ctx, remote.Manifest{
-			MediaType: parsed.MediaType, Digest: p.digest, Body: body, Header: http.Header{ecr.ReplicatedFromHeader: {x.through()}},
+			MediaType: parsed.MediaType, Digest: p.digest, Body: body, Header: map[string]string{ecr.ReplicatedFromHeader: x.through()},
 		}, reference)
 	}
 	if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound && x.create != nil {

@@ -355,10 +355,10 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, d done, err
 		how = ""
 	case final(err), task.Attempts >= maxAttempts:
 		how = Failed
-		task.Status, task.Code, task.Message = meta.ReplicationFailed, string(code), messageOf(err)
+		task.Status, task.Code, task.Message = meta.ReplicationFailed, string(codeOf(err)), messageOf(err)
 	default:
 		how, wait = PutOff, doubled(firstWait, task.Attempts, longestWait)
-		task.Code, task.Message = string(code), messageOf(err)
+		task.Code, task.Message = string(codeOf(err)), messageOf(err)
 		wait = max(wait, s.rest(task.To, err))
 	}
 	if how == Failed || how == PutOff && code != "" {
@@ -409,6 +409,17 @@ func doubled(first time.Duration, attempts int, most time.Duration) time.Duratio
 	return min(first<<min(max(attempts-1, 0), 20), most)
 }
 
+// codeOf is the code of an error; of a login that failed, that of the reason.
+func codeOf(err error) ecr.Code {
+	var r *remote.Error
+	if errors.As(err, &r) {
+		if login := r.Login(); login != nil {
+			return login.Code
+		}
+	}
+	return ecr.CodeOf(err)
+}
+
 // messageOf is what operators are told of an error, in one line.
 func messageOf(err error) string {
 	const most = 1000
@@ -424,12 +435,12 @@ func messageOf(err error) string {
 	return clip(text, most)
 }
 
-// rest lets a destination be that did not answer or wanted fewer requests, and returns
-// for how long.
+// rest lets a destination be that did not answer, wanted fewer requests or refused the
+// login, and returns for how long.
 func (s *Service) rest(to ecr.RegistryID, err error) time.Duration {
 	var e *remote.Error
 	code := ecr.CodeOf(err)
-	if !errors.As(err, &e) || code != ecr.CodeThrottling && code != ecr.CodeUnavailable {
+	if !errors.As(err, &e) || !slices.Contains(restful, code) {
 		return 0
 	}
 	wait := restTime
@@ -441,6 +452,10 @@ func (s *Service) rest(to ecr.RegistryID, err error) time.Duration {
 	s.resting[to] = s.cfg.Passed() + wait
 	return wait
 }
+
+// restful are the codes of errors after which a destination rests: it is of no use to try
+// other images.
+var restful = []ecr.Code{ecr.CodeThrottling, ecr.CodeUnavailable, ecr.CodeUnrecognizedClient, ecr.CodeExpiredToken}
 
 // left are the destinations that rest, and those elsewhere that all their workers are
 // busy with.
