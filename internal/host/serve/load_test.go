@@ -378,8 +378,10 @@ func TestPublished(t *testing.T) {
 
 // A destination of replication gets its role and its rate.
 func TestReplicationDestinations(t *testing.T) {
-	c, err := load(folder(t), one+`replication_destinations:
-  - {account: "444444444444", region: eu-west-1, host: a.example, role_arn: "arn:aws:iam::444444444444:role/path/replication", external_id: ext-1, secret_access_key_file: DIR/secret-first, access_key_id: AKIAAAAAAAAAAAAAAAAA}
+	dir := folder(t)
+	write(t, filepath.Join(dir, "secret"), "of the key\n")
+	c, err := load(dir, one+`replication_destinations:
+  - {account: "444444444444", region: eu-west-1, host: a.example, role_arn: "arn:aws:iam::444444444444:role/path/replication", external_id: ext-1, secret_access_key_file: DIR/secret, access_key_id: AKIAAAAAAAAAAAAAAAAA}
   - {account: "555555555555", region: eu-west-1, host: b.example, images_per_minute: 30, bytes_per_second: 2MiB}
 `)
 	if err != nil {
