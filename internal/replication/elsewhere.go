@@ -264,6 +264,9 @@ func (x *sending) blobs(ctx context.Context, m manifest.Manifest) error {
 		last := int64(0)
 		err = x.to.PutBlob(ctx, remote.Blob{Digest: d.Digest, Size: d.Size}, nil, func(ctx context.Context) (io.ReadCloser, error) {
 			content, err := registry.ReadBlob(ctx, x.s.cfg.Registry.System(actor), at, d.Digest)
+			if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
+				return nil, errGone // that of the source
+			}
 			if err != nil {
 				return nil, err
 			}
