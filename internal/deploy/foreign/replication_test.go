@@ -74,6 +74,12 @@ Resources:
               - {Region: us-west-2, RegistryId: "222222222222"}
 `
 
+const moduleRules = `
+    { destinations = [{ region = "eu-west-1", registry_id = "111111111111" }, { region = "eu-north-1", registry_id = "111111111111" }],
+      repository_filters = [{ filter = "team/", filter_type = "PREFIX_MATCH" }, { filter = "app", filter_type = "PREFIX_MATCH" }] },
+    { destinations = [{ region = "us-west-2", registry_id = "222222222222" }] },
+`
+
 // The replication of a registry is the same in code, states, plans and templates. One that is
 // not known as a whole is left out.
 func TestReplication(t *testing.T) {
@@ -83,6 +89,14 @@ func TestReplication(t *testing.T) {
 		{"a state", "terraform.tfstate", replicationState, "terraform.tfstate:2:130" + whole},
 		{"a plan", "plan.json", replicationPlan, "plan.json:2:3" + strings.Replace(whole, "of 111111111111/", "of /", 1)},
 		{"a template", "template.yaml", replicationTemplate, "template.yaml:3:3" + whole},
+		{
+			"a module of terraform-aws-modules", "main.tf", "module \"copies\" {\n  source = \"terraform-aws-modules/ecr/aws\"\n  create_repository = false\n" +
+				"  create_registry_replication_configuration = true\n  registry_replication_rules = [" + moduleRules + "]\n}\n", "main.tf:1:1" + whole,
+		},
+		{
+			"a module of cloudposse", "main.tf", "module \"copies\" {\n  source = \"cloudposse/ecr/aws\"\n  name = \"app\"\n  enable_lifecycle_policy = false\n" +
+				"  replication_configurations = [{ rules = [" + moduleRules + "] }]\n}\n", "main.tf:1:1 app IMMUTABLE in 111111111111/us-east-1 from cloudposse/ecr scan=true\nmain.tf:1:1" + whole,
+		},
 		{
 			"code with a variable", "main.tf", strings.Replace(replicationCode, `"us-west-2"`, "var.region", 1),
 			"! main.tf:27:23: aws_ecr_replication_configuration.this: replication_configuration: var.region has no value in the files: pass a .tfvars file that sets it; it is left out\n",
