@@ -46,6 +46,9 @@ func Replications(w io.Writer, r admin.ListReplicationsResponse, o Options) erro
 			why = ", because of the rate of the destination"
 		}
 		p.linef(plain, "%s for %s, since %s%s", words.Count(q.Waiting, "image waits", "images wait"), clean(q.Destination), words.Moment(q.OldestAt), why)
+		if q.RestReason != "" {
+			p.linef(faint, "    the destination rests: %s", clean(q.RestReason))
+		}
 	}
 	replications(p, r.Failed)
 	if len(r.Rules) > 0 && len(r.Queues) == 0 && len(r.Failed) == 0 {

@@ -41,12 +41,16 @@ func TestLoginRefused(t *testing.T) {
 		if err != nil || all[0].Status != "IN_PROGRESS" {
 			t.Fatal(all, err)
 		}
-		if strings.Contains(all[0].Waits, "is tried again, after attempt 1: registry ") {
+		if strings.Contains(all[0].Waits, "is tried again, after attempt 1: registry ") || strings.Contains(all[0].Waits, "waits because the destination rests: registry ") {
 			said++
 		}
 	}
-	if said == 0 {
-		t.Error("no image says why it waits")
+	if said != len(tags) {
+		t.Errorf("%d of %d images say why they wait", said, len(tags))
+	}
+	s, err := w.Replication.As(testkit.Admin).Replications(t.Context(), testkit.Home, 0, 10)
+	if err != nil || len(s.Queues) != 1 || !strings.HasPrefix(s.Queues[0].Rests, "registry ") {
+		t.Errorf("%+v %v", s, err)
 	}
 	f.proxy.Reset()
 	clock.pass(time.Hour)

@@ -2,13 +2,13 @@ package replication
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"sync"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
+	"github.com/kontor-registry/kontor/internal/report/words"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
@@ -25,17 +25,14 @@ type Rate struct {
 // None reports whether r limits nothing.
 func (r Rate) None() bool { return r.ImageEvery == 0 && r.BytesPerSecond == 0 }
 
-// String is such as "10 images a minute and 1048576 bytes a second".
+// String is such as "10 images a minute and 1.0 MiB a second".
 func (r Rate) String() string {
 	images, bytes := "", ""
 	if r.ImageEvery > 0 {
-		images = fmt.Sprintf("%d images a minute", r.ImagesPerMinute())
-		if r.ImageEvery == time.Minute {
-			images = "1 image a minute"
-		}
+		images = words.Count(r.ImagesPerMinute(), "image", "images") + " a minute"
 	}
 	if r.BytesPerSecond > 0 {
-		bytes = fmt.Sprintf("%d bytes a second", r.BytesPerSecond)
+		bytes = words.Bytes(r.BytesPerSecond) + " a second"
 	}
 	switch {
 	case images == "":

@@ -139,7 +139,7 @@ func TestBytesPerSecond(t *testing.T) {
 			all, err := w.Replication.As(testkit.Admin).ImageReplicationStatus(t.Context(), app, tagged(tag))
 			if err != nil {
 				t.Error(err)
-			} else if all[0].Waits == "is sent at the rate of the destination: at most 600 bytes a second" {
+			} else if all[0].Waits == "is sent at the rate of the destination: at most 600 B a second" {
 				said.Add(1)
 			}
 		}

@@ -107,17 +107,23 @@ type Service struct {
 	mu      sync.Mutex
 	working int                                 // workers of Run; guarded by mu
 	busy    map[ecr.RegistryID]int              // how many images are copied to it; guarded by mu
-	resting map[ecr.RegistryID]time.Duration    // guarded by mu: until when, on Config.Passed
+	resting map[ecr.RegistryID]rest             // guarded by mu
 	clients map[ecr.RegistryID]*remote.Registry // guarded by mu
 	waking  bool                                // guarded by mu: Run looks again soon, because of a rate
 
 	allowances map[ecr.RegistryID]*allowance // guarded by mu
 }
 
+// rest is how long a destination is left alone, and why.
+type rest struct {
+	until time.Duration // on Config.Passed
+	why   string
+}
+
 // New returns a Service.
 func New(cfg Config) *Service {
 	return &Service{
-		cfg: cfg, busy: map[ecr.RegistryID]int{}, resting: map[ecr.RegistryID]time.Duration{}, clients: map[ecr.RegistryID]*remote.Registry{},
+		cfg: cfg, busy: map[ecr.RegistryID]int{}, resting: map[ecr.RegistryID]rest{}, clients: map[ecr.RegistryID]*remote.Registry{},
 		allowances: map[ecr.RegistryID]*allowance{},
 	}
 }

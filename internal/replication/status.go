@@ -92,6 +92,8 @@ func (s *Service) waits(r meta.Replication, forRate bool) string {
 		return "is sent at the rate of the destination: at most " + rate.String()
 	case r.Taken:
 		return "is sent"
+	case r.Due && s.rests(r.To) != "":
+		return "waits because the destination rests: " + s.rests(r.To)
 	case r.Due && forRate:
 		return "waits because of the rate of the destination: at most " + rate.String()
 	case r.Message != "" && r.Attempts > 0:

@@ -449,8 +449,18 @@ func (s *Service) rest(to ecr.RegistryID, err error) time.Duration {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resting[to] = s.cfg.Passed() + wait
+	s.resting[to] = rest{s.cfg.Passed() + wait, messageOf(err)}
 	return wait
+}
+
+// rests is why a destination rests, "" for one that does not. Each process has its own.
+func (s *Service) rests(to ecr.RegistryID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.resting[to]; ok && r.until > s.cfg.Passed() {
+		return r.why
+	}
+	return ""
 }
 
 // restful are the codes of errors after which a destination rests: it is of no use to try
@@ -463,8 +473,8 @@ func (s *Service) left() []ecr.RegistryID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []ecr.RegistryID
-	for to, until := range s.resting {
-		if until <= s.cfg.Passed() {
+	for to, r := range s.resting {
+		if r.until <= s.cfg.Passed() {
 			delete(s.resting, to)
 			continue
 		}
@@ -504,6 +514,7 @@ func (s *Service) queues(ctx context.Context, r meta.ReplicationReader, in ecr.R
 	for i, q := range all {
 		_, waits := waiting[q.To]
 		all[i].WaitsForRate = waits && q.Due > 0
+		all[i].Rests = s.rests(q.To)
 	}
 	return all, err
 }

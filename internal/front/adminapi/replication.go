@@ -97,7 +97,7 @@ func (r replications) list(ctx context.Context, in *admin.ListReplicationsReques
 		out.Rates[to.String()] = admin.ReplicationRate{ImagesPerMinute: rate.ImagesPerMinute(), BytesPerSecond: rate.BytesPerSecond}
 	}
 	for _, q := range state.Queues {
-		out.Queues = append(out.Queues, admin.ReplicationQueue{Destination: q.To.String(), Waiting: q.Waiting, OldestAt: q.Oldest, WaitsForRate: q.WaitsForRate})
+		out.Queues = append(out.Queues, admin.ReplicationQueue{Destination: q.To.String(), Waiting: q.Waiting, OldestAt: q.Oldest, WaitsForRate: q.WaitsForRate, RestReason: q.Rests})
 	}
 	if state.More {
 		out.NextToken = l.token(strconv.FormatInt(state.Failed[len(state.Failed)-1].ID, 10))

@@ -392,7 +392,7 @@ func TestReplicationDestinations(t *testing.T) {
 	if to := all[role]; to.Login == nil || to.Create == nil || to.Registry != role || !to.Rate.None() {
 		t.Errorf("by a role: %+v", to)
 	}
-	if to := all[rate]; to.Login != nil || to.Create != nil || to.Rate != (replication.Rate{ImageEvery: 2 * time.Second, BytesPerSecond: 2 << 20}) || to.Rate.String() != "30 images a minute and 2097152 bytes a second" {
+	if to := all[rate]; to.Login != nil || to.Create != nil || to.Rate != (replication.Rate{ImageEvery: 2 * time.Second, BytesPerSecond: 2 << 20}) || to.Rate.String() != "30 images a minute and 2.0 MiB a second" {
 		t.Errorf("with a rate: %+v, %s", to, to.Rate)
 	}
 }

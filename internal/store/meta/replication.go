@@ -68,9 +68,11 @@ type ReplicationQueue struct {
 	Waiting int
 	// Due are those of them that a process may take now.
 	Due int
-	// WaitsForRate: they are not, because of the destination's rate. Package replication
-	// says so.
+	// WaitsForRate: they are not, because of the destination's rate. Rests says why the
+	// destination is left alone for a while; "" where it is not. Both are what package
+	// replication says.
 	WaitsForRate bool
+	Rests        string
 	// Oldest is when the one that waits for longest was queued or put off last.
 	Oldest time.Time
 }

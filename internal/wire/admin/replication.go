@@ -23,6 +23,9 @@ type ReplicationQueue struct {
 	OldestAt    time.Time `json:"oldestAt"` // when the one that waits for longest was queued
 	// WaitsForRate: more images could go now, and wait because of the destination's rate.
 	WaitsForRate bool `json:"waitsForRate"`
+	// RestReason says why the destination is left alone for a while: it did not answer, or
+	// refused the login.
+	RestReason string `json:"restReason,omitzero"`
 }
 
 // ReplicationRate is what may go to a destination at most; 0 for no limit.

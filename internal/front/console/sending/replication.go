@@ -64,7 +64,10 @@ func (v *visit) replication() error {
 				oldest = parts.CellTime(now, q.Oldest)
 			}
 			waiting := parts.Cell{Text: strconv.Itoa(q.Waiting)}
-			if q.WaitsForRate {
+			switch {
+			case q.Waiting > 0 && q.Rests != "":
+				waiting.Sub = parts.Clean(t("the destination rests: %s", q.Rests))
+			case q.WaitsForRate:
 				waiting.Sub = t("because of the rate, %s", state.Rates[to].String())
 			}
 			rules.Rows = append(rules.Rows, parts.Row{Cells: []parts.Cell{{Text: to.String()}, what, only, waiting, oldest}})
