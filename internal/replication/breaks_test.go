@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/front/ociapi"
+	"github.com/kontor-registry/kontor/internal/gate"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/remote/remotetest"
 	"github.com/kontor-registry/kontor/internal/replication"
@@ -151,4 +153,39 @@ func TestOptionsElsewhere(t *testing.T) {
 	if n := f.proxy.Count(`^PUT .*/manifests/(latest|nightly)`) + f.proxy.Count(`/scratch/`); n != 0 {
 		t.Errorf("%d requests for what is left out", n)
 	}
+}
+
+// A process that is killed while it sends a layer leaves the image to the next one, which
+// keeps the rate and sends the rest.
+func TestKilledWhileSending(t *testing.T) {
+	f := openFar(t, registry.CompatOCI)
+	if _, err := f.CreateRepository(t.Context(), registry.NewRepository{Repo: testkit.At("app")}); err != nil {
+		t.Fatal(err)
+	}
+	w := open(t, elsewhere(f, func(e *replication.Elsewhere) { e.Rate = replication.Rate{BytesPerSecond: 2000} }))
+	app := w.Repo("app", ecr.Mutable)
+	w.rules(testkit.Home, to(west))
+	image := w.ImageOf(app, []byte(`{}`), []byte(strings.Repeat("first layer ", 60)), []byte(strings.Repeat("second layer ", 60)))
+	w.MustPut(app, image, "v1")
+	other := world{w.With(func(*testkit.Settings) {})}
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	sent := 0
+	f.proxy.On(`^(PUT|PATCH) .*/blobs/uploads/`, 2, func(x *remotetest.Exchange) {
+		if sent++; sent == 2 {
+			kill()
+		}
+		x.Pass()
+	})
+	if err := w.Replication.Advance(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	other.wantStatus(app, tagged("v1"), west.String()+" IN_PROGRESS")
+	if n := len(f.Digests(testkit.At("app"))); n != 0 {
+		t.Errorf("%d images are there before their layers", n)
+	}
+	w.change(func(ctx context.Context, tx *gate.Tx) error { return tx.Registries().FreeReplications(ctx) }) // its lease is over
+	other.work()
+	other.wantStatus(app, tagged("v1"), west.String()+" COMPLETE")
+	f.WantWhole(testkit.At("app"), image)
 }
