@@ -73,6 +73,8 @@ const (
 	expiryWindow = 5 * time.Minute
 	// session is how long one lasts: what every role allows.
 	session = time.Hour
+	// attempts is how often a call is tried at once: later, the queue tries again.
+	attempts = 2
 	// answer is how long a call may take.
 	answer = 30 * time.Second
 )
@@ -109,7 +111,16 @@ func (r *Registry) client(ctx context.Context) (*awsecr.Client, error) {
 	}
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(string(r.cfg.Registry.Region)), config.WithLogger(logging.Nop{}),
-		config.WithEC2IMDSClientEnableState(instance),
+		config.WithEC2IMDSClientEnableState(instance), config.WithRetryMaxAttempts(attempts),
+		// Where the server proves who it is with a token, as in Kubernetes, STS takes that, too.
+		config.WithWebIdentityRoleCredentialOptions(func(o *stscreds.WebIdentityRoleOptions) {
+			if r.cfg.STS != "" {
+				o.Client = sts.New(sts.Options{
+					Region: string(r.cfg.Registry.Region), BaseEndpoint: &r.cfg.STS, HTTPClient: r.web(awshttp.NewBuildableClient()), Credentials: aws.AnonymousCredentials{},
+					Retryer: aws.NopRetryer{},
+				})
+			}
+		}),
 	}
 	if r.cfg.AccessKeyID != "" {
 		options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(r.cfg.AccessKeyID, r.cfg.SecretAccessKey, "")))

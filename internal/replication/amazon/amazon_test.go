@@ -3,9 +3,13 @@ package amazon_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -303,6 +307,65 @@ func TestNoCredentials(t *testing.T) {
 				t.Errorf("requests without credentials: %v", seen.all)
 			}
 		})
+	}
+}
+
+// The machine's instance metadata is asked only where the configuration says so, and a token
+// of a workload goes to the STS that it names.
+func TestCredentialsOfTheMachine(t *testing.T) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EC2_METADATA_DISABLED"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", t.TempDir()+"/none")
+	t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/none")
+	r := startThere(t)
+	var asked atomic.Int64
+	machine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		asked.Add(1)
+		answer := func(format string, args ...any) {
+			if _, err := fmt.Fprintf(w, format, args...); err != nil {
+				t.Error(err)
+			}
+		}
+		switch {
+		case strings.HasSuffix(req.URL.Path, "/api/token"):
+			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "600")
+			answer("token")
+		case strings.HasSuffix(req.URL.Path, "/security-credentials/"):
+			answer("machine")
+		default:
+			answer(`{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":%q,"SecretAccessKey":%q,"Token":"","Expiration":"2099-01-01T00:00:00Z"}`, r.Admin.AccessKeyID, r.Admin.SecretAccessKey)
+		}
+	}))
+	t.Cleanup(machine.Close)
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine.URL)
+	seen := &calls{}
+	cfg := amazon.Config{Registry: id, RoleARN: r.role("replication", "ext", rights), ExternalID: "ext", STS: r.URL, API: r.URL, Transport: seen}
+	if _, err := amazon.New(cfg).Credential(t.Context(), ""); ecr.CodeOf(err) != ecr.CodeUnrecognizedClient || asked.Load() != 0 {
+		t.Errorf("%v, and %d requests to the instance metadata service", err, asked.Load())
+	}
+	cfg.InstanceRole = true
+	if c, err := amazon.New(cfg).Credential(t.Context(), ""); err != nil || c.User != "AWS" || asked.Load() == 0 {
+		t.Errorf("with instance_role: %v, %d requests", err, asked.Load())
+	}
+
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a.b.c"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", token)
+	t.Setenv("AWS_ROLE_ARN", cfg.RoleARN)
+	seen.all = nil
+	if _, err := amazon.New(cfg).Credential(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "AssumeRoleWithWebIdentity") {
+		t.Errorf("with a token that is none: %v", err)
+	}
+	for _, call := range seen.all {
+		if call != r.Host+" STS" {
+			t.Errorf("a request to %s", call)
+		}
+	}
+	if len(seen.all) == 0 {
+		t.Error("the token was sent nowhere, or elsewhere")
 	}
 }
 
