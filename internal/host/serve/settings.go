@@ -129,7 +129,7 @@ type ReplicationDestination struct {
 	Prefix       string `field:"prefix" about:"what stands before the names of repositories there, such as mirror/"`
 	Username     string `field:"username" about:"user name to log in with; none for no login"`
 	Password     string `field:"password" secret:"true" about:"password to log in with"`
-	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it, as for Amazon ECR"`
+	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it"`
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it in addition to the system's, in PEM"`
 
