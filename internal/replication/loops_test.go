@@ -175,26 +175,35 @@ func (o *outcomes) ReplicationWaiting([]meta.ReplicationQueue) {}
 // Registries of one server in a ring, and two that replicate to each other, copy each image
 // once, as on ECR: what was replicated is not replicated on.
 func TestNoLoopsWithinAServer(t *testing.T) {
-	for _, ring := range [][]ecr.RegistryID{{testkit.Home, west}, {testkit.Home, west, north}} {
-		t.Run(fmt.Sprintf("%d registries", len(ring)), func(t *testing.T) {
+	for _, ring := range [][]ecr.RegistryID{{testkit.Home, west}, {testkit.Home, west, north}, {testkit.Home, alien}, {testkit.Home, alien, west}} {
+		t.Run(fmt.Sprint(ring), func(t *testing.T) {
 			seen := &outcomes{all: map[ecr.RegistryID]int{}}
 			w := open(t, func(s *testkit.Settings) { s.ReplicationObserver = seen })
 			for i, in := range ring {
 				w.rules(in, to(ring[(i+1)%len(ring)]))
+				text := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Sid":"all","Effect":"Allow","Principal":"*","Action":["ecr:ReplicateImage","ecr:CreateRepository"],"Resource":"arn:aws:ecr:%s:%s:repository/*"}]}`, in.Region, in.Account)
+				if _, err := w.as(in).SetRegistryPolicy(t.Context(), in, text); err != nil {
+					t.Fatal(err)
+				}
 			}
+			first := ring[1]
 			app := w.Repo("app", ecr.Mutable)
 			w.MustPut(app, w.Image(app, "first"), "v1")
 			w.MustPut(app, w.Image(app, "second"), "v1", "v2")
 			w.work()
 			// The tag moved before it was copied, so that its first image went without it.
-			if got := seen.all[west]; got != 3 || len(seen.all) != 1 {
-				t.Errorf("images arrived: %v, want 3 in %s", seen.all, west)
+			if got := seen.all[first]; got != 3 || len(seen.all) != 1 {
+				t.Errorf("images arrived: %v, want 3 in %s", seen.all, first)
 			}
-			if tags := w.tags(west.Repo("app")); len(tags) != 2 {
+			if tags := w.tags(first.Repo("app")); len(tags) != 2 {
 				t.Errorf("tags there: %v", tags)
 			}
 			for _, in := range ring {
-				s, err := w.Replication.As(testkit.Admin).Replications(t.Context(), in, 0, 10)
+				owner := testkit.Admin
+				if in == alien {
+					owner = testkit.Alien
+				}
+				s, err := w.Replication.As(owner).Replications(t.Context(), in, 0, 10)
 				if err != nil || len(s.Queues)+len(s.Failed) != 0 {
 					t.Errorf("%s: %+v %v", in, s, err)
 				}
