@@ -22,6 +22,7 @@ var codes = map[string]ecr.Code{
 	"Throttling": ecr.CodeThrottling, "ThrottlingException": ecr.CodeThrottling, "TooManyRequestsException": ecr.CodeThrottling,
 	"RepositoryAlreadyExistsException": ecr.CodeRepositoryAlreadyExists, "RepositoryNotFoundException": ecr.CodeRepositoryNotFound,
 	"LimitExceededException": ecr.CodeLimitExceeded, "InvalidParameterException": ecr.CodeInvalidParameter,
+	"InvalidTagParameterException": ecr.CodeInvalidParameter, "TooManyTagsException": ecr.CodeInvalidParameter, "KmsException": ecr.CodeInvalidParameter,
 	"ValidationError": ecr.CodeInvalidParameter, "ValidationException": ecr.CodeInvalidParameter,
 }
 
@@ -31,6 +32,9 @@ func (r *Registry) failed(ctx context.Context, err error, what, resource string,
 	hint := ""
 	if code := codes[apiCode(err)]; code == ecr.CodeAccessDenied {
 		hint = fmt.Sprintf(": the role needs %s: %s", strings.Join(actions, " and "), statement(err, resource, actions...))
+	}
+	if apiCode(err) == "KmsException" {
+		hint = ": the role needs kms:DescribeKey, kms:CreateGrant and kms:RetireGrant on the key of the creation template"
 	}
 	return explained(ctx, err, what+" in "+r.cfg.Registry.String(), hint)
 }
