@@ -194,6 +194,9 @@ func leftOut(e *command.Env, w state.Wanted) {
 	if n := len(w.Signers); n > 0 {
 		e.Notices([]string{words.Count(n, "signer is", "signers are") + " left out: only Kontor has signers"})
 	}
+	if n := len(w.Receivers); n > 0 {
+		e.Notices([]string{words.Count(n, "event receiver is", "event receivers are") + " left out: Amazon ECR sends events to EventBridge"})
+	}
 	if r := w.Replication; r != nil && len(r.Options) > 0 {
 		e.Notices([]string{"tags, exclude and deletions of replication are left out: only Kontor has them, so other tools copy all images of the rules"})
 	}

@@ -37,8 +37,9 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 					Templates    int    `json:"templates"`
 					Upstreams    int    `json:"upstreams"`
 					Signers      int    `json:"signers"`
+					Receivers    int    `json:"event_receivers"`
 					Replication  int    `json:"replication_rules"`
-				}{true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams), len(d.Wanted.Signers), d.Wanted.ReplicationRules})
+				}{true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams), len(d.Wanted.Signers), len(d.Wanted.Receivers), d.Wanted.ReplicationRules})
 			}
 			has := words.Count(len(d.Repositories), "repository", "repositories")
 			if n := len(d.Wanted.Templates); n > 0 {
@@ -49,6 +50,9 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 			}
 			if n := len(d.Wanted.Signers); n > 0 {
 				has += ", " + words.Count(n, "signer", "signers")
+			}
+			if n := len(d.Wanted.Receivers); n > 0 {
+				has += ", " + words.Count(n, "event receiver", "event receivers")
 			}
 			if n := d.Wanted.ReplicationRules; n > 0 {
 				has += ", " + words.Count(n, "replication rule", "replication rules")

@@ -28,8 +28,9 @@ type ApplyConfig struct {
 	// Settle is how long a principal of a policy may take, from the first that is
 	// not found, until ECR knows it; 0 for Settle.
 	Settle time.Duration
-	// Signers are those of a registry of Kontor; nil for none.
-	Signers SignersAPI
+	// Signers and Receivers are those of a registry of Kontor; nil for none.
+	Signers   SignersAPI
+	Receivers ReceiversAPI
 	// Replication sets the options of a registry of Kontor; nil for none.
 	Replication ReplicationAPI
 }
@@ -89,7 +90,7 @@ func Apply(ctx context.Context, api API, p plan.Plan, c ApplyConfig) (Result, er
 	}
 	<-handed
 	_ = g.Wait() // its functions return no errors
-	result.Settings = settings{api, c.Signers, c.Replication, p}.apply(ctx)
+	result.Settings = settings{api: api, signers: c.Signers, receivers: c.Receivers, options: c.Replication, plan: p}.apply(ctx)
 	return result, ctx.Err()
 }
 

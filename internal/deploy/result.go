@@ -113,7 +113,8 @@ type Kind string
 const (
 	KindTemplate Kind = "template"
 	KindUpstream Kind = "upstream"
-	KindSigner   Kind = "signer" // Prefix is its name
+	KindSigner   Kind = "signer"         // Prefix is its name
+	KindReceiver Kind = "event receiver" // Prefix is its name
 	// KindReplication is the replication configuration, of which there is one; Prefix is "".
 	KindReplication Kind = "replication"
 )

@@ -163,10 +163,12 @@ func trimmed(prefix *string) string { return strings.TrimSuffix(aws.ToString(pre
 
 // settings applies the changes of templates and upstreams.
 type settings struct {
-	api     SettingsAPI
-	signers SignersAPI     // nil for none
-	options ReplicationAPI // nil for none
-	plan    plan.Plan
+	api SettingsAPI
+	// Of registries of Kontor; nil for none.
+	signers   SignersAPI
+	receivers ReceiversAPI
+	options   ReplicationAPI
+	plan      plan.Plan
 }
 
 // apply makes the changes, one after the other: templates before the rules that use
@@ -192,6 +194,11 @@ func (s settings) apply(ctx context.Context) (results []SettingResult) {
 	for _, c := range s.plan.PendingSigners() {
 		rules = append(rules, func() SettingResult {
 			return s.run(ctx, KindSigner, c.Name, c.Op, func(ctx context.Context) (string, error) { return s.signer(ctx, c) })
+		})
+	}
+	for _, c := range s.plan.PendingReceivers() {
+		rules = append(rules, func() SettingResult {
+			return s.run(ctx, KindReceiver, c.Name, c.Op, func(ctx context.Context) (string, error) { return s.receiver(ctx, c) })
 		})
 	}
 	if c, ok := s.plan.PendingReplication(); ok {
@@ -220,7 +227,7 @@ func (s settings) run(ctx context.Context, kind Kind, prefix string, op plan.Op,
 	case err != nil:
 		what := string(kind) + " " + state.Below(prefix)
 		switch kind {
-		case KindSigner:
+		case KindSigner, KindReceiver:
 			what = string(kind) + " " + prefix
 		case KindReplication:
 			what = "the replication of " + s.plan.Target.Registry().String()

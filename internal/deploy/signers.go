@@ -24,7 +24,7 @@ func (s settings) signer(ctx context.Context, c plan.SignerChange) (moved string
 		return "", err
 	}
 	have, exists := all[c.Name]
-	if moved := c.Moved(have, exists); moved != "" {
+	if moved := c.Moved(plan.SignerOf(have), exists); moved != "" {
 		return moved, nil
 	}
 	switch {

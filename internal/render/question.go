@@ -53,6 +53,13 @@ func repositoryQuestion(plans []plan.Plan) string {
 				settings++
 			}
 		}
+		for _, c := range p.PendingReceivers() {
+			if c.Op == plan.OpDelete {
+				ends++
+			} else {
+				settings++
+			}
+		}
 		if c, ok := p.PendingReplication(); ok && c.Op == plan.OpDelete {
 			ends++
 		} else if ok {

@@ -139,8 +139,8 @@ func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 func (p *printer) settingResult(prefix string, x deploy.SettingResult) {
 	name := prefix + string(x.Kind) + " " + state.Below(x.Prefix)
 	switch x.Kind {
-	case deploy.KindSigner:
-		name = prefix + "signer " + clean(x.Prefix)
+	case deploy.KindSigner, deploy.KindReceiver:
+		name = prefix + string(x.Kind) + " " + clean(x.Prefix)
 	case deploy.KindReplication:
 		name = prefix + "replication"
 	}

@@ -82,6 +82,20 @@ func (pr *printer) settings(d rollout.Settings) {
 			pr.linef(plain, "%s", l)
 		}
 	}
+	for _, r := range d.Receivers {
+		head("event receiver %s", clean(r.Name))
+		rows := [][2]string{{"removed", "yes"}}
+		if !r.Removed {
+			told := r.State(r.Name)
+			rows = [][2]string{{"url", clean(r.URL)}, {"format", clean(r.Format)}, {"told of", clean(told.Told())}}
+			if r.SecretEnv != "" {
+				rows = append(rows, [2]string{"secret", "of the environment variable " + clean(r.SecretEnv)})
+			}
+		}
+		for _, l := range align("  ", rows) {
+			pr.linef(plain, "%s", l)
+		}
+	}
 	for _, g := range d.Signers {
 		head("signer %s", clean(g.Name))
 		rows := [][2]string{{"removed", "yes"}}

@@ -103,7 +103,7 @@ func Write(o state.Observed, opts Options) (File, error) {
 	w.settings(stack)
 	defaults := w.hoist(entries)
 	text, err := w.print(stack, defaults, entries)
-	return File{Text: text, Repositories: len(entries), Settings: len(w.templates) + len(w.upstreams) + w.rules(), Notices: w.notices}, err
+	return File{Text: text, Repositories: len(entries), Settings: len(w.templates) + len(w.upstreams) + w.others(), Notices: w.notices}, err
 }
 
 // writer makes one file.
@@ -117,6 +117,7 @@ type writer struct {
 	templates            []templateEntry
 	upstreams            []upstreamEntry
 	replication          *lang.Value // nil for none
+	extra                *lang.Value // signers and receivers of events; nil for none
 }
 
 // chosen are the fields for a policy.

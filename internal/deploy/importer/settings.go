@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
 	"github.com/kontor-registry/kontor/internal/deploy/spec/fields"
@@ -65,6 +66,10 @@ func (w *writer) settings(stack string) {
 		}
 		w.upstreams = append(w.upstreams, e)
 	}
+	w.named("signer", "signers", slices.Sorted(maps.Keys(have.Signers)), func(name string) (*lang.Value, string) { return signerValue(have.Signers[name]), "" })
+	w.named("event receiver", "event_receivers", slices.Sorted(maps.Keys(have.Receivers)), func(name string) (*lang.Value, string) {
+		return receiverValue(have.Receivers[name])
+	})
 	if have.Replication == nil || len(have.Replication.Rules) == 0 {
 		return
 	}
@@ -80,12 +85,81 @@ func (w *writer) settings(stack string) {
 	}
 }
 
-// rules is 1 if the file has replication.
-func (w *writer) rules() int {
-	if w.replication == nil {
-		return 0
+// named makes the entries of a field whose settings have names. What cannot be expressed
+// is left out, with a notice.
+func (w *writer) named(kind, field string, names []string, value func(name string) (v *lang.Value, why string)) {
+	entries := lang.NewMapping()
+	for _, name := range names {
+		v, why := value(name)
+		if why == "" {
+			alone := *w
+			alone.templates, alone.upstreams, alone.extra = nil, nil, lang.NewMapping().Add(field, lang.NewMapping().Add(name, v))
+			if _, err := alone.desired(nil, nil); err != nil {
+				why = err.Error()
+			}
+		}
+		if why != "" {
+			w.tell("%s %s: left out: %s", kind, name, why)
+			continue
+		}
+		entries.Add(name, v)
 	}
-	return 1
+	if len(entries.Members) > 0 {
+		if w.extra == nil {
+			w.extra = lang.NewMapping()
+		}
+		w.extra.Add(field, entries)
+	}
+}
+
+func signerValue(s state.Signer) *lang.Value {
+	v := lang.NewMapping()
+	if len(s.Repositories) > 0 {
+		v.Add("repositories", texts(s.Repositories))
+	}
+	for _, f := range [][2]string{
+		{"key", s.Key}, {"identity", s.Identity}, {"issuer", s.Issuer}, {"trusted_root", s.TrustedRoot}, {"certificates", s.Certificates}, {"subject", s.Subject},
+	} {
+		if f[1] != "" {
+			v.Add(f[0], lang.NewText(f[1]))
+		}
+	}
+	return v
+}
+
+// receiverValue is r, or why it cannot be in a file.
+func receiverValue(r state.EventReceiver) (v *lang.Value, why string) {
+	switch {
+	case r.OfServer:
+		return nil, "it is in the configuration file of the server"
+	case strings.Contains(r.URL, "..."):
+		return nil, "parts of its URL are not shown, as they may be secrets"
+	}
+	v = lang.NewMapping().Add("url", lang.NewText(r.URL))
+	if r.Format != fields.EventFormats[0] {
+		v.Add("format", lang.NewText(r.Format))
+	}
+	if len(r.Types) > 0 {
+		v.Add("types", texts(r.Types))
+	}
+	if len(r.Repositories) > 0 {
+		v.Add("repositories", texts(r.Repositories))
+	}
+	v.Inline = len(v.Members) == 1
+	return v, ""
+}
+
+// others counts what else the file has: signers, receivers of events, and replication.
+func (w *writer) others() (n int) {
+	if w.replication != nil {
+		n++
+	}
+	if w.extra != nil {
+		for _, m := range w.extra.Members {
+			n += len(m.Value.Members)
+		}
+	}
+	return n
 }
 
 // replicationValue are the rules of a registry.
@@ -206,6 +280,12 @@ func (w *writer) addSettings(root *lang.Value, comments bool) *lang.Value {
 		}
 		upstreams.Gap = comments
 		root.Add("upstreams", upstreams)
+	}
+	if w.extra != nil {
+		for _, m := range w.extra.Members {
+			m.Value.Gap = comments
+			root.Add(m.Key, m.Value)
+		}
 	}
 	if w.replication != nil {
 		root.Add("replication", w.replication)

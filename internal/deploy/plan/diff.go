@@ -77,6 +77,8 @@ func DiffWith(desired state.Desired, observed state.Observed, o Options) Plan {
 	p.Findings = append(p.Findings, found...)
 	p.Signers, found = diffSigners(desired, observed, o)
 	p.Findings = append(p.Findings, found...)
+	p.Receivers, found = diffReceivers(desired, observed, o)
+	p.Findings = append(p.Findings, found...)
 	p.Replication, found = diffReplication(desired, observed, o)
 	p.Findings = append(p.Findings, found...)
 	slices.SortStableFunc(p.Changes, func(a, b Change) int { return strings.Compare(string(a.Repository), string(b.Repository)) })

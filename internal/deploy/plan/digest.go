@@ -33,8 +33,9 @@ func DigestDesired(d state.Desired) string {
 		Templates    map[string]any   `json:"templates,omitempty"`
 		Upstreams    map[string]any   `json:"upstreams,omitempty"`
 		Signers      map[string]any   `json:"signers,omitempty"`
+		Receivers    map[string]any   `json:"event_receivers,omitempty"`
 		Replication  any              `json:"replication,omitempty"`
-	}{Stack: d.Stack, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}, Signers: map[string]any{}}
+	}{Stack: d.Stack, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}, Signers: map[string]any{}, Receivers: map[string]any{}}
 	for _, t := range d.Wanted.Templates {
 		form.Templates[t.Prefix] = templateOf(t)
 	}
@@ -42,7 +43,10 @@ func DigestDesired(d state.Desired) string {
 		form.Upstreams[u.Prefix] = []any{upstreamOf(u), u.Removed}
 	}
 	for _, g := range d.Wanted.Signers {
-		form.Signers[g.Name] = []any{signerOf(g), g.Removed}
+		form.Signers[g.Name] = []any{SignerOf(g), g.Removed}
+	}
+	for _, r := range d.Wanted.Receivers {
+		form.Receivers[r.Name] = []any{EventReceiverOf(r), r.Removed}
 	}
 	if d.Wanted.Replication != nil {
 		form.Replication = []any{replicationOf(d.Wanted.Replication, nil), d.Wanted.ReplicatedFrom}
@@ -62,8 +66,9 @@ func DigestObserved(o state.Observed) string {
 		Templates    map[string]any   `json:"templates,omitempty"`
 		Upstreams    map[string]any   `json:"upstreams,omitempty"`
 		Signers      map[string]any   `json:"signers,omitempty"`
+		Receivers    map[string]any   `json:"event_receivers,omitempty"`
 		Replication  any              `json:"replication,omitempty"`
-	}{Account: o.Target.Registry.Account, Region: o.Target.Registry.Region, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}, Signers: map[string]any{}}
+	}{Account: o.Target.Registry.Account, Region: o.Target.Registry.Region, Repositories: []repositoryForm{}, Templates: map[string]any{}, Upstreams: map[string]any{}, Signers: map[string]any{}, Receivers: map[string]any{}}
 	for prefix, t := range o.Settings.Templates {
 		form.Templates[prefix] = templateOf(t)
 	}
@@ -71,7 +76,10 @@ func DigestObserved(o state.Observed) string {
 		form.Upstreams[prefix] = upstreamOf(u)
 	}
 	for name, g := range o.Settings.Signers {
-		form.Signers[name] = signerOf(g)
+		form.Signers[name] = SignerOf(g)
+	}
+	for name, r := range o.Settings.Receivers {
+		form.Receivers[name] = EventReceiverOf(r)
 	}
 	if r := o.Settings.Replication; r != nil {
 		form.Replication = replicationOf(r, Grants(o.Settings.RegistryPolicy))

@@ -54,8 +54,9 @@ type Plan struct {
 	// names, in byte order of their prefixes, and the templates to delete.
 	Templates []TemplateChange `json:"templates,omitempty"`
 	Upstreams []UpstreamChange `json:"upstreams,omitempty"`
-	// Signers are those that the file names, in byte order.
-	Signers []SignerChange `json:"signers,omitempty"`
+	// Signers and Receivers are those that the file names, in byte order.
+	Signers   []SignerChange        `json:"signers,omitempty"`
+	Receivers []EventReceiverChange `json:"event_receivers,omitempty"`
 	// Replication is nil where the file has none.
 	Replication *ReplicationChange `json:"replication,omitempty"`
 	// Findings are ordered by repository, then code.

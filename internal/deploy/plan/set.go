@@ -145,10 +145,5 @@ func (p Plan) Check() error {
 			return fmt.Errorf("the replication: %w", err)
 		}
 	}
-	for _, c := range p.Signers {
-		if err := c.check(); err != nil {
-			return fmt.Errorf("the signer %s: %w", c.Name, err)
-		}
-	}
-	return nil
+	return errors.Join(checkNamed(p.Signers), checkNamed(p.Receivers))
 }

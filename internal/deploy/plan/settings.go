@@ -488,7 +488,10 @@ func (p Plan) staleSettings(desired state.Desired, observed state.Observed) []st
 		}
 		out = append(out, fmt.Sprintf("the upstream rule %s left the file since the plan was made", prefix))
 	}
-	out = append(out, p.staleSigners(desired, observed)...)
+	signers, _ := diffSigners(desired, observed, Options{End: p.End})
+	out = append(out, staleNamed(p.Signers, signers, byNames(observed.Settings.Signers, SignerOf))...)
+	receivers, _ := diffReceivers(desired, observed, Options{End: p.End})
+	out = append(out, staleNamed(p.Receivers, receivers, byNames(observed.Settings.Receivers, EventReceiverOf))...)
 	out = append(out, p.staleReplication(desired, observed)...)
 	slices.Sort(out)
 	return out
@@ -573,7 +576,7 @@ func (p Plan) PendingUpstreams() []UpstreamChange {
 
 // Work is how many changes p makes in all.
 func (p Plan) Work() int {
-	n := len(p.Pending()) + len(p.PendingTemplates()) + len(p.PendingUpstreams()) + len(p.PendingSigners())
+	n := len(p.Pending()) + len(p.PendingTemplates()) + len(p.PendingUpstreams()) + len(p.PendingSigners()) + len(p.PendingReceivers())
 	if _, ok := p.PendingReplication(); ok {
 		n++
 	}

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -26,14 +25,7 @@ type Signer struct {
 }
 
 // SignerChange is one signer's part of a plan.
-type SignerChange struct {
-	Name        string       `json:"name"`
-	Op          Op           `json:"op"`
-	Before      *Signer      `json:"before,omitempty"`
-	After       *Signer      `json:"after,omitempty"`
-	Differences []Difference `json:"differences,omitempty"`
-	Effect      string       `json:"effect,omitempty"`
-}
+type SignerChange = NamedChange[Signer]
 
 // The findings about signers.
 const (
@@ -41,7 +33,8 @@ const (
 	CodeSigners Code = "KON2021"
 )
 
-func signerOf(s state.Signer) Signer {
+// SignerOf is s as plans have it.
+func SignerOf(s state.Signer) Signer {
 	return Signer{slices.Clone(s.Repositories), s.Key, s.Identity, s.Issuer, s.TrustedRoot, s.Certificates, s.Subject}
 }
 
@@ -57,108 +50,40 @@ func (s Signer) Where() string { return s.State("").Where() }
 // Known is state.Signer.Known.
 func (s Signer) Known() string { return s.State("").Known() }
 
-func (s Signer) equal(other Signer) bool {
-	return len(signerDifferences(s, other)) == 0
-}
-
-func signerDifferences(a, b Signer) (list []Difference) {
-	if !slices.Equal(a.Repositories, b.Repositories) {
+func (s Signer) differences(b Signer) (list []Difference) {
+	if !slices.Equal(s.Repositories, b.Repositories) {
 		list = append(list, Difference{Field: FieldRepositories, Action: Modify})
 	}
-	if a.Key != b.Key || a.Identity != b.Identity || a.Issuer != b.Issuer || a.TrustedRoot != b.TrustedRoot || a.Certificates != b.Certificates || a.Subject != b.Subject {
+	if s.Key != b.Key || s.Identity != b.Identity || s.Issuer != b.Issuer || s.TrustedRoot != b.TrustedRoot || s.Certificates != b.Certificates || s.Subject != b.Subject {
 		list = append(list, Difference{Field: FieldKnownBy, Action: Modify})
 	}
 	return list
 }
 
-// diffSigners plans the signers. Nothing says whose a signer is: those are changed that
-// the file names.
+func (Signer) kind() string { return "signer" }
+
+func (s Signer) sets(name string) string {
+	return fmt.Sprintf("in %s, images with a signature of the %s would count as signed by %s, and no others", s.Where(), s.Known(), name)
+}
+
+func (Signer) ends(name string) string {
+	return fmt.Sprintf("no image would count as signed by %s; policies that ask for it deny their pulls (signers have no owner: other files may name it)", name)
+}
+
+// diffSigners plans the signers.
 func diffSigners(desired state.Desired, observed state.Observed, o Options) (changes []SignerChange, findings []Finding) {
 	if len(desired.Wanted.Signers) == 0 {
 		return nil, nil
 	}
 	if observed.Settings.Signers == nil {
-		f := Finding{Code: CodeSigners, Severity: Error, Field: "signers", Message: "the signers of the file cannot be compared: " + observed.Settings.NoSigners}
-		if o.End == Everything {
-			f.Severity = Warning // there is nothing to delete
-		}
-		return nil, []Finding{f}
+		return nil, unknownNamed(CodeSigners, "signers", "signers", observed.Settings.NoSigners, o.End)
 	}
-	for _, want := range desired.Wanted.Signers {
-		have, exists := observed.Settings.Signers[want.Name]
-		before, after := signerOf(have), signerOf(want)
-		c := SignerChange{Name: want.Name, Op: OpNone}
-		switch gone := want.Removed || o.End == Everything; {
-		case gone && !exists:
-			continue
-		case gone:
-			c = SignerChange{Name: want.Name, Op: OpDelete, Before: &before, Effect: fmt.Sprintf(
-				"no image would count as signed by %s; policies that ask for it deny their pulls (signers have no owner: other files may name it)", want.Name)}
-		case !exists:
-			c = SignerChange{Name: want.Name, Op: OpCreate, After: &after, Effect: trusts(want.Name, after)}
-		default:
-			if list := signerDifferences(before, after); len(list) > 0 {
-				c = SignerChange{Name: want.Name, Op: OpUpdate, Before: &before, After: &after, Differences: list, Effect: trusts(want.Name, after)}
-			}
-		}
-		changes = append(changes, c)
+	var want []namedWish[Signer]
+	for _, s := range desired.Wanted.Signers {
+		want = append(want, namedWish[Signer]{s.Name, SignerOf(s), s.Removed})
 	}
-	return changes, findings
-}
-
-func trusts(name string, s Signer) string {
-	return fmt.Sprintf("in %s, images with a signature of the %s would count as signed by %s, and no others", s.Where(), s.Known(), name)
-}
-
-// Moved is TemplateChange.Moved for a signer.
-func (c SignerChange) Moved(have state.Signer, exists bool) string {
-	now := signerOf(have)
-	return moved("the signer "+c.Name, c.Before, c.After, &now, exists, c.Op == OpDelete, func(a, b *Signer) bool { return a.equal(*b) })
-}
-
-// done is TemplateChange.done for a signer.
-func (c SignerChange) done(have state.Signer, exists bool) bool {
-	return exists && c.After != nil && c.After.equal(signerOf(have))
-}
-
-// staleSigners is staleSettings for signers.
-func (p Plan) staleSigners(desired state.Desired, observed state.Observed) (out []string) {
-	changes, _ := diffSigners(desired, observed, Options{End: p.End})
-	planned := map[string]SignerChange{}
-	for _, c := range p.Signers {
-		planned[c.Name] = c
-	}
-	for _, c := range changes {
-		was, ok := planned[c.Name]
-		delete(planned, c.Name)
-		have, exists := observed.Settings.Signers[c.Name]
-		out = append(out, staleSetting("the signer "+c.Name, ok, was.Op, c.Op, was.After, c.After, was.done(have, exists), func() string { return was.Moved(have, exists) })...)
-	}
-	for name, was := range planned {
-		if _, exists := observed.Settings.Signers[name]; was.Op == OpDelete && !exists {
-			continue
-		}
-		out = append(out, fmt.Sprintf("the signer %s left the file since the plan was made", name))
-	}
-	return out
-}
-
-func (c SignerChange) check() error {
-	switch c.Op {
-	case OpNone:
-		return nil
-	case OpCreate, OpUpdate:
-		return sides(c.Op, c.Before, c.After)
-	case OpDelete:
-		if c.Before == nil || c.After != nil {
-			return errors.New("a deletion without what was there")
-		}
-		return nil
-	}
-	return fmt.Errorf("unknown operation %q", c.Op)
+	return diffNamed(want, byNames(observed.Settings.Signers, SignerOf), o.End), nil
 }
 
 // PendingSigners is PendingTemplates for signers.
-func (p Plan) PendingSigners() []SignerChange {
-	return slices.DeleteFunc(slices.Clone(p.Signers), func(c SignerChange) bool { return c.Op == OpNone })
-}
+func (p Plan) PendingSigners() []SignerChange { return pendingNamed(p.Signers) }

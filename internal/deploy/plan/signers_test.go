@@ -62,10 +62,10 @@ func TestSigners(t *testing.T) {
 			// What is there after the change is no change.
 			c := p.Signers[0]
 			if c.After != nil {
-				if why := c.Moved(c.After.State("release"), true); why != "" {
+				if why := c.Moved(*c.After, true); why != "" {
 					t.Errorf("applied again: %s", why)
 				}
-				if why := c.Moved(state.Signer{Name: "release", Key: "k3"}, true); why == "" {
+				if why := c.Moved(plan.Signer{Key: "k3"}, true); why == "" {
 					t.Error("someone else's change is overwritten")
 				}
 			}

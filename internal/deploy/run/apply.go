@@ -62,7 +62,7 @@ func (r *Run) Apply(ctx context.Context, progress Progress) (Result, error) {
 // apply carries out the plan of s.
 func (s *Registry) apply(ctx context.Context, progress Progress) (deploy.Result, error) {
 	r, err := deploy.Apply(ctx, s.Conn.API, s.plan, deploy.ApplyConfig{
-		Parallel: s.run.cfg.Parallel, Signers: s.signers(), Replication: s.replication(),
+		Parallel: s.run.cfg.Parallel, Signers: s.signers(), Receivers: s.receivers(), Replication: s.replication(),
 		Progress: func(r deploy.RepositoryResult) {
 			if progress != nil {
 				progress(s.Target.Name, r)

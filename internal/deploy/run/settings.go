@@ -23,6 +23,9 @@ func (s *Registry) observeSettings(ctx context.Context, end plan.End) (state.Set
 	if err == nil && len(desired.Wanted.Signers) > 0 {
 		out.Signers, out.NoSigners, err = s.observeSigners(ctx)
 	}
+	if err == nil && len(desired.Wanted.Receivers) > 0 {
+		out.Receivers, out.NoReceivers, err = s.observeReceivers(ctx)
+	}
 	if err == nil && desired.Wanted.Replication != nil {
 		err = s.observeReplicationOptions(ctx, &out)
 	}
@@ -58,13 +61,19 @@ func (s *Registry) credentials(ctx context.Context) (byName map[string]string, w
 	return byName, "", nil
 }
 
-// Settings reads all templates, upstream rules and the replication of the only registry of r, as far as
-// the caller may.
+// Settings reads all templates, upstream rules, signers, receivers of events and the
+// replication of the only registry of r, as far as the caller may.
 func (r *Run) Settings(ctx context.Context) (state.Settings, error) {
 	s := r.Registries[0]
 	out, err := deploy.ObserveSettings(ctx, s.Conn.API, s.Conn.Target.Registry, deploy.SettingsScope{Templates: deploy.Wished, Upstreams: deploy.Wished, Replication: deploy.Wished})
 	if err == nil {
 		err = s.observeReplicationOptions(ctx, &out)
+	}
+	if err == nil {
+		out.Signers, out.NoSigners, err = s.observeSigners(ctx)
+	}
+	if err == nil {
+		out.Receivers, out.NoReceivers, err = s.observeReceivers(ctx)
 	}
 	return out, err
 }

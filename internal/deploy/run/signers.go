@@ -29,15 +29,23 @@ func (s *Registry) observeSigners(ctx context.Context) (all map[string]state.Sig
 		return nil, "the registry is Amazon ECR, which does not verify signatures; name the registries of Kontor with `registries` in their entries", nil
 	}
 	all, err = api.Signers(ctx)
-	switch {
-	case s.noAdmin(err):
-		return nil, "the server is not a Kontor server that verifies signatures", nil
-	case ecr.CodeOf(err) == ecr.CodeAccessDenied:
-		return nil, fmt.Sprintf("%v: allow kontor:ListSigners", err), nil
-	case err != nil:
-		return nil, "", fmt.Errorf("reading the signers of registry %s: %w", s.Target.Name, err)
+	if why, err := s.unknown(err, "signers", "kontor:ListSigners", "verifies signatures"); why != "" || err != nil {
+		return nil, why, err
 	}
 	return all, "", nil
+}
+
+// unknown says why settings of a kind could not be read, where that is no failure.
+func (s *Registry) unknown(err error, kind, permission, does string) (why string, failure error) {
+	switch {
+	case err == nil:
+		return "", nil
+	case s.noAdmin(err):
+		return "the server is not a Kontor server that " + does, nil
+	case ecr.CodeOf(err) == ecr.CodeAccessDenied:
+		return fmt.Sprintf("%v: allow %s", err, permission), nil
+	}
+	return "", fmt.Errorf("reading the %s of registry %s: %w", kind, s.Target.Name, err)
 }
 
 // Signers implements deploy.SignersAPI.

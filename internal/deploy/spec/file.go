@@ -32,6 +32,8 @@ type reader struct {
 	upstreams      []upstream
 	signers        []signer
 	signerNames    map[string]state.Position
+	receivers      []receiver
+	receiverNames  map[string]state.Position
 	replication    []replicationRule
 	// replicationGiven: some file has the field.
 	replicationGiven bool
@@ -122,6 +124,9 @@ func (r *reader) file(root node) {
 	}
 	if n, ok := top["signers"]; ok {
 		r.signerMap(n)
+	}
+	if n, ok := top["event_receivers"]; ok {
+		r.receiverMap(n)
 	}
 	if n, ok := top["replication"]; ok {
 		r.replicationRules(n)
@@ -285,7 +290,9 @@ func (r *reader) finish(files []Source) *File {
 	slices.SortFunc(f.templates, func(a, b template) int { return strings.Compare(a.prefix, b.prefix) })
 	f.upstreams, f.templatesGiven = r.upstreams, r.templatesGiven
 	f.signers, f.replication, f.replicationGiven = r.signers, r.replication, r.replicationGiven
+	f.receivers = r.receivers
 	slices.SortFunc(f.signers, byName)
+	slices.SortFunc(f.receivers, func(a, b receiver) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(f.upstreams, func(a, b upstream) int { return strings.Compare(a.Prefix, b.Prefix) })
 	return f
 }

@@ -79,6 +79,11 @@ func (r *reader) checkNames() {
 			r.registryExists(v, v.Text)
 		}
 	}
+	for _, x := range r.receivers {
+		for _, v := range x.registries.value {
+			r.registryExists(v, v.Text)
+		}
+	}
 	r.checkReplication()
 }
 

@@ -65,7 +65,8 @@ type File struct {
 	templates      []template
 	templatesGiven bool
 	upstreams      []upstream
-	signers        []signer // in byte order of their names
+	signers        []signer   // in byte order of their names
+	receivers      []receiver // in byte order of their names
 	replication    []replicationRule
 	// replicationGiven: the files have the field.
 	replicationGiven bool

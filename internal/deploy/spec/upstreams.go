@@ -160,6 +160,17 @@ func (f *File) wanted(targets []state.Target) (all state.Wanted, byTarget map[st
 			byTarget[t.Name] = w
 		}
 	}
+	for _, x := range f.receivers {
+		in := x.in(targets)
+		if len(in) > 0 {
+			all.Receivers = append(all.Receivers, x.EventReceiver)
+		}
+		for _, t := range in {
+			w := byTarget[t.Name]
+			w.Receivers = append(w.Receivers, x.EventReceiver)
+			byTarget[t.Name] = w
+		}
+	}
 	f.addReplication(targets, byTarget)
 	all.ReplicationRules = len(f.replication)
 	if len(targets) > 0 {

@@ -123,8 +123,9 @@ type Wanted struct {
 	// Templates and Upstreams are in byte order of their prefixes.
 	Templates []Template
 	Upstreams []Upstream
-	// Signers are in byte order of their names.
-	Signers []Signer
+	// Signers and Receivers are in byte order of their names.
+	Signers   []Signer
+	Receivers []EventReceiver
 	// Replication is the whole of it; nil where the file has none. ReplicatedFrom are
 	// the other accounts whose registries, by the file, replicate into the registry, in
 	// byte order.
@@ -149,6 +150,9 @@ type Settings struct {
 	// Signers are by name; nil when they were not read, and then NoSigners says why.
 	Signers   map[string]Signer
 	NoSigners string
+	// Receivers are the receivers of events, as Signers.
+	Receivers   map[string]EventReceiver
+	NoReceivers string
 	// Credentials are the ARNs of a Kontor registry's credentials, by name; nil
 	// when they were not read, and then NoCredentials says why.
 	Credentials   map[string]string

@@ -50,6 +50,7 @@ type Settings struct {
 	Templates    []TemplateSettings   `json:"templates,omitempty"`
 	Upstreams    []UpstreamSettings   `json:"upstreams,omitempty"`
 	Signers      []SignerSettings     `json:"signers,omitempty"`
+	Receivers    []ReceiverSettings   `json:"event_receivers,omitempty"`
 	// Replication is null where the file has none.
 	Replication *plan.Replication `json:"replication,omitempty"`
 }
@@ -60,6 +61,13 @@ type SignerSettings struct {
 	Repositories []string `json:"repositories,omitempty"`
 	KnownBy      string   `json:"known_by,omitempty"`
 	Removed      bool     `json:"removed,omitempty"`
+}
+
+// ReceiverSettings is what a file asks for in one receiver of events.
+type ReceiverSettings struct {
+	Name    string `json:"name"`
+	Removed bool   `json:"removed,omitempty"`
+	plan.EventReceiver
 }
 
 // TemplateSettings is what a file asks for in one repository creation template.
@@ -124,6 +132,9 @@ func NewSettings(d state.Desired) Settings {
 			x.KnownBy = g.Known()
 		}
 		out.Signers = append(out.Signers, x)
+	}
+	for _, r := range d.Wanted.Receivers {
+		out.Receivers = append(out.Receivers, ReceiverSettings{r.Name, r.Removed, plan.EventReceiverOf(r)})
 	}
 	if r := d.Wanted.Replication; r != nil {
 		x := plan.ReplicationOf(*r)

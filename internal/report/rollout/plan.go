@@ -116,7 +116,7 @@ func NewPlan(p plan.Plan) Plan {
 		out.Changes = append(out.Changes, NewChange(c))
 	}
 	out.RegistrySettings = registrySettings(p)
-	out.UnchangedSettings = len(p.Templates) + len(p.Upstreams) + len(p.Signers) - len(out.RegistrySettings)
+	out.UnchangedSettings = len(p.Templates) + len(p.Upstreams) + len(p.Signers) + len(p.Receivers) - len(out.RegistrySettings)
 	if p.Replication != nil {
 		out.UnchangedSettings++
 	}

@@ -3,12 +3,14 @@ package rollout
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/kontor-registry/kontor/internal/deploy/plan"
 	"github.com/kontor-registry/kontor/internal/deploy/state"
 )
 
-// RegistrySetting is a template, an upstream rule or a signer that changes.
+// RegistrySetting is a template, an upstream rule, a signer or a receiver of events that
+// changes, or the replication.
 type RegistrySetting struct {
 	// Name is "template team/*" or "upstream docker-hub/*".
 	Name     string    `json:"name"`
@@ -28,6 +30,9 @@ func registrySettings(p plan.Plan) []RegistrySetting {
 	}
 	for _, c := range p.PendingSigners() {
 		out = append(out, signerSetting(c))
+	}
+	for _, c := range p.PendingReceivers() {
+		out = append(out, receiverSetting(c))
 	}
 	if c, ok := p.PendingReplication(); ok {
 		out = append(out, replicationSetting(c))
@@ -143,6 +148,38 @@ func upstreamSetting(c plan.UpstreamChange) RegistrySetting {
 		s := Setting{Field: d.Field, Action: d.Action, Before: before.RoleARN, After: after.RoleARN}
 		if d.Field == plan.FieldCredential {
 			s.Before, s.After = before.CredentialARN, after.CredentialARN
+		}
+		out.Settings = append(out.Settings, s)
+	}
+	return out
+}
+
+func receiverSetting(c plan.EventReceiverChange) RegistrySetting {
+	before, after := plan.EventReceiver{}, plan.EventReceiver{}
+	if c.Before != nil {
+		before = *c.Before
+	}
+	if c.After != nil {
+		after = *c.After
+	}
+	out := RegistrySetting{Name: "event receiver " + c.Name, Op: c.Op, Effect: c.Effect}
+	list := func(patterns []string) string {
+		if len(patterns) == 0 {
+			return "all"
+		}
+		return strings.Join(patterns, ", ")
+	}
+	for _, d := range c.Differences {
+		s := Setting{Field: d.Field, Action: d.Action}
+		switch d.Field {
+		case plan.FieldURL:
+			s.Before, s.After = before.URL, after.URL
+		case plan.FieldFormat:
+			s.Before, s.After = before.Format, after.Format
+		case plan.FieldTypes:
+			s.Before, s.After = list(before.Types), list(after.Types)
+		default:
+			s.Before, s.After = list(before.Repositories), list(after.Repositories)
 		}
 		out.Settings = append(out.Settings, s)
 	}

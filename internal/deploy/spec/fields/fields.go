@@ -125,7 +125,7 @@ func IDs() []string {
 // The parts of paths that lead to fields.
 var (
 	repositoryPath = lazyregexp.New(`^(defaults|ecr_repositories(\["[^"]*"\]|\.[^.\[]+))\.`)
-	prefixPath     = lazyregexp.New(`^(templates|upstreams|signers)(\["[^"]*"\]|\.[^.\[]+)\.`)
+	prefixPath     = lazyregexp.New(`^(templates|upstreams|signers|event_receivers)(\["[^"]*"\]|\.[^.\[]+)\.`)
 	overridePath   = lazyregexp.New(`^overrides(\["[^"]*"\]|\.[^.\[]+)\.`)
 	indexes        = lazyregexp.New(`\[[^\]]*\]`)
 )

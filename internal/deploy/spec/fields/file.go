@@ -243,6 +243,43 @@ signers:
 	{Name: "removed", In: "signers", Type: "`true` or `false`", Default: "`false`", Summary: "Whether `apply` deletes the signer.", schema: schema{"type": "boolean"}},
 	{Name: "registries", In: "signers", Type: "list of names", Default: "all", Summary: "The entries of `registries` at the top of the file that get the signer.", schema: uniqueListOf(schema{"type": "string"})},
 	{
+		Name: "event_receivers", Type: "mapping from names to receivers", Default: "none",
+		Summary: "Webhooks that are told of what happens in the registries: pushes, deletions, expiry, denials and more.",
+		Becomes: "a receiver of each registry of Kontor; Amazon ECR has none, which is an error of the plan",
+		Limit:   "20 receivers in a registry; a name has 1 to 64 lower-case letters, digits, dots, underscores and hyphens",
+		Details: []string{
+			"The operator of the server lists the hosts that receivers may be on; `apply` fails for others.",
+			"Secrets are not in the file. With `secret_env`, `apply` sends the value of that environment variable when it creates or changes the receiver. Registries do not show secrets, so a new value alone is no change: set it with `kontor admin events add NAME --secret-file FILE`. Without `secret_env`, the server makes a secret; `kontor admin events add NAME --rotate-secret` prints one.",
+			"Kontor changes only receivers that the file names. To delete one, set `removed: true`; without its entry the receiver stays as it is. `destroy` deletes the receivers that the file names. Headers of receivers are set with `kontor admin events add` and stay.",
+			"[Events](../guides/events.md) shows what receivers get.",
+		},
+		Example: `registries:
+  - {name: prod, account: "111111111111", region: us-east-2, endpoint: "https://registry.example"}
+ecr_repositories: {}
+event_receivers:
+  deploy:
+    url: https://hooks.example.com/kontor
+    types: [image.pushed, "tag.*"]
+    repositories: ["prod/*"]
+    secret_env: KONTOR_HOOK_SECRET
+    registries: [prod]
+  audit:
+    url: https://hooks.example.com/audit
+    format: cloudevents
+    types: ["*.denied"]
+  former:
+    removed: true
+`,
+		schema: schema{"type": "object", "propertyNames": schema{"pattern": ReceiverName.String()}, "additionalProperties": object("event_receivers")},
+	},
+	{Name: "url", In: "event_receivers", Type: "URL", Default: "none: required unless `removed`", Summary: "Where events are sent to, without a user, password, query and fragment.", schema: matching("^https?://[^/?#@]+(/[^?#]*)?$")},
+	{Name: "format", In: "event_receivers", Type: "format", Default: "`eventbridge`", Summary: "How events are written: `eventbridge` as Amazon ECR does, `cloudevents` as CloudEvents 1.0 in JSON, `cloudevents-binary` with the attributes in headers.", schema: schema{"enum": EventFormats}},
+	{Name: "types", In: "event_receivers", Type: "list of types", Default: "all", Summary: "The types of events to send; `*` stands for any characters.", schema: uniqueListOf(schema{"type": "string"})},
+	{Name: "repositories", In: "event_receivers", Type: "list of patterns", Default: "all", Summary: "The repositories whose events to send; `*` stands for any characters.", schema: uniqueListOf(schema{"type": "string"})},
+	{Name: "secret_env", In: "event_receivers", Type: "name of an environment variable", Default: "none: the server makes a secret", Summary: "The environment variable of `apply` that has the secret which requests are signed with.", schema: matching(EnvironmentVariable.String())},
+	{Name: "removed", In: "event_receivers", Type: "`true` or `false`", Default: "`false`", Summary: "Whether `apply` deletes the receiver with what waits for it.", schema: schema{"type": "boolean"}},
+	{Name: "registries", In: "event_receivers", Type: "list of names", Default: "all", Summary: "The entries of `registries` at the top of the file that get the receiver.", schema: uniqueListOf(schema{"type": "string"})},
+	{
 		Name: "replication", Type: "list of rules", Default: "none",
 		Summary: "What the registries copy to other registries as it is pushed.",
 		Becomes: "the replication configuration of each registry, and statements of the registry policies of destinations in other accounts",

@@ -22,7 +22,11 @@ var (
 	ReplicationPrefix = lazyregexp.New(`^(?:[a-z0-9]+(?:[._-][a-z0-9]*)*/)*[a-z0-9]*(?:[._-][a-z0-9]*)*$`)
 	// SignerName is that of trust.CheckName.
 	SignerName = lazyregexp.New(`^[a-zA-Z0-9_]{2,64}$`)
-	Host       = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
+	// ReceiverName is that of the names of receivers of events.
+	ReceiverName        = lazyregexp.New(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	EnvironmentVariable = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+
+	Host = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
 	// ECR API model, CredentialArn; a Kontor registry keeps it below the same prefix
 	CredentialARN  = lazyregexp.New(`^arn:aws(-\w+)*:secretsmanager:[a-zA-Z0-9-:]+:secret:ecr-pullthroughcache/[a-zA-Z0-9/_+=.@-]+$`)
 	CredentialName = lazyregexp.New(`^[A-Za-z0-9/_+=.@-]{1,200}$`)
@@ -101,4 +105,14 @@ func severities() (list []string) {
 		list = append(list, string(s))
 	}
 	return list
+}
+
+// EventFormats are those of internal/events, the default first.
+var EventFormats = []string{"eventbridge", "cloudevents", "cloudevents-binary"}
+
+// EventTypes are those of internal/events.
+var EventTypes = []string{
+	"image.pushed", "image.deleted", "image.expired", "image.restored", "image.purged", "image.archived", "image.activated", "tag.moved", "tag.deleted",
+	"repository.created", "repository.deleted", "policy.changed", "pull.denied", "push.denied", "access.denied",
+	"lease.taken", "lease.ended", "lease.overdue", "cache.pulled", "image.replicated", "image.scanned",
 }
