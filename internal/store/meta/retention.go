@@ -21,6 +21,8 @@ type RetentionReader interface {
 	ActivityReader
 	// Scans reads scans of images.
 	Scans() ScanReader
+	// Figures reads what repositories had when they were counted.
+	Figures() FigureReader
 	LinkedReader
 	ContentOfKeys
 }
@@ -55,6 +57,8 @@ type RetentionTx interface {
 	ActivityWriter
 	// ScanWriter changes scans of images.
 	ScanWriter() ScanWriter
+	// FigureWriter changes them.
+	FigureWriter() FigureWriter
 	ContentKeeper
 }
 
