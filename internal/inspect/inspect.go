@@ -50,7 +50,7 @@ type Caller struct {
 
 // Operations lists every operation.
 func Operations() []gate.Operation {
-	return []gate.Operation{opInspectRepositories, opInspectImages, opInspectTags, opInspectSharing, opAuditRecords}
+	return []gate.Operation{opInspectRepositories, opInspectOrder, opInspectPlatforms, opInspectImages, opInspectTags, opInspectSharing, opAuditRecords}
 }
 
 // Actions that operations ask for, some for what they tell besides.
@@ -265,13 +265,15 @@ func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, l Listing)
 	return list, next, err
 }
 
+var opInspectOrder = gate.Op("RepositoriesBy", describeRepo)
+
 // RepositoriesBy is Repositories in the order of a figure that repositories had when they
 // were counted, not long ago; l.After is ignored. The order tells what it is by, so it
 // leaves out the repositories of which the caller may not ask for that: of figures the
 // images, and of sizes the usage. next is zero at the end.
 func (c *Caller) RepositoriesBy(ctx context.Context, in ecr.RegistryID, l Listing, by meta.FigureQuery) (list []Repository, next meta.FigureKey, err error) {
 	by.Registry = in
-	err = c.gate.Read(ctx, opInspectRepositories, func(ctx context.Context, v *gate.View) error {
+	err = c.gate.Read(ctx, opInspectOrder, func(ctx context.Context, v *gate.View) error {
 		list, next = nil, meta.FigureKey{}
 		scene, err := v.EnterNew(ctx, in.Repo("*"))
 		if err != nil {

@@ -422,6 +422,18 @@ func TestConsoleActivity(t *testing.T) {
 	}
 	w.want(w.page(cookie, "GET", page+"?after=x", nil), 404)
 	w.want(w.page(cookie, "GET", "/console/activity?repository=none", nil), 404)
+	// Pulls of what an index lists are those of a platform.
+	child := ecr.DigestOf([]byte(`{"image":7}`)) // has no other pulls today
+	index := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"` + manifestType + `","digest":"` + string(child) + `","size":11,"platform":{"os":"linux","architecture":"arm64","variant":"<b>v8"}}]}`
+	w.want(w.do(w.basic(here, w.password(here, administrator), "PUT", "/v2/app/manifests/multi", index, "Content-Type", "application/vnd.oci.image.index.v1+json")), 201)
+	for path, want := range map[string]bool{page: true, "/console/activity?repository=app": true, "/console/activity": false, page + "?tag=t1": false, page + "?tag=t7": true} {
+		if body := w.want(w.page(cookie, "GET", path, nil), 200).body; strings.Contains(body, "linux/arm64/&lt;b&gt;v8") != want || strings.Contains(body, "By platform") != want {
+			t.Errorf("%s: platforms: %t, want %t in %s", path, !want, want, body)
+		}
+	}
+	if a := get(page + "?format=csv&table=platforms"); !strings.HasPrefix(a, "platform,pulls,images,last") || !strings.Contains(a, "linux/arm64/<b>v8,1") {
+		t.Errorf("CSV of platforms: %s", a)
+	}
 }
 
 // The page of the audit log says who asked for what and what decided, of the registry

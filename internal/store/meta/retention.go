@@ -238,6 +238,10 @@ type LeaseReader interface {
 	ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) ([]Lease, error)
 	// LeasesAfter returns at most limit of what ListLeases does, after the lease after.
 	LeasesAfter(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after Lease, limit int) ([]Lease, error)
+	// LeasesOf returns at most limit of the leases of the repository name that name the
+	// image of the digest d, or one of its tags, in the order of ListLeases but for this:
+	// those that name the digest come first. What it costs does not grow with the others.
+	LeasesOf(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest, tags []ecr.Tag, limit int) ([]Lease, error)
 	// LeaseCollectors returns the collectors in byte order of their names.
 	LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]LeaseCollector, error)
 }

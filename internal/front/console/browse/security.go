@@ -113,7 +113,7 @@ func (v *repoVisit) signatures(d ecr.Digest, data map[string]any) error {
 	}
 	x := &parts.Table{ID: "signatures", Caption: t("Signatures"), Columns: []parts.Column{
 		{Key: "signer", Label: t("Signer")}, {Key: "verdict", Label: t("Verdict")}, {Key: "form", Label: t("Form")}, {Key: "as", Label: t("Signed as")}, {Key: "manifest", Label: t("Signature")},
-	}, Empty: t("No signer that is trusted here has signed it."), Hint: t("Sign it with the key of a trusted signer, for example with cosign:"), Command: "cosign sign --key KEY "+parts.Quoted(v.Req.Host+"/"+string(v.repo.Name)+"@"+string(d)), Count: t("no signature that is trusted here")}
+	}, Empty: t("No signer that is trusted here has signed it."), Hint: t("Sign it with the key of a trusted signer, for example with cosign:"), Command: "cosign sign --key KEY " + parts.Quoted(v.Req.Host+"/"+string(v.repo.Name)+"@"+string(d)), Count: t("no signature that is trusted here")}
 	if len(got.SignedBy) > 0 {
 		x.Count = t("signed by %s", parts.Clean(words.And(got.SignedBy)))
 	}

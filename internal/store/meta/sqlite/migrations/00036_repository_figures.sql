@@ -17,3 +17,6 @@ CREATE INDEX repository_figures_by_images ON repository_figures (of_account, of_
 CREATE INDEX repository_figures_by_size ON repository_figures (of_account, of_region, size_bytes, repository_id);
 CREATE INDEX repository_figures_by_push ON repository_figures (of_account, of_region, pushed_at, repository_id);
 CREATE INDEX repository_figures_by_pull ON repository_figures (of_account, of_region, pulled_at, repository_id);
+
+-- The leases of an image by its tags.
+CREATE INDEX leases_by_tag ON leases (account, region, repository, tag) WHERE tag <> '';
