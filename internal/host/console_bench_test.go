@@ -100,6 +100,13 @@ func fillConsole(b *testing.B, store meta.Store, in ecr.RegistryID) (digest ecr.
 	return image(large, 7).Image.Digest
 }
 
+// benchKey is a public key that nothing is signed with.
+const benchKey = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnZiA7uqyJgd3xln7v902z21QqzYX
+VCioHo35GFs5GZQ+mfmNcrZQddHZ6ej7eX6r8yyGqY1gh5Rfuoxg882EaA==
+-----END PUBLIC KEY-----
+`
+
 // fillSending puts a receiver with many deliveries, replications that failed and wait,
 // signers, figures of all repositories, and a scan with many findings into a database.
 func fillSending(b *testing.B, store meta.Store, in ecr.RegistryID) (scanned ecr.Digest) {
@@ -149,7 +156,7 @@ func fillSending(b *testing.B, store meta.Store, in ecr.RegistryID) (scanned ecr
 			return err
 		}
 		for i := range 20 {
-			if err := tx.Registries().PutSigner(ctx, meta.Signer{Registry: in, Name: fmt.Sprint("signer-", i), CreatedAt: now, UpdatedAt: now, Settings: fmt.Appendf(nil, `{"name":"signer-%d","issuer":"https://idp.example.com","identity":"a@example.com","trusted_root":"{}"}`, i)}); err != nil {
+			if err := tx.Registries().PutSigner(ctx, meta.Signer{Registry: in, Name: fmt.Sprint("signer-", i), CreatedAt: now, UpdatedAt: now, Settings: fmt.Appendf(nil, `{"name":"signer-%d","key":%q}`, i, benchKey)}); err != nil {
 				return err
 			}
 		}
