@@ -43,7 +43,7 @@ func fillConsole(b *testing.B, store meta.Store, in ecr.RegistryID) (digest ecr.
 	b.Helper()
 	now := time.Now().UTC()
 	image := func(repo meta.RepositoryID, n int) meta.Manifest {
-		body := fmt.Appendf(nil, `{"schemaVersion":2,"n":%d}`, n)
+		body := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[],"annotations":{"n":"%d"}}`, ecr.DigestOf([]byte("{}")), n)
 		return meta.Manifest{Repository: repo, Body: body, Image: ecr.Image{
 			Digest: ecr.DigestOf(body), MediaType: "application/vnd.oci.image.manifest.v1+json", SizeBytes: int64(1000 + n), PushedAt: now.Add(-time.Duration(n) * time.Minute), Status: ecr.StatusActive,
 		}}
