@@ -239,8 +239,8 @@ type LeaseReader interface {
 	// LeasesAfter returns at most limit of what ListLeases does, after the lease after.
 	LeasesAfter(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after Lease, limit int) ([]Lease, error)
 	// LeasesOf returns at most limit of the leases of the repository name that name the
-	// image of the digest d, or one of its tags, in the order of ListLeases but for this:
-	// those that name the digest come first. What it costs does not grow with the others.
+	// image of the digest d, or one of its tags: first those of the digest, then those of
+	// each tag, each in the order of ListLeases. What it costs does not grow with the others.
 	LeasesOf(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest, tags []ecr.Tag, limit int) ([]Lease, error)
 	// LeaseCollectors returns the collectors in byte order of their names.
 	LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]LeaseCollector, error)
