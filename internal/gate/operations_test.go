@@ -373,12 +373,12 @@ func TestMissingRepository(t *testing.T) {
 	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	for name, call := range everything(f, testkit.Admin, testkit.At("missing")) {
 		switch name {
-		case "CreateRepository", "ListRepositories", "Repositories", "TaggedRepositories", "Scanning": // which tells what is missing
+		case "CreateRepository", "ListRepositories", "Repositories", "RepositoriesBy", "TaggedRepositories", "Scanning": // which tells what is missing
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
 		case "DescribeRegistry", "AuditRecords", "ScannerStatus", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
-			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
+			"ReportLeases", "ListLeases", "LeasePage", "ImageLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "Figures", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"PutEventReceiver", "EventReceivers", "DeleteEventReceiver", "TestEventReceiver", "EventDeliveries", "RedeliverEvents",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "PutReplication", "StartBackfill", "StopBackfill", "BackfillResults", "ListBackfills",

@@ -156,7 +156,7 @@ func fillSending(b *testing.B, store meta.Store, in ecr.RegistryID) (scanned ecr
 			return err
 		}
 		for i := range 20 {
-			if err := tx.Registries().PutSigner(ctx, meta.Signer{Registry: in, Name: fmt.Sprint("signer-", i), CreatedAt: now, UpdatedAt: now, Settings: fmt.Appendf(nil, `{"name":"signer-%d","key":%q}`, i, benchKey)}); err != nil {
+			if err := tx.Registries().PutSigner(ctx, meta.Signer{Registry: in, Name: fmt.Sprintf("signer%02d", i), CreatedAt: now, UpdatedAt: now, Settings: fmt.Appendf(nil, `{"name":"signer%02d","key":%q}`, i, benchKey)}); err != nil {
 				return err
 			}
 		}
