@@ -91,6 +91,7 @@ var rooms = map[string]int{
 	"internal/templates":           32,
 	"internal/upstream":            32,
 	"internal/replication":         32,
+	"internal/replication/amazon":  33,
 	"internal/inspect":             32,
 	"internal/events/delivery":     32,
 	"internal/scanning":            33,
@@ -171,13 +172,13 @@ var confined = []struct {
 	imported string
 	rooms    []string
 }{
-	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/scanning", "internal/events/delivery", "internal/store/blob/s3", ""}},
+	{"net/http", []string{"internal/wire", "internal/access/authn", "internal/remote", "internal/upstream", "internal/replication/amazon", "internal/scanning", "internal/events/delivery", "internal/store/blob/s3", ""}},
 	{"database/sql", []string{"internal/store/meta/sqlstore", "internal/store/meta/transfer", "internal/store/meta/sqlite", "internal/store/meta/postgres"}},
 	{"github.com/jackc/pgx", []string{"internal/store/meta/postgres", "internal/pgtest"}},
 	{"github.com/aws/", []string{
 		"internal/deploy", "internal/deploy/images", "internal/deploy/principals", "internal/deploy/leasetags", "internal/deploy/clusters",
 		"internal/deploy/tokens", "internal/deploy/run", "internal/adminclient", "internal/cli/command", "internal/cli/admincmd", "internal/testkit/push", "kontortest/awstest", "test/load", "bench/registry", "test/cluster",
-		"internal/store/blob/s3",
+		"internal/store/blob/s3", "internal/replication/amazon",
 	}},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/cli/command", "internal/cli/accesscmd", "internal/cli/admincmd", "internal/cli/leasecmd", "internal/cli/lifecyclecmd", "internal/cli/logincmd", "internal/cli/signerscmd", "internal/cli/upstreamcmd", "cmd/kontor"}},
 	{"github.com/goccy/go-yaml", []string{"internal/access/declared", "internal/deploy/lang", "internal/kube"}},

@@ -42,9 +42,9 @@ each registry a template and a file for create-change-set --resources-to-import.
 awscli writes a script, apply.sh, and its input files; it can be run again.
 
 Everything is written that the tool needs to take the repositories over: settings,
-resource tags, repository policy and lifecycle policy, and the file's templates and
-upstreams. Other settings of registries, such as replication, are not written, and
-no password is.
+resource tags, repository policy and lifecycle policy, and the file's templates,
+upstreams and replication. The tags, exclude and deletions of replication, which
+only Kontor has, are not written, and no password is.
 
 With --offline no registry is read: the file's settings are written, and ECR's
 defaults where it has none.`,
@@ -130,7 +130,12 @@ func fromRegistries(ctx context.Context, e *command.Env, o command.TargetsOption
 				e.Notices([]string{fmt.Sprintf("the upstream rule %s is not in registry %s, and is left out: apply the file first, or pass --offline", want.Prefix, seen.Target.Name)})
 			}
 		}
-		signersLeftOut(e, wanted)
+		if wanted.Replication != nil {
+			if x.Replication = settings[i].Replication; x.Replication == nil {
+				e.Notices([]string{fmt.Sprintf("the replication of registry %s is left out: it could not be read: %s", seen.Target.Name, settings[i].ReplicationUnseen)})
+			}
+		}
+		leftOut(e, wanted)
 		if x.Target.Local {
 			x.Target.Endpoint = "" // of a server that may be elsewhere the next time
 		}
@@ -166,7 +171,7 @@ func fromFile(_ context.Context, e *command.Env, o command.TargetsOptions) ([]ex
 	var out []exporter.Registry
 	for _, t := range targets {
 		of := d.For(t)
-		x := exporter.Registry{Target: t, Repositories: of.Repositories, Templates: of.Wanted.Templates}
+		x := exporter.Registry{Target: t, Repositories: of.Repositories, Templates: of.Wanted.Templates, Replication: of.Wanted.Replication}
 		for _, u := range of.Wanted.Upstreams {
 			if u.Removed {
 				continue
@@ -177,19 +182,20 @@ func fromFile(_ context.Context, e *command.Env, o command.TargetsOptions) ([]ex
 			}
 			x.Upstreams = append(x.Upstreams, u)
 		}
-		signersLeftOut(e, of.Wanted)
+		leftOut(e, of.Wanted)
 		out = append(out, x)
 	}
 	return out, nil
 }
 
-// signersLeftOut says that signers are not written: other tools know none.
-func signersLeftOut(e *command.Env, w state.Wanted) {
+// leftOut says what is not written: other tools know neither signers nor the options of
+// replication.
+func leftOut(e *command.Env, w state.Wanted) {
 	if n := len(w.Signers); n > 0 {
 		e.Notices([]string{words.Count(n, "signer is", "signers are") + " left out: only Kontor has signers"})
 	}
-	if r := w.Replication; r != nil && len(r.Rules) > 0 {
-		e.Notices([]string{"the replication is left out: export writes repositories, templates and upstreams"})
+	if r := w.Replication; r != nil && len(r.Options) > 0 {
+		e.Notices([]string{"tags, exclude and deletions of replication are left out: only Kontor has them, so other tools copy all images of the rules"})
 	}
 }
 

@@ -31,7 +31,7 @@ func importCommand(e *command.Env) *cobra.Command {
 		Short: "Write a file for repositories that exist, or that another tool declares",
 		Long: `Read the repositories of a registry and write the shortest file that means the
 same. Nothing in the registry is changed. Unless --repository is given, its
-creation templates and pull-through cache rules are written, too.
+creation templates, pull-through cache rules and replication are written, too.
 
 The registry is the local one of --data, with --account and --region one on AWS,
 or with -f and --target an entry of a file's registries.

@@ -51,7 +51,7 @@ func importSources(e *command.Env, o importOptions, names []string, language lan
 		notices = append(notices, f.String())
 	}
 	if !known {
-		if target, known, err = registryOf(found.Repositories); err != nil {
+		if target, known, err = registryOf(found); err != nil {
 			return importer.File{}, err
 		}
 	}
@@ -83,32 +83,37 @@ func importSources(e *command.Env, o importOptions, names []string, language lan
 	return f, err
 }
 
-// settingsOf are the templates and rules that files declare for the registry of target.
+// settingsOf are the templates, rules and replication that files declare for the registry of target.
 // With all false nothing but repositories is wanted.
 func settingsOf(found foreign.Found, target state.Target, all bool, notef func(at state.Position, format string, args ...any)) state.Settings {
 	out := state.Settings{Templates: map[string]state.Template{}, Upstreams: map[string]state.Upstream{}}
 	if !all {
 		return out
 	}
-	here := func(what, prefix string, at state.Position, account ecr.AccountID, region ecr.Region, twice bool) bool {
+	here := func(what string, at state.Position, account ecr.AccountID, region ecr.Region, twice bool) bool {
 		switch {
 		case account != "" && account != target.Registry.Account, region != "" && region != target.Registry.Region:
-			notef(at, "%s %s: left out: it is in account %s, region %s", what, state.Below(prefix), cmp.Or(string(account), "?"), cmp.Or(string(region), "?"))
+			notef(at, "%s: left out: it is in account %s, region %s", what, cmp.Or(string(account), "?"), cmp.Or(string(region), "?"))
 			return false
 		case twice:
-			notef(at, "%s %s: left out: it is declared twice", what, state.Below(prefix))
+			notef(at, "%s: left out: it is declared twice", what)
 			return false
 		}
 		return true
 	}
 	for _, t := range found.Templates {
-		if _, twice := out.Templates[t.Prefix]; here("template", t.Prefix, t.At, t.Account, t.Region, twice) {
+		if _, twice := out.Templates[t.Prefix]; here("template "+state.Below(t.Prefix), t.At, t.Account, t.Region, twice) {
 			out.Templates[t.Prefix] = t.Template
 		}
 	}
 	for _, u := range found.Upstreams {
-		if _, twice := out.Upstreams[u.Prefix]; here("upstream", u.Prefix, u.At, u.Account, u.Region, twice) {
+		if _, twice := out.Upstreams[u.Prefix]; here("upstream "+state.Below(u.Prefix), u.At, u.Account, u.Region, twice) {
 			out.Upstreams[u.Prefix] = u.Upstream
+		}
+	}
+	for _, r := range found.Replications {
+		if here("replication", r.At, r.Account, r.Region, out.Replication != nil) {
+			out.Replication = &r.Replication
 		}
 	}
 	return out
@@ -138,12 +143,20 @@ func (o *importOptions) importTarget(e *command.Env, opts *importer.Options) (ta
 	return targets[0], true, nil
 }
 
-// registryOf is the only registry of repositories.
-func registryOf(list []foreign.Repository) (state.Target, bool, error) {
+// registryOf is the only registry of repositories, or of replications where there are none.
+func registryOf(all foreign.Found) (state.Target, bool, error) {
 	var found []ecr.RegistryID
-	for _, r := range list {
-		if id := (ecr.RegistryID{Account: r.Account, Region: r.Region}); r.Account != "" && r.Region != "" && !slices.Contains(found, id) {
+	add := func(account ecr.AccountID, region ecr.Region) {
+		if id := (ecr.RegistryID{Account: account, Region: region}); account != "" && region != "" && !slices.Contains(found, id) {
 			found = append(found, id)
+		}
+	}
+	for _, r := range all.Repositories {
+		add(r.Account, r.Region)
+	}
+	if len(all.Repositories) == 0 {
+		for _, r := range all.Replications {
+			add(r.Account, r.Region)
 		}
 	}
 	switch len(found) {

@@ -70,6 +70,11 @@ type RegistryID struct {
 // String is "account/region", for logs and messages.
 func (r RegistryID) String() string { return string(r.Account) + "/" + string(r.Region) }
 
+// ReplicatedFromHeader is the header of a push by which one server tells another one the
+// registries that the image was replicated through, such as
+// "111111111111/us-east-1,222222222222/eu-west-1": the image does not go back to them.
+const ReplicatedFromHeader = "Kontor-Replicated-From"
+
 // Host is the host name AWS gives the registry's docker endpoint.
 func (r RegistryID) Host() string { return r.HostWith(false, false) }
 

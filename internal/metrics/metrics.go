@@ -58,6 +58,7 @@ type Metrics struct {
 	scanQueue                      *prometheus.GaugeVec
 	replicated, replicatedBytes    *prometheus.CounterVec
 	replicating, replicationOldest *prometheus.GaugeVec
+	replicationRate                *prometheus.GaugeVec
 }
 
 var (
@@ -105,6 +106,7 @@ func New() *Metrics {
 	m.replicatedBytes = counter("kontor_replication_sent_bytes_total", "Bytes of layers sent to destinations outside of the server.", "destination")
 	m.replicating = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replications_waiting", Help: "Images that wait to be replicated to a destination."}, []string{"destination"})
 	m.replicationOldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replication_oldest_timestamp_seconds", Help: "When the image was queued that waits for longest."}, []string{"destination"})
+	m.replicationRate = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_replication_waits_for_rate", Help: "1 while images wait because of the rate of the destination, else 0."}, []string{"destination"})
 	m.scans = counter("kontor_scans_total", "Times that the scanner was asked, by what came of it: complete, unsupported, retried or failed.", "outcome")
 	m.scanTime = histogram("kontor_scan_seconds", "Time that the scanner took, by what came of it.", "outcome")
 	m.scanQueue = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kontor_scans_queued", Help: "Scans of all replicas that wait, or run."}, []string{"state"})
@@ -117,7 +119,7 @@ func New() *Metrics {
 	build.Set(1)
 	m.all.MustRegister(m.requests, m.duration, m.in, m.out, m.refused, m.machines, m.connections, m.database, build,
 		m.jobs, m.failures, m.removed, m.uploads, m.pulls, m.upstreams, m.fetched, m.saved, m.quota, m.events, m.queued, m.oldest,
-		m.replicated, m.replicatedBytes, m.replicating, m.replicationOldest,
+		m.replicated, m.replicatedBytes, m.replicating, m.replicationOldest, m.replicationRate,
 		m.signatures, m.signed, m.signingQueue, m.scans, m.scanTime, m.scanQueue,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -217,9 +219,15 @@ func (m *Metrics) Replicated(to ecr.RegistryID, how replication.Result, sent int
 func (m *Metrics) ReplicationWaiting(queues []meta.ReplicationQueue) {
 	m.replicating.Reset()
 	m.replicationOldest.Reset()
+	m.replicationRate.Reset()
 	for _, q := range queues {
 		m.replicating.WithLabelValues(q.To.String()).Set(float64(q.Waiting))
 		m.replicationOldest.WithLabelValues(q.To.String()).Set(float64(q.Oldest.Unix()))
+		waits := 0.0
+		if q.WaitsForRate {
+			waits = 1
+		}
+		m.replicationRate.WithLabelValues(q.To.String()).Set(waits)
 	}
 }
 

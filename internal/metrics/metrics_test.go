@@ -51,7 +51,7 @@ func observed() *metrics.Metrics {
 	west := ecr.RegistryID{Account: "111111111111", Region: "eu-west-1"}
 	m.Replicated(west, replication.Complete, 19)
 	m.Replicated(west, replication.Failed, 0)
-	m.ReplicationWaiting([]meta.ReplicationQueue{{To: west, Waiting: 23, Oldest: time.Unix(29, 0)}})
+	m.ReplicationWaiting([]meta.ReplicationQueue{{To: west, Waiting: 23, WaitsForRate: true, Oldest: time.Unix(29, 0)}})
 	m.Scan("complete", 20*time.Second)
 	m.ScanQueue(3, 2)
 	m.SignatureVerified("cosign tag", true)
@@ -94,6 +94,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		`kontor_replication_sent_bytes_total{destination="111111111111/eu-west-1"} 19`,
 		`kontor_replications_waiting{destination="111111111111/eu-west-1"} 23`,
 		`kontor_replication_oldest_timestamp_seconds{destination="111111111111/eu-west-1"} 29`,
+		`kontor_replication_waits_for_rate{destination="111111111111/eu-west-1"} 1`,
 		`kontor_database_seconds_count{kind="update"} 0`,
 		"go_goroutines ",
 	} {

@@ -32,7 +32,7 @@ func (c *Caller) PutImage(ctx context.Context, at ecr.Repo, n NewImage) (PutResu
 			err = n.Within(ctx, tx)
 		}
 		if err == nil && c.r.cfg.Pushed != nil {
-			err = c.r.cfg.Pushed(ctx, tx, s, Pushed{image.row.Image.Digest, image.row.Image.Subject, n.Tags, changed})
+			err = c.r.cfg.Pushed(ctx, tx, s, Pushed{image.row.Image.Digest, image.row.Image.Subject, n.Tags, changed, n.Via})
 		}
 		return err
 	})
@@ -49,6 +49,8 @@ type Pushed struct {
 	Tags    []ecr.Tag  // that the push named
 	// Changed: the image, or one of the tags, was not there before.
 	Changed bool
+	// Via are the registries of other servers that it was replicated through.
+	Via []ecr.RegistryID
 }
 
 // PutWithin puts an image in the transaction of an operation that has asked for what it
@@ -60,7 +62,7 @@ func (r *Registry) PutWithin(ctx context.Context, tx *gate.Tx, s gate.Scene, n N
 		return false, err
 	}
 	if changed, err = r.put(ctx, tx, s, image); err == nil && r.cfg.Arrived != nil {
-		err = r.cfg.Arrived(ctx, tx, s, Pushed{image.row.Image.Digest, image.row.Image.Subject, n.Tags, changed})
+		err = r.cfg.Arrived(ctx, tx, s, Pushed{image.row.Image.Digest, image.row.Image.Subject, n.Tags, changed, n.Via})
 	}
 	return changed, err
 }

@@ -185,6 +185,8 @@ type NewImage struct {
 	Cached bool
 	// Prefix and Upstream are of the rule by which it came, with Cached.
 	Prefix, Upstream string
+	// Via are the registries that it was replicated through; nil for an image that was not.
+	Via []ecr.RegistryID
 	// Within runs in the transaction that stores the image, after it; may be nil. Its
 	// error keeps the image out.
 	Within func(ctx context.Context, tx *gate.Tx) error

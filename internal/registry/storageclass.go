@@ -79,7 +79,7 @@ func (c *Caller) SetStorageClass(ctx context.Context, at ecr.Repo, id ecr.ImageI
 		}
 		err = c.r.cfg.Retention.Activate(ctx, tx, at, m, reason, now.Add(c.r.cfg.ActivationTime))
 		if err == nil && c.r.cfg.Pushed != nil {
-			err = c.r.cfg.Pushed(ctx, tx, s, Pushed{m.Image.Digest, m.Image.Subject, m.Image.Tags, true})
+			err = c.r.cfg.Pushed(ctx, tx, s, Pushed{m.Image.Digest, m.Image.Subject, m.Image.Tags, true, nil})
 		}
 		return err
 	})

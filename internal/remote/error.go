@@ -97,6 +97,9 @@ func (e *Error) hint() string {
 		}
 		return e.permission()
 	case ecr.CodeUnrecognizedClient:
+		if errors.Is(e.Err, errSource) {
+			return "" // it says itself what to do
+		}
 		if errors.Is(e.Err, errNoLogin) {
 			return fmt.Sprintf("there is no password for it: run `docker login %s`, or name the registry in registries:", e.Host)
 		}
@@ -183,8 +186,11 @@ func (r *Registry) transportError(c call, err error) *Error {
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return r.newError(c, ecr.CodeUnrecognizedClient, errNoLogin)
 	case errors.Is(err, errSource):
-		e := r.newError(c, ecr.CodeUnrecognizedClient, nil)
+		e := r.newError(c, ecr.CodeUnrecognizedClient, err)
 		e.Message = oneLine(err.Error())
+		if own := e.Login(); own != nil {
+			e.Message = errSource.Error() + ": " + oneLine(own.Message)
+		}
 		return e
 	}
 	e := r.newError(c, ecr.CodeUnavailable, err)

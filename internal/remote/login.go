@@ -12,6 +12,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/kontor-registry/kontor/internal/dockerauth"
+	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Credential logs in to a registry. The zero Credential is anonymous: it gets only
@@ -66,6 +67,16 @@ func (r *Registry) Ping(ctx context.Context) error {
 // Wait returns how long the registry that answered with err wants to be left alone,
 // 0 where it did not say.
 func (e *Error) Wait() time.Duration { return e.after }
+
+// Login is why there was no credential for a call, where its Source said so; nil for
+// other errors. What a Source says in its own words has its own code.
+func (e *Error) Login() *ecr.Error {
+	var own *ecr.Error
+	if errors.Is(e.Err, errSource) && errors.As(e.Err, &own) {
+		return own
+	}
+	return nil
+}
 
 // errSource marks a failure to get a credential.
 var errSource = errors.New("getting the password")

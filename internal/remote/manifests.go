@@ -24,6 +24,8 @@ type Manifest struct {
 	MediaType string
 	Digest    ecr.Digest
 	Body      []byte
+	// Header is sent with it, in addition; nil for none.
+	Header map[string]string
 }
 
 func (r *Repository) call(a Action, method, object string) call {
@@ -131,6 +133,9 @@ func readAll(resp *http.Response) ([]byte, error) {
 func (r *Repository) PutManifest(ctx context.Context, m Manifest, reference string) error {
 	c := r.manifestCall(WriteManifest, http.MethodPut, reference)
 	c.header = http.Header{"Content-Type": {m.MediaType}}
+	for name, value := range m.Header {
+		c.header.Set(name, value)
+	}
 	c.body, c.expect = m.Body, []int{http.StatusCreated}
 	err := r.registry.send(ctx, c, func(resp *http.Response) error {
 		d, err := ecr.ParseDigest(resp.Header.Get("Docker-Content-Digest"))

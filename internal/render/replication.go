@@ -37,14 +37,36 @@ func Replications(w io.Writer, r admin.ListReplicationsResponse, o Options) erro
 		}
 		p.linef(faint, "    %s: %s", clean(to), clean(strings.Join(says, "; ")))
 	}
+	for _, to := range slices.Sorted(maps.Keys(r.Rates)) {
+		p.linef(faint, "    %s: at most %s", clean(to), rate(r.Rates[to]))
+	}
 	for _, q := range r.Queues {
-		p.linef(plain, "%s for %s, since %s", words.Count(q.Waiting, "image waits", "images wait"), clean(q.Destination), words.Moment(q.OldestAt))
+		why := ""
+		if q.WaitsForRate {
+			why = ", because of the rate of the destination"
+		}
+		p.linef(plain, "%s for %s, since %s%s", words.Count(q.Waiting, "image waits", "images wait"), clean(q.Destination), words.Moment(q.OldestAt), why)
+		if q.RestReason != "" {
+			p.linef(faint, "    the destination rests: %s", clean(q.RestReason))
+		}
 	}
 	replications(p, r.Failed)
 	if len(r.Rules) > 0 && len(r.Queues) == 0 && len(r.Failed) == 0 {
 		p.linef(plain, "Everything that was queued is replicated.")
 	}
 	return p.flush(w)
+}
+
+// rate is such as "10 images a minute and 1.0 MiB a second".
+func rate(r admin.ReplicationRate) string {
+	var all []string
+	if r.ImagesPerMinute > 0 {
+		all = append(all, words.Count(r.ImagesPerMinute, "image", "images")+" a minute")
+	}
+	if r.BytesPerSecond > 0 {
+		all = append(all, words.Bytes(r.BytesPerSecond)+" a second")
+	}
+	return strings.Join(all, " and ")
 }
 
 // replications writes what failed.
@@ -67,8 +89,8 @@ func ReplicationStatus(w io.Writer, r admin.DescribeReplicationResponse, o Optio
 	}
 	for _, s := range r.Statuses {
 		p.linef(plain, "%s  %s  %s", clean(s.Destination), clean(s.Status), clean(s.FailureCode))
-		if s.FailureReason != "" {
-			p.linef(faint, "    %s", clean(s.FailureReason))
+		if why := s.FailureReason + s.WaitReason; why != "" { // never both
+			p.linef(faint, "    %s", clean(why))
 		}
 	}
 	return p.flush(w)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,11 @@ type Elsewhere struct {
 	Trust *x509.CertPool
 	// Login logs in; nil for requests without a login.
 	Login remote.Source
+	// Registry is the account and region of a registry with the ECR API, so that errors name
+	// the permissions that lack; zero for others.
+	Registry ecr.RegistryID
+	// Rate limits what is sent there.
+	Rate Rate
 	// Create creates a repository there. Without it, a repository that does not exist is a
 	// failure, unless the registry creates repositories when they are pushed to.
 	Create func(ctx context.Context, name ecr.RepositoryName) error
@@ -54,7 +60,7 @@ func (s *Service) client(to ecr.RegistryID, e Elsewhere) (*remote.Registry, erro
 	transport := remote.NewTransport()
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.Trust}
 	c, err := remote.New(remote.Config{
-		Host: e.Host, Name: e.Host, PlainHTTP: e.PlainHTTP, Credentials: e.Login, Transport: transport, Silence: silent, Patience: patience,
+		Host: e.Host, Name: e.Host, PlainHTTP: e.PlainHTTP, Registry: e.Registry, Credentials: e.Login, Transport: transport, Silence: silent, Patience: patience,
 		UserAgent: "kontor", Now: s.cfg.Now,
 	})
 	if err == nil {
@@ -78,45 +84,30 @@ func (s *Service) there(task meta.Replication, e Elsewhere) (*remote.Repository,
 
 // copyElsewhere copies an image, with all that belongs to it, to a registry that is not
 // on this server, and returns how many bytes of blobs it sent.
-func (s *Service) copyElsewhere(ctx context.Context, task meta.Replication, c stored, e Elsewhere) (int64, error) {
+func (s *Service) copyElsewhere(ctx context.Context, task meta.Replication, c stored, e Elsewhere) (done, error) {
 	all, m, err := s.collect(ctx, task)
 	if err != nil {
-		return 0, err
+		return done{}, err
 	}
 	if waits, err := s.waitsFor(ctx, task, m.Image.Subject); err != nil || waits {
-		return 0, errors.Join(err, errSubjectFirst)
+		return done{}, errors.Join(err, errSubjectFirst)
 	}
 	to, err := s.there(task, e)
 	if err != nil {
-		return 0, err
+		return done{}, err
 	}
 	x := &sending{s: s, task: task, to: to, create: e.Create}
 	if subject := cmp.Or(m.Image.Subject, subjectOf(task.Image.Tag)); !c.wants(task.To, task.Image.Tag) {
 		// It comes only because of what it refers to.
 		if _, err := to.Resolve(ctx, string(subject)); missing(err) {
-			return 0, errGone
+			return done{}, errGone
 		} else if err != nil {
-			return 0, err
+			return done{}, err
 		}
 	}
-	var refused error
-	for _, p := range all {
-		err := x.image(ctx, p)
-		if ecr.CodeOf(err) == ecr.CodeImageTagAlreadyExists && p.tag != "" {
-			refused = errors.Join(refused, err)
-			err = x.image(ctx, part{digest: p.digest})
-		}
-		if errors.Is(err, errGone) && p.digest != task.Image.Digest {
-			continue // deleted meanwhile
-		}
-		if err != nil {
-			return x.sent.Load(), err
-		}
-	}
-	if refused != nil {
-		return x.sent.Load(), refusedTags{refused}
-	}
-	return x.sent.Load(), nil
+	d, err := copyParts(task, all, func(p part) error { return x.image(ctx, p) })
+	d.sent = x.sent.Load()
+	return d, err
 }
 
 // missing reports whether a registry said that it does not have something.
@@ -167,7 +158,9 @@ func (x *sending) image(ctx context.Context, p part) error {
 	}
 	err = x.blobs(ctx, parsed)
 	if err == nil {
-		err = x.to.PutManifest(ctx, remote.Manifest{MediaType: parsed.MediaType, Digest: p.digest, Body: body}, reference)
+		err = x.to.PutManifest(ctx, remote.Manifest{
+			MediaType: parsed.MediaType, Digest: p.digest, Body: body, Header: map[string]string{ecr.ReplicatedFromHeader: x.through()},
+		}, reference)
 	}
 	if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound && x.create != nil {
 		create := x.create
@@ -181,6 +174,15 @@ func (x *sending) image(ctx context.Context, p part) error {
 		return err
 	}
 	return x.confirm(ctx, p)
+}
+
+// through are the registries that the image came through, this one included.
+func (x *sending) through() string {
+	var names []string
+	for _, in := range append(slices.Clone(x.task.Via), x.task.Source) {
+		names = append(names, in.String())
+	}
+	return strings.Join(names, ",")
 }
 
 // manifest reads an image of the source.
@@ -214,7 +216,8 @@ func (x *sending) tagged(ctx context.Context, p part) (has bool, err error) {
 }
 
 // confirm looks again after a tag was set. Where the source moved it meanwhile, what it
-// stands for now may have arrived first: it is sent once more.
+// stands for now may have arrived first: it is sent once more. What the source itself has
+// from the destination was never queued, and is not sent back.
 func (x *sending) confirm(ctx context.Context, p part) error {
 	return x.s.system().Change(ctx, opWork, func(ctx context.Context, tx *gate.Tx) error {
 		t, err := tx.Tag(ctx, x.task.Repository, p.tag)
@@ -224,9 +227,17 @@ func (x *sending) confirm(ctx context.Context, p part) error {
 		if err != nil {
 			return err
 		}
-		again := x.task
-		again.Image, again.Backfill = ecr.ImageID{Digest: t.Digest, Tag: p.tag}, ""
-		return tx.Registries().QueueReplication(ctx, again, 0, true)
+		rows, err := tx.Registries().ImageReplications(ctx, x.task.Repository, t.Digest)
+		if err != nil {
+			return err
+		}
+		for _, again := range rows {
+			if again.To == x.task.To && again.Image.Tag == p.tag {
+				again.Backfill = ""
+				return tx.Registries().QueueReplication(ctx, again, 0, true)
+			}
+		}
+		return nil
 	})
 }
 
@@ -252,7 +263,14 @@ func (x *sending) blobs(ctx context.Context, m manifest.Manifest) error {
 		}
 		last := int64(0)
 		err = x.to.PutBlob(ctx, remote.Blob{Digest: d.Digest, Size: d.Size}, nil, func(ctx context.Context) (io.ReadCloser, error) {
-			return registry.ReadBlob(ctx, x.s.cfg.Registry.System(actor), at, d.Digest)
+			content, err := registry.ReadBlob(ctx, x.s.cfg.Registry.System(actor), at, d.Digest)
+			if ecr.CodeOf(err) == ecr.CodeRepositoryNotFound {
+				return nil, errGone // that of the source
+			}
+			if err != nil {
+				return nil, err
+			}
+			return x.s.limited(ctx, x.task.To, content), nil
 		}, func(n int64) { last += n })
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/access"
@@ -40,6 +41,10 @@ const maxImages = 10_000
 type part struct {
 	digest ecr.Digest
 	tag    ecr.Tag // to set, "" for none
+	// optional: the image is whole without it, as without what refers to it.
+	optional bool
+	// failed: it failed before.
+	failed bool
 }
 
 // collect lists what belongs to an image in the order in which it is copied: what an
@@ -56,8 +61,17 @@ func (s *Service) collect(ctx context.Context, task meta.Replication) (all []par
 			return err
 		}
 		w := walk{v: v, repo: task.Repository, seen: map[ecr.Digest]bool{}}
-		err = w.image(ctx, part{task.Image.Digest, task.Image.Tag})
+		err = w.image(ctx, part{digest: task.Image.Digest, tag: task.Image.Tag})
 		all = w.all
+		for i, p := range all {
+			if err != nil || p.digest == task.Image.Digest {
+				continue
+			}
+			var rows []meta.Replication
+			rows, err = v.Registries().ImageReplications(ctx, task.Repository, p.digest)
+			rows = slices.DeleteFunc(newest(rows), func(r meta.Replication) bool { return r.To != task.To || r.Image.Tag != p.tag })
+			all[i].failed = len(rows) > 0 && rows[0].Status == meta.ReplicationFailed
+		}
 		return err
 	})
 	return all, m, err
@@ -96,7 +110,7 @@ func (w *walk) image(ctx context.Context, p part) error {
 			return err
 		}
 		for _, child := range parsed.Entries() {
-			if err := w.image(ctx, part{digest: child}); err != nil {
+			if err := w.image(ctx, part{digest: child, optional: p.optional}); err != nil {
 				return err
 			}
 		}
@@ -104,7 +118,7 @@ func (w *walk) image(ctx context.Context, p part) error {
 	w.all = append(w.all, p)
 	for r, err := range meta.Referrers(ctx, w.v, w.repo, p.digest, "", 100) {
 		if err == nil && r.Image.Status != ecr.StatusArchived {
-			err = w.image(ctx, part{digest: r.Image.Digest})
+			err = w.image(ctx, part{digest: r.Image.Digest, optional: true})
 		}
 		if err != nil {
 			return err
@@ -116,7 +130,7 @@ func (w *walk) image(ctx context.Context, p part) error {
 			continue
 		}
 		if err == nil {
-			err = w.image(ctx, part{t.Digest, tag})
+			err = w.image(ctx, part{digest: t.Digest, tag: tag, optional: true})
 		}
 		if err != nil {
 			return err
@@ -149,34 +163,15 @@ var opReplicateImage = gate.Op("ReplicateImage", "ecr:ReplicateImage")
 
 // copyHere copies an image, with all that belongs to it, to another registry of this
 // server: blobs are linked, nothing is read or sent.
-func (s *Service) copyHere(ctx context.Context, task meta.Replication, c stored) error {
+func (s *Service) copyHere(ctx context.Context, task meta.Replication, c stored) (done, error) {
 	all, m, err := s.collect(ctx, task)
 	if err != nil {
-		return err
+		return done{}, err
 	}
 	if waits, err := s.waitsFor(ctx, task, m.Image.Subject); err != nil || waits {
-		return errors.Join(err, errSubjectFirst)
+		return done{}, errors.Join(err, errSubjectFirst)
 	}
-	var refused error
-	for _, p := range all {
-		err := s.linkImage(ctx, task, p, c)
-		if ecr.CodeOf(err) == ecr.CodeImageTagAlreadyExists {
-			// ECR user guide: into a repository with immutable tags the image comes
-			// without the tag.
-			refused = errors.Join(refused, err)
-			err = s.linkImage(ctx, task, part{digest: p.digest}, c)
-		}
-		if errors.Is(err, errGone) && p.digest != task.Image.Digest {
-			continue // deleted meanwhile
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if refused != nil {
-		return refusedTags{refused}
-	}
-	return nil
+	return copyParts(task, all, func(p part) error { return s.linkImage(ctx, task, p, c) })
 }
 
 // linkImage copies one image within the server, in one transaction.

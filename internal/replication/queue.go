@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -75,13 +76,16 @@ func (q *Queue) add(ctx context.Context, tx *gate.Tx, c stored, at ecr.Repo, rep
 		tags = []ecr.Tag{""}
 	}
 	for _, to := range c.destinations(at.Name) {
+		if slices.Contains(p.Via, to) {
+			continue // it has it from there
+		}
 		for _, tag := range tags {
 			if !c.takes(to, tag, p.Subject) {
 				continue
 			}
 			q.used.Store(true)
 			err := tx.Registries().QueueReplication(ctx, meta.Replication{
-				Kind: meta.ReplicateImage, Source: at.In, Repository: repo, Name: at.Name, Image: ecr.ImageID{Digest: p.Digest, Tag: tag}, To: to,
+				Kind: meta.ReplicateImage, Source: at.In, Repository: repo, Name: at.Name, Image: ecr.ImageID{Digest: p.Digest, Tag: tag}, To: to, Via: p.Via,
 			}, 0, p.Changed)
 			if err != nil {
 				return err

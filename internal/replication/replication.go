@@ -9,7 +9,9 @@
 //     to an image after it; a tag is set last, and only where the source has it still;
 //   - the destination decides: its registry policy, the mutability of its tags, its
 //     repository creation templates. What it refuses is FAILED, with the reason;
-//   - what was replicated is not replicated on, so there are neither chains nor loops;
+//   - within a server, what was replicated is not replicated on. Between servers, an image
+//     does not go back to a registry that it came through. So there are no loops;
+//   - a destination with a rate gets no more, from all processes on the database together;
 //   - a destination that does not answer holds up no other.
 //
 // It leaves out what ECR leaves out: settings, policies and resource tags of repositories,
@@ -105,14 +107,24 @@ type Service struct {
 	mu      sync.Mutex
 	working int                                 // workers of Run; guarded by mu
 	busy    map[ecr.RegistryID]int              // how many images are copied to it; guarded by mu
-	resting map[ecr.RegistryID]time.Duration    // guarded by mu: until when, on Config.Passed
+	resting map[ecr.RegistryID]rest             // guarded by mu
 	clients map[ecr.RegistryID]*remote.Registry // guarded by mu
+	waking  bool                                // guarded by mu: Run looks again soon, because of a rate
+
+	allowances map[ecr.RegistryID]*allowance // guarded by mu
+}
+
+// rest is how long a destination is left alone, and why.
+type rest struct {
+	until time.Duration // on Config.Passed
+	why   string
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
 	return &Service{
-		cfg: cfg, busy: map[ecr.RegistryID]int{}, resting: map[ecr.RegistryID]time.Duration{}, clients: map[ecr.RegistryID]*remote.Registry{},
+		cfg: cfg, busy: map[ecr.RegistryID]int{}, resting: map[ecr.RegistryID]rest{}, clients: map[ecr.RegistryID]*remote.Registry{},
+		allowances: map[ecr.RegistryID]*allowance{},
 	}
 }
 

@@ -2,6 +2,8 @@ package replication
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
@@ -15,6 +17,8 @@ type Status struct {
 	Status meta.ReplicationStatus
 	// Code says why it failed, Message the same for people; "" for other statuses.
 	Code, Message string
+	// Waits says why it is still in progress, for people; "" for no special reason.
+	Waits string
 }
 
 var opImageReplicationStatus = gate.Op("ImageReplicationStatus", "ecr:DescribeImageReplicationStatus")
@@ -36,32 +40,66 @@ func (c *Caller) ImageReplicationStatus(ctx context.Context, at ecr.Repo, id ecr
 		if err != nil {
 			return err
 		}
-		all = statuses(rows)
-		return nil
+		waiting, err := c.s.waitingForRate(ctx, v.Registries(), true, true)
+		all = c.s.statuses(rows, waiting)
+		return err
 	})
 	return all, err
 }
 
-// statuses puts the rows of an image together, which are in order of destination, tag
-// and age: of a tag the newest row counts.
-func statuses(rows []meta.Replication) []Status {
-	var all []Status
-	for i, r := range rows {
-		if i+1 < len(rows) && rows[i+1].To == r.To && rows[i+1].Image.Tag == r.Image.Tag {
-			continue
+// newest are those rows that changed last, of each destination and tag. They are in order
+// of these; a push and a backfill have a row each.
+func newest(rows []meta.Replication) (list []meta.Replication) {
+	for _, r := range rows {
+		last := len(list) - 1
+		switch {
+		case last < 0 || list[last].To != r.To || list[last].Image.Tag != r.Image.Tag:
+			list = append(list, r)
+		case !r.UpdatedAt.Before(list[last].UpdatedAt):
+			list[last] = r
 		}
-		s := Status{To: r.To, Status: r.Status}
-		if r.Status == meta.ReplicationFailed {
-			s.Code, s.Message = r.Code, r.Message
+	}
+	return list
+}
+
+// statuses puts the rows of an image together, which are in order of destination and tag:
+// of a tag the newest row counts.
+func (s *Service) statuses(rows []meta.Replication, waiting map[ecr.RegistryID]time.Duration) []Status {
+	var all []Status
+	for _, r := range newest(rows) {
+		one := Status{To: r.To, Status: r.Status}
+		switch r.Status {
+		case meta.ReplicationFailed:
+			one.Code, one.Message = r.Code, r.Message
+		case meta.ReplicationInProgress:
+			one.Waits = s.waits(r, waiting[r.To] > 0)
 		}
 		switch last := len(all) - 1; {
 		case last < 0 || all[last].To != r.To:
-			all = append(all, s)
-		case weight(s.Status) > weight(all[last].Status):
-			all[last] = s
+			all = append(all, one)
+		case weight(one.Status) > weight(all[last].Status):
+			all[last] = one
 		}
 	}
 	return all
+}
+
+// waits says why a replication is still in progress.
+func (s *Service) waits(r meta.Replication, forRate bool) string {
+	rate := s.rateOf(r.To)
+	switch {
+	case r.Taken && rate.BytesPerSecond > 0:
+		return "is sent at the rate of the destination: at most " + rate.String()
+	case r.Taken:
+		return "is sent"
+	case r.Due && s.rests(r.To) != "":
+		return "waits because the destination rests: " + s.rests(r.To)
+	case r.Due && forRate:
+		return "waits because of the rate of the destination: at most " + rate.String()
+	case r.Message != "" && r.Attempts > 0:
+		return fmt.Sprintf("is tried again, after attempt %d: %s", r.Attempts, r.Message)
+	}
+	return ""
 }
 
 func weight(s meta.ReplicationStatus) int {
@@ -79,6 +117,8 @@ type State struct {
 	Configuration
 	// Options by destination; only of those that have any.
 	Options map[ecr.RegistryID]Options
+	// Rates are those of destinations of the rules that have one.
+	Rates map[ecr.RegistryID]Rate
 	// Queues are what waits, by destination.
 	Queues []meta.ReplicationQueue
 	// Failed are the first that failed, of pushes and deletions, and More says that there
@@ -101,15 +141,18 @@ func (c *Caller) Replications(ctx context.Context, in ecr.RegistryID, after int6
 		if err != nil {
 			return err
 		}
-		state = State{Configuration: now.Configuration, Options: map[ecr.RegistryID]Options{}}
+		state = State{Configuration: now.Configuration, Options: map[ecr.RegistryID]Options{}, Rates: map[ecr.RegistryID]Rate{}}
 		for _, r := range now.Rules {
 			for _, to := range r.To {
 				if o, ok := now.Options[to.String()]; ok {
 					state.Options[to] = o
 				}
+				if rate := c.s.rateOf(to); !rate.None() {
+					state.Rates[to] = rate
+				}
 			}
 		}
-		if state.Queues, err = v.Registries().ReplicationQueues(ctx, in); err != nil {
+		if state.Queues, err = c.s.queues(ctx, v.Registries(), in); err != nil {
 			return err
 		}
 		if state.Failed, err = v.Registries().FailedReplications(ctx, in, after, limit+1); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -168,11 +169,24 @@ func (s *Service) system() *gate.Caller { return s.cfg.Gate.System(actor) }
 func (s *Service) take(ctx context.Context) (task meta.Replication, ok bool, err error) {
 	s.taking.Lock() // two at a time would take more of one destination than it may have
 	defer s.taking.Unlock()
-	leave := s.left()
+	resting := s.left()
+	var waiting map[ecr.RegistryID]time.Duration
 	err = s.system().Change(ctx, opWork, func(ctx context.Context, tx *gate.Tx) (err error) {
+		if waiting, err = s.waitingForRate(ctx, tx.Registries(), true, false); err != nil {
+			return err
+		}
+		leave := slices.AppendSeq(slices.Clone(resting), maps.Keys(waiting))
 		task, ok, err = tx.Registries().TakeReplication(ctx, leaseTime, leave)
+		if err == nil && ok {
+			err = s.spendImage(ctx, tx, task.To)
+		}
 		return err
 	})
+	if err == nil && !ok {
+		for _, wait := range waiting {
+			s.wakeIn(wait)
+		}
+	}
 	if err != nil || !ok {
 		return task, false, err
 	}
@@ -180,6 +194,22 @@ func (s *Service) take(ctx context.Context) (task meta.Replication, ok bool, err
 	defer s.mu.Unlock()
 	s.busy[task.To]++
 	return task, true, nil
+}
+
+// wakeIn has Run look again after d, unless it does before.
+func (s *Service) wakeIn(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waking || d > lookEvery {
+		return
+	}
+	s.waking = true
+	time.AfterFunc(d, func() {
+		s.mu.Lock()
+		s.waking = false
+		s.mu.Unlock()
+		s.cfg.Queue.wake()
+	})
 }
 
 // one takes one image that is due and does it. found is called in between.
@@ -195,17 +225,17 @@ func (s *Service) one(ctx context.Context, found func()) (ok bool, err error) {
 	}()
 	found()
 	work, stop := s.keep(ctx, task)
-	sent, err := s.protected(work, task)
+	d, err := s.protected(work, task)
 	lost := errors.Is(context.Cause(work), errLost)
 	stop()
 	if lost || ctx.Err() != nil {
 		return !lost, nil // another process has it, or it is for the next start
 	}
-	return true, s.settle(ctx, task, sent, err)
+	return true, s.settle(ctx, task, d, err)
 }
 
 // protected is do, with an error in place of a panic.
-func (s *Service) protected(ctx context.Context, task meta.Replication) (sent int64, err error) {
+func (s *Service) protected(ctx context.Context, task meta.Replication) (d done, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
@@ -256,8 +286,8 @@ type refusedTags struct{ error }
 
 func (r refusedTags) Unwrap() error { return r.error }
 
-// do replicates one image, and returns how many bytes went over the network.
-func (s *Service) do(ctx context.Context, task meta.Replication) (sent int64, err error) {
+// do replicates one image.
+func (s *Service) do(ctx context.Context, task meta.Replication) (d done, err error) {
 	var c stored
 	var row meta.Repository
 	err = s.system().Read(ctx, opWork, func(ctx context.Context, v *gate.View) error {
@@ -274,26 +304,26 @@ func (s *Service) do(ctx context.Context, task meta.Replication) (sent int64, er
 	switch {
 	case errors.Is(err, meta.ErrNotFound) || err == nil && row.ID != task.Repository:
 		if task.Kind == meta.ReplicateImage {
-			return 0, errGone
+			return d, errGone
 		}
 	case err != nil:
-		return 0, err
+		return d, err
 	}
 	if !slices.Contains(c.destinations(task.Name), task.To) {
-		return 0, &ecr.Error{Code: codeNotConfigured, Message: "No rule of the registry replicates the repository to " + task.To.String() + " now"}
+		return d, &ecr.Error{Code: codeNotConfigured, Message: "No rule of the registry replicates the repository to " + task.To.String() + " now"}
 	}
 	elsewhere, listed := s.cfg.Elsewhere[task.To]
 	switch {
 	case s.cfg.Serves(task.To) && task.Kind == meta.ReplicateDelete:
-		return 0, s.deleteHere(ctx, task)
+		return d, s.deleteHere(ctx, task)
 	case s.cfg.Serves(task.To):
-		return 0, s.copyHere(ctx, task, c)
+		return s.copyHere(ctx, task, c)
 	case listed && task.Kind == meta.ReplicateDelete:
-		return 0, ecr.Errorf(ecr.CodeUnknownOperation, "Deletions are replicated to registries of this server only")
+		return d, ecr.Errorf(ecr.CodeUnknownOperation, "Deletions are replicated to registries of this server only")
 	case listed:
 		return s.copyElsewhere(ctx, task, c, elsewhere)
 	}
-	return 0, &ecr.Error{Code: codeNotServed, Message: task.To.String() + " is not a registry of this server, and its operator lists no address for it"}
+	return d, &ecr.Error{Code: codeNotServed, Message: task.To.String() + " is not a registry of this server, and its operator lists no address for it"}
 }
 
 // permanent are the codes of failures that trying again does not mend.
@@ -303,10 +333,16 @@ var permanent = []ecr.Code{
 }
 
 // settle stores what came of a task.
-func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64, err error) error {
+func (s *Service) settle(ctx context.Context, task meta.Replication, d done, err error) error {
 	how, wait := Complete, time.Duration(0)
-	var refused refusedTags
+	var lacking failedImages
 	code := ecr.CodeOf(err)
+	// Nothing was asked of the destination.
+	unused := errors.Is(err, errGone) || errors.Is(err, errSubjectFirst) || code == codeNotConfigured
+	task.SubCodes = nil
+	if errors.As(err, &lacking) {
+		task.SubCodes = lacking.codes
+	}
 	switch {
 	case err == nil:
 		task.Status, task.Code, task.Message = meta.ReplicationComplete, "", ""
@@ -317,12 +353,12 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64,
 		code, task.Code, task.Message = "", "", err.Error()
 	case code == codeNotConfigured && task.Backfill == "":
 		how = ""
-	case errors.As(err, &refused), slices.Contains(permanent, code), task.Attempts >= maxAttempts:
+	case final(err), task.Attempts >= maxAttempts:
 		how = Failed
-		task.Status, task.Code, task.Message = meta.ReplicationFailed, string(code), messageOf(err)
+		task.Status, task.Code, task.Message = meta.ReplicationFailed, string(codeOf(err)), messageOf(err)
 	default:
 		how, wait = PutOff, doubled(firstWait, task.Attempts, longestWait)
-		task.Code, task.Message = string(code), messageOf(err)
+		task.Code, task.Message = string(codeOf(err)), messageOf(err)
 		wait = max(wait, s.rest(task.To, err))
 	}
 	if how == Failed || how == PutOff && code != "" {
@@ -330,6 +366,16 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64,
 			"attempt", task.Attempts, "result", how, "error", err)
 	}
 	err = s.system().Change(ctx, opWork, func(ctx context.Context, tx *gate.Tx) error {
+		for _, other := range d.others {
+			if err := tx.Registries().SettleReplication(ctx, other); err != nil {
+				return err
+			}
+		}
+		if unused {
+			if err := s.giveBack(ctx, tx, task.To); err != nil {
+				return err
+			}
+		}
 		switch how {
 		case "":
 			return tx.Registries().DropReplication(ctx, task)
@@ -353,7 +399,7 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64,
 		time.AfterFunc(wait, s.cfg.Queue.wake)
 	}
 	if err == nil && how != "" && s.cfg.Observer != nil {
-		s.cfg.Observer.Replicated(task.To, how, sent)
+		s.cfg.Observer.Replicated(task.To, how, d.sent)
 	}
 	return err
 }
@@ -361,6 +407,17 @@ func (s *Service) settle(ctx context.Context, task meta.Replication, sent int64,
 // doubled is the pause after so many attempts.
 func doubled(first time.Duration, attempts int, most time.Duration) time.Duration {
 	return min(first<<min(max(attempts-1, 0), 20), most)
+}
+
+// codeOf is the code of an error; of a login that failed, that of the reason.
+func codeOf(err error) ecr.Code {
+	var r *remote.Error
+	if errors.As(err, &r) {
+		if login := r.Login(); login != nil {
+			return login.Code
+		}
+	}
+	return ecr.CodeOf(err)
 }
 
 // messageOf is what operators are told of an error, in one line.
@@ -378,12 +435,12 @@ func messageOf(err error) string {
 	return clip(text, most)
 }
 
-// rest lets a destination be that did not answer or wanted fewer requests, and returns
-// for how long.
+// rest lets a destination be that did not answer, wanted fewer requests or refused the
+// login, and returns for how long.
 func (s *Service) rest(to ecr.RegistryID, err error) time.Duration {
 	var e *remote.Error
 	code := ecr.CodeOf(err)
-	if !errors.As(err, &e) || code != ecr.CodeThrottling && code != ecr.CodeUnavailable {
+	if !errors.As(err, &e) || !slices.Contains(restful, code) {
 		return 0
 	}
 	wait := restTime
@@ -392,9 +449,23 @@ func (s *Service) rest(to ecr.RegistryID, err error) time.Duration {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resting[to] = s.cfg.Passed() + wait
+	s.resting[to] = rest{s.cfg.Passed() + wait, messageOf(err)}
 	return wait
 }
+
+// rests is why a destination rests, "" for one that does not. Each process has its own.
+func (s *Service) rests(to ecr.RegistryID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.resting[to]; ok && r.until > s.cfg.Passed() {
+		return r.why
+	}
+	return ""
+}
+
+// restful are the codes of errors after which a destination rests: it is of no use to try
+// other images.
+var restful = []ecr.Code{ecr.CodeThrottling, ecr.CodeUnavailable, ecr.CodeUnrecognizedClient, ecr.CodeExpiredToken}
 
 // left are the destinations that rest, and those elsewhere that all their workers are
 // busy with.
@@ -402,8 +473,8 @@ func (s *Service) left() []ecr.RegistryID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []ecr.RegistryID
-	for to, until := range s.resting {
-		if until <= s.cfg.Passed() {
+	for to, r := range s.resting {
+		if r.until <= s.cfg.Passed() {
 			delete(s.resting, to)
 			continue
 		}
@@ -424,10 +495,26 @@ func (s *Service) observe(ctx context.Context) {
 	}
 	var queues []meta.ReplicationQueue
 	err := s.system().Read(ctx, opWork, func(ctx context.Context, v *gate.View) (err error) {
-		queues, err = v.Registries().ReplicationQueues(ctx, ecr.RegistryID{})
+		queues, err = s.queues(ctx, v.Registries(), ecr.RegistryID{})
 		return err
 	})
 	if err == nil {
 		s.cfg.Observer.ReplicationWaiting(queues)
 	}
+}
+
+// queues are what waits in a registry, by destination, and whether that is because of its
+// rate.
+func (s *Service) queues(ctx context.Context, r meta.ReplicationReader, in ecr.RegistryID) ([]meta.ReplicationQueue, error) {
+	all, err := r.ReplicationQueues(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := s.waitingForRate(ctx, r, true, true)
+	for i, q := range all {
+		_, waits := waiting[q.To]
+		all[i].WaitsForRate = waits && q.Due > 0
+		all[i].Rests = s.rests(q.To)
+	}
+	return all, err
 }

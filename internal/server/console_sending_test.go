@@ -4,24 +4,41 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kontor-registry/kontor/internal/access/iam"
+	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/replication"
+	"github.com/kontor-registry/kontor/internal/server"
 )
 
 // Replication, events and signers are shown, and what failed is sent again.
 func TestConsoleSending(t *testing.T) {
-	w := start(t, t.TempDir())
+	away := ecr.RegistryID{Account: "000000000000", Region: "eu-west-1"} // where nothing listens
+	w := start(t, t.TempDir(), func(c *server.Config) {
+		c.Replication = map[ecr.RegistryID]replication.Elsewhere{away: {Host: "127.0.0.1:1", PlainHTTP: true}}
+	})
 	digest := w.markers()
 	b := visitor{w, w.logIn(w.credentials(here, administrator))}
 	image := "/console/repositories/app/-/images/" + string(digest)
-	const replication, events, deliveries, signers = "/console/replication", "/console/events", "/console/events/deliveries?receiver=markreceiver", "/console/signers"
+	const sending, events, deliveries, signers = "/console/replication", "/console/events", "/console/events/deliveries?receiver=markreceiver", "/console/signers"
 	b.get(image, "1 high", "markfinding", "&lt;b&gt;", "openssl", "no version yet", "Test v1", "Signatures", "no signature that is trusted here", "refused")
 	b.post(image, url.Values{"do": {"scan"}}, 400) // there is no scanner
 
-	b.get(replication, "000000000000/eu-west-1", "markreplication", "Try all of them again")
-	b.post(replication, url.Values{}, 303)
-	if body := b.get(replication+"?done=queued", "It is queued"); strings.Contains(body, "markreplication") {
+	b.get(sending, "000000000000/eu-west-1", "markreplication", "Try all of them again")
+	b.post(sending, url.Values{}, 303)
+	if body := b.get(sending+"?done=queued", "It is queued"); strings.Contains(body, "markreplication") {
 		t.Errorf("what is queued again has failed: %s", body)
+	}
+	for end := time.Now().Add(time.Minute); ; {
+		body := b.get(sending, "000000000000/eu-west-1")
+		if strings.Contains(body, "the destination rests: registry 127.0.0.1:1: ") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the page does not say that the destination rests: %s", body)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 
 	b.get(events, "markreceiver", "hooks.example.com", "none.*")
@@ -51,13 +68,13 @@ func TestConsoleSending(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.cookie = w.logIn(w.credentials(here, "viewer"))
-	if body := b.get(replication); strings.Contains(body, "Try all of them again") {
+	if body := b.get(sending); strings.Contains(body, "Try all of them again") {
 		t.Errorf("offered to a viewer: %s", body)
 	}
 	if body := b.get(events); strings.Contains(body, ">Test<") || strings.Contains(body, "deliveries?receiver") {
 		t.Errorf("offered to a viewer: %s", body)
 	}
-	b.post(replication, url.Values{}, 403)
+	b.post(sending, url.Values{}, 403)
 	b.post(events, url.Values{"name": {"markreceiver"}}, 403)
 	b.post(signers, url.Values{"name": {"marksigner"}}, 403)
 	w.want(w.page(b.cookie, "GET", deliveries, nil), 403)

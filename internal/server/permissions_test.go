@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontor-registry/kontor/internal/race"
+
 	"github.com/kontor-registry/kontor/internal/access"
 	"github.com/kontor-registry/kontor/internal/access/audit"
 	"github.com/kontor-registry/kontor/internal/access/iam"
@@ -179,7 +181,10 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 	}
 
 	t.Run("ECR", func(t *testing.T) {
-		for _, name := range operationsOfECR() {
+		for i, name := range operationsOfECR() {
+			if race.Enabled && i%3 != 0 {
+				continue
+			}
 			prepare()
 			edit, also := map[string]any{"layerDigest": layer, "layerDigests": []ecr.Digest{layer}}, []string(nil)
 			switch name {
@@ -229,7 +234,10 @@ func TestEachPermissionIsOnRecord(t *testing.T) {
 			r := a.request(here, "POST", "/", text, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", admin.TargetPrefix+"."+name)
 			return a.do(a.sign(r, root, text, "ecr", here.Region, a.clock()))
 		}
-		for _, name := range adminapi.Operations() {
+		for i, name := range adminapi.Operations() {
+			if race.Enabled && i%3 != 0 {
+				continue
+			}
 			prepare()
 			edit := map[string]any{"imageDigest": image}
 			if name == "RestoreImage" {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -42,9 +44,12 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// project is split once: its sources are many.
+var project = sync.OnceValues(func() (packages, error) { return split(context.Background(), "../..") })
+
 // TestSplitOfTheProject: engines are without goroutines, and stores are not.
 func TestSplitOfTheProject(t *testing.T) {
-	p, err := split(t.Context(), "../..")
+	p, err := project()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +72,7 @@ func TestSplitOfTheProject(t *testing.T) {
 // TestTestsThatDoLess: tests that draw cases, or look whether there is a race
 // detector, are found by what they call; others are not.
 func TestTestsThatDoLess(t *testing.T) {
-	p, err := split(t.Context(), "../..")
+	p, err := project()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -455,9 +455,11 @@ func (r *runner) race(ctx context.Context) error {
 	// detector, and its races would not be ours. Its package only: one that
 	// instantiates generic types would give everybody its copy of their code,
 	// which the detector would not see.
-	args := []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
+	// Three packages at a time, as tests also wait: for disks, and for each other.
+	args := []string{"-race", "-p=3", "-gcflags=modernc.org/sqlite/lib=-race=false"}
 	// Of 100 cases that a test draws, and the same each time; the step test draws
 	// them all, and others each time.
-	env := []string{"RAPID_CHECKS=20", "RAPID_SEED=1", "KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}
+	// A process with the detector waits a second before it ends, unless told not to.
+	env := []string{"RAPID_CHECKS=20", "RAPID_SEED=1", "GORACE=atexit_sleep_ms=50", "KONTOR_BIN=" + binary, "CLIENTS_BIN=" + tools}
 	return r.goTest(ctx, ".", env, append(args, slices.Sorted(maps.Keys(p.racing))...)...)
 }

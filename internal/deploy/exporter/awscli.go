@@ -94,6 +94,12 @@ upstream() {
   fi
 }
 
+# replication FILE replaces the replication configuration of the registry.
+replication() {
+  echo "replication"
+  ecr put-replication-configuration --cli-input-json "file://$1.replication.json" >/dev/null
+}
+
 # account ID ends the script unless the credentials are for that account.
 account() {
   have=$(call sts get-caller-identity --query Account --output text)

@@ -96,6 +96,12 @@ func CloudFormation(list []Registry) ([]File, error) {
 		for _, u := range r.Upstreams {
 			add("AWS::ECR::PullThroughCacheRule", "EcrRepositoryPrefix", u.Prefix, cfUpstreamOf(u))
 		}
+		if rules := r.rules(); len(rules) > 0 {
+			// Its identifier is the account, which is none of its properties.
+			kind, id := "AWS::ECR::ReplicationConfiguration", ids.unique("Replication", "N")
+			t.Resources[id] = cfResource{Type: kind, DeletionPolicy: "Retain", UpdateReplacePolicy: "Retain", Properties: cfReplicationOf(rules)}
+			imports = append(imports, cfImport{kind, id, map[string]string{"RegistryId": string(r.Target.Registry.Account)}})
+		}
 		name := files.unique(r.Target.Name, "-")
 		for _, f := range []struct {
 			name string

@@ -1,18 +1,18 @@
-// Package exporter writes repositories, creation templates and pull-through cache
-// rules for other tools: Terraform, CloudFormation
-// and the AWS CLI.
+// Package exporter writes repositories, creation templates, pull-through cache rules
+// and the replication of registries for other tools: Terraform, CloudFormation and the
+// AWS CLI.
 //
 // What it writes describes the repositories completely, so that the other tool
 // takes them over without a change: nothing is created or deleted. The
 // same repositories give the same bytes. It is pure, and does not write other settings
-// of registries, such as replication.
+// of registries, such as their policies.
 //
 // Sources: Terraform AWS provider 6, resources aws_ecr_repository,
 // aws_ecr_lifecycle_policy, aws_ecr_repository_policy,
-// aws_ecr_repository_creation_template and aws_ecr_pull_through_cache_rule;
-// CloudFormation registry schema, AWS::ECR::Repository,
-// AWS::ECR::RepositoryCreationTemplate and AWS::ECR::PullThroughCacheRule; ECR API
-// model.
+// aws_ecr_repository_creation_template, aws_ecr_pull_through_cache_rule and
+// aws_ecr_replication_configuration; CloudFormation registry schema,
+// AWS::ECR::Repository, AWS::ECR::RepositoryCreationTemplate,
+// AWS::ECR::PullThroughCacheRule and AWS::ECR::ReplicationConfiguration; ECR API model.
 package exporter
 
 import (
@@ -39,6 +39,17 @@ type Registry struct {
 	// Upstreams is an ARN or "".
 	Templates []state.Template
 	Upstreams []state.Upstream
+	// Replication is written where it has rules; its options are not, which only Kontor
+	// has.
+	Replication *state.Replication
+}
+
+// rules are those of the replication of r.
+func (r Registry) rules() []state.ReplicationRule {
+	if r.Replication == nil {
+		return nil
+	}
+	return r.Replication.Rules
 }
 
 // File is a file to write. Name has slashes, and is below a folder of the user's.

@@ -50,7 +50,38 @@ func terraformSettings(body *hclwrite.Body, alias, prefix string, taken names, r
 			}
 		}
 	}
+	if len(r.rules()) == 0 {
+		return nil
+	}
+	b := terraformSetting(body, "aws_ecr_replication_configuration", alias, taken.unique(prefix+"replication", "_"), string(r.Target.Registry.Account))
+	c := b.AppendNewBlock("replication_configuration", nil).Body()
+	for i, rule := range r.rules() {
+		if i > 0 {
+			c.AppendNewline()
+		}
+		terraformRule(c.AppendNewBlock("rule", nil).Body(), rule)
+	}
 	return nil
+}
+
+// prefixMatch is the one type of repository filters.
+const prefixMatch = "PREFIX_MATCH"
+
+func terraformRule(b *hclwrite.Body, rule state.ReplicationRule) {
+	for i, to := range rule.To {
+		if i > 0 {
+			b.AppendNewline()
+		}
+		d := b.AppendNewBlock("destination", nil).Body()
+		d.SetAttributeValue("region", cty.StringVal(string(to.Region)))
+		d.SetAttributeValue("registry_id", cty.StringVal(string(to.Account)))
+	}
+	for _, p := range rule.Prefixes {
+		b.AppendNewline()
+		f := b.AppendNewBlock("repository_filter", nil).Body()
+		f.SetAttributeValue("filter", cty.StringVal(p))
+		f.SetAttributeValue("filter_type", cty.StringVal(prefixMatch))
+	}
 }
 
 // terraformSetting begins a resource whose id is its prefix.
@@ -152,8 +183,57 @@ func cfUpstreamOf(u state.Upstream) cfUpstream {
 	return cfUpstream{u.Prefix, u.Host, upstreamPrefix(u), u.Credential, u.RoleARN}
 }
 
+// cfReplication are those of AWS::ECR::ReplicationConfiguration.
+type cfReplication struct {
+	Configuration struct {
+		Rules []cfRule `json:"Rules"`
+	} `json:"ReplicationConfiguration"`
+}
+
+type cfRule struct {
+	Destinations []cfDestination      `json:"Destinations"`
+	Filters      []cfRepositoryFilter `json:"RepositoryFilters,omitempty"`
+}
+
+type cfDestination struct {
+	Region     string `json:"Region"`
+	RegistryID string `json:"RegistryId"`
+}
+
+type cfRepositoryFilter struct {
+	Filter string `json:"Filter"`
+	Type   string `json:"FilterType"`
+}
+
+func cfReplicationOf(rules []state.ReplicationRule) (out cfReplication) {
+	for _, rule := range rules {
+		var one cfRule
+		for _, to := range rule.To {
+			one.Destinations = append(one.Destinations, cfDestination{string(to.Region), string(to.Account)})
+		}
+		for _, p := range rule.Prefixes {
+			one.Filters = append(one.Filters, cfRepositoryFilter{p, prefixMatch})
+		}
+		out.Configuration.Rules = append(out.Configuration.Rules, one)
+	}
+	return out
+}
+
 // The input files of the AWS CLI.
 type (
+	replicationInput struct {
+		Configuration struct {
+			Rules []apiRule `json:"rules"`
+		} `json:"replicationConfiguration"`
+	}
+	apiRule struct {
+		Destinations []apiDestination `json:"destinations"`
+		Filters      []apiFilter      `json:"repositoryFilters,omitempty"`
+	}
+	apiDestination struct {
+		Region     string `json:"region"`
+		RegistryID string `json:"registryId"`
+	}
 	templateInput struct {
 		Prefix      string      `json:"prefix"`
 		Description string      `json:"description"`
@@ -229,6 +309,21 @@ func cliSettings(script *strings.Builder, folder string, r Registry) (out []File
 			add("upstream-login", u.Prefix, upstreamLogin{u.Prefix, u.Credential, u.RoleARN})
 		}
 		call("upstream", u.Prefix)
+	}
+	if len(r.rules()) > 0 {
+		var in replicationInput
+		for _, rule := range r.rules() {
+			var one apiRule
+			for _, to := range rule.To {
+				one.Destinations = append(one.Destinations, apiDestination{string(to.Region), string(to.Account)})
+			}
+			for _, p := range rule.Prefixes {
+				one.Filters = append(one.Filters, apiFilter{prefixMatch, p})
+			}
+			in.Configuration.Rules = append(in.Configuration.Rules, one)
+		}
+		add("replication", "registry", in)
+		fmt.Fprintf(script, "replication %s\n", quoted(base("registry")))
 	}
 	return out, err
 }

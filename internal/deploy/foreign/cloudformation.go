@@ -9,7 +9,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/ecr"
 )
 
-const cloudFormationRepository = "AWS::ECR::Repository"
+const (
+	cloudFormationRepository  = "AWS::ECR::Repository"
+	cloudFormationReplication = "AWS::ECR::ReplicationConfiguration"
+)
 
 // template reads a template of CloudFormation.
 func (r *reader) template(root *lang.Value) {
@@ -23,6 +26,8 @@ func (r *reader) template(root *lang.Value) {
 		switch {
 		case kind == cloudFormationRepository:
 			r.repositoryOf(t, m)
+		case kind == cloudFormationReplication:
+			r.replicationOf(t, m)
 		case strings.HasPrefix(kind, "AWS::ECR::"):
 			r.findf(m.At, "%s: settings of registries are not read (%s)", m.Key, kind)
 		}
@@ -101,6 +106,42 @@ func (r *reader) repositoryOf(t *template, m lang.Member) {
 	for _, x := range list {
 		r.take(x)
 	}
+}
+
+// replicationOf reads the replication of a registry in a template.
+func (r *reader) replicationOf(t *template, m lang.Member) {
+	if c := m.Value.Get("Condition"); c != nil {
+		r.findf(c.At, "%s: it exists on a condition (%s); the replication is left out", m.Key, c.Text)
+		return
+	}
+	x := resource{kind: replicationType, at: m.At, name: m.Key, values: map[string]any{}, unknown: map[string]Finding{}}
+	if in := t.registry; in.Account != "" {
+		x.values["registry_id"], x.values["region"] = string(in.Account), string(in.Region)
+	}
+	var rules *lang.Value
+	if p := m.Value.Get("Properties"); p != nil && p.Get("ReplicationConfiguration") != nil {
+		rules = p.Get("ReplicationConfiguration").Get("Rules")
+	}
+	if rules == nil {
+		r.findf(m.At, "%s: it has no rules; the replication is left out", m.Key)
+		return
+	}
+	value, bad := t.value(rules)
+	if bad != nil {
+		x.unknown["replication_configuration"] = *bad
+		r.take(x)
+		return
+	}
+	var list []any
+	for _, rule := range objects(value) {
+		one := map[string]any{"destination": each("region", "Region", "registry_id", "RegistryId")(rule["Destinations"])}
+		if rule["RepositoryFilters"] != nil {
+			one["repository_filter"] = each("filter", "Filter", "filter_type", "FilterType")(rule["RepositoryFilters"])
+		}
+		list = append(list, one)
+	}
+	x.values["replication_configuration"] = map[string]any{"rule": list}
+	r.take(x)
 }
 
 // each is a list of objects, or one, with other names for its members: pairs of the

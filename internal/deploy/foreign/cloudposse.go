@@ -36,8 +36,13 @@ func (c *call) cloudPosse() {
 		c.document(lifecycleType, x, c.cloudPosseLifecycle)
 		c.document(policyType, x, func() string { return c.cloudPossePolicy(name) })
 	}
-	if c.input("replication_configurations") != nil {
-		c.findf(c.at, "%s: settings of registries are not read (replication_configurations)", c.address)
+	if c.flag("enabled", true) && c.block.Body.Attributes["replication_configurations"] != nil {
+		c.replication(func() (rules []map[string]any) {
+			for _, one := range objects(c.input("replication_configurations")) {
+				rules = append(rules, objects(one["rules"])...)
+			}
+			return rules
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 // Package foreign reads repositories from the files of other tools: the state, the
 // plan and the code of Terraform and OpenTofu, and templates of CloudFormation. Of
-// Terraform it reads creation templates and pull-through cache rules as well.
+// Terraform it reads creation templates and pull-through cache rules as well, and of both
+// the replication of registries.
 //
 // It reads what a file says, and nothing else. A value that the file does not have,
 // such as a variable's or what another resource exports, is a Finding with its
@@ -13,7 +14,8 @@
 // their latest versions; other modules are not read.
 //
 // Sources: Terraform, "JSON Output Format" and state version 4; Terraform AWS
-// provider 6, resources aws_ecr_*; CloudFormation, AWS::ECR::Repository.
+// provider 6, resources aws_ecr_*; CloudFormation, AWS::ECR::Repository and
+// AWS::ECR::ReplicationConfiguration.
 package foreign
 
 import (
@@ -58,6 +60,7 @@ type Found struct {
 	Repositories []Repository
 	Templates    []Template
 	Upstreams    []Upstream
+	Replications []Replication
 	Findings     []Finding
 }
 
@@ -163,7 +166,7 @@ const (
 
 // registryTypes are other settings of registries, which are not read.
 var registryTypes = []string{
-	"aws_ecr_registry_policy", "aws_ecr_replication_configuration", "aws_ecr_registry_scanning_configuration",
+	"aws_ecr_registry_policy", "aws_ecr_registry_scanning_configuration",
 	"aws_ecr_account_setting",
 }
 
@@ -277,8 +280,8 @@ func (r *reader) assemble() Found {
 			repo.Policy = text
 		}
 	}
-	templates, upstreams := r.settings()
-	found := Found{Templates: templates, Upstreams: upstreams, Findings: r.findings}
+	templates, upstreams, replications := r.settings()
+	found := Found{Templates: templates, Upstreams: upstreams, Replications: replications, Findings: r.findings}
 	for i, repo := range out {
 		if !left[i] {
 			found.Repositories = append(found.Repositories, repo)

@@ -58,6 +58,12 @@ func printed(found foreign.Found) string {
 			}
 		}
 	}
+	for _, r := range found.Replications {
+		fmt.Fprintf(&b, "%s replication of %s/%s\n", r.At, r.Account, r.Region)
+		for _, rule := range r.Rules {
+			fmt.Fprintf(&b, "  %v to %v\n", rule.Prefixes, rule.To)
+		}
+	}
 	for _, f := range found.Findings {
 		fmt.Fprintf(&b, "! %s\n", f)
 	}

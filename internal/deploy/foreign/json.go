@@ -225,7 +225,7 @@ func (r *reader) add(x resource, attributes *lang.Value) {
 // registries.
 func (r *reader) take(x resource) {
 	switch x.kind {
-	case repositoryType, lifecycleType, policyType, templateType, upstreamType:
+	case repositoryType, lifecycleType, policyType, templateType, upstreamType, replicationType:
 		r.resources = append(r.resources, x)
 	default:
 		for _, t := range registryTypes {

@@ -186,6 +186,21 @@ func (c *call) one(input string) *resource {
 	return c.repository(name)
 }
 
+// replication takes the replication of the registry, whose rules have the names of inputs.
+func (c *call) replication(rules func() []map[string]any) {
+	x := c.repository("")
+	x.kind = replicationType
+	delete(x.values, "name")
+	c.set(x, "replication_configuration", func() any {
+		list := []any{}
+		for _, r := range rules() {
+			list = append(list, map[string]any{"destination": r["destinations"], "repository_filter": r["repository_filters"]})
+		}
+		return map[string]any{"rule": list}
+	})
+	c.take(*x)
+}
+
 // root is the ARN of the registry's own account, and whether it is known.
 func (c *call) root() (string, bool) {
 	in := c.opts.Registry
@@ -240,6 +255,12 @@ func (c *call) terraformAWSModules() {
 	}); bad != nil {
 		c.findf(bad.Position, "%s: %s; it is not read", c.address, bad.Message)
 		return
+	}
+	var copies bool
+	if bad := c.since(func() { copies = c.flag("create", true) && c.flag("create_registry_replication_configuration", false) }); bad != nil {
+		c.findf(bad.Position, "%s: %s; the replication is left out", c.address, bad.Message)
+	} else if copies {
+		c.replication(func() []map[string]any { return objects(c.input("registry_replication_rules")) })
 	}
 	switch {
 	case !made:
@@ -297,7 +318,7 @@ func (c *call) terraformAWSModules() {
 		}
 		return c.str("repository_lifecycle_policy", "")
 	})
-	for _, input := range []string{"create_registry_policy", "manage_registry_scanning_configuration", "create_registry_replication_configuration"} {
+	for _, input := range []string{"create_registry_policy", "manage_registry_scanning_configuration"} {
 		if c.flag(input, false) {
 			c.findf(c.at, "%s: settings of registries are not read (%s)", c.address, input)
 		}

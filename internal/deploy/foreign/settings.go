@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,6 +15,8 @@ import (
 const (
 	templateType = "aws_ecr_repository_creation_template"
 	upstreamType = "aws_ecr_pull_through_cache_rule"
+
+	replicationType = "aws_ecr_replication_configuration"
 )
 
 // Template is a repository creation template that the files declare.
@@ -32,11 +35,19 @@ type Upstream struct {
 	At      state.Position
 }
 
-// settings reads the templates and rules. One of which a value is not known is left
+// Replication is what of a registry is replicated, as the files declare it.
+type Replication struct {
+	state.Replication
+	Account ecr.AccountID
+	Region  ecr.Region
+	At      state.Position
+}
+
+// settings reads the templates, rules and replications. One of which a value is not known is left
 // out: a file without the value would change it.
-func (r *reader) settings() (templates []Template, upstreams []Upstream) {
+func (r *reader) settings() (templates []Template, upstreams []Upstream, replications []Replication) {
 	for _, x := range r.resources {
-		if x.kind != templateType && x.kind != upstreamType {
+		if x.kind != templateType && x.kind != upstreamType && x.kind != replicationType {
 			continue
 		}
 		if x.kind == upstreamType {
@@ -56,13 +67,72 @@ func (r *reader) settings() (templates []Template, upstreams []Upstream) {
 			continue
 		}
 		account, region := x.registry()
-		if x.kind == templateType {
+		switch x.kind {
+		case templateType:
 			templates = append(templates, Template{templateOf(x), account, region, x.at})
-		} else {
+		case upstreamType:
 			upstreams = append(upstreams, Upstream{upstreamOf(x), account, region, x.at})
+		case replicationType:
+			if account == "" { // the id of the resource is the account
+				account, _ = ecr.ParseAccountID(x.text("id"))
+			}
+			found, err := x.replication()
+			if err != nil {
+				r.findf(x.at, "%s: %v; it is left out", x.name, err)
+				continue
+			}
+			replications = append(replications, Replication{found, account, region, x.at})
 		}
 	}
-	return templates, upstreams
+	return templates, upstreams, replications
+}
+
+// objects are the blocks of a kind in v, one or several.
+func objects(v any) (list []map[string]any) {
+	items, ok := v.([]any)
+	if !ok {
+		items = []any{v}
+	}
+	for _, item := range items {
+		if m, ok := item.(map[string]any); ok {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// replication is that of a registry. It is a whole or an error: a rule less would stop
+// copies.
+func (x *resource) replication() (out state.Replication, err error) {
+	for _, c := range objects(x.values["replication_configuration"]) {
+		for _, r := range objects(c["rule"]) {
+			rule := state.ReplicationRule{Origin: state.Origin{Position: x.at}}
+			for _, d := range objects(r["destination"]) {
+				account, _ := scalar(d["registry_id"])
+				region, _ := scalar(d["region"])
+				to := ecr.RegistryID{}
+				if to.Account, err = ecr.ParseAccountID(account); err == nil {
+					to.Region, err = ecr.ParseRegion(region)
+				}
+				if err != nil {
+					return out, fmt.Errorf("a destination: %w", err)
+				}
+				if !slices.Contains(rule.To, to) {
+					rule.To = append(rule.To, to)
+				}
+			}
+			for _, f := range objects(r["repository_filter"]) {
+				if kind, _ := f["filter_type"].(string); kind != "PREFIX_MATCH" {
+					return out, fmt.Errorf("a repository filter has the type %q; want PREFIX_MATCH", kind)
+				}
+				prefix, _ := f["filter"].(string)
+				rule.Prefixes = append(rule.Prefixes, prefix)
+			}
+			slices.Sort(rule.Prefixes)
+			out.Rules = append(out.Rules, rule)
+		}
+	}
+	return out, nil
 }
 
 func templateOf(x resource) state.Template {

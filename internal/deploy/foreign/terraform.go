@@ -204,13 +204,13 @@ var attributes = []string{
 }
 
 // blocks are the blocks that are read of them.
-var blocks = []string{"image_tag_mutability_exclusion_filter", "image_scanning_configuration", "encryption_configuration"}
+var blocks = []string{"image_tag_mutability_exclusion_filter", "image_scanning_configuration", "encryption_configuration", "replication_configuration"}
 
 // resource reads a resource block of ECR.
 func (m *module) resource(b *hclsyntax.Block) {
 	address := b.Labels[0] + "." + b.Labels[1]
 	place := at(b.TypeRange)
-	if !slices.Contains([]string{repositoryType, lifecycleType, policyType, templateType, upstreamType}, b.Labels[0]) {
+	if !slices.Contains([]string{repositoryType, lifecycleType, policyType, templateType, upstreamType, replicationType}, b.Labels[0]) {
 		m.take(resource{kind: b.Labels[0], at: place, name: address})
 		return
 	}

@@ -57,7 +57,7 @@ func replicationsOf(rows []meta.Replication) []admin.Replication {
 	for _, r := range rows {
 		list = append(list, admin.Replication{
 			Kind: string(r.Kind), RepositoryName: string(r.Name), ImageDigest: string(r.Image.Digest), ImageTag: string(r.Image.Tag), Destination: r.To.String(),
-			Status: string(r.Status), FailureCode: r.Code, FailureReason: r.Message, UpdatedAt: r.UpdatedAt,
+			Status: string(r.Status), FailureCode: r.Code, FailureReason: r.Message, SubImageFailureCodes: r.SubCodes, UpdatedAt: r.UpdatedAt,
 		})
 	}
 	return list
@@ -81,7 +81,7 @@ func (r replications) list(ctx context.Context, in *admin.ListReplicationsReques
 		return nil, err
 	}
 	out := &admin.ListReplicationsResponse{
-		Rules: []admin.ReplicationRule{}, Options: map[string]admin.ReplicationOptions{}, Queues: []admin.ReplicationQueue{}, Failed: replicationsOf(state.Failed),
+		Rules: []admin.ReplicationRule{}, Options: map[string]admin.ReplicationOptions{}, Rates: map[string]admin.ReplicationRate{}, Queues: []admin.ReplicationQueue{}, Failed: replicationsOf(state.Failed),
 	}
 	for _, rule := range state.Rules {
 		one := admin.ReplicationRule{Destinations: []string{}, Prefixes: some(rule.Prefixes)}
@@ -93,8 +93,11 @@ func (r replications) list(ctx context.Context, in *admin.ListReplicationsReques
 	for to, o := range state.Options {
 		out.Options[to.String()] = optionsOf(o)
 	}
+	for to, rate := range state.Rates {
+		out.Rates[to.String()] = admin.ReplicationRate{ImagesPerMinute: rate.ImagesPerMinute(), BytesPerSecond: rate.BytesPerSecond}
+	}
 	for _, q := range state.Queues {
-		out.Queues = append(out.Queues, admin.ReplicationQueue{Destination: q.To.String(), Waiting: q.Waiting, OldestAt: q.Oldest})
+		out.Queues = append(out.Queues, admin.ReplicationQueue{Destination: q.To.String(), Waiting: q.Waiting, OldestAt: q.Oldest, WaitsForRate: q.WaitsForRate, RestReason: q.Rests})
 	}
 	if state.More {
 		out.NextToken = l.token(strconv.FormatInt(state.Failed[len(state.Failed)-1].ID, 10))
@@ -113,7 +116,7 @@ func (r replications) describe(ctx context.Context, in *admin.DescribeReplicatio
 	}
 	out := &admin.DescribeReplicationResponse{Statuses: []admin.ReplicationStatus{}}
 	for _, s := range all {
-		out.Statuses = append(out.Statuses, admin.ReplicationStatus{Destination: s.To.String(), Status: string(s.Status), FailureCode: s.Code, FailureReason: s.Message})
+		out.Statuses = append(out.Statuses, admin.ReplicationStatus{Destination: s.To.String(), Status: string(s.Status), FailureCode: s.Code, FailureReason: s.Message, WaitReason: s.Waits})
 	}
 	return out, nil
 }

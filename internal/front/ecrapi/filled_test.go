@@ -27,8 +27,10 @@ var neverFilled = map[string][]string{
 	"a layer's media type is that of the manifests that refer to it, of which there may be none": {
 		"BatchCheckLayerAvailability.layers.mediaType",
 	},
-	"a backfill as a whole does not fail, and the parts of an image have no codes of their own": {
+	"a backfill as a whole does not fail": {
 		"ListReplicationBackfills.backfills.failureCode", "DescribeReplicationBackfillResults.failureCode",
+	},
+	"a registry elsewhere refuses an image of an index, which the tests of package replication show": {
 		"DescribeReplicationBackfillResults.results.subImageFailureCodes",
 	},
 	"it dials an upstream, which the tests of package upstream do": {

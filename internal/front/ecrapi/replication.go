@@ -194,7 +194,7 @@ func (r replications) describeReplicationBackfillResults(ctx context.Context, in
 	for _, one := range results {
 		out.Results = append(out.Results, ReplicationBackfillResult{
 			RepositoryName: text(one.Name), ImageId: &ImageIdentifier{ImageDigest: text(one.Image.Digest), ImageTag: text(one.Image.Tag)},
-			Status: text(one.Status), FailureCode: text(one.Code),
+			Status: text(one.Status), FailureCode: text(one.Code), SubImageFailureCodes: one.SubCodes,
 		})
 	}
 	if more {

@@ -76,7 +76,7 @@ func (x *exchange) putManifest() error {
 		return err
 	}
 	res, err := x.caller.PutImage(x.r.Context(), x.repo, registry.NewImage{
-		Body: body, MediaType: x.r.Header.Get("Content-Type"), Tags: tags, Digest: x.digest,
+		Body: body, MediaType: x.r.Header.Get("Content-Type"), Tags: tags, Digest: x.digest, Via: x.via(),
 	})
 	if err != nil {
 		return err
@@ -92,6 +92,26 @@ func (x *exchange) putManifest() error {
 	}
 	x.created(fmt.Sprintf("/v2/%s/manifests/%s", x.repo.Name, res.Digest), res.Digest)
 	return nil
+}
+
+// maxVia bounds the registries that an image was replicated through.
+const maxVia = 25
+
+// via are the registries that an image was replicated through, as another Kontor says that
+// sends it: it is not replicated back to them. Whoever pushes may say so of its own push.
+func (x *exchange) via() []ecr.RegistryID {
+	var all []ecr.RegistryID
+	for _, name := range strings.Split(x.r.Header.Get(ecr.ReplicatedFromHeader), ",") {
+		account, region, _ := strings.Cut(strings.TrimSpace(name), "/")
+		a, err := ecr.ParseAccountID(account)
+		if err != nil {
+			continue
+		}
+		if r, err := ecr.ParseRegion(region); err == nil && len(all) < maxVia {
+			all = append(all, ecr.RegistryID{Account: a, Region: r})
+		}
+	}
+	return all
 }
 
 // pushTags are the tags of a push.

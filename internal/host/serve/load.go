@@ -121,6 +121,11 @@ func (c *Config) secrets(d *decoder) {
 		read(fmt.Sprintf("events.receivers[%d].url", i), &r.URL, r.URLFile)
 		read(fmt.Sprintf("events.receivers[%d].secret", i), &r.Secret, r.SecretFile)
 	}
+	for i := range c.Settings.ReplicationDestinations {
+		r := &c.Settings.ReplicationDestinations[i]
+		read(fmt.Sprintf("replication_destinations[%d].access_key_id", i), &r.AccessKeyID, r.AccessKeyIDFile)
+		read(fmt.Sprintf("replication_destinations[%d].secret_access_key", i), &r.SecretAccessKey, r.SecretAccessKeyFile)
+	}
 	db := &c.Settings.Database
 	read("database.url", &db.URL, db.URLFile)
 	if x := c.Settings.Storage.S3; x != nil {

@@ -14,7 +14,9 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/deploy/lang"
+	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/pgtest"
+	"github.com/kontor-registry/kontor/internal/replication"
 	"github.com/kontor-registry/kontor/internal/server"
 )
 
@@ -80,6 +82,14 @@ func TestLoadRefuses(t *testing.T) {
 		{"a destination without its password", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, username: u}]", "replication_destinations[0]: give username together with password"},
 		{"a URL for a destination", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: \"https://a.example\"}]", "replication_destinations[0].host: \"https://a.example\": want"},
 		{"a wrong prefix of a destination", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, prefix: A/}]", "replication_destinations[0].prefix"},
+		{"a role that is none", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, role_arn: \"arn:aws:iam::222222222222:user/a\"}]", "replication_destinations[0].role_arn: \"arn:aws:iam::222222222222:user/a\": want the ARN of a role"},
+		{"a role and a user", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, username: u, password: p, role_arn: \"arn:aws:iam::222222222222:role/a\"}]", "replication_destinations[0].username: role_arn is given, too"},
+		{"an external ID for no role", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, external_id: x}]", "replication_destinations[0].external_id: it is for role_arn"},
+		{"half an access key", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, access_key_id: x, role_arn: \"arn:aws:iam::222222222222:role/a\"}]", "replication_destinations[0]: give access_key_id together with secret_access_key"},
+		{"an access key and the machine's role", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, access_key_id: x, secret_access_key: y, instance_role: true, role_arn: \"arn:aws:iam::222222222222:role/a\"}]", "replication_destinations[0].instance_role: access_key_id is given, too"},
+		{"STS without TLS", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, sts_endpoint: \"http://sts.example\", role_arn: \"arn:aws:iam::222222222222:role/a\"}]", "replication_destinations[0].sts_endpoint: http://sts.example: credentials would be sent without TLS"},
+		{"a rate of no images", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, images_per_minute: 0}]", "replication_destinations[0].images_per_minute: \"0\": want a number from 1 to 60000"},
+		{"a rate of few bytes", one + "replication_destinations: [{account: \"222222222222\", region: eu-west-1, host: a.example, bytes_per_second: 100}]", "replication_destinations[0].bytes_per_second: \"100\": want a size of at least 1KiB"},
 		{"a scanner that is none", one + "scanner: {name: a}", "scanner: give url for a web service, or command for a program"},
 		{"a scanner that is two", one + "scanner: {url: \"https://a.example\", command: [a, \"{layout}\"]}", "scanner.command: url is given, too"},
 		{"a scanner that is told of no image", one + "scanner: {command: [trivy, image]}", "scanner.command: no argument holds {layout}"},
@@ -364,4 +374,25 @@ func TestPublished(t *testing.T) {
 		}
 	}
 	walk(reflect.TypeFor[Settings]())
+}
+
+// A destination of replication gets its role and its rate.
+func TestReplicationDestinations(t *testing.T) {
+	dir := folder(t)
+	write(t, filepath.Join(dir, "secret"), "of the key\n")
+	c, err := load(dir, one+`replication_destinations:
+  - {account: "444444444444", region: eu-west-1, host: a.example, role_arn: "arn:aws:iam::444444444444:role/path/replication", external_id: ext-1, secret_access_key_file: DIR/secret, access_key_id: AKIAAAAAAAAAAAAAAAAA}
+  - {account: "555555555555", region: eu-west-1, host: b.example, images_per_minute: 30, bytes_per_second: 2MiB}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role, rate := ecr.RegistryID{Account: "444444444444", Region: "eu-west-1"}, ecr.RegistryID{Account: "555555555555", Region: "eu-west-1"}
+	all := c.Host.Server.Replication
+	if to := all[role]; to.Login == nil || to.Create == nil || to.Registry != role || !to.Rate.None() {
+		t.Errorf("by a role: %+v", to)
+	}
+	if to := all[rate]; to.Login != nil || to.Create != nil || to.Rate != (replication.Rate{ImageEvery: 2 * time.Second, BytesPerSecond: 2 << 20}) || to.Rate.String() != "30 images a minute and 2.0 MiB a second" {
+		t.Errorf("with a rate: %+v, %s", to, to.Rate)
+	}
 }

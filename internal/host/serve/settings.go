@@ -129,9 +129,23 @@ type ReplicationDestination struct {
 	Prefix       string `field:"prefix" about:"what stands before the names of repositories there, such as mirror/"`
 	Username     string `field:"username" about:"user name to log in with; none for no login"`
 	Password     string `field:"password" secret:"true" about:"password to log in with"`
-	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it, as for Amazon ECR"`
+	PasswordFile string `field:"password_file" about:"file that holds password; it is read at each login, so that another program may renew it"`
 	InsecureHTTP bool   `field:"insecure_http" default:"false" about:"speak plain HTTP with it"`
 	CAFile       string `field:"ca_file" about:"file of certificate authorities to trust for it in addition to the system's, in PEM"`
+
+	RoleARN             string `field:"role_arn" about:"role by which a registry of Amazon ECR is reached, instead of username; the server assumes it, gets the password, renews both, and creates repositories as the creation templates there say"`
+	ExternalID          string `field:"external_id" about:"external ID that the role's trust policy asks for"`
+	RoleSessionName     string `field:"role_session_name" default:"kontor-replication" about:"name of the role's sessions, for the audit logs there"`
+	AccessKeyID         string `field:"access_key_id" secret:"true" default:"as the AWS SDK finds one" about:"access key to assume the role with"`
+	AccessKeyIDFile     string `field:"access_key_id_file" about:"file that holds access_key_id"`
+	SecretAccessKey     string `field:"secret_access_key" secret:"true" about:"its secret"`
+	SecretAccessKeyFile string `field:"secret_access_key_file" about:"file that holds secret_access_key"`
+	InstanceRole        bool   `field:"instance_role" default:"false" about:"ask the instance metadata service of the machine for credentials where the AWS SDK finds no others"`
+	STSEndpoint         string `field:"sts_endpoint" form:"url" default:"Amazon STS in region" about:"URL of STS"`
+	ECREndpoint         string `field:"ecr_endpoint" form:"url" default:"Amazon ECR in region" about:"URL of the ECR API"`
+
+	ImagesPerMinute string `field:"images_per_minute" form:"number" default:"no limit" about:"most images that begin to be sent there in a minute, by all servers on the database together"`
+	BytesPerSecond  string `field:"bytes_per_second" default:"no limit" about:"most bytes of layers that are sent there in a second, such as 10MiB, by all servers on the database together"`
 }
 
 // SingleSignOn is one of single_sign_on.

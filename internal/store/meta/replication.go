@@ -46,12 +46,33 @@ type Replication struct {
 	UpdatedAt time.Time
 	// Token is that of who took it; each is greater than those before.
 	Token int64
+	// Taken: a process is at it. Due: one may take it now. Only ImageReplications says so.
+	Taken, Due bool
+	// SubCodes are why images failed that an index lists, each code once.
+	SubCodes []string
+	// Via are the registries that the image came through before it came to Source: it is
+	// not replicated back to them.
+	Via []ecr.RegistryID
+}
+
+// ReplicationRate is how long it takes until the rate of a destination lets the next
+// image begin and the next bytes be sent, by the database's clock; 0 for at once.
+type ReplicationRate struct {
+	To            ecr.RegistryID
+	Images, Bytes time.Duration
 }
 
 // ReplicationQueue is what waits for a destination.
 type ReplicationQueue struct {
 	To      ecr.RegistryID
 	Waiting int
+	// Due are those of them that a process may take now.
+	Due int
+	// WaitsForRate: they are not, because of the destination's rate. Rests says why the
+	// destination is left alone for a while; "" where it is not. Both are what package
+	// replication says.
+	WaitsForRate bool
+	Rests        string
 	// Oldest is when the one that waits for longest was queued or put off last.
 	Oldest time.Time
 }
@@ -106,6 +127,9 @@ type ReplicationReader interface {
 	// ReplicationQueues returns what waits in a registry, by destination; that of all
 	// registries for the zero registry.
 	ReplicationQueues(ctx context.Context, in ecr.RegistryID) ([]ReplicationQueue, error)
+	// ReplicationRates returns the rates of destinations that SpendReplicationRate was
+	// called for.
+	ReplicationRates(ctx context.Context) ([]ReplicationRate, error)
 	// Backfill returns the backfill of a registry, or ErrNotFound.
 	Backfill(ctx context.Context, in ecr.RegistryID, id string) (Backfill, error)
 	// Backfills returns the backfills of a registry, the newest first.
@@ -136,13 +160,21 @@ type ReplicationWriter interface {
 	// RenewReplication keeps r for d from now. ErrConflict when it was queued or taken
 	// again.
 	RenewReplication(ctx context.Context, r Replication, d time.Duration) error
-	// EndReplication stores r's status, code and message. ErrConflict as before.
+	// EndReplication stores r's status, code, message and codes of images of an index.
+	// ErrConflict as before.
 	EndReplication(ctx context.Context, r Replication) error
 	// PutOffReplication has r done after wait, and stores code and message. ErrConflict as
 	// before.
 	PutOffReplication(ctx context.Context, r Replication, wait time.Duration) error
 	// DropReplication removes r. ErrConflict as before.
 	DropReplication(ctx context.Context, r Replication) error
+	// SettleReplication stores what came of an image that belongs to another one which was
+	// copied: r's status, code and message. What is in progress stays as it is.
+	SettleReplication(ctx context.Context, r Replication) error
+	// SpendReplicationRate has the next image to a destination wait for images more, and
+	// the next bytes for bytes more; negative ones give back. It returns how long they had
+	// to wait before.
+	SpendReplicationRate(ctx context.Context, to ecr.RegistryID, images, bytes time.Duration) (ReplicationRate, error)
 	// RetryReplications queues what failed of a registry again, for one destination or
 	// with the zero one for all, and returns how many.
 	RetryReplications(ctx context.Context, in, to ecr.RegistryID) (int, error)

@@ -21,19 +21,32 @@ type ReplicationQueue struct {
 	Destination string    `json:"destination"`
 	Waiting     int       `json:"waiting"`
 	OldestAt    time.Time `json:"oldestAt"` // when the one that waits for longest was queued
+	// WaitsForRate: more images could go now, and wait because of the destination's rate.
+	WaitsForRate bool `json:"waitsForRate"`
+	// RestReason says why the destination is left alone for a while: it did not answer, or
+	// refused the login.
+	RestReason string `json:"restReason,omitzero"`
+}
+
+// ReplicationRate is what may go to a destination at most; 0 for no limit.
+type ReplicationRate struct {
+	ImagesPerMinute int   `json:"imagesPerMinute"`
+	BytesPerSecond  int64 `json:"bytesPerSecond"`
 }
 
 // Replication is one image, with one of its tags or with none, and a destination.
 type Replication struct {
-	Kind           string    `json:"kind"` // copy or delete
-	RepositoryName string    `json:"repositoryName"`
-	ImageDigest    string    `json:"imageDigest"`
-	ImageTag       string    `json:"imageTag,omitzero"`
-	Destination    string    `json:"destination"`
-	Status         string    `json:"status"`
-	FailureCode    string    `json:"failureCode,omitzero"`
-	FailureReason  string    `json:"failureReason,omitzero"`
-	UpdatedAt      time.Time `json:"updatedAt"`
+	Kind           string `json:"kind"` // copy or delete
+	RepositoryName string `json:"repositoryName"`
+	ImageDigest    string `json:"imageDigest"`
+	ImageTag       string `json:"imageTag,omitzero"`
+	Destination    string `json:"destination"`
+	Status         string `json:"status"`
+	FailureCode    string `json:"failureCode,omitzero"`
+	FailureReason  string `json:"failureReason,omitzero"`
+	// SubImageFailureCodes are why images failed that an index lists.
+	SubImageFailureCodes []string  `json:"subImageFailureCodes,omitzero"`
+	UpdatedAt            time.Time `json:"updatedAt"`
 }
 
 // ListReplicationsRequest asks how replication of a registry goes.
@@ -48,6 +61,7 @@ type ListReplicationsRequest struct {
 type ListReplicationsResponse struct {
 	Rules     []ReplicationRule             `json:"rules"`
 	Options   map[string]ReplicationOptions `json:"options"`
+	Rates     map[string]ReplicationRate    `json:"rates"` // of destinations that have one
 	Queues    []ReplicationQueue            `json:"queues"`
 	Failed    []Replication                 `json:"failed"`
 	NextToken string                        `json:"nextToken,omitzero"`
@@ -72,6 +86,8 @@ type ReplicationStatus struct {
 	Status        string `json:"status"`
 	FailureCode   string `json:"failureCode,omitzero"`
 	FailureReason string `json:"failureReason,omitzero"`
+	// WaitReason says why it is still in progress, where there is something to say.
+	WaitReason string `json:"waitReason,omitzero"`
 }
 
 // PutReplicationOptionsRequest replaces the options of a destination. One without an

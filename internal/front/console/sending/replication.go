@@ -63,7 +63,14 @@ func (v *visit) replication() error {
 			if q.Waiting > 0 {
 				oldest = parts.CellTime(now, q.Oldest)
 			}
-			rules.Rows = append(rules.Rows, parts.Row{Cells: []parts.Cell{{Text: to.String()}, what, only, {Text: strconv.Itoa(q.Waiting)}, oldest}})
+			waiting := parts.Cell{Text: strconv.Itoa(q.Waiting)}
+			switch {
+			case q.Waiting > 0 && q.Rests != "":
+				waiting.Sub = parts.Clean(t("the destination rests: %s", q.Rests))
+			case q.WaitsForRate:
+				waiting.Sub = t("because of the rate, %s", state.Rates[to].String())
+			}
+			rules.Rows = append(rules.Rows, parts.Row{Cells: []parts.Cell{{Text: to.String()}, what, only, waiting, oldest}})
 		}
 	}
 	rules.Count = words.Count(len(rules.Rows), t("destination"), t("destinations"))

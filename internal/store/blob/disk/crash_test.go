@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/kontor-registry/kontor/internal/race"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -171,7 +173,11 @@ func TestPowerLossAnywhere(t *testing.T) {
 	if n := len(h.promises); n < 15 {
 		t.Fatalf("the script got only %d promises", n)
 	}
-	if err := h.loss(0, crashfs.Variants()); err != nil {
+	variants := crashfs.Variants()
+	if race.Enabled {
+		variants = variants[4:6] // what is read after a crash is read by one goroutine
+	}
+	if err := h.loss(0, variants); err != nil {
 		t.Error(err)
 	}
 }

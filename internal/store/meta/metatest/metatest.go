@@ -64,6 +64,8 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"upstreams", upstreams},
 		{"claims on fetches", fetchClaims},
 		{"replications", replications},
+		{"replication rates", replicationRates},
+		{"images of an index", settledReplications},
 		{"replication backfills", replicationBackfills},
 		{"image scans", imageScans},
 		{"database time", databaseTime},

@@ -131,7 +131,7 @@ func replications(t *testing.T, s meta.Store) {
 	queues := read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.ReplicationQueue, error) {
 		return r.Registries().ReplicationQueues(ctx, registry)
 	})
-	if len(queues) != 2 || queues[0].To != north || queues[0].Waiting != 1 || queues[1].Waiting != 2 || queues[1].Oldest.IsZero() {
+	if len(queues) != 2 || queues[0].To != north || queues[0].Waiting != 1 || queues[0].Due != 1 || queues[1].Waiting != 2 || queues[1].Due != 0 || queues[1].Oldest.IsZero() {
 		t.Errorf("queues: %+v", queues)
 	}
 	n := 0

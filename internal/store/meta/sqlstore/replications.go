@@ -12,15 +12,27 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-const replicationColumns = `id, kind, account, region, repository_id, name, digest, tag, destination, backfill, status, code, message, attempts, token, updated_at`
+const replicationColumns = `id, kind, account, region, repository_id, name, digest, tag, destination, backfill, status, code, message, attempts, token, updated_at, sub_codes, via`
 
 func scanReplication(rows *sql.Rows) (r meta.Replication, err error) {
-	var to string
+	return scanReplicationAnd(rows)
+}
+
+// scanReplicationAnd reads more columns after those of a replication.
+func scanReplicationAnd(rows *sql.Rows, more ...any) (r meta.Replication, err error) {
+	var to, sub, via string
 	var updated int64
-	err = rows.Scan(&r.ID, &r.Kind, &r.Source.Account, &r.Source.Region, &r.Repository, &r.Name, &r.Image.Digest, &r.Image.Tag, &to,
-		&r.Backfill, &r.Status, &r.Code, &r.Message, &r.Attempts, &r.Token, &updated)
+	if err := rows.Scan(append([]any{&r.ID, &r.Kind, &r.Source.Account, &r.Source.Region, &r.Repository, &r.Name, &r.Image.Digest, &r.Image.Tag, &to,
+		&r.Backfill, &r.Status, &r.Code, &r.Message, &r.Attempts, &r.Token, &updated, &sub, &via}, more...)...); err != nil {
+		return r, err
+	}
 	r.To, r.UpdatedAt = parseDestination(to), fromMicros(updated)
-	return r, err
+	if via != "" {
+		for in := range strings.SplitSeq(via, ",") {
+			r.Via = append(r.Via, parseDestination(in))
+		}
+	}
+	return r, fromJSON(sub, &r.SubCodes)
 }
 
 // parseDestination reads what ecr.RegistryID.String wrote.
@@ -31,7 +43,12 @@ func parseDestination(s string) ecr.RegistryID {
 
 // ImageReplications implements meta.ReplicationReader.
 func (r registryReader) ImageReplications(ctx context.Context, repo meta.RepositoryID, d ecr.Digest) ([]meta.Replication, error) {
-	all, err := list(ctx, r.s, scanReplication, `SELECT `+replicationColumns+` FROM replications
+	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.Replication, error) {
+		var taken, due int
+		one, err := scanReplicationAnd(rows, &taken, &due)
+		one.Taken, one.Due = taken != 0, due != 0
+		return one, err
+	}, `SELECT `+replicationColumns+`, CASE WHEN status = 'IN_PROGRESS' AND until > `+r.s.d.Now+` THEN 1 ELSE 0 END, `+due(r.s)+` FROM replications
 		WHERE repository_id = $1 AND digest = $2 AND kind = 'copy' ORDER BY destination, tag, id`, int64(repo), string(d))
 	return all, wrap(err, "reading the replications of image %s of repository %d", d, repo)
 }
@@ -47,16 +64,21 @@ func (r registryReader) FailedReplications(ctx context.Context, in ecr.RegistryI
 	return all, wrap(err, "listing the failed replications of %s", in)
 }
 
+// due is an expression: 1 for a replication that may be taken now, 0 for others.
+func due(s *session) string {
+	return `CASE WHEN status = 'IN_PROGRESS' AND until <= ` + s.d.Now + ` AND due_at <= ` + s.d.Now + ` THEN 1 ELSE 0 END`
+}
+
 // ReplicationQueues implements meta.ReplicationReader.
 func (r registryReader) ReplicationQueues(ctx context.Context, in ecr.RegistryID) ([]meta.ReplicationQueue, error) {
-	text, args := `SELECT destination, COUNT(*), MIN(updated_at) FROM replications WHERE status = 'IN_PROGRESS'`, []any{}
+	text, args := `SELECT destination, COUNT(*), MIN(updated_at), SUM(`+due(r.s)+`) FROM replications WHERE status = 'IN_PROGRESS'`, []any{}
 	if in != (ecr.RegistryID{}) {
 		text, args = text+` AND account = $1 AND region = $2`, []any{string(in.Account), string(in.Region)}
 	}
 	all, err := list(ctx, r.s, func(rows *sql.Rows) (q meta.ReplicationQueue, err error) {
 		var to string
 		var oldest int64
-		err = rows.Scan(&to, &q.Waiting, &oldest)
+		err = rows.Scan(&to, &q.Waiting, &oldest, &q.Due)
 		q.To, q.Oldest = parseDestination(to), fromMicros(oldest)
 		return q, err
 	}, text+` GROUP BY destination ORDER BY destination`, args...)
@@ -70,14 +92,22 @@ func (t registryTx) QueueReplication(ctx context.Context, r meta.Replication, wa
 		anew = 1
 	}
 	_, err := t.s.exec(ctx, `INSERT INTO replications (kind, account, region, repository_id, name, digest, tag, destination, backfill,
-			status, code, message, attempts, due_at, until, token, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'IN_PROGRESS', '', '', 0, `+t.s.d.Now+` + $10, 0, 0, `+t.s.d.Now+`)
-		ON CONFLICT (repository_id, digest, tag, destination, backfill, kind) DO UPDATE SET status = excluded.status, code = '', message = '',
-		attempts = 0, due_at = excluded.due_at, until = 0, token = replications.token + 1, updated_at = excluded.updated_at
+			status, code, message, attempts, due_at, until, token, updated_at, via)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'IN_PROGRESS', '', '', 0, `+t.s.d.Now+` + $10, 0, 0, `+t.s.d.Now+`, $12)
+		ON CONFLICT (repository_id, digest, tag, destination, backfill, kind) DO UPDATE SET status = excluded.status, code = '', message = '', sub_codes = '',
+		via = excluded.via, attempts = 0, due_at = excluded.due_at, until = 0, token = replications.token + 1, updated_at = excluded.updated_at
 		WHERE replications.status <> 'COMPLETE' OR $11 <> 0`,
 		string(r.Kind), string(r.Source.Account), string(r.Source.Region), int64(r.Repository), string(r.Name), string(r.Image.Digest), string(r.Image.Tag),
-		r.To.String(), r.Backfill, wait.Microseconds(), anew)
+		r.To.String(), r.Backfill, wait.Microseconds(), anew, joinRegistries(r.Via))
 	return wrap(err, "queueing the replication of image %s of repository %d to %s", r.Image.Digest, r.Repository, r.To)
+}
+
+func joinRegistries(all []ecr.RegistryID) string {
+	names := make([]string, len(all))
+	for i, in := range all {
+		names[i] = in.String()
+	}
+	return strings.Join(names, ",")
 }
 
 // clockBack is how far ahead of what lasts at most a time must be to say that the
@@ -126,8 +156,58 @@ func (t registryTx) RenewReplication(ctx context.Context, r meta.Replication, d 
 
 // EndReplication implements meta.ReplicationWriter.
 func (t registryTx) EndReplication(ctx context.Context, r meta.Replication) error {
-	return t.updateReplication(ctx, r, "ending", `UPDATE replications SET until = 0, updated_at = `+t.s.d.Now+`, status = $3, code = $4, message = $5`,
+	sub, err := toJSON(r.SubCodes)
+	if err != nil {
+		return err
+	}
+	return t.updateReplication(ctx, r, "ending", `UPDATE replications SET until = 0, updated_at = `+t.s.d.Now+`, status = $3, code = $4, message = $5, sub_codes = $6`,
+		string(r.Status), r.Code, r.Message, sub)
+}
+
+// SettleReplication implements meta.ReplicationWriter.
+func (t registryTx) SettleReplication(ctx context.Context, r meta.Replication) error {
+	_, err := t.s.exec(ctx, `INSERT INTO replications (kind, account, region, repository_id, name, digest, tag, destination, backfill,
+			status, code, message, attempts, due_at, until, token, updated_at)
+		VALUES ('copy', $1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, 0, 0, 0, 0, `+t.s.d.Now+`)
+		ON CONFLICT (repository_id, digest, tag, destination, backfill, kind) DO UPDATE SET status = excluded.status, code = excluded.code,
+		message = excluded.message, sub_codes = '', updated_at = excluded.updated_at WHERE replications.status <> 'IN_PROGRESS'`,
+		string(r.Source.Account), string(r.Source.Region), int64(r.Repository), string(r.Name), string(r.Image.Digest), string(r.Image.Tag), r.To.String(),
 		string(r.Status), r.Code, r.Message)
+	return wrap(err, "settling the replication of image %s of repository %d to %s", r.Image.Digest, r.Repository, r.To)
+}
+
+// ReplicationRates implements meta.ReplicationReader.
+func (r registryReader) ReplicationRates(ctx context.Context) ([]meta.ReplicationRate, error) {
+	all, err := list(ctx, r.s, scanRate, `SELECT destination, images_at - `+r.s.d.Now+`, bytes_at - `+r.s.d.Now+` FROM replication_rates ORDER BY destination`)
+	return all, wrap(err, "reading the rates of replication")
+}
+
+func scanRate(rows *sql.Rows) (rate meta.ReplicationRate, err error) {
+	var to string
+	var images, bytes int64
+	err = rows.Scan(&to, &images, &bytes)
+	left := func(micros int64) time.Duration {
+		if d := time.Duration(micros) * time.Microsecond; d > 0 && d <= clockBack {
+			return d
+		}
+		return 0
+	}
+	rate.To, rate.Images, rate.Bytes = parseDestination(to), left(images), left(bytes)
+	return rate, err
+}
+
+// SpendReplicationRate implements meta.ReplicationWriter.
+func (t registryTx) SpendReplicationRate(ctx context.Context, to ecr.RegistryID, images, bytes time.Duration) (meta.ReplicationRate, error) {
+	now := t.s.d.Now
+	rate, err := one(ctx, t.s, scanRate, `SELECT destination, images_at - `+now+`, bytes_at - `+now+` FROM replication_rates WHERE destination = $1`, to.String())
+	if err != nil && !errors.Is(err, meta.ErrNotFound) {
+		return rate, wrap(err, "reading the rate of %s", to)
+	}
+	rate.To = to
+	_, err = t.s.exec(ctx, `INSERT INTO replication_rates (destination, images_at, bytes_at) VALUES ($1, `+now+` + $2, `+now+` + $3)
+		ON CONFLICT (destination) DO UPDATE SET images_at = excluded.images_at, bytes_at = excluded.bytes_at`,
+		to.String(), (rate.Images + images).Microseconds(), (rate.Bytes + bytes).Microseconds())
+	return rate, wrap(err, "changing the rate of %s", to)
 }
 
 // PutOffReplication implements meta.ReplicationWriter.
@@ -143,7 +223,7 @@ func (t registryTx) DropReplication(ctx context.Context, r meta.Replication) err
 
 // RetryReplications implements meta.ReplicationWriter.
 func (t registryTx) RetryReplications(ctx context.Context, in, to ecr.RegistryID) (int, error) {
-	text := `UPDATE replications SET status = 'IN_PROGRESS', code = '', message = '', attempts = 0, due_at = ` + t.s.d.Now + `, until = 0, token = token + 1,
+	text := `UPDATE replications SET status = 'IN_PROGRESS', code = '', message = '', sub_codes = '', attempts = 0, due_at = ` + t.s.d.Now + `, until = 0, token = token + 1,
 		updated_at = ` + t.s.d.Now + ` WHERE account = $1 AND region = $2 AND status = 'FAILED' AND backfill = ''`
 	args := []any{string(in.Account), string(in.Region)}
 	if to != (ecr.RegistryID{}) {
