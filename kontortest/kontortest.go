@@ -31,6 +31,7 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events/delivery"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/retention"
@@ -58,6 +59,9 @@ type Options struct {
 	// Upstreams are registries that pull-through cache rules may name, such as
 	// "127.0.0.1:5000=private,http": as --upstream of kontor up.
 	Upstreams []string
+	// EventHosts are hosts that receivers of events may be on, such as "127.0.0.1:9000",
+	// by http:// as well.
+	EventHosts []string
 	// Audit records changes and denials in the folder audit of Dir, for `kontor admin
 	// audit` and the console.
 	Audit bool
@@ -138,6 +142,10 @@ func start(t testing.TB, o Options) (*Registry, error) {
 	if o.Audit {
 		recorded = audit.Changes
 	}
+	var receivers delivery.Config
+	for _, host := range o.EventHosts {
+		receivers.Hosts = append(receivers.Hosts, delivery.Host{Host: host, PlainHTTP: true})
+	}
 	var scanner *server.ScannerConfig
 	if len(o.Scanner) > 0 {
 		command := scanning.CommandConfig{Command: o.Scanner}
@@ -148,7 +156,7 @@ func start(t testing.TB, o Options) (*Registry, error) {
 	}
 	r.server, err = host.Start(ctx, host.Config{
 		Folder: o.Dir, Audit: recorded, Host: "127.0.0.1", Registries: []datadir.Registry{{Account: id.Account, Region: id.Region}},
-		Server: server.Config{Compat: registry.Compat(o.Compat), MachineCredentials: machines, TestClock: r.clock, Upstreams: hosts, Scanner: scanner, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
+		Server: server.Config{Compat: registry.Compat(o.Compat), MachineCredentials: machines, TestClock: r.clock, Upstreams: hosts, Events: receivers, Scanner: scanner, Log: slog.New(slog.NewTextHandler(o.Log, nil))},
 	})
 	if err != nil {
 		return nil, err

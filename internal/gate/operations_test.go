@@ -149,6 +149,10 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 		},
 		"ListLeases": func(ctx context.Context) error { _, _, err := c.ListLeases(ctx, to.In, to.Name); return err },
 		"FreedBytes": func(ctx context.Context) error { _, err := c.Retention.As(p).FreedBytes(ctx, to, nil); return err },
+		"ImageLeases": func(ctx context.Context) error {
+			_, _, err := w.Retention.As(p).ImageLeases(ctx, to, d, []ecr.Tag{tag}, 10)
+			return err
+		},
 		"LeasePage": func(ctx context.Context) error {
 			_, _, _, err := c.Retention.As(p).LeasePage(ctx, to.In, to.Name, retention.Lease{}, 10)
 			return err
@@ -167,6 +171,11 @@ func everything(w *testkit.World, p access.Principal, to ecr.Repo) map[string]fu
 			_, _, err := look.Repositories(ctx, to.In, inspect.Listing{Limit: 10, Images: 10, Usage: true})
 			return err
 		},
+		"RepositoriesBy": func(ctx context.Context) error {
+			_, _, err := look.RepositoriesBy(ctx, to.In, inspect.Listing{Limit: 10, Images: 10, Usage: true}, meta.FigureQuery{By: meta.FigureSize})
+			return err
+		},
+		"Platforms":     func(ctx context.Context) error { _, err := look.Platforms(ctx, to, []ecr.Digest{d}); return err },
 		"Images":        func(ctx context.Context) error { _, err := look.Images(ctx, to, 10); return err },
 		"Tags":          func(ctx context.Context) error { _, _, err := look.Tags(ctx, to, meta.TagQuery{}, 10); return err },
 		"Sharing":       func(ctx context.Context) error { _, err := look.Sharing(ctx, to, []ecr.Digest{d}); return err },
@@ -364,12 +373,12 @@ func TestMissingRepository(t *testing.T) {
 	f := testkit.Open(t, testkit.Settings{Compat: registry.CompatECR})
 	for name, call := range everything(f, testkit.Admin, testkit.At("missing")) {
 		switch name {
-		case "CreateRepository", "ListRepositories", "Repositories", "TaggedRepositories", "Scanning": // which tells what is missing
+		case "CreateRepository", "ListRepositories", "Repositories", "RepositoriesBy", "TaggedRepositories", "Scanning": // which tells what is missing
 			continue
 		case "ListBin", "PurgeImage", "Journal", "Collect", "ListJobs": // what they are about outlives repositories
 			continue
 		case "DescribeRegistry", "AuditRecords", "ScannerStatus", "RegistryScanning", "SetRegistryScanning", "RegistryPolicy", "DeleteRegistryPolicy", "SetRegistryPolicy", "AccountSetting", "SetAccountSetting",
-			"ReportLeases", "ListLeases", "LeasePage", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
+			"ReportLeases", "ListLeases", "LeasePage", "ImageLeases", "ForgetLeases", "MoveClock", "RegisterPullTimeExclusion", "DeregisterPullTimeExclusion", "ListPullTimeExclusions",
 			"CreateRule", "Rules", "Figures", "UpdateRule", "DeleteRule", "ValidateRule", "PutSecret", "Secrets", "SecretARN", "DeleteSecret",
 			"PutEventReceiver", "EventReceivers", "DeleteEventReceiver", "TestEventReceiver", "EventDeliveries", "RedeliverEvents",
 			"CreateTemplate", "ListTemplates", "Templates", "UpdateTemplate", "DeleteTemplate", "PutReplication", "StartBackfill", "StopBackfill", "BackfillResults", "ListBackfills",

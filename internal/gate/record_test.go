@@ -24,9 +24,9 @@ import (
 var reads = []string{
 	"AuthorizationToken", "DescribeRepositories", "ListRepositories", "Scanning", "DescribeRegistry", "RegistryScanning", "ScanFindings", "ScannerStatus", "RegistryPolicy",
 	"AccountSetting", "Policy", "LifecyclePolicy", "ResourceTags", "TaggedRepositories", "Manifest", "StatManifest", "BatchGetImage",
-	"Repositories", "Images", "Tags", "Sharing", "ListImages", "DescribeImages",
+	"Repositories", "RepositoriesBy", "Images", "Platforms", "Tags", "Sharing", "ListImages", "DescribeImages",
 	"ListImageDetails", "ListTags", "ListReferrers", "BatchCheckLayers", "StatBlob", "OpenBlob", "FindBlob", "DownloadableLayer", "UploadOffset",
-	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "LeasePage", "IndexManifests",
+	"ListBin", "Journal", "Activity", "PullDays", "AuditRecords", "ListJobs", "Usage", "FreedBytes", "LifecyclePreview", "ListLeases", "LeasePage", "ImageLeases", "IndexManifests",
 	"ListPullTimeExclusions", "Rules", "Figures", "Secrets", "SecretARN", "ListTemplates", "Templates", "EventReceivers", "EventDeliveries",
 	"ImageReplicationStatus", "BackfillResults", "ListBackfills", "Replications", "ImageSigningStatus", "ImageSignatures", "ListSigners", "SigningConfiguration", "Profiles",
 }
@@ -121,7 +121,7 @@ func permissions(op gate.Operation) []string {
 		list = append(list, string(a))
 	}
 	switch op.Name { // permissions that only add to the response
-	case "Repositories":
+	case "Repositories", "RepositoriesBy":
 		list = append(list, "ecr:DescribeImages", "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases", "kontor:DescribeUsage")
 	case "Images":
 		list = append(list, "ecr:GetLifecyclePolicy", "ecr:BatchGetImage", "kontor:ListLeases")

@@ -1,7 +1,11 @@
 package host_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,8 +23,10 @@ import (
 	"github.com/kontor-registry/kontor/internal/access/identity"
 	"github.com/kontor-registry/kontor/internal/datadir"
 	"github.com/kontor-registry/kontor/internal/ecr"
+	"github.com/kontor-registry/kontor/internal/events"
 	"github.com/kontor-registry/kontor/internal/host"
 	"github.com/kontor-registry/kontor/internal/registry"
+	"github.com/kontor-registry/kontor/internal/scanning"
 	"github.com/kontor-registry/kontor/internal/server"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -37,7 +43,7 @@ func fillConsole(b *testing.B, store meta.Store, in ecr.RegistryID) (digest ecr.
 	b.Helper()
 	now := time.Now().UTC()
 	image := func(repo meta.RepositoryID, n int) meta.Manifest {
-		body := fmt.Appendf(nil, `{"schemaVersion":2,"n":%d}`, n)
+		body := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[],"annotations":{"n":"%d"}}`, ecr.DigestOf([]byte("{}")), n)
 		return meta.Manifest{Repository: repo, Body: body, Image: ecr.Image{
 			Digest: ecr.DigestOf(body), MediaType: "application/vnd.oci.image.manifest.v1+json", SizeBytes: int64(1000 + n), PushedAt: now.Add(-time.Duration(n) * time.Minute), Status: ecr.StatusActive,
 		}}
@@ -94,6 +100,102 @@ func fillConsole(b *testing.B, store meta.Store, in ecr.RegistryID) (digest ecr.
 	return image(large, 7).Image.Digest
 }
 
+// benchKey is a public key that nothing is signed with.
+const benchKey = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnZiA7uqyJgd3xln7v902z21QqzYX
+VCioHo35GFs5GZQ+mfmNcrZQddHZ6ej7eX6r8yyGqY1gh5Rfuoxg882EaA==
+-----END PUBLIC KEY-----
+`
+
+// fillSending puts a receiver with many deliveries, replications that failed and wait,
+// signers, figures of all repositories, and a scan with many findings into a database.
+func fillSending(b *testing.B, store meta.Store, in ecr.RegistryID) (scanned ecr.Digest) {
+	b.Helper()
+	now := time.Now().UTC()
+	update := func(fn func(ctx context.Context, tx meta.Tx) error) {
+		b.Helper()
+		if err := store.Update(b.Context(), fn); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var findings []scanning.Finding
+	for i := range 5000 {
+		findings = append(findings, scanning.Finding{Name: fmt.Sprint("CVE-2026-", i), Description: strings.Repeat("text ", 20), Severity: ecr.SeverityHigh, Package: "openssl", Version: "1.0"})
+	}
+	text, err := json.Marshal(findings)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(text); err != nil || z.Close() != nil {
+		b.Fatal("packing the findings")
+	}
+	update(func(ctx context.Context, tx meta.Tx) error {
+		repo, err := tx.Repository(ctx, in, "team-00/app-00000")
+		if err != nil {
+			return err
+		}
+		images, err := tx.ListManifests(ctx, repo.ID, "", 1)
+		if err != nil {
+			return err
+		}
+		scanned = images[0].Image.Digest
+		settings, err := tx.Registries().RegistrySettings(ctx, in)
+		err = errors.Join(err, events.SetReceivers(&settings, []events.Receiver{{ID: "id", Name: "bench", Host: "hooks.example.com", CreatedAt: now, UpdatedAt: now}}),
+			tx.Registries().PutRegistrySettings(ctx, in, settings), tx.Retention().ScanWriter().PutScan(ctx, meta.Scan{Repository: repo.ID, Digest: scanned, Scan: ecr.Scan{Status: ecr.ScanInProgress}, AskedAt: now, DueAt: now}))
+		if err != nil {
+			return err
+		}
+		scan, _, err := tx.Retention().ScanWriter().TakeScan(ctx, "slot", now)
+		if err != nil {
+			return err
+		}
+		scan.Scan, scan.Slot = ecr.Scan{Status: ecr.ScanComplete, CompletedAt: now, Severity: ecr.SeverityHigh, Result: []byte(`{"counts":{"HIGH":5000},"scanner":"Bench"}`)}, ""
+		if err := tx.Retention().ScanWriter().EndScan(ctx, "slot", scan, packed.Bytes()); err != nil {
+			return err
+		}
+		for i := range 20 {
+			if err := tx.Registries().PutSigner(ctx, meta.Signer{Registry: in, Name: fmt.Sprintf("signer%02d", i), CreatedAt: now, UpdatedAt: now, Settings: fmt.Appendf(nil, `{"name":"signer%02d","key":%q}`, i, benchKey)}); err != nil {
+				return err
+			}
+		}
+		for i := range 10_000 {
+			d := ecr.DigestOf(fmt.Append(nil, i))
+			err := errors.Join(tx.Registries().QueueDelivery(ctx, meta.Delivery{Receiver: "id", Event: meta.DeliveryEvent{ID: fmt.Sprint("event-", i), At: now, Type: "image.pushed", Repository: repo.Name, Digest: d, Key: "app", Body: []byte("{}")},
+				State: meta.DeliveryQueued, QueuedAt: now, DueAt: now.Add(1000 * time.Hour)}),
+				tx.Registries().QueueReplication(ctx, meta.Replication{Kind: meta.ReplicateImage, Source: in, Repository: repo.ID, Name: repo.Name, Image: ecr.ImageID{Digest: d}, To: ecr.RegistryID{Account: in.Account, Region: "eu-west-1"}}, 1000*time.Hour, true))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for after := meta.RepositoryID(0); ; {
+		n := 0
+		update(func(ctx context.Context, tx meta.Tx) error {
+			all, err := tx.AllRepositories(ctx, after, 500)
+			if n = len(all); err != nil {
+				return err
+			}
+			for _, r := range all {
+				f, err := tx.Retention().Figures().CountFigures(ctx, r.ID)
+				if f.CountedAt = now; err != nil {
+					return err
+				}
+				if err := tx.Retention().FigureWriter().PutFigures(ctx, []meta.Figures{f}); err != nil {
+					return err
+				}
+				after = r.ID
+			}
+			return nil
+		})
+		if n < 500 {
+			return scanned
+		}
+	}
+}
+
 // BenchmarkConsole measures the pages of the console over 10,000 repositories and 100,000
 // tags: the median time to the first byte and to the last, and how many times that of a
 // plain answer of 20 KiB that is. With KONTOR_CONSOLE_PAGES it also prints a table.
@@ -105,6 +207,7 @@ func BenchmarkConsole(b *testing.B) {
 		b.Fatal(err)
 	}
 	digest := fillConsole(b, d.Meta, in)
+	scanned := fillSending(b, d.Meta, in)
 	if err := d.Close(); err != nil {
 		b.Fatal(err)
 	}
@@ -160,8 +263,9 @@ func BenchmarkConsole(b *testing.B) {
 	}
 	const of = "/console/repositories/large/-/"
 	for _, page := range []struct{ name, path string }{
-		{"overview", "/console/"}, {"repositories", "/console/repositories"}, {"repositories-filtered", "/console/repositories?q=app-099"}, {"tags", of + "tags"}, {"tags-by-name", of + "tags?sort=tag&order=asc"},
+		{"overview", "/console/"}, {"repositories", "/console/repositories"}, {"repositories-filtered", "/console/repositories?q=app-099"}, {"repositories-by-size", "/console/repositories?sort=bytes"}, {"repositories-by-push", "/console/repositories?sort=pushed"}, {"tags", of + "tags"}, {"tags-by-name", of + "tags?sort=tag&order=asc"},
 		{"image", of + "images/" + string(digest)}, {"activity", "/console/activity"}, {"activity-of-one", "/console/repositories/team-00/app-00000/-/activity"}, {"journal", "/console/journal"}, {"leases", "/console/leases"}, {"people", "/console/people"}, {"audit", "/console/audit"},
+		{"events", "/console/events"}, {"deliveries", "/console/events/deliveries?receiver=bench"}, {"replication", "/console/replication"}, {"signers", "/console/signers"}, {"sessions", "/console/sessions?all=yes"}, {"scanned", "/console/repositories/team-00/app-00000/-/images/" + string(scanned)},
 	} {
 		b.Run(page.name, func(b *testing.B) {
 			var first, last, base []time.Duration

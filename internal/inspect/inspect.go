@@ -50,7 +50,7 @@ type Caller struct {
 
 // Operations lists every operation.
 func Operations() []gate.Operation {
-	return []gate.Operation{opInspectRepositories, opInspectImages, opInspectTags, opInspectSharing, opAuditRecords}
+	return []gate.Operation{opInspectRepositories, opInspectOrder, opInspectPlatforms, opInspectImages, opInspectTags, opInspectSharing, opAuditRecords}
 }
 
 // Actions that operations ask for, some for what they tell besides.
@@ -258,6 +258,56 @@ func (c *Caller) Repositories(ctx context.Context, in ecr.RegistryID, l Listing)
 				list = append(list, r)
 			}
 			if len(rows) < scanPage {
+				return nil
+			}
+		}
+	})
+	return list, next, err
+}
+
+var opInspectOrder = gate.Op("RepositoriesBy", describeRepo)
+
+// RepositoriesBy is Repositories in the order of a figure that repositories had when they
+// were counted, not long ago; l.After is ignored. The order tells what it is by, so it
+// leaves out the repositories of which the caller may not ask for that: of figures the
+// images, and of sizes the usage. next is zero at the end.
+func (c *Caller) RepositoriesBy(ctx context.Context, in ecr.RegistryID, l Listing, by meta.FigureQuery) (list []Repository, next meta.FigureKey, err error) {
+	by.Registry = in
+	err = c.gate.Read(ctx, opInspectOrder, func(ctx context.Context, v *gate.View) error {
+		list, next = nil, meta.FigureKey{}
+		scene, err := v.EnterNew(ctx, in.Repo("*"))
+		if err != nil {
+			return err
+		}
+		q, looked := by, 0
+		for {
+			size := scanPage
+			if l.Want == nil { // most of them are shown
+				size = l.Limit + 1
+			}
+			rows, err := v.Retention().Figures().ByFigure(ctx, q, size)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				if len(list) == l.Limit || looked == scanMost {
+					next = q.After
+					return nil
+				}
+				q.After = row.Key
+				looked++
+				r := Repository{Repo: in.Repo(row.Name), CreatedAt: row.CreatedAt, Mutability: row.Mutability}
+				s := gate.Scene{At: r.Repo, Row: row.Repository, Settings: scene.Settings}
+				if l.Want != nil && !l.Want(row.Name) || v.Would(s, describeRepo) != nil ||
+					by.By != meta.FigureName && v.Would(s, describeImages) != nil || by.By == meta.FigureSize && v.Would(s, describeUsage) != nil {
+					continue
+				}
+				if err := c.look(ctx, v, s, l, &r); err != nil {
+					return err
+				}
+				list = append(list, r)
+			}
+			if len(rows) < size {
 				return nil
 			}
 		}

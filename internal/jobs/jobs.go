@@ -188,6 +188,9 @@ func (j *Jobs) schedule() []job {
 		{name: "journal trimming", every: trimEvery, do: j.TrimJournal},
 		{name: "pull activity trimming", every: trimEvery, do: j.TrimActivity},
 	}
+	all = append(all, job{name: "repository figures", every: figuresEvery, do: func(ctx context.Context) (Removed, error) {
+		return Removed{}, j.CountRepositories(ctx) // it removes nothing
+	}, due: j.FiguresDue})
 	if events := j.cfg.Events; events != nil {
 		all = append(all, job{name: "event delivery", every: delivery.Every, do: func(ctx context.Context) (Removed, error) {
 			_, err := events.Deliver(ctx)

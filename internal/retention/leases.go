@@ -218,6 +218,35 @@ func (c *Caller) LeasePage(ctx context.Context, in ecr.RegistryID, name ecr.Repo
 	return collectors, leases, more, err
 }
 
+var opImageLeases = gate.Op("ImageLeases", "kontor:ListLeases")
+
+// ImageLeases returns at most limit of the leases that name the image of the digest d of
+// the repository at, or one of these tags of it, and whether there are more.
+func (c *Caller) ImageLeases(ctx context.Context, at ecr.Repo, d ecr.Digest, tags []ecr.Tag, limit int) (leases []Lease, more bool, err error) {
+	err = c.gate.Read(ctx, opImageLeases, func(ctx context.Context, r *gate.View) error {
+		leases, more = nil, false
+		shown, err := r.EnterNames(ctx, at.In, at.Name)
+		if err != nil {
+			return err
+		}
+		rows, err := r.Retention().LeasesOf(ctx, at.In, at.Name, d, tags, limit+1)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		if yes, err := shown(at.Name); err != nil || !yes {
+			return err
+		}
+		if more = len(rows) > limit; more {
+			rows = rows[:limit]
+		}
+		for _, row := range rows {
+			leases = append(leases, Lease{Repository: row.Repository, Image: row.Image, User: row.User, Collector: row.Collector})
+		}
+		return nil
+	})
+	return leases, more, err
+}
+
 var opForgetLeases = gate.Op("ForgetLeases", "kontor:ForgetLeases")
 
 // ForgetLeases removes the collector name, which will not report again, with

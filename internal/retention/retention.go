@@ -93,7 +93,7 @@ func Operations() []gate.Operation {
 	return []gate.Operation{
 		opSetLifecyclePolicy, opLifecyclePolicy, opDeleteLifecyclePolicy,
 		opStartLifecyclePreview, opLifecyclePreview, opRunLifecycle,
-		opReportLeases, opListLeases, opLeasePage, opForgetLeases, opMoveClock,
+		opReportLeases, opListLeases, opLeasePage, opImageLeases, opForgetLeases, opMoveClock,
 		opListBin, opRestoreImage, opPurgeImage, opJournal, opActivity, opPullDays, opUsage, opFreed, opIndexManifests,
 		opRegisterPullTimeExclusion, opDeregisterPullTimeExclusion, opListPullTimeExclusions,
 	}

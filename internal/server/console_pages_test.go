@@ -422,6 +422,18 @@ func TestConsoleActivity(t *testing.T) {
 	}
 	w.want(w.page(cookie, "GET", page+"?after=x", nil), 404)
 	w.want(w.page(cookie, "GET", "/console/activity?repository=none", nil), 404)
+	// Pulls of what an index lists are those of a platform.
+	child := ecr.DigestOf([]byte(`{"image":7}`)) // has no other pulls today
+	index := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"` + manifestType + `","digest":"` + string(child) + `","size":11,"platform":{"os":"linux","architecture":"arm64","variant":"<b>v8"}}]}`
+	w.want(w.do(w.basic(here, w.password(here, administrator), "PUT", "/v2/app/manifests/multi", index, "Content-Type", "application/vnd.oci.image.index.v1+json")), 201)
+	for path, want := range map[string]bool{page: true, "/console/activity?repository=app": true, "/console/activity": false, page + "?tag=t1": false, page + "?tag=t7": true} {
+		if body := w.want(w.page(cookie, "GET", path, nil), 200).body; strings.Contains(body, "linux/arm64/&lt;b&gt;v8") != want || strings.Contains(body, "By platform") != want {
+			t.Errorf("%s: platforms: %t, want %t in %s", path, !want, want, body)
+		}
+	}
+	if a := get(page + "?format=csv&table=platforms"); !strings.HasPrefix(a, "platform,pulls,images,last") || !strings.Contains(a, "linux/arm64/<b>v8,1") {
+		t.Errorf("CSV of platforms: %s", a)
+	}
 }
 
 // The page of the audit log says who asked for what and what decided, of the registry
@@ -467,49 +479,6 @@ func TestConsoleAudit(t *testing.T) {
 	}
 	w.want(w.page(cookie, "GET", "/console/audit?since=yesterday", nil), 400)
 	w.want(w.page(w.logIn(w.credentials(here, pusher)), "GET", "/console/audit", nil), 403)
-}
-
-// Repositories can be sorted by what is in them, unless there are too many, and their
-// sizes say what is theirs alone to those who may ask for usage.
-func TestConsoleSortsRepositories(t *testing.T) {
-	w := start(t, t.TempDir())
-	password := w.password(here, administrator)
-	for i, name := range []ecr.RepositoryName{"b-large", "c-shared", "a-small"} {
-		w.create(here, name)
-		w.push(here, password, string(name), "v1", []string{strings.Repeat("x", 50_000), "shared", "shared"}[i])
-	}
-	cookie := w.logIn(w.credentials(here, administrator))
-	rows := func(path string) (names []string) {
-		t.Helper()
-		lines := strings.Split(strings.TrimSpace(w.want(w.page(cookie, "GET", path+"&format=csv", nil), 200).body), "\n")
-		for _, line := range lines[1:] {
-			name, _, _ := strings.Cut(line, ",")
-			names = append(names, name)
-		}
-		return names
-	}
-	for path, want := range map[string][]string{
-		"?q=":                          {"a-small", "b-large", "c-shared"},
-		"?sort=name&order=desc":        {"c-shared", "b-large", "a-small"},
-		"?sort=bytes":                  {"b-large", "a-small", "c-shared"},
-		"?sort=bytes&order=asc&q=-":    {"a-small", "c-shared", "b-large"},
-		"?sort=pushed&order=asc&q=b-l": {"b-large"},
-	} {
-		if got := rows("/console/repositories" + path); !slices.Equal(got, want) {
-			t.Errorf("%s: %q, want %q", path, got, want)
-		}
-	}
-	body := w.want(w.page(cookie, "GET", "/console/repositories?sort=bytes", nil), 200).body
-	if !strings.Contains(body, `aria-sort="descending"`) || !strings.Contains(body, "49 KiB its own") || !regexp.MustCompile(`c-shared(.|\n)*?<span class="sub">\d+ B its own`).MatchString(body) {
-		t.Errorf("sizes: %s", body)
-	}
-	for i := range 100 {
-		w.create(here, ecr.RepositoryName(fmt.Sprint("more-", i)))
-	}
-	body = w.want(w.page(cookie, "GET", "/console/repositories?sort=bytes", nil), 200).body
-	if !strings.Contains(body, "Only lists of up to 100 repositories are sorted") || strings.Contains(body, `aria-sort="descending"`) {
-		t.Errorf("too many: %s", body)
-	}
 }
 
 // The page of leases goes on after the last one that it showed, whatever they are called.

@@ -71,7 +71,7 @@ func TestConsoleRowsDoNotGrow(t *testing.T) {
 	cookie := w.logIn(w.credentials(here, administrator))
 	const of = "/console/repositories/app/-/"
 	pages := []string{
-		"/console/", "/console/repositories", of + "activity", "/console/activity", "/console/bin", "/console/journal", "/console/leases", "/console/people",
+		"/console/", "/console/repositories", "/console/repositories?sort=pushed", "/console/repositories?sort=bytes&after=0+1&order=asc", "/console/repositories?sort=name&order=desc", of + "activity", "/console/activity", "/console/bin", "/console/journal", "/console/leases", "/console/people",
 		"/console/people/users/n00001", "/console/people/roles/n00001", "/console/sessions", "/console/sessions?all=yes", "/console/access", of + "access", of + "access?who=arn:aws:iam::000000000000:user/n00001&right=pull",
 	}
 	read := func() map[string]int64 {

@@ -22,7 +22,7 @@ func TestConsoleSending(t *testing.T) {
 	b := visitor{w, w.logIn(w.credentials(here, administrator))}
 	image := "/console/repositories/app/-/images/" + string(digest)
 	const sending, events, deliveries, signers = "/console/replication", "/console/events", "/console/events/deliveries?receiver=markreceiver", "/console/signers"
-	b.get(image, "1 high", "markfinding", "&lt;b&gt;", "openssl", "no version yet", "Test v1", "Signatures", "No signer that is trusted here has signed it.")
+	b.get(image, "1 high", "markfinding", "&lt;b&gt;", "openssl", "no version yet", "Test v1", "Signatures", "no signature that is trusted here", "refused")
 	b.post(image, url.Values{"do": {"scan"}}, 400) // there is no scanner
 
 	b.get(sending, "000000000000/eu-west-1", "markreplication", "Try all of them again")

@@ -76,7 +76,7 @@ func TestConsoleTables(t *testing.T) {
 			}
 		}
 	}
-	for _, id := range []string{"next", "jobs", "repositories", "tags", "rules", "layers", "leases", "pullers", "days", "matrix", "answer", "activity", "bin", "journal", "collectors", "users", "roles", "trust", "upstreams", "credentials", "templates", "policies", "tokens", "sessions", "audit", "signers", "receivers", "deliveries", "replication", "failed", "findings"} {
+	for _, id := range []string{"next", "jobs", "repositories", "tags", "rules", "layers", "leases", "pullers", "days", "matrix", "answer", "activity", "bin", "journal", "collectors", "users", "roles", "trust", "upstreams", "credentials", "templates", "policies", "tokens", "sessions", "audit", "signers", "receivers", "deliveries", "replication", "failed", "findings", "signatures", "referrers"} {
 		if !seen[id] {
 			t.Errorf("the table %s is on no page with rows", id)
 		}

@@ -334,6 +334,8 @@ func (w *world) markers() ecr.Digest {
 	w.push(here, password, "app", "plain", layer)
 	body := strings.Replace(w.manifest(`{"architecture":"amd64","os":"linux"}`, layer), `{"config"`, `{"annotations":{"note":"markannotation<b>"},"config"`, 1)
 	w.want(w.do(w.basic(here, password, "PUT", "/v2/app/manifests/marktag", body, "Content-Type", manifestType)), 201)
+	signature := strings.Replace(w.manifest(`{"architecture":"amd64","os":"linux"}`, layer), `{"config"`, `{"artifactType":"application/vnd.dev.cosign.artifact.sig.v1+json","subject":{"mediaType":"`+manifestType+`","digest":"`+string(ecr.DigestOf([]byte(body)))+`","size":`+strconv.Itoa(len(body))+`},"config"`, 1)
+	w.want(w.do(w.basic(here, password, "PUT", "/v2/app/manifests/"+string(ecr.DigestOf([]byte(signature))), signature, "Content-Type", manifestType)), 201)
 	at := here.Repo("app")
 	keep := w.server.Retention().System("test")
 	fatal := func(err error) {

@@ -104,7 +104,7 @@ func flows(t *testing.T, scripts bool) {
 	b.until("document.querySelector('#lost')?.innerText.includes('pr-431')")
 	b.tabTo("button[value=save]")
 	b.press()
-	b.until("location.search.includes('done=lifecycle')")
+	b.until("location.search.includes('done=lifecycle') && document.querySelector('#text') !== null")
 	if got := get[string](b, "document.querySelector('#text').value"); !strings.Contains(got, `"countNumber": 3`) {
 		t.Errorf("the policy is %s", got)
 	}

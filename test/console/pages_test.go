@@ -17,7 +17,7 @@ func pagesOf(repo, digest string) map[string]string {
 		"lifecycle": of + "lifecycle", "lifecycle-none": "/console/repositories/empty/-/lifecycle", "access": "/console/access", "repository-access": of + "access?who=arn:aws:iam::333333333333:role/deploy&right=push",
 		"activity": "/console/activity", "activity-none": "/console/activity?principal=user/none", "audit": "/console/audit", "audit-none": "/console/audit?action=none", "repository-activity": of + "activity?days=7",
 		"bin": "/console/bin", "journal": "/console/journal", "leases": "/console/leases", "people": "/console/people", "user": "/console/people/users/pusher", "role": "/console/people/roles/ci",
-		"sessions": "/console/sessions?all=yes", "upstreams": "/console/upstreams", "templates": "/console/templates", "signers": "/console/signers", "replication": "/console/replication", "events": "/console/events", "missing": "/console/nothing",
+		"sessions": "/console/sessions?all=yes", "upstreams": "/console/upstreams", "templates": "/console/templates", "signers": "/console/signers", "replication": "/console/replication", "events": "/console/events", "deliveries": "/console/events/deliveries?receiver=chat", "deliveries-none": "/console/events/deliveries?receiver=chat&type=none", "missing": "/console/nothing",
 	}
 }
 

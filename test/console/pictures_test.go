@@ -24,7 +24,7 @@ func TestPicturesOfTheManual(t *testing.T) {
 		}
 		b := open(t)
 		b.enter(w)
-		b.do(chromedp.EmulateViewport(1100, 760))
+		b.do(chromedp.EmulateViewport(1180, 760))
 		for name, path := range pages {
 			b.do(chromedp.Navigate(w.URL+path), chromedp.WaitVisible(chromedp.CSS("h1")))
 			b.shoot(name)

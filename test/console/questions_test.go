@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/kontor-registry/kontor/internal/wire/admin"
 )
 
 // Tags are set, an image deleted for good, and policies attached, by keyboard alone.
@@ -84,6 +86,29 @@ func questions(t *testing.T, scripts bool) {
 	b.press()
 	b.until("location.search.includes('done=attached')")
 	check("user-changed")
+
+	w.admin("PutSigner", admin.PutSignerRequest{Signer: admin.Signer{Name: "release", Key: signingKey}}, &admin.PutSignerResponse{})
+	b.do(chromedp.Navigate(w.URL + "/console/signers"))
+	b.tabTo("#signers button.danger")
+	b.press()
+	b.until("document.querySelector('h1').innerText === 'Stop trusting release?'")
+	check("ask-signer")
+	b.tabTo("main button.danger")
+	b.press()
+	b.until("document.querySelector('.message')?.innerText.includes('It is deleted')")
+	w.admin("PutEventReceiver", admin.PutEventReceiverRequest{Name: "chat", URL: "http://127.0.0.1:9/hook", Types: []string{"*"}, Repositories: []string{"*"}}, &admin.PutEventReceiverResponse{})
+	b.do(chromedp.Navigate(w.URL + "/console/events"))
+	b.tabTo("#receivers td button")
+	b.press()
+	b.until("document.querySelector('[role=alert]')?.innerText.includes('did not take the test event')")
+	check("event-tested")
+	b.tabTo("#receivers tbody th a")
+	b.press()
+	b.at("/console/events/deliveries")
+	b.tabTo("#state")
+	b.tabTo("form[role=search] button")
+	b.press()
+	b.until("location.search.includes('state=')")
 	for _, said := range b.complaints() {
 		t.Error(said)
 	}

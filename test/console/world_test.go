@@ -55,7 +55,7 @@ const hostile = `"><script>document.title='taken'</script><img src=x onerror="do
 
 func start(t *testing.T) *world {
 	t.Helper()
-	w := &world{Registry: kontortest.Start(t, kontortest.Options{Audit: true}), t: t, http: http.DefaultClient, note: hostile}
+	w := &world{Registry: kontortest.Start(t, kontortest.Options{Audit: true, EventHosts: []string{"127.0.0.1:9"}}), t: t, http: http.DefaultClient, note: hostile}
 	w.api = awsecr.New(awsecr.Options{
 		Region: w.Region, BaseEndpoint: &w.URL, Credentials: credentials.NewStaticCredentialsProvider(w.Admin.AccessKeyID, w.Admin.SecretAccessKey, ""),
 	})
@@ -209,6 +209,13 @@ func (w *world) fill() (repo string, digest string) {
 	must(err)
 	_, err = w.api.SetRepositoryPolicy(ctx, &awsecr.SetRepositoryPolicyInput{RepositoryName: &repo, PolicyText: aws.String(repositoryPolicy)})
 	must(err)
+	_, err = w.api.PutReplicationConfiguration(ctx, &awsecr.PutReplicationConfigurationInput{ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{{
+		Destinations:      []types.ReplicationDestination{{Region: aws.String("eu-west-1"), RegistryId: aws.String("222222222222")}},
+		RepositoryFilters: []types.RepositoryFilter{{Filter: aws.String("shop/"), FilterType: types.RepositoryFilterTypePrefixMatch}},
+	}}}})
+	must(err)
+	// The address is one that nothing answers at.
+	w.admin("PutEventReceiver", admin.PutEventReceiverRequest{Name: "chat", URL: "http://127.0.0.1:9/hook", Types: []string{"*"}, Repositories: []string{"shop/*"}}, &admin.PutEventReceiverResponse{})
 	base := map[uint64]int{1: 300_000}
 	w.image("platform/base", "amd64", base, nil, "12.1", "latest")
 	w.image("shop/api", "amd64", map[uint64]int{1: 300_000, 50: 90_000}, nil, "v1.0.0")
@@ -222,6 +229,8 @@ func (w *world) fill() (repo string, digest string) {
 		arm := w.image(repo, "arm64", map[uint64]int{2: 280_000, uint64(20 + i): 190_000 + 7000*i}, nil)
 		last = w.index(repo, amd, arm, fmt.Sprintf("v1.%d.0", i))
 		w.pull(repo, fmt.Sprintf("v1.%d.0", i), 3+5*i%7)
+		w.pullDigest(repo, amd, 2+i)
+		w.pullDigest(repo, arm, 1+i/2)
 		w.Advance(day)
 	}
 	w.image(repo, "amd64", map[uint64]int{1: 300_000, 99: 150_000}, nil, "pr-431")
@@ -238,11 +247,6 @@ func (w *world) fill() (repo string, digest string) {
 	must(err)
 	_, err = w.api.CreateRepositoryCreationTemplate(ctx, &awsecr.CreateRepositoryCreationTemplateInput{Prefix: aws.String("team"), Description: aws.String("Of the teams " + w.note), AppliedFor: []types.RCTAppliedFor{types.RCTAppliedForCreateOnPush}})
 	must(err)
-	_, err = w.api.PutReplicationConfiguration(ctx, &awsecr.PutReplicationConfigurationInput{ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{{
-		Destinations:      []types.ReplicationDestination{{Region: aws.String("eu-west-1"), RegistryId: aws.String("222222222222")}},
-		RepositoryFilters: []types.RepositoryFilter{{Filter: aws.String("shop/"), FilterType: types.RepositoryFilterTypePrefixMatch}},
-	}}}})
-	must(err)
 	for name, key := range map[string]string{"release": signingKey, "ci": signingKey} {
 		w.admin("PutSigner", admin.PutSignerRequest{Signer: admin.Signer{Name: name, Key: key, Repositories: []string{"shop/*"}}}, &admin.PutSignerResponse{})
 	}
@@ -258,6 +262,16 @@ func (w *world) pull(repo, tag string, n int) {
 	w.t.Helper()
 	for range n {
 		if _, err := w.api.BatchGetImage(context.Background(), &awsecr.BatchGetImageInput{RepositoryName: &repo, ImageIds: []types.ImageIdentifier{{ImageTag: &tag}}}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// pullDigest pulls a manifest by its digest n times.
+func (w *world) pullDigest(repo string, m []byte, n int) {
+	w.t.Helper()
+	for range n {
+		if _, err := w.api.BatchGetImage(context.Background(), &awsecr.BatchGetImageInput{RepositoryName: &repo, ImageIds: []types.ImageIdentifier{{ImageDigest: aws.String(string(ecr.DigestOf(m)))}}}); err != nil {
 			w.t.Fatal(err)
 		}
 	}

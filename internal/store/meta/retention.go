@@ -21,6 +21,8 @@ type RetentionReader interface {
 	ActivityReader
 	// Scans reads scans of images.
 	Scans() ScanReader
+	// Figures reads what repositories had when they were counted.
+	Figures() FigureReader
 	LinkedReader
 	ContentOfKeys
 }
@@ -55,6 +57,8 @@ type RetentionTx interface {
 	ActivityWriter
 	// ScanWriter changes scans of images.
 	ScanWriter() ScanWriter
+	// FigureWriter changes them.
+	FigureWriter() FigureWriter
 	ContentKeeper
 }
 
@@ -234,6 +238,10 @@ type LeaseReader interface {
 	ListLeases(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName) ([]Lease, error)
 	// LeasesAfter returns at most limit of what ListLeases does, after the lease after.
 	LeasesAfter(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, after Lease, limit int) ([]Lease, error)
+	// LeasesOf returns at most limit of the leases of the repository name that name the
+	// image of the digest d, or one of its tags: first those of the digest, then those of
+	// each tag, each in the order of ListLeases. What it costs does not grow with the others.
+	LeasesOf(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest, tags []ecr.Tag, limit int) ([]Lease, error)
 	// LeaseCollectors returns the collectors in byte order of their names.
 	LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]LeaseCollector, error)
 }

@@ -2,6 +2,7 @@ package browse
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,14 +12,15 @@ import (
 	"github.com/kontor-registry/kontor/internal/front/console/parts"
 	"github.com/kontor-registry/kontor/internal/inspect"
 	"github.com/kontor-registry/kontor/internal/report/words"
+	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
 // Rows of a page, and of a CSV.
 const (
 	reposPage = 25
 	reposCSV  = 500
-	// reposSorted is how many repositories a list may have to be sorted by what is in
-	// them.
+	// reposSorted is how many repositories a list may have to be sorted by what is in them
+	// now. Longer ones are sorted by what was in them when they were counted.
 	reposSorted = 100
 	tagsPage    = 50
 	mostCSV     = 5000
@@ -34,33 +36,9 @@ func (v *visit) repositories() error {
 		folder = q
 		want = func(n ecr.RepositoryName) bool { return strings.HasPrefix(string(n), q) }
 	}
-	limit := reposPage
-	if v.Query("format") == "csv" {
-		limit = reposCSV
-	}
-	order := parts.SortOf(v.R.URL.Query(), []string{"name", "images", "bytes", "pushed", "pulled"}, "images", "bytes", "pushed", "pulled")
-	if sorted := order.Key != "name" || order.Desc; sorted {
-		limit = max(limit, reposSorted)
-	}
-	after := ecr.RepositoryName(v.Query("after"))
-	if folder != "" && string(after) < folder {
-		after = ecr.RepositoryName(strings.TrimSuffix(folder, "/")) // nothing of the folder is before it
-	}
-	list, next, err := v.Config.Inspect.As(v.Req.Principal).Repositories(v.R.Context(), v.Req.Registry, inspect.Listing{Want: want, After: after, Limit: limit, Images: glance, Usage: true})
+	list, next, order, notes, err := v.listed(want, folder)
 	if err != nil {
 		return err
-	}
-	notes := []string(nil)
-	switch {
-	case order.Key == "name" && !order.Desc:
-	case next == "" && v.Query("after") == "":
-		sortRepositories(list, order)
-	default: // some are not here, so that no other order is right
-		notes = []string{t("Only lists of up to %d repositories are sorted. Filter by name, or choose a folder.", reposSorted)}
-		order = parts.SortOf(nil, order.Keys, "images", "bytes", "pushed", "pulled")
-	}
-	if folder != "" && next != "" && string(next) > folder && !strings.HasPrefix(string(next), folder) {
-		next = ""
 	}
 	x := &parts.Table{
 		ID: "repositories", Filtered: true, Same: v.Same("admin usage", "ecr", "describe-repositories"), CSVHas: parts.FirstRows(reposCSV), Caption: t("Repositories"), Count: words.Count(len(list), t("repository"), t("repositories")),
@@ -75,7 +53,7 @@ func (v *visit) repositories() error {
 		x.Empty, x.Hint, x.Command = t("No repository has %s in its name.", parts.Clean(q)), t("Shorten the filter, or remove it."), ""
 	}
 	if next != "" {
-		x.Next = parts.With(v.R.URL, "after", string(next), "format", "")
+		x.Next = parts.With(v.R.URL, "after", next, "format", "")
 		x.Count = t("%s on this page", x.Count)
 	}
 	for i := range list {
@@ -93,6 +71,69 @@ func (v *visit) repositories() error {
 		v.Kontor(t("What they take"), "admin usage"),
 	}}
 	return v.show("repositories", l)
+}
+
+// listed are the repositories of a page of the list, in the order that the URL asks for,
+// and where the next page begins.
+func (v *visit) listed(want func(ecr.RepositoryName) bool, folder string) (list []inspect.Repository, next string, order parts.Sorting, notes []string, err error) {
+	limit := reposPage
+	if v.Query("format") == "csv" {
+		limit = reposCSV
+	}
+	order = parts.SortOf(v.R.URL.Query(), []string{"name", "images", "bytes", "pushed", "pulled"}, "images", "bytes", "pushed", "pulled")
+	l := inspect.Listing{Want: want, Limit: limit, Images: glance, Usage: true}
+	as := v.Config.Inspect.As(v.Req.Principal)
+	all := func(l inspect.Listing) (next ecr.RepositoryName, err error) {
+		if folder != "" && string(l.After) < folder {
+			l.After = ecr.RepositoryName(strings.TrimSuffix(folder, "/")) // nothing of the folder is before it
+		}
+		list, next, err = as.Repositories(v.R.Context(), v.Req.Registry, l)
+		if folder != "" && string(next) > folder && !strings.HasPrefix(string(next), folder) {
+			next = ""
+		}
+		return next, err
+	}
+	after := v.Query("after")
+	if order.Key == "name" && !order.Desc {
+		l.After = ecr.RepositoryName(after)
+		name, err := all(l)
+		return list, string(name), order, nil, err
+	}
+	if after == "" { // a list that is short is sorted by what is so now
+		more, err := all(inspect.Listing{Want: want, Limit: reposSorted})
+		if err == nil && more == "" {
+			l.Limit = max(limit, reposSorted)
+			if more, err = all(l); more == "" {
+				sortRepositories(list, order)
+			}
+		}
+		if err != nil || more == "" {
+			return list, "", order, nil, err
+		}
+	}
+	q := meta.FigureQuery{By: meta.Figure(order.Key), Backward: order.Desc}
+	if after != "" && q.By == meta.FigureName {
+		q.After.Name = ecr.RepositoryName(after)
+	} else if after != "" {
+		if _, err := fmt.Sscan(after, &q.After.Value, &q.After.Repository); err != nil {
+			return nil, "", order, nil, parts.NoPage()
+		}
+	}
+	if v.Query("q") == "" {
+		l.Want = nil
+	}
+	list, key, err := as.RepositoriesBy(v.R.Context(), v.Req.Registry, l, q)
+	switch {
+	case key == (meta.FigureKey{}):
+	case q.By == meta.FigureName:
+		next = string(key.Name)
+	default:
+		next = fmt.Sprintf("%d %d", key.Value, key.Repository)
+	}
+	if q.By != meta.FigureName {
+		notes = []string{t("Sorted by a count that follows a push within two minutes and other changes within an hour. The rows show what is there now. Repositories that you may not look into are left out.")}
+	}
+	return list, next, order, notes, err
 }
 
 // sortRepositories puts all repositories of a list into another order than that of their

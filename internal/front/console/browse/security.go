@@ -23,6 +23,9 @@ func (v *repoVisit) scan(d ecr.Digest, data map[string]any) error {
 	s, list, more, err := v.Config.Scanning.As(v.Req.Principal).ScanFindings(v.R.Context(), v.repo, ecr.ImageID{Digest: d}, 0, v.Limit(mostFindings))
 	if ecr.CodeOf(err) == ecr.CodeScanNotFound {
 		data["Scan"] = t("It was never scanned.")
+		if may["ecr:StartImageScan"] {
+			data["ScanCommand"] = v.AWS("", "ecr", "start-image-scan --repository-name "+parts.Quoted(string(v.repo.Name))+" --image-id imageDigest="+string(d)).Text
+		}
 		return nil
 	}
 	if err != nil {
@@ -110,7 +113,7 @@ func (v *repoVisit) signatures(d ecr.Digest, data map[string]any) error {
 	}
 	x := &parts.Table{ID: "signatures", Caption: t("Signatures"), Columns: []parts.Column{
 		{Key: "signer", Label: t("Signer")}, {Key: "verdict", Label: t("Verdict")}, {Key: "form", Label: t("Form")}, {Key: "as", Label: t("Signed as")}, {Key: "manifest", Label: t("Signature")},
-	}, Empty: t("No signer that is trusted here has signed it."), Count: t("no signature that is trusted here")}
+	}, Empty: t("No signer that is trusted here has signed it."), Hint: t("Sign it with the key of a trusted signer, for example with cosign:"), Command: "cosign sign --key KEY " + parts.Quoted(v.Req.Host+"/"+string(v.repo.Name)+"@"+string(d)), Count: t("no signature that is trusted here")}
 	if len(got.SignedBy) > 0 {
 		x.Count = t("signed by %s", parts.Clean(words.And(got.SignedBy)))
 	}

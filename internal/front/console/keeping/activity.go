@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,6 +24,8 @@ const (
 	mostPullers   = 20  // in the sums by user and role
 	mostPullRows  = 500 // that are added up
 	imageActivity = 30  // days that the page of an image looks back
+	// mostPlatformImages is how many images are looked up in indexes.
+	mostPlatformImages = 50
 )
 
 // activity is who pulled what in the registry.
@@ -117,7 +120,16 @@ func (v *visit) showActivity(f retention.ActivityFilter, data map[string]any, l 
 	if more == (meta.PullKey{}) {
 		sums := v.pullers(all, v.R.URL)
 		sums.Same, data["Sums"] = x.Same, sums
-		if wrote, err := v.Part("activity", sums); wrote || err != nil {
+		platforms, err := v.platforms(f, all)
+		if err != nil {
+			return err
+		}
+		tables := []any{sums}
+		if platforms != nil {
+			platforms.Same, data["Platforms"] = x.Same, platforms
+			tables = append(tables, platforms)
+		}
+		if wrote, err := v.Parts("activity", tables...); wrote || err != nil {
 			return err
 		}
 	} else {
@@ -201,6 +213,67 @@ func (v *visit) pullers(all []meta.PullActivity, here *url.URL) *parts.Table {
 		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{c, {Text: strconv.FormatInt(s.pulls, 10)}, {Text: parts.Count(len(s.images))}, parts.CellTime(v.Now(), s.last)}})
 	}
 	return x
+}
+
+// platforms are sums of pulls by platform, of the images of a repository that an index
+// lists: who pulls the index pulls one of these. It is nil for none.
+func (v *visit) platforms(f retention.ActivityFilter, all []meta.PullActivity) (*parts.Table, error) {
+	if f.Name == "" || len(all) == 0 {
+		return nil, nil
+	}
+	repo := f.Registry.Repo(f.Name)
+	if may, err := v.May(repo, "ecr:BatchGetImage"); err != nil || !may["ecr:BatchGetImage"] {
+		return nil, err
+	}
+	pulls := map[ecr.Digest]int64{}
+	for _, a := range all {
+		pulls[a.Digest] += a.Pulls
+	}
+	images := slices.SortedFunc(maps.Keys(pulls), func(a, b ecr.Digest) int {
+		return cmp.Or(cmp.Compare(pulls[b], pulls[a]), cmp.Compare(a, b))
+	})
+	cut := len(images) > mostPlatformImages
+	if cut {
+		images = images[:mostPlatformImages]
+	}
+	of, err := v.Config.Inspect.As(v.Req.Principal).Platforms(v.R.Context(), repo, images)
+	if err != nil || len(of) == 0 {
+		return nil, err
+	}
+	type sum struct {
+		pulls  int64
+		images map[ecr.Digest]bool
+		last   time.Time
+	}
+	by := map[string]*sum{}
+	for _, a := range all {
+		p, ok := of[a.Digest]
+		if !ok {
+			continue
+		}
+		s := by[p]
+		if s == nil {
+			s = &sum{images: map[ecr.Digest]bool{}}
+			by[p] = s
+		}
+		s.pulls += a.Pulls
+		s.images[a.Digest] = true
+		s.last = parts.Later(s.last, a.LastAt)
+	}
+	names := slices.SortedFunc(maps.Keys(by), func(a, b string) int {
+		return cmp.Or(cmp.Compare(by[b].pulls, by[a].pulls), cmp.Compare(a, b))
+	})
+	x := &parts.Table{ID: "platforms", Caption: t("By platform"), Count: words.Count(len(names), t("platform"), t("platforms")), Columns: []parts.Column{
+		{Key: "platform", Label: t("Platform")}, {Key: "pulls", Label: t("Pulls"), Number: true}, {Key: "images", Label: t("Images"), Number: true}, {Key: "last", Label: t("Last pull")},
+	}}
+	if cut {
+		x.Count = t("%s, of the %d images with most pulls", x.Count, mostPlatformImages)
+	}
+	for _, name := range names {
+		s := by[name]
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: parts.Clean(name)}, {Text: strconv.FormatInt(s.pulls, 10)}, {Text: parts.Count(len(s.images))}, parts.CellTime(v.Now(), s.last)}})
+	}
+	return x, nil
 }
 
 func daysOf(all []meta.PullActivity) map[meta.Day]int64 {

@@ -2,7 +2,6 @@ package keeping
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/kontor-registry/kontor/internal/ecr"
@@ -106,24 +105,27 @@ func leaseOf(key string) (retention.Lease, error) {
 	return retention.Lease{Repository: ecr.RepositoryName(values[0]), Image: ecr.ImageID{Digest: ecr.Digest(values[1]), Tag: ecr.Tag(values[2])}, Collector: values[3], User: values[4]}, nil
 }
 
+// mostImageLeases is how many leases the page of an image shows.
+const mostImageLeases = 100
+
 // imageLeases lists who uses the image.
 func (v *repoVisit) imageLeases(m ecr.Image, data map[string]any) error {
-	_, all, err := v.Config.Retention.As(v.Req.Principal).ListLeases(v.R.Context(), v.Req.Registry, v.repo.Name)
+	list, more, err := v.Config.Retention.As(v.Req.Principal).ImageLeases(v.R.Context(), v.repo, m.Digest, m.Tags, mostImageLeases)
 	if err != nil {
 		return err
 	}
 	x := &parts.Table{ID: "leases", Caption: t("In use by"), Columns: []parts.Column{{Key: "user", Label: t("Used by")}, {Key: "collector", Label: t("Reported by")}, {Key: "as", Label: t("As")}},
 		Empty: t("No lease names it.")}
-	for _, l := range all {
-		if l.Image.Digest == m.Digest || l.Image.Tag != "" && slices.Contains(m.Tags, l.Image.Tag) {
-			as := string(l.Image.Tag)
-			if as == "" {
-				as = parts.Short(string(l.Image.Digest))
-			}
-			x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: parts.Clean(l.User)}, {Text: parts.Clean(l.Collector)}, {Text: as}}})
+	for _, l := range list {
+		as := string(l.Image.Tag)
+		if as == "" {
+			as = parts.Short(string(l.Image.Digest))
 		}
+		x.Rows = append(x.Rows, parts.Row{Cells: []parts.Cell{{Text: parts.Clean(l.User)}, {Text: parts.Clean(l.Collector)}, {Text: as}}})
 	}
-	x.Count = words.Count(len(x.Rows), t("lease"), t("leases"))
+	if x.Count = words.Count(len(x.Rows), t("lease"), t("leases")); more {
+		x.Count = t("The first %d leases", mostImageLeases)
+	}
 	data["Leases"] = x
 	return nil
 }

@@ -125,7 +125,10 @@ func (v *visit) deliveries() error {
 	x := &parts.Table{ID: "deliveries", Filtered: true, Caption: t("Sent and waiting"), CSVHas: parts.FirstRows(parts.ListCSV), Columns: []parts.Column{
 		{Key: "event", Label: t("Event")}, {Key: "image", Label: t("About")}, {Key: "at", Label: t("At")}, {Key: "state", Label: t("State")}, {Key: "attempts", Label: t("Attempts"), Number: true},
 		{Key: "answer", Label: t("Answer")}, {Key: "again", Label: ""},
-	}, Count: words.Count(len(list), t("event"), t("events")), Empty: t("There is no such event."), Same: v.Same("admin events log "+parts.Quoted(r.Name), "", "")}
+	}, Count: words.Count(len(list), t("event"), t("events")), Empty: t("No event was sent yet."), Hint: t("See whether the receiver takes them:"), Command: v.Kontor("", "admin events test "+parts.Quoted(r.Name)).Text, Same: v.Same("admin events log "+parts.Quoted(r.Name), "", "")}
+	if q != (meta.DeliveryQuery{}) {
+		x.Empty, x.Hint, x.Command = t("There is no such event."), t("Remove a filter."), ""
+	}
 	if next != 0 {
 		x.Next = parts.With(v.R.URL, "after", strconv.FormatInt(next, 10))
 		x.Count = t("%s on this page", x.Count)

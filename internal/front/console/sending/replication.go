@@ -40,7 +40,7 @@ func (v *visit) replication() error {
 	now := v.Now()
 	rules := &parts.Table{ID: "replication", Caption: t("Rules"), Columns: []parts.Column{
 		{Key: "to", Label: t("Goes to")}, {Key: "what", Label: t("Repositories")}, {Key: "only", Label: t("Only")}, {Key: "waiting", Label: t("Waiting"), Number: true}, {Key: "oldest", Label: t("Oldest")},
-	}, Empty: t("Nothing is replicated."), Hint: t("Rules copy what is pushed to other registries. kontor apply, Terraform and the AWS CLI set them."), Command: "aws ecr put-replication-configuration --help",
+	}, Empty: t("Nothing is replicated."), Hint: t("Rules copy what is pushed to other registries. kontor apply, Terraform and the AWS CLI set them."), Command: v.AWS("", "ecr", `put-replication-configuration --replication-configuration '{"rules":[{"destinations":[{"region":"REGION","registryId":"ACCOUNT"}]}]}'`).Text,
 		Same: v.Same("admin replication status", "ecr", "describe-registry")}
 	for _, r := range state.Rules {
 		for _, to := range r.To {

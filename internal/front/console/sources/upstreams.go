@@ -39,7 +39,7 @@ func (v *visit) upstreams() error {
 	}
 	x := &parts.Table{ID: "upstreams", Caption: t("Pull-through caches"), Count: words.Count(len(rules), t("rule"), t("rules")),
 		Columns: []parts.Column{
-			{Key: "prefix", Label: t("Repositories")}, {Key: "host", Label: t("Hold what is in")}, {Key: "hits", Label: t("From here"), Number: true}, {Key: "saved", Label: t("Saved"), Number: true},
+			{Key: "prefix", Label: t("Repositories")}, {Key: "host", Label: t("Cache of")}, {Key: "hits", Label: t("Served from here"), Number: true}, {Key: "saved", Label: t("Saved"), Number: true},
 			{Key: "fetched", Label: t("Fetched"), Number: true}, {Key: "quota", Label: t("Quota left"), Number: true}, {Key: "credential", Label: t("Credential")}, {Key: "check", Label: ""}, {Key: "delete", Label: ""},
 		},
 		Empty: t("There is no pull-through cache."), Hint: t("One fetches images from another registry when they are first pulled, and keeps them:"), Command: v.Kontor("", "upstreams create quay quay.io").Text,

@@ -138,6 +138,17 @@ func leases(t *testing.T, s meta.Store) {
 	a, b, c := lease(prod, "app", byTag, "Pod shop/web"), lease(prod, "web", byDigest, "CronJob x/y"), lease(test, "app", byTag, "B")
 	put(prod, b, a, b)
 	put(test, c)
+	of := func(name ecr.RepositoryName, d ecr.Digest, limit int, tags ...ecr.Tag) []meta.Lease {
+		return read(t, s, func(ctx context.Context, r meta.Reader) ([]meta.Lease, error) {
+			return r.Retention().LeasesOf(ctx, registry, name, d, tags, limit)
+		})
+	}
+	diff(t, []meta.Lease{c, a}, of("app", digest("x"), 5, "v1", "v2"))
+	diff(t, []meta.Lease{c}, of("app", digest("x"), 1, "v1"))
+	diff(t, []meta.Lease{b}, of("web", digest("d"), 5, "v1")) // once
+	diff(t, []meta.Lease{b}, of("web", digest("x"), 5, "v1")) // the tag has moved
+	diff(t, []meta.Lease{b}, of("web", digest("d"), 5))
+	diff(t, []meta.Lease(nil), of("web", digest("x"), 5, "v2"))
 	diff(t, []meta.LeaseCollector{test, prod}, collectors())
 	diff(t, []meta.Lease{c, a, b}, list(registry, ""))
 	diff(t, []meta.Lease{c, a}, list(registry, "app"))

@@ -78,6 +78,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"creation templates", creationTemplates},
 		{"deliveries", deliveries},
 		{"deliveries are bounded", deliveriesAreBounded},
+		{"figures of repositories", figures},
 		{"signers", signers},
 		{"signing profiles", signingProfiles},
 		{"image signings", imageSignings},

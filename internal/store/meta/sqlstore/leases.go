@@ -48,6 +48,25 @@ func (r retentionReader) LeasesAfter(ctx context.Context, in ecr.RegistryID, nam
 	return all, wrap(err, "listing leases of %s", in)
 }
 
+// LeasesOf implements meta.LeaseReader.
+func (r retentionReader) LeasesOf(ctx context.Context, in ecr.RegistryID, name ecr.RepositoryName, d ecr.Digest, tags []ecr.Tag, limit int) ([]meta.Lease, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	all, err := list(ctx, r.s, scanLease(in), selectLeases+` AND repository = $3 AND digest = $4`+leaseOrder+` LIMIT $5`,
+		string(in.Account), string(in.Region), string(name), string(d), limit)
+	if err == nil && len(tags) > 0 && len(all) < limit {
+		names := make([]string, len(tags))
+		for i, tag := range tags {
+			names[i] = string(tag)
+		}
+		var more []meta.Lease
+		more, err = list(ctx, r.s, scanLease(in), r.q.leasesOfTags, string(in.Account), string(in.Region), string(name), string(d), r.s.d.Strings(names), limit-len(all))
+		all = append(all, more...)
+	}
+	return all, wrap(err, "listing leases of %s in %s", d, name)
+}
+
 // LeaseCollectors implements meta.LeaseReader.
 func (r retentionReader) LeaseCollectors(ctx context.Context, in ecr.RegistryID) ([]meta.LeaseCollector, error) {
 	all, err := list(ctx, r.s, func(rows *sql.Rows) (meta.LeaseCollector, error) {

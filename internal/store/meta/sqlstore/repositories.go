@@ -10,17 +10,23 @@ import (
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
 
-const selectRepository = `SELECT id, account, region, name, created_at, mutability, mutability_filters,
+const (
+	repositoryColumns = `id, account, region, name, created_at, mutability, mutability_filters,
 	scan_on_push, encryption_type, encryption_key, tags, policy, lifecycle,
-	lifecycle_evaluated_at FROM repositories `
+	lifecycle_evaluated_at`
+	selectRepository = `SELECT ` + repositoryColumns + ` FROM repositories `
+)
 
-func scanRepository(rows *sql.Rows) (meta.Repository, error) {
+func scanRepository(rows *sql.Rows) (meta.Repository, error) { return scanRepositoryAnd(rows) }
+
+// scanRepositoryAnd scans repositoryColumns and then more.
+func scanRepositoryAnd(rows *sql.Rows, more ...any) (meta.Repository, error) {
 	var r meta.Repository
 	var created int64
 	var evaluated sql.NullInt64
 	var filters, tags string
-	if err := rows.Scan(&r.ID, &r.Registry.Account, &r.Registry.Region, &r.Name, &created, &r.Mutability.Mode, &filters,
-		&r.ScanOnPush, &r.Encryption.Type, &r.Encryption.KMSKey, &tags, &r.PolicyText, &r.LifecycleText, &evaluated); err != nil {
+	if err := rows.Scan(append([]any{&r.ID, &r.Registry.Account, &r.Registry.Region, &r.Name, &created, &r.Mutability.Mode, &filters,
+		&r.ScanOnPush, &r.Encryption.Type, &r.Encryption.KMSKey, &tags, &r.PolicyText, &r.LifecycleText, &evaluated}, more...)...); err != nil {
 		return r, err
 	}
 	r.CreatedAt, r.LifecycleEvaluatedAt = fromMicros(created), timeOrZero(evaluated)
@@ -73,6 +79,9 @@ func (t txn) InsertRepository(ctx context.Context, r meta.Repository) (meta.Repo
 		filters, r.ScanOnPush, r.Encryption.Type, r.Encryption.KMSKey, tags, r.PolicyText, r.LifecycleText)
 	if err == nil && !added {
 		err = meta.ErrExists
+	}
+	if err == nil { // lists that are sorted have it at once
+		err = figureWriter(t.reader).PutFigures(ctx, []meta.Figures{{Repository: id}})
 	}
 	return id, wrap(err, "adding repository %s of %s", r.Name, r.Registry)
 }

@@ -40,7 +40,7 @@ var tables = map[string]area{
 	"deleted_repositories": noArea, "orphans": noArea, "job_leases": noArea, "job_states": noArea, "lifecycle_queue": noArea,
 	"lifecycle_findings": noArea, "lifecycle_previews": noArea, "leases": noArea, "lease_collectors": noArea,
 	"creation_templates": noArea, "event_deliveries": noArea, "console_sessions": noArea, "machine_tokens": noArea, "secrets": noArea, "signers": noArea, // read each time
-	"image_scans": noArea, "replications": noArea, "replication_backfills": noArea, "replication_rates": noArea, // read each time
+	"image_scans": noArea, "repository_figures": noArea, "replications": noArea, "replication_backfills": noArea, "replication_rates": noArea, // read each time
 	"signing_profiles": noArea, "image_signings": noArea, "upstream_fetches": noArea, // read each time
 	"pullers": noArea, "pulls": noArea, "pull_days": noArea, "upstream_checks": noArea, "bin": noArea, "bin_blobs": noArea, "loose_blobs": noArea, "update_gate": noArea, "stamps": noArea,
 }

@@ -111,6 +111,7 @@ type queries struct {
 	dropHidden        string
 	deleteManifests   string
 	scansOf           string
+	leasesOfTags      string
 	putScan           string
 	freeScans         string
 	claimFetch        string
@@ -225,7 +226,8 @@ func makeQueries(d *Dialect) queries {
 		dropHidden: `DELETE FROM blob_links WHERE hidden AND ` + d.In("digest", 1) + ` AND ` + unlisted,
 		deleteManifests: `DELETE FROM manifests WHERE repository_id = $1 AND ` + d.In("digest", 2) + `
 			AND EXISTS (SELECT 1 FROM deleted_repositories WHERE repository_id = $1)`,
-		scansOf: selectScan + `WHERE repository_id = $1 AND ` + d.In("digest", 2),
+		leasesOfTags: selectLeases + ` AND repository = $3 AND digest <> $4 AND tag <> '' AND ` + d.In("tag", 5) + ` ORDER BY tag, digest, collector, holder LIMIT $6`,
+		scansOf:      selectScan + `WHERE repository_id = $1 AND ` + d.In("digest", 2),
 		putScan: `INSERT INTO image_scans (repository_id, digest, status, slot, attempts, asked_at, due_at, reason, completed_at, severity, result, findings)
 			SELECT repository_id, digest, $3, $4, $5, $6, $7, $8, $9, $10, $11, ` + d.NoBytes + ` FROM manifests WHERE repository_id = $1 AND digest = $2
 			ON CONFLICT (repository_id, digest) DO UPDATE SET status = excluded.status, slot = excluded.slot, attempts = excluded.attempts,
