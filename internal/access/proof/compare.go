@@ -218,7 +218,7 @@ func tellsRepositories(s policy.Statement) bool {
 
 // with is the repository in the world of p.
 func (p *Prover) with(r Repository) (*repository, error) {
-	out := repository{Repository: r, registry: p.registries[r.In]}
+	out := repository{Repository: r, registry: p.registries[r.In], image: p.image}
 	if r.Policy != "" {
 		n, err := compile("repository policy", r.Policy)
 		if err != nil {

@@ -198,6 +198,7 @@ type Prover struct {
 	registries   map[ecr.RegistryID]registry
 	principals   []principal
 	seen         []string
+	image        *image // that is asked about; nil for none
 }
 
 type repository struct {
@@ -293,12 +294,13 @@ func (p *Prover) MaxSeverity(s ecr.Severity) *Prover {
 func (p *Prover) about(set func(*image)) *Prover {
 	of := *p
 	of.repositories, of.powers = slices.Clone(p.repositories), &sync.Map{}
+	var known image
+	if p.image != nil {
+		known = *p.image
+	}
+	set(&known)
+	of.image = &known
 	for i := range of.repositories {
-		var known image
-		if of.repositories[i].image != nil {
-			known = *of.repositories[i].image
-		}
-		set(&known)
 		of.repositories[i].image = &known
 	}
 	return &of

@@ -117,10 +117,30 @@ type AccessEffects struct {
 	// policies, after the change; MoreHolders is how many are not named.
 	Holders     []Holder `json:"holders,omitempty"`
 	MoreHolders int      `json:"more_holders,omitempty"`
+	// Barred are the images that someone may pull before the change and not after it, by
+	// what is known of their signatures and scans; nil where no policy asks for that.
+	Barred *Barred `json:"barred,omitempty"`
 	// Absent are the principals that the policy names and that do not exist.
 	Absent []Absent `json:"absent,omitempty"`
 	// Notes say what could not be seen.
 	Notes []string `json:"notes,omitempty"`
+}
+
+// Barred are images that can no longer be pulled.
+type Barred struct {
+	// Unread says why it is not known; then nothing else is.
+	Unread string `json:"unread,omitempty"`
+	// Looked is how many images were looked at: the newest that have a tag.
+	Looked int `json:"looked_at"`
+	// Pulls are by principal, in byte order.
+	Pulls []BarredPulls `json:"pulls,omitempty"`
+}
+
+// BarredPulls are the images that one principal can no longer pull.
+type BarredPulls struct {
+	Principal string `json:"principal"` // as in AccessChange
+	// Images are their first tags, the newest first.
+	Images []string `json:"images"`
 }
 
 // AccessChange is what a principal gains and loses in a repository.

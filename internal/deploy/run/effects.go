@@ -272,6 +272,8 @@ func (r *Run) people(ctx context.Context) (results rollout.AccessTests, notices 
 			e, bad := effects.OfPeople(ev.Prover, s.Conn.Target.Registry, *c, s.observed.Repositories[c.Repository].Tags, ev.Notes)
 			if bad != nil {
 				e = &plan.AccessEffects{Unread: bad.Error()}
+			} else {
+				e.Barred = s.barred(ctx, ev.Prover, *c)
 			}
 			setAccess(c, e)
 		}

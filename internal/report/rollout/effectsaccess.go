@@ -26,6 +26,7 @@ func accessEffects(e plan.AccessEffects) []Effect {
 			out = append(out, accessOfMany(all))
 		}
 	}
+	out = append(out, barredEffects(e.Barred)...)
 	for _, a := range e.Absent {
 		out = append(out, Effect{Kind: EffectPeople, Action: plan.Modify, Text: fmt.Sprintf("statement %s grants access to %s, which does not exist", words.Clean(a.Statement), words.Clean(a.Principal))})
 	}
@@ -41,6 +42,53 @@ func accessEffects(e plan.AccessEffects) []Effect {
 	}
 	for _, n := range e.Notes {
 		out = append(out, Effect{Kind: EffectPeople, Action: plan.Modify, Detail: true, Text: words.Clean(n)})
+	}
+	return out
+}
+
+// barredEffects name the images that can no longer be pulled: those who lose the same
+// images together.
+func barredEffects(b *plan.Barred) (out []Effect) {
+	if b == nil {
+		return nil
+	}
+	if b.Unread != "" {
+		return []Effect{{Kind: EffectPeople, Action: plan.Modify, Text: "which images can no longer be pulled is not known: " + words.Clean(b.Unread)}}
+	}
+	alike, order := map[string][]plan.BarredPulls{}, []string{}
+	for _, x := range b.Pulls {
+		key := strings.Join(x.Images, " ")
+		if alike[key] == nil {
+			order = append(order, key)
+		}
+		alike[key] = append(alike[key], x)
+	}
+	for _, key := range order {
+		list := alike[key]
+		who, names := map[string]bool{}, list[0].Images
+		for _, x := range list {
+			who[x.Principal] = true
+		}
+		subject := whoms(who)
+		if len(list) == 1 {
+			subject = Whom(list[0].Principal)
+		}
+		of := fmt.Sprintf("%d of %s", len(names), words.Count(b.Looked, "image with a tag", "images with a tag"))
+		if len(names) == b.Looked {
+			of = "any of " + words.Count(b.Looked, "image with a tag", "images with a tag")
+			if b.Looked == 1 {
+				of = "the only image with a tag"
+			}
+		}
+		x := Effect{Kind: EffectPeople, Action: plan.Remove, Text: subject + " can no longer pull " + of}
+		for i, name := range names {
+			if name = words.Clean(name); i < mostItems {
+				x.Items = append(x.Items, name)
+			}
+			x.All = append(x.All, name)
+		}
+		x.More = len(names) - len(x.Items)
+		out = append(out, x)
 	}
 	return out
 }
