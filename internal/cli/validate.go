@@ -39,23 +39,27 @@ Each error is one line, FILE:LINE:COLUMN: message.`,
 					Signers      int    `json:"signers"`
 					Receivers    int    `json:"event_receivers"`
 					Replication  int    `json:"replication_rules"`
-				}{true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams), len(d.Wanted.Signers), len(d.Wanted.Receivers), d.Wanted.ReplicationRules})
+					Promotions   int    `json:"promotions"`
+				}{
+					true, d.Stack, len(d.Repositories), len(d.Wanted.Templates), len(d.Wanted.Upstreams), len(d.Wanted.Signers), len(d.Wanted.Receivers),
+					d.Wanted.ReplicationRules, len(d.Promotions),
+				})
 			}
 			has := words.Count(len(d.Repositories), "repository", "repositories")
-			if n := len(d.Wanted.Templates); n > 0 {
-				has += ", " + words.Count(n, "template", "templates")
-			}
-			if n := len(d.Wanted.Upstreams); n > 0 {
-				has += ", " + words.Count(n, "upstream", "upstreams")
-			}
-			if n := len(d.Wanted.Signers); n > 0 {
-				has += ", " + words.Count(n, "signer", "signers")
-			}
-			if n := len(d.Wanted.Receivers); n > 0 {
-				has += ", " + words.Count(n, "event receiver", "event receivers")
-			}
-			if n := d.Wanted.ReplicationRules; n > 0 {
-				has += ", " + words.Count(n, "replication rule", "replication rules")
+			for _, part := range []struct {
+				n         int
+				one, many string
+			}{
+				{len(d.Wanted.Templates), "template", "templates"},
+				{len(d.Wanted.Upstreams), "upstream", "upstreams"},
+				{len(d.Wanted.Signers), "signer", "signers"},
+				{len(d.Wanted.Receivers), "event receiver", "event receivers"},
+				{d.Wanted.ReplicationRules, "replication rule", "replication rules"},
+				{len(d.Promotions), "promotion", "promotions"},
+			} {
+				if part.n > 0 {
+					has += ", " + words.Count(part.n, part.one, part.many)
+				}
 			}
 			_, err = fmt.Fprintf(e.Stdout, "The file is valid: stack %s, %s.\n", d.Stack, has)
 			return err
