@@ -14,6 +14,8 @@ import (
 
 	tagging "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/smithy-go"
+
+	kecr "github.com/kontor-registry/kontor/internal/ecr"
 )
 
 // Error is a failure of a call in words for the person at the terminal: what
@@ -62,6 +64,7 @@ func explainOn(err error, object, resource string) error {
 		dial *net.OpError
 
 		silent *SilentError
+		kontor *kecr.Error // of Kontor's admin API
 	)
 	switch {
 	case errors.As(err, &silent):
@@ -74,6 +77,9 @@ func explainOn(err error, object, resource string) error {
 		if hint := hintFor(e.Code, api.ErrorMessage(), op, resource); hint != "" {
 			e.Message += " (" + hint + ")"
 		}
+	case errors.As(err, &kontor):
+		e.Code = string(kontor.Code)
+		e.Message = fmt.Sprintf("%s: %s: %s", object, e.Code, oneLine(kontor.Message))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Message = fmt.Sprintf("%s: nothing listens at %s: start the server there, or correct endpoint:", object, addressOf(err))
 	case plainHTTP(err):

@@ -137,13 +137,15 @@ func ResultOf(w io.Writer, r deploy.Result, several bool, o Options) error {
 
 // settingResult writes what became of a template or an upstream rule.
 func (p *printer) settingResult(prefix string, x deploy.SettingResult) {
-	name := prefix + string(x.Kind) + " " + state.Below(x.Prefix)
+	name := string(x.Kind) + " " + state.Below(x.Prefix)
 	switch x.Kind {
 	case deploy.KindSigner, deploy.KindReceiver:
-		name = prefix + string(x.Kind) + " " + clean(x.Prefix)
+		name = string(x.Kind) + " " + clean(x.Prefix)
 	case deploy.KindReplication:
-		name = prefix + "replication"
+		name = "replication"
 	}
+	why := strings.TrimPrefix(clean(x.Error), name+": ")
+	name = prefix + name
 	switch x.Status {
 	case deploy.StatusDone:
 		c, past := yellow, map[plan.Op]string{plan.OpCreate: "created", plan.OpAdopt: "adopted", plan.OpDelete: "deleted"}[x.Op]
@@ -155,11 +157,11 @@ func (p *printer) settingResult(prefix string, x deploy.SettingResult) {
 		}
 		p.linef(c, "%s: %s", name, cmp.Or(past, "updated"))
 	case deploy.StatusMoved:
-		p.linef(red, "%s: not changed: %s", name, clean(x.Error))
+		p.linef(red, "%s: not changed: %s", name, why)
 	case deploy.StatusSkipped:
 		p.linef(yellow, "%s: not reached", name)
 	default:
-		p.linef(red, "%s: failed: %s", name, clean(x.Error))
+		p.linef(red, "%s: failed: %s", name, why)
 	}
 }
 

@@ -134,6 +134,11 @@ func (u *Up) deploy(ctx context.Context, c Config) error {
 				err = errors.Join(err, fmt.Errorf("registry %s: %s: %s", x.Target.Name, y.Repository, y.Error))
 			}
 		}
+		for _, y := range x.Settings {
+			if y.Error != "" {
+				err = errors.Join(err, fmt.Errorf("registry %s: %s", x.Target.Name, y.Error))
+			}
+		}
 	}
 	if err == nil {
 		err = failed
