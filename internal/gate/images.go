@@ -30,8 +30,8 @@ type Later struct {
 
 func (l *Later) Error() string { return "gate: defect: more has to be read than the database" }
 
-// and is what l and other want to be done; both may be nil.
-func (l *Later) and(other *Later) *Later {
+// And is what l and other want to be done; both may be nil.
+func (l *Later) And(other *Later) *Later {
 	if l == nil || other == nil {
 		return other
 	}
@@ -98,7 +98,7 @@ func (v *View) EnterImage(ctx context.Context, at ecr.Repo, ids ...ecr.ImageID) 
 		// All that has to be read for the images is read at once.
 		var more *Later
 		if err = v.mayImage(ctx, s, id, false); errors.As(err, &more) {
-			later, err = later.and(more), nil
+			later, err = later.And(more), nil
 		}
 	}
 	if err == nil && later != nil {

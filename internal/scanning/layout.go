@@ -142,7 +142,7 @@ func (c content) writeBill(ctx context.Context, t Target, to string) (bool, erro
 		if err != nil {
 			continue // removed since
 		}
-		bill, err := manifest.Parse(m.Body, "")
+		bill, err := manifest.Parse(m.Body, m.MediaType)
 		if err != nil || len(bill.Layers) != 1 || !isBill(bill.Layers[0].MediaType) {
 			continue
 		}

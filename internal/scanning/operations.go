@@ -8,7 +8,6 @@ import (
 
 	"github.com/kontor-registry/kontor/internal/ecr"
 	"github.com/kontor-registry/kontor/internal/gate"
-	"github.com/kontor-registry/kontor/internal/manifest"
 	"github.com/kontor-registry/kontor/internal/registry"
 	"github.com/kontor-registry/kontor/internal/store/meta"
 )
@@ -87,11 +86,11 @@ func (c *Caller) StartScan(ctx context.Context, at ecr.Repo, id ecr.ImageID) (d 
 		case image.Image.Status == ecr.StatusArchived:
 			return ecr.Errorf(ecr.CodeImageArchived, "The image with digest '%s' in the repository with name '%s' in the registry with id '%s' is archived. Restore it to scan it.", d, at.Name, at.In.Account)
 		}
-		body, err := tx.ManifestBody(ctx, scene.Row.ID, d)
-		if err != nil {
+		m, err := parsed(ctx, tx, scene.Row.ID, d)
+		if err != nil && !errors.Is(err, errUnreadable) {
 			return err
 		}
-		if m, err := manifest.Parse(body, ""); err != nil || !m.IsContainerImage() {
+		if err != nil || !m.IsContainerImage() {
 			return ecr.Errorf(ecr.CodeUnsupportedImageType, "The image with digest '%s' in the repository with name '%s' in the registry with id '%s' is of a type that cannot be scanned: scan the images of an index one by one", d, at.Name, at.In.Account)
 		}
 		last, err := tx.Retention().Scans().Scan(ctx, scene.Row.ID, d)

@@ -137,11 +137,13 @@ func (s *Service) ask(ctx context.Context, t Target) (r Report, err error) {
 
 // target reads what is to be scanned. meta.ErrNotFound when the image is gone.
 func (s *Service) target(ctx context.Context, at ecr.Repo, scan meta.Scan) (t Target, err error) {
+	mediaType := ""
 	err = s.cfg.Gate.System(actor).Read(ctx, opScanImage, func(ctx context.Context, v *gate.View) error {
 		row, err := v.StatManifest(ctx, scan.Repository, scan.Digest)
 		if err != nil {
 			return err
 		}
+		mediaType = row.Image.MediaType
 		t = Target{At: at, Digest: scan.Digest}
 		if len(row.Image.Tags) > 0 {
 			t.Tag = row.Image.Tags[0]
@@ -150,7 +152,7 @@ func (s *Service) target(ctx context.Context, at ecr.Repo, scan meta.Scan) (t Ta
 		return err
 	})
 	if err == nil {
-		t.Manifest, err = manifest.Parse(t.Body, "")
+		t.Manifest, err = manifest.Parse(t.Body, mediaType)
 	}
 	return t, err
 }

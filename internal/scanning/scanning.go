@@ -187,12 +187,13 @@ func (s *Service) Pushed(ctx context.Context, tx *gate.Tx, scene gate.Scene, p r
 	if f := rules.Of(r).Frequency; f != registry.ScanOnPush && f != registry.ScanContinuous {
 		return nil
 	}
-	body, err := tx.ManifestBody(ctx, scene.Row.ID, p.Digest)
-	if err != nil {
-		return err
-	}
-	if m, err := manifest.Parse(body, ""); err != nil || !m.IsContainerImage() {
+	switch m, err := parsed(ctx, tx, scene.Row.ID, p.Digest); {
+	case errors.Is(err, errUnreadable):
 		return nil // what cannot be read is not scanned
+	case err != nil:
+		return err
+	case !m.IsContainerImage():
+		return nil
 	}
 	if _, err := tx.Retention().Scans().Scan(ctx, scene.Row.ID, p.Digest); !errors.Is(err, meta.ErrNotFound) {
 		return err

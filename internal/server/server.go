@@ -263,7 +263,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		proofs.Observer = o
 	}
 	signatures := signing.NewVerifier(proofs)
-	admission.ImageKeys = map[string]gate.ImageKey{authz.KeySignedBy: signatures.Key(), authz.KeyMaxSeverity: scanning.Key()}
+	admission.ImageKeys = map[string]gate.ImageKey{authz.KeySignedBy: signatures.Key(), authz.KeyMaxSeverity: scanning.Key(signatures.Inert)}
 	admission.Events = events.NewOutbox(cfg.AuthNow)
 	if cfg.Tracer != nil {
 		admission.Tracer = cfg.Tracer

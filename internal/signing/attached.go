@@ -32,6 +32,10 @@ type artifact struct {
 	layers []layer
 }
 
+// inertBytes bounds a layer that is looked at for whether it is JSON: an SBOM is larger
+// than a signature.
+const inertBytes = 8 << 20
+
 // tagSuffix is what the tags of cosign's signatures end in.
 const tagSuffix = ".sig"
 
@@ -67,7 +71,7 @@ func (s *search) attachedTo(ctx context.Context, d ecr.Digest) (to []ecr.Digest,
 	if err != nil || len(parsed.Layers) == 0 || slices.ContainsFunc(parsed.Layers, func(l manifest.Descriptor) bool { return unpacked(l.MediaType) }) {
 		return nil, nil
 	}
-	if parsed.Config == nil || runnable(parsed.Config.MediaType) {
+	if parsed.Config == nil || manifest.IsConfig(parsed.Config.MediaType) {
 		if inert, err := s.isInert(ctx, inertKey{d, row.Image.MediaType}, parsed.Layers); err != nil || !inert {
 			return nil, err
 		}
@@ -83,16 +87,15 @@ func unpacked(mediaType string) bool {
 		strings.Contains(t, "tar") || strings.HasPrefix(t, "application/vnd.docker") || strings.HasPrefix(t, "application/octet-stream")
 }
 
-// runnable reports whether a runtime takes a config of the type for that of an image.
-// Next to those of OCI and Docker, Docker takes what registries once stored in their
-// place, and none; podman then unpacks layers of whatever type.
-func runnable(configType string) bool {
-	switch t := strings.ToLower(configType); t {
-	case "", "application/octet-stream", "application/json", "text/html":
-		return true
-	default:
-		return strings.HasPrefix(t, "application/vnd.oci.image") || strings.Contains(t, "docker")
+// Inert reports whether all layers of the image m are JSON, and so no files that a
+// runtime could unpack. Its error is a *gate.Later where they have to be read first.
+func (v *Verifier) Inert(ctx context.Context, r *gate.View, m meta.Manifest, layers []manifest.Descriptor) (bool, error) {
+	s := search{v: v, r: r, repo: m.Repository, now: v.cfg.Now()}
+	inert, err := s.isInert(ctx, inertKey{m.Image.Digest, m.Image.MediaType}, layers)
+	if err == nil && len(s.unread) > 0 {
+		err = &gate.Later{Do: s.verify}
 	}
+	return inert, err
 }
 
 // isInert reports whether a manifest with the config of an image, as cosign's signatures
@@ -111,7 +114,7 @@ func (s *search) isInert(ctx context.Context, key inertKey, layers []manifest.De
 	}
 	a := artifact{key: key}
 	for _, d := range layers {
-		l, err := s.layer(ctx, d)
+		l, err := s.layer(ctx, d, inertBytes)
 		if err != nil {
 			return false, err
 		}
@@ -125,7 +128,7 @@ func (s *search) isInert(ctx context.Context, key inertKey, layers []manifest.De
 func (v *Verifier) readArtifact(ctx context.Context, a artifact, now time.Time) error {
 	found := inertness{inert: true}
 	for _, l := range a.layers {
-		content, err := v.content(ctx, l)
+		content, err := v.content(ctx, l, inertBytes)
 		if err != nil {
 			return err
 		}

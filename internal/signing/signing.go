@@ -242,17 +242,17 @@ func (s *search) image(ctx context.Context, m meta.Manifest) error {
 	return nil
 }
 
-// layer finds the content of a layer.
-func (s *search) layer(ctx context.Context, d manifest.Descriptor) (layer, error) {
+// layer finds the content of a layer of at most so many bytes.
+func (s *search) layer(ctx context.Context, d manifest.Descriptor, most int64) (layer, error) {
 	l := layer{Descriptor: d}
-	if d.Size > MaxBytes {
+	if d.Size > most {
 		return l, nil
 	}
 	b, err := s.r.BlobAndContent(ctx, s.repo, d.Digest)
 	if err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return l, err
 	}
-	if b.SizeBytes <= MaxBytes {
+	if b.SizeBytes <= most {
 		if l.content = b.Content; l.content == nil {
 			l.key = b.Key
 		}
@@ -392,7 +392,7 @@ func (s *search) read(ctx context.Context, h *holder, row meta.Manifest) error {
 			h.layers, h.refused = nil, fmt.Sprintf("its manifest has a layer of the type %s, which is not a signature", d.MediaType)
 			return nil
 		}
-		l, err := s.layer(ctx, d)
+		l, err := s.layer(ctx, d, MaxBytes)
 		if err != nil {
 			return err
 		}
@@ -415,7 +415,7 @@ func (s *search) verify(ctx context.Context) error {
 		contents := make([][]byte, len(h.layers))
 		for i, l := range h.layers {
 			var err error
-			if contents[i], err = s.v.content(ctx, l); err != nil {
+			if contents[i], err = s.v.content(ctx, l, MaxBytes); err != nil {
 				return err
 			}
 		}
@@ -465,9 +465,9 @@ func (s *search) judge(h holder, contents [][]byte, signer *trust.Verifier, left
 	return list
 }
 
-// content returns the content of a signature, nil where it is not there or not what its
-// digest says.
-func (v *Verifier) content(ctx context.Context, l layer) (_ []byte, err error) {
+// content returns the content of a layer, nil where it is not there, not what its digest
+// says, or more than so many bytes.
+func (v *Verifier) content(ctx context.Context, l layer, most int64) (_ []byte, err error) {
 	content := l.content
 	if content == nil {
 		if l.key == "" {
@@ -480,12 +480,12 @@ func (v *Verifier) content(ctx context.Context, l layer) (_ []byte, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the signature %s: %w", l.Digest, err)
 		}
-		content, err = io.ReadAll(io.LimitReader(f, MaxBytes+1))
+		content, err = io.ReadAll(io.LimitReader(f, most+1))
 		if err := errors.Join(err, f.Close()); err != nil {
 			return nil, fmt.Errorf("reading the signature %s: %w", l.Digest, err)
 		}
 	}
-	if len(content) > MaxBytes || !l.Digest.Verifies(content) {
+	if int64(len(content)) > most || !l.Digest.Verifies(content) {
 		return nil, nil
 	}
 	return content, nil

@@ -252,7 +252,7 @@ func (w *World) build() {
 	}
 	signatures := signing.NewVerifier(signing.Config{Blobs: w.Blobs, Now: s.Clock})
 	out := events.NewOutbox(s.Clock)
-	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeySignedBy: signatures.Key(), authz.KeyMaxSeverity: scanning.Key()}})
+	w.Gate = gate.New(gate.Config{Meta: store, Audit: s.Audit, Events: out, ImageKeys: map[string]gate.ImageKey{authz.KeySignedBy: signatures.Key(), authz.KeyMaxSeverity: scanning.Key(signatures.Inert)}})
 	w.Signing = signing.New(w.Gate, signatures, s.Clock)
 	queue := replication.NewQueue()
 	var (
