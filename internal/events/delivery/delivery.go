@@ -367,11 +367,11 @@ func (s *Service) one(ctx context.Context, t target, d meta.Delivery) (outcome, 
 	default:
 		how, result = refused, "retried"
 		d.DueAt = now.Add(max(s.after(d.Attempts), a.wait))
-		if a.status == 0 {
+		if a.status == 0 || a.away {
 			how = unreachable
 		}
 	}
-	s.rest(t.ID, how, now)
+	s.rest(t.ID, how, now, a.wait)
 	err := s.change(ctx, func(ctx context.Context, tx *gate.Tx) error {
 		err := tx.Registries().PutDelivery(ctx, d)
 		if gone(err) {
@@ -402,8 +402,9 @@ func (s *Service) after(attempts int) time.Duration {
 	return s.cfg.Pause * steps[min(max(attempts, 1), len(steps))-1]
 }
 
-// rest lets a receiver alone that could not be reached, longer each time.
-func (s *Service) rest(id string, how outcome, now time.Time) {
+// rest lets a receiver alone that could not be reached, longer each time, and at least as
+// long as it asked for.
+func (s *Service) rest(id string, how outcome, now time.Time, least time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if how != unreachable {
@@ -416,7 +417,7 @@ func (s *Service) rest(id string, how outcome, now time.Time) {
 	}
 	p.times++
 	const longest = 6 // 64 first pauses
-	p.until = now.Add(s.cfg.Pause << min(p.times-1, longest))
+	p.until = now.Add(max(s.cfg.Pause<<min(p.times-1, longest), least))
 	s.paused[id] = p
 }
 

@@ -114,8 +114,9 @@ type attempt struct {
 	err    string
 	answer string
 	wait   time.Duration // at least so long until the next
-	// final: another attempt makes no sense. passes: the refusal is a passing one.
-	final, passes bool
+	// final: another attempt makes no sense. passes: the refusal is a passing one. away: it
+	// is of the receiver, not of the event, so others would be refused, too.
+	final, passes, away bool
 }
 
 // send sends e once.
@@ -221,6 +222,10 @@ func do(c *http.Client, r *http.Request) (a attempt) {
 			a.passes = true
 		case http.StatusGone:
 			a.final = true
+		}
+		switch a.status {
+		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			a.away = true
 		}
 		if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && n > 0 {
 			a.wait = min(time.Duration(min(n, int(maxWait.Seconds())))*time.Second, maxWait)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/kontor-registry/kontor/internal/store/meta"
@@ -26,22 +27,81 @@ func scanDelivery(rows *sql.Rows) (meta.Delivery, error) {
 // timeAt is the time of n, which is 0 for none.
 func timeAt(n int64) time.Time { return timeOrZero(sql.NullInt64{Int64: n, Valid: n != 0}) }
 
-// ready is a condition on the delivery d: it can be sent at the time $1. Its condition on
-// the state is written as that of the indexes, so that they are used.
-const ready = `d.state = 'queued' AND d.due_at <= $1 AND NOT EXISTS (SELECT 1 FROM event_deliveries e
-	WHERE e.receiver = d.receiver AND e.order_key = d.order_key AND e.id < d.id AND e.state = 'queued' AND e.due_at > $1)`
+// isDue is a condition on the delivery d: its time has come at $1, though one before it may
+// hold it up. That on the state is written as in the indexes, so that they are used.
+const isDue = `d.state = 'queued' AND d.due_at <= $1`
+
+// putOff are the first deliveries of a receiver that are put off, by their keys: what was
+// queued after them with the same key waits. Asking about each delivery that is due would
+// take the square of the queue, which can be long; these are one for each key at most.
+func (r registryReader) putOff(ctx context.Context, receiver string, now time.Time) (map[string]int64, error) {
+	first := map[string]int64{}
+	err := r.s.query(ctx, func(rows *sql.Rows) error {
+		var key string
+		var id int64
+		err := rows.Scan(&key, &id)
+		first[key] = id
+		return err
+	}, `SELECT order_key, MIN(id) FROM event_deliveries WHERE receiver = $1 AND state = 'queued' AND due_at > $2 GROUP BY order_key`, receiver, micros(now))
+	return first, err
+}
+
+// ready are the ids of at most limit deliveries that can be sent, in their order.
+func (r registryReader) ready(ctx context.Context, receiver string, now time.Time, limit int) ([]int64, error) {
+	first, err := r.putOff(ctx, receiver, now)
+	if err != nil {
+		return nil, err
+	}
+	most := limit
+	if len(first) > 0 {
+		most = math.MaxInt32 // some of them wait
+	}
+	var ids []int64
+	err = r.s.query(ctx, func(rows *sql.Rows) error {
+		var id int64
+		var key string
+		if err := rows.Scan(&id, &key); err != nil {
+			return err
+		}
+		if before, waits := first[key]; len(ids) < limit && (!waits || id < before) {
+			ids = append(ids, id)
+		}
+		return nil
+	}, `SELECT d.id, d.order_key FROM event_deliveries d WHERE d.receiver = $2 AND `+isDue+` ORDER BY d.id LIMIT $3`, micros(now), receiver, most)
+	return ids, err
+}
 
 // DueReceivers implements meta.EventReader.
-func (r registryReader) DueReceivers(ctx context.Context, now time.Time) ([]string, error) {
-	all, err := list(ctx, r.s, scanString[string], `SELECT DISTINCT d.receiver FROM event_deliveries d WHERE `+ready+` ORDER BY d.receiver`, micros(now))
-	return all, wrap(err, "listing receivers with events to send")
+func (r registryReader) DueReceivers(ctx context.Context, now time.Time) (found []string, err error) {
+	defer func() { err = wrap(err, "listing receivers with events to send") }()
+	all, err := list(ctx, r.s, scanString[string], `SELECT DISTINCT d.receiver FROM event_deliveries d WHERE `+isDue+` ORDER BY d.receiver`, micros(now))
+	if err != nil {
+		return nil, err
+	}
+	for _, receiver := range all {
+		ids, err := r.ready(ctx, receiver, now, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(ids) > 0 {
+			found = append(found, receiver)
+		}
+	}
+	return found, nil
 }
 
 // DueDeliveries implements meta.EventReader.
-func (r registryReader) DueDeliveries(ctx context.Context, receiver string, now time.Time, limit int) ([]meta.Delivery, error) {
-	all, err := list(ctx, r.s, scanDelivery, `SELECT `+deliveryColumns+` FROM event_deliveries d WHERE d.receiver = $2 AND `+ready+`
-		ORDER BY d.id LIMIT $3`, micros(now), receiver, limit)
-	return all, wrap(err, "listing events to send to receiver %s", receiver)
+func (r registryReader) DueDeliveries(ctx context.Context, receiver string, now time.Time, limit int) (all []meta.Delivery, err error) {
+	defer func() { err = wrap(err, "listing events to send to receiver %s", receiver) }()
+	ids, err := r.ready(ctx, receiver, now, limit)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	args, params := make([]any, len(ids)), make([]string, len(ids))
+	for i, id := range ids {
+		args[i], params[i] = id, fmt.Sprintf("$%d", i+1)
+	}
+	return list(ctx, r.s, scanDelivery, `SELECT `+deliveryColumns+` FROM event_deliveries d WHERE d.id IN (`+strings.Join(params, ", ")+`) ORDER BY d.id`, args...)
 }
 
 // selected is the condition of q on the delivery d, and the arguments of it and of what
